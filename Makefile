@@ -1,0 +1,53 @@
+# A machine with Python 3.11 or newer and make is enough: every target makes .venv from the locked, hashed
+# requirements first, and again when they change.  `make PYTHON=python3.12 ...` chooses the interpreter.
+
+PYTHON ?= python3
+UV ?= uv
+# More for pytest, such as `make test ARGS="-k ledger"`.
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test bench lint lock clean
+
+demo: $(READY)
+	$(BIN)/riskengine demo $(ARGS)
+
+test: $(READY)
+	$(BIN)/python -m pytest -q $(ARGS)
+
+bench: $(READY)
+	$(BIN)/python -m pytest bench $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# pyproject.toml counts too: it names the command and the package's dependencies.
+$(READY): requirements.txt requirements-dev.txt pyproject.toml
+	@command -v "$(PYTHON)" >/dev/null 2>&1 || \
+	  { echo "riskengine needs Python 3.11 or newer, and there is no '$(PYTHON)' here: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "riskengine needs Python 3.11 or newer, and '$(PYTHON)' is not: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "'$(PYTHON)' cannot make virtual environments: install its venv package (Debian, Ubuntu: python3-venv)" >&2; exit 1; }
+	"$(PYTHON)" -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+# Newer versions of everything, within pyproject.toml. One version of each for all Pythons, so that what is tested is
+# what runs; no index address in the files, so that they install from any mirror.
+COMPILE = $(UV) pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 \
+  --generate-hashes --no-emit-index-url --no-header pyproject.toml
+
+lock:
+	@command -v "$(UV)" >/dev/null 2>&1 || { echo "make lock needs uv, and there is no '$(UV)' here" >&2; exit 1; }
+	$(COMPILE) -o requirements.txt
+	$(COMPILE) --extra dev -c requirements.txt -o requirements-dev.txt
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Edges that bring data in and keep it: stores, files, feeds. Blind to `serve`."""

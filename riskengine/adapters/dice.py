@@ -1,0 +1,108 @@
+"""Randomness that repeats: the same seed gives the same stream on every machine and Python version.
+
+Python promises that only for `Random.random()`, so everything here is built on it alone, without the C library's
+logarithms and cosines, whose last bits differ between machines.
+"""
+
+import random
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
+
+from riskengine.clock import MICROS_PER_SECOND
+
+_Item = TypeVar("_Item")
+
+STEP_US = 10_000
+"""Simulated time moves in steps of this many microseconds, however the caller cuts it into intervals."""
+MAX_INTERVAL_S = 5.0
+"""Longest interval that is made up for: a laptop that slept for an hour does not wake to an hour of messages."""
+
+
+class Dice:
+    """One independent stream of chance; `stream` keeps two users of the same seed apart."""
+
+    __slots__ = ("random",)
+
+    def __init__(self, seed: int, stream: str) -> None:
+        self.random = random.Random(f"{stream}:{seed}").random
+
+    def chance(self, probability: float) -> bool:
+        return self.random() < probability
+
+    def below(self, end: int) -> int:
+        """A whole number from 0 to `end` - 1."""
+        return int(self.random() * end)
+
+    def between(self, low: float, high: float) -> float:
+        return low + (high - low) * self.random()
+
+    def pick(self, items: Sequence[_Item]) -> _Item:
+        return items[int(self.random() * len(items))]
+
+    def count(self, mean: float) -> int:
+        """A whole number that is `mean` on average, never further than 1 from it."""
+        return int(mean + self.random())
+
+    def normal(self) -> float:
+        """Close to a standard normal, bounded by 3.5: the sum of four uniforms, scaled to variance 1."""
+        roll = self.random
+        return (roll() + roll() + roll() + roll() - 2.0) * 1.7320508075688772
+
+
+class _Mood(NamedTuple):
+    """A state of a market: messages and volatility relative to normal, and how many seconds it lasts."""
+
+    share: float
+    rate: float
+    volatility: float
+    shortest_s: float
+    longest_s: float
+
+
+_MOODS = (
+    _Mood(share=0.50, rate=1.0, volatility=1.0, shortest_s=5.0, longest_s=20.0),
+    _Mood(share=0.25, rate=0.3, volatility=0.5, shortest_s=2.0, longest_s=10.0),
+    _Mood(share=0.25, rate=3.4, volatility=2.2, shortest_s=0.5, longest_s=3.0),
+)
+"""Normal trading, quiet spells and bursts; the rates average to 1 over time."""
+
+
+class Activity:
+    """How busy it is right now: normal, quiet or a burst, each for a random while."""
+
+    __slots__ = ("_dice", "_left_us", "rate", "volatility")
+
+    def __init__(self, dice: Dice) -> None:
+        self._dice = dice
+        self._left_us = 0
+        self.rate = 1.0
+        self.volatility = 1.0
+
+    def step(self) -> None:
+        """Move on by STEP_US."""
+        self._left_us -= STEP_US
+        if self._left_us > 0:
+            return
+        roll = self._dice.random()
+        for mood in _MOODS:
+            roll -= mood.share
+            if roll < 0:
+                break
+        self.rate, self.volatility = mood.rate, mood.volatility
+        self._left_us = int(self._dice.between(mood.shortest_s, mood.longest_s) * MICROS_PER_SECOND)
+
+
+class Stepper:
+    """Cuts a caller's intervals into whole steps and carries the rest, so that cutting differently changes nothing."""
+
+    __slots__ = ("_carry_us",)
+
+    def __init__(self) -> None:
+        self._carry_us = 0
+
+    def steps(self, now_ts: int, elapsed_s: float) -> range:
+        """The end times of the steps that the interval of `elapsed_s` up to `now_ts` completes, oldest first."""
+        interval_us = round(min(max(elapsed_s, 0.0), MAX_INTERVAL_S) * MICROS_PER_SECOND)
+        count, self._carry_us = divmod(self._carry_us + interval_us, STEP_US)
+        last = now_ts - self._carry_us
+        return range(last - (count - 1) * STEP_US, last + 1, STEP_US)

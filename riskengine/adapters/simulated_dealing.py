@@ -1,0 +1,259 @@
+"""Dealing that is made up but true to life: client flow, hedges, partial fills, corrections, late and double messages.
+
+Pure like the market it deals in: the caller says what time it is and what the quotes are. Quantities and prices are
+`Decimal`s made from rounded text; no binary float ever becomes money.
+"""
+
+import heapq
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from itertools import count
+from typing import NamedTuple
+
+import msgspec
+
+from riskengine.adapters.dice import STEP_US, Activity, Dice, Stepper
+from riskengine.adapters.sample_book import DEALERS, MANDATES, is_quoted, manner_of
+from riskengine.clock import MICROS_PER_SECOND
+from riskengine.decode import TradeInput
+from riskengine.messages import DECIMALS, Instrument, Kind, Node
+
+SOURCE = "dealing"
+TRADES_PER_SECOND = 4.0
+
+Quotes = Callable[[str], tuple[float, float] | None]
+"""Bid and ask of an instrument now; None where there is no price, and then nobody deals."""
+
+_ORDER_LOTS = (1, 1, 1, 2, 2, 2, 3, 4, 5, 6, 10, 20)
+_POSITION_LIMIT_LOTS = 30
+_MOST_FILLS = 5
+_SEVERAL_FILLS = 0.30
+_INTERNAL = 0.08
+_BLOCK_PRICE = 0.05
+_AMENDED = 0.03
+_CANCELLED = 0.02
+_REDELIVERED = 0.02
+_LATE = 0.03
+_LEG_APART = 0.10
+_MESSAGES_PER_ORDER = 1.45
+"""Measured with the chances above: fills, versions and repetitions that one order leads to."""
+
+
+class _Fill(NamedTuple):
+    """Part of an order, priced when its time comes."""
+
+    trade_id: str
+    instrument: Instrument
+    desk: str
+    dealer: str
+    side: str
+    quantity: Decimal
+    takes_liquidity: bool
+
+
+class DealingSimulator:
+    """What the dealers of a house do all day: about `trades_per_second` messages on average, in bursts and lulls.
+
+    Desks are the leaves of `nodes`; `dealers` names who sits where (a desk without entry deals without dealer names);
+    desks of the sample keep to their mandate. `run` begins every trade id: give each start of a demo another one, and
+    ids stay unique in its store. Positions stay bounded: a desk that holds much hedges. Cost: about 30 us a trade.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        nodes: Sequence[Node],
+        instruments: Sequence[Instrument],
+        dealers: Mapping[str, Sequence[str]] = DEALERS,
+        *,
+        run: str,
+        trades_per_second: float = TRADES_PER_SECOND,
+    ) -> None:
+        self._dice = Dice(seed, "dealing")
+        self._activity = Activity(self._dice)
+        self._stepper = Stepper()
+        self._orders_per_step = trades_per_second / _MESSAGES_PER_ORDER * STEP_US / MICROS_PER_SECOND
+        self._dealers = dealers
+        self._run = run
+        parents = {node.parent for node in nodes}
+        self._leaves = [node.node for node in nodes if node.node not in parents]
+        self._mandates = _mandates(self._leaves, instruments)
+        self._desks = list(self._mandates)
+        self._net_lots: dict[tuple[str, str], int] = {}
+        self._due: list[tuple[int, int, _Fill | TradeInput]] = []
+        self._entries = count()
+        self._order_number = 0
+        self._source_seq = 0
+
+    def trades(self, now_ts: int, elapsed_s: float, quotes: Quotes) -> list[TradeInput]:
+        """What the desks send in the `elapsed_s` seconds up to `now_ts`, as it arrives; no `ts` is after `now_ts`."""
+        sent: list[TradeInput] = []
+        for end_ts in self._stepper.steps(now_ts, elapsed_s):
+            self._activity.step()
+            for _ in range(self._dice.count(self._orders_per_step * self._activity.rate)):
+                self._order(end_ts, quotes)
+            while self._due and self._due[0][0] <= end_ts:
+                due_ts, _, item = heapq.heappop(self._due)
+                if isinstance(item, TradeInput):
+                    sent.append(item)
+                else:
+                    self._execute(item, due_ts, quotes)
+        return sent
+
+    def _order(self, ts: int, quotes: Quotes) -> None:
+        """Somebody wants to deal: plan the fills."""
+        if not self._desks:
+            return
+        dice = self._dice
+        desk = dice.pick(self._desks)
+        instrument = dice.pick(self._mandates[desk])
+        self._order_number += 1
+        order_id = f"{self._run}-{self._order_number:06d}"
+        if dice.chance(_INTERNAL) and self._internal_deal(order_id, desk, instrument, ts, quotes):
+            return
+        net = self._net_lots.get((desk, instrument.instrument), 0)
+        hedges = abs(net) > _POSITION_LIMIT_LOTS
+        lots = abs(net) // 2 if hedges else dice.pick(_ORDER_LOTS)
+        # Desks shade their prices to attract what flattens them, so flow leans against the position.
+        buys = net < 0 if hedges else dice.chance(0.5 - net / (4 * _POSITION_LIMIT_LOTS))
+        self._net_lots[desk, instrument.instrument] = net + (lots if buys else -lots)
+        dealer, lot = self._dealer(desk), manner_of(instrument).lot
+        pieces = _pieces(dice, lots)
+        for place, piece in enumerate(pieces):
+            trade_id = order_id if len(pieces) == 1 else f"{order_id}.{place + 1}"
+            fill = _Fill(trade_id, instrument, desk, dealer, "buy" if buys else "sell", piece * lot, hedges)
+            ts += dice.below(250_000) if place else 0
+            self._plan(ts, fill)
+
+    def _execute(self, fill: _Fill, ts: int, quotes: Quotes) -> None:
+        """Price a fill as the market stands, send it, and plan what will still happen to it."""
+        quote = quotes(fill.instrument.instrument)
+        if quote is None:
+            return
+        low, high = min(quote), max(quote)
+        dice = self._dice
+        price = exact_price(high if (fill.side == "buy") == fill.takes_liquidity else low, fill.instrument)
+        if dice.chance(_BLOCK_PRICE):
+            # A block allocated at the average of its executions has more decimals than the market quotes.
+            price += Decimal(dice.below(1_000)).scaleb(-min(fill.instrument.price_decimals + 3, DECIMALS))
+        self._source_seq += 1
+        trade = TradeInput(
+            trade_id=fill.trade_id, source=SOURCE, ts=ts, source_seq=self._source_seq,
+            instrument=fill.instrument.instrument, desk=fill.desk, dealer=fill.dealer, side=fill.side,
+            quantity=fill.quantity, price=price, fees=fees_of(fill.instrument, fill.quantity, price),
+            fees_currency=fill.instrument.currency,
+        )  # fmt: skip
+        self._plan(ts + (self._delay(1.0, 300.0) if dice.chance(_LATE) else 0), trade)
+        if dice.chance(_AMENDED):
+            ts += self._delay(0.5, 60.0)
+            trade = corrected(dice, trade, fill.instrument, ts, self._elsewhere(fill.desk))
+            self._plan(ts, trade)
+        if dice.chance(_CANCELLED):
+            ts += self._delay(0.5, 60.0)
+            trade = cancelled(trade, ts)
+            self._plan(ts, trade)
+        if dice.chance(_REDELIVERED):
+            self._plan(ts + self._delay(0.05, 10.0), trade)
+
+    def _internal_deal(self, order_id: str, desk: str, instrument: Instrument, ts: int, quotes: Quotes) -> bool:
+        """Two desks deal with each other at mid: one trade id, two opposite legs. False where nobody is across."""
+        dice = self._dice
+        across = [other for other in self._desks if other != desk and instrument in self._mandates[other]]
+        quote = quotes(instrument.instrument)
+        if not across or quote is None:
+            return False
+        price = exact_price(sum(quote) / 2, instrument)
+        lots = dice.pick(_ORDER_LOTS)
+        sides = (desk, "sell", -lots), (dice.pick(across), "buy", lots)
+        for leg, (where, side, change) in enumerate(sides):
+            key = where, instrument.instrument
+            self._net_lots[key] = self._net_lots.get(key, 0) + change
+            self._source_seq += 1
+            trade = TradeInput(
+                trade_id=order_id, leg=leg, legs=2, source=SOURCE, ts=ts, source_seq=self._source_seq,
+                instrument=instrument.instrument, desk=where, dealer=self._dealer(where), side=side,
+                quantity=lots * manner_of(instrument).lot, price=price,
+            )  # fmt: skip
+            self._plan(ts + (self._delay(0.2, 3.0) if leg and dice.chance(_LEG_APART) else 0), trade)
+        return True
+
+    def _dealer(self, desk: str) -> str:
+        names = self._dealers.get(desk)
+        return self._dice.pick(names) if names else ""
+
+    def _delay(self, low_s: float, high_s: float) -> int:
+        return int(self._dice.between(low_s, high_s) * MICROS_PER_SECOND)
+
+    def _plan(self, due_ts: int, item: _Fill | TradeInput) -> None:
+        heapq.heappush(self._due, (due_ts, next(self._entries), item))
+
+    def _elsewhere(self, desk: str) -> tuple[str, str]:
+        """Another desk and one of its dealers, or the same desk where it is the only one."""
+        others = [other for other in self._leaves if other != desk] or [desk]
+        other = self._dice.pick(others)
+        return other, self._dealer(other)
+
+
+def corrected(
+    dice: Dice, trade: TradeInput, instrument: Instrument, booked_ts: int, elsewhere: tuple[str, str]
+) -> TradeInput:
+    """The next version of a trade: price or quantity set right, or moved to the desk and dealer of `elsewhere`."""
+    assert trade.price is not None and trade.quantity is not None
+    roll = dice.below(3)
+    desk, dealer, price, quantity = trade.desk, trade.dealer, trade.price, trade.quantity
+    if roll == 0:
+        desk, dealer = elsewhere
+    elif roll == 1:
+        ticks = (1 + dice.below(10)) * (1 if dice.chance(0.5) else -1)
+        moved = price + Decimal(ticks).scaleb(-instrument.price_decimals)
+        price = moved if moved > 0 else price
+    else:
+        lot = manner_of(instrument).lot
+        quantity += -lot if quantity > lot and dice.chance(0.5) else lot
+    return msgspec.structs.replace(
+        trade, version=trade.version + 1, action="amend", booked_ts=booked_ts, desk=desk, dealer=dealer, price=price,
+        quantity=quantity, fees=fees_of(instrument, quantity, price),
+    )  # fmt: skip
+
+
+def cancelled(trade: TradeInput, booked_ts: int) -> TradeInput:
+    """The next version of a trade: its cancel, which names the trade and nothing of its terms."""
+    return TradeInput(
+        trade_id=trade.trade_id, source=trade.source, leg=trade.leg, version=trade.version + 1, action="cancel",
+        ts=trade.ts, source_seq=trade.source_seq, booked_ts=booked_ts,
+    )  # fmt: skip
+
+
+def exact_price(price: float | Decimal, instrument: Instrument) -> Decimal:
+    """A price as money: rounded to the instrument's decimals as text, and exact from there on."""
+    return Decimal(f"{price:.{instrument.price_decimals}f}")
+
+
+def fees_of(instrument: Instrument, quantity: Decimal, price: Decimal) -> Decimal | None:
+    """What a broker charges in the instrument's currency; None for what is dealt without commission."""
+    if instrument.kind is Kind.FUTURE:
+        return quantity * Decimal("2.25")
+    if instrument.kind is not Kind.EQUITY:
+        return None
+    if instrument.quote_currency == "USD":
+        return max(Decimal("1.00"), (quantity * Decimal("0.0035")).quantize(Decimal("0.01")))
+    return max(Decimal("1.50"), (quantity * price * Decimal("0.0002")).quantize(Decimal("0.01")))
+
+
+def _pieces(dice: Dice, lots: int) -> list[int]:
+    """An order's lots in one to five fills."""
+    most = min(lots, _MOST_FILLS)
+    if most < 2 or not dice.chance(_SEVERAL_FILLS):
+        return [lots]
+    cuts = sorted({1 + dice.below(lots - 1) for _ in range(1 + dice.below(most - 1))})
+    return [high - low for low, high in zip([0, *cuts], [*cuts, lots], strict=True)]
+
+
+def _mandates(leaves: Sequence[str], instruments: Sequence[Instrument]) -> dict[str, list[Instrument]]:
+    """What each desk deals in; desks that have nothing to deal in are left out."""
+    dealt = [instrument for instrument in instruments if is_quoted(instrument)]
+    mandates = {
+        leaf: [instrument for instrument in dealt if leaf not in MANDATES or instrument.instrument in MANDATES[leaf]]
+        for leaf in leaves
+    }
+    return {leaf: allowed for leaf, allowed in mandates.items() if allowed}

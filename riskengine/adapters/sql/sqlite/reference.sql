@@ -1,0 +1,76 @@
+-- Queries on reference data, balances, prices and the store itself.
+
+-- name: nodes
+SELECT node, level, parent FROM nodes ORDER BY node
+
+-- name: node_save
+INSERT INTO nodes (node, level, parent) VALUES (?, ?, ?)
+ON CONFLICT (node) DO UPDATE SET level = excluded.level, parent = excluded.parent
+
+-- name: instruments
+SELECT instrument, kind, base_currency, quote_currency, price_decimals, quantity_decimals, multiplier, sector, underlying,
+       option_type, strike, expiry, delta_type, calendar, premium_currency, premium_style, cut, settlement
+FROM instruments ORDER BY instrument
+
+-- name: instrument_save
+INSERT INTO instruments (instrument, kind, base_currency, quote_currency, price_decimals, quantity_decimals, multiplier, sector,
+                         underlying, option_type, strike, expiry, delta_type, calendar, premium_currency, premium_style, cut,
+                         settlement)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (instrument) DO UPDATE SET
+    kind = excluded.kind, base_currency = excluded.base_currency, quote_currency = excluded.quote_currency,
+    price_decimals = excluded.price_decimals, quantity_decimals = excluded.quantity_decimals,
+    multiplier = excluded.multiplier, sector = excluded.sector, underlying = excluded.underlying,
+    option_type = excluded.option_type, strike = excluded.strike, expiry = excluded.expiry,
+    delta_type = excluded.delta_type, calendar = excluded.calendar, premium_currency = excluded.premium_currency,
+    premium_style = excluded.premium_style, cut = excluded.cut, settlement = excluded.settlement
+
+-- name: instrument_names
+SELECT instrument FROM instruments
+
+-- name: openings
+SELECT desk, dealer, instrument, ts, quantity, average_price, realised, fees FROM openings
+ORDER BY desk, dealer, instrument
+
+-- name: opening_insert
+INSERT INTO openings (desk, dealer, instrument, ts, quantity, average_price, realised, fees)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: marks
+SELECT instrument, ts, price, source FROM marks ORDER BY instrument
+
+-- name: mark_save
+INSERT INTO marks (instrument, ts, price, source) VALUES (?, ?, ?, ?)
+ON CONFLICT (instrument) DO UPDATE SET ts = excluded.ts, price = excluded.price, source = excluded.source
+
+-- name: closes
+SELECT date, instrument, price FROM closes ORDER BY date, instrument
+
+-- name: closes_of_date
+SELECT date, instrument, price FROM closes WHERE date = ? ORDER BY instrument
+
+-- name: latest_closes
+SELECT max(date), instrument, price FROM closes GROUP BY instrument ORDER BY instrument
+
+-- name: close_of
+SELECT price FROM closes WHERE instrument = ? AND date = ?
+
+-- name: close_insert
+INSERT INTO closes (date, instrument, price) VALUES (?, ?, ?)
+
+-- name: counts
+SELECT (SELECT count(*) FROM trades), (SELECT count(*) FROM conflicts), (SELECT count(*) FROM nodes),
+       (SELECT count(*) FROM instruments), (SELECT count(*) FROM openings), (SELECT count(*) FROM marks),
+       (SELECT count(*) FROM closes)
+
+-- name: meta_get
+SELECT value FROM meta WHERE key = ?
+
+-- name: meta_set
+INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value
+
+-- name: schema_version
+SELECT coalesce(max(version), 0) FROM schema_version
+
+-- name: schema_version_add
+INSERT INTO schema_version (version, name, applied_ts) VALUES (?, ?, ?)

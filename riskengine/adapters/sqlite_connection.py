@@ -1,0 +1,238 @@
+"""A SQLite file as the store uses it: opened, set up, checked, migrated, and its errors said in our words."""
+
+import os
+import re
+import sqlite3
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from riskengine.adapters.trade_rows import COLUMNS
+from riskengine.clock import SystemClock
+from riskengine.errors import StoreCorrupt, StoreError, StoreNewer, StoreUnavailable
+
+BUSY_TIMEOUT_MS = 5_000
+CACHE_KIB = 65_536
+CHECKPOINT_PAGES = 4_000
+"""16 MB of log before it is copied into the file: fewer, larger copies; a start reads at most about that much."""
+
+SQL = files("riskengine.adapters") / "sql" / "sqlite"
+_UNAVAILABLE = {
+    sqlite3.SQLITE_BUSY: "is locked by another program",
+    sqlite3.SQLITE_LOCKED: "is locked by another program",
+    sqlite3.SQLITE_PROTOCOL: "is locked by another program",
+    sqlite3.SQLITE_IOERR: "cannot be read or written (I/O error)",
+    sqlite3.SQLITE_FULL: "cannot be written: the disk is full",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened: is its directory there and writable?",
+    sqlite3.SQLITE_READONLY: "cannot be written: it or its directory is read-only",
+    sqlite3.SQLITE_PERM: "cannot be opened: no permission",
+    sqlite3.SQLITE_NOMEM: "cannot be used: out of memory",
+}
+_CORRUPT = {
+    sqlite3.SQLITE_NOTADB: "is not a SQLite database",
+    sqlite3.SQLITE_CORRUPT: "is damaged: restore it from a backup",
+}
+
+Mode = Literal["ro", "rw", "rwc"]
+
+
+def store_error(path: str, error: sqlite3.Error) -> StoreError:
+    """Our error for SQLite's: one line that names the file and who must act."""
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = code & 0xFF if isinstance(code, int) else None
+    if primary in _CORRUPT:
+        return StoreCorrupt(f"store {path} {_CORRUPT[primary]}")
+    if primary in _UNAVAILABLE:
+        return StoreUnavailable(f"store {path} {_UNAVAILABLE[primary]}")
+    if isinstance(error, sqlite3.ProgrammingError) and "closed database" in str(error):
+        return StoreUnavailable(f"store {path} is closed")
+    return StoreError(f"store {path}: {error}")
+
+
+@contextmanager
+def our_errors(path: str) -> Iterator[None]:
+    """Runs what it encloses; SQLite's errors come out as ours."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise store_error(path, error) from error
+
+
+def connect(path: str, mode: Mode) -> sqlite3.Connection:
+    """A connection that commits only when told to, with every setting that durability rests on. Raises sqlite3.Error.
+
+    The store keeps each connection to one thread itself; the check is off so that `close` can close them all.
+    """
+    connection = sqlite3.connect(
+        f"file:{quote(path)}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=BUSY_TIMEOUT_MS / 1_000,
+    )
+    try:
+        if mode == "rwc":
+            _use_log(connection, path)
+        for pragma in _pragmas(mode):
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _pragmas(mode: Mode) -> list[str]:
+    settings = ["synchronous = FULL", "foreign_keys = ON", f"cache_size = -{CACHE_KIB}"]
+    settings.append(f"wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    if sys.platform == "darwin":  # there fsync alone does not reach the platter
+        settings += ["fullfsync = ON", "checkpoint_fullfsync = ON"]
+    if mode == "ro":
+        settings.append("query_only = ON")
+    return settings
+
+
+def _use_log(connection: sqlite3.Connection, path: str) -> None:
+    """Write-ahead logging, a property of the file: readers and the writer do not wait for each other."""
+    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        raise StoreUnavailable(f"store {path} is on a file system that cannot keep a write-ahead log (mode {mode})")
+
+
+# -- queries -----------------------------------------------------------------------------------------------------
+
+
+def load_queries(file_name: str) -> dict[str, str]:
+    """The named queries of a file, column lists filled in; `{where}` and `{cancels}` stay for the caller's filters."""
+    parts = re.split(r"^-- name: (\w+)\n", (SQL / file_name).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    queries = dict(zip(parts[1::2], (_without_comments(text) for text in parts[2::2]), strict=True))
+    columns, marks = ", ".join(COLUMNS), ", ".join("?" * len(COLUMNS))
+    return {name: text.replace("{columns}", columns).replace("{marks}", marks) for name, text in queries.items()}
+
+
+def _without_comments(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if not line.startswith("--")).strip()
+
+
+# -- schema ------------------------------------------------------------------------------------------------------
+
+
+def migrations() -> dict[int, tuple[str, str]]:
+    """Number, file name and text of each migration, in order."""
+    found = {}
+    for file in sorted(SQL.iterdir(), key=lambda file: file.name):
+        if re.match(r"\d{4}_\w+\.sql$", file.name):
+            found[int(file.name[:4])] = (file.name, file.read_text(encoding="utf-8"))
+    return found
+
+
+def check_and_migrate(connection: sqlite3.Connection, path: str, *, create: bool, read_only: bool) -> None:
+    """Refuse what is damaged, foreign or newer; apply what is missing, each migration in one transaction.
+
+    Raises StoreCorrupt, StoreNewer, StoreError, and sqlite3.Error for the rest.
+    """
+    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise StoreCorrupt(f"store {path} is damaged: restore it from a backup ({str(found).splitlines()[-1]})")
+    known = migrations()
+    version = _schema_version(connection, path)
+    if version == 0 and not create:
+        raise StoreCorrupt(f"store {path} is empty: it holds no tables")
+    if version > max(known):
+        raise StoreNewer(
+            f"store {path} was written by a newer version of riskengine (schema {version}, this one knows {max(known)})"
+        )
+    if version < max(known) and read_only:
+        raise StoreError(f"store {path} has schema {version} and needs {max(known)}: open it for writing once")
+    for number, (name, text) in known.items():
+        if number > version:
+            _apply(connection, path, number, name, text)
+    _check_columns(connection, path, known)
+
+
+def _schema_version(connection: sqlite3.Connection, path: str) -> int:
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if "schema_version" in tables:
+        version = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()[0]
+        return int(version)
+    if tables:
+        raise StoreCorrupt(f"store {path} is a SQLite database of something else: it has no table schema_version")
+    return 0
+
+
+def _apply(connection: sqlite3.Connection, path: str, number: int, name: str, text: str) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if _schema_version(connection, path) < number:  # another process may have been quicker
+            for statement in _statements(text):
+                connection.execute(statement)
+            connection.execute("INSERT INTO schema_version VALUES (?, ?, ?)", (number, name, SystemClock().now()))
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _statements(text: str) -> Iterator[str]:
+    """The statements of a script one by one: sqlite3's own `executescript` would commit before it starts."""
+    waiting = ""
+    for line in text.splitlines(keepends=True):
+        waiting += line
+        if sqlite3.complete_statement(waiting):
+            yield waiting
+            waiting = ""
+    assert not waiting.strip(), f"unfinished statement: {waiting[:60]}"
+
+
+def _check_columns(connection: sqlite3.Connection, path: str, known: Mapping[int, tuple[str, str]]) -> None:
+    """Compare with a store made afresh, so that a column that somebody dropped is named at the start, not at noon."""
+    fresh = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        for _, text in known.values():
+            for statement in _statements(text):
+                fresh.execute(statement)
+        for (table,) in fresh.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            missing = _columns(fresh, table) - _columns(connection, table)
+            if missing:
+                raise StoreCorrupt(f"store {path}: table {table} has no column {', '.join(sorted(missing))}")
+    finally:
+        fresh.close()
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
+    return {row[0] for row in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))}
+
+
+# -- files -------------------------------------------------------------------------------------------------------
+
+
+def check_path(path: str, *, create: bool) -> None:
+    """Say plainly what is wrong with a path before SQLite says "unable to open". Raises StoreUnavailable."""
+    try:
+        if os.path.isdir(path):
+            raise StoreUnavailable(f"store {path} is a directory, not a file")
+        if os.path.exists(path):
+            return
+        parent = Path(path).parent
+        if not create:
+            raise StoreUnavailable(f"store {path} does not exist")
+        if not parent.is_dir():
+            reason = "is not a directory" if parent.exists() else "does not exist"
+            raise StoreUnavailable(f"store {path} cannot be created: {parent} {reason}")
+        if not os.access(parent, os.W_OK | os.X_OK):
+            raise StoreUnavailable(f"store {path} cannot be created: no permission to write in {parent}")
+    except OSError as error:
+        raise StoreUnavailable(f"store {path} cannot be opened: {error.strerror}") from None
+
+
+def file_identity(path: str) -> tuple[int, int]:
+    """Which file a path leads to. Raises StoreUnavailable where it leads nowhere. Cost 1 us."""
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise StoreUnavailable(f"store {path} is gone: {error.strerror}") from None
+    return found.st_dev, found.st_ino

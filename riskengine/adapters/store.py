@@ -1,0 +1,51 @@
+"""The way to a store: `open_store` by URL, and the names that its users need."""
+
+from riskengine.adapters.sqlite_store import SqliteStore
+from riskengine.adapters.store_protocol import (
+    Conflict,
+    Counts,
+    Outcome,
+    Saved,
+    Store,
+    Stored,
+    TradeFilter,
+    Versions,
+)
+from riskengine.adapters.trade_rows import RefusedRow, TradeRow, replay, trade_from_row
+from riskengine.errors import StoreError
+from riskengine.fields import shown
+
+__all__ = [
+    "Conflict", "Counts", "Outcome", "RefusedRow", "Saved", "Store", "Stored", "TradeFilter", "TradeRow", "Versions",
+    "open_store", "replay", "trade_from_row",
+]  # fmt: skip
+
+SQLITE = "sqlite://"
+
+
+def open_store(url: str, *, create: bool = True, read_only: bool = False) -> Store:
+    """The store at `url`, checked, its schema brought up to date: `sqlite:///relative.db` or `sqlite:////absolute.db`.
+
+    `create` makes a store where there is none; `read_only` never changes anything. Raises StoreError where the URL or the
+    schema cannot be served, StoreUnavailable (no such file, not a file, no permission, locked), StoreCorrupt (not a
+    store, damaged) and StoreNewer. Cost: reads the whole file once, about 1 s a gigabyte.
+    """
+    if not url.startswith(SQLITE):
+        raise StoreError(f"store {_scheme(url)} is not supported: expected sqlite:///path/to/file.db")
+    return SqliteStore.open(_path_of(url), create=create and not read_only, read_only=read_only)
+
+
+def _scheme(url: str) -> str:
+    """What may be shown of a URL that is not ours: never its password."""
+    scheme, colon, _ = url.partition("://")
+    return shown(scheme + colon) if colon else shown(url)
+
+
+def _path_of(url: str) -> str:
+    rest = url.removeprefix(SQLITE)
+    path = rest.removeprefix("/")
+    if path == rest or not path or path.startswith(":memory:") or "\0" in path:
+        raise StoreError(f"store {shown(url)} names no file: expected sqlite:///path/to/file.db")
+    if "?" in path or "#" in path:
+        raise StoreError(f"store {shown(url)} has options, which SQLite stores do not take")
+    return path

@@ -1,0 +1,208 @@
+"""What the rest of the program asks of a store, whatever database is behind it.
+
+Truth is what a store has committed: a trade counts from the moment `append_trades` returns, and the engine's memory can be
+rebuilt from `trades_after` at any time.
+
+Threads: a store has one write thread (methods marked W), the first one that writes after opening or after `hand_over`;
+another one is a mistake of ours, an AssertionError. Reads (marked R) come from any thread and never wait for the writer;
+each call answers from one committed state.
+
+Errors: any method may raise StoreUnavailable (locked for longer than the store waits, disk full, I/O error, file gone,
+store closed), StoreCorrupt, or StoreError for what else the database refuses. A W method that raises has changed nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+from riskengine.adapters.trade_rows import TradeRow
+from riskengine.messages import Close, Instrument, Node, Opening, Refusal, StoredMark, Trade
+
+Versions = Literal["latest", "all"]
+
+Outcome = Literal["inserted", "existing", "conflict"]
+"""Of one appended trade: new; an equal repeat; the same identity and version with different economics."""
+
+
+class Stored(NamedTuple):
+    """What became of one appended trade. `store_seq` is that of the version that stands (not ours in a conflict)."""
+
+    store_seq: int
+    outcome: Outcome
+
+
+class Conflict(NamedTuple):
+    """Economics that arrived under an identity and version already stored with others.
+
+    `row` is what was not taken; its store_seq is that of the version that stands (0 if that was deleted), its
+    received_ts when the conflicting one came.
+    """
+
+    conflict_id: int
+    row: TradeRow
+
+
+class Saved(NamedTuple):
+    """What became of a list of reference records, prices or balances, counted. Each record is in one count.
+
+    `superseded`: older than what is stored. `refused` names the place in the list, the field and the reason.
+    """
+
+    inserted: int = 0
+    updated: int = 0
+    duplicate: int = 0
+    superseded: int = 0
+    refused: tuple[Refusal, ...] = ()
+
+
+class Counts(NamedTuple):
+    """Rows in each table."""
+
+    trades: int
+    conflicts: int
+    nodes: int
+    instruments: int
+    openings: int
+    marks: int
+    closes: int
+
+
+class TradeFilter(NamedTuple):
+    """Which trades to list; None means any.
+
+    `desks` are the leaves below a node (none of them: no trade). `since_ts` is inclusive. `versions="latest"` lists the
+    highest version of each identity. A cancel that leaves out desk, instrument, dealer or ts is placed by those of the
+    newest version before it that is not a cancel. `max_store_seq` hides everything stored later, for all of this.
+    """
+
+    desks: Sequence[str] | None = None
+    instrument: str | None = None
+    dealer: str | None = None
+    since_ts: int | None = None
+    versions: Versions = "latest"
+    max_store_seq: int | None = None
+
+
+class Store(Protocol):
+    """Nodes, instruments, balances, prices and every version of every trade, durably."""
+
+    @property
+    def name(self) -> str:
+        """The store as messages and logs name it: its path or URL without a password."""
+        ...
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def hand_over(self) -> None:
+        """The next thread that writes is the write thread from then on. No write may be under way."""
+        ...
+
+    def append_trades(self, trades: Sequence[Trade]) -> list[Stored]:
+        """W. Store a batch in one transaction, in order; durable when it returns, one answer per trade.
+
+        An equal repeat stores nothing. A conflict keeps the other economics apart, once however often it is sent. All or
+        nothing: after an error none of the batch is stored, or (a commit whose outcome the machine lost) all of it, and
+        appending it again is harmless. Raises LeaseHeld where a newer writer has taken over.
+        """
+        ...
+
+    def save_nodes(self, nodes: Sequence[Node]) -> Saved:
+        """W. Insert or update by name, in one transaction. Whether they form a tree is not asked here."""
+        ...
+
+    def save_instruments(self, instruments: Sequence[Instrument]) -> Saved:
+        """W. Insert or update by symbol, in one transaction."""
+        ...
+
+    def save_openings(self, openings: Sequence[Opening]) -> Saved:
+        """W. Insert by (desk, dealer, instrument); an equal one is a duplicate, a different one is refused."""
+        ...
+
+    def save_closes(self, closes: Sequence[Close]) -> Saved:
+        """W. Insert by (date, instrument); a published close is never rewritten: a different price is refused."""
+        ...
+
+    def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
+        """W. The newest ts of each instrument wins, the later arrival on ties; an older one is superseded."""
+        ...
+
+    def is_writable(self) -> bool:
+        """W. Whether a small commit goes through now; waits for a lock as long as any write does."""
+        ...
+
+    # -- the one writer --------------------------------------------------------------------------------------------
+
+    def acquire_writer(self, holder: str) -> None:
+        """Become the one engine that writes this store, until `close` or the end of the process, however it ends.
+
+        `holder` is a word on who asks, for the message that others get. Raises LeaseHeld naming the holder (pid, host,
+        since) at once. Programs that only load data do not need it.
+        """
+        ...
+
+    def next_epoch(self) -> int:
+        """W. The integer of this writer's lease: one more than ever before, durable. The lease must be held.
+
+        From then on trades and marks of this store object are refused (LeaseHeld) once a newer epoch is in the store.
+        """
+        ...
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def trades_after(self, store_seq: int, limit: int | None = None) -> Iterator[TradeRow]:
+        """R. Rows stored after `store_seq`, in store order, at most `limit`; `trade_from_row` makes trades of them.
+
+        Read in pages, so that a slow consumer holds nothing back: rows that are committed while it runs are included.
+        The iterator belongs to the thread that uses it. Cost 3 us a row.
+        """
+        ...
+
+    def select_trades(self, wanted: TradeFilter, limit: int) -> tuple[list[TradeRow], int]:
+        """R. The newest rows and how many there are in all: by (ts, source_seq, source, trade_id, leg, version).
+
+        Cost grows with the number of trades that match and, without `since_ts`, with all trades (0.1 us each).
+        """
+        ...
+
+    def conflicts(self, limit: int = 1_000) -> list[Conflict]:
+        """R. The newest conflicts first."""
+        ...
+
+    def nodes(self) -> list[Node]:
+        """R. All nodes by name."""
+        ...
+
+    def instruments(self) -> list[Instrument]:
+        """R. All instruments by symbol."""
+        ...
+
+    def openings(self) -> list[Opening]:
+        """R. All opening balances by (desk, dealer, instrument)."""
+        ...
+
+    def marks(self) -> list[StoredMark]:
+        """R. The stored mark of each instrument."""
+        ...
+
+    def closes(self, date: str | None = None) -> list[Close]:
+        """R. The closes of a date (`2026-11-21`), or of all dates, by date and instrument."""
+        ...
+
+    def latest_closes(self) -> list[Close]:
+        """R. The newest close of each instrument."""
+        ...
+
+    def watermark(self) -> int:
+        """R. The highest store_seq, 0 in an empty store."""
+        ...
+
+    def counts(self) -> Counts:
+        """R. Rows in each table. Cost 5 ms per million trades."""
+        ...
+
+    def ping(self) -> None:
+        """R. Returns where the store can be read; otherwise raises what any read would."""
+        ...
+
+    def close(self) -> None:
+        """Give up the lease and close all connections; the store cannot be used any more. Idempotent."""
+        ...

@@ -1,0 +1,157 @@
+"""The configuration: what it may say, what it says by default, and what is wrong with it.
+
+`config/default.toml` is the commented face of these classes; a test compares the two.
+"""
+
+import re
+import tomllib
+import zoneinfo
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from riskengine.errors import ConfigError
+
+DEFAULT_PORT = 8321
+STORE_SCHEMES = ("sqlite:///", "postgresql://")
+
+_ORIGIN = re.compile(r"https?://[^\s/?#@]+")
+
+
+class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[engine]: rules that decide visible numbers."""
+
+    reporting_currency: str = "USD"
+    beat_ms: int = 100
+    tolerance_s: float = 5.0
+    future_limit_s: float = 60.0
+    day_boundary: str = "17:00"
+    day_zone: str = "America/New_York"
+
+
+class MarksConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[marks]: which quotes become marks, and when a mark is stale. None switches a check off."""
+
+    stale_after_s: float = 60.0
+    max_cross_bp: float | None = None
+    max_move: float | None = None
+    suspect_release_s: float = 10.0
+    store_every_s: float = 1.0
+
+
+class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[store]: where trades live and how many share one transaction."""
+
+    url: str = "sqlite:///riskengine.db"
+    batch_trades: int = 256
+
+
+class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[server]: sockets and their limits."""
+
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    origins: tuple[str, ...] = ()
+    max_body_bytes: int = 1_048_576
+    max_hz: float = 5.0
+    heartbeat_ms: int = 1_000
+    trade_push_ms: int = 20
+    snapshot_history_s: float = 2.0
+
+
+class InboxConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[inbox]: how much may wait for the store and the writer."""
+
+    max_trades: int = 100_000
+
+
+class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[log]: JSON lines for machines, coloured lines for people."""
+
+    format: Literal["json", "console"] = "json"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything a person may set; sections are the TOML tables of the same name."""
+
+    engine: EngineConfig = EngineConfig()
+    marks: MarksConfig = MarksConfig()
+    store: StoreConfig = StoreConfig()
+    server: ServerConfig = ServerConfig()
+    inbox: InboxConfig = InboxConfig()
+    log: LogConfig = LogConfig()
+
+
+def load_config(path: str | Path | None) -> Config:
+    """The configuration of a TOML file, or the defaults. Raises ConfigError naming the file and the setting."""
+    if path is None:
+        return Config()
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigError(f"{path}: cannot be read: {reason}") from None
+    try:
+        values = tomllib.loads(text)
+    except ValueError as error:  # TOMLDecodeError, or an integer of more digits than Python reads
+        raise ConfigError(f"{path}: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: nested too deeply") from None
+    try:
+        config = msgspec.convert(values, Config)
+    except msgspec.ValidationError as error:
+        message = str(error).replace(" - at `$.", ", at `").replace(" - at `$`", "")
+        raise ConfigError(f"{path}: {message}") from None
+    check_config(config, str(path))
+    return config
+
+
+def check_config(config: Config, where: str = "configuration") -> None:
+    """Refuse values that have the right type but cannot work. Raises ConfigError."""
+    engine, marks, server = config.engine, config.marks, config.server
+    rules = (
+        (re.fullmatch("[A-Z]{3}", engine.reporting_currency),
+         "engine.reporting_currency", "must be three capital letters"),
+        (10 <= engine.beat_ms <= 10_000, "engine.beat_ms", "must be 10 to 10000"),
+        (0 <= engine.tolerance_s <= 3600, "engine.tolerance_s", "must be 0 to 3600"),
+        (0 < engine.future_limit_s <= 3600, "engine.future_limit_s", "must be above 0, at most 3600"),
+        (re.fullmatch("([01][0-9]|2[0-3]):[0-5][0-9]", engine.day_boundary),
+         "engine.day_boundary", "must be a time of day, 00:00 to 23:59"),
+        (_is_zone(engine.day_zone), "engine.day_zone", "must be a zone of the tz database, such as America/New_York"),
+        (0 < marks.stale_after_s <= 604_800, "marks.stale_after_s", "must be above 0, at most 604800"),
+        (marks.max_cross_bp is None or 0 <= marks.max_cross_bp <= 10_000, "marks.max_cross_bp", "must be 0 to 10000"),
+        (marks.max_move is None or 0 < marks.max_move <= 1_000, "marks.max_move", "must be above 0, at most 1000"),
+        (0 <= marks.suspect_release_s <= 3600, "marks.suspect_release_s", "must be 0 to 3600"),
+        (0 < marks.store_every_s <= 3600, "marks.store_every_s", "must be above 0, at most 3600"),
+        (config.store.url.startswith(STORE_SCHEMES), "store.url", "must begin with " + " or ".join(STORE_SCHEMES)),
+        (1 <= config.store.batch_trades <= 10_000, "store.batch_trades", "must be 1 to 10000"),
+        (server.host, "server.host", "must not be empty"),
+        (0 <= server.port <= 65_535, "server.port", "must be 0 to 65535"),
+        (all(map(_ORIGIN.fullmatch, server.origins)),
+         "server.origins", "must be origins such as https://risk.example.com, without a path"),
+        (1_024 <= server.max_body_bytes <= 1_073_741_824, "server.max_body_bytes", "must be 1 KiB to 1 GiB"),
+        (0.2 <= server.max_hz <= 10, "server.max_hz", "must be 0.2 to 10"),
+        (100 <= server.heartbeat_ms <= 60_000, "server.heartbeat_ms", "must be 100 to 60000"),
+        (1 <= server.trade_push_ms <= 5_000, "server.trade_push_ms", "must be 1 to 5000"),
+        (0 <= server.snapshot_history_s <= 60, "server.snapshot_history_s", "must be 0 to 60"),
+        (1 <= config.inbox.max_trades <= 10_000_000, "inbox.max_trades", "must be 1 to 10000000"),
+    )  # fmt: skip
+    for holds, setting, reason in rules:
+        if not holds:
+            raise ConfigError(f"{where}: {setting} {reason}")
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # unknown, not a relative path, a folder such as "America"
+        return False
+    return True
+
+
+def without_password(url: str) -> str:
+    """A store URL that may be shown, the password replaced by stars. What is no sound URL is hidden more, not less."""
+    shown = re.sub(r"^([^:/?#]+://[^:@/?#]*:).*@", r"\1***@", url, flags=re.DOTALL)
+    return re.sub(r"([?&](?:ssl)?password=)[^&#]*", r"\1***", shown, flags=re.IGNORECASE)

@@ -1,0 +1,290 @@
+"""The deterministic core: trades and marks in, snapshots out.
+
+No clock, thread, socket or log in here: time is passed in, and the same list of events gives the same snapshots to the last
+bit. One thread calls it (the writer). Trades take effect in `apply`, prices in `beat`; `publish` makes one immutable
+snapshot of everything up to now, at the cost of what was touched since the last.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from riskengine.clock import MICROS_PER_SECOND
+from riskengine.config import Config
+from riskengine.currencies import CurrencyGraph
+from riskengine.hierarchy import Reference
+from riskengine.ledger import SHIFT, Changes, LateFold, Ledger, Rollup
+from riskengine.marks import Mark, MarkTable
+from riskengine.messages import MULTIPLIER_DECIMALS, Opening, Trade
+from riskengine.processed import APPLIED, CONFLICT, DUPLICATE, PARKED, QUARANTINED, SUPERSEDED, Processed, Quarantine
+from riskengine.snapshot import EMPTY_STATE, Counts, ExceptionItem, OwnerState, Snapshot, Table
+from riskengine.valuation import PAGE, Factors, Units, Valuation
+
+MAX_NOTICES = 10_000
+"""Late trades and conflicts kept for the work list; older notices make room (the counts stay right)."""
+
+
+class Outcome(NamedTuple):
+    """What became of one trade. `late`: it was refolded behind newer ones, outside the tolerance window."""
+
+    status: str
+    late: bool = False
+    reason: str = ""
+
+
+OUTCOMES = {status: Outcome(status) for status in (APPLIED, DUPLICATE, SUPERSEDED, PARKED)}
+
+
+class Engine:
+    """The state of one writer. `snapshot` is the last one published; reading it needs no lock."""
+
+    def __init__(self, reference: Reference, config: Config | None = None, *, epoch: int = 0, now: int = 0) -> None:
+        config = config or Config()
+        self.reference = reference
+        self.processed = Processed()
+        self.quarantine = Quarantine(reference.by_symbol, config.engine)
+        self.ledger = Ledger(reference)
+        self.marks = MarkTable(reference, config.marks)
+        self._graph = CurrencyGraph(reference)
+        self._multiplier = np.array([i.multiplier / 10**MULTIPLIER_DECIMALS for i in reference.instruments])
+        self._cash_currency = np.array(reference.cash_currency, dtype=np.int64)
+        self._tolerance = int(config.engine.tolerance_s * MICROS_PER_SECOND)
+        self._counts = dict.fromkeys((APPLIED, DUPLICATE, CONFLICT, SUPERSEDED, PARKED, QUARANTINED, "late"), 0)
+        self._late: deque[ExceptionItem] = deque(maxlen=MAX_NOTICES)
+        self._conflicts: deque[ExceptionItem] = deque(maxlen=MAX_NOTICES)
+        self._exceptions: Mapping[str, tuple[ExceptionItem, ...]] = {}
+        self._exceptions_changed = False
+        self._watermark = 0
+        self._last_trade_at = 0
+        self._fresh = self.marks.fresh(now)
+        self._priced = self.marks.priced.copy()
+        self._value_units(now)
+        self._organisation = Published(self.ledger.organisation, Valuation(reference, reference.hierarchy))
+        self._dealers = Published(self.ledger.dealers, Valuation(reference, None))
+        self._epoch = epoch
+        self._seq = 0
+        self._trade_seq = 0
+        self.snapshot = self.publish(now)
+
+    # -- trades ------------------------------------------------------------------------------------------------
+
+    def open_with(self, openings: Iterable[Opening]) -> None:
+        """Balances brought forward, before the trades of their positions."""
+        for opening in openings:
+            self.ledger.open_with(opening)
+            self.quarantine.open_with(opening)
+
+    def apply(self, trades: Sequence[Trade], now: int, watermark: int = 0) -> list[Outcome]:
+        """Take a batch in its order of arrival; nothing is visible before `publish`. 6 us a trade.
+
+        `watermark` is the highest store_seq that the state then holds. Raises nothing: every trade gets an outcome.
+        """
+        admit, quarantine, ledger, counts = self.processed.admit, self.quarantine.reason, self.ledger, self._counts
+        outcomes: list[Outcome] = []
+        for trade in trades:
+            status, removed, added, other = admit(trade, quarantine(trade))
+            counts[status] += 1
+            if removed is not None:
+                ledger.remove(removed)
+            if added is not None:
+                fold = ledger.add(added, self._tolerance)
+                if fold is not None and removed is None and status == APPLIED:
+                    outcomes.append(self._note_late(added, fold, now))
+                    continue
+            if status == APPLIED and trade.legs is None and removed is None:
+                outcomes.append(OUTCOMES[APPLIED])
+            else:
+                outcomes.append(self._note(trade, status, other, now))
+        self._watermark = max(self._watermark, watermark)
+        if trades:
+            self._last_trade_at = now
+        return outcomes
+
+    def _note(self, trade: Trade, status: str, other: Trade | None, now: int) -> Outcome:
+        """Keep the work list true after anything but a plain new trade."""
+        if status == DUPLICATE:
+            return OUTCOMES[DUPLICATE]
+        self._exceptions_changed |= status != APPLIED or trade.legs is not None
+        if status == CONFLICT:
+            reason = "another trade of the same identity and version was stored first; it stands"
+            self._conflicts.append(ExceptionItem(_id("conflict", trade), "conflict", now, reason, trade, {"stands": other}))
+            return Outcome(CONFLICT, False, reason)
+        if status == QUARANTINED:
+            return Outcome(QUARANTINED, False, self.processed.quarantined[trade.identity, trade.version][1])
+        if status == PARKED:
+            return Outcome(PARKED, False, "a cancel whose trade has not come yet")
+        return OUTCOMES[status]
+
+    def _note_late(self, trade: Trade, fold: LateFold, now: int) -> Outcome:
+        self._counts["late"] += 1
+        self._exceptions_changed = True
+        reason = f"{fold.late_by / MICROS_PER_SECOND:.3f} s older than the newest trade of its position"
+        number = self.reference.instrument_index[trade.instrument]
+        mark = self.marks.marks[number]
+        price = mark.price if mark is not None and mark.ts else None
+        detail = {"late_by_s": fold.late_by / MICROS_PER_SECOND, "before": fold.before.split(price), "after": fold.after.split(price)}
+        self._late.append(ExceptionItem(_id("late", trade), "late", now, reason, trade, detail))
+        return Outcome(APPLIED, True, reason)
+
+    # -- prices ------------------------------------------------------------------------------------------------
+
+    def beat(self, marks: Mapping[int, Mark], now: int) -> bool:
+        """Put changed marks in force and revalue what they touch. Returns whether anything a reader sees has changed."""
+        moved = self.marks.take(marks)
+        fresh = self.marks.fresh(now)
+        flags_same = np.array_equal(fresh, self._fresh) and np.array_equal(self.marks.priced, self._priced)
+        if not marks and flags_same:
+            return False
+        self._fresh, self._priced = fresh, self.marks.priced.copy()
+        rates_before = self._rates
+        self._value_units(now)
+        rates_same = np.array_equal(rates_before.value, self._rates.value) and np.array_equal(
+            rates_before.stale, self._rates.stale
+        )
+        few = len(moved) * 8 <= len(self.reference.instruments)
+        if flags_same and rates_same and few and not self._factors.any_unmarked:
+            self._organisation.valuation.reprice_some(moved, self._factors)
+            self._dealers.valuation.reprice_some(moved, self._factors)
+        else:
+            self._organisation.valuation.reprice(self._factors)
+            self._dealers.valuation.reprice(self._factors)
+        return True
+
+    def _value_units(self, now: int) -> None:
+        """Rates and unit values from the marks in force. O(instruments)."""
+        table = self.marks
+        self._rates = self._graph.rates(table.price, table.priced, self._fresh)
+        rated = self._rates.known[self._cash_currency]
+        rate = self._rates.value[self._cash_currency]
+        arrays = (
+            table.price.copy(), self._priced, self._multiplier * table.price * rate, rate, rated, table.ts.copy(),
+            ~self._fresh & self._priced, self._rates.stale[self._cash_currency],
+        )  # fmt: skip
+        for array in (*arrays, *self._rates[:3]):
+            array.flags.writeable = False
+        self._units = Units(*arrays, tuple(table.marks))
+        self._factors = Factors(self.reference, self._units, self._rates)
+
+    # -- snapshots ---------------------------------------------------------------------------------------------
+
+    def publish(self, now: int) -> Snapshot:
+        """Freeze what changed since the last publication into a new snapshot. O(touched), not O(book)."""
+        nodes, nodes_changed = self._organisation.table(self._factors)
+        dealers, dealers_changed = self._dealers.table(self._factors)
+        self._seq += 1
+        if nodes_changed or dealers_changed or self._seq == 1:
+            self._trade_seq = self._seq
+        if self._exceptions_changed:
+            self._exceptions = self._list_exceptions(now)
+            self._exceptions_changed = False
+        counts = self._counts
+        self.snapshot = Snapshot(
+            epoch=self._epoch,
+            seq=self._seq,
+            as_of=now,
+            reference=self.reference,
+            nodes=nodes,
+            dealers=dealers,
+            dealer_names=tuple(self.ledger.dealer_index),
+            units=self._units,
+            rates=self._rates,
+            counts=Counts(
+                counts[APPLIED], counts[DUPLICATE], counts[CONFLICT], counts[SUPERSEDED], counts["late"],
+                len(self.processed.parked), len(self.processed.quarantined), len(self.processed.unmatched),
+            ),
+            exceptions=self._exceptions,
+            watermark=self._watermark,
+            trade_seq=self._trade_seq,
+            last_trade_at=self._last_trade_at,
+        )  # fmt: skip
+        return self.snapshot
+
+    def _list_exceptions(self, now: int) -> Mapping[str, tuple[ExceptionItem, ...]]:
+        processed = self.processed
+        return {
+            "conflict": tuple(self._conflicts),
+            "late": tuple(self._late),
+            "parked": tuple(
+                ExceptionItem(_id("parked", trade), "parked", trade.received_ts, "a cancel whose trade has not come", trade)
+                for trade in processed.parked.values()
+            ),
+            "quarantined": tuple(
+                ExceptionItem(_id("quarantined", trade), "quarantined", trade.received_ts, reason, trade)
+                for trade, reason in processed.quarantined.values()
+            ),
+            "unmatched": tuple(
+                ExceptionItem(
+                    f"unmatched:{source}:{trade_id}", "unmatched", now, f"{present} of {legs} legs have come",
+                    None, {"source": source, "trade_id": trade_id},
+                )
+                for (source, trade_id), (present, legs) in processed.unmatched.items()
+            ),
+        }  # fmt: skip
+
+    def check(self) -> None:
+        """Assert every invariant that can be checked without asking the store. O(everything); for tests and self-audit."""
+        self.ledger.check()
+        for published in (self._organisation, self._dealers):
+            published.check(self._factors)
+
+
+class Published:
+    """One roll-up's way into snapshots: frozen rows by owner in pages, beside the pages of numbers."""
+
+    def __init__(self, rollup: Rollup, valuation: Valuation) -> None:
+        self.rollup = rollup
+        self.valuation = valuation
+        self._pages: tuple[tuple[OwnerState, ...], ...] = tuple(
+            (EMPTY_STATE,) * min(PAGE, valuation.size - first) for first in range(0, valuation.size, PAGE)
+        )
+
+    def table(self, factors: Factors) -> tuple[Table, bool]:
+        """The table of this moment, and whether a trade changed it since the last call."""
+        while self.valuation.size < len(self.rollup.books):
+            self.valuation.add_owner()
+            if self.valuation.size % PAGE == 1:
+                self._pages = (*self._pages, ())
+            self._pages = (*self._pages[:-1], (*self._pages[-1], EMPTY_STATE))
+        changes = self.rollup.settle()
+        if changes:
+            self._freeze_states(changes)
+            self.valuation.take(changes, factors)
+        return Table(self.valuation.size, self._pages, self.valuation.pages), bool(changes)
+
+    def _freeze_states(self, changes: Changes) -> None:
+        newest: dict[int, int] = {}
+        for key, (before, now) in changes.items():
+            owner = key >> SHIFT
+            state = self._pages[owner // PAGE][owner % PAGE]
+            lost = before is not None and before.last_trade_ts == state.last_trade_ts
+            if lost and (now is None or now.last_trade_ts < state.last_trade_ts):
+                newest[owner] = -1
+            elif newest.get(owner) != -1:
+                newest[owner] = max(newest.get(owner, state.last_trade_ts), now.last_trade_ts if now else 0)
+        pages = list(self._pages)
+        copies: dict[int, list[OwnerState]] = {}
+        for owner, ts in newest.items():
+            book = self.rollup.books[owner]
+            rows = tuple(book.rows)
+            last = ts if ts >= 0 else max((row.last_trade_ts for row in rows if row is not None), default=0)
+            page = copies.get(owner // PAGE)
+            if page is None:
+                page = copies[owner // PAGE] = list(pages[owner // PAGE])
+            page[owner % PAGE] = OwnerState(rows, book.count, book.trades, last)
+        for number, page in copies.items():
+            pages[number] = tuple(page)
+        self._pages = tuple(pages)
+
+    def check(self, factors: Factors) -> None:
+        """Assert that the published numbers are those that a full revaluation gives, to the bit."""
+        published = self.valuation.pages
+        self.valuation.reprice(factors)
+        for before, after in zip(published, self.valuation.pages, strict=True):
+            assert np.array_equal(before, after), "numbers kept by differences are not those of a full revaluation"
+        self.valuation.pages = published
+
+
+def _id(kind: str, trade: Trade) -> str:
+    return f"{kind}:{trade.source}:{trade.trade_id}:{trade.leg}:{trade.version}"

@@ -1,0 +1,274 @@
+"""From ticks to marks: the price that positions are valued with (ACCOUNTING section 8).
+
+`QuoteBook` applies every tick at once and keeps one state per instrument, so that coalescing cannot change the mark that
+tick by tick would give: a one-sided quote right after a two-sided one keeps the mid, a suspect level is held by every tick, not by
+the last of a beat. Once a beat its owner takes what changed (`take`) and hands it to the writer; ownership of that
+dictionary moves, so nothing is shared. `MarkTable` is the writer's side: arrays by instrument number.
+
+Newest event time wins, later arrival on ties. Two-sided: the mid, unrounded. One-sided: a fresh mid stays, else that side. Crossed
+still gives its mid and is counted. Crossed beyond `max_cross_bp`, or moved beyond `max_move` from the last good mark, is
+held as suspect until the level has held for `suspect_release_s` of event time.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from riskengine.clock import MICROS_PER_SECOND
+from riskengine.config import MarksConfig
+from riskengine.decode import TickInput
+from riskengine.fields import TS_MIN, Rejected, quote, shown, timestamp
+from riskengine.hierarchy import Reference
+from riskengine.messages import Kind, Refusal, Tick
+
+ONE_SIDED = "one_sided"
+TWO_SIDED = "quote"
+"""Kinds of a mark that came from a feed; `restored` comes from the store, `close` is the last official close."""
+
+class Mark(NamedTuple):
+    """The price an instrument is valued with. `kind` is `quote`, `one_sided`, `restored` or `close`.
+
+    `suspect` is a level held back by the mark policy since `suspect_ts`, or None. Event times, microseconds.
+    """
+
+    price: float
+    ts: int
+    source: str
+    kind: str
+    suspect: float | None = None
+    suspect_ts: int = 0
+
+
+AnyTick = Tick | TickInput
+
+
+class QuoteState:
+    """The quote of one instrument: the good mark, and a suspect level that waits beside it."""
+
+    __slots__ = ("changed", "kind", "number", "positive", "price", "source", "suspect", "suspect_since", "ts")
+
+    def __init__(self, number: int, positive: bool) -> None:
+        self.number = number
+        self.positive = positive
+        self.price = 0.0
+        self.ts = 0
+        self.source = ""
+        self.kind = ""
+        self.suspect: float | None = None
+        self.suspect_since = 0
+        self.changed = False
+
+    def mark(self) -> Mark | None:
+        """The good mark with what is held back beside it; None where no good price has been heard."""
+        if not self.ts and self.suspect is None:
+            return None
+        return Mark(self.price, self.ts, self.source, self.kind, self.suspect, self.suspect_since)
+
+
+class QuoteBook:
+    """Every instrument's quote. Owned by the thread that decodes ticks (the event loop; the caller in a replay).
+
+    Counts since the start: `accepted`, `refused`, `crossed`, `old` (an event time before the mark's).
+    """
+
+    def __init__(self, reference: Reference, config: MarksConfig, future_limit_s: float) -> None:
+        self._states = {
+            instrument.instrument: QuoteState(number, instrument.kind is not Kind.FUTURE)
+            for number, instrument in enumerate(reference.instruments)
+        }
+        self._changed: list[QuoteState] = []
+        self._future_limit = int(future_limit_s * MICROS_PER_SECOND)
+        self._stale_after = int(config.stale_after_s * MICROS_PER_SECOND)
+        self._release_after = int(config.suspect_release_s * MICROS_PER_SECOND)
+        self._max_cross = None if config.max_cross_bp is None else config.max_cross_bp / 10_000.0
+        self._max_move = config.max_move
+        self._plain = self._max_cross is None and self._max_move is None
+        self.accepted = 0
+        self.refused = 0
+        self.crossed = 0
+        self.old = 0
+        self.newest_ts = 0
+
+    def restore(self, marks: Mapping[str, Mark]) -> None:
+        """Marks known from before the start: newer ticks replace them, older ones do not. Before the first tick."""
+        for symbol, mark in marks.items():
+            state = self._states.get(symbol)
+            if state is not None:
+                state.price, state.ts, state.source, state.kind = mark.price, mark.ts, mark.source, mark.kind
+
+    def offer(self, ticks: Sequence[AnyTick], now: int) -> list[Refusal]:
+        """Apply ticks in their order of arrival. Refusals carry the tick's place, its field and the reason.
+
+        `now` only bounds the future. 0.5 us for a plain two-sided tick; allocates nothing for it.
+        """
+        refusals: list[Refusal] = []
+        states, changed, plain = self._states, self._changed, self._plain
+        latest = now + self._future_limit
+        newest = self.newest_ts
+        for index, tick in enumerate(ticks):
+            state = states.get(tick.instrument)
+            bid, ask, ts = tick.bid, tick.ask, tick.ts
+            if (
+                plain and state is not None and type(bid) is float and type(ask) is float and type(ts) is int
+                and 0.0 < bid <= ask < 1e15 and TS_MIN <= ts <= latest
+                and not (bid * 1e12) % 1.0 and not (ask * 1e12) % 1.0
+            ):  # fmt: skip
+                if ts < state.ts:
+                    self.old += 1
+                    continue
+                state.price = (bid + ask) * 0.5
+                state.ts = ts
+                state.source = tick.source
+                state.kind = TWO_SIDED
+                if not state.changed:
+                    state.changed = True
+                    changed.append(state)
+                if ts > newest:
+                    newest = ts
+                continue
+            try:
+                self._offer_carefully(state, tick, latest)
+                newest = max(newest, timestamp(ts, "ts"))
+            except Rejected as error:
+                refusals.append(Refusal(index, error.field, error.reason))
+        self.newest_ts = newest
+        self.refused += len(refusals)
+        self.accepted += len(ticks) - len(refusals)
+        return refusals
+
+    def _offer_carefully(self, state: QuoteState | None, tick: AnyTick, latest: int) -> None:
+        """One tick by all the rules. Raises Rejected."""
+        if state is None:
+            raise Rejected("instrument", f"unknown instrument {shown(tick.instrument)}")
+        ts = timestamp(tick.ts, "ts")
+        if ts > latest:
+            raise Rejected("ts", f"is more than {self._future_limit // MICROS_PER_SECOND} s ahead of the clock")
+        bid = _side(tick.bid, "bid", state)
+        ask = _side(tick.ask, "ask", state)
+        mid = _side(tick.mid, "mid", state)
+        if bid is not None and ask is not None:
+            crossed = bid > ask
+            self.crossed += crossed
+            price = (bid + ask) * 0.5
+            too_crossed = crossed and self._max_cross is not None and bid - ask > self._max_cross * abs(price)
+            self._settle(state, price, ts, tick.source, TWO_SIDED, too_crossed)
+        elif mid is not None:
+            self._settle(state, mid, ts, tick.source, TWO_SIDED, False)
+        elif bid is not None or ask is not None:
+            if state.ts and state.kind == TWO_SIDED and ts - state.ts <= self._stale_after:
+                return
+            self._settle(state, bid if bid is not None else ask or 0.0, ts, tick.source, ONE_SIDED, False)
+        else:
+            raise Rejected("bid", "is missing: a tick needs bid, ask or mid")
+
+    def _settle(self, state: QuoteState, price: float, ts: int, source: str, kind: str, too_crossed: bool) -> None:
+        """Make a price the mark, or hold it as suspect."""
+        if ts < state.ts:
+            self.old += 1
+            return
+        if (too_crossed or self._moved(price, state.price if state.ts else None)) and not self._held(state, price, ts):
+            self._note(state)
+            return
+        state.price, state.ts, state.source, state.kind = price, ts, source, kind
+        state.suspect = None
+        self._note(state)
+
+    def _moved(self, price: float, reference: float | None) -> bool:
+        if self._max_move is None or reference is None:
+            return False
+        return abs(price - reference) > self._max_move * abs(reference)
+
+    def _held(self, state: QuoteState, price: float, ts: int) -> bool:
+        """Whether a suspect level has held long enough to be believed; otherwise (re)starts its time."""
+        if state.suspect is None or self._moved(price, state.suspect):
+            state.suspect, state.suspect_since = price, ts
+        else:
+            state.suspect = price
+        return ts - state.suspect_since >= self._release_after
+
+    def _note(self, state: QuoteState) -> None:
+        if not state.changed:
+            state.changed = True
+            self._changed.append(state)
+
+    def take(self) -> dict[int, Mark]:
+        """The marks that changed since the last call, by instrument number. The caller owns them. O(changed)."""
+        changed, self._changed = self._changed, []
+        taken: dict[int, Mark] = {}
+        for state in changed:
+            state.changed = False
+            mark = state.mark()
+            if mark is not None:
+                taken[state.number] = mark
+        return taken
+
+
+def _side(value: float | str | None, field: str, state: QuoteState) -> float | None:
+    """A side of a quote. Zero is how feeds write that there is none, except for futures, which do trade at zero."""
+    if value is None or value == "":
+        return None
+    price = quote(value, field)
+    if state.positive and price <= 0.0:
+        if price == 0.0:
+            return None
+        raise Rejected(field, "must not be negative")
+    return price
+
+
+class MarkTable:
+    """The marks in force, by instrument number. Owned by the writer thread."""
+
+    def __init__(self, reference: Reference, config: MarksConfig) -> None:
+        size = len(reference.instruments)
+        self._index = reference.instrument_index
+        self._stale_after = int(config.stale_after_s * MICROS_PER_SECOND)
+        self.marks: list[Mark | None] = [None] * size
+        self.price = np.zeros(size)
+        self.ts = np.zeros(size, dtype=np.int64)
+        self.priced = np.zeros(size, dtype=np.bool_)
+        self.unsaved: set[int] = set()
+        self.revision = 0
+        """Rises with every change; a reader of `marks` can tell whether to copy."""
+
+    def take(self, marks: Mapping[int, Mark]) -> list[int]:
+        """Put changed marks in force; the numbers of those whose price is another than before. O(marks)."""
+        moved: list[int] = []
+        current = self.marks
+        numbers: list[int] = []
+        prices: list[float] = []
+        times: list[int] = []
+        for number, mark in marks.items():
+            before = current[number]
+            current[number] = mark
+            if not mark.ts:
+                continue
+            numbers.append(number)
+            prices.append(mark.price)
+            times.append(mark.ts)
+            if before is None or not before.ts or before.price != mark.price:
+                moved.append(number)
+        if marks:
+            self.revision += 1
+        if numbers:
+            self.price[numbers] = prices
+            self.ts[numbers] = times
+            self.priced[numbers] = True
+            self.unsaved.update(numbers)
+        return moved
+
+    def restore(self, marks: Mapping[str, Mark]) -> None:
+        """Marks known from before the start. Nothing of this needs to be stored again."""
+        self.take({self._index[symbol]: mark for symbol, mark in marks.items() if symbol in self._index})
+        self.unsaved.clear()
+
+    def fresh(self, now: int) -> "np.typing.NDArray[np.bool_]":
+        """Which marks are not older than the limit at `now`, by event time. O(instruments)."""
+        return np.asarray(self.priced & (self.ts >= now - self._stale_after))
+
+    def take_unsaved(self) -> list[tuple[int, Mark]]:
+        """Marks that changed since the last call, for the store."""
+        numbers, self.unsaved = sorted(self.unsaved), set()
+        return [(number, mark) for number in numbers if (mark := self.marks[number]) is not None]
+
+

@@ -1,0 +1,216 @@
+"""The records that everything else speaks of: node, instrument, trade, tick, opening balance.
+
+Numbers of a trade are exact integers in units of 1e-10 (`ONE` is 1.0), so that no binary float ever stands
+between a message and the ledger. Cash is an exact integer in units of 1e-28 (`CASH_ONE` is 1.0), fine enough for
+quantity (10 decimals) x price (10) x multiplier (8). Both are unbounded Python integers.
+
+Records are frozen and, where they are many, left out of garbage collection (`gc=False`): they hold only atoms.
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+
+DECIMALS = 10
+ONE = 10**DECIMALS
+MULTIPLIER_DECIMALS = 8
+CASH_DECIMALS = 2 * DECIMALS + MULTIPLIER_DECIMALS
+CASH_ONE = 10**CASH_DECIMALS
+CASH_PER_ONE = CASH_ONE // ONE
+"""Cash units in one unit (1e-10) of an amount such as fees or contra_amount."""
+
+
+class Kind(StrEnum):
+    """What an instrument is; decides its exposure and which checks its prices meet."""
+
+    FX = "fx"
+    FX_FORWARD = "fx_forward"
+    EQUITY = "equity"
+    CRYPTO = "crypto"
+    METAL = "metal"
+    FUTURE = "future"
+    FX_OPTION = "fx_option"
+    EQUITY_OPTION = "equity_option"
+
+
+FX_KINDS = frozenset({Kind.FX, Kind.FX_FORWARD, Kind.FX_OPTION})
+LEG_KINDS = frozenset({Kind.FX, Kind.FX_FORWARD})
+"""Kinds that are exposed by currency leg (ACCOUNTING section 5); all others by instrument."""
+OPTION_KINDS = frozenset({Kind.FX_OPTION, Kind.EQUITY_OPTION})
+
+
+class Node(msgspec.Struct, frozen=True):
+    """A place in the organisation tree. `parent` is empty for the root; `level` is only a label."""
+
+    node: str
+    level: str = ""
+    parent: str = ""
+
+
+class Instrument(msgspec.Struct, frozen=True, kw_only=True):
+    """What is traded. `multiplier` is k, an integer in units of 1e-8 (100_000_000 is 1)."""
+
+    instrument: str
+    kind: Kind
+    quote_currency: str
+    base_currency: str = ""
+    price_decimals: int = 5
+    quantity_decimals: int = 2
+    multiplier: int = 10**MULTIPLIER_DECIMALS
+    sector: str = ""
+    underlying: str = ""
+    option_type: str = ""
+    strike: str = ""
+    expiry: str = ""
+    delta_type: str = ""
+    calendar: str = ""
+    premium_currency: str = ""
+    premium_style: str = ""
+    cut: str = ""
+    settlement: str = ""
+
+    @property
+    def currency(self) -> str:
+        """The cash currency: of net cash, marks and every `_local` figure."""
+        return self.premium_currency or self.quote_currency
+
+    @property
+    def posts_legs(self) -> bool:
+        """Whether it is exposed by its two currency legs rather than as a product."""
+        return self.kind in LEG_KINDS
+
+
+class Identity(NamedTuple):
+    """Which trade it is, whatever its version. Strings order by code point, which is the order of their UTF-8 bytes."""
+
+    source: str
+    trade_id: str
+    leg: int
+
+
+class Trade(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One version of an executed deal (or its cancel), checked against the reference data.
+
+    `quantity`, `price`, `fees`, `contra_amount` are in units of 1e-10, `quantity` > 0 (0 in a cancel that leaves it out).
+    Derived once, at the door: `signed_quantity` (buy > 0), `cash` (exact change of net cash in units of 1e-28: negative
+    when buying) and `fill_price`, the nearest double of the price that the position is folded with.
+    Example: buy 2 EURUSD at 1.5 has signed_quantity 2 * ONE, cash -3 * CASH_ONE and fill_price 1.5.
+    """
+
+    source: str
+    trade_id: str
+    leg: int = 0
+    version: int = 1
+    action: str = "new"
+    ts: int = 0
+    source_seq: int = 0
+    instrument: str = ""
+    desk: str = ""
+    dealer: str = ""
+    side: str = "buy"
+    quantity: int = 0
+    price: int = 0
+    fees: int = 0
+    fees_currency: str = ""
+    value_date: str = ""
+    trade_date: str = ""
+    booked_ts: int | None = None
+    contra_amount: int | None = None
+    legs: int | None = None
+    received_ts: int = 0
+    signed_quantity: int = 0
+    cash: int = 0
+    fill_price: float = 0.0
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.source, self.trade_id, self.leg)
+
+    def same_economics(self, other: "Trade") -> bool:
+        """Whether a second delivery of this identity and version says the same (ACCOUNTING section 2).
+
+        Every column counts but `booked_ts` (and what the engine added); of a cancel only the action.
+        """
+        if self.action == "cancel" or other.action == "cancel":
+            return self.action == other.action
+        return economics(self) == economics(other)
+
+
+def economics(trade: Trade) -> tuple[object, ...]:
+    """The columns that two deliveries of one version must share, as a tuple that compares by value."""
+    return (
+        trade.action, trade.ts, trade.source_seq, trade.instrument, trade.desk, trade.dealer, trade.side,
+        trade.quantity, trade.price, trade.fees, trade.fees_currency, trade.value_date, trade.trade_date,
+        trade.contra_amount, trade.legs,
+    )  # fmt: skip
+
+
+def order_key(trade: Trade) -> tuple[int, int, str, str, int]:
+    """Where a trade stands among those of its position: by what the source says, never by arrival."""
+    return (trade.ts, trade.source_seq, trade.source, trade.trade_id, trade.leg)
+
+
+def cash_and_fill_price(
+    sign: int, quantity: int, price: int, contra_amount: int | None, multiplier: int
+) -> tuple[int, float]:
+    """What a trade does to net cash (exact, units of 1e-28) and the price that it is folded with (nearest double).
+
+    `sign` is 1 for a buy and -1 for a sell; `quantity` > 0, `price` and `contra_amount` are in units of 1e-10,
+    `multiplier` in units of 1e-8. A contra_amount is the exact cash and then replaces quantity x price.
+    """
+    if contra_amount is None:
+        return -sign * quantity * price * multiplier, price / ONE
+    return -sign * contra_amount * CASH_PER_ONE, contra_amount * 10**MULTIPLIER_DECIMALS / (multiplier * quantity)
+
+
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """An opening balance of (desk, dealer, instrument): a state brought forward, not a trade.
+
+    `quantity` is signed, in units of 1e-10; `average_price`, `realised` and `fees` too (in the instrument's currency).
+    """
+
+    desk: str
+    instrument: str
+    ts: int
+    quantity: int
+    dealer: str = ""
+    average_price: int = 0
+    realised: int = 0
+    fees: int = 0
+
+
+class Tick(msgspec.Struct, frozen=True, gc=False):
+    """One price message. A side that is absent is None; `mid` stands for both sides."""
+
+    instrument: str
+    ts: int
+    bid: float | None = None
+    ask: float | None = None
+    mid: float | None = None
+    source: str = ""
+
+
+class StoredMark(msgspec.Struct, frozen=True, gc=False):
+    """The price an instrument was last valued with, as the store keeps it (`load marks`, and once a second)."""
+
+    instrument: str
+    ts: int
+    price: float
+    source: str = ""
+
+
+class Close(msgspec.Struct, frozen=True, gc=False):
+    """An official closing price: the mark of an instrument that nothing newer has been heard of."""
+
+    date: str
+    instrument: str
+    price: float
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why one item was not taken: its place in the batch, the field and the reason, for the sender to read."""
+
+    index: int
+    field: str
+    reason: str

@@ -1,0 +1,168 @@
+"""One position: exact quantity and cash, average cost, and the trades behind it in event-time order.
+
+The average price is one IEEE double, computed trade by trade in the order of `order_key` with the expressions of
+ACCOUNTING section 1. It depends on that order, so a trade that arrives late, is amended or cancelled makes its position fold
+again from the last checkpoint before it. Quantity, cash and fees are exact and only need their difference.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Any, cast
+
+from sortedcontainers import SortedKeyList
+
+from riskengine.messages import CASH_PER_ONE, DECIMALS, MULTIPLIER_DECIMALS, ONE, Opening, Trade, order_key
+
+CHECKPOINT_EVERY = 64
+"""Trades between two checkpoints: what a late trade costs at most beyond its own distance from the end."""
+
+LONG_HISTORY = 2_000
+"""From this many trades on a sorted list of blocks beats one flat list for insertions in the middle."""
+
+
+def next_average(quantity: int, average: float | None, signed: int, price: float) -> float | None:
+    """The average open price after a trade of `signed` units (1e-10, buy > 0) at `price`; None when flat.
+
+    The table of ACCOUNTING section 1. Example: long 100 at 1.0, buy 50 at 4.0 -> 2.0; sell 150 -> None; sell 200 -> 4.0.
+    """
+    after = quantity + signed
+    if quantity == 0:
+        return price
+    if (quantity > 0) == (signed > 0):
+        held, added = abs(quantity) / ONE, abs(signed) / ONE
+        assert average is not None, "an open position has an average"
+        return (held * average + added * price) / (held + added)
+    if after == 0:
+        return None
+    return average if (after > 0) == (quantity > 0) else price
+
+
+class Position:
+    """The state of one (leaf node, instrument) or (dealer, instrument). Owned by the writer thread.
+
+    quantity  signed, units of 1e-10          average  open price (double), None when flat
+    cash      net cash, units of 1e-28        fees     by currency, units of 1e-10; replaced, never changed in place
+    trades    effective trades, oldest first  openings balances brought forward
+    """
+
+    __slots__ = ("average", "cash", "checkpoints", "fees", "openings", "quantity", "trades")
+
+    def __init__(self) -> None:
+        self.quantity = 0
+        self.cash = 0
+        self.average: float | None = None
+        self.fees: dict[str, int] | None = None
+        self.trades: Any = []  # list[Trade], or a SortedKeyList of them once it is long
+        self.checkpoints: list[tuple[int, float | None]] | None = None
+        self.openings: tuple[Opening, ...] = ()
+
+    def open_with(self, opening: Opening, multiplier: int, currency: str) -> None:
+        """Add a balance brought forward: a trade at its average price plus its realised P&L, before every trade.
+
+        A position nets several (of dealers at a desk, of desks of a dealer): they are folded by (ts, desk, dealer). O(trades).
+        """
+        self.openings = tuple(sorted((*self.openings, opening), key=lambda o: (o.ts, o.desk, o.dealer)))
+        self.cash += opening.realised * CASH_PER_ONE - opening.quantity * opening.average_price * multiplier
+        self._add_fees(currency, opening.fees)
+        self._fold_from(0)
+
+    def add(self, trade: Trade) -> int:
+        """Put a trade in its place. Returns how many newer trades were there already (0: it is the newest).
+
+        O(1) for the newest; otherwise O(log n + trades since the last checkpoint before it).
+        """
+        trades = self.trades
+        self.cash += trade.cash
+        if trade.fees:
+            self._add_fees(trade.fees_currency, trade.fees)
+        if not trades or trades[-1].ts < trade.ts or order_key(trades[-1]) < order_key(trade):
+            if type(trades) is list:
+                trades.append(trade)
+                if len(trades) > LONG_HISTORY:
+                    self.trades = SortedKeyList(trades, key=order_key)
+            else:
+                trades.add(trade)
+            self.average = next_average(self.quantity, self.average, trade.signed_quantity, trade.fill_price)
+            self.quantity += trade.signed_quantity
+            if not len(trades) % CHECKPOINT_EVERY:
+                self._checkpoint(self.quantity, self.average)
+            return 0
+        at = self._index(trade)
+        if type(trades) is list:
+            trades.insert(at, trade)
+        else:
+            trades.add(trade)
+        self._fold_from(at)
+        return len(trades) - at - 1
+
+    def remove(self, trade: Trade) -> None:
+        """Take a trade out again (amended or cancelled). O(log n + trades since the last checkpoint before it)."""
+        at = self._index(trade)
+        assert self.trades[at].identity == trade.identity, "a trade to remove must be in its position"
+        del self.trades[at]
+        self.cash -= trade.cash
+        if trade.fees:
+            self._add_fees(trade.fees_currency, -trade.fees)
+        self._fold_from(at)
+
+    def _index(self, trade: Trade) -> int:
+        if type(self.trades) is list:
+            return bisect_left(self.trades, order_key(trade), key=order_key)
+        return cast(int, self.trades.bisect_key_left(order_key(trade)))
+
+    def _add_fees(self, currency: str, units: int) -> None:
+        if not units:
+            return
+        fees = dict(self.fees or ())
+        fees[currency] = fees.get(currency, 0) + units
+        if not fees[currency]:
+            del fees[currency]
+        self.fees = fees or None
+
+    def _fold_from(self, at: int) -> None:
+        """Recompute quantity and average from the last checkpoint at or before index `at`."""
+        kept = at // CHECKPOINT_EVERY
+        if self.checkpoints:
+            del self.checkpoints[kept:]
+        if kept:
+            assert self.checkpoints is not None, "a checkpoint every so many trades"
+            quantity, average = self.checkpoints[-1]
+        else:
+            quantity, average = self._opened()
+        count = kept * CHECKPOINT_EVERY
+        for trade in self.trades[count:]:
+            average = next_average(quantity, average, trade.signed_quantity, trade.fill_price)
+            quantity += trade.signed_quantity
+            count += 1
+            if count % CHECKPOINT_EVERY == 0:
+                self._checkpoint(quantity, average)
+        self.quantity, self.average = quantity, average
+
+    def _checkpoint(self, quantity: int, average: float | None) -> None:
+        if self.checkpoints is None:
+            self.checkpoints = []  # most positions never get one
+        self.checkpoints.append((quantity, average))
+
+    def _opened(self) -> tuple[int, float | None]:
+        """Quantity and average before the first trade."""
+        quantity, average = 0, None
+        for opening in self.openings:
+            if opening.quantity:
+                average = next_average(quantity, average, opening.quantity, opening.average_price / ONE)
+                quantity += opening.quantity
+        return quantity, average
+
+    def check(self, multiplier: int) -> None:
+        """Assert that the state is what its trades say (every invariant that concerns one position). O(trades)."""
+        quantity, average = self._opened()
+        cash = sum(o.realised * CASH_PER_ONE - o.quantity * o.average_price * multiplier for o in self.openings)
+        trades: Sequence[Trade] = self.trades
+        for before, after in zip(trades, trades[1:], strict=False):
+            assert order_key(before) < order_key(after), "trades out of order"
+        for trade in trades:
+            average = next_average(quantity, average, trade.signed_quantity, trade.fill_price)
+            quantity += trade.signed_quantity
+            cash += trade.cash
+        assert (quantity, cash) == (self.quantity, self.cash), "I1: quantity or cash is not the sum of the trades"
+        assert average == self.average, "I3: the average is not that of the trades in order"
+        assert (self.average is None) == (self.quantity == 0), "flat exactly when there is no average"

@@ -1,0 +1,197 @@
+"""Which trades count: identity, versions, duplicates, conflicts, and what is kept out until a person or time decides.
+
+The rules of ACCOUNTING section 2. The memory of what was processed belongs here, not to positions: it outlives a flat position
+and a restart (which replays the store through it). Owned by the writer thread; pure: every judgement follows from stored facts
+alone, so that a replay judges alike.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from riskengine.clock import MICROS_PER_SECOND
+from riskengine.config import EngineConfig
+from riskengine.messages import Identity, Instrument, Kind, Opening, Trade
+
+APPLIED = "applied"
+DUPLICATE = "duplicate"
+CONFLICT = "conflict"
+SUPERSEDED = "superseded"
+PARKED = "parked"
+QUARANTINED = "quarantined"
+
+
+class Decision(NamedTuple):
+    """What becomes of a trade: its status, and which trades leave and enter the positions because of it."""
+
+    status: str
+    removed: Trade | None = None
+    added: Trade | None = None
+    other: Trade | None = None
+    """The version that stands, where this one is a conflict."""
+
+
+DUPLICATE_DECISION = Decision(DUPLICATE)
+
+
+class Processed:
+    """Every identity ever seen, with its versions.
+
+    parked       cancels whose trade has not come, by identity
+    quarantined  versions that take no part, with the reason, by (identity, version)
+    unmatched    legs that are missing, by (source, trade_id): (legs present, legs expected)
+    """
+
+    def __init__(self) -> None:
+        self._versions: dict[tuple[str, str, int], Trade | list[Trade]] = {}
+        self._legs: dict[tuple[str, str], set[int]] = {}
+        self.parked: dict[Identity, Trade] = {}
+        self.quarantined: dict[tuple[Identity, int], tuple[Trade, str]] = {}
+        self.unmatched: dict[tuple[str, str], tuple[int, int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._versions)
+
+    def admit(self, trade: Trade, quarantine: str = "") -> Decision:
+        """Decide about one version of a trade and remember it. `quarantine` is the reason to keep it out, or empty. O(versions)."""
+        key = (trade.source, trade.trade_id, trade.leg)
+        known = self._versions.get(key)
+        if known is not None:
+            return self._another(key, known if type(known) is list else [known], trade, quarantine)  # type: ignore[list-item]
+        self._versions[key] = trade
+        if trade.legs is not None:
+            self._note_leg(trade)
+        if quarantine:
+            self.quarantined[trade.identity, trade.version] = (trade, quarantine)
+            return Decision(QUARANTINED)
+        if trade.action == "cancel":
+            self.parked[trade.identity] = trade
+            return Decision(PARKED)
+        return Decision(APPLIED, None, trade)
+
+    def versions(self, identity: tuple[str, str, int]) -> list[Trade]:
+        """All versions of a trade, lowest first; empty if it was never seen."""
+        known = self._versions.get(identity)
+        return list(known) if type(known) is list else [] if known is None else [known]  # type: ignore[list-item]
+
+    def effective(self, identity: tuple[str, str, int]) -> Trade | None:
+        """The version that stands in the positions; None where it is cancelled, parked or quarantined."""
+        return self._effective(self.versions(identity))
+
+    def _another(self, key: tuple[str, str, int], versions: list[Trade], trade: Trade, quarantine: str) -> Decision:
+        for other in versions:
+            if other.version == trade.version:
+                return DUPLICATE_DECISION if other.same_economics(trade) else Decision(CONFLICT, other=other)
+        before = self._effective(versions)
+        versions = sorted((*versions, trade), key=lambda version: version.version)
+        self._versions[key] = versions
+        if trade.legs is not None:
+            self._note_leg(trade)
+        if quarantine:
+            self.quarantined[trade.identity, trade.version] = (trade, quarantine)
+        self._note_parked(trade.identity, versions)
+        after = self._effective(versions)
+        if quarantine:
+            return Decision(QUARANTINED)
+        removed, added = (None, None) if after is before else (before, after)
+        if self._top(versions) is not trade:
+            return Decision(SUPERSEDED, removed, added)
+        return Decision(PARKED if trade.identity in self.parked else APPLIED, removed, added)
+
+    def _top(self, versions: list[Trade]) -> Trade | None:
+        if not self.quarantined:
+            return versions[-1] if versions else None
+        for trade in reversed(versions):
+            if (trade.identity, trade.version) not in self.quarantined:
+                return trade
+        return None
+
+    def _effective(self, versions: list[Trade]) -> Trade | None:
+        top = self._top(versions)
+        return None if top is None or top.action == "cancel" else top
+
+    def _note_parked(self, identity: Identity, versions: list[Trade]) -> None:
+        if all(version.action == "cancel" for version in versions):
+            self.parked[identity] = versions[-1]
+        else:
+            self.parked.pop(identity, None)
+
+    def _note_leg(self, trade: Trade) -> None:
+        assert trade.legs is not None
+        deal = (trade.source, trade.trade_id)
+        present = self._legs.setdefault(deal, set())
+        present.add(trade.leg)
+        if len(present) < trade.legs:
+            self.unmatched[deal] = (len(present), trade.legs)
+        else:
+            self.unmatched.pop(deal, None)
+
+
+class Quarantine:
+    """Why a trade is kept out of the positions, from stored facts alone.
+
+    `openings` gives the time of the opening balance by (desk, dealer, instrument).
+    """
+
+    def __init__(self, instruments: Mapping[str, Instrument], config: EngineConfig) -> None:
+        self._instruments = instruments
+        self._future_limit = int(config.future_limit_s * MICROS_PER_SECOND)
+        hour, minute = config.day_boundary.split(":")
+        self._boundary = dt.time(int(hour), int(minute))
+        self._zone = ZoneInfo(config.day_zone)
+        self.openings: dict[tuple[str, str, str], int] = {}
+
+    def open_with(self, opening: Opening) -> None:
+        """Trades of this key from before the balance are part of it already."""
+        key = (opening.desk, opening.dealer, opening.instrument)
+        self.openings[key] = max(opening.ts, self.openings.get(key, 0))
+
+    def reason(self, trade: Trade) -> str:
+        """Empty where the trade may take part. 0.1 us for an ordinary one."""
+        if trade.ts - trade.received_ts > self._future_limit:
+            return f"ts is more than {self._future_limit // MICROS_PER_SECOND} s after it was received"
+        if self.openings:
+            opened = self.openings.get((trade.desk, trade.dealer, trade.instrument))
+            if opened is not None and trade.ts < opened and trade.action != "cancel":
+                return "ts is before the opening balance of its position"
+        if trade.value_date and trade.action != "cancel":
+            return self._not_spot(trade)
+        return ""
+
+    def _not_spot(self, trade: Trade) -> str:
+        """A spot pair settles on its spot date; later ones are forwards, whose points would show as phantom P&L.
+
+        Holidays can push a spot date by up to four days beyond the weekday rule: those pass.
+        """
+        instrument = self._instruments.get(trade.instrument)
+        if instrument is None or instrument.kind is not Kind.FX:
+            return ""
+        traded = dt.date.fromisoformat(trade.trade_date) if trade.trade_date else self.trading_day(trade.ts)
+        spot = spot_date(traded, instrument.base_currency, instrument.quote_currency)
+        value = dt.date.fromisoformat(trade.value_date)
+        if spot <= value <= spot + dt.timedelta(days=4):
+            return ""
+        return f"value_date {trade.value_date} is not spot ({spot.isoformat()}); forwards are not valued"
+
+    def trading_day(self, ts: int) -> dt.date:
+        """The trading day that a moment belongs to: from the boundary on it is the next weekday's."""
+        local = dt.datetime.fromtimestamp(ts // MICROS_PER_SECOND, tz=self._zone)
+        day = local.date() + dt.timedelta(days=1 if local.time() >= self._boundary else 0)
+        while day.weekday() >= 5:
+            day += dt.timedelta(days=1)
+        return day
+
+
+NEXT_DAY_PAIRS = frozenset({("USD", "CAD"), ("USD", "TRY"), ("USD", "PHP"), ("USD", "RUB")})
+"""Pairs that settle one business day after the trade; all others settle after two."""
+
+
+def spot_date(traded: dt.date, base: str, quote: str) -> dt.date:
+    """The spot date by weekdays alone (holiday calendars are not known here)."""
+    left = 1 if (base, quote) in NEXT_DAY_PAIRS else 2
+    day = traded
+    while left:
+        day += dt.timedelta(days=1)
+        left -= day.weekday() < 5
+    return day

@@ -1,0 +1,216 @@
+"""Reference data and balances as people send them: nodes, instruments, openings, closes and marks, checked.
+
+Loose records (`*Input`) hold a row of a file; `check_*` turn one into the frozen record of `messages` or raise
+`Rejected`. Whether nodes form a tree is `hierarchy`'s question.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+import msgspec
+
+from riskengine.fields import Rejected, currency, date, fixed, integer, name, quote, shown, timestamp, to_text
+from riskengine.messages import (
+    DECIMALS,
+    FX_KINDS,
+    MULTIPLIER_DECIMALS,
+    OPTION_KINDS,
+    Close,
+    Instrument,
+    Kind,
+    Node,
+    Opening,
+    StoredMark,
+)
+
+_KINDS = {kind.value: kind for kind in Kind}
+_NAMES = ("sector", "underlying", "option_type", "delta_type", "calendar", "premium_style", "cut", "settlement")
+_DELTA_TYPES = ("", "spot", "forward", "spot_pa", "forward_pa")
+
+
+class NodeInput(msgspec.Struct, kw_only=True):
+    """A row of a nodes file."""
+
+    node: str
+    level: str = ""
+    parent: str = ""
+
+
+class InstrumentInput(msgspec.Struct, kw_only=True):
+    """A row of an instruments file."""
+
+    instrument: str
+    kind: str
+    quote_currency: str
+    base_currency: str = ""
+    price_decimals: int = 5
+    quantity_decimals: int = 2
+    multiplier: Decimal = Decimal(1)
+    sector: str = ""
+    underlying: str = ""
+    option_type: str = ""
+    strike: Decimal | None = None
+    expiry: str = ""
+    delta_type: str = ""
+    calendar: str = ""
+    premium_currency: str = ""
+    premium_style: str = ""
+    cut: str = ""
+    settlement: str = ""
+
+
+class OpeningInput(msgspec.Struct, kw_only=True):
+    """A row of a positions (opening balances) file."""
+
+    desk: str
+    instrument: str
+    ts: int | str
+    quantity: Decimal
+    dealer: str = ""
+    average_price: Decimal | None = None
+    realised: Decimal = Decimal(0)
+    fees: Decimal = Decimal(0)
+
+
+class CloseInput(msgspec.Struct, kw_only=True):
+    """A row of a closes file."""
+
+    date: str
+    instrument: str
+    price: float | str
+
+
+class MarkInput(msgspec.Struct, kw_only=True):
+    """A row of a marks file."""
+
+    instrument: str
+    ts: int | str
+    price: float | str
+    source: str = "file"
+
+
+def check_node(sent: NodeInput) -> Node:
+    """A node with sound names. Raises Rejected."""
+    if sent.parent and sent.parent == sent.node:
+        raise Rejected("parent", f"{shown(sent.node)} is its own parent")
+    return Node(
+        node=name(sent.node, "node"),
+        level=name(sent.level, "level", required=False),
+        parent=name(sent.parent, "parent", required=False),
+    )
+
+
+def check_instrument(sent: InstrumentInput) -> Instrument:
+    """An instrument whose columns fit its kind. Raises Rejected."""
+    kind = _KINDS.get(sent.kind)
+    if kind is None:
+        raise Rejected("kind", f"must be one of {', '.join(_KINDS)}: {shown(sent.kind)}")
+    _check_against_kind(sent, kind)
+    multiplier = fixed(sent.multiplier, MULTIPLIER_DECIMALS, "multiplier") // 10 ** (DECIMALS - MULTIPLIER_DECIMALS)
+    if multiplier <= 0:
+        raise Rejected("multiplier", "must be above 0")
+    texts = {field: name(getattr(sent, field), field, required=False) for field in _NAMES}
+    return Instrument(
+        instrument=name(sent.instrument, "instrument"),
+        kind=kind,
+        base_currency=currency(sent.base_currency, "base_currency"),
+        quote_currency=currency(sent.quote_currency, "quote_currency"),
+        premium_currency=currency(sent.premium_currency, "premium_currency"),
+        price_decimals=integer(sent.price_decimals, "price_decimals", 0, 12),
+        quantity_decimals=integer(sent.quantity_decimals, "quantity_decimals", 0, DECIMALS),
+        multiplier=multiplier,
+        strike=_strike(sent.strike),
+        expiry=_expiry(sent.expiry),
+        **texts,
+    )
+
+
+def _check_against_kind(sent: InstrumentInput, kind: Kind) -> None:
+    if kind in FX_KINDS and not sent.base_currency:
+        raise Rejected("base_currency", f"is missing: required for {kind.value}")
+    if kind in FX_KINDS and sent.base_currency == sent.quote_currency:
+        raise Rejected("base_currency", "is the same as quote_currency")
+    if not sent.quote_currency:
+        raise Rejected("quote_currency", "is missing")
+    if (kind in OPTION_KINDS or kind is Kind.FUTURE) and not sent.expiry:
+        raise Rejected("expiry", f"is missing: required for {kind.value}")
+    if kind in OPTION_KINDS:
+        if sent.option_type not in ("call", "put"):
+            raise Rejected("option_type", f"must be call or put: {shown(sent.option_type)}")
+        if sent.strike is None:
+            raise Rejected("strike", f"is missing: required for {kind.value}")
+    if sent.delta_type not in _DELTA_TYPES:
+        raise Rejected("delta_type", f"must be one of {', '.join(_DELTA_TYPES[1:])}: {shown(sent.delta_type)}")
+
+
+def _strike(value: Decimal | None) -> str:
+    """The shortest text of a strike: 1.10 and 1.1 are one instrument."""
+    if value is None:
+        return ""
+    units = fixed(value, DECIMALS, "strike")
+    if units <= 0:
+        raise Rejected("strike", "must be above 0")
+    return to_text(units)
+
+
+def _expiry(value: str) -> str:
+    """A date, or a moment with its offset from UTC, or empty."""
+    if len(value) <= len("2026-11-21"):
+        return date(value, "expiry")
+    date(value[:10], "expiry")
+    timestamp(value, "expiry")
+    return value
+
+
+def check_opening(sent: OpeningInput, instruments: Mapping[str, Instrument]) -> Opening:
+    """An opening balance of a known instrument. Whether the desk exists is the caller's question. Raises Rejected."""
+    instrument = _known(sent.instrument, instruments)
+    quantity = fixed(sent.quantity, instrument.quantity_decimals, "quantity")
+    if quantity and sent.average_price is None:
+        raise Rejected("average_price", "is missing: required unless quantity is 0")
+    average_price = 0 if sent.average_price is None else fixed(sent.average_price, DECIMALS, "average_price")
+    if average_price < 0 and instrument.kind is not Kind.FUTURE:
+        raise Rejected("average_price", "must not be negative")
+    return Opening(
+        desk=name(sent.desk, "desk"),
+        dealer=name(sent.dealer, "dealer", required=False),
+        instrument=sent.instrument,
+        ts=timestamp(sent.ts, "ts"),
+        quantity=quantity,
+        average_price=average_price,
+        realised=fixed(sent.realised, DECIMALS, "realised"),
+        fees=fixed(sent.fees, DECIMALS, "fees"),
+    )
+
+
+def check_close(sent: CloseInput, instruments: Mapping[str, Instrument]) -> Close:
+    """A closing price of a known instrument. Raises Rejected."""
+    instrument = _known(sent.instrument, instruments)
+    if not sent.date:
+        raise Rejected("date", "is missing")
+    return Close(date(sent.date, "date"), instrument.instrument, _mark_price(sent.price, instrument))
+
+
+def check_mark(sent: MarkInput, instruments: Mapping[str, Instrument]) -> StoredMark:
+    """A mark of a known instrument. Raises Rejected."""
+    instrument = _known(sent.instrument, instruments)
+    return StoredMark(
+        instrument=instrument.instrument,
+        ts=timestamp(sent.ts, "ts"),
+        price=_mark_price(sent.price, instrument),
+        source=name(sent.source, "source", required=False),
+    )
+
+
+def _known(symbol: str, instruments: Mapping[str, Instrument]) -> Instrument:
+    instrument = instruments.get(symbol)
+    if instrument is None:
+        raise Rejected("instrument", f"unknown instrument {shown(symbol)}" if symbol else "is missing")
+    return instrument
+
+
+def _mark_price(value: float | str, instrument: Instrument) -> float:
+    price = quote(value, "price")
+    if price <= 0 and instrument.kind is not Kind.FUTURE:
+        raise Rejected("price", "must be above 0")
+    return price

@@ -1,0 +1,181 @@
+"""What readers see: one moment of the whole engine, immutable, sharing with the moment before whatever did not change.
+
+The one contract between the writer's side and the readers' side. The writer builds a Snapshot and publishes it by assigning one
+reference; a reader takes the reference and has a consistent cut for as long as it holds it. Arrays are read-only, rows and
+records frozen, tables are tuples of pages: a trade replaces the pages that it touched, a beat the numbers of all nodes.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from riskengine.currencies import Rates
+from riskengine.hierarchy import Reference
+from riskengine.ledger import Row
+from riskengine.messages import Trade
+from riskengine.valuation import PAGE, Units
+
+FloatArray = npt.NDArray[np.float64]
+IndexArray = npt.NDArray[np.int64]
+
+class OwnerState:
+    """What a node or dealer holds: a row per instrument ever traded there (None: no position any more) and counts. Immutable."""
+
+    __slots__ = ("_open", "last_trade_ts", "position_count", "rows", "trade_count")
+
+    def __init__(
+        self, rows: tuple[Row | None, ...] = (), position_count: int = 0, trade_count: int = 0, last_trade_ts: int = 0
+    ) -> None:
+        self.rows = rows
+        self.position_count = position_count
+        self.trade_count = trade_count
+        self.last_trade_ts = last_trade_ts
+        self._open: IndexArray | None = None
+
+    def positions(self) -> Iterator[Row]:
+        """Its rows, in the order in which instruments first came. O(rows)."""
+        return (row for row in self.rows if row is not None)
+
+    def open_instruments(self) -> IndexArray:
+        """Numbers of the instruments with an open position below. O(rows) when first asked for, then kept.
+
+        The one thing a reader writes here: the same value whoever writes it, so no lock.
+        """
+        if self._open is None:
+            self._open = np.array([row.instrument for row in self.positions() if row.open_count], dtype=np.int64)
+        return self._open
+
+
+EMPTY_STATE = OwnerState()
+
+
+class Table:
+    """One roll-up at one moment: `states` by owner number and the numbers of `MEASURES`, in pages of `PAGE` owners."""
+
+    __slots__ = ("numbers", "size", "states")
+
+    def __init__(
+        self, size: int, states: tuple[tuple[OwnerState, ...], ...], numbers: tuple[FloatArray, ...]
+    ) -> None:
+        self.size = size
+        self.states = states
+        self.numbers = numbers
+
+    def state(self, owner: int) -> OwnerState:
+        """What an owner holds. O(1)."""
+        return self.states[owner // PAGE][owner % PAGE]
+
+    def measures(self, owner: int) -> FloatArray:
+        """The numbers of an owner, shape (MEASURES,). O(1)."""
+        return self.numbers[owner // PAGE][:, owner % PAGE]
+
+    def row(self, owner: int, instrument: int) -> Row | None:
+        """What an owner holds of an instrument, or None. O(instruments there)."""
+        for row in self.state(owner).rows:
+            if row is not None and row.instrument == instrument:
+                return row
+        return None
+
+
+class ExceptionItem(msgspec.Struct, frozen=True):
+    """Something that needs a person: a conflict, a parked cancel, a missing leg, a quarantined or late trade.
+
+    `id` names it for good; `ts` is when it was noticed; `trade` the trade it is about; `detail` says what is known.
+    """
+
+    id: str
+    kind: str
+    ts: int
+    reason: str
+    trade: Trade | None = None
+    detail: dict[str, object] = {}
+
+
+class Counts(NamedTuple):
+    """Since the start of the day's replay: what became of the trades that arrived."""
+
+    applied: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    superseded: int = 0
+    late: int = 0
+    parked: int = 0
+    quarantined: int = 0
+    unmatched: int = 0
+
+
+class Snapshot:
+    """One moment: `seq` rises by one with every publication, `epoch` with every start of a writer."""
+
+    __slots__ = (
+        "as_of", "counts", "dealer_names", "dealers", "epoch", "exceptions", "last_trade_at", "nodes", "rates", "reference",
+        "seq", "trade_seq", "units", "watermark",
+    )  # fmt: skip
+
+    def __init__(
+        self, *, epoch: int, seq: int, as_of: int, reference: Reference, nodes: Table, dealers: Table,
+        dealer_names: tuple[str, ...], units: Units, rates: Rates, counts: Counts,
+        exceptions: Mapping[str, tuple[ExceptionItem, ...]], watermark: int, trade_seq: int, last_trade_at: int,
+    ) -> None:  # fmt: skip
+        self.epoch = epoch
+        self.seq = seq
+        self.as_of = as_of
+        self.reference = reference
+        self.nodes = nodes
+        self.dealers = dealers
+        self.dealer_names = dealer_names
+        self.units = units
+        self.rates = rates
+        self.counts = counts
+        self.exceptions = exceptions
+        self.watermark = watermark
+        """Highest `store_seq` whose trade is in here."""
+        self.trade_seq = trade_seq
+        """`seq` of the last snapshot that a trade changed: a later one differs from it in prices only."""
+        self.last_trade_at = last_trade_at
+        """When the engine last applied a trade, 0 before the first."""
+
+
+class SnapshotGone(LookupError):
+    """The snapshot asked for is older than the history kept."""
+
+
+class SnapshotNotYet(LookupError):
+    """The snapshot asked for has not been published."""
+
+
+class SnapshotHistory:
+    """The newest snapshot and those of the last moments. One thread publishes, any thread reads, nobody locks."""
+
+    def __init__(self, first: Snapshot, keep_us: int) -> None:
+        self._keep_us = keep_us
+        self._recent: deque[Snapshot] = deque((first,))
+        self.newest = first
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Make a snapshot the newest. O(1). Writer thread only."""
+        recent = self._recent
+        assert snapshot.seq == self.newest.seq + 1, "snapshots are published in order, none left out"
+        recent.append(snapshot)
+        self.newest = snapshot
+        oldest = snapshot.as_of - self._keep_us
+        while len(recent) > 1 and recent[0].as_of < oldest:
+            recent.popleft()
+
+    def at(self, seq: int) -> Snapshot:
+        """The snapshot of a number. Raises SnapshotGone or SnapshotNotYet. Any thread."""
+        newest = self.newest
+        if seq > newest.seq:
+            raise SnapshotNotYet(f"seq {seq} is not published yet; the newest is {newest.seq}")
+        try:
+            for _ in range(3):  # the deque may move by one between the look at its end and the pick
+                found = self._recent[seq - self._recent[-1].seq - 1]
+                if found.seq == seq:
+                    return found
+        except IndexError:
+            pass
+        raise SnapshotGone(f"seq {seq} is no longer kept; the newest is {newest.seq}")

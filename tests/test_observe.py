@@ -1,0 +1,154 @@
+"""Logging goes to stderr in one of two forms; metrics are counted without loss and rendered for Prometheus."""
+
+import json
+import logging
+import threading
+
+import pytest
+
+from riskengine.observe import METRICS_CONTENT_TYPE, TRADE_OUTCOMES, Metrics, configure_logging, get_logger
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before():
+    names = ("", "riskengine", "uvicorn.access")
+    before = {name: logging.getLogger(name).level for name in names}
+    handlers = list(logging.getLogger().handlers)
+    yield
+    logging.getLogger().handlers[:] = handlers
+    for name, level in before.items():
+        logging.getLogger(name).setLevel(level)
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return captured.err.splitlines()
+
+
+def test_json_is_one_object_a_line_with_time_level_logger_and_event(capsys):
+    configure_logging("json", "info")
+    get_logger("riskengine.process").info("store_opened", trades=3, url="a\nb")
+    (line,) = lines(capsys)
+    record = json.loads(line)
+    assert record.pop("time").endswith("Z")
+    assert record == {
+        "event": "store_opened",
+        "level": "info",
+        "logger": "riskengine.process",
+        "trades": 3,
+        "url": "a\nb",
+    }
+
+
+def test_console_lines_are_for_people_and_without_colours_where_no_terminal_is(capsys):
+    configure_logging("console", "info")
+    get_logger("riskengine.process").info("store_opened", trades=3)
+    (line,) = lines(capsys)
+    assert "store_opened" in line
+    assert "trades=3" in line
+    assert "\x1b" not in line
+
+
+def test_what_lies_below_the_level_is_not_written(capsys):
+    configure_logging("json", "warning")
+    log = get_logger("riskengine.process")
+    log.info("unheard")
+    log.warning("heard")
+    assert [json.loads(line)["event"] for line in lines(capsys)] == ["heard"]
+
+
+def test_the_last_configuration_counts_and_nothing_is_written_twice(capsys):
+    log = get_logger("riskengine.process")
+    configure_logging("json", "error")
+    configure_logging("json", "debug")
+    log.debug("once")
+    assert [json.loads(line)["event"] for line in lines(capsys)] == ["once"]
+
+
+def test_libraries_write_in_the_same_form_and_never_a_line_per_frame_or_request(capsys):
+    configure_logging("json", "debug")
+    logging.getLogger("uvicorn.error").info("started on %s", "127.0.0.1")
+    logging.getLogger("websockets.server").debug("a frame")
+    logging.getLogger("uvicorn.access").info("a request")
+    (line,) = lines(capsys)
+    record = json.loads(line)
+    assert record["event"] == "started on 127.0.0.1"
+    assert record["logger"] == "uvicorn.error"
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_traceback_is_written_without_the_values_of_variables(capsys, form):
+    configure_logging(form, "info")
+    password = "".join(["se", "cret"])
+    try:
+        raise ValueError(len(password))
+    except ValueError:
+        get_logger("riskengine.process").exception("went_wrong")
+    text = "\n".join(lines(capsys))
+    assert "Traceback" in text
+    assert "ValueError: 6" in text
+    assert "secret" not in text
+
+
+def test_before_it_is_configured_nothing_reaches_stdout(capsys):
+    get_logger("riskengine.process").warning("early")
+    lines(capsys)
+
+
+def sample(metrics: Metrics, line: str) -> float:
+    rendered = metrics.render().decode()
+    (value,) = [text.rpartition(" ")[2] for text in rendered.splitlines() if text.startswith(f"{line} ")]
+    return float(value)
+
+
+def test_every_outcome_of_a_trade_is_rendered_from_the_start():
+    metrics = Metrics()
+    assert [sample(metrics, f'riskengine_trades_total{{outcome="{outcome}"}}') for outcome in TRADE_OUTCOMES] == [
+        0.0
+    ] * len(TRADE_OUTCOMES)
+
+
+def test_a_publication_sets_number_time_and_duration():
+    metrics = Metrics()
+    metrics.published(seq=7, ts=1_700_000_000_500_000, seconds=0.003)
+    assert sample(metrics, "riskengine_snapshot_seq") == 7
+    assert sample(metrics, "riskengine_last_publish_timestamp_seconds") == 1_700_000_000.5
+    assert sample(metrics, "riskengine_publish_duration_seconds_count") == 1
+    assert sample(metrics, 'riskengine_publish_duration_seconds_bucket{le="0.0025"}') == 0
+    assert sample(metrics, 'riskengine_publish_duration_seconds_bucket{le="0.005"}') == 1
+
+
+def test_every_name_carries_the_prefix():
+    names = {line.split()[2] for line in Metrics().render().decode().splitlines() if line.startswith("# TYPE")}
+    assert len(names) >= 10
+    assert all(name.startswith("riskengine_") for name in names)
+
+
+def test_two_engines_in_one_process_count_apart():
+    one, other = Metrics(), Metrics()
+    one.beats.inc()
+    assert (sample(one, "riskengine_beats_total"), sample(other, "riskengine_beats_total")) == (1, 0)
+
+
+def test_threads_lose_no_count_while_another_renders():
+    metrics = Metrics()
+
+    def count() -> None:
+        for _ in range(2_000):
+            metrics.ticks_accepted.inc(5)
+            metrics.inbox_depth.inc()
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        metrics.render()
+    for thread in threads:
+        thread.join()
+    assert sample(metrics, "riskengine_ticks_accepted_total") == 40_000
+    assert sample(metrics, "riskengine_inbox_depth") == 8_000
+
+
+def test_the_content_type_is_that_of_the_text_format():
+    assert METRICS_CONTENT_TYPE == "text/plain; version=0.0.4; charset=utf-8"
