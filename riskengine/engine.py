@@ -54,6 +54,7 @@ class Engine:
         self._counts = dict.fromkeys((APPLIED, DUPLICATE, CONFLICT, SUPERSEDED, PARKED, QUARANTINED, "late"), 0)
         self._late: deque[ExceptionItem] = deque(maxlen=MAX_NOTICES)
         self._conflicts: deque[ExceptionItem] = deque(maxlen=MAX_NOTICES)
+        self._unreadable: dict[int, ExceptionItem] = {}
         self._exceptions: Mapping[str, tuple[ExceptionItem, ...]] = {}
         self._exceptions_changed = False
         self._watermark = 0
@@ -128,6 +129,12 @@ class Engine:
         self._late.append(ExceptionItem(_id("late", trade), "late", now, reason, trade, detail))
         return Outcome(APPLIED, True, reason)
 
+    def quarantine_row(self, store_seq: int, received_ts: int, reason: str) -> None:
+        """List a stored row that could not be read as a trade: somebody else wrote it, or its reference data is missing."""
+        item = ExceptionItem(f"quarantined:row:{store_seq}", "quarantined", received_ts, reason, None, {"store_seq": store_seq})
+        self._unreadable[store_seq] = item
+        self._exceptions_changed = True
+
     # -- prices ------------------------------------------------------------------------------------------------
 
     def beat(self, marks: Mapping[int, Mark], now: int) -> bool:
@@ -192,7 +199,7 @@ class Engine:
             rates=self._rates,
             counts=Counts(
                 counts[APPLIED], counts[DUPLICATE], counts[CONFLICT], counts[SUPERSEDED], counts["late"],
-                len(self.processed.parked), len(self.processed.quarantined), len(self.processed.unmatched),
+                len(self.processed.parked), len(self.processed.quarantined) + len(self._unreadable), len(self.processed.unmatched),
             ),
             exceptions=self._exceptions,
             watermark=self._watermark,
@@ -213,7 +220,7 @@ class Engine:
             "quarantined": tuple(
                 ExceptionItem(_id("quarantined", trade), "quarantined", trade.received_ts, reason, trade)
                 for trade, reason in processed.quarantined.values()
-            ),
+            ) + tuple(self._unreadable.values()),
             "unmatched": tuple(
                 ExceptionItem(
                     f"unmatched:{source}:{trade_id}", "unmatched", now, f"{present} of {legs} legs have come",

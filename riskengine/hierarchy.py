@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from riskengine.errors import ReferenceDataError
-from riskengine.messages import Instrument, Node
+from riskengine.messages import OPTION_KINDS, Instrument, Node
 
 IntArray = npt.NDArray[np.int64]
 
@@ -136,6 +136,8 @@ class Reference:
         self.cash_currency: tuple[int, ...] = tuple(self.currency_index[i.currency] for i in self.instruments)
         self.products = np.array([not i.posts_legs for i in self.instruments], dtype=np.bool_)
         """Which instruments are exposed as products rather than by currency leg."""
+        self.options = np.flatnonzero([i.kind in OPTION_KINDS for i in self.instruments])
+        """Numbers of the options."""
         self.base_currency: tuple[int, ...] = tuple(
             self.currency_index[i.base_currency] if i.posts_legs else -1 for i in self.instruments
         )

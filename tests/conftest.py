@@ -1,9 +1,22 @@
-"""Fixtures that every test may use: where the recorded data and the vectors lie."""
+"""Fixtures that every test may use: where the recorded data and the vectors lie; how hard hypothesis looks."""
 
 import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples at every run, few enough for every commit; RISKENGINE_HYPOTHESIS=thorough looks for new ones at length.
+settings.register_profile("ci", max_examples=40, stateful_step_count=30, deadline=None, derandomize=True, database=None)
+settings.register_profile(
+    "thorough",
+    max_examples=1_000,
+    stateful_step_count=60,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile(os.environ.get("RISKENGINE_HYPOTHESIS", "ci"))
 
 ROOT = Path(__file__).resolve().parent.parent
 

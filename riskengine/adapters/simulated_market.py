@@ -7,6 +7,7 @@ ticks, however the caller cuts the time into intervals (of at most `MAX_INTERVAL
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
+from math import sqrt
 
 from riskengine.adapters.dice import STEP_US, Activity, Dice, Stepper
 from riskengine.adapters.sample_book import CURRENCIES, SHARES, Factor, Manner, is_quoted, manner_of
@@ -36,11 +37,11 @@ class _Walk:
         self._dice = dice
         self.names = {name: index for index, name in enumerate(factors)}
         self.values = [factor.start for factor in factors.values()]
-        per_step = _STEPS_PER_DAY**-0.5
+        per_step = 1.0 / sqrt(_STEPS_PER_DAY)
         self._scales = [
             (
                 factor.daily_volatility * per_step * factor.shared,
-                factor.daily_volatility * per_step * (1.0 - factor.shared**2) ** 0.5,
+                factor.daily_volatility * per_step * sqrt(1.0 - factor.shared * factor.shared),
             )
             for factor in factors.values()
         ]

@@ -1,0 +1,309 @@
+"""Rows of a CSV or NDJSON file under our column names, whatever the sender calls his.
+
+A line that cannot be read is a `Refusal` in its place and the lines after it are unharmed; a file whose header does not
+fit is an `InputError` before the first row. Numbers of a CSV are texts, those of NDJSON `int` or `Decimal`: exact.
+"""
+
+import csv
+from collections.abc import Collection, Iterator
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+
+from riskengine.adapters.lines import LINE_LIMIT, Lines, shown_path
+from riskengine.decode import refusal_of
+from riskengine.errors import InputError
+from riskengine.fields import Rejected, name, shown
+from riskengine.messages import Refusal
+
+Row = dict[str, Any]
+
+_QUOTED_LINES = 20
+"""How many lines a quoted field may run over; a quote that is never closed must not swallow the file."""
+_ALIASED = ("instrument", "desk", "dealer", "node")
+_json = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+
+
+class ColumnOptions(msgspec.Struct, frozen=True):
+    """How a foreign file maps to ours: the mapping options of the command line.
+
+    `columns` maps our names to theirs; numbers (`ts=1,bid=2`) count the columns, from 1, of a file without header.
+    `instrument` is the instrument of a file that has no column for it. `alias` maps their names of instruments, desks,
+    dealers and nodes to ours. `tz` and `time_format`: see `times.time_parser`.
+    """
+
+    columns: dict[str, str] = {}
+    tz: str | None = None
+    time_format: str | None = None
+    instrument: str | None = None
+    alias: dict[str, str] = {}
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """What a kind of file holds: its columns, and groups of which at least one column each must be there."""
+
+    what: str = "row"
+    columns: tuple[str, ...] = ()
+    required: tuple[tuple[str, ...], ...] = ()
+
+
+ANY = Shape()
+"""A file of which nothing is known: every column under its own name."""
+
+
+def parse_columns(text: str) -> dict[str, str]:
+    """The value of `--columns`: `instrument=Symbol,ts=Date` as ours to theirs. Raises InputError."""
+    columns: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        ours, equals, theirs = (piece.strip() for piece in part.partition("="))
+        if not (ours and equals and theirs):
+            raise InputError(f"--columns: expected our=their, such as instrument=Symbol, not {shown(part)}")
+        if ours in columns:
+            raise InputError(f"--columns: {shown(ours)} is mapped twice")
+        columns[ours] = theirs
+    if text and not columns:
+        raise InputError("--columns: is empty")
+    return columns
+
+
+def load_alias(path: str) -> dict[str, str]:
+    """Their names to ours from a CSV of two columns, with or without the header `alias,name`. Raises InputError."""
+    alias: dict[str, str] = {}
+    for number, fields in csv_records(Lines(path)):
+        where = f"{shown_path(path)}: line {number}"
+        if isinstance(fields, Refusal):
+            raise InputError(f"{where}: {fields.reason}")
+        if len(fields) != 2:
+            raise InputError(f"{where}: has {_fields(fields)}, two are expected: their name and ours")
+        theirs, ours = (field.strip() for field in fields)
+        if not alias and (theirs.lower(), ours.lower()) == ("alias", "name"):
+            continue
+        try:
+            name(theirs, "alias")
+            name(ours, "name")
+        except Rejected as error:
+            raise InputError(f"{where}: {error}") from None
+        if alias.setdefault(theirs, ours) != ours:
+            raise InputError(f"{where}: {shown(theirs)} has two names, {shown(alias[theirs])} and {shown(ours)}")
+    return alias
+
+
+def read_rows(path: str, options: ColumnOptions, shape: Shape = ANY) -> Iterator[tuple[int, Row | Refusal]]:
+    """The rows of a file with the number of their line, in constant memory. `-` is standard input.
+
+    Values are stripped texts (of NDJSON what was sent), renamed by `options`; times are left as they are. The names of
+    a CSV header may be in any case, the keys of NDJSON are taken as they are. A Refusal has the number of its line as
+    index. Raises InputError where the file as a whole cannot be read or lacks a column.
+    """
+    table = Table(path, options, shape)
+    alias = options.alias
+    for number, record in table.records():
+        if isinstance(record, Refusal):
+            yield number, record
+            continue
+        if isinstance(record, list):
+            row: Row = {ours: record[index].strip() for ours, index in table.layout.items()}
+        else:
+            row = table.renamed(record)
+        if options.instrument and row.get("instrument") in (None, ""):
+            row["instrument"] = options.instrument
+        for field in _ALIASED if alias else ():
+            value = row.get(field)
+            if isinstance(value, str):
+                row[field] = alias.get(value, value)
+        yield number, row
+
+
+class Table:
+    """An open file that is a table: `layout` says which field of a CSV record is which of our columns."""
+
+    def __init__(self, path: str, options: ColumnOptions, shape: Shape) -> None:
+        """Reads as far as the header. Raises InputError."""
+        self.name = shown_path(path)
+        self.layout: dict[str, int] = {}
+        self.is_json = False
+        self._lines = Lines(path)
+        self._options = options
+        self._shape = shape
+        self._header: list[str] | None = None
+        self._width = 0
+        self._check_mapping()
+        first = next((line for line in self._lines if line[1].strip()), None)
+        if first is None:
+            raise InputError(f"{self.name}: is empty")
+        self._lines.give_back([first])
+        numbered = [theirs.isascii() and theirs.isdigit() for theirs in options.columns.values()]
+        start = first[1].lstrip()[:1]
+        if start == b"[":
+            raise InputError(f"{self.name}: is a JSON list; NDJSON is expected, one object per line")
+        if any(numbered) and (start == b"{" or not all(numbered)):
+            raise InputError("--columns: numbers are for files without header, and then for every column")
+        if start == b"{":
+            self.is_json = True
+        elif any(numbered):
+            self._number_columns()
+        else:
+            self._read_header()
+
+    def records(self) -> Iterator[tuple[int, list[str] | Row | Refusal]]:
+        """Each line: the fields of a CSV, the object of NDJSON, or why not."""
+        return _json_records(self._lines) if self.is_json else self._checked_records()
+
+    def renamed(self, record: Row) -> Row:
+        """An object of NDJSON under our names; what is mapped wins over what is called so."""
+        columns = self._options.columns
+        if not columns:
+            return record
+        theirs = set(columns.values())
+        row = {key: value for key, value in record.items() if key not in theirs}
+        row.update((ours, record[key]) for ours, key in columns.items() if key in record)
+        return row
+
+    def _checked_records(self) -> Iterator[tuple[int, list[str] | Refusal]]:
+        header, width = self._header, self._width
+        for number, fields in csv_records(self._lines, width if header else None):
+            if isinstance(fields, Refusal):
+                yield number, fields
+            elif header is None:
+                short = len(fields) < width
+                yield number, Refusal(number, "", f"has {_fields(fields)}, {width} are mapped") if short else fields
+            elif len(fields) != width:
+                yield number, Refusal(number, "", f"has {_fields(fields)}, the header has {width}")
+            elif fields[-1].strip() == header[-1] and _stripped(fields) == header:
+                yield number, Refusal(number, "", "repeats the header")
+            else:
+                yield number, fields
+
+    def _check_mapping(self) -> None:
+        shape = self._shape
+        for ours in self._options.columns:
+            if shape.columns and ours not in shape.columns:
+                raise InputError(
+                    f"--columns: {shown(ours)} is not a column of a {shape.what}; those are {', '.join(shape.columns)}"
+                )
+
+    def _number_columns(self) -> None:
+        self.layout = {ours: int(theirs) - 1 for ours, theirs in self._options.columns.items()}
+        if min(self.layout.values()) < 0:
+            raise InputError("--columns: columns count from 1")
+        if max(self.layout.values()) >= LINE_LIMIT:
+            raise InputError("--columns: a line cannot have that many columns")
+        self._width = max(self.layout.values()) + 1
+        self._check_required(f"--columns maps {', '.join(self.layout)}")
+
+    def _read_header(self) -> None:
+        number, fields = next(csv_records(self._lines))
+        if isinstance(fields, Refusal):
+            raise InputError(f"{self.name}: line {number}: {fields.reason}, where a header was expected")
+        if any("\r" in field for field in fields):
+            raise InputError(f"{self.name}: has lines that end in a carriage return only; save it with Unix line ends")
+        self._header = _stripped(fields)
+        self._width = len(fields)
+        listed = f"the header is {', '.join(map(_cut, self._header[:40]))}"
+        for column in filter(None, self._header):
+            if self._header.count(column) > 1:
+                raise InputError(f"{self.name}: the header has {shown(column)} twice")
+        self._lay_out(self._header, listed)
+        self._check_required(listed)
+
+    def _lay_out(self, header: list[str], listed: str) -> None:
+        """Find the mapped columns; the others keep their name, in lower case as ours are."""
+        used = set()
+        folded = [column.lower() for column in header]
+        for ours, theirs in self._options.columns.items():
+            if theirs in header:
+                index = header.index(theirs)
+            elif folded.count(theirs.lower()) == 1:
+                index = folded.index(theirs.lower())
+            else:
+                raise InputError(f"{self.name}: has no column {shown(theirs)} for {ours}; {listed}")
+            self.layout[ours] = index
+            used.add(index)
+        for index, column in enumerate(folded):
+            if not column or index in used or column in self._options.columns:
+                continue
+            if self.layout.setdefault(column, index) != index:
+                raise InputError(f"{self.name}: the header has {shown(column)} twice")
+
+    def _check_required(self, listed: str) -> None:
+        given: Collection[str] = {*self.layout, "instrument"} if self._options.instrument else self.layout
+        lacking = [" or ".join(group) for group in self._shape.required if not any(ours in given for ours in group)]
+        if lacking:
+            hint = "; --columns maps other names" if self._header else ""
+            raise InputError(f"{self.name}: lacks {', '.join(lacking)}; {listed}{hint}")
+
+
+def csv_records(lines: Lines, width: int | None = None) -> Iterator[tuple[int, list[str] | Refusal]]:
+    """The fields of each line that is not blank, with its number (of a record over several lines, the first).
+
+    `width` is how many fields a record over several lines must have to be believed.
+    """
+    for number, raw in lines:
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError as error:
+            yield number, Refusal(number, "", f"is not UTF-8 at byte {error.start + 1}")
+            continue
+        if "\0" in text:
+            yield number, Refusal(number, "", "has a NUL byte")
+        elif '"' in text:
+            yield number, _quoted(number, text, lines, width)
+        elif text and not text.isspace():
+            yield number, text.split(",")
+
+
+def _quoted(number: int, text: str, lines: Lines, width: int | None) -> list[str] | Refusal:
+    """A record with quotes, which may go on over line ends.
+
+    Where it does not come to a good end only its first line is refused, and the lines after it are read for themselves.
+    """
+    texts = [text]
+    taken: list[tuple[int, bytes]] = []
+    reason = "has a quote that is not closed"
+    while True:
+        try:
+            fields = next(csv.reader(texts, strict=True))
+            if len(texts) == 1 or width is None or len(fields) == width:
+                return fields
+            break
+        except csv.Error as error:
+            if "unexpected end of data" not in str(error):
+                if len(texts) == 1:
+                    reason = str(error)
+                break
+        line = next(lines, None) if len(texts) < _QUOTED_LINES else None
+        if line is None:
+            break
+        taken.append(line)
+        try:
+            texts += [texts.pop() + "\n", line[1].decode()]
+        except UnicodeDecodeError:
+            break
+    lines.give_back(taken)
+    return Refusal(number, "", reason)
+
+
+def _json_records(lines: Lines) -> Iterator[tuple[int, Row | Refusal]]:
+    for number, raw in lines:
+        if not raw.strip():
+            continue
+        try:
+            yield number, _json.decode(raw)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            yield number, refusal_of(error, number)
+        except InvalidOperation:
+            yield number, Refusal(number, "", "has a number that is out of range")
+
+
+def _stripped(fields: list[str]) -> list[str]:
+    """The fields of a header; a byte-order mark survives in the middle of files that were joined."""
+    return [field.strip().removeprefix("\ufeff") for field in fields]
+
+
+def _fields(fields: list[str]) -> str:
+    return "1 field" if len(fields) == 1 else f"{len(fields)} fields"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 40 and text.isprintable() else shown(text)

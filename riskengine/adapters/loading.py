@@ -1,0 +1,147 @@
+"""`riskengine load`: records of files into the store, idempotent, with a count for every outcome and a line for every refusal."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from riskengine.adapters.files import (
+    ColumnOptions,
+    read_closes,
+    read_instruments,
+    read_marks,
+    read_nodes,
+    read_openings,
+    read_trades,
+)
+from riskengine.adapters.store_protocol import Saved, Store
+from riskengine.clock import Clock
+from riskengine.config import Config
+from riskengine.hierarchy import Hierarchy, Reference
+from riskengine.messages import Opening, Refusal, Trade
+from riskengine.start_of_day import trade_check
+
+KINDS = ("nodes", "instruments", "positions", "closes", "marks", "trades")
+"""What this version can load. Reference data comes before what refers to it."""
+
+BATCH = 5_000
+
+_Record = TypeVar("_Record")
+
+Numbered = Iterator[tuple[int, _Record | Refusal]]
+
+
+class LoadReport:
+    """What became of the lines of one or more files. `refuse` is called with each refusal as it is found."""
+
+    def __init__(self, refuse: Callable[[str, Refusal], None], advance: Callable[[int], None]) -> None:
+        self._refuse = refuse
+        self._advance = advance
+        self.counts: dict[str, int] = {"lines": 0, "inserted": 0, "updated": 0, "duplicate": 0, "refused": 0}
+
+    def refused(self, path: str, refusal: Refusal) -> None:
+        """A line that is not taken."""
+        self.counts["refused"] += 1
+        self._refuse(path, refusal)
+
+    def add(self, outcome: str, count: int = 1) -> None:
+        """Lines that came to an outcome."""
+        if count:
+            self.counts[outcome] = self.counts.get(outcome, 0) + count
+
+    def seen(self, lines: int) -> None:
+        """Lines that were read."""
+        self.counts["lines"] += lines
+        self._advance(lines)
+
+
+def load(
+    kind: str, paths: Sequence[str], store: Store, options: ColumnOptions, config: Config, clock: Clock, report: LoadReport
+) -> None:
+    """Load files of one kind, in their order. Raises InputError, StoreError; what was committed before stands."""
+    for path in paths:
+        if kind == "nodes":
+            _load_nodes(path, store, options, report)
+        elif kind == "trades":
+            _load_trades(path, store, options, config, clock, report)
+        else:
+            _load_records(kind, path, store, options, config, report)
+
+
+def _batches(path: str, records: Numbered[_Record], report: LoadReport) -> Iterator[list[tuple[int, _Record]]]:
+    batch: list[tuple[int, _Record]] = []
+    for line, record in records:
+        if isinstance(record, Refusal):
+            report.seen(1)
+            report.refused(path, record)
+            continue
+        batch.append((line, record))
+        if len(batch) == BATCH:
+            yield batch
+            report.seen(len(batch))
+            batch = []
+    if batch:
+        yield batch
+        report.seen(len(batch))
+
+
+def _load_nodes(path: str, store: Store, options: ColumnOptions, report: LoadReport) -> None:
+    """All nodes of a file at once: together with those stored they must form one tree, else none is stored."""
+    for batch in _all(path, read_nodes(path, options), report):
+        nodes = [node for _, node in batch]
+        merged = {node.node: node for node in (*store.nodes(), *nodes)}
+        Hierarchy(merged.values())
+        _count(path, batch, store.save_nodes(nodes), report)
+
+
+def _all(path: str, records: Numbered[_Record], report: LoadReport) -> Iterator[list[tuple[int, _Record]]]:
+    everything = [item for batch in _batches(path, records, report) for item in batch]
+    if everything:
+        yield everything
+
+
+def _load_records(
+    kind: str, path: str, store: Store, options: ColumnOptions, config: Config, report: LoadReport
+) -> None:
+    instruments = {instrument.instrument: instrument for instrument in store.instruments()}
+    records: Numbered[Any]
+    save: Callable[[Any], Saved]
+    if kind == "instruments":
+        records, save = read_instruments(path, options), store.save_instruments
+    elif kind == "closes":
+        records, save = read_closes(path, options, instruments), store.save_closes
+    elif kind == "marks":
+        records, save = read_marks(path, options, instruments), store.save_marks
+    else:
+        leaves = Hierarchy(store.nodes()).leaves
+        records, save = _on_known_desks(read_openings(path, options, instruments), leaves), store.save_openings
+    batch: list[tuple[int, Any]]
+    for batch in _batches(path, records, report):
+        _count(path, batch, save([record for _, record in batch]), report)
+
+
+def _on_known_desks(records: Numbered[Opening], leaves: Iterable[str]) -> Numbered[Opening]:
+    known = frozenset(leaves)
+    for line, record in records:
+        if isinstance(record, Opening) and record.desk not in known:
+            yield line, Refusal(line, "desk", f"unknown desk {record.desk!r}, or not a leaf node")
+        else:
+            yield line, record
+
+
+def _count(path: str, batch: Sequence[tuple[int, Any]], saved: Saved, report: LoadReport) -> None:
+    report.add("inserted", saved.inserted)
+    report.add("updated", saved.updated)
+    report.add("duplicate", saved.duplicate)
+    report.add("superseded", saved.superseded)
+    for refusal in saved.refused:
+        report.refused(path, Refusal(batch[refusal.index][0], refusal.field, refusal.reason))
+
+
+def _load_trades(
+    path: str, store: Store, options: ColumnOptions, config: Config, clock: Clock, report: LoadReport
+) -> None:
+    reference = Reference(store.nodes(), store.instruments(), config.engine.reporting_currency)
+    records = read_trades(path, options, trade_check(reference), clock.now)
+    batch: list[tuple[int, Trade]]
+    for batch in _batches(path, records, report):
+        for stored in store.append_trades([trade for _, trade in batch]):
+            report.add("duplicate" if stored.outcome == "existing" else stored.outcome)

@@ -1,0 +1,221 @@
+"""Recorded ticks and trades played again, in event-time order: into an engine in this process, or into a running one.
+
+In this process time is that of the messages: the engine's clock stands at the newest one played. A running engine gets
+them through its ingest websocket, as from any publisher, and is asked at the end until it has published the last.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import ProxyHandler, build_opener
+
+import msgspec
+import orjson
+from websockets.exceptions import InvalidHandshake, WebSocketException
+from websockets.sync.client import ClientConnection, connect
+
+from riskengine.adapters.files import ColumnOptions, merge_by_time, read_rows, read_ticks, read_trades
+from riskengine.clock import MICROS_PER_SECOND
+from riskengine.config import Config
+from riskengine.decode import TradeCheck
+from riskengine.engine import Engine
+from riskengine.errors import EngineUnreachable, InputError
+from riskengine.fields import Rejected, timestamp
+from riskengine.marks import QuoteBook
+from riskengine.messages import Refusal, Tick, Trade
+
+BATCH = 2_000
+"""Messages between two beats at full speed, and in one frame to a running engine."""
+
+PACE_S = 0.05
+"""How often a paced replay sends what is due."""
+
+SETTLE_TIMEOUT_S = 30.0
+
+Note = Callable[[str, Refusal], None]
+"""Told of every line that is left out, with its file."""
+
+
+class RawTrade(msgspec.Struct, frozen=True):
+    """A line of a trades file as it will be sent, and its event time (0 in a cancel without one)."""
+
+    ts: int
+    row: dict[str, Any]
+
+
+class Pace:
+    """Lets event time pass at `speed` times real time; None: as fast as it goes."""
+
+    def __init__(self, speed: float | None) -> None:
+        self._speed = speed
+        self._first_ts: int | None = None
+        self._started = 0.0
+
+    def wait_for(self, ts: int) -> None:
+        """Sleep until event time `ts` has come."""
+        if self._speed is None:
+            return
+        if self._first_ts is None:
+            self._first_ts, self._started = ts, time.monotonic()
+        ahead = (ts - self._first_ts) / MICROS_PER_SECOND / self._speed - (time.monotonic() - self._started)
+        if ahead > 0:
+            time.sleep(ahead)
+
+    def window(self) -> int | None:
+        """Event time, microseconds, that one step may hold; None for no bound."""
+        return None if self._speed is None else int(PACE_S * self._speed * MICROS_PER_SECOND)
+
+
+def steps(messages: Iterator[Any], pace: Pace) -> Iterator[list[Any]]:
+    """Messages in steps of at most BATCH, each released when its time has come."""
+    window = pace.window()
+    step: list[Any] = []
+    for message in messages:
+        if step and (len(step) == BATCH or (window is not None and message.ts - step[0].ts >= window)):
+            pace.wait_for(step[-1].ts)
+            yield step
+            step = []
+        step.append(message)
+    if step:
+        pace.wait_for(step[-1].ts)
+        yield step
+
+
+def tick_stream(path: str, options: ColumnOptions, note: Note) -> Iterator[Tick]:
+    """The ticks of a file; lines left out are noted."""
+    for _, tick in read_ticks(path, options):
+        if isinstance(tick, Refusal):
+            note(path, tick)
+        else:
+            yield tick
+
+
+def replay_here(
+    engine: Engine, ticks: Sequence[str], trades: str | None, options: ColumnOptions, config: Config, check: TradeCheck,
+    speed: float | None, received_ts: int, note: Note,
+) -> None:  # fmt: skip
+    """Play files into an engine of this thread; its last snapshot holds everything. Raises InputError."""
+    quotes = QuoteBook(engine.reference, config.marks, config.engine.future_limit_s)
+    streams: list[Iterator[Tick | Trade]] = [tick_stream(path, options, note) for path in ticks]
+    if trades is not None:
+        streams.append(_trade_stream(trades, check, received_ts, note))
+    now = 0
+    for step in steps(merge_by_time(streams), Pace(speed)):
+        now = max(now, max(message.ts for message in step))
+        due = [message for message in step if type(message) is Trade]
+        if due:
+            engine.apply(due, now)
+        played = [message for message in step if type(message) is Tick]
+        for refusal in quotes.offer(played, now):
+            note("ticks", refusal)
+        engine.beat(quotes.take(), now)
+        engine.publish(now)
+
+
+def _trade_stream(path: str, check: TradeCheck, received_ts: int, note: Note) -> Iterator[Trade]:
+    for _, trade in read_trades(path, NO_MAPPING, check, received_ts):
+        if isinstance(trade, Refusal):
+            note(path, trade)
+        else:
+            yield trade
+
+
+NO_MAPPING = ColumnOptions()
+
+
+def replay_to(
+    url: str, ticks: Sequence[str], trades: str | None, options: ColumnOptions, speed: float | None, note: Note
+) -> dict[str, int]:
+    """Play files into the running engine at `url`; returns when it has published the last message.
+
+    Returns what became of the messages, counted. Raises InputError, EngineUnreachable.
+    """
+    streams: list[Iterator[Any]] = [tick_stream(path, options, note) for path in ticks]
+    if trades is not None:
+        streams.append(_raw_trades(trades, note))
+    counts: dict[str, int] = {"ticks": 0, "trades": 0}
+    newest: dict[str, int] = {}
+    try:
+        with connect(_socket_url(url, "/v1/ingest"), max_size=None, compression=None, proxy=None) as socket:
+            for step in steps(merge_by_time(streams), Pace(speed)):
+                _send(socket, step, counts, newest)
+            _send(socket, [], counts, newest)
+        _wait_for_marks(url, newest)
+    except (OSError, InvalidHandshake, WebSocketException) as error:
+        raise EngineUnreachable(f"{url}: {str(error) or type(error).__name__}") from None
+    return counts
+
+
+def _raw_trades(path: str, note: Note) -> Iterator[RawTrade]:
+    for line, row in read_rows(path, NO_MAPPING):
+        if isinstance(row, Refusal):
+            note(path, row)
+            continue
+        sent = {key: value for key, value in row.items() if value not in ("", None)}
+        for field in ("leg", "version", "source_seq", "legs", "ts", "booked_ts"):
+            value = sent.get(field)
+            if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 25:
+                sent[field] = int(value)
+        try:
+            ts = timestamp(sent["ts"], "ts") if "ts" in sent else 0
+        except Rejected as error:
+            note(path, Refusal(line, error.field, error.reason))
+            continue
+        yield RawTrade(ts, {"source": "file"} | sent)
+
+
+def _send(socket: ClientConnection, step: Sequence[Any], counts: dict[str, int], newest: dict[str, int]) -> None:
+    trades = [message.row for message in step if type(message) is RawTrade]
+    ticks = [message for message in step if type(message) is Tick]
+    if ticks:
+        for tick in ticks:
+            if tick.mid is not None or (tick.bid is not None and tick.ask is not None):
+                newest[tick.instrument] = max(tick.ts, newest.get(tick.instrument, 0))
+        socket.send(orjson.dumps({"ticks": [_tick_row(tick) for tick in ticks]}).decode())
+        counts["ticks"] += len(ticks)
+    if trades:
+        socket.send(orjson.dumps({"trades": trades}).decode())
+        counts["trades"] += len(trades)
+        _take_answer(socket, counts)
+
+
+def _take_answer(socket: ClientConnection, counts: dict[str, int]) -> None:
+    """Wait for the answer to a frame of trades; trades are sent one frame at a time, so it is the next one."""
+    while True:
+        answer = orjson.loads(socket.recv(timeout=SETTLE_TIMEOUT_S))
+        if answer.get("type") == "refused":
+            counts["ticks_refused"] = counts.get("ticks_refused", 0) + int(answer["count"])
+        elif answer.get("type") == "trades":
+            for status, count in answer["counts"].items():
+                if count:
+                    counts[status] = counts.get(status, 0) + count
+            return
+        elif answer.get("type") == "error":
+            raise EngineUnreachable(f"the engine refused a frame: {answer.get('title')}: {answer.get('detail')}")
+
+
+def _tick_row(tick: Tick) -> dict[str, Any]:
+    row = {"instrument": tick.instrument, "ts": tick.ts, "bid": tick.bid, "ask": tick.ask, "mid": tick.mid}
+    return {key: value for key, value in row.items() if value is not None} | ({"source": tick.source} if tick.source else {})
+
+
+def _wait_for_marks(url: str, newest: dict[str, int]) -> None:
+    """Ask until the engine's marks are as new as what was sent (instruments it does not know are left out)."""
+    opener = build_opener(ProxyHandler({}))
+    deadline = time.monotonic() + SETTLE_TIMEOUT_S
+    while newest and time.monotonic() < deadline:
+        with opener.open(f"{url.rstrip('/')}/v1/marks?limit=1000000", timeout=10) as answer:
+            marks = {row["instrument"]: row["ts"] or 0 for row in orjson.loads(answer.read())["rows"]}
+        if all(marks[symbol] >= ts for symbol, ts in newest.items() if symbol in marks):
+            return
+        time.sleep(PACE_S)
+    if newest:
+        raise InputError("the engine did not publish the last ticks in time; were they refused?")
+
+
+def _socket_url(url: str, path: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise EngineUnreachable(f"{url}: an address like http://127.0.0.1:8321 is expected")
+    return f"{'wss' if parts.scheme == 'https' else 'ws'}://{parts.netloc}{path}"

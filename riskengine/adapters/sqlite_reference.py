@@ -1,0 +1,233 @@
+"""Nodes, instruments, balances and prices on a SQLite connection; saving happens inside the caller's transaction."""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from riskengine.adapters.sqlite_connection import load_queries
+from riskengine.adapters.store_protocol import Counts, Saved
+from riskengine.errors import StoreError
+from riskengine.fields import Rejected, fixed, shown, to_text
+from riskengine.messages import (
+    DECIMALS,
+    MULTIPLIER_DECIMALS,
+    Close,
+    Instrument,
+    Kind,
+    Node,
+    Opening,
+    Refusal,
+    StoredMark,
+)
+
+_SQL = load_queries("reference.sql")
+_INSTRUMENT_FIELDS = (
+    "instrument", "kind", "base_currency", "quote_currency", "price_decimals", "quantity_decimals", "multiplier",
+    "sector", "underlying", "option_type", "strike", "expiry", "delta_type", "calendar", "premium_currency",
+    "premium_style", "cut", "settlement",
+)  # fmt: skip
+
+_Record = TypeVar("_Record", Node, Instrument)
+
+
+# -- nodes and instruments ---------------------------------------------------------------------------------------
+
+
+def nodes(connection: sqlite3.Connection) -> list[Node]:
+    """All nodes by name."""
+    return [Node(*row) for row in connection.execute(_SQL["nodes"])]
+
+
+def save_nodes(connection: sqlite3.Connection, records: Sequence[Node]) -> Saved:
+    """Insert or update by name."""
+    stored = {node.node: node for node in nodes(connection)}
+    changed = _changed(records, stored, lambda node: node.node)
+    connection.executemany(_SQL["node_save"], ((node.node, node.level, node.parent) for node in changed[1]))
+    return changed[0]
+
+
+def instruments(connection: sqlite3.Connection) -> list[Instrument]:
+    """All instruments by symbol. Raises StoreError naming the one that somebody spoiled."""
+    return [_instrument(row) for row in connection.execute(_SQL["instruments"])]
+
+
+def save_instruments(connection: sqlite3.Connection, records: Sequence[Instrument]) -> Saved:
+    """Insert or update by symbol."""
+    stored = {instrument.instrument: instrument for instrument in instruments(connection)}
+    changed = _changed(records, stored, lambda instrument: instrument.instrument)
+    connection.executemany(_SQL["instrument_save"], map(_instrument_values, changed[1]))
+    return changed[0]
+
+
+def _changed(
+    records: Iterable[_Record], stored: dict[str, _Record], key: Callable[[_Record], str]
+) -> tuple[Saved, list[_Record]]:
+    """What each record does to what is stored, and those that have to be written, in order."""
+    inserted = updated = duplicate = 0
+    changed = []
+    for record in records:
+        before = stored.get(key(record))
+        if before == record:
+            duplicate += 1
+            continue
+        inserted += before is None
+        updated += before is not None
+        stored[key(record)] = record
+        changed.append(record)
+    return Saved(inserted, updated, duplicate), changed
+
+
+def _instrument(row: tuple[Any, ...]) -> Instrument:
+    values = dict(zip(_INSTRUMENT_FIELDS, row, strict=True))
+    try:
+        exact = fixed(values["multiplier"], MULTIPLIER_DECIMALS, "multiplier")
+    except Rejected as rejected:
+        raise StoreError(f"instrument {shown(row[0])} in the store: {rejected}") from None
+    values["multiplier"] = exact // 10 ** (DECIMALS - MULTIPLIER_DECIMALS)
+    values["kind"] = Kind(values["kind"])
+    return Instrument(**values)
+
+
+def _instrument_values(instrument: Instrument) -> tuple[Any, ...]:
+    values = {field: getattr(instrument, field) for field in _INSTRUMENT_FIELDS}
+    values["kind"] = instrument.kind.value
+    values["multiplier"] = to_text(instrument.multiplier, MULTIPLIER_DECIMALS)
+    return tuple(values.values())
+
+
+# -- balances ----------------------------------------------------------------------------------------------------
+
+
+def openings(connection: sqlite3.Connection) -> list[Opening]:
+    """All opening balances by (desk, dealer, instrument)."""
+    return [_opening(row) for row in connection.execute(_SQL["openings"])]
+
+
+def save_openings(connection: sqlite3.Connection, records: Sequence[Opening]) -> Saved:
+    """Insert; an equal one is a duplicate, a different one is refused."""
+    stored = {(opening.desk, opening.dealer, opening.instrument): opening for opening in openings(connection)}
+    known = _instrument_names(connection)
+    duplicate, new, refused = 0, [], []
+    for index, opening in enumerate(records):
+        key = (opening.desk, opening.dealer, opening.instrument)
+        before = stored.get(key)
+        if before == opening:
+            duplicate += 1
+        elif before is not None:
+            fields = [field for field in opening.__struct_fields__ if getattr(before, field) != getattr(opening, field)]
+            refused.append(Refusal(index, fields[0], "differs from the opening balance that is stored"))
+        elif opening.instrument not in known:
+            refused.append(_unknown(index, opening.instrument))
+        else:
+            stored[key] = opening
+            new.append(opening)
+    connection.executemany(_SQL["opening_insert"], map(_opening_values, new))
+    return Saved(inserted=len(new), duplicate=duplicate, refused=tuple(refused))
+
+
+def _opening(row: tuple[Any, ...]) -> Opening:
+    desk, dealer, instrument, ts, *numbers = row
+    names = ("quantity", "average_price", "realised", "fees")
+    try:
+        exact = {field: fixed(text, DECIMALS, field) for field, text in zip(names, numbers, strict=True)}
+    except Rejected as rejected:
+        place = f"{shown(desk)}, {shown(dealer)}, {shown(instrument)}"
+        raise StoreError(f"opening balance of {place} in the store: {rejected}") from None
+    return Opening(desk=desk, dealer=dealer, instrument=instrument, ts=ts, **exact)
+
+
+def _opening_values(opening: Opening) -> tuple[Any, ...]:
+    numbers = (opening.quantity, opening.average_price, opening.realised, opening.fees)
+    return (opening.desk, opening.dealer, opening.instrument, opening.ts, *map(to_text, numbers))
+
+
+# -- prices ------------------------------------------------------------------------------------------------------
+
+
+def marks(connection: sqlite3.Connection) -> list[StoredMark]:
+    """The stored mark of each instrument."""
+    return [StoredMark(*row) for row in connection.execute(_SQL["marks"])]
+
+
+def save_marks(connection: sqlite3.Connection, records: Sequence[StoredMark]) -> Saved:
+    """The newest ts wins, the later arrival on ties. Cost 5 us a mark and 2 us for each stored one."""
+    stored = {mark.instrument: mark for mark in marks(connection)}
+    known = _instrument_names(connection)
+    changed: dict[str, StoredMark] = {}
+    inserted = updated = duplicate = superseded = 0
+    refused = []
+    for index, mark in enumerate(records):
+        before = stored.get(mark.instrument)
+        if before == mark:
+            duplicate += 1
+        elif before is not None and before.ts > mark.ts:
+            superseded += 1
+        elif mark.instrument not in known:
+            refused.append(_unknown(index, mark.instrument))
+        else:
+            inserted += before is None
+            updated += before is not None
+            stored[mark.instrument] = changed[mark.instrument] = mark
+    values = ((mark.instrument, mark.ts, mark.price, mark.source) for mark in changed.values())
+    connection.executemany(_SQL["mark_save"], values)
+    return Saved(inserted, updated, duplicate, superseded, tuple(refused))
+
+
+def closes(connection: sqlite3.Connection, date: str | None) -> list[Close]:
+    """The closes of a date, or of all dates."""
+    if date is None:
+        return [Close(*row) for row in connection.execute(_SQL["closes"])]
+    return [Close(*row) for row in connection.execute(_SQL["closes_of_date"], (date,))]
+
+
+def latest_closes(connection: sqlite3.Connection) -> list[Close]:
+    """The newest close of each instrument."""
+    return [Close(*row) for row in connection.execute(_SQL["latest_closes"])]
+
+
+def save_closes(connection: sqlite3.Connection, records: Sequence[Close]) -> Saved:
+    """Insert; an equal one is a duplicate, a different one is refused. Cost 10 us a close."""
+    known = _instrument_names(connection)
+    inserted = duplicate = 0
+    refused = []
+    for index, close in enumerate(records):
+        if close.instrument not in known:
+            refused.append(_unknown(index, close.instrument))
+            continue
+        before = connection.execute(_SQL["close_of"], (close.instrument, close.date)).fetchone()
+        if before is None:
+            connection.execute(_SQL["close_insert"], (close.date, close.instrument, close.price))
+            inserted += 1
+        elif before[0] == close.price:
+            duplicate += 1
+        else:
+            reason = f"differs from the published close {before[0]!r}, which is never rewritten"
+            refused.append(Refusal(index, "price", reason))
+    return Saved(inserted=inserted, duplicate=duplicate, refused=tuple(refused))
+
+
+def _instrument_names(connection: sqlite3.Connection) -> set[str]:
+    return {row[0] for row in connection.execute(_SQL["instrument_names"])}
+
+
+def _unknown(index: int, instrument: str) -> Refusal:
+    return Refusal(index, "instrument", f"unknown instrument {shown(instrument)}")
+
+
+# -- the store itself --------------------------------------------------------------------------------------------
+
+
+def counts(connection: sqlite3.Connection) -> Counts:
+    """Rows in each table."""
+    return Counts._make(connection.execute(_SQL["counts"]).fetchone())
+
+
+def get_meta(connection: sqlite3.Connection, key: str) -> str | None:
+    """A value of the store's own notes."""
+    found = connection.execute(_SQL["meta_get"], (key,)).fetchone()
+    return None if found is None else str(found[0])
+
+
+def set_meta(connection: sqlite3.Connection, key: str, value: str) -> None:
+    """Note a value."""
+    connection.execute(_SQL["meta_set"], (key, value))

@@ -1,0 +1,268 @@
+"""The store in one SQLite file: threads, transactions and the lease; what is written and read is in its neighbours.
+
+One connection writes, with `synchronous = FULL`: a commit that returned has been synced. Every reading thread has a
+connection of its own; with a write-ahead log neither waits for the other. Programs of others may write the same file:
+each waits for the other's transaction, at most `BUSY_TIMEOUT_MS`.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Concatenate, ParamSpec, TypeVar
+
+from riskengine.adapters import sqlite_reference as reference
+from riskengine.adapters import sqlite_trades as trades_of
+from riskengine.adapters.sqlite_connection import (
+    check_and_migrate,
+    check_path,
+    connect,
+    file_identity,
+    our_errors,
+    store_error,
+)
+from riskengine.adapters.store_protocol import Conflict, Counts, Saved, Stored, TradeFilter
+from riskengine.adapters.trade_rows import TradeRow
+from riskengine.adapters.writer_lease import WriterLease
+from riskengine.errors import LeaseHeld, StoreError, StoreUnavailable
+from riskengine.messages import Close, Instrument, Node, Opening, StoredMark, Trade
+
+PAGE_ROWS = 5_000
+_EPOCH_KEY = "writer_epoch"
+_PROBE_KEY = "probe"
+_KEEP_CONNECTION = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT})
+"""Errors after which the connection is as good as before; after any other the write connection is opened anew."""
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class SqliteStore:
+    """Carries out `store_protocol.Store`; made by `SqliteStore.open`."""
+
+    def __init__(self, path: str, writer: sqlite3.Connection | None) -> None:
+        self.name = path
+        self._writer = writer
+        self._writes = writer is not None
+        self._file = file_identity(path)
+        self._write_thread: int | None = None
+        self._lease: WriterLease | None = None
+        self._epoch: int | None = None
+        self._closed = False
+        self._local = threading.local()
+        self._readers: list[sqlite3.Connection] = []
+        self._readers_lock = threading.Lock()
+
+    @classmethod
+    def open(cls, path: str, *, create: bool, read_only: bool) -> "SqliteStore":
+        """Open, check and migrate the file. Raises as `store.open_store` says."""
+        path = os.path.abspath(path)
+        check_path(path, create=create)
+        with our_errors(path):
+            connection = connect(path, "ro" if read_only else "rwc" if create else "rw")
+            try:
+                check_and_migrate(connection, path, create=create, read_only=read_only)
+                store = cls(path, None if read_only else connection)
+            except BaseException:
+                connection.close()
+                raise
+        if read_only:
+            connection.close()
+        return store
+
+    def close(self) -> None:
+        self._closed = True
+        with self._readers_lock:
+            connections = [*self._readers, self._writer]
+            self._readers, self._writer = [], None
+        for connection in connections:
+            if connection is not None:
+                with suppress(sqlite3.Error):  # what was committed is safe whatever closing says
+                    connection.close()
+        if self._lease is not None:
+            self._lease.release()
+            self._lease = None
+
+    # -- the one writer --------------------------------------------------------------------------------------------
+
+    def acquire_writer(self, holder: str) -> None:
+        assert self._lease is None, "this store object holds the lease already"
+        self._check_open()
+        self._lease = WriterLease(self.name, holder)
+
+    def next_epoch(self) -> int:
+        assert self._lease is not None, "an epoch belongs to the holder of the lease"
+        with self._transaction() as connection:
+            epoch = int(reference.get_meta(connection, _EPOCH_KEY) or 0) + 1
+            reference.set_meta(connection, _EPOCH_KEY, str(epoch))
+        self._epoch = epoch
+        return epoch
+
+    def hand_over(self) -> None:
+        self._write_thread = None
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def append_trades(self, trades: Sequence[Trade]) -> list[Stored]:
+        if not trades:
+            return []
+        with self._transaction() as connection:
+            self._check_epoch(connection)
+            return trades_of.append(connection, trades)
+
+    def save_nodes(self, nodes: Sequence[Node]) -> Saved:
+        with self._transaction() as connection:
+            return reference.save_nodes(connection, nodes)
+
+    def save_instruments(self, instruments: Sequence[Instrument]) -> Saved:
+        with self._transaction() as connection:
+            return reference.save_instruments(connection, instruments)
+
+    def save_openings(self, openings: Sequence[Opening]) -> Saved:
+        with self._transaction() as connection:
+            return reference.save_openings(connection, openings)
+
+    def save_closes(self, closes: Sequence[Close]) -> Saved:
+        with self._transaction() as connection:
+            return reference.save_closes(connection, closes)
+
+    def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
+        with self._transaction() as connection:
+            self._check_epoch(connection)
+            return reference.save_marks(connection, marks)
+
+    def is_writable(self) -> bool:
+        try:
+            with self._transaction() as connection:
+                probes = int(reference.get_meta(connection, _PROBE_KEY) or 0)
+                reference.set_meta(connection, _PROBE_KEY, str(probes + 1))
+        except StoreError:
+            return False
+        return True
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """The write connection inside a transaction that is durable when the block ends, or has changed nothing."""
+        connection = self._write_connection()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._abandon(connection, error)
+            raise store_error(self.name, error) from error
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def _write_connection(self) -> sqlite3.Connection:
+        thread = threading.get_ident()
+        if self._write_thread is None:
+            self._write_thread = thread
+        assert thread == self._write_thread, "two threads write to one store"
+        self._check_open()
+        if not self._writes:
+            raise StoreError(f"store {self.name} is open for reading only")
+        # SQLite goes on happily with a file that was deleted or replaced; what it acknowledges then is lost.
+        if file_identity(self.name) != self._file:
+            raise StoreUnavailable(f"store {self.name} was replaced by another file while in use: restart")
+        if self._writer is None:
+            with our_errors(self.name):
+                self._writer = connect(self.name, "rw")
+        return self._writer
+
+    def _abandon(self, connection: sqlite3.Connection, error: sqlite3.Error) -> None:
+        """Roll back; after an error that leaves doubt about the connection itself, drop it."""
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            doubtful = getattr(error, "sqlite_errorcode", 0) & 0xFF not in _KEEP_CONNECTION
+        except sqlite3.Error:
+            doubtful = True
+        if doubtful:
+            self._writer = None
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    def _check_epoch(self, connection: sqlite3.Connection) -> None:
+        """A writer that was stopped for long must not write once another has taken its place."""
+        if self._epoch is not None:
+            newest = int(reference.get_meta(connection, _EPOCH_KEY) or 0)
+            if newest != self._epoch:
+                raise LeaseHeld(f"store {self.name} has a newer writer: epoch {newest}, ours is {self._epoch}")
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailable(f"store {self.name} is closed")
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def trades_after(self, store_seq: int, limit: int | None = None) -> Iterator[TradeRow]:
+        left = -1 if limit is None else limit
+        while left:
+            page = self._read(trades_of.rows_after, store_seq, PAGE_ROWS if left < 0 else min(left, PAGE_ROWS))
+            if not page:
+                return
+            yield from page
+            store_seq = page[-1].store_seq
+            left = left if left < 0 else left - len(page)
+
+    def select_trades(self, wanted: TradeFilter, limit: int) -> tuple[list[TradeRow], int]:
+        return self._read(trades_of.select, wanted, limit)
+
+    def conflicts(self, limit: int = 1_000) -> list[Conflict]:
+        return self._read(trades_of.conflicts, limit)
+
+    def nodes(self) -> list[Node]:
+        return self._read(reference.nodes)
+
+    def instruments(self) -> list[Instrument]:
+        return self._read(reference.instruments)
+
+    def openings(self) -> list[Opening]:
+        return self._read(reference.openings)
+
+    def marks(self) -> list[StoredMark]:
+        return self._read(reference.marks)
+
+    def closes(self, date: str | None = None) -> list[Close]:
+        return self._read(reference.closes, date)
+
+    def latest_closes(self) -> list[Close]:
+        return self._read(reference.latest_closes)
+
+    def watermark(self) -> int:
+        return self._read(trades_of.watermark)
+
+    def counts(self) -> Counts:
+        return self._read(reference.counts)
+
+    def ping(self) -> None:
+        if file_identity(self.name) != self._file:
+            raise StoreUnavailable(f"store {self.name} was replaced by another file while in use: restart")
+        self._read(reference.get_meta, _EPOCH_KEY)
+
+    def _read(
+        self, query: Callable[Concatenate[sqlite3.Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
+        """The answer of `query` from one committed state, on this thread's own connection."""
+        with our_errors(self.name):
+            connection = self._reader()
+            connection.execute("BEGIN")
+            try:
+                return query(connection, *args, **kwargs)
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    def _reader(self) -> sqlite3.Connection:
+        self._check_open()
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = connect(self.name, "ro")
+            with self._readers_lock:
+                self._readers.append(connection)
+            self._local.connection = connection
+        return connection

@@ -1,0 +1,135 @@
+"""Query parameters: what a route takes, how each is read, and a 400 that names the one that is wrong."""
+
+import re
+from collections.abc import Callable, Container, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from riskengine.fields import MAX_INTEGER, Rejected, shown, timestamp
+from riskengine.serve.problems import bad_field
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1_000_000
+
+_DIGITS = re.compile("[0-9]{1,16}")
+
+
+class Parameter(NamedTuple):
+    """One query parameter. `read` turns its text into a value or raises Rejected; `schema` says the same as JSON Schema."""
+
+    name: str
+    text: str
+    schema: dict[str, Any]
+    read: Callable[[str], Any]
+    default: Any = None
+
+
+class Sort(NamedTuple):
+    """A field to sort by; unknown values come last either way."""
+
+    field: str
+    descending: bool
+
+
+def read_parameters(parameters: Sequence[Parameter], sent: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """The value of every parameter, its default where it was not sent. Raises Problem: unknown, given twice, bad."""
+    known = {parameter.name: parameter for parameter in parameters}
+    values: dict[str, Any] = {}
+    for name, text in sent:
+        parameter = known.get(name)
+        if parameter is None:
+            takes = f"; it takes {', '.join(known)}" if known else ""
+            raise bad_field(name[:40], f"is not a parameter of this route{takes}")
+        if name in values:
+            raise bad_field(name, "is given twice")
+        try:
+            values[name] = parameter.read(text)
+        except Rejected as error:
+            raise bad_field(name, error.reason) from None
+    return {name: parameter.default for name, parameter in known.items()} | values
+
+
+def _integer(name: str, low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not _DIGITS.fullmatch(text) or not low <= int(text) <= high:
+            raise Rejected(name, f"must be a whole number, {low} to {high}: {shown(text)}")
+        return int(text)
+
+    return read
+
+
+def _choice(name: str, choices: Sequence[str]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in choices:
+            raise Rejected(name, f"must be {' or '.join(choices)}: {shown(text)}")
+        return text
+
+    return read
+
+
+def _flag(name: str) -> Callable[[str], bool]:
+    read = _choice(name, ("true", "false"))
+    return lambda text: read(text) == "true"
+
+
+def _time(text: str) -> int:
+    return timestamp(text, "since")
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def text_parameter(name: str, text: str) -> Parameter:
+    """A name: of a node, a dealer, an instrument. Whether it exists is asked of the snapshot."""
+    return Parameter(name, text, {"type": "string"}, _text)
+
+
+def choice_parameter(name: str, text: str, choices: Sequence[str], default: str | None = None) -> Parameter:
+    """One of a few words."""
+    schema: dict[str, Any] = {"type": "string", "enum": list(choices)}
+    return Parameter(name, text, schema | ({"default": default} if default else {}), _choice(name, choices), default)
+
+
+def flag_parameter(name: str, text: str, default: bool) -> Parameter:
+    """`true` or `false`."""
+    return Parameter(name, text, {"type": "boolean", "default": default}, _flag(name), default)
+
+
+def sort_parameter(fields: Container[str]) -> Parameter:
+    """A field of the rows, with `-` before it for the largest first."""
+
+    def read(text: str) -> Sort:
+        field = text.removeprefix("-")
+        if field not in fields:
+            raise Rejected("sort", f"is not a field of these rows: {shown(field)}")
+        return Sort(field, text != field)
+
+    text = "a field of the rows, `-` before it for the largest first; unknown values come last"
+    return Parameter("sort", text, {"type": "string", "pattern": "^-?[a-z_]+$"}, read)
+
+
+SEQ = Parameter(
+    "seq", "number of one of the snapshots of the last moments: 410 when gone, 404 when not yet published",
+    {"type": "integer", "minimum": 0}, _integer("seq", 0, MAX_INTEGER),
+)  # fmt: skip
+LIMIT = Parameter(
+    "limit", "rows at most", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+    _integer("limit", 1, MAX_LIMIT), DEFAULT_LIMIT,
+)  # fmt: skip
+LIMIT_IGNORED = Parameter(
+    "limit", "taken for the sake of programs that always send it; this list is never cut",
+    {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}, _integer("limit", 1, MAX_LIMIT),
+)  # fmt: skip
+OFFSET = Parameter(
+    "offset", "rows left out before the first", {"type": "integer", "minimum": 0, "default": 0},
+    _integer("offset", 0, MAX_INTEGER), 0,
+)  # fmt: skip
+NODE = text_parameter("node", "a node; what is below it counts too")
+DEALER = text_parameter("dealer", "a dealer; empty for trades without one")
+INSTRUMENT = text_parameter("instrument", "an instrument")
+EXACT = flag_parameter("exact", "numbers as decimal texts that lose nothing", False)
+FORMAT = choice_parameter("format", "goes before the Accept header", ("json", "csv"))
+SINCE = Parameter(
+    "since", "execution time from which on: microseconds since the epoch, or RFC 3339 with an offset",
+    {"type": ["integer", "string"]}, _time,
+)  # fmt: skip

@@ -1,0 +1,130 @@
+"""What went wrong, told the same way everywhere: RFC 9457 `application/problem+json`."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ExceptionHandler
+
+from riskengine.errors import EngineNotLive, InboxFull, InputError, RiskEngineError, StoreUnavailable
+from riskengine.observe import get_logger
+from riskengine.serve.access import SECURITY_HEADERS
+from riskengine.serve.wire import encode
+from riskengine.snapshot import SnapshotGone, SnapshotNotYet
+from riskengine.views import UnknownName
+
+PROBLEM_JSON = "application/problem+json"
+RETRY_AFTER_S = 1
+
+log = get_logger("riskengine.serve")
+
+
+class Problem(Exception):
+    """An answer that is an error. `errors` are `{index, field, reason}`; `more` are further members of the answer."""
+
+    def __init__(
+        self, status: int, detail: str, *, errors: Sequence[Mapping[str, Any]] = (), title: str = "", kind: str = "",
+        more: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = errors
+        self.title = title or HTTPStatus(status).phrase
+        self.kind = f"urn:riskengine:{kind}" if kind else "about:blank"
+        self.more = more or {}
+
+    def response(self, headers: Mapping[str, str] | None = None) -> Response:
+        """The answer. 503 says when to come back."""
+        content = {
+            "type": self.kind, "title": self.title, "status": self.status, "detail": self.detail,
+            "errors": list(self.errors), **self.more,
+        }  # fmt: skip
+        extra = dict(headers or {})
+        if self.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            extra["retry-after"] = str(RETRY_AFTER_S)
+        return Response(encode(content), self.status, extra, PROBLEM_JSON)
+
+
+def bad_field(field: str, reason: str) -> Problem:
+    """A query parameter that is wrong: 400, naming it."""
+    return Problem(400, f"{field}: {reason}", errors=[{"index": None, "field": field, "reason": reason}])
+
+
+def not_live(state: str, progress: float) -> Problem:
+    """The engine cannot answer now: it is starting, stopping or has failed."""
+    return Problem(
+        503, f"the engine is {state}", kind="not-live", title="Engine not live", more={"state": state, "progress": progress}
+    )
+
+
+def _of_engine(error: RiskEngineError, request: Request) -> Problem:
+    match error:
+        case EngineNotLive():
+            gateway = request.app.state.gateway
+            return not_live(gateway.state, gateway.progress)
+        case InboxFull():
+            return Problem(503, str(error), kind="inbox-full", title="No room for more trades")
+        case StoreUnavailable():
+            return Problem(503, str(error), kind="store-unavailable", title="Store unavailable")
+        case InputError():
+            return Problem(400, str(error))
+        case _:
+            log.error("request_failed", path=request.url.path, error=str(error))
+            return Problem(500, str(error))
+
+
+async def _on_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return error.response()
+
+
+async def _on_engine_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RiskEngineError)
+    return _of_engine(error, request).response()
+
+
+async def _on_unknown_name(request: Request, error: Exception) -> Response:
+    return Problem(404, str(error), kind="unknown-name").response()
+
+
+async def _on_snapshot_gone(request: Request, error: Exception) -> Response:
+    return Problem(410, str(error), kind="snapshot-gone").response()
+
+
+async def _on_snapshot_not_yet(request: Request, error: Exception) -> Response:
+    return Problem(404, str(error), kind="snapshot-not-yet").response()
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    """What the router raises: unknown route, wrong method."""
+    assert isinstance(error, HTTPException)
+    path = request.url.path
+    details = {404: f"there is no {path}", 405: f"{request.method} is not for {path}"}
+    return Problem(error.status_code, details.get(error.status_code, error.detail)).response(error.headers)
+
+
+async def _on_disconnect(request: Request, error: Exception) -> Response:
+    """The client went away while it was sending; nobody reads this."""
+    return Response(status_code=400)
+
+
+async def _on_mistake(request: Request, error: Exception) -> Response:
+    """A mistake of ours, answered outside of the middleware; the server logs it with its traceback."""
+    return Problem(500, "the engine made a mistake; its log says more").response(dict(SECURITY_HEADERS))
+
+
+HANDLERS: dict[Any, ExceptionHandler] = {
+    Problem: _on_problem,
+    RiskEngineError: _on_engine_error,
+    UnknownName: _on_unknown_name,
+    SnapshotGone: _on_snapshot_gone,
+    SnapshotNotYet: _on_snapshot_not_yet,
+    HTTPException: _on_http,
+    ClientDisconnect: _on_disconnect,
+    Exception: _on_mistake,
+}
+"""For Starlette: what becomes of each exception that a handler lets out."""

@@ -1,0 +1,116 @@
+"""What a sender of trades is told, over HTTP and over a websocket alike.
+
+An answer exists only when its trades are durable, applied and published: `results` in the order of the items, a bad
+item beside the good ones, and `seq` of a snapshot that a read which follows will see.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+from riskengine.decode import TradeCheck, TradeInput
+from riskengine.fields import Rejected
+from riskengine.gateway import Gateway
+from riskengine.inbox import Receipt
+from riskengine.messages import Refusal, Trade
+from riskengine.observe import TRADE_OUTCOMES
+
+DEFAULT_SOURCE = "api"
+REJECTED = "rejected"
+
+CHECKED_AT_ONCE = 100
+"""Trades checked before other connections get their turn: about a millisecond."""
+
+
+async def answer_trades(gateway: Gateway, items: Sequence[TradeInput | Refusal]) -> dict[str, Any]:
+    """Take decoded trades (`decode.decode_trades`) and answer when they are in a published snapshot.
+
+    Returns `{epoch, seq, results, counts, errors}`. Raises InboxFull, StoreUnavailable or EngineNotLive, and then
+    nothing was stored.
+    """
+    return await (await submit_trades(gateway, items)).answer()
+
+
+class SubmittedTrades:
+    """Trades on their way through store and writer, and the items that were refused at the door."""
+
+    def __init__(
+        self, gateway: Gateway, items: Sequence[Trade | TradeInput | Refusal], refusals: Sequence[Refusal],
+        receipt: Awaitable[Receipt] | None,
+    ) -> None:  # fmt: skip
+        self._gateway = gateway
+        self._items = items
+        self._refusals = refusals
+        self._receipt = receipt
+
+    async def answer(self) -> dict[str, Any]:
+        """The answer, once there is one. Raises what `answer_trades` raises."""
+        receipt = None if self._receipt is None else await self._receipt
+        if receipt is not None and receipt.error is not None:
+            raise receipt.error
+        newest = self._gateway.history.newest
+        refusals = {refusal.index: refusal for refusal in self._refusals}
+        outcomes = iter(() if receipt is None else receipt.outcomes)
+        results, counts = [], dict.fromkeys(TRADE_OUTCOMES, 0)
+        for index, item in enumerate(self._items):
+            refusal = refusals.get(index)
+            if refusal is not None:
+                status, late, reason = REJECTED, False, _reason(refusal)
+            else:
+                status, late, reason = next(outcomes)
+            counts[status] += 1
+            results.append(_identity(item) | {"status": status, "late": late, "reason": reason})
+        return {
+            "epoch": newest.epoch,
+            "seq": newest.seq if receipt is None else receipt.seq,
+            "results": results,
+            "counts": counts,
+            "errors": [{"index": r.index, "field": r.field, "reason": r.reason} for r in self._refusals],
+        }
+
+
+async def submit_trades(gateway: Gateway, items: Sequence[TradeInput | Refusal]) -> SubmittedTrades:
+    """Check trades and send the good ones on their way, without waiting for the store.
+
+    Trades of two calls, the second made after the first has returned, stay in that order. Raises EngineNotLive; what
+    else can go wrong is raised by `SubmittedTrades.answer`.
+    """
+    check, received_ts = gateway.check, gateway.clock.now()
+    checked: list[Trade | TradeInput | Refusal] = []
+    trades: list[Trade] = []
+    refusals: list[Refusal] = []
+    for index, item in enumerate(items):
+        if index and not index % CHECKED_AT_ONCE:
+            await asyncio.sleep(0)
+        result = item if isinstance(item, Refusal) else _checked(check, item, index, received_ts)
+        if isinstance(result, Trade):
+            checked.append(result)
+            trades.append(result)
+        else:
+            checked.append(item)
+            refusals.append(result)
+    if refusals:
+        gateway.metrics.trades[REJECTED].inc(len(refusals))
+    # A task, so that it runs whether or not somebody already waits for the answer.
+    receipt = asyncio.ensure_future(gateway.submit(trades)) if trades else None
+    return SubmittedTrades(gateway, checked, refusals, receipt)
+
+
+def _checked(check: TradeCheck, item: TradeInput, index: int, received_ts: int) -> Trade | Refusal:
+    try:
+        return check(item, received_ts, DEFAULT_SOURCE)
+    except Rejected as error:
+        return Refusal(index, error.field, error.reason)
+
+
+def _reason(refusal: Refusal) -> str:
+    return f"{refusal.field}: {refusal.reason}" if refusal.field else refusal.reason
+
+
+def _identity(item: Trade | TradeInput | Refusal) -> dict[str, Any]:
+    """Which trade a result is about; all null where the item was too broken to tell."""
+    if isinstance(item, Refusal):
+        return dict.fromkeys(("source", "trade_id", "leg", "version"))
+    return {
+        "source": item.source or DEFAULT_SOURCE, "trade_id": item.trade_id, "leg": item.leg, "version": item.version,
+    }  # fmt: skip

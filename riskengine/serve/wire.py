@@ -1,0 +1,110 @@
+"""From rows to bytes: JSON and CSV, in slices that never hold the event loop for long.
+
+JSON comes from orjson, which writes numbers that are not finite as null. Times are integers, unknown is null (empty in CSV).
+"""
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import orjson
+
+from riskengine.fields import to_text
+from riskengine.messages import Trade
+
+JSON = "application/json"
+CSV = "text/csv; charset=utf-8; header=present"
+
+ROWS_AT_ONCE = 100
+"""Rows worked out and encoded before others get their turn: about a millisecond."""
+
+TRADE_NUMBERS = ("quantity", "price", "fees", "contra_amount")
+"""The columns of a trade that are exact decimals."""
+
+Item = TypeVar("Item")
+RowDict = dict[str, Any]
+
+
+def encode(value: object) -> bytes:
+    """A value as JSON. Trades become their columns, named tuples become objects."""
+    return orjson.dumps(value, default=_plain)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Trade):
+        return trade_record(value)
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return value._asdict()
+    raise TypeError(f"not for the wire: {type(value).__name__}")
+
+
+def trade_record(trade: Trade, *, exact: bool = False) -> RowDict:
+    """The columns of a trade as it was sent (INTERFACE section 5) and `received_ts`; of a cancel what it carries."""
+    cancel = trade.action == "cancel"
+    contra = trade.contra_amount
+    record = {
+        "source": trade.source,
+        "trade_id": trade.trade_id,
+        "leg": trade.leg,
+        "version": trade.version,
+        "action": trade.action,
+        "ts": trade.ts or None,
+        "source_seq": trade.source_seq,
+        "instrument": trade.instrument,
+        "desk": trade.desk,
+        "dealer": trade.dealer,
+        "side": "" if cancel else trade.side,
+        "quantity": None if cancel else to_text(trade.quantity),
+        "price": None if cancel else to_text(trade.price),
+        "fees": to_text(trade.fees),
+        "fees_currency": trade.fees_currency,
+        "value_date": trade.value_date,
+        "trade_date": trade.trade_date,
+        "booked_ts": trade.booked_ts,
+        "contra_amount": None if contra is None else to_text(contra),
+        "legs": trade.legs,
+        "received_ts": trade.received_ts,
+    }
+    return record if exact else with_doubles(record)
+
+
+def with_doubles(record: RowDict) -> RowDict:
+    """A trade's columns with its exact decimal texts as the nearest doubles."""
+    numbers = {name: None if (text := record[name]) is None else float(text) for name in TRADE_NUMBERS}
+    return record | numbers
+
+
+def json_list(header: Mapping[str, Any], rows: Sequence[RowDict], total: int) -> bytes:
+    """A whole list answer: the header, `rows` and `total`."""
+    return encode({**header, "rows": rows, "total": total})
+
+
+def json_slices(
+    header: Mapping[str, Any], items: Sequence[Item], row_of: Callable[[Item], RowDict], total: int
+) -> Iterator[bytes]:
+    """The same bytes as `json_list`, a slice at a time; rows exist only while theirs is encoded."""
+    head = encode(header)
+    yield (head[:-1] + b"," if len(head) > 2 else head[:-1]) + b'"rows":['
+    for first in range(0, len(items), ROWS_AT_ONCE):
+        text = encode([row_of(item) for item in items[first : first + ROWS_AT_ONCE]])
+        yield b"," + text[1:-1] if first else text[1:-1]
+    yield b'],"total":%d}' % total
+
+
+def csv_slices(fields: Sequence[str], items: Sequence[Item], row_of: Callable[[Item], RowDict]) -> Iterator[bytes]:
+    """RFC 4180 with a header line. Numbers are as in JSON, unknown is empty, yes and no are `true` and `false`."""
+    yield _csv_lines([fields])
+    for first in range(0, len(items), ROWS_AT_ONCE):
+        rows = (row_of(item) for item in items[first : first + ROWS_AT_ONCE])
+        yield _csv_lines([[_cell(row.get(field)) for field in fields] for row in rows])
+
+
+def _csv_lines(lines: Sequence[Sequence[object]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(lines)
+    return text.getvalue().encode()
+
+
+def _cell(value: object) -> object:
+    return str(value).lower() if isinstance(value, bool) else value

@@ -1,0 +1,130 @@
+"""The morning: from what the store holds to an engine that is ready to go live, through the code that runs all day.
+
+Reference data, balances and marks first, then every trade in the order in which it was stored, in batches, through
+`Engine.apply`. Progress is told after each batch. Nothing here knows which database it is.
+"""
+
+import datetime as dt
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
+from zoneinfo import ZoneInfo
+
+from riskengine.config import Config
+from riskengine.decode import TradeCheck
+from riskengine.engine import Engine
+from riskengine.fields import micros
+from riskengine.hierarchy import Reference
+from riskengine.marks import Mark
+from riskengine.messages import Close, Instrument, Node, Opening, StoredMark, Trade
+
+BATCH_TRADES = 4_096
+
+Progress = Callable[[float, int], None]
+"""Called with the share that is done, 0 to 1, and the trades loaded so far."""
+
+
+class Unreadable(NamedTuple):
+    """A stored row that is not a trade (yet)."""
+
+    store_seq: int
+    received_ts: int
+    reason: str
+
+
+class DayStore(Protocol):
+    """What the morning reads."""
+
+    def nodes(self) -> list[Node]: ...
+    def instruments(self) -> list[Instrument]: ...
+    def openings(self) -> list[Opening]: ...
+    def marks(self) -> list[StoredMark]: ...
+    def latest_closes(self) -> list[Close]: ...
+    def watermark(self) -> int: ...
+
+
+ReadTrades = Callable[[TradeCheck], Iterator[tuple[int, Trade | Unreadable]]]
+"""Every stored trade with its store_seq, in store order."""
+
+
+def trade_check(reference: Reference) -> TradeCheck:
+    """The door for trades of this reference data."""
+    hierarchy = reference.hierarchy
+    return TradeCheck(reference.by_symbol, hierarchy.leaves, hierarchy.index)
+
+
+def rebuild(
+    store: DayStore, read_trades: ReadTrades, config: Config, *, epoch: int, now: int, progress: Progress | None = None
+) -> Engine:
+    """An engine that holds everything the store does. Raises StoreError, ReferenceDataError. 8 us a trade."""
+    reference = Reference(store.nodes(), store.instruments(), config.engine.reporting_currency)
+    engine = Engine(reference, config, epoch=epoch, now=now)
+    engine.open_with(
+        opening
+        for opening in store.openings()
+        if opening.instrument in reference.instrument_index and opening.desk in reference.hierarchy.leaves
+    )
+    engine.marks.restore(known_marks(store, config))
+    last = store.watermark()
+    gc.disable()  # nothing that a replay makes becomes garbage; looking through it all again and again is the main cost
+    try:
+        _replay(engine, read_trades(trade_check(reference)), now, last, progress)
+    finally:
+        gc.enable()
+    engine.beat({}, now)
+    engine.publish(now)
+    return engine
+
+
+def _replay(
+    engine: Engine, trades: Iterator[tuple[int, Trade | Unreadable]], now: int, last: int, progress: Progress | None
+) -> None:
+    batch: list[Trade] = []
+    loaded = seq = 0
+    for seq, trade in trades:
+        if isinstance(trade, Unreadable):
+            engine.quarantine_row(trade.store_seq, trade.received_ts, trade.reason)
+            continue
+        batch.append(trade)
+        if len(batch) == BATCH_TRADES:
+            engine.apply(batch, now, seq)
+            loaded += len(batch)
+            batch = []
+            if progress is not None:
+                progress(min(1.0, seq / max(last, 1)), loaded)
+    engine.apply(batch, now, max(seq, last))
+    if progress is not None:
+        progress(1.0, loaded + len(batch))
+
+
+def settle_memory() -> None:
+    """Tell the garbage collector that what is loaded stays: its full collections would stop everything for a long time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+def known_marks(store: DayStore, config: Config) -> dict[str, Mark]:
+    """Stored marks, and the last close of every instrument that has none newer."""
+    marks = {mark.instrument: Mark(mark.price, mark.ts, mark.source, "restored") for mark in store.marks()}
+    for close in store.latest_closes():
+        ts = close_ts(close.date, config)
+        if close.instrument not in marks or marks[close.instrument].ts < ts:
+            marks[close.instrument] = Mark(close.price, ts, "close", "close")
+    return marks
+
+
+def close_ts(date: str, config: Config) -> int:
+    """The moment of a close: the day boundary of its date, in its zone."""
+    hour, minute = config.engine.day_boundary.split(":")
+    moment = dt.datetime.combine(dt.date.fromisoformat(date), dt.time(int(hour), int(minute)))
+    return micros(moment.replace(tzinfo=ZoneInfo(config.engine.day_zone)))
+
+
+def check_openings(openings: Sequence[Opening], reference: Reference) -> list[str]:
+    """Balances that have no place: one clear line each."""
+    return [
+        f"opening balance of {o.desk!r}, {o.dealer!r}, {o.instrument!r}: unknown desk or instrument"
+        for o in openings
+        if o.instrument not in reference.instrument_index or o.desk not in reference.hierarchy.leaves
+    ]

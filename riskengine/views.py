@@ -1,0 +1,290 @@
+"""What a snapshot says, as rows with the field names of the public interface.
+
+Pure functions of a snapshot: any thread may call them, nothing is written. A row is a dictionary in the order of its fields;
+unknown is None, never 0. Amounts without a suffix are in the reporting currency, `_local` ones in the row's `currency`.
+Working out a row costs a few microseconds; rows that nobody asks for are never worked out.
+"""
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from riskengine.fields import to_text
+from riskengine.ledger import Row
+from riskengine.messages import CASH_DECIMALS, CASH_ONE, MULTIPLIER_DECIMALS, ONE, OPTION_KINDS, Instrument
+from riskengine.snapshot import OwnerState, Snapshot, Table
+from riskengine.valuation import FEES, GROSS, NET, NO_RATE, REALISED, STALE, TOTAL, UNPRICED, UNREALISED, VALUE
+
+RowDict = dict[str, Any]
+
+DAY_LINES = (
+    "day_pnl", "day_position_pnl", "day_carry_pnl", "day_trading_pnl", "day_translation_pnl", "correction_pnl", "net_day_pnl",
+    "day_start_ts",
+)  # fmt: skip
+"""Null until the trading day is kept (ACCOUNTING section 8)."""
+UNKNOWN_DAY: RowDict = dict.fromkeys(DAY_LINES)
+
+QUANTITY_ONE = ONE * 10**MULTIPLIER_DECIMALS
+SNAP = 1e-12
+"""A long or short side below this share of gross is the rounding of (gross - |net|) and is shown as none."""
+
+
+class UnknownName(LookupError):
+    """A node, dealer or instrument in a question that does not exist; the message names it."""
+
+
+# -- nodes and dealers -------------------------------------------------------------------------------------------
+
+
+def node_rows(snapshot: Snapshot) -> list[RowDict]:
+    """A row per node of the organisation, parents before children. O(nodes)."""
+    return [node_row(snapshot, number) for number in range(len(snapshot.reference.hierarchy))]
+
+
+def node_row(snapshot: Snapshot, number: int) -> RowDict:
+    """One node of the organisation."""
+    node = snapshot.reference.hierarchy.nodes[number]
+    return {"node": node.node, "level": node.level, "parent": node.parent or None} | _amounts(snapshot, snapshot.nodes, number)
+
+
+def node_and_children(snapshot: Snapshot, name: str) -> list[RowDict]:
+    """A node, then its children. Raises UnknownName."""
+    number = node_number(snapshot, name)
+    return [node_row(snapshot, n) for n in (number, *range(*snapshot.reference.hierarchy.children[number]))]
+
+
+def dealer_rows(snapshot: Snapshot) -> list[RowDict]:
+    """A row per dealer that holds or has held a position, by name. O(dealers)."""
+    rows = [dealer_row(snapshot, number) for number in range(snapshot.dealers.size)]
+    return sorted((row for row in rows if row["position_count"]), key=lambda row: row["dealer"])
+
+
+def dealer_row(snapshot: Snapshot, number: int) -> RowDict:
+    """One dealer."""
+    return {"dealer": snapshot.dealer_names[number]} | _amounts(snapshot, snapshot.dealers, number)
+
+
+def node_number(snapshot: Snapshot, name: str) -> int:
+    """The number of a node. Raises UnknownName."""
+    number = snapshot.reference.hierarchy.index.get(name)
+    if number is None:
+        raise UnknownName(f"unknown node {name!r}")
+    return number
+
+
+def dealer_number(snapshot: Snapshot, name: str) -> int:
+    """The number of a dealer. Raises UnknownName."""
+    try:
+        return snapshot.dealer_names.index(name)
+    except ValueError:
+        raise UnknownName(f"unknown dealer {name!r}") from None
+
+
+def _amounts(snapshot: Snapshot, table: Table, owner: int) -> RowDict:
+    numbers = table.measures(owner).tolist()
+    state = table.state(owner)
+    unpriced, no_rate = int(numbers[UNPRICED]), int(numbers[NO_RATE])
+    known = not state.position_count or unpriced < state.position_count
+    rated = not state.position_count or no_rate < state.position_count
+    net, gross = numbers[NET], numbers[GROSS]
+    long, short = (gross + net) / 2.0, (net - gross) / 2.0
+    if long <= SNAP * gross:
+        long = 0.0
+    if -short <= SNAP * gross:
+        short = 0.0
+    greeks = known and not _holds_options(snapshot, state)
+    return {
+        "total_pnl": numbers[TOTAL] + 0.0 if known else None,
+        "realised_pnl": numbers[REALISED] + 0.0 if rated else None,
+        "unrealised_pnl": numbers[UNREALISED] + 0.0 if known else None,
+        "fees": numbers[FEES] + 0.0,
+        "net_exposure": net + 0.0 if known else None,
+        "gross_exposure": gross if known else None,
+        "long_exposure": long if known else None,
+        "short_exposure": short + 0.0 if known else None,
+        "delta_cash": numbers[VALUE] + 0.0 if greeks else None,
+        "gamma_cash": 0.0 if greeks else None,
+        "vega": 0.0 if greeks else None,
+        "theta": 0.0 if greeks else None,
+        "position_count": state.position_count,
+        "trade_count": state.trade_count,
+        "unpriced_count": unpriced,
+        "stale_count": int(numbers[STALE]),
+        "last_trade_ts": state.last_trade_ts or None,
+        "oldest_mark_ts": _oldest_mark(snapshot, state),
+    } | UNKNOWN_DAY
+
+
+def _oldest_mark(snapshot: Snapshot, state: OwnerState) -> int | None:
+    held = state.open_instruments()
+    if not len(held):
+        return None
+    times = snapshot.units.mark_ts[held]
+    times = times[times > 0]
+    return int(times.min()) if len(times) else None
+
+
+def _holds_options(snapshot: Snapshot, state: OwnerState) -> bool:
+    """Whether there is an open option below: its Greeks are not modelled, so sums over them are unknown."""
+    options = snapshot.reference.options
+    return bool(len(options)) and bool(np.isin(state.open_instruments(), options).any())
+
+
+# -- positions and ladders ---------------------------------------------------------------------------------------
+
+
+def ladder_rows(
+    snapshot: Snapshot, *, node: str | None = None, dealer: str | None = None, exact: bool = False
+) -> list[RowDict]:
+    """By instrument, what a node or a dealer holds; flat positions stay, so that rows add up to their owner.
+
+    Without either it is the root's. `exact` gives all numbers as decimal texts, quantity and net cash to the last digit.
+    Raises UnknownName. O(instruments there).
+    """
+    if dealer is not None:
+        table, owner, key = snapshot.dealers, dealer_number(snapshot, dealer), {"dealer": dealer}
+    else:
+        name = node if node is not None else next(iter(snapshot.reference.hierarchy.names), "")
+        table, owner, key = snapshot.nodes, node_number(snapshot, name), {"node": name}
+    rows = sorted(table.state(owner).positions(), key=lambda row: row.instrument)
+    return [key | position_row(snapshot, row, _average(snapshot, table, owner, row), exact=exact) for row in rows]
+
+
+def position_rows(
+    snapshot: Snapshot, *, node: str | None = None, dealer: str | None = None, instrument: str | None = None, exact: bool = False
+) -> Iterator[RowDict]:
+    """Positions of the leaves below a node, or of a dealer; of one instrument, or all. Raises UnknownName at once."""
+    number = None if instrument is None else instrument_number(snapshot, instrument)
+    hierarchy = snapshot.reference.hierarchy
+    if dealer is not None:
+        owners: Iterable[tuple[int, RowDict]] = [(dealer_number(snapshot, dealer), {"dealer": dealer})]
+        table = snapshot.dealers
+    else:
+        below = hierarchy.leaves_below(0 if node is None else node_number(snapshot, node)) if len(hierarchy) else []
+        owners = ((hierarchy.index[leaf], {"node": leaf}) for leaf in below)
+        table = snapshot.nodes
+    return (
+        key | position_row(snapshot, row, row.average, exact=exact)
+        for owner, key in owners
+        for row in sorted(table.state(owner).positions(), key=lambda row: row.instrument)
+        if number is None or row.instrument == number
+    )
+
+
+def instrument_number(snapshot: Snapshot, symbol: str) -> int:
+    """The number of an instrument. Raises UnknownName."""
+    number = snapshot.reference.instrument_index.get(symbol)
+    if number is None:
+        raise UnknownName(f"unknown instrument {symbol!r}")
+    return number
+
+
+def _average(snapshot: Snapshot, table: Table, owner: int, row: Row) -> float | None:
+    """The average price of a row that stands for exactly one position, wherever below that is; None where it nets several."""
+    if table is snapshot.dealers or row.average is not None or row.position_count != 1:
+        return row.average
+    children = snapshot.reference.hierarchy.children
+    found: Row | None = row
+    while found is not None and found.average is None and children[owner][0] != children[owner][1]:
+        for child in range(*children[owner]):
+            found = table.row(child, row.instrument)
+            if found is not None:
+                owner = child
+                break
+    return found.average if found is not None else None
+
+
+def position_row(snapshot: Snapshot, row: Row, average: float | None, *, exact: bool = False) -> RowDict:
+    """A position, or several of one instrument netted: without its key `node` or `dealer`. ACCOUNTING sections 1 and 4."""
+    units, number = snapshot.units, row.instrument
+    instrument = snapshot.reference.instruments[number]
+    mark = units.marks[number]
+    priced, rated = bool(units.priced[number]), bool(units.rated[number])
+    rate = float(units.rate[number]) if rated else None
+    size = row.quantity * instrument.multiplier / QUANTITY_ONE
+    known = priced or not row.open_count
+    value = size * float(units.price[number]) if priced else 0.0 if not row.open_count else None
+    realised = (row.cash + row.open_cost) / CASH_ONE
+    total = row.cash / CASH_ONE + value if known and value is not None else None
+    unrealised = value - row.open_cost / CASH_ONE if known and value is not None else None
+    market_value = _times(value, rate)
+    greeks = _greeks(instrument, row, size, market_value)
+    shown = {
+        "instrument": instrument.instrument,
+        "quantity": row.quantity / ONE,
+        "net_cash": row.cash / CASH_ONE,
+        "average_price": average if row.quantity else None,
+        "breakeven_price": -(row.cash / CASH_ONE) / size if row.quantity else None,
+        "mark": mark.price if priced and mark is not None else None,
+        "mark_source": mark.source or mark.kind if priced and mark is not None else None,
+        "mark_ts": mark.ts if priced and mark is not None else None,
+        "currency": instrument.currency,
+        "total_pnl": _times(total, rate),
+        "realised_pnl": _times(realised, rate),
+        "unrealised_pnl": _times(unrealised, rate),
+        "total_pnl_local": total,
+        "realised_pnl_local": realised,
+        "unrealised_pnl_local": unrealised,
+        "fees": _fees(snapshot, row),
+        "market_value": market_value,
+        **greeks,
+        "stale": bool((row.open_count and units.stale_mark[number]) or (rated and units.stale_rate[number])),
+        "trade_count": row.trade_count,
+        "last_trade_ts": row.last_trade_ts or None,
+    } | UNKNOWN_DAY
+    if not exact:
+        return shown
+    return decimal_texts(shown) | {"quantity": to_text(row.quantity), "net_cash": to_text(row.cash, CASH_DECIMALS)}
+
+
+def _greeks(instrument: Instrument, row: Row, size: float, market_value: float | None) -> RowDict:
+    """Of a linear instrument: delta is the position itself. Those of an open option are unknown until options are modelled."""
+    if instrument.kind in OPTION_KINDS and row.open_count:
+        return dict.fromkeys(("delta_base", "delta_cash", "gamma_cash", "vega", "theta"))
+    return {"delta_base": size, "delta_cash": market_value, "gamma_cash": 0.0, "vega": 0.0, "theta": 0.0}
+
+
+def _fees(snapshot: Snapshot, row: Row) -> float | None:
+    total = 0.0
+    for currency, units in sorted(row.fees.items()):
+        number = snapshot.reference.currency_index[currency]
+        if not snapshot.rates.known[number]:
+            return None
+        total += units / ONE * float(snapshot.rates.value[number])
+    return total
+
+
+def _times(amount: float | None, rate: float | None) -> float | None:
+    return None if amount is None or rate is None else amount * rate + 0.0
+
+
+def decimal_texts(row: RowDict) -> RowDict:
+    """The same row with every double as decimal text that reads back as the same double (`exact=true`)."""
+    return {key: format(Decimal(repr(value)), "f") if isinstance(value, float) else value for key, value in row.items()}
+
+
+# -- marks -------------------------------------------------------------------------------------------------------
+
+
+def mark_rows(snapshot: Snapshot) -> list[RowDict]:
+    """A row per instrument: its mark, where it came from and how old it is at the snapshot's `as_of`."""
+    units, rows = snapshot.units, []
+    for number, instrument in enumerate(snapshot.reference.instruments):
+        mark = units.marks[number]
+        priced = bool(units.priced[number]) and mark is not None
+        rows.append({
+            "instrument": instrument.instrument,
+            "price": mark.price if priced and mark else None,
+            "ts": mark.ts if priced and mark else None,
+            "source": mark.source if priced and mark else None,
+            "kind": mark.kind if priced and mark else None,
+            "age_ms": max(0, snapshot.as_of - mark.ts) // 1000 if priced and mark else None,
+            "stale": bool(units.stale_mark[number]),
+            "suspect": mark.suspect if mark else None,
+            "suspect_ts": mark.suspect_ts or None if mark else None,
+            "currency": instrument.currency,
+            "rate": float(units.rate[number]) if units.rated[number] else None,
+        })  # fmt: skip
+    return rows

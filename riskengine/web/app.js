@@ -1,0 +1,283 @@
+// The live page: the tree, one ladder and the dealers, painted from the views of one stream.
+
+import { DEALER_COLUMNS, NODE_COLUMNS, ladderColumns } from "./columns.js";
+import { Grid } from "./grid.js";
+import * as n from "./numbers.js";
+import { Stream } from "./stream.js";
+
+const AGES_EVERY_MS = 500;
+const PRICES_RED_AFTER_US = 60e6;
+const UNFOLDED_NODES = 300;
+
+const $ = (id) => document.getElementById(id);
+const here = new URL(".", location.href);
+const streamUrl = new URL("v1/stream", here);
+streamUrl.protocol = here.protocol === "https:" ? "wss:" : "ws:";
+
+const stream = new Stream({ url: streamUrl, readyUrl: new URL("readyz", here), onChange: paintSoon, onError: refused });
+const nodes = stream.subscribe({ view: "nodes" }).view;
+const dealers = stream.subscribe({ view: "dealers" }).view;
+
+// -- where we are ------------------------------------------------------------------------------------------------
+
+let chosen = null; // {node} or {dealer}: what the URL says
+let shown = null; // {id, view, place}: the ladder on screen, of `chosen` as soon as it has come
+let asked = null; // the ladder that is on its way
+let refusal = "";
+
+function choose() {
+  const words = new URLSearchParams(location.hash.slice(1));
+  const root = tree().roots[0]?.node;
+  chosen = words.has("dealer") ? { dealer: words.get("dealer") } : { node: words.get("node") ?? root };
+  if (chosen.dealer === undefined && chosen.node === undefined) {
+    chosen = null; // the tree has not come yet
+    return;
+  }
+  const wanted = JSON.stringify(chosen);
+  if (asked) stream.unsubscribe(asked.id);
+  asked = null;
+  refusal = "";
+  if (shown && JSON.stringify(shown.place) === wanted) return;
+  asked = { ...stream.subscribe({ view: "ladder", ...chosen }), place: chosen };
+}
+
+/** The old ladder stays under its own name until the new one is there. */
+function turn() {
+  if (!chosen) choose();
+  if (!asked?.view.filled) return;
+  if (shown) stream.unsubscribe(shown.id);
+  shown = asked;
+  asked = null;
+  decimals.clear();
+}
+
+function refused(id, text) {
+  if (asked?.id === id) refusal = text;
+  else note(text);
+}
+
+// -- the tree ----------------------------------------------------------------------------------------------------
+
+const toggled = new Set(); // nodes that somebody opened or closed against the rule
+const known = { shape: -1, rows: null, roots: [], children: new Map() };
+
+/** Roots and children by node, worked out again when nodes come or go. */
+function tree() {
+  if (known.shape === nodes.shape) return known;
+  const children = new Map();
+  const roots = [];
+  for (const row of nodes.rows.values()) {
+    if (!row.parent) roots.push(row);
+    else if (children.has(row.parent)) children.get(row.parent).push(row);
+    else children.set(row.parent, [row]);
+  }
+  return Object.assign(known, { shape: nodes.shape, roots, children });
+}
+
+/** Small trees start open, large ones with their upper levels only. */
+const isOpen = (name, level) => (nodes.rows.size <= UNFOLDED_NODES || level < 1) !== toggled.has(name);
+
+function treeLines() {
+  const { roots, children } = tree();
+  const lines = [];
+  const visit = (row, level) => {
+    const below = children.get(row.node);
+    const expanded = below ? isOpen(row.node, level) : null;
+    lines.push([row.node, row, { level, expanded, selected: chosen?.node === row.node }]);
+    if (expanded) for (const child of below) visit(child, level + 1);
+  };
+  for (const root of roots) visit(root, 0);
+  return lines;
+}
+
+function pickNode(name, what) {
+  const line = nodeGrid.lines.get(name);
+  const open = line.tr.getAttribute("aria-expanded");
+  if (what === "pick") location.hash = new URLSearchParams({ node: name });
+  else if (open !== null && (what === "toggle" || (what === "open") !== (open === "true"))) {
+    if (!toggled.delete(name)) toggled.add(name);
+    paintSoon();
+  }
+}
+
+function pathOf(name) {
+  const byName = new Map([...nodes.rows.values()].map((row) => [row.node, row]));
+  const path = [];
+  for (let row = byName.get(name); row && path.length < byName.size; row = byName.get(row.parent)) {
+    path.unshift(row.node);
+  }
+  return path.length ? path : [name];
+}
+
+// -- the ladder --------------------------------------------------------------------------------------------------
+
+const decimals = new Map(); // by instrument: they only grow, so that a column of prices does not dance
+let flatOpen = false;
+
+function decimalsOf(row) {
+  let least = decimals.get(row.instrument) ?? 0;
+  if (n.known(row.mark)) least = Math.max(least, n.priceDecimals(row.mark));
+  else if (!least) {
+    least = Math.max(0, ...[row.average_price, row.breakeven_price].filter(n.known).map(n.priceDecimals));
+  }
+  decimals.set(row.instrument, least);
+  return least;
+}
+
+function ageOf(ts) {
+  const now = stream.now();
+  return now === null ? "" : n.age(now - ts);
+}
+
+/** The line of all of it, from the tree or the dealers, then what is open, then what is flat in one line. */
+function ladderLines() {
+  const rows = [...shown.view.rows.values()].sort((one, other) => (one.instrument < other.instrument ? -1 : 1));
+  const flat = rows.filter((row) => row.quantity === 0);
+  const lines = rows.filter((row) => row.quantity !== 0).map((row) => [row.instrument, row]);
+  const [[level, name]] = Object.entries(shown.place); // node or dealer
+  const owner = [...(level === "node" ? nodes : dealers).rows.values()].find((row) => row[level] === name);
+  if (owner) lines.unshift(["\u0000sum", { ...owner, instrument: "all", sum: true }, { className: "sum" }]);
+  if (flat.length) {
+    const folded = { ...flatSum(flat), instrument: `${flat.length} flat`, sum: true };
+    lines.push(["\u0000flat", folded, { className: "fold", expanded: flatOpen, selected: false }]);
+    if (flatOpen) lines.push(...flat.map((row) => [row.instrument, row, { className: "flat" }]));
+  }
+  return lines;
+}
+
+function flatSum(rows) {
+  const sum = (field) => {
+    const values = rows.map((row) => row[field]);
+    return values.every(n.known) ? values.reduce((all, value) => all + value, 0) : null;
+  };
+  return {
+    unrealised_pnl: sum("unrealised_pnl"), realised_pnl: sum("realised_pnl"), total_pnl: sum("total_pnl"),
+    position_count: rows.length, unpriced_count: rows.filter((row) => !n.known(row.total_pnl)).length,
+  };
+}
+
+function pickLadder(key, what) {
+  if (key !== "\u0000flat" || (what === "open") === flatOpen && what !== "pick" && what !== "toggle") return;
+  flatOpen = !flatOpen;
+  paintSoon();
+}
+
+// -- painting ----------------------------------------------------------------------------------------------------
+
+const nodeGrid = new Grid($("nodes"), NODE_COLUMNS, { onPick: pickNode });
+const dealerGrid = new Grid($("dealers"), DEALER_COLUMNS, {
+  onPick: (name, what) => {
+    if (what === "pick") location.hash = new URLSearchParams({ dealer: name });
+  },
+});
+const ladderGrid = new Grid($("ladder"), ladderColumns(decimalsOf, ageOf), { onPick: pickLadder });
+
+let planned = false;
+
+function paintSoon() {
+  if (planned) return;
+  planned = true;
+  requestAnimationFrame(paint);
+}
+
+function paint() {
+  planned = false;
+  turn();
+  nodeGrid.paint(treeLines());
+  const people = [...dealers.rows.values()].sort((one, other) => (one.dealer < other.dealer ? -1 : 1));
+  dealerGrid.paint(people.map((row) => [row.dealer, row, { selected: chosen?.dealer === row.dealer }]));
+  if (shown) ladderGrid.paint(ladderLines());
+  paintPath();
+  paintFrame();
+}
+
+function paintPath() {
+  const place = shown?.place ?? chosen;
+  let text = "";
+  if (place?.dealer !== undefined) text = `Dealers \u203a ${place.dealer || "(none)"}`;
+  else if (place?.node !== undefined) text = pathOf(place.node).join(" \u203a ");
+  if (asked) text += refusal ? `  (${refusal})` : "  \u2026";
+  write($("path"), text);
+}
+
+function paintFrame() {
+  for (const [id, view] of [["nodes", nodes], ["dealers", dealers], ["ladder", shown?.view]]) {
+    $(id).classList.toggle("unsynced", !view?.synced);
+  }
+  const percent = stream.progress === null ? "" : ` ${Math.round(stream.progress * 100)} %`;
+  write($("loading"), stream.state === "loading" ? `${stream.detail || "loading"}${percent}` : "");
+  const { reportingCurrency, asOf, epoch, seq } = stream;
+  write($("cut"), n.known(asOf) ? `${reportingCurrency}   as of ${n.time(asOf)}   snapshot ${epoch}.${seq}` : "");
+  paintLights();
+}
+
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+// -- the three lights --------------------------------------------------------------------------------------------
+
+function paintLights() {
+  const root = tree().roots[0];
+  const now = stream.now();
+  const since = (ts) => (now === null || !n.known(ts) ? null : Math.max(0, now - ts));
+  const live = stream.state === "live" && nodes.synced;
+  const marked = [...(shown?.view.rows.values() ?? [])];
+  const newest = marked.reduce((last, row) => Math.max(last, row.mark_ts ?? 0), 0);
+  const prices = since(newest || null);
+  const old = live && prices !== null && prices > PRICES_RED_AFTER_US;
+  light("trades", live ? "good" : "off", n.age(since(root?.last_trade_ts)),
+    `newest trade executed ${n.time(root?.last_trade_ts)}, ${n.size(root?.trade_count)} trades count`);
+  const partly = prices === null || root?.unpriced_count > 0;
+  light("prices", !live ? "off" : old ? "bad" : partly ? "fair" : "good", n.age(prices),
+    `newest mark of this ladder ${n.time(newest || null)}; oldest in use ${n.age(since(root?.oldest_mark_ts))} old; `
+    + `positions unpriced ${n.size(root?.unpriced_count)}, on stale marks ${n.size(root?.stale_count)}`);
+  light("link", live ? "good" : "bad", linkWords(), linkNote());
+  document.body.classList.toggle("prices-old", old);
+}
+
+function linkWords() {
+  if (stream.state === "live") return n.age((performance.now() - stream.heardAt) * 1000);
+  if (stream.state === "down") return `down, again in ${Math.max(0, Math.ceil((stream.retryAt - performance.now()) / 1000))} s`;
+  return stream.state;
+}
+
+function linkNote() {
+  if (stream.state === "live") return `connected to ${streamUrl.host}, last message ${linkWords()} ago`;
+  const held = n.known(stream.asOf) ? `; the greyed numbers are those of ${n.time(stream.asOf)}` : "";
+  return `not connected to ${streamUrl.host}${held}`;
+}
+
+let noted = ""; // the light whose knowledge stands open
+
+function light(name, look, words, says) {
+  const button = $(`light-${name}`);
+  if (button.className !== look) button.className = look;
+  write(button.lastElementChild, words);
+  button.title = says;
+  if (noted === name) note(`${name}: ${says}`);
+  else button.removeAttribute("aria-expanded");
+}
+
+function note(text) {
+  $("note").hidden = text === "";
+  write($("note"), text);
+}
+
+function openLight(name) {
+  noted = noted === name ? "" : name;
+  if (noted) $(`light-${name}`).setAttribute("aria-expanded", "true");
+  else note("");
+  paintSoon();
+}
+
+for (const name of ["trades", "prices", "link"]) $(`light-${name}`).addEventListener("click", () => openLight(name));
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") openLight(noted);
+});
+addEventListener("hashchange", () => {
+  choose();
+  paintSoon();
+});
+setInterval(paintSoon, AGES_EVERY_MS); // ages grow although no number moved
+stream.connect();

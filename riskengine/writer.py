@@ -1,0 +1,130 @@
+"""The one thread that writes: trades at once, prices once a beat, one snapshot at the end of each batch.
+
+Everything that changes the engine happens here, in the order of the inbox, trades before prices. What is published is complete:
+an answer to trades goes out after the snapshot that holds them.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from riskengine.clock import MICROS_PER_SECOND, Clock
+from riskengine.engine import Engine, Outcome
+from riskengine.inbox import Call, DurableTrades, Inbox, Message, Prices, Receipt, Stop
+from riskengine.marks import Mark
+from riskengine.observe import Metrics, get_logger
+from riskengine.snapshot import Snapshot, SnapshotHistory
+
+IDLE_PUBLISH_US = MICROS_PER_SECOND
+"""A snapshot at least this often, so that `as_of` says that the engine is alive when nothing trades or ticks."""
+
+MAX_BATCH_TRADES = 1_024
+"""Trades applied before a publication, so that a burst cannot hold the first of them back."""
+
+log = get_logger("riskengine.writer")
+
+
+class Writer:
+    """Runs the engine on a thread of its own, between `start` and `stop`.
+
+    `published` is called on the writer thread after each publication and must return at once. `save_marks` gets the marks that
+    changed, every `store_marks_us`. `failed` gets the exception that ended the thread: a mistake of ours, after which memory is
+    rebuilt from the store by a new start.
+    """
+
+    def __init__(
+        self, engine: Engine, inbox: Inbox, history: SnapshotHistory, clock: Clock, metrics: Metrics, *,
+        beat_us: int, store_marks_us: int, published: Callable[[Snapshot], None],
+        save_marks: Callable[[Sequence[tuple[int, Mark]]], None], failed: Callable[[BaseException], None],
+    ) -> None:  # fmt: skip
+        self._engine = engine
+        self._inbox = inbox
+        self._history = history
+        self._clock = clock
+        self._metrics = metrics
+        self._beat_s = beat_us / MICROS_PER_SECOND
+        self._store_marks_us = store_marks_us
+        self._published = published
+        self._save_marks = save_marks
+        self._failed = failed
+        self._marks_saved_at = clock.now()
+        self._thread = threading.Thread(target=self._run, name="riskengine-writer", daemon=True)
+        self._owner: int | None = None
+        self.batch_seconds = 0.0
+        """How long the last batch took, from taking it to the last answer."""
+
+    def start(self) -> None:
+        """Begin. Once."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Finish what waits, store the marks, end. Any thread but the writer's."""
+        self._inbox.put_stop()
+        self._thread.join(timeout_s)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        self._owner = threading.get_ident()
+        try:
+            while self._batch(self._inbox.take(self._beat_s)):
+                pass
+        except BaseException as error:
+            log.critical("writer_failed", error=repr(error), exc_info=True)
+            self._failed(error)
+
+    def _batch(self, messages: list[Message]) -> bool:
+        """Apply one batch and publish it. Returns whether to go on."""
+        assert threading.get_ident() == self._owner, "only the writer thread writes"
+        started = time.perf_counter()
+        trades = [message for message in messages if type(message) is DurableTrades]
+        while trades:
+            trades = self._apply(trades)
+        marks: dict[int, Mark] = {}
+        for message in messages:
+            if type(message) is Prices:
+                marks.update(message.marks)
+            elif type(message) is Call:
+                message.action(self._engine)
+        now = self._clock.now()
+        changed = self._engine.beat(marks, now)
+        if marks:
+            self._metrics.beats.inc()
+        if changed or now - self._history.newest.as_of >= IDLE_PUBLISH_US:
+            self._publish(now)
+        stopping = any(type(message) is Stop for message in messages)
+        if stopping or abs(now - self._marks_saved_at) >= self._store_marks_us:
+            self._marks_saved_at = now
+            unsaved = self._engine.marks.take_unsaved()
+            if unsaved:
+                self._save_marks(unsaved)
+        self.batch_seconds = time.perf_counter() - started
+        return not stopping
+
+    def _apply(self, waiting: list[DurableTrades]) -> list[DurableTrades]:
+        """Apply and publish up to MAX_BATCH_TRADES, answer them, return what is left."""
+        now = self._clock.now()
+        done = 0
+        answers: list[tuple[DurableTrades, list[Outcome]]] = []
+        while waiting and (not answers or done + len(waiting[0].trades) <= MAX_BATCH_TRADES):
+            message, *waiting = waiting
+            answers.append((message, self._engine.apply(message.trades, now, message.watermark)))
+            done += len(message.trades)
+        snapshot = self._publish(now)
+        for message, outcomes in answers:
+            for outcome in outcomes:
+                self._metrics.trades[outcome.status].inc()
+            self._inbox.release(len(message.trades))
+            message.answer(Receipt(outcomes, snapshot.seq))
+        return waiting
+
+    def _publish(self, now: int) -> Snapshot:
+        started = time.perf_counter()
+        snapshot = self._engine.publish(now)
+        self._history.publish(snapshot)
+        self._published(snapshot)
+        self._metrics.published(snapshot.seq, now, time.perf_counter() - started)
+        return snapshot

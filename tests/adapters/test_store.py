@@ -1,0 +1,318 @@
+"""What a store keeps and how it answers, on real files."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from riskengine.adapters.store import RefusedRow, Saved, Store, Stored, TradeFilter, open_store, replay
+from riskengine.errors import StoreError, StoreUnavailable
+from riskengine.messages import Close, Instrument, Kind, Node, Opening, Refusal, StoredMark
+from tests.adapters.store_book import CHECK, INSTRUMENTS, NODES, TS, cancel, new_store, trade
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "engine.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    opened = new_store(path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def outside(path: Path, store: Store) -> Iterator[sqlite3.Connection]:
+    """Another program with the same file open."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    yield connection
+    connection.close()
+
+
+def book(connection: sqlite3.Connection, **columns: Any) -> None:
+    """Insert a trade as a booking system would: only what it knows."""
+    usual = {"trade_id": "B1", "ts": TS, "instrument": "EURUSD", "desk": "FX1", "side": "buy"}
+    values = usual | {"quantity": "1", "price": "2"} | columns
+    connection.execute(
+        f"INSERT INTO trades ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})", list(values.values())
+    )
+
+
+def ids(store: Store, limit: int = 100, **wanted: Any) -> list[str]:
+    rows, _ = store.select_trades(TradeFilter(**wanted), limit)
+    return [f"{row.trade_id}/{row.version}" for row in rows]
+
+
+# -- appending ---------------------------------------------------------------------------------------------------
+
+
+def test_what_was_appended_is_replayed_equal_and_in_order_after_a_restart(store: Store, path: Path) -> None:
+    batch = [
+        trade("T1", fees=Decimal("12.5"), fees_currency="EUR", dealer="ann", value_date="2026-11-23"),
+        trade("T2", instrument="BTCUSD", quantity=Decimal("0.0000000001"), price=Decimal("60000.0123456789")),
+        trade("T3", instrument="ESZ6", side="sell", quantity=Decimal(3), price=Decimal(-1), contra_amount=Decimal(7)),
+        cancel("T1"),
+    ]
+    assert store.append_trades(batch) == [Stored(seq, "inserted") for seq in (1, 2, 3, 4)]
+    store.close()
+    again = open_store(f"sqlite:///{path}")
+    assert list(replay(again.trades_after(0), CHECK)) == list(enumerate(batch, 1))
+    assert again.watermark() == 4 and again.counts().trades == 4
+    again.close()
+
+
+def test_a_batch_says_of_each_trade_whether_it_was_new_known_or_in_conflict(store: Store) -> None:
+    first = store.append_trades([trade("T1"), trade("T2")])
+    results = store.append_trades([trade("T3"), trade("T1"), trade("T2", price=Decimal(9)), trade("T4"), trade("T4")])
+    assert first == [Stored(1, "inserted"), Stored(2, "inserted")]
+    assert [result.outcome for result in results] == ["inserted", "existing", "conflict", "inserted", "existing"]
+    assert [result.store_seq for result in results[1:3]] == [1, 2]
+    assert results[3].store_seq == results[4].store_seq
+    seqs = {row.trade_id: row.store_seq for row in store.trades_after(0)}
+    assert seqs == {"T1": 1, "T2": 2, "T3": results[0].store_seq, "T4": results[3].store_seq}
+
+
+def test_a_conflict_leaves_the_first_version_and_is_kept_once(store: Store) -> None:
+    other = trade("T1", price=Decimal(2))
+    store.append_trades([trade("T1"), other])
+    for _ in range(3):
+        assert store.append_trades([other]) == [Stored(1, "conflict")]
+    store.append_trades([trade("T1", price=Decimal(3)), cancel("T1", version=1)])
+    found = store.conflicts()
+    assert [(each.row.price, each.row.action, each.row.store_seq) for each in found] == [
+        (None, "cancel", 1), ("3", "new", 1), ("2", "new", 1)
+    ]  # fmt: skip
+    assert [row.price for row in store.trades_after(0)] == ["1.0842"]
+    assert store.append_trades([trade("T1")]) == [Stored(1, "existing")]
+
+
+def test_only_booked_ts_may_differ_in_a_repeat_and_numbers_compare_by_value(
+    store: Store, outside: sqlite3.Connection
+) -> None:
+    store.append_trades([trade("T1", booked_ts=TS)])
+    assert store.append_trades([trade("T1", booked_ts=TS + 1)])[0].outcome == "existing"
+    book(outside, trade_id="B1", source="api", quantity="1.00", price="2.50", fees=None)
+    same = {"quantity": Decimal(1), "price": Decimal("2.5")}
+    assert store.append_trades([trade("B1", **same)])[0].outcome == "existing"
+    assert store.append_trades([trade("B1", **same, fees_currency="EUR")])[0].outcome == "conflict"
+    assert store.append_trades([trade("B1", **same, legs=2)])[0].outcome == "conflict"
+
+
+def test_a_batch_that_fails_leaves_nothing_behind(store: Store) -> None:
+    broken = msgspec.structs.replace(trade("T2"), side="hold")
+    with pytest.raises(StoreError, match="side_is_known"):
+        store.append_trades([trade("T1"), broken])
+    assert store.counts().trades == 0
+    assert store.append_trades([trade("T1")])[0].outcome == "inserted"
+
+
+def test_a_locked_store_is_unavailable_and_comes_back_by_itself(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("riskengine.adapters.sqlite_connection.BUSY_TIMEOUT_MS", 50)
+    store = new_store(path)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreUnavailable, match="is locked by another program"):
+        store.append_trades([trade()])
+    assert not store.is_writable()
+    assert store.watermark() == 0, "readers do not wait"
+    other.execute("ROLLBACK")
+    assert store.is_writable()
+    assert store.append_trades([trade()])[0].outcome == "inserted"
+    other.close()
+    store.close()
+
+
+def test_a_full_disk_is_unavailable_loses_nothing_and_comes_back(store: Store, path: Path) -> None:
+    store.append_trades([trade("T0")])
+    writer = store._writer  # type: ignore[attr-defined]
+    pages = writer.execute("PRAGMA page_count").fetchone()[0]
+    writer.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StoreUnavailable, match="the disk is full"):
+        store.append_trades([trade(f"T{number}") for number in range(1, 2_000)])
+    assert store.counts().trades == 1
+    writer.execute("PRAGMA max_page_count = 1000000")
+    assert len(store.append_trades([trade(f"T{number}") for number in range(1, 2_000)])) == 1_999
+
+
+def test_only_one_thread_writes_until_it_hands_over(store: Store) -> None:
+    caught: list[BaseException | None] = []
+
+    def write() -> None:
+        try:
+            store.append_trades([trade()])
+            caught.append(None)
+        except BaseException as error:
+            caught.append(error)
+
+    for _ in range(2):
+        thread = threading.Thread(target=write)
+        thread.start()
+        thread.join()
+        store.hand_over()
+    assert isinstance(caught[0], AssertionError) and caught[1] is None
+
+
+# -- rows that others write --------------------------------------------------------------------------------------
+
+
+def test_a_booking_system_writes_what_it_knows_and_the_rest_takes_its_default(
+    store: Store, outside: sqlite3.Connection
+) -> None:
+    book(outside, dealer=None, leg=None, source=None)
+    (row,) = store.trades_after(0)
+    assert (row.source, row.leg, row.version, row.action, row.dealer, row.fees) == ("file", 0, 1, "new", "", "0")
+    assert row.received_ts > TS - 10**15
+    ((seq, found),) = replay([row], CHECK)
+    told = trade("B1", source="file", quantity=Decimal(1), price=Decimal(2))
+    assert (seq, found) == (1, msgspec.structs.replace(told, received_ts=row.received_ts))
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [{"side": "hold"}, {"action": "change"}, {"ts": "noon"}, {"ts": None}, {"quantity": None}, {"version": 0},
+     {"trade_id": ""}, {"trade_id": "x" * 129}, {"leg": 1.5}, {"instrument": None}],
+)  # fmt: skip
+def test_the_schema_refuses_a_row_without_the_shape_of_a_trade(
+    store: Store, outside: sqlite3.Connection, columns: dict[str, Any]
+) -> None:
+    with pytest.raises(sqlite3.IntegrityError):
+        book(outside, **columns)
+
+
+def test_a_row_that_does_not_fit_the_reference_data_is_set_aside_and_the_rest_goes_on(
+    store: Store, outside: sqlite3.Connection
+) -> None:
+    book(outside, trade_id="B1", desk="FX9")
+    book(outside, trade_id="B2")
+    outside.execute("UPDATE trades SET dealer = CAST(x'ff41' AS TEXT) WHERE trade_id = 'B2'")
+    store.append_trades([trade("T3")])
+    found = dict(replay(store.trades_after(0), CHECK))
+    assert isinstance(found[1], RefusedRow) and (found[1].field, found[1].reason) == ("desk", "unknown desk 'FX9'")
+    assert isinstance(found[2], RefusedRow) and found[2].field == "dealer"
+    assert found[3] == trade("T3")
+    assert len(store.select_trades(TradeFilter(), 10)[0]) == 3
+
+
+# -- searching ---------------------------------------------------------------------------------------------------
+
+
+def test_trades_are_listed_newest_first_by_what_the_source_says(store: Store) -> None:
+    store.append_trades([trade("T2", ts=TS + 1), trade("T3"), trade("T1", source_seq=4)])
+    store.append_trades([trade("T4", leg=1), trade("T4")])
+    rows, total = store.select_trades(TradeFilter(), 4)
+    assert [(row.trade_id, row.leg) for row in rows] == [("T2", 0), ("T1", 0), ("T4", 1), ("T4", 0)]
+    assert total == 5
+    assert rows[0].price == "1.0842" and rows[0].quantity == "1000000"
+
+
+def test_latest_lists_the_highest_version_and_a_cancelled_trade_as_its_cancel(store: Store) -> None:
+    store.append_trades([trade("T1"), trade("T2", ts=TS + 1), trade("T2", version=2, action="amend", desk="FX2")])
+    store.append_trades([cancel("T1", 2)])
+    assert ids(store) == ["T2/2", "T1/2"]
+    assert ids(store, versions="all") == ["T2/1", "T2/2", "T1/2", "T1/1"]
+    assert ids(store, max_store_seq=3) == ["T2/2", "T1/1"]
+    assert ids(store, max_store_seq=2) == ["T2/1", "T1/1"]
+
+
+def test_a_cancel_without_a_place_of_its_own_is_found_where_its_trade_was(store: Store) -> None:
+    store.append_trades([trade("T1", desk="FX2", dealer="ann"), trade("T2")])
+    store.append_trades([cancel("T1", 3), cancel("T1", 4), cancel("T9")])
+    for wanted in ({"desks": ["FX2"]}, {"dealer": "ann"}):
+        assert ids(store, **wanted) == ["T1/4"]
+        assert ids(store, **wanted, versions="all") == ["T1/4", "T1/3", "T1/1"]
+    assert ids(store, instrument="EURUSD", since_ts=TS) == ["T2/1", "T1/4"]
+    assert ids(store, since_ts=TS + 1) == []
+    assert ids(store)[-1] == "T9/2", "a cancel of an unknown trade is listed last"
+
+
+def test_filters_combine_and_the_total_counts_what_the_limit_cuts(store: Store) -> None:
+    store.append_trades(
+        [trade(f"T{n}", ts=TS + n, desk=f"FX{1 + n % 2}", dealer="ann" if n % 3 else "") for n in range(30)]
+    )
+    assert ids(store, desks=[]) == []
+    assert ids(store, desks=["FX2"], since_ts=TS + 26) == ["T29/1", "T27/1"]
+    assert ids(store, dealer="", since_ts=TS + 22) == ["T27/1", "T24/1"]
+    for wanted in (TradeFilter(desks=["FX1", "FX2"]), TradeFilter(versions="all"), TradeFilter(instrument="EURUSD")):
+        rows, total = store.select_trades(wanted, 7)
+        assert (len(rows), total) == (7, 30)
+    assert store.select_trades(TradeFilter(desks=["FX1"]), 15)[1] == 15
+    assert [row.store_seq for row in store.trades_after(10, 3)] == [11, 12, 13]
+
+
+# -- reference data, balances, prices ----------------------------------------------------------------------------
+
+
+def test_loading_nodes_and_instruments_again_changes_nothing_and_an_edit_is_an_update(store: Store) -> None:
+    assert store.nodes() == sorted(NODES, key=lambda node: node.node)
+    assert store.instruments() == sorted(INSTRUMENTS, key=lambda each: each.instrument)
+    assert store.save_nodes(NODES) == Saved(duplicate=3)
+    assert store.save_nodes([Node("FX2", "book", "Total"), Node("FX3", "desk", "FX2")]) == Saved(inserted=1, updated=1)
+    edited = msgspec.structs.replace(INSTRUMENTS[0], sector="majors", multiplier=1)
+    assert store.save_instruments([edited, *INSTRUMENTS[1:]]) == Saved(updated=1, duplicate=2)
+    assert edited in store.instruments()
+    option = Instrument(instrument="O", kind=Kind.FX_OPTION, base_currency="EUR", quote_currency="USD", strike="1.1",
+                        option_type="call", expiry="2027-01-01", premium_currency="EUR", cut="NY")  # fmt: skip
+    store.save_instruments([option])
+    assert option in store.instruments()
+
+
+def test_an_opening_balance_is_taken_once_and_a_different_one_refused(store: Store) -> None:
+    opening = Opening(desk="FX1", instrument="EURUSD", ts=TS, quantity=-(10**12), average_price=10_843_200_001, fees=1)
+    assert store.save_openings([opening, opening]) == Saved(inserted=1, duplicate=1)
+    other = msgspec.structs.replace(opening, quantity=1)
+    unknown = msgspec.structs.replace(opening, instrument="XAUUSD")
+    assert store.save_openings([other, unknown]).refused == (
+        Refusal(0, "quantity", "differs from the opening balance that is stored"),
+        Refusal(1, "instrument", "unknown instrument 'XAUUSD'"),
+    )
+    assert store.openings() == [opening]
+
+
+def test_a_published_close_is_never_rewritten(store: Store) -> None:
+    closes = [
+        Close("2026-11-19", "EURUSD", 1.08),
+        Close("2026-11-20", "EURUSD", 0.1 + 0.2),
+        Close("2026-11-19", "ESZ6", 5.0),
+    ]
+    assert store.save_closes(closes) == Saved(inserted=3)
+    assert store.save_closes(closes) == Saved(duplicate=3)
+    saved = store.save_closes([Close("2026-11-20", "EURUSD", 1.09), Close("2026-11-20", "XAUUSD", 1.0)])
+    assert [(refusal.index, refusal.field) for refusal in saved.refused] == [(0, "price"), (1, "instrument")]
+    assert store.closes("2026-11-20") == [closes[1]]
+    assert store.latest_closes() == [closes[2], closes[1]]
+    assert len(store.closes()) == 3
+
+
+def test_the_newest_mark_wins_and_the_later_arrival_on_ties(store: Store) -> None:
+    mark = StoredMark("EURUSD", TS, 1.08, "sim")
+    tied, older = StoredMark("EURUSD", TS, 1.09, "sim"), StoredMark("EURUSD", TS - 1, 1.0, "sim")
+    assert store.save_marks([mark, mark]) == Saved(inserted=1, duplicate=1)
+    assert store.save_marks([tied, older]) == Saved(updated=1, superseded=1)
+    assert store.save_marks([StoredMark("XAUUSD", TS, 1.0)]).refused[0].field == "instrument"
+    assert store.marks() == [tied]
+
+
+def test_readers_on_other_threads_see_what_is_committed_and_close_closes_them(store: Store) -> None:
+    store.append_trades([trade()])
+    seen: list[int] = []
+    threads = [threading.Thread(target=lambda: seen.append(store.watermark())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [1] * 4
+    store.ping()
+    store.close()
+    store.close()
+    for use in (store.watermark, store.ping, lambda: store.append_trades([trade("T2")])):
+        with pytest.raises(StoreUnavailable, match="is closed"):
+            use()

@@ -1,0 +1,334 @@
+"""The rules a second time, as naively as possible and without a line of the engine's.
+
+Every version of every trade stays in a list, every tick too, and each question is answered from scratch in exact fractions.
+Doubles appear where the rules say so: prices, average prices and rates.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+Row = Mapping[str, Any]
+
+SECOND = 1_000_000
+STALE_AFTER = 60 * SECOND
+FUTURE_LIMIT = 60 * SECOND
+TOLERANCE = 5 * SECOND
+ZERO = Fraction(0)
+
+
+def number(value: Any) -> Fraction:
+    return ZERO if value is None else Fraction(value)
+
+
+def identity(row: Row) -> tuple[str, str, int]:
+    return row["source"], row["trade_id"], row.get("leg", 0)
+
+
+def version(row: Row) -> int:
+    return int(row.get("version", 1))
+
+
+def is_cancel(row: Row) -> bool:
+    return bool(row.get("action") == "cancel")
+
+
+def in_order(row: Row) -> tuple[int, int, bytes, bytes, int]:
+    source, trade_id, leg = identity(row)
+    return row["ts"], row.get("source_seq", 0), source.encode(), trade_id.encode(), leg
+
+
+class Spec(NamedTuple):
+    """What the model must know of an instrument."""
+
+    kind: str
+    base: str
+    quote: str
+    multiplier: Fraction = Fraction(1)
+
+
+class Held(NamedTuple):
+    """One position, from scratch."""
+
+    symbol: str
+    quantity: Fraction
+    cash: Fraction
+    average: float | None
+    fees: dict[str, Fraction]
+    trades: int
+    last_trade_ts: int
+
+
+class Worth(NamedTuple):
+    """What one or more positions are worth in the reporting currency; None where that is unknown."""
+
+    total: Fraction | None
+    realised: Fraction | None
+    unrealised: Fraction | None
+    fees: Fraction | None
+    unpriced: int
+    stale: int
+    scale: Fraction
+    """The size of what was added up: rounding is judged against it."""
+
+
+class Exposure(NamedTuple):
+    net: Fraction
+    gross: Fraction
+
+
+class Quote(NamedTuple):
+    price: float
+    ts: int
+    kind: str
+
+
+def average_after(quantity: Fraction, average: float | None, change: Fraction, price: float) -> float | None:
+    """The table of ACCOUNTING section 1, case by case, in doubles."""
+    if quantity == 0:
+        return price
+    if quantity * change > 0:
+        assert average is not None
+        held, more = float(abs(quantity)), float(abs(change))
+        return (held * average + more * price) / (held + more)
+    if abs(change) < abs(quantity):
+        return average
+    return None if abs(change) == abs(quantity) else price
+
+
+class Model:
+    """A dealing house on paper. `take` and `tick` note what happened; everything else is worked out when asked."""
+
+    def __init__(self, parents: Mapping[str, str], specs: Mapping[str, Spec], reporting: str) -> None:
+        self.parents = parents
+        self.specs = specs
+        self.reporting = reporting
+        self.versions: list[Row] = []
+        self.openings: list[Row] = []
+        self.ticks: list[Row | None] = []
+        self.priced_at = 0
+
+    # -- which trades count ------------------------------------------------------------------------------------
+
+    def take(self, row: Row) -> str:
+        """Note a delivered row and say what becomes of it."""
+        same = [other for other in self.versions if identity(other) == identity(row)]
+        for other in same:
+            if version(other) == version(row):
+                return "duplicate" if self.economics(other) == self.economics(row) else "conflict"
+        self.versions.append(row)
+        if self.quarantined(row):
+            return "quarantined"
+        if self.top([*same, row]) is not row:
+            return "superseded"
+        return "parked" if all(map(is_cancel, [*same, row])) else "applied"
+
+    def economics(self, row: Row) -> tuple[Any, ...]:
+        if is_cancel(row):
+            return ("cancel",)
+        currency = row.get("fees_currency") or self.specs[row["instrument"]].quote
+        contra = row.get("contra_amount")
+        return (
+            row.get("action", "new"), *in_order(row)[:2], row["instrument"], row["desk"], row.get("dealer", ""), row["side"],
+            number(row["quantity"]), number(row["price"]), number(row.get("fees")), currency, row.get("value_date"),
+            row.get("trade_date"), None if contra is None else number(contra), row.get("legs"),
+        )  # fmt: skip
+
+    def quarantined(self, row: Row) -> bool:
+        if row.get("ts", 0) - row["received_ts"] > FUTURE_LIMIT:
+            return True
+        if is_cancel(row):
+            return False
+        key = (row["desk"], row.get("dealer", ""), row["instrument"])
+        return any(key == (o["desk"], o["dealer"], o["instrument"]) and row["ts"] < o["ts"] for o in self.openings)
+
+    def top(self, rows: Iterable[Row]) -> Row | None:
+        return max((row for row in rows if not self.quarantined(row)), key=version, default=None)
+
+    def identities(self) -> dict[tuple[str, str, int], list[Row]]:
+        found: dict[tuple[str, str, int], list[Row]] = {}
+        for row in self.versions:
+            found.setdefault(identity(row), []).append(row)
+        return found
+
+    def effective(self) -> list[Row]:
+        tops = (self.top(rows) for rows in self.identities().values())
+        return [row for row in tops if row is not None and not is_cancel(row)]
+
+    def is_effective(self, row: Row) -> bool:
+        return any(identity(other) == identity(row) for other in self.effective())
+
+    def is_late(self, row: Row) -> bool:
+        """Whether a row not yet taken is older than the newest of its position by more than the tolerance."""
+        key = (row["desk"], row["instrument"])
+        newest = max((other["ts"] for other in self.effective() if (other["desk"], other["instrument"]) == key), default=0)
+        return bool(newest - row["ts"] > TOLERANCE)
+
+    def parked(self) -> set[tuple[str, str, int]]:
+        return {key for key, rows in self.identities().items() if all(map(is_cancel, rows))}
+
+    def unmatched(self) -> dict[tuple[str, str], tuple[int, int]]:
+        """Deals of which legs are missing: legs that have come, legs there should be."""
+        deals: dict[tuple[str, str], dict[int, Row]] = {}
+        for (source, trade_id, leg), rows in self.identities().items():
+            deals.setdefault((source, trade_id), {})[leg] = max(rows, key=version)
+        counts = {}
+        for deal, legs in deals.items():
+            expected = max((row.get("legs") or 0 for row in legs.values()), default=0)
+            if len(legs) < expected:
+                counts[deal] = (len(legs), expected)
+        return counts
+
+    # -- positions ---------------------------------------------------------------------------------------------
+
+    def positions(self, by: str) -> dict[tuple[str, str], Held]:
+        """Every position by (desk or dealer, instrument)."""
+        rows, opened = self.effective(), self.openings
+        keys = {(row.get(by, ""), row["instrument"]) for row in (*rows, *opened)}
+        return {
+            key: self.fold(
+                key[1],
+                [row for row in opened if (row.get(by, ""), row["instrument"]) == key],
+                [row for row in rows if (row.get(by, ""), row["instrument"]) == key],
+            )
+            for key in keys
+        }
+
+    def fold(self, symbol: str, openings: list[Row], rows: list[Row]) -> Held:
+        spec = self.specs[symbol]
+        quantity, cash, average = ZERO, ZERO, None
+        fees: dict[str, Fraction] = {}
+        for row in sorted(openings, key=lambda o: (o["ts"], o["desk"], o["dealer"])):
+            change, price = number(row["quantity"]), number(row["average_price"])
+            cash += number(row["realised"]) - spec.multiplier * change * price
+            fees[spec.quote] = fees.get(spec.quote, ZERO) + number(row["fees"])
+            if change:
+                average = average_after(quantity, average, change, float(price))
+                quantity += change
+        for row in sorted(rows, key=in_order):
+            sign = 1 if row["side"] == "buy" else -1
+            size, price = number(row["quantity"]), number(row["price"])
+            if row.get("contra_amount") is not None:
+                price = number(row["contra_amount"]) / (spec.multiplier * size)
+            average = average_after(quantity, average, sign * size, float(price))
+            quantity += sign * size
+            cash -= sign * spec.multiplier * size * price
+            currency = row.get("fees_currency") or spec.quote
+            fees[currency] = fees.get(currency, ZERO) + number(row.get("fees"))
+        fees = {currency: amount for currency, amount in fees.items() if amount}
+        return Held(symbol, quantity, cash, average, fees, len(rows), max((row["ts"] for row in rows), default=0))
+
+    def below(self, node: str) -> Callable[[str], bool]:
+        """Whether a desk lies at or below a node."""
+
+        def lies(desk: str) -> bool:
+            while desk and desk != node:
+                desk = self.parents[desk]
+            return desk == node
+
+        return lies
+
+    # -- marks and rates ---------------------------------------------------------------------------------------
+
+    def marks(self) -> dict[str, Quote]:
+        """All ticks, one after the other, by the plain rules (no limits on crossing or moving). None is a restart."""
+        marks: dict[str, Quote] = {}
+        for tick in self.ticks:
+            if tick is None:
+                marks = {symbol: Quote(mark.price, mark.ts, "restored") for symbol, mark in marks.items()}
+                continue
+            symbol, ts, bid, ask = tick["instrument"], tick["ts"], tick["bid"], tick["ask"]
+            mark = marks.get(symbol)
+            if bid is None or ask is None:
+                fresh = mark is not None and mark.kind == "quote" and ts - mark.ts <= STALE_AFTER
+                new = Quote(bid if ask is None else ask, ts, "one_sided")
+            else:
+                fresh = False
+                new = Quote(float((Fraction(bid) + Fraction(ask)) / 2), ts, "quote")
+            if not fresh and (mark is None or ts >= mark.ts):
+                marks[symbol] = new
+        return marks
+
+    def rate(self, currency: str, marks: Mapping[str, Quote]) -> tuple[Fraction, bool] | None:
+        """A currency in the reporting one, and whether it hangs on a stale pair; None where no path leads there."""
+        pairs = {s: (spec.base, spec.quote) for s, spec in self.specs.items() if spec.kind == "fx" and s in marks}
+        fresh = {s: pair for s, pair in pairs.items() if marks[s].ts >= self.priced_at - STALE_AFTER}
+        for usable in (fresh, pairs):
+            paths = list(self.walks(currency, (currency,), (), usable))
+            if paths:
+                _, corners, symbols = min((len(corners), corners, symbols) for corners, symbols in paths)
+                rate = 1.0
+                for here, symbol in zip(corners, symbols, strict=False):
+                    mid = marks[symbol].price
+                    rate *= mid if pairs[symbol][0] == here else 1.0 / mid
+                return Fraction(rate), usable is pairs
+        return None
+
+    def walks(
+        self, here: str, corners: tuple[str, ...], symbols: tuple[str, ...], pairs: Mapping[str, tuple[str, str]]
+    ) -> Iterable[tuple[tuple[str, ...], tuple[str, ...]]]:
+        """Every way to the reporting currency that meets no currency twice."""
+        if here == self.reporting:
+            yield corners, symbols
+            return
+        for symbol, ends in pairs.items():
+            if here in ends:
+                there = ends[0] if ends[1] == here else ends[1]
+                if there not in corners:
+                    yield from self.walks(there, (*corners, there), (*symbols, symbol), pairs)
+
+    # -- worth -------------------------------------------------------------------------------------------------
+
+    def worth(self, held: Held, marks: Mapping[str, Quote]) -> Worth:
+        """One position."""
+        spec, mark = self.specs[held.symbol], marks.get(held.symbol)
+        rated = self.rate(spec.quote, marks)
+        fees: Fraction | None = ZERO
+        for currency, amount in held.fees.items():
+            one = self.rate(currency, marks)
+            fees = None if fees is None or one is None else fees + amount * one[0]
+        if rated is None:
+            return Worth(None, None, None, fees, 1, 0, ZERO)
+        rate, stale = rated
+        cost = spec.multiplier * held.quantity * Fraction(held.average or 0)
+        realised = (held.cash + cost) * rate
+        if not held.quantity:
+            return Worth(realised, realised, ZERO, fees, 0, stale, abs(held.cash * rate))
+        if mark is None:
+            return Worth(None, realised, None, fees, 1, stale, abs(held.cash * rate))
+        value = spec.multiplier * held.quantity * Fraction(mark.price)
+        stale = stale or mark.ts < self.priced_at - STALE_AFTER
+        scale = (abs(held.cash) + abs(value) + abs(cost)) * rate
+        return Worth((held.cash + value) * rate, realised, (value - cost) * rate, fees, 0, stale, scale)
+
+    def worth_of(self, positions: Iterable[Held], marks: Mapping[str, Quote]) -> Worth:
+        """Several positions: known ones added up, unknown ones counted; an unknown sum where none is known."""
+        each = [self.worth(held, marks) for held in positions]
+
+        def added(field: str) -> Fraction | None:
+            known = [getattr(one, field) for one in each if getattr(one, field) is not None]
+            return sum(known, ZERO) if known or not each else None
+
+        unpriced, stale = sum(one.unpriced for one in each), sum(one.stale for one in each)
+        scale = sum((one.scale for one in each), ZERO)
+        return Worth(added("total"), added("realised"), added("unrealised"), added("fees"), unpriced, stale, scale)
+
+    def exposure(self, positions: Iterable[Held], marks: Mapping[str, Quote]) -> Exposure:
+        """By currency leg and by product, netted, in the reporting currency."""
+        legs: dict[tuple[str, str], Fraction] = {}
+        for held in positions:
+            spec = self.specs[held.symbol]
+            size = spec.multiplier * held.quantity
+            if spec.kind == "fx":
+                posted = [("", spec.base, size), ("", spec.quote, held.cash)]
+            else:
+                mark = marks.get(held.symbol)
+                posted = [(held.symbol, spec.quote, size * Fraction(mark.price))] if mark else []
+            for product, currency, amount in posted:
+                if product or currency != self.reporting:
+                    legs[product, currency] = legs.get((product, currency), ZERO) + amount
+        worth = []
+        for (_, currency), amount in legs.items():
+            rated = self.rate(currency, marks)
+            worth.append(ZERO if rated is None else amount * rated[0])
+        return Exposure(sum(worth, ZERO), sum(map(abs, worth), ZERO))

@@ -1,0 +1,245 @@
+"""From bytes to trades and ticks: one bad item is refused with its place and reason, the others are unharmed."""
+
+import json
+from contextlib import suppress
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from riskengine.decode import TickInput, TradeCheck, TradeInput, convert, decode_ticks, decode_trades, split_refusals
+from riskengine.errors import InputError
+from riskengine.fields import Rejected
+from riskengine.messages import CASH_ONE, ONE, Instrument, Kind, Refusal, Trade
+
+TS = 1_795_262_400_000_000
+EURUSD = Instrument(instrument="EURUSD", kind=Kind.FX, base_currency="EUR", quote_currency="USD")
+CRUDE = Instrument(
+    instrument="CLZ6", kind=Kind.FUTURE, quote_currency="USD", multiplier=1_000 * 10**8, quantity_decimals=0
+)
+CHECK = TradeCheck({"EURUSD": EURUSD, "CLZ6": CRUDE}, {"FX1"}, {"FX1", "ALL"})
+GOOD = {"trade_id": "T1", "ts": TS, "instrument": "EURUSD", "desk": "FX1", "side": "buy", "quantity": 2, "price": 1.5}
+
+
+def decoded(sent: object) -> list[TradeInput | Refusal]:
+    return decode_trades(json.dumps(sent).encode())
+
+
+def checked(**changes: object) -> Trade:
+    """The good trade with some columns changed (None: left out), through JSON and the checks."""
+    sent = decoded({key: value for key, value in {**GOOD, **changes}.items() if value is not None})[0]
+    if isinstance(sent, Refusal):
+        raise Rejected(sent.field, sent.reason)
+    return CHECK(sent, 7, "api")
+
+
+# Batches
+
+
+def test_one_trade_and_a_list_of_trades_are_read():
+    one = decode_trades(b' {"trade_id": "T1"} ')
+    assert one == decode_trades(b'[{"trade_id": "T1"}]') == [TradeInput(trade_id="T1")]
+    assert decode_trades(b"[]") == []
+
+
+def test_a_number_is_exact_whether_it_comes_as_number_or_text():
+    digits = "1.1234567890123456789012345678901234567890"
+    for text in (digits, f'"{digits}"'):
+        (sent,) = decode_trades(b'{"trade_id": "T1", "price": %s}' % text.encode())
+        assert isinstance(sent, TradeInput) and sent.price == Decimal(digits)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"   ", b"nope", b"null", b"5", b'"x"', b'[{"trade_id": "T1"}', b'[{"trade_id": "T1"},]', b"{'trade_id': 1}",
+     b'{"trade_id": "a"}, {"trade_id": "b"}', b'[{"price": NaN}]', b'[{"price": Infinity}]', b"[" * 100_000,
+     b'{"a":' * 100_000, b"\xff\xfe[]", b"\xef\xbb\xbf[]", b'[{"trade_id": "\\ud800", "price": NaN}]', b"\0"],
+)  # fmt: skip
+def test_a_body_that_is_not_json_is_an_input_error_in_one_line(body):
+    for decode in (decode_trades, decode_ticks):
+        with pytest.raises(InputError, match="not a JSON list of objects") as caught:
+            decode(body)
+        assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("item", "field", "reason"),
+    [
+        (b"5", "", "expected `object`, got `int`"),
+        (b"[[]]", "", "expected `object`, got `array`"),
+        (b"null", "", "expected `object`, got `null`"),
+        (b"{}", "trade_id", "is missing"),
+        (b'{"trade_id": 5}', "trade_id", "expected `str`, got `int`"),
+        (b'{"trade_id": "a", "price": true}', "price", "expected `decimal | null`, got `bool`"),
+        (b'{"trade_id": "a", "price": [[1]]}', "price", "expected `decimal | null`, got `array`"),
+        (b'{"trade_id": "a", "price": "abc"}', "price", "invalid decimal string"),
+        (b'{"trade_id": "a", "ts": true}', "ts", "expected `int | str | null`, got `bool`"),
+        (b'{"trade_id": "a", "ts": 1.5}', "ts", "expected `int | str | null`, got `float`"),
+        (b'{"trade_id": "a", "ts": ' + b"9" * 5_000 + b"}", "ts", "integer value out of range"),
+        (b'{"trade_id": "a", "leg": "x"}', "leg", "expected `int`, got `str`"),
+        (b'{"trade_id": "\xff"}', "", "is not UTF-8"),
+        (b'{"trade_id": "\\ud800"}', "trade_id", "has half of a surrogate pair"),
+        (b'{"trade_id": "a", "desk": "\\uDFFFx"}', "desk", "has half of a surrogate pair"),
+        (b'{"trade_id": "a", "\\ud800": 1}', "", "has half of a surrogate pair"),
+    ],
+)
+def test_a_bad_item_is_refused_in_its_place_and_the_others_are_taken(item, field, reason):
+    items = decode_trades(b'[{"trade_id": "T1", "price": 1.10}, ' + item + b', {"trade_id": "T3"}]')
+    assert items == [
+        TradeInput(trade_id="T1", price=Decimal("1.10")), Refusal(1, field, reason), TradeInput(trade_id="T3")
+    ]  # fmt: skip
+    assert [index for index, _ in split_refusals(items)] == [0, 2]
+
+
+def test_a_whole_pair_of_surrogates_is_a_character():
+    assert decode_trades(b'{"trade_id": "\\ud83d\\ude00"}') == [TradeInput(trade_id="\U0001f600")]
+
+
+@pytest.mark.parametrize("price", [b"1e400", b"9" * 400, b"true", b"[1]", b"{}"])
+def test_a_tick_with_a_wrong_price_is_refused(price):
+    items = decode_ticks(
+        b'[{"instrument": "E", "ts": 1, "bid": ' + price + b'}, {"instrument": "E", "ts": 1, "mid": 2}]'
+    )
+    assert isinstance(items[0], Refusal) and items[0].field == "bid"
+    assert items[1] == TickInput("E", 1, mid=2.0)
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_raise_anything_but_an_input_error(body):
+    for decode in (decode_trades, decode_ticks):
+        with suppress(InputError):
+            decode(body)
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=3,
+)
+
+
+@given(st.dictionaries(st.sampled_from(TradeInput.__struct_fields__), _json))
+def test_no_json_object_raises_anything_but_a_refusal(changes):
+    with suppress(Rejected):
+        trade = checked(**changes)
+        assert trade.quantity >= 0 and trade.version >= 1
+
+
+# Checks of a trade
+
+
+def test_a_good_trade_has_its_defaults_and_what_follows_from_it():
+    trade = checked()
+    assert trade == Trade(
+        source="api", trade_id="T1", ts=TS, instrument="EURUSD", desk="FX1", side="buy", quantity=2 * ONE,
+        price=15 * ONE // 10, fees_currency="USD", received_ts=7, signed_quantity=2 * ONE, cash=-3 * CASH_ONE,
+        fill_price=1.5,
+    )  # fmt: skip
+
+
+def test_an_empty_source_is_the_default_one():
+    assert checked(source="").source == "api"
+    assert checked(source="booking").source == "booking"
+
+
+def test_the_exact_cash_replaces_quantity_times_price():
+    trade = checked(side="sell", contra_amount="3.01")
+    assert trade.cash == 301 * CASH_ONE // 100
+    assert trade.fill_price == 1.505
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "reason"),
+    [
+        ({"instrument": "XXXYYY"}, "instrument", "unknown instrument 'XXXYYY'"),
+        ({"instrument": None}, "instrument", "is missing"),
+        ({"desk": "FX9"}, "desk", "unknown desk 'FX9'"),
+        ({"desk": "ALL"}, "desk", "'ALL' has nodes below it; trades attach to leaf nodes"),
+        ({"desk": None}, "desk", "is missing"),
+        ({"side": "Buy"}, "side", "must be buy or sell: 'Buy'"),
+        ({"side": None}, "side", "is missing"),
+        ({"action": "delete"}, "action", "must be new, amend or cancel: 'delete'"),
+        ({"quantity": 0}, "quantity", "must be above 0"),
+        ({"quantity": "-1"}, "quantity", "must be above 0"),
+        ({"quantity": "1.001"}, "quantity", "has more than 2 decimals"),
+        ({"quantity": "NaN"}, "quantity", "is not a finite number"),
+        ({"quantity": "Infinity"}, "quantity", "is not a finite number"),
+        ({"quantity": "1e400"}, "quantity", "is larger than 1e15"),
+        ({"quantity": None}, "quantity", "is missing"),
+        ({"price": None}, "price", "is missing"),
+        ({"price": "-1"}, "price", "must not be negative"),
+        ({"price": "1.00000000001"}, "price", "has more than 10 decimals"),
+        ({"price": "1." + "0" * 90 + "1"}, "price", "has more than 10 decimals"),
+        ({"fees": "1e16"}, "fees", "is larger than 1e15"),
+        ({"fees_currency": "dollars"}, "fees_currency", "must be a code of 3 to 8 capital letters: 'dollars'"),
+        ({"contra_amount": -3}, "contra_amount", "must not be negative: its sign follows from side"),
+        ({"trade_id": ""}, "trade_id", "is missing"),
+        ({"trade_id": "x" * 10_240}, "trade_id", "is longer than 128 characters"),
+        ({"trade_id": "a\nb"}, "trade_id", r"has a character that a name cannot have: 'a\nb'"),
+        ({"dealer": "a\0"}, "dealer", r"has a character that a name cannot have: 'a\x00'"),
+        ({"leg": -1}, "leg", "must be 0 to 9007199254740991"),
+        ({"version": 0}, "version", "must be 1 to 9007199254740991"),
+        ({"version": 10**30}, "version", "must be 1 to 9007199254740991"),
+        ({"legs": 0}, "legs", "must be 1 to 1000"),
+        ({"ts": None}, "ts", "is missing"),
+        ({"ts": TS * 1_000}, "ts", "is out of range: it looks like nanoseconds, microseconds are expected"),
+        ({"ts": TS // 1_000}, "ts", "is out of range: it looks like milliseconds, microseconds are expected"),
+        ({"ts": TS // 1_000_000}, "ts", "is out of range: it looks like seconds, microseconds are expected"),
+        ({"ts": "2300-01-01T00:00:00Z"}, "ts", "is out of range: 1980 to 2200 in microseconds since 1970 are expected"),
+        ({"booked_ts": "soon"}, "booked_ts", "is not a time: 'soon'"),
+        ({"value_date": "tomorrow"}, "value_date", "is not a date: 'tomorrow'"),
+    ],
+)
+def test_a_wrong_column_is_refused_by_its_name(changes, field, reason):
+    with pytest.raises(Rejected) as caught:
+        checked(**changes)
+    assert (caught.value.field, caught.value.reason) == (field, reason)
+
+
+def test_a_reason_never_repeats_ten_kilobytes():
+    for column in ("instrument", "desk", "side", "action", "value_date", "ts", "fees_currency", "dealer"):
+        with pytest.raises(Rejected) as caught:
+            checked(**{column: "x" * 10_240})
+        assert caught.value.field == column and len(caught.value.reason) < 120
+
+
+def test_only_a_future_may_trade_below_zero():
+    assert checked(instrument="CLZ6", quantity=1, price="-37.63").price == -3763 * ONE // 100
+
+
+def test_a_cancel_needs_identity_and_version_only():
+    sent = TradeInput(trade_id="T1", version=2, action="cancel")
+    cancel = CHECK(sent, 7, "api")
+    assert (cancel.identity, cancel.version, cancel.action) == (("api", "T1", 0), 2, "cancel")
+    assert (cancel.ts, cancel.quantity, cancel.cash) == (0, 0, 0)
+
+
+def test_repeated_names_share_memory():
+    first, second = checked(dealer="Ann Lee"), checked(dealer="Ann Lee")
+    assert first.dealer is second.dealer and first.source is second.source
+
+
+# Rows of files
+
+
+def test_a_row_of_texts_becomes_a_record_and_empty_texts_are_absent():
+    row = {"trade_id": "T1", "leg": "1", "ts": str(TS), "quantity": "1.10", "fees": "", "dealer": None, "comment": "x"}
+    assert convert(row, TradeInput) == TradeInput(trade_id="T1", leg=1, ts=str(TS), quantity=Decimal("1.10"))
+
+
+@pytest.mark.parametrize(
+    ("row", "field", "reason"),
+    [
+        ({}, "trade_id", "is missing"),
+        ({"trade_id": ""}, "trade_id", "is missing"),
+        ({"trade_id": "a", "leg": "1.5"}, "leg", "expected `int`, got `str`"),
+        ({"trade_id": "a", "leg": True}, "leg", "expected `int`, got `bool`"),
+        ({"trade_id": "a", "quantity": "1,000"}, "quantity", "invalid decimal string"),
+        ({"trade_id": "a", "quantity": [1]}, "quantity", "expected `decimal | null`, got `array`"),
+    ],
+)
+def test_a_bad_row_is_refused_by_field(row, field, reason):
+    with pytest.raises(Rejected) as caught:
+        convert(row, TradeInput)
+    assert (caught.value.field, caught.value.reason) == (field, reason)

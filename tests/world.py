@@ -1,0 +1,153 @@
+"""A small house to test in: desks, instruments, and trades that come in by the real door.
+
+Rows are dictionaries of what a sender writes; `trade` decodes and checks one like any other input.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from riskengine.config import Config, EngineConfig, MarksConfig
+from riskengine.decode import TradeCheck, TradeInput, convert
+from riskengine.engine import Engine
+from riskengine.hierarchy import Reference
+from riskengine.marks import Mark, QuoteBook
+from riskengine.messages import Instrument, Node, Opening, Tick, Trade
+from riskengine.reference import (
+    InstrumentInput,
+    NodeInput,
+    OpeningInput,
+    check_instrument,
+    check_node,
+    check_opening,
+)
+from riskengine.snapshot import Snapshot
+from riskengine.views import dealer_rows, node_rows, position_rows
+
+SECOND = 1_000_000
+NOON = int(dt.datetime(2026, 3, 4, 12, tzinfo=dt.UTC).timestamp()) * SECOND
+"""A Wednesday at noon, UTC."""
+
+PARENTS = {"ALL": "", "FX": "ALL", "G10": "FX", "FX1": "G10", "FX2": "G10", "EM1": "FX", "CASH": "ALL", "EQ1": "CASH"}
+DESKS = ("FX1", "FX2", "EM1", "EQ1")
+
+INSTRUMENTS: tuple[dict[str, Any], ...] = (
+    {"instrument": "EURUSD", "kind": "fx", "base_currency": "EUR", "quote_currency": "USD"},
+    {"instrument": "GBPUSD", "kind": "fx", "base_currency": "GBP", "quote_currency": "USD"},
+    {"instrument": "USDJPY", "kind": "fx", "base_currency": "USD", "quote_currency": "JPY"},
+    {"instrument": "EURGBP", "kind": "fx", "base_currency": "EUR", "quote_currency": "GBP"},
+    {"instrument": "USDCAD", "kind": "fx", "base_currency": "USD", "quote_currency": "CAD"},
+    {"instrument": "ACME", "kind": "equity", "quote_currency": "USD", "quantity_decimals": 0},
+    {"instrument": "GHOST", "kind": "equity", "quote_currency": "USD"},
+    {"instrument": "MAREL", "kind": "equity", "quote_currency": "ISK"},
+    {"instrument": "ESZ6", "kind": "future", "quote_currency": "USD", "multiplier": "50", "expiry": "2026-12-18"},
+    {"instrument": "BTCEUR", "kind": "crypto", "quote_currency": "EUR", "quantity_decimals": 10},
+)
+"""GHOST never gets a mark in these tests; nothing leads from ISK, MAREL's currency, to the reporting one."""
+
+
+def instruments(rows: Iterable[Mapping[str, Any]] = INSTRUMENTS) -> list[Instrument]:
+    return [check_instrument(convert(row, InstrumentInput)) for row in rows]
+
+
+def nodes(parents: Mapping[str, str] = PARENTS) -> list[Node]:
+    return [check_node(NodeInput(node=node, parent=parent)) for node, parent in parents.items()]
+
+
+def reference(
+    parents: Mapping[str, str] = PARENTS,
+    rows: Iterable[Mapping[str, Any]] = INSTRUMENTS,
+    reporting_currency: str = "USD",
+) -> Reference:
+    return Reference(nodes(parents), instruments(rows), reporting_currency)
+
+
+REFERENCE = reference()
+
+
+def row(trade_id: str = "t1", **columns: Any) -> dict[str, Any]:
+    """What a sender writes for a trade; `columns` replace what every trade has here."""
+    if columns.get("action") == "cancel":
+        return {"source": "test", "trade_id": trade_id, "version": 2} | columns
+    plain: dict[str, Any] = {
+        "source": "test", "trade_id": trade_id, "ts": NOON, "instrument": "EURUSD", "desk": "FX1", "dealer": "ann",
+        "side": "buy", "quantity": "100", "price": "1.1",
+    }  # fmt: skip
+    return plain | columns
+
+
+def checked(sent: Mapping[str, Any], received_ts: int, where: Reference = REFERENCE) -> Trade:
+    """A row through the real door. Raises Rejected."""
+    check = TradeCheck(where.by_symbol, where.hierarchy.leaves, where.hierarchy.index)
+    return check(convert(sent, TradeInput), received_ts, "test")
+
+
+def trade(trade_id: str = "t1", *, where: Reference = REFERENCE, received_ts: int = NOON, **columns: Any) -> Trade:
+    return checked(row(trade_id, **columns), received_ts, where)
+
+
+def cancel(trade_id: str = "t1", version: int = 2, **columns: Any) -> Trade:
+    return trade(trade_id, action="cancel", version=version, **columns)
+
+
+def opening(where: Reference = REFERENCE, **columns: Any) -> Opening:
+    plain = {"desk": "FX1", "dealer": "ann", "instrument": "EURUSD", "ts": NOON, "quantity": "0"}
+    return check_opening(convert(plain | columns, OpeningInput), where.by_symbol)
+
+
+def config(*, engine: Mapping[str, Any] | None = None, marks: Mapping[str, Any] | None = None) -> Config:
+    return Config(engine=EngineConfig(**(engine or {})), marks=MarksConfig(**(marks or {})))
+
+
+def book(where: Reference = REFERENCE, **marks: Any) -> QuoteBook:
+    return QuoteBook(where, MarksConfig(**marks), 60.0)
+
+
+def quote(instrument: str, bid: float | None, ask: float | None, ts: int = NOON, mid: float | None = None) -> Tick:
+    return Tick(instrument, ts, bid, ask, mid, "feed")
+
+
+class House:
+    """An engine with its book of quotes and a clock that a test moves."""
+
+    def __init__(self, where: Reference = REFERENCE, settings: Config | None = None, now: int = NOON) -> None:
+        self.where = where
+        self.now = now
+        settings = settings or Config()
+        self.engine = Engine(where, settings, now=now)
+        self.quotes = QuoteBook(where, settings.marks, settings.engine.future_limit_s)
+
+    def deal(self, *trades: Trade) -> list[str]:
+        """Apply and publish; what became of each."""
+        outcomes = self.engine.apply(trades, self.now)
+        self.engine.publish(self.now)
+        return [outcome.status for outcome in outcomes]
+
+    def marks(self, **prices: float) -> Snapshot:
+        """Two-sided quotes at these mids, in force and published."""
+        ticks = [quote(symbol, price, price, self.now) for symbol, price in prices.items()]
+        assert self.quotes.offer(ticks, self.now) == []
+        self.engine.beat(self.quotes.take(), self.now)
+        return self.engine.publish(self.now)
+
+    def beat(self) -> Snapshot:
+        self.engine.beat(self.quotes.take(), self.now)
+        return self.engine.publish(self.now)
+
+    def position(self, instrument: str = "EURUSD", **owner: str) -> dict[str, Any]:
+        """The public row of one position (`node=` or `dealer=`, FX1 where neither is given)."""
+        [found] = position_rows(self.engine.snapshot, instrument=instrument, **(owner or {"node": "FX1"}))
+        return found
+
+    def node(self, name: str = "ALL") -> dict[str, Any]:
+        [found] = [one for one in node_rows(self.engine.snapshot) if one["node"] == name]
+        return found
+
+    def dealer(self, name: str) -> dict[str, Any]:
+        [found] = [one for one in dealer_rows(self.engine.snapshot) if one["dealer"] == name]
+        return found
+
+
+def restored(marks: Mapping[str, Mark]) -> dict[str, Mark]:
+    """Marks as they come back from a store: price, time and source, no more."""
+    return {symbol: Mark(mark.price, mark.ts, mark.source, "restored") for symbol, mark in marks.items()}
