@@ -29,7 +29,8 @@ from riskengine.hierarchy import Reference
 from riskengine.messages import Refusal
 from riskengine.observe import configure_logging
 from riskengine.process import EngineProcess, read_trades
-from riskengine.server import run_server
+from riskengine.serve.access import check_binding
+from riskengine.server import bind, run_server
 from riskengine.start_of_day import rebuild, trade_check
 from riskengine.views import node_rows
 
@@ -116,9 +117,16 @@ def serve(config_path: str | None, store: str | None, host: str | None, port: in
     """The engine: morning start, then live."""
     config = effective_config(config_path, store, host, port)
     configure_logging(config.log.format, config.log.level)
-    process = EngineProcess(config)
-    process.open()
-    sys.exit(asyncio.run(run_server(process, config, announce=_announce)))
+    sys.exit(_run(config, _announce))
+
+
+def _run(config: Config, announce: Callable[[str], None], feed: DemoFeed | None = None) -> int:
+    """Serve until a signal. The port and the store are taken first: whatever is refused there is said before anything runs."""
+    check_binding(config)
+    with bind(config) as listener:
+        process = EngineProcess(config)
+        process.open()
+        return asyncio.run(run_server(process, config, listener, announce=announce, feed=None if feed is None else feed.run))
 
 
 def _announce(url: str) -> None:
@@ -154,9 +162,7 @@ def demo(port: int, ticks: str | None, store: str | None, **mapping: str | None)
             DealingSimulator(DEMO_SEED, nodes, instruments, run=f"{int(time.time()):x}"),
             recorded,
         )
-        process = EngineProcess(config)
-        process.open()
-        status = asyncio.run(run_server(process, config, announce=_announce_demo, feed=feed.run))
+        status = _run(config, _announce_demo, feed)
     sys.exit(status)
 
 

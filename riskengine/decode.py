@@ -206,6 +206,7 @@ class TradeCheck:
         self.instruments = instruments
         self.leaves = leaves
         self.nodes = nodes
+        self.currencies = {c for i in instruments.values() for c in (i.currency, i.quote_currency, i.base_currency)}
         self._names: dict[str, str] = {}
 
     def __call__(self, sent: TradeInput, received_ts: int, default_source: str) -> Trade:
@@ -237,7 +238,7 @@ class TradeCheck:
             quantity=quantity,
             price=price,
             fees=0 if sent.fees is None else fixed(sent.fees, DECIMALS, "fees"),
-            fees_currency=self._shared(currency(sent.fees_currency, "fees_currency") or instrument.currency),
+            fees_currency=self._fees_currency(sent.fees_currency, instrument),
             value_date=date(sent.value_date, "value_date"),
             trade_date=date(sent.trade_date, "trade_date"),
             booked_ts=None if sent.booked_ts in (None, "") else timestamp(sent.booked_ts, "booked_ts"),
@@ -304,6 +305,13 @@ class TradeCheck:
         if contra < 0:
             raise Rejected("contra_amount", "must not be negative: its sign follows from side")
         return contra
+
+    def _fees_currency(self, sent: str, instrument: Instrument) -> str:
+        """A currency that some instrument has: in any other, fees could never be valued."""
+        code = currency(sent, "fees_currency") or instrument.currency
+        if code not in self.currencies:
+            raise Rejected("fees_currency", f"no instrument has the currency {shown(code)}")
+        return self._shared(code)
 
     def _shared(self, text: str) -> str:
         return self._names.setdefault(text, text)

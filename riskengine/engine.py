@@ -57,6 +57,7 @@ class Engine:
         self._unreadable: dict[int, ExceptionItem] = {}
         self._exceptions: Mapping[str, tuple[ExceptionItem, ...]] = {}
         self._exceptions_changed = False
+        self._listed_revision = 0
         self._watermark = 0
         self._last_trade_at = 0
         self._fresh = self.marks.fresh(now)
@@ -94,7 +95,7 @@ class Engine:
                 if fold is not None and removed is None and status == APPLIED:
                     outcomes.append(self._note_late(added, fold, now))
                     continue
-            if status == APPLIED and trade.legs is None and removed is None:
+            if status == APPLIED:
                 outcomes.append(OUTCOMES[APPLIED])
             else:
                 outcomes.append(self._note(trade, status, other, now))
@@ -104,12 +105,12 @@ class Engine:
         return outcomes
 
     def _note(self, trade: Trade, status: str, other: Trade | None, now: int) -> Outcome:
-        """Keep the work list true after anything but a plain new trade."""
+        """What became of a trade that did not simply take effect; conflicts are kept for the work list."""
         if status == DUPLICATE:
             return OUTCOMES[DUPLICATE]
-        self._exceptions_changed |= status != APPLIED or trade.legs is not None
         if status == CONFLICT:
             reason = "another trade of the same identity and version was stored first; it stands"
+            self._exceptions_changed = True
             self._conflicts.append(ExceptionItem(_id("conflict", trade), "conflict", now, reason, trade, {"stands": other}))
             return Outcome(CONFLICT, False, reason)
         if status == QUARANTINED:
@@ -125,7 +126,9 @@ class Engine:
         number = self.reference.instrument_index[trade.instrument]
         mark = self.marks.marks[number]
         price = mark.price if mark is not None and mark.ts else None
-        detail = {"late_by_s": fold.late_by / MICROS_PER_SECOND, "before": fold.before.split(price), "after": fold.after.split(price)}
+        detail: dict[str, object] = {
+            "late_by_s": fold.late_by / MICROS_PER_SECOND, "before": fold.before.split(price), "after": fold.after.split(price),
+        }  # fmt: skip
         self._late.append(ExceptionItem(_id("late", trade), "late", now, reason, trade, detail))
         return Outcome(APPLIED, True, reason)
 
@@ -183,9 +186,10 @@ class Engine:
         self._seq += 1
         if nodes_changed or dealers_changed or self._seq == 1:
             self._trade_seq = self._seq
-        if self._exceptions_changed:
+        if self._exceptions_changed or self._listed_revision != self.processed.revision:
             self._exceptions = self._list_exceptions(now)
             self._exceptions_changed = False
+            self._listed_revision = self.processed.revision
         counts = self._counts
         self.snapshot = Snapshot(
             epoch=self._epoch,

@@ -145,4 +145,4 @@ class Reference:
 
 def _currencies(instruments: Sequence[Instrument]) -> set[str]:
     codes = {instrument.currency for instrument in instruments} | {i.quote_currency for i in instruments}
-    return codes | {instrument.base_currency for instrument in instruments if instrument.posts_legs}
+    return codes | {instrument.base_currency for instrument in instruments if instrument.base_currency}

@@ -41,6 +41,7 @@ class Processed:
     parked       cancels whose trade has not come, by identity
     quarantined  versions that take no part, with the reason, by (identity, version)
     unmatched    legs that are missing, by (source, trade_id): (legs present, legs expected)
+    revision     rises with every change of the three
     """
 
     def __init__(self) -> None:
@@ -49,6 +50,7 @@ class Processed:
         self.parked: dict[Identity, Trade] = {}
         self.quarantined: dict[tuple[Identity, int], tuple[Trade, str]] = {}
         self.unmatched: dict[tuple[str, str], tuple[int, int]] = {}
+        self.revision = 0
 
     def __len__(self) -> int:
         return len(self._versions)
@@ -60,13 +62,15 @@ class Processed:
         if known is not None:
             return self._another(key, known if type(known) is list else [known], trade, quarantine)  # type: ignore[list-item]
         self._versions[key] = trade
-        if trade.legs is not None:
+        if trade.legs is not None or (self._legs and (trade.source, trade.trade_id) in self._legs):
             self._note_leg(trade)
         if quarantine:
             self.quarantined[trade.identity, trade.version] = (trade, quarantine)
+            self.revision += 1
             return Decision(QUARANTINED)
         if trade.action == "cancel":
             self.parked[trade.identity] = trade
+            self.revision += 1
             return Decision(PARKED)
         return Decision(APPLIED, None, trade)
 
@@ -86,10 +90,11 @@ class Processed:
         before = self._effective(versions)
         versions = sorted((*versions, trade), key=lambda version: version.version)
         self._versions[key] = versions
-        if trade.legs is not None:
+        if trade.legs is not None or (self._legs and (trade.source, trade.trade_id) in self._legs):
             self._note_leg(trade)
         if quarantine:
             self.quarantined[trade.identity, trade.version] = (trade, quarantine)
+            self.revision += 1
         self._note_parked(trade.identity, versions)
         after = self._effective(versions)
         if quarantine:
@@ -114,18 +119,31 @@ class Processed:
     def _note_parked(self, identity: Identity, versions: list[Trade]) -> None:
         if all(version.action == "cancel" for version in versions):
             self.parked[identity] = versions[-1]
-        else:
-            self.parked.pop(identity, None)
+            self.revision += 1
+        elif self.parked.pop(identity, None) is not None:
+            self.revision += 1
 
     def _note_leg(self, trade: Trade) -> None:
-        assert trade.legs is not None
+        """Count the legs of a deal again. O(legs).
+
+        How many there should be is what the highest version of each leg that says so says. A leg need not say it: one that does
+        not counts by its number, up to that many.
+        """
         deal = (trade.source, trade.trade_id)
-        present = self._legs.setdefault(deal, set())
-        present.add(trade.leg)
-        if len(present) < trade.legs:
-            self.unmatched[deal] = (len(present), trade.legs)
+        telling = self._legs.setdefault(deal, set())
+        if trade.legs is not None:
+            telling.add(trade.leg)
+        expected = max(map(self._expected_legs, ((*deal, leg) for leg in telling)))
+        present = len(telling.union(leg for leg in range(expected + 1) if (*deal, leg) in self._versions))
+        if present < expected:
+            self.unmatched[deal] = (present, expected)
         else:
             self.unmatched.pop(deal, None)
+        self.revision += 1
+
+    def _expected_legs(self, identity: tuple[str, str, int]) -> int:
+        said = (version.legs for version in reversed(self.versions(identity)))
+        return next((legs for legs in said if legs is not None), 0)
 
 
 class Quarantine:

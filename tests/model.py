@@ -4,6 +4,7 @@ Every version of every trade stays in a list, every tick too, and each question 
 Doubles appear where the rules say so: prices, average prices and rates.
 """
 
+import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -139,8 +140,17 @@ class Model:
             return True
         if is_cancel(row):
             return False
+        if row.get("value_date") and self.specs[row["instrument"]].kind == "fx" and not self.is_spot(row):
+            return True
         key = (row["desk"], row.get("dealer", ""), row["instrument"])
         return any(key == (o["desk"], o["dealer"], o["instrument"]) and row["ts"] < o["ts"] for o in self.openings)
+
+    def is_spot(self, row: Row) -> bool:
+        """Two weekdays after the trade (one for dollar-Canada), up to four days later for holidays. Before 17:00 New York only."""
+        day = dt.datetime.fromtimestamp(row["ts"] // SECOND, dt.UTC).date()
+        ahead = [day + dt.timedelta(days=n) for n in range(1, 10)]
+        spot = [one for one in ahead if one.isoweekday() <= 5][0 if row["instrument"] == "USDCAD" else 1]
+        return bool(spot <= dt.date.fromisoformat(row["value_date"]) <= spot + dt.timedelta(days=4))
 
     def top(self, rows: Iterable[Row]) -> Row | None:
         return max((row for row in rows if not self.quarantined(row)), key=version, default=None)
@@ -169,12 +179,13 @@ class Model:
 
     def unmatched(self) -> dict[tuple[str, str], tuple[int, int]]:
         """Deals of which legs are missing: legs that have come, legs there should be."""
-        deals: dict[tuple[str, str], dict[int, Row]] = {}
+        deals: dict[tuple[str, str], dict[int, int]] = {}
         for (source, trade_id, leg), rows in self.identities().items():
-            deals.setdefault((source, trade_id), {})[leg] = max(rows, key=version)
+            said = [row["legs"] for row in sorted(rows, key=version) if row.get("legs")]
+            deals.setdefault((source, trade_id), {})[leg] = said[-1] if said else 0
         counts = {}
         for deal, legs in deals.items():
-            expected = max((row.get("legs") or 0 for row in legs.values()), default=0)
+            expected = max(legs.values())
             if len(legs) < expected:
                 counts[deal] = (len(legs), expected)
         return counts

@@ -14,7 +14,7 @@ from riskengine.messages import CASH_ONE, ONE, Trade
 from riskengine.snapshot import Snapshot, Table
 from riskengine.views import dealer_rows, ladder_rows, node_rows, position_rows
 from tests import world
-from tests.model import Held, Model, Spec, Worth
+from tests.model import Model, Spec, Worth
 from tests.world import DESKS, INSTRUMENTS, NOON, PARENTS, REFERENCE, SECOND
 
 SPECS = {
@@ -93,10 +93,6 @@ def agree_on_worth(row: dict[str, Any], worth: Worth, what: str) -> None:
     agree(row["unrealised_pnl"], worth.unrealised, worth.scale, f"{what} unrealised")
 
 
-def no_fees_unknown(held: list[Held]) -> bool:
-    return not any("ISK" in one.fees for one in held)
-
-
 class EngineAgainstModel(RuleBasedStateMachine):
     @initialize(opened=st.booleans())
     def open_house(self, opened: bool) -> None:
@@ -104,6 +100,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
         self.model = Model(PARENTS, SPECS, "USD")
         self.durable: list[Trade] = []
         self.sent: list[dict[str, Any]] = []
+        self.heard: list[dict[str, Any]] = []
         self.seen: deque[tuple[Snapshot, str]] = deque(maxlen=10)
         if opened:
             self.model.openings = [
@@ -203,21 +200,27 @@ class EngineAgainstModel(RuleBasedStateMachine):
             ticks.append({"instrument": symbol, "ts": self.now - age, "bid": bid, "ask": ask})
         sent = [world.quote(tick["instrument"], tick["bid"], tick["ask"], tick["ts"]) for tick in ticks]
         assert self.house.quotes.offer(sent, self.now) == []
-        self.model.ticks.extend(ticks)
+        self.heard.extend(ticks)
         if beat:
             self.beat(0)
 
     @rule(wait=waits)
     def beat(self, wait: int) -> None:
         self.now += wait
+        self.price()
+        self.publish()
+
+    def price(self) -> None:
+        """What has been heard comes into force."""
+        self.model.ticks.extend(self.heard)
+        self.heard.clear()
         self.model.priced_at = self.now
         self.house.engine.beat(self.house.quotes.take(), self.now)
-        self.publish()
 
     @rule(wait=waits)
     def the_engine_starts_again(self, wait: int) -> None:
         self.now += wait
-        self.house.engine.beat(self.house.quotes.take(), self.now)
+        self.price()
         table = self.house.engine.marks.marks
         marks = world.restored({s: m for s, m in zip(REFERENCE.symbols, table, strict=True) if m is not None})
         self.model.ticks.append(None)
@@ -299,7 +302,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
                     scale = worth.scale + exposure.gross
                     agree(row["net_exposure"], exposure.net, scale, f"{name} net")
                     agree(row["gross_exposure"], exposure.gross, scale, f"{name} gross")
-                if no_fees_unknown(held):
+                if all(self.model.worth(one, marks).fees is not None for one in held):
                     agree(row["fees"], worth.fees, worth.scale, f"{name} fees")
 
     @invariant()
@@ -325,6 +328,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
         assert len(exceptions.get("unmatched", ())) == counts.unmatched
 
     @invariant()
+    @precondition(lambda self: self.settled)
     def earlier_snapshots_are_unchanged(self) -> None:
         for snapshot, before in self.seen:
             assert fingerprint(snapshot) == before

@@ -19,13 +19,13 @@ PACKAGE = ROOT / "riskengine"
 # folder (a name with a slash) may import each other. The README shows the same picture.
 ROWS = """
 9 cli
-8 process
+8 process < server
 7 adapters/ serve/
-6 writer start_of_day subscription
-5 engine inbox reconcile views
+6 writer start_of_day subscription gateway
+5 engine < inbox views digest
 4 snapshot
-3 ledger valuation
-2 hierarchy processed marks currencies position sparse
+3 ledger < valuation
+2 hierarchy < processed marks currencies position sparse
 1 messages < fields < reference decode config observe
 0 errors < clock
 """

@@ -120,6 +120,8 @@ def _plain(row: TradeRow, check: TradeCheck) -> Trade | None:
             return None
         if (side != "buy" and side != "sell") or (action != "new" and action != "amend"):
             return None
+        if fees_currency and fees_currency not in check.currencies:
+            return None
         sign = 1 if side == "buy" else -1
         cash, fill_price = cash_and_fill_price(sign, quantity, price, None, instrument.multiplier)
         return Trade(

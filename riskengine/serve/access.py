@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from riskengine.config import Config
 from riskengine.errors import ConfigError
-from riskengine.serve.wire import encode
+from riskengine.serve.problems import Problem
 
 SECURITY_HEADERS = (
     ("content-security-policy",
@@ -122,15 +122,9 @@ class AccessMiddleware:
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, reason: str) -> None:
-    kind = "http.response"
     if scope["type"] == "websocket":
         await receive()  # websocket.connect
         if "websocket.http.response" not in scope.get("extensions", {}):
             await send({"type": "websocket.close", "code": 1008})  # which servers answer with 403
             return
-        kind = "websocket.http.response"
-    content = {"type": "about:blank", "title": "Forbidden", "status": 403, "detail": reason, "errors": []}
-    body = encode(content)
-    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": f"{kind}.start", "status": 403, "headers": headers})
-    await send({"type": f"{kind}.body", "body": body})
+    await Problem(403, reason).response()(scope, receive, send)

@@ -11,7 +11,6 @@ from starlette.types import ExceptionHandler
 
 from riskengine.errors import EngineNotLive, InboxFull, InputError, RiskEngineError, StoreUnavailable
 from riskengine.observe import get_logger
-from riskengine.serve.access import SECURITY_HEADERS
 from riskengine.serve.wire import encode
 from riskengine.snapshot import SnapshotGone, SnapshotNotYet
 from riskengine.views import UnknownName
@@ -112,11 +111,6 @@ async def _on_disconnect(request: Request, error: Exception) -> Response:
     return Response(status_code=400)
 
 
-async def _on_mistake(request: Request, error: Exception) -> Response:
-    """A mistake of ours, answered outside of the middleware; the server logs it with its traceback."""
-    return Problem(500, "the engine made a mistake; its log says more").response(dict(SECURITY_HEADERS))
-
-
 HANDLERS: dict[Any, ExceptionHandler] = {
     Problem: _on_problem,
     RiskEngineError: _on_engine_error,
@@ -125,6 +119,5 @@ HANDLERS: dict[Any, ExceptionHandler] = {
     SnapshotNotYet: _on_snapshot_not_yet,
     HTTPException: _on_http,
     ClientDisconnect: _on_disconnect,
-    Exception: _on_mistake,
 }
-"""For Starlette: what becomes of each exception that a handler lets out."""
+"""For Starlette: what becomes of an exception that a handler lets out and that is no mistake of ours."""

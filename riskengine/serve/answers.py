@@ -1,0 +1,164 @@
+"""One question and its answer: the snapshot it is about, the header that says so, the rows as JSON or CSV.
+
+Readers take the snapshot's reference and lock nobody. An answer to a question about the newest snapshot is kept until the
+next one, so that a hundred screens that poll the same cost one encoding.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from riskengine.config import Config
+from riskengine.errors import EngineNotLive
+from riskengine.gateway import Gateway
+from riskengine.serve.params import Sort
+from riskengine.serve.turns import SlicedResponse
+from riskengine.serve.wire import CSV, JSON, ROWS_AT_ONCE, csv_slices, encode, json_list, json_slices
+from riskengine.snapshot import Snapshot
+
+MAX_KEPT_ANSWERS = 64
+MAX_KEPT_BYTES = 262_144
+"""Of one answer."""
+
+Item = TypeVar("Item")
+RowDict = dict[str, Any]
+
+
+class Question:
+    """A request whose parameters have been read: `values` by name. `snapshot` is the one cut that all of its answer comes from."""
+
+    __slots__ = ("_snapshot", "gateway", "request", "values")
+
+    def __init__(self, gateway: Gateway, request: Request, values: dict[str, Any]) -> None:
+        self.gateway = gateway
+        self.request = request
+        self.values = values
+        self._snapshot: Snapshot | None = None
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest, or that of `seq=`. Raises EngineNotLive, SnapshotGone or SnapshotNotYet."""
+        if self._snapshot is None:
+            if not self.gateway.is_live:
+                raise EngineNotLive(f"the engine is {self.gateway.state}")
+            history = self.gateway.history
+            seq: int | None = self.values.get("seq")
+            self._snapshot = history.newest if seq is None else history.at(seq)
+        return self._snapshot
+
+    @property
+    def exact(self) -> bool:
+        """Whether numbers are asked for as decimal texts."""
+        return bool(self.values.get("exact"))
+
+    @property
+    def sort(self) -> Sort | None:
+        """What to sort by."""
+        return self.values.get("sort")
+
+    @property
+    def wants_csv(self) -> bool:
+        """Whether `format=`, or else the Accept header, asks for CSV."""
+        chosen = self.values.get("format")
+        return prefers_csv(self.request.headers.get("accept", "")) if chosen is None else chosen == "csv"
+
+    def header(self) -> RowDict:
+        """What every answer about a snapshot begins with."""
+        return stamp(self.snapshot)
+
+    def valued_header(self) -> RowDict:
+        """The same for answers with amounts: also the settings that decide them."""
+        shown = policies(self.gateway.config)
+        return stamp(self.snapshot) | {"reporting_currency": shown["reporting_currency"], "policies": shown}
+
+
+class Rows(NamedTuple):
+    """The rows of a list answer, not yet made: `row_of` makes one of an item. `total` is how many there are in all."""
+
+    header: RowDict
+    fields: Sequence[str]
+    items: Sequence[Any]
+    row_of: Callable[[Any], RowDict]
+    total: int
+
+
+def stamp(snapshot: Snapshot) -> RowDict:
+    """Which snapshot an answer is about."""
+    return {"epoch": snapshot.epoch, "seq": snapshot.seq, "as_of": snapshot.as_of}
+
+
+def policies(config: Config) -> RowDict:
+    """The settings that decide visible numbers (`shapes.POLICIES`)."""
+    engine, marks = config.engine, config.marks
+    return {
+        "reporting_currency": engine.reporting_currency,
+        "day_boundary": engine.day_boundary,
+        "day_zone": engine.day_zone,
+        "tolerance_s": engine.tolerance_s,
+        "future_limit_s": engine.future_limit_s,
+        "beat_ms": engine.beat_ms,
+        "stale_after_s": marks.stale_after_s,
+        "max_cross_bp": marks.max_cross_bp,
+        "max_move": marks.max_move,
+        "suspect_release_s": marks.suspect_release_s,
+    }
+
+
+def prefers_csv(accept: str) -> bool:
+    """Whether an Accept header names CSV, and JSON not more than it."""
+    quality = {"text/csv": 0.0, "application/json": 0.0}
+    for part in accept.lower().split(","):
+        media, _, parameters = part.partition(";")
+        if media.strip() in quality:
+            weights = [text.strip()[2:] for text in parameters.split(";") if text.strip().startswith("q=")]
+            try:
+                quality[media.strip()] = float(weights[0]) if weights else 1.0
+            except ValueError:
+                quality[media.strip()] = 1.0
+    return quality["text/csv"] > 0.0 and quality["text/csv"] >= quality["application/json"]
+
+
+def json_answer(content: object) -> Response:
+    """A small answer."""
+    return Response(encode(content), media_type=JSON)
+
+
+def list_answer(question: Question, rows: Rows) -> Response:
+    """Rows as JSON or CSV: at once where they are few, in turns while they are sent where they are many."""
+    headers = {"vary": "Accept"}
+    if question.wants_csv:
+        seen = rows.header
+        headers |= {f"riskengine-{name.replace('_', '-')}": str(seen[name]) for name in ("epoch", "seq", "as_of")}
+        headers["riskengine-total"] = str(rows.total)
+        slices, media_type = csv_slices(rows.fields, rows.items, rows.row_of), CSV
+    elif len(rows.items) <= ROWS_AT_ONCE:
+        made = [rows.row_of(item) for item in rows.items]
+        return Response(json_list(rows.header, made, rows.total), headers=headers, media_type=JSON)
+    else:
+        slices, media_type = json_slices(rows.header, rows.items, rows.row_of, rows.total), JSON
+    if len(rows.items) <= ROWS_AT_ONCE:
+        return Response(b"".join(slices), headers=headers, media_type=media_type)
+    return SlicedResponse(slices, headers, media_type)
+
+
+class KeptAnswers:
+    """The answers to questions about the newest snapshot, forgotten with it. Bounded; used on the event loop only."""
+
+    def __init__(self) -> None:
+        self._snapshot_seq = -1
+        self._answers: dict[object, Response] = {}
+
+    def get(self, seq: int, key: object) -> Response | None:
+        """The answer given to the same question at this `seq`, if it is kept. O(1)."""
+        return self._answers.get(key) if seq == self._snapshot_seq else None
+
+    def keep(self, seq: int, key: object, answer: Response) -> None:
+        """Keep an answer, unless it is long, about an older snapshot, or there are enough. O(1)."""
+        if seq > self._snapshot_seq:
+            self._snapshot_seq = seq
+            self._answers = {}
+        whole = not isinstance(answer, SlicedResponse) and len(answer.body) <= MAX_KEPT_BYTES
+        if whole and seq == self._snapshot_seq and len(self._answers) < MAX_KEPT_ANSWERS:
+            self._answers[key] = answer

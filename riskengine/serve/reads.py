@@ -1,0 +1,206 @@
+"""Reads of a snapshot: tree, positions, ladder, dealers, marks. Everything in one answer is of one moment."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+from starlette.responses import Response
+
+from riskengine.hierarchy import Hierarchy
+from riskengine.serve.answers import Question, RowDict, Rows, list_answer
+from riskengine.serve.ordering import Held, Value, ordered, position_value
+from riskengine.serve.params import Sort
+from riskengine.serve.problems import bad_field
+from riskengine.serve.shapes import DEALER, MARK, NODE, OF_DEALER, OF_NODE, Fields, names
+from riskengine.serve.turns import in_turns
+from riskengine.serve.wire import ROWS_AT_ONCE
+from riskengine.snapshot import OwnerState, Snapshot
+from riskengine.views import (
+    dealer_number,
+    dealer_row,
+    decimal_texts,
+    instrument_number,
+    ladder_rows,
+    mark_rows,
+    node_number,
+    node_row,
+    position_row,
+)
+
+
+async def answer_nodes(question: Question) -> Response:
+    """The whole tree, parents before children; never cut."""
+    snapshot = question.snapshot
+    return await _nodes(question, range(len(snapshot.reference.hierarchy)))
+
+
+async def answer_node(question: Question) -> Response:
+    """One node, then its children. Raises UnknownName."""
+    snapshot = question.snapshot
+    number = node_number(snapshot, question.request.path_params["node"])
+    return await _nodes(question, [number, *range(*snapshot.reference.hierarchy.children[number])])
+
+
+async def _nodes(question: Question, numbers: Sequence[int]) -> Response:
+    snapshot = question.snapshot
+    return await _answer(question, NODE, numbers, lambda number: node_row(snapshot, number), cut=False)
+
+
+async def answer_dealers(question: Question) -> Response:
+    """A row per dealer with positions, by name."""
+    snapshot = question.snapshot
+    dealers, dealer_names = snapshot.dealers, snapshot.dealer_names
+    held = [number for number in range(dealers.size) if dealers.state(number).position_count]
+    held.sort(key=dealer_names.__getitem__)
+    return await _answer(question, DEALER, held, lambda number: dealer_row(snapshot, number))
+
+
+async def answer_marks(question: Question) -> Response:
+    """A row per instrument, by name."""
+    snapshot = question.snapshot
+    rows = await _beside(len(snapshot.reference.instruments), lambda: mark_rows(snapshot))
+    return await _answer(question, MARK, rows, _same)
+
+
+async def answer_ladder(question: Question) -> Response:
+    """What a node or dealer holds by instrument; never cut. Raises UnknownName."""
+    snapshot, values = question.snapshot, question.values
+    node, dealer = _one_owner(question)
+    if dealer is not None:
+        fields, rows_at_most = OF_DEALER, len(snapshot.dealers.state(dealer_number(snapshot, dealer)).rows)
+    elif not len(snapshot.reference.hierarchy) and node is None:
+        return await _answer(question, OF_NODE, [], _same, cut=False)
+    else:
+        number = 0 if node is None else node_number(snapshot, node)
+        fields, rows_at_most = OF_NODE, len(snapshot.nodes.state(number).rows)
+
+    def rows(exact: bool) -> list[RowDict]:
+        found = ladder_rows(snapshot, node=node, dealer=dealer, exact=exact)
+        return found if values["flat"] else [row for row in found if float(row["quantity"])]
+
+    made = await _beside(rows_at_most, lambda: rows(question.exact))
+    if question.exact and question.sort is not None:  # texts do not sort as numbers
+        numbers = await _beside(rows_at_most, lambda: rows(False))
+        places = await _sorted(range(len(made)), question.sort, numbers.__getitem__)
+        made = [made[place] for place in places]
+        return list_answer(question, Rows(question.valued_header(), names(fields), made, _same, len(made)))
+    sorted_rows = made if question.sort is None else await _sorted(made, question.sort, _same)
+    return list_answer(question, Rows(question.valued_header(), names(fields), sorted_rows, _same, len(made)))
+
+
+async def answer_positions(question: Question) -> Response:
+    """Positions of the leaves below a node, or of a dealer. Without a sort only those shown are looked at. Raises UnknownName."""
+    snapshot, values = question.snapshot, question.values
+    node, dealer = _one_owner(question)
+    key, fields = ("node", OF_NODE) if dealer is None else ("dealer", OF_DEALER)
+    first, end = values["offset"], values["offset"] + values["limit"]
+    owners = _owners(snapshot, node, dealer)
+    if values["instrument"] is not None:
+        found = await _holding(owners, instrument_number(snapshot, values["instrument"]))
+        total = len(found)
+    elif question.sort is None:
+        found, total = await _page(owners, first, end)
+        first, end = 0, len(found)
+    else:
+        held = await in_turns(_held, owners)
+        found = [position for positions in held for position in positions]
+        total = len(found)
+    if question.sort is not None:
+        sort = question.sort
+        found = await ordered(found, position_value(snapshot, sort.field), descending=sort.descending)
+    exact = question.exact
+
+    def row_of(held: Held) -> RowDict:
+        name, row = held
+        return {key: name} | position_row(snapshot, row, row.average, exact=exact)
+
+    return list_answer(question, Rows(question.valued_header(), names(fields), found[first:end], row_of, total))
+
+
+Owner = tuple[str, OwnerState]
+
+
+def _owners(snapshot: Snapshot, node: str | None, dealer: str | None) -> Iterator[Owner]:
+    """Whose positions are meant, in the order of the answer. Raises UnknownName at once."""
+    if dealer is not None:
+        return iter([(dealer, snapshot.dealers.state(dealer_number(snapshot, dealer)))])
+    hierarchy, state = snapshot.reference.hierarchy, snapshot.nodes.state
+    number = 0 if node is None else node_number(snapshot, node)
+    leaves = leaves_below(hierarchy, number) if len(hierarchy) else ()
+    return ((name, state(leaf)) for name, leaf in leaves)
+
+
+@lru_cache(maxsize=256)
+def leaves_below(hierarchy: Hierarchy, number: int) -> tuple[tuple[str, int], ...]:
+    """Names and numbers of the leaves at or below a node. O(nodes below) when first asked for; the tree never changes."""
+    return tuple((leaf, hierarchy.index[leaf]) for leaf in hierarchy.leaves_below(number))
+
+
+def _held(owner: Owner) -> list[Held]:
+    name, state = owner
+    return [(name, row) for row in sorted(state.positions(), key=lambda row: row.instrument)]
+
+
+async def _page(owners: Iterator[Owner], first: int, end: int) -> tuple[list[Held], int]:
+    """The positions of places `first` to `end`, and how many there are; owners outside are only counted."""
+    found: list[Held] = []
+    before = 0
+
+    def look(owner: Owner) -> None:
+        nonlocal before
+        count = owner[1].position_count
+        if before < end and before + count > first:
+            found.extend(_held(owner)[max(first - before, 0) : end - before])
+        before += count
+
+    await in_turns(look, owners)
+    return found, before
+
+
+async def _holding(owners: Iterator[Owner], instrument: int) -> list[Held]:
+    """The positions in one instrument."""
+
+    def look(owner: Owner) -> list[Held]:
+        name, state = owner
+        return [(name, row) for row in state.rows if row is not None and row.instrument == instrument]
+
+    return [held for found in await in_turns(look, owners) for held in found]
+
+
+def _one_owner(question: Question) -> tuple[str | None, str | None]:
+    node, dealer = question.values["node"], question.values["dealer"]
+    if node is not None and dealer is not None:
+        raise bad_field("dealer", "goes with no node: ask for one of them")
+    return node, dealer
+
+
+async def _answer(
+    question: Question, fields: Fields, items: Sequence[Any], row_of: Callable[[Any], RowDict], *, cut: bool = True
+) -> Response:
+    """Sort, cut, and answer with the settings that decide the numbers."""
+    total = len(items)
+    if question.sort is not None:
+        items = await _sorted(items, question.sort, row_of)
+    if cut:
+        first = question.values["offset"]
+        items = items[first : first + question.values["limit"]]
+    shown = (lambda item: decimal_texts(row_of(item))) if question.exact else row_of
+    return list_answer(question, Rows(question.valued_header(), names(fields), items, shown, total))
+
+
+async def _sorted(items: Sequence[Any], sort: Sort, row_of: Callable[[Any], RowDict]) -> list[Any]:
+    def value_of(item: Any) -> Value:
+        value: Value = row_of(item)[sort.field]
+        return value
+
+    return await ordered(items, value_of, descending=sort.descending)
+
+
+async def _beside(rows: int, make: Callable[[], list[RowDict]]) -> list[RowDict]:
+    """Rows made at once where they are few, in a thread where they are many."""
+    return make() if rows <= ROWS_AT_ONCE else await asyncio.to_thread(make)
+
+
+def _same(row: RowDict) -> RowDict:
+    return row

@@ -1,0 +1,196 @@
+"""What the rows are made of: every field with its type and meaning, in the order in which it is sent.
+
+One table for everything that must agree: the description at `/openapi.json`, the header line of CSV, what rows can be sorted by. A
+test holds it to the rows themselves.
+"""
+
+from typing import Any, NamedTuple
+
+TEXT, NUMBER, INTEGER, TIME, FLAG, OBJECT = "text", "number", "integer", "time", "flag", "object"
+
+_SCHEMAS: dict[str, dict[str, Any]] = {
+    TEXT: {"type": ["string", "null"]},
+    NUMBER: {"type": ["number", "string", "null"]},
+    INTEGER: {"type": ["integer", "null"]},
+    TIME: {"type": ["integer", "null"]},
+    FLAG: {"type": ["boolean", "null"]},
+    OBJECT: {"type": ["object", "null"]},
+}
+"""A number is a string where `exact=true` asked for it; null is unknown."""
+
+
+class Field(NamedTuple):
+    """One field of a row. `kind` is one of the words above; a time is in microseconds since the epoch, UTC."""
+
+    name: str
+    kind: str
+    text: str
+
+    def schema(self) -> dict[str, Any]:
+        """The field as JSON Schema."""
+        return _SCHEMAS[self.kind] | {"description": self.text}
+
+
+Fields = tuple[Field, ...]
+
+DAY: Fields = (
+    Field("day_pnl", NUMBER, "P&L of the trading day before fees: the sum of the five lines; null until the day is kept"),
+    Field("day_position_pnl", NUMBER, "of it, from price changes of what was held at the last close"),
+    Field("day_carry_pnl", NUMBER, "of it, cash dividends and financing"),
+    Field("day_trading_pnl", NUMBER, "of it, from the day's trades"),
+    Field("day_translation_pnl", NUMBER, "of it, from rate changes on the P&L brought forward"),
+    Field("correction_pnl", NUMBER, "of it, corrections of earlier days"),
+    Field("net_day_pnl", NUMBER, "day_pnl after fees"),
+    Field("day_start_ts", TIME, "when the trading day began"),
+)
+AMOUNTS: Fields = (
+    Field("total_pnl", NUMBER, "net cash plus value at the mark, before fees"),
+    Field("realised_pnl", NUMBER, "since the opening balance"),
+    Field("unrealised_pnl", NUMBER, "of the open positions against their average prices"),
+    Field("fees", NUMBER, "a cost where positive; inside no P&L but net_day_pnl"),
+    Field("net_exposure", NUMBER, "net currency legs and products, without the reporting currency"),
+    Field("gross_exposure", NUMBER, "long less short, after netting by currency and instrument; not additive"),
+    Field("long_exposure", NUMBER, "the positive part after netting; not additive"),
+    Field("short_exposure", NUMBER, "the negative part after netting; not additive"),
+    Field("delta_cash", NUMBER, "value of the deltas at spot"),
+    Field("gamma_cash", NUMBER, "change of delta_cash for a 1 % move of spot"),
+    Field("vega", NUMBER, "for one vol point"),
+    Field("theta", NUMBER, "for one calendar day"),
+    Field("position_count", INTEGER, "positions below, flat ones too"),
+    Field("trade_count", INTEGER, "effective trades below"),
+    Field("unpriced_count", INTEGER, "positions below whose price or rate is unknown: the amounts are without them"),
+    Field("stale_count", INTEGER, "positions below that are valued with a stale price or rate"),
+    Field("last_trade_ts", TIME, "execution time of the newest trade"),
+    Field("oldest_mark_ts", TIME, "event time of the oldest mark of an open position"),
+    *DAY,
+)
+NODE: Fields = (
+    Field("node", TEXT, "its name"),
+    Field("level", TEXT, "what kind of place it is"),
+    Field("parent", TEXT, "the node above; null for the root"),
+    *AMOUNTS,
+)
+DEALER: Fields = (Field("dealer", TEXT, "the name; empty for trades without one"), *AMOUNTS)
+HOLDING: Fields = (
+    Field("instrument", TEXT, "its symbol"),
+    Field("quantity", NUMBER, "signed, long is positive"),
+    Field("net_cash", NUMBER, "in currency: received less paid, fees apart"),
+    Field("average_price", NUMBER, "average open price; null when flat and where several positions are netted"),
+    Field("breakeven_price", NUMBER, "the price at which total P&L is zero; null when flat"),
+    Field("mark", NUMBER, "the price it is valued with"),
+    Field("mark_source", TEXT, "who quoted it"),
+    Field("mark_ts", TIME, "its event time"),
+    Field("currency", TEXT, "of prices, net_cash and all amounts ending in _local"),
+    Field("total_pnl", NUMBER, "net cash plus value at the mark, before fees"),
+    Field("realised_pnl", NUMBER, "since the opening balance"),
+    Field("unrealised_pnl", NUMBER, "against the average price"),
+    Field("total_pnl_local", NUMBER, "the same in currency"),
+    Field("realised_pnl_local", NUMBER, "the same in currency"),
+    Field("unrealised_pnl_local", NUMBER, "the same in currency"),
+    Field("fees", NUMBER, "a cost where positive"),
+    Field("market_value", NUMBER, "value at the mark"),
+    Field("delta_base", NUMBER, "delta in base units"),
+    Field("delta_cash", NUMBER, "value of the delta at spot"),
+    Field("gamma_cash", NUMBER, "change of delta_cash for a 1 % move of spot"),
+    Field("vega", NUMBER, "for one vol point"),
+    Field("theta", NUMBER, "for one calendar day"),
+    Field("stale", FLAG, "valued with a stale price or rate"),
+    Field("trade_count", INTEGER, "effective trades"),
+    Field("last_trade_ts", TIME, "execution time of the newest trade"),
+    *DAY,
+)
+OF_NODE: Fields = (Field("node", TEXT, "whose position it is"), *HOLDING)
+OF_DEALER: Fields = (Field("dealer", TEXT, "whose position it is"), *HOLDING)
+POSITION: Fields = (
+    Field("node", TEXT, "whose position it is; not in rows of a dealer"),
+    Field("dealer", TEXT, "whose position it is; only in rows of a dealer"),
+    *HOLDING,
+)
+MARK: Fields = (
+    Field("instrument", TEXT, "its symbol"),
+    Field("price", NUMBER, "the mark; null where there is none"),
+    Field("ts", TIME, "its event time"),
+    Field("source", TEXT, "who quoted it"),
+    Field("kind", TEXT, "quote, one_sided, restored or close"),
+    Field("age_ms", INTEGER, "at the snapshot's as_of"),
+    Field("stale", FLAG, "older than the limit"),
+    Field("suspect", NUMBER, "a level held back by the mark policy"),
+    Field("suspect_ts", TIME, "since when"),
+    Field("currency", TEXT, "of the price"),
+    Field("rate", NUMBER, "of that currency into the reporting one"),
+)
+TRADE: Fields = (
+    Field("source", TEXT, "who sent it; with trade_id and leg its identity"),
+    Field("trade_id", TEXT, "the source's name of the deal"),
+    Field("leg", INTEGER, "of several legs under one trade_id"),
+    Field("version", INTEGER, "the highest one counts"),
+    Field("action", TEXT, "new, amend or cancel"),
+    Field("ts", TIME, "execution time"),
+    Field("source_seq", INTEGER, "the source's own number, orders trades of equal time"),
+    Field("instrument", TEXT, "its symbol"),
+    Field("desk", TEXT, "a leaf node"),
+    Field("dealer", TEXT, "empty where there is none"),
+    Field("side", TEXT, "buy or sell, of the base"),
+    Field("quantity", NUMBER, "above 0"),
+    Field("price", NUMBER, "in the cash currency"),
+    Field("fees", NUMBER, "a cost where positive"),
+    Field("fees_currency", TEXT, "of the fees"),
+    Field("value_date", TEXT, "when it settles"),
+    Field("trade_date", TEXT, "the day it counts to, where the source says so"),
+    Field("booked_ts", TIME, "when this version was booked"),
+    Field("contra_amount", NUMBER, "the exact cash, in place of quantity x price"),
+    Field("legs", INTEGER, "how many legs there should be"),
+    Field("store_seq", INTEGER, "the store's number"),
+    Field("received_ts", TIME, "when the engine took it"),
+)
+EXCEPTION: Fields = (
+    Field("id", TEXT, "names it for good"),
+    Field("kind", TEXT, "conflict, parked, unmatched, quarantined, late, unpriced, suspect or expired"),
+    Field("ts", TIME, "when it was noticed; null where that is not known"),
+    Field("reason", TEXT, "what is wrong"),
+    Field("instrument", TEXT, "what it is about"),
+    Field("trade", OBJECT, "the trade that it is about, as columns"),
+    Field("detail", OBJECT, "what else is known"),
+)
+STATUS: Fields = (
+    Field("state", TEXT, "starting, loading, live, degraded (the store is away), stopping or failed"),
+    Field("progress", NUMBER, "of the start, 0 to 1"),
+    Field("version", TEXT, "of the program"),
+    Field("ts", TIME, "the engine's clock"),
+    Field("epoch", INTEGER, "of the writer's lease; null until live"),
+    Field("seq", INTEGER, "of the snapshot; null until live"),
+    Field("as_of", TIME, "when the snapshot was published"),
+    Field("reporting_currency", TEXT, "of amounts without a suffix"),
+    Field("policies", OBJECT, "the settings that decide visible numbers"),
+    Field("counts", OBJECT, "applied, duplicates, conflicts, superseded, late, parked, quarantined, unmatched"),
+    Field("node_count", INTEGER, "nodes of the organisation"),
+    Field("instrument_count", INTEGER, "instruments known"),
+    Field("dealer_count", INTEGER, "dealers with positions"),
+    Field("position_count", INTEGER, "positions of the organisation, flat ones too"),
+    Field("unpriced_count", INTEGER, "of them, those whose price or rate is unknown"),
+    Field("watermark", INTEGER, "the highest store_seq in the snapshot"),
+    Field("last_trade_at", TIME, "when the engine last applied a trade"),
+    Field("last_trade_age_ms", INTEGER, "since then"),
+    Field("clients", INTEGER, "websocket connections of the stream"),
+    Field("feeds", OBJECT, "a list: each publisher that beats, with its age"),
+    Field("writer_lag_ms", NUMBER, "what the writer's last batch took"),
+    Field("last_reconciliation", OBJECT, "null before the first"),
+)
+
+POLICIES: dict[str, dict[str, Any]] = {
+    "reporting_currency": {"type": "string", "description": "of every amount without a suffix"},
+    "day_boundary": {"type": "string", "description": "when one trading day ends and the next begins"},
+    "day_zone": {"type": "string", "description": "where that clock hangs"},
+    "tolerance_s": {"type": "number", "description": "how late a trade is without a notice"},
+    "future_limit_s": {"type": "number", "description": "how far ahead of the clock a time may be"},
+    "beat_ms": {"type": "integer", "description": "how often prices move the totals"},
+    "stale_after_s": {"type": "number", "description": "from which age on a mark is flagged"},
+    "max_cross_bp": {"type": ["number", "null"], "description": "beyond it a crossed quote is suspect; null: off"},
+    "max_move": {"type": ["number", "null"], "description": "beyond it a move is suspect; null: off"},
+    "suspect_release_s": {"type": "number", "description": "how long a suspect level holds until it is believed"},
+}
+
+
+def names(fields: Fields) -> tuple[str, ...]:
+    """The field names, in the order of the row."""
+    return tuple(field.name for field in fields)

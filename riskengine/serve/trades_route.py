@@ -1,0 +1,118 @@
+"""Trades and ticks over HTTP: in by POST, stored trades out by GET."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from riskengine.decode import decode_ticks, decode_trades, split_refusals
+from riskengine.errors import EngineNotLive
+from riskengine.messages import Refusal
+from riskengine.serve.answers import Question, RowDict, Rows, json_answer, list_answer
+from riskengine.serve.problems import Problem
+from riskengine.serve.shapes import TRADE, names
+from riskengine.serve.trades_answer import DEFAULT_SOURCE, REJECTED, answer_trades
+from riskengine.serve.wire import with_doubles
+from riskengine.views import dealer_number, instrument_number, node_number
+
+READ_TIMEOUT_S = 30.0
+BOM = b"\xef\xbb\xbf"
+IDENTITY = {"source": str, "trade_id": str, "leg": int, "version": int}
+
+_anything = msgspec.json.Decoder(Any)
+
+
+async def answer_stored_trades(question: Question) -> Response:
+    """Stored trades that the snapshot holds, newest first. Raises UnknownName, StoreUnavailable."""
+    snapshot, values = question.snapshot, question.values
+    for name, number_of in (("node", node_number), ("dealer", dealer_number), ("instrument", instrument_number)):
+        if values[name] is not None:
+            number_of(snapshot, values[name])
+    offset = values["offset"]
+    found, total = await question.gateway.select_trades(
+        node=values["node"], instrument=values["instrument"], dealer=values["dealer"], since=values["since"],
+        versions=values["versions"], limit=offset + values["limit"], snapshot=snapshot,
+    )  # fmt: skip
+    row_of = _as_stored if question.exact else with_doubles
+    return list_answer(question, Rows(question.header(), names(TRADE), found[offset:], row_of, total))
+
+
+def _as_stored(row: RowDict) -> RowDict:
+    return row
+
+
+async def take_trades(question: Question) -> Response:
+    """Trades in; the answer says what became of each, in their order. Raises InboxFull, StoreUnavailable, EngineNotLive."""
+    _require_live(question)
+    body = await read_body(question)
+    items = decode_trades(body)
+    answer = await answer_trades(question.gateway, items)
+    if any(isinstance(item, Refusal) for item in items):
+        _name_the_undecoded(answer["results"], body)
+    return json_answer(answer)
+
+
+async def take_ticks(question: Question) -> Response:
+    """Ticks in; they are in a snapshot after the next beat. Raises EngineNotLive."""
+    _require_live(question)
+    gateway = question.gateway
+    items = decode_ticks(await read_body(question))
+    undecoded = [item for item in items if isinstance(item, Refusal)]
+    good = list(split_refusals(items))
+    offered = gateway.offer_ticks([tick for _, tick in good])
+    gateway.metrics.ticks_refused.inc(len(undecoded))
+    refusals = [*undecoded, *(Refusal(good[r.index][0], r.field, r.reason) for r in offered)]
+    refusals.sort(key=lambda refusal: refusal.index)
+    errors = [{"index": r.index, "field": r.field, "reason": r.reason} for r in refusals]
+    return json_answer({"accepted": len(items) - len(refusals), "refused": len(refusals), "errors": errors})
+
+
+def _require_live(question: Question) -> None:
+    """Before the body is read: a sender of a megabyte should not have to wait for the refusal."""
+    if not question.gateway.is_live:
+        raise EngineNotLive(f"the engine is {question.gateway.state}")
+
+
+async def read_body(question: Question) -> bytes:
+    """The request's body, without a byte-order mark. Raises Problem where it is too large, too slow or empty.
+
+    What is too large is refused as soon as that is known, by its Content-Length or while it comes, and never held.
+    """
+    request, limit = question.request, question.gateway.config.server.max_body_bytes
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length[:20]) > limit:
+        raise _too_large(limit)
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(READ_TIMEOUT_S):
+            async for part in request.stream():
+                size += len(part)
+                if size > limit:
+                    raise _too_large(limit)
+                parts.append(part)
+    except TimeoutError:
+        raise Problem(408, f"the body did not come within {READ_TIMEOUT_S:.0f} s") from None
+    body = b"".join(parts).removeprefix(BOM)
+    if not body.strip():
+        raise Problem(400, "the body is empty: JSON is expected")
+    return body
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(413, f"the body is larger than {limit} bytes; nothing of it was taken: send it in parts")
+
+
+def _name_the_undecoded(results: list[RowDict], body: bytes) -> None:
+    """Say which trade was meant where an item was too broken to decode but still names itself."""
+    try:
+        sent = _anything.decode(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return
+    for result, item in zip(results, sent if isinstance(sent, list) else [sent], strict=False):
+        if result["status"] == REJECTED and result["trade_id"] is None and isinstance(item, dict):
+            named = {"source": DEFAULT_SOURCE, "leg": 0, "version": 1} | {
+                key: item[key] for key, kind in IDENTITY.items() if type(item.get(key)) is kind
+            }
+            result.update(named)

@@ -1,0 +1,101 @@
+"""The real program as a user runs it: commands as child processes, a server at a free port, plain HTTP."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("RISKENGINE_")}
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def command(*words: str | Path, stdin: bytes | None = None, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    """Run `riskengine ...` to its end."""
+    done = subprocess.run(
+        [sys.executable, "-m", "riskengine.cli", *map(str, words)],
+        input=stdin, capture_output=True, timeout=timeout, env=ENVIRONMENT, check=False,
+    )  # fmt: skip
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+class Server:
+    """A running `riskengine serve` (or demo)."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", url: str) -> None:
+        self.process = process
+        self.url = url
+
+    def get(self, path: str, *, status: int = 200, raw: bool = False) -> Any:
+        """The JSON (or bytes) behind a path; asserts the status."""
+        return self.ask(urllib.request.Request(self.url + path), status=status, raw=raw)
+
+    def post(self, path: str, body: Any, *, status: int = 200) -> Any:
+        """The answer to a POST of JSON (bytes are sent as they are)."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data=data, headers={"Content-Type": "application/json"})
+        return self.ask(request, status=status)
+
+    def ask(self, request: urllib.request.Request, *, status: int = 200, raw: bool = False) -> Any:
+        try:
+            with _opener.open(request, timeout=30) as answer:
+                got, body = answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            got, body = error.code, error.read()
+        assert got == status, f"{request.full_url}: {got} {body[:400]!r}"
+        return body if raw else json.loads(body)
+
+    def kill(self) -> None:
+        """As a power button does."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(30)
+
+    def stop(self) -> int:
+        """As Ctrl-C does; the exit status."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(30)
+
+
+def start(*words: str | Path, log: Path) -> Server:
+    """Start a serving command and wait until it is live."""
+    with log.open("ab") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "riskengine.cli", *map(str, words)],
+            stdout=subprocess.PIPE, stderr=stderr, env=ENVIRONMENT, start_new_session=True,
+        )  # fmt: skip
+    assert process.stdout is not None
+    line = process.stdout.readline().decode()
+    found = re.search(r"http://\S+", line)
+    assert found, f"no URL in {line!r}; {log.read_text()[-2000:]}"
+    server = Server(process, found.group().rstrip("/"))
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()[-2000:]
+        try:
+            with _opener.open(server.url + "/readyz", timeout=5):
+                return server
+        except OSError:
+            time.sleep(0.02)
+    raise AssertionError("not live in 60 s")
+
+
+@contextmanager
+def running(*words: str | Path, log: Path) -> Iterator[Server]:
+    """A server for the length of a block."""
+    server = start(*words, log=log)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.process.kill()
+        server.process.wait(30)
+        assert server.process.stdout is not None
+        server.process.stdout.close()
