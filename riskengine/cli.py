@@ -30,7 +30,8 @@ from riskengine.messages import Refusal
 from riskengine.observe import configure_logging
 from riskengine.process import EngineProcess, read_trades
 from riskengine.serve.access import check_binding
-from riskengine.server import bind, run_server
+from riskengine.serve.server import bind
+from riskengine.server import run_server
 from riskengine.start_of_day import rebuild, trade_check
 from riskengine.views import node_rows
 
@@ -123,7 +124,7 @@ def serve(config_path: str | None, store: str | None, host: str | None, port: in
 def _run(config: Config, announce: Callable[[str], None], feed: DemoFeed | None = None) -> int:
     """Serve until a signal. The port and the store are taken first: whatever is refused there is said before anything runs."""
     check_binding(config)
-    with bind(config) as listener:
+    with bind(config.server.host, config.server.port) as listener:
         process = EngineProcess(config)
         process.open()
         return asyncio.run(run_server(process, config, listener, announce=announce, feed=None if feed is None else feed.run))

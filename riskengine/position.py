@@ -90,6 +90,8 @@ class Position:
         at = self._index(trade)
         if type(trades) is list:
             trades.insert(at, trade)
+            if len(trades) > LONG_HISTORY:
+                trades = self.trades = SortedKeyList(trades, key=order_key)
         else:
             trades.add(trade)
         self._fold_from(at)

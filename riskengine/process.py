@@ -61,6 +61,7 @@ class EngineProcess:
         self._state = "starting"
         self._progress = 0.0
         self._loaded = 0
+        self._abandoned = False
         self._store: Store | None = None
         self._epoch = 0
         self._history: SnapshotHistory | None = None
@@ -112,8 +113,14 @@ class EngineProcess:
             conflicts=counts.conflicts, seconds=round(time.perf_counter() - started, 3),
         )  # fmt: skip
 
+    def abandon_start(self) -> None:
+        """Let a morning that is under way end with EngineNotLive at its next batch."""
+        self._abandoned = True
+
     def _note_progress(self, share: float, loaded: int) -> None:
         self._progress, self._loaded = share, loaded
+        if self._abandoned:
+            raise EngineNotLive("told to stop during the start")
 
     def _go_live(self, engine: Engine) -> None:
         assert self._store is not None

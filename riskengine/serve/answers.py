@@ -27,7 +27,7 @@ RowDict = dict[str, Any]
 
 
 class Question:
-    """A request whose parameters have been read: `values` by name. `snapshot` is the one cut that all of its answer comes from."""
+    """A request whose parameters have been read: `values` by name. All of its answer comes from one cut, `snapshot`."""
 
     __slots__ = ("_snapshot", "gateway", "request", "values")
 

@@ -97,7 +97,8 @@ def _suspect(snapshot: Snapshot) -> Iterator[ExceptionItem]:
                 "instrument": symbol, "suspect": mark.suspect, "mark": good, "mark_ts": mark.ts or None,
             }  # fmt: skip
             stays = "there is no mark" if good is None else f"{good} stays the mark"
-            yield ExceptionItem(f"suspect:{symbol}", "suspect", mark.suspect_ts, f"{mark.suspect} is held back; {stays}", None, detail)
+            reason = f"{mark.suspect} is held back; {stays}"
+            yield ExceptionItem(f"suspect:{symbol}", "suspect", mark.suspect_ts, reason, None, detail)
 
 
 def _expired(snapshot: Snapshot, zone: ZoneInfo) -> Iterator[ExceptionItem]:
@@ -114,11 +115,7 @@ def _expired(snapshot: Snapshot, zone: ZoneInfo) -> Iterator[ExceptionItem]:
 
 
 def _has_expired(expiry: str, now: dt.datetime) -> bool:
-    try:
+    """`expiry` is a date, or a moment with its offset."""
+    if len(expiry) <= len("2026-11-21"):
         return dt.date.fromisoformat(expiry) < now.date()
-    except ValueError:
-        pass
-    try:
-        return dt.datetime.fromisoformat(expiry) <= now
-    except (ValueError, TypeError):  # written as a number of microseconds, or without an offset
-        return expiry.isdigit() and int(expiry) <= now.timestamp() * MICROS_PER_SECOND
+    return dt.datetime.fromisoformat(expiry) <= now

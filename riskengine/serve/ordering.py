@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -79,30 +79,28 @@ def _valued(snapshot: Snapshot, field: str) -> Callable[[Held], Value] | None:
         return None
     units = snapshot.units
     multipliers = [instrument.multiplier for instrument in snapshot.reference.instruments]
-    prices: list[Any] = np.where(units.priced, units.price, np.nan).tolist()
-    rates: list[float] = units.rate.tolist()
+    price: list[float] = units.price.tolist()
+    priced: list[bool] = units.priced.tolist()
+    rate: list[float] = units.rate.tolist()
     rated: list[bool] = units.rated.tolist()
+    in_reporting_currency = field == name
 
     def value_of(held: Held) -> Value:
         row = held[1]
         number = row.instrument
-        price = prices[number]
-        if price == price:
-            value = row.quantity * multipliers[number] / QUANTITY_ONE * price
-        elif row.open_count:
-            if name != "realised_pnl":
-                return None
-            value = 0.0
+        if in_reporting_currency and not rated[number]:
+            return None
+        amount: float
+        if name == "realised_pnl":
+            amount = (row.cash + row.open_cost) / CASH_ONE
+        elif row.open_count and not priced[number]:
+            return None
         else:
-            value = 0.0
-        if name == "total_pnl":
-            value = row.cash / CASH_ONE + value
-        elif name == "unrealised_pnl":
-            value = value - row.open_cost / CASH_ONE
-        elif name == "realised_pnl":
-            value = (row.cash + row.open_cost) / CASH_ONE
-        if field != name:
-            return value
-        return value * rates[number] + 0.0 if rated[number] else None
+            amount = row.quantity * multipliers[number] / QUANTITY_ONE * price[number] if priced[number] else 0.0
+            if name == "total_pnl":
+                amount = row.cash / CASH_ONE + amount
+            elif name == "unrealised_pnl":
+                amount -= row.open_cost / CASH_ONE
+        return amount * rate[number] + 0.0 if in_reporting_currency else amount
 
     return value_of

@@ -1,7 +1,7 @@
 """What the rows are made of: every field with its type and meaning, in the order in which it is sent.
 
-One table for everything that must agree: the description at `/openapi.json`, the header line of CSV, what rows can be sorted by. A
-test holds it to the rows themselves.
+One table for everything that must agree: the description at `/openapi.json`, the header line of CSV, what rows can be sorted
+by. A test holds it to the rows themselves.
 """
 
 from typing import Any, NamedTuple

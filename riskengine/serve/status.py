@@ -60,7 +60,7 @@ def status(gateway: Gateway, snapshot: Snapshot | None) -> RowDict:
         "watermark": None,
         "last_trade_at": None,
         "last_trade_age_ms": None,
-        "clients": _clients(gateway),
+        "clients": int(gateway.metrics.registry.get_sample_value("riskengine_clients") or 0),
         "feeds": [],
         "writer_lag_ms": None,
         "last_reconciliation": None,
@@ -87,11 +87,6 @@ def _of_snapshot(snapshot: Snapshot, now: int) -> RowDict:
         "last_trade_at": last or None,
         "last_trade_age_ms": max(0, now - last) // 1_000 if last else None,
     }
-
-
-def _clients(gateway: Gateway) -> int:
-    registry = gateway.metrics.registry.restricted_registry(["riskengine_clients"])
-    return int(registry.get_sample_value("riskengine_clients") or 0)
 
 
 async def answer_digest(question: Question) -> Response:

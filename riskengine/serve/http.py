@@ -1,0 +1,113 @@
+"""The HTTP server's application: routes made from `operations`, the static page, access rules, and errors as problems.
+
+Every handler runs on the event loop, takes one snapshot and answers from it; nothing here locks the writer or waits for it,
+but for trades, whose answer comes after their snapshot.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.staticfiles import StaticFiles
+
+from riskengine.gateway import Gateway
+from riskengine.serve.access import SECURITY_HEADERS, Access, AccessMiddleware
+from riskengine.serve.answers import KeptAnswers, Question
+from riskengine.serve.openapi import describe
+from riskengine.serve.operations import OPERATIONS, Operation
+from riskengine.serve.params import read_parameters
+from riskengine.serve.problems import HANDLERS, Problem
+from riskengine.serve.status import Digests
+from riskengine.serve.stream import stream_routes
+from riskengine.serve.wire import JSON, encode
+
+WEB = Path(__file__).resolve().parent.parent / "web"
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+async def answer_description(request: Request) -> Response:
+    """The description of all this."""
+    return Response(_description(), media_type=JSON)
+
+
+@cache
+def _description() -> bytes:
+    return encode(describe(OPERATIONS))
+
+
+def _endpoint(operations: Mapping[str, Operation]) -> Endpoint:
+    """What answers the methods of one path."""
+
+    async def answer(request: Request) -> Response:
+        operation = operations["GET" if request.method == "HEAD" else request.method]
+        gateway: Gateway = request.app.state.gateway
+        values = read_parameters(operation.parameters, request.query_params.multi_items())
+        question = Question(gateway, request, values)
+        if not operation.kept or values.get("seq") is not None:
+            return await operation.handler(question)
+        kept: KeptAnswers = request.app.state.kept_answers
+        key = (request.scope["path"], request.scope["query_string"], question.wants_csv)
+        seq = question.snapshot.seq
+        found = kept.get(seq, key)
+        if found is None:
+            found = await operation.handler(question)
+            kept.keep(seq, key, found)
+        return found
+
+    return answer
+
+
+def _routes(operations: Sequence[Operation]) -> list[Route]:
+    """A route per path, so that a wrong method is told all that the path takes."""
+    by_path: dict[str, dict[str, Operation]] = {}
+    for operation in operations:
+        by_path.setdefault(operation.path, {})[operation.method] = operation
+    return [Route(path, _endpoint(found), methods=list(found), name=path) for path, found in by_path.items()]
+
+
+ROUTES: list[Route] = [Route("/openapi.json", answer_description, name="/openapi.json"), *_routes(OPERATIONS)]
+"""Every HTTP route of the interface."""
+
+
+def _static_routes(folder: Path) -> list[Route]:
+    """The page and its files, each under its own path: what is no file there stays an unknown route."""
+    files = StaticFiles(directory=folder)
+
+    def endpoint(name: str) -> Endpoint:
+        async def answer(request: Request) -> Response:
+            response = await files.get_response(name, request.scope)
+            response.headers["cache-control"] = "no-cache"  # asks whether it has changed, every time
+            return response
+
+        return answer
+
+    found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    pages = [Route("/", endpoint("index.html"), name="page")] if "index.html" in found else []
+    return [*pages, *(Route(f"/{name}", endpoint(name), name=name) for name in found)]
+
+
+async def _on_mistake(request: Request, error: Exception) -> Response:
+    """A mistake of ours, answered outside of the middleware; the server logs it with its traceback."""
+    return Problem(500, "the engine made a mistake; its log says more").response(dict(SECURITY_HEADERS))
+
+
+def create_app(gateway: Gateway) -> Starlette:
+    """The application for one engine; it may be served before the engine is live and answers 503 until then."""
+    access = Access(gateway.config)
+    routes: list[BaseRoute] = [*ROUTES, *stream_routes(gateway, access), *_static_routes(WEB)]
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(AccessMiddleware, access=access)],
+        exception_handlers={**HANDLERS, Exception: _on_mistake},
+    )
+    app.router.redirect_slashes = False
+    app.state.gateway = gateway
+    app.state.kept_answers = KeptAnswers()
+    app.state.digests = Digests(gateway)
+    return app

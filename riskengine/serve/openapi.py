@@ -1,0 +1,199 @@
+"""The description of the HTTP interface, OpenAPI 3.1, made from the table that the routes are made of."""
+
+import re
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+from riskengine import __version__
+from riskengine.fields import MAX_INTEGER
+from riskengine.observe import METRICS_CONTENT_TYPE, TRADE_OUTCOMES
+from riskengine.serve import shapes
+from riskengine.serve.operations import Operation
+from riskengine.serve.problems import PROBLEM_JSON
+from riskengine.serve.shapes import POLICIES, Fields
+
+Schema = dict[str, Any]
+
+INTRODUCTION = (
+    "Position and P&L of a dealing desk, right now. Times are microseconds since the Unix epoch, UTC. Amounts without a suffix "
+    "are in the reporting currency, prices, net_cash and _local ones in the row's currency; unknown is null. Every answer says "
+    "which snapshot it is about (epoch, seq, as_of). Errors are RFC 9457 problems. The websockets /v1/stream and /v1/ingest "
+    "stand beside these routes."
+)
+
+
+def _object(properties: Schema, required: Iterable[str] = ()) -> Schema:
+    needed = list(required)
+    return {"type": "object", "properties": properties} | ({"required": needed} if needed else {})
+
+
+def _row(fields: Fields, *, required: bool = True) -> Schema:
+    return _object({field.name: field.schema() for field in fields}, shapes.names(fields) if required else ())
+
+
+_INTEGER: Schema = {"type": "integer"}
+_TEXT: Schema = {"type": "string"}
+_DECIMAL: Schema = {"type": ["number", "string"], "description": "exact either way"}
+_TIME: Schema = {"type": ["integer", "string"], "description": "microseconds since the epoch, or RFC 3339 with an offset"}
+_STAMP: Schema = {"epoch": _INTEGER, "seq": _INTEGER, "as_of": _INTEGER}
+_ERRORS: Schema = {
+    "type": "array",
+    "items": _object(
+        {"index": {"type": ["integer", "null"]}, "field": _TEXT, "reason": _TEXT}, ("index", "field", "reason")
+    ),
+}
+_TRADE_INPUT = _object(
+    {
+        "source": _TEXT | {"default": "api"}, "trade_id": _TEXT, "leg": _INTEGER | {"default": 0, "minimum": 0},
+        "version": _INTEGER | {"default": 1, "minimum": 1, "maximum": MAX_INTEGER},
+        "action": _TEXT | {"enum": ["new", "amend", "cancel"], "default": "new"}, "ts": _TIME,
+        "source_seq": _INTEGER | {"default": 0}, "instrument": _TEXT, "desk": _TEXT | {"description": "a leaf node"},
+        "dealer": _TEXT, "side": _TEXT | {"enum": ["buy", "sell"]}, "quantity": _DECIMAL, "price": _DECIMAL,
+        "fees": _DECIMAL, "fees_currency": _TEXT, "value_date": _TEXT, "trade_date": _TEXT, "booked_ts": _TIME,
+        "contra_amount": _DECIMAL, "legs": _INTEGER,
+    },
+    ("trade_id",),
+)  # fmt: skip
+_TICK_INPUT = _object(
+    {"instrument": _TEXT, "ts": _TIME, "bid": _DECIMAL, "ask": _DECIMAL, "mid": _DECIMAL, "source": _TEXT},
+    ("instrument", "ts"),
+)
+_TRADE_RESULT = _object(
+    {
+        "source": {"type": ["string", "null"]}, "trade_id": {"type": ["string", "null"]},
+        "leg": {"type": ["integer", "null"]}, "version": {"type": ["integer", "null"]},
+        "status": _TEXT | {"enum": list(TRADE_OUTCOMES)}, "late": {"type": "boolean"}, "reason": _TEXT,
+    },
+    ("source", "trade_id", "leg", "version", "status", "late", "reason"),
+)  # fmt: skip
+
+
+def _reference(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _list_of(name: str) -> Schema:
+    return {"type": "array", "items": _reference(name)}
+
+
+ROWS: dict[str, Schema] = {
+    "NodeRow": _row(shapes.NODE),
+    "DealerRow": _row(shapes.DEALER),
+    "PositionRow": _object(_row(shapes.POSITION)["properties"], shapes.names(shapes.HOLDING)),
+    "MarkRow": _row(shapes.MARK),
+    "TradeRow": _row(shapes.TRADE),
+    "ExceptionRow": _row(shapes.EXCEPTION),
+}
+"""What the lists are made of."""
+
+VALUED_ROWS = frozenset({"NodeRow", "DealerRow", "PositionRow", "MarkRow"})
+"""Rows whose answers also carry the settings that decide their numbers."""
+
+SCHEMAS: dict[str, Schema] = {
+    **ROWS,
+    "Policies": _object(POLICIES, POLICIES),
+    "Problem": _object(
+        {"type": _TEXT, "title": _TEXT, "status": _INTEGER, "detail": _TEXT, "errors": _ERRORS},
+        ("type", "title", "status", "detail", "errors"),
+    ),
+    "Health": _object({"status": _TEXT}, ("status",)),
+    "Ready": _object({"state": _TEXT, "progress": {"type": "number"}}, ("state", "progress")),
+    "Metrics": _TEXT,
+    "Status": _object(
+        {field.name: field.schema() for field in shapes.STATUS}
+        | {"policies": _reference("Policies"), "feeds": {"type": "array", "items": {"type": "object"}}},
+        shapes.names(shapes.STATUS),
+    ),
+    "Digest": _object(
+        _STAMP | {"digest": _TEXT | {"pattern": "^[0-9a-f]{64}$"}, "watermark": _INTEGER},
+        ("epoch", "seq", "as_of", "digest", "watermark"),
+    ),
+    "TradeInput": _TRADE_INPUT,
+    "Trades": {"oneOf": [_reference("TradeInput"), _list_of("TradeInput")]},
+    "TradeResult": _TRADE_RESULT,
+    "TradesAnswer": _object(
+        {
+            "epoch": _INTEGER, "seq": _INTEGER | {"description": "of the snapshot that holds them, already published"},
+            "results": _list_of("TradeResult"), "errors": _ERRORS,
+            "counts": _object(dict.fromkeys(TRADE_OUTCOMES, _INTEGER), TRADE_OUTCOMES),
+        },
+        ("epoch", "seq", "results", "errors", "counts"),
+    ),
+    "TickInput": _TICK_INPUT,
+    "Ticks": _list_of("TickInput"),
+    "TicksAnswer": _object(
+        {"accepted": _INTEGER, "refused": _INTEGER, "errors": _ERRORS}, ("accepted", "refused", "errors")
+    ),
+}  # fmt: skip
+"""Everything that is sent or answered, by the names that operations use."""
+
+
+def describe(operations: Iterable[Operation]) -> Schema:
+    """The whole description. The route of the description itself is in it."""
+    paths: dict[str, Schema] = {"/openapi.json": {"get": _itself()}}
+    for operation in operations:
+        path = re.sub(r"\{(\w+):\w+\}", r"{\1}", operation.path)
+        paths.setdefault(path, {})[operation.method.lower()] = _operation(operation, path)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "riskengine", "version": __version__, "description": INTRODUCTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {"schemas": SCHEMAS},
+    }  # fmt: skip
+
+
+def _itself() -> Schema:
+    ok = {"description": "OpenAPI 3.1", "content": {"application/json": {"schema": {"type": "object"}}}}
+    return {"operationId": "get_openapi_json", "summary": "This description", "responses": {"200": ok}}
+
+
+def _operation(operation: Operation, path: str) -> Schema:
+    in_path = [
+        {"name": name, "in": "path", "required": True, "schema": _TEXT} for name in re.findall(r"\{(\w+)\}", path)
+    ]
+    in_query = [
+        {"name": p.name, "in": "query", "required": False, "description": p.text, "schema": p.schema}
+        for p in operation.parameters
+    ]
+    words = re.findall(r"[a-z0-9]+", path.removeprefix("/v1"))
+    described: Schema = {
+        "operationId": "_".join([operation.method.lower(), *words]),
+        "summary": operation.summary,
+        "parameters": in_path + in_query,
+        "responses": {"200": _ok(operation)} | {str(status): _failure(status) for status in operation.fails},
+    }
+    if operation.body is not None:
+        described["requestBody"] = {
+            "required": True, "content": {"application/json": {"schema": _reference(operation.body)}},
+        }  # fmt: skip
+    return described
+
+
+def _ok(operation: Operation) -> Schema:
+    if operation.answer == "Metrics":
+        return {"description": "metrics", "content": {METRICS_CONTENT_TYPE.partition(";")[0]: {"schema": _TEXT}}}
+    if operation.answer not in ROWS:
+        return {"description": operation.summary, "content": {"application/json": {"schema": _reference(operation.answer)}}}
+    properties = _STAMP | {"rows": _list_of(operation.answer), "total": _INTEGER}
+    if operation.answer in VALUED_ROWS:
+        properties |= {"reporting_currency": _TEXT, "policies": _reference("Policies")}
+    content = {"application/json": {"schema": _object(properties, properties)}}
+    if any(parameter.name == "format" for parameter in operation.parameters):
+        content["text/csv"] = {"schema": _TEXT | {"description": "a header line, then a line per row"}}
+    return {"description": operation.summary, "content": content}
+
+
+def _failure(status: int) -> Schema:
+    failure: Schema = {
+        "description": HTTPStatus(status).phrase,
+        "content": {PROBLEM_JSON: {"schema": _reference("Problem")}},
+    }
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        seconds = {"description": "seconds until it is worth asking again", "schema": _INTEGER}
+        failure["headers"] = {"Retry-After": seconds}
+    return failure

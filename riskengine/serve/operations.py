@@ -1,0 +1,103 @@
+"""Every HTTP operation: its path, parameters, answer and handler. The routes and their description are made of this one table."""
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from starlette.responses import Response
+
+from riskengine.serve import params, shapes
+from riskengine.serve.answers import Question
+from riskengine.serve.exceptions_route import KINDS, answer_exceptions
+from riskengine.serve.params import (
+    DEALER,
+    EXACT,
+    FORMAT,
+    INSTRUMENT,
+    LIMIT,
+    LIMIT_IGNORED,
+    NODE,
+    OFFSET,
+    SEQ,
+    SINCE,
+    Parameter,
+)
+from riskengine.serve.reads import (
+    answer_dealers,
+    answer_ladder,
+    answer_marks,
+    answer_node,
+    answer_nodes,
+    answer_positions,
+)
+from riskengine.serve.status import (
+    answer_digest,
+    answer_health,
+    answer_metrics,
+    answer_ready,
+    answer_status,
+)
+from riskengine.serve.trades_route import answer_stored_trades, take_ticks, take_trades
+
+Handler = Callable[[Question], Awaitable[Response]]
+
+
+class Operation(NamedTuple):
+    """One method of one path.
+
+    answer      the schema of a 200 (`openapi.SCHEMAS`); a list answer where it names rows
+    body        the schema of what is sent
+    fails       the statuses that it may answer beside 200
+    kept        whether an answer about the newest snapshot serves everybody who asks the same
+    """
+
+    method: str
+    path: str
+    summary: str
+    handler: Handler
+    answer: str
+    parameters: tuple[Parameter, ...] = ()
+    body: str | None = None
+    fails: tuple[int, ...] = (400,)
+    kept: bool = False
+
+
+def _sort(fields: shapes.Fields) -> Parameter:
+    return params.sort_parameter(shapes.names(fields))
+
+
+_READ = (SEQ, EXACT, FORMAT)
+_PAGE = (LIMIT, OFFSET)
+_READ_FAILS = (400, 404, 410, 503)
+_FLAT = params.flag_parameter("flat", "`false` hides rows without quantity", True)
+_VERSIONS = params.choice_parameter("versions", "the highest of each trade, or all", ("latest", "all"), "latest")
+_KIND = params.choice_parameter("kind", "only these; without it all, kind by kind", KINDS)
+
+OPERATIONS = (
+    Operation("GET", "/healthz", "The process is alive", answer_health, "Health"),
+    Operation("GET", "/readyz", "Snapshots may be shown", answer_ready, "Ready", fails=(400, 503)),
+    Operation("GET", "/metrics", "Metrics for Prometheus", answer_metrics, "Metrics"),
+    Operation("GET", "/v1/status", "How the engine is, in every state", answer_status, "Status", (SEQ,),
+              fails=_READ_FAILS),
+    Operation("GET", "/v1/digest", "One hash of all positions", answer_digest, "Digest", (SEQ,), fails=_READ_FAILS),
+    Operation("GET", "/v1/nodes", "The whole tree, parents before children", answer_nodes, "NodeRow",
+              (*_READ, LIMIT_IGNORED, _sort(shapes.NODE)), fails=_READ_FAILS, kept=True),
+    Operation("GET", "/v1/nodes/{node:path}", "One node, then its children", answer_node, "NodeRow",
+              (*_READ, LIMIT_IGNORED, _sort(shapes.NODE)), fails=_READ_FAILS, kept=True),
+    Operation("GET", "/v1/positions", "Positions below a node or of a dealer", answer_positions, "PositionRow",
+              (NODE, DEALER, INSTRUMENT, *_READ, *_PAGE, _sort(shapes.POSITION)), fails=_READ_FAILS, kept=True),
+    Operation("GET", "/v1/ladder", "What a node (without one: the root) or a dealer holds, by instrument", answer_ladder,
+              "PositionRow", (NODE, DEALER, _FLAT, *_READ, LIMIT_IGNORED, _sort(shapes.POSITION)),
+              fails=_READ_FAILS, kept=True),
+    Operation("GET", "/v1/dealers", "A row per dealer", answer_dealers, "DealerRow",
+              (*_READ, *_PAGE, _sort(shapes.DEALER)), fails=_READ_FAILS, kept=True),
+    Operation("GET", "/v1/marks", "Prices with source and age", answer_marks, "MarkRow",
+              (*_READ, *_PAGE, _sort(shapes.MARK)), fails=_READ_FAILS, kept=True),
+    Operation("GET", "/v1/trades", "Stored trades, newest first", answer_stored_trades, "TradeRow",
+              (NODE, INSTRUMENT, DEALER, SINCE, _VERSIONS, *_READ, *_PAGE), fails=_READ_FAILS),
+    Operation("POST", "/v1/trades", "One trade or a list; answered when they are durable, applied and published",
+              take_trades, "TradesAnswer", body="Trades", fails=(400, 403, 408, 413, 503)),
+    Operation("POST", "/v1/ticks", "A list of ticks", take_ticks, "TicksAnswer", body="Ticks",
+              fails=(400, 403, 408, 413, 503)),
+    Operation("GET", "/v1/exceptions", "What needs a person", answer_exceptions, "ExceptionRow",
+              (_KIND, SEQ, EXACT, *_PAGE, _sort(shapes.EXCEPTION)), fails=_READ_FAILS, kept=True),
+)  # fmt: skip
