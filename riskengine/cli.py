@@ -30,8 +30,7 @@ from riskengine.messages import Refusal
 from riskengine.observe import configure_logging
 from riskengine.process import EngineProcess, read_trades
 from riskengine.serve.access import check_binding
-from riskengine.serve.server import bind
-from riskengine.server import run_server
+from riskengine.server import bind, run_server
 from riskengine.start_of_day import rebuild, trade_check
 from riskengine.views import node_rows
 

@@ -5,21 +5,41 @@ marks are stored, the lease is given up.
 """
 
 import asyncio
-import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 
 from riskengine.config import Config
-from riskengine.errors import EngineNotLive, RiskEngineError
+from riskengine.errors import ConfigError, EngineNotLive, RiskEngineError
 from riskengine.observe import get_logger
 from riskengine.process import EngineProcess
 from riskengine.serve.http import create_app
-from riskengine.serve.server import build_server
+from riskengine.serve.server import make_server
 
 log = get_logger("riskengine.server")
 
-Feed = Callable[[EngineProcess], Awaitable[None]]
+Feed = Callable[[EngineProcess], Coroutine[Any, Any, None]]
+
+BACKLOG = 2_048
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes any free one. Raises ConfigError naming the address where it cannot be had."""
+    try:
+        [family, kind, proto, _, address], *_ = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+        listener = socket.socket(family, kind, proto)
+    except OSError as error:
+        raise ConfigError(f"{host}:{port}: {error.strerror or error}") from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(f"cannot listen at {host}:{port}: {error.strerror or error}") from None
+    listener.setblocking(False)
+    return listener
 
 
 async def run_server(
@@ -29,18 +49,14 @@ async def run_server(
 
     Where the start is refused the status is 1 and the reason is on stderr.
     """
-    told = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, told.set)
-    server = build_server(create_app(process), config.server)
+    server = make_server(create_app(process), config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started and not serving.done():
         await asyncio.sleep(0.005)
     announce(_url(listener))
     status = 0
     try:
-        await _live(process, serving, told, feed)
+        await _live(process, serving, feed)
     except RiskEngineError as error:
         log.error("start_refused", reason=str(error))
         status = 1
@@ -50,10 +66,10 @@ async def run_server(
     return 1 if process.failure is not None else status
 
 
-async def _live(process: EngineProcess, serving: "asyncio.Task[None]", told: asyncio.Event, feed: Feed | None) -> None:
-    """The morning, then the day: until a signal comes, the engine fails or the server ends."""
+async def _live(process: EngineProcess, serving: "asyncio.Task[None]", feed: Feed | None) -> None:
+    """The morning, then the day: until the server ends (a signal tells it to) or the engine fails."""
     starting = asyncio.create_task(process.start())
-    waiting = [asyncio.create_task(event.wait()) for event in (told, process.ended)]
+    waiting: list[asyncio.Task[Any]] = [asyncio.create_task(process.ended.wait())]
     try:
         await asyncio.wait((starting, serving, *waiting), return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
@@ -62,8 +78,8 @@ async def _live(process: EngineProcess, serving: "asyncio.Task[None]", told: asy
                 await starting
             return
         await starting
-        if feed is not None and not told.is_set():
-            waiting.append(asyncio.ensure_future(feed(process)))
+        if feed is not None:
+            waiting.append(asyncio.create_task(feed(process)))
         await asyncio.wait((serving, *waiting), return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in waiting:

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -39,7 +40,8 @@ class Browser:
         assert port is not None, "Chromium did not start"
         with build_opener(ProxyHandler({})).open(f"http://127.0.0.1:{port}/json/list", timeout=10) as answer:
             page = next(target for target in json.load(answer) if target["type"] == "page")
-        self._socket = connect(page["webSocketDebuggerUrl"], max_size=None, proxy=None)
+        self._open = ExitStack()
+        self._socket = self._open.enter_context(connect(page["webSocketDebuggerUrl"], max_size=None, proxy=None))
         self._number = 0
         self.complaints: list[str] = []
         for domain in ("Page", "Runtime", "Log"):
@@ -49,7 +51,7 @@ class Browser:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._socket.close()
+        self._open.close()
         self._process.kill()
         self._process.wait(10)
         assert self._process.stderr is not None

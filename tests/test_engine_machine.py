@@ -308,10 +308,11 @@ class EngineAgainstModel(RuleBasedStateMachine):
     @invariant()
     @precondition(lambda self: self.settled)
     def a_ladder_adds_up_to_its_node(self) -> None:
-        row = node_rows(self.snapshot)[0]
-        known = [line["realised_pnl"] for line in ladder_rows(self.snapshot) if line["realised_pnl"] is not None]
+        row, lines = node_rows(self.snapshot)[0], ladder_rows(self.snapshot)
+        known = [line["realised_pnl"] for line in lines if line["realised_pnl"] is not None]
+        size = sum(abs(line["net_cash"]) + abs(line["realised_pnl_local"]) for line in lines)
         if row["realised_pnl"] is not None:
-            assert abs(row["realised_pnl"] - sum(known)) <= 1e-9 * (1 + row["gross_exposure"] if row["gross_exposure"] else 1e9)
+            assert abs(row["realised_pnl"] - sum(known)) <= 1e-9 * (1 + size)
 
     @invariant()
     @precondition(lambda self: self.settled)

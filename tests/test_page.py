@@ -36,8 +36,11 @@ def test_the_numbers_move(page: Browser) -> None:
 
 
 def test_a_chosen_node_shows_its_ladder(demo: Server, page: Browser) -> None:
+    page.wait_for(f"{TREE}.includes('FX1')")
     page.open(f"{demo.url}/#node=FX1")
-    page.wait_for("document.querySelector('#ladder').innerText.includes('EURUSD')")
+    page.wait_for("document.querySelector('#path').innerText.includes('FX1')")
+    row = demo.get("/v1/ladder?node=FX1")["rows"][0]
+    page.wait_for(f"document.querySelector('#ladder').innerText.includes({row['instrument']!r})")
 
 
 def test_the_page_has_nothing_to_complain_about(page: Browser) -> None:

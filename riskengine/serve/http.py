@@ -99,11 +99,10 @@ async def _on_mistake(request: Request, error: Exception) -> Response:
 
 def create_app(gateway: Gateway) -> Starlette:
     """The application for one engine; it may be served before the engine is live and answers 503 until then."""
-    access = Access(gateway.config)
-    routes: list[BaseRoute] = [*ROUTES, *stream_routes(gateway, access), *_static_routes(WEB)]
+    routes: list[BaseRoute] = [*ROUTES, *stream_routes(gateway), *_static_routes(WEB)]
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(AccessMiddleware, access=access)],
+        middleware=[Middleware(AccessMiddleware, access=Access(gateway.config))],
         exception_handlers={**HANDLERS, Exception: _on_mistake},
     )
     app.router.redirect_slashes = False

@@ -75,6 +75,8 @@ async def answer_ladder(question: Question) -> Response:
         number = 0 if node is None else node_number(snapshot, node)
         fields, rows_at_most = OF_NODE, len(snapshot.nodes.state(number).rows)
 
+    _check_sort(question, fields)
+
     def rows(exact: bool) -> list[RowDict]:
         found = ladder_rows(snapshot, node=node, dealer=dealer, exact=exact)
         return found if values["flat"] else [row for row in found if float(row["quantity"])]
@@ -94,6 +96,7 @@ async def answer_positions(question: Question) -> Response:
     snapshot, values = question.snapshot, question.values
     node, dealer = _one_owner(question)
     key, fields = ("node", OF_NODE) if dealer is None else ("dealer", OF_DEALER)
+    _check_sort(question, fields)
     first, end = values["offset"], values["offset"] + values["limit"]
     owners = _owners(snapshot, node, dealer)
     if values["instrument"] is not None:
@@ -173,6 +176,13 @@ def _one_owner(question: Question) -> tuple[str | None, str | None]:
     if node is not None and dealer is not None:
         raise bad_field("dealer", "goes with no node: ask for one of them")
     return node, dealer
+
+
+def _check_sort(question: Question, fields: Fields) -> None:
+    """Rows of a node have no dealer, and the other way round."""
+    sort = question.sort
+    if sort is not None and sort.field not in names(fields):
+        raise bad_field("sort", f"is not a field of these rows: {sort.field!r}")
 
 
 async def _answer(

@@ -15,11 +15,15 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import uvicorn
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp
+from starlette.websockets import WebSocket, WebSocketDisconnect
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import HANDLED_SIGNALS
 
+from riskengine.board import Encoding
 from riskengine.config import Config
+from riskengine.gateway import Gateway
+from riskengine.subscription import bye
 
 PING_INTERVAL_S = 5.0
 PING_TIMEOUT_S = 10.0
@@ -28,6 +32,9 @@ LAST_FLUSH_S = 1.0
 """What a client gets at the end to take what was written to it."""
 
 GRACEFUL_SHUTDOWN_S = 5
+
+RECONNECT_AFTER_MS = 1_000
+TRY_AGAIN_LATER = 1013
 
 _OUTLET = "riskengine.outlet"
 _TEXT, _BINARY = 0x81, 0x82
@@ -93,11 +100,21 @@ class Outlet(WebSocketsSansIOProtocol):
             self.loop.call_later(LAST_FLUSH_S, self.abort)
 
 
-def outlet_of(scope: Scope) -> Outlet:
-    """The outlet of a websocket's connection, which there is on this server alone."""
-    outlet = scope["extensions"][_OUTLET]
-    assert isinstance(outlet, Outlet)
-    return outlet
+async def accept_when_live(websocket: WebSocket, gateway: Gateway, encoding: Encoding) -> Outlet | None:
+    """Accept a connection and return its outlet. None where it is gone, or was told to come back because nothing is live."""
+    try:
+        await websocket.accept()
+        outlet = websocket.scope.get("extensions", {}).get(_OUTLET)
+        assert isinstance(outlet, Outlet), "websockets need the server of this module"
+        farewell = encoding.encode(bye(RECONNECT_AFTER_MS))
+        if gateway.is_live:
+            outlet.farewell = farewell, encoding.is_text
+            return outlet
+        outlet.write_message(farewell, encoding.is_text)
+        await websocket.close(TRY_AGAIN_LATER)
+    except WebSocketDisconnect:
+        pass
+    return None
 
 
 class Server(uvicorn.Server):

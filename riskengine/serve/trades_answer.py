@@ -5,7 +5,7 @@ item beside the good ones, and `seq` of a snapshot that a read which follows wil
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from riskengine.decode import TradeCheck, TradeInput
@@ -36,7 +36,7 @@ class SubmittedTrades:
 
     def __init__(
         self, gateway: Gateway, items: Sequence[Trade | TradeInput | Refusal], refusals: Sequence[Refusal],
-        receipt: Awaitable[Receipt] | None,
+        receipt: "asyncio.Future[Receipt] | None",
     ) -> None:  # fmt: skip
         self._gateway = gateway
         self._items = items
@@ -45,7 +45,8 @@ class SubmittedTrades:
 
     async def answer(self) -> dict[str, Any]:
         """The answer, once there is one. Raises what `answer_trades` raises."""
-        receipt = None if self._receipt is None else await self._receipt
+        # Whoever waits may go away; what was submitted goes on.
+        receipt = None if self._receipt is None else await asyncio.shield(self._receipt)
         if receipt is not None and receipt.error is not None:
             raise receipt.error
         newest = self._gateway.history.newest
@@ -72,8 +73,8 @@ class SubmittedTrades:
 async def submit_trades(gateway: Gateway, items: Sequence[TradeInput | Refusal]) -> SubmittedTrades:
     """Check trades and send the good ones on their way, without waiting for the store.
 
-    Trades of two calls, the second made after the first has returned, stay in that order. Raises EngineNotLive; what
-    else can go wrong is raised by `SubmittedTrades.answer`.
+    Trades of two calls, the second made after the first has returned, stay in that order. Raises what `answer_trades`
+    raises where that is known already.
     """
     check, received_ts = gateway.check, gateway.clock.now()
     checked: list[Trade | TradeInput | Refusal] = []
@@ -91,9 +92,17 @@ async def submit_trades(gateway: Gateway, items: Sequence[TradeInput | Refusal])
             refusals.append(result)
     if refusals:
         gateway.metrics.trades[REJECTED].inc(len(refusals))
-    # A task, so that it runs whether or not somebody already waits for the answer.
-    receipt = asyncio.ensure_future(gateway.submit(trades)) if trades else None
+    receipt: asyncio.Future[Receipt] | None = None
+    if trades:
+        receipt = asyncio.ensure_future(gateway.submit(trades))
+        receipt.add_done_callback(_hear)
     return SubmittedTrades(gateway, checked, refusals, receipt)
+
+
+def _hear(receipt: "asyncio.Future[Receipt]") -> None:
+    """Look at what went wrong, so that asyncio does not log it where the sender has gone away and nobody asks any more."""
+    if not receipt.cancelled():
+        receipt.exception()
 
 
 def _checked(check: TradeCheck, item: TradeInput, index: int, received_ts: int) -> Trade | Refusal:

@@ -1,0 +1,249 @@
+"""A gateway over a real engine, without store, threads or beats: trades and ticks take effect when they are sent.
+
+And two ways to talk to the application behind it: in this process (`ask`), and over sockets (`serving`, `Client`).
+"""
+
+import asyncio
+import contextlib
+import http.client
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode, urlsplit
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from riskengine.clock import Clock, ManualClock
+from riskengine.config import Config
+from riskengine.decode import TradeCheck
+from riskengine.digest import digest
+from riskengine.engine import Engine
+from riskengine.errors import EngineNotLive
+from riskengine.fields import to_text
+from riskengine.hierarchy import Reference
+from riskengine.inbox import Receipt
+from riskengine.marks import AnyTick, QuoteBook
+from riskengine.messages import Refusal, Trade
+from riskengine.observe import Metrics
+from riskengine.snapshot import Snapshot, SnapshotHistory
+from tests.world import NOON, REFERENCE
+
+PORT = 8321
+
+
+class StandIn:
+    """`riskengine.gateway.Gateway`, small. `broken` is raised instead of taking trades."""
+
+    def __init__(self, reference: Reference = REFERENCE, config: Config | None = None, clock: Clock | None = None) -> None:
+        self.config = config or Config()
+        self.clock = clock or ManualClock(NOON)
+        self.metrics = Metrics()
+        self.engine = Engine(reference, self.config, epoch=7, now=self.clock.now())
+        self.quotes = QuoteBook(reference, self.config.marks, self.config.engine.future_limit_s)
+        self.trade_check = TradeCheck(reference.by_symbol, reference.hierarchy.leaves, reference.hierarchy.index)
+        self.recent = SnapshotHistory(self.engine.snapshot, int(self.config.server.snapshot_history_s * 1_000_000))
+        self.stored: list[Trade] = []
+        self.digests_made = 0
+        self.broken: Exception | None = None
+        self.state = "live"
+        self.progress = 1.0
+
+    @property
+    def is_live(self) -> bool:
+        return self.state in ("live", "degraded")
+
+    def _require_live(self) -> None:
+        if not self.is_live:
+            raise EngineNotLive(f"the engine is {self.state}")
+
+    @property
+    def history(self) -> SnapshotHistory:
+        self._require_live()
+        return self.recent
+
+    @property
+    def check(self) -> TradeCheck:
+        self._require_live()
+        return self.trade_check
+
+    def publish(self) -> Snapshot:
+        snapshot = self.engine.publish(self.clock.now())
+        self.recent.publish(snapshot)
+        return snapshot
+
+    async def submit(self, trades: Sequence[Trade]) -> Receipt:
+        self._require_live()
+        if self.broken is not None:
+            raise self.broken
+        self.stored.extend(trades)
+        outcomes = self.engine.apply(trades, self.clock.now(), len(self.stored))
+        return Receipt(outcomes, self.publish().seq)
+
+    def offer_ticks(self, ticks: Sequence[AnyTick]) -> list[Refusal]:
+        self._require_live()
+        refusals = self.quotes.offer(ticks, self.clock.now())
+        self.engine.beat(self.quotes.take(), self.clock.now())
+        self.publish()
+        return refusals
+
+    def feed_heartbeat(self, source: str, last_seq: int | None) -> None:
+        """Nothing watches feeds here."""
+
+    async def select_trades(
+        self, *, node: str | None, instrument: str | None, dealer: str | None, since: int | None, versions: str, limit: int,
+        snapshot: Snapshot,
+    ) -> tuple[list[dict[str, Any]], int]:  # fmt: skip
+        hierarchy = snapshot.reference.hierarchy
+        desks = hierarchy.leaves if node is None else set(hierarchy.leaves_below(hierarchy.index[node]))
+        found = [
+            (trade, number)
+            for number, trade in enumerate(self.stored[: snapshot.watermark], start=1)
+            if trade.desk in desks and instrument in (None, trade.instrument) and dealer in (None, trade.dealer)
+            and trade.ts >= (since or 0)
+        ]  # fmt: skip
+        if versions == "latest":
+            found = list({trade.identity: (trade, number) for trade, number in found}.values())
+        found.sort(key=lambda pair: (pair[0].ts, pair[1]), reverse=True)
+        return [_stored_row(trade, number) for trade, number in found[:limit]], len(found)
+
+    async def digest(self, snapshot: Snapshot) -> str:
+        self.digests_made += 1
+        return digest(snapshot)
+
+    def health(self) -> Mapping[str, Any]:
+        return {"feeds": [{"source": "test", "age_ms": 5}], "writer_lag_ms": 0.1, "store": "none"}
+
+    def listen(self, wake: Any) -> Any:
+        return lambda: None
+
+
+def _stored_row(trade: Trade, store_seq: int) -> dict[str, Any]:
+    contra = trade.contra_amount
+    return {
+        "source": trade.source, "trade_id": trade.trade_id, "leg": trade.leg, "version": trade.version,
+        "action": trade.action, "ts": trade.ts, "source_seq": trade.source_seq, "instrument": trade.instrument,
+        "desk": trade.desk, "dealer": trade.dealer, "side": trade.side, "quantity": to_text(trade.quantity),
+        "price": to_text(trade.price), "fees": to_text(trade.fees), "fees_currency": trade.fees_currency,
+        "value_date": trade.value_date, "trade_date": trade.trade_date, "booked_ts": trade.booked_ts,
+        "contra_amount": None if contra is None else to_text(contra), "legs": trade.legs, "store_seq": store_seq,
+        "received_ts": trade.received_ts,
+    }  # fmt: skip
+
+
+class Answer(NamedTuple):
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def target(path: str, query: Mapping[str, object]) -> str:
+    return quote(path) + ("?" + urlencode(query) if query else "")
+
+
+async def call(
+    app: ASGIApp, method: str, path: str, query: Mapping[str, object] | str = "", body: Any = b"",
+    headers: Mapping[str, str] | None = None,
+) -> Answer:  # fmt: skip
+    """One request to an application in this process. `body` is bytes, chunks of them, or what is sent as JSON."""
+    chunks = _chunks(body)
+    sent = {"host": f"127.0.0.1:{PORT}"} | dict(headers or {})
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
+        "path": path, "raw_path": path.encode(), "root_path": "", "client": ("127.0.0.1", 50_000),
+        "query_string": (query if isinstance(query, str) else urlencode(query)).encode(),
+        "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items() if value],
+        "server": ("127.0.0.1", PORT), "extensions": {},
+    }  # fmt: skip
+    messages: list[Any] = []
+    answered = asyncio.Event()
+
+    async def receive() -> Any:
+        try:
+            return {"type": "http.request", "body": await anext(chunks), "more_body": True}
+        except StopAsyncIteration:
+            pass
+        if not receive.ended:  # type: ignore[attr-defined]
+            receive.ended = True  # type: ignore[attr-defined]
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await answered.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    receive.ended = False  # type: ignore[attr-defined]
+    await app(scope, receive, send)
+    start = next(message for message in messages if message["type"] == "http.response.start")
+    text = b"".join(message.get("body", b"") for message in messages if message["type"] == "http.response.body")
+    return Answer(start["status"], {name.decode(): value.decode() for name, value in start["headers"]}, text)
+
+
+async def _chunks(body: Any) -> AsyncIterator[bytes]:
+    if isinstance(body, bytes):
+        body = [body] if body else []
+    elif not isinstance(body, Iterator):
+        body = [json.dumps(body).encode()]
+    for chunk in body:
+        yield chunk
+
+
+def ask(app: ASGIApp, path: str, query: Mapping[str, object] | str = "", **more: Any) -> Answer:
+    """GET, without a socket."""
+    return asyncio.run(call(app, more.pop("method", "GET"), path, query, **more))
+
+
+def post(app: ASGIApp, path: str, body: Any, **more: Any) -> Answer:
+    """POST, without a socket."""
+    return asyncio.run(call(app, "POST", path, body=body, **more))
+
+
+@contextlib.contextmanager
+def serving(app: ASGIApp) -> Iterator[str]:
+    """The application on a free port of this machine, in a thread; gives its base URL."""
+    server = uvicorn.Server(
+        uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", http="httptools", ws="websockets-sansio")
+    )
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive(), "the server did not start"
+        thread.join(0.01)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+
+
+class Client:
+    """A program that talks to a running engine at a base URL, over one connection for each request."""
+
+    def __init__(self, base_url: str) -> None:
+        self.netloc = urlsplit(base_url).netloc
+
+    def request(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
+        connection = http.client.HTTPConnection(self.netloc, timeout=10)
+        try:
+            connection.request(method, path, body, dict(headers or {}))
+            response = connection.getresponse()
+            named = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, named, response.read())
+        finally:
+            connection.close()
+
+    def get(self, path: str, **query: object) -> Any:
+        answer = self.request("GET", target(path, query))
+        assert answer.status == 200, answer
+        return answer.json()
+
+    def post(self, path: str, value: Any) -> Any:
+        answer = self.request("POST", path, json.dumps(value).encode())
+        assert answer.status == 200, answer
+        return answer.json()

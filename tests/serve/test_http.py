@@ -1,0 +1,512 @@
+import asyncio
+import csv
+import io
+import time
+from typing import Any
+
+import pytest
+
+from riskengine.clock import ManualClock
+from riskengine.config import Config, MarksConfig, ServerConfig
+from riskengine.serve.answers import prefers_csv
+from riskengine.serve.http import ROUTES, WEB, create_app
+from riskengine.serve.shapes import DEALER, EXCEPTION, MARK, NODE, OF_DEALER, OF_NODE, POLICIES, STATUS, TRADE, names
+from riskengine.snapshot import Snapshot
+from riskengine.views import dealer_rows, ladder_rows, mark_rows, node_and_children, node_rows, position_rows
+from tests.serve.stand_in import Answer, StandIn, ask, call, post
+from tests.world import NOON, SECOND, reference, row
+
+MIDS = {"EURUSD": 1.2, "GBPUSD": 1.5, "USDJPY": 150.0, "ACME": 40.0, "ESZ6": 5_000.0}
+
+
+def traded(count: int = 0, **more: Any) -> StandIn:
+    """An engine with positions on every desk: some short, one flat, one without a price and one without a rate."""
+    gateway = StandIn(**more)
+    deals = [
+        row("t1", quantity="100", price="1.1", fees="2.5"),
+        row("t2", desk="FX2", side="sell", quantity="40.5", price="1.15", dealer="bob", ts=NOON + 1),
+        row("t3", instrument="GBPUSD", price="1.4", ts=NOON + 2),
+        row("t4", instrument="USDJPY", desk="EM1", side="sell", price="149.5", dealer="", ts=NOON + 3),
+        row("t5", instrument="GHOST", desk="EQ1", quantity="7", price="3", ts=NOON + 4),
+        row("t6", instrument="MAREL", desk="EQ1", quantity="8", price="500", ts=NOON + 5),
+        row("t7", instrument="ACME", desk="EQ1", quantity="9", price="39", ts=NOON + 6),
+        row("t8", instrument="ACME", desk="EQ1", side="sell", quantity="9", price="41", ts=NOON + 7),
+    ]
+    deals += [row(f"n{n}", dealer=f"d{n:03}", instrument="ESZ6", desk="EQ1", price=str(4_000 + n)) for n in range(count)]
+    answer = post(create_app(gateway), "/v1/trades", deals)
+    assert answer.json()["counts"]["applied"] == len(deals)
+    ticks = [{"instrument": name, "ts": NOON, "mid": mid, "source": "feed"} for name, mid in MIDS.items()]
+    assert post(create_app(gateway), "/v1/ticks", ticks).json()["accepted"] == len(MIDS)
+    return gateway
+
+
+@pytest.fixture(scope="module")
+def gateway() -> StandIn:
+    return traded(count=250)
+
+
+@pytest.fixture(scope="module")
+def app(gateway):
+    return create_app(gateway)
+
+
+def newest(gateway: StandIn) -> Snapshot:
+    return gateway.recent.newest
+
+
+def problem(answer: Answer, status: int, field: str | None = None) -> dict[str, Any]:
+    assert answer.status == status, answer
+    assert answer.headers["content-type"] == "application/problem+json"
+    told = answer.json()
+    assert {"type", "title", "status", "detail", "errors"} <= told.keys()
+    assert told["status"] == status
+    assert told["title"]
+    assert told["detail"]
+    if field is not None:
+        assert [error["field"] for error in told["errors"]] == [field]
+        assert field in told["detail"]
+    return dict(told)
+
+
+# Lists
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "expected", "fields"),
+    [
+        ("/v1/nodes", {}, node_rows, NODE),
+        ("/v1/nodes/FX", {}, lambda s: node_and_children(s, "FX"), NODE),
+        ("/v1/dealers", {"limit": 1_000}, dealer_rows, DEALER),
+        ("/v1/marks", {}, mark_rows, MARK),
+        ("/v1/positions", {"limit": 1_000}, lambda s: list(position_rows(s)), OF_NODE),
+        ("/v1/positions", {"node": "G10"}, lambda s: list(position_rows(s, node="G10")), OF_NODE),
+        ("/v1/positions", {"dealer": "ann"}, lambda s: list(position_rows(s, dealer="ann")), OF_DEALER),
+        ("/v1/positions", {"dealer": ""}, lambda s: list(position_rows(s, dealer="")), OF_DEALER),
+        ("/v1/positions", {"instrument": "EURUSD"}, lambda s: list(position_rows(s, instrument="EURUSD")), OF_NODE),
+        ("/v1/positions", {"exact": "true"}, lambda s: list(position_rows(s, exact=True)), OF_NODE),
+        ("/v1/ladder", {}, ladder_rows, OF_NODE),
+        ("/v1/ladder", {"node": "G10"}, lambda s: ladder_rows(s, node="G10"), OF_NODE),
+        ("/v1/ladder", {"dealer": "bob"}, lambda s: ladder_rows(s, dealer="bob"), OF_DEALER),
+        ("/v1/ladder", {"exact": "true"}, lambda s: ladder_rows(s, exact=True), OF_NODE),
+    ],
+)
+def test_a_list_is_what_the_snapshot_says(gateway, app, path, query, expected, fields):
+    answer = ask(app, path, query)
+    told = answer.json()
+    rows = expected(newest(gateway))
+    assert rows
+    assert told["rows"] == rows
+    assert told["total"] == len(rows)
+    assert [told["epoch"], told["seq"], told["as_of"]] == [7, newest(gateway).seq, NOON]
+    assert told["reporting_currency"] == "USD"
+    assert told["policies"].keys() == POLICIES.keys()
+    assert [tuple(shown) for shown in told["rows"]] == [names(fields)] * len(rows)
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_a_list_is_cut_to_the_limit_and_tells_the_total(app):
+    every = ask(app, "/v1/dealers", {"limit": 1_000}).json()
+    assert every["total"] == 253
+    assert len(ask(app, "/v1/dealers").json()["rows"]) == 100
+    part = ask(app, "/v1/dealers", {"limit": 3, "offset": 2}).json()
+    assert part["rows"] == every["rows"][2:5]
+    assert part["total"] == 253
+    assert ask(app, "/v1/dealers", {"offset": 10_000}).json()["rows"] == []
+
+
+@pytest.mark.parametrize("path", ["/v1/nodes", "/v1/ladder"])
+def test_nodes_and_ladder_are_never_cut(app, path):
+    told = ask(app, path, {"limit": 1}).json()
+    assert len(told["rows"]) == told["total"] > 1
+
+
+def test_pages_of_positions_join_to_the_whole(app):
+    every = ask(app, "/v1/positions", {"limit": 1_000}).json()["rows"]
+    pages = [ask(app, "/v1/positions", {"limit": 2, "offset": at}).json() for at in range(0, len(every) + 2, 2)]
+    assert [row for page in pages for row in page["rows"]] == every
+    assert {page["total"] for page in pages} == {len(every)}
+
+
+@pytest.mark.parametrize("field", names(OF_NODE))
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_positions_sort_by_every_field_as_their_rows_do(app, field, sign):
+    every = ask(app, "/v1/positions").json()["rows"]
+    told = ask(app, "/v1/positions", {"sort": sign + field}).json()["rows"]
+    known = sorted((row for row in every if row[field] is not None), key=lambda row: row[field], reverse=bool(sign))
+    assert [row[field] for row in told[: len(known)]] == [row[field] for row in known]
+    assert [row[field] for row in told[len(known) :]] == [None] * (len(every) - len(known))
+    assert sorted(told, key=str) == sorted(every, key=str)
+
+
+def test_other_lists_sort_too_and_equal_rows_stay_as_they_were(app):
+    rows = ask(app, "/v1/nodes", {"sort": "-total_pnl"}).json()["rows"]
+    totals = [row["total_pnl"] for row in rows if row["total_pnl"] is not None]
+    assert totals == sorted(totals, reverse=True)
+    assert len(totals) < len(rows) or None not in [row["total_pnl"] for row in rows]
+    ladder = ask(app, "/v1/ladder", {"sort": "-quantity", "exact": "true"}).json()["rows"]
+    assert [float(row["quantity"]) for row in ladder] == sorted((float(row["quantity"]) for row in ladder), reverse=True)
+    by_name = ask(app, "/v1/marks", {"sort": "-instrument"}).json()["rows"]
+    assert by_name == ask(app, "/v1/marks").json()["rows"][::-1]
+    parents = ask(app, "/v1/nodes", {"sort": "parent"}).json()["rows"]
+    assert parents[-1]["node"] == "ALL"
+    assert [row["node"] for row in parents if row["parent"] == "G10"] == ["FX1", "FX2"]
+
+
+def test_flat_rows_can_be_hidden(app):
+    shown = {row["instrument"] for row in ask(app, "/v1/ladder", {"node": "EQ1"}).json()["rows"]}
+    open_only = {row["instrument"] for row in ask(app, "/v1/ladder", {"node": "EQ1", "flat": "false"}).json()["rows"]}
+    assert shown - open_only == {"ACME"}
+
+
+def test_exact_numbers_are_texts_that_lose_nothing(app):
+    [held] = ask(app, "/v1/positions", {"node": "FX2", "exact": "true"}).json()["rows"]
+    assert [held["quantity"], held["net_cash"], held["average_price"]] == ["-40.5", "46.575", "1.15"]
+    root = ask(app, "/v1/nodes", {"exact": "true"}).json()["rows"][0]
+    assert isinstance(root["fees"], str)
+    assert isinstance(root["position_count"], int)
+
+
+def test_a_house_without_nodes_has_empty_lists():
+    app = create_app(StandIn(reference({}, ())))
+    for path in ("/v1/nodes", "/v1/positions", "/v1/ladder", "/v1/dealers", "/v1/marks", "/v1/exceptions", "/v1/trades"):
+        assert ask(app, path).json()["rows"] == []
+    assert ask(app, "/v1/status").json()["position_count"] == 0
+
+
+# CSV
+
+
+def lines(answer: Answer) -> list[list[str]]:
+    assert answer.headers["content-type"].startswith("text/csv")
+    return list(csv.reader(io.StringIO(answer.body.decode(), newline="")))
+
+
+def test_csv_has_the_same_rows(app):
+    rows = ask(app, "/v1/positions", {"limit": 5}).json()["rows"]
+    header, *found = lines(ask(app, "/v1/positions", {"limit": 5, "format": "csv"}))
+    assert header == list(names(OF_NODE))
+    assert len(found) == 5
+    for line, shown in zip(found, rows, strict=True):
+        read = dict(zip(header, line, strict=True))
+        assert read["average_price"] == ("" if shown["average_price"] is None else repr(shown["average_price"]))
+        assert read["stale"] == str(shown["stale"]).lower()
+
+
+@pytest.mark.parametrize("path", ["/v1/nodes", "/v1/dealers", "/v1/ladder", "/v1/marks", "/v1/trades", "/v1/nodes/EQ1"])
+def test_every_list_of_records_speaks_csv(app, path):
+    answer = ask(app, path, headers={"accept": "text/csv"})
+    assert len(lines(answer)) == len(ask(app, path).json()["rows"]) + 1
+    assert answer.headers["riskengine-seq"] == str(ask(app, path).json()["seq"])
+    assert "Accept" in answer.headers["vary"]
+
+
+def test_long_answers_are_the_same_as_short_ones(app):
+    """Those that are made while they are sent."""
+    whole = ask(app, "/v1/dealers", {"limit": 1_000}).json()["rows"]
+    parts = [ask(app, "/v1/dealers", {"limit": 50, "offset": at}).json()["rows"] for at in range(0, 300, 50)]
+    assert whole == [row for part in parts for row in part]
+    assert len(lines(ask(app, "/v1/dealers", {"limit": 1_000, "format": "csv"}))) == 254
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ("", False), ("*/*", False), ("application/json", False), ("text/csv", True), ("TEXT/CSV; q=0.9", True),
+        ("text/csv;q=0", False), ("text/csv;q=0.5, application/json", False), ("application/json;q=0.2, text/csv", True),
+        ("text/html,text/csv;q=nonsense", True),
+    ],
+)  # fmt: skip
+def test_the_accept_header_chooses(accept, expected):
+    assert prefers_csv(accept) is expected
+
+
+def test_the_parameter_goes_before_the_accept_header(app):
+    answer = ask(app, "/v1/nodes", {"format": "json"}, headers={"accept": "text/csv"})
+    assert answer.headers["content-type"] == "application/json"
+
+
+# Snapshots by number
+
+
+def test_two_readers_compare_at_one_seq():
+    gateway = traded()
+    app = create_app(gateway)
+    seq = newest(gateway).seq
+    before = ask(app, "/v1/nodes", {"seq": seq}).json()
+    post(app, "/v1/ticks", [{"instrument": "EURUSD", "ts": NOON, "mid": 1.3}])
+    assert ask(app, "/v1/nodes", {"seq": seq}).json() == before
+    assert ask(app, "/v1/nodes").json()["rows"] != before["rows"]
+    problem(ask(app, "/v1/nodes", {"seq": seq + 2}), 404)
+
+
+def test_a_snapshot_is_gone_after_its_time():
+    clock = ManualClock(NOON)
+    gateway = traded(clock=clock)
+    seq = newest(gateway).seq
+    clock.advance(3 * SECOND)
+    gateway.publish()
+    for path in ("/v1/nodes", "/v1/status", "/v1/digest", "/v1/trades", "/v1/exceptions"):
+        problem(ask(create_app(gateway), path, {"seq": seq}), 410)
+
+
+# Questions that are wrong
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "field"),
+    [
+        ("/v1/positions", "limit=0", "limit"), ("/v1/positions", "limit=1000001", "limit"),
+        ("/v1/positions", "limit=ten", "limit"), ("/v1/positions", "limit=", "limit"),
+        ("/v1/positions", "limit=%2B5", "limit"), ("/v1/positions", "limit=1&limit=2", "limit"),
+        ("/v1/positions", "limit=99999999999999999999", "limit"), ("/v1/positions", "offset=-1", "offset"),
+        ("/v1/positions", "sort=colour", "sort"), ("/v1/positions", "sort=--quantity", "sort"),
+        ("/v1/positions", "sort=dealer", "sort"), ("/v1/ladder", "sort=-dealer", "sort"),
+        ("/v1/positions", "node=FX&dealer=ann", "dealer"), ("/v1/ladder", "node=FX&dealer=ann", "dealer"),
+        ("/v1/positions", "format=xml", "format"), ("/v1/positions", "exact=yes", "exact"),
+        ("/v1/positions", "seq=-1", "seq"), ("/v1/positions", "seq=new", "seq"), ("/v1/positions", "nod=FX", "nod"),
+        ("/v1/nodes", "offset=1", "offset"), ("/v1/ladder", "flat=1", "flat"), ("/v1/status", "x=1", "x"),
+        ("/v1/trades", "versions=some", "versions"), ("/v1/trades", "since=yesterday", "since"),
+        ("/v1/trades", "since=1772625600", "since"), ("/v1/exceptions", "kind=odd", "kind"),
+    ],
+)  # fmt: skip
+def test_a_bad_parameter_is_named(app, path, query, field):
+    problem(ask(app, path, query), 400, field)
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/v1/nodes/NOWHERE", {}), ("/v1/nodes/", {}), ("/v1/positions", {"node": "NOWHERE"}),
+        ("/v1/positions", {"dealer": "nobody"}), ("/v1/positions", {"instrument": "NONE"}), ("/v1/ladder", {"node": "x"}),
+        ("/v1/ladder", {"dealer": "x"}), ("/v1/trades", {"node": "x"}), ("/v1/trades", {"instrument": "x"}),
+        ("/v1/trades", {"dealer": "x"}), ("/v1/positions", "node=%FF"),
+    ],
+)  # fmt: skip
+def test_an_unknown_name_is_not_found(app, path, query):
+    problem(ask(app, path, query), 404)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
+@pytest.mark.parametrize("path", ["/nothing", "/v1", "/v1/nothing", "/v1/status/", "/../etc/passwd", "/v1/positions/x"])
+def test_an_unknown_route_is_not_found(app, path, method):
+    problem(ask(app, path, method=method), 404)
+
+
+def test_a_wrong_method_is_told_the_right_ones(app):
+    answer = ask(app, "/v1/nodes", method="POST")
+    problem(answer, 405)
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
+    assert set(ask(app, "/v1/trades", method="DELETE").headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
+
+
+def test_a_node_may_have_a_slash_in_its_name():
+    app = create_app(StandIn(reference({"ALL": "", "FX/G10": "ALL"})))
+    assert [row["node"] for row in ask(app, "/v1/nodes/FX/G10").json()["rows"]] == ["FX/G10"]
+
+
+def test_a_mistake_of_ours_is_a_problem_too(gateway):
+    broken = create_app(gateway)
+    del broken.state.digests
+    with pytest.raises(AttributeError):  # which the server logs
+        ask(broken, "/v1/digest")
+
+
+# States
+
+
+@pytest.mark.parametrize("state", ["starting", "loading", "stopping", "failed"])
+def test_an_engine_that_is_not_live_says_so(state):
+    gateway = StandIn()
+    gateway.state, gateway.progress = state, 0.73
+    app = create_app(gateway)
+    reads = [route.path.replace("{node:path}", "ALL") for route in ROUTES if route.path.startswith("/v1/")]
+    for path in reads:
+        if path in ("/v1/status", "/v1/ticks"):
+            continue
+        answer = ask(app, path)
+        told = problem(answer, 503)
+        assert (told["state"], told["progress"]) == (state, 0.73)
+        assert int(answer.headers["retry-after"]) >= 1
+    for path in ("/v1/trades", "/v1/ticks"):
+        problem(post(app, path, [row()]), 503)
+    ready = ask(app, "/readyz")
+    assert problem(ready, 503)["state"] == state
+    assert ready.headers["retry-after"]
+    assert ask(app, "/healthz").status == 200
+    status = ask(app, "/v1/status").json()
+    assert (status["state"], status["progress"], status["seq"]) == (state, 0.73, None)
+    assert tuple(status)[: len(STATUS)] == names(STATUS)
+    assert gateway.stored == []
+
+
+def test_a_live_engine_is_ready(app):
+    assert ask(app, "/readyz").json() == {"state": "live", "progress": 1.0}
+
+
+def test_the_status_counts(gateway, app):
+    status = ask(app, "/v1/status").json()
+    assert tuple(status)[: len(STATUS)] == names(STATUS)
+    assert status["policies"]["day_boundary"] == "17:00"
+    assert status["counts"]["applied"] == 258
+    assert status["node_count"] == 8
+    assert status["position_count"] == ask(app, "/v1/positions").json()["total"]
+    assert status["dealer_count"] == 253
+    assert status["feeds"] == [{"source": "test", "age_ms": 5}]
+    assert status["last_trade_age_ms"] == 0
+    assert status["last_reconciliation"] is None
+
+
+def test_metrics_are_prometheus_text(app):
+    answer = ask(app, "/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert b"riskengine_trades_total" in answer.body
+
+
+def test_the_digest_is_worked_out_once_between_two_trades():
+    gateway = traded()
+    app = create_app(gateway)
+    first = ask(app, "/v1/digest").json()
+    post(app, "/v1/ticks", [{"instrument": "EURUSD", "ts": NOON, "mid": 1.3}])
+    second = ask(app, "/v1/digest").json()
+    assert first["digest"] == second["digest"]
+    assert first["seq"] < second["seq"] == newest(gateway).seq
+    assert gateway.digests_made == 1
+    post(app, "/v1/trades", row("another"))
+    assert ask(app, "/v1/digest").json()["digest"] != first["digest"]
+
+
+def test_the_same_poll_of_the_same_snapshot_is_answered_once():
+    gateway = traded()
+    app = create_app(gateway)
+    first = ask(app, "/v1/nodes")
+    kept = app.state.kept_answers._answers
+    assert len(kept) == 1
+    assert ask(app, "/v1/nodes") == first
+    ask(app, "/v1/nodes", headers={"accept": "text/csv"})
+    ask(app, "/v1/nodes", {"exact": "true"})
+    ask(app, "/v1/nodes", {"seq": newest(gateway).seq})
+    assert len(kept) == 3
+    gateway.publish()
+    assert ask(app, "/v1/nodes").json()["seq"] == newest(gateway).seq
+    assert len(app.state.kept_answers._answers) == 1
+    for number in range(200):
+        ask(app, "/v1/nodes/FX", f"limit={number + 1}")
+    assert len(app.state.kept_answers._answers) == 64
+
+
+# What needs a person
+
+
+def test_exceptions_of_every_kind():
+    config = Config(marks=MarksConfig(max_move=0.1))
+    clock = ManualClock(NOON)
+    gateway = traded(config=config, clock=clock)
+    app = create_app(gateway)
+    post(app, "/v1/ticks", [{"instrument": "EURUSD", "ts": NOON + 1, "mid": 9.0}])
+    answer = post(app, "/v1/trades", [
+        row("t1", price="1.2"), row("t3", version=2, action="cancel"), row("x", action="cancel"), row("y", legs=2),
+        row("z", ts=NOON + 3_600 * SECOND), row("late", ts=NOON - 60 * SECOND), row("fut", instrument="ESZ6", desk="EQ1"),
+    ]).json()  # fmt: skip
+    assert [result["status"] for result in answer["results"]] == [
+        "conflict", "applied", "parked", "applied", "quarantined", "applied", "applied",
+    ]  # fmt: skip
+    assert answer["results"][5]["late"] is True
+    clock.advance(400 * 86_400 * SECOND)
+    gateway.publish()
+    every = ask(app, "/v1/exceptions", {"limit": 1_000}).json()
+    kinds = ["conflict", "parked", "unmatched", "quarantined", "late", "unpriced", "unpriced", "suspect", "expired"]
+    assert [row["kind"] for row in every["rows"]] == kinds
+    assert every["total"] == len(kinds)
+    assert {tuple(row) for row in every["rows"]} == {names(EXCEPTION)}
+    for kind in dict.fromkeys(kinds):
+        told = ask(app, "/v1/exceptions", {"kind": kind}).json()
+        assert told["rows"] == [row for row in every["rows"] if row["kind"] == kind]
+        assert told["total"] == kinds.count(kind)
+    of = {row["kind"]: row for row in every["rows"]}
+    assert of["conflict"]["trade"]["price"] == 1.2
+    assert of["conflict"]["detail"]["stands"]["price"] == 1.1
+    assert of["unmatched"]["detail"] == {"source": "test", "trade_id": "y"}
+    assert of["suspect"]["detail"] == {"instrument": "EURUSD", "suspect": 9.0, "mark": 1.2, "mark_ts": NOON}
+    assert of["late"]["detail"]["after"].keys() == {"average_price", "realised_pnl", "unrealised_pnl"}
+    assert of["expired"]["instrument"] == "ESZ6"
+
+
+def test_unpriced_positions_add_up_to_what_the_root_counts(app):
+    listed = ask(app, "/v1/exceptions", {"kind": "unpriced"}).json()["rows"]
+    root = ask(app, "/v1/nodes").json()["rows"][0]
+    assert [row["instrument"] for row in listed] == ["GHOST", "MAREL"]
+    assert sum(row["detail"]["positions"] for row in listed) == root["unpriced_count"]
+
+
+def test_exceptions_sort_and_page(app):
+    told = ask(app, "/v1/exceptions", {"sort": "-instrument", "limit": 1, "exact": "true"}).json()
+    assert [row["instrument"] for row in told["rows"]] == ["MAREL"]
+    assert told["total"] == 2
+
+
+# Trades, out
+
+
+def test_stored_trades_newest_first(gateway, app):
+    told = ask(app, "/v1/trades", {"node": "FX"}).json()
+    assert [row["trade_id"] for row in told["rows"]] == ["t4", "t3", "t2", "t1"]
+    assert {tuple(row) for row in told["rows"]} == {names(TRADE)}
+    assert told["rows"][2]["quantity"] == 40.5
+    assert told["rows"][0]["contra_amount"] is None
+    assert told["total"] == 4
+    page = ask(app, "/v1/trades", {"node": "FX", "limit": 2, "offset": 1, "exact": "true"}).json()
+    assert [row["trade_id"] for row in page["rows"]] == ["t3", "t2"]
+    assert page["rows"][1]["quantity"] == "40.5"
+    assert page["total"] == 4
+
+
+def test_stored_trades_by_dealer_instrument_and_time(app):
+    assert [row["trade_id"] for row in ask(app, "/v1/trades", {"dealer": "bob"}).json()["rows"]] == ["t2"]
+    assert ask(app, "/v1/trades", {"instrument": "ACME"}).json()["total"] == 2
+    assert ask(app, "/v1/trades", {"since": NOON + 7}).json()["total"] == 1
+    assert ask(app, "/v1/trades", {"since": "2026-03-04T13:00:00+01:00", "node": "EQ1", "instrument": "GHOST"}).json()["total"]
+
+
+# The page
+
+
+def test_the_page_and_its_files(app):
+    page = ask(app, "/")
+    assert page.status == 200
+    assert page.headers["content-type"].startswith("text/html")
+    for path in WEB.rglob("*"):
+        answer = ask(app, f"/{path.relative_to(WEB).as_posix()}")
+        assert answer.body == path.read_bytes()
+        assert answer.headers["cache-control"] == "no-cache"
+        again = ask(app, f"/{path.name}", headers={"if-none-match": answer.headers["etag"]})
+        assert again.status == 304
+    problem(ask(app, "/", method="POST"), 405)
+
+
+# Many rows
+
+
+def test_a_long_answer_leaves_the_loop_to_others():
+    """While a list of thousands of rows is made, another question is answered at once."""
+    gateway = StandIn(reference({"ALL": ""} | {f"desk{n:04}": "ALL" for n in range(3_000)}))
+    deals = [row(f"{n}", desk=f"desk{n:04}", price=str(1 + n / 10_000)) for n in range(3_000)]
+    gateway.config = Config(server=ServerConfig(max_body_bytes=10_000_000))
+    app = create_app(gateway)
+    assert post(app, "/v1/trades", deals).status == 200
+    longest = 0.0
+
+    async def both() -> Answer:
+        nonlocal longest
+        slow = asyncio.create_task(call(app, "GET", "/v1/positions", {"limit": 3_000, "sort": "-breakeven_price"}))
+        await asyncio.sleep(0)
+        while not slow.done():
+            started = time.perf_counter()
+            await asyncio.sleep(0)
+            longest = max(longest, time.perf_counter() - started)
+        return await slow
+
+    answer = asyncio.run(both())
+    assert answer.json()["rows"][0]["node"] == "desk2999"
+    assert len(answer.json()["rows"]) == 3_000
+    assert longest < 0.1, "of work that takes longer in all"

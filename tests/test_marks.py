@@ -1,0 +1,320 @@
+"""From ticks to marks: ACCOUNTING section 8, tick by tick; a beat's worth at once must give the same."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from riskengine.config import MarksConfig
+from riskengine.marks import Mark, MarkTable, QuoteBook
+from riskengine.messages import Tick
+from tests.model import Model, Quote
+from tests.world import NOON, REFERENCE, SECOND, book, quote
+
+EURUSD = REFERENCE.instrument_index["EURUSD"]
+
+
+def marked(*ticks: Tick, now: int = NOON, **settings: float) -> Mark | None:
+    """The mark of EURUSD after these ticks, none of them refused."""
+    quotes = book(**settings)
+    assert quotes.offer(ticks, now) == []
+    return quotes.take().get(EURUSD)
+
+
+def good(mark: Mark | None) -> tuple[float, int, str]:
+    assert mark is not None
+    return mark.price, mark.ts, mark.kind
+
+
+def two_sided(price: float, ts: int = NOON) -> Tick:
+    return quote("EURUSD", price, price, ts)
+
+
+# Which price
+
+
+def test_a_two_sided_quote_is_marked_at_its_mid_unrounded():
+    assert good(marked(quote("EURUSD", 1.08421, 1.08424))) == ((1.08421 + 1.08424) / 2, NOON, "quote")
+
+
+def test_a_mid_stands_for_both_sides():
+    assert good(marked(quote("EURUSD", None, None, mid=1.5))) == (1.5, NOON, "quote")
+
+
+def test_a_mark_carries_its_source():
+    mark = marked(Tick("EURUSD", NOON, 1.0, 1.0, None, "venue"))
+    assert mark is not None
+    assert mark.source == "venue"
+
+
+def test_the_newest_event_time_wins():
+    assert good(marked(two_sided(1.5), two_sided(1.1, NOON - 1))) == (1.5, NOON, "quote")
+
+
+def test_on_equal_event_times_the_later_arrival_wins():
+    assert good(marked(two_sided(1.5), two_sided(1.1)))[0] == 1.1
+
+
+def test_an_old_tick_is_counted_and_changes_nothing():
+    quotes = book()
+    quotes.offer([two_sided(1.5)], NOON)
+    quotes.take()
+    quotes.offer([two_sided(1.1, NOON - 1)], NOON)
+    assert (quotes.old, quotes.take()) == (1, {})
+
+
+def test_a_crossed_quote_still_gives_its_mid_and_is_counted():
+    quotes = book()
+    quotes.offer([quote("EURUSD", 1.2, 1.0)], NOON)
+    assert quotes.crossed == 1
+    assert good(quotes.take()[EURUSD]) == (1.1, NOON, "quote")
+
+
+@pytest.mark.parametrize("sides", [(1.2, None), (None, 1.2)], ids=["bid", "ask"])
+def test_one_side_alone_is_the_mark(sides):
+    assert good(marked(quote("EURUSD", *sides))) == (1.2, NOON, "one_sided")
+
+
+@pytest.mark.parametrize("sides", [(1.2, 0.0), (0.0, 1.2)], ids=["bid", "ask"])
+def test_zero_is_how_feeds_write_a_side_that_is_not_there(sides):
+    assert good(marked(quote("EURUSD", *sides))) == (1.2, NOON, "one_sided")
+
+
+@pytest.mark.parametrize(("age", "kind"), [(60 * SECOND, "quote"), (60 * SECOND + 1, "one_sided")])
+def test_one_side_keeps_a_fresh_mid_and_replaces_an_aged_one(age, kind):
+    ticks = [two_sided(1.5, NOON - age), quote("EURUSD", 1.2, None)]
+    assert good(marked(*ticks))[2] == kind
+
+
+def test_one_side_does_not_make_a_mid_younger():
+    ticks = [two_sided(1.5, NOON - 2 * SECOND), quote("EURUSD", 1.2, None)]
+    assert good(marked(*ticks))[1] == NOON - 2 * SECOND
+
+
+def test_one_side_replaces_one_side():
+    assert good(marked(quote("EURUSD", 1.2, None), quote("EURUSD", None, 1.3)))[0] == 1.3
+
+
+def test_a_future_may_trade_at_zero_and_below():
+    quotes = book()
+    assert quotes.offer([quote("ESZ6", -37.65, -37.6)], NOON) == []
+    assert quotes.take()[REFERENCE.instrument_index["ESZ6"]].price == -37.625
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("tick", "field"),
+    [
+        pytest.param(quote("NOPE", 1.0, 1.0), "instrument", id="unknown instrument"),
+        pytest.param(quote("EURUSD", math.nan, 1.0), "bid", id="not a number"),
+        pytest.param(quote("EURUSD", 1.0, math.inf), "ask", id="infinite"),
+        pytest.param(quote("EURUSD", -1.0, 1.0), "bid", id="negative"),
+        pytest.param(quote("EURUSD", 1.0, 2e15), "ask", id="too large"),
+        pytest.param(quote("EURUSD", 1.00000000000012, 1.1), "bid", id="more than 12 decimals"),
+        pytest.param(quote("EURUSD", None, None), "bid", id="no side"),
+        pytest.param(quote("EURUSD", 0.0, 0.0), "bid", id="both sides zero"),
+        pytest.param(quote("EURUSD", 1.0, 1.0, NOON * 1000), "ts", id="nanoseconds"),
+        pytest.param(quote("EURUSD", 1.0, 1.0, 0), "ts", id="the year 1970"),
+        pytest.param(quote("EURUSD", 1.0, 1.0, NOON + 60 * SECOND + 1), "ts", id="from the future"),
+    ],
+)
+def test_a_bad_tick_is_refused_by_field_and_the_rest_goes_on(tick, field):
+    quotes = book()
+    [refusal] = quotes.offer([two_sided(1.1), tick, two_sided(1.3)], NOON)
+    assert (refusal.index, refusal.field) == (1, field)
+    assert good(quotes.take()[EURUSD])[0] == 1.3
+    assert (quotes.accepted, quotes.refused) == (2, 1)
+
+
+def test_a_tick_a_minute_ahead_of_the_clock_is_taken():
+    assert good(marked(two_sided(1.5, NOON + 60 * SECOND)))[1] == NOON + 60 * SECOND
+
+
+@pytest.mark.parametrize("side", ["1.25", 1.25])
+def test_a_price_may_come_as_text(side):
+    assert good(marked(Tick("EURUSD", NOON, side, 1.25)))[0] == 1.25
+
+
+# Suspects
+
+
+def test_a_move_beyond_the_limit_is_held_and_the_last_good_mark_stays():
+    mark = marked(two_sided(1.0), two_sided(1.5, NOON + 1), max_move=0.1)
+    assert good(mark) == (1.0, NOON, "quote")
+    assert mark is not None
+    assert (mark.suspect, mark.suspect_ts) == (1.5, NOON + 1)
+
+
+def test_a_good_price_clears_the_suspect():
+    mark = marked(two_sided(1.0), two_sided(1.5, NOON + 1), two_sided(1.01, NOON + 2), max_move=0.1)
+    assert mark is not None
+    assert (mark.price, mark.suspect) == (1.01, None)
+
+
+@pytest.mark.parametrize(("held_s", "price"), [(9.9, 1.0), (10.0, 1.51)])
+def test_a_level_that_holds_for_ten_seconds_is_believed(held_s, price):
+    later = NOON + int(held_s * SECOND)
+    mark = marked(two_sided(1.0), two_sided(1.5), two_sided(1.51, later), now=later, max_move=0.1)
+    assert good(mark)[0] == price
+
+
+def test_another_level_starts_its_own_ten_seconds():
+    ticks = [two_sided(1.0), two_sided(1.5), two_sided(2.0, NOON + 9 * SECOND), two_sided(2.0, NOON + 18 * SECOND)]
+    mark = marked(*ticks, max_move=0.1)
+    assert good(mark)[0] == 1.0
+    assert mark is not None
+    assert mark.suspect_ts == NOON + 9 * SECOND
+
+
+def test_the_first_price_has_nothing_to_have_moved_from():
+    assert good(marked(two_sided(1.0), max_move=0.1))[0] == 1.0
+
+
+@pytest.mark.parametrize(("bid", "suspect"), [(1.0001, None), (1.01, 1.005)])
+def test_a_quote_crossed_beyond_the_limit_is_held(bid, suspect):
+    mark = marked(two_sided(1.0), quote("EURUSD", bid, 1.0, NOON + 1), max_cross_bp=10.0)
+    assert mark is not None
+    assert mark.suspect == suspect
+
+
+def test_a_first_quote_that_is_too_crossed_is_no_mark():
+    mark = marked(quote("EURUSD", 1.1, 1.0), max_cross_bp=10.0)
+    assert mark is not None
+    assert (mark.ts, mark.suspect) == (0, 1.05)
+
+
+# Coalescing
+
+steps = st.tuples(
+    st.sampled_from(["EURUSD", "ACME", "ESZ6"]),
+    st.sampled_from([1.0, 1.004, 1.02, 1.11, 1.5]),
+    st.sampled_from(["both", "both", "mid", "bid", "ask", "crossed", "far crossed"]),
+    st.integers(-15, 70),
+)
+
+
+def ticks_of(drawn: list[tuple[str, float, str, int]]) -> list[Tick]:
+    """Ticks in their order of arrival; event times go forwards and now and then back."""
+    ticks, ts = [], NOON
+    for symbol, price, kind, step in drawn:
+        ts += step * SECOND
+        half = {"crossed": -0.0003, "far crossed": -0.05}.get(kind, 0.0002)
+        bid = None if kind in ("ask", "mid") else round(price - half, 6)
+        ask = None if kind in ("bid", "mid") else round(price + half, 6)
+        ticks.append(quote(symbol, bid, ask, ts, price if kind == "mid" else None))
+    return ticks
+
+
+POLICIES = [{}, {"max_move": 0.03}, {"max_cross_bp": 20.0}, {"max_move": 0.03, "max_cross_bp": 20.0}]
+FAR = NOON + 10_000 * SECOND
+
+
+def offered(quotes: QuoteBook, table: MarkTable, ticks: list[Tick]) -> None:
+    assert quotes.offer(ticks, FAR) == []
+    table.take(quotes.take())
+
+
+@given(st.lists(steps, max_size=30), st.lists(st.integers(0, 30), max_size=5), st.sampled_from(POLICIES))
+def test_any_cut_of_ticks_into_beats_gives_the_marks_of_one_tick_a_beat(drawn, cuts, policy):
+    ticks = ticks_of(drawn)
+    one_by_one, at_once = (MarkTable(REFERENCE, MarksConfig(**policy)) for _ in range(2))
+    quotes = book(**policy)
+    for tick in ticks:
+        offered(quotes, one_by_one, [tick])
+    quotes, edges = book(**policy), sorted({0, *cuts, len(ticks)})
+    for first, end in zip(edges, edges[1:], strict=False):
+        offered(quotes, at_once, ticks[first:end])
+    assert at_once.marks == one_by_one.marks
+    assert np.array_equal(at_once.price, one_by_one.price)
+    assert np.array_equal(at_once.ts, one_by_one.ts)
+
+
+@given(st.lists(steps, max_size=30))
+def test_the_marks_are_those_of_the_rules_read_one_tick_after_the_other(drawn):
+    ticks, model = ticks_of(drawn), Model({}, {}, "USD")
+    for tick in ticks:
+        sides = (tick.mid, tick.mid) if tick.mid is not None else (tick.bid, tick.ask)
+        model.ticks.append({"instrument": tick.instrument, "ts": tick.ts, "bid": sides[0], "ask": sides[1]})
+    quotes = book()
+    quotes.offer(ticks, FAR)
+    taken = {REFERENCE.symbols[n]: Quote(m.price, m.ts, m.kind) for n, m in quotes.take().items()}
+    assert taken == model.marks()
+
+
+def test_what_is_taken_belongs_to_the_taker():
+    quotes = book()
+    quotes.offer([two_sided(1.1)], NOON)
+    taken = quotes.take()
+    quotes.offer([two_sided(1.2, NOON + 1)], NOON)
+    assert good(taken[EURUSD])[0] == 1.1
+    assert good(quotes.take()[EURUSD])[0] == 1.2
+    assert quotes.take() == {}
+
+
+# Restored marks
+
+
+def test_a_restored_mark_gives_way_to_newer_ticks_only():
+    quotes = book()
+    quotes.restore({"EURUSD": Mark(1.5, NOON, "feed", "restored")})
+    quotes.offer([two_sided(1.1, NOON - 1)], NOON)
+    assert quotes.take() == {}
+    quotes.offer([two_sided(1.1)], NOON)
+    assert good(quotes.take()[EURUSD])[0] == 1.1
+
+
+def test_a_restored_mark_of_an_instrument_that_is_gone_is_passed_over():
+    quotes, table = book(), MarkTable(REFERENCE, MarksConfig())
+    quotes.restore({"GONE": Mark(1.5, NOON, "feed", "restored")})
+    table.restore({"GONE": Mark(1.5, NOON, "feed", "restored")})
+    assert not table.priced.any()
+
+
+# The writer's table
+
+
+def mark(price: float, ts: int = NOON) -> Mark:
+    return Mark(price, ts, "feed", "quote")
+
+
+@pytest.fixture
+def table() -> MarkTable:
+    return MarkTable(REFERENCE, MarksConfig())
+
+
+def test_the_table_tells_which_prices_moved(table):
+    assert table.take({0: mark(1.0), 1: mark(2.0)}) == [0, 1]
+    assert table.take({0: mark(1.0, NOON + 1), 1: mark(2.5, NOON + 1)}) == [1]
+
+
+def test_staleness_is_judged_by_event_time(table):
+    table.take({0: mark(1.0)})
+    assert table.fresh(NOON + 60 * SECOND)[0]
+    assert not table.fresh(NOON + 60 * SECOND + 1)[0]
+
+
+def test_an_instrument_never_marked_is_not_fresh(table):
+    assert not table.fresh(0).any()
+
+
+def test_changed_marks_wait_to_be_stored_once(table):
+    table.take({1: mark(1.0), 0: mark(2.0)})
+    table.take({1: mark(1.5, NOON + 1)})
+    assert table.take_unsaved() == [(0, mark(2.0)), (1, mark(1.5, NOON + 1))]
+    assert table.take_unsaved() == []
+
+
+def test_restored_marks_need_not_be_stored_again(table):
+    table.restore({"EURUSD": mark(1.5)})
+    assert table.price[EURUSD] == 1.5
+    assert table.take_unsaved() == []
+
+
+def test_a_suspect_without_a_good_price_is_no_price(table):
+    table.take({0: Mark(0.0, 0, "", "", 1.5, NOON)})
+    assert not table.priced[0]
+    assert table.take_unsaved() == []

@@ -1,0 +1,126 @@
+"""The sparse matrix: whatever was written, in whatever order, products are those of the plain matrix."""
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from riskengine.sparse import SparseRows
+
+COLUMNS = 12
+writes = st.lists(
+    st.one_of(
+        st.tuples(st.integers(0, 5), st.integers(0, COLUMNS - 1), st.integers(-9, 9)),
+        st.just("add a row"),
+        st.just("multiply"),
+    ),
+    max_size=120,
+)
+
+
+def written(steps) -> tuple[SparseRows, np.ndarray]:
+    """A matrix and its plain copy, whose numbers are whole: their sums are exact in any order."""
+    sparse, plain = SparseRows(3, COLUMNS, 2), np.zeros((3, COLUMNS))
+    for step in steps:
+        if step == "add a row":
+            assert sparse.add_row() == len(plain)
+            plain = np.vstack((plain, np.zeros(COLUMNS)))
+        elif step == "multiply":
+            sparse.product(0, np.ones(COLUMNS))
+        else:
+            row, column, value = step[0] % len(plain), step[1], float(step[2])
+            sparse.set(row, column, (value, 2 * value))
+            plain[row, column] = value
+    return sparse, plain
+
+
+@given(writes)
+def test_a_product_is_that_of_the_plain_matrix(steps):
+    sparse, plain = written(steps)
+    factors = np.arange(1.0, COLUMNS + 1)
+    assert sparse.product(0, factors).tolist() == (plain @ factors).tolist()
+    assert sparse.product(1, factors).tolist() == (plain @ factors * 2).tolist()
+
+
+@given(writes, st.integers(0, 2**32 - 1))
+def test_products_of_some_rows_are_those_of_all_to_the_last_bit(steps, seed):
+    sparse, plain = written(steps)
+    factors = np.random.default_rng(seed).normal(size=COLUMNS) * 1e6
+    whole = sparse.product(0, factors)
+    rows = np.arange(len(plain))[::2]
+    assert np.array_equal(sparse.product_of_rows(0, rows, factors), whole[rows])
+    assert [sparse.product_of_row(0, row, factors) for row in range(len(plain))] == whole.tolist()
+
+
+@given(writes, st.data())
+def test_products_do_not_depend_on_the_order_of_writing(steps, data):
+    cells = {}
+    for step in steps:
+        if isinstance(step, tuple):
+            cells[step[0], step[1]] = step[2] / 7
+    factors = np.random.default_rng(1).normal(size=COLUMNS)
+    results = set()
+    for order in (list(cells), data.draw(st.permutations(list(cells)))):
+        sparse = SparseRows(6, COLUMNS, 1)
+        for cell in order:
+            sparse.set(*cell, (cells[cell],))
+        results.add(sparse.product(0, factors).tobytes())
+    assert len(results) == 1
+
+
+def test_a_cell_reads_back_in_every_layer():
+    sparse = SparseRows(2, COLUMNS, 3)
+    sparse.set(1, 4, (1.0, 2.0, 3.0))
+    assert sparse.get(1, 4) == (1.0, 2.0, 3.0)
+
+
+def test_a_cell_never_written_is_zero():
+    assert SparseRows(2, COLUMNS, 3).get(1, 4) == (0.0, 0.0, 0.0)
+
+
+def test_a_cell_written_again_is_replaced():
+    sparse = SparseRows(1, COLUMNS, 1)
+    sparse.set(0, 4, (1.0,))
+    sparse.set(0, 4, (5.0,))
+    assert sparse.product(0, np.ones(COLUMNS)).tolist() == [5.0]
+
+
+def test_rows_that_outgrow_their_room_again_and_again_leave_no_holes():
+    sparse = SparseRows(50, 200, 1)
+    columns = list(range(200))
+    random.Random(2).shuffle(columns)
+    sizes = []
+    for column in columns:
+        for row in range(50):
+            sparse.set(row, column, (1.0,))
+        assert sparse.product(0, np.ones(200)).sum() == 50 * (len(sizes) + 1)
+        sizes.append(len(sparse._used))
+    assert max(sizes) <= 50 + 50 + 16
+    assert len(sparse._indices) <= 3 * 50 * 200
+
+
+def test_rows_can_be_added_after_holes_were_closed():
+    sparse = SparseRows(40, 50, 1)
+    for column in range(50):
+        for row in range(40):
+            sparse.set(row, column, (float(column),))
+        sparse.product(0, np.ones(50))
+    row = sparse.add_row()
+    sparse.set(row, 7, (3.0,))
+    assert sparse.product(0, np.ones(50))[row] == 3.0
+    assert len(sparse) == 41
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5])
+def test_an_empty_matrix_gives_zeros(rows):
+    assert SparseRows(rows, COLUMNS, 1).product(0, np.ones(COLUMNS)).tolist() == [0.0] * rows
+
+
+def test_a_product_is_a_new_array():
+    sparse = SparseRows(1, COLUMNS, 1)
+    sparse.set(0, 0, (1.0,))
+    first = sparse.product(0, np.ones(COLUMNS))
+    sparse.set(0, 0, (2.0,))
+    assert first.tolist() == [1.0]
