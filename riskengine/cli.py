@@ -16,6 +16,7 @@ import orjson
 from riskengine import __version__
 from riskengine.adapters.feeds import DemoFeed, RecordedTicks
 from riskengine.adapters.files import ColumnOptions, load_alias, parse_columns
+from riskengine.adapters.lines import shown_path
 from riskengine.adapters.loading import KINDS, LoadReport, load
 from riskengine.adapters.replay import replay_here, replay_to, tick_stream
 from riskengine.adapters.simulator import DealingSimulator, MarketSimulator, sample_instruments, sample_nodes
@@ -24,7 +25,7 @@ from riskengine.clock import SystemClock
 from riskengine.config import Config, check_config, load_config, without_password
 from riskengine.digest import digest
 from riskengine.engine import Engine
-from riskengine.errors import RiskEngineError
+from riskengine.errors import InputError, RiskEngineError
 from riskengine.hierarchy import Reference
 from riskengine.messages import Refusal
 from riskengine.observe import configure_logging
@@ -38,11 +39,14 @@ DEMO_SEED = 20260105
 
 
 class Commands(click.Group):
-    """Turns our errors into one line and exit status 1."""
+    """Turns our errors into one line and exit status 1, mistakes of usage into one line and 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            where = (error.ctx or ctx).command_path
+            fail(f"{error.format_message().replace(chr(10), ' ')} ({where} --help says more)", error.exit_code)
         except RiskEngineError as error:
             fail(str(error))
         except BrokenPipeError:
@@ -52,8 +56,12 @@ class Commands(click.Group):
 
 def fail(message: str, status: int = 1) -> NoReturn:
     """End with one line on stderr."""
-    click.echo(f"riskengine: {message}", err=True)
+    _complain(message)
     sys.exit(status)
+
+
+def _complain(message: str) -> None:
+    click.echo(f"riskengine: {message}", err=True)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -155,7 +163,8 @@ def demo(port: int, ticks: str | None, store: str | None, **mapping: str | None)
             path = ticks
             symbols = frozenset(instrument.instrument for instrument in instruments)
             recorded = RecordedTicks(lambda: tick_stream(path, options, lambda _path, _refusal: None), symbols)
-            recorded(0, 0.0)  # so that a file that cannot be read is said now
+            if not recorded(0, 0.0):  # a file that cannot be read is said now, too
+                raise InputError(f"{ticks}: has no tick of an instrument of the demo")
             recorded = RecordedTicks(lambda: tick_stream(path, options, lambda _path, _refusal: None), symbols)
         feed = DemoFeed(
             MarketSimulator(DEMO_SEED, instruments),
@@ -188,7 +197,7 @@ def load_command(
     opened = open_store(config.store.url)
     progress = Progress(f"load {kind}")
     try:
-        report = LoadReport(_print_refusal, progress.advance)
+        report = LoadReport(_print_refusal, progress.advance, _complain)
         load(kind, files, opened, options, config, SystemClock(), report)
     finally:
         opened.close()
@@ -197,7 +206,7 @@ def load_command(
         click.echo(orjson.dumps(report.counts))
     else:
         click.echo(f"{kind}: " + ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items()))
-    sys.exit(1 if report.counts["refused"] else 0)
+    sys.exit(1 if report.counts["refused"] or report.broken else 0)
 
 
 class Progress:
@@ -245,7 +254,8 @@ class FirstRefusals:
 
 def _print_refusal(path: str, refusal: Refusal) -> None:
     field = f"{refusal.field}: " if refusal.field else ""
-    click.echo(f"{path}:{refusal.index}: {field}{refusal.reason}", err=True)
+    place = f"{shown_path(path)}:{refusal.index}" if refusal.index else shown_path(path)
+    click.echo(f"{place}: {field}{refusal.reason}", err=True)
 
 
 @main.command()
@@ -356,7 +366,7 @@ def _depth_first(children: Sequence[tuple[int, int]]) -> list[int]:
 @click.argument("file", required=False)
 def check_config_command(file: str | None) -> None:
     """Validate a configuration and print the effective one, secrets hidden."""
-    config = load_config(file)
+    config = effective_config(file, os.environ.get("RISKENGINE_STORE"))
     shown = msgspec.structs.replace(
         config, store=msgspec.structs.replace(config.store, url=without_password(config.store.url))
     )

@@ -84,6 +84,8 @@ class CurrencyGraph:
                     rate *= 1.0 / mid if hop.inverse else mid
                 value[currency] = rate
                 known[currency] = True
+        for array in (value, known, self._stale):
+            array.flags.writeable = False
         return Rates(value, known, self._stale, self._paths)
 
     def _route(self, usable: BoolArray, fresh: BoolArray) -> None:

@@ -15,11 +15,11 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.currencies import CurrencyGraph
 from riskengine.hierarchy import Reference
-from riskengine.ledger import SHIFT, Changes, LateFold, Ledger, Rollup
+from riskengine.ledger import MASK, SHIFT, Changes, LateFold, Ledger, Rollup
 from riskengine.marks import Mark, MarkTable
 from riskengine.messages import MULTIPLIER_DECIMALS, Opening, Trade
 from riskengine.processed import APPLIED, CONFLICT, DUPLICATE, PARKED, QUARANTINED, SUPERSEDED, Processed, Quarantine
-from riskengine.snapshot import EMPTY_STATE, Counts, ExceptionItem, OwnerState, Snapshot, Table
+from riskengine.snapshot import EMPTY_STATE, ROWS_PAGE, Counts, ExceptionItem, OwnerState, Snapshot, Table
 from riskengine.valuation import PAGE, Factors, Units, Valuation
 
 MAX_NOTICES = 10_000
@@ -35,6 +35,7 @@ class Outcome(NamedTuple):
 
 
 OUTCOMES = {status: Outcome(status) for status in (APPLIED, DUPLICATE, SUPERSEDED, PARKED)}
+PLAIN = OUTCOMES[APPLIED]
 
 
 class Engine:
@@ -62,7 +63,10 @@ class Engine:
         self._last_trade_at = 0
         self._fresh = self.marks.fresh(now)
         self._priced = self.marks.priced.copy()
-        self._value_units(now)
+        self._rates = self._graph.rates(self.marks.price, self._priced, self._fresh)
+        self._units: Units
+        self._factors: Factors
+        self._value_units(prices_only=False)
         self._organisation = Published(self.ledger.organisation, Valuation(reference, reference.hierarchy))
         self._dealers = Published(self.ledger.dealers, Valuation(reference, None))
         self._epoch = epoch
@@ -83,26 +87,34 @@ class Engine:
 
         `watermark` is the highest store_seq that the state then holds. Raises nothing: every trade gets an outcome.
         """
-        admit, quarantine, ledger, counts = self.processed.admit, self.quarantine.reason, self.ledger, self._counts
+        enter, quarantine, add, tolerance = self.processed.enter, self.quarantine.reason, self.ledger.add, self._tolerance
         outcomes: list[Outcome] = []
+        entered = 0
         for trade in trades:
-            status, removed, added, other = admit(trade, quarantine(trade))
-            counts[status] += 1
-            if removed is not None:
-                ledger.remove(removed)
-            if added is not None:
-                fold = ledger.add(added, self._tolerance)
-                if fold is not None and removed is None and status == APPLIED:
-                    outcomes.append(self._note_late(added, fold, now))
-                    continue
-            if status == APPLIED:
-                outcomes.append(OUTCOMES[APPLIED])
-            else:
-                outcomes.append(self._note(trade, status, other, now))
+            reason = quarantine(trade)
+            if reason or not enter(trade):
+                outcomes.append(self._admit(trade, reason, now))
+                continue
+            entered += 1
+            fold = add(trade, tolerance)
+            outcomes.append(PLAIN if fold is None else self._note_late(trade, fold, now))
+        self.ledger.carry()
+        self._counts[APPLIED] += entered
         self._watermark = max(self._watermark, watermark)
         if trades:
             self._last_trade_at = now
         return outcomes
+
+    def _admit(self, trade: Trade, reason: str, now: int) -> Outcome:
+        """Take anything but a plain new trade: another version, a cancel, one leg of several, one to quarantine."""
+        status, removed, added, other = self.processed.admit(trade, reason)
+        self._counts[status] += 1
+        if removed is not None:
+            self.ledger.remove(removed)
+        fold = None if added is None else self.ledger.add(added, self._tolerance)
+        if added is not None and fold is not None and removed is None and status == APPLIED:
+            return self._note_late(added, fold, now)
+        return self._note(trade, status, other, now)
 
     def _note(self, trade: Trade, status: str, other: Trade | None, now: int) -> Outcome:
         """What became of a trade that did not simply take effect; conflicts are kept for the work list."""
@@ -148,34 +160,39 @@ class Engine:
         if not marks and flags_same:
             return False
         self._fresh, self._priced = fresh, self.marks.priced.copy()
-        rates_before = self._rates
-        self._value_units(now)
-        rates_same = np.array_equal(rates_before.value, self._rates.value) and np.array_equal(
-            rates_before.stale, self._rates.stale
-        )
+        rates_same = self._take_rates()
+        self._value_units(prices_only=flags_same and rates_same)
         few = len(moved) * 8 <= len(self.reference.instruments)
-        if flags_same and rates_same and few and not self._factors.any_unmarked:
-            self._organisation.valuation.reprice_some(moved, self._factors)
-            self._dealers.valuation.reprice_some(moved, self._factors)
-        else:
-            self._organisation.valuation.reprice(self._factors)
-            self._dealers.valuation.reprice(self._factors)
+        for published in (self._organisation, self._dealers):
+            if flags_same and rates_same and few:
+                published.valuation.reprice_some(moved, self._factors)
+            else:
+                published.valuation.reprice(self._factors)
         return True
 
-    def _value_units(self, now: int) -> None:
-        """Rates and unit values from the marks in force. O(instruments)."""
+    def _take_rates(self) -> bool:
+        """Rates from the marks in force. Returns whether they are what they were. O(currencies)."""
+        before = self._rates
+        self._rates = self._graph.rates(self.marks.price, self._priced, self._fresh)
+        return all(np.array_equal(old, new) for old, new in zip(before[:3], self._rates[:3], strict=True))
+
+    def _value_units(self, *, prices_only: bool) -> None:
+        """Unit values from the marks in force. O(instruments)."""
         table = self.marks
-        self._rates = self._graph.rates(table.price, table.priced, self._fresh)
-        rated = self._rates.known[self._cash_currency]
-        rate = self._rates.value[self._cash_currency]
+        if prices_only:
+            units = self._units
+            rate, rated, stale_mark, stale_rate = units.rate, units.rated, units.stale_mark, units.stale_rate
+        else:
+            rate, rated = self._rates.value[self._cash_currency], self._rates.known[self._cash_currency]
+            stale_mark, stale_rate = ~self._fresh & self._priced, self._rates.stale[self._cash_currency]
         arrays = (
             table.price.copy(), self._priced, self._multiplier * table.price * rate, rate, rated, table.ts.copy(),
-            ~self._fresh & self._priced, self._rates.stale[self._cash_currency],
+            stale_mark, stale_rate,
         )  # fmt: skip
-        for array in (*arrays, *self._rates[:3]):
+        for array in arrays:
             array.flags.writeable = False
         self._units = Units(*arrays, tuple(table.marks))
-        self._factors = Factors(self.reference, self._units, self._rates)
+        self._factors = self._factors.repriced(self._units) if prices_only else Factors(self._units, self._rates)
 
     # -- snapshots ---------------------------------------------------------------------------------------------
 
@@ -203,7 +220,8 @@ class Engine:
             rates=self._rates,
             counts=Counts(
                 counts[APPLIED], counts[DUPLICATE], counts[CONFLICT], counts[SUPERSEDED], counts["late"],
-                len(self.processed.parked), len(self.processed.quarantined) + len(self._unreadable), len(self.processed.unmatched),
+                len(self.processed.parked), len(self.processed.quarantined) + len(self._unreadable),
+                len(self.processed.unmatched),
             ),
             exceptions=self._exceptions,
             watermark=self._watermark,
@@ -259,31 +277,40 @@ class Published:
                 self._pages = (*self._pages, ())
             self._pages = (*self._pages[:-1], (*self._pages[-1], EMPTY_STATE))
         changes = self.rollup.settle()
-        if changes:
-            self._freeze_states(changes)
+        if changes is None:
+            slots = {owner: range(0, len(book.rows), ROWS_PAGE) for owner, book in enumerate(self.rollup.books)}
+            self._freeze_states(slots)
+            self.valuation.take_all(self.rollup.books, factors)
+        elif changes:
+            self._freeze_states(self._slots_of(changes))
             self.valuation.take(changes, factors)
-        return Table(self.valuation.size, self._pages, self.valuation.pages), bool(changes)
+        return Table(self.valuation.size, self._pages, self.valuation.pages), changes is None or bool(changes)
 
-    def _freeze_states(self, changes: Changes) -> None:
-        newest: dict[int, int] = {}
-        for key, (before, now) in changes.items():
+    def _slots_of(self, changes: Changes) -> dict[int, list[int]]:
+        """Where the changed rows stand, by owner."""
+        slots: dict[int, list[int]] = {}
+        for key in changes:
             owner = key >> SHIFT
-            state = self._pages[owner // PAGE][owner % PAGE]
-            lost = before is not None and before.last_trade_ts == state.last_trade_ts
-            if lost and (now is None or now.last_trade_ts < state.last_trade_ts):
-                newest[owner] = -1
-            elif newest.get(owner) != -1:
-                newest[owner] = max(newest.get(owner, state.last_trade_ts), now.last_trade_ts if now else 0)
+            slot = self.rollup.books[owner].slot(key & MASK)
+            assert slot is not None, "a row that changed stands somewhere"
+            slots.setdefault(owner, []).append(slot)
+        return slots
+
+    def _freeze_states(self, slots: Mapping[int, Iterable[int]]) -> None:
+        """New states for some owners, of which these rows have changed. O(owners + a page of rows for each)."""
         pages = list(self._pages)
         copies: dict[int, list[OwnerState]] = {}
-        for owner, ts in newest.items():
-            book = self.rollup.books[owner]
-            rows = tuple(book.rows)
-            last = ts if ts >= 0 else max((row.last_trade_ts for row in rows if row is not None), default=0)
-            page = copies.get(owner // PAGE)
+        for owner, changed in slots.items():
+            number, at = divmod(owner, PAGE)
+            page = copies.get(number)
             if page is None:
-                page = copies[owner // PAGE] = list(pages[owner // PAGE])
-            page[owner % PAGE] = OwnerState(rows, book.count, book.trades, last)
+                page = copies[number] = list(pages[number])
+            book = self.rollup.books[owner]
+            rows = list(page[at].pages)
+            rows.extend(() for _ in range(len(rows) * ROWS_PAGE, len(book.rows), ROWS_PAGE))
+            for first in {slot // ROWS_PAGE for slot in changed}:
+                rows[first] = tuple(book.rows[first * ROWS_PAGE : (first + 1) * ROWS_PAGE])
+            page[at] = OwnerState(tuple(rows), book.count, book.trades, book.last_trade_ts)
         for number, page in copies.items():
             pages[number] = tuple(page)
         self._pages = tuple(pages)

@@ -25,11 +25,16 @@ class Receipt(NamedTuple):
 
 
 class DurableTrades(NamedTuple):
-    """Trades that the store has committed. `answer` is called on the writer thread after publication."""
+    """Trades that the store has committed. `answer` is called on the writer thread after publication.
+
+    `watermark` is the store_seq up to which every row is in the engine once these are. `kept_apart` are the places of those that
+    the store keeps apart as conflicts: another row has their identity and version.
+    """
 
     trades: Sequence[Trade]
     watermark: int
     answer: Callable[[Receipt], None]
+    kept_apart: frozenset[int] = frozenset()
 
 
 class Prices(NamedTuple):
@@ -70,7 +75,7 @@ class Inbox:
         """Room for `count` trades. Raises InboxFull, and then nothing is reserved."""
         with self._lock:
             if self._reserved + count > self.max_trades:
-                raise InboxFull(f"{self._reserved} trades are waiting; the limit is {self.max_trades}")
+                raise InboxFull(f"{self._reserved} trades are waiting, no room for {count} more; the limit is {self.max_trades}")
             self._reserved += count
 
     def reserve_stored(self, count: int) -> None:

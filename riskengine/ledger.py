@@ -4,7 +4,7 @@ Every position is folded once in each; what is above them is sums of exact integ
 after any sequence of trades is the state that its effective trades would give in any other order, to the last bit. The
 open cost K = k q A enters sums as an integer (`open_cost`, units of 1e-28) for the same reason.
 
-Trades mark positions as touched; `settle` carries the differences upwards once per batch and says what changed.
+Trades mark positions as touched; `carry` takes the differences upwards once per batch, `settle` says what changed.
 """
 
 from collections.abc import Iterator
@@ -14,13 +14,14 @@ import msgspec
 
 from riskengine.hierarchy import Hierarchy, Reference
 from riskengine.messages import CASH_ONE, DECIMALS, MULTIPLIER_DECIMALS, ONE, Opening, Trade
-from riskengine.position import Position
+from riskengine.position import NO_FEES, Position, moved
 
 SHIFT = 32
 """A (node, instrument) key is `node << SHIFT | instrument`."""
 MASK = (1 << SHIFT) - 1
 
-NO_FEES: dict[str, int] = {}
+MANY_CHANGES = 65_536
+"""Changed rows between two snapshots from which on following them one by one costs more than starting afresh."""
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -60,32 +61,39 @@ EMPTY_ROW = Row(-1, 0, 0, 0, 0, 0, 0, 0, 0, NO_FEES)
 class Book:
     """What one owner (node or dealer) holds: a row per instrument that was ever traded there, in order of first coming.
 
-    `rows` is as of the last `settle`; None where there is no position any more. Leaves also hold their `positions`.
+    `rows` is as of the last `settle`; None where there is no position any more. Leaves hold `positions` by instrument, which
+    know their places in `rows`; the others have `slots` for that.
     """
 
-    __slots__ = ("count", "positions", "rows", "slots", "trades")
+    __slots__ = ("count", "last_trade_ts", "positions", "rows", "slots", "trades")
 
     def __init__(self, *, leaf: bool) -> None:
-        self.slots: dict[int, int] = {}
         self.rows: list[Row | None] = []
-        self.positions: list[Position | None] | None = [] if leaf else None
+        self.positions: dict[int, Position] = {}
+        self.slots: dict[int, int] | None = None if leaf else {}
         self.count = 0
         self.trades = 0
+        self.last_trade_ts = 0
 
-    def slot(self, instrument: int) -> int:
-        """Where an instrument's row stands, made when first asked for. O(1)."""
-        slot = self.slots.get(instrument)
-        if slot is None:
-            slot = self.slots[instrument] = len(self.rows)
-            self.rows.append(None)
-            if self.positions is not None:
-                self.positions.append(None)
-        return slot
+    def slot(self, instrument: int) -> int | None:
+        """Where an instrument's row stands, None where it was never traded. O(1)."""
+        if self.slots is not None:
+            return self.slots.get(instrument)
+        position = self.positions.get(instrument)
+        return None if position is None else position.slot
 
     def row(self, instrument: int) -> Row | None:
         """Its row of an instrument, None where it holds no position. O(1)."""
-        slot = self.slots.get(instrument)
+        slot = self.slot(instrument)
         return None if slot is None else self.rows[slot]
+
+    def note_newest(self, before: Row, now: Row) -> None:
+        """Keep `last_trade_ts` true after a row has changed. O(1), or O(rows) where the newest trade was taken out."""
+        last = now.last_trade_ts
+        if last > self.last_trade_ts:
+            self.last_trade_ts = last
+        elif last < before.last_trade_ts == self.last_trade_ts:
+            self.last_trade_ts = max((row.last_trade_ts for row in self.rows if row is not None), default=0)
 
 
 class Rollup:
@@ -99,7 +107,8 @@ class Rollup:
         self.hierarchy = hierarchy
         self.ancestors: list[tuple[int, ...]] = list(hierarchy.ancestors) if hierarchy else []
         self.books = [Book(leaf=hierarchy.is_leaf(n)) for n in range(len(hierarchy))] if hierarchy else []
-        self._touched: dict[int, Position] = {}
+        self._touched: dict[Position, None] = {}
+        self._before: dict[int, Row | None] | None = {}
         self._cost_scale = [float(i.multiplier * 10**DECIMALS) for i in reference.instruments]
 
     def add_owner(self) -> int:
@@ -110,85 +119,101 @@ class Rollup:
 
     def position(self, owner: int, instrument: int) -> Position:
         """The position of a leaf in an instrument, made when first asked for, and marked as touched. O(1)."""
-        book = self.books[owner]
-        slot = book.slots.get(instrument)
-        if slot is None:
-            slot = book.slot(instrument)
-        positions = book.positions
-        assert positions is not None, "trades attach to leaves"
-        position = positions[slot]
+        position = self.books[owner].positions.get(instrument)
         if position is None:
-            position = positions[slot] = Position()
-        self._touched[owner << SHIFT | instrument] = position
+            book = self.books[owner]
+            assert book.slots is None, "trades attach to leaves"
+            position = book.positions[instrument] = Position(owner, instrument, len(book.rows))
+            book.rows.append(None)
+        self._touched[position] = None
         return position
 
     def positions(self) -> Iterator[tuple[int, int, Position]]:
         """Every position with its owner and instrument. O(positions)."""
         for owner, book in enumerate(self.books):
-            for instrument, slot in book.slots.items():
-                position = book.positions[slot] if book.positions is not None else None
-                if position is not None:
+            for instrument, position in book.positions.items():
+                if position.trades or position.openings:
                     yield owner, instrument, position
 
-    def settle(self) -> "Changes":
-        """Carry what touched positions changed by into the rows of every ancestor.
+    def settle(self) -> "Changes | None":
+        """Carry up what is left, and say what changed since the last call.
 
-        Returns what changed since the last call: {key: (row before, row now)}, None where there is no position; a key is
-        `owner << SHIFT | instrument`. O(touched x depth).
+        {key: (row before, row now)}, None where there is no position; a key is `owner << SHIFT | instrument`. None instead of
+        it all where more than `MANY_CHANGES` rows did: whoever follows starts afresh from the rows. O(touched x depth).
         """
+        self.carry()
+        before, self._before = self._before, {}
+        if before is None:
+            return None
+        books = self.books
         changes: Changes = {}
-        scales, books = self._cost_scale, self.books
-        for key, position in self._touched.items():
-            owner, instrument = key >> SHIFT, key & MASK
-            book = books[owner]
-            slot = book.slots[instrument]
-            before = book.rows[slot]
-            now = _row(instrument, position, scales[instrument])
-            if now is None:
-                book.positions[slot] = None  # type: ignore[index]
-                if before is None:
-                    continue
-            book.rows[slot] = now
-            changes[key] = (before, now)
-            self._carry(owner, instrument, before or EMPTY_ROW, now or EMPTY_ROW, changes)
-        self._touched.clear()
+        for key, row in before.items():
+            now = books[key >> SHIFT].row(key & MASK)
+            if now is not row:
+                changes[key] = (row, now)
         return changes
 
-    def _carry(self, owner: int, instrument: int, old: Row, new: Row, changes: "Changes") -> None:
-        """Add the difference of a leaf's row to its owner's counts and to every ancestor."""
-        count = new.position_count - old.position_count
-        trades = new.trade_count - old.trade_count
-        book = self.books[owner]
-        book.count += count
-        book.trades += trades
-        ancestors = self.ancestors[owner]
-        if not ancestors:
-            return
+    def carry(self) -> None:
+        """Carry what touched positions changed by into the rows of every ancestor. O(touched x depth).
+
+        Best called after every batch, while what it touched is still in the processor's cache.
+        """
+        books, ancestors, scales, rows_before = self.books, self.ancestors, self._cost_scale, self._before
+        for position in self._touched:
+            owner, instrument, slot = position.owner, position.instrument, position.slot
+            book = books[owner]
+            before = book.rows[slot]
+            now = book.rows[slot] = _row(position, scales[instrument])
+            if before is now:
+                continue
+            if rows_before is not None:
+                rows_before.setdefault(owner << SHIFT | instrument, before)
+            old, new = before or EMPTY_ROW, now or EMPTY_ROW
+            book.count += new.position_count - old.position_count
+            book.trades += new.trade_count - old.trade_count
+            if new.last_trade_ts != old.last_trade_ts:
+                book.note_newest(old, new)
+            if ancestors[owner]:
+                self._carry_up(ancestors[owner], instrument, old, new)
+        self._touched.clear()
+        if rows_before is not None and len(rows_before) > MANY_CHANGES:
+            self._before = None
+
+    def _carry_up(self, nodes: tuple[int, ...], instrument: int, old: Row, new: Row) -> None:
+        """Add the difference of a leaf's row to every ancestor."""
+        books, rows_before = self.books, self._before
         quantity, cash, cost = new.quantity - old.quantity, new.cash - old.cash, new.open_cost - old.open_cost
         is_open, open_cash = new.open_count - old.open_count, new.open_cash - old.open_cash
-        last, fees = new.last_trade_ts, new.fees
-        for node in ancestors:
-            book = self.books[node]
-            book.count += count
-            book.trades += trades
-            slot = book.slots.get(instrument)
+        count, trades = new.position_count - old.position_count, new.trade_count - old.trade_count
+        last, last_before, fees, fees_before = new.last_trade_ts, old.last_trade_ts, new.fees, old.fees
+        for node in nodes:
+            book = books[node]
+            rows, slots = book.rows, book.slots
+            assert slots is not None, "above a leaf there are no leaves"
+            slot = slots.get(instrument)
             if slot is None:
-                slot = book.slot(instrument)
-            before = book.rows[slot]
+                slot = slots[instrument] = len(rows)
+                rows.append(None)
+            before = rows[slot]
             row = before or EMPTY_ROW
             newest = row.last_trade_ts
             if last > newest:
                 newest = last
-            elif last < old.last_trade_ts == newest:
+            elif last < last_before == newest:
                 newest = self._newest_below(node, instrument)
-            now = book.rows[slot] = Row(
+            now = rows[slot] = Row(
                 instrument, row.quantity + quantity, row.cash + cash, row.open_cost + cost, row.open_count + is_open,
                 row.open_cash + open_cash, row.position_count + count, row.trade_count + trades, newest,
-                row.fees if fees is old.fees else _moved(row.fees, old.fees, fees),
+                row.fees if fees is fees_before else moved(row.fees, fees_before, fees),
             ) if row.position_count + count else None  # fmt: skip
-            key = node << SHIFT | instrument
-            first = changes.get(key)
-            changes[key] = (before if first is None else first[0], now)
+            if rows_before is not None:
+                rows_before.setdefault(node << SHIFT | instrument, before)
+            book.count += count
+            book.trades += trades
+            if last > book.last_trade_ts:
+                book.last_trade_ts = last
+            elif last < last_before:
+                book.note_newest(row, now or EMPTY_ROW)
 
     def _newest_below(self, node: int, instrument: int) -> int:
         assert self.hierarchy is not None
@@ -213,16 +238,22 @@ class Rollup:
         assert not totals, "I5: a position is missing from the rows above it"
 
 
-def _row(instrument: int, position: Position, cost_scale: float) -> Row | None:
+def _row(position: Position, cost_scale: float) -> Row | None:
     """The row of a leaf position; None where nothing is left of it."""
     trades, quantity, cash, average = position.trades, position.quantity, position.cash, position.average
-    count = len(trades)
-    if not count and not position.openings:
+    if trades:
+        newest = trades[-1]
+        last_trade_ts = newest.ts
+    elif position.openings:
+        newest, last_trade_ts = None, 0
+    else:
         return None
-    newest = trades[-1] if count else None
+    if average is None:
+        return Row(
+            position.instrument, 0, cash, 0, 0, 0, 1, len(trades), last_trade_ts, position.fees or NO_FEES, None, newest
+        )
     return Row(
-        instrument, quantity, cash, int(quantity * (average * cost_scale)) if average is not None else 0,
-        1 if quantity else 0, cash if quantity else 0, 1, count, newest.ts if newest is not None else 0,
+        position.instrument, quantity, cash, int(quantity * (average * cost_scale)), 1, cash, 1, len(trades), last_trade_ts,
         position.fees or NO_FEES, average, newest,
     )  # fmt: skip
 
@@ -272,15 +303,19 @@ class Ledger:
         the newest there, else None.
         """
         number = self._instruments[trade.instrument]
-        self._dealer_position(trade.dealer, number).add(trade)
+        dealer = self.dealer_index.get(trade.dealer)
+        if dealer is None:
+            dealer = self._new_dealer(trade.dealer)
+        self.dealers.position(dealer, number).add(trade)
         position = self.organisation.position(self._desks[trade.desk], number)
-        late_by = position.trades[-1].ts - trade.ts if position.trades else 0
+        quantity, cash, average = position.quantity, position.cash, position.average
+        if not position.add(trade):
+            return None
+        late_by = position.trades[-1].ts - trade.ts
         if late_by <= tolerance:
-            position.add(trade)
             return None
         multiplier = self.reference.instruments[number].multiplier
-        before = Standing(position.quantity, position.cash, position.average, multiplier)
-        position.add(trade)
+        before = Standing(quantity, cash, average, multiplier)
         return LateFold(late_by, before, Standing(position.quantity, position.cash, position.average, multiplier))
 
     def remove(self, trade: Trade) -> None:
@@ -297,11 +332,18 @@ class Ledger:
         for held in (position, self._dealer_position(opening.dealer, number)):
             held.open_with(opening, instrument.multiplier, instrument.currency)
 
+    def carry(self) -> None:
+        """Carry what positions changed by up both roll-ups. Once per batch. O(touched x depth)."""
+        self.organisation.carry()
+        self.dealers.carry()
+
     def _dealer_position(self, dealer: str, instrument: int) -> Position:
         owner = self.dealer_index.get(dealer)
-        if owner is None:
-            owner = self.dealer_index[dealer] = self.dealers.add_owner()
-        return self.dealers.position(owner, instrument)
+        return self.dealers.position(self._new_dealer(dealer) if owner is None else owner, instrument)
+
+    def _new_dealer(self, dealer: str) -> int:
+        owner = self.dealer_index[dealer] = self.dealers.add_owner()
+        return owner
 
     def check(self) -> None:
         """Assert I1, I3 and I5 of ACCOUNTING section 1 on everything. O(everything)."""
@@ -316,13 +358,3 @@ class Ledger:
                 total[1] += position.cash
             sides.append(held)
         assert sides[0] == sides[1], "the two roll-ups disagree"
-
-
-def _moved(total: dict[str, int], old: dict[str, int], new: dict[str, int]) -> dict[str, int]:
-    """Fees by currency with `old` taken out and `new` put in; a new dictionary without zeros."""
-    result = dict(total)
-    for currency, units in old.items():
-        result[currency] = result.get(currency, 0) - units
-    for currency, units in new.items():
-        result[currency] = result.get(currency, 0) + units
-    return {currency: units for currency, units in sorted(result.items()) if units}

@@ -1,24 +1,24 @@
 """From ticks to marks: the price that positions are valued with (ACCOUNTING section 8).
 
 `QuoteBook` applies every tick at once and keeps one state per instrument, so that coalescing cannot change the mark that
-tick by tick would give: a one-sided quote right after a two-sided one keeps the mid, a suspect level is held by every tick, not by
-the last of a beat. Once a beat its owner takes what changed (`take`) and hands it to the writer; ownership of that
+tick by tick would give: a one-sided quote right after a two-sided one keeps the mid, a suspect level is held by every
+tick, not by the last of a beat. Once a beat its owner takes what changed (`take`) and hands it to the writer; ownership of that
 dictionary moves, so nothing is shared. `MarkTable` is the writer's side: arrays by instrument number.
 
-Newest event time wins, later arrival on ties. Two-sided: the mid, unrounded. One-sided: a fresh mid stays, else that side. Crossed
-still gives its mid and is counted. Crossed beyond `max_cross_bp`, or moved beyond `max_move` from the last good mark, is
+Newest event time wins, later arrival on ties. Two-sided: the mid, unrounded. One-sided: a fresh mid stays, else that side.
+Crossed still gives its mid and is counted. Crossed beyond `max_cross_bp`, or moved beyond `max_move` from the last good mark, is
 held as suspect until the level has held for `suspect_release_s` of event time.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import MarksConfig
 from riskengine.decode import TickInput
-from riskengine.fields import TS_MIN, Rejected, quote, shown, timestamp
+from riskengine.fields import QUOTE_DECIMALS, TS_MIN, Rejected, quote, shown, timestamp
 from riskengine.hierarchy import Reference
 from riskengine.messages import Kind, Refusal, Tick
 
@@ -104,15 +104,16 @@ class QuoteBook:
         """
         refusals: list[Refusal] = []
         states, changed, plain = self._states, self._changed, self._plain
-        latest = now + self._future_limit
+        earliest, latest = TS_MIN, now + self._future_limit
         newest = self.newest_ts
         for index, tick in enumerate(ticks):
             state = states.get(tick.instrument)
             bid, ask, ts = tick.bid, tick.ask, tick.ts
             if (
                 plain and state is not None and type(bid) is float and type(ask) is float and type(ts) is int
-                and 0.0 < bid <= ask < 1e15 and TS_MIN <= ts <= latest
-                and not (bid * 1e12) % 1.0 and not (ask * 1e12) % 1.0
+                and 0.0 < bid <= ask < 1e15 and earliest <= ts <= latest
+                and (not bid * 1e12 % 1.0 or round(bid, QUOTE_DECIMALS) == bid)
+                and (not ask * 1e12 % 1.0 or round(ask, QUOTE_DECIMALS) == ask)
             ):  # fmt: skip
                 if ts < state.ts:
                     self.old += 1
@@ -233,29 +234,24 @@ class MarkTable:
 
     def take(self, marks: Mapping[int, Mark]) -> list[int]:
         """Put changed marks in force; the numbers of those whose price is another than before. O(marks)."""
-        moved: list[int] = []
+        if not marks:
+            return []
+        self.revision += 1
         current = self.marks
-        numbers: list[int] = []
-        prices: list[float] = []
-        times: list[int] = []
         for number, mark in marks.items():
-            before = current[number]
             current[number] = mark
-            if not mark.ts:
-                continue
-            numbers.append(number)
-            prices.append(mark.price)
-            times.append(mark.ts)
-            if before is None or not before.ts or before.price != mark.price:
-                moved.append(number)
-        if marks:
-            self.revision += 1
-        if numbers:
-            self.price[numbers] = prices
-            self.ts[numbers] = times
-            self.priced[numbers] = True
-            self.unsaved.update(numbers)
-        return moved
+        good = marks if all(mark.ts for mark in marks.values()) else {n: mark for n, mark in marks.items() if mark.ts}
+        if not good:
+            return []
+        numbers = np.fromiter(good, dtype=np.int64, count=len(good))
+        price, ts, *_ = zip(*good.values(), strict=True)
+        prices = np.array(price)
+        moved = numbers[(prices != self.price[numbers]) | ~self.priced[numbers]]
+        self.price[numbers] = prices
+        self.ts[numbers] = ts
+        self.priced[numbers] = True
+        self.unsaved.update(good)
+        return cast(list[int], moved.tolist())
 
     def restore(self, marks: Mapping[str, Mark]) -> None:
         """Marks known from before the start. Nothing of this needs to be stored again."""

@@ -72,6 +72,8 @@ def configure_logging(
     own = logging.getLevelNamesMapping()[level.upper()]
     root.setLevel(max(own, logging.INFO))
     logging.getLogger("riskengine").setLevel(own)
+    for library in ("uvicorn", "uvicorn.error"):
+        logging.getLogger(library).setLevel(logging.NOTSET)  # whoever ran a server in this process may have set it
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
 
 

@@ -7,17 +7,35 @@ again from the last checkpoint before it. Quantity, cash and fees are exact and 
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, cast
 
 from sortedcontainers import SortedKeyList
 
-from riskengine.messages import CASH_PER_ONE, DECIMALS, MULTIPLIER_DECIMALS, ONE, Opening, Trade, order_key
+from riskengine.messages import CASH_PER_ONE, ONE, Opening, Trade, order_key
 
 CHECKPOINT_EVERY = 64
 """Trades between two checkpoints: what a late trade costs at most beyond its own distance from the end."""
 
 LONG_HISTORY = 2_000
 """From this many trades on a sorted list of blocks beats one flat list for insertions in the middle."""
+
+
+NO_FEES: dict[str, int] = {}
+
+
+def moved(total: dict[str, int], old: dict[str, int], new: dict[str, int]) -> dict[str, int]:
+    """Fees by currency with `old` taken out and `new` put in; a new dictionary, by name, without zeros."""
+    if len(new) == 1 and old.keys() <= new.keys() and total.keys() <= new.keys():  # nearly always one currency
+        for currency, units in new.items():
+            units += total.get(currency, 0) - old.get(currency, 0)
+            return {currency: units} if units else {}
+    result = dict(total)
+    for currency, units in old.items():
+        result[currency] = result.get(currency, 0) - units
+    for currency, units in new.items():
+        result[currency] = result.get(currency, 0) + units
+    return {currency: units for currency, units in sorted(result.items()) if units}
 
 
 def next_average(quantity: int, average: float | None, signed: int, price: float) -> float | None:
@@ -29,7 +47,8 @@ def next_average(quantity: int, average: float | None, signed: int, price: float
     if quantity == 0:
         return price
     if (quantity > 0) == (signed > 0):
-        held, added = abs(quantity) / ONE, abs(signed) / ONE
+        held: float = abs(quantity) / ONE
+        added: float = abs(signed) / ONE
         assert average is not None, "an open position has an average"
         return (held * average + added * price) / (held + added)
     if after == 0:
@@ -43,16 +62,23 @@ class Position:
     quantity  signed, units of 1e-10          average  open price (double), None when flat
     cash      net cash, units of 1e-28        fees     by currency, units of 1e-10; replaced, never changed in place
     trades    effective trades, oldest first  openings balances brought forward
+
+    `owner`, `instrument` and `slot` say where it stands in its roll-up (`ledger`).
     """
 
-    __slots__ = ("average", "cash", "checkpoints", "fees", "openings", "quantity", "trades")
+    __slots__ = (
+        "average", "cash", "checkpoints", "fees", "instrument", "openings", "owner", "quantity", "slot", "trades",
+    )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, owner: int = 0, instrument: int = 0, slot: int = 0) -> None:
+        self.owner = owner
+        self.instrument = instrument
+        self.slot = slot
         self.quantity = 0
         self.cash = 0
         self.average: float | None = None
         self.fees: dict[str, int] | None = None
-        self.trades: Any = []  # list[Trade], or a SortedKeyList of them once it is long
+        self.trades: Any = ()  # then list[Trade], and a SortedKeyList of them once it is long
         self.checkpoints: list[tuple[int, float | None]] | None = None
         self.openings: tuple[Opening, ...] = ()
 
@@ -72,21 +98,33 @@ class Position:
         O(1) for the newest; otherwise O(log n + trades since the last checkpoint before it).
         """
         trades = self.trades
-        self.cash += trade.cash
-        if trade.fees:
-            self._add_fees(trade.fees_currency, trade.fees)
-        if not trades or trades[-1].ts < trade.ts or order_key(trades[-1]) < order_key(trade):
+        if trades:
+            newest = trades[-1]
+            if newest.ts >= trade.ts and order_key(newest) > order_key(trade):
+                return self._insert(trade)
             if type(trades) is list:
                 trades.append(trade)
                 if len(trades) > LONG_HISTORY:
                     self.trades = SortedKeyList(trades, key=order_key)
             else:
                 trades.add(trade)
-            self.average = next_average(self.quantity, self.average, trade.signed_quantity, trade.fill_price)
-            self.quantity += trade.signed_quantity
-            if not len(trades) % CHECKPOINT_EVERY:
-                self._checkpoint(self.quantity, self.average)
-            return 0
+        else:
+            self.trades = [trade]
+        quantity, signed = self.quantity, trade.signed_quantity
+        self.average = next_average(quantity, self.average, signed, trade.fill_price) if quantity else trade.fill_price
+        self.quantity = quantity + signed
+        self.cash += trade.cash
+        if trade.fees:
+            self._add_fees(trade.fees_currency, trade.fees)
+        if trades and not len(trades) % CHECKPOINT_EVERY:
+            self._checkpoint(self.quantity, self.average)
+        return 0
+
+    def _insert(self, trade: Trade) -> int:
+        """Put a trade before newer ones; how many there are."""
+        trades = self.trades
+        self.cash += trade.cash
+        self._add_fees(trade.fees_currency, trade.fees)
         at = self._index(trade)
         if type(trades) is list:
             trades.insert(at, trade)
@@ -103,8 +141,7 @@ class Position:
         assert self.trades[at].identity == trade.identity, "a trade to remove must be in its position"
         del self.trades[at]
         self.cash -= trade.cash
-        if trade.fees:
-            self._add_fees(trade.fees_currency, -trade.fees)
+        self._add_fees(trade.fees_currency, -trade.fees)
         self._fold_from(at)
 
     def _index(self, trade: Trade) -> int:
@@ -115,11 +152,7 @@ class Position:
     def _add_fees(self, currency: str, units: int) -> None:
         if not units:
             return
-        fees = dict(self.fees or ())
-        fees[currency] = fees.get(currency, 0) + units
-        if not fees[currency]:
-            del fees[currency]
-        self.fees = fees or None
+        self.fees = moved(self.fees or NO_FEES, NO_FEES, {currency: units}) or None
 
     def _fold_from(self, at: int) -> None:
         """Recompute quantity and average from the last checkpoint at or before index `at`."""
@@ -159,7 +192,7 @@ class Position:
         quantity, average = self._opened()
         cash = sum(o.realised * CASH_PER_ONE - o.quantity * o.average_price * multiplier for o in self.openings)
         trades: Sequence[Trade] = self.trades
-        for before, after in zip(trades, trades[1:], strict=False):
+        for before, after in pairwise(trades):
             assert order_key(before) < order_key(after), "trades out of order"
         for trade in trades:
             average = next_average(quantity, average, trade.signed_quantity, trade.fill_price)

@@ -74,6 +74,8 @@ class EngineProcess:
         self._beat: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[], None]] = []
         self._wake_scheduled = False
+        self._pending: set[asyncio.Future[Receipt]] = set()
+        self._stopped = False
         self._feeds: dict[str, dict[str, Any]] = {}
         self._source_seqs: dict[str, int] = {}
         self._last_tick_at = 0
@@ -104,8 +106,8 @@ class EngineProcess:
         engine = await asyncio.to_thread(
             rebuild, store, read_trades(store), self.config, epoch=self._epoch, now=self.clock.now(), progress=self._note_progress
         )
-        self._go_live(engine)
         settle_memory()
+        self._go_live(engine)
         counts = engine.snapshot.counts
         log.info(
             "live", store=without_password(self.config.store.url), epoch=self._epoch, trades=self._loaded,
@@ -143,20 +145,28 @@ class EngineProcess:
         self._committer.start()
         self._writer.start()
         self._beat = asyncio.get_running_loop().create_task(self._hand_over_prices())
+        self._beat.add_done_callback(self._beat_ended)
         self._state = "live"
 
     async def stop(self) -> None:
         """Finish what waits, store the marks, give up the lease. Idempotent."""
+        if self._stopped:
+            return
+        self._stopped = True
         self._state = "stopping" if self.failure is None else "failed"
         if self._beat is not None:
             self._beat.cancel()
-        if self._quotes is not None and self._inbox.takes_prices:
-            self._inbox.put_prices(self._quotes.take())
         if self._committer is not None and self._writer is not None:
             committer, writer = self._committer, self._writer
-            await asyncio.to_thread(committer.drain)
+            if writer.alive:
+                await asyncio.to_thread(committer.drain)
+            # After the drain the writer has taken the last batch of prices, and there is room for what came since.
+            if self._quotes is not None and self._inbox.takes_prices:
+                self._inbox.put_prices(self._quotes.take())
             await asyncio.to_thread(writer.stop)
             await asyncio.to_thread(committer.stop)
+            await asyncio.sleep(0)  # the last answers were handed to the loop by now
+        self._give_up_pending(EngineNotLive("the engine has stopped"))
         if self._store is not None:
             self._store.close()
             self._store = None
@@ -166,9 +176,22 @@ class EngineProcess:
         self._loop.call_soon_threadsafe(self._fail, error)
 
     def _fail(self, error: BaseException) -> None:
-        self.failure = error
+        """The engine cannot go on: whoever waits is told so. What is stored is applied by the next start."""
+        self.failure = self.failure or error
         self._state = "failed"
+        self._give_up_pending(EngineNotLive("the engine failed before it could answer: send the trades again once it is live"))
         self.ended.set()
+
+    def _give_up_pending(self, error: EngineNotLive) -> None:
+        for done in [*self._pending]:
+            if not done.done():
+                done.set_exception(error)
+
+    def _beat_ended(self, beat: "asyncio.Task[None]") -> None:
+        """Prices must not stop moving in silence."""
+        if not beat.cancelled() and (error := beat.exception()) is not None:
+            log.critical("beat_failed", error=repr(error), exc_info=error)
+            self._fail(error)
 
     # -- prices ------------------------------------------------------------------------------------------------
 
@@ -202,7 +225,7 @@ class EngineProcess:
 
     def _wake(self) -> None:
         self._wake_scheduled = False
-        for listener in self._listeners:
+        for listener in tuple(self._listeners):  # one may end itself
             listener()
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
@@ -249,14 +272,16 @@ class EngineProcess:
             raise EngineNotLive(f"the engine is {self._state}")
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Receipt] = loop.create_future()
-        for trade in trades:
-            if trade.source_seq > self._source_seqs.get(trade.source, 0):
-                self._source_seqs[trade.source] = trade.source_seq
 
         def answer(receipt: Receipt) -> None:
             loop.call_soon_threadsafe(_resolve, done, receipt)
 
         self._committer.submit(trades, answer)
+        self._pending.add(done)
+        done.add_done_callback(self._pending.discard)
+        for trade in trades:
+            if trade.source_seq > self._source_seqs.get(trade.source, 0):
+                self._source_seqs[trade.source] = trade.source_seq
         return done
 
     def offer_ticks(self, ticks: Sequence[AnyTick]) -> list[Refusal]:
@@ -326,8 +351,8 @@ class EngineProcess:
 
 
 def _resolve(done: "asyncio.Future[Receipt]", receipt: Receipt) -> None:
-    """On the loop: answer whoever waits, unless they went away."""
-    if done.cancelled():
+    """On the loop: answer whoever waits, unless they went away or were told already."""
+    if done.done():
         return
     if receipt.error is not None:
         done.set_exception(receipt.error)

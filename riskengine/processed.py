@@ -6,6 +6,7 @@ alone, so that a replay judges alike.
 """
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -45,7 +46,8 @@ class Processed:
     """
 
     def __init__(self) -> None:
-        self._versions: dict[tuple[str, str, int], Trade | list[Trade]] = {}
+        # By source, then by trade_id alone for leg 0, which nearly all are: no key has to be made and kept for those.
+        self._versions: defaultdict[str, dict[str | tuple[str, int], Trade | list[Trade]]] = defaultdict(dict)
         self._legs: dict[tuple[str, str], set[int]] = {}
         self.parked: dict[Identity, Trade] = {}
         self.quarantined: dict[tuple[Identity, int], tuple[Trade, str]] = {}
@@ -53,16 +55,31 @@ class Processed:
         self.revision = 0
 
     def __len__(self) -> int:
-        return len(self._versions)
+        return sum(map(len, self._versions.values()))
+
+    def enter(self, trade: Trade) -> bool:
+        """Remember what nearly every trade is: the first version of its identity, a deal in one leg that simply counts.
+
+        False, and nothing remembered, for everything else: `admit` decides about it. For trades not to be quarantined. O(1).
+        """
+        leg = trade.leg
+        key = (trade.trade_id, leg) if leg else trade.trade_id
+        known = self._versions[trade.source]
+        if key in known or trade.action == "cancel" or trade.legs is not None or (self._legs and self._counts_legs(trade)):
+            return False
+        known[key] = trade
+        return True
 
     def admit(self, trade: Trade, quarantine: str = "") -> Decision:
-        """Decide about one version of a trade and remember it. `quarantine` is the reason to keep it out, or empty. O(versions)."""
-        key = (trade.source, trade.trade_id, trade.leg)
-        known = self._versions.get(key)
-        if known is not None:
-            return self._another(key, known if type(known) is list else [known], trade, quarantine)  # type: ignore[list-item]
-        self._versions[key] = trade
-        if trade.legs is not None or (self._legs and (trade.source, trade.trade_id) in self._legs):
+        """Decide about one version of a trade and remember it. `quarantine` is the reason to keep it out, or empty.
+
+        O(versions).
+        """
+        known = self._known(trade)
+        if known:
+            return self._another(known, trade, quarantine)
+        self._remember(trade, trade)
+        if self._counts_legs(trade):
             self._note_leg(trade)
         if quarantine:
             self.quarantined[trade.identity, trade.version] = (trade, quarantine)
@@ -74,23 +91,35 @@ class Processed:
             return Decision(PARKED)
         return Decision(APPLIED, None, trade)
 
+    def _counts_legs(self, trade: Trade) -> bool:
+        """Whether this leg, or another of its deal, says how many there should be."""
+        return trade.legs is not None or (trade.source, trade.trade_id) in self._legs
+
+    def _known(self, identity: Identity | Trade) -> list[Trade]:
+        """Its versions, lowest first."""
+        leg = identity.leg
+        known = self._versions[identity.source].get((identity.trade_id, leg) if leg else identity.trade_id)
+        return [] if known is None else known if isinstance(known, list) else [known]
+
+    def _remember(self, trade: Trade, versions: Trade | list[Trade]) -> None:
+        self._versions[trade.source][(trade.trade_id, trade.leg) if trade.leg else trade.trade_id] = versions
+
     def versions(self, identity: tuple[str, str, int]) -> list[Trade]:
         """All versions of a trade, lowest first; empty if it was never seen."""
-        known = self._versions.get(identity)
-        return list(known) if type(known) is list else [] if known is None else [known]  # type: ignore[list-item]
+        return list(self._known(Identity(*identity)))
 
     def effective(self, identity: tuple[str, str, int]) -> Trade | None:
         """The version that stands in the positions; None where it is cancelled, parked or quarantined."""
         return self._effective(self.versions(identity))
 
-    def _another(self, key: tuple[str, str, int], versions: list[Trade], trade: Trade, quarantine: str) -> Decision:
+    def _another(self, versions: list[Trade], trade: Trade, quarantine: str) -> Decision:
         for other in versions:
             if other.version == trade.version:
                 return DUPLICATE_DECISION if other.same_economics(trade) else Decision(CONFLICT, other=other)
         before = self._effective(versions)
         versions = sorted((*versions, trade), key=lambda version: version.version)
-        self._versions[key] = versions
-        if trade.legs is not None or (self._legs and (trade.source, trade.trade_id) in self._legs):
+        self._remember(trade, versions)
+        if self._counts_legs(trade):
             self._note_leg(trade)
         if quarantine:
             self.quarantined[trade.identity, trade.version] = (trade, quarantine)
@@ -134,7 +163,7 @@ class Processed:
         if trade.legs is not None:
             telling.add(trade.leg)
         expected = max(map(self._expected_legs, ((*deal, leg) for leg in telling)))
-        present = len(telling.union(leg for leg in range(expected + 1) if (*deal, leg) in self._versions))
+        present = len(telling.union(leg for leg in range(expected + 1) if self.versions((*deal, leg))))
         if present < expected:
             self.unmatched[deal] = (present, expected)
         else:

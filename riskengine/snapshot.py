@@ -7,6 +7,7 @@ records frozen, tables are tuples of pages: a trade replaces the pages that it t
 
 from collections import deque
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import NamedTuple
 
 import msgspec
@@ -22,23 +23,33 @@ from riskengine.valuation import PAGE, Units
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int64]
 
+ROWS_PAGE = 32
+"""Rows on one page of an owner's rows: a trade replaces one page, not the rows of the whole book."""
+
+
 class OwnerState:
     """What a node or dealer holds: a row per instrument ever traded there (None: no position any more) and counts. Immutable."""
 
-    __slots__ = ("_open", "last_trade_ts", "position_count", "rows", "trade_count")
+    __slots__ = ("_open", "last_trade_ts", "pages", "position_count", "trade_count")
 
     def __init__(
-        self, rows: tuple[Row | None, ...] = (), position_count: int = 0, trade_count: int = 0, last_trade_ts: int = 0
-    ) -> None:
-        self.rows = rows
+        self, pages: tuple[tuple[Row | None, ...], ...] = (), position_count: int = 0, trade_count: int = 0,
+        last_trade_ts: int = 0,
+    ) -> None:  # fmt: skip
+        self.pages = pages
         self.position_count = position_count
         self.trade_count = trade_count
         self.last_trade_ts = last_trade_ts
         self._open: IndexArray | None = None
 
+    @property
+    def rows(self) -> tuple[Row | None, ...]:
+        """All of them, in the order in which instruments first came. O(rows)."""
+        return tuple(chain.from_iterable(self.pages))
+
     def positions(self) -> Iterator[Row]:
         """Its rows, in the order in which instruments first came. O(rows)."""
-        return (row for row in self.rows if row is not None)
+        return (row for page in self.pages for row in page if row is not None)
 
     def open_instruments(self) -> IndexArray:
         """Numbers of the instruments with an open position below. O(rows) when first asked for, then kept.
@@ -75,8 +86,8 @@ class Table:
 
     def row(self, owner: int, instrument: int) -> Row | None:
         """What an owner holds of an instrument, or None. O(instruments there)."""
-        for row in self.state(owner).rows:
-            if row is not None and row.instrument == instrument:
+        for row in self.state(owner).positions():
+            if row.instrument == instrument:
                 return row
         return None
 

@@ -1,16 +1,17 @@
 """A sparse matrix that is written a cell at a time and multiplied as a whole.
 
 Compressed rows with a little room at the end of each. A row that outgrows its room moves to the end of the arrays, and
-the hole is closed when holes have become a third of the whole. Cells of a row stand in the order of their columns, and a product
+the holes are closed when they have become a third of the whole. Cells of a row stand in the order of their columns, and a product
 adds them one after the other in that order: the result depends on the cells alone, not on the order in which they came.
 
 The inner loop is scipy's compiled `csr_matvec`, called directly: the public matrix classes check their arguments at every
-product, which costs more than the product of one row. It releases the interpreter lock. 0.15 ms for 300,000 cells (bench/).
+product, which costs more than the product of one row. It releases the interpreter lock.
 """
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,27 +19,29 @@ from scipy.sparse import _sparsetools
 
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int32]
+Rows = npt.NDArray[np.int64] | int | None
+"""Some rows by number, one, or all."""
 
 
 class SparseRows:
     """`rows` x `columns` cells, each with `layers` numbers: as many matrices that share one pattern.
 
-    Written by one thread. Products return new arrays.
+    Written and multiplied by one thread. Products return new arrays.
     """
 
     def __init__(self, rows: int, columns: int, layers: int) -> None:
         self.columns = columns
         self.layers = layers
-        self._cells = 0
-        self._start: list[int] = [0] * (rows + 1)
-        self._used: list[int] = [0] * rows
-        self._place: list[int] = list(range(rows))
+        # A row stands at a place; places lie one behind the other, so that their starts are also their ends.
+        self._start = array("i", bytes(4 * (rows + 1)))
+        self._used = array("i", bytes(4 * rows))
+        self._place = array("i", range(rows))
         self._ordered = True
-        self._bounds: IndexArray | None = None
-        self._order: IndexArray | None = None
+        self._cells = 0
         self._indices: IndexArray = np.zeros(0, dtype=np.int32)
         self._data: list[FloatArray] = [np.zeros(0)] * layers
-        self._allocate(max(64, 4 * rows))
+        self._allocate(64)
+        self._one_row = np.zeros(2, dtype=np.int32), np.zeros(1)
 
     def __len__(self) -> int:
         return len(self._place)
@@ -49,20 +52,24 @@ class SparseRows:
         self._place.append(len(self._used))
         self._used.append(0)
         self._start.append(self._start[-1])
-        self._bounds = self._order = None
         return row
 
-    def set(self, row: int, column: int, values: Sequence[float]) -> None:
-        """Write one cell in every layer. O(log cells of the row); a new column moves the cells after it."""
+    def set(self, row: int, column: int, values: Sequence[float]) -> bool:
+        """Write one cell in every layer. Returns whether it is a new one.
+
+        O(log cells of the row); a new one moves those after it.
+        """
         place = self._place[row]
         start = self._start[place]
         end = start + self._used[place]
         at = bisect_left(self._index_view, column, start, end)
-        if at == end or self._index_view[at] != column:
+        new = at == end or self._index_view[at] != column
+        if new:
             at = self._make_room(row, at - start)
             self._index_view[at] = column
         for view, value in zip(self._data_views, values, strict=True):
             view[at] = value
+        return new
 
     def get(self, row: int, column: int) -> tuple[float, ...]:
         """One cell of every layer; zeros where there is none. O(log cells of the row)."""
@@ -74,45 +81,79 @@ class SparseRows:
             return (0.0,) * self.layers
         return tuple(view[at] for view in self._data_views)
 
-    def product(self, layer: int, factors: FloatArray) -> FloatArray:
-        """Sum over columns of cell x factor for every row; shape (rows,). O(cells)."""
-        self._close_holes()
-        if self._bounds is None:
-            self._bounds = np.array(self._start, dtype=np.int32)
-        sums = np.zeros(len(self._used))
-        _sparsetools.csr_matvec(
-            len(self._used), self.columns, self._bounds, self._indices, self._data[layer], factors, sums
-        )
-        if len(self._used) == len(self._place) and self._ordered:
-            return sums
-        if self._order is None:
-            self._order = np.array(self._place, dtype=np.int32)
-        return sums[self._order]
+    def fill(self, cells: "Cells") -> None:
+        """Replace everything by these cells. O(cells log cells), all of it in arrays."""
+        row_of, column_of = np.frombuffer(cells.rows, dtype=np.int32), np.frombuffer(cells.columns, dtype=np.int32)
+        order = np.lexsort((column_of, row_of))
+        self._cells = 0
+        target = self._lay_out(np.bincount(row_of, minlength=len(self._place)))
+        self._indices[target] = column_of[order]
+        values = np.frombuffer(cells.values).reshape(len(order), self.layers)
+        for layer, data in enumerate(self._data):
+            data[target] = values[order, layer]
+
+    def product(self, layer: int, factors: FloatArray, rows: Rows = None) -> Any:
+        """Sum over columns of cell x factor: an array of those of all rows, of some (ascending), or the float of one.
+
+        The same to the last bit either way. O(cells of those rows), none of them copied.
+        """
+        return self.products(rows, (layer, factors))[0]
+
+    def products(self, rows: Rows, *terms: tuple[int, FloatArray]) -> list[Any]:
+        """Several products over the same rows, each of a layer with its factors."""
+        if rows is None:
+            return [self._product_of_all(layer, factors) for layer, factors in terms]
+        if isinstance(rows, int):
+            return [self.product_of_row(layer, rows, factors) for layer, factors in terms]
+        bounds, order = self._bounds_of(rows)
+        results = []
+        for layer, factors in terms:
+            every_second = np.zeros(len(bounds))
+            _sparsetools.csr_matvec(
+                max(len(bounds) - 1, 0), self.columns, bounds, self._indices, self._data[layer], factors, every_second
+            )
+            sums = np.empty(len(rows))
+            sums[order] = every_second[0::2]
+            results.append(sums)
+        return results
 
     def product_of_rows(self, layer: int, rows: npt.NDArray[np.int64], factors: FloatArray) -> FloatArray:
-        """The same for some rows, to the last bit; shape (len(rows),). O(cells of those rows)."""
-        if self._bounds is None:
-            self._bounds = np.array(self._start, dtype=np.int32)
-        if self._order is None:
-            self._order = np.array(self._place, dtype=np.int32)
-        places = self._order[rows]
-        bounds = np.zeros(len(rows) + 1, dtype=np.int32)
-        np.cumsum(self._bounds[places + 1] - self._bounds[places], out=bounds[1:])
-        indices = np.empty(bounds[-1], dtype=np.int32)
-        data = np.empty(bounds[-1])
-        sums = np.zeros(len(rows))
-        _sparsetools.csr_row_index(len(rows), places, self._bounds, self._indices, self._data[layer], indices, data)
-        _sparsetools.csr_matvec(len(rows), self.columns, bounds, indices, data, factors, sums)
-        return sums
+        """The product for some rows (ascending), shape (len(rows),)."""
+        return cast(FloatArray, self.product(layer, factors, rows))
+
+    def _product_of_all(self, layer: int, factors: FloatArray) -> FloatArray:
+        self._close_holes()
+        places = len(self._used)
+        sums = np.zeros(places)
+        bounds = np.frombuffer(self._start, dtype=np.int32)
+        _sparsetools.csr_matvec(places, self.columns, bounds, self._indices, self._data[layer], factors, sums)
+        return sums if self._ordered else sums[np.frombuffer(self._place, dtype=np.int32)]
+
+    def _bounds_of(self, rows: npt.NDArray[np.int64]) -> tuple[IndexArray, slice | npt.NDArray[np.int64]]:
+        """Bounds for `csr_matvec` of a matrix of which every second row is one of ours, and the order in which ours come.
+
+        They descend: what lies between two of ours runs from the end of one to the start of another that stands before it,
+        which is no cell at all.
+        """
+        places = np.frombuffer(self._place, dtype=np.int32)[rows]
+        order = slice(None, None, -1) if self._ordered else np.argsort(-places)
+        places = places[order]
+        starts = np.frombuffer(self._start, dtype=np.int32)[places]
+        bounds = np.empty(2 * len(rows), dtype=np.int32)
+        bounds[0::2] = starts
+        bounds[1::2] = starts + np.frombuffer(self._used, dtype=np.int32)[places]
+        return bounds, order
 
     def product_of_row(self, layer: int, row: int, factors: FloatArray) -> float:
-        """The same for one row, to the last bit. O(cells of the row)."""
+        """The product for one row. O(cells of the row)."""
         place = self._place[row]
-        start = self._start[place]
-        bounds = np.array((start, start + self._used[place]), dtype=np.int32)
-        total = np.zeros(1)
+        start, used = self._start[place], self._used[place]
+        if not used:
+            return 0.0
+        bounds, total = self._one_row
+        bounds[0], bounds[1], total[0] = start, start + used, 0.0
         _sparsetools.csr_matvec(1, self.columns, bounds, self._indices, self._data[layer], factors, total)
-        return float(total[0])
+        return total.item(0)
 
     def _allocate(self, capacity: int) -> None:
         """Arrays for `capacity` cells, the old ones copied; zeros in the room."""
@@ -123,8 +164,8 @@ class SparseRows:
             for new, old in zip(data, self._data, strict=True):
                 new[: self._cells] = old[: self._cells]
         self._indices, self._data = indices, data
-        self._index_view: memoryview[int] = memoryview(indices)
-        self._data_views: list[Any] = [memoryview(layer) for layer in data]
+        self._index_view: Any = indices.data
+        self._data_views: list[Any] = [layer.data for layer in data]
 
     def _make_room(self, row: int, offset: int) -> int:
         """Room for one more cell at `offset` within the row; the place of that cell in the arrays."""
@@ -147,7 +188,7 @@ class SparseRows:
         start, used = self._start[old], self._used[old]
         room = used + max(2, used // 4)
         if self._cells + room > len(self._indices):
-            self._allocate(2 * (self._cells + room))
+            self._allocate((self._cells + room) * 5 // 4 + 64)
         end = self._cells
         self._indices[end : end + used] = self._indices[start : start + used]
         for layer in self._data:
@@ -158,7 +199,6 @@ class SparseRows:
         self._start.append(end + room)
         self._place[row] = place
         self._cells = end + room
-        self._bounds = self._order = None
         self._ordered = False
         return place
 
@@ -166,23 +206,90 @@ class SparseRows:
         """Lay the rows out in order again when the places given up outnumber half of those in use."""
         if len(self._used) <= len(self._place) + max(16, len(self._place) // 2):
             return
-        used = [self._used[place] for place in self._place]
-        starts = [self._start[place] for place in self._place]
-        lengths = np.array(used, dtype=np.int64)
-        rooms = lengths + np.maximum(1, lengths // 8)
-        new_start = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(rooms)))
-        within = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        source = np.repeat(np.array(starts, dtype=np.int64), lengths) + within
-        target = np.repeat(new_start[:-1], lengths) + within
+        places = np.frombuffer(self._place, dtype=np.int32)
+        lengths = np.frombuffer(self._used, dtype=np.int32)[places].astype(np.int64)
+        source = np.repeat(np.frombuffer(self._start, dtype=np.int32)[places], lengths) + _within(lengths)
         indices, data = self._indices, self._data
         self._cells = 0
-        self._allocate(int(new_start[-1]) * 5 // 4 + 64)
+        target = self._lay_out(lengths)
         self._indices[target] = indices[source]
         for new, old in zip(self._data, data, strict=True):
             new[target] = old[source]
-        self._cells = int(new_start[-1])
-        self._start = [int(start) for start in new_start]
-        self._used = used
-        self._place = list(range(len(used)))
-        self._bounds = self._order = None
+
+    def _lay_out(self, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """New arrays with a place for every row in order, an eighth of it room; where the cells go, row by row."""
+        bounds = np.zeros(len(lengths) + 1, dtype=np.int64)
+        np.cumsum(lengths + np.maximum(1, lengths // 8), out=bounds[1:])
+        self._allocate(int(bounds[-1]) * 17 // 16 + 64)
+        self._cells = int(bounds[-1])
+        self._start = array("i", bounds.astype(np.int32).tobytes())
+        self._used = array("i", lengths.astype(np.int32).tobytes())
+        self._place = array("i", range(len(lengths)))
         self._ordered = True
+        return np.repeat(bounds[:-1], lengths) + _within(lengths)
+
+
+class Cells:
+    """Cells to fill a matrix with: in any order, each (row, column) once."""
+
+    def __init__(self) -> None:
+        self.rows = array("i")
+        self.columns = array("i")
+        self.values = array("d")
+
+    def set(self, row: int, column: int, values: Sequence[float]) -> bool:
+        """Note one cell with its values in every layer; always a new one."""
+        self.rows.append(row)
+        self.columns.append(column)
+        self.values.extend(values)
+        return True
+
+
+class ExactRows:
+    """Exact sums by row and column, and the doubles next to them as a matrix of two layers: the sums, and their sizes.
+
+    `unit` is what makes 1.0. Integers do not depend on the order in which they were added, so neither do the doubles.
+    """
+
+    def __init__(self, rows: int, columns: int, unit: int) -> None:
+        self._columns = columns
+        self._unit = unit
+        self._sums: dict[int, int] = {}
+        self._touched: set[int] = set()
+        self._cells = SparseRows(rows, columns, 2)
+        self.product = self._cells.product
+        self.product_of_row = self._cells.product_of_row
+        self.add_row = self._cells.add_row
+
+    def __bool__(self) -> bool:
+        return bool(self._sums)
+
+    def add(self, row: int, column: int, change: int) -> None:
+        """Add to one sum. The matrix follows at `flush`. O(1)."""
+        key = row * self._columns + column
+        self._sums[key] = self._sums.get(key, 0) + change
+        self._touched.add(key)
+
+    def flush(self) -> None:
+        """Write the sums that changed into the matrix; all of it at once where that is less work."""
+        sums, unit, touched = self._sums, self._unit, self._touched
+        into: SparseRows | Cells = self._cells
+        if 4 * len(touched) > len(sums) > 1_000:
+            into, touched = Cells(), set(sums)
+        for key in touched:
+            row, column = divmod(key, self._columns)
+            value = sums[key] / unit
+            into.set(row, column, (value, abs(value)))
+        if isinstance(into, Cells):
+            self._cells.fill(into)
+        self._touched = set()
+
+    def clear(self) -> None:
+        """Forget all sums; the next `flush` writes those that have come since. O(sums)."""
+        self._touched = set(self._sums)
+        self._sums = dict.fromkeys(self._sums, 0)
+
+
+def _within(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """0, 1, 2, ... within each of the stretches of these lengths."""
+    return np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)

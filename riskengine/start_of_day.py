@@ -17,8 +17,11 @@ from riskengine.fields import micros
 from riskengine.hierarchy import Reference
 from riskengine.marks import Mark
 from riskengine.messages import Close, Instrument, Node, Opening, StoredMark, Trade
+from riskengine.observe import get_logger
 
 BATCH_TRADES = 4_096
+
+log = get_logger("riskengine.start")
 
 Progress = Callable[[float, int], None]
 """Called with the share that is done, 0 to 1, and the trades loaded so far."""
@@ -59,18 +62,16 @@ def rebuild(
     """An engine that holds everything the store does. Raises StoreError, ReferenceDataError. 8 us a trade."""
     reference = Reference(store.nodes(), store.instruments(), config.engine.reporting_currency)
     engine = Engine(reference, config, epoch=epoch, now=now)
-    engine.open_with(
-        opening
-        for opening in store.openings()
-        if opening.instrument in reference.instrument_index and opening.desk in reference.hierarchy.leaves
-    )
-    engine.marks.restore(known_marks(store, config))
+    engine.open_with(_with_a_place(store.openings(), reference))
+    engine.marks.restore(known_marks(store, config, now))
     last = store.watermark()
+    collecting = gc.isenabled()
     gc.disable()  # nothing that a replay makes becomes garbage; looking through it all again and again is the main cost
     try:
         _replay(engine, read_trades(trade_check(reference)), now, last, progress)
     finally:
-        gc.enable()
+        if collecting:
+            gc.enable()
     engine.beat({}, now)
     engine.publish(now)
     return engine
@@ -104,13 +105,18 @@ def settle_memory() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-def known_marks(store: DayStore, config: Config) -> dict[str, Mark]:
-    """Stored marks, and the last close of every instrument that has none newer."""
+def known_marks(store: DayStore, config: Config, now: int) -> dict[str, Mark]:
+    """Stored marks, and the last close of every instrument that has none newer.
+
+    A close of a day whose boundary is still to come counts from `now`, and only where nothing else is known: dated ahead it would
+    make every tick until then an old one.
+    """
     marks = {mark.instrument: Mark(mark.price, mark.ts, mark.source, "restored") for mark in store.marks()}
     for close in store.latest_closes():
         ts = close_ts(close.date, config)
-        if close.instrument not in marks or marks[close.instrument].ts < ts:
-            marks[close.instrument] = Mark(close.price, ts, "close", "close")
+        known = marks.get(close.instrument)
+        if known is None or known.ts < ts <= now:
+            marks[close.instrument] = Mark(close.price, min(ts, now), "close", "close")
     return marks
 
 
@@ -121,10 +127,13 @@ def close_ts(date: str, config: Config) -> int:
     return micros(moment.replace(tzinfo=ZoneInfo(config.engine.day_zone)))
 
 
-def check_openings(openings: Sequence[Opening], reference: Reference) -> list[str]:
-    """Balances that have no place: one clear line each."""
-    return [
-        f"opening balance of {o.desk!r}, {o.dealer!r}, {o.instrument!r}: unknown desk or instrument"
-        for o in openings
-        if o.instrument not in reference.instrument_index or o.desk not in reference.hierarchy.leaves
-    ]
+def _with_a_place(openings: Sequence[Opening], reference: Reference) -> Iterator[Opening]:
+    """Balances whose desk and instrument exist. The others are said aloud: whoever removed those must know what it costs."""
+    for opening in openings:
+        if opening.instrument in reference.instrument_index and opening.desk in reference.hierarchy.leaves:
+            yield opening
+        else:
+            log.error(
+                "opening_left_out", desk=opening.desk, dealer=opening.dealer, instrument=opening.instrument,
+                reason="unknown desk or instrument",
+            )  # fmt: skip

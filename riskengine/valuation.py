@@ -5,32 +5,39 @@ quantities with unit values, summed up the tree. With Q the open quantities of a
 
     total = Q . value + C . X        unrealised = Q . value - K . X        realised = (C + K) . X
 
-An open position without a mark must not count its cash either: what it holds is taken out again through `open_cash` and
-`open_cost`. Gross exposure comes from each node's own netted legs (currencies and products): the sum of their absolute
-values after netting; long and short are (gross + net) / 2 and (net - gross) / 2.
+The quantities stand in two matrices: of products, which are exposed as what they are, so that their value is their exposure,
+and of pairs, which are exposed by their currency legs. An open position without a mark must not count its cash either: what
+it holds is taken out again through `open_cash` and `open_cost`. Gross exposure comes from each node's own netted legs
+(currencies and products): the sum of their absolute values after netting; long and short are (gross + net) / 2 and
+(net - gross) / 2.
 
 A number of a leaf depends on the exact state of that leaf and the unit values alone: after a trade and after a beat it is
 computed by the same sequential sums, to the same bit. Owned by the writer thread.
 """
 
 from array import array
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from copy import copy
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from riskengine.currencies import Rates
 from riskengine.hierarchy import Hierarchy, Reference
-from riskengine.ledger import MASK, NO_FEES, SHIFT, Changes, Row
+from riskengine.ledger import EMPTY_ROW, MASK, SHIFT, Book, Changes, Row
 from riskengine.marks import Mark
 from riskengine.messages import CASH_ONE, MULTIPLIER_DECIMALS, ONE
-from riskengine.sparse import SparseRows
+from riskengine.sparse import Cells, ExactRows, Rows, SparseRows
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 PAGE = 256
 """Nodes on one page of a table."""
+CHUNK = 6 * PAGE
+"""Nodes copied at once: 120 KB, just below what an allocator fetches from the system and gives back every time, which costs
+more than the sums in it."""
 
 # Lines of the table of node numbers. Amounts are in the reporting currency; the counts are whole numbers.
 TOTAL, UNREALISED, VALUE, NET, REALISED, FEES, UNPRICED, NO_RATE, STALE, GROSS = range(10)
@@ -45,9 +52,13 @@ LEG_ONE = ONE * 10**MULTIPLIER_DECIMALS
 LEG_SCALE = CASH_ONE // LEG_ONE
 
 # Layers of the sparse rows.
-QUANTITY, OPEN_CASH, OPEN_COST, OPEN, HELD = range(5)
-CASH, COST, FEE = range(3)
-SIGNED, ABSOLUTE = range(2)
+QUANTITY, SIZE, OPEN_CASH, OPEN_COST, OPEN, HELD = range(6)
+# Lines of what prices do not move, kept by owner to add values to.
+CASH, COST, LEGS, LEG_SIZE, PAIRS = range(5)
+
+BLOCK = 16
+"""Columns of a block: gross exposure above the leaves is kept as one sum per node and block of columns, so that a price
+makes only the blocks that it stands in new."""
 
 
 class Units(NamedTuple):
@@ -75,9 +86,9 @@ class Units(NamedTuple):
 class Factors:
     """The unit values of one moment in the shapes that the products need. Built once per beat. O(instruments)."""
 
-    def __init__(self, reference: Reference, units: Units, rates: Rates) -> None:
-        self.value = units.value
+    def __init__(self, units: Units, rates: Rates) -> None:
         self.currency = rates.value
+        self.currency_size = np.abs(rates.value)
         unmarked = units.rated & ~units.priced
         self.unmarked_rate = np.where(unmarked, units.rate, 0.0)
         self.unmarked = unmarked.astype(np.float64)
@@ -88,8 +99,17 @@ class Factors:
         self.stale_open = (units.stale_mark & units.priced & units.rated & ~stale_rate).astype(np.float64)
         self.stale_held = stale_rate.astype(np.float64)
         self.any_stale = bool(self.stale_open.any() or self.stale_held.any())
-        self.leg = np.concatenate((rates.value, np.where(reference.products, units.value, 0.0)))
-        self.leg_size = np.abs(self.leg)
+        self._set_value(units)
+
+    def repriced(self, units: Units) -> "Factors":
+        """The same with other prices, where no rate and no flag has changed."""
+        factors = copy(self)
+        factors._set_value(units)
+        return factors
+
+    def _set_value(self, units: Units) -> None:
+        self.value = units.value
+        self.size = np.abs(units.value)
 
 
 class Valuation:
@@ -107,213 +127,225 @@ class Valuation:
         self._hierarchy = hierarchy
         self._reporting = reference.currency_index[reference.reporting_currency]
         self._currencies = currencies
-        self._positions = SparseRows(self.size, instruments, 5)
-        self._cash = SparseRows(self.size, currencies, 3)
-        self._legs = SparseRows(self.size, currencies + instruments, 2)
-        inner = [n for n in range(self.size) if not hierarchy.is_leaf(n)] if hierarchy else []
+        self._products = SparseRows(self.size, instruments, 6)
+        self._pairs = SparseRows(self.size, instruments, 6)
+        self._cash = ExactRows(self.size, currencies, CASH_ONE)
+        self._cost = ExactRows(self.size, currencies, CASH_ONE)
+        self._fees = ExactRows(self.size, currencies, ONE)
+        self._legs = ExactRows(self.size, currencies, CASH_ONE)
+        inner = [n for n in range(self.size) if not self._is_leaf(n)]
         self._inner = np.array(inner, dtype=np.int64)
         self._inner_row = {owner: row for row, owner in enumerate(inner)}
-        self._inner_legs = SparseRows(len(inner), currencies + instruments, 1)
-        self._cash_exact: list[dict[int, list[int]]] = [{} for _ in range(self.size)]
-        self._legs_exact: list[dict[int, int]] = [{} for _ in range(self.size)]
+        self._block_count = -(-instruments // BLOCK)
+        self._blocks = SparseRows(len(inner) * self._block_count, instruments, 1)
+        self._block_sums = np.zeros((len(inner), self._block_count))
+        self._touched_blocks: set[int] = set()
         self._holders = [array("i") for _ in range(instruments)]
-        self._cash_sum = np.zeros(self.size)
-        self._cost_sum = np.zeros(self.size)
-        self._publish(np.zeros((MEASURES, self.size)))
+        self._fixed = np.zeros((5, self.size))
+        self._numbers = np.zeros((MEASURES, self.size))
+        self._publish(range(-(-self.size // PAGE)))
 
     def add_owner(self) -> None:
         """Room for one more dealer. O(dealers)."""
-        for rows in (self._positions, self._cash, self._legs):
+        for rows in (self._products, self._pairs, self._cash, self._cost, self._fees, self._legs):
             rows.add_row()
-        self._cash_exact.append({})
-        self._legs_exact.append({})
-        self._cash_sum = np.append(self._cash_sum, 0.0)
-        self._cost_sum = np.append(self._cost_sum, 0.0)
+        self._fixed = np.concatenate((self._fixed, np.zeros((5, 1))), axis=1)
+        self._numbers = np.concatenate((self._numbers, np.zeros((MEASURES, 1))), axis=1)
+        self._publish((self.size // PAGE,))
         self.size += 1
-        self._publish(np.concatenate((*self.pages, np.zeros((MEASURES, 1))), axis=1))
 
     # -- trades ------------------------------------------------------------------------------------------------
 
     def take(self, changes: Changes, factors: Factors) -> None:
         """Bring sums and numbers up to date with changed rows. O(changed rows x their owners' cells)."""
-        owners: set[int] = set()
+        into = _Matrices(self._products, self._pairs, self._blocks)
         for key, (before, now) in changes.items():
-            owner = key >> SHIFT
-            self._take_row(owner, key & MASK, before, now)
-            owners.add(owner)
-        if len(owners) > 64 + self.size // 8:
+            self._take_row(key >> SHIFT, key & MASK, before or EMPTY_ROW, now or EMPTY_ROW, into)
+        self._flush()
+        owners = sorted({key >> SHIFT for key in changes})
+        if len(owners) > 48:
             self.reprice(factors)
         elif owners:
-            self._reprice_owners(sorted(owners, reverse=True), factors)
+            self._reprice_owners(owners, factors)
 
-    def _take_row(self, owner: int, number: int, before: Row | None, now: Row | None) -> None:
-        if before is None:
-            self._holders[number].append(owner)
-        instrument = self._reference.instruments[number]
-        currency = self._reference.cash_currency[number]
-        quantity = now.quantity if now else 0
-        d_cash = (now.cash if now else 0) - (before.cash if before else 0)
-        if self._is_leaf(owner):
-            self._take_position(owner, number, currency, before, now)
-        if instrument.posts_legs:
-            base = self._reference.base_currency[number]
-            d_quantity = quantity - (before.quantity if before else 0)
-            self._take_leg(owner, base, d_quantity * instrument.multiplier * LEG_SCALE)
+    def take_all(self, books: Sequence[Book], factors: Factors) -> None:
+        """Forget everything and take all rows as they are: for a start, and after more changes than are told. O(rows)."""
+        for amounts in (self._cash, self._cost, self._fees, self._legs):
+            amounts.clear()
+        self._holders = [array("i") for _ in self._holders]
+        products, pairs, blocks = Cells(), Cells(), Cells()
+        into = _Matrices(products, pairs, blocks)
+        for owner, book in enumerate(books):
+            for row in book.rows:
+                if row is not None:
+                    self._take_row(owner, row.instrument, EMPTY_ROW, row, into)
+        for matrix, cells in ((self._products, products), (self._pairs, pairs), (self._blocks, blocks)):
+            matrix.fill(cells)
+        self._flush()
+        self.reprice(factors)
+
+    def _flush(self) -> None:
+        for amounts in (self._cash, self._cost, self._fees, self._legs):
+            amounts.flush()
+
+    def _take_row(self, owner: int, number: int, before: Row, now: Row, into: "_Matrices") -> None:
+        reference, quantity = self._reference, now.quantity
+        currency, base = reference.cash_currency[number], reference.base_currency[number]
+        d_cash = now.cash - before.cash
+        if base >= 0:
+            multiplier = reference.instruments[number].multiplier
+            self._take_leg(owner, base, (quantity - before.quantity) * multiplier * LEG_SCALE)
             self._take_leg(owner, currency, d_cash)
-        else:
-            self._set_leg(owner, self._currencies + number, quantity / ONE)
-
-    def _take_position(self, owner: int, number: int, currency: int, before: Row | None, now: Row | None) -> None:
-        if now is None:
-            self._positions.set(owner, number, (0.0, 0.0, 0.0, 0.0, 0.0))
-        else:
-            self._positions.set(owner, number, (
-                now.quantity / ONE, now.open_cash / CASH_ONE, now.open_cost / CASH_ONE, now.open_count, now.position_count,
-            ))  # fmt: skip
-        d_cash = (now.cash if now else 0) - (before.cash if before else 0)
-        d_cost = (now.open_cost if now else 0) - (before.open_cost if before else 0)
-        if d_cash or d_cost:
-            self._take_cash(owner, currency, d_cash, d_cost, 0)
-        old, new = before.fees if before else NO_FEES, now.fees if now else NO_FEES
-        if old is not new:
-            for code in {*old, *new}:
-                self._take_cash(owner, self._reference.currency_index[code], 0, 0, new.get(code, 0) - old.get(code, 0))
-
-    def _take_cash(self, owner: int, currency: int, d_cash: int, d_cost: int, d_fees: int) -> None:
-        sums = self._cash_exact[owner].setdefault(currency, [0, 0, 0])
-        sums[CASH] += d_cash
-        sums[COST] += d_cost
-        sums[FEE] += d_fees
-        self._cash.set(owner, currency, (sums[CASH] / CASH_ONE, sums[COST] / CASH_ONE, sums[FEE] / ONE))
+        inner = self._inner_row.get(owner)
+        if inner is not None:
+            if base < 0:
+                block = inner * self._block_count + number // BLOCK
+                into.blocks.set(block, number, (abs(quantity) / ONE,))
+                self._touched_blocks.add(block)
+            return
+        if (into.products if base < 0 else into.pairs).set(owner, number, (
+            quantity / ONE, abs(quantity) / ONE, now.open_cash / CASH_ONE, now.open_cost / CASH_ONE, now.open_count,
+            now.position_count,
+        )):  # fmt: skip
+            self._holders[number].append(owner)
+        if d_cash:
+            self._cash.add(owner, currency, d_cash)
+        d_cost = now.open_cost - before.open_cost
+        if d_cost:
+            self._cost.add(owner, currency, d_cost)
+        if now.fees is not before.fees:
+            for code in {*before.fees, *now.fees}:
+                change = now.fees.get(code, 0) - before.fees.get(code, 0)
+                self._fees.add(owner, reference.currency_index[code], change)
 
     def _take_leg(self, owner: int, currency: int, change: int) -> None:
-        if currency == self._reporting or not change:
-            return
-        legs = self._legs_exact[owner]
-        legs[currency] = legs.get(currency, 0) + change
-        self._set_leg(owner, currency, legs[currency] / CASH_ONE)
-
-    def _set_leg(self, owner: int, column: int, natural: float) -> None:
-        row = self._inner_row.get(owner)
-        if row is None:
-            self._legs.set(owner, column, (natural, abs(natural)))
-        else:
-            self._inner_legs.set(row, column, (abs(natural),))
+        if change and currency != self._reporting:
+            self._legs.add(owner, currency, change)
 
     def _is_leaf(self, owner: int) -> bool:
         return self._hierarchy is None or self._hierarchy.is_leaf(owner)
 
-    def _reprice_owners(self, owners: list[int], factors: Factors) -> None:
-        """New numbers for some owners, children before parents; copies the pages that they stand on."""
-        pages = list(self.pages)
-        copied: set[int] = set()
-        for owner in owners:
-            page, column = divmod(owner, PAGE)
-            if page not in copied:
-                copied.add(page)
-                pages[page] = pages[page].copy()
-            numbers = pages[page]
-            if self._is_leaf(owner):
-                numbers[:, column] = self._leaf_numbers(owner, factors)
-            else:
-                numbers[:ADDITIVE, column] = self._sum_of_children(owner, pages)
-                gross = self._inner_legs.product_of_row(0, self._inner_row[owner], factors.leg_size)
-                numbers[GROSS, column] = gross
-        for page in copied:
-            pages[page].flags.writeable = False
-        self._patched |= copied
-        self.pages = tuple(pages)
-
-    def _leaf_numbers(self, owner: int, factors: Factors) -> tuple[float, ...]:
-        positions, rates = self._positions, factors.currency
-        value = positions.product_of_row(QUANTITY, owner, factors.value)
-        cash = self._cash_sum[owner] = self._cash.product_of_row(CASH, owner, rates)
-        cost = self._cost_sum[owner] = self._cash.product_of_row(COST, owner, rates)
-        fees = self._cash.product_of_row(FEE, owner, rates)
-        total, unrealised, unpriced, no_rate, stale = value + cash, value - cost, 0.0, 0.0, 0.0
-        if factors.any_unmarked:
-            total -= positions.product_of_row(OPEN_CASH, owner, factors.unmarked_rate)
-            unrealised += positions.product_of_row(OPEN_COST, owner, factors.unmarked_rate)
-            unpriced = positions.product_of_row(OPEN, owner, factors.unmarked)
-        if factors.any_unrated:
-            no_rate = positions.product_of_row(HELD, owner, factors.unrated)
-        if factors.any_stale:
-            stale = positions.product_of_row(OPEN, owner, factors.stale_open)
-            stale += positions.product_of_row(HELD, owner, factors.stale_held)
-        net = self._legs.product_of_row(SIGNED, owner, factors.leg)
-        gross = self._legs.product_of_row(ABSOLUTE, owner, factors.leg_size)
-        return (total, unrealised, value, net, cash + cost, fees, unpriced + no_rate, no_rate, stale, gross)
-
-    def _sum_of_children(self, owner: int, pages: list[FloatArray]) -> FloatArray:
-        assert self._hierarchy is not None
-        first, end = self._hierarchy.children[owner]
-        parts = [
-            pages[page][:ADDITIVE, max(first - page * PAGE, 0) : end - page * PAGE]
-            for page in range(first // PAGE, (end - 1) // PAGE + 1)
-        ]
-        children = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-        return np.add.reduceat(children, [0], axis=1)[:, 0]
+    def _reprice_owners(self, owners: Sequence[int], factors: Factors) -> None:
+        """New numbers for some owners (ascending), children before parents."""
+        numbers, inner = self._numbers, self._inner_row
+        leaves = [owner for owner in owners if owner not in inner]
+        for leaf in leaves:
+            self._own_numbers(leaf, factors)
+        self._sum_blocks(sorted(self._touched_blocks), factors)
+        for owner in reversed(owners):
+            if owner in inner:
+                first, end = self._hierarchy.children[owner]  # type: ignore[union-attr]
+                numbers[:ADDITIVE, owner] = np.add.reduceat(numbers[:ADDITIVE, first:end], (0,), axis=1)[:, 0]
+                legs = self._fixed[LEG_SIZE, owner] = self._legs.product_of_row(SIZE, owner, factors.currency_size)
+                numbers[GROSS, owner] = np.add.reduce(self._block_sums[inner[owner]]) + legs
+        self._publish({owner // PAGE for owner in owners})
 
     # -- prices ------------------------------------------------------------------------------------------------
 
     def reprice(self, factors: Factors) -> None:
         """New numbers for everybody: all prices, rates or flags may have changed. O(cells)."""
-        numbers = np.zeros((MEASURES, self.size))
-        positions, rates = self._positions, factors.currency
-        value = positions.product(QUANTITY, factors.value)
-        cash = self._cash_sum = self._cash.product(CASH, rates)
-        cost = self._cost_sum = self._cash.product(COST, rates)
-        np.add(value, cash, out=numbers[TOTAL])
-        np.subtract(value, cost, out=numbers[UNREALISED])
-        numbers[VALUE] = value
-        np.add(cash, cost, out=numbers[REALISED])
-        numbers[FEES] = self._cash.product(FEE, rates)
-        if factors.any_unmarked:
-            numbers[TOTAL] -= positions.product(OPEN_CASH, factors.unmarked_rate)
-            numbers[UNREALISED] += positions.product(OPEN_COST, factors.unmarked_rate)
-            numbers[UNPRICED] = positions.product(OPEN, factors.unmarked)
-        if factors.any_unrated:
-            numbers[NO_RATE] = positions.product(HELD, factors.unrated)
-            numbers[UNPRICED] += numbers[NO_RATE]
-        if factors.any_stale:
-            numbers[STALE] = positions.product(OPEN, factors.stale_open) + positions.product(HELD, factors.stale_held)
-        numbers[NET] = self._legs.product(SIGNED, factors.leg)
-        numbers[GROSS] = self._legs.product(ABSOLUTE, factors.leg_size)
+        self._own_numbers(None, factors)
+        self._sum_blocks(None, factors)
         if self._hierarchy is not None:
-            self._hierarchy.sum_up(numbers[:ADDITIVE])
-        self._publish_gross(numbers, factors)
+            flags = self._fees or factors.any_unmarked or factors.any_unrated or factors.any_stale
+            self._hierarchy.sum_up(self._numbers[: ADDITIVE if flags else FEES])
+        self._publish_all()
 
-    def reprice_some(self, instruments: Iterable[int], factors: Factors) -> None:
+    def reprice_some(self, instruments: Sequence[int], factors: Factors) -> None:
         """New numbers after the prices, and only the prices, of a few instruments changed.
 
         O(cells of the owners that hold them + owners). To the same bit as `reprice`.
         """
         held = np.zeros(self.size, dtype=np.bool_)
         for instrument in instruments:
-            held[np.array(self._holders[instrument], dtype=np.int32)] = True
+            held[np.frombuffer(self._holders[instrument], dtype=np.int32)] = True
         rows = np.flatnonzero(held)
         if not len(rows):
             return
-        numbers = self._numbers.copy()
-        for page in self._patched:
-            numbers[:, page * PAGE : (page + 1) * PAGE] = self.pages[page]
-        value = self._positions.product_of_rows(QUANTITY, rows, factors.value)
-        numbers[VALUE, rows] = value
-        numbers[TOTAL, rows] = value + self._cash_sum[rows]
-        numbers[UNREALISED, rows] = value - self._cost_sum[rows]
-        numbers[NET, rows] = self._legs.product_of_rows(SIGNED, rows, factors.leg)
-        numbers[GROSS, rows] = self._legs.product_of_rows(ABSOLUTE, rows, factors.leg_size)
+        if not self._reference.products[instruments].all():
+            self._fixed[PAIRS, rows] = self._pairs.product_of_rows(QUANTITY, rows, factors.value)
+        self._price(rows, factors)
+        first = np.arange(len(self._inner))[:, None] * self._block_count
+        self._sum_blocks((first + sorted({number // BLOCK for number in instruments})).ravel(), factors)
         if self._hierarchy is not None:
-            self._hierarchy.sum_up(numbers[:PRICED])
-        self._publish_gross(numbers, factors)
+            self._hierarchy.sum_up(self._numbers[:PRICED])
+        self._publish_all()
 
-    def _publish_gross(self, numbers: FloatArray, factors: Factors) -> None:
+    def _own_numbers(self, rows: Rows, factors: Factors) -> None:
+        """New numbers of one owner, some (ascending) or all from what they hold themselves, which is all there is to a leaf.
+
+        What is a float for one is an array for several: the same expressions, and the same numbers.
+        """
+        rates, every = factors.currency, slice(None) if rows is None else rows
+        numbers, fixed = self._numbers, self._fixed
+        cash, cost = self._cash.product(QUANTITY, rates, rows), self._cost.product(QUANTITY, rates, rows)
+        numbers[REALISED][every] = cash + cost
+        if self._fees:
+            numbers[FEES][every] = self._fees.product(QUANTITY, rates, rows)
+        no_rate = self._held(HELD, factors.unrated, rows) if factors.any_unrated else 0.0
+        unmarked = stale = 0.0
+        if factors.any_unmarked:
+            cash -= self._held(OPEN_CASH, factors.unmarked_rate, rows)
+            cost -= self._held(OPEN_COST, factors.unmarked_rate, rows)
+            unmarked = self._held(OPEN, factors.unmarked, rows)
+        if factors.any_stale:
+            stale = self._held(OPEN, factors.stale_open, rows) + self._held(HELD, factors.stale_held, rows)
+        numbers[UNPRICED][every], numbers[NO_RATE][every], numbers[STALE][every] = unmarked + no_rate, no_rate, stale
+        fixed[CASH][every], fixed[COST][every] = cash, cost
+        fixed[LEGS][every] = self._legs.product(QUANTITY, rates, rows)
+        fixed[LEG_SIZE][every] = self._legs.product(SIZE, factors.currency_size, rows)
+        fixed[PAIRS][every] = self._pairs.product(QUANTITY, factors.value, rows)
+        self._price(rows, factors)
+
+    def _price(self, rows: Rows, factors: Factors) -> None:
+        """The lines that prices move, of one owner, some or all."""
+        every = slice(None) if rows is None else rows
+        cash, cost, legs, leg_size, pairs = (line[every] for line in self._fixed)
+        products, sizes = self._products.products(rows, (QUANTITY, factors.value), (SIZE, factors.size))
+        value = products + pairs
+        numbers = self._numbers
+        numbers[TOTAL][every] = value + cash
+        numbers[UNREALISED][every] = value - cost
+        numbers[VALUE][every] = value
+        numbers[NET][every] = products + legs
+        numbers[GROSS][every] = sizes + leg_size
+
+    def _held(self, layer: int, factors: FloatArray, rows: Rows) -> Any:
+        return self._products.product(layer, factors, rows) + self._pairs.product(layer, factors, rows)
+
+    def _sum_blocks(self, blocks: Sequence[int] | IntArray | None, factors: Factors) -> None:
+        """Sizes of products above the leaves, by node and block of instruments: of all, or of some (ascending)."""
+        if blocks is None:
+            self._block_sums = self._blocks.product(0, factors.size).reshape(self._block_sums.shape)
+        elif len(blocks):
+            rows = np.asarray(blocks, dtype=np.int64)
+            self._block_sums.reshape(-1)[rows] = self._blocks.product(0, factors.size, rows)
+        self._touched_blocks.clear()
+
+    def _publish_all(self) -> None:
         if len(self._inner):
-            numbers[GROSS, self._inner] = self._inner_legs.product(0, factors.leg_size)
-        self._publish(numbers)
+            sizes = np.add.reduce(self._block_sums, axis=1)
+            self._numbers[GROSS, self._inner] = sizes + self._fixed[LEG_SIZE, self._inner]
+        pages: list[FloatArray] = []
+        for first in range(0, self.size, CHUNK):
+            copied = self._numbers[:, first : first + CHUNK].copy()
+            copied.flags.writeable = False
+            pages.extend(copied[:, at : at + PAGE] for at in range(0, copied.shape[1], PAGE))
+        self.pages = tuple(pages)
 
-    def _publish(self, numbers: FloatArray) -> None:
-        numbers.flags.writeable = False
-        self._numbers = numbers
-        self._patched: set[int] = set()
-        self.pages = tuple(numbers[:, first : first + PAGE] for first in range(0, self.size, PAGE))
+    def _publish(self, changed: Iterable[int]) -> None:
+        """Freeze copies of the pages that changed."""
+        pages = list(self.pages)
+        for page in changed:
+            copied = self._numbers[:, page * PAGE : (page + 1) * PAGE].copy()
+            copied.flags.writeable = False
+            pages[page : page + 1] = (copied,)
+        self.pages = tuple(pages)
+
+
+class _Matrices(NamedTuple):
+    """Where rows are written: the matrices themselves, or lists of cells to fill them with."""
+
+    products: SparseRows | Cells
+    pairs: SparseRows | Cells
+    blocks: SparseRows | Cells

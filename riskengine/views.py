@@ -99,7 +99,7 @@ def _amounts(snapshot: Snapshot, table: Table, owner: int) -> RowDict:
         "total_pnl": numbers[TOTAL] + 0.0 if known else None,
         "realised_pnl": numbers[REALISED] + 0.0 if rated else None,
         "unrealised_pnl": numbers[UNREALISED] + 0.0 if known else None,
-        "fees": numbers[FEES] + 0.0,
+        "fees": numbers[FEES] + 0.0 if numbers[FEES] or _fees_known(snapshot, state) else None,
         "net_exposure": net + 0.0 if known else None,
         "gross_exposure": gross if known else None,
         "long_exposure": long if known else None,
@@ -115,6 +115,15 @@ def _amounts(snapshot: Snapshot, table: Table, owner: int) -> RowDict:
         "last_trade_ts": state.last_trade_ts or None,
         "oldest_mark_ts": _oldest_mark(snapshot, state),
     } | UNKNOWN_DAY
+
+
+def _fees_known(snapshot: Snapshot, state: OwnerState) -> bool:
+    """Whether there are no fees below, or some in a currency that has a rate. O(1) while every currency has one."""
+    known = snapshot.rates.known
+    if known.all():
+        return True
+    currencies = {currency for row in state.positions() for currency in row.fees}
+    return not currencies or any(known[snapshot.reference.currency_index[currency]] for currency in currencies)
 
 
 def _oldest_mark(snapshot: Snapshot, state: OwnerState) -> int | None:
@@ -141,7 +150,7 @@ def ladder_rows(
     """By instrument, what a node or a dealer holds; flat positions stay, so that rows add up to their owner.
 
     Without either it is the root's. `exact` gives all numbers as decimal texts, quantity and net cash to the last digit.
-    Raises UnknownName. O(instruments there).
+    Raises UnknownName. O(instruments there), and O(positions below) where an inner node's row stands for one position.
     """
     if dealer is not None:
         table, owner, key = snapshot.dealers, dealer_number(snapshot, dealer), {"dealer": dealer}
@@ -149,7 +158,10 @@ def ladder_rows(
         name = node if node is not None else next(iter(snapshot.reference.hierarchy.names), "")
         table, owner, key = snapshot.nodes, node_number(snapshot, name), {"node": name}
     rows = sorted(table.state(owner).positions(), key=lambda row: row.instrument)
-    return [key | position_row(snapshot, row, _average(snapshot, table, owner, row), exact=exact) for row in rows]
+    averages = {} if dealer is not None else _single_averages(snapshot, owner, rows)
+    return [
+        key | position_row(snapshot, row, averages.get(row.instrument, row.average), exact=exact) for row in rows
+    ]
 
 
 def position_rows(
@@ -181,19 +193,21 @@ def instrument_number(snapshot: Snapshot, symbol: str) -> int:
     return number
 
 
-def _average(snapshot: Snapshot, table: Table, owner: int, row: Row) -> float | None:
-    """The average price of a row that stands for exactly one position, wherever below that is; None where it nets several."""
-    if table is snapshot.dealers or row.average is not None or row.position_count != 1:
-        return row.average
+def _single_averages(snapshot: Snapshot, owner: int, rows: Iterable[Row]) -> dict[int, float | None]:
+    """The average prices of those rows of a node that stand for exactly one position, by instrument; others net several."""
+    wanted = {row.instrument for row in rows if row.average is None and row.position_count == 1 and row.quantity}
     children = snapshot.reference.hierarchy.children
-    found: Row | None = row
-    while found is not None and found.average is None and children[owner][0] != children[owner][1]:
-        for child in range(*children[owner]):
-            found = table.row(child, row.instrument)
-            if found is not None:
-                owner = child
-                break
-    return found.average if found is not None else None
+    found: dict[int, float | None] = {}
+    waiting = [owner]
+    while waiting and len(found) < len(wanted):
+        node = waiting.pop()
+        first, end = children[node]
+        held = [row for row in snapshot.nodes.state(node).positions() if row.instrument in wanted]
+        if first == end:
+            found.update((row.instrument, row.average) for row in held)
+        elif held:
+            waiting.extend(range(first, end))
+    return found
 
 
 def position_row(snapshot: Snapshot, row: Row, average: float | None, *, exact: bool = False) -> RowDict:

@@ -1,11 +1,12 @@
 """The one thread that writes: trades at once, prices once a beat, one snapshot at the end of each batch.
 
-Everything that changes the engine happens here, in the order of the inbox, trades before prices. What is published is complete:
-an answer to trades goes out after the snapshot that holds them.
+Everything that changes the engine happens here, in the order of the inbox, but trades before prices. What is published is
+complete: an answer to trades goes out after the snapshot that holds them.
 """
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from riskengine.clock import MICROS_PER_SECOND, Clock
@@ -13,6 +14,7 @@ from riskengine.engine import Engine, Outcome
 from riskengine.inbox import Call, DurableTrades, Inbox, Message, Prices, Receipt, Stop
 from riskengine.marks import Mark
 from riskengine.observe import Metrics, get_logger
+from riskengine.processed import CONFLICT
 from riskengine.snapshot import Snapshot, SnapshotHistory
 
 IDLE_PUBLISH_US = MICROS_PER_SECOND
@@ -20,6 +22,8 @@ IDLE_PUBLISH_US = MICROS_PER_SECOND
 
 MAX_BATCH_TRADES = 1_024
 """Trades applied before a publication, so that a burst cannot hold the first of them back."""
+
+KEPT_APART = Outcome(CONFLICT, False, "the store holds a row of the same identity and version that cannot be read as a trade")
 
 log = get_logger("riskengine.writer")
 
@@ -80,22 +84,30 @@ class Writer:
         """Apply one batch and publish it. Returns whether to go on."""
         assert threading.get_ident() == self._owner, "only the writer thread writes"
         started = time.perf_counter()
-        trades = [message for message in messages if type(message) is DurableTrades]
-        while trades:
-            trades = self._apply(trades)
+        trades: list[DurableTrades] = []
         marks: dict[int, Mark] = {}
+        called = stopping = False
         for message in messages:
-            if type(message) is Prices:
+            if type(message) is DurableTrades:
+                trades.append(message)
+            elif type(message) is Prices:
                 marks.update(message.marks)
             elif type(message) is Call:
+                self._apply(trades)
+                trades = []
                 message.action(self._engine)
+                called = True
+            else:
+                assert type(message) is Stop
+                stopping = True
+        self._apply(trades)
         now = self._clock.now()
         changed = self._engine.beat(marks, now)
         if marks:
             self._metrics.beats.inc()
-        if changed or now - self._history.newest.as_of >= IDLE_PUBLISH_US:
+        # The distance, not the difference: a clock that was set back must not silence the engine.
+        if changed or called or abs(now - self._history.newest.as_of) >= IDLE_PUBLISH_US:
             self._publish(now)
-        stopping = any(type(message) is Stop for message in messages)
         if stopping or abs(now - self._marks_saved_at) >= self._store_marks_us:
             self._marks_saved_at = now
             unsaved = self._engine.marks.take_unsaved()
@@ -104,22 +116,44 @@ class Writer:
         self.batch_seconds = time.perf_counter() - started
         return not stopping
 
-    def _apply(self, waiting: list[DurableTrades]) -> list[DurableTrades]:
-        """Apply and publish up to MAX_BATCH_TRADES, answer them, return what is left."""
-        now = self._clock.now()
-        done = 0
-        answers: list[tuple[DurableTrades, list[Outcome]]] = []
-        while waiting and (not answers or done + len(waiting[0].trades) <= MAX_BATCH_TRADES):
-            message, *waiting = waiting
-            answers.append((message, self._engine.apply(message.trades, now, message.watermark)))
-            done += len(message.trades)
-        snapshot = self._publish(now)
-        for message, outcomes in answers:
-            for outcome in outcomes:
-                self._metrics.trades[outcome.status].inc()
-            self._inbox.release(len(message.trades))
-            message.answer(Receipt(outcomes, snapshot.seq))
-        return waiting
+    def _apply(self, waiting: list[DurableTrades]) -> None:
+        """Apply, publish and answer trades, up to MAX_BATCH_TRADES in one snapshot; what was sent together stays together."""
+        first = 0
+        while first < len(waiting):
+            now = self._clock.now()
+            done = 0
+            answers: list[tuple[DurableTrades, list[Outcome]]] = []
+            for message in waiting[first:]:
+                if answers and done + len(message.trades) > MAX_BATCH_TRADES:
+                    break
+                answers.append((message, self._take_trades(message, now)))
+                done += len(message.trades)
+            first += len(answers)
+            snapshot = self._publish(now)
+            for status, count in Counter(outcome.status for _, outcomes in answers for outcome in outcomes).items():
+                self._metrics.trades[status].inc(count)
+            for message, outcomes in answers:
+                self._inbox.release(len(message.trades))
+                message.answer(Receipt(outcomes, snapshot.seq))
+
+    def _take_trades(self, message: DurableTrades, now: int) -> list[Outcome]:
+        """What became of each trade of one message.
+
+        One that the store keeps apart from a row which is no trade (another program wrote it) must not be applied: a start would
+        not find it.
+        """
+        engine, trades = self._engine, message.trades
+        known = engine.processed.versions
+        lost = [
+            index for index in sorted(message.kept_apart)
+            if all(version.version != trades[index].version for version in known(trades[index].identity))
+        ]  # fmt: skip
+        if not lost:
+            return engine.apply(trades, now, message.watermark)
+        outcomes = engine.apply([trade for index, trade in enumerate(trades) if index not in lost], now, message.watermark)
+        for index in lost:
+            outcomes.insert(index, KEPT_APART)
+        return outcomes
 
     def _publish(self, now: int) -> Snapshot:
         started = time.perf_counter()

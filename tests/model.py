@@ -146,7 +146,7 @@ class Model:
         return any(key == (o["desk"], o["dealer"], o["instrument"]) and row["ts"] < o["ts"] for o in self.openings)
 
     def is_spot(self, row: Row) -> bool:
-        """Two weekdays after the trade (one for dollar-Canada), up to four days later for holidays. Before 17:00 New York only."""
+        """Two weekdays after the trade (one for dollar-Canada), or up to four days later. For trades before 17:00 New York."""
         day = dt.datetime.fromtimestamp(row["ts"] // SECOND, dt.UTC).date()
         ahead = [day + dt.timedelta(days=n) for n in range(1, 10)]
         spot = [one for one in ahead if one.isoweekday() <= 5][0 if row["instrument"] == "USDCAD" else 1]

@@ -6,15 +6,12 @@ into dollars at the current mid or its inverse.
 """
 
 import csv
-import datetime as dt
 import gzip
 from collections import defaultdict
 from decimal import Decimal, getcontext
 from pathlib import Path
 
 getcontext().prec = 50
-
-EPOCH = dt.datetime(1970, 1, 1)
 
 
 def newest_mids(paths: list[Path]) -> dict[str, Decimal]:
@@ -78,7 +75,8 @@ def tree(
     trades: list[dict[str, str]], mids: dict[str, Decimal], parents: dict[str, str], owner: str = "desk"
 ) -> dict[str, dict[str, Decimal]]:
     """Total, realised and unrealised in dollars and the number of trades, for every node of a tree given by its parents."""
-    nodes: dict[str, dict[str, Decimal]] = defaultdict(lambda: dict.fromkeys(("total", "realised", "unrealised", "trades"), Decimal(0)))
+    measures = ("total", "realised", "unrealised", "trades")
+    nodes: dict[str, dict[str, Decimal]] = defaultdict(lambda: dict.fromkeys(measures, Decimal(0)))
     for (name, symbol), state in positions(trades, owner).items():
         rate, mid = dollars(symbol, mids), mids[symbol]
         total = (state["cash"] + state["q"] * mid) * rate

@@ -26,6 +26,7 @@ SPECS = {
 SYMBOLS = tuple(sorted(SPECS))
 MARKED = tuple(symbol for symbol in SYMBOLS if symbol != "GHOST")
 MIDS = {"USDJPY": 150.0, "ESZ6": 5000.0, "BTCEUR": 60000.0, "MAREL": 400.0, "ACME": 90.0}
+OPENING_MIDS = {symbol: MIDS.get(symbol, 1.25) for symbol in SYMBOLS}
 
 quantities = st.sampled_from(["1", "2", "3", "100", "250", "12500000"])
 prices = st.sampled_from(["1", "1.08432", "1.1", "0.8512345678", "99.5", "60000"])
@@ -94,8 +95,9 @@ def agree_on_worth(row: dict[str, Any], worth: Worth, what: str) -> None:
 
 
 class EngineAgainstModel(RuleBasedStateMachine):
-    @initialize(opened=st.booleans())
-    def open_house(self, opened: bool) -> None:
+    @initialize(opened=st.booleans(), priced=st.booleans())
+    def open_house(self, opened: bool, priced: bool) -> None:
+        """`priced`: every instrument has a mark, so that a beat may revalue in part; GHOST never has one otherwise."""
         self.now = NOON + 30 * SECOND
         self.model = Model(PARENTS, SPECS, "USD")
         self.durable: list[Trade] = []
@@ -110,6 +112,9 @@ class EngineAgainstModel(RuleBasedStateMachine):
                  "average_price": "1.2", "realised": "0", "fees": "0"},
             ]  # fmt: skip
         self.start()
+        if priced:
+            self.hear([{"instrument": symbol, "ts": self.now, "bid": mid, "ask": mid} for symbol, mid in OPENING_MIDS.items()])
+            self.beat(0)
 
     def start(self) -> None:
         """An engine that has read what is durable."""
@@ -154,7 +159,9 @@ class EngineAgainstModel(RuleBasedStateMachine):
     @rule(data=st.data(), changes=st.dictionaries(st.sampled_from(["instrument", "desk", "dealer", "ts", "price"]), st.none()))
     def a_trade_is_amended(self, data: st.DataObject, changes: dict[str, None]) -> None:
         row = data.draw(st.sampled_from(self.sent))
-        choices = {"instrument": SYMBOLS, "desk": DESKS, "dealer": ("", "bob", "cat"), "price": ("1.2", "2"), "ts": (NOON, self.now)}
+        choices: dict[str, tuple[Any, ...]] = {
+            "instrument": SYMBOLS, "desk": DESKS, "dealer": ("", "bob", "cat"), "price": ("1.2", "2"), "ts": (NOON, self.now),
+        }  # fmt: skip
         if row.get("action") != "cancel":
             changed = {key: data.draw(st.sampled_from(choices[key])) for key in changes}
             self.deliver(row | changed | {"action": "amend", "version": row["version"] + 1, "received_ts": self.now})
@@ -191,17 +198,28 @@ class EngineAgainstModel(RuleBasedStateMachine):
         beat=st.booleans(),
     )  # fmt: skip
     def ticks_come(self, quotes: list[tuple[str, float, str, int]], beat: bool) -> None:
-        ticks = []
+        ticks: list[dict[str, Any]] = []
         for symbol, bump, kind, age in quotes:
             middle = MIDS.get(symbol, 1.25) * bump
             half = round(middle * 0.0001, 6) * (-1 if kind == "crossed" else 1)
             bid = None if kind == "ask" else round(middle - half, 6)
             ask = None if kind == "bid" else round(middle + half, 6)
             ticks.append({"instrument": symbol, "ts": self.now - age, "bid": bid, "ask": ask})
+        self.hear(ticks)
+        if beat:
+            self.beat(0)
+
+    def hear(self, ticks: list[dict[str, Any]]) -> None:
         sent = [world.quote(tick["instrument"], tick["bid"], tick["ask"], tick["ts"]) for tick in ticks]
         assert self.house.quotes.offer(sent, self.now) == []
         self.heard.extend(ticks)
-        if beat:
+
+    @rule(symbol=st.sampled_from(["ACME", "ESZ6", "BTCEUR", "EURGBP"]), moves=st.lists(bumps, min_size=2, max_size=3))
+    def one_price_moves_alone(self, symbol: str, moves: list[float]) -> None:
+        """What a beat revalues in part: from the second move on, nothing else has changed."""
+        for bump in moves:
+            mid = round(OPENING_MIDS[symbol] * bump, 6)
+            self.hear([{"instrument": symbol, "ts": self.now, "bid": mid, "ask": mid}])
             self.beat(0)
 
     @rule(wait=waits)
@@ -264,8 +282,9 @@ class EngineAgainstModel(RuleBasedStateMachine):
     @precondition(lambda self: self.settled)
     def quantities_and_cash_agree_exactly(self) -> None:
         for table, names, by in (
-            (self.snapshot.nodes, REFERENCE.hierarchy.names, "desk"), (self.snapshot.dealers, self.snapshot.dealer_names, "dealer"),
-        ):  # fmt: skip
+            (self.snapshot.nodes, REFERENCE.hierarchy.names, "desk"),
+            (self.snapshot.dealers, self.snapshot.dealer_names, "dealer"),
+        ):
             positions = self.model.positions(by)
             for owner, name in enumerate(names):
                 lies = self.model.below(name) if by == "desk" else name.__eq__

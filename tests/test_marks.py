@@ -1,6 +1,8 @@
 """From ticks to marks: ACCOUNTING section 8, tick by tick; a beat's worth at once must give the same."""
 
 import math
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from tests.world import NOON, REFERENCE, SECOND, book, quote
 EURUSD = REFERENCE.instrument_index["EURUSD"]
 
 
-def marked(*ticks: Tick, now: int = NOON, **settings: float) -> Mark | None:
+def marked(*ticks: Tick, now: int = NOON, **settings: Any) -> Mark | None:
     """The mark of EURUSD after these ticks, none of them refused."""
     quotes = book(**settings)
     assert quotes.offer(ticks, now) == []
@@ -209,7 +211,7 @@ def ticks_of(drawn: list[tuple[str, float, str, int]]) -> list[Tick]:
     return ticks
 
 
-POLICIES = [{}, {"max_move": 0.03}, {"max_cross_bp": 20.0}, {"max_move": 0.03, "max_cross_bp": 20.0}]
+POLICIES: list[dict[str, Any]] = [{}, {"max_move": 0.03}, {"max_cross_bp": 20.0}, {"max_move": 0.03, "max_cross_bp": 20.0}]
 FAR = NOON + 10_000 * SECOND
 
 
@@ -226,7 +228,7 @@ def test_any_cut_of_ticks_into_beats_gives_the_marks_of_one_tick_a_beat(drawn, c
     for tick in ticks:
         offered(quotes, one_by_one, [tick])
     quotes, edges = book(**policy), sorted({0, *cuts, len(ticks)})
-    for first, end in zip(edges, edges[1:], strict=False):
+    for first, end in pairwise(edges):
         offered(quotes, at_once, ticks[first:end])
     assert at_once.marks == one_by_one.marks
     assert np.array_equal(at_once.price, one_by_one.price)

@@ -1,7 +1,8 @@
 """One position: the table of ACCOUNTING section 1, late trades, checkpoints, openings and fees."""
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ from tests.world import NOON, SECOND
 K = 10**MULTIPLIER_DECIMALS
 
 
-def fill(place: int, signed: int | str = 1, price: str = "1", **columns: object) -> Trade:
+def fill(place: int, signed: int | str = 1, price: str = "1", **columns: Any) -> Trade:
     """A trade `place` seconds after noon; a negative quantity sells."""
     text = str(signed)
     side = "sell" if text.startswith("-") else "buy"
@@ -191,7 +192,7 @@ def test_removing_a_trade_that_is_not_there_is_our_mistake():
 
 
 @pytest.fixture
-def folds(monkeypatch) -> Iterator[list[int]]:
+def folds(monkeypatch) -> list[int]:
     """Counts how many trades are folded."""
     count = [0]
 
@@ -200,7 +201,7 @@ def folds(monkeypatch) -> Iterator[list[int]]:
         return next_average(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "next_average", counted)
-    yield count
+    return count
 
 
 def test_a_late_trade_folds_no_more_than_its_distance_and_one_checkpoint(folds):
@@ -257,7 +258,7 @@ def test_a_long_history_gives_trades_back():
 # Openings
 
 
-def opened(*openings: dict[str, object]) -> Position:
+def opened(*openings: dict[str, Any]) -> Position:
     position = Position()
     for columns in openings:
         position.open_with(world.opening(**columns), K, "USD")
@@ -282,7 +283,7 @@ def test_a_flat_opening_has_realised_pnl_and_no_average():
 
 def test_trades_fold_after_the_opening_whatever_came_first():
     trades = [fill(n, size) for n, size in enumerate([50, -100, 20])]
-    columns = {"quantity": "10", "average_price": "2"}
+    columns: dict[str, Any] = {"quantity": "10", "average_price": "2"}
     first, last = opened(columns), folded(trades)
     for trade in trades:
         first.add(trade)

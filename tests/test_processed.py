@@ -2,6 +2,7 @@
 
 import datetime as dt
 import itertools
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -16,7 +17,7 @@ NEW_YORK = ZoneInfo("America/New_York")
 KEY = ("test", "t1", 0)
 
 
-def amend(version: int = 2, **columns: object) -> Trade:
+def amend(version: int = 2, **columns: Any) -> Trade:
     return trade(action="amend", version=version, **columns)
 
 
@@ -212,7 +213,7 @@ def test_a_cancelled_leg_has_come():
 # Why a trade is kept out
 
 
-def quarantine(**settings: object) -> Quarantine:
+def quarantine(**settings: Any) -> Quarantine:
     return Quarantine(world.REFERENCE.by_symbol, EngineConfig(**settings))
 
 
@@ -249,7 +250,7 @@ def at(text: str) -> int:
     return int(dt.datetime.fromisoformat(text).replace(tzinfo=NEW_YORK).timestamp()) * SECOND
 
 
-def reason(text: str, value_date: str, instrument: str = "EURUSD", **columns: object) -> str:
+def reason(text: str, value_date: str, instrument: str = "EURUSD", **columns: Any) -> str:
     ts = at(text)
     return quarantine().reason(
         trade(ts=ts, received_ts=ts, value_date=value_date, instrument=instrument, **columns)

@@ -21,7 +21,7 @@ ROWS = """
 9 cli
 8 process < server
 7 adapters/ serve/
-6 writer start_of_day subscription gateway
+6 writer start_of_day board < subscription gateway
 5 engine < inbox views digest
 4 snapshot
 3 ledger < valuation

@@ -64,8 +64,8 @@ def test_products_do_not_depend_on_the_order_of_writing(steps, data):
     results = set()
     for order in (list(cells), data.draw(st.permutations(list(cells)))):
         sparse = SparseRows(6, COLUMNS, 1)
-        for cell in order:
-            sparse.set(*cell, (cells[cell],))
+        for row, column in order:
+            sparse.set(row, column, (cells[row, column],))
         results.add(sparse.product(0, factors).tobytes())
     assert len(results) == 1
 
@@ -91,7 +91,7 @@ def test_rows_that_outgrow_their_room_again_and_again_leave_no_holes():
     sparse = SparseRows(50, 200, 1)
     columns = list(range(200))
     random.Random(2).shuffle(columns)
-    sizes = []
+    sizes: list[int] = []
     for column in columns:
         for row in range(50):
             sparse.set(row, column, (1.0,))

@@ -1,7 +1,7 @@
 """The linear form: what is recomputed in part is what a full revaluation gives, to the last bit; unknown is counted."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pytest
@@ -39,9 +39,10 @@ def flow(count: int, seed: int) -> Iterator:
         )  # fmt: skip
 
 
-def marks(seed: int, numbers: Iterator[int] | range = range(len(WIDE.symbols)), ts: int = NOON) -> dict[int, Mark]:
+def marks(seed: int, numbers: Iterable[int] | None = None) -> dict[int, Mark]:
     dice = random.Random(seed)
-    return {number: Mark(round(dice.uniform(0.5, 150), 5), ts, "feed", "quote") for number in numbers}
+    chosen = range(len(WIDE.symbols)) if numbers is None else numbers
+    return {number: Mark(round(dice.uniform(0.5, 150), 5), NOON, "feed", "quote") for number in chosen}
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_after_a_few_trades_the_numbers_are_those_of_a_full_revaluation(engine):
 
 def test_after_a_few_prices_the_numbers_are_those_of_a_full_revaluation(engine):
     stocks = [n for n, i in enumerate(WIDE.instruments) if i.kind == "equity"]
-    engine.beat(marks(3, iter(stocks[:4])), NOON)
+    engine.beat(marks(3, stocks[:4]), NOON)
     engine.publish(NOON)
     assert pages(engine) == fully(engine)
 
@@ -84,14 +85,14 @@ def test_after_trades_between_beats_the_numbers_are_those_of_a_full_revaluation(
     stocks = [n for n, i in enumerate(WIDE.instruments) if i.kind == "equity"]
     for round_, one in enumerate(flow(20, 4)):
         engine.apply([one], NOON)
-        engine.beat(marks(round_, iter(stocks[round_ : round_ + 3])), NOON)
+        engine.beat(marks(round_, stocks[round_ : round_ + 3]), NOON)
         engine.publish(NOON)
     assert pages(engine) == fully(engine)
 
 
 def test_a_rate_that_moves_revalues_everything_in_its_currency(engine):
     before = engine.snapshot.nodes.measures(0)[REALISED]
-    engine.beat(marks(9, iter([WIDE.instrument_index["EURUSD"]])), NOON)
+    engine.beat(marks(9, [WIDE.instrument_index["EURUSD"]]), NOON)
     engine.publish(NOON)
     assert engine.snapshot.nodes.measures(0)[REALISED] != before
     engine.check()

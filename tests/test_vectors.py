@@ -27,7 +27,7 @@ def test_no_vector_of_the_two_lists_is_left_out(vectors):
 
 def dealt(house: House, place: int, size: Any, price: Any, instrument: str = "EURUSD") -> None:
     side = "buy" if size > 0 else "sell"
-    columns = {"side": side, "quantity": str(abs(size)), "price": str(price), "instrument": instrument}
+    columns: dict[str, Any] = {"side": side, "quantity": str(abs(size)), "price": str(price), "instrument": instrument}
     assert house.deal(trade(f"t{place}", ts=NOON + place, **columns)) == ["applied"]
 
 

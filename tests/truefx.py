@@ -62,8 +62,11 @@ def write_trades(path: Path, ticks: list[Path], count: int, seed: int = 1) -> li
         return prices[at - 1] if at else None
 
     instruments = [
-        Instrument(instrument=s, kind=Kind.FX, base_currency=s[:3], quote_currency=s[3:], price_decimals=3 if s.endswith("JPY") else 5)
-        for s in SYMBOLS
+        Instrument(
+            instrument=symbol, kind=Kind.FX, base_currency=symbol[:3], quote_currency=symbol[3:],
+            price_decimals=3 if symbol.endswith("JPY") else 5,
+        )
+        for symbol in SYMBOLS
     ]  # fmt: skip
     trades = seeded_day(seed, START, END, count, DESKS, DEALERS, instruments, price_at)
     write_rows(path, trades)

@@ -134,7 +134,7 @@ class House:
         self.engine.beat(self.quotes.take(), self.now)
         return self.engine.publish(self.now)
 
-    def position(self, instrument: str = "EURUSD", **owner: str) -> dict[str, Any]:
+    def position(self, instrument: str = "EURUSD", **owner: Any) -> dict[str, Any]:
         """The public row of one position (`node=` or `dealer=`, FX1 where neither is given)."""
         [found] = position_rows(self.engine.snapshot, instrument=instrument, **(owner or {"node": "FX1"}))
         return found

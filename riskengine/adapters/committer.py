@@ -1,8 +1,11 @@
 """The store thread: the only one that writes to the store while the engine runs.
 
 Trades wait in one queue; whatever waits goes into one transaction (group commit, no timer), and only what is committed goes on
-to the writer. Rows that others wrote into `trades` are found by the same thread: beside its own batches, and by asking
-twice a second. Marks are stored in between.
+to the writer. Rows that others wrote into `trades` are found by the same thread: those before its own batches at once, the
+rest by asking a few times a second. Marks are stored in between.
+
+The watermark is the store_seq up to which every row has been handed to the writer. It moves only with what is handed over, so
+whatever fails in between, the rows behind it are read again: identity makes that harmless.
 
 A failed commit answers everybody in it with the error. Whether it went through all the same is then looked up, never guessed:
 the next thing that succeeds is reading what the store holds after the watermark.
@@ -10,24 +13,32 @@ the next thing that succeeds is reading what the store holds after the watermark
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
+from itertools import takewhile
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from riskengine.adapters.store_protocol import Store
-from riskengine.adapters.trade_rows import RefusedRow, trade_from_row
+from riskengine.adapters.store_protocol import Store, Stored
+from riskengine.adapters.trade_rows import RefusedRow, TradeRow, trade_from_row
 from riskengine.decode import TradeCheck
 from riskengine.engine import Engine
-from riskengine.errors import StoreError
+from riskengine.errors import LeaseHeld, StoreError
 from riskengine.inbox import DurableTrades, Inbox, Receipt
 from riskengine.messages import StoredMark, Trade
 from riskengine.observe import Metrics, get_logger
 
-POLL_S = 0.5
-"""How often the store is asked for rows that others wrote, while nothing else happens."""
+POLL_S = 0.25
+"""How often the store is asked for rows that others wrote, whatever else happens."""
 
 RETRY_S = 0.5
 """How long to wait after the store failed."""
+
+CATCH_UP_ROWS = 5_000
+"""Rows of others read at a stretch, so that a load beside us cannot hold our own trades back."""
+
+MAX_HAND_OVERS = 64
+"""Batches of others' rows that may wait for the writer: a bulk load must not fill the memory."""
 
 log = get_logger("riskengine.store")
 
@@ -60,7 +71,8 @@ class Committer:
         self._marks: dict[str, StoredMark] = {}
         self._marks_lock = threading.Lock()
         self._stopping = False
-        self._asked_at = 0.0
+        self._ask_at = 0.0
+        self._hand_overs = threading.Semaphore(MAX_HAND_OVERS)
         self.error: str | None = None
         """Why the store cannot be written now; None while it can."""
         self._thread = threading.Thread(target=self._run, name="riskengine-store", daemon=True)
@@ -82,10 +94,12 @@ class Committer:
         self._queue.put(None)
 
     def drain(self, timeout_s: float = 10.0) -> None:
-        """Wait until every submission so far is committed, or answered with the store's error."""
+        """Wait until every submission so far is applied and published, or answered with the store's error."""
         done = threading.Event()
         self._queue.put(Submission((), lambda _: done.set()))
-        done.wait(timeout_s)
+        deadline = time.monotonic() + timeout_s
+        while not done.wait(0.05) and self._thread.is_alive() and time.monotonic() < deadline:
+            pass
 
     def stop(self, timeout_s: float = 10.0) -> None:
         """Commit what waits, marks included, and end."""
@@ -97,7 +111,7 @@ class Committer:
         try:
             while not (self._stopping and self._queue.empty() and self._waiting is None):
                 self._step()
-            self._store_marks()
+            self._store_last_marks()
         except BaseException as error:
             log.critical("store_thread_failed", error=repr(error), exc_info=True)
             self._failed(error)
@@ -105,22 +119,24 @@ class Committer:
     def _step(self) -> None:
         batch = self._take()
         try:
-            if self.error is not None:
+            if self.error is not None or time.monotonic() >= self._ask_at:
                 self._catch_up()
             if batch:
                 self._commit(batch)
-            elif time.monotonic() - self._asked_at >= POLL_S:
-                self._catch_up()
+            if self.error is not None and not self._store.is_writable():
+                return  # that it can be read is not enough to call it back
             self._store_marks()
             self._recovered()
         except StoreError as error:
             self._fail(batch, error)
+            if isinstance(error, LeaseHeld):
+                raise  # another engine has taken over: this one must not go on as if it were the writer
 
     def _take(self) -> list[Submission]:
         """Whatever waits, up to the size of a batch; one submission is never divided."""
         batch: list[Submission] = []
         count = 0
-        timeout: float | None = RETRY_S if self.error is not None else POLL_S
+        timeout = RETRY_S if self.error is not None else max(0.0, self._ask_at - time.monotonic())
         if self._waiting is not None:
             batch.append(self._waiting)
             count, self._waiting = len(self._waiting.trades), None
@@ -141,48 +157,74 @@ class Committer:
         return batch
 
     def _commit(self, batch: list[Submission]) -> None:
-        trades = [trade for submission in batch for trade in submission.trades]
-        started = time.perf_counter()
-        stored = self._store.append_trades(trades) if trades else []
-        self._metrics.commit_seconds.observe(time.perf_counter() - started)
+        """Store a batch and hand it to the writer, after the rows of others that stand before it or that it repeats."""
+        stored = self._append([trade for submission in batch for trade in submission.trades])
         ours = {one.store_seq for one in stored if one.outcome == "inserted"}
-        highest = max(ours, default=self._watermark)
-        if highest - self._watermark != len(ours):
-            self._apply_others(ours)
-        self._watermark = max(highest, self._watermark)
+        reach = max((one.store_seq for one in stored), default=0)
+        if reach - self._watermark > len(ours):
+            rows = self._store.trades_after(self._watermark)
+            self._follow(takewhile(lambda row: row.store_seq <= reach, rows), ours)
+        first = 0
         for submission in batch:
-            self._inbox.put_trades(DurableTrades(submission.trades, self._watermark, submission.answer))
+            own = stored[first : first + len(submission.trades)]
+            first += len(own)
+            # Each with its own watermark: a snapshot between two of them must not claim the second.
+            self._watermark = max(self._watermark, max((one.store_seq for one in own if one.outcome == "inserted"), default=0))
+            kept_apart = frozenset(index for index, one in enumerate(own) if one.outcome == "conflict")
+            self._inbox.put_trades(DurableTrades(submission.trades, self._watermark, submission.answer, kept_apart))
         batch.clear()
+
+    def _append(self, trades: Sequence[Trade]) -> list[Stored]:
+        if not trades:
+            return []
+        started = time.perf_counter()
+        stored = self._store.append_trades(trades)
+        self._metrics.commit_seconds.observe(time.perf_counter() - started)
+        return stored
 
     def _catch_up(self) -> None:
         """Rows beyond the watermark: others wrote them, or a commit of ours whose answer was lost."""
-        self._asked_at = time.monotonic()
+        self._ask_at = time.monotonic() + POLL_S
         if self._store.watermark() > self._watermark:
-            self._apply_others(frozenset())
+            found = self._follow(self._store.trades_after(self._watermark, CATCH_UP_ROWS), ())
+            if found == CATCH_UP_ROWS:
+                self._ask_at = 0.0
 
-    def _apply_others(self, ours: set[int] | frozenset[int]) -> None:
-        """Hand every row after the watermark that is not ours to the writer, in store order."""
+    def _follow(self, rows: Iterable[TradeRow], ours: Collection[int]) -> int:
+        """Hand rows that are not `ours` to the writer, in store order; how many. `ours` are handed over by the caller, after."""
+        safe = min(ours) - 1 if ours else None
+        found = 0
+        part: list[TradeRow] = []
+        for row in rows:
+            if row.store_seq in ours:
+                continue
+            found += 1
+            part.append(row)
+            if len(part) == self._batch_trades:
+                self._hand_over(part, safe)
+                part = []
+        if part:
+            self._hand_over(part, safe)
+        return found
+
+    def _hand_over(self, rows: Sequence[TradeRow], safe: int | None) -> None:
+        """Rows of others to the writer. `safe` bounds the watermark where rows of ours in between are yet to come."""
         trades: list[Trade] = []
         refused: list[RefusedRow] = []
-        for row in self._store.trades_after(self._watermark):
-            self._watermark = row.store_seq
-            if row.store_seq not in ours:
-                trade = trade_from_row(row, self._check)
-                if isinstance(trade, RefusedRow):
-                    refused.append(trade)
-                else:
-                    trades.append(trade)
-            if len(trades) >= self._batch_trades:
-                self._hand_over(trades)
-                trades = []
-        if trades:
-            self._hand_over(trades)
+        for row in rows:
+            trade = trade_from_row(row, self._check)
+            if isinstance(trade, RefusedRow):
+                refused.append(trade)
+            else:
+                trades.append(trade)
+        while not self._hand_overs.acquire(timeout=0.1) and not self._stopping:
+            pass
         if refused:
-            self._inbox.put_call(lambda engine: quarantine_rows(engine, refused))
-
-    def _hand_over(self, trades: list[Trade]) -> None:
+            self._inbox.put_call(partial(quarantine_rows, rows=refused))
         self._inbox.reserve_stored(len(trades))
-        self._inbox.put_trades(DurableTrades(trades, self._watermark, lambda _: None))
+        reached = rows[-1].store_seq if safe is None else min(rows[-1].store_seq, safe)
+        self._watermark = max(self._watermark, reached)
+        self._inbox.put_trades(DurableTrades(trades, self._watermark, lambda _: self._hand_overs.release()))
 
     def _store_marks(self) -> None:
         with self._marks_lock:
@@ -195,6 +237,12 @@ class Committer:
             with self._marks_lock:
                 self._marks = marks | self._marks
             raise
+
+    def _store_last_marks(self) -> None:
+        try:
+            self._store_marks()
+        except StoreError as error:
+            log.error("marks_not_stored", error=str(error), marks=len(self._marks))
 
     def _fail(self, batch: list[Submission], error: StoreError) -> None:
         if self.error is None:

@@ -10,7 +10,7 @@ from typing import Protocol
 from riskengine.adapters.simulator import DealingSimulator, MarketSimulator
 from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.decode import TradeCheck, TradeInput
-from riskengine.errors import RiskEngineError
+from riskengine.errors import EngineNotLive, RiskEngineError
 from riskengine.fields import Rejected
 from riskengine.inbox import Receipt
 from riskengine.marks import AnyTick
@@ -52,7 +52,7 @@ class DemoFeed:
         self._sending: set[asyncio.Task[None]] = set()
 
     async def run(self, doors: Doors) -> None:
-        """Send until cancelled. A step that comes late sends what it missed, up to a second of it."""
+        """Send until cancelled or the engine stops taking. A step that comes late sends what it missed, up to a second of it."""
         before = doors.clock.now()
         while True:
             await asyncio.sleep(STEP_S)
@@ -61,7 +61,10 @@ class DemoFeed:
             before = now
             if elapsed <= 0.0:
                 continue
-            self._send_ticks(doors, now, elapsed)
+            try:
+                self._send_ticks(doors, now, elapsed)
+            except EngineNotLive:
+                return
             trades = self._dealing.trades(now, elapsed, self._quotes.get)
             if trades:
                 task = asyncio.get_running_loop().create_task(self._send_trades(doors, trades, now))
@@ -71,13 +74,22 @@ class DemoFeed:
     def _send_ticks(self, doors: Doors, now: int, elapsed: float) -> None:
         ticks = list(self._market.ticks(now, elapsed))
         if self._recorded is not None:
-            recorded = self._recorded(now, elapsed)
+            recorded = self._read_recorded(self._recorded, now, elapsed)
             self._covered.update(tick.instrument for tick in recorded)
             ticks = [tick for tick in ticks if tick.instrument not in self._covered] + list(recorded)
         for tick in ticks:
             if tick.bid is not None and tick.ask is not None:
                 self._quotes[tick.instrument] = (tick.bid, tick.ask)
         doors.offer_ticks(ticks)
+
+    def _read_recorded(self, read: Ticks, now: int, elapsed: float) -> Sequence[Tick]:
+        try:
+            return read(now, elapsed)
+        except RiskEngineError as error:
+            log.error("recording_ended", reason=str(error))
+            self._recorded = None
+            self._covered.clear()
+            return ()
 
     async def _send_trades(self, doors: Doors, sent: Sequence[TradeInput], now: int) -> None:
         """Trades of one moment in one submission, so that the legs of a deal are applied together."""

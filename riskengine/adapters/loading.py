@@ -12,9 +12,11 @@ from riskengine.adapters.files import (
     read_openings,
     read_trades,
 )
+from riskengine.adapters.lines import shown_path
 from riskengine.adapters.store_protocol import Saved, Store
 from riskengine.clock import Clock
 from riskengine.config import Config
+from riskengine.errors import InputError, ReferenceDataError
 from riskengine.hierarchy import Hierarchy, Reference
 from riskengine.messages import Opening, Refusal, Trade
 from riskengine.start_of_day import trade_check
@@ -30,17 +32,29 @@ Numbered = Iterator[tuple[int, _Record | Refusal]]
 
 
 class LoadReport:
-    """What became of the lines of one or more files. `refuse` is called with each refusal as it is found."""
+    """What became of the lines of one or more files. `refuse` is called with each refusal as it is found.
 
-    def __init__(self, refuse: Callable[[str, Refusal], None], advance: Callable[[int], None]) -> None:
+    `broken` tells why files could not be read, or not to their end; each was also passed to `complain`.
+    """
+
+    def __init__(
+        self, refuse: Callable[[str, Refusal], None], advance: Callable[[int], None], complain: Callable[[str], None]
+    ) -> None:
         self._refuse = refuse
         self._advance = advance
+        self._complain = complain
+        self.broken: list[str] = []
         self.counts: dict[str, int] = {"lines": 0, "inserted": 0, "updated": 0, "duplicate": 0, "refused": 0}
 
     def refused(self, path: str, refusal: Refusal) -> None:
         """A line that is not taken."""
         self.counts["refused"] += 1
         self._refuse(path, refusal)
+
+    def broke(self, reason: str) -> None:
+        """A file that cannot be read, or not to its end."""
+        self.broken.append(reason)
+        self._complain(reason)
 
     def add(self, outcome: str, count: int = 1) -> None:
         """Lines that came to an outcome."""
@@ -56,19 +70,37 @@ class LoadReport:
 def load(
     kind: str, paths: Sequence[str], store: Store, options: ColumnOptions, config: Config, clock: Clock, report: LoadReport
 ) -> None:
-    """Load files of one kind, in their order. Raises InputError, StoreError; what was committed before stands."""
+    """Load files of one kind, in their order. Raises StoreError; what was committed before stands.
+
+    A file that is broken keeps its good lines before the damage (nodes: none of it) and leaves the other files unharmed.
+    """
     for path in paths:
-        if kind == "nodes":
-            _load_nodes(path, store, options, report)
-        elif kind == "trades":
-            _load_trades(path, store, options, config, clock, report)
-        else:
-            _load_records(kind, path, store, options, config, report)
+        try:
+            if kind == "nodes":
+                _load_nodes(path, store, options, report)
+            elif kind == "trades":
+                _load_trades(path, store, options, config, clock, report)
+            else:
+                _load_records(kind, path, store, options, report)
+        except InputError as error:
+            report.broke(str(error))
+        except ReferenceDataError as error:
+            report.broke(f"{shown_path(path)}: {error}")
 
 
 def _batches(path: str, records: Numbered[_Record], report: LoadReport) -> Iterator[list[tuple[int, _Record]]]:
+    """Good records in batches; refusals go to the report. Raises InputError, after the good ones before the damage."""
     batch: list[tuple[int, _Record]] = []
-    for line, record in records:
+    damage: InputError | None = None
+    remaining = iter(records)
+    while True:
+        try:
+            line, record = next(remaining)
+        except StopIteration:
+            break
+        except InputError as error:
+            damage = error
+            break
         if isinstance(record, Refusal):
             report.seen(1)
             report.refused(path, record)
@@ -81,14 +113,16 @@ def _batches(path: str, records: Numbered[_Record], report: LoadReport) -> Itera
     if batch:
         yield batch
         report.seen(len(batch))
+    if damage is not None:
+        raise damage
 
 
 def _load_nodes(path: str, store: Store, options: ColumnOptions, report: LoadReport) -> None:
     """All nodes of a file at once: together with those stored they must form one tree, else none is stored."""
     for batch in _all(path, read_nodes(path, options), report):
         nodes = [node for _, node in batch]
-        merged = {node.node: node for node in (*store.nodes(), *nodes)}
-        Hierarchy(merged.values())
+        replaced = {node.node for node in nodes}
+        Hierarchy((*(node for node in store.nodes() if node.node not in replaced), *nodes))
         _count(path, batch, store.save_nodes(nodes), report)
 
 
@@ -98,9 +132,7 @@ def _all(path: str, records: Numbered[_Record], report: LoadReport) -> Iterator[
         yield everything
 
 
-def _load_records(
-    kind: str, path: str, store: Store, options: ColumnOptions, config: Config, report: LoadReport
-) -> None:
+def _load_records(kind: str, path: str, store: Store, options: ColumnOptions, report: LoadReport) -> None:
     instruments = {instrument.instrument: instrument for instrument in store.instruments()}
     records: Numbered[Any]
     save: Callable[[Any], Saved]
@@ -115,7 +147,8 @@ def _load_records(
         records, save = _on_known_desks(read_openings(path, options, instruments), leaves), store.save_openings
     batch: list[tuple[int, Any]]
     for batch in _batches(path, records, report):
-        _count(path, batch, save([record for _, record in batch]), report)
+        loaded: list[Any] = [record for _, record in batch]
+        _count(path, batch, save(loaded), report)
 
 
 def _on_known_desks(records: Numbered[Opening], leaves: Iterable[str]) -> Numbered[Opening]:

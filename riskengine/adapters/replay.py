@@ -4,8 +4,9 @@ In this process time is that of the messages: the engine's clock stands at the n
 them through its ingest websocket, as from any publisher, and is asked at the end until it has published the last.
 """
 
+import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
@@ -21,12 +22,15 @@ from riskengine.config import Config
 from riskengine.decode import TradeCheck
 from riskengine.engine import Engine
 from riskengine.errors import EngineUnreachable, InputError
-from riskengine.fields import Rejected, timestamp
+from riskengine.fields import Rejected, shown, timestamp
 from riskengine.marks import QuoteBook
 from riskengine.messages import Refusal, Tick, Trade
 
 BATCH = 2_000
-"""Messages between two beats at full speed, and in one frame to a running engine."""
+"""Messages between two beats at full speed, and ticks in one frame to a running engine."""
+
+FRAME_TRADES = 500
+"""Trades in one frame: with names of the greatest length it stays below the megabyte that an engine takes."""
 
 PACE_S = 0.05
 """How often a paced replay sends what is due."""
@@ -53,8 +57,8 @@ class Pace:
         self._started = 0.0
 
     def wait_for(self, ts: int) -> None:
-        """Sleep until event time `ts` has come."""
-        if self._speed is None:
+        """Sleep until event time `ts` has come. 0 is no time (a cancel without one): it does not wait."""
+        if self._speed is None or not ts:
             return
         if self._first_ts is None:
             self._first_ts, self._started = ts, time.monotonic()
@@ -73,20 +77,22 @@ def steps(messages: Iterator[Any], pace: Pace) -> Iterator[list[Any]]:
     step: list[Any] = []
     for message in messages:
         if step and (len(step) == BATCH or (window is not None and message.ts - step[0].ts >= window)):
-            pace.wait_for(step[-1].ts)
+            pace.wait_for(max(one.ts for one in step))
             yield step
             step = []
         step.append(message)
     if step:
-        pace.wait_for(step[-1].ts)
+        pace.wait_for(max(one.ts for one in step))
         yield step
 
 
-def tick_stream(path: str, options: ColumnOptions, note: Note) -> Iterator[Tick]:
-    """The ticks of a file; lines left out are noted."""
-    for _, tick in read_ticks(path, options):
+def tick_stream(path: str, options: ColumnOptions, note: Note, known: Container[str] | None = None) -> Iterator[Tick]:
+    """The ticks of a file; lines left out are noted, also those of an instrument that is not `known`, where that is given."""
+    for line, tick in read_ticks(path, options):
         if isinstance(tick, Refusal):
             note(path, tick)
+        elif known is not None and tick.instrument not in known:
+            note(path, Refusal(line, "instrument", f"unknown instrument {shown(tick.instrument)}"))
         else:
             yield tick
 
@@ -97,7 +103,8 @@ def replay_here(
 ) -> None:  # fmt: skip
     """Play files into an engine of this thread; its last snapshot holds everything. Raises InputError."""
     quotes = QuoteBook(engine.reference, config.marks, config.engine.future_limit_s)
-    streams: list[Iterator[Tick | Trade]] = [tick_stream(path, options, note) for path in ticks]
+    known = engine.reference.instrument_index
+    streams: list[Iterator[Tick | Trade]] = [tick_stream(path, options, note, known) for path in ticks]
     if trades is not None:
         streams.append(_trade_stream(trades, check, received_ts, note))
     now = 0
@@ -108,7 +115,8 @@ def replay_here(
             engine.apply(due, now)
         played = [message for message in step if type(message) is Tick]
         for refusal in quotes.offer(played, now):
-            note("ticks", refusal)
+            tick = played[refusal.index]
+            note("ticks", Refusal(0, refusal.field, f"{refusal.reason} ({tick.instrument} at {tick.ts})"))
         engine.beat(quotes.take(), now)
         engine.publish(now)
 
@@ -174,9 +182,11 @@ def _send(socket: ClientConnection, step: Sequence[Any], counts: dict[str, int],
                 newest[tick.instrument] = max(tick.ts, newest.get(tick.instrument, 0))
         socket.send(orjson.dumps({"ticks": [_tick_row(tick) for tick in ticks]}).decode())
         counts["ticks"] += len(ticks)
-    if trades:
-        socket.send(orjson.dumps({"trades": trades}).decode())
-        counts["trades"] += len(trades)
+    for first in range(0, len(trades), FRAME_TRADES):
+        frame = trades[first : first + FRAME_TRADES]
+        # Exact numbers of NDJSON are Decimals and unbounded integers; the engine takes texts as well.
+        socket.send(json.dumps({"trades": frame}, default=str))
+        counts["trades"] += len(frame)
         _take_answer(socket, counts)
 
 
@@ -215,7 +225,11 @@ def _wait_for_marks(url: str, newest: dict[str, int]) -> None:
 
 
 def _socket_url(url: str, path: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that are no address, a port that is no number
+        sound = False
+    if not sound:
         raise EngineUnreachable(f"{url}: an address like http://127.0.0.1:8321 is expected")
     return f"{'wss' if parts.scheme == 'https' else 'ws'}://{parts.netloc}{path}"

@@ -1,17 +1,17 @@
 """A SQLite file as the store uses it: opened, set up, checked, migrated, and its errors said in our words."""
 
+import json
 import os
-import re
 import sqlite3
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
-from riskengine.adapters.trade_rows import COLUMNS
+from riskengine.adapters.sql_files import filled, load_migrations, load_queries
+from riskengine.adapters.store_session import Values
 from riskengine.clock import SystemClock
 from riskengine.errors import StoreCorrupt, StoreError, StoreNewer, StoreUnavailable
 
@@ -22,7 +22,7 @@ READER_CACHE_KIB = 4_096
 CHECKPOINT_PAGES = 4_000
 """16 MB of log before it is copied into the file: fewer, larger copies; a start reads at most about that much."""
 
-SQL = files("riskengine.adapters") / "sql" / "sqlite"
+_QUERIES = load_queries("sqlite")
 _UNAVAILABLE = {
     sqlite3.SQLITE_BUSY: "is locked by another program",
     sqlite3.SQLITE_LOCKED: "is locked by another program",
@@ -108,16 +108,35 @@ def _use_log(connection: sqlite3.Connection, path: str) -> None:
 # -- queries -----------------------------------------------------------------------------------------------------
 
 
-def load_queries(file_name: str) -> dict[str, str]:
-    """The named queries of a file, column lists filled in; `{where}` and `{cancels}` stay for the caller's filters."""
-    parts = re.split(r"^-- name: (\w+)\n", (SQL / file_name).read_text(encoding="utf-8"), flags=re.MULTILINE)
-    queries = dict(zip(parts[1::2], (_without_comments(text) for text in parts[2::2]), strict=True))
-    columns, marks = ", ".join(COLUMNS), ", ".join("?" * len(COLUMNS))
-    return {name: text.replace("{columns}", columns).replace("{marks}", marks) for name, text in queries.items()}
+class SqliteSession:
+    """A connection inside a transaction, as `store_session.Session`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def rows(self, query: str, values: Values = (), where: Sequence[str] = ()) -> list[tuple[Any, ...]]:
+        text = filled(_QUERIES, query, where)
+        try:
+            return self.connection.execute(text, values).fetchall()
+        except sqlite3.OperationalError as error:
+            if "decode to UTF-8" not in str(error):
+                raise
+        # Text that is not UTF-8 (another program wrote it) must not make its row unreadable.
+        self.connection.text_factory = _lenient
+        try:
+            return self.connection.execute(text, values).fetchall()
+        finally:
+            self.connection.text_factory = str
+
+    def run(self, query: str, values: Iterable[Sequence[Any]]) -> None:
+        self.connection.executemany(_QUERIES[query], values)
+
+    def array(self, values: Sequence[str] | Sequence[int]) -> str:
+        return json.dumps(list(values))
 
 
-def _without_comments(text: str) -> str:
-    return "\n".join(line for line in text.splitlines() if not line.startswith("--")).strip()
+def _lenient(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
 
 
 # -- schema ------------------------------------------------------------------------------------------------------
@@ -125,11 +144,7 @@ def _without_comments(text: str) -> str:
 
 def migrations() -> dict[int, tuple[str, str]]:
     """Number, file name and text of each migration, in order."""
-    found = {}
-    for file in sorted(SQL.iterdir(), key=lambda file: file.name):
-        if re.match(r"\d{4}_\w+\.sql$", file.name):
-            found[int(file.name[:4])] = (file.name, file.read_text(encoding="utf-8"))
-    return found
+    return load_migrations("sqlite")
 
 
 def check_and_migrate(connection: sqlite3.Connection, path: str, *, create: bool, read_only: bool) -> None:

@@ -8,13 +8,16 @@ each waits for the other's transaction, at most `BUSY_TIMEOUT_MS`.
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Concatenate, ParamSpec, TypeVar
 
-from riskengine.adapters import sqlite_reference as reference
-from riskengine.adapters import sqlite_trades as trades_of
+from riskengine.adapters import sqlite_trades
+from riskengine.adapters import store_reference as reference
+from riskengine.adapters import store_trades as trades_of
 from riskengine.adapters.sqlite_connection import (
+    SqliteSession,
     check_and_migrate,
     check_path,
     connect,
@@ -22,13 +25,15 @@ from riskengine.adapters.sqlite_connection import (
     our_errors,
     store_error,
 )
-from riskengine.adapters.store_protocol import Conflict, Counts, Saved, Stored, TradeFilter
+from riskengine.adapters.store_protocol import Conflict, Counts, Position, Saved, Stored, TradeFilter
+from riskengine.adapters.store_session import Session
 from riskengine.adapters.trade_rows import TradeRow
 from riskengine.adapters.writer_lease import WriterLease
 from riskengine.errors import LeaseHeld, StoreError, StoreUnavailable
 from riskengine.messages import Close, Instrument, Node, Opening, StoredMark, Trade
 
 PAGE_ROWS = 5_000
+_FAR = 2**63 - 1
 _EPOCH_KEY = "writer_epoch"
 _PROBE_KEY = "probe"
 _KEEP_CONNECTION = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT})
@@ -50,6 +55,7 @@ class SqliteStore:
         self._lease: WriterLease | None = None
         self._epoch: int | None = None
         self._closed = False
+        self._own: list[range] = []
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._readers_lock = threading.Lock()
@@ -93,9 +99,9 @@ class SqliteStore:
 
     def next_epoch(self) -> int:
         assert self._lease is not None, "an epoch belongs to the holder of the lease"
-        with self._transaction() as connection:
-            epoch = int(reference.get_meta(connection, _EPOCH_KEY) or 0) + 1
-            reference.set_meta(connection, _EPOCH_KEY, str(epoch))
+        with self._transaction() as session:
+            epoch = int(reference.get_meta(session, _EPOCH_KEY) or 0) + 1
+            reference.set_meta(session, _EPOCH_KEY, str(epoch))
         self._epoch = epoch
         return epoch
 
@@ -107,47 +113,49 @@ class SqliteStore:
     def append_trades(self, trades: Sequence[Trade]) -> list[Stored]:
         if not trades:
             return []
-        with self._transaction() as connection:
-            self._check_epoch(connection)
-            return trades_of.append(connection, trades)
+        with self._transaction() as session:
+            self._check_epoch(session)
+            stored = sqlite_trades.append(session, trades)
+        self._note_own(stored)
+        return stored
 
     def save_nodes(self, nodes: Sequence[Node]) -> Saved:
-        with self._transaction() as connection:
-            return reference.save_nodes(connection, nodes)
+        with self._transaction() as session:
+            return reference.save_nodes(session, nodes)
 
     def save_instruments(self, instruments: Sequence[Instrument]) -> Saved:
-        with self._transaction() as connection:
-            return reference.save_instruments(connection, instruments)
+        with self._transaction() as session:
+            return reference.save_instruments(session, instruments)
 
     def save_openings(self, openings: Sequence[Opening]) -> Saved:
-        with self._transaction() as connection:
-            return reference.save_openings(connection, openings)
+        with self._transaction() as session:
+            return reference.save_openings(session, openings)
 
     def save_closes(self, closes: Sequence[Close]) -> Saved:
-        with self._transaction() as connection:
-            return reference.save_closes(connection, closes)
+        with self._transaction() as session:
+            return reference.save_closes(session, closes)
 
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
-        with self._transaction() as connection:
-            self._check_epoch(connection)
-            return reference.save_marks(connection, marks)
+        with self._transaction() as session:
+            self._check_epoch(session)
+            return reference.save_marks(session, marks)
 
     def is_writable(self) -> bool:
         try:
-            with self._transaction() as connection:
-                probes = int(reference.get_meta(connection, _PROBE_KEY) or 0)
-                reference.set_meta(connection, _PROBE_KEY, str(probes + 1))
+            with self._transaction() as session:
+                probes = int(reference.get_meta(session, _PROBE_KEY) or 0)
+                reference.set_meta(session, _PROBE_KEY, str(probes + 1))
         except StoreError:
             return False
         return True
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self) -> Iterator[SqliteSession]:
         """The write connection inside a transaction that is durable when the block ends, or has changed nothing."""
         connection = self._write_connection()
         try:
             connection.execute("BEGIN IMMEDIATE")
-            yield connection
+            yield SqliteSession(connection)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._abandon(connection, error)
@@ -186,16 +194,52 @@ class SqliteStore:
             with suppress(sqlite3.Error):
                 connection.close()
 
-    def _check_epoch(self, connection: sqlite3.Connection) -> None:
+    def _check_epoch(self, session: SqliteSession) -> None:
         """A writer that was stopped for long must not write once another has taken its place."""
         if self._epoch is not None:
-            newest = int(reference.get_meta(connection, _EPOCH_KEY) or 0)
+            newest = int(reference.get_meta(session, _EPOCH_KEY) or 0)
             if newest != self._epoch:
                 raise LeaseHeld(f"store {self.name} has a newer writer: epoch {newest}, ours is {self._epoch}")
 
     def _check_open(self) -> None:
         if self._closed:
             raise StoreUnavailable(f"store {self.name} is closed")
+
+    def _note_own(self, stored: Sequence[Stored]) -> None:
+        """Remember what was inserted, one run of numbers, so that `trades_beyond` does not read it back."""
+        numbers = [one.store_seq for one in stored if one.outcome == "inserted"]
+        if numbers:
+            own = self._own
+            if own and own[-1].stop == numbers[0]:
+                own[-1] = range(own[-1].start, numbers[-1] + 1)
+            else:
+                own.append(range(numbers[0], numbers[-1] + 1))
+
+    # -- following what others write -------------------------------------------------------------------------------
+
+    rings = False
+
+    def wait_for_news(self, timeout_s: float) -> bool:
+        self._check_open()
+        time.sleep(timeout_s)
+        return False
+
+    def position(self) -> Position:
+        return Position(store_seq=self.watermark())
+
+    def trades_beyond(self, position: Position, limit: int) -> tuple[list[TradeRow], Position]:
+        # One program writes at a time, so numbers become visible in their order: a number says all.
+        at = position.store_seq
+        rows: list[TradeRow] = []
+        self._own = [own for own in self._own if own.stop > at + 1]
+        for own in [*self._own, range(_FAR, _FAR)]:
+            if own.start > at + 1:
+                rows += self._read(trades_of.rows_between, at, own.start, limit - len(rows))
+            if len(rows) == limit:
+                return rows, Position(store_seq=rows[-1].store_seq)
+            if own:
+                at = max(at, own[-1])
+        return rows, Position(store_seq=max(at, rows[-1].store_seq) if rows else at)
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -245,14 +289,14 @@ class SqliteStore:
         self._read(reference.get_meta, _EPOCH_KEY)
 
     def _read(
-        self, query: Callable[Concatenate[sqlite3.Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs
+        self, query: Callable[Concatenate[Session, _P], _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> _T:
         """The answer of `query` from one committed state, on this thread's own connection."""
         with our_errors(self.name):
             connection = self._reader()
             connection.execute("BEGIN")
             try:
-                return query(connection, *args, **kwargs)
+                return query(SqliteSession(connection), *args, **kwargs)
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")

@@ -1,10 +1,12 @@
 """The way to a store: `open_store` by URL, and the names that its users need."""
 
+from riskengine.adapters.postgres_store import PostgresStore
 from riskengine.adapters.sqlite_store import SqliteStore
 from riskengine.adapters.store_protocol import (
     Conflict,
     Counts,
     Outcome,
+    Position,
     Saved,
     Store,
     Stored,
@@ -16,23 +18,31 @@ from riskengine.errors import StoreError
 from riskengine.fields import shown
 
 __all__ = [
-    "Conflict", "Counts", "Outcome", "RefusedRow", "Saved", "Store", "Stored", "TradeFilter", "TradeRow", "Versions",
-    "open_store", "replay", "trade_from_row",
+    "Conflict", "Counts", "Outcome", "Position", "RefusedRow", "Saved", "Store", "Stored", "TradeFilter", "TradeRow",
+    "Versions", "open_store", "replay", "trade_from_row",
 ]  # fmt: skip
 
 SQLITE = "sqlite://"
+POSTGRES = "postgresql://"
 
 
 def open_store(url: str, *, create: bool = True, read_only: bool = False) -> Store:
-    """The store at `url`, checked, its schema brought up to date: `sqlite:///relative.db` or `sqlite:////absolute.db`.
+    """The store at `url`, checked, its schema brought up to date.
+
+    `sqlite:///relative.db` or `sqlite:////absolute.db`; `postgresql://user@host:5432/database`, with anything that libpq
+    takes behind a `?`, such as `?options=-csearch_path%3Ddesk1` for a schema of its own, which must exist.
 
     `create` makes a store where there is none; `read_only` never changes anything. Raises StoreError where the URL or
-    the schema cannot be served, StoreUnavailable (no such file, not a file, no permission, locked), StoreCorrupt (not a
-    store, damaged) and StoreNewer. Cost: reads and checks the whole file, about 1.5 s for
-    1 million trades.
+    the schema cannot be served, StoreUnavailable (no such file or database, not a file, no server, wrong password, no
+    permission, locked), StoreCorrupt (not a store, damaged) and StoreNewer. Cost: SQLite reads and checks the whole file, about
+    1.5 s for 1 million trades; PostgreSQL 50 ms.
     """
+    if url.startswith(POSTGRES):
+        return PostgresStore.open(url, create=create and not read_only, read_only=read_only)
     if not url.startswith(SQLITE):
-        raise StoreError(f"store {_scheme(url)} is not supported: expected sqlite:///path/to/file.db")
+        raise StoreError(
+            f"store {_scheme(url)} is not supported: expected sqlite:///path/to/file.db or postgresql://user@host/database"
+        )
     return SqliteStore.open(_path_of(url), create=create and not read_only, read_only=read_only)
 
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.ledger import Row
 from riskengine.serve.answers import Question, RowDict, Rows, list_answer
-from riskengine.serve.ordering import Value, ordered
+from riskengine.serve.ordering import Value, sorted_places
 from riskengine.serve.shapes import EXCEPTION, names
 from riskengine.serve.wire import trade_record
 from riskengine.snapshot import ExceptionItem, Snapshot
@@ -32,7 +32,8 @@ async def answer_exceptions(question: Question) -> Response:
             value = exception_row(item)[field]
             return value if isinstance(value, int | float | str) else None
 
-        items = await ordered(items, value_of, descending=question.sort.descending)
+        places = await sorted_places(items, value_of, descending=question.sort.descending)
+        items = [items[place] for place in places.tolist()]
     first = values["offset"]
     shown = items[first : first + values["limit"]]
     return list_answer(question, Rows(question.header(), names(EXCEPTION), shown, row_of, len(items)))

@@ -1,10 +1,11 @@
 """Which rows come first: sorting by a field without making rows that nobody will see."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from riskengine.ledger import Row
 from riskengine.messages import CASH_ONE, ONE
@@ -12,35 +13,41 @@ from riskengine.serve.turns import in_turns
 from riskengine.snapshot import Snapshot
 from riskengine.views import QUANTITY_ONE, position_row
 
-BESIDE_THE_LOOP_FROM = 20_000
-"""Values from which on sorting them is handed to a thread: a few milliseconds in which the interpreter lock is free."""
+BESIDE_THE_LOOP_FROM = 5_000
+"""Values from which on sorting them is handed to a thread: milliseconds in which the interpreter lock is free."""
+
+AT_ONCE = 5_000
+"""Values turned into keys before others get their turn: less than a millisecond."""
 
 Item = TypeVar("Item")
 Value = float | int | str | bool | None
+Places = npt.NDArray[np.intp]
 Held = tuple[str, Row]
 """A position: the name of its owner and the row."""
 
 
-async def ordered(items: Sequence[Item], value_of: Callable[[Item], Value], *, descending: bool) -> list[Item]:
-    """The items by a value, unknown values last either way, equal ones as they came. O(n log n), in turns."""
+async def sorted_places(items: Sequence[Item], value_of: Callable[[Item], Value], *, descending: bool) -> Places:
+    """Where the items stand, in the order of a value: unknown values last either way, equal ones as they came.
+
+    O(n log n), in turns. A caller that shows a page looks up the items of that page only.
+    """
     values = await in_turns(value_of, items)
-    keys = np.array(_comparable(values), dtype=np.float64)
+    parts = [values[first : first + AT_ONCE] for first in range(0, len(values), AT_ONCE)]
+    texts: set[str] = set()
+    await in_turns(lambda part: texts.update(value for value in part if isinstance(value, str)), parts)
+    rank: dict[Value, float] = {text: float(number) for number, text in enumerate(sorted(texts))}
+    found = await in_turns(lambda part: _keys(part, rank), parts)
+    keys = np.concatenate(found) if found else np.zeros(0)
     if descending:
         keys = -keys
-    if len(values) < BESIDE_THE_LOOP_FROM:
-        order = np.argsort(keys, kind="stable")
-    else:
-        order = await asyncio.to_thread(np.argsort, keys, kind="stable")
-    return [items[place] for place in order.tolist()]
+    if len(keys) < BESIDE_THE_LOOP_FROM:
+        return np.argsort(keys, kind="stable")
+    return await asyncio.to_thread(np.argsort, keys, kind="stable")
 
 
-def _comparable(values: Sequence[Value]) -> list[float | None]:
-    """Numbers that order as the values do; NaN, which sorts last, for None. Texts order by their code points."""
-    texts = sorted({value for value in values if isinstance(value, str)})
-    if not texts:
-        return values  # type: ignore[return-value]
-    rank = {text: float(number) for number, text in enumerate(texts)}
-    return [rank[value] if isinstance(value, str) else None for value in values]
+def _keys(values: Sequence[Value], rank: Mapping[Value, float]) -> npt.NDArray[np.float64]:
+    """Doubles that order as the values do; NaN, which sorts last, for None. Texts order by their code points."""
+    return np.array([rank.get(value) for value in values] if rank else values, dtype=np.float64)
 
 
 def position_value(snapshot: Snapshot, field: str) -> Callable[[Held], Value]:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from riskengine.hierarchy import Hierarchy
 from riskengine.serve.answers import Question, RowDict, Rows, list_answer
-from riskengine.serve.ordering import Held, Value, ordered, position_value
+from riskengine.serve.ordering import Held, Value, position_value, sorted_places
 from riskengine.serve.params import Sort
 from riskengine.serve.problems import bad_field
 from riskengine.serve.shapes import DEALER, MARK, NODE, OF_DEALER, OF_NODE, Fields, names
@@ -84,11 +84,10 @@ async def answer_ladder(question: Question) -> Response:
     made = await _beside(rows_at_most, lambda: rows(question.exact))
     if question.exact and question.sort is not None:  # texts do not sort as numbers
         numbers = await _beside(rows_at_most, lambda: rows(False))
-        places = await _sorted(range(len(made)), question.sort, numbers.__getitem__)
-        made = [made[place] for place in places]
-        return list_answer(question, Rows(question.valued_header(), names(fields), made, _same, len(made)))
-    sorted_rows = made if question.sort is None else await _sorted(made, question.sort, _same)
-    return list_answer(question, Rows(question.valued_header(), names(fields), sorted_rows, _same, len(made)))
+        made = [made[place] for place in await _places(numbers, question.sort, _same)]
+    elif question.sort is not None:
+        made = [made[place] for place in await _places(made, question.sort, _same)]
+    return list_answer(question, Rows(question.valued_header(), names(fields), made, _same, len(made)))
 
 
 async def answer_positions(question: Question) -> Response:
@@ -99,26 +98,26 @@ async def answer_positions(question: Question) -> Response:
     _check_sort(question, fields)
     first, end = values["offset"], values["offset"] + values["limit"]
     owners = _owners(snapshot, node, dealer)
-    if values["instrument"] is not None:
-        found = await _holding(owners, instrument_number(snapshot, values["instrument"]))
-        total = len(found)
-    elif question.sort is None:
-        found, total = await _page(owners, first, end)
-        first, end = 0, len(found)
+    instrument, sort = values["instrument"], question.sort
+    if instrument is None and sort is None:
+        shown, total = await _page(owners, first, end)
     else:
-        held = await in_turns(_held, owners)
-        found = [position for positions in held for position in positions]
+        number = None if instrument is None else instrument_number(snapshot, instrument)
+        found: list[Held] = []
+        await in_turns(lambda owner: found.extend(_held(owner, number)), owners)
         total = len(found)
-    if question.sort is not None:
-        sort = question.sort
-        found = await ordered(found, position_value(snapshot, sort.field), descending=sort.descending)
+        if sort is None:
+            shown = found[first:end]
+        else:
+            places = await sorted_places(found, position_value(snapshot, sort.field), descending=sort.descending)
+            shown = [found[place] for place in places[first:end].tolist()]
     exact = question.exact
 
     def row_of(held: Held) -> RowDict:
         name, row = held
         return {key: name} | position_row(snapshot, row, row.average, exact=exact)
 
-    return list_answer(question, Rows(question.valued_header(), names(fields), found[first:end], row_of, total))
+    return list_answer(question, Rows(question.valued_header(), names(fields), shown, row_of, total))
 
 
 Owner = tuple[str, OwnerState]
@@ -140,9 +139,12 @@ def leaves_below(hierarchy: Hierarchy, number: int) -> tuple[tuple[str, int], ..
     return tuple((leaf, hierarchy.index[leaf]) for leaf in hierarchy.leaves_below(number))
 
 
-def _held(owner: Owner) -> list[Held]:
+def _held(owner: Owner, instrument: int | None = None) -> list[Held]:
+    """The positions of an owner, by instrument; or the one in `instrument`."""
     name, state = owner
-    return [(name, row) for row in sorted(state.positions(), key=lambda row: row.instrument)]
+    rows = [row for row in state.rows if row is not None and (instrument is None or row.instrument == instrument)]
+    rows.sort(key=lambda row: row.instrument)
+    return [(name, row) for row in rows]
 
 
 async def _page(owners: Iterator[Owner], first: int, end: int) -> tuple[list[Held], int]:
@@ -159,16 +161,6 @@ async def _page(owners: Iterator[Owner], first: int, end: int) -> tuple[list[Hel
 
     await in_turns(look, owners)
     return found, before
-
-
-async def _holding(owners: Iterator[Owner], instrument: int) -> list[Held]:
-    """The positions in one instrument."""
-
-    def look(owner: Owner) -> list[Held]:
-        name, state = owner
-        return [(name, row) for row in state.rows if row is not None and row.instrument == instrument]
-
-    return [held for found in await in_turns(look, owners) for held in found]
 
 
 def _one_owner(question: Question) -> tuple[str | None, str | None]:
@@ -190,21 +182,25 @@ async def _answer(
 ) -> Response:
     """Sort, cut, and answer with the settings that decide the numbers."""
     total = len(items)
-    if question.sort is not None:
-        items = await _sorted(items, question.sort, row_of)
+    first, end = 0, total
     if cut:
-        first = question.values["offset"]
-        items = items[first : first + question.values["limit"]]
+        first, end = question.values["offset"], question.values["offset"] + question.values["limit"]
+    if question.sort is None:
+        items = items[first:end]
+    else:
+        places = await _places(items, question.sort, row_of)
+        items = [items[place] for place in places[first:end]]
     shown = (lambda item: decimal_texts(row_of(item))) if question.exact else row_of
     return list_answer(question, Rows(question.valued_header(), names(fields), items, shown, total))
 
 
-async def _sorted(items: Sequence[Any], sort: Sort, row_of: Callable[[Any], RowDict]) -> list[Any]:
+async def _places(items: Sequence[Any], sort: Sort, row_of: Callable[[Any], RowDict]) -> list[int]:
     def value_of(item: Any) -> Value:
         value: Value = row_of(item)[sort.field]
         return value
 
-    return await ordered(items, value_of, descending=sort.descending)
+    found: list[int] = (await sorted_places(items, value_of, descending=sort.descending)).tolist()
+    return found
 
 
 async def _beside(rows: int, make: Callable[[], list[RowDict]]) -> list[RowDict]:

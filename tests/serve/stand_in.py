@@ -27,10 +27,12 @@ from riskengine.inbox import Receipt
 from riskengine.marks import AnyTick, QuoteBook
 from riskengine.messages import Refusal, Trade
 from riskengine.observe import Metrics
+from riskengine.serve.http import create_app
 from riskengine.snapshot import Snapshot, SnapshotHistory
-from tests.world import NOON, REFERENCE
+from tests.world import NOON, REFERENCE, row
 
 PORT = 8321
+MIDS = {"EURUSD": 1.2, "GBPUSD": 1.5, "USDJPY": 150.0, "ACME": 40.0, "ESZ6": 5_000.0}
 
 
 class StandIn:
@@ -149,9 +151,12 @@ def target(path: str, query: Mapping[str, object]) -> str:
 
 async def call(
     app: ASGIApp, method: str, path: str, query: Mapping[str, object] | str = "", body: Any = b"",
-    headers: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None, raises: type[Exception] | None = None,
 ) -> Answer:  # fmt: skip
-    """One request to an application in this process. `body` is bytes, chunks of them, or what is sent as JSON."""
+    """One request to an application in this process. `body` is bytes, chunks of them, or what is sent as JSON.
+
+    `raises` is what the application lets out for the server to log, after it has answered.
+    """
     chunks = _chunks(body)
     sent = {"host": f"127.0.0.1:{PORT}"} | dict(headers or {})
     scope = {
@@ -179,7 +184,8 @@ async def call(
         messages.append(message)
 
     receive.ended = False  # type: ignore[attr-defined]
-    await app(scope, receive, send)
+    with contextlib.suppress(*[raises] if raises else []):
+        await app(scope, receive, send)
     start = next(message for message in messages if message["type"] == "http.response.start")
     text = b"".join(message.get("body", b"") for message in messages if message["type"] == "http.response.body")
     return Answer(start["status"], {name.decode(): value.decode() for name, value in start["headers"]}, text)
@@ -247,3 +253,42 @@ class Client:
         answer = self.request("POST", path, json.dumps(value).encode())
         assert answer.status == 200, answer
         return answer.json()
+
+
+def newest(gateway: StandIn) -> Snapshot:
+    return gateway.recent.newest
+
+
+def problem(answer: Answer, status: int, field: str | None = None) -> dict[str, Any]:
+    assert answer.status == status, answer
+    assert answer.headers["content-type"] == "application/problem+json"
+    told = answer.json()
+    assert {"type", "title", "status", "detail", "errors"} <= told.keys()
+    assert told["status"] == status
+    assert told["title"]
+    assert told["detail"]
+    if field is not None:
+        assert [error["field"] for error in told["errors"]] == [field]
+        assert field in told["detail"]
+    return dict(told)
+
+
+def traded(count: int = 0, **more: Any) -> StandIn:
+    """An engine with positions on every desk: some short, one flat, one without a price and one without a rate."""
+    gateway = StandIn(**more)
+    deals = [
+        row("t1", quantity="100", price="1.1", fees="2.5"),
+        row("t2", desk="FX2", side="sell", quantity="40.5", price="1.15", dealer="bob", ts=NOON + 1),
+        row("t3", instrument="GBPUSD", price="1.4", ts=NOON + 2),
+        row("t4", instrument="USDJPY", desk="EM1", side="sell", price="149.5", dealer="", ts=NOON + 3),
+        row("t5", instrument="GHOST", desk="EQ1", quantity="7", price="3", ts=NOON + 4),
+        row("t6", instrument="MAREL", desk="EQ1", quantity="8", price="500", ts=NOON + 5),
+        row("t7", instrument="ACME", desk="EQ1", quantity="9", price="39", ts=NOON + 6),
+        row("t8", instrument="ACME", desk="EQ1", side="sell", quantity="9", price="41", ts=NOON + 7),
+    ]
+    deals += [row(f"n{n}", dealer=f"d{n:03}", instrument="ESZ6", desk="EQ1", price=str(4_000 + n)) for n in range(count)]
+    answer = post(create_app(gateway), "/v1/trades", deals)
+    assert answer.json()["counts"]["applied"] == len(deals)
+    ticks = [{"instrument": name, "ts": NOON, "mid": mid, "source": "feed"} for name, mid in MIDS.items()]
+    assert post(create_app(gateway), "/v1/ticks", ticks).json()["accepted"] == len(MIDS)
+    return gateway

@@ -52,9 +52,6 @@ SELECT date, instrument, price FROM closes WHERE date = ? ORDER BY instrument
 -- name: latest_closes
 SELECT max(date), instrument, price FROM closes GROUP BY instrument ORDER BY instrument
 
--- name: close_of
-SELECT price FROM closes WHERE instrument = ? AND date = ?
-
 -- name: close_insert
 INSERT INTO closes (date, instrument, price) VALUES (?, ?, ?)
 
@@ -68,9 +65,3 @@ SELECT value FROM meta WHERE key = ?
 
 -- name: meta_set
 INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value
-
--- name: schema_version
-SELECT coalesce(max(version), 0) FROM schema_version
-
--- name: schema_version_add
-INSERT INTO schema_version (version, name, applied_ts) VALUES (?, ?, ?)

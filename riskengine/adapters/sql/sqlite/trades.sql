@@ -13,6 +13,9 @@ SELECT {columns}, store_seq, received_ts FROM trades WHERE source = ? AND trade_
 -- name: trades_after
 SELECT {columns}, store_seq, received_ts FROM trades WHERE store_seq > ? ORDER BY store_seq LIMIT ?
 
+-- name: trades_between
+SELECT {columns}, store_seq, received_ts FROM trades WHERE store_seq > ? AND store_seq < ? ORDER BY store_seq LIMIT ?
+
 -- name: watermark
 SELECT coalesce(max(store_seq), 0) FROM trades
 

@@ -1,0 +1,377 @@
+"""The store in a PostgreSQL database: threads, connections, transactions and the lease.
+
+One connection writes: a commit that returned is on the server's disk. Reads share a few connections, each call in one
+repeatable-read transaction. A connection that broke is made anew by the next call; what was under way on it ends with
+StoreUnavailable, and whether a commit went through all the same is for the caller to look up: `append_trades` may be
+repeated, `trades_beyond` gives what is there.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Concatenate, ParamSpec, TypeVar
+
+import psycopg
+
+from riskengine.adapters import postgres_trades
+from riskengine.adapters import store_reference as reference
+from riskengine.adapters import store_trades as trades_of
+from riskengine.adapters.postgres_connection import (
+    Connection,
+    PostgresSession,
+    connect,
+    connection_lost,
+    conninfo,
+    our_errors,
+    roll_back,
+    store_error,
+)
+from riskengine.adapters.postgres_lease import KeptFromChildren, SessionLease
+from riskengine.adapters.postgres_schema import check_and_migrate
+from riskengine.adapters.store_protocol import Conflict, Counts, Position, Saved, Stored, TradeFilter
+from riskengine.adapters.trade_rows import TradeRow
+from riskengine.config import without_password
+from riskengine.errors import LeaseHeld, StoreError, StoreUnavailable
+from riskengine.messages import Close, Instrument, Node, Opening, StoredMark, Trade
+
+PAGE_ROWS = 5_000
+MAX_IDLE_READERS = 4
+_EPOCH_KEY = "writer_epoch"
+_PROBE_KEY = "probe"
+_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class PostgresStore:
+    """Carries out `store_protocol.Store`; made by `PostgresStore.open`."""
+
+    rings = True
+
+    def __init__(self, name: str, info: str, writer: Connection | None) -> None:
+        self.name = name
+        self._info = info
+        self._writes = writer is not None
+        self._kept = KeptFromChildren()
+        self._kept.connection = writer
+        self._write_thread: int | None = None
+        self._lease: SessionLease | None = None
+        self._epoch: int | None = None
+        self._own: set[int] = set()
+        self._closed = False
+        self._idle: list[Connection] = []
+        self._busy: set[Connection] = set()
+        self._lock = threading.Lock()
+        self._bell: Connection | None = None
+        self._bell_lock = threading.Lock()
+
+    @classmethod
+    def open(cls, url: str, *, create: bool, read_only: bool) -> "PostgresStore":
+        """Connect, check and migrate. Raises as `store.open_store` says."""
+        name = without_password(url)
+        info = conninfo(url, name)
+        with our_errors(name):
+            connection = connect(info, read_only=read_only)
+            try:
+                check_and_migrate(connection, name, create=create, read_only=read_only)
+            except BaseException:
+                connection.close()
+                raise
+        if read_only:
+            connection.close()
+        return cls(name, info, None if read_only else connection)
+
+    def close(self) -> None:
+        self._closed = True
+        with self._lock:
+            idle, self._idle = self._idle, []
+            for connection in self._busy:  # its own thread closes it
+                with suppress(psycopg.Error):
+                    connection.cancel_safe(timeout=1.0)
+        for connection in idle:
+            connection.close()
+        if self._kept.connection is not None:
+            self._kept.connection.close()  # and with it goes the lease
+            self._kept.connection = None
+        if self._bell_lock.acquire(blocking=False):  # otherwise who waits on it closes it
+            try:
+                self._drop_bell()
+            finally:
+                self._bell_lock.release()
+
+    # -- the one writer --------------------------------------------------------------------------------------------
+
+    def acquire_writer(self, holder: str) -> None:
+        assert self._lease is None, "this store object holds the lease already"
+        lease = SessionLease(self.name, holder)
+        with our_errors(self.name):
+            lease.take(self._write_connection())
+        self._lease = lease
+
+    def next_epoch(self) -> int:
+        assert self._lease is not None, "an epoch belongs to the holder of the lease"
+        with self._transaction() as session:
+            epoch = int(reference.get_meta(session, _EPOCH_KEY) or 0) + 1
+            reference.set_meta(session, _EPOCH_KEY, str(epoch))
+        self._epoch = epoch
+        return epoch
+
+    def hand_over(self) -> None:
+        self._write_thread = None
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def append_trades(self, trades: Sequence[Trade]) -> list[Stored]:
+        if not trades:
+            return []
+        with self._transaction() as session:
+            self._check_epoch(session)
+            stored, xid = postgres_trades.append(session, trades)
+        if xid is not None:
+            self._own.add(xid)
+        return stored
+
+    def save_nodes(self, nodes: Sequence[Node]) -> Saved:
+        with self._transaction() as session:
+            return reference.save_nodes(session, nodes)
+
+    def save_instruments(self, instruments: Sequence[Instrument]) -> Saved:
+        with self._transaction() as session:
+            return reference.save_instruments(session, instruments)
+
+    def save_openings(self, openings: Sequence[Opening]) -> Saved:
+        with self._transaction() as session:
+            return reference.save_openings(session, openings)
+
+    def save_closes(self, closes: Sequence[Close]) -> Saved:
+        with self._transaction() as session:
+            return reference.save_closes(session, closes)
+
+    def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
+        with self._transaction() as session:
+            self._check_epoch(session)
+            return reference.save_marks(session, marks)
+
+    def is_writable(self) -> bool:
+        try:
+            with self._transaction() as session:
+                probes = int(reference.get_meta(session, _PROBE_KEY) or 0)
+                reference.set_meta(session, _PROBE_KEY, str(probes + 1))
+        except LeaseHeld:
+            raise
+        except StoreError:
+            return False
+        return True
+
+    @contextmanager
+    def _transaction(self) -> Iterator[PostgresSession]:
+        """The write connection inside a transaction that is durable when the block ends, or has changed nothing.
+
+        Or, after an error while it commits, one of the two.
+        """
+        thread = threading.get_ident()
+        if self._write_thread is None:
+            self._write_thread = thread
+        assert thread == self._write_thread, "two threads write to one store"
+        connection = self._begin()
+        try:
+            yield PostgresSession(connection)
+            if connection.execute("COMMIT").statusmessage != "COMMIT":
+                raise StoreError(f"store {self.name} rolled back what was to be committed")
+        except psycopg.Error as error:
+            roll_back(connection)
+            raise self._said(error) from error
+        except BaseException:
+            roll_back(connection)
+            raise
+
+    def _begin(self) -> Connection:
+        """The write connection, a transaction begun. One that broke while nobody used it is replaced at once."""
+        reused = self._kept.connection is not None
+        connection = self._write_connection()
+        try:
+            connection.execute("BEGIN")
+        except psycopg.Error as error:
+            if not (reused and connection_lost(connection, error)):
+                roll_back(connection)
+                raise self._said(error) from error
+            connection = self._write_connection()
+            with our_errors(self.name):
+                connection.execute("BEGIN")
+        return connection
+
+    def _write_connection(self) -> Connection:
+        self._check_open()
+        if not self._writes:
+            raise StoreError(f"store {self.name} is open for reading only")
+        connection = self._kept.connection
+        if connection is None or connection.closed:
+            self._kept.connection = None
+            with our_errors(self.name):
+                connection = connect(self._info, read_only=False)
+                try:
+                    if self._lease is not None:
+                        self._lease.take(connection)
+                except BaseException:
+                    connection.close()
+                    raise
+            self._kept.connection = connection
+        return connection
+
+    def _check_epoch(self, session: PostgresSession) -> None:
+        """A writer that was stopped for long must not write once another has taken its place.
+
+        The row stays locked until the commit, so that no newer epoch can begin in between.
+        """
+        if self._epoch is not None:
+            found = session.rows("meta_hold", (_EPOCH_KEY,))
+            newest = int(found[0][0]) if found else 0
+            if newest != self._epoch:
+                raise LeaseHeld(f"store {self.name} has a newer writer: epoch {newest}, ours is {self._epoch}")
+
+    def _said(self, error: psycopg.Error) -> StoreError:
+        return self._is_closed() if self._closed else store_error(self.name, error)
+
+    def _is_closed(self) -> StoreUnavailable:
+        return StoreUnavailable(f"store {self.name} is closed")
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise self._is_closed()
+
+    # -- following what others write -------------------------------------------------------------------------------
+
+    def position(self) -> Position:
+        return Position(snapshot=self._read(postgres_trades.current_snapshot))
+
+    def trades_beyond(self, position: Position, limit: int) -> tuple[list[TradeRow], Position]:
+        rows, reached = self._read(postgres_trades.beyond, position, limit, self._own)
+        if self._own and not reached.target:
+            seen = postgres_trades.parsed(reached.snapshot)
+            self._own = {xid for xid in self._own if not seen.sees(xid)}
+        return rows, reached
+
+    def wait_for_news(self, timeout_s: float) -> bool:
+        self._check_open()
+        deadline = time.monotonic() + timeout_s
+        with self._bell_lock:
+            try:
+                if self._bell is None:
+                    self._bell = connect(self._info, read_only=True)
+                    self._bell.execute("LISTEN riskengine_trades")
+                    return True  # whatever was written before nobody heard
+                while not self._closed and (left := deadline - time.monotonic()) > 0:
+                    for rung in self._bell.notifies(timeout=left, stop_after=1):
+                        if rung.pid != self._write_backend():
+                            return True
+            except psycopg.Error as error:
+                self._drop_bell()
+                raise self._said(error) from error
+            finally:
+                if self._closed:
+                    self._drop_bell()
+        return False
+
+    def _write_backend(self) -> int | None:
+        """The server's process that serves our own writes, which are no news."""
+        connection = self._kept.connection
+        return None if connection is None or connection.closed else connection.info.backend_pid
+
+    def _drop_bell(self) -> None:
+        if self._bell is not None:
+            self._bell.close()
+            self._bell = None
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def trades_after(self, store_seq: int, limit: int | None = None) -> Iterator[TradeRow]:
+        left = -1 if limit is None else limit
+        while left:
+            page = self._read(trades_of.rows_after, store_seq, PAGE_ROWS if left < 0 else min(left, PAGE_ROWS))
+            if not page:
+                return
+            yield from page
+            store_seq = page[-1].store_seq
+            left = left if left < 0 else left - len(page)
+
+    def select_trades(self, wanted: TradeFilter, limit: int) -> tuple[list[TradeRow], int]:
+        return self._read(trades_of.select, wanted, limit)
+
+    def conflicts(self, limit: int = 1_000) -> list[Conflict]:
+        return self._read(trades_of.conflicts, limit)
+
+    def nodes(self) -> list[Node]:
+        return self._read(reference.nodes)
+
+    def instruments(self) -> list[Instrument]:
+        return self._read(reference.instruments)
+
+    def openings(self) -> list[Opening]:
+        return self._read(reference.openings)
+
+    def marks(self) -> list[StoredMark]:
+        return self._read(reference.marks)
+
+    def closes(self, date: str | None = None) -> list[Close]:
+        return self._read(reference.closes, date)
+
+    def latest_closes(self) -> list[Close]:
+        return self._read(reference.latest_closes)
+
+    def watermark(self) -> int:
+        return self._read(trades_of.watermark)
+
+    def counts(self) -> Counts:
+        return self._read(reference.counts)
+
+    def ping(self) -> None:
+        self._read(reference.get_meta, _EPOCH_KEY)
+
+    def _read(
+        self, query: "Callable[Concatenate[PostgresSession, _P], _T]", *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
+        """The answer of `query` from one committed state. A connection that broke while idle is replaced at once."""
+        connection, reused = self._borrow()
+        try:
+            try:
+                connection.execute(_READ)
+            except psycopg.Error as error:
+                if not (reused and connection_lost(connection, error)):
+                    raise
+                self._give_back(connection)
+                connection, _ = self._borrow(fresh=True)
+                connection.execute(_READ)
+            return query(PostgresSession(connection), *args, **kwargs)
+        except psycopg.Error as error:
+            raise self._said(error) from error
+        finally:
+            self._give_back(connection)
+
+    def _borrow(self, *, fresh: bool = False) -> tuple[Connection, bool]:
+        """A connection for this thread alone, and whether it was used before."""
+        self._check_open()
+        with self._lock:
+            if fresh:  # what cut one has cut the others
+                stale, self._idle = self._idle, []
+                for connection in stale:
+                    connection.close()
+            if self._idle:
+                connection = self._idle.pop()
+                self._busy.add(connection)
+                return connection, True
+        with our_errors(self.name):
+            connection = connect(self._info, read_only=True)
+        with self._lock:
+            self._busy.add(connection)
+        return connection, False
+
+    def _give_back(self, connection: Connection) -> None:
+        roll_back(connection)
+        with self._lock:
+            self._busy.discard(connection)
+            if not self._closed and not connection.closed and len(self._idle) < MAX_IDLE_READERS:
+                self._idle.append(connection)
+                return
+        connection.close()

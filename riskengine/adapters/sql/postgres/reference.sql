@@ -1,0 +1,84 @@
+-- Queries on reference data, balances, prices and the store itself.
+
+-- name: nodes
+SELECT node, level, parent FROM nodes ORDER BY node
+
+-- name: node_save
+INSERT INTO nodes (node, level, parent) VALUES (%s, %s, %s)
+ON CONFLICT (node) DO UPDATE SET level = excluded.level, parent = excluded.parent
+
+-- name: instruments
+SELECT instrument, kind, base_currency, quote_currency, price_decimals, quantity_decimals, multiplier, sector, underlying,
+       option_type, strike, expiry, delta_type, calendar, premium_currency, premium_style, cut, settlement
+FROM instruments ORDER BY instrument
+
+-- name: instrument_save
+INSERT INTO instruments (instrument, kind, base_currency, quote_currency, price_decimals, quantity_decimals, multiplier, sector,
+                         underlying, option_type, strike, expiry, delta_type, calendar, premium_currency, premium_style, cut,
+                         settlement)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (instrument) DO UPDATE SET
+    kind = excluded.kind, base_currency = excluded.base_currency, quote_currency = excluded.quote_currency,
+    price_decimals = excluded.price_decimals, quantity_decimals = excluded.quantity_decimals,
+    multiplier = excluded.multiplier, sector = excluded.sector, underlying = excluded.underlying,
+    option_type = excluded.option_type, strike = excluded.strike, expiry = excluded.expiry,
+    delta_type = excluded.delta_type, calendar = excluded.calendar, premium_currency = excluded.premium_currency,
+    premium_style = excluded.premium_style, cut = excluded.cut, settlement = excluded.settlement
+
+-- name: instrument_names
+SELECT instrument FROM instruments
+
+-- name: openings
+SELECT desk, dealer, instrument, ts, quantity, average_price, realised, fees FROM openings
+ORDER BY desk, dealer, instrument
+
+-- name: opening_insert
+INSERT INTO openings (desk, dealer, instrument, ts, quantity, average_price, realised, fees)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+
+-- name: marks
+SELECT instrument, ts, price, source FROM marks ORDER BY instrument
+
+-- name: mark_save
+INSERT INTO marks (instrument, ts, price, source) VALUES (%s, %s, %s, %s)
+ON CONFLICT (instrument) DO UPDATE SET ts = excluded.ts, price = excluded.price, source = excluded.source
+
+-- name: closes
+SELECT date, instrument, price FROM closes ORDER BY date, instrument
+
+-- name: closes_of_date
+SELECT date, instrument, price FROM closes WHERE date = %s ORDER BY instrument
+
+-- name: latest_closes
+SELECT DISTINCT ON (instrument) date, instrument, price FROM closes ORDER BY instrument, date DESC
+
+-- name: close_insert
+INSERT INTO closes (date, instrument, price) VALUES (%s, %s, %s)
+
+-- name: counts
+SELECT (SELECT count(*) FROM trades), (SELECT count(*) FROM conflicts), (SELECT count(*) FROM nodes),
+       (SELECT count(*) FROM instruments), (SELECT count(*) FROM openings), (SELECT count(*) FROM marks),
+       (SELECT count(*) FROM closes)
+
+-- name: meta_get
+SELECT value FROM meta WHERE key = %s
+
+-- name: meta_set
+INSERT INTO meta (key, value) VALUES (%s, %s) ON CONFLICT (key) DO UPDATE SET value = excluded.value
+
+-- name: meta_hold
+SELECT value FROM meta WHERE key = %s FOR SHARE
+
+-- name: holder
+SELECT l.holder, l.pid, l.host, l.place, l.since_ts, l.backend, l.token
+FROM writer_lease AS l
+JOIN pg_locks AS k ON k.pid = l.backend
+WHERE k.locktype = 'advisory' AND k.granted AND k.objsubid = 1
+  AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND (k.classid::bigint << 32 | k.objid::bigint) = %s
+
+-- name: holder_save
+INSERT INTO writer_lease (holder, pid, host, place, since_ts, backend, token) VALUES (%s, %s, %s, %s, %s, pg_backend_pid(), %s)
+ON CONFLICT (one_row) DO UPDATE SET
+    holder = excluded.holder, pid = excluded.pid, host = excluded.host, place = excluded.place, since_ts = excluded.since_ts,
+    backend = excluded.backend, token = excluded.token

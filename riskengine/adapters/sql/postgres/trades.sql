@@ -1,0 +1,118 @@
+-- Queries on trades and conflicts. `{...}` is filled in from this file's own fragments and the column list when it is loaded
+-- or, for `{where}`, when the caller's filters are known; values are always bound.
+
+-- name: trades_insert
+INSERT INTO trades ({columns}, received_ts)
+SELECT {columns}, received_ts
+FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::text[],
+            %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::text[], %s::text[], %s::text[],
+            %s::bigint[], %s::numeric[], %s::bigint[], %s::bigint[]) WITH ORDINALITY AS given ({columns}, received_ts, place)
+ORDER BY place
+ON CONFLICT (source, trade_id, leg, version) DO NOTHING
+RETURNING source, trade_id, leg, version, store_seq, written_xid
+
+-- name: trades_by_version
+SELECT {columns}, store_seq, received_ts
+FROM trades
+JOIN (SELECT DISTINCT * FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[])
+      AS wanted (source, trade_id, leg, version)) AS wanted USING (source, trade_id, leg, version)
+
+-- name: trades_after
+SELECT {columns}, store_seq, received_ts FROM trades WHERE store_seq > %s ORDER BY store_seq LIMIT %s
+
+-- name: snapshot
+SELECT pg_current_snapshot()
+
+-- What `target` sees and a snapshot before it did not: transactions that were under way then, and those that began later. Rows
+-- that were restored from another server carry its numbers; those that lie in the future stay out.
+-- name: trades_beyond
+SELECT {columns}, store_seq, received_ts, written_xid FROM (
+    SELECT * FROM trades
+    WHERE written_xid = ANY(%(running)s::xid8[]) AND (written_xid, store_seq) > (%(after_xid)s::xid8, %(after_seq)s)
+    UNION ALL
+    SELECT * FROM trades
+    WHERE written_xid >= %(next)s::xid8 AND written_xid < pg_snapshot_xmax(%(target)s::pg_snapshot)
+      AND (written_xid, store_seq) > (%(after_xid)s::xid8, %(after_seq)s)
+) AS t
+WHERE pg_visible_in_snapshot(written_xid, %(target)s::pg_snapshot) AND written_xid <> ALL(%(ours)s::xid8[])
+ORDER BY written_xid, store_seq
+LIMIT %(limit)s
+
+-- name: watermark
+SELECT coalesce(max(store_seq), 0) FROM trades
+
+-- name: conflict_insert
+INSERT INTO conflicts ({columns}, received_ts) VALUES ({marks}, %s)
+
+-- name: conflicts_of_version
+SELECT {columns}, 0, received_ts FROM conflicts WHERE source = %s AND trade_id = %s AND leg = %s AND version = %s
+
+-- name: conflicts_newest
+SELECT c.conflict_id, c.source, c.trade_id, c.leg, c.version, c.action, c.ts, c.source_seq, c.instrument, c.desk, c.dealer,
+       c.side, c.quantity, c.price, c.fees, c.fees_currency, c.value_date, c.trade_date, c.booked_ts, c.contra_amount, c.legs,
+       coalesce(t.store_seq, 0), c.received_ts
+FROM conflicts AS c
+LEFT JOIN trades AS t ON t.source = c.source AND t.trade_id = c.trade_id AND t.leg = c.leg AND t.version = c.version
+ORDER BY c.conflict_id DESC LIMIT %s
+
+-- name: fees_currency_of
+SELECT CASE premium_currency WHEN '' THEN quote_currency ELSE premium_currency END FROM instruments WHERE instrument = %s
+
+-- name: newest
+SELECT {columns}, store_seq, received_ts
+FROM trades AS t
+WHERE t.action <> 'cancel' AND {where}
+ORDER BY t.ts DESC, t.source_seq DESC, t.source DESC, t.trade_id DESC, t.leg DESC, t.version DESC
+LIMIT %(limit)s
+
+-- name: newest_count
+SELECT count(*) FROM trades AS t WHERE t.action <> 'cancel' AND {where}
+
+-- name: cancels_newest
+SELECT t.store_seq, t.ts, t.source_seq, t.source, t.trade_id, t.leg, t.version
+FROM ({cancels}) AS t
+WHERE {where}
+ORDER BY t.ts DESC, t.source_seq DESC, t.source DESC, t.trade_id DESC, t.leg DESC, t.version DESC
+LIMIT %(limit)s
+
+-- name: cancels_count
+SELECT count(*) FROM ({cancels}) AS t WHERE {where}
+
+-- name: trades_by_store_seq
+SELECT {columns}, store_seq, received_ts FROM trades WHERE store_seq = ANY(%s::bigint[])
+
+-- A cancel that does not say where and when its trade was is placed where the newest version before it was.
+-- name: cancels
+SELECT c.store_seq, c.source_seq, c.source, c.trade_id, c.leg, c.version,
+       coalesce(c.ts, p.ts, 0) AS ts,
+       coalesce(nullif(c.instrument, ''), p.instrument, '') AS instrument,
+       coalesce(nullif(c.desk, ''), p.desk, '') AS desk,
+       coalesce(nullif(c.dealer, ''), p.dealer, '') AS dealer
+FROM trades AS c
+LEFT JOIN trades AS p ON p.store_seq = (
+    SELECT b.store_seq FROM trades AS b
+    WHERE b.source = c.source AND b.trade_id = c.trade_id AND b.leg = c.leg AND b.version < c.version
+      AND b.action <> 'cancel' AND b.store_seq <= %(max_store_seq)s
+    ORDER BY b.version DESC LIMIT 1)
+WHERE c.action = 'cancel'
+
+-- name: where_seen
+t.store_seq <= %(max_store_seq)s
+
+-- name: where_desks
+t.desk = ANY(%(desks)s::text[])
+
+-- name: where_instrument
+t.instrument = %(instrument)s
+
+-- name: where_dealer
+t.dealer = %(dealer)s
+
+-- name: where_since
+t.ts >= %(since_ts)s
+
+-- name: where_latest
+NOT EXISTS (
+    SELECT 1 FROM trades AS n
+    WHERE n.source = t.source AND n.trade_id = t.trade_id AND n.leg = t.leg AND n.version > t.version AND n.version > 1
+      AND n.store_seq <= %(max_store_seq)s)

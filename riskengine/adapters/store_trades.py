@@ -1,0 +1,88 @@
+"""Trades read back and searched inside the caller's transaction, on either database; appending is each database's own."""
+
+from operator import itemgetter
+from typing import Any
+
+from riskengine.adapters.store_protocol import Conflict, Stored, TradeFilter
+from riskengine.adapters.store_session import Session
+from riskengine.adapters.trade_rows import RowValues, TradeRow, same_as_row
+from riskengine.messages import Trade
+
+IDENTITY = slice(0, 4)
+"""Where a row has source, trade_id, leg and version."""
+_FAR = 2**63 - 1
+
+
+def repeated(session: Session, trade: Trade, values: RowValues, row: TradeRow) -> Stored:
+    """What a trade is whose identity and version are stored as `row`; other economics are kept as a conflict, once."""
+    found = session.rows("fees_currency_of", (row.instrument,))
+    currency = found[0][0] if found else ""
+    if same_as_row(trade, row, currency):
+        return Stored(row.store_seq, "existing")
+    others = map(TradeRow._make, session.rows("conflicts_of_version", values[IDENTITY]))
+    if not any(same_as_row(trade, other, currency) for other in others):
+        session.run("conflict_insert", [values])
+    return Stored(row.store_seq, "conflict")
+
+
+def rows_after(session: Session, store_seq: int, limit: int) -> list[TradeRow]:
+    """One page of rows in store order. Cost 3 us a row."""
+    return list(map(TradeRow._make, session.rows("trades_after", (store_seq, limit))))
+
+
+def rows_between(session: Session, after: int, before: int, limit: int) -> list[TradeRow]:
+    """Rows with numbers between the two, which are left out, in store order."""
+    return list(map(TradeRow._make, session.rows("trades_between", (after, before, limit))))
+
+
+def watermark(session: Session) -> int:
+    """The highest store_seq, 0 where there is none."""
+    return int(session.rows("watermark")[0][0])
+
+
+def conflicts(session: Session, limit: int) -> list[Conflict]:
+    """The newest conflicts first."""
+    return [Conflict(row[0], TradeRow._make(row[1:])) for row in session.rows("conflicts_newest", (limit,))]
+
+
+def select(session: Session, wanted: TradeFilter, limit: int) -> tuple[list[TradeRow], int]:
+    """The newest rows that match and how many do.
+
+    Cancels are few and may have to borrow their place from the version before them, so they are looked up on their own
+    and merged in.
+    """
+    where, values = _where(session, wanted)
+    values["limit"] = limit
+    trades = list(map(TradeRow._make, session.rows("newest", values, where)))
+    cancels = session.rows("cancels_newest", values, where)
+    total = 0
+    for found, count in ((trades, "newest_count"), (cancels, "cancels_count")):
+        if len(found) < limit:  # that was all
+            total += len(found)
+        else:
+            total += session.rows(count, values, where)[0][0]
+    if not cancels:
+        return trades, total
+    numbers = session.array([cancel[0] for cancel in cancels])
+    by_seq = {row.store_seq: row for row in map(TradeRow._make, session.rows("trades_by_store_seq", (numbers,)))}
+    placed = [(cancel[1:], by_seq[cancel[0]]) for cancel in cancels]
+    placed += [((row.ts, row.source_seq, row.source, row.trade_id, row.leg, row.version), row) for row in trades]
+    placed.sort(key=itemgetter(0), reverse=True)
+    return [row for _, row in placed[:limit]], total
+
+
+def _where(session: Session, wanted: TradeFilter) -> tuple[list[str], dict[str, Any]]:
+    """The conditions in use and what they are bound to."""
+    values: dict[str, Any] = {"max_store_seq": _FAR if wanted.max_store_seq is None else wanted.max_store_seq}
+    names = ["where_seen"]
+    if wanted.desks is not None:
+        names.append("where_desks")
+        values["desks"] = session.array(list(wanted.desks))
+    for field, name in (("instrument", "where_instrument"), ("dealer", "where_dealer"), ("since_ts", "where_since")):
+        value = getattr(wanted, field)
+        if value is not None:
+            names.append(name)
+            values[field] = value
+    if wanted.versions == "latest":
+        names.append("where_latest")
+    return names, values

@@ -1,0 +1,182 @@
+"""What connections share: rows worked out once, changes encoded once, and a chain of patches that never breaks."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from riskengine.board import MAX_VERSIONS, MSGPACK
+from riskengine.clock import MICROS_PER_SECOND
+from riskengine.snapshot import Snapshot
+from riskengine.views import dealer_rows, ladder_rows, node_row, node_rows
+from tests import world
+from tests.stream_client import Client, Desk, dealt_desk, status
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return dealt_desk()
+
+
+# Work that is shared
+
+
+def test_rows_and_changes_are_worked_out_once_for_all(desk, monkeypatch):
+    asked = []
+
+    def counted(*arguments, **named):
+        asked.append(named)
+        return ladder_rows(*arguments, **named)
+
+    monkeypatch.setattr("riskengine.board.ladder_rows", counted)
+    clients = [desk.client() for _ in range(5)]
+    for client in clients:
+        client.subscribe("a", "ladder", node="FX1")
+    assert len(asked) == 1
+    desk.marks(EURUSD=1.2)
+    assert len({id(client.subscriptions._changes()["a"]) for client in clients}) == 1
+    assert len(asked) == 2
+
+
+def test_a_snapshot_without_new_prices_or_trades_costs_no_rows(desk, monkeypatch):
+    client = desk.client()
+    client.subscribe("a", "ladder", node="FX1")
+    monkeypatch.setattr("riskengine.board.ladder_rows", lambda *a, **k: pytest.fail("worked out rows"))
+    desk.house.engine.publish(desk.house.now + 2 * MICROS_PER_SECOND)
+    desk.board.take(desk.snapshot)
+    assert client.update()["views"] == {}
+
+
+def test_after_a_trade_only_the_nodes_that_it_moved_are_worked_out(desk, monkeypatch):
+    client = desk.client()
+    client.subscribe("a", "nodes")
+    asked = []
+
+    def counted(snapshot, number):
+        asked.append(number)
+        return node_row(snapshot, number)
+
+    monkeypatch.setattr("riskengine.board.node_row", counted)
+    desk.deal(world.trade("t9", desk="FX1"))
+    hierarchy = world.REFERENCE.hierarchy
+    number = hierarchy.index["FX1"]
+    client.update()
+    assert sorted(asked) == sorted((number, *hierarchy.ancestors[number]))
+
+
+def test_only_a_trade_in_its_own_views_makes_a_connection_wait_for_a_push(desk):
+    fx, equities = desk.client(), desk.client()
+    fx.subscribe("a", "ladder", node="FX1")
+    equities.subscribe("a", "ladder", node="EQ1")
+    desk.marks(EURUSD=1.2)
+    assert not fx.subscriptions.trade_waits
+    desk.deal(world.trade("t9", desk="FX1"))
+    assert fx.subscriptions.trade_waits
+    assert not equities.subscriptions.trade_waits
+    fx.update()
+    assert not fx.subscriptions.trade_waits
+
+
+def test_who_stands_at_a_version_that_is_gone_gets_all_rows(desk):
+    slow, quick = desk.client(), desk.client()
+    for client in (slow, quick):
+        client.subscribe("a", "ladder", node="FX1")
+    desk.deal(world.trade("t2", version=2, action="amend", instrument="GBPUSD", price="1.3", desk="EQ1"))
+    for step in range(MAX_VERSIONS + 2):
+        quick.update()
+        desk.marks(EURUSD=1.2 + step / 100)
+    change = slow.update()["views"]["a"]
+    assert change["removed"] == [["GBPUSD"]]
+    assert slow.rows("a") == ladder_rows(desk.snapshot, node="FX1")
+
+
+def test_a_view_that_nobody_watches_any_more_is_forgotten(desk):
+    clients = [desk.client(), desk.client()]
+    for client in clients:
+        client.subscribe("a", "nodes")
+        client.subscribe("b", "nodes")
+    clients[0].subscriptions.close()
+    assert len(desk.board._views) == 1
+    clients[1].ask(op="unsubscribe", id="a")
+    clients[1].subscribe("b", "status")
+    assert [key[0] for key in desk.board._views] == ["status"]
+
+
+# The chain
+
+PLACES: tuple[tuple[str, dict[str, str]], ...] = (
+    ("nodes", {}), ("dealers", {}), ("ladder", {"node": "ALL"}), ("ladder", {"node": "FX1"}),
+    ("ladder", {"dealer": "ann"}), ("status", {}),
+)  # fmt: skip
+SYMBOLS = ("EURUSD", "GBPUSD", "ACME", "BTCEUR")
+
+trades = st.builds(
+    lambda number, version, symbol, desk, dealer, side, quantity, cancels: (
+        world.cancel(f"h{number}", version + 1)
+        if cancels
+        else world.trade(
+            f"h{number}", version=version, action="new" if version == 1 else "amend", instrument=symbol, desk=desk,
+            dealer=dealer, side=side, quantity=str(quantity), price="1.25",
+        )
+    ),
+    st.integers(1, 6), st.integers(1, 4), st.sampled_from(SYMBOLS), st.sampled_from(sorted(world.REFERENCE.hierarchy.leaves)),
+    st.sampled_from(("ann", "bob", "")), st.sampled_from(("buy", "sell")), st.integers(1, 5), st.booleans(),
+)  # fmt: skip
+prices = st.dictionaries(st.sampled_from(SYMBOLS), st.integers(1, 400).map(lambda n: n / 100), max_size=3)
+events = st.one_of(
+    trades.map(lambda trade: ("trade", trade)),
+    prices.map(lambda marks: ("marks", marks)),
+    st.just(("idle", None)),
+    st.tuples(st.just("update"), st.integers(0, 2)),
+    st.tuples(st.just("subscribe"), st.tuples(st.integers(0, 2), st.sampled_from("ab"), st.sampled_from(PLACES))),
+    st.tuples(st.just("resync"), st.tuples(st.integers(0, 2), st.sampled_from("ab"))),
+    st.tuples(st.just("unsubscribe"), st.tuples(st.integers(0, 2), st.sampled_from("ab"))),
+)
+
+
+def expected(snapshot: Snapshot, view: str, parameters: dict[str, str]) -> list[dict[str, Any]]:
+    if view == "ladder":
+        return ladder_rows(snapshot, node=parameters.get("node"), dealer=parameters.get("dealer"))
+    if view == "status":
+        return [status(snapshot)]
+    return node_rows(snapshot) if view == "nodes" else dealer_rows(snapshot)
+
+
+def play(desk: Desk, clients: list[Client], held: list[dict[str, Any]], event: str, argument: Any) -> None:
+    if event == "trade":
+        desk.deal(argument)
+    elif event == "marks":
+        desk.marks(**argument)
+    elif event == "idle":
+        desk.house.now += MICROS_PER_SECOND
+        desk.house.engine.publish(desk.house.now)
+        desk.board.take(desk.snapshot)
+    elif event == "update":
+        clients[argument].update()
+    elif event == "subscribe":
+        number, name, place = argument
+        if clients[number].subscribe(name, place[0], **place[1])[-1]["type"] == "snapshot":
+            held[number][name] = place
+    else:
+        number, name = argument
+        clients[number].ask(op=event, id=name)
+        if event == "unsubscribe":
+            held[number].pop(name, None)
+            clients[number].views.pop(name, None)
+
+
+@settings(deadline=None)
+@given(st.lists(events, max_size=60))
+def test_patches_applied_to_the_first_snapshot_give_a_fresh_snapshot_at_that_seq(script):
+    desk = Desk()
+    clients = [desk.client(), desk.client(MSGPACK), desk.client()]
+    held: list[dict[str, Any]] = [{}, {}, {}]
+    seen = {desk.snapshot.seq: desk.snapshot}
+    for event, argument in script:
+        play(desk, clients, held, event, argument)
+        seen[desk.snapshot.seq] = desk.snapshot
+        for client, places in zip(clients, held, strict=True):
+            for name, (view, parameters) in places.items():
+                fresh = expected(seen[client.seq], view, parameters)
+                assert client.views[name] == {client.key(name, row): row for row in fresh}

@@ -1,0 +1,215 @@
+"""The morning: an engine from what the store holds, the same as the one that was live."""
+
+import datetime as dt
+import gc
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from riskengine.decode import TradeCheck
+from riskengine.digest import digest
+from riskengine.engine import Engine
+from riskengine.errors import ReferenceDataError
+from riskengine.messages import Close, Instrument, Node, Opening, StoredMark, Trade
+from riskengine.start_of_day import BATCH_TRADES, Unreadable, close_ts, rebuild, trade_check
+from tests.world import NOON, SECOND, House, cancel, config, instruments, nodes, opening, quote, trade
+
+DAY = 86_400 * SECOND
+BEFORE_NOON = "2026-03-03"
+TODAY = "2026-03-04"
+"""NOON's own date: its close, 17:00 in New York, is still to come."""
+
+
+class Shelf:
+    """What a store would hold, in lists."""
+
+    def __init__(self, *trades: Trade | Unreadable) -> None:
+        self.trades_ = list(trades)
+        self.nodes_: list[Node] = nodes()
+        self.openings_: list[Opening] = []
+        self.marks_: list[StoredMark] = []
+        self.closes_: list[Close] = []
+        self.highest: int | None = None
+
+    def nodes(self) -> list[Node]:
+        return self.nodes_
+
+    def instruments(self) -> list[Instrument]:
+        return instruments()
+
+    def openings(self) -> list[Opening]:
+        return self.openings_
+
+    def marks(self) -> list[StoredMark]:
+        return self.marks_
+
+    def latest_closes(self) -> list[Close]:
+        return self.closes_
+
+    def watermark(self) -> int:
+        return len(self.trades_) if self.highest is None else self.highest
+
+    def read(self, check: TradeCheck) -> Iterator[tuple[int, Trade | Unreadable]]:
+        yield from enumerate(self.trades_, start=1)
+
+    def rebuild(self, now: int = NOON, **more: Any) -> Engine:
+        return rebuild(self, self.read, config(), **({"epoch": 3, "now": now} | more))
+
+
+def test_it_is_the_state_of_the_engine_that_was_live():
+    sent = [
+        trade("1", quantity="100", price="1.1"), trade("2", ts=NOON - 5), trade("1", version=2, action="amend", desk="FX2"),
+        trade("1"), cancel("9"), trade("3", instrument="ACME", desk="EQ1", side="sell", quantity="7"),
+    ]  # fmt: skip
+    house = House()
+    house.deal(*sent)
+    engine = Shelf(*sent).rebuild()
+    assert digest(engine.snapshot) == digest(house.engine.snapshot)
+    assert engine.snapshot.counts == house.engine.snapshot.counts
+    assert engine.snapshot.epoch == 3
+    assert engine.snapshot.watermark == 6
+    engine.check()
+
+
+def test_what_is_no_trade_is_listed_and_the_watermark_passes_it():
+    engine = Shelf(trade("1"), Unreadable(2, NOON, "desk: unknown desk 'X'")).rebuild()
+    [item] = engine.snapshot.exceptions["quarantined"]
+    assert (item.detail, item.reason) == ({"store_seq": 2}, "desk: unknown desk 'X'")
+    assert engine.snapshot.watermark == 2
+    assert engine.snapshot.counts.applied == 1
+
+
+def test_rows_that_come_while_it_reads_are_in_and_a_higher_watermark_stands():
+    shelf = Shelf(trade("1"), trade("2"))
+    shelf.highest = 1
+    assert shelf.rebuild().snapshot.watermark == 2
+    shelf.highest = 9
+    assert shelf.rebuild().snapshot.watermark == 9
+
+
+def test_progress_is_told_after_each_batch_and_ends_at_one():
+    told: list[tuple[float, int]] = []
+    count = 2 * BATCH_TRADES + 10
+    shelf = Shelf(*(trade(f"{number:06}", ts=NOON + number) for number in range(count)))
+    shelf.rebuild(progress=lambda share, loaded: told.append((share, loaded)))
+    assert [loaded for _, loaded in told] == [BATCH_TRADES, 2 * BATCH_TRADES, count]
+    assert told[-1][0] == 1.0
+    assert [share for share, _ in told] == sorted(share for share, _ in told)
+
+
+def test_an_empty_store_is_a_morning_too():
+    told: list[tuple[float, int]] = []
+    shelf = Shelf()
+    shelf.nodes_ = []
+    engine = shelf.rebuild(progress=lambda share, loaded: told.append((share, loaded)))
+    assert told == [(1.0, 0)]
+    assert len(engine.reference.hierarchy) == 0 and engine.snapshot.watermark == 0
+
+
+@pytest.mark.parametrize("collecting", [True, False])
+def test_the_garbage_collector_is_left_as_it_was_even_by_a_failure(collecting: bool):
+    def broken(check: TradeCheck) -> Iterator[tuple[int, Trade | Unreadable]]:
+        assert not gc.isenabled()
+        yield 1, trade("1")
+        raise OSError
+
+    before = gc.isenabled()
+    (gc.enable if collecting else gc.disable)()
+    try:
+        with pytest.raises(OSError):  # noqa: PT011 - the one that was raised
+            rebuild(Shelf(), broken, config(), epoch=0, now=NOON)
+        assert gc.isenabled() == collecting
+    finally:
+        (gc.enable if before else gc.disable)()
+
+
+def test_nodes_that_form_no_tree_refuse_the_start():
+    shelf = Shelf()
+    shelf.nodes_ = [Node("A", "", "B"), Node("B", "", "A")]
+    with pytest.raises(ReferenceDataError, match="exactly one node"):
+        shelf.rebuild()
+
+
+# -- balances ----------------------------------------------------------------------------------------------------
+
+
+def test_opening_balances_come_before_the_trades_and_keep_older_ones_out():
+    shelf = Shelf(trade("old", ts=NOON - 1), trade("new", quantity="50", price="1.3"))
+    shelf.openings_ = [opening(quantity="100", average_price="1.1")]
+    engine = shelf.rebuild()
+    [row] = engine.snapshot.nodes.state(0).positions()
+    assert row.quantity == 150 * 10**10
+    assert [item.trade.trade_id for item in engine.snapshot.exceptions["quarantined"] if item.trade] == ["old"]
+
+
+def test_a_balance_without_a_place_is_left_out_aloud(caplog: pytest.LogCaptureFixture):
+    shelf = Shelf()
+    shelf.openings_ = [opening(), Opening(desk="GONE", instrument="EURUSD", ts=NOON, quantity=10**10)]
+    engine = shelf.rebuild()
+    assert engine.snapshot.nodes.state(0).position_count == 1
+    [record] = caplog.records
+    assert record.levelname == "ERROR" and "GONE" in str(record.msg)
+
+
+# -- marks -------------------------------------------------------------------------------------------------------
+
+
+def test_a_restart_shows_the_same_marks_and_the_same_profit():
+    house = House()
+    sent = [trade("1"), trade("2", instrument="GBPUSD", price="1.25")]
+    house.deal(*sent)
+    live = house.marks(EURUSD=1.15, GBPUSD=1.2625)
+    shelf = Shelf(*sent)
+    shelf.marks_ = [StoredMark("EURUSD", NOON, 1.15, "feed"), StoredMark("GBPUSD", NOON, 1.2625, "feed")]
+    again = shelf.rebuild().snapshot
+    assert again.units.price.tolist() == live.units.price.tolist()
+    assert again.nodes.measures(0).tolist() == live.nodes.measures(0).tolist()
+    assert not again.units.stale_mark.any()
+    assert shelf.rebuild(now=NOON + DAY).snapshot.units.stale_mark.any(), "age is judged at the start"
+
+
+def test_a_restored_mark_does_not_need_to_be_stored_again():
+    shelf = Shelf()
+    shelf.marks_ = [StoredMark("EURUSD", NOON, 1.15, "feed"), StoredMark("UNHEARD", NOON, 1.0, "feed")]
+    engine = shelf.rebuild()
+    assert engine.marks.take_unsaved() == []
+
+
+def mark_of(shelf: Shelf, symbol: str = "EURUSD", now: int = NOON) -> tuple[float, int, str] | None:
+    engine = shelf.rebuild(now=now)
+    mark = engine.marks.marks[engine.reference.instrument_index[symbol]]
+    return None if mark is None else (mark.price, mark.ts, mark.kind)
+
+
+def test_the_close_counts_at_the_day_boundary_of_its_zone():
+    assert close_ts("2026-03-04", config()) == int(dt.datetime(2026, 3, 4, 22, tzinfo=dt.UTC).timestamp()) * SECOND
+    assert close_ts("2026-07-01", config()) == int(dt.datetime(2026, 7, 1, 21, tzinfo=dt.UTC).timestamp()) * SECOND
+
+
+def test_the_last_close_stands_where_nothing_newer_is_known():
+    shelf = Shelf()
+    shelf.closes_ = [Close(BEFORE_NOON, "EURUSD", 1.2)]
+    closed = close_ts(BEFORE_NOON, config())
+    assert mark_of(shelf) == (1.2, closed, "close")
+    shelf.marks_ = [StoredMark("EURUSD", closed - 1, 1.1, "feed")]
+    assert mark_of(shelf) == (1.2, closed, "close")
+    shelf.marks_ = [StoredMark("EURUSD", closed, 1.1, "feed")]
+    assert mark_of(shelf) == (1.1, closed, "restored")
+
+
+def test_a_close_dated_ahead_neither_replaces_a_mark_nor_stops_the_ticks_until_then():
+    shelf = Shelf()
+    shelf.closes_ = [Close(TODAY, "EURUSD", 1.2)]
+    assert mark_of(shelf) == (1.2, NOON, "close")
+    house = House()
+    house.quotes.restore({"EURUSD": shelf.rebuild().marks.marks[house.where.instrument_index["EURUSD"]]})  # type: ignore[dict-item]
+    house.quotes.offer([quote("EURUSD", 1.3, 1.3, NOON + 1)], NOON + 1)
+    assert house.quotes.old == 0
+    shelf.marks_ = [StoredMark("EURUSD", NOON - 1, 1.1, "feed")]
+    assert mark_of(shelf) == (1.1, NOON - 1, "restored")
+
+
+def test_the_door_knows_leaves_and_instruments():
+    check = trade_check(House().where)
+    assert check.leaves == {"FX1", "FX2", "EM1", "EQ1"}
