@@ -29,7 +29,7 @@ from riskengine.errors import InputError, RiskEngineError
 from riskengine.hierarchy import Reference
 from riskengine.messages import Refusal
 from riskengine.observe import configure_logging
-from riskengine.process import EngineProcess, read_trades
+from riskengine.process import EngineProcess, read_conflicts, read_trades
 from riskengine.serve.access import check_binding
 from riskengine.server import bind, run_server
 from riskengine.start_of_day import rebuild, trade_check
@@ -319,7 +319,9 @@ def rebuild_command(store: str | None, config_path: str | None, as_json: bool) -
     config = effective_config(config_path, store)
     opened = open_store(config.store.url, create=False, read_only=True)
     try:
-        engine = rebuild(opened, read_trades(opened), config, epoch=0, now=SystemClock().now())
+        engine = rebuild(
+            opened, read_trades(opened), config, epoch=0, now=SystemClock().now(), read_conflicts=read_conflicts(opened)
+        )
     finally:
         opened.close()
     try:

@@ -6,7 +6,7 @@ of arrival is passed in.
 """
 
 import json
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -199,14 +199,19 @@ def split_refusals(items: list[_Item | Refusal]) -> Iterator[tuple[int, _Item]]:
 class TradeCheck:
     """Turns `TradeInput` into `Trade` against the reference data; remembers repeated names so that they share memory.
 
-    `instruments` by symbol, `leaves` the nodes that trades may attach to, `nodes` all of them.
+    `instruments` by symbol, `leaves` the nodes that trades may attach to, `nodes` all of them; fees may be in the currencies of
+    the instruments and in `currencies`.
     """
 
-    def __init__(self, instruments: Mapping[str, Instrument], leaves: Container[str], nodes: Container[str]) -> None:
+    def __init__(
+        self, instruments: Mapping[str, Instrument], leaves: Container[str], nodes: Container[str],
+        currencies: Iterable[str] = (),
+    ) -> None:  # fmt: skip
         self.instruments = instruments
         self.leaves = leaves
         self.nodes = nodes
         self.currencies = {c for i in instruments.values() for c in (i.currency, i.quote_currency, i.base_currency)}
+        self.currencies.update(currencies)
         self._names: dict[str, str] = {}
 
     def __call__(self, sent: TradeInput, received_ts: int, default_source: str) -> Trade:

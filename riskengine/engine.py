@@ -26,6 +26,9 @@ MAX_NOTICES = 10_000
 """Late trades and conflicts kept for the work list; older notices make room (the counts stay right)."""
 
 
+ANOTHER_STANDS = "another trade of the same identity and version was stored first; it stands"
+
+
 class Outcome(NamedTuple):
     """What became of one trade. `late`: it was refolded behind newer ones, outside the tolerance window."""
 
@@ -54,7 +57,7 @@ class Engine:
         self._tolerance = int(config.engine.tolerance_s * MICROS_PER_SECOND)
         self._counts = dict.fromkeys((APPLIED, DUPLICATE, CONFLICT, SUPERSEDED, PARKED, QUARANTINED, "late"), 0)
         self._late: deque[ExceptionItem] = deque(maxlen=MAX_NOTICES)
-        self._conflicts: deque[ExceptionItem] = deque(maxlen=MAX_NOTICES)
+        self._conflicts: dict[str, ExceptionItem] = {}
         self._unreadable: dict[int, ExceptionItem] = {}
         self._exceptions: Mapping[str, tuple[ExceptionItem, ...]] = {}
         self._exceptions_changed = False
@@ -98,7 +101,6 @@ class Engine:
             entered += 1
             fold = add(trade, tolerance)
             outcomes.append(PLAIN if fold is None else self._note_late(trade, fold, now))
-        self.ledger.carry()
         self._counts[APPLIED] += entered
         self._watermark = max(self._watermark, watermark)
         if trades:
@@ -121,10 +123,9 @@ class Engine:
         if status == DUPLICATE:
             return OUTCOMES[DUPLICATE]
         if status == CONFLICT:
-            reason = "another trade of the same identity and version was stored first; it stands"
-            self._exceptions_changed = True
-            self._conflicts.append(ExceptionItem(_id("conflict", trade), "conflict", now, reason, trade, {"stands": other}))
-            return Outcome(CONFLICT, False, reason)
+            assert other is not None, "a conflict is with a version that stands"
+            self._note_conflict(trade, other, now)
+            return Outcome(CONFLICT, False, ANOTHER_STANDS)
         if status == QUARANTINED:
             return Outcome(QUARANTINED, False, self.processed.quarantined[trade.identity, trade.version][1])
         if status == PARKED:
@@ -143,6 +144,26 @@ class Engine:
         }  # fmt: skip
         self._late.append(ExceptionItem(_id("late", trade), "late", now, reason, trade, detail))
         return Outcome(APPLIED, True, reason)
+
+    def recall_conflict(self, trade: Trade) -> None:
+        """List a conflict from before the start, unless the version that stands says the same by now. O(versions)."""
+        for other in self.processed.versions(trade.identity):
+            if other.version == trade.version and not other.same_economics(trade):
+                self._counts[CONFLICT] += 1
+                self._note_conflict(trade, other, trade.received_ts)
+
+    def _note_conflict(self, trade: Trade, other: Trade, now: int) -> None:
+        """List what was kept apart from `other`, once however often it comes."""
+        number, item_id = 1, _id("conflict", trade)
+        while (listed := self._conflicts.get(item_id)) is not None:
+            if listed.trade is not None and listed.trade.same_economics(trade):
+                return
+            number += 1
+            item_id = f"{_id('conflict', trade)}:{number}"
+        if len(self._conflicts) >= MAX_NOTICES:
+            del self._conflicts[next(iter(self._conflicts))]
+        self._conflicts[item_id] = ExceptionItem(item_id, "conflict", now, ANOTHER_STANDS, trade, {"stands": other})
+        self._exceptions_changed = True
 
     def quarantine_row(self, store_seq: int, received_ts: int, reason: str) -> None:
         """List a stored row that could not be read as a trade: somebody else wrote it, or its reference data is missing."""
@@ -233,7 +254,7 @@ class Engine:
     def _list_exceptions(self, now: int) -> Mapping[str, tuple[ExceptionItem, ...]]:
         processed = self.processed
         return {
-            "conflict": tuple(self._conflicts),
+            "conflict": tuple(self._conflicts.values()),
             "late": tuple(self._late),
             "parked": tuple(
                 ExceptionItem(_id("parked", trade), "parked", trade.received_ts, "a cancel whose trade has not come", trade)

@@ -4,7 +4,7 @@ Every position is folded once in each; what is above them is sums of exact integ
 after any sequence of trades is the state that its effective trades would give in any other order, to the last bit. The
 open cost K = k q A enters sums as an integer (`open_cost`, units of 1e-28) for the same reason.
 
-Trades mark positions as touched; `carry` takes the differences upwards once per batch, `settle` says what changed.
+Trades mark positions as touched; `settle` carries the differences upwards once per batch and says what changed.
 """
 
 from collections.abc import Iterator
@@ -13,15 +13,19 @@ from typing import NamedTuple
 import msgspec
 
 from riskengine.hierarchy import Hierarchy, Reference
-from riskengine.messages import CASH_ONE, DECIMALS, MULTIPLIER_DECIMALS, ONE, Opening, Trade
+from riskengine.messages import CASH_ONE, MULTIPLIER_DECIMALS, ONE, Opening, Trade
 from riskengine.position import NO_FEES, Position, moved
 
 SHIFT = 32
 """A (node, instrument) key is `node << SHIFT | instrument`."""
 MASK = (1 << SHIFT) - 1
 
-MANY_CHANGES = 65_536
-"""Changed rows between two snapshots from which on following them one by one costs more than starting afresh."""
+MANY = 16_384
+"""Touched positions from which on telling every change costs more than starting afresh."""
+
+Rise = tuple[int, int, int, int, int, int, int, int, int, dict[str, int]]
+"""What a row changed by, on its way up: quantity, cash, open cost, open count, open cash, positions, trades, its newest trade's
+time, the time of the newest that it lost (or 0), and fees by currency."""
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -65,19 +69,20 @@ class Book:
     know their places in `rows`; the others have `slots` for that.
     """
 
-    __slots__ = ("count", "last_trade_ts", "positions", "rows", "slots", "trades")
+    __slots__ = ("count", "last_trade_ts", "leaf", "positions", "rows", "slots", "trades")
 
     def __init__(self, *, leaf: bool) -> None:
         self.rows: list[Row | None] = []
         self.positions: dict[int, Position] = {}
-        self.slots: dict[int, int] | None = None if leaf else {}
+        self.leaf = leaf
+        self.slots: dict[int, int] = {}
         self.count = 0
         self.trades = 0
         self.last_trade_ts = 0
 
     def slot(self, instrument: int) -> int | None:
         """Where an instrument's row stands, None where it was never traded. O(1)."""
-        if self.slots is not None:
+        if not self.leaf:
             return self.slots.get(instrument)
         position = self.positions.get(instrument)
         return None if position is None else position.slot
@@ -87,12 +92,9 @@ class Book:
         slot = self.slot(instrument)
         return None if slot is None else self.rows[slot]
 
-    def note_newest(self, before: Row, now: Row) -> None:
-        """Keep `last_trade_ts` true after a row has changed. O(1), or O(rows) where the newest trade was taken out."""
-        last = now.last_trade_ts
-        if last > self.last_trade_ts:
-            self.last_trade_ts = last
-        elif last < before.last_trade_ts == self.last_trade_ts:
+    def note_lost(self, last: int) -> None:
+        """Keep `last_trade_ts` true after the newest trade of a row, at `last`, was taken out. O(rows) if it was the newest."""
+        if last == self.last_trade_ts:
             self.last_trade_ts = max((row.last_trade_ts for row in self.rows if row is not None), default=0)
 
 
@@ -107,9 +109,10 @@ class Rollup:
         self.hierarchy = hierarchy
         self.ancestors: list[tuple[int, ...]] = list(hierarchy.ancestors) if hierarchy else []
         self.books = [Book(leaf=hierarchy.is_leaf(n)) for n in range(len(hierarchy))] if hierarchy else []
-        self._touched: dict[Position, None] = {}
-        self._before: dict[int, Row | None] | None = {}
-        self._cost_scale = [float(i.multiplier * 10**DECIMALS) for i in reference.instruments]
+        self.touched: dict[Position, None] = {}
+        """Positions that changed since the last `settle`, in the order of their first change."""
+        self._depth = max(map(len, self.ancestors), default=0)
+        self._cost_scale = [i.multiplier / 10**MULTIPLIER_DECIMALS for i in reference.instruments]
 
     def add_owner(self) -> int:
         """A new leaf without ancestors (a dealer heard of for the first time); its number."""
@@ -122,10 +125,10 @@ class Rollup:
         position = self.books[owner].positions.get(instrument)
         if position is None:
             book = self.books[owner]
-            assert book.slots is None, "trades attach to leaves"
+            assert book.leaf, "trades attach to leaves"
             position = book.positions[instrument] = Position(owner, instrument, len(book.rows))
             book.rows.append(None)
-        self._touched[position] = None
+        self.touched[position] = None
         return position
 
     def positions(self) -> Iterator[tuple[int, int, Position]]:
@@ -136,60 +139,59 @@ class Rollup:
                     yield owner, instrument, position
 
     def settle(self) -> "Changes | None":
-        """Carry up what is left, and say what changed since the last call.
+        """Carry what touched positions changed by into the rows of every ancestor, level by level.
 
-        {key: (row before, row now)}, None where there is no position; a key is `owner << SHIFT | instrument`. None instead of
-        it all where more than `MANY_CHANGES` rows did: whoever follows starts afresh from the rows. O(touched x depth).
+        Returns what changed since the last call: {key: (row before, row now)}, None where there is no position; a key is
+        `owner << SHIFT | instrument`. None instead of it all after more than `MANY` positions were touched: whoever follows then
+        starts afresh from the rows. O(touched x depth).
         """
-        self.carry()
-        before, self._before = self._before, {}
-        if before is None:
-            return None
-        books = self.books
-        changes: Changes = {}
-        for key, row in before.items():
-            now = books[key >> SHIFT].row(key & MASK)
-            if now is not row:
-                changes[key] = (row, now)
+        changes: Changes | None = {} if len(self.touched) <= MANY else None
+        rising: list[dict[int, Rise]] = [{} for _ in range(self._depth)]
+        self._settle_leaves(rising, changes)
+        for depth in range(self._depth - 1, -1, -1):
+            self._lift(rising[depth], rising[depth - 1] if depth else None, changes)
+        self.touched.clear()
         return changes
 
-    def carry(self) -> None:
-        """Carry what touched positions changed by into the rows of every ancestor. O(touched x depth).
-
-        Best called after every batch, while what it touched is still in the processor's cache.
-        """
-        books, ancestors, scales, rows_before = self.books, self.ancestors, self._cost_scale, self._before
-        for position in self._touched:
+    def _settle_leaves(self, rising: "list[dict[int, Rise]]", changes: "Changes | None") -> None:
+        books, ancestors, scales = self.books, self.ancestors, self._cost_scale
+        for position in self.touched:
             owner, instrument, slot = position.owner, position.instrument, position.slot
             book = books[owner]
             before = book.rows[slot]
             now = book.rows[slot] = _row(position, scales[instrument])
             if before is now:
                 continue
-            if rows_before is not None:
-                rows_before.setdefault(owner << SHIFT | instrument, before)
+            if changes is not None:
+                changes[owner << SHIFT | instrument] = (before, now)
             old, new = before or EMPTY_ROW, now or EMPTY_ROW
-            book.count += new.position_count - old.position_count
-            book.trades += new.trade_count - old.trade_count
-            if new.last_trade_ts != old.last_trade_ts:
-                book.note_newest(old, new)
-            if ancestors[owner]:
-                self._carry_up(ancestors[owner], instrument, old, new)
-        self._touched.clear()
-        if rows_before is not None and len(rows_before) > MANY_CHANGES:
-            self._before = None
+            count, trades = new.position_count - old.position_count, new.trade_count - old.trade_count
+            last, last_before = new.last_trade_ts, old.last_trade_ts
+            book.count += count
+            book.trades += trades
+            if last > book.last_trade_ts:
+                book.last_trade_ts = last
+            elif last < last_before:
+                book.note_lost(last_before)
+            above = ancestors[owner]
+            if above:
+                rise = (
+                    new.quantity - old.quantity, new.cash - old.cash, new.open_cost - old.open_cost,
+                    new.open_count - old.open_count, new.open_cash - old.open_cash, count, trades, last,
+                    last_before if last < last_before else 0,
+                    NO_FEES if new.fees is old.fees else moved(NO_FEES, old.fees, new.fees),
+                )  # fmt: skip
+                level, key = rising[len(above) - 1], above[0] << SHIFT | instrument
+                level[key] = _together(level[key], rise) if key in level else rise
 
-    def _carry_up(self, nodes: tuple[int, ...], instrument: int, old: Row, new: Row) -> None:
-        """Add the difference of a leaf's row to every ancestor."""
-        books, rows_before = self.books, self._before
-        quantity, cash, cost = new.quantity - old.quantity, new.cash - old.cash, new.open_cost - old.open_cost
-        is_open, open_cash = new.open_count - old.open_count, new.open_cash - old.open_cash
-        count, trades = new.position_count - old.position_count, new.trade_count - old.trade_count
-        last, last_before, fees, fees_before = new.last_trade_ts, old.last_trade_ts, new.fees, old.fees
-        for node in nodes:
+    def _lift(self, rising: "dict[int, Rise]", above: "dict[int, Rise] | None", changes: "Changes | None") -> None:
+        """Add to the rows of one level what rises to it, and pass it on to the level above."""
+        books, ancestors = self.books, self.ancestors
+        for key, rise in rising.items():
+            node, instrument = key >> SHIFT, key & MASK
+            quantity, cash, cost, is_open, open_cash, count, trades, last, lost, fees = rise
             book = books[node]
             rows, slots = book.rows, book.slots
-            assert slots is not None, "above a leaf there are no leaves"
             slot = slots.get(instrument)
             if slot is None:
                 slot = slots[instrument] = len(rows)
@@ -199,21 +201,24 @@ class Rollup:
             newest = row.last_trade_ts
             if last > newest:
                 newest = last
-            elif last < last_before == newest:
+            elif last < lost == newest:
                 newest = self._newest_below(node, instrument)
             now = rows[slot] = Row(
                 instrument, row.quantity + quantity, row.cash + cash, row.open_cost + cost, row.open_count + is_open,
                 row.open_cash + open_cash, row.position_count + count, row.trade_count + trades, newest,
-                row.fees if fees is fees_before else moved(row.fees, fees_before, fees),
+                moved(row.fees, NO_FEES, fees) if fees else row.fees,
             ) if row.position_count + count else None  # fmt: skip
-            if rows_before is not None:
-                rows_before.setdefault(node << SHIFT | instrument, before)
+            if changes is not None and now is not before:
+                changes[key] = (before, now)
             book.count += count
             book.trades += trades
             if last > book.last_trade_ts:
                 book.last_trade_ts = last
-            elif last < last_before:
-                book.note_newest(row, now or EMPTY_ROW)
+            elif lost:
+                book.note_lost(lost)
+            if above is not None:
+                key = ancestors[node][0] << SHIFT | instrument
+                above[key] = _together(above[key], rise) if key in above else rise
 
     def _newest_below(self, node: int, instrument: int) -> int:
         assert self.hierarchy is not None
@@ -222,7 +227,7 @@ class Rollup:
 
     def check(self) -> None:
         """Assert every invariant of this roll-up: positions against trades, rows against positions. O(everything)."""
-        assert not self._touched, "settle comes before check"
+        assert not self.touched, "settle comes before check"
         totals: dict[tuple[int, int], list[int]] = {}
         for owner, instrument, position in self.positions():
             position.check(self.reference.instruments[instrument].multiplier)
@@ -236,6 +241,34 @@ class Rollup:
                     expected = totals.pop((owner, row.instrument), None)
                     assert [row.quantity, row.cash, row.trade_count] == expected, "I5: a parent is not the sum of its children"
         assert not totals, "I5: a position is missing from the rows above it"
+
+
+_UNIT: int = CASH_ONE
+_MILLI, _MICRO, _NANO = _UNIT // 10**3, _UNIT // 10**6, _UNIT // 10**9
+
+
+def open_cost(cost: float) -> int:
+    """K = k q A as an exact integer in units of 1e-28, to the fifteen digits that a double is good for.
+
+    Without the noise of the sixteenth, a position that was opened and never reduced has realised exactly nothing.
+    """
+    size = abs(cost)
+    if size < 1e6:
+        return round(cost * 1e9) * _NANO
+    if size < 1e9:
+        return round(cost * 1e6) * _MICRO
+    if size < 1e12:
+        return round(cost * 1e3) * _MILLI
+    return round(cost) * _UNIT
+
+
+def _together(one: Rise, other: Rise) -> Rise:
+    """Two changes that rise to the same row as one."""
+    quantity, cash, cost, is_open, open_cash, count, trades, last, lost, fees = one
+    return (
+        quantity + other[0], cash + other[1], cost + other[2], is_open + other[3], open_cash + other[4], count + other[5],
+        trades + other[6], max(last, other[7]), max(lost, other[8]), moved(fees, NO_FEES, other[9]) if other[9] else fees,
+    )  # fmt: skip
 
 
 def _row(position: Position, cost_scale: float) -> Row | None:
@@ -253,8 +286,8 @@ def _row(position: Position, cost_scale: float) -> Row | None:
             position.instrument, 0, cash, 0, 0, 0, 1, len(trades), last_trade_ts, position.fees or NO_FEES, None, newest
         )
     return Row(
-        position.instrument, quantity, cash, int(quantity * (average * cost_scale)), 1, cash, 1, len(trades), last_trade_ts,
-        position.fees or NO_FEES, average, newest,
+        position.instrument, quantity, cash, open_cost(quantity / ONE * cost_scale * average), 1, cash, 1, len(trades),
+        last_trade_ts, position.fees or NO_FEES, average, newest,
     )  # fmt: skip
 
 
@@ -294,6 +327,9 @@ class Ledger:
         self.dealers = Rollup(reference, None)
         self.dealer_index: dict[str, int] = {}
         self._desks = reference.hierarchy.index
+        # Positions by name and instrument: the short way to those that exist.
+        self._of_desk = {name: self.organisation.books[self._desks[name]].positions for name in reference.hierarchy.leaves}
+        self._of_dealer: dict[str, dict[int, Position]] = {}
         self._instruments = reference.instrument_index
 
     def add(self, trade: Trade, tolerance: int) -> "LateFold | None":
@@ -303,11 +339,17 @@ class Ledger:
         the newest there, else None.
         """
         number = self._instruments[trade.instrument]
-        dealer = self.dealer_index.get(trade.dealer)
-        if dealer is None:
-            dealer = self._new_dealer(trade.dealer)
-        self.dealers.position(dealer, number).add(trade)
-        position = self.organisation.position(self._desks[trade.desk], number)
+        try:
+            position = self._of_dealer[trade.dealer][number]
+            self.dealers.touched[position] = None
+        except KeyError:
+            position = self._dealer_position(trade.dealer, number)
+        position.add(trade)
+        try:
+            position = self._of_desk[trade.desk][number]
+            self.organisation.touched[position] = None
+        except KeyError:
+            position = self.organisation.position(self._desks[trade.desk], number)
         quantity, cash, average = position.quantity, position.cash, position.average
         if not position.add(trade):
             return None
@@ -332,17 +374,13 @@ class Ledger:
         for held in (position, self._dealer_position(opening.dealer, number)):
             held.open_with(opening, instrument.multiplier, instrument.currency)
 
-    def carry(self) -> None:
-        """Carry what positions changed by up both roll-ups. Once per batch. O(touched x depth)."""
-        self.organisation.carry()
-        self.dealers.carry()
-
     def _dealer_position(self, dealer: str, instrument: int) -> Position:
         owner = self.dealer_index.get(dealer)
         return self.dealers.position(self._new_dealer(dealer) if owner is None else owner, instrument)
 
     def _new_dealer(self, dealer: str) -> int:
         owner = self.dealer_index[dealer] = self.dealers.add_owner()
+        self._of_dealer[dealer] = self.dealers.books[owner].positions
         return owner
 
     def check(self) -> None:

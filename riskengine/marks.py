@@ -24,10 +24,10 @@ from riskengine.messages import Kind, Refusal, Tick
 
 ONE_SIDED = "one_sided"
 TWO_SIDED = "quote"
-"""Kinds of a mark that came from a feed; `restored` comes from the store, `close` is the last official close."""
+"""Kinds of a mark that came from a feed; the third is `close`, the last official close."""
 
 class Mark(NamedTuple):
-    """The price an instrument is valued with. `kind` is `quote`, `one_sided`, `restored` or `close`.
+    """The price an instrument is valued with. `kind` is `quote`, `one_sided` or `close`.
 
     `suspect` is a level held back by the mark policy since `suspect_ts`, or None. Event times, microseconds.
     """

@@ -192,12 +192,16 @@ class Tick(msgspec.Struct, frozen=True, gc=False):
 
 
 class StoredMark(msgspec.Struct, frozen=True, gc=False):
-    """The price an instrument was last valued with, as the store keeps it (`load marks`, and once a second)."""
+    """The price an instrument was last valued with, as the store keeps it (`load marks`, and once a second).
+
+    `kind` says what the price was: `quote` (a mid) or `one_sided`; the next one-sided quote depends on it.
+    """
 
     instrument: str
     ts: int
     price: float
     source: str = ""
+    kind: str = "quote"
 
 
 class Close(msgspec.Struct, frozen=True, gc=False):

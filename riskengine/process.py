@@ -15,13 +15,13 @@ from typing import Any
 
 from riskengine.adapters.committer import Committer
 from riskengine.adapters.store import open_store
-from riskengine.adapters.store_protocol import Store, TradeFilter
+from riskengine.adapters.store_protocol import Position, Store, TradeFilter
 from riskengine.adapters.trade_rows import RefusedRow, TradeRow, trade_from_row
 from riskengine.clock import MICROS_PER_SECOND, Clock, SystemClock
 from riskengine.config import Config, without_password
 from riskengine.decode import TradeCheck
 from riskengine.digest import digest
-from riskengine.engine import Engine
+from riskengine.engine import MAX_NOTICES, Engine
 from riskengine.errors import EngineNotLive, RiskEngineError
 from riskengine.inbox import Inbox, Receipt
 from riskengine.marks import AnyTick, Mark, QuoteBook
@@ -47,6 +47,18 @@ def read_trades(store: Store) -> Callable[[TradeCheck], Iterator[tuple[int, Trad
                 yield row.store_seq, Unreadable(row.store_seq, row.received_ts, f"{trade.field}: {trade.reason}")
             else:
                 yield row.store_seq, trade
+
+    return read
+
+
+def read_conflicts(store: Store) -> Callable[[TradeCheck], Iterator[Trade]]:
+    """What the store kept apart, in the form that the morning reads; what no longer fits the reference data is left out."""
+
+    def read(check: TradeCheck) -> Iterator[Trade]:
+        for conflict in reversed(store.conflicts(MAX_NOTICES)):
+            trade = trade_from_row(conflict.row, check)
+            if not isinstance(trade, RefusedRow):
+                yield trade
 
     return read
 
@@ -103,11 +115,13 @@ class EngineProcess:
         self._state = "loading"
         started = time.perf_counter()
         store = self._store
+        position = await asyncio.to_thread(store.position)  # before the trades are read: what comes meanwhile is looked at again
         engine = await asyncio.to_thread(
-            rebuild, store, read_trades(store), self.config, epoch=self._epoch, now=self.clock.now(), progress=self._note_progress
-        )
+            rebuild, store, read_trades(store), self.config, epoch=self._epoch, now=self.clock.now(),
+            progress=self._note_progress, read_conflicts=read_conflicts(store),
+        )  # fmt: skip
         settle_memory()
-        self._go_live(engine)
+        self._go_live(engine, position)
         counts = engine.snapshot.counts
         log.info(
             "live", store=without_password(self.config.store.url), epoch=self._epoch, trades=self._loaded,
@@ -124,7 +138,7 @@ class EngineProcess:
         if self._abandoned:
             raise EngineNotLive("told to stop during the start")
 
-    def _go_live(self, engine: Engine) -> None:
+    def _go_live(self, engine: Engine, position: Position) -> None:
         assert self._store is not None
         config, reference = self.config, engine.reference
         self._check = trade_check(reference)
@@ -135,7 +149,7 @@ class EngineProcess:
         self._history = SnapshotHistory(engine.snapshot, int(config.server.snapshot_history_s * MICROS_PER_SECOND))
         self._committer = Committer(
             self._store, self._inbox, trade_check(reference), self.metrics, batch_trades=config.store.batch_trades,
-            watermark=engine.snapshot.watermark, failed=self._fail_from_thread,
+            watermark=engine.snapshot.watermark, position=position, failed=self._fail_from_thread,
         )  # fmt: skip
         self._writer = Writer(
             engine, self._inbox, self._history, self.clock, self.metrics, beat_us=config.engine.beat_ms * 1_000,
@@ -158,8 +172,7 @@ class EngineProcess:
             self._beat.cancel()
         if self._committer is not None and self._writer is not None:
             committer, writer = self._committer, self._writer
-            if writer.alive:
-                await asyncio.to_thread(committer.drain)
+            await asyncio.to_thread(committer.drain, lambda: self.failure is None and writer.alive)
             # After the drain the writer has taken the last batch of prices, and there is room for what came since.
             if self._quotes is not None and self._inbox.takes_prices:
                 self._inbox.put_prices(self._quotes.take())
@@ -212,7 +225,7 @@ class EngineProcess:
         assert self._committer is not None and self._history is not None
         symbols = self._history.newest.reference.symbols
         self._committer.save_marks(
-            StoredMark(symbols[number], mark.ts, mark.price, mark.source) for number, mark in marks if mark.kind != "close"
+            StoredMark(symbols[number], mark.ts, mark.price, mark.source, mark.kind) for number, mark in marks if mark.kind != "close"
         )
 
     # -- publications ------------------------------------------------------------------------------------------

@@ -51,8 +51,8 @@ async def run_server(
     """
     server = make_server(create_app(process), config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started and not serving.done():
-        await asyncio.sleep(0.005)  # noqa: ASYNC110 - uvicorn offers a flag and no event
+    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn offers a flag and no event
+        await asyncio.sleep(0.005)
     announce(_url(listener))
     status = 0
     try:

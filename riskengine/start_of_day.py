@@ -6,7 +6,7 @@ Reference data, balances and marks first, then every trade in the order in which
 
 import datetime as dt
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
@@ -49,29 +49,35 @@ class DayStore(Protocol):
 ReadTrades = Callable[[TradeCheck], Iterator[tuple[int, Trade | Unreadable]]]
 """Every stored trade with its store_seq, in store order."""
 
+ReadConflicts = Callable[[TradeCheck], Iterable[Trade]]
+"""What was kept apart from stored trades, oldest first."""
+
 
 def trade_check(reference: Reference) -> TradeCheck:
     """The door for trades of this reference data."""
     hierarchy = reference.hierarchy
-    return TradeCheck(reference.by_symbol, hierarchy.leaves, hierarchy.index)
+    return TradeCheck(reference.by_symbol, hierarchy.leaves, hierarchy.index, reference.currencies)
 
 
 def rebuild(
-    store: DayStore, read_trades: ReadTrades, config: Config, *, epoch: int, now: int, progress: Progress | None = None
+    store: DayStore, read_trades: ReadTrades, config: Config, *, epoch: int, now: int, progress: Progress | None = None,
+    read_conflicts: ReadConflicts = lambda _: (),
 ) -> Engine:
     """An engine that holds everything the store does. Raises StoreError, ReferenceDataError. 8 us a trade."""
     reference = Reference(store.nodes(), store.instruments(), config.engine.reporting_currency)
     engine = Engine(reference, config, epoch=epoch, now=now)
     engine.open_with(_with_a_place(store.openings(), reference))
     engine.marks.restore(known_marks(store, config, now))
-    last = store.watermark()
+    last, check = store.watermark(), trade_check(reference)
     collecting = gc.isenabled()
     gc.disable()  # nothing that a replay makes becomes garbage; looking through it all again and again is the main cost
     try:
-        _replay(engine, read_trades(trade_check(reference)), now, last, progress)
+        _replay(engine, read_trades(check), now, last, progress)
     finally:
         if collecting:
             gc.enable()
+    for trade in read_conflicts(check):
+        engine.recall_conflict(trade)
     engine.beat({}, now)
     engine.publish(now)
     return engine
@@ -111,7 +117,7 @@ def known_marks(store: DayStore, config: Config, now: int) -> dict[str, Mark]:
     A close of a day whose boundary is still to come counts from `now`, and only where nothing else is known: dated ahead it would
     make every tick until then an old one.
     """
-    marks = {mark.instrument: Mark(mark.price, mark.ts, mark.source, "restored") for mark in store.marks()}
+    marks = {mark.instrument: Mark(mark.price, mark.ts, mark.source, mark.kind) for mark in store.marks()}
     for close in store.latest_closes():
         ts = close_ts(close.date, config)
         known = marks.get(close.instrument)

@@ -244,7 +244,7 @@ def position_row(snapshot: Snapshot, row: Row, average: float | None, *, exact: 
         "fees": _fees(snapshot, row),
         "market_value": market_value,
         **greeks,
-        "stale": bool((row.open_count and units.stale_mark[number]) or (rated and units.stale_rate[number])),
+        "stale": rated and bool((row.open_count and units.stale_mark[number]) or units.stale_rate[number]),
         "trade_count": row.trade_count,
         "last_trade_ts": row.last_trade_ts or None,
     } | UNKNOWN_DAY

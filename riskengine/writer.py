@@ -142,11 +142,14 @@ class Writer:
         One that the store keeps apart from a row which is no trade (another program wrote it) must not be applied: a start would
         not find it.
         """
-        engine, trades = self._engine, message.trades
+        engine, trades, apart = self._engine, message.trades, message.kept_apart
         known = engine.processed.versions
+        # The version that stands may have come in this very message.
+        standing = {(trade.identity, trade.version) for index, trade in enumerate(trades) if index not in apart} if apart else ()
         lost = [
-            index for index in sorted(message.kept_apart)
-            if all(version.version != trades[index].version for version in known(trades[index].identity))
+            index for index in sorted(apart)
+            if (trades[index].identity, trades[index].version) not in standing
+            and all(version.version != trades[index].version for version in known(trades[index].identity))
         ]  # fmt: skip
         if not lost:
             return engine.apply(trades, now, message.watermark)

@@ -246,7 +246,6 @@ class Model:
         marks: dict[str, Quote] = {}
         for tick in self.ticks:
             if tick is None:
-                marks = {symbol: Quote(mark.price, mark.ts, "restored") for symbol, mark in marks.items()}
                 continue
             symbol, ts, bid, ask = tick["instrument"], tick["ts"], tick["bid"], tick["ask"]
             mark = marks.get(symbol)

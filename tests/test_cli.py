@@ -356,7 +356,8 @@ def test_check_config_hides_the_password_and_knows_the_environment(folder: Path)
 ])  # fmt: skip
 def test_a_wrong_configuration_is_one_line_that_names_file_and_setting(folder: Path, content: str, said: str) -> None:
     (folder / "c.toml").write_bytes(content.encode("latin-1"))
-    for words in (["check-config", folder / "c.toml"], ["rebuild", "--config", folder / "c.toml"]):
+    path = str(folder / "c.toml")
+    for words in (["check-config", path], ["rebuild", "--config", path]):
         fails(riskengine(*words), f"{folder}/c.toml: ", said)
     fails(riskengine("check-config", folder / "none.toml"), "none.toml: cannot be read")
     fails(riskengine("check-config", folder), "cannot be read")

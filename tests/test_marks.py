@@ -262,7 +262,7 @@ def test_what_is_taken_belongs_to_the_taker():
 
 def test_a_restored_mark_gives_way_to_newer_ticks_only():
     quotes = book()
-    quotes.restore({"EURUSD": Mark(1.5, NOON, "feed", "restored")})
+    quotes.restore({"EURUSD": Mark(1.5, NOON, "feed", "quote")})
     quotes.offer([two_sided(1.1, NOON - 1)], NOON)
     assert quotes.take() == {}
     quotes.offer([two_sided(1.1)], NOON)
@@ -271,8 +271,8 @@ def test_a_restored_mark_gives_way_to_newer_ticks_only():
 
 def test_a_restored_mark_of_an_instrument_that_is_gone_is_passed_over():
     quotes, table = book(), MarkTable(REFERENCE, MarksConfig())
-    quotes.restore({"GONE": Mark(1.5, NOON, "feed", "restored")})
-    table.restore({"GONE": Mark(1.5, NOON, "feed", "restored")})
+    quotes.restore({"GONE": Mark(1.5, NOON, "feed", "quote")})
+    table.restore({"GONE": Mark(1.5, NOON, "feed", "quote")})
     assert not table.priced.any()
 
 

@@ -13,7 +13,7 @@ from riskengine.adapters.store import open_store
 from riskengine.config import Config, EngineConfig, InboxConfig, MarksConfig, StoreConfig
 from riskengine.digest import digest
 from riskengine.errors import EngineNotLive, InboxFull, LeaseHeld, StoreUnavailable
-from riskengine.messages import StoredMark
+from riskengine.messages import ONE, StoredMark
 from riskengine.process import EngineProcess
 from riskengine.views import mark_rows, node_rows
 from tests.world import SECOND, instruments, nodes, quote, row, trade
@@ -131,6 +131,24 @@ def test_a_restart_shows_the_same_digest_the_same_profit_and_the_same_marks(path
     assert before[1][0]["total_pnl"] == pytest.approx(100 * (1.2 - 1.1) + 100 * (1.32 - 1.3))
 
 
+def test_conflicts_are_kept_apart_listed_and_outlive_a_restart(path: Path) -> None:
+    async def trading(process: EngineProcess) -> Any:
+        first, other = sent("1", process), sent("1", process, quantity="7")
+        receipt = await process.submit([first, other, other])
+        assert [outcome.status for outcome in receipt.outcomes] == ["applied", "conflict", "conflict"]
+        await process.submit([other, sent("1", process, quantity="8")])
+        return await listed(process)
+
+    async def listed(process: EngineProcess) -> Any:
+        newest = process.history.newest
+        items = [(item.id, item.trade and item.trade.signed_quantity) for item in newest.exceptions["conflict"]]
+        return digest(newest), items
+
+    before = live(path, trading)
+    assert before[1] == [("conflict:test:1:0:1", 7 * ONE), ("conflict:test:1:0:1:2", 8 * ONE)]
+    assert live(path, listed) == before
+
+
 def test_marks_are_stored_while_it_runs_and_closes_are_not_turned_into_marks(path: Path) -> None:
     async def test(process: EngineProcess) -> None:
         process.offer_ticks([quote("EURUSD", 1.15, 1.17, process.clock.now())])
@@ -186,7 +204,12 @@ def test_a_listener_that_ends_itself_does_not_rob_the_next_of_its_wake(path: Pat
     async def test(process: EngineProcess) -> None:
         woken: list[str] = []
         ends: list[Callable[[], None]] = []
-        ends.append(process.listen(lambda: (woken.append("once"), ends[0]())[0]))
+
+        def once() -> None:
+            woken.append("once")
+            ends[0]()
+
+        ends.append(process.listen(once))
         process.listen(lambda: woken.append("always"))
         await process.submit([sent("1", process)])
         await until(lambda: woken)

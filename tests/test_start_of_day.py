@@ -195,7 +195,7 @@ def test_the_last_close_stands_where_nothing_newer_is_known():
     shelf.marks_ = [StoredMark("EURUSD", closed - 1, 1.1, "feed")]
     assert mark_of(shelf) == (1.2, closed, "close")
     shelf.marks_ = [StoredMark("EURUSD", closed, 1.1, "feed")]
-    assert mark_of(shelf) == (1.1, closed, "restored")
+    assert mark_of(shelf) == (1.1, closed, "quote")
 
 
 def test_a_close_dated_ahead_neither_replaces_a_mark_nor_stops_the_ticks_until_then():
@@ -207,7 +207,7 @@ def test_a_close_dated_ahead_neither_replaces_a_mark_nor_stops_the_ticks_until_t
     house.quotes.offer([quote("EURUSD", 1.3, 1.3, NOON + 1)], NOON + 1)
     assert house.quotes.old == 0
     shelf.marks_ = [StoredMark("EURUSD", NOON - 1, 1.1, "feed")]
-    assert mark_of(shelf) == (1.1, NOON - 1, "restored")
+    assert mark_of(shelf) == (1.1, NOON - 1, "quote")
 
 
 def test_the_door_knows_leaves_and_instruments():

@@ -16,18 +16,23 @@ from riskengine.views import (
 )
 from tests.world import INSTRUMENTS, NOON, SECOND, House, cancel, opening, quote, reference, trade
 
+
+def names(text: str) -> set[str]:
+    return set(text.split())
+
+
 DAY = {
     "day_pnl", "day_position_pnl", "day_carry_pnl", "day_trading_pnl", "day_translation_pnl", "correction_pnl", "net_day_pnl",
     "day_start_ts",
 }  # fmt: skip
-AMOUNTS = set(
+AMOUNTS = names(
     "total_pnl realised_pnl unrealised_pnl day_pnl fees net_exposure gross_exposure long_exposure short_exposure delta_cash"
-    " gamma_cash vega theta position_count trade_count unpriced_count stale_count last_trade_ts oldest_mark_ts".split()
+    " gamma_cash vega theta position_count trade_count unpriced_count stale_count last_trade_ts oldest_mark_ts"
 )
-POSITION = set(
+POSITION = names(
     "instrument quantity net_cash average_price breakeven_price mark mark_source mark_ts currency total_pnl realised_pnl"
     " unrealised_pnl day_pnl total_pnl_local realised_pnl_local unrealised_pnl_local fees market_value delta_base delta_cash"
-    " gamma_cash vega theta stale trade_count last_trade_ts".split()
+    " gamma_cash vega theta stale trade_count last_trade_ts"
 )
 OPTION = {
     "instrument": "CALL", "kind": "equity_option", "quote_currency": "USD", "multiplier": "100", "underlying": "ACME",
@@ -188,7 +193,7 @@ def test_long_one_cross_and_short_another_is_not_flat() -> None:
 
 
 @pytest.mark.parametrize("owner", [{"node": name} for name in ("ALL", "FX", "G10", "FX1", "EM1", "CASH")] + [{"dealer": "ann"}])
-def test_ladder_rows_add_up_to_their_owner(house: House, owner: dict[str, str]) -> None:
+def test_ladder_rows_add_up_to_their_owner(house: House, owner: dict[str, Any]) -> None:
     house.deal(
         trade("5", instrument="USDJPY", quantity="300", price="150", desk="FX2", fees="100"),
         trade("6", instrument="ACME", quantity="7", price="20", desk="EQ1", dealer="bob", side="sell"),
@@ -308,7 +313,7 @@ def test_positions_can_be_asked_for_by_node_dealer_and_instrument(house: House) 
 
 
 @pytest.mark.parametrize("wanted", [{"node": "X"}, {"dealer": "X"}, {"instrument": "X"}])
-def test_an_unknown_name_is_said_at_once(house: House, wanted: dict[str, str]) -> None:
+def test_an_unknown_name_is_said_at_once(house: House, wanted: dict[str, Any]) -> None:
     with pytest.raises(UnknownName, match="'X'"):
         position_rows(house.engine.snapshot, **wanted)
     if "instrument" not in wanted:

@@ -9,6 +9,7 @@ import pytest
 from riskengine.clock import ManualClock
 from riskengine.inbox import DurableTrades, Inbox, Receipt
 from riskengine.marks import Mark
+from riskengine.messages import ONE
 from riskengine.observe import Metrics
 from riskengine.snapshot import Snapshot, SnapshotHistory
 from riskengine.writer import KEPT_APART, MAX_BATCH_TRADES, Writer
@@ -33,14 +34,20 @@ class Desk:
         self.failures: list[BaseException] = []
         self.failed = threading.Event()
         self.metrics = Metrics()
-        self.published: Callable[[Snapshot], None] = self.snapshots.append
+        self.heard = threading.Event()
+        self.stored = threading.Event()
         self.writer = Writer(
             self.engine, self.inbox, self.history, self.clock, self.metrics, beat_us=10_000, store_marks_us=SECOND,
-            published=lambda snapshot: self.published(snapshot), save_marks=self.save, failed=self.fail,
+            published=self.published, save_marks=self.save, failed=self.fail,
         )  # fmt: skip
+
+    def published(self, snapshot: Snapshot) -> None:
+        self.snapshots.append(snapshot)
+        self.heard.set()
 
     def save(self, marks: Sequence[tuple[int, Mark]]) -> None:
         self.saved.append(list(marks))
+        self.stored.set()
 
     def fail(self, error: BaseException) -> None:
         self.failures.append(error)
@@ -117,12 +124,16 @@ def test_trades_come_before_prices_of_the_same_batch_and_one_sent_together_is_on
 
 
 def test_messages_that_wait_share_a_snapshot_up_to_the_limit_and_every_one_is_answered_in_order(desk: Desk) -> None:
-    order: list[int] = []
+    order: list[tuple[int, Receipt]] = []
+
+    def answer_of(number: int) -> Callable[[Receipt], None]:
+        return lambda receipt: order.append((number, receipt))
+
     sizes = [MAX_BATCH_TRADES - 1, 1, 1, 2 * MAX_BATCH_TRADES, 3]
     for number, size in enumerate(sizes):
         desk.inbox.reserve(size)
         trades = [trade(f"{number}/{place}") for place in range(size)]
-        desk.inbox.put_trades(DurableTrades(trades, number + 1, lambda receipt, number=number: order.append((number, receipt))))
+        desk.inbox.put_trades(DurableTrades(trades, number + 1, answer_of(number)))
     desk.run()
     assert [number for number, _ in order] == [0, 1, 2, 3, 4]
     seqs = [receipt.seq for _, receipt in order]
@@ -147,7 +158,7 @@ def test_it_publishes_when_nothing_happens_also_after_the_clock_was_set_back(des
     desk.writer.start()
     for step in (SECOND, -3_600 * SECOND, SECOND):
         published = threading.Event()
-        desk.published = lambda snapshot, published=published: published.set()
+        desk.heard = published
         desk.clock.advance(step)
         assert published.wait(WAIT_S)
         assert desk.history.newest.as_of == desk.clock.now()
@@ -165,11 +176,8 @@ def test_changed_marks_are_saved_once_a_second_and_at_the_end(desk: Desk) -> Non
     desk.prices(EURUSD=1.2)
     desk.put(trade()).wait()
     assert desk.saved == []
-    saved = threading.Event()
-    desk.save = lambda marks: (desk.saved.append(list(marks)), saved.set())  # type: ignore[method-assign,assignment,func-returns-value]
-    desk.writer._save_marks = desk.save
     desk.clock.advance(SECOND)
-    assert saved.wait(WAIT_S)
+    assert desk.stored.wait(WAIT_S)
     assert [(number, mark.price) for number, mark in desk.saved[0]] == [(EURUSD, 1.2)]
     desk.prices(GBPUSD=1.3)
     desk.writer.stop()
@@ -222,3 +230,11 @@ def test_a_conflict_with_a_known_trade_is_the_engine_s_to_judge(desk: Desk) -> N
     desk.run()
     assert answer.wait().outcomes[0].status == "conflict"
     assert [item.kind for item in desk.history.newest.exceptions["conflict"]] == ["conflict"]
+
+
+def test_a_conflict_with_a_trade_of_the_same_message_is_the_engine_s_to_judge(desk: Desk) -> None:
+    answer = desk.put(trade("a", quantity="5"), trade("a", quantity="6"), watermark=1, kept_apart=frozenset({1}))
+    desk.run()
+    assert [outcome.status for outcome in answer.wait().outcomes] == ["applied", "conflict"]
+    assert desk.history.newest.counts.conflicts == 1
+    assert [item.trade.quantity for item in desk.history.newest.exceptions["conflict"] if item.trade] == [6 * ONE]

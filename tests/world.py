@@ -149,5 +149,5 @@ class House:
 
 
 def restored(marks: Mapping[str, Mark]) -> dict[str, Mark]:
-    """Marks as they come back from a store: price, time and source, no more."""
-    return {symbol: Mark(mark.price, mark.ts, mark.source, "restored") for symbol, mark in marks.items()}
+    """Marks as they come back from a store: price, time, source and kind, no more."""
+    return {symbol: Mark(mark.price, mark.ts, mark.source, mark.kind) for symbol, mark in marks.items()}

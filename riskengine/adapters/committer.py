@@ -4,22 +4,22 @@ Trades wait in one queue; whatever waits goes into one transaction (group commit
 to the writer. Rows that others wrote into `trades` are found by the same thread: those before its own batches at once, the
 rest by asking a few times a second. Marks are stored in between.
 
-The watermark is the store_seq up to which every row has been handed to the writer. It moves only with what is handed over, so
-whatever fails in between, the rows behind it are read again: identity makes that harmless.
+The position is what has been handed to the writer. It moves only with what is handed over, so whatever fails in between, the
+rows behind it are read again: identity makes that harmless. The watermark is the highest store_seq of it; where transactions
+overtake each other (PostgreSQL) a lower one may follow.
 
 A failed commit answers everybody in it with the error. Whether it went through all the same is then looked up, never guessed:
-the next thing that succeeds is reading what the store holds after the watermark.
+the next thing that succeeds is reading what the store holds beyond the position.
 """
 
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
-from itertools import takewhile
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from riskengine.adapters.store_protocol import Store, Stored
+from riskengine.adapters.store_protocol import Position, Store, Stored
 from riskengine.adapters.trade_rows import RefusedRow, TradeRow, trade_from_row
 from riskengine.decode import TradeCheck
 from riskengine.engine import Engine
@@ -30,6 +30,12 @@ from riskengine.observe import Metrics, get_logger
 
 POLL_S = 0.25
 """How often the store is asked for rows that others wrote, whatever else happens."""
+
+BELL_S = 0.5
+"""How long the doorbell is listened to at a stretch: how late its thread notices that the end has come."""
+
+RINGS_APART_S = 0.01
+"""How often it may ring: a busy neighbour is looked at a hundred times a second, not at each of its commits."""
 
 RETRY_S = 0.5
 """How long to wait after the store failed."""
@@ -57,7 +63,7 @@ class Committer:
 
     def __init__(
         self, store: Store, inbox: Inbox, check: TradeCheck, metrics: Metrics, *, batch_trades: int, watermark: int,
-        failed: Callable[[BaseException], None],
+        position: Position, failed: Callable[[BaseException], None],
     ) -> None:  # fmt: skip
         self._store = store
         self._inbox = inbox
@@ -65,6 +71,7 @@ class Committer:
         self._metrics = metrics
         self._batch_trades = batch_trades
         self._watermark = watermark
+        self._position = position
         self._failed = failed
         self._queue: SimpleQueue[Submission | None] = SimpleQueue()
         self._waiting: Submission | None = None
@@ -76,11 +83,14 @@ class Committer:
         self.error: str | None = None
         """Why the store cannot be written now; None while it can."""
         self._thread = threading.Thread(target=self._run, name="riskengine-store", daemon=True)
+        self._doorman = threading.Thread(target=self._listen, name="riskengine-doorbell", daemon=True)
 
     def start(self) -> None:
         """Begin. Once; whoever wrote to the store before must have stopped."""
         self._store.hand_over()
         self._thread.start()
+        if self._store.rings:
+            self._doorman.start()
 
     def submit(self, trades: Sequence[Trade], answer: Answer) -> None:
         """Store trades, then apply them; `answer` is called on another thread. Raises InboxFull, and then nothing is stored."""
@@ -93,12 +103,15 @@ class Committer:
             self._marks.update((mark.instrument, mark) for mark in marks)
         self._queue.put(None)
 
-    def drain(self, timeout_s: float = 10.0) -> None:
-        """Wait until every submission so far is applied and published, or answered with the store's error."""
+    def drain(self, answering: Callable[[], bool] = lambda: True, timeout_s: float = 10.0) -> None:
+        """Wait until every submission so far is applied and published, or answered with the store's error.
+
+        Ends early where nobody is left to answer: this thread has failed, or `answering` says that the writer has.
+        """
         done = threading.Event()
         self._queue.put(Submission((), lambda _: done.set()))
         deadline = time.monotonic() + timeout_s
-        while not done.wait(0.05) and self._thread.is_alive() and time.monotonic() < deadline:
+        while not done.wait(0.05) and self._thread.is_alive() and answering() and time.monotonic() < deadline:
             pass
 
     def stop(self, timeout_s: float = 10.0) -> None:
@@ -115,6 +128,17 @@ class Committer:
         except BaseException as error:
             log.critical("store_thread_failed", error=repr(error), exc_info=True)
             self._failed(error)
+
+    def _listen(self) -> None:
+        """Look at once when the store says that others wrote. Only the timer is relied on."""
+        while not self._stopping:
+            try:
+                if self._store.wait_for_news(BELL_S):
+                    self._ask_at = 0.0
+                    self._queue.put(None)
+                    time.sleep(RINGS_APART_S)
+            except StoreError:
+                time.sleep(RETRY_S)
 
     def _step(self) -> None:
         batch = self._take()
@@ -161,9 +185,10 @@ class Committer:
         stored = self._append([trade for submission in batch for trade in submission.trades])
         ours = {one.store_seq for one in stored if one.outcome == "inserted"}
         reach = max((one.store_seq for one in stored), default=0)
-        if reach - self._watermark > len(ours):
-            rows = self._store.trades_after(self._watermark)
-            self._follow(takewhile(lambda row: row.store_seq <= reach, rows), ours)
+        position = self._position
+        later: list[TradeRow] = []
+        if reach - self._watermark > len(ours) or len(ours) < len(stored):
+            position, later = self._follow_up_to(reach, ours)
         first = 0
         for submission in batch:
             own = stored[first : first + len(submission.trades)]
@@ -173,6 +198,8 @@ class Committer:
             kept_apart = frozenset(index for index, one in enumerate(own) if one.outcome == "conflict")
             self._inbox.put_trades(DurableTrades(submission.trades, self._watermark, submission.answer, kept_apart))
         batch.clear()
+        self._follow(later, ())
+        self._position = position.passing(ours)
 
     def _append(self, trades: Sequence[Trade]) -> list[Stored]:
         if not trades:
@@ -183,29 +210,38 @@ class Committer:
         return stored
 
     def _catch_up(self) -> None:
-        """Rows beyond the watermark: others wrote them, or a commit of ours whose answer was lost."""
+        """Rows beyond the position: others wrote them, or a commit of ours whose answer was lost."""
         self._ask_at = time.monotonic() + POLL_S
-        if self._store.watermark() > self._watermark:
-            found = self._follow(self._store.trades_after(self._watermark, CATCH_UP_ROWS), ())
-            if found == CATCH_UP_ROWS:
-                self._ask_at = 0.0
+        rows, position = self._store.trades_beyond(self._position, CATCH_UP_ROWS)
+        self._follow(rows, ())
+        self._position = position
+        if len(rows) == CATCH_UP_ROWS:
+            self._ask_at = 0.0
 
-    def _follow(self, rows: Iterable[TradeRow], ours: Collection[int]) -> int:
-        """Hand rows that are not `ours` to the writer, in store order; how many. `ours` are handed over by the caller, after."""
+    def _follow_up_to(self, reach: int, ours: Collection[int]) -> tuple[Position, list[TradeRow]]:
+        """Hand over what others wrote, up to number `reach`. The position behind it, and what it covers that is to follow."""
+        position = self._position
+        later: list[TradeRow] = []
+        while True:
+            rows, position = self._store.trades_beyond(position, CATCH_UP_ROWS)
+            self._follow([row for row in rows if row.store_seq <= reach], ours)
+            later += [row for row in rows if row.store_seq > reach]
+            if len(rows) < CATCH_UP_ROWS or rows[0].store_seq > reach:
+                return position, later
+
+    def _follow(self, rows: Iterable[TradeRow], ours: Collection[int]) -> None:
+        """Hand rows that are not `ours` to the writer, in store order. `ours` are handed over by the caller, after."""
         safe = min(ours) - 1 if ours else None
-        found = 0
         part: list[TradeRow] = []
         for row in rows:
             if row.store_seq in ours:
                 continue
-            found += 1
             part.append(row)
             if len(part) == self._batch_trades:
                 self._hand_over(part, safe)
                 part = []
         if part:
             self._hand_over(part, safe)
-        return found
 
     def _hand_over(self, rows: Sequence[TradeRow], safe: int | None) -> None:
         """Rows of others to the writer. `safe` bounds the watermark where rows of ours in between are yet to come."""

@@ -15,8 +15,8 @@ from riskengine.errors import StoreCorrupt, StoreError, StoreUnavailable
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-MIN_VERSION = 130_000
-"""PostgreSQL 13: transaction numbers of 64 bits (xid8)."""
+MIN_VERSION = 140_000
+"""PostgreSQL 14: transaction numbers of 64 bits (xid8) and sets of ranges (int8multirange)."""
 LOCK_TIMEOUT_MS = 5_000
 STATEMENT_TIMEOUT_MS = 30_000
 IDLE_TIMEOUT_MS = 30_000
@@ -34,7 +34,6 @@ _CONNECTING = {
 }
 _SETTINGS = {
     "client_encoding": "UTF8",
-    "lock_timeout": f"{LOCK_TIMEOUT_MS}ms",
     "statement_timeout": f"{STATEMENT_TIMEOUT_MS}ms",
     "idle_in_transaction_session_timeout": f"{IDLE_TIMEOUT_MS}ms",
     # The other direction: a client whose machine is gone must not keep its lease and its locks.
@@ -130,7 +129,8 @@ def connect(info: str, *, read_only: bool) -> Connection:
     try:
         # Exact numbers as text: no float and no Decimal on the way; transaction numbers likewise.
         connection.adapters.register_loader("numeric", TextLoader)
-        settings = _SETTINGS | {"default_transaction_read_only": "on" if read_only else "off"}
+        settings = _SETTINGS | {"lock_timeout": f"{LOCK_TIMEOUT_MS}ms"}
+        settings |= {"default_transaction_read_only": "on" if read_only else "off"}
         chosen = ", ".join(f"set_config('{key}', '{value}', false)" for key, value in settings.items())
         connection.execute(f"SELECT {chosen}".encode())
         connection.execute(

@@ -9,6 +9,7 @@ repeated, `trades_beyond` gives what is there.
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -36,6 +37,7 @@ from riskengine.errors import LeaseHeld, StoreError, StoreUnavailable
 from riskengine.messages import Close, Instrument, Node, Opening, StoredMark, Trade
 
 PAGE_ROWS = 5_000
+_FAR = 2**63 - 1
 MAX_IDLE_READERS = 4
 _EPOCH_KEY = "writer_epoch"
 _PROBE_KEY = "probe"
@@ -59,7 +61,6 @@ class PostgresStore:
         self._write_thread: int | None = None
         self._lease: SessionLease | None = None
         self._epoch: int | None = None
-        self._own: set[int] = set()
         self._closed = False
         self._idle: list[Connection] = []
         self._busy: set[Connection] = set()
@@ -95,11 +96,7 @@ class PostgresStore:
         if self._kept.connection is not None:
             self._kept.connection.close()  # and with it goes the lease
             self._kept.connection = None
-        if self._bell_lock.acquire(blocking=False):  # otherwise who waits on it closes it
-            try:
-                self._drop_bell()
-            finally:
-                self._bell_lock.release()
+        self._drop_bell()
 
     # -- the one writer --------------------------------------------------------------------------------------------
 
@@ -128,10 +125,7 @@ class PostgresStore:
             return []
         with self._transaction() as session:
             self._check_epoch(session)
-            stored, xid = postgres_trades.append(session, trades)
-        if xid is not None:
-            self._own.add(xid)
-        return stored
+            return postgres_trades.append(session, trades)
 
     def save_nodes(self, nodes: Sequence[Node]) -> Saved:
         with self._transaction() as session:
@@ -247,31 +241,33 @@ class PostgresStore:
         return Position(snapshot=self._read(postgres_trades.current_snapshot))
 
     def trades_beyond(self, position: Position, limit: int) -> tuple[list[TradeRow], Position]:
-        rows, reached = self._read(postgres_trades.beyond, position, limit, self._own)
-        if self._own and not reached.target:
-            seen = postgres_trades.parsed(reached.snapshot)
-            self._own = {xid for xid in self._own if not seen.sees(xid)}
-        return rows, reached
+        return self._read(postgres_trades.beyond, position, limit)
 
     def wait_for_news(self, timeout_s: float) -> bool:
         self._check_open()
-        deadline = time.monotonic() + timeout_s
-        with self._bell_lock:
-            try:
-                if self._bell is None:
-                    self._bell = connect(self._info, read_only=True)
-                    self._bell.execute("LISTEN riskengine_trades")
-                    return True  # whatever was written before nobody heard
-                while not self._closed and (left := deadline - time.monotonic()) > 0:
-                    for rung in self._bell.notifies(timeout=left, stop_after=1):
-                        if rung.pid != self._write_backend():
-                            return True
-            except psycopg.Error as error:
+        try:
+            with self._bell_lock:
+                return self._listen(timeout_s)
+        finally:
+            if self._closed:
                 self._drop_bell()
-                raise self._said(error) from error
-            finally:
-                if self._closed:
-                    self._drop_bell()
+
+    def _listen(self, timeout_s: float) -> bool:
+        deadline = time.monotonic() + timeout_s
+        try:
+            if self._bell is None:
+                self._bell = connect(self._info, read_only=True)
+                self._bell.execute("LISTEN riskengine_trades")
+                return True  # whatever was written before nobody heard
+            while not self._closed and (left := deadline - time.monotonic()) > 0:
+                for rung in self._bell.notifies(timeout=left, stop_after=1):
+                    if rung.pid != self._write_backend():
+                        return True
+        except psycopg.Error as error:
+            if self._bell is not None:
+                self._bell.close()
+                self._bell = None
+            raise self._said(error) from error
         return False
 
     def _write_backend(self) -> int | None:
@@ -280,21 +276,29 @@ class PostgresStore:
         return None if connection is None or connection.closed else connection.info.backend_pid
 
     def _drop_bell(self) -> None:
-        if self._bell is not None:
-            self._bell.close()
-            self._bell = None
+        """Close it, unless somebody waits on it, who then does so."""
+        if self._bell_lock.acquire(blocking=False):
+            try:
+                if self._bell is not None:
+                    self._bell.close()
+                    self._bell = None
+            finally:
+                self._bell_lock.release()
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def trades_after(self, store_seq: int, limit: int | None = None) -> Iterator[TradeRow]:
-        left = -1 if limit is None else limit
-        while left:
-            page = self._read(trades_of.rows_after, store_seq, PAGE_ROWS if left < 0 else min(left, PAGE_ROWS))
-            if not page:
-                return
-            yield from page
-            store_seq = page[-1].store_seq
-            left = left if left < 0 else left - len(page)
+        left = _FAR if limit is None else limit
+        page = self._page(store_seq, left)
+        with ThreadPoolExecutor(1, "riskengine-read-ahead") as ahead:  # the server works on the next page meanwhile
+            while page:
+                store_seq, left = page[-1].store_seq, left - len(page)
+                coming = ahead.submit(self._page, store_seq, left) if len(page) == PAGE_ROWS else None
+                yield from page
+                page = coming.result() if coming is not None else self._page(store_seq, left)
+
+    def _page(self, store_seq: int, left: int) -> list[TradeRow]:
+        return self._read(postgres_trades.rows_after, store_seq, min(left, PAGE_ROWS)) if left else []
 
     def select_trades(self, wanted: TradeFilter, limit: int) -> tuple[list[TradeRow], int]:
         return self._read(trades_of.select, wanted, limit)

@@ -55,7 +55,6 @@ class SqliteStore:
         self._lease: WriterLease | None = None
         self._epoch: int | None = None
         self._closed = False
-        self._own: list[range] = []
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._readers_lock = threading.Lock()
@@ -115,9 +114,7 @@ class SqliteStore:
             return []
         with self._transaction() as session:
             self._check_epoch(session)
-            stored = sqlite_trades.append(session, trades)
-        self._note_own(stored)
-        return stored
+            return sqlite_trades.append(session, trades)
 
     def save_nodes(self, nodes: Sequence[Node]) -> Saved:
         with self._transaction() as session:
@@ -205,16 +202,6 @@ class SqliteStore:
         if self._closed:
             raise StoreUnavailable(f"store {self.name} is closed")
 
-    def _note_own(self, stored: Sequence[Stored]) -> None:
-        """Remember what was inserted, one run of numbers, so that `trades_beyond` does not read it back."""
-        numbers = [one.store_seq for one in stored if one.outcome == "inserted"]
-        if numbers:
-            own = self._own
-            if own and own[-1].stop == numbers[0]:
-                own[-1] = range(own[-1].start, numbers[-1] + 1)
-            else:
-                own.append(range(numbers[0], numbers[-1] + 1))
-
     # -- following what others write -------------------------------------------------------------------------------
 
     rings = False
@@ -231,15 +218,15 @@ class SqliteStore:
         # One program writes at a time, so numbers become visible in their order: a number says all.
         at = position.store_seq
         rows: list[TradeRow] = []
-        self._own = [own for own in self._own if own.stop > at + 1]
-        for own in [*self._own, range(_FAR, _FAR)]:
-            if own.start > at + 1:
-                rows += self._read(trades_of.rows_between, at, own.start, limit - len(rows))
+        for first, last in [*position.passed, (_FAR, _FAR)]:
+            if first > at + 1:
+                rows += self._read(trades_of.rows_between, at, first, limit - len(rows))
             if len(rows) == limit:
-                return rows, Position(store_seq=rows[-1].store_seq)
-            if own:
-                at = max(at, own[-1])
-        return rows, Position(store_seq=max(at, rows[-1].store_seq) if rows else at)
+                at = rows[-1].store_seq
+                return rows, Position(at, passed=tuple(each for each in position.passed if each[1] > at))
+            if last < _FAR:
+                at = max(at, last)
+        return rows, Position(max(at, rows[-1].store_seq) if rows else at)
 
     # -- reading ---------------------------------------------------------------------------------------------------
 

@@ -166,7 +166,7 @@ def save_marks(session: Session, records: Sequence[StoredMark]) -> Saved:
             inserted += before is None
             updated += before is not None
             stored[mark.instrument] = changed[mark.instrument] = mark
-    values = ((mark.instrument, mark.ts, mark.price, mark.source) for mark in changed.values())
+    values = ((mark.instrument, mark.ts, mark.price, mark.source, mark.kind) for mark in changed.values())
     session.run("mark_save", values)
     return Saved(inserted, updated, duplicate, superseded, tuple(refused))
 

@@ -111,7 +111,7 @@ MARK: Fields = (
     Field("price", NUMBER, "the mark; null where there is none"),
     Field("ts", TIME, "its event time"),
     Field("source", TEXT, "who quoted it"),
-    Field("kind", TEXT, "quote, one_sided, restored or close"),
+    Field("kind", TEXT, "quote, one_sided or close"),
     Field("age_ms", INTEGER, "at the snapshot's as_of"),
     Field("stale", FLAG, "older than the limit"),
     Field("suspect", NUMBER, "a level held back by the mark policy"),

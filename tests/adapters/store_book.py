@@ -1,8 +1,12 @@
 """A small book for the tests of the store: three instruments, two desks, and trades as they come through the door."""
 
+import sqlite3
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+
+import psycopg
 
 from riskengine.adapters.store import Store, open_store
 from riskengine.decode import TradeCheck, TradeInput
@@ -44,9 +48,40 @@ def cancel(trade_id: str = "T1", version: int = 2) -> Trade:
     return CHECK(TradeInput(trade_id=trade_id, source="api", version=version, action="cancel"), TS + 9, "api")
 
 
-def new_store(path: Path) -> Store:
-    """A store with the book's nodes and instruments."""
-    store = open_store(f"sqlite:///{path}")
+def new_store(place: Path | str) -> Store:
+    """A store with the book's nodes and instruments, at a URL or in a SQLite file."""
+    store = open_store(place if isinstance(place, str) else f"sqlite:///{place}")
     store.save_nodes(NODES)
     store.save_instruments(INSTRUMENTS)
     return store
+
+
+class Outside:
+    """Another program at the same database. Statements are written with `?`; each commits by itself unless told `BEGIN`."""
+
+    def __init__(self, url: str) -> None:
+        self.is_postgres = url.startswith("postgresql:")
+        self.refused: type[Exception] = psycopg.Error if self.is_postgres else sqlite3.IntegrityError
+        self.connection: Any = (
+            psycopg.connect(url, autocommit=True)
+            if self.is_postgres
+            else sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+        )
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows of a statement, none where it has none."""
+        if self.is_postgres:  # as text, whose type the server finds out
+            values = [None if value is None else str(value) for value in values]
+            cursor = self.connection.execute(statement.replace("?", "%s"), values or None)
+            return cursor.fetchall() if cursor.description else []
+        return self.connection.execute(statement, values).fetchall()
+
+    def book(self, **columns: Any) -> None:
+        """Insert a trade as a booking system would: only what it knows."""
+        usual = {"trade_id": "B1", "ts": TS, "instrument": "EURUSD", "desk": "FX1", "side": "buy"}
+        values = usual | {"quantity": "1", "price": "2"} | columns
+        marks = ", ".join("?" * len(values))
+        self.execute(f"INSERT INTO trades ({', '.join(values)}) VALUES ({marks})", list(values.values()))
+
+    def close(self) -> None:
+        self.connection.close()

@@ -8,7 +8,7 @@ import pytest
 
 from riskengine.adapters.feeds import DemoFeed, RecordedTicks
 from riskengine.adapters.simulator import DealingSimulator, MarketSimulator, sample_instruments, sample_nodes
-from riskengine.clock import ManualClock
+from riskengine.clock import Clock, ManualClock
 from riskengine.errors import EngineNotLive, InboxFull, InputError
 from riskengine.hierarchy import Reference
 from riskengine.messages import Tick, Trade
@@ -25,7 +25,8 @@ class Doors:
 
     def __init__(self, steps: int) -> None:
         reference = Reference(sample_nodes(), sample_instruments(), "USD")
-        self.clock = ManualClock(START)
+        self.manual = ManualClock(START)
+        self.clock: Clock = self.manual
         self.check = trade_check(reference)
         self.ticks: list[Tick] = []
         self.trades: list[list[Trade]] = []
@@ -36,7 +37,7 @@ class Doors:
         if not self.left:
             raise EngineNotLive("the engine is stopping")
         self.left -= 1
-        self.clock.advance(SECOND // 2)
+        self.manual.advance(SECOND // 2)
         self.ticks += ticks
         return []
 
@@ -59,7 +60,7 @@ def run(doors: Doors, ticks: Callable[[int, float], Sequence[Tick]] | None = Non
     async def life() -> None:
         task = asyncio.ensure_future(feed.run(doors))
         await asyncio.sleep(0)
-        doors.clock.advance(SECOND // 2)
+        doors.manual.advance(SECOND // 2)
         await asyncio.wait_for(task, 20)
         await asyncio.gather(*feed._sending)
 

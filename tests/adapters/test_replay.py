@@ -36,8 +36,8 @@ class Notes(list[str]):
 def play(ticks: list[Path], trades: Path | None, notes: Notes | None = None) -> Engine:
     engine = Engine(REFERENCE)
     replay_here(
-        engine, [str(path) for path in ticks], None if trades is None else str(trades), NO_MAPPING, config(), trade_check(REFERENCE),
-        None, SystemClock().now(), notes if notes is not None else Notes(),
+        engine, [str(path) for path in ticks], None if trades is None else str(trades), NO_MAPPING, config(),
+        trade_check(REFERENCE), None, SystemClock().now(), notes if notes is not None else Notes(),
     )  # fmt: skip
     return engine
 
@@ -71,8 +71,8 @@ class Sleeps:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
         self.slept: list[float] = []
-        monkeypatch.setattr(replay.time, "monotonic", lambda: self.now)
-        monkeypatch.setattr(replay.time, "sleep", self.sleep)
+        monkeypatch.setattr("riskengine.adapters.replay.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("riskengine.adapters.replay.time.sleep", self.sleep)
 
     def sleep(self, seconds: float) -> None:
         assert seconds < 1_000
@@ -186,7 +186,9 @@ def test_a_running_engine_ends_where_one_here_does(served: Server, ticks: Path, 
 
 def test_ndjson_with_numbers_of_every_kind_reaches_the_engine(served: Server, tmp_path: Path) -> None:
     plain: dict[str, Any] = {"ts": NOON, "instrument": "EURUSD", "desk": "FX1", "side": "buy", "quantity": 2, "price": 1.5}
-    rows = [{"trade_id": "n1"}, {"trade_id": "n2", "source_seq": 10**30}, {"trade_id": "n3", "price": None}, {"trade_id": ["n4"]}]
+    rows: list[dict[str, Any]] = [
+        {"trade_id": "n1"}, {"trade_id": "n2", "source_seq": 10**30}, {"trade_id": "n3", "price": None}, {"trade_id": ["n4"]},
+    ]  # fmt: skip
     path = tmp_path / "t.ndjson"
     path.write_text("".join(json.dumps(plain | row) + "\n" for row in rows))
     assert into(served, [], path) == {"ticks": 0, "trades": 4, "applied": 1, "rejected": 3}
@@ -210,5 +212,5 @@ def test_ticks_that_the_engine_refuses_are_counted_as_they_are_reported(served: 
 
 
 def test_nothing_listens_there(ticks: Path) -> None:
-    with pytest.raises(EngineUnreachable, match="http://127.0.0.1:1"):
+    with pytest.raises(EngineUnreachable, match=r"http://127\.0\.0\.1:1"):
         replay_to("http://127.0.0.1:1", [str(ticks)], None, NO_MAPPING, None, Notes())

@@ -1,48 +1,20 @@
-"""What a store keeps and how it answers, on real files."""
+"""What a store keeps and how it answers, on both databases."""
 
-import sqlite3
 import threading
-from collections.abc import Iterator
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from riskengine.adapters.store import RefusedRow, Saved, Store, Stored, TradeFilter, open_store, replay
+from riskengine.adapters.store import Position, RefusedRow, Saved, Store, Stored, TradeFilter, open_store, replay
 from riskengine.errors import StoreError, StoreUnavailable
 from riskengine.messages import Close, Instrument, Kind, Node, Opening, Refusal, StoredMark
-from tests.adapters.store_book import CHECK, INSTRUMENTS, NODES, TS, cancel, new_store, trade
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "engine.db"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[Store]:
-    opened = new_store(path)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def outside(path: Path, store: Store) -> Iterator[sqlite3.Connection]:
-    """Another program with the same file open."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    yield connection
-    connection.close()
-
-
-def book(connection: sqlite3.Connection, **columns: Any) -> None:
-    """Insert a trade as a booking system would: only what it knows."""
-    usual = {"trade_id": "B1", "ts": TS, "instrument": "EURUSD", "desk": "FX1", "side": "buy"}
-    values = usual | {"quantity": "1", "price": "2"} | columns
-    connection.execute(
-        f"INSERT INTO trades ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})", list(values.values())
-    )
+from tests.adapters.store_book import CHECK, INSTRUMENTS, NODES, TS, Outside, cancel, new_store, trade
 
 
 def ids(store: Store, limit: int = 100, **wanted: Any) -> list[str]:
@@ -53,7 +25,7 @@ def ids(store: Store, limit: int = 100, **wanted: Any) -> list[str]:
 # -- appending ---------------------------------------------------------------------------------------------------
 
 
-def test_what_was_appended_is_replayed_equal_and_in_order_after_a_restart(store: Store, path: Path) -> None:
+def test_what_was_appended_is_replayed_equal_and_in_order_after_a_restart(store: Store, store_url: str) -> None:
     batch = [
         trade("T1", fees=Decimal("12.5"), fees_currency="EUR", dealer="ann", value_date="2026-11-23"),
         trade("T2", instrument="BTCUSD", quantity=Decimal("0.0000000001"), price=Decimal("60000.0123456789")),
@@ -62,7 +34,7 @@ def test_what_was_appended_is_replayed_equal_and_in_order_after_a_restart(store:
     ]
     assert store.append_trades(batch) == [Stored(seq, "inserted") for seq in (1, 2, 3, 4)]
     store.close()
-    again = open_store(f"sqlite:///{path}")
+    again = open_store(store_url)
     assert list(replay(again.trades_after(0), CHECK)) == list(enumerate(batch, 1))
     assert again.watermark() == 4 and again.counts().trades == 4
     again.close()
@@ -94,11 +66,11 @@ def test_a_conflict_leaves_the_first_version_and_is_kept_once(store: Store) -> N
 
 
 def test_only_booked_ts_may_differ_in_a_repeat_and_numbers_compare_by_value(
-    store: Store, outside: sqlite3.Connection
+    store: Store, outside: Outside
 ) -> None:
     store.append_trades([trade("T1", booked_ts=TS)])
     assert store.append_trades([trade("T1", booked_ts=TS + 1)])[0].outcome == "existing"
-    book(outside, trade_id="B1", source="api", quantity="1.00", price="2.50", fees=None)
+    outside.book(trade_id="B1", source="api", quantity="1.00", price="2.50", fees=None)
     same = {"quantity": Decimal(1), "price": Decimal("2.5")}
     assert store.append_trades([trade("B1", **same)])[0].outcome == "existing"
     assert store.append_trades([trade("B1", **same, fees_currency="EUR")])[0].outcome == "conflict"
@@ -113,13 +85,14 @@ def test_a_batch_that_fails_leaves_nothing_behind(store: Store) -> None:
     assert store.append_trades([trade("T1")])[0].outcome == "inserted"
 
 
-def test_a_locked_store_is_unavailable_and_comes_back_by_itself(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_locked_store_is_unavailable_and_comes_back_by_itself(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("riskengine.adapters.sqlite_connection.BUSY_TIMEOUT_MS", 50)
-    store = new_store(path)
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
+    monkeypatch.setattr("riskengine.adapters.postgres_connection.LOCK_TIMEOUT_MS", 50)
+    store = new_store(store_url)
+    other = Outside(store_url)
+    other.execute("BEGIN" if other.is_postgres else "BEGIN IMMEDIATE")
+    if other.is_postgres:
+        other.execute("LOCK TABLE trades, meta IN SHARE MODE")
     with pytest.raises(StoreUnavailable, match="is locked by another program"):
         store.append_trades([trade()])
     assert not store.is_writable()
@@ -131,7 +104,8 @@ def test_a_locked_store_is_unavailable_and_comes_back_by_itself(
     store.close()
 
 
-def test_a_full_disk_is_unavailable_loses_nothing_and_comes_back(store: Store, path: Path) -> None:
+def test_a_full_disk_is_unavailable_loses_nothing_and_comes_back(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "engine.db")
     store.append_trades([trade("T0")])
     writer = store._writer  # type: ignore[attr-defined]
     pages = writer.execute("PRAGMA page_count").fetchone()[0]
@@ -141,6 +115,7 @@ def test_a_full_disk_is_unavailable_loses_nothing_and_comes_back(store: Store, p
     assert store.counts().trades == 1
     writer.execute("PRAGMA max_page_count = 1000000")
     assert len(store.append_trades([trade(f"T{number}") for number in range(1, 2_000)])) == 1_999
+    store.close()
 
 
 def test_only_one_thread_writes_until_it_hands_over(store: Store) -> None:
@@ -165,9 +140,9 @@ def test_only_one_thread_writes_until_it_hands_over(store: Store) -> None:
 
 
 def test_a_booking_system_writes_what_it_knows_and_the_rest_takes_its_default(
-    store: Store, outside: sqlite3.Connection
+    store: Store, outside: Outside
 ) -> None:
-    book(outside, dealer=None, leg=None, source=None)
+    outside.book(dealer=None, leg=None, source=None)
     (row,) = store.trades_after(0)
     assert (row.source, row.leg, row.version, row.action, row.dealer, row.fees) == ("file", 0, 1, "new", "", "0")
     assert row.received_ts > TS - 10**15
@@ -182,24 +157,68 @@ def test_a_booking_system_writes_what_it_knows_and_the_rest_takes_its_default(
      {"trade_id": ""}, {"trade_id": "x" * 129}, {"leg": 1.5}, {"instrument": None}],
 )  # fmt: skip
 def test_the_schema_refuses_a_row_without_the_shape_of_a_trade(
-    store: Store, outside: sqlite3.Connection, columns: dict[str, Any]
+    store: Store, outside: Outside, columns: dict[str, Any]
 ) -> None:
-    with pytest.raises(sqlite3.IntegrityError):
-        book(outside, **columns)
+    with pytest.raises(outside.refused):
+        outside.book(**columns)
 
 
 def test_a_row_that_does_not_fit_the_reference_data_is_set_aside_and_the_rest_goes_on(
-    store: Store, outside: sqlite3.Connection
+    store: Store, outside: Outside
 ) -> None:
-    book(outside, trade_id="B1", desk="FX9")
-    book(outside, trade_id="B2")
-    outside.execute("UPDATE trades SET dealer = CAST(x'ff41' AS TEXT) WHERE trade_id = 'B2'")
+    outside.book(trade_id="B1", desk="FX9")
+    outside.book(trade_id="B2")
+    spoiled = r"E'\x01A'" if outside.is_postgres else "CAST(x'ff41' AS TEXT)"
+    outside.execute(f"UPDATE trades SET dealer = {spoiled} WHERE trade_id = 'B2'")
     store.append_trades([trade("T3")])
     found = dict(replay(store.trades_after(0), CHECK))
     assert isinstance(found[1], RefusedRow) and (found[1].field, found[1].reason) == ("desk", "unknown desk 'FX9'")
     assert isinstance(found[2], RefusedRow) and found[2].field == "dealer"
     assert found[3] == trade("T3")
     assert len(store.select_trades(TradeFilter(), 10)[0]) == 3
+
+
+# -- following what others write ---------------------------------------------------------------------------------
+
+
+def test_a_follower_gets_every_row_of_others_once_and_none_that_it_passed(store: Store, outside: Outside) -> None:
+    outside.book(trade_id="B0")
+    position = store.position()
+    assert store.trades_beyond(position, 10) == ([], position) or outside.is_postgres
+    seen: list[str] = []
+    for number in range(1, 6):
+        outside.book(trade_id=f"B{number}")
+        stored = store.append_trades([trade(f"M{number}"), trade(f"N{number}"), trade("M1")])
+        position = position.passing(one.store_seq for one in stored)
+        outside.book(trade_id=f"C{number}")
+        if number % 2:
+            rows, position = store.trades_beyond(position, 2)
+            seen += [row.trade_id for row in rows]
+    while rows := (found := store.trades_beyond(position, 2))[0]:
+        position = found[1]
+        seen += [row.trade_id for row in rows]
+    assert sorted(seen) == sorted(f"{kind}{number}" for kind in "BC" for number in range(1, 6))
+    everything = store.trades_beyond(Position(), 100)[0]
+    assert everything == list(store.trades_after(0))
+
+
+def test_what_a_failed_append_stored_all_the_same_is_found_by_looking(store: Store) -> None:
+    position = store.position()
+    store.append_trades([trade("T1")])  # and the answer is lost: nothing is passed
+    stored = store.append_trades([trade("T2")])
+    rows, position = store.trades_beyond(position.passing(one.store_seq for one in stored), 10)
+    assert [row.trade_id for row in rows] == ["T1"]
+    assert store.trades_beyond(position, 10)[0] == []
+
+
+@given(st.lists(st.lists(st.integers(1, 40), max_size=5), max_size=8))
+def test_passed_numbers_are_kept_as_few_ranges(batches: list[list[int]]) -> None:
+    position = Position()
+    for batch in batches:
+        position = position.passing(batch)
+    told = {number for batch in batches for number in batch}
+    assert {number for first, last in position.passed for number in range(first, last + 1)} == told
+    assert all(before[1] + 1 < after[0] for before, after in pairwise(position.passed))
 
 
 # -- searching ---------------------------------------------------------------------------------------------------

@@ -39,17 +39,16 @@ time.sleep(60)
 """
 
 
-def start(program: str, path: Path) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-W", "ignore", "-c", program, f"sqlite:///{path}"]
+def start(program: str, url: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-W", "ignore", "-c", program, url]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
 
-def test_whatever_was_acknowledged_before_a_kill_is_there_and_nothing_twice(tmp_path: Path) -> None:
-    path = tmp_path / "engine.db"
-    new_store(path).close()
+def test_whatever_was_acknowledged_before_a_kill_is_there_and_nothing_twice(store_url: str) -> None:
+    new_store(store_url).close()
     acknowledged = []
     for run in range(5):
-        child = start(APPENDER, path)
+        child = start(APPENDER, store_url)
         assert child.stdout is not None
         acknowledged.append(child.stdout.readline())
         time.sleep(0.03 * run)
@@ -57,7 +56,7 @@ def test_whatever_was_acknowledged_before_a_kill_is_there_and_nothing_twice(tmp_
         acknowledged += child.stdout.read().splitlines()
         child.wait()
         child.stdout.close()
-    store = open_store(f"sqlite:///{path}")
+    store = open_store(store_url)
     found = [row.trade_id for row in store.trades_after(0)]
     store.close()
     batches = [line.split() for line in acknowledged if len(line.split()) == 2]
@@ -70,13 +69,8 @@ def test_whatever_was_acknowledged_before_a_kill_is_there_and_nothing_twice(tmp_
     assert all(count == int(batch.split("-")[1]) % 7 + 1 for batch, count in whole.items()), "no batch is there in part"
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return new_store(tmp_path / "engine.db")
-
-
-def test_a_second_writer_is_refused_with_the_holders_name_and_a_loader_is_not(store: Store, tmp_path: Path) -> None:
-    other = open_store(f"sqlite:///{tmp_path / 'engine.db'}")
+def test_a_second_writer_is_refused_with_the_holders_name_and_a_loader_is_not(store: Store, store_url: str) -> None:
+    other = open_store(store_url)
     store.acquire_writer("riskengine serve 127.0.0.1:8321")
     with pytest.raises(LeaseHeld, match=rf"riskengine serve 127.0.0.1:8321 \(pid {os.getpid()} on .+, since 20\d\d-"):
         other.acquire_writer("another")
@@ -87,8 +81,8 @@ def test_a_second_writer_is_refused_with_the_holders_name_and_a_loader_is_not(st
     other.close()
 
 
-def test_a_dead_holder_delays_nobody_even_if_its_child_lives(store: Store, tmp_path: Path) -> None:
-    holder = start(HOLDER, tmp_path / "engine.db")
+def test_a_dead_holder_delays_nobody_even_if_its_child_lives(store: Store, store_url: str) -> None:
+    holder = start(HOLDER, store_url)
     assert holder.stdout is not None
     pid, child = map(int, holder.stdout.readline().split())
     with pytest.raises(LeaseHeld, match=f"pid {pid} "):
@@ -102,20 +96,19 @@ def test_a_dead_holder_delays_nobody_even_if_its_child_lives(store: Store, tmp_p
     store.close()
 
 
-def test_an_epoch_rises_with_every_writer_and_is_durable(store: Store, tmp_path: Path) -> None:
+def test_an_epoch_rises_with_every_writer_and_is_durable(store: Store, store_url: str) -> None:
     epochs = []
     for _ in range(3):
         store.acquire_writer("engine")
         epochs.append(store.next_epoch())
         store.close()
-        store = open_store(f"sqlite:///{tmp_path / 'engine.db'}")
+        store = open_store(store_url)
     store.close()
     assert epochs == [1, 2, 3]
 
 
-def test_a_writer_that_was_overtaken_cannot_write_even_if_its_lock_file_was_deleted(
-    store: Store, tmp_path: Path
-) -> None:
+def test_a_writer_that_was_overtaken_cannot_write_even_if_its_lock_file_was_deleted(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "engine.db")
     store.acquire_writer("paused")
     store.next_epoch()
     (tmp_path / "engine.db.lock").unlink()

@@ -214,7 +214,7 @@ def post(app: ASGIApp, path: str, body: Any, **more: Any) -> Answer:
 def serving(app: ASGIApp) -> Iterator[str]:
     """The application on a free port of this machine, in a thread; gives its base URL."""
     server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", http="httptools", ws="websockets-sansio")
+        uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, http="httptools", ws="websockets-sansio")
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -182,7 +182,8 @@ CREATE TABLE marks (
     instrument  text    COLLATE "C" PRIMARY KEY REFERENCES instruments (instrument),
     ts          bigint  NOT NULL,
     price       double precision NOT NULL CHECK (price > '-Infinity' AND price < 'Infinity'),
-    source      text    COLLATE "C" NOT NULL DEFAULT ''
+    source      text    COLLATE "C" NOT NULL DEFAULT '',
+    kind        text    COLLATE "C" NOT NULL DEFAULT 'quote' CHECK (kind IN ('quote', 'one_sided'))
 );
 
 -- Official closing prices, written once.

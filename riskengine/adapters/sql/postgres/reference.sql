@@ -37,11 +37,12 @@ INSERT INTO openings (desk, dealer, instrument, ts, quantity, average_price, rea
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
 
 -- name: marks
-SELECT instrument, ts, price, source FROM marks ORDER BY instrument
+SELECT instrument, ts, price, source, kind FROM marks ORDER BY instrument
 
 -- name: mark_save
-INSERT INTO marks (instrument, ts, price, source) VALUES (%s, %s, %s, %s)
-ON CONFLICT (instrument) DO UPDATE SET ts = excluded.ts, price = excluded.price, source = excluded.source
+INSERT INTO marks (instrument, ts, price, source, kind) VALUES (%s, %s, %s, %s, %s)
+ON CONFLICT (instrument) DO UPDATE SET ts = excluded.ts, price = excluded.price, source = excluded.source,
+    kind = excluded.kind
 
 -- name: closes
 SELECT date, instrument, price FROM closes ORDER BY date, instrument

@@ -9,7 +9,7 @@ FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::
             %s::bigint[], %s::numeric[], %s::bigint[], %s::bigint[]) WITH ORDINALITY AS given ({columns}, received_ts, place)
 ORDER BY place
 ON CONFLICT (source, trade_id, leg, version) DO NOTHING
-RETURNING source, trade_id, leg, version, store_seq, written_xid
+RETURNING source, trade_id, leg, version, store_seq
 
 -- name: trades_by_version
 SELECT {columns}, store_seq, received_ts
@@ -23,18 +23,29 @@ SELECT {columns}, store_seq, received_ts FROM trades WHERE store_seq > %s ORDER 
 -- name: snapshot
 SELECT pg_current_snapshot()
 
+-- Pages are read along an index. The planner, whose statistics lag behind a bulk load, would rather collect and sort all the
+-- rows that are left, and do so again for every page.
+-- name: snapshot_to_read_along
+SELECT pg_current_snapshot(), set_config('enable_bitmapscan', 'off', true)
+
 -- What `target` sees and a snapshot before it did not: transactions that were under way then, and those that began later. Rows
 -- that were restored from another server carry its numbers; those that lie in the future stay out.
 -- name: trades_beyond
 SELECT {columns}, store_seq, received_ts, written_xid FROM (
-    SELECT * FROM trades
-    WHERE written_xid = ANY(%(running)s::xid8[]) AND (written_xid, store_seq) > (%(after_xid)s::xid8, %(after_seq)s)
+    (SELECT * FROM trades
+     WHERE written_xid = %(after_xid)s::xid8 AND store_seq > %(after_seq)s AND NOT store_seq <@ %(passed)s::int8multirange
+     ORDER BY written_xid, store_seq LIMIT %(limit)s)
     UNION ALL
-    SELECT * FROM trades
-    WHERE written_xid >= %(next)s::xid8 AND written_xid < pg_snapshot_xmax(%(target)s::pg_snapshot)
-      AND (written_xid, store_seq) > (%(after_xid)s::xid8, %(after_seq)s)
+    (SELECT * FROM trades
+     WHERE written_xid = ANY(%(running)s::xid8[]) AND pg_visible_in_snapshot(written_xid, %(target)s::pg_snapshot)
+       AND NOT store_seq <@ %(passed)s::int8multirange
+     ORDER BY written_xid, store_seq LIMIT %(limit)s)
+    UNION ALL
+    (SELECT * FROM trades
+     WHERE written_xid >= %(next)s::xid8 AND written_xid < pg_snapshot_xmax(%(target)s::pg_snapshot)
+       AND pg_visible_in_snapshot(written_xid, %(target)s::pg_snapshot) AND NOT store_seq <@ %(passed)s::int8multirange
+     ORDER BY written_xid, store_seq LIMIT %(limit)s)
 ) AS t
-WHERE pg_visible_in_snapshot(written_xid, %(target)s::pg_snapshot) AND written_xid <> ALL(%(ours)s::xid8[])
 ORDER BY written_xid, store_seq
 LIMIT %(limit)s
 

@@ -137,7 +137,8 @@ CREATE TABLE marks (
     instrument  TEXT PRIMARY KEY NOT NULL REFERENCES instruments (instrument),
     ts          INTEGER NOT NULL CHECK (typeof(ts) = 'integer'),
     price       REAL    NOT NULL CHECK (typeof(price) = 'real'),
-    source      TEXT    NOT NULL DEFAULT ''
+    source      TEXT    NOT NULL DEFAULT '',
+    kind        TEXT    NOT NULL DEFAULT 'quote' CHECK (kind IN ('quote', 'one_sided'))
 ) WITHOUT ROWID;
 
 -- Official closing prices, written once.

@@ -1,0 +1,50 @@
+"""Ticks as frames of 100 in JSON: decoded, checked and coalesced. At least 1,000,000/s."""
+
+import json
+
+import msgspec
+import pytest
+
+from bench.book import NOW
+from riskengine.config import Config
+from riskengine.decode import decode_ticks
+from riskengine.marks import QuoteBook
+
+FRAMES, TICKS = 1_000, 100
+
+
+@pytest.fixture(scope="module")
+def frames(maker):
+    seeded, symbols = maker.seeded, maker.reference.symbols
+    return [
+        json.dumps([
+            {"instrument": seeded.choice(symbols), "ts": NOW + frame * TICKS + tick, "source": "feed",
+             "bid": round(seeded.uniform(1.0, 1.1), 5), "ask": round(seeded.uniform(1.1, 1.2), 5)}
+            for tick in range(TICKS)
+        ]).encode()
+        for frame in range(FRAMES)
+    ]  # fmt: skip
+
+
+@pytest.mark.benchmark(group="100,000 ticks")
+def bench_decode_and_coalesce(benchmark, maker, frames):
+    book = QuoteBook(maker.reference, Config().marks, 60.0)
+
+    def take() -> None:
+        for frame in frames:
+            assert not book.offer(decode_ticks(frame), NOW)
+        book.take()
+
+    benchmark.pedantic(take, rounds=20, warmup_rounds=2)
+
+
+@pytest.mark.parametrize("loads", [json.loads, msgspec.json.decode], ids=["json", "msgspec"])
+@pytest.mark.benchmark(group="100,000 ticks")
+def bench_yardstick_untyped_decoding(benchmark, frames, loads):
+    """Into dictionaries, which nobody has checked or sorted out yet."""
+
+    def take() -> None:
+        for frame in frames:
+            loads(frame)
+
+    benchmark.pedantic(take, rounds=20, warmup_rounds=2)
