@@ -26,12 +26,12 @@ def new_prices(maker: Maker, engine: Engine, numbers):
 
 
 @pytest.mark.benchmark(group="beat, all prices new")
-def bench_all_prices_new(benchmark, engine, maker):
+def test_all_prices_new(benchmark, engine, maker):
     benchmark.pedantic(beat, setup=partial(new_prices, maker, engine, lambda: range(INSTRUMENTS)), rounds=ROUNDS)
 
 
 @pytest.mark.benchmark(group="beat, all prices new")
-def bench_yardstick_bare_numpy(benchmark, engine):
+def test_yardstick_bare_numpy(benchmark, engine):
     units, rates = engine.snapshot.units, engine.snapshot.rates
     bare = BareBeat(engine.snapshot)
     totals = benchmark.pedantic(bare, args=(units.value, rates.value), rounds=ROUNDS, warmup_rounds=5)[0][0]
@@ -40,14 +40,14 @@ def bench_yardstick_bare_numpy(benchmark, engine):
 
 
 @pytest.mark.benchmark(group="beat, 10 of 1,000 prices new")
-def bench_ten_equities_new(benchmark, engine, maker):
+def test_ten_equities_new(benchmark, engine, maker):
     equities = np.flatnonzero(maker.reference.products).tolist()
     numbers = partial(maker.seeded.sample, equities, 10)
     benchmark.pedantic(beat, setup=partial(new_prices, maker, engine, numbers), rounds=ROUNDS)
 
 
 @pytest.mark.benchmark(group="beat, 10 of 1,000 prices new")
-def bench_ten_of_any_kind_new(benchmark, engine, maker):
+def test_ten_of_any_kind_new(benchmark, engine, maker):
     """Now and then a pair against the dollar is among them, which moves a rate, and with it every number."""
     numbers = partial(maker.seeded.sample, range(INSTRUMENTS), 10)
     benchmark.pedantic(beat, setup=partial(new_prices, maker, engine, numbers), rounds=ROUNDS)

@@ -45,14 +45,14 @@ def fresh(maker):
 
 @pytest.mark.parametrize("positions", [300, POSITIONS])
 @pytest.mark.benchmark(group="50,000 trades")
-def bench_apply_and_settle(benchmark, fresh, maker, positions):
+def test_apply_and_settle(benchmark, fresh, maker, positions):
     benchmark.extra_info["trades"] = TRADES
     benchmark.pedantic(apply_and_settle, setup=partial(new_trades, maker, positions, fresh), rounds=3)
 
 
 @pytest.mark.parametrize("positions", [300, POSITIONS])
 @pytest.mark.benchmark(group="50,000 trades")
-def bench_yardstick_dict(benchmark, maker, positions):
+def test_yardstick_dict(benchmark, maker, positions):
     benchmark.pedantic(count_in_a_dict, setup=partial(new_trades, maker, positions), rounds=3)
 
 
@@ -64,7 +64,7 @@ def load(maker: Maker, trades) -> None:
 
 
 @pytest.mark.benchmark(group="the morning: 300,000 trades of as many positions, then one snapshot")
-def bench_load(benchmark, maker):
+def test_load(benchmark, maker):
     benchmark.pedantic(load, args=(maker, maker.trades(maker.held)), rounds=2)
 
 
@@ -75,7 +75,10 @@ def one_trade(engine: Engine, trade) -> None:
 
 @pytest.mark.parametrize("positions", [300, POSITIONS])
 @pytest.mark.benchmark(group="one trade applied and published")
-def bench_one_trade(benchmark, engine, maker, positions):
+def test_one_trade(benchmark, engine, maker, positions):
     pool = maker.held[:positions]
-    setup = lambda: ((engine, *maker.trades([maker.seeded.choice(pool)])), {})  # noqa: E731
+
+    def setup():
+        return (engine, *maker.trades([maker.seeded.choice(pool)])), {}
+
     benchmark.pedantic(one_trade, setup=setup, rounds=1_000)

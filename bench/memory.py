@@ -35,7 +35,8 @@ def main() -> None:
     del trades
     gc.enable()
     settle_memory()
-    print(f"{resident_mb():7.0f} MB  and the engine that holds them, its snapshot published; {highest_mb():.0f} MB at the highest")
+    print(f"{resident_mb():7.0f} MB  and the engine that holds them, its snapshot published")
+    print(f"{highest_mb():7.0f} MB  at the highest")
     for step in range(10):
         engine.beat(maker.marks(range(len(maker.instruments))), NOW + step)
         engine.publish(NOW + step)

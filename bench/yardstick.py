@@ -1,7 +1,7 @@
 """What the numbers of a beat cost in bare NumPy: gather, multiply, `reduceat`, over arrays that somebody has laid out already.
 
-The same sums as `valuation` over both roll-ups: value, cash and open cost, net and gross exposure of leaves and dealers, their sums
-up the tree, and the gross exposure of every inner node from its own netted legs. No snapshot, no flags, no rows.
+The same sums as `valuation` over both roll-ups: value, cash and open cost, net and gross exposure of leaves and dealers,
+their sums up the tree, and the gross exposure of every inner node from its own netted legs. No snapshot, no flags, no rows.
 """
 
 from typing import NamedTuple

@@ -7,7 +7,9 @@ open cost K = k q A enters sums as an integer (`open_cost`, units of 1e-28) for 
 Trades mark positions as touched; `settle` carries the differences upwards once per batch and says what changed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from itertools import islice
+from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -145,17 +147,24 @@ class Rollup:
         `owner << SHIFT | instrument`. None instead of it all after more than `MANY` positions were touched: whoever follows then
         starts afresh from the rows. O(touched x depth).
         """
-        changes: Changes | None = {} if len(self.touched) <= MANY else None
-        rising: list[dict[int, Rise]] = [{} for _ in range(self._depth)]
-        self._settle_leaves(rising, changes)
-        for depth in range(self._depth - 1, -1, -1):
-            self._lift(rising[depth], rising[depth - 1] if depth else None, changes)
+        changes: Changes | None = {}
+        touched: Collection[Position] = self.touched
+        if len(touched) > MANY:
+            changes, touched = None, sorted(touched, key=_owner)  # neighbours change the same rows above them
+        waiting = iter(touched)
+        while some := list(islice(waiting, MANY)):
+            rising: list[dict[int, Rise]] = [{} for _ in range(self._depth)]
+            self._settle_leaves(some, rising, changes)
+            for depth in range(self._depth - 1, -1, -1):
+                self._lift(rising[depth], rising[depth - 1] if depth else None, changes)
         self.touched.clear()
         return changes
 
-    def _settle_leaves(self, rising: "list[dict[int, Rise]]", changes: "Changes | None") -> None:
+    def _settle_leaves(
+        self, touched: "list[Position]", rising: "list[dict[int, Rise]]", changes: "Changes | None"
+    ) -> None:
         books, ancestors, scales = self.books, self.ancestors, self._cost_scale
-        for position in self.touched:
+        for position in touched:
             owner, instrument, slot = position.owner, position.instrument, position.slot
             book = books[owner]
             before = book.rows[slot]
@@ -260,6 +269,9 @@ def open_cost(cost: float) -> int:
     if size < 1e12:
         return round(cost * 1e3) * _MILLI
     return round(cost) * _UNIT
+
+
+_owner = attrgetter("owner")
 
 
 def _together(one: Rise, other: Rise) -> Rise:

@@ -18,7 +18,7 @@ def rows(house):
     ], [np.concatenate(table.numbers, axis=1).tobytes() for table in tables]  # fmt: skip
 
 
-@pytest.mark.parametrize("many", [0, 3])
+@pytest.mark.parametrize("many", [1, 3])
 def test_a_snapshot_after_many_trades_is_that_of_few_at_a_time(monkeypatch, many):
     one_by_one, at_once = world.House(now=NOON), world.House(now=NOON)
     trades = [
