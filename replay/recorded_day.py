@@ -2,9 +2,9 @@
 
     python replay/recorded_day.py ../shared/data --speed 60        # 20 minutes; --speed max takes half a minute
 
-Starts `riskengine serve` on a fresh SQLite store, plays the day into it, compares the final tree with a recomputation from the raw
-files in `decimal` that shares no code with the engine, stops it, starts it again and compares the digest. Exit status 0 if
-everything agrees. `tests/test_replay_day.py` runs the same at full speed.
+Starts `riskengine serve` on a fresh SQLite store, plays the day into it, compares the final tree with a recomputation from
+the raw files in `decimal` that shares no code with the engine, stops it, starts it again and compares the digest. Exit
+status 0 if everything agrees. `tests/test_replay_day.py` runs the same at full speed.
 """
 
 import argparse
@@ -36,6 +36,7 @@ def main() -> int:
         folder = Path(name)
         store, trades = f"sqlite:///{folder}/day.db", folder / "trades.csv"
         write_trades(trades, ticks, options.trades)
+        expected = tree(effective_trades(trades), newest_mids(ticks), PARENTS)
         for kind, path in zip(("nodes", "instruments"), write_reference(folder), strict=True):
             command("load", kind, path, "--store", store)
         started = time.monotonic()
@@ -50,7 +51,6 @@ def main() -> int:
             server.stop()
         with running("serve", "--port", "0", "--store", store, log=folder / "log") as server:
             again = server.get("/v1/digest")["digest"]
-    expected = tree(effective_trades(trades), newest_mids(ticks), PARENTS)
     worst = max(
         abs(Decimal(repr(row[field])) - expected[row["node"]][measure])
         for row in rows
