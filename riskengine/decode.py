@@ -6,8 +6,9 @@ of arrival is passed in.
 """
 
 import json
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -111,8 +112,29 @@ def _decode_list(
         try:
             items.append(single.decode(part))
         except _UNDECODABLE as error:
-            items.append(refusal_of(error, index))
+            items.append(refused_or_null(error, index, into, partial(_loads, bytes(part))))
     return items
+
+
+def refused_or_null(error: Exception, index: int, into: type[_Item], sent: Callable[[], object]) -> _Item | Refusal:
+    """An item that its decoder refused with `error`: as it is without what it says is null, where it says so, else a refusal.
+
+    Many writers of JSON send every field; absent is the only thing that null can mean. `sent` decodes the item loosely.
+    """
+    try:
+        item = sent()
+        if not isinstance(item, dict) or None not in item.values():
+            return refusal_of(error, index)
+        return msgspec.convert({key: value for key, value in item.items() if value is not None}, into, strict=True)
+    except msgspec.ValidationError as problem:
+        return refusal_of(problem, index)
+    except (ValueError, ArithmeticError, RecursionError, msgspec.DecodeError):
+        return refusal_of(error, index)
+
+
+def _loads(text: bytes) -> object:
+    """JSON with exact numbers. Raises ValueError, ArithmeticError, RecursionError."""
+    return json.loads(text, parse_float=Decimal, parse_constant=_no_constant)
 
 
 def _decode_surrogates(body: bytes, into: type[_Item]) -> list[_Item | Refusal] | None:
@@ -124,7 +146,7 @@ def _decode_surrogates(body: bytes, into: type[_Item]) -> list[_Item | Refusal] 
     if b"\\ud" not in body.lower():
         return None
     try:
-        sent = json.loads(body, parse_float=Decimal, parse_constant=_no_constant)
+        sent = _loads(body)
     except (ValueError, ArithmeticError, RecursionError):
         return None
     items: list[_Item | Refusal] = []

@@ -225,7 +225,9 @@ class EngineProcess:
         assert self._committer is not None and self._history is not None
         symbols = self._history.newest.reference.symbols
         self._committer.save_marks(
-            StoredMark(symbols[number], mark.ts, mark.price, mark.source, mark.kind) for number, mark in marks if mark.kind != "close"
+            StoredMark(symbols[number], mark.ts, mark.price, mark.source, mark.kind)
+            for number, mark in marks
+            if mark.kind != "close"
         )
 
     # -- publications ------------------------------------------------------------------------------------------

@@ -273,6 +273,8 @@ class ExactRows:
     def flush(self) -> None:
         """Write the sums that changed into the matrix; all of it at once where that is less work."""
         sums, unit, touched = self._sums, self._unit, self._touched
+        if not touched:
+            return
         into: SparseRows | Cells = self._cells
         if 4 * len(touched) > len(sums) > 1_000:
             into, touched = Cells(), set(sums)

@@ -61,6 +61,10 @@ BLOCK = 16
 makes only the blocks that it stands in new."""
 
 
+FIRST = np.zeros(1, dtype=np.int64)
+"""For a `reduceat` over one range, which adds in the order that the tree's sums are added in."""
+
+
 class Units(NamedTuple):
     """What one unit of each instrument is worth, by instrument number, and the marks behind it. Read-only arrays.
 
@@ -231,11 +235,14 @@ class Valuation:
         leaves = [owner for owner in owners if owner not in inner]
         for leaf in leaves:
             self._own_numbers(leaf, factors)
-        self._sum_blocks(sorted(self._touched_blocks), factors)
+        block_sums = self._block_sums.reshape(-1)
+        for block in self._touched_blocks:
+            block_sums[block] = self._blocks.product_of_row(0, block, factors.size)
+        self._touched_blocks.clear()
         for owner in reversed(owners):
             if owner in inner:
                 first, end = self._hierarchy.children[owner]  # type: ignore[union-attr]
-                numbers[:ADDITIVE, owner] = np.add.reduceat(numbers[:ADDITIVE, first:end], (0,), axis=1)[:, 0]
+                numbers[:ADDITIVE, owner] = np.add.reduceat(numbers[:ADDITIVE, first:end], FIRST, axis=1)[:, 0]
                 legs = self._fixed[LEG_SIZE, owner] = self._legs.product_of_row(SIZE, owner, factors.currency_size)
                 numbers[GROSS, owner] = np.add.reduce(self._block_sums[inner[owner]]) + legs
         self._publish({owner // PAGE for owner in owners})
@@ -300,7 +307,7 @@ class Valuation:
     def _price(self, rows: Rows, factors: Factors) -> None:
         """The lines that prices move, of one owner, some or all."""
         every = slice(None) if rows is None else rows
-        cash, cost, legs, leg_size, pairs = (line[every] for line in self._fixed)
+        cash, cost, legs, leg_size, pairs = self._fixed[:, every]
         products, sizes = self._products.products(rows, (QUANTITY, factors.value), (SIZE, factors.size))
         value = products + pairs
         numbers = self._numbers
@@ -313,14 +320,13 @@ class Valuation:
     def _held(self, layer: int, factors: FloatArray, rows: Rows) -> Any:
         return self._products.product(layer, factors, rows) + self._pairs.product(layer, factors, rows)
 
-    def _sum_blocks(self, blocks: Sequence[int] | IntArray | None, factors: Factors) -> None:
+    def _sum_blocks(self, blocks: IntArray | None, factors: Factors) -> None:
         """Sizes of products above the leaves, by node and block of instruments: of all, or of some (ascending)."""
         if blocks is None:
             self._block_sums = self._blocks.product(0, factors.size).reshape(self._block_sums.shape)
+            self._touched_blocks.clear()
         elif len(blocks):
-            rows = np.asarray(blocks, dtype=np.int64)
-            self._block_sums.reshape(-1)[rows] = self._blocks.product(0, factors.size, rows)
-        self._touched_blocks.clear()
+            self._block_sums.reshape(-1)[blocks] = self._blocks.product(0, factors.size, blocks)
 
     def _publish_all(self) -> None:
         if len(self._inner):

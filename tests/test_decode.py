@@ -92,6 +92,29 @@ def test_a_bad_item_is_refused_in_its_place_and_the_others_are_taken(item, field
     assert [index for index, _ in split_refusals(items)] == [0, 2]
 
 
+def test_null_is_absent():
+    nulls = b'"source": null, "leg": null, "dealer": null, "value_date": null, "fees_currency": null, "price": 1.10'
+    bare = TradeInput(trade_id="a", price=Decimal("1.10"))
+    assert decode_trades(b'{"trade_id": "a", ' + nulls + b"}") == [bare]
+    assert decode_trades(b'[{"trade_id": "a", ' + nulls + b', "leg": "x"}, {"trade_id": "a", ' + nulls + b"}]") == [
+        Refusal(0, "leg", "expected `int`, got `str`"), bare
+    ]  # fmt: skip
+    assert decode_ticks(b'[{"instrument": "E", "ts": 1, "mid": 1.5, "source": null}]') == [TickInput("E", 1, mid=1.5)]
+
+
+@pytest.mark.parametrize(
+    ("item", "field", "reason"),
+    [
+        (b'{"trade_id": null, "dealer": null}', "trade_id", "is missing"),
+        (b'{"trade_id": "a", "dealer": [null]}', "dealer", "expected `str`, got `array`"),
+        (b'{"dealer": null, "trade_id": "a", "ts": ' + b"9" * 5_000 + b"}", "dealer", "expected `str`, got `null`"),
+        (b'{"dealer": null, "trade_id": "\xff"}', "dealer", "expected `str`, got `null`"),
+    ],
+)
+def test_what_is_wrong_besides_null_is_said(item, field, reason):
+    assert decode_trades(b"[" + item + b"]") == [Refusal(0, field, reason)]
+
+
 def test_a_whole_pair_of_surrogates_is_a_character():
     assert decode_trades(b'{"trade_id": "\\ud83d\\ude00"}') == [TradeInput(trade_id="\U0001f600")]
 

@@ -8,6 +8,7 @@ come in the order of the frames.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -15,7 +16,7 @@ import msgspec
 from starlette.websockets import WebSocket
 
 from riskengine.board import JSON, MSGPACK
-from riskengine.decode import TickInput, TradeInput, decode_ticks, decode_trades, refusal_of
+from riskengine.decode import TickInput, TradeInput, decode_ticks, decode_trades, refusal_of, refused_or_null
 from riskengine.errors import EngineNotLive, InboxFull, InputError, RiskEngineError, StoreUnavailable
 from riskengine.fields import MAX_INTEGER, Rejected, integer, name
 from riskengine.gateway import Gateway
@@ -82,18 +83,18 @@ def ticks_of(frame: IngestFrame, is_text: bool) -> list[TickInput | Refusal]:
     """The ticks of a frame, bad ones as refusals in their places. Raises InputError where they are no list."""
     if is_text:
         return decode_ticks(bytes(frame.ticks))
-    return _msgpack_items(frame.ticks, _msgpack_ticks, _msgpack_tick)
+    return _msgpack_items(frame.ticks, _msgpack_ticks, _msgpack_tick, TickInput)
 
 
 def trades_of(frame: IngestFrame, is_text: bool) -> list[TradeInput | Refusal]:
     """The trades of a frame, bad ones as refusals in their places. Raises InputError where they are no list."""
     if is_text:
         return decode_trades(bytes(frame.trades))
-    return _msgpack_items(frame.trades, _msgpack_trades, _msgpack_trade)
+    return _msgpack_items(frame.trades, _msgpack_trades, _msgpack_trade, TradeInput)
 
 
 def _msgpack_items(
-    packed: msgspec.Raw, whole: Callable[[msgspec.Raw], list[Item]], single: Callable[[msgspec.Raw], Item]
+    packed: msgspec.Raw, whole: Callable[[msgspec.Raw], list[Item]], single: Callable[[msgspec.Raw], Item], into: type[Item]
 ) -> list[Item | Refusal]:
     try:
         return list(whole(packed))
@@ -108,7 +109,7 @@ def _msgpack_items(
         try:
             items.append(single(part))
         except _UNDECODABLE as problem:
-            items.append(refusal_of(problem, index))
+            items.append(refused_or_null(problem, index, into, partial(msgspec.msgpack.decode, part)))
     return items
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from riskengine.decode import TradeInput
 from riskengine.errors import InboxFull, InputError, StoreUnavailable
+from riskengine.messages import Refusal
 from riskengine.serve import ingest
 from riskengine.serve.ingest import decode_frame, ticks_of, trades_of
 from tests.serve.stand_in import Client
@@ -75,6 +76,13 @@ def test_money_in_msgpack_is_exact():
     [trade] = trades_of(frame, False)
     assert isinstance(trade, TradeInput)
     assert (str(trade.quantity), str(trade.price)) == ("0.1", "1.1")
+
+
+def test_null_is_absent_in_msgpack_too():
+    frame = decode_frame(msgspec.msgpack.encode({"trades": [row(dealer=None, leg=None), 5, row(dealer=None, leg="x")]}))
+    [trade, number, wrong] = trades_of(frame, False)
+    assert isinstance(trade, TradeInput) and (trade.dealer, trade.leg) == ("", 0)
+    assert isinstance(number, Refusal) and isinstance(wrong, Refusal) and wrong.field == "leg"
 
 
 def test_the_answers_come_in_the_order_of_the_frames():
