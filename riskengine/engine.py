@@ -15,9 +15,10 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.currencies import CurrencyGraph
 from riskengine.hierarchy import Reference
-from riskengine.ledger import MASK, SHIFT, Changes, LateFold, Ledger, Rollup
+from riskengine.ledger import MASK, SHIFT, Changes, Ledger, Rollup
 from riskengine.marks import Mark, MarkTable
 from riskengine.messages import MULTIPLIER_DECIMALS, Opening, Trade
+from riskengine.position import LateFold
 from riskengine.processed import APPLIED, CONFLICT, DUPLICATE, PARKED, QUARANTINED, SUPERSEDED, Processed, Quarantine
 from riskengine.snapshot import EMPTY_STATE, ROWS_PAGE, Counts, ExceptionItem, OwnerState, Snapshot, Table
 from riskengine.valuation import PAGE, Factors, Units, Valuation

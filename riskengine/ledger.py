@@ -10,13 +10,12 @@ Trades mark positions as touched; `settle` carries the differences upwards once 
 from collections.abc import Collection, Iterator
 from itertools import islice
 from operator import attrgetter
-from typing import NamedTuple
 
 import msgspec
 
 from riskengine.hierarchy import Hierarchy, Reference
-from riskengine.messages import CASH_ONE, MULTIPLIER_DECIMALS, ONE, Opening, Trade
-from riskengine.position import NO_FEES, Position, moved
+from riskengine.messages import MULTIPLIER_DECIMALS, ONE, Opening, Trade
+from riskengine.position import NO_FEES, LateFold, Position, Standing, moved, open_cost
 
 SHIFT = 32
 """A (node, instrument) key is `node << SHIFT | instrument`."""
@@ -252,23 +251,6 @@ class Rollup:
         assert not totals, "I5: a position is missing from the rows above it"
 
 
-_UNIT: int = CASH_ONE
-_MILLI, _MICRO, _NANO = _UNIT // 10**3, _UNIT // 10**6, _UNIT // 10**9
-
-
-def open_cost(cost: float) -> int:
-    """K = k q A as an exact integer in units of 1e-28, to the fifteen digits that a double is good for.
-
-    Without the noise of the sixteenth, a position that was opened and never reduced has realised exactly nothing.
-    """
-    size = abs(cost)
-    if size < 1e6:
-        return round(cost * 1e9) * _NANO
-    if size < 1e9:
-        return round(cost * 1e6) * _MICRO
-    if size < 1e12:
-        return round(cost * 1e3) * _MILLI
-    return round(cost) * _UNIT
 
 
 _owner = attrgetter("owner")
@@ -301,30 +283,6 @@ def _row(position: Position, cost_scale: float) -> Row | None:
         position.instrument, quantity, cash, open_cost(quantity / ONE * cost_scale * average), 1, cash, 1, len(trades),
         last_trade_ts, position.fees or NO_FEES, average, newest,
     )  # fmt: skip
-
-
-class Standing(NamedTuple):
-    """A position as it stood: for the notice of a late trade."""
-
-    quantity: int
-    cash: int
-    average: float | None
-    multiplier: int
-
-    def split(self, mark: float | None) -> dict[str, float | None]:
-        """Average, realised and unrealised in the instrument's currency; unrealised is None without a mark."""
-        size = self.quantity * self.multiplier / (ONE * 10**MULTIPLIER_DECIMALS)
-        cost = size * self.average if self.average is not None else 0.0
-        unrealised = 0.0 if not self.quantity else None if mark is None else size * mark - cost
-        return {"average_price": self.average, "realised_pnl": self.cash / CASH_ONE + cost, "unrealised_pnl": unrealised}
-
-
-class LateFold(NamedTuple):
-    """A position before and after a trade `late_by` microseconds older than its newest was put in its place."""
-
-    late_by: int
-    before: Standing
-    after: Standing
 
 
 Changes = dict[int, tuple[Row | None, Row | None]]

@@ -63,7 +63,9 @@ class QuoteState:
         """The good mark with what is held back beside it; None where no good price has been heard."""
         if not self.ts and self.suspect is None:
             return None
-        return Mark(self.price, self.ts, self.source, self.kind, self.suspect, self.suspect_since)
+        return Mark(
+            self.price, self.ts, self.source, self.kind, self.suspect, 0 if self.suspect is None else self.suspect_since
+        )
 
 
 class QuoteBook:

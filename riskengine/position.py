@@ -8,18 +8,22 @@ again from the last checkpoint before it. Quantity, cash and fees are exact and 
 from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from sortedcontainers import SortedKeyList
 
-from riskengine.messages import CASH_PER_ONE, ONE, Opening, Trade, order_key
+from riskengine.messages import CASH_ONE, CASH_PER_ONE, MULTIPLIER_DECIMALS, ONE, Opening, Trade, order_key
 
 CHECKPOINT_EVERY = 64
 """Trades between two checkpoints: what a late trade costs at most beyond its own distance from the end."""
 
+_UNIT: int = CASH_ONE
+_MILLI: int = CASH_ONE // 10**3
+_MICRO: int = CASH_ONE // 10**6
+_NANO: int = CASH_ONE // 10**9
+
 LONG_HISTORY = 2_000
 """From this many trades on a sorted list of blocks beats one flat list for insertions in the middle."""
-
 
 NO_FEES: dict[str, int] = {}
 
@@ -201,3 +205,42 @@ class Position:
         assert (quantity, cash) == (self.quantity, self.cash), "I1: quantity or cash is not the sum of the trades"
         assert average == self.average, "I3: the average is not that of the trades in order"
         assert (self.average is None) == (self.quantity == 0), "flat exactly when there is no average"
+
+
+def open_cost(cost: float) -> int:
+    """K = k q A as an exact integer in units of 1e-28, to the fifteen digits that a double is good for.
+
+    Without the noise of the sixteenth, a position that was opened and never reduced has realised exactly nothing.
+    """
+    size = abs(cost)
+    if size < 1e6:
+        return round(cost * 1e9) * _NANO
+    if size < 1e9:
+        return round(cost * 1e6) * _MICRO
+    if size < 1e12:
+        return round(cost * 1e3) * _MILLI
+    return round(cost) * _UNIT
+
+
+class Standing(NamedTuple):
+    """A position as it stood: for the notice of a late trade."""
+
+    quantity: int
+    cash: int
+    average: float | None
+    multiplier: int
+
+    def split(self, mark: float | None) -> dict[str, float | None]:
+        """Average, realised and unrealised in the instrument's currency; unrealised is None without a mark."""
+        size = self.quantity * self.multiplier / (ONE * 10**MULTIPLIER_DECIMALS)
+        cost = size * self.average if self.average is not None else 0.0
+        unrealised = 0.0 if not self.quantity else None if mark is None else size * mark - cost
+        return {"average_price": self.average, "realised_pnl": self.cash / CASH_ONE + cost, "unrealised_pnl": unrealised}
+
+
+class LateFold(NamedTuple):
+    """A position before and after a trade `late_by` microseconds older than its newest was put in its place."""
+
+    late_by: int
+    before: Standing
+    after: Standing

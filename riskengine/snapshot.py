@@ -174,7 +174,7 @@ class SnapshotHistory:
         recent.append(snapshot)
         self.newest = snapshot
         oldest = snapshot.as_of - self._keep_us
-        while len(recent) > 1 and recent[0].as_of < oldest:
+        while len(recent) > 1 and recent[1].as_of <= oldest:  # one that was the newest within the time stays, however old it was
             recent.popleft()
 
     def at(self, seq: int) -> Snapshot:

@@ -229,11 +229,9 @@ def test_a_store_that_is_not_there_is_not_made_by_reading(folder: Path) -> None:
     assert not (folder / "none.db").exists()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_cannot_be_written_is_said(folder: Path) -> None:
-    closed = folder / "closed"
-    closed.mkdir(mode=0o500)
-    fails(riskengine("load", "nodes", folder / "nodes.csv", "--store", f"sqlite:///{closed}/e.db"), "no permission")
+def test_a_path_that_cannot_be_written_is_said(folder: Path) -> None:
+    below_a_file = folder / "nodes.csv" / "e.db"  # which root cannot write either
+    fails(riskengine("load", "nodes", folder / "nodes.csv", "--store", f"sqlite:///{below_a_file}"), "e.db")
 
 
 def test_the_environment_names_the_store(folder: Path, store: str) -> None:

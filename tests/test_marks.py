@@ -154,7 +154,7 @@ def test_a_move_beyond_the_limit_is_held_and_the_last_good_mark_stays():
 def test_a_good_price_clears_the_suspect():
     mark = marked(two_sided(1.0), two_sided(1.5, NOON + 1), two_sided(1.01, NOON + 2), max_move=0.1)
     assert mark is not None
-    assert (mark.price, mark.suspect) == (1.01, None)
+    assert (mark.price, mark.suspect, mark.suspect_ts) == (1.01, None, 0)
 
 
 @pytest.mark.parametrize(("held_s", "price"), [(9.9, 1.0), (10.0, 1.51)])

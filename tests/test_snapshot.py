@@ -242,6 +242,16 @@ def test_an_older_one_is_gone(seq):
         kept.at(seq)
 
 
+def test_one_that_was_the_newest_within_the_time_is_found_however_old_it_is():
+    kept, engine = history(1)
+    kept.publish(engine.publish(NOON + 3600 * SECOND))
+    kept.publish(engine.publish(NOON + 3602 * SECOND - 1))
+    assert [kept.at(seq).seq for seq in (1, 2)] == [1, 2]
+    kept.publish(engine.publish(NOON + 3602 * SECOND))
+    with pytest.raises(SnapshotGone):
+        kept.at(1)
+
+
 def test_a_later_one_is_not_yet_there():
     kept, _ = history(10)
     with pytest.raises(SnapshotNotYet, match="not published yet"):
