@@ -46,7 +46,7 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except click.UsageError as error:
             where = (error.ctx or ctx).command_path
-            fail(f"{error.format_message().replace(chr(10), ' ')} ({where} --help says more)", error.exit_code)
+            fail(f"{' '.join(error.format_message().split())} ({where} --help says more)", error.exit_code)
         except RiskEngineError as error:
             fail(str(error))
         except BrokenPipeError:
@@ -352,7 +352,7 @@ def _print_state(engine: Engine, as_json: bool) -> None:
 
 
 def _money(amount: float | None) -> str:
-    return "-" if amount is None else f"{amount:,.2f}"
+    return "-" if amount is None else f"{round(amount, 2) + 0.0:,.2f}"  # + 0.0: no cent less than nothing
 
 
 def _depth_first(children: Sequence[tuple[int, int]]) -> list[int]:

@@ -89,6 +89,7 @@ def _amounts(snapshot: Snapshot, table: Table, owner: int) -> RowDict:
     known = not state.position_count or unpriced < state.position_count
     rated = not state.position_count or no_rate < state.position_count
     net, gross = numbers[NET], numbers[GROSS]
+    exposed = known or gross > 0.0  # the legs of a pair without a mark have rates of their own
     long, short = (gross + net) / 2.0, (net - gross) / 2.0
     if long <= SNAP * gross:
         long = 0.0
@@ -100,10 +101,10 @@ def _amounts(snapshot: Snapshot, table: Table, owner: int) -> RowDict:
         "realised_pnl": numbers[REALISED] + 0.0 if rated else None,
         "unrealised_pnl": numbers[UNREALISED] + 0.0 if known else None,
         "fees": numbers[FEES] + 0.0 if numbers[FEES] or _fees_known(snapshot, state) else None,
-        "net_exposure": net + 0.0 if known else None,
-        "gross_exposure": gross if known else None,
-        "long_exposure": long if known else None,
-        "short_exposure": short + 0.0 if known else None,
+        "net_exposure": net + 0.0 if exposed else None,
+        "gross_exposure": gross if exposed else None,
+        "long_exposure": long if exposed else None,
+        "short_exposure": short + 0.0 if exposed else None,
         "delta_cash": numbers[VALUE] + 0.0 if greeks else None,
         "gamma_cash": 0.0 if greeks else None,
         "vega": 0.0 if greeks else None,

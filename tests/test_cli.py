@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from riskengine import __version__
 from riskengine.adapters.store import open_store
-from riskengine.cli import main
+from riskengine.cli import _money, main
 from riskengine.config import Config, load_config
 from tests.running import command
 from tests.world import NOON, SECOND
@@ -74,7 +74,7 @@ def test_version_and_help_everywhere() -> None:
 @pytest.mark.parametrize(("words", "said"), [
     (["load", "biscuits", "x.csv"], "'biscuits' is not one of 'nodes'"),
     (["load", "trades"], "Missing argument 'FILE...'"),
-    (["load"], "Missing argument"),
+    (["load"], "Choose from: nodes, instruments, positions"),
     (["lode"], "No such command 'lode'"),
     (["rebuild", "--jason"], "No such option"),
     (["replay"], "give --ticks, --trades or both"),
@@ -260,6 +260,11 @@ def test_rebuild_gives_digest_counts_and_nodes(folder: Path, store: str) -> None
     lines = plain.stdout.splitlines()
     assert [line.split()[0] for line in lines[1:4]] == ["ALL", "FX1", "FX2"] and "30.00" in lines[1]
     assert lines[4] == "3 applied"
+
+
+@pytest.mark.parametrize(("amount", "text"), [(-0.004, "0.00"), (-0.006, "-0.01"), (1234.5, "1,234.50"), (None, "-")])
+def test_less_than_a_cent_is_not_less_than_nothing(amount: float | None, text: str) -> None:
+    assert _money(amount) == text
 
 
 def test_rebuild_of_an_empty_store_is_empty(folder: Path) -> None:

@@ -13,12 +13,12 @@ from riskengine.adapters.files import (
     read_trades,
 )
 from riskengine.adapters.lines import shown_path
-from riskengine.adapters.store_protocol import Saved, Store
+from riskengine.adapters.store_protocol import Saved, Store, TradeFilter
 from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.errors import InputError, ReferenceDataError
 from riskengine.hierarchy import Hierarchy, Reference
-from riskengine.messages import Opening, Refusal, Trade
+from riskengine.messages import Node, Opening, Refusal, Trade
 from riskengine.start_of_day import trade_check
 
 KINDS = ("nodes", "instruments", "positions", "closes", "marks", "trades")
@@ -121,9 +121,20 @@ def _load_nodes(path: str, store: Store, options: ColumnOptions, report: LoadRep
     """All nodes of a file at once: together with those stored they must form one tree, else none is stored."""
     for batch in _all(path, read_nodes(path, options), report):
         nodes = [node for _, node in batch]
-        replaced = {node.node for node in nodes}
-        Hierarchy((*(node for node in store.nodes() if node.node not in replaced), *nodes))
+        stored, replaced = store.nodes(), {node.node for node in nodes}
+        Hierarchy((*(node for node in stored if node.node not in replaced), *nodes))
+        _check_desks(stored, nodes, store)
         _count(path, batch, store.save_nodes(nodes), report)
+
+
+def _check_desks(stored: Sequence[Node], nodes: Sequence[Node], store: Store) -> None:
+    """Trades attach to leaves: a desk that has some keeps its place. Raises ReferenceDataError."""
+    parents = {node.parent for node in stored}
+    desks = {node.node for node in stored} - parents
+    for desk in sorted(desks & {node.parent for node in nodes}):
+        _, trades = store.select_trades(TradeFilter(desks=[desk]), 1)
+        if trades or any(opening.desk == desk for opening in store.openings()):
+            raise ReferenceDataError(f"node {desk!r} has trades or balances: nodes cannot be put below it")
 
 
 def _all(path: str, records: Numbered[_Record], report: LoadReport) -> Iterator[list[tuple[int, _Record]]]:

@@ -133,6 +133,23 @@ def test_nodes_are_judged_together_with_those_that_are_stored(loader: Loader) ->
     assert "exactly one node" in loader.complaints[0]
 
 
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("trades", TRADES + lines("a")),
+        ("positions", f"desk,instrument,ts,quantity,average_price\nFX1,EURUSD,{TS},5,1.1\n"),
+    ],
+)
+def test_a_desk_that_has_something_gets_no_nodes_below_it(loader: Loader, kind: str, text: str) -> None:
+    """Its trades would have no place any more: the next start would show a smaller house."""
+    assert loader.load(kind, loader.file("held.csv", text)).counts["inserted"] == 1
+    before = loader.store.nodes()
+    loader.load("nodes", loader.file("more.csv", "node,parent\nDesk,FX1\n"))
+    assert loader.complaints[0].endswith("node 'FX1' has trades or balances: nodes cannot be put below it")
+    assert loader.store.nodes() == before
+    assert loader.load("nodes", loader.file("other.csv", "node,parent\nDesk,FX2\n")).counts["inserted"] == 1
+
+
 def test_every_kind_of_reference_data_has_its_way_in(empty: Loader) -> None:
     files = {
         "nodes": "node,parent\nALL,\nFX1,ALL\n",
