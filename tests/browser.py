@@ -1,8 +1,10 @@
 """A headless Chromium, driven over its own debugging websocket: enough to open a page and ask it questions."""
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from contextlib import ExitStack
@@ -28,8 +30,9 @@ class Browser:
         if program is None:
             pytest.skip("no Chromium on this machine: the page is not tested in a browser")
         self._process = subprocess.Popen(
-            [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
-        )
+            [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+            stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
         assert self._process.stderr is not None
         port = None
         for line in self._process.stderr:
@@ -52,7 +55,7 @@ class Browser:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._open.close()
-        self._process.kill()
+        os.killpg(self._process.pid, signal.SIGKILL)  # and the processes that it started
         self._process.wait(10)
         assert self._process.stderr is not None
         self._process.stderr.close()
