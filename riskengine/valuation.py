@@ -144,6 +144,7 @@ class Valuation:
         self._blocks = SparseRows(len(inner) * self._block_count, instruments, 1)
         self._block_sums = np.zeros((len(inner), self._block_count))
         self._touched_blocks: set[int] = set()
+        self._touched_legs: set[int] = set()
         self._holders = [array("i") for _ in range(instruments)]
         self._fixed = np.zeros((5, self.size))
         self._numbers = np.zeros((MEASURES, self.size))
@@ -197,6 +198,7 @@ class Valuation:
         currency, base = reference.cash_currency[number], reference.base_currency[number]
         d_cash = now.cash - before.cash
         if base >= 0:
+            self._touched_legs.add(owner)
             multiplier = reference.instruments[number].multiplier
             self._take_leg(owner, base, (quantity - before.quantity) * multiplier * LEG_SCALE)
             self._take_leg(owner, currency, d_cash)
@@ -243,8 +245,10 @@ class Valuation:
             if owner in inner:
                 first, end = self._hierarchy.children[owner]  # type: ignore[union-attr]
                 numbers[:ADDITIVE, owner] = np.add.reduceat(numbers[:ADDITIVE, first:end], FIRST, axis=1)[:, 0]
-                legs = self._fixed[LEG_SIZE, owner] = self._legs.product_of_row(SIZE, owner, factors.currency_size)
-                numbers[GROSS, owner] = np.add.reduce(self._block_sums[inner[owner]]) + legs
+                if owner in self._touched_legs:
+                    self._fixed[LEG_SIZE, owner] = self._legs.product_of_row(SIZE, owner, factors.currency_size)
+                numbers[GROSS, owner] = np.add.reduce(self._block_sums[inner[owner]]) + self._fixed[LEG_SIZE, owner]
+        self._touched_legs.clear()
         self._publish({owner // PAGE for owner in owners})
 
     # -- prices ------------------------------------------------------------------------------------------------
@@ -253,6 +257,7 @@ class Valuation:
         """New numbers for everybody: all prices, rates or flags may have changed. O(cells)."""
         self._own_numbers(None, factors)
         self._sum_blocks(None, factors)
+        self._touched_legs.clear()
         if self._hierarchy is not None:
             flags = self._fees or factors.any_unmarked or factors.any_unrated or factors.any_stale
             self._hierarchy.sum_up(self._numbers[: ADDITIVE if flags else FEES])
@@ -299,10 +304,16 @@ class Valuation:
             stale = self._held(OPEN, factors.stale_open, rows) + self._held(HELD, factors.stale_held, rows)
         numbers[UNPRICED][every], numbers[NO_RATE][every], numbers[STALE][every] = unmarked + no_rate, no_rate, stale
         fixed[CASH][every], fixed[COST][every] = cash, cost
+        if not isinstance(rows, int) or rows in self._touched_legs:
+            self._fix_legs(rows, every, factors)
+        self._price(rows, factors)
+
+    def _fix_legs(self, rows: Rows, every: Any, factors: Factors) -> None:
+        """What pairs add to the numbers of one owner, some or all; a trade in a product leaves it as it is."""
+        rates, fixed = factors.currency, self._fixed
         fixed[LEGS][every] = self._legs.product(QUANTITY, rates, rows)
         fixed[LEG_SIZE][every] = self._legs.product(SIZE, factors.currency_size, rows)
         fixed[PAIRS][every] = self._pairs.product(QUANTITY, factors.value, rows)
-        self._price(rows, factors)
 
     def _price(self, rows: Rows, factors: Factors) -> None:
         """The lines that prices move, of one owner, some or all."""
