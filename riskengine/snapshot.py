@@ -173,8 +173,9 @@ class SnapshotHistory:
         assert snapshot.seq == self.newest.seq + 1, "snapshots are published in order, none left out"
         recent.append(snapshot)
         self.newest = snapshot
-        oldest = snapshot.as_of - self._keep_us
-        while len(recent) > 1 and recent[1].as_of <= oldest:  # one that was the newest within the time stays, however old it was
+        now, oldest = snapshot.as_of, snapshot.as_of - self._keep_us
+        # One that was the newest within the time stays, however old it was; a clock that stepped back ends the time of all before.
+        while len(recent) > 1 and not oldest < recent[1].as_of <= now:
             recent.popleft()
 
     def at(self, seq: int) -> Snapshot:

@@ -235,6 +235,15 @@ def test_snapshots_of_the_last_moments_are_found_by_number():
     assert [kept.at(seq).seq for seq in range(6, 11)] == [6, 7, 8, 9, 10]
 
 
+def test_a_clock_that_steps_back_does_not_make_it_keep_everything():
+    kept, engine = history(10)
+    for place in range(50):
+        kept.publish(engine.publish(NOON - 3600 * SECOND + place * SECOND // 2))
+    with pytest.raises(SnapshotGone):
+        kept.at(11)
+    assert kept.at(58).seq == 58
+
+
 @pytest.mark.parametrize("seq", [0, 1, 5])
 def test_an_older_one_is_gone(seq):
     kept, _ = history(10)
