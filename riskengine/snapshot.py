@@ -174,7 +174,7 @@ class SnapshotHistory:
         recent.append(snapshot)
         self.newest = snapshot
         now, oldest = snapshot.as_of, snapshot.as_of - self._keep_us
-        # One that was the newest within the time stays, however old it was; a clock that stepped back ends the time of all before.
+        # One that was the newest within the time stays, however old; a clock that stepped back ends the time of all before.
         while len(recent) > 1 and not oldest < recent[1].as_of <= now:
             recent.popleft()
 
