@@ -70,7 +70,7 @@ def main() -> None:
     """Position, P&L, exposure and Greeks of a dealing desk, right now."""
 
 
-store_option = click.option("--store", envvar="RISKENGINE_STORE", metavar="URL", help="sqlite:///path or postgresql://... of the store.")
+store_option = click.option("--store", envvar="RISKENGINE_STORE", metavar="URL", help="sqlite:///path or postgresql://...")
 config_option = click.option("--config", "config_path", metavar="FILE", help="TOML configuration.")
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 

@@ -17,7 +17,6 @@ import psycopg
 
 from riskengine.adapters import postgres_trades
 from riskengine.adapters import store_reference as reference
-from riskengine.adapters import store_trades as trades_of
 from riskengine.adapters.postgres_connection import (
     Connection,
     PostgresSession,
@@ -30,24 +29,24 @@ from riskengine.adapters.postgres_connection import (
 )
 from riskengine.adapters.postgres_lease import KeptFromChildren, SessionLease
 from riskengine.adapters.postgres_schema import check_and_migrate
-from riskengine.adapters.store_protocol import Conflict, Counts, Position, Saved, Stored, TradeFilter
+from riskengine.adapters.sql_store import EPOCH_KEY, SqlStore
+from riskengine.adapters.store_protocol import Position, Stored
+from riskengine.adapters.store_session import Session
 from riskengine.adapters.trade_rows import TradeRow
 from riskengine.config import without_password
 from riskengine.errors import LeaseHeld, StoreError, StoreUnavailable
-from riskengine.messages import Close, Instrument, Node, Opening, StoredMark, Trade
+from riskengine.messages import Trade
 
 PAGE_ROWS = 5_000
 _FAR = 2**63 - 1
 MAX_IDLE_READERS = 4
-_EPOCH_KEY = "writer_epoch"
-_PROBE_KEY = "probe"
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-class PostgresStore:
+class PostgresStore(SqlStore):
     """Carries out `store_protocol.Store`; made by `PostgresStore.open`."""
 
     rings = True
@@ -107,17 +106,6 @@ class PostgresStore:
             lease.take(self._write_connection())
         self._lease = lease
 
-    def next_epoch(self) -> int:
-        assert self._lease is not None, "an epoch belongs to the holder of the lease"
-        with self._transaction() as session:
-            epoch = int(reference.get_meta(session, _EPOCH_KEY) or 0) + 1
-            reference.set_meta(session, _EPOCH_KEY, str(epoch))
-        self._epoch = epoch
-        return epoch
-
-    def hand_over(self) -> None:
-        self._write_thread = None
-
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def append_trades(self, trades: Sequence[Trade]) -> list[Stored]:
@@ -126,38 +114,6 @@ class PostgresStore:
         with self._transaction() as session:
             self._check_epoch(session)
             return postgres_trades.append(session, trades)
-
-    def save_nodes(self, nodes: Sequence[Node]) -> Saved:
-        with self._transaction() as session:
-            return reference.save_nodes(session, nodes)
-
-    def save_instruments(self, instruments: Sequence[Instrument]) -> Saved:
-        with self._transaction() as session:
-            return reference.save_instruments(session, instruments)
-
-    def save_openings(self, openings: Sequence[Opening]) -> Saved:
-        with self._transaction() as session:
-            return reference.save_openings(session, openings)
-
-    def save_closes(self, closes: Sequence[Close]) -> Saved:
-        with self._transaction() as session:
-            return reference.save_closes(session, closes)
-
-    def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
-        with self._transaction() as session:
-            self._check_epoch(session)
-            return reference.save_marks(session, marks)
-
-    def is_writable(self) -> bool:
-        try:
-            with self._transaction() as session:
-                probes = int(reference.get_meta(session, _PROBE_KEY) or 0)
-                reference.set_meta(session, _PROBE_KEY, str(probes + 1))
-        except LeaseHeld:
-            raise
-        except StoreError:
-            return False
-        return True
 
     @contextmanager
     def _transaction(self) -> Iterator[PostgresSession]:
@@ -214,13 +170,13 @@ class PostgresStore:
             self._kept.connection = connection
         return connection
 
-    def _check_epoch(self, session: PostgresSession) -> None:
+    def _check_epoch(self, session: Session) -> None:
         """A writer that was stopped for long must not write once another has taken its place.
 
         The row stays locked until the commit, so that no newer epoch can begin in between.
         """
         if self._epoch is not None:
-            found = session.rows("meta_hold", (_EPOCH_KEY,))
+            found = session.rows("meta_hold", (EPOCH_KEY,))
             newest = int(found[0][0]) if found else 0
             if newest != self._epoch:
                 raise LeaseHeld(f"store {self.name} has a newer writer: epoch {newest}, ours is {self._epoch}")
@@ -300,38 +256,8 @@ class PostgresStore:
     def _page(self, store_seq: int, left: int) -> list[TradeRow]:
         return self._read(postgres_trades.rows_after, store_seq, min(left, PAGE_ROWS)) if left else []
 
-    def select_trades(self, wanted: TradeFilter, limit: int) -> tuple[list[TradeRow], int]:
-        return self._read(trades_of.select, wanted, limit)
-
-    def conflicts(self, limit: int = 1_000) -> list[Conflict]:
-        return self._read(trades_of.conflicts, limit)
-
-    def nodes(self) -> list[Node]:
-        return self._read(reference.nodes)
-
-    def instruments(self) -> list[Instrument]:
-        return self._read(reference.instruments)
-
-    def openings(self) -> list[Opening]:
-        return self._read(reference.openings)
-
-    def marks(self) -> list[StoredMark]:
-        return self._read(reference.marks)
-
-    def closes(self, date: str | None = None) -> list[Close]:
-        return self._read(reference.closes, date)
-
-    def latest_closes(self) -> list[Close]:
-        return self._read(reference.latest_closes)
-
-    def watermark(self) -> int:
-        return self._read(trades_of.watermark)
-
-    def counts(self) -> Counts:
-        return self._read(reference.counts)
-
     def ping(self) -> None:
-        self._read(reference.get_meta, _EPOCH_KEY)
+        self._read(reference.get_meta, EPOCH_KEY)
 
     def _read(
         self, query: "Callable[Concatenate[PostgresSession, _P], _T]", *args: _P.args, **kwargs: _P.kwargs

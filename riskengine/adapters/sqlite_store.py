@@ -16,6 +16,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from riskengine.adapters import sqlite_trades
 from riskengine.adapters import store_reference as reference
 from riskengine.adapters import store_trades as trades_of
+from riskengine.adapters.sql_store import EPOCH_KEY, SqlStore
 from riskengine.adapters.sqlite_connection import (
     SqliteSession,
     check_and_migrate,
@@ -25,17 +26,15 @@ from riskengine.adapters.sqlite_connection import (
     our_errors,
     store_error,
 )
-from riskengine.adapters.store_protocol import Conflict, Counts, Position, Saved, Stored, TradeFilter
+from riskengine.adapters.store_protocol import Position, Stored
 from riskengine.adapters.store_session import Session
 from riskengine.adapters.trade_rows import TradeRow
 from riskengine.adapters.writer_lease import WriterLease
 from riskengine.errors import LeaseHeld, StoreError, StoreUnavailable
-from riskengine.messages import Close, Instrument, Node, Opening, StoredMark, Trade
+from riskengine.messages import Trade
 
 PAGE_ROWS = 5_000
 _FAR = 2**63 - 1
-_EPOCH_KEY = "writer_epoch"
-_PROBE_KEY = "probe"
 _KEEP_CONNECTION = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT})
 """Errors after which the connection is as good as before; after any other the write connection is opened anew."""
 
@@ -43,7 +42,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-class SqliteStore:
+class SqliteStore(SqlStore):
     """Carries out `store_protocol.Store`; made by `SqliteStore.open`."""
 
     def __init__(self, path: str, writer: sqlite3.Connection | None) -> None:
@@ -96,17 +95,6 @@ class SqliteStore:
         self._check_open()
         self._lease = WriterLease(self.name, holder)
 
-    def next_epoch(self) -> int:
-        assert self._lease is not None, "an epoch belongs to the holder of the lease"
-        with self._transaction() as session:
-            epoch = int(reference.get_meta(session, _EPOCH_KEY) or 0) + 1
-            reference.set_meta(session, _EPOCH_KEY, str(epoch))
-        self._epoch = epoch
-        return epoch
-
-    def hand_over(self) -> None:
-        self._write_thread = None
-
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def append_trades(self, trades: Sequence[Trade]) -> list[Stored]:
@@ -115,36 +103,6 @@ class SqliteStore:
         with self._transaction() as session:
             self._check_epoch(session)
             return sqlite_trades.append(session, trades)
-
-    def save_nodes(self, nodes: Sequence[Node]) -> Saved:
-        with self._transaction() as session:
-            return reference.save_nodes(session, nodes)
-
-    def save_instruments(self, instruments: Sequence[Instrument]) -> Saved:
-        with self._transaction() as session:
-            return reference.save_instruments(session, instruments)
-
-    def save_openings(self, openings: Sequence[Opening]) -> Saved:
-        with self._transaction() as session:
-            return reference.save_openings(session, openings)
-
-    def save_closes(self, closes: Sequence[Close]) -> Saved:
-        with self._transaction() as session:
-            return reference.save_closes(session, closes)
-
-    def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
-        with self._transaction() as session:
-            self._check_epoch(session)
-            return reference.save_marks(session, marks)
-
-    def is_writable(self) -> bool:
-        try:
-            with self._transaction() as session:
-                probes = int(reference.get_meta(session, _PROBE_KEY) or 0)
-                reference.set_meta(session, _PROBE_KEY, str(probes + 1))
-        except StoreError:
-            return False
-        return True
 
     @contextmanager
     def _transaction(self) -> Iterator[SqliteSession]:
@@ -191,10 +149,10 @@ class SqliteStore:
             with suppress(sqlite3.Error):
                 connection.close()
 
-    def _check_epoch(self, session: SqliteSession) -> None:
+    def _check_epoch(self, session: Session) -> None:
         """A writer that was stopped for long must not write once another has taken its place."""
         if self._epoch is not None:
-            newest = int(reference.get_meta(session, _EPOCH_KEY) or 0)
+            newest = int(reference.get_meta(session, EPOCH_KEY) or 0)
             if newest != self._epoch:
                 raise LeaseHeld(f"store {self.name} has a newer writer: epoch {newest}, ours is {self._epoch}")
 
@@ -240,40 +198,10 @@ class SqliteStore:
             store_seq = page[-1].store_seq
             left = left if left < 0 else left - len(page)
 
-    def select_trades(self, wanted: TradeFilter, limit: int) -> tuple[list[TradeRow], int]:
-        return self._read(trades_of.select, wanted, limit)
-
-    def conflicts(self, limit: int = 1_000) -> list[Conflict]:
-        return self._read(trades_of.conflicts, limit)
-
-    def nodes(self) -> list[Node]:
-        return self._read(reference.nodes)
-
-    def instruments(self) -> list[Instrument]:
-        return self._read(reference.instruments)
-
-    def openings(self) -> list[Opening]:
-        return self._read(reference.openings)
-
-    def marks(self) -> list[StoredMark]:
-        return self._read(reference.marks)
-
-    def closes(self, date: str | None = None) -> list[Close]:
-        return self._read(reference.closes, date)
-
-    def latest_closes(self) -> list[Close]:
-        return self._read(reference.latest_closes)
-
-    def watermark(self) -> int:
-        return self._read(trades_of.watermark)
-
-    def counts(self) -> Counts:
-        return self._read(reference.counts)
-
     def ping(self) -> None:
         if file_identity(self.name) != self._file:
             raise StoreUnavailable(f"store {self.name} was replaced by another file while in use: restart")
-        self._read(reference.get_meta, _EPOCH_KEY)
+        self._read(reference.get_meta, EPOCH_KEY)
 
     def _read(
         self, query: Callable[Concatenate[Session, _P], _T], *args: _P.args, **kwargs: _P.kwargs
