@@ -4,6 +4,7 @@ import json
 import os
 import sqlite3
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,8 +100,20 @@ def _pragmas(mode: Mode) -> list[str]:
 
 
 def _use_log(connection: sqlite3.Connection, path: str) -> None:
-    """Write-ahead logging, a property of the file: readers and the writer do not wait for each other."""
-    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    """Write-ahead logging, a property of the file: readers and the writer do not wait for each other.
+
+    Two programs that make the same file at once both want to change this; SQLite then refuses one of them at once, whatever its
+    busy timeout, because waiting could be for ever. Here waiting has an end.
+    """
+    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1_000
+    while True:
+        try:
+            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            break
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
     if mode != "wal":
         raise StoreUnavailable(f"store {path} is on a file system that cannot keep a write-ahead log (mode {mode})")
 

@@ -122,7 +122,7 @@ def test_two_programs_may_create_the_same_store_at_once(store_url: str) -> None:
         except Exception as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=create) for _ in range(4)]
+    threads = [threading.Thread(target=create) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
