@@ -13,20 +13,23 @@ from operator import attrgetter
 
 import msgspec
 
+from riskengine.fingerprint import version_fingerprint
 from riskengine.hierarchy import Hierarchy, Reference
 from riskengine.messages import MULTIPLIER_DECIMALS, ONE, Opening, Trade
-from riskengine.position import NO_FEES, LateFold, Position, Standing, moved, open_cost
+from riskengine.position import NO_FEES, LateFold, Position, fold_in, moved, open_cost
 
 SHIFT = 32
 """A (node, instrument) key is `node << SHIFT | instrument`."""
 MASK = (1 << SHIFT) - 1
+ALL_ROWS = MASK
+"""In the place of an instrument: everything that an owner holds."""
 
 MANY = 16_384
 """Touched positions from which on telling every change costs more than starting afresh."""
 
-Rise = tuple[int, int, int, int, int, int, int, int, int, dict[str, int]]
+Rise = tuple[int, int, int, int, int, int, int, int, int, dict[str, int], int]
 """What a row changed by, on its way up: quantity, cash, open cost, open count, open cash, positions, trades, its newest trade's
-time, the time of the newest that it lost (or 0), and fees by currency."""
+time, the time of the newest that it lost (or 0), fees by currency, identities."""
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -42,8 +45,10 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     trade_count     effective trades below
     last_trade_ts   of the newest of them, 0 where there is none
     fees            by currency, units of 1e-10
+    identities      sum of the fingerprints of the effective trades below: which they are, whatever their order
     average         open price of a leaf position, None when flat and in rows of inner nodes
     newest          the newest effective trade of a leaf position
+    quarantined     positions below whose amounts are unknown and left out of everything else here but the counts
     """
 
     instrument: int
@@ -56,11 +61,13 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     trade_count: int
     last_trade_ts: int
     fees: dict[str, int]
+    identities: int
     average: float | None = None
     newest: Trade | None = None
+    quarantined: int = 0
 
 
-EMPTY_ROW = Row(-1, 0, 0, 0, 0, 0, 0, 0, 0, NO_FEES)
+EMPTY_ROW = Row(-1, 0, 0, 0, 0, 0, 0, 0, 0, NO_FEES, 0)
 
 
 class Book:
@@ -70,7 +77,7 @@ class Book:
     know their places in `rows`; the others have `slots` for that.
     """
 
-    __slots__ = ("count", "last_trade_ts", "leaf", "positions", "rows", "slots", "trades")
+    __slots__ = ("count", "last_trade_ts", "leaf", "positions", "quarantined", "rows", "slots", "trades")
 
     def __init__(self, *, leaf: bool) -> None:
         self.rows: list[Row | None] = []
@@ -80,6 +87,7 @@ class Book:
         self.count = 0
         self.trades = 0
         self.last_trade_ts = 0
+        self.quarantined = 0
 
     def slot(self, instrument: int) -> int | None:
         """Where an instrument's row stands, None where it was never traded. O(1)."""
@@ -112,6 +120,10 @@ class Rollup:
         self.books = [Book(leaf=hierarchy.is_leaf(n)) for n in range(len(hierarchy))] if hierarchy else []
         self.touched: dict[Position, None] = {}
         """Positions that changed since the last `settle`, in the order of their first change."""
+        self.resum: dict[int, None] = {}
+        """Keys whose rows are to be summed anew from those below at the next publication (`repair.resum`)."""
+        self.broken_sums: dict[int, None] = {}
+        """Keys of inner nodes (`ALL_ROWS` for all of an owner) whose sums were found broken, until a repair."""
         self._depth = max(map(len, self.ancestors), default=0)
         self._cost_scale = [i.multiplier / 10**MULTIPLIER_DECIMALS for i in reference.instruments]
 
@@ -136,7 +148,7 @@ class Rollup:
         """Every position with its owner and instrument. O(positions)."""
         for owner, book in enumerate(self.books):
             for instrument, position in book.positions.items():
-                if position.trades or position.openings:
+                if position.trades or position.openings or position.quarantined:
                     yield owner, instrument, position
 
     def settle(self) -> "Changes | None":
@@ -167,28 +179,26 @@ class Rollup:
             owner, instrument, slot = position.owner, position.instrument, position.slot
             book = books[owner]
             before = book.rows[slot]
-            now = book.rows[slot] = _row(position, scales[instrument])
+            now = book.rows[slot] = row_of(position, scales[instrument])
             if before is now:
                 continue
             if changes is not None:
                 changes[owner << SHIFT | instrument] = (before, now)
-            old, new = before or EMPTY_ROW, now or EMPTY_ROW
-            count, trades = new.position_count - old.position_count, new.trade_count - old.trade_count
-            last, last_before = new.last_trade_ts, old.last_trade_ts
-            book.count += count
-            book.trades += trades
-            if last > book.last_trade_ts:
-                book.last_trade_ts = last
-            elif last < last_before:
-                book.note_lost(last_before)
             above = ancestors[owner]
-            if above:
-                rise = (
-                    new.quantity - old.quantity, new.cash - old.cash, new.open_cost - old.open_cost,
-                    new.open_count - old.open_count, new.open_cash - old.open_cash, count, trades, last,
-                    last_before if last < last_before else 0,
-                    NO_FEES if new.fees is old.fees else moved(NO_FEES, old.fees, new.fees),
+            if before is None and now is not None:  # all of it is new
+                rise: Rise = (
+                    now.quantity, now.cash, now.open_cost, now.open_count, now.open_cash, 1, now.trade_count,
+                    now.last_trade_ts, 0, now.fees, now.identities,
                 )  # fmt: skip
+            else:
+                rise = _difference(before or EMPTY_ROW, now or EMPTY_ROW)
+            book.count += rise[5]
+            book.trades += rise[6]
+            if rise[7] > book.last_trade_ts:
+                book.last_trade_ts = rise[7]
+            elif rise[8]:
+                book.note_lost(rise[8])
+            if above:
                 level, key = rising[len(above) - 1], above[0] << SHIFT | instrument
                 level[key] = _together(level[key], rise) if key in level else rise
 
@@ -197,27 +207,33 @@ class Rollup:
         books, ancestors = self.books, self.ancestors
         for key, rise in rising.items():
             node, instrument = key >> SHIFT, key & MASK
-            quantity, cash, cost, is_open, open_cash, count, trades, last, lost, fees = rise
+            quantity, cash, cost, is_open, open_cash, count, trades, last, lost, fees, identities = rise
             book = books[node]
             rows, slots = book.rows, book.slots
             slot = slots.get(instrument)
             if slot is None:
                 slot = slots[instrument] = len(rows)
                 rows.append(None)
-            before = rows[slot]
-            row = before or EMPTY_ROW
-            newest = row.last_trade_ts
-            if last > newest:
-                newest = last
-            elif last < lost == newest:
-                newest = self._newest_below(node, instrument)
-            now = rows[slot] = Row(
-                instrument, row.quantity + quantity, row.cash + cash, row.open_cost + cost, row.open_count + is_open,
-                row.open_cash + open_cash, row.position_count + count, row.trade_count + trades, newest,
-                moved(row.fees, NO_FEES, fees) if fees else row.fees,
-            ) if row.position_count + count else None  # fmt: skip
-            if changes is not None and now is not before:
-                changes[key] = (before, now)
+            row = rows[slot]
+            if row is None:
+                now = Row(
+                    instrument, quantity, cash, cost, is_open, open_cash, count, trades, last, fees, identities
+                ) if count else None  # fmt: skip
+            else:
+                newest = row.last_trade_ts
+                if last > newest:
+                    newest = last
+                elif last < lost == newest:
+                    newest = self._newest_below(node, instrument)
+                now = Row(
+                    instrument, row.quantity + quantity, row.cash + cash, row.open_cost + cost, row.open_count + is_open,
+                    row.open_cash + open_cash, row.position_count + count, row.trade_count + trades, newest,
+                    moved(row.fees, NO_FEES, fees) if fees else row.fees, row.identities + identities, None, None,
+                    row.quarantined,
+                ) if row.position_count + count else None  # fmt: skip
+            rows[slot] = now
+            if changes is not None and now is not row:
+                changes[key] = (row, now)
             book.count += count
             book.trades += trades
             if last > book.last_trade_ts:
@@ -239,49 +255,62 @@ class Rollup:
         totals: dict[tuple[int, int], list[int]] = {}
         for owner, instrument, position in self.positions():
             position.check(self.reference.instruments[instrument].multiplier)
-            exact = (position.quantity, position.cash, len(position.trades))
+            exact = (position.quantity, position.cash, len(position.trades), position.identities)
             for node in (owner, *self.ancestors[owner]):
-                total = totals.setdefault((node, instrument), [0, 0, 0])
+                total = totals.setdefault((node, instrument), [0, 0, 0, 0])
                 total[:] = [a + b for a, b in zip(total, exact, strict=True)]
         for owner, book in enumerate(self.books):
             for row in book.rows:
                 if row is not None:
                     expected = totals.pop((owner, row.instrument), None)
-                    assert [row.quantity, row.cash, row.trade_count] == expected, "I5: a parent is not the sum of its children"
+                    held = [row.quantity, row.cash, row.trade_count, row.identities]
+                    assert held == expected, "I5: a parent is not the sum of its children"
         assert not totals, "I5: a position is missing from the rows above it"
-
 
 
 
 _owner = attrgetter("owner")
 
 
-def _together(one: Rise, other: Rise) -> Rise:
-    """Two changes that rise to the same row as one."""
-    quantity, cash, cost, is_open, open_cash, count, trades, last, lost, fees = one
+def _difference(old: Row, new: Row) -> Rise:
+    """What a row changed by."""
+    last, last_before = new.last_trade_ts, old.last_trade_ts
     return (
-        quantity + other[0], cash + other[1], cost + other[2], is_open + other[3], open_cash + other[4], count + other[5],
-        trades + other[6], max(last, other[7]), max(lost, other[8]), moved(fees, NO_FEES, other[9]) if other[9] else fees,
+        new.quantity - old.quantity, new.cash - old.cash, new.open_cost - old.open_cost, new.open_count - old.open_count,
+        new.open_cash - old.open_cash, new.position_count - old.position_count, new.trade_count - old.trade_count, last,
+        last_before if last < last_before else 0,
+        NO_FEES if new.fees is old.fees else moved(NO_FEES, old.fees, new.fees), new.identities - old.identities,
     )  # fmt: skip
 
 
-def _row(position: Position, cost_scale: float) -> Row | None:
-    """The row of a leaf position; None where nothing is left of it."""
+def _together(one: Rise, other: Rise) -> Rise:
+    """Two changes that rise to the same row as one."""
+    quantity, cash, cost, is_open, open_cash, count, trades, last, lost, fees, identities = one
+    return (
+        quantity + other[0], cash + other[1], cost + other[2], is_open + other[3], open_cash + other[4], count + other[5],
+        trades + other[6], max(last, other[7]), max(lost, other[8]), moved(fees, NO_FEES, other[9]) if other[9] else fees,
+        identities + other[10],
+    )  # fmt: skip
+
+
+def row_of(position: Position, cost_scale: float) -> Row | None:
+    """The row of a leaf position; None where nothing is left of it. `cost_scale` is its instrument's multiplier as a double."""
     trades, quantity, cash, average = position.trades, position.quantity, position.cash, position.average
     if trades:
         newest = trades[-1]
         last_trade_ts = newest.ts
-    elif position.openings:
+    elif position.openings or position.quarantined:
         newest, last_trade_ts = None, 0
     else:
         return None
     if average is None:
         return Row(
-            position.instrument, 0, cash, 0, 0, 0, 1, len(trades), last_trade_ts, position.fees or NO_FEES, None, newest
+            position.instrument, 0, cash, 0, 0, 0, 1, len(trades), last_trade_ts, position.fees or NO_FEES,
+            position.identities, None, newest, position.quarantined,
         )
     return Row(
         position.instrument, quantity, cash, open_cost(quantity / ONE * cost_scale * average), 1, cash, 1, len(trades),
-        last_trade_ts, position.fees or NO_FEES, average, newest,
+        last_trade_ts, position.fees or NO_FEES, position.identities, average, newest,
     )  # fmt: skip
 
 
@@ -309,26 +338,19 @@ class Ledger:
         the newest there, else None.
         """
         number = self._instruments[trade.instrument]
+        fingerprint = version_fingerprint(trade.source, trade.trade_id, trade.leg, trade.version)
         try:
             position = self._of_dealer[trade.dealer][number]
             self.dealers.touched[position] = None
         except KeyError:
             position = self._dealer_position(trade.dealer, number)
-        position.add(trade)
+        position.add(trade, fingerprint)
         try:
             position = self._of_desk[trade.desk][number]
             self.organisation.touched[position] = None
         except KeyError:
             position = self.organisation.position(self._desks[trade.desk], number)
-        quantity, cash, average = position.quantity, position.cash, position.average
-        if not position.add(trade):
-            return None
-        late_by = position.trades[-1].ts - trade.ts
-        if late_by <= tolerance:
-            return None
-        multiplier = self.reference.instruments[number].multiplier
-        before = Standing(quantity, cash, average, multiplier)
-        return LateFold(late_by, before, Standing(position.quantity, position.cash, position.average, multiplier))
+        return fold_in(position, trade, fingerprint, tolerance, self.reference.instruments[number].multiplier)
 
     def remove(self, trade: Trade) -> None:
         """Take an effective trade out of both positions."""
@@ -344,25 +366,35 @@ class Ledger:
         for held in (position, self._dealer_position(opening.dealer, number)):
             held.open_with(opening, instrument.multiplier, instrument.currency)
 
-    def _dealer_position(self, dealer: str, instrument: int) -> Position:
-        owner = self.dealer_index.get(dealer)
-        return self.dealers.position(self._new_dealer(dealer) if owner is None else owner, instrument)
+    def positions_of(self, trade: Trade) -> tuple[Position, Position]:
+        """The positions that a trade belongs to, its desk's and its dealer's; made and marked as touched. O(1)."""
+        number = self._instruments[trade.instrument]
+        return self.organisation.position(self._desks[trade.desk], number), self._dealer_position(trade.dealer, number)
 
-    def _new_dealer(self, dealer: str) -> int:
-        owner = self.dealer_index[dealer] = self.dealers.add_owner()
-        self._of_dealer[dealer] = self.dealers.books[owner].positions
+    def _dealer_position(self, dealer: str, instrument: int) -> Position:
+        return self.dealers.position(self.dealer_number(dealer), instrument)
+
+    def dealer_number(self, dealer: str) -> int:
+        """The number of a dealer; one heard of for the first time is given the next. O(1)."""
+        owner = self.dealer_index.get(dealer)
+        if owner is None:
+            owner = self.dealer_index[dealer] = self.dealers.add_owner()
+            self._of_dealer[dealer] = self.dealers.books[owner].positions
         return owner
 
     def check(self) -> None:
         """Assert I1, I3 and I5 of ACCOUNTING section 1 on everything. O(everything)."""
         self.organisation.check()
         self.dealers.check()
-        sides = []
+        sides, aside = [], set()
         for rollup in (self.organisation, self.dealers):
             held: dict[int, list[int]] = {}
             for _, instrument, position in rollup.positions():
+                if position.quarantined:
+                    aside.add(instrument)
                 total = held.setdefault(instrument, [0, 0])
                 total[0] += position.quantity
                 total[1] += position.cash
             sides.append(held)
-        assert sides[0] == sides[1], "the two roll-ups disagree"
+        known = [{number: total for number, total in held.items() if number not in aside} for held in sides]
+        assert known[0] == known[1], "the two roll-ups disagree"

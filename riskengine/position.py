@@ -5,13 +5,14 @@ ACCOUNTING section 1. It depends on that order, so a trade that arrives late, is
 again from the last checkpoint before it. Quantity, cash and fees are exact and only need their difference.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 from sortedcontainers import SortedKeyList
 
+from riskengine.fingerprint import version_fingerprint
 from riskengine.messages import CASH_ONE, CASH_PER_ONE, MULTIPLIER_DECIMALS, ONE, Opening, Trade, order_key
 
 CHECKPOINT_EVERY = 64
@@ -66,13 +67,17 @@ class Position:
     quantity  signed, units of 1e-10          average  open price (double), None when flat
     cash      net cash, units of 1e-28        fees     by currency, units of 1e-10; replaced, never changed in place
     trades    effective trades, oldest first  openings balances brought forward
+    identities sum of the trades' fingerprints
 
     `owner`, `instrument` and `slot` say where it stands in its roll-up (`ledger`).
     """
 
     __slots__ = (
-        "average", "cash", "checkpoints", "fees", "instrument", "openings", "owner", "quantity", "slot", "trades",
+        "average", "cash", "checkpoints", "fees", "identities", "instrument", "openings", "owner", "quantity", "slot", "trades",
     )  # fmt: skip
+
+    quarantined: ClassVar[int] = 0
+    """Positions here whose amounts are unknown: 0, but 1 of a `QuarantinedPosition`."""
 
     def __init__(self, owner: int = 0, instrument: int = 0, slot: int = 0) -> None:
         self.owner = owner
@@ -82,6 +87,7 @@ class Position:
         self.cash = 0
         self.average: float | None = None
         self.fees: dict[str, int] | None = None
+        self.identities = 0
         self.trades: Any = ()  # then list[Trade], and a SortedKeyList of them once it is long
         self.checkpoints: list[tuple[int, float | None]] | None = None
         self.openings: tuple[Opening, ...] = ()
@@ -96,11 +102,13 @@ class Position:
         self._add_fees(currency, opening.fees)
         self._fold_from(0)
 
-    def add(self, trade: Trade) -> int:
+    def add(self, trade: Trade, fingerprint: int | None = None) -> int:
         """Put a trade in its place. Returns how many newer trades were there already (0: it is the newest).
 
-        O(1) for the newest; otherwise O(log n + trades since the last checkpoint before it).
+        `fingerprint` is its `version_fingerprint`, for who has it. O(1) for the newest; otherwise O(log n + trades since the last
+        checkpoint before it).
         """
+        self.identities += _fingerprint(trade) if fingerprint is None else fingerprint
         trades = self.trades
         if trades:
             newest = trades[-1]
@@ -124,6 +132,41 @@ class Position:
             self._checkpoint(self.quantity, self.average)
         return 0
 
+    def extend(self, trades: Sequence[Trade], fingerprints: Sequence[int]) -> bool:
+        """Put several trades behind those that are there, as `add` does one by one. O(trades).
+
+        Returns False, and nothing is done, where that is not their place or the history gets long.
+        """
+        held = self.trades or []
+        count = len(held)
+        if type(held) is not list or count + len(trades) > LONG_HISTORY:
+            return False
+        quantity, average, cash = self.quantity, self.average, self.cash
+        newest = held[-1] if held else None
+        charged: list[Trade] = []
+        checkpoints: list[tuple[int, float | None]] = []
+        for trade in trades:
+            if newest is not None and newest.ts >= trade.ts and order_key(newest) > order_key(trade):
+                return False
+            newest = trade
+            signed = trade.signed_quantity
+            average = next_average(quantity, average, signed, trade.fill_price) if quantity else trade.fill_price
+            quantity += signed
+            cash += trade.cash
+            if trade.fees:
+                charged.append(trade)
+            count += 1
+            if not count % CHECKPOINT_EVERY:
+                checkpoints.append((quantity, average))
+        held += trades
+        self.trades, self.quantity, self.average, self.cash = held, quantity, average, cash
+        self.identities += sum(fingerprints)
+        for currency in {trade.fees_currency for trade in charged}:
+            self._add_fees(currency, sum(trade.fees for trade in charged if trade.fees_currency == currency))
+        if checkpoints:
+            self.checkpoints = (self.checkpoints or []) + checkpoints
+        return True
+
     def _insert(self, trade: Trade) -> int:
         """Put a trade before newer ones; how many there are."""
         trades = self.trades
@@ -144,9 +187,15 @@ class Position:
         at = self._index(trade)
         assert self.trades[at].identity == trade.identity, "a trade to remove must be in its position"
         del self.trades[at]
+        self.identities -= _fingerprint(trade)
         self.cash -= trade.cash
         self._add_fees(trade.fees_currency, -trade.fees)
         self._fold_from(at)
+
+    def holds(self, trade: Trade) -> bool:
+        """Whether this very trade stands here, in its place. O(log n)."""
+        at = self._index(trade)
+        return at < len(self.trades) and self.trades[at] is trade
 
     def _index(self, trade: Trade) -> int:
         if type(self.trades) is list:
@@ -196,15 +245,61 @@ class Position:
         quantity, average = self._opened()
         cash = sum(o.realised * CASH_PER_ONE - o.quantity * o.average_price * multiplier for o in self.openings)
         trades: Sequence[Trade] = self.trades
+        identities = 0
         for before, after in pairwise(trades):
             assert order_key(before) < order_key(after), "trades out of order"
         for trade in trades:
             average = next_average(quantity, average, trade.signed_quantity, trade.fill_price)
             quantity += trade.signed_quantity
             cash += trade.cash
+            identities += _fingerprint(trade)
+        assert identities == self.identities, "the fingerprints are not those of the trades"
         assert (quantity, cash) == (self.quantity, self.cash), "I1: quantity or cash is not the sum of the trades"
         assert average == self.average, "I3: the average is not that of the trades in order"
         assert (self.average is None) == (self.quantity == 0), "flat exactly when there is no average"
+
+
+class QuarantinedPosition(Position):
+    """Stands in the place of a position that broke an invariant, until a repair: it keeps trades and claims nothing.
+
+    Quantity, cash, fees and identities are 0, so that sums leave it out; nothing is folded, so that nothing that is broken in it
+    can stop the writer. A repair folds a new position from what the store holds.
+    """
+
+    __slots__ = ()
+
+    quarantined: ClassVar[int] = 1
+
+    def __init__(self, broken: Position) -> None:
+        super().__init__(broken.owner, broken.instrument, broken.slot)
+        self.openings = broken.openings
+        self.trades = sorted({trade.identity: trade for trade in broken.trades}.values(), key=order_key)
+
+    def open_with(self, opening: Opening, multiplier: int, currency: str) -> None:
+        """Keep a balance brought forward."""
+        self.openings = (*self.openings, opening)
+
+    def add(self, trade: Trade, fingerprint: int | None = None) -> int:
+        """Keep a trade. Returns 0: nothing moved. O(log n), O(n) for one that is not the newest."""
+        insort(self.trades, trade, key=order_key)
+        return 0
+
+    def extend(self, trades: Sequence[Trade], fingerprints: Sequence[int]) -> bool:
+        """Returns False: they are kept one by one."""
+        return False
+
+    def remove(self, trade: Trade) -> None:
+        """Drop a trade where it is there. O(n)."""
+        self.trades = [other for other in self.trades if other.identity != trade.identity]
+
+    def check(self, multiplier: int) -> None:
+        """Assert that it claims nothing. O(1)."""
+        claims = (self.quantity, self.cash, self.average, self.fees, self.identities)
+        assert claims == (0, 0, None, None, 0), "a quarantined position claims nothing"
+
+
+def _fingerprint(trade: Trade) -> int:
+    return version_fingerprint(trade.source, trade.trade_id, trade.leg, trade.version)
 
 
 def open_cost(cost: float) -> int:
@@ -244,3 +339,18 @@ class LateFold(NamedTuple):
     late_by: int
     before: Standing
     after: Standing
+
+
+def fold_in(position: Position, trade: Trade, fingerprint: int, tolerance: int, multiplier: int) -> LateFold | None:
+    """Put a trade in its place (`Position.add`).
+
+    Returns what that did where it came more than `tolerance` microseconds of event time behind the newest there, else None.
+    """
+    quantity, cash, average = position.quantity, position.cash, position.average
+    if not position.add(trade, fingerprint):
+        return None
+    late_by = position.trades[-1].ts - trade.ts
+    if late_by <= tolerance:
+        return None
+    before = Standing(quantity, cash, average, multiplier)
+    return LateFold(late_by, before, Standing(position.quantity, position.cash, position.average, multiplier))

@@ -6,7 +6,7 @@ records frozen, tables are tuples of pages: a trade replaces the pages that it t
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
 from typing import NamedTuple
 
@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from riskengine.currencies import Rates
 from riskengine.hierarchy import Reference
-from riskengine.ledger import Row
-from riskengine.messages import Trade
-from riskengine.valuation import PAGE, Units
+from riskengine.ledger import ALL_ROWS, SHIFT, Row
+from riskengine.messages import Trade, Verdict
+from riskengine.unit_values import Units
+from riskengine.valuation import PAGE
 
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int64]
@@ -30,16 +31,17 @@ ROWS_PAGE = 32
 class OwnerState:
     """What a node or dealer holds: a row per instrument ever traded there (None: no position any more) and counts. Immutable."""
 
-    __slots__ = ("_open", "last_trade_ts", "pages", "position_count", "trade_count")
+    __slots__ = ("_open", "last_trade_ts", "pages", "position_count", "quarantined_count", "trade_count")
 
     def __init__(
         self, pages: tuple[tuple[Row | None, ...], ...] = (), position_count: int = 0, trade_count: int = 0,
-        last_trade_ts: int = 0,
+        last_trade_ts: int = 0, quarantined_count: int = 0,
     ) -> None:  # fmt: skip
         self.pages = pages
         self.position_count = position_count
         self.trade_count = trade_count
         self.last_trade_ts = last_trade_ts
+        self.quarantined_count = quarantined_count
         self._open: IndexArray | None = None
 
     @property
@@ -65,16 +67,21 @@ EMPTY_STATE = OwnerState()
 
 
 class Table:
-    """One roll-up at one moment: `states` by owner number and the numbers of `MEASURES`, in pages of `PAGE` owners."""
+    """One roll-up at one moment: `states` by owner number and the numbers of `MEASURES`, in pages of `PAGE` owners.
 
-    __slots__ = ("numbers", "size", "states")
+    `broken` are the sums that were found wrong and not compared with the store since: keys as in the ledger.
+    """
+
+    __slots__ = ("broken", "numbers", "size", "states")
 
     def __init__(
-        self, size: int, states: tuple[tuple[OwnerState, ...], ...], numbers: tuple[FloatArray, ...]
-    ) -> None:
+        self, size: int, states: tuple[tuple[OwnerState, ...], ...], numbers: tuple[FloatArray, ...],
+        broken: Collection[int] = (),
+    ) -> None:  # fmt: skip
         self.size = size
         self.states = states
         self.numbers = numbers
+        self.broken = broken
 
     def state(self, owner: int) -> OwnerState:
         """What an owner holds. O(1)."""
@@ -83,6 +90,10 @@ class Table:
     def measures(self, owner: int) -> FloatArray:
         """The numbers of an owner, shape (MEASURES,). O(1)."""
         return self.numbers[owner // PAGE][:, owner % PAGE]
+
+    def is_broken(self, owner: int, instrument: int = ALL_ROWS) -> bool:
+        """Whether the sum of an instrument, or of everything, was found wrong there. O(1)."""
+        return bool(self.broken) and owner << SHIFT | instrument in self.broken
 
     def row(self, owner: int, instrument: int) -> Row | None:
         """What an owner holds of an instrument, or None. O(instruments there)."""
@@ -124,13 +135,14 @@ class Snapshot:
 
     __slots__ = (
         "as_of", "counts", "dealer_names", "dealers", "epoch", "exceptions", "last_trade_at", "nodes", "rates", "reference",
-        "seq", "trade_seq", "units", "watermark",
+        "seq", "trade_seq", "units", "verdicts", "watermark",
     )  # fmt: skip
 
     def __init__(
         self, *, epoch: int, seq: int, as_of: int, reference: Reference, nodes: Table, dealers: Table,
         dealer_names: tuple[str, ...], units: Units, rates: Rates, counts: Counts,
         exceptions: Mapping[str, tuple[ExceptionItem, ...]], watermark: int, trade_seq: int, last_trade_at: int,
+        verdicts: Mapping[str, Verdict],
     ) -> None:  # fmt: skip
         self.epoch = epoch
         self.seq = seq
@@ -143,12 +155,22 @@ class Snapshot:
         self.rates = rates
         self.counts = counts
         self.exceptions = exceptions
+        self.verdicts = verdicts
+        """What people decided about exceptions, by their ids."""
         self.watermark = watermark
         """Highest `store_seq` whose trade is in here."""
         self.trade_seq = trade_seq
         """`seq` of the last snapshot that a trade changed: a later one differs from it in prices only."""
         self.last_trade_at = last_trade_at
         """When the engine last applied a trade, 0 before the first."""
+
+    def keys_set_aside(self) -> list[tuple[str, str, str]]:
+        """Keys (roll-up, owner, instrument) that broke an invariant and wait for a repair. O(quarantined).
+
+        `exceptions` is the same object in two snapshots between which none was added or taken off.
+        """
+        details = (item.detail for item in self.exceptions.get("quarantined", ()) if "rollup" in item.detail)
+        return [(str(detail["rollup"]), str(detail["owner"]), str(detail["instrument"])) for detail in details]
 
 
 class SnapshotGone(LookupError):

@@ -10,8 +10,10 @@ product, which costs more than the product of one row. It releases the interpret
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Iterable, Sequence
+from itertools import repeat
+from operator import truediv
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -81,16 +83,22 @@ class SparseRows:
             return (0.0,) * self.layers
         return tuple(view[at] for view in self._data_views)
 
+    def clear_row(self, row: int) -> None:
+        """Make every cell of a row 0; they stay cells. O(cells of the row)."""
+        place = self._place[row]
+        start = self._start[place]
+        for data in self._data:
+            data[start : start + self._used[place]] = 0.0
+
     def fill(self, cells: "Cells") -> None:
         """Replace everything by these cells. O(cells log cells), all of it in arrays."""
-        row_of, column_of = np.frombuffer(cells.rows, dtype=np.int32), np.frombuffer(cells.columns, dtype=np.int32)
+        row_of, column_of = cells.rows, cells.columns
         order = np.lexsort((column_of, row_of))
         self._cells = 0
         target = self._lay_out(np.bincount(row_of, minlength=len(self._place)))
         self._indices[target] = column_of[order]
-        values = np.frombuffer(cells.values).reshape(len(order), self.layers)
         for layer, data in enumerate(self._data):
-            data[target] = values[order, layer]
+            data[target] = cells.values[order, layer]
 
     def product(self, layer: int, factors: FloatArray, rows: Rows = None) -> Any:
         """Sum over columns of cell x factor: an array of those of all rows, of some (ascending), or the float of one.
@@ -229,20 +237,12 @@ class SparseRows:
         return np.repeat(bounds[:-1], lengths) + _within(lengths)
 
 
-class Cells:
-    """Cells to fill a matrix with: in any order, each (row, column) once."""
+class Cells(NamedTuple):
+    """Cells to fill a matrix with: in any order, each (row, column) once. `values` has a line per cell, a number per layer."""
 
-    def __init__(self) -> None:
-        self.rows = array("i")
-        self.columns = array("i")
-        self.values = array("d")
-
-    def set(self, row: int, column: int, values: Sequence[float]) -> bool:
-        """Note one cell with its values in every layer; always a new one."""
-        self.rows.append(row)
-        self.columns.append(column)
-        self.values.extend(values)
-        return True
+    rows: IndexArray
+    columns: IndexArray
+    values: FloatArray
 
 
 class ExactRows:
@@ -270,21 +270,43 @@ class ExactRows:
         self._sums[key] = self._sums.get(key, 0) + change
         self._touched.add(key)
 
+    def add_all(self, rows: IndexArray, columns: IndexArray, changes: Iterable[int]) -> None:
+        """Add to many sums, several changes to one among them. O(n log n), most of it in arrays."""
+        keys = rows * np.int64(self._columns) + columns
+        order = np.argsort(keys, kind="stable")
+        keys = keys[order]
+        first = np.flatnonzero(np.diff(keys, prepend=-1))
+        exact = np.fromiter(changes, dtype=np.object_, count=len(keys))
+        totals = np.add.reduceat(exact[order], first) if len(first) else exact
+        sums = self._sums
+        for key, total in zip(keys[first].tolist(), totals.tolist(), strict=True):
+            if total:
+                sums[key] = sums.get(key, 0) + total
+                self._touched.add(key)
+
     def flush(self) -> None:
         """Write the sums that changed into the matrix; all of it at once where that is less work."""
         sums, unit, touched = self._sums, self._unit, self._touched
-        if not touched:
-            return
-        into: SparseRows | Cells = self._cells
         if 4 * len(touched) > len(sums) > 1_000:
-            into, touched = Cells(), set(sums)
-        for key in touched:
-            row, column = divmod(key, self._columns)
-            value = sums[key] / unit
-            into.set(row, column, (value, abs(value)))
-        if isinstance(into, Cells):
-            self._cells.fill(into)
+            rows, columns = np.divmod(np.fromiter(sums, dtype=np.int64, count=len(sums)), self._columns)
+            values = np.fromiter(map(truediv, sums.values(), repeat(unit)), dtype=np.float64, count=len(sums))
+            both = np.stack((values, np.abs(values)), axis=1)
+            self._cells.fill(Cells(rows.astype(np.int32), columns.astype(np.int32), both))
+        else:
+            for key in touched:
+                row, column = divmod(key, self._columns)
+                value = sums[key] / unit
+                self._cells.set(row, column, (value, abs(value)))
         self._touched = set()
+
+    def clear_row(self, row: int) -> None:
+        """Forget the sums of one row; the next `flush` writes those that have come since. O(columns)."""
+        first = row * self._columns
+        for key in range(first, first + self._columns):
+            if key in self._sums:
+                self._sums[key] = 0
+                self._touched.add(key)
+        self._cells.clear_row(row)
 
     def clear(self) -> None:
         """Forget all sums; the next `flush` writes those that have come since. O(sums)."""

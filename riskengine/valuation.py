@@ -16,19 +16,20 @@ computed by the same sequential sums, to the same bit. Owned by the writer threa
 """
 
 from array import array
-from collections.abc import Iterable, Sequence
-from copy import copy
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterable, Sequence
+from itertools import compress
+from operator import mul
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from riskengine.currencies import Rates
 from riskengine.hierarchy import Hierarchy, Reference
 from riskengine.ledger import EMPTY_ROW, MASK, SHIFT, Book, Changes, Row
-from riskengine.marks import Mark
 from riskengine.messages import CASH_ONE, MULTIPLIER_DECIMALS, ONE
+from riskengine.row_columns import RowColumns
 from riskengine.sparse import Cells, ExactRows, Rows, SparseRows
+from riskengine.unit_values import Factors
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -63,57 +64,6 @@ makes only the blocks that it stands in new."""
 
 FIRST = np.zeros(1, dtype=np.int64)
 """For a `reduceat` over one range, which adds in the order that the tree's sums are added in."""
-
-
-class Units(NamedTuple):
-    """What one unit of each instrument is worth, by instrument number, and the marks behind it. Read-only arrays.
-
-    price        mark, in the instrument's currency; 0 where not `priced`
-    value        k m X, in the reporting currency per unit of quantity; 0 where price or rate is unknown
-    rate         X of the cash currency; 0 where not `rated`
-    mark_ts      event time of the mark, 0 where there is none
-    stale_mark   the mark is older than the limit
-    stale_rate   a pair on the path of the rate is
-    """
-
-    price: FloatArray
-    priced: npt.NDArray[np.bool_]
-    value: FloatArray
-    rate: FloatArray
-    rated: npt.NDArray[np.bool_]
-    mark_ts: npt.NDArray[np.int64]
-    stale_mark: npt.NDArray[np.bool_]
-    stale_rate: npt.NDArray[np.bool_]
-    marks: tuple[Mark | None, ...]
-
-
-class Factors:
-    """The unit values of one moment in the shapes that the products need. Built once per beat. O(instruments)."""
-
-    def __init__(self, units: Units, rates: Rates) -> None:
-        self.currency = rates.value
-        self.currency_size = np.abs(rates.value)
-        unmarked = units.rated & ~units.priced
-        self.unmarked_rate = np.where(unmarked, units.rate, 0.0)
-        self.unmarked = unmarked.astype(np.float64)
-        self.unrated = (~units.rated).astype(np.float64)
-        self.any_unmarked = bool(unmarked.any())
-        self.any_unrated = not bool(units.rated.all())
-        stale_rate = units.stale_rate & units.rated
-        self.stale_open = (units.stale_mark & units.priced & units.rated & ~stale_rate).astype(np.float64)
-        self.stale_held = stale_rate.astype(np.float64)
-        self.any_stale = bool(self.stale_open.any() or self.stale_held.any())
-        self._set_value(units)
-
-    def repriced(self, units: Units) -> "Factors":
-        """The same with other prices, where no rate and no flag has changed."""
-        factors = copy(self)
-        factors._set_value(units)
-        return factors
-
-    def _set_value(self, units: Units) -> None:
-        self.value = units.value
-        self.size = np.abs(units.value)
 
 
 class Valuation:
@@ -163,37 +113,84 @@ class Valuation:
 
     def take(self, changes: Changes, factors: Factors) -> None:
         """Bring sums and numbers up to date with changed rows. O(changed rows x their owners' cells)."""
-        into = _Matrices(self._products, self._pairs, self._blocks)
         for key, (before, now) in changes.items():
-            self._take_row(key >> SHIFT, key & MASK, before or EMPTY_ROW, now or EMPTY_ROW, into)
+            self._take_row(key >> SHIFT, key & MASK, before or EMPTY_ROW, now or EMPTY_ROW)
         self._flush()
-        owners = sorted({key >> SHIFT for key in changes})
-        if len(owners) > 48:
-            self.reprice(factors)
-        elif owners:
-            self._reprice_owners(owners, factors)
+        self._reprice_few(sorted({key >> SHIFT for key in changes}), factors)
 
     def take_all(self, books: Sequence[Book], factors: Factors) -> None:
         """Forget everything and take all rows as they are: for a start, and after more changes than are told. O(rows)."""
         for amounts in (self._cash, self._cost, self._fees, self._legs):
             amounts.clear()
         self._holders = [array("i") for _ in self._holders]
-        products, pairs, blocks = Cells(), Cells(), Cells()
-        into = _Matrices(products, pairs, blocks)
-        for owner, book in enumerate(books):
-            for row in book.rows:
-                if row is not None:
-                    self._take_row(owner, row.instrument, EMPTY_ROW, row, into)
-        for matrix, cells in ((self._products, products), (self._pairs, pairs), (self._blocks, blocks)):
-            matrix.fill(cells)
+        inner = self._inner_row
+        self._take_leaves(RowColumns((owner, book) for owner, book in enumerate(books) if owner not in inner))
+        above = RowColumns((owner, book) for owner, book in enumerate(books) if owner in inner)
+        sums = above.chosen(self._reference.products[above.instruments])
+        places = np.fromiter(map(inner.__getitem__, sums.owners.tolist()), dtype=np.int32, count=len(sums))
+        blocks = places * self._block_count + sums.instruments // BLOCK
+        self._blocks.fill(Cells(blocks, sums.instruments, np.abs(sums.amounts("quantity", ONE))[:, None]))
+        self._take_pairs_legs(above)
         self._flush()
         self.reprice(factors)
+
+    def _take_leaves(self, held: RowColumns) -> None:
+        """All rows of leaves at once: the cells and sums that `_take_row` makes one by one."""
+        reference, owners, numbers = self._reference, held.owners, held.instruments
+        quantity = held.amounts("quantity", ONE)
+        values = np.stack((
+            quantity, np.abs(quantity), held.amounts("open_cash", CASH_ONE), held.amounts("open_cost", CASH_ONE),
+            held.amounts("open_count", 1), held.amounts("position_count", 1) - held.amounts("quarantined", 1),
+        ), axis=1)  # fmt: skip
+        products = reference.products[numbers]
+        self._products.fill(Cells(owners[products], numbers[products], values[products]))
+        self._pairs.fill(Cells(owners[~products], numbers[~products], values[~products]))
+        self._holders = [array("i", owners.tobytes()) for owners in held.owners_by_instrument(len(self._holders))]
+        currencies = np.array(reference.cash_currency, dtype=np.int32)[numbers]
+        self._cash.add_all(owners, currencies, held.integers("cash"))
+        self._cost.add_all(owners, currencies, held.integers("open_cost"))
+        for owner, row in zip(owners.tolist(), held.rows, strict=True):
+            for code, fees in row.fees.items():
+                self._fees.add(owner, reference.currency_index[code], fees)
+        self._take_pairs_legs(held)
+
+    def _take_pairs_legs(self, held: RowColumns) -> None:
+        """The currency legs of all rows of pairs at once."""
+        reference = self._reference
+        pairs = held.chosen(~reference.products[held.instruments])
+        scale = [instrument.multiplier * LEG_SCALE for instrument in reference.instruments]
+        base = map(mul, pairs.integers("quantity"), map(scale.__getitem__, pairs.integers("instrument")))
+        for currency_of, amounts in ((reference.base_currency, base), (reference.cash_currency, pairs.integers("cash"))):
+            currencies = np.array(currency_of, dtype=np.int32)[pairs.instruments]
+            there = currencies != self._reporting
+            self._legs.add_all(pairs.owners[there], currencies[there], compress(amounts, there.tolist()))
+
+    def retake(self, owners: Collection[int], books: Sequence[Book], factors: Factors) -> None:
+        """Forget what some owners hold and take their rows as they are; whoever is above them must be among them.
+
+        Heals whatever was wrong with their sums. O(their rows + owners).
+        """
+        for owner in owners:
+            for rows in (self._products, self._pairs, self._cash, self._cost, self._fees, self._legs):
+                rows.clear_row(owner)
+            inner = self._inner_row.get(owner)
+            if inner is not None:
+                first = inner * self._block_count
+                for block in range(first, first + self._block_count):
+                    self._blocks.clear_row(block)
+                    self._touched_blocks.add(block)
+            self._touched_legs.add(owner)
+            for row in books[owner].rows:
+                if row is not None:
+                    self._take_row(owner, row.instrument, EMPTY_ROW, row)
+        self._flush()
+        self._reprice_few(sorted(owners), factors)
 
     def _flush(self) -> None:
         for amounts in (self._cash, self._cost, self._fees, self._legs):
             amounts.flush()
 
-    def _take_row(self, owner: int, number: int, before: Row, now: Row, into: "_Matrices") -> None:
+    def _take_row(self, owner: int, number: int, before: Row, now: Row) -> None:
         reference, quantity = self._reference, now.quantity
         currency, base = reference.cash_currency[number], reference.base_currency[number]
         d_cash = now.cash - before.cash
@@ -206,12 +203,12 @@ class Valuation:
         if inner is not None:
             if base < 0:
                 block = inner * self._block_count + number // BLOCK
-                into.blocks.set(block, number, (abs(quantity) / ONE,))
+                self._blocks.set(block, number, (abs(quantity) / ONE,))
                 self._touched_blocks.add(block)
             return
-        if (into.products if base < 0 else into.pairs).set(owner, number, (
+        if (self._products if base < 0 else self._pairs).set(owner, number, (
             quantity / ONE, abs(quantity) / ONE, now.open_cash / CASH_ONE, now.open_cost / CASH_ONE, now.open_count,
-            now.position_count,
+            now.position_count - now.quarantined,
         )):  # fmt: skip
             self._holders[number].append(owner)
         if d_cash:
@@ -230,6 +227,12 @@ class Valuation:
 
     def _is_leaf(self, owner: int) -> bool:
         return self._hierarchy is None or self._hierarchy.is_leaf(owner)
+
+    def _reprice_few(self, owners: Sequence[int], factors: Factors) -> None:
+        if len(owners) > 48:
+            self.reprice(factors)
+        elif owners:
+            self._reprice_owners(owners, factors)
 
     def _reprice_owners(self, owners: Sequence[int], factors: Factors) -> None:
         """New numbers for some owners (ascending), children before parents."""
@@ -358,11 +361,3 @@ class Valuation:
             copied.flags.writeable = False
             pages[page : page + 1] = (copied,)
         self.pages = tuple(pages)
-
-
-class _Matrices(NamedTuple):
-    """Where rows are written: the matrices themselves, or lists of cells to fill them with."""
-
-    products: SparseRows | Cells
-    pairs: SparseRows | Cells
-    blocks: SparseRows | Cells

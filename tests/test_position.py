@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from riskengine import position as module
 from riskengine.messages import CASH_ONE, MULTIPLIER_DECIMALS, ONE, Trade
-from riskengine.position import CHECKPOINT_EVERY, LONG_HISTORY, Position, next_average
+from riskengine.position import CHECKPOINT_EVERY, LONG_HISTORY, Position, QuarantinedPosition, next_average
 from tests import world
 from tests.world import NOON, SECOND
 
@@ -186,6 +187,36 @@ def test_removing_a_trade_gives_what_it_would_be_without_it():
 def test_removing_a_trade_that_is_not_there_is_our_mistake():
     with pytest.raises(AssertionError, match="must be in its position"):
         folded([fill(1), fill(3)]).remove(fill(2))
+
+
+# Set aside
+
+
+def test_a_position_that_was_set_aside_keeps_its_trades_in_order_and_claims_nothing():
+    position = folded([fill(3), fill(1)])
+    position.quantity, position.average = 5, None
+    aside = QuarantinedPosition(position)
+    assert (aside.add(fill(2)), aside.add(fill(0))) == (0, 0)
+    aside.remove(fill(3))
+    aside.remove(fill(9))
+    aside.check(1)
+    assert [one.ts for one in aside.trades] == [fill(second).ts for second in (0, 1, 2)]
+    assert (aside.quantity, aside.cash, aside.average, aside.identities) == (0, 0, None, 0)
+    assert (aside.owner, aside.instrument, aside.slot) == (position.owner, position.instrument, position.slot)
+
+
+def test_what_stands_in_a_broken_position_twice_is_kept_once():
+    position = folded([fill(1), fill(3)])
+    position.trades.insert(0, position.trades[1])
+    assert QuarantinedPosition(position).trades == [fill(1), fill(3)]
+
+
+def test_a_position_holds_the_very_record_of_a_trade():
+    trades = seeded(150)
+    position = folded(trades)
+    assert all(map(position.holds, trades))
+    assert not position.holds(structs.replace(trades[7]))
+    assert not position.holds(fill(10_000))
 
 
 # Long histories

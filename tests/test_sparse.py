@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskengine.sparse import SparseRows
+from riskengine.sparse import ExactRows, SparseRows
 
 COLUMNS = 12
 writes = st.lists(
@@ -111,6 +111,28 @@ def test_rows_can_be_added_after_holes_were_closed():
     sparse.set(row, 7, (3.0,))
     assert sparse.product(0, np.ones(50))[row] == 3.0
     assert len(sparse) == 41
+
+
+def test_a_cleared_row_is_zero_and_may_be_written_again():
+    sparse = SparseRows(2, COLUMNS, 2)
+    for row in (0, 1):
+        for column in range(COLUMNS):
+            sparse.set(row, column, (row + 1.0, 5.0))
+    sparse.clear_row(0)
+    assert not sparse.set(0, 3, (7.0, 8.0)), "its cells stay"
+    assert sparse.product(0, np.ones(COLUMNS)).tolist() == [7.0, 2.0 * COLUMNS]
+    assert sparse.product(1, np.ones(COLUMNS)).tolist() == [8.0, 5.0 * COLUMNS]
+
+
+def test_exact_sums_of_a_cleared_row_begin_at_nothing():
+    sums = ExactRows(2, 3, 10)
+    for row, column in ((0, 0), (0, 2), (1, 2)):
+        sums.add(row, column, 50)
+    sums.flush()
+    sums.clear_row(0)
+    sums.add(0, 2, 7)
+    sums.flush()
+    assert sums.product(0, np.array([1.0, 10.0, 100.0])).tolist() == [70.0, 500.0]
 
 
 @pytest.mark.parametrize("rows", [0, 1, 5])

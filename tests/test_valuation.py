@@ -9,6 +9,7 @@ import pytest
 from riskengine.engine import Engine
 from riskengine.hierarchy import Reference
 from riskengine.marks import Mark
+from riskengine.messages import CASH_ONE
 from riskengine.valuation import FEES, GROSS, NET, NO_RATE, PAGE, REALISED, STALE, TOTAL, UNPRICED, UNREALISED, VALUE
 from tests import world
 from tests.world import NOON, SECOND, House, trade
@@ -88,6 +89,24 @@ def test_after_trades_between_beats_the_numbers_are_those_of_a_full_revaluation(
         engine.beat(marks(round_, stocks[round_ : round_ + 3]), NOON)
         engine.publish(NOON)
     assert pages(engine) == fully(engine)
+
+
+@pytest.mark.parametrize("count", [1, 200])
+def test_what_is_taken_anew_from_the_rows_is_right_whatever_it_was(engine, count):
+    expected = pages(engine)
+    published, hierarchy = engine._organisation, WIDE.hierarchy
+    valuation, leaves = published.valuation, [hierarchy.index[leaf] for leaf in LEAVES[:count]]
+    owners = {*leaves, *(above for leaf in leaves for above in hierarchy.ancestors[leaf])}
+    for owner in owners:
+        for amounts in (valuation._cash, valuation._legs, valuation._fees, valuation._cost):
+            amounts.add(owner, 0, 12_345 * CASH_ONE)
+        valuation._products.set(owner, 3, (9.0,) * 6)
+        valuation._numbers[:, owner] = 77.0
+    valuation._block_sums[:] = 5.0
+    valuation.retake(owners, published.rollup.books, engine._factors)
+    engine.publish(NOON)
+    assert pages(engine) == expected
+    engine.check()
 
 
 def test_a_rate_that_moves_revalues_everything_in_its_currency(engine):
