@@ -10,6 +10,7 @@ from riskengine.adapters.trade_rows import COLUMNS
 Dialect = Literal["sqlite", "postgres"]
 
 _SQL = files("riskengine.adapters") / "sql"
+_MIGRATION = re.compile(r"\d{4}_\w+\.sql$")
 _PLACEHOLDER = {"sqlite": "?", "postgres": "%s"}
 
 
@@ -17,8 +18,10 @@ def load_queries(dialect: Dialect) -> dict[str, str]:
     """All named queries, column lists filled in; `{where}` and `{cancels}` stay for the caller's filters."""
     columns, marks = ", ".join(COLUMNS), ", ".join([_PLACEHOLDER[dialect]] * len(COLUMNS))
     queries: dict[str, str] = {}
-    for file_name in ("trades.sql", "reference.sql"):
-        parts = re.split(r"^-- name: (\w+)\n", (_SQL / dialect / file_name).read_text("utf-8"), flags=re.MULTILINE)
+    for file in sorted((_SQL / dialect).iterdir(), key=lambda file: file.name):
+        if _MIGRATION.match(file.name):
+            continue
+        parts = re.split(r"^-- name: (\w+)\n", file.read_text("utf-8"), flags=re.MULTILINE)
         for name, text in zip(parts[1::2], parts[2::2], strict=True):
             assert name not in queries, f"two queries are called {name}"
             queries[name] = _without_comments(text).replace("{columns}", columns).replace("{marks}", marks)
@@ -38,7 +41,7 @@ def load_migrations(dialect: Dialect) -> dict[int, tuple[str, str]]:
     """Number, file name and text of each migration, in order."""
     found = {}
     for file in sorted((_SQL / dialect).iterdir(), key=lambda file: file.name):
-        if re.match(r"\d{4}_\w+\.sql$", file.name):
+        if _MIGRATION.match(file.name):
             found[int(file.name[:4])] = (file.name, file.read_text(encoding="utf-8"))
     return found
 

@@ -92,6 +92,10 @@ SELECT count(*) FROM ({cancels}) AS t WHERE {where}
 -- name: trades_by_store_seq
 SELECT {columns}, store_seq, received_ts FROM trades WHERE store_seq = ANY(%s::bigint[])
 
+-- name: trades_of_deals
+SELECT {columns}, store_seq, received_ts
+FROM trades JOIN unnest(%s::text[], %s::text[]) AS deal (source, trade_id) USING (source, trade_id)
+
 -- A cancel that does not say where and when its trade was is placed where the newest version before it was.
 -- name: cancels
 SELECT c.store_seq, c.source_seq, c.source, c.trade_id, c.leg, c.version,

@@ -59,6 +59,10 @@ SELECT count(*) FROM ({cancels}) AS t WHERE {where}
 -- name: trades_by_store_seq
 SELECT {columns}, store_seq, received_ts FROM trades WHERE store_seq IN (SELECT value FROM json_each(?))
 
+-- name: trades_of_deals
+SELECT {columns}, store_seq, received_ts FROM json_each(?) AS wanted
+CROSS JOIN trades ON source = wanted.value AND trade_id = json_extract(?, '$[' || wanted.key || ']')
+
 -- A cancel that does not say where and when its trade was is placed where the newest version before it was.
 -- name: cancels
 SELECT c.store_seq, c.source_seq, c.source, c.trade_id, c.leg, c.version,

@@ -1,0 +1,96 @@
+-- Queries on the audit trail and the feeds' cursors.
+
+-- Where the chain stands and which epoch writes; `newest` tells when the note about the head has been set back. The epoch is locked
+-- first, as where it alone is held, so that nobody waits in a circle.
+-- name: audit_hold
+SELECT key, value, (SELECT coalesce(max(audit_seq), 0) FROM audit) AS newest FROM meta WHERE key IN ('audit_head', %s)
+ORDER BY key DESC FOR UPDATE
+
+-- The server is a way off: entry, note of the head and cursors in one statement.
+-- name: audit_append
+WITH entry AS (
+    INSERT INTO audit (audit_seq, ts, actor, kind, subject, first_store_seq, last_store_seq, row_count, previous_hash, hash, detail)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+), fed AS (
+    INSERT INTO feeds (source, cursor, ts)
+    SELECT key, value::bigint, %s FROM jsonb_each_text(%s::jsonb)
+    ON CONFLICT (source) DO UPDATE SET cursor = excluded.cursor, ts = excluded.ts WHERE excluded.cursor > feeds.cursor
+)
+UPDATE meta SET value = %s WHERE key = 'audit_head'
+
+-- name: feeds_save
+INSERT INTO feeds (source, cursor, ts)
+SELECT key, value::bigint, %s FROM jsonb_each_text(%s::jsonb)
+ON CONFLICT (source) DO UPDATE SET cursor = excluded.cursor, ts = excluded.ts WHERE excluded.cursor > feeds.cursor
+
+-- name: feeds
+SELECT source, cursor FROM feeds ORDER BY source
+
+-- name: audit_after
+SELECT audit_seq, ts, actor, kind, subject, first_store_seq, last_store_seq, row_count, previous_hash, hash, detail
+FROM audit WHERE audit_seq > %s ORDER BY audit_seq LIMIT %s
+
+-- name: audit_of_kind
+SELECT audit_seq, ts, actor, kind, subject, first_store_seq, last_store_seq, row_count, previous_hash, hash, detail
+FROM audit WHERE kind = %s AND kind <> 'trades' ORDER BY audit_seq
+
+-- name: audit_newest
+SELECT audit_seq, ts, actor, kind, subject, first_store_seq, last_store_seq, row_count, previous_hash, hash, detail
+FROM audit WHERE {where} ORDER BY audit_seq DESC LIMIT %(limit)s
+
+-- name: where_audit_before
+audit_seq < %(before)s
+
+-- name: where_audit_kind
+kind = %(kind)s
+
+-- name: where_audit_not_trades
+kind <> 'trades'
+
+-- name: where_audit_subject
+subject = %(subject)s AND subject <> ''
+
+-- name: where_audit_since
+ts >= %(since_ts)s
+
+-- name: where_audit_until
+ts < %(until_ts)s
+
+-- Which entry holds a row is known from its numbers alone, but for those that leave some out.
+-- name: where_audit_covers
+first_store_seq > %(lowest)s AND first_store_seq <= %(last)s AND last_store_seq >= %(first)s
+
+-- name: audit_recorded
+SELECT first_store_seq, last_store_seq, CASE WHEN last_store_seq - first_store_seq + 1 <> row_count THEN detail END
+FROM audit WHERE first_store_seq > %s AND first_store_seq <= %s AND last_store_seq >= %s
+
+-- name: trade_numbers
+SELECT store_seq FROM trades WHERE store_seq > %s AND store_seq <= %s ORDER BY store_seq LIMIT %s
+
+-- name: audited_rows
+SELECT store_seq, {columns}, received_ts FROM trades WHERE store_seq > %s ORDER BY store_seq LIMIT %s
+
+-- name: audited_rows_of
+SELECT store_seq, {columns}, received_ts FROM trades WHERE store_seq = ANY(%s::bigint[]) ORDER BY store_seq
+
+-- What may come to light later with a number that others have passed: rows of transactions that this snapshot does not see.
+-- name: audit_horizon
+SELECT pg_current_snapshot()::text
+
+-- name: rows_before_horizon
+SELECT store_seq FROM trades WHERE store_seq = ANY(%s::bigint[]) AND pg_visible_in_snapshot(written_xid, %s::pg_snapshot) ORDER BY store_seq
+
+-- Pages are read along an index (see trades.sql).
+-- name: read_along
+SELECT set_config('enable_bitmapscan', 'off', true)
+
+-- name: trades_named
+SELECT store_seq, source, trade_id, leg FROM trades WHERE trade_id = %s ORDER BY store_seq
+
+-- A cancel may leave out its desk: then it belongs where the version before it did.
+-- name: trades_at_desks
+SELECT t.store_seq FROM trades AS t
+WHERE t.store_seq BETWEEN %s AND %s AND coalesce(nullif(t.desk, ''), (
+    SELECT b.desk FROM trades AS b
+    WHERE b.source = t.source AND b.trade_id = t.trade_id AND b.leg = t.leg AND b.version < t.version AND b.desk <> ''
+    ORDER BY b.version DESC LIMIT 1), '') = ANY(%s::text[])

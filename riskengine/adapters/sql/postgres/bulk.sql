@@ -1,0 +1,25 @@
+-- What a start reads.
+
+-- name: bulk_end
+SELECT max(store_seq) FROM (
+    SELECT store_seq FROM trades WHERE store_seq > %(after)s ORDER BY store_seq LIMIT %(limit)s) AS page
+
+-- A range of trades in columns, each one text: names parted by line ends, whole numbers by commas, decimals by blanks, nothing where
+-- there is NULL. `flags` has a character for each row: b or s, a buy or a sell, large in an amend; 0 where more is to be looked at
+-- than these columns (names and decimals apart, which the caller looks at).
+-- name: bulk_columns
+SELECT count(*), string_agg(store_seq::text, ','), string_agg(
+            CASE WHEN source_seq BETWEEN 0 AND %(max_integer)s AND leg <= %(max_integer)s AND version <= %(max_integer)s
+             AND ts >= %(ts_min)s AND ts < %(ts_end)s
+             AND (booked_ts IS NULL OR (booked_ts >= %(ts_min)s AND booked_ts < %(ts_end)s))
+             AND contra_amount IS NULL AND legs IS NULL
+            THEN CASE action WHEN 'new' THEN CASE side WHEN 'buy' THEN 'b' WHEN 'sell' THEN 's' ELSE '0' END
+                             WHEN 'amend' THEN CASE side WHEN 'buy' THEN 'B' WHEN 'sell' THEN 'S' ELSE '0' END ELSE '0' END
+            ELSE '0' END, ''),
+       string_agg(source, E'\n'), string_agg(trade_id, E'\n'), string_agg(leg::text, ','), string_agg(version::text, ','),
+       string_agg(coalesce(ts, 0)::text, ','), string_agg(source_seq::text, ','), string_agg(instrument, E'\n'),
+       string_agg(desk, E'\n'), string_agg(dealer, E'\n'), string_agg(coalesce(quantity, 0)::text, ' '),
+       string_agg(coalesce(price, 0)::text, ' '), string_agg(fees::text, ' '), string_agg(fees_currency, E'\n'),
+       string_agg(value_date, E'\n'), string_agg(trade_date, E'\n'), string_agg(coalesce(booked_ts::text, ''), ','),
+       string_agg(received_ts::text, ',')
+FROM (SELECT * FROM trades WHERE store_seq > %(after)s AND store_seq <= %(up_to)s ORDER BY store_seq) AS page

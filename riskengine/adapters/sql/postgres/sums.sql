@@ -1,0 +1,34 @@
+-- What reconciliation reads.
+
+-- A range of trades in columns, each one text: numbers parted by blanks, names by line ends, source and trade_id by a byte of 1.
+-- `signs` has a character for each row: + buy, - sell, 0 where the row is not plain. A plain row is a first version that nothing but
+-- sums is to be made of, but for its names, numbers and dates, which the caller looks at.
+-- name: trade_columns
+SELECT count(*), max(store_seq), max(leg), string_agg(source || E'\x01' || trade_id, E'\n'),
+       string_agg(desk, E'\n'), string_agg(dealer, E'\n'), string_agg(instrument, E'\n'),
+       string_agg(coalesce(quantity::text, '0'), ' '), string_agg(coalesce(price::text, '0'), ' '),
+       string_agg(CASE WHEN value_date = '' AND trade_date = '' THEN ''
+                       ELSE coalesce(ts::text, '') || ' ' || value_date || ' ' || trade_date END, E'\n'),
+       string_agg(
+            CASE WHEN version = 1 AND action <> 'cancel' AND leg <= %(max_integer)s AND source_seq BETWEEN 0 AND %(max_integer)s
+             AND ts >= %(ts_min)s AND ts < %(ts_end)s AND ts - received_ts <= %(future_limit)s
+             AND contra_amount IS NULL AND (legs IS NULL OR legs BETWEEN 1 AND 1000)
+             AND (booked_ts IS NULL OR (booked_ts >= %(ts_min)s AND booked_ts < %(ts_end)s))
+             AND (fees = 0 OR (fees BETWEEN 0 AND 1e15 AND scale(fees) <= 10))
+             AND (fees_currency = '' OR fees_currency = ANY(%(currencies)s::text[]))
+            THEN CASE side WHEN 'buy' THEN '+' ELSE '-' END ELSE '0' END, '')
+FROM (SELECT * FROM trades WHERE store_seq > %(after)s AND store_seq <= %(watermark)s ORDER BY store_seq LIMIT %(rows)s) AS part
+
+-- name: numbers_and_legs
+SELECT string_agg(store_seq::text, ' '), string_agg(leg::text, ' ')
+FROM (SELECT store_seq, leg FROM trades WHERE store_seq > %(after)s AND store_seq <= %(up_to)s ORDER BY store_seq) AS part
+
+-- Trades of which there are several versions: few.
+-- name: versioned
+SELECT DISTINCT source, trade_id FROM trades WHERE version > 1 AND store_seq <= %(watermark)s
+
+-- Trades from before the opening balance of their position.
+-- name: before_openings
+SELECT t.store_seq FROM trades AS t
+JOIN openings AS o ON o.desk = t.desk AND o.dealer = t.dealer AND o.instrument = t.instrument
+WHERE t.action <> 'cancel' AND t.ts < (SELECT max(ts) FROM openings) AND t.ts < o.ts AND t.store_seq <= %(watermark)s

@@ -1,0 +1,24 @@
+-- Queries on what people decided.
+
+-- name: verdicts
+SELECT id, verdict, comment, actor, ts FROM verdicts ORDER BY ts, id
+
+-- name: verdict_save
+INSERT INTO verdicts (id, verdict, comment, actor, ts) VALUES (%s, %s, %s, %s, %s)
+ON CONFLICT (id) DO UPDATE SET verdict = excluded.verdict, comment = excluded.comment, actor = excluded.actor, ts = excluded.ts
+
+-- name: standing_version
+SELECT {columns}, store_seq, received_ts FROM trades
+WHERE source = %s AND trade_id = %s AND leg = %s AND version = %s
+
+-- name: trade_replace
+UPDATE trades SET action = %s, ts = %s, source_seq = %s, instrument = %s, desk = %s, dealer = %s, side = %s, quantity = %s, price = %s,
+    fees = %s, fees_currency = %s, value_date = %s, trade_date = %s, booked_ts = %s, contra_amount = %s, legs = %s
+WHERE store_seq = %s
+
+-- name: conflicts_with_numbers
+SELECT conflict_id, {columns}, 0, received_ts FROM conflicts
+WHERE source = %s AND trade_id = %s AND leg = %s AND version = %s ORDER BY conflict_id
+
+-- name: conflict_delete
+DELETE FROM conflicts WHERE conflict_id = %s

@@ -1,0 +1,10 @@
+-- Queries on where the store stands, for the witness that is kept outside it.
+
+-- name: standing
+SELECT (SELECT value FROM meta WHERE key = 'store_id'), coalesce((SELECT value FROM meta WHERE key = %s), '0'),
+       (SELECT coalesce(max(store_seq), 0) FROM trades), (SELECT received_ts FROM trades ORDER BY store_seq DESC LIMIT 1),
+       (SELECT count(*) FROM trades WHERE store_seq > %s), (SELECT coalesce(max(audit_seq), 0) FROM audit),
+       coalesce((SELECT hash FROM audit ORDER BY audit_seq DESC LIMIT 1), '')
+
+-- name: audit_hash_at
+SELECT hash FROM audit WHERE audit_seq = %s

@@ -1,0 +1,84 @@
+-- Queries on the audit trail and the feeds' cursors.
+
+-- Where the chain stands and which epoch writes; `newest` tells when the note about the head has been set back.
+-- name: audit_hold
+SELECT key, value, (SELECT coalesce(max(audit_seq), 0) FROM audit) AS newest FROM meta WHERE key IN ('audit_head', ?)
+
+-- name: audit_insert
+INSERT INTO audit (audit_seq, ts, actor, kind, subject, first_store_seq, last_store_seq, row_count, previous_hash, hash, detail)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: feed_save
+INSERT INTO feeds (source, cursor, ts) VALUES (?, ?, ?)
+ON CONFLICT (source) DO UPDATE SET cursor = excluded.cursor, ts = excluded.ts WHERE excluded.cursor > feeds.cursor
+
+-- name: feeds
+SELECT source, cursor FROM feeds ORDER BY source
+
+-- name: audit_after
+SELECT audit_seq, ts, actor, kind, subject, first_store_seq, last_store_seq, row_count, previous_hash, hash, detail
+FROM audit WHERE audit_seq > ? ORDER BY audit_seq LIMIT ?
+
+-- name: audit_of_kind
+SELECT audit_seq, ts, actor, kind, subject, first_store_seq, last_store_seq, row_count, previous_hash, hash, detail
+FROM audit WHERE kind = ? AND kind <> 'trades' ORDER BY audit_seq
+
+-- name: audit_newest
+SELECT audit_seq, ts, actor, kind, subject, first_store_seq, last_store_seq, row_count, previous_hash, hash, detail
+FROM audit WHERE {where} ORDER BY audit_seq DESC LIMIT :limit
+
+-- name: where_audit_before
+audit_seq < :before
+
+-- name: where_audit_kind
+kind = :kind
+
+-- name: where_audit_not_trades
+kind <> 'trades'
+
+-- name: where_audit_subject
+subject = :subject AND subject <> ''
+
+-- name: where_audit_since
+ts >= :since_ts
+
+-- name: where_audit_until
+ts < :until_ts
+
+-- Which entry holds a row is known from its numbers alone, but for those that leave some out.
+-- name: where_audit_covers
+first_store_seq > :lowest AND first_store_seq <= :last AND last_store_seq >= :first
+
+-- name: audit_recorded
+SELECT first_store_seq, last_store_seq, CASE WHEN last_store_seq - first_store_seq + 1 <> row_count THEN detail END
+FROM audit WHERE first_store_seq > ? AND first_store_seq <= ? AND last_store_seq >= ?
+
+-- name: trade_numbers
+SELECT store_seq FROM trades WHERE store_seq > ? AND store_seq <= ? ORDER BY store_seq LIMIT ?
+
+-- name: audited_rows
+SELECT store_seq, {columns}, received_ts FROM trades WHERE store_seq > ? ORDER BY store_seq LIMIT ?
+
+-- name: audited_rows_of
+SELECT store_seq, {columns}, received_ts FROM trades WHERE store_seq IN (SELECT value FROM json_each(?)) ORDER BY store_seq
+
+-- What may come to light later with a number that others have passed: here nothing, numbers become visible in their order.
+-- name: audit_horizon
+SELECT ''
+
+-- name: rows_before_horizon
+SELECT store_seq FROM trades WHERE store_seq IN (SELECT value FROM json_each(?)) AND ? = '' ORDER BY store_seq
+
+-- name: read_along
+SELECT 1
+
+-- name: trades_named
+SELECT store_seq, source, trade_id, leg FROM trades WHERE trade_id = ? ORDER BY store_seq
+
+-- A cancel may leave out its desk: then it belongs where the version before it did.
+-- name: trades_at_desks
+SELECT t.store_seq FROM trades AS t
+WHERE t.store_seq BETWEEN ? AND ? AND coalesce(nullif(t.desk, ''), (
+    SELECT b.desk FROM trades AS b
+    WHERE b.source = t.source AND b.trade_id = t.trade_id AND b.leg = t.leg AND b.version < t.version AND b.desk <> ''
+    ORDER BY b.version DESC LIMIT 1), '') IN (SELECT value FROM json_each(?))

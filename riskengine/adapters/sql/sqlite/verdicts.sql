@@ -1,0 +1,24 @@
+-- Queries on what people decided.
+
+-- name: verdicts
+SELECT id, verdict, comment, actor, ts FROM verdicts ORDER BY ts, id
+
+-- name: verdict_save
+INSERT INTO verdicts (id, verdict, comment, actor, ts) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET verdict = excluded.verdict, comment = excluded.comment, actor = excluded.actor, ts = excluded.ts
+
+-- name: standing_version
+SELECT {columns}, store_seq, received_ts FROM trades
+WHERE source = ? AND trade_id = ? AND leg = ? AND version = ?
+
+-- name: trade_replace
+UPDATE trades SET action = ?, ts = ?, source_seq = ?, instrument = ?, desk = ?, dealer = ?, side = ?, quantity = ?, price = ?,
+    fees = ?, fees_currency = ?, value_date = ?, trade_date = ?, booked_ts = ?, contra_amount = ?, legs = ?
+WHERE store_seq = ?
+
+-- name: conflicts_with_numbers
+SELECT conflict_id, {columns}, 0, received_ts FROM conflicts
+WHERE source = ? AND trade_id = ? AND leg = ? AND version = ? ORDER BY conflict_id
+
+-- name: conflict_delete
+DELETE FROM conflicts WHERE conflict_id = ?
