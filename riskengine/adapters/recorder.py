@@ -1,0 +1,139 @@
+"""What others wrote, brought into the audit trail beside the live engine, a slice at a time on the store thread.
+
+A trade that comes through the door is recorded in its own transaction. A row that another program wrote is recorded once the
+engine has taken it over: those that come while it runs as they are handed to the writer, those from before when everything that
+is stored has been gone through once after the start, and again after the engine was rebuilt. Then the trail says so.
+
+A slice is small, and slices keep apart, so that a million rows of a bulk load do not hold a commit up for longer than a few
+milliseconds. What is interrupted is found again by the next start: the trail itself says what is recorded.
+"""
+
+import math
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from riskengine import __version__
+from riskengine.adapters.audit_chain import ENGINE, AuditEvent
+from riskengine.adapters.store_protocol import Store
+from riskengine.config import Config, without_password
+from riskengine.errors import StoreError
+from riskengine.observe import get_logger
+
+LOOK_ROWS = 5_000
+"""Numbers of rows held against the trail at a stretch: 5 ms."""
+
+RECORD_ROWS = 500
+"""Rows recorded in one transaction: 4 ms and a sync."""
+
+APART_S = 0.01
+"""What lies between two slices."""
+
+APART_BUSY_S = 0.05
+"""The same while trades wait to be stored."""
+
+LAST_S = 1.0
+"""How long the end of the store thread may be held up for rows that are not recorded yet."""
+
+MAX_WAITING = 10_000
+"""Ranges of numbers that are remembered; where more come in between, everything is gone through again."""
+
+
+log = get_logger("riskengine.audit")
+
+
+class Recorder:
+    """Used on the store thread but for `record`, which any thread may call."""
+
+    def __init__(self) -> None:
+        self._events: deque[AuditEvent] = deque()
+        self._ranges: deque[tuple[int, int]] = deque()
+        self._sweep: tuple[int, int, str] | None = None
+        self._sweep_due = True
+        self._at = 0.0
+
+    def record(self, events: Iterable[AuditEvent]) -> None:
+        """Put these into the trail soon, however often it takes."""
+        self._events.extend(events)
+
+    def followed(self, store_seqs: Sequence[int]) -> None:
+        """Rows that were handed to the writer, ascending, and did not come through the door."""
+        if len(self._ranges) >= MAX_WAITING:
+            self.sweep()
+        else:
+            self._ranges.append((store_seqs[0], store_seqs[-1]))
+
+    def sweep(self) -> None:
+        """Go through everything that is stored, from now on."""
+        self._ranges.clear()
+        self._sweep, self._sweep_due = None, True
+
+    def due_s(self) -> float:
+        """In how many seconds there is something to do; infinite where there is nothing."""
+        if self._events:
+            return 0.0
+        if self._ranges or self._sweep_due or self._sweep is not None:
+            return max(0.0, self._at - time.monotonic())
+        return math.inf
+
+    def work(self, store: Store, *, busy: bool = False) -> None:
+        """Do a slice, if one is due. Raises StoreError, and then nothing is forgotten."""
+        while self._events:
+            events = [*self._events]
+            store.record(events)
+            for _ in events:
+                self._events.popleft()
+        if self.due_s() != 0.0:
+            return
+        try:
+            self._slice(store)
+        finally:
+            self._at = time.monotonic() + (APART_BUSY_S if busy else APART_S)
+
+    def finish(self, store: Store) -> None:
+        """What is left, as far as it can be done quickly; the next start does the rest."""
+        deadline = time.monotonic() + LAST_S
+        try:
+            while (due := self.due_s()) < LAST_S and time.monotonic() < deadline:
+                time.sleep(due)
+                self.work(store)
+        except StoreError as error:
+            log.warning("trail_not_finished", error=str(error))
+
+    def _slice(self, store: Store) -> None:
+        if self._ranges:  # what is fresh comes first
+            first, last = self._ranges[0]
+            reached = self._record(store, first - 1, last)
+            if reached < last:
+                self._ranges[0] = reached + 1, last
+            else:
+                self._ranges.popleft()
+            return
+        if self._sweep_due:
+            horizon, up_to = store.audit_horizon()
+            self._sweep, self._sweep_due = (0, up_to, horizon), False
+        assert self._sweep is not None, "there is nothing to do"
+        after, up_to, horizon = self._sweep
+        if after < up_to:
+            self._sweep = self._record(store, after, up_to), up_to, horizon
+        else:
+            store.record_caught_up(horizon, up_to)
+            self._sweep = None
+
+    def _record(self, store: Store, after: int, up_to: int) -> int:
+        """Record what is missing of the next rows. The number up to which nothing is missing."""
+        missing, reached = store.unrecorded(after, up_to, LOOK_ROWS)
+        if not missing:
+            return reached
+        store.record_followed(missing[:RECORD_ROWS])
+        return missing[RECORD_ROWS] - 1 if len(missing) > RECORD_ROWS else reached
+
+
+def started(config: Config, *, epoch: int, watermark: int, revision: int) -> AuditEvent:
+    """With what an engine went live: its version, its configuration without passwords, and up to which row it had read."""
+    detail = msgspec.to_builtins(config)
+    detail["store"]["url"] = without_password(config.store.url)
+    facts = {"version": __version__, "epoch": epoch, "watermark": watermark, "reference_revision": revision}
+    return AuditEvent("start", str(epoch), {**facts, "configuration": detail}, ENGINE)

@@ -1,0 +1,152 @@
+"""What the commands share: how they fail, what they are told, how they show progress and the state."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import click
+import msgspec
+import orjson
+
+from riskengine.adapters.files import ColumnOptions, load_alias, parse_columns
+from riskengine.config import Config, check_config, load_config
+from riskengine.digest import digest
+from riskengine.engine import Engine
+from riskengine.errors import RiskEngineError
+from riskengine.views import node_rows
+
+
+class Commands(click.Group):
+    """Turns our errors into one line and exit status 1, mistakes of usage into one line and 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            where = (error.ctx or ctx).command_path
+            fail(f"{' '.join(error.format_message().split())} ({where} --help says more)", error.exit_code)
+        except RiskEngineError as error:
+            fail(str(error))
+        except BrokenPipeError:
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - so that the interpreter can flush it at exit
+            ctx.exit(1)
+
+
+def fail(message: str, status: int = 1) -> NoReturn:
+    """End with one line on stderr."""
+    complain(message)
+    sys.exit(status)
+
+
+def complain(message: str) -> None:
+    """One line on stderr."""
+    click.echo(f"riskengine: {message}", err=True)
+
+
+store_option = click.option("--store", envvar="RISKENGINE_STORE", metavar="URL", help="sqlite:///path or postgresql://...")
+config_option = click.option("--config", "config_path", metavar="FILE", help="TOML configuration.")
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+
+
+def mapping_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say how a foreign file is to be read."""
+    for option in (
+        click.option("--instrument", metavar="SYMBOL", help="Instrument of files without such a column."),
+        click.option("--alias", metavar="FILE", help="CSV of their names and ours (theirs,ours)."),
+        click.option("--time-format", metavar="F", help="strptime format, or s, ms, us, ns."),
+        click.option("--tz", metavar="ZONE", help="Time zone of times without an offset."),
+        click.option("--columns", metavar="OURS=THEIRS,...", help="Names (or numbers) of the file's columns."),
+    ):
+        command = option(command)
+    return command
+
+
+def column_options(
+    columns: str | None, tz: str | None, time_format: str | None, alias: str | None, instrument: str | None
+) -> ColumnOptions:
+    """The mapping options as the readers take them."""
+    return ColumnOptions(
+        columns=parse_columns(columns) if columns else {},
+        tz=tz,
+        time_format=time_format,
+        instrument=instrument,
+        alias=load_alias(alias) if alias else {},
+    )
+
+
+def effective_config(
+    path: str | None, store: str | None = None, host: str | None = None, port: int | None = None
+) -> Config:
+    """The configuration of a file with what the command line says on top."""
+    config = load_config(path)
+    server = msgspec.structs.replace(
+        config.server, host=host or config.server.host, port=config.server.port if port is None else port
+    )
+    config = msgspec.structs.replace(config, server=server)
+    if store:
+        config = msgspec.structs.replace(config, store=msgspec.structs.replace(config.store, url=store))
+    check_config(config, path or "command line")
+    return config
+
+
+class Progress:
+    """A line on a terminal that counts; nothing where stderr is not one."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._count = 0
+        self._shown_at = 0.0
+        self._visible = sys.stderr.isatty()
+
+    def advance(self, count: int) -> None:
+        """So many more are done."""
+        self._count += count
+        if self._visible and time.monotonic() - self._shown_at > 0.1:
+            self._shown_at = time.monotonic()
+            click.echo(f"\r{self._label}: {self._count:,}", err=True, nl=False)
+
+    def close(self) -> None:
+        """Leave the line."""
+        if self._visible and self._shown_at:
+            click.echo(f"\r{self._label}: {self._count:,}", err=True)
+
+
+def print_state(engine: Engine, as_json: bool, *, as_of: int | None = None) -> None:
+    """The tree, the counts and the digest: for people, or as one JSON object. `as_of`: the moment, where one was asked for."""
+    snapshot = engine.snapshot
+    rows = node_rows(snapshot)
+    counts = snapshot.counts._asdict()
+    if as_json:
+        state: dict[str, Any] = {"digest": digest(snapshot), "counts": counts, "nodes": rows}
+        click.echo(orjson.dumps(state if as_of is None else state | {"as_of": as_of}))
+        return
+    for line in tree_lines(rows):
+        click.echo(line)
+    click.echo(", ".join(f"{count} {what}" for what, count in counts.items() if count) or "no trades")
+    click.echo(f"digest {digest(snapshot)}")
+
+
+def tree_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Rows of nodes, parents before children, as an indented table with a heading."""
+    depth: dict[str, int] = {}
+    below: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        depth[row["node"]] = depth[row["parent"]] + 1 if row["parent"] else 0
+        below.setdefault(row["parent"] or "", []).append(row)
+    width = max((2 * depth[row["node"]] + len(row["node"]) for row in rows), default=4) + 2
+    lines = [f"{'node':<{width}}{'total P&L':>18}{'realised':>18}{'unrealised':>18}{'trades':>9}{'unpriced':>9}"]
+    waiting = below.get("", [])[::-1]
+    while waiting:
+        row = waiting.pop()
+        waiting += below.get(row["node"], [])[::-1]
+        amounts = "".join(f"{money(row[field]):>18}" for field in ("total_pnl", "realised_pnl", "unrealised_pnl"))
+        name = "  " * depth[row["node"]] + row["node"]
+        lines.append(f"{name:<{width}}{amounts}{row['trade_count']:>9}{row['unpriced_count']:>9}")
+    return lines
+
+
+def money(amount: float | None) -> str:
+    """Two decimals with separators, `-` where unknown."""
+    return "-" if amount is None else f"{round(amount, 2) + 0.0:,.2f}"  # + 0.0: no cent less than nothing
