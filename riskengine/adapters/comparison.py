@@ -1,0 +1,198 @@
+"""An engine compared with its store in a child process, so that readers and trades of this one feel nothing.
+
+The child reads the store's own account of everything (`store_side`) as soon as it is started, at low priority. `finish` sends it
+what a snapshot holds, in slices that keep the interpreter for a fraction of a millisecond each, and returns what it found. The
+child is a fresh interpreter, ends when this process does, however that ends, and is told the store's URL, which may hold a
+password, through its pipe alone.
+
+A look sees both sides at one watermark. A difference is not yet a break: on PostgreSQL a transaction with lower numbers may
+become visible to the child before it has reached the engine, so whoever finds one looks again.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import chain, islice
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from riskengine import errors
+from riskengine.adapters.frames import frame, read_frame
+from riskengine.config import Config
+from riskengine.errors import ComparisonFailed, RiskEngineError
+from riskengine.reconcile import DEALER, NODE, Break, Holding
+from riskengine.snapshot import Snapshot, Table
+
+CHILD = "riskengine.adapters.comparison_child"
+
+SLICE_ROWS = 256
+"""Rows put into one message: about a quarter of a millisecond."""
+
+REST_S = 0.000_5
+"""Between two messages, so that every other thread gets its turn."""
+
+END_S = 2.0
+"""How long a child that was told to end may take."""
+
+_figures = attrgetter("quantity", "cash", "trade_count", "identities")
+
+
+class Found(NamedTuple):
+    """What one look at both sides found, by key.
+
+    breaks    where they differ; a node that stands elsewhere in the two trees is a `hierarchy` break without an instrument
+    compared  positions of either side
+    watermark of both sides; `revision` is that of the reference data that the store's side was judged by
+    """
+
+    breaks: list[Break]
+    compared: int
+    watermark: int
+    revision: int
+
+
+class Comparison:
+    """One look. `start` and `finish` each once, by any thread; `close` by any thread at any time, and at the end."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._child: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def start(self, watermark: int) -> None:
+        """Have the child read the store up to number `watermark`. Returns at once. Raises ComparisonFailed."""
+        with self._lock:
+            if self._closed:
+                raise ComparisonFailed("the comparison was given up")
+            try:
+                self._child = subprocess.Popen(  # noqa: S603 - our own interpreter
+                    [sys.executable, "-m", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment(),
+                    start_new_session=True,  # what a terminal sends to this program is not for the child
+                )  # fmt: skip
+            except OSError as error:
+                raise ComparisonFailed(f"no process to compare in could be started: {error.strerror or error}") from None
+        self._send({"url": self._config.store.url, "config": msgspec.json.encode(self._config), "watermark": watermark})
+
+    def finish(self, snapshot: Snapshot, rest_s: float = REST_S) -> Found:
+        """Compare a snapshot with the store at its watermark. Blocks, for seconds on a large book, and holds nobody up.
+
+        `rest_s` is slept between two messages; without a rest it is done sooner, at the cost of whatever else runs here.
+
+        Where the snapshot is newer than what the child was started with, the child reads the store again. Raises StoreError,
+        ComparisonFailed.
+        """
+        with suppress(ComparisonFailed):  # a child that has ended may have said why
+            self._send({"watermark": snapshot.watermark})
+            for message in _messages(snapshot):
+                self._send(message)
+                if rest_s:
+                    time.sleep(rest_s)
+            self._send({})
+        try:
+            answer = read_frame(self._pipes().stdout)  # type: ignore[arg-type]
+        except (EOFError, OSError, ValueError):
+            raise ComparisonFailed("the process that compares has ended before it was done") from None
+        if "error" in answer:
+            raise _error(*answer["error"])
+        breaks = [Break(kind, key, _holding(here), _holding(there)) for kind, key, here, there in answer["breaks"]]
+        return Found(breaks, answer["compared"], answer["watermark"], answer["revision"])
+
+    def close(self) -> None:
+        """End the child, whatever it does. Idempotent."""
+        with self._lock:
+            self._closed, child, self._child = True, self._child, None
+        if child is None:
+            return
+        child.kill()
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(END_S)
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                with suppress(OSError, ValueError):
+                    pipe.close()
+
+    def __enter__(self) -> "Comparison":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _pipes(self) -> "subprocess.Popen[bytes]":
+        child = self._child
+        if child is None:
+            raise ComparisonFailed("the comparison was given up")
+        return child
+
+    def _send(self, message: Any) -> None:
+        pipe = self._pipes().stdin
+        assert pipe is not None
+        try:
+            pipe.write(frame(message))
+            pipe.flush()
+        except (OSError, ValueError):
+            raise ComparisonFailed("the process that compares has ended before it was done") from None
+
+
+def compare_now(config: Config, snapshot: Snapshot) -> Found:
+    """One look at a snapshot and the store, from beginning to end. Blocks. Raises StoreError, ComparisonFailed."""
+    with Comparison(config) as comparison:
+        comparison.start(snapshot.watermark)
+        return comparison.finish(snapshot)
+
+
+# -- what is sent ------------------------------------------------------------------------------------------------
+
+
+def _messages(snapshot: Snapshot) -> Iterator[Any]:
+    """What a snapshot holds, in messages of at most about SLICE_ROWS rows or names."""
+    hierarchy, symbols = snapshot.reference.hierarchy, snapshot.reference.symbols
+    nodes = iter(hierarchy.nodes)
+    while some := [(node.node, node.parent) for node in islice(nodes, SLICE_ROWS)]:
+        yield {"parents": some}
+    yield from _rows(NODE, hierarchy.names, snapshot.nodes, symbols)
+    yield from _rows(DEALER, snapshot.dealer_names, snapshot.dealers, symbols)
+
+
+def _rows(rollup: str, names: tuple[str, ...], table: Table, symbols: tuple[str, ...]) -> Iterator[Any]:
+    waiting: list[tuple[str, dict[str, Any]]] = []
+    count = 0
+    for owner, name in enumerate(names):
+        rows = filter(None, chain.from_iterable(table.state(owner).pages))
+        while part := {symbols[row.instrument]: _figures(row) for row in islice(rows, SLICE_ROWS)}:
+            waiting.append((name, part))
+            count += len(part) + 1
+            if count >= SLICE_ROWS:
+                yield {rollup: waiting}
+                waiting, count = [], 0
+    if waiting:
+        yield {rollup: waiting}
+
+
+# -- what comes back ---------------------------------------------------------------------------------------------
+
+
+def _holding(figures: tuple[int, int, int, int] | None) -> Holding | None:
+    return None if figures is None else Holding(*figures)
+
+
+def _error(name: str, text: str) -> RiskEngineError:
+    """The child's error as ours."""
+    kind = getattr(errors, name, None)
+    if isinstance(kind, type) and issubclass(kind, RiskEngineError):
+        return kind(text)
+    return ComparisonFailed(f"the process that compares failed: {text}")
+
+
+def _environment() -> dict[str, str]:
+    """Ours, so that the child finds this very program."""
+    package = str(Path(errors.__file__).resolve().parent.parent)
+    known = os.environ.get("PYTHONPATH")
+    return os.environ | {"PYTHONPATH": package if not known else f"{package}{os.pathsep}{known}"}

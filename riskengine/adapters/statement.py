@@ -1,0 +1,226 @@
+"""`riskengine reconcile --against FILE`: an outside statement (a custodian's, a broker's) against what a running engine shows.
+
+A statement has rows by node or dealer and instrument: the signed quantity, and where it knows them net cash and average price.
+Without such a column its rows are those of the root. Several rows of one position (lots) count together. Only the owners that it
+names are compared, both ways round; a flat position that it leaves out is no difference. Pure but for the two readers.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, NamedTuple
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import ProxyHandler, build_opener
+
+import orjson
+
+from riskengine.adapters.columns import ColumnOptions, Row, Shape, read_rows
+from riskengine.errors import EngineUnreachable, InputError
+from riskengine.fields import Rejected, fixed, name, shown, to_text
+from riskengine.messages import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, DECIMALS, Refusal
+from riskengine.reconcile import CASH, DEALER, MISSING_HERE, MISSING_THERE, NODE, QUANTITY, Key
+
+COLUMNS = ("node", "desk", "dealer", "instrument", "quantity", "net_cash", "average_price")
+STATEMENT = Shape("statement", COLUMNS, (("instrument",), ("quantity",)))
+TOLERATED = ("quantity", "net_cash", "average_price")
+TIMEOUT_S = 30
+
+RowDict = dict[str, Any]
+
+
+class Stated(NamedTuple):
+    """What one side says of a position: exact units of 1e-10 and 1e-28, the average as decimal; None where it does not say."""
+
+    quantity: int
+    net_cash: int | None = None
+    average_price: Decimal | None = None
+
+    def told(self) -> RowDict:
+        """The same as decimal texts."""
+        return {
+            "quantity": to_text(self.quantity),
+            "net_cash": None if self.net_cash is None else to_text(self.net_cash, CASH_DECIMALS),
+            "average_price": None if self.average_price is None else format(self.average_price, "f"),
+        }
+
+
+class Tolerances(NamedTuple):
+    """Differences up to these are none. Quantity in units of 1e-10, net cash of 1e-28, average price as decimal."""
+
+    quantity: int = 0
+    net_cash: int = 0
+    average_price: Decimal = Decimal("1e-9")
+
+
+def parse_tolerances(text: str) -> Tolerances:
+    """The value of `--tolerance`: `quantity=0.01,net_cash=0.005`. Raises InputError."""
+    found: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        field, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or field not in TOLERATED or field in found:
+            raise InputError(f"--tolerance: expected {', '.join(TOLERATED)}, each at most once, as name=number: {shown(part)}")
+        found[field] = value
+    try:
+        units = {field: fixed(value, DECIMALS, field) for field, value in found.items()}
+    except Rejected as error:
+        raise InputError(f"--tolerance: {error}") from None
+    if any(value < 0 for value in units.values()):
+        raise InputError("--tolerance: cannot be less than 0")
+    usual = Tolerances()
+    average = Decimal(units["average_price"]).scaleb(-DECIMALS) if "average_price" in units else usual.average_price
+    return Tolerances(units.get("quantity", 0), units.get("net_cash", 0) * CASH_PER_ONE, average)
+
+
+# -- the statement -----------------------------------------------------------------------------------------------
+
+
+def read_statement(path: str, options: ColumnOptions, root: str) -> tuple[dict[Key, Stated], list[Refusal]]:
+    """What a statement says by position, and the lines that cannot be read. Raises InputError."""
+    stated: dict[Key, Stated] = {}
+    refused: list[Refusal] = []
+    for line, row in read_rows(path, options, STATEMENT):
+        if isinstance(row, Refusal):
+            refused.append(row)
+            continue
+        try:
+            key, said = _line(row, root)
+        except Rejected as error:
+            refused.append(Refusal(line, error.field, error.reason))
+            continue
+        before = stated.get(key)
+        stated[key] = said if before is None else _together(before, said)
+    return stated, refused
+
+
+def _line(row: Row, root: str) -> tuple[Key, Stated]:
+    owners = [field for field in ("node", "desk", "dealer") if row.get(field) not in (None, "")]
+    if len(owners) > 1:
+        raise Rejected(owners[1], f"goes with no {owners[0]}: a row is of one owner")
+    rollup, owner = (DEALER if owners == ["dealer"] else NODE), name(str(row[owners[0]]), owners[0]) if owners else root
+    cash, average = row.get("net_cash"), row.get("average_price")
+    said = Stated(
+        _number(row.get("quantity"), "quantity"),
+        None if cash in (None, "") else _number(cash, "net_cash") * CASH_PER_ONE,
+        None if average in (None, "") else Decimal(_number(average, "average_price")).scaleb(-DECIMALS),
+    )
+    return (rollup, owner, name(str(row.get("instrument") or ""), "instrument")), said
+
+
+def _number(value: Any, field: str) -> int:
+    if value in (None, ""):
+        raise Rejected(field, "is missing")
+    return fixed(value, DECIMALS, field)
+
+
+def _together(one: Stated, other: Stated) -> Stated:
+    known = one.net_cash is not None and other.net_cash is not None
+    return Stated(one.quantity + other.quantity, (one.net_cash or 0) + (other.net_cash or 0) if known else None)
+
+
+# -- the engine --------------------------------------------------------------------------------------------------
+
+
+class Shown(NamedTuple):
+    """What an engine shows of some owners: by position, and where in its history that was."""
+
+    positions: dict[Key, Stated]
+    epoch: int
+    seq: int
+
+
+def engine_root(url: str) -> str:
+    """The name of the tree's root. Raises EngineUnreachable."""
+    rows = _ask(url, "/v1/nodes", {})["rows"]
+    return str(rows[0]["node"]) if rows else ""
+
+
+def shown_positions(url: str, owners: Iterable[tuple[str, str]]) -> Shown:
+    """The ladders of some owners, exact. An owner that the engine does not know has none. Raises EngineUnreachable."""
+    positions: dict[Key, Stated] = {}
+    epoch = seq = 0
+    for rollup, owner in sorted(set(owners)):
+        answer = _ask(url, "/v1/ladder", {rollup: owner, "exact": "true"}, unknown_is_empty=True)
+        epoch, seq = answer.get("epoch", epoch), answer.get("seq", seq)
+        for row in answer["rows"]:
+            positions[rollup, owner, row["instrument"]] = Stated(
+                fixed(row["quantity"], DECIMALS, "quantity"), int(Fraction(row["net_cash"]) * CASH_ONE),
+                None if row["average_price"] is None else Decimal(row["average_price"]),
+            )  # fmt: skip
+    return Shown(positions, epoch, seq)
+
+
+def _ask(url: str, path: str, query: Mapping[str, str], *, unknown_is_empty: bool = False) -> RowDict:
+    address = f"{url.rstrip('/')}{path}" + (f"?{urlencode(query)}" if query else "")
+    try:
+        with build_opener(ProxyHandler({})).open(address, timeout=TIMEOUT_S) as answer:
+            told: RowDict = orjson.loads(answer.read())
+    except HTTPError as error:
+        with error:
+            if error.code == 404 and unknown_is_empty:
+                return {"rows": []}
+        raise EngineUnreachable(f"{url}: the engine answered {path} with {error.code}") from None
+    except (OSError, ValueError) as error:
+        raise EngineUnreachable(f"{url}: {getattr(error, 'reason', None) or str(error) or type(error).__name__}") from None
+    return told
+
+
+# -- the comparison ----------------------------------------------------------------------------------------------
+
+
+def compare_statement(here: Mapping[Key, Stated], there: Mapping[Key, Stated], tolerances: Tolerances) -> list[RowDict]:
+    """Where the engine (`here`) and the statement (`there`) differ by more than is tolerated, by key."""
+    found = []
+    for key in sorted(here.keys() | there.keys()):
+        kind = _kind(here.get(key), there.get(key), tolerances)
+        if kind:
+            found.append(_break(kind, key, here.get(key), there.get(key)))
+    return found
+
+
+def _kind(here: Stated | None, there: Stated | None, tolerances: Tolerances) -> str:
+    if there is None:
+        return MISSING_THERE if here is not None and abs(here.quantity) > tolerances.quantity else ""
+    if here is None:
+        return MISSING_HERE if abs(there.quantity) > tolerances.quantity else ""
+    if abs(here.quantity - there.quantity) > tolerances.quantity:
+        return QUANTITY
+    if here.net_cash is not None and there.net_cash is not None and abs(here.net_cash - there.net_cash) > tolerances.net_cash:
+        return CASH
+    if here.average_price is not None and there.average_price is not None:
+        return CASH if abs(here.average_price - there.average_price) > tolerances.average_price else ""
+    return ""
+
+
+def _break(kind: str, key: Key, here: Stated | None, there: Stated | None) -> RowDict:
+    rollup, owner, instrument = key
+    cash = [side.net_cash if side is not None else 0 for side in (here, there)]
+    difference = {
+        "quantity": to_text((there.quantity if there else 0) - (here.quantity if here else 0)),
+        "net_cash": None if cash[0] is None or cash[1] is None else to_text(cash[1] - cash[0], CASH_DECIMALS),
+    }
+    return {
+        "kind": kind, "rollup": rollup, rollup: owner, "instrument": instrument, "here": here.told() if here else None,
+        "there": there.told() if there else None, "difference": difference,
+    }  # fmt: skip
+
+
+class StatementReport(NamedTuple):
+    """What a comparison with a statement found. `compared` counts positions of either side."""
+
+    compared: int
+    epoch: int
+    seq: int
+    watermark: int
+    breaks: Sequence[RowDict]
+    refused: Sequence[Refusal]
+
+
+def against_statement(url: str, path: str, options: ColumnOptions, tolerances: Tolerances) -> StatementReport:
+    """Compare what the engine at `url` shows with the statement in a file. Raises EngineUnreachable, InputError."""
+    stated, refused = read_statement(path, options, engine_root(url))
+    seen = shown_positions(url, ((rollup, owner) for rollup, owner, _ in stated))
+    breaks = compare_statement(seen.positions, stated, tolerances)
+    watermark = int(_ask(url, "/v1/status", {})["watermark"] or 0)
+    compared = len(seen.positions.keys() | stated.keys())
+    return StatementReport(compared, seen.epoch, seen.seq, watermark, breaks, refused)

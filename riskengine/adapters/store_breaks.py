@@ -1,0 +1,87 @@
+"""Breaks that reconciliation found, remembered on either database until they are resolved; inside the caller's transaction."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
+
+from riskengine.adapters.store_session import Session
+
+BreakStatus = Literal["open", "repaired", "accepted", "gone"]
+"""`gone`: a later run did not find it any more."""
+
+BreakKey = tuple[str, str, str]
+"""Roll-up ("node" or "dealer"), owner, instrument."""
+
+
+class FoundBreak(NamedTuple):
+    """A break of one run. `here` and `there` are JSON objects of what each side says, None where it does not have the key.
+
+    `trades` is a JSON list of the trades in question.
+    """
+
+    kind: str
+    key: BreakKey
+    here: str | None
+    there: str | None
+    trades: str = "[]"
+
+
+class StoredBreak(NamedTuple):
+    """A row of `breaks`. Times in microseconds; `resolved_ts` is None while it is open."""
+
+    break_id: int
+    kind: str
+    against: str
+    rollup: str
+    owner: str
+    instrument: str
+    here: str | None
+    there: str | None
+    trades: str
+    epoch: int
+    watermark: int
+    first_seen_ts: int
+    last_seen_ts: int
+    times_seen: int
+    status: str
+    comment: str
+    resolved_by: str
+    resolved_ts: int | None
+
+    @property
+    def key(self) -> BreakKey:
+        return self.rollup, self.owner, self.instrument
+
+
+def remember(
+    session: Session, found: Sequence[FoundBreak], *, against: str, epoch: int, watermark: int, ts: int, by: str
+) -> list[StoredBreak]:
+    """What a whole run found: new breaks are opened, known ones seen again, and those that it did not find are gone.
+
+    Returns the open ones. Running it again with the same changes nothing but when and how often they were seen.
+    """
+    known = {one.key: one for one in breaks(session, status="open") if one.against == against}
+    for one in found:
+        before = known.pop(one.key, None)
+        if before is None:
+            session.run("break_insert", [
+                (one.kind, against, *one.key, one.here, one.there, one.trades, epoch, watermark, ts, ts),
+            ])  # fmt: skip
+        else:
+            values = (one.kind, one.here, one.there, one.trades, epoch, watermark, max(ts, before.last_seen_ts), before.break_id)
+            session.run("break_seen", [values])
+    resolve(session, known, "gone", against=against, by=by, ts=ts)
+    return [one for one in breaks(session, status="open") if one.against == against]
+
+
+def resolve(
+    session: Session, keys: Iterable[BreakKey], status: BreakStatus, *, against: str, by: str, ts: int, comment: str = ""
+) -> None:
+    """Close open breaks. Those that are not open are left alone."""
+    session.run("break_resolve", ((status, by, ts, comment, comment, against, *key) for key in keys))
+
+
+def breaks(session: Session, *, status: str | None = None, limit: int = 1_000_000) -> list[StoredBreak]:
+    """Open ones first, then the newest."""
+    query = "breaks_all" if status is None else "breaks_of_status"
+    values = (limit,) if status is None else (status, limit)
+    return [StoredBreak._make(row) for row in session.rows(query, values)]

@@ -1,0 +1,82 @@
+"""What the store holds under some positions: the rows that say what they are, and which trades count there."""
+
+from collections.abc import Collection, Iterable
+from functools import partial
+from typing import NamedTuple
+
+from riskengine.adapters import store_trades as trades_of
+from riskengine.adapters.audit_chain import DIGEST_BYTES, GONE, rows_detail
+from riskengine.adapters.store_audit import recorded
+from riskengine.adapters.store_protocol import Store
+from riskengine.adapters.store_session import Session
+from riskengine.adapters.store_side import Rules, keys_of
+from riskengine.adapters.trade_rows import RefusedRow, TradeRow, trade_from_row
+from riskengine.config import Config
+from riskengine.messages import Identity, Trade
+from riskengine.reconcile import NODE, Key
+
+ROWS_AT_ONCE = 10_000
+
+
+class StoredKeys(NamedTuple):
+    """`rows` are all versions of every deal that was ever under the keys, or is asked for by name, in store order.
+
+    versions    those that are trades, in the same order; unreadable  those that are not
+    standing    the trades that count now, by key
+    revision    of the reference data that they were judged by
+    """
+
+    rows: list[TradeRow]
+    versions: list[Trade]
+    unreadable: list[RefusedRow]
+    standing: dict[Key, list[Trade]]
+    revision: int
+
+
+def stored_keys(store: Store, config: Config, keys: Collection[Key], identities: Iterable[Identity]) -> StoredKeys:
+    """Read them, in one transaction. `identities` are wanted too, wherever they stand. Raises StoreError.
+
+    Cost 0.2 s for each million trades stored, 20 us for each row found.
+    """
+    return store.read(partial(_stored_keys, config=config, keys=keys, identities=identities))
+
+
+def vanished_rows(session: Session, up_to: int) -> list[int]:
+    """Numbers of rows that are in the audit trail and not in the store, and that nobody has answered for yet.
+
+    Cost 1 us for each row stored.
+    """
+    answered: set[int] = set()
+    for (detail,) in session.rows("audit_corrections"):
+        found = rows_detail(detail)
+        digests = (found.digests[at : at + DIGEST_BYTES] for at in range(0, len(found.digests), DIGEST_BYTES))
+        for number, digest in zip(found.store_seqs, digests, strict=True):
+            (answered.add if digest == GONE else answered.discard)(number)
+    gone: list[int] = []
+    for first in range(1, up_to + 1, ROWS_AT_ONCE):
+        last = min(first + ROWS_AT_ONCE - 1, up_to)
+        there = {row[0] for row in session.rows("trade_numbers", (first - 1, last, ROWS_AT_ONCE))}
+        gone += sorted(recorded(session, first, last) - there - answered)
+    return gone
+
+
+def _stored_keys(session: Session, config: Config, keys: Collection[Key], identities: Iterable[Identity]) -> StoredKeys:
+    deals = {(identity.source, identity.trade_id) for identity in identities}
+    for rollup, query in ((NODE, "deals_of_desks"), ("dealer", "deals_of_dealers")):
+        wanted = {key[1:] for key in keys if key[0] == rollup and key[2]}
+        if wanted:
+            owners, instruments = (session.array(sorted(set(column))) for column in zip(*wanted, strict=True))
+            found = session.rows(query, (owners, instruments))
+            deals.update((source, trade_id) for source, trade_id, *key in found if tuple(key) in wanted)
+    rows = sorted(trades_of.of_deals(session, sorted(deals)), key=lambda row: row.store_seq)
+    rules = Rules(session, config)
+    read = [trade_from_row(row, rules.check) for row in rows]
+    standing: dict[Key, list[Trade]] = {key: [] for key in keys}
+    for trade in rules.effective(rows):
+        for key in keys_of(trade):
+            if key in standing:
+                standing[key].append(trade)
+    return StoredKeys(
+        rows, [trade for trade in read if not isinstance(trade, RefusedRow)],
+        [row for row in read if isinstance(row, RefusedRow)], standing, rules.revision,
+    )  # fmt: skip

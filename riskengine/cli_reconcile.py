@@ -1,0 +1,214 @@
+"""`riskengine reconcile`: a running engine against the store, or against an outside statement.
+
+Both sides are read here, each for itself: what the engine holds over HTTP, what the store says from its rows. Nothing that the
+engine says of its own agreement is believed.
+"""
+
+import sys
+import time
+from collections.abc import Mapping
+from http.client import HTTPException
+from typing import Any, NamedTuple
+from urllib.error import HTTPError, URLError
+from urllib.request import ProxyHandler, Request, build_opener
+
+import click
+import orjson
+
+from riskengine.adapters.columns import ColumnOptions
+from riskengine.adapters.lines import shown_path
+from riskengine.adapters.statement import against_statement, parse_tolerances
+from riskengine.adapters.store import open_store
+from riskengine.adapters.store_protocol import Store
+from riskengine.adapters.store_side import store_side
+from riskengine.clock import SystemClock
+from riskengine.config import Config
+from riskengine.errors import EngineUnreachable, InputError, RiskEngineError
+from riskengine.fields import to_text
+from riskengine.holdings import Holdings, read_holdings
+from riskengine.messages import CASH_DECIMALS
+from riskengine.reconcile import Break, Holding, Key, compare, tree_breaks
+from riskengine.terminal import (
+    column_options,
+    complain,
+    config_option,
+    effective_config,
+    json_option,
+    mapping_options,
+    store_option,
+)
+
+DEFAULT_ENGINE = "http://127.0.0.1:8321"
+TIMEOUT_S = 120
+LOOK_AGAIN_S = 1.0
+"""How long what only one side can see yet may take to be seen by the other."""
+
+SHOWN_BREAKS = 50
+COULD_NOT_COMPARE = 2
+
+RowDict = dict[str, Any]
+
+
+class Comparison(NamedTuple):
+    """What both sides were found to differ in, and how much was compared."""
+
+    breaks: Mapping[Key, Break]
+    compared: int
+    header: Mapping[str, Any]
+
+
+@click.command(name="reconcile")
+@click.option("--engine", default=DEFAULT_ENGINE, show_default=True, metavar="URL", help="The running engine.")
+@store_option
+@config_option
+@click.option("--against", metavar="FILE", help="An outside statement instead of the store.")
+@click.option("--tolerance", default="", metavar="NAME=NUMBER,...", help="Of a statement: quantity, net_cash, average_price.")
+@click.option("--repair", is_flag=True, help="Have the engine take the store's values where they differ.")
+@json_option
+@mapping_options
+def reconcile_command(
+    engine: str, store: str | None, config_path: str | None, against: str | None, tolerance: str, repair: bool, as_json: bool,
+    **mapping: str | None,
+) -> None:  # fmt: skip
+    """Compare the running engine's positions with the store's trades, or with an outside statement."""
+    try:
+        if against is not None:
+            if repair:
+                raise InputError("--repair takes the store's values: it goes with no --against")
+            report = _against(engine, against, column_options(**mapping), tolerance)
+        else:
+            report = _with_store(engine, effective_config(config_path, store), repair=repair)
+    except RiskEngineError as error:
+        complain(f"could not compare: {error}")
+        sys.exit(COULD_NOT_COMPARE)
+    if as_json:
+        click.echo(orjson.dumps(report))
+    else:
+        _print(report)
+    sys.exit(0 if report["clean"] or report.get("repaired") else 1)
+
+
+# -- against a statement -----------------------------------------------------------------------------------------
+
+
+def _against(engine: str, path: str, options: ColumnOptions, tolerance: str) -> RowDict:
+    found = against_statement(engine, path, options, parse_tolerances(tolerance))
+    for refusal in found.refused:
+        click.echo(f"{shown_path(path)}:{refusal.index}: {refusal.field}: {refusal.reason}", err=True)
+    if found.refused:
+        raise InputError(f"{shown_path(path)}: {len(found.refused)} lines cannot be read")
+    return {
+        "clean": not found.breaks, "against": shown_path(path), "compared": found.compared, "epoch": found.epoch,
+        "seq": found.seq, "watermark": found.watermark, "breaks": list(found.breaks),
+    }  # fmt: skip
+
+
+# -- against the store -------------------------------------------------------------------------------------------
+
+
+def _with_store(engine: str, config: Config, *, repair: bool) -> RowDict:
+    opened = open_store(config.store.url, create=False, read_only=True)
+    try:
+        started = SystemClock().now()
+        found = _look_twice(engine, opened, config)
+        report = {
+            "clean": not found.breaks, "against": "store", "compared": found.compared, "epoch": found.header["epoch"],
+            "seq": found.header["seq"], "watermark": found.header["watermark"], "started_ts": started,
+            "breaks": [_told(each) for each in found.breaks.values()],
+        }  # fmt: skip
+        if repair and found.breaks:
+            _ask_for_repair(engine)
+            left = _look_twice(engine, opened, config).breaks
+            for told, each in zip(report["breaks"], found.breaks.values(), strict=True):
+                told["repaired"] = each.key not in left
+            report["repaired"] = not left
+        return report | {"took_ms": (SystemClock().now() - started) // 1_000}
+    finally:
+        opened.close()
+
+
+def _look_twice(engine: str, store: Store, config: Config) -> Comparison:
+    """A break is what differs in the same way when looked at again: a trade on its way is none."""
+    first = _look(engine, store, config)
+    if not first.breaks:
+        return first
+    time.sleep(LOOK_AGAIN_S)
+    again = _look(engine, store, config)
+    kept = {
+        key: each for key, each in again.breaks.items()
+        if key in first.breaks and first.breaks[key].difference == each.difference
+    }  # fmt: skip
+    return again._replace(breaks=kept)
+
+
+def _look(engine: str, store: Store, config: Config) -> Comparison:
+    here = _holdings(engine)
+    ours, theirs = store.standing(watermark=2**62).store_id, here.header.get("store_id")
+    if theirs is not None and theirs != ours:
+        raise InputError(f"the engine at {engine} serves another store than {store.name}")
+    there = store_side(store, config, here.header["watermark"])
+    held, stored = here.side(), there.side()
+    breaks = {each.key: each for each in compare(held, stored)}
+    for each in (*here.hierarchy_breaks(), *tree_breaks(here.parents, there.parents)):
+        breaks.setdefault(each.key, each)
+    return Comparison(breaks, len(held.keys() | stored.keys()), here.header)
+
+
+def _holdings(engine: str) -> Holdings:
+    try:
+        with build_opener(ProxyHandler({})).open(f"{engine.rstrip('/')}/v1/holdings", timeout=TIMEOUT_S) as answer:
+            return read_holdings(answer)
+    except HTTPError as error:
+        with error:
+            raise EngineUnreachable(f"{engine}: the engine answered with {error.code}") from None
+    except (OSError, ValueError, HTTPException) as error:
+        reason = error.reason if isinstance(error, URLError) else str(error)
+        raise EngineUnreachable(f"{engine}: {reason or type(error).__name__}") from None
+
+
+def _ask_for_repair(engine: str) -> None:
+    body = orjson.dumps({"repair": True})
+    try:
+        request = Request(f"{engine.rstrip('/')}/v1/reconcile", body, {"Content-Type": "application/json"})  # noqa: S310
+        with build_opener(ProxyHandler({})).open(request, timeout=TIMEOUT_S) as answer:
+            answer.read()
+    except (OSError, ValueError) as error:
+        raise EngineUnreachable(f"{engine}: the engine did not repair: {error}") from None
+
+
+# -- what is printed ---------------------------------------------------------------------------------------------
+
+
+def _told(found: Break) -> RowDict:
+    rollup, owner, instrument = found.key
+    return {
+        "kind": found.kind, "rollup": rollup, rollup: owner, "instrument": instrument or None, "here": _side(found.here),
+        "there": _side(found.there), "difference": _side(found.difference),
+    }  # fmt: skip
+
+
+def _side(holding: Holding | None) -> RowDict | None:
+    if holding is None:
+        return None
+    return {
+        "quantity": to_text(holding.quantity), "net_cash": to_text(holding.cash, CASH_DECIMALS), "trade_count": holding.trades,
+    }  # fmt: skip
+
+
+def _print(report: RowDict) -> None:
+    breaks = report["breaks"]
+    for each in breaks[:SHOWN_BREAKS]:
+        owner = each.get("node") or each.get("dealer") or '""'
+        outcome = "" if "repaired" not in each else "  repaired" if each["repaired"] else "  NOT repaired"
+        click.echo(
+            f"{each['kind']:<14}{each['rollup']} {owner}  {each['instrument'] or ''}  "
+            f"here {_short(each['here'])}  there {_short(each['there'])}{outcome}"
+        )
+    if len(breaks) > SHOWN_BREAKS:
+        click.echo(f"... and {len(breaks) - SHOWN_BREAKS:,} more")
+    said = "no breaks" if not breaks else f"{len(breaks):,} break{'s' * (len(breaks) > 1)}"
+    click.echo(f"{said}, {report['compared']:,} positions compared against {report['against']}, watermark {report['watermark']}")
+
+
+def _short(side: RowDict | None) -> str:
+    return "nothing" if side is None else f"{side['quantity']} (cash {side['net_cash']})"

@@ -1,0 +1,51 @@
+"""What `/v1/status` says of a process beyond its snapshot."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from riskengine.config import Config, without_password
+from riskengine.marks import QuoteBook
+
+
+class Health(NamedTuple):
+    """The state of the parts of one engine at a moment. None: that part is not there yet."""
+
+    config: Config
+    store_id: str | None
+    store_error: str | None
+    trades_loaded: int
+    trades_waiting: int
+    batch_seconds: float | None
+    tick_age_us: int | None
+    quotes: QuoteBook | None
+    feeds: Sequence[Mapping[str, Any]]
+    last_reconciliation: Mapping[str, Any] | None
+    start: Mapping[str, Any] | None
+
+    def told(self) -> dict[str, Any]:
+        """As the answer has it."""
+        quotes = self.quotes
+        return {
+            "pid": os.getpid(),
+            "store": without_password(self.config.store.url),
+            "store_id": self.store_id,
+            "store_error": self.store_error,
+            "trades_loaded": self.trades_loaded,
+            "trades_waiting": self.trades_waiting,
+            "writer_lag_ms": None if self.batch_seconds is None else round(self.batch_seconds * 1_000, 3),
+            "last_tick_age_ms": None if self.tick_age_us is None else self.tick_age_us // 1_000,
+            "ticks": None if quotes is None else {
+                "accepted": quotes.accepted, "refused": quotes.refused, "crossed": quotes.crossed, "old": quotes.old,
+            },
+            "feeds": self.feeds,
+            "last_reconciliation": _short(self.last_reconciliation),
+            "start": self.start,
+        }  # fmt: skip
+
+
+def _short(report: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A reconciliation without its breaks: those are at `/v1/breaks`."""
+    return None if report is None else {key: value for key, value in report.items() if key != "breaks"} | {
+        "found": len(report["breaks"]),
+    }  # fmt: skip

@@ -1,0 +1,154 @@
+"""Looking at engine and store until what differs is known to be a break and not a trade on its way.
+
+One look compares a snapshot with the store at its watermark. What another program commits meanwhile under lower numbers
+(PostgreSQL lets transactions overtake each other) is in the store before it is in the engine. So before a second look everything
+that was visible at the first has gone to the engine: what still differs in the same way, to the fingerprints of the trades behind
+it, is a break. Where a key differs in both looks and not in the same way, trades are on their way there again, perhaps beside a
+break: then the trades themselves are looked at, twice, and the key is a break if one of them stands on one side only in both.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
+from typing import Any, NamedTuple, Protocol
+
+from riskengine.adapters.committer import Committer
+from riskengine.adapters.comparison import Comparison
+from riskengine.adapters.store_protocol import Store
+from riskengine.adapters.stored_keys import stored_keys
+from riskengine.clock import Clock
+from riskengine.config import Config
+from riskengine.engine import Engine
+from riskengine.inbox import Inbox
+from riskengine.messages import Trade, economics
+from riskengine.observe import Metrics
+from riskengine.promises import promise
+from riskengine.reconcile import HIERARCHY, Break, Key
+from riskengine.repair import trades_under
+from riskengine.snapshot import Snapshot
+
+MAX_UNSETTLED = 1_000
+"""Keys of which the trades are looked at because they kept changing; of more, the first."""
+
+RowDict = dict[str, Any]
+
+
+class Looked(NamedTuple):
+    """What one look at both sides found: breaks by key, how many keys there were.
+
+    `revision` is that of the reference data that the store's side was judged by.
+    """
+
+    breaks: Mapping[Key, Break]
+    compared: int
+    snapshot: Snapshot
+    revision: int
+
+
+class Compare(Protocol):
+    """Compares a snapshot with the store at its watermark. Raises RiskEngineError where it cannot."""
+
+    def __call__(self, newest: Callable[[], Snapshot]) -> Awaitable[Looked]: ...
+
+
+class Parts(NamedTuple):
+    """What a reconciler works on.
+
+    `standing` gives the engine's trades that stand under keys, `revision` tells by which reference data the engine was made,
+    `renew` rebuilds everything; while `alone` is held it does not.
+    """
+
+    store: Store
+    config: Config
+    clock: Clock
+    metrics: Metrics
+    inbox: Inbox
+    committer: Committer
+    warnings: MutableMapping[str, str]
+    newest: Callable[[], Snapshot]
+    standing: Callable[[Collection[Key]], Awaitable[Mapping[Key, list[Trade]]]]
+    revision: Callable[[], int | None]
+    renew: Callable[[str], Awaitable[None]]
+    alone: asyncio.Lock
+    compare: Compare
+
+
+async def look_twice(parts: Parts) -> Looked:
+    """The breaks, as the last look saw them. Event loop. Raises StoreError, EngineNotLive and what comparing does."""
+    first = await parts.compare(parts.newest)
+    if not first.breaks:
+        return first
+    if first.revision != parts.revision():
+        await parts.renew("reference data changed")  # the engine was about to follow
+    await caught_up(parts)
+    again = await parts.compare(parts.newest)
+    in_both = {key: each for key, each in again.breaks.items() if key in first.breaks}
+    unsettled = [
+        key for key, each in in_both.items()
+        if each.difference != first.breaks[key].difference and each.kind != HIERARCHY
+    ]  # fmt: skip
+    broken = await _keep_differing(parts, unsettled[:MAX_UNSETTLED]) if unsettled else frozenset()
+    left_out = set(unsettled) - broken
+    return again._replace(breaks={key: each for key, each in in_both.items() if key not in left_out})
+
+
+async def caught_up(parts: Parts) -> None:
+    """Wait until a snapshot shows all that anybody had committed when this was called. Raises StoreError, EngineNotLive."""
+    shown, show = promise()
+
+    def hand_over(store: Store) -> bool:
+        """On the store thread."""
+        if not parts.committer.hand_over_all():
+            return False
+        parts.inbox.put_call(lambda engine: lambda: show(None, None))
+        return True
+
+    while True:
+        done, answer = promise()
+        parts.committer.write(hand_over, answer)
+        if await done:
+            break
+    await shown
+
+
+async def _keep_differing(parts: Parts, keys: Collection[Key]) -> frozenset[Key]:
+    """Keys under which a trade stands on one side only, or says something else there, both times."""
+    first = await differing_trades(parts, keys)
+    await caught_up(parts)
+    again = await differing_trades(parts, keys)
+    return frozenset(key for key in keys if any(one in first[key] for one in again[key]))
+
+
+async def differing_trades(parts: Parts, keys: Collection[Key]) -> dict[Key, list[RowDict]]:
+    """Which trades only one side has under a key, or has with other columns."""
+    here = await parts.standing(keys)
+    there = await asyncio.to_thread(stored_keys, parts.store, parts.config, keys, ())
+    return {key: _in_question(here.get(key, []), there.standing[key]) for key in keys}
+
+
+def _in_question(here: list[Trade], there: list[Trade]) -> list[RowDict]:
+    """Trades that stand on one side only, or with other columns on the other."""
+    sides = [{(*trade.identity, trade.version): economics(trade) for trade in side} for side in (here, there)]
+    found = []
+    for side, (own, other) in (("here", sides), ("there", sides[::-1])):
+        for (source, trade_id, leg, version), said in sorted(own.items()):
+            if other.get((source, trade_id, leg, version)) != said:
+                found.append({"side": side, "source": source, "trade_id": trade_id, "leg": leg, "version": version})
+    return found
+
+
+def compare_beside(config: Config) -> Compare:
+    """Compares in a child process; the waiting is done on a thread beside the loop. Who is cancelled ends the child."""
+
+    async def look(newest: Callable[[], Snapshot]) -> Looked:
+        snapshot = newest()
+        with Comparison(config) as comparison:
+            await asyncio.to_thread(comparison.start, snapshot.watermark)
+            found = await asyncio.to_thread(comparison.finish, snapshot)
+        return Looked({each.key: each for each in found.breaks}, found.compared, snapshot, found.revision)
+
+    return look
+
+
+def standing_under(engine: Engine, keys: Collection[Key]) -> dict[Key, list[Trade]]:
+    """The trades that stand in the engine's positions of some keys. Writer thread."""
+    return {key: list(trades_under(engine.ledger, [key])) for key in keys}

@@ -1,0 +1,306 @@
+"""Reconciliation beside the live engine: on a timer, on demand, with its repair.
+
+A run compares what the engine holds with what the store says at the same watermark, twice where they differ (`looks`). What is
+found is remembered in the store, told by log, metric, warning and status, and repaired where that was asked for: the affected
+keys are folded anew from the store's rows, as one new snapshot; a tree that differs is rebuilt whole. Nothing is ever invented: a
+trade that the store does not hold goes. Runs one at a time, on the event loop; a child process compares, the store thread reads
+for a repair.
+"""
+
+import asyncio
+import datetime as dt
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from riskengine.adapters.audit_chain import AuditEvent
+from riskengine.adapters.store_breaks import FoundBreak, StoredBreak
+from riskengine.adapters.store_protocol import Store
+from riskengine.adapters.stored_keys import StoredKeys, stored_keys, vanished_rows
+from riskengine.clock import MICROS_PER_SECOND
+from riskengine.config import Config
+from riskengine.engine import Engine
+from riskengine.errors import RiskEngineError, StoreError
+from riskengine.fields import to_text
+from riskengine.looks import Looked, Parts, caught_up, differing_trades, look_twice
+from riskengine.mender import Mender, watched
+from riskengine.messages import CASH_DECIMALS, Identity
+from riskengine.observe import get_logger
+from riskengine.promises import promise
+from riskengine.reconcile import HIERARCHY, NODE, Break, Holding, Key
+from riskengine.repair import Repaired
+
+MAX_DETAILED = 100
+"""Breaks of which the trades are named; of more, the figures are told."""
+
+MAX_TRADES = 20
+"""Trades named of one break."""
+
+AGAINST = "store"
+
+SELF_AUDIT = "self-audit"
+"""Who runs where the engine found something wrong with itself."""
+
+log = get_logger("riskengine.reconcile")
+
+RowDict = dict[str, Any]
+
+
+class Reconciler:
+    """All runs of one engine. `last` is the newest report, None before the first."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._lock = asyncio.Lock()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.last: RowDict | None = None
+
+    def start(self) -> None:
+        """Begin to run on the timer, where the configuration has one, and when the self-audit has set something aside."""
+        parts, settings = self._parts, self._parts.config.reconcile
+        mend = self.mend if settings.repair_self_audit else None
+        mender = Mender(parts.newest, parts.warnings, mend, partial(self.run, repair=False, actor=SELF_AUDIT))
+        self._tasks = [watched(job) for job in (mender.run(), *([self._on_timer()] if settings.every_s else ()))]
+
+    def stop(self) -> None:
+        """No more runs."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def _on_timer(self) -> None:
+        parts = self._parts
+        while True:
+            await asyncio.sleep(parts.config.reconcile.every_s)
+            if not is_trading(parts.clock.now(), parts.config):
+                continue
+            try:
+                await self.run(repair=False, actor="engine")
+            except RiskEngineError as error:
+                log.warning("reconciliation_failed", error=str(error))
+
+    async def run(self, *, repair: bool, actor: str) -> RowDict:
+        """One run, after any that is under way; its report. Raises StoreError, EngineNotLive and what comparing does."""
+        async with self._lock:
+            try:
+                report = await self._run(repair, actor)
+            except RiskEngineError:
+                self._parts.metrics.reconciliations["failed"].inc()
+                raise
+            self.last = report
+            return report
+
+    async def _run(self, repair: bool, actor: str) -> RowDict:
+        parts = self._parts
+        started = parts.clock.now()
+        found = await look_twice(parts)
+        detail = await self._detail([*found.breaks.values()][:MAX_DETAILED])
+        open_breaks = await self._remember(found, detail)
+        parts.metrics.reconciliations["breaks" if found.breaks else "clean"].inc()
+        repaired: set[Key] = set()
+        if found.breaks:
+            log.error("breaks_found", breaks=len(found.breaks), kinds=_kinds(found), first=_named(next(iter(found.breaks))))
+            if repair:
+                repaired = await self._repair(found.breaks, actor)
+        left = len(open_breaks) - len(repaired)
+        self._tell(left)
+        seen = {one.key: one for one in open_breaks}
+        snapshot = found.snapshot
+        return {
+            "clean": not found.breaks, "against": AGAINST, "compared": found.compared, "epoch": snapshot.epoch,
+            "seq": snapshot.seq, "watermark": snapshot.watermark, "started_ts": started,
+            "took_ms": max(0, parts.clock.now() - started) // 1_000,
+            "breaks": [
+                told(each) | {
+                    "trades": detail.get(each.key, []), "repaired": each.key in repaired,
+                    "first_seen_ts": seen[each.key].first_seen_ts if each.key in seen else started,
+                    "age_s": (started - seen[each.key].first_seen_ts) / MICROS_PER_SECOND if each.key in seen else 0.0,
+                }
+                for each in found.breaks.values()
+            ],
+            "open": left,
+        }  # fmt: skip
+
+    async def _detail(self, breaks: list[Break]) -> dict[Key, list[RowDict]]:
+        """Which trades only one side has, or has with other columns."""
+        keys = [each.key for each in breaks if each.kind != HIERARCHY]
+        if not keys:
+            return {}
+        return {key: trades[:MAX_TRADES] for key, trades in (await differing_trades(self._parts, keys)).items()}
+
+    async def _remember(self, found: Looked, detail: Mapping[Key, list[RowDict]]) -> list[StoredBreak]:
+        parts = self._parts
+        rows = [
+            FoundBreak(
+                each.kind, each.key, _json(holding_told(each.here)), _json(holding_told(each.there)),
+                orjson.dumps(detail.get(each.key, [])).decode(),
+            )
+            for each in found.breaks.values()
+        ]  # fmt: skip
+        epoch, watermark, now = found.snapshot.epoch, found.snapshot.watermark, parts.clock.now()
+
+        def remember(store: Store) -> list[StoredBreak]:
+            return store.remember_breaks(rows, against=AGAINST, epoch=epoch, watermark=watermark, ts=now, by="reconciliation")
+
+        done, answer = promise()
+        parts.committer.write(remember, answer)
+        breaks: list[StoredBreak] = await done
+        return breaks
+
+    def _tell(self, left: int) -> None:
+        self._parts.metrics.breaks_open.set(left)
+        if left:
+            self._parts.warnings["breaks"] = f"positions that differ from the store: {left:,}, see /v1/breaks"
+        else:
+            self._parts.warnings.pop("breaks", None)
+
+    # -- repair ------------------------------------------------------------------------------------------------
+
+    async def _repair(self, breaks: Mapping[Key, Break], actor: str) -> set[Key]:
+        """Take the store's values; the keys that agree afterwards."""
+        parts = self._parts
+        if any(_is_of_the_tree(each) for each in breaks.values()):
+            await parts.renew("the tree differs from the store's")
+        keys = [each.key for each in breaks.values() if not _is_of_the_tree(each)]
+        if keys:
+            await self._answer_for(*await self._refolded(keys), actor)
+        again = await look_twice(parts)
+        settled = {key for key in breaks if key not in again.breaks}
+        done, answer = promise()
+        now = parts.clock.now()
+        parts.committer.write(
+            lambda store: store.resolve_breaks(sorted(settled), "repaired", against=AGAINST, by=actor, ts=now), answer
+        )
+        await done
+        log.info("repaired", keys=len(settled), left=len(breaks) - len(settled), seq=parts.newest().seq, by=actor)
+        return settled
+
+    async def mend(self, keys: list[Key]) -> None:
+        """Fold keys that the self-audit has set aside anew from the store's rows. Raises StoreError, EngineNotLive."""
+        async with self._lock:
+            await self._answer_for(*await self._refolded(keys), SELF_AUDIT)
+
+    async def _refolded(self, keys: list[Key]) -> tuple[Repaired, StoredKeys]:
+        """Fold keys anew from their stored rows; not beside a renewal, whose engine may have read those before they changed."""
+        parts = self._parts
+        while True:
+            await caught_up(parts)
+            async with parts.alone:
+                here = await parts.standing(keys)
+                done, answer = promise()
+                identities = {trade.identity for trades in here.values() for trade in trades}
+
+                def failed(_: Any, error: Exception | None, answer: Callable[..., None] = answer) -> None:
+                    if error is not None:
+                        answer(None, error)
+
+                parts.committer.write(partial(self._refold, keys, identities, answer), failed)
+                found: tuple[Repaired, StoredKeys] | None = await done
+            if found is not None:
+                return found
+            await parts.renew("reference data changed")  # the engine was about to follow
+
+    def _refold(self, keys: list[Key], identities: set[Identity], answer: Callable[..., None], store: Store) -> None:
+        """On the store thread: nothing can be committed between this reading and the call to the writer.
+
+        Answers None where the rows were judged by other reference data than the engine was made from: they might not fit it.
+        """
+        self._parts.committer.hand_over_all()
+        read = stored_keys(store, self._parts.config, keys, identities)
+        if read.revision != self._parts.revision():
+            answer(None, None)
+            return
+        unreadable = [(row.store_seq, row.row.received_ts, f"{row.field}: {row.reason}") for row in read.unreadable]
+        now = self._parts.clock.now()
+
+        def refold(engine: Engine) -> Callable[[], None]:
+            repaired = engine.repair(keys, read.versions, now, unreadable, [row.store_seq for row in read.rows])
+            return lambda: answer((repaired, read), None)
+
+        self._parts.inbox.put_call(refold)
+
+    async def _answer_for(self, repaired: Repaired, read: StoredKeys, actor: str) -> None:
+        """The audit trail goes by what the store says now, and says who took it over."""
+        changed = {*repaired.changed, *repaired.forgotten}
+        rows = [row.store_seq for row in read.rows if Identity(row.source, row.trade_id, row.leg) in changed]
+        if repaired.forgotten:
+            up_to = self._parts.newest().watermark
+            rows += await asyncio.to_thread(self._parts.store.read, partial(vanished_rows, up_to=up_to))
+        event = AuditEvent("repair", "", {
+            "keys": [list(key) for key in repaired.keys], "changed": [list(each) for each in repaired.changed],
+            "forgotten": [list(each) for each in repaired.forgotten],
+        }, actor)  # fmt: skip
+        done, answer = promise()
+
+        def record(store: Store) -> None:
+            store.record_corrections(rows, actor, "repair took the store's values")
+            store.record([event])
+
+        self._parts.committer.write(record, answer)
+        try:
+            await done
+        except StoreError as error:
+            log.error("repair_not_recorded", error=str(error))
+
+
+# -- what is told ------------------------------------------------------------------------------------------------
+
+
+def is_trading(now: int, config: Config) -> bool:
+    """Whether the market is open: not from Friday's day boundary to Sunday's, by the clock of the day's zone."""
+    local = dt.datetime.fromtimestamp(now / MICROS_PER_SECOND, ZoneInfo(config.engine.day_zone))
+    boundary = dt.time.fromisoformat(config.engine.day_boundary)
+    day, past = local.isoweekday(), local.time() >= boundary
+    return not (day == 6 or (day == 5 and past) or (day == 7 and not past))
+
+
+def told(each: Break) -> RowDict:
+    """A break as reports tell it."""
+    rollup, owner, instrument = each.key
+    return {
+        "kind": each.kind, "rollup": rollup, rollup: owner, "instrument": instrument or None,
+        "here": holding_told(each.here), "there": holding_told(each.there), "difference": holding_told(each.difference),
+    }  # fmt: skip
+
+
+def holding_told(holding: Holding | None) -> RowDict | None:
+    """Exact decimals as texts."""
+    if holding is None:
+        return None
+    return {
+        "quantity": to_text(holding.quantity), "net_cash": to_text(holding.cash, CASH_DECIMALS), "trade_count": holding.trades,
+    }  # fmt: skip
+
+
+def break_row(one: StoredBreak, now: int) -> RowDict:
+    """A remembered break as `/v1/breaks` tells it."""
+    return {
+        "break_id": one.break_id, "kind": one.kind, "against": one.against, "rollup": one.rollup,
+        "node": one.owner if one.rollup == NODE else None, "dealer": None if one.rollup == NODE else one.owner,
+        "instrument": one.instrument or None, "here": one.here and orjson.loads(one.here),
+        "there": one.there and orjson.loads(one.there), "trades": orjson.loads(one.trades), "epoch": one.epoch,
+        "watermark": one.watermark, "first_seen_ts": one.first_seen_ts, "last_seen_ts": one.last_seen_ts,
+        "times_seen": one.times_seen, "age_s": max(0, (one.resolved_ts or now) - one.first_seen_ts) / MICROS_PER_SECOND,
+        "status": one.status, "comment": one.comment, "resolved_by": one.resolved_by, "resolved_ts": one.resolved_ts,
+    }  # fmt: skip
+
+
+def _json(value: RowDict | None) -> str | None:
+    return None if value is None else orjson.dumps(value).decode()
+
+
+def _is_of_the_tree(each: Break) -> bool:
+    return each.kind == HIERARCHY and not each.key[2]
+
+
+def _kinds(found: Looked) -> dict[str, int]:
+    kinds: dict[str, int] = {}
+    for each in found.breaks.values():
+        kinds[each.kind] = kinds.get(each.kind, 0) + 1
+    return kinds
+
+
+def _named(key: Key) -> str:
+    return " ".join(filter(None, key))

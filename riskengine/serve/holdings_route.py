@@ -1,0 +1,15 @@
+"""`GET /v1/holdings`: everything that the engine holds, for programs that compare it with something else."""
+
+from starlette.responses import Response
+
+from riskengine.holdings import holding_lines
+from riskengine.serve.answers import Question
+from riskengine.serve.turns import SlicedResponse
+
+NDJSON = "application/x-ndjson"
+
+
+async def answer_holdings(question: Question) -> Response:
+    """All positions of both roll-ups and all inner nodes of one snapshot, made while they are sent."""
+    more = {"store_id": question.gateway.health().get("store_id")}
+    return SlicedResponse(holding_lines(question.snapshot, more), {}, NDJSON)

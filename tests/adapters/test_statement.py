@@ -1,0 +1,119 @@
+"""An outside statement against what an engine shows: both ways round, within tolerances."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from riskengine.adapters.columns import ColumnOptions
+from riskengine.adapters.statement import (
+    Stated,
+    Tolerances,
+    against_statement,
+    compare_statement,
+    parse_tolerances,
+    read_statement,
+)
+from riskengine.errors import EngineUnreachable, InputError
+from riskengine.messages import CASH_ONE, ONE
+from riskengine.serve.http import create_app
+from tests.serve.stand_in import serving, traded
+
+KEY = ("node", "FX1", "EURUSD")
+
+
+def statement(tmp_path: Path, text: str, **options: Any) -> Any:
+    path = tmp_path / "statement.csv"
+    path.write_text(text)
+    return read_statement(str(path), ColumnOptions(**options), "ALL")
+
+
+def kinds(here: Stated | None, there: Stated | None, tolerances: Tolerances | None = None) -> list[str]:
+    sides = [{} if side is None else {KEY: side} for side in (here, there)]
+    return [found["kind"] for found in compare_statement(sides[0], sides[1], tolerances or Tolerances())]
+
+
+def test_a_row_without_an_owner_is_of_the_root_and_lots_count_together(tmp_path):
+    stated, refused = statement(tmp_path, "instrument,quantity,net_cash\nEURUSD,10,-11\nEURUSD,-2.5,2.75\nACME,1,\nACME,1,-5\n")
+    assert stated == {
+        ("node", "ALL", "EURUSD"): Stated(75 * ONE // 10, -825 * CASH_ONE // 100), ("node", "ALL", "ACME"): Stated(2 * ONE),
+    }  # fmt: skip
+    assert refused == []
+
+
+def test_foreign_columns_and_names_are_mapped(tmp_path):
+    stated, _ = statement(
+        tmp_path, "Account,Symbol,Units\nacc-1,EUR/USD,5\n",
+        columns={"node": "Account", "instrument": "Symbol", "quantity": "Units"}, alias={"acc-1": "FX1", "EUR/USD": "EURUSD"},
+    )  # fmt: skip
+    assert stated == {KEY: Stated(5 * ONE)}
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        ("FX1,ann,EURUSD,1", "dealer"),
+        ("FX1,,EURUSD,", "quantity"),
+        ("FX1,,EURUSD,1e400", "quantity"),
+        ("FX1,,,1", "instrument"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_refused_with_its_field(tmp_path, line, field):
+    stated, refused = statement(tmp_path, f"node,dealer,instrument,quantity\n{line}\nFX1,,EURUSD,2\n")
+    assert [(each.index, each.field) for each in refused] == [(2, field)]
+    assert stated == {KEY: Stated(2 * ONE)}
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "kind"),
+    [
+        (Stated(5), Stated(5), []),
+        (Stated(5), None, ["missing_there"]),
+        (None, Stated(5), ["missing_here"]),
+        (Stated(0, 7), None, []),
+        (None, Stated(0, 7), []),
+        (Stated(5, 1), Stated(6, 2), ["quantity"]),
+        (Stated(5, 1), Stated(5, 2), ["cash"]),
+        (Stated(5, 1), Stated(5, None), []),
+        (Stated(5, 1, Decimal("1.1")), Stated(5, 1, Decimal("1.2")), ["cash"]),
+        (Stated(5, 1, Decimal("1.1")), Stated(5, 1, Decimal("1.1000000001")), []),
+    ],
+)
+def test_a_difference_has_the_first_kind_that_fits(here, there, kind):
+    assert kinds(here, there) == kind
+
+
+def test_what_is_tolerated_is_no_difference():
+    tolerances = parse_tolerances("quantity=0.5, net_cash=0.01")
+    assert kinds(Stated(ONE), Stated(3 * ONE // 2), tolerances) == []
+    assert kinds(Stated(ONE), Stated(3 * ONE // 2 + 1), tolerances) == ["quantity"]
+    assert kinds(Stated(ONE, 0), Stated(ONE, CASH_ONE // 100), tolerances) == []
+    assert kinds(Stated(ONE, 0), Stated(ONE, CASH_ONE // 100 + 1), tolerances) == ["cash"]
+
+
+@pytest.mark.parametrize("text", ["quantity", "price=1", "quantity=1,quantity=2", "quantity=-1", "quantity=x"])
+def test_a_tolerance_that_makes_no_sense_is_refused(text):
+    with pytest.raises(InputError, match="--tolerance"):
+        parse_tolerances(text)
+
+
+def test_a_statement_is_compared_with_what_a_running_engine_shows(tmp_path):
+    path = tmp_path / "broker.csv"
+    path.write_text(
+        "node,dealer,instrument,quantity,net_cash\nFX1,,EURUSD,100,-110\nFX1,,GBPUSD,99,\n,bob,EURUSD,-40.5,\n,zoe,ACME,3,\n"
+    )
+    with serving(create_app(traded())) as url:
+        report = against_statement(url, str(path), ColumnOptions(), Tolerances())
+    found = {(each["rollup"], each["instrument"]): each for each in report.breaks}
+    assert {key: each["kind"] for key, each in found.items()} == {
+        ("node", "GBPUSD"): "quantity", ("dealer", "ACME"): "missing_here",
+    }  # fmt: skip
+    assert found["node", "GBPUSD"]["difference"]["quantity"] == "-1"
+    assert (found["dealer", "ACME"]["dealer"], found["dealer", "ACME"]["here"]) == ("zoe", None)
+    assert report.compared == 4
+
+
+def test_an_engine_that_is_not_there_is_said():
+    with pytest.raises(EngineUnreachable, match=r"127\.0\.0\.1:9"):
+        against_statement("http://127.0.0.1:9", "none.csv", ColumnOptions(), Tolerances())
