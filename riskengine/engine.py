@@ -5,8 +5,7 @@ bit. One thread calls it (the writer). Trades take effect in `apply`, prices in 
 snapshot of everything up to now, at the cost of what was touched since the last.
 """
 
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,19 +14,28 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.currencies import CurrencyGraph
 from riskengine.hierarchy import Reference
-from riskengine.ledger import MASK, SHIFT, Changes, Ledger, Rollup
+from riskengine.ledger import Ledger
 from riskengine.marks import Mark, MarkTable
-from riskengine.messages import MULTIPLIER_DECIMALS, Opening, Trade
+from riskengine.messages import MULTIPLIER_DECIMALS, Opening, Trade, Verdict
+from riskengine.moves import NOWHERE, Moves
 from riskengine.position import LateFold
-from riskengine.processed import APPLIED, CONFLICT, DUPLICATE, PARKED, QUARANTINED, SUPERSEDED, Processed, Quarantine
-from riskengine.snapshot import EMPTY_STATE, ROWS_PAGE, Counts, ExceptionItem, OwnerState, Snapshot, Table
-from riskengine.valuation import PAGE, Factors, Units, Valuation
-
-MAX_NOTICES = 10_000
-"""Late trades and conflicts kept for the work list; older notices make room (the counts stay right)."""
-
-
-ANOTHER_STANDS = "another trade of the same identity and version was stored first; it stands"
+from riskengine.processed import (
+    APPLIED,
+    CONFLICT,
+    DUPLICATE,
+    PARKED,
+    QUARANTINED,
+    SUPERSEDED,
+    Decision,
+    Processed,
+    Quarantine,
+)
+from riskengine.published import Published
+from riskengine.repair import Key, Repaired, place_of, repair, set_aside, trades_under
+from riskengine.snapshot import Counts, ExceptionItem, Snapshot
+from riskengine.unit_values import Factors, Units
+from riskengine.valuation import Valuation
+from riskengine.worklist import ANOTHER_STANDS, WorkList
 
 
 class Outcome(NamedTuple):
@@ -51,18 +59,15 @@ class Engine:
         self.processed = Processed()
         self.quarantine = Quarantine(reference.by_symbol, config.engine)
         self.ledger = Ledger(reference)
-        self.marks = MarkTable(reference, config.marks)
+        self.marks = MarkTable(reference, config.marks, config.engine.future_limit_s)
         self._graph = CurrencyGraph(reference)
         self._multiplier = np.array([i.multiplier / 10**MULTIPLIER_DECIMALS for i in reference.instruments])
         self._cash_currency = np.array(reference.cash_currency, dtype=np.int64)
         self._tolerance = int(config.engine.tolerance_s * MICROS_PER_SECOND)
         self._counts = dict.fromkeys((APPLIED, DUPLICATE, CONFLICT, SUPERSEDED, PARKED, QUARANTINED, "late"), 0)
-        self._late: deque[ExceptionItem] = deque(maxlen=MAX_NOTICES)
-        self._conflicts: dict[str, ExceptionItem] = {}
-        self._unreadable: dict[int, ExceptionItem] = {}
-        self._exceptions: Mapping[str, tuple[ExceptionItem, ...]] = {}
-        self._exceptions_changed = False
-        self._listed_revision = 0
+        self._work = WorkList()
+        self.decided: list[tuple[ExceptionItem, Verdict]] = []
+        """What people decided since the start, for an engine that takes over."""
         self._watermark = 0
         self._last_trade_at = 0
         self._fresh = self.marks.fresh(now)
@@ -91,32 +96,33 @@ class Engine:
 
         `watermark` is the highest store_seq that the state then holds. Raises nothing: every trade gets an outcome.
         """
-        enter, quarantine, add, tolerance = self.processed.enter, self.quarantine.reason, self.ledger.add, self._tolerance
-        outcomes: list[Outcome] = []
-        entered = 0
-        for trade in trades:
+        enter, quarantine, moves = self.processed.enter, self.quarantine.reason, Moves()
+        move = moves.enter
+        outcomes = [PLAIN] * len(trades)
+        others = 0
+        for place, trade in enumerate(trades):
             reason = quarantine(trade)
             if reason or not enter(trade):
-                outcomes.append(self._admit(trade, reason, now))
-                continue
-            entered += 1
-            fold = add(trade, tolerance)
-            outcomes.append(PLAIN if fold is None else self._note_late(trade, fold, now))
-        self._counts[APPLIED] += entered
+                outcomes[place] = self._admit(trade, reason, now, moves, place)
+                others += 1
+            else:
+                move(trade, place)
+        for late in moves.carry_out(self.ledger, self._tolerance):
+            outcomes[late.place] = self._note_late(late.trade, late.fold, now)
+        self._counts[APPLIED] += len(trades) - others
         self._watermark = max(self._watermark, watermark)
         if trades:
             self._last_trade_at = now
         return outcomes
 
-    def _admit(self, trade: Trade, reason: str, now: int) -> Outcome:
+    def _admit(self, trade: Trade, reason: str, now: int, moves: Moves, place: int) -> Outcome:
         """Take anything but a plain new trade: another version, a cancel, one leg of several, one to quarantine."""
         status, removed, added, other = self.processed.admit(trade, reason)
         self._counts[status] += 1
         if removed is not None:
-            self.ledger.remove(removed)
-        fold = None if added is None else self.ledger.add(added, self._tolerance)
-        if added is not None and fold is not None and removed is None and status == APPLIED:
-            return self._note_late(added, fold, now)
+            moves.leave(removed)
+        if added is not None:
+            moves.enter(added, place if removed is None and status == APPLIED else NOWHERE)
         return self._note(trade, status, other, now)
 
     def _note(self, trade: Trade, status: str, other: Trade | None, now: int) -> Outcome:
@@ -125,7 +131,7 @@ class Engine:
             return OUTCOMES[DUPLICATE]
         if status == CONFLICT:
             assert other is not None, "a conflict is with a version that stands"
-            self._note_conflict(trade, other, now)
+            self._work.note_conflict(trade, other, now)
             return Outcome(CONFLICT, False, ANOTHER_STANDS)
         if status == QUARANTINED:
             return Outcome(QUARANTINED, False, self.processed.quarantined[trade.identity, trade.version][1])
@@ -135,15 +141,8 @@ class Engine:
 
     def _note_late(self, trade: Trade, fold: LateFold, now: int) -> Outcome:
         self._counts["late"] += 1
-        self._exceptions_changed = True
-        reason = f"{fold.late_by / MICROS_PER_SECOND:.3f} s older than the newest trade of its position"
-        number = self.reference.instrument_index[trade.instrument]
-        mark = self.marks.marks[number]
-        price = mark.price if mark is not None and mark.ts else None
-        detail: dict[str, object] = {
-            "late_by_s": fold.late_by / MICROS_PER_SECOND, "before": fold.before.split(price), "after": fold.after.split(price),
-        }  # fmt: skip
-        self._late.append(ExceptionItem(_id("late", trade), "late", now, reason, trade, detail))
+        mark = self.marks.marks[self.reference.instrument_index[trade.instrument]]
+        reason = self._work.note_late(trade, fold, mark.price if mark is not None and mark.ts else None, now)
         return Outcome(APPLIED, True, reason)
 
     def recall_conflict(self, trade: Trade) -> None:
@@ -151,26 +150,81 @@ class Engine:
         for other in self.processed.versions(trade.identity):
             if other.version == trade.version and not other.same_economics(trade):
                 self._counts[CONFLICT] += 1
-                self._note_conflict(trade, other, trade.received_ts)
-
-    def _note_conflict(self, trade: Trade, other: Trade, now: int) -> None:
-        """List what was kept apart from `other`, once however often it comes."""
-        number, item_id = 1, _id("conflict", trade)
-        while (listed := self._conflicts.get(item_id)) is not None:
-            if listed.trade is not None and listed.trade.same_economics(trade):
-                return
-            number += 1
-            item_id = f"{_id('conflict', trade)}:{number}"
-        if len(self._conflicts) >= MAX_NOTICES:
-            del self._conflicts[next(iter(self._conflicts))]
-        self._conflicts[item_id] = ExceptionItem(item_id, "conflict", now, ANOTHER_STANDS, trade, {"stands": other})
-        self._exceptions_changed = True
+                self._work.note_conflict(trade, other, trade.received_ts)
 
     def quarantine_row(self, store_seq: int, received_ts: int, reason: str) -> None:
         """List a stored row that could not be read as a trade: somebody else wrote it, or its reference data is missing."""
-        item = ExceptionItem(f"quarantined:row:{store_seq}", "quarantined", received_ts, reason, None, {"store_seq": store_seq})
-        self._unreadable[store_seq] = item
-        self._exceptions_changed = True
+        self._work.note_unreadable(store_seq, received_ts, reason)
+
+    # -- verdicts ----------------------------------------------------------------------------------------------
+
+    def recall_verdicts(self, verdicts: Iterable[Verdict]) -> None:
+        """What people decided before the start. Before the first trade: the replay judges by it."""
+        for verdict in verdicts:
+            self._work.note_verdict(verdict)
+            if verdict.verdict == "accept":
+                self.quarantine.accepted.add(verdict.id)
+
+    def decide(self, item: ExceptionItem, verdict: Verdict) -> None:
+        """Take what a person decided about an exception, once it is stored.
+
+        Accepting a conflict puts its economics in the place of the version that stands; rejecting one takes it off the list.
+        Accepting a quarantined version lets it take part. O(versions).
+        """
+        trade, settles = item.trade, False
+        if item.kind == "conflict" and trade is not None:
+            if verdict.verdict == "accept":
+                self._move(self.processed.replace(trade, self.quarantine.reason(trade)))
+                settles = True
+        elif item.kind == "quarantined" and verdict.verdict == "accept":
+            self.quarantine.accepted.add(item.id)
+            if trade is not None and (trade.identity, trade.version) in self.processed.quarantined:
+                self._move(self.processed.release(trade))
+        self._work.note_verdict(verdict, settles=settles)
+        self.decided.append((item, verdict))
+
+    def _move(self, decision: Decision) -> None:
+        if decision.removed is not None:
+            self.ledger.remove(decision.removed)
+        if decision.added is not None:
+            self.ledger.add(decision.added, self._tolerance)
+
+    # -- repair ------------------------------------------------------------------------------------------------
+
+    def trades_of(self, keys: Iterable[Key]) -> list[Trade]:
+        """Every version known here of the trades that stand in the positions of some keys. O(versions)."""
+        known = self.processed.versions
+        return [version for trade in trades_under(self.ledger, keys) for version in known(trade.identity) or [trade]]
+
+    def repair(
+        self, keys: Collection[Key], versions: Iterable[Trade], now: int, unreadable: Iterable[tuple[int, int, str]] = (),
+        store_seqs: Iterable[int] = (),
+    ) -> Repaired:  # fmt: skip
+        """Make the state under `keys` what the store says, whatever it was; visible, all of it, with the next publication.
+
+        `versions` is every stored version, in store order, of every identity that the engine (`trades_of`) or the store has under
+        those keys, and `store_seqs` the numbers of their rows; `unreadable` are those that cannot be read as trades:
+        (store_seq, received_ts, reason). An identity that the engine has there and the store has not is forgotten. Read them when
+        everything that was committed has gone to the writer and nothing more is: on the store thread, which then puts the call.
+        A key may name an inner node, or have an empty instrument: then sums are made anew. O(trades of the keys), plus the
+        rows of their owners.
+        """
+        repaired = repair(self.ledger, self.processed, self.quarantine.reason, keys, versions)
+        self._work.note_repaired(self.processed, keys, {*repaired.changed, *repaired.forgotten}, store_seqs)
+        for store_seq, received_ts, reason in unreadable:
+            self._work.note_unreadable(store_seq, received_ts, reason)
+        return repaired
+
+    def quarantine_key(self, key: Key, reason: str, now: int, missing: Trade | None = None) -> bool:
+        """Set a key aside that broke an invariant: unknown, listed and left out of what is above it until `repair` names it.
+
+        `missing` is a trade that should stand there. Returns False where the key is set aside already. Visible with the next
+        publication.
+        """
+        place = place_of(self.ledger, key)
+        assert place is not None, "a key that broke an invariant is known"
+        set_aside(place, missing)
+        return self._work.note_quarantined(key, reason, now)
 
     # -- prices ------------------------------------------------------------------------------------------------
 
@@ -225,10 +279,7 @@ class Engine:
         self._seq += 1
         if nodes_changed or dealers_changed or self._seq == 1:
             self._trade_seq = self._seq
-        if self._exceptions_changed or self._listed_revision != self.processed.revision:
-            self._exceptions = self._list_exceptions(now)
-            self._exceptions_changed = False
-            self._listed_revision = self.processed.revision
+        self._work.listed(self.processed, now)
         counts = self._counts
         self.snapshot = Snapshot(
             epoch=self._epoch,
@@ -242,109 +293,19 @@ class Engine:
             rates=self._rates,
             counts=Counts(
                 counts[APPLIED], counts[DUPLICATE], counts[CONFLICT], counts[SUPERSEDED], counts["late"],
-                len(self.processed.parked), len(self.processed.quarantined) + len(self._unreadable),
+                len(self.processed.parked), len(self.processed.quarantined) + self._work.quarantined_count,
                 len(self.processed.unmatched),
             ),
-            exceptions=self._exceptions,
+            exceptions=self._work.exceptions,
+            verdicts=self._work.verdicts,
             watermark=self._watermark,
             trade_seq=self._trade_seq,
             last_trade_at=self._last_trade_at,
         )  # fmt: skip
         return self.snapshot
 
-    def _list_exceptions(self, now: int) -> Mapping[str, tuple[ExceptionItem, ...]]:
-        processed = self.processed
-        return {
-            "conflict": tuple(self._conflicts.values()),
-            "late": tuple(self._late),
-            "parked": tuple(
-                ExceptionItem(_id("parked", trade), "parked", trade.received_ts, "a cancel whose trade has not come", trade)
-                for trade in processed.parked.values()
-            ),
-            "quarantined": tuple(
-                ExceptionItem(_id("quarantined", trade), "quarantined", trade.received_ts, reason, trade)
-                for trade, reason in processed.quarantined.values()
-            ) + tuple(self._unreadable.values()),
-            "unmatched": tuple(
-                ExceptionItem(
-                    f"unmatched:{source}:{trade_id}", "unmatched", now, f"{present} of {legs} legs have come",
-                    None, {"source": source, "trade_id": trade_id},
-                )
-                for (source, trade_id), (present, legs) in processed.unmatched.items()
-            ),
-        }  # fmt: skip
-
     def check(self) -> None:
         """Assert every invariant that can be checked without asking the store. O(everything); for tests and self-audit."""
         self.ledger.check()
         for published in (self._organisation, self._dealers):
             published.check(self._factors)
-
-
-class Published:
-    """One roll-up's way into snapshots: frozen rows by owner in pages, beside the pages of numbers."""
-
-    def __init__(self, rollup: Rollup, valuation: Valuation) -> None:
-        self.rollup = rollup
-        self.valuation = valuation
-        self._pages: tuple[tuple[OwnerState, ...], ...] = tuple(
-            (EMPTY_STATE,) * min(PAGE, valuation.size - first) for first in range(0, valuation.size, PAGE)
-        )
-
-    def table(self, factors: Factors) -> tuple[Table, bool]:
-        """The table of this moment, and whether a trade changed it since the last call."""
-        while self.valuation.size < len(self.rollup.books):
-            self.valuation.add_owner()
-            if self.valuation.size % PAGE == 1:
-                self._pages = (*self._pages, ())
-            self._pages = (*self._pages[:-1], (*self._pages[-1], EMPTY_STATE))
-        changes = self.rollup.settle()
-        if changes is None:
-            slots = {owner: range(0, len(book.rows), ROWS_PAGE) for owner, book in enumerate(self.rollup.books)}
-            self._freeze_states(slots)
-            self.valuation.take_all(self.rollup.books, factors)
-        elif changes:
-            self._freeze_states(self._slots_of(changes))
-            self.valuation.take(changes, factors)
-        return Table(self.valuation.size, self._pages, self.valuation.pages), changes is None or bool(changes)
-
-    def _slots_of(self, changes: Changes) -> dict[int, list[int]]:
-        """Where the changed rows stand, by owner."""
-        slots: dict[int, list[int]] = {}
-        for key in changes:
-            owner = key >> SHIFT
-            slot = self.rollup.books[owner].slot(key & MASK)
-            assert slot is not None, "a row that changed stands somewhere"
-            slots.setdefault(owner, []).append(slot)
-        return slots
-
-    def _freeze_states(self, slots: Mapping[int, Iterable[int]]) -> None:
-        """New states for some owners, of which these rows have changed. O(owners + a page of rows for each)."""
-        pages = list(self._pages)
-        copies: dict[int, list[OwnerState]] = {}
-        for owner, changed in slots.items():
-            number, at = divmod(owner, PAGE)
-            page = copies.get(number)
-            if page is None:
-                page = copies[number] = list(pages[number])
-            book = self.rollup.books[owner]
-            rows = list(page[at].pages)
-            rows.extend(() for _ in range(len(rows) * ROWS_PAGE, len(book.rows), ROWS_PAGE))
-            for first in {slot // ROWS_PAGE for slot in changed}:
-                rows[first] = tuple(book.rows[first * ROWS_PAGE : (first + 1) * ROWS_PAGE])
-            page[at] = OwnerState(tuple(rows), book.count, book.trades, book.last_trade_ts)
-        for number, page in copies.items():
-            pages[number] = tuple(page)
-        self._pages = tuple(pages)
-
-    def check(self, factors: Factors) -> None:
-        """Assert that the published numbers are those that a full revaluation gives, to the bit."""
-        published = self.valuation.pages
-        self.valuation.reprice(factors)
-        for before, after in zip(published, self.valuation.pages, strict=True):
-            assert np.array_equal(before, after), "numbers kept by differences are not those of a full revaluation"
-        self.valuation.pages = published
-
-
-def _id(kind: str, trade: Trade) -> str:
-    return f"{kind}:{trade.source}:{trade.trade_id}:{trade.leg}:{trade.version}"

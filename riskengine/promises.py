@@ -1,0 +1,53 @@
+"""Answers that are waited for on the event loop while other threads work on them."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+Answer = Callable[[Any, Exception | None], None]
+"""Called once with the result, or with None and the error. Any thread."""
+
+
+def promise() -> "tuple[asyncio.Future[Any], Answer]":
+    """Something to wait for on the running loop, and what answers it."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Any] = loop.create_future()
+    return done, lambda result, error: _tell(loop, done, result, error)
+
+
+class Promises:
+    """What is waited for now, so that whoever waits is told when nobody is left to answer. Used on the loop."""
+
+    def __init__(self) -> None:
+        self._open: set[asyncio.Future[Any]] = set()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def keep(self, done: "asyncio.Future[T]") -> "asyncio.Future[T]":
+        """Remember `done` until it is answered."""
+        self._open.add(done)
+        done.add_done_callback(self._open.discard)
+        return done
+
+    def give_up(self, error: Exception) -> None:
+        """Tell everybody who still waits that no answer will come."""
+        for done in [*self._open]:
+            if not done.done():
+                done.set_exception(error)
+
+
+def _tell(loop: asyncio.AbstractEventLoop, done: "asyncio.Future[Any]", result: Any, error: Exception | None) -> None:
+    loop.call_soon_threadsafe(_settle, done, result, error)
+
+
+def _settle(done: "asyncio.Future[Any]", result: Any, error: Exception | None) -> None:
+    """On the loop: answer whoever waits, unless they went away or were told already."""
+    if done.done():
+        return
+    if error is not None:
+        done.set_exception(error)
+    else:
+        done.set_result(result)

@@ -1,0 +1,87 @@
+"""One roll-up's way into snapshots: what changed since the last publication is frozen, the rest shared with it.
+
+Writer thread only.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from riskengine.ledger import MASK, SHIFT, Changes, Rollup
+from riskengine.repair import resum
+from riskengine.snapshot import EMPTY_STATE, ROWS_PAGE, OwnerState, Table
+from riskengine.unit_values import Factors
+from riskengine.valuation import PAGE, Valuation
+
+
+class Published:
+    """Frozen rows by owner in pages, beside the pages of numbers."""
+
+    def __init__(self, rollup: Rollup, valuation: Valuation) -> None:
+        self.rollup = rollup
+        self.valuation = valuation
+        self._pages: tuple[tuple[OwnerState, ...], ...] = tuple(
+            (EMPTY_STATE,) * min(PAGE, valuation.size - first) for first in range(0, valuation.size, PAGE)
+        )
+        self._broken: frozenset[int] = frozenset()
+
+    def table(self, factors: Factors) -> tuple[Table, bool]:
+        """The table of this moment, and whether a trade changed it since the last call."""
+        while self.valuation.size < len(self.rollup.books):
+            self.valuation.add_owner()
+            if self.valuation.size % PAGE == 1:
+                self._pages = (*self._pages, ())
+            self._pages = (*self._pages[:-1], (*self._pages[-1], EMPTY_STATE))
+        changes = self.rollup.settle()
+        resummed = resum(self.rollup) if self.rollup.resum else ()
+        if changes is None:
+            slots = {owner: range(0, len(book.rows), ROWS_PAGE) for owner, book in enumerate(self.rollup.books)}
+            self._freeze_states(slots)
+            self.valuation.take_all(self.rollup.books, factors)
+        elif changes:
+            self._freeze_states(self._slots_of(changes))
+            self.valuation.take(changes, factors)
+        if resummed:
+            books = self.rollup.books
+            self._freeze_states({owner: range(0, len(books[owner].rows), ROWS_PAGE) for owner in resummed})
+            self.valuation.retake(resummed, books, factors)
+            self._broken = frozenset(self.rollup.broken_sums)
+        table = Table(self.valuation.size, self._pages, self.valuation.pages, self._broken)
+        return table, changes is None or bool(changes) or bool(resummed)
+
+    def _slots_of(self, changes: Changes) -> dict[int, list[int]]:
+        """Where the changed rows stand, by owner."""
+        slots: dict[int, list[int]] = {}
+        for key in changes:
+            owner = key >> SHIFT
+            slot = self.rollup.books[owner].slot(key & MASK)
+            assert slot is not None, "a row that changed stands somewhere"
+            slots.setdefault(owner, []).append(slot)
+        return slots
+
+    def _freeze_states(self, slots: Mapping[int, Iterable[int]]) -> None:
+        """New states for some owners, of which these rows have changed. O(owners + a page of rows for each)."""
+        pages = list(self._pages)
+        copies: dict[int, list[OwnerState]] = {}
+        for owner, changed in slots.items():
+            number, at = divmod(owner, PAGE)
+            page = copies.get(number)
+            if page is None:
+                page = copies[number] = list(pages[number])
+            book = self.rollup.books[owner]
+            rows = list(page[at].pages)
+            rows.extend(() for _ in range(len(rows) * ROWS_PAGE, len(book.rows), ROWS_PAGE))
+            for first in {slot // ROWS_PAGE for slot in changed}:
+                rows[first] = tuple(book.rows[first * ROWS_PAGE : (first + 1) * ROWS_PAGE])
+            page[at] = OwnerState(tuple(rows), book.count, book.trades, book.last_trade_ts, book.quarantined)
+        for number, page in copies.items():
+            pages[number] = tuple(page)
+        self._pages = tuple(pages)
+
+    def check(self, factors: Factors) -> None:
+        """Assert that the published numbers are those that a full revaluation gives, to the bit."""
+        published = self.valuation.pages
+        self.valuation.reprice(factors)
+        for before, after in zip(published, self.valuation.pages, strict=True):
+            assert np.array_equal(before, after), "numbers kept by differences are not those of a full revaluation"
+        self.valuation.pages = published

@@ -1,0 +1,240 @@
+"""Whether one snapshot is true in itself: sums against what is below them, desks against dealers, numbers against rows.
+
+A snapshot is immutable, so the walks may be taken in as many pieces as one likes: they yield None about every 50 us, and a
+suspect where something does not hold. Pure; any thread.
+"""
+
+from collections.abc import Iterator
+from operator import add, attrgetter
+from typing import NamedTuple
+
+import numpy as np
+
+from riskengine.ledger import ALL_ROWS, Row
+from riskengine.messages import CASH_ONE, ONE
+from riskengine.position import NO_FEES, moved
+from riskengine.repair import sum_of
+from riskengine.snapshot import Snapshot, Table
+from riskengine.valuation import (
+    ADDITIVE,
+    FEES,
+    GROSS,
+    LEG_SCALE,
+    NET,
+    NO_RATE,
+    PAGE,
+    REALISED,
+    TOTAL,
+    UNPRICED,
+    UNREALISED,
+    VALUE,
+)
+
+STRIDE = 48
+"""Rows between two yields."""
+
+LINES = {TOTAL: "total_pnl", UNREALISED: "unrealised_pnl", VALUE: "delta_cash", NET: "net_exposure", REALISED: "realised_pnl",
+         FEES: "fees", UNPRICED: "unpriced_count", NO_RATE: "unpriced_count", GROSS: "gross_exposure"}  # fmt: skip
+
+
+class Suspect(NamedTuple):
+    """An owner, by number, and an instrument (or ALL_ROWS) about which something does not hold."""
+
+    owner: int
+    instrument: int
+
+
+Walk = Iterator[Suspect | None]
+
+
+def audit_sums(snapshot: Snapshot) -> Walk:
+    """Rows of inner nodes that are not the sums of their children's (I5). O(rows)."""
+    table, hierarchy = snapshot.nodes, snapshot.reference.hierarchy
+    for node, (first, end) in enumerate(hierarchy.children):
+        if first == end:
+            continue
+        below = Sums()
+        spent = 0
+        for child in range(first, end):
+            for row in table.state(child).positions():
+                below.take(row)
+                spent += 1
+                if spent >= STRIDE:
+                    spent = 0
+                    yield None
+        for row in table.state(node).positions():
+            if not below.settles(row):
+                yield Suspect(node, row.instrument)
+            spent += 1
+            if spent >= STRIDE:
+                spent = 0
+                yield None
+        yield from (Suspect(node, instrument) for instrument in below.exact)
+
+
+class Sums:
+    """Rows summed by instrument: exact figures, the time of the newest trade, fees."""
+
+    def __init__(self) -> None:
+        self.exact: dict[int, tuple[int, ...]] = {}
+        self._newest: dict[int, int] = {}
+        self._fees: dict[int, dict[str, int]] = {}
+
+    def take(self, row: Row) -> None:
+        """Add a row. 0.8 us."""
+        instrument, exact = row.instrument, _EXACT(row)
+        known = self.exact.get(instrument)
+        if known is None:
+            self.exact[instrument], self._newest[instrument] = exact, row.last_trade_ts
+        else:
+            self.exact[instrument] = tuple(map(add, known, exact))
+            if row.last_trade_ts > self._newest[instrument]:
+                self._newest[instrument] = row.last_trade_ts
+        if row.fees:
+            self._fees[instrument] = moved(self._fees.get(instrument, NO_FEES), NO_FEES, row.fees)
+
+    def settles(self, row: Row) -> bool:
+        """Take the sum of an instrument out: whether it is what `row` says."""
+        instrument = row.instrument
+        exact, newest = self.exact.pop(instrument, None), self._newest.pop(instrument, 0)
+        return exact == _EXACT(row) and newest == row.last_trade_ts and self._fees.pop(instrument, NO_FEES) == row.fees
+
+
+_EXACT = attrgetter(
+    "quantity", "cash", "open_cost", "open_count", "open_cash", "position_count", "trade_count", "identities", "quarantined"
+)
+
+
+def audit_rollups(snapshot: Snapshot) -> Walk:
+    """Instruments of which desks and dealers together do not hold the same. O(rows of the root and of dealers)."""
+    if not len(snapshot.reference.hierarchy):
+        return
+    dealt: dict[int, list[Row]] = {}
+    for dealer in range(snapshot.dealers.size):
+        for number, row in enumerate(snapshot.dealers.state(dealer).positions(), start=1):
+            dealt.setdefault(row.instrument, []).append(row)
+            if not number % (4 * STRIDE):
+                yield None
+        yield None
+    for row in snapshot.nodes.state(0).positions():
+        other = sum_of(dealt.pop(row.instrument, ()))
+        if _held(row) != _held(other) and not (row.quarantined or (other is not None and other.quarantined)):
+            yield Suspect(0, row.instrument)
+        yield None
+    yield from (Suspect(0, instrument) for instrument in dealt)
+
+
+def _held(row: Row | None) -> object:
+    return None if row is None else (row.quantity, row.cash, row.trade_count, row.identities, row.fees)
+
+
+def audit_numbers(snapshot: Snapshot, table: Table) -> Walk:
+    """Owners whose numbers are not what their rows, or their children's numbers, give. O(rows)."""
+    units = UnitLists(snapshot)
+    spent = 0
+    for owner in range(table.size):
+        check = Numbers(snapshot, table, owner, units)
+        for number, row in enumerate(table.state(owner).positions(), start=1):
+            check.take(row)
+            if not number % STRIDE:
+                yield None
+        if check.fault():
+            yield Suspect(owner, ALL_ROWS)
+        spent += 4 + table.state(owner).position_count % STRIDE
+        if spent >= STRIDE:
+            spent = 0
+            yield None
+
+
+def number_fault(snapshot: Snapshot, table: Table, owner: int) -> str:
+    """Which number of an owner does not hold, empty where all do. O(instruments + its rows + children)."""
+    check = Numbers(snapshot, table, owner, UnitLists(snapshot))
+    for row in table.state(owner).positions():
+        check.take(row)
+    return check.fault()
+
+
+class UnitLists:
+    """The unit values of a snapshot as lists, which are read one by one. O(instruments)."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        units, reference = snapshot.units, snapshot.reference
+        self.value: list[float] = units.value.tolist()
+        self.rate: list[float] = units.rate.tolist()
+        self.priced: list[bool] = units.priced.tolist()
+        self.rated: list[bool] = units.rated.tolist()
+        self.currency: list[float] = snapshot.rates.value.tolist()
+        self.legs = [instrument.multiplier * LEG_SCALE for instrument in reference.instruments]
+
+
+class Numbers:
+    """The numbers of one owner, worked out from its rows one by one; those of a sum, but gross exposure, from its children's."""
+
+    def __init__(self, snapshot: Snapshot, table: Table, owner: int, units: UnitLists) -> None:
+        self._snapshot, self._table, self._owner, self._units = snapshot, table, owner, units
+        self._is_sum = table is snapshot.nodes and not snapshot.reference.hierarchy.is_leaf(owner)
+        self._total = self._unrealised = self._realised = self._value = self._net = self._gross = self._fees = self._size = 0.0
+        self._unpriced = self._no_rate = 0
+        self._legs: dict[int, int] = {}
+
+    def take(self, row: Row) -> None:
+        """Add what a row is worth. 1 us."""
+        units, reference, number = self._units, self._snapshot.reference, row.instrument
+        worth = row.quantity / ONE * units.value[number]
+        base = reference.base_currency[number]
+        if base >= 0:
+            legs, other = self._legs, reference.cash_currency[number]
+            legs[base] = legs.get(base, 0) + row.quantity * units.legs[number]
+            legs[other] = legs.get(other, 0) + row.cash
+        else:
+            self._net += worth
+            self._gross += abs(worth)
+        if self._is_sum:
+            return
+        rate, priced = units.rate[number], units.priced[number]
+        cash, cost = row.cash / CASH_ONE * rate, row.open_cost / CASH_ONE * rate
+        if not units.rated[number]:
+            self._no_rate += row.position_count - row.quarantined
+        elif not priced:
+            self._unpriced += row.open_count
+        self._realised += cash + cost
+        self._value += worth
+        self._size += abs(cash) + abs(cost) + abs(worth)
+        self._total += worth + (cash if priced else cash - row.open_cash / CASH_ONE * rate)
+        self._unrealised += worth - cost if priced else 0.0
+        for currency, amount in row.fees.items():
+            self._fees += amount / ONE * units.currency[reference.currency_index[currency]]
+
+    def fault(self) -> str:
+        """Which published number is not this, empty where all are."""
+        for currency, amount in self._legs.items():
+            if currency != self._snapshot.reference.currency_index[self._snapshot.reference.reporting_currency]:
+                worth = amount / CASH_ONE * self._units.currency[currency]
+                self._net += worth
+                self._gross += abs(worth)
+        expected = {
+            TOTAL: self._total, UNREALISED: self._unrealised, VALUE: self._value, NET: self._net, REALISED: self._realised,
+            FEES: self._fees, UNPRICED: float(self._unpriced + self._no_rate), NO_RATE: float(self._no_rate),
+        }  # fmt: skip
+        if self._is_sum:
+            expected = self._of_children()
+        expected[GROSS] = self._gross
+        numbers = self._table.measures(self._owner).tolist()
+        allowed = 1e-9 * (self._size + abs(numbers[GROSS])) + 1e-6
+        for line, value in expected.items():
+            if not abs(numbers[line] - value) <= allowed:  # a NaN is wrong too
+                return f"the published {LINES[line]} is not what its rows give"
+        if not numbers[UNPRICED] and not abs(numbers[TOTAL] - numbers[REALISED] - numbers[UNREALISED]) <= allowed:
+            return "I1: total P&L is not realised plus unrealised"
+        return ""
+
+    def _of_children(self) -> dict[int, float]:
+        """The additive numbers of its children together."""
+        first, end = self._snapshot.reference.hierarchy.children[self._owner]
+        sums = np.zeros(ADDITIVE)
+        for page in range(first // PAGE, (end - 1) // PAGE + 1):
+            start = page * PAGE
+            numbers = self._table.numbers[page][:ADDITIVE, max(first - start, 0) : end - start]
+            sums += numbers.sum(axis=1)
+            self._size += float(np.abs(numbers).sum())
+        return {line: sums.item(line) for line in LINES if line < ADDITIVE}
