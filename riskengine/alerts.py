@@ -1,0 +1,53 @@
+"""What every screen says as long as it holds: one sentence of each kind, and since when.
+
+`breaks`: the engine differs from the store; `mismatch`: it went live although the start found a difference. Set and cleared on
+the event loop; the dictionary is never changed in place, so any thread may read it.
+"""
+
+from collections.abc import Iterator, MutableMapping
+from typing import Any, NamedTuple
+
+from riskengine.clock import Clock
+from riskengine.observe import get_logger
+
+log = get_logger("riskengine.alerts")
+
+
+class Alert(NamedTuple):
+    """One sentence and when its kind was first set, microseconds since the epoch."""
+
+    text: str
+    since: int
+
+
+class Warnings(MutableMapping[str, str]):
+    """Kind -> sentence, in the order in which the kinds were set. A kind that changes its words keeps its place and its time."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._alerts: dict[str, Alert] = {}
+
+    def __getitem__(self, kind: str) -> str:
+        return self._alerts[kind].text
+
+    def __setitem__(self, kind: str, text: str) -> None:
+        known = self._alerts.get(kind)
+        if known is None or known.text != text:
+            log.warning("warning_set", kind=kind, text=text)
+        self._alerts = {**self._alerts, kind: Alert(text, self._clock.now() if known is None else known.since)}
+
+    def __delitem__(self, kind: str) -> None:
+        if kind not in self._alerts:
+            raise KeyError(kind)
+        self._alerts = {known: alert for known, alert in self._alerts.items() if known != kind}
+        log.info("warning_cleared", kind=kind)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._alerts)
+
+    def __len__(self) -> int:
+        return len(self._alerts)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """As `/v1/status` shows them: kind, text, since."""
+        return [{"kind": kind, **alert._asdict()} for kind, alert in self._alerts.items()]

@@ -1,0 +1,236 @@
+"""The commands that start from the store: `serve`, and `rebuild`, which is the morning start without serving.
+
+On a terminal `serve` shows one line that is redrawn while it loads, then one page of what it came to.
+"""
+
+import asyncio
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import click
+
+from riskengine import __version__
+from riskengine.adapters.past_day import PastDay
+from riskengine.adapters.store import open_store
+from riskengine.adapters.store_protocol import Store
+from riskengine.adapters.stored_day import read_conflicts, read_trades
+from riskengine.adapters.witness import Witness, moment
+from riskengine.clock import SystemClock
+from riskengine.config import Config
+from riskengine.engine import Engine
+from riskengine.fields import Rejected, timestamp
+from riskengine.mismatch import Mismatch, disagreements, first_few, mismatches_of
+from riskengine.observe import before_each_line, configure_logging
+from riskengine.process import EngineProcess
+from riskengine.proven_load import compare_here
+from riskengine.reconcile import Break, compare, hierarchy_breaks, side_of
+from riskengine.serve.access import check_binding
+from riskengine.server import Companion, bind, run_server
+from riskengine.start_of_day import rebuild
+from riskengine.terminal import (
+    complain,
+    config_option,
+    effective_config,
+    json_option,
+    print_state,
+    store_option,
+    tree_lines,
+)
+
+BAR_CELLS = 24
+BAR_EVERY_S = 0.1
+
+
+# -- serve -------------------------------------------------------------------------------------------------------
+
+
+@click.command()
+@config_option
+@store_option
+@click.option("--host", metavar="ADDRESS", help="Address to bind.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to bind; 0 takes a free one.")
+@click.option("--accept-mismatch", is_flag=True, help="Go live although engine and store disagree; every screen says so.")
+def serve(config_path: str | None, store: str | None, host: str | None, port: int | None, accept_mismatch: bool) -> None:
+    """The engine: morning start, then live."""
+    config = effective_config(config_path, store, host, port)
+    configure_logging(config.log.format, config.log.level)
+    sys.exit(run_engine(config, announce, accept_mismatch=accept_mismatch, beside=show_start))
+
+
+def run_engine(
+    config: Config, told: Callable[[str], None], *, accept_mismatch: bool = False, feed: Companion | None = None,
+    beside: Companion | None = None,
+) -> int:  # fmt: skip
+    """Serve until a signal. The port and the store are taken first: whatever is refused there is said before anything runs."""
+    check_binding(config)
+    with bind(config.server.host, config.server.port) as listener:
+        process = EngineProcess(config, accept_mismatch=accept_mismatch)
+        process.open()
+        return asyncio.run(run_server(process, config, listener, announce=told, feed=feed, beside=beside))
+
+
+def announce(url: str) -> None:
+    """Say on stdout where the engine answers."""
+    click.echo(f"riskengine {__version__} at {url}")
+    sys.stdout.flush()
+
+
+# -- what is shown of the start ----------------------------------------------------------------------------------
+
+
+async def show_start(process: EngineProcess) -> None:
+    """A bar while it loads, where stderr is a terminal; then the summary, there or in a log for people."""
+    with suppress(OSError):  # nobody looks any more
+        if sys.stderr.isatty():
+            await _show_bar(process)
+        await process.morning.complete.wait()
+        if sys.stderr.isatty() or process.config.log.format == "console":
+            click.echo("\n".join(summary_page(process.morning.account())), err=True)
+
+
+async def _show_bar(process: EngineProcess) -> None:
+    bar = Bar()
+    with before_each_line(bar.hide):
+        try:
+            while not process.is_live:
+                bar.draw(bar_text(process.starting()))
+                await asyncio.sleep(BAR_EVERY_S)
+        finally:
+            bar.hide()
+
+
+class Bar:
+    """One line at the foot of the terminal; `hide` gives the line to whoever writes next."""
+
+    def __init__(self) -> None:
+        self._drawn = False
+
+    def draw(self, text: str) -> None:
+        """Show this in place of what was shown."""
+        width = shutil.get_terminal_size().columns
+        click.echo(f"\r\x1b[K{text[: width - 1]}", err=True, nl=False)
+        self._drawn = True
+
+    def hide(self) -> None:
+        """Leave an empty line."""
+        if self._drawn:
+            self._drawn = False
+            click.echo("\r\x1b[K", err=True, nl=False)
+
+
+def bar_text(view: Mapping[str, Any]) -> str:
+    """`loading [######------] 48 %  4 s left, replay, 480,000 of 1,000,000 trades`."""
+    share = view["progress"]
+    filled = int(share * BAR_CELLS)
+    said = [] if view["remaining_s"] is None else [f"{view['remaining_s']:.0f} s left"]
+    said.append(view["phase"] or "starting")
+    if view["trades_total"] is not None and view["phase"] == "replay":
+        said.append(f"{view['trades_loaded']:,} of {view['trades_total']:,} trades")
+    return f"loading [{'#' * filled}{'-' * (BAR_CELLS - filled)}] {share * 100:.0f} %  {', '.join(said)}"
+
+
+def summary_page(account: Mapping[str, Any]) -> list[str]:
+    """The morning on one page: what was loaded, what came of it, what it took."""
+    counts, nodes = account["counts"], account["nodes"]
+    lines = [
+        f"live  epoch {account['epoch']}, watermark {account['watermark']:,}, {account['store']}",
+        f"trades loaded {account['trades_loaded']:,}: " + ", ".join(f"{what} {count:,}" for what, count in counts.items())
+        + _but(account["unreadable"], "rows of trades are no trades"),
+        f"opening balances {account['openings']:,}" + _but(account["openings_left_out"], "left out: unknown desk or instrument"),
+    ]
+    if account["compared"] is not None:
+        lines.append(f"compared with the store: {account['compared']:,} positions")
+    lines += [f"MISMATCH, accepted: {mismatch['text']}" for mismatch in account["mismatches"]]
+    lines += tree_lines(nodes)
+    if account["nodes_below"]:
+        lines.append(f"... and {account['nodes_below']:,} nodes below")
+    lines.append(f"digest {account['digest']}")
+    times = [f"{phase['phase']} {phase['seconds']:.2f}" for phase in account["phases"] if phase["seconds"] is not None]
+    return [*lines, f"{account['seconds']:.2f} s: {', '.join(times)}"]
+
+
+def _but(count: int, what: str) -> str:
+    return f" ({count:,} {what})" if count else ""
+
+
+# -- rebuild -----------------------------------------------------------------------------------------------------
+
+
+def past_moment(context: click.Context, option: click.Parameter, value: str | None) -> int | None:
+    """A time of the past as microseconds since the epoch. Raises BadParameter."""
+    if value is None:
+        return None
+    try:
+        ts = timestamp(value, "as-of")
+    except Rejected as rejected:
+        raise click.BadParameter(f"{rejected.reason} (microseconds since 1970, or 2026-03-04T17:00:00Z)") from None
+    if ts > SystemClock().now():
+        raise click.BadParameter(f"{moment(ts)} lies in the future")
+    return ts
+
+
+@click.command(name="rebuild")
+@store_option
+@config_option
+@json_option
+@click.option("--as-of", "as_of", metavar="TS", callback=past_moment, help="The state of a moment: microseconds or RFC 3339.")
+@click.option("--full", is_flag=True, help="Every check there is: also the store's own sums, the witness, the audit trail.")
+def rebuild_command(store: str | None, config_path: str | None, as_json: bool, as_of: int | None, full: bool) -> None:
+    """The morning start without serving: replays the store, checks every invariant, prints the state."""
+    config = effective_config(config_path, store)
+    opened = open_store(config.store.url, create=False, read_only=True)
+    try:
+        engine = rebuilt(opened, config, as_of)
+        found = integrity(engine) or (everything_else(opened, config, engine, as_of) if full else [])
+    finally:
+        opened.close()
+    for mismatch in found:
+        complain(f"{mismatch.kind}: {mismatch.text}")
+    if found:
+        sys.exit(1)
+    print_state(engine, as_json, as_of=as_of)
+
+
+def rebuilt(store: Store, config: Config, as_of: int | None) -> Engine:
+    """The engine of now, or of a moment, as the start would build it. Raises StoreError, ReferenceDataError."""
+    if as_of is None:
+        now = SystemClock().now()
+        return rebuild(store, read_trades(store), config, epoch=0, now=now, read_conflicts=read_conflicts(store))
+    past = PastDay(store, config, as_of)
+    return rebuild(past, past.read_trades, config, epoch=0, now=as_of, read_conflicts=past.read_conflicts)
+
+
+def integrity(engine: Engine) -> list[Mismatch]:
+    """Every invariant of the engine itself."""
+    try:
+        engine.check()
+    except AssertionError as error:
+        return [Mismatch("integrity", str(error))]
+    return disagreements(engine.snapshot)
+
+
+def everything_else(store: Store, config: Config, engine: Engine, as_of: int | None) -> list[Mismatch]:
+    """What only the store, the witness and the audit trail can tell. Raises StoreError."""
+    breaks = breaks_with_the_store(store, config, engine, as_of)
+    if breaks:  # what others write meanwhile is no break: one that is differs twice
+        again = {each.key: each for each in breaks_with_the_store(store, config, rebuilt(store, config, as_of), as_of)}
+        breaks = [again[each.key] for each in breaks if each.key in again]
+    found = mismatches_of(breaks)
+    witness = Witness(config.store, store, SystemClock())
+    if (back := witness.judge()) is not None:
+        found.append(Mismatch("restored", back))
+    report = store.verify_audit(witness.audit_hash)
+    if report.findings:
+        found.append(Mismatch("audit", f"{len(report.findings):,} findings: {first_few(list(map(str, report.findings)))}"))
+    return found
+
+
+def breaks_with_the_store(store: Store, config: Config, engine: Engine, as_of: int | None) -> list[Break]:
+    """Where the engine differs from the store's own sums, or its tree from itself. Raises StoreError."""
+    snapshot = engine.snapshot
+    if as_of is None:
+        return compare_here(store, config, snapshot).breaks
+    return [*compare(side_of(snapshot), PastDay(store, config, as_of).side()), *hierarchy_breaks(snapshot)]

@@ -1,0 +1,134 @@
+"""What is looked after while the engine is live: what the positions lack is said for as long as they lack it."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from riskengine.adapters.store import Store, open_store
+from riskengine.alerts import Warnings
+from riskengine.clock import ManualClock
+from riskengine.config import Config, StoreConfig
+from riskengine.engine import Engine
+from riskengine.errors import StoreUnavailable
+from riskengine.hierarchy import Reference
+from riskengine.messages import ONE, Opening
+from riskengine.watch import Watch
+from tests.world import NOON, PARENTS, House, instruments, nodes, reference
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("riskengine.watch.NOTE_EVERY_S", 0.02)
+    monkeypatch.setattr("riskengine.watch.LOOK_EVERY_S", 0.02)
+
+
+class Place:
+    """A watched store beside an engine that a test changes."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.warnings = Warnings(ManualClock(NOON))
+        self.house = House()
+        self.watch = Watch(Config(store=StoreConfig(f"sqlite:///{store.name}")), store, ManualClock(NOON), self.warnings)
+
+    @property
+    def engine(self) -> Engine:
+        return self.house.engine
+
+    def watched(self, test: Callable[["Place"], Any], openings_left_out: int = 0) -> None:
+        async def life() -> None:
+            self.watch.start(lambda: self.engine.snapshot, openings_left_out)
+            await test(self)
+            await self.watch.stop()
+
+        asyncio.run(asyncio.wait_for(life(), 10))
+
+    async def until(self, holds: Callable[[], Any]) -> None:
+        deadline = time.monotonic() + 5
+        while not holds():
+            assert time.monotonic() < deadline, "did not happen in time"
+            await asyncio.sleep(0.005)
+
+    def renew(self, where: Reference) -> None:
+        """Other reference data from now on."""
+        self.house = House(where)
+
+
+@pytest.fixture
+def place(tmp_path: Any) -> Any:
+    store = open_store(f"sqlite:///{tmp_path}/desk.db")
+    store.save_nodes(nodes())
+    store.save_instruments(instruments())
+    yield Place(store)
+    store.close()
+
+
+def test_rows_that_are_no_trades_are_said_until_they_are_trades(place: Place) -> None:
+    async def test(place: Place) -> None:
+        place.engine.quarantine_row(7, NOON, "desk: unknown desk 'X'")
+        place.engine.quarantine_row(8, NOON, "desk: unknown desk 'Y'")
+        place.engine.publish(NOON)
+        await place.until(lambda: "unreadable" in place.warnings)
+        said = "rows that cannot be read as trades and are quarantined: 2, the first is row 7: desk: unknown desk 'X'"
+        assert place.warnings["unreadable"] == said
+        place.renew(reference())
+        await place.until(lambda: not place.warnings)
+
+    place.watched(test)
+
+
+def test_balances_left_out_are_said_until_reference_data_gives_them_a_place(place: Place) -> None:
+    place.store.save_openings([Opening(desk="NEW", instrument="EURUSD", ts=NOON, quantity=ONE)])
+
+    async def test(place: Place) -> None:
+        assert place.warnings["openings"] == "opening balances left out because their desk or instrument is unknown: 1"
+        place.renew(reference(PARENTS | {"NEW": "ALL"}))
+        await place.until(lambda: not place.warnings)
+
+    place.watched(test, openings_left_out=1)
+
+
+def test_new_reference_data_that_takes_a_balance_its_place_is_said(place: Place) -> None:
+    place.store.save_openings([Opening(desk="EQ1", instrument="ACME", ts=NOON, quantity=ONE)])
+
+    async def test(place: Place) -> None:
+        place.renew(reference({"ALL": "", "FX1": "ALL"}))
+        await place.until(lambda: "openings" in place.warnings)
+
+    place.watched(test)
+
+
+def test_a_store_that_is_away_for_a_while_is_noted_when_it_is_back(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def away(*_: int) -> None:
+        asked.append(1)
+        raise StoreUnavailable("away")
+
+    async def test(place: Place) -> None:
+        await place.until(lambda: place.watch.witness._seen is not None)
+        with monkeypatch.context() as patch:
+            patch.setattr(place.store, "standing", away)
+            await place.until(lambda: len(asked) > 2)
+        place.store.acquire_writer("engine")
+        place.store.next_epoch()
+        await place.until(lambda: place.watch.witness.epoch == 1)
+
+    place.watched(test)
+    assert not place.warnings
+
+
+def test_a_mistake_of_ours_is_logged_and_does_not_end_the_engine(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    async def test(place: Place) -> None:
+        monkeypatch.setattr(place.watch.witness, "note", broken)
+        await place.until(lambda: "watch_failed" in caplog.text)
+
+    place.watched(test)
