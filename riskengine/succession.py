@@ -1,0 +1,66 @@
+"""One engine takes the place of another while everything runs: what the store does not say goes on, the rest is as it was read.
+
+The successor was rebuilt from the store, perhaps by other reference data: trades, positions, balances, conflicts, verdicts, and
+how often trades were applied, superseded or late are what a fresh start would have. Of the engine before it live on
+
+- the number of its last snapshot, its watermark, the time of its last trade;
+- marks in force with the levels held back beside them, by symbol, unless the store has a newer one (somebody loaded it), and
+  which of them are still to be stored;
+- how many duplicates and conflicts have arrived; when a late trade or a conflict was noticed first;
+- what people decided while the successor was being built.
+
+Rows that a conflict or a verdict is about may have been read before it came: those are taken again here, which changes nothing
+where they are known. Writer thread, between two batches; the one module beside `engine` that knows what an engine keeps.
+"""
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from riskengine.engine import Engine
+from riskengine.marks import Mark
+from riskengine.messages import Trade
+from riskengine.processed import APPLIED, CONFLICT, DUPLICATE
+
+Judge = Callable[[Trade], Trade | None]
+"""The same trade by other reference data; None where it does not fit that."""
+
+
+def succeed(engine: Engine, before: Engine, judge: Judge, now: int) -> None:
+    """Have `engine` go on where `before` ends: its next snapshot follows that of `before`. O(instruments + notices)."""
+    _take_marks(engine, before, now)
+    for item, verdict in before.decided:
+        if engine._work.verdict(item.id) != verdict:
+            engine.decide(replace(item, trade=None if item.trade is None else judge(item.trade)), verdict)
+    engine.decided[:] = before.decided
+    counts, counted = engine._counts, before._counts
+    for item in before._work.conflicts.values():
+        if item.trade is not None and (trade := judge(item.trade)) is not None:
+            engine.recall_conflict(trade)
+    engine._work.date_as(before._work)
+    # Whoever sends a conflict again is counted again, which no store tells; what only the store knew of comes on top.
+    counts[CONFLICT] = counted[CONFLICT] + len(engine._work.conflicts.keys() - before._work.conflicts.keys())
+    counts[DUPLICATE] = counted[DUPLICATE]
+    if counts[APPLIED] <= counted[APPLIED]:
+        engine._last_trade_at = before._last_trade_at
+    engine._watermark = max(engine._watermark, before._watermark)
+    engine._seq = before._seq
+    engine._trade_seq = before._seq + 1
+
+
+def _take_marks(engine: Engine, before: Engine, now: int) -> None:
+    """The newer of what is in force and what the store had."""
+    index, table = engine.reference.instrument_index, engine.marks
+    carried: dict[int, Mark] = {}
+    unsaved: set[int] = set()
+    for old, mark in enumerate(before.marks.marks):
+        number = index.get(before.reference.symbols[old])
+        if mark is None or number is None:
+            continue
+        stored = table.marks[number]
+        if stored is None or mark.ts >= stored.ts:
+            carried[number] = mark
+            if old in before.marks.unsaved:
+                unsaved.add(number)
+    engine.beat(carried, now)
+    table.unsaved = unsaved

@@ -1,0 +1,87 @@
+"""A live process in a test, and what a fresh start on its store would come to."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from riskengine.adapters.stored_day import read_conflicts, read_trades
+from riskengine.config import Config, EngineConfig, MarksConfig, StoreConfig
+from riskengine.digest import digest
+from riskengine.process import EngineProcess
+from riskengine.snapshot import Snapshot
+from riskengine.start_of_day import rebuild
+from riskengine.views import dealer_rows, node_rows, position_rows
+from tests.world import SECOND, trade
+
+Test = Callable[[EngineProcess], Awaitable[Any]]
+
+LATER: tuple[dict[str, Any], ...] = (
+    {"instrument": "AARDVARK", "kind": "equity", "quote_currency": "USD"},
+    {"instrument": "NEWCO", "kind": "equity", "quote_currency": "GBP"},
+)
+"""Instruments that arrive later: one before all others by name, so that every number moves."""
+
+
+def settings(url: str, **marks: Any) -> Config:
+    return Config(
+        engine=EngineConfig(beat_ms=20), store=StoreConfig(url), marks=MarksConfig(**{"store_every_s": 0.1, **marks}),
+    )  # fmt: skip
+
+
+def live(url: str, test: Test, **marks: Any) -> Any:
+    """Run a test against a live process."""
+
+    async def life() -> Any:
+        process = EngineProcess(settings(url, **marks))
+        process.open()
+        try:
+            await process.start()
+            return await asyncio.wait_for(test(process), 60)
+        finally:
+            await process.stop()
+
+    return asyncio.run(life())
+
+
+async def until(holds: Callable[[], Any], seconds: float = 5.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "did not happen in time"
+        await asyncio.sleep(0.005)
+
+
+def sent(name: str, process: EngineProcess, **columns: Any) -> Any:
+    now = process.clock.now()
+    return trade(name, **{"received_ts": now, "ts": now - SECOND, **columns})
+
+
+def fresh(process: EngineProcess) -> Snapshot:
+    """What a start from the store would come to now."""
+    store = process._store
+    assert store is not None
+    return rebuild(
+        store, read_trades(store), process.config, epoch=0, now=process.clock.now(), read_conflicts=read_conflicts(store)
+    ).snapshot
+
+
+def newest(process: EngineProcess) -> Snapshot:
+    return process.history.newest
+
+
+def quarantined(process: EngineProcess) -> list[str]:
+    return [item.reason for item in newest(process).exceptions["quarantined"]]
+
+
+def assert_as_fresh(process: EngineProcess) -> None:
+    """The live state is that of a start on the same store."""
+    here, there = newest(process), fresh(process)
+    assert digest(here) == digest(there)
+    assert here.reference.hierarchy.nodes == there.reference.hierarchy.nodes
+    assert here.reference.instruments == there.reference.instruments
+    assert node_rows(here) == node_rows(there)
+    assert dealer_rows(here) == dealer_rows(there)
+    assert list(position_rows(here)) == list(position_rows(there))
+    assert here.watermark == there.watermark
+    for field in ("applied", "superseded", "late", "parked", "quarantined", "unmatched"):
+        assert getattr(here.counts, field) == getattr(there.counts, field), field
