@@ -15,8 +15,9 @@ import msgspec
 
 from riskengine.hierarchy import Reference
 from riskengine.snapshot import Snapshot, Table
-from riskengine.valuation import PAGE, Units
-from riskengine.views import RowDict, dealer_number, dealer_row, ladder_rows, node_number, node_row
+from riskengine.unit_values import Units
+from riskengine.valuation import PAGE
+from riskengine.views import RowDict, UnknownName, dealer_number, dealer_row, ladder_rows, node_number, node_row
 
 MAX_VERSIONS = 8
 MAX_KEPT_ROWS = 20_000
@@ -136,20 +137,33 @@ class Dealers(Owners):
 
 
 class Ladder:
-    """What a node (the root where neither is given) or a dealer holds, by instrument. Raises UnknownName when made."""
+    """What a node (the root where neither is given) or a dealer holds, by instrument. Raises UnknownName when made.
+
+    One that is gone later, with other reference data, holds nothing until it comes back.
+    """
 
     key: tuple[str, ...] = ("instrument",)
 
     def __init__(self, snapshot: Snapshot, node: str | None, dealer: str | None) -> None:
         self._node, self._dealer = node, dealer
-        if dealer is not None:
-            self._owner = dealer_number(snapshot, dealer)
-        else:
-            root = next(iter(snapshot.reference.hierarchy.names), "")
-            self._owner = node_number(snapshot, root if node is None else node)
+        self._reference = snapshot.reference
+        self._owner: int | None = self._number(snapshot)
+
+    def _number(self, snapshot: Snapshot) -> int:
+        if self._dealer is not None:
+            return dealer_number(snapshot, self._dealer)
+        root = next(iter(snapshot.reference.hierarchy.names), "")
+        return node_number(snapshot, root if self._node is None else self._node)
 
     def trade_mark(self, snapshot: Snapshot) -> object:
-        """See `Source`."""
+        """See `Source`. O(dealers) while a dealer is gone, and once with other reference data."""
+        if snapshot.reference is not self._reference or self._owner is None:
+            self._reference = snapshot.reference
+            try:
+                self._owner = self._number(snapshot)
+            except UnknownName:
+                self._owner = None
+                return None
         return (snapshot.nodes if self._dealer is None else snapshot.dealers).state(self._owner)
 
     def price_mark(self, snapshot: Snapshot) -> object:
@@ -158,6 +172,8 @@ class Ladder:
 
     def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
         """See `Source`. O(instruments there)."""
+        if self.trade_mark(snapshot) is None:
+            return ()
         return ladder_rows(snapshot, node=self._node, dealer=self._dealer)
 
 
@@ -335,9 +351,10 @@ class Board:
     def open(self, view: str, node: str | None, dealer: str | None) -> SharedView:
         """A view for one more subscription; `close` it when that ends. Raises UnknownName."""
         key = (view, node, dealer)
+        source = self._source(view, node, dealer)  # also for one that is open: its owner may be gone by now
         shared = self._views.get(key)
         if shared is None:
-            shared = self._views[key] = SharedView(self._source(view, node, dealer), self.snapshot)
+            shared = self._views[key] = SharedView(source, self.snapshot)
         shared.users += 1
         return shared
 

@@ -1,13 +1,11 @@
 """The command line. Results on stdout, logs and progress on stderr, one clear line and no traceback for a mistake."""
 
-import asyncio
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
 
 import click
 import msgspec
@@ -15,53 +13,36 @@ import orjson
 
 from riskengine import __version__
 from riskengine.adapters.feeds import DemoFeed, RecordedTicks
-from riskengine.adapters.files import ColumnOptions, load_alias, parse_columns
 from riskengine.adapters.lines import shown_path
 from riskengine.adapters.loading import KINDS, LoadReport, load
 from riskengine.adapters.replay import replay_here, replay_to, tick_stream
 from riskengine.adapters.simulator import DealingSimulator, MarketSimulator, sample_instruments, sample_nodes
 from riskengine.adapters.store import open_store
+from riskengine.cli_audit import audit_commands
+from riskengine.cli_reconcile import reconcile_command
+from riskengine.cli_start import announce, rebuild_command, run_engine, serve
 from riskengine.clock import SystemClock
-from riskengine.config import Config, check_config, load_config, without_password
-from riskengine.digest import digest
+from riskengine.config import without_password
 from riskengine.engine import Engine
-from riskengine.errors import InputError, RiskEngineError
+from riskengine.errors import InputError
 from riskengine.hierarchy import Reference
 from riskengine.messages import Refusal
 from riskengine.observe import configure_logging
-from riskengine.process import EngineProcess, read_conflicts, read_trades
-from riskengine.serve.access import check_binding
-from riskengine.server import bind, run_server
-from riskengine.start_of_day import rebuild, trade_check
-from riskengine.views import node_rows
+from riskengine.start_of_day import trade_check
+from riskengine.terminal import (
+    Commands,
+    Progress,
+    column_options,
+    complain,
+    config_option,
+    effective_config,
+    json_option,
+    mapping_options,
+    print_state,
+    store_option,
+)
 
 DEMO_SEED = 20260105
-
-
-class Commands(click.Group):
-    """Turns our errors into one line and exit status 1, mistakes of usage into one line and 2."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except click.UsageError as error:
-            where = (error.ctx or ctx).command_path
-            fail(f"{' '.join(error.format_message().split())} ({where} --help says more)", error.exit_code)
-        except RiskEngineError as error:
-            fail(str(error))
-        except BrokenPipeError:
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - so that the interpreter can flush it at exit
-            ctx.exit(1)
-
-
-def fail(message: str, status: int = 1) -> NoReturn:
-    """End with one line on stderr."""
-    _complain(message)
-    sys.exit(status)
-
-
-def _complain(message: str) -> None:
-    click.echo(f"riskengine: {message}", err=True)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -70,76 +51,9 @@ def main() -> None:
     """Position, P&L, exposure and Greeks of a dealing desk, right now."""
 
 
-store_option = click.option("--store", envvar="RISKENGINE_STORE", metavar="URL", help="sqlite:///path or postgresql://...")
-config_option = click.option("--config", "config_path", metavar="FILE", help="TOML configuration.")
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-
-
-def mapping_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say how a foreign file is to be read."""
-    for option in (
-        click.option("--instrument", metavar="SYMBOL", help="Instrument of files without such a column."),
-        click.option("--alias", metavar="FILE", help="CSV of their names and ours (theirs,ours)."),
-        click.option("--time-format", metavar="F", help="strptime format, or s, ms, us, ns."),
-        click.option("--tz", metavar="ZONE", help="Time zone of times without an offset."),
-        click.option("--columns", metavar="OURS=THEIRS,...", help="Names (or numbers) of the file's columns."),
-    ):
-        command = option(command)
-    return command
-
-
-def column_options(
-    columns: str | None, tz: str | None, time_format: str | None, alias: str | None, instrument: str | None
-) -> ColumnOptions:
-    """The mapping options as the readers take them."""
-    return ColumnOptions(
-        columns=parse_columns(columns) if columns else {},
-        tz=tz,
-        time_format=time_format,
-        instrument=instrument,
-        alias=load_alias(alias) if alias else {},
-    )
-
-
-def effective_config(
-    path: str | None, store: str | None = None, host: str | None = None, port: int | None = None
-) -> Config:
-    """The configuration of a file with what the command line says on top."""
-    config = load_config(path)
-    server = msgspec.structs.replace(
-        config.server, host=host or config.server.host, port=config.server.port if port is None else port
-    )
-    config = msgspec.structs.replace(config, server=server)
-    if store:
-        config = msgspec.structs.replace(config, store=msgspec.structs.replace(config.store, url=store))
-    check_config(config, path or "command line")
-    return config
-
-
-@main.command()
-@config_option
-@store_option
-@click.option("--host", metavar="ADDRESS", help="Address to bind.")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port to bind; 0 takes a free one.")
-def serve(config_path: str | None, store: str | None, host: str | None, port: int | None) -> None:
-    """The engine: morning start, then live."""
-    config = effective_config(config_path, store, host, port)
-    configure_logging(config.log.format, config.log.level)
-    sys.exit(_run(config, _announce))
-
-
-def _run(config: Config, announce: Callable[[str], None], feed: DemoFeed | None = None) -> int:
-    """Serve until a signal. The port and the store are taken first: whatever is refused there is said before anything runs."""
-    check_binding(config)
-    with bind(config.server.host, config.server.port) as listener:
-        process = EngineProcess(config)
-        process.open()
-        return asyncio.run(run_server(process, config, listener, announce=announce, feed=None if feed is None else feed.run))
-
-
-def _announce(url: str) -> None:
-    click.echo(f"riskengine {__version__} at {url}")
-    sys.stdout.flush()
+main.add_command(serve)
+main.add_command(audit_commands)
+main.add_command(rebuild_command)
 
 
 @main.command()
@@ -171,14 +85,17 @@ def demo(port: int, ticks: str | None, store: str | None, **mapping: str | None)
             DealingSimulator(DEMO_SEED, nodes, instruments, run=f"{int(time.time()):x}"),
             recorded,
         )
-        status = _run(config, _announce_demo, feed)
+        status = run_engine(config, _announce_demo, feed=feed.run)
     sys.exit(status)
 
 
 def _announce_demo(url: str) -> None:
-    _announce(url)
+    announce(url)
     click.echo("Ctrl-C ends it.")
     sys.stdout.flush()
+
+
+main.add_command(reconcile_command)
 
 
 @main.command(name="load")
@@ -197,7 +114,7 @@ def load_command(
     opened = open_store(config.store.url)
     progress = Progress(f"load {kind}")
     try:
-        report = LoadReport(_print_refusal, progress.advance, _complain)
+        report = LoadReport(_print_refusal, progress.advance, complain)
         load(kind, files, opened, options, config, SystemClock(), report)
     finally:
         opened.close()
@@ -207,28 +124,6 @@ def load_command(
     else:
         click.echo(f"{kind}: " + ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items()))
     sys.exit(1 if report.counts["refused"] or report.broken else 0)
-
-
-class Progress:
-    """A line on a terminal that counts; nothing where stderr is not one."""
-
-    def __init__(self, label: str) -> None:
-        self._label = label
-        self._count = 0
-        self._shown_at = 0.0
-        self._visible = sys.stderr.isatty()
-
-    def advance(self, count: int) -> None:
-        """So many more are done."""
-        self._count += count
-        if self._visible and time.monotonic() - self._shown_at > 0.1:
-            self._shown_at = time.monotonic()
-            click.echo(f"\r{self._label}: {self._count:,}", err=True, nl=False)
-
-    def close(self) -> None:
-        """Leave the line."""
-        if self._visible and self._shown_at:
-            click.echo(f"\r{self._label}: {self._count:,}", err=True)
 
 
 class FirstRefusals:
@@ -295,7 +190,7 @@ def replay(
         engine, files, trades, options, config, trade_check(reference), pace, SystemClock().now(), refusals
     )
     refusals.close()
-    _print_state(engine, as_json)
+    print_state(engine, as_json)
 
 
 def _speed(text: str) -> float | None:
@@ -308,60 +203,6 @@ def _speed(text: str) -> float | None:
     if not 0 < speed <= 1e6:
         raise click.BadParameter(f"{text!r} is neither a number above 0 nor max", param_hint="--speed")
     return speed
-
-
-@main.command(name="rebuild")
-@store_option
-@config_option
-@json_option
-def rebuild_command(store: str | None, config_path: str | None, as_json: bool) -> None:
-    """The morning start without serving: replays the store, checks every invariant, prints the state."""
-    config = effective_config(config_path, store)
-    opened = open_store(config.store.url, create=False, read_only=True)
-    try:
-        engine = rebuild(
-            opened, read_trades(opened), config, epoch=0, now=SystemClock().now(), read_conflicts=read_conflicts(opened)
-        )
-    finally:
-        opened.close()
-    try:
-        engine.check()
-    except AssertionError as error:
-        fail(f"integrity: {error}")
-    _print_state(engine, as_json)
-
-
-def _print_state(engine: Engine, as_json: bool) -> None:
-    snapshot = engine.snapshot
-    rows = node_rows(snapshot)
-    counts = snapshot.counts._asdict()
-    if as_json:
-        click.echo(orjson.dumps({"digest": digest(snapshot), "counts": counts, "nodes": rows}))
-        return
-    hierarchy = snapshot.reference.hierarchy
-    depth = {name: len(path) for name, path in zip(hierarchy.names, hierarchy.ancestors, strict=True)}
-    width = max((2 * depth[row["node"]] + len(row["node"]) for row in rows), default=4) + 2
-    click.echo(f"{'node':<{width}}{'total P&L':>18}{'realised':>18}{'unrealised':>18}{'trades':>9}{'unpriced':>9}")
-    for number in _depth_first(hierarchy.children):
-        row = rows[number]
-        amounts = "".join(f"{_money(row[field]):>18}" for field in ("total_pnl", "realised_pnl", "unrealised_pnl"))
-        name = "  " * depth[row["node"]] + row["node"]
-        click.echo(f"{name:<{width}}{amounts}{row['trade_count']:>9}{row['unpriced_count']:>9}")
-    click.echo(", ".join(f"{count} {what}" for what, count in counts.items() if count) or "no trades")
-    click.echo(f"digest {digest(snapshot)}")
-
-
-def _money(amount: float | None) -> str:
-    return "-" if amount is None else f"{round(amount, 2) + 0.0:,.2f}"  # + 0.0: no cent less than nothing
-
-
-def _depth_first(children: Sequence[tuple[int, int]]) -> list[int]:
-    order, waiting = [], [0] if children else []
-    while waiting:
-        node = waiting.pop()
-        order.append(node)
-        waiting.extend(range(children[node][1] - 1, children[node][0] - 1, -1))
-    return order
 
 
 @main.command(name="check-config")

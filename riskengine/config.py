@@ -26,6 +26,7 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     beat_ms: int = 100
     tolerance_s: float = 5.0
     future_limit_s: float = 60.0
+    self_audit_s: float = 60.0
     day_boundary: str = "17:00"
     day_zone: str = "America/New_York"
 
@@ -41,10 +42,11 @@ class MarksConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[store]: where trades live and how many share one transaction."""
+    """[store]: where trades live, how many share one transaction, and where the engine's own memory of the store lies."""
 
     url: str = "sqlite:///riskengine.db"
     batch_trades: int = 256
+    witness: str = ""
 
 
 class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,6 +60,13 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     heartbeat_ms: int = 1_000
     trade_push_ms: int = 20
     snapshot_history_s: float = 2.0
+
+
+class ReconcileConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[reconcile]: when engine and store are compared, beside on demand; what becomes of keys that the self-audit set aside."""
+
+    every_s: float = 900.0
+    repair_self_audit: bool = True
 
 
 class InboxConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,6 +90,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store: StoreConfig = StoreConfig()
     server: ServerConfig = ServerConfig()
     inbox: InboxConfig = InboxConfig()
+    reconcile: ReconcileConfig = ReconcileConfig()
     log: LogConfig = LogConfig()
 
 
@@ -117,6 +127,7 @@ def check_config(config: Config, where: str = "configuration") -> None:
         (10 <= engine.beat_ms <= 10_000, "engine.beat_ms", "must be 10 to 10000"),
         (0 <= engine.tolerance_s <= 3600, "engine.tolerance_s", "must be 0 to 3600"),
         (0 < engine.future_limit_s <= 3600, "engine.future_limit_s", "must be above 0, at most 3600"),
+        (engine.self_audit_s == 0 or 1 <= engine.self_audit_s <= 86_400, "engine.self_audit_s", "must be 0 (off) or 1 to 86400"),
         (re.fullmatch("([01][0-9]|2[0-3]):[0-5][0-9]", engine.day_boundary),
          "engine.day_boundary", "must be a time of day, 00:00 to 23:59"),
         (_is_zone(engine.day_zone), "engine.day_zone", "must be a zone of the tz database, such as America/New_York"),
@@ -136,6 +147,8 @@ def check_config(config: Config, where: str = "configuration") -> None:
         (100 <= server.heartbeat_ms <= 60_000, "server.heartbeat_ms", "must be 100 to 60000"),
         (1 <= server.trade_push_ms <= 5_000, "server.trade_push_ms", "must be 1 to 5000"),
         (0 <= server.snapshot_history_s <= 60, "server.snapshot_history_s", "must be 0 to 60"),
+        (config.reconcile.every_s == 0 or 1 <= config.reconcile.every_s <= 86_400,
+         "reconcile.every_s", "must be 0 (off) or 1 to 86400"),
         (1 <= config.inbox.max_trades <= 10_000_000, "inbox.max_trades", "must be 1 to 10000000"),
     )  # fmt: skip
     for holds, setting, reason in rules:

@@ -11,11 +11,16 @@ RiskEngineError
  +-- LeaseHeld              another engine is the writer of this store
  +-- InboxFull              the sender: wait and send again, nothing was stored
  +-- EngineNotLive          wait: the engine is starting or stopping
+ +-- StartRefused           the person who starts the engine: find out why, or accept it
  +-- EngineUnreachable      the person who runs the engine that a command talks to
+ +-- ComparisonFailed       try again: engine and store could not be compared
 
 A mistake of the world is one of these, with a message that names what and where, or a `Refusal` record
 where a batch goes on without the bad item. A mistake of ours is an AssertionError and is not caught.
 """
+
+
+from collections.abc import Iterable
 
 
 class RiskEngineError(Exception):
@@ -62,5 +67,17 @@ class EngineNotLive(RiskEngineError):
     """The engine is starting, stopping or could not start."""
 
 
+class StartRefused(RiskEngineError):
+    """The engine and its store contradict each other, and nobody said to go on. `reasons` are (kind, line)."""
+
+    def __init__(self, reasons: Iterable[tuple[str, str]]) -> None:
+        self.reasons = tuple(reasons)
+        super().__init__("; ".join(line for _, line in self.reasons) + " (--accept-mismatch goes live with it)")
+
+
 class EngineUnreachable(RiskEngineError):
     """A command could not talk to the engine at the given URL."""
+
+
+class ComparisonFailed(RiskEngineError):
+    """Engine and store could not be compared; nothing is known to be wrong with either."""

@@ -5,16 +5,20 @@ otherwise.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+from riskengine.alerts import Warnings
 from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.decode import TradeCheck
+from riskengine.engine import Engine
 from riskengine.inbox import Receipt
 from riskengine.marks import AnyTick
-from riskengine.messages import Refusal, Trade
+from riskengine.messages import Refusal, Trade, Verdict
 from riskengine.observe import Metrics
-from riskengine.snapshot import Snapshot, SnapshotHistory
+from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory
+
+T = TypeVar("T")
 
 
 class Gateway(Protocol):
@@ -23,6 +27,7 @@ class Gateway(Protocol):
     config: Config
     clock: Clock
     metrics: Metrics
+    warnings: Warnings
 
     @property
     def state(self) -> str:
@@ -49,8 +54,11 @@ class Gateway(Protocol):
         """The door for trades. Raises EngineNotLive before the engine is live."""
         ...
 
-    def submit(self, trades: Sequence[Trade]) -> Awaitable[Receipt]:
+    def submit(self, trades: Sequence[Trade], check: TradeCheck) -> Awaitable[Receipt]:
         """Make trades durable and apply them, in order, all in one snapshot.
+
+        `check` is the door that let them in. Where other reference data is in force by the time they are stored, they are judged
+        again, and one that does not fit that is `rejected`.
 
         Raises InboxFull, StoreUnavailable or EngineNotLive, and then nothing was stored.
         """
@@ -64,6 +72,32 @@ class Gateway(Protocol):
         """A publisher says that it is alive and what it sent last."""
         ...
 
+    def on_writer(self, action: Callable[[Engine], T]) -> Awaitable[T]:
+        """What `action` returns, run on the writer thread between two batches, where trades and snapshot are of one moment.
+
+        Answered when a snapshot is published that shows what it did. Raises EngineNotLive, and what `action` does of
+        RiskEngineError or UnknownName.
+        """
+        ...
+
+    async def reconcile(self, *, repair: bool, actor: str) -> dict[str, Any]:
+        """Compare engine and store now; the report. `repair` has the engine take the store's values where they differ.
+
+        Raises EngineNotLive, StoreError.
+        """
+        ...
+
+    async def breaks(self, *, status: str | None) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+        """Remembered breaks, open ones first, and the last report. Raises EngineNotLive, StoreError."""
+        ...
+
+    async def decide(self, item: ExceptionItem, verdict: Verdict) -> None:
+        """Store what a person decided about an exception and let it take effect; a snapshot shows it when this returns.
+
+        Raises StoreError, and then nothing was decided, and EngineNotLive.
+        """
+        ...
+
     async def select_trades(
         self, *, node: str | None, instrument: str | None, dealer: str | None, since: int | None, versions: str, limit: int,
         snapshot: Snapshot,
@@ -75,8 +109,12 @@ class Gateway(Protocol):
         """The digest of a snapshot, worked out beside the loop."""
         ...
 
+    def starting(self) -> Mapping[str, Any]:
+        """How far the start is: phase, progress, trades_loaded, trades_total, seconds, remaining_s."""
+        ...
+
     def health(self) -> Mapping[str, Any]:
-        """What `/v1/status` says beyond the snapshot: feeds with their ages, writer lag, last reconciliation, store."""
+        """What `/v1/status` says beyond the snapshot: feeds, writer lag, last reconciliation, store, the start."""
         ...
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from riskengine.engine import Engine, Outcome
 from riskengine.errors import InboxFull
+from riskengine.hierarchy import Reference
 from riskengine.marks import Mark
 from riskengine.messages import Trade
 
@@ -38,15 +39,16 @@ class DurableTrades(NamedTuple):
 
 
 class Prices(NamedTuple):
-    """Marks that changed since the last beat, by instrument number. The writer owns them from now on."""
+    """Marks that changed since the last beat, by their number in `reference`. The writer owns them from now on."""
 
     marks: Mapping[int, Mark]
+    reference: Reference
 
 
 class Call(NamedTuple):
-    """Something to do on the writer thread between two batches."""
+    """Something to do on the writer thread between two batches. What it returns is called after the next publication."""
 
-    action: Callable[[Engine], None]
+    action: Callable[[Engine], Callable[[], None] | None]
 
 
 class Stop(NamedTuple):
@@ -93,8 +95,8 @@ class Inbox:
         """Committed trades, for which room was reserved before."""
         self._queue.put(trades)
 
-    def put_call(self, action: Callable[[Engine], None]) -> None:
-        """Something to do on the writer thread."""
+    def put_call(self, action: Callable[[Engine], Callable[[], None] | None]) -> None:
+        """Something to do on the writer thread; what it returns is called once a snapshot shows what it did."""
         self._queue.put(Call(action))
 
     @property
@@ -102,11 +104,16 @@ class Inbox:
         """Whether the last batch of prices has been taken. Asked and answered by the one thread that puts them."""
         return not self._prices_wait
 
-    def put_prices(self, marks: Mapping[int, Mark]) -> None:
-        """One batch of changed marks; only while `takes_prices`. Their ownership moves to the writer."""
+    def put_prices(self, marks: Mapping[int, Mark], reference: Reference) -> None:
+        """One batch of changed marks, numbered by `reference`; only while `takes_prices`. The writer owns them from now on."""
         assert not self._prices_wait, "prices are put one batch at a time"
         self._prices_wait = True
-        self._queue.put(Prices(marks))
+        self._queue.put(Prices(marks, reference))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits at this moment."""
+        return self._queue.empty()
 
     def put_stop(self) -> None:
         """Ask the writer to finish what waits before this, then end."""

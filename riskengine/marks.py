@@ -5,7 +5,8 @@ tick by tick would give: a one-sided quote right after a two-sided one keeps the
 tick, not by the last of a beat. Once a beat its owner takes what changed (`take`) and hands it to the writer; ownership of that
 dictionary moves, so nothing is shared. `MarkTable` is the writer's side: arrays by instrument number.
 
-Newest event time wins, later arrival on ties. Two-sided: the mid, unrounded. One-sided: a fresh mid stays, else that side.
+Newest event time wins, later arrival on ties; but a mark from further ahead of the clock than a tick may be (the clock has been
+set back since) gives way to any tick. Two-sided: the mid, unrounded. One-sided: a fresh mid stays, else that side.
 Crossed still gives its mid and is counted. Crossed beyond `max_cross_bp`, or moved beyond `max_move` from the last good mark, is
 held as suspect until the level has held for `suspect_release_s` of event time.
 """
@@ -75,6 +76,8 @@ class QuoteBook:
     """
 
     def __init__(self, reference: Reference, config: MarksConfig, future_limit_s: float) -> None:
+        self.reference = reference
+        """Whose instrument numbers `take` gives."""
         self._states = {
             instrument.instrument: QuoteState(number, instrument.kind is not Kind.FUTURE)
             for number, instrument in enumerate(reference.instruments)
@@ -99,6 +102,25 @@ class QuoteBook:
             if state is not None:
                 state.price, state.ts, state.source, state.kind = mark.price, mark.ts, mark.source, mark.kind
 
+    def renew(self, reference: Reference, marks: Mapping[str, Mark]) -> None:
+        """Go on with other reference data: quotes stay with their symbols, those of instruments that are gone are forgotten.
+
+        `marks` are in force on the writer's side. One that is newer than what was heard here (somebody loaded it) is taken, and
+        handed over again, so that both sides agree whatever was under way between them. O(instruments).
+        """
+        before, self.reference = self._states, reference
+        self._states = {}
+        for number, instrument in enumerate(reference.instruments):
+            positive = instrument.kind is not Kind.FUTURE
+            state = before.get(instrument.instrument) or QuoteState(number, positive)
+            state.number, state.positive = number, positive
+            self._states[instrument.instrument] = state
+            mark = marks.get(instrument.instrument)
+            if mark is not None and mark.ts > state.ts:
+                state.price, state.ts, state.source, state.kind, state.suspect = mark.price, mark.ts, mark.source, mark.kind, None
+                self._note(state)
+        self._changed = [state for state in self._states.values() if state.changed]
+
     def offer(self, ticks: Sequence[AnyTick], now: int) -> list[Refusal]:
         """Apply ticks in their order of arrival. Refusals carry the tick's place, its field and the reason.
 
@@ -117,7 +139,7 @@ class QuoteBook:
                 and (not bid * 1e12 % 1.0 or round(bid, QUOTE_DECIMALS) == bid)
                 and (not ask * 1e12 % 1.0 or round(ask, QUOTE_DECIMALS) == ask)
             ):  # fmt: skip
-                if ts < state.ts:
+                if ts < state.ts <= latest:
                     self.old += 1
                     continue
                 state.price = (bid + ask) * 0.5
@@ -140,6 +162,16 @@ class QuoteBook:
         self.accepted += len(ticks) - len(refusals)
         return refusals
 
+    def decide(self, instrument: str, *, release: bool) -> None:
+        """A person's word on a suspect level: it becomes the mark as of when it was first seen, or is forgotten. O(1)."""
+        state = self._states.get(instrument)
+        if state is None or state.suspect is None:
+            return
+        if release:
+            state.price, state.ts = state.suspect, state.suspect_since
+        state.suspect = None
+        self._note(state)
+
     def _offer_carefully(self, state: QuoteState | None, tick: AnyTick, latest: int) -> None:
         """One tick by all the rules. Raises Rejected."""
         if state is None:
@@ -155,22 +187,24 @@ class QuoteBook:
             self.crossed += crossed
             price = (bid + ask) * 0.5
             too_crossed = crossed and self._max_cross is not None and bid - ask > self._max_cross * abs(price)
-            self._settle(state, price, ts, tick.source, TWO_SIDED, too_crossed)
+            self._settle(state, price, ts, tick.source, TWO_SIDED, too_crossed, latest)
         elif mid is not None:
-            self._settle(state, mid, ts, tick.source, TWO_SIDED, False)
+            self._settle(state, mid, ts, tick.source, TWO_SIDED, False, latest)
         elif bid is not None or ask is not None:
-            if state.ts and state.kind == TWO_SIDED and ts - state.ts <= self._stale_after:
+            if state.ts and state.kind == TWO_SIDED and ts - state.ts <= self._stale_after and state.ts <= latest:
                 return
-            self._settle(state, bid if bid is not None else ask or 0.0, ts, tick.source, ONE_SIDED, False)
+            self._settle(state, bid if bid is not None else ask or 0.0, ts, tick.source, ONE_SIDED, False, latest)
         else:
             raise Rejected("bid", "is missing: a tick needs bid, ask or mid")
 
-    def _settle(self, state: QuoteState, price: float, ts: int, source: str, kind: str, too_crossed: bool) -> None:
-        """Make a price the mark, or hold it as suspect."""
-        if ts < state.ts:
+    def _settle(
+        self, state: QuoteState, price: float, ts: int, source: str, kind: str, too_crossed: bool, latest: int
+    ) -> None:
+        """Make a price the mark, or hold it as suspect. A mark from after `latest` holds nothing back."""
+        if ts < state.ts <= latest:
             self.old += 1
             return
-        if (too_crossed or self._moved(price, state.price if state.ts else None)) and not self._held(state, price, ts):
+        if (too_crossed or self._moved(price, state.price if state.ts else None)) and not self._held(state, price, ts, latest):
             self._note(state)
             return
         state.price, state.ts, state.source, state.kind = price, ts, source, kind
@@ -182,9 +216,9 @@ class QuoteBook:
             return False
         return abs(price - reference) > self._max_move * abs(reference)
 
-    def _held(self, state: QuoteState, price: float, ts: int) -> bool:
+    def _held(self, state: QuoteState, price: float, ts: int, latest: int) -> bool:
         """Whether a suspect level has held long enough to be believed; otherwise (re)starts its time."""
-        if state.suspect is None or self._moved(price, state.suspect):
+        if state.suspect is None or state.suspect_since > latest or self._moved(price, state.suspect):
             state.suspect, state.suspect_since = price, ts
         else:
             state.suspect = price
@@ -220,12 +254,16 @@ def _side(value: float | str | None, field: str, state: QuoteState) -> float | N
 
 
 class MarkTable:
-    """The marks in force, by instrument number. Owned by the writer thread."""
+    """The marks in force, by instrument number. Owned by the writer thread.
 
-    def __init__(self, reference: Reference, config: MarksConfig) -> None:
+    `future_limit_s` is how far ahead of the clock a tick may be, and so a mark that is believed.
+    """
+
+    def __init__(self, reference: Reference, config: MarksConfig, future_limit_s: float = 60.0) -> None:
         size = len(reference.instruments)
         self._index = reference.instrument_index
         self._stale_after = int(config.stale_after_s * MICROS_PER_SECOND)
+        self._future_limit = int(future_limit_s * MICROS_PER_SECOND)
         self.marks: list[Mark | None] = [None] * size
         self.price = np.zeros(size)
         self.ts = np.zeros(size, dtype=np.int64)
@@ -261,8 +299,11 @@ class MarkTable:
         self.unsaved.clear()
 
     def fresh(self, now: int) -> "np.typing.NDArray[np.bool_]":
-        """Which marks are not older than the limit at `now`, by event time. O(instruments)."""
-        return np.asarray(self.priced & (self.ts >= now - self._stale_after))
+        """Which marks are not older than the limit at `now`, by event time. O(instruments).
+
+        One from further ahead of the clock than any tick may be is none that can be believed: the clock has been set back.
+        """
+        return np.asarray(self.priced & (self.ts >= now - self._stale_after) & (self.ts <= now + self._future_limit))
 
     def take_unsaved(self) -> list[tuple[int, Mark]]:
         """Marks that changed since the last call, for the store."""

@@ -6,7 +6,8 @@ here is called once per tick or trade with a line or a label lookup as the resul
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 import structlog
@@ -77,6 +78,24 @@ def configure_logging(
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
 
 
+@contextmanager
+def before_each_line(action: Callable[[], None]) -> Iterator[None]:
+    """While this is open, `action` is called before each line of the log, on the thread that writes it."""
+
+    def note(record: logging.LogRecord) -> bool:
+        action()
+        return True
+
+    handlers = [handler for handler in logging.getLogger().handlers if handler.name == _HANDLER]
+    for handler in handlers:
+        handler.addFilter(note)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(note)
+
+
 def _renderers(format: Literal["json", "console"]) -> Sequence[Processor]:
     if format == "json":
         # Tracebacks as text: the structured form would carry local variables, passwords among them.
@@ -116,7 +135,22 @@ class Metrics:
             "One transaction of the store, until it is durable.",
             (0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
         )
+        self.breaks_open = self._gauge("riskengine_breaks_open", "Positions found to differ from the store, not repaired yet.")
+        reconciliations = Counter(
+            "riskengine_reconciliations", "Comparisons with the store, by how they ended.", ["result"], registry=self.registry
+        )
+        self.reconciliations = {result: reconciliations.labels(result) for result in ("clean", "breaks", "failed")}
+        renewals = Counter(
+            "riskengine_renewals", "Rebuilds beside the live engine, by how they ended.", ["result"], registry=self.registry
+        )
+        self.renewals = {result: renewals.labels(result) for result in ("done", "refused")}
         self.inbox_depth = self._gauge("riskengine_inbox_depth", "Trades waiting for the store or the writer.")
+        self.quarantined = self._gauge(
+            "riskengine_quarantined", "What is kept out of the positions until reference data or a person lets it in."
+        )
+        self.self_audit_passes = self._counter("riskengine_self_audit_passes", "Times that everything in memory was looked over.")
+        self.self_audit_faults = self._counter("riskengine_self_audit_faults", "Broken invariants found; 0 on every good day.")
+        self.self_audit_seconds = self._counter("riskengine_self_audit_seconds", "Spent by the writer on looking itself over.")
         self.clients = self._gauge("riskengine_clients", "Websocket connections of the stream.")
         self.snapshot_seq = self._gauge("riskengine_snapshot_seq", "Number of the newest snapshot.")
         self.last_publish = self._gauge(

@@ -8,88 +8,81 @@ store's write side; a pool answers reads of the store.
 """
 
 import asyncio
-import os
-import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, TypeVar
 
 from riskengine.adapters.committer import Committer
+from riskengine.adapters.recorder import started
 from riskengine.adapters.store import open_store
 from riskengine.adapters.store_protocol import Position, Store, TradeFilter
-from riskengine.adapters.trade_rows import RefusedRow, TradeRow, trade_from_row
+from riskengine.adapters.trade_rows import TradeRow
+from riskengine.alerts import Warnings
 from riskengine.clock import MICROS_PER_SECOND, Clock, SystemClock
-from riskengine.config import Config, without_password
+from riskengine.config import Config
 from riskengine.decode import TradeCheck
 from riskengine.digest import digest
-from riskengine.engine import MAX_NOTICES, Engine
-from riskengine.errors import EngineNotLive, RiskEngineError
+from riskengine.engine import Engine
+from riskengine.errors import EngineNotLive, RiskEngineError, StartRefused
+from riskengine.health import Health
 from riskengine.inbox import Inbox, Receipt
+from riskengine.looks import Parts as LooksParts
+from riskengine.looks import compare_beside, standing_under
 from riskengine.marks import AnyTick, Mark, QuoteBook
-from riskengine.messages import Refusal, StoredMark, Trade
+from riskengine.messages import Refusal, StoredMark, Trade, Verdict
+from riskengine.mismatch import Mismatch, accepted
+from riskengine.morning import Morning, summarise
 from riskengine.observe import Metrics, get_logger
-from riskengine.snapshot import Snapshot, SnapshotHistory
-from riskengine.start_of_day import Unreadable, rebuild, settle_memory, trade_check
-from riskengine.views import node_number
+from riskengine.promises import Promises, promise
+from riskengine.proven_load import acceptance, load
+from riskengine.publishers import Publishers
+from riskengine.reconcile import Key
+from riskengine.reconciler import Reconciler, break_row
+from riskengine.renewal import Parts, Renewals, fitted
+from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory
+from riskengine.start_of_day import trade_check
+from riskengine.views import UnknownName, node_number
+from riskengine.watch import Watch
 from riskengine.writer import Writer
 
-FEED_SILENT_AFTER_US = 5 * MICROS_PER_SECOND
+T = TypeVar("T")
 
 log = get_logger("riskengine.process")
 
 
-def read_trades(store: Store) -> Callable[[TradeCheck], Iterator[tuple[int, Trade | Unreadable]]]:
-    """The stored trades in the form that the morning reads."""
-
-    def read(check: TradeCheck) -> Iterator[tuple[int, Trade | Unreadable]]:
-        for row in store.trades_after(0):
-            trade = trade_from_row(row, check)
-            if isinstance(trade, RefusedRow):
-                yield row.store_seq, Unreadable(row.store_seq, row.received_ts, f"{trade.field}: {trade.reason}")
-            else:
-                yield row.store_seq, trade
-
-    return read
-
-
-def read_conflicts(store: Store) -> Callable[[TradeCheck], Iterator[Trade]]:
-    """What the store kept apart, in the form that the morning reads; what no longer fits the reference data is left out."""
-
-    def read(check: TradeCheck) -> Iterator[Trade]:
-        for conflict in reversed(store.conflicts(MAX_NOTICES)):
-            trade = trade_from_row(conflict.row, check)
-            if not isinstance(trade, RefusedRow):
-                yield trade
-
-    return read
-
-
 class EngineProcess:
-    """One engine on one store; what `serve` sees as its `Gateway`. Methods are called on the event loop."""
+    """One engine on one store; what `serve` sees as its `Gateway`. Methods are called on the event loop.
 
-    def __init__(self, config: Config, clock: Clock | None = None) -> None:
+    `accept_mismatch`: go live although engine and store contradict each other, and have every screen say so.
+    """
+
+    def __init__(self, config: Config, clock: Clock | None = None, *, accept_mismatch: bool = False) -> None:
         self.config = config
         self.clock: Clock = clock or SystemClock()
         self.metrics = Metrics()
+        self.warnings = Warnings(self.clock)
+        """What every screen says as long as it holds, by kind: set and cleared on the loop."""
+        self.morning = Morning(self.clock)
         self._state = "starting"
-        self._progress = 0.0
-        self._loaded = 0
-        self._abandoned = False
+        self._accept_mismatch = accept_mismatch
+        self._mismatches: list[Mismatch] = []
         self._store: Store | None = None
+        self._watch: Watch | None = None
         self._epoch = 0
         self._history: SnapshotHistory | None = None
-        self._check: TradeCheck | None = None
         self._quotes: QuoteBook | None = None
         self._inbox = Inbox(config.inbox.max_trades)
         self._writer: Writer | None = None
         self._committer: Committer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._beat: asyncio.Task[None] | None = None
+        self._summary: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[], None]] = []
         self._wake_scheduled = False
-        self._pending: set[asyncio.Future[Receipt]] = set()
+        self._promises = Promises()
+        self._renewals: Renewals | None = None
+        self._reconciler: Reconciler | None = None
         self._stopped = False
-        self._feeds: dict[str, dict[str, Any]] = {}
-        self._source_seqs: dict[str, int] = {}
+        self._publishers = Publishers()
         self._last_tick_at = 0
         self.ended = asyncio.Event()
         """Set when the engine cannot go on; `failure` says why."""
@@ -98,66 +91,71 @@ class EngineProcess:
     # -- life --------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Open the store and become its one writer. Raises StoreError."""
-        store = open_store(self.config.store.url)
+        """Open the store and become its one writer. Raises StoreError, StartRefused."""
+        store = open_store(self.config.store.url, writer="riskengine serve", entering=self.morning.enter)
         try:
-            store.acquire_writer("riskengine serve")
-            self._epoch = store.next_epoch()
+            self._watch = Watch(self.config, store, self.clock, self.warnings)
+            self._epoch, self._mismatches = self._watch.take_epoch(self._accept_mismatch)
         except RiskEngineError:
             store.close()
             raise
         self._store = store
 
     async def start(self) -> None:
-        """The morning: rebuild from the store beside the loop, then go live. Raises StoreError, ReferenceDataError."""
-        assert self._store is not None, "open comes before start"
+        """The morning, then live. Raises StoreError, ReferenceDataError, EngineNotLive (abandoned), StartRefused."""
+        assert self._store is not None and self._watch is not None, "open comes before start"
         self._loop = asyncio.get_running_loop()
         self._state = "loading"
-        started = time.perf_counter()
-        store = self._store
-        position = await asyncio.to_thread(store.position)  # before the trades are read: what comes meanwhile is looked at again
-        engine = await asyncio.to_thread(
-            rebuild, store, read_trades(store), self.config, epoch=self._epoch, now=self.clock.now(),
-            progress=self._note_progress, read_conflicts=read_conflicts(store),
-        )  # fmt: skip
-        settle_memory()
-        self._go_live(engine, position)
-        counts = engine.snapshot.counts
-        log.info(
-            "live", store=without_password(self.config.store.url), epoch=self._epoch, trades=self._loaded,
-            applied=counts.applied, late=counts.late, parked=counts.parked, quarantined=counts.quarantined,
-            conflicts=counts.conflicts, seconds=round(time.perf_counter() - started, 3),
-        )  # fmt: skip
+        loaded = await load(self._store, self.config, self.morning, epoch=self._epoch, now=self.clock.now())
+        self.morning.go_on()
+        self._mismatches += loaded.mismatches
+        if self._mismatches:
+            if not self._accept_mismatch:
+                raise StartRefused(self._mismatches)
+            self._store.record([acceptance(self._mismatches)])
+            self.warnings["mismatch"] = accepted(self._mismatches)
+        await self._publishers.follow(self._store.cursors)
+        self._go_live(loaded.engine, loaded.position, loaded.revision)
+        self.morning.enter("live")
+        self._watch.start(lambda: self.history.newest, self.morning.facts["openings_left_out"])
+        self._summary = self._loop.create_task(summarise(self.morning, loaded.engine.snapshot, self.config, self._mismatches))
 
     def abandon_start(self) -> None:
-        """Let a morning that is under way end with EngineNotLive at its next batch."""
-        self._abandoned = True
+        """Let a morning that is under way end with EngineNotLive at its next step."""
+        self.morning.abandon()
 
-    def _note_progress(self, share: float, loaded: int) -> None:
-        self._progress, self._loaded = share, loaded
-        if self._abandoned:
-            raise EngineNotLive("told to stop during the start")
-
-    def _go_live(self, engine: Engine, position: Position) -> None:
+    def _go_live(self, engine: Engine, position: Position, revision: int) -> None:
         assert self._store is not None
         config, reference = self.config, engine.reference
-        self._check = trade_check(reference)
+        self._renewals = renewals = Renewals(trade_check(reference), revision)
         self._quotes = QuoteBook(reference, config.marks, config.engine.future_limit_s)
         self._quotes.restore(
             {reference.symbols[number]: mark for number, mark in enumerate(engine.marks.marks) if mark is not None}
         )
         self._history = SnapshotHistory(engine.snapshot, int(config.server.snapshot_history_s * MICROS_PER_SECOND))
         self._committer = Committer(
-            self._store, self._inbox, trade_check(reference), self.metrics, batch_trades=config.store.batch_trades,
-            watermark=engine.snapshot.watermark, position=position, failed=self._fail_from_thread,
+            self._store, self._inbox, renewals.check, self.metrics, batch_trades=config.store.batch_trades,
+            watermark=engine.snapshot.watermark, position=position, failed=self._fail_from_thread, looked=renewals.look,
         )  # fmt: skip
         self._writer = Writer(
             engine, self._inbox, self._history, self.clock, self.metrics, beat_us=config.engine.beat_ms * 1_000,
             store_marks_us=int(config.marks.store_every_s * MICROS_PER_SECOND), published=self._published,
-            save_marks=self._save_marks, failed=self._fail_from_thread,
+            save_marks=self._save_marks, failed=self._fail_from_thread, self_audit_s=config.engine.self_audit_s,
         )  # fmt: skip
+        renewals.work_on(Parts(
+            self._store, config, self.clock, self._epoch, self._inbox, self._writer, self._committer, self._quotes, self.warnings,
+            self.metrics,
+        ))  # fmt: skip
+        went_live = started(config, epoch=self._epoch, watermark=engine.snapshot.watermark, revision=revision)
+        self._committer.trail.record([went_live])
+        self._reconciler = Reconciler(LooksParts(
+            self._store, config, self.clock, self.metrics, self._inbox, self._committer, self.warnings,
+            lambda: self.history.newest, self._standing, lambda: renewals.revision, self.renew, renewals.alone,
+            compare_beside(config),
+        ))  # fmt: skip
         self._committer.start()
         self._writer.start()
+        self._reconciler.start()
         self._beat = asyncio.get_running_loop().create_task(self._hand_over_prices())
         self._beat.add_done_callback(self._beat_ended)
         self._state = "live"
@@ -170,19 +168,47 @@ class EngineProcess:
         self._state = "stopping" if self.failure is None else "failed"
         if self._beat is not None:
             self._beat.cancel()
+        for jobs in (self._renewals, self._reconciler):
+            if jobs is not None:
+                jobs.stop()
         if self._committer is not None and self._writer is not None:
             committer, writer = self._committer, self._writer
             await asyncio.to_thread(committer.drain, lambda: self.failure is None and writer.alive)
             # After the drain the writer has taken the last batch of prices, and there is room for what came since.
             if self._quotes is not None and self._inbox.takes_prices:
-                self._inbox.put_prices(self._quotes.take())
+                self._inbox.put_prices(self._quotes.take(), self._quotes.reference)
             await asyncio.to_thread(writer.stop)
             await asyncio.to_thread(committer.stop)
             await asyncio.sleep(0)  # the last answers were handed to the loop by now
-        self._give_up_pending(EngineNotLive("the engine has stopped"))
+        if self._summary is not None:
+            self._summary.cancel()
+        if self._watch is not None:
+            await self._watch.stop()
+        self._promises.give_up(EngineNotLive("the engine has stopped"))
         if self._store is not None:
             self._store.close()
             self._store = None
+
+    def renew(self, reason: str) -> "asyncio.Future[None]":
+        """Rebuild everything from the store beside the engine and go on with that (`renewal`); done when a snapshot shows it.
+
+        `reason` is for the log. Raises EngineNotLive, and StoreError or ReferenceDataError where the engine stays as it was.
+        """
+        return self._promises.keep(self._when_live(self._renewals).renew(reason))
+
+    async def reconcile(self, *, repair: bool, actor: str) -> dict[str, Any]:
+        """See `Gateway`."""
+        return await self._when_live(self._reconciler).run(repair=repair, actor=actor)
+
+    async def breaks(self, *, status: str | None) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+        """See `Gateway`."""
+        if self._reconciler is None or self._store is None:
+            raise EngineNotLive(f"the engine is {self._state}")
+        found = await asyncio.to_thread(self._store.breaks, status=status)
+        return [break_row(one, self.clock.now()) for one in found], self._reconciler.last
+
+    def _standing(self, keys: Collection[Key]) -> "asyncio.Future[Any]":
+        return self.on_writer(lambda engine: standing_under(engine, keys))
 
     def _fail_from_thread(self, error: BaseException) -> None:
         assert self._loop is not None
@@ -192,13 +218,8 @@ class EngineProcess:
         """The engine cannot go on: whoever waits is told so. What is stored is applied by the next start."""
         self.failure = self.failure or error
         self._state = "failed"
-        self._give_up_pending(EngineNotLive("the engine failed before it could answer: send the trades again once it is live"))
+        self._promises.give_up(EngineNotLive("the engine failed before it could answer: send the trades again once it is live"))
         self.ended.set()
-
-    def _give_up_pending(self, error: EngineNotLive) -> None:
-        for done in [*self._pending]:
-            if not done.done():
-                done.set_exception(error)
 
     def _beat_ended(self, beat: "asyncio.Task[None]") -> None:
         """Prices must not stop moving in silence."""
@@ -219,7 +240,7 @@ class EngineProcess:
             if self._inbox.takes_prices and self._quotes is not None:
                 marks = self._quotes.take()
                 if marks:
-                    self._inbox.put_prices(marks)
+                    self._inbox.put_prices(marks, self._quotes.reference)
 
     def _save_marks(self, marks: Sequence[tuple[int, Mark]]) -> None:
         assert self._committer is not None and self._history is not None
@@ -253,19 +274,24 @@ class EngineProcess:
     @property
     def state(self) -> str:
         """See `Gateway`."""
-        if self._state == "live" and self._committer is not None and self._committer.error is not None:
+        if self._state == "live" and self._committer is not None and self._committer.trouble is not None:
             return "degraded"
         return self._state
 
     @property
     def progress(self) -> float:
         """See `Gateway`."""
-        return 1.0 if self._state == "live" else self._progress
+        return 1.0 if self._state == "live" else self.morning.progress
 
     @property
     def is_live(self) -> bool:
         """See `Gateway`."""
         return self._state == "live"
+
+    def _when_live(self, part: T | None) -> T:
+        if part is None or not self.is_live:
+            raise EngineNotLive(f"the engine is {self._state}")
+        return part
 
     @property
     def history(self) -> SnapshotHistory:
@@ -277,34 +303,45 @@ class EngineProcess:
     @property
     def check(self) -> TradeCheck:
         """See `Gateway`."""
-        if self._check is None or not self.is_live:
-            raise EngineNotLive(f"the engine is {self._state}")
-        return self._check
+        return self._when_live(self._renewals).check
 
-    def submit(self, trades: Sequence[Trade]) -> Awaitable[Receipt]:
+    def submit(self, trades: Sequence[Trade], check: TradeCheck | None = None) -> Awaitable[Receipt]:
         """See `Gateway`."""
         if self._committer is None or not self.is_live:
             raise EngineNotLive(f"the engine is {self._state}")
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[Receipt] = loop.create_future()
+        done, answer = promise()
+        self._committer.submit(trades, lambda receipt: answer(receipt, receipt.error), check or self.check)
+        self._publishers.sent(trades, done)
+        return self._promises.keep(done)
 
-        def answer(receipt: Receipt) -> None:
-            loop.call_soon_threadsafe(_resolve, done, receipt)
+    def on_writer(self, action: Callable[[Engine], T]) -> "asyncio.Future[T]":
+        """See `Gateway`."""
+        if not self.is_live:
+            raise EngineNotLive(f"the engine is {self._state}")
+        done, answer = promise()
 
-        self._committer.submit(trades, answer)
-        self._pending.add(done)
-        done.add_done_callback(self._pending.discard)
-        for trade in trades:
-            if trade.source_seq > self._source_seqs.get(trade.source, 0):
-                self._source_seqs[trade.source] = trade.source_seq
-        return done
+        def act(engine: Engine) -> Callable[[], None]:
+            result: T | None = None
+            error: Exception | None = None
+            try:
+                result = action(engine)
+            except (RiskEngineError, UnknownName) as failure:
+                error = failure
+            return lambda: answer(result, error)
+
+        self._inbox.put_call(act)
+        return self._promises.keep(done)
+
+    def on_store(self, action: Callable[[Store], T]) -> "asyncio.Future[T]":
+        """What `action` returns, run on the store thread between two commits. Raises EngineNotLive, StoreError."""
+        committer, (done, answer) = self._when_live(self._committer), promise()
+        committer.write(action, answer)
+        return self._promises.keep(done)
 
     def offer_ticks(self, ticks: Sequence[AnyTick]) -> list[Refusal]:
         """See `Gateway`."""
-        if self._quotes is None or not self.is_live:
-            raise EngineNotLive(f"the engine is {self._state}")
-        now = self.clock.now()
-        refusals = self._quotes.offer(ticks, now)
+        quotes, now = self._when_live(self._quotes), self.clock.now()
+        refusals = quotes.offer(ticks, now)
         self.metrics.ticks_accepted.inc(len(ticks) - len(refusals))
         self.metrics.ticks_refused.inc(len(refusals))
         if len(refusals) < len(ticks):
@@ -312,13 +349,16 @@ class EngineProcess:
         return refusals
 
     def feed_heartbeat(self, source: str, last_seq: int | None) -> None:
-        """See `Gateway`. A source that has sent more than has come (by the `source_seq` of its trades) has a gap."""
-        feed = self._feeds.setdefault(source, {"gap": False, "last_seq": None})
-        received = self._source_seqs.get(source)
-        gap = last_seq is not None and received is not None and last_seq > received
-        if gap and not feed["gap"]:
-            log.warning("feed_gap", source=source, sent=last_seq, received=received)
-        feed.update(gap=gap, heard_at=self.clock.now(), last_seq=feed["last_seq"] if last_seq is None else last_seq)
+        """See `Gateway`."""
+        self._publishers.heartbeat(source, last_seq, self.clock.now())
+
+    async def decide(self, item: ExceptionItem, verdict: Verdict) -> None:
+        """See `Gateway`."""
+        conflict = item.trade if item.kind == "conflict" and verdict.verdict == "accept" else None
+        await self.on_store(lambda store: store.save_verdict(verdict, conflict))
+        if item.kind == "suspect" and verdict.verdict and self._quotes is not None:
+            self._quotes.decide(str(item.detail["instrument"]), release=verdict.verdict == "accept")
+        await self.on_writer(lambda engine: engine.decide(fitted(item, engine.reference), verdict))
 
     async def select_trades(
         self, *, node: str | None, instrument: str | None, dealer: str | None, since: int | None, versions: str, limit: int,
@@ -339,37 +379,20 @@ class EngineProcess:
         """See `Gateway`."""
         return await asyncio.to_thread(digest, snapshot)
 
+    def starting(self) -> Mapping[str, Any]:
+        """See `Gateway`."""
+        return self.morning.view()
+
     def health(self) -> Mapping[str, Any]:
         """See `Gateway`."""
-        now, quotes = self.clock.now(), self._quotes
         self.metrics.inbox_depth.set(self._inbox.reserved)
-        return {
-            "pid": os.getpid(),
-            "store": without_password(self.config.store.url),
-            "store_error": self._committer.error if self._committer is not None else None,
-            "trades_loaded": self._loaded,
-            "trades_waiting": self._inbox.reserved,
-            "writer_lag_ms": round(self._writer.batch_seconds * 1_000, 3) if self._writer is not None else None,
-            "last_tick_age_ms": (now - self._last_tick_at) // 1_000 if self._last_tick_at else None,
-            "ticks": None if quotes is None else {
-                "accepted": quotes.accepted, "refused": quotes.refused, "crossed": quotes.crossed, "old": quotes.old,
-            },
-            "feeds": [
-                {
-                    "source": source, "age_ms": (now - feed["heard_at"]) // 1_000, "last_seq": feed["last_seq"],
-                    "gap": feed["gap"], "alive": now - feed["heard_at"] <= FEED_SILENT_AFTER_US,
-                }
-                for source, feed in sorted(self._feeds.items())
-            ],
-            "last_reconciliation": None,
-        }  # fmt: skip
-
-
-def _resolve(done: "asyncio.Future[Receipt]", receipt: Receipt) -> None:
-    """On the loop: answer whoever waits, unless they went away or were told already."""
-    if done.done():
-        return
-    if receipt.error is not None:
-        done.set_exception(receipt.error)
-    else:
-        done.set_result(receipt)
+        return Health(
+            self.config,
+            self._watch.witness.store_id if self._watch is not None else None,
+            self._committer.trouble if self._committer is not None else None,
+            self.morning.loaded, self._inbox.reserved,
+            self._writer.batch_seconds if self._writer is not None else None,
+            self.clock.now() - self._last_tick_at if self._last_tick_at else None,
+            self._quotes, self._publishers.rows(self.clock.now()),
+            self._reconciler.last if self._reconciler is not None else None, self.morning.account(),
+        ).told()  # fmt: skip

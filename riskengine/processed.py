@@ -7,7 +7,7 @@ alone, so that a replay judges alike.
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -21,6 +21,11 @@ CONFLICT = "conflict"
 SUPERSEDED = "superseded"
 PARKED = "parked"
 QUARANTINED = "quarantined"
+
+
+def exception_id(kind: str, trade: Trade) -> str:
+    """Names an exception about one version of a trade, for good."""
+    return f"{kind}:{trade.source}:{trade.trade_id}:{trade.leg}:{trade.version}"
 
 
 class Decision(NamedTuple):
@@ -42,7 +47,8 @@ class Processed:
     parked       cancels whose trade has not come, by identity
     quarantined  versions that take no part, with the reason, by (identity, version)
     unmatched    legs that are missing, by (source, trade_id): (legs present, legs expected)
-    revision     rises with every change of the three
+    inert        identities of which no version takes part: cancelled, parked, quarantined
+    revision     rises with every change of the first three
     """
 
     def __init__(self) -> None:
@@ -52,6 +58,7 @@ class Processed:
         self.parked: dict[Identity, Trade] = {}
         self.quarantined: dict[tuple[Identity, int], tuple[Trade, str]] = {}
         self.unmatched: dict[tuple[str, str], tuple[int, int]] = {}
+        self.inert: set[Identity] = set()
         self.revision = 0
 
     def __len__(self) -> int:
@@ -82,14 +89,94 @@ class Processed:
         if self._counts_legs(trade):
             self._note_leg(trade)
         if quarantine:
+            self.inert.add(trade.identity)
             self.quarantined[trade.identity, trade.version] = (trade, quarantine)
             self.revision += 1
             return Decision(QUARANTINED)
         if trade.action == "cancel":
+            self.inert.add(trade.identity)
             self.parked[trade.identity] = trade
             self.revision += 1
             return Decision(PARKED)
         return Decision(APPLIED, None, trade)
+
+    def release(self, trade: Trade) -> Decision:
+        """Let a quarantined version take part from now on. O(versions)."""
+        versions = self._known(trade)
+        before = self._effective(versions)
+        del self.quarantined[trade.identity, trade.version]
+        return self._changed(trade, before, versions)
+
+    def replace(self, trade: Trade, quarantine: str = "") -> Decision:
+        """Give a version that is known other economics, in place. `quarantine` as for `admit`. O(versions)."""
+        known = self._known(trade)
+        before = self._effective(known)
+        versions = [trade if version.version == trade.version else version for version in known]
+        self._remember(trade, versions if len(versions) > 1 else trade)
+        self.quarantined.pop((trade.identity, trade.version), None)
+        if quarantine:
+            self.quarantined[trade.identity, trade.version] = (trade, quarantine)
+        return self._changed(trade, before, versions)
+
+    def _changed(self, trade: Trade, before: Trade | None, versions: list[Trade]) -> Decision:
+        """What leaves and enters the positions after something about `versions` was changed."""
+        if self._counts_legs(trade):
+            self._note_leg(trade)
+        self._note_parked(trade.identity, versions)
+        self.revision += 1
+        after = self._note_inert(trade.identity, versions)
+        return Decision(APPLIED) if after is before else Decision(APPLIED, before, after)
+
+    def restore(self, identity: Identity, judged: Sequence[tuple[Trade, str]]) -> None:
+        """Make the versions of a trade these, each with the reason to keep it out or empty; without any it was never seen.
+
+        What a repair does with what the store holds. O(versions + legs).
+        """
+        for version in (*self._known(identity), *(trade for trade, _ in judged)):
+            self.quarantined.pop((identity, version.version), None)
+        self.parked.pop(identity, None)
+        self.inert.discard(identity)
+        versions = sorted((trade for trade, _ in judged), key=lambda version: version.version)
+        if versions:
+            self._remember(versions[0], versions if len(versions) > 1 else versions[0])
+            self.quarantined.update(((identity, trade.version), (trade, reason)) for trade, reason in judged if reason)
+            self._note_inert(identity, versions)
+            if len(versions) > 1 or not judged[0][1]:
+                self._note_parked(identity, versions)
+        else:
+            self._versions[identity.source].pop((identity.trade_id, identity.leg) if identity.leg else identity.trade_id, None)
+        self._recount_legs(identity)
+        self.revision += 1
+
+    def stands(self, trade: Trade) -> bool:
+        """Whether it is this very record that takes part. O(versions)."""
+        leg = trade.leg
+        known = self._versions[trade.source].get((trade.trade_id, leg) if leg else trade.trade_id)
+        if isinstance(known, list):
+            return self._effective(known) is trade
+        return known is trade and not (self.quarantined and (trade.identity, trade.version) in self.quarantined)
+
+    def standing(self) -> Iterator[Trade]:
+        """Every version that takes part; those that come meanwhile may be left out. O(identities), a list of each source."""
+        for known in tuple(self._versions.values()):
+            for versions in tuple(known.values()):
+                trade = self._effective(versions if isinstance(versions, list) else [versions])
+                if trade is not None:
+                    yield trade
+
+    def _recount_legs(self, identity: Identity) -> None:
+        """Count the legs of a deal again after a leg was given other versions, or none."""
+        deal = (identity.source, identity.trade_id)
+        telling = {
+            leg for leg in self._legs.get(deal, set()) | {identity.leg}
+            if any(version.legs is not None for version in self._known(Identity(*deal, leg)))
+        }  # fmt: skip
+        self.unmatched.pop(deal, None)
+        if not telling:
+            self._legs.pop(deal, None)
+            return
+        self._legs[deal] = telling
+        self._note_leg(self._known(Identity(*deal, min(telling)))[-1])
 
     def _counts_legs(self, trade: Trade) -> bool:
         """Whether this leg, or another of its deal, says how many there should be."""
@@ -125,7 +212,7 @@ class Processed:
             self.quarantined[trade.identity, trade.version] = (trade, quarantine)
             self.revision += 1
         self._note_parked(trade.identity, versions)
-        after = self._effective(versions)
+        after = self._note_inert(trade.identity, versions)
         if quarantine:
             return Decision(QUARANTINED)
         removed, added = (None, None) if after is before else (before, after)
@@ -144,6 +231,15 @@ class Processed:
     def _effective(self, versions: list[Trade]) -> Trade | None:
         top = self._top(versions)
         return None if top is None or top.action == "cancel" else top
+
+    def _note_inert(self, identity: Identity, versions: list[Trade]) -> Trade | None:
+        """Keep `inert` true; the version that takes part."""
+        effective = self._effective(versions)
+        if effective is None:
+            self.inert.add(identity)
+        else:
+            self.inert.discard(identity)
+        return effective
 
     def _note_parked(self, identity: Identity, versions: list[Trade]) -> None:
         if all(version.action == "cancel" for version in versions):
@@ -178,7 +274,8 @@ class Processed:
 class Quarantine:
     """Why a trade is kept out of the positions, from stored facts alone.
 
-    `openings` gives the time of the opening balance by (desk, dealer, instrument).
+    `openings` gives the time of the opening balance by (desk, dealer, instrument); `accepted` the exceptions (`exception_id`)
+    that a person let in all the same.
     """
 
     def __init__(self, instruments: Mapping[str, Instrument], config: EngineConfig) -> None:
@@ -188,6 +285,7 @@ class Quarantine:
         self._boundary = dt.time(int(hour), int(minute))
         self._zone = ZoneInfo(config.day_zone)
         self.openings: dict[tuple[str, str, str], int] = {}
+        self.accepted: set[str] = set()
 
     def open_with(self, opening: Opening) -> None:
         """Trades of this key from before the balance are part of it already."""
@@ -197,14 +295,19 @@ class Quarantine:
     def reason(self, trade: Trade) -> str:
         """Empty where the trade may take part. 0.1 us for an ordinary one."""
         if trade.ts - trade.received_ts > self._future_limit:
-            return f"ts is more than {self._future_limit // MICROS_PER_SECOND} s after it was received"
+            reason = f"ts is more than {self._future_limit // MICROS_PER_SECOND} s after it was received"
+            return self._unless_accepted(trade, reason)
         if self.openings:
             opened = self.openings.get((trade.desk, trade.dealer, trade.instrument))
             if opened is not None and trade.ts < opened and trade.action != "cancel":
-                return "ts is before the opening balance of its position"
+                return self._unless_accepted(trade, "ts is before the opening balance of its position")
         if trade.value_date and trade.action != "cancel":
-            return self._not_spot(trade)
+            reason = self._not_spot(trade)
+            return self._unless_accepted(trade, reason) if reason else ""
         return ""
+
+    def _unless_accepted(self, trade: Trade, reason: str) -> str:
+        return "" if self.accepted and exception_id("quarantined", trade) in self.accepted else reason
 
     def _not_spot(self, trade: Trade) -> str:
         """A spot pair settles on its spot date; later ones are forwards, whose points would show as phantom P&L.

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from riskengine.config import Config
-from riskengine.errors import ConfigError, EngineNotLive, RiskEngineError
+from riskengine.errors import ConfigError, EngineNotLive, RiskEngineError, StartRefused
 from riskengine.observe import get_logger
 from riskengine.process import EngineProcess
 from riskengine.serve.http import create_app
@@ -19,7 +19,8 @@ from riskengine.serve.server import make_server
 
 log = get_logger("riskengine.server")
 
-Feed = Callable[[EngineProcess], Coroutine[Any, Any, None]]
+Companion = Callable[[EngineProcess], Coroutine[Any, Any, None]]
+"""Something that runs beside an engine and is ended with it."""
 
 BACKLOG = 2_048
 
@@ -43,11 +44,13 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 async def run_server(
-    process: EngineProcess, config: Config, listener: socket.socket, *, announce: Callable[[str], None], feed: Feed | None = None
-) -> int:
+    process: EngineProcess, config: Config, listener: socket.socket, *, announce: Callable[[str], None],
+    feed: Companion | None = None, beside: Companion | None = None,
+) -> int:  # fmt: skip
     """Serve `process` until a signal or its failure; the exit status. `announce` is told the URL once it answers.
 
-    Where the start is refused the status is 1 and the reason is on stderr.
+    `feed` runs once the engine is live, and when it ends so does the engine; `beside` runs from the beginning. Where the start is
+    refused the status is 1 and each reason is in the log.
     """
     server = make_server(create_app(process), config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -55,18 +58,27 @@ async def run_server(
         await asyncio.sleep(0.005)
     announce(_url(listener))
     status = 0
+    companion = None if beside is None else asyncio.create_task(beside(process))
     try:
         await _live(process, serving, feed)
+    except StartRefused as refused:
+        for kind, reason in refused.reasons:
+            log.error("start_refused", kind=kind, reason=reason, otherwise="--accept-mismatch goes live with it")
+        status = 1
     except RiskEngineError as error:
         log.error("start_refused", reason=str(error))
         status = 1
+    finally:
+        if companion is not None:
+            companion.cancel()
+            await asyncio.gather(companion, return_exceptions=True)
     server.should_exit = True
     await serving
     await process.stop()
     return 1 if process.failure is not None else status
 
 
-async def _live(process: EngineProcess, serving: "asyncio.Task[None]", feed: Feed | None) -> None:
+async def _live(process: EngineProcess, serving: "asyncio.Task[None]", feed: Companion | None) -> None:
     """The morning, then the day: until the server ends (a signal tells it to) or the engine fails."""
     starting = asyncio.create_task(process.start())
     waiting: list[asyncio.Task[Any]] = [asyncio.create_task(process.ended.wait())]

@@ -16,15 +16,41 @@ from riskengine.engine import Engine
 from riskengine.fields import micros
 from riskengine.hierarchy import Reference
 from riskengine.marks import Mark
-from riskengine.messages import Close, Instrument, Node, Opening, StoredMark, Trade
+from riskengine.messages import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.observe import get_logger
 
 BATCH_TRADES = 4_096
 
 log = get_logger("riskengine.start")
 
-Progress = Callable[[float, int], None]
-"""Called with the share that is done, 0 to 1, and the trades loaded so far."""
+
+class Listener(Protocol):
+    """Who wants to know how the morning goes on; called on its thread. What it raises ends the morning."""
+
+    def enter(self, phase: str) -> None:
+        """A phase begins: `reference`, `marks`, `replay`."""
+        ...
+
+    def advance(self, share: float, loaded: int) -> None:
+        """So much of the replay is done, 0 to 1, and so many trades are loaded."""
+        ...
+
+    def note(self, **facts: int) -> None:
+        """Something to remember: `openings` taken, `openings_left_out`."""
+        ...
+
+
+class Deaf:
+    """A `Listener` that nothing is told to."""
+
+    def enter(self, phase: str) -> None:
+        """See `Listener`."""
+
+    def advance(self, share: float, loaded: int) -> None:
+        """See `Listener`."""
+
+    def note(self, **facts: int) -> None:
+        """See `Listener`."""
 
 
 class Unreadable(NamedTuple):
@@ -43,8 +69,11 @@ class DayStore(Protocol):
     def openings(self) -> list[Opening]: ...
     def marks(self) -> list[StoredMark]: ...
     def latest_closes(self) -> list[Close]: ...
+    def verdicts(self) -> list[Verdict]: ...
     def watermark(self) -> int: ...
 
+
+DEAF = Deaf()
 
 ReadTrades = Callable[[TradeCheck], Iterator[tuple[int, Trade | Unreadable]]]
 """Every stored trade with its store_seq, in store order."""
@@ -60,19 +89,26 @@ def trade_check(reference: Reference) -> TradeCheck:
 
 
 def rebuild(
-    store: DayStore, read_trades: ReadTrades, config: Config, *, epoch: int, now: int, progress: Progress | None = None,
-    read_conflicts: ReadConflicts = lambda _: (),
+    store: DayStore, read_trades: ReadTrades, config: Config, *, epoch: int, now: int,
+    read_conflicts: ReadConflicts = lambda _: (), listener: Listener = DEAF,
 ) -> Engine:
     """An engine that holds everything the store does. Raises StoreError, ReferenceDataError. 8 us a trade."""
+    listener.enter("reference")
     reference = Reference(store.nodes(), store.instruments(), config.engine.reporting_currency)
     engine = Engine(reference, config, epoch=epoch, now=now)
-    engine.open_with(_with_a_place(store.openings(), reference))
+    engine.recall_verdicts(store.verdicts())
+    openings = store.openings()
+    placed = list(_with_a_place(openings, reference))
+    engine.open_with(placed)
+    listener.note(openings=len(placed), openings_left_out=len(openings) - len(placed))
+    listener.enter("marks")
     engine.marks.restore(known_marks(store, config, now))
+    listener.enter("replay")
     last, check = store.watermark(), trade_check(reference)
     collecting = gc.isenabled()
     gc.disable()  # nothing that a replay makes becomes garbage; looking through it all again and again is the main cost
     try:
-        _replay(engine, read_trades(check), now, last, progress)
+        _replay(engine, read_trades(check), now, last, listener)
     finally:
         if collecting:
             gc.enable()
@@ -84,7 +120,7 @@ def rebuild(
 
 
 def _replay(
-    engine: Engine, trades: Iterator[tuple[int, Trade | Unreadable]], now: int, last: int, progress: Progress | None
+    engine: Engine, trades: Iterator[tuple[int, Trade | Unreadable]], now: int, last: int, listener: Listener
 ) -> None:
     batch: list[Trade] = []
     loaded = seq = 0
@@ -97,11 +133,9 @@ def _replay(
             engine.apply(batch, now, seq)
             loaded += len(batch)
             batch = []
-            if progress is not None:
-                progress(min(1.0, seq / max(last, 1)), loaded)
+            listener.advance(min(1.0, seq / max(last, 1)), loaded)
     engine.apply(batch, now, max(seq, last))
-    if progress is not None:
-        progress(1.0, loaded + len(batch))
+    listener.advance(1.0, loaded + len(batch))
 
 
 def settle_memory() -> None:
@@ -133,10 +167,15 @@ def close_ts(date: str, config: Config) -> int:
     return micros(moment.replace(tzinfo=ZoneInfo(config.engine.day_zone)))
 
 
+def has_a_place(opening: Opening, reference: Reference) -> bool:
+    """Whether the balance's desk and instrument exist."""
+    return opening.instrument in reference.instrument_index and opening.desk in reference.hierarchy.leaves
+
+
 def _with_a_place(openings: Sequence[Opening], reference: Reference) -> Iterator[Opening]:
     """Balances whose desk and instrument exist. The others are said aloud: whoever removed those must know what it costs."""
     for opening in openings:
-        if opening.instrument in reference.instrument_index and opening.desk in reference.hierarchy.leaves:
+        if has_a_place(opening, reference):
             yield opening
         else:
             log.error(

@@ -26,6 +26,13 @@ DAY_LINES = (
 """Null until the trading day is kept (ACCOUNTING section 8)."""
 UNKNOWN_DAY: RowDict = dict.fromkeys(DAY_LINES)
 
+UNKNOWN_AMOUNTS: RowDict = dict.fromkeys((
+    "quantity", "net_cash", "average_price", "breakeven_price", "total_pnl", "realised_pnl", "unrealised_pnl", "total_pnl_local",
+    "realised_pnl_local", "unrealised_pnl_local", "fees", "market_value", "delta_base", "delta_cash", "gamma_cash", "vega",
+    "theta",
+))  # fmt: skip
+"""Of a quarantined position."""
+
 QUANTITY_ONE = ONE * 10**MULTIPLIER_DECIMALS
 SNAP = 1e-12
 """A long or short side below this share of gross is the rounding of (gross - |net|) and is shown as none."""
@@ -85,11 +92,13 @@ def dealer_number(snapshot: Snapshot, name: str) -> int:
 def _amounts(snapshot: Snapshot, table: Table, owner: int) -> RowDict:
     numbers = table.measures(owner).tolist()
     state = table.state(owner)
-    unpriced, no_rate = int(numbers[UNPRICED]), int(numbers[NO_RATE])
-    known = not state.position_count or unpriced < state.position_count
-    rated = not state.position_count or no_rate < state.position_count
+    quarantined = state.quarantined_count
+    unpriced, no_rate = int(numbers[UNPRICED]) + quarantined, int(numbers[NO_RATE]) + quarantined
+    broken = table.is_broken(owner)
+    known = not broken and (not state.position_count or unpriced < state.position_count)
+    rated = not broken and (not state.position_count or no_rate < state.position_count)
     net, gross = numbers[NET], numbers[GROSS]
-    exposed = known or gross > 0.0  # the legs of a pair without a mark have rates of their own
+    exposed = known or (gross > 0.0 and not broken)  # the legs of a pair without a mark have rates of their own
     long, short = (gross + net) / 2.0, (net - gross) / 2.0
     if long <= SNAP * gross:
         long = 0.0
@@ -100,7 +109,7 @@ def _amounts(snapshot: Snapshot, table: Table, owner: int) -> RowDict:
         "total_pnl": numbers[TOTAL] + 0.0 if known else None,
         "realised_pnl": numbers[REALISED] + 0.0 if rated else None,
         "unrealised_pnl": numbers[UNREALISED] + 0.0 if known else None,
-        "fees": numbers[FEES] + 0.0 if numbers[FEES] or _fees_known(snapshot, state) else None,
+        "fees": numbers[FEES] + 0.0 if not broken and (numbers[FEES] or _fees_known(snapshot, state)) else None,
         "net_exposure": net + 0.0 if exposed else None,
         "gross_exposure": gross if exposed else None,
         "long_exposure": long if exposed else None,
@@ -112,6 +121,7 @@ def _amounts(snapshot: Snapshot, table: Table, owner: int) -> RowDict:
         "position_count": state.position_count,
         "trade_count": state.trade_count,
         "unpriced_count": unpriced,
+        "quarantined_count": quarantined,
         "stale_count": int(numbers[STALE]),
         "last_trade_ts": state.last_trade_ts or None,
         "oldest_mark_ts": _oldest_mark(snapshot, state),
@@ -121,6 +131,8 @@ def _amounts(snapshot: Snapshot, table: Table, owner: int) -> RowDict:
 def _fees_known(snapshot: Snapshot, state: OwnerState) -> bool:
     """Whether there are no fees below, or some in a currency that has a rate. O(1) while every currency has one."""
     known = snapshot.rates.known
+    if state.quarantined_count and state.quarantined_count == state.position_count:
+        return False
     if known.all():
         return True
     currencies = {currency for row in state.positions() for currency in row.fees}
@@ -161,8 +173,11 @@ def ladder_rows(
     rows = sorted(table.state(owner).positions(), key=lambda row: row.instrument)
     averages = {} if dealer is not None else _single_averages(snapshot, owner, rows)
     return [
-        key | position_row(snapshot, row, averages.get(row.instrument, row.average), exact=exact) for row in rows
-    ]
+        key | position_row(
+            snapshot, row, averages.get(row.instrument, row.average), exact=exact, broken=table.is_broken(owner, row.instrument)
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
 def position_rows(
@@ -211,8 +226,13 @@ def _single_averages(snapshot: Snapshot, owner: int, rows: Iterable[Row]) -> dic
     return found
 
 
-def position_row(snapshot: Snapshot, row: Row, average: float | None, *, exact: bool = False) -> RowDict:
-    """A position, or several of one instrument netted: without its key `node` or `dealer`. ACCOUNTING sections 1 and 4."""
+def position_row(
+    snapshot: Snapshot, row: Row, average: float | None, *, exact: bool = False, broken: bool = False
+) -> RowDict:
+    """A position, or several of one instrument netted: without its key `node` or `dealer`. ACCOUNTING sections 1 and 4.
+
+    Of a quarantined one, and of a sum that was found `broken`, all amounts are unknown.
+    """
     units, number = snapshot.units, row.instrument
     instrument = snapshot.reference.instruments[number]
     mark = units.marks[number]
@@ -246,11 +266,15 @@ def position_row(snapshot: Snapshot, row: Row, average: float | None, *, exact: 
         "market_value": market_value,
         **greeks,
         "stale": rated and bool((row.open_count and units.stale_mark[number]) or units.stale_rate[number]),
+        "quarantined": broken or bool(row.quarantined),
         "trade_count": row.trade_count,
         "last_trade_ts": row.last_trade_ts or None,
     } | UNKNOWN_DAY
+    unknown = UNKNOWN_AMOUNTS if broken or row.quarantined >= row.position_count else None
     if not exact:
-        return shown
+        return shown if unknown is None else shown | unknown
+    if unknown is not None:
+        return decimal_texts(shown | unknown)
     return decimal_texts(shown) | {"quantity": to_text(row.quantity), "net_cash": to_text(row.cash, CASH_DECIMALS)}
 
 

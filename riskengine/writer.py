@@ -7,8 +7,9 @@ complete: an answer to trades goes out after the snapshot that holds them.
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from riskengine.auditor import Auditor
 from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.engine import Engine, Outcome
 from riskengine.inbox import Call, DurableTrades, Inbox, Message, Prices, Receipt, Stop
@@ -33,13 +34,14 @@ class Writer:
 
     `published` is called on the writer thread after each publication and must return at once. `save_marks` gets the marks that
     changed, every `store_marks_us`. `failed` gets the exception that ended the thread: a mistake of ours, after which memory is
-    rebuilt from the store by a new start.
+    rebuilt from the store by a new start. Everything in memory is looked over every `self_audit_s` seconds (0: never).
     """
 
     def __init__(
         self, engine: Engine, inbox: Inbox, history: SnapshotHistory, clock: Clock, metrics: Metrics, *,
         beat_us: int, store_marks_us: int, published: Callable[[Snapshot], None],
         save_marks: Callable[[Sequence[tuple[int, Mark]]], None], failed: Callable[[BaseException], None],
+        self_audit_s: float = 0.0,
     ) -> None:  # fmt: skip
         self._engine = engine
         self._inbox = inbox
@@ -51,9 +53,12 @@ class Writer:
         self._published = published
         self._save_marks = save_marks
         self._failed = failed
+        self._auditor = Auditor(self_audit_s, self._beat_s, metrics)
         self._marks_saved_at = clock.now()
         self._thread = threading.Thread(target=self._run, name="riskengine-writer", daemon=True)
         self._owner: int | None = None
+        self._quarantined = engine.snapshot.counts.quarantined
+        metrics.quarantined.set(self._quarantined)
         self.batch_seconds = 0.0
         """How long the last batch took, from taking it to the last answer."""
 
@@ -74,40 +79,61 @@ class Writer:
     def _run(self) -> None:
         self._owner = threading.get_ident()
         try:
-            while self._batch(self._inbox.take(self._beat_s)):
+            while self._batch(self._take()):
                 pass
         except BaseException as error:
             log.critical("writer_failed", error=repr(error), exc_info=True)
             self._failed(error)
+
+    def _take(self) -> list[Message]:
+        """What waits, or nothing after a beat; the self-audit runs in between, while nothing waits."""
+        now = time.perf_counter()
+        end = now + self._beat_s
+        while True:
+            wait = self._auditor.wait_s(now)
+            if wait <= 0.0 and (self._inbox.is_empty or self._auditor.is_overdue(now)):
+                ts = self._clock.now()
+                if self._auditor.run(self._engine, ts):
+                    self._publish(ts)
+                wait = self._auditor.wait_s(time.perf_counter())
+            messages = self._inbox.take(max(0.0, min(wait, end - now)))
+            now = time.perf_counter()
+            if messages or now >= end:
+                return messages
 
     def _batch(self, messages: list[Message]) -> bool:
         """Apply one batch and publish it. Returns whether to go on."""
         assert threading.get_ident() == self._owner, "only the writer thread writes"
         started = time.perf_counter()
         trades: list[DurableTrades] = []
-        marks: dict[int, Mark] = {}
+        prices: list[Prices] = []
         called = stopping = False
+        answers: list[Callable[[], None]] = []
         for message in messages:
             if type(message) is DurableTrades:
                 trades.append(message)
             elif type(message) is Prices:
-                marks.update(message.marks)
+                prices.append(message)
             elif type(message) is Call:
                 self._apply(trades)
                 trades = []
-                message.action(self._engine)
+                if (answer := message.action(self._engine)) is not None:
+                    answers.append(answer)
                 called = True
             else:
                 assert type(message) is Stop
                 stopping = True
         self._apply(trades)
         now = self._clock.now()
+        marks = self._marks_of(prices)
         changed = self._engine.beat(marks, now)
         if marks:
             self._metrics.beats.inc()
         # The distance, not the difference: a clock that was set back must not silence the engine.
         if changed or called or abs(now - self._history.newest.as_of) >= IDLE_PUBLISH_US:
             self._publish(now)
+        for answer in answers:
+            answer()
         if stopping or abs(now - self._marks_saved_at) >= self._store_marks_us:
             self._marks_saved_at = now
             unsaved = self._engine.marks.take_unsaved()
@@ -115,6 +141,25 @@ class Writer:
                 self._save_marks(unsaved)
         self.batch_seconds = time.perf_counter() - started
         return not stopping
+
+    def _marks_of(self, prices: list[Prices]) -> Mapping[int, Mark]:
+        """The marks by the engine's numbers. What was numbered by other reference data goes by its symbol, or is gone with it."""
+        reference, marks = self._engine.reference, dict[int, Mark]()
+        for message in prices:
+            if message.reference is reference:
+                marks.update(message.marks)
+            else:
+                named = ((message.reference.symbols[number], mark) for number, mark in message.marks.items())
+                index = reference.instrument_index
+                marks.update((index[symbol], mark) for symbol, mark in named if symbol in index)
+        return marks
+
+    def take_over(self, engine: Engine) -> None:
+        """Go on with another engine, whose state is that of this one or newer, and publish it. In a `Call`, so on this thread."""
+        assert threading.get_ident() == self._owner, "only the writer thread writes"
+        self._engine = engine
+        self._auditor.forget()
+        self._publish(self._clock.now())
 
     def _apply(self, waiting: list[DurableTrades]) -> None:
         """Apply, publish and answer trades, up to MAX_BATCH_TRADES in one snapshot; what was sent together stays together."""
@@ -164,4 +209,7 @@ class Writer:
         self._history.publish(snapshot)
         self._published(snapshot)
         self._metrics.published(snapshot.seq, now, time.perf_counter() - started)
+        if snapshot.counts.quarantined != self._quarantined:
+            self._quarantined = snapshot.counts.quarantined
+            self._metrics.quarantined.set(self._quarantined)
         return snapshot

@@ -1,8 +1,18 @@
-"""Fixtures that every test may use: where the recorded data and the vectors lie; how hard hypothesis looks."""
+"""Fixtures that every test may use: an empty place on each database, where the recorded data and the vectors lie.
 
+And how hard hypothesis looks.
+"""
+
+import atexit
 import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -17,6 +27,10 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(os.environ.get("RISKENGINE_HYPOTHESIS", "ci"))
+
+# What an engine remembers of a PostgreSQL store outside it belongs to the machine's user; that of a test does not.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="riskengine-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -40,3 +54,36 @@ def shared_data() -> Path:
 def shared_vectors() -> Path:
     """The file of worked examples, `vectors.json`."""
     return shared("vectors/vectors.json")
+
+
+SERVER = "RISKENGINE_TEST_POSTGRES"
+
+
+@contextmanager
+def postgres_schema() -> Iterator[str]:
+    """The URL of a schema of its own on the server that RISKENGINE_TEST_POSTGRES names, or a skip."""
+    server = os.environ.get(SERVER)
+    if not server:
+        pytest.skip(f"PostgreSQL is NOT tested: set {SERVER}, for example to postgresql://postgres@127.0.0.1:5432/test")
+    schema = f"riskengine_test_{secrets.token_hex(6)}"
+    with psycopg.connect(server, autocommit=True, options="-c lock_timeout=10s") as connection:
+        connection.execute(f"CREATE SCHEMA {schema}".encode())
+        try:
+            yield f"{server}{'&' if '?' in server else '?'}options=-csearch_path%3D{schema}"
+        finally:
+            connection.execute(f"DROP SCHEMA {schema} CASCADE".encode())
+
+
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    """An empty place on PostgreSQL."""
+    with postgres_schema() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a new store may be made, once on each database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'engine.db'}"
+    return str(request.getfixturevalue("postgres_url"))

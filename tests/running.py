@@ -9,12 +9,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("RISKENGINE_")}
+ROOT = Path(__file__).resolve().parent.parent
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -25,6 +26,36 @@ def command(*words: str | Path, stdin: bytes | None = None, timeout: float = 120
         input=stdin, capture_output=True, timeout=timeout, env=ENVIRONMENT, check=False,
     )  # fmt: skip
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+FORKING = """
+import json, os, sys
+import riskengine.cli
+
+for line in sys.stdin:
+    words, (out, err) = json.loads(line), [os.pipe() for _ in range(2)]
+    child = os.fork()
+    if not child:
+        os.dup2(out[1], 1)
+        os.dup2(err[1], 2)
+        sys.stdin.close()
+        riskengine.cli.main(words, prog_name="riskengine")
+    os.close(out[1])
+    os.close(err[1])
+    said = [open(each[0], encoding="utf-8").read() for each in (err, out)]
+    print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said[1], said[0]]), flush=True)
+"""
+
+
+def commands(*lines: Sequence[str | Path], timeout: float = 120) -> list[subprocess.CompletedProcess[str]]:
+    """Run several commands one after the other, each in a process of its own, which all start with the program loaded."""
+    asked = "".join(json.dumps([str(word) for word in words]) + "\n" for words in lines)
+    done = subprocess.run(
+        [sys.executable, "-c", FORKING], input=asked, capture_output=True, text=True, timeout=timeout, env=ENVIRONMENT,
+        check=True, cwd=ROOT,
+    )  # fmt: skip
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    return [subprocess.CompletedProcess(words, *answer) for words, answer in zip(lines, answers, strict=True)]
 
 
 class Server:
@@ -64,13 +95,29 @@ class Server:
         return self.process.wait(30)
 
 
-def start(*words: str | Path, log: Path) -> Server:
-    """Start a serving command and wait until it is live."""
+def begin(*words: str | Path, log: Path, environment: Mapping[str, str] | None = None) -> "subprocess.Popen[bytes]":
+    """Start a command and do not wait for anything."""
     with log.open("ab") as stderr:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-m", "riskengine.cli", *map(str, words)],
-            stdout=subprocess.PIPE, stderr=stderr, env=ENVIRONMENT, start_new_session=True,
+            stdout=subprocess.PIPE, stderr=stderr, env=ENVIRONMENT | dict(environment or {}), start_new_session=True,
         )  # fmt: skip
+
+
+def start(*words: str | Path, log: Path, environment: Mapping[str, str] | None = None) -> Server:
+    """Start a serving command and wait until it is live."""
+    process = begin(*words, log=log, environment=environment)
+    try:
+        return _live(process, log)
+    except BaseException:
+        process.kill()
+        process.wait(30)
+        assert process.stdout is not None
+        process.stdout.close()
+        raise
+
+
+def _live(process: "subprocess.Popen[bytes]", log: Path) -> Server:
     assert process.stdout is not None
     line = process.stdout.readline().decode()
     found = re.search(r"http://\S+", line)
@@ -88,9 +135,9 @@ def start(*words: str | Path, log: Path) -> Server:
 
 
 @contextmanager
-def running(*words: str | Path, log: Path) -> Iterator[Server]:
+def running(*words: str | Path, log: Path, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
     """A server for the length of a block."""
-    server = start(*words, log=log)
+    server = start(*words, log=log, environment=environment)
     try:
         yield server
     finally:

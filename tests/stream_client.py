@@ -1,14 +1,20 @@
 """A board over a real engine, and clients of it that keep what they are told and hold the server to its rules."""
 
 import json
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from riskengine.board import JSON, Board, Encoding
 from riskengine.config import ServerConfig
+from riskengine.engine import Engine
+from riskengine.hierarchy import Reference
+from riskengine.renewal import fitting
 from riskengine.snapshot import Snapshot
+from riskengine.start_of_day import trade_check
 from riskengine.subscription import Subscriptions
+from riskengine.succession import succeed
 from tests import world
 
 
@@ -76,6 +82,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.house = world.House()
+        self.dealt: list[Any] = []
         self.board = Board(self.snapshot, status)
 
     @property
@@ -83,7 +90,20 @@ class Desk:
         return self.house.engine.snapshot
 
     def deal(self, *trades: Any) -> None:
+        self.dealt += trades
         self.house.deal(*trades)
+        self.board.take(self.snapshot)
+
+    def renew(self, where: Reference) -> None:
+        """Another engine takes over, made from what was dealt by other reference data: other numbers, and perhaps other names."""
+        house = self.house
+        engine, judge = Engine(where, now=house.now), partial(fitting, check=trade_check(where))
+        engine.apply([trade for sent in self.dealt if (trade := judge(sent)) is not None], house.now)
+        engine.publish(house.now)
+        succeed(engine, house.engine, judge, house.now)
+        house.engine, house.where = engine, where
+        house.quotes.renew(where, {})
+        engine.publish(house.now)
         self.board.take(self.snapshot)
 
     def marks(self, **prices: float) -> None:

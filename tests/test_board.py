@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from riskengine.board import MAX_VERSIONS, MSGPACK
 from riskengine.clock import MICROS_PER_SECOND
+from riskengine.renewal import fitting
 from riskengine.snapshot import Snapshot
-from riskengine.views import dealer_rows, ladder_rows, node_row, node_rows
+from riskengine.start_of_day import trade_check
+from riskengine.views import UnknownName, dealer_rows, ladder_rows, node_row, node_rows
 from tests import world
 from tests.stream_client import Client, Desk, dealt_desk, status
 
@@ -103,6 +105,49 @@ def test_a_view_that_nobody_watches_any_more_is_forgotten(desk):
     assert [key[0] for key in desk.board._views] == ["status"]
 
 
+# Other reference data
+
+SMALLER = world.reference({node: parent for node, parent in world.PARENTS.items() if node != "FX1"})
+"""Without a desk, so that the nodes behind it have other numbers."""
+LARGER = world.reference(
+    world.PARENTS | {"AA1": "FX", "FX1a": "FX1"},
+    ({"instrument": "AARDVARK", "kind": "equity", "quote_currency": "USD"}, *world.INSTRUMENTS),
+)
+"""With a desk and an instrument before all others, and a desk below one that had trades."""
+
+
+def test_rows_of_what_is_gone_are_removed_and_those_of_what_is_new_come_whole(desk):
+    client = desk.client()
+    client.subscribe("a", "nodes")
+    client.subscribe("b", "ladder", node="FX1")
+    client.subscribe("c", "dealers")
+    desk.renew(SMALLER)
+    views = client.update()["views"]
+    assert views["a"]["removed"] == [["FX1"]]
+    assert views["b"]["removed"] == [["EURUSD"], ["GBPUSD"]]
+    assert views["c"]["removed"] == [["ann"]]
+    desk.renew(LARGER)
+    whole = {row["node"]: row for row in client.update()["views"]["a"]["rows"]}
+    assert whole["AA1"].keys() == whole["FX1a"].keys() == whole["FX1"].keys() == node_row(desk.snapshot, 0).keys()
+
+
+def test_a_ladder_of_what_is_gone_holds_nothing_until_it_comes_back_and_cannot_be_asked_for_meanwhile(desk):
+    client, other = desk.client(), desk.client()
+    client.subscribe("a", "ladder", node="FX1")
+    client.subscribe("b", "ladder", dealer="ann")
+    desk.renew(SMALLER)
+    client.update()
+    assert client.views == {"a": {}, "b": {}}
+    desk.marks(EURUSD=1.3)
+    assert client.update() is None
+    assert other.subscribe("a", "ladder", node="FX1")[-1]["title"] == "unknown name"
+    assert client.ask(op="resync", id="a")[-1]["rows"] == []
+    desk.renew(world.REFERENCE)
+    client.update()
+    assert client.rows("a") == ladder_rows(desk.snapshot, node="FX1")
+    assert client.rows("b") == ladder_rows(desk.snapshot, dealer="ann")
+
+
 # The chain
 
 PLACES: tuple[tuple[str, dict[str, str]], ...] = (
@@ -128,6 +173,7 @@ events = st.one_of(
     trades.map(lambda trade: ("trade", trade)),
     prices.map(lambda marks: ("marks", marks)),
     st.just(("idle", None)),
+    st.sampled_from((world.REFERENCE, SMALLER, LARGER)).map(lambda where: ("renew", where)),
     st.tuples(st.just("update"), st.integers(0, 2)),
     st.tuples(st.just("subscribe"), st.tuples(st.integers(0, 2), st.sampled_from("ab"), st.sampled_from(PLACES))),
     st.tuples(st.just("resync"), st.tuples(st.integers(0, 2), st.sampled_from("ab"))),
@@ -137,7 +183,10 @@ events = st.one_of(
 
 def expected(snapshot: Snapshot, view: str, parameters: dict[str, str]) -> list[dict[str, Any]]:
     if view == "ladder":
-        return ladder_rows(snapshot, node=parameters.get("node"), dealer=parameters.get("dealer"))
+        try:
+            return ladder_rows(snapshot, node=parameters.get("node"), dealer=parameters.get("dealer"))
+        except UnknownName:
+            return []
     if view == "status":
         return [status(snapshot)]
     return node_rows(snapshot) if view == "nodes" else dealer_rows(snapshot)
@@ -145,9 +194,13 @@ def expected(snapshot: Snapshot, view: str, parameters: dict[str, str]) -> list[
 
 def play(desk: Desk, clients: list[Client], held: list[dict[str, Any]], event: str, argument: Any) -> None:
     if event == "trade":
-        desk.deal(argument)
+        trade = fitting(argument, trade_check(desk.house.where))
+        if trade is not None:
+            desk.deal(trade)
     elif event == "marks":
         desk.marks(**argument)
+    elif event == "renew":
+        desk.renew(argument)
     elif event == "idle":
         desk.house.now += MICROS_PER_SECOND
         desk.house.engine.publish(desk.house.now)

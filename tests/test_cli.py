@@ -12,8 +12,9 @@ from click.testing import CliRunner, Result
 
 from riskengine import __version__
 from riskengine.adapters.store import open_store
-from riskengine.cli import _money, main
+from riskengine.cli import main
 from riskengine.config import Config, load_config
+from riskengine.terminal import money
 from tests.running import command
 from tests.world import NOON, SECOND
 
@@ -264,7 +265,7 @@ def test_rebuild_gives_digest_counts_and_nodes(folder: Path, store: str) -> None
 
 @pytest.mark.parametrize(("amount", "text"), [(-0.004, "0.00"), (-0.006, "-0.01"), (1234.5, "1,234.50"), (None, "-")])
 def test_less_than_a_cent_is_not_less_than_nothing(amount: float | None, text: str) -> None:
-    assert _money(amount) == text
+    assert money(amount) == text
 
 
 def test_rebuild_of_an_empty_store_is_empty(folder: Path) -> None:

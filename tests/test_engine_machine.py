@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from riskengine.messages import CASH_ONE, ONE, Trade
+from riskengine.repair import Key, place_of
+from riskengine.self_audit import SelfAudit
 from riskengine.snapshot import Snapshot, Table
 from riskengine.views import dealer_rows, ladder_rows, node_rows, position_rows
 from tests import world
@@ -92,6 +94,10 @@ def agree_on_worth(row: dict[str, Any], worth: Worth, what: str) -> None:
     agree(row["total_pnl"], worth.total, worth.scale, f"{what} total")
     agree(row["realised_pnl"], worth.realised, worth.scale, f"{what} realised")
     agree(row["unrealised_pnl"], worth.unrealised, worth.scale, f"{what} unrealised")
+
+
+def named_by(trade: Trade) -> tuple[Key, Key]:
+    return ("node", trade.desk, trade.instrument), ("dealer", trade.dealer, trade.instrument)
 
 
 class EngineAgainstModel(RuleBasedStateMachine):
@@ -247,6 +253,32 @@ class EngineAgainstModel(RuleBasedStateMachine):
         self.house.engine.marks.restore(marks)
         self.beat(0)
 
+    @rule(data=st.data(), fault=st.sampled_from(["", "quantity", "cash", "average", "identities", "trades", "aside"]))
+    def what_stands_under_a_key_is_repaired_from_the_store(self, data: st.DataObject, fault: str) -> None:
+        """Whatever had happened to it; nothing is different afterwards from what the model says."""
+        engine = self.house.engine
+        held = [p for rollup in (engine.ledger.organisation, engine.ledger.dealers) for _, _, p in rollup.positions()]
+        if not held:
+            return
+        position = data.draw(st.sampled_from(held))
+        [key] = [key for key in self.keys() if place_of(engine.ledger, key).position is position]  # type: ignore[union-attr]
+        if fault == "aside":
+            engine.quarantine_key(key, "a test said so", self.now)
+            self.publish()
+        elif fault == "trades":
+            position.trades = list(position.trades)[1:]
+        elif fault:
+            setattr(position, fault, 7)
+        asked = {trade.identity for trade in engine.trades_of([key])}
+        asked |= {trade.identity for trade in self.durable if key in named_by(trade)}
+        engine.repair([key], [trade for trade in self.durable if trade.identity in asked], self.now)
+        self.publish()
+
+    def keys(self) -> list[Key]:
+        dealers = self.house.engine.ledger.dealer_index
+        owners = [("node", desk) for desk in DESKS] + [("dealer", dealer) for dealer in dealers]
+        return [(rollup, owner, symbol) for rollup, owner in owners for symbol in SYMBOLS]
+
     def publish(self) -> None:
         published = self.house.engine.publish(self.now)
         self.seen.append((published, fingerprint(published)))
@@ -258,6 +290,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
     @precondition(lambda self: self.settled)
     def the_engine_s_own_check_passes(self) -> None:
         self.house.engine.check()
+        assert SelfAudit(self.house.engine).whole() == []
 
     @invariant()
     @precondition(lambda self: self.settled)

@@ -7,7 +7,7 @@ import pytest
 from riskengine.errors import InboxFull
 from riskengine.inbox import Call, DurableTrades, Inbox, Prices, Stop
 from riskengine.marks import Mark
-from tests.world import trade
+from tests.world import REFERENCE, trade
 
 MARK = Mark(1.1, 1, "feed", "quote")
 
@@ -20,11 +20,11 @@ def test_everything_is_taken_at_once_and_in_order():
     inbox = Inbox(10)
     first, second = message("a"), message("b")
     inbox.put_trades(first)
-    inbox.put_prices({1: MARK})
+    inbox.put_prices({1: MARK}, REFERENCE)
     inbox.put_call(print)
     inbox.put_trades(second)
     inbox.put_stop()
-    assert inbox.take(0.0) == [first, Prices({1: MARK}), Call(print), second, Stop()]
+    assert inbox.take(0.0) == [first, Prices({1: MARK}, REFERENCE), Call(print), second, Stop()]
     assert inbox.take(0.0) == []
 
 
@@ -67,10 +67,10 @@ def test_room_cannot_be_given_back_twice():
 def test_prices_wait_one_batch_at_a_time():
     inbox = Inbox(10)
     answers = [inbox.takes_prices]
-    inbox.put_prices({1: MARK})
+    inbox.put_prices({1: MARK}, REFERENCE)
     answers.append(inbox.takes_prices)
     with pytest.raises(AssertionError, match="one batch at a time"):
-        inbox.put_prices({2: MARK})
+        inbox.put_prices({2: MARK}, REFERENCE)
     for _ in range(2):
         inbox.put_call(print)
         inbox.take(0.0)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskengine.config import MarksConfig
+from riskengine.decode import TickInput
 from riskengine.marks import Mark, MarkTable, QuoteBook
 from riskengine.messages import Tick
 from tests.model import Model, Quote
@@ -269,6 +270,25 @@ def test_a_restored_mark_gives_way_to_newer_ticks_only():
     assert good(quotes.take()[EURUSD])[0] == 1.1
 
 
+@pytest.mark.parametrize("sides", [{"bid": 1.1, "ask": 1.1}, {"mid": 1.1}, {"bid": 1.1}, {"bid": "1.1", "ask": "1.1"}])
+def test_after_the_clock_was_set_back_a_mark_of_the_hour_that_never_was_gives_way_to_any_tick(sides):
+    quotes = book()
+    quotes.offer([two_sided(1.5, NOON + 3_600 * SECOND)], NOON + 3_600 * SECOND)
+    quotes.take()
+    assert quotes.offer([TickInput("EURUSD", NOON, **sides)], NOON) == []
+    assert good(quotes.take()[EURUSD])[0] == 1.1
+    quotes.offer([two_sided(1.2, NOON - 1)], NOON)
+    assert quotes.take() == {}, "and from then on the newest wins again"
+
+
+def test_after_the_clock_was_set_back_a_suspect_level_is_believed_after_its_time():
+    quotes, hour = book(max_move=0.05, suspect_release_s=10.0), 3_600 * SECOND
+    quotes.offer([two_sided(1.0, NOON)], NOON)
+    quotes.offer([two_sided(1.5, NOON + hour)], NOON + hour)
+    quotes.offer([two_sided(1.5, NOON + 1), two_sided(1.5, NOON + 1 + 10 * SECOND)], NOON)
+    assert good(quotes.take()[EURUSD])[0] == 1.5
+
+
 def test_a_restored_mark_of_an_instrument_that_is_gone_is_passed_over():
     quotes, table = book(), MarkTable(REFERENCE, MarksConfig())
     quotes.restore({"GONE": Mark(1.5, NOON, "feed", "quote")})
@@ -297,6 +317,12 @@ def test_staleness_is_judged_by_event_time(table):
     table.take({0: mark(1.0)})
     assert table.fresh(NOON + 60 * SECOND)[0]
     assert not table.fresh(NOON + 60 * SECOND + 1)[0]
+
+
+def test_a_mark_from_further_ahead_of_the_clock_than_a_tick_may_be_is_not_fresh(table):
+    table.take({0: mark(1.0)})
+    assert table.fresh(NOON - 60 * SECOND)[0]
+    assert not table.fresh(NOON - 60 * SECOND - 1)[0]
 
 
 def test_an_instrument_never_marked_is_not_fresh(table):

@@ -1,12 +1,20 @@
 """The page of the demo in a real browser: what a new user sees after `make demo`."""
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from riskengine.adapters.store import open_store
+from riskengine.adapters.witness import Witness
+from riskengine.clock import SystemClock
+from riskengine.config import StoreConfig
+from riskengine.serve.http import create_app
 from tests.browser import Browser
 from tests.running import Server, running
+from tests.serve.stand_in import StandIn, serving
+from tests.world import instruments, nodes
 
 TREE = "document.querySelector('#nodes').innerText"
 
@@ -43,9 +51,43 @@ def test_a_chosen_node_shows_its_ladder(demo: Server, page: Browser) -> None:
     page.wait_for(f"document.querySelector('#ladder').innerText.includes({row['instrument']!r})")
 
 
+def test_a_page_without_warnings_has_no_banner(page: Browser) -> None:
+    assert page.ask("document.querySelector('#warnings').hidden")
+
+
 def test_the_page_has_nothing_to_complain_about(page: Browser) -> None:
     page.wait_for("document.querySelector('#ladder').innerText.length > 100")
     assert page.complaints == []
+
+
+def test_a_page_whose_engine_loads_says_how_far_it_is_and_shows_no_numbers(tmp_path: Path) -> None:
+    gateway = StandIn()
+    gateway.state, gateway.progress = "loading", 0.734
+    with serving(create_app(gateway)) as url, Browser(tmp_path) as browser:
+        browser.open(url)
+        browser.wait_for("document.querySelector('#loading')?.innerText === 'loading 73 %'")
+        assert browser.ask("document.querySelectorAll('main td').length") == 0, "never zeros"
+
+
+def test_a_warning_is_a_red_banner_for_as_long_as_it_holds(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/desk.db"
+    store = open_store(url)
+    store.save_nodes(nodes())
+    store.save_instruments(instruments())
+    store.acquire_writer("a test")
+    store.next_epoch(above=8)
+    Witness(StoreConfig(url), store, SystemClock()).note()
+    store.close()
+    with sqlite3.connect(tmp_path / "desk.db") as outside:
+        outside.execute("UPDATE meta SET value = '3' WHERE key = 'writer_epoch'")
+    outside.close()
+    words = ("serve", "--accept-mismatch", "--store", url, "--port", "0")
+    with running(*words, log=tmp_path / "log") as server, Browser(tmp_path / "profile") as browser:
+        browser.open(server.url)
+        banner = "document.querySelector('#warnings')"
+        browser.wait_for(f"{banner} && !{banner}.hidden && {banner}.innerText.includes('restored from an older state')")
+        assert browser.ask(f"getComputedStyle({banner}).backgroundColor") == "rgb(179, 38, 30)"
+        assert browser.complaints == []
 
 
 def test_a_page_whose_engine_is_gone_says_so(tmp_path: Path) -> None:

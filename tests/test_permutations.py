@@ -1,5 +1,6 @@
 """One final state, to the last bit, whatever the order, the repeats and the batches in which trades come."""
 
+import random
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from riskengine.messages import Trade
 from riskengine.snapshot import Snapshot, Table
 from tests.world import DESKS, NOON, REFERENCE, SECOND, House, cancel, trade
 
+DELIVERIES = 2_000
 MARKS = {"EURUSD": 1.25, "GBPUSD": 1.5, "USDJPY": 150.0, "EURGBP": 0.85, "ACME": 90.0, "ESZ6": 5000.0, "BTCEUR": 60000.0}
 
 columns: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
@@ -103,3 +105,33 @@ def test_trades_before_prices_or_after_give_the_same_numbers():
     last.marks(**MARKS)
     last.deal(*flow)
     assert_same(first.engine.snapshot, last.engine.snapshot)
+
+
+def test_thousands_of_deliveries_of_one_day_end_in_one_digest():
+    """Shuffled, a third of it twice, in batches of any size, published at any time."""
+    rng = random.Random(20261121)
+    day: list[Trade] = []
+    for place in range(24):
+        for version in range(1, rng.choice((1, 1, 2, 3)) + 1):
+            if version > 1 and rng.random() < 0.3:
+                day.append(cancel(f"d{place}", version))
+            else:
+                day.append(trade(
+                    f"d{place}", version=version, action="amend" if version > 1 else "new", ts=NOON + rng.randrange(30) * SECOND,
+                    instrument=rng.choice(list(MARKS)), desk=rng.choice(DESKS), dealer=rng.choice(("", "ann", "bob")),
+                    side=rng.choice(("buy", "sell")), quantity=str(rng.randint(1, 9)), price=f"1.{rng.randint(0, 999):03}",
+                ))  # fmt: skip
+    digests = set()
+    for _ in range(DELIVERIES):
+        several = [*day, *rng.sample(day, len(day) // 3)]
+        rng.shuffle(several)
+        house = House()
+        while several:
+            size = rng.randint(1, 20)
+            house.engine.apply(several[:size], NOON)
+            if rng.random() < 0.3:
+                house.engine.publish(NOON)
+            del several[:size]
+        house.engine.publish(NOON)
+        digests.add(digest(house.engine.snapshot))
+    assert len(digests) == 1

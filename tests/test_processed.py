@@ -6,9 +6,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from riskengine.config import EngineConfig
-from riskengine.messages import Trade
+from riskengine.messages import Identity, Trade
 from riskengine.processed import Processed, Quarantine, spot_date
 from tests import world
 from tests.world import NOON, SECOND, cancel, trade
@@ -208,6 +210,75 @@ def test_how_many_legs_there_are_is_what_the_highest_version_says(order):
 def test_a_cancelled_leg_has_come():
     processed, _ = admitted(trade(leg=0, legs=2), trade(leg=1, legs=2), cancel(leg=1))
     assert processed.unmatched == {}
+
+
+# What takes part, and what a repair puts in place
+
+
+def memory(processed: Processed) -> tuple[object, ...]:
+    """Everything that is remembered, without the order in which it came."""
+    versions = {identity: processed.versions(identity) for identity in ALL_LEGS}
+    kept_out = (processed.parked, processed.quarantined, processed.unmatched, processed.inert)
+    return versions, *kept_out, len(processed), processed._legs
+
+
+ALL_LEGS = [("test", "t1", leg) for leg in range(3)]
+some_versions = st.lists(
+    st.tuples(
+        st.integers(0, 2), st.integers(1, 3), st.sampled_from(["new", "cancel"]), st.sampled_from([None, 2, 3]), st.booleans()
+    ),
+    max_size=7, unique_by=lambda one: one[:2],
+)  # fmt: skip
+
+
+def judged(rows: list[tuple[int, int, str, int | None, bool]]) -> list[tuple[Trade, str]]:
+    return [
+        (trade(leg=leg, version=version, action=action, legs=legs), "a reason" if kept_out else "")
+        for leg, version, action, legs, kept_out in rows
+    ]
+
+
+@given(some_versions, some_versions)
+def test_what_is_restored_is_as_if_it_had_come(before, stored):
+    processed, expected = Processed(), Processed()
+    for one, reason in judged(before):
+        processed.admit(one, reason)
+    for one, reason in judged(stored):
+        expected.admit(one, reason)
+    for identity in ALL_LEGS:
+        processed.restore(Identity(*identity), [(one, why) for one, why in judged(stored) if one.identity == identity])
+    assert memory(processed) == memory(expected)
+
+
+@given(some_versions)
+def test_what_takes_part_and_what_does_not_make_up_everything_remembered(rows):
+    processed = Processed()
+    for one, reason in judged(rows):
+        processed.admit(one, reason)
+    standing = {one.identity: one for one in processed.standing()}
+    effective = {identity: processed.effective(identity) for identity in ALL_LEGS}
+    assert standing == {identity: one for identity, one in effective.items() if one is not None}
+    assert {*standing, *processed.inert} == {one.identity for one, _ in judged(rows)}
+    assert len(standing) + len(processed.inert) == len(processed)
+
+
+def test_only_the_very_record_that_takes_part_stands():
+    old, new = trade(), amend()
+    processed, _ = admitted(old)
+    assert processed.stands(old)
+    assert not processed.stands(trade())
+    processed.admit(new)
+    assert (processed.stands(old), processed.stands(new)) == (False, True)
+    processed.admit(cancel(version=3))
+    assert not processed.stands(new)
+
+
+def test_a_quarantined_version_does_not_stand_nor_one_that_was_never_seen():
+    kept_out = trade()
+    processed = Processed()
+    assert not processed.stands(kept_out)
+    processed.admit(kept_out, "a reason")
+    assert not processed.stands(kept_out)
 
 
 # Why a trade is kept out

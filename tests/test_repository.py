@@ -18,16 +18,16 @@ PACKAGE = ROOT / "riskengine"
 # A module imports only from lower rows; inside a row only from what stands left of a `<`. Modules of a
 # folder (a name with a slash) may import each other. The README shows the same picture.
 ROWS = """
-9 cli
-8 process < server
+9 terminal < cli_start cli_audit cli_reconcile < cli
+8 morning mender looks < proven_load renewal reconciler health < watch < process < server
 7 adapters/ serve/
-6 writer start_of_day board < subscription gateway
-5 engine < inbox views digest
-4 snapshot
-3 ledger < valuation
+6 auditor < writer start_of_day board < subscription gateway publishers promises succession mismatch dismantling
+5 worklist reconcile < published snapshot_audit holdings < engine < inbox views alerts digest self_audit < receipt
+4 snapshot repair
+3 ledger position_audit unit_values < row_columns moves < valuation
 2 hierarchy < processed marks currencies position sparse
-1 messages < fields < reference decode config observe
-0 errors < clock
+1 messages < fields < reference decode config observe background
+0 errors < clock fingerprint
 """
 
 MAX_FILE_LINES = 400

@@ -11,7 +11,7 @@ from riskengine.decode import TradeCheck
 from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.errors import ReferenceDataError
-from riskengine.messages import Close, Instrument, Node, Opening, StoredMark, Trade
+from riskengine.messages import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.start_of_day import BATCH_TRADES, Unreadable, close_ts, rebuild, trade_check
 from tests.world import NOON, SECOND, House, cancel, config, instruments, nodes, opening, quote, trade
 
@@ -44,6 +44,9 @@ class Shelf:
     def marks(self) -> list[StoredMark]:
         return self.marks_
 
+    def verdicts(self) -> list[Verdict]:
+        return []
+
     def latest_closes(self) -> list[Close]:
         return self.closes_
 
@@ -55,6 +58,24 @@ class Shelf:
 
     def rebuild(self, now: int = NOON, **more: Any) -> Engine:
         return rebuild(self, self.read, config(), **({"epoch": 3, "now": now} | more))
+
+
+class Told:
+    """A listener that remembers."""
+
+    def __init__(self) -> None:
+        self.phases: list[str] = []
+        self.progress: list[tuple[float, int]] = []
+        self.facts: dict[str, int] = {}
+
+    def enter(self, phase: str) -> None:
+        self.phases.append(phase)
+
+    def advance(self, share: float, loaded: int) -> None:
+        self.progress.append((share, loaded))
+
+    def note(self, **facts: int) -> None:
+        self.facts |= facts
 
 
 def test_it_is_the_state_of_the_engine_that_was_live():
@@ -89,21 +110,22 @@ def test_rows_that_come_while_it_reads_are_in_and_a_higher_watermark_stands():
 
 
 def test_progress_is_told_after_each_batch_and_ends_at_one():
-    told: list[tuple[float, int]] = []
+    told = Told()
     count = 2 * BATCH_TRADES + 10
     shelf = Shelf(*(trade(f"{number:06}", ts=NOON + number) for number in range(count)))
-    shelf.rebuild(progress=lambda share, loaded: told.append((share, loaded)))
-    assert [loaded for _, loaded in told] == [BATCH_TRADES, 2 * BATCH_TRADES, count]
-    assert told[-1][0] == 1.0
-    assert [share for share, _ in told] == sorted(share for share, _ in told)
+    shelf.rebuild(listener=told)
+    assert told.phases == ["reference", "marks", "replay"]
+    assert [loaded for _, loaded in told.progress] == [BATCH_TRADES, 2 * BATCH_TRADES, count]
+    assert told.progress[-1][0] == 1.0
+    assert [share for share, _ in told.progress] == sorted(share for share, _ in told.progress)
 
 
 def test_an_empty_store_is_a_morning_too():
-    told: list[tuple[float, int]] = []
+    told = Told()
     shelf = Shelf()
     shelf.nodes_ = []
-    engine = shelf.rebuild(progress=lambda share, loaded: told.append((share, loaded)))
-    assert told == [(1.0, 0)]
+    engine = shelf.rebuild(listener=told)
+    assert told.progress == [(1.0, 0)]
     assert len(engine.reference.hierarchy) == 0 and engine.snapshot.watermark == 0
 
 
@@ -146,8 +168,10 @@ def test_opening_balances_come_before_the_trades_and_keep_older_ones_out():
 def test_a_balance_without_a_place_is_left_out_aloud(caplog: pytest.LogCaptureFixture):
     shelf = Shelf()
     shelf.openings_ = [opening(), Opening(desk="GONE", instrument="EURUSD", ts=NOON, quantity=10**10)]
-    engine = shelf.rebuild()
+    told = Told()
+    engine = shelf.rebuild(listener=told)
     assert engine.snapshot.nodes.state(0).position_count == 1
+    assert told.facts == {"openings": 1, "openings_left_out": 1}
     [record] = caplog.records
     assert record.levelname == "ERROR" and "GONE" in str(record.msg)
 

@@ -27,12 +27,12 @@ DAY = {
 }  # fmt: skip
 AMOUNTS = names(
     "total_pnl realised_pnl unrealised_pnl day_pnl fees net_exposure gross_exposure long_exposure short_exposure delta_cash"
-    " gamma_cash vega theta position_count trade_count unpriced_count stale_count last_trade_ts oldest_mark_ts"
+    " gamma_cash vega theta position_count trade_count unpriced_count quarantined_count stale_count last_trade_ts oldest_mark_ts"
 )
 POSITION = names(
     "instrument quantity net_cash average_price breakeven_price mark mark_source mark_ts currency total_pnl realised_pnl"
     " unrealised_pnl day_pnl total_pnl_local realised_pnl_local unrealised_pnl_local fees market_value delta_base delta_cash"
-    " gamma_cash vega theta stale trade_count last_trade_ts"
+    " gamma_cash vega theta stale quarantined trade_count last_trade_ts"
 )
 OPTION = {
     "instrument": "CALL", "kind": "equity_option", "quote_currency": "USD", "multiplier": "100", "underlying": "ACME",

@@ -1,19 +1,22 @@
 """The writer thread: order, publication before the answer, idle life, and no failure in silence."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from riskengine.clock import ManualClock
+from riskengine.engine import Engine
 from riskengine.inbox import DurableTrades, Inbox, Receipt
 from riskengine.marks import Mark
 from riskengine.messages import ONE
 from riskengine.observe import Metrics
 from riskengine.snapshot import Snapshot, SnapshotHistory
+from riskengine.succession import succeed
 from riskengine.writer import KEPT_APART, MAX_BATCH_TRADES, Writer
-from tests.world import NOON, REFERENCE, SECOND, House, quote, trade
+from tests.world import INSTRUMENTS, NOON, REFERENCE, SECOND, House, quote, reference, trade
 
 EURUSD = REFERENCE.instrument_index["EURUSD"]
 WAIT_S = 10
@@ -22,7 +25,7 @@ WAIT_S = 10
 class Desk:
     """A writer with everything around it written down."""
 
-    def __init__(self) -> None:
+    def __init__(self, self_audit_s: float = 0.0) -> None:
         house = House()
         self.engine = house.engine
         self.quotes = house.quotes
@@ -38,7 +41,7 @@ class Desk:
         self.stored = threading.Event()
         self.writer = Writer(
             self.engine, self.inbox, self.history, self.clock, self.metrics, beat_us=10_000, store_marks_us=SECOND,
-            published=self.published, save_marks=self.save, failed=self.fail,
+            published=self.published, save_marks=self.save, failed=self.fail, self_audit_s=self_audit_s,
         )  # fmt: skip
 
     def published(self, snapshot: Snapshot) -> None:
@@ -61,7 +64,7 @@ class Desk:
 
     def prices(self, **prices: float) -> None:
         self.quotes.offer([quote(symbol, price, price, self.clock.now()) for symbol, price in prices.items()], self.clock.now())
-        self.inbox.put_prices(self.quotes.take())
+        self.inbox.put_prices(self.quotes.take(), self.quotes.reference)
 
     def run(self) -> None:
         """Let the writer do what waits, to its end."""
@@ -238,3 +241,115 @@ def test_a_conflict_with_a_trade_of_the_same_message_is_the_engine_s_to_judge(de
     assert [outcome.status for outcome in answer.wait().outcomes] == ["applied", "conflict"]
     assert desk.history.newest.counts.conflicts == 1
     assert [item.trade.quantity for item in desk.history.newest.exceptions["conflict"] if item.trade] == [6 * ONE]
+
+
+# Looking itself over
+
+
+@pytest.fixture
+def audited() -> Iterator[Desk]:
+    """A writer that looks itself over as fast as it may."""
+    made = Desk(self_audit_s=0.01)
+    yield made
+    if made.writer.alive:
+        made.writer.stop()
+
+
+def passes(desk: Desk) -> float:
+    return desk.metrics.registry.get_sample_value("riskengine_self_audit_passes_total") or 0.0
+
+
+def wait_for(what: Callable[[], object]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not what():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.002)
+
+
+def test_it_looks_itself_over_again_and_again_and_publishes_nothing_for_it(audited: Desk) -> None:
+    audited.writer.start()
+    wait_for(lambda: passes(audited) >= 3)
+    assert audited.snapshots == []
+    assert audited.failures == []
+
+
+def test_it_looks_itself_over_while_trades_never_stop_coming(audited: Desk) -> None:
+    again = [trade(f"{number}") for number in range(200)]
+    audited.put(*again)
+    audited.writer.start()
+    deadline = time.monotonic() + WAIT_S
+    while passes(audited) < 3:
+        assert time.monotonic() < deadline
+        while audited.inbox.reserved < 20_000:
+            audited.put(*again)
+
+
+def test_a_key_that_breaks_is_set_aside_and_everything_else_goes_on(audited: Desk) -> None:
+    audited.writer.start()
+    audited.put(trade("a"), trade("b", desk="EQ1", instrument="ACME")).wait()
+    position = audited.engine.ledger.organisation.books[REFERENCE.hierarchy.index["FX1"]].positions[EURUSD]
+    audited.inbox.put_call(lambda engine: setattr(position, "cash", 5))
+    wait_for(lambda: audited.history.newest.keys_set_aside())
+    assert audited.history.newest.keys_set_aside() == [("node", "FX1", "EURUSD")]
+    receipt = audited.put(trade("c"), trade("d", desk="EQ1", instrument="ACME")).wait()
+    assert [outcome.status for outcome in receipt.outcomes] == ["applied", "applied"]
+    newest = audited.history.newest
+    assert [newest.nodes.state(REFERENCE.hierarchy.index[desk]).quarantined_count for desk in ("FX1", "EQ1")] == [1, 0]
+    assert newest.nodes.state(0).trade_count == 4
+    assert audited.failures == []
+
+
+# -- another engine ----------------------------------------------------------------------------------------------
+
+WIDER = reference(rows=({"instrument": "AARDVARK", "kind": "equity", "quote_currency": "USD"}, *INSTRUMENTS))
+
+
+def successor(desk: Desk) -> Engine:
+    """An engine with other numbers, as if it had been built beside; it takes over at the next call."""
+    engine = Engine(WIDER, now=NOON)
+
+    def change(before: Engine) -> None:
+        succeed(engine, before, lambda trade: trade, NOON)
+        desk.writer.take_over(engine)
+
+    desk.inbox.put_call(change)
+    return engine
+
+
+def test_another_engine_takes_over_between_what_was_put_before_and_after_and_snapshots_go_on(desk: Desk) -> None:
+    before = desk.put(trade("a"))
+    engine = successor(desk)
+    after = desk.put(trade("b"))
+    desk.run()
+    assert before.wait().seq < desk.history.at(after.wait().seq).seq
+    assert [snapshot.seq for snapshot in desk.snapshots] == list(range(2, len(desk.snapshots) + 2))
+    assert desk.history.at(before.wait().seq).reference is REFERENCE
+    assert desk.history.newest.reference is WIDER
+    assert [len(one.processed.versions(("test", name, 0))) for one in (desk.engine, engine) for name in "ab"] == [1, 0, 0, 1]
+
+
+def test_marks_that_were_numbered_before_go_by_their_symbols_and_are_stored_by_them(desk: Desk) -> None:
+    desk.prices(EURUSD=1.5, GBPUSD=1.3)
+    engine = successor(desk)
+    desk.run()
+    shown = {WIDER.symbols[number]: mark.price for number, mark in enumerate(engine.marks.marks) if mark is not None}
+    assert shown == {"EURUSD": 1.5, "GBPUSD": 1.3}
+    assert {WIDER.symbols[number]: mark.price for marks in desk.saved for number, mark in marks} == shown
+
+
+def test_a_mark_of_an_instrument_that_is_gone_is_dropped(desk: Desk) -> None:
+    mark = Mark(1.0, NOON, "feed", "quote")
+    desk.inbox.put_prices({WIDER.instrument_index[name]: mark for name in ("AARDVARK", "ACME")}, WIDER)
+    desk.run()
+    marked = [symbol for symbol, mark in zip(REFERENCE.symbols, desk.engine.marks.marks, strict=True) if mark is not None]
+    assert marked == ["ACME"]
+
+
+def test_the_gauge_of_what_is_quarantined_follows(desk: Desk) -> None:
+    def gauge() -> float | None:
+        return desk.metrics.registry.get_sample_value("riskengine_quarantined")
+
+    assert gauge() == 0.0
+    desk.put(trade("a", ts=NOON + 3_600 * SECOND), trade("b"))
+    desk.run()
+    assert gauge() == 1.0

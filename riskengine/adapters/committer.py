@@ -8,6 +8,9 @@ The position is what has been handed to the writer. It moves only with what is h
 rows behind it are read again: identity makes that harmless. The watermark is the highest store_seq of it; where transactions
 overtake each other (PostgreSQL) a lower one may follow.
 
+What was checked by other reference data than is in force when its turn comes is judged again, so that no trade is stored that
+does not fit. `renewed` changes what is in force, between two commits.
+
 A failed commit answers everybody in it with the error. Whether it went through all the same is then looked up, never guessed:
 the next thing that succeeds is reading what the store holds beyond the position.
 """
@@ -17,13 +20,15 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from riskengine.adapters.quarantined_rows import Alarm, quarantine_rows
+from riskengine.adapters.recorder import Recorder
 from riskengine.adapters.store_protocol import Position, Store, Stored
-from riskengine.adapters.trade_rows import RefusedRow, TradeRow, trade_from_row
+from riskengine.adapters.trade_rows import RefusedRow, TradeRow, judged_again, trade_from_row
 from riskengine.decode import TradeCheck
-from riskengine.engine import Engine
-from riskengine.errors import LeaseHeld, StoreError
+from riskengine.engine import Outcome
+from riskengine.errors import LeaseHeld, StoreError, StoreUnavailable
 from riskengine.inbox import DurableTrades, Inbox, Receipt
 from riskengine.messages import StoredMark, Trade
 from riskengine.observe import Metrics, get_logger
@@ -40,6 +45,9 @@ RINGS_APART_S = 0.01
 RETRY_S = 0.5
 """How long to wait after the store failed."""
 
+SILENT_S = 10.0
+"""A store that has not answered for this long is away, whatever becomes of the question: longer than others may hold a lock."""
+
 CATCH_UP_ROWS = 5_000
 """Rows of others read at a stretch, so that a load beside us cannot hold our own trades back."""
 
@@ -51,19 +59,30 @@ log = get_logger("riskengine.store")
 Answer = Callable[[Receipt], None]
 
 
+class Write(NamedTuple):
+    """Something else to write, in its turn. `answer` gets what `action` returned, or the exception that it raised."""
+
+    action: Callable[[Store], Any]
+    answer: Callable[[Any, StoreError | None], None]
+
+
 class Submission(NamedTuple):
-    """Trades that were checked and have room reserved."""
+    """Trades that were checked by `check` and have room reserved."""
 
     trades: Sequence[Trade]
     answer: Answer
+    check: TradeCheck | None = None
 
 
 class Committer:
-    """Owns the write side of a store between `start` and `stop`. `submit` and `save_marks` may be called by any thread."""
+    """Owns the write side of a store between `start` and `stop`. `submit` and `save_marks` may be called by any thread.
+
+    `looked` is called on the store thread after each look at what others wrote; what it raises counts as the store's.
+    """
 
     def __init__(
         self, store: Store, inbox: Inbox, check: TradeCheck, metrics: Metrics, *, batch_trades: int, watermark: int,
-        position: Position, failed: Callable[[BaseException], None],
+        position: Position, failed: Callable[[BaseException], None], looked: Callable[[Store], None] = lambda store: None,
     ) -> None:  # fmt: skip
         self._store = store
         self._inbox = inbox
@@ -73,7 +92,12 @@ class Committer:
         self._watermark = watermark
         self._position = position
         self._failed = failed
+        self._looked = looked
+        self.alarm = Alarm()
+        self.trail = Recorder()
+        """Brings what others wrote, and what it is told to record, into the audit trail."""
         self._queue: SimpleQueue[Submission | None] = SimpleQueue()
+        self._writes: SimpleQueue[Write] = SimpleQueue()
         self._waiting: Submission | None = None
         self._marks: dict[str, StoredMark] = {}
         self._marks_lock = threading.Lock()
@@ -81,7 +105,8 @@ class Committer:
         self._ask_at = 0.0
         self._hand_overs = threading.Semaphore(MAX_HAND_OVERS)
         self.error: str | None = None
-        """Why the store cannot be written now; None while it can."""
+        """What the store said when it failed last; None once it can be written again."""
+        self._asked_at: float | None = None
         self._thread = threading.Thread(target=self._run, name="riskengine-store", daemon=True)
         self._doorman = threading.Thread(target=self._listen, name="riskengine-doorbell", daemon=True)
 
@@ -92,16 +117,47 @@ class Committer:
         if self._store.rings:
             self._doorman.start()
 
-    def submit(self, trades: Sequence[Trade], answer: Answer) -> None:
-        """Store trades, then apply them; `answer` is called on another thread. Raises InboxFull, and then nothing is stored."""
+    @property
+    def trouble(self) -> str | None:
+        """Why the store cannot be written now: that it says nothing, or what it said. None while it can. Any thread."""
+        return self._silence() or self.error
+
+    def _silence(self) -> str | None:
+        asked_at = self._asked_at
+        if asked_at is None or (silent_s := time.monotonic() - asked_at) <= SILENT_S:
+            return None
+        return f"store {self._store.name} has not answered for {silent_s:.0f} s"
+
+    def submit(self, trades: Sequence[Trade], answer: Answer, check: TradeCheck | None = None) -> None:
+        """Store trades, then apply them; `answer` is called on another thread.
+
+        Raises InboxFull, and StoreUnavailable where the store has fallen silent; then nothing is stored. `check` is what let them
+        in; without it they are taken as they are.
+        """
+        if (silence := self._silence()) is not None:
+            raise StoreUnavailable(silence)
         self._inbox.reserve(len(trades))
-        self._queue.put(Submission(trades, answer))
+        self._queue.put(Submission(trades, answer, check))
+
+    def write(self, action: Callable[[Store], Any], answer: Callable[[Any, StoreError | None], None]) -> None:
+        """Have `action` write to the store between two batches, once, on the store thread; `answer` is called there too."""
+        self._writes.put(Write(action, answer))
+        self._queue.put(None)
 
     def save_marks(self, marks: Iterable[StoredMark]) -> None:
         """Store marks soon; the newest of each instrument is kept until it is stored."""
         with self._marks_lock:
             self._marks.update((mark.instrument, mark) for mark in marks)
         self._queue.put(None)
+
+    def renewed(self, check: TradeCheck, position: Position, watermark: int) -> None:
+        """Judge by `check` from now on, and follow from `position`: what is before it is in the engine that takes over.
+
+        On the store thread, in a `write`, which puts that engine before the writer too.
+        """
+        assert threading.current_thread() is self._thread, "the store thread alone knows what it has handed over"
+        self._check, self._position, self._watermark = check, position, max(self._watermark, watermark)
+        self.trail.sweep()  # the other engine read rows that were not handed over here
 
     def drain(self, answering: Callable[[], bool] = lambda: True, timeout_s: float = 10.0) -> None:
         """Wait until every submission so far is applied and published, or answered with the store's error.
@@ -122,9 +178,11 @@ class Committer:
 
     def _run(self) -> None:
         try:
-            while not (self._stopping and self._queue.empty() and self._waiting is None):
+            while not (self._stopping and self._queue.empty() and self._waiting is None and self._writes.empty()):
                 self._step()
             self._store_last_marks()
+            if self.error is None:
+                self.trail.finish(self._store)
         except BaseException as error:
             log.critical("store_thread_failed", error=repr(error), exc_info=True)
             self._failed(error)
@@ -142,25 +200,30 @@ class Committer:
 
     def _step(self) -> None:
         batch = self._take()
+        self._asked_at = time.monotonic()
         try:
             if self.error is not None or time.monotonic() >= self._ask_at:
-                self._catch_up()
+                self.hand_over_all()
             if batch:
                 self._commit(batch)
+            self._do_writes()
             if self.error is not None and not self._store.is_writable():
                 return  # that it can be read is not enough to call it back
             self._store_marks()
             self._recovered()
+            self.trail.work(self._store, busy=not self._queue.empty())
         except StoreError as error:
             self._fail(batch, error)
             if isinstance(error, LeaseHeld):
                 raise  # another engine has taken over: this one must not go on as if it were the writer
+        finally:
+            self._asked_at = None
 
     def _take(self) -> list[Submission]:
         """Whatever waits, up to the size of a batch; one submission is never divided."""
         batch: list[Submission] = []
         count = 0
-        timeout = RETRY_S if self.error is not None else max(0.0, self._ask_at - time.monotonic())
+        timeout = RETRY_S if self.error is not None else max(0.0, min(self._ask_at - time.monotonic(), self.trail.due_s()))
         if self._waiting is not None:
             batch.append(self._waiting)
             count, self._waiting = len(self._waiting.trades), None
@@ -182,6 +245,7 @@ class Committer:
 
     def _commit(self, batch: list[Submission]) -> None:
         """Store a batch and hand it to the writer, after the rows of others that stand before it or that it repeats."""
+        batch[:] = map(self._judged, batch)
         stored = self._append([trade for submission in batch for trade in submission.trades])
         ours = {one.store_seq for one in stored if one.outcome == "inserted"}
         reach = max((one.store_seq for one in stored), default=0)
@@ -201,6 +265,41 @@ class Committer:
         self._follow(later, ())
         self._position = position.passing(ours)
 
+    def _judged(self, submission: Submission) -> Submission:
+        """A submission by the check that is in force; what does not fit it is rejected, and not stored."""
+        if submission.check is None or submission.check is self._check:
+            return submission
+        trades: list[Trade] = []
+        rejected: dict[int, Outcome] = {}
+        for place, sent in enumerate(submission.trades):
+            trade = judged_again(sent, self._check)
+            if isinstance(trade, RefusedRow):
+                rejected[place] = Outcome("rejected", False, f"{trade.field}: {trade.reason}")
+            else:
+                trades.append(trade)
+        self._inbox.release(len(rejected))
+
+        def answer(receipt: Receipt) -> None:
+            if receipt.error is None and rejected:
+                rest = iter(receipt.outcomes)
+                outcomes = [rejected.get(place) or next(rest) for place in range(len(submission.trades))]
+                self._metrics.trades["rejected"].inc(len(rejected))
+                receipt = receipt._replace(outcomes=outcomes)
+            submission.answer(receipt)
+
+        return Submission(trades, answer, self._check)
+
+    def _do_writes(self) -> None:
+        """What waits beside the trades. An error is its answer, and for the store's state as any other."""
+        while not self._writes.empty():
+            write = self._writes.get()
+            try:
+                result = write.action(self._store)
+            except StoreError as error:
+                write.answer(None, error)
+                raise
+            write.answer(result, None)
+
     def _append(self, trades: Sequence[Trade]) -> list[Stored]:
         if not trades:
             return []
@@ -209,14 +308,16 @@ class Committer:
         self._metrics.commit_seconds.observe(time.perf_counter() - started)
         return stored
 
-    def _catch_up(self) -> None:
-        """Rows beyond the position: others wrote them, or a commit of ours whose answer was lost."""
+    def hand_over_all(self) -> bool:
+        """What lies beyond the position: others wrote it, or our commit's answer was lost. Whether that was all. Store thread."""
         self._ask_at = time.monotonic() + POLL_S
         rows, position = self._store.trades_beyond(self._position, CATCH_UP_ROWS)
         self._follow(rows, ())
         self._position = position
         if len(rows) == CATCH_UP_ROWS:
             self._ask_at = 0.0
+        self._looked(self._store)
+        return self._ask_at > 0.0
 
     def _follow_up_to(self, reach: int, ours: Collection[int]) -> tuple[Position, list[TradeRow]]:
         """Hand over what others wrote, up to number `reach`. The position behind it, and what it covers that is to follow."""
@@ -244,7 +345,7 @@ class Committer:
             self._hand_over(part, safe)
 
     def _hand_over(self, rows: Sequence[TradeRow], safe: int | None) -> None:
-        """Rows of others to the writer. `safe` bounds the watermark where rows of ours in between are yet to come."""
+        """Others' rows to the writer and the trail. `safe` bounds the watermark where rows of ours in between are yet to come."""
         trades: list[Trade] = []
         refused: list[RefusedRow] = []
         for row in rows:
@@ -255,12 +356,15 @@ class Committer:
                 trades.append(trade)
         while not self._hand_overs.acquire(timeout=0.1) and not self._stopping:
             pass
+        self._asked_at = time.monotonic()  # that was the writer's time, not the store's
         if refused:
             self._inbox.put_call(partial(quarantine_rows, rows=refused))
+            self.alarm.tell((row.store_seq, f"{row.field}: {row.reason}") for row in refused)
         self._inbox.reserve_stored(len(trades))
         reached = rows[-1].store_seq if safe is None else min(rows[-1].store_seq, safe)
         self._watermark = max(self._watermark, reached)
         self._inbox.put_trades(DurableTrades(trades, self._watermark, lambda _: self._hand_overs.release()))
+        self.trail.followed([row.store_seq for row in rows])
 
     def _store_marks(self) -> None:
         with self._marks_lock:
@@ -292,9 +396,3 @@ class Committer:
         if self.error is not None:
             self.error = None
             log.info("store_back")
-
-
-def quarantine_rows(engine: Engine, rows: Iterable[RefusedRow]) -> None:
-    """List stored rows that are no trades (yet) as quarantined. On the writer thread, or before it runs."""
-    for refused in rows:
-        engine.quarantine_row(refused.store_seq, refused.row.received_ts, f"{refused.field}: {refused.reason}")

@@ -20,6 +20,7 @@ from riskengine.errors import InputError, ReferenceDataError
 from riskengine.hierarchy import Hierarchy, Reference
 from riskengine.messages import Node, Opening, Refusal, Trade
 from riskengine.start_of_day import trade_check
+from riskengine.worklist import ANOTHER_STANDS
 
 KINDS = ("nodes", "instruments", "positions", "closes", "marks", "trades")
 """What this version can load. Reference data comes before what refers to it."""
@@ -50,6 +51,11 @@ class LoadReport:
         """A line that is not taken."""
         self.counts["refused"] += 1
         self._refuse(path, refusal)
+
+    def conflicted(self, path: str, line: int) -> None:
+        """A line that is kept apart: listed and named, but not refused."""
+        self.add("conflict")
+        self._refuse(path, Refusal(line, "", f"conflict: {ANOTHER_STANDS}"))
 
     def broke(self, reason: str) -> None:
         """A file that cannot be read, or not to its end."""
@@ -187,5 +193,8 @@ def _load_trades(
     records = read_trades(path, options, trade_check(reference), clock.now)
     batch: list[tuple[int, Trade]]
     for batch in _batches(path, records, report):
-        for stored in store.append_trades([trade for _, trade in batch]):
-            report.add("duplicate" if stored.outcome == "existing" else stored.outcome)
+        for (line, _), stored in zip(batch, store.append_trades([trade for _, trade in batch]), strict=True):
+            if stored.outcome == "conflict":
+                report.conflicted(path, line)
+            else:
+                report.add("duplicate" if stored.outcome == "existing" else stored.outcome)

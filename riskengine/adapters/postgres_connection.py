@@ -1,14 +1,19 @@
 """A PostgreSQL server as the store uses it: connections, named queries, and its errors said in our words."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 from psycopg import pq
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.string import TextLoader
 
+from riskengine.adapters.audit_chain import AuditEntry
 from riskengine.adapters.sql_files import filled, load_queries
 from riskengine.adapters.store_session import Values
 from riskengine.errors import StoreCorrupt, StoreError, StoreUnavailable
@@ -54,9 +59,20 @@ _UNAVAILABLE: dict[str, str] = {
     "28000": "refused the user",
     "28P01": "refused the user or password",
     "3D000": "does not exist on its server",
-    "42501": "refuses: no permission",
+    "42501": "refuses: no permission until the owner of its tables grants it",
 }
 """What may pass or be put right while the engine waits, by SQLSTATE."""
+_NOT_CONNECTED = (
+    ("password authentication failed|no password supplied", "refuses the user or the password: check both"),
+    ('database ".*" does not exist', "does not exist on its server: create it, or check its name"),
+    ('role ".*" does not exist', "refuses the user: there is none of that name"),
+    ("permission denied for database", "refuses: no permission until the owner of the database grants CONNECT"),
+    ("no pg_hba.conf entry", "refuses this user from this machine: its administrator must allow it"),
+    ("too many (?:connections|clients)|connection slots", "cannot be reached: the server has no connection left"),
+    ("Connection refused", "cannot be reached: is the server running, and at this port?"),
+    ("resolve host", "cannot be reached: there is no such host"),
+)
+"""Where no connection was made there is no SQLSTATE, only what the driver or an English server said."""
 _UNAVAILABLE_CLASSES = ("08", "53", "57", "58")
 """Connection lost; resources; the server stops or starts; its machine (I/O)."""
 _CORRUPT = {
@@ -81,7 +97,8 @@ def store_error(name: str, error: psycopg.Error) -> StoreError:
     if state.startswith(_UNAVAILABLE_CLASSES):
         return StoreUnavailable(f"store {name} is not available: {said}")
     if not state and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-        return StoreUnavailable(f"store {name} cannot be reached: {said}")
+        words = next((words for pattern, words in _NOT_CONNECTED if re.search(pattern, said)), "")
+        return StoreUnavailable(f"store {name} {words} ({said})" if words else f"store {name} cannot be reached: {said}")
     return StoreError(f"store {name}: {said}")
 
 
@@ -152,6 +169,14 @@ def roll_back(connection: Connection) -> None:
         connection.close()
 
 
+class RawLoader(Loader):
+    """Text as the server sends it: its bytes."""
+
+    def load(self, data: Buffer) -> bytes:
+        """A copy of them."""
+        return bytes(data)
+
+
 class PostgresSession:
     """A connection inside a transaction, as `store_session.Session`."""
 
@@ -164,11 +189,24 @@ class PostgresSession:
         text = filled(_QUERIES, query, where).encode()
         return self.connection.execute(text, values or None, prepare=prepare).fetchall()
 
+    def raw_row(self, query: str, values: Values = ()) -> tuple[Any, ...]:
+        with self.connection.cursor() as cursor:
+            cursor.adapters.register_loader("text", RawLoader)
+            [row] = cursor.execute(_QUERIES[query].encode(), values or None).fetchall()
+            return row
+
     def run(self, query: str, values: Iterable[Sequence[Any]]) -> None:
         with self.connection.cursor() as cursor:
             cursor.executemany(_QUERIES[query].encode(), values)
 
     def array(self, values: Sequence[str] | Sequence[int]) -> list[str | int]:
         return list(values)
+
+    def save_entries(self, entries: Sequence[AuditEntry], head: str, cursors: Mapping[str, int], ts: int) -> None:
+        sources = json.dumps(cursors)
+        if not entries:
+            self.run("feeds_save", [(ts, sources)])
+        for entry in entries:
+            self.connection.execute(_QUERIES["audit_append"].encode(), (*entry, ts, sources, head))
 
 

@@ -52,7 +52,7 @@ class SessionLease:
         self._since_ts = SystemClock().now()
 
     def take(self, connection: Connection) -> None:
-        """Lock. Raises LeaseHeld naming the holder, at once unless that is dead; psycopg.Error."""
+        """Lock and sign. Raises LeaseHeld naming the holder, at once unless that is dead; psycopg.Error."""
         session = PostgresSession(connection)
         key = _one(connection, _KEY)
         began = time.monotonic()
@@ -64,8 +64,14 @@ class SessionLease:
             elif holder is not None or waited > _UNKNOWN_HOLDER_S:
                 raise LeaseHeld(f"store {self._name} has a writer already: {_described(holder)}")
             time.sleep(0.02)
+        self.sign(connection)
+
+    def sign(self, connection: Connection) -> None:
+        """Leave our name for those who come later, where there is a table for it: a new store has none until it is migrated."""
+        if _one(connection, "SELECT to_regclass('writer_lease') IS NULL"):
+            return
         values = (self._holder, os.getpid(), socket.gethostname(), place(), self._since_ts, self._token)
-        session.run("holder_save", [values])
+        PostgresSession(connection).run("holder_save", [values])
 
     def _is_gone(self, holder: Holder) -> bool:
         """Whether the session that holds the lock serves nobody any more."""
@@ -94,6 +100,8 @@ def _is_alive(pid: int) -> bool:
 
 
 def _holder(session: PostgresSession, key: object) -> Holder | None:
+    if _one(session.connection, "SELECT to_regclass('writer_lease') IS NULL"):
+        return None
     found = session.rows("holder", (key,))
     return Holder._make(found[0]) if found else None
 

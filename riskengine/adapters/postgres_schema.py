@@ -13,6 +13,7 @@ from riskengine.errors import StoreCorrupt, StoreError, StoreNewer, StoreUnavail
 
 _MIGRATION_KEY = "hashtextextended('riskengine migration', 0) # current_schema()::regnamespace::oid::bigint"
 _TABLE = re.compile(r"^CREATE TABLE (\w+) \(\n(.*?)^\);", re.MULTILINE | re.DOTALL)
+PUT_BACK = ": somebody changed it; put the column back or restore a backup"
 _COLUMN = re.compile(r"^    ([a-z]\w*) ", re.MULTILINE)
 _ADDED = re.compile(r"^ALTER TABLE (\w+) ADD COLUMN (\w+)", re.MULTILINE)
 
@@ -24,7 +25,6 @@ def migrations() -> dict[int, tuple[str, str]]:
 
 def check_and_migrate(connection: Connection, name: str, *, create: bool, read_only: bool) -> None:
     """Refuse what cannot be served, apply what is missing. Raises StoreError and its kinds, and psycopg.Error."""
-    _check_server(connection, name)
     known = migrations()
     version = _version(connection, name, known, create=create)
     if version < max(known):
@@ -34,7 +34,8 @@ def check_and_migrate(connection: Connection, name: str, *, create: bool, read_o
     _check_columns(connection, name, known)
 
 
-def _check_server(connection: Connection, name: str) -> None:
+def check_server(connection: Connection, name: str) -> None:
+    """Refuse a server that is too old or a database that cannot hold our text. Raises StoreError."""
     version = connection.info.server_version
     if version < MIN_VERSION:
         raise StoreError(f"store {name} is on PostgreSQL {version // 10_000}: {MIN_VERSION // 10_000} or newer is needed")
@@ -66,7 +67,8 @@ def _version(connection: Connection, name: str, known: dict[int, tuple[str, str]
     assert row is not None
     if row[0] > max(known):
         raise StoreNewer(
-            f"store {name} was written by a newer version of riskengine (schema {row[0]}, this one knows {max(known)})"
+            f"store {name} was written by a newer version of riskengine (schema {row[0]}, this one knows {max(known)}):"
+            " install that version"
         )
     return int(row[0])
 
@@ -111,7 +113,7 @@ def _check_columns(connection: Connection, name: str, known: dict[int, tuple[str
     for table, columns in expected_columns(known):
         missing = columns - _columns(connection, table)
         if missing:
-            raise StoreCorrupt(f"store {name}: table {table} has no column {', '.join(sorted(missing))}")
+            raise StoreCorrupt(f"store {name}: table {table} has no column {', '.join(sorted(missing))}{PUT_BACK}")
 
 
 def _columns(connection: Connection, table: str) -> set[str]:

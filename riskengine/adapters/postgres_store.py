@@ -28,13 +28,14 @@ from riskengine.adapters.postgres_connection import (
     store_error,
 )
 from riskengine.adapters.postgres_lease import KeptFromChildren, SessionLease
-from riskengine.adapters.postgres_schema import check_and_migrate
-from riskengine.adapters.sql_store import EPOCH_KEY, SqlStore
+from riskengine.adapters.postgres_schema import check_and_migrate, check_server
+from riskengine.adapters.sql_store import SqlStore
+from riskengine.adapters.store_audit import EPOCH_KEY
 from riskengine.adapters.store_protocol import Position, Stored
 from riskengine.adapters.store_session import Session
 from riskengine.adapters.trade_rows import TradeRow
 from riskengine.config import without_password
-from riskengine.errors import LeaseHeld, StoreError, StoreUnavailable
+from riskengine.errors import StoreError, StoreUnavailable
 from riskengine.messages import Trade
 
 PAGE_ROWS = 5_000
@@ -68,20 +69,32 @@ class PostgresStore(SqlStore):
         self._bell_lock = threading.Lock()
 
     @classmethod
-    def open(cls, url: str, *, create: bool, read_only: bool) -> "PostgresStore":
-        """Connect, check and migrate. Raises as `store.open_store` says."""
+    def open(
+        cls, url: str, *, create: bool, read_only: bool, writer: str | None = None, entering: Callable[[str], None]
+    ) -> "PostgresStore":
+        """Connect, check and migrate, as its writer where one is named. Raises as `store.open_store` says."""
         name = without_password(url)
         info = conninfo(url, name)
+        lease = None if writer is None else SessionLease(name, writer)
+        entering("lease")
         with our_errors(name):
             connection = connect(info, read_only=read_only)
             try:
+                check_server(connection, name)
+                if lease is not None:
+                    lease.take(connection)
+                entering("schema")
                 check_and_migrate(connection, name, create=create, read_only=read_only)
+                if lease is not None:
+                    lease.sign(connection)
             except BaseException:
                 connection.close()
                 raise
         if read_only:
             connection.close()
-        return cls(name, info, None if read_only else connection)
+        store = cls(name, info, None if read_only else connection)
+        store._lease = lease
+        return store
 
     def close(self) -> None:
         self._closed = True
@@ -112,8 +125,7 @@ class PostgresStore(SqlStore):
         if not trades:
             return []
         with self._transaction() as session:
-            self._check_epoch(session)
-            return postgres_trades.append(session, trades)
+            return postgres_trades.append(session, trades, self._trail(session))
 
     @contextmanager
     def _transaction(self) -> Iterator[PostgresSession]:
@@ -177,9 +189,7 @@ class PostgresStore(SqlStore):
         """
         if self._epoch is not None:
             found = session.rows("meta_hold", (EPOCH_KEY,))
-            newest = int(found[0][0]) if found else 0
-            if newest != self._epoch:
-                raise LeaseHeld(f"store {self.name} has a newer writer: epoch {newest}, ours is {self._epoch}")
+            self._expect_epoch(int(found[0][0]) if found else 0)
 
     def _said(self, error: psycopg.Error) -> StoreError:
         return self._is_closed() if self._closed else store_error(self.name, error)

@@ -8,16 +8,24 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Concatenate, ParamSpec, TypeVar
 
+from riskengine.adapters import store_audit as audit
+from riskengine.adapters import store_breaks as breaks_of
 from riskengine.adapters import store_reference as reference
 from riskengine.adapters import store_trades as trades_of
-from riskengine.adapters.store_protocol import Conflict, Counts, Saved, TradeFilter
+from riskengine.adapters import store_verdicts as verdicts_of
+from riskengine.adapters.audit_chain import ENGINE, EPOCH, Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport
+from riskengine.adapters.audit_records import record_caught_up
+from riskengine.adapters.audit_verify import verify
+from riskengine.adapters.store_audit import EPOCH_KEY, Trail, command_line_actor
+from riskengine.adapters.store_breaks import BreakKey, BreakStatus, FoundBreak, StoredBreak
+from riskengine.adapters.store_protocol import Conflict, Counts, Saved, Standing, TradeFilter
 from riskengine.adapters.store_session import Session
 from riskengine.adapters.trade_rows import TradeRow
 from riskengine.errors import LeaseHeld, StoreError
-from riskengine.messages import Close, Instrument, Node, Opening, StoredMark
+from riskengine.messages import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
 
-EPOCH_KEY = "writer_epoch"
 PROBE_KEY = "probe"
+REVISION_KEY = "reference_revision"
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -43,13 +51,36 @@ class SqlStore(ABC):
     def _check_epoch(self, session: Session) -> None:
         """Raise LeaseHeld where a newer writer has taken over."""
 
+    def _expect_epoch(self, epoch: int) -> None:
+        """Raise LeaseHeld, and what it means, where we write under another epoch than the store's."""
+        if self._epoch is None or epoch == self._epoch:
+            return
+        if epoch > self._epoch:
+            raise LeaseHeld(f"store {self.name} has a newer writer: epoch {epoch}, ours is {self._epoch}")
+        raise LeaseHeld(
+            f"store {self.name} went back under its writer: it is at epoch {epoch} and was at {self._epoch}, so it was restored"
+            " from an older state"
+        )
+
+    @property
+    def _actor(self) -> str:
+        """Whose doing the trail says it is: the engine holds the lease, a command belongs to whoever runs it."""
+        return ENGINE if self._lease is not None else command_line_actor()
+
+    def _trail(self, session: Session) -> Trail:
+        """The audit trail in this transaction."""
+        return Trail(session, self._actor, self._expect_epoch)
+
     # -- writing ---------------------------------------------------------------------------------------------------
 
-    def next_epoch(self) -> int:
+    def next_epoch(self, above: int = 0) -> int:
         assert self._lease is not None, "an epoch belongs to the holder of the lease"
         with self._transaction() as session:
-            epoch = int(reference.get_meta(session, EPOCH_KEY) or 0) + 1
+            before = int(reference.get_meta(session, EPOCH_KEY) or 0)
+            epoch = max(before, above) + 1
             reference.set_meta(session, EPOCH_KEY, str(epoch))
+            began = AuditEvent(EPOCH, str(epoch), {"epoch": epoch, "after": before}, ENGINE)
+            Trail(session, ENGINE, lambda _: None).events([began])
         self._epoch = epoch
         return epoch
 
@@ -58,24 +89,65 @@ class SqlStore(ABC):
 
     def save_nodes(self, nodes: Sequence[Node]) -> Saved:
         with self._transaction() as session:
-            return reference.save_nodes(session, nodes)
+            return reference.save_nodes(session, nodes, self._trail(session))
 
     def save_instruments(self, instruments: Sequence[Instrument]) -> Saved:
         with self._transaction() as session:
-            return reference.save_instruments(session, instruments)
+            return reference.save_instruments(session, instruments, self._trail(session))
 
     def save_openings(self, openings: Sequence[Opening]) -> Saved:
         with self._transaction() as session:
-            return reference.save_openings(session, openings)
+            return reference.save_openings(session, openings, self._trail(session))
 
     def save_closes(self, closes: Sequence[Close]) -> Saved:
         with self._transaction() as session:
-            return reference.save_closes(session, closes)
+            return reference.save_closes(session, closes, self._trail(session))
 
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
         with self._transaction() as session:
             self._check_epoch(session)
             return reference.save_marks(session, marks)
+
+    def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> None:
+        with self._transaction() as session:
+            self._check_epoch(session)
+            verdicts_of.save_verdict(session, verdict)
+            trail = self._trail(session)
+            said: dict[str, object] = {"verdict": verdict.verdict, "comment": verdict.comment}
+            if conflict is not None:
+                store_seq, before = verdicts_of.accept_conflict(session, conflict)
+                said |= {"store_seq": store_seq, "replaced": before._asdict()}
+                stands = audit.stored_rows(session, [store_seq])
+                trail.corrections([store_seq], stands, verdict.actor or ENGINE, f"accepted {verdict.id}")
+            trail.events([AuditEvent("verdict", verdict.id, said, verdict.actor or ENGINE)])
+
+    def record(self, events: Sequence[AuditEvent]) -> None:
+        with self._transaction() as session:
+            self._trail(session).events(events)
+
+    def record_followed(self, store_seqs: Sequence[int]) -> int:
+        with self._transaction() as session:
+            return audit.record_followed(session, self._trail(session), store_seqs)
+
+    def record_caught_up(self, horizon: str, up_to: int) -> None:
+        with self._transaction() as session:
+            record_caught_up(session, self._trail(session), horizon, up_to)
+
+    def record_corrections(self, store_seqs: Sequence[int], actor: str, reason: str) -> None:
+        with self._transaction() as session:
+            self._trail(session).corrections(store_seqs, audit.stored_rows(session, store_seqs), actor, reason)
+
+    def remember_breaks(
+        self, found: Sequence[FoundBreak], *, against: str, epoch: int, watermark: int, ts: int, by: str
+    ) -> list[StoredBreak]:
+        with self._transaction() as session:
+            return breaks_of.remember(session, found, against=against, epoch=epoch, watermark=watermark, ts=ts, by=by)
+
+    def resolve_breaks(
+        self, keys: Sequence[BreakKey], status: BreakStatus, *, against: str, by: str, ts: int, comment: str = ""
+    ) -> None:
+        with self._transaction() as session:
+            breaks_of.resolve(session, keys, status, against=against, by=by, ts=ts, comment=comment)
 
     def is_writable(self) -> bool:
         try:
@@ -90,11 +162,26 @@ class SqlStore(ABC):
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
+    def read(self, query: Callable[[Session], _T]) -> _T:
+        return self._read(query)
+
     def select_trades(self, wanted: TradeFilter, limit: int) -> tuple[list[TradeRow], int]:
         return self._read(trades_of.select, wanted, limit)
 
+    def trades_of_deals(self, deals: Sequence[tuple[str, str]]) -> list[TradeRow]:
+        return self._read(trades_of.of_deals, deals)
+
+    def trades_numbered(self, store_seqs: Sequence[int]) -> list[TradeRow]:
+        return self._read(trades_of.numbered, store_seqs)
+
     def conflicts(self, limit: int = 1_000) -> list[Conflict]:
         return self._read(trades_of.conflicts, limit)
+
+    def verdicts(self) -> list[Verdict]:
+        return self._read(verdicts_of.verdicts)
+
+    def breaks(self, *, status: str | None = None, limit: int = 1_000_000) -> list[StoredBreak]:
+        return self._read(breaks_of.breaks, status=status, limit=limit)
 
     def nodes(self) -> list[Node]:
         return self._read(reference.nodes)
@@ -114,8 +201,32 @@ class SqlStore(ABC):
     def latest_closes(self) -> list[Close]:
         return self._read(reference.latest_closes)
 
+    def reference_revision(self) -> int:
+        return int(self._read(reference.get_meta, REVISION_KEY) or 0)
+
     def watermark(self) -> int:
         return self._read(trades_of.watermark)
+
+    def standing(self, watermark: int = 0, trades: int = 0) -> Standing:
+        return self._read(reference.standing, EPOCH_KEY, watermark, trades)
+
+    def audit_hash(self, audit_seq: int) -> str | None:
+        return self._read(reference.audit_hash, audit_seq)
+
+    def cursors(self) -> dict[str, int]:
+        return self._read(audit.cursors)
+
+    def unrecorded(self, after: int, up_to: int, limit: int) -> tuple[list[int], int]:
+        return self._read(audit.unrecorded, after, up_to, limit)
+
+    def audit_horizon(self) -> tuple[str, int]:
+        return self._read(audit.horizon)
+
+    def verify_audit(self, head: str | None = None, advance: Advance = lambda count: None) -> AuditReport:
+        return self._read(verify, head, advance)
+
+    def audit_entries(self, wanted: AuditFilter, limit: int = 100) -> list[AuditEntry]:
+        return self._read(audit.entries, wanted, limit)
 
     def counts(self) -> Counts:
         return self._read(reference.counts)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
+from riskengine.adapters.audit_chain import HEAD_KEY, AuditEntry
 from riskengine.adapters.sql_files import filled, load_migrations, load_queries
 from riskengine.adapters.store_session import Values
 from riskengine.clock import SystemClock
@@ -20,6 +21,8 @@ BUSY_TIMEOUT_MS = 5_000
 WRITER_CACHE_KIB = 65_536
 """The index of identities of 1 million trades: looking an old one up must not wait for the disk."""
 READER_CACHE_KIB = 4_096
+ROOM_BYTES = 65_536
+"""With less than this left a disk is full: shared memory grows by half of it."""
 CHECKPOINT_PAGES = 4_000
 """16 MB of log before it is copied into the file: fewer, larger copies; a start reads at most about that much."""
 
@@ -49,6 +52,8 @@ def store_error(path: str, error: sqlite3.Error) -> StoreError:
     primary = code & 0xFF if isinstance(code, int) else None
     if primary in _CORRUPT:
         return StoreCorrupt(f"store {path} {_CORRUPT[primary]}")
+    if primary == sqlite3.SQLITE_IOERR and is_full(path):  # so it calls a full disk where the shared memory finds no room
+        primary = sqlite3.SQLITE_FULL
     if primary in _UNAVAILABLE:
         return StoreUnavailable(f"store {path} {_UNAVAILABLE[primary]}")
     if isinstance(error, sqlite3.ProgrammingError) and "closed database" in str(error):
@@ -141,11 +146,26 @@ class SqliteSession:
         finally:
             self.connection.text_factory = str
 
+    def raw_row(self, query: str, values: Values = ()) -> tuple[Any, ...]:
+        self.connection.text_factory = bytes
+        try:
+            row: tuple[Any, ...] = self.connection.execute(_QUERIES[query], values).fetchone()
+            return row
+        finally:
+            self.connection.text_factory = str
+
     def run(self, query: str, values: Iterable[Sequence[Any]]) -> None:
         self.connection.executemany(_QUERIES[query], values)
 
     def array(self, values: Sequence[str] | Sequence[int]) -> str:
         return json.dumps(list(values))
+
+    def save_entries(self, entries: Sequence[AuditEntry], head: str, cursors: Mapping[str, int], ts: int) -> None:
+        if entries:
+            self.run("audit_insert", entries)
+            self.run("meta_set", [(HEAD_KEY, head)])
+        if cursors:
+            self.run("feed_save", [(source, cursor, ts) for source, cursor in cursors.items()])
 
 
 def _lenient(raw: bytes) -> str:
@@ -160,12 +180,14 @@ def migrations() -> dict[int, tuple[str, str]]:
     return load_migrations("sqlite")
 
 
-def check_and_migrate(connection: sqlite3.Connection, path: str, *, create: bool, read_only: bool) -> None:
+def check_and_migrate(
+    connection: sqlite3.Connection, path: str, *, create: bool, read_only: bool, examine: bool = True
+) -> None:
     """Refuse what is damaged, foreign or newer; apply what is missing, each migration in one transaction.
 
     Raises StoreCorrupt, StoreNewer, StoreError, and sqlite3.Error for the rest.
     """
-    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if examine else "ok"
     if found != "ok":
         raise StoreCorrupt(f"store {path} is damaged: restore it from a backup ({str(found).splitlines()[-1]})")
     known = migrations()
@@ -174,7 +196,8 @@ def check_and_migrate(connection: sqlite3.Connection, path: str, *, create: bool
         raise StoreCorrupt(f"store {path} is empty: it holds no tables")
     if version > max(known):
         raise StoreNewer(
-            f"store {path} was written by a newer version of riskengine (schema {version}, this one knows {max(known)})"
+            f"store {path} was written by a newer version of riskengine (schema {version}, this one knows {max(known)}):"
+            " install that version"
         )
     if version < max(known) and read_only:
         raise StoreError(f"store {path} has schema {version} and needs {max(known)}: open it for writing once")
@@ -229,7 +252,7 @@ def _check_columns(connection: sqlite3.Connection, path: str, known: Mapping[int
         for (table,) in fresh.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             missing = _columns(fresh, table) - _columns(connection, table)
             if missing:
-                raise StoreCorrupt(f"store {path}: table {table} has no column {', '.join(sorted(missing))}")
+                raise StoreCorrupt(f"store {path}: table {table} has no column {', '.join(sorted(missing))}{PUT_BACK}")
     finally:
         fresh.close()
 
@@ -237,6 +260,8 @@ def _check_columns(connection: sqlite3.Connection, path: str, known: Mapping[int
 def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
     return {row[0] for row in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))}
 
+
+PUT_BACK = ": somebody changed it; put the column back or restore a backup"
 
 # -- files -------------------------------------------------------------------------------------------------------
 
@@ -258,6 +283,15 @@ def check_path(path: str, *, create: bool) -> None:
             raise StoreUnavailable(f"store {path} cannot be created: no permission to write in {parent}")
     except OSError as error:
         raise StoreUnavailable(f"store {path} cannot be opened: {error.strerror}") from None
+
+
+def is_full(path: str) -> bool:
+    """Whether the disk of a file, or of a file to be made, has no room for a page."""
+    try:
+        disk = os.statvfs(Path(path).parent)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < ROOM_BYTES
 
 
 def file_identity(path: str) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from riskengine.adapters import sqlite_trades
 from riskengine.adapters import store_reference as reference
 from riskengine.adapters import store_trades as trades_of
-from riskengine.adapters.sql_store import EPOCH_KEY, SqlStore
+from riskengine.adapters.sql_store import SqlStore
 from riskengine.adapters.sqlite_connection import (
     SqliteSession,
     check_and_migrate,
@@ -26,11 +26,12 @@ from riskengine.adapters.sqlite_connection import (
     our_errors,
     store_error,
 )
+from riskengine.adapters.store_audit import EPOCH_KEY
 from riskengine.adapters.store_protocol import Position, Stored
 from riskengine.adapters.store_session import Session
 from riskengine.adapters.trade_rows import TradeRow
 from riskengine.adapters.writer_lease import WriterLease
-from riskengine.errors import LeaseHeld, StoreError, StoreUnavailable
+from riskengine.errors import StoreError, StoreUnavailable
 from riskengine.messages import Trade
 
 PAGE_ROWS = 5_000
@@ -59,14 +60,31 @@ class SqliteStore(SqlStore):
         self._readers_lock = threading.Lock()
 
     @classmethod
-    def open(cls, path: str, *, create: bool, read_only: bool) -> "SqliteStore":
-        """Open, check and migrate the file. Raises as `store.open_store` says."""
+    def open(
+        cls, path: str, *, create: bool, read_only: bool, writer: str | None = None, entering: Callable[[str], None],
+        examine: bool = True,
+    ) -> "SqliteStore":  # fmt: skip
+        """Open, check and migrate the file, as its writer where one is named. Raises as `store.open_store` says."""
         path = os.path.abspath(path)
+        entering("lease")
         check_path(path, create=create)
+        lease = None if writer is None else WriterLease(path, writer)
+        try:
+            entering("schema")
+            store = cls._open_checked(path, create=create, read_only=read_only, examine=examine)
+        except BaseException:
+            if lease is not None:
+                lease.release()
+            raise
+        store._lease = lease
+        return store
+
+    @classmethod
+    def _open_checked(cls, path: str, *, create: bool, read_only: bool, examine: bool) -> "SqliteStore":
         with our_errors(path):
             connection = connect(path, "ro" if read_only else "rwc" if create else "rw")
             try:
-                check_and_migrate(connection, path, create=create, read_only=read_only)
+                check_and_migrate(connection, path, create=create, read_only=read_only, examine=examine)
                 store = cls(path, None if read_only else connection)
             except BaseException:
                 connection.close()
@@ -101,8 +119,7 @@ class SqliteStore(SqlStore):
         if not trades:
             return []
         with self._transaction() as session:
-            self._check_epoch(session)
-            return sqlite_trades.append(session, trades)
+            return sqlite_trades.append(session, trades, self._trail(session))
 
     @contextmanager
     def _transaction(self) -> Iterator[SqliteSession]:
@@ -152,9 +169,7 @@ class SqliteStore(SqlStore):
     def _check_epoch(self, session: Session) -> None:
         """A writer that was stopped for long must not write once another has taken its place."""
         if self._epoch is not None:
-            newest = int(reference.get_meta(session, EPOCH_KEY) or 0)
-            if newest != self._epoch:
-                raise LeaseHeld(f"store {self.name} has a newer writer: epoch {newest}, ours is {self._epoch}")
+            self._expect_epoch(int(reference.get_meta(session, EPOCH_KEY) or 0))
 
     def _check_open(self) -> None:
         if self._closed:

@@ -4,16 +4,18 @@ import sqlite3
 from collections.abc import Sequence
 
 from riskengine.adapters.sqlite_connection import SqliteSession
+from riskengine.adapters.store_audit import Trail, cursors_of
 from riskengine.adapters.store_protocol import Stored
 from riskengine.adapters.store_trades import IDENTITY, repeated
 from riskengine.adapters.trade_rows import TradeRow, row_values
 from riskengine.messages import Trade
 
 
-def append(session: SqliteSession, trades: Sequence[Trade]) -> list[Stored]:
-    """Insert in order, in the open transaction. Runs of new trades go in as one call, which stops at a known version.
+def append(session: SqliteSession, trades: Sequence[Trade], trail: Trail) -> list[Stored]:
+    """Insert in order, in the open transaction, with the entry in the trail and the cursors of their sources.
 
-    Cost 12 us a new trade, 30 us a known one. Raises sqlite3.Error.
+    Runs of new trades go in as one call, which stops at a known version. Cost 14 us a new trade, 30 us a known one. Raises
+    sqlite3.Error, LeaseHeld.
     """
     rows = [row_values(trade) for trade in trades]
     connection, waiting = session.connection, iter(rows)
@@ -32,6 +34,8 @@ def append(session: SqliteSession, trades: Sequence[Trade]) -> list[Stored]:
             if not found:  # refused for another reason
                 raise error
             results.append(repeated(session, trades[at], rows[at], TradeRow._make(found[0])))
+    new = [(one.store_seq, row) for one, row in zip(results, rows, strict=True) if one.outcome == "inserted"]
+    trail.trades(new, cursors_of(rows))
     return results
 
 

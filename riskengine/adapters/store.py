@@ -1,5 +1,7 @@
 """The way to a store: `open_store` by URL, and the names that its users need."""
 
+from collections.abc import Callable
+
 from riskengine.adapters.postgres_store import PostgresStore
 from riskengine.adapters.sqlite_store import SqliteStore
 from riskengine.adapters.store_protocol import (
@@ -8,6 +10,7 @@ from riskengine.adapters.store_protocol import (
     Outcome,
     Position,
     Saved,
+    Standing,
     Store,
     Stored,
     TradeFilter,
@@ -18,7 +21,7 @@ from riskengine.errors import StoreError
 from riskengine.fields import shown
 
 __all__ = [
-    "Conflict", "Counts", "Outcome", "Position", "RefusedRow", "Saved", "Store", "Stored", "TradeFilter", "TradeRow",
+    "Conflict", "Counts", "Outcome", "Position", "RefusedRow", "Saved", "Standing", "Store", "Stored", "TradeFilter", "TradeRow",
     "Versions", "open_store", "replay", "trade_from_row",
 ]  # fmt: skip
 
@@ -26,24 +29,33 @@ SQLITE = "sqlite://"
 POSTGRES = "postgresql://"
 
 
-def open_store(url: str, *, create: bool = True, read_only: bool = False) -> Store:
+def open_store(
+    url: str, *, create: bool = True, read_only: bool = False, writer: str | None = None,
+    entering: Callable[[str], None] = lambda phase: None, examine: bool = True,
+) -> Store:  # fmt: skip
     """The store at `url`, checked, its schema brought up to date.
 
     `sqlite:///relative.db` or `sqlite:////absolute.db`; `postgresql://user@host:5432/database`, with anything that libpq
     takes behind a `?`, such as `?options=-csearch_path%3Ddesk1` for a schema of its own, which must exist.
 
-    `create` makes a store where there is none; `read_only` never changes anything. Raises StoreError where the URL or
-    the schema cannot be served, StoreUnavailable (no such file or database, not a file, no server, wrong password, no
-    permission, locked), StoreCorrupt (not a store, damaged) and StoreNewer. Cost: SQLite reads and checks the whole file, about
-    1.5 s for 1 million trades; PostgreSQL 50 ms.
+    `create` makes a store where there is none; `read_only` never changes anything. `writer`, a word on who asks, takes the lease
+    before anything else is done (`Store.acquire_writer`), so that nothing is migrated under another engine; `entering` is told
+    "lease" and "schema" as each begins. `examine=False` trusts a SQLite file that somebody else examines.
+
+    Raises LeaseHeld, StoreError where the URL or the schema cannot be served, StoreUnavailable (no such file or database, not a
+    file, no server, wrong password, no permission, locked), StoreCorrupt (not a store, damaged) and StoreNewer. Cost: SQLite
+    reads and checks the whole file, about 1.5 s for 1 million trades; PostgreSQL 50 ms.
     """
     if url.startswith(POSTGRES):
-        return PostgresStore.open(url, create=create and not read_only, read_only=read_only)
+        return PostgresStore.open(url, create=create and not read_only, read_only=read_only, writer=writer, entering=entering)
     if not url.startswith(SQLITE):
         raise StoreError(
             f"store {_scheme(url)} is not supported: expected sqlite:///path/to/file.db or postgresql://user@host/database"
         )
-    return SqliteStore.open(_path_of(url), create=create and not read_only, read_only=read_only)
+    path = _path_of(url)
+    return SqliteStore.open(
+        path, create=create and not read_only, read_only=read_only, writer=writer, entering=entering, examine=examine
+    )
 
 
 def _scheme(url: str) -> str:

@@ -12,11 +12,16 @@ store closed), StoreCorrupt, or StoreError for what else the database refuses. A
 nothing.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
+from riskengine.adapters.audit_chain import Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport
+from riskengine.adapters.store_breaks import BreakKey, BreakStatus, FoundBreak, StoredBreak
+from riskengine.adapters.store_session import Session
 from riskengine.adapters.trade_rows import TradeRow
-from riskengine.messages import Close, Instrument, Node, Opening, Refusal, StoredMark, Trade
+from riskengine.messages import Close, Instrument, Node, Opening, Refusal, StoredMark, Trade, Verdict
+
+T = TypeVar("T")
 
 Versions = Literal["latest", "all"]
 
@@ -83,6 +88,22 @@ class TradeFilter(NamedTuple):
     max_store_seq: int | None = None
 
 
+class Standing(NamedTuple):
+    """How far a store has come.
+
+    The store, the epoch of its last writer, its highest store_seq and when that row was received (None where there is none), rows
+    of `trades`, and the newest entry of the audit trail (0 and "" where there is none).
+    """
+
+    store_id: str
+    epoch: int
+    watermark: int
+    last_received_ts: int | None
+    trades: int
+    audit_seq: int
+    audit_hash: str
+
+
 class Position(NamedTuple):
     """How far a follower of `trades` has come; the default is the beginning. `Store.position` and `trades_beyond` make it.
 
@@ -126,6 +147,8 @@ class Store(Protocol):
     def append_trades(self, trades: Sequence[Trade]) -> list[Stored]:
         """W. Store a batch in one transaction, in order; durable when it returns, one answer per trade.
 
+        In the same transaction the new ones go into the audit trail, and the feeds' cursors move on.
+
         An equal repeat stores nothing. A conflict keeps the other economics apart, once however often it is sent. All
         or nothing: after an error none of the batch is stored, or (a commit whose outcome the machine lost) all of it,
         and appending it again is harmless. Raises LeaseHeld where a newer writer has taken over.
@@ -152,6 +175,51 @@ class Store(Protocol):
         """W. The newest ts of each instrument wins, the later arrival on ties; an older one is superseded."""
         ...
 
+    def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> None:
+        """W. Store what a person decided, in one transaction.
+
+        `conflict` is a trade that was kept apart and is to replace the version that stands, in place. Raises StoreError where
+        that version is gone.
+        """
+        ...
+
+    def record(self, events: Sequence[AuditEvent]) -> None:
+        """W. Put what people and the engine did into the audit trail, in one transaction, in order."""
+        ...
+
+    def record_followed(self, store_seqs: Sequence[int]) -> int:
+        """W. Put rows that others wrote into the audit trail as they stand now, in one transaction; how many that were.
+
+        Those that are in it already are left alone. At most a few thousand at a time; cost 6 us a row.
+        """
+        ...
+
+    def record_caught_up(self, horizon: str, up_to: int) -> None:
+        """W. Say in the audit trail that every row up to a number is in it (`audit_horizon`, from before that was seen to).
+
+        Reference data that others changed is recorded first.
+        """
+        ...
+
+    def record_corrections(self, store_seqs: Sequence[int], actor: str, reason: str) -> None:
+        """W. `actor` answers for what stands in these rows now, changed in place or gone: the audit trail goes by that."""
+        ...
+
+    def remember_breaks(
+        self, found: Sequence[FoundBreak], *, against: str, epoch: int, watermark: int, ts: int, by: str
+    ) -> list[StoredBreak]:
+        """W. What a whole run against `against` (`store`, or a statement) found, in one transaction; returns the open ones.
+
+        New ones are opened, known ones seen again, those that were not found any more are gone.
+        """
+        ...
+
+    def resolve_breaks(
+        self, keys: Sequence[BreakKey], status: BreakStatus, *, against: str, by: str, ts: int, comment: str = ""
+    ) -> None:
+        """W. Close open breaks, in one transaction; those that are not open are left alone."""
+        ...
+
     def is_writable(self) -> bool:
         """W. Whether a small commit goes through now; waits for a lock as long as any write does."""
         ...
@@ -166,8 +234,8 @@ class Store(Protocol):
         """
         ...
 
-    def next_epoch(self) -> int:
-        """W. The integer of this writer's lease: one more than ever before, durable. The lease must be held.
+    def next_epoch(self, above: int = 0) -> int:
+        """W. The integer of this writer's lease: one more than ever before and than `above`, durable. The lease must be held.
 
         From then on trades and marks of this store object are refused (LeaseHeld) once a newer epoch is in the store.
         """
@@ -202,6 +270,10 @@ class Store(Protocol):
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
+    def read(self, query: Callable[[Session], T]) -> T:
+        """R. What `query` makes of one committed state; it must not write."""
+        ...
+
     def trades_after(self, store_seq: int, limit: int | None = None) -> Iterator[TradeRow]:
         """R. Rows stored after `store_seq`, in store order, at most `limit`; `trade_from_row` makes trades of them.
 
@@ -217,8 +289,24 @@ class Store(Protocol):
         """
         ...
 
+    def trades_of_deals(self, deals: Sequence[tuple[str, str]]) -> list[TradeRow]:
+        """R. Every version of every leg of each (source, trade_id), in any order. 10 us a deal."""
+        ...
+
+    def trades_numbered(self, store_seqs: Sequence[int]) -> list[TradeRow]:
+        """R. The rows with these numbers that there are, in any order. 8 us a row."""
+        ...
+
     def conflicts(self, limit: int = 1_000) -> list[Conflict]:
         """R. The newest conflicts first."""
+        ...
+
+    def verdicts(self) -> list[Verdict]:
+        """R. The newest word on each exception, oldest first."""
+        ...
+
+    def breaks(self, *, status: str | None = None, limit: int = 1_000_000) -> list[StoredBreak]:
+        """R. Breaks that reconciliation found, open ones first, then the newest."""
         ...
 
     def nodes(self) -> list[Node]:
@@ -245,12 +333,57 @@ class Store(Protocol):
         """R. The newest close of each instrument."""
         ...
 
+    def reference_revision(self) -> int:
+        """R. Another number after every change of nodes, instruments or opening balances, whoever made it.
+
+        Read before them it tells afterwards whether what was read is still what is stored. Cost 30 us (SQLite) or 300 us
+        (PostgreSQL).
+        """
+        ...
+
     def watermark(self) -> int:
         """R. The highest store_seq, 0 in an empty store."""
         ...
 
+    def cursors(self) -> dict[str, int]:
+        """R. How far each source of trades that numbers them has come: its highest source_seq that was stored."""
+        ...
+
+    def unrecorded(self, after: int, up_to: int, limit: int) -> tuple[list[int], int]:
+        """R. Which of the next `limit` rows of `trades` are not in the audit trail, and the number up to which that is said.
+
+        Rows with numbers above `after` and up to `up_to`. Cost 1 us a row.
+        """
+        ...
+
+    def audit_horizon(self) -> tuple[str, int]:
+        """R. What can be said to be recorded from now on: which transactions are seen (PostgreSQL), and up to which store_seq."""
+        ...
+
+    def verify_audit(self, head: str | None = None, advance: Advance = lambda count: None) -> AuditReport:
+        """R. The whole audit trail against itself and what is stored; `head` is the hash of an entry that was noted elsewhere.
+
+        `advance` is told how many more entries or rows were looked at. One read transaction; cost 6 us a trade.
+        """
+        ...
+
+    def audit_entries(self, wanted: AuditFilter, limit: int = 100) -> list[AuditEntry]:
+        """R. The newest entries of the audit trail that match, oldest first."""
+        ...
+
     def counts(self) -> Counts:
         """R. Rows in each table. Cost 5 ms per million trades."""
+        ...
+
+    def standing(self, watermark: int = 0, trades: int = 0) -> Standing:
+        """R. How far the store has come. Of its trades only those after `watermark` are counted, and added to `trades`.
+
+        Cost 10 ms per million trades counted.
+        """
+        ...
+
+    def audit_hash(self, audit_seq: int) -> str | None:
+        """R. The hash of an entry of the audit trail; None where there is no such entry."""
         ...
 
     def ping(self) -> None:

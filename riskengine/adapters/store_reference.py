@@ -1,9 +1,10 @@
 """Nodes, instruments, balances and prices on either database; saving happens inside the caller's transaction."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from riskengine.adapters.store_protocol import Counts, Saved
+from riskengine.adapters.store_audit import Trail
+from riskengine.adapters.store_protocol import Counts, Saved, Standing
 from riskengine.adapters.store_session import Session
 from riskengine.errors import StoreError
 from riskengine.fields import Rejected, fixed, shown, to_text
@@ -25,6 +26,26 @@ _INSTRUMENT_FIELDS = (
     "premium_style", "cut", "settlement",
 )  # fmt: skip
 
+_NODE_FIELDS = ("node", "level", "parent")
+_OPENING_FIELDS = ("desk", "dealer", "instrument", "ts", "quantity", "average_price", "realised", "fees")
+_CLOSE_FIELDS = ("date", "instrument", "price")
+
+
+class RecordedTable(NamedTuple):
+    """A table whose records go into the audit trail: its columns, of which the first `key` name a record."""
+
+    columns: tuple[str, ...]
+    key: int
+
+
+RECORDED = {
+    "nodes": RecordedTable(_NODE_FIELDS, 1),
+    "instruments": RecordedTable(_INSTRUMENT_FIELDS, 1),
+    "openings": RecordedTable(_OPENING_FIELDS, 3),
+    "closes": RecordedTable(_CLOSE_FIELDS, 2),
+}
+"""By the name of the table, which is also that of the query that reads all of it."""
+
 _Record = TypeVar("_Record", Node, Instrument)
 
 
@@ -36,11 +57,13 @@ def nodes(session: Session) -> list[Node]:
     return [Node(*row) for row in session.rows("nodes")]
 
 
-def save_nodes(session: Session, records: Sequence[Node]) -> Saved:
-    """Insert or update by name."""
+def save_nodes(session: Session, records: Sequence[Node], trail: Trail) -> Saved:
+    """Insert or update by name; what changes goes into the trail."""
     stored = {node.node: node for node in nodes(session)}
     changed = _changed(records, stored, lambda node: node.node)
-    session.run("node_save", ((node.node, node.level, node.parent) for node in changed[1]))
+    rows = [(node.node, node.level, node.parent) for node in changed[1]]
+    session.run("node_save", rows)
+    trail.records("nodes", _NODE_FIELDS, rows)
     return changed[0]
 
 
@@ -49,11 +72,13 @@ def instruments(session: Session) -> list[Instrument]:
     return [_instrument(row) for row in session.rows("instruments")]
 
 
-def save_instruments(session: Session, records: Sequence[Instrument]) -> Saved:
-    """Insert or update by symbol."""
+def save_instruments(session: Session, records: Sequence[Instrument], trail: Trail) -> Saved:
+    """Insert or update by symbol; what changes goes into the trail."""
     stored = {instrument.instrument: instrument for instrument in instruments(session)}
     changed = _changed(records, stored, lambda instrument: instrument.instrument)
-    session.run("instrument_save", map(_instrument_values, changed[1]))
+    rows = [_instrument_values(instrument) for instrument in changed[1]]
+    session.run("instrument_save", rows)
+    trail.records("instruments", _INSTRUMENT_FIELDS, rows)
     return changed[0]
 
 
@@ -101,8 +126,8 @@ def openings(session: Session) -> list[Opening]:
     return [_opening(row) for row in session.rows("openings")]
 
 
-def save_openings(session: Session, records: Sequence[Opening]) -> Saved:
-    """Insert; an equal one is a duplicate, a different one is refused."""
+def save_openings(session: Session, records: Sequence[Opening], trail: Trail) -> Saved:
+    """Insert, and into the trail; an equal one is a duplicate, a different one is refused."""
     stored = {(opening.desk, opening.dealer, opening.instrument): opening for opening in openings(session)}
     known = _instrument_names(session)
     duplicate, new, refused = 0, [], []
@@ -119,7 +144,9 @@ def save_openings(session: Session, records: Sequence[Opening]) -> Saved:
         else:
             stored[key] = opening
             new.append(opening)
-    session.run("opening_insert", map(_opening_values, new))
+    rows = [_opening_values(opening) for opening in new]
+    session.run("opening_insert", rows)
+    trail.records("openings", _OPENING_FIELDS, rows)
     return Saved(inserted=len(new), duplicate=duplicate, refused=tuple(refused))
 
 
@@ -183,8 +210,11 @@ def latest_closes(session: Session) -> list[Close]:
     return [Close(*row) for row in session.rows("latest_closes")]
 
 
-def save_closes(session: Session, records: Sequence[Close]) -> Saved:
-    """Insert; an equal one is a duplicate, a different one is refused. Cost 5 us a close and 2 us for each of its date."""
+def save_closes(session: Session, records: Sequence[Close], trail: Trail) -> Saved:
+    """Insert, and into the trail; an equal one is a duplicate, a different one is refused.
+
+    Cost 5 us a close and 2 us for each of its date.
+    """
     known = _instrument_names(session)
     stored = {(close.date, close.instrument): close.price for date in {close.date for close in records}
               for close in closes(session, date)}  # fmt: skip
@@ -201,6 +231,7 @@ def save_closes(session: Session, records: Sequence[Close]) -> Saved:
         else:
             refused.append(Refusal(index, "price", f"differs from the published close {before!r}, which is never rewritten"))
     session.run("close_insert", new)
+    trail.records("closes", _CLOSE_FIELDS, new)
     return Saved(inserted=len(new), duplicate=duplicate, refused=tuple(refused))
 
 
@@ -218,6 +249,18 @@ def _unknown(index: int, instrument: str) -> Refusal:
 def counts(session: Session) -> Counts:
     """Rows in each table."""
     return Counts._make(session.rows("counts")[0])
+
+
+def standing(session: Session, epoch_key: str, watermark: int, trades: int) -> Standing:
+    """How far the store has come; `trades` were counted up to `watermark` before."""
+    store_id, epoch, highest, received_ts, more, audit_seq, audit_hash = session.rows("standing", (epoch_key, watermark))[0]
+    return Standing(store_id, int(epoch), highest, received_ts, trades + more, audit_seq, audit_hash)
+
+
+def audit_hash(session: Session, audit_seq: int) -> str | None:
+    """The hash of an entry of the audit trail."""
+    found = session.rows("audit_hash_at", (audit_seq,))
+    return str(found[0][0]) if found else None
 
 
 def get_meta(session: Session, key: str) -> str | None:

@@ -1,5 +1,6 @@
 """Trades read back and searched inside the caller's transaction, on either database; appending is each database's own."""
 
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -11,6 +12,9 @@ from riskengine.messages import Trade
 IDENTITY = slice(0, 4)
 """Where a row has source, trade_id, leg and version."""
 _FAR = 2**63 - 1
+ROWS_AT_ONCE = 10_000
+DEALS_AT_ONCE = 500
+"""How many are looked up by one statement."""
 
 
 def repeated(session: Session, trade: Trade, values: RowValues, row: TradeRow) -> Stored:
@@ -33,6 +37,25 @@ def rows_after(session: Session, store_seq: int, limit: int) -> list[TradeRow]:
 def rows_between(session: Session, after: int, before: int, limit: int) -> list[TradeRow]:
     """Rows with numbers between the two, which are left out, in store order."""
     return list(map(TradeRow._make, session.rows("trades_between", (after, before, limit))))
+
+
+def of_deals(session: Session, deals: Sequence[tuple[str, str]]) -> list[TradeRow]:
+    """Every version of every leg of each (source, trade_id)."""
+    rows: list[TradeRow] = []
+    for first in range(0, len(deals), DEALS_AT_ONCE):
+        some = deals[first : first + DEALS_AT_ONCE]
+        sources, trade_ids = session.array([source for source, _ in some]), session.array([trade_id for _, trade_id in some])
+        rows += map(TradeRow._make, session.rows("trades_of_deals", (sources, trade_ids)))
+    return rows
+
+
+def numbered(session: Session, store_seqs: Sequence[int]) -> list[TradeRow]:
+    """The rows with these numbers that there are."""
+    rows: list[TradeRow] = []
+    for first in range(0, len(store_seqs), ROWS_AT_ONCE):
+        numbers = session.array(store_seqs[first : first + ROWS_AT_ONCE])
+        rows += map(TradeRow._make, session.rows("trades_by_store_seq", (numbers,)))
+    return rows
 
 
 def watermark(session: Session) -> int:

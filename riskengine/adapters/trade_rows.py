@@ -96,6 +96,12 @@ def trade_from_row(row: TradeRow, check: TradeCheck) -> Trade | RefusedRow:
         return RefusedRow(row.store_seq, rejected.field, rejected.reason, _printable(row))
 
 
+def judged_again(trade: Trade, check: TradeCheck) -> Trade | RefusedRow:
+    """A trade that was let in by other reference data, as a start would read it by that of `check`. Cost 10 us."""
+    *columns, received_ts = row_values(trade)
+    return trade_from_row(TradeRow._make((*columns, 0, received_ts)), check)
+
+
 def replay(rows: Iterable[TradeRow], check: TradeCheck) -> Iterator[tuple[int, Trade | RefusedRow]]:
     """(store_seq, trade or why not) for each row, in the order of the rows: what a start applies."""
     for row in rows:

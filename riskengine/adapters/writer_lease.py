@@ -6,6 +6,7 @@ holds, or last held, the lease.
 
 import contextlib
 import datetime as dt
+import errno
 import fcntl
 import os
 import socket
@@ -45,7 +46,7 @@ class WriterLease:
             raise LeaseHeld(message) from None
         except OSError as error:
             self.release()
-            raise StoreUnavailable(f"{self.path} cannot be locked: {error.strerror}") from None
+            raise _not_lockable(self.path, error) from None
         _in_child_too(self)
 
     def release(self) -> None:
@@ -59,7 +60,12 @@ def _open(path: str) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise StoreUnavailable(f"{path} cannot be opened: {error.strerror}") from None
+        raise _not_lockable(path, error) from None
+
+
+def _not_lockable(path: str, error: OSError) -> StoreUnavailable:
+    full = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
+    return StoreUnavailable(f"store {path.removesuffix(SUFFIX)} cannot be locked for writing ({path}): {full}")
 
 
 def _write(fd: int, text: bytes) -> None:

@@ -1,19 +1,28 @@
 """What needs a person: what the engine keeps listed, and what a snapshot shows to be missing."""
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from zoneinfo import ZoneInfo
 
+import msgspec
 from starlette.responses import Response
 
 from riskengine.clock import MICROS_PER_SECOND
+from riskengine.fields import shown
 from riskengine.ledger import Row
-from riskengine.serve.answers import Question, RowDict, Rows, list_answer
+from riskengine.messages import Verdict
+from riskengine.serve.answers import Question, RowDict, Rows, json_answer, list_answer, stamp
 from riskengine.serve.ordering import Value, sorted_places
+from riskengine.serve.problems import Problem, bad_field
 from riskengine.serve.shapes import EXCEPTION, names
+from riskengine.serve.trades_route import read_body
 from riskengine.serve.wire import trade_record
 from riskengine.snapshot import ExceptionItem, Snapshot
+
+ACTOR = "local"
+"""Who decides where there are no tokens."""
+MAX_COMMENT = 2_000
 
 KINDS = ("conflict", "parked", "unmatched", "quarantined", "late", "unpriced", "suspect", "expired")
 
@@ -24,12 +33,12 @@ async def answer_exceptions(question: Question) -> Response:
     zone = ZoneInfo(question.gateway.config.engine.day_zone)
     kinds = KINDS if values["kind"] is None else (values["kind"],)
     items = [item for kind in kinds for item in _items(snapshot, kind, zone)]
-    row_of = partial(exception_row, exact=question.exact)
+    row_of = partial(exception_row, verdicts=snapshot.verdicts, exact=question.exact)
     if question.sort is not None:
         field = question.sort.field
 
         def value_of(item: ExceptionItem) -> Value:
-            value = exception_row(item)[field]
+            value = exception_row(item, verdicts=snapshot.verdicts)[field]
             return value if isinstance(value, int | float | str) else None
 
         places = await sorted_places(items, value_of, descending=question.sort.descending)
@@ -39,8 +48,70 @@ async def answer_exceptions(question: Question) -> Response:
     return list_answer(question, Rows(question.header(), names(EXCEPTION), shown, row_of, len(items)))
 
 
-def exception_row(item: ExceptionItem, *, exact: bool = False) -> RowDict:
-    """One entry of the work list."""
+class Decided(msgspec.Struct, forbid_unknown_fields=True):
+    """What is sent to decide about an exception: `verdict` and `action` are two names of one word."""
+
+    action: str = ""
+    verdict: str = ""
+    comment: str = ""
+
+
+_decoder = msgspec.json.Decoder(Decided)
+
+WORDS = {
+    "conflict": ("accept", "reject"), "quarantined": ("accept", "reject"), "suspect": ("accept", "reject"),
+    "parked": ("accept",), "unmatched": ("accept",), "late": ("accept",), "unpriced": ("accept",), "expired": ("accept",),
+}  # fmt: skip
+"""What can be decided about a kind; `accept` of what has no effect of its own says that a person has seen it."""
+
+
+async def take_verdict(question: Question) -> Response:
+    """Accept, reject or comment on an exception. Raises Problem, StoreUnavailable, EngineNotLive."""
+    gateway, snapshot = question.gateway, question.snapshot
+    sent = _read(await read_body(question))
+    item_id = question.request.path_params["id"]
+    zone = ZoneInfo(gateway.config.engine.day_zone)
+    item = next((item for kind in KINDS for item in _items(snapshot, kind, zone) if item.id == item_id), None)
+    if item is None:
+        raise Problem(404, f"unknown exception {shown(item_id)}")
+    word = sent.action or sent.verdict
+    _check_word(item, word)
+    known = snapshot.verdicts.get(item.id)
+    if word == "comment" and known is not None:
+        word = known.verdict  # a comment leaves standing what was decided
+    verdict = Verdict(item.id, "" if word == "comment" else word, sent.comment, ACTOR, gateway.clock.now())
+    await gateway.decide(item, verdict)
+    newest = gateway.history.newest
+    return json_answer(stamp(newest) | exception_row(item, verdicts={item.id: verdict}, exact=question.exact))
+
+
+def _read(body: bytes) -> Decided:
+    try:
+        sent = _decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise Problem(400, f"the body is not a verdict: {error}") from None
+    if sent.action and sent.verdict and sent.action != sent.verdict:
+        raise bad_field("verdict", "says something else than action")
+    if len(sent.comment) > MAX_COMMENT:
+        raise bad_field("comment", f"is longer than {MAX_COMMENT} characters")
+    return sent
+
+
+def _check_word(item: ExceptionItem, word: str) -> None:
+    """Raises Problem where nothing of the kind can be decided about the exception."""
+    if word == "comment":
+        return
+    if word not in ("accept", "reject"):
+        raise bad_field("action", f"must be accept, reject or comment: {shown(word)}")
+    if word not in WORDS[item.kind]:
+        raise bad_field("action", f"cannot be {word} for {item.kind}: it ends when its cause does")
+    if item.kind == "quarantined" and item.trade is None and word == "accept":
+        raise bad_field("action", "cannot be accept: what is quarantined cannot take part before its cause is mended")
+
+
+def exception_row(item: ExceptionItem, *, verdicts: Mapping[str, Verdict], exact: bool = False) -> RowDict:
+    """One entry of the work list, with what a person said of it."""
+    verdict = verdicts.get(item.id)
     trade = item.trade
     instrument = item.detail.get("instrument") if trade is None else trade.instrument
     return {
@@ -51,6 +122,10 @@ def exception_row(item: ExceptionItem, *, exact: bool = False) -> RowDict:
         "instrument": instrument or None,
         "trade": None if trade is None else trade_record(trade, exact=exact),
         "detail": item.detail,
+        "verdict": None if verdict is None else verdict.verdict or None,
+        "comment": None if verdict is None else verdict.comment or None,
+        "verdict_by": None if verdict is None else verdict.actor,
+        "verdict_ts": None if verdict is None else verdict.ts,
     }
 
 
@@ -73,16 +148,22 @@ def _rows(snapshot: Snapshot) -> list[Row]:
 
 
 def _unpriced(snapshot: Snapshot) -> Iterator[ExceptionItem]:
-    """Instruments that are held and whose price or rate is unknown: their positions add up to the root's unpriced_count."""
+    """Instruments that are held and whose price or rate is unknown.
+
+    Their positions, with the quarantined ones, add up to the root's unpriced_count.
+    """
     units, reference = snapshot.units, snapshot.reference
     for row in _rows(snapshot):
         number = row.instrument
         instrument = reference.instruments[number]
         if not units.rated[number]:
-            count, reason = row.position_count, f"no rate leads from {instrument.currency} to {reference.reporting_currency}"
+            count = row.position_count - row.quarantined
+            reason = f"no rate leads from {instrument.currency} to {reference.reporting_currency}"
         elif row.open_count and not units.priced[number]:
             count, reason = row.open_count, "no price has been heard"
         else:
+            count = 0
+        if not count:
             continue
         detail: dict[str, object] = {"instrument": instrument.instrument, "positions": count}
         yield ExceptionItem(f"unpriced:{instrument.instrument}", "unpriced", 0, reason, None, detail)

@@ -43,6 +43,10 @@ _ERRORS: Schema = {
         {"index": {"type": ["integer", "null"]}, "field": _TEXT, "reason": _TEXT}, ("index", "field", "reason")
     ),
 }
+_WARNINGS: Schema = {
+    "type": "array",
+    "items": _object({"kind": _TEXT, "text": _TEXT, "since": _INTEGER}, ("kind", "text", "since")),
+}
 _TRADE_INPUT = _object(
     {
         "source": _TEXT | {"default": "api"}, "trade_id": _TEXT, "leg": _INTEGER | {"default": 0, "minimum": 0},
@@ -98,16 +102,54 @@ SCHEMAS: dict[str, Schema] = {
         ("type", "title", "status", "detail", "errors"),
     ),
     "Health": _object({"status": _TEXT}, ("status",)),
-    "Ready": _object({"state": _TEXT, "progress": {"type": "number"}}, ("state", "progress")),
+    "Ready": _object(
+        {"state": _TEXT, "progress": {"type": "number"}, "warnings": _WARNINGS}, ("state", "progress", "warnings")
+    ),
     "Metrics": _TEXT,
     "Status": _object(
         {field.name: field.schema() for field in shapes.STATUS}
-        | {"policies": _reference("Policies"), "feeds": {"type": "array", "items": {"type": "object"}}},
+        | {"policies": _reference("Policies"), "feeds": {"type": "array", "items": {"type": "object"}}, "warnings": _WARNINGS},
         shapes.names(shapes.STATUS),
     ),
     "Digest": _object(
         _STAMP | {"digest": _TEXT | {"pattern": "^[0-9a-f]{64}$"}, "watermark": _INTEGER},
         ("epoch", "seq", "as_of", "digest", "watermark"),
+    ),
+    "Receipt": _object(
+        _STAMP | {
+            "reporting_currency": _TEXT, "policies": _reference("Policies"), "instrument": _TEXT, "currency": _TEXT,
+            "multiplier": _TEXT, "watermark": _INTEGER, "node": {"type": ["string", "null"]}, "dealer": _TEXT,
+            "row": {"type": ["object", "null"], "description": "the cell's row, numbers as texts"},
+            "mark": {"type": "object"}, "rate": {"type": "object"}, "positions": {"type": "array", "items": {"type": "object"}},
+            "arithmetic": {"type": "array", "items": {"type": "object"}},
+        },
+        ("epoch", "seq", "as_of", "instrument", "row", "mark", "rate", "positions", "arithmetic"),
+    ),
+    "Holdings": _TEXT | {"description": "a header line, then a line for each node and dealer that holds something"},
+    "Reconcile": _object({"repair": {"type": "boolean", "default": False}}, ()),
+    "Reconciliation": _object(
+        {
+            "clean": {"type": "boolean", "description": "as found, before any repair"}, "against": _TEXT, "compared": _INTEGER,
+            "epoch": _INTEGER, "seq": _INTEGER, "watermark": _INTEGER, "started_ts": _INTEGER, "took_ms": _INTEGER,
+            "open": _INTEGER, "breaks": {"type": "array", "items": {"type": "object"}},
+        },
+        ("clean", "compared", "watermark", "breaks"),
+    ),
+    "Breaks": _object(
+        _STAMP | {
+            "last": {"type": ["object", "null"]}, "rows": {"type": "array", "items": {"type": "object"}}, "total": _INTEGER,
+        },
+        ("epoch", "seq", "as_of", "last", "rows", "total"),
+    ),
+    "Verdict": _object(
+        {
+            "action": {"type": "string", "enum": ["accept", "reject", "comment"]},
+            "comment": _TEXT | {"maxLength": 2_000},
+        },
+        ("action",),
+    ),
+    "Decided": _object(
+        _STAMP | {field.name: field.schema() for field in shapes.EXCEPTION}, ("epoch", "seq", "as_of", "id", "kind", "verdict")
     ),
     "TradeInput": _TRADE_INPUT,
     "Trades": {"oneOf": [_reference("TradeInput"), _list_of("TradeInput")]},
@@ -175,6 +217,8 @@ def _operation(operation: Operation, path: str) -> Schema:
 
 
 def _ok(operation: Operation) -> Schema:
+    if operation.answer == "Holdings":
+        return {"description": operation.summary, "content": {"application/x-ndjson": {"schema": _reference("Holdings")}}}
     if operation.answer == "Metrics":
         return {"description": "metrics", "content": {METRICS_CONTENT_TYPE.partition(";")[0]: {"schema": _TEXT}}}
     if operation.answer not in ROWS:

@@ -7,7 +7,8 @@ from starlette.responses import Response
 
 from riskengine.serve import params, shapes
 from riskengine.serve.answers import Question
-from riskengine.serve.exceptions_route import KINDS, answer_exceptions
+from riskengine.serve.exceptions_route import KINDS, answer_exceptions, take_verdict
+from riskengine.serve.holdings_route import answer_holdings
 from riskengine.serve.params import (
     DEALER,
     EXACT,
@@ -29,6 +30,8 @@ from riskengine.serve.reads import (
     answer_nodes,
     answer_positions,
 )
+from riskengine.serve.receipt_route import answer_receipt
+from riskengine.serve.reconcile_route import answer_breaks, take_reconcile
 from riskengine.serve.status import (
     answer_digest,
     answer_health,
@@ -70,6 +73,7 @@ _PAGE = (LIMIT, OFFSET)
 _READ_FAILS = (400, 404, 410, 503)
 _FLAT = params.flag_parameter("flat", "`false` hides rows without quantity", True)
 _VERSIONS = params.choice_parameter("versions", "the highest of each trade, or all", ("latest", "all"), "latest")
+_BREAKS = params.choice_parameter("status", "those that are open, or all that are remembered", ("open", "all"), "open")
 _KIND = params.choice_parameter("kind", "only these; without it all, kind by kind", KINDS)
 
 OPERATIONS = (
@@ -98,6 +102,16 @@ OPERATIONS = (
               take_trades, "TradesAnswer", body="Trades", fails=(400, 403, 408, 413, 503)),
     Operation("POST", "/v1/ticks", "A list of ticks", take_ticks, "TicksAnswer", body="Ticks",
               fails=(400, 403, 408, 413, 503)),
+    Operation("GET", "/v1/receipt", "What reproduces one cell: trades, mark, rate and arithmetic", answer_receipt, "Receipt",
+              (NODE, DEALER, INSTRUMENT), fails=(400, 404, 503)),
+    Operation("GET", "/v1/holdings", "Everything that is held, exact, as lines of JSON", answer_holdings, "Holdings", (SEQ,),
+              fails=_READ_FAILS),
+    Operation("POST", "/v1/reconcile", "Compare engine and store now, and repair where asked", take_reconcile, "Reconciliation",
+              body="Reconcile", fails=(400, 403, 408, 413, 503)),
+    Operation("GET", "/v1/breaks", "Differences from the store that were found, and the last report", answer_breaks, "Breaks",
+              (_BREAKS, *_PAGE), fails=(400, 503)),
     Operation("GET", "/v1/exceptions", "What needs a person", answer_exceptions, "ExceptionRow",
               (_KIND, SEQ, EXACT, *_PAGE, _sort(shapes.EXCEPTION)), fails=_READ_FAILS, kept=True),
+    Operation("POST", "/v1/exceptions/{id:path}", "Accept, reject or comment on one of them", take_verdict,
+              "Decided", (EXACT,), body="Verdict", fails=(400, 403, 404, 408, 413, 503)),
 )  # fmt: skip

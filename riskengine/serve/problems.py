@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.types import ExceptionHandler
 
 from riskengine.errors import EngineNotLive, InboxFull, InputError, RiskEngineError, StoreUnavailable
+from riskengine.gateway import Gateway
 from riskengine.observe import get_logger
 from riskengine.serve.wire import encode
 from riskengine.snapshot import SnapshotGone, SnapshotNotYet
@@ -53,18 +54,16 @@ def bad_field(field: str, reason: str) -> Problem:
     return Problem(400, f"{field}: {reason}", errors=[{"index": None, "field": field, "reason": reason}])
 
 
-def not_live(state: str, progress: float) -> Problem:
-    """The engine cannot answer now: it is starting, stopping or has failed."""
-    return Problem(
-        503, f"the engine is {state}", kind="not-live", title="Engine not live", more={"state": state, "progress": progress}
-    )
+def not_live(gateway: Gateway) -> Problem:
+    """The engine cannot answer now: it is starting (and says how far it is), stopping or has failed."""
+    more = {"state": gateway.state, **gateway.starting(), "progress": gateway.progress}
+    return Problem(503, f"the engine is {gateway.state}", kind="not-live", title="Engine not live", more=more)
 
 
 def _of_engine(error: RiskEngineError, request: Request) -> Problem:
     match error:
         case EngineNotLive():
-            gateway = request.app.state.gateway
-            return not_live(gateway.state, gateway.progress)
+            return not_live(request.app.state.gateway)
         case InboxFull():
             return Problem(503, str(error), kind="inbox-full", title="No room for more trades")
         case StoreUnavailable():

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from starlette.responses import Response
 
@@ -27,6 +27,9 @@ from riskengine.views import (
     node_row,
     position_row,
 )
+
+MAX_KEPT_NODES = 256
+"""Nodes of a tree whose leaves are remembered."""
 
 
 async def answer_nodes(question: Question) -> Response:
@@ -133,10 +136,18 @@ def _owners(snapshot: Snapshot, node: str | None, dealer: str | None) -> Iterato
     return ((name, state(leaf)) for name, leaf in leaves)
 
 
-@lru_cache(maxsize=256)
+_leaves_below: WeakKeyDictionary[Hierarchy, dict[int, tuple[tuple[str, int], ...]]] = WeakKeyDictionary()
+"""By node, for as long as somebody shows the tree."""
+
+
 def leaves_below(hierarchy: Hierarchy, number: int) -> tuple[tuple[str, int], ...]:
-    """Names and numbers of the leaves at or below a node. O(nodes below) when first asked for; the tree never changes."""
-    return tuple((leaf, hierarchy.index[leaf]) for leaf in hierarchy.leaves_below(number))
+    """Names and numbers of the leaves at or below a node. O(nodes below) when first asked for; a tree never changes. The loop."""
+    known = _leaves_below.setdefault(hierarchy, {})
+    if number not in known:
+        if len(known) >= MAX_KEPT_NODES:
+            known.clear()
+        known[number] = tuple((leaf, hierarchy.index[leaf]) for leaf in hierarchy.leaves_below(number))
+    return known[number]
 
 
 def _held(owner: Owner, instrument: int | None = None) -> list[Held]:

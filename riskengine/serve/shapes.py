@@ -58,7 +58,8 @@ AMOUNTS: Fields = (
     Field("theta", NUMBER, "for one calendar day"),
     Field("position_count", INTEGER, "positions below, flat ones too"),
     Field("trade_count", INTEGER, "effective trades below"),
-    Field("unpriced_count", INTEGER, "positions below whose price or rate is unknown: the amounts are without them"),
+    Field("unpriced_count", INTEGER, "positions below whose value is unknown: the amounts are without them"),
+    Field("quarantined_count", INTEGER, "of them, those set aside because they broke an invariant"),
     Field("stale_count", INTEGER, "positions below that are valued with a stale price or rate"),
     Field("last_trade_ts", TIME, "execution time of the newest trade"),
     Field("oldest_mark_ts", TIME, "event time of the oldest mark of an open position"),
@@ -95,6 +96,7 @@ HOLDING: Fields = (
     Field("vega", NUMBER, "for one vol point"),
     Field("theta", NUMBER, "for one calendar day"),
     Field("stale", FLAG, "valued with a stale price or rate"),
+    Field("quarantined", FLAG, "it, or a position in it, broke an invariant and is left out until compared with the store"),
     Field("trade_count", INTEGER, "effective trades"),
     Field("last_trade_ts", TIME, "execution time of the newest trade"),
     *DAY,
@@ -151,6 +153,10 @@ EXCEPTION: Fields = (
     Field("instrument", TEXT, "what it is about"),
     Field("trade", OBJECT, "the trade that it is about, as columns"),
     Field("detail", OBJECT, "what else is known"),
+    Field("verdict", TEXT, "accept or reject, where a person said so"),
+    Field("comment", TEXT, "what a person wrote"),
+    Field("verdict_by", TEXT, "who"),
+    Field("verdict_ts", TIME, "when"),
 )
 STATUS: Fields = (
     Field("state", TEXT, "starting, loading, live, degraded (the store is away), stopping or failed"),
@@ -167,7 +173,8 @@ STATUS: Fields = (
     Field("instrument_count", INTEGER, "instruments known"),
     Field("dealer_count", INTEGER, "dealers with positions"),
     Field("position_count", INTEGER, "positions of the organisation, flat ones too"),
-    Field("unpriced_count", INTEGER, "of them, those whose price or rate is unknown"),
+    Field("unpriced_count", INTEGER, "of them, those whose value is unknown"),
+    Field("quarantined_count", INTEGER, "of them, those set aside because they broke an invariant"),
     Field("watermark", INTEGER, "the highest store_seq in the snapshot"),
     Field("last_trade_at", TIME, "when the engine last applied a trade"),
     Field("last_trade_age_ms", INTEGER, "since then"),
@@ -175,6 +182,8 @@ STATUS: Fields = (
     Field("feeds", OBJECT, "a list: each publisher that beats, with its age"),
     Field("writer_lag_ms", NUMBER, "what the writer's last batch took"),
     Field("last_reconciliation", OBJECT, "null before the first"),
+    Field("warnings", OBJECT, "a list: what readers must know of the numbers, each with kind, text and since when"),
+    Field("start", OBJECT, "the morning: phases with their times, and the summary as far as it is known"),
 )
 
 POLICIES: dict[str, dict[str, Any]] = {

@@ -22,8 +22,8 @@ async def answer_ready(question: Question) -> Response:
     """200 when snapshots may be shown, else 503 with how far the start is."""
     gateway = question.gateway
     if not gateway.is_live:
-        raise not_live(gateway.state, gateway.progress)
-    return json_answer({"state": gateway.state, "progress": gateway.progress})
+        raise not_live(gateway)
+    return json_answer({"state": gateway.state, "progress": gateway.progress, "warnings": gateway.warnings.rows()})
 
 
 async def answer_metrics(question: Question) -> Response:
@@ -57,6 +57,7 @@ def status(gateway: Gateway, snapshot: Snapshot | None) -> RowDict:
         "dealer_count": None,
         "position_count": None,
         "unpriced_count": None,
+        "quarantined_count": None,
         "watermark": None,
         "last_trade_at": None,
         "last_trade_age_ms": None,
@@ -64,6 +65,8 @@ def status(gateway: Gateway, snapshot: Snapshot | None) -> RowDict:
         "feeds": [],
         "writer_lag_ms": None,
         "last_reconciliation": None,
+        "warnings": gateway.warnings.rows(),
+        "start": None,
     }
     if snapshot is not None:
         shown |= _of_snapshot(snapshot, now)
@@ -73,6 +76,7 @@ def status(gateway: Gateway, snapshot: Snapshot | None) -> RowDict:
 def _of_snapshot(snapshot: Snapshot, now: int) -> RowDict:
     reference, last = snapshot.reference, snapshot.last_trade_at
     nodes = len(reference.hierarchy)
+    quarantined = snapshot.nodes.state(0).quarantined_count if nodes else 0
     return {
         "epoch": snapshot.epoch,
         "seq": snapshot.seq,
@@ -82,7 +86,8 @@ def _of_snapshot(snapshot: Snapshot, now: int) -> RowDict:
         "instrument_count": len(reference.instruments),
         "dealer_count": sum(bool(state.position_count) for page in snapshot.dealers.states for state in page),
         "position_count": snapshot.nodes.state(0).position_count if nodes else 0,
-        "unpriced_count": int(snapshot.nodes.measures(0)[UNPRICED]) if nodes else 0,
+        "unpriced_count": int(snapshot.nodes.measures(0)[UNPRICED]) + quarantined if nodes else 0,
+        "quarantined_count": quarantined,
         "watermark": snapshot.watermark,
         "last_trade_at": last or None,
         "last_trade_age_ms": max(0, now - last) // 1_000 if last else None,

@@ -94,7 +94,7 @@ async def submit_trades(gateway: Gateway, items: Sequence[TradeInput | Refusal])
         gateway.metrics.trades[REJECTED].inc(len(refusals))
     receipt: asyncio.Future[Receipt] | None = None
     if trades:
-        receipt = asyncio.ensure_future(gateway.submit(trades))
+        receipt = asyncio.ensure_future(gateway.submit(trades, check))
         receipt.add_done_callback(_hear)
     return SubmittedTrades(gateway, checked, refusals, receipt)
 

@@ -17,6 +17,7 @@ streamUrl.protocol = here.protocol === "https:" ? "wss:" : "ws:";
 const stream = new Stream({ url: streamUrl, readyUrl: new URL("readyz", here), onChange: paintSoon, onError: refused });
 const nodes = stream.subscribe({ view: "nodes" }).view;
 const dealers = stream.subscribe({ view: "dealers" }).view;
+const status = stream.subscribe({ view: "status" }).view;
 
 // -- where we are ------------------------------------------------------------------------------------------------
 
@@ -208,7 +209,16 @@ function paintFrame() {
   write($("loading"), stream.state === "loading" ? `${stream.detail || "loading"}${percent}` : "");
   const { reportingCurrency, asOf, epoch, seq } = stream;
   write($("cut"), n.known(asOf) ? `${reportingCurrency}   as of ${n.time(asOf)}   snapshot ${epoch}.${seq}` : "");
+  paintWarnings();
   paintLights();
+}
+
+/** What every screen must say as long as it holds; the last word stays while the link is down. */
+function paintWarnings() {
+  const [engine] = status.rows.values();
+  const said = (engine?.warnings ?? []).map((warning) => `${warning.text} (since ${n.time(warning.since)})`);
+  $("warnings").hidden = !said.length;
+  write($("warnings"), said.join("\n"));
 }
 
 function write(element, text) {

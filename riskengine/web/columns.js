@@ -4,8 +4,11 @@ import * as n from "./numbers.js";
 
 const INCOMPLETE = "incomplete: ";
 
+const SET_ASIDE = "quarantined: it broke an invariant, and is unknown until it has been compared with the store";
+
 function unpriced(row) {
-  return `${row.unpriced_count} of ${row.position_count ?? "its"} positions without a price or a rate`;
+  const broken = row.quarantined_count > 0 ? `, ${row.quarantined_count} of them quarantined` : "";
+  return `${row.unpriced_count} of ${row.position_count ?? "its"} positions without a value${broken}`;
 }
 
 /** A column of amounts in the reporting currency, signed and coloured. */
@@ -42,7 +45,7 @@ const SUMS = [
     tone: (row, text) => `${n.direction(row.gross_exposure, text) === "up" ? "" : "zero"} priced`,
   },
   count("trades", "trade_count", "Trades that count: the newest version of each, cancels left out"),
-  count("unpriced", "unpriced_count", "Positions without a mark or a rate: the amounts beside it do not hold them",
+  count("unpriced", "unpriced_count", "Positions without a mark or a rate, or quarantined: the amounts beside it do not hold them",
     { tone: "alarm" }),
   count("stale", "stale_count", "Positions valued with an old mark", { tone: "stale" }),
 ];
@@ -67,6 +70,7 @@ export const DEALER_COLUMNS = [
 ];
 
 function priceUnknown(row, field) {
+  if (row.quarantined) return SET_ASIDE;
   if (row.quantity === 0) return "flat: nothing is open";
   if (field === "average_price") return "nets several positions: each has an average price of its own";
   return "not known yet";
@@ -77,6 +81,7 @@ function markUnknown(row) {
 }
 
 function pnlUnknown(row) {
+  if (row.quarantined) return SET_ASIDE;
   return n.known(row.mark) ? `unpriced: no rate from ${row.currency}` : markUnknown(row);
 }
 
@@ -94,7 +99,7 @@ export function ladderColumns(decimalsOf, ageOf) {
   const pnl = (label, field, title, tone) => {
     const unknown = (row) => {
       if (row.sum) return rowUnknown(row);
-      return field === "realised_pnl" ? `unpriced: no rate from ${row.currency}` : pnlUnknown(row);
+      return field === "realised_pnl" && !row.quarantined ? `unpriced: no rate from ${row.currency}` : pnlUnknown(row);
     };
     return money(label, field, title, unknown, { tone, note: (row) => (row.sum ? rowNote(row) : "") });
   };
@@ -102,7 +107,8 @@ export function ladderColumns(decimalsOf, ageOf) {
     {
       label: "instrument", title: "What is held", width: "instrument", align: "left", tints: false,
       text: (row) => row.instrument,
-      hover: (row) => (row.sum ? "" : `quoted in ${row.currency}, ${row.trade_count} trades`),
+      tone: (row) => (row.quarantined ? "alarm" : ""),
+      hover: (row) => (row.sum ? "" : row.quarantined ? SET_ASIDE : `quoted in ${row.currency}, ${row.trade_count} trades`),
     },
     {
       label: "position", title: "Signed quantity, long > 0", width: "quantity",

@@ -1,12 +1,14 @@
 """A way to the server that is cut when a test says so: at a COMMIT, before or after the server has seen it."""
 
 import contextlib
+import re
 import socket
 import threading
 from typing import Literal
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+PREPARED_COMMIT = re.compile(rb"(_pg3_\w+\0)COMMIT\0")
 Moment = Literal["never", "before", "after"]
 
 
@@ -20,6 +22,8 @@ class CuttingProxy:
         self.url = url.replace(f"{self._server[0]}:{self._server[1]}", f"127.0.0.1:{self._listener.getsockname()[1]}")
         assert make_conninfo(self.url) != make_conninfo(url), "the URL must name host and port"
         self.cut_at_commit: Moment = "never"
+        self.only_of = b""
+        """Cut only a commit of what contains this; empty: the next one, whoever's."""
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._begin(self._accept)
@@ -51,12 +55,17 @@ class CuttingProxy:
 
     def _up(self, client: socket.socket, server: socket.socket, cut: threading.Event) -> None:
         with contextlib.suppress(OSError):
+            of_this, commit = b"", b"COMMIT"
             while data := client.recv(65_536):
-                if b"COMMIT" in data and self.cut_at_commit != "never":
+                # What is sent often is prepared by the driver, and from then on goes by that name.
+                prepared = PREPARED_COMMIT.search(data)
+                of_this = data if self.only_of in data else of_this
+                if self.only_of in of_this and (b"COMMIT" in data or commit in data) and self.cut_at_commit != "never":
                     moment, self.cut_at_commit = self.cut_at_commit, "never"
                     cut.set()
                     if moment == "before":
                         break
+                commit = prepared[1] if prepared else commit
                 server.sendall(data)
         with contextlib.suppress(OSError):
             server.shutdown(socket.SHUT_WR)

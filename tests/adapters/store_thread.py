@@ -9,6 +9,7 @@ from typing import Any
 
 from riskengine.adapters.committer import Committer
 from riskengine.adapters.store import Position, Store, Stored, TradeRow
+from riskengine.adapters.stored_day import read_trades
 from riskengine.clock import SystemClock
 from riskengine.digest import digest
 from riskengine.engine import Engine
@@ -17,7 +18,6 @@ from riskengine.hierarchy import Reference
 from riskengine.inbox import Inbox, Receipt
 from riskengine.messages import StoredMark, Trade
 from riskengine.observe import Metrics
-from riskengine.process import read_trades
 from riskengine.snapshot import Snapshot, SnapshotHistory
 from riskengine.start_of_day import rebuild, trade_check
 from riskengine.writer import Writer

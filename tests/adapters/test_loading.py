@@ -69,8 +69,13 @@ def test_trades_load_once_however_often_they_are_loaded(loader: Loader) -> None:
     path = loader.file("t.csv", TRADES + lines("a", "b", "a"))
     assert loader.load("trades", path).counts == {"lines": 3, "inserted": 2, "updated": 0, "duplicate": 1, "refused": 0}
     assert loader.load("trades", path).counts == {"lines": 3, "inserted": 0, "updated": 0, "duplicate": 3, "refused": 0}
-    changed = loader.file("u.csv", TRADES + lines("a", price="2"))
-    assert loader.load("trades", changed).counts["conflict"] == 1
+
+
+def test_a_line_that_says_something_else_of_a_stored_trade_is_named_and_kept_apart(loader: Loader) -> None:
+    loader.load("trades", loader.file("t.csv", TRADES + lines("a", "b")))
+    report = loader.load("trades", loader.file("u.csv", TRADES + lines("b") + lines("a", price="2")))
+    assert (report.counts["conflict"], report.counts["refused"]) == (1, 0)
+    assert [said.split(":")[:2] for said in loader.said] == [["u.csv", "3"]]
     assert loader.store.watermark() == 2
 
 

@@ -4,16 +4,17 @@ import sqlite3
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from riskengine.adapters import sqlite_connection
 from riskengine.adapters.store import Store, TradeFilter, open_store
-from riskengine.errors import StoreCorrupt, StoreError, StoreNewer, StoreUnavailable
+from riskengine.errors import LeaseHeld, StoreCorrupt, StoreError, StoreNewer, StoreUnavailable
 from tests.adapters.store_book import Outside, new_store, trade
 
 
-def refused(path: Path | str, error: type[StoreError], reason: str, **options: bool) -> None:
+def refused(path: Path | str, error: type[StoreError], reason: str, **options: Any) -> None:
     """Opening raises exactly `error`, in one line that names the path."""
     with pytest.raises(error, match=reason) as caught:
         open_store(f"sqlite:///{path}", **options)
@@ -99,17 +100,17 @@ def test_a_migration_is_applied_once_and_a_failing_one_leaves_nothing(
     path = tmp_path / "engine.db"
     new_store(path).close()
     first = sqlite_connection.migrations()
-    bad = first | {2: ("0002_bad.sql", "CREATE TABLE more (a);\nCREATE TABLE nodes (b);\n")}
+    bad = first | {9: ("0009_bad.sql", "CREATE TABLE more (a);\nCREATE TABLE nodes (b);\n")}
     monkeypatch.setattr(sqlite_connection, "migrations", lambda: bad)
     with pytest.raises(StoreError, match="table nodes already exists"):
         open_store(f"sqlite:///{path}")
-    refused(path, StoreError, "needs 2: open it for writing once", read_only=True)
-    good = first | {2: ("0002_good.sql", "CREATE TABLE more (a);\nALTER TABLE nodes ADD COLUMN color TEXT;\n")}
+    refused(path, StoreError, "needs 9: open it for writing once", read_only=True)
+    good = first | {9: ("0009_good.sql", "CREATE TABLE more (a);\nALTER TABLE nodes ADD COLUMN color TEXT;\n")}
     monkeypatch.setattr(sqlite_connection, "migrations", lambda: good)
     for _ in range(2):
         open_store(f"sqlite:///{path}").close()
     connection = sqlite3.connect(path)
-    assert [row[0] for row in connection.execute("SELECT version FROM schema_version")] == [1, 2]
+    assert [row[0] for row in connection.execute("SELECT version FROM schema_version")] == [*first, 9]
     connection.close()
 
 
@@ -184,3 +185,34 @@ def test_tables_that_other_programs_read_have_the_columns_that_are_promised(stor
     outside.execute("SELECT " + ", ".join(promised) + " FROM trades")
     for table in ("nodes", "instruments", "trades", "marks", "closes", "breaks", "audit"):
         outside.execute(f"SELECT count(*) FROM {table}")
+
+
+# -- as the writer -----------------------------------------------------------------------------------------------
+
+
+def test_a_writer_takes_the_lease_before_it_looks_at_the_schema(store_url: str) -> None:
+    entered: list[str] = []
+    store = open_store(store_url, writer="riskengine serve", entering=entered.append)
+    assert entered == ["lease", "schema"]
+    assert store.next_epoch() == 1
+    store.close()
+
+
+def test_a_second_writer_is_refused_before_it_could_migrate_anything(store_url: str) -> None:
+    store = open_store(store_url, writer="the first")
+    entered: list[str] = []
+    with pytest.raises(LeaseHeld, match=r"the first \(pid \d+ on "):
+        open_store(store_url, writer="the second", entering=entered.append)
+    assert entered == ["lease"]
+    store.close()
+
+
+def test_a_writer_that_is_refused_for_the_schema_gives_the_lease_back(store_url: str) -> None:
+    open_store(store_url).close()
+    outside = Outside(store_url)
+    outside.execute("ALTER TABLE trades RENAME COLUMN legs TO limbs")
+    with pytest.raises(StoreCorrupt, match="table trades has no column legs"):
+        open_store(store_url, writer="refused")
+    outside.execute("ALTER TABLE trades RENAME COLUMN limbs TO legs")
+    outside.close()
+    open_store(store_url, writer="next").close()

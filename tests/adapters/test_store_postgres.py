@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 import psycopg
 import pytest
@@ -287,7 +288,7 @@ def test_a_server_that_is_away_is_unavailable_and_comes_back_by_itself(store_url
 # -- opening -----------------------------------------------------------------------------------------------------
 
 
-def refused(url: str, error: type[StoreError], reason: str, **options: bool) -> None:
+def refused(url: str, error: type[StoreError], reason: str, **options: Any) -> None:
     with pytest.raises(error, match=reason) as caught:
         open_store(url, **options)
     assert type(caught.value) is error and "\n" not in str(caught.value)
@@ -312,7 +313,7 @@ def test_what_the_server_refuses_is_said_by_who_must_act() -> None:
         (errors.UndefinedColumn('column "fees" does not exist'), StoreCorrupt, "lacks a column .*fees"),
         (errors.DataCorrupted("invalid page in block 3"), StoreCorrupt, "restore it from a backup"),
         (psycopg.OperationalError('connection failed: FATAL:  password authentication failed for user "bob"'),
-         StoreUnavailable, 'cannot be reached: password authentication failed for user "bob"'),
+         StoreUnavailable, 'refuses the user or the password: check both .*for user "bob"'),
         (errors.CheckViolation("side_is_known"), StoreError, "side_is_known"),
     ):  # fmt: skip
         found = store_error("postgresql://bob@host/risk", raised)

@@ -8,13 +8,14 @@ import contextlib
 import http.client
 import json
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from riskengine.alerts import Warnings
 from riskengine.clock import Clock, ManualClock
 from riskengine.config import Config
 from riskengine.decode import TradeCheck
@@ -25,11 +26,13 @@ from riskengine.fields import to_text
 from riskengine.hierarchy import Reference
 from riskengine.inbox import Receipt
 from riskengine.marks import AnyTick, QuoteBook
-from riskengine.messages import Refusal, Trade
+from riskengine.messages import Refusal, Trade, Verdict
 from riskengine.observe import Metrics
 from riskengine.serve.http import create_app
-from riskengine.snapshot import Snapshot, SnapshotHistory
+from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 from tests.world import NOON, REFERENCE, row
+
+T = TypeVar("T")
 
 PORT = 8321
 MIDS = {"EURUSD": 1.2, "GBPUSD": 1.5, "USDJPY": 150.0, "ACME": 40.0, "ESZ6": 5_000.0}
@@ -42,6 +45,7 @@ class StandIn:
         self.config = config or Config()
         self.clock = clock or ManualClock(NOON)
         self.metrics = Metrics()
+        self.warnings = Warnings(self.clock)
         self.engine = Engine(reference, self.config, epoch=7, now=self.clock.now())
         self.quotes = QuoteBook(reference, self.config.marks, self.config.engine.future_limit_s)
         self.trade_check = TradeCheck(reference.by_symbol, reference.hierarchy.leaves, reference.hierarchy.index)
@@ -75,7 +79,7 @@ class StandIn:
         self.recent.publish(snapshot)
         return snapshot
 
-    async def submit(self, trades: Sequence[Trade]) -> Receipt:
+    async def submit(self, trades: Sequence[Trade], check: TradeCheck) -> Receipt:
         self._require_live()
         if self.broken is not None:
             raise self.broken
@@ -92,6 +96,28 @@ class StandIn:
 
     def feed_heartbeat(self, source: str, last_seq: int | None) -> None:
         """Nothing watches feeds here."""
+
+    async def on_writer(self, action: Callable[[Engine], T]) -> T:
+        self._require_live()
+        return action(self.engine)
+
+    async def reconcile(self, *, repair: bool, actor: str) -> dict[str, Any]:
+        self._require_live()
+        return {"clean": True, "breaks": [], "repair": repair, "actor": actor}
+
+    async def breaks(self, *, status: str | None) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+        self._require_live()
+        return [{"kind": "cash", "status": status or "gone"}], None
+
+    async def decide(self, item: ExceptionItem, verdict: Verdict) -> None:
+        self._require_live()
+        if self.broken is not None:
+            raise self.broken
+        if item.kind == "suspect" and verdict.verdict:
+            self.quotes.decide(str(item.detail["instrument"]), release=verdict.verdict == "accept")
+            self.engine.beat(self.quotes.take(), self.clock.now())
+        self.engine.decide(item, verdict)
+        self.publish()
 
     async def select_trades(
         self, *, node: str | None, instrument: str | None, dealer: str | None, since: int | None, versions: str, limit: int,
@@ -113,6 +139,9 @@ class StandIn:
     async def digest(self, snapshot: Snapshot) -> str:
         self.digests_made += 1
         return digest(snapshot)
+
+    def starting(self) -> Mapping[str, Any]:
+        return {"phase": "replay", "progress": self.progress, "trades_loaded": 73, "trades_total": 100}
 
     def health(self) -> Mapping[str, Any]:
         return {"feeds": [{"source": "test", "age_ms": 5}], "writer_lag_ms": 0.1, "store": "none"}

@@ -29,15 +29,16 @@ def test_an_engine_that_is_not_live_says_so(state):
     gateway = StandIn()
     gateway.state, gateway.progress = state, 0.73
     app = create_app(gateway)
-    reads = [route.path.replace("{node:path}", "ALL") for route in ROUTES if route.path.startswith("/v1/")]
+    routes = [route for route in ROUTES if route.path.startswith("/v1/") and "GET" in (route.methods or ())]
+    reads = [route.path.replace("{node:path}", "ALL") for route in routes]
     for path in reads:
         if path in ("/v1/status", "/v1/ticks"):
             continue
         answer = ask(app, path)
         told = problem(answer, 503)
-        assert (told["state"], told["progress"]) == (state, 0.73)
+        assert (told["state"], told["progress"], told["phase"], told["trades_loaded"]) == (state, 0.73, "replay", 73)
         assert int(answer.headers["retry-after"]) >= 1
-    for path in ("/v1/trades", "/v1/ticks"):
+    for path in ("/v1/trades", "/v1/ticks", "/v1/exceptions/x"):
         problem(post(app, path, [row()]), 503)
     ready = ask(app, "/readyz")
     assert problem(ready, 503)["state"] == state
@@ -50,7 +51,18 @@ def test_an_engine_that_is_not_live_says_so(state):
 
 
 def test_a_live_engine_is_ready(app):
-    assert ask(app, "/readyz").json() == {"state": "live", "progress": 1.0}
+    assert ask(app, "/readyz").json() == {"state": "live", "progress": 1.0, "warnings": []}
+
+
+def test_a_warning_is_told_wherever_readers_look_until_it_is_cleared():
+    gateway = StandIn()
+    app = create_app(gateway)
+    gateway.warnings["breaks"] = "2 breaks"
+    told = [{"kind": "breaks", "text": "2 breaks", "since": NOON}]
+    assert ask(app, "/readyz").json()["warnings"] == told
+    assert ask(app, "/v1/status").json()["warnings"] == told
+    del gateway.warnings["breaks"]
+    assert ask(app, "/v1/status").json()["warnings"] == []
 
 
 def test_the_status_counts(gateway, app):

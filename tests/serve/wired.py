@@ -11,6 +11,7 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 
 from riskengine.config import Config, ServerConfig
+from riskengine.decode import TradeCheck
 from riskengine.inbox import Receipt
 from riskengine.messages import Trade
 from riskengine.serve.http import create_app
@@ -41,11 +42,11 @@ class Wired(StandIn):
             asyncio.get_running_loop().call_soon(wake)
         return snapshot
 
-    async def submit(self, trades: Sequence[Trade]) -> Receipt:
+    async def submit(self, trades: Sequence[Trade], check: TradeCheck) -> Receipt:
         self.waiting += 1
         await self.store_open.wait()
         self.waiting -= 1
-        return await super().submit(trades)
+        return await super().submit(trades, check)
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
         self.listeners.append(wake)

@@ -1,0 +1,33 @@
+"""`GET /v1/receipt`: what reproduces one cell."""
+
+import asyncio
+from functools import partial
+
+from starlette.responses import Response
+
+from riskengine.errors import EngineNotLive
+from riskengine.receipt import cell_of, receipt
+from riskengine.serve.answers import Question, json_answer, policies, stamp
+from riskengine.serve.problems import bad_field
+
+
+async def answer_receipt(question: Question) -> Response:
+    """The receipt of what a node (without one: the root) or a dealer holds of an instrument, as of now.
+
+    Raises UnknownName, EngineNotLive, Problem.
+    """
+    values, gateway = question.values, question.gateway
+    if not gateway.is_live:
+        raise EngineNotLive(f"the engine is {gateway.state}")
+    node, dealer, instrument = values["node"], values["dealer"], values["instrument"]
+    if instrument is None:
+        raise bad_field("instrument", "is missing: a receipt is for one instrument")
+    if node is not None and dealer is not None:
+        raise bad_field("dealer", "goes with no node: ask for one of them")
+    cell = await gateway.on_writer(partial(cell_of, node=node, dealer=dealer, instrument=instrument))
+    made = await asyncio.to_thread(receipt, cell)
+    shown = policies(gateway.config)
+    owner = {"dealer": dealer} if dealer is not None else {"node": node}
+    return json_answer(
+        stamp(cell.snapshot) | {"reporting_currency": shown["reporting_currency"], "policies": shown} | owner | made
+    )
