@@ -350,16 +350,17 @@ def test_a_migration_is_applied_once_and_a_failing_one_leaves_nothing(
 ) -> None:
     new_store(store_url).close()
     first = postgres_schema.migrations()
-    bad = first | {2: ("0002_bad.sql", "CREATE TABLE more (\n    a text\n);\nCREATE TABLE nodes (\n    b text\n);\n")}
+    newest = max(first)
+    bad = first | {newest + 1: ("0009_bad.sql", "CREATE TABLE more (\n    a text\n);\nCREATE TABLE nodes (\n    b text\n);\n")}
     monkeypatch.setattr(postgres_schema, "migrations", lambda: bad)
     refused(store_url, StoreError, 'relation "nodes" already exists')
-    refused(store_url, StoreError, "needs 2: open it for writing once", read_only=True)
-    good = first | {2: ("0002_good.sql", "CREATE TABLE more (\n    a text\n);\nALTER TABLE nodes ADD COLUMN color text;\n")}
+    refused(store_url, StoreError, f"needs {newest + 1}: open it for writing once", read_only=True)
+    good = first | {newest + 1: ("0009_good.sql", "CREATE TABLE more (a text);\nALTER TABLE nodes ADD COLUMN color text;\n")}
     monkeypatch.setattr(postgres_schema, "migrations", lambda: good)
     for _ in range(2):
         open_store(store_url).close()
     outside = Outside(store_url)
-    assert [row[0] for row in outside.execute("SELECT version FROM schema_version ORDER BY version")] == [1, 2]
+    assert [row[0] for row in outside.execute("SELECT version FROM schema_version ORDER BY version")] == [*first, newest + 1]
     outside.close()
 
 
