@@ -41,15 +41,15 @@ POSTERS = 4
 """Keep-alive connections that trades are posted over."""
 
 
-def load(folder: Path) -> str:
-    """A store with a small house in it; its URL."""
+def load(folder: Path, store: str | None = None) -> str:
+    """A store with a small house in it; its URL. `store` is an empty one to use."""
     nodes = folder / "nodes.csv"
     desks = "".join(f"{desk},desk,BOOK\n" for desk in DESKS)
     nodes.write_text("node,level,parent\nALL,total,\nBOOK,book,ALL\n" + desks)
     instruments = folder / "instruments.csv"
     lines = "".join(f"{symbol},equity,USD,2,0\n" for symbol in SYMBOLS)
     instruments.write_text("instrument,kind,quote_currency,price_decimals,quantity_decimals\n" + lines)
-    store = f"sqlite:///{folder / 'bench.db'}"
+    store = store or f"sqlite:///{folder / 'bench.db'}"
     for kind, path in (("nodes", nodes), ("instruments", instruments)):
         command = [sys.executable, "-m", "riskengine.cli", "load", kind, str(path), "--store", store]
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
@@ -117,13 +117,16 @@ class Poster:
         self.head = f"POST /v1/trades HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: "
 
     async def post(self, trade: dict[str, Any]) -> None:
-        body = msgspec.json.encode(trade)
+        answer = json.loads(await self.send(msgspec.json.encode(trade)))
+        assert answer["counts"]["applied"] == 1, answer
+
+    async def send(self, body: bytes) -> bytes:
+        """What is answered to this body."""
         self.writer.write(f"{self.head}{len(body)}\r\n\r\n".encode() + body)
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode().lower()
         assert head.startswith("http/1.1 200"), head
         size = int(head.split("content-length:")[1].split("\r\n")[0])
-        answer = json.loads(await self.reader.readexactly(size))
-        assert answer["counts"]["applied"] == 1, answer
+        return await self.reader.readexactly(size)
 
 
 class Watch:
