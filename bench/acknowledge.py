@@ -3,11 +3,11 @@
 Two measurements, each against a server of its own on an empty store (SQLite, or an empty schema that `--store` names):
 
 batches  one client posts batches of 100 over one connection, the next when the one before was answered; trades a second
-singles  8 clients post single trades on a beat, 2,000 a second together, whether or not the one before has come back; from when
-         a trade was due (not when it could be sent) to its answer, p50 and p99
+singles  8 clients post single trades on a beat, 2,000 a second together, whether or not the one before has come back; from
+         when a trade was due (not when it could be sent) to its answer, p50 and p99
 
-Beside it stands what the same disk takes for a commit alone: appending 8 KiB and `fdatasync`. Prints one JSON object; exit status 1
-where a target is missed.
+Beside it stands what the same disk takes for a commit alone: appending 8 KiB and `fdatasync`. Prints one JSON object; exit
+status 1 where a target is missed.
 """
 
 import argparse

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 import click
+import uvloop
 
 from riskengine import __version__
 from riskengine.adapters.past_day import PastDay
@@ -39,6 +40,9 @@ from riskengine.terminal import (
     store_option,
     tree_lines,
 )
+
+SWITCH_S = 0.000_5
+"""For how long a thread that works keeps the others waiting. A trade on its way to its answer changes threads a dozen times."""
 
 BAR_CELLS = 24
 BAR_EVERY_S = 0.1
@@ -69,7 +73,9 @@ def run_engine(
     with bind(config.server.host, config.server.port) as listener:
         process = EngineProcess(config, accept_mismatch=accept_mismatch)
         process.open()
-        return asyncio.run(run_server(process, config, listener, announce=told, feed=feed, beside=beside))
+        sys.setswitchinterval(SWITCH_S)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(run_server(process, config, listener, announce=told, feed=feed, beside=beside))
 
 
 def announce(url: str) -> None:

@@ -94,14 +94,15 @@ def decode_ticks(body: bytes) -> list[TickInput | Refusal]:
 def _decode_list(
     body: bytes, whole: msgspec.json.Decoder[list[_Item]], single: msgspec.json.Decoder[_Item], into: type[_Item]
 ) -> list[_Item | Refusal]:
+    is_one = body.lstrip()[:1] == b"{"
     try:
-        return list(whole.decode(body))
+        return [single.decode(body)] if is_one else list(whole.decode(body))
     except _UNDECODABLE:
         pass
     items: list[_Item | Refusal] | None
     try:
         raw = _raw_decoder.decode(body)
-        parts = [raw] if body.lstrip()[:1] == b"{" else _raw_list_decoder.decode(body)
+        parts = [raw] if is_one else _raw_list_decoder.decode(body)
     except _UNDECODABLE as error:
         items = _decode_surrogates(body, into)
         if items is None:
@@ -260,7 +261,7 @@ class TradeCheck:
             source_seq=integer(sent.source_seq, "source_seq"),
             instrument=instrument.instrument,
             desk=self._shared(sent.desk),
-            dealer=self._shared(name(sent.dealer, "dealer", required=False)),
+            dealer=self._named(sent.dealer, "dealer", required=False),
             side=self._shared(sent.side),
             quantity=quantity,
             price=price,
@@ -279,7 +280,7 @@ class TradeCheck:
 
     def _identity(self, sent: TradeInput, default_source: str) -> dict[str, Any]:
         return {
-            "source": self._shared(name(sent.source or default_source, "source")),
+            "source": self._named(sent.source or default_source, "source"),
             "trade_id": name(sent.trade_id, "trade_id"),
             "leg": integer(sent.leg, "leg"),
             "version": integer(sent.version, "version", 1),
@@ -292,9 +293,9 @@ class TradeCheck:
             action="cancel",
             ts=0 if sent.ts in (None, "") else timestamp(sent.ts, "ts"),
             source_seq=integer(sent.source_seq, "source_seq"),
-            instrument=self._shared(name(sent.instrument, "instrument", required=False)),
-            desk=self._shared(name(sent.desk, "desk", required=False)),
-            dealer=self._shared(name(sent.dealer, "dealer", required=False)),
+            instrument=self._named(sent.instrument, "instrument", required=False),
+            desk=self._named(sent.desk, "desk", required=False),
+            dealer=self._named(sent.dealer, "dealer", required=False),
             booked_ts=None if sent.booked_ts in (None, "") else timestamp(sent.booked_ts, "booked_ts"),
             legs=None if sent.legs is None else integer(sent.legs, "legs", 1, 1_000),
             received_ts=received_ts,
@@ -335,10 +336,16 @@ class TradeCheck:
 
     def _fees_currency(self, sent: str, instrument: Instrument) -> str:
         """A currency that some instrument has: in any other, fees could never be valued."""
-        code = currency(sent, "fees_currency") or instrument.currency
+        if not sent:
+            return instrument.currency
+        code = currency(sent, "fees_currency")
         if code not in self.currencies:
             raise Rejected("fees_currency", f"no instrument has the currency {shown(code)}")
         return self._shared(code)
+
+    def _named(self, text: str, field: str, *, required: bool = True) -> str:
+        """A name that comes again and again: looked at once."""
+        return self._names.get(text) or self._shared(name(text, field, required=required))
 
     def _shared(self, text: str) -> str:
         return self._names.setdefault(text, text)

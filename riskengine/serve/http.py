@@ -28,6 +28,9 @@ from riskengine.serve.wire import JSON, encode
 
 WEB = Path(__file__).resolve().parent.parent / "web"
 
+FIRST = frozenset({"/v1/trades", "/v1/ticks"})
+"""Asked most: a request is held against one route after the other."""
+
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -47,7 +50,8 @@ def _endpoint(operations: Mapping[str, Operation]) -> Endpoint:
     async def answer(request: Request) -> Response:
         operation = operations["GET" if request.method == "HEAD" else request.method]
         gateway: Gateway = request.app.state.gateway
-        values = read_parameters(operation.parameters, request.query_params.multi_items())
+        asked = request.query_params.multi_items() if request.scope["query_string"] else ()
+        values = read_parameters(operation.parameters, asked)
         question = Question(gateway, request, values)
         if not operation.kept or values.get("seq") is not None:
             return await operation.handler(question)
@@ -68,10 +72,11 @@ def _routes(operations: Sequence[Operation]) -> list[Route]:
     by_path: dict[str, dict[str, Operation]] = {}
     for operation in operations:
         by_path.setdefault(operation.path, {})[operation.method] = operation
-    return [Route(path, _endpoint(found), methods=list(found), name=path) for path, found in by_path.items()]
+    paths = sorted(by_path, key=lambda path: path not in FIRST)
+    return [Route(path, _endpoint(by_path[path]), methods=list(by_path[path]), name=path) for path in paths]
 
 
-ROUTES: list[Route] = [Route("/openapi.json", answer_description, name="/openapi.json"), *_routes(OPERATIONS)]
+ROUTES: list[Route] = [*_routes(OPERATIONS), Route("/openapi.json", answer_description, name="/openapi.json")]
 """Every HTTP route of the interface."""
 
 

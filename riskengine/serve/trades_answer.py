@@ -60,7 +60,7 @@ class SubmittedTrades:
             else:
                 status, late, reason = next(outcomes)
             counts[status] += 1
-            results.append(_identity(item) | {"status": status, "late": late, "reason": reason})
+            results.append(_result(item, status, late, reason))
         return {
             "epoch": newest.epoch,
             "seq": newest.seq if receipt is None else receipt.seq,
@@ -116,10 +116,11 @@ def _reason(refusal: Refusal) -> str:
     return f"{refusal.field}: {refusal.reason}" if refusal.field else refusal.reason
 
 
-def _identity(item: Trade | TradeInput | Refusal) -> dict[str, Any]:
-    """Which trade a result is about; all null where the item was too broken to tell."""
+def _result(item: Trade | TradeInput | Refusal, status: str, late: bool, reason: str) -> dict[str, Any]:
+    """What became of which trade; its identity is all null where the item was too broken to tell."""
     if isinstance(item, Refusal):
-        return dict.fromkeys(("source", "trade_id", "leg", "version"))
+        return dict.fromkeys(("source", "trade_id", "leg", "version")) | {"status": status, "late": late, "reason": reason}
     return {
         "source": item.source or DEFAULT_SOURCE, "trade_id": item.trade_id, "leg": item.leg, "version": item.version,
+        "status": status, "late": late, "reason": reason,
     }  # fmt: skip
