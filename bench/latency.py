@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.request import ProxyHandler, build_opener
@@ -130,11 +130,15 @@ class Poster:
 
 
 class Watch:
-    """When each trade was posted, answered and seen. A ladder's row says how many trades of its instrument it holds."""
+    """When each trade was posted, answered and seen. A ladder's row says how many trades of its instrument it holds.
 
-    def __init__(self) -> None:
+    `name` begins its trades' ids; `held` is how many trades each ladder's row holds already.
+    """
+
+    def __init__(self, name: str = "bench", held: Mapping[tuple[str, str], int] | None = None) -> None:
+        self.name = name
         self.posted: dict[tuple[str, str], deque[tuple[int, float]]] = defaultdict(deque)
-        self.count: dict[tuple[str, str], int] = defaultdict(int)
+        self.count: dict[tuple[str, str], int] = defaultdict(int, held or {})
         self.patch_s: list[float] = []
         self.answer_s: list[float] = []
         self.measuring = False
@@ -167,11 +171,11 @@ async def listen(socket: ClientConnection, desk: str, watch: Watch) -> None:
                     watch.note_seen(desk, row["instrument"], row["trade_count"], now)
 
 
-async def deal(posters: asyncio.Queue[Poster], watch: Watch, desks: list[str], number: int) -> None:
+async def deal(posters: asyncio.Queue[Poster], watch: Watch, desks: list[str], symbols: list[str], number: int) -> None:
     poster = await posters.get()
-    desk, symbol = desks[number % len(desks)], SYMBOLS[number // len(desks) % len(SYMBOLS)]
+    desk, symbol = desks[number % len(desks)], symbols[number // len(desks) % len(symbols)]
     trade = {
-        "trade_id": f"bench-{number}", "ts": time.time_ns() // 1_000, "instrument": symbol, "desk": desk, "dealer": "ann",
+        "trade_id": f"{watch.name}-{number}", "ts": time.time_ns() // 1_000, "instrument": symbol, "desk": desk, "dealer": "ann",
         "side": "buy" if number % 3 else "sell", "quantity": "100", "price": "100.01",
     }  # fmt: skip
     posted = time.perf_counter()
@@ -182,13 +186,15 @@ async def deal(posters: asyncio.Queue[Poster], watch: Watch, desks: list[str], n
     posters.put_nowait(poster)
 
 
-async def measure(url: str, desks: list[str], trades_per_s: float, seconds: float) -> Watch:
+async def measure(
+    url: str, desks: list[str], trades_per_s: float, seconds: float, symbols: list[str] = SYMBOLS, watch: Watch | None = None
+) -> Watch:
     host = url.removeprefix("http://")
     address, _, port = host.rpartition(":")
     posters: asyncio.Queue[Poster] = asyncio.Queue()
     for _ in range(POSTERS):
         posters.put_nowait(Poster(*await asyncio.open_connection(address, int(port)), host))
-    watch, dice = Watch(), random.Random(2)
+    watch, dice = watch or Watch(), random.Random(2)
     async with contextlib.AsyncExitStack() as sockets:
         listening = []
         for desk in desks:
@@ -201,7 +207,7 @@ async def measure(url: str, desks: list[str], trades_per_s: float, seconds: floa
             due += dice.uniform(0.5, 1.5) / trades_per_s
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             watch.measuring = due > started + WARM_UP_S
-            dealing.append(asyncio.create_task(deal(posters, watch, desks, len(dealing))))
+            dealing.append(asyncio.create_task(deal(posters, watch, desks, symbols, len(dealing))))
         await asyncio.gather(*dealing)
         deadline = time.perf_counter() + 5
         while watch.unseen and time.perf_counter() < deadline:  # noqa: ASYNC110 - the listener has no event for it

@@ -7,42 +7,36 @@ the same double, `newest` as `[source, trade_id, leg, version]`, null where unkn
 """
 
 import hashlib
-from collections.abc import Iterator
 
 import orjson
 
-from riskengine.background import giving_way
+from riskengine.background import Rests, giving_way
 from riskengine.fields import to_text
 from riskengine.ledger import Row
 from riskengine.messages import CASH_DECIMALS, CASH_ONE
-from riskengine.snapshot import Snapshot, Table
+from riskengine.snapshot import Snapshot
 
 
 def digest(snapshot: Snapshot) -> str:
-    """SHA-256, in hex. 4 us a position; any thread but those that somebody waits for."""
-    hierarchy = snapshot.reference.hierarchy
-    sha = hashlib.sha256()
+    """SHA-256, in hex. 4 us a position, and as long for rests; any thread but those that somebody waits for.
+
+    Owner by owner: to sort everything at once would keep the interpreter from all others meanwhile.
+    """
+    hierarchy, symbols = snapshot.reference.hierarchy, snapshot.reference.symbols
+    rollups = (
+        ("dealer", snapshot.dealers, enumerate(snapshot.dealer_names)),
+        ("node", snapshot.nodes, ((hierarchy.index[leaf], leaf) for leaf in hierarchy.leaves)),
+    )
+    sha, rests = hashlib.sha256(), Rests()
     with giving_way():
-        lines = [
-            *_lines(snapshot, "node", snapshot.nodes, ((hierarchy.index[leaf], leaf) for leaf in hierarchy.leaves)),
-            *_lines(snapshot, "dealer", snapshot.dealers, enumerate(snapshot.dealer_names)),
-        ]
-        lines.sort(key=lambda line: line[0])
-        for _, text in lines:
-            sha.update(text)
-            sha.update(b"\n")
+        for rollup, table, owners in rollups:
+            for owner, name in sorted(owners, key=lambda one: one[1].encode()):
+                rows = sorted(table.state(owner).positions(), key=lambda row: symbols[row.instrument].encode())
+                for row in rows:
+                    sha.update(orjson.dumps([rollup, name, symbols[row.instrument], *_state(row)]))
+                    sha.update(b"\n")
+                rests.rest_if_due()
     return sha.hexdigest()
-
-
-def _lines(
-    snapshot: Snapshot, rollup: str, table: Table, owners: Iterator[tuple[int, str]] | enumerate[str]
-) -> Iterator[tuple[tuple[bytes, bytes, bytes], bytes]]:
-    symbols = snapshot.reference.symbols
-    for owner, name in owners:
-        for row in table.state(owner).positions():
-            symbol = symbols[row.instrument]
-            key = (rollup.encode(), name.encode(), symbol.encode())
-            yield key, orjson.dumps([rollup, name, symbol, *_state(row)])
 
 
 def _state(row: Row) -> list[object]:
