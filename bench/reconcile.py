@@ -1,8 +1,8 @@
 """Reconciliation of 300,000 positions and 1 million trades beside live trading: `python -m bench.reconcile`.
 
 The real server runs on the store of `bench/start.py` (made in a temporary folder, or where `--store` says). 50 trades a second
-are posted to six accounts whose ladders six clients watch, as in `bench/latency.py`, without ticks. Stretches in which nothing else
-happens alternate with stretches in which one reconciliation runs after the other (`POST /v1/reconcile`).
+are posted to six accounts whose ladders six clients watch, as in `bench/latency.py`, without ticks. Stretches with nothing else
+alternate with stretches in which one reconciliation runs after the other (`POST /v1/reconcile`).
 
 Prints one JSON object: how long a run took, by the engine's clock, and trade-to-patch with and without it; exit status 1 where
 the median run takes longer than 5 s, or the p99 of trade-to-patch is more than 5 ms higher.
