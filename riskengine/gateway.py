@@ -91,6 +91,10 @@ class Gateway(Protocol):
         """Remembered breaks, open ones first, and the last report. Raises EngineNotLive, StoreError."""
         ...
 
+    async def comment_break(self, break_id: int, comment: str, actor: str) -> dict[str, Any] | None:
+        """Note what a person says of a break; its row, None where there is no such break. Raises EngineNotLive, StoreError."""
+        ...
+
     async def decide(self, item: ExceptionItem, verdict: Verdict) -> None:
         """Store what a person decided about an exception and let it take effect; a snapshot shows it when this returns.
 

@@ -36,7 +36,7 @@ from riskengine.promises import Promises, promise
 from riskengine.proven_load import acceptance, load
 from riskengine.publishers import Publishers
 from riskengine.reconcile import Key
-from riskengine.reconciler import Reconciler, break_row
+from riskengine.reconciler import Reconciler
 from riskengine.renewal import Parts, Renewals, fitted
 from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 from riskengine.start_of_day import trade_check
@@ -202,10 +202,11 @@ class EngineProcess:
 
     async def breaks(self, *, status: str | None) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
         """See `Gateway`."""
-        if self._reconciler is None or self._store is None:
-            raise EngineNotLive(f"the engine is {self._state}")
-        found = await asyncio.to_thread(self._store.breaks, status=status)
-        return [break_row(one, self.clock.now()) for one in found], self._reconciler.last
+        return await self._when_live(self._reconciler).breaks(status)
+
+    async def comment_break(self, break_id: int, comment: str, actor: str) -> dict[str, Any] | None:
+        """See `Gateway`."""
+        return await self._when_live(self._reconciler).comment(break_id, comment, actor)
 
     def _standing(self, keys: Collection[Key]) -> "asyncio.Future[Any]":
         return self.on_writer(lambda engine: standing_under(engine, keys))

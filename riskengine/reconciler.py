@@ -156,6 +156,18 @@ class Reconciler:
         else:
             self._parts.warnings.pop("breaks", None)
 
+    async def breaks(self, status: str | None) -> tuple[list[RowDict], RowDict | None]:
+        """Remembered breaks, open ones first, and the last report. Raises StoreError."""
+        found = await asyncio.to_thread(self._parts.store.breaks, status=status)
+        return [break_row(one, self._parts.clock.now()) for one in found], self.last
+
+    async def comment(self, break_id: int, comment: str, actor: str) -> RowDict | None:
+        """Note what a person says of a break; its row, None where there is none of that number. Raises StoreError."""
+        done, answer = promise()
+        self._parts.committer.write(lambda store: store.comment_break(break_id, comment, actor), answer)
+        found: StoredBreak | None = await done
+        return None if found is None else break_row(found, self._parts.clock.now())
+
     # -- repair ------------------------------------------------------------------------------------------------
 
     async def _repair(self, breaks: Mapping[Key, Break], actor: str) -> set[Key]:

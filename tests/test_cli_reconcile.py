@@ -72,6 +72,8 @@ def test_a_row_that_was_changed_by_hand_is_a_break_until_it_is_repaired(desk: De
     assert desk.server.get("/v1/breaks")["total"] == 0
     remembered = desk.server.get("/v1/breaks?status=all")["rows"]
     assert {(each["status"], each["kind"]) for each in remembered} == {("repaired", "quantity")}
+    desk.server.post(f"/v1/breaks/{remembered[0]['break_id']}", {"comment": "a typing error"})
+    assert desk.server.get("/v1/breaks?status=all")["rows"][0]["comment"] == "a typing error"
 
 
 def test_people_get_lines(desk: Desk) -> None:

@@ -149,6 +149,14 @@ class SqlStore(ABC):
         with self._transaction() as session:
             breaks_of.resolve(session, keys, status, against=against, by=by, ts=ts, comment=comment)
 
+    def comment_break(self, break_id: int, comment: str, actor: str) -> StoredBreak | None:
+        with self._transaction() as session:
+            found = breaks_of.comment(session, break_id, comment)
+            if found is not None:
+                said = {"key": list(found.key), "kind": found.kind, "comment": comment}
+                self._trail(session).events([AuditEvent("break_comment", str(break_id), said, actor)])
+            return found
+
     def is_writable(self) -> bool:
         try:
             with self._transaction() as session:

@@ -80,6 +80,12 @@ def resolve(
     session.run("break_resolve", ((status, by, ts, comment, comment, against, *key) for key in keys))
 
 
+def comment(session: Session, break_id: int, text: str) -> StoredBreak | None:
+    """What a person says of one, open or not; None where there is none of that number."""
+    session.run("break_comment", [(text, break_id)])
+    return next((StoredBreak._make(row) for row in session.rows("break_by_id", (break_id,))), None)
+
+
 def breaks(session: Session, *, status: str | None = None, limit: int = 1_000_000) -> list[StoredBreak]:
     """Open ones first, then the newest."""
     query = "breaks_all" if status is None else "breaks_of_status"

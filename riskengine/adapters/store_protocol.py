@@ -208,16 +208,17 @@ class Store(Protocol):
     def remember_breaks(
         self, found: Sequence[FoundBreak], *, against: str, epoch: int, watermark: int, ts: int, by: str
     ) -> list[StoredBreak]:
-        """W. What a whole run against `against` (`store`, or a statement) found, in one transaction; returns the open ones.
-
-        New ones are opened, known ones seen again, those that were not found any more are gone.
-        """
+        """W. What a whole run found: new ones are opened, known ones seen again, others are gone. Returns the open ones."""
         ...
 
     def resolve_breaks(
         self, keys: Sequence[BreakKey], status: BreakStatus, *, against: str, by: str, ts: int, comment: str = ""
     ) -> None:
         """W. Close open breaks, in one transaction; those that are not open are left alone."""
+        ...
+
+    def comment_break(self, break_id: int, comment: str, actor: str) -> StoredBreak | None:
+        """W. What a person says of a break, with an entry in the trail; None where there is none of that number."""
         ...
 
     def is_writable(self) -> bool:

@@ -141,6 +141,8 @@ SCHEMAS: dict[str, Schema] = {
         },
         ("epoch", "seq", "as_of", "last", "rows", "total"),
     ),
+    "Break": {"type": "object", "description": "one of the rows of `/v1/breaks`"},
+    "Comment": _object({"comment": _TEXT | {"maxLength": 2_000}}, ("comment",)),
     "Verdict": _object(
         {
             "action": {"type": "string", "enum": ["accept", "reject", "comment"]},

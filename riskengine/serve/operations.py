@@ -31,7 +31,7 @@ from riskengine.serve.reads import (
     answer_positions,
 )
 from riskengine.serve.receipt_route import answer_receipt
-from riskengine.serve.reconcile_route import answer_breaks, take_reconcile
+from riskengine.serve.reconcile_route import answer_breaks, take_comment, take_reconcile
 from riskengine.serve.status import (
     answer_digest,
     answer_health,
@@ -110,6 +110,8 @@ OPERATIONS = (
               body="Reconcile", fails=(400, 403, 408, 413, 503)),
     Operation("GET", "/v1/breaks", "Differences from the store that were found, and the last report", answer_breaks, "Breaks",
               (_BREAKS, *_PAGE), fails=(400, 503)),
+    Operation("POST", "/v1/breaks/{id}", "Note what a person says of one of them", take_comment, "Break", body="Comment",
+              fails=(400, 403, 404, 408, 413, 503)),
     Operation("GET", "/v1/exceptions", "What needs a person", answer_exceptions, "ExceptionRow",
               (_KIND, SEQ, EXACT, *_PAGE, _sort(shapes.EXCEPTION)), fails=_READ_FAILS, kept=True),
     Operation("POST", "/v1/exceptions/{id:path}", "Accept, reject or comment on one of them", take_verdict,

@@ -1,11 +1,13 @@
-"""`POST /v1/reconcile` and `GET /v1/breaks`: whether engine and store hold the same, now and since."""
+"""`POST /v1/reconcile`, `GET /v1/breaks`, `POST /v1/breaks/{id}`: whether engine and store hold the same, now and since."""
 
 import msgspec
 from starlette.responses import Response
 
 from riskengine.errors import EngineNotLive
+from riskengine.fields import MAX_DIGITS, shown
 from riskengine.serve.answers import Question, json_answer
-from riskengine.serve.problems import Problem
+from riskengine.serve.exceptions_route import MAX_COMMENT
+from riskengine.serve.problems import Problem, bad_field
 from riskengine.serve.trades_route import read_body
 
 ACTOR = "local"
@@ -18,7 +20,14 @@ class Asked(msgspec.Struct, forbid_unknown_fields=True):
     repair: bool = False
 
 
+class Said(msgspec.Struct, forbid_unknown_fields=True):
+    """What a person says of a break."""
+
+    comment: str
+
+
 _decoder = msgspec.json.Decoder(Asked)
+_comment_decoder = msgspec.json.Decoder(Said)
 
 
 async def take_reconcile(question: Question) -> Response:
@@ -43,3 +52,21 @@ async def answer_breaks(question: Question) -> Response:
     return json_answer(
         header | {"last": last, "rows": rows[first : first + values["limit"]], "total": len(rows)}
     )
+
+
+async def take_comment(question: Question) -> Response:
+    """Note what a person says of a remembered break; its row. Raises Problem, StoreError, EngineNotLive."""
+    gateway, asked_id = question.gateway, question.request.path_params["id"]
+    if not gateway.is_live:
+        raise EngineNotLive(f"the engine is {gateway.state}")
+    try:
+        said = _comment_decoder.decode(await read_body(question))
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise Problem(400, f'the body is not {{"comment": "..."}}: {error}') from None
+    if len(said.comment) > MAX_COMMENT:
+        raise bad_field("comment", f"is longer than {MAX_COMMENT} characters")
+    number = int(asked_id) if asked_id.isascii() and asked_id.isdigit() and len(asked_id) <= MAX_DIGITS else 0
+    row = await gateway.comment_break(number, said.comment, ACTOR)
+    if row is None:
+        raise Problem(404, f"unknown break {shown(asked_id)}")
+    return json_answer(row)

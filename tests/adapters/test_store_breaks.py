@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from riskengine.adapters.audit_chain import AuditFilter
 from riskengine.adapters.store import Store
 from riskengine.adapters.store_breaks import BreakKey, FoundBreak, StoredBreak
 from tests.adapters.store_book import TS
@@ -50,6 +51,22 @@ def test_a_repaired_break_says_who_and_why_and_only_open_ones_are_closed(store: 
     store.resolve_breaks([EUR, ANN], "accepted", against="store", by="bob", ts=TS + 4)
     [one] = store.breaks()
     assert (one.status, one.resolved_by, one.resolved_ts, one.comment) == ("repaired", "ann", TS + 3, "row corrected")
+
+
+def test_what_a_person_says_of_a_break_is_kept_and_in_the_audit_trail(store: Store) -> None:
+    [one] = seen(store, *found(EUR))
+    commented = store.comment_break(one.break_id, "the broker confirms", "ann")
+    assert commented is not None
+    assert (commented.comment, commented.status) == ("the broker confirms", "open")
+    store.resolve_breaks([EUR], "repaired", against="store", by="bob", ts=TS + 3)
+    assert [(each.comment, each.resolved_by) for each in store.breaks()] == [("the broker confirms", "bob")]
+    [entry] = store.audit_entries(AuditFilter(kind="break_comment"))
+    assert (entry.actor, entry.subject) == ("ann", str(one.break_id))
+    assert "the broker confirms" in entry.detail
+
+
+def test_a_comment_on_a_break_that_never_was_changes_nothing(store: Store) -> None:
+    assert store.comment_break(4711, "?", "ann") is None
 
 
 def test_a_run_against_one_thing_says_nothing_of_breaks_with_another(store: Store) -> None:

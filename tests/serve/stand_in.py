@@ -109,6 +109,10 @@ class StandIn:
         self._require_live()
         return [{"kind": "cash", "status": status or "gone"}], None
 
+    async def comment_break(self, break_id: int, comment: str, actor: str) -> dict[str, Any] | None:
+        self._require_live()
+        return {"break_id": break_id, "comment": comment, "actor": actor} if break_id == 1 else None
+
     async def decide(self, item: ExceptionItem, verdict: Verdict) -> None:
         self._require_live()
         if self.broken is not None:

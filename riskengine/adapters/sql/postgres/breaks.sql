@@ -13,6 +13,14 @@ WHERE break_id = %s
 UPDATE breaks SET status = %s, resolved_by = %s, resolved_ts = %s, comment = CASE WHEN %s = '' THEN comment ELSE %s END
 WHERE status = 'open' AND against = %s AND rollup = %s AND owner = %s AND instrument = %s
 
+-- name: break_comment
+UPDATE breaks SET comment = %s WHERE break_id = %s
+
+-- name: break_by_id
+SELECT break_id, kind, against, rollup, owner, instrument, here, there, trades, epoch, watermark, first_seen_ts, last_seen_ts,
+       times_seen, status, comment, resolved_by, resolved_ts
+FROM breaks WHERE break_id = %s
+
 -- name: breaks_all
 SELECT break_id, kind, against, rollup, owner, instrument, here, there, trades, epoch, watermark, first_seen_ts, last_seen_ts,
        times_seen, status, comment, resolved_by, resolved_ts

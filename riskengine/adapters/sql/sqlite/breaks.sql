@@ -13,6 +13,14 @@ WHERE break_id = ?
 UPDATE breaks SET status = ?, resolved_by = ?, resolved_ts = ?, comment = CASE WHEN ? = '' THEN comment ELSE ? END
 WHERE status = 'open' AND against = ? AND rollup = ? AND owner = ? AND instrument = ?
 
+-- name: break_comment
+UPDATE breaks SET comment = ? WHERE break_id = ?
+
+-- name: break_by_id
+SELECT break_id, kind, against, rollup, owner, instrument, here, there, trades, epoch, watermark, first_seen_ts, last_seen_ts,
+       times_seen, status, comment, resolved_by, resolved_ts
+FROM breaks WHERE break_id = ?
+
 -- name: breaks_all
 SELECT break_id, kind, against, rollup, owner, instrument, here, there, trades, epoch, watermark, first_seen_ts, last_seen_ts,
        times_seen, status, comment, resolved_by, resolved_ts
