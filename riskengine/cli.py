@@ -26,8 +26,9 @@ from riskengine.config import without_password
 from riskengine.engine import Engine
 from riskengine.errors import InputError
 from riskengine.hierarchy import Reference
-from riskengine.messages import Refusal
+from riskengine.messages import Instrument, Node, Refusal
 from riskengine.observe import configure_logging
+from riskengine.serve.access import check_binding
 from riskengine.start_of_day import trade_check
 from riskengine.terminal import (
     Commands,
@@ -67,11 +68,8 @@ def demo(port: int, ticks: str | None, store: str | None, **mapping: str | None)
     configure_logging("console", "warning")
     with tempfile.TemporaryDirectory(prefix="riskengine-demo-") as folder:
         config = effective_config(None, store or f"sqlite:///{folder}/demo.db", None, port)
-        seeding = open_store(config.store.url)
-        seeding.save_nodes(sample_nodes())
-        seeding.save_instruments(sample_instruments())
-        seeding.close()
         nodes, instruments = sample_nodes(), sample_instruments()
+        _seed(config.store.url, nodes, instruments)
         recorded = None
         if ticks is not None:
             path = ticks
@@ -87,6 +85,20 @@ def demo(port: int, ticks: str | None, store: str | None, **mapping: str | None)
         )
         status = run_engine(config, _announce_demo, feed=feed.run)
     sys.exit(status)
+
+
+def _seed(url: str, nodes: Sequence[Node], instruments: Sequence[Instrument]) -> None:
+    """Put the demo's reference data into a store that has nothing else. Raises InputError, StoreError."""
+    store = open_store(url)
+    try:
+        known = {node.node for node in nodes}, {instrument.instrument for instrument in instruments}
+        others = {node.node for node in store.nodes()} - known[0], {each.instrument for each in store.instruments()} - known[1]
+        if any(others):
+            raise InputError(f"store {store.name} holds more than the demo: name an empty one, or none")
+        store.save_nodes(nodes)
+        store.save_instruments(instruments)
+    finally:
+        store.close()
 
 
 def _announce_demo(url: str) -> None:
@@ -210,6 +222,7 @@ def _speed(text: str) -> float | None:
 def check_config_command(file: str | None) -> None:
     """Validate a configuration and print the effective one, secrets hidden."""
     config = effective_config(file, os.environ.get("RISKENGINE_STORE"))
+    check_binding(config)
     shown = msgspec.structs.replace(
         config, store=msgspec.structs.replace(config.store, url=without_password(config.store.url))
     )

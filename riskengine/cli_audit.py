@@ -10,13 +10,13 @@ from typing import Any
 import click
 import orjson
 
-from riskengine.adapters.audit_chain import AuditEntry, AuditFilter, AuditReport
+from riskengine.adapters.audit_chain import ENTRY_KINDS, AuditEntry, AuditFilter, AuditReport
 from riskengine.adapters.store import open_store
 from riskengine.adapters.store_protocol import Store
 from riskengine.errors import InputError, RiskEngineError
 from riskengine.fields import Rejected, shown, timestamp
 from riskengine.hierarchy import Hierarchy
-from riskengine.terminal import Progress, effective_config, fail, json_option, store_option
+from riskengine.terminal import Progress, complain, config_option, effective_config, fail, json_option, store_option
 
 MAX_SHOWN = 160
 """Characters of an entry's detail on one line."""
@@ -34,15 +34,16 @@ def audit_commands() -> None:
 
 @audit_commands.command(name="verify")
 @store_option
+@config_option
 @click.option("--head", metavar="HASH", help="The hash of an entry that was noted elsewhere: it must still be in the trail.")
 @json_option
-def verify_command(store: str | None, head: str | None, as_json: bool) -> None:
+def verify_command(store: str | None, config_path: str | None, head: str | None, as_json: bool) -> None:
     """Walk the whole trail and compare every row. Exit 0: nothing found; 1: findings; 2: it could not be done."""
     if head is not None and not (len(head) == 64 and set(head) <= set("0123456789abcdef")):
         raise click.BadParameter(f"{shown(head)} is not a hash of 64 hexadecimal digits", param_hint="--head")
     progress = Progress("audit verify")
     try:
-        with _reading(store) as opened:
+        with _reading(store, config_path) as opened:
             report = opened.verify_audit(head, progress.advance)
     except RiskEngineError as error:
         fail(str(error), COULD_NOT)
@@ -69,7 +70,8 @@ def _report_json(report: AuditReport) -> dict[str, Any]:
 
 
 def _summary(report: AuditReport) -> str:
-    found = f"{len(report.findings):,} findings" if report.findings else "nothing found"
+    count = len(report.findings)
+    found = f"{count:,} finding{'s' * (count > 1)}" if count else "nothing found"
     waiting = f"; unrecorded, waiting for an engine: {report.unrecorded:,} rows" if report.unrecorded else ""
     head = f"head {report.head.audit_seq} {report.head.hash}"
     return f"{report.entries:,} entries, {report.trades:,} trade rows: {found}{waiting}; {head}"
@@ -77,19 +79,20 @@ def _summary(report: AuditReport) -> str:
 
 @audit_commands.command(name="show")
 @store_option
+@config_option
 @click.option("--trade", metavar="SOURCE:ID[:LEG]", help="Entries about a trade; the id alone will do.")
 @click.option("--node", metavar="NODE", help="Entries about trades below a node, and about the node.")
 @click.option("--since", metavar="TS", help="Not older: microseconds since 1970, or RFC 3339.")
 @click.option("--until", metavar="TS", help="Older.")
-@click.option("--kind", metavar="KIND", help="One kind: trades, nodes, start, verdict, ...")
+@click.option("--kind", type=click.Choice(ENTRY_KINDS), metavar="KIND", help=f"One kind: {', '.join(ENTRY_KINDS)}.")
 @click.option("--limit", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="How many, the newest.")
 @json_option
 def show_command(
-    store: str | None, trade: str | None, node: str | None, since: str | None, until: str | None, kind: str | None, limit: int,
-    as_json: bool,
+    store: str | None, config_path: str | None, trade: str | None, node: str | None, since: str | None, until: str | None,
+    kind: str | None, limit: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Print entries of the trail, the newest last."""
-    with _reading(store) as opened:
+    with _reading(store, config_path) as opened:
         wanted = AuditFilter(
             trade=trade, node=node, desks=() if node is None else _desks(opened, node), kind=kind,
             since_ts=_time(since, "--since"), until_ts=_time(until, "--until"),
@@ -100,11 +103,13 @@ def show_command(
         return
     for entry in entries:
         click.echo(_line(entry))
+    if not entries:
+        complain("no entry is like that")
 
 
 @contextmanager
-def _reading(store: str | None) -> Iterator[Store]:
-    opened = open_store(effective_config(None, store).store.url, create=False, read_only=True)
+def _reading(store: str | None, config_path: str | None) -> Iterator[Store]:
+    opened = open_store(effective_config(config_path, store).store.url, create=False, read_only=True)
     try:
         yield opened
     finally:

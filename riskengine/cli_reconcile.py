@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from http.client import HTTPException
 from typing import Any, NamedTuple
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 import click
@@ -17,7 +17,7 @@ import orjson
 
 from riskengine.adapters.columns import ColumnOptions
 from riskengine.adapters.lines import shown_path
-from riskengine.adapters.statement import against_statement, parse_tolerances
+from riskengine.adapters.statement import against_statement, parse_tolerances, unreachable
 from riskengine.adapters.store import open_store
 from riskengine.adapters.store_protocol import Store
 from riskengine.adapters.store_side import store_side
@@ -44,6 +44,7 @@ LOOK_AGAIN_S = 1.0
 """How long what only one side can see yet may take to be seen by the other."""
 
 SHOWN_BREAKS = 50
+SHOWN_REFUSALS = 10
 COULD_NOT_COMPARE = 2
 
 RowDict = dict[str, Any]
@@ -76,6 +77,8 @@ def reconcile_command(
             if repair:
                 raise InputError("--repair takes the store's values: it goes with no --against")
             report = _against(engine, against, column_options(**mapping), tolerance)
+        elif tolerance:
+            raise InputError("--tolerance is for a statement: it goes with --against")
         else:
             report = _with_store(engine, effective_config(config_path, store), repair=repair)
     except RiskEngineError as error:
@@ -93,7 +96,7 @@ def reconcile_command(
 
 def _against(engine: str, path: str, options: ColumnOptions, tolerance: str) -> RowDict:
     found = against_statement(engine, path, options, parse_tolerances(tolerance))
-    for refusal in found.refused:
+    for refusal in found.refused[:SHOWN_REFUSALS]:
         click.echo(f"{shown_path(path)}:{refusal.index}: {refusal.field}: {refusal.reason}", err=True)
     if found.refused:
         raise InputError(f"{shown_path(path)}: {len(found.refused)} lines cannot be read")
@@ -162,8 +165,7 @@ def _holdings(engine: str) -> Holdings:
         with error:
             raise EngineUnreachable(f"{engine}: the engine answered with {error.code}") from None
     except (OSError, ValueError, HTTPException) as error:
-        reason = error.reason if isinstance(error, URLError) else str(error)
-        raise EngineUnreachable(f"{engine}: {reason or type(error).__name__}") from None
+        raise unreachable(engine, error) from None
 
 
 def _ask_for_repair(engine: str) -> None:
@@ -207,8 +209,11 @@ def _print(report: RowDict) -> None:
     if len(breaks) > SHOWN_BREAKS:
         click.echo(f"... and {len(breaks) - SHOWN_BREAKS:,} more")
     said = "no breaks" if not breaks else f"{len(breaks):,} break{'s' * (len(breaks) > 1)}"
+    said += ", repaired" if report.get("repaired") else ""
     click.echo(f"{said}, {report['compared']:,} positions compared against {report['against']}, watermark {report['watermark']}")
 
 
 def _short(side: RowDict | None) -> str:
-    return "nothing" if side is None else f"{side['quantity']} (cash {side['net_cash']})"
+    if side is None:
+        return "nothing"
+    return side["quantity"] if side["net_cash"] is None else f"{side['quantity']} (cash {side['net_cash']})"

@@ -8,6 +8,7 @@ import tomllib
 import zoneinfo
 from pathlib import Path
 from typing import Literal
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
@@ -112,10 +113,20 @@ def load_config(path: str | Path | None) -> Config:
     try:
         config = msgspec.convert(values, Config)
     except msgspec.ValidationError as error:
-        message = str(error).replace(" - at `$.", ", at `").replace(" - at `$`", "")
-        raise ConfigError(f"{path}: {message}") from None
+        raise ConfigError(f"{path}: {_said(str(error))}") from None
     check_config(config, str(path))
     return config
+
+
+def _said(error: str) -> str:
+    """What msgspec says of a value, as a sentence about the setting."""
+    reason, _, place = error.partition(" - at `$")
+    setting = place.strip(".`")
+    unknown = re.fullmatch("Object contains unknown field `(.*)`", reason)
+    if unknown:
+        name = unknown[1]
+        return f"[{setting}] has no setting {name}" if setting else f"there is no section [{name}]"
+    return f"{setting}: {reason[:1].lower()}{reason[1:]}" if setting else reason
 
 
 def check_config(config: Config, where: str = "configuration") -> None:
@@ -137,6 +148,7 @@ def check_config(config: Config, where: str = "configuration") -> None:
         (0 <= marks.suspect_release_s <= 3600, "marks.suspect_release_s", "must be 0 to 3600"),
         (0 < marks.store_every_s <= 3600, "marks.store_every_s", "must be above 0, at most 3600"),
         (config.store.url.startswith(STORE_SCHEMES), "store.url", "must begin with " + " or ".join(STORE_SCHEMES)),
+        (_names_a_store(config.store.url), "store.url", "must name a file or a database: sqlite:///desk.db, postgresql://host/desk"),
         (1 <= config.store.batch_trades <= 10_000, "store.batch_trades", "must be 1 to 10000"),
         (server.host, "server.host", "must not be empty"),
         (0 <= server.port <= 65_535, "server.port", "must be 0 to 65535"),
@@ -154,6 +166,14 @@ def check_config(config: Config, where: str = "configuration") -> None:
     for holds, setting, reason in rules:
         if not holds:
             raise ConfigError(f"{where}: {setting} {reason}")
+
+
+def _names_a_store(url: str) -> bool:
+    """Whether it says which: a database that libpq would guess from the user's name is never the one that is meant."""
+    if url.startswith("sqlite:"):
+        return True  # what is wrong with a path is said where it is opened
+    parts = urlsplit(url)
+    return bool(parts.path.strip("/")) or bool(parse_qs(parts.query).keys() & {"dbname", "service"})
 
 
 def _is_zone(name: str) -> bool:

@@ -145,12 +145,19 @@ class Engine:
         reason = self._work.note_late(trade, fold, mark.price if mark is not None and mark.ts else None, now)
         return Outcome(APPLIED, True, reason)
 
+    def note_kept_apart(self, trade: Trade, now: int) -> None:
+        """List a conflict with a row that is no trade: what stands there cannot be read."""
+        self._counts[CONFLICT] += 1
+        self._work.note_conflict(trade, None, now)
+
     def recall_conflict(self, trade: Trade) -> None:
         """List a conflict from before the start, unless the version that stands says the same by now. O(versions)."""
-        for other in self.processed.versions(trade.identity):
-            if other.version == trade.version and not other.same_economics(trade):
-                self._counts[CONFLICT] += 1
-                self._work.note_conflict(trade, other, trade.received_ts)
+        others = [other for other in self.processed.versions(trade.identity) if other.version == trade.version]
+        if not others:
+            self.note_kept_apart(trade, trade.received_ts)
+        elif not others[0].same_economics(trade):
+            self._counts[CONFLICT] += 1
+            self._work.note_conflict(trade, others[0], trade.received_ts)
 
     def quarantine_row(self, store_seq: int, received_ts: int, reason: str) -> None:
         """List a stored row that could not be read as a trade: somebody else wrote it, or its reference data is missing."""

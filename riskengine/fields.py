@@ -15,8 +15,9 @@ MAX_DIGITS = 15
 
 MAX_INTEGER = 2**53 - 1
 QUOTE_DECIMALS = 12
-TS_MIN = int(dt.datetime(1980, 1, 1, tzinfo=dt.UTC).timestamp()) * 1_000_000
-TS_MAX = int(dt.datetime(2200, 1, 1, tzinfo=dt.UTC).timestamp()) * 1_000_000
+FIRST_YEAR, END_YEAR = 1980, 2200
+TS_MIN = int(dt.datetime(FIRST_YEAR, 1, 1, tzinfo=dt.UTC).timestamp()) * 1_000_000
+TS_MAX = int(dt.datetime(END_YEAR, 1, 1, tzinfo=dt.UTC).timestamp()) * 1_000_000
 
 _WIDE = Context(prec=80, Emax=10_000, Emin=-10_000, traps=[Inexact, InvalidOperation])
 """Wide enough for every number that is taken; a digit beyond it raises rather than rounds."""
@@ -160,7 +161,7 @@ def name(value: str, field: str, *, required: bool = True) -> str:
 
 
 def date(value: str, field: str) -> str:
-    """An ISO date (`2026-11-21`) or empty. Raises Rejected."""
+    """An ISO date (`2026-11-21`) of 1980 to 2199, as times are, or empty. Raises Rejected."""
     if value:
         try:
             parsed = dt.date.fromisoformat(value)
@@ -168,6 +169,8 @@ def date(value: str, field: str) -> str:
             raise Rejected(field, f"is not a date: {shown(value)}") from None
         if parsed.isoformat() != value:
             raise Rejected(field, f"is not a date like 2026-11-21: {shown(value)}")
+        if not FIRST_YEAR <= parsed.year < END_YEAR:
+            raise Rejected(field, f"is out of range: {FIRST_YEAR} to {END_YEAR - 1} are expected")
     return value
 
 

@@ -9,6 +9,7 @@ break: then the trades themselves are looked at, twice, and the key is a break i
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
+from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
 from riskengine.adapters.committer import Committer
@@ -18,6 +19,7 @@ from riskengine.adapters.stored_keys import stored_keys
 from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.engine import Engine
+from riskengine.errors import ReferenceDataError
 from riskengine.inbox import Inbox
 from riskengine.messages import Trade, economics
 from riskengine.observe import Metrics
@@ -78,7 +80,8 @@ async def look_twice(parts: Parts) -> Looked:
     if not first.breaks:
         return first
     if first.revision != parts.revision():
-        await parts.renew("reference data changed")  # the engine was about to follow
+        with suppress(ReferenceDataError):  # it cannot follow, which is a warning of its own; trades are compared all the same
+            await parts.renew("reference data changed")  # the engine was about to follow
     await caught_up(parts)
     again = await parts.compare(parts.newest)
     in_both = {key: each for key, each in again.breaks.items() if key in first.breaks}

@@ -15,19 +15,20 @@ from riskengine.adapters.committer import Committer
 from riskengine.adapters.recorder import started
 from riskengine.adapters.store import open_store
 from riskengine.adapters.store_protocol import Position, Store, TradeFilter
-from riskengine.adapters.trade_rows import TradeRow
 from riskengine.alerts import Warnings
 from riskengine.clock import MICROS_PER_SECOND, Clock, SystemClock
 from riskengine.config import Config
+from riskengine.decisions import settle
 from riskengine.decode import TradeCheck
 from riskengine.digest import digest
 from riskengine.engine import Engine
-from riskengine.errors import EngineNotLive, RiskEngineError, StartRefused
+from riskengine.errors import EngineNotLive, RiskEngineError, StartRefused, StoreUnavailable
 from riskengine.health import Health
 from riskengine.inbox import Inbox, Receipt
 from riskengine.looks import Parts as LooksParts
 from riskengine.looks import compare_beside, standing_under
 from riskengine.marks import AnyTick, Mark, QuoteBook
+from riskengine.mender import watched
 from riskengine.messages import Refusal, StoredMark, Trade, Verdict
 from riskengine.mismatch import Mismatch, accepted
 from riskengine.morning import Morning, summarise
@@ -356,7 +357,14 @@ class EngineProcess:
     async def decide(self, item: ExceptionItem, verdict: Verdict) -> None:
         """See `Gateway`."""
         conflict = item.trade if item.kind == "conflict" and verdict.verdict == "accept" else None
-        await self.on_store(lambda store: store.save_verdict(verdict, conflict))
+        try:
+            await self.on_store(lambda store: store.save_verdict(verdict, conflict))
+        except StoreUnavailable:
+            watched(settle(verdict, self.on_store, lambda: self._take_effect(item, verdict)))
+            raise
+        await self._take_effect(item, verdict)
+
+    async def _take_effect(self, item: ExceptionItem, verdict: Verdict) -> None:
         if item.kind == "suspect" and verdict.verdict and self._quotes is not None:
             self._quotes.decide(str(item.detail["instrument"]), release=verdict.verdict == "accept")
         await self.on_writer(lambda engine: engine.decide(fitted(item, engine.reference), verdict))
@@ -368,13 +376,12 @@ class EngineProcess:
         """See `Gateway`."""
         if self._store is None:
             raise EngineNotLive(f"the engine is {self._state}")
-        hierarchy = snapshot.reference.hierarchy
-        desks = None if node is None else hierarchy.leaves_below(node_number(snapshot, node))
+        desks = None if node is None else snapshot.reference.hierarchy.leaves_below(node_number(snapshot, node))
         wanted = TradeFilter(
             desks, instrument, dealer, since, "all" if versions == "all" else "latest", max_store_seq=snapshot.watermark
         )
         rows, total = await asyncio.to_thread(self._store.select_trades, wanted, limit)
-        return [dict(zip(TradeRow._fields, row, strict=True)) for row in rows], total
+        return [row._asdict() for row in rows], total
 
     async def digest(self, snapshot: Snapshot) -> str:
         """See `Gateway`."""

@@ -24,8 +24,13 @@ QUARANTINED = "quarantined"
 
 
 def exception_id(kind: str, trade: Trade) -> str:
-    """Names an exception about one version of a trade, for good."""
-    return f"{kind}:{trade.source}:{trade.trade_id}:{trade.leg}:{trade.version}"
+    """Names an exception about one version of a trade, for good: two trades never share a name, colons or not."""
+    return f"{kind}:{name_part(trade.source)}:{name_part(trade.trade_id)}:{trade.leg}:{trade.version}"
+
+
+def name_part(text: str) -> str:
+    """A name as a part between colons."""
+    return text.replace("%", "%25").replace(":", "%3A")
 
 
 class Decision(NamedTuple):
@@ -260,10 +265,13 @@ class Processed:
             telling.add(trade.leg)
         expected = max(map(self._expected_legs, ((*deal, leg) for leg in telling)))
         present = len(telling.union(leg for leg in range(expected + 1) if self.versions((*deal, leg))))
-        if present < expected:
-            self.unmatched[deal] = (present, expected)
+        missing = (present, expected) if present < expected else None
+        if self.unmatched.get(deal) == missing:
+            return
+        if missing is not None:
+            self.unmatched[deal] = missing
         else:
-            self.unmatched.pop(deal, None)
+            del self.unmatched[deal]
         self.revision += 1
 
     def _expected_legs(self, identity: tuple[str, str, int]) -> int:

@@ -10,6 +10,7 @@ for a repair.
 import asyncio
 import datetime as dt
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,7 +24,7 @@ from riskengine.adapters.stored_keys import StoredKeys, stored_keys, vanished_ro
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.engine import Engine
-from riskengine.errors import RiskEngineError, StoreError
+from riskengine.errors import RiskEngineError, StoreUnavailable
 from riskengine.fields import to_text
 from riskengine.looks import Looked, Parts, caught_up, differing_trades, look_twice
 from riskengine.mender import Mender, watched
@@ -40,6 +41,9 @@ MAX_TRADES = 20
 """Trades named of one break."""
 
 AGAINST = "store"
+
+RETRY_S = 0.5
+"""How soon what the store did not take is given to it again."""
 
 SELF_AUDIT = "self-audit"
 """Who runs where the engine found something wrong with itself."""
@@ -63,12 +67,20 @@ class Reconciler:
         parts, settings = self._parts, self._parts.config.reconcile
         mend = self.mend if settings.repair_self_audit else None
         mender = Mender(parts.newest, parts.warnings, mend, partial(self.run, repair=False, actor=SELF_AUDIT))
-        self._tasks = [watched(job) for job in (mender.run(), *([self._on_timer()] if settings.every_s else ()))]
+        self._tasks = [watched(job) for job in (mender.run(), self._settle(), *([self._on_timer()] if settings.every_s else ()))]
 
     def stop(self) -> None:
         """No more runs."""
         for task in self._tasks:
             task.cancel()
+
+    async def _settle(self) -> None:
+        """Breaks that were open when the last engine ended: one run says whether they are any more."""
+        try:
+            if await asyncio.to_thread(self._parts.store.breaks, status="open", limit=1):
+                await self.run(repair=False, actor="engine")
+        except RiskEngineError as error:
+            log.warning("reconciliation_failed", error=str(error))
 
     async def _on_timer(self) -> None:
         parts = self._parts
@@ -102,6 +114,7 @@ class Reconciler:
         repaired: set[Key] = set()
         if found.breaks:
             log.error("breaks_found", breaks=len(found.breaks), kinds=_kinds(found), first=_named(next(iter(found.breaks))))
+            self._tell(len(open_breaks))
             if repair:
                 repaired = await self._repair(found.breaks, actor)
         left = len(open_breaks) - len(repaired)
@@ -116,7 +129,7 @@ class Reconciler:
                 told(each) | {
                     "trades": detail.get(each.key, []), "repaired": each.key in repaired,
                     "first_seen_ts": seen[each.key].first_seen_ts if each.key in seen else started,
-                    "age_s": (started - seen[each.key].first_seen_ts) / MICROS_PER_SECOND if each.key in seen else 0.0,
+                    "age_s": max(0, started - seen[each.key].first_seen_ts) / MICROS_PER_SECOND if each.key in seen else 0.0,
                 }
                 for each in found.breaks.values()
             ],
@@ -175,6 +188,8 @@ class Reconciler:
         parts = self._parts
         if any(_is_of_the_tree(each) for each in breaks.values()):
             await parts.renew("the tree differs from the store's")
+            tree = [list(key) for key, each in breaks.items() if _is_of_the_tree(each)]
+            await self._record([], AuditEvent("repair", "", {"keys": tree, "rebuilt": True}, actor))
         keys = [each.key for each in breaks.values() if not _is_of_the_tree(each)]
         if keys:
             await self._answer_for(*await self._refolded(keys), actor)
@@ -244,17 +259,33 @@ class Reconciler:
             "keys": [list(key) for key in repaired.keys], "changed": [list(each) for each in repaired.changed],
             "forgotten": [list(each) for each in repaired.forgotten],
         }, actor)  # fmt: skip
-        done, answer = promise()
+        await self._record(rows, event)
+
+    async def _record(self, rows: list[int], event: AuditEvent) -> None:
+        """Into the audit trail, now or as soon as the store takes it: what was done is never missing there."""
 
         def record(store: Store) -> None:
-            store.record_corrections(rows, actor, "repair took the store's values")
+            if rows:
+                store.record_corrections(rows, event.actor, "repair took the store's values")
             store.record([event])
 
-        self._parts.committer.write(record, answer)
+        async def until_stored() -> None:
+            while True:
+                await asyncio.sleep(RETRY_S)
+                with suppress(StoreUnavailable):
+                    await self._written(record)
+                    return
+
         try:
-            await done
-        except StoreError as error:
-            log.error("repair_not_recorded", error=str(error))
+            await self._written(record)
+        except StoreUnavailable as error:
+            log.warning("repair_not_recorded_yet", error=str(error))
+            self._tasks.append(watched(until_stored()))
+
+    def _written(self, action: Callable[[Store], Any]) -> "asyncio.Future[Any]":
+        done, answer = promise()
+        self._parts.committer.write(action, answer)
+        return done
 
 
 # -- what is told ------------------------------------------------------------------------------------------------

@@ -21,6 +21,14 @@ from riskengine.views import node_rows
 class Commands(click.Group):
     """Turns our errors into one line and exit status 1, mistakes of usage into one line and 2."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            fail(f"{' '.join(error.format_message().split())} ({ctx.command_path} --help says more)", error.exit_code)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)

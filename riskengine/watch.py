@@ -8,6 +8,7 @@ Runs on the event loop; the store and the witness are asked on the pool.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 
 from riskengine.adapters.store_protocol import Store
 from riskengine.adapters.witness import Witness
@@ -47,6 +48,11 @@ class Watch:
         """
         back = self.witness.judge()
         if back is None:
+            if self.witness.gone:
+                self._warnings["gone"] = (
+                    f"trades that the store held when it was last seen from here, and that are gone: {self.witness.gone:,}; "
+                    "`riskengine audit verify` names their rows"
+                )
             return self._store.next_epoch(), []
         found = Mismatch("restored", back)
         if not accept_mismatch:
@@ -73,6 +79,7 @@ class Watch:
     async def _run(self, newest: Callable[[], Snapshot], stopping: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time()
+        await self._note(count=True)
         while True:
             last = stopping.is_set()
             if last or loop.time() >= due:
@@ -84,9 +91,9 @@ class Watch:
             with suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), LOOK_EVERY_S)
 
-    async def _note(self) -> None:
+    async def _note(self, *, count: bool = False) -> None:
         try:
-            back = await asyncio.to_thread(self.witness.note)
+            back = await asyncio.to_thread(partial(self.witness.note, count=count))
         except StoreError:
             return  # the store thread says so
         if back is not None:
@@ -96,6 +103,10 @@ class Watch:
 
     async def _look(self, snapshot: Snapshot) -> None:
         """Say what the positions lack: rows that are no trades, balances without a place. O(1) where nothing has changed."""
+        if len(snapshot.reference.hierarchy):
+            self._warnings.pop("empty", None)
+        else:
+            self._warnings["empty"] = f"store {self._store.name} has no nodes: nothing was loaded yet, or another store is meant"
         if snapshot.exceptions is not self._listed:
             self._listed = snapshot.exceptions
             self._say_unreadable([item for item in snapshot.exceptions.get("quarantined", ()) if item.trade is None])

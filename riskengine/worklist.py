@@ -13,13 +13,15 @@ from msgspec import structs
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.messages import Identity, Trade, Verdict, economics
 from riskengine.position import LateFold
-from riskengine.processed import Processed, exception_id
+from riskengine.processed import Processed, exception_id, name_part
 from riskengine.snapshot import ExceptionItem
 
 MAX_NOTICES = 10_000
 """Late trades and conflicts kept for the work list; older notices make room (the counts stay right)."""
 
 ANOTHER_STANDS = "another trade of the same identity and version was stored first; it stands"
+
+UNREADABLE_STANDS = "a row of the same identity and version was stored first, and it is no trade; it stands"
 
 
 class WorkList:
@@ -30,6 +32,7 @@ class WorkList:
         self._conflicts: dict[str, ExceptionItem] = {}
         self._unreadable: dict[int, ExceptionItem] = {}
         self._broken: dict[tuple[str, str, str], ExceptionItem] = {}
+        self._kept_out: dict[tuple[Identity, int], ExceptionItem] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._changed = False
         self._revision = 0
@@ -71,14 +74,16 @@ class WorkList:
         self._changed = True
         return reason
 
-    def note_conflict(self, trade: Trade, other: Trade, now: int) -> None:
-        """List what was kept apart from `other`, once however often it comes."""
+    def note_conflict(self, trade: Trade, other: Trade | None, now: int) -> None:
+        """List what was kept apart from `other` (None: a row that is no trade), once however often it comes."""
         item_id = conflict_id(trade)
         if item_id in self._conflicts:
             return
         if len(self._conflicts) >= MAX_NOTICES:
             del self._conflicts[next(iter(self._conflicts))]
-        self._conflicts[item_id] = ExceptionItem(item_id, "conflict", now, ANOTHER_STANDS, trade, {"stands": other})
+        self._conflicts[item_id] = ExceptionItem(
+            item_id, "conflict", now, UNREADABLE_STANDS if other is None else ANOTHER_STANDS, trade, {"stands": other}
+        )
         self._changed = True
 
     def note_unreadable(self, store_seq: int, received_ts: int, reason: str) -> None:
@@ -93,7 +98,7 @@ class WorkList:
             return False
         rollup, owner, instrument = key
         detail: dict[str, object] = {"rollup": rollup, "owner": owner, "instrument": instrument}
-        item_id = f"quarantined:{rollup}:{owner}:{instrument}"
+        item_id = f"quarantined:{rollup}:{name_part(owner)}:{name_part(instrument)}"
         self._broken[key] = ExceptionItem(item_id, "quarantined", now, reason, None, detail)
         self._changed = True
         return True
@@ -143,17 +148,25 @@ class WorkList:
             "conflict": tuple(item for item in self._conflicts.values() if not self._rejected(item.id)),
             "late": tuple(self._late),
             "parked": _items("parked", ((t, "a cancel whose trade has not come") for t in processed.parked.values())),
-            "quarantined": (
-                *self._broken.values(), *_items("quarantined", processed.quarantined.values()), *self._unreadable.values(),
-            ),
+            "quarantined": (*self._broken.values(), *self._quarantined(processed), *self._unreadable.values()),
             "unmatched": tuple(
                 ExceptionItem(
-                    f"unmatched:{source}:{trade_id}", "unmatched", now, f"{present} of {legs} legs have come",
-                    None, {"source": source, "trade_id": trade_id},
+                    f"unmatched:{name_part(source)}:{name_part(trade_id)}", "unmatched", now,
+                    f"{present} of {legs} legs have come", None, {"source": source, "trade_id": trade_id},
                 )
                 for (source, trade_id), (present, legs) in processed.unmatched.items()
             ),
         }  # fmt: skip
+
+    def _quarantined(self, processed: Processed) -> Iterable[ExceptionItem]:
+        """There may be many: each is made once."""
+        known, self._kept_out = self._kept_out, {}
+        for key, (trade, reason) in processed.quarantined.items():
+            item = known.get(key)
+            if item is None or item.trade is not trade or item.reason != reason:
+                item = ExceptionItem(exception_id("quarantined", trade), "quarantined", trade.received_ts, reason, trade)
+            self._kept_out[key] = item
+        return self._kept_out.values()
 
     def _rejected(self, item_id: str) -> bool:
         verdict = self.verdict(item_id)

@@ -200,6 +200,7 @@ class Writer:
             return engine.apply(trades, now, message.watermark)
         outcomes = engine.apply([trade for index, trade in enumerate(trades) if index not in lost], now, message.watermark)
         for index in lost:
+            engine.note_kept_apart(trades[index], now)
             outcomes.insert(index, KEPT_APART)
         return outcomes
 

@@ -109,7 +109,8 @@ def test_a_head_that_is_no_hash_is_a_mistake_of_usage(url: str, noted: str) -> N
 def test_a_store_that_cannot_be_read_is_said_in_one_line(tmp_path: Path) -> None:
     done = audit("verify", "--store", f"sqlite:///{tmp_path / 'none.db'}")
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr == f"riskengine: store {tmp_path / 'none.db'} does not exist\n"
+    store = f"store {tmp_path / 'none.db'} does not exist"
+    assert done.stderr == f"riskengine: {store}: name another one (`riskengine load` makes a new one)\n"
 
 
 # -- show ----------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "riskengine"
 # folder (a name with a slash) may import each other. The README shows the same picture.
 ROWS = """
 9 terminal < cli_start cli_audit cli_reconcile < cli
-8 morning mender looks < proven_load renewal reconciler health < watch < process < server
+8 morning mender decisions looks < proven_load renewal reconciler health < watch < process < server
 7 adapters/ serve/
 6 auditor < writer start_of_day board < subscription gateway publishers promises succession mismatch dismantling
 5 worklist reconcile < published snapshot_audit holdings < engine < inbox views alerts digest self_audit < receipt

@@ -38,6 +38,12 @@ CORRECTION = "correction"
 CAUGHT_UP = "caught_up"
 EPOCH = "epoch"
 
+ENTRY_KINDS = (
+    TRADES, CORRECTION, "nodes", "instruments", "openings", "closes", "verdict", "repair", "break_comment", "mismatch_accepted",
+    "start", EPOCH, CAUGHT_UP,
+)  # fmt: skip
+"""Every kind of entry."""
+
 FOLLOWED = "followed"
 """The actor of what others wrote into the store and the engine took over."""
 

@@ -214,6 +214,8 @@ class Committer:
             self.trail.work(self._store, busy=not self._queue.empty())
         except StoreError as error:
             self._fail(batch, error)
+            while not self._writes.empty():  # nobody waits for an hour; what is answered so is not done later
+                self._writes.get().answer(None, error)
             if isinstance(error, LeaseHeld):
                 raise  # another engine has taken over: this one must not go on as if it were the writer
         finally:
@@ -297,8 +299,10 @@ class Committer:
                 result = write.action(self._store)
             except StoreError as error:
                 write.answer(None, error)
-                raise
-            write.answer(result, None)
+                if isinstance(error, StoreUnavailable | LeaseHeld):
+                    raise
+            else:
+                write.answer(result, None)
 
     def _append(self, trades: Sequence[Trade]) -> list[Stored]:
         if not trades:

@@ -1,6 +1,7 @@
 """A PostgreSQL server as the store uses it: connections, named queries, and its errors said in our words."""
 
 import json
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ IDLE_TIMEOUT_MS = 30_000
 """A writer that is stopped in the middle of a transaction loses it, and its session, after this long."""
 
 _QUERIES = load_queries("postgres")
+# What psycopg gives up on is said in our words; its own would be a second line where nothing else is set up to log.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 _CONNECTING = {
     "connect_timeout": "5",
     "application_name": "riskengine",

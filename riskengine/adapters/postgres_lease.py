@@ -62,7 +62,8 @@ class SessionLease:
             if holder is not None and self._is_gone(holder) and waited < END_SESSION_S:
                 _one(connection, "SELECT pg_terminate_backend(%s)", holder.backend)
             elif holder is not None or waited > _UNKNOWN_HOLDER_S:
-                raise LeaseHeld(f"store {self._name} has a writer already: {_described(holder)}")
+                held_by = f"{_described(holder)}: end it first, or name another store"
+                raise LeaseHeld(f"store {self._name} has a writer already: {held_by}")
             time.sleep(0.02)
         self.sign(connection)
 

@@ -42,7 +42,8 @@ def check_server(connection: Connection, name: str) -> None:
     found = connection.execute("SELECT current_schema(), current_setting('server_encoding')").fetchone()
     assert found is not None
     if found[0] is None:
-        raise StoreUnavailable(f"store {name} has no schema to work in: none of its search_path exists")
+        what = "none of its search_path exists and may be used: CREATE SCHEMA, or GRANT USAGE"
+        raise StoreUnavailable(f"store {name} has no schema to work in: {what}")
     if found[1] != "UTF8":
         raise StoreError(f"store {name} is a database in {found[1]}: UTF8 is needed")
 
@@ -111,7 +112,10 @@ def expected_columns(known: dict[int, tuple[str, str]]) -> list[tuple[str, froze
 def _check_columns(connection: Connection, name: str, known: dict[int, tuple[str, str]]) -> None:
     """A column that somebody dropped is named at the start, not at noon."""
     for table, columns in expected_columns(known):
-        missing = columns - _columns(connection, table)
+        there = _columns(connection, table)
+        missing = columns - there
+        if not there:
+            raise StoreCorrupt(f"store {name}: table {table} is gone: restore a backup")
         if missing:
             raise StoreCorrupt(f"store {name}: table {table} has no column {', '.join(sorted(missing))}{PUT_BACK}")
 

@@ -168,8 +168,12 @@ class SqliteSession:
             self.run("feed_save", [(source, cursor, ts) for source, cursor in cursors.items()])
 
 
+_NO_TEXT = {0xDC00 + byte: 0xF700 + byte for byte in range(0x80, 0x100)}
+
+
 def _lenient(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")
+    """A byte that is no text as a character for private use: no name may have it, yet it can be encoded, unlike a surrogate."""
+    return raw.decode("utf-8", "surrogateescape").translate(_NO_TEXT)
 
 
 # -- schema ------------------------------------------------------------------------------------------------------
@@ -250,7 +254,10 @@ def _check_columns(connection: sqlite3.Connection, path: str, known: Mapping[int
             for statement in _statements(text):
                 fresh.execute(statement)
         for (table,) in fresh.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-            missing = _columns(fresh, table) - _columns(connection, table)
+            there = _columns(connection, table)
+            missing = _columns(fresh, table) - there
+            if not there:
+                raise StoreCorrupt(f"store {path}: table {table} is gone: restore a backup")
             if missing:
                 raise StoreCorrupt(f"store {path}: table {table} has no column {', '.join(sorted(missing))}{PUT_BACK}")
     finally:
@@ -275,7 +282,7 @@ def check_path(path: str, *, create: bool) -> None:
             return
         parent = Path(path).parent
         if not create:
-            raise StoreUnavailable(f"store {path} does not exist")
+            raise StoreUnavailable(f"store {path} does not exist: name another one (`riskengine load` makes a new one)")
         if not parent.is_dir():
             reason = "is not a directory" if parent.exists() else "does not exist"
             raise StoreUnavailable(f"store {path} cannot be created: {parent} {reason}")

@@ -6,7 +6,7 @@ names are compared, both ways round; a flat position that it leaves out is no di
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any, NamedTuple
 from urllib.error import HTTPError
@@ -17,7 +17,7 @@ import orjson
 
 from riskengine.adapters.columns import ColumnOptions, Row, Shape, read_rows
 from riskengine.errors import EngineUnreachable, InputError
-from riskengine.fields import Rejected, fixed, name, shown, to_text
+from riskengine.fields import MAX_MAGNITUDE, Rejected, fixed, name, shown, to_text
 from riskengine.messages import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, DECIMALS, Refusal
 from riskengine.reconcile import CASH, DEALER, MISSING_HERE, MISSING_THERE, NODE, QUANTITY, Key
 
@@ -102,7 +102,7 @@ def _line(row: Row, root: str) -> tuple[Key, Stated]:
     said = Stated(
         _number(row.get("quantity"), "quantity"),
         None if cash in (None, "") else _number(cash, "net_cash") * CASH_PER_ONE,
-        None if average in (None, "") else Decimal(_number(average, "average_price")).scaleb(-DECIMALS),
+        None if average in (None, "") else _average(average),
     )
     return (rollup, owner, name(str(row.get("instrument") or ""), "instrument")), said
 
@@ -111,6 +111,17 @@ def _number(value: Any, field: str) -> int:
     if value in (None, ""):
         raise Rejected(field, "is missing")
     return fixed(value, DECIMALS, field)
+
+
+def _average(value: Any) -> Decimal:
+    """As many digits as the sender has: an average has no last one."""
+    try:
+        average = Decimal(str(value).strip())
+    except InvalidOperation:
+        raise Rejected("average_price", f"is not a number: {shown(str(value))}") from None
+    if not average.is_finite() or abs(average) > MAX_MAGNITUDE:
+        raise Rejected("average_price", "is not a finite number of at most 1e15")
+    return average
 
 
 def _together(one: Stated, other: Stated) -> Stated:
@@ -150,6 +161,13 @@ def shown_positions(url: str, owners: Iterable[tuple[str, str]]) -> Shown:
     return Shown(positions, epoch, seq)
 
 
+def unreachable(url: str, error: Exception) -> EngineUnreachable:
+    """What to say where nobody answers at an address."""
+    reason = getattr(error, "reason", None) or str(error) or type(error).__name__
+    what = "no engine answers there" if url.startswith(("http://", "https://")) else "must begin with http://"
+    return EngineUnreachable(f"{url}: {what} ({reason}): start `riskengine serve`, or name the one that runs")
+
+
 def _ask(url: str, path: str, query: Mapping[str, str], *, unknown_is_empty: bool = False) -> RowDict:
     address = f"{url.rstrip('/')}{path}" + (f"?{urlencode(query)}" if query else "")
     try:
@@ -161,7 +179,7 @@ def _ask(url: str, path: str, query: Mapping[str, str], *, unknown_is_empty: boo
                 return {"rows": []}
         raise EngineUnreachable(f"{url}: the engine answered {path} with {error.code}") from None
     except (OSError, ValueError) as error:
-        raise EngineUnreachable(f"{url}: {getattr(error, 'reason', None) or str(error) or type(error).__name__}") from None
+        raise unreachable(url, error) from None
     return told
 
 

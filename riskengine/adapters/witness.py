@@ -73,6 +73,8 @@ class Witness:
         self.store_id: str | None = None
         """Which store was judged."""
         self.path: Path | None = None
+        self.gone = 0
+        """Trades that the store held when it was last seen from here and does not hold any more."""
         self.error: str | None = None
         """Why nothing can be noted; None while it can."""
 
@@ -105,19 +107,21 @@ class Witness:
             log.warning("witness_of_another_store", path=str(self.path), store=self._store.name, witnessed=seen.store)
             return None
         self._seen = seen
+        self.gone = max(0, seen.trades - now.trades)
         return self._went_back(seen, now)
 
     def adopt(self) -> None:
         """Believe the store as it is: what was seen before counts no more."""
         self._seen = None
 
-    def note(self) -> str | None:
+    def note(self, *, count: bool = False) -> str | None:
         """Write down where the store stands. What says that it went back since the last note, and then nothing is written.
 
-        Raises StoreError. That the file cannot be written is logged once and told by `error`.
+        Only trades after the last note are counted, or all of them to `count`. Raises StoreError. That the file cannot be written
+        is logged once and told by `error`.
         """
         seen = self._seen
-        now = self._store.standing(*((seen.watermark, seen.trades) if seen is not None else (0, 0)))
+        now = self._store.standing(*((seen.watermark, seen.trades) if seen is not None and not count else (0, 0)))
         if seen is not None and (back := self._went_back(seen, now)) is not None:
             return back
         noted = Seen(

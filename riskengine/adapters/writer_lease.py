@@ -41,7 +41,7 @@ class WriterLease:
             now = (clock or SystemClock()).now()
             _write(self._fd, msgspec.json.encode(Holder(holder, os.getpid(), socket.gethostname(), now)))
         except BlockingIOError:
-            message = f"store {path} has a writer already: {_described(self._fd)}"
+            message = f"store {path} has a writer already: {_described(self._fd)}: end it first, or name another store"
             self.release()
             raise LeaseHeld(message) from None
         except OSError as error:

@@ -92,9 +92,16 @@ def _read(body: bytes) -> Decided:
         raise Problem(400, f"the body is not a verdict: {error}") from None
     if sent.action and sent.verdict and sent.action != sent.verdict:
         raise bad_field("verdict", "says something else than action")
-    if len(sent.comment) > MAX_COMMENT:
-        raise bad_field("comment", f"is longer than {MAX_COMMENT} characters")
+    check_comment(sent.comment)
     return sent
+
+
+def check_comment(text: str) -> None:
+    """Raises Problem where a store could not keep what a person says."""
+    if len(text) > MAX_COMMENT:
+        raise bad_field("comment", f"is longer than {MAX_COMMENT} characters")
+    if "\0" in text:
+        raise bad_field("comment", "has a character that a text cannot have")
 
 
 def _check_word(item: ExceptionItem, word: str) -> None:
@@ -104,9 +111,9 @@ def _check_word(item: ExceptionItem, word: str) -> None:
     if word not in ("accept", "reject"):
         raise bad_field("action", f"must be accept, reject or comment: {shown(word)}")
     if word not in WORDS[item.kind]:
-        raise bad_field("action", f"cannot be {word} for {item.kind}: it ends when its cause does")
+        raise bad_field("action", f"{word}: {item.kind} exceptions end when their cause does, a person can only have seen them")
     if item.kind == "quarantined" and item.trade is None and word == "accept":
-        raise bad_field("action", "cannot be accept: what is quarantined cannot take part before its cause is mended")
+        raise bad_field("action", "accept: this row cannot take part before its cause is mended")
 
 
 def exception_row(item: ExceptionItem, *, verdicts: Mapping[str, Verdict], exact: bool = False) -> RowDict:

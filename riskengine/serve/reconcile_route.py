@@ -6,7 +6,7 @@ from starlette.responses import Response
 from riskengine.errors import EngineNotLive
 from riskengine.fields import MAX_DIGITS, shown
 from riskengine.serve.answers import Question, json_answer
-from riskengine.serve.exceptions_route import MAX_COMMENT
+from riskengine.serve.exceptions_route import check_comment
 from riskengine.serve.problems import Problem, bad_field
 from riskengine.serve.trades_route import read_body
 
@@ -63,8 +63,9 @@ async def take_comment(question: Question) -> Response:
         said = _comment_decoder.decode(await read_body(question))
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise Problem(400, f'the body is not {{"comment": "..."}}: {error}') from None
-    if len(said.comment) > MAX_COMMENT:
-        raise bad_field("comment", f"is longer than {MAX_COMMENT} characters")
+    check_comment(said.comment)
+    if not said.comment.strip():
+        raise bad_field("comment", "is missing")
     number = int(asked_id) if asked_id.isascii() and asked_id.isdigit() and len(asked_id) <= MAX_DIGITS else 0
     row = await gateway.comment_break(number, said.comment, ACTOR)
     if row is None:

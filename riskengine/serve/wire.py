@@ -71,8 +71,15 @@ def trade_record(trade: Trade, *, exact: bool = False) -> RowDict:
 
 def with_doubles(record: RowDict) -> RowDict:
     """A trade's columns with its exact decimal texts as the nearest doubles."""
-    numbers = {name: None if (text := record[name]) is None else float(text) for name in TRADE_NUMBERS}
-    return record | numbers
+    return record | {name: _double(record[name]) for name in TRADE_NUMBERS}
+
+
+def _double(text: str | None) -> float | None:
+    """None also where another program wrote what is no number: such a row is quarantined, and listed with its text."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
 
 
 def json_list(header: Mapping[str, Any], rows: Sequence[RowDict], total: int) -> bytes:

@@ -113,7 +113,7 @@ def test_a_comment_is_shown_and_leaves_what_was_decided():
     [
         ({"action": "maybe"}, "must be accept, reject or comment"),
         ({}, "must be accept, reject or comment"),
-        ({"action": "reject"}, "cannot be reject for parked"),
+        ({"action": "reject"}, "parked exceptions end when their cause does"),
         ({"action": "accept", "verdict": "reject"}, "says something else than action"),
         ({"action": "accept", "force": True}, "the body is not a verdict"),
         ([], "the body is not a verdict"),
