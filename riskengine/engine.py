@@ -5,7 +5,7 @@ bit. One thread calls it (the writer). Trades take effect in `apply`, prices in 
 snapshot of everything up to now, at the cost of what was touched since the last.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from riskengine.hierarchy import Reference
 from riskengine.ledger import Ledger
 from riskengine.marks import Mark, MarkTable
 from riskengine.messages import MULTIPLIER_DECIMALS, Opening, Trade, Verdict
-from riskengine.moves import NOWHERE, Moves
+from riskengine.moves import COLUMNS_FROM, NOWHERE, Moves
 from riskengine.position import LateFold
 from riskengine.processed import (
     APPLIED,
@@ -91,14 +91,30 @@ class Engine:
             self.ledger.open_with(opening)
             self.quarantine.open_with(opening)
 
-    def apply(self, trades: Sequence[Trade], now: int, watermark: int = 0) -> list[Outcome]:
+    def apply(
+        self, trades: Sequence[Trade], now: int, watermark: int = 0, told: Callable[[float], None] | None = None
+    ) -> list[Outcome]:
         """Take a batch in its order of arrival; nothing is visible before `publish`. 6 us a trade.
 
-        `watermark` is the highest store_seq that the state then holds. Raises nothing: every trade gets an outcome.
+        `watermark` is the highest store_seq that the state then holds. `told` hears now and then how much of a batch of hundreds
+        of thousands is done. Raises nothing: every trade gets an outcome.
         """
-        enter, quarantine, moves = self.processed.enter, self.quarantine.reason, Moves()
-        move = moves.enter
+        moves = Moves(told)
         outcomes = [PLAIN] * len(trades)
+        others = self._sort_out(trades, now, moves, outcomes) if len(trades) >= COLUMNS_FROM else None
+        if others is None:
+            others = self._sort_out_each(trades, now, moves, outcomes)
+        for late in moves.carry_out(self.ledger, self._tolerance):
+            outcomes[late.place] = self._note_late(late.trade, late.fold, now)
+        self._counts[APPLIED] += len(trades) - others
+        self._watermark = max(self._watermark, watermark)
+        if trades:
+            self._last_trade_at = now
+        return outcomes
+
+    def _sort_out_each(self, trades: Sequence[Trade], now: int, moves: Moves, outcomes: list[Outcome]) -> int:
+        """Decide which trades count, and how they move; how many are no plain new ones."""
+        enter, quarantine, move = self.processed.enter, self.quarantine.reason, moves.enter
         others = 0
         for place, trade in enumerate(trades):
             reason = quarantine(trade)
@@ -107,13 +123,21 @@ class Engine:
                 others += 1
             else:
                 move(trade, place)
-        for late in moves.carry_out(self.ledger, self._tolerance):
-            outcomes[late.place] = self._note_late(late.trade, late.fold, now)
-        self._counts[APPLIED] += len(trades) - others
-        self._watermark = max(self._watermark, watermark)
-        if trades:
-            self._last_trade_at = now
-        return outcomes
+        return others
+
+    def _sort_out(self, trades: Sequence[Trade], now: int, moves: Moves, outcomes: list[Outcome]) -> int | None:
+        """The same for a large batch, the plain new ones first; None, and nothing is done, where they cannot be told at once."""
+        reasons = self.quarantine.reasons(trades)
+        others = self.processed.enter_all(trades, reasons)
+        if others is None:
+            return None
+        since = 0
+        for place in others:
+            moves.enter_all(trades, since, place)
+            outcomes[place] = self._admit(trades[place], reasons.get(place, ""), now, moves, place)
+            since = place + 1
+        moves.enter_all(trades, since, len(trades))
+        return len(others)
 
     def _admit(self, trade: Trade, reason: str, now: int, moves: Moves, place: int) -> Outcome:
         """Take anything but a plain new trade: another version, a cancel, one leg of several, one to quarantine."""
@@ -279,10 +303,13 @@ class Engine:
 
     # -- snapshots ---------------------------------------------------------------------------------------------
 
-    def publish(self, now: int) -> Snapshot:
-        """Freeze what changed since the last publication into a new snapshot. O(touched), not O(book)."""
-        nodes, nodes_changed = self._organisation.table(self._factors)
-        dealers, dealers_changed = self._dealers.table(self._factors)
+    def publish(self, now: int, *, at_once: bool = False) -> Snapshot:
+        """Freeze what changed since the last publication into a new snapshot. O(touched), not O(book).
+
+        `at_once`: in long steps, where nobody waits meanwhile.
+        """
+        nodes, nodes_changed = self._organisation.table(self._factors, at_once=at_once)
+        dealers, dealers_changed = self._dealers.table(self._factors, at_once=at_once)
         self._seq += 1
         if nodes_changed or dealers_changed or self._seq == 1:
             self._trade_seq = self._seq

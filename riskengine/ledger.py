@@ -125,7 +125,7 @@ class Rollup:
         self.broken_sums: dict[int, None] = {}
         """Keys of inner nodes (`ALL_ROWS` for all of an owner) whose sums were found broken, until a repair."""
         self._depth = max(map(len, self.ancestors), default=0)
-        self._cost_scale = [i.multiplier / 10**MULTIPLIER_DECIMALS for i in reference.instruments]
+        self.cost_scale = [i.multiplier / 10**MULTIPLIER_DECIMALS for i in reference.instruments]
 
     def add_owner(self) -> int:
         """A new leaf without ancestors (a dealer heard of for the first time); its number."""
@@ -174,7 +174,7 @@ class Rollup:
     def _settle_leaves(
         self, touched: "list[Position]", rising: "list[dict[int, Rise]]", changes: "Changes | None"
     ) -> None:
-        books, ancestors, scales = self.books, self.ancestors, self._cost_scale
+        books, ancestors, scales = self.books, self.ancestors, self.cost_scale
         for position in touched:
             owner, instrument, slot = position.owner, position.instrument, position.slot
             book = books[owner]

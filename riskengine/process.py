@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from riskengine.adapters.committer import Committer
 from riskengine.adapters.recorder import started
-from riskengine.adapters.store import open_store
+from riskengine.adapters.store import Examination, open_store
 from riskengine.adapters.store_protocol import Position, Store, TradeFilter
 from riskengine.alerts import Warnings
 from riskengine.clock import MICROS_PER_SECOND, Clock, SystemClock
@@ -67,6 +67,7 @@ class EngineProcess:
         self._accept_mismatch = accept_mismatch
         self._mismatches: list[Mismatch] = []
         self._store: Store | None = None
+        self._beside = Examination()
         self._watch: Watch | None = None
         self._epoch = 0
         self._history: SnapshotHistory | None = None
@@ -78,8 +79,7 @@ class EngineProcess:
         self._beat: asyncio.Task[None] | None = None
         self._summary: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[], None]] = []
-        self._wake_scheduled = False
-        self._promises = Promises()
+        self._wake_scheduled, self._promises = False, Promises()
         self._renewals: Renewals | None = None
         self._reconciler: Reconciler | None = None
         self._stopped = False
@@ -93,7 +93,7 @@ class EngineProcess:
 
     def open(self) -> None:
         """Open the store and become its one writer. Raises StoreError, StartRefused."""
-        store = open_store(self.config.store.url, writer="riskengine serve", entering=self.morning.enter)
+        store = open_store(self.config.store.url, writer="riskengine serve", entering=self.morning.enter, beside=self._beside)
         try:
             self._watch = Watch(self.config, store, self.clock, self.warnings)
             self._epoch, self._mismatches = self._watch.take_epoch(self._accept_mismatch)
@@ -108,6 +108,7 @@ class EngineProcess:
         self._loop = asyncio.get_running_loop()
         self._state = "loading"
         loaded = await load(self._store, self.config, self.morning, epoch=self._epoch, now=self.clock.now())
+        await asyncio.to_thread(self._beside.finish)
         self.morning.go_on()
         self._mismatches += loaded.mismatches
         if self._mismatches:

@@ -7,7 +7,7 @@ alone, so that a replay judges alike.
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -81,6 +81,23 @@ class Processed:
             return False
         known[key] = trade
         return True
+
+    def enter_all(self, trades: Sequence[Trade], quarantined: Collection[int]) -> list[int] | None:
+        """`enter` for a large batch at once; the places of those that `admit` is to decide about, in order.
+
+        `quarantined` are the places of trades to be kept out, which are among them. None, and nothing remembered, where legs of
+        deals are to be counted: that goes one by one. 0.4 us a trade.
+        """
+        if self._legs or any(trade.legs is not None for trade in trades):
+            return None
+        odd = {trade.trade_id for trade in trades if trade.action == "cancel"}
+        odd.update(trades[place].trade_id for place in quarantined)  # with all of their versions: those go in order
+        remember = {source: self._versions[source].setdefault for source in {trade.source for trade in trades}}
+        return [
+            place for place, trade in enumerate(trades)
+            if trade.trade_id in odd
+            or remember[trade.source]((trade.trade_id, trade.leg) if trade.leg else trade.trade_id, trade) is not trade
+        ]  # fmt: skip
 
     def admit(self, trade: Trade, quarantine: str = "") -> Decision:
         """Decide about one version of a trade and remember it. `quarantine` is the reason to keep it out, or empty.
@@ -313,6 +330,16 @@ class Quarantine:
             reason = self._not_spot(trade)
             return self._unless_accepted(trade, reason) if reason else ""
         return ""
+
+    def reasons(self, trades: Sequence[Trade]) -> dict[int, str]:
+        """The reasons of those that may not take part, by place. 0.1 us an ordinary one."""
+        limit = self._future_limit
+        if self.openings:
+            asked: Iterable[int] = range(len(trades))
+        else:
+            asked = [place for place, one in enumerate(trades) if one.value_date or one.ts - one.received_ts > limit]
+        found = ((place, self.reason(trades[place])) for place in asked)
+        return {place: reason for place, reason in found if reason}
 
     def _unless_accepted(self, trade: Trade, reason: str) -> str:
         return "" if self.accepted and exception_id("quarantined", trade) in self.accepted else reason

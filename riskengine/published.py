@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from riskengine.column_settle import settle_new
 from riskengine.ledger import MASK, SHIFT, Changes, Rollup
 from riskengine.repair import resum
 from riskengine.snapshot import EMPTY_STATE, ROWS_PAGE, OwnerState, Table
@@ -25,14 +26,14 @@ class Published:
         )
         self._broken: frozenset[int] = frozenset()
 
-    def table(self, factors: Factors) -> tuple[Table, bool]:
-        """The table of this moment, and whether a trade changed it since the last call."""
+    def table(self, factors: Factors, *, at_once: bool = False) -> tuple[Table, bool]:
+        """The table of this moment, and whether a trade changed it since the last call. `at_once`: see `Engine.publish`."""
         while self.valuation.size < len(self.rollup.books):
             self.valuation.add_owner()
             if self.valuation.size % PAGE == 1:
                 self._pages = (*self._pages, ())
             self._pages = (*self._pages[:-1], (*self._pages[-1], EMPTY_STATE))
-        changes = self.rollup.settle()
+        changes = None if at_once and settle_new(self.rollup) else self.rollup.settle()
         resummed = resum(self.rollup) if self.rollup.resum else ()
         if changes is None:
             slots = {owner: range(0, len(book.rows), ROWS_PAGE) for owner, book in enumerate(self.rollup.books)}

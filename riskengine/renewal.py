@@ -264,7 +264,7 @@ class Renewals:
             position = store.position()
             engine = rebuild(
                 store, self._with_rests(read_trades(store)), parts.config, epoch=parts.epoch, now=parts.clock.now(),
-                read_conflicts=read_conflicts(store),
+                read_conflicts=read_conflicts(store), gentle=True,
             )  # fmt: skip
             built = Built(engine, position, revision)
             self._catch_up(built)

@@ -5,19 +5,37 @@ the holes are closed when they have become a third of the whole. Cells of a row 
 adds them one after the other in that order: the result depends on the cells alone, not on the order in which they came.
 
 The inner loop is scipy's compiled `csr_matvec`, called directly: the public matrix classes check their arguments at every
-product, which costs more than the product of one row. It releases the interpreter lock.
+product, which costs more than the product of one row. It releases the interpreter lock. It is also imported directly: the
+package around it takes a quarter of a start's imports for what is not used here.
 """
 
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from importlib.machinery import PathFinder
+from importlib.util import find_spec, module_from_spec
 from itertools import repeat
 from operator import truediv
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import _sparsetools
+
+
+def _compiled() -> Any:
+    """`scipy.sparse._sparsetools` without `scipy.sparse`."""
+    scipy = find_spec("scipy")
+    assert scipy is not None and scipy.submodule_search_locations, "scipy is installed with this"
+    folders = [str(Path(place) / "sparse") for place in scipy.submodule_search_locations]
+    spec = PathFinder.find_spec("scipy.sparse._sparsetools", folders)
+    assert spec is not None and spec.loader is not None, "scipy has its compiled loops"
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_sparsetools = _compiled()
 
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int32]

@@ -24,7 +24,7 @@ ROWS = """
 6 auditor < writer start_of_day board < subscription gateway publishers promises succession mismatch dismantling
 5 worklist reconcile < published snapshot_audit holdings < engine < inbox views alerts digest self_audit < receipt
 4 snapshot repair
-3 ledger position_audit unit_values < row_columns moves < valuation
+3 ledger position_audit unit_values < row_columns column_fold column_settle < moves < valuation
 2 hierarchy < processed marks currencies position sparse
 1 messages < fields < reference decode config observe background
 0 errors < clock fingerprint

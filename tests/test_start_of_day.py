@@ -3,16 +3,19 @@
 import datetime as dt
 import gc
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from riskengine import start_of_day
 from riskengine.decode import TradeCheck
 from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.errors import ReferenceDataError
 from riskengine.messages import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
-from riskengine.start_of_day import BATCH_TRADES, Unreadable, close_ts, rebuild, trade_check
+from riskengine.moves import COLUMNS_FROM
+from riskengine.start_of_day import GENTLE_TRADES, READ_TRADES, Unreadable, close_ts, rebuild, trade_check
 from tests.world import NOON, SECOND, House, cancel, config, instruments, nodes, opening, quote, trade
 
 DAY = 86_400 * SECOND
@@ -109,15 +112,27 @@ def test_rows_that_come_while_it_reads_are_in_and_a_higher_watermark_stands():
     assert shelf.rebuild().snapshot.watermark == 9
 
 
-def test_progress_is_told_after_each_batch_and_ends_at_one():
+@pytest.mark.parametrize("size", [READ_TRADES, 10 * READ_TRADES])
+def test_progress_is_told_while_it_reads_and_applies_and_ends_at_one(monkeypatch, size):
+    monkeypatch.setattr(start_of_day, "BATCH_TRADES", size)
     told = Told()
-    count = 2 * BATCH_TRADES + 10
+    count = 2 * COLUMNS_FROM + 10
     shelf = Shelf(*(trade(f"{number:06}", ts=NOON + number) for number in range(count)))
     shelf.rebuild(listener=told)
     assert told.phases == ["reference", "marks", "replay"]
-    assert [loaded for _, loaded in told.progress] == [BATCH_TRADES, 2 * BATCH_TRADES, count]
-    assert told.progress[-1][0] == 1.0
-    assert [share for share, _ in told.progress] == sorted(share for share, _ in told.progress)
+    assert list(dict.fromkeys(loaded for _, loaded in told.progress)) == [*range(READ_TRADES, count, READ_TRADES), count]
+    shares = [share for share, _ in told.progress]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    assert len({*shares}) >= len(shares) - 1
+    assert max(after - before for before, after in pairwise(shares)) < 0.25
+
+
+def test_a_start_in_gentle_steps_makes_the_same_state():
+    sent = [trade(f"{number:06}", ts=NOON + number % 7, desk=("FX1", "FX2")[number % 2]) for number in range(GENTLE_TRADES + 10)]
+    there, here = Shelf(*sent).rebuild(), Shelf(*sent).rebuild(gentle=True)
+    assert digest(there.snapshot) == digest(here.snapshot)
+    here.check()
 
 
 def test_an_empty_store_is_a_morning_too():

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import repeat
 from operator import mul, truediv
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -27,7 +27,9 @@ from riskengine.messages import DECIMALS, ONE, Trade
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
-Numbered = tuple[int, Trade | RefusedRow]
+T = TypeVar("T")
+Judge = Callable[[TradeRow], Any]
+"""A row as a trade, or what says why it is none."""
 
 PAGE_ROWS = 2_048
 """Rows read and decoded at a stretch: their columns stay in the processor's cache."""
@@ -57,18 +59,23 @@ class Unfit(Exception):
     """Something in a column makes all of the page unfit for columns: its rows are read one by one."""
 
 
-def stored_trades(store: Store, check: TradeCheck) -> Iterator[Numbered]:
-    """Every stored row with its number, in store order: its trade, or why it is none.
+def stored_trades(store: Store, check: TradeCheck, refused: Callable[[RefusedRow], T]) -> Iterator[tuple[int, Trade | T]]:
+    """Every stored row with its number, in store order: its trade, or what `refused` makes of one that is none.
 
     Rows that are committed while it runs are included. Raises StoreError. Cost 2 us a plain row, 10 us any other, and 1.5 us
     beside the interpreter.
     """
     reader = TradeReader(check)
+
+    def judge(row: TradeRow) -> Trade | T:
+        trade = trade_from_row(row, check)
+        return refused(trade) if isinstance(trade, RefusedRow) else trade
+
     with ThreadPoolExecutor(1, "riskengine-read-ahead") as ahead:
         page = _page_after(store, 0)
         while page is not None:
             coming = ahead.submit(_page_after, store, page.up_to)
-            yield from _trades_of(store, page, reader, check)
+            yield from _trades_of(store, page, reader, judge)
             page = coming.result()
 
 
@@ -83,17 +90,17 @@ def _read_page(session: Session, after: int) -> Page | None:
     return Page(after, up_to, session.raw_row("bulk_columns", _LIMITS | {"after": after, "up_to": up_to}))
 
 
-def _trades_of(store: Store, page: Page, reader: "TradeReader", check: TradeCheck) -> Iterator[Numbered]:
+def _trades_of(store: Store, page: Page, reader: "TradeReader", judge: Judge) -> Iterator[tuple[int, Any]]:
     try:
         seqs, trades, odd = reader(page.columns)
     except Unfit:
         rows = store.trades_after(page.after, PAGE_ROWS)
-        return ((row.store_seq, trade_from_row(row, check)) for row in rows if row.store_seq <= page.up_to)
+        return ((row.store_seq, judge(row)) for row in rows if row.store_seq <= page.up_to)
     if odd:
         numbers = [seqs[at] for at in odd]
         found = {row.store_seq: row for row in store.read(partial(_rows, numbers=numbers))}
         for at, number in zip(odd, numbers, strict=True):
-            trades[at] = trade_from_row(found[number], check) if number in found else None
+            trades[at] = judge(found[number]) if number in found else None
         return ((seq, trade) for seq, trade in zip(seqs, trades, strict=True) if trade is not None)
     return zip(seqs, trades, strict=True)
 

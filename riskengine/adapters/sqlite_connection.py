@@ -184,6 +184,18 @@ def migrations() -> dict[int, tuple[str, str]]:
     return load_migrations("sqlite")
 
 
+def look_for_damage(connection: sqlite3.Connection, path: str) -> None:
+    """Read the whole file: 1.6 s for 1 million trades. Raises StoreCorrupt, sqlite3.Error."""
+    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise StoreCorrupt(f"store {path} is damaged: restore it from a backup ({str(found).splitlines()[-1]})")
+
+
+def is_current(connection: sqlite3.Connection, path: str) -> bool:
+    """Whether no migration is missing. Raises StoreCorrupt, sqlite3.Error."""
+    return _schema_version(connection, path) == max(migrations())
+
+
 def check_and_migrate(
     connection: sqlite3.Connection, path: str, *, create: bool, read_only: bool, examine: bool = True
 ) -> None:
@@ -191,9 +203,8 @@ def check_and_migrate(
 
     Raises StoreCorrupt, StoreNewer, StoreError, and sqlite3.Error for the rest.
     """
-    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if examine else "ok"
-    if found != "ok":
-        raise StoreCorrupt(f"store {path} is damaged: restore it from a backup ({str(found).splitlines()[-1]})")
+    if examine:
+        look_for_damage(connection, path)
     known = migrations()
     version = _schema_version(connection, path)
     if version == 0 and not create:

@@ -26,6 +26,7 @@ from riskengine.adapters.sqlite_connection import (
     our_errors,
     store_error,
 )
+from riskengine.adapters.sqlite_examination import Examination
 from riskengine.adapters.store_audit import EPOCH_KEY
 from riskengine.adapters.store_protocol import Position, Stored
 from riskengine.adapters.store_session import Session
@@ -54,6 +55,7 @@ class SqliteStore(SqlStore):
         self._write_thread: int | None = None
         self._lease: WriterLease | None = None
         self._epoch: int | None = None
+        self._beside: Examination | None = None
         self._closed = False
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
@@ -62,7 +64,7 @@ class SqliteStore(SqlStore):
     @classmethod
     def open(
         cls, path: str, *, create: bool, read_only: bool, writer: str | None = None, entering: Callable[[str], None],
-        examine: bool = True,
+        examine: bool = True, beside: Examination | None = None,
     ) -> "SqliteStore":  # fmt: skip
         """Open, check and migrate the file, as its writer where one is named. Raises as `store.open_store` says."""
         path = os.path.abspath(path)
@@ -71,7 +73,7 @@ class SqliteStore(SqlStore):
         lease = None if writer is None else WriterLease(path, writer)
         try:
             entering("schema")
-            store = cls._open_checked(path, create=create, read_only=read_only, examine=examine)
+            store = cls._open_checked(path, create=create, read_only=read_only, examine=examine, beside=beside)
         except BaseException:
             if lease is not None:
                 lease.release()
@@ -80,13 +82,20 @@ class SqliteStore(SqlStore):
         return store
 
     @classmethod
-    def _open_checked(cls, path: str, *, create: bool, read_only: bool, examine: bool) -> "SqliteStore":
+    def _open_checked(
+        cls, path: str, *, create: bool, read_only: bool, examine: bool, beside: Examination | None
+    ) -> "SqliteStore":
         with our_errors(path):
             connection = connect(path, "ro" if read_only else "rwc" if create else "rw")
             try:
+                if beside is not None and beside.begin(connection, path):
+                    examine = False
                 check_and_migrate(connection, path, create=create, read_only=read_only, examine=examine)
                 store = cls(path, None if read_only else connection)
+                store._beside = beside
             except BaseException:
+                if beside is not None:
+                    beside.close()
                 connection.close()
                 raise
         if read_only:
@@ -95,6 +104,8 @@ class SqliteStore(SqlStore):
 
     def close(self) -> None:
         self._closed = True
+        if self._beside is not None:
+            self._beside.close()
         with self._readers_lock:
             connections = [*self._readers, self._writer]
             self._readers, self._writer = [], None

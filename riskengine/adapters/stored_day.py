@@ -14,14 +14,10 @@ from riskengine.worklist import MAX_NOTICES
 def read_trades(store: Store) -> Callable[[TradeCheck], Iterator[tuple[int, Trade | Unreadable]]]:
     """The stored trades in the form that the morning reads."""
 
-    def read(check: TradeCheck) -> Iterator[tuple[int, Trade | Unreadable]]:
-        for store_seq, trade in stored_trades(store, check):
-            if isinstance(trade, RefusedRow):
-                yield store_seq, Unreadable(store_seq, trade.row.received_ts, f"{trade.field}: {trade.reason}")
-            else:
-                yield store_seq, trade
+    def unreadable(refused: RefusedRow) -> Unreadable:
+        return Unreadable(refused.row.store_seq, refused.row.received_ts, f"{refused.field}: {refused.reason}")
 
-    return read
+    return lambda check: stored_trades(store, check, unreadable)
 
 
 def read_conflicts(store: Store) -> Callable[[TradeCheck], Iterator[Trade]]:

@@ -17,7 +17,10 @@ SELECT count(*), max(store_seq), max(leg), string_agg(source || E'\x01' || trade
              AND (fees = 0 OR (fees BETWEEN 0 AND 1e15 AND scale(fees) <= 10))
              AND (fees_currency = '' OR fees_currency = ANY(%(currencies)s::text[]))
             THEN CASE side WHEN 'buy' THEN '+' ELSE '-' END ELSE '0' END, '')
-FROM (SELECT * FROM trades WHERE store_seq > %(after)s AND store_seq <= %(watermark)s ORDER BY store_seq LIMIT %(rows)s) AS part
+FROM (SELECT * FROM trades WHERE store_seq > %(after)s AND store_seq <= least(%(watermark)s, (
+        -- Where the page ends, asked first: from a range that ends at the watermark a prepared plan would read all of it every time.
+        SELECT max(store_seq) FROM (SELECT store_seq FROM trades WHERE store_seq > %(after)s ORDER BY store_seq LIMIT %(rows)s) AS page))
+      ORDER BY store_seq) AS part
 
 -- name: numbers_and_legs
 SELECT string_agg(store_seq::text, ' '), string_agg(leg::text, ' ')

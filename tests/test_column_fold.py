@@ -1,0 +1,199 @@
+"""Large batches are folded and settled in columns: to the bit what the same trades make one by one, whatever they are."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from riskengine import column_fold, column_settle, moves
+from riskengine import engine as engine_module
+from riskengine.column_settle import open_costs
+from riskengine.digest import digest
+from riskengine.engine import Engine
+from riskengine.fingerprint import version_fingerprint, version_fingerprints
+from riskengine.messages import Trade
+from riskengine.position import CHECKPOINT_EVERY, open_cost
+from tests import world
+from tests.world import NOON, SECOND
+
+
+@contextmanager
+def columns_for_all() -> Iterator[None]:
+    """No batch is too small for columns."""
+    grouped, folded = patch.object(moves, "GROUPED_FROM", 1), patch.object(moves, "COLUMNS_FROM", 1)
+    with grouped, folded, patch.object(engine_module, "COLUMNS_FROM", 1), patch.object(column_settle, "MANY", 0):
+        yield
+
+
+def position_state(position: Any) -> tuple[Any, ...]:
+    average = None if position.average is None else position.average.hex()
+    checkpoints = [(held, None if price is None else price.hex()) for held, price in position.checkpoints or ()]
+    return (
+        position.quantity, average, position.cash, position.fees or {}, position.identities, checkpoints, list(position.trades),
+    )  # fmt: skip
+
+
+def everything(engine: Engine) -> dict[str, Any]:
+    """All that an engine holds and shows, in a form that compares to the bit. Rows in the order of their slots."""
+    engine.check()
+    snapshot = engine.snapshot
+    tables = (snapshot.nodes, snapshot.dealers)
+    return {
+        "digest": digest(snapshot),
+        "counts": snapshot.counts,
+        "late": [(item.id, item.reason) for item in snapshot.exceptions.get("late", ())],
+        "positions": [
+            {(owner, number): position_state(position) for owner, number, position in rollup.positions()}
+            for rollup in (engine.ledger.organisation, engine.ledger.dealers)
+        ],
+        "rows": [
+            {owner: {row.instrument: row for row in state.positions()} for owner, state in enumerate(
+                state for page in table.states for state in page)}
+            for table in tables
+        ],
+        "totals": [
+            [(state.position_count, state.trade_count, state.last_trade_ts) for page in table.states for state in page]
+            for table in tables
+        ],
+        "numbers": [[page.tobytes() for page in table.numbers] for table in tables],
+        "processed": {trade.identity: trade for trade in engine.processed.standing()},
+        "parked": engine.processed.parked,
+        "inert": engine.processed.inert,
+        "versions": len(engine.processed),
+    }  # fmt: skip
+
+
+def by_batches(*batches: list[Trade]) -> tuple[dict[str, Any], list[Any]]:
+    house = world.House(now=NOON)
+    house.marks(EURUSD=1.25, USDJPY=150.0, ACME=10.0)
+    outcomes = []
+    for batch in batches:
+        outcomes += house.engine.apply(batch, NOON)
+    house.engine.publish(NOON, at_once=True)
+    return everything(house.engine), outcomes
+
+
+def assert_the_same(trades: list[Trade], *, parts: int = 1) -> None:
+    expected = by_batches(*([trade] for trade in trades))
+    size = -(-len(trades) // parts)
+    with columns_for_all():
+        found = by_batches(*(trades[first : first + size] for first in range(0, len(trades), size)))
+    assert found[1] == expected[1]
+    for what, value in expected[0].items():
+        assert found[0][what] == value, what
+
+
+QUANTITIES = st.one_of(
+    st.integers(1, 1_000).map(str),
+    st.decimals(min_value="0.01", max_value="100000000000000", places=2).map(str),
+    st.sampled_from(["900719925474.09", "90071992547409.93", "999999999999999.99", "1"]),
+)
+PRICES = st.one_of(
+    st.decimals(min_value="0.0000000001", max_value="1000000", places=10).map(str), st.sampled_from(["1", "1.1", "0.1", "3"])
+)
+SYMBOLS = st.sampled_from(["EURUSD", "EURUSD", "USDJPY", "ACME", "ESZ6", "BTCEUR", "MAREL", "GHOST"])
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Trade]:
+    """Deals in any order of time, with later versions of them, cancels before and after, and the same again."""
+    sent: list[dict[str, Any]] = []
+    for number in range(draw(st.integers(1, 40))):
+        symbol = draw(SYMBOLS)
+        whole = symbol in ("ACME", "ESZ6")
+        columns = {
+            "instrument": symbol, "desk": draw(st.sampled_from(["FX1", "FX1", "FX2", "EQ1"])),
+            "dealer": draw(st.sampled_from(["ann", "bob"])), "side": draw(st.sampled_from(["buy", "sell"])),
+            "quantity": str(draw(st.integers(1, 50))) if whole else draw(QUANTITIES), "price": draw(PRICES),
+            "ts": NOON + draw(st.one_of(st.just(number), st.integers(-10, 10).map(lambda s: s * SECOND))),
+            "source_seq": draw(st.sampled_from([0, 0, number])),
+        }  # fmt: skip
+        if draw(st.booleans()):
+            columns["fees"] = draw(st.sampled_from(["1.5", "-1.5", "0.25"]))
+            columns["fees_currency"] = draw(st.sampled_from(["USD", "EUR", "ISK"]))
+        sent.append(world.row(f"t{number}", source=draw(st.sampled_from(["a", "b"])), **columns))
+    new = list(sent)
+    for _ in range(draw(st.integers(0, 8))):
+        deal = draw(st.sampled_from(new))
+        kind = draw(st.sampled_from(["cancel", "amend", "again", "other", "leg"]))
+        version = draw(st.integers(2, 3))
+        later = {
+            "cancel": {"source": deal["source"], "trade_id": deal["trade_id"], "version": version, "action": "cancel"},
+            "amend": deal | {"version": version, "action": "amend", "price": "2.5", "desk": draw(st.sampled_from(world.DESKS))},
+            "again": deal,
+            "other": deal | {"price": "2.25"},
+            "leg": deal | {"leg": 1} | ({"legs": 2} if draw(st.booleans()) else {}),
+        }[kind]
+        sent.insert(draw(st.integers(0, len(sent))), later)
+    return [world.checked(row, NOON) for row in sent]
+
+
+@given(histories(), st.integers(1, 3))
+def test_any_mix_of_trades_makes_what_it_makes_one_by_one(trades: list[Trade], parts: int) -> None:
+    assert_the_same(trades, parts=parts)
+
+
+def deals(count: int, **columns: Any) -> list[Trade]:
+    return [
+        world.trade(f"t{n}", ts=NOON + n, side="sell" if n % 3 else "buy", quantity=str(n % 7 + 1), price=f"1.{n:04}", **columns)
+        for n in range(count)
+    ]
+
+
+@pytest.mark.parametrize("count", [CHECKPOINT_EVERY - 1, CHECKPOINT_EVERY, 3 * CHECKPOINT_EVERY + 1, column_fold.LONGEST + 1])
+def test_long_histories_keep_their_checkpoints(count: int) -> None:
+    assert_the_same(deals(count))
+
+
+def test_a_position_with_late_and_with_amended_trades() -> None:
+    late = [*deals(20), world.trade("late", ts=NOON - 60 * SECOND), world.cancel("t3"), *deals(25)[20:]]
+    assert_the_same(late)
+
+
+def test_a_position_that_is_flat_in_between_and_at_the_end() -> None:
+    sides = ("buy", "sell", "sell", "buy", "buy", "sell")
+    assert_the_same([world.trade(f"t{n}", ts=NOON + n, side=side, quantity="3", price=f"1.{n}") for n, side in enumerate(sides)])
+
+
+def test_what_is_beyond_doubles_is_folded_exactly() -> None:
+    quantities = ("90071992547409.93", "0.01", "900719925474099.31", "999999999999999.89", "0.03")
+    assert_the_same([world.trade(f"t{n}", ts=NOON + n, quantity=each, price="1.1") for n, each in enumerate(quantities)])
+
+
+def test_trades_of_one_moment_stand_by_their_names_however_they_come() -> None:
+    assert_the_same([world.trade(name, quantity=str(n + 1), price=f"1.{n}") for n, name in enumerate("qawsedrft")])
+
+
+def test_ordinary_positions_are_folded_in_columns_and_odd_ones_are_not() -> None:
+    """What these tests compare would be compared with itself if columns were never used."""
+    ordinary, huge = deals(5), world.trade("x", instrument="USDJPY", quantity="900719925474099.17")
+    put: list[bool] = []
+
+    def noted(*arguments: Any) -> bool:
+        put.append(column_fold.put(*arguments))
+        return put[-1]
+
+    with columns_for_all(), patch.object(moves, "put", noted):
+        by_batches([*ordinary, huge])
+    assert sorted(put) == [False, False, True, True]
+
+
+# -- the parts ---------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.one_of(st.floats(-1e20, 1e20), st.floats(-1e7, 1e7), st.sampled_from([1e6, -1e9, 1e12, 1e15, 0.5, 1.5, 0.0]))))
+@example([999_999.999_999_999_9, 2.5e-9, 3.5e-9, 1e6 - 1e-10])
+def test_open_costs_in_columns_are_those_of_one(costs: list[float]) -> None:
+    assert open_costs(np.array(costs)) == [open_cost(cost) for cost in costs]
+
+
+@given(st.lists(st.tuples(st.text(), st.text(), st.integers(0, 2**62), st.integers(1, 2**62))))
+def test_fingerprints_in_columns_are_those_of_one(versions: list[tuple[str, str, int, int]]) -> None:
+    sources, trade_ids, legs, numbers = ([each[at] for each in versions] for at in range(4))
+    found = version_fingerprints(sources, trade_ids, legs, numbers)  # type: ignore[arg-type]
+    assert found == [version_fingerprint(*each) for each in versions]
