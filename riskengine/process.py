@@ -42,6 +42,7 @@ from riskengine.renewal import Parts, Renewals, fitted
 from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 from riskengine.start_of_day import trade_check
 from riskengine.views import UnknownName, node_number
+from riskengine.wakes import Wakes
 from riskengine.watch import Watch
 from riskengine.writer import Writer
 
@@ -78,8 +79,8 @@ class EngineProcess:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._beat: asyncio.Task[None] | None = None
         self._summary: asyncio.Task[None] | None = None
-        self._listeners: list[Callable[[], None]] = []
-        self._wake_scheduled, self._promises = False, Promises()
+        self._promises = Promises()
+        self._wakes = Wakes()
         self._renewals: Renewals | None = None
         self._reconciler: Reconciler | None = None
         self._stopped = False
@@ -106,6 +107,7 @@ class EngineProcess:
         """The morning, then live. Raises StoreError, ReferenceDataError, EngineNotLive (abandoned), StartRefused."""
         assert self._store is not None and self._watch is not None, "open comes before start"
         self._loop = asyncio.get_running_loop()
+        self._wakes.on(self._loop)
         self._state = "loading"
         loaded = await load(self._store, self.config, self.morning, epoch=self._epoch, now=self.clock.now())
         await asyncio.to_thread(self._beside.finish)
@@ -141,7 +143,7 @@ class EngineProcess:
         )  # fmt: skip
         self._writer = Writer(
             engine, self._inbox, self._history, self.clock, self.metrics, beat_us=config.engine.beat_ms * 1_000,
-            store_marks_us=int(config.marks.store_every_s * MICROS_PER_SECOND), published=self._published,
+            store_marks_us=int(config.marks.store_every_s * MICROS_PER_SECOND), published=self._wakes.ring,
             save_marks=self._save_marks, failed=self._fail_from_thread, self_audit_s=config.engine.self_audit_s,
         )  # fmt: skip
         renewals.work_on(Parts(
@@ -254,25 +256,11 @@ class EngineProcess:
             if mark.kind != "close"
         )
 
-    # -- publications ------------------------------------------------------------------------------------------
-
-    def _published(self, snapshot: Snapshot) -> None:
-        """On the writer thread: wake the loop, once however many snapshots come before it runs."""
-        if not self._wake_scheduled and self._loop is not None:
-            self._wake_scheduled = True
-            self._loop.call_soon_threadsafe(self._wake)
-
-    def _wake(self) -> None:
-        self._wake_scheduled = False
-        for listener in tuple(self._listeners):  # one may end itself
-            listener()
+    # -- questions ---------------------------------------------------------------------------------------------
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
         """See `Gateway`."""
-        self._listeners.append(wake)
-        return lambda: self._listeners.remove(wake)
-
-    # -- questions ---------------------------------------------------------------------------------------------
+        return self._wakes.listen(wake)
 
     @property
     def state(self) -> str:

@@ -160,10 +160,7 @@ class Committer:
         self.trail.sweep()  # the other engine read rows that were not handed over here
 
     def drain(self, answering: Callable[[], bool] = lambda: True, timeout_s: float = 10.0) -> None:
-        """Wait until every submission so far is applied and published, or answered with the store's error.
-
-        Ends early where nobody is left to answer: this thread has failed, or `answering` says that the writer has.
-        """
+        """Wait until every submission so far is applied and published, or answered with an error; not where nobody is left to."""
         done = threading.Event()
         self._queue.put(Submission((), lambda _: done.set()))
         deadline = time.monotonic() + timeout_s
