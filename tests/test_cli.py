@@ -379,3 +379,20 @@ def test_as_a_child_process_a_mistake_is_a_line_and_a_status(folder: Path, store
     assert done.stderr.startswith("stdin:3: ")
     done = command("rebuild", "--store", store, "--json")
     assert done.returncode == 0 and json.loads(done.stdout)["counts"]["applied"] == 1
+
+
+def test_a_demo_leaves_a_store_alone_that_is_not_its_own(folder: Path, store: str) -> None:
+    (folder / "mine.csv").write_text("node,level,parent\nMINE,desk,ALL\n")
+    assert riskengine("load", "nodes", folder / "mine.csv", "--store", store).exit_code == 0
+    before = riskengine("rebuild", "--store", store, "--json").stdout
+    fails(riskengine("demo", "--port", "0", "--store", store), "holds more than the demo: name an empty one, or none")
+    assert riskengine("rebuild", "--store", store, "--json").stdout == before
+
+
+def test_what_serve_would_refuse_is_refused_by_check_config(folder: Path) -> None:
+    (folder / "wide.toml").write_text('[server]\nhost = "0.0.0.0"\n')
+    fails(riskengine("check-config", folder / "wide.toml"), "can be reached by others")
+
+
+def test_a_mistake_before_the_command_is_one_line_too() -> None:
+    fails(riskengine("-V"), "No such option", "--help says more", status=2)

@@ -251,3 +251,10 @@ def test_an_integer_stays_in_its_bounds():
 def test_a_currency_is_a_code(sent):
     assert "must be a code" in reason(currency, sent)
     assert currency("USDT", "field") == "USDT"
+
+
+@pytest.mark.parametrize("sent", ["9999-12-31", "2200-01-01", "1979-12-31", "0001-01-01"])
+def test_a_date_no_time_could_have_is_refused(sent):
+    with pytest.raises(Rejected, match="is out of range: 1980 to 2199"):
+        date(sent, "trade_date")
+    assert date("2199-12-31", "trade_date") == "2199-12-31"

@@ -1,6 +1,7 @@
 """What is looked after while the engine is live: what the positions lack is said for as long as they lack it."""
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,7 @@ from riskengine.errors import StoreUnavailable
 from riskengine.hierarchy import Reference
 from riskengine.messages import ONE, Opening
 from riskengine.watch import Watch
-from tests.world import NOON, PARENTS, House, instruments, nodes, reference
+from tests.world import NOON, PARENTS, House, instruments, nodes, reference, trade
 
 
 @pytest.fixture(autouse=True)
@@ -132,3 +133,27 @@ def test_a_mistake_of_ours_is_logged_and_does_not_end_the_engine(
         await place.until(lambda: "watch_failed" in caplog.text)
 
     place.watched(test)
+
+
+def test_a_store_without_nodes_is_said_until_it_has_some(place: Place) -> None:
+    async def test(place: Place) -> None:
+        place.renew(Reference([], [], "USD"))
+        await place.until(lambda: "empty" in place.warnings)
+        assert "has no nodes: nothing was loaded yet, or another store is meant" in place.warnings["empty"]
+        place.renew(reference())
+        await place.until(lambda: not place.warnings)
+
+    place.watched(test)
+
+
+def test_trades_gone_since_the_last_start_are_said(place: Place) -> None:
+    place.store.append_trades([trade("a"), trade("b")])
+    place.store.acquire_writer("test")
+    place.watch.take_epoch(False)
+    place.watched(lambda place: place.until(lambda: place.watch.witness.path is not None))
+    with sqlite3.connect(place.store.name) as outside:
+        outside.execute("DELETE FROM trades WHERE trade_id = 'a'")
+    outside.close()
+    again = Place(place.store)
+    again.watch.take_epoch(False)
+    assert again.warnings["gone"].startswith("trades that the store held when it was last seen from here, and that are gone: 1;")

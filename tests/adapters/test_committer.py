@@ -229,3 +229,25 @@ def test_marks_that_cannot_be_stored_at_the_end_are_no_failure_of_the_engine(hou
     house.wait_until(lambda: house.committer.error)
     house.stop()
     assert house.failures == []
+
+
+def test_what_else_is_to_be_written_is_answered_while_the_store_is_away_and_not_done_later(house: House) -> None:
+    house.start()
+    house.store.reading = away
+    deadline = time.monotonic() + 5
+    while house.committer.error is None:
+        assert time.monotonic() < deadline, "never looked"
+        time.sleep(0.01)
+    done: list[object] = []
+    answered = threading.Event()
+
+    def answer(result: object, error: object) -> None:
+        done.append(error)
+        answered.set()
+
+    house.committer.write(lambda store: done.append("written"), answer)
+    assert answered.wait(5)
+    assert [type(each) for each in done] == [StoreUnavailable]
+    house.store.reading = lambda: None
+    assert house.submit(trade("b")).statuses() == ["applied"]
+    assert len(done) == 1

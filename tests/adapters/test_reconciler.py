@@ -1,15 +1,18 @@
 """A live engine and its store compared and repaired: every kind of break, planted in memory and in the store, on both stores."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
+from riskengine.adapters.audit_chain import AuditFilter
 from riskengine.adapters.store import open_store
 from riskengine.config import Config, ReconcileConfig, StoreConfig
 from riskengine.digest import digest
 from riskengine.engine import Engine
+from riskengine.errors import StoreUnavailable
 from riskengine.ledger import Row
 from riskengine.process import EngineProcess
 from riskengine.reconciler import is_trading
@@ -178,6 +181,65 @@ def test_a_node_that_is_not_the_sum_of_its_children_is_found_and_summed_anew(url
         await process.on_writer(Engine.check)
 
     live(url, test)
+
+
+# -- whatever else goes wrong ------------------------------------------------------------------------------------
+
+
+def test_reference_data_that_cannot_be_followed_hides_no_break(url: str) -> None:
+    async def test(process: EngineProcess) -> None:
+        program = Outside(url)
+        program.execute("UPDATE nodes SET parent = '' WHERE node = 'EQ'")  # a second root
+        program.execute("UPDATE trades SET quantity = '99' WHERE trade_id = '3'")
+        program.close()
+        report = await process.reconcile(repair=False, actor="ann")
+        assert ("quantity", "dealer", "bea", "EURUSD") in keys(report)
+        assert "breaks" in process.warnings
+
+    live(url, test)
+
+
+def test_a_repair_that_the_trail_could_not_take_at_once_is_recorded_later(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("riskengine.reconciler.RETRY_S", 0.05)
+
+    async def test(process: EngineProcess) -> None:
+        store = process._store
+        assert store is not None
+        record, failures = store.record, [1, 2]
+
+        def failing(events: Any) -> None:
+            if failures and any(event.kind == "repair" for event in events):
+                failures.pop()
+                raise StoreUnavailable("away")
+            record(events)
+
+        monkeypatch.setattr(store, "record", failing)
+        await process.on_writer(wrong_quantity)
+        await process.reconcile(repair=True, actor="ann")
+        deadline = time.monotonic() + 10
+        while not store.audit_entries(AuditFilter(kind="repair")):
+            assert time.monotonic() < deadline, "never recorded"
+            await asyncio.sleep(0.05)
+        assert not failures
+
+    live(url, test)
+
+
+def test_breaks_that_were_open_are_settled_by_the_next_start(url: str) -> None:
+    async def leave(process: EngineProcess) -> None:
+        await process.on_writer(wrong_quantity)
+        assert (await process.reconcile(repair=False, actor="ann"))["open"] == 1
+
+    async def come_back(process: EngineProcess) -> None:
+        deadline = time.monotonic() + 10
+        while process.health()["last_reconciliation"] is None:
+            assert time.monotonic() < deadline, "never compared"
+            await asyncio.sleep(0.02)
+        rows, _ = await process.breaks(status=None)
+        assert [row["status"] for row in rows] == ["gone"]
+
+    live(url, leave)
+    live(url, come_back)
 
 
 # -- what is no break --------------------------------------------------------------------------------------------

@@ -117,3 +117,10 @@ def test_a_statement_is_compared_with_what_a_running_engine_shows(tmp_path):
 def test_an_engine_that_is_not_there_is_said():
     with pytest.raises(EngineUnreachable, match=r"127\.0\.0\.1:9"):
         against_statement("http://127.0.0.1:9", "none.csv", ColumnOptions(), Tolerances())
+
+
+def test_an_average_may_have_as_many_digits_as_its_sender_has(tmp_path):
+    header = "node,instrument,quantity,average_price\n"
+    stated, refused = statement(tmp_path, header + "FX1,EURUSD,1,1.0840692226000663\nFX1,ACME,1,nan\nFX1,GBPUSD,1,dear\n")
+    assert stated == {KEY: Stated(ONE, None, Decimal("1.0840692226000663"))}
+    assert [(each.index, each.field) for each in refused] == [(3, "average_price"), (4, "average_price")]

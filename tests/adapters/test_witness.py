@@ -233,3 +233,16 @@ def test_a_store_tells_how_far_it_has_come(store: Store) -> None:
     assert store.standing(2, 50).trades == 51, "only the new ones are counted"
     assert store.audit_hash(10**9) is None
     assert now.audit_seq > 0 and store.audit_hash(now.audit_seq) == now.audit_hash
+
+
+def test_trades_that_are_gone_from_the_middle_are_counted(shelf: Shelf) -> None:
+    shelf.come_to(1, 10)
+    before = witness(shelf)
+    assert before.judge() is None
+    before.note()
+    shelf.now = shelf.now._replace(trades=7)
+    after = witness(shelf)
+    assert (after.judge(), after.gone) == (None, 3)
+    after.note(count=True)
+    again = witness(shelf)
+    assert (again.judge(), again.gone) == (None, 0)

@@ -118,6 +118,7 @@ def test_a_comment_is_shown_and_leaves_what_was_decided():
         ({"action": "accept", "force": True}, "the body is not a verdict"),
         ([], "the body is not a verdict"),
         ({"action": "comment", "comment": "x" * 2_001}, "is longer than 2000 characters"),
+        ({"action": "comment", "comment": "a\0b"}, "has a character that a text cannot have"),
     ],
 )
 def test_what_is_no_verdict_is_refused(body, said):
