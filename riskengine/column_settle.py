@@ -58,7 +58,7 @@ def settle_new(rollup: Rollup) -> bool:
         return False
     if any(map(attrgetter("quarantined"), rollup.touched)):
         return False
-    held = [position for position in rollup.touched if position.trades or position.openings]
+    held = [position for position in rollup.touched if position.trades or position.base is not None or position.openings]
     held.sort(key=attrgetter("owner"))
     level = _settle_leaves(rollup, held)
     depth_of = np.fromiter(map(len, rollup.ancestors), np.int64, len(rollup.ancestors))
@@ -77,8 +77,7 @@ def settle_new(rollup: Rollup) -> bool:
 def _settle_leaves(rollup: Rollup, held: list[Position]) -> Level:
     """The rows of these positions, put in their places."""
     count = len(held)
-    trades = [*map(attrgetter("trades"), held)]
-    newest = [each[-1] if each else None for each in trades]
+    newest = [each.trades[-1] if each.trades else each.base.newest if each.base is not None else None for each in held]
     instruments = [*map(attrgetter("instrument"), held)]
     quantity, cash, average, identities = (
         [*map(attrgetter(field), held)] for field in ("quantity", "cash", "average", "identities")
@@ -91,7 +90,7 @@ def _settle_leaves(rollup: Rollup, held: list[Position]) -> Level:
         costs = open_costs(size * prices)
     open_cash = [*map(mul, cash, is_open.tolist())]
     last = [each.ts if each is not None else 0 for each in newest]
-    lengths, fees = [*map(len, trades)], [each.fees or NO_FEES for each in held]
+    lengths, fees = [each.count for each in held], [each.fees or NO_FEES for each in held]
     rows = map(
         Row, instruments, quantity, cash, costs, is_open.tolist(), open_cash, repeat(1), lengths, last, fees, identities, average,
         newest,

@@ -28,6 +28,7 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tolerance_s: float = 5.0
     future_limit_s: float = 60.0
     self_audit_s: float = 60.0
+    history_days: int = 5
     day_boundary: str = "17:00"
     day_zone: str = "America/New_York"
 
@@ -139,6 +140,7 @@ def check_config(config: Config, where: str = "configuration") -> None:
         (0 <= engine.tolerance_s <= 3600, "engine.tolerance_s", "must be 0 to 3600"),
         (0 < engine.future_limit_s <= 3600, "engine.future_limit_s", "must be above 0, at most 3600"),
         (engine.self_audit_s == 0 or 1 <= engine.self_audit_s <= 86_400, "engine.self_audit_s", "must be 0 (off) or 1 to 86400"),
+        (0 <= engine.history_days <= 3650, "engine.history_days", "must be 0 (all trades stay in memory) to 3650"),
         (re.fullmatch("([01][0-9]|2[0-3]):[0-5][0-9]", engine.day_boundary),
          "engine.day_boundary", "must be a time of day, 00:00 to 23:59"),
         (_is_zone(engine.day_zone), "engine.day_zone", "must be a zone of the tz database, such as America/New_York"),

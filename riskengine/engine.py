@@ -13,6 +13,7 @@ import numpy as np
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.currencies import CurrencyGraph
+from riskengine.freezing import Recalled, thaw
 from riskengine.hierarchy import Reference
 from riskengine.ledger import Ledger
 from riskengine.marks import Mark, MarkTable
@@ -28,9 +29,9 @@ from riskengine.processed import (
     SUPERSEDED,
     Decision,
     Processed,
-    Quarantine,
 )
 from riskengine.published import Published
+from riskengine.quarantine import Quarantine
 from riskengine.repair import Key, Repaired, place_of, repair, set_aside, trades_under
 from riskengine.snapshot import Counts, ExceptionItem, Snapshot
 from riskengine.unit_values import Factors, Units
@@ -45,6 +46,8 @@ class Outcome(NamedTuple):
     late: bool = False
     reason: str = ""
 
+
+NOT_AS_FROZEN = "the store does not hold the trades any more that it was made of"
 
 OUTCOMES = {status: Outcome(status) for status in (APPLIED, DUPLICATE, SUPERSEDED, PARKED)}
 PLAIN = OUTCOMES[APPLIED]
@@ -187,6 +190,14 @@ class Engine:
         """List a stored row that could not be read as a trade: somebody else wrote it, or its reference data is missing."""
         self._work.note_unreadable(store_seq, received_ts, reason)
 
+    def thaw(self, recalled: Recalled) -> None:
+        """Take back what was frozen and is about to be touched. Where the store has something else by now, the key is set aside.
+
+        Before the trades that touch it, on the writer thread once it is live. Nothing that is shown changes. O(what was read).
+        """
+        for key in thaw(self.ledger, self.processed, recalled):
+            self.quarantine_key(key, NOT_AS_FROZEN, self.snapshot.as_of)
+
     # -- verdicts ----------------------------------------------------------------------------------------------
 
     def recall_verdicts(self, verdicts: Iterable[Verdict]) -> None:
@@ -223,7 +234,7 @@ class Engine:
     # -- repair ------------------------------------------------------------------------------------------------
 
     def trades_of(self, keys: Iterable[Key]) -> list[Trade]:
-        """Every version known here of the trades that stand in the positions of some keys. O(versions)."""
+        """Every version in memory of the trades that stand in the positions of some keys. O(versions)."""
         known = self.processed.versions
         return [version for trade in trades_under(self.ledger, keys) for version in known(trade.identity) or [trade]]
 
@@ -242,6 +253,8 @@ class Engine:
         """
         repaired = repair(self.ledger, self.processed, self.quarantine.reason, keys, versions)
         self._work.note_repaired(self.processed, keys, {*repaired.changed, *repaired.forgotten}, store_seqs)
+        for key in repaired.aside:
+            self._work.note_quarantined(key, NOT_AS_FROZEN, now)
         for store_seq, received_ts, reason in unreadable:
             self._work.note_unreadable(store_seq, received_ts, reason)
         return repaired

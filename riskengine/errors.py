@@ -75,6 +75,14 @@ class StartRefused(RiskEngineError):
         super().__init__("; ".join(line for _, line in self.reasons) + " (--accept-mismatch goes live with it)")
 
 
+class Frozen(RiskEngineError):
+    """What was asked for needs trades that the engine holds no more: those of `keys`, (roll-up, owner, instrument)."""
+
+    def __init__(self, keys: Iterable[tuple[str, str, str]]) -> None:
+        self.keys = tuple(keys)
+        super().__init__(f"positions whose trades are to be read from the store again: {len(self.keys):,}")
+
+
 class EngineUnreachable(RiskEngineError):
     """A command could not talk to the engine at the given URL."""
 

@@ -148,7 +148,7 @@ class Rollup:
         """Every position with its owner and instrument. O(positions)."""
         for owner, book in enumerate(self.books):
             for instrument, position in book.positions.items():
-                if position.trades or position.openings or position.quarantined:
+                if position.trades or position.openings or position.base is not None or position.quarantined:
                     yield owner, instrument, position
 
     def settle(self) -> "Changes | None":
@@ -255,7 +255,7 @@ class Rollup:
         totals: dict[tuple[int, int], list[int]] = {}
         for owner, instrument, position in self.positions():
             position.check(self.reference.instruments[instrument].multiplier)
-            exact = (position.quantity, position.cash, len(position.trades), position.identities)
+            exact = (position.quantity, position.cash, position.count, position.identities)
             for node in (owner, *self.ancestors[owner]):
                 total = totals.setdefault((node, instrument), [0, 0, 0, 0])
                 total[:] = [a + b for a, b in zip(total, exact, strict=True)]
@@ -266,7 +266,6 @@ class Rollup:
                     held = [row.quantity, row.cash, row.trade_count, row.identities]
                     assert held == expected, "I5: a parent is not the sum of its children"
         assert not totals, "I5: a position is missing from the rows above it"
-
 
 
 _owner = attrgetter("owner")
@@ -296,20 +295,19 @@ def _together(one: Rise, other: Rise) -> Rise:
 def row_of(position: Position, cost_scale: float) -> Row | None:
     """The row of a leaf position; None where nothing is left of it. `cost_scale` is its instrument's multiplier as a double."""
     trades, quantity, cash, average = position.trades, position.quantity, position.cash, position.average
-    if trades:
-        newest = trades[-1]
-        last_trade_ts = newest.ts
-    elif position.openings or position.quarantined:
-        newest, last_trade_ts = None, 0
-    else:
+    base = position.base
+    count = len(trades) if base is None else len(trades) + base.trade_count
+    newest = trades[-1] if trades else base.newest if base is not None else None
+    if newest is None and not position.openings and not position.quarantined:
         return None
+    last_trade_ts = 0 if newest is None else newest.ts
     if average is None:
         return Row(
-            position.instrument, 0, cash, 0, 0, 0, 1, len(trades), last_trade_ts, position.fees or NO_FEES,
+            position.instrument, 0, cash, 0, 0, 0, 1, count, last_trade_ts, position.fees or NO_FEES,
             position.identities, None, newest, position.quarantined,
         )
     return Row(
-        position.instrument, quantity, cash, open_cost(quantity / ONE * cost_scale * average), 1, cash, 1, len(trades),
+        position.instrument, quantity, cash, open_cost(quantity / ONE * cost_scale * average), 1, cash, 1, count,
         last_trade_ts, position.fees or NO_FEES, position.identities, average, newest,
     )  # fmt: skip
 

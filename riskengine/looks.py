@@ -19,7 +19,8 @@ from riskengine.adapters.stored_keys import stored_keys
 from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.engine import Engine
-from riskengine.errors import ReferenceDataError
+from riskengine.errors import Frozen, ReferenceDataError
+from riskengine.freezing import frozen_place
 from riskengine.inbox import Inbox
 from riskengine.messages import Trade, economics
 from riskengine.observe import Metrics
@@ -153,5 +154,8 @@ def compare_beside(config: Config) -> Compare:
 
 
 def standing_under(engine: Engine, keys: Collection[Key]) -> dict[Key, list[Trade]]:
-    """The trades that stand in the engine's positions of some keys. Writer thread."""
+    """The trades that stand in the engine's positions of some keys. Writer thread. Raises Frozen."""
+    frozen = [key for key in keys if frozen_place(engine.ledger, key) is not None]
+    if frozen:
+        raise Frozen(frozen)
     return {key: list(trades_under(engine.ledger, [key])) for key in keys}

@@ -5,9 +5,10 @@ ACCOUNTING section 1. It depends on that order, so a trade that arrives late, is
 again from the last checkpoint before it. Quantity, cash and fees are exact and only need their difference.
 """
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple, cast
 
 from sortedcontainers import SortedKeyList
@@ -27,6 +28,8 @@ LONG_HISTORY = 2_000
 """From this many trades on a sorted list of blocks beats one flat list for insertions in the middle."""
 
 NO_FEES: dict[str, int] = {}
+
+BEFORE_THE_BASE = "trades that a base stands for are read again before anything comes among them"
 
 
 def moved(total: dict[str, int], old: dict[str, int], new: dict[str, int]) -> dict[str, int]:
@@ -61,6 +64,22 @@ def next_average(quantity: int, average: float | None, signed: int, price: float
     return average if (after > 0) == (quantity > 0) else price
 
 
+class Base(NamedTuple):
+    """What a position was after opening balances and its oldest trades, which it holds no more.
+
+    `newest` is the newest of those trades, `since` the time of the oldest, `trade_count` how many they are.
+    """
+
+    quantity: int
+    cash: int
+    average: float | None
+    identities: int
+    fees: dict[str, int]
+    newest: Trade
+    trade_count: int
+    since: int
+
+
 class Position:
     """The state of one (leaf node, instrument) or (dealer, instrument). Owned by the writer thread.
 
@@ -68,12 +87,14 @@ class Position:
     cash      net cash, units of 1e-28        fees     by currency, units of 1e-10; replaced, never changed in place
     trades    effective trades, oldest first  openings balances brought forward
     identities sum of the trades' fingerprints
+    base      what stands for still older trades (`freeze`), None where `trades` are all
 
     `owner`, `instrument` and `slot` say where it stands in its roll-up (`ledger`).
     """
 
     __slots__ = (
-        "average", "cash", "checkpoints", "fees", "identities", "instrument", "openings", "owner", "quantity", "slot", "trades",
+        "average", "base", "cash", "checkpoints", "fees", "identities", "instrument", "openings", "owner", "quantity", "slot",
+        "trades",
     )  # fmt: skip
 
     quarantined: ClassVar[int] = 0
@@ -91,6 +112,12 @@ class Position:
         self.trades: Any = ()  # then list[Trade], and a SortedKeyList of them once it is long
         self.checkpoints: list[tuple[int, float | None]] | None = None
         self.openings: tuple[Opening, ...] = ()
+        self.base: Base | None = None
+
+    @property
+    def count(self) -> int:
+        """How many effective trades there are."""
+        return len(self.trades) + (self.base.trade_count if self.base is not None else 0)
 
     def open_with(self, opening: Opening, multiplier: int, currency: str) -> None:
         """Add a balance brought forward: a trade at its average price plus its realised P&L, before every trade.
@@ -121,6 +148,7 @@ class Position:
             else:
                 trades.add(trade)
         else:
+            assert not self.covers(trade), BEFORE_THE_BASE
             self.trades = [trade]
         quantity, signed = self.quantity, trade.signed_quantity
         self.average = next_average(quantity, self.average, signed, trade.fill_price) if quantity else trade.fill_price
@@ -142,7 +170,7 @@ class Position:
         if type(held) is not list or count + len(trades) > LONG_HISTORY:
             return False
         quantity, average, cash = self.quantity, self.average, self.cash
-        newest = held[-1] if held else None
+        newest = held[-1] if held else self.base.newest if self.base is not None else None
         charged: list[Trade] = []
         checkpoints: list[tuple[int, float | None]] = []
         for trade in trades:
@@ -169,6 +197,7 @@ class Position:
 
     def _insert(self, trade: Trade) -> int:
         """Put a trade before newer ones; how many there are."""
+        assert not self.covers(trade), BEFORE_THE_BASE
         trades = self.trades
         self.cash += trade.cash
         self._add_fees(trade.fees_currency, trade.fees)
@@ -184,6 +213,7 @@ class Position:
 
     def remove(self, trade: Trade) -> None:
         """Take a trade out again (amended or cancelled). O(log n + trades since the last checkpoint before it)."""
+        assert not self.covers(trade), BEFORE_THE_BASE
         at = self._index(trade)
         assert self.trades[at].identity == trade.identity, "a trade to remove must be in its position"
         del self.trades[at]
@@ -193,14 +223,61 @@ class Position:
         self._fold_from(at)
 
     def holds(self, trade: Trade) -> bool:
-        """Whether this very trade stands here, in its place. O(log n)."""
+        """Whether this very record of a trade stands here, in its place, or is so old that the base stands for it. O(log n)."""
+        if self.covers(trade):
+            return True
         at = self._index(trade)
         return at < len(self.trades) and self.trades[at] is trade
 
+    def adopt(self, trade: Trade) -> None:
+        """Hold this very record of a trade in the place of an equal one, where there is one. O(log n)."""
+        if (at := self._index(trade)) < len(self.trades) and self.trades[at] == trade:
+            del self.trades[at]
+            self.trades.insert(at, trade) if type(self.trades) is list else self.trades.add(trade)
+
+    def covers(self, trade: Trade) -> bool:
+        """Whether the place of a trade is among those that the base stands for."""
+        return self.base is not None and order_key(trade) <= order_key(self.base.newest)
+
+    def freeze(self, count: int) -> None:
+        """Let the base stand for the oldest `count` trades; whatever is shown stays as it is. O(trades left)."""
+        since, newest = self.trades[0].ts if self.base is None else self.base.since, self.trades[count - 1]
+        if count == len(self.trades):
+            fees = self.fees or NO_FEES
+            self.base = Base(self.quantity, self.cash, self.average, self.identities, fees, newest, self.count, since)
+            self.trades, self.checkpoints = (), None
+            return
+        (quantity, average), left, fees = self._after(count), list(self.trades[count:]), self.fees or NO_FEES
+        for trade in filter(attrgetter("fees"), left):
+            fees = moved(fees, {trade.fees_currency: trade.fees}, NO_FEES)
+        self.base = Base(
+            quantity, self.cash - sum(trade.cash for trade in left), average, self.identities - sum(map(_fingerprint, left)),
+            fees, newest, self.count - len(left), since,
+        )  # fmt: skip
+        self._hold(left)
+
+    def thaw(self, trades: Sequence[Trade]) -> None:
+        """Hold again, oldest first, the trades that the base stands for. O(trades)."""
+        self.base = None
+        self._hold([*trades, *self.trades])
+
+    def _hold(self, trades: list[Trade]) -> None:
+        self.trades = SortedKeyList(trades, key=order_key) if len(trades) > LONG_HISTORY else trades
+        self._fold_from(0)
+
+    def _after(self, count: int) -> tuple[int, float | None]:
+        """Quantity and average after the oldest `count` trades. O(trades since the last checkpoint before)."""
+        kept = count // CHECKPOINT_EVERY
+        quantity, average = self.checkpoints[kept - 1] if kept and self.checkpoints is not None else self._opened()
+        for trade in self.trades[kept * CHECKPOINT_EVERY : count]:
+            average = next_average(quantity, average, trade.signed_quantity, trade.fill_price)
+            quantity += trade.signed_quantity
+        return quantity, average
+
     def _index(self, trade: Trade) -> int:
-        if type(self.trades) is list:
-            return bisect_left(self.trades, order_key(trade), key=order_key)
-        return cast(int, self.trades.bisect_key_left(order_key(trade)))
+        if type(self.trades) is SortedKeyList:
+            return cast(int, self.trades.bisect_key_left(order_key(trade)))
+        return bisect_left(self.trades, order_key(trade), key=order_key)
 
     def _add_fees(self, currency: str, units: int) -> None:
         if not units:
@@ -232,7 +309,9 @@ class Position:
         self.checkpoints.append((quantity, average))
 
     def _opened(self) -> tuple[int, float | None]:
-        """Quantity and average before the first trade."""
+        """Quantity and average before the first trade that is held."""
+        if self.base is not None:
+            return self.base.quantity, self.base.average
         quantity, average = 0, None
         for opening in self.openings:
             if opening.quantity:
@@ -243,9 +322,13 @@ class Position:
     def check(self, multiplier: int) -> None:
         """Assert that the state is what its trades say (every invariant that concerns one position). O(trades)."""
         quantity, average = self._opened()
-        cash = sum(o.realised * CASH_PER_ONE - o.quantity * o.average_price * multiplier for o in self.openings)
+        if self.base is not None:
+            cash, identities = self.base.cash, self.base.identities
+            assert not self.trades or not self.covers(self.trades[0]), "trades out of order"
+        else:
+            cash = sum(o.realised * CASH_PER_ONE - o.quantity * o.average_price * multiplier for o in self.openings)
+            identities = 0
         trades: Sequence[Trade] = self.trades
-        identities = 0
         for before, after in pairwise(trades):
             assert order_key(before) < order_key(after), "trades out of order"
         for trade in trades:
@@ -257,45 +340,6 @@ class Position:
         assert (quantity, cash) == (self.quantity, self.cash), "I1: quantity or cash is not the sum of the trades"
         assert average == self.average, "I3: the average is not that of the trades in order"
         assert (self.average is None) == (self.quantity == 0), "flat exactly when there is no average"
-
-
-class QuarantinedPosition(Position):
-    """Stands in the place of a position that broke an invariant, until a repair: it keeps trades and claims nothing.
-
-    Quantity, cash, fees and identities are 0, so that sums leave it out; nothing is folded, so that nothing that is broken in it
-    can stop the writer. A repair folds a new position from what the store holds.
-    """
-
-    __slots__ = ()
-
-    quarantined: ClassVar[int] = 1
-
-    def __init__(self, broken: Position) -> None:
-        super().__init__(broken.owner, broken.instrument, broken.slot)
-        self.openings = broken.openings
-        self.trades = sorted({trade.identity: trade for trade in broken.trades}.values(), key=order_key)
-
-    def open_with(self, opening: Opening, multiplier: int, currency: str) -> None:
-        """Keep a balance brought forward."""
-        self.openings = (*self.openings, opening)
-
-    def add(self, trade: Trade, fingerprint: int | None = None) -> int:
-        """Keep a trade. Returns 0: nothing moved. O(log n), O(n) for one that is not the newest."""
-        insort(self.trades, trade, key=order_key)
-        return 0
-
-    def extend(self, trades: Sequence[Trade], fingerprints: Sequence[int]) -> bool:
-        """Returns False: they are kept one by one."""
-        return False
-
-    def remove(self, trade: Trade) -> None:
-        """Drop a trade where it is there. O(n)."""
-        self.trades = [other for other in self.trades if other.identity != trade.identity]
-
-    def check(self, multiplier: int) -> None:
-        """Assert that it claims nothing. O(1)."""
-        claims = (self.quantity, self.cash, self.average, self.fees, self.identities)
-        assert claims == (0, 0, None, None, 0), "a quarantined position claims nothing"
 
 
 def _fingerprint(trade: Trade) -> int:

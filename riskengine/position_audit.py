@@ -35,6 +35,13 @@ Fold = tuple[int, int, float | None, int, dict[str, int], Trade | None]
 NOTHING: Fold = (0, 0, None, 0, NO_FEES, None)
 
 
+def start_of(position: Position, instrument: Instrument) -> Fold:
+    """Before the first trade that it holds: its base, or balances brought forward."""
+    if position.base is not None:
+        return position.base[:6]
+    return opened(position.openings, instrument) if position.openings else NOTHING
+
+
 def opened(openings: Sequence[Opening], instrument: Instrument) -> Fold:
     """Before the first trade: balances brought forward."""
     if not openings:
@@ -90,8 +97,7 @@ def position_fault(position: Position, instrument: Instrument, belonging: Belong
     """What a position is not, or nothing. O(trades)."""
     if position.quarantined:
         return ""  # it claims nothing
-    before = opened(position.openings, instrument) if position.openings else NOTHING
-    return against(folded(before, position.trades, instrument.instrument, belonging), position)
+    return against(folded(start_of(position, instrument), position.trades, instrument.instrument, belonging), position)
 
 
 def long_position_fault(
@@ -109,7 +115,7 @@ def long_position_fault(
             kept.pop()
         first = len(kept) * CHECKPOINT_EVERY
         trades = position.trades[first : first + CHECKPOINT_EVERY]
-        fold = folded(kept[-1][1] if kept else opened(position.openings, instrument), trades, instrument.instrument, belonging)
+        fold = folded(kept[-1][1] if kept else start_of(position, instrument), trades, instrument.instrument, belonging)
         if len(trades) < CHECKPOINT_EVERY:
             yield NOT_THE_CHECKPOINT if len(checkpoints) != len(kept) else against(fold, position)
             return

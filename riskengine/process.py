@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from riskengine.adapters.committer import Committer
+from riskengine.adapters.recall import Recall
 from riskengine.adapters.recorder import started
 from riskengine.adapters.store import Examination, open_store
 from riskengine.adapters.store_protocol import Position, Store, TradeFilter
@@ -41,10 +42,11 @@ from riskengine.reconciler import Reconciler
 from riskengine.renewal import Parts, Renewals, fitted
 from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 from riskengine.start_of_day import trade_check
-from riskengine.views import UnknownName, node_number
+from riskengine.views import node_number
 from riskengine.wakes import Wakes
 from riskengine.watch import Watch
 from riskengine.writer import Writer
+from riskengine.writer_calls import ask_writer
 
 T = TypeVar("T")
 
@@ -140,6 +142,7 @@ class EngineProcess:
         self._committer = Committer(
             self._store, self._inbox, renewals.check, self.metrics, batch_trades=config.store.batch_trades,
             watermark=engine.snapshot.watermark, position=position, failed=self._fail_from_thread, looked=renewals.look,
+            recall=Recall(self._store, renewals.check, engine),
         )  # fmt: skip
         self._writer = Writer(
             engine, self._inbox, self._history, self.clock, self.metrics, beat_us=config.engine.beat_ms * 1_000,
@@ -307,20 +310,8 @@ class EngineProcess:
 
     def on_writer(self, action: Callable[[Engine], T]) -> "asyncio.Future[T]":
         """See `Gateway`."""
-        if not self.is_live:
-            raise EngineNotLive(f"the engine is {self._state}")
-        done, answer = promise()
-
-        def act(engine: Engine) -> Callable[[], None]:
-            result: T | None = None
-            error: Exception | None = None
-            try:
-                result = action(engine)
-            except (RiskEngineError, UnknownName) as failure:
-                error = failure
-            return lambda: answer(result, error)
-
-        self._inbox.put_call(act)
+        committer, (done, answer) = self._when_live(self._committer), promise()
+        ask_writer(action, answer, self._inbox, committer)
         return self._promises.keep(done)
 
     def on_store(self, action: Callable[[Store], T]) -> "asyncio.Future[T]":
@@ -345,9 +336,15 @@ class EngineProcess:
 
     async def decide(self, item: ExceptionItem, verdict: Verdict) -> None:
         """See `Gateway`."""
-        conflict = item.trade if item.kind == "conflict" and verdict.verdict == "accept" else None
+        accepted = [item.trade] if item.trade is not None and verdict.verdict == "accept" else []
+        committer, conflict = self._when_live(self._committer), accepted[0] if accepted and item.kind == "conflict" else None
+
+        def save(store: Store) -> None:
+            committer.recall(accepted)  # before the store has it in the place of what stands
+            store.save_verdict(verdict, conflict)
+
         try:
-            await self.on_store(lambda store: store.save_verdict(verdict, conflict))
+            await self.on_store(save)
         except StoreUnavailable:
             watched(settle(verdict, self.on_store, lambda: self._take_effect(item, verdict)))
             raise

@@ -1,19 +1,16 @@
-"""Which trades count: identity, versions, duplicates, conflicts, and what is kept out until a person or time decides.
+"""Which trades count: identity, versions, duplicates, conflicts, cancels that came first, missing legs.
 
 The rules of ACCOUNTING section 2. The memory of what was processed belongs here, not to positions: it outlives a flat position
 and a restart (which replays the store through it). Owned by the writer thread; pure: every judgement follows from stored facts
 alone, so that a replay judges alike.
 """
 
-import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
-from riskengine.clock import MICROS_PER_SECOND
-from riskengine.config import EngineConfig
-from riskengine.messages import Identity, Instrument, Kind, Opening, Trade
+from riskengine.history import MOST_VERSIONS, History, identity_print
+from riskengine.messages import Identity, Trade
 
 APPLIED = "applied"
 DUPLICATE = "duplicate"
@@ -21,6 +18,9 @@ CONFLICT = "conflict"
 SUPERSEDED = "superseded"
 PARKED = "parked"
 QUARANTINED = "quarantined"
+
+REST_EVERY = 256
+"""Trades looked at between two rests in long work."""
 
 
 def exception_id(kind: str, trade: Trade) -> str:
@@ -31,6 +31,11 @@ def exception_id(kind: str, trade: Trade) -> str:
 def name_part(text: str) -> str:
     """A name as a part between colons."""
     return text.replace("%", "%25").replace(":", "%3A")
+
+
+def part_name(text: str) -> str:
+    """The name that is such a part."""
+    return text.replace("%3A", ":").replace("%25", "%")
 
 
 class Decision(NamedTuple):
@@ -47,16 +52,23 @@ DUPLICATE_DECISION = Decision(DUPLICATE)
 
 
 class Processed:
-    """Every identity ever seen, with its versions.
+    """Every identity ever seen: with its versions, or, where it is long done, as a fingerprint in `history`.
+
+    Whoever gives it a version of an identity in `history` puts those from before back first (`thaw`).
 
     parked       cancels whose trade has not come, by identity
     quarantined  versions that take no part, with the reason, by (identity, version)
     unmatched    legs that are missing, by (source, trade_id): (legs present, legs expected)
     inert        identities of which no version takes part: cancelled, parked, quarantined
     revision     rises with every change of the first three
+    frozen       how many identities are in `history` alone
+    frozen_to    what was frozen was traded before this, microseconds
     """
 
     def __init__(self) -> None:
+        self.history = History()
+        self.frozen = 0
+        self.frozen_to = 0
         # By source, then by trade_id alone for leg 0, which nearly all are: no key has to be made and kept for those.
         self._versions: defaultdict[str, dict[str | tuple[str, int], Trade | list[Trade]]] = defaultdict(dict)
         self._legs: dict[tuple[str, str], set[int]] = {}
@@ -67,6 +79,11 @@ class Processed:
         self.revision = 0
 
     def __len__(self) -> int:
+        return self.in_memory + self.frozen
+
+    @property
+    def in_memory(self) -> int:
+        """How many identities are here with their versions. O(sources)."""
         return sum(map(len, self._versions.values()))
 
     def enter(self, trade: Trade) -> bool:
@@ -171,20 +188,89 @@ class Processed:
         self.revision += 1
 
     def stands(self, trade: Trade) -> bool:
-        """Whether it is this very record that takes part. O(versions)."""
+        """Whether it is this very record that takes part; of one in `history`, whether it is this version. O(versions)."""
         leg = trade.leg
         known = self._versions[trade.source].get((trade.trade_id, leg) if leg else trade.trade_id)
+        if known is None:
+            return self.frozen > 0 and self.history.versions_of(trade.source, trade.trade_id, leg) == trade.version
         if isinstance(known, list):
             return self._effective(known) is trade
         return known is trade and not (self.quarantined and (trade.identity, trade.version) in self.quarantined)
 
     def standing(self) -> Iterator[Trade]:
-        """Every version that takes part; those that come meanwhile may be left out. O(identities), a list of each source."""
+        """Every version in memory that takes part, perhaps without those that come meanwhile. O(identities)."""
         for known in tuple(self._versions.values()):
             for versions in tuple(known.values()):
                 trade = self._effective(versions if isinstance(versions, list) else [versions])
                 if trade is not None:
                     yield trade
+
+    def freeze(self, before: int, traded_before: int, open_deals: Container[tuple[str, str]], rest: Callable[[], None]) -> int:
+        """Forget identities that are done, but for their fingerprints; how many.
+
+        Done is one of which every version was received before `before` (microseconds), the version that stands was traded before
+        `traded_before`, and nothing is to be expected: versions 1, 2, .. are here, the highest takes part, no leg counts
+        others, and the deal (source, trade_id) is not one of `open_deals`. `rest` is called often. O(identities in memory), 1 us
+        each.
+        """
+        before_now, self.frozen_to = self.frozen, max(self.frozen_to, traded_before)
+        for source, known in self._versions.items():
+            keys: list[str | tuple[str, int]] = []
+            prints: list[int] = []
+            counts: list[int] = []
+            for seen, (key, versions) in enumerate(known.items()):
+                if not seen % REST_EVERY:
+                    rest()
+                one = versions if not isinstance(versions, list) else versions[-1]
+                if one.received_ts >= before or one.ts >= traded_before or (source, one.trade_id) in open_deals:
+                    continue
+                count = self._done(versions, before)
+                if count:
+                    keys.append(key)
+                    prints.append(identity_print(source, one.trade_id, one.leg))
+                    counts.append(count)
+            if keys:
+                taken = self.history.add(prints, counts)  # one that shares its fingerprint with another stays
+                for key, is_taken in zip(keys, taken.tolist(), strict=True):
+                    if is_taken:
+                        del known[key]
+                self._versions[source] = dict(known)  # gives back what the removed ones took
+                self.frozen += int(taken.sum())
+        return self.frozen - before_now
+
+    def _done(self, versions: Trade | list[Trade], before: int) -> int:
+        """How many versions an identity has that may be frozen; 0 where it may not."""
+        all_versions = versions if isinstance(versions, list) else [versions]
+        top = all_versions[-1]
+        if top.version != len(all_versions) or top.version > MOST_VERSIONS or top.action == "cancel":
+            return 0
+        if self._legs and (top.source, top.trade_id) in self._legs:
+            return 0
+        if self.quarantined and any((one.identity, one.version) in self.quarantined for one in all_versions):
+            return 0
+        return top.version if all(one.received_ts < before and one.legs is None for one in all_versions) else 0
+
+    def thaw(self, versions: Sequence[Trade]) -> bool:
+        """Put back all versions of an identity that was frozen, lowest first; False where they are here. O(versions)."""
+        if self._known(versions[0]):
+            return False
+        self._remember(versions[0], list(versions) if len(versions) > 1 else versions[0])
+        self.frozen -= 1
+        return True
+
+    def count_frozen(self, trades: Iterable[Trade]) -> int:
+        """How many trades there are before the first whose versions are in memory. O(those), 0.3 us each."""
+        known, count = self._versions, 0
+        for trade in trades:
+            leg = trade.leg
+            if ((trade.trade_id, leg) if leg else trade.trade_id) in known[trade.source]:
+                break
+            count += 1
+        return count
+
+    def is_in_memory(self, trade: Trade) -> bool:
+        """Whether the versions of this trade's identity are here, rather than frozen. O(1)."""
+        return ((trade.trade_id, trade.leg) if trade.leg else trade.trade_id) in self._versions[trade.source]
 
     def _recount_legs(self, identity: Identity) -> None:
         """Count the legs of a deal again after a leg was given other versions, or none."""
@@ -214,7 +300,7 @@ class Processed:
         self._versions[trade.source][(trade.trade_id, trade.leg) if trade.leg else trade.trade_id] = versions
 
     def versions(self, identity: tuple[str, str, int]) -> list[Trade]:
-        """All versions of a trade, lowest first; empty if it was never seen."""
+        """All versions of a trade, lowest first; empty if it was never seen, or is frozen."""
         return list(self._known(Identity(*identity)))
 
     def effective(self, identity: tuple[str, str, int]) -> Trade | None:
@@ -294,89 +380,3 @@ class Processed:
     def _expected_legs(self, identity: tuple[str, str, int]) -> int:
         said = (version.legs for version in reversed(self.versions(identity)))
         return next((legs for legs in said if legs is not None), 0)
-
-
-class Quarantine:
-    """Why a trade is kept out of the positions, from stored facts alone.
-
-    `openings` gives the time of the opening balance by (desk, dealer, instrument); `accepted` the exceptions (`exception_id`)
-    that a person let in all the same.
-    """
-
-    def __init__(self, instruments: Mapping[str, Instrument], config: EngineConfig) -> None:
-        self._instruments = instruments
-        self._future_limit = int(config.future_limit_s * MICROS_PER_SECOND)
-        hour, minute = config.day_boundary.split(":")
-        self._boundary = dt.time(int(hour), int(minute))
-        self._zone = ZoneInfo(config.day_zone)
-        self.openings: dict[tuple[str, str, str], int] = {}
-        self.accepted: set[str] = set()
-
-    def open_with(self, opening: Opening) -> None:
-        """Trades of this key from before the balance are part of it already."""
-        key = (opening.desk, opening.dealer, opening.instrument)
-        self.openings[key] = max(opening.ts, self.openings.get(key, 0))
-
-    def reason(self, trade: Trade) -> str:
-        """Empty where the trade may take part. 0.1 us for an ordinary one."""
-        if trade.ts - trade.received_ts > self._future_limit:
-            reason = f"ts is more than {self._future_limit // MICROS_PER_SECOND} s after it was received"
-            return self._unless_accepted(trade, reason)
-        if self.openings:
-            opened = self.openings.get((trade.desk, trade.dealer, trade.instrument))
-            if opened is not None and trade.ts < opened and trade.action != "cancel":
-                return self._unless_accepted(trade, "ts is before the opening balance of its position")
-        if trade.value_date and trade.action != "cancel":
-            reason = self._not_spot(trade)
-            return self._unless_accepted(trade, reason) if reason else ""
-        return ""
-
-    def reasons(self, trades: Sequence[Trade]) -> dict[int, str]:
-        """The reasons of those that may not take part, by place. 0.1 us an ordinary one."""
-        limit = self._future_limit
-        if self.openings:
-            asked: Iterable[int] = range(len(trades))
-        else:
-            asked = [place for place, one in enumerate(trades) if one.value_date or one.ts - one.received_ts > limit]
-        found = ((place, self.reason(trades[place])) for place in asked)
-        return {place: reason for place, reason in found if reason}
-
-    def _unless_accepted(self, trade: Trade, reason: str) -> str:
-        return "" if self.accepted and exception_id("quarantined", trade) in self.accepted else reason
-
-    def _not_spot(self, trade: Trade) -> str:
-        """A spot pair settles on its spot date; later ones are forwards, whose points would show as phantom P&L.
-
-        Holidays can push a spot date by up to four days beyond the weekday rule: those pass.
-        """
-        instrument = self._instruments.get(trade.instrument)
-        if instrument is None or instrument.kind is not Kind.FX:
-            return ""
-        traded = dt.date.fromisoformat(trade.trade_date) if trade.trade_date else self.trading_day(trade.ts)
-        spot = spot_date(traded, instrument.base_currency, instrument.quote_currency)
-        value = dt.date.fromisoformat(trade.value_date)
-        if spot <= value <= spot + dt.timedelta(days=4):
-            return ""
-        return f"value_date {trade.value_date} is not spot ({spot.isoformat()}); forwards are not valued"
-
-    def trading_day(self, ts: int) -> dt.date:
-        """The trading day that a moment belongs to: from the boundary on it is the next weekday's."""
-        local = dt.datetime.fromtimestamp(ts // MICROS_PER_SECOND, tz=self._zone)
-        day = local.date() + dt.timedelta(days=1 if local.time() >= self._boundary else 0)
-        while day.weekday() >= 5:
-            day += dt.timedelta(days=1)
-        return day
-
-
-NEXT_DAY_PAIRS = frozenset({("USD", "CAD"), ("USD", "TRY"), ("USD", "PHP"), ("USD", "RUB")})
-"""Pairs that settle one business day after the trade; all others settle after two."""
-
-
-def spot_date(traded: dt.date, base: str, quote: str) -> dt.date:
-    """The spot date by weekdays alone (holiday calendars are not known here)."""
-    left = 1 if (base, quote) in NEXT_DAY_PAIRS else 2
-    day = traded
-    while left:
-        day += dt.timedelta(days=1)
-        left -= day.weekday() < 5
-    return day

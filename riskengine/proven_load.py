@@ -15,6 +15,7 @@ from typing import NamedTuple
 from riskengine.adapters.audit_chain import AuditEvent
 from riskengine.adapters.comparison import Comparison, Found
 from riskengine.adapters.quarantined_rows import quarantine_rows
+from riskengine.adapters.recall import Recall
 from riskengine.adapters.store_audit import command_line_actor
 from riskengine.adapters.store_protocol import Position, Store
 from riskengine.adapters.store_side import store_side
@@ -99,7 +100,10 @@ def _load(store: Store, config: Config, epoch: int, now: int, listener: Listener
     # Both before anything else is read: what comes meanwhile is looked at again.
     revision, position = store.reference_revision(), store.position()
     conflicts = read_conflicts(store)
-    engine = rebuild(store, read_trades(store), config, epoch=epoch, now=now, read_conflicts=conflicts, listener=listener)
+    engine = rebuild(
+        store, read_trades(store), config, epoch=epoch, now=now, read_conflicts=conflicts, listener=listener,
+        past=partial(Recall, store),
+    )  # fmt: skip
     return Loaded(engine, position, revision)
 
 
@@ -119,6 +123,9 @@ def _catch_up(store: Store, engine: Engine, position: Position, now: int) -> Pos
         read = [trade_from_row(row, check) for row in rows]
         quarantine_rows(engine, [each for each in read if isinstance(each, RefusedRow)])
         trades = [each for each in read if not isinstance(each, RefusedRow)]
+        recalled = Recall(store, check, engine).before(trades, {row.store_seq for row in rows}.__contains__)
+        if recalled is not None:
+            engine.thaw(recalled)
         engine.apply(trades, now, max((row.store_seq for row in rows), default=0))
     engine.publish(now)
     return position

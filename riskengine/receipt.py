@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from riskengine.engine import Engine
+from riskengine.errors import Frozen
 from riskengine.fields import to_text
+from riskengine.freezing import frozen_place
 from riskengine.ledger import Row
 from riskengine.messages import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, MULTIPLIER_DECIMALS, ONE, Opening, Trade
 from riskengine.position import next_average, open_cost
@@ -47,7 +49,7 @@ class Cell(NamedTuple):
 
 
 def cell_of(engine: Engine, *, node: str | None, dealer: str | None, instrument: str) -> Cell:
-    """Take a cell. On the writer thread, between two batches. Raises UnknownName. O(leaves below + trades)."""
+    """Take a cell. On the writer thread, between two batches. Raises UnknownName, Frozen. O(leaves below + trades)."""
     snapshot = engine.snapshot
     number = instrument_number(snapshot, instrument)
     if dealer is not None:
@@ -56,6 +58,11 @@ def cell_of(engine: Engine, *, node: str | None, dealer: str | None, instrument:
         hierarchy = snapshot.reference.hierarchy
         below = hierarchy.leaves_below(0 if node is None else node_number(snapshot, node)) if len(hierarchy) else []
         rollup, owners = engine.ledger.organisation, [(leaf, hierarchy.index[leaf]) for leaf in below]
+    side = "node" if dealer is None else "dealer"
+    keys = [(side, name, instrument) for name, _ in owners]
+    frozen = [key for key in keys if frozen_place(engine.ledger, key) is not None]
+    if frozen:
+        raise Frozen(frozen)
     held = []
     for name, owner in owners:
         position, row = rollup.books[owner].positions.get(number), rollup.books[owner].row(number)

@@ -240,6 +240,7 @@ class Reconciler:
             answer(None, None)
             return
         unreadable = [(row.store_seq, row.row.received_ts, f"{row.field}: {row.reason}") for row in read.unreadable]
+        self._parts.committer.recall_rows(read.versions)
         now = self._parts.clock.now()
 
         def refold(engine: Engine) -> Callable[[], None]:

@@ -17,7 +17,7 @@ Renewals come one at a time; whoever asks for one while another runs gets the ne
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -26,11 +26,12 @@ from msgspec.structs import replace
 
 from riskengine.adapters.committer import CATCH_UP_ROWS, Committer
 from riskengine.adapters.quarantined_rows import quarantine_rows
+from riskengine.adapters.recall import Recall, Unseen, nothing
 from riskengine.adapters.store_protocol import Position, Store
 from riskengine.adapters.stored_day import read_conflicts, read_trades
 from riskengine.adapters.trade_rows import RefusedRow, TradeRow, judged_again, trade_from_row
 from riskengine.background import Helper, Rests, giving_way, uncollected
-from riskengine.clock import Clock
+from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.config import Config
 from riskengine.decode import TradeCheck
 from riskengine.dismantling import Dismantling
@@ -91,10 +92,12 @@ class Parts(NamedTuple):
 class Built:
     """An engine that is being built, and how far it has come. One thread at a time."""
 
-    def __init__(self, engine: Engine, position: Position, revision: int) -> None:
+    def __init__(self, store: Store, engine: Engine, position: Position, revision: int) -> None:
         self.engine = engine
         self.revision = revision
         self.check = trade_check(engine.reference)
+        self.recall = Recall(store, self.check, engine)
+        self.since = engine.snapshot.as_of - MICROS_PER_SECOND
         self.position = position
         self.watermark = engine.snapshot.watermark
 
@@ -104,8 +107,15 @@ class Built:
         trades = [trade for _, trade in read if not isinstance(trade, RefusedRow)]
         quarantine_rows(self.engine, (row for _, row in read if isinstance(row, RefusedRow)))
         self.watermark = max(self.watermark, *(store_seq for store_seq, _ in read), 0)
+        self.take_back(trades, {store_seq for store_seq, _ in read}.__contains__)
         self.engine.apply(trades, now, self.watermark)
         self.position = position
+
+    def take_back(self, trades: Sequence[Trade], unseen: Unseen = nothing, *, moving: bool = False) -> None:
+        """Have the engine take back what it has frozen and these trades touch. Raises StoreError."""
+        recalled = self.recall.before(trades, unseen, moving=moving)
+        if recalled is not None:
+            self.engine.thaw(recalled)
 
 
 class Settling:
@@ -264,9 +274,9 @@ class Renewals:
             position = store.position()
             engine = rebuild(
                 store, self._with_rests(read_trades(store)), parts.config, epoch=parts.epoch, now=parts.clock.now(),
-                read_conflicts=read_conflicts(store), gentle=True,
+                read_conflicts=read_conflicts(store), gentle=True, past=partial(Recall, store), rest=Rests().rest_if_due,
             )  # fmt: skip
-            built = Built(engine, position, revision)
+            built = Built(store, engine, position, revision)
             self._catch_up(built)
         return built
 
@@ -309,7 +319,8 @@ class Renewals:
             if len(rows) == CATCH_UP_ROWS:
                 return False
             built.take(rows, position, self._parts.clock.now())
-            self._parts.committer.renewed(built.check, position, built.watermark)
+            built.take_back(built.recall.in_question(built.since), moving=True)  # the writer decides about it anew
+            self._parts.committer.renewed(built.check, position, built.watermark, built.recall)
             self.revision = built.revision
             self._parts.inbox.put_call(partial(self._change, built, tell_change))
             return True

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 from riskengine.ledger import ALL_ROWS, EMPTY_ROW, MASK, SHIFT, Book, Ledger, Rollup, Row
 from riskengine.messages import Identity, Trade, order_key
-from riskengine.position import NO_FEES, Position, QuarantinedPosition, moved
+from riskengine.position import NO_FEES, Position, moved
 from riskengine.processed import Processed
+from riskengine.set_aside import QuarantinedPosition
 
 Key = tuple[str, str, str]
 """Roll-up ("node" or "dealer"), owner, instrument; instrument "" is everything that the owner holds."""
@@ -27,11 +28,13 @@ class Repaired(NamedTuple):
     keys       whose position was folded anew, or whose sum was made anew: those named, and those that trades moved to or from
     changed    identities of which another version, or the same with other columns, takes part now
     forgotten  identities that the store does not hold
+    aside      further keys, set aside: something in them was changed that their base stands for
     """
 
     keys: list[Key]
     changed: list[Identity]
     forgotten: list[Identity]
+    aside: list[Key]
 
 
 class Place(NamedTuple):
@@ -77,7 +80,7 @@ def keys_of(ledger: Ledger, places: Iterable[Place]) -> list[Key]:
 
 
 def trades_under(ledger: Ledger, keys: Iterable[Key]) -> Iterator[Trade]:
-    """Trades that stand in the positions of some keys, a position's oldest first. O(trades there)."""
+    """Trades that positions of some keys hold, a position's oldest first, without those of bases. O(trades there)."""
     for key in keys:
         place = place_of(ledger, key)
         position = None if place is None else place.position
@@ -118,12 +121,17 @@ def repair(
             for trade in filter(None, (before, now, *had)):
                 ledger.positions_of(trade)  # the one that it moves to may be new
                 folds.update(dict.fromkeys(_places(ledger, trade)))
-    _fold_anew(ledger, folds, leaves, held, standing)
+    has_bases = any(place.position is not None and place.position.base is not None for place in leaves)
+    aside = _fold_anew(ledger, folds, leaves, held, standing)
+    if has_bases:  # what they stood for is in memory now, or gone: count anew what is left
+        count = sum(position.count for _, _, position in ledger.organisation.positions())
+        processed.frozen = max(0, count - (processed.in_memory - len(processed.inert)))
     for place in named:
         if not place.is_leaf:
             _sum_anew(place)
         place.rollup.broken_sums.pop(place.owner << SHIFT | place.instrument, None)
-    return Repaired(keys_of(ledger, {**named, **folds}), changed, [identity for identity in held if identity not in stored])
+    forgotten = [identity for identity in held if identity not in stored]
+    return Repaired(keys_of(ledger, {**named, **folds}), changed, forgotten, keys_of(ledger, aside))
 
 
 def _places(ledger: Ledger, trade: Trade) -> Iterator[Place]:
@@ -137,11 +145,13 @@ def _places(ledger: Ledger, trade: Trade) -> Iterator[Place]:
 def _fold_anew(
     ledger: Ledger, folds: Iterable[Place], leaves: Iterable[Place], held: dict[Identity, list[Trade]],
     standing: dict[Identity, Trade],
-) -> None:  # fmt: skip
+) -> list[Place]:  # fmt: skip
     """New positions for `folds`: of the `standing` trades that belong there and, but for named `leaves`, what else is there.
 
-    One that was set aside, and is not named, stays so: its other trades have not been compared with the store.
+    One that was set aside, and is not named, stays so: its other trades have not been compared with the store. One that has a
+    base, and is not named, cannot be folded: it is set aside, and returned.
     """
+    aside: list[Place] = []
     belonging: dict[Place, list[Trade]] = {place: [] for place in folds}
     for trade in standing.values():
         for place in _places(ledger, trade):
@@ -156,6 +166,10 @@ def _fold_anew(
             before = _position(place)
         if place not in named:
             trades.extend(trade for trade in before.trades if trade.identity not in held)
+        if before.base is not None and not before.quarantined and place not in named:
+            before = QuarantinedPosition(before)
+            _put(place, before)
+            aside.append(place)
         if before.quarantined and place not in named:
             before.trades = sorted(trades, key=order_key)
             place.rollup.touched[before] = None
@@ -167,6 +181,7 @@ def _fold_anew(
         for trade in sorted(trades, key=order_key):
             fresh.add(trade)
         _put(place, fresh)
+    return aside
 
 
 def _position(place: Place) -> Position:

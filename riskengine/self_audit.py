@@ -281,14 +281,19 @@ class SelfAudit:
         ]
         if any(row is not None and row.quarantined for row in rows):
             return
-        for identity in desks.keys() - dealers.keys():
-            trade = desks[identity]
+        alone = [trade for identity, trade in desks.items() if identity not in dealers and not self._is_frozen(trade, False)]
+        dealt = [trade for identity, trade in dealers.items() if identity not in desks and not self._is_frozen(trade, True)]
+        for trade in alone:
             yield Fault(_key(trade, False), MISSING, trade) if stands(trade) else Fault(_key(trade, True), NOT_STANDING)
-        for identity in dealers.keys() - desks.keys():
-            trade = dealers[identity]
+        for trade in dealt:
             yield Fault(_key(trade, True), MISSING, trade) if stands(trade) else Fault(_key(trade, False), NOT_STANDING)
-        if desks.keys() == dealers.keys() and _held(rows[0]) != _held(rows[1]):
+        if not alone and not dealt and _held(rows[0]) != _held(rows[1]):
             yield self._fault(ledger.organisation, root, instrument, NOT_BOTH)
+
+    def _is_frozen(self, trade: Trade, of_nodes: bool) -> bool:
+        """Whether the base of the other position stands for a trade."""
+        place = place_of(self.engine.ledger, _key(trade, of_nodes))
+        return place is not None and place.position is not None and place.position.covers(trade)
 
     def _trades_of(self, rollup: Rollup, instrument: int) -> dict[Identity, Trade]:
         positions = (book.positions.get(instrument) for book in rollup.books)

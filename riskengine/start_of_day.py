@@ -6,19 +6,22 @@ Reference data, balances and marks first, then every trade in the order in which
 
 import datetime as dt
 import gc
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
+from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.decode import TradeCheck
 from riskengine.engine import Engine
 from riskengine.fields import micros
+from riskengine.freezing import Recalled, freeze
 from riskengine.hierarchy import Reference
 from riskengine.marks import Mark
 from riskengine.messages import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.observe import get_logger
+from riskengine.repair import Key
 
 BATCH_TRADES = 1 << 20
 """Applied at once: a position is fetched from memory once for all its trades of a batch, and a new one is folded in columns."""
@@ -29,6 +32,11 @@ READ_TRADES = 4_096
 
 READING, APPLYING = 0.35, 0.8
 """How much of a batch is done once it is read, and of the replay once all are applied: publishing is the rest."""
+
+FREEZE_FROM = 500_000
+"""Trades in memory from which on freezing is worth looking at them all."""
+
+DAY = 86_400 * MICROS_PER_SECOND
 
 log = get_logger("riskengine.start")
 
@@ -87,6 +95,25 @@ DEAF = Deaf()
 ReadTrades = Callable[[TradeCheck], Iterator[tuple[int, Trade | Unreadable]]]
 """Every stored trade with its store_seq, in store order."""
 
+class Past(Protocol):
+    """Where what an engine has frozen is read again. Raises StoreError."""
+
+    def before(self, trades: Sequence[Trade], unseen: Callable[[int], bool]) -> Recalled | None:
+        """What the engine must take back before these trades; rows with `unseen` numbers have not gone to it."""
+        ...
+
+    def later_versions(self) -> Mapping[tuple[str, str], int]:
+        """Deals that have later versions, and the number of the last row of such."""
+        ...
+
+    def conflicts(self) -> Iterable[Trade]:
+        """What is kept apart from trades."""
+        ...
+
+
+OpenPast = Callable[[TradeCheck, Engine], Past]
+"""The past of an engine that is made by the reference data of a check."""
+
 ReadConflicts = Callable[[TradeCheck], Iterable[Trade]]
 """What was kept apart from stored trades, oldest first."""
 
@@ -99,11 +126,13 @@ def trade_check(reference: Reference) -> TradeCheck:
 
 def rebuild(
     store: DayStore, read_trades: ReadTrades, config: Config, *, epoch: int, now: int,
-    read_conflicts: ReadConflicts = lambda _: (), listener: Listener = DEAF, gentle: bool = False,
+    read_conflicts: ReadConflicts = lambda _: (), listener: Listener = DEAF, gentle: bool = False, past: OpenPast | None = None,
+    rest: Callable[[], None] = lambda: None,
 ) -> Engine:
     """An engine that holds everything the store does. Raises StoreError, ReferenceDataError. 9 us a trade.
 
-    `gentle` is for who builds it beside a live one: in short steps, which take longer together.
+    `gentle` is for who builds it beside a live one: in short steps, which take longer together. With `past` trades of before
+    `[engine] history_days` are frozen as it goes, 3 us each; without it all stay in memory. `rest` is called often meanwhile.
     """
     listener.enter("reference")
     reference = Reference(store.nodes(), store.instruments(), config.engine.reporting_currency)
@@ -117,12 +146,17 @@ def rebuild(
     engine.marks.restore(known_marks(store, config, now))
     listener.enter("replay")
     last, check = store.watermark(), trade_check(reference)
+    days = config.engine.history_days
+    freezer = Freezer(engine, past(check, engine), now - days * DAY, last, rest) if past is not None and days else None
     collecting = gc.isenabled()
     gc.disable()  # nothing that a replay makes becomes garbage; looking through it all again and again is the main cost
     try:
         size = GENTLE_TRADES if gentle else BATCH_TRADES
-        loaded = _replay(engine, read_trades(check), now, last, listener, size)
-        for trade in read_conflicts(check):
+        loaded = _replay(engine, read_trades(check), now, last, listener, size, freezer)
+        conflicts = list(read_conflicts(check))
+        if freezer is not None:
+            freezer.before([trade for trade in conflicts if not engine.processed.is_in_memory(trade)])
+        for trade in conflicts:
             engine.recall_conflict(trade)
         engine.beat({}, now)
         engine.publish(now, at_once=not gentle)
@@ -134,13 +168,15 @@ def rebuild(
 
 
 def _replay(
-    engine: Engine, trades: Iterator[tuple[int, Trade | Unreadable]], now: int, last: int, listener: Listener, size: int
-) -> int:
+    engine: Engine, trades: Iterator[tuple[int, Trade | Unreadable]], now: int, last: int, listener: Listener, size: int,
+    freezer: "Freezer | None",
+) -> int:  # fmt: skip
     """Apply every trade; how many there were."""
     loaded = seq = 0
     done = 0.0
     while True:
         batch: list[Trade] = []
+        first = seq + 1
         begun, whole = done, done
         while len(batch) < size and (rows := [*islice(trades, min(READ_TRADES, size - len(batch)))]):
             batch += [trade for _, trade in rows if type(trade) is Trade]
@@ -151,16 +187,81 @@ def _replay(
             whole = APPLYING * min(1.0, seq / max(last, 1))
             listener.advance(begun + (whole - begun) * READING, loaded + len(batch))
         loaded += len(batch)
-        if len(batch) < size:
-            engine.apply(batch, now, max(seq, last), _telling(listener, begun, whole, loaded))
+        is_last = len(batch) < size
+        if freezer is not None:
+            freezer.before(batch, first)
+        engine.apply(batch, now, max(seq, last) if is_last else seq, _telling(listener, begun, whole, loaded))
+        if freezer is not None:
+            freezer.after(batch, seq)
+        if is_last:
+            if freezer is not None:
+                freezer.finish()
             return loaded
-        engine.apply(batch, now, seq, _telling(listener, begun, whole, loaded))
         done = whole
 
 
 def _telling(listener: Listener, begun: float, whole: float, loaded: int) -> Callable[[float], None]:
     """What passes on how much of a batch is applied."""
     return lambda share: listener.advance(begun + (whole - begun) * (READING + (1.0 - READING) * share), loaded)
+
+
+class Freezer:
+    """Freezes what is done while a day is replayed, so that memory holds little more than the last days at any time.
+
+    At any moment of the replay that is what was executed a day's history before the newest trade so far, and what no row to come
+    says more about. Whatever comes all the same is recalled before, and stays then.
+    """
+
+    def __init__(self, engine: Engine, past: Past, before: int, last: int, rest: Callable[[], None]) -> None:
+        self._engine = engine
+        self._past = past
+        self._before = before
+        self._last = last
+        self._rest = rest
+        self._span = max(0, engine.snapshot.as_of - before)
+        self._open = dict(past.later_versions())
+        self._kept: set[tuple[str, str]] = set()
+        self.keep(past.conflicts())
+        self._thawed: set[Key] = set()
+        self._newest = 0
+        self._again_at = FREEZE_FROM
+
+    def keep(self, trades: Iterable[Trade]) -> None:
+        """Never freeze the deals of these trades."""
+        self._kept.update((trade.source, trade.trade_id) for trade in trades)
+
+    def before(self, trades: Sequence[Trade], first: int = 2**63) -> None:
+        """Take back what these trades touch; those with numbers from `first` on have not been applied."""
+        recalled = self._past.before(trades, lambda store_seq: store_seq >= first)
+        if recalled is not None:
+            self._engine.thaw(recalled)
+            self._thawed.update(key for key, _ in recalled.positions)
+
+    def after(self, trades: Sequence[Trade], seq: int) -> None:
+        """Freeze, now and then, once trades up to number `seq` have been applied. Amortised O(trades)."""
+        if seq > self._last:
+            self.keep(trades)  # read again when the engine follows on: it must know them
+        self._newest = max(self._newest, max((trade.ts for trade in trades), default=0))
+        if self._engine.processed.in_memory >= self._again_at:
+            waiting = {deal for deal, last in self._open.items() if last > seq}
+            self._freeze(min(self._before, self._newest - self._span), waiting | self._kept)
+            self._again_at = max(FREEZE_FROM, 2 * self._engine.processed.in_memory)
+
+    def finish(self) -> None:
+        """Freeze all that is done now that everything has been applied."""
+        self._thawed.clear()
+        self._freeze(self._before, self._kept)
+        processed = self._engine.processed
+        processed.history.settle()
+        if processed.frozen:
+            log.info("frozen", trades=processed.frozen, in_memory=processed.in_memory, bytes=processed.history.nbytes)
+
+    def _freeze(self, traded_before: int, open_deals: Container[tuple[str, str]]) -> None:
+        engine = self._engine
+        freeze(
+            engine.ledger, engine.processed, before=self._before, traded_before=traded_before, open_deals=open_deals,
+            but=self._thawed, rest=self._rest,
+        )  # fmt: skip
 
 
 def settle_memory() -> None:

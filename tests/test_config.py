@@ -131,6 +131,7 @@ def test_a_wrong_type_names_the_setting(tmp_path, text, setting):
     [
         ("engine.reporting_currency", ['"usd"', '"US"', '"U1D"', '"ÄÖÜ"', '"USD\\n"']),
         ("engine.beat_ms", ["9", "10001", "-100"]),
+        ("engine.history_days", ["-1", "3651"]),
         ("engine.tolerance_s", ["-0.1", "3601", "nan", "inf"]),
         ("engine.future_limit_s", ["0", "3601", "nan"]),
         ("engine.day_boundary", ['"24:00"', '"17:60"', '"5:00"', '""', '"17:00\\n"']),

@@ -11,7 +11,8 @@ from msgspec import structs
 
 from riskengine import position as module
 from riskengine.messages import CASH_ONE, MULTIPLIER_DECIMALS, ONE, Trade
-from riskengine.position import CHECKPOINT_EVERY, LONG_HISTORY, Position, QuarantinedPosition, next_average
+from riskengine.position import CHECKPOINT_EVERY, LONG_HISTORY, Position, next_average
+from riskengine.set_aside import QuarantinedPosition
 from tests import world
 from tests.world import NOON, SECOND
 

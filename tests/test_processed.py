@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from riskengine.config import EngineConfig
 from riskengine.messages import Identity, Trade
-from riskengine.processed import Processed, Quarantine, exception_id, spot_date
+from riskengine.processed import Processed, exception_id
+from riskengine.quarantine import Quarantine, spot_date
 from tests import world
 from tests.world import NOON, SECOND, cancel, trade
 

@@ -295,7 +295,7 @@ def test_balances_brought_forward_stay_under_the_trades(stored: Stored) -> None:
 def test_keys_of_which_nobody_knows_anything_are_left_alone(stored: Stored) -> None:
     engine = stored.built()
     repaired = stored.repair(engine, ("node", "XX", "EURUSD"), ("dealer", "zoe", "EURUSD"), ("node", "FX1", "XX"))
-    assert repaired == ([], [], [])
+    assert repaired == ([], [], [], [])
     assert_as_built(engine, stored)
 
 

@@ -19,13 +19,13 @@ PACKAGE = ROOT / "riskengine"
 # folder (a name with a slash) may import each other. The README shows the same picture.
 ROWS = """
 9 terminal < cli_start cli_audit cli_reconcile < cli
-8 morning mender decisions looks < proven_load renewal reconciler health < watch < process < server
+8 morning mender decisions looks < proven_load renewal reconciler health writer_calls < watch < process < server
 7 adapters/ serve/
 6 auditor < writer start_of_day board < subscription gateway publishers promises wakes succession mismatch dismantling
 5 worklist reconcile < published snapshot_audit holdings < engine < inbox views alerts digest self_audit < receipt
-4 snapshot repair
+4 snapshot repair < freezing
 3 ledger position_audit unit_values < row_columns column_fold column_settle < moves < valuation
-2 hierarchy < processed marks currencies position sparse
+2 hierarchy history < processed marks currencies position sparse < quarantine set_aside
 1 messages < fields < reference decode config observe background
 0 errors < clock fingerprint
 """

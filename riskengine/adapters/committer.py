@@ -23,15 +23,18 @@ from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 from riskengine.adapters.quarantined_rows import Alarm, quarantine_rows
+from riskengine.adapters.recall import Recall, Unseen, nothing
 from riskengine.adapters.recorder import Recorder
 from riskengine.adapters.store_protocol import Position, Store, Stored
-from riskengine.adapters.trade_rows import RefusedRow, TradeRow, judged_again, trade_from_row
+from riskengine.adapters.submissions import Answer, Submission, judged
+from riskengine.adapters.trade_rows import RefusedRow, TradeRow, trade_from_row
 from riskengine.decode import TradeCheck
-from riskengine.engine import Outcome
 from riskengine.errors import LeaseHeld, StoreError, StoreUnavailable
+from riskengine.freezing import Recalled
 from riskengine.inbox import DurableTrades, Inbox, Receipt
 from riskengine.messages import StoredMark, Trade
 from riskengine.observe import Metrics, get_logger
+from riskengine.repair import Key
 
 POLL_S = 0.25
 """How often the store is asked for rows that others wrote, whatever else happens."""
@@ -56,9 +59,6 @@ MAX_HAND_OVERS = 64
 
 log = get_logger("riskengine.store")
 
-Answer = Callable[[Receipt], None]
-
-
 class Write(NamedTuple):
     """Something else to write, in its turn. `answer` gets what `action` returned, or the exception that it raised."""
 
@@ -66,23 +66,17 @@ class Write(NamedTuple):
     answer: Callable[[Any, StoreError | None], None]
 
 
-class Submission(NamedTuple):
-    """Trades that were checked by `check` and have room reserved."""
-
-    trades: Sequence[Trade]
-    answer: Answer
-    check: TradeCheck | None = None
-
-
 class Committer:
     """Owns the write side of a store between `start` and `stop`. `submit` and `save_marks` may be called by any thread.
 
-    `looked` is called on the store thread after each look at what others wrote; what it raises counts as the store's.
+    `looked` is called on the store thread after each look at what others wrote; what it raises counts as the store's. `recall`
+    reads what the engine behind the writer has frozen; without it nothing is.
     """
 
     def __init__(
         self, store: Store, inbox: Inbox, check: TradeCheck, metrics: Metrics, *, batch_trades: int, watermark: int,
         position: Position, failed: Callable[[BaseException], None], looked: Callable[[Store], None] = lambda store: None,
+        recall: Recall | None = None,
     ) -> None:  # fmt: skip
         self._store = store
         self._inbox = inbox
@@ -93,6 +87,7 @@ class Committer:
         self._position = position
         self._failed = failed
         self._looked = looked
+        self._recall = recall
         self.alarm = Alarm()
         self.trail = Recorder()
         """Brings what others wrote, and what it is told to record, into the audit trail."""
@@ -150,13 +145,14 @@ class Committer:
             self._marks.update((mark.instrument, mark) for mark in marks)
         self._queue.put(None)
 
-    def renewed(self, check: TradeCheck, position: Position, watermark: int) -> None:
+    def renewed(self, check: TradeCheck, position: Position, watermark: int, recall: Recall | None = None) -> None:
         """Judge by `check` from now on, and follow from `position`: what is before it is in the engine that takes over.
 
         On the store thread, in a `write`, which puts that engine before the writer too.
         """
         assert threading.current_thread() is self._thread, "the store thread alone knows what it has handed over"
         self._check, self._position, self._watermark = check, position, max(self._watermark, watermark)
+        self._recall = recall
         self.trail.sweep()  # the other engine read rows that were not handed over here
 
     def drain(self, answering: Callable[[], bool] = lambda: True, timeout_s: float = 10.0) -> None:
@@ -245,7 +241,9 @@ class Committer:
     def _commit(self, batch: list[Submission]) -> None:
         """Store a batch and hand it to the writer, after the rows of others that stand before it or that it repeats."""
         batch[:] = map(self._judged, batch)
-        stored = self._append([trade for submission in batch for trade in submission.trades])
+        trades = [trade for submission in batch for trade in submission.trades]
+        self.recall(trades)  # before they are stored: what is read then is what the engine has seen
+        stored = self._append(trades)
         ours = {one.store_seq for one in stored if one.outcome == "inserted"}
         reach = max((one.store_seq for one in stored), default=0)
         position = self._position
@@ -265,28 +263,25 @@ class Committer:
         self._position = position.passing(ours)
 
     def _judged(self, submission: Submission) -> Submission:
-        """A submission by the check that is in force; what does not fit it is rejected, and not stored."""
-        if submission.check is None or submission.check is self._check:
-            return submission
-        trades: list[Trade] = []
-        rejected: dict[int, Outcome] = {}
-        for place, sent in enumerate(submission.trades):
-            trade = judged_again(sent, self._check)
-            if isinstance(trade, RefusedRow):
-                rejected[place] = Outcome("rejected", False, f"{trade.field}: {trade.reason}")
-            else:
-                trades.append(trade)
-        self._inbox.release(len(rejected))
+        fitting = judged(submission, self._check, self._metrics)
+        self._inbox.release(len(submission.trades) - len(fitting.trades))
+        return fitting
 
-        def answer(receipt: Receipt) -> None:
-            if receipt.error is None and rejected:
-                rest = iter(receipt.outcomes)
-                outcomes = [rejected.get(place) or next(rest) for place in range(len(submission.trades))]
-                self._metrics.trades["rejected"].inc(len(rejected))
-                receipt = receipt._replace(outcomes=outcomes)
-            submission.answer(receipt)
+    def recall(self, trades: Sequence[Trade], unseen: Unseen = nothing) -> None:
+        """Have the writer take back what it has frozen and these trades are about to touch. Store thread. Raises StoreError."""
+        self._take_back(self._recall.before(trades, unseen) if self._recall is not None else None)
 
-        return Submission(trades, answer, self._check)
+    def recall_keys(self, keys: Collection[Key]) -> None:
+        """Have the writer take back all trades of these positions. Store thread. Raises StoreError."""
+        self._take_back(self._recall.under(keys) if self._recall is not None else None)
+
+    def recall_rows(self, trades: Iterable[Trade]) -> None:
+        """Have the writer take back these identities, which a repair judges anew. Store thread. Raises StoreError."""
+        self._take_back(self._recall.of_rows(trades) if self._recall is not None else None)
+
+    def _take_back(self, recalled: Recalled | None) -> None:
+        if recalled is not None:
+            self._inbox.put_call(lambda engine: engine.thaw(recalled))
 
     def _do_writes(self) -> None:
         """What waits beside the trades. An error is its answer, and for the store's state as any other."""
@@ -362,6 +357,7 @@ class Committer:
             self._inbox.put_call(partial(quarantine_rows, rows=refused))
             self.alarm.tell((row.store_seq, f"{row.field}: {row.reason}") for row in refused)
         self._inbox.reserve_stored(len(trades))
+        self.recall(trades, {row.store_seq for row in rows}.__contains__)
         reached = rows[-1].store_seq if safe is None else min(rows[-1].store_seq, safe)
         self._watermark = max(self._watermark, reached)
         self._inbox.put_trades(DurableTrades(trades, self._watermark, lambda _: self._hand_overs.release()))

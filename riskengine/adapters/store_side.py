@@ -36,7 +36,7 @@ from riskengine.decode import TradeCheck
 from riskengine.fields import MAX_INTEGER, TS_MAX, TS_MIN, Rejected, date
 from riskengine.fingerprint import version_fingerprint
 from riskengine.messages import CASH_PER_ONE, DECIMALS, Identity, Instrument, Node, Opening, Trade
-from riskengine.processed import Quarantine
+from riskengine.quarantine import Quarantine
 from riskengine.reconcile import DEALER, NODE, NOTHING, Holding, Key, plus
 
 Owned = dict[str, dict[str, Holding]]

@@ -1,4 +1,4 @@
--- Queries on the trades of some positions: what a repair reads.
+-- Queries on the trades of some positions: what a repair reads, and what was frozen.
 
 -- name: deals_of_desks
 SELECT DISTINCT source, trade_id, desk, instrument FROM trades
@@ -10,3 +10,15 @@ WHERE dealer IN (SELECT value FROM json_each(?)) AND instrument IN (SELECT value
 
 -- name: audit_corrections
 SELECT detail FROM audit WHERE kind = 'correction' ORDER BY audit_seq
+
+-- Rows of some positions between two times: instruments, then owners, in pairs. `trades_by_time` holds all that is asked for.
+-- name: numbers_of_desks
+SELECT store_seq FROM trades INDEXED BY trades_by_time
+WHERE action <> 'cancel' AND ts >= ? AND ts <= ? AND (instrument, desk) IN (SELECT json_extract(?, '$[' || key || ']'), value FROM json_each(?))
+
+-- name: numbers_of_dealers
+SELECT store_seq FROM trades INDEXED BY trades_by_time
+WHERE action <> 'cancel' AND ts >= ? AND ts <= ? AND (instrument, dealer) IN (SELECT json_extract(?, '$[' || key || ']'), value FROM json_each(?))
+
+-- name: later_versions
+SELECT source, trade_id, max(store_seq) FROM trades WHERE version > 1 GROUP BY source, trade_id

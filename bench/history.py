@@ -1,0 +1,74 @@
+"""Ten million processed ids as history: `python -m bench.history`.
+
+Puts ids in as a replay does, a part at a time, then asks for known and unknown ones. Prints one JSON object: bytes that it holds,
+the highest that building took (beside the ids of one part), seconds, look-ups a second one at a time and in batches; exit status
+1 where it holds more than the target, or took more while it was built.
+"""
+
+import argparse
+import json
+import sys
+import time
+import tracemalloc
+
+from bench.latency import machine
+from riskengine.history import History, identity_print
+from riskengine.messages import Identity
+
+TARGET_MB = 250
+PART = 250_000
+ASKED = 100_000
+BATCH = 256
+
+
+def built(count: int) -> tuple[History, float]:
+    """A history of `count` ids, and the seconds that it took."""
+    history, taken = History(), 0.0
+    for first in range(0, count, PART):
+        prints = [identity_print("booking", f"T{number:010d}", 0) for number in range(first, min(count, first + PART))]
+        started = time.perf_counter()
+        history.add(prints, [1] * len(prints))
+        taken += time.perf_counter() - started
+    started = time.perf_counter()
+    history.settle()
+    return history, taken + time.perf_counter() - started
+
+
+def lookups_per_s(history: History, identities: list[Identity], at_once: int) -> float:
+    """How many are asked for in a second, so many at once."""
+    started = time.perf_counter()
+    for first in range(0, len(identities), at_once):
+        history.versions(identities[first : first + at_once])
+    return len(identities) / (time.perf_counter() - started)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Ten million processed ids as history.")
+    parser.add_argument("--ids", type=int, default=10_000_000)
+    asked = parser.parse_args()
+    tracemalloc.start()
+    history, _ = built(asked.ids)
+    held, highest = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    history, seconds = built(asked.ids)
+    step = max(1, asked.ids // ASKED)
+    known = [Identity("booking", f"T{number:010d}", 0) for number in range(0, asked.ids, step)]
+    unknown = [Identity("booking", f"U{number:010d}", 0) for number in range(0, asked.ids, step)]
+    found = sum(map(bool, history.versions(known))), sum(map(bool, history.versions(unknown)))
+    met = held <= TARGET_MB * 1e6 and highest <= TARGET_MB * 1e6 and found[0] == len(known)
+    print(json.dumps({
+        "bench": "history", "machine": machine(), "ids": len(history), "held_mb": round(held / 1e6, 1),
+        "arrays_mb": round(history.nbytes / 1e6, 1), "highest_mb": round(highest / 1e6, 1), "target_mb": TARGET_MB,
+        "build_s": round(seconds, 2),
+        "lookups_per_s": {
+            "one_at_a_time": round(lookups_per_s(history, known[:20_000], 1)),
+            "in_batches": round(lookups_per_s(history, known, BATCH)),
+            "unknown_in_batches": round(lookups_per_s(history, unknown, BATCH)),
+        },
+        "known_found": found[0], "unknown_found": found[1], "met": met,
+    }, indent=2))  # fmt: skip
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

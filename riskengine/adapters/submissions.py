@@ -1,0 +1,45 @@
+"""What is sent to the store thread to be stored and applied."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from riskengine.adapters.trade_rows import RefusedRow, judged_again
+from riskengine.decode import TradeCheck
+from riskengine.engine import Outcome
+from riskengine.inbox import Receipt
+from riskengine.messages import Trade
+from riskengine.observe import Metrics
+
+Answer = Callable[[Receipt], None]
+
+
+class Submission(NamedTuple):
+    """Trades that were checked by `check` and have room reserved."""
+
+    trades: Sequence[Trade]
+    answer: Answer
+    check: TradeCheck | None = None
+
+
+def judged(submission: Submission, check: TradeCheck, metrics: Metrics) -> Submission:
+    """A submission by the check that is in force; what does not fit it is rejected, and left out. Its room is the caller's."""
+    if submission.check is None or submission.check is check:
+        return submission
+    trades: list[Trade] = []
+    rejected: dict[int, Outcome] = {}
+    for place, sent in enumerate(submission.trades):
+        trade = judged_again(sent, check)
+        if isinstance(trade, RefusedRow):
+            rejected[place] = Outcome("rejected", False, f"{trade.field}: {trade.reason}")
+        else:
+            trades.append(trade)
+
+    def answer(receipt: Receipt) -> None:
+        if receipt.error is None and rejected:
+            rest = iter(receipt.outcomes)
+            outcomes = [rejected.get(place) or next(rest) for place in range(len(submission.trades))]
+            metrics.trades["rejected"].inc(len(rejected))
+            receipt = receipt._replace(outcomes=outcomes)
+        submission.answer(receipt)
+
+    return Submission(trades, answer, check)
