@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from riskengine.config import EngineConfig
 from riskengine.messages import Identity, Trade
-from riskengine.processed import Processed, exception_id
+from riskengine.processed import Processed
 from riskengine.quarantine import Quarantine, spot_date
 from tests import world
 from tests.world import NOON, SECOND, cancel, trade
@@ -398,9 +398,3 @@ def test_the_boundary_of_the_day_is_a_setting():
 
 def test_spot_is_two_weekdays_ahead():
     assert spot_date(dt.date(2026, 3, 4), "EUR", "USD") == dt.date(2026, 3, 6)
-
-
-def test_exceptions_of_two_trades_never_share_a_name():
-    trades = [trade(name, source=source) for source, name in (("a:b", "c"), ("a", "b:c"), ("a%3Ab", "c"))]
-    assert len({exception_id("quarantined", each) for each in trades}) == 3
-    assert exception_id("quarantined", trade("c", source="a")) == "quarantined:a:c:0:1"

@@ -189,7 +189,7 @@ def test_a_node_that_is_not_the_sum_of_its_children_is_found_and_summed_anew(url
 def test_reference_data_that_cannot_be_followed_hides_no_break(url: str) -> None:
     async def test(process: EngineProcess) -> None:
         program = Outside(url)
-        program.execute("UPDATE nodes SET parent = '' WHERE node = 'EQ'")  # a second root
+        program.execute("UPDATE nodes SET parent = '' WHERE node = 'CASH'")  # a second root
         program.execute("UPDATE trades SET quantity = '99' WHERE trade_id = '3'")
         program.close()
         report = await process.reconcile(repair=False, actor="ann")
