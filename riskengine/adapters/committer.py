@@ -1,15 +1,13 @@
 """The store thread: the only one that writes to the store while the engine runs.
 
-Trades wait in one queue; whatever waits goes into one transaction (group commit, no timer), and only what is committed goes on
-to the writer. Rows that others wrote into `trades` are found by the same thread: those before its own batches at once, the
-rest by asking a few times a second. Marks are stored in between.
+Trades wait in one queue; whatever waits goes into one transaction (group commit), and only what is committed goes on to the
+writer. Rows that others wrote are found by the same thread: those before its own batches at once, the rest a few times a second.
 
 The position is what has been handed to the writer. It moves only with what is handed over, so whatever fails in between, the
 rows behind it are read again: identity makes that harmless. The watermark is the highest store_seq of it; where transactions
 overtake each other (PostgreSQL) a lower one may follow.
 
-What was checked by other reference data than is in force when its turn comes is judged again, so that no trade is stored that
-does not fit. `renewed` changes what is in force, between two commits.
+What was checked by other reference data than is in force in its turn (`renewed`) is judged again: what does not fit is refused.
 
 A failed commit answers everybody in it with the error. Whether it went through all the same is then looked up, never guessed:
 the next thing that succeeds is reading what the store holds beyond the position.
@@ -45,6 +43,9 @@ BELL_S = 0.5
 RINGS_APART_S = 0.01
 """How often it may ring: a busy neighbour is looked at a hundred times a second, not at each of its commits."""
 
+CROWDED_S, LINGER_S = 0.002, 0.001
+"""While several senders come at once the next are waited for: fewer, larger transactions. A sender alone never waits."""
+
 RETRY_S = 0.5
 """How long to wait after the store failed."""
 
@@ -58,6 +59,7 @@ MAX_HAND_OVERS = 64
 """Batches of others' rows that may wait for the writer: a bulk load must not fill the memory."""
 
 log = get_logger("riskengine.store")
+
 
 class Write(NamedTuple):
     """Something else to write, in its turn. `answer` gets what `action` returned, or the exception that it raised."""
@@ -98,6 +100,7 @@ class Committer:
         self._marks_lock = threading.Lock()
         self._stopping = False
         self._ask_at = 0.0
+        self._crowded_until = 0.0
         self._hand_overs = threading.Semaphore(MAX_HAND_OVERS)
         self.error: str | None = None
         """What the store said when it failed last; None once it can be written again."""
@@ -124,10 +127,9 @@ class Committer:
         return f"store {self._store.name} has not answered for {silent_s:.0f} s"
 
     def submit(self, trades: Sequence[Trade], answer: Answer, check: TradeCheck | None = None) -> None:
-        """Store trades, then apply them; `answer` is called on another thread.
+        """Store trades, then apply them; `answer` is called on another thread. `check` is what let them in, None: as they are.
 
-        Raises InboxFull, and StoreUnavailable where the store has fallen silent; then nothing is stored. `check` is what let them
-        in; without it they are taken as they are.
+        Raises InboxFull, and StoreUnavailable where the store has fallen silent; then nothing is stored.
         """
         if (silence := self._silence()) is not None:
             raise StoreUnavailable(silence)
@@ -156,7 +158,7 @@ class Committer:
         self.trail.sweep()  # the other engine read rows that were not handed over here
 
     def drain(self, answering: Callable[[], bool] = lambda: True, timeout_s: float = 10.0) -> None:
-        """Wait until every submission so far is applied and published, or answered with an error; not where nobody is left to."""
+        """Wait until all submissions so far are applied and published, or answered with an error, while anybody can answer."""
         done = threading.Event()
         self._queue.put(Submission((), lambda _: done.set()))
         deadline = time.monotonic() + timeout_s
@@ -207,7 +209,7 @@ class Committer:
             self.trail.work(self._store, busy=not self._queue.empty())
         except StoreError as error:
             self._fail(batch, error)
-            while not self._writes.empty():  # nobody waits for an hour; what is answered so is not done later
+            while not self._writes.empty():  # what is answered so is not done later
                 self._writes.get().answer(None, error)
             if isinstance(error, LeaseHeld):
                 raise  # another engine has taken over: this one must not go on as if it were the writer
@@ -225,6 +227,8 @@ class Committer:
         try:
             while count < self._batch_trades:
                 item = self._queue.get(timeout=timeout) if not batch else self._queue.get_nowait()
+                if not batch and time.monotonic() < self._crowded_until:
+                    time.sleep(LINGER_S)
                 if item is None:
                     if not batch:
                         return batch
@@ -258,6 +262,7 @@ class Committer:
             self._watermark = max(self._watermark, max((one.store_seq for one in own if one.outcome == "inserted"), default=0))
             kept_apart = frozenset(index for index, one in enumerate(own) if one.outcome == "conflict")
             self._inbox.put_trades(DurableTrades(submission.trades, self._watermark, submission.answer, kept_apart))
+        self._crowded_until = time.monotonic() + CROWDED_S if len(batch) > 1 else 0.0
         batch.clear()
         self._follow(later, ())
         self._position = position.passing(ours)

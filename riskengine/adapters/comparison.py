@@ -32,10 +32,10 @@ from riskengine.snapshot import Snapshot, Table
 
 CHILD = "riskengine.adapters.comparison_child"
 
-SLICE_ROWS = 256
-"""Rows put into one message: about a quarter of a millisecond."""
+SLICE_ROWS = 128
+"""Rows put into one message: about an eighth of a millisecond."""
 
-REST_S = 0.000_5
+REST_S = 0.000_4
 """Between two messages, so that every other thread gets its turn."""
 
 END_S = 2.0
