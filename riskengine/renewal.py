@@ -35,6 +35,7 @@ from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.config import Config
 from riskengine.decode import TradeCheck
 from riskengine.dismantling import Dismantling
+from riskengine.edits import EDITED, edited, said
 from riskengine.engine import Engine
 from riskengine.errors import EngineNotLive, RiskEngineError, StoreError, StoreUnavailable
 from riskengine.hierarchy import Reference
@@ -259,6 +260,9 @@ class Renewals:
             applied=now.counts.applied, applied_before=before.counts.applied,
             quarantined=now.counts.quarantined, quarantined_before=before.counts.quarantined,
         )  # fmt: skip
+        if found := await self._beside(partial(edited, change.before, built.engine, change.first)):
+            log.error("trades_changed_in_place", keys=len(found), first=found[0])
+            self._parts.warnings[EDITED] = said(found)
         self._dismantling = Dismantling(change.before, self._parts.config.server.snapshot_history_s + LINGER_S)
 
     # -- the successor, on the helper thread -------------------------------------------------------------------
@@ -338,7 +342,7 @@ class Renewals:
         self._parts.writer.take_over(engine)
         symbols = engine.reference.symbols
         marks = {symbol: mark for symbol, mark in zip(symbols, engine.marks.marks, strict=True) if mark is not None}
-        tell(Change(before, marks), None)
+        tell(Change(before, marks, engine.snapshot), None)
 
     # -- threads -----------------------------------------------------------------------------------------------
 
@@ -361,10 +365,11 @@ class Renewals:
 
 
 class Change(NamedTuple):
-    """What the loop hears of a change: the engine that was in force, and the marks that are, by symbol."""
+    """What the loop hears of a change: the engine that was in force, marks by symbol and first snapshot of the one that is."""
 
     before: Engine
     marks: Mapping[str, Mark]
+    first: Snapshot
 
 
 class MuchIsLeft(Exception):

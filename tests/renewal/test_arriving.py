@@ -158,3 +158,20 @@ def test_after_any_change_the_state_is_that_of_a_fresh_start(
         assert_as_fresh(process)
 
     live(store_url, test)
+
+
+@pytest.mark.usefixtures("loader")
+def test_trades_changed_in_place_are_followed_and_said(store_url: str) -> None:
+    async def test(process: EngineProcess) -> None:
+        await process.submit([sent("1", process), sent("2", process, desk="FX2")])
+        await process.renew("nothing has changed")
+        assert "edited" not in process.warnings
+        program = Outside(store_url)
+        program.execute("UPDATE trades SET quantity = '7' WHERE trade_id = '1'")
+        program.close()
+        await process.renew("something has")
+        await until(lambda: "edited" in process.warnings)
+        assert "changed in place" in process.warnings["edited"]
+        assert ": 2, the first is" in process.warnings["edited"]
+
+    live(store_url, test)

@@ -1,0 +1,67 @@
+"""Trades that were changed in place, noticed where an engine gives way to one that has read them anew.
+
+Two engines that were made of the same trades hold the same, unless somebody changed a stored row, an opening balance or an
+instrument. The first is not for an engine to follow in silence. Pure; any thread but those that somebody waits for.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from riskengine.background import Rests, giving_way
+from riskengine.engine import Engine
+from riskengine.reconcile import DEALER, NODE
+from riskengine.repair import Key, place_of
+from riskengine.snapshot import Snapshot, Table
+
+EDITED = "edited"
+"""The kind of the warning."""
+
+
+def edited(before: Engine, now: Engine, first: Snapshot) -> list[Key]:
+    """Keys that hold the same versions of the same trades in both engines, and other amounts, though nothing else has changed.
+
+    `before` has ended; `first` is the first snapshot of `now`. 1 us a position, and as long for rests.
+    """
+    with giving_way():
+        return [key for key in _differing(before.snapshot, first) if _openings(before, key) == _openings(now, key)]
+
+
+def said(keys: Sequence[Key]) -> str:
+    """What every screen says of them."""
+    return (
+        f"positions whose stored trades were changed in place, and which follow them since a renewal: {len(keys):,}, "
+        f"the first is {' '.join(keys[0])}; `riskengine audit verify` names the rows"
+    )
+
+
+def _differing(before: Snapshot, now: Snapshot) -> Iterator[Key]:
+    instruments, others = before.reference.by_symbol, now.reference.by_symbol
+    same = {symbol for symbol, instrument in instruments.items() if others.get(symbol) == instrument}
+    leaves = before.reference.hierarchy.leaves & now.reference.hierarchy.leaves
+    index, other_index = before.reference.hierarchy.index, now.reference.hierarchy.index
+    pairs = [(NODE, leaf, before.nodes, index[leaf], now.nodes, other_index[leaf]) for leaf in leaves]
+    dealers = {dealer: number for number, dealer in enumerate(now.dealer_names)}
+    pairs += [
+        (DEALER, dealer, before.dealers, number, now.dealers, dealers[dealer])
+        for number, dealer in enumerate(before.dealer_names) if dealer in dealers
+    ]  # fmt: skip
+    rests = Rests()
+    for rollup, owner, table, number, other_table, other_number in pairs:
+        rests.rest_if_due()
+        held = _held(table, number, before)
+        for symbol, (trades, amounts) in _held(other_table, other_number, now).items():
+            if symbol in same and symbol in held and held[symbol][0] == trades and held[symbol][1] != amounts:
+                yield rollup, owner, symbol
+
+
+def _held(table: Table, owner: int, snapshot: Snapshot) -> dict[str, tuple[tuple[int, int], tuple[int, int]]]:
+    """Which trades an owner holds by instrument, and what they come to; not what is set aside."""
+    symbols = snapshot.reference.symbols
+    return {
+        symbols[row.instrument]: ((row.trade_count, row.identities), (row.quantity, row.cash))
+        for row in table.state(owner).positions() if not row.quarantined
+    }  # fmt: skip
+
+
+def _openings(engine: Engine, key: Key) -> object:
+    place = place_of(engine.ledger, key)
+    return None if place is None or place.position is None else place.position.openings
