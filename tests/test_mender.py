@@ -1,12 +1,14 @@
 """Keys that the self-audit set aside, in a live engine on a real store: told, folded anew, compared; or left to a person."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from riskengine.adapters.audit_chain import AuditEntry, AuditFilter
 from riskengine.adapters.store import open_store
 from riskengine.config import Config, EngineConfig, ReconcileConfig, StoreConfig
 from riskengine.digest import digest
@@ -67,12 +69,19 @@ def break_cash(engine: Engine) -> None:
     faults.position(engine, FX1).cash += 5
 
 
+def repairs(process: EngineProcess) -> list[AuditEntry]:
+    assert process._store is not None
+    return process._store.audit_entries(AuditFilter(kind="repair"))
+
+
 def test_a_key_that_broke_is_repaired_from_the_store_by_itself(store_url: str) -> None:
     async def test(process: EngineProcess) -> None:
         sound = digest(process.history.newest)
         await process.on_writer(break_cash)
-        await until(lambda: process.history.newest.keys_set_aside() == [FX1])
-        await until(lambda: not process.history.newest.keys_set_aside() and WARNING not in process.warnings)
+        await until(lambda: repairs(process))  # that it was set aside may be over before anybody looks
+        assert [(entry.actor, json.loads(entry.detail)["keys"]) for entry in repairs(process)] == [("self-audit", [list(FX1)])]
+        await until(lambda: process.health()["last_reconciliation"] and WARNING not in process.warnings)
+        assert process.history.newest.keys_set_aside() == []
         assert digest(process.history.newest) == sound
         await process.on_writer(Engine.check)
         _, report = await process.breaks(status=None)
