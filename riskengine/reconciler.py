@@ -157,9 +157,7 @@ class Reconciler:
         def remember(store: Store) -> list[StoredBreak]:
             return store.remember_breaks(rows, against=AGAINST, epoch=epoch, watermark=watermark, ts=now, by="reconciliation")
 
-        done, answer = promise()
-        parts.committer.write(remember, answer)
-        breaks: list[StoredBreak] = await done
+        breaks: list[StoredBreak] = await self._written(remember)
         return breaks
 
     def _tell(self, left: int) -> None:
@@ -176,9 +174,7 @@ class Reconciler:
 
     async def comment(self, break_id: int, comment: str, actor: str) -> RowDict | None:
         """Note what a person says of a break; its row, None where there is none of that number. Raises StoreError."""
-        done, answer = promise()
-        self._parts.committer.write(lambda store: store.comment_break(break_id, comment, actor), answer)
-        found: StoredBreak | None = await done
+        found: StoredBreak | None = await self._written(lambda store: store.comment_break(break_id, comment, actor))
         return None if found is None else break_row(found, self._parts.clock.now())
 
     # -- repair ------------------------------------------------------------------------------------------------
@@ -195,12 +191,10 @@ class Reconciler:
             await self._answer_for(*await self._refolded(keys), actor)
         again = await look_twice(parts)
         settled = {key for key in breaks if key not in again.breaks}
-        done, answer = promise()
         now = parts.clock.now()
-        parts.committer.write(
-            lambda store: store.resolve_breaks(sorted(settled), "repaired", against=AGAINST, by=actor, ts=now), answer
+        await self._written(
+            lambda store: store.resolve_breaks(sorted(settled), "repaired", against=AGAINST, by=actor, ts=now)
         )
-        await done
         log.info("repaired", keys=len(settled), left=len(breaks) - len(settled), seq=parts.newest().seq, by=actor)
         return settled
 
@@ -284,6 +278,7 @@ class Reconciler:
             self._tasks.append(watched(until_stored()))
 
     def _written(self, action: Callable[[Store], Any]) -> "asyncio.Future[Any]":
+        """What `action` returns, run on the store thread between two commits. Raises StoreError."""
         done, answer = promise()
         self._parts.committer.write(action, answer)
         return done

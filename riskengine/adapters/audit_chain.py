@@ -151,10 +151,11 @@ def canonical(values: Sequence[object]) -> bytes:
             return orjson.dumps(values)
         except TypeError:
             pass
-    return json.dumps([_marked(value) for value in values], separators=(",", ":")).encode()
+    return json.dumps([marked(value) for value in values], separators=(",", ":")).encode()
 
 
-def _marked(value: object) -> object:
+def marked(value: object) -> object:
+    """A value that JSON has no form for, in one that says what it was; others as they are."""
     if isinstance(value, bytes):
         return {"bytes": value.hex()}
     return {"float": value.hex()} if isinstance(value, float) else value

@@ -296,7 +296,7 @@ class Committer:
                 result = write.action(self._store)
             except StoreError as error:
                 write.answer(None, error)
-                if isinstance(error, StoreUnavailable | LeaseHeld):
+                if type(error) is not StoreError:  # it is about the store, and not about what was asked of it
                     raise
             else:
                 write.answer(result, None)

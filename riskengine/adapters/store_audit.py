@@ -27,6 +27,7 @@ from riskengine.adapters.audit_chain import (
     RowsDetail,
     genesis,
     linked,
+    marked,
     new_row_digests,
     parse_head,
     ranges_of,
@@ -157,14 +158,7 @@ def _parts(rows: Sequence[tuple[int, Any]]) -> list[Sequence[tuple[int, Any]]]:
 
 
 def _json(detail: Mapping[str, Any]) -> str:
-    return orjson.dumps(detail, default=_marked, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS).decode()
-
-
-def _marked(value: object) -> object:
-    """Bytes, which another program can put where a text belongs."""
-    if isinstance(value, bytes):
-        return {"bytes": value.hex()}
-    raise TypeError(f"{type(value).__name__} is not for an entry")
+    return orjson.dumps(detail, default=marked, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS).decode()
 
 
 # -- what others wrote ---------------------------------------------------------------------------------------------
