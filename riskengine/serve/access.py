@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from riskengine.config import Config
 from riskengine.errors import ConfigError
+from riskengine.grants import LOCAL, Principal
 from riskengine.serve.problems import Problem
 
 SECURITY_HEADERS = (
@@ -24,6 +25,9 @@ SECURITY_HEADERS = (
     ("cross-origin-resource-policy", "same-origin"),
 )  # fmt: skip
 """On every answer."""
+
+PRINCIPAL = "riskengine.principal"
+"""Where the scope of a request that was let in says who it comes from."""
 
 _RAW_SECURITY_HEADERS = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS]
 _NOT_CACHED = (b"cache-control", b"no-store")
@@ -42,6 +46,12 @@ def check_binding(config: Config) -> None:
         loopback = False
     if not loopback:
         raise ConfigError(f"server.host: {host} can be reached by others; without access tokens it must be 127.0.0.1")
+
+
+def principal_of(scope: Scope) -> Principal:
+    """Who a request comes from. The middleware has let it in."""
+    principal: Principal = scope[PRINCIPAL]
+    return principal
 
 
 class _Names(NamedTuple):
@@ -116,6 +126,7 @@ class AccessMiddleware:
 
         reason = self._access.refusal(scope)
         if reason is None:
+            scope[PRINCIPAL] = LOCAL
             await self._app(scope, receive, send_secured)
         else:
             await _refuse(scope, receive, send_secured, reason)

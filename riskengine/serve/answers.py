@@ -13,6 +13,8 @@ from starlette.responses import Response
 from riskengine.config import Config
 from riskengine.errors import EngineNotLive
 from riskengine.gateway import Gateway
+from riskengine.grants import Principal
+from riskengine.serve.access import principal_of
 from riskengine.serve.params import Sort
 from riskengine.serve.turns import SlicedResponse
 from riskengine.serve.wire import CSV, JSON, ROWS_AT_ONCE, csv_slices, encode, json_list, json_slices
@@ -47,6 +49,11 @@ class Question:
             seq: int | None = self.values.get("seq")
             self._snapshot = history.newest if seq is None else history.at(seq)
         return self._snapshot
+
+    @property
+    def principal(self) -> Principal:
+        """Who asks."""
+        return principal_of(self.request.scope)
 
     @property
     def exact(self) -> bool:
