@@ -22,12 +22,12 @@ ROWS = """
 8 morning mender decisions looks < proven_load renewal reconciler health writer_calls < watch < process < server
 7 adapters/ serve/
 6 auditor < writer start_of_day board < subscription gateway publishers promises wakes succession mismatch edits dismantling
-5 worklist reconcile < published snapshot_audit holdings < engine < inbox views alerts digest self_audit < receipt
+5 worklist reconcile < published snapshot_audit holdings < engine < inbox views alerts digest self_audit < receipt view_sources
 4 snapshot repair < freezing
 3 ledger position_audit unit_values < row_columns column_fold column_settle < moves < valuation
 2 hierarchy history < processed marks currencies position sparse grants < quarantine set_aside
 1 messages < fields < reference decode config observe background
-0 errors < clock fingerprint
+0 errors < clock fingerprint row_checksum
 """
 
 MAX_FILE_LINES = 400
