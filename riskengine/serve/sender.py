@@ -39,6 +39,8 @@ SEND_S = 7e-6
 BUSY, IDLE = 0.2, 0.08
 """Shares of the time that pushes after trades may take before they are stretched, and below which they are quickened again."""
 
+MAX_PAUSE_S = 60.0
+
 WINDOW_S = 0.25
 """Over which the share is taken."""
 
@@ -100,11 +102,11 @@ class Beats:
 
 
 class Pace:
-    """The pause between two pushes after trades to one client: longer while they take too much of the time."""
+    """The pause between two pushes after trades of what everybody watches: longer while pushes take too much of the time."""
 
     def __init__(self, least_s: float) -> None:
         self.pause_s = least_s
-        self._least_s = least_s
+        self.least_s = least_s
         self._busy_s = 0.0
         self._since = 0.0
 
@@ -116,11 +118,11 @@ class Pace:
             return
         share = self._busy_s / elapsed
         if elapsed > 4.0 * WINDOW_S:
-            self.pause_s = self._least_s
+            self.pause_s = self.least_s
         elif share > BUSY:
-            self.pause_s = min(2.0 * self.pause_s, 5.0)
+            self.pause_s = min(2.0 * self.pause_s, MAX_PAUSE_S)
         elif share < IDLE:
-            self.pause_s = max(0.5 * self.pause_s, self._least_s)
+            self.pause_s = max(0.5 * self.pause_s, self.least_s)
         self._busy_s, self._since = 0.0, now
 
 
@@ -143,6 +145,7 @@ class Sender:
         self._fresh: deque[Connection] = deque()
         self._later: list[tuple[float, int, Connection]] = []
         self._on_beat: deque[Connection] = deque()
+        self._later_due = 0.0
         self._ties = count()
         self._woken = asyncio.Event()
 
@@ -192,7 +195,7 @@ class Sender:
         connection.waits = True
         if connection.trade_due <= now:
             self._fresh.append(connection)
-        else:
+        elif connection.trade_due < NEVER:
             heapq.heappush(self._later, (connection.trade_due, next(self._ties), connection))
 
     def in_turns(self) -> Iterator[list[Connection]]:
@@ -268,18 +271,26 @@ class Sender:
         return bool(self._fresh or self._on_beat or (self._later and self._later[0][0] <= now))
 
     def _due(self, now: float) -> Iterable[Connection]:
-        """Who is to be sent something, the most urgent first."""
+        """Who is to be sent something, the most urgent first.
+
+        The board moves for a fresh trade, for the next that are due together, for a beat, and else stays, so that those who stand
+        alike are sent the same.
+        """
         fresh, later, on_beat = self._fresh, self._later, self._on_beat
-        if fresh or (later and later[0][0] <= now) or self.board.snapshot.seq < self._beat_seq:
-            self.board.take(self._gateway.history.newest)
+        newest = self._gateway.history.newest
+        if fresh or self.board.snapshot.seq < self._beat_seq:
+            self.board.take(newest)
         while True:
             if fresh:
                 connection = fresh.popleft()
                 if connection.waits:
                     yield connection
             elif later and later[0][0] <= now:
-                connection = heapq.heappop(later)[2]
-                if connection.waits and connection.trade_due <= now:
+                due, _, connection = heapq.heappop(later)
+                if connection.waits and connection.trade_due == due:
+                    if due != self._later_due:
+                        self._later_due = due
+                        self.board.take(newest)
                     yield connection
             elif on_beat:
                 connection = on_beat.popleft()
@@ -305,5 +316,22 @@ class Sender:
                 connection.check_slot = slot
             outlet.write_frame(message)
         if connection.waits and not subscriptions.trade_waits:
-            connection.trade_due = now + min(self._pace.pause_s, 1.0 / subscriptions.max_hz)
+            connection.trade_due = self._next_push(connection, now)
             self._calm_down(connection)
+
+    def _next_push(self, connection: Connection, now: float) -> float:
+        """From when on a trade may be pushed again, NEVER where that is left to the beats.
+
+        Who watches what many watch waits longest, for that is what takes the time. Pauses are the shortest times a power of two,
+        and end at the same moments for all connections of a layout, so that they go on standing alike.
+        """
+        watchers = max(view.users for view in connection.watched)
+        stretched = self._pace.pause_s * watchers / len(self.connections)
+        pause = self._pace.least_s
+        while 2.0 * pause <= stretched:
+            pause *= 2.0
+        if pause >= 1.0 / connection.subscriptions.max_hz:
+            return NEVER
+        last = connection.trade_due if 0.0 <= now - connection.trade_due < 0.5 * pause else now
+        offset = connection.subscriptions.standing.layout.number * 0.618034 % 1.0
+        return (ceil(last / pause - offset - 1e-6) + 1.0 + offset) * pause
