@@ -322,8 +322,8 @@ class Sender:
     def _next_push(self, connection: Connection, now: float) -> float:
         """From when on a trade may be pushed again, NEVER where that is left to the beats.
 
-        Who watches what many watch waits longest, for that is what takes the time. Pauses are the shortest times a power of two,
-        and end at the same moments for all connections of a layout, so that they go on standing alike.
+        Who watches what many watch waits longest, for that is what takes the time. Longer pauses are the shortest times a
+        power of two, and end at the same moments for all connections of a layout, so that they go on standing alike.
         """
         watchers = max(view.users for view in connection.watched)
         stretched = self._pace.pause_s * watchers / len(self.connections)
@@ -332,6 +332,8 @@ class Sender:
             pause *= 2.0
         if pause >= 1.0 / connection.subscriptions.max_hz:
             return NEVER
+        if pause == self._pace.least_s:
+            return now + pause
         last = connection.trade_due if 0.0 <= now - connection.trade_due < 0.5 * pause else now
         offset = connection.subscriptions.standing.layout.number * 0.618034 % 1.0
         return (ceil(last / pause - offset - 1e-6) + 1.0 + offset) * pause
