@@ -115,10 +115,14 @@ class SharedView:
     `trade_seq` is that of the newest snapshot, among those noted, that came after a trade which this view shows.
     """
 
-    def __init__(self, source: Source, snapshot: Snapshot, *, checked: bool = True) -> None:
+    def __init__(
+        self, source: Source, snapshot: Snapshot, *, checked: bool = True, ladder_of: tuple[str | None, str | None] | None = None
+    ) -> None:
         self.key = source.key
         self.checked = checked
         """Whether its rows have a checksum."""
+        self.ladder_of = ladder_of
+        """The node or the dealer, where it is a ladder."""
         self.users = 0
         self.trade_seq = 0
         self._source = source
@@ -361,7 +365,8 @@ class Board:
         source = self._source(view, node, dealer, grants)  # also for one that is open: its owner may be gone by now
         shared = self._views.get(key)
         if shared is None:
-            shared = self._views[key] = SharedView(source, self.snapshot, checked=view != "status")
+            ladder_of = (node, dealer) if view == "ladder" else None
+            shared = self._views[key] = SharedView(source, self.snapshot, checked=view != "status", ladder_of=ladder_of)
         shared.users += 1
         return shared
 

@@ -175,6 +175,18 @@ class Subscriptions:
             self.refused = True
             return [self._encoding.message(error(request_id, refused.title, refused.detail))]
 
+    def review(self) -> list[bytes]:
+        """End what other reference data has moved out of the grants; the errors that say so. O(subscriptions)."""
+        frames = []
+        for name, view in tuple(self._held.items()):
+            try:
+                if view.ladder_of is not None:
+                    self._check_grants(*view.ladder_of)
+            except Refused as refused:
+                self._drop(name)
+                frames.append(self._encoding.message(error(name, refused.title, refused.detail)))
+        return frames
+
     # -- requests ----------------------------------------------------------------------------------------------
 
     def _subscribe(self, request: Mapping[str, Any]) -> list[bytes]:

@@ -15,12 +15,12 @@ Everything happens on the event loop.
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
-from math import ceil
+from math import ceil, floor
 from time import perf_counter
 
-from riskengine.board import Board, Encoding, SharedView
+from riskengine.board import Board, Encoding, Layout, Move, SharedView, Standing
 from riskengine.gateway import Gateway
 from riskengine.serve.server import Outlet
 from riskengine.snapshot import Snapshot
@@ -55,8 +55,8 @@ class Connection:
     """One client of the stream: where it stands and when it may be sent what. Times are the loop's, in seconds."""
 
     __slots__ = (
-        "beat_due", "check_slot", "encoding", "number", "outlet", "stalled_at", "subscriptions", "trade_due", "unsent_bytes",
-        "waits", "watched",
+        "beat_due", "beats_apart", "check_due", "encoding", "number", "outlet", "stalled_at", "subscriptions", "trade_due",
+        "unsent_bytes", "waits", "watched",
     )  # fmt: skip
 
     def __init__(self, subscriptions: Subscriptions, outlet: Outlet, encoding: Encoding, number: int) -> None:
@@ -69,7 +69,8 @@ class Connection:
         """Whether it is to be pushed what a trade changed."""
         self.trade_due = 0.0
         self.beat_due = 0
-        self.check_slot = -1
+        self.beats_apart = 1
+        self.check_due = 0.0
         self.unsent_bytes = 0
         self.stalled_at: float | None = None
 
@@ -127,15 +128,17 @@ class Pace:
 
 
 class Sender:
-    """All connections, and what is due to them."""
+    """All connections, and what is due to them. `time` is the loop's: seconds that never go back."""
 
-    def __init__(self, gateway: Gateway, board: Board) -> None:
+    def __init__(self, gateway: Gateway, board: Board, time: Callable[[], float]) -> None:
         server = gateway.config.server
+        self._time = time
         self.connections: dict[Connection, None] = {}
         self.board = board
         self._gateway = gateway
         self._beats = Beats(gateway.config.engine.beat_ms / 1_000)
         self._pace = Pace(server.trade_push_ms / 1_000)
+        self._reference: object = board.snapshot.reference
         self._units: object = board.snapshot.units
         self._beat = 0
         self._beat_seq = board.snapshot.seq
@@ -146,6 +149,8 @@ class Sender:
         self._later: list[tuple[float, int, Connection]] = []
         self._on_beat: deque[Connection] = deque()
         self._later_due = 0.0
+        self._last: tuple[Standing | None, Snapshot, bool, Move | None] = (None, board.snapshot, False, None)
+        """The move that was looked up last: the next connection mostly stands where the one before did."""
         self._ties = count()
         self._woken = asyncio.Event()
 
@@ -165,6 +170,7 @@ class Sender:
         views = tuple(connection.subscriptions.views)
         if views != connection.watched:
             self._watch(connection, views)
+        connection.beats_apart = max(1, ceil(1.0 / (connection.subscriptions.max_hz * self._beats.beat_s) - 0.01))
         if connection.beat_due > self._beat:
             connection.beat_due = min(connection.beat_due, self._next_beat(connection))
         self._woken.set()
@@ -178,7 +184,7 @@ class Sender:
                     del self._calm[view]
         connection.watched = views
         if connection.subscriptions.trade_waits and views:
-            self._wait(connection, asyncio.get_running_loop().time())
+            self._wait(connection, self._time())
         else:
             self._calm_down(connection)
 
@@ -212,7 +218,14 @@ class Sender:
         self.board.take(self._gateway.history.newest)
 
     def _note(self, newest: Snapshot) -> None:
-        now = asyncio.get_running_loop().time()
+        now = self._time()
+        if newest.reference is not self._reference:
+            self._reference = newest.reference
+            self.board.take(newest)
+            for connection in tuple(self.connections):
+                for frame in connection.subscriptions.review():
+                    connection.outlet.write_frame(frame)
+                    self.asked(connection)
         for view in self.board.note(newest):
             calm = self._calm.get(view)
             if calm:
@@ -228,10 +241,10 @@ class Sender:
 
     def _next_beat(self, connection: Connection) -> int:
         """The first beat after the current one at which a connection may be sent prices."""
-        subscriptions = connection.subscriptions
-        every = max(1, ceil(1.0 / (subscriptions.max_hz * self._beats.beat_s) - 0.01))
-        phase = subscriptions.standing.layout.number + connection.number // GROUP
-        return self._beat + 1 + (phase - self._beat - 1) % every
+        if connection.beat_due == self._beat:
+            return self._beat + connection.beats_apart
+        phase = connection.subscriptions.standing.layout.number + connection.number // GROUP
+        return self._beat + 1 + (phase - self._beat - 1) % connection.beats_apart
 
     # -- sending -----------------------------------------------------------------------------------------------
 
@@ -248,16 +261,16 @@ class Sender:
                 self._woken.clear()
                 more = True
                 while more:
-                    more = self._turn(loop)
+                    more = self.turn()
                     await asyncio.sleep(0)
         finally:
             stop_listening()
 
-    def _turn(self, loop: asyncio.AbstractEventLoop) -> bool:
+    def turn(self) -> bool:
         """Send for about a millisecond; whether more is due now."""
         self._note(self._gateway.history.newest)
         started = perf_counter()
-        now = loop.time()
+        now = self._time()
         pushes = sends = 0
         for connection in self._due(now):
             if connection.waits:
@@ -302,20 +315,25 @@ class Sender:
 
     def _send(self, connection: Connection, now: float) -> None:
         """Send what is news to a connection. One that has not taken the last is passed over: it finds newer news next time."""
-        subscriptions, outlet = connection.subscriptions, connection.outlet
+        subscriptions, outlet, waits = connection.subscriptions, connection.outlet, connection.waits
         if outlet.unsent_bytes:
-            if connection.waits:
+            if waits:
                 connection.trade_due = now + 1.0 / subscriptions.max_hz
                 heapq.heappush(self._later, (connection.trade_due, next(self._ties), connection))
             return
-        slot = int(now / CHECKSUM_S + subscriptions.standing.layout.number / 16)
-        checked = not connection.waits and slot != connection.check_slot
-        message = subscriptions.update(checked=checked)
-        if message is not None:
+        checked = not waits and now >= connection.check_due
+        standing, snapshot = subscriptions.standing, self.board.snapshot
+        if self._last[:3] == (standing, snapshot, checked):
+            move = self._last[3]
+        else:
+            move = standing.move(checked=checked)
+            self._last = (standing, snapshot, checked, move)
+        if move is not None:
+            subscriptions.standing = move.standing
+            outlet.write_frame(move.message)
             if checked:
-                connection.check_slot = slot
-            outlet.write_frame(message)
-        if connection.waits and not subscriptions.trade_waits:
+                connection.check_due = _after(now, CHECKSUM_S, standing.layout)
+        if waits and not subscriptions.trade_waits:
             connection.trade_due = self._next_push(connection, now)
             self._calm_down(connection)
 
@@ -335,5 +353,10 @@ class Sender:
         if pause == self._pace.least_s:
             return now + pause
         last = connection.trade_due if 0.0 <= now - connection.trade_due < 0.5 * pause else now
-        offset = connection.subscriptions.standing.layout.number * 0.618034 % 1.0
-        return (ceil(last / pause - offset - 1e-6) + 1.0 + offset) * pause
+        return _after(last + pause - 1e-6, pause, connection.subscriptions.standing.layout)
+
+
+def _after(moment: float, period: float, layout: Layout) -> float:
+    """The first moment after one at which a period ends for all connections of a layout; other layouts have other moments."""
+    offset = layout.number * 0.618034 % 1.0
+    return (floor(moment / period - offset) + 1.0 + offset) * period

@@ -81,7 +81,7 @@ class Stream:
         newest = self._gateway.history.newest
         if self._sender is None:
             board = Board(newest, lambda snapshot, grants: status(self._gateway, snapshot))
-            self._sender = Sender(self._gateway, board)
+            self._sender = Sender(self._gateway, board, asyncio.get_running_loop().time)
         self._sender.look()
         if not self._tasks:
             self._tasks = [asyncio.create_task(self._sender.run()), asyncio.create_task(self._send_heartbeats(self._sender))]
