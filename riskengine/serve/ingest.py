@@ -21,7 +21,8 @@ from riskengine.errors import EngineNotLive, InboxFull, InputError, RiskEngineEr
 from riskengine.fields import MAX_INTEGER, Rejected, integer, name
 from riskengine.gateway import Gateway
 from riskengine.messages import Refusal
-from riskengine.serve.server import Outlet, accept_when_live
+from riskengine.serve.outlet import Outlet
+from riskengine.serve.server import accept_when_live
 from riskengine.serve.trades_answer import SubmittedTrades, submit_trades
 from riskengine.serve.websocket_frames import FRAMED
 from riskengine.subscription import error

@@ -22,7 +22,7 @@ from time import perf_counter
 
 from riskengine.board import Board, Encoding, Layout, Move, SharedView, Standing
 from riskengine.gateway import Gateway
-from riskengine.serve.server import Outlet
+from riskengine.serve.outlet import Outlet
 from riskengine.snapshot import Snapshot
 from riskengine.subscription import Subscriptions
 
@@ -316,7 +316,7 @@ class Sender:
     def _send(self, connection: Connection, now: float) -> None:
         """Send what is news to a connection. One that has not taken the last is passed over: it finds newer news next time."""
         subscriptions, outlet, waits = connection.subscriptions, connection.outlet, connection.waits
-        if outlet.unsent_bytes:
+        if outlet.is_behind:
             if waits:
                 connection.trade_due = now + 1.0 / subscriptions.max_hz
                 heapq.heappush(self._later, (connection.trade_due, next(self._ties), connection))

@@ -17,9 +17,10 @@ from riskengine.grants import Grants
 from riskengine.observe import get_logger
 from riskengine.serve.access import principal_of
 from riskengine.serve.ingest import ingest_endpoint
+from riskengine.serve.outlet import Outlet
 from riskengine.serve.problems import bad_field
 from riskengine.serve.sender import Connection, Sender
-from riskengine.serve.server import Outlet, accept_when_live
+from riskengine.serve.server import accept_when_live
 from riskengine.serve.status import status
 from riskengine.serve.websocket_frames import DEFLATED_FRAMED, FRAMED
 from riskengine.subscription import Subscriptions, heartbeat

@@ -8,8 +8,8 @@ import pytest
 from riskengine.board import JSON, Board
 from riskengine.config import Config, ServerConfig
 from riskengine.grants import EVERYTHING, Grants
+from riskengine.serve.outlet import Outlet
 from riskengine.serve.sender import CHECKSUM_S, SENDS_A_TURN, Beats, Connection, Pace, Sender
-from riskengine.serve.server import Outlet
 from riskengine.subscription import Subscriptions
 from tests.serve.wired import Wired
 from tests.stream_client import status
@@ -17,12 +17,12 @@ from tests.world import trade
 
 
 class Paper:
-    """What would be written to a client. `unsent_bytes` is what it has not taken."""
+    """What would be written to a client. `is_behind` where it has not taken the last."""
 
     def __init__(self, book: list[tuple["Paper", bytes]]) -> None:
         self.book = book
         self.frames: list[bytes] = []
-        self.unsent_bytes = 0
+        self.is_behind = False
 
     def write_frame(self, frame: bytes) -> None:
         self.frames.append(frame)
@@ -251,12 +251,12 @@ def test_what_is_no_price_and_no_trade_comes_as_often_as_prices_would(room):
 
 def test_a_client_that_has_not_taken_the_last_is_passed_over_and_finds_newer_news(room):
     client = room.client(FX1)
-    client.unsent_bytes = 100
+    client.is_behind = True
     first = room.deal(desk="FX1")
     room.work()
     room.beat()
     assert client.updates == []
-    client.unsent_bytes = 0
+    client.is_behind = False
     room.time += 0.2
     room.work()
     [update] = client.updates
