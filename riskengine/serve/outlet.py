@@ -28,7 +28,7 @@ LEAST_WINDOW_BYTES, FIRST_WINDOW_BYTES, MOST_WINDOW_BYTES = 4_096, 16_384, 65_53
 """A ping goes out behind so many bytes; while its pong is awaited no more than about as many again are sent."""
 
 WINDOW_S = 0.25
-"""The window is what a client was seen to read in this time."""
+"""The window grows while pongs come within this time, else it is what the client was seen to read in it."""
 
 SEND_BUFFER_BYTES = 65_536
 WRITE_BUFFER_BYTES = 65_536
@@ -124,8 +124,11 @@ class Outlet(WebSocketsSansIOProtocol):
         awaited = self.pending_ping_payload is not None
         super().handle_pong(event)
         if awaited and self.pending_ping_payload is None:
-            read, took_s = self._sent_before_ping - self._taken_bytes, max(self.last_ping_rtt, 1e-6)
-            self._window_bytes = min(max(read / took_s * WINDOW_S, LEAST_WINDOW_BYTES), MOST_WINDOW_BYTES)
+            read, took_s = self._sent_before_ping - self._taken_bytes, self.last_ping_rtt
+            if took_s > WINDOW_S:
+                self._window_bytes = max(read / took_s * WINDOW_S, LEAST_WINDOW_BYTES)
+            elif read >= self._window_bytes:
+                self._window_bytes = min(self._window_bytes + LEAST_WINDOW_BYTES, MOST_WINDOW_BYTES)
             self._taken_bytes = self._sent_before_ping
 
     async def drained(self) -> None:
