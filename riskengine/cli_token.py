@@ -18,7 +18,7 @@ from riskengine.serve.access import check_binding, check_tls, warning_of
 from riskengine.terminal import complain, config_option, json_option
 from riskengine.tokens import Token, check_token, editing, hash_of, micros, new_token, read_tokens
 
-_DAYS = re.compile("([1-9][0-9]{0,4})d")
+_DAYS = re.compile("([1-9][0-9]{0,3})d")
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 tokens_option = click.option("--tokens", "tokens_path", metavar="FILE", help="The file of tokens.")

@@ -145,6 +145,7 @@ def create_app(gateway: Gateway) -> Starlette:
     app.router.redirect_slashes = False
     app.state.gateway = gateway
     app.state.account = account
+    app.state.identity = identity
     app.state.kept_answers = KeptAnswers()
     app.state.digests = Digests(gateway)
     return app
