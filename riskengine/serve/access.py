@@ -19,12 +19,12 @@ from riskengine.grants import Grants, Principal
 
 SECURITY_HEADERS = (
     ("content-security-policy",
-     "default-src 'self'; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"),
+     "default-src 'self'; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
     ("x-content-type-options", "nosniff"),
     ("referrer-policy", "no-referrer"),
     ("cross-origin-resource-policy", "same-origin"),
 )  # fmt: skip
-"""On every answer."""
+"""On every answer that does not say otherwise itself."""
 
 PRINCIPAL = "riskengine.principal"
 """Where the scope of a request that was let in says who it comes from."""

@@ -20,8 +20,8 @@ PAGE = "/"
 LOGIN = "login"
 CHALLENGE = 'Bearer realm="riskengine"'
 
-_RAW_SECURITY_HEADERS = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS]
-_NOT_CACHED = (b"cache-control", b"no-store")
+_OTHERWISE = [(name.encode(), value.encode()) for name, value in (*SECURITY_HEADERS, ("cache-control", "no-store"))]
+"""What an answer says where it does not say it itself."""
 
 
 class Admission:
@@ -45,9 +45,9 @@ class Admission:
 
         async def send_secured(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
-                headers = [*message.get("headers", ()), *_RAW_SECURITY_HEADERS]
-                if not any(name == b"cache-control" for name, _ in headers):
-                    headers.append(_NOT_CACHED)
+                headers = list(message.get("headers", ()))
+                named = {name for name, _ in headers}
+                headers += [header for header in _OTHERWISE if header[0] not in named]
                 message = {**message, "headers": headers}
             await send(message)
 

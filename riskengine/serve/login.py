@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from riskengine.grants import Principal
-from riskengine.serve.access import STRANGER, address_of, header_values, principal_of
+from riskengine.serve.access import SECURITY_HEADERS, STRANGER, address_of, header_values, principal_of
 from riskengine.serve.account import Account
 from riskengine.serve.admission import too_often
 from riskengine.serve.identity import COOKIE, Identity, session_cookie
@@ -20,6 +20,11 @@ from riskengine.serve.problems import Problem
 
 MAX_FORM_BYTES = 4_096
 READ_TIMEOUT_S = 10.0
+
+FORM_HEADERS = {
+    name: value.replace("form-action 'none'", "form-action 'self'") for name, value in SECURITY_HEADERS
+} | {"referrer-policy": "same-origin"}
+"""Of the page with the forms: they lead here, and say where they come from. Without a referrer browsers send `Origin: null`."""
 
 _PLACE = "<!-- said -->"
 """Where the page says something."""
@@ -73,7 +78,7 @@ class LoginPage:
 
     def _shown(self, said: str, status: int = 200) -> Response:
         text = said.replace("&", "&amp;").replace("<", "&lt;")
-        return Response(self._page.replace(_PLACE, text), status, media_type="text/html; charset=utf-8")
+        return Response(self._page.replace(_PLACE, text), status, FORM_HEADERS, media_type="text/html; charset=utf-8")
 
 
 def _go(where: str) -> Response:

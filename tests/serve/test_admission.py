@@ -221,6 +221,8 @@ def test_a_browser_that_asks_for_the_page_is_led_to_the_login(house: Guarded) ->
     assert page.status == 200
     assert b'<form method="post" action="login">' in page.body
     assert page.headers["cache-control"] == "no-store"
+    assert page.headers["referrer-policy"] == "same-origin", "or browsers post its forms with Origin: null"
+    assert "form-action 'self'; frame-ancestors 'none'" in page.headers["content-security-policy"]
     assert ask(house.app, "/").status == 401, "a program is not"
     assert ask(house.app, "/v1/nodes", headers={"accept": "text/html"}).status == 401
     assert ask(house.app, "/style.css").status == ask(house.app, "/icon.svg").status == 200
