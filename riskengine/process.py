@@ -24,6 +24,7 @@ from riskengine.decode import TradeCheck
 from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.errors import EngineNotLive, RiskEngineError, StartRefused, StoreUnavailable
+from riskengine.grants import EVERYTHING, Grants
 from riskengine.health import Health
 from riskengine.inbox import Inbox, Receipt
 from riskengine.looks import Parts as LooksParts
@@ -33,6 +34,7 @@ from riskengine.mender import watched
 from riskengine.messages import Refusal, StoredMark, Trade, Verdict
 from riskengine.mismatch import Mismatch, accepted
 from riskengine.morning import Morning, summarise
+from riskengine.notes import Notes
 from riskengine.observe import Metrics, get_logger
 from riskengine.promises import Promises, promise
 from riskengine.proven_load import acceptance, load
@@ -87,6 +89,7 @@ class EngineProcess:
         self._reconciler: Reconciler | None = None
         self._stopped = False
         self._publishers = Publishers()
+        self._notes = Notes()
         self._last_tick_at = 0
         self.ended = asyncio.Event()
         """Set when the engine cannot go on; `failure` says why."""
@@ -154,7 +157,7 @@ class EngineProcess:
             self.metrics,
         ))  # fmt: skip
         went_live = started(config, epoch=self._epoch, watermark=engine.snapshot.watermark, revision=revision)
-        self._committer.trail.record([went_live])
+        self._notes.hand_to(self._committer.trail.record, went_live)
         self._reconciler = Reconciler(LooksParts(
             self._store, config, self.clock, self.metrics, self._inbox, self._committer, self.warnings,
             lambda: self.history.newest, self._standing, lambda: renewals.revision, self.renew, renewals.alone,
@@ -261,6 +264,10 @@ class EngineProcess:
 
     # -- questions ---------------------------------------------------------------------------------------------
 
+    def note(self, kind: str, subject: str, detail: Mapping[str, Any], actor: str) -> None:
+        """See `Gateway`."""
+        self._notes.note(kind, subject, detail, actor)
+
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
         """See `Gateway`."""
         return self._wakes.listen(wake)
@@ -357,15 +364,16 @@ class EngineProcess:
 
     async def select_trades(
         self, *, node: str | None, instrument: str | None, dealer: str | None, since: int | None, versions: str, limit: int,
-        snapshot: Snapshot,
+        snapshot: Snapshot, grants: Grants = EVERYTHING,
     ) -> tuple[list[dict[str, Any]], int]:  # fmt: skip
         """See `Gateway`."""
         if self._store is None:
             raise EngineNotLive(f"the engine is {self._state}")
         desks = None if node is None else snapshot.reference.hierarchy.leaves_below(node_number(snapshot, node))
         wanted = TradeFilter(
-            desks, instrument, dealer, since, "all" if versions == "all" else "latest", max_store_seq=snapshot.watermark
-        )
+            desks, instrument, dealer, since, "all" if versions == "all" else "latest", snapshot.watermark,
+            grants.trades_shown(snapshot.reference.hierarchy, snapshot.dealer_names),
+        )  # fmt: skip
         rows, total = await asyncio.to_thread(self._store.select_trades, wanted, limit)
         return [row._asdict() for row in rows], total
 

@@ -9,6 +9,7 @@ from riskengine import __version__
 from riskengine.fields import MAX_INTEGER
 from riskengine.observe import METRICS_CONTENT_TYPE, TRADE_OUTCOMES
 from riskengine.serve import shapes
+from riskengine.serve.identity import COOKIE
 from riskengine.serve.operations import Operation
 from riskengine.serve.problems import PROBLEM_JSON
 from riskengine.serve.shapes import POLICIES, Fields
@@ -173,6 +174,12 @@ SCHEMAS: dict[str, Schema] = {
 """Everything that is sent or answered, by the names that operations use."""
 
 
+SECURITY_SCHEMES: Schema = {
+    "token": {"type": "http", "scheme": "bearer", "description": "an access token, where the engine has some"},
+    "login": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "what a browser gets at /login"},
+}
+
+
 def describe(operations: Iterable[Operation]) -> Schema:
     """The whole description. The route of the description itself is in it."""
     paths: dict[str, Schema] = {"/openapi.json": {"get": _itself()}}
@@ -187,7 +194,8 @@ def describe(operations: Iterable[Operation]) -> Schema:
         },
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": SCHEMAS},
+        "components": {"schemas": SCHEMAS, "securitySchemes": SECURITY_SCHEMES},
+        "security": [{}, {"token": []}, {"login": []}],
     }  # fmt: skip
 
 
@@ -209,13 +217,20 @@ def _operation(operation: Operation, path: str) -> Schema:
         "operationId": "_".join([operation.method.lower(), *words]),
         "summary": operation.summary,
         "parameters": in_path + in_query,
-        "responses": {"200": _ok(operation)} | {str(status): _failure(status) for status in operation.fails},
+        "responses": {"200": _ok(operation)} | {str(status): _failure(status) for status in _fails(operation)},
     }
+    if operation.needs.is_open:
+        described["security"] = []
     if operation.body is not None:
         described["requestBody"] = {
             "required": True, "content": {"application/json": {"schema": _reference(operation.body)}},
         }  # fmt: skip
     return described
+
+
+def _fails(operation: Operation) -> list[int]:
+    """With tokens every route that is not open refuses: without one, without the role or the grant, and too often."""
+    return sorted({*operation.fails, *(() if operation.needs.is_open else (401, 403, 429))})
 
 
 def _ok(operation: Operation) -> Schema:

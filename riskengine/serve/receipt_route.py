@@ -8,13 +8,14 @@ from starlette.responses import Response
 from riskengine.errors import EngineNotLive
 from riskengine.receipt import cell_of, receipt
 from riskengine.serve.answers import Question, json_answer, policies, stamp
+from riskengine.serve.permissions import check_dealer, check_node
 from riskengine.serve.problems import bad_field
 
 
 async def answer_receipt(question: Question) -> Response:
     """The receipt of what a node (without one: the root) or a dealer holds of an instrument, as of now.
 
-    Raises UnknownName, EngineNotLive, Problem.
+    Raises UnknownName, EngineNotLive, Problem, NotAllowed.
     """
     values, gateway = question.values, question.gateway
     if not gateway.is_live:
@@ -24,6 +25,10 @@ async def answer_receipt(question: Question) -> Response:
         raise bad_field("instrument", "is missing: a receipt is for one instrument")
     if node is not None and dealer is not None:
         raise bad_field("dealer", "goes with no node: ask for one of them")
+    if dealer is not None:
+        check_dealer(question.grants, dealer)
+    else:
+        check_node(question.grants, gateway.history.newest.reference.hierarchy, node)
     cell = await gateway.on_writer(partial(cell_of, node=node, dealer=dealer, instrument=instrument))
     made = await asyncio.to_thread(receipt, cell)
     shown = policies(gateway.config)

@@ -21,6 +21,7 @@ from riskengine.board import Encoding
 from riskengine.config import Config
 from riskengine.gateway import Gateway
 from riskengine.serve.outlet import OUTLET, PING_INTERVAL_S, PING_TIMEOUT_S, Outlet
+from riskengine.serve.sessions import attach
 from riskengine.subscription import bye
 
 GRACEFUL_SHUTDOWN_S = 5
@@ -78,6 +79,7 @@ async def accept_when_live(websocket: WebSocket, gateway: Gateway, encoding: Enc
         await websocket.accept()
         outlet = websocket.scope.get("extensions", {}).get(OUTLET)
         assert isinstance(outlet, Outlet), "websockets need the server of this module"
+        attach(websocket.scope, outlet, encoding)
         farewell = encoding.message(bye(random.choice(RECONNECT_AFTER_MS)))
         if gateway.is_live:
             outlet.farewell = farewell
@@ -116,5 +118,5 @@ def make_server(app: ASGIApp, config: Config) -> Server:
         app, host=server.host, port=server.port, http=Door, ws=Outlet, ws_max_size=server.max_body_bytes,
         ws_per_message_deflate=False, ws_ping_interval=PING_INTERVAL_S, ws_ping_timeout=PING_TIMEOUT_S,
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S, log_config=None, access_log=False, server_header=False,
-        proxy_headers=False,
+        proxy_headers=False, ssl_certfile=server.tls_certificate or None, ssl_keyfile=server.tls_key or None,
     ))  # fmt: skip

@@ -21,8 +21,9 @@ from riskengine.serve.outlet import Outlet
 from riskengine.serve.problems import bad_field
 from riskengine.serve.sender import Connection, Sender
 from riskengine.serve.server import accept_when_live
-from riskengine.serve.status import status
+from riskengine.serve.status import shown_status, status
 from riskengine.serve.websocket_frames import DEFLATED_FRAMED, FRAMED
+from riskengine.snapshot import Snapshot
 from riskengine.subscription import Subscriptions, heartbeat
 
 MESSAGES_A_SECOND = 100.0
@@ -81,7 +82,7 @@ class Stream:
         """The sender, at the newest snapshot and running."""
         newest = self._gateway.history.newest
         if self._sender is None:
-            board = Board(newest, lambda snapshot, grants: status(self._gateway, snapshot))
+            board = Board(newest, self._status)
             self._sender = Sender(self._gateway, board, asyncio.get_running_loop().time)
         self._sender.look()
         if not self._tasks:
@@ -89,6 +90,9 @@ class Stream:
             for task in self._tasks:
                 task.add_done_callback(self._sender_ended)
         return self._sender
+
+    def _status(self, snapshot: Snapshot, grants: Grants) -> dict[str, Any]:
+        return shown_status(status(self._gateway, snapshot), grants, snapshot)
 
     def _stop(self) -> None:
         tasks, self._tasks = self._tasks, []
