@@ -20,7 +20,7 @@ PACKAGE = ROOT / "riskengine"
 ROWS = """
 9 terminal < cli_start cli_audit cli_reconcile < cli
 8 morning mender decisions looks < proven_load renewal reconciler health writer_calls < watch < process < server
-7 adapters/ serve/
+7 adapters/ serve/ client/
 6 auditor < writer start_of_day board < subscription gateway publishers promises wakes succession mismatch edits dismantling
 5 worklist reconcile < published snapshot_audit holdings < engine < inbox views alerts digest self_audit < receipt view_sources
 4 snapshot repair < freezing
