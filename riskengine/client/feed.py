@@ -22,6 +22,12 @@ CONNECTING, LOADING, LIVE, STALE, DISCONNECTED = "connecting", "loading", "live"
 MAX_RESYNCS = 3
 """So often are rows asked for anew without one checksum that agrees in between; then another connection is made."""
 
+SILENT_HEARTBEATS = 3
+"""Nothing for so many heartbeats: the state says stale."""
+
+GIVE_UP_HEARTBEATS = 10
+"""Nothing for so many heartbeats: another connection is made."""
+
 QUIET_HEARTBEATS = 5
 """An engine that beats but has published nothing for so many heartbeats is said to be stale."""
 

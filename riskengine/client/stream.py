@@ -16,17 +16,13 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from riskengine.client.backoff import Backoff
 from riskengine.client.errors import Closed, NotNow, NotSignedIn, Problem, problem
-from riskengine.client.feed import DISCONNECTED, LOADING, Feed, Held, State
+from riskengine.client.feed import DISCONNECTED, GIVE_UP_HEARTBEATS, LOADING, SILENT_HEARTBEATS, Feed, Held, State
 from riskengine.client.messages import decode, encode
 from riskengine.client.session import Session, bearer, said
 from riskengine.errors import InputError, RiskEngineError
 
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 1.0
-SILENT_HEARTBEATS = 3
-"""Nothing for so many heartbeats: the state says stale."""
-GIVE_UP_HEARTBEATS = 10
-"""Nothing for so many heartbeats: another connection is made."""
 TRY_AGAIN_LATER = 1013
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 FRAMES_AHEAD = 4
