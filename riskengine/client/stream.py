@@ -19,7 +19,7 @@ from riskengine.client.errors import Closed, NotNow, NotSignedIn, Problem, probl
 from riskengine.client.feed import DISCONNECTED, GIVE_UP_HEARTBEATS, LOADING, SILENT_HEARTBEATS, Feed, Held, State
 from riskengine.client.messages import decode, encode
 from riskengine.client.session import Session, bearer, said
-from riskengine.errors import InputError, RiskEngineError
+from riskengine.errors import InputError
 
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 1.0
@@ -38,7 +38,7 @@ class Stream:
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._connection: ClientConnection | None = None
-        self._failure: RiskEngineError | None = None
+        self._failure: Exception | None = None
         self._closed = False
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -103,9 +103,9 @@ class Stream:
                 pause_s = await self._once(backoff)
                 self._wake()
                 await asyncio.sleep(pause_s)
-        except RiskEngineError as refused:
-            self._feed.lost(DISCONNECTED, str(refused))
-            self._failure = refused
+        except Exception as failure:  # refused for good, or a mistake in the token's function: the readers raise it
+            self._feed.lost(DISCONNECTED, str(failure))
+            self._failure = failure
             self._wake()
 
     async def _once(self, backoff: Backoff) -> float:
