@@ -1,5 +1,6 @@
 """`riskengine watch`: a ladder or the tree in a terminal, live, with the Python client."""
 
+import os
 import shutil
 import signal
 import sys
@@ -54,10 +55,14 @@ ALTERNATE, BACK = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 )  # fmt: skip
 @click.option("--once", is_flag=True, help="Print it once, and end.")
 def watch_command(node: str | None, dealer: str | None, tree: bool, url: str, token_file: str | None, once: bool) -> None:
-    """A ladder or the tree as it changes, until Ctrl-C; lines of what changed where stdout is no terminal."""
+    """A ladder or the tree as it changes, until Ctrl-C; lines of what changed where stdout is no terminal.
+
+    Without a token file the token is what RISKENGINE_TOKEN says.
+    """
     if sum((node is not None, dealer is not None, tree)) > 1:
         raise click.UsageError("give one of --node, --dealer and --tree")
-    with Client(url, token=None if token_file is None else lambda: _token(token_file), max_hz=1.0 / REDRAW_S) as client:
+    token = os.environ.get("RISKENGINE_TOKEN") if token_file is None else lambda: _token(token_file)
+    with Client(url, token=token, max_hz=1.0 / REDRAW_S) as client:
         if tree:
             watched = Watched(client, "tree", TREE, client.subscribe("nodes"))
         else:

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import threading
 import time
-import urllib.error
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from riskengine.adapters.store import open_store
+from tests.dealing import Dealing
 from tests.running import Server, running
 from tests.world import instruments, nodes
 
@@ -73,40 +73,6 @@ def following(url: str, node: str) -> Iterator[Follower]:
         yield follower
     finally:
         follower.end()
-
-
-class Dealing:
-    """Posts a trade every few milliseconds, through restarts; `taken` are those that were answered as stored."""
-
-    def __init__(self, url: str) -> None:
-        self.server = Server(None, url)  # type: ignore[arg-type]
-        self.taken = 0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._deal)
-        self._thread.start()
-
-    def _deal(self) -> None:
-        number, ts = 0, 0
-        while not self._ended.wait(0.02):
-            symbol = ("EURUSD", "GBPUSD", "USDJPY")[number % 3]
-            ts = ts or time.time_ns() // 1_000
-            price = 1.1 + number % 7 / 100
-            trade = {
-                "source": "deals", "trade_id": f"d{number}", "ts": ts, "instrument": symbol, "desk": "FX1", "dealer": "ann",
-                "side": "sell" if number % 5 == 3 else "buy", "quantity": 100 + number, "price": f"{price:.2f}",
-            }  # fmt: skip
-            tick = {"instrument": symbol, "ts": time.time_ns() // 1_000, "mid": price}
-            try:
-                self.server.post("/v1/ticks", [tick])
-                self.server.post("/v1/trades", trade)
-            except (OSError, AssertionError, urllib.error.URLError):
-                continue  # the engine is away: the same trade again
-            number, ts = number + 1, 0
-            self.taken = number
-
-    def end(self) -> None:
-        self._ended.set()
-        self._thread.join(30)
 
 
 @pytest.fixture

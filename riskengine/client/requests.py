@@ -78,10 +78,11 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         )  # fmt: skip
 
     def history(
-        self, node: str, measure: str, *, since: int | str | None = None, bucket: int | str | None = None
-    ) -> ObjectAnswer:
-        """The day's curve of one measure of a node."""
-        return self._object("/v1/history", node=node, measure=measure, since=since, bucket=bucket)
+        self, node: str | None = None, measure: str | None = None, *, since: int | str | None = None,
+        bucket: int | str | None = None, seq: int | None = None, exact: bool = False,
+    ) -> RowsAnswer:  # fmt: skip
+        """The day's curve of one measure of a node (without one: the root), oldest first."""
+        return self._rows("/v1/history", node=node, measure=measure, since=since, bucket=bucket, seq=seq, exact=exact)
 
     def status(self) -> ObjectAnswer:
         """State, counts, policies, feeds, warnings."""

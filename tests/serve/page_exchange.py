@@ -1,12 +1,11 @@
 """The worked exchange of `riskengine/serve/STREAM.md`: replayed against the real server, written as the page has it.
 
-`python -m tests.serve.page_exchange` prints it as it is now, to be put into the page.
+`python -m tests.serve.page_exchange` puts it into the page as it is now, with the row that it comes to.
 """
 
 import asyncio
 import json
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 
 import riskengine.serve
+from riskengine.client.checksum import row_checksum
 from tests.serve.wired import Talk, Wired, talk, wired
 from tests.world import NOON, trade
 
@@ -133,6 +133,27 @@ def page_exchanges() -> list[str]:
     return re.findall(r"```exchange\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 
 
+def last_row(lines: Sequence[Line]) -> dict[str, Any]:
+    """What the first row of the first subscription is after the exchange's updates."""
+    row: dict[str, Any] = {}
+    for who, message in lines:
+        if who == "<" and message["type"] == "snapshot" and message["id"] == "a":
+            row = message["rows"][0]
+        elif who == "<" and message["type"] == "update":
+            row = row | message["views"].get("a", {"rows": [{}]})["rows"][0]
+    return row
+
+
+def rewritten(page: str, exchanges: Sequence[Sequence[Line]]) -> str:
+    """The page with these exchanges in the place of those that it has."""
+    row = last_row(exchanges[0])
+    shown = iter(written(lines) for lines in exchanges)
+    page = re.sub(r"(```exchange\n).*?(\n```)", lambda found: found[1] + next(shown) + found[2], page, flags=re.DOTALL)
+    text = written([("<", row)])[2:].replace("\n  ", "\n")
+    before, small, between, _, after = re.split(r"```row\n(.*?)\n```", page, flags=re.DOTALL)
+    page = f"{before}```row\n{small}\n```{between}```row\n{text}\n```{after}"
+    return re.sub(r"(has the CRC-32) \d+(: just)", rf"\1 {row_checksum(row)}\2", page)
+
+
 if __name__ == "__main__":
-    for exchange in asyncio.run(both()):
-        sys.stdout.write(written(exchange) + "\n\n")
+    PAGE.write_text(rewritten(PAGE.read_text(encoding="utf-8"), asyncio.run(both())), encoding="utf-8")

@@ -26,7 +26,7 @@ def blocks(kind: str) -> list[str]:
 
 def test_the_exchanges_of_the_page_are_what_the_server_says():
     for shown, now in zip(page_exchanges(), asyncio.run(both()), strict=True):
-        assert read(shown) == now, f"the exchange is another one now:\n{written(now)}"
+        assert read(shown) == now, f"the exchange is another one now (python -m tests.serve.page_exchange):\n{written(now)}"
 
 
 def test_a_row_s_checksum_is_as_the_page_says_to_the_byte():
