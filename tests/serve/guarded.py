@@ -46,6 +46,12 @@ def deals() -> list[dict[str, Any]]:
         # What was ours at first and is theirs now, and the other way round.
         row("moved-1", desk="OURDESK", dealer="ann", quantity="12", price="1.2", ts=NOON + 5),
         row("moved-1", desk="ZETADESK", dealer="zoltan", quantity="45454.5", price="1.26262", ts=NOON + 5),
+        row("moved-2", **other, quantity="56565.5", price="1.28282", ts=NOON + 6),
+        row("moved-2", desk="OURDESK", dealer="ann", quantity="13", price="1.2", ts=NOON + 6),
+        row("moved-3", desk="OURDESK", dealer="ann", quantity="14", price="1.2", ts=NOON + 7),
+        row("moved-3", **other, version=2, action="amend", quantity="67676.5", price="1.29292", ts=NOON + 7),
+        row("moved-4", **other, quantity="78787.5", price="1.30303", ts=NOON + 8),
+        row("moved-4", desk="OURDESK", dealer="ann", version=2, action="amend", quantity="15", price="1.2", ts=NOON + 8),
     ]  # fmt: skip
     return ours + theirs
 

@@ -119,7 +119,7 @@ def hidden_numbers(house: Guarded) -> set[float]:
     ann = next(item for item in house.ask("boss", "/v1/dealers").json()["rows"] if item["dealer"] == "ann")
     ours |= numbers(encode(ann)) | numbers(house.ask("boss", "/v1/nodes/OURBOOK").body)
     found = theirs - ours
-    assert {777123.5, 31337.0, 41.87653, 98765.4, 45454.5} <= found
+    assert {777123.5, 31337.0, 41.87653, 98765.4, 45454.5, 56565.5, 67676.5, 78787.5} <= found
     return found | {8675309.75}
 
 
