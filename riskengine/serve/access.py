@@ -8,6 +8,7 @@ is a foreign page). A program sends no `Origin` and is let in.
 import ipaddress
 import ssl
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -93,7 +94,11 @@ def principal_of(scope: Scope) -> Principal:
 
 def address_of(scope: Scope) -> str:
     """Where a request comes from; empty where that has no address. Of IPv6 the network: one host has as many as it likes."""
-    address = str((scope.get("client") or ("",))[0])
+    return _network(str((scope.get("client") or ("",))[0]))
+
+
+@lru_cache(maxsize=4_096)
+def _network(address: str) -> str:
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

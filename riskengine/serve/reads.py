@@ -95,7 +95,7 @@ async def answer_ladder(question: Question) -> Response:
 
     def rows(exact: bool) -> list[RowDict]:
         found = ladder_rows(snapshot, node=node, dealer=dealer, exact=exact)
-        return found if values["flat"] else [row for row in found if float(row["quantity"])]
+        return found if values["flat"] else [row for row in found if row["quantity"] is None or float(row["quantity"])]
 
     made = await _beside(rows_at_most, lambda: rows(question.exact))
     if question.exact and question.sort is not None:  # texts do not sort as numbers

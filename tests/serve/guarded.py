@@ -1,12 +1,13 @@
 """A house with tokens: two desks that must not see each other, somebody of every role, and all that can be asked."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from riskengine.clock import ManualClock
 from riskengine.config import AccessConfig, Config, ServerConfig
 from riskengine.serve.http import create_app
+from riskengine.snapshot import Snapshot
 from riskengine.tokens import Token, editing, hash_of, new_token
 from tests.serve.stand_in import MIDS, PORT, Answer, StandIn, ask, post
 from tests.world import INSTRUMENTS, NOON, reference, row
@@ -34,6 +35,7 @@ def deals() -> list[dict[str, Any]]:
         row("our-2", desk="OURDESK", dealer="ann", instrument="GHOST", quantity="8", price="3", ts=NOON + 1),  # a conflict
         row("our-3", desk="OURDESK", dealer="ann", quantity="60", price="1.05", ts=NOON - 3_600_000_000),  # late
     ]
+    ours.append(row("our-4", desk="OURDESK", dealer="ann", instrument="ESZ6", quantity="3", price="5000", ts=NOON + 5))
     other = {"desk": "ZETADESK", "dealer": "zoltan"}
     theirs = [
         row("zeta-1", desk="ZETADESK", dealer="zoltan", quantity="777123.5", price="1.173911", source="zetasource"),
@@ -43,6 +45,7 @@ def deals() -> list[dict[str, Any]]:
         row("zeta-4", **other, instrument="MAREL", quantity="54321", price="511.25", ts=NOON + 3),
         row("zeta-5", **other, quantity="11.25", price="1.2", legs=2, ts=NOON + 4),
         row("zeta-6", action="cancel"),
+        row("zeta-7", **other, instrument="ESZ6", quantity="24680", price="5012.25", ts=NOON + 5),
         # What was ours at first and is theirs now, and the other way round.
         row("moved-1", desk="OURDESK", dealer="ann", quantity="12", price="1.2", ts=NOON + 5),
         row("moved-1", desk="ZETADESK", dealer="zoltan", quantity="45454.5", price="1.26262", ts=NOON + 5),
@@ -57,7 +60,21 @@ def deals() -> list[dict[str, Any]]:
 
 
 class GuardedHouse(StandIn):
-    """Has found differences from the store on both sides."""
+    """Has found differences from the store on both sides, and wakes who listens."""
+
+    def __init__(self, *more: Any) -> None:
+        super().__init__(*more)
+        self.listeners: list[Callable[[], None]] = []
+
+    def publish(self) -> Snapshot:
+        snapshot = super().publish()
+        for wake in self.listeners:
+            wake()
+        return snapshot
+
+    def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
+        self.listeners.append(wake)
+        return lambda: self.listeners.remove(wake)
 
     async def breaks(self, *, status: str | None) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
         self._require_live()
@@ -104,6 +121,10 @@ class Guarded:
         assert post(self.app, "/v1/trades", deals(), headers=feed).status == 200
         ticks = [{"instrument": name, "ts": NOON, "mid": mid, "source": "market"} for name, mid in MIDS.items()]
         assert post(self.app, "/v1/ticks", ticks, headers=feed).status == 200
+        for key in (("node", "ZETADESK", "ESZ6"), ("dealer", "zoltan", "ESZ6"), ("node", "OURDESK", "ESZ6")):
+            ours = "OURDESK" in key
+            self.gateway.engine.quarantine_key(key, "its trades do not add up" + ("" if ours else ": 8675309.75"), NOON)
+        self.gateway.publish()
         self.gateway.warnings["breaks"] = "positions of ZETADESK differ: 8675309"
         return self
 

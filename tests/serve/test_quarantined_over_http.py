@@ -62,6 +62,12 @@ def test_exact_rows_say_null_too(app: Any) -> None:
     assert {row[field] for field in AMOUNTS} == {None}
 
 
+def test_what_is_unknown_is_not_flat(app: Any) -> None:
+    for more in ("", "&exact=true"):
+        rows = ask(app, "/v1/ladder", f"node=FX1&flat=false{more}").json()["rows"]
+        assert [row["instrument"] for row in rows if row["quarantined"]] == ["EURUSD"]
+
+
 def test_nodes_above_count_it_and_no_other(app: Any) -> None:
     rows = {row["node"]: row for row in ask(app, "/v1/nodes").json()["rows"]}
     assert {name for name, row in rows.items() if row["quarantined_count"]} == {"FX1", "G10", "FX", "ALL"}
