@@ -380,7 +380,7 @@ class Board:
         """The layout of these subscriptions: the same for everybody who has them."""
         found = self._layouts.get((encoding, items))
         if found is None:
-            self._layout_number += 1
+            self._layout_number += bool(items)  # connections that have nothing yet take no number from those that have
             found = self._layouts[encoding, items] = Layout(self, encoding, items, self._layout_number)
         return found
 

@@ -149,8 +149,11 @@ class Sender:
         self._later: list[tuple[float, int, Connection]] = []
         self._on_beat: deque[Connection] = deque()
         self._later_due = 0.0
-        self._last: tuple[Standing | None, Snapshot, bool, Move | None] = (None, board.snapshot, False, None)
-        """The move that was looked up last: the next connection mostly stands where the one before did."""
+        # The move that was looked up last: the next connection mostly stands where the one before did.
+        self._last_from: Standing | None = None
+        self._last_to: Snapshot = board.snapshot
+        self._last_checked = False
+        self._last_move: Move | None = None
         self._ties = count()
         self._woken = asyncio.Event()
 
@@ -272,12 +275,13 @@ class Sender:
         started = perf_counter()
         now = self._time()
         pushes = sends = 0
+        send = self._send
         for connection in self._due(now):
             if connection.waits:
                 pushes += 1
             sends += 1
-            self._send(connection, now)
-            if sends >= SENDS_A_TURN or perf_counter() - started > TURN_S:
+            worked = send(connection, now)
+            if sends >= SENDS_A_TURN or (worked and perf_counter() - started > TURN_S):
                 break
         spent = perf_counter() - started
         self._pace.spent((spent + SEND_S * sends) * pushes / max(sends, 1), now)
@@ -313,21 +317,24 @@ class Sender:
             else:
                 return
 
-    def _send(self, connection: Connection, now: float) -> None:
-        """Send what is news to a connection. One that has not taken the last is passed over: it finds newer news next time."""
+    def _send(self, connection: Connection, now: float) -> bool:
+        """Send what is news to a connection. One that has not taken the last is passed over: it finds newer news next time.
+
+        Returns whether it had to be worked out. 1 us and the write where it is what the connection before was sent.
+        """
         subscriptions, outlet, waits = connection.subscriptions, connection.outlet, connection.waits
         if outlet.is_behind:
             if waits:
                 connection.trade_due = now + 1.0 / subscriptions.max_hz
                 heapq.heappush(self._later, (connection.trade_due, next(self._ties), connection))
-            return
+            return False
         checked = not waits and now >= connection.check_due
         standing, snapshot = subscriptions.standing, self.board.snapshot
-        if self._last[:3] == (standing, snapshot, checked):
-            move = self._last[3]
-        else:
-            move = standing.move(checked=checked)
-            self._last = (standing, snapshot, checked, move)
+        worked = standing is not self._last_from or snapshot is not self._last_to or checked is not self._last_checked
+        if worked:
+            self._last_move = standing.move(checked=checked)
+            self._last_from, self._last_to, self._last_checked = standing, snapshot, checked
+        move = self._last_move
         if move is not None:
             subscriptions.standing = move.standing
             outlet.write_frame(move.message)
@@ -336,6 +343,7 @@ class Sender:
         if waits and not subscriptions.trade_waits:
             connection.trade_due = self._next_push(connection, now)
             self._calm_down(connection)
+        return worked
 
     def _next_push(self, connection: Connection, now: float) -> float:
         """From when on a trade may be pushed again, NEVER where that is left to the beats.
