@@ -265,7 +265,7 @@ def position_row(
         "fees": _fees(snapshot, row),
         "market_value": market_value,
         **greeks,
-        "stale": rated and bool((row.open_count and units.stale_mark[number]) or units.stale_rate[number]),
+        "stale": is_stale(snapshot, row),
         "quarantined": broken or bool(row.quarantined),
         "trade_count": row.trade_count,
         "last_trade_ts": row.last_trade_ts or None,
@@ -276,6 +276,12 @@ def position_row(
     if unknown is not None:
         return decimal_texts(shown | unknown)
     return decimal_texts(shown) | {"quantity": to_text(row.quantity), "net_cash": to_text(row.cash, CASH_DECIMALS)}
+
+
+def is_stale(snapshot: Snapshot, row: Row) -> bool:
+    """Whether a position is valued with a stale price or rate."""
+    units, number = snapshot.units, row.instrument
+    return bool(units.rated[number]) and bool((row.open_count and units.stale_mark[number]) or units.stale_rate[number])
 
 
 def _greeks(instrument: Instrument, row: Row, size: float, market_value: float | None) -> RowDict:

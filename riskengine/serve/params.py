@@ -127,6 +127,10 @@ OFFSET = Parameter(
 NODE = text_parameter("node", "a node; what is below it counts too")
 DEALER = text_parameter("dealer", "a dealer; empty for trades without one")
 INSTRUMENT = text_parameter("instrument", "an instrument")
+STALE = Parameter(
+    "stale", "`true`: only rows that are valued with a stale price or rate; `false`: only the others",
+    {"type": "boolean"}, _flag("stale"),
+)  # fmt: skip
 EXACT = flag_parameter("exact", "numbers as decimal texts that lose nothing", False)
 FORMAT = choice_parameter("format", "goes before the Accept header", ("json", "csv"))
 SINCE = Parameter(

@@ -158,6 +158,11 @@ EXCEPTION: Fields = (
     Field("verdict_by", TEXT, "who"),
     Field("verdict_ts", TIME, "when"),
 )
+NUMBERS = frozenset(
+    field.name for fields in (NODE, DEALER, POSITION, MARK, TRADE, EXCEPTION) for field in fields if field.kind == NUMBER
+)
+"""What is a number in every list that has it, and with `exact=true` a text that is one."""
+
 STATUS: Fields = (
     Field("state", TEXT, "starting, loading, live, degraded (the store is away), stopping or failed"),
     Field("progress", NUMBER, "of the start, 0 to 1"),

@@ -56,7 +56,7 @@ def test_a_list_is_what_the_snapshot_says(gateway, app, path, query, expected, f
     assert told["policies"].keys() == POLICIES.keys()
     assert [tuple(shown) for shown in told["rows"]] == [names(fields)] * len(rows)
     assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["cache-control"] == "private, no-cache"
 
 
 def test_a_list_is_cut_to_the_limit_and_tells_the_total(app):
@@ -111,6 +111,27 @@ def test_flat_rows_can_be_hidden(app):
     shown = {row["instrument"] for row in ask(app, "/v1/ladder", {"node": "EQ1"}).json()["rows"]}
     open_only = {row["instrument"] for row in ask(app, "/v1/ladder", {"node": "EQ1", "flat": "false"}).json()["rows"]}
     assert shown - open_only == {"ACME"}
+
+
+@pytest.mark.parametrize("path", ["/v1/positions", "/v1/ladder", "/v1/marks"])
+def test_rows_of_one_instrument_and_rows_that_are_stale(path):
+    clock = ManualClock(NOON)
+    gateway = traded(clock=clock)
+    app = create_app(gateway)
+    clock.advance(90 * SECOND)
+    ticks = [{"instrument": name, "ts": clock.now(), "mid": 1.2} for name in ("EURUSD", "GBPUSD")]
+    assert post(app, "/v1/ticks", ticks).json()["accepted"] == 2
+    every = ask(app, path).json()["rows"]
+    for flag in (True, False):
+        told = ask(app, path, {"stale": str(flag).lower()}).json()
+        assert told["rows"] == [row for row in every if row["stale"] is flag]
+        assert len(told["rows"]) == told["total"] > 0
+    told = ask(app, path, {"instrument": "EURUSD"}).json()
+    assert told["rows"] == [row for row in every if row["instrument"] == "EURUSD"]
+    assert len(told["rows"]) == told["total"] > 0
+    assert ask(app, path, {"instrument": "EURUSD", "stale": "true"}).json()["rows"] == []
+    problem(ask(app, path, {"instrument": "NONE"}), 404)
+    problem(ask(app, path, {"stale": "maybe"}), 400, "stale")
 
 
 def test_exact_numbers_are_texts_that_lose_nothing(app):
