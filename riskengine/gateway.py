@@ -45,6 +45,14 @@ class Gateway(Protocol):
         ...
 
     @property
+    def publish_age_ms(self) -> int | None:
+        """Since the newest snapshot was published, by a clock that is never set; None before the first.
+
+        A snapshot comes each second at least: a writer that hangs shows here.
+        """
+        ...
+
+    @property
     def history(self) -> SnapshotHistory:
         """The newest snapshots. Raises EngineNotLive before the engine is live. Any thread."""
         ...

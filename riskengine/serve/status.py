@@ -40,7 +40,7 @@ async def answer_status(question: Question) -> Response:
 
 def status(gateway: Gateway, snapshot: Snapshot | None) -> RowDict:
     """What `/v1/status` says (`shapes.STATUS`), and what the process adds. `snapshot` is None until the engine is live."""
-    now = gateway.clock.now()
+    now, metrics = gateway.clock.now(), gateway.metrics
     shown: RowDict = {
         "state": gateway.state,
         "progress": gateway.progress,
@@ -61,9 +61,13 @@ def status(gateway: Gateway, snapshot: Snapshot | None) -> RowDict:
         "watermark": None,
         "last_trade_at": None,
         "last_trade_age_ms": None,
-        "clients": int(gateway.metrics.registry.get_sample_value("riskengine_clients") or 0),
+        "clients": int(metrics.value(metrics.clients)),
+        "conflated": int(metrics.value(metrics.conflated_snapshots)),
+        "evictions": {reason: int(metrics.value(count)) for reason, count in metrics.evictions.items()},
         "feeds": [],
+        "publish_age_ms": gateway.publish_age_ms,
         "writer_lag_ms": None,
+        "last_beat_ms": None,
         "last_reconciliation": None,
         "warnings": gateway.warnings.rows(),
         "start": None,

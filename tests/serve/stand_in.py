@@ -65,6 +65,10 @@ class StandIn:
             raise EngineNotLive(f"the engine is {self.state}")
 
     @property
+    def publish_age_ms(self) -> int | None:
+        return 0 if self.is_live else None
+
+    @property
     def history(self) -> SnapshotHistory:
         self._require_live()
         return self.recent
