@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 from riskengine.alerts import Warnings
 from riskengine.clock import Clock
 from riskengine.config import Config
+from riskengine.curves import Curves
 from riskengine.decode import TradeCheck
 from riskengine.engine import Engine
 from riskengine.inbox import Receipt
@@ -28,6 +29,7 @@ class Gateway(Protocol):
     clock: Clock
     metrics: Metrics
     warnings: Warnings
+    curves: Curves
 
     @property
     def state(self) -> str:

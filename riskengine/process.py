@@ -20,6 +20,7 @@ from riskengine.alerts import Warnings
 from riskengine.beats import Beats
 from riskengine.clock import MICROS_PER_SECOND, Clock, SystemClock
 from riskengine.config import Config
+from riskengine.curves import Curves
 from riskengine.decisions import settle
 from riskengine.decode import TradeCheck
 from riskengine.digest import digest
@@ -41,6 +42,7 @@ from riskengine.publishers import Publishers
 from riskengine.reconcile import Key
 from riskengine.reconciler import Reconciler
 from riskengine.renewal import Parts, Renewals, fitted
+from riskengine.sampling import Sampling
 from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 from riskengine.start_of_day import trade_check
 from riskengine.views import node_number
@@ -67,6 +69,7 @@ class EngineProcess:
         self.metrics.refresh = lambda: self._health().measure(self.metrics)
         self.warnings = Warnings(self.clock)
         """What every screen says as long as it holds, by kind: set and cleared on the loop."""
+        self.curves = Curves(config.curves.samples)
         self.morning = Morning(self.clock)
         self._state = "starting"
         self._accept_mismatch = accept_mismatch
@@ -82,6 +85,7 @@ class EngineProcess:
         self._committer: Committer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._beats: Beats | None = None
+        self._sampling: Sampling | None = None
         self._summary: asyncio.Task[None] | None = None
         self._promises = Promises()
         self._wakes = Wakes()
@@ -170,12 +174,16 @@ class EngineProcess:
         )
         self._beats.start()
         self._state = "live"
+        self._sampling = Sampling(self.curves, config.curves, self._store, lambda: self.history.newest, self.on_store)
+        self._sampling.start()
 
     async def stop(self) -> None:
         """Finish what waits, store the marks, give up the lease. Idempotent."""
         if self._stopped:
             return
         self._stopped = True
+        if self._sampling is not None:
+            await self._sampling.stop()
         self._state = "stopping" if self.failure is None else "failed"
         if self._beats is not None:
             self._beats.stop()

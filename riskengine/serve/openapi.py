@@ -88,10 +88,11 @@ ROWS: dict[str, Schema] = {
     "MarkRow": _row(shapes.MARK),
     "TradeRow": _row(shapes.TRADE),
     "ExceptionRow": _row(shapes.EXCEPTION),
+    "Point": _row(shapes.POINT),
 }
 """What the lists are made of."""
 
-VALUED_ROWS = frozenset({"NodeRow", "DealerRow", "PositionRow", "MarkRow"})
+VALUED_ROWS = frozenset({"NodeRow", "DealerRow", "PositionRow", "MarkRow", "Point"})
 """Rows whose answers also carry the settings that decide their numbers."""
 
 SCHEMAS: dict[str, Schema] = {

@@ -5,14 +5,18 @@ from typing import NamedTuple
 
 from starlette.responses import Response
 
+from riskengine.curves import MEASURES
 from riskengine.serve import params, shapes
 from riskengine.serve.answers import Question
 from riskengine.serve.exceptions_route import KINDS, answer_exceptions, take_verdict
+from riskengine.serve.history_route import DEFAULT_MEASURE, answer_history
 from riskengine.serve.holdings_route import answer_holdings
 from riskengine.serve.params import (
+    BUCKET,
     DEALER,
     EXACT,
     FORMAT,
+    FROM,
     INSTRUMENT,
     LIMIT,
     LIMIT_IGNORED,
@@ -75,6 +79,7 @@ _READ_FAILS = (400, 404, 410, 503)
 _FLAT = params.flag_parameter("flat", "`false` hides rows without quantity", True)
 _VERSIONS = params.choice_parameter("versions", "the highest of each trade, or all", ("latest", "all"), "latest")
 _BREAKS = params.choice_parameter("status", "those that are open, or all that are remembered", ("open", "all"), "open")
+_MEASURE = params.choice_parameter("measure", "which amount", MEASURES, DEFAULT_MEASURE)
 _KIND = params.choice_parameter("kind", "only these; without it all, kind by kind", KINDS)
 
 OPERATIONS = (
@@ -98,6 +103,8 @@ OPERATIONS = (
               (*_READ, *_PAGE, _sort(shapes.DEALER)), fails=_READ_FAILS, kept=True),
     Operation("GET", "/v1/marks", "Prices with source and age", answer_marks, "MarkRow",
               (INSTRUMENT, STALE, *_READ, *_PAGE, _sort(shapes.MARK)), fails=_READ_FAILS, kept=True),
+    Operation("GET", "/v1/history", "What a node (without one: the root) came to over the day", answer_history, "Point",
+              (NODE, _MEASURE, FROM, BUCKET, *_READ, LIMIT_IGNORED), fails=(400, 403, 404, 410, 503)),
     Operation("GET", "/v1/trades", "Stored trades, newest first", answer_stored_trades, "TradeRow",
               (NODE, INSTRUMENT, DEALER, SINCE, _VERSIONS, *_READ, *_PAGE), fails=_READ_FAILS),
     Operation("POST", "/v1/trades", "One trade or a list; answered when they are durable, applied and published",

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from riskengine.clock import MICROS_PER_SECOND
 from riskengine.fields import MAX_INTEGER, Rejected, shown, timestamp
 from riskengine.serve.problems import bad_field
 
@@ -108,6 +109,19 @@ def sort_parameter(fields: Container[str]) -> Parameter:
     return Parameter("sort", text, {"type": "string", "pattern": "^-?[a-z_]+$"}, read)
 
 
+_BUCKET = re.compile("([1-9][0-9]{0,5})(s|m|h)")
+_BUCKET_UNIT = {"s": MICROS_PER_SECOND, "m": 60 * MICROS_PER_SECOND, "h": 3_600 * MICROS_PER_SECOND}
+MAX_BUCKET_US = 24 * _BUCKET_UNIT["h"]
+
+
+def _bucket(text: str) -> int:
+    found = _BUCKET.fullmatch(text)
+    length = int(found[1]) * _BUCKET_UNIT[found[2]] if found else 0
+    if not 0 < length <= MAX_BUCKET_US:
+        raise Rejected("bucket", f"must be a length such as 60s, 5m or 1h, at most 24h: {shown(text)}")
+    return length
+
+
 SEQ = Parameter(
     "seq", "number of one of the snapshots of the last moments: 410 when gone, 404 when not yet published",
     {"type": "integer", "minimum": 0}, _integer("seq", 0, MAX_INTEGER),
@@ -137,3 +151,9 @@ SINCE = Parameter(
     "since", "execution time from which on: microseconds since the epoch, or RFC 3339 with an offset",
     {"type": ["integer", "string"]}, _time,
 )  # fmt: skip
+FROM = SINCE._replace(text="time from which on, microseconds since the epoch or RFC 3339 with an offset; without it all there is")
+BUCKET = Parameter(
+    "bucket", "puts together what falls into one stretch of this length, such as 60s, 5m or 1h, at most 24h",
+    {"type": "string", "pattern": "^[1-9][0-9]{0,5}[smh]$", "example": "5m"}, _bucket,
+)  # fmt: skip
+"""Microseconds."""

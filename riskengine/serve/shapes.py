@@ -158,8 +158,15 @@ EXCEPTION: Fields = (
     Field("verdict_by", TEXT, "who"),
     Field("verdict_ts", TIME, "when"),
 )
+POINT: Fields = (
+    Field("ts", TIME, "of the snapshot; with bucket= the beginning of the stretch"),
+    Field("value", NUMBER, "the amount; the last one of a stretch; null where that was unknown"),
+    Field("min", NUMBER, "the least of those known in the stretch"),
+    Field("max", NUMBER, "the largest of those known in the stretch"),
+    Field("samples", INTEGER, "how many there are in the stretch; one without any is not listed"),
+)
 NUMBERS = frozenset(
-    field.name for fields in (NODE, DEALER, POSITION, MARK, TRADE, EXCEPTION) for field in fields if field.kind == NUMBER
+    field.name for fields in (NODE, DEALER, POSITION, MARK, TRADE, EXCEPTION, POINT) for field in fields if field.kind == NUMBER
 )
 """What is a number in every list that has it, and with `exact=true` a text that is one."""
 
