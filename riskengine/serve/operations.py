@@ -70,7 +70,8 @@ class Operation(NamedTuple):
 
 
 def _sort(fields: shapes.Fields) -> Parameter:
-    return params.sort_parameter(shapes.names(fields))
+    """By any of the fields; rows of a node have no dealer and the other way round, so that neither is promised of positions."""
+    return params.sort_parameter(shapes.names(fields), shapes.names(shapes.HOLDING if fields is shapes.POSITION else fields))
 
 
 _READ = (SEQ, EXACT, FORMAT)
@@ -112,7 +113,7 @@ OPERATIONS = (
     Operation("POST", "/v1/ticks", "A list of ticks", take_ticks, "TicksAnswer", body="Ticks",
               fails=(400, 403, 408, 413, 503)),
     Operation("GET", "/v1/receipt", "What reproduces one cell: trades, mark, rate and arithmetic", answer_receipt, "Receipt",
-              (NODE, DEALER, INSTRUMENT), fails=(400, 404, 503)),
+              (NODE, DEALER, INSTRUMENT._replace(required=True)), fails=(400, 404, 503)),
     Operation("GET", "/v1/holdings", "Everything that is held, exact, as lines of JSON", answer_holdings, "Holdings", (SEQ,),
               fails=_READ_FAILS),
     Operation("POST", "/v1/reconcile", "Compare engine and store now, and repair where asked", take_reconcile, "Reconciliation",
@@ -124,5 +125,5 @@ OPERATIONS = (
     Operation("GET", "/v1/exceptions", "What needs a person", answer_exceptions, "ExceptionRow",
               (_KIND, *_READ, *_PAGE, _sort(shapes.EXCEPTION)), fails=_READ_FAILS, kept=True),
     Operation("POST", "/v1/exceptions/{id:path}", "Accept, reject or comment on one of them", take_verdict,
-              "Decided", (EXACT,), body="Verdict", fails=(400, 403, 404, 408, 413, 503)),
+              "Decided", (EXACT,), body="Verdict", fails=(400, 403, 404, 408, 409, 413, 503)),
 )  # fmt: skip
