@@ -27,8 +27,9 @@ REVALIDATED = "private, no-cache"
 """Only for whoever asked, and asked about anew every time."""
 
 MAX_KEPT_ANSWERS = 64
-MAX_KEPT_BYTES = 262_144
+MAX_KEPT_BYTES = 2_097_152
 """Of one answer in one form."""
+MAX_KEPT_BYTES_IN_ALL = 16_777_216
 
 _KEY = secrets.token_bytes(16)
 
@@ -59,7 +60,7 @@ async def answered(question: Question, handler: Handler, *, kept: bool) -> Respo
         return await handler(question)
     in_gzip = takes_gzip(", ".join(request.headers.getlist("accept-encoding")))
     if not kept:
-        answer = await handler(question)
+        answer = await _whole(await handler(question))
         answer.headers.setdefault("vary", VARY)
         return await _in_gzip(answer) if in_gzip else answer
     snapshot = question.snapshot
@@ -73,7 +74,7 @@ async def answered(question: Question, handler: Handler, *, kept: bool) -> Respo
     store: KeptAnswers | None = request.app.state.kept_answers if question.values.get("seq") is None else None
 
     async def plain() -> Response:
-        made = await handler(question)
+        made = await _whole(await handler(question))
         made.headers.update(_headers(f'"{etag}"'))
         return made
 
@@ -86,6 +87,10 @@ async def answered(question: Question, handler: Handler, *, kept: bool) -> Respo
     if "*" in wanted:
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=_headers(answer.headers["etag"]))
     return answer
+
+
+async def _whole(answer: Response) -> Response:
+    return await answer.whole() if isinstance(answer, SlicedResponse) and answer.fits else answer
 
 
 def _headers(etag: str) -> dict[str, str]:
@@ -118,6 +123,7 @@ class KeptAnswers:
     def __init__(self) -> None:
         self._snapshot_seq = -1
         self._answers: dict[Hashable, Response] = {}
+        self._bytes = 0
         self._under_way: dict[tuple[int, Hashable], asyncio.Task[Response]] = {}
 
     async def made(self, seq: int, key: Hashable, make: Callable[[], Awaitable[Response]]) -> Response:
@@ -139,10 +145,13 @@ class KeptAnswers:
         """Keep an answer, unless it is long, about an older snapshot, or there are enough."""
         if seq > self._snapshot_seq:
             self._snapshot_seq = seq
-            self._answers = {}
-        whole = not isinstance(answer, SlicedResponse) and len(answer.body) <= MAX_KEPT_BYTES
-        if whole and seq == self._snapshot_seq and len(self._answers) < MAX_KEPT_ANSWERS:
+            self._answers, self._bytes = {}, 0
+        if isinstance(answer, SlicedResponse) or seq != self._snapshot_seq or len(self._answers) >= MAX_KEPT_ANSWERS:
+            return
+        size = len(answer.body)
+        if size <= MAX_KEPT_BYTES and self._bytes + size <= MAX_KEPT_BYTES_IN_ALL:
             self._answers[key] = answer
+            self._bytes += size
 
 
 async def _awaited(make: Callable[[], Awaitable[Response]]) -> Response:

@@ -33,18 +33,27 @@ async def in_turns(work: Callable[[Item], Result], items: Iterable[Item]) -> lis
 class SlicedResponse(Response):
     """An answer that is made while it is sent, a slice a turn, so that the largest costs no more memory than a slice.
 
-    `slices` begins it anew for everybody who is sent it. Whoever stops reading for SEND_TIMEOUT_S, or goes away, is not waited
-    for: the rest is not made. `in_gzip` has it encoded on its way.
+    Every turn waits for everybody else's: one of a middling size (`fits`) is better made whole, beside the loop. `slices`
+    begins it anew for everybody who is sent it. Whoever stops reading for SEND_TIMEOUT_S, or goes away, is not waited for: the
+    rest is not made. `in_gzip` has it encoded on its way.
     """
 
     def __init__(
-        self, slices: Callable[[], Iterator[bytes]], headers: Mapping[str, str], media_type: str, *, in_gzip: bool = False
-    ) -> None:
+        self, slices: Callable[[], Iterator[bytes]], headers: Mapping[str, str], media_type: str, *, in_gzip: bool = False,
+        fits: bool = False,
+    ) -> None:  # fmt: skip
         coded = {"content-encoding": GZIP} if in_gzip else {}
         super().__init__(None, 200, {**headers, **coded}, media_type)
         del self.headers["content-length"]
         self._slices = slices
         self._in_gzip = in_gzip
+        self.fits = fits
+
+    async def whole(self) -> Response:
+        """The same answer, made on the pool."""
+        content = await asyncio.to_thread(lambda: b"".join(self._slices()))
+        headers = {name: value for name, value in self.headers.items() if name != "content-type"}
+        return Response(content, 200, headers, self.media_type)
 
     def gzipped(self, headers: Mapping[str, str]) -> "SlicedResponse":
         """The same answer, encoded, under these headers."""

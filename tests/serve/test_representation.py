@@ -69,14 +69,16 @@ def test_a_small_answer_is_not_encoded(app):
     assert "content-encoding" not in ask(app, "/healthz", headers={"accept-encoding": "gzip"}).headers
 
 
-def test_a_real_client_reads_encoded_slices_over_a_socket(app):
+def test_a_real_client_reads_encoded_slices_over_a_socket(app, monkeypatch):
+    monkeypatch.setattr("riskengine.serve.answers.WHOLE_ROWS", 100)
     with serving(app) as url:
         client = Client(url)
-        plain = client.request("GET", "/v1/dealers?limit=1000")
-        packed = client.request("GET", "/v1/dealers?limit=1000", headers={"Accept-Encoding": "gzip"})
+        plain = client.request("GET", "/v1/dealers?limit=1000&sort=dealer")
+        assert plain.headers["transfer-encoding"] == "chunked"
+        packed = client.request("GET", "/v1/dealers?limit=1000&sort=dealer", headers={"Accept-Encoding": "gzip"})
         assert gzip.decompress(packed.body) == plain.body
         assert packed.headers["transfer-encoding"] == "chunked"
-        head = client.request("HEAD", "/v1/dealers?limit=1000", headers={"Accept-Encoding": "gzip"})
+        head = client.request("HEAD", "/v1/dealers?limit=1000&sort=dealer", headers={"Accept-Encoding": "gzip"})
         assert head.body == b""
         assert head.headers["etag"] == packed.headers["etag"]
 
@@ -159,6 +161,34 @@ def test_another_process_has_other_etags(gateway, monkeypatch):
     assert ask(create_app(gateway), "/v1/nodes").headers["etag"] == known
     monkeypatch.setattr("riskengine.serve.representation._KEY", b"another")
     assert ask(create_app(gateway), "/v1/nodes").headers["etag"] != known
+
+
+@pytest.mark.parametrize("query", ["limit=1000", "limit=1000&format=csv", "limit=1000&exact=true"])
+@pytest.mark.parametrize("encoding", ["", "gzip"])
+def test_a_middling_answer_is_made_whole_to_the_same_bytes_as_in_slices(gateway, monkeypatch, query, encoding):
+    whole = ask(create_app(gateway), "/v1/dealers", query, headers={"accept-encoding": encoding})
+    assert whole.headers["content-length"] == str(len(whole.body))
+    monkeypatch.setattr("riskengine.serve.answers.WHOLE_ROWS", 100)
+    sliced = ask(create_app(gateway), "/v1/dealers", query, headers={"accept-encoding": encoding})
+    assert "content-length" not in sliced.headers
+    unpack = gzip.decompress if encoding else bytes
+    assert unpack(whole.body) == unpack(sliced.body)
+    assert whole.headers["etag"] == sliced.headers["etag"]
+
+
+def test_what_is_kept_is_bounded_in_bytes(monkeypatch):
+    gateway = traded(count=250)
+    app = create_app(gateway)
+    monkeypatch.setattr("riskengine.serve.representation.MAX_KEPT_BYTES_IN_ALL", 500_000)
+    for limit in range(200, 230):
+        ask(app, "/v1/dealers", {"limit": limit})
+    kept = app.state.kept_answers._answers.values()
+    assert 0 < sum(len(answer.body) for answer in kept) <= 500_000
+    monkeypatch.setattr("riskengine.serve.representation.MAX_KEPT_BYTES", 10_000)
+    gateway.publish()
+    ask(app, "/v1/dealers", {"limit": 200})
+    ask(app, "/v1/dealers", {"limit": 1})
+    assert [len(answer.body) <= 10_000 for answer in app.state.kept_answers._answers.values()] == [True]
 
 
 def test_what_many_ask_at_once_is_worked_out_once(monkeypatch):
