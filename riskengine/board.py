@@ -1,214 +1,54 @@
-"""What all connections of the stream share: the snapshot that they are brought to, and the rows of the views they watch.
+"""What all connections of the stream share: each view's rows, worked out once a snapshot, and what changed, encoded once.
 
-The rows of a view are worked out once per snapshot, and only where something moved; the change between a version of a view
-and the newest is worked out and encoded once, as a fragment that every update from that version joins in. A few versions are
-kept; whoever stands at an older one gets all rows, which is as correct and costs more.
+A `SharedView` keeps the rows of one view as numbered versions. The change from one version to the newest is worked out and
+encoded when the first client needs it: a fragment. A `Layout` is a set of subscriptions under their names; connections that
+have the same ones stand alike, in one `Standing`, and the update that moves it on is joined from fragments once and is the same
+bytes for all of them. A version lives while somebody stands at it, within a bound; beyond it, whoever stood there gets all rows,
+which is as correct and costs more.
 
 No clock, thread, task or socket in here. One thread uses a board and everything that stands at it.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary, ref
 
 import msgspec
 
-from riskengine.hierarchy import Reference
-from riskengine.snapshot import Snapshot, Table
-from riskengine.unit_values import Units
-from riskengine.valuation import PAGE
-from riskengine.views import RowDict, UnknownName, dealer_number, dealer_row, ladder_rows, node_number, node_row
+from riskengine.clock import MICROS_PER_SECOND
+from riskengine.grants import EVERYTHING, Grants
+from riskengine.row_checksum import row_checksum
+from riskengine.snapshot import Snapshot
+from riskengine.view_sources import AllDealers, AllNodes, Dealers, Ladder, Nodes, Source, Status
+from riskengine.views import RowDict
 
-MAX_VERSIONS = 8
 MAX_KEPT_ROWS = 20_000
-"""Rows kept beyond the newest two versions of a view."""
+"""Rows kept in versions of a view beyond the newest."""
+
+QUIET_US = MICROS_PER_SECOND
+"""A connection whose views do not change is told so this often, by an update without views."""
 
 
 class Encoding:
-    """How messages are written. Encoded parts are joined into later messages as `msgspec.Raw`. Compared by identity."""
+    """How messages are written. Encoded parts are joined into later messages as `msgspec.Raw`. Compared by identity.
 
-    def __init__(self, name: str, encode: Callable[[Any], bytes], is_text: bool) -> None:
+    `encode` writes a value, `finish` makes of a whole message what is sent; by default they are the same bytes. Encodings of
+    one name share their parts.
+    """
+
+    def __init__(
+        self, name: str, encode: Callable[[Any], bytes], is_text: bool, finish: Callable[[bytes], bytes] | None = None
+    ) -> None:
         self.name = name
         self.encode = encode
         self.is_text = is_text
+        self.message: Callable[[Any], bytes] = encode if finish is None else lambda value: finish(encode(value))
 
 
 JSON = Encoding("json", msgspec.json.Encoder().encode, True)
 MSGPACK = Encoding("msgpack", msgspec.msgpack.Encoder().encode, False)
 ENCODINGS = {encoding.name: encoding for encoding in (JSON, MSGPACK)}
-
-
-# -- where the rows of a view come from --------------------------------------------------------------------------
-
-
-class Source(Protocol):
-    """The rows of one view. `key` names the field that tells rows apart; empty where there is only one row."""
-
-    key: tuple[str, ...]
-
-    def trade_mark(self, snapshot: Snapshot) -> object:
-        """Another object after every trade that this view shows. O(1)."""
-        ...
-
-    def price_mark(self, snapshot: Snapshot) -> object:
-        """Another object after everything else that moves rows. O(1)."""
-        ...
-
-    def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
-        """The rows of a snapshot not older than the one before."""
-        ...
-
-
-class Owners:
-    """Rows of nodes or dealers. After trades alone, only the owners that they moved are worked out anew."""
-
-    key: tuple[str, ...]
-
-    def __init__(self) -> None:
-        self._rows: list[RowDict] = []
-        self._seen: tuple[Reference, Units, Table] | None = None
-
-    def table(self, snapshot: Snapshot) -> Table:
-        """The roll-up that is shown."""
-        raise AssertionError("a roll-up is of nodes or of dealers")
-
-    def row(self, snapshot: Snapshot, owner: int) -> RowDict:
-        """The row of one owner."""
-        raise AssertionError("a roll-up is of nodes or of dealers")
-
-    def trade_mark(self, snapshot: Snapshot) -> object:
-        """See `Source`."""
-        return self.table(snapshot).states
-
-    def price_mark(self, snapshot: Snapshot) -> object:
-        """See `Source`."""
-        return snapshot.units
-
-    def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
-        """See `Source`. O(owners) after prices, O(owners on touched pages) after trades alone."""
-        table, rows = self.table(snapshot), self._rows
-        owners: Iterable[int] = range(table.size)
-        if self._seen is not None:
-            reference, units, before = self._seen
-            if reference is not snapshot.reference:
-                rows.clear()
-            elif units is snapshot.units:
-                owners = moved_owners(before, table)
-        for owner in owners:
-            if owner < len(rows):
-                rows[owner] = self.row(snapshot, owner)
-            else:
-                rows.append(self.row(snapshot, owner))
-        self._seen = (snapshot.reference, snapshot.units, table)
-        return rows
-
-
-class Nodes(Owners):
-    """Every node of the organisation, parents first."""
-
-    key: tuple[str, ...] = ("node",)
-
-    def table(self, snapshot: Snapshot) -> Table:
-        """See `Owners`."""
-        return snapshot.nodes
-
-    def row(self, snapshot: Snapshot, owner: int) -> RowDict:
-        """See `Owners`."""
-        return node_row(snapshot, owner)
-
-
-class Dealers(Owners):
-    """Every dealer that holds or has held a position, by name: the rows of `views.dealer_rows`."""
-
-    key: tuple[str, ...] = ("dealer",)
-
-    def table(self, snapshot: Snapshot) -> Table:
-        """See `Owners`."""
-        return snapshot.dealers
-
-    def row(self, snapshot: Snapshot, owner: int) -> RowDict:
-        """See `Owners`."""
-        return dealer_row(snapshot, owner)
-
-    def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
-        """See `Source`."""
-        shown = [row for row in super().rows(snapshot) if row["position_count"]]
-        return sorted(shown, key=lambda row: str(row["dealer"]))
-
-
-class Ladder:
-    """What a node (the root where neither is given) or a dealer holds, by instrument. Raises UnknownName when made.
-
-    One that is gone later, with other reference data, holds nothing until it comes back.
-    """
-
-    key: tuple[str, ...] = ("instrument",)
-
-    def __init__(self, snapshot: Snapshot, node: str | None, dealer: str | None) -> None:
-        self._node, self._dealer = node, dealer
-        self._reference = snapshot.reference
-        self._owner: int | None = self._number(snapshot)
-
-    def _number(self, snapshot: Snapshot) -> int:
-        if self._dealer is not None:
-            return dealer_number(snapshot, self._dealer)
-        root = next(iter(snapshot.reference.hierarchy.names), "")
-        return node_number(snapshot, root if self._node is None else self._node)
-
-    def trade_mark(self, snapshot: Snapshot) -> object:
-        """See `Source`. O(dealers) while a dealer is gone, and once with other reference data."""
-        if snapshot.reference is not self._reference or self._owner is None:
-            self._reference = snapshot.reference
-            try:
-                self._owner = self._number(snapshot)
-            except UnknownName:
-                self._owner = None
-                return None
-        return (snapshot.nodes if self._dealer is None else snapshot.dealers).state(self._owner)
-
-    def price_mark(self, snapshot: Snapshot) -> object:
-        """See `Source`."""
-        return snapshot.units
-
-    def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
-        """See `Source`. O(instruments there)."""
-        if self.trade_mark(snapshot) is None:
-            return ()
-        return ladder_rows(snapshot, node=self._node, dealer=self._dealer)
-
-
-class Status:
-    """One row about the engine itself; it says something new with every snapshot, and no trade alone is worth a push."""
-
-    key: tuple[str, ...] = ()
-
-    def __init__(self, status: Callable[[Snapshot], RowDict]) -> None:
-        self._status = status
-
-    def trade_mark(self, snapshot: Snapshot) -> object:
-        """See `Source`."""
-        return None
-
-    def price_mark(self, snapshot: Snapshot) -> object:
-        """See `Source`."""
-        return snapshot
-
-    def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
-        """See `Source`."""
-        return (self._status(snapshot),)
-
-
-def moved_owners(before: Table, now: Table) -> Iterator[int]:
-    """Owners whose state or numbers are not those of `before`, and new ones. O(pages + owners on touched pages)."""
-    for page, (states, numbers) in enumerate(zip(now.states, now.numbers, strict=True)):
-        old_states = before.states[page] if page < len(before.states) else ()
-        if states is old_states and numbers is before.numbers[page]:
-            continue
-        known = len(old_states)
-        moved = (before.numbers[page] != numbers[:, :known]).any(axis=0) if known else ()
-        for column, state in enumerate(states):
-            if column >= known or moved[column] or state is not old_states[column]:
-                yield page * PAGE + column
 
 
 # -- versions of a view ------------------------------------------------------------------------------------------
@@ -217,52 +57,91 @@ def moved_owners(before: Table, now: Table) -> Iterator[int]:
 class Version:
     """The rows of a view from one snapshot until something in them moves. `number` rises from version to version."""
 
-    __slots__ = ("_changes", "_whole", "number", "rows")
+    __slots__ = ("__weakref__", "_changes", "_checksum", "_messages", "_whole", "number", "rows")
 
     def __init__(self, number: int, rows: dict[str, RowDict]) -> None:
         self.number = number
-        self.rows = rows
-        self._whole: dict[Encoding, msgspec.Raw] = {}
-        self._changes: dict[tuple[int, Encoding], msgspec.Raw] = {}
+        self.rows: dict[str, RowDict] | None = rows
+        """By key; None where they were given up."""
+        self._whole: dict[str, msgspec.Raw] = {}
+        self._changes: dict[tuple[int, str], msgspec.Raw] = {}
+        self._messages: tuple[int, dict[object, bytes]] = (-1, {})
+        self._checksum: int | None = None
 
     def whole(self, encoding: Encoding) -> msgspec.Raw:
-        """All rows as a list, encoded once."""
-        found = self._whole.get(encoding)
+        """All rows as a list, encoded once. Of the newest version."""
+        found = self._whole.get(encoding.name)
         if found is None:
-            found = self._whole[encoding] = msgspec.Raw(encoding.encode(list(self.rows.values())))
+            assert self.rows is not None, "the newest version has its rows"
+            found = self._whole[encoding.name] = msgspec.Raw(encoding.encode(list(self.rows.values())))
         return found
 
     def change(self, since: int, encoding: Encoding, build: Callable[[], RowDict]) -> msgspec.Raw:
         """The change from version `since` to this one, encoded once."""
-        found = self._changes.get((since, encoding))
+        found = self._changes.get((since, encoding.name))
         if found is None:
-            found = self._changes[since, encoding] = msgspec.Raw(encoding.encode(build()))
+            found = self._changes[since, encoding.name] = msgspec.Raw(encoding.encode(build()))
         return found
+
+    def message(self, seq: int, key: object, build: Callable[[], bytes]) -> bytes:
+        """A whole message about this version at one snapshot, made once."""
+        if self._messages[0] != seq:
+            self._messages = (seq, {})
+        found = self._messages[1].get(key)
+        if found is None:
+            found = self._messages[1][key] = build()
+        return found
+
+    def checksum(self) -> int:
+        """See `row_checksum`. O(rows) once. Of the newest version."""
+        if self._checksum is None:
+            assert self.rows is not None, "the newest version has its rows"
+            self._checksum = sum(map(row_checksum, self.rows.values())) & 0xFFFF_FFFF
+        return self._checksum
+
+    def forget(self) -> None:
+        """Give up rows and encodings: who stands here will get all rows."""
+        self.rows = None
+        self.rest()
+
+    def rest(self) -> None:
+        """Give up what only the newest version is asked for."""
+        self._whole, self._changes, self._messages = {}, {}, (-1, {})
 
 
 class SharedView:
-    """One view, for everybody who watches it. `users` counts the subscriptions.
+    """One view, for everybody of an access class who watches it. `users` counts the subscriptions.
 
     `trade_seq` is that of the newest snapshot, among those noted, that came after a trade which this view shows.
     """
 
-    def __init__(self, source: Source, snapshot: Snapshot) -> None:
+    def __init__(
+        self, source: Source, snapshot: Snapshot, *, checked: bool = True, ladder_of: tuple[str | None, str | None] | None = None
+    ) -> None:
         self.key = source.key
+        self.checked = checked
+        """Whether its rows have a checksum."""
+        self.ladder_of = ladder_of
+        """The node or the dealer, where it is a ladder."""
         self.users = 0
         self.trade_seq = 0
         self._source = source
         self._seq = snapshot.seq
         self._trade_mark = source.trade_mark(snapshot)
         self._marks = (self._trade_mark, source.price_mark(snapshot))
-        self._versions: deque[Version] = deque((Version(1, self._rows(snapshot)),))
+        self._newest = Version(1, self._rows(snapshot))
+        self._older: deque[ref[Version]] = deque()
+        """Versions before the newest at which somebody may still stand."""
         self._removed: dict[str, int] = {}
         """Keys that were there once, with the number of the version that lacked them first."""
 
-    def note(self, snapshot: Snapshot) -> None:
+    def note(self, snapshot: Snapshot) -> bool:
         """See whether a trade has moved this view. O(1): no row is worked out."""
         mark = self._source.trade_mark(snapshot)
-        if mark is not self._trade_mark:
-            self._trade_mark, self.trade_seq = mark, snapshot.seq
+        if mark is self._trade_mark:
+            return False
+        self._trade_mark, self.trade_seq = mark, snapshot.seq
+        return True
 
     def version(self, snapshot: Snapshot) -> Version:
         """The version that a snapshot shows. Asked about snapshots in their order only."""
@@ -273,11 +152,11 @@ class SharedView:
                 self._advance(self._rows(snapshot))
                 self._marks = (trade_mark, price_mark)
             self._seq = snapshot.seq
-        return self._versions[-1]
+        return self._newest
 
-    def change(self, since: int, encoding: Encoding) -> msgspec.Raw:
-        """What brings a client from version `since` to the newest: `{rows, removed}`, encoded."""
-        return self._versions[-1].change(since, encoding, lambda: self._change(since))
+    def change(self, since: Version, encoding: Encoding) -> msgspec.Raw:
+        """What brings a client from a version to the newest: `{rows, removed}`, encoded."""
+        return self._newest.change(since.number, encoding, lambda: self._change(since))
 
     def _rows(self, snapshot: Snapshot) -> dict[str, RowDict]:
         field = self.key[0] if self.key else None
@@ -285,8 +164,9 @@ class SharedView:
 
     def _advance(self, rows: dict[str, RowDict]) -> None:
         """Make `rows` the newest version, unless they say what the newest says already."""
-        newest = self._versions[-1]
+        newest = self._newest
         before = newest.rows
+        assert before is not None, "the newest version has its rows"
         moved = len(rows) != len(before)
         for key, row in rows.items():
             if before.get(key) == row:
@@ -300,21 +180,31 @@ class SharedView:
             self._removed[key] = number
         for key in self._removed.keys() & rows.keys():
             del self._removed[key]
-        versions = self._versions
-        versions.append(Version(number, rows))
-        spare = sum(len(version.rows) for version in versions) - len(rows) - len(before)
-        while len(versions) > 2 and (spare > MAX_KEPT_ROWS or len(versions) > MAX_VERSIONS):
-            spare -= len(versions.popleft().rows)
+        newest.rest()
+        self._older.append(ref(newest))
+        self._newest = Version(number, rows)
+        del newest
+        self._give_up_rows()
 
-    def _change(self, since: int) -> RowDict:
-        newest = self._versions[-1]
-        first = self._versions[0].number
-        if since < first:
-            removed = [[key] for key, number in self._removed.items() if number > since]
-            return {"rows": list(newest.rows.values()), "removed": removed}
-        before = self._versions[since - first].rows
+    def _give_up_rows(self) -> None:
+        """Forget versions at which nobody stands, and the rows of the oldest others beyond the bound."""
+        kept: list[Version] = [version for at in self._older if (version := at()) is not None and version.rows is not None]
+        self._older = deque(map(ref, kept))
+        spare = sum(len(version.rows) for version in kept if version.rows is not None)
+        for version in kept:
+            if spare <= MAX_KEPT_ROWS:
+                break
+            spare -= len(version.rows or ())
+            version.forget()
+
+    def _change(self, since: Version) -> RowDict:
+        rows, before = self._newest.rows, since.rows
+        assert rows is not None, "the newest version has its rows"
+        if before is None:
+            removed = [[key] for key, number in self._removed.items() if number > since.number]
+            return {"rows": list(rows.values()), "removed": removed}
         changed = []
-        for key, row in newest.rows.items():
+        for key, row in rows.items():
             old = before.get(key)
             if old is None:
                 changed.append(row)
@@ -323,7 +213,115 @@ class SharedView:
                 fields |= dict.fromkeys(old.keys() - row.keys())
                 if len(fields) > len(self.key):
                     changed.append(fields)
-        return {"rows": changed, "removed": [[key] for key in before if key not in newest.rows]}
+        return {"rows": changed, "removed": [[key] for key in before if key not in rows]}
+
+
+# -- where connections stand -------------------------------------------------------------------------------------
+
+
+Items = tuple[tuple[str, SharedView], ...]
+"""Subscriptions: their names, and what they show."""
+
+
+class Layout:
+    """The subscriptions of a connection, shared by all that have the same under the same names in one encoding.
+
+    `number` tells layouts apart: those of different numbers may be sent at different beats.
+    """
+
+    def __init__(self, board: "Board", encoding: Encoding, items: Items, number: int) -> None:
+        self.board = board
+        self.encoding = encoding
+        self.items = items
+        self.number = number
+        self._standing: Standing | None = None
+        self._moves: tuple[int, dict[tuple[int, bool], Move]] = (-1, {})
+
+    @property
+    def trade_seq(self) -> int:
+        """The newest snapshot that a trade moved one of the views with. O(subscriptions)."""
+        return max([view.trade_seq for _, view in self.items], default=0)
+
+    def standing(self) -> "Standing":
+        """Where a connection stands that has just been brought to the board's snapshot."""
+        snapshot = self.board.snapshot
+        if self._standing is None or self._standing.seq != snapshot.seq:
+            versions = tuple([view.version(snapshot) for _, view in self.items])
+            self._standing = Standing(self, snapshot, versions)
+        return self._standing
+
+    def moves(self) -> dict[tuple[int, bool], "Move"]:
+        """The moves to the board's snapshot that were worked out, by the seq that they lead from and whether they are checked.
+
+        At one seq a layout has one standing. Kept here, and forgotten with the snapshot: a standing that knew the next would
+        keep, for a client that does not read, all that came after it.
+        """
+        seq = self.board.snapshot.seq
+        if self._moves[0] != seq:
+            self._moves = (seq, {})
+        return self._moves[1]
+
+
+class Standing:
+    """A layout, the seq sent last, and the version of each view that goes with it. Connections that stand alike share it."""
+
+    __slots__ = ("as_of", "layout", "seq", "versions")
+
+    def __init__(self, layout: Layout, snapshot: Snapshot, versions: tuple[Version, ...]) -> None:
+        self.layout = layout
+        self.seq = snapshot.seq
+        self.as_of = snapshot.as_of
+        self.versions = versions
+
+    def move(self, *, checked: bool = False, quietly: bool = True) -> "Move | None":
+        """To the board's snapshot; None where that is no news. `checked` has the message carry checksums.
+
+        `quietly`: a move without changes is no news within a second. O(subscriptions) for the first that stands here, O(1) for
+        the others.
+        """
+        layout = self.layout
+        snapshot = layout.board.snapshot
+        if snapshot.seq <= self.seq:
+            return None
+        moves = layout.moves()
+        known = moves.get((self.seq, checked))
+        if known is not None:
+            return known
+        there = layout.standing()
+        if quietly and there.versions == self.versions and snapshot.as_of - self.as_of < QUIET_US:
+            return None
+        moved = moves[self.seq, checked] = Move(there, self._update(there, snapshot, checked))
+        return moved
+
+    def without(self, layout: Layout, versions: tuple[Version, ...]) -> "Standing":
+        """The same seq in a layout of fewer views."""
+        left = Standing(layout, layout.board.snapshot, versions)
+        left.seq, left.as_of = self.seq, self.as_of
+        return left
+
+    def _update(self, there: "Standing", snapshot: Snapshot, checked: bool) -> bytes:
+        layout = self.layout
+        encoding = layout.encoding
+        views = {
+            name: view.change(old, encoding)
+            for (name, view), old, new in zip(layout.items, self.versions, there.versions, strict=True)
+            if old is not new
+        }
+        update: dict[str, Any] = {
+            "type": "update", "epoch": snapshot.epoch, "seq": snapshot.seq, "prev_seq": self.seq, "as_of": snapshot.as_of,
+            "conflated": snapshot.seq - self.seq - 1, "views": views,
+        }  # fmt: skip
+        if checked:
+            versions = zip(layout.items, there.versions, strict=True)
+            update["checksums"] = {name: version.checksum() for (name, view), version in versions if view.checked}
+        return encoding.message(update)
+
+
+class Move(NamedTuple):
+    """From one standing to the next: where it leads, and the message that brings a client there."""
+
+    standing: Standing
+    message: bytes
 
 
 # -- the board ---------------------------------------------------------------------------------------------------
@@ -332,29 +330,43 @@ class SharedView:
 class Board:
     """The snapshot that connections are brought to, and the views that any of them has subscribed to.
 
-    `status` makes the one row of the view of that name.
+    `status` makes the one row of the view of that name, for an access class.
     """
 
-    def __init__(self, snapshot: Snapshot, status: Callable[[Snapshot], RowDict]) -> None:
+    def __init__(self, snapshot: Snapshot, status: Callable[[Snapshot, Grants], RowDict]) -> None:
         self.snapshot = snapshot
+        self._noted = snapshot
         self._status = status
-        self._views: dict[tuple[str, str | None, str | None], SharedView] = {}
+        self._nodes = AllNodes()
+        self._dealers = AllDealers()
+        self._views: dict[tuple[str, str | None, str | None, Grants | None], SharedView] = {}
+        self._layouts: WeakValueDictionary[tuple[Encoding, Items], Layout] = WeakValueDictionary()
+        self._layout_number = 0
+
+    def note(self, snapshot: Snapshot) -> list[SharedView]:
+        """The views that trades have moved since the snapshot noted before. O(views). The board stays where it is."""
+        if snapshot.seq <= self._noted.seq:
+            return []
+        self._noted = snapshot
+        return [view for view in self._views.values() if view.note(snapshot)]
 
     def take(self, snapshot: Snapshot) -> None:
-        """Have everybody's next message be about `snapshot`; one older than before is ignored. O(views)."""
-        if snapshot.seq <= self.snapshot.seq:
-            return
-        self.snapshot = snapshot
-        for view in self._views.values():
-            view.note(snapshot)
+        """Have everybody's next message be about `snapshot`; one older than before is ignored. O(views) where it is not noted."""
+        if snapshot.seq > self.snapshot.seq:
+            self.note(snapshot)
+            self.snapshot = snapshot
 
-    def open(self, view: str, node: str | None, dealer: str | None) -> SharedView:
-        """A view for one more subscription; `close` it when that ends. Raises UnknownName."""
-        key = (view, node, dealer)
-        source = self._source(view, node, dealer)  # also for one that is open: its owner may be gone by now
+    def open(self, view: str, node: str | None, dealer: str | None, grants: Grants = EVERYTHING) -> SharedView:
+        """A view for one more subscription; `close` it when that ends. Raises UnknownName.
+
+        Whether a ladder may be shown is asked before; its rows are the same for everybody who may.
+        """
+        key = (view, node, dealer, None if view == "ladder" else grants)
+        source = self._source(view, node, dealer, grants)  # also for one that is open: its owner may be gone by now
         shared = self._views.get(key)
         if shared is None:
-            shared = self._views[key] = SharedView(source, self.snapshot)
+            ladder_of = (node, dealer) if view == "ladder" else None
+            shared = self._views[key] = SharedView(source, self.snapshot, checked=view != "status", ladder_of=ladder_of)
         shared.users += 1
         return shared
 
@@ -364,11 +376,19 @@ class Board:
         if not shared.users:
             self._views = {key: view for key, view in self._views.items() if view is not shared}
 
-    def _source(self, view: str, node: str | None, dealer: str | None) -> Source:
+    def layout(self, encoding: Encoding, items: Items) -> Layout:
+        """The layout of these subscriptions: the same for everybody who has them."""
+        found = self._layouts.get((encoding, items))
+        if found is None:
+            self._layout_number += 1
+            found = self._layouts[encoding, items] = Layout(self, encoding, items, self._layout_number)
+        return found
+
+    def _source(self, view: str, node: str | None, dealer: str | None, grants: Grants) -> Source:
         if view == "nodes":
-            return Nodes()
+            return Nodes(self._nodes, grants)
         if view == "dealers":
-            return Dealers()
+            return Dealers(self._dealers, grants)
         if view == "status":
-            return Status(self._status)
+            return Status(lambda snapshot: self._status(snapshot, grants))
         return Ladder(self.snapshot, node, dealer)

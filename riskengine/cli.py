@@ -21,6 +21,7 @@ from riskengine.adapters.store import open_store
 from riskengine.cli_audit import audit_commands
 from riskengine.cli_reconcile import reconcile_command
 from riskengine.cli_start import announce, rebuild_command, run_engine, serve
+from riskengine.cli_token import check_access, token_commands
 from riskengine.clock import SystemClock
 from riskengine.config import without_password
 from riskengine.engine import Engine
@@ -28,7 +29,6 @@ from riskengine.errors import InputError
 from riskengine.hierarchy import Reference
 from riskengine.messages import Instrument, Node, Refusal
 from riskengine.observe import configure_logging
-from riskengine.serve.access import check_binding
 from riskengine.start_of_day import trade_check
 from riskengine.terminal import (
     Commands,
@@ -54,6 +54,7 @@ def main() -> None:
 
 main.add_command(serve)
 main.add_command(audit_commands)
+main.add_command(token_commands)
 main.add_command(rebuild_command)
 
 
@@ -222,7 +223,7 @@ def _speed(text: str) -> float | None:
 def check_config_command(file: str | None) -> None:
     """Validate a configuration and print the effective one, secrets hidden."""
     config = effective_config(file, os.environ.get("RISKENGINE_STORE"))
-    check_binding(config)
+    check_access(config)
     shown = msgspec.structs.replace(
         config, store=msgspec.structs.replace(config.store, url=without_password(config.store.url))
     )

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from http.client import HTTPException
 from typing import Any, NamedTuple
 from urllib.error import HTTPError
-from urllib.request import ProxyHandler, Request, build_opener
+from urllib.request import Request
 
 import click
 import orjson
 
 from riskengine.adapters.columns import ColumnOptions
+from riskengine.adapters.engine_access import engine_opener
 from riskengine.adapters.lines import shown_path
 from riskengine.adapters.statement import against_statement, parse_tolerances, unreachable
 from riskengine.adapters.store import open_store
@@ -159,7 +160,7 @@ def _look(engine: str, store: Store, config: Config) -> Comparison:
 
 def _holdings(engine: str) -> Holdings:
     try:
-        with build_opener(ProxyHandler({})).open(f"{engine.rstrip('/')}/v1/holdings", timeout=TIMEOUT_S) as answer:
+        with engine_opener().open(f"{engine.rstrip('/')}/v1/holdings", timeout=TIMEOUT_S) as answer:
             return read_holdings(answer)
     except HTTPError as error:
         with error:
@@ -172,7 +173,7 @@ def _ask_for_repair(engine: str) -> None:
     body = orjson.dumps({"repair": True})
     try:
         request = Request(f"{engine.rstrip('/')}/v1/reconcile", body, {"Content-Type": "application/json"})  # noqa: S310
-        with build_opener(ProxyHandler({})).open(request, timeout=TIMEOUT_S) as answer:
+        with engine_opener().open(request, timeout=TIMEOUT_S) as answer:
             answer.read()
     except (OSError, ValueError) as error:
         raise EngineUnreachable(f"{engine}: the engine did not repair: {error}") from None

@@ -19,6 +19,7 @@ from riskengine.adapters.store import open_store
 from riskengine.adapters.store_protocol import Store
 from riskengine.adapters.stored_day import read_conflicts, read_trades
 from riskengine.adapters.witness import Witness, moment
+from riskengine.cli_token import check_access
 from riskengine.clock import SystemClock
 from riskengine.config import Config
 from riskengine.engine import Engine
@@ -28,7 +29,6 @@ from riskengine.observe import before_each_line, configure_logging
 from riskengine.process import EngineProcess
 from riskengine.proven_load import compare_here
 from riskengine.reconcile import Break, compare, hierarchy_breaks, side_of
-from riskengine.serve.access import check_binding
 from riskengine.server import Companion, bind, run_server
 from riskengine.start_of_day import rebuild
 from riskengine.terminal import (
@@ -57,9 +57,12 @@ BAR_EVERY_S = 0.1
 @click.option("--host", metavar="ADDRESS", help="Address to bind.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to bind; 0 takes a free one.")
 @click.option("--accept-mismatch", is_flag=True, help="Go live although engine and store disagree; every screen says so.")
-def serve(config_path: str | None, store: str | None, host: str | None, port: int | None, accept_mismatch: bool) -> None:
+@click.option("--tokens", metavar="FILE", help="Access tokens (riskengine token); without them this machine only.")
+def serve(
+    config_path: str | None, store: str | None, host: str | None, port: int | None, accept_mismatch: bool, tokens: str | None
+) -> None:
     """The engine: morning start, then live."""
-    config = effective_config(config_path, store, host, port)
+    config = effective_config(config_path, store, host, port, tokens)
     configure_logging(config.log.format, config.log.level)
     sys.exit(run_engine(config, announce, accept_mismatch=accept_mismatch, beside=show_start))
 
@@ -69,7 +72,7 @@ def run_engine(
     beside: Companion | None = None,
 ) -> int:  # fmt: skip
     """Serve until a signal. The port and the store are taken first: whatever is refused there is said before anything runs."""
-    check_binding(config)
+    check_access(config)
     with bind(config.server.host, config.server.port) as listener:
         process = EngineProcess(config, accept_mismatch=accept_mismatch)
         process.open()

@@ -62,6 +62,15 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     heartbeat_ms: int = 1_000
     trade_push_ms: int = 20
     snapshot_history_s: float = 2.0
+    tls_certificate: str = ""
+    tls_key: str = ""
+
+
+class AccessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[access]: who may come in. Without a file of tokens only this machine, with every role."""
+
+    tokens_file: str = ""
+    max_connections: int = 50
 
 
 class ReconcileConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,6 +109,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     marks: MarksConfig = MarksConfig()
     store: StoreConfig = StoreConfig()
     server: ServerConfig = ServerConfig()
+    access: AccessConfig = AccessConfig()
     inbox: InboxConfig = InboxConfig()
     curves: CurvesConfig = CurvesConfig()
     reconcile: ReconcileConfig = ReconcileConfig()
@@ -171,6 +181,8 @@ def check_config(config: Config, where: str = "configuration") -> None:
         (100 <= server.heartbeat_ms <= 60_000, "server.heartbeat_ms", "must be 100 to 60000"),
         (1 <= server.trade_push_ms <= 5_000, "server.trade_push_ms", "must be 1 to 5000"),
         (0 <= server.snapshot_history_s <= 60, "server.snapshot_history_s", "must be 0 to 60"),
+        (bool(server.tls_certificate) == bool(server.tls_key), "server.tls_certificate", "and server.tls_key go together"),
+        (1 <= config.access.max_connections <= 10_000, "access.max_connections", "must be 1 to 10000"),
         (config.reconcile.every_s == 0 or 1 <= config.reconcile.every_s <= 86_400,
          "reconcile.every_s", "must be 0 (off) or 1 to 86400"),
         (0.05 <= curves.sample_s <= 3_600, "curves.sample_s", "must be 0.05 to 3600"),

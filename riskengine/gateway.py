@@ -13,6 +13,7 @@ from riskengine.config import Config
 from riskengine.curves import Curves
 from riskengine.decode import TradeCheck
 from riskengine.engine import Engine
+from riskengine.grants import EVERYTHING, Grants
 from riskengine.inbox import Receipt
 from riskengine.marks import AnyTick
 from riskengine.messages import Refusal, Trade, Verdict
@@ -114,9 +115,9 @@ class Gateway(Protocol):
 
     async def select_trades(
         self, *, node: str | None, instrument: str | None, dealer: str | None, since: int | None, versions: str, limit: int,
-        snapshot: Snapshot,
+        snapshot: Snapshot, grants: Grants = EVERYTHING,
     ) -> tuple[list[dict[str, Any]], int]:  # fmt: skip
-        """Stored trades that `snapshot` holds, newest first, and how many there are in all; numbers as exact decimal texts."""
+        """Stored trades that `snapshot` holds and `grants` show, newest first, and how many; numbers as decimal texts."""
         ...
 
     async def digest(self, snapshot: Snapshot) -> str:
@@ -129,6 +130,10 @@ class Gateway(Protocol):
 
     def health(self) -> Mapping[str, Any]:
         """What `/v1/status` says beyond the snapshot: feeds, writer lag, last reconciliation, store, the start."""
+        ...
+
+    def note(self, kind: str, subject: str, detail: Mapping[str, Any], actor: str) -> None:
+        """Put into the audit trail what somebody did or was refused, soon; before there is a trail, as soon as there is one."""
         ...
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:

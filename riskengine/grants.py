@@ -7,6 +7,7 @@ desks.
 Pure values: any thread, nothing is written but a cache whose entries are the same whoever makes them.
 """
 
+from collections.abc import Iterable
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -54,6 +55,13 @@ class Grants(msgspec.Struct, frozen=True):
     def sees_trade(self, hierarchy: Hierarchy, desk: str, dealer: str) -> bool:
         """Whether a trade may be shown: by its desk or by its dealer. O(depth)."""
         return self.sees_below(hierarchy, desk) or (self.dealers is not None and dealer in self.dealers) or self.see_everything
+
+    def trades_shown(self, hierarchy: Hierarchy, dealers: Iterable[str]) -> tuple[list[str], list[str]] | None:
+        """The desks and the dealers whose trades are shown, of those that there are; None is all of both. O(nodes x depth)."""
+        if self.see_everything:
+            return None
+        desks = [leaf for leaf in hierarchy.names if leaf in hierarchy.leaves and self.sees_below(hierarchy, leaf)]
+        return desks, list(dealers if self.dealers is None else self.dealers)
 
     def nodes_shown(self, hierarchy: Hierarchy) -> tuple[int, ...]:
         """Numbers of the nodes whose rows may be shown, parents first. O(nodes x depth) once for a tree, then O(1)."""

@@ -25,6 +25,9 @@ MAX_SOURCES = 64
 
 TRADE_OUTCOMES = ("applied", "duplicate", "conflict", "superseded", "parked", "quarantined", "rejected")
 
+REFUSALS = ("host", "origin", "token", "role", "grant", "rate", "connections")
+"""Why somebody was refused: what `Host` or `Origin` said, no good token, not the role, not the grants, too often, too many."""
+
 _HANDLER = "riskengine"
 
 _SHARED: tuple[Processor, ...] = (
@@ -183,6 +186,8 @@ class Metrics:
         self.self_audit_passes = self._counter("riskengine_self_audit_passes", "Times that everything in memory was looked over.")
         self.self_audit_faults = self._counter("riskengine_self_audit_faults", "Broken invariants found; 0 on every good day.")
         self.self_audit_seconds = self._counter("riskengine_self_audit_seconds", "Spent by the writer on looking itself over.")
+        refusals = Counter("riskengine_refusals", "Requests refused, by why.", ["reason"], registry=self.registry)
+        self.refusals: dict[str, Counter] = {reason: refusals.labels(reason) for reason in REFUSALS}
         self.snapshot_seq = self._gauge("riskengine_snapshot_seq", "Number of the newest snapshot.")
         self.last_publish = self._gauge(
             "riskengine_last_publish_timestamp_seconds", "When the newest snapshot was published, Unix time."

@@ -26,6 +26,7 @@ from riskengine.decode import TradeCheck
 from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.errors import EngineNotLive, RiskEngineError, StartRefused, StoreUnavailable
+from riskengine.grants import EVERYTHING, Grants
 from riskengine.health import Health
 from riskengine.inbox import Inbox, Receipt
 from riskengine.looks import Parts as LooksParts
@@ -35,6 +36,7 @@ from riskengine.mender import watched
 from riskengine.messages import Refusal, StoredMark, Trade, Verdict
 from riskengine.mismatch import Mismatch, accepted
 from riskengine.morning import Morning, summarise
+from riskengine.notes import Notes
 from riskengine.observe import Metrics, get_logger
 from riskengine.promises import Promises, promise
 from riskengine.proven_load import acceptance, load
@@ -93,6 +95,7 @@ class EngineProcess:
         self._reconciler: Reconciler | None = None
         self._stopped = False
         self._publishers = Publishers()
+        self._notes = Notes()
         self._last_tick_at = 0
         self.ended = asyncio.Event()
         """Set when the engine cannot go on; `failure` says why."""
@@ -160,7 +163,7 @@ class EngineProcess:
             self.metrics,
         ))  # fmt: skip
         went_live = started(config, epoch=self._epoch, watermark=engine.snapshot.watermark, revision=revision)
-        self._committer.trail.record([went_live])
+        self._notes.hand_to(self._committer.trail.record, went_live)
         self._reconciler = Reconciler(LooksParts(
             self._store, config, self.clock, self.metrics, self._inbox, self._committer, self.warnings,
             lambda: self.history.newest, self._standing, lambda: renewals.revision, self.renew, renewals.alone,
@@ -185,9 +188,7 @@ class EngineProcess:
         if self._sampling is not None:
             await self._sampling.stop()
         self._state = "stopping" if self.failure is None else "failed"
-        if self._beats is not None:
-            self._beats.stop()
-        for jobs in (self._renewals, self._reconciler):
+        for jobs in (self._beats, self._renewals, self._reconciler):
             if jobs is not None:
                 jobs.stop()
         if self._committer is not None and self._writer is not None:
@@ -253,6 +254,10 @@ class EngineProcess:
         )
 
     # -- questions ---------------------------------------------------------------------------------------------
+
+    def note(self, kind: str, subject: str, detail: Mapping[str, Any], actor: str) -> None:
+        """See `Gateway`."""
+        self._notes.note(kind, subject, detail, actor)
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
         """See `Gateway`."""
@@ -350,15 +355,16 @@ class EngineProcess:
 
     async def select_trades(
         self, *, node: str | None, instrument: str | None, dealer: str | None, since: int | None, versions: str, limit: int,
-        snapshot: Snapshot,
+        snapshot: Snapshot, grants: Grants = EVERYTHING,
     ) -> tuple[list[dict[str, Any]], int]:  # fmt: skip
         """See `Gateway`."""
         if self._store is None:
             raise EngineNotLive(f"the engine is {self._state}")
         desks = None if node is None else snapshot.reference.hierarchy.leaves_below(node_number(snapshot, node))
         wanted = TradeFilter(
-            desks, instrument, dealer, since, "all" if versions == "all" else "latest", max_store_seq=snapshot.watermark
-        )
+            desks, instrument, dealer, since, "all" if versions == "all" else "latest", snapshot.watermark,
+            grants.trades_shown(snapshot.reference.hierarchy, snapshot.dealer_names),
+        )  # fmt: skip
         rows, total = await asyncio.to_thread(self._store.select_trades, wanted, limit)
         return [row._asdict() for row in rows], total
 
@@ -380,15 +386,12 @@ class EngineProcess:
         return self._health().told()
 
     def _health(self) -> Health:
-        writer = self._writer
         return Health(
             self.config,
             self._watch.witness.store_id if self._watch is not None else None,
             self._committer.trouble if self._committer is not None else None,
             self.morning.loaded, self._inbox.reserved,
-            writer.lag_s if writer is not None else None,
-            writer.publish_age_s if writer is not None else None,
-            writer.beat_seconds if writer is not None else None,
+            self._writer,
             self.clock.now() - self._last_tick_at if self._last_tick_at else None,
             self._quotes, self._publishers.rows(self.clock.now()),
             self._reconciler.last if self._reconciler is not None else None, self.morning.account(),

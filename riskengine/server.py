@@ -56,7 +56,7 @@ async def run_server(
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn offers a flag and no event
         await asyncio.sleep(0.005)
-    announce(_url(listener))
+    announce(_url(listener, "https" if config.server.tls_certificate else "http"))
     status = 0
     companion = None if beside is None else asyncio.create_task(beside(process))
     try:
@@ -98,6 +98,6 @@ async def _live(process: EngineProcess, serving: "asyncio.Task[None]", feed: Com
             task.cancel()
 
 
-def _url(listener: socket.socket) -> str:
+def _url(listener: socket.socket, scheme: str) -> str:
     host, port = listener.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"

@@ -7,15 +7,15 @@ time.
 No clock, thread, task or socket in here. One thread uses a board and everything that stands at it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
 
 from riskengine.board import Board, Encoding, SharedView
-from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import ServerConfig
 from riskengine.fields import MAX_INTEGER
+from riskengine.grants import EVERYTHING, Grants
 from riskengine.snapshot import Snapshot
 from riskengine.views import UnknownName
 
@@ -25,9 +25,6 @@ MAX_SUBSCRIPTIONS = 100
 MAX_MESSAGE = 65_536
 MAX_ID = 128
 MIN_HZ, MAX_HZ = 0.2, 10.0
-
-QUIET_US = MICROS_PER_SECOND
-"""A connection whose views do not change is told so this often, by an update without views."""
 
 _decode_json = msgspec.json.Decoder().decode
 _decode_msgpack = msgspec.msgpack.Decoder().decode
@@ -94,64 +91,70 @@ def _is_id(value: object) -> bool:
 # -- one connection ----------------------------------------------------------------------------------------------
 
 
-class Held:
-    """One subscription: its view, and the version of it that the client has."""
-
-    __slots__ = ("number", "view")
-
-    def __init__(self, view: SharedView, number: int) -> None:
-        self.view = view
-        self.number = number
-
-
 class Subscriptions:
     """One connection: a request in, frames out; the board moves on, one update out.
 
-    `seq` is the last one sent, first that of the hello. `max_hz` is what the client asked for.
+    It keeps where it stands, never a queue. `max_hz` is what the client asked for, `grants` whose numbers it is shown.
     """
 
-    def __init__(self, board: Board, encoding: Encoding, config: ServerConfig) -> None:
-        self.seq = board.snapshot.seq
+    def __init__(self, board: Board, encoding: Encoding, config: ServerConfig, grants: Grants = EVERYTHING) -> None:
         self.max_hz = config.max_hz
+        self.standing = board.layout(encoding, ()).standing()
         self._board = board
-        self._encode = encoding.encode
+        self._grants = grants
         self._encoding = encoding
         self._config = config
-        self._as_of = board.snapshot.as_of
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, SharedView] = {}
+        self.refused = False
+        """Whether the last request was answered with an error."""
+
+    @property
+    def seq(self) -> int:
+        """The last one sent, first that of the hello."""
+        return self.standing.seq
 
     def hello(self) -> bytes:
         """The first frame."""
-        return self._encode(hello(self._board.snapshot, self._config))
+        return self._encoding.message(hello(self._board.snapshot, self._config))
 
     def close(self) -> None:
         """End every subscription."""
-        for held in self._held.values():
-            self._board.close(held.view)
+        for view in self._held.values():
+            self._board.close(view)
         self._held.clear()
+        self._lay_out()
+
+    @property
+    def views(self) -> Collection[SharedView]:
+        """What is subscribed to."""
+        return self._held.values()
 
     @property
     def behind(self) -> bool:
-        """Whether the board shows a newer snapshot than this connection's subscriptions."""
-        return self._board.snapshot.seq > self.seq and bool(self._held)
+        """Whether the board shows a newer snapshot than this connection's subscriptions. O(1)."""
+        return self._board.snapshot.seq > self.standing.seq and bool(self._held)
 
     @property
     def trade_waits(self) -> bool:
         """Whether a trade has moved a view of this connection since its last seq. O(subscriptions)."""
-        return any(held.view.trade_seq > self.seq for held in self._held.values())
+        return self.standing.layout.trade_seq > self.standing.seq
 
-    def update(self) -> bytes | None:
-        """One frame that moves every subscription to the board's snapshot; None where there is nothing to say."""
-        if not self.behind:
+    def update(self, *, checked: bool = False) -> bytes | None:
+        """One frame that moves every subscription to the board's snapshot; None where there is nothing to say.
+
+        `checked` has it carry checksums. The same bytes for all that stand alike: O(1) for all but the first.
+        """
+        if not self._held:
             return None
-        changes = self._changes()
-        if not changes and self._board.snapshot.as_of - self._as_of < QUIET_US:
+        move = self.standing.move(checked=checked)
+        if move is None:
             return None
-        return self._update(changes)
+        self.standing = move.standing
+        return move.message
 
     def handle(self, message: str | bytes) -> list[bytes]:
         """Do what a client's message asks; the frames to send, in order. Never raises."""
-        request_id = None
+        request_id, self.refused = None, False
         try:
             request = decode_message(message)
             request_id = request.get("id")
@@ -165,11 +168,24 @@ class Subscriptions:
             if operation == "configure":
                 return self._configure(request)
             if operation == "ping":
-                return [self._encode({"type": "pong", "id": request_id if _is_id(request_id) else None})]
+                return [self._encoding.message({"type": "pong", "id": request_id if _is_id(request_id) else None})]
             known = "subscribe, unsubscribe, resync, configure and ping"
             raise Refused("unknown op", f"{_shown(operation)}: there are {known}")
         except Refused as refused:
-            return [self._encode(error(request_id, refused.title, refused.detail))]
+            self.refused = True
+            return [self._encoding.message(error(request_id, refused.title, refused.detail))]
+
+    def review(self) -> list[bytes]:
+        """End what other reference data has moved out of the grants; the errors that say so. O(subscriptions)."""
+        frames = []
+        for name, view in tuple(self._held.items()):
+            try:
+                if view.ladder_of is not None:
+                    self._check_grants(*view.ladder_of)
+            except Refused as refused:
+                self._drop(name)
+                frames.append(self._encoding.message(error(name, refused.title, refused.detail)))
+        return frames
 
     # -- requests ----------------------------------------------------------------------------------------------
 
@@ -187,14 +203,30 @@ class Subscriptions:
             raise Refused("bad parameter", "dealer: a ladder is of a node or of a dealer, not of both")
         if name not in self._held and len(self._held) >= MAX_SUBSCRIPTIONS:
             raise Refused("too many subscriptions", f"a connection has at most {MAX_SUBSCRIPTIONS}")
+        if view == "ladder":
+            self._check_grants(node, dealer)
         try:
-            shared = self._board.open(view, node, dealer)
+            shared = self._board.open(view, node, dealer, self._grants)
         except UnknownName as unknown:
             raise Refused("unknown name", str(unknown)) from None
         self._drop(name)
         frames = self._bring_up()
-        held = self._held[name] = Held(shared, 0)
-        return [*frames, self._snapshot(name, held)]
+        self._held[name] = shared
+        self._lay_out()
+        return [*frames, self._snapshot(name, shared)]
+
+    def _check_grants(self, node: str | None, dealer: str | None) -> None:
+        """Refuse a ladder that is not granted. Of such a name nobody learns whether it exists."""
+        grants, hierarchy = self._grants, self._board.snapshot.reference.hierarchy
+        if grants.see_everything:
+            return
+        if dealer is not None:
+            if not grants.sees_dealer(dealer):
+                raise Refused("not allowed", f"dealer: {_shown(dealer)} is not granted to you")
+        elif grants.nodes is not None:
+            name = next(iter(hierarchy.names), "") if node is None else node
+            if not grants.sees_below(hierarchy, name):
+                raise Refused("not allowed", f"node: {_shown(name)} is not granted to you")
 
     def _unsubscribe(self, request: Mapping[str, Any]) -> list[bytes]:
         self._existing(request)
@@ -202,14 +234,15 @@ class Subscriptions:
         return []
 
     def _resync(self, request: Mapping[str, Any]) -> list[bytes]:
-        """Fresh rows of one subscription, or of all where no id is given."""
-        if request.get("id") is None:
-            return [self._snapshot(name, held) for name, held in self._held.items()]
-        held = self._existing(request)
-        del self._held[request["id"]]
+        """Fresh rows of one subscription, or of all where no id is given; the others are brought to the same seq."""
+        wanted = dict(self._held) if request.get("id") is None else {request["id"]: self._existing(request)}
+        held = dict(self._held)
+        for name in wanted:
+            self._leave(name)
         frames = self._bring_up()
-        self._held[request["id"]] = held
-        return [*frames, self._snapshot(request["id"], held)]
+        self._held = held
+        self._lay_out()
+        return [*frames, *(self._snapshot(name, view) for name, view in wanted.items())]
 
     def _configure(self, request: Mapping[str, Any]) -> list[bytes]:
         asked = request.get("max_hz")
@@ -224,51 +257,48 @@ class Subscriptions:
             raise Refused("bad id", f"id: must be a text of 1 to {MAX_ID} characters")
         return name
 
-    def _existing(self, request: Mapping[str, Any]) -> Held:
+    def _existing(self, request: Mapping[str, Any]) -> SharedView:
         name = self._id(request)
         if name not in self._held:
             raise Refused("unknown id", f"there is no subscription {_shown(name)}")
         return self._held[name]
 
     def _drop(self, name: str) -> None:
-        held = self._held.pop(name, None)
-        if held is not None:
-            self._board.close(held.view)
+        """End a subscription, if there is one of this name."""
+        if name in self._held:
+            self._board.close(self._leave(name))
+
+    def _leave(self, name: str) -> SharedView:
+        """Stand without one of the subscriptions; the others stand where they stood."""
+        view, before = self._held.pop(name), self.standing
+        place = [known for known, _ in before.layout.items].index(name)
+        layout = self._board.layout(self._encoding, tuple(self._held.items()))
+        self.standing = before.without(layout, before.versions[:place] + before.versions[place + 1 :])
+        return view
+
+    def _lay_out(self) -> None:
+        """Stand at the board's snapshot with the subscriptions that there are now."""
+        self.standing = self._board.layout(self._encoding, tuple(self._held.items())).standing()
 
     # -- frames ------------------------------------------------------------------------------------------------
 
     def _bring_up(self) -> list[bytes]:
         """The update, if one is due, that has the other subscriptions stand where a snapshot is about to."""
-        return [self._update(self._changes())] if self.behind else []
+        if not self.behind:
+            return []
+        move = self.standing.move(quietly=False)
+        assert move is not None, "the board has moved on"
+        self.standing = move.standing
+        return [move.message]
 
-    def _changes(self) -> dict[str, msgspec.Raw]:
-        """What the client lacks, by subscription; it counts as told."""
+    def _snapshot(self, name: str, view: SharedView) -> bytes:
+        """All rows of a view at the board's snapshot, the same bytes for everybody who asks about it under this name."""
         snapshot, encoding = self._board.snapshot, self._encoding
-        changes: dict[str, msgspec.Raw] = {}
-        for name, held in self._held.items():
-            number = held.view.version(snapshot).number
-            if held.number != number:
-                changes[name] = held.view.change(held.number, encoding)
-                held.number = number
-        return changes
-
-    def _update(self, changes: Mapping[str, msgspec.Raw]) -> bytes:
-        snapshot, prev_seq = self._board.snapshot, self.seq
-        self.seq, self._as_of = snapshot.seq, snapshot.as_of
-        return self._encode({
-            "type": "update", "epoch": snapshot.epoch, "seq": snapshot.seq, "prev_seq": prev_seq, "as_of": snapshot.as_of,
-            "conflated": snapshot.seq - prev_seq - 1, "views": changes,
-        })  # fmt: skip
-
-    def _snapshot(self, name: str, held: Held) -> bytes:
-        snapshot = self._board.snapshot
-        version = held.view.version(snapshot)
-        held.number = version.number
-        self.seq, self._as_of = snapshot.seq, snapshot.as_of
-        return self._encode({
+        version = view.version(snapshot)
+        return version.message(snapshot.seq, (encoding, name), lambda: encoding.message({
             "type": "snapshot", "id": name, "epoch": snapshot.epoch, "seq": snapshot.seq, "as_of": snapshot.as_of,
-            "key": held.view.key, "rows": version.whole(self._encoding),
-        })  # fmt: skip
+            "key": view.key, "rows": version.whole(encoding),
+        }))  # fmt: skip
 
 
 def _shown(value: object) -> str:

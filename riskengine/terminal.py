@@ -85,7 +85,7 @@ def column_options(
 
 
 def effective_config(
-    path: str | None, store: str | None = None, host: str | None = None, port: int | None = None
+    path: str | None, store: str | None = None, host: str | None = None, port: int | None = None, tokens: str | None = None
 ) -> Config:
     """The configuration of a file with what the command line says on top."""
     config = load_config(path)
@@ -95,6 +95,8 @@ def effective_config(
     config = msgspec.structs.replace(config, server=server)
     if store:
         config = msgspec.structs.replace(config, store=msgspec.structs.replace(config.store, url=store))
+    if tokens:
+        config = msgspec.structs.replace(config, access=msgspec.structs.replace(config.access, tokens_file=tokens))
     check_config(config, path or "command line")
     return config
 

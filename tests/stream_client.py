@@ -9,6 +9,7 @@ import msgspec
 from riskengine.board import JSON, Board, Encoding
 from riskengine.config import ServerConfig
 from riskengine.engine import Engine
+from riskengine.grants import EVERYTHING, Grants
 from riskengine.hierarchy import Reference
 from riskengine.renewal import fitting
 from riskengine.snapshot import Snapshot
@@ -18,16 +19,16 @@ from riskengine.succession import succeed
 from tests import world
 
 
-def status(snapshot: Snapshot) -> dict[str, Any]:
+def status(snapshot: Snapshot, grants: Grants = EVERYTHING) -> dict[str, Any]:
     return {"state": "live", "seq": snapshot.seq, "counts": snapshot.counts._asdict()}
 
 
 class Client:
     """A client of one connection that keeps its views as the interface says, and holds the server to the rules."""
 
-    def __init__(self, board: Board, encoding: Encoding = JSON) -> None:
+    def __init__(self, board: Board, encoding: Encoding = JSON, grants: Grants = EVERYTHING) -> None:
         self.text = encoding is JSON
-        self.subscriptions = Subscriptions(board, encoding, ServerConfig())
+        self.subscriptions = Subscriptions(board, encoding, ServerConfig(), grants)
         self.keys: dict[str, list[str]] = {}
         self.views: dict[str, dict[tuple, dict[str, Any]]] = {}
         self.log: list[dict[str, Any]] = []
@@ -111,8 +112,8 @@ class Desk:
         self.house.marks(**prices)
         self.board.take(self.snapshot)
 
-    def client(self, encoding: Encoding = JSON) -> Client:
-        return Client(self.board, encoding)
+    def client(self, encoding: Encoding = JSON, grants: Grants = EVERYTHING) -> Client:
+        return Client(self.board, encoding, grants)
 
 
 def dealt_desk() -> Desk:

@@ -1,14 +1,18 @@
 """What connections share: rows worked out once, changes encoded once, and a chain of patches that never breaks."""
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from riskengine.board import MAX_VERSIONS, MSGPACK
+from riskengine import board
+from riskengine.board import MSGPACK
 from riskengine.clock import MICROS_PER_SECOND
+from riskengine.grants import Grants
 from riskengine.renewal import fitting
+from riskengine.row_checksum import view_checksum
 from riskengine.snapshot import Snapshot
 from riskengine.start_of_day import trade_check
 from riskengine.views import UnknownName, dealer_rows, ladder_rows, node_row, node_rows
@@ -31,20 +35,36 @@ def test_rows_and_changes_are_worked_out_once_for_all(desk, monkeypatch):
         asked.append(named)
         return ladder_rows(*arguments, **named)
 
-    monkeypatch.setattr("riskengine.board.ladder_rows", counted)
+    monkeypatch.setattr("riskengine.view_sources.ladder_rows", counted)
     clients = [desk.client() for _ in range(5)]
     for client in clients:
         client.subscribe("a", "ladder", node="FX1")
     assert len(asked) == 1
     desk.marks(EURUSD=1.2)
-    assert len({id(client.subscriptions._changes()["a"]) for client in clients}) == 1
+    assert len({id(client.subscriptions.update()) for client in clients}) == 1
     assert len(asked) == 2
+
+
+def test_whoever_asks_for_the_same_rows_gets_the_same_bytes(desk):
+    request = json.dumps({"op": "subscribe", "id": "a", "view": "nodes"})
+    first, second = ([*client.subscriptions.handle(request)] for client in (desk.client(), desk.client()))
+    assert first[0] is second[0]
+
+
+def test_under_other_names_only_the_message_is_made_anew_not_the_change(desk, monkeypatch):
+    one, other = desk.client(), desk.client()
+    one.subscribe("a", "nodes")
+    other.subscribe("b", "nodes")
+    desk.marks(EURUSD=1.2)
+    one.update()
+    monkeypatch.setattr(board.SharedView, "_change", lambda *a: pytest.fail("worked out a change again"))
+    assert other.update()["views"]["b"]["rows"]
 
 
 def test_a_snapshot_without_new_prices_or_trades_costs_no_rows(desk, monkeypatch):
     client = desk.client()
     client.subscribe("a", "ladder", node="FX1")
-    monkeypatch.setattr("riskengine.board.ladder_rows", lambda *a, **k: pytest.fail("worked out rows"))
+    monkeypatch.setattr("riskengine.view_sources.ladder_rows", lambda *a, **k: pytest.fail("worked out rows"))
     desk.house.engine.publish(desk.house.now + 2 * MICROS_PER_SECOND)
     desk.board.take(desk.snapshot)
     assert client.update()["views"] == {}
@@ -59,7 +79,7 @@ def test_after_a_trade_only_the_nodes_that_it_moved_are_worked_out(desk, monkeyp
         asked.append(number)
         return node_row(snapshot, number)
 
-    monkeypatch.setattr("riskengine.board.node_row", counted)
+    monkeypatch.setattr("riskengine.view_sources.node_row", counted)
     desk.deal(world.trade("t9", desk="FX1"))
     hierarchy = world.REFERENCE.hierarchy
     number = hierarchy.index["FX1"]
@@ -80,17 +100,108 @@ def test_only_a_trade_in_its_own_views_makes_a_connection_wait_for_a_push(desk):
     assert not fx.subscriptions.trade_waits
 
 
-def test_who_stands_at_a_version_that_is_gone_gets_all_rows(desk):
+def test_who_stands_at_a_version_whose_rows_were_given_up_gets_all_rows(desk, monkeypatch):
+    monkeypatch.setattr(board, "MAX_KEPT_ROWS", 3)
     slow, quick = desk.client(), desk.client()
     for client in (slow, quick):
         client.subscribe("a", "ladder", node="FX1")
     desk.deal(world.trade("t2", version=2, action="amend", instrument="GBPUSD", price="1.3", desk="EQ1"))
-    for step in range(MAX_VERSIONS + 2):
+    holders = [desk.client() for _ in range(3)]
+    for step, holder in enumerate(holders):
+        holder.subscribe("a", "ladder", node="FX1")
         quick.update()
         desk.marks(EURUSD=1.2 + step / 100)
     change = slow.update()["views"]["a"]
     assert change["removed"] == [["GBPUSD"]]
     assert slow.rows("a") == ladder_rows(desk.snapshot, node="FX1")
+
+
+def test_a_version_at_which_nobody_stands_is_forgotten(desk):
+    client = desk.client()
+    client.subscribe("a", "nodes")
+    [view] = desk.board._views.values()
+    for step in range(20):
+        desk.marks(EURUSD=round(1.2 + step / 100, 2))
+        client.update()
+        assert len(view._older) <= 2
+
+
+def test_a_client_that_takes_nothing_keeps_no_later_version_alive(desk):
+    """A chain from each standing to the next would grow for as long as it stands still."""
+    stuck, quick = desk.client(), desk.client()
+    for client in (stuck, quick):
+        client.subscribe("a", "nodes")
+    [view] = desk.board._views.values()
+    for step in range(20):
+        desk.marks(EURUSD=round(1.2 + step / 100, 2))
+        quick.update()
+    assert len(view._older) <= 3
+
+
+# Checksums
+
+
+def test_a_checked_update_carries_the_checksum_of_each_view_but_the_status(desk):
+    client = desk.client()
+    client.subscribe("a", "nodes")
+    client.subscribe("b", "ladder", node="FX1")
+    client.subscribe("s", "status")
+    desk.marks(EURUSD=1.2)
+    update = client.hear(client.subscriptions.update(checked=True))
+    assert update["checksums"] == {name: view_checksum(client.rows(name)) for name in ("a", "b")}
+
+
+def test_who_stands_alike_gets_checksums_only_where_they_are_due(desk):
+    checked, plain = desk.client(), desk.client()
+    for client in (checked, plain):
+        client.subscribe("a", "nodes")
+    desk.marks(EURUSD=1.2)
+    assert "checksums" in checked.hear(checked.subscriptions.update(checked=True))
+    assert "checksums" not in plain.update()
+
+
+# Access classes
+
+
+def test_an_access_class_is_shown_its_nodes_and_no_parent_that_it_is_not_shown(desk):
+    client = desk.client(grants=Grants(nodes=frozenset({"FX1"})))
+    client.subscribe("a", "nodes")
+    [row] = client.rows("a")
+    assert row == node_row(desk.snapshot, world.REFERENCE.hierarchy.index["FX1"]) | {"parent": None}
+    desk.deal(world.trade("t9", desk="FX1"))
+    [change] = client.update()["views"]["a"]["rows"]
+    assert change["node"] == "FX1"
+
+
+def test_an_access_class_is_shown_its_dealers(desk):
+    client = desk.client(grants=Grants(dealers=frozenset({"bob"})))
+    client.subscribe("a", "dealers")
+    assert client.rows("a") == []
+    desk.deal(world.trade("t9", dealer="bob"), world.trade("t10", dealer="ann"))
+    client.update()
+    assert [row["dealer"] for row in client.rows("a")] == ["bob"]
+
+
+def test_a_trade_that_an_access_class_is_not_shown_does_not_move_its_views(desk):
+    client = desk.client(grants=Grants(nodes=frozenset({"EQ1"}), dealers=frozenset({"bob"})))
+    client.subscribe("a", "nodes")
+    client.subscribe("b", "dealers")
+    desk.deal(world.trade("t9", desk="FX1", dealer="ann"))
+    assert not client.subscriptions.trade_waits
+    desk.deal(world.trade("t10", desk="FX1", dealer="bob"))
+    assert client.subscriptions.trade_waits
+
+
+def test_one_access_class_shares_its_rows_and_another_has_its_own(desk):
+    for nodes in (["FX1"], ["FX1"], ["EQ1"]):
+        desk.client(grants=Grants(nodes=frozenset(nodes))).subscribe("a", "nodes")
+    assert sorted(view.users for view in desk.board._views.values()) == [1, 2]
+
+
+def test_a_ladder_is_the_same_for_everybody_who_may_see_it(desk):
+    desk.client().subscribe("a", "ladder", node="FX1")
+    desk.client(grants=Grants(nodes=frozenset({"FX1"}))).subscribe("a", "ladder", node="FX1")
+    assert len(desk.board._views) == 1
 
 
 def test_a_view_that_nobody_watches_any_more_is_forgotten(desk):

@@ -18,16 +18,16 @@ PACKAGE = ROOT / "riskengine"
 # A module imports only from lower rows; inside a row only from what stands left of a `<`. Modules of a
 # folder (a name with a slash) may import each other. The README shows the same picture.
 ROWS = """
-9 terminal < cli_start cli_audit cli_reconcile < cli
-8 morning mender decisions looks sampling < proven_load renewal reconciler health writer_calls < watch < process < server
+9 terminal < cli_token < cli_start cli_audit cli_reconcile < cli
+8 morning mender decisions looks notes sampling < proven_load renewal reconciler health writer_calls < watch < process < server
 7 adapters/ serve/
 6 auditor < writer start_of_day board < subscription gateway publishers promises wakes succession mismatch edits dismantling beats
-5 worklist reconcile < published snapshot_audit holdings < engine < inbox views alerts digest self_audit < receipt curves
+5 worklist reconcile < published snapshot_audit holdings < engine < inbox views digest self_audit < receipt view_sources curves
 4 snapshot repair < freezing
 3 ledger position_audit unit_values < row_columns column_fold column_settle < moves < valuation
-2 hierarchy history < processed marks currencies position sparse grants < quarantine set_aside
+2 hierarchy history < processed marks currencies position sparse grants < quarantine set_aside tokens alerts
 1 messages < fields < reference decode config observe background
-0 errors < clock fingerprint
+0 errors < clock fingerprint row_checksum
 """
 
 MAX_FILE_LINES = 400

@@ -6,6 +6,8 @@ import pytest
 
 from riskengine.board import MSGPACK
 from riskengine.clock import MICROS_PER_SECOND
+from riskengine.grants import Grants
+from riskengine.row_checksum import view_checksum
 from riskengine.subscription import MAX_MESSAGE, MAX_SUBSCRIPTIONS
 from riskengine.views import dealer_rows, ladder_rows, node_rows
 from tests import world
@@ -304,3 +306,51 @@ def test_a_connection_has_at_most_a_hundred_subscriptions(desk):
     assert one(client.subscribe("0", "dealers"))["type"] == "snapshot"
     client.ask(op="unsubscribe", id="0")
     assert one(client.subscribe("one more", "nodes"))["type"] == "snapshot"
+
+
+# Access
+
+
+def test_a_ladder_that_is_not_granted_is_refused_in_the_same_words_whether_or_not_it_exists(desk):
+    client = desk.client(grants=Grants(nodes=frozenset({"FX1"}), dealers=frozenset({"ann"})))
+    hidden, unknown = one(client.subscribe("a", "ladder", node="EQ1")), one(client.subscribe("a", "ladder", node="nowhere"))
+    assert (hidden["type"], hidden["title"], hidden["id"]) == ("error", "not allowed", "a")
+    assert hidden["detail"].replace("EQ1", "nowhere") == unknown["detail"]
+    assert one(client.subscribe("a", "ladder", dealer="bob"))["title"] == "not allowed"
+    assert one(client.subscribe("a", "ladder"))["title"] == "not allowed"
+    assert one(client.subscribe("a", "ladder", node="FX1"))["rows"] == ladder_rows(desk.snapshot, node="FX1")
+    assert one(client.subscribe("b", "ladder", dealer="ann"))["rows"] == ladder_rows(desk.snapshot, dealer="ann")
+
+
+def test_a_total_is_a_row_and_no_ladder(desk):
+    client = desk.client(grants=Grants(nodes=frozenset({"FX1"}), totals=frozenset({"FX"})))
+    assert [row["node"] for row in one(client.subscribe("a", "nodes"))["rows"]] == ["FX", "FX1"]
+    assert one(client.subscribe("b", "ladder", node="FX"))["title"] == "not allowed"
+
+
+def test_a_ladder_that_is_no_longer_granted_ends_with_the_reference_data_that_moved_it(desk):
+    client = desk.client(grants=Grants(nodes=frozenset({"FX"})))
+    client.subscribe("a", "ladder", node="FX1")
+    client.subscribe("b", "ladder", node="FX2")
+    desk.renew(world.reference(world.PARENTS | {"FX1": "ALL"}))
+    ended = [client.hear(frame) for frame in client.subscriptions.review()]
+    assert [(message["type"], message["id"], message["title"]) for message in ended] == [("error", "a", "not allowed")]
+    desk.marks(EURUSD=1.3)
+    update = client.update()
+    assert update is None or "a" not in update["views"]
+
+
+# A drifted copy
+
+
+def test_a_checksum_shows_a_copy_that_has_drifted_and_a_resync_mends_it(desk):
+    client = desk.client()
+    client.subscribe("a", "ladder", node="FX1")
+    client.views["a"][("EURUSD",)]["quantity"] += 1
+    desk.marks(EURUSD=1.2)
+    update = client.hear(client.subscriptions.update(checked=True))
+    assert update["checksums"]["a"] != view_checksum(client.rows("a"))
+    client.ask(op="resync", id="a")
+    desk.marks(EURUSD=1.21)
+    update = client.hear(client.subscriptions.update(checked=True))
+    assert update["checksums"]["a"] == view_checksum(client.rows("a"))

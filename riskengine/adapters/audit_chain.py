@@ -40,7 +40,7 @@ EPOCH = "epoch"
 
 ENTRY_KINDS = (
     TRADES, CORRECTION, "nodes", "instruments", "openings", "closes", "verdict", "repair", "break_comment", "mismatch_accepted",
-    "start", EPOCH, CAUGHT_UP,
+    "start", EPOCH, CAUGHT_UP, "login", "logout", "refused", "reconcile", "tokens",
 )  # fmt: skip
 """Every kind of entry."""
 

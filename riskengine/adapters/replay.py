@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import ProxyHandler, build_opener
 
 import msgspec
 import orjson
 from websockets.exceptions import InvalidHandshake, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
+from riskengine.adapters.engine_access import engine_headers, engine_opener
 from riskengine.adapters.files import ColumnOptions, merge_by_time, read_rows, read_ticks, read_trades
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
@@ -145,7 +145,8 @@ def replay_to(
     counts: dict[str, int] = {"ticks": 0, "trades": 0}
     newest: dict[str, int] = {}
     try:
-        with connect(_socket_url(url, "/v1/ingest"), max_size=None, compression=None, proxy=None) as socket:
+        address = _socket_url(url, "/v1/ingest")
+        with connect(address, max_size=None, compression=None, proxy=None, additional_headers=engine_headers()) as socket:
             for step in steps(merge_by_time(streams), Pace(speed)):
                 _send(socket, step, counts, newest)
             _send(socket, [], counts, newest)
@@ -212,7 +213,7 @@ def _tick_row(tick: Tick) -> dict[str, Any]:
 
 def _wait_for_marks(url: str, newest: dict[str, int]) -> None:
     """Ask until the engine's marks are as new as what was sent (instruments it does not know are left out)."""
-    opener = build_opener(ProxyHandler({}))
+    opener = engine_opener()
     deadline = time.monotonic() + SETTLE_TIMEOUT_S
     while newest and time.monotonic() < deadline:
         with opener.open(f"{url.rstrip('/')}/v1/marks?limit=1000000", timeout=10) as answer:

@@ -11,11 +11,11 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 from urllib.error import HTTPError
 from urllib.parse import urlencode
-from urllib.request import ProxyHandler, build_opener
 
 import orjson
 
 from riskengine.adapters.columns import ColumnOptions, Row, Shape, read_rows
+from riskengine.adapters.engine_access import engine_opener
 from riskengine.errors import EngineUnreachable, InputError
 from riskengine.fields import MAX_MAGNITUDE, Rejected, fixed, name, shown, to_text
 from riskengine.messages import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, DECIMALS, Refusal
@@ -171,7 +171,7 @@ def unreachable(url: str, error: Exception) -> EngineUnreachable:
 def _ask(url: str, path: str, query: Mapping[str, str], *, unknown_is_empty: bool = False) -> RowDict:
     address = f"{url.rstrip('/')}{path}" + (f"?{urlencode(query)}" if query else "")
     try:
-        with build_opener(ProxyHandler({})).open(address, timeout=TIMEOUT_S) as answer:
+        with engine_opener().open(address, timeout=TIMEOUT_S) as answer:
             told: RowDict = orjson.loads(answer.read())
     except HTTPError as error:
         with error:

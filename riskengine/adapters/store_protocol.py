@@ -63,11 +63,11 @@ class Saved(NamedTuple):
 
 
 class TradeFilter(NamedTuple):
-    """Which trades to list; None means any.
+    """Which trades to list; None: any.
 
-    `desks` are the leaves below a node (none of them: no trade). `since_ts` is inclusive. `versions="latest"` lists the
-    highest version of each identity. A cancel that leaves out desk, instrument, dealer or ts is placed by those of the
-    newest version before it that is not a cancel. `max_store_seq` hides everything stored later, for all of this.
+    `desks` are the leaves below a node (none of them: no trade). `since_ts` is inclusive. `versions="latest"` lists the highest
+    of each identity. A cancel that leaves out desk, instrument, dealer or ts is placed by those of the newest version
+    before it that is no cancel. `max_store_seq` hides what came later, for all of this; `shown` what is of none of these.
     """
 
     desks: Sequence[str] | None = None
@@ -76,6 +76,7 @@ class TradeFilter(NamedTuple):
     since_ts: int | None = None
     versions: Versions = "latest"
     max_store_seq: int | None = None
+    shown: tuple[Sequence[str], Sequence[str]] | None = None
 
 
 class Position(NamedTuple):

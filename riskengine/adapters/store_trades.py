@@ -101,6 +101,9 @@ def _where(session: Session, wanted: TradeFilter) -> tuple[list[str], dict[str, 
     if wanted.desks is not None:
         names.append("where_desks")
         values["desks"] = session.array(list(wanted.desks))
+    if wanted.shown is not None:
+        names.append("where_shown")
+        values["shown_desks"], values["shown_dealers"] = (session.array(list(part)) for part in wanted.shown)
     for field, name in (("instrument", "where_instrument"), ("dealer", "where_dealer"), ("since_ts", "where_since")):
         value = getattr(wanted, field)
         if value is not None:

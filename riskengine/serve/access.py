@@ -1,4 +1,4 @@
-"""Who may talk to the server (INTERFACE section 9, without tokens): this machine, and no page of another site.
+"""Under which names the server is talked to, and from which pages (INTERFACE section 9), with tokens and without.
 
 A browser lets any page send requests to 127.0.0.1. Two headers that a page cannot forge hold it off: `Origin` says which page a
 websocket or a POST comes from, `Host` under which name the server was addressed (a foreign name that was pointed here
@@ -6,16 +6,16 @@ is a foreign page). A program sends no `Origin` and is let in.
 """
 
 import ipaddress
+import ssl
 from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from riskengine.config import Config
 from riskengine.errors import ConfigError
-from riskengine.grants import LOCAL, Principal
-from riskengine.serve.problems import Problem
+from riskengine.grants import Grants, Principal
 
 SECURITY_HEADERS = (
     ("content-security-policy",
@@ -24,34 +24,83 @@ SECURITY_HEADERS = (
     ("referrer-policy", "no-referrer"),
     ("cross-origin-resource-policy", "same-origin"),
 )  # fmt: skip
-"""On every answer."""
+"""On every answer that does not say otherwise itself."""
 
 PRINCIPAL = "riskengine.principal"
 """Where the scope of a request that was let in says who it comes from."""
 
-_RAW_SECURITY_HEADERS = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS]
-_NOT_CACHED = (b"cache-control", b"no-store")
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+STRANGER = Principal("", frozenset(), Grants())
+"""Whoever has shown nothing, where that is enough."""
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def check_binding(config: Config) -> None:
-    """Refuse an address that others could reach. Raises ConfigError."""
-    host = config.server.host
+    """Refuse an address that others could reach, unless they need tokens. Raises ConfigError."""
+    if not (_is_loopback(config.server.host) or config.access.tokens_file):
+        raise ConfigError(
+            f"server.host: {config.server.host} can be reached by others; without access tokens it must be 127.0.0.1"
+        )
+
+
+def warning_of(config: Config) -> str | None:
+    """What must be said aloud of an address and how it is served, or None."""
+    if _is_loopback(config.server.host) or config.server.tls_certificate:
+        return None
+    return (
+        f"server.host: {config.server.host} can be reached by others, and without server.tls_certificate whoever is on the way "
+        "reads tokens and numbers"
+    )
+
+
+def _is_loopback(host: str) -> bool:
     if host.lower() == "localhost":
-        return
+        return True
     try:
-        loopback = ipaddress.ip_address(host.strip("[]")).is_loopback
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
-        loopback = False
-    if not loopback:
-        raise ConfigError(f"server.host: {host} can be reached by others; without access tokens it must be 127.0.0.1")
+        return False
+
+
+def check_tls(config: Config) -> None:
+    """Refuse a certificate or key that cannot be used. Raises ConfigError."""
+    server = config.server
+    if not server.tls_certificate:
+        return
+    for setting, path in (("tls_certificate", server.tls_certificate), ("tls_key", server.tls_key)):
+        try:
+            open(path, "rb").close()
+        except OSError as error:
+            raise ConfigError(f"server.{setting}: {path}: cannot be read: {error.strerror}") from None
+    try:
+        # A key with a passphrase would ask for it at the terminal: nobody sits there.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(server.tls_certificate, server.tls_key, password=_no_passphrase)
+    except (ssl.SSLError, ValueError) as error:
+        reason = (error.reason or "no PEM") if isinstance(error, ssl.SSLError) else str(error)
+        raise ConfigError(f"server.tls_certificate: {server.tls_certificate} and {server.tls_key}: {reason}") from None
+
+
+def _no_passphrase() -> str:
+    raise ValueError("the key has a passphrase: it must not")
 
 
 def principal_of(scope: Scope) -> Principal:
     """Who a request comes from. The middleware has let it in."""
     principal: Principal = scope[PRINCIPAL]
     return principal
+
+
+def address_of(scope: Scope) -> str:
+    """Where a request comes from; empty where that has no address. Of IPv6 the network: one host has as many as it likes."""
+    address = str((scope.get("client") or ("",))[0])
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is None and not parsed.is_loopback:
+        return f"{ipaddress.ip_network((parsed, 64), strict=False).network_address}/64"
+    return address
 
 
 class _Names(NamedTuple):
@@ -67,6 +116,7 @@ class Access:
     def __init__(self, config: Config) -> None:
         bound = config.server.host.lower().strip("[]")
         self._bound = f"[{bound}]" if ":" in bound else bound
+        self._scheme = "https" if config.server.tls_certificate else "http"
         self._configured = frozenset(origin.lower() for origin in config.server.origins)
         self._names: dict[int | None, _Names] = {}
 
@@ -81,7 +131,7 @@ class Access:
             return "one Host header is required"
         if hosts[0] not in names.hosts:
             return "Host is not a name of this server"
-        if scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS:
+        if scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS:
             for origin in _values(scope, b"origin"):
                 if origin not in names.origins:
                     return "Origin is not allowed here"
@@ -90,52 +140,20 @@ class Access:
     def _names_on(self, port: int | None) -> _Names:
         own = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", self._bound)}
         hosts = own | {f"[::1]:{port}"}
-        if port == _DEFAULT_PORTS["http"]:  # a browser leaves it out
+        if port == _DEFAULT_PORTS[self._scheme]:  # a browser leaves it out
             own |= {name.rpartition(":")[0] for name in own}
             hosts |= {name.rpartition(":")[0] for name in hosts}
         for origin in self._configured:
             parts = urlsplit(origin)
             hosts |= {parts.netloc, f"{parts.hostname}:{parts.port or _DEFAULT_PORTS[parts.scheme]}"}
-        return _Names(frozenset(hosts), frozenset(f"http://{name}" for name in own) | self._configured)
+        return _Names(frozenset(hosts), frozenset(f"{self._scheme}://{name}" for name in own) | self._configured)
+
+
+def header_values(scope: Scope, name: bytes) -> list[str]:
+    """Every value of a header, in the order sent."""
+    headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
+    return [value.decode("latin-1").strip() for key, value in headers if key == name]
 
 
 def _values(scope: Scope, name: bytes) -> list[str]:
-    headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
-    return [value.decode("latin-1").strip().lower() for key, value in headers if key == name]
-
-
-class AccessMiddleware:
-    """Refuses with 403, websockets before their handshake, and puts the security headers on every answer."""
-
-    def __init__(self, app: ASGIApp, access: Access) -> None:
-        self._app = app
-        self._access = access
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
-            await self._app(scope, receive, send)
-            return
-
-        async def send_secured(message: Message) -> None:
-            if message["type"] in ("http.response.start", "websocket.http.response.start"):
-                headers = [*message.get("headers", ()), *_RAW_SECURITY_HEADERS]
-                if not any(name == b"cache-control" for name, _ in headers):
-                    headers.append(_NOT_CACHED)
-                message = {**message, "headers": headers}
-            await send(message)
-
-        reason = self._access.refusal(scope)
-        if reason is None:
-            scope[PRINCIPAL] = LOCAL
-            await self._app(scope, receive, send_secured)
-        else:
-            await _refuse(scope, receive, send_secured, reason)
-
-
-async def _refuse(scope: Scope, receive: Receive, send: Send, reason: str) -> None:
-    if scope["type"] == "websocket":
-        await receive()  # websocket.connect
-        if "websocket.http.response" not in scope.get("extensions", {}):
-            await send({"type": "websocket.close", "code": 1008})  # which servers answer with 403
-            return
-    await Problem(403, reason).response()(scope, receive, send)
+    return [value.lower() for value in header_values(scope, name)]

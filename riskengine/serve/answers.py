@@ -13,7 +13,7 @@ from starlette.responses import Response
 from riskengine.config import Config
 from riskengine.errors import EngineNotLive
 from riskengine.gateway import Gateway
-from riskengine.grants import Principal
+from riskengine.grants import Grants, Principal
 from riskengine.serve.access import principal_of
 from riskengine.serve.coding import weights
 from riskengine.serve.params import Sort
@@ -54,6 +54,11 @@ class Question:
     def principal(self) -> Principal:
         """Who asks."""
         return principal_of(self.request.scope)
+
+    @property
+    def grants(self) -> Grants:
+        """Whose numbers they are shown."""
+        return self.principal.grants
 
     @property
     def exact(self) -> bool:

@@ -1,27 +1,30 @@
 """What needs a person: what the engine keeps listed, and what a snapshot shows to be missing."""
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import groupby
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec import structs
 from starlette.responses import Response
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.fields import shown
+from riskengine.grants import Grants
+from riskengine.hierarchy import Hierarchy
 from riskengine.ledger import Row
-from riskengine.messages import Verdict
+from riskengine.messages import Trade, Verdict
 from riskengine.serve.answers import Question, RowDict, Rows, json_answer, list_answer, stamp
 from riskengine.serve.ordering import Value, sorted_places
+from riskengine.serve.permissions import OPS, check, granted_tops
 from riskengine.serve.problems import Problem, bad_field, not_for
 from riskengine.serve.shapes import EXCEPTION, names
 from riskengine.serve.trades_route import read_body
 from riskengine.serve.wire import trade_record
 from riskengine.snapshot import ExceptionItem, Snapshot
 
-ACTOR = "local"
-"""Who decides where there are no tokens."""
 MAX_COMMENT = 2_000
 
 KINDS = ("conflict", "parked", "unmatched", "quarantined", "late", "unpriced", "suspect", "expired")
@@ -32,7 +35,7 @@ async def answer_exceptions(question: Question) -> Response:
     snapshot, values = question.snapshot, question.values
     zone = ZoneInfo(question.gateway.config.engine.day_zone)
     kinds = KINDS if values["kind"] is None else (values["kind"],)
-    items = [item for kind in kinds for item in _items(snapshot, kind, zone)]
+    items = [item for kind in kinds for item in _items(snapshot, kind, zone, question.grants)]
     row_of = partial(exception_row, verdicts=snapshot.verdicts, exact=question.exact)
     if question.sort is not None:
         field = question.sort.field
@@ -66,20 +69,22 @@ WORDS = {
 
 
 async def take_verdict(question: Question) -> Response:
-    """Accept, reject or comment on an exception. Raises Problem, StoreUnavailable, EngineNotLive."""
-    gateway, snapshot = question.gateway, question.snapshot
+    """Accept, reject or comment on an exception. Raises Problem, NotAllowed, StoreUnavailable, EngineNotLive."""
+    gateway, snapshot, principal = question.gateway, question.snapshot, question.principal
     sent = _read(await read_body(question))
     item_id = question.request.path_params["id"]
     zone = ZoneInfo(gateway.config.engine.day_zone)
-    item = next((item for kind in KINDS for item in _items(snapshot, kind, zone) if item.id == item_id), None)
+    item = next((item for kind in KINDS for item in _items(snapshot, kind, zone, principal.grants) if item.id == item_id), None)
     if item is None:
         raise Problem(404, f"unknown exception {shown(item_id)}")
     word = sent.action or sent.verdict
+    if word != "comment":
+        check(OPS, principal)
     _check_word(item, word)
     known = snapshot.verdicts.get(item.id)
     if word == "comment" and known is not None:
         word = known.verdict  # a comment leaves standing what was decided
-    verdict = Verdict(item.id, "" if word == "comment" else word, sent.comment, ACTOR, gateway.clock.now())
+    verdict = Verdict(item.id, "" if word == "comment" else word, sent.comment, principal.name, gateway.clock.now())
     await gateway.decide(item, verdict)
     newest = gateway.history.newest
     return json_answer(stamp(newest) | exception_row(item, verdicts={item.id: verdict}, exact=question.exact))
@@ -136,38 +141,66 @@ def exception_row(item: ExceptionItem, *, verdicts: Mapping[str, Verdict], exact
     }
 
 
-def _items(snapshot: Snapshot, kind: str, zone: ZoneInfo) -> list[ExceptionItem]:
+def _items(snapshot: Snapshot, kind: str, zone: ZoneInfo, grants: Grants) -> list[ExceptionItem]:
+    """Those of a kind that are shown. What is about no desk, dealer or instrument is for whoever sees everything."""
     seen: dict[str, Callable[[], Iterator[ExceptionItem]]] = {
-        "unpriced": lambda: _unpriced(snapshot),
+        "unpriced": lambda: _unpriced(snapshot, grants),
         "suspect": lambda: _suspect(snapshot),
-        "expired": lambda: _expired(snapshot, zone),
+        "expired": lambda: _expired(snapshot, zone, grants),
     }
     if kind in seen:
         return list(seen[kind]())
-    return sorted(snapshot.exceptions.get(kind, ()), key=lambda item: -item.ts)
+    items: Iterable[ExceptionItem] = snapshot.exceptions.get(kind, ())
+    if not grants.see_everything:
+        hierarchy = snapshot.reference.hierarchy
+        items = [shown for item in items if (shown := _shown(item, grants, hierarchy)) is not None]
+    return sorted(items, key=lambda item: -item.ts)
 
 
-def _rows(snapshot: Snapshot) -> list[Row]:
-    """What the whole house holds, by instrument."""
-    if not len(snapshot.reference.hierarchy):
-        return []
-    return sorted(snapshot.nodes.state(0).positions(), key=lambda row: row.instrument)
+def _shown(item: ExceptionItem, grants: Grants, hierarchy: Hierarchy) -> ExceptionItem | None:
+    """As much of an exception as is shown, None where that is nothing. A trade without desk and dealer is nobody's."""
+    trade, detail = item.trade, item.detail
+    if trade is None:
+        rollup, owner = detail.get("rollup"), str(detail.get("owner", ""))
+        if rollup is None:
+            return None
+        return item if (grants.sees_below(hierarchy, owner) if rollup == "node" else grants.sees_dealer(owner)) else None
+    if not (trade.desk or trade.dealer) or not grants.sees_trade(hierarchy, trade.desk, trade.dealer):
+        return None
+    other = detail.get("stands")
+    if isinstance(other, Trade) and not grants.sees_trade(hierarchy, other.desk, other.dealer):
+        return structs.replace(item, detail=detail | {"stands": None})
+    if "before" in detail and not grants.sees_below(hierarchy, trade.desk):  # what the desk's position was is not the dealer's
+        return structs.replace(item, detail={"late_by_s": detail.get("late_by_s")})
+    return item
 
 
-def _unpriced(snapshot: Snapshot) -> Iterator[ExceptionItem]:
+def _rows(snapshot: Snapshot, grants: Grants) -> list[Row]:
+    """What is shown of what the whole house holds, by instrument; several of one where several nodes or dealers are shown."""
+    tops = granted_tops(grants, snapshot.reference.hierarchy)
+    held = [row for top in tops for row in snapshot.nodes.state(top).positions()]
+    if not grants.see_everything:
+        known = {row.instrument for row in held}
+        numbers = (number for number, name in enumerate(snapshot.dealer_names) if grants.sees_dealer(name))
+        of_dealers = (row for number in numbers for row in snapshot.dealers.state(number).positions())
+        held += [row for row in of_dealers if row.instrument not in known]  # the others are there already, by their desks
+    return sorted(held, key=lambda row: row.instrument)
+
+
+def _unpriced(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionItem]:
     """Instruments that are held and whose price or rate is unknown.
 
     Their positions, with the quarantined ones, add up to the root's unpriced_count.
     """
     units, reference = snapshot.units, snapshot.reference
-    for row in _rows(snapshot):
-        number = row.instrument
+    for number, rows in groupby(_rows(snapshot, grants), key=lambda row: row.instrument):
+        held = list(rows)
         instrument = reference.instruments[number]
         if not units.rated[number]:
-            count = row.position_count - row.quarantined
+            count = sum(row.position_count - row.quarantined for row in held)
             reason = f"no rate leads from {instrument.currency} to {reference.reporting_currency}"
-        elif row.open_count and not units.priced[number]:
-            count, reason = row.open_count, "no price has been heard"
+        elif not units.priced[number]:
+            count, reason = sum(row.open_count for row in held), "no price has been heard"
         else:
             count = 0
         if not count:
@@ -190,16 +223,17 @@ def _suspect(snapshot: Snapshot) -> Iterator[ExceptionItem]:
             yield ExceptionItem(f"suspect:{symbol}", "suspect", mark.suspect_ts, reason, None, detail)
 
 
-def _expired(snapshot: Snapshot, zone: ZoneInfo) -> Iterator[ExceptionItem]:
+def _expired(snapshot: Snapshot, zone: ZoneInfo, grants: Grants) -> Iterator[ExceptionItem]:
     """Open positions in what has expired: at the moment that the instrument says, or at the end of that day in `zone`."""
     now = dt.datetime.fromtimestamp(snapshot.as_of / MICROS_PER_SECOND, zone)
-    for row in _rows(snapshot):
-        instrument = snapshot.reference.instruments[row.instrument]
-        if row.open_count and instrument.expiry and _has_expired(instrument.expiry, now):
+    for number, rows in groupby(_rows(snapshot, grants), key=lambda row: row.instrument):
+        instrument = snapshot.reference.instruments[number]
+        count = sum(row.open_count for row in rows)
+        if count and instrument.expiry and _has_expired(instrument.expiry, now):
             detail: dict[str, object] = {
-                "instrument": instrument.instrument, "expiry": instrument.expiry, "positions": row.open_count,
+                "instrument": instrument.instrument, "expiry": instrument.expiry, "positions": count,
             }  # fmt: skip
-            reason = f"expired {instrument.expiry} with {row.open_count} open positions"
+            reason = f"expired {instrument.expiry} with {count} open positions"
             yield ExceptionItem(f"expired:{instrument.instrument}", "expired", 0, reason, None, detail)
 
 

@@ -3,9 +3,8 @@
 from starlette.responses import Response
 
 from riskengine.curves import Point
-from riskengine.fields import shown
 from riskengine.serve.answers import Question, RowDict, Rows, list_answer
-from riskengine.serve.problems import Problem
+from riskengine.serve.permissions import check_row
 from riskengine.serve.shapes import POINT, names
 from riskengine.views import decimal_texts, node_number, node_row
 
@@ -15,17 +14,16 @@ DEFAULT_MEASURE = "total_pnl"
 async def answer_history(question: Question) -> Response:
     """The curve of one measure of a node, without a name that of the root: oldest first, the snapshot's own point last.
 
-    Raises UnknownName, and Problem (403) where the node's row may not be shown.
+    Raises UnknownName, and NotAllowed where the node's row is not shown.
     """
     snapshot, values = question.snapshot, question.values
-    hierarchy, grants = snapshot.reference.hierarchy, question.principal.grants
+    hierarchy = snapshot.reference.hierarchy
     measure, bucket_us = values["measure"], values["bucket"] or 0
     header = question.valued_header() | {"measure": measure, "bucket_s": bucket_us / 1e6 if bucket_us else None}
     node: str | None = values["node"] if values["node"] is not None else next(iter(hierarchy.names), None)
     if node is None:
         return list_answer(question, Rows(header | {"node": None}, names(POINT), [], _row, 0))
-    if grants.nodes is not None and not grants.sees_row(hierarchy, node):
-        raise Problem(403, f"node {shown(node)} is not shown to you", kind="not-allowed", title="Not allowed")
+    check_row(question.grants, hierarchy, node)
     newest = snapshot.as_of, node_row(snapshot, node_number(snapshot, node))[measure]
     points = question.gateway.curves.points(node, measure, values["since"] or 0, newest, bucket_us)
     row_of = _exact_row if question.exact else _row

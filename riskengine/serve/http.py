@@ -4,7 +4,8 @@ Every handler runs on the event loop, takes one snapshot and answers from it; no
 but for trades, whose answer comes after their snapshot.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 
@@ -16,18 +17,25 @@ from starlette.routing import BaseRoute, Route
 from starlette.staticfiles import StaticFiles
 
 from riskengine.gateway import Gateway
-from riskengine.serve.access import SECURITY_HEADERS, Access, AccessMiddleware
+from riskengine.serve.access import SECURITY_HEADERS, Access, principal_of
+from riskengine.serve.account import Account
+from riskengine.serve.admission import Admission
 from riskengine.serve.answers import Question
 from riskengine.serve.coding import GZIP, compress, takes_gzip
+from riskengine.serve.identity import Identity
+from riskengine.serve.login import LoginPage
 from riskengine.serve.openapi import describe
-from riskengine.serve.operations import OPERATIONS, Operation
+from riskengine.serve.operations import BESIDE, OPERATIONS, Operation
 from riskengine.serve.params import read_parameters
+from riskengine.serve.permissions import check
 from riskengine.serve.problems import HANDLERS, Problem
 from riskengine.serve.representation import KeptAnswers, answered
+from riskengine.serve.sessions import Sessions
 from riskengine.serve.status import Digests
 from riskengine.serve.stream import stream_routes
 from riskengine.serve.wire import JSON, encode
 
+LOGIN_PAGE = "login.html"
 WEB = Path(__file__).resolve().parent.parent / "web"
 
 FIRST = frozenset({"/v1/trades", "/v1/ticks"})
@@ -56,6 +64,8 @@ def _endpoint(operations: Mapping[str, Operation]) -> Endpoint:
 
     async def answer(request: Request) -> Response:
         operation = operations["GET" if request.method == "HEAD" else request.method]
+        principal = principal_of(request.scope)
+        check(operation.needs, principal)
         gateway: Gateway = request.app.state.gateway
         asked = request.query_params.multi_items() if request.scope["query_string"] else ()
         values = read_parameters(operation.parameters, asked)
@@ -76,6 +86,15 @@ def _routes(operations: Sequence[Operation]) -> list[Route]:
 
 ROUTES: list[Route] = [*_routes(OPERATIONS), Route("/openapi.json", answer_description, name="/openapi.json")]
 """Every HTTP route of the interface."""
+
+
+def _login_routes(login: LoginPage) -> list[Route]:
+    """Where browsers log in and out."""
+    return [
+        Route("/login", login.show, methods=["GET"], name="login"),
+        Route("/login", login.log_in, methods=["POST"]),
+        Route("/logout", login.log_out, methods=["POST"], name="logout"),
+    ]
 
 
 def _static_routes(folder: Path) -> list[Route]:
@@ -101,15 +120,30 @@ async def _on_mistake(request: Request, error: Exception) -> Response:
 
 
 def create_app(gateway: Gateway) -> Starlette:
-    """The application for one engine; it may be served before the engine is live and answers 503 until then."""
-    routes: list[BaseRoute] = [*ROUTES, *stream_routes(gateway), *_static_routes(WEB)]
+    """The application for one engine; it may be served before the engine is live and answers 503 until then.
+
+    Raises ConfigError where the file of tokens cannot be read.
+    """
+    identity, account = Identity(gateway), Account(gateway)
+    sessions = Sessions(identity, account, gateway.config.access.max_connections)
+    login = LoginPage(WEB / LOGIN_PAGE, identity, account)
+    routes: list[BaseRoute] = [*ROUTES, *stream_routes(gateway), *_login_routes(login), *_static_routes(WEB)]
+    door = Middleware(
+        Admission, access=Access(gateway.config), identity=identity, sessions=sessions, account=account, needs=BESIDE
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        account.flush()
+
     app = Starlette(
-        routes=routes,
-        middleware=[Middleware(AccessMiddleware, access=Access(gateway.config))],
-        exception_handlers={**HANDLERS, Exception: _on_mistake},
+        routes=routes, middleware=[door], exception_handlers={**HANDLERS, Exception: _on_mistake}, lifespan=lifespan
     )
     app.router.redirect_slashes = False
     app.state.gateway = gateway
+    app.state.account = account
+    app.state.identity = identity
     app.state.kept_answers = KeptAnswers()
     app.state.digests = Digests(gateway)
     return app

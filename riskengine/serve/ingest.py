@@ -21,8 +21,10 @@ from riskengine.errors import EngineNotLive, InboxFull, InputError, RiskEngineEr
 from riskengine.fields import MAX_INTEGER, Rejected, integer, name
 from riskengine.gateway import Gateway
 from riskengine.messages import Refusal
-from riskengine.serve.server import Outlet, accept_when_live
+from riskengine.serve.outlet import Outlet
+from riskengine.serve.server import accept_when_live
 from riskengine.serve.trades_answer import SubmittedTrades, submit_trades
+from riskengine.serve.websocket_frames import FRAMED
 from riskengine.subscription import error
 
 MAX_FRAMES_IN_FLIGHT = 4
@@ -222,7 +224,7 @@ def ingest_endpoint(gateway: Gateway) -> Callable[[WebSocket], Awaitable[None]]:
     """What `/v1/ingest` does with a connection."""
 
     async def ingest(websocket: WebSocket) -> None:
-        outlet = await accept_when_live(websocket, gateway, JSON)
+        outlet = await accept_when_live(websocket, gateway, FRAMED[JSON.name])
         if outlet is None:
             return
         publisher = Publisher(gateway, outlet)

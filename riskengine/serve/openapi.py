@@ -9,6 +9,7 @@ from riskengine import __version__
 from riskengine.fields import MAX_INTEGER
 from riskengine.observe import METRICS_CONTENT_TYPE, TRADE_OUTCOMES
 from riskengine.serve import shapes
+from riskengine.serve.identity import COOKIE
 from riskengine.serve.operations import Operation
 from riskengine.serve.problems import PROBLEM_JSON
 from riskengine.serve.shapes import POLICIES, Fields
@@ -184,6 +185,12 @@ SCHEMAS: dict[str, Schema] = {
 """Everything that is sent or answered, by the names that operations use."""
 
 
+SECURITY_SCHEMES: Schema = {
+    "token": {"type": "http", "scheme": "bearer", "description": "an access token, where the engine has some"},
+    "login": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "what a browser gets at /login"},
+}
+
+
 def describe(operations: Iterable[Operation]) -> Schema:
     """The whole description. The route of the description itself is in it."""
     paths: dict[str, Schema] = {"/openapi.json": {"get": _itself()}}
@@ -198,13 +205,8 @@ def describe(operations: Iterable[Operation]) -> Schema:
         },
         "servers": [{"url": "/"}],
         "paths": paths,
-        "security": [{}, {"token": []}],
-        "components": {
-            "schemas": SCHEMAS,
-            "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer", "description": "where the engine has tokens; without it has none"},
-            },
-        },
+        "components": {"schemas": SCHEMAS, "securitySchemes": SECURITY_SCHEMES},
+        "security": [{}, {"token": []}, {"login": []}],
     }  # fmt: skip
 
 
@@ -213,9 +215,6 @@ def _itself() -> Schema:
     responses = {"200": ok} | {str(status): _failure(status) for status in (401, 403, 429)}
     return {"operationId": "get_openapi_json", "summary": "This description", "responses": responses}
 
-
-OPEN = frozenset({"/healthz", "/readyz"})
-"""What is answered to everybody."""
 
 _ETAG: Schema = {"description": "stands for these very bytes; send it back in If-None-Match", "schema": _TEXT}
 _VARY: Schema = {"description": "what chooses between the forms of the answer", "schema": _TEXT}
@@ -238,13 +237,14 @@ def _operation(operation: Operation, path: str) -> Schema:
         for p in operation.parameters
     ]
     words = re.findall(r"[a-z0-9]+", path.removeprefix("/v1"))
-    fails = set(operation.fails) | (set() if path in OPEN else {401, 403, 429})
     described: Schema = {
         "operationId": "_".join([operation.method.lower(), *words]),
         "summary": operation.summary,
         "parameters": in_path + in_query + ([_IF_NONE_MATCH] if operation.kept else []),
-        "responses": {"200": _ok(operation)} | {str(status): _failure(status) for status in sorted(fails)},
+        "responses": {"200": _ok(operation)} | {str(status): _failure(status) for status in _fails(operation)},
     }
+    if operation.needs.is_open:
+        described["security"] = []
     if operation.kept:
         described["responses"]["304"] = {
             "description": "The client has the newest", "headers": {"ETag": _ETAG, "Vary": _VARY},
@@ -255,6 +255,11 @@ def _operation(operation: Operation, path: str) -> Schema:
             "content": {"application/json": {"schema": _reference(operation.body)}},
         }
     return described
+
+
+def _fails(operation: Operation) -> list[int]:
+    """With tokens every route that is not open refuses: without one, without the role or the grant, and too often."""
+    return sorted({*operation.fails, *(() if operation.needs.is_open else (401, 403, 429))})
 
 
 def _ok(operation: Operation) -> Schema:

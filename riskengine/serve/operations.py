@@ -1,6 +1,6 @@
 """Every HTTP operation: its path, parameters, answer and handler. The routes and their description are made of this one table."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 from starlette.responses import Response
@@ -27,6 +27,7 @@ from riskengine.serve.params import (
     STALE,
     Parameter,
 )
+from riskengine.serve.permissions import COMMENT, FEED, OPEN, OPS, READ, READ_EVERYTHING, Need
 from riskengine.serve.reads import (
     answer_dealers,
     answer_ladder,
@@ -55,7 +56,8 @@ class Operation(NamedTuple):
     answer      the schema of a 200 (`openapi.SCHEMAS`); a list answer where it names rows
     body        the schema of what is sent
     fails       the statuses that it may answer beside 200
-    kept        whether an answer about the newest snapshot serves everybody who asks the same
+    kept        whether an answer about the newest snapshot serves everybody who asks the same and is shown the same
+    needs       what whoever asks must have (`permissions`); what is answered is cut to their grants by the handler
     """
 
     method: str
@@ -67,6 +69,7 @@ class Operation(NamedTuple):
     body: str | None = None
     fails: tuple[int, ...] = (400,)
     kept: bool = False
+    needs: Need = READ
 
 
 def _sort(fields: shapes.Fields) -> Parameter:
@@ -84,13 +87,13 @@ _MEASURE = params.choice_parameter("measure", "which amount", MEASURES, DEFAULT_
 _KIND = params.choice_parameter("kind", "only these; without it all, kind by kind", KINDS)
 
 OPERATIONS = (
-    Operation("GET", "/healthz", "The process is alive", answer_health, "Health"),
-    Operation("GET", "/readyz", "Snapshots may be shown", answer_ready, "Ready", fails=(400, 503)),
-    Operation("GET", "/metrics", "Metrics for Prometheus", answer_metrics, "Metrics"),
+    Operation("GET", "/healthz", "The process is alive", answer_health, "Health", needs=OPEN),
+    Operation("GET", "/readyz", "Snapshots may be shown", answer_ready, "Ready", fails=(400, 503), needs=OPEN),
+    Operation("GET", "/metrics", "Metrics for Prometheus", answer_metrics, "Metrics", needs=OPS),
     Operation("GET", "/v1/status", "How the engine is, in every state", answer_status, "Status", (SEQ,),
               fails=_READ_FAILS),
     Operation("GET", "/v1/digest", "One hash of all positions", answer_digest, "Digest", (SEQ,), fails=_READ_FAILS,
-              kept=True),
+              needs=READ_EVERYTHING, kept=True),
     Operation("GET", "/v1/nodes", "The whole tree, parents before children", answer_nodes, "NodeRow",
               (*_READ, LIMIT_IGNORED, _sort(shapes.NODE)), fails=_READ_FAILS, kept=True),
     Operation("GET", "/v1/nodes/{node:path}", "One node, then its children", answer_node, "NodeRow",
@@ -109,21 +112,27 @@ OPERATIONS = (
     Operation("GET", "/v1/trades", "Stored trades, newest first", answer_stored_trades, "TradeRow",
               (NODE, INSTRUMENT, DEALER, SINCE, _VERSIONS, *_READ, *_PAGE), fails=_READ_FAILS),
     Operation("POST", "/v1/trades", "One trade or a list; answered when they are durable, applied and published",
-              take_trades, "TradesAnswer", body="Trades", fails=(400, 403, 408, 413, 503)),
+              take_trades, "TradesAnswer", body="Trades", fails=(400, 403, 408, 413, 503), needs=FEED),
     Operation("POST", "/v1/ticks", "A list of ticks", take_ticks, "TicksAnswer", body="Ticks",
-              fails=(400, 403, 408, 413, 503)),
+              fails=(400, 403, 408, 413, 503), needs=FEED),
     Operation("GET", "/v1/receipt", "What reproduces one cell: trades, mark, rate and arithmetic", answer_receipt, "Receipt",
               (NODE, DEALER, INSTRUMENT._replace(required=True), SEQ), fails=_READ_FAILS),
     Operation("GET", "/v1/holdings", "Everything that is held, exact, as lines of JSON", answer_holdings, "Holdings", (SEQ,),
-              fails=_READ_FAILS),
+              fails=_READ_FAILS, needs=READ_EVERYTHING),
     Operation("POST", "/v1/reconcile", "Compare engine and store now, and repair where asked", take_reconcile, "Reconciliation",
-              body="Reconcile", fails=(400, 403, 408, 413, 503)),
+              body="Reconcile", fails=(400, 403, 408, 413, 503), needs=OPS),
     Operation("GET", "/v1/breaks", "Differences from the store that were found, and the last report", answer_breaks, "Breaks",
               (_BREAKS, SEQ, *_PAGE), fails=_READ_FAILS),
     Operation("POST", "/v1/breaks/{id}", "Note what a person says of one of them", take_comment, "Break", body="Comment",
-              fails=(400, 403, 404, 408, 413, 503)),
+              fails=(400, 403, 404, 408, 413, 503), needs=COMMENT),
     Operation("GET", "/v1/exceptions", "What needs a person", answer_exceptions, "ExceptionRow",
               (_KIND, *_READ, *_PAGE, _sort(shapes.EXCEPTION)), fails=_READ_FAILS, kept=True),
     Operation("POST", "/v1/exceptions/{id:path}", "Accept, reject or comment on one of them", take_verdict,
-              "Decided", (EXACT,), body="Verdict", fails=(400, 403, 404, 408, 409, 413, 503)),
+              "Decided", (EXACT,), body="Verdict", fails=(400, 403, 404, 408, 409, 413, 503), needs=COMMENT),
 )  # fmt: skip
+
+BESIDE: Mapping[str, Need] = {
+    "/v1/stream": READ, "/v1/ingest": FEED,
+    "/login": OPEN, "/logout": OPEN, "/style.css": OPEN, "/icon.svg": OPEN,
+} | {operation.path: OPEN for operation in OPERATIONS if operation.needs.is_open}
+"""What else there is: the websockets, and all that is open to strangers. A path that is not named here needs a token."""

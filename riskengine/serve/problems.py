@@ -11,7 +11,9 @@ from starlette.types import ExceptionHandler
 
 from riskengine.errors import EngineNotLive, InboxFull, InputError, RiskEngineError, StoreUnavailable
 from riskengine.gateway import Gateway
+from riskengine.grants import Principal
 from riskengine.observe import get_logger
+from riskengine.serve.access import principal_of
 from riskengine.serve.wire import encode
 from riskengine.snapshot import SnapshotGone, SnapshotNotYet
 from riskengine.views import UnknownName
@@ -49,6 +51,17 @@ class Problem(Exception):
         return Response(encode(content), self.status, extra, PROBLEM_JSON)
 
 
+class NotAllowed(Problem):
+    """403: whoever asks may not do that, or may not see it. `reason` is one of `observe.REFUSALS`.
+
+    What is not shown and what does not exist are refused alike.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(403, detail, kind="not-allowed", title="Not allowed")
+        self.reason = reason
+
+
 def bad_field(field: str, reason: str) -> Problem:
     """A query parameter that is wrong: 400, naming it."""
     return Problem(400, f"{field}: {reason}", errors=[{"index": None, "field": field, "reason": reason}])
@@ -59,16 +72,17 @@ def not_for(field: str, reason: str) -> Problem:
     return Problem(409, f"{field}: {reason}", errors=[{"index": None, "field": field, "reason": reason}])
 
 
-def not_live(gateway: Gateway) -> Problem:
+def not_live(gateway: Gateway, principal: Principal) -> Problem:
     """The engine cannot answer now: it is starting (and says how far it is), stopping or has failed."""
-    more = {"state": gateway.state, **gateway.starting(), "progress": gateway.progress}
+    counts = gateway.starting() if principal.grants.see_everything else {}
+    more = {"state": gateway.state, **counts, "progress": gateway.progress}
     return Problem(503, f"the engine is {gateway.state}", kind="not-live", title="Engine not live", more=more)
 
 
 def _of_engine(error: RiskEngineError, request: Request) -> Problem:
     match error:
         case EngineNotLive():
-            return not_live(request.app.state.gateway)
+            return not_live(request.app.state.gateway, principal_of(request.scope))
         case InboxFull():
             return Problem(503, str(error), kind="inbox-full", title="No room for more trades")
         case StoreUnavailable():
@@ -82,6 +96,8 @@ def _of_engine(error: RiskEngineError, request: Request) -> Problem:
 
 async def _on_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
+    if isinstance(error, NotAllowed):
+        request.app.state.account.refused(error.reason, request.scope)
     return error.response()
 
 

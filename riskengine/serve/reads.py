@@ -11,11 +11,12 @@ from riskengine.hierarchy import Hierarchy
 from riskengine.serve.answers import Question, RowDict, Rows, list_answer
 from riskengine.serve.ordering import Held, Value, position_value, sorted_places
 from riskengine.serve.params import Sort
+from riskengine.serve.permissions import check_dealer, check_node, check_row, granted_tops
 from riskengine.serve.problems import bad_field
 from riskengine.serve.shapes import DEALER, MARK, NODE, OF_DEALER, OF_NODE, Fields, names
 from riskengine.serve.turns import in_turns
 from riskengine.serve.wire import ROWS_AT_ONCE
-from riskengine.snapshot import OwnerState, Snapshot
+from riskengine.snapshot import OwnerState
 from riskengine.views import (
     dealer_number,
     dealer_row,
@@ -34,28 +35,38 @@ MAX_KEPT_NODES = 256
 
 
 async def answer_nodes(question: Question) -> Response:
-    """The whole tree, parents before children; never cut."""
-    snapshot = question.snapshot
-    return await _nodes(question, range(len(snapshot.reference.hierarchy)))
+    """All of the tree that is shown, parents before children; never cut."""
+    return await _nodes(question, question.grants.nodes_shown(question.snapshot.reference.hierarchy))
 
 
 async def answer_node(question: Question) -> Response:
-    """One node, then its children. Raises UnknownName."""
-    snapshot = question.snapshot
-    number = node_number(snapshot, question.request.path_params["node"])
-    return await _nodes(question, [number, *range(*snapshot.reference.hierarchy.children[number])])
+    """One node, then those of its children that are shown. Raises UnknownName, NotAllowed."""
+    snapshot, grants, name = question.snapshot, question.grants, question.request.path_params["node"]
+    hierarchy = snapshot.reference.hierarchy
+    check_row(grants, hierarchy, name)
+    number = node_number(snapshot, name)
+    children = (child for child in range(*hierarchy.children[number]) if grants.sees_row(hierarchy, hierarchy.names[child]))
+    return await _nodes(question, [number, *children])
 
 
 async def _nodes(question: Question, numbers: Sequence[int]) -> Response:
-    snapshot = question.snapshot
-    return await _answer(question, NODE, numbers, lambda number: node_row(snapshot, number), cut=False)
+    snapshot, grants = question.snapshot, question.grants
+    hierarchy = snapshot.reference.hierarchy
+
+    def row_of(number: int) -> RowDict:
+        row = node_row(snapshot, number)
+        if row["parent"] is not None and not grants.sees_row(hierarchy, row["parent"]):
+            row["parent"] = None
+        return row
+
+    return await _answer(question, NODE, numbers, row_of, cut=False)
 
 
 async def answer_dealers(question: Question) -> Response:
     """A row per dealer with positions, by name."""
-    snapshot = question.snapshot
+    snapshot, sees = question.snapshot, question.grants.sees_dealer
     dealers, dealer_names = snapshot.dealers, snapshot.dealer_names
-    held = [number for number in range(dealers.size) if dealers.state(number).position_count]
+    held = [number for number in range(dealers.size) if dealers.state(number).position_count and sees(dealer_names[number])]
     held.sort(key=dealer_names.__getitem__)
     return await _answer(question, DEALER, held, lambda number: dealer_row(snapshot, number))
 
@@ -69,9 +80,11 @@ async def answer_marks(question: Question) -> Response:
 
 
 async def answer_ladder(question: Question) -> Response:
-    """What a node or dealer holds by instrument; never cut. Raises UnknownName."""
+    """What a node or dealer holds by instrument; never cut. Raises UnknownName, NotAllowed."""
     snapshot, values = question.snapshot, question.values
     node, dealer = _one_owner(question)
+    if dealer is None:
+        check_node(question.grants, snapshot.reference.hierarchy, node)
     if dealer is not None:
         fields, rows_at_most = OF_DEALER, len(snapshot.dealers.state(dealer_number(snapshot, dealer)).rows)
     elif not len(snapshot.reference.hierarchy) and node is None:
@@ -97,13 +110,16 @@ async def answer_ladder(question: Question) -> Response:
 
 
 async def answer_positions(question: Question) -> Response:
-    """Positions of the leaves below a node, or of a dealer. Without a sort only those shown are looked at. Raises UnknownName."""
+    """Positions of the leaves below a node, or of a dealer. Without a sort only those shown are looked at.
+
+    Raises UnknownName, NotAllowed.
+    """
     snapshot, values = question.snapshot, question.values
     node, dealer = _one_owner(question)
     key, fields = ("node", OF_NODE) if dealer is None else ("dealer", OF_DEALER)
     _check_sort(question, fields)
     first, end = values["offset"], values["offset"] + values["limit"]
-    owners = _owners(snapshot, node, dealer)
+    owners = _owners(question, node, dealer)
     instrument, stale, sort = values["instrument"], values["stale"], question.sort
     if instrument is None and stale is None and sort is None:
         shown, total = await _page(owners, first, end)
@@ -132,14 +148,18 @@ async def answer_positions(question: Question) -> Response:
 Owner = tuple[str, OwnerState]
 
 
-def _owners(snapshot: Snapshot, node: str | None, dealer: str | None) -> Iterator[Owner]:
-    """Whose positions are meant, in the order of the answer. Raises UnknownName at once."""
+def _owners(question: Question, node: str | None, dealer: str | None) -> Iterator[Owner]:
+    """Whose positions are meant, in the order of the answer. Raises UnknownName, NotAllowed at once."""
+    snapshot, grants = question.snapshot, question.grants
     if dealer is not None:
         return iter([(dealer, snapshot.dealers.state(dealer_number(snapshot, dealer)))])
     hierarchy, state = snapshot.reference.hierarchy, snapshot.nodes.state
-    number = 0 if node is None else node_number(snapshot, node)
-    leaves = leaves_below(hierarchy, number) if len(hierarchy) else ()
-    return ((name, state(leaf)) for name, leaf in leaves)
+    if node is None:
+        tops = granted_tops(grants, hierarchy)
+    else:
+        check_node(grants, hierarchy, node)
+        tops = [node_number(snapshot, node)]
+    return ((name, state(leaf)) for top in tops for name, leaf in leaves_below(hierarchy, top))
 
 
 _leaves_below: WeakKeyDictionary[Hierarchy, dict[int, tuple[tuple[str, int], ...]]] = WeakKeyDictionary()
@@ -189,9 +209,12 @@ def _wanted(question: Question) -> Callable[[RowDict], bool]:
 
 
 def _one_owner(question: Question) -> tuple[str | None, str | None]:
+    """The node or the dealer that is asked about. Raises Problem, and NotAllowed for a dealer."""
     node, dealer = question.values["node"], question.values["dealer"]
     if node is not None and dealer is not None:
         raise bad_field("dealer", "goes with no node: ask for one of them")
+    if dealer is not None:
+        check_dealer(question.grants, dealer)
     return node, dealer
 
 

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from riskengine.errors import EngineNotLive
 from riskengine.receipt import cell_of, receipt
 from riskengine.serve.answers import Question, json_answer, policies, stamp
+from riskengine.serve.permissions import check_dealer, check_node
 from riskengine.serve.problems import bad_field
 from riskengine.snapshot import SnapshotGone
 
@@ -16,7 +17,7 @@ async def answer_receipt(question: Question) -> Response:
     """The receipt of what a node (without one: the root) or a dealer holds of an instrument.
 
     Of now, or with `seq=` of a snapshot since the last trade: the engine holds its trades as they are. Raises UnknownName,
-    EngineNotLive, Problem, SnapshotGone, SnapshotNotYet.
+    EngineNotLive, Problem, NotAllowed, SnapshotGone, SnapshotNotYet.
     """
     values, gateway = question.values, question.gateway
     if not gateway.is_live:
@@ -26,6 +27,10 @@ async def answer_receipt(question: Question) -> Response:
         raise bad_field("instrument", "is missing: a receipt is for one instrument")
     if node is not None and dealer is not None:
         raise bad_field("dealer", "goes with no node: ask for one of them")
+    if dealer is not None:
+        check_dealer(question.grants, dealer)
+    else:
+        check_node(question.grants, gateway.history.newest.reference.hierarchy, node)
     wanted = question.snapshot if values["seq"] is not None else None
     cell = await gateway.on_writer(partial(cell_of, node=node, dealer=dealer, instrument=instrument))
     if wanted is not None:

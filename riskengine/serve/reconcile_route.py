@@ -5,13 +5,10 @@ from starlette.responses import Response
 
 from riskengine.errors import EngineNotLive
 from riskengine.fields import MAX_DIGITS, shown
-from riskengine.serve.answers import Question, json_answer
+from riskengine.serve.answers import Question, RowDict, json_answer
 from riskengine.serve.exceptions_route import check_comment
 from riskengine.serve.problems import Problem, bad_field
 from riskengine.serve.trades_route import read_body
-
-ACTOR = "local"
-"""Who asks where there are no tokens."""
 
 
 class Asked(msgspec.Struct, forbid_unknown_fields=True):
@@ -40,14 +37,22 @@ async def take_reconcile(question: Question) -> Response:
         asked = _decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise Problem(400, f'the body is not {{"repair": true}} or {{"repair": false}}: {error}') from None
-    return json_answer(await gateway.reconcile(repair=asked.repair, actor=ACTOR))
+    actor = question.principal.name
+    report = await gateway.reconcile(repair=asked.repair, actor=actor)
+    gateway.note("reconcile", "", {"repair": asked.repair, "clean": report["clean"], "breaks": len(report["breaks"])}, actor)
+    return json_answer(report)
 
 
 async def answer_breaks(question: Question) -> Response:
-    """Remembered breaks, open ones first, and the last report. Raises StoreError, EngineNotLive."""
-    gateway, values = question.gateway, question.values
+    """Remembered breaks that are shown, open ones first, and to whoever sees everything the last report.
+
+    Raises StoreError, EngineNotLive.
+    """
+    gateway, values, grants = question.gateway, question.values, question.grants
     header = question.header()
     rows, last = await gateway.breaks(status=None if values["status"] == "all" else "open")
+    if not grants.see_everything:
+        rows, last = [row for row in rows if _is_shown(row, question)], None
     first = values["offset"]
     return json_answer(
         header | {"last": last, "rows": rows[first : first + values["limit"]], "total": len(rows)}
@@ -55,7 +60,7 @@ async def answer_breaks(question: Question) -> Response:
 
 
 async def take_comment(question: Question) -> Response:
-    """Note what a person says of a remembered break; its row. Raises Problem, StoreError, EngineNotLive."""
+    """Note what a person says of a remembered break that they are shown; its row. Raises Problem, StoreError, EngineNotLive."""
     gateway, asked_id = question.gateway, question.request.path_params["id"]
     if not gateway.is_live:
         raise EngineNotLive(f"the engine is {gateway.state}")
@@ -67,7 +72,21 @@ async def take_comment(question: Question) -> Response:
     if not said.comment.strip():
         raise bad_field("comment", "is missing")
     number = int(asked_id) if asked_id.isascii() and asked_id.isdigit() and len(asked_id) <= MAX_DIGITS else 0
-    row = await gateway.comment_break(number, said.comment, ACTOR)
+    row = None
+    if question.grants.see_everything or await _shows_break(question, number):
+        row = await gateway.comment_break(number, said.comment, question.principal.name)
     if row is None:
         raise Problem(404, f"unknown break {shown(asked_id)}")
     return json_answer(row)
+
+
+async def _shows_break(question: Question, number: int) -> bool:
+    rows, _ = await question.gateway.breaks(status=None)
+    return any(row["break_id"] == number and _is_shown(row, question) for row in rows)
+
+
+def _is_shown(row: RowDict, question: Question) -> bool:
+    """Whether the key of a break is shown: of a node without its parts, or of a dealer."""
+    if row.get("dealer") is not None:
+        return question.grants.sees_dealer(row["dealer"])
+    return row.get("node") is not None and question.grants.sees_below(question.snapshot.reference.hierarchy, row["node"])

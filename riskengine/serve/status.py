@@ -6,7 +6,9 @@ from starlette.responses import Response
 
 from riskengine import __version__
 from riskengine.gateway import Gateway
+from riskengine.grants import Grants
 from riskengine.observe import METRICS_CONTENT_TYPE
+from riskengine.serve.access import STRANGER
 from riskengine.serve.answers import Question, RowDict, json_answer, policies
 from riskengine.serve.problems import not_live
 from riskengine.snapshot import Counts, Snapshot
@@ -20,10 +22,11 @@ async def answer_health(question: Question) -> Response:
 
 async def answer_ready(question: Question) -> Response:
     """200 when snapshots may be shown, else 503 with how far the start is."""
-    gateway = question.gateway
+    gateway, principal = question.gateway, question.principal
     if not gateway.is_live:
-        raise not_live(gateway)
-    return json_answer({"state": gateway.state, "progress": gateway.progress, "warnings": gateway.warnings.rows()})
+        raise not_live(gateway, principal)
+    warnings = shown_warnings(gateway.warnings.rows(), principal.grants) if principal is not STRANGER else []
+    return json_answer({"state": gateway.state, "progress": gateway.progress, "warnings": warnings})
 
 
 async def answer_metrics(question: Question) -> Response:
@@ -32,10 +35,10 @@ async def answer_metrics(question: Question) -> Response:
 
 
 async def answer_status(question: Question) -> Response:
-    """Everything in one object; what is not known yet is null."""
+    """Everything in one object; what is not known yet, or not shown, is null."""
     gateway = question.gateway
     snapshot = question.snapshot if gateway.is_live or question.values["seq"] is not None else None
-    return json_answer(status(gateway, snapshot))
+    return json_answer(shown_status(status(gateway, snapshot), question.grants, snapshot))
 
 
 def status(gateway: Gateway, snapshot: Snapshot | None) -> RowDict:
@@ -75,6 +78,34 @@ def status(gateway: Gateway, snapshot: Snapshot | None) -> RowDict:
     if snapshot is not None:
         shown |= _of_snapshot(snapshot, now)
     return shown | dict(gateway.health())
+
+
+OF_EVERYBODY = ("state", "progress", "version", "ts", "epoch", "seq", "as_of", "reporting_currency", "policies",
+                "instrument_count", "clients", "conflated", "evictions", "publish_age_ms", "writer_lag_ms", "last_beat_ms",
+                "last_tick_age_ms")  # fmt: skip
+"""What says nothing of anybody's trades."""
+
+WARNING = "some numbers may be wrong or missing: ask operations"
+
+
+def shown_status(whole: RowDict, grants: Grants, snapshot: Snapshot | None) -> RowDict:
+    """What `grants` show of a status: counts of what is shown, null for what is of the whole house. O(nodes shown)."""
+    if grants.see_everything:
+        return whole
+    shown: RowDict = dict.fromkeys(whole) | {name: whole[name] for name in OF_EVERYBODY if name in whole}
+    shown |= {"counts": dict.fromkeys(whole["counts"]), "feeds": [], "warnings": shown_warnings(whole["warnings"], grants)}
+    if snapshot is not None:
+        dealers = zip(snapshot.dealer_names, range(snapshot.dealers.size), strict=False)
+        shown["node_count"] = len(grants.nodes_shown(snapshot.reference.hierarchy))
+        shown["dealer_count"] = sum(
+            bool(snapshot.dealers.state(number).position_count) for name, number in dealers if grants.sees_dealer(name)
+        )
+    return shown
+
+
+def shown_warnings(rows: list[RowDict], grants: Grants) -> list[RowDict]:
+    """Warnings as they are for whoever sees everything; for others that there are some: the sentences name keys and counts."""
+    return rows if grants.see_everything else [row | {"text": WARNING} for row in rows]
 
 
 def _of_snapshot(snapshot: Snapshot, now: int) -> RowDict:

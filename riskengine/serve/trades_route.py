@@ -11,6 +11,7 @@ from riskengine.errors import EngineNotLive
 from riskengine.fields import MAX_INTEGER
 from riskengine.messages import Refusal
 from riskengine.serve.answers import Question, RowDict, Rows, json_answer, list_answer
+from riskengine.serve.permissions import check_dealer, check_node
 from riskengine.serve.problems import Problem
 from riskengine.serve.shapes import TRADE, names
 from riskengine.serve.trades_answer import DEFAULT_SOURCE, REJECTED, answer_trades
@@ -25,8 +26,15 @@ _anything = msgspec.json.Decoder(Any)
 
 
 async def answer_stored_trades(question: Question) -> Response:
-    """Stored trades that the snapshot holds, newest first. Raises UnknownName, StoreUnavailable."""
-    snapshot, values = question.snapshot, question.values
+    """Stored trades that the snapshot holds and that are shown, newest first.
+
+    Raises UnknownName, NotAllowed, StoreUnavailable.
+    """
+    snapshot, values, grants = question.snapshot, question.values, question.grants
+    if values["node"] is not None:
+        check_node(grants, snapshot.reference.hierarchy, values["node"])
+    if values["dealer"] is not None:
+        check_dealer(grants, values["dealer"])
     for name, number_of in (("node", node_number), ("dealer", dealer_number), ("instrument", instrument_number)):
         if values[name] is not None:
             number_of(snapshot, values[name])
@@ -34,6 +42,7 @@ async def answer_stored_trades(question: Question) -> Response:
     found, total = await question.gateway.select_trades(
         node=values["node"], instrument=values["instrument"], dealer=values["dealer"], since=values["since"],
         versions=values["versions"], limit=offset + values["limit"], snapshot=snapshot,
+        grants=grants,
     )  # fmt: skip
     row_of = _as_stored if question.exact else with_doubles
     return list_answer(question, Rows(question.header(), names(TRADE), found[offset:], row_of, total))

@@ -15,7 +15,10 @@ const here = new URL(".", location.href);
 const streamUrl = new URL("v1/stream", here);
 streamUrl.protocol = here.protocol === "https:" ? "wss:" : "ws:";
 
-const stream = new Stream({ url: streamUrl, readyUrl: new URL("readyz", here), onChange: paintSoon, onError: refused });
+const stream = new Stream({
+  url: streamUrl, readyUrl: new URL("readyz", here), statusUrl: new URL("v1/status", here), onChange: paintSoon, onError: refused,
+  onRefused: () => location.replace(new URL("login", here)),
+});
 const nodes = stream.subscribe({ view: "nodes" }).view;
 const dealers = stream.subscribe({ view: "dealers" }).view;
 const status = stream.subscribe({ view: "status" }).view;

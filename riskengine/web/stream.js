@@ -8,6 +8,7 @@ const LONGEST_RETRY_MS = 8000;
 const LOADING_RETRY_MS = 500;
 const HELLO_WITHIN_MS = 5000;
 const BEATS_MISSED = 3;
+const REFUSED = 1008;
 const HEARD = new Set(["hello", "snapshot", "update", "heartbeat", "bye", "error"]);
 
 const keyText = (values) => JSON.stringify(values);
@@ -50,10 +51,13 @@ export class View {
   }
 }
 
-/** The link to the engine: `onChange()` follows whatever changed, `onError(id, text)` a request that was refused. */
+/**
+ * The link to the engine: `onChange()` follows whatever changed, `onError(id, text)` a request that was refused,
+ * `onRefused()` that the engine does not know who this is, or knows it no more: somebody has to log in.
+ */
 export class Stream {
-  constructor({ url, readyUrl, onChange, onError }) {
-    Object.assign(this, { url, readyUrl, onChange, onError });
+  constructor({ url, readyUrl, statusUrl, onChange, onError, onRefused }) {
+    Object.assign(this, { url, readyUrl, statusUrl, onChange, onError, onRefused });
     this.views = new Map();
     this.state = "connecting"; // connecting, loading, live, down
     this.progress = null;
@@ -97,9 +101,25 @@ export class Stream {
     socket.onmessage = (event) => {
       if (socket === this.socket) this.hear(JSON.parse(event.data));
     };
-    socket.onclose = () => {
+    let opened = false;
+    socket.onopen = () => {
+      opened = true;
+    };
+    socket.onclose = ({ code }) => {
+      if (code === REFUSED) this.onRefused();
+      else if (!opened) this.askWhether();
       if (socket === this.socket) this.lost();
     };
+  }
+
+  /** A browser does not say why a handshake was refused; a plain request is told. */
+  async askWhether() {
+    try {
+      const { status } = await fetch(this.statusUrl, { cache: "no-store", signal: AbortSignal.timeout(HELLO_WITHIN_MS) });
+      if (status === 401 || status === 403) this.onRefused();
+    } catch {
+      // nobody is there: `lost` tries again
+    }
   }
 
   /** Asks /readyz first: an engine that is loading says how far it is. */

@@ -267,6 +267,21 @@ def test_filters_combine_and_the_total_counts_what_the_limit_cuts(store: Store) 
     assert [row.store_seq for row in store.trades_after(10, 3)] == [11, 12, 13]
 
 
+def test_what_is_shown_is_of_a_desk_or_of_a_dealer_and_counted_alone(store: Store) -> None:
+    store.append_trades([
+        trade("A", ts=TS + 1, desk="FX1", dealer="ann"), trade("B", ts=TS + 2, desk="FX2", dealer="ann"),
+        trade("C", ts=TS + 3, desk="FX2", dealer="bob"), trade("D", ts=TS + 4, desk="FX1", dealer=""),
+    ])  # fmt: skip
+    store.append_trades([cancel("C", 2), cancel("A", 2)])
+    every: dict[str, Any] = {"versions": "all"}
+    assert ids(store, shown=(["FX1"], []), **every) == ["D/1", "A/2", "A/1"]
+    assert ids(store, shown=([], ["ann"]), **every) == ["B/1", "A/2", "A/1"]
+    assert ids(store, shown=(["FX1"], ["bob"]), **every) == ["D/1", "C/2", "C/1", "A/2", "A/1"]
+    assert ids(store, shown=([], [])) == []
+    assert ids(store, shown=(["FX1"], ["ann"]), desks=["FX2"]) == ["B/1"]
+    assert store.select_trades(TradeFilter(shown=(["FX1"], ["bob"]), versions="all"), 1)[1] == 5
+
+
 # -- reference data, balances, prices ----------------------------------------------------------------------------
 
 

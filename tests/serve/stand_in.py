@@ -24,6 +24,7 @@ from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.errors import EngineNotLive
 from riskengine.fields import to_text
+from riskengine.grants import EVERYTHING, Grants
 from riskengine.hierarchy import Reference
 from riskengine.inbox import Receipt
 from riskengine.marks import AnyTick, QuoteBook
@@ -55,6 +56,7 @@ class StandIn:
         self.stored: list[Trade] = []
         self.digests_made = 0
         self.broken: Exception | None = None
+        self.noted: list[tuple[str, str, dict[str, Any], str]] = []
         self.state = "live"
         self.progress = 1.0
 
@@ -131,7 +133,7 @@ class StandIn:
 
     async def select_trades(
         self, *, node: str | None, instrument: str | None, dealer: str | None, since: int | None, versions: str, limit: int,
-        snapshot: Snapshot,
+        snapshot: Snapshot, grants: Grants = EVERYTHING,
     ) -> tuple[list[dict[str, Any]], int]:  # fmt: skip
         hierarchy = snapshot.reference.hierarchy
         desks = hierarchy.leaves if node is None else set(hierarchy.leaves_below(hierarchy.index[node]))
@@ -139,7 +141,7 @@ class StandIn:
             (trade, number)
             for number, trade in enumerate(self.stored[: snapshot.watermark], start=1)
             if trade.desk in desks and instrument in (None, trade.instrument) and dealer in (None, trade.dealer)
-            and trade.ts >= (since or 0)
+            and trade.ts >= (since or 0) and grants.sees_trade(hierarchy, trade.desk, trade.dealer)
         ]  # fmt: skip
         if versions == "latest":
             found = list({trade.identity: (trade, number) for trade, number in found}.values())
@@ -155,6 +157,9 @@ class StandIn:
 
     def health(self) -> Mapping[str, Any]:
         return {"feeds": [{"source": "test", "age_ms": 5}], "writer_lag_ms": 0.1, "store": "none"}
+
+    def note(self, kind: str, subject: str, detail: Mapping[str, Any], actor: str) -> None:
+        self.noted.append((kind, subject, dict(detail), actor))
 
     def listen(self, wake: Any) -> Any:
         return lambda: None

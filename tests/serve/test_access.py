@@ -9,8 +9,12 @@ from starlette.routing import WebSocketRoute
 
 from riskengine.config import Config, ServerConfig
 from riskengine.errors import ConfigError
-from riskengine.serve.access import SECURITY_HEADERS, Access, AccessMiddleware, check_binding
+from riskengine.serve.access import SECURITY_HEADERS, Access, check_binding
+from riskengine.serve.account import Account
+from riskengine.serve.admission import Admission
 from riskengine.serve.http import create_app
+from riskengine.serve.identity import Identity
+from riskengine.serve.sessions import Sessions
 from tests.serve.stand_in import PORT, Client, StandIn, ask, post, problem, serving
 from tests.world import row
 
@@ -28,6 +32,13 @@ def test_loopback_may_be_bound(host):
 def test_anything_else_is_refused_and_named(host):
     with pytest.raises(ConfigError, match=r"server\.host"):
         check_binding(config(host=host))
+
+
+def admission(app) -> Admission:
+    gateway = StandIn()
+    identity = Identity(gateway)
+    account = Account(gateway)
+    return Admission(app, Access(gateway.config), identity, Sessions(identity, account, 50), account, {})
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +162,7 @@ def test_a_websocket_is_refused_before_its_handshake():
         await websocket.accept()
         await websocket.close()
 
-    app = AccessMiddleware(Starlette(routes=[WebSocketRoute("/v1/echo", echo)]), Access(Config()))
+    app = admission(Starlette(routes=[WebSocketRoute("/v1/echo", echo)]))
     with serving(app) as own:
         netloc = urlsplit(own).netloc
         for host, origin in ((netloc, "https://evil.example"), (netloc, "null"), ("evil.example", own)):
@@ -176,6 +187,6 @@ def test_a_server_that_cannot_deny_with_an_answer_closes():
     async def never(scope, receive, send):
         raise AssertionError("let through")
 
-    scope = {"type": "websocket", "server": ("127.0.0.1", PORT), "headers": []}
-    asyncio.run(AccessMiddleware(never, Access(Config()))(scope, receive, send))
+    scope = {"type": "websocket", "path": "/v1/echo", "server": ("127.0.0.1", PORT), "headers": []}
+    asyncio.run(admission(never)(scope, receive, send))
     assert sent == [{"type": "websocket.close", "code": 1008}]

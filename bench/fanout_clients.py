@@ -1,0 +1,241 @@
+"""The clients of the fan-out bench, each kind in a process of its own: `python -m bench.fanout_clients ROLE OPTIONS`.
+
+Started by `bench.fanout`. A process connects, prints `ready`, reads one line (from when until when it counts, Unix
+microseconds), does its work, and prints one line of JSON with what it saw and what it took itself: processor time, and how late
+its own timer came. Whoever is close to a whole core there has measured itself.
+
+screens  many stream clients that look at nothing but `as_of`
+feed     ticks over `/v1/ingest`
+dealers  single trades over HTTP, evenly, whether or not those before have come back, or frames of them over `/v1/ingest`
+probe    single trades for a ladder that nothing else moves, and the time until its patch; reads of ladders, `/healthz`, over HTTP
+"""
+
+import asyncio
+import json
+import os
+import random
+import resource
+import sys
+import time
+from array import array
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+import uvloop
+from picows import WSMsgType
+
+from bench.fanout_house import CAST, DEALERS, DESKS, QUOTED, raise_limit, spread, trade
+from bench.fanout_probe import probe
+from bench.fanout_wire import WINDOW, Client, Line, connected, line, now_us
+
+CONNECT_AT_ONCE = 50
+TIMER_S = 0.01
+SATURATED_PERCENT = 85.0
+PLACE_OF_AS_OF = 200
+"""An update says in its first bytes of which moment it is."""
+
+
+# -- screens -----------------------------------------------------------------------------------------------------
+
+
+class Screens:
+    """Many clients; of each update only its moment is read."""
+
+    def __init__(self) -> None:
+        self.delays = array("d")
+        self.bytes = self.snapshots = self.closed = 0
+        self.sample = b""
+        self.clients: list[Client] = []
+
+    def heard(self, client: Client, message: bytes) -> None:
+        if message.startswith(b'{"type":"update"'):
+            now = now_us()
+            client.updates += 1
+            if WINDOW.first <= now < WINDOW.last:
+                self.bytes += len(message)
+                start = message.find(b'"as_of":', 0, PLACE_OF_AS_OF) + 8
+                self.delays.append(now - int(message[start : start + 16]))
+                self.sample = message
+        elif message.startswith(b'{"type":"snapshot"'):
+            client.waiting -= 1
+            self.snapshots += 1
+        elif message.startswith(b'{"type":"error"'):
+            raise AssertionError(message)
+
+    async def connect(self, options: dict[str, Any], number: int) -> None:
+        client = await connected(options["url"], options.get("path", "/v1/stream"), self.heard)
+        self.clients.append(client)
+        if options.get("max_hz"):
+            client.say(op="configure", max_hz=options["max_hz"])
+        for place, view in enumerate(options["views"][number % len(options["views"])]):
+            client.waiting += 1
+            client.say(op="subscribe", id=f"v{place}", **view)
+        while client.waiting and not client.closed:  # noqa: ASYNC110 - picows has no event for it
+            await asyncio.sleep(0.01)
+
+
+async def screens(options: dict[str, Any], ready: Callable[[], Awaitable[None]]) -> dict[str, Any]:
+    """`clients` many; client n subscribes to all of `views[n % len(views)]`."""
+    kept = Screens()
+    for first in range(0, options["clients"], CONNECT_AT_ONCE):
+        numbers = range(first, min(first + CONNECT_AT_ONCE, options["clients"]))
+        await asyncio.gather(*(kept.connect(options, number) for number in numbers))
+    await ready()
+    before = [client.updates for client in kept.clients]
+    await asyncio.sleep(max(0.0, WINDOW.last / 1e6 - time.time()))
+    seconds = (WINDOW.last - WINDOW.first) / 1e6
+    each = sorted(client.updates - count for client, count in zip(kept.clients, before, strict=True))
+    return {
+        "clients": len(kept.clients), "lost": sum(client.closed for client in kept.clients), "updates": len(kept.delays),
+        "updates_per_s": round(len(kept.delays) / seconds), "fewest": each[0] if each else 0, "most": each[-1] if each else 0,
+        "mb_per_s": round(kept.bytes / seconds / 1e6, 2), "update_bytes": round(kept.bytes / max(1, len(kept.delays))),
+        "as_of_to_received_ms": spread(kept.delays), "sample": kept.sample.decode() if options.get("sample") else None,
+    }  # fmt: skip
+
+
+# -- feed --------------------------------------------------------------------------------------------------------
+
+
+PLACEHOLDER = b"1111111111111111"
+FRAMES_KEPT = 200
+
+
+def tick_frames(symbols: list[str], ticks: int) -> list[bytes]:
+    """Frames made beforehand, with PLACEHOLDER for the time; prices walk over them."""
+    dice, prices = random.Random(1), dict.fromkeys(symbols, 100.0)
+    frames = []
+    for frame in range(FRAMES_KEPT):
+        made = []
+        for number in range(ticks):
+            symbol = symbols[(frame * ticks + number) % len(symbols)]
+            price = prices[symbol] = round(prices[symbol] * (1 + dice.gauss(0, 1e-4)), 4)
+            sides = {"bid": price, "ask": round(price + 0.01, 4)}
+            made.append({"instrument": symbol, "ts": int(PLACEHOLDER), **sides, "source": "feed"})
+        frames.append(msgspec.json.encode({"ticks": made}))
+    return frames
+
+
+async def feed(options: dict[str, Any], ready: Callable[[], Awaitable[None]]) -> dict[str, Any]:
+    """`ticks_per_s` in frames of `frame`, of `symbols`: "quoted" or "cast"."""
+    said: list[bytes] = []
+    client = await connected(options["url"], "/v1/ingest", lambda _, message: said.append(message))
+    frames = tick_frames(CAST if options.get("symbols") == "cast" else QUOTED, options["frame"])
+    await ready()
+    pause, sent, skipped, number = options["frame"] / options["ticks_per_s"], 0, 0.0, 0
+    due = time.monotonic()
+    while time.time() * 1e6 < WINDOW.last:
+        await client.writable.wait()
+        now = time.monotonic()
+        if now - due > 1.0:  # held up by the server: what was not sent then is not sent now
+            skipped += now - due
+            due = now
+        while due <= now and client.writable.is_set():
+            stamp = str(now_us()).encode()
+            client.transport.send(WSMsgType.TEXT, frames[number % FRAMES_KEPT].replace(PLACEHOLDER, stamp))
+            number += 1
+            due += pause
+            sent += WINDOW.holds(now_us())
+        assert not client.closed, said[-1:]
+        await asyncio.sleep(max(0.001, due - time.monotonic()))
+    seconds = (WINDOW.last - WINDOW.first) / 1e6
+    last = [message.decode() for message in said[-1:]]
+    return {"ticks_per_s": round(sent * options["frame"] / seconds), "held_up_s": round(skipped, 2), "said": last}
+
+
+# -- dealers -----------------------------------------------------------------------------------------------------
+
+
+LINES = 8
+TRADES_IN_FRAME = 10
+
+
+async def dealers(options: dict[str, Any], ready: Callable[[], Awaitable[None]]) -> dict[str, Any]:
+    """`trades_per_s`, `over` "http" or "ingest"."""
+    dice, took, over_http = random.Random(2), array("d"), options["over"] == "http"
+    waiting: deque[int] = deque()
+
+    def answered(_: Client, message: bytes) -> None:
+        assert message.startswith(b'{"type":"trades"'), message
+        began = waiting.popleft()
+        if WINDOW.holds(began):
+            took.append(now_us() - began)
+
+    lines: asyncio.Queue[Line] = asyncio.Queue()
+    for _ in range(LINES if over_http else 0):
+        lines.put_nowait(await line(options["url"]))
+    client = None if over_http else await connected(options["url"], "/v1/ingest", answered)
+    await ready()
+
+    async def deal(body: bytes) -> None:
+        began = now_us()
+        free = await lines.get()
+        assert json.loads(await free.post("/v1/trades", body))["counts"]["applied"]
+        lines.put_nowait(free)
+        if WINDOW.holds(began):
+            took.append(now_us() - began)
+
+    number, dealing, together = 0, set[asyncio.Task[None]](), 1 if over_http else TRADES_IN_FRAME
+    due = time.time()
+    while due < WINDOW.last / 1e6:
+        await asyncio.sleep(max(0.0, due - time.time()))
+        made = [trade(f"d-{number + n}", dice.choice(QUOTED), dice.choice(DESKS), dice.choice(DEALERS)) for n in range(together)]
+        number += together
+        due += together / options["trades_per_s"]
+        if client is None:
+            task = asyncio.create_task(deal(msgspec.json.encode(made[0])))
+            dealing.add(task)
+            task.add_done_callback(dealing.discard)
+        else:
+            waiting.append(now_us())
+            client.transport.send(WSMsgType.TEXT, msgspec.json.encode({"trades": made}))
+    await asyncio.gather(*dealing)
+    seconds = (WINDOW.last - WINDOW.first) / 1e6
+    return {"trades_per_s": round(len(took) * together / seconds), "answer_ms": spread(took)}
+
+
+# -- the process -------------------------------------------------------------------------------------------------
+
+
+async def lateness(late: array) -> None:
+    """How late a timer of this process comes: what it would add to anything that it measures."""
+    while True:
+        began = time.monotonic()
+        await asyncio.sleep(TIMER_S)
+        if WINDOW.holds(now_us()):
+            late.append((time.monotonic() - began - TIMER_S) * 1e6)
+
+
+ROLES = {"screens": screens, "feed": feed, "dealers": dealers, "probe": probe}
+
+
+async def main(role: str, options: dict[str, Any]) -> None:
+    late, began = array("d"), [0.0, 0.0]
+
+    async def ready() -> None:
+        print("ready", flush=True)
+        told = await asyncio.to_thread(sys.stdin.readline)
+        assert told, "the parent is gone"
+        WINDOW.first, WINDOW.last = json.loads(told)
+        began[:] = processor_s(), time.monotonic()
+
+    watching = asyncio.create_task(lateness(late))
+    result = await ROLES[role](options, ready)
+    percent = 100 * (processor_s() - began[0]) / (time.monotonic() - began[1])
+    watching.cancel()
+    instrument = {"cpu_percent": round(percent, 1), "timer_late_ms": spread(late), "saturated": percent > SATURATED_PERCENT}
+    print(json.dumps({"role": role, **result, "instrument": instrument}), flush=True)
+
+
+def processor_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+if __name__ == "__main__":
+    raise_limit()
+    OPTIONS = json.loads(sys.argv[2])
+    os.nice(OPTIONS.get("nice", 0))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main(sys.argv[1], OPTIONS))

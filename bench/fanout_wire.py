@@ -1,0 +1,104 @@
+"""What the clients of the fan-out bench speak with: a websocket, an HTTP connection, and the window in which it counts."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+
+def now_us() -> int:
+    return time.time_ns() // 1_000
+
+
+class Window:
+    """From when until when it counts; unknown until the parent says so."""
+
+    def __init__(self) -> None:
+        self.first = self.last = float("inf")
+
+    def holds(self, now: float) -> bool:
+        return self.first <= now < self.last
+
+
+WINDOW = Window()
+
+
+# -- one client --------------------------------------------------------------------------------------------------
+
+
+class Client(WSListener):
+    """A websocket that hands whole messages on."""
+
+    def __init__(self, heard: Callable[["Client", bytes], None]) -> None:
+        self.heard = heard
+        self.transport: WSTransport
+        self.waiting = 0
+        self.updates = 0
+        self.writable = asyncio.Event()
+        self.writable.set()
+        self.closed = False
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self.transport = transport
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type in (WSMsgType.TEXT, WSMsgType.BINARY):
+            self.heard(self, frame.get_payload_as_bytes())
+        elif frame.msg_type == WSMsgType.CLOSE:
+            transport.disconnect()
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self.closed = True
+        self.writable.set()
+
+    def pause_writing(self) -> None:
+        self.writable.clear()
+
+    def resume_writing(self) -> None:
+        self.writable.set()
+
+    def say(self, **message: Any) -> None:
+        self.transport.send(WSMsgType.TEXT, json.dumps(message).encode())
+
+
+async def connected(url: str, path: str, heard: Callable[[Client, bytes], None]) -> Client:
+    address = url.replace("http", "ws", 1) + path
+    _, client = await ws_connect(
+        lambda: Client(heard), address, websocket_handshake_timeout=60, enable_auto_ping=False, read_buffer_init_size=4_096
+    )
+    assert isinstance(client, Client)
+    return client
+
+
+# -- HTTP --------------------------------------------------------------------------------------------------------
+
+
+class Line:
+    """One keep-alive HTTP connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.host = host
+
+    async def get(self, path: str) -> bytes:
+        return await self._ask(f"GET {path} HTTP/1.1\r\nHost: {self.host}\r\n\r\n".encode())
+
+    async def post(self, path: str, body: bytes) -> bytes:
+        head = f"POST {path} HTTP/1.1\r\nHost: {self.host}\r\nContent-Type: application/json\r\n"
+        return await self._ask(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+    async def _ask(self, request: bytes) -> bytes:
+        self.writer.write(request)
+        head = (await self.reader.readuntil(b"\r\n\r\n")).decode().lower()
+        assert head.startswith("http/1.1 200"), head
+        return await self.reader.readexactly(int(head.split("content-length:")[1].split("\r\n")[0]))
+
+
+async def line(url: str) -> Line:
+    host = url.removeprefix("http://")
+    address, _, port = host.rpartition(":")
+    return Line(*await asyncio.open_connection(address, int(port), limit=1 << 22), host)

@@ -1,0 +1,155 @@
+"""`riskengine token`: who may come in. And what is checked of access before anything runs."""
+
+import datetime as dt
+import re
+import sys
+from collections.abc import Sequence
+
+import click
+import msgspec
+import orjson
+
+from riskengine.clock import SystemClock
+from riskengine.config import Config, load_config
+from riskengine.errors import ConfigError, InputError
+from riskengine.fields import Rejected, shown, timestamp
+from riskengine.grants import ROLES
+from riskengine.serve.access import check_binding, check_tls, warning_of
+from riskengine.terminal import complain, config_option, json_option
+from riskengine.tokens import Token, check_token, editing, hash_of, micros, new_token, read_tokens
+
+_DAYS = re.compile("([1-9][0-9]{0,3})d")
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+tokens_option = click.option("--tokens", "tokens_path", metavar="FILE", help="The file of tokens.")
+
+
+def check_access(config: Config) -> None:
+    """Refuse an address that others reach without tokens, and files that cannot be read; warn aloud. Raises ConfigError."""
+    check_binding(config)
+    check_tls(config)
+    if config.access.tokens_file and not read_tokens(config.access.tokens_file):
+        complain(f"tokens file {config.access.tokens_file}: there is no token in it: nobody can come in")
+    warning = warning_of(config)
+    if warning is not None:
+        complain(f"WARNING: {warning}")
+
+
+@click.group(name="token")
+def token_commands() -> None:
+    """Access tokens: kept as hashes in a file that a running engine follows."""
+
+
+@token_commands.command(name="create")
+@click.argument("name")
+@click.option(
+    "--role", required=True, type=click.Choice(ROLES), help="A viewer reads, a dealer comments too, feed posts, ops repairs."
+)  # fmt: skip
+@click.option("--node", "nodes", multiple=True, metavar="NODE", help="Shows a node and all below it; * is every node.")
+@click.option("--total", "totals", multiple=True, metavar="NODE", help="Shows the row of a node alone.")
+@click.option("--dealer", "dealers", multiple=True, metavar="DEALER", help="Shows a dealer; * is every dealer.")
+@click.option("--expires", metavar="30d|DATE", help="In so many days, or at a date or time (RFC 3339). Without it: never.")
+@config_option
+@tokens_option
+def create_command(
+    name: str, role: str, nodes: tuple[str, ...], totals: tuple[str, ...], dealers: tuple[str, ...], expires: str | None,
+    config_path: str | None, tokens_path: str | None,
+) -> None:  # fmt: skip
+    """Make a token and print it: this once, for the file knows its hash only."""
+    path = _file(config_path, tokens_path)
+    granted = (*nodes, *totals, *dealers)
+    if role == "ops" and granted:
+        raise InputError("ops is shown everything: leave out --node, --total and --dealer")
+    if role in ("viewer", "dealer") and not granted:
+        raise InputError(f"a {role} is shown nothing without --node, --total or --dealer ('*' is all of them)")
+    now = _moment(SystemClock().now())
+    text = new_token()
+    token = msgspec.convert(
+        {
+            "name": name, "role": role, "sha256": hash_of(text), "nodes": nodes, "totals": totals, "dealers": dealers,
+            "created": now.replace(microsecond=0), "expires": None if expires is None else _expiry(expires, now),
+        },
+        Token,
+    )  # fmt: skip
+    try:
+        check_token(token)
+    except Rejected as error:
+        raise InputError(f"token {shown(name)}: {error}") from None
+    with editing(path) as tokens:
+        if name in tokens:
+            raise InputError(f"there is a token {shown(name)} already: revoke it first, or take another name")
+        tokens[name] = token
+    click.echo(text)
+
+
+@token_commands.command(name="list")
+@config_option
+@tokens_option
+@json_option
+def list_command(config_path: str | None, tokens_path: str | None, as_json: bool) -> None:
+    """Print who has a token, for what and until when."""
+    tokens = read_tokens(_file(config_path, tokens_path))
+    now = SystemClock().now()
+    if as_json:
+        click.echo(orjson.dumps({"tokens": [_told(token, now) for token in tokens]}))
+        return
+    for token in tokens:
+        shows = [f"{what} {', '.join(map(repr, named))}" for what, named in
+                 (("nodes", token.nodes), ("totals", token.totals), ("dealers", token.dealers)) if named]  # fmt: skip
+        ends = "EXPIRED" if _is_over(token, now) else "expires"
+        until = "never expires" if token.expires is None else f"{ends} {token.expires}"
+        everything = ["everything"] if token.role == "ops" else []
+        click.echo(f"{token.name}  {token.role}  {'; '.join(everything + shows) or 'shown nothing'}  {until}")
+    if not tokens:
+        complain("there are no tokens")
+
+
+@token_commands.command(name="revoke")
+@click.argument("name")
+@config_option
+@tokens_option
+def revoke_command(name: str, config_path: str | None, tokens_path: str | None) -> None:
+    """Take a token away: whoever is connected with it is cut off within a second."""
+    path = _file(config_path, tokens_path)
+    read_tokens(path)  # a file that is not there is a mistake here, and not an empty one
+    with editing(path) as tokens:
+        if tokens.pop(name, None) is None:
+            raise InputError(f"there is no token {shown(name)}")
+    click.echo(f"revoked {name}", file=sys.stderr)
+
+
+def _file(config_path: str | None, tokens_path: str | None) -> str:
+    path = tokens_path or load_config(config_path).access.tokens_file
+    if not path:
+        raise ConfigError("which file? give --tokens FILE, or a --config FILE that has tokens_file in [access]")
+    return path
+
+
+def _moment(ts: int) -> dt.datetime:
+    return _EPOCH + dt.timedelta(microseconds=ts)
+
+
+def _expiry(text: str, now: dt.datetime) -> dt.datetime:
+    """`30d`, a date (its first moment in UTC) or a time."""
+    days = _DAYS.fullmatch(text)
+    try:
+        if days:
+            return now.replace(microsecond=0) + dt.timedelta(days=int(days[1]))
+        moment = _moment(timestamp(f"{text}T00:00:00Z" if len(text) == len("2026-11-21") else text, "expires"))
+    except (Rejected, OverflowError):
+        raise InputError(f"--expires {shown(text)}: 30d, 2027-01-31 or 2027-01-31T18:00:00Z is expected") from None
+    if moment <= now:
+        raise InputError(f"--expires {shown(text)}: has passed")
+    return moment
+
+
+def _is_over(token: Token, now: int) -> bool:
+    expires = micros(token.expires)
+    return expires is not None and expires <= now
+
+
+def _told(token: Token, now: int) -> dict[str, str | bool | int | Sequence[str] | None]:
+    return {
+        "name": token.name, "role": token.role, "nodes": token.nodes, "totals": token.totals, "dealers": token.dealers,
+        "created_ts": micros(token.created), "expires_ts": micros(token.expires), "expired": _is_over(token, now),
+    }  # fmt: skip

@@ -1,0 +1,126 @@
+"""The door: every request and websocket comes through here and goes on with its principal in the scope, or not at all.
+
+What is not named as open is closed: a path that nobody thought of needs a token.
+"""
+
+import math
+from collections.abc import Mapping
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from riskengine.serve.access import PRINCIPAL, SECURITY_HEADERS, STRANGER, Access, header_values
+from riskengine.serve.account import Account
+from riskengine.serve.identity import Identity, Shown
+from riskengine.serve.permissions import Need, check
+from riskengine.serve.problems import NotAllowed, Problem
+from riskengine.serve.sessions import Sessions
+
+PAGE = "/"
+LOGIN = "login"
+CHALLENGE = 'Bearer realm="riskengine"'
+
+_OTHERWISE = [(name.encode(), value.encode()) for name, value in (*SECURITY_HEADERS, ("cache-control", "no-store"))]
+"""What an answer says where it does not say it itself."""
+
+
+class Admission:
+    """ASGI middleware. `needs` is what paths of websockets need, and which paths are open; HTTP routes look after their own."""
+
+    def __init__(
+        self, app: ASGIApp, access: Access, identity: Identity, sessions: Sessions, account: Account, needs: Mapping[str, Need]
+    ) -> None:
+        self._app = app
+        self._access = access
+        self._identity = identity
+        self._sessions = sessions
+        self._account = account
+        self._needs = needs
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+
+        async def send_secured(message: Message) -> None:
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
+                headers = list(message.get("headers", ()))
+                named = {name for name, _ in headers}
+                headers += [header for header in _OTHERWISE if header[0] not in named]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        reason = self._access.refusal(scope)
+        if reason is not None:
+            self._account.refused("origin" if reason.startswith("Origin") else "host", scope)
+            await _refuse(scope, receive, send_secured, Problem(403, reason).response())
+            return
+        await self._identity.refresh()
+        shown = self._identity.shown_by(scope)
+        refusal = self._refusal(scope, shown)
+        if refusal is not None:
+            await _refuse(scope, receive, send_secured, refusal)
+        elif scope["type"] == "http":
+            await self._app(scope, receive, send_secured)
+        else:
+            with self._sessions.session(scope, scope[PRINCIPAL], shown.credential):
+                await self._app(scope, receive, send_secured)
+
+    def _refusal(self, scope: Scope, shown: Shown) -> Response | None:
+        """Puts the principal into the scope, or says no."""
+        need = self._needs.get(scope["path"])
+        scope[PRINCIPAL] = shown.principal or STRANGER
+        if shown.principal is None:
+            return None if need is not None and need.is_open else self._stranger(scope, shown)
+        if shown.needs_origin:
+            self._account.refused("origin", scope)
+            return Problem(403, "Origin is required where a cookie says who asks").response()
+        if scope["type"] == "websocket":
+            return self._no_session(scope, need or Need())
+        return None
+
+    def _stranger(self, scope: Scope, shown: Shown) -> Response:
+        if shown.wait_s:
+            self._account.refused("rate", scope)
+            return too_often(shown.wait_s)
+        if not shown.failed and _is_browser(scope):
+            return Response(status_code=303, headers={"location": LOGIN})
+        self._account.refused("token", scope)
+        challenge = CHALLENGE + (', error="invalid_token"' if shown.failed else "")
+        problem = Problem(401, "a valid token is needed", kind="token-needed", title="Token needed")
+        return problem.response({"www-authenticate": challenge})
+
+    def _no_session(self, scope: Scope, need: Need) -> Response | None:
+        try:
+            check(need, scope[PRINCIPAL])
+        except NotAllowed as refused:
+            self._account.refused(refused.reason, scope)
+            return refused.response()
+        if self._sessions.is_full(scope[PRINCIPAL]):
+            self._account.refused("connections", scope)
+            problem = Problem(429, "too many connections at a time", kind="too-many-connections", title="Too many connections")
+            return problem.response({"retry-after": "5"})
+        return None
+
+
+def too_often(wait_s: float) -> Response:
+    """429: tokens from this address failed too often."""
+    problem = Problem(429, "tokens from this address failed too often", kind="too-often", title="Too often")
+    return problem.response({"retry-after": str(math.ceil(wait_s))})
+
+
+def _is_browser(scope: Scope) -> bool:
+    """Whether a person asks for the page."""
+    if scope["type"] != "http" or scope["path"] != PAGE or scope["method"] not in ("GET", "HEAD"):
+        return False
+    return any("text/html" in value for value in header_values(scope, b"accept"))
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, answer: Response) -> None:
+    if scope["type"] == "websocket":
+        await receive()  # websocket.connect
+        if "websocket.http.response" not in scope.get("extensions", {}):
+            await send({"type": "websocket.close", "code": 1008})  # which servers answer with 403
+            return
+    await answer(scope, receive, send)

@@ -1,0 +1,208 @@
+"""Who a request comes from: a token that a program sends with it, or the cookie that a browser got for one.
+
+Event loop only, but for the file of tokens, which is read beside it.
+"""
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from time import monotonic
+from typing import NamedTuple
+
+from starlette.requests import cookie_parser
+from starlette.types import Scope
+
+from riskengine.gateway import Gateway
+from riskengine.grants import LOCAL, Principal
+from riskengine.serve.access import SAFE_METHODS, address_of, header_values
+from riskengine.serve.slowdown import Slowdown
+from riskengine.tokens import MAX_TOKEN, Tokens, hash_of
+
+COOKIE = "riskengine_session"
+LOOK_EVERY_S = 0.25
+"""How often at most the file of tokens is looked at."""
+
+MAX_LOGINS = 10_000
+MAX_LOGINS_EACH = 20
+"""Of one token; the oldest makes room."""
+LOGIN_S = 86_400.0
+"""How long a cookie is good where its token does not end before."""
+
+EXPIRED, REVOKED = "token expired", "token revoked"
+
+
+class Credential(NamedTuple):
+    """What somebody has shown: a token (its hash), itself or by the cookie of a login."""
+
+    sha256: str
+    cookie: str = ""
+
+
+class Shown(NamedTuple):
+    """What came with a request. Where there is no `principal`, whoever asks is a stranger.
+
+    `failed`: there was a token, and it is none. `wait_s`: it was not looked at, for so long.
+    """
+
+    principal: Principal | None = None
+    credential: Credential | None = None
+    failed: bool = False
+    wait_s: float = 0.0
+    needs_origin: bool = False
+
+
+STRANGE = Shown()
+
+
+class Login(NamedTuple):
+    """A login that stands. `until` is of the monotonic clock."""
+
+    sha256: str
+    until: float
+
+
+class Logins:
+    """Cookies and the tokens behind them. Bounded; forgotten when the process ends."""
+
+    def __init__(self) -> None:
+        self._logins: OrderedDict[str, Login] = OrderedDict()
+        self._of: dict[str, OrderedDict[str, None]] = {}
+
+    def begin(self, sha256: str) -> str:
+        """A new cookie for a token. O(1)."""
+        cookie = secrets.token_urlsafe(32)
+        own = self._of.setdefault(sha256, OrderedDict())
+        own[cookie] = None
+        self._logins[cookie] = Login(sha256, monotonic() + LOGIN_S)
+        if len(own) > MAX_LOGINS_EACH:
+            self.end(next(iter(own)))
+        if len(self._logins) > MAX_LOGINS:
+            self.end(next(iter(self._logins)))
+        return cookie
+
+    def end(self, cookie: str) -> None:
+        """It is good no more. O(1)."""
+        login = self._logins.pop(cookie, None)
+        if login is not None:
+            own = self._of[login.sha256]
+            del own[cookie]
+            if not own:
+                del self._of[login.sha256]
+
+    def token_of(self, cookie: str) -> str | None:
+        """The hash of the token behind a cookie. O(1)."""
+        login = self._logins.get(cookie)
+        if login is None or login.until < monotonic():
+            return None
+        return login.sha256
+
+
+class Identity:
+    """Tells who somebody is. Without a file of tokens everybody is LOCAL. Raises ConfigError where the file cannot be read."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        path = gateway.config.access.tokens_file
+        self._gateway = gateway
+        self._tokens = Tokens(path) if path else None
+        self._look_at = 0.0
+        self._reading = False
+        self.logins = Logins()
+        self.slowdown = Slowdown()
+
+    @property
+    def asks(self) -> bool:
+        """Whether tokens are needed at all."""
+        return self._tokens is not None
+
+    async def refresh(self) -> None:
+        """Take over a file that has changed. A system call every LOOK_EVERY_S, else nothing."""
+        tokens, now = self._tokens, monotonic()
+        if tokens is None or self._reading or now < self._look_at:
+            return
+        self._look_at = now + LOOK_EVERY_S
+        if not tokens.look():
+            return
+        self._reading = True
+        before = tokens.names
+        try:
+            await asyncio.to_thread(tokens.read)
+        finally:
+            self._reading = False
+        warnings, known = self._gateway.warnings, tokens.names
+        if tokens.trouble:
+            warnings["tokens"] = tokens.trouble
+        elif "tokens" in warnings:
+            del warnings["tokens"]
+        if known != before:
+            detail = {"added": sorted(known - before), "ended": sorted(before - known)}
+            self._gateway.note("tokens", "", detail, "engine")
+
+    def shown_by(self, scope: Scope) -> Shown:
+        """Who comes, by the token or the cookie of a request. A token goes before a cookie. Microseconds."""
+        if self._tokens is None:
+            return Shown(LOCAL)
+        sent = header_values(scope, b"authorization")
+        if sent:
+            return self._by_header(sent, address_of(scope))
+        cookie = session_cookie(scope)
+        sha256 = self.logins.token_of(cookie) if cookie else None
+        if sha256 is None:
+            return STRANGE
+        credential = Credential(sha256, cookie)
+        principal = self._good(sha256)
+        if principal is None:
+            self.logins.end(cookie)
+            return STRANGE
+        unsafe = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
+        # A browser says where such a request comes from; what it does not say cannot be checked.
+        return Shown(principal, credential, needs_origin=unsafe and not header_values(scope, b"origin"))
+
+    def _by_header(self, sent: list[str], address: str) -> Shown:
+        scheme, _, token = sent[0].partition(" ")
+        is_token = len(sent) == 1 and scheme.lower() == "bearer"
+        return self.shown_token(token.strip() if is_token else "", address)
+
+    def shown_token(self, token: str, address: str) -> Shown:
+        """Who has this token. One that fails makes the address slow, whatever is wrong with it."""
+        sha256 = hash_of(token[: MAX_TOKEN + 1])
+        wait_s = self.slowdown.wait_s(address, sha256)
+        if wait_s:
+            return Shown(failed=True, wait_s=wait_s)
+        principal = self._good(sha256)
+        if principal is None:
+            self.slowdown.failed(address)
+            return Shown(failed=True)
+        self.slowdown.passed(address, sha256)
+        return Shown(principal, Credential(sha256))
+
+    def _good(self, sha256: str) -> Principal | None:
+        assert self._tokens is not None, "there are no tokens"
+        principal = self._tokens.principal(sha256)
+        return None if principal is None or self._has_expired(principal) else principal
+
+    def _has_expired(self, principal: Principal) -> bool:
+        return principal.expires_at is not None and principal.expires_at <= self._gateway.clock.now()
+
+    def end_of(self, principal: Principal, credential: Credential | None) -> tuple[str, str] | None:
+        """Why a session must end: title and detail; None while it may go on. O(1)."""
+        if credential is None or self._tokens is None:
+            return None
+        known = self._tokens.principal(credential.sha256)
+        if known is None:
+            return REVOKED, "log in again, or ask for another token"
+        if self._has_expired(known):
+            return EXPIRED, "ask for another token"
+        if known != principal:
+            return REVOKED, "what the token is for has changed: connect again"
+        if credential.cookie and self.logins.token_of(credential.cookie) is None:
+            return REVOKED, "logged out: log in again"
+        return None
+
+
+def session_cookie(scope: Scope) -> str:
+    """The cookie of a login that came with a request; empty where there is none."""
+    for header in header_values(scope, b"cookie"):
+        found = cookie_parser(header).get(COOKIE)
+        if found:
+            return found
+    return ""

@@ -1,0 +1,111 @@
+"""The page where a browser shows a token once and gets a cookie for it. The cookie is random: it tells nothing of the token.
+
+It is for this site's own pages alone (SameSite=Strict), and no script can read it. Where it leads is fixed: nothing that was sent
+decides it.
+"""
+
+import asyncio
+from pathlib import Path
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from riskengine.grants import Principal
+from riskengine.serve.access import SECURITY_HEADERS, STRANGER, address_of, header_values, principal_of
+from riskengine.serve.account import Account
+from riskengine.serve.admission import too_often
+from riskengine.serve.identity import COOKIE, Identity, session_cookie
+from riskengine.serve.problems import Problem
+
+MAX_FORM_BYTES = 4_096
+READ_TIMEOUT_S = 10.0
+
+FORM_HEADERS = {
+    name: value.replace("form-action 'none'", "form-action 'self'") for name, value in SECURITY_HEADERS
+} | {"referrer-policy": "same-origin"}
+"""Of the page with the forms: they lead here, and say where they come from. Without a referrer browsers send `Origin: null`."""
+
+_PLACE = "<!-- said -->"
+"""Where the page says something."""
+
+
+class LoginPage:
+    """`GET /login`, `POST /login`, `POST /logout`."""
+
+    def __init__(self, page: Path, identity: Identity, account: Account) -> None:
+        self._page = page.read_text(encoding="utf-8")
+        self._identity = identity
+        self._account = account
+
+    async def show(self, request: Request) -> Response:
+        """The page; where nobody has to log in, the way to the live one."""
+        if not self._identity.asks:
+            return _go("./")
+        principal = principal_of(request.scope)
+        return self._shown("" if principal is STRANGER else f"Logged in as {principal.name}.")
+
+    async def log_in(self, request: Request) -> Response:
+        """Take a token and give a cookie. Every token that is none is answered alike."""
+        if not self._identity.asks:
+            return _go("./")
+        scope = request.scope
+        token = await _sent_token(request)
+        shown = self._identity.shown_token(token, address_of(scope))
+        if shown.wait_s:
+            self._account.refused("rate", scope)
+            return too_often(shown.wait_s)
+        if shown.principal is None or shown.credential is None:
+            self._account.refused("token", scope)
+            return self._shown("This token is not valid.", 401)
+        self._identity.logins.end(session_cookie(scope))  # another login of this browser
+        cookie = self._identity.logins.begin(shown.credential.sha256)
+        self._account.did("login", shown.principal.name, scope)
+        answer = _go("./")
+        answer.set_cookie(COOKIE, cookie, path="/", httponly=True, samesite="strict", secure=_is_secure(request))
+        return answer
+
+    async def log_out(self, request: Request) -> Response:
+        """End the login: its cookie is good no more, and its websockets are closed."""
+        principal: Principal = principal_of(request.scope)
+        cookie = session_cookie(request.scope)
+        if cookie and principal is not STRANGER:
+            self._identity.logins.end(cookie)
+            self._account.did("logout", principal.name, request.scope)
+        answer = _go("login")
+        answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict", secure=_is_secure(request))
+        return answer
+
+    def _shown(self, said: str, status: int = 200) -> Response:
+        text = said.replace("&", "&amp;").replace("<", "&lt;")
+        return Response(self._page.replace(_PLACE, text), status, FORM_HEADERS, media_type="text/html; charset=utf-8")
+
+
+def _go(where: str) -> Response:
+    """Relative: a proxy may serve all of this below a path of its own."""
+    return Response(status_code=303, headers={"location": where})
+
+
+def _is_secure(request: Request) -> bool:
+    """Whether the browser speaks TLS, with this server or with a proxy before it, whose origin was found to be configured."""
+    if request.scope["scheme"] == "https":
+        return True
+    return any(origin.lower().startswith("https://") for origin in header_values(request.scope, b"origin"))
+
+
+async def _sent_token(request: Request) -> str:
+    """The token of the form. Raises Problem."""
+    body = b""
+    try:
+        async with asyncio.timeout(READ_TIMEOUT_S):
+            async for part in request.stream():
+                body += part
+                if len(body) > MAX_FORM_BYTES:
+                    raise Problem(413, f"the form is larger than {MAX_FORM_BYTES} bytes")
+    except TimeoutError:
+        raise Problem(408, f"the form did not come within {READ_TIMEOUT_S:.0f} s") from None
+    try:
+        found = parse_qs(body.decode("ascii"), max_num_fields=10).get("token", [""])
+    except ValueError:
+        return ""
+    return found[0].strip() if len(found) == 1 else ""

@@ -1,0 +1,72 @@
+"""What a request needs: a role for what it does, grants for what it asks about. Hidden and unknown are refused alike."""
+
+from typing import NamedTuple
+
+from riskengine.grants import ROLES, Grants, Principal
+from riskengine.hierarchy import Hierarchy
+from riskengine.serve.problems import NotAllowed
+
+
+class Need(NamedTuple):
+    """What whoever asks must have: one of these roles, and where it says so, the grant of everything.
+
+    `is_open`: nothing at all; then strangers are answered too, and told less.
+    """
+
+    roles: frozenset[str] = frozenset(ROLES)
+    everything: bool = False
+    is_open: bool = False
+
+
+OPEN = Need(is_open=True)
+READ = Need()
+"""Any token; the answer is cut to its grants."""
+READ_EVERYTHING = Need(everything=True)
+"""Answers that cannot be cut: of everything, or not at all."""
+FEED = Need(frozenset({"feed"}))
+OPS = Need(frozenset({"ops"}))
+COMMENT = Need(frozenset({"dealer", "ops"}))
+
+
+def check(need: Need, principal: Principal) -> None:
+    """Raises NotAllowed where `principal` has not what is needed."""
+    if need.is_open:
+        return
+    if need.roles.isdisjoint(principal.roles):
+        raise NotAllowed("role", f"this needs the role {' or '.join(sorted(need.roles))}")
+    if need.everything and not principal.grants.see_everything:
+        raise NotAllowed("grant", "this is about everything, and the token does not show everything")
+
+
+def check_row(grants: Grants, hierarchy: Hierarchy, node: str) -> None:
+    """Raises NotAllowed where the row of a node is not shown, whether there is such a node or not."""
+    if grants.nodes is not None and not grants.sees_row(hierarchy, node):
+        raise _hidden("node")
+
+
+def check_node(grants: Grants, hierarchy: Hierarchy, node: str | None) -> None:
+    """Raises NotAllowed where what a node (None: the root) holds is not shown, whether there is such a node or not."""
+    if grants.nodes is None:
+        return
+    if node is None:
+        raise NotAllowed("grant", "the token does not show the root: name a node or a dealer")
+    if not grants.sees_below(hierarchy, node):
+        raise _hidden("node")
+
+
+def check_dealer(grants: Grants, dealer: str) -> None:
+    """Raises NotAllowed where what a dealer holds is not shown, whether there is such a dealer or not."""
+    if not grants.sees_dealer(dealer):
+        raise _hidden("dealer")
+
+
+def granted_tops(grants: Grants, hierarchy: Hierarchy) -> list[int]:
+    """Numbers of the nodes whose holdings are shown and whose parent's are not, in the order of the tree. O(grants x depth)."""
+    if grants.nodes is None:
+        return [0] if len(hierarchy) else []
+    named = {hierarchy.index[node] for node in grants.nodes if node in hierarchy.index}
+    return sorted(number for number in named if named.isdisjoint(hierarchy.ancestors[number]))
+
+
+def _hidden(what: str) -> NotAllowed:
+    return NotAllowed("grant", f"{what}: the token does not show it")

@@ -1,0 +1,362 @@
+"""Who is sent what, and when: the one task that writes updates to all connections of the stream.
+
+A connection is sent what a trade changed at once, and again at most every `trade_push_ms`; what prices changed at beats, as often
+as its `max_hz` lets it. It is looked at only when one of its views has moved or its beat has come: who watches what stands still
+costs nothing. Connections with the same subscriptions have their beats together, so that they stand alike and share their bytes;
+different ones are spread over the beats.
+
+Sending goes in turns of about a millisecond, with the loop given back in between. Those whose views a fresh trade has moved come
+first, then those who had to wait for the next push, then those whose beat it is. Where pushes after trades take more than a share
+of the time, the pause between two of them for one client is stretched, up to the time between two price updates.
+
+Everything happens on the event loop.
+"""
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
+from math import ceil, floor
+from time import perf_counter
+
+from riskengine.board import Board, Encoding, Layout, Move, SharedView, Standing
+from riskengine.gateway import Gateway
+from riskengine.serve.outlet import Outlet
+from riskengine.snapshot import Snapshot
+from riskengine.subscription import Subscriptions
+
+STALL_S = 5.0
+"""A connection that takes nothing of what waits for it for so long is dropped."""
+
+TURN_S = 0.001
+SENDS_A_TURN = 96
+"""Messages written in one turn: the system calls, about a millisecond, come when the loop goes on."""
+
+SEND_S = 7e-6
+"""What the loop needs beside the turn to write one message."""
+
+BUSY, IDLE = 0.2, 0.08
+"""Shares of the time that pushes after trades may take before they are stretched, and below which they are quickened again."""
+
+MAX_PAUSE_S = 60.0
+
+WINDOW_S = 0.25
+"""Over which the share is taken."""
+
+CHECKSUM_S = 5.0
+GROUP = 256
+"""Connections of one layout that have their beats together."""
+
+NEVER = float("inf")
+
+
+class Connection:
+    """One client of the stream: where it stands and when it may be sent what. Times are the loop's, in seconds."""
+
+    __slots__ = (
+        "beat_due", "beats_apart", "check_due", "encoding", "number", "outlet", "stalled_at", "subscriptions", "trade_due",
+        "unsent_bytes", "waits", "watched",
+    )  # fmt: skip
+
+    def __init__(self, subscriptions: Subscriptions, outlet: Outlet, encoding: Encoding, number: int) -> None:
+        self.subscriptions = subscriptions
+        self.outlet = outlet
+        self.encoding = encoding
+        self.number = number
+        self.watched: tuple[SharedView, ...] = ()
+        self.waits = False
+        """Whether it is to be pushed what a trade changed."""
+        self.trade_due = 0.0
+        self.beat_due = 0
+        self.beats_apart = 1
+        self.check_due = 0.0
+        self.unsent_bytes = 0
+        self.stalled_at: float | None = None
+
+    def is_stalled(self, now: float) -> bool:
+        """Whether it has taken nothing for STALL_S. Asked once a heartbeat."""
+        unsent, before = self.outlet.unsent_bytes, self.unsent_bytes
+        self.unsent_bytes = unsent
+        if not unsent:
+            self.stalled_at = None
+        elif self.stalled_at is None or unsent < before:
+            self.stalled_at = now
+        return self.stalled_at is not None and now - self.stalled_at >= STALL_S
+
+
+class Beats:
+    """The rhythm of the beats, numbered: where a publication stands in it, whether or not every beat published something."""
+
+    def __init__(self, beat_s: float) -> None:
+        self.beat_s = beat_s
+        self._anchor: float | None = None
+
+    def number(self, now: float) -> int:
+        """The number of the beat nearest to a moment; the rhythm is learned from the moments of publications."""
+        if self._anchor is None:
+            self._anchor = now
+        place = (now - self._anchor) / self.beat_s
+        nearest = int(place + 0.5)
+        self._anchor += 0.1 * (place - nearest) * self.beat_s
+        return nearest
+
+
+class Pace:
+    """The pause between two pushes after trades of what everybody watches: longer while pushes take too much of the time."""
+
+    def __init__(self, least_s: float) -> None:
+        self.pause_s = least_s
+        self.least_s = least_s
+        self._busy_s = 0.0
+        self._since = 0.0
+
+    def spent(self, seconds: float, now: float) -> None:
+        """So much went into pushes."""
+        self._busy_s += seconds
+        elapsed = now - self._since
+        if elapsed < WINDOW_S:
+            return
+        share = self._busy_s / elapsed
+        if elapsed > 4.0 * WINDOW_S:
+            self.pause_s = self.least_s
+        elif share > BUSY:
+            self.pause_s = min(2.0 * self.pause_s, MAX_PAUSE_S)
+        elif share < IDLE:
+            self.pause_s = max(0.5 * self.pause_s, self.least_s)
+        self._busy_s, self._since = 0.0, now
+
+
+class Sender:
+    """All connections, and what is due to them. `time` is the loop's: seconds that never go back."""
+
+    def __init__(self, gateway: Gateway, board: Board, time: Callable[[], float]) -> None:
+        server = gateway.config.server
+        self._time = time
+        self.connections: dict[Connection, None] = {}
+        self.board = board
+        self._gateway = gateway
+        self._beats = Beats(gateway.config.engine.beat_ms / 1_000)
+        self._pace = Pace(server.trade_push_ms / 1_000)
+        self._reference: object = board.snapshot.reference
+        self._units: object = board.snapshot.units
+        self._beat = 0
+        self._beat_seq = board.snapshot.seq
+        self._beat_at = 0.0
+        self._calm: dict[SharedView, set[Connection]] = {}
+        """By view, who watches it and is to be told of the next trade there."""
+        self._fresh: deque[Connection] = deque()
+        self._later: list[tuple[float, int, Connection]] = []
+        self._on_beat: deque[Connection] = deque()
+        self._later_due = 0.0
+        self._last: tuple[Standing | None, Snapshot, bool, Move | None] = (None, board.snapshot, False, None)
+        """The move that was looked up last: the next connection mostly stands where the one before did."""
+        self._ties = count()
+        self._woken = asyncio.Event()
+
+    # -- connections -------------------------------------------------------------------------------------------
+
+    def add(self, connection: Connection) -> None:
+        """A new client, which watches nothing yet."""
+        self.connections[connection] = None
+
+    def remove(self, connection: Connection) -> None:
+        """A client is gone; what is still queued for it is passed over."""
+        self._watch(connection, ())
+        self.connections.pop(connection, None)
+
+    def asked(self, connection: Connection) -> None:
+        """A client has asked for something and was answered about the newest snapshot."""
+        views = tuple(connection.subscriptions.views)
+        if views != connection.watched:
+            self._watch(connection, views)
+        connection.beats_apart = max(1, ceil(1.0 / (connection.subscriptions.max_hz * self._beats.beat_s) - 0.01))
+        if connection.beat_due > self._beat:
+            connection.beat_due = min(connection.beat_due, self._next_beat(connection))
+        self._woken.set()
+
+    def _watch(self, connection: Connection, views: tuple[SharedView, ...]) -> None:
+        for view in connection.watched:
+            watching = self._calm.get(view)
+            if watching is not None:
+                watching.discard(connection)
+                if not watching and not view.users:
+                    del self._calm[view]
+        connection.watched = views
+        if connection.subscriptions.trade_waits and views:
+            self._wait(connection, self._time())
+        else:
+            self._calm_down(connection)
+
+    def _calm_down(self, connection: Connection) -> None:
+        """It has been told everything: the next trade in one of its views is news to it."""
+        connection.waits = False
+        for view in connection.watched:
+            self._calm.setdefault(view, set()).add(connection)
+
+    def _wait(self, connection: Connection, now: float) -> None:
+        """A trade is news to it: it is pushed at once, or when its pause is over."""
+        if connection.waits:
+            return
+        connection.waits = True
+        if connection.trade_due <= now:
+            self._fresh.append(connection)
+        elif connection.trade_due < NEVER:
+            heapq.heappush(self._later, (connection.trade_due, next(self._ties), connection))
+
+    def in_turns(self) -> Iterator[list[Connection]]:
+        """Every connection once, in parts of a turn."""
+        everybody = list(self.connections)
+        for first in range(0, len(everybody), SENDS_A_TURN):
+            yield everybody[first : first + SENDS_A_TURN]
+
+    # -- what is due -------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Bring the board to the newest snapshot, and queue those to whom that is news."""
+        self._note(self._gateway.history.newest)
+        self.board.take(self._gateway.history.newest)
+
+    def _note(self, newest: Snapshot) -> None:
+        now = self._time()
+        if newest.reference is not self._reference:
+            self._reference = newest.reference
+            self.board.take(newest)
+            for connection in tuple(self.connections):
+                for frame in connection.subscriptions.review():
+                    connection.outlet.write_frame(frame)
+                    self.asked(connection)
+        for view in self.board.note(newest):
+            calm = self._calm.get(view)
+            if calm:
+                for connection in calm:
+                    self._wait(connection, now)
+                calm.clear()
+        if newest.units is not self._units or (newest.seq > self._beat_seq and now - self._beat_at > 2 * self._beats.beat_s):
+            # Where no prices come, whatever else is published, and is no matter of trades, goes as often as prices would.
+            self._units, self._beat_seq, self._beat_at = newest.units, newest.seq, now
+            self._beat = self._beats.number(now)
+            queued = set(self._on_beat)
+            self._on_beat.extend(c for c in self.connections if c.beat_due <= self._beat and c.watched and c not in queued)
+
+    def _next_beat(self, connection: Connection) -> int:
+        """The first beat after the current one at which a connection may be sent prices."""
+        if connection.beat_due == self._beat:
+            return self._beat + connection.beats_apart
+        phase = connection.subscriptions.standing.layout.number + connection.number // GROUP
+        return self._beat + 1 + (phase - self._beat - 1) % connection.beats_apart
+
+    # -- sending -----------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Send, until cancelled."""
+        loop = asyncio.get_running_loop()
+        stop_listening = self._gateway.listen(self._woken.set)
+        try:
+            while True:
+                timer = loop.call_at(self._later[0][0], self._woken.set) if self._later else None
+                await self._woken.wait()
+                if timer is not None:
+                    timer.cancel()
+                self._woken.clear()
+                more = True
+                while more:
+                    more = self.turn()
+                    await asyncio.sleep(0)
+        finally:
+            stop_listening()
+
+    def turn(self) -> bool:
+        """Send for about a millisecond; whether more is due now."""
+        self._note(self._gateway.history.newest)
+        started = perf_counter()
+        now = self._time()
+        pushes = sends = 0
+        for connection in self._due(now):
+            if connection.waits:
+                pushes += 1
+            sends += 1
+            self._send(connection, now)
+            if sends >= SENDS_A_TURN or perf_counter() - started > TURN_S:
+                break
+        spent = perf_counter() - started
+        self._pace.spent((spent + SEND_S * sends) * pushes / max(sends, 1), now)
+        return bool(self._fresh or self._on_beat or (self._later and self._later[0][0] <= now))
+
+    def _due(self, now: float) -> Iterable[Connection]:
+        """Who is to be sent something, the most urgent first.
+
+        The board moves for a fresh trade, for the next that are due together, for a beat, and else stays, so that those who stand
+        alike are sent the same.
+        """
+        fresh, later, on_beat = self._fresh, self._later, self._on_beat
+        newest = self._gateway.history.newest
+        if fresh or self.board.snapshot.seq < self._beat_seq:
+            self.board.take(newest)
+        while True:
+            if fresh:
+                connection = fresh.popleft()
+                if connection.waits:
+                    yield connection
+            elif later and later[0][0] <= now:
+                due, _, connection = heapq.heappop(later)
+                if connection.waits and connection.trade_due == due:
+                    if due != self._later_due:
+                        self._later_due = due
+                        self.board.take(newest)
+                    yield connection
+            elif on_beat:
+                connection = on_beat.popleft()
+                if connection.beat_due <= self._beat and connection.watched:
+                    connection.beat_due = self._next_beat(connection)
+                    yield connection
+            else:
+                return
+
+    def _send(self, connection: Connection, now: float) -> None:
+        """Send what is news to a connection. One that has not taken the last is passed over: it finds newer news next time."""
+        subscriptions, outlet, waits = connection.subscriptions, connection.outlet, connection.waits
+        if outlet.is_behind:
+            if waits:
+                connection.trade_due = now + 1.0 / subscriptions.max_hz
+                heapq.heappush(self._later, (connection.trade_due, next(self._ties), connection))
+            return
+        checked = not waits and now >= connection.check_due
+        standing, snapshot = subscriptions.standing, self.board.snapshot
+        if self._last[:3] == (standing, snapshot, checked):
+            move = self._last[3]
+        else:
+            move = standing.move(checked=checked)
+            self._last = (standing, snapshot, checked, move)
+        if move is not None:
+            subscriptions.standing = move.standing
+            outlet.write_frame(move.message)
+            if checked:
+                connection.check_due = _after(now, CHECKSUM_S, standing.layout)
+        if waits and not subscriptions.trade_waits:
+            connection.trade_due = self._next_push(connection, now)
+            self._calm_down(connection)
+
+    def _next_push(self, connection: Connection, now: float) -> float:
+        """From when on a trade may be pushed again, NEVER where that is left to the beats.
+
+        Who watches what many watch waits longest, for that is what takes the time. Longer pauses are the shortest times a
+        power of two, and end at the same moments for all connections of a layout, so that they go on standing alike.
+        """
+        watchers = max(view.users for view in connection.watched)
+        stretched = self._pace.pause_s * watchers / len(self.connections)
+        pause = self._pace.least_s
+        while 2.0 * pause <= stretched:
+            pause *= 2.0
+        if pause >= 1.0 / connection.subscriptions.max_hz:
+            return NEVER
+        if pause == self._pace.least_s:
+            return now + pause
+        last = connection.trade_due if 0.0 <= now - connection.trade_due < 0.5 * pause else now
+        return _after(last + pause - 1e-6, pause, connection.subscriptions.standing.layout)
+
+
+def _after(moment: float, period: float, layout: Layout) -> float:
+    """The first moment after one at which a period ends for all connections of a layout; other layouts have other moments."""
+    offset = layout.number * 0.618034 % 1.0
+    return (floor(moment / period - offset) + 1.0 + offset) * period

@@ -1,0 +1,129 @@
+"""Who is connected by websocket: how many at most, and not for longer than their tokens allow.
+
+Event loop only. A task looks over the sessions while there are any; it asks once for each credential, not for each session.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from starlette.types import Scope
+
+from riskengine.board import Encoding
+from riskengine.grants import Principal
+from riskengine.observe import get_logger
+from riskengine.serve.account import Account
+from riskengine.serve.identity import Credential, Identity
+from riskengine.subscription import error
+
+LOOK_EVERY_S = 0.25
+MAX_SESSIONS = 10_000
+"""Of everybody together."""
+
+POLICY_VIOLATION = 1008
+
+SESSION = "riskengine.session"
+"""Where the scope of a websocket has its session."""
+
+log = get_logger("riskengine.serve.sessions")
+
+
+class Line(Protocol):
+    """A websocket that can be ended."""
+
+    def write_frame(self, frame: bytes) -> None:
+        """Send one framed message."""
+        ...
+
+    def close(self, code: int, reason: str) -> None:
+        """End it in order; who does not take that is dropped."""
+        ...
+
+
+class Session:
+    """One websocket, from before its handshake to its end."""
+
+    __slots__ = ("encoding", "line", "path")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.line: Line | None = None
+        self.encoding: Encoding | None = None
+
+    def end(self, title: str, detail: str) -> None:
+        """Say why and close, where the handshake is over; before it nothing was sent, and `attach` will not be reached."""
+        if self.line is not None and self.encoding is not None:
+            self.line.write_frame(self.encoding.message(error(None, title, detail)))
+            self.line.close(POLICY_VIOLATION, title)
+
+
+class Sessions:
+    """All websockets."""
+
+    def __init__(self, identity: Identity, account: Account, max_connections: int) -> None:
+        self._identity = identity
+        self._account = account
+        self._max_connections = max_connections if identity.asks else MAX_SESSIONS
+        self._sessions: dict[tuple[Principal, Credential | None], set[Session]] = {}
+        self._count: Counter[str] = Counter()
+        self._total = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def is_full(self, principal: Principal) -> bool:
+        """Whether there is no room for another session of somebody. O(1)."""
+        return self._count[principal.name] >= self._max_connections or self._total >= MAX_SESSIONS
+
+    @contextmanager
+    def session(self, scope: Scope, principal: Principal, credential: Credential | None) -> Iterator[None]:
+        """While a websocket is handled; its scope has the session."""
+        session = scope[SESSION] = Session(scope["path"])
+        own = self._sessions.setdefault((principal, credential), set())
+        own.add(session)
+        self._count[principal.name] += 1
+        self._total += 1
+        if self._task is None and self._identity.asks:
+            self._task = asyncio.create_task(self._look_over())
+        try:
+            yield
+        finally:
+            own.discard(session)
+            if not own:
+                self._sessions.pop((principal, credential), None)
+            self._total -= 1
+            self._count[principal.name] -= 1
+            if not self._count[principal.name]:
+                del self._count[principal.name]
+            if self._task is not None and not self._sessions:
+                self._task.cancel()
+                self._task = None
+
+    async def _look_over(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            try:
+                await self._identity.refresh()
+                self._end_what_must()
+            except Exception as problem:  # a mistake of ours must not leave sessions open that have ended
+                log.critical("sessions_failed", exc_info=problem)
+                for session in self._all():
+                    session.end("token revoked", "the engine cannot tell who is connected: connect again")
+
+    def _end_what_must(self) -> None:
+        for (principal, credential), sessions in tuple(self._sessions.items()):
+            ended = self._identity.end_of(principal, credential)
+            if ended is not None:
+                for session in tuple(sessions):
+                    self._account.ended(principal.name, ended[0], session.path)
+                    session.end(*ended)
+
+    def _all(self) -> list[Session]:
+        return [session for sessions in self._sessions.values() for session in sessions]
+
+
+def attach(scope: Scope, line: Line, encoding: Encoding) -> None:
+    """The handshake of a websocket is over: this is how it is ended. A scope without a session is nobody's to end."""
+    session: Session | None = scope.get(SESSION)
+    if session is not None:
+        session.line, session.encoding = line, encoding

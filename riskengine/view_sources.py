@@ -1,0 +1,240 @@
+"""Where the rows of a view come from: the roll-ups, a ladder, the status; each worked out from one snapshot.
+
+No clock, thread, task or socket in here. A source is asked about snapshots in their order, by one thread.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import is_not
+from typing import Protocol
+
+from riskengine.grants import Grants
+from riskengine.hierarchy import Reference
+from riskengine.snapshot import OwnerState, Snapshot, Table
+from riskengine.unit_values import Units
+from riskengine.valuation import PAGE
+from riskengine.views import RowDict, UnknownName, dealer_number, dealer_row, ladder_rows, node_number, node_row
+
+
+class Source(Protocol):
+    """The rows of one view. `key` names the field that tells rows apart; empty where there is only one row."""
+
+    key: tuple[str, ...]
+
+    def trade_mark(self, snapshot: Snapshot) -> object:
+        """Another object after every trade that this view shows. O(1)."""
+        ...
+
+    def price_mark(self, snapshot: Snapshot) -> object:
+        """Another object after everything else that moves rows. O(1)."""
+        ...
+
+    def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
+        """The rows of a snapshot not older than the one before."""
+        ...
+
+
+class Owners:
+    """Every row of a roll-up. After trades alone, only the owners that they moved are worked out anew."""
+
+    def __init__(self) -> None:
+        self._rows: list[RowDict] = []
+        self._seen: tuple[Reference, Units, Table] | None = None
+        self._seq = -1
+
+    def table(self, snapshot: Snapshot) -> Table:
+        """The roll-up that is shown."""
+        raise AssertionError("a roll-up is of nodes or of dealers")
+
+    def row(self, snapshot: Snapshot, owner: int) -> RowDict:
+        """The row of one owner."""
+        raise AssertionError("a roll-up is of nodes or of dealers")
+
+    def every_row(self, snapshot: Snapshot) -> list[RowDict]:
+        """The row of each owner by its number, for whoever asks about this snapshot; a row that has moved is another object.
+
+        O(owners) after prices, O(owners on touched pages) after trades alone, O(1) for who asks second.
+        """
+        table, rows = self.table(snapshot), self._rows
+        if snapshot.seq == self._seq:
+            return rows
+        self._seq = snapshot.seq
+        owners: Iterable[int] = range(table.size)
+        if self._seen is not None:
+            reference, units, before = self._seen
+            if reference is not snapshot.reference:
+                rows.clear()
+            elif units is snapshot.units:
+                owners = moved_owners(before, table)
+        for owner in owners:
+            if owner < len(rows):
+                rows[owner] = self.row(snapshot, owner)
+            else:
+                rows.append(self.row(snapshot, owner))
+        self._seen = (snapshot.reference, snapshot.units, table)
+        return rows
+
+
+class AllNodes(Owners):
+    """The organisation's roll-up."""
+
+    def table(self, snapshot: Snapshot) -> Table:
+        """See `Owners`."""
+        return snapshot.nodes
+
+    def row(self, snapshot: Snapshot, owner: int) -> RowDict:
+        """See `Owners`."""
+        return node_row(snapshot, owner)
+
+
+class AllDealers(Owners):
+    """The dealers' roll-up."""
+
+    def table(self, snapshot: Snapshot) -> Table:
+        """See `Owners`."""
+        return snapshot.dealers
+
+    def row(self, snapshot: Snapshot, owner: int) -> RowDict:
+        """See `Owners`."""
+        return dealer_row(snapshot, owner)
+
+
+class Shown:
+    """The rows of a roll-up that an access class is shown. What is worked out of them, all classes share."""
+
+    key: tuple[str, ...]
+
+    def __init__(self, owners: Owners, grants: Grants) -> None:
+        self._owners = owners
+        self._grants = grants
+        self._states: list[OwnerState] = []
+        self._mark: object = None
+
+    def numbers(self, snapshot: Snapshot) -> Sequence[int] | None:
+        """Numbers of the owners that are shown; None for all."""
+        raise AssertionError("nodes or dealers are shown")
+
+    def trade_mark(self, snapshot: Snapshot) -> object:
+        """See `Source`. O(1) where everything is shown, else O(owners shown)."""
+        numbers, table = self.numbers(snapshot), self._owners.table(snapshot)
+        if numbers is None:
+            return table.states
+        states = [table.state(number) for number in numbers]
+        if len(states) != len(self._states) or any(map(is_not, states, self._states)):
+            self._states, self._mark = states, object()
+        return self._mark
+
+    def price_mark(self, snapshot: Snapshot) -> object:
+        """See `Source`."""
+        return snapshot.units
+
+
+class Nodes(Shown):
+    """The nodes of the organisation, parents first; where a parent is not shown, its name is not either."""
+
+    key: tuple[str, ...] = ("node",)
+
+    def numbers(self, snapshot: Snapshot) -> Sequence[int] | None:
+        """See `Shown`."""
+        return None if self._grants.nodes is None else self._grants.nodes_shown(snapshot.reference.hierarchy)
+
+    def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
+        """See `Source`."""
+        every, shown = self._owners.every_row(snapshot), self.numbers(snapshot)
+        if shown is None:
+            return every
+        parents, known = snapshot.reference.hierarchy.parents, set(shown)
+        return [every[n] if parents[n] in known else every[n] | {"parent": None} for n in shown]
+
+
+class Dealers(Shown):
+    """The dealers that hold or have held a position, by name: rows of `views.dealer_rows`."""
+
+    key: tuple[str, ...] = ("dealer",)
+
+    def numbers(self, snapshot: Snapshot) -> Sequence[int] | None:
+        """See `Shown`."""
+        granted = self._grants.dealers
+        if granted is None:
+            return None
+        return [number for number, name in enumerate(snapshot.dealer_names) if name in granted] if granted else ()
+
+    def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
+        """See `Source`."""
+        every, shown = self._owners.every_row(snapshot), self.numbers(snapshot)
+        rows = every if shown is None else [every[number] for number in shown]
+        return sorted((row for row in rows if row["position_count"]), key=lambda row: str(row["dealer"]))
+
+
+class Ladder:
+    """What a node (the root where neither is given) or a dealer holds, by instrument. Raises UnknownName when made.
+
+    One that is gone later, with other reference data, holds nothing until it comes back.
+    """
+
+    key: tuple[str, ...] = ("instrument",)
+
+    def __init__(self, snapshot: Snapshot, node: str | None, dealer: str | None) -> None:
+        self._node, self._dealer = node, dealer
+        self._reference = snapshot.reference
+        self._owner: int | None = self._number(snapshot)
+
+    def _number(self, snapshot: Snapshot) -> int:
+        if self._dealer is not None:
+            return dealer_number(snapshot, self._dealer)
+        root = next(iter(snapshot.reference.hierarchy.names), "")
+        return node_number(snapshot, root if self._node is None else self._node)
+
+    def trade_mark(self, snapshot: Snapshot) -> object:
+        """See `Source`. O(dealers) while a dealer is gone, and once with other reference data."""
+        if snapshot.reference is not self._reference or self._owner is None:
+            self._reference = snapshot.reference
+            try:
+                self._owner = self._number(snapshot)
+            except UnknownName:
+                self._owner = None
+                return None
+        return (snapshot.nodes if self._dealer is None else snapshot.dealers).state(self._owner)
+
+    def price_mark(self, snapshot: Snapshot) -> object:
+        """See `Source`."""
+        return snapshot.units
+
+    def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
+        """See `Source`. O(instruments there)."""
+        if self.trade_mark(snapshot) is None:
+            return ()
+        return ladder_rows(snapshot, node=self._node, dealer=self._dealer)
+
+
+class Status:
+    """One row about the engine itself; it says something new with every snapshot, and no trade alone is worth a push."""
+
+    key: tuple[str, ...] = ()
+
+    def __init__(self, status: Callable[[Snapshot], RowDict]) -> None:
+        self._status = status
+
+    def trade_mark(self, snapshot: Snapshot) -> object:
+        """See `Source`."""
+        return None
+
+    def price_mark(self, snapshot: Snapshot) -> object:
+        """See `Source`."""
+        return snapshot
+
+    def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
+        """See `Source`."""
+        return (self._status(snapshot),)
+
+
+def moved_owners(before: Table, now: Table) -> Iterator[int]:
+    """Owners whose state or numbers are not those of `before`, and new ones. O(pages + owners on touched pages)."""
+    for page, (states, numbers) in enumerate(zip(now.states, now.numbers, strict=True)):
+        old_states = before.states[page] if page < len(before.states) else ()
+        if states is old_states and numbers is before.numbers[page]:
+            continue
+        known = len(old_states)
+        moved = (before.numbers[page] != numbers[:, :known]).any(axis=0) if known else ()
+        for column, state in enumerate(states):
+            if column >= known or moved[column] or state is not old_states[column]:
+                yield page * PAGE + column

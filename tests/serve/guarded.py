@@ -1,0 +1,126 @@
+"""A house with tokens: two desks that must not see each other, somebody of every role, and all that can be asked."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from riskengine.clock import ManualClock
+from riskengine.config import AccessConfig, Config, ServerConfig
+from riskengine.serve.http import create_app
+from riskengine.tokens import Token, editing, hash_of, new_token
+from tests.serve.stand_in import MIDS, PORT, Answer, StandIn, ask, post
+from tests.world import INSTRUMENTS, NOON, reference, row
+
+PARENTS = {"ALL": "", "OURBOOK": "ALL", "OURDESK": "OURBOOK", "ZETABOOK": "ALL", "ZETADESK": "ZETABOOK"}
+HOUSE = reference(PARENTS, INSTRUMENTS)
+
+OURS: dict[str, Any] = {"role": "dealer", "nodes": ["OURDESK"], "dealers": ["ann"]}
+GRANTED: Mapping[str, Mapping[str, Any]] = {
+    "dealer": OURS,
+    "viewer": OURS | {"role": "viewer"},
+    "only dealer": {"role": "viewer", "dealers": ["ann"]},
+    "only node": {"role": "viewer", "nodes": ["OURBOOK"]},
+    "feed": {"role": "feed"},
+    "boss": {"role": "ops"},
+}
+"""Tokens by name."""
+
+
+def deals() -> list[dict[str, Any]]:
+    """Trades of both desks; what is the other's has numbers and names of its own."""
+    ours = [
+        row("our-1", desk="OURDESK", dealer="ann", quantity="100", price="1.1"),
+        row("our-2", desk="OURDESK", dealer="ann", instrument="GHOST", quantity="7", price="3", ts=NOON + 1),
+        row("our-2", desk="OURDESK", dealer="ann", instrument="GHOST", quantity="8", price="3", ts=NOON + 1),  # a conflict
+        row("our-3", desk="OURDESK", dealer="ann", quantity="60", price="1.05", ts=NOON - 3_600_000_000),  # late
+    ]
+    other = {"desk": "ZETADESK", "dealer": "zoltan"}
+    theirs = [
+        row("zeta-1", desk="ZETADESK", dealer="zoltan", quantity="777123.5", price="1.173911", source="zetasource"),
+        row("zeta-2", **other, instrument="ACME", side="sell", quantity="31337", price="41.87653", ts=NOON + 2),
+        row("zeta-2", **other, instrument="ACME", side="sell", quantity="31339", price="41.8", ts=NOON + 2),
+        row("zeta-3", **other, quantity="98765.4", price="1.1414", ts=NOON - 3_600_000_000),
+        row("zeta-4", **other, instrument="MAREL", quantity="54321", price="511.25", ts=NOON + 3),
+        row("zeta-5", **other, quantity="11.25", price="1.2", legs=2, ts=NOON + 4),
+        row("zeta-6", action="cancel"),
+        # What was ours at first and is theirs now, and the other way round.
+        row("moved-1", desk="OURDESK", dealer="ann", quantity="12", price="1.2", ts=NOON + 5),
+        row("moved-1", desk="ZETADESK", dealer="zoltan", quantity="45454.5", price="1.26262", ts=NOON + 5),
+    ]  # fmt: skip
+    return ours + theirs
+
+
+class GuardedHouse(StandIn):
+    """Has found differences from the store on both sides."""
+
+    async def breaks(self, *, status: str | None) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+        self._require_live()
+        keys = (("OURDESK", None), (None, "ann"), ("ZETADESK", None), (None, "zoltan"), ("ALL", None), (None, None))
+        rows: list[dict[str, Any]] = [
+            {"break_id": number, "kind": "cash", "node": node, "dealer": dealer, "status": "open",
+             "here": {"net_cash": "5.5" if "ann" in (dealer, "ann" * (node == "OURDESK")) else "8675309.75"}}
+            for number, (node, dealer) in enumerate(keys, start=1)
+        ]  # fmt: skip
+        return rows, {"clean": False, "breaks": [{"node": "ZETADESK", "difference": "8675309.75"}]}
+
+    async def comment_break(self, break_id: int, comment: str, actor: str) -> dict[str, Any] | None:
+        rows, _ = await self.breaks(status=None)
+        return next((row | {"comment": comment, "actor": actor} for row in rows if row["break_id"] == break_id), None)
+
+
+class Guarded:
+    """The application of one engine with tokens; `tokens` are the texts by name."""
+
+    def __init__(self, folder: Path, granted: Mapping[str, Mapping[str, Any]] = GRANTED, **server: Any) -> None:
+        self.file = folder / "tokens.toml"
+        self.tokens: dict[str, str] = {}
+        for name, more in granted.items():
+            self.create(name, **more)
+        config = Config(access=AccessConfig(tokens_file=str(self.file), max_connections=3), server=ServerConfig(**server))
+        self.clock = ManualClock(NOON)
+        self.gateway = GuardedHouse(HOUSE, config, self.clock)
+        self.app = create_app(self.gateway)
+
+    def create(self, name: str, **more: Any) -> str:
+        """A token in the file, as `riskengine token create` puts it there."""
+        text = self.tokens[name] = new_token()
+        with editing(self.file) as tokens:
+            tokens[name] = Token(name, sha256=hash_of(text), **{key: _listed(value) for key, value in more.items()})
+        return text
+
+    def revoke(self, name: str) -> None:
+        with editing(self.file) as tokens:
+            del tokens[name]
+
+    def with_trades(self) -> "Guarded":
+        """The same with a day of both desks."""
+        feed = bearer(self.tokens["feed"])
+        assert post(self.app, "/v1/trades", deals(), headers=feed).status == 200
+        ticks = [{"instrument": name, "ts": NOON, "mid": mid, "source": "market"} for name, mid in MIDS.items()]
+        assert post(self.app, "/v1/ticks", ticks, headers=feed).status == 200
+        self.gateway.warnings["breaks"] = "positions of ZETADESK differ: 8675309"
+        return self
+
+    def ask(self, name: str, path: str, query: Mapping[str, object] | str = "", **more: Any) -> Answer:
+        headers = bearer(self.tokens[name]) | more.pop("headers", {})
+        return ask(self.app, path, query, headers=headers, **more)
+
+    def post(self, name: str, path: str, body: Any, **more: Any) -> Answer:
+        return post(self.app, path, body, headers=bearer(self.tokens[name]) | more.pop("headers", {}), **more)
+
+
+def _listed(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+ORIGIN = f"http://127.0.0.1:{PORT}"
+FORM = {"origin": ORIGIN, "content-type": "application/x-www-form-urlencoded"}
+
+
+def cookie_of(answer: Answer) -> dict[str, str]:
+    """What a browser sends after this answer."""
+    return {"cookie": answer.headers["set-cookie"].partition(";")[0]}
