@@ -7,6 +7,7 @@ its own timer came. Whoever is close to a whole core there has measured itself.
 screens  many stream clients that look at nothing but `as_of`
 feed     ticks over `/v1/ingest`
 dealers  single trades over HTTP, evenly, whether or not those before have come back, or frames of them over `/v1/ingest`
+bad      clients that never read, read slowly, break off, or send garbage (`bench.fanout_bad`)
 probe    single trades for a ladder that nothing else moves, and the time until its patch; reads of ladders, `/healthz`, over HTTP
 """
 
@@ -26,6 +27,7 @@ import msgspec
 import uvloop
 from picows import WSMsgType
 
+from bench.fanout_bad import bad
 from bench.fanout_house import CAST, DEALERS, DESKS, QUOTED, raise_limit, spread, trade
 from bench.fanout_probe import probe
 from bench.fanout_wire import WINDOW, Client, Line, connected, line, now_us
@@ -207,7 +209,7 @@ async def lateness(late: array) -> None:
             late.append((time.monotonic() - began - TIMER_S) * 1e6)
 
 
-ROLES = {"screens": screens, "feed": feed, "dealers": dealers, "probe": probe}
+ROLES = {"screens": screens, "feed": feed, "dealers": dealers, "probe": probe, "bad": bad}
 
 
 async def main(role: str, options: dict[str, Any]) -> None:

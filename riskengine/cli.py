@@ -22,6 +22,7 @@ from riskengine.cli_audit import audit_commands
 from riskengine.cli_reconcile import reconcile_command
 from riskengine.cli_start import announce, rebuild_command, run_engine, serve
 from riskengine.cli_token import check_access, token_commands
+from riskengine.cli_watch import watch_command
 from riskengine.clock import SystemClock
 from riskengine.config import without_password
 from riskengine.engine import Engine
@@ -109,6 +110,7 @@ def _announce_demo(url: str) -> None:
 
 
 main.add_command(reconcile_command)
+main.add_command(watch_command)
 
 
 @main.command(name="load")

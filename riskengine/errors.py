@@ -14,6 +14,7 @@ RiskEngineError
  +-- StartRefused           the person who starts the engine: find out why, or accept it
  +-- EngineUnreachable      the person who runs the engine that a command talks to
  +-- ComparisonFailed       try again: engine and store could not be compared
+ +-- client.ClientError     whoever uses the Python client (riskengine/client/errors.py)
 
 A mistake of the world is one of these, with a message that names what and where, or a `Refusal` record
 where a batch goes on without the bad item. A mistake of ours is an AssertionError and is not caught.

@@ -18,9 +18,9 @@ PACKAGE = ROOT / "riskengine"
 # A module imports only from lower rows; inside a row only from what stands left of a `<`. Modules of a
 # folder (a name with a slash) may import each other. The README shows the same picture.
 ROWS = """
-9 terminal < cli_token < cli_start cli_audit cli_reconcile < cli
+9 terminal < cli_token watch_lines < cli_start cli_audit cli_reconcile cli_watch < cli
 8 morning mender decisions looks notes sampling < proven_load renewal reconciler health writer_calls < watch < process < server
-7 adapters/ serve/
+7 adapters/ serve/ client/
 6 auditor < writer start_of_day board < subscription gateway publishers promises wakes succession mismatch edits dismantling beats
 5 worklist reconcile < published snapshot_audit holdings < engine < inbox views digest self_audit < receipt view_sources curves
 4 snapshot repair < freezing

@@ -171,7 +171,8 @@ def test_a_node_that_is_not_granted_is_refused_whether_there_is_one_or_not(house
         house.ask("dealer", path, query)
         for path, query in (
             (f"/v1/nodes/{node}", {}), ("/v1/ladder", {"node": node}), ("/v1/positions", {"node": node}),
-            ("/v1/trades", {"node": node}), ("/v1/receipt", {"node": node, "instrument": "EURUSD"}), ("/v1/history", {"node": node}),
+            ("/v1/trades", {"node": node}), ("/v1/receipt", {"node": node, "instrument": "EURUSD"}),
+            ("/v1/history", {"node": node}),
         )
     ]  # fmt: skip
     assert [answer.status for answer in answers] == [403] * 6

@@ -1,0 +1,216 @@
+"""The client for programs without asyncio. One thread follows the stream while there are subscriptions; `close` ends it."""
+
+import asyncio
+import inspect
+import ssl
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from riskengine.client.errors import Closed
+from riskengine.client.exchange import Call, Exchange, GetToken, Pause, Reply, Rows, Send, Silence
+from riskengine.client.feed import State
+from riskengine.client.requests import Requests
+from riskengine.client.session import REQUEST_TIMEOUT_S, Session, http_options, request_of, said
+from riskengine.client.stream import Stream, Subscription, retry_after
+from riskengine.errors import ConfigError
+
+T = TypeVar("T")
+
+
+class Client(Requests[Rows, dict[str, Any]]):
+    """An engine, from any program. Use it in a `with` block, or `close` it. Any thread may ask; each subscription has one reader.
+
+    The parameters are those of `AsyncClient`; `token` may be a text or a function (not a coroutine function), which is
+    called on the stream's thread for its connections.
+    """
+
+    def __init__(
+        self, url: str = "http://127.0.0.1:8321", *, token: str | Callable[[], str] | None = None,
+        ssl_context: ssl.SSLContext | None = None, max_hz: float | None = None, encoding: str = "json",
+        compression: bool = False, read_retry_s: float = 0.0, timeout_s: float = REQUEST_TIMEOUT_S,
+    ) -> None:  # fmt: skip
+        if inspect.iscoroutinefunction(token):
+            raise ConfigError("token: must be a text or a function; a coroutine function is for AsyncClient")
+        self._session = Session(url, token, ssl_context, encoding, compression)
+        self.renews_token = self._session.renews_token
+        self.read_retry_s = read_retry_s
+        self._max_hz = max_hz
+        self._give = token
+        self._token: str | None = None
+        self._http = httpx.Client(**http_options(self._session, timeout_s))
+        self._follower: Follower | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def subscribe(self, view: str, *, node: str | None = None, dealer: str | None = None) -> "BlockingSubscription":
+        """A view as it changes; all subscriptions share one connection. Views are nodes, dealers, ladder and status."""
+        with self._lock:
+            if self._closed:
+                raise Closed("the client was closed")
+            if self._follower is None:
+                self._follower = Follower(self._session, self._max_hz)
+            follower = self._follower
+        return BlockingSubscription(follower, follower.subscribe(view, node, dealer))
+
+    def together(self, *subscriptions: "BlockingSubscription") -> Iterator[tuple[State, ...]]:
+        """States of several subscriptions, each tuple of one snapshot."""
+        follower = self._follower
+        if follower is None:
+            return
+        steps = follower.stream.together(*(each.inner for each in subscriptions))
+        while True:
+            yield follower.wait(anext_of(steps))
+
+    def close(self) -> None:
+        """End subscriptions, connections and the thread; again is nothing."""
+        with self._lock:
+            self._closed = True
+            follower, self._follower = self._follower, None
+        if follower is not None:
+            follower.close()
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(self, steps: Exchange) -> Any:
+        try:
+            step = next(steps)
+            while True:
+                match step:
+                    case Send(call, token):
+                        step = steps.send(self._send(call, token))
+                    case Pause(seconds):
+                        time.sleep(seconds)
+                        step = steps.send(None)
+                    case GetToken(again):
+                        step = steps.send(self._give_token(again))
+        except StopIteration as done:
+            return done.value
+
+    _ask_rows = _ask
+
+    def _send(self, call: Call, token: str | None) -> Reply | Silence:
+        try:
+            answer = self._http.request(**request_of(call, token))
+        except httpx.TransportError as failed:
+            return Silence(f"no answer from {self._session.base_url}{call.path}: {said(failed)}")
+        return Reply(answer.status_code, answer.content, retry_after(answer.headers.get("retry-after")))
+
+    def _give_token(self, again: bool) -> str | None:
+        give = self._give
+        if not callable(give):
+            return give
+        if again or self._token is None:
+            self._token = give()
+        return self._token
+
+
+class Follower:
+    """A thread with an event loop that has the stream of one client."""
+
+    def __init__(self, session: Session, max_hz: float | None) -> None:
+        self.stream = Stream(session, max_hz)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="riskengine-client", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.close()
+
+    def subscribe(self, view: str, node: str | None, dealer: str | None) -> Subscription:
+        """See `Client.subscribe`."""
+
+        async def subscribe() -> Subscription:
+            return self.stream.subscribe(view, node=node, dealer=dealer)
+
+        return self.wait(subscribe())
+
+    def wait(self, steps: Coroutine[Any, Any, T], timeout_s: float | None = None) -> T:
+        """What a coroutine gives on the loop. Raises TimeoutError, Closed, and what it raises."""
+        try:
+            future = asyncio.run_coroutine_threadsafe(steps, self._loop)
+        except RuntimeError:
+            steps.close()
+            raise Closed("the client was closed") from None
+        try:
+            return future.result(timeout_s)
+        except BaseException:
+            future.cancel()
+            raise
+
+    def later(self, act: Callable[[], None]) -> None:
+        """Do something on the loop soon; nothing where it has ended."""
+        try:
+            self._loop.call_soon_threadsafe(act)
+        except RuntimeError:
+            return
+
+    def close(self) -> None:
+        """End the stream, the loop and the thread. Whoever waits is told Closed."""
+
+        async def close() -> None:
+            await self.stream.close()
+            await asyncio.sleep(0)
+            # Whoever waits in another thread is woken by the stream's end.
+            others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            await asyncio.gather(*others, return_exceptions=True)
+            await self._loop.shutdown_asyncgens()
+
+        self.wait(close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+
+class BlockingSubscription:
+    """`stream.Subscription` without asyncio: iterate it for its states, for ever; each is the newest there is."""
+
+    def __init__(self, follower: Follower, inner: Subscription) -> None:
+        self.inner = inner
+        self._follower = follower
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> State:
+        return self.next()
+
+    def next(self, timeout_s: float | None = None) -> State:
+        """The next state. Raises TimeoutError where none comes in time, and what an iteration raises."""
+        state: State = self._follower.wait(anext_of(self.inner), timeout_s)
+        return state
+
+    def state(self) -> State:
+        """What it shows now, without waiting; `changed` is against the last state that was given out."""
+
+        async def state() -> State:
+            return self.inner.state()
+
+        found: State = self._follower.wait(state())
+        return found
+
+    def close(self) -> None:
+        """End it; the others go on."""
+        self._follower.later(self.inner.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+async def anext_of(steps: Any) -> Any:
+    """The next of an asynchronous iterator, as a coroutine."""
+    return await anext(steps)

@@ -1,0 +1,155 @@
+"""What a terminal shows of a view: lines of text that fit it, with how they are to look. No terminal in here."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from riskengine.client.feed import LIVE, State
+from riskengine.terminal import money
+
+PLAIN, HEADING, ALARM, FAINT = "plain", "heading", "alarm", "faint"
+
+Row = Mapping[str, Any]
+
+
+class Line(NamedTuple):
+    """One line, not longer than the terminal is wide, and how it looks."""
+
+    text: str
+    look: str = PLAIN
+
+
+class Column(NamedTuple):
+    """A column of a table. Where there is no room those of the highest `rank` are left out first; 0 always stays."""
+
+    heading: str
+    rank: int
+    text: Callable[[Row], str]
+
+
+def number(value: float | None) -> str:
+    """A quantity or price as short as it is exact enough to read, `-` where unknown."""
+    return "-" if value is None else f"{value + 0.0:,.10g}"
+
+
+def _field(name: str, form: Callable[[Any], str]) -> Callable[[Row], str]:
+    return lambda row: form(row.get(name))
+
+
+def _count(value: int | None) -> str:
+    return str(value) if value else ""
+
+
+def _ladder_note(row: Row) -> str:
+    """What must be known about the numbers beside it."""
+    if row.get("quarantined"):
+        return "set aside"
+    if row.get("total_pnl") is None:
+        return "no price"
+    return "old price" if row.get("stale") else ""
+
+
+def _tree_note(row: Row) -> str:
+    counts = (("unpriced", row.get("unpriced_count")), ("old", row.get("stale_count")))
+    return ", ".join(f"{count} {what}" for what, count in counts if count)
+
+
+LADDER = (
+    Column("instrument", 0, _field("instrument", str)),
+    Column("quantity", 1, _field("quantity", number)),
+    Column("average", 4, _field("average_price", number)),
+    Column("mark", 3, _field("mark", number)),
+    Column("total P&L", 0, _field("total_pnl", money)),
+    Column("realised", 5, _field("realised_pnl", money)),
+    Column("unrealised", 5, _field("unrealised_pnl", money)),
+    Column("exposure", 6, _field("delta_cash", money)),
+    Column("note", 2, _ladder_note),
+)
+TREE = (
+    Column("node", 0, lambda row: "  " * row["depth"] + str(row["node"])),
+    Column("total P&L", 0, _field("total_pnl", money)),
+    Column("realised", 4, _field("realised_pnl", money)),
+    Column("unrealised", 4, _field("unrealised_pnl", money)),
+    Column("net exposure", 3, _field("net_exposure", money)),
+    Column("gross exposure", 5, _field("gross_exposure", money)),
+    Column("trades", 6, _field("trade_count", _count)),
+    Column("note", 2, _tree_note),
+)
+TEXTS = frozenset({"instrument", "node", "note"})
+"""Headings of columns that stand at the left."""
+
+
+def tree_rows(rows: Iterable[Row]) -> list[Row]:
+    """Rows of nodes, parents before children, each with its `depth`. A row whose parent is not shown begins a tree."""
+    listed = list(rows)
+    known = {row["node"] for row in listed}
+    below: dict[str | None, list[Row]] = {}
+    for row in listed:
+        below.setdefault(row["parent"] if row["parent"] in known else None, []).append(row)
+    found: list[Row] = []
+    waiting = [(row, 0) for row in reversed(below.get(None, []))]
+    while waiting:
+        row, depth = waiting.pop()
+        found.append({**row, "depth": depth})
+        waiting += [(child, depth + 1) for child in reversed(below.get(row["node"], []))]
+    return found
+
+
+def ladder_rows(rows: Iterable[Row]) -> list[Row]:
+    """Rows of a ladder by instrument."""
+    return sorted(rows, key=lambda row: str(row["instrument"]))
+
+
+def table(columns: Sequence[Column], rows: Sequence[Row], width: int) -> list[str]:
+    """A heading and a line for each row, with as many columns as there is room for."""
+    texts = {column: [column.heading, *(column.text(row) for row in rows)] for column in columns}
+    widths = {column: max(map(len, found)) for column, found in texts.items()}
+    kept = list(columns)
+    while sum(widths[column] + 2 for column in kept) - 2 > width and any(column.rank for column in kept):
+        kept.remove(max(kept, key=lambda column: column.rank))
+    return [
+        cut("  ".join(_cell(column, texts[column][place], widths[column]) for column in kept), width)
+        for place in range(len(rows) + 1)
+    ]
+
+
+def _cell(column: Column, text: str, width: int) -> str:
+    return text.ljust(width) if column.heading in TEXTS else text.rjust(width)
+
+
+def cut(text: str, width: int) -> str:
+    """A text no longer than the terminal is wide; control characters show as `?`."""
+    text = "".join(letter if letter.isprintable() else "?" for letter in text).rstrip()
+    return text if len(text) <= width else text[: max(width - 1, 0)] + "…"
+
+
+def status_line(title: str, state: State, loading: str = "") -> Line:
+    """The first line: what is shown, and how good it is; `loading` says how far the engine's start is."""
+    moment = f"as of {clock(state.as_of)}" if state.as_of is not None else ""
+    if state.status == LIVE:
+        parts = (title, "live", moment, f"seq {state.seq}", f"epoch {state.epoch}", state.reporting_currency or "")
+        return Line("  ".join(part for part in parts if part), HEADING)
+    reason = f": {loading or state.reason}" if loading or state.reason else ""
+    old = f"  figures {moment}" if state.rows and moment else ""
+    return Line(f"{title}  {state.status.upper()}{old}{reason}", ALARM)
+
+
+def clock(ts: int) -> str:
+    """A time of day, UTC."""
+    return f"{datetime.fromtimestamp(ts / 1_000_000, UTC):%H:%M:%S} UTC"
+
+
+def screen(
+    title: str, columns: Sequence[Column], rows: Sequence[Row], state: State, warnings: Sequence[str], loading: str, width: int,
+    height: int,
+) -> list[Line]:  # fmt: skip
+    """Everything, in so many columns and lines at most."""
+    head = [status_line(title, state, loading), *(Line(f"warning: {text}", ALARM) for text in warnings[: max(height - 4, 0)])]
+    heading, *body = table(columns, rows, width)
+    room = height - len(head) - 1
+    if len(body) > room:
+        left_out = len(body) - max(room - 1, 0)
+        body = [*body[: max(room - 1, 0)], f"... {left_out} more"]
+    look = PLAIN if state.status == LIVE else FAINT
+    shown = [*head, Line(heading, HEADING), *(Line(text, look) for text in body)]
+    return [Line(cut(line.text, width), line.look) for line in shown[:height]]

@@ -1,0 +1,311 @@
+"""The copy that a client keeps, message by message, without a socket."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from riskengine.client.checksum import checksum
+from riskengine.client.errors import EngineUnreachable, SubscriptionRefused
+from riskengine.client.feed import DISCONNECTED, LIVE, LOADING, MAX_RESYNCS, STALE, Feed, Held
+from riskengine.client.messages import decode, encode
+from riskengine.errors import InputError
+from tests.stream_client import Desk, dealt_desk
+from tests.world import trade
+
+HELLO = {
+    "type": "hello", "protocol": 1, "epoch": 3, "seq": 10, "reporting_currency": "USD", "heartbeat_ms": 1000, "max_hz": 5.0,
+}  # fmt: skip
+
+
+def tell(feed: Feed, **message: Any) -> list[dict[str, Any]]:
+    """One message to the feed; what it wants to send."""
+    decoded = decode(msgspec.json.encode(message).decode())
+    assert decoded is not None
+    feed.hear(decoded)
+    for _ in feed.verify():
+        pass
+    return feed.take_requests()
+
+
+def rows(feed: Feed, held: Held, seq: int, *listed: dict[str, Any], epoch: int = 3) -> list[dict[str, Any]]:
+    return tell(
+        feed, type="snapshot", id=held.id, epoch=epoch, seq=seq, as_of=seq * 1_000_000, key=["instrument"], rows=list(listed)
+    )
+
+
+def update(feed, prev_seq, seq, epoch=3, checksums=None, **views):
+    more = {} if checksums is None else {"checksums": checksums}
+    return tell(
+        feed, type="update", epoch=epoch, seq=seq, prev_seq=prev_seq, as_of=seq * 1_000_000, conflated=seq - prev_seq - 1,
+        views={name: {"rows": [], "removed": []} | change for name, change in views.items()}, **more,
+    )  # fmt: skip
+
+
+def following():
+    """A feed with one ladder of one row, at seq 11."""
+    feed = Feed()
+    held = feed.subscribe("ladder", "FX1", None)
+    tell(feed, **HELLO)
+    rows(feed, held, 11, {"instrument": "EURUSD", "quantity": 1.0, "stale": False})
+    return feed, held
+
+
+# -- what a state says ---------------------------------------------------------------------------------------------
+
+
+def test_before_anything_is_heard_a_state_says_connecting_and_after_the_hello_that_rows_are_on_their_way():
+    feed = Feed(max_hz=10)
+    held = feed.subscribe("ladder", None, "ann")
+    assert (feed.state(held).status, feed.state(held).rows) == ("connecting", {})
+    assert feed.take_requests() == []
+    assert tell(feed, **HELLO) == [
+        {"op": "configure", "max_hz": 10}, {"op": "subscribe", "id": held.id, "view": "ladder", "dealer": "ann"},
+    ]  # fmt: skip
+    assert feed.state(held).status == LOADING
+
+
+def test_a_state_says_what_changed_since_the_last_one_and_keeps_what_it_said():
+    feed, held = following()
+    first = feed.state(held)
+    assert (first.status, first.changed, first.seq, first.epoch) == (LIVE, {"EURUSD"}, 11, 3)
+    update(feed, 11, 14, **{held.id: {"rows": [{"instrument": "EURUSD", "quantity": 2.0}, {"instrument": "GBPUSD"}]}})
+    second = feed.state(held)
+    assert second.rows["EURUSD"] == {"instrument": "EURUSD", "quantity": 2.0, "stale": False}
+    assert (second.changed, second.removed, second.conflated) == ({"EURUSD", "GBPUSD"}, frozenset(), 2)
+    update(feed, 14, 15, **{held.id: {"removed": [["EURUSD"]]}})
+    third = feed.state(held)
+    assert (third.changed, third.removed, third.conflated) == (frozenset(), {"EURUSD"}, 0)
+    assert first.rows["EURUSD"]["quantity"] == 1.0 and set(second.rows) == {"EURUSD", "GBPUSD"}
+
+
+def test_a_row_of_a_view_without_a_key_and_one_of_several_fields():
+    feed = Feed()
+    single, several = feed.subscribe("status", None, None), feed.subscribe("nodes", None, None)
+    tell(feed, **HELLO)
+    tell(feed, type="snapshot", id=single.id, epoch=3, seq=11, as_of=1, key=[], rows=[{"state": "live", "n": 1}])
+    tell(feed, type="snapshot", id=several.id, epoch=3, seq=11, as_of=1, key=["a", "b"], rows=[{"a": 1, "b": 2, "c": 3}])
+    assert set(feed.state(several).rows) == {(1, 2)}
+    update(feed, 11, 12, **{single.id: {"rows": [{"n": 2}]}, several.id: {"removed": [[1, 2]]}})
+    assert feed.state(single).rows == {"": {"state": "live", "n": 2}}
+    assert feed.state(several).removed == {(1, 2)}
+
+
+def test_rows_stay_when_the_connection_is_lost_and_the_next_snapshot_says_only_what_differs():
+    feed, held = following()
+    feed.state(held)
+    feed.lost(DISCONNECTED, "gone")
+    lost = feed.state(held)
+    assert (lost.status, lost.reason, set(lost.rows), lost.changed) == (DISCONNECTED, "gone", {"EURUSD"}, frozenset())
+    assert tell(feed, **HELLO | {"epoch": 4, "seq": 2}) == [held.request()]
+    assert feed.state(held).status == LOADING
+    rows(feed, held, 3, {"instrument": "EURUSD", "quantity": 1.0, "stale": False}, {"instrument": "USDJPY"}, epoch=4)
+    back = feed.state(held)
+    assert (back.status, back.epoch, back.seq, back.changed) == (LIVE, 4, 3, {"USDJPY"})
+
+
+def test_silence_and_an_engine_that_publishes_nothing_are_stale_until_something_comes():
+    feed, held = following()
+    feed.silent(3.2)
+    assert (feed.state(held).status, feed.state(held).reason) == (STALE, "nothing has come for 3 s")
+    update(feed, 11, 12)
+    assert feed.state(held).status == LIVE
+    tell(feed, type="heartbeat", epoch=3, seq=12, ts=16_000_000)
+    assert feed.state(held).status == LIVE
+    tell(feed, type="heartbeat", epoch=3, seq=12, ts=19_000_000)
+    assert feed.state(held).reason == "the engine has published nothing for 7 s"
+    tell(feed, type="heartbeat", epoch=3, seq=13, ts=19_100_000)
+    assert feed.state(held).status == LIVE
+
+
+# -- when the copy may be wrong ------------------------------------------------------------------------------------
+
+
+def test_a_gap_asks_for_all_rows_anew_and_takes_no_change_until_they_are_here():
+    feed, held = following()
+    other = feed.subscribe("nodes", None, None)
+    assert feed.take_requests() == [other.request()]
+    assert update(feed, 12, 13, **{held.id: {"rows": [{"instrument": "GBPUSD"}]}}) == [{"op": "resync", "id": held.id}]
+    state = feed.state(held)
+    assert (state.status, set(state.rows)) == (LOADING, {"EURUSD"}) and "follows seq 12, not 11" in state.reason
+    assert update(feed, 13, 14, **{held.id: {"rows": [{"instrument": "GBPUSD"}]}}) == []
+    rows(feed, held, 14, {"instrument": "GBPUSD", "quantity": 5.0})
+    assert feed.state(held).rows == {"GBPUSD": {"instrument": "GBPUSD", "quantity": 5.0}}
+    assert feed.state(held).status == LIVE and not feed.all_fresh  # the other one is still to come
+
+
+def test_a_checksum_that_differs_asks_for_that_subscription_anew_and_one_that_agrees_does_not():
+    feed, held = following()
+    right = checksum(held.rows.values())
+    assert update(feed, 11, 12, checksums={held.id: right, "unknown": 1}) == []
+    assert update(feed, 12, 13, checksums={held.id: right ^ 1}) == [{"op": "resync", "id": held.id}]
+    assert "not the engine's at seq 13" in feed.state(held).reason
+    assert update(feed, 13, 14, checksums={held.id: right ^ 1}) == []  # nobody checks rows that are on their way
+
+
+def test_where_fresh_rows_do_not_help_another_connection_is_needed():
+    feed, held = following()
+    for number in range(MAX_RESYNCS):
+        update(feed, 11 + number, 12 + number, checksums={held.id: 1})
+        rows(feed, held, 12 + number, {"instrument": "EURUSD"})
+    with pytest.raises(InputError, match="fresh rows did not help"):
+        update(feed, 11 + MAX_RESYNCS, 12 + MAX_RESYNCS, checksums={held.id: 1})
+
+
+@pytest.mark.parametrize("message", [
+    {"type": "snapshot", "id": "1", "epoch": 3, "seq": 10, "as_of": 1, "key": ["instrument"], "rows": []},
+    {"type": "snapshot", "id": "1", "epoch": 3, "seq": 12, "as_of": 1, "key": ["instrument"], "rows": [{"quantity": 1}]},
+    {"type": "snapshot", "id": "1", "epoch": 3, "seq": 12, "as_of": 1, "key": ["instrument"], "rows": [{"instrument": []}]},
+    {"type": "update", "epoch": 4, "seq": 12, "prev_seq": 11, "as_of": 1, "views": {}},
+    {"type": "update", "epoch": 3, "seq": 11, "prev_seq": 11, "as_of": 1, "views": {}},
+])  # fmt: skip
+def test_what_no_engine_says_ends_the_connection(message):
+    feed, _ = following()
+    with pytest.raises(InputError):
+        tell(feed, **message)
+
+
+@pytest.mark.parametrize("frame", [
+    "", "[]", "{", '{"type":"update"}', '{"type":"snapshot","id":"a","epoch":1,"seq":"x","as_of":1,"key":[],"rows":[]}',
+    b"", b"\xc1", b"\x81\xa4type\xa6update", "[" * 100_000,
+])  # fmt: skip
+def test_a_frame_that_is_no_message_is_one_kind_of_error(frame):
+    with pytest.raises(InputError, match="not of this protocol"):
+        decode(frame)
+
+
+def test_a_message_or_a_field_that_is_not_known_yet_is_skipped():
+    feed, held = following()
+    assert decode('{"type":"weather","rows":7}') is None
+    assert decode(encode({"type": "weather", "rows": 7}, "msgpack")) is None
+    assert decode('{"type":"pong","id":1}') is None
+    rows_of = {"instrument": "EURUSD", "new_field": 1}
+    tell(feed, type="snapshot", id=held.id, epoch=3, seq=12, as_of=1, key=["instrument"], rows=[rows_of], more="x")
+    assert feed.state(held).rows["EURUSD"] == rows_of
+
+
+def test_another_protocol_and_a_refused_subscription_are_errors_for_the_reader():
+    with pytest.raises(EngineUnreachable, match="protocol 2"):
+        tell(Feed(), **HELLO | {"protocol": 2})
+    feed, held = following()
+    wrong = feed.subscribe("ladder", "NOWHERE", None)
+    feed.take_requests()
+    tell(feed, type="error", id=wrong.id, title="unknown name", detail="unknown node 'NOWHERE'")
+    with pytest.raises(SubscriptionRefused, match="unknown name: unknown node 'NOWHERE'"):
+        feed.state(wrong)
+    assert feed.state(held).status == LIVE
+    feed.lost(DISCONNECTED, "gone")
+    assert tell(feed, **HELLO) == [held.request()]  # what was refused is not asked for again
+
+
+def test_what_ends_the_session_is_remembered_for_the_state():
+    feed, _ = following()
+    tell(feed, type="error", id=None, title="token expired", detail="sign in again")
+    tell(feed, type="bye", reconnect_after_ms=700)
+    assert (feed.farewell, feed.reconnect_after_s) == ("token expired: sign in again", 0.7)
+
+
+def test_an_ended_subscription_is_told_to_the_engine_once():
+    feed, held = following()
+    feed.unsubscribe(held)
+    feed.unsubscribe(held)
+    assert feed.take_requests() == [{"op": "unsubscribe", "id": held.id}]
+    assert update(feed, 11, 12, **{held.id: {"rows": [{"instrument": "EURUSD", "quantity": 9.0}]}}) == []
+
+
+# -- any sequence --------------------------------------------------------------------------------------------------
+
+KEYS = st.sampled_from(["EURUSD", "GBPUSD", "USDJPY", "ACME"])
+FIELDS = st.dictionaries(st.sampled_from("abc"), st.none() | st.integers(0, 3) | st.sampled_from(["x", True]), max_size=3)
+STEPS = st.lists(
+    st.tuples(st.just("snapshot"), st.dictionaries(KEYS, FIELDS, max_size=4))
+    | st.tuples(st.just("update"), st.dictionaries(KEYS, FIELDS, max_size=3), st.lists(KEYS, max_size=2))
+    | st.tuples(st.just("lost"))
+    | st.tuples(st.just("wrong"), st.sampled_from(["gap", "checksum"])),
+    max_size=30,
+)  # fmt: skip
+
+
+@given(STEPS)
+def test_after_any_sequence_of_snapshots_updates_losses_and_faults_the_rows_are_the_model_s(steps):
+    feed = Feed()
+    held = feed.subscribe("ladder", None, None)
+    model: dict[str, Any] = {}
+    seen: dict[str, Any] = {}
+    seq, epoch = 10, 3
+    tell(feed, **HELLO)
+
+    def snapshot() -> None:
+        rows(feed, held, seq, *({"instrument": key} | fields for key, fields in model.items()), epoch=epoch)
+
+    snapshot()
+    for step in steps:
+        if step[0] == "snapshot":
+            model = dict(step[1])
+            seq += 1
+            snapshot()
+        elif step[0] == "update":
+            patch, removed = step[1], [key for key in step[2] if key not in step[1]]
+            for key, fields in patch.items():
+                model[key] = model.get(key, {}) | fields
+            for key in removed:
+                model.pop(key, None)
+            change = {"rows": [{"instrument": k} | f for k, f in patch.items()], "removed": [[k] for k in removed]}
+            told = {held.id: checksum({"instrument": key} | fields for key, fields in model.items())}
+            assert update(feed, seq, seq + 2, epoch=epoch, checksums=told, **{held.id: change}) == []
+            seq += 2
+        elif step[0] == "lost":
+            feed.lost(DISCONNECTED, "gone")
+            epoch, seq = epoch + 1, 1
+            tell(feed, **HELLO | {"epoch": epoch, "seq": seq})
+            snapshot()
+        else:
+            asked = update(feed, seq + (step[1] == "gap"), seq + 2, epoch=epoch, checksums={held.id: _wrong(held)})
+            assert asked == [{"op": "resync", "id": held.id}]
+            seq += 2
+            snapshot()
+            # The engine's next checksum agrees, so that faults far apart do not count together.
+            update(feed, seq, seq + 1, epoch=epoch, checksums={held.id: checksum(held.rows.values())})
+            seq += 1
+        state = feed.state(held)
+        assert state.status == LIVE and (state.epoch, state.seq) == (epoch, seq)
+        assert state.rows == {key: {"instrument": key} | fields for key, fields in model.items()}
+        # What a state says changed, put on what was seen before, gives the rows.
+        seen = {key: row for key, row in seen.items() if key not in state.removed}
+        seen |= {key: state.rows[key] for key in state.changed}
+        assert seen == state.rows
+
+
+def _wrong(held: Held) -> int:
+    return checksum(held.rows.values()) ^ 1
+
+
+# -- with the engine's own side of the protocol --------------------------------------------------------------------
+
+
+def test_the_feed_follows_the_engine_s_own_messages():
+    desk: Desk = dealt_desk()
+    feed: Any = Feed()
+    client: Any = desk.client()
+    ladder, tree = feed.subscribe("ladder", "G10", None), feed.subscribe("nodes", None, None)
+    feed.hear(decode(msgspec.json.encode(client.log[0]).decode()))
+
+    def exchange() -> None:
+        while requests := feed.take_requests():
+            for request in requests:
+                for frame in client.subscriptions.handle(msgspec.json.encode(request).decode()):
+                    feed.hear(decode(frame.decode()))
+                    list(feed.verify())
+
+    exchange()
+    for number in range(5):
+        desk.deal(trade(f"n{number}", instrument="EURGBP", price="0.85"))
+        desk.marks(EURUSD=1.125 + number / 4)
+        feed.hear(decode(client.subscriptions.update().decode()))
+        exchange()
+    assert feed.state(ladder).status == feed.state(tree).status == LIVE
+    for held, view, parameters in ((ladder, "ladder", {"node": "G10"}), (tree, "nodes", {})):
+        [fresh] = desk.client().subscribe("x", view, **parameters)
+        assert feed.state(held).rows == {row[fresh["key"][0]]: row for row in fresh["rows"]}

@@ -1,0 +1,278 @@
+"""What the client asks over HTTP, of the real application; and how it takes errors, waits and tokens, of one that refuses."""
+
+import asyncio
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any, ClassVar
+
+import pytest
+
+from riskengine.client import (
+    AsyncClient,
+    BadRequest,
+    Client,
+    EngineUnreachable,
+    NotAllowed,
+    NotFound,
+    NotNow,
+    NotSignedIn,
+    Problem,
+    SnapshotGone,
+)
+from riskengine.client import exchange as exchange_module
+from riskengine.client.exchange import _joined, parts_exchange
+from riskengine.errors import StoreUnavailable
+from riskengine.serve.http import create_app
+from riskengine.views import dealer_rows, ladder_rows, mark_rows, node_rows
+from tests.serve.stand_in import StandIn, newest, serving, traded
+from tests.world import row
+
+
+@pytest.fixture
+def engine() -> StandIn:
+    return traded()
+
+
+@pytest.fixture
+def client(engine: StandIn) -> Iterator[Client]:
+    with serving(create_app(engine)) as url, Client(url) as client:
+        yield client
+
+
+# -- reads ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_read_answers_rows_of_one_snapshot(engine, client):
+    snapshot = newest(engine)
+    nodes = client.nodes()
+    assert (nodes.epoch, nodes.seq, nodes.as_of) == (snapshot.epoch, snapshot.seq, snapshot.as_of)
+    assert nodes.rows == node_rows(snapshot) and nodes.total == len(nodes.rows) == len(nodes.by("node"))
+    assert nodes.header["reporting_currency"] == "USD"
+    assert [each["node"] for each in client.nodes("FX").rows] == ["FX", "EM1", "G10"]
+    assert client.ladder(node="FX1").rows == ladder_rows(snapshot, node="FX1")
+    assert client.ladder(dealer="ann", flat=False, sort="-quantity").rows[0]["quantity"] == 100.0
+    assert client.dealers().rows == dealer_rows(snapshot)
+    assert client.marks(sort="instrument").rows == mark_rows(snapshot)
+    assert client.positions(node="FX", sort="-quantity", limit=1, offset=1).total == 4
+    assert [each["trade_id"] for each in client.trades(node="EQ1", limit=2).rows] == ["t8", "t7"]
+    assert client.exceptions(kind="unpriced").total == 2
+    assert client.status()["state"] == "live" and len(client.digest()["digest"]) == 64
+    assert client.breaks()["rows"]
+    assert client.receipt("EURUSD", node="FX1")["node"] == "FX1"
+
+
+def test_a_read_of_a_past_seq_is_of_that_snapshot_and_one_that_is_gone_says_so(engine, client):
+    before = client.ladder(node="FX1")
+    client.post_trades([row("more", quantity="5")])
+    assert client.ladder(node="FX1", seq=before.seq).rows == before.rows != client.ladder(node="FX1").rows
+    engine.clock.advance(60_000_000)
+    engine.publish()
+    with pytest.raises(SnapshotGone):
+        client.nodes(seq=before.seq)
+    with pytest.raises(NotFound, match="not"):
+        client.nodes(seq=10**9)
+
+
+def test_exact_numbers_come_as_decimal_texts(client):
+    [euro] = [each for each in client.ladder(node="FX2", exact=True).rows if each["instrument"] == "EURUSD"]
+    assert Decimal(euro["quantity"]) == Decimal("-40.5")
+
+
+@pytest.mark.parametrize(("ask", "kind", "said"), [
+    (lambda client: client.ladder(node="NOWHERE"), NotFound, "NOWHERE"),
+    (lambda client: client.positions(limit=0), BadRequest, "limit"),
+    (lambda client: client.nodes("no/../such"), NotFound, "no/../such"),
+])  # fmt: skip
+def test_an_error_carries_what_the_problem_says(client, ask, kind, said):
+    with pytest.raises(kind, match=said) as caught:
+        ask(client)
+    problem = caught.value
+    assert problem.title and said in problem.detail and problem.told["status"] == problem.status
+    assert isinstance(problem, Problem)
+    if kind is BadRequest:
+        assert problem.errors[0]["field"] == "limit"
+
+
+def test_asyncio_asks_the_same(engine):
+    async def scenario(url: str) -> None:
+        async with AsyncClient(url) as client:
+            tree, ladder = await asyncio.gather(client.nodes(), client.ladder(node="FX1"))
+            assert tree.rows == node_rows(newest(engine)) and ladder.total == 2
+            answer = await client.post_trades([row("async")])
+            assert answer["counts"]["applied"] == 1
+            with pytest.raises(NotFound):
+                await client.ladder(node="NOWHERE")
+
+    with serving(create_app(engine)) as url:
+        asyncio.run(scenario(url))
+
+
+# -- posts ---------------------------------------------------------------------------------------------------------
+
+
+def test_posted_trades_are_answered_in_order_and_a_read_that_follows_sees_them(client):
+    sent = [row("a", quantity=Decimal("0.1")), row("b", desk="NOWHERE"), row("a", quantity=Decimal("0.10"))]
+    answer = client.post_trades(sent)
+    assert [each["status"] for each in answer["results"]] == ["applied", "rejected", "duplicate"]
+    assert client.ladder(node="FX1").seq >= answer["seq"]
+    assert client.trades(node="FX1", exact=True, limit=1_000).by("trade_id")["a"]["quantity"] == "0.1"
+
+
+def test_more_than_one_request_holds_goes_in_several_and_is_answered_as_one(client, monkeypatch):
+    monkeypatch.setattr(exchange_module, "MAX_BODY_BYTES", 2_000)
+    sent = [row(f"m{number}") for number in range(50)]
+    sent[33] = row("m33", desk="NOWHERE")
+    answer = client.post_trades(iter(sent))
+    assert [each["trade_id"] for each in answer["results"]] == [each["trade_id"] for each in sent]
+    assert answer["counts"]["applied"] == 49 and [error["index"] for error in answer["errors"]] == [33]
+    ticks = [{"instrument": "EURUSD", "ts": 1, "mid": 1.0 + number} for number in range(99)] + [{"instrument": "X"}]
+    answer = client.post_ticks(ticks)
+    assert (answer["accepted"] + answer["refused"], answer["errors"][-1]["index"]) == (100, 99)
+
+
+def test_an_empty_list_is_answered_too(client):
+    assert client.post_trades([])["results"] == []
+
+
+def test_trades_that_cannot_be_taken_now_are_posted_again_and_stored_once(engine, client):
+    engine.broken = StoreUnavailable("the store is away")
+    threading.Timer(0.5, lambda: setattr(engine, "broken", None)).start()
+    answer = client.post_trades([row("patient")], retry_s=20)
+    assert answer["counts"]["applied"] == 1
+    assert [trade.trade_id for trade in engine.stored].count("patient") == 1
+    engine.broken = StoreUnavailable("the store is away")
+    with pytest.raises(NotNow, match="away") as caught:
+        client.post_trades([row("impatient")], retry_s=0)
+    assert caught.value.retry_after_s == 1.0
+
+
+def test_what_a_person_says_is_posted(client):
+    assert client.reconcile()["clean"]
+    assert client.comment_break(1, "known")["comment"] == "known"
+    unpriced = client.exceptions(kind="unpriced").rows[0]
+    assert client.decide(unpriced["id"], "comment", "waiting for a price")
+
+
+# -- a server that refuses -----------------------------------------------------------------------------------------
+
+
+class Refusing(http.server.BaseHTTPRequestHandler):
+    """Answers from a list of (status, headers, body); remembers what was asked. None hangs up after the request was read."""
+
+    answers: ClassVar[list[Any]] = []
+    asked: ClassVar[list[tuple[str, str, str | None, bytes]]] = []
+
+    def do_GET(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.asked.append((self.command, self.path, self.headers.get("Authorization"), body))
+        answer = self.answers.pop(0)
+        if answer is None:
+            self.close_connection = True
+            return
+        status, headers, content = answer
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_POST = do_GET  # noqa: N815 - the base's name
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@contextmanager
+def refusing(*answers: Any) -> Iterator[tuple[str, list[Any]]]:
+    handler: Any = type("Handler", (Refusing,), {"answers": list(answers), "asked": []})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", handler.asked
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def told(status: int, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    return status, headers, json.dumps({"title": "T", "status": status, "detail": "D", "errors": []}).encode()
+
+
+FINE: Any = (200, {}, b'{"results":[],"counts":{}}')
+
+
+@pytest.mark.parametrize(("status", "kind"), [
+    (400, BadRequest), (401, NotSignedIn), (403, NotAllowed), (404, NotFound), (410, SnapshotGone), (413, BadRequest),
+    (429, NotNow), (500, Problem), (503, NotNow),
+])  # fmt: skip
+def test_each_status_has_its_error(status, kind):
+    with refusing(told(status)) as (url, _), Client(url) as client, pytest.raises(Problem, match=f"{status} T: D") as caught:
+        client.status()
+    assert type(caught.value) is kind
+
+
+def test_a_post_whose_answer_was_lost_is_sent_again_and_retry_after_is_kept():
+    with refusing(None, told(503, **{"Retry-After": "0.2"}), FINE) as (url, asked), Client(url) as client:
+        client.post_trades([row("x")])
+    assert [(method, path) for method, path, _, _ in asked] == [("POST", "/v1/trades")] * 3
+    assert len({body for *_, body in asked}) == 1
+
+
+def test_reads_wait_only_where_they_were_told_to():
+    with refusing(told(503, **{"Retry-After": "0"}), (200, {}, b"{}")) as (url, asked):
+        with Client(url) as client, pytest.raises(NotNow):
+            client.status()
+        with Client(url, read_retry_s=5) as client:
+            assert client.status() == {}
+    assert len(asked) == 2
+
+
+def test_a_token_function_is_asked_again_when_its_token_is_over_and_only_once():
+    given = iter(["old", "new", "newer"])
+    with refusing((200, {}, b"{}"), told(401), (200, {}, b"{}"), told(401), told(401)) as (url, asked), \
+            Client(url, token=lambda: next(given)) as client:  # fmt: skip
+        client.status()
+        client.status()
+        with pytest.raises(NotSignedIn):
+            client.status()
+    assert [token for _, _, token, _ in asked] == [f"Bearer {each}" for each in ("old", "old", "new", "new", "newer")]
+
+
+def test_where_nobody_answers_or_no_engine_does_it_is_unreachable():
+    with Client("http://127.0.0.1:1") as client, pytest.raises(EngineUnreachable, match=r"127\.0\.0\.1:1"):
+        client.status()
+    with refusing((200, {}, b"<html>"), (200, {}, b"[]")) as (url, _), Client(url) as client:
+        with pytest.raises(EngineUnreachable, match="no engine"):
+            client.status()
+        with pytest.raises(EngineUnreachable, match="no engine"):
+            client.nodes()
+
+
+def test_a_name_is_quoted_where_it_stands_in_a_path():
+    with refusing(told(404)) as (url, asked), Client(url) as client, pytest.raises(NotFound):
+        client.nodes("FX/1?a=b#c %")
+    assert asked[0][1] == "/v1/nodes/FX%2F1%3Fa%3Db%23c%20%25"
+
+
+def test_a_part_that_fails_for_good_says_how_many_went_before(monkeypatch):
+    monkeypatch.setattr(exchange_module, "MAX_BODY_BYTES", 10)
+    with refusing(FINE, told(403)) as (url, _), Client(url) as client, pytest.raises(NotAllowed) as caught:
+        client.post_trades([{"n": "aaaaaaaa"}, {"n": "bbbbbbbb"}])
+    assert caught.value.__notes__ == ["1 items were posted before"]
+
+
+def test_answers_are_joined_as_if_they_were_one():
+    first = {"seq": 1, "results": [1], "counts": {"applied": 1}, "errors": [{"index": 0}], "accepted": 2, "refused": 1}
+    second = {"seq": 2, "results": [2], "counts": {"applied": 2, "late": 1}, "errors": [{"index": 1}], "accepted": 3}
+    assert _joined(first, second | {"refused": 0}, 10) == {
+        "seq": 2, "results": [1, 2], "counts": {"applied": 3, "late": 1}, "errors": [{"index": 0}, {"index": 11}],
+        "accepted": 5, "refused": 1,
+    }  # fmt: skip
+    assert next(parts_exchange("/v1/trades", [], 0, False))

@@ -1,0 +1,131 @@
+"""The client through the life of the real engine: killed, shut down, started anew, given other reference data."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from riskengine.adapters.store import open_store
+from riskengine.client import DISCONNECTED, Client, NotFound, SnapshotGone, State
+from riskengine.client import feed as feed_module
+from riskengine.client.checksum import checksum_in_turns
+from riskengine.client.feed import Feed
+from riskengine.reference import NodeInput, check_node
+from tests.dealing import Dealing
+from tests.running import running
+from tests.world import instruments, nodes
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path}/engine.db"
+    opened = open_store(url)
+    opened.save_nodes(nodes())
+    opened.save_instruments(instruments())
+    opened.close()
+    return url
+
+
+def until(subscription: Any, holds: Callable[[State], bool], seconds: float = 30.0) -> State:
+    deadline = time.monotonic() + seconds
+    while True:
+        state: State = subscription.next(deadline - time.monotonic())
+        if holds(state):
+            return state
+
+
+def assert_equal_at_its_seq(client: Client, ladder: Any, node: str) -> None:
+    """What the subscription holds is what the engine answers about the same snapshot."""
+    for _ in range(50):
+        state = until(ladder, lambda state: state.is_live)
+        try:
+            told = client.ladder(node=node, seq=state.seq)
+        except (NotFound, SnapshotGone):
+            continue
+        assert told.by("instrument") == state.rows and told.epoch == state.epoch
+        return
+    raise AssertionError("no snapshot was there long enough")
+
+
+@pytest.mark.parametrize("options", [{}, {"encoding": "msgpack", "compression": True, "max_hz": 10}], ids=["json", "msgpack"])
+def test_a_ladder_stays_the_engine_s_through_a_kill_and_a_shutdown(store, tmp_path, options, monkeypatch):
+    resyncs: list[str] = []
+    verified: list[int] = []
+    resync, in_turns = Feed._resync, checksum_in_turns
+
+    def resynced(feed: Feed, held: list[Any], reason: str) -> None:
+        resyncs.append(reason)
+        resync(feed, held, reason)
+
+    def summed(rows: Any) -> Any:
+        verified.append(len(rows))
+        return in_turns(rows)
+
+    monkeypatch.setattr(Feed, "_resync", resynced)
+    monkeypatch.setattr(feed_module, "checksum_in_turns", summed)
+    log = tmp_path / "engine.log"
+    with running("serve", "--port", "0", "--store", store, log=log) as server, Client(server.url, **options) as client:
+        port = server.url.rpartition(":")[2]
+        dealing = Dealing(server.url)
+        try:
+            ladder = client.subscribe("ladder", node="G10")
+            first = until(ladder, lambda state: state.is_live and len(state.rows) == 3)
+            assert_equal_at_its_seq(client, ladder, "G10")
+            server.kill()
+            lost = until(ladder, lambda state: state.status == DISCONNECTED)
+            assert lost.rows.keys() == first.rows.keys() and lost.epoch == first.epoch
+            with running("serve", "--port", port, "--store", store, log=log) as second:
+                back = until(ladder, lambda state: state.is_live and state.epoch != first.epoch)
+                assert back.epoch is not None and first.epoch is not None and back.epoch > first.epoch
+                until(ladder, lambda state: len(verified) > 1)
+                assert_equal_at_its_seq(client, ladder, "G10")
+                assert second.stop() == 0
+            with running("serve", "--port", port, "--store", store, log=log):
+                until(ladder, lambda state: state.is_live and state.epoch not in (first.epoch, back.epoch))
+                dealing.end()
+                count = client.nodes("FX1").rows[0]["trade_count"]
+                assert count == dealing.taken
+                until(ladder, lambda state: sum(row["trade_count"] for row in state.rows.values()) == count)
+                assert_equal_at_its_seq(client, ladder, "G10")
+        finally:
+            dealing.end()
+    assert resyncs == []
+
+
+def test_reference_data_that_changes_under_the_stream_arrives_as_rows_that_come_and_go(store, tmp_path):
+    with running("serve", "--port", "0", "--store", store, log=tmp_path / "log") as server, Client(server.url) as client:
+        tree, status = client.subscribe("nodes"), client.subscribe("status")
+        before = until(tree, lambda state: state.is_live)
+        opened = open_store(store)
+        opened.save_nodes([check_node(NodeInput(node="FX9", level="desk", parent="G10"))])
+        opened.close()
+        after = until(tree, lambda state: "FX9" in state.rows)
+        assert after.epoch == before.epoch and after.rows["FX9"]["parent"] == "G10" and "FX9" in after.changed
+        assert status.state().rows[""]["node_count"] == len(after.rows)
+
+
+def test_posts_go_on_through_a_restart_and_nothing_is_counted_twice(store, tmp_path):
+    log = tmp_path / "engine.log"
+    with running("serve", "--port", "0", "--store", store, log=log) as server, Client(server.url) as client:
+        port = server.url.rpartition(":")[2]
+
+        def sent(number: int) -> dict[str, Any]:
+            return {
+                "source": "patient", "trade_id": f"p{number}", "ts": time.time_ns() // 1_000, "instrument": "EURUSD",
+                "desk": "FX1", "side": "buy", "quantity": 1, "price": "1.1",
+            }  # fmt: skip
+
+        trades = [sent(number) for number in range(20)]
+        assert client.post_trades(trades[:10])["counts"]["applied"] == 10
+        server.kill()
+        answers: list[Any] = []
+        posting = threading.Thread(target=lambda: answers.append(client.post_trades(trades)))
+        posting.start()
+        with running("serve", "--port", port, "--store", store, log=log):
+            posting.join(30)
+            [answer] = answers
+            assert answer["counts"] | {"applied": 10, "duplicate": 10} == answer["counts"]
+            assert client.ladder(node="FX1").by("instrument")["EURUSD"]["quantity"] == 20.0

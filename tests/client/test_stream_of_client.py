@@ -1,0 +1,372 @@
+"""The stream of the client over sockets: against a server that misbehaves, and against the real one."""
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from riskengine.client import (
+    DISCONNECTED,
+    LIVE,
+    LOADING,
+    STALE,
+    AsyncClient,
+    Client,
+    Closed,
+    NotSignedIn,
+    State,
+    SubscriptionRefused,
+)
+from riskengine.client.backoff import FIRST_S, LONGEST_S, Backoff
+from riskengine.errors import ConfigError
+from riskengine.views import ladder_rows, node_rows
+from tests.client.wrong_engine import Visit, told, wrong_engine
+from tests.serve.wired import run, wired
+from tests.world import trade
+
+EUR = {"instrument": "EURUSD", "quantity": 1.0}
+PATIENCE_S = 10.0
+
+
+async def until(subscription: Any, holds: Any) -> State:
+    """The first state of which something holds."""
+    async with asyncio.timeout(PATIENCE_S):
+        async for state in subscription:
+            if holds(state):
+                return state
+    raise AssertionError
+
+
+async def stay(visit: Visit) -> None:
+    """Be quiet until the client goes."""
+    try:
+        while True:
+            await visit.connection.recv()
+    except ConnectionClosed:
+        pass
+
+
+async def subscribed(visit: Visit, **hello: Any) -> str:
+    await visit.hello(**hello)
+    request = await visit.hear()
+    assert request["op"] == "subscribe"
+    return str(request["id"])
+
+
+# -- a server that misbehaves --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", ["prev_seq", "checksum"])
+def test_a_wrong_prev_seq_or_checksum_leads_to_a_resync_and_the_right_rows(fault):
+    async def script(visit: Visit) -> None:
+        name = await subscribed(visit)
+        await visit.snapshot(name, EUR)
+        if fault == "prev_seq":
+            await visit.update({name: [EUR | {"quantity": 99.0}]}, prev_seq=5)
+        else:
+            await visit.update({name: [EUR | {"quantity": 99.0}]}, checksums={name: told(EUR | {"quantity": 2.0})})
+        assert await visit.hear() == {"op": "resync", "id": name}
+        await visit.snapshot(name, EUR | {"quantity": 2.0})
+        await visit.update(checksums={name: told(EUR | {"quantity": 2.0})})
+        await stay(visit)
+
+    async def scenario():
+        async with wrong_engine(script) as engine, AsyncClient(engine.url) as client:
+            ladder = client.subscribe("ladder", node="FX1")
+            seen = []
+            async with asyncio.timeout(PATIENCE_S):
+                async for state in ladder:
+                    seen.append(state)
+                    if state.status == LIVE and state.rows["EURUSD"]["quantity"] == 2.0:
+                        break
+            assert all(state.rows.get("EURUSD", EUR)["quantity"] != 99.0 for state in seen if state.status == LIVE
+                       and fault == "prev_seq")  # fmt: skip
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("encoding", ["json", "msgpack"])
+def test_a_lost_connection_is_made_again_subscribed_again_and_says_so_meanwhile(encoding):
+    async def first(visit: Visit) -> None:
+        name = await subscribed(visit)
+        await visit.snapshot(name, EUR)
+        await visit.connection.recv()  # the second subscription
+        visit.connection.transport.abort()
+
+    async def second(visit: Visit) -> None:
+        await visit.hello(epoch=2, seq=1)
+        requests = [await visit.hear(), await visit.hear()]
+        assert [request["view"] for request in requests] == ["ladder", "nodes"]
+        for request in requests:
+            row = EUR | {"quantity": 3.0} if request["view"] == "ladder" else {"node": "ALL"}
+            await visit.snapshot(request["id"], row, key=("instrument" if request["view"] == "ladder" else "node",))
+        await stay(visit)
+
+    async def scenario():
+        async with wrong_engine(first, second) as engine, AsyncClient(engine.url, encoding=encoding) as client:
+            ladder = client.subscribe("ladder")
+            before = await until(ladder, lambda state: state.status == LIVE)
+            client.subscribe("nodes")
+            lost = await until(ladder, lambda state: state.status == DISCONNECTED)
+            assert (before.epoch, dict(lost.rows), lost.reason) == (1, dict(before.rows), "the connection was lost")
+            back = await until(ladder, lambda state: state.status == LIVE)
+            assert (back.epoch, back.rows["EURUSD"]["quantity"], set(back.changed)) == (2, 3.0, {"EURUSD"})
+
+    run(scenario())
+
+
+def test_after_a_bye_the_client_comes_back_when_it_was_asked_to():
+    left = []
+
+    async def first(visit: Visit) -> None:
+        await visit.snapshot(await subscribed(visit), EUR)
+        await visit.say(type="bye", reconnect_after_ms=600)
+        await visit.connection.close(1012)
+        left.append(time.monotonic())
+
+    async def second(visit: Visit) -> None:
+        left.append(time.monotonic())
+        await visit.snapshot(await subscribed(visit, epoch=2), EUR)
+        await stay(visit)
+
+    async def scenario():
+        async with wrong_engine(first, second) as engine, AsyncClient(engine.url) as client:
+            await until(client.subscribe("ladder"), lambda state: state.status == LIVE and state.epoch == 2)
+            assert 0.55 < left[1] - left[0] < 1.5
+
+    run(scenario())
+
+
+def test_an_engine_that_is_not_live_yet_is_loading_by_bye_and_by_503():
+    async def not_live(visit: Visit) -> None:
+        await visit.say(type="bye", reconnect_after_ms=50)
+        await visit.connection.close(1013)
+
+    async def live(visit: Visit) -> None:
+        await visit.snapshot(await subscribed(visit), EUR)
+        await stay(visit)
+
+    async def scenario():
+        refusal = (503, {"Retry-After": "0"}, b'{"title":"Engine not live","status":503,"detail":"the engine is loading"}')
+        async with wrong_engine(not_live, live, answers=(refusal,)) as engine, AsyncClient(engine.url) as client:
+            ladder = client.subscribe("ladder")
+            reasons: list[Any] = []
+
+            def live_at_last(state: State) -> bool:
+                reasons.append((state.status, state.reason))
+                return state.is_live
+
+            await until(ladder, live_at_last)
+            assert (LOADING, "the engine is loading") in reasons
+
+    run(scenario())
+
+
+def test_silence_is_stale_and_then_another_connection():
+    async def silent(visit: Visit) -> None:
+        await visit.snapshot(await subscribed(visit, heartbeat_ms=50), EUR)
+        await stay(visit)
+
+    async def live(visit: Visit) -> None:
+        await visit.snapshot(await subscribed(visit, epoch=2), EUR)
+        await stay(visit)
+
+    async def scenario():
+        async with wrong_engine(silent, live) as engine, AsyncClient(engine.url) as client:
+            ladder = client.subscribe("ladder")
+            stale = await until(ladder, lambda state: state.status == STALE)
+            assert stale.rows == {"EURUSD": EUR}
+            assert (await until(ladder, lambda state: state.status == LIVE)).epoch == 2
+
+    run(scenario())
+
+
+def test_a_token_function_is_asked_at_every_connection_and_a_fixed_one_that_is_refused_ends_it():
+    given = iter(["first", "second", "third"])
+
+    async def expires(visit: Visit) -> None:
+        await visit.snapshot(await subscribed(visit), EUR)
+        await visit.say(type="error", id=None, title="token expired", detail="of somebody")
+        await visit.connection.close(1008)
+
+    async def live(visit: Visit) -> None:
+        await visit.snapshot(await subscribed(visit, epoch=2), EUR)
+        await stay(visit)
+
+    async def token() -> str:
+        return next(given)
+
+    async def scenario():
+        unknown: Any = (401, {}, b'{"title":"Unauthorized","status":401,"detail":"unknown token"}')
+        async with wrong_engine(expires, live, answers=(unknown,)) as engine:
+            async with AsyncClient(engine.url, token=token) as client:
+                ladder = client.subscribe("ladder")
+                expired = await until(ladder, lambda state: state.status == DISCONNECTED and state.rows)
+                assert expired.reason == "token expired: of somebody"
+                await until(ladder, lambda state: state.epoch == 2)
+            sent = [request.headers["Authorization"] for request in engine.requests]
+            assert sent == ["Bearer first", "Bearer second", "Bearer third"]
+        async with wrong_engine(answers=(unknown,)) as engine, AsyncClient(engine.url, token="old") as client:
+            with pytest.raises(NotSignedIn, match="unknown token"):
+                await until(client.subscribe("ladder"), lambda state: state.status == LIVE)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("frame", ["nonsense", '{"type":"update","epoch":1,"seq":2,"prev_seq":1,"as_of":0}', b"\xc1"])
+def test_what_is_no_message_of_the_protocol_is_another_connection_not_the_end(frame):
+    async def broken(visit: Visit) -> None:
+        await visit.connection.send(frame)
+        await stay(visit)
+
+    async def live(visit: Visit) -> None:
+        await visit.snapshot(await subscribed(visit), EUR)
+        await stay(visit)
+
+    async def scenario():
+        async with wrong_engine(broken, live) as engine, AsyncClient(engine.url) as client:
+            await until(client.subscribe("ladder"), lambda state: state.status == LIVE and state.rows)
+
+    run(scenario())
+
+
+def test_pauses_double_up_to_a_limit_are_never_alike_and_begin_again():
+    backoff = Backoff()
+    pauses = [backoff.next_s() for _ in range(20)]
+    for number, pause in enumerate(pauses):
+        longest = min(LONGEST_S, FIRST_S * 2**number)
+        assert longest / 2 <= pause <= longest
+    assert len(set(pauses)) == 20
+    backoff.reset()
+    assert backoff.next_s() <= FIRST_S
+
+
+def test_a_url_or_encoding_that_is_none_is_refused_at_once():
+    wrongs: list[dict[str, Any]] = [{"url": "localhost:8321"}, {"url": "ws://x"}, {"url": "http://"}, {"encoding": "xml"}]
+    for wrong in wrongs:
+        with pytest.raises(ConfigError):
+            Client(**wrong)
+
+
+# -- the real server -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"encoding": "msgpack"}, {"compression": True, "max_hz": 10}], ids=str)
+def test_several_subscriptions_follow_the_engine_and_add_up_at_one_seq(options):
+    async def scenario():
+        async with wired() as engine, AsyncClient(f"http://127.0.0.1:{engine.port}", **options) as client:
+            tree, ladder = client.subscribe("nodes"), client.subscribe("ladder", node="FX1")
+            states = client.together(tree, ladder)
+            async with asyncio.timeout(PATIENCE_S):
+                async for nodes, _ in states:
+                    if nodes.status == LIVE:
+                        break
+                for number in range(5):
+                    newest = engine.deal(trade(f"t{number}"), trade(f"g{number}", instrument="GBPUSD", price="1.2"))
+                    async for nodes, rows in states:
+                        assert nodes.seq == rows.seq
+                        total = sum(row["total_pnl"] for row in rows.rows.values())
+                        assert nodes.rows["FX1"]["total_pnl"] == pytest.approx(total)
+                        if nodes.seq == newest.seq:
+                            break
+                    assert list(nodes.rows.values()) == node_rows(newest)
+                    assert list(rows.rows.values()) == ladder_rows(newest, node="FX1")
+            await states.aclose()
+
+    run(scenario())
+
+
+def test_a_slow_reader_finds_the_newest_state_and_is_never_dropped():
+    async def scenario():
+        async with wired(heartbeat_ms=100) as engine, AsyncClient(f"http://127.0.0.1:{engine.port}") as client:
+            ladder = client.subscribe("ladder", node="FX1")
+            await until(ladder, lambda state: state.status == LIVE)
+            for number in range(40):
+                newest = engine.deal(trade(f"t{number}"))
+                await asyncio.sleep(0.025)
+            await asyncio.sleep(0.3)
+            state = await until(ladder, lambda state: True)
+            assert (state.status, state.seq, state.rows["EURUSD"]["trade_count"]) == (LIVE, newest.seq, 40)
+
+    run(scenario())
+
+
+def test_an_unknown_name_ends_only_its_own_subscription():
+    async def scenario():
+        async with wired() as engine, AsyncClient(f"http://127.0.0.1:{engine.port}") as client:
+            good, bad = client.subscribe("ladder", node="FX1"), client.subscribe("ladder", node="NOWHERE")
+            with pytest.raises(SubscriptionRefused, match="NOWHERE"):
+                await until(bad, lambda state: state.status == "never")
+            await until(good, lambda state: state.status == LIVE)
+            bad.close()
+            with pytest.raises(Closed):
+                await anext(bad)
+
+    run(scenario())
+
+
+def test_an_engine_without_tokens_that_says_bye_leaves_the_client_disconnected_and_closing_is_clean():
+    async def scenario():
+        client = AsyncClient("http://127.0.0.1:1")
+        async with wired() as engine:
+            client = AsyncClient(f"http://127.0.0.1:{engine.port}")
+            ladder = client.subscribe("ladder")
+            await until(ladder, lambda state: state.status == LIVE)
+        await until(ladder, lambda state: state.status == DISCONNECTED)
+        await client.close()
+        await client.close()
+        assert len(asyncio.all_tasks()) == 1
+        with pytest.raises(Closed):
+            client.subscribe("nodes")
+
+    run(scenario())
+
+
+def test_without_asyncio_the_same_and_no_thread_is_left():
+    before = threading.active_count()
+
+    async def scenario():
+        async with wired() as engine:
+            url = f"http://127.0.0.1:{engine.port}"
+            await asyncio.to_thread(with_a_thread, url, asyncio.get_running_loop(), engine)
+
+    def with_a_thread(url: str, loop: asyncio.AbstractEventLoop, engine: Any) -> None:
+        with Client(url) as client:
+            tree, ladder = client.subscribe("nodes"), client.subscribe("ladder", node="FX1")
+            for state in ladder:
+                if state.is_live:
+                    break
+            loop.call_soon_threadsafe(engine.deal, trade("t1"))
+            for nodes, rows in client.together(tree, ladder):
+                assert nodes.seq == rows.seq
+                if rows.rows:
+                    break
+            assert rows.rows["EURUSD"]["quantity"] == nodes.rows["FX1"]["trade_count"] * 100.0
+            while rows.seq != ladder.next().seq:
+                pass
+            with pytest.raises(TimeoutError):
+                ladder.next(timeout_s=0.05)
+            assert ladder.state().rows.keys() == {"EURUSD"}
+            waiting = threading.Thread(target=lambda: closed.append(_ended(tree)))
+            closed: list[bool] = []
+            waiting.start()
+            time.sleep(0.1)
+        waiting.join(5)
+        assert closed == [True]
+        with pytest.raises(Closed):
+            ladder.next()
+
+    run(scenario())
+    assert threading.active_count() <= before
+
+
+def _ended(subscription: Any) -> bool:
+    try:
+        for _ in subscription:
+            pass
+    except Closed:
+        return True
+    return False
