@@ -87,13 +87,17 @@ class Question:
 
 
 class Rows(NamedTuple):
-    """The rows of a list answer, not yet made: `row_of` makes one of an item. `total` is how many there are in all."""
+    """The rows of a list answer: `row_of` makes one of an item. `total` is how many there are in all.
+
+    `made` says that the items are the rows, so that only the encoding is left: 0.5 us each as JSON.
+    """
 
     header: RowDict
     fields: Sequence[str]
     items: Sequence[Any]
     row_of: Callable[[Any], RowDict]
     total: int
+    made: bool = False
 
 
 def stamp(snapshot: Snapshot) -> RowDict:
@@ -139,7 +143,7 @@ def list_answer(question: Question, rows: Rows) -> Response:
         headers |= {f"riskengine-{name.replace('_', '-')}": str(seen[name]) for name in ("epoch", "seq", "as_of")}
         headers["riskengine-total"] = str(rows.total)
         slices, media_type = partial(csv_slices, rows.fields, rows.items, rows.row_of), CSV
-    elif len(rows.items) <= ROWS_AT_ONCE:
+    elif len(rows.items) <= (WHOLE_ROWS if rows.made else ROWS_AT_ONCE):
         made = [rows.row_of(item) for item in rows.items]
         return Response(json_list(rows.header, made, rows.total), headers=headers, media_type=JSON)
     else:

@@ -106,7 +106,7 @@ async def answer_ladder(question: Question) -> Response:
         made = [made[place] for place in await _places(numbers, question.sort, _same)]
     elif question.sort is not None:
         made = [made[place] for place in await _places(made, question.sort, _same)]
-    return list_answer(question, Rows(question.valued_header(), names(fields), made, _same, len(made)))
+    return list_answer(question, Rows(question.valued_header(), names(fields), made, _same, len(made), made=True))
 
 
 async def answer_positions(question: Question) -> Response:

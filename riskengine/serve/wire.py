@@ -19,7 +19,7 @@ from riskengine.serve.shapes import NUMBERS
 JSON = "application/json"
 CSV = "text/csv; charset=utf-8; header=present"
 
-ROWS_AT_ONCE = 100
+ROWS_AT_ONCE = 200
 """Rows worked out and encoded before others get their turn: about a millisecond."""
 
 TRADE_NUMBERS = ("quantity", "price", "fees", "contra_amount")
