@@ -86,6 +86,15 @@ class InboxConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_trades: int = 100_000
 
 
+class CurvesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[curves]: what `/v1/history` remembers: how often, of how many nodes, how far back in memory and in the store."""
+
+    sample_s: float = 60.0
+    samples: int = 1_440
+    max_nodes: int = 1_000
+    keep_days: float = 2.0
+
+
 class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[log]: JSON lines for machines, coloured lines for people."""
 
@@ -102,6 +111,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server: ServerConfig = ServerConfig()
     access: AccessConfig = AccessConfig()
     inbox: InboxConfig = InboxConfig()
+    curves: CurvesConfig = CurvesConfig()
     reconcile: ReconcileConfig = ReconcileConfig()
     log: LogConfig = LogConfig()
 
@@ -142,7 +152,7 @@ def _said(error: str) -> str:
 
 def check_config(config: Config, where: str = "configuration") -> None:
     """Refuse values that have the right type but cannot work. Raises ConfigError."""
-    engine, marks, server = config.engine, config.marks, config.server
+    engine, marks, server, curves = config.engine, config.marks, config.server, config.curves
     rules = (
         (re.fullmatch("[A-Z]{3}", engine.reporting_currency),
          "engine.reporting_currency", "must be three capital letters"),
@@ -175,6 +185,10 @@ def check_config(config: Config, where: str = "configuration") -> None:
         (1 <= config.access.max_connections <= 10_000, "access.max_connections", "must be 1 to 10000"),
         (config.reconcile.every_s == 0 or 1 <= config.reconcile.every_s <= 86_400,
          "reconcile.every_s", "must be 0 (off) or 1 to 86400"),
+        (0.05 <= curves.sample_s <= 3_600, "curves.sample_s", "must be 0.05 to 3600"),
+        (1 <= curves.samples <= 100_000, "curves.samples", "must be 1 to 100000"),
+        (0 <= curves.max_nodes <= 10_000, "curves.max_nodes", "must be 0 to 10000"),
+        (0 < curves.keep_days <= 3_650, "curves.keep_days", "must be above 0, at most 3650"),
         (1 <= config.inbox.max_trades <= 10_000_000, "inbox.max_trades", "must be 1 to 10000000"),
     )  # fmt: skip
     for holds, setting, reason in rules:

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 from riskengine.alerts import Warnings
 from riskengine.clock import Clock
 from riskengine.config import Config
+from riskengine.curves import Curves
 from riskengine.decode import TradeCheck
 from riskengine.engine import Engine
 from riskengine.grants import EVERYTHING, Grants
@@ -29,6 +30,7 @@ class Gateway(Protocol):
     clock: Clock
     metrics: Metrics
     warnings: Warnings
+    curves: Curves
 
     @property
     def state(self) -> str:
@@ -43,6 +45,14 @@ class Gateway(Protocol):
     @property
     def is_live(self) -> bool:
         """Whether snapshots may be shown: `live` or `degraded`."""
+        ...
+
+    @property
+    def publish_age_ms(self) -> int | None:
+        """Since the newest snapshot was published, by a clock that is never set; None before the first.
+
+        A snapshot comes each second at least: a writer that hangs shows here.
+        """
         ...
 
     @property

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from riskengine.config import Config, without_password
 from riskengine.marks import QuoteBook
+from riskengine.observe import Metrics
+from riskengine.writer import Writer
 
 
 class Health(NamedTuple):
@@ -16,7 +18,7 @@ class Health(NamedTuple):
     store_error: str | None
     trades_loaded: int
     trades_waiting: int
-    batch_seconds: float | None
+    writer: Writer | None
     tick_age_us: int | None
     quotes: QuoteBook | None
     feeds: Sequence[Mapping[str, Any]]
@@ -25,7 +27,7 @@ class Health(NamedTuple):
 
     def told(self) -> dict[str, Any]:
         """As the answer has it."""
-        quotes = self.quotes
+        quotes, writer = self.quotes, self.writer
         return {
             "pid": os.getpid(),
             "store": without_password(self.config.store.url),
@@ -33,7 +35,9 @@ class Health(NamedTuple):
             "store_error": self.store_error,
             "trades_loaded": self.trades_loaded,
             "trades_waiting": self.trades_waiting,
-            "writer_lag_ms": None if self.batch_seconds is None else round(self.batch_seconds * 1_000, 3),
+            "writer_lag_ms": None if writer is None else _milliseconds(writer.lag_s),
+            "publish_age_ms": None if writer is None else int(writer.publish_age_s * 1_000),
+            "last_beat_ms": None if writer is None else _milliseconds(writer.beat_seconds),
             "last_tick_age_ms": None if self.tick_age_us is None else self.tick_age_us // 1_000,
             "ticks": None if quotes is None else {
                 "accepted": quotes.accepted, "refused": quotes.refused, "crossed": quotes.crossed, "old": quotes.old,
@@ -42,6 +46,22 @@ class Health(NamedTuple):
             "last_reconciliation": _short(self.last_reconciliation),
             "start": self.start,
         }  # fmt: skip
+
+
+    def measure(self, metrics: Metrics) -> None:
+        """Set the gauges that nobody sets in between."""
+        metrics.inbox_depth.set(self.trades_waiting)
+        if self.writer is not None:
+            metrics.writer_lag.set(self.writer.lag_s)
+            metrics.publish_age.set(self.writer.publish_age_s)
+        if self.tick_age_us is not None:
+            metrics.tick_age.set(self.tick_age_us / 1e6)
+        ages = {feed["source"]: feed["age_ms"] / 1_000 for feed in self.feeds}
+        metrics.show_feeds(ages, sum(not feed["alive"] for feed in self.feeds))
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1_000, 3)
 
 
 def _short(report: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -29,13 +29,15 @@ class DurableTrades(NamedTuple):
     """Trades that the store has committed. `answer` is called on the writer thread after publication.
 
     `watermark` is the store_seq up to which every row is in the engine once these are. `kept_apart` are the places of those that
-    the store keeps apart as conflicts: another row has their identity and version.
+    the store keeps apart as conflicts: another row has their identity and version. `submitted_at` is when they came by
+    `perf_counter`, None for rows that others wrote.
     """
 
     trades: Sequence[Trade]
     watermark: int
     answer: Callable[[Receipt], None]
     kept_apart: frozenset[int] = frozenset()
+    submitted_at: float | None = None
 
 
 class Prices(NamedTuple):

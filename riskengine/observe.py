@@ -6,7 +6,7 @@ here is called once per tick or trade with a line or a label lookup as the resul
 
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
@@ -16,6 +16,12 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from structlog.types import Processor
 
 METRICS_CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+EVICTIONS = ("reads nothing", "no pong", "too many messages", "session ended")
+"""Why a client of the stream was dropped."""
+
+MAX_SOURCES = 64
+"""Sources whose age is a series of its own: they are named by whoever sends."""
 
 TRADE_OUTCOMES = ("applied", "duplicate", "conflict", "superseded", "parked", "quarantined", "rejected")
 
@@ -120,6 +126,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.refresh: Callable[[], None] = lambda: None
+        """Called before each rendering: sets the gauges that stand for what somebody else keeps."""
         trades = Counter(
             "riskengine_trades", "Trades received, by what became of them.", ["outcome"], registry=self.registry
         )
@@ -132,6 +140,16 @@ class Metrics:
             "riskengine_publish_duration_seconds",
             "From the start of a batch or beat to its snapshot being readable.",
             (0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0),
+        )
+        self.trade_to_publish_seconds = self._histogram(
+            "riskengine_trade_to_publish_seconds",
+            "From trades being submitted, checked, to the snapshot that holds them: store and writer.",
+            (0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
+        )
+        self.beat_seconds = self._histogram(
+            "riskengine_beat_duration_seconds",
+            "A revaluation: new prices put in force, everything valued, and published.",
+            (0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0),
         )
         self.commit_seconds = self._histogram(
             "riskengine_store_commit_duration_seconds",
@@ -147,6 +165,20 @@ class Metrics:
             "riskengine_renewals", "Rebuilds beside the live engine, by how they ended.", ["result"], registry=self.registry
         )
         self.renewals = {result: renewals.labels(result) for result in ("done", "refused")}
+        self._measure_the_engine()
+        self._measure_the_stream()
+
+    def _measure_the_engine(self) -> None:
+        self.publish_age = self._gauge("riskengine_publish_age_seconds", "Since the newest snapshot was published.")
+        self.writer_lag = self._gauge(
+            "riskengine_writer_lag_seconds", "What the writer's last batch took, or the one at work has taken if that is more."
+        )
+        self.tick_age = self._gauge("riskengine_last_tick_age_seconds", "Since a tick was taken.")
+        self.feed_age = Gauge(
+            "riskengine_feed_age_seconds", f"Since a source said that it is alive; of {MAX_SOURCES} sources at most.", ["source"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.feeds_silent = self._gauge("riskengine_feeds_silent", "Sources that have said so once and do not any more.")
         self.inbox_depth = self._gauge("riskengine_inbox_depth", "Trades waiting for the store or the writer.")
         self.quarantined = self._gauge(
             "riskengine_quarantined", "What is kept out of the positions until reference data or a person lets it in."
@@ -156,11 +188,34 @@ class Metrics:
         self.self_audit_seconds = self._counter("riskengine_self_audit_seconds", "Spent by the writer on looking itself over.")
         refusals = Counter("riskengine_refusals", "Requests refused, by why.", ["reason"], registry=self.registry)
         self.refusals: dict[str, Counter] = {reason: refusals.labels(reason) for reason in REFUSALS}
-        self.clients = self._gauge("riskengine_clients", "Websocket connections of the stream.")
         self.snapshot_seq = self._gauge("riskengine_snapshot_seq", "Number of the newest snapshot.")
         self.last_publish = self._gauge(
             "riskengine_last_publish_timestamp_seconds", "When the newest snapshot was published, Unix time."
         )
+
+    def _measure_the_stream(self) -> None:
+        self.publish_to_send_seconds = self._histogram(
+            "riskengine_publish_to_send_seconds",
+            "From a snapshot being published to an update with it being written to a client.",
+            (0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
+        )
+        self.clients = self._gauge("riskengine_clients", "Websocket connections of the stream.")
+        self.sent_messages = self._counter("riskengine_sent_messages", "Messages written to clients of the stream.")
+        self.sent_bytes = self._counter("riskengine_sent_bytes", "Bytes of these messages.")
+        self.conflated_snapshots = self._counter(
+            "riskengine_conflated_snapshots", "Snapshots that updates have skipped, added up over all clients."
+        )
+        evictions = Counter(
+            "riskengine_evictions", "Clients of the stream that were dropped, by why.", ["reason"], registry=self.registry
+        )
+        self.evictions = {reason: evictions.labels(reason) for reason in EVICTIONS}
+
+    def show_feeds(self, ages: Mapping[str, float], silent: int) -> None:
+        """Seconds since each source was heard of, and how many are silent. Sources that are gone are shown no more."""
+        self.feed_age.clear()
+        for source, age in list(ages.items())[:MAX_SOURCES]:
+            self.feed_age.labels(source).set(age)
+        self.feeds_silent.set(silent)
 
     def published(self, seq: int, ts: int, seconds: float) -> None:
         """Record one snapshot: its number, when it was published (microseconds) and what it took (seconds)."""
@@ -169,8 +224,14 @@ class Metrics:
         self.publish_seconds.observe(seconds)
 
     def render(self) -> bytes:
-        """All metrics in Prometheus' text format, to be sent as `METRICS_CONTENT_TYPE`. Well below a millisecond."""
+        """All metrics in Prometheus' text format, to be sent as `METRICS_CONTENT_TYPE`. 1 ms."""
+        self.refresh()
         return generate_latest(self.registry)
+
+    @staticmethod
+    def value(metric: Counter | Gauge) -> float:
+        """What one of them, without labels or of one label, stands at. 5 us."""
+        return next(iter(metric.collect())).samples[0].value
 
     def _counter(self, name: str, text: str) -> Counter:
         return Counter(name, text, registry=self.registry)

@@ -17,8 +17,10 @@ from riskengine.adapters.recorder import started
 from riskengine.adapters.store import Examination, open_store
 from riskengine.adapters.store_protocol import Position, Store, TradeFilter
 from riskengine.alerts import Warnings
+from riskengine.beats import Beats
 from riskengine.clock import MICROS_PER_SECOND, Clock, SystemClock
 from riskengine.config import Config
+from riskengine.curves import Curves
 from riskengine.decisions import settle
 from riskengine.decode import TradeCheck
 from riskengine.digest import digest
@@ -42,6 +44,7 @@ from riskengine.publishers import Publishers
 from riskengine.reconcile import Key
 from riskengine.reconciler import Reconciler
 from riskengine.renewal import Parts, Renewals, fitted
+from riskengine.sampling import Sampling
 from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 from riskengine.start_of_day import trade_check
 from riskengine.views import node_number
@@ -65,8 +68,10 @@ class EngineProcess:
         self.config = config
         self.clock: Clock = clock or SystemClock()
         self.metrics = Metrics()
+        self.metrics.refresh = lambda: self._health().measure(self.metrics)
         self.warnings = Warnings(self.clock)
         """What every screen says as long as it holds, by kind: set and cleared on the loop."""
+        self.curves = Curves(config.curves.samples)
         self.morning = Morning(self.clock)
         self._state = "starting"
         self._accept_mismatch = accept_mismatch
@@ -81,7 +86,8 @@ class EngineProcess:
         self._writer: Writer | None = None
         self._committer: Committer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._beat: asyncio.Task[None] | None = None
+        self._beats: Beats | None = None
+        self._sampling: Sampling | None = None
         self._summary: asyncio.Task[None] | None = None
         self._promises = Promises()
         self._wakes = Wakes()
@@ -166,27 +172,31 @@ class EngineProcess:
         self._committer.start()
         self._writer.start()
         self._reconciler.start()
-        self._beat = asyncio.get_running_loop().create_task(self._hand_over_prices())
-        self._beat.add_done_callback(self._beat_ended)
+        self._beats = Beats(
+            config.engine.beat_ms / 1_000, self._inbox, self._quotes, self._writer, self.warnings, self._fail
+        )
+        self._beats.start()
         self._state = "live"
+        self._sampling = Sampling(self.curves, config.curves, self._store, lambda: self.history.newest, self.on_store)
+        self._sampling.start()
 
     async def stop(self) -> None:
         """Finish what waits, store the marks, give up the lease. Idempotent."""
         if self._stopped:
             return
         self._stopped = True
+        if self._sampling is not None:
+            await self._sampling.stop()
         self._state = "stopping" if self.failure is None else "failed"
-        if self._beat is not None:
-            self._beat.cancel()
-        for jobs in (self._renewals, self._reconciler):
+        for jobs in (self._beats, self._renewals, self._reconciler):
             if jobs is not None:
                 jobs.stop()
         if self._committer is not None and self._writer is not None:
             committer, writer = self._committer, self._writer
             await asyncio.to_thread(committer.drain, lambda: self.failure is None and writer.alive)
             # After the drain the writer has taken the last batch of prices, and there is room for what came since.
-            if self._quotes is not None and self._inbox.takes_prices:
-                self._inbox.put_prices(self._quotes.take(), self._quotes.reference)
+            if self._beats is not None:
+                self._beats.hand_over()
             await asyncio.to_thread(writer.stop)
             await asyncio.to_thread(committer.stop)
             await asyncio.sleep(0)  # the last answers were handed to the loop by now
@@ -232,26 +242,7 @@ class EngineProcess:
         self._promises.give_up(EngineNotLive("the engine failed before it could answer: send the trades again once it is live"))
         self.ended.set()
 
-    def _beat_ended(self, beat: "asyncio.Task[None]") -> None:
-        """Prices must not stop moving in silence."""
-        if not beat.cancelled() and (error := beat.exception()) is not None:
-            log.critical("beat_failed", error=repr(error), exc_info=error)
-            self._fail(error)
-
     # -- prices ------------------------------------------------------------------------------------------------
-
-    async def _hand_over_prices(self) -> None:
-        """Once a beat, give the writer what changed. The beats keep their rhythm; one that cannot be kept is left out."""
-        period = self.config.engine.beat_ms / 1_000
-        loop = asyncio.get_running_loop()
-        due = loop.time()
-        while True:
-            due = max(due + period, loop.time())
-            await asyncio.sleep(due - loop.time())
-            if self._inbox.takes_prices and self._quotes is not None:
-                marks = self._quotes.take()
-                if marks:
-                    self._inbox.put_prices(marks, self._quotes.reference)
 
     def _save_marks(self, marks: Sequence[tuple[int, Mark]]) -> None:
         assert self._committer is not None and self._history is not None
@@ -385,16 +376,23 @@ class EngineProcess:
         """See `Gateway`."""
         return self.morning.view()
 
+    @property
+    def publish_age_ms(self) -> int | None:
+        """See `Gateway`."""
+        return None if self._writer is None else int(self._writer.publish_age_s * 1_000)
+
     def health(self) -> Mapping[str, Any]:
         """See `Gateway`."""
-        self.metrics.inbox_depth.set(self._inbox.reserved)
+        return self._health().told()
+
+    def _health(self) -> Health:
         return Health(
             self.config,
             self._watch.witness.store_id if self._watch is not None else None,
             self._committer.trouble if self._committer is not None else None,
             self.morning.loaded, self._inbox.reserved,
-            self._writer.batch_seconds if self._writer is not None else None,
+            self._writer,
             self.clock.now() - self._last_tick_at if self._last_tick_at else None,
             self._quotes, self._publishers.rows(self.clock.now()),
             self._reconciler.last if self._reconciler is not None else None, self.morning.account(),
-        ).told()  # fmt: skip
+        )  # fmt: skip

@@ -236,11 +236,11 @@ def position_row(
     units, number = snapshot.units, row.instrument
     instrument = snapshot.reference.instruments[number]
     mark = units.marks[number]
-    priced, rated = bool(units.priced[number]), bool(units.rated[number])
-    rate = float(units.rate[number]) if rated else None
+    priced, rated = units.priced.item(number), units.rated.item(number)
+    rate = units.rate.item(number) if rated else None
     size = row.quantity * instrument.multiplier / QUANTITY_ONE
     known = priced or not row.open_count
-    value = size * float(units.price[number]) if priced else 0.0 if not row.open_count else None
+    value = size * units.price.item(number) if priced else 0.0 if not row.open_count else None
     realised = (row.cash + row.open_cost) / CASH_ONE
     total = row.cash / CASH_ONE + value if known and value is not None else None
     unrealised = value - row.open_cost / CASH_ONE if known and value is not None else None
@@ -265,7 +265,7 @@ def position_row(
         "fees": _fees(snapshot, row),
         "market_value": market_value,
         **greeks,
-        "stale": rated and bool((row.open_count and units.stale_mark[number]) or units.stale_rate[number]),
+        "stale": is_stale(snapshot, row),
         "quarantined": broken or bool(row.quarantined),
         "trade_count": row.trade_count,
         "last_trade_ts": row.last_trade_ts or None,
@@ -276,6 +276,14 @@ def position_row(
     if unknown is not None:
         return decimal_texts(shown | unknown)
     return decimal_texts(shown) | {"quantity": to_text(row.quantity), "net_cash": to_text(row.cash, CASH_DECIMALS)}
+
+
+def is_stale(snapshot: Snapshot, row: Row) -> bool:
+    """Whether a position is valued with a stale price or rate."""
+    units, number = snapshot.units, row.instrument
+    if not units.rated.item(number):
+        return False
+    return bool(row.open_count and units.stale_mark.item(number)) or units.stale_rate.item(number)
 
 
 def _greeks(instrument: Instrument, row: Row, size: float, market_value: float | None) -> RowDict:

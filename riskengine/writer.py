@@ -59,8 +59,11 @@ class Writer:
         self._owner: int | None = None
         self._quarantined = engine.snapshot.counts.quarantined
         metrics.quarantined.set(self._quarantined)
-        self.batch_seconds = 0.0
-        """How long the last batch took, from taking it to the last answer."""
+        self._batch_seconds = 0.0
+        self._batch_started: float | None = None
+        self._published_at = time.perf_counter()
+        self.beat_seconds: float | None = None
+        """What the last revaluation took, publication included; None before the first."""
 
     def start(self) -> None:
         """Begin. Once."""
@@ -70,6 +73,20 @@ class Writer:
         """Finish what waits, store the marks, end. Any thread but the writer's."""
         self._inbox.put_stop()
         self._thread.join(timeout_s)
+
+    @property
+    def lag_s(self) -> float:
+        """What the last batch took, from taking it to the last answer, or what the one at work has taken if that is more.
+
+        Any thread. A writer that hangs has a lag that grows.
+        """
+        started = self._batch_started
+        return max(self._batch_seconds, 0.0 if started is None else time.perf_counter() - started)
+
+    @property
+    def publish_age_s(self) -> float:
+        """Since the newest snapshot was published, by a clock that is never set. At most a second and a batch. Any thread."""
+        return time.perf_counter() - self._published_at
 
     @property
     def alive(self) -> bool:
@@ -104,7 +121,7 @@ class Writer:
     def _batch(self, messages: list[Message]) -> bool:
         """Apply one batch and publish it. Returns whether to go on."""
         assert threading.get_ident() == self._owner, "only the writer thread writes"
-        started = time.perf_counter()
+        started = self._batch_started = time.perf_counter()
         trades: list[DurableTrades] = []
         prices: list[Prices] = []
         called = stopping = False
@@ -125,13 +142,7 @@ class Writer:
                 stopping = True
         self._apply(trades)
         now = self._clock.now()
-        marks = self._marks_of(prices)
-        changed = self._engine.beat(marks, now)
-        if marks:
-            self._metrics.beats.inc()
-        # The distance, not the difference: a clock that was set back must not silence the engine.
-        if changed or called or abs(now - self._history.newest.as_of) >= IDLE_PUBLISH_US:
-            self._publish(now)
+        self._beat(prices, now, called)
         for answer in answers:
             answer()
         if stopping or abs(now - self._marks_saved_at) >= self._store_marks_us:
@@ -139,8 +150,22 @@ class Writer:
             unsaved = self._engine.marks.take_unsaved()
             if unsaved:
                 self._save_marks(unsaved)
-        self.batch_seconds = time.perf_counter() - started
+        self._batch_seconds = time.perf_counter() - started
+        self._batch_started = None
         return not stopping
+
+    def _beat(self, prices: list[Prices], now: int, called: bool) -> None:
+        """Put prices in force; publish where they, a call or the time want it."""
+        started = time.perf_counter()
+        marks = self._marks_of(prices)
+        changed = self._engine.beat(marks, now)
+        # The distance, not the difference: a clock that was set back must not silence the engine.
+        if changed or called or abs(now - self._history.newest.as_of) >= IDLE_PUBLISH_US:
+            self._publish(now)
+        if marks:
+            self.beat_seconds = time.perf_counter() - started
+            self._metrics.beats.inc()
+            self._metrics.beat_seconds.observe(self.beat_seconds)
 
     def _marks_of(self, prices: list[Prices]) -> Mapping[int, Mark]:
         """The marks by the engine's numbers. What was numbered by other reference data goes by its symbol, or is gone with it."""
@@ -177,7 +202,10 @@ class Writer:
             snapshot = self._publish(now)
             for status, count in Counter(outcome.status for _, outcomes in answers for outcome in outcomes).items():
                 self._metrics.trades[status].inc(count)
+            published_at = self._published_at
             for message, outcomes in answers:
+                if message.submitted_at is not None:
+                    self._metrics.trade_to_publish_seconds.observe(published_at - message.submitted_at)
                 self._inbox.release(len(message.trades))
                 message.answer(Receipt(outcomes, snapshot.seq))
 
@@ -208,6 +236,7 @@ class Writer:
         started = time.perf_counter()
         snapshot = self._engine.publish(now)
         self._history.publish(snapshot)
+        self._published_at = time.perf_counter()
         self._published(snapshot)
         self._metrics.published(snapshot.seq, now, time.perf_counter() - started)
         if snapshot.counts.quarantined != self._quarantined:

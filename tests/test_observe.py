@@ -6,7 +6,15 @@ import threading
 
 import pytest
 
-from riskengine.observe import METRICS_CONTENT_TYPE, TRADE_OUTCOMES, Metrics, configure_logging, get_logger
+from riskengine.observe import (
+    EVICTIONS,
+    MAX_SOURCES,
+    METRICS_CONTENT_TYPE,
+    TRADE_OUTCOMES,
+    Metrics,
+    configure_logging,
+    get_logger,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -152,3 +160,30 @@ def test_threads_lose_no_count_while_another_renders():
 
 def test_the_content_type_is_that_of_the_text_format():
     assert METRICS_CONTENT_TYPE == "text/plain; version=0.0.4; charset=utf-8"
+
+
+def test_gauges_that_somebody_else_keeps_are_asked_for_before_each_rendering():
+    metrics = Metrics()
+    metrics.refresh = lambda: metrics.publish_age.set(3)
+    assert sample(metrics, "riskengine_publish_age_seconds") == 3
+
+
+def test_the_ages_of_sources_are_bounded_and_those_that_are_gone_are_shown_no_more():
+    metrics = Metrics()
+    metrics.show_feeds({f"s{number}": number / 2 for number in range(1_000)}, silent=7)
+    assert metrics.render().decode().count("riskengine_feed_age_seconds{") == MAX_SOURCES
+    assert sample(metrics, 'riskengine_feed_age_seconds{source="s3"}') == 1.5
+    assert sample(metrics, "riskengine_feeds_silent") == 7
+    metrics.show_feeds({"other": 2.0}, silent=0)
+    assert metrics.render().decode().count("riskengine_feed_age_seconds{") == 1
+
+
+def test_the_stream_is_counted_and_every_reason_is_there_from_the_start():
+    metrics = Metrics()
+    metrics.conflated_snapshots.inc(5)
+    metrics.evictions["no pong"].inc()
+    metrics.publish_to_send_seconds.observe(0.003)
+    assert [sample(metrics, f'riskengine_evictions_total{{reason="{reason}"}}') for reason in EVICTIONS] == [0, 1, 0, 0]
+    assert [metrics.value(metrics.conflated_snapshots), metrics.value(metrics.evictions["no pong"])] == [5, 1]
+    assert sample(metrics, "riskengine_conflated_snapshots_total") == 5
+    assert sample(metrics, 'riskengine_publish_to_send_seconds_bucket{le="0.005"}') == 1

@@ -298,7 +298,7 @@ def test_who_went_away_does_not_matter(path: Path) -> None:
         gone.cancel()
         await process.submit([sent("2", process)])
         assert process.history.newest.nodes.state(0).trade_count == 2
-        assert len(process._promises) == 0
+        await until(lambda: len(process._promises) == 0)
 
     live(path, test)
 

@@ -19,13 +19,13 @@ PACKAGE = ROOT / "riskengine"
 # folder (a name with a slash) may import each other. The README shows the same picture.
 ROWS = """
 9 terminal < cli_token watch_lines < cli_start cli_audit cli_reconcile cli_watch < cli
-8 morning mender decisions looks notes < proven_load renewal reconciler health writer_calls < watch < process < server
+8 morning mender decisions looks notes sampling < proven_load renewal reconciler health writer_calls < watch < process < server
 7 adapters/ serve/ client/
-6 auditor < writer start_of_day board < subscription gateway publishers promises wakes succession mismatch edits dismantling
-5 worklist reconcile < published snapshot_audit holdings < engine < inbox views alerts digest self_audit < receipt view_sources
+6 auditor < writer start_of_day board < subscription gateway publishers promises wakes succession mismatch edits dismantling beats
+5 worklist reconcile < published snapshot_audit holdings < engine < inbox views digest self_audit < receipt view_sources curves
 4 snapshot repair < freezing
 3 ledger position_audit unit_values < row_columns column_fold column_settle < moves < valuation
-2 hierarchy history < processed marks currencies position sparse grants < quarantine set_aside tokens
+2 hierarchy history < processed marks currencies position sparse grants < quarantine set_aside tokens alerts
 1 messages < fields < reference decode config observe background
 0 errors < clock fingerprint row_checksum
 """

@@ -134,7 +134,7 @@ class Committer:
         if (silence := self._silence()) is not None:
             raise StoreUnavailable(silence)
         self._inbox.reserve(len(trades))
-        self._queue.put(Submission(trades, answer, check))
+        self._queue.put(Submission(trades, answer, check, time.perf_counter()))
 
     def write(self, action: Callable[[Store], Any], answer: Callable[[Any, StoreError | None], None]) -> None:
         """Have `action` write to the store between two batches, once, on the store thread; `answer` is called there too."""
@@ -260,8 +260,8 @@ class Committer:
             first += len(own)
             # Each with its own watermark: a snapshot between two of them must not claim the second.
             self._watermark = max(self._watermark, max((one.store_seq for one in own if one.outcome == "inserted"), default=0))
-            kept_apart = frozenset(index for index, one in enumerate(own) if one.outcome == "conflict")
-            self._inbox.put_trades(DurableTrades(submission.trades, self._watermark, submission.answer, kept_apart))
+            apart = frozenset(index for index, one in enumerate(own) if one.outcome == "conflict")
+            self._inbox.put_trades(DurableTrades(submission.trades, self._watermark, submission.answer, apart, submission.at))
         self._crowded_until = time.monotonic() + CROWDED_S if len(batch) > 1 else 0.0
         batch.clear()
         self._follow(later, ())

@@ -10,6 +10,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from riskengine.adapters import store_audit as audit
 from riskengine.adapters import store_breaks as breaks_of
+from riskengine.adapters import store_curves as curves_of
 from riskengine.adapters import store_reference as reference
 from riskengine.adapters import store_trades as trades_of
 from riskengine.adapters import store_verdicts as verdicts_of
@@ -18,9 +19,11 @@ from riskengine.adapters.audit_records import record_caught_up
 from riskengine.adapters.audit_verify import verify
 from riskengine.adapters.store_audit import EPOCH_KEY, Trail, command_line_actor
 from riskengine.adapters.store_breaks import BreakKey, BreakStatus, FoundBreak, StoredBreak
-from riskengine.adapters.store_protocol import Conflict, Counts, Saved, Standing, TradeFilter
+from riskengine.adapters.store_protocol import Conflict, Saved, TradeFilter
 from riskengine.adapters.store_session import Session
+from riskengine.adapters.store_standing import Counts, Standing
 from riskengine.adapters.trade_rows import TradeRow
+from riskengine.curves import Sample
 from riskengine.errors import LeaseHeld, StoreError
 from riskengine.messages import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
 
@@ -157,6 +160,11 @@ class SqlStore(ABC):
                 self._trail(session).events([AuditEvent("break_comment", str(break_id), said, actor)])
             return found
 
+    def save_curve_samples(self, samples: Sequence[Sample], keep_from: int) -> None:
+        with self._transaction() as session:
+            self._check_epoch(session)
+            curves_of.save(session, samples, keep_from)
+
     def is_writable(self) -> bool:
         try:
             with self._transaction() as session:
@@ -190,6 +198,9 @@ class SqlStore(ABC):
 
     def breaks(self, *, status: str | None = None, limit: int = 1_000_000) -> list[StoredBreak]:
         return self._read(breaks_of.breaks, status=status, limit=limit)
+
+    def curve_samples(self, first_ts: int, last_ts: int) -> list[Sample]:
+        return self._read(curves_of.since, first_ts, last_ts)
 
     def nodes(self) -> list[Node]:
         return self._read(reference.nodes)

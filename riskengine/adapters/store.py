@@ -6,16 +6,15 @@ from riskengine.adapters.sqlite_examination import Examination
 from riskengine.adapters.sqlite_store import SqliteStore
 from riskengine.adapters.store_protocol import (
     Conflict,
-    Counts,
     Outcome,
     Position,
     Saved,
-    Standing,
     Store,
     Stored,
     TradeFilter,
     Versions,
 )
+from riskengine.adapters.store_standing import Counts, Standing
 from riskengine.adapters.trade_rows import RefusedRow, TradeRow, replay, trade_from_row
 from riskengine.errors import StoreError
 from riskengine.fields import shown

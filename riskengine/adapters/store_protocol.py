@@ -18,7 +18,9 @@ from typing import Literal, NamedTuple, Protocol, TypeVar
 from riskengine.adapters.audit_chain import Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport
 from riskengine.adapters.store_breaks import BreakKey, BreakStatus, FoundBreak, StoredBreak
 from riskengine.adapters.store_session import Session
+from riskengine.adapters.store_standing import Counts, Standing
 from riskengine.adapters.trade_rows import TradeRow
+from riskengine.curves import Sample
 from riskengine.messages import Close, Instrument, Node, Opening, Refusal, StoredMark, Trade, Verdict
 
 T = TypeVar("T")
@@ -60,18 +62,6 @@ class Saved(NamedTuple):
     refused: tuple[Refusal, ...] = ()
 
 
-class Counts(NamedTuple):
-    """Rows in each table."""
-
-    trades: int
-    conflicts: int
-    nodes: int
-    instruments: int
-    openings: int
-    marks: int
-    closes: int
-
-
 class TradeFilter(NamedTuple):
     """Which trades to list; None: any.
 
@@ -87,22 +77,6 @@ class TradeFilter(NamedTuple):
     versions: Versions = "latest"
     max_store_seq: int | None = None
     shown: tuple[Sequence[str], Sequence[str]] | None = None
-
-
-class Standing(NamedTuple):
-    """How far a store has come.
-
-    The store, the epoch of its last writer, its highest store_seq and when that row was received (None where there is none), rows
-    of `trades`, and the newest entry of the audit trail (0 and "" where there is none).
-    """
-
-    store_id: str
-    epoch: int
-    watermark: int
-    last_received_ts: int | None
-    trades: int
-    audit_seq: int
-    audit_hash: str
 
 
 class Position(NamedTuple):
@@ -222,6 +196,13 @@ class Store(Protocol):
         """W. What a person says of a break, with an entry in the trail; None where there is none of that number."""
         ...
 
+    def save_curve_samples(self, samples: Sequence[Sample], keep_from: int) -> None:
+        """W. Store samples of curves, in ascending order; those before `keep_from` and after the last one are removed.
+
+        Storing one again changes nothing. Cost 1 ms each for 1,000 nodes. Raises LeaseHeld where a newer writer has taken over.
+        """
+        ...
+
     def is_writable(self) -> bool:
         """W. Whether a small commit goes through now; waits for a lock as long as any write does."""
         ...
@@ -309,6 +290,10 @@ class Store(Protocol):
 
     def breaks(self, *, status: str | None = None, limit: int = 1_000_000) -> list[StoredBreak]:
         """R. Breaks that reconciliation found, open ones first, then the newest."""
+        ...
+
+    def curve_samples(self, first_ts: int, last_ts: int) -> list[Sample]:
+        """R. The samples of curves between two times, both included, oldest first; one that cannot be read is left out."""
         ...
 
     def nodes(self) -> list[Node]:

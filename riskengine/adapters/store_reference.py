@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from riskengine.adapters.store_audit import Trail
-from riskengine.adapters.store_protocol import Counts, Saved, Standing
+from riskengine.adapters.store_protocol import Saved
 from riskengine.adapters.store_session import Session
+from riskengine.adapters.store_standing import Counts, Standing
 from riskengine.errors import StoreError
 from riskengine.fields import Rejected, fixed, shown, to_text
 from riskengine.messages import (

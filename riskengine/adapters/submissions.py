@@ -14,11 +14,12 @@ Answer = Callable[[Receipt], None]
 
 
 class Submission(NamedTuple):
-    """Trades that were checked by `check` and have room reserved."""
+    """Trades that were checked by `check` and have room reserved. `at` is when they came, by `perf_counter`."""
 
     trades: Sequence[Trade]
     answer: Answer
     check: TradeCheck | None = None
+    at: float | None = None
 
 
 def judged(submission: Submission, check: TradeCheck, metrics: Metrics) -> Submission:
@@ -42,4 +43,4 @@ def judged(submission: Submission, check: TradeCheck, metrics: Metrics) -> Submi
             receipt = receipt._replace(outcomes=outcomes)
         submission.answer(receipt)
 
-    return Submission(trades, answer, check)
+    return Submission(trades, answer, check, submission.at)

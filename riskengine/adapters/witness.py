@@ -16,7 +16,8 @@ from pathlib import Path
 
 import msgspec
 
-from riskengine.adapters.store_protocol import Standing, Store
+from riskengine.adapters.store_protocol import Store
+from riskengine.adapters.store_standing import Standing
 from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.config import StoreConfig, without_password
 from riskengine.observe import get_logger

@@ -19,7 +19,7 @@ from riskengine.messages import Trade, Verdict
 from riskengine.serve.answers import Question, RowDict, Rows, json_answer, list_answer, stamp
 from riskengine.serve.ordering import Value, sorted_places
 from riskengine.serve.permissions import OPS, check, granted_tops
-from riskengine.serve.problems import Problem, bad_field
+from riskengine.serve.problems import Problem, bad_field, not_for
 from riskengine.serve.shapes import EXCEPTION, names
 from riskengine.serve.trades_route import read_body
 from riskengine.serve.wire import trade_record
@@ -116,9 +116,9 @@ def _check_word(item: ExceptionItem, word: str) -> None:
     if word not in ("accept", "reject"):
         raise bad_field("action", f"must be accept, reject or comment: {shown(word)}")
     if word not in WORDS[item.kind]:
-        raise bad_field("action", f"{word}: {item.kind} exceptions end when their cause does, a person can only have seen them")
+        raise not_for("action", f"{word}: {item.kind} exceptions end when their cause does, a person can only have seen them")
     if item.kind == "quarantined" and item.trade is None and word == "accept":
-        raise bad_field("action", "accept: this row cannot take part before its cause is mended")
+        raise not_for("action", "accept: this row cannot take part before its cause is mended")
 
 
 def exception_row(item: ExceptionItem, *, verdicts: Mapping[str, Verdict], exact: bool = False) -> RowDict:

@@ -1,5 +1,7 @@
 """`GET /v1/holdings`: everything that the engine holds, for programs that compare it with something else."""
 
+from functools import partial
+
 from starlette.responses import Response
 
 from riskengine.holdings import holding_lines
@@ -12,4 +14,4 @@ NDJSON = "application/x-ndjson"
 async def answer_holdings(question: Question) -> Response:
     """All positions of both roll-ups and all inner nodes of one snapshot, made while they are sent."""
     more = {"store_id": question.gateway.health().get("store_id")}
-    return SlicedResponse(holding_lines(question.snapshot, more), {}, NDJSON)
+    return SlicedResponse(partial(holding_lines, question.snapshot, more), {}, NDJSON)

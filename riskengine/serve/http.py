@@ -20,7 +20,8 @@ from riskengine.gateway import Gateway
 from riskengine.serve.access import SECURITY_HEADERS, Access, principal_of
 from riskengine.serve.account import Account
 from riskengine.serve.admission import Admission
-from riskengine.serve.answers import KeptAnswers, Question
+from riskengine.serve.answers import Question
+from riskengine.serve.coding import GZIP, compress, takes_gzip
 from riskengine.serve.identity import Identity
 from riskengine.serve.login import LoginPage
 from riskengine.serve.openapi import describe
@@ -28,6 +29,7 @@ from riskengine.serve.operations import BESIDE, OPERATIONS, Operation
 from riskengine.serve.params import read_parameters
 from riskengine.serve.permissions import check
 from riskengine.serve.problems import HANDLERS, Problem
+from riskengine.serve.representation import KeptAnswers, answered
 from riskengine.serve.sessions import Sessions
 from riskengine.serve.status import Digests
 from riskengine.serve.stream import stream_routes
@@ -43,13 +45,18 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 async def answer_description(request: Request) -> Response:
-    """The description of all this."""
-    return Response(_description(), media_type=JSON)
+    """The description of all this; the same for everybody, as long as the process lives."""
+    plain, packed = _description()
+    if takes_gzip(", ".join(request.headers.getlist("accept-encoding"))):
+        return Response(packed, headers={"content-encoding": GZIP, "vary": "Accept-Encoding"}, media_type=JSON)
+    return Response(plain, headers={"vary": "Accept-Encoding"}, media_type=JSON)
 
 
 @cache
-def _description() -> bytes:
-    return encode(describe(OPERATIONS))
+def _description() -> tuple[bytes, bytes]:
+    """As it is, and in gzip."""
+    plain = encode(describe(OPERATIONS))
+    return plain, compress(plain)
 
 
 def _endpoint(operations: Mapping[str, Operation]) -> Endpoint:
@@ -63,16 +70,7 @@ def _endpoint(operations: Mapping[str, Operation]) -> Endpoint:
         asked = request.query_params.multi_items() if request.scope["query_string"] else ()
         values = read_parameters(operation.parameters, asked)
         question = Question(gateway, request, values)
-        if not operation.kept or values.get("seq") is not None:
-            return await operation.handler(question)
-        kept: KeptAnswers = request.app.state.kept_answers
-        key = (request.scope["path"], request.scope["query_string"], question.wants_csv, principal.grants)
-        seq = question.snapshot.seq
-        found = kept.get(seq, key)
-        if found is None:
-            found = await operation.handler(question)
-            kept.keep(seq, key, found)
-        return found
+        return await answered(question, operation.handler, kept=operation.kept)
 
     return answer
 

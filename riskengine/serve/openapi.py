@@ -44,6 +44,7 @@ _ERRORS: Schema = {
         {"index": {"type": ["integer", "null"]}, "field": _TEXT, "reason": _TEXT}, ("index", "field", "reason")
     ),
 }
+_COMMENT = _TEXT | {"minLength": 1, "maxLength": 2_000, "pattern": "^[^\\u0000]*$"}
 _WARNINGS: Schema = {
     "type": "array",
     "items": _object({"kind": _TEXT, "text": _TEXT, "since": _INTEGER}, ("kind", "text", "since")),
@@ -82,6 +83,14 @@ def _list_of(name: str) -> Schema:
     return {"type": "array", "items": _reference(name)}
 
 
+def _judged_one_by_one(name: str) -> Schema:
+    """One item, or a list of which each is taken or refused for itself: whatever is no such item is told so in the answer."""
+    return {
+        "description": f"one {name}, or a list; an item that is none is refused in its place, and the others are taken",
+        "type": ["object", "array"], "items": {"anyOf": [_reference(name), {"description": "is refused in its place"}]},
+    }  # fmt: skip
+
+
 ROWS: dict[str, Schema] = {
     "NodeRow": _row(shapes.NODE),
     "DealerRow": _row(shapes.DEALER),
@@ -89,10 +98,11 @@ ROWS: dict[str, Schema] = {
     "MarkRow": _row(shapes.MARK),
     "TradeRow": _row(shapes.TRADE),
     "ExceptionRow": _row(shapes.EXCEPTION),
+    "Point": _row(shapes.POINT),
 }
 """What the lists are made of."""
 
-VALUED_ROWS = frozenset({"NodeRow", "DealerRow", "PositionRow", "MarkRow"})
+VALUED_ROWS = frozenset({"NodeRow", "DealerRow", "PositionRow", "MarkRow", "Point"})
 """Rows whose answers also carry the settings that decide their numbers."""
 
 SCHEMAS: dict[str, Schema] = {
@@ -127,7 +137,7 @@ SCHEMAS: dict[str, Schema] = {
         ("epoch", "seq", "as_of", "instrument", "row", "mark", "rate", "positions", "arithmetic"),
     ),
     "Holdings": _TEXT | {"description": "a header line, then a line for each node and dealer that holds something"},
-    "Reconcile": _object({"repair": {"type": "boolean", "default": False}}, ()),
+    "Reconcile": _object({"repair": {"type": "boolean", "default": False}}) | {"additionalProperties": False},
     "Reconciliation": _object(
         {
             "clean": {"type": "boolean", "description": "as found, before any repair"}, "against": _TEXT, "compared": _INTEGER,
@@ -143,19 +153,20 @@ SCHEMAS: dict[str, Schema] = {
         ("epoch", "seq", "as_of", "last", "rows", "total"),
     ),
     "Break": {"type": "object", "description": "one of the rows of `/v1/breaks`"},
-    "Comment": _object({"comment": _TEXT | {"maxLength": 2_000}}, ("comment",)),
+    "Comment": _object({"comment": _COMMENT | {"pattern": "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$"}}, ("comment",))
+    | {"additionalProperties": False},
     "Verdict": _object(
         {
             "action": {"type": "string", "enum": ["accept", "reject", "comment"]},
-            "comment": _TEXT | {"maxLength": 2_000},
+            "comment": _COMMENT | {"minLength": 0, "default": ""},
         },
         ("action",),
-    ),
+    ) | {"additionalProperties": False},
     "Decided": _object(
         _STAMP | {field.name: field.schema() for field in shapes.EXCEPTION}, ("epoch", "seq", "as_of", "id", "kind", "verdict")
     ),
     "TradeInput": _TRADE_INPUT,
-    "Trades": {"oneOf": [_reference("TradeInput"), _list_of("TradeInput")]},
+    "Trades": _judged_one_by_one("TradeInput"),
     "TradeResult": _TRADE_RESULT,
     "TradesAnswer": _object(
         {
@@ -166,7 +177,7 @@ SCHEMAS: dict[str, Schema] = {
         ("epoch", "seq", "results", "errors", "counts"),
     ),
     "TickInput": _TICK_INPUT,
-    "Ticks": _list_of("TickInput"),
+    "Ticks": _judged_one_by_one("TickInput"),
     "TicksAnswer": _object(
         {"accepted": _INTEGER, "refused": _INTEGER, "errors": _ERRORS}, ("accepted", "refused", "errors")
     ),
@@ -201,7 +212,20 @@ def describe(operations: Iterable[Operation]) -> Schema:
 
 def _itself() -> Schema:
     ok = {"description": "OpenAPI 3.1", "content": {"application/json": {"schema": {"type": "object"}}}}
-    return {"operationId": "get_openapi_json", "summary": "This description", "responses": {"200": ok}}
+    responses = {"200": ok} | {str(status): _failure(status) for status in (401, 403, 429)}
+    return {"operationId": "get_openapi_json", "summary": "This description", "responses": responses}
+
+
+_ETAG: Schema = {"description": "stands for these very bytes; send it back in If-None-Match", "schema": _TEXT}
+_VARY: Schema = {"description": "what chooses between the forms of the answer", "schema": _TEXT}
+_IF_NONE_MATCH: Schema = {
+    "name": "If-None-Match", "in": "header", "required": False, "schema": _TEXT,
+    "description": "ETags that the client has: 304 where one is current",
+}  # fmt: skip
+_CSV_HEADERS: Schema = {
+    f"Riskengine-{name}": {"description": f"`{name.lower().replace('-', '_')}`, of an answer as CSV", "schema": _INTEGER}
+    for name in ("Epoch", "Seq", "As-Of", "Total")
+}
 
 
 def _operation(operation: Operation, path: str) -> Schema:
@@ -209,22 +233,27 @@ def _operation(operation: Operation, path: str) -> Schema:
         {"name": name, "in": "path", "required": True, "schema": _TEXT} for name in re.findall(r"\{(\w+)\}", path)
     ]
     in_query = [
-        {"name": p.name, "in": "query", "required": False, "description": p.text, "schema": p.schema}
+        {"name": p.name, "in": "query", "required": p.required, "description": p.text, "schema": p.schema}
         for p in operation.parameters
     ]
     words = re.findall(r"[a-z0-9]+", path.removeprefix("/v1"))
     described: Schema = {
         "operationId": "_".join([operation.method.lower(), *words]),
         "summary": operation.summary,
-        "parameters": in_path + in_query,
+        "parameters": in_path + in_query + ([_IF_NONE_MATCH] if operation.kept else []),
         "responses": {"200": _ok(operation)} | {str(status): _failure(status) for status in _fails(operation)},
     }
     if operation.needs.is_open:
         described["security"] = []
+    if operation.kept:
+        described["responses"]["304"] = {
+            "description": "The client has the newest", "headers": {"ETag": _ETAG, "Vary": _VARY},
+        }  # fmt: skip
     if operation.body is not None:
         described["requestBody"] = {
-            "required": True, "content": {"application/json": {"schema": _reference(operation.body)}},
-        }  # fmt: skip
+            "required": operation.body != "Reconcile",
+            "content": {"application/json": {"schema": _reference(operation.body)}},
+        }
     return described
 
 
@@ -234,19 +263,29 @@ def _fails(operation: Operation) -> list[int]:
 
 
 def _ok(operation: Operation) -> Schema:
+    ok: Schema = {"description": operation.summary, "content": _content(operation)}
+    headers = {"ETag": _ETAG, "Vary": _VARY} if operation.kept else {}
+    if "text/csv" in ok["content"]:
+        headers |= _CSV_HEADERS
+    return ok | ({"headers": headers} if headers else {})
+
+
+def _content(operation: Operation) -> Schema:
     if operation.answer == "Holdings":
-        return {"description": operation.summary, "content": {"application/x-ndjson": {"schema": _reference("Holdings")}}}
+        return {"application/x-ndjson": {"schema": _reference("Holdings")}}
     if operation.answer == "Metrics":
-        return {"description": "metrics", "content": {METRICS_CONTENT_TYPE.partition(";")[0]: {"schema": _TEXT}}}
+        return {METRICS_CONTENT_TYPE.partition(";")[0]: {"schema": _TEXT}}
     if operation.answer not in ROWS:
-        return {"description": operation.summary, "content": {"application/json": {"schema": _reference(operation.answer)}}}
+        return {"application/json": {"schema": _reference(operation.answer)}}
     properties = _STAMP | {"rows": _list_of(operation.answer), "total": _INTEGER}
     if operation.answer in VALUED_ROWS:
         properties |= {"reporting_currency": _TEXT, "policies": _reference("Policies")}
+    if operation.answer == "Point":
+        properties |= {"node": {"type": ["string", "null"]}, "measure": _TEXT, "bucket_s": {"type": ["number", "null"]}}
     content = {"application/json": {"schema": _object(properties, properties)}}
     if any(parameter.name == "format" for parameter in operation.parameters):
         content["text/csv"] = {"schema": _TEXT | {"description": "a header line, then a line per row"}}
-    return {"description": operation.summary, "content": content}
+    return content
 
 
 def _failure(status: int) -> Schema:
@@ -254,7 +293,9 @@ def _failure(status: int) -> Schema:
         "description": HTTPStatus(status).phrase,
         "content": {PROBLEM_JSON: {"schema": _reference("Problem")}},
     }
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         seconds = {"description": "seconds until it is worth asking again", "schema": _INTEGER}
         failure["headers"] = {"Retry-After": seconds}
+    if status == HTTPStatus.UNAUTHORIZED:
+        failure["headers"] = {"WWW-Authenticate": {"description": "how to say who asks", "schema": _TEXT}}
     return failure

@@ -5,14 +5,18 @@ from typing import NamedTuple
 
 from starlette.responses import Response
 
+from riskengine.curves import MEASURES
 from riskengine.serve import params, shapes
 from riskengine.serve.answers import Question
 from riskengine.serve.exceptions_route import KINDS, answer_exceptions, take_verdict
+from riskengine.serve.history_route import DEFAULT_MEASURE, answer_history
 from riskengine.serve.holdings_route import answer_holdings
 from riskengine.serve.params import (
+    BUCKET,
     DEALER,
     EXACT,
     FORMAT,
+    FROM,
     INSTRUMENT,
     LIMIT,
     LIMIT_IGNORED,
@@ -20,6 +24,7 @@ from riskengine.serve.params import (
     OFFSET,
     SEQ,
     SINCE,
+    STALE,
     Parameter,
 )
 from riskengine.serve.permissions import COMMENT, FEED, OPEN, OPS, READ, READ_EVERYTHING, Need
@@ -68,7 +73,8 @@ class Operation(NamedTuple):
 
 
 def _sort(fields: shapes.Fields) -> Parameter:
-    return params.sort_parameter(shapes.names(fields))
+    """By any of the fields; rows of a node have no dealer and the other way round, so that neither is promised of positions."""
+    return params.sort_parameter(shapes.names(fields), shapes.names(shapes.HOLDING if fields is shapes.POSITION else fields))
 
 
 _READ = (SEQ, EXACT, FORMAT)
@@ -77,6 +83,7 @@ _READ_FAILS = (400, 404, 410, 503)
 _FLAT = params.flag_parameter("flat", "`false` hides rows without quantity", True)
 _VERSIONS = params.choice_parameter("versions", "the highest of each trade, or all", ("latest", "all"), "latest")
 _BREAKS = params.choice_parameter("status", "those that are open, or all that are remembered", ("open", "all"), "open")
+_MEASURE = params.choice_parameter("measure", "which amount", MEASURES, DEFAULT_MEASURE)
 _KIND = params.choice_parameter("kind", "only these; without it all, kind by kind", KINDS)
 
 OPERATIONS = (
@@ -86,20 +93,22 @@ OPERATIONS = (
     Operation("GET", "/v1/status", "How the engine is, in every state", answer_status, "Status", (SEQ,),
               fails=_READ_FAILS),
     Operation("GET", "/v1/digest", "One hash of all positions", answer_digest, "Digest", (SEQ,), fails=_READ_FAILS,
-              needs=READ_EVERYTHING),
+              needs=READ_EVERYTHING, kept=True),
     Operation("GET", "/v1/nodes", "The whole tree, parents before children", answer_nodes, "NodeRow",
               (*_READ, LIMIT_IGNORED, _sort(shapes.NODE)), fails=_READ_FAILS, kept=True),
     Operation("GET", "/v1/nodes/{node:path}", "One node, then its children", answer_node, "NodeRow",
               (*_READ, LIMIT_IGNORED, _sort(shapes.NODE)), fails=_READ_FAILS, kept=True),
     Operation("GET", "/v1/positions", "Positions below a node or of a dealer", answer_positions, "PositionRow",
-              (NODE, DEALER, INSTRUMENT, *_READ, *_PAGE, _sort(shapes.POSITION)), fails=_READ_FAILS, kept=True),
+              (NODE, DEALER, INSTRUMENT, STALE, *_READ, *_PAGE, _sort(shapes.POSITION)), fails=_READ_FAILS, kept=True),
     Operation("GET", "/v1/ladder", "What a node (without one: the root) or a dealer holds, by instrument", answer_ladder,
-              "PositionRow", (NODE, DEALER, _FLAT, *_READ, LIMIT_IGNORED, _sort(shapes.POSITION)),
+              "PositionRow", (NODE, DEALER, INSTRUMENT, STALE, _FLAT, *_READ, LIMIT_IGNORED, _sort(shapes.POSITION)),
               fails=_READ_FAILS, kept=True),
     Operation("GET", "/v1/dealers", "A row per dealer", answer_dealers, "DealerRow",
               (*_READ, *_PAGE, _sort(shapes.DEALER)), fails=_READ_FAILS, kept=True),
     Operation("GET", "/v1/marks", "Prices with source and age", answer_marks, "MarkRow",
-              (*_READ, *_PAGE, _sort(shapes.MARK)), fails=_READ_FAILS, kept=True),
+              (INSTRUMENT, STALE, *_READ, *_PAGE, _sort(shapes.MARK)), fails=_READ_FAILS, kept=True),
+    Operation("GET", "/v1/history", "What a node (without one: the root) came to over the day", answer_history, "Point",
+              (NODE, _MEASURE, FROM, BUCKET, *_READ, LIMIT_IGNORED), fails=(400, 403, 404, 410, 503)),
     Operation("GET", "/v1/trades", "Stored trades, newest first", answer_stored_trades, "TradeRow",
               (NODE, INSTRUMENT, DEALER, SINCE, _VERSIONS, *_READ, *_PAGE), fails=_READ_FAILS),
     Operation("POST", "/v1/trades", "One trade or a list; answered when they are durable, applied and published",
@@ -107,19 +116,19 @@ OPERATIONS = (
     Operation("POST", "/v1/ticks", "A list of ticks", take_ticks, "TicksAnswer", body="Ticks",
               fails=(400, 403, 408, 413, 503), needs=FEED),
     Operation("GET", "/v1/receipt", "What reproduces one cell: trades, mark, rate and arithmetic", answer_receipt, "Receipt",
-              (NODE, DEALER, INSTRUMENT), fails=(400, 404, 503)),
+              (NODE, DEALER, INSTRUMENT._replace(required=True), SEQ), fails=_READ_FAILS),
     Operation("GET", "/v1/holdings", "Everything that is held, exact, as lines of JSON", answer_holdings, "Holdings", (SEQ,),
               fails=_READ_FAILS, needs=READ_EVERYTHING),
     Operation("POST", "/v1/reconcile", "Compare engine and store now, and repair where asked", take_reconcile, "Reconciliation",
               body="Reconcile", fails=(400, 403, 408, 413, 503), needs=OPS),
     Operation("GET", "/v1/breaks", "Differences from the store that were found, and the last report", answer_breaks, "Breaks",
-              (_BREAKS, *_PAGE), fails=(400, 503)),
+              (_BREAKS, SEQ, *_PAGE), fails=_READ_FAILS),
     Operation("POST", "/v1/breaks/{id}", "Note what a person says of one of them", take_comment, "Break", body="Comment",
               fails=(400, 403, 404, 408, 413, 503), needs=COMMENT),
     Operation("GET", "/v1/exceptions", "What needs a person", answer_exceptions, "ExceptionRow",
-              (_KIND, SEQ, EXACT, *_PAGE, _sort(shapes.EXCEPTION)), fails=_READ_FAILS, kept=True),
+              (_KIND, *_READ, *_PAGE, _sort(shapes.EXCEPTION)), fails=_READ_FAILS, kept=True),
     Operation("POST", "/v1/exceptions/{id:path}", "Accept, reject or comment on one of them", take_verdict,
-              "Decided", (EXACT,), body="Verdict", fails=(400, 403, 404, 408, 413, 503), needs=COMMENT),
+              "Decided", (EXACT,), body="Verdict", fails=(400, 403, 404, 408, 409, 413, 503), needs=COMMENT),
 )  # fmt: skip
 
 BESIDE: Mapping[str, Need] = {

@@ -1,10 +1,11 @@
 """Query parameters: what a route takes, how each is read, and a 400 that names the one that is wrong."""
 
 import re
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from riskengine.fields import MAX_INTEGER, Rejected, shown, timestamp
+from riskengine.clock import MICROS_PER_SECOND
+from riskengine.fields import MAX_INTEGER, TS_MAX, TS_MIN, Rejected, shown, timestamp
 from riskengine.serve.problems import bad_field
 
 DEFAULT_LIMIT = 100
@@ -14,13 +15,17 @@ _DIGITS = re.compile("[0-9]{1,16}")
 
 
 class Parameter(NamedTuple):
-    """One query parameter. `read` turns its text into a value or raises Rejected; `schema` says the same as JSON Schema."""
+    """One query parameter. `read` turns its text into a value or raises Rejected; `schema` says the same as JSON Schema.
+
+    `required` is for the description: the route says itself what is missing.
+    """
 
     name: str
     text: str
     schema: dict[str, Any]
     read: Callable[[str], Any]
     default: Any = None
+    required: bool = False
 
 
 class Sort(NamedTuple):
@@ -95,8 +100,8 @@ def flag_parameter(name: str, text: str, default: bool) -> Parameter:
     return Parameter(name, text, {"type": "boolean", "default": default}, _flag(name), default)
 
 
-def sort_parameter(fields: Container[str]) -> Parameter:
-    """A field of the rows, with `-` before it for the largest first."""
+def sort_parameter(fields: Sequence[str], told: Sequence[str] | None = None) -> Parameter:
+    """A field of the rows, with `-` before it for the largest first. `told` are those that the description names: here all."""
 
     def read(text: str) -> Sort:
         field = text.removeprefix("-")
@@ -105,12 +110,37 @@ def sort_parameter(fields: Container[str]) -> Parameter:
         return Sort(field, text != field)
 
     text = "a field of the rows, `-` before it for the largest first; unknown values come last"
-    return Parameter("sort", text, {"type": "string", "pattern": "^-?[a-z_]+$"}, read)
+    words = [sign + field for field in (fields if told is None else told) for sign in ("", "-")]
+    return Parameter("sort", text, {"type": "string", "enum": words}, read)
 
+
+BUCKET_PATTERN = (
+    "^(([1-9][0-9]{0,3}|[1-7][0-9]{4}|8[0-5][0-9]{3}|86[0-3][0-9]{2}|86400)s"
+    "|([1-9][0-9]{0,2}|1[0-3][0-9]{2}|14[0-3][0-9]|1440)m|([1-9]|1[0-9]|2[0-4])h)$"
+)
+"""A length up to a day."""
+_BUCKET_UNIT = {"s": MICROS_PER_SECOND, "m": 60 * MICROS_PER_SECOND, "h": 3_600 * MICROS_PER_SECOND}
+
+
+def _bucket(text: str) -> int:
+    if not re.fullmatch(BUCKET_PATTERN, text):
+        raise Rejected("bucket", f"must be a length such as 60s, 5m or 1h, at most 24h: {shown(text)}")
+    return int(text[:-1]) * _BUCKET_UNIT[text[-1]]
+
+
+TIME_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"type": "integer", "minimum": TS_MIN, "maximum": TS_MAX - 1},
+        {"type": "string", "pattern": "^(19(8[1-9]|9[0-9])|20[0-9]{2}|21[0-8][0-9])-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
+                                      "T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9])$"},
+    ],
+    "examples": ["2026-11-21T15:04:05Z"],
+}  # fmt: skip
+"""Of 1980 to 2199; any day of the month is taken, those after the 28th where the month has them."""
 
 SEQ = Parameter(
     "seq", "number of one of the snapshots of the last moments: 410 when gone, 404 when not yet published",
-    {"type": "integer", "minimum": 0}, _integer("seq", 0, MAX_INTEGER),
+    {"type": "integer", "minimum": 0, "maximum": MAX_INTEGER}, _integer("seq", 0, MAX_INTEGER),
 )  # fmt: skip
 LIMIT = Parameter(
     "limit", "rows at most", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
@@ -121,15 +151,25 @@ LIMIT_IGNORED = Parameter(
     {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}, _integer("limit", 1, MAX_LIMIT),
 )  # fmt: skip
 OFFSET = Parameter(
-    "offset", "rows left out before the first", {"type": "integer", "minimum": 0, "default": 0},
+    "offset", "rows left out before the first", {"type": "integer", "minimum": 0, "maximum": MAX_INTEGER, "default": 0},
     _integer("offset", 0, MAX_INTEGER), 0,
 )  # fmt: skip
 NODE = text_parameter("node", "a node; what is below it counts too")
 DEALER = text_parameter("dealer", "a dealer; empty for trades without one")
 INSTRUMENT = text_parameter("instrument", "an instrument")
+STALE = Parameter(
+    "stale", "`true`: only rows that are valued with a stale price or rate; `false`: only the others",
+    {"type": "boolean"}, _flag("stale"),
+)  # fmt: skip
 EXACT = flag_parameter("exact", "numbers as decimal texts that lose nothing", False)
 FORMAT = choice_parameter("format", "goes before the Accept header", ("json", "csv"))
 SINCE = Parameter(
     "since", "execution time from which on: microseconds since the epoch, or RFC 3339 with an offset",
-    {"type": ["integer", "string"]}, _time,
+    TIME_SCHEMA, _time,
 )  # fmt: skip
+FROM = SINCE._replace(text="time from which on, microseconds since the epoch or RFC 3339 with an offset; without it all there is")
+BUCKET = Parameter(
+    "bucket", "puts together what falls into one stretch of this length, such as 60s, 5m or 1h, at most 24h",
+    {"type": "string", "pattern": BUCKET_PATTERN, "examples": ["5m"]}, _bucket,
+)  # fmt: skip
+"""Microseconds."""

@@ -67,6 +67,11 @@ def bad_field(field: str, reason: str) -> Problem:
     return Problem(400, f"{field}: {reason}", errors=[{"index": None, "field": field, "reason": reason}])
 
 
+def not_for(field: str, reason: str) -> Problem:
+    """What is asked is sound, but not for what it is asked of as that stands now: 409, naming the field."""
+    return Problem(409, f"{field}: {reason}", errors=[{"index": None, "field": field, "reason": reason}])
+
+
 def not_live(gateway: Gateway, principal: Principal) -> Problem:
     """The engine cannot answer now: it is starting (and says how far it is), stopping or has failed."""
     counts = gateway.starting() if principal.grants.see_everything else {}

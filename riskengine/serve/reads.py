@@ -22,6 +22,7 @@ from riskengine.views import (
     dealer_row,
     decimal_texts,
     instrument_number,
+    is_stale,
     ladder_rows,
     mark_rows,
     node_number,
@@ -73,7 +74,8 @@ async def answer_dealers(question: Question) -> Response:
 async def answer_marks(question: Question) -> Response:
     """A row per instrument, by name."""
     snapshot = question.snapshot
-    rows = await _beside(len(snapshot.reference.instruments), lambda: mark_rows(snapshot))
+    wanted = _wanted(question)
+    rows = await _beside(len(snapshot.reference.instruments), lambda: list(filter(wanted, mark_rows(snapshot))))
     return await _answer(question, MARK, rows, _same)
 
 
@@ -92,9 +94,10 @@ async def answer_ladder(question: Question) -> Response:
         fields, rows_at_most = OF_NODE, len(snapshot.nodes.state(number).rows)
 
     _check_sort(question, fields)
+    wanted = _wanted(question)
 
     def rows(exact: bool) -> list[RowDict]:
-        found = ladder_rows(snapshot, node=node, dealer=dealer, exact=exact)
+        found = list(filter(wanted, ladder_rows(snapshot, node=node, dealer=dealer, exact=exact)))
         return found if values["flat"] else [row for row in found if row["quantity"] is None or float(row["quantity"])]
 
     made = await _beside(rows_at_most, lambda: rows(question.exact))
@@ -103,7 +106,7 @@ async def answer_ladder(question: Question) -> Response:
         made = [made[place] for place in await _places(numbers, question.sort, _same)]
     elif question.sort is not None:
         made = [made[place] for place in await _places(made, question.sort, _same)]
-    return list_answer(question, Rows(question.valued_header(), names(fields), made, _same, len(made)))
+    return list_answer(question, Rows(question.valued_header(), names(fields), made, _same, len(made), made=True))
 
 
 async def answer_positions(question: Question) -> Response:
@@ -117,13 +120,16 @@ async def answer_positions(question: Question) -> Response:
     _check_sort(question, fields)
     first, end = values["offset"], values["offset"] + values["limit"]
     owners = _owners(question, node, dealer)
-    instrument, sort = values["instrument"], question.sort
-    if instrument is None and sort is None:
+    instrument, stale, sort = values["instrument"], values["stale"], question.sort
+    if instrument is None and stale is None and sort is None:
         shown, total = await _page(owners, first, end)
     else:
         number = None if instrument is None else instrument_number(snapshot, instrument)
         found: list[Held] = []
         await in_turns(lambda owner: found.extend(_held(owner, number)), owners)
+        if stale is not None:
+            flags = await in_turns(lambda held: is_stale(snapshot, held[1]), found)
+            found = [held for held, flag in zip(found, flags, strict=True) if flag is stale]
         total = len(found)
         if sort is None:
             shown = found[first:end]
@@ -192,6 +198,14 @@ async def _page(owners: Iterator[Owner], first: int, end: int) -> tuple[list[Hel
 
     await in_turns(look, owners)
     return found, before
+
+
+def _wanted(question: Question) -> Callable[[RowDict], bool]:
+    """Whether `instrument=` and `stale=` let a row pass. Raises UnknownName."""
+    instrument, stale = question.values["instrument"], question.values["stale"]
+    if instrument is not None:
+        instrument_number(question.snapshot, instrument)
+    return lambda row: instrument in (None, row["instrument"]) and (stale is None or row["stale"] is stale)
 
 
 def _one_owner(question: Question) -> tuple[str | None, str | None]:

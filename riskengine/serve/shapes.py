@@ -158,6 +158,18 @@ EXCEPTION: Fields = (
     Field("verdict_by", TEXT, "who"),
     Field("verdict_ts", TIME, "when"),
 )
+POINT: Fields = (
+    Field("ts", TIME, "of the snapshot; with bucket= the beginning of the stretch"),
+    Field("value", NUMBER, "the amount; the last one of a stretch; null where that was unknown"),
+    Field("min", NUMBER, "the least of those known in the stretch"),
+    Field("max", NUMBER, "the largest of those known in the stretch"),
+    Field("samples", INTEGER, "how many there are in the stretch; one without any is not listed"),
+)
+NUMBERS = frozenset(
+    field.name for fields in (NODE, DEALER, POSITION, MARK, TRADE, EXCEPTION, POINT) for field in fields if field.kind == NUMBER
+)
+"""What is a number in every list that has it, and with `exact=true` a text that is one."""
+
 STATUS: Fields = (
     Field("state", TEXT, "starting, loading, live, degraded (the store is away), stopping or failed"),
     Field("progress", NUMBER, "of the start, 0 to 1"),
@@ -179,8 +191,12 @@ STATUS: Fields = (
     Field("last_trade_at", TIME, "when the engine last applied a trade"),
     Field("last_trade_age_ms", INTEGER, "since then"),
     Field("clients", INTEGER, "websocket connections of the stream"),
-    Field("feeds", OBJECT, "a list: each publisher that beats, with its age"),
-    Field("writer_lag_ms", NUMBER, "what the writer's last batch took"),
+    Field("conflated", INTEGER, "snapshots that updates have skipped, added up over all clients since the start"),
+    Field("evictions", OBJECT, "clients of the stream that were dropped since the start, by why"),
+    Field("feeds", OBJECT, "a list: each source that has said that it is alive, how long ago (age_ms), and whether it still is"),
+    Field("publish_age_ms", INTEGER, "since the newest snapshot was published; above two seconds the writer hangs"),
+    Field("writer_lag_ms", NUMBER, "what the writer's last batch took, or the one at work has taken if that is more"),
+    Field("last_beat_ms", NUMBER, "what the last revaluation took, publication included"),
     Field("last_reconciliation", OBJECT, "null before the first"),
     Field("warnings", OBJECT, "a list: what readers must know of the numbers, each with kind, text and since when"),
     Field("start", OBJECT, "the morning: phases with their times, and the summary as far as it is known"),

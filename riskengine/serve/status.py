@@ -43,7 +43,7 @@ async def answer_status(question: Question) -> Response:
 
 def status(gateway: Gateway, snapshot: Snapshot | None) -> RowDict:
     """What `/v1/status` says (`shapes.STATUS`), and what the process adds. `snapshot` is None until the engine is live."""
-    now = gateway.clock.now()
+    now, metrics = gateway.clock.now(), gateway.metrics
     shown: RowDict = {
         "state": gateway.state,
         "progress": gateway.progress,
@@ -64,9 +64,13 @@ def status(gateway: Gateway, snapshot: Snapshot | None) -> RowDict:
         "watermark": None,
         "last_trade_at": None,
         "last_trade_age_ms": None,
-        "clients": int(gateway.metrics.registry.get_sample_value("riskengine_clients") or 0),
+        "clients": int(metrics.value(metrics.clients)),
+        "conflated": int(metrics.value(metrics.conflated_snapshots)),
+        "evictions": {reason: int(metrics.value(count)) for reason, count in metrics.evictions.items()},
         "feeds": [],
+        "publish_age_ms": gateway.publish_age_ms,
         "writer_lag_ms": None,
+        "last_beat_ms": None,
         "last_reconciliation": None,
         "warnings": gateway.warnings.rows(),
         "start": None,
@@ -77,7 +81,8 @@ def status(gateway: Gateway, snapshot: Snapshot | None) -> RowDict:
 
 
 OF_EVERYBODY = ("state", "progress", "version", "ts", "epoch", "seq", "as_of", "reporting_currency", "policies",
-                "instrument_count", "clients", "writer_lag_ms", "last_tick_age_ms")  # fmt: skip
+                "instrument_count", "clients", "conflated", "evictions", "publish_age_ms", "writer_lag_ms", "last_beat_ms",
+                "last_tick_age_ms")  # fmt: skip
 """What says nothing of anybody's trades."""
 
 WARNING = "some numbers may be wrong or missing: ask operations"

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from riskengine.decode import decode_ticks, decode_trades, split_refusals
 from riskengine.errors import EngineNotLive
+from riskengine.fields import MAX_INTEGER
 from riskengine.messages import Refusal
 from riskengine.serve.answers import Question, RowDict, Rows, json_answer, list_answer
 from riskengine.serve.permissions import check_dealer, check_node
@@ -122,6 +123,7 @@ def _name_the_undecoded(results: list[RowDict], body: bytes) -> None:
     for result, item in zip(results, sent if isinstance(sent, list) else [sent], strict=False):
         if result["status"] == REJECTED and result["trade_id"] is None and isinstance(item, dict):
             named = {"source": DEFAULT_SOURCE, "leg": 0, "version": 1} | {
-                key: item[key] for key, kind in IDENTITY.items() if type(item.get(key)) is kind
+                key: item[key] for key, kind in IDENTITY.items()
+                if type(item.get(key)) is kind and (kind is str or abs(item[key]) <= MAX_INTEGER)
             }
             result.update(named)

@@ -8,6 +8,8 @@ from typing import TypeVar
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from riskengine.serve.coding import GZIP, Packer
+
 TURN_S = 0.001
 SEND_TIMEOUT_S = 30.0
 
@@ -31,13 +33,32 @@ async def in_turns(work: Callable[[Item], Result], items: Iterable[Item]) -> lis
 class SlicedResponse(Response):
     """An answer that is made while it is sent, a slice a turn, so that the largest costs no more memory than a slice.
 
-    Whoever stops reading for SEND_TIMEOUT_S, or goes away, is not waited for: the rest is not made.
+    Every turn waits for everybody else's: one of a middling size (`fits`) is better made whole, beside the loop. `slices`
+    begins it anew for everybody who is sent it. Whoever stops reading for SEND_TIMEOUT_S, or goes away, is not waited for: the
+    rest is not made. `in_gzip` has it encoded on its way.
     """
 
-    def __init__(self, slices: Iterator[bytes], headers: Mapping[str, str], media_type: str) -> None:
-        super().__init__(None, 200, headers, media_type)
+    def __init__(
+        self, slices: Callable[[], Iterator[bytes]], headers: Mapping[str, str], media_type: str, *, in_gzip: bool = False,
+        fits: bool = False,
+    ) -> None:  # fmt: skip
+        coded = {"content-encoding": GZIP} if in_gzip else {}
+        super().__init__(None, 200, {**headers, **coded}, media_type)
         del self.headers["content-length"]
         self._slices = slices
+        self._in_gzip = in_gzip
+        self.fits = fits
+
+    async def whole(self) -> Response:
+        """The same answer, made on the pool."""
+        content = await asyncio.to_thread(lambda: b"".join(self._slices()))
+        headers = {name: value for name, value in self.headers.items() if name != "content-type"}
+        return Response(content, 200, headers, self.media_type)
+
+    def gzipped(self, headers: Mapping[str, str]) -> "SlicedResponse":
+        """The same answer, encoded, under these headers."""
+        assert self.media_type is not None, "its media type was given"
+        return SlicedResponse(self._slices, headers, self.media_type, in_gzip=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
@@ -46,14 +67,17 @@ class SlicedResponse(Response):
             await send({"type": "http.response.body", "body": b""})
             return
         gone = asyncio.ensure_future(_wait_until_gone(receive))
+        packer = Packer() if self._in_gzip else None
         try:
-            for part in self._slices:
-                async with asyncio.timeout(SEND_TIMEOUT_S):
-                    await send({"type": "http.response.body", "body": part, "more_body": True})
+            for part in self._slices():
+                sent = part if packer is None else await packer.pack(part)
+                if sent:
+                    async with asyncio.timeout(SEND_TIMEOUT_S):
+                        await send({"type": "http.response.body", "body": sent, "more_body": True})
                 await asyncio.sleep(0)
                 if gone.done():
                     return
-            await send({"type": "http.response.body", "body": b""})
+            await send({"type": "http.response.body", "body": b"" if packer is None else packer.finish()})
         except TimeoutError:
             return  # an unfinished answer makes the server close the connection
         finally:

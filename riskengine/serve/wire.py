@@ -5,6 +5,8 @@ JSON comes from orjson, which writes numbers that are not finite as null. Times 
 
 import csv
 import io
+import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -12,11 +14,12 @@ import orjson
 
 from riskengine.fields import to_text
 from riskengine.messages import Trade
+from riskengine.serve.shapes import NUMBERS
 
 JSON = "application/json"
 CSV = "text/csv; charset=utf-8; header=present"
 
-ROWS_AT_ONCE = 100
+ROWS_AT_ONCE = 200
 """Rows worked out and encoded before others get their turn: about a millisecond."""
 
 TRADE_NUMBERS = ("quantity", "price", "fees", "contra_amount")
@@ -100,11 +103,17 @@ def json_slices(
 
 
 def csv_slices(fields: Sequence[str], items: Sequence[Item], row_of: Callable[[Item], RowDict]) -> Iterator[bytes]:
-    """RFC 4180 with a header line. Numbers are as in JSON, unknown is empty, yes and no are `true` and `false`."""
+    """RFC 4180 with a header line, safe to open in a spreadsheet.
+
+    Numbers are as in JSON, unknown is empty, yes and no are `true` and `false`, an object is its JSON. A text that a spreadsheet
+    would work out as a formula has an apostrophe before it, and so has one that begins with an apostrophe: whoever takes one
+    leading apostrophe off each text has it as it was. Numbers are never changed, whatever their sign.
+    """
     yield _csv_lines([fields])
+    numeric = [field in NUMBERS for field in fields]
     for first in range(0, len(items), ROWS_AT_ONCE):
         rows = (row_of(item) for item in items[first : first + ROWS_AT_ONCE])
-        yield _csv_lines([[_cell(row.get(field)) for field in fields] for row in rows])
+        yield _csv_lines([list(map(_cell, map(row.get, fields), numeric)) for row in rows])
 
 
 def _csv_lines(lines: Sequence[Sequence[object]]) -> bytes:
@@ -113,5 +122,28 @@ def _csv_lines(lines: Sequence[Sequence[object]]) -> bytes:
     return text.getvalue().encode()
 
 
-def _cell(value: object) -> object:
-    return str(value).lower() if isinstance(value, bool) else value
+def _cell(value: object, numeric: bool) -> object:
+    """A value as `csv` writes it. `numeric` says that a text may be an exact number."""
+    if isinstance(value, str):
+        return value if numeric and _NUMBER.fullmatch(value) else inert(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return inert(encode(value).decode()) if isinstance(value, dict | list) else value
+
+
+def inert(text: str) -> str:
+    """A text that no spreadsheet takes for a formula; see `csv_slices`. 0.2 us for a plain name."""
+    first = text[:1]
+    if first.isascii() and first.isalnum():
+        return text
+    start = text.lstrip(_SKIPPED)[:1]
+    starts_formula = unicodedata.normalize("NFKC", start)[:1] in _FORMULA
+    return f"'{text}" if first in _GUARDED or (start and starts_formula) else text
+
+
+_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
+_FORMULA = frozenset("=+-@\u2212")
+"""What a formula starts with, full-width, small and superscript forms being the same to some spreadsheets (NFKC)."""
+_GUARDED = frozenset("'\t\r\n")
+_SKIPPED = " \t\r\n\v\f\0\u00a0\u200b\u2060\u3000\ufeff"
+"""What a spreadsheet may leave out before it looks for a formula."""

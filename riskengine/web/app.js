@@ -7,6 +7,7 @@ import { Stream } from "./stream.js";
 
 const AGES_EVERY_MS = 500;
 const PRICES_RED_AFTER_US = 60e6;
+const HANGS_AFTER_MS = 2000; // a snapshot comes each second at least
 const UNFOLDED_NODES = 300;
 
 const $ = (id) => document.getElementById(id);
@@ -220,6 +221,7 @@ function paintFrame() {
 function paintWarnings() {
   const [engine] = status.rows.values();
   const said = (engine?.warnings ?? []).map((warning) => `${warning.text} (since ${n.time(warning.since)})`);
+  if (hangs()) said.push(`the engine has published nothing for ${n.age(stream.publishAgeMs * 1000)}: these numbers are as old as that`);
   $("warnings").hidden = !said.length;
   write($("warnings"), said.join("\n"));
 }
@@ -245,11 +247,17 @@ function paintLights() {
   light("prices", !live ? "off" : old ? "bad" : partly ? "fair" : "good", n.age(prices),
     `newest mark of this ladder ${n.time(newest || null)}; oldest in use ${n.age(since(root?.oldest_mark_ts))} old; `
     + `positions unpriced ${n.size(root?.unpriced_count)}, on stale marks ${n.size(root?.stale_count)}`);
-  light("link", live ? "good" : "bad", linkWords(), linkNote());
+  light("link", live && !hangs() ? "good" : "bad", linkWords(), linkNote());
   document.body.classList.toggle("prices-old", old);
 }
 
+/** Whether the engine answers and publishes nothing: its heartbeats say how old the newest snapshot is. */
+function hangs() {
+  return stream.state === "live" && stream.publishAgeMs > HANGS_AFTER_MS;
+}
+
 function linkWords() {
+  if (hangs()) return `engine hangs, ${n.age(stream.publishAgeMs * 1000)}`;
   if (stream.state === "live") return n.age((performance.now() - stream.heardAt) * 1000);
   if (stream.state === "down") return `down, again in ${Math.max(0, Math.ceil((stream.retryAt - performance.now()) / 1000))} s`;
   return stream.state;

@@ -65,6 +65,7 @@ export class Stream {
     this.reportingCurrency = "";
     this.epoch = this.seq = this.asOf = null;
     this.heardAt = 0; // performance.now() of the last message
+    this.publishAgeMs = null; // how old the engine's newest snapshot was at the last heartbeat
     this.clockAhead = null; // this machine's clock minus the engine's, microseconds
     this.socket = null;
     this.retryMs = FIRST_RETRY_MS;
@@ -188,7 +189,7 @@ export class Stream {
     this.reportingCurrency = message.reporting_currency;
     this.heartbeatMs = message.heartbeat_ms;
     this.retryMs = FIRST_RETRY_MS;
-    this.clockAhead = null;
+    this.clockAhead = this.publishAgeMs = null;
     this.watch(this.socket, BEATS_MISSED * this.heartbeatMs);
     this.state = "live";
     for (const [id, view] of this.views) this.ask(id, view);
@@ -226,7 +227,8 @@ export class Stream {
     this.asOf = asOf;
   }
 
-  heartbeat({ ts }) {
+  heartbeat({ ts, publish_age_ms: publishAgeMs }) {
+    this.publishAgeMs = publishAgeMs ?? null;
     // The quickest message says most about the difference of the two clocks; the slow drift lets it follow a step.
     const ahead = Date.now() * 1000 - ts;
     this.clockAhead = this.clockAhead === null ? ahead : Math.min(ahead, this.clockAhead + 5000);

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from riskengine.alerts import Warnings
 from riskengine.clock import Clock, ManualClock
 from riskengine.config import Config
+from riskengine.curves import Curves
 from riskengine.decode import TradeCheck
 from riskengine.digest import digest
 from riskengine.engine import Engine
@@ -47,6 +48,7 @@ class StandIn:
         self.clock = clock or ManualClock(NOON)
         self.metrics = Metrics()
         self.warnings = Warnings(self.clock)
+        self.curves = Curves(self.config.curves.samples)
         self.engine = Engine(reference, self.config, epoch=7, now=self.clock.now())
         self.quotes = QuoteBook(reference, self.config.marks, self.config.engine.future_limit_s)
         self.trade_check = TradeCheck(reference.by_symbol, reference.hierarchy.leaves, reference.hierarchy.index)
@@ -65,6 +67,10 @@ class StandIn:
     def _require_live(self) -> None:
         if not self.is_live:
             raise EngineNotLive(f"the engine is {self.state}")
+
+    @property
+    def publish_age_ms(self) -> int | None:
+        return 0 if self.is_live else None
 
     @property
     def history(self) -> SnapshotHistory:

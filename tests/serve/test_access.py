@@ -112,7 +112,7 @@ def test_a_bound_address_of_its_own_counts_as_a_name():
 def test_every_answer_carries_the_security_headers(app, path):
     headers = ask(app, path).headers
     assert dict(SECURITY_HEADERS).items() <= headers.items()
-    assert headers["cache-control"] == ("no-cache" if path == "/" else "no-store")
+    assert headers["cache-control"] == {"/": "no-cache", "/v1/nodes": "private, no-cache"}.get(path, "no-store")
 
 
 # Over sockets: the port is the one really bound

@@ -24,6 +24,7 @@ WHO: Mapping[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/status"): EVERYBODY, ("GET", "/v1/digest"): BOSS, ("GET", "/v1/nodes"): EVERYBODY,
     ("GET", "/v1/nodes/{node:path}"): EVERYBODY, ("GET", "/v1/positions"): EVERYBODY, ("GET", "/v1/ladder"): EVERYBODY,
     ("GET", "/v1/dealers"): EVERYBODY, ("GET", "/v1/marks"): EVERYBODY, ("GET", "/v1/trades"): EVERYBODY,
+    ("GET", "/v1/history"): EVERYBODY,
     ("POST", "/v1/trades"): frozenset({"feed"}), ("POST", "/v1/ticks"): frozenset({"feed"}), ("GET", "/v1/receipt"): EVERYBODY,
     ("GET", "/v1/holdings"): BOSS, ("POST", "/v1/reconcile"): BOSS, ("GET", "/v1/breaks"): EVERYBODY,
     ("POST", "/v1/breaks/{id}"): frozenset({"dealer", "boss"}), ("GET", "/v1/exceptions"): EVERYBODY,
@@ -36,7 +37,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "node": NODES, "dealer": ("zoltan", "ann", "nobody", ""), "instrument": ("EURUSD", "ACME", "MAREL", "GHOST"),
     "format": ("csv", "json"), "exact": ("true",), "flat": ("false",), "versions": ("all",), "limit": ("1", "1000000"),
     "offset": ("1",), "since": ("0",), "status": ("all",), "kind": ("conflict", "late", "unpriced", "unmatched", "quarantined"),
-    "sort": ("total_pnl", "-trade_count", "instrument"), "seq": ("2",), "stale": ("true",), "bucket": ("60",),
+    "sort": ("total_pnl", "-trade_count", "instrument"), "seq": ("2",), "stale": ("true",), "bucket": ("60s",),
     "measure": ("total_pnl",),
 }  # fmt: skip
 BODIES: Mapping[str, Any] = {
@@ -171,9 +172,10 @@ def test_a_node_that_is_not_granted_is_refused_whether_there_is_one_or_not(house
         for path, query in (
             (f"/v1/nodes/{node}", {}), ("/v1/ladder", {"node": node}), ("/v1/positions", {"node": node}),
             ("/v1/trades", {"node": node}), ("/v1/receipt", {"node": node, "instrument": "EURUSD"}),
+            ("/v1/history", {"node": node}),
         )
     ]  # fmt: skip
-    assert [answer.status for answer in answers] == [403] * 5
+    assert [answer.status for answer in answers] == [403] * 6
     assert {answer.body for answer in answers} == {house.ask("dealer", "/v1/nodes/another").body}
 
 

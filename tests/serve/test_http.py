@@ -1,15 +1,17 @@
 import csv
 import io
+import json
 
 import pytest
 
 from riskengine.clock import ManualClock
 from riskengine.serve.answers import prefers_csv
 from riskengine.serve.http import WEB, create_app
+from riskengine.serve.operations import OPERATIONS
 from riskengine.serve.shapes import DEALER, MARK, NODE, OF_DEALER, OF_NODE, POLICIES, TRADE, names
 from riskengine.views import dealer_rows, ladder_rows, mark_rows, node_and_children, node_rows, position_rows
 from tests.serve.stand_in import Answer, StandIn, ask, newest, post, problem, traded
-from tests.world import NOON, SECOND, reference
+from tests.world import NOON, SECOND, reference, row
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +58,7 @@ def test_a_list_is_what_the_snapshot_says(gateway, app, path, query, expected, f
     assert told["policies"].keys() == POLICIES.keys()
     assert [tuple(shown) for shown in told["rows"]] == [names(fields)] * len(rows)
     assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["cache-control"] == "private, no-cache"
 
 
 def test_a_list_is_cut_to_the_limit_and_tells_the_total(app):
@@ -111,6 +113,27 @@ def test_flat_rows_can_be_hidden(app):
     shown = {row["instrument"] for row in ask(app, "/v1/ladder", {"node": "EQ1"}).json()["rows"]}
     open_only = {row["instrument"] for row in ask(app, "/v1/ladder", {"node": "EQ1", "flat": "false"}).json()["rows"]}
     assert shown - open_only == {"ACME"}
+
+
+@pytest.mark.parametrize("path", ["/v1/positions", "/v1/ladder", "/v1/marks"])
+def test_rows_of_one_instrument_and_rows_that_are_stale(path):
+    clock = ManualClock(NOON)
+    gateway = traded(clock=clock)
+    app = create_app(gateway)
+    clock.advance(90 * SECOND)
+    ticks = [{"instrument": name, "ts": clock.now(), "mid": 1.2} for name in ("EURUSD", "GBPUSD")]
+    assert post(app, "/v1/ticks", ticks).json()["accepted"] == 2
+    every = ask(app, path).json()["rows"]
+    for flag in (True, False):
+        told = ask(app, path, {"stale": str(flag).lower()}).json()
+        assert told["rows"] == [row for row in every if row["stale"] is flag]
+        assert len(told["rows"]) == told["total"] > 0
+    told = ask(app, path, {"instrument": "EURUSD"}).json()
+    assert told["rows"] == [row for row in every if row["instrument"] == "EURUSD"]
+    assert len(told["rows"]) == told["total"] > 0
+    assert ask(app, path, {"instrument": "EURUSD", "stale": "true"}).json()["rows"] == []
+    problem(ask(app, path, {"instrument": "NONE"}), 404)
+    problem(ask(app, path, {"stale": "maybe"}), 400, "stale")
 
 
 def test_exact_numbers_are_texts_that_lose_nothing(app):
@@ -194,6 +217,43 @@ def test_two_readers_compare_at_one_seq():
     problem(ask(app, "/v1/nodes", {"seq": seq + 2}), 404)
 
 
+READS = [
+    ("/v1/nodes", {}), ("/v1/nodes/FX", {}), ("/v1/positions", {}), ("/v1/ladder", {}), ("/v1/dealers", {}), ("/v1/marks", {}),
+    ("/v1/trades", {}), ("/v1/digest", {}), ("/v1/history", {}), ("/v1/exceptions", {}), ("/v1/breaks", {}), ("/v1/status", {}),
+    ("/v1/receipt", {"instrument": "EURUSD"}), ("/v1/holdings", {}),
+]  # fmt: skip
+
+
+def test_every_read_can_be_of_a_snapshot_by_its_number():
+    gateway = traded()
+    app = create_app(gateway)
+    assert {path for path, _ in READS} == {
+        operation.path.replace("{node:path}", "FX") for operation in OPERATIONS
+        if operation.method == "GET" and operation.path.startswith("/v1/")
+    }  # fmt: skip
+    seq = newest(gateway).seq
+    post(app, "/v1/ticks", [{"instrument": "EURUSD", "ts": NOON, "mid": 1.3}])
+    for path, query in READS:
+        told = ask(app, path, query | {"seq": seq})
+        assert told.status == 200, path
+        head = told.body.splitlines()[0] if path == "/v1/holdings" else told.body
+        assert json.loads(head)["seq"] == seq, path
+        problem(ask(app, path, query | {"seq": seq + 5}), 404)
+
+
+def test_a_receipt_is_of_the_snapshot_asked_for_until_a_trade_comes():
+    gateway = traded()
+    app = create_app(gateway)
+    seq = newest(gateway).seq
+    query = {"instrument": "EURUSD", "node": "FX1", "seq": seq}
+    before = ask(app, "/v1/receipt", query).json()
+    post(app, "/v1/ticks", [{"instrument": "EURUSD", "ts": NOON, "mid": 1.3}])
+    assert ask(app, "/v1/receipt", query).json() == before
+    assert ask(app, "/v1/receipt", query | {"seq": seq + 1}).json()["row"] != before["row"]
+    post(app, "/v1/trades", row("another"))
+    assert problem(ask(app, "/v1/receipt", query), 410)["type"] == "urn:riskengine:snapshot-gone"
+
+
 def test_a_snapshot_is_gone_after_its_time():
     clock = ManualClock(NOON)
     gateway = traded(clock=clock)
@@ -201,8 +261,8 @@ def test_a_snapshot_is_gone_after_its_time():
     for _ in range(2):  # it counts from when it was the newest
         clock.advance(2 * SECOND)
         gateway.publish()
-    for path in ("/v1/nodes", "/v1/status", "/v1/digest", "/v1/trades", "/v1/exceptions"):
-        problem(ask(create_app(gateway), path, {"seq": seq}), 410)
+    for path, query in READS:
+        problem(ask(create_app(gateway), path, query | {"seq": seq}), 410)
 
 
 # Questions that are wrong

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from riskengine.fields import timestamp
 from riskengine.serve.http import ROUTES, create_app
 from riskengine.serve.openapi import SCHEMAS
+from riskengine.serve.params import BUCKET_PATTERN, TIME_SCHEMA
 from tests.serve.stand_in import StandIn, ask, post, traded
 from tests.world import NOON, row
 
@@ -122,3 +124,36 @@ def test_what_is_posted_and_answered_is_as_described():
     loading = StandIn()
     loading.state = "loading"
     assert against(SCHEMAS["Status"], ask(create_app(loading), "/v1/status").json()) == []
+
+
+def test_what_access_and_caches_need_is_told_of_every_operation(told):
+    for path, item in told["paths"].items():
+        for operation in item.values():
+            responses = operation["responses"]
+            if path not in ("/healthz", "/readyz"):
+                assert responses.keys() >= {"401", "403", "429"}
+                assert "Retry-After" in responses["429"]["headers"]
+            if "503" in responses:
+                assert "Retry-After" in responses["503"]["headers"]
+            if "304" in responses:
+                assert responses["304"]["headers"].keys() >= {"ETag", "Vary"}
+                assert "ETag" in responses["200"]["headers"]
+                assert "content" not in responses["304"]
+
+
+def test_what_is_answered_304_is_described_so_and_nothing_else_is(app, told):
+    for path, item in told["paths"].items():
+        answer = ask(app, path.replace("{node}", "FX"), {"instrument": "EURUSD"} if path == "/v1/receipt" else {})
+        if "get" in item and answer.status == 200:
+            assert ("304" in item["get"]["responses"]) == ("etag" in answer.headers), path
+
+
+def test_times_and_lengths_are_described_as_they_are_read():
+    for length in ("1s", "86400s", "1440m", "24h", "60s", "999m"):
+        assert re.fullmatch(BUCKET_PATTERN, length)
+    for length in ("0s", "86401s", "1441m", "25h", "05m", "1d", "", "5", "90000s"):
+        assert not re.fullmatch(BUCKET_PATTERN, length)
+    [_, text] = TIME_SCHEMA["anyOf"]
+    for time in ("1981-01-01T00:00:00Z", "2026-11-21T15:04:05.123456+13:59", "2189-12-28T23:59:59-00:00"):
+        assert re.fullmatch(text["pattern"], time)
+        assert timestamp(time, "since")

@@ -254,3 +254,9 @@ def test_trades_that_come_at_once_are_all_answered(gateway, app):
     answers = [answer.json() for answer in asyncio.run(many())]
     assert {answer["counts"]["applied"] for answer in answers} == {150}
     assert len({answer["seq"] for answer in answers}) == 10
+
+
+def test_a_broken_item_whose_number_no_answer_can_hold_is_refused_and_not_a_mistake_of_ours():
+    app = create_app(StandIn())
+    [result] = post(app, "/v1/trades", {"trade_id": "t1", "version": 10**31, "quantity": []}).json()["results"]
+    assert [result["status"], result["trade_id"], result["version"]] == ["rejected", "t1", 1]

@@ -1,0 +1,116 @@
+"""What keeps the curves: a sample of the newest snapshot now and then, stored at once, and read back at the start.
+
+A snapshot is immutable, so that the writer feels nothing: rows are made on the pool. A store that is away loses nothing: what it
+has not taken waits, as much as the ring holds, and goes with the next sample. After a `kill -9` the newest sample that was
+stored is less than one period old, and the time until the next start is a hole.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from riskengine.adapters.store_protocol import Store
+from riskengine.clock import MICROS_PER_SECOND
+from riskengine.config import CurvesConfig
+from riskengine.curves import Curves, Sample, sample
+from riskengine.errors import RiskEngineError
+from riskengine.observe import get_logger
+from riskengine.snapshot import Snapshot
+
+MICROS_PER_DAY = 86_400 * MICROS_PER_SECOND
+
+LAST_SAMPLE_S = 2.0
+"""How long the end waits for the last sample to be stored."""
+
+log = get_logger("riskengine.sampling")
+
+OnStore = Callable[[Callable[[Store], Any]], Awaitable[Any]]
+
+
+class Sampling:
+    """Fills `curves` from `start` to `stop`. `on_store` has something done on the store thread (`EngineProcess.on_store`)."""
+
+    def __init__(
+        self, curves: Curves, config: CurvesConfig, store: Store, newest: Callable[[], Snapshot], on_store: OnStore
+    ) -> None:
+        self._curves = curves
+        self._config = config
+        self._store = store
+        self._newest = newest
+        self._on_store = on_store
+        self._waiting: deque[Sample] = deque(maxlen=config.samples)
+        self._restored = False
+        self._task: asyncio.Task[None] | None = None
+        self._storing: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin, once the engine is live."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task.add_done_callback(_ended)
+
+    async def stop(self) -> None:
+        """Store one last sample while the engine is still live, and end."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        last = asyncio.create_task(self._finish())
+        await asyncio.wait([self._task, last], timeout=LAST_SAMPLE_S, return_when=asyncio.ALL_COMPLETED)
+        for task in (last, self._storing):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    async def _finish(self) -> None:
+        if self._storing is not None:
+            await asyncio.wait([self._storing])
+        await self._sample()
+        await self._store_what_waits()
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            await self._sample()
+            # Beside the rhythm of the samples: a store that keeps us waiting must not make a hole.
+            if self._storing is None or self._storing.done():
+                self._storing = loop.create_task(self._store_what_waits())
+                self._storing.add_done_callback(_ended)
+            due = max(due + self._config.sample_s, loop.time())
+            await asyncio.sleep(due - loop.time())
+
+    async def _sample(self) -> None:
+        new = await asyncio.to_thread(sample, self._newest(), self._config.max_nodes)
+        self._curves.add(new)
+        while self._waiting and self._waiting[-1].ts >= new.ts:
+            self._waiting.pop()
+        self._waiting.append(new)
+
+    async def _store_what_waits(self) -> None:
+        """Read back what is stored, where that is still to be done; store what waits. What fails is tried again next time."""
+        samples = tuple(self._waiting)
+        keep_from = samples[-1].ts - int(self._config.keep_days * MICROS_PER_DAY)
+        try:
+            if not self._restored:
+                await self._read_back(samples[0].ts)
+            await self._on_store(lambda store: store.save_curve_samples(samples, keep_from))
+        except RiskEngineError as error:
+            log.warning("curves_not_stored", waiting=len(self._waiting), reason=str(error))
+            return
+        stored = {id(each) for each in samples}
+        self._waiting = deque((each for each in self._waiting if id(each) not in stored), self._waiting.maxlen)
+
+    async def _read_back(self, before: int) -> None:
+        """What a life before has stored, of the time that the ring reaches back."""
+        reach = int(self._config.samples * self._config.sample_s * MICROS_PER_SECOND)
+        stored = await asyncio.to_thread(self._store.curve_samples, before - reach, before - 1)
+        self._curves.restore(stored)
+        self._restored = True
+        if stored:
+            log.info("curves_read", samples=len(stored), since=stored[0].ts)
+
+
+def _ended(task: "asyncio.Task[None]") -> None:
+    """A mistake of ours here must not end the engine, nor pass in silence."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("sampling_failed", error=repr(error), exc_info=error)

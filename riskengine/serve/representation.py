@@ -1,0 +1,158 @@
+"""In which form an answer goes out: gzip or as it is, with a validator (ETag) by which a client asks whether there is news.
+
+An answer that is made of one snapshot alone has an ETag: of epoch, seq, format and encoding, and of question and access class
+together under a key of this process, so that it tells nobody who asked what. Two that are equal stand for the same bytes. A
+client that sends one back (If-None-Match) is answered 304 without anything being worked out. Such an answer is kept until the
+next snapshot, in both forms, and what several ask at once is worked out once.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Hashable
+from hashlib import blake2b
+from http import HTTPStatus
+from typing import NamedTuple
+
+from starlette.responses import Response
+
+from riskengine.grants import Grants
+from riskengine.serve.answers import Question
+from riskengine.serve.coding import GZIP, SMALL_BYTES, gzipped, takes_gzip
+from riskengine.serve.turns import SlicedResponse
+
+VARY = "Accept, Accept-Encoding, Authorization, Cookie"
+"""What chooses between the answers to one URL."""
+
+REVALIDATED = "private, no-cache"
+"""Only for whoever asked, and asked about anew every time."""
+
+MAX_KEPT_ANSWERS = 64
+MAX_KEPT_BYTES = 2_097_152
+"""Of one answer in one form."""
+MAX_KEPT_BYTES_IN_ALL = 16_777_216
+
+_KEY = secrets.token_bytes(16)
+
+Handler = Callable[[Question], Awaitable[Response]]
+
+
+class Asked(NamedTuple):
+    """What decides the bytes of an answer about one snapshot, but for their encoding."""
+
+    path: str
+    query: bytes
+    format: str
+    grants: Grants
+
+    @property
+    def tag(self) -> str:
+        """Of path, query and access class; another process, and another class, has another. 3 us."""
+        grants = self.grants
+        named = (sorted(names) if names is not None else None for names in (grants.nodes, grants.totals, grants.dealers))
+        content = repr((self.path, self.query, *named)).encode("utf-8", "surrogatepass")
+        return blake2b(content, digest_size=9, key=_KEY).hexdigest()
+
+
+async def answered(question: Question, handler: Handler, *, kept: bool) -> Response:
+    """The answer of `handler` in the form that the client takes; `kept` says that it is made of the snapshot alone."""
+    request = question.request
+    if request.method == "POST":
+        return await handler(question)
+    in_gzip = takes_gzip(", ".join(request.headers.getlist("accept-encoding")))
+    if not kept:
+        answer = await _whole(await handler(question))
+        answer.headers.setdefault("vary", VARY)
+        return await _in_gzip(answer) if in_gzip else answer
+    snapshot = question.snapshot
+    form = "csv" if question.wants_csv else "json"
+    asked = Asked(request.scope["path"], request.scope["query_string"], form, question.principal.grants)
+    etag = f"{snapshot.epoch}-{snapshot.seq}-{asked.tag}-{form}"
+    wanted = _tags(", ".join(request.headers.getlist("if-none-match")))
+    for known in (f'"{etag}-{GZIP}"', f'"{etag}"'):
+        if known in wanted:
+            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=_headers(known))
+    store: KeptAnswers | None = request.app.state.kept_answers if question.values.get("seq") is None else None
+
+    async def plain() -> Response:
+        made = await _whole(await handler(question))
+        made.headers.update(_headers(f'"{etag}"'))
+        return made
+
+    async def packed() -> Response:
+        made = await (plain() if store is None else store.made(snapshot.seq, asked, plain))
+        return await _in_gzip(made, f'"{etag}-{GZIP}"')
+
+    make, key = (packed, (asked, GZIP)) if in_gzip else (plain, asked)
+    answer = await (make() if store is None else store.made(snapshot.seq, key, make))
+    if "*" in wanted:
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=_headers(answer.headers["etag"]))
+    return answer
+
+
+async def _whole(answer: Response) -> Response:
+    return await answer.whole() if isinstance(answer, SlicedResponse) and answer.fits else answer
+
+
+def _headers(etag: str) -> dict[str, str]:
+    return {"etag": etag, "vary": VARY, "cache-control": REVALIDATED}
+
+
+def _tags(if_none_match: str) -> frozenset[str]:
+    """The ETags that a client has. Compared weakly, as RFC 9110 asks for: W/ makes no difference."""
+    return frozenset(part.strip().removeprefix("W/") for part in if_none_match.split(",")) if if_none_match else frozenset()
+
+
+async def _in_gzip(answer: Response, etag: str | None = None) -> Response:
+    """The answer encoded, where that pays."""
+    sliced = isinstance(answer, SlicedResponse)
+    if answer.status_code != HTTPStatus.OK or (not sliced and len(answer.body) < SMALL_BYTES):
+        return answer
+    headers = {name: value for name, value in answer.headers.items() if name not in ("content-length", "content-type")}
+    if etag is not None:
+        headers["etag"] = etag
+    if isinstance(answer, SlicedResponse):
+        return answer.gzipped(headers)
+    content = await gzipped(bytes(answer.body))
+    headers["content-encoding"] = GZIP
+    return Response(content, answer.status_code, headers | {"content-type": answer.headers["content-type"]})
+
+
+class KeptAnswers:
+    """The answers to questions about the newest snapshot, forgotten with it. Bounded; used on the event loop only."""
+
+    def __init__(self) -> None:
+        self._snapshot_seq = -1
+        self._answers: dict[Hashable, Response] = {}
+        self._bytes = 0
+        self._under_way: dict[tuple[int, Hashable], asyncio.Task[Response]] = {}
+
+    async def made(self, seq: int, key: Hashable, make: Callable[[], Awaitable[Response]]) -> Response:
+        """The answer to a question about snapshot `seq`: kept, or what `make` gives, called once for all who wait."""
+        if seq == self._snapshot_seq and (found := self._answers.get(key)) is not None:
+            return found
+        task = self._under_way.get((seq, key))
+        if task is None:
+            task = self._under_way[seq, key] = asyncio.ensure_future(_awaited(make))
+            task.add_done_callback(lambda done: self._ended(seq, key, done))
+        return await asyncio.shield(task)  # who goes away takes it from nobody else
+
+    def _ended(self, seq: int, key: Hashable, task: "asyncio.Task[Response]") -> None:
+        del self._under_way[seq, key]
+        if not task.cancelled() and task.exception() is None:
+            self._keep(seq, key, task.result())
+
+    def _keep(self, seq: int, key: Hashable, answer: Response) -> None:
+        """Keep an answer, unless it is long, about an older snapshot, or there are enough."""
+        if seq > self._snapshot_seq:
+            self._snapshot_seq = seq
+            self._answers, self._bytes = {}, 0
+        if isinstance(answer, SlicedResponse) or seq != self._snapshot_seq or len(self._answers) >= MAX_KEPT_ANSWERS:
+            return
+        size = len(answer.body)
+        if size <= MAX_KEPT_BYTES and self._bytes + size <= MAX_KEPT_BYTES_IN_ALL:
+            self._answers[key] = answer
+            self._bytes += size
+
+
+async def _awaited(make: Callable[[], Awaitable[Response]]) -> Response:
+    return await make()

@@ -1,0 +1,109 @@
+"""`/v1/history` as a client sees it."""
+
+import csv
+import io
+
+import pytest
+
+from riskengine.clock import ManualClock
+from riskengine.curves import MEASURES, sample
+from riskengine.grants import Grants, Principal
+from riskengine.serve import identity
+from riskengine.serve.http import create_app
+from riskengine.serve.shapes import POINT, names
+from riskengine.views import node_rows
+from tests.serve.stand_in import StandIn, ask, newest, problem, traded
+from tests.world import NOON, SECOND, quote, reference
+
+MINUTE = 60 * SECOND
+
+
+@pytest.fixture(scope="module")
+def gateway() -> StandIn:
+    """Ten minutes of a falling and rising EURUSD."""
+    clock = ManualClock(NOON)
+    gateway = traded(clock=clock)
+    for minute in range(10):
+        gateway.curves.add(sample(newest(gateway), 1_000))
+        clock.advance(MINUTE)
+        price = 1.2 + (minute - 5) ** 2 / 100
+        gateway.quotes.offer([quote("EURUSD", price, price, clock.now())], clock.now())
+        gateway.engine.beat(gateway.quotes.take(), clock.now())
+        gateway.publish()
+    return gateway
+
+
+@pytest.fixture(scope="module")
+def app(gateway):
+    return create_app(gateway)
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_the_curve_ends_with_the_snapshot_s_own_number(gateway, app, measure):
+    told = ask(app, "/v1/history", {"node": "FX1", "measure": measure}).json()
+    [row] = [row for row in node_rows(newest(gateway)) if row["node"] == "FX1"]
+    assert [told["node"], told["measure"], told["seq"], told["total"]] == ["FX1", measure, newest(gateway).seq, 11]
+    amount = row[measure]
+    assert told["rows"][-1] == {"ts": told["as_of"], "value": amount, "min": amount, "max": amount, "samples": 1}
+    assert [point["ts"] for point in told["rows"]] == [NOON + minute * MINUTE for minute in range(11)]
+    assert told["reporting_currency"] == "USD"
+
+
+def test_without_words_it_is_the_total_of_the_root(gateway, app):
+    told = ask(app, "/v1/history").json()
+    assert [told["node"], told["measure"], told["bucket_s"]] == ["ALL", "total_pnl", None]
+    assert told["rows"][-1]["value"] == node_rows(newest(gateway))[0]["total_pnl"]
+
+
+def test_buckets_and_a_beginning(app):
+    every = {point["ts"]: point["value"] for point in ask(app, "/v1/history", {"node": "FX1"}).json()["rows"]}
+    told = ask(app, "/v1/history", {"node": "FX1", "bucket": "5m", "since": NOON + MINUTE}).json()
+    assert told["bucket_s"] == 300
+    assert [(point["ts"] - NOON, point["samples"]) for point in told["rows"]] == [(0, 4), (5 * MINUTE, 5), (10 * MINUTE, 1)]
+    inside = [value for ts, value in every.items() if NOON + MINUTE <= ts < NOON + 5 * MINUTE]
+    assert told["rows"][0] == {"ts": NOON, "value": inside[-1], "min": min(inside), "max": max(inside), "samples": 4}
+    assert ask(app, "/v1/history", {"node": "FX1", "bucket": "300s", "since": NOON + MINUTE}).json()["rows"] == told["rows"]
+    assert len(ask(app, "/v1/history", {"bucket": "1h"}).json()["rows"]) == 1
+
+
+def test_as_csv_and_exact(app):
+    text = ask(app, "/v1/history", {"node": "FX1", "format": "csv"}).body.decode()
+    header, *lines = csv.reader(io.StringIO(text, newline=""))
+    assert header == list(names(POINT))
+    assert len(lines) == 11
+    exact = ask(app, "/v1/history", {"node": "FX1", "exact": "true"}).json()["rows"]
+    assert [float(point["value"]) for point in exact] == [float(line[1]) for line in lines]
+
+
+def test_an_older_snapshot_ends_its_curve(gateway):
+    app = create_app(gateway)
+    seq = newest(gateway).seq
+    before = ask(app, "/v1/history", {"seq": seq}).json()
+    gateway.publish()
+    assert ask(app, "/v1/history", {"seq": seq}).json() == before
+    problem(ask(app, "/v1/history", {"seq": seq + 9}), 404)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [("measure=colour", "measure"), ("bucket=0s", "bucket"), ("bucket=5", "bucket"), ("bucket=25h", "bucket"),
+     ("bucket=1d", "bucket"), ("bucket=-5m", "bucket"), ("since=yesterday", "since"), ("offset=1", "offset")],
+)  # fmt: skip
+def test_a_bad_parameter_is_named(app, query, field):
+    problem(ask(app, "/v1/history", query), 400, field)
+
+
+def test_an_unknown_node_is_not_found_and_a_house_without_nodes_has_no_curve(app):
+    problem(ask(app, "/v1/history", {"node": "NOWHERE"}), 404)
+    told = ask(create_app(StandIn(reference({}, ()))), "/v1/history").json()
+    assert [told["rows"], told["total"], told["node"]] == [[], 0, None]
+
+
+def test_only_rows_that_are_granted_have_a_curve(app, monkeypatch):
+    grants = Grants(nodes=frozenset({"FX1"}), totals=frozenset({"G10"}))
+    monkeypatch.setattr(identity, "LOCAL", Principal("x", frozenset({"viewer"}), grants))
+    for node in ("FX1", "G10"):
+        assert ask(app, "/v1/history", {"node": node}).json()["total"] == 11
+    for node in ("FX2", "FX", "ALL", "NOWHERE", "=x"):
+        problem(ask(app, "/v1/history", {"node": node}), 403)
+    problem(ask(app, "/v1/history"), 403)
