@@ -100,12 +100,13 @@ async def screens(options: dict[str, Any], ready: Callable[[], Awaitable[None]])
 # -- feed --------------------------------------------------------------------------------------------------------
 
 
-PLACEHOLDER = b"1111111111111111"
+PLACEHOLDER = 1_111_111_111_111_111
 FRAMES_KEPT = 200
 
 
-def tick_frames(symbols: list[str], ticks: int) -> list[bytes]:
-    """Frames made beforehand, with PLACEHOLDER for the time; prices walk over them."""
+def tick_frames(symbols: list[str], ticks: int, packed: bool) -> list[bytes]:
+    """Frames made beforehand, with `placeholder` for the time; prices walk over them."""
+    encode = msgspec.msgpack.encode if packed else msgspec.json.encode
     dice, prices = random.Random(1), dict.fromkeys(symbols, 100.0)
     frames = []
     for frame in range(FRAMES_KEPT):
@@ -114,16 +115,23 @@ def tick_frames(symbols: list[str], ticks: int) -> list[bytes]:
             symbol = symbols[(frame * ticks + number) % len(symbols)]
             price = prices[symbol] = round(prices[symbol] * (1 + dice.gauss(0, 1e-4)), 4)
             sides = {"bid": price, "ask": round(price + 0.01, 4)}
-            made.append({"instrument": symbol, "ts": int(PLACEHOLDER), **sides, "source": "feed"})
-        frames.append(msgspec.json.encode({"ticks": made}))
+            made.append({"instrument": symbol, "ts": PLACEHOLDER, **sides, "source": "feed"})
+        frames.append(encode({"ticks": made}))
     return frames
 
 
+def stamp(packed: bool, ts: int) -> bytes:
+    """A time as it stands in a frame; always of the same length."""
+    return msgspec.msgpack.encode(ts) if packed else str(ts).encode()
+
+
 async def feed(options: dict[str, Any], ready: Callable[[], Awaitable[None]]) -> dict[str, Any]:
-    """`ticks_per_s` in frames of `frame`, of `symbols`: "quoted" or "cast"."""
+    """`ticks_per_s` in frames of `frame`, of `symbols`: "quoted" or "cast"; `packed`: in msgpack."""
     said: list[bytes] = []
+    packed = bool(options.get("packed"))
+    kind, placeholder = WSMsgType.BINARY if packed else WSMsgType.TEXT, stamp(packed, PLACEHOLDER)
     client = await connected(options["url"], "/v1/ingest", lambda _, message: said.append(message))
-    frames = tick_frames(CAST if options.get("symbols") == "cast" else QUOTED, options["frame"])
+    frames = tick_frames(CAST if options.get("symbols") == "cast" else QUOTED, options["frame"], packed)
     await ready()
     pause, sent, skipped, number = options["frame"] / options["ticks_per_s"], 0, 0.0, 0
     due = time.monotonic()
@@ -134,8 +142,7 @@ async def feed(options: dict[str, Any], ready: Callable[[], Awaitable[None]]) ->
             skipped += now - due
             due = now
         while due <= now and client.writable.is_set():
-            stamp = str(now_us()).encode()
-            client.transport.send(WSMsgType.TEXT, frames[number % FRAMES_KEPT].replace(PLACEHOLDER, stamp))
+            client.transport.send(kind, frames[number % FRAMES_KEPT].replace(placeholder, stamp(packed, now_us())))
             number += 1
             due += pause
             sent += WINDOW.holds(now_us())
