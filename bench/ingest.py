@@ -1,8 +1,8 @@
 """How many ticks a second one publisher gets in over one websocket, in frames of 100: `python -m bench.ingest`.
 
-Server and publisher are processes; the publisher sends as fast as it is let, JSON and then msgpack. What counts is what the server says
-it has accepted. Beside it: what server and publisher took, and how long `/healthz` and a ladder took meanwhile, for a feed must not hold
-up a reader. Prints one JSON object; exit status 1 where the target is missed.
+Server and publisher are processes; the publisher sends as fast as it is let, JSON and then msgpack. What counts is what the
+server says it has accepted. Beside it: what server and publisher took, and how long `/healthz` and a ladder took meanwhile, for a
+feed must not hold up a reader. Prints one JSON object; exit status 1 where the target is missed.
 """
 
 import argparse
@@ -19,8 +19,8 @@ TARGET_PER_S = 400_000
 AS_FAST_AS_IT_GOES = 5_000_000
 
 
-def measure(packed: bool, frame: int, seconds: float, publishers: int) -> dict[str, Any]:
-    with engine() as served, crew() as working:
+def measure(packed: bool, frame: int, seconds: float, publishers: int, limit: int) -> dict[str, Any]:
+    with engine(f"[ingest]\nticks_per_s = {limit}\n") as served, crew() as working:
         add_feeds(working, served.url, publishers, packed, frame)
         working.add("probe", url=served.url, trades_per_s=10)
         server = Server(served)
@@ -39,11 +39,12 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--frame", type=int, default=100, help="ticks in a frame")
     parser.add_argument("--publishers", type=int, default=1)
+    parser.add_argument("--limit", type=int, default=0, help="[ingest] ticks_per_s of the server; 0: none")
     parser.add_argument("--only", choices=["json", "msgpack"])
     asked = parser.parse_args()
     result: dict[str, Any] = {"bench": "ingest", "machine": machine(), "target": TARGET_PER_S}
     for kind in (asked.only,) if asked.only else ("json", "msgpack"):
-        runs = [measure(kind == "msgpack", asked.frame, asked.seconds, asked.publishers) for _ in range(asked.runs)]
+        runs = [measure(kind == "msgpack", asked.frame, asked.seconds, asked.publishers, asked.limit) for _ in range(asked.runs)]
         rates = [run["ticks_per_s"] for run in runs]
         result[kind] = {"ticks_per_s": statistics.median(rates), "lowest": min(rates), "highest": max(rates), "runs": runs}
     met = all(result[kind]["ticks_per_s"] >= TARGET_PER_S for kind in ("json", "msgpack") if kind in result)

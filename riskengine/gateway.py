@@ -5,7 +5,7 @@ otherwise.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from riskengine.alerts import Warnings
 from riskengine.clock import Clock
@@ -20,6 +20,13 @@ from riskengine.observe import Metrics
 from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 
 T = TypeVar("T")
+
+
+class TicksTaken(NamedTuple):
+    """What became of ticks: the refused ones, and how many were beyond their sources' limit, so that only the newest count."""
+
+    refused: list[Refusal]
+    coalesced: int
 
 
 class Gateway(Protocol):
@@ -65,7 +72,7 @@ class Gateway(Protocol):
         """
         ...
 
-    def offer_ticks(self, ticks: Sequence[AnyTick]) -> list[Refusal]:
+    def offer_ticks(self, ticks: Sequence[AnyTick]) -> TicksTaken:
         """Take ticks; they are in a snapshot after the next beat. Raises EngineNotLive."""
         ...
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from riskengine.config import Config, without_password
-from riskengine.marks import QuoteBook
+from riskengine.tick_limits import LimitedQuoteBook
 
 
 class Health(NamedTuple):
@@ -18,7 +18,7 @@ class Health(NamedTuple):
     trades_waiting: int
     batch_seconds: float | None
     tick_age_us: int | None
-    quotes: QuoteBook | None
+    quotes: LimitedQuoteBook | None
     feeds: Sequence[Mapping[str, Any]]
     last_reconciliation: Mapping[str, Any] | None
     start: Mapping[str, Any] | None
@@ -37,6 +37,7 @@ class Health(NamedTuple):
             "last_tick_age_ms": None if self.tick_age_us is None else self.tick_age_us // 1_000,
             "ticks": None if quotes is None else {
                 "accepted": quotes.accepted, "refused": quotes.refused, "crossed": quotes.crossed, "old": quotes.old,
+                "coalesced": quotes.coalesced,
             },
             "feeds": self.feeds,
             "last_reconciliation": _short(self.last_reconciliation),

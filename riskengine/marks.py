@@ -172,8 +172,22 @@ class QuoteBook:
         state.suspect = None
         self._note(state)
 
-    def _offer_carefully(self, state: QuoteState | None, tick: AnyTick, latest: int) -> None:
-        """One tick by all the rules. Raises Rejected."""
+    def examine(self, tick: AnyTick, now: int) -> tuple[int, bool]:
+        """Event time of a tick that `offer` would take at `now`, and whether it has a mid. Raises Rejected. Changes nothing."""
+        state, bid, ask, ts = self._states.get(tick.instrument), tick.bid, tick.ask, tick.ts
+        if (
+            state is not None and type(bid) is float and type(ask) is float and type(ts) is int
+            and 0.0 < bid <= ask < 1e15 and TS_MIN <= ts <= now + self._future_limit
+            and round(bid, QUOTE_DECIMALS) == bid and round(ask, QUOTE_DECIMALS) == ask
+        ):  # fmt: skip
+            return ts, True
+        _, ts, bid, ask, mid = self._read(state, tick, now + self._future_limit)
+        return ts, mid is not None or (bid is not None and ask is not None)
+
+    def _read(
+        self, state: QuoteState | None, tick: AnyTick, latest: int
+    ) -> tuple[QuoteState, int, float | None, float | None, float | None]:
+        """State, event time, bid, ask and mid of a tick. Raises Rejected."""
         if state is None:
             raise Rejected("instrument", f"unknown instrument {shown(tick.instrument)}")
         ts = timestamp(tick.ts, "ts")
@@ -182,6 +196,13 @@ class QuoteBook:
         bid = _side(tick.bid, "bid", state)
         ask = _side(tick.ask, "ask", state)
         mid = _side(tick.mid, "mid", state)
+        if bid is None and ask is None and mid is None:
+            raise Rejected("bid", "is missing: a tick needs bid, ask or mid")
+        return state, ts, bid, ask, mid
+
+    def _offer_carefully(self, known: QuoteState | None, tick: AnyTick, latest: int) -> None:
+        """One tick by all the rules. Raises Rejected."""
+        state, ts, bid, ask, mid = self._read(known, tick, latest)
         if bid is not None and ask is not None:
             crossed = bid > ask
             self.crossed += crossed
@@ -190,12 +211,10 @@ class QuoteBook:
             self._settle(state, price, ts, tick.source, TWO_SIDED, too_crossed, latest)
         elif mid is not None:
             self._settle(state, mid, ts, tick.source, TWO_SIDED, False, latest)
-        elif bid is not None or ask is not None:
+        else:
             if state.ts and state.kind == TWO_SIDED and ts - state.ts <= self._stale_after and state.ts <= latest:
                 return
             self._settle(state, bid if bid is not None else ask or 0.0, ts, tick.source, ONE_SIDED, False, latest)
-        else:
-            raise Rejected("bid", "is missing: a tick needs bid, ask or mid")
 
     def _settle(
         self, state: QuoteState, price: float, ts: int, source: str, kind: str, too_crossed: bool, latest: int

@@ -126,6 +126,9 @@ class Metrics:
         # Every outcome exists from the start, at 0, for a rate over a series that appears later misses its first step.
         self.trades: dict[str, Counter] = {outcome: trades.labels(outcome) for outcome in TRADE_OUTCOMES}
         self.ticks_accepted = self._counter("riskengine_ticks_accepted", "Ticks taken, before coalescing.")
+        self.ticks_coalesced = self._counter(
+            "riskengine_ticks_coalesced", "Ticks beyond a source's limit: of these only the newest of an instrument counts."
+        )
         self.ticks_refused = self._counter("riskengine_ticks_refused", "Ticks refused with a reason.")
         self.beats = self._counter("riskengine_beats", "Revaluation beats run.")
         self.publish_seconds = self._histogram(

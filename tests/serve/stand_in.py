@@ -23,14 +23,16 @@ from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.errors import EngineNotLive
 from riskengine.fields import to_text
+from riskengine.gateway import TicksTaken
 from riskengine.grants import EVERYTHING, Grants
 from riskengine.hierarchy import Reference
 from riskengine.inbox import Receipt
-from riskengine.marks import AnyTick, QuoteBook
-from riskengine.messages import Refusal, Trade, Verdict
+from riskengine.marks import AnyTick
+from riskengine.messages import Trade, Verdict
 from riskengine.observe import Metrics
 from riskengine.serve.http import create_app
 from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory
+from riskengine.tick_limits import LimitedQuoteBook
 from tests.world import NOON, REFERENCE, row
 
 T = TypeVar("T")
@@ -48,7 +50,9 @@ class StandIn:
         self.metrics = Metrics()
         self.warnings = Warnings(self.clock)
         self.engine = Engine(reference, self.config, epoch=7, now=self.clock.now())
-        self.quotes = QuoteBook(reference, self.config.marks, self.config.engine.future_limit_s)
+        self.quotes = LimitedQuoteBook(
+            reference, self.config.marks, self.config.engine.future_limit_s, self.config.ingest
+        )
         self.trade_check = TradeCheck(reference.by_symbol, reference.hierarchy.leaves, reference.hierarchy.index)
         self.recent = SnapshotHistory(self.engine.snapshot, int(self.config.server.snapshot_history_s * 1_000_000))
         self.stored: list[Trade] = []
@@ -89,12 +93,12 @@ class StandIn:
         outcomes = self.engine.apply(trades, self.clock.now(), len(self.stored))
         return Receipt(outcomes, self.publish().seq)
 
-    def offer_ticks(self, ticks: Sequence[AnyTick]) -> list[Refusal]:
+    def offer_ticks(self, ticks: Sequence[AnyTick]) -> TicksTaken:
         self._require_live()
-        refusals = self.quotes.offer(ticks, self.clock.now())
+        before, refusals = self.quotes.coalesced, self.quotes.offer(ticks, self.clock.now())
         self.engine.beat(self.quotes.take(), self.clock.now())
         self.publish()
-        return refusals
+        return TicksTaken(refusals, self.quotes.coalesced - before)
 
     def feed_heartbeat(self, source: str, last_seq: int | None) -> None:
         """Nothing watches feeds here."""
