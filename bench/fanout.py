@@ -42,9 +42,9 @@ class Crew:
     def __init__(self) -> None:
         self.processes: list[subprocess.Popen[str]] = []
 
-    def add(self, role: str, **options: Any) -> None:
+    def add(self, role: str, module: str = "bench.fanout_clients", **options: Any) -> None:
         """Start one; returns once it has connected."""
-        command = [sys.executable, "-m", "bench.fanout_clients", role, json.dumps(options)]
+        command = [sys.executable, "-m", module, role, json.dumps(options)]
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.processes.append(process)
         assert process.stdout is not None

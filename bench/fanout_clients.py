@@ -20,7 +20,7 @@ import sys
 import time
 from array import array
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -219,7 +219,11 @@ async def lateness(late: array) -> None:
 ROLES = {"screens": screens, "feed": feed, "dealers": dealers, "probe": probe, "bad": bad}
 
 
-async def main(role: str, options: dict[str, Any]) -> None:
+Role = Callable[[dict[str, Any], Callable[[], Awaitable[None]]], Awaitable[dict[str, Any]]]
+
+
+async def main(roles: Mapping[str, Role], role: str, options: dict[str, Any]) -> None:
+    """One process of clients, from its first connection to what it says at its end."""
     late, began = array("d"), [0.0, 0.0]
 
     async def ready() -> None:
@@ -230,7 +234,7 @@ async def main(role: str, options: dict[str, Any]) -> None:
         began[:] = processor_s(), time.monotonic()
 
     watching = asyncio.create_task(lateness(late))
-    result = await ROLES[role](options, ready)
+    result = await roles[role](options, ready)
     percent = 100 * (processor_s() - began[0]) / (time.monotonic() - began[1])
     watching.cancel()
     instrument = {"cpu_percent": round(percent, 1), "timer_late_ms": spread(late), "saturated": percent > SATURATED_PERCENT}
@@ -242,9 +246,14 @@ def processor_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-if __name__ == "__main__":
+def run(roles: Mapping[str, Role]) -> None:
+    """The program: ROLE OPTIONS."""
     raise_limit()
-    OPTIONS = json.loads(sys.argv[2])
-    os.nice(OPTIONS.get("nice", 0))
+    options = json.loads(sys.argv[2])
+    os.nice(options.get("nice", 0))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main(sys.argv[1], OPTIONS))
+        runner.run(main(roles, sys.argv[1], options))
+
+
+if __name__ == "__main__":
+    run(ROLES)
