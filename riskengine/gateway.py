@@ -5,7 +5,7 @@ otherwise.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from riskengine.alerts import Warnings
 from riskengine.clock import Clock
@@ -15,18 +15,12 @@ from riskengine.engine import Engine
 from riskengine.grants import EVERYTHING, Grants
 from riskengine.inbox import Receipt
 from riskengine.marks import AnyTick
-from riskengine.messages import Refusal, Trade, Verdict
+from riskengine.messages import Trade, Verdict
 from riskengine.observe import Metrics
 from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory
+from riskengine.tick_limits import TicksTaken
 
 T = TypeVar("T")
-
-
-class TicksTaken(NamedTuple):
-    """What became of ticks: the refused ones, and how many were beyond their sources' limit, so that only the newest count."""
-
-    refused: list[Refusal]
-    coalesced: int
 
 
 class Gateway(Protocol):

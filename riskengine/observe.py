@@ -165,6 +165,14 @@ class Metrics:
             "riskengine_last_publish_timestamp_seconds", "When the newest snapshot was published, Unix time."
         )
 
+    def took_ticks(self, sent: int, refused: int, coalesced: int) -> None:
+        """Count ticks of one call."""
+        self.ticks_accepted.inc(sent - refused)
+        if refused:
+            self.ticks_refused.inc(refused)
+        if coalesced:
+            self.ticks_coalesced.inc(coalesced)
+
     def published(self, seq: int, ts: int, seconds: float) -> None:
         """Record one snapshot: its number, when it was published (microseconds) and what it took (seconds)."""
         self.snapshot_seq.set(seq)

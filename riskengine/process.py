@@ -24,7 +24,6 @@ from riskengine.decode import TradeCheck
 from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.errors import EngineNotLive, RiskEngineError, StartRefused, StoreUnavailable
-from riskengine.gateway import TicksTaken
 from riskengine.grants import EVERYTHING, Grants
 from riskengine.health import Health
 from riskengine.inbox import Inbox, Receipt
@@ -45,7 +44,7 @@ from riskengine.reconciler import Reconciler
 from riskengine.renewal import Parts, Renewals, fitted
 from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 from riskengine.start_of_day import trade_check
-from riskengine.tick_limits import LimitedQuoteBook
+from riskengine.tick_limits import LimitedQuoteBook, TicksTaken
 from riskengine.views import node_number
 from riskengine.wakes import Wakes
 from riskengine.watch import Watch
@@ -332,14 +331,11 @@ class EngineProcess:
     def offer_ticks(self, ticks: Sequence[AnyTick]) -> TicksTaken:
         """See `Gateway`."""
         quotes, now = self._when_live(self._quotes), self.clock.now()
-        coalesced, refusals = quotes.coalesced, quotes.offer(ticks, now)
-        self.metrics.ticks_accepted.inc(len(ticks) - len(refusals))
-        self.metrics.ticks_refused.inc(len(refusals))
-        if len(refusals) < len(ticks):
+        taken = quotes.offer_counted(ticks, now)
+        self.metrics.took_ticks(len(ticks), len(taken.refused), taken.coalesced)
+        if len(taken.refused) < len(ticks):
             self._last_tick_at = now
-        if coalesced := quotes.coalesced - coalesced:
-            self.metrics.ticks_coalesced.inc(coalesced)
-        return TicksTaken(refusals, coalesced)
+        return taken
 
     def feed_heartbeat(self, source: str, last_seq: int | None) -> None:
         """See `Gateway`."""

@@ -8,6 +8,7 @@ Memory is bounded by what there is, not by what is sent: at most two ticks an in
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import IngestConfig, MarksConfig
@@ -22,6 +23,13 @@ MAX_SOURCES = 1_000
 MAX_NAME = 128
 
 _OTHERS = ""
+
+
+class TicksTaken(NamedTuple):
+    """What became of ticks: the refused ones, and how many were beyond their sources' limit, so that only the newest count."""
+
+    refused: list[Refusal]
+    coalesced: int
 
 
 class Allowance:
@@ -94,6 +102,12 @@ class LimitedQuoteBook(QuoteBook):
             refusals += self._hold(ticks, range(within, end), now)
             first = end
         return refusals
+
+    def offer_counted(self, ticks: Sequence[AnyTick], now: int) -> TicksTaken:
+        """As `offer`, with how many of these were beyond a limit."""
+        before = self.coalesced
+        refused = self.offer(ticks, now)
+        return TicksTaken(refused, self.coalesced - before)
 
     def take(self) -> dict[int, Mark]:
         """See `QuoteBook.take`; what waits is taken first."""

@@ -23,7 +23,6 @@ from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.errors import EngineNotLive
 from riskengine.fields import to_text
-from riskengine.gateway import TicksTaken
 from riskengine.grants import EVERYTHING, Grants
 from riskengine.hierarchy import Reference
 from riskengine.inbox import Receipt
@@ -32,7 +31,7 @@ from riskengine.messages import Trade, Verdict
 from riskengine.observe import Metrics
 from riskengine.serve.http import create_app
 from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory
-from riskengine.tick_limits import LimitedQuoteBook
+from riskengine.tick_limits import LimitedQuoteBook, TicksTaken
 from tests.world import NOON, REFERENCE, row
 
 T = TypeVar("T")
@@ -95,10 +94,10 @@ class StandIn:
 
     def offer_ticks(self, ticks: Sequence[AnyTick]) -> TicksTaken:
         self._require_live()
-        before, refusals = self.quotes.coalesced, self.quotes.offer(ticks, self.clock.now())
+        taken = self.quotes.offer_counted(ticks, self.clock.now())
         self.engine.beat(self.quotes.take(), self.clock.now())
         self.publish()
-        return TicksTaken(refusals, self.quotes.coalesced - before)
+        return taken
 
     def feed_heartbeat(self, source: str, last_seq: int | None) -> None:
         """Nothing watches feeds here."""
