@@ -8,8 +8,8 @@ growth     `load`, shorter, with 100 to 5,000 clients and with 1, 10 and 100 dis
 all        everything, `--runs` times each
 
 One line of JSON on stdout for each run, a table on stderr at the end; `--write FILE` writes it as Markdown, medians with lowest
-and highest. Bulk clients run at a lower priority than the server and the probe: in earnest they have machines of their own. Every
-client process says what it took itself; a figure beside `saturated` tells of the client rather than of the server.
+and highest. Under `load` bulk clients run at a lower priority than server and probe: in earnest they have machines of their own.
+Every client process says what it took itself; a figure beside `saturated` tells of the client rather than of the server.
 """
 
 import argparse
@@ -42,9 +42,9 @@ class Crew:
     def __init__(self) -> None:
         self.processes: list[subprocess.Popen[str]] = []
 
-    def add(self, role: str, **options: Any) -> None:
+    def add(self, role: str, module: str = "bench.fanout_clients", **options: Any) -> None:
         """Start one; returns once it has connected."""
-        command = [sys.executable, "-m", "bench.fanout_clients", role, json.dumps(options)]
+        command = [sys.executable, "-m", module, role, json.dumps(options)]
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.processes.append(process)
         assert process.stdout is not None
@@ -107,7 +107,7 @@ def add_screens(clients: Crew, asked: argparse.Namespace, number: int, **options
     for place in range(asked.processes):
         share = number // asked.processes + (place < number % asked.processes)
         if share:
-            clients.add("screens", clients=share, nice=NICE, **options)
+            clients.add("screens", clients=share, **options)
 
 
 # -- scenarios ---------------------------------------------------------------------------------------------------
@@ -120,7 +120,7 @@ def load(
     number, distinct, lasting = clients or asked.clients, ladders or asked.ladders, seconds or asked.seconds
     watched = [[{"view": "nodes"}, {"view": "ladder", **ladder}] for ladder in views(distinct)]
     with engine() as served, crew() as working:
-        add_screens(working, asked, number, url=served.url, max_hz=asked.hz, views=watched)
+        add_screens(working, asked, number, url=served.url, max_hz=asked.hz, views=watched, nice=NICE)
         if asked.ticks:
             working.add("feed", url=served.url, ticks_per_s=asked.ticks, frame=asked.frame, nice=NICE // 2)
         if asked.trades:
@@ -138,7 +138,7 @@ def broadcast(asked: argparse.Namespace) -> Options:
     found: Options = {"clients": number, "hz": 10, "seconds": lasting}
     with engine() as served, crew() as working:
         add_screens(working, asked, number, url=served.url, **options)
-        working.add("feed", url=served.url, symbols="cast", ticks_per_s=700, frame=7, nice=NICE // 2)
+        working.add("feed", url=served.url, symbols="cast", ticks_per_s=700, frame=7)
         server = Server(served)
         said = working.measure(lasting, lambda: server.watch(lasting))
         found["engine"] = {"server": server.found, "processes": said}

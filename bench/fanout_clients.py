@@ -20,7 +20,7 @@ import sys
 import time
 from array import array
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -100,12 +100,13 @@ async def screens(options: dict[str, Any], ready: Callable[[], Awaitable[None]])
 # -- feed --------------------------------------------------------------------------------------------------------
 
 
-PLACEHOLDER = b"1111111111111111"
+PLACEHOLDER = 1_111_111_111_111_111
 FRAMES_KEPT = 200
 
 
-def tick_frames(symbols: list[str], ticks: int) -> list[bytes]:
-    """Frames made beforehand, with PLACEHOLDER for the time; prices walk over them."""
+def tick_frames(symbols: list[str], ticks: int, packed: bool) -> list[bytes]:
+    """Frames made beforehand, with `placeholder` for the time; prices walk over them."""
+    encode = msgspec.msgpack.encode if packed else msgspec.json.encode
     dice, prices = random.Random(1), dict.fromkeys(symbols, 100.0)
     frames = []
     for frame in range(FRAMES_KEPT):
@@ -114,16 +115,23 @@ def tick_frames(symbols: list[str], ticks: int) -> list[bytes]:
             symbol = symbols[(frame * ticks + number) % len(symbols)]
             price = prices[symbol] = round(prices[symbol] * (1 + dice.gauss(0, 1e-4)), 4)
             sides = {"bid": price, "ask": round(price + 0.01, 4)}
-            made.append({"instrument": symbol, "ts": int(PLACEHOLDER), **sides, "source": "feed"})
-        frames.append(msgspec.json.encode({"ticks": made}))
+            made.append({"instrument": symbol, "ts": PLACEHOLDER, **sides, "source": "feed"})
+        frames.append(encode({"ticks": made}))
     return frames
 
 
+def stamp(packed: bool, ts: int) -> bytes:
+    """A time as it stands in a frame; always of the same length."""
+    return msgspec.msgpack.encode(ts) if packed else str(ts).encode()
+
+
 async def feed(options: dict[str, Any], ready: Callable[[], Awaitable[None]]) -> dict[str, Any]:
-    """`ticks_per_s` in frames of `frame`, of `symbols`: "quoted" or "cast"."""
+    """`ticks_per_s` in frames of `frame`, of `symbols`: "quoted" or "cast"; `packed`: in msgpack."""
     said: list[bytes] = []
+    packed = bool(options.get("packed"))
+    kind, placeholder = WSMsgType.BINARY if packed else WSMsgType.TEXT, stamp(packed, PLACEHOLDER)
     client = await connected(options["url"], "/v1/ingest", lambda _, message: said.append(message))
-    frames = tick_frames(CAST if options.get("symbols") == "cast" else QUOTED, options["frame"])
+    frames = tick_frames(CAST if options.get("symbols") == "cast" else QUOTED, options["frame"], packed)
     await ready()
     pause, sent, skipped, number = options["frame"] / options["ticks_per_s"], 0, 0.0, 0
     due = time.monotonic()
@@ -134,8 +142,7 @@ async def feed(options: dict[str, Any], ready: Callable[[], Awaitable[None]]) ->
             skipped += now - due
             due = now
         while due <= now and client.writable.is_set():
-            stamp = str(now_us()).encode()
-            client.transport.send(WSMsgType.TEXT, frames[number % FRAMES_KEPT].replace(PLACEHOLDER, stamp))
+            client.transport.send(kind, frames[number % FRAMES_KEPT].replace(placeholder, stamp(packed, now_us())))
             number += 1
             due += pause
             sent += WINDOW.holds(now_us())
@@ -212,7 +219,11 @@ async def lateness(late: array) -> None:
 ROLES = {"screens": screens, "feed": feed, "dealers": dealers, "probe": probe, "bad": bad}
 
 
-async def main(role: str, options: dict[str, Any]) -> None:
+Role = Callable[[dict[str, Any], Callable[[], Awaitable[None]]], Awaitable[dict[str, Any]]]
+
+
+async def main(roles: Mapping[str, Role], role: str, options: dict[str, Any]) -> None:
+    """One process of clients, from its first connection to what it says at its end."""
     late, began = array("d"), [0.0, 0.0]
 
     async def ready() -> None:
@@ -223,7 +234,7 @@ async def main(role: str, options: dict[str, Any]) -> None:
         began[:] = processor_s(), time.monotonic()
 
     watching = asyncio.create_task(lateness(late))
-    result = await ROLES[role](options, ready)
+    result = await roles[role](options, ready)
     percent = 100 * (processor_s() - began[0]) / (time.monotonic() - began[1])
     watching.cancel()
     instrument = {"cpu_percent": round(percent, 1), "timer_late_ms": spread(late), "saturated": percent > SATURATED_PERCENT}
@@ -235,9 +246,14 @@ def processor_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-if __name__ == "__main__":
+def run(roles: Mapping[str, Role]) -> None:
+    """The program: ROLE OPTIONS."""
     raise_limit()
-    OPTIONS = json.loads(sys.argv[2])
-    os.nice(OPTIONS.get("nice", 0))
+    options = json.loads(sys.argv[2])
+    os.nice(options.get("nice", 0))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main(sys.argv[1], OPTIONS))
+        runner.run(main(roles, sys.argv[1], options))
+
+
+if __name__ == "__main__":
+    run(ROLES)

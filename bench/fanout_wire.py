@@ -85,17 +85,25 @@ class Line:
         self.host = host
 
     async def get(self, path: str) -> bytes:
-        return await self._ask(f"GET {path} HTTP/1.1\r\nHost: {self.host}\r\n\r\n".encode())
+        status, body = await self.ask(path)
+        assert status == 200, (path, status, body[:200])
+        return body
+
+    async def ask(self, path: str) -> tuple[int, bytes]:
+        """Status and body, whatever they are."""
+        return await self._send(f"GET {path} HTTP/1.1\r\nHost: {self.host}\r\n\r\n".encode())
 
     async def post(self, path: str, body: bytes) -> bytes:
         head = f"POST {path} HTTP/1.1\r\nHost: {self.host}\r\nContent-Type: application/json\r\n"
-        return await self._ask(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        status, answer = await self._send(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        assert status == 200, (path, status, answer[:200])
+        return answer
 
-    async def _ask(self, request: bytes) -> bytes:
+    async def _send(self, request: bytes) -> tuple[int, bytes]:
         self.writer.write(request)
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode().lower()
-        assert head.startswith("http/1.1 200"), head
-        return await self.reader.readexactly(int(head.split("content-length:")[1].split("\r\n")[0]))
+        size = int(head.split("content-length:")[1].split("\r\n")[0])
+        return int(head.split()[1]), await self.reader.readexactly(size)
 
 
 async def line(url: str) -> Line:

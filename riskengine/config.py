@@ -73,6 +73,13 @@ class AccessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_connections: int = 50
 
 
+class IngestConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[ingest]: how many ticks of one source are taken one by one; of more, only the newest of each instrument. 0: of all."""
+
+    ticks_per_s: int = 500_000
+    burst_ticks: int = 500_000
+
+
 class ReconcileConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[reconcile]: when engine and store are compared, beside on demand; what becomes of keys that the self-audit set aside."""
 
@@ -112,6 +119,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     access: AccessConfig = AccessConfig()
     inbox: InboxConfig = InboxConfig()
     curves: CurvesConfig = CurvesConfig()
+    ingest: IngestConfig = IngestConfig()
     reconcile: ReconcileConfig = ReconcileConfig()
     log: LogConfig = LogConfig()
 
@@ -190,6 +198,8 @@ def check_config(config: Config, where: str = "configuration") -> None:
         (0 <= curves.max_nodes <= 10_000, "curves.max_nodes", "must be 0 to 10000"),
         (0 < curves.keep_days <= 3_650, "curves.keep_days", "must be above 0, at most 3650"),
         (1 <= config.inbox.max_trades <= 10_000_000, "inbox.max_trades", "must be 1 to 10000000"),
+        (0 <= config.ingest.ticks_per_s <= 100_000_000, "ingest.ticks_per_s", "must be 0 (no limit) to 100000000"),
+        (1 <= config.ingest.burst_ticks <= 100_000_000, "ingest.burst_ticks", "must be 1 to 100000000"),
     )  # fmt: skip
     for holds, setting, reason in rules:
         if not holds:

@@ -6,10 +6,10 @@ of arrival is passed in.
 """
 
 import json
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -74,6 +74,10 @@ _UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 _Item = TypeVar("_Item")
 
+SMALL_LIST = 1_000
+LEAST_ITEM_BYTES = 20
+"""The shortest tick has more. A list of half a million numbers would be half a million refusals."""
+
 
 # -- batches -----------------------------------------------------------------------------------------------------
 
@@ -83,38 +87,66 @@ def decode_trades(body: bytes) -> list[TradeInput | Refusal]:
 
     Raises InputError where the body is not JSON, or neither an object nor a list.
     """
-    return _decode_list(body, _trades_decoder, _trade_decoder, TradeInput)
+    return list(open_trades(body))
 
 
 def decode_ticks(body: bytes) -> list[TickInput | Refusal]:
     """A list of ticks (or one). Cost 0.15 us a tick. Raises InputError as `decode_trades` does."""
-    return _decode_list(body, _ticks_decoder, _tick_decoder, TickInput)
+    return list(open_ticks(body))
 
 
-def _decode_list(
+class Parts(Generic[_Item]):
+    """A list of which not every item can be decoded, taken apart: `one` decodes an item, or makes a refusal of it."""
+
+    def __init__(self, parts: Sequence[Any], one: Callable[[tuple[int, Any]], _Item | Refusal]) -> None:
+        self.parts = parts
+        self.one = one
+
+    def __iter__(self) -> Iterator[_Item | Refusal]:
+        return map(self.one, enumerate(self.parts))
+
+
+def open_trades(body: bytes) -> "list[TradeInput] | Parts[TradeInput]":
+    """What `decode_trades` decodes, as far as it can be done at once. Raises InputError."""
+    return _open_list(body, _trades_decoder, _trade_decoder, TradeInput)
+
+
+def open_ticks(body: bytes) -> "list[TickInput] | Parts[TickInput]":
+    """What `decode_ticks` decodes, as far as it can be done at once. Raises InputError."""
+    return _open_list(body, _ticks_decoder, _tick_decoder, TickInput)
+
+
+def _open_list(
     body: bytes, whole: msgspec.json.Decoder[list[_Item]], single: msgspec.json.Decoder[_Item], into: type[_Item]
-) -> list[_Item | Refusal]:
+) -> list[_Item] | Parts[_Item]:
     is_one = body.lstrip()[:1] == b"{"
     try:
-        return [single.decode(body)] if is_one else list(whole.decode(body))
+        return [single.decode(body)] if is_one else whole.decode(body)
     except _UNDECODABLE:
         pass
-    items: list[_Item | Refusal] | None
     try:
         raw = _raw_decoder.decode(body)
         parts = [raw] if is_one else _raw_list_decoder.decode(body)
     except _UNDECODABLE as error:
-        items = _decode_surrogates(body, into)
-        if items is None:
+        found = _open_surrogates(body, into)
+        if found is None:
             raise InputError(f"not a JSON list of objects: {_reason(error)}") from None
-        return items
-    items = []
-    for index, part in enumerate(parts):
+        return found
+    check_parts(len(parts), len(body))
+
+    def one(numbered: tuple[int, msgspec.Raw]) -> _Item | Refusal:
         try:
-            items.append(single.decode(part))
+            return single.decode(numbered[1])
         except _UNDECODABLE as error:
-            items.append(refused_or_null(error, index, into, partial(_loads, bytes(part))))
-    return items
+            return refused_or_null(error, numbered[0], into, partial(_loads, bytes(numbered[1])))
+
+    return Parts(parts, one)
+
+
+def check_parts(count: int, size: int) -> None:
+    """Raise InputError for a list that has so many items in so few bytes that it cannot be one of trades or ticks."""
+    if count > max(SMALL_LIST, size // LEAST_ITEM_BYTES):
+        raise InputError(f"not a list of trades or ticks: {count} items in {size} bytes")
 
 
 def refused_or_null(error: Exception, index: int, into: type[_Item], sent: Callable[[], object]) -> _Item | Refusal:
@@ -138,7 +170,7 @@ def _loads(text: bytes) -> object:
     return json.loads(text, parse_float=Decimal, parse_constant=_no_constant)
 
 
-def _decode_surrogates(body: bytes, into: type[_Item]) -> list[_Item | Refusal] | None:
+def _open_surrogates(body: bytes, into: type[_Item]) -> Parts[_Item] | None:
     r"""The items of a body that is JSON but for halves of surrogate pairs (`\ud800`), which msgspec does not read.
 
     One such name must not cost the sender the rest of the batch: its item is refused here, because a text with half a
@@ -150,18 +182,22 @@ def _decode_surrogates(body: bytes, into: type[_Item]) -> list[_Item | Refusal] 
         sent = _loads(body)
     except (ValueError, ArithmeticError, RecursionError):
         return None
-    items: list[_Item | Refusal] = []
-    for index, item in enumerate(sent if isinstance(sent, list) else [sent]):
+    parts = sent if isinstance(sent, list) else [sent]
+    check_parts(len(parts), len(body))
+
+    def one(numbered: tuple[int, Any]) -> _Item | Refusal:
+        index, item = numbered
         broken = [key for key, value in item.items() if not _encodable(key, value)] if isinstance(item, dict) else []
         try:
             if broken:
                 raise Rejected(broken[0] if _encodable(broken[0]) else "", "has half of a surrogate pair")
-            items.append(msgspec.convert(item, into, strict=True))
+            return msgspec.convert(item, into, strict=True)
         except Rejected as error:
-            items.append(Refusal(index, error.field, error.reason))
+            return Refusal(index, error.field, error.reason)
         except _UNDECODABLE as error:
-            items.append(refusal_of(error, index))
-    return items
+            return refusal_of(error, index)
+
+    return Parts(parts, one)
 
 
 def _encodable(*values: object) -> bool:

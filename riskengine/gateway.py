@@ -16,9 +16,10 @@ from riskengine.engine import Engine
 from riskengine.grants import EVERYTHING, Grants
 from riskengine.inbox import Receipt
 from riskengine.marks import AnyTick
-from riskengine.messages import Refusal, Trade, Verdict
+from riskengine.messages import Trade, Verdict
 from riskengine.observe import Metrics
 from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory
+from riskengine.tick_limits import TicksTaken
 
 T = TypeVar("T")
 
@@ -75,7 +76,7 @@ class Gateway(Protocol):
         """
         ...
 
-    def offer_ticks(self, ticks: Sequence[AnyTick]) -> list[Refusal]:
+    def offer_ticks(self, ticks: Sequence[AnyTick]) -> TicksTaken:
         """Take ticks; they are in a snapshot after the next beat. Raises EngineNotLive."""
         ...
 

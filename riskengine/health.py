@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from riskengine.config import Config, without_password
-from riskengine.marks import QuoteBook
 from riskengine.observe import Metrics
+from riskengine.tick_limits import LimitedQuoteBook
 from riskengine.writer import Writer
 
 
@@ -20,7 +20,7 @@ class Health(NamedTuple):
     trades_waiting: int
     writer: Writer | None
     tick_age_us: int | None
-    quotes: QuoteBook | None
+    quotes: LimitedQuoteBook | None
     feeds: Sequence[Mapping[str, Any]]
     last_reconciliation: Mapping[str, Any] | None
     start: Mapping[str, Any] | None
@@ -41,6 +41,7 @@ class Health(NamedTuple):
             "last_tick_age_ms": None if self.tick_age_us is None else self.tick_age_us // 1_000,
             "ticks": None if quotes is None else {
                 "accepted": quotes.accepted, "refused": quotes.refused, "crossed": quotes.crossed, "old": quotes.old,
+                "coalesced": quotes.coalesced,
             },
             "feeds": self.feeds,
             "last_reconciliation": _short(self.last_reconciliation),

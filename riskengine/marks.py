@@ -124,8 +124,9 @@ class QuoteBook:
     def offer(self, ticks: Sequence[AnyTick], now: int) -> list[Refusal]:
         """Apply ticks in their order of arrival. Refusals carry the tick's place, its field and the reason.
 
-        `now` only bounds the future. 0.5 us for a plain two-sided tick; allocates nothing for it.
+        `now` only bounds the future. 0.4 us for a plain two-sided tick; allocates nothing for it.
         """
+        # A double that is a whole number divided by 1e12 is the nearest to a decimal of 12 places: no need to round it.
         refusals: list[Refusal] = []
         states, changed, plain = self._states, self._changed, self._plain
         earliest, latest = TS_MIN, now + self._future_limit
@@ -136,8 +137,8 @@ class QuoteBook:
             if (
                 plain and state is not None and type(bid) is float and type(ask) is float and type(ts) is int
                 and 0.0 < bid <= ask < 1e15 and earliest <= ts <= latest
-                and (not bid * 1e12 % 1.0 or round(bid, QUOTE_DECIMALS) == bid)
-                and (not ask * 1e12 % 1.0 or round(ask, QUOTE_DECIMALS) == ask)
+                and (int(bid * 1e12 + 0.5) / 1e12 == bid or round(bid, QUOTE_DECIMALS) == bid)
+                and (int(ask * 1e12 + 0.5) / 1e12 == ask or round(ask, QUOTE_DECIMALS) == ask)
             ):  # fmt: skip
                 if ts < state.ts <= latest:
                     self.old += 1
@@ -172,8 +173,22 @@ class QuoteBook:
         state.suspect = None
         self._note(state)
 
-    def _offer_carefully(self, state: QuoteState | None, tick: AnyTick, latest: int) -> None:
-        """One tick by all the rules. Raises Rejected."""
+    def examine(self, tick: AnyTick, now: int) -> tuple[int, bool]:
+        """Event time of a tick that `offer` would take at `now`, and whether it has a mid. Raises Rejected. Changes nothing."""
+        state, bid, ask, ts = self._states.get(tick.instrument), tick.bid, tick.ask, tick.ts
+        if (
+            state is not None and type(bid) is float and type(ask) is float and type(ts) is int
+            and 0.0 < bid <= ask < 1e15 and TS_MIN <= ts <= now + self._future_limit
+            and round(bid, QUOTE_DECIMALS) == bid and round(ask, QUOTE_DECIMALS) == ask
+        ):  # fmt: skip
+            return ts, True
+        _, ts, bid, ask, mid = self._read(state, tick, now + self._future_limit)
+        return ts, mid is not None or (bid is not None and ask is not None)
+
+    def _read(
+        self, state: QuoteState | None, tick: AnyTick, latest: int
+    ) -> tuple[QuoteState, int, float | None, float | None, float | None]:
+        """State, event time, bid, ask and mid of a tick. Raises Rejected."""
         if state is None:
             raise Rejected("instrument", f"unknown instrument {shown(tick.instrument)}")
         ts = timestamp(tick.ts, "ts")
@@ -182,6 +197,13 @@ class QuoteBook:
         bid = _side(tick.bid, "bid", state)
         ask = _side(tick.ask, "ask", state)
         mid = _side(tick.mid, "mid", state)
+        if bid is None and ask is None and mid is None:
+            raise Rejected("bid", "is missing: a tick needs bid, ask or mid")
+        return state, ts, bid, ask, mid
+
+    def _offer_carefully(self, known: QuoteState | None, tick: AnyTick, latest: int) -> None:
+        """One tick by all the rules. Raises Rejected."""
+        state, ts, bid, ask, mid = self._read(known, tick, latest)
         if bid is not None and ask is not None:
             crossed = bid > ask
             self.crossed += crossed
@@ -190,12 +212,10 @@ class QuoteBook:
             self._settle(state, price, ts, tick.source, TWO_SIDED, too_crossed, latest)
         elif mid is not None:
             self._settle(state, mid, ts, tick.source, TWO_SIDED, False, latest)
-        elif bid is not None or ask is not None:
+        else:
             if state.ts and state.kind == TWO_SIDED and ts - state.ts <= self._stale_after and state.ts <= latest:
                 return
             self._settle(state, bid if bid is not None else ask or 0.0, ts, tick.source, ONE_SIDED, False, latest)
-        else:
-            raise Rejected("bid", "is missing: a tick needs bid, ask or mid")
 
     def _settle(
         self, state: QuoteState, price: float, ts: int, source: str, kind: str, too_crossed: bool, latest: int

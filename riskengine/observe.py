@@ -134,6 +134,9 @@ class Metrics:
         # Every outcome exists from the start, at 0, for a rate over a series that appears later misses its first step.
         self.trades: dict[str, Counter] = {outcome: trades.labels(outcome) for outcome in TRADE_OUTCOMES}
         self.ticks_accepted = self._counter("riskengine_ticks_accepted", "Ticks taken, before coalescing.")
+        self.ticks_coalesced = self._counter(
+            "riskengine_ticks_coalesced", "Ticks beyond a source's limit: of these only the newest of an instrument counts."
+        )
         self.ticks_refused = self._counter("riskengine_ticks_refused", "Ticks refused with a reason.")
         self.beats = self._counter("riskengine_beats", "Revaluation beats run.")
         self.publish_seconds = self._histogram(
@@ -216,6 +219,14 @@ class Metrics:
         for source, age in list(ages.items())[:MAX_SOURCES]:
             self.feed_age.labels(source).set(age)
         self.feeds_silent.set(silent)
+
+    def took_ticks(self, sent: int, refused: int, coalesced: int) -> None:
+        """Count ticks of one call."""
+        self.ticks_accepted.inc(sent - refused)
+        if refused:
+            self.ticks_refused.inc(refused)
+        if coalesced:
+            self.ticks_coalesced.inc(coalesced)
 
     def published(self, seq: int, ts: int, seconds: float) -> None:
         """Record one snapshot: its number, when it was published (microseconds) and what it took (seconds)."""

@@ -31,9 +31,9 @@ from riskengine.health import Health
 from riskengine.inbox import Inbox, Receipt
 from riskengine.looks import Parts as LooksParts
 from riskengine.looks import compare_beside, standing_under
-from riskengine.marks import AnyTick, Mark, QuoteBook
+from riskengine.marks import AnyTick, Mark
 from riskengine.mender import watched
-from riskengine.messages import Refusal, StoredMark, Trade, Verdict
+from riskengine.messages import StoredMark, Trade, Verdict
 from riskengine.mismatch import Mismatch, accepted
 from riskengine.morning import Morning, summarise
 from riskengine.notes import Notes
@@ -47,6 +47,7 @@ from riskengine.renewal import Parts, Renewals, fitted
 from riskengine.sampling import Sampling
 from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 from riskengine.start_of_day import trade_check
+from riskengine.tick_limits import LimitedQuoteBook, TicksTaken
 from riskengine.views import node_number
 from riskengine.wakes import Wakes
 from riskengine.watch import Watch
@@ -81,7 +82,7 @@ class EngineProcess:
         self._watch: Watch | None = None
         self._epoch = 0
         self._history: SnapshotHistory | None = None
-        self._quotes: QuoteBook | None = None
+        self._quotes: LimitedQuoteBook | None = None
         self._inbox = Inbox(config.inbox.max_trades)
         self._writer: Writer | None = None
         self._committer: Committer | None = None
@@ -143,7 +144,7 @@ class EngineProcess:
         assert self._store is not None
         config, reference = self.config, engine.reference
         self._renewals = renewals = Renewals(trade_check(reference), revision)
-        self._quotes = QuoteBook(reference, config.marks, config.engine.future_limit_s)
+        self._quotes = LimitedQuoteBook(reference, config.marks, config.engine.future_limit_s, config.ingest)
         self._quotes.restore(
             {reference.symbols[number]: mark for number, mark in enumerate(engine.marks.marks) if mark is not None}
         )
@@ -318,15 +319,14 @@ class EngineProcess:
         committer.write(action, answer)
         return self._promises.keep(done)
 
-    def offer_ticks(self, ticks: Sequence[AnyTick]) -> list[Refusal]:
+    def offer_ticks(self, ticks: Sequence[AnyTick]) -> TicksTaken:
         """See `Gateway`."""
         quotes, now = self._when_live(self._quotes), self.clock.now()
-        refusals = quotes.offer(ticks, now)
-        self.metrics.ticks_accepted.inc(len(ticks) - len(refusals))
-        self.metrics.ticks_refused.inc(len(refusals))
-        if len(refusals) < len(ticks):
+        taken = quotes.offer_counted(ticks, now)
+        self.metrics.took_ticks(len(ticks), len(taken.refused), taken.coalesced)
+        if len(taken.refused) < len(ticks):
             self._last_tick_at = now
-        return refusals
+        return taken
 
     def feed_heartbeat(self, source: str, last_seq: int | None) -> None:
         """See `Gateway`."""

@@ -346,3 +346,12 @@ def test_a_suspect_without_a_good_price_is_no_price(table):
     table.take({0: Mark(0.0, 0, "", "", 1.5, NOON)})
     assert not table.priced[0]
     assert table.take_unsaved() == []
+
+
+@given(
+    st.integers(1, 10**16).map(lambda n: n / 1e12) | st.floats(1e-9, 1e6) | st.decimals("0.000001", 99_999, places=6).map(float)
+)
+def test_a_price_of_more_decimals_than_a_quote_may_have_is_refused_and_no_other(price):
+    allowed = round(price, 12) == price
+    refusals = book().offer([TickInput("EURUSD", NOON, price, price)], NOON)
+    assert [refusal.reason for refusal in refusals] == ([] if allowed else ["has more than 12 decimals"])

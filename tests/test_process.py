@@ -188,7 +188,7 @@ def test_a_tick_is_in_a_snapshot_after_the_next_beat_and_wakes_the_listeners(pat
         woken: list[int] = []
         end = process.listen(lambda: woken.append(process.history.newest.seq))
         seq = process.history.newest.seq
-        assert process.offer_ticks([quote("EURUSD", 1.15, 1.17, process.clock.now()), quote("XYZ", 1, 2)])[0].index == 1
+        assert process.offer_ticks([quote("EURUSD", 1.15, 1.17, process.clock.now()), quote("XYZ", 1, 2)]).refused[0].index == 1
         await until(lambda: woken)
         assert woken[0] > seq
         assert process.history.newest.units.price[process.history.newest.reference.instrument_index["EURUSD"]] == 1.16

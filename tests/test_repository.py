@@ -25,7 +25,7 @@ ROWS = """
 5 worklist reconcile < published snapshot_audit holdings < engine < inbox views digest self_audit < receipt view_sources curves
 4 snapshot repair < freezing
 3 ledger position_audit unit_values < row_columns column_fold column_settle < moves < valuation
-2 hierarchy history < processed marks currencies position sparse grants < quarantine set_aside tokens alerts
+2 hierarchy history < processed marks currencies position sparse grants < quarantine set_aside tokens alerts tick_limits
 1 messages < fields < reference decode config observe background
 0 errors < clock fingerprint row_checksum
 """

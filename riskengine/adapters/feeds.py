@@ -14,7 +14,7 @@ from riskengine.errors import EngineNotLive, RiskEngineError
 from riskengine.fields import Rejected
 from riskengine.inbox import Receipt
 from riskengine.marks import AnyTick
-from riskengine.messages import Refusal, Tick, Trade
+from riskengine.messages import Tick, Trade
 from riskengine.observe import get_logger
 
 STEP_S = 0.05
@@ -31,7 +31,7 @@ class Doors(Protocol):
     @property
     def check(self) -> TradeCheck: ...
 
-    def offer_ticks(self, ticks: Sequence[AnyTick]) -> list[Refusal]: ...
+    def offer_ticks(self, ticks: Sequence[AnyTick]) -> object: ...
 
     def submit(self, trades: Sequence[Trade]) -> Awaitable[Receipt]: ...
 

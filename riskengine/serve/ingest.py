@@ -16,14 +16,25 @@ import msgspec
 from starlette.websockets import WebSocket
 
 from riskengine.board import JSON, MSGPACK
-from riskengine.decode import TickInput, TradeInput, decode_ticks, decode_trades, refusal_of, refused_or_null
+from riskengine.decode import (
+    Parts,
+    TickInput,
+    TradeInput,
+    check_parts,
+    open_ticks,
+    open_trades,
+    refusal_of,
+    refused_or_null,
+)
 from riskengine.errors import EngineNotLive, InboxFull, InputError, RiskEngineError, StoreUnavailable
 from riskengine.fields import MAX_INTEGER, Rejected, integer, name
 from riskengine.gateway import Gateway
 from riskengine.messages import Refusal
+from riskengine.observe import get_logger
 from riskengine.serve.outlet import Outlet
 from riskengine.serve.server import accept_when_live
 from riskengine.serve.trades_answer import SubmittedTrades, submit_trades
+from riskengine.serve.turns import decoded
 from riskengine.serve.websocket_frames import FRAMED
 from riskengine.subscription import error
 
@@ -33,10 +44,20 @@ MAX_FRAMES_IN_FLIGHT = 4
 TICKS_AT_ONCE = 1_000
 """Ticks applied before others get their turn: half a millisecond."""
 
+MAX_MALFORMED = 100
+"""Frames in a row of which nothing could be read: then whoever sends them is no publisher, and is let go."""
+
+POLICY_VIOLATION = 1008
+LAST_ANSWERS_S = 1.0
+
 REPORT_AFTER_S = 1.0
 REPORTED_REFUSALS = 5
 RETRY_AFTER_MS = 1_000
 TURN_S = 0.001
+
+
+class TooMuchGarbage(Exception):
+    """A publisher sends nothing that can be read."""
 
 
 class FeedHeartbeat(msgspec.Struct):
@@ -54,9 +75,21 @@ class IngestFrame(msgspec.Struct):
     heartbeat: FeedHeartbeat | None = None
 
 
+log = get_logger("riskengine.serve.ingest")
+
+class WholeFrame(msgspec.Struct):
+    """A frame of which every tick can be decoded: nearly all of them, and then at once."""
+
+    ticks: list[TickInput] | msgspec.UnsetType = msgspec.UNSET
+    trades: msgspec.Raw = msgspec.Raw()
+    heartbeat: FeedHeartbeat | None = None
+
+
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError, TypeError)
 _decode_json = msgspec.json.Decoder(IngestFrame).decode
 _decode_msgpack = msgspec.msgpack.Decoder(IngestFrame).decode
+_decode_whole_json = msgspec.json.Decoder(WholeFrame).decode
+_decode_whole_msgpack = msgspec.msgpack.Decoder(WholeFrame).decode
 _split_msgpack = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _msgpack_ticks = msgspec.msgpack.Decoder(list[TickInput]).decode
 _msgpack_tick = msgspec.msgpack.Decoder(TickInput).decode
@@ -64,6 +97,8 @@ _msgpack_trades = msgspec.msgpack.Decoder(list[TradeInput]).decode
 _msgpack_trade = msgspec.msgpack.Decoder(TradeInput).decode
 
 Item = TypeVar("Item")
+Opened = list[Item] | Parts[Item]
+"""What of a frame's list could be decoded at once: all of it, or the items one by one."""
 
 
 # -- decoding ----------------------------------------------------------------------------------------------------
@@ -81,38 +116,52 @@ def decode_frame(message: str | bytes) -> IngestFrame:
     return frame
 
 
-def ticks_of(frame: IngestFrame, is_text: bool) -> list[TickInput | Refusal]:
+def open_frame(message: str | bytes) -> tuple[IngestFrame | WholeFrame, Opened[TickInput] | None]:
+    """A publisher's message and its ticks, None where it has none. Raises InputError. 0.15 us a tick."""
+    try:
+        whole = _decode_whole_json(message) if isinstance(message, str) else _decode_whole_msgpack(message)
+        if whole.ticks is not msgspec.UNSET:
+            return whole, whole.ticks
+    except _UNDECODABLE:
+        pass
+    frame = decode_frame(message)
+    return frame, ticks_of(frame, isinstance(message, str)) if frame.ticks else None
+
+
+def ticks_of(frame: IngestFrame, is_text: bool) -> Opened[TickInput]:
     """The ticks of a frame, bad ones as refusals in their places. Raises InputError where they are no list."""
     if is_text:
-        return decode_ticks(bytes(frame.ticks))
-    return _msgpack_items(frame.ticks, _msgpack_ticks, _msgpack_tick, TickInput)
+        return open_ticks(bytes(frame.ticks))
+    return _open_msgpack(frame.ticks, _msgpack_ticks, _msgpack_tick, TickInput)
 
 
-def trades_of(frame: IngestFrame, is_text: bool) -> list[TradeInput | Refusal]:
+def trades_of(frame: IngestFrame | WholeFrame, is_text: bool) -> Opened[TradeInput]:
     """The trades of a frame, bad ones as refusals in their places. Raises InputError where they are no list."""
     if is_text:
-        return decode_trades(bytes(frame.trades))
-    return _msgpack_items(frame.trades, _msgpack_trades, _msgpack_trade, TradeInput)
+        return open_trades(bytes(frame.trades))
+    return _open_msgpack(frame.trades, _msgpack_trades, _msgpack_trade, TradeInput)
 
 
-def _msgpack_items(
+def _open_msgpack(
     packed: msgspec.Raw, whole: Callable[[msgspec.Raw], list[Item]], single: Callable[[msgspec.Raw], Item], into: type[Item]
-) -> list[Item | Refusal]:
+) -> Opened[Item]:
     try:
-        return list(whole(packed))
+        return whole(packed)
     except _UNDECODABLE:
         pass
     try:
         parts = _split_msgpack(packed)
     except _UNDECODABLE as problem:
         raise InputError(f"not a list of objects: {problem}") from None
-    items: list[Item | Refusal] = []
-    for index, part in enumerate(parts):
+    check_parts(len(parts), len(bytes(packed)))
+
+    def one(numbered: tuple[int, msgspec.Raw]) -> Item | Refusal:
         try:
-            items.append(single(part))
+            return single(numbered[1])
         except _UNDECODABLE as problem:
-            items.append(refused_or_null(problem, index, into, partial(msgspec.msgpack.decode, part)))
-    return items
+            return refused_or_null(problem, numbered[0], into, partial(msgspec.msgpack.decode, numbered[1]))
+
+    return Parts(parts, one)
 
 
 # -- one publisher -----------------------------------------------------------------------------------------------
@@ -126,24 +175,29 @@ class Publisher:
         self._outlet = outlet
         self._encoding = JSON
         self._answers: asyncio.Queue[SubmittedTrades | Mapping[str, Any]] = asyncio.Queue(MAX_FRAMES_IN_FLIGHT)
-        self._refused = 0
+        self._refused = self._coalesced = self._malformed = 0
         self._reported: list[Refusal] = []
         self._report_timer: asyncio.TimerHandle | None = None
 
     async def take(self, message: str | bytes) -> None:
-        """Do what one frame says. Raises EngineNotLive; what else is wrong is answered."""
+        """Do what one frame says. Raises EngineNotLive, and TooMuchGarbage; what else is wrong is answered."""
         is_text = isinstance(message, str)
         self._encoding = JSON if is_text else MSGPACK
         try:
-            frame = decode_frame(message)
+            frame, ticks = open_frame(message)
             if frame.heartbeat is not None:
                 self._take_heartbeat(frame.heartbeat)
-            if frame.ticks:
-                await self._take_ticks(ticks_of(frame, is_text))
+            taken = frame.heartbeat is not None
+            if ticks is not None:
+                taken |= await self._take_ticks(ticks)
             if frame.trades:
-                await self._take_trades(trades_of(frame, is_text))
+                taken |= await self._take_trades(trades_of(frame, is_text))
         except InputError as problem:
+            taken = False
             await self._answers.put(error(None, "malformed frame", str(problem)))
+        self._malformed = 0 if taken else self._malformed + 1
+        if self._malformed >= MAX_MALFORMED:
+            raise TooMuchGarbage(f"{MAX_MALFORMED} frames in a row of which nothing could be read")
 
     async def answer(self) -> None:
         """Send the answers in their order, each when its trades are published. Until cancelled."""
@@ -157,7 +211,15 @@ class Publisher:
             else:
                 message = item
             self._send(message)
+            self._answers.task_done()
             await self._outlet.drained()
+
+    async def give_up(self, reason: str) -> None:
+        """Say why the connection ends, after the answers that are due; who does not take them in time is not waited for."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_ANSWERS_S):
+                await self._answers.put(error(None, "too much garbage", reason))
+                await self._answers.join()
 
     def close(self) -> None:
         """The connection has ended; nothing is reported any more."""
@@ -172,42 +234,54 @@ class Publisher:
             raise InputError(str(problem)) from None
         self._gateway.feed_heartbeat(source, last_seq)
 
-    async def _take_ticks(self, items: Sequence[TickInput | Refusal]) -> None:
-        for first in range(0, len(items), TICKS_AT_ONCE):
+    async def _take_ticks(self, opened: Opened[TickInput]) -> bool:
+        """Offer ticks in their order; whether the list is empty, or any of them could be read."""
+        places: Sequence[int]
+        if isinstance(opened, Parts):
+            items = await decoded(opened)
+            places = [place for place, item in enumerate(items) if not isinstance(item, Refusal)]
+            ticks = [item for item in items if not isinstance(item, Refusal)]
+            undecoded = [item for item in items if isinstance(item, Refusal)]
+            self._gateway.metrics.ticks_refused.inc(len(undecoded))
+            self._note(undecoded, range(len(items)))
+            readable = bool(ticks)
+        else:
+            ticks, places, readable = opened, range(len(opened)), True
+        for first in range(0, len(ticks), TICKS_AT_ONCE):
             if first:
                 await asyncio.sleep(0)
-            part = items[first : first + TICKS_AT_ONCE]
-            ticks = [item for item in part if not isinstance(item, Refusal)]
-            refused = self._gateway.offer_ticks(ticks)
-            if len(ticks) < len(part):
-                places = [place for place, item in enumerate(part) if not isinstance(item, Refusal)]
-                refused = [msgspec.structs.replace(refusal, index=places[refusal.index]) for refusal in refused]
-                undecoded = [item for item in part if isinstance(item, Refusal)]
-                self._gateway.metrics.ticks_refused.inc(len(undecoded))
-                self._note(undecoded, 0)
-            if refused:
-                self._note(refused, first)
+            refused, coalesced = self._gateway.offer_ticks(ticks[first : first + TICKS_AT_ONCE])
+            if refused or coalesced:
+                self._note(refused, places[first:], coalesced)
+        return readable
 
-    async def _take_trades(self, items: Sequence[TradeInput | Refusal]) -> None:
+    async def _take_trades(self, opened: Opened[TradeInput]) -> bool:
+        """Send trades on their way; whether the list is empty, or any of them could be read."""
+        items = await decoded(opened)
         try:
             await self._answers.put(await submit_trades(self._gateway, items))
         except EngineNotLive:
             raise
         except RiskEngineError as problem:
             await self._answers.put(nothing_stored(problem))
+        return isinstance(opened, list) or any(not isinstance(item, Refusal) for item in items)
 
-    def _note(self, refusals: Sequence[Refusal], offset: int) -> None:
-        """Count refused ticks; the first of them within a second are reported with their reasons."""
+    def _note(self, refusals: Sequence[Refusal], places: Sequence[int], coalesced: int = 0) -> None:
+        """Count refused ticks and those beyond a limit; the first refusals within a second are reported with their reasons.
+
+        `places` are those of the ticks in their frame.
+        """
         self._refused += len(refusals)
+        self._coalesced += coalesced
         room = REPORTED_REFUSALS - len(self._reported)
-        self._reported += [msgspec.structs.replace(r, index=r.index + offset) for r in refusals[:room]]
+        self._reported += [msgspec.structs.replace(refusal, index=places[refusal.index]) for refusal in refusals[:room]]
         if self._report_timer is None:
             self._report_timer = asyncio.get_running_loop().call_later(REPORT_AFTER_S, self._report)
 
     def _report(self) -> None:
         errors = [{"index": refusal.index, "field": refusal.field, "reason": refusal.reason} for refusal in self._reported]
-        self._send({"type": "refused", "count": self._refused, "errors": errors})
-        self._refused, self._reported, self._report_timer = 0, [], None
+        self._send({"type": "refused", "count": self._refused, "coalesced": self._coalesced, "errors": errors})
+        self._refused, self._coalesced, self._reported, self._report_timer = 0, 0, [], None
 
     def _send(self, message: Mapping[str, Any]) -> None:
         self._outlet.write_message(self._encoding.encode(message), self._encoding.is_text)
@@ -233,6 +307,10 @@ def ingest_endpoint(gateway: Gateway) -> Callable[[WebSocket], Awaitable[None]]:
             await _take_frames(websocket, publisher, outlet)
         except EngineNotLive:
             outlet.shutdown()
+        except TooMuchGarbage as problem:
+            log.warning("publisher_dropped", reason=str(problem))
+            await publisher.give_up(str(problem))
+            await websocket.close(POLICY_VIOLATION, "too much garbage")
         finally:
             publisher.close()
             answering.cancel()

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from riskengine.decode import decode_ticks, decode_trades, split_refusals
+from riskengine.decode import open_ticks, open_trades, split_refusals
 from riskengine.errors import EngineNotLive
 from riskengine.fields import MAX_INTEGER
 from riskengine.messages import Refusal
@@ -15,6 +15,7 @@ from riskengine.serve.permissions import check_dealer, check_node
 from riskengine.serve.problems import Problem
 from riskengine.serve.shapes import TRADE, names
 from riskengine.serve.trades_answer import DEFAULT_SOURCE, REJECTED, answer_trades
+from riskengine.serve.turns import decoded
 from riskengine.serve.wire import with_doubles
 from riskengine.views import dealer_number, instrument_number, node_number
 
@@ -56,7 +57,7 @@ async def take_trades(question: Question) -> Response:
     """Trades in; the answer says what became of each, in their order. Raises InboxFull, StoreUnavailable, EngineNotLive."""
     _require_live(question)
     body = await read_body(question)
-    items = decode_trades(body)
+    items = await decoded(open_trades(body))
     answer = await answer_trades(question.gateway, items)
     if any(isinstance(item, Refusal) for item in items):
         _name_the_undecoded(answer["results"], body)
@@ -67,10 +68,10 @@ async def take_ticks(question: Question) -> Response:
     """Ticks in; they are in a snapshot after the next beat. Raises EngineNotLive."""
     _require_live(question)
     gateway = question.gateway
-    items = decode_ticks(await read_body(question))
+    items = await decoded(open_ticks(await read_body(question)))
     undecoded = [item for item in items if isinstance(item, Refusal)]
     good = list(split_refusals(items))
-    offered = gateway.offer_ticks([tick for _, tick in good])
+    offered = gateway.offer_ticks([tick for _, tick in good]).refused
     gateway.metrics.ticks_refused.inc(len(undecoded))
     refusals = [*undecoded, *(Refusal(good[r.index][0], r.field, r.reason) for r in offered)]
     refusals.sort(key=lambda refusal: refusal.index)

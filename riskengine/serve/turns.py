@@ -8,6 +8,8 @@ from typing import TypeVar
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from riskengine.decode import Parts
+from riskengine.messages import Refusal
 from riskengine.serve.coding import GZIP, Packer
 
 TURN_S = 0.001
@@ -28,6 +30,11 @@ async def in_turns(work: Callable[[Item], Result], items: Iterable[Item]) -> lis
             await asyncio.sleep(0)
             due = perf_counter() + TURN_S
     return results
+
+
+async def decoded(opened: list[Item] | Parts[Item]) -> list[Item | Refusal]:
+    """The items of a batch, in turns where they have to be decoded one by one."""
+    return list(opened) if isinstance(opened, list) else await in_turns(opened.one, enumerate(opened.parts))
 
 
 class SlicedResponse(Response):

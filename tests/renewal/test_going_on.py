@@ -17,7 +17,7 @@ def test_prices_go_on_by_their_symbols_with_what_was_held_back_beside_them(store
             quote("EURUSD", 1.2, 1.2, now), quote("EURUSD", 2.2, 2.2, now + 1), quote("GBPUSD", 1.3, None, now),
             quote("ACME", 9, 9, now),
         ]  # fmt: skip
-        assert process.offer_ticks(ticks) == []
+        assert process.offer_ticks(ticks).refused == []
         await until(lambda: newest(process).units.priced.sum() == 3)
 
         def marks() -> dict[str, dict[str, Any]]:
@@ -30,7 +30,7 @@ def test_prices_go_on_by_their_symbols_with_what_was_held_back_beside_them(store
         await until(lambda: "NEWCO" in newest(process).reference.instrument_index)
         assert marks() == before
         # The book of quotes goes on too: the suspect level holds until its time, a one-sided quote replaces a one-sided one.
-        await until(lambda: process.offer_ticks([quote("NEWCO", 5, 5, now)]) == [])
+        await until(lambda: process.offer_ticks([quote("NEWCO", 5, 5, now)]).refused == [])
         process.offer_ticks([quote("EURUSD", 2.2, 2.2, now + 2), quote("GBPUSD", 1.4, None, now + 2)])
         process.offer_ticks([quote("ACME", 8, 8, now - 1)])
         await until(lambda: "NEWCO" in marks())

@@ -27,11 +27,12 @@ from riskengine.fields import to_text
 from riskengine.grants import EVERYTHING, Grants
 from riskengine.hierarchy import Reference
 from riskengine.inbox import Receipt
-from riskengine.marks import AnyTick, QuoteBook
-from riskengine.messages import Refusal, Trade, Verdict
+from riskengine.marks import AnyTick
+from riskengine.messages import Trade, Verdict
 from riskengine.observe import Metrics
 from riskengine.serve.http import create_app
 from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory
+from riskengine.tick_limits import LimitedQuoteBook, TicksTaken
 from tests.world import NOON, REFERENCE, row
 
 T = TypeVar("T")
@@ -50,7 +51,9 @@ class StandIn:
         self.warnings = Warnings(self.clock)
         self.curves = Curves(self.config.curves.samples)
         self.engine = Engine(reference, self.config, epoch=7, now=self.clock.now())
-        self.quotes = QuoteBook(reference, self.config.marks, self.config.engine.future_limit_s)
+        self.quotes = LimitedQuoteBook(
+            reference, self.config.marks, self.config.engine.future_limit_s, self.config.ingest
+        )
         self.trade_check = TradeCheck(reference.by_symbol, reference.hierarchy.leaves, reference.hierarchy.index)
         self.recent = SnapshotHistory(self.engine.snapshot, int(self.config.server.snapshot_history_s * 1_000_000))
         self.stored: list[Trade] = []
@@ -95,12 +98,12 @@ class StandIn:
         outcomes = self.engine.apply(trades, self.clock.now(), len(self.stored))
         return Receipt(outcomes, self.publish().seq)
 
-    def offer_ticks(self, ticks: Sequence[AnyTick]) -> list[Refusal]:
+    def offer_ticks(self, ticks: Sequence[AnyTick]) -> TicksTaken:
         self._require_live()
-        refusals = self.quotes.offer(ticks, self.clock.now())
+        taken = self.quotes.offer_counted(ticks, self.clock.now())
         self.engine.beat(self.quotes.take(), self.clock.now())
         self.publish()
-        return refusals
+        return taken
 
     def feed_heartbeat(self, source: str, last_seq: int | None) -> None:
         """Nothing watches feeds here."""

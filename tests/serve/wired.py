@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 
-from riskengine.config import AccessConfig, Config, ServerConfig
+from riskengine.config import AccessConfig, Config, IngestConfig, ServerConfig
 from riskengine.decode import TradeCheck
 from riskengine.inbox import Receipt
 from riskengine.messages import Trade
@@ -115,9 +115,11 @@ async def talk(engine: Wired, path: str = "/v1/stream", **options: Any) -> Async
 
 
 @contextlib.asynccontextmanager
-async def wired(*, access: AccessConfig | None = None, **server: Any) -> AsyncIterator[Wired]:
+async def wired(
+    *, access: AccessConfig | None = None, ingest: IngestConfig | None = None, **server: Any
+) -> AsyncIterator[Wired]:
     """An engine behind a server on a free port, with some history."""
-    engine = Wired(Config(server=ServerConfig(**server), access=access or AccessConfig()))
+    engine = Wired(Config(server=ServerConfig(**server), access=access or AccessConfig(), ingest=ingest or IngestConfig()))
     engine.marks(EURUSD=1.1, GBPUSD=1.3)
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
