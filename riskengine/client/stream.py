@@ -135,9 +135,13 @@ class Stream:
 
     async def _connect(self) -> connect:
         session = self._session
+        try:
+            token = await session.give_token()
+        except OSError as failed:
+            raise InputError(f"no token: {failed}") from None
         more: dict[str, Any] = {"ssl": session.ssl_context} if session.ssl_context is not None and session.is_secure else {}
         return connect(
-            session.websocket_url("/v1/stream"), additional_headers=bearer(await session.give_token()), proxy=None,
+            session.websocket_url("/v1/stream"), additional_headers=bearer(token), proxy=None,
             compression="deflate" if session.compression else None, open_timeout=OPEN_TIMEOUT_S,
             close_timeout=CLOSE_TIMEOUT_S, max_size=MAX_MESSAGE_BYTES, max_queue=FRAMES_AHEAD, user_agent_header=None, **more,
         )  # fmt: skip

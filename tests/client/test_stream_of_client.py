@@ -1,6 +1,8 @@
 """The stream of the client over sockets: against a server that misbehaves, and against the real one."""
 
 import asyncio
+import ssl
+import subprocess
 import threading
 import time
 from typing import Any
@@ -16,6 +18,7 @@ from riskengine.client import (
     AsyncClient,
     Client,
     Closed,
+    EngineUnreachable,
     NotSignedIn,
     State,
     SubscriptionRefused,
@@ -251,6 +254,60 @@ def test_a_url_or_encoding_that_is_none_is_refused_at_once():
             Client(**wrong)
 
 
+def test_over_tls_only_whom_the_context_trusts_is_talked_to(tmp_path):
+    certificate, key = tmp_path / "server.pem", tmp_path / "server.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-days", "2", "-subj", "/CN=localhost", "-addext",
+         "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", certificate, "-keyout", key, "-nodes"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+
+    async def live(visit: Visit) -> None:
+        await visit.snapshot(await subscribed(visit), EUR)
+        await stay(visit)
+
+    async def scenario():
+        async with wrong_engine(live, tls=tls) as engine:
+            async with AsyncClient(engine.url) as stranger:
+                lost = await until(stranger.subscribe("ladder"), lambda state: state.status == DISCONNECTED)
+                assert "certificate" in lost.reason
+                with pytest.raises(EngineUnreachable, match=r"(?i)certificate"):
+                    await stranger.status()
+            trust = ssl.create_default_context(cafile=str(certificate))
+            async with AsyncClient(engine.url, ssl_context=trust) as client:
+                await until(client.subscribe("ladder"), lambda state: state.is_live)
+
+    run(scenario())
+
+
+def test_what_a_token_function_cannot_give_is_tried_again_and_its_mistakes_are_the_reader_s():
+    async def live(visit: Visit) -> None:
+        await visit.snapshot(await subscribed(visit), EUR)
+        await stay(visit)
+
+    asked = []
+
+    def from_a_file() -> str:
+        asked.append(True)
+        if len(asked) == 1:
+            raise FileNotFoundError("no token file")
+        return "t"
+
+    async def scenario():
+        async with wrong_engine(live) as engine, AsyncClient(engine.url, token=from_a_file) as client:
+            ladder = client.subscribe("ladder")
+            lost = await until(ladder, lambda state: state.status == DISCONNECTED)
+            assert lost.reason == "no token: no token file"
+            await until(ladder, lambda state: state.is_live)
+        async with AsyncClient("http://127.0.0.1:1", token=lambda: 1 // 0) as client:  # type: ignore[arg-type]
+            with pytest.raises(ZeroDivisionError):
+                await until(client.subscribe("ladder"), lambda state: state.is_live)
+
+    run(scenario())
+
+
 # -- the real server -----------------------------------------------------------------------------------------------
 
 
@@ -275,6 +332,21 @@ def test_several_subscriptions_follow_the_engine_and_add_up_at_one_seq(options):
                     assert list(nodes.rows.values()) == node_rows(newest)
                     assert list(rows.rows.values()) == ladder_rows(newest, node="FX1")
             await states.aclose()
+
+    run(scenario())
+
+
+def test_compression_is_agreed_on_where_it_is_asked_for_and_only_there():
+    async def scenario():
+        async with wired() as engine:
+            for compression in (True, False):
+                async with AsyncClient(f"http://127.0.0.1:{engine.port}", compression=compression) as client:
+                    tree = client.subscribe("nodes")
+                    state = await until(tree, lambda state: state.is_live)
+                    assert list(state.rows.values()) == node_rows(engine.history.newest)
+                    connection = client._stream._connection
+                    assert connection is not None
+                    assert bool(connection.protocol.extensions) is compression
 
     run(scenario())
 
