@@ -150,7 +150,7 @@ class Stream:
         """The handshake was answered with an error; seconds to wait. Raises Problem where waiting does not help."""
         found = _problem(refused)
         if isinstance(found, NotNow):
-            self._feed.lost(LOADING, found.detail or str(found))
+            self._feed.lost(LOADING if found.status == 503 else DISCONNECTED, found.detail or str(found))
             return max(backoff.next_s(), found.retry_after_s or 0.0)
         if isinstance(found, NotSignedIn) and self._session.renews_token:
             self._feed.lost(DISCONNECTED, str(found))
