@@ -58,7 +58,7 @@ def test_compression_is_agreed_on_where_it_is_asked_for_and_only_there():
                     tree = client.subscribe("nodes")
                     state = await until(tree, lambda state: state.is_live)
                     assert list(state.rows.values()) == node_rows(engine.history.newest)
-                    connection = client._stream._connection
+                    connection = client._stream._link.connection
                     assert connection is not None
                     assert bool(connection.protocol.extensions) is compression
 
