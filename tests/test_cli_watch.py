@@ -1,5 +1,6 @@
 """`riskengine watch` as a user sees it: in a terminal, in a pipe, once."""
 
+import asyncio
 import fcntl
 import os
 import pty
@@ -21,7 +22,10 @@ from click.testing import CliRunner
 from riskengine import cli_watch
 from riskengine.adapters.store import open_store
 from riskengine.cli import main
+from riskengine.client import LOADING, Client
+from riskengine.watch_lines import TREE, status_line
 from tests.running import ENVIRONMENT, Server, command, running
+from tests.serve.wired import run, wired
 from tests.world import instruments, nodes
 
 WATCH = [sys.executable, "-m", "riskengine.cli", "watch"]
@@ -172,3 +176,20 @@ def test_an_engine_that_is_away_is_said_after_a_while(monkeypatch):
     done = CliRunner().invoke(main, ["watch", "--once", "--url", "http://127.0.0.1:1"])
     assert done.exit_code == 1 and done.stdout == ""
     assert done.stderr.startswith("riskengine: disconnected: no connection to http://127.0.0.1:1")
+
+
+def test_how_far_a_start_is_stands_in_the_first_line():
+    def look(port: int) -> str:
+        with Client(f"http://127.0.0.1:{port}") as client:
+            view = client.subscribe("nodes")
+            watched = cli_watch.Watched(client, "tree", TREE, view)
+            while (state := view.next(10)).status != LOADING:
+                pass
+            return status_line("tree", state, watched._how_far(state)).text
+
+    async def scenario() -> None:
+        async with wired() as engine:
+            engine.state, engine.progress = "loading", 0.73
+            assert await asyncio.to_thread(look, engine.port) == "tree  LOADING: loading 73 %"
+
+    run(scenario())

@@ -11,7 +11,7 @@ It imports nothing of the engine but its errors.
 """
 
 from riskengine.client.aio import AsyncClient
-from riskengine.client.blocking import BlockingSubscription, Client
+from riskengine.client.blocking import BlockingPublisher, BlockingSubscription, Client
 from riskengine.client.checksum import checksum, row_checksum
 from riskengine.client.errors import (
     BadRequest,
@@ -28,10 +28,13 @@ from riskengine.client.errors import (
 )
 from riskengine.client.exchange import Rows
 from riskengine.client.feed import CONNECTING, DISCONNECTED, LIVE, LOADING, STALE, State
+from riskengine.client.publisher import Publisher
 from riskengine.client.stream import Subscription
 
 __all__ = [
-    "CONNECTING", "DISCONNECTED", "LIVE", "LOADING", "STALE", "AsyncClient", "BadRequest", "BlockingSubscription", "Client",
-    "ClientError", "Closed", "EngineUnreachable", "NotAllowed", "NotFound", "NotNow", "NotSignedIn", "Problem", "Rows",
+    "CONNECTING", "DISCONNECTED", "LIVE", "LOADING", "STALE", "AsyncClient", "BadRequest", "BlockingPublisher",
+    "BlockingSubscription", "Client",
+    "ClientError", "Closed", "EngineUnreachable", "NotAllowed", "NotFound", "NotNow", "NotSignedIn", "Problem", "Publisher",
+    "Rows",
     "SnapshotGone", "State", "Subscription", "SubscriptionRefused", "checksum", "row_checksum",
 ]  # fmt: skip

@@ -9,9 +9,11 @@ import httpx
 
 from riskengine.client.exchange import Call, Exchange, GetToken, Pause, Reply, Rows, Send, Silence
 from riskengine.client.feed import State
+from riskengine.client.link import retry_after
+from riskengine.client.publisher import Publisher
 from riskengine.client.requests import Requests
 from riskengine.client.session import REQUEST_TIMEOUT_S, Session, Token, http_options, request_of, said
-from riskengine.client.stream import Stream, Subscription, retry_after
+from riskengine.client.stream import Stream, Subscription
 
 
 class AsyncClient(Requests[Awaitable[Rows], Awaitable[dict[str, Any]]]):
@@ -41,6 +43,10 @@ class AsyncClient(Requests[Awaitable[Rows], Awaitable[dict[str, Any]]]):
     def together(self, *subscriptions: Subscription) -> AsyncGenerator[tuple[State, ...], None]:
         """States of several subscriptions, each tuple of one snapshot."""
         return self._stream.together(*subscriptions)
+
+    def publisher(self, source: str | None = None) -> Publisher:
+        """A websocket to send ticks and trades by; close it before the client. `source` is said to be alive every second."""
+        return Publisher(self._session, source)
 
     async def close(self) -> None:
         """End subscriptions and connections; again is nothing."""

@@ -1,11 +1,12 @@
 """The client for programs without asyncio. One thread follows the stream while there are subscriptions; `close` ends it."""
 
 import asyncio
+import contextlib
 import inspect
 import ssl
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -13,9 +14,11 @@ import httpx
 from riskengine.client.errors import Closed
 from riskengine.client.exchange import Call, Exchange, GetToken, Pause, Reply, Rows, Send, Silence
 from riskengine.client.feed import State
+from riskengine.client.link import retry_after
+from riskengine.client.publisher import Publisher
 from riskengine.client.requests import Requests
 from riskengine.client.session import REQUEST_TIMEOUT_S, Session, http_options, request_of, said
-from riskengine.client.stream import Stream, Subscription, retry_after
+from riskengine.client.stream import Stream, Subscription
 from riskengine.errors import ConfigError
 
 T = TypeVar("T")
@@ -48,13 +51,21 @@ class Client(Requests[Rows, dict[str, Any]]):
 
     def subscribe(self, view: str, *, node: str | None = None, dealer: str | None = None) -> "BlockingSubscription":
         """A view as it changes; all subscriptions share one connection. Views are nodes, dealers, ladder and status."""
+        follower = self._following()
+        return BlockingSubscription(follower, follower.subscribe(view, node, dealer))
+
+    def publisher(self, source: str | None = None) -> "BlockingPublisher":
+        """A websocket to send ticks and trades by. `source` is said to be alive every second."""
+        follower = self._following()
+        return BlockingPublisher(follower, follower.publish(self._session, source))
+
+    def _following(self) -> "Follower":
         with self._lock:
             if self._closed:
                 raise Closed("the client was closed")
             if self._follower is None:
                 self._follower = Follower(self._session, self._max_hz)
-            follower = self._follower
-        return BlockingSubscription(follower, follower.subscribe(view, node, dealer))
+            return self._follower
 
     def together(self, *subscriptions: "BlockingSubscription") -> Iterator[tuple[State, ...]]:
         """States of several subscriptions, each tuple of one snapshot."""
@@ -118,6 +129,7 @@ class Follower:
 
     def __init__(self, session: Session, max_hz: float | None) -> None:
         self.stream = Stream(session, max_hz)
+        self._publishers: list[Publisher] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="riskengine-client", daemon=True)
         self._thread.start()
@@ -136,6 +148,15 @@ class Follower:
             return self.stream.subscribe(view, node=node, dealer=dealer)
 
         return self.wait(subscribe())
+
+    def publish(self, session: Session, source: str | None) -> Publisher:
+        """See `Client.publisher`."""
+
+        async def publish() -> Publisher:
+            self._publishers.append(Publisher(session, source))
+            return self._publishers[-1]
+
+        return self.wait(publish())
 
     def wait(self, steps: Coroutine[Any, Any, T], timeout_s: float | None = None) -> T:
         """What a coroutine gives on the loop. Raises TimeoutError, Closed, and what it raises."""
@@ -162,6 +183,8 @@ class Follower:
 
         async def close() -> None:
             await self.stream.close()
+            for publisher in self._publishers:
+                await publisher.close()
             await asyncio.sleep(0)
             # Whoever waits in another thread is woken by the stream's end.
             others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
@@ -203,6 +226,33 @@ class BlockingSubscription:
     def close(self) -> None:
         """End it; the others go on."""
         self._follower.later(self.inner.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class BlockingPublisher:
+    """`publisher.Publisher` without asyncio. Any thread may send; the trades of several are on their way together."""
+
+    def __init__(self, follower: Follower, inner: Publisher) -> None:
+        self.inner = inner
+        self._follower = follower
+
+    def send_ticks(self, ticks: Iterable[Mapping[str, Any]]) -> None:
+        """Send prices; they are not answered. Waits while there is no connection."""
+        self._follower.wait(self.inner.send_ticks(list(ticks)))
+
+    def post_trades(self, trades: Iterable[Mapping[str, Any]], timeout_s: float | None = None) -> dict[str, Any]:
+        """Send trades and wait for the answer. Raises TimeoutError where none comes in time: they may be stored all the same."""
+        return self._follower.wait(self.inner.post_trades(list(trades)), timeout_s)
+
+    def close(self) -> None:
+        """End the connection; again is nothing."""
+        with contextlib.suppress(Closed):
+            self._follower.wait(self.inner.close())
 
     def __enter__(self) -> Self:
         return self

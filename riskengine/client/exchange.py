@@ -128,6 +128,14 @@ def rows_exchange(call: Call, renews_token: bool) -> Exchange:
     return Rows(**known, header=answer)
 
 
+def joined_answers(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Answers to the parts of one list of trades, in their order, as if they were one."""
+    joined = answers[0]
+    for answer in answers[1:]:
+        joined = _joined(joined, answer, len(joined["results"]))
+    return joined
+
+
 def parts_exchange(path: str, items: Iterable[Any], retry_s: float, renews_token: bool) -> Exchange:
     """Post a list in as few requests as fit, one after the other; the answers joined. Raises Problem, EngineUnreachable.
 
@@ -135,7 +143,7 @@ def parts_exchange(path: str, items: Iterable[Any], retry_s: float, renews_token
     """
     joined: dict[str, Any] | None = None
     posted = 0
-    for body, count in _bodies(items):
+    for body, count in bodies(items):
         try:
             answer = yield from exchange(Call("POST", path, {}, body, retry_s), renews_token)
         except Exception as failure:
@@ -148,7 +156,7 @@ def parts_exchange(path: str, items: Iterable[Any], retry_s: float, renews_token
     return joined
 
 
-def _bodies(items: Iterable[Any]) -> Iterable[tuple[bytes, int]]:
+def bodies(items: Iterable[Any]) -> Iterable[tuple[bytes, int]]:
     """JSON lists of at most MAX_BODY_BYTES, with how many items each has. One item is never split."""
     parts: list[bytes] = []
     size = 2

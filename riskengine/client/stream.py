@@ -8,25 +8,17 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator
-from typing import Any, Self
+from typing import Self
 
-import msgspec
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
-from riskengine.client.backoff import Backoff
-from riskengine.client.errors import Closed, NotNow, NotSignedIn, Problem, problem
-from riskengine.client.feed import DISCONNECTED, GIVE_UP_HEARTBEATS, LOADING, SILENT_HEARTBEATS, Feed, Held, State
+from riskengine.client.errors import Closed
+from riskengine.client.feed import DISCONNECTED, GIVE_UP_HEARTBEATS, SILENT_HEARTBEATS, Feed, Held, State
+from riskengine.client.link import Link
 from riskengine.client.messages import decode, encode
-from riskengine.client.session import Session, bearer, said
+from riskengine.client.session import Session
 from riskengine.errors import InputError
-
-OPEN_TIMEOUT_S = 10.0
-CLOSE_TIMEOUT_S = 1.0
-TRY_AGAIN_LATER = 1013
-MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-FRAMES_AHEAD = 4
-"""Frames that are read before they are asked for; then the engine finds the connection full, and sends newer updates later."""
 
 
 class Stream:
@@ -35,9 +27,9 @@ class Stream:
     def __init__(self, session: Session, max_hz: float | None = None) -> None:
         self._session = session
         self._feed = Feed(max_hz)
+        self._link = Link(session, "/v1/stream", self._follow, self._lost)
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
-        self._connection: ClientConnection | None = None
         self._failure: Exception | None = None
         self._closed = False
         self._sending: set[asyncio.Task[None]] = set()
@@ -96,64 +88,18 @@ class Stream:
     # -- the connection ----------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        """Connect, follow, wait, again: until cancelled, or refused for good."""
-        backoff = Backoff()
+        """Follow the engine until cancelled, or refused for good."""
         try:
-            while True:
-                pause_s = await self._once(backoff)
-                self._wake()
-                await asyncio.sleep(pause_s)
+            await self._link.run()
         except Exception as failure:  # refused for good, or a mistake in the token's function: the readers raise it
-            self._feed.lost(DISCONNECTED, str(failure))
             self._failure = failure
-            self._wake()
+            self._lost(DISCONNECTED, str(failure))
 
-    async def _once(self, backoff: Backoff) -> float:
-        """One connection from its beginning to its end; seconds to wait before the next. Raises what is for good."""
-        feed = self._feed
-        try:
-            async with await self._connect() as connection:
-                self._connection = connection
-                try:
-                    await self._follow(connection, backoff)
-                finally:
-                    self._connection = None
-        except InvalidStatus as refused:
-            return self._refused(refused, backoff)
-        except ConnectionClosed as closed:
-            code = None if closed.rcvd is None else closed.rcvd.code
-            if code == TRY_AGAIN_LATER:
-                feed.lost(LOADING, "the engine is not live yet")
-            else:
-                feed.lost(DISCONNECTED, feed.farewell or "the connection was lost")
-        except InputError as mistake:
-            feed.lost(DISCONNECTED, str(mistake))
-        except (OSError, TimeoutError, InvalidHandshake, WebSocketException) as failed:
-            feed.lost(DISCONNECTED, f"no connection to {self._session.base_url}: {said(failed)}")
-        pause_s, feed.reconnect_after_s = feed.reconnect_after_s, None
-        return backoff.next_s() if pause_s is None else pause_s
+    def _lost(self, status: str, reason: str) -> None:
+        self._feed.lost(status, reason)
+        self._wake()
 
-    async def _connect(self) -> connect:
-        session = self._session
-        more: dict[str, Any] = {"ssl": session.ssl_context} if session.ssl_context is not None and session.is_secure else {}
-        return connect(
-            session.websocket_url("/v1/stream"), additional_headers=bearer(await session.give_token()), proxy=None,
-            compression="deflate" if session.compression else None, open_timeout=OPEN_TIMEOUT_S,
-            close_timeout=CLOSE_TIMEOUT_S, max_size=MAX_MESSAGE_BYTES, max_queue=FRAMES_AHEAD, user_agent_header=None, **more,
-        )  # fmt: skip
-
-    def _refused(self, refused: InvalidStatus, backoff: Backoff) -> float:
-        """The handshake was answered with an error; seconds to wait. Raises Problem where waiting does not help."""
-        found = _problem(refused)
-        if isinstance(found, NotNow):
-            self._feed.lost(LOADING, found.detail or str(found))
-            return max(backoff.next_s(), found.retry_after_s or 0.0)
-        if isinstance(found, NotSignedIn) and self._session.renews_token:
-            self._feed.lost(DISCONNECTED, str(found))
-            return backoff.next_s()
-        raise found
-
-    async def _follow(self, connection: ClientConnection, backoff: Backoff) -> None:
+    async def _follow(self, connection: ClientConnection) -> None:
         """Read until the connection ends."""
         feed, heard_at = self._feed, time.monotonic()
         while True:
@@ -172,11 +118,12 @@ class Stream:
             if message is None:
                 continue
             feed.hear(message)
+            self._link.reconnect_after_s, self._link.farewell = feed.reconnect_after_s, feed.farewell
             for _ in feed.verify():
                 await asyncio.sleep(0)
             await self._send_requests(connection)
             if feed.seq is not None and feed.all_fresh:
-                backoff.reset()
+                self._link.worked()
             self._wake()
 
     async def _send_requests(self, connection: ClientConnection) -> None:
@@ -185,7 +132,7 @@ class Stream:
 
     def _nudge(self) -> None:
         """Have what was asked for now sent, where there is a connection; otherwise it goes with the next hello."""
-        connection = self._connection
+        connection = self._link.connection
         if connection is not None:
             sending = asyncio.get_running_loop().create_task(self._send_quietly(connection))
             self._sending.add(sending)
@@ -232,20 +179,3 @@ class Subscription:
 
     async def __aexit__(self, *_: object) -> None:
         self.close()
-
-
-def _problem(refused: InvalidStatus) -> Problem:
-    response = refused.response
-    try:
-        told = msgspec.json.decode(response.body or b"")
-    except (msgspec.MsgspecError, UnicodeError):
-        told = None
-    return problem(response.status_code, told, retry_after(response.headers.get("Retry-After")))
-
-
-def retry_after(text: str | None) -> float | None:
-    """The seconds of a Retry-After header; None where there is none, or a date."""
-    try:
-        return None if text is None else min(max(float(text), 0.0), 3_600.0)
-    except ValueError:
-        return None

@@ -10,7 +10,6 @@ import pytest
 
 from riskengine.adapters.store import open_store
 from riskengine.client import DISCONNECTED, Client, NotFound, SnapshotGone, State
-from riskengine.client import feed as feed_module
 from riskengine.client.checksum import checksum_in_turns
 from riskengine.client.feed import Feed
 from riskengine.reference import NodeInput, check_node
@@ -54,7 +53,7 @@ def assert_equal_at_its_seq(client: Client, ladder: Any, node: str) -> None:
 def test_a_ladder_stays_the_engine_s_through_a_kill_and_a_shutdown(store, tmp_path, options, monkeypatch):
     resyncs: list[str] = []
     verified: list[int] = []
-    resync, in_turns = Feed._resync, checksum_in_turns
+    resync = Feed._resync
 
     def resynced(feed: Feed, held: list[Any], reason: str) -> None:
         resyncs.append(reason)
@@ -62,10 +61,10 @@ def test_a_ladder_stays_the_engine_s_through_a_kill_and_a_shutdown(store, tmp_pa
 
     def summed(rows: Any) -> Any:
         verified.append(len(rows))
-        return in_turns(rows)
+        return checksum_in_turns(rows)
 
     monkeypatch.setattr(Feed, "_resync", resynced)
-    monkeypatch.setattr(feed_module, "checksum_in_turns", summed)
+    monkeypatch.setattr("riskengine.client.feed.checksum_in_turns", summed)
     log = tmp_path / "engine.log"
     with running("serve", "--port", "0", "--store", store, log=log) as server, Client(server.url, **options) as client:
         port = server.url.rpartition(":")[2]

@@ -1,7 +1,8 @@
 """The stream of the client over sockets: against a server that misbehaves, and against the real one."""
 
 import asyncio
-import threading
+import ssl
+import subprocess
 import time
 from typing import Any
 
@@ -15,17 +16,14 @@ from riskengine.client import (
     STALE,
     AsyncClient,
     Client,
-    Closed,
+    EngineUnreachable,
     NotSignedIn,
     State,
-    SubscriptionRefused,
 )
 from riskengine.client.backoff import FIRST_S, LONGEST_S, Backoff
 from riskengine.errors import ConfigError
-from riskengine.views import ladder_rows, node_rows
 from tests.client.wrong_engine import Visit, told, wrong_engine
-from tests.serve.wired import run, wired
-from tests.world import trade
+from tests.serve.wired import run
 
 EUR = {"instrument": "EURUSD", "quantity": 1.0}
 PATIENCE_S = 10.0
@@ -251,122 +249,55 @@ def test_a_url_or_encoding_that_is_none_is_refused_at_once():
             Client(**wrong)
 
 
-# -- the real server -----------------------------------------------------------------------------------------------
+def test_over_tls_only_whom_the_context_trusts_is_talked_to(tmp_path):
+    certificate, key = tmp_path / "server.pem", tmp_path / "server.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-days", "2", "-subj", "/CN=localhost", "-addext",
+         "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", certificate, "-keyout", key, "-nodes"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
 
+    async def live(visit: Visit) -> None:
+        await visit.snapshot(await subscribed(visit), EUR)
+        await stay(visit)
 
-@pytest.mark.parametrize("options", [{}, {"encoding": "msgpack"}, {"compression": True, "max_hz": 10}], ids=str)
-def test_several_subscriptions_follow_the_engine_and_add_up_at_one_seq(options):
     async def scenario():
-        async with wired() as engine, AsyncClient(f"http://127.0.0.1:{engine.port}", **options) as client:
-            tree, ladder = client.subscribe("nodes"), client.subscribe("ladder", node="FX1")
-            states = client.together(tree, ladder)
-            async with asyncio.timeout(PATIENCE_S):
-                async for nodes, _ in states:
-                    if nodes.status == LIVE:
-                        break
-                for number in range(5):
-                    newest = engine.deal(trade(f"t{number}"), trade(f"g{number}", instrument="GBPUSD", price="1.2"))
-                    async for nodes, rows in states:
-                        assert nodes.seq == rows.seq
-                        total = sum(row["total_pnl"] for row in rows.rows.values())
-                        assert nodes.rows["FX1"]["total_pnl"] == pytest.approx(total)
-                        if nodes.seq == newest.seq:
-                            break
-                    assert list(nodes.rows.values()) == node_rows(newest)
-                    assert list(rows.rows.values()) == ladder_rows(newest, node="FX1")
-            await states.aclose()
+        async with wrong_engine(live, tls=tls) as engine:
+            async with AsyncClient(engine.url) as stranger:
+                lost = await until(stranger.subscribe("ladder"), lambda state: state.status == DISCONNECTED)
+                assert "certificate" in lost.reason
+                with pytest.raises(EngineUnreachable, match=r"(?i)certificate"):
+                    await stranger.status()
+            trust = ssl.create_default_context(cafile=str(certificate))
+            async with AsyncClient(engine.url, ssl_context=trust) as client:
+                await until(client.subscribe("ladder"), lambda state: state.is_live)
 
     run(scenario())
 
 
-def test_a_slow_reader_finds_the_newest_state_and_is_never_dropped():
+def test_what_a_token_function_cannot_give_is_tried_again_and_its_mistakes_are_the_reader_s():
+    async def live(visit: Visit) -> None:
+        await visit.snapshot(await subscribed(visit), EUR)
+        await stay(visit)
+
+    asked = []
+
+    def from_a_file() -> str:
+        asked.append(True)
+        if len(asked) == 1:
+            raise FileNotFoundError("no token file")
+        return "t"
+
     async def scenario():
-        async with wired(heartbeat_ms=100) as engine, AsyncClient(f"http://127.0.0.1:{engine.port}") as client:
-            ladder = client.subscribe("ladder", node="FX1")
-            await until(ladder, lambda state: state.status == LIVE)
-            for number in range(40):
-                newest = engine.deal(trade(f"t{number}"))
-                await asyncio.sleep(0.025)
-            await asyncio.sleep(0.3)
-            state = await until(ladder, lambda state: True)
-            assert (state.status, state.seq, state.rows["EURUSD"]["trade_count"]) == (LIVE, newest.seq, 40)
-
-    run(scenario())
-
-
-def test_an_unknown_name_ends_only_its_own_subscription():
-    async def scenario():
-        async with wired() as engine, AsyncClient(f"http://127.0.0.1:{engine.port}") as client:
-            good, bad = client.subscribe("ladder", node="FX1"), client.subscribe("ladder", node="NOWHERE")
-            with pytest.raises(SubscriptionRefused, match="NOWHERE"):
-                await until(bad, lambda state: state.status == "never")
-            await until(good, lambda state: state.status == LIVE)
-            bad.close()
-            with pytest.raises(Closed):
-                await anext(bad)
-
-    run(scenario())
-
-
-def test_an_engine_without_tokens_that_says_bye_leaves_the_client_disconnected_and_closing_is_clean():
-    async def scenario():
-        client = AsyncClient("http://127.0.0.1:1")
-        async with wired() as engine:
-            client = AsyncClient(f"http://127.0.0.1:{engine.port}")
+        async with wrong_engine(live) as engine, AsyncClient(engine.url, token=from_a_file) as client:
             ladder = client.subscribe("ladder")
-            await until(ladder, lambda state: state.status == LIVE)
-        await until(ladder, lambda state: state.status == DISCONNECTED)
-        await client.close()
-        await client.close()
-        assert len(asyncio.all_tasks()) == 1
-        with pytest.raises(Closed):
-            client.subscribe("nodes")
+            lost = await until(ladder, lambda state: state.status == DISCONNECTED)
+            assert lost.reason == "no token: no token file"
+            await until(ladder, lambda state: state.is_live)
+        async with AsyncClient("http://127.0.0.1:1", token=lambda: 1 // 0) as client:  # type: ignore[arg-type]
+            with pytest.raises(ZeroDivisionError):
+                await until(client.subscribe("ladder"), lambda state: state.is_live)
 
     run(scenario())
-
-
-def test_without_asyncio_the_same_and_no_thread_is_left():
-    before = threading.active_count()
-
-    async def scenario():
-        async with wired() as engine:
-            url = f"http://127.0.0.1:{engine.port}"
-            await asyncio.to_thread(with_a_thread, url, asyncio.get_running_loop(), engine)
-
-    def with_a_thread(url: str, loop: asyncio.AbstractEventLoop, engine: Any) -> None:
-        with Client(url) as client:
-            tree, ladder = client.subscribe("nodes"), client.subscribe("ladder", node="FX1")
-            for state in ladder:
-                if state.is_live:
-                    break
-            loop.call_soon_threadsafe(engine.deal, trade("t1"))
-            for nodes, rows in client.together(tree, ladder):
-                assert nodes.seq == rows.seq
-                if rows.rows:
-                    break
-            assert rows.rows["EURUSD"]["quantity"] == nodes.rows["FX1"]["trade_count"] * 100.0
-            while rows.seq != ladder.next().seq:
-                pass
-            with pytest.raises(TimeoutError):
-                ladder.next(timeout_s=0.05)
-            assert ladder.state().rows.keys() == {"EURUSD"}
-            waiting = threading.Thread(target=lambda: closed.append(_ended(tree)))
-            closed: list[bool] = []
-            waiting.start()
-            time.sleep(0.1)
-        waiting.join(5)
-        assert closed == [True]
-        with pytest.raises(Closed):
-            ladder.next()
-
-    run(scenario())
-    assert threading.active_count() <= before
-
-
-def _ended(subscription: Any) -> bool:
-    try:
-        for _ in subscription:
-            pass
-    except Closed:
-        return True
-    return False

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -86,10 +87,12 @@ class WrongEngine:
 
 
 @contextlib.asynccontextmanager
-async def wrong_engine(*scripts: Callable[[Visit], Awaitable[None]], answers: tuple[Any, ...] = ()) -> AsyncIterator[WrongEngine]:
+async def wrong_engine(
+    *scripts: Callable[[Visit], Awaitable[None]], answers: tuple[Any, ...] = (), tls: ssl.SSLContext | None = None
+) -> AsyncIterator[WrongEngine]:
     engine = WrongEngine(*scripts, answers=answers)
-    async with serve(engine._handle, "127.0.0.1", 0, process_request=engine._gate, close_timeout=1) as server:
-        engine.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with serve(engine._handle, "127.0.0.1", 0, process_request=engine._gate, close_timeout=1, ssl=tls) as server:
+        engine.url = f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         yield engine
     assert not engine.failed, engine.failed
 

@@ -11,7 +11,7 @@ import riskengine.subscription
 from riskengine.client.checksum import row_checksum
 from riskengine.client.feed import GIVE_UP_HEARTBEATS, SILENT_HEARTBEATS, Feed
 from riskengine.client.messages import decode
-from riskengine.config import ServerConfig
+from riskengine.config import AccessConfig, ServerConfig
 from riskengine.serve import ingest, outlet, sender, server, stream
 from riskengine.serve.websocket_frames import DEFLATE_FROM_BYTES, DEFLATE_TO_BYTES
 from riskengine.subscription import MAX_HZ, MAX_ID, MAX_MESSAGE, MAX_SUBSCRIPTIONS, MIN_HZ, VIEWS
@@ -71,7 +71,10 @@ def test_limits_and_times_on_the_page_are_those_in_the_code():
         f"who reads nothing for {sender.STALL_S:.0f} s is dropped",
         f"{stream.MAX_MISTAKES} mistakes in a row",
         f"About every {sender.CHECKSUM_S:.0f} s an update carries",
-        f"websocket pings every {outlet.PING_INTERVAL_S:.0f} s and drops who has not answered in {outlet.PING_TIMEOUT_S:.0f} s",
+        f"every {outlet.PING_INTERVAL_S:.0f} s, and behind every few KiB ({outlet.LEAST_WINDOW_BYTES // 1024} to "
+        f"{outlet.MOST_WINDOW_BYTES // 1024}, as fast as you read)",
+        f"who has not answered in {outlet.PING_TIMEOUT_S:.0f} s (1 s more for each {outlet.SLOWEST_BYTES_PER_S / 1024:.0f} KiB",
+        f"too many connections with one token ({AccessConfig().max_connections} unless configured)",
         f"messages of {DEFLATE_FROM_BYTES} bytes to {DEFLATE_TO_BYTES // 1024} KiB are deflated",
         f"at most {ingest.MAX_FRAMES_IN_FLIGHT} are on their way",
         f"Nothing at all for {SILENT_HEARTBEATS} x `heartbeat_ms`",

@@ -1,0 +1,1 @@
+"""What to begin with: a notebook in Python, and a query for Excel."""
