@@ -17,7 +17,7 @@ from structlog.types import Processor
 
 METRICS_CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
-EVICTIONS = ("reads nothing", "no pong", "too many messages", "session ended")
+EVICTIONS = ("reads nothing", "no pong", "too many mistakes", "text that is no UTF-8", "session ended", "stream failed")
 """Why a client of the stream was dropped."""
 
 MAX_SOURCES = 64

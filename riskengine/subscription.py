@@ -51,9 +51,11 @@ def hello(snapshot: Snapshot, config: ServerConfig) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def heartbeat(snapshot: Snapshot, now: int) -> dict[str, Any]:
-    """The newest snapshot published, whether or not the connection has been brought to it, and the engine's time."""
-    return {"type": "heartbeat", "epoch": snapshot.epoch, "seq": snapshot.seq, "ts": now}
+def heartbeat(snapshot: Snapshot, now: int, publish_age_ms: int | None) -> dict[str, Any]:
+    """The newest snapshot published, whether or not the connection has been brought to it, its age, and the engine's time."""
+    return {
+        "type": "heartbeat", "epoch": snapshot.epoch, "seq": snapshot.seq, "ts": now, "publish_age_ms": publish_age_ms,
+    }  # fmt: skip
 
 
 def bye(reconnect_after_ms: int) -> dict[str, Any]:

@@ -291,7 +291,7 @@ class Feed:
             self.reason = ""
 
     def _heartbeat(self, beat: Heartbeat) -> None:
-        age_s = 0.0 if self.as_of is None or beat.seq != self.seq else (beat.ts - self.as_of) / 1_000_000
+        age_s = (beat.publish_age_ms or 0) / 1_000
         if age_s > QUIET_HEARTBEATS * self.heartbeat_s:
             self._say(STALE, f"the engine has published nothing for {age_s:.0f} s")
         elif self.status == STALE:

@@ -55,11 +55,12 @@ class Update(msgspec.Struct, tag="update"):
 
 
 class Heartbeat(msgspec.Struct, tag="heartbeat"):
-    """The newest snapshot published, and the engine's time."""
+    """The newest snapshot published, the engine's time, and how old that snapshot is."""
 
     epoch: int
     seq: int
     ts: int
+    publish_age_ms: int | None = None
 
 
 class Refusal(msgspec.Struct, tag="error"):

@@ -21,6 +21,7 @@ from math import ceil, floor
 from time import perf_counter
 
 from riskengine.board import Board, Encoding, Layout, Move, SharedView, Standing
+from riskengine.clock import MICROS_PER_SECOND
 from riskengine.gateway import Gateway
 from riskengine.serve.outlet import Outlet
 from riskengine.snapshot import Snapshot
@@ -85,7 +86,7 @@ class Connection:
         return self.stalled_at is not None and now - self.stalled_at >= STALL_S
 
 
-class Beats:
+class Rhythm:
     """The rhythm of the beats, numbered: where a publication stands in it, whether or not every beat published something."""
 
     def __init__(self, beat_s: float) -> None:
@@ -136,7 +137,7 @@ class Sender:
         self.connections: dict[Connection, None] = {}
         self.board = board
         self._gateway = gateway
-        self._beats = Beats(gateway.config.engine.beat_ms / 1_000)
+        self._rhythm = Rhythm(gateway.config.engine.beat_ms / 1_000)
         self._pace = Pace(server.trade_push_ms / 1_000)
         self._reference: object = board.snapshot.reference
         self._units: object = board.snapshot.units
@@ -154,6 +155,8 @@ class Sender:
         self._last_to: Snapshot = board.snapshot
         self._last_checked = False
         self._last_move: Move | None = None
+        self._messages = self._bytes = self._skipped = 0
+        """Written in this turn: messages, their bytes, snapshots that they skipped."""
         self._ties = count()
         self._woken = asyncio.Event()
 
@@ -173,7 +176,7 @@ class Sender:
         views = tuple(connection.subscriptions.views)
         if views != connection.watched:
             self._watch(connection, views)
-        connection.beats_apart = max(1, ceil(1.0 / (connection.subscriptions.max_hz * self._beats.beat_s) - 0.01))
+        connection.beats_apart = max(1, ceil(1.0 / (connection.subscriptions.max_hz * self._rhythm.beat_s) - 0.01))
         if connection.beat_due > self._beat:
             connection.beat_due = min(connection.beat_due, self._next_beat(connection))
         self._woken.set()
@@ -235,10 +238,10 @@ class Sender:
                 for connection in calm:
                     self._wait(connection, now)
                 calm.clear()
-        if newest.units is not self._units or (newest.seq > self._beat_seq and now - self._beat_at > 2 * self._beats.beat_s):
+        if newest.units is not self._units or (newest.seq > self._beat_seq and now - self._beat_at > 2 * self._rhythm.beat_s):
             # Where no prices come, whatever else is published, and is no matter of trades, goes as often as prices would.
             self._units, self._beat_seq, self._beat_at = newest.units, newest.seq, now
-            self._beat = self._beats.number(now)
+            self._beat = self._rhythm.number(now)
             queued = set(self._on_beat)
             self._on_beat.extend(c for c in self.connections if c.beat_due <= self._beat and c.watched and c not in queued)
 
@@ -285,7 +288,18 @@ class Sender:
                 break
         spent = perf_counter() - started
         self._pace.spent((spent + SEND_S * sends) * pushes / max(sends, 1), now)
+        if self._messages:
+            self._tell()
         return bool(self._fresh or self._on_beat or (self._later and self._later[0][0] <= now))
+
+    def _tell(self) -> None:
+        """Add what a turn has written to the metrics: of its newest snapshot also how long that took to get here."""
+        metrics, age_us = self._gateway.metrics, self._gateway.clock.now() - self.board.snapshot.as_of
+        metrics.publish_to_send_seconds.observe(max(age_us, 0) / MICROS_PER_SECOND)
+        metrics.sent_messages.inc(self._messages)
+        metrics.sent_bytes.inc(self._bytes)
+        metrics.conflated_snapshots.inc(self._skipped)
+        self._messages = self._bytes = self._skipped = 0
 
     def _due(self, now: float) -> Iterable[Connection]:
         """Who is to be sent something, the most urgent first.
@@ -338,6 +352,9 @@ class Sender:
         if move is not None:
             subscriptions.standing = move.standing
             outlet.write_frame(move.message)
+            self._messages += 1
+            self._bytes += len(move.message)
+            self._skipped += snapshot.seq - standing.seq - 1
             if checked:
                 connection.check_due = _after(now, CHECKSUM_S, standing.layout)
         if waits and not subscriptions.trade_waits:

@@ -64,6 +64,9 @@ class Stream:
         connection.subscriptions.close()
         self._sender.remove(connection)
         self._gateway.metrics.clients.dec()
+        if (why := connection.outlet.gone) is not None:
+            evictions = self._gateway.metrics.evictions
+            evictions.get(why, evictions["session ended"]).inc()
         if not self._sender.connections:
             self._stop()
 
@@ -118,7 +121,8 @@ class Stream:
                 for connection in tuple(sender.connections):
                     connection.outlet.shutdown()
                 continue
-            message = heartbeat(self._gateway.history.newest, self._gateway.clock.now())
+            gateway = self._gateway
+            message = heartbeat(gateway.history.newest, gateway.clock.now(), gateway.publish_age_ms)
             frames = {name: encoding.message(message) for name, encoding in FRAMED.items()}
             for part in sender.in_turns():
                 for connection in part:

@@ -112,11 +112,11 @@ def test_silence_and_an_engine_that_publishes_nothing_are_stale_until_something_
     assert (feed.state(held).status, feed.state(held).reason) == (STALE, "nothing has come for 3 s")
     update(feed, 11, 12)
     assert feed.state(held).status == LIVE
-    tell(feed, type="heartbeat", epoch=3, seq=12, ts=16_000_000)
+    tell(feed, type="heartbeat", epoch=3, seq=12, ts=16_000_000, publish_age_ms=900)
     assert feed.state(held).status == LIVE
-    tell(feed, type="heartbeat", epoch=3, seq=12, ts=19_000_000)
+    tell(feed, type="heartbeat", epoch=3, seq=12, ts=19_000_000, publish_age_ms=7_100)
     assert feed.state(held).reason == "the engine has published nothing for 7 s"
-    tell(feed, type="heartbeat", epoch=3, seq=13, ts=19_100_000)
+    tell(feed, type="heartbeat", epoch=3, seq=13, ts=19_100_000, publish_age_ms=3)
     assert feed.state(held).status == LIVE
 
 

@@ -9,7 +9,7 @@ from riskengine.board import JSON, Board
 from riskengine.config import Config, ServerConfig
 from riskengine.grants import EVERYTHING, Grants
 from riskengine.serve.outlet import Outlet
-from riskengine.serve.sender import CHECKSUM_S, SENDS_A_TURN, Beats, Connection, Pace, Sender
+from riskengine.serve.sender import CHECKSUM_S, SENDS_A_TURN, Connection, Pace, Rhythm, Sender
 from riskengine.subscription import Subscriptions
 from tests.serve.wired import Wired
 from tests.stream_client import status
@@ -291,13 +291,13 @@ def test_checksums_come_every_few_seconds_with_prices(room):
 
 
 def test_beats_are_counted_through_pauses_and_jitter():
-    beats = Beats(0.1)
+    beats = Rhythm(0.1)
     moments = [10.0, 10.104, 10.197, 10.5, 10.603, 11.1]
     assert [beats.number(moment) for moment in moments] == [0, 1, 2, 5, 6, 11]
 
 
 def test_beats_never_count_back():
-    beats, last = Beats(0.1), 0
+    beats, last = Rhythm(0.1), 0
     for step in range(1_000):
         number = beats.number(5.0 + step * 0.013)
         assert number >= last
@@ -317,3 +317,18 @@ def test_the_pause_grows_while_pushes_take_too_much_and_shrinks_when_they_do_not
     assert pace.pause_s == pytest.approx(0.02 * 4)
     pace.spent(0.0, now + 10.0)
     assert pace.pause_s == 0.02
+
+
+# Metrics
+
+
+def test_what_was_sent_is_counted_with_what_it_skipped(room):
+    client = room.client(FX1, max_hz=2.0)
+    value = room.engine.metrics.registry.get_sample_value
+    for _ in range(10):
+        room.beat()
+    updates = [frame for frame in client.frames if b'"update"' in frame]
+    assert value("riskengine_sent_messages_total") == len(updates)
+    assert value("riskengine_sent_bytes_total") == sum(map(len, updates))
+    assert value("riskengine_conflated_snapshots_total") == sum(update["conflated"] for update in client.updates) > 0
+    assert 0 < value("riskengine_publish_to_send_seconds_count") <= len(updates)

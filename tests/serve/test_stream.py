@@ -147,6 +147,7 @@ def test_a_heartbeat_says_the_newest_seq_and_the_time():
             await client.hear("hello")
             assert await client.hear() == {
                 "type": "heartbeat", "epoch": 7, "seq": engine.history.newest.seq, "ts": engine.clock.now(),
+                "publish_age_ms": engine.publish_age_ms,
             }  # fmt: skip
             assert (await client.hear())["type"] == "heartbeat"
 
