@@ -106,7 +106,9 @@ class PostgresStore(SqlStore):
         for connection in idle:
             connection.close()
         if self._kept.connection is not None:
-            self._kept.connection.close()  # and with it goes the lease
+            with suppress(psycopg.Error):  # closing gives the lease back too, a moment after this has returned
+                self._kept.connection.execute("SELECT pg_advisory_unlock_all()")
+            self._kept.connection.close()
             self._kept.connection = None
         self._drop_bell()
 
