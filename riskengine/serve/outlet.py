@@ -159,6 +159,8 @@ class Outlet(WebSocketsSansIOProtocol):
 
     def shutdown(self) -> None:
         """Say farewell and close; who does not take that in time is dropped."""
+        if self.transport.is_closing():
+            return
         if self.farewell is not None and self.handshake_complete:
             self.write_frame(self.farewell)
         super().shutdown()

@@ -124,22 +124,38 @@ class KeptAnswers:
         self._snapshot_seq = -1
         self._answers: dict[Hashable, Response] = {}
         self._bytes = 0
-        self._under_way: dict[tuple[int, Hashable], asyncio.Task[Response]] = {}
+        self._under_way: dict[tuple[int, Hashable], asyncio.Future[Response]] = {}
 
     async def made(self, seq: int, key: Hashable, make: Callable[[], Awaitable[Response]]) -> Response:
-        """The answer to a question about snapshot `seq`: kept, or what `make` gives, called once for all who wait."""
+        """The answer to a question about snapshot `seq`: kept, or what `make` gives, called once for all who wait.
+
+        Made by who asks first, in its own task: most answers need no turn of the loop then. Where that one is cancelled, the next
+        who waits makes it.
+        """
+        place = (seq, key)
+        while (others := self._under_way.get(place)) is not None:
+            try:
+                return await asyncio.shield(others)
+            except asyncio.CancelledError:
+                if not others.cancelled():
+                    raise
         if seq == self._snapshot_seq and (found := self._answers.get(key)) is not None:
             return found
-        task = self._under_way.get((seq, key))
-        if task is None:
-            task = self._under_way[seq, key] = asyncio.ensure_future(_awaited(make))
-            task.add_done_callback(lambda done: self._ended(seq, key, done))
-        return await asyncio.shield(task)  # who goes away takes it from nobody else
-
-    def _ended(self, seq: int, key: Hashable, task: "asyncio.Task[Response]") -> None:
-        del self._under_way[seq, key]
-        if not task.cancelled() and task.exception() is None:
-            self._keep(seq, key, task.result())
+        mine = self._under_way[place] = asyncio.get_running_loop().create_future()
+        try:
+            answer = await make()
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError):
+                mine.cancel()
+            else:
+                mine.set_exception(error)
+                mine.exception()  # somebody may wait for it; if nobody does, it is no news
+            raise
+        finally:
+            del self._under_way[place]
+        mine.set_result(answer)
+        self._keep(seq, key, answer)
+        return answer
 
     def _keep(self, seq: int, key: Hashable, answer: Response) -> None:
         """Keep an answer, unless it is long, about an older snapshot, or there are enough."""
@@ -153,6 +169,3 @@ class KeptAnswers:
             self._answers[key] = answer
             self._bytes += size
 
-
-async def _awaited(make: Callable[[], Awaitable[Response]]) -> Response:
-    return await make()

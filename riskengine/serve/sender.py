@@ -210,11 +210,11 @@ class Sender:
         elif connection.trade_due < NEVER:
             heapq.heappush(self._later, (connection.trade_due, next(self._ties), connection))
 
-    def in_turns(self) -> Iterator[list[Connection]]:
-        """Every connection once, in parts of a turn."""
-        everybody = list(self.connections)
-        for first in range(0, len(everybody), SENDS_A_TURN):
-            yield everybody[first : first + SENDS_A_TURN]
+    def in_turns(self, group: int, groups: int) -> Iterator[list[Connection]]:
+        """Every connection of one group of so many, in parts of a turn."""
+        members = [connection for connection in self.connections if connection.number % groups == group]
+        for first in range(0, len(members), SENDS_A_TURN):
+            yield members[first : first + SENDS_A_TURN]
 
     # -- what is due -------------------------------------------------------------------------------------------
 

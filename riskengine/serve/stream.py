@@ -26,6 +26,9 @@ from riskengine.serve.websocket_frames import DEFLATED_FRAMED, FRAMED
 from riskengine.snapshot import Snapshot
 from riskengine.subscription import Subscriptions, heartbeat
 
+HEARTBEAT_GROUPS = 10
+"""Heartbeats go to one connection in so many at a time, so that they do not come between a beat and its updates all at once."""
+
 MESSAGES_A_SECOND = 100.0
 MESSAGES_AT_ONCE = 200.0
 """A client that asks more than this is answered more slowly: it is not read from meanwhile."""
@@ -113,18 +116,18 @@ class Stream:
         self._sender = None
 
     async def _send_heartbeats(self, sender: Sender) -> None:
-        period = self._config.heartbeat_ms / 1_000
-        loop = asyncio.get_running_loop()
+        pause, loop = self._config.heartbeat_ms / 1_000 / HEARTBEAT_GROUPS, asyncio.get_running_loop()
+        group = 0
         while True:
-            await asyncio.sleep(period)
+            await asyncio.sleep(pause)
             if not self._gateway.is_live:
                 for connection in tuple(sender.connections):
                     connection.outlet.shutdown()
                 continue
-            gateway = self._gateway
+            gateway, group = self._gateway, (group + 1) % HEARTBEAT_GROUPS
             message = heartbeat(gateway.history.newest, gateway.clock.now(), gateway.publish_age_ms)
             frames = {name: encoding.message(message) for name, encoding in FRAMED.items()}
-            for part in sender.in_turns():
+            for part in sender.in_turns(group, HEARTBEAT_GROUPS):
                 for connection in part:
                     if connection.is_stalled(loop.time()):
                         log.warning("client_dropped", reason="reads nothing", unsent_bytes=connection.unsent_bytes)
