@@ -159,6 +159,7 @@ class Sender:
         """Written in this turn: messages, their bytes, snapshots that they skipped."""
         self._ties = count()
         self._woken = asyncio.Event()
+        self._failure: Exception | None = None
 
     # -- connections -------------------------------------------------------------------------------------------
 
@@ -257,7 +258,7 @@ class Sender:
     async def run(self) -> None:
         """Send, until cancelled."""
         loop = asyncio.get_running_loop()
-        stop_listening = self._gateway.listen(self._woken.set)
+        stop_listening = self._gateway.listen(self._published)
         try:
             while True:
                 timer = loop.call_at(self._later[0][0], self._woken.set) if self._later else None
@@ -265,12 +266,23 @@ class Sender:
                 if timer is not None:
                     timer.cancel()
                 self._woken.clear()
+                if self._failure is not None:
+                    raise self._failure
                 more = True
                 while more:
                     more = self.turn()
                     await asyncio.sleep(0)
         finally:
             stop_listening()
+
+    def _published(self) -> None:
+        """A turn at once, so that a fresh trade does not wait until the task has its turn; what is left is the task's."""
+        try:
+            more = self.turn()
+        except Exception as error:
+            self._failure, more = error, True
+        if more or self._later:
+            self._woken.set()
 
     def turn(self) -> bool:
         """Send for about a millisecond; whether more is due now."""
