@@ -1,0 +1,101 @@
+"""Where a push could be lost or late: what is published meanwhile, pauses that end together, views named twice."""
+
+import pytest
+
+from riskengine.serve.sender import CHECKSUM_S, SENDS_A_TURN
+from riskengine.snapshot import Snapshot, SnapshotHistory
+from tests.serve.test_sender import EQ1, FX1, Room
+
+
+@pytest.fixture
+def room() -> Room:
+    return Room()
+
+
+class Racing(SnapshotHistory):
+    """A history whose writer publishes right after the next look at the newest."""
+
+    def __init__(self, first: Snapshot) -> None:
+        super().__init__(first, 0)
+        self.then: list[Snapshot] = []
+
+    @property
+    def newest(self) -> Snapshot:
+        shown = self._newest
+        if self.then:
+            self._newest = self.then.pop(0)
+        return shown
+
+    @newest.setter
+    def newest(self, snapshot: Snapshot) -> None:
+        self._newest = snapshot
+
+
+def race(room: Room) -> None:
+    """Have the writer publish a trade between two looks of the loop at what is newest."""
+    history = Racing(room.engine.history.newest)
+    room.engine.recent = history
+    room.deal(desk="FX1")
+    traded = history._newest
+    history._newest = room.board.snapshot
+    history.then = [traded]
+
+
+def test_a_trade_that_is_published_during_a_turn_is_pushed_at_once(room):
+    client, other = room.client(FX1), room.client(EQ1)
+    room.work()
+    room.deal(desk="EQ1", instrument="ACME", price="10")  # the turn is somebody else's
+    room.sender.look()
+    race(room)
+    room.work()
+    room.work()
+    assert other.updates
+    assert [update["seq"] for update in client.updates] == [room.engine.history.newest.seq]
+
+
+def test_a_trade_that_is_published_while_a_request_is_answered_is_pushed_at_once(room):
+    client, other = room.client(FX1), room.client(EQ1)
+    room.work()
+    race(room)
+    room.ask(other, op="ping", id=1)
+    room.work()
+    assert [update["seq"] for update in client.updates] == [room.engine.history.newest.seq]
+
+
+def test_pauses_that_end_together_over_several_turns_lose_no_trade_that_comes_meanwhile(room):
+    clients = [room.client(FX1, max_hz=0.2) for _ in range(3 * SENDS_A_TURN)]
+    room.beat()  # a beat that all are served at: the next is seconds away
+    room.time += 0.1
+    room.sender._pace.pause_s = 0.5  # pushes take much of the time: pauses are long, and end together
+    room.deal(desk="FX1")
+    room.work()
+    room.deal(desk="FX1")
+    room.work()
+    room.time += 1.0
+    room.sender.turn()
+    last = room.deal(desk="FX1")
+    room.work()
+    room.sender._pace.pause_s = 0.02
+    for _ in range(20):
+        room.time += 0.1
+        room.work()
+    assert {client.updates[-1]["seq"] for client in clients} == {last}
+
+
+def test_a_view_that_is_subscribed_to_several_times_is_pushed_as_often_as_any(room):
+    client = room.client(FX1, FX1, FX1, FX1)
+    room.work()
+    for _ in range(10):
+        room.time += 0.021
+        room.deal(desk="FX1")
+        room.work()
+    assert len(client.updates) == 10
+
+
+def test_checksums_come_also_while_trades_never_cease(room):
+    client = room.client(FX1)
+    for _ in range(int(CHECKSUM_S * 3 * 10)):
+        room.sender._pace.pause_s = 60.0  # pushes are left to the beats
+        room.deal(desk="FX1")
+        room.beat()
+    assert 2 <= sum("checksums" in update for update in client.updates) <= 4
