@@ -1,10 +1,20 @@
 """Where a push could be lost or late: what is published meanwhile, pauses that end together, views named twice."""
 
+from functools import partial
+
 import pytest
 
+from riskengine.engine import Engine
+from riskengine.hierarchy import Reference
+from riskengine.messages import Trade
+from riskengine.renewal import fitting
 from riskengine.serve.sender import CHECKSUM_S, SENDS_A_TURN
 from riskengine.snapshot import Snapshot, SnapshotHistory
+from riskengine.start_of_day import trade_check
+from riskengine.succession import succeed
+from tests import world
 from tests.serve.test_sender import EQ1, FX1, Room
+from tests.world import trade
 
 
 @pytest.fixture
@@ -99,3 +109,47 @@ def test_checksums_come_also_while_trades_never_cease(room):
         room.deal(desk="FX1")
         room.beat()
     assert 2 <= sum("checksums" in update for update in client.updates) <= 4
+
+
+def renew(room: Room, where: Reference, *trades: Trade) -> int:
+    """Other reference data takes over, with trades in the same snapshot."""
+    before, now = room.engine.engine, room.engine.clock.now()
+    after = Engine(where, room.engine.config, epoch=7, now=now)
+    room.engine.stored += trades
+    judge = partial(fitting, check=trade_check(where))
+    after.apply([found for sent in room.engine.stored if (found := judge(sent)) is not None], now, len(room.engine.stored))
+    after.publish(now)
+    succeed(after, before, judge, now)
+    room.engine.engine = after
+    return room.engine.publish().seq
+
+
+def test_a_trade_in_the_snapshot_that_brings_other_reference_data_is_pushed_at_once(room):
+    client = room.client(FX1, max_hz=0.2)
+    room.beat()
+    room.time += 0.1
+    room.work()
+    seq = renew(room, world.reference(), trade("with it"))
+    room.work()
+    assert client.updates[-1]["seq"] == seq
+
+
+def test_a_dealer_who_comes_back_during_a_broadcast_does_not_end_it(room):
+    """The broadcast is of a snapshot in which the dealer is gone, while the trade that brings him back is noted already."""
+    room.deal("bob's", desk="EM1", dealer="bob")
+    for _ in range(SENDS_A_TURN):
+        room.client(EQ1)
+    client = room.client(FX1, {"view": "ladder", "dealer": "bob"})
+    renew(room, world.reference({node: parent for node, parent in world.PARENTS.items() if node != "EM1"}))
+    room.beat()
+    room.time += 0.095
+    room.deal(desk="FX1")
+    room.work()
+    room.time += 0.015
+    room.move_prices()
+    assert room.sender.turn(), "a broadcast has begun, and the client is still in its pause"
+    seq = room.deal(desk="FX1", dealer="bob")
+    room.work()
+    room.time += 0.05
+    room.work()
+    assert client.updates[-1]["seq"] == seq
