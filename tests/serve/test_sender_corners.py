@@ -25,6 +25,8 @@ def room() -> Room:
 class Racing(SnapshotHistory):
     """A history whose writer publishes right after the next look at the newest."""
 
+    _newest: Snapshot
+
     def __init__(self, first: Snapshot) -> None:
         super().__init__(first, 0)
         self.then: list[Snapshot] = []
