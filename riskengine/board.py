@@ -26,6 +26,9 @@ from riskengine.views import RowDict
 MAX_KEPT_ROWS = 20_000
 """Rows kept in versions of a view beyond the newest."""
 
+MAX_KEPT_MESSAGES = 32
+"""Snapshots of a view that are kept for the next who asks: names are the clients' own, and a copy can be a megabyte."""
+
 QUIET_US = MICROS_PER_SECOND
 """A connection whose views do not change is told so this often, by an update without views."""
 
@@ -64,7 +67,7 @@ class Version:
         self.rows: dict[str, RowDict] | None = rows
         """By key; None where they were given up."""
         self._whole: dict[str, msgspec.Raw] = {}
-        self._changes: dict[tuple[int, str], msgspec.Raw] = {}
+        self._changes: dict[tuple[int, str], msgspec.Raw | None] = {}
         self._messages: tuple[int, dict[object, bytes]] = (-1, {})
         self._checksum: int | None = None
 
@@ -76,16 +79,17 @@ class Version:
             found = self._whole[encoding.name] = msgspec.Raw(encoding.encode(list(self.rows.values())))
         return found
 
-    def change(self, since: int, encoding: Encoding, build: Callable[[], RowDict]) -> msgspec.Raw:
-        """The change from version `since` to this one, encoded once."""
-        found = self._changes.get((since, encoding.name))
-        if found is None:
-            found = self._changes[since, encoding.name] = msgspec.Raw(encoding.encode(build()))
-        return found
+    def change(self, since: int, encoding: Encoding, build: Callable[[], RowDict]) -> msgspec.Raw | None:
+        """The change from version `since` to this one, encoded once; None where all that moved has come back."""
+        key = since, encoding.name
+        if key not in self._changes:
+            change = build()
+            self._changes[key] = msgspec.Raw(encoding.encode(change)) if any(change.values()) else None
+        return self._changes[key]
 
     def message(self, seq: int, key: object, build: Callable[[], bytes]) -> bytes:
         """A whole message about this version at one snapshot, made once."""
-        if self._messages[0] != seq:
+        if self._messages[0] != seq or len(self._messages[1]) >= MAX_KEPT_MESSAGES:
             self._messages = (seq, {})
         found = self._messages[1].get(key)
         if found is None:
@@ -154,8 +158,8 @@ class SharedView:
             self._seq = snapshot.seq
         return self._newest
 
-    def change(self, since: Version, encoding: Encoding) -> msgspec.Raw:
-        """What brings a client from a version to the newest: `{rows, removed}`, encoded."""
+    def change(self, since: Version, encoding: Encoding) -> msgspec.Raw | None:
+        """What brings a client from a version to the newest: `{rows, removed}`, encoded; None where that is nothing."""
         return self._newest.change(since.number, encoding, lambda: self._change(since))
 
     def _rows(self, snapshot: Snapshot) -> dict[str, RowDict]:
@@ -303,9 +307,9 @@ class Standing:
         layout = self.layout
         encoding = layout.encoding
         views = {
-            name: view.change(old, encoding)
+            name: change
             for (name, view), old, new in zip(layout.items, self.versions, there.versions, strict=True)
-            if old is not new
+            if old is not new and (change := view.change(old, encoding)) is not None
         }
         update: dict[str, Any] = {
             "type": "update", "epoch": snapshot.epoch, "seq": snapshot.seq, "prev_seq": self.seq, "as_of": snapshot.as_of,

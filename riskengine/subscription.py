@@ -228,7 +228,8 @@ class Subscriptions:
         elif grants.nodes is not None:
             name = next(iter(hierarchy.names), "") if node is None else node
             if not grants.sees_below(hierarchy, name):
-                raise Refused("not allowed", f"node: {_shown(name)} is not granted to you")
+                shown = "the root" if node is None else _shown(node)  # whose name is not granted either
+                raise Refused("not allowed", f"node: {shown} is not granted to you")
 
     def _unsubscribe(self, request: Mapping[str, Any]) -> list[bytes]:
         self._existing(request)

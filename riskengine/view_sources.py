@@ -193,6 +193,8 @@ class Ladder:
             except UnknownName:
                 self._owner = None
                 return None
+        if self._dealer is not None and self._owner >= len(snapshot.dealer_names):
+            return None  # an older snapshot than the one that the dealer came back with
         return (snapshot.nodes if self._dealer is None else snapshot.dealers).state(self._owner)
 
     def price_mark(self, snapshot: Snapshot) -> object:

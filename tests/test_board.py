@@ -344,3 +344,24 @@ def test_patches_applied_to_the_first_snapshot_give_a_fresh_snapshot_at_that_seq
             for name, (view, parameters) in places.items():
                 fresh = expected(seen[client.seq], view, parameters)
                 assert client.views[name] == {client.key(name, row): row for row in fresh}
+
+
+def test_what_has_moved_and_come_back_is_no_change(desk):
+    slow, quick = desk.client(), desk.client()
+    slow.subscribe("a", "nodes")
+    quick.subscribe("b", "nodes")
+    for where in (LARGER, world.REFERENCE):
+        desk.renew(where)
+        quick.update()
+    message = slow.update()
+    assert message is None or message["views"] == {}
+
+
+def test_snapshots_under_many_names_are_not_kept(desk):
+    client = desk.client()
+    client.subscribe("kept", "nodes")
+    for number in range(1_000):
+        client.subscribe(f"name {number}", "nodes")
+        client.ask(op="unsubscribe", id=f"name {number}")
+    [version] = client.subscriptions.standing.versions
+    assert len(version._messages[1]) <= 100

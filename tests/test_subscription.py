@@ -354,3 +354,10 @@ def test_a_checksum_shows_a_copy_that_has_drifted_and_a_resync_mends_it(desk):
     desk.marks(EURUSD=1.21)
     update = client.hear(client.subscriptions.update(checked=True))
     assert update["checksums"]["a"] == view_checksum(client.rows("a"))
+
+
+def test_who_may_not_see_the_root_does_not_learn_its_name(desk):
+    client = desk.client(grants=Grants(nodes=frozenset({"FX1"})))
+    [refused] = client.subscribe("a", "ladder")
+    assert refused["title"] == "not allowed"
+    assert "ALL" not in refused["detail"]

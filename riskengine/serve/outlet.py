@@ -34,6 +34,10 @@ SEND_BUFFER_BYTES = 65_536
 WRITE_BUFFER_BYTES = 65_536
 """A client for whom more waits than this is not read from until it has taken some of it."""
 
+PART_BYTES = 8_192
+FRAMES_A_SECOND = 2_000
+"""Pings, pongs and further parts of messages that a client may send; each costs the loop 20 us and more."""
+
 LAST_FLUSH_S = 1.0
 """What a client gets at the end to take what was written to it."""
 
@@ -52,6 +56,9 @@ class Outlet(WebSocketsSansIOProtocol):
     farewell: bytes | None = None
     gone: str | None = None
     sent_bytes = 0
+    _frames_since = 0.0
+    _frame_count = 0
+    _owed_pong = b""
     _sent_before_ping = 0
     _taken_bytes = 0
     _window_bytes: float = FIRST_WINDOW_BYTES
@@ -65,9 +72,57 @@ class Outlet(WebSocketsSansIOProtocol):
 
     def handle_connect(self, event: Request) -> None:
         """A client has asked for the connection, perhaps a deflated one."""
-        if "deflate" in parse_qs(urlsplit(event.path).query).get("compression", ()):
-            self.conn.available_extensions = [_DEFLATE]
-        super().handle_connect(event)
+        try:
+            if "deflate" in parse_qs(urlsplit(event.path).query).get("compression", ()):
+                self.conn.available_extensions = [_DEFLATE]
+            super().handle_connect(event)
+        except ValueError:  # the path is none; a connection that raises here would never be forgotten
+            self.abort("no path")
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the transport. In parts, so that a flood of tiny frames is noticed before all of it has been taken apart."""
+        for first in range(0, len(data), PART_BYTES):
+            super().data_received(data[first : first + PART_BYTES])
+            if self.transport.is_closing():
+                return
+
+    def _count_frame(self) -> None:
+        """A frame that is no message of its own: nobody needs many of them."""
+        now = self.loop.time()
+        if now - self._frames_since >= 1.0:
+            self._frames_since, self._frame_count = now, 0
+        self._frame_count += 1
+        if self._frame_count > FRAMES_A_SECOND:
+            self.abort("a flood of frames")
+
+    def handle_cont(self, event: Frame) -> None:
+        """The next part of a message."""
+        self._count_frame()
+        super().handle_cont(event)
+        if len(self.frames) > FRAMES_A_SECOND:
+            self.abort("a message in too many parts")
+
+    def handle_ping(self) -> None:
+        """Answered behind what waits; where much does, only the last ping is, when that has been taken."""
+        self._count_frame()
+        pong = b"".join(self.conn.data_to_send())
+        if not self.writable.is_set():
+            self._owed_pong = pong
+        elif not self.transport.is_closing():
+            self.transport.write(pong)
+
+    def resume_writing(self) -> None:
+        """Called by the transport."""
+        super().resume_writing()
+        pong, self._owed_pong = self._owed_pong, b""
+        if pong and not (self.close_sent or self.transport.is_closing()):
+            self.transport.write(pong)
+
+    def handle_close(self, event: Frame) -> None:
+        """The client ends the connection, or agrees to its end. One that takes nothing any more is not waited for."""
+        super().handle_close(event)
+        if self.unsent_bytes:
+            self.loop.call_later(LAST_FLUSH_S, self.abort)
 
     async def run_asgi(self) -> None:
         """Run the application, with this outlet in the scope of its connection."""
@@ -121,6 +176,7 @@ class Outlet(WebSocketsSansIOProtocol):
 
     def handle_pong(self, event: Frame) -> None:
         """The client has come to a ping: all before it is read."""
+        self._count_frame()
         awaited = self.pending_ping_payload is not None
         super().handle_pong(event)
         if awaited and self.pending_ping_payload is None:
@@ -158,7 +214,7 @@ class Outlet(WebSocketsSansIOProtocol):
         self.close_timer = self.loop.call_later(LAST_FLUSH_S, self.abort)
 
     def shutdown(self) -> None:
-        """Say farewell and close; who does not take that in time is dropped."""
+        """Say farewell and close; who does not take that in time is dropped. Nothing where the client has closed already."""
         if self.transport.is_closing():
             return
         if self.farewell is not None and self.handshake_complete:

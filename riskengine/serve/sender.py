@@ -221,11 +221,14 @@ class Sender:
 
     def look(self) -> None:
         """Bring the board to the newest snapshot, and queue those to whom that is news."""
-        self._note(self._gateway.history.newest)
-        self.board.take(self._gateway.history.newest)
+        newest = self._gateway.history.newest
+        self._note(newest)
+        self.board.take(newest)
 
     def _note(self, newest: Snapshot) -> None:
+        """Whatever the board takes goes through here first: the writer's thread may publish between two looks at the newest."""
         now = self._time()
+        moved = self.board.note(newest)
         if newest.reference is not self._reference:
             self._reference = newest.reference
             self.board.take(newest)
@@ -233,7 +236,7 @@ class Sender:
                 for frame in connection.subscriptions.review():
                     connection.outlet.write_frame(frame)
                     self.asked(connection)
-        for view in self.board.note(newest):
+        for view in moved:
             calm = self._calm.get(view)
             if calm:
                 for connection in calm:
@@ -286,12 +289,13 @@ class Sender:
 
     def turn(self) -> bool:
         """Send for about a millisecond; whether more is due now."""
-        self._note(self._gateway.history.newest)
+        newest = self._gateway.history.newest
+        self._note(newest)
         started = perf_counter()
         now = self._time()
         pushes = sends = 0
         send = self._send
-        for connection in self._due(now):
+        for connection in self._due(now, newest):
             if connection.waits:
                 pushes += 1
             sends += 1
@@ -313,14 +317,13 @@ class Sender:
         metrics.conflated_snapshots.inc(self._skipped)
         self._messages = self._bytes = self._skipped = 0
 
-    def _due(self, now: float) -> Iterable[Connection]:
+    def _due(self, now: float, newest: Snapshot) -> Iterable[Connection]:
         """Who is to be sent something, the most urgent first.
 
         The board moves for a fresh trade, for the next that are due together, for a beat, and else stays, so that those who stand
         alike are sent the same.
         """
         fresh, later, on_beat = self._fresh, self._later, self._on_beat
-        newest = self._gateway.history.newest
         if fresh or self.board.snapshot.seq < self._beat_seq:
             self.board.take(newest)
         while True:
@@ -354,7 +357,8 @@ class Sender:
                 connection.trade_due = now + 1.0 / subscriptions.max_hz
                 heapq.heappush(self._later, (connection.trade_due, next(self._ties), connection))
             return False
-        checked = not waits and now >= connection.check_due
+        pushed = waits and connection.trade_due <= now
+        checked = not pushed and now >= connection.check_due
         standing, snapshot = subscriptions.standing, self.board.snapshot
         worked = standing is not self._last_from or snapshot is not self._last_to or checked is not self._last_checked
         if worked:
@@ -372,6 +376,10 @@ class Sender:
         if waits and not subscriptions.trade_waits:
             connection.trade_due = self._next_push(connection, now)
             self._calm_down(connection)
+        elif pushed:  # what it was pushed is older than the newest trade: that one is the next push
+            connection.trade_due = self._next_push(connection, now)
+            if connection.trade_due < NEVER:
+                heapq.heappush(self._later, (connection.trade_due, next(self._ties), connection))
         return worked
 
     def _next_push(self, connection: Connection, now: float) -> float:
@@ -380,7 +388,7 @@ class Sender:
         Who watches what many watch waits longest, for that is what takes the time. Longer pauses are the shortest times a
         power of two, and end at the same moments for all connections of a layout, so that they go on standing alike.
         """
-        watchers = max(view.users for view in connection.watched)
+        watchers = min(max(view.users for view in connection.watched), len(self.connections))
         stretched = self._pace.pause_s * watchers / len(self.connections)
         pause = self._pace.least_s
         while 2.0 * pause <= stretched:

@@ -63,19 +63,22 @@ class Stream:
 
     def leave(self, connection: Connection) -> None:
         """A client is gone. With the last one, sending ends."""
-        assert self._sender is not None, "somebody has joined"
         connection.subscriptions.close()
-        self._sender.remove(connection)
         self._gateway.metrics.clients.dec()
         if (why := connection.outlet.gone) is not None:
             evictions = self._gateway.metrics.evictions
             evictions.get(why, evictions["session ended"]).inc()
-        if not self._sender.connections:
+        sender = self._sender
+        if sender is None or connection not in sender.connections:
+            return  # its sender has failed
+        sender.remove(connection)
+        if not sender.connections:
             self._stop()
 
     def answer(self, connection: Connection, message: str | bytes) -> bool:
         """Do what a client's message asks, and answer it about the newest snapshot. Whether it was an error."""
-        assert self._sender is not None, "somebody has joined"
+        if self._sender is None or connection not in self._sender.connections:
+            return False  # its sender has failed, and it is being dropped
         self._sender.look()
         subscriptions = connection.subscriptions
         frames = subscriptions.handle(message)

@@ -1,0 +1,181 @@
+"""Ends that come together, floods of control frames, and a sender that fails."""
+
+import asyncio
+import contextlib
+import time
+from typing import Any
+
+import pytest
+
+from riskengine.serve.outlet import Outlet
+from riskengine.serve.sender import Sender
+from tests.serve.test_hostile_clients import clients, healthy, masked, raw
+from tests.serve.wired import Wired, run, talk, wired
+
+CLOSE = masked(b"\x03\xe8", 0x88)
+
+def outlets(engine: Wired) -> list[Outlet]:
+    return [connection for connection in engine.server.server_state.connections if isinstance(connection, Outlet)]
+
+
+async def until(true: Any, within_s: float = 5.0) -> None:
+    async with asyncio.timeout(within_s):
+        while not true():  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.005)
+
+
+def test_a_shutdown_tells_everybody_though_one_has_closed_and_takes_nothing():
+    """It has said farewell itself, but reads nothing: its connection is closing, not closed, when the server stops."""
+    raised = []
+
+    async def scenario():
+        async with wired() as engine, raw(engine, receive_bytes=4_096) as stuck:
+            stuck.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            await until(lambda: outlets(engine))
+            [outlet] = outlets(engine)
+            outlet.write_frame(b"\x82\x7f" + (4_000_000).to_bytes(8, "big") + bytes(4_000_000))
+            stuck.writer.write(CLOSE)
+            await until(lambda: outlet.transport.is_closing())
+            async with talk(engine) as client:
+                await client.hear("hello")
+                try:
+                    for connection in list(engine.server.server_state.connections):
+                        connection.shutdown()
+                except Exception as problem:
+                    raised.append(problem)
+                assert (await client.hear("bye"))["type"] == "bye"
+
+    run(scenario())
+    assert raised == []
+
+
+def test_an_engine_that_fails_lets_its_clients_go_though_one_takes_nothing(caplog):
+    async def scenario():
+        async with wired(heartbeat_ms=100) as engine, raw(engine, receive_bytes=4_096) as stuck, talk(engine) as client:
+            await client.hear("hello")
+            stuck.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            await until(lambda: len(outlets(engine)) == 2)
+            for outlet in outlets(engine):
+                if outlet.transport.get_extra_info("peername") == stuck.writer.transport.get_extra_info("sockname"):
+                    outlet.write_frame(b"\x82\x7f" + (4_000_000).to_bytes(8, "big") + bytes(4_000_000))
+            engine.state = "failed"
+            await client.hear("bye")
+            assert await client.closed() == 1012
+            await until(lambda: not clients(engine))
+
+    run(scenario())
+    assert "stream_failed" not in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def test_when_sending_fails_clients_are_let_go_and_who_comes_again_is_served(monkeypatch, caplog):
+    def fail(sender: Sender) -> bool:
+        raise RuntimeError("a mistake of ours")
+
+    async def scenario():
+        async with wired() as engine:
+            async with talk(engine) as client, talk(engine) as other:
+                for one in (client, other):
+                    await one.hear("hello")
+                    await one.ask(op="subscribe", id="a", view="nodes")
+                with monkeypatch.context() as patched:
+                    patched.setattr(Sender, "turn", fail)
+                    engine.marks(EURUSD=1.5)
+                    for one in (client, other):
+                        await one.closed()
+                    await asyncio.sleep(0.05)
+            assert clients(engine) == 0
+            await healthy(engine)
+
+    run(scenario())
+    assert "Exception in ASGI application" not in caplog.text
+
+
+def test_a_client_that_pings_and_reads_no_pong_does_not_fill_the_memory():
+    flood = masked(bytes(125), 0x89) * 500
+
+    async def scenario():
+        async with wired() as engine, raw(engine, receive_bytes=4_096) as hostile:
+            hostile.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            await until(lambda: outlets(engine))
+            [outlet] = outlets(engine)
+            most, started = 0, time.monotonic()
+            with contextlib.suppress(ConnectionError):
+                while time.monotonic() - started < 3.0 and not outlet.transport.is_closing():
+                    hostile.writer.write(flood)
+                    await hostile.writer.drain()
+                    await asyncio.sleep(0)
+                    most = max(most, outlet.unsent_bytes)
+            assert most < 1_000_000
+
+    run(scenario())
+
+
+def test_a_message_in_a_million_empty_parts_ends_its_connection():
+    async def scenario():
+        async with wired() as engine, raw(engine) as hostile:
+            await until(lambda: outlets(engine))
+            [outlet] = outlets(engine)
+            hostile.writer.write(masked(b"{", 0x01))
+            with contextlib.suppress(ConnectionError):
+                for _ in range(100):
+                    hostile.writer.write(masked(b"", 0x00) * 1_000)
+                    await hostile.writer.drain()
+                    await asyncio.sleep(0)
+            await asyncio.sleep(0.1)
+            assert len(outlet.frames) < 10_000
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("path", ["//[", "/v1/stream?compression=%ff", "http://[/v1/stream", "/v1/stream\xff"])
+def test_a_path_that_is_no_path_ends_its_connection_without_a_traceback(path, caplog):
+    async def scenario():
+        async with wired() as engine:
+            reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
+            head = (
+                f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{engine.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            )
+            writer.write(head.encode("latin-1"))
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await reader.read(1_000)
+            writer.close()
+            await healthy(engine)
+            await until(lambda: not outlets(engine))
+
+    run(scenario())
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("ended_by", ["client", "server"])
+def test_who_says_goodbye_but_takes_nothing_is_gone_all_the_same(ended_by):
+    async def scenario():
+        async with wired() as engine, raw(engine, receive_bytes=4_096) as stuck:
+            stuck.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            await until(lambda: outlets(engine))
+            [outlet] = outlets(engine)
+            outlet.write_frame(b"\x82\x7f" + (4_000_000).to_bytes(8, "big") + bytes(4_000_000))
+            if ended_by == "server":
+                outlet.close(1008, "token revoked")
+            stuck.writer.write(CLOSE)
+            await until(lambda: not outlets(engine), within_s=15.0)
+
+    run(scenario())
+
+
+def test_a_flood_of_tiny_frames_holds_nobody_up():
+    async def scenario():
+        async with wired() as engine, raw(engine) as hostile:
+            await until(lambda: outlets(engine))
+            longest, before, started = 0.0, time.perf_counter(), time.perf_counter()
+            hostile.writer.write(masked(b"", 0x8A) * 40_000)
+            while before - started < 1.0:
+                await asyncio.sleep(0)
+                now = time.perf_counter()
+                longest, before = max(longest, now - before), now
+            assert not outlets(engine)
+            assert longest < 0.06
+
+    run(scenario())
