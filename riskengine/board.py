@@ -365,6 +365,7 @@ class Board:
 
         Whether a ladder may be shown is asked before; its rows are the same for everybody who may.
         """
+        grants = grants.of_view(view)
         key = (view, node, dealer, None if view == "ladder" else grants)
         source = self._source(view, node, dealer, grants)  # also for one that is open: its owner may be gone by now
         shared = self._views.get(key)

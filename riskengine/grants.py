@@ -63,6 +63,12 @@ class Grants(msgspec.Struct, frozen=True):
         desks = [leaf for leaf in hierarchy.names if leaf in hierarchy.leaves and self.sees_below(hierarchy, leaf)]
         return desks, list(dealers if self.dealers is None else self.dealers)
 
+    def of_view(self, view: str) -> "Grants":
+        """What matters to a view: dealers do not to that of nodes, nor nodes to that of dealers. O(1)."""
+        if view == "nodes":
+            return Grants(nodes=self.nodes, totals=self.totals)
+        return Grants(dealers=self.dealers) if view == "dealers" else self
+
     def nodes_shown(self, hierarchy: Hierarchy) -> tuple[int, ...]:
         """Numbers of the nodes whose rows may be shown, parents first. O(nodes x depth) once for a tree, then O(1)."""
         known = _shown.setdefault(hierarchy, {})

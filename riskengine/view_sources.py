@@ -8,7 +8,7 @@ from operator import is_not
 from typing import Protocol
 
 from riskengine.grants import Grants
-from riskengine.hierarchy import Reference
+from riskengine.hierarchy import Hierarchy, Reference
 from riskengine.snapshot import OwnerState, Snapshot, Table
 from riskengine.unit_values import Units
 from riskengine.valuation import PAGE
@@ -106,6 +106,7 @@ class Shown:
     def __init__(self, owners: Owners, grants: Grants) -> None:
         self._owners = owners
         self._grants = grants
+        self._pages: object = None
         self._states: list[OwnerState] = []
         self._mark: object = None
 
@@ -114,10 +115,14 @@ class Shown:
         raise AssertionError("nodes or dealers are shown")
 
     def trade_mark(self, snapshot: Snapshot) -> object:
-        """See `Source`. O(1) where everything is shown, else O(owners shown)."""
-        numbers, table = self.numbers(snapshot), self._owners.table(snapshot)
+        """See `Source`. O(1) where everything is shown or no trade came at all, else O(owners shown)."""
+        table = self._owners.table(snapshot)
+        if table.states is self._pages:
+            return self._mark
+        numbers = self.numbers(snapshot)
         if numbers is None:
             return table.states
+        self._pages = table.states
         states = [table.state(number) for number in numbers]
         if len(states) != len(self._states) or any(map(is_not, states, self._states)):
             self._states, self._mark = states, object()
@@ -133,9 +138,18 @@ class Nodes(Shown):
 
     key: tuple[str, ...] = ("node",)
 
+    def __init__(self, owners: Owners, grants: Grants) -> None:
+        super().__init__(owners, grants)
+        self._numbers: tuple[Hierarchy, Sequence[int]] | None = None
+
     def numbers(self, snapshot: Snapshot) -> Sequence[int] | None:
-        """See `Shown`."""
-        return None if self._grants.nodes is None else self._grants.nodes_shown(snapshot.reference.hierarchy)
+        """See `Shown`. Worked out once for a tree: there may be more access classes than grants remember."""
+        if self._grants.nodes is None:
+            return None
+        hierarchy = snapshot.reference.hierarchy
+        if self._numbers is None or self._numbers[0] is not hierarchy:
+            self._numbers = hierarchy, self._grants.nodes_shown(hierarchy)
+        return self._numbers[1]
 
     def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
         """See `Source`."""

@@ -365,3 +365,18 @@ def test_snapshots_under_many_names_are_not_kept(desk):
         client.ask(op="unsubscribe", id=f"name {number}")
     [version] = client.subscriptions.standing.versions
     assert len(version._messages[1]) <= 100
+
+
+def test_a_trade_costs_no_walk_through_the_tree_however_many_access_classes_there_are(desk, monkeypatch):
+    classes = [Grants(nodes=frozenset({"FX1"}), totals=frozenset({f"other {number}"})) for number in range(300)]
+    for grants in classes:
+        desk.client(grants=grants).subscribe("a", "nodes")
+    monkeypatch.setattr(Grants, "sees_row", lambda *_: pytest.fail("walked through the tree"))
+    desk.deal(world.trade("t3"))
+    assert len([view for view in desk.board._views.values() if view.trade_seq == desk.snapshot.seq]) == 300
+
+
+def test_who_sees_the_same_nodes_shares_them_whatever_dealers_are_shown(desk):
+    for dealer in ("ann", "bob"):
+        desk.client(grants=Grants(nodes=frozenset({"FX1"}), dealers=frozenset({dealer}))).subscribe("a", "nodes")
+    assert len(desk.board._views) == 1
