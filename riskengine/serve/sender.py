@@ -33,23 +33,19 @@ STALL_S = 5.0
 TURN_S = 0.001
 SENDS_A_TURN = 96
 """Messages written in one turn: the system calls, about a millisecond, come when the loop goes on."""
-
 SEND_S = 7e-6
 """What the loop needs beside the turn to write one message."""
-
 BUSY, IDLE = 0.2, 0.08
 """Shares of the time that pushes after trades may take before they are stretched, and below which they are quickened again."""
 
 MAX_PAUSE_S = 60.0
-
 WINDOW_S = 0.25
 """Over which the share is taken."""
 
 CHECKSUM_S = 5.0
+NEVER = float("inf")
 GROUP = 256
 """Connections of one layout that have their beats together."""
-
-NEVER = float("inf")
 
 
 class Connection:
@@ -221,13 +217,11 @@ class Sender:
 
     def look(self) -> None:
         """Bring the board to the newest snapshot, and queue those to whom that is news."""
-        newest = self._gateway.history.newest
-        self._note(newest)
-        self.board.take(newest)
+        self.board.take(self._note())
 
-    def _note(self, newest: Snapshot) -> None:
-        """Whatever the board takes goes through here first: the writer's thread may publish between two looks at the newest."""
-        now = self._time()
+    def _note(self) -> Snapshot:
+        """The newest, noted before any board takes it: the writer's thread may publish between two looks at the newest."""
+        newest, now = self._gateway.history.newest, self._time()
         moved = self.board.note(newest)
         if newest.reference is not self._reference:
             self._reference = newest.reference
@@ -248,6 +242,7 @@ class Sender:
             self._beat = self._rhythm.number(now)
             queued = set(self._on_beat)
             self._on_beat.extend(c for c in self.connections if c.beat_due <= self._beat and c.watched and c not in queued)
+        return newest
 
     def _next_beat(self, connection: Connection) -> int:
         """The first beat after the current one at which a connection may be sent prices."""
@@ -289,8 +284,7 @@ class Sender:
 
     def turn(self) -> bool:
         """Send for about a millisecond; whether more is due now."""
-        newest = self._gateway.history.newest
-        self._note(newest)
+        newest = self._note()
         started = perf_counter()
         now = self._time()
         pushes = sends = 0
@@ -373,12 +367,11 @@ class Sender:
             self._skipped += snapshot.seq - standing.seq - 1
             if checked:
                 connection.check_due = _after(now, CHECKSUM_S, standing.layout)
-        if waits and not subscriptions.trade_waits:
+        if pushed or (waits and not subscriptions.trade_waits):
             connection.trade_due = self._next_push(connection, now)
-            self._calm_down(connection)
-        elif pushed:  # what it was pushed is older than the newest trade: that one is the next push
-            connection.trade_due = self._next_push(connection, now)
-            if connection.trade_due < NEVER:
+            if not subscriptions.trade_waits:
+                self._calm_down(connection)
+            elif connection.trade_due < NEVER:  # a newer trade than was pushed
                 heapq.heappush(self._later, (connection.trade_due, next(self._ties), connection))
         return worked
 
