@@ -139,6 +139,11 @@ class SharedView:
         self._removed: dict[str, int] = {}
         """Keys that were there once, with the number of the version that lacked them first."""
 
+    @property
+    def size(self) -> int:
+        """Rows of the newest version. O(1)."""
+        return len(self._newest.rows or ())
+
     def note(self, snapshot: Snapshot) -> bool:
         """See whether a trade has moved this view. O(1): no row is worked out."""
         mark = self._source.trade_mark(snapshot)
@@ -238,6 +243,7 @@ class Layout:
         self.encoding = encoding
         self.items = items
         self.number = number
+        self.cost_s = 0.0  # for who sends: what working out a move takes
         self._standing: Standing | None = None
         self._moves: tuple[int, dict[tuple[int, bool], Move]] = (-1, {})
 
@@ -255,11 +261,7 @@ class Layout:
         return self._standing
 
     def moves(self) -> dict[tuple[int, bool], "Move"]:
-        """The moves to the board's snapshot that were worked out, by the seq that they lead from and whether they are checked.
-
-        At one seq a layout has one standing. Kept here, and forgotten with the snapshot: a standing that knew the next would
-        keep, for a client that does not read, all that came after it.
-        """
+        """The moves to the board's snapshot that were worked out, by the seq that they lead from and whether they are checked."""
         seq = self.board.snapshot.seq
         if self._moves[0] != seq:
             self._moves = (seq, {})
@@ -278,10 +280,9 @@ class Standing:
         self.versions = versions
 
     def move(self, *, checked: bool = False, quietly: bool = True) -> "Move | None":
-        """To the board's snapshot; None where that is no news. `checked` has the message carry checksums.
+        """To the board's snapshot; None where that is no news: `quietly`, a move without changes is none within a second.
 
-        `quietly`: a move without changes is no news within a second. O(subscriptions) for the first that stands here, O(1) for
-        the others.
+        `checked` has the message carry checksums. O(subscriptions) for the first that stands here, O(1) for the others.
         """
         layout = self.layout
         snapshot = layout.board.snapshot

@@ -22,6 +22,9 @@ from riskengine.views import UnknownName
 PROTOCOL = 1
 VIEWS = ("nodes", "dealers", "ladder", "status")
 MAX_SUBSCRIPTIONS = 100
+MAX_ROWS = 50_000
+"""Of all subscriptions of a connection together, when the last was made; any one may have more."""
+
 MAX_MESSAGE = 65_536
 MAX_ID = 128
 MIN_HZ, MAX_HZ = 0.2, 10.0
@@ -211,6 +214,10 @@ class Subscriptions:
             shared = self._board.open(view, node, dealer, self._grants)
         except UnknownName as unknown:
             raise Refused("unknown name", str(unknown)) from None
+        others = sum(view.size for known, view in self._held.items() if known != name)
+        if others and others + shared.size > MAX_ROWS:
+            self._board.close(shared)
+            raise Refused("too many rows", f"several subscriptions have at most {MAX_ROWS:,} rows together")
         self._drop(name)
         frames = self._bring_up()
         self._held[name] = shared

@@ -361,3 +361,14 @@ def test_who_may_not_see_the_root_does_not_learn_its_name(desk):
     [refused] = client.subscribe("a", "ladder")
     assert refused["title"] == "not allowed"
     assert "ALL" not in refused["detail"]
+
+
+def test_many_subscriptions_have_a_bound_of_rows_together_and_one_alone_has_none(desk, monkeypatch):
+    monkeypatch.setattr("riskengine.subscription.MAX_ROWS", 10)
+    client = desk.client()
+    assert len(one(client.subscribe("a", "nodes"))["rows"]) == 8
+    assert one(client.subscribe("b", "nodes"))["title"] == "too many rows"
+    assert one(client.subscribe("a", "nodes"))["type"] == "snapshot"
+    assert one(client.subscribe("c", "ladder", node="FX1"))["type"] == "snapshot"
+    monkeypatch.setattr("riskengine.subscription.MAX_ROWS", 5)
+    assert one(desk.client().subscribe("a", "nodes"))["type"] == "snapshot"

@@ -59,6 +59,8 @@ class Outlet(WebSocketsSansIOProtocol):
 
     farewell: bytes | None = None
     gone: str | None = None
+    asks_little = False
+    """Whether its messages count as frames of which nobody needs many: a screen's do, a publisher's do not."""
     sent_bytes = 0
     _frames_since = 0.0
     _frame_count = 0
@@ -244,6 +246,8 @@ class Outlet(WebSocketsSansIOProtocol):
             if not self.close_sent:
                 self.close(1007, "text that is no UTF-8")
             return
+        if self.asks_little:
+            self._count_frame()
         super().send_receive_event_to_app()
 
 

@@ -17,13 +17,14 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count
-from math import ceil, floor
+from math import ceil
 from time import perf_counter
 
-from riskengine.board import Board, Encoding, Layout, Move, SharedView, Standing
+from riskengine.board import Board, Encoding, Move, SharedView, Standing
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.gateway import Gateway
 from riskengine.serve.outlet import Outlet
+from riskengine.serve.pacing import Pace, Rhythm, after
 from riskengine.snapshot import Snapshot
 from riskengine.subscription import Subscriptions
 
@@ -35,15 +36,11 @@ SENDS_A_TURN = 96
 """Messages written in one turn: the system calls, about a millisecond, come when the loop goes on."""
 SEND_S = 7e-6
 """What the loop needs beside the turn to write one message."""
-BUSY, IDLE = 0.2, 0.08
-"""Shares of the time that pushes after trades may take before they are stretched, and below which they are quickened again."""
-
-MAX_PAUSE_S = 60.0
-WINDOW_S = 0.25
-"""Over which the share is taken."""
-
 CHECKSUM_S = 5.0
 NEVER = float("inf")
+LAYOUT_SHARE = 0.1
+"""Of the time that working out what one set of subscriptions is told may take: what is large is told less often."""
+
 GROUP = 256
 """Connections of one layout that have their beats together."""
 
@@ -80,48 +77,6 @@ class Connection:
         elif self.stalled_at is None or unsent < before:
             self.stalled_at = now
         return self.stalled_at is not None and now - self.stalled_at >= STALL_S
-
-
-class Rhythm:
-    """The rhythm of the beats, numbered: where a publication stands in it, whether or not every beat published something."""
-
-    def __init__(self, beat_s: float) -> None:
-        self.beat_s = beat_s
-        self._anchor: float | None = None
-
-    def number(self, now: float) -> int:
-        """The number of the beat nearest to a moment; the rhythm is learned from the moments of publications."""
-        if self._anchor is None:
-            self._anchor = now
-        place = (now - self._anchor) / self.beat_s
-        nearest = int(place + 0.5)
-        self._anchor += 0.1 * (place - nearest) * self.beat_s
-        return nearest
-
-
-class Pace:
-    """The pause between two pushes after trades of what everybody watches: longer while pushes take too much of the time."""
-
-    def __init__(self, least_s: float) -> None:
-        self.pause_s = least_s
-        self.least_s = least_s
-        self._busy_s = 0.0
-        self._since = 0.0
-
-    def spent(self, seconds: float, now: float) -> None:
-        """So much went into pushes."""
-        self._busy_s += seconds
-        elapsed = now - self._since
-        if elapsed < WINDOW_S:
-            return
-        share = self._busy_s / elapsed
-        if elapsed > 4.0 * WINDOW_S:
-            self.pause_s = self.least_s
-        elif share > BUSY:
-            self.pause_s = min(2.0 * self.pause_s, MAX_PAUSE_S)
-        elif share < IDLE:
-            self.pause_s = max(0.5 * self.pause_s, self.least_s)
-        self._busy_s, self._since = 0.0, now
 
 
 class Sender:
@@ -246,10 +201,12 @@ class Sender:
 
     def _next_beat(self, connection: Connection) -> int:
         """The first beat after the current one at which a connection may be sent prices."""
+        layout = connection.subscriptions.standing.layout
+        apart = max(connection.beats_apart, ceil(layout.cost_s / (LAYOUT_SHARE * self._rhythm.beat_s)))
         if connection.beat_due == self._beat:
-            return self._beat + connection.beats_apart
-        phase = connection.subscriptions.standing.layout.number + connection.number // GROUP
-        return self._beat + 1 + (phase - self._beat - 1) % connection.beats_apart
+            return self._beat + apart
+        phase = layout.number + connection.number // GROUP
+        return self._beat + 1 + (phase - self._beat - 1) % apart
 
     # -- sending -----------------------------------------------------------------------------------------------
 
@@ -356,7 +313,11 @@ class Sender:
         standing, snapshot = subscriptions.standing, self.board.snapshot
         worked = standing is not self._last_from or snapshot is not self._last_to or checked is not self._last_checked
         if worked:
+            started = perf_counter()
             self._last_move = standing.move(checked=checked)
+            layout = standing.layout
+            # Falls at once and rises slowly: what another thread held up for once was not expensive.
+            layout.cost_s = min(perf_counter() - started, 1.5 * layout.cost_s + 0.001)
             self._last_from, self._last_to, self._last_checked = standing, snapshot, checked
         move = self._last_move
         if move is not None:
@@ -366,7 +327,7 @@ class Sender:
             self._bytes += len(move.message)
             self._skipped += snapshot.seq - standing.seq - 1
             if checked:
-                connection.check_due = _after(now, CHECKSUM_S, standing.layout)
+                connection.check_due = after(now, CHECKSUM_S, standing.layout.number)
         if pushed or (waits and not subscriptions.trade_waits):
             connection.trade_due = self._next_push(connection, now)
             if not subscriptions.trade_waits:
@@ -383,6 +344,7 @@ class Sender:
         """
         watchers = min(max(view.users for view in connection.watched), len(self.connections))
         stretched = self._pace.pause_s * watchers / len(self.connections)
+        stretched = max(stretched, connection.subscriptions.standing.layout.cost_s / LAYOUT_SHARE)
         pause = self._pace.least_s
         while 2.0 * pause <= stretched:
             pause *= 2.0
@@ -391,10 +353,4 @@ class Sender:
         if pause == self._pace.least_s:
             return now + pause
         last = connection.trade_due if 0.0 <= now - connection.trade_due < 0.5 * pause else now
-        return _after(last + pause - 1e-6, pause, connection.subscriptions.standing.layout)
-
-
-def _after(moment: float, period: float, layout: Layout) -> float:
-    """The first moment after one at which a period ends for all connections of a layout; other layouts have other moments."""
-    offset = layout.number * 0.618034 % 1.0
-    return (floor(moment / period - offset) + 1.0 + offset) * period
+        return after(last + pause - 1e-6, pause, connection.subscriptions.standing.layout.number)

@@ -56,6 +56,7 @@ class Stream:
         sender = self._at_work()
         subscriptions = Subscriptions(sender.board, encoding, self._config, grants)
         connection = Connection(subscriptions, outlet, encoding, next(self._numbers))
+        outlet.asks_little = True
         outlet.write_frame(subscriptions.hello())
         sender.add(connection)
         self._gateway.metrics.clients.inc()

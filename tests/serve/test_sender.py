@@ -9,7 +9,8 @@ from riskengine.board import JSON, Board
 from riskengine.config import Config, ServerConfig
 from riskengine.grants import EVERYTHING, Grants
 from riskengine.serve.outlet import Outlet
-from riskengine.serve.sender import CHECKSUM_S, SENDS_A_TURN, Connection, Pace, Rhythm, Sender
+from riskengine.serve.pacing import Pace, Rhythm
+from riskengine.serve.sender import CHECKSUM_S, SENDS_A_TURN, Connection, Sender
 from riskengine.subscription import Subscriptions
 from tests.serve.wired import Wired
 from tests.stream_client import status
@@ -332,3 +333,19 @@ def test_what_was_sent_is_counted_with_what_it_skipped(room):
     assert value("riskengine_sent_bytes_total") == sum(map(len, updates))
     assert value("riskengine_conflated_snapshots_total") == sum(update["conflated"] for update in client.updates) > 0
     assert 0 < value("riskengine_publish_to_send_seconds_count") <= len(updates)
+
+
+# What is large
+
+
+def test_what_takes_long_to_work_out_is_told_less_often(room):
+    heavy, light = room.client(NODES), room.client(FX1)
+    room.work()
+    heavy.connection.subscriptions.standing.layout.cost_s = 0.05
+    counts = []
+    for _ in range(10):
+        heavy.connection.subscriptions.standing.layout.cost_s = 0.05
+        room.beat()
+        counts.append((len(heavy.updates), len(light.updates)))
+    assert counts[-1][1] == 10
+    assert 2 <= counts[-1][0] <= 3

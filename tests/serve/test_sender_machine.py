@@ -12,7 +12,8 @@ from riskengine.board import JSON, MSGPACK, Encoding
 from riskengine.grants import EVERYTHING, Grants
 from riskengine.serve import sender
 from riskengine.serve.outlet import Outlet
-from riskengine.serve.sender import Connection, Pace
+from riskengine.serve.pacing import Pace
+from riskengine.serve.sender import Connection
 from riskengine.snapshot import Snapshot
 from riskengine.views import UnknownName, dealer_rows, ladder_rows, node_rows
 from tests import world
