@@ -45,16 +45,19 @@ class Line(Protocol):
 class Session:
     """One websocket, from before its handshake to its end."""
 
-    __slots__ = ("encoding", "line", "path")
+    __slots__ = ("encoding", "is_told", "line", "path")
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.line: Line | None = None
         self.encoding: Encoding | None = None
+        self.is_told = False
+        """Whether its end was said; the rest is the closing handshake's."""
 
     def end(self, title: str, detail: str) -> None:
         """Say why and close, where the handshake is over; before it nothing was sent, and `attach` will not be reached."""
         if self.line is not None and self.encoding is not None:
+            self.is_told = True
             self.line.write_frame(self.encoding.message(error(None, title, detail)))
             self.line.close(POLICY_VIOLATION, title)
 
@@ -114,7 +117,7 @@ class Sessions:
         for (principal, credential), sessions in tuple(self._sessions.items()):
             ended = self._identity.end_of(principal, credential)
             if ended is not None:
-                for session in tuple(sessions):
+                for session in [session for session in sessions if not session.is_told]:
                     self._account.ended(principal.name, ended[0], session.path)
                     session.end(*ended)
 

@@ -212,6 +212,8 @@ def test_who_does_not_read_is_dropped_with_its_token(keys: Keys) -> None:
             keys.revoke("ann")
             await asyncio.sleep(2.0)
             assert engine.metrics.registry.get_sample_value("riskengine_clients") == 0.0
+            refused = engine.metrics.registry.get_sample_value("riskengine_refusals_total", {"reason": "token"})
+            assert refused == 1.0, "it is told once, however long the client takes to go"
 
     run(scenario())
 
