@@ -5,7 +5,7 @@ unknown is None, never 0. Amounts without a suffix are in the reporting currency
 Working out a row costs a few microseconds; rows that nobody asks for are never worked out.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -33,6 +33,8 @@ UNKNOWN_AMOUNTS: RowDict = dict.fromkeys((
 ))  # fmt: skip
 """Of a quarantined position."""
 
+NO_KEY: Mapping[str, str] = {}
+
 QUANTITY_ONE = ONE * 10**MULTIPLIER_DECIMALS
 SNAP = 1e-12
 """A long or short side below this share of gross is the rounding of (gross - |net|) and is shown as none."""
@@ -53,7 +55,8 @@ def node_rows(snapshot: Snapshot) -> list[RowDict]:
 def node_row(snapshot: Snapshot, number: int) -> RowDict:
     """One node of the organisation."""
     node = snapshot.reference.hierarchy.nodes[number]
-    return {"node": node.node, "level": node.level, "parent": node.parent or None} | _amounts(snapshot, snapshot.nodes, number)
+    row: RowDict = {"node": node.node, "level": node.level, "parent": node.parent or None}
+    return _with_amounts(row, snapshot, snapshot.nodes, number)
 
 
 def node_and_children(snapshot: Snapshot, name: str) -> list[RowDict]:
@@ -70,7 +73,7 @@ def dealer_rows(snapshot: Snapshot) -> list[RowDict]:
 
 def dealer_row(snapshot: Snapshot, number: int) -> RowDict:
     """One dealer."""
-    return {"dealer": snapshot.dealer_names[number]} | _amounts(snapshot, snapshot.dealers, number)
+    return _with_amounts({"dealer": snapshot.dealer_names[number]}, snapshot, snapshot.dealers, number)
 
 
 def node_number(snapshot: Snapshot, name: str) -> int:
@@ -89,7 +92,8 @@ def dealer_number(snapshot: Snapshot, name: str) -> int:
         raise UnknownName(f"unknown dealer {name!r}") from None
 
 
-def _amounts(snapshot: Snapshot, table: Table, owner: int) -> RowDict:
+def _with_amounts(row: RowDict, snapshot: Snapshot, table: Table, owner: int) -> RowDict:
+    """The row, with all that is an owner's behind its key."""
     numbers = table.measures(owner).tolist()
     state = table.state(owner)
     quarantined = state.quarantined_count
@@ -105,7 +109,7 @@ def _amounts(snapshot: Snapshot, table: Table, owner: int) -> RowDict:
     if -short <= SNAP * gross:
         short = 0.0
     greeks = known and not _holds_options(snapshot, state)
-    return {
+    row.update({
         "total_pnl": numbers[TOTAL] + 0.0 if known else None,
         "realised_pnl": numbers[REALISED] + 0.0 if rated else None,
         "unrealised_pnl": numbers[UNREALISED] + 0.0 if known else None,
@@ -125,7 +129,9 @@ def _amounts(snapshot: Snapshot, table: Table, owner: int) -> RowDict:
         "stale_count": int(numbers[STALE]),
         "last_trade_ts": state.last_trade_ts or None,
         "oldest_mark_ts": _oldest_mark(snapshot, state),
-    } | UNKNOWN_DAY
+    })
+    row.update(UNKNOWN_DAY)
+    return row
 
 
 def _fees_known(snapshot: Snapshot, state: OwnerState) -> bool:
@@ -144,8 +150,11 @@ def _oldest_mark(snapshot: Snapshot, state: OwnerState) -> int | None:
     if not len(held):
         return None
     times = snapshot.units.mark_ts[held]
-    times = times[times > 0]
-    return int(times.min()) if len(times) else None
+    oldest = int(times.min())
+    if oldest <= 0:  # one of them has no mark
+        times = times[times > 0]
+        return int(times.min()) if len(times) else None
+    return oldest
 
 
 def _holds_options(snapshot: Snapshot, state: OwnerState) -> bool:
@@ -173,8 +182,9 @@ def ladder_rows(
     rows = sorted(table.state(owner).positions(), key=lambda row: row.instrument)
     averages = {} if dealer is not None else _single_averages(snapshot, owner, rows)
     return [
-        key | position_row(
-            snapshot, row, averages.get(row.instrument, row.average), exact=exact, broken=table.is_broken(owner, row.instrument)
+        position_row(
+            snapshot, row, averages.get(row.instrument, row.average), key, exact=exact,
+            broken=table.is_broken(owner, row.instrument),
         )
         for row in rows
     ]  # fmt: skip
@@ -194,7 +204,7 @@ def position_rows(
         owners = ((hierarchy.index[leaf], {"node": leaf}) for leaf in below)
         table = snapshot.nodes
     return (
-        key | position_row(snapshot, row, row.average, exact=exact)
+        position_row(snapshot, row, row.average, key, exact=exact)
         for owner, key in owners
         for row in sorted(table.state(owner).positions(), key=lambda row: row.instrument)
         if number is None or row.instrument == number
@@ -227,9 +237,10 @@ def _single_averages(snapshot: Snapshot, owner: int, rows: Iterable[Row]) -> dic
 
 
 def position_row(
-    snapshot: Snapshot, row: Row, average: float | None, *, exact: bool = False, broken: bool = False
-) -> RowDict:
-    """A position, or several of one instrument netted: without its key `node` or `dealer`. ACCOUNTING sections 1 and 4.
+    snapshot: Snapshot, row: Row, average: float | None, key: Mapping[str, str] = NO_KEY, *, exact: bool = False,
+    broken: bool = False,
+) -> RowDict:  # fmt: skip
+    """A position, or several of one instrument netted, behind its `key`, a `node` or `dealer`. ACCOUNTING sections 1 and 4.
 
     Of a quarantined one, and of a sum that was found `broken`, all amounts are unknown.
     """
@@ -247,6 +258,7 @@ def position_row(
     market_value = _times(value, rate)
     greeks = _greeks(instrument, row, size, market_value)
     shown = {
+        **key,
         "instrument": instrument.instrument,
         "quantity": row.quantity / ONE,
         "net_cash": row.cash / CASH_ONE,
@@ -269,7 +281,8 @@ def position_row(
         "quarantined": broken or bool(row.quarantined),
         "trade_count": row.trade_count,
         "last_trade_ts": row.last_trade_ts or None,
-    } | UNKNOWN_DAY
+        **UNKNOWN_DAY,
+    }
     unknown = UNKNOWN_AMOUNTS if broken or row.quarantined >= row.position_count else None
     if not exact:
         return shown if unknown is None else shown | unknown

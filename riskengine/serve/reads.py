@@ -140,7 +140,7 @@ async def answer_positions(question: Question) -> Response:
 
     def row_of(held: Held) -> RowDict:
         name, row = held
-        return {key: name} | position_row(snapshot, row, row.average, exact=exact)
+        return position_row(snapshot, row, row.average, {key: name}, exact=exact)
 
     return list_answer(question, Rows(question.valued_header(), names(fields), shown, row_of, total))
 
