@@ -1,5 +1,6 @@
 """The page of the demo in a real browser: what a new user sees after `make demo`."""
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from riskengine.adapters.store import open_store
 from riskengine.adapters.witness import Witness
 from riskengine.clock import SystemClock
 from riskengine.config import StoreConfig
+from riskengine.row_checksum import view_checksum
 from riskengine.serve.http import create_app
 from tests.browser import Browser
 from tests.running import Server, running
@@ -88,6 +90,27 @@ def test_a_warning_is_a_red_banner_for_as_long_as_it_holds(tmp_path: Path) -> No
         browser.wait_for(f"{banner} && !{banner}.hidden && {banner}.innerText.includes('restored from an older state')")
         assert browser.ask(f"getComputedStyle({banner}).backgroundColor") == "rgb(179, 38, 30)"
         assert browser.complaints == []
+
+
+def test_the_page_comes_to_the_checksums_of_the_engine(demo: Server, page: Browser) -> None:
+    odd = {"a": -0.0, "b": "\u00e9\U0001f600", "c": None, "d": True, "e": [1], "f": 2**53}
+    rows = [*demo.get("/v1/ladder?node=ALL")["rows"], odd]
+    asked = f"import('/checksum.js').then((module) => module.checksum({json.dumps(rows)}))"
+    assert page.ask(asked) == view_checksum(rows)
+
+
+def test_a_view_of_the_page_that_has_drifted_is_asked_for_anew(demo: Server, page: Browser) -> None:
+    said = page.ask("""import('/stream.js').then(({ Stream }) => {
+        const said = [];
+        const stream = new Stream({ onChange() {} });
+        stream.send = (message) => said.push(message);
+        const { id, view } = stream.subscribe({ view: "nodes" });
+        stream.snapshot({ id, epoch: 1, seq: 1, as_of: 1, key: ["node"], rows: [{ node: "ALL", fees: 1 }] });
+        const update = { epoch: 1, prev_seq: 1, seq: 2, as_of: 2, views: {}, checksums: { [id]: 12345 } };
+        stream.update(update);
+        return [said, view.synced];
+    })""")
+    assert said == [[{"op": "resync", "id": "nodes-0"}], False]
 
 
 def test_a_page_whose_engine_is_gone_says_so(tmp_path: Path) -> None:

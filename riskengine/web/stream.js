@@ -3,6 +3,8 @@
 // One update moves every view of the connection from its last seq to the next, so that what is on one screen adds up.
 // An update that does not start at the last seq is not applied: the views are marked unsynced and asked for again.
 
+import { checksum } from "./checksum.js";
+
 const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 8000;
 const LOADING_RETRY_MS = 500;
@@ -211,11 +213,15 @@ export class Stream {
       const view = this.views.get(id);
       if (view?.synced) view.patch(patch);
     }
+    for (const [id, sum] of Object.entries(message.checksums ?? {})) {
+      const view = this.views.get(id);
+      if (view?.synced && checksum(view.rows.values()) !== sum) this.resync([[id, view]]);
+    }
   }
 
-  /** Something was missed: what is shown stays, greyed, until whole snapshots come. */
-  resync() {
-    for (const [id, view] of this.views) {
+  /** Something was missed, or a copy has drifted: what is shown stays, greyed, until whole snapshots come. */
+  resync(views = this.views) {
+    for (const [id, view] of views) {
       view.synced = false;
       this.send({ op: "resync", id });
     }
