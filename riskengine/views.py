@@ -283,11 +283,16 @@ def position_row(
         "last_trade_ts": row.last_trade_ts or None,
         **UNKNOWN_DAY,
     }
-    unknown = UNKNOWN_AMOUNTS if broken or row.quarantined >= row.position_count else None
+    return _told(shown, row, exact, broken)
+
+
+def _told(shown: RowDict, row: Row, exact: bool, broken: bool) -> RowDict:
+    """The row as it is told: without amounts where they are unknown, exact where that was asked for."""
+    if broken or row.quarantined >= row.position_count:
+        shown |= UNKNOWN_AMOUNTS
+        return decimal_texts(shown) if exact else shown
     if not exact:
-        return shown if unknown is None else shown | unknown
-    if unknown is not None:
-        return decimal_texts(shown | unknown)
+        return shown
     return decimal_texts(shown) | {"quantity": to_text(row.quantity), "net_cash": to_text(row.cash, CASH_DECIMALS)}
 
 
