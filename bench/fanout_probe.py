@@ -58,7 +58,7 @@ async def probe(options: dict[str, Any], ready: Callable[[], Awaitable[None]]) -
     client.say(op="subscribe", id="probe", view="ladder", node="PROBE")
     while client.waiting:  # noqa: ASYNC110 - picows has no event for it
         await asyncio.sleep(0.01)
-    posting, reading, asking, looking = [await line(url) for _ in range(4)]
+    posting, reading, asking = [await line(url) for _ in range(3)]
     await ready()
     applied, pages, pulses = array("d"), array("d"), array("d")
     page = lambda number: f"/v1/ladder?node={DESKS[number % len(DESKS)]}&limit=100"  # noqa: E731
@@ -66,7 +66,7 @@ async def probe(options: dict[str, Any], ready: Callable[[], Awaitable[None]]) -
         asyncio.create_task(repeated(reading, page, 0.05, pages)),
         asyncio.create_task(repeated(asking, lambda _: "/healthz", 0.02, pulses)),
     ]
-    await post_trades(watch, posting, looking, options["trades_per_s"], applied)
+    await post_trades(watch, posting, url, options["trades_per_s"], applied)
     for task in others:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -79,7 +79,7 @@ async def probe(options: dict[str, Any], ready: Callable[[], Awaitable[None]]) -
     }  # fmt: skip
 
 
-async def post_trades(watch: Probe, posting: Line, looking: Line, per_s: float, applied: array) -> None:
+async def post_trades(watch: Probe, posting: Line, url: str, per_s: float, applied: array) -> None:
     dice, number, due = random.Random(3), 0, time.time()
     checks: set[asyncio.Task[None]] = set()
     while due < WINDOW.last / 1e6:
@@ -95,7 +95,7 @@ async def post_trades(watch: Probe, posting: Line, looking: Line, per_s: float, 
         assert answer["counts"]["applied"] == 1, answer
         if WINDOW.holds(began):
             watch.to_answer.append(now_us() - began)
-            task = asyncio.create_task(since_applied(watch, looking, (symbol, watch.counts[symbol]), answer["seq"], applied))
+            task = asyncio.create_task(since_applied(watch, url, (symbol, watch.counts[symbol]), answer["seq"], applied))
             checks.add(task)
             task.add_done_callback(checks.discard)
     with contextlib.suppress(TimeoutError):
@@ -106,15 +106,17 @@ async def post_trades(watch: Probe, posting: Line, looking: Line, per_s: float, 
 LOOKING = asyncio.Lock()
 
 
-async def since_applied(watch: Probe, looking: Line, what: tuple[str, int], seq: int, applied: array) -> None:
+async def since_applied(watch: Probe, url: str, what: tuple[str, int], seq: int, applied: array) -> None:
     """From the moment of the snapshot that first held a trade to its patch, which may be of a later snapshot."""
     while what not in watch.seen:
         watch.arrived.clear()
         await watch.arrived.wait()
     shown, as_of, received = watch.seen[what]
     if shown != seq:
-        async with LOOKING:
+        async with LOOKING:  # a line of its own: one that is idle for seconds is closed by the server
+            looking = await line(url)
             as_of = json.loads(await looking.get(f"/v1/ladder?node=PROBE&seq={seq}"))["as_of"]
+            looking.writer.close()
     applied.append(received - as_of)
 
 

@@ -20,12 +20,15 @@ from websockets.http11 import Request
 
 from riskengine.serve.websocket_frames import BINARY, TEXT, WINDOW_BITS, frame
 
-PING_INTERVAL_S = 3.0
-PING_TIMEOUT_S = 5.0
-SLOWEST_BYTES_PER_S = 16_384.0
-"""A client that has more to read before it comes to a ping is waited for so much longer."""
+PING_INTERVAL_S = 4.0
+PING_TIMEOUT_S = 4.0
+SLOWEST_BYTES_PER_S = 32_768.0
+MOST_EXTRA_S = 1.5
+"""A client that has more to read before it comes to a ping is waited for longer, up to this; then as long as it goes on reading."""
 
-LEAST_WINDOW_BYTES, FIRST_WINDOW_BYTES, MOST_WINDOW_BYTES = 4_096, 16_384, 65_536
+PROGRESS_S = 2.0
+
+LEAST_WINDOW_BYTES, FIRST_WINDOW_BYTES, MOST_WINDOW_BYTES = 4_096, 16_384, 131_072
 """A ping goes out behind so many bytes; while its pong is awaited no more than about as many again are sent."""
 
 WINDOW_S = 0.25
@@ -67,6 +70,7 @@ class Outlet(WebSocketsSansIOProtocol):
     _owed_pong = b""
     _sent_before_ping = 0
     _taken_bytes = 0
+    _unsent_at_ping = 0
     _window_bytes: float = FIRST_WINDOW_BYTES
     _ping_behind = FIRST_WINDOW_BYTES
 
@@ -185,8 +189,9 @@ class Outlet(WebSocketsSansIOProtocol):
         self.ping_sent_at = self.loop.time()
         self.transport.write(_PING + self.pending_ping_payload)
         if self.config.ws_ping_timeout is not None:
-            wait_s = self.config.ws_ping_timeout + (self.sent_bytes - self._taken_bytes) / SLOWEST_BYTES_PER_S
-            self.pong_timer = self.loop.call_later(wait_s, self.keepalive_timeout)
+            self._unsent_at_ping = self.unsent_bytes
+            extra_s = min((self.sent_bytes - self._taken_bytes) / SLOWEST_BYTES_PER_S, MOST_EXTRA_S)
+            self.pong_timer = self.loop.call_later(self.config.ws_ping_timeout + extra_s, self.keepalive_timeout)
 
     def handle_pong(self, event: Frame) -> None:
         """The client has come to a ping: all before it is read."""
@@ -213,7 +218,12 @@ class Outlet(WebSocketsSansIOProtocol):
         self.transport.abort()
 
     def keepalive_timeout(self) -> None:
-        """No pong has come in time: the client is gone, or reads nothing."""
+        """No pong has come in time: the client is gone, or reads nothing, or has not come to the ping but goes on reading."""
+        unsent = self.unsent_bytes
+        if unsent < self._unsent_at_ping:
+            self._unsent_at_ping = unsent
+            self.pong_timer = self.loop.call_later(PROGRESS_S, self.keepalive_timeout)
+            return
         self.pong_timer = None
         self.abort("no pong")
 

@@ -74,6 +74,7 @@ def test_limits_and_times_on_the_page_are_those_in_the_code():
         f"every {outlet.PING_INTERVAL_S:.0f} s, and behind every few KiB ({outlet.LEAST_WINDOW_BYTES // 1024} to "
         f"{outlet.MOST_WINDOW_BYTES // 1024}, as fast as you read)",
         f"who has not answered in {outlet.PING_TIMEOUT_S:.0f} s (1 s more for each {outlet.SLOWEST_BYTES_PER_S / 1024:.0f} KiB",
+        f"at most {outlet.MOST_EXTRA_S} s more unless you go on reading",
         f"too many connections with one token ({AccessConfig().max_connections} unless configured)",
         f"messages of {DEFLATE_FROM_BYTES} bytes to {DEFLATE_TO_BYTES // 1024} KiB are deflated",
         f"at most {ingest.MAX_FRAMES_IN_FLIGHT} are on their way",
