@@ -24,7 +24,7 @@ PING_INTERVAL_S = 4.0
 PING_TIMEOUT_S = 4.0
 SLOWEST_BYTES_PER_S = 32_768.0
 MOST_EXTRA_S = 1.5
-"""A client that has more to read before it comes to a ping is waited for longer, up to this; then as long as it goes on reading."""
+"""A client that has more to read before a ping is waited for longer, up to this; then as long as it goes on reading."""
 
 PROGRESS_S = 2.0
 
