@@ -66,15 +66,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with_bad: list[tuple[float, float]] = []
     wrong: list[str] = []
     last: dict[str, Any] = {}
-    with engine() as served:
-        for _ in range(asked.rounds):
-            for each, times in ((0, alone), (asked.each, with_bad)):
+    for _ in range(asked.rounds):
+        for each, times in ((0, alone), (asked.each, with_bad)):
+            with engine() as served:  # a new one each time: trades go by their names
                 found = among(served, asked.healthy, each, asked.seconds, asked.ticks, asked.trades)
-                said = found["said"]
-                times.append((said["screens"]["as_of_to_received_ms"]["p99"], said["probe"]["posted_to_patch_ms"]["p99"]))
-                if each:
-                    wrong += faults(found)
-                    last = found
+            said = found["said"]
+            times.append((said["screens"]["as_of_to_received_ms"]["p99"], said["probe"]["posted_to_patch_ms"]["p99"]))
+            if each:
+                wrong += faults(found)
+                last = found
     medians = [[statistics.median(column) for column in zip(*times, strict=True)] for times in (alone, with_bad)]
     result: dict[str, Any] = {
         "prices_p99_ms": {"alone": medians[0][0], "among": medians[1][0], "ratio": round(medians[1][0] / medians[0][0], 2)},
