@@ -7,7 +7,7 @@ time.
 No clock, thread, task or socket in here. One thread uses a board and everything that stands at it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -93,6 +93,10 @@ def _is_id(value: object) -> bool:
     return isinstance(value, int) and abs(value) <= MAX_INTEGER
 
 
+def _stay() -> None:
+    """Whoever moves the board does so by itself."""
+
+
 # -- one connection ----------------------------------------------------------------------------------------------
 
 
@@ -112,6 +116,8 @@ class Subscriptions:
         self._held: dict[str, SharedView] = {}
         self.refused = False
         """Whether the last request was answered with an error."""
+        self.freshen: Callable[[], None] = _stay
+        """Brings the board to the newest snapshot, for requests that are answered with rows."""
 
     @property
     def seq(self) -> int:
@@ -208,6 +214,7 @@ class Subscriptions:
             raise Refused("bad parameter", "dealer: a ladder is of a node or of a dealer, not of both")
         if name not in self._held and len(self._held) >= MAX_SUBSCRIPTIONS:
             raise Refused("too many subscriptions", f"a connection has at most {MAX_SUBSCRIPTIONS}")
+        self.freshen()
         if view == "ladder":
             self._check_grants(node, dealer)
         try:
@@ -246,6 +253,7 @@ class Subscriptions:
     def _resync(self, request: Mapping[str, Any]) -> list[bytes]:
         """Fresh rows of one subscription, or of all where no id is given; the others are brought to the same seq."""
         wanted = dict(self._held) if request.get("id") is None else {request["id"]: self._existing(request)}
+        self.freshen()
         held = dict(self._held)
         for name in wanted:
             self._leave(name)

@@ -32,7 +32,7 @@ STALL_S = 5.0
 """A connection that takes nothing of what waits for it for so long is dropped."""
 
 TURN_S = 0.001
-SENDS_A_TURN = 96
+SENDS_A_TURN = 160
 """Messages written in one turn: the system calls, about a millisecond, come when the loop goes on."""
 SEND_S = 7e-6
 """What the loop needs beside the turn to write one message."""

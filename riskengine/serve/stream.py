@@ -55,6 +55,7 @@ class Stream:
         """A new client; it has been sent its hello."""
         sender = self._at_work()
         subscriptions = Subscriptions(sender.board, encoding, self._config, grants)
+        subscriptions.freshen = sender.look
         connection = Connection(subscriptions, outlet, encoding, next(self._numbers))
         outlet.asks_little = True
         outlet.write_frame(subscriptions.hello())
@@ -80,7 +81,6 @@ class Stream:
         """Do what a client's message asks, and answer it about the newest snapshot. Whether it was an error."""
         if self._sender is None or connection not in self._sender.connections:
             return False  # its sender has failed, and it is being dropped
-        self._sender.look()
         subscriptions = connection.subscriptions
         frames = subscriptions.handle(message)
         for frame in frames:

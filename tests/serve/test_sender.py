@@ -349,3 +349,19 @@ def test_what_takes_long_to_work_out_is_told_less_often(room):
         counts.append((len(heavy.updates), len(light.updates)))
     assert counts[-1][1] == 10
     assert 2 <= counts[-1][0] <= 3
+
+
+# Requests
+
+
+def test_only_requests_for_rows_move_the_board(room):
+    client = room.client(FX1)
+    connection = client.connection
+    connection.subscriptions.freshen = room.sender.look
+    room.deal(desk="EQ1", instrument="ACME", price="10")
+    stands = room.board.snapshot.seq
+    for message in ("{no sense", '{"op":"ping"}', '{"op":"configure","max_hz":5}', '{"op":"subscribe","id":"x","view":"none"}'):
+        connection.subscriptions.handle(message)
+        assert room.board.snapshot.seq == stands, message
+    connection.subscriptions.handle('{"op":"resync"}')
+    assert room.board.snapshot.seq == room.engine.history.newest.seq
