@@ -169,11 +169,12 @@ def test_a_flood_of_tiny_frames_holds_nobody_up():
     async def scenario():
         async with wired() as engine, raw(engine) as hostile:
             await until(lambda: outlets(engine))
-            longest, before, started = 0.0, time.perf_counter(), time.perf_counter()
+            # Processor time: a machine that is busy with other things holds the loop too.
+            longest, before, ends = 0.0, time.thread_time(), time.monotonic() + 1.0
             hostile.writer.write(masked(b"", 0x8A) * 40_000)
-            while before - started < 1.0:
+            while time.monotonic() < ends:
                 await asyncio.sleep(0)
-                now = time.perf_counter()
+                now = time.thread_time()
                 longest, before = max(longest, now - before), now
             assert not outlets(engine)
             assert longest < 0.06
