@@ -18,7 +18,7 @@ import msgspec
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.grants import EVERYTHING, Grants
-from riskengine.row_checksum import row_checksum
+from riskengine.row_checksum import view_checksum
 from riskengine.snapshot import Snapshot
 from riskengine.view_sources import AllDealers, AllNodes, Dealers, Ladder, Nodes, Source, Status
 from riskengine.views import RowDict
@@ -97,10 +97,10 @@ class Version:
         return found
 
     def checksum(self) -> int:
-        """See `row_checksum`. O(rows) once. Of the newest version."""
+        """See `view_checksum`. O(rows) once. Of the newest version."""
         if self._checksum is None:
             assert self.rows is not None, "the newest version has its rows"
-            self._checksum = sum(map(row_checksum, self.rows.values())) & 0xFFFF_FFFF
+            self._checksum = view_checksum(self.rows.values())
         return self._checksum
 
     def forget(self) -> None:
