@@ -16,6 +16,9 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
+from riskengine.adapters.store import open_store
+from tests.world import instruments, nodes
+
 # The same examples at every run, few enough for every commit; RISKENGINE_HYPOTHESIS=thorough looks for new ones at length.
 settings.register_profile("ci", max_examples=60, stateful_step_count=40, deadline=None, derandomize=True, database=None)
 settings.register_profile(
@@ -54,6 +57,17 @@ def shared_data() -> Path:
 def shared_vectors() -> Path:
     """The file of worked examples, `vectors.json`."""
     return shared("vectors/vectors.json")
+
+
+@pytest.fixture
+def house_url(tmp_path: Path) -> str:
+    """A SQLite store with the nodes and instruments of `tests.world`, closed: for a program to be started on."""
+    url = f"sqlite:///{tmp_path}/engine.db"
+    opened = open_store(url)
+    opened.save_nodes(nodes())
+    opened.save_instruments(instruments())
+    opened.close()
+    return url
 
 
 SERVER = "RISKENGINE_TEST_POSTGRES"

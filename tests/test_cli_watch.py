@@ -14,32 +14,19 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from riskengine import cli_watch
-from riskengine.adapters.store import open_store
 from riskengine.cli import main
 from riskengine.client import LOADING, Client
 from riskengine.watch_lines import TREE, status_line
 from tests.running import ENVIRONMENT, Server, command, running
 from tests.serve.wired import run, wired
-from tests.world import instruments, nodes
 
 WATCH = [sys.executable, "-m", "riskengine.cli", "watch"]
 ALTERNATE, BACK = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> str:
-    url = f"sqlite:///{tmp_path}/engine.db"
-    opened = open_store(url)
-    opened.save_nodes(nodes())
-    opened.save_instruments(instruments())
-    opened.close()
-    return url
 
 
 def deal(server: Server, name: str, quantity: int = 100, instrument: str = "EURUSD") -> None:
@@ -107,9 +94,9 @@ def terminal(*words: str, **size: int) -> Iterator[Terminal]:
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_a_ladder_in_a_terminal_follows_the_engine_says_when_it_is_gone_and_leaves_it_clean(ending, store, tmp_path):
+def test_a_ladder_in_a_terminal_follows_the_engine_says_when_it_is_gone_and_leaves_it_clean(ending, house_url, tmp_path):
     log = tmp_path / "log"
-    with running("serve", "--port", "0", "--store", store, log=log) as server:
+    with running("serve", "--port", "0", "--store", house_url, log=log) as server:
         port = server.url.rpartition(":")[2]
         deal(server, "t1")
         with terminal("--node", "G10", "--url", server.url) as shown:
@@ -119,7 +106,7 @@ def test_a_ladder_in_a_terminal_follows_the_engine_says_when_it_is_gone_and_leav
             shown.until("G10  live", "123")
             server.kill()
             picture = shown.until("G10  DISCONNECTED  figures as of ", "EURUSD")
-            with running("serve", "--port", port, "--store", store, log=log) as again:
+            with running("serve", "--port", port, "--store", house_url, log=log) as again:
                 shown.until("G10  live", "epoch 2")
                 deal(again, "t3", 1_000)
                 shown.until("1,123")
@@ -130,8 +117,8 @@ def test_a_ladder_in_a_terminal_follows_the_engine_says_when_it_is_gone_and_leav
             assert "Traceback" not in shown.seen
 
 
-def test_the_tree_and_a_dealer_once_and_what_changes_in_a_pipe(store, tmp_path):
-    with running("serve", "--port", "0", "--store", store, log=tmp_path / "log") as server:
+def test_the_tree_and_a_dealer_once_and_what_changes_in_a_pipe(house_url, tmp_path):
+    with running("serve", "--port", "0", "--store", house_url, log=tmp_path / "log") as server:
         deal(server, "t1")
         tree = command("watch", "--tree", "--once", "--url", server.url)
         assert (tree.returncode, tree.stderr) == (0, "")
@@ -157,8 +144,8 @@ def test_the_tree_and_a_dealer_once_and_what_changes_in_a_pipe(store, tmp_path):
             piped.stdout.close()
 
 
-def test_what_cannot_be_watched_is_one_clear_line(store, tmp_path):
-    with running("serve", "--port", "0", "--store", store, log=tmp_path / "log") as server:
+def test_what_cannot_be_watched_is_one_clear_line(house_url, tmp_path):
+    with running("serve", "--port", "0", "--store", house_url, log=tmp_path / "log") as server:
         unknown = command("watch", "--node", "NOWHERE", "--once", "--url", server.url)
     assert (unknown.returncode, unknown.stdout) == (1, "")
     assert unknown.stderr == "riskengine: unknown name: unknown node 'NOWHERE'\n"

@@ -9,9 +9,7 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
-from riskengine.adapters.store import open_store
 from tests.running import running
-from tests.world import instruments, nodes
 
 STALE_AFTER_S = 1.0
 BEAT_S = 0.1
@@ -90,13 +88,7 @@ class Screen:
 
 
 @contextmanager
-def house(store: str, tmp_path: Any) -> Iterator[tuple[Quotes, Screen]]:
-    opened = open_store(store)
-    try:
-        opened.save_nodes(nodes())
-        opened.save_instruments(instruments())
-    finally:
-        opened.close()
+def quoted(store: str, tmp_path: Any) -> Iterator[tuple[Quotes, Screen]]:
     config = tmp_path / "config.toml"
     config.write_text(f"[marks]\nstale_after_s = {STALE_AFTER_S}\n")
     words = ("serve", "--port", "0", "--store", store, "--config", config)
@@ -116,8 +108,8 @@ def house(store: str, tmp_path: Any) -> Iterator[tuple[Quotes, Screen]]:
                 quotes.end()
 
 
-def test_a_feed_that_stops_makes_just_its_rows_and_their_parents_stale_within_two_beats(tmp_path):
-    with house(f"sqlite:///{tmp_path / 'desk.db'}", tmp_path) as (quotes, screen):
+def test_a_feed_that_stops_makes_just_its_rows_and_their_parents_stale_within_two_beats(house_url, tmp_path):
+    with quoted(house_url, tmp_path) as (quotes, screen):
         calm_until = time.monotonic() + 2 * STALE_AFTER_S
         while time.monotonic() < calm_until:
             screen.hear()

@@ -12,10 +12,8 @@ from typing import Any
 
 import pytest
 
-from riskengine.adapters.store import open_store
 from tests.dealing import Dealing
 from tests.running import Server, running
-from tests.world import instruments, nodes
 
 SCRIPT = Path(__file__).parent / "clients" / "ladder.mjs"
 
@@ -75,16 +73,6 @@ def following(url: str, node: str) -> Iterator[Follower]:
         follower.end()
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> str:
-    url = f"sqlite:///{tmp_path}/engine.db"
-    opened = open_store(url)
-    opened.save_nodes(nodes())
-    opened.save_instruments(instruments())
-    opened.close()
-    return url
-
-
 def assert_equal_at_its_seq(follower: Follower, server: Server) -> None:
     """What the client holds is what the engine answers about the same snapshot."""
     for _ in range(50):
@@ -101,10 +89,10 @@ def assert_equal_at_its_seq(follower: Follower, server: Server) -> None:
     raise AssertionError(held)
 
 
-def test_a_ladder_in_node_stays_the_engine_s_through_kills_and_a_shutdown(store: str, tmp_path: Path) -> None:
+def test_a_ladder_in_node_stays_the_engine_s_through_kills_and_a_shutdown(house_url: str, tmp_path: Path) -> None:
     node_command()
     log = tmp_path / "engine.log"
-    with running("serve", "--port", "0", "--store", store, log=log) as server:
+    with running("serve", "--port", "0", "--store", house_url, log=log) as server:
         port = server.url.rpartition(":")[2]
         dealing = Dealing(server.url)
         try:
@@ -113,13 +101,13 @@ def test_a_ladder_in_node_stays_the_engine_s_through_kills_and_a_shutdown(store:
                 assert_equal_at_its_seq(follower, server)
                 server.kill()
                 follower.until(lambda last: last["status"] == "disconnected")
-                with running("serve", "--port", port, "--store", store, log=log) as second:
+                with running("serve", "--port", port, "--store", house_url, log=log) as second:
                     back = follower.until(lambda last: last["status"] == "live" and last["epoch"] > first["epoch"])
                     taken = dealing.taken
                     follower.until(lambda last: dealing.taken > taken + 10 and last["verified"] > back["verified"])
                     assert_equal_at_its_seq(follower, second)
                     assert second.stop() == 0  # in order this time: with a bye
-                with running("serve", "--port", port, "--store", store, log=log) as third:
+                with running("serve", "--port", port, "--store", house_url, log=log) as third:
                     follower.until(lambda last: last["status"] == "live" and last["epoch"] > back["epoch"])
                     dealing.end()
                     counts = third.get("/v1/nodes/FX1")["rows"][0]["trade_count"]

@@ -31,10 +31,10 @@ from riskengine.fields import MAX_INTEGER, Rejected, integer, name
 from riskengine.gateway import Gateway
 from riskengine.messages import Refusal
 from riskengine.observe import get_logger
-from riskengine.serve.outlet import Outlet
+from riskengine.serve.outlet import POLICY_VIOLATION, Outlet
 from riskengine.serve.server import accept_when_live
 from riskengine.serve.trades_answer import SubmittedTrades, submit_trades
-from riskengine.serve.turns import decoded
+from riskengine.serve.turns import TURN_S, decoded
 from riskengine.serve.websocket_frames import FRAMED
 from riskengine.subscription import error
 
@@ -47,13 +47,11 @@ TICKS_AT_ONCE = 1_000
 MAX_MALFORMED = 100
 """Frames in a row of which nothing could be read: then whoever sends them is no publisher, and is let go."""
 
-POLICY_VIOLATION = 1008
 LAST_ANSWERS_S = 1.0
 
 REPORT_AFTER_S = 1.0
 REPORTED_REFUSALS = 5
 RETRY_AFTER_MS = 1_000
-TURN_S = 0.001
 
 
 class TooMuchGarbage(Exception):

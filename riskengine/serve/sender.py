@@ -25,13 +25,13 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.gateway import Gateway
 from riskengine.serve.outlet import Outlet
 from riskengine.serve.pacing import Pace, Rhythm, after
+from riskengine.serve.turns import TURN_S
 from riskengine.snapshot import Snapshot
 from riskengine.subscription import Subscriptions
 
 STALL_S = 5.0
 """A connection that takes nothing of what waits for it for so long is dropped."""
 
-TURN_S = 0.001
 SENDS_A_TURN = 160
 """Messages written in one turn: the system calls, about a millisecond, come when the loop goes on."""
 SEND_S = 7e-6
@@ -159,7 +159,12 @@ class Sender:
         connection.waits = True
         if connection.trade_due <= now:
             self._fresh.append(connection)
-        elif connection.trade_due < NEVER:
+        else:
+            self._wait_on(connection)
+
+    def _wait_on(self, connection: Connection) -> None:
+        """Queue it for when its pause is over; one whose pushes are left to the beats is in no queue."""
+        if connection.trade_due < NEVER:
             heapq.heappush(self._later, (connection.trade_due, next(self._ties), connection))
 
     def in_turns(self, group: int, groups: int) -> Iterator[list[Connection]]:
@@ -306,7 +311,7 @@ class Sender:
         if outlet.is_behind:
             if waits:
                 connection.trade_due = now + 1.0 / subscriptions.max_hz
-                heapq.heappush(self._later, (connection.trade_due, next(self._ties), connection))
+                self._wait_on(connection)
             return False
         pushed = waits and connection.trade_due <= now
         checked = not pushed and now >= connection.check_due
@@ -332,8 +337,8 @@ class Sender:
             connection.trade_due = self._next_push(connection, now)
             if not subscriptions.trade_waits:
                 self._calm_down(connection)
-            elif connection.trade_due < NEVER:  # a newer trade than was pushed
-                heapq.heappush(self._later, (connection.trade_due, next(self._ties), connection))
+            else:  # a newer trade than was pushed
+                self._wait_on(connection)
         return worked
 
     def _next_push(self, connection: Connection, now: float) -> float:

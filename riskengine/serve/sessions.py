@@ -16,13 +16,12 @@ from riskengine.grants import Principal
 from riskengine.observe import get_logger
 from riskengine.serve.account import Account
 from riskengine.serve.identity import Credential, Identity
+from riskengine.serve.outlet import POLICY_VIOLATION
 from riskengine.subscription import error
 
 LOOK_EVERY_S = 0.25
 MAX_SESSIONS = 10_000
 """Of everybody together."""
-
-POLICY_VIOLATION = 1008
 
 SESSION = "riskengine.session"
 """Where the scope of a websocket has its session."""

@@ -17,7 +17,7 @@ from riskengine.grants import Grants
 from riskengine.observe import get_logger
 from riskengine.serve.access import principal_of
 from riskengine.serve.ingest import ingest_endpoint
-from riskengine.serve.outlet import Outlet
+from riskengine.serve.outlet import POLICY_VIOLATION, Outlet
 from riskengine.serve.problems import bad_field
 from riskengine.serve.sender import Connection, Sender
 from riskengine.serve.server import accept_when_live
@@ -35,8 +35,6 @@ MESSAGES_AT_ONCE = 200.0
 
 MAX_MISTAKES = 200
 """Messages in a row that are answered with an error before the connection is ended."""
-
-POLICY_VIOLATION = 1008
 
 log = get_logger("riskengine.serve.stream")
 

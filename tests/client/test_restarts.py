@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,17 +14,6 @@ from riskengine.client.feed import Feed
 from riskengine.reference import NodeInput, check_node
 from tests.dealing import Dealing
 from tests.running import running
-from tests.world import instruments, nodes
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> str:
-    url = f"sqlite:///{tmp_path}/engine.db"
-    opened = open_store(url)
-    opened.save_nodes(nodes())
-    opened.save_instruments(instruments())
-    opened.close()
-    return url
 
 
 def until(subscription: Any, holds: Callable[[State], bool], seconds: float = 30.0) -> State:
@@ -50,7 +38,7 @@ def assert_equal_at_its_seq(client: Client, ladder: Any, node: str) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"encoding": "msgpack", "compression": True, "max_hz": 10}], ids=["json", "msgpack"])
-def test_a_ladder_stays_the_engine_s_through_a_kill_and_a_shutdown(store, tmp_path, options, monkeypatch):
+def test_a_ladder_stays_the_engine_s_through_a_kill_and_a_shutdown(house_url, tmp_path, options, monkeypatch):
     resyncs: list[str] = []
     verified: list[int] = []
     resync = Feed._resync
@@ -66,7 +54,7 @@ def test_a_ladder_stays_the_engine_s_through_a_kill_and_a_shutdown(store, tmp_pa
     monkeypatch.setattr(Feed, "_resync", resynced)
     monkeypatch.setattr("riskengine.client.feed.checksum_in_turns", summed)
     log = tmp_path / "engine.log"
-    with running("serve", "--port", "0", "--store", store, log=log) as server, Client(server.url, **options) as client:
+    with running("serve", "--port", "0", "--store", house_url, log=log) as server, Client(server.url, **options) as client:
         port = server.url.rpartition(":")[2]
         dealing = Dealing(server.url)
         try:
@@ -76,13 +64,13 @@ def test_a_ladder_stays_the_engine_s_through_a_kill_and_a_shutdown(store, tmp_pa
             server.kill()
             lost = until(ladder, lambda state: state.status == DISCONNECTED)
             assert lost.rows.keys() == first.rows.keys() and lost.epoch == first.epoch
-            with running("serve", "--port", port, "--store", store, log=log) as second:
+            with running("serve", "--port", port, "--store", house_url, log=log) as second:
                 back = until(ladder, lambda state: state.is_live and state.epoch != first.epoch)
                 assert back.epoch is not None and first.epoch is not None and back.epoch > first.epoch
                 until(ladder, lambda state: len(verified) > 1)
                 assert_equal_at_its_seq(client, ladder, "G10")
                 assert second.stop() == 0
-            with running("serve", "--port", port, "--store", store, log=log):
+            with running("serve", "--port", port, "--store", house_url, log=log):
                 until(ladder, lambda state: state.is_live and state.epoch not in (first.epoch, back.epoch))
                 dealing.end()
                 count = client.nodes("FX1").rows[0]["trade_count"]
@@ -94,11 +82,11 @@ def test_a_ladder_stays_the_engine_s_through_a_kill_and_a_shutdown(store, tmp_pa
     assert resyncs == []
 
 
-def test_reference_data_that_changes_under_the_stream_arrives_as_rows_that_come_and_go(store, tmp_path):
-    with running("serve", "--port", "0", "--store", store, log=tmp_path / "log") as server, Client(server.url) as client:
+def test_reference_data_that_changes_under_the_stream_arrives_as_rows_that_come_and_go(house_url, tmp_path):
+    with running("serve", "--port", "0", "--store", house_url, log=tmp_path / "log") as server, Client(server.url) as client:
         tree, status = client.subscribe("nodes"), client.subscribe("status")
         before = until(tree, lambda state: state.is_live)
-        opened = open_store(store)
+        opened = open_store(house_url)
         opened.save_nodes([check_node(NodeInput(node="FX9", level="desk", parent="G10"))])
         opened.close()
         after = until(tree, lambda state: "FX9" in state.rows)
@@ -106,9 +94,9 @@ def test_reference_data_that_changes_under_the_stream_arrives_as_rows_that_come_
         assert status.state().rows[""]["node_count"] == len(after.rows)
 
 
-def test_posts_go_on_through_a_restart_and_nothing_is_counted_twice(store, tmp_path):
+def test_posts_go_on_through_a_restart_and_nothing_is_counted_twice(house_url, tmp_path):
     log = tmp_path / "engine.log"
-    with running("serve", "--port", "0", "--store", store, log=log) as server, Client(server.url) as client:
+    with running("serve", "--port", "0", "--store", house_url, log=log) as server, Client(server.url) as client:
         port = server.url.rpartition(":")[2]
 
         def sent(number: int) -> dict[str, Any]:
@@ -123,7 +111,7 @@ def test_posts_go_on_through_a_restart_and_nothing_is_counted_twice(store, tmp_p
         answers: list[Any] = []
         posting = threading.Thread(target=lambda: answers.append(client.post_trades(trades)))
         posting.start()
-        with running("serve", "--port", port, "--store", store, log=log):
+        with running("serve", "--port", port, "--store", house_url, log=log):
             posting.join(30)
             [answer] = answers
             assert answer["counts"] | {"applied": 10, "duplicate": 10} == answer["counts"]

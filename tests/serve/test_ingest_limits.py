@@ -13,7 +13,7 @@ import pytest
 from riskengine.config import IngestConfig
 from riskengine.decode import SMALL_LIST
 from riskengine.messages import Refusal
-from riskengine.serve import ingest
+from riskengine.serve import ingest, outlet
 from riskengine.serve.outlet import WRITE_BUFFER_BYTES, Outlet
 from riskengine.serve.turns import decoded
 from tests.serve.stand_in import Client
@@ -87,7 +87,7 @@ def test_garbage_without_end_ends_the_connection(path, monkeypatch):
             for number in range(60):
                 with contextlib.suppress(Exception):  # the server has closed by then
                     await client.connection.send(b"\xc1" if number % 2 else '{"ticks":[1,2]}')
-            assert await client.closed() == ingest.POLICY_VIOLATION
+            assert await client.closed() == outlet.POLICY_VIOLATION
             await other.say(trades=[row("t1")])
             assert (await other.hear())["type"] == "trades"
 
@@ -103,7 +103,7 @@ def test_it_is_told_why(monkeypatch):
                 await client.connection.send("{")
             titles = [(await client.hear())["title"] for _ in range(4)]
             assert titles == ["malformed frame"] * 3 + ["too much garbage"]
-            assert await client.closed() == ingest.POLICY_VIOLATION
+            assert await client.closed() == outlet.POLICY_VIOLATION
 
     run(scenario())
 
