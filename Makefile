@@ -23,6 +23,7 @@ bench: $(READY)
 
 lint: $(READY)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 # pyproject.toml counts too: it names the command and the package's dependencies.

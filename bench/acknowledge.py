@@ -34,10 +34,15 @@ TARGET_P99_MS = 25.0
 
 def trade(number: int) -> dict[str, Any]:
     return {
-        "trade_id": f"bench-{number}", "ts": time.time_ns() // 1_000, "instrument": SYMBOLS[number % len(SYMBOLS)],
-        "desk": DESKS[number % len(DESKS)], "dealer": f"dealer{number % 7}", "side": "buy" if number % 3 else "sell",
-        "quantity": str(100 + number % 50), "price": f"{90 + number % 20}.{number % 100:02}",
-    }  # fmt: skip
+        "trade_id": f"bench-{number}",
+        "ts": time.time_ns() // 1_000,
+        "instrument": SYMBOLS[number % len(SYMBOLS)],
+        "desk": DESKS[number % len(DESKS)],
+        "dealer": f"dealer{number % 7}",
+        "side": "buy" if number % 3 else "sell",
+        "quantity": str(100 + number % 50),
+        "price": f"{90 + number % 20}.{number % 100:02}",
+    }
 
 
 async def connected(url: str) -> Poster:
@@ -69,8 +74,9 @@ async def batches(url: str, seconds: float) -> dict[str, Any]:
     # The client's own work between two batches, making the next one, is not the engine's.
     return {
         "trades_per_s": {"median": statistics.median(whole), "min": min(whole), "max": max(whole)},
-        "while_waiting_per_s": round(BATCH * len(took) / sum(took)), "batch_ms": quantiles(took),
-    }  # fmt: skip
+        "while_waiting_per_s": round(BATCH * len(took) / sum(took)),
+        "batch_ms": quantiles(took),
+    }
 
 
 async def singles(url: str, seconds: float, clients: int, per_s: float) -> dict[str, Any]:

@@ -79,9 +79,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     result: dict[str, Any] = {
         "prices_p99_ms": {"alone": medians[0][0], "among": medians[1][0], "ratio": round(medians[1][0] / medians[0][0], 2)},
         "trades_p99_ms": {"alone": medians[0][1], "among": medians[1][1], "ratio": round(medians[1][1] / medians[0][1], 2)},
-        "runs": {"alone": alone, "among": with_bad}, "bad": last["said"]["bad"], "server": last["server"],
-        "grown_mb": last["grown_mb"], "wrong": sorted(set(wrong)),
-    }  # fmt: skip
+        "runs": {"alone": alone, "among": with_bad},
+        "bad": last["said"]["bad"],
+        "server": last["server"],
+        "grown_mb": last["grown_mb"],
+        "wrong": sorted(set(wrong)),
+    }
     print(json.dumps(result, indent=1))
     return 1 if wrong or result["prices_p99_ms"]["ratio"] > MORE_P99 else 0
 

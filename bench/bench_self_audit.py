@@ -40,10 +40,18 @@ def running(engine: Engine, maker: Maker, self_audit_s: float) -> Iterator[Inbox
     """A writer under prices; its inbox."""
     inbox = Inbox(1_000)
     writer = Writer(
-        engine, inbox, SnapshotHistory(engine.snapshot, 0), ManualClock(NOW), Metrics(), beat_us=int(BEAT_S * 1e6),
-        store_marks_us=10**12, published=lambda snapshot: None, save_marks=lambda marks: None, failed=lambda error: None,
+        engine,
+        inbox,
+        SnapshotHistory(engine.snapshot, 0),
+        ManualClock(NOW),
+        Metrics(),
+        beat_us=int(BEAT_S * 1e6),
+        store_marks_us=10**12,
+        published=lambda snapshot: None,
+        save_marks=lambda marks: None,
+        failed=lambda error: None,
         self_audit_s=self_audit_s,
-    )  # fmt: skip
+    )
     stop = threading.Event()
 
     def price() -> None:

@@ -17,13 +17,20 @@ FRAMES, TICKS = 1_000, 100
 def frames(maker):
     seeded, symbols = maker.seeded, maker.reference.symbols
     return [
-        json.dumps([
-            {"instrument": seeded.choice(symbols), "ts": NOW + frame * TICKS + tick, "source": "feed",
-             "bid": round(seeded.uniform(1.0, 1.1), 5), "ask": round(seeded.uniform(1.1, 1.2), 5)}
-            for tick in range(TICKS)
-        ]).encode()
+        json.dumps(
+            [
+                {
+                    "instrument": seeded.choice(symbols),
+                    "ts": NOW + frame * TICKS + tick,
+                    "source": "feed",
+                    "bid": round(seeded.uniform(1.0, 1.1), 5),
+                    "ask": round(seeded.uniform(1.1, 1.2), 5),
+                }
+                for tick in range(TICKS)
+            ]
+        ).encode()
         for frame in range(FRAMES)
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.benchmark(group="100,000 ticks")

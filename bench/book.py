@@ -32,9 +32,7 @@ def _nodes() -> Iterator[Node]:
 def _instruments(seeded: random.Random) -> list[Instrument]:
     """9 pairs against the dollar, their 36 crosses, and equities, half of them in dollars."""
     pairs = [(code, "USD") for code in CURRENCIES] + [(a, b) for a in CURRENCIES for b in CURRENCIES if a < b]
-    made = [
-        Instrument(instrument=base + quote, kind=Kind.FX, base_currency=base, quote_currency=quote) for base, quote in pairs
-    ]
+    made = [Instrument(instrument=base + quote, kind=Kind.FX, base_currency=base, quote_currency=quote) for base, quote in pairs]
     for number in range(len(made), INSTRUMENTS):
         currency = seeded.choice(("USD",) * len(CURRENCIES) + CURRENCIES)
         made.append(Instrument(instrument=f"E{number:04}", kind=Kind.EQUITY, quote_currency=currency, quantity_decimals=0))
@@ -66,11 +64,21 @@ class Maker:
         quantity, price = self.seeded.randint(1, 1_000) * ONE, self.seeded.randint(9 * 10**9, 11 * 10**9)
         cash, fill_price = cash_and_fill_price(sign, quantity, price, None, instrument.multiplier)
         return Trade(
-            source="bench", trade_id=f"T{self._made:08}", ts=NOW + self._made, received_ts=NOW + self._made,
-            instrument=instrument.instrument, desk=self._desks[leaf], dealer=self._dealers[leaf * DEALERS // LEAVES],
-            side=side, quantity=quantity, price=price, fees_currency=instrument.currency, signed_quantity=sign * quantity,
-            cash=cash, fill_price=fill_price,
-        )  # fmt: skip
+            source="bench",
+            trade_id=f"T{self._made:08}",
+            ts=NOW + self._made,
+            received_ts=NOW + self._made,
+            instrument=instrument.instrument,
+            desk=self._desks[leaf],
+            dealer=self._dealers[leaf * DEALERS // LEAVES],
+            side=side,
+            quantity=quantity,
+            price=price,
+            fees_currency=instrument.currency,
+            signed_quantity=sign * quantity,
+            cash=cash,
+            fill_price=fill_price,
+        )
 
     def marks(self, numbers: Sequence[int]) -> Mapping[int, Mark]:
         """New prices for some instruments."""

@@ -195,8 +195,10 @@ def idle(asked: argparse.Namespace) -> Options:
             said = working.measure(asked.seconds, lambda server=server: server.watch(asked.seconds))  # type: ignore[misc]
             taken = resident_bytes(served.pid) - before
         found[kind] = {
-            "kib_each": round(taken / number / 1024, 1), "server": server.found, "lost": sum(client["lost"] for client in said),
-        }  # fmt: skip
+            "kib_each": round(taken / number / 1024, 1),
+            "server": server.found,
+            "lost": sum(client["lost"] for client in said),
+        }
     return found
 
 

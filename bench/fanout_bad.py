@@ -153,7 +153,14 @@ async def bad(options: dict[str, Any], ready: Callable[[], Awaitable[None]]) -> 
         task.cancel()
     await asyncio.gather(*working, return_exceptions=True)
     return {
-        "each": options["each"], "stuck_gone": len(made.gone_after_s), "stuck_gone_after_s": max(made.gone_after_s, default=None),
-        "slow_lost": made.lost, "slow_updates": made.updates, "slow_conflated": made.conflated, "slow_oldest_ms": made.oldest_ms,
-        "broken_chains": made.broken_chains, "resets": made.resets, "garbage": made.garbage,
-    }  # fmt: skip
+        "each": options["each"],
+        "stuck_gone": len(made.gone_after_s),
+        "stuck_gone_after_s": max(made.gone_after_s, default=None),
+        "slow_lost": made.lost,
+        "slow_updates": made.updates,
+        "slow_conflated": made.conflated,
+        "slow_oldest_ms": made.oldest_ms,
+        "broken_chains": made.broken_chains,
+        "resets": made.resets,
+        "garbage": made.garbage,
+    }

@@ -90,11 +90,17 @@ async def screens(options: dict[str, Any], ready: Callable[[], Awaitable[None]])
     seconds = (WINDOW.last - WINDOW.first) / 1e6
     each = sorted(client.updates - count for client, count in zip(kept.clients, before, strict=True))
     return {
-        "clients": len(kept.clients), "lost": sum(client.closed for client in kept.clients), "updates": len(kept.delays),
-        "updates_per_s": round(len(kept.delays) / seconds), "fewest": each[0] if each else 0, "most": each[-1] if each else 0,
-        "mb_per_s": round(kept.bytes / seconds / 1e6, 2), "update_bytes": round(kept.bytes / max(1, len(kept.delays))),
-        "as_of_to_received_ms": spread(kept.delays), "sample": kept.sample.decode() if options.get("sample") else None,
-    }  # fmt: skip
+        "clients": len(kept.clients),
+        "lost": sum(client.closed for client in kept.clients),
+        "updates": len(kept.delays),
+        "updates_per_s": round(len(kept.delays) / seconds),
+        "fewest": each[0] if each else 0,
+        "most": each[-1] if each else 0,
+        "mb_per_s": round(kept.bytes / seconds / 1e6, 2),
+        "update_bytes": round(kept.bytes / max(1, len(kept.delays))),
+        "as_of_to_received_ms": spread(kept.delays),
+        "sample": kept.sample.decode() if options.get("sample") else None,
+    }
 
 
 # -- feed --------------------------------------------------------------------------------------------------------

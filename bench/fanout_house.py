@@ -38,9 +38,15 @@ def views(count: int) -> list[dict[str, str]]:
 
 def trade(trade_id: str, instrument: str, desk: str, dealer: str) -> dict[str, Any]:
     return {
-        "trade_id": trade_id, "ts": time.time_ns() // 1_000, "instrument": instrument, "desk": desk, "dealer": dealer,
-        "side": "buy", "quantity": "100", "price": "100.01",
-    }  # fmt: skip
+        "trade_id": trade_id,
+        "ts": time.time_ns() // 1_000,
+        "instrument": instrument,
+        "desk": desk,
+        "dealer": dealer,
+        "side": "buy",
+        "quantity": "100",
+        "price": "100.01",
+    }
 
 
 def first_trades() -> list[dict[str, Any]]:
@@ -160,8 +166,9 @@ class Usage:
         took, (whole_now, loop_now) = time.monotonic() - then, self._seconds()
         return {
             "cpu_percent": round(100 * (whole_now - whole) / took, 1),
-            "loop_cpu_percent": round(100 * (loop_now - loop) / took, 1), "resident_mb": round(resident_bytes(self.pid) / 1e6, 1),
-        }  # fmt: skip
+            "loop_cpu_percent": round(100 * (loop_now - loop) / took, 1),
+            "resident_mb": round(resident_bytes(self.pid) / 1e6, 1),
+        }
 
 
 def _processor_s(folder: str) -> float:

@@ -73,10 +73,15 @@ async def probe(options: dict[str, Any], ready: Callable[[], Awaitable[None]]) -
             await task
     unseen = sum(map(len, watch.posted.values()))
     return {
-        "posted_to_patch_ms": spread(watch.to_patch), "applied_to_patch_ms": spread(applied),
-        "posted_to_answer_ms": spread(watch.to_answer), "ladder_page_ms": spread(pages), "healthz_ms": spread(pulses),
-        "trades": len(watch.to_patch), "unseen": unseen, "updates_without_a_trade": watch.others,
-    }  # fmt: skip
+        "posted_to_patch_ms": spread(watch.to_patch),
+        "applied_to_patch_ms": spread(applied),
+        "posted_to_answer_ms": spread(watch.to_answer),
+        "ladder_page_ms": spread(pages),
+        "healthz_ms": spread(pulses),
+        "trades": len(watch.to_patch),
+        "unseen": unseen,
+        "updates_without_a_trade": watch.others,
+    }
 
 
 async def post_trades(watch: Probe, posting: Line, url: str, per_s: float, applied: array) -> None:

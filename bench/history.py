@@ -56,17 +56,29 @@ def main() -> int:
     unknown = [Identity("booking", f"U{number:010d}", 0) for number in range(0, asked.ids, step)]
     found = sum(map(bool, history.versions(known))), sum(map(bool, history.versions(unknown)))
     met = held <= TARGET_MB * 1e6 and highest <= TARGET_MB * 1e6 and found[0] == len(known)
-    print(json.dumps({
-        "bench": "history", "machine": machine(), "ids": len(history), "held_mb": round(held / 1e6, 1),
-        "arrays_mb": round(history.nbytes / 1e6, 1), "highest_mb": round(highest / 1e6, 1), "target_mb": TARGET_MB,
-        "build_s": round(seconds, 2),
-        "lookups_per_s": {
-            "one_at_a_time": round(lookups_per_s(history, known[:20_000], 1)),
-            "in_batches": round(lookups_per_s(history, known, BATCH)),
-            "unknown_in_batches": round(lookups_per_s(history, unknown, BATCH)),
-        },
-        "known_found": found[0], "unknown_found": found[1], "met": met,
-    }, indent=2))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "bench": "history",
+                "machine": machine(),
+                "ids": len(history),
+                "held_mb": round(held / 1e6, 1),
+                "arrays_mb": round(history.nbytes / 1e6, 1),
+                "highest_mb": round(highest / 1e6, 1),
+                "target_mb": TARGET_MB,
+                "build_s": round(seconds, 2),
+                "lookups_per_s": {
+                    "one_at_a_time": round(lookups_per_s(history, known[:20_000], 1)),
+                    "in_batches": round(lookups_per_s(history, known, BATCH)),
+                    "unknown_in_batches": round(lookups_per_s(history, unknown, BATCH)),
+                },
+                "known_found": found[0],
+                "unknown_found": found[1],
+                "met": met,
+            },
+            indent=2,
+        )
+    )
     return 0 if met else 1
 
 

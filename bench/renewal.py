@@ -77,9 +77,15 @@ class Dealing:
     async def _deal(self, due: float) -> None:
         self.made += 1
         trade = {
-            "trade_id": f"renewal-{self.made}", "ts": time.time_ns() // 1_000, "instrument": f"{CURRENCIES[self.made % 9]}USD",
-            "desk": f"L{self.made * 7 % LEAVES:05}", "dealer": "ann", "side": "buy", "quantity": "100", "price": "1.01",
-        }  # fmt: skip
+            "trade_id": f"renewal-{self.made}",
+            "ts": time.time_ns() // 1_000,
+            "instrument": f"{CURRENCIES[self.made % 9]}USD",
+            "desk": f"L{self.made * 7 % LEAVES:05}",
+            "dealer": "ann",
+            "side": "buy",
+            "quantity": "100",
+            "price": "1.01",
+        }
         poster = await self.posters.get()
         part = self.part
         await poster.post(trade)

@@ -163,10 +163,13 @@ def start_once(url: str) -> dict[str, Any]:
                 took = time.monotonic() - began
                 cpu = _cpu_s(server.pid)
                 return {
-                    "s": round(took, 2), "answers_after_s": round(answering, 2), "cpu_s": cpu,
-                    "peak_mb": round(_status_mb(server.pid, "VmHWM")), "together_mb": round(watch.together_mb),
+                    "s": round(took, 2),
+                    "answers_after_s": round(answering, 2),
+                    "cpu_s": cpu,
+                    "peak_mb": round(_status_mb(server.pid, "VmHWM")),
+                    "together_mb": round(watch.together_mb),
                     "log": _live_line(log),
-                }  # fmt: skip
+                }
             finally:
                 watch.stop()
                 server.send_signal(signal.SIGINT)
@@ -202,11 +205,25 @@ def main() -> int:
     seconds, peak = _spread([run["s"] for run in runs]), _spread([run["peak_mb"] for run in runs])
     kind = url.partition(":")[0]
     met = seconds["median"] <= TARGET_S[kind] and peak["median"] <= TARGET_MB
-    print(json.dumps({
-        "bench": "start", "machine": machine(), "store": kind, "trades": asked.trades, "positions": POSITIONS, "leaves": LEAVES,
-        "currencies": len(CURRENCIES) + 1, "seconds": seconds, "peak_mb": peak,
-        "target": {"seconds": TARGET_S[kind], "peak_mb": TARGET_MB}, "met": met, "runs": runs,
-    }, indent=2))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "bench": "start",
+                "machine": machine(),
+                "store": kind,
+                "trades": asked.trades,
+                "positions": POSITIONS,
+                "leaves": LEAVES,
+                "currencies": len(CURRENCIES) + 1,
+                "seconds": seconds,
+                "peak_mb": peak,
+                "target": {"seconds": TARGET_S[kind], "peak_mb": TARGET_MB},
+                "met": met,
+                "runs": runs,
+            },
+            indent=2,
+        )
+    )
     return 0 if met else 1
 
 

@@ -15,8 +15,15 @@ Version = tuple[str, str, int, int]
 """Source, trade_id, leg and version."""
 
 PARENTS = {
-    "Total": "", "FX": "Total", "Futures": "Total", "FX1": "FX", "FX2": "FX", "FX3": "FX", "F1": "Futures", "F2": "Futures",
-}  # fmt: skip
+    "Total": "",
+    "FX": "Total",
+    "Futures": "Total",
+    "FX1": "FX",
+    "FX2": "FX",
+    "FX3": "FX",
+    "F1": "Futures",
+    "F2": "Futures",
+}
 DESKS = tuple(node for node in PARENTS if node not in PARENTS.values())
 DEALERS = ("ann", "bob", "cleo", "")
 INSTRUMENTS = {
@@ -191,10 +198,15 @@ class Dealer:
         quantity = f"{rng.randint(1, 10 ** min(6 + decimals, 12))}e-{decimals}" if decimals else str(rng.randint(1, 500))
         past_us = rng.randint(0, 3_600_000_000) if rng.random() < 0.03 else rng.randint(0, 2_000_000)
         message = identity | {
-            "ts": time.time_ns() // 1_000 - past_us, "source_seq": rng.randint(0, 10**6), "instrument": symbol,
-            "desk": rng.choice(DESKS), "dealer": rng.choice(DEALERS), "side": rng.choice(("buy", "sell")),
-            "quantity": plain(quantity), "price": plain(f"{float(price) * rng.uniform(0.98, 1.02):.{rng.randint(2, 10)}f}"),
-        }  # fmt: skip
+            "ts": time.time_ns() // 1_000 - past_us,
+            "source_seq": rng.randint(0, 10**6),
+            "instrument": symbol,
+            "desk": rng.choice(DESKS),
+            "dealer": rng.choice(DEALERS),
+            "side": rng.choice(("buy", "sell")),
+            "quantity": plain(quantity),
+            "price": plain(f"{float(price) * rng.uniform(0.98, 1.02):.{rng.randint(2, 10)}f}"),
+        }
         if rng.random() < 0.05:
             message["contra_amount"] = f"{rng.randint(1, 10**9)}.{rng.randint(0, 99):02d}"
         return message | columns

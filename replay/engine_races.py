@@ -105,15 +105,21 @@ def campaign(kind: str, runs: int) -> dict[str, Any]:
             found.append(seen)
             print(
                 f"run {number}: decided after {seen.decided_s:.2f} s; holder killed, the next was live after"
-                f" {seen.start_s:.2f} s: {len(seen.wrong)} wrong", *(f"    {each}" for each in seen.wrong), sep="\n", flush=True,
-            )  # fmt: skip
+                f" {seen.start_s:.2f} s: {len(seen.wrong)} wrong",
+                *(f"    {each}" for each in seen.wrong),
+                sep="\n",
+                flush=True,
+            )
     return {
-        "store": kind, "races": runs, "wrong": sum(len(each.wrong) for each in found), "start_alone_s": round(alone, 2),
+        "store": kind,
+        "races": runs,
+        "wrong": sum(len(each.wrong) for each in found),
+        "start_alone_s": round(alone, 2),
         "start_after_a_kill_s": {
             "median": round(statistics.median(each.start_s for each in found), 2),
             "worst": round(max(each.start_s for each in found), 2),
         },
-    }  # fmt: skip
+    }
 
 
 def main(words: Sequence[str] | None = None) -> int:

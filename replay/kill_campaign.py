@@ -59,9 +59,13 @@ class Day:
         self.life = Life(store_url, self.journal)
         make_store(store_url)
         self.senders: list[Sender] = [
-            Poster("single", self.life, seed, 1), Poster("batch", self.life, seed, 60), Poster("list", self.life, seed, 8),
-            Publisher("stream", self.life, seed), Booking("book", self.life, seed), Market("market", self.life, seed),
-        ]  # fmt: skip
+            Poster("single", self.life, seed, 1),
+            Poster("batch", self.life, seed, 60),
+            Poster("list", self.life, seed, 8),
+            Publisher("stream", self.life, seed),
+            Booking("book", self.life, seed),
+            Market("market", self.life, seed),
+        ]
         for sender in self.senders:
             sender.start()
         self.server: Server | None = None
@@ -215,10 +219,15 @@ def campaign(
             traffic += day.life.counts
             totals += Counter(acknowledged=day.journal.promised, resent=day.journal.resent)
     return {
-        "store": kind, "kills": done, "seed": seed, **counted(findings), **totals,
-        "answers": {status: answers[status] for status in ANSWERS}, "traffic": dict(sorted(traffic.items())),
+        "store": kind,
+        "kills": done,
+        "seed": seed,
+        **counted(findings),
+        **totals,
+        "answers": {status: answers[status] for status in ANSWERS},
+        "traffic": dict(sorted(traffic.items())),
         "seconds": round(time.monotonic() - began, 1),
-    }  # fmt: skip
+    }
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -71,8 +71,9 @@ class Cluster:
         secret = self.folder / "password"
         secret.write_text(f"{password or 'none'}\n")
         secret.chmod(0o644)
-        self._run("initdb", "-D", self.data, "-U", "postgres", "-A", auth, "-E", "UTF8", "--locale=C", "--no-sync",
-                  f"--pwfile={secret}")  # fmt: skip
+        self._run(
+            "initdb", "-D", self.data, "-U", "postgres", "-A", auth, "-E", "UTF8", "--locale=C", "--no-sync", f"--pwfile={secret}"
+        )
         secret.unlink()
 
     @property
@@ -89,15 +90,25 @@ class Cluster:
         """Start, and wait until it takes connections (after a kill: until it has recovered). Raises TimeoutError."""
         assert self._process is None, "runs already"
         settings = {
-            "port": str(self.port), "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "on",
-            "shared_buffers": "16MB", "max_connections": "60", "log_min_messages": "fatal",
-        } | self._settings  # fmt: skip
+            "port": str(self.port),
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",
+            "fsync": "on",
+            "shared_buffers": "16MB",
+            "max_connections": "60",
+            "log_min_messages": "fatal",
+        } | self._settings
         options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [str(self._bin / "postgres"), "-D", str(self.data), *options],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, start_new_session=True, **self._as,
-            )  # fmt: skip
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                start_new_session=True,
+                **self._as,
+            )
         deadline = time.monotonic() + START_S
         while not self.is_ready():
             if time.monotonic() > deadline or self._process.poll() is not None:

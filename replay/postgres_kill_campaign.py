@@ -88,8 +88,16 @@ def _watch_degrading(day: Day, dead_s: float, wrong: list[str]) -> Counter[str]:
 def _probe() -> bytes:
     """A trade that must never be stored: it is sent only while the server is dead."""
     now = time.time_ns() // 1_000
-    trade = {"source": "probe", "trade_id": f"probe-{now}", "ts": now, "instrument": "EURUSD", "desk": "FX1", "side": "buy",
-             "quantity": "1", "price": "1"}  # fmt: skip
+    trade = {
+        "source": "probe",
+        "trade_id": f"probe-{now}",
+        "ts": now,
+        "instrument": "EURUSD",
+        "desk": "FX1",
+        "side": "buy",
+        "quantity": "1",
+        "price": "1",
+    }
     return json.dumps(trade).encode()
 
 
@@ -123,8 +131,10 @@ def one_run(day: Day, cluster: Cluster, number: int) -> tuple[Finding, Outage]:
         f" answered, {seen.refused_posts} probes refused; live {seen.resumed_s:.2f} s after it was back;"
         f" {day.journal.promised:,} versions acknowledged, {day.journal.resent - resent} sent again: {finding};"
         f" {time.monotonic() - began:.1f} s",
-        *finding.lines(), sep="\n", flush=True,
-    )  # fmt: skip
+        *finding.lines(),
+        sep="\n",
+        flush=True,
+    )
     return finding, seen
 
 
@@ -163,12 +173,18 @@ def campaign(runs: int, seed: int) -> dict[str, Any]:
     finally:
         cluster.close()
     return {
-        "kills": runs, "seed": seed, **counted(findings), "acknowledged": day.journal.promised, "resent": day.journal.resent,
-        "reads_answered": sum(each.reads for each in seen), "probes_refused": sum(each.refused_posts for each in seen),
+        "kills": runs,
+        "seed": seed,
+        **counted(findings),
+        "acknowledged": day.journal.promised,
+        "resent": day.journal.resent,
+        "reads_answered": sum(each.reads for each in seen),
+        "probes_refused": sum(each.refused_posts for each in seen),
         "resumed_s_worst": round(max(each.resumed_s for each in seen), 2),
-        "answers": {status: day.journal.answers[status] for status in ANSWERS}, "traffic": dict(sorted(day.life.counts.items())),
+        "answers": {status: day.journal.answers[status] for status in ANSWERS},
+        "traffic": dict(sorted(day.life.counts.items())),
         "seconds": round(time.monotonic() - began, 1),
-    }  # fmt: skip
+    }
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -94,9 +94,7 @@ class Acknowledged(NamedTuple):
 # -- the run -----------------------------------------------------------------------------------------------------
 
 
-def record(
-    batches: int, seed: int, *, synchronous: str = "FULL", divided: bool = False, start: Image | None = None
-) -> Recording:
+def record(batches: int, seed: int, *, synchronous: str = "FULL", divided: bool = False, start: Image | None = None) -> Recording:
     """Run a store over a recording file layer, on a new disk or on `start`."""
     rng = random.Random(f"{seed} power")
     tape = Tape()

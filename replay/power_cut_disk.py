@@ -201,9 +201,7 @@ def _apply_some(content: bytearray, step: Step, rng: random.Random) -> None:
         first = last
 
 
-def images(
-    start: Image, steps: Sequence[Step], ways: Sequence[str], rng: random.Random
-) -> Iterator[tuple[int, str, Image]]:
+def images(start: Image, steps: Sequence[Step], ways: Sequence[str], rng: random.Random) -> Iterator[tuple[int, str, Image]]:
     """For each operation of a tape the place behind it, the way the power was cut there, and the disk that is left."""
     disk = Disk(start)
     for place, step in enumerate(steps):

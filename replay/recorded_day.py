@@ -43,9 +43,18 @@ def main() -> int:
         with running("serve", "--port", "0", "--store", store, log=folder / "log") as server:
             words = [word for path in ticks for word in ("--ticks", str(path))]
             played = command(
-                "replay", *words, "--trades", trades, "--to", server.url, "--speed", options.speed, "--json", *MAPPING,
+                "replay",
+                *words,
+                "--trades",
+                trades,
+                "--to",
+                server.url,
+                "--speed",
+                options.speed,
+                "--json",
+                *MAPPING,
                 timeout=48 * 3600,
-            )  # fmt: skip
+            )
             print(played.stdout.strip() or played.stderr, f"{time.monotonic() - started:.1f} s")
             rows, digest = server.get("/v1/nodes")["rows"], server.get("/v1/digest")["digest"]
             server.stop()

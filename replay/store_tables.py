@@ -12,8 +12,23 @@ from replay.dealing import INSTRUMENTS, PARENTS, Message
 from riskengine.adapters.store import open_store
 from riskengine.messages import MULTIPLIER_DECIMALS, Instrument, Kind, Node
 
-READ = ("source", "trade_id", "leg", "version", "action", "ts", "source_seq", "instrument", "desk", "dealer", "side", "quantity",
-        "price", "contra_amount", "legs")  # fmt: skip
+READ = (
+    "source",
+    "trade_id",
+    "leg",
+    "version",
+    "action",
+    "ts",
+    "source_seq",
+    "instrument",
+    "desk",
+    "dealer",
+    "side",
+    "quantity",
+    "price",
+    "contra_amount",
+    "legs",
+)
 AWAY = (sqlite3.OperationalError, psycopg.OperationalError, psycopg.InterfaceError)
 REPEATED = (sqlite3.IntegrityError, psycopg.errors.UniqueViolation)
 
@@ -61,12 +76,19 @@ def make_store(url: str) -> None:
     expiry = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 90 * 86_400))
     store = open_store(url)
     store.save_nodes([Node(node, "", parent) for node, parent in PARENTS.items()])
-    store.save_instruments([
-        Instrument(
-            instrument=symbol, kind=Kind(kind), base_currency=base, quote_currency=quote, quantity_decimals=decimals,
-            multiplier=int(multiplier) * 10**MULTIPLIER_DECIMALS, underlying="SPX" if kind == "future" else "",
-            expiry=expiry if kind == "future" else "",
-        )
-        for symbol, (kind, base, quote, decimals, multiplier, _) in INSTRUMENTS.items()
-    ])  # fmt: skip
+    store.save_instruments(
+        [
+            Instrument(
+                instrument=symbol,
+                kind=Kind(kind),
+                base_currency=base,
+                quote_currency=quote,
+                quantity_decimals=decimals,
+                multiplier=int(multiplier) * 10**MULTIPLIER_DECIMALS,
+                underlying="SPX" if kind == "future" else "",
+                expiry=expiry if kind == "future" else "",
+            )
+            for symbol, (kind, base, quote, decimals, multiplier, _) in INSTRUMENTS.items()
+        ]
+    )
     store.close()

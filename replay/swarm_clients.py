@@ -106,7 +106,6 @@ class Swarm:
                 return behind
             await asyncio.sleep(0.5)
 
-
     def is_settled(self, client: Client, verdicts: dict[tuple[int, str], bool]) -> Iterator[bool]:
         copy = self.held[client]
         assert copy is not None
@@ -141,12 +140,18 @@ async def swarm(options: dict[str, Any], ready: Callable[[], Awaitable[None]]) -
         await sampling
     behind = await made.settle(await line(options["url"]))
     return {
-        "clients": len(made.clients), "frames": made.copies.frames, "distinct": made.copies.steps,
+        "clients": len(made.clients),
+        "frames": made.copies.frames,
+        "distinct": made.copies.steps,
         "checksums": made.copies.checksums,
-        "sampled": made.sampled, "too_late": made.too_late, "closed": sum(client.closed for client in made.clients),
-        "behind_at_the_end": behind, "wrong": made.wrong[:10], "wrong_count": len(made.wrong),
+        "sampled": made.sampled,
+        "too_late": made.too_late,
+        "closed": sum(client.closed for client in made.clients),
+        "behind_at_the_end": behind,
+        "wrong": made.wrong[:10],
+        "wrong_count": len(made.wrong),
         "newest_seq": max(copy.seq for copy in made.held.values() if copy is not None),
-    }  # fmt: skip
+    }
 
 
 if __name__ == "__main__":

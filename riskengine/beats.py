@@ -26,9 +26,14 @@ class Beats:
     """Hands prices over from `start` to `stop`. `failed` gets the mistake of ours that ended it: never in silence."""
 
     def __init__(
-        self, period_s: float, inbox: Inbox, quotes: QuoteBook, writer: Writer, warnings: Warnings,
+        self,
+        period_s: float,
+        inbox: Inbox,
+        quotes: QuoteBook,
+        writer: Writer,
+        warnings: Warnings,
         failed: Callable[[BaseException], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._period_s = period_s
         self._inbox = inbox
         self._quotes = quotes

@@ -313,9 +313,14 @@ class Standing:
             if old is not new and (change := view.change(old, encoding)) is not None
         }
         update: dict[str, Any] = {
-            "type": "update", "epoch": snapshot.epoch, "seq": snapshot.seq, "prev_seq": self.seq, "as_of": snapshot.as_of,
-            "conflated": snapshot.seq - self.seq - 1, "views": views,
-        }  # fmt: skip
+            "type": "update",
+            "epoch": snapshot.epoch,
+            "seq": snapshot.seq,
+            "prev_seq": self.seq,
+            "as_of": snapshot.as_of,
+            "conflated": snapshot.seq - self.seq - 1,
+            "views": views,
+        }
         if checked:
             versions = zip(layout.items, there.versions, strict=True)
             update["checksums"] = {name: version.checksum() for (name, view), version in versions if view.checked}

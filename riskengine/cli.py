@@ -179,9 +179,16 @@ def _print_refusal(path: str, refusal: Refusal) -> None:
 @mapping_options
 @click.argument("more_ticks", nargs=-1, metavar="[TICKS...]")
 def replay(
-    ticks: tuple[str, ...], more_ticks: tuple[str, ...], trades: str | None, speed: str, store: str | None, url: str | None,
-    config_path: str | None, as_json: bool, **mapping: str | None,
-) -> None:  # fmt: skip
+    ticks: tuple[str, ...],
+    more_ticks: tuple[str, ...],
+    trades: str | None,
+    speed: str,
+    store: str | None,
+    url: str | None,
+    config_path: str | None,
+    as_json: bool,
+    **mapping: str | None,
+) -> None:
     """Play recorded ticks and trades in event-time order; prints the final tree and the digest."""
     files = (*ticks, *more_ticks)
     if not files and trades is None:
@@ -201,9 +208,7 @@ def replay(
     finally:
         opened.close()
     engine = Engine(reference, config)
-    replay_here(
-        engine, files, trades, options, config, trade_check(reference), pace, SystemClock().now(), refusals
-    )
+    replay_here(engine, files, trades, options, config, trade_check(reference), pace, SystemClock().now(), refusals)
     refusals.close()
     print_state(engine, as_json)
 
@@ -226,9 +231,7 @@ def check_config_command(file: str | None) -> None:
     """Validate a configuration and print the effective one, secrets hidden."""
     config = effective_config(file, os.environ.get("RISKENGINE_STORE"))
     check_access(config)
-    shown = msgspec.structs.replace(
-        config, store=msgspec.structs.replace(config.store, url=without_password(config.store.url))
-    )
+    shown = msgspec.structs.replace(config, store=msgspec.structs.replace(config.store, url=without_password(config.store.url)))
     for section, values in msgspec.to_builtins(shown).items():
         click.echo(f"[{section}]")
         for key, value in values.items():

@@ -88,15 +88,26 @@ def _summary(report: AuditReport) -> str:
 @click.option("--limit", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="How many, the newest.")
 @json_option
 def show_command(
-    store: str | None, config_path: str | None, trade: str | None, node: str | None, since: str | None, until: str | None,
-    kind: str | None, limit: int, as_json: bool,
-) -> None:  # fmt: skip
+    store: str | None,
+    config_path: str | None,
+    trade: str | None,
+    node: str | None,
+    since: str | None,
+    until: str | None,
+    kind: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
     """Print entries of the trail, the newest last."""
     with _reading(store, config_path) as opened:
         wanted = AuditFilter(
-            trade=trade, node=node, desks=() if node is None else _desks(opened, node), kind=kind,
-            since_ts=_time(since, "--since"), until_ts=_time(until, "--until"),
-        )  # fmt: skip
+            trade=trade,
+            node=node,
+            desks=() if node is None else _desks(opened, node),
+            kind=kind,
+            since_ts=_time(since, "--since"),
+            until_ts=_time(until, "--until"),
+        )
         entries = opened.audit_entries(wanted, limit)
     if as_json:
         click.echo(_json({"entries": [entry._asdict() | {"detail": _detail(entry)} for entry in entries]}))

@@ -69,9 +69,15 @@ class Comparison(NamedTuple):
 @json_option
 @mapping_options
 def reconcile_command(
-    engine: str, store: str | None, config_path: str | None, against: str | None, tolerance: str, repair: bool, as_json: bool,
+    engine: str,
+    store: str | None,
+    config_path: str | None,
+    against: str | None,
+    tolerance: str,
+    repair: bool,
+    as_json: bool,
     **mapping: str | None,
-) -> None:  # fmt: skip
+) -> None:
     """Compare the running engine's positions with the store's trades, or with an outside statement."""
     try:
         if against is not None:
@@ -102,9 +108,14 @@ def _against(engine: str, path: str, options: ColumnOptions, tolerance: str) -> 
     if found.refused:
         raise InputError(f"{shown_path(path)}: {len(found.refused)} lines cannot be read")
     return {
-        "clean": not found.breaks, "against": shown_path(path), "compared": found.compared, "epoch": found.epoch,
-        "seq": found.seq, "watermark": found.watermark, "breaks": list(found.breaks),
-    }  # fmt: skip
+        "clean": not found.breaks,
+        "against": shown_path(path),
+        "compared": found.compared,
+        "epoch": found.epoch,
+        "seq": found.seq,
+        "watermark": found.watermark,
+        "breaks": list(found.breaks),
+    }
 
 
 # -- against the store -------------------------------------------------------------------------------------------
@@ -116,10 +127,15 @@ def _with_store(engine: str, config: Config, *, repair: bool) -> RowDict:
         started = SystemClock().now()
         found = _look_twice(engine, opened, config)
         report = {
-            "clean": not found.breaks, "against": "store", "compared": found.compared, "epoch": found.header["epoch"],
-            "seq": found.header["seq"], "watermark": found.header["watermark"], "started_ts": started,
+            "clean": not found.breaks,
+            "against": "store",
+            "compared": found.compared,
+            "epoch": found.header["epoch"],
+            "seq": found.header["seq"],
+            "watermark": found.header["watermark"],
+            "started_ts": started,
             "breaks": [_told(each) for each in found.breaks.values()],
-        }  # fmt: skip
+        }
         if repair and found.breaks:
             _ask_for_repair(engine)
             left = _look_twice(engine, opened, config).breaks
@@ -139,9 +155,8 @@ def _look_twice(engine: str, store: Store, config: Config) -> Comparison:
     time.sleep(LOOK_AGAIN_S)
     again = _look(engine, store, config)
     kept = {
-        key: each for key, each in again.breaks.items()
-        if key in first.breaks and first.breaks[key].difference == each.difference
-    }  # fmt: skip
+        key: each for key, each in again.breaks.items() if key in first.breaks and first.breaks[key].difference == each.difference
+    }
     return again._replace(breaks=kept)
 
 
@@ -185,17 +200,24 @@ def _ask_for_repair(engine: str) -> None:
 def _told(found: Break) -> RowDict:
     rollup, owner, instrument = found.key
     return {
-        "kind": found.kind, "rollup": rollup, rollup: owner, "instrument": instrument or None, "here": _side(found.here),
-        "there": _side(found.there), "difference": _side(found.difference),
-    }  # fmt: skip
+        "kind": found.kind,
+        "rollup": rollup,
+        rollup: owner,
+        "instrument": instrument or None,
+        "here": _side(found.here),
+        "there": _side(found.there),
+        "difference": _side(found.difference),
+    }
 
 
 def _side(holding: Holding | None) -> RowDict | None:
     if holding is None:
         return None
     return {
-        "quantity": to_text(holding.quantity), "net_cash": to_text(holding.cash, CASH_DECIMALS), "trade_count": holding.trades,
-    }  # fmt: skip
+        "quantity": to_text(holding.quantity),
+        "net_cash": to_text(holding.cash, CASH_DECIMALS),
+        "trade_count": holding.trades,
+    }
 
 
 def _print(report: RowDict) -> None:

@@ -68,9 +68,13 @@ def serve(
 
 
 def run_engine(
-    config: Config, told: Callable[[str], None], *, accept_mismatch: bool = False, feed: Companion | None = None,
+    config: Config,
+    told: Callable[[str], None],
+    *,
+    accept_mismatch: bool = False,
+    feed: Companion | None = None,
     beside: Companion | None = None,
-) -> int:  # fmt: skip
+) -> int:
     """Serve until a signal. The port and the store are taken first: whatever is refused there is said before anything runs."""
     check_access(config)
     with bind(config.server.host, config.server.port) as listener:
@@ -146,7 +150,8 @@ def summary_page(account: Mapping[str, Any]) -> list[str]:
     counts, nodes = account["counts"], account["nodes"]
     lines = [
         f"live  epoch {account['epoch']}, watermark {account['watermark']:,}, {account['store']}",
-        f"trades loaded {account['trades_loaded']:,}: " + ", ".join(f"{what} {count:,}" for what, count in counts.items())
+        f"trades loaded {account['trades_loaded']:,}: "
+        + ", ".join(f"{what} {count:,}" for what, count in counts.items())
         + _but(account["unreadable"], "rows of trades are no trades"),
         f"opening balances {account['openings']:,}" + _but(account["openings_left_out"], "left out: unknown desk or instrument"),
     ]

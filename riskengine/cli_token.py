@@ -44,7 +44,7 @@ def token_commands() -> None:
 @click.argument("name")
 @click.option(
     "--role", required=True, type=click.Choice(ROLES), help="A viewer reads, a dealer comments too, feed posts, ops repairs."
-)  # fmt: skip
+)
 @click.option("--node", "nodes", multiple=True, metavar="NODE", help="Shows a node and all below it; * is every node.")
 @click.option("--total", "totals", multiple=True, metavar="NODE", help="Shows the row of a node alone.")
 @click.option("--dealer", "dealers", multiple=True, metavar="DEALER", help="Shows a dealer; * is every dealer.")
@@ -52,9 +52,15 @@ def token_commands() -> None:
 @config_option
 @tokens_option
 def create_command(
-    name: str, role: str, nodes: tuple[str, ...], totals: tuple[str, ...], dealers: tuple[str, ...], expires: str | None,
-    config_path: str | None, tokens_path: str | None,
-) -> None:  # fmt: skip
+    name: str,
+    role: str,
+    nodes: tuple[str, ...],
+    totals: tuple[str, ...],
+    dealers: tuple[str, ...],
+    expires: str | None,
+    config_path: str | None,
+    tokens_path: str | None,
+) -> None:
     """Make a token and print it: this once, for the file knows its hash only."""
     path = _file(config_path, tokens_path)
     granted = (*nodes, *totals, *dealers)
@@ -66,11 +72,17 @@ def create_command(
     text = new_token()
     token = msgspec.convert(
         {
-            "name": name, "role": role, "sha256": hash_of(text), "nodes": nodes, "totals": totals, "dealers": dealers,
-            "created": now.replace(microsecond=0), "expires": None if expires is None else _expiry(expires, now),
+            "name": name,
+            "role": role,
+            "sha256": hash_of(text),
+            "nodes": nodes,
+            "totals": totals,
+            "dealers": dealers,
+            "created": now.replace(microsecond=0),
+            "expires": None if expires is None else _expiry(expires, now),
         },
         Token,
-    )  # fmt: skip
+    )
     try:
         check_token(token)
     except Rejected as error:
@@ -94,8 +106,11 @@ def list_command(config_path: str | None, tokens_path: str | None, as_json: bool
         click.echo(orjson.dumps({"tokens": [_told(token, now) for token in tokens]}))
         return
     for token in tokens:
-        shows = [f"{what} {', '.join(map(repr, named))}" for what, named in
-                 (("nodes", token.nodes), ("totals", token.totals), ("dealers", token.dealers)) if named]  # fmt: skip
+        shows = [
+            f"{what} {', '.join(map(repr, named))}"
+            for what, named in (("nodes", token.nodes), ("totals", token.totals), ("dealers", token.dealers))
+            if named
+        ]
         ends = "EXPIRED" if _is_over(token, now) else "expires"
         until = "never expires" if token.expires is None else f"{ends} {token.expires}"
         everything = ["everything"] if token.role == "ops" else []
@@ -150,6 +165,12 @@ def _is_over(token: Token, now: int) -> bool:
 
 def _told(token: Token, now: int) -> dict[str, str | bool | int | Sequence[str] | None]:
     return {
-        "name": token.name, "role": token.role, "nodes": token.nodes, "totals": token.totals, "dealers": token.dealers,
-        "created_ts": micros(token.created), "expires_ts": micros(token.expires), "expired": _is_over(token, now),
-    }  # fmt: skip
+        "name": token.name,
+        "role": token.role,
+        "nodes": token.nodes,
+        "totals": token.totals,
+        "dealers": token.dealers,
+        "created_ts": micros(token.created),
+        "expires_ts": micros(token.expires),
+        "expired": _is_over(token, now),
+    }

@@ -50,9 +50,11 @@ ALTERNATE, BACK = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 @click.option("--tree", is_flag=True, help="The tree instead of a ladder.")
 @click.option("--url", default="http://127.0.0.1:8321", show_default=True, metavar="URL", help="The running engine.")
 @click.option(
-    "--token-file", type=click.Path(exists=True, dir_okay=False), metavar="FILE",
+    "--token-file",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
     help="Holds the access token; read again at each connection.",
-)  # fmt: skip
+)
 @click.option("--once", is_flag=True, help="Print it once, and end.")
 def watch_command(node: str | None, dealer: str | None, tree: bool, url: str, token_file: str | None, once: bool) -> None:
     """A ladder or the tree as it changes, until Ctrl-C; lines of what changed where stdout is no terminal.

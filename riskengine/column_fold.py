@@ -179,11 +179,15 @@ class Folded:
         trades = map(columns.trades.__getitem__, order.tolist())
         of_each = map(list, map(islice, repeat(trades), self._counts.tolist()))
         made = zip(
-            _in_units(quantity, columns.step[self._instruments]), averages.tolist(),
+            _in_units(quantity, columns.step[self._instruments]),
+            averages.tolist(),
             np.add.reduceat(columns.cash[order], starts).tolist(),
-            [(above << _LIMB) + below for above, below in zip(high, low, strict=True)], self._fees(),
-            map(self._checkpoints.get, range(len(starts))), of_each, strict=True,
-        )  # fmt: skip
+            [(above << _LIMB) + below for above, below in zip(high, low, strict=True)],
+            self._fees(),
+            map(self._checkpoints.get, range(len(starts))),
+            of_each,
+            strict=True,
+        )
         for run, state, fit in zip(self._here.tolist(), made, fits.tolist(), strict=True):
             if fit:
                 states[run] = state
@@ -193,9 +197,7 @@ class Folded:
         """Which moves came behind a newer one of their run by time and number of the source; the first move is left out."""
         columns, order = self._columns, self._runs.order
         ts, seq = columns.ts[order], columns.source_seq[order]
-        found: Flags = (run_of[1:] == run_of[:-1]) & (
-            (ts[1:] < ts[:-1]) | ((ts[1:] == ts[:-1]) & (seq[1:] < seq[:-1]))
-        )
+        found: Flags = (run_of[1:] == run_of[:-1]) & ((ts[1:] < ts[:-1]) | ((ts[1:] == ts[:-1]) & (seq[1:] < seq[:-1])))
         return found
 
     def _with_late(self, runs: Ints, watched: Flags, tolerance: int) -> list[int]:
@@ -215,9 +217,10 @@ class Folded:
         ts, seq = columns.ts[order], columns.source_seq[order]
         tied = (run_of[1:] == run_of[:-1]) & (ts[1:] == ts[:-1]) & (seq[1:] == seq[:-1])
         return [
-            int(run_of[at]) for at in np.flatnonzero(tied).tolist()
+            int(run_of[at])
+            for at in np.flatnonzero(tied).tolist()
             if order_key(columns.trades[order[at]]) > order_key(columns.trades[order[at + 1]])
-        ]  # fmt: skip
+        ]
 
     def _averages(self, signed: Ints, price: Floats) -> tuple[Ints, Floats]:
         """Quantity in steps and average of each run: `position.next_average`, for the trades of one rank at a time."""
@@ -292,7 +295,14 @@ def put(rollup: Rollup, owner: int, instrument: int, state: State | None) -> boo
     assert book.leaf, "trades attach to leaves"
     position = book.positions[instrument] = Position(owner, instrument, len(book.rows))
     book.rows.append(None)
-    (position.quantity, position.average, position.cash, position.identities, position.fees, position.checkpoints,
-     position.trades) = state  # fmt: skip
+    (
+        position.quantity,
+        position.average,
+        position.cash,
+        position.identities,
+        position.fees,
+        position.checkpoints,
+        position.trades,
+    ) = state
     rollup.touched[position] = None
     return True

@@ -92,7 +92,19 @@ def _settle_leaves(rollup: Rollup, held: list[Position]) -> Level:
     last = [each.ts if each is not None else 0 for each in newest]
     lengths, fees = [each.count for each in held], [each.fees or NO_FEES for each in held]
     rows = map(
-        Row, instruments, quantity, cash, costs, is_open.tolist(), open_cash, repeat(1), lengths, last, fees, identities, average,
+        Row,
+        instruments,
+        quantity,
+        cash,
+        costs,
+        is_open.tolist(),
+        open_cash,
+        repeat(1),
+        lengths,
+        last,
+        fees,
+        identities,
+        average,
         newest,
     )
     books = rollup.books
@@ -102,8 +114,10 @@ def _settle_leaves(rollup: Rollup, held: list[Position]) -> Level:
     level = Level(
         owners << SHIFT | np.array(instruments, dtype=np.int64),
         [_objects(column) for column in (quantity, cash, costs, open_cash, identities)],
-        [is_open, np.ones(count, dtype=np.int64), np.array(lengths, dtype=np.int64)], np.array(last, dtype=np.int64), fees,
-    )  # fmt: skip
+        [is_open, np.ones(count, dtype=np.int64), np.array(lengths, dtype=np.int64)],
+        np.array(last, dtype=np.int64),
+        fees,
+    )
     _count(rollup, level)
     return level
 
@@ -128,7 +142,17 @@ def _lift(rollup: Rollup, rising: Level) -> Level:
     is_open, positions, trades = (column.tolist() for column in level.counts)
     instruments = (level.keys & MASK).tolist()
     rows = map(
-        Row, instruments, quantity, cash, costs, is_open, open_cash, positions, trades, level.last_trade_ts.tolist(), level.fees,
+        Row,
+        instruments,
+        quantity,
+        cash,
+        costs,
+        is_open,
+        open_cash,
+        positions,
+        trades,
+        level.last_trade_ts.tolist(),
+        level.fees,
         identities,
     )
     books = rollup.books

@@ -162,15 +162,17 @@ def check_config(config: Config, where: str = "configuration") -> None:
     """Refuse values that have the right type but cannot work. Raises ConfigError."""
     engine, marks, server, curves = config.engine, config.marks, config.server, config.curves
     rules = (
-        (re.fullmatch("[A-Z]{3}", engine.reporting_currency),
-         "engine.reporting_currency", "must be three capital letters"),
+        (re.fullmatch("[A-Z]{3}", engine.reporting_currency), "engine.reporting_currency", "must be three capital letters"),
         (10 <= engine.beat_ms <= 10_000, "engine.beat_ms", "must be 10 to 10000"),
         (0 <= engine.tolerance_s <= 3600, "engine.tolerance_s", "must be 0 to 3600"),
         (0 < engine.future_limit_s <= 3600, "engine.future_limit_s", "must be above 0, at most 3600"),
         (engine.self_audit_s == 0 or 1 <= engine.self_audit_s <= 86_400, "engine.self_audit_s", "must be 0 (off) or 1 to 86400"),
         (0 <= engine.history_days <= 3650, "engine.history_days", "must be 0 (all trades stay in memory) to 3650"),
-        (re.fullmatch("([01][0-9]|2[0-3]):[0-5][0-9]", engine.day_boundary),
-         "engine.day_boundary", "must be a time of day, 00:00 to 23:59"),
+        (
+            re.fullmatch("([01][0-9]|2[0-3]):[0-5][0-9]", engine.day_boundary),
+            "engine.day_boundary",
+            "must be a time of day, 00:00 to 23:59",
+        ),
         (_is_zone(engine.day_zone), "engine.day_zone", "must be a zone of the tz database, such as America/New_York"),
         (0 < marks.stale_after_s <= 604_800, "marks.stale_after_s", "must be above 0, at most 604800"),
         (marks.max_cross_bp is None or 0 <= marks.max_cross_bp <= 10_000, "marks.max_cross_bp", "must be 0 to 10000"),
@@ -178,12 +180,19 @@ def check_config(config: Config, where: str = "configuration") -> None:
         (0 <= marks.suspect_release_s <= 3600, "marks.suspect_release_s", "must be 0 to 3600"),
         (0 < marks.store_every_s <= 3600, "marks.store_every_s", "must be above 0, at most 3600"),
         (config.store.url.startswith(STORE_SCHEMES), "store.url", "must begin with " + " or ".join(STORE_SCHEMES)),
-        (_names_a_store(config.store.url), "store.url", "must name a file or a database: sqlite:///desk.db, postgresql://host/desk"),
+        (
+            _names_a_store(config.store.url),
+            "store.url",
+            "must name a file or a database: sqlite:///desk.db, postgresql://host/desk",
+        ),
         (1 <= config.store.batch_trades <= 10_000, "store.batch_trades", "must be 1 to 10000"),
         (server.host, "server.host", "must not be empty"),
         (0 <= server.port <= 65_535, "server.port", "must be 0 to 65535"),
-        (all(map(_ORIGIN.fullmatch, server.origins)),
-         "server.origins", "must be origins such as https://risk.example.com, without a path"),
+        (
+            all(map(_ORIGIN.fullmatch, server.origins)),
+            "server.origins",
+            "must be origins such as https://risk.example.com, without a path",
+        ),
         (1_024 <= server.max_body_bytes <= 1_073_741_824, "server.max_body_bytes", "must be 1 KiB to 1 GiB"),
         (0.2 <= server.max_hz <= 10, "server.max_hz", "must be 0.2 to 10"),
         (100 <= server.heartbeat_ms <= 60_000, "server.heartbeat_ms", "must be 100 to 60000"),
@@ -191,8 +200,11 @@ def check_config(config: Config, where: str = "configuration") -> None:
         (0 <= server.snapshot_history_s <= 60, "server.snapshot_history_s", "must be 0 to 60"),
         (bool(server.tls_certificate) == bool(server.tls_key), "server.tls_certificate", "and server.tls_key go together"),
         (1 <= config.access.max_connections <= 10_000, "access.max_connections", "must be 1 to 10000"),
-        (config.reconcile.every_s == 0 or 1 <= config.reconcile.every_s <= 86_400,
-         "reconcile.every_s", "must be 0 (off) or 1 to 86400"),
+        (
+            config.reconcile.every_s == 0 or 1 <= config.reconcile.every_s <= 86_400,
+            "reconcile.every_s",
+            "must be 0 (off) or 1 to 86400",
+        ),
         (0.05 <= curves.sample_s <= 3_600, "curves.sample_s", "must be 0.05 to 3600"),
         (1 <= curves.samples <= 100_000, "curves.samples", "must be 1 to 100000"),
         (0 <= curves.max_nodes <= 10_000, "curves.max_nodes", "must be 0 to 10000"),
@@ -200,7 +212,7 @@ def check_config(config: Config, where: str = "configuration") -> None:
         (1 <= config.inbox.max_trades <= 10_000_000, "inbox.max_trades", "must be 1 to 10000000"),
         (0 <= config.ingest.ticks_per_s <= 100_000_000, "ingest.ticks_per_s", "must be 0 (no limit) to 100000000"),
         (1 <= config.ingest.burst_ticks <= 100_000_000, "ingest.burst_ticks", "must be 1 to 100000000"),
-    )  # fmt: skip
+    )
     for holds, setting, reason in rules:
         if not holds:
             raise ConfigError(f"{where}: {setting} {reason}")

@@ -263,9 +263,12 @@ class TradeCheck:
     """
 
     def __init__(
-        self, instruments: Mapping[str, Instrument], leaves: Container[str], nodes: Container[str],
+        self,
+        instruments: Mapping[str, Instrument],
+        leaves: Container[str],
+        nodes: Container[str],
         currencies: Iterable[str] = (),
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.instruments = instruments
         self.leaves = leaves
         self.nodes = nodes

@@ -42,8 +42,9 @@ def _differing(before: Snapshot, now: Snapshot) -> Iterator[Key]:
     dealers = {dealer: number for number, dealer in enumerate(now.dealer_names)}
     pairs += [
         (DEALER, dealer, before.dealers, number, now.dealers, dealers[dealer])
-        for number, dealer in enumerate(before.dealer_names) if dealer in dealers
-    ]  # fmt: skip
+        for number, dealer in enumerate(before.dealer_names)
+        if dealer in dealers
+    ]
     rests = Rests()
     for rollup, owner, table, number, other_table, other_number in pairs:
         rests.rest_if_due()
@@ -58,8 +59,9 @@ def _held(table: Table, owner: int, snapshot: Snapshot) -> dict[str, tuple[tuple
     symbols = snapshot.reference.symbols
     return {
         symbols[row.instrument]: ((row.trade_count, row.identities), (row.quantity, row.cash))
-        for row in table.state(owner).positions() if not row.quarantined
-    }  # fmt: skip
+        for row in table.state(owner).positions()
+        if not row.quarantined
+    }
 
 
 def _openings(engine: Engine, key: Key) -> object:

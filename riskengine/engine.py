@@ -239,9 +239,13 @@ class Engine:
         return [version for trade in trades_under(self.ledger, keys) for version in known(trade.identity) or [trade]]
 
     def repair(
-        self, keys: Collection[Key], versions: Iterable[Trade], now: int, unreadable: Iterable[tuple[int, int, str]] = (),
+        self,
+        keys: Collection[Key],
+        versions: Iterable[Trade],
+        now: int,
+        unreadable: Iterable[tuple[int, int, str]] = (),
         store_seqs: Iterable[int] = (),
-    ) -> Repaired:  # fmt: skip
+    ) -> Repaired:
         """Make the state under `keys` what the store says, whatever it was; visible, all of it, with the next publication.
 
         `versions` is every stored version, in store order, of every identity that the engine (`trades_of`) or the store has under
@@ -306,9 +310,15 @@ class Engine:
             rate, rated = self._rates.value[self._cash_currency], self._rates.known[self._cash_currency]
             stale_mark, stale_rate = ~self._fresh & self._priced, self._rates.stale[self._cash_currency]
         arrays = (
-            table.price.copy(), self._priced, self._multiplier * table.price * rate, rate, rated, table.ts.copy(),
-            stale_mark, stale_rate,
-        )  # fmt: skip
+            table.price.copy(),
+            self._priced,
+            self._multiplier * table.price * rate,
+            rate,
+            rated,
+            table.ts.copy(),
+            stale_mark,
+            stale_rate,
+        )
         for array in arrays:
             array.flags.writeable = False
         self._units = Units(*arrays, tuple(table.marks))
@@ -339,8 +349,13 @@ class Engine:
             units=self._units,
             rates=self._rates,
             counts=Counts(
-                counts[APPLIED], counts[DUPLICATE], counts[CONFLICT], counts[SUPERSEDED], counts["late"],
-                len(self.processed.parked), len(self.processed.quarantined) + self._work.quarantined_count,
+                counts[APPLIED],
+                counts[DUPLICATE],
+                counts[CONFLICT],
+                counts[SUPERSEDED],
+                counts["late"],
+                len(self.processed.parked),
+                len(self.processed.quarantined) + self._work.quarantined_count,
                 len(self.processed.unmatched),
             ),
             exceptions=self._work.exceptions,
@@ -348,7 +363,7 @@ class Engine:
             watermark=self._watermark,
             trade_seq=self._trade_seq,
             last_trade_at=self._last_trade_at,
-        )  # fmt: skip
+        )
         return self.snapshot
 
     def check(self) -> None:

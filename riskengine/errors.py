@@ -20,7 +20,6 @@ A mistake of the world is one of these, with a message that names what and where
 where a batch goes on without the bad item. A mistake of ours is an AssertionError and is not caught.
 """
 
-
 from collections.abc import Iterable
 
 

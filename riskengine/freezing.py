@@ -25,9 +25,15 @@ class Recalled(NamedTuple):
 
 
 def freeze(
-    ledger: Ledger, processed: Processed, *, before: int, traded_before: int, open_deals: Container[tuple[str, str]] = (),
-    but: Collection[Key] = (), rest: Callable[[], None] = lambda: None,
-) -> int:  # fmt: skip
+    ledger: Ledger,
+    processed: Processed,
+    *,
+    before: int,
+    traded_before: int,
+    open_deals: Container[tuple[str, str]] = (),
+    but: Collection[Key] = (),
+    rest: Callable[[], None] = lambda: None,
+) -> int:
     """Freeze what is done (`Processed.freeze`), and what positions begin with, but for some keys; how many identities.
 
     After any number of trades, none of which waits to be carried out; `rest` is called often. O(memory), 2 us an identity.
@@ -37,8 +43,9 @@ def freeze(
         return 0
     reference = ledger.reference
     for name, rollup, owners in (
-        ("node", ledger.organisation, reference.hierarchy.names), ("dealer", ledger.dealers, tuple(ledger.dealer_index)),
-    ):  # fmt: skip
+        ("node", ledger.organisation, reference.hierarchy.names),
+        ("dealer", ledger.dealers, tuple(ledger.dealer_index)),
+    ):
         for seen, (owner, number, position) in enumerate(rollup.positions()):
             if not seen % REST_EVERY:
                 rest()

@@ -115,9 +115,17 @@ class Gateway(Protocol):
         ...
 
     async def select_trades(
-        self, *, node: str | None, instrument: str | None, dealer: str | None, since: int | None, versions: str, limit: int,
-        snapshot: Snapshot, grants: Grants = EVERYTHING,
-    ) -> tuple[list[dict[str, Any]], int]:  # fmt: skip
+        self,
+        *,
+        node: str | None,
+        instrument: str | None,
+        dealer: str | None,
+        since: int | None,
+        versions: str,
+        limit: int,
+        snapshot: Snapshot,
+        grants: Grants = EVERYTHING,
+    ) -> tuple[list[dict[str, Any]], int]:
         """Stored trades that `snapshot` holds and `grants` show, newest first, and how many; numbers as decimal texts."""
         ...
 

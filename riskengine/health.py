@@ -39,15 +39,19 @@ class Health(NamedTuple):
             "publish_age_ms": None if writer is None else int(writer.publish_age_s * 1_000),
             "last_beat_ms": None if writer is None else _milliseconds(writer.beat_seconds),
             "last_tick_age_ms": None if self.tick_age_us is None else self.tick_age_us // 1_000,
-            "ticks": None if quotes is None else {
-                "accepted": quotes.accepted, "refused": quotes.refused, "crossed": quotes.crossed, "old": quotes.old,
+            "ticks": None
+            if quotes is None
+            else {
+                "accepted": quotes.accepted,
+                "refused": quotes.refused,
+                "crossed": quotes.crossed,
+                "old": quotes.old,
                 "coalesced": quotes.coalesced,
             },
             "feeds": self.feeds,
             "last_reconciliation": _short(self.last_reconciliation),
             "start": self.start,
-        }  # fmt: skip
-
+        }
 
     def measure(self, metrics: Metrics) -> None:
         """Set the gauges that nobody sets in between."""
@@ -67,6 +71,11 @@ def _milliseconds(seconds: float | None) -> float | None:
 
 def _short(report: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """A reconciliation without its breaks: those are at `/v1/breaks`."""
-    return None if report is None else {key: value for key, value in report.items() if key != "breaks"} | {
-        "found": len(report["breaks"]),
-    }  # fmt: skip
+    return (
+        None
+        if report is None
+        else {key: value for key, value in report.items() if key != "breaks"}
+        | {
+            "found": len(report["breaks"]),
+        }
+    )

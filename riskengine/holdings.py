@@ -20,9 +20,12 @@ def holding_lines(snapshot: Snapshot, more: dict[str, Any]) -> Iterator[bytes]:
     """The lines of a snapshot, `more` in the header. 1.5 us a row; any thread."""
     hierarchy = snapshot.reference.hierarchy
     header = {
-        "epoch": snapshot.epoch, "seq": snapshot.seq, "as_of": snapshot.as_of, "watermark": snapshot.watermark,
+        "epoch": snapshot.epoch,
+        "seq": snapshot.seq,
+        "as_of": snapshot.as_of,
+        "watermark": snapshot.watermark,
         "nodes": [[node.node, node.parent] for node in hierarchy.nodes],
-    }  # fmt: skip
+    }
     yield orjson.dumps(header | more) + b"\n"
     symbols = snapshot.reference.symbols
     for number, name in enumerate(hierarchy.names):

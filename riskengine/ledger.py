@@ -171,9 +171,7 @@ class Rollup:
         self.touched.clear()
         return changes
 
-    def _settle_leaves(
-        self, touched: "list[Position]", rising: "list[dict[int, Rise]]", changes: "Changes | None"
-    ) -> None:
+    def _settle_leaves(self, touched: "list[Position]", rising: "list[dict[int, Rise]]", changes: "Changes | None") -> None:
         books, ancestors, scales = self.books, self.ancestors, self.cost_scale
         for position in touched:
             owner, instrument, slot = position.owner, position.instrument, position.slot
@@ -187,9 +185,18 @@ class Rollup:
             above = ancestors[owner]
             if before is None and now is not None:  # all of it is new
                 rise: Rise = (
-                    now.quantity, now.cash, now.open_cost, now.open_count, now.open_cash, 1, now.trade_count,
-                    now.last_trade_ts, 0, now.fees, now.identities,
-                )  # fmt: skip
+                    now.quantity,
+                    now.cash,
+                    now.open_cost,
+                    now.open_count,
+                    now.open_cash,
+                    1,
+                    now.trade_count,
+                    now.last_trade_ts,
+                    0,
+                    now.fees,
+                    now.identities,
+                )
             else:
                 rise = _difference(before or EMPTY_ROW, now or EMPTY_ROW)
             book.count += rise[5]
@@ -216,21 +223,37 @@ class Rollup:
                 rows.append(None)
             row = rows[slot]
             if row is None:
-                now = Row(
-                    instrument, quantity, cash, cost, is_open, open_cash, count, trades, last, fees, identities
-                ) if count else None  # fmt: skip
+                now = (
+                    Row(instrument, quantity, cash, cost, is_open, open_cash, count, trades, last, fees, identities)
+                    if count
+                    else None
+                )
             else:
                 newest = row.last_trade_ts
                 if last > newest:
                     newest = last
                 elif last < lost == newest:
                     newest = self._newest_below(node, instrument)
-                now = Row(
-                    instrument, row.quantity + quantity, row.cash + cash, row.open_cost + cost, row.open_count + is_open,
-                    row.open_cash + open_cash, row.position_count + count, row.trade_count + trades, newest,
-                    moved(row.fees, NO_FEES, fees) if fees else row.fees, row.identities + identities, None, None,
-                    row.quarantined,
-                ) if row.position_count + count else None  # fmt: skip
+                now = (
+                    Row(
+                        instrument,
+                        row.quantity + quantity,
+                        row.cash + cash,
+                        row.open_cost + cost,
+                        row.open_count + is_open,
+                        row.open_cash + open_cash,
+                        row.position_count + count,
+                        row.trade_count + trades,
+                        newest,
+                        moved(row.fees, NO_FEES, fees) if fees else row.fees,
+                        row.identities + identities,
+                        None,
+                        None,
+                        row.quarantined,
+                    )
+                    if row.position_count + count
+                    else None
+                )
             rows[slot] = now
             if changes is not None and now is not row:
                 changes[key] = (row, now)
@@ -275,21 +298,36 @@ def _difference(old: Row, new: Row) -> Rise:
     """What a row changed by."""
     last, last_before = new.last_trade_ts, old.last_trade_ts
     return (
-        new.quantity - old.quantity, new.cash - old.cash, new.open_cost - old.open_cost, new.open_count - old.open_count,
-        new.open_cash - old.open_cash, new.position_count - old.position_count, new.trade_count - old.trade_count, last,
+        new.quantity - old.quantity,
+        new.cash - old.cash,
+        new.open_cost - old.open_cost,
+        new.open_count - old.open_count,
+        new.open_cash - old.open_cash,
+        new.position_count - old.position_count,
+        new.trade_count - old.trade_count,
+        last,
         last_before if last < last_before else 0,
-        NO_FEES if new.fees is old.fees else moved(NO_FEES, old.fees, new.fees), new.identities - old.identities,
-    )  # fmt: skip
+        NO_FEES if new.fees is old.fees else moved(NO_FEES, old.fees, new.fees),
+        new.identities - old.identities,
+    )
 
 
 def _together(one: Rise, other: Rise) -> Rise:
     """Two changes that rise to the same row as one."""
     quantity, cash, cost, is_open, open_cash, count, trades, last, lost, fees, identities = one
     return (
-        quantity + other[0], cash + other[1], cost + other[2], is_open + other[3], open_cash + other[4], count + other[5],
-        trades + other[6], max(last, other[7]), max(lost, other[8]), moved(fees, NO_FEES, other[9]) if other[9] else fees,
+        quantity + other[0],
+        cash + other[1],
+        cost + other[2],
+        is_open + other[3],
+        open_cash + other[4],
+        count + other[5],
+        trades + other[6],
+        max(last, other[7]),
+        max(lost, other[8]),
+        moved(fees, NO_FEES, other[9]) if other[9] else fees,
         identities + other[10],
-    )  # fmt: skip
+    )
 
 
 def row_of(position: Position, cost_scale: float) -> Row | None:
@@ -303,13 +341,36 @@ def row_of(position: Position, cost_scale: float) -> Row | None:
     last_trade_ts = 0 if newest is None else newest.ts
     if average is None:
         return Row(
-            position.instrument, 0, cash, 0, 0, 0, 1, count, last_trade_ts, position.fees or NO_FEES,
-            position.identities, None, newest, position.quarantined,
+            position.instrument,
+            0,
+            cash,
+            0,
+            0,
+            0,
+            1,
+            count,
+            last_trade_ts,
+            position.fees or NO_FEES,
+            position.identities,
+            None,
+            newest,
+            position.quarantined,
         )
     return Row(
-        position.instrument, quantity, cash, open_cost(quantity / ONE * cost_scale * average), 1, cash, 1, count,
-        last_trade_ts, position.fees or NO_FEES, position.identities, average, newest,
-    )  # fmt: skip
+        position.instrument,
+        quantity,
+        cash,
+        open_cost(quantity / ONE * cost_scale * average),
+        1,
+        cash,
+        1,
+        count,
+        last_trade_ts,
+        position.fees or NO_FEES,
+        position.identities,
+        average,
+        newest,
+    )
 
 
 Changes = dict[int, tuple[Row | None, Row | None]]

@@ -87,9 +87,8 @@ async def look_twice(parts: Parts) -> Looked:
     again = await parts.compare(parts.newest)
     in_both = {key: each for key, each in again.breaks.items() if key in first.breaks}
     unsettled = [
-        key for key, each in in_both.items()
-        if each.difference != first.breaks[key].difference and each.kind != HIERARCHY
-    ]  # fmt: skip
+        key for key, each in in_both.items() if each.difference != first.breaks[key].difference and each.kind != HIERARCHY
+    ]
     broken = await _keep_differing(parts, unsettled[:MAX_UNSETTLED]) if unsettled else frozenset()
     left_out = set(unsettled) - broken
     return again._replace(breaks={key: each for key, each in in_both.items() if key not in left_out})

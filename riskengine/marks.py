@@ -27,6 +27,7 @@ ONE_SIDED = "one_sided"
 TWO_SIDED = "quote"
 """Kinds of a mark that came from a feed; the third is `close`, the last official close."""
 
+
 class Mark(NamedTuple):
     """The price an instrument is valued with. `kind` is `quote`, `one_sided` or `close`.
 
@@ -64,9 +65,7 @@ class QuoteState:
         """The good mark with what is held back beside it; None where no good price has been heard."""
         if not self.ts and self.suspect is None:
             return None
-        return Mark(
-            self.price, self.ts, self.source, self.kind, self.suspect, 0 if self.suspect is None else self.suspect_since
-        )
+        return Mark(self.price, self.ts, self.source, self.kind, self.suspect, 0 if self.suspect is None else self.suspect_since)
 
 
 class QuoteBook:
@@ -135,11 +134,16 @@ class QuoteBook:
             state = states.get(tick.instrument)
             bid, ask, ts = tick.bid, tick.ask, tick.ts
             if (
-                plain and state is not None and type(bid) is float and type(ask) is float and type(ts) is int
-                and 0.0 < bid <= ask < 1e15 and earliest <= ts <= latest
+                plain
+                and state is not None
+                and type(bid) is float
+                and type(ask) is float
+                and type(ts) is int
+                and 0.0 < bid <= ask < 1e15
+                and earliest <= ts <= latest
                 and (int(bid * 1e12 + 0.5) / 1e12 == bid or round(bid, QUOTE_DECIMALS) == bid)
                 and (int(ask * 1e12 + 0.5) / 1e12 == ask or round(ask, QUOTE_DECIMALS) == ask)
-            ):  # fmt: skip
+            ):
                 if ts < state.ts <= latest:
                     self.old += 1
                     continue
@@ -177,10 +181,15 @@ class QuoteBook:
         """Event time of a tick that `offer` would take at `now`, and whether it has a mid. Raises Rejected. Changes nothing."""
         state, bid, ask, ts = self._states.get(tick.instrument), tick.bid, tick.ask, tick.ts
         if (
-            state is not None and type(bid) is float and type(ask) is float and type(ts) is int
-            and 0.0 < bid <= ask < 1e15 and TS_MIN <= ts <= now + self._future_limit
-            and round(bid, QUOTE_DECIMALS) == bid and round(ask, QUOTE_DECIMALS) == ask
-        ):  # fmt: skip
+            state is not None
+            and type(bid) is float
+            and type(ask) is float
+            and type(ts) is int
+            and 0.0 < bid <= ask < 1e15
+            and TS_MIN <= ts <= now + self._future_limit
+            and round(bid, QUOTE_DECIMALS) == bid
+            and round(ask, QUOTE_DECIMALS) == ask
+        ):
             return ts, True
         _, ts, bid, ask, mid = self._read(state, tick, now + self._future_limit)
         return ts, mid is not None or (bid is not None and ask is not None)
@@ -217,9 +226,7 @@ class QuoteBook:
                 return
             self._settle(state, bid if bid is not None else ask or 0.0, ts, tick.source, ONE_SIDED, False, latest)
 
-    def _settle(
-        self, state: QuoteState, price: float, ts: int, source: str, kind: str, too_crossed: bool, latest: int
-    ) -> None:
+    def _settle(self, state: QuoteState, price: float, ts: int, source: str, kind: str, too_crossed: bool, latest: int) -> None:
         """Make a price the mark, or hold it as suspect. A mark from after `latest` holds nothing back."""
         if ts < state.ts <= latest:
             self.old += 1
@@ -329,5 +336,3 @@ class MarkTable:
         """Marks that changed since the last call, for the store."""
         numbers, self.unsaved = sorted(self.unsaved), set()
         return [(number, mark) for number in numbers if (mark := self.marks[number]) is not None]
-
-

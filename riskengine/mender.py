@@ -40,9 +40,12 @@ class Mender:
     """Watches what is `newest`. `mend` folds keys anew, None where a person is to decide; `compare` is a run without repair."""
 
     def __init__(
-        self, newest: Callable[[], Snapshot], warnings: MutableMapping[str, str],
-        mend: Callable[[list[Key]], Awaitable[None]] | None, compare: Callable[[], Awaitable[Any]],
-    ) -> None:  # fmt: skip
+        self,
+        newest: Callable[[], Snapshot],
+        warnings: MutableMapping[str, str],
+        mend: Callable[[list[Key]], Awaitable[None]] | None,
+        compare: Callable[[], Awaitable[Any]],
+    ) -> None:
         self._newest = newest
         self._warnings = warnings
         self._mend = mend

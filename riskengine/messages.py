@@ -141,10 +141,22 @@ class Trade(msgspec.Struct, frozen=True, gc=False):
 def economics(trade: Trade) -> tuple[object, ...]:
     """The columns that two deliveries of one version must share, as a tuple that compares by value."""
     return (
-        trade.action, trade.ts, trade.source_seq, trade.instrument, trade.desk, trade.dealer, trade.side,
-        trade.quantity, trade.price, trade.fees, trade.fees_currency, trade.value_date, trade.trade_date,
-        trade.contra_amount, trade.legs,
-    )  # fmt: skip
+        trade.action,
+        trade.ts,
+        trade.source_seq,
+        trade.instrument,
+        trade.desk,
+        trade.dealer,
+        trade.side,
+        trade.quantity,
+        trade.price,
+        trade.fees,
+        trade.fees_currency,
+        trade.value_date,
+        trade.trade_date,
+        trade.contra_amount,
+        trade.legs,
+    )
 
 
 def order_key(trade: Trade) -> tuple[int, int, str, str, int]:
@@ -152,9 +164,7 @@ def order_key(trade: Trade) -> tuple[int, int, str, str, int]:
     return (trade.ts, trade.source_seq, trade.source, trade.trade_id, trade.leg)
 
 
-def cash_and_fill_price(
-    sign: int, quantity: int, price: int, contra_amount: int | None, multiplier: int
-) -> tuple[int, float]:
+def cash_and_fill_price(sign: int, quantity: int, price: int, contra_amount: int | None, multiplier: int) -> tuple[int, float]:
     """What a trade does to net cash (exact, units of 1e-28) and the price that it is folded with (nearest double).
 
     `sign` is 1 for a buy and -1 for a sell; `quantity` > 0, `price` and `contra_amount` are in units of 1e-10,

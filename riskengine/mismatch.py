@@ -77,8 +77,9 @@ def mismatches_of(breaks: Iterable[Break]) -> list[Mismatch]:
         by_kind.setdefault(each.kind, []).append(f"{rollup} {owner or repr(owner)} {instrument}")
     return [
         Mismatch(kind, f"{len(by_kind[kind]):,} positions {_SAID[kind]}: {first_few(by_kind[kind])}")
-        for kind in KINDS if kind in by_kind
-    ]  # fmt: skip
+        for kind in KINDS
+        if kind in by_kind
+    ]
 
 
 def first_few(names: list[str], count: int = 5) -> str:

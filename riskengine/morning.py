@@ -25,9 +25,20 @@ BEGINS = dict(zip(PHASES, (0.0, 0.0, 0.1, 0.12, 0.12, 0.9, 0.92, 1.0), strict=Tr
 """How much of the start is done when a phase begins: as on a store of a million trades, where the replay is nearly all of it."""
 
 FACTS = (
-    "store", "epoch", "trades_total", "openings", "openings_left_out", "watermark", "counts", "unreadable", "compared",
-    "mismatches", "nodes", "nodes_below", "digest",
-)  # fmt: skip
+    "store",
+    "epoch",
+    "trades_total",
+    "openings",
+    "openings_left_out",
+    "watermark",
+    "counts",
+    "unreadable",
+    "compared",
+    "mismatches",
+    "nodes",
+    "nodes_below",
+    "digest",
+)
 """What the summary says beside phases and times; null until it is known."""
 
 MAX_NODES = 40
@@ -142,9 +153,13 @@ class Morning:
     def view(self) -> dict[str, Any]:
         """How far it is. `remaining_s` is an estimate from the replay's speed so far, None before that says anything."""
         return {
-            "phase": self.phase, "progress": round(self.progress, 4), "trades_loaded": self.loaded,
-            "trades_total": self.facts.get("trades_total"), "seconds": self.seconds, "remaining_s": self._remaining(),
-        }  # fmt: skip
+            "phase": self.phase,
+            "progress": round(self.progress, 4),
+            "trades_loaded": self.loaded,
+            "trades_total": self.facts.get("trades_total"),
+            "seconds": self.seconds,
+            "remaining_s": self._remaining(),
+        }
 
     def account(self) -> Mapping[str, Any]:
         """All of it, as `/v1/status` shows it under `start`: `view`, the phases, and the summary as far as it is known."""
@@ -173,11 +188,13 @@ async def summarise(morning: Morning, snapshot: Snapshot, config: Config, mismat
     hierarchy = snapshot.reference.hierarchy
     nodes = await asyncio.to_thread(summary_nodes, snapshot)
     morning.note(
-        watermark=snapshot.watermark, counts=snapshot.counts._asdict(), nodes=nodes,
+        watermark=snapshot.watermark,
+        counts=snapshot.counts._asdict(),
+        nodes=nodes,
         nodes_below=len(hierarchy) - len(nodes),
         unreadable=sum(item.trade is None for item in snapshot.exceptions.get("quarantined", ())),
         mismatches=[mismatch._asdict() for mismatch in mismatches],
-    )  # fmt: skip
+    )
     morning.note(digest=await asyncio.to_thread(digest, snapshot))
     morning.complete.set()
     if config.log.format == "json":

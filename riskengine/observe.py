@@ -128,9 +128,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.refresh: Callable[[], None] = lambda: None
         """Called before each rendering: sets the gauges that stand for what somebody else keeps."""
-        trades = Counter(
-            "riskengine_trades", "Trades received, by what became of them.", ["outcome"], registry=self.registry
-        )
+        trades = Counter("riskengine_trades", "Trades received, by what became of them.", ["outcome"], registry=self.registry)
         # Every outcome exists from the start, at 0, for a rate over a series that appears later misses its first step.
         self.trades: dict[str, Counter] = {outcome: trades.labels(outcome) for outcome in TRADE_OUTCOMES}
         self.ticks_accepted = self._counter("riskengine_ticks_accepted", "Ticks taken, before coalescing.")
@@ -178,9 +176,11 @@ class Metrics:
         )
         self.tick_age = self._gauge("riskengine_last_tick_age_seconds", "Since a tick was taken.")
         self.feed_age = Gauge(
-            "riskengine_feed_age_seconds", f"Since a source said that it is alive; of {MAX_SOURCES} sources at most.", ["source"],
+            "riskengine_feed_age_seconds",
+            f"Since a source said that it is alive; of {MAX_SOURCES} sources at most.",
+            ["source"],
             registry=self.registry,
-        )  # fmt: skip
+        )
         self.feeds_silent = self._gauge("riskengine_feeds_silent", "Sources that have said so once and do not any more.")
         self.inbox_depth = self._gauge("riskengine_inbox_depth", "Trades waiting for the store or the writer.")
         self.quarantined = self._gauge(

@@ -93,9 +93,19 @@ class Position:
     """
 
     __slots__ = (
-        "average", "base", "cash", "checkpoints", "fees", "identities", "instrument", "openings", "owner", "quantity", "slot",
+        "average",
+        "base",
+        "cash",
+        "checkpoints",
+        "fees",
+        "identities",
+        "instrument",
+        "openings",
+        "owner",
+        "quantity",
+        "slot",
         "trades",
-    )  # fmt: skip
+    )
 
     quarantined: ClassVar[int] = 0
     """Positions here whose amounts are unknown: 0, but 1 of a `QuarantinedPosition`."""
@@ -251,9 +261,15 @@ class Position:
         for trade in filter(attrgetter("fees"), left):
             fees = moved(fees, {trade.fees_currency: trade.fees}, NO_FEES)
         self.base = Base(
-            quantity, self.cash - sum(trade.cash for trade in left), average, self.identities - sum(map(_fingerprint, left)),
-            fees, newest, self.count - len(left), since,
-        )  # fmt: skip
+            quantity,
+            self.cash - sum(trade.cash for trade in left),
+            average,
+            self.identities - sum(map(_fingerprint, left)),
+            fees,
+            newest,
+            self.count - len(left),
+            since,
+        )
         self._hold(left)
 
     def thaw(self, trades: Sequence[Trade]) -> None:

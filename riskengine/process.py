@@ -150,32 +150,67 @@ class EngineProcess:
         )
         self._history = SnapshotHistory(engine.snapshot, int(config.server.snapshot_history_s * MICROS_PER_SECOND))
         self._committer = Committer(
-            self._store, self._inbox, renewals.check, self.metrics, batch_trades=config.store.batch_trades,
-            watermark=engine.snapshot.watermark, position=position, failed=self._fail_from_thread, looked=renewals.look,
-            recall=Recall(self._store, renewals.check, engine),
-        )  # fmt: skip
-        self._writer = Writer(
-            engine, self._inbox, self._history, self.clock, self.metrics, beat_us=config.engine.beat_ms * 1_000,
-            store_marks_us=int(config.marks.store_every_s * MICROS_PER_SECOND), published=self._wakes.ring,
-            save_marks=self._save_marks, failed=self._fail_from_thread, self_audit_s=config.engine.self_audit_s,
-        )  # fmt: skip
-        renewals.work_on(Parts(
-            self._store, config, self.clock, self._epoch, self._inbox, self._writer, self._committer, self._quotes, self.warnings,
+            self._store,
+            self._inbox,
+            renewals.check,
             self.metrics,
-        ))  # fmt: skip
+            batch_trades=config.store.batch_trades,
+            watermark=engine.snapshot.watermark,
+            position=position,
+            failed=self._fail_from_thread,
+            looked=renewals.look,
+            recall=Recall(self._store, renewals.check, engine),
+        )
+        self._writer = Writer(
+            engine,
+            self._inbox,
+            self._history,
+            self.clock,
+            self.metrics,
+            beat_us=config.engine.beat_ms * 1_000,
+            store_marks_us=int(config.marks.store_every_s * MICROS_PER_SECOND),
+            published=self._wakes.ring,
+            save_marks=self._save_marks,
+            failed=self._fail_from_thread,
+            self_audit_s=config.engine.self_audit_s,
+        )
+        renewals.work_on(
+            Parts(
+                self._store,
+                config,
+                self.clock,
+                self._epoch,
+                self._inbox,
+                self._writer,
+                self._committer,
+                self._quotes,
+                self.warnings,
+                self.metrics,
+            )
+        )
         went_live = started(config, epoch=self._epoch, watermark=engine.snapshot.watermark, revision=revision)
         self._notes.hand_to(self._committer.trail.record, went_live)
-        self._reconciler = Reconciler(LooksParts(
-            self._store, config, self.clock, self.metrics, self._inbox, self._committer, self.warnings,
-            lambda: self.history.newest, self._standing, lambda: renewals.revision, self.renew, renewals.alone,
-            compare_beside(config),
-        ))  # fmt: skip
+        self._reconciler = Reconciler(
+            LooksParts(
+                self._store,
+                config,
+                self.clock,
+                self.metrics,
+                self._inbox,
+                self._committer,
+                self.warnings,
+                lambda: self.history.newest,
+                self._standing,
+                lambda: renewals.revision,
+                self.renew,
+                renewals.alone,
+                compare_beside(config),
+            )
+        )
         self._committer.start()
         self._writer.start()
         self._reconciler.start()
-        self._beats = Beats(
-            config.engine.beat_ms / 1_000, self._inbox, self._quotes, self._writer, self.warnings, self._fail
-        )
+        self._beats = Beats(config.engine.beat_ms / 1_000, self._inbox, self._quotes, self._writer, self.warnings, self._fail)
         self._beats.start()
         self._state = "live"
         self._sampling = Sampling(self.curves, config.curves, self._store, lambda: self.history.newest, self.on_store)
@@ -354,17 +389,30 @@ class EngineProcess:
         await self.on_writer(lambda engine: engine.decide(fitted(item, engine.reference), verdict))
 
     async def select_trades(
-        self, *, node: str | None, instrument: str | None, dealer: str | None, since: int | None, versions: str, limit: int,
-        snapshot: Snapshot, grants: Grants = EVERYTHING,
-    ) -> tuple[list[dict[str, Any]], int]:  # fmt: skip
+        self,
+        *,
+        node: str | None,
+        instrument: str | None,
+        dealer: str | None,
+        since: int | None,
+        versions: str,
+        limit: int,
+        snapshot: Snapshot,
+        grants: Grants = EVERYTHING,
+    ) -> tuple[list[dict[str, Any]], int]:
         """See `Gateway`."""
         if self._store is None:
             raise EngineNotLive(f"the engine is {self._state}")
         desks = None if node is None else snapshot.reference.hierarchy.leaves_below(node_number(snapshot, node))
         wanted = TradeFilter(
-            desks, instrument, dealer, since, "all" if versions == "all" else "latest", snapshot.watermark,
+            desks,
+            instrument,
+            dealer,
+            since,
+            "all" if versions == "all" else "latest",
+            snapshot.watermark,
             grants.trades_shown(snapshot.reference.hierarchy, snapshot.dealer_names),
-        )  # fmt: skip
+        )
         rows, total = await asyncio.to_thread(self._store.select_trades, wanted, limit)
         return [row._asdict() for row in rows], total
 
@@ -390,9 +438,12 @@ class EngineProcess:
             self.config,
             self._watch.witness.store_id if self._watch is not None else None,
             self._committer.trouble if self._committer is not None else None,
-            self.morning.loaded, self._inbox.reserved,
+            self.morning.loaded,
+            self._inbox.reserved,
             self._writer,
             self.clock.now() - self._last_tick_at if self._last_tick_at else None,
-            self._quotes, self._publishers.rows(self.clock.now()),
-            self._reconciler.last if self._reconciler is not None else None, self.morning.account(),
-        )  # fmt: skip
+            self._quotes,
+            self._publishers.rows(self.clock.now()),
+            self._reconciler.last if self._reconciler is not None else None,
+            self.morning.account(),
+        )

@@ -111,10 +111,11 @@ class Processed:
         odd.update(trades[place].trade_id for place in quarantined)  # with all of their versions: those go in order
         remember = {source: self._versions[source].setdefault for source in {trade.source for trade in trades}}
         return [
-            place for place, trade in enumerate(trades)
+            place
+            for place, trade in enumerate(trades)
             if trade.trade_id in odd
             or remember[trade.source]((trade.trade_id, trade.leg) if trade.leg else trade.trade_id, trade) is not trade
-        ]  # fmt: skip
+        ]
 
     def admit(self, trade: Trade, quarantine: str = "") -> Decision:
         """Decide about one version of a trade and remember it. `quarantine` is the reason to keep it out, or empty.
@@ -276,9 +277,10 @@ class Processed:
         """Count the legs of a deal again after a leg was given other versions, or none."""
         deal = (identity.source, identity.trade_id)
         telling = {
-            leg for leg in self._legs.get(deal, set()) | {identity.leg}
+            leg
+            for leg in self._legs.get(deal, set()) | {identity.leg}
             if any(version.legs is not None for version in self._known(Identity(*deal, leg)))
-        }  # fmt: skip
+        }
         self.unmatched.pop(deal, None)
         if not telling:
             self._legs.pop(deal, None)

@@ -101,9 +101,15 @@ def _load(store: Store, config: Config, epoch: int, now: int, listener: Listener
     revision, position = store.reference_revision(), store.position()
     conflicts = read_conflicts(store)
     engine = rebuild(
-        store, read_trades(store), config, epoch=epoch, now=now, read_conflicts=conflicts, listener=listener,
+        store,
+        read_trades(store),
+        config,
+        epoch=epoch,
+        now=now,
+        read_conflicts=conflicts,
+        listener=listener,
         past=partial(Recall, store),
-    )  # fmt: skip
+    )
     return Loaded(engine, position, revision)
 
 
@@ -138,8 +144,10 @@ def compare_here(store: Store, config: Config, snapshot: Snapshot) -> Found:
     parents = {node.node: node.parent for node in snapshot.reference.hierarchy.nodes}
     moved = sorted(name for name in parents.keys() | there.parents.keys() if parents.get(name) != there.parents.get(name))
     breaks = [
-        *compare(here, sums), *hierarchy_breaks(snapshot), *(Break(HIERARCHY, (NODE, name, ""), None, None) for name in moved),
-    ]  # fmt: skip
+        *compare(here, sums),
+        *hierarchy_breaks(snapshot),
+        *(Break(HIERARCHY, (NODE, name, ""), None, None) for name in moved),
+    ]
     return Found(breaks, len(here.keys() | sums.keys()), there.watermark, there.revision)
 
 

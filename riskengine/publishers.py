@@ -91,9 +91,12 @@ class Publishers:
         """One row per source that has said something of itself, by name."""
         return [
             {
-                "source": source, "age_ms": (now - feed["heard_at"]) // 1_000, "last_seq": feed["last_seq"],
-                "received_seq": self._received(source) or None, "gap": feed["gap"],
+                "source": source,
+                "age_ms": (now - feed["heard_at"]) // 1_000,
+                "last_seq": feed["last_seq"],
+                "received_seq": self._received(source) or None,
+                "gap": feed["gap"],
                 "alive": now - feed["heard_at"] <= SILENT_AFTER_US,
             }
             for source, feed in sorted(self._feeds.items())
-        ]  # fmt: skip
+        ]

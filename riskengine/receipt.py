@@ -124,8 +124,9 @@ def _fold(held: Held, multiplier: int) -> Iterator[RowDict]:
         cash += change
         yield {
             "opening": {"desk": opening.desk, "dealer": opening.dealer, "ts": opening.ts, "realised": to_text(opening.realised)},
-            "signed_quantity": to_text(opening.quantity), "price": repr(opening.average_price / ONE),
-        } | _after(change, quantity, cash, average, multiplier)  # fmt: skip
+            "signed_quantity": to_text(opening.quantity),
+            "price": repr(opening.average_price / ONE),
+        } | _after(change, quantity, cash, average, multiplier)
     for trade in held.trades:
         average = next_average(quantity, average, trade.signed_quantity, trade.fill_price)
         quantity += trade.signed_quantity
@@ -133,8 +134,9 @@ def _fold(held: Held, multiplier: int) -> Iterator[RowDict]:
         identity = {field: getattr(trade, field) for field in ("source", "trade_id", "leg", "version", "ts", "source_seq")}
         yield {
             "trade": identity | {"desk": trade.desk, "dealer": trade.dealer},
-            "signed_quantity": to_text(trade.signed_quantity), "price": repr(trade.fill_price),
-        } | _after(trade.cash, quantity, cash, average, multiplier)  # fmt: skip
+            "signed_quantity": to_text(trade.signed_quantity),
+            "price": repr(trade.fill_price),
+        } | _after(trade.cash, quantity, cash, average, multiplier)
 
 
 def _after(change: int, quantity: int, cash: int, average: float | None, multiplier: int) -> RowDict:
@@ -155,11 +157,17 @@ def _rate(snapshot: Snapshot, number: int) -> RowDict:
     hops = []
     for hop in path or ():
         mark = units.marks[hop.instrument]
-        hops.append({
-            "instrument": reference.symbols[hop.instrument], "mid": repr(float(units.price[hop.instrument])),
-            "inverse": hop.inverse, "to": reference.currencies[hop.to], "source": mark.source if mark else None,
-            "ts": mark.ts if mark else None, "stale": bool(units.stale_mark[hop.instrument]),
-        })  # fmt: skip
+        hops.append(
+            {
+                "instrument": reference.symbols[hop.instrument],
+                "mid": repr(float(units.price[hop.instrument])),
+                "inverse": hop.inverse,
+                "to": reference.currencies[hop.to],
+                "source": mark.source if mark else None,
+                "ts": mark.ts if mark else None,
+                "stale": bool(units.stale_mark[hop.instrument]),
+            }
+        )
     return {
         "from": reference.instruments[number].currency,
         "to": reference.reporting_currency,

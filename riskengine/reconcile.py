@@ -177,8 +177,9 @@ def hierarchy_breaks(snapshot: "Snapshot") -> list[Break]:
     hierarchy, symbols = snapshot.reference.hierarchy, snapshot.reference.symbols
     children = {
         name: hierarchy.names[slice(*hierarchy.children[number])]
-        for number, name in enumerate(hierarchy.names) if not hierarchy.is_leaf(number)
-    }  # fmt: skip
+        for number, name in enumerate(hierarchy.names)
+        if not hierarchy.is_leaf(number)
+    }
 
     def row_of(name: str) -> dict[str, Holding]:
         state = snapshot.nodes.state(hierarchy.index[name])

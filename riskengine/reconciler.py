@@ -122,19 +122,26 @@ class Reconciler:
         seen = {one.key: one for one in open_breaks}
         snapshot = found.snapshot
         return {
-            "clean": not found.breaks, "against": AGAINST, "compared": found.compared, "epoch": snapshot.epoch,
-            "seq": snapshot.seq, "watermark": snapshot.watermark, "started_ts": started,
+            "clean": not found.breaks,
+            "against": AGAINST,
+            "compared": found.compared,
+            "epoch": snapshot.epoch,
+            "seq": snapshot.seq,
+            "watermark": snapshot.watermark,
+            "started_ts": started,
             "took_ms": max(0, parts.clock.now() - started) // 1_000,
             "breaks": [
-                told(each) | {
-                    "trades": detail.get(each.key, []), "repaired": each.key in repaired,
+                told(each)
+                | {
+                    "trades": detail.get(each.key, []),
+                    "repaired": each.key in repaired,
                     "first_seen_ts": seen[each.key].first_seen_ts if each.key in seen else started,
                     "age_s": max(0, started - seen[each.key].first_seen_ts) / MICROS_PER_SECOND if each.key in seen else 0.0,
                 }
                 for each in found.breaks.values()
             ],
             "open": left,
-        }  # fmt: skip
+        }
 
     async def _detail(self, breaks: list[Break]) -> dict[Key, list[RowDict]]:
         """Which trades only one side has, or has with other columns."""
@@ -147,11 +154,14 @@ class Reconciler:
         parts = self._parts
         rows = [
             FoundBreak(
-                each.kind, each.key, _json(holding_told(each.here)), _json(holding_told(each.there)),
+                each.kind,
+                each.key,
+                _json(holding_told(each.here)),
+                _json(holding_told(each.there)),
                 orjson.dumps(detail.get(each.key, [])).decode(),
             )
             for each in found.breaks.values()
-        ]  # fmt: skip
+        ]
         epoch, watermark, now = found.snapshot.epoch, found.snapshot.watermark, parts.clock.now()
 
         def remember(store: Store) -> list[StoredBreak]:
@@ -192,9 +202,7 @@ class Reconciler:
         again = await look_twice(parts)
         settled = {key for key in breaks if key not in again.breaks}
         now = parts.clock.now()
-        await self._written(
-            lambda store: store.resolve_breaks(sorted(settled), "repaired", against=AGAINST, by=actor, ts=now)
-        )
+        await self._written(lambda store: store.resolve_breaks(sorted(settled), "repaired", against=AGAINST, by=actor, ts=now))
         log.info("repaired", keys=len(settled), left=len(breaks) - len(settled), seq=parts.newest().seq, by=actor)
         return settled
 
@@ -250,10 +258,16 @@ class Reconciler:
         if repaired.forgotten:
             up_to = self._parts.newest().watermark
             rows += await asyncio.to_thread(self._parts.store.read, partial(vanished_rows, up_to=up_to))
-        event = AuditEvent("repair", "", {
-            "keys": [list(key) for key in repaired.keys], "changed": [list(each) for each in repaired.changed],
-            "forgotten": [list(each) for each in repaired.forgotten],
-        }, actor)  # fmt: skip
+        event = AuditEvent(
+            "repair",
+            "",
+            {
+                "keys": [list(key) for key in repaired.keys],
+                "changed": [list(each) for each in repaired.changed],
+                "forgotten": [list(each) for each in repaired.forgotten],
+            },
+            actor,
+        )
         await self._record(rows, event)
 
     async def _record(self, rows: list[int], event: AuditEvent) -> None:
@@ -299,9 +313,14 @@ def told(each: Break) -> RowDict:
     """A break as reports tell it."""
     rollup, owner, instrument = each.key
     return {
-        "kind": each.kind, "rollup": rollup, rollup: owner, "instrument": instrument or None,
-        "here": holding_told(each.here), "there": holding_told(each.there), "difference": holding_told(each.difference),
-    }  # fmt: skip
+        "kind": each.kind,
+        "rollup": rollup,
+        rollup: owner,
+        "instrument": instrument or None,
+        "here": holding_told(each.here),
+        "there": holding_told(each.there),
+        "difference": holding_told(each.difference),
+    }
 
 
 def holding_told(holding: Holding | None) -> RowDict | None:
@@ -309,21 +328,36 @@ def holding_told(holding: Holding | None) -> RowDict | None:
     if holding is None:
         return None
     return {
-        "quantity": to_text(holding.quantity), "net_cash": to_text(holding.cash, CASH_DECIMALS), "trade_count": holding.trades,
-    }  # fmt: skip
+        "quantity": to_text(holding.quantity),
+        "net_cash": to_text(holding.cash, CASH_DECIMALS),
+        "trade_count": holding.trades,
+    }
 
 
 def break_row(one: StoredBreak, now: int) -> RowDict:
     """A remembered break as `/v1/breaks` tells it."""
     return {
-        "break_id": one.break_id, "kind": one.kind, "against": one.against, "rollup": one.rollup,
-        "node": one.owner if one.rollup == NODE else None, "dealer": None if one.rollup == NODE else one.owner,
-        "instrument": one.instrument or None, "here": one.here and orjson.loads(one.here),
-        "there": one.there and orjson.loads(one.there), "trades": orjson.loads(one.trades), "epoch": one.epoch,
-        "watermark": one.watermark, "first_seen_ts": one.first_seen_ts, "last_seen_ts": one.last_seen_ts,
-        "times_seen": one.times_seen, "age_s": max(0, (one.resolved_ts or now) - one.first_seen_ts) / MICROS_PER_SECOND,
-        "status": one.status, "comment": one.comment, "resolved_by": one.resolved_by, "resolved_ts": one.resolved_ts,
-    }  # fmt: skip
+        "break_id": one.break_id,
+        "kind": one.kind,
+        "against": one.against,
+        "rollup": one.rollup,
+        "node": one.owner if one.rollup == NODE else None,
+        "dealer": None if one.rollup == NODE else one.owner,
+        "instrument": one.instrument or None,
+        "here": one.here and orjson.loads(one.here),
+        "there": one.there and orjson.loads(one.there),
+        "trades": orjson.loads(one.trades),
+        "epoch": one.epoch,
+        "watermark": one.watermark,
+        "first_seen_ts": one.first_seen_ts,
+        "last_seen_ts": one.last_seen_ts,
+        "times_seen": one.times_seen,
+        "age_s": max(0, (one.resolved_ts or now) - one.first_seen_ts) / MICROS_PER_SECOND,
+        "status": one.status,
+        "comment": one.comment,
+        "resolved_by": one.resolved_by,
+        "resolved_ts": one.resolved_ts,
+    }
 
 
 def _json(value: RowDict | None) -> str | None:

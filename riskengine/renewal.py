@@ -256,10 +256,15 @@ class Renewals:
         before, now = change.before.snapshot, built.engine.snapshot
         self._parts.committer.alarm.tell(_new_rows(before, now))
         log.info(
-            "renewed", reason=reason, seq=now.seq, seconds=round(time.perf_counter() - started, 3),
-            applied=now.counts.applied, applied_before=before.counts.applied,
-            quarantined=now.counts.quarantined, quarantined_before=before.counts.quarantined,
-        )  # fmt: skip
+            "renewed",
+            reason=reason,
+            seq=now.seq,
+            seconds=round(time.perf_counter() - started, 3),
+            applied=now.counts.applied,
+            applied_before=before.counts.applied,
+            quarantined=now.counts.quarantined,
+            quarantined_before=before.counts.quarantined,
+        )
         if found := await self._beside(partial(edited, change.before, built.engine, change.first)):
             log.error("trades_changed_in_place", keys=len(found), first=found[0])
             self._parts.warnings[EDITED] = said(found)
@@ -277,9 +282,16 @@ class Renewals:
             revision = self._settling.followed = store.reference_revision()  # before all that it is about
             position = store.position()
             engine = rebuild(
-                store, self._with_rests(read_trades(store)), parts.config, epoch=parts.epoch, now=parts.clock.now(),
-                read_conflicts=read_conflicts(store), gentle=True, past=partial(Recall, store), rest=Rests().rest_if_due,
-            )  # fmt: skip
+                store,
+                self._with_rests(read_trades(store)),
+                parts.config,
+                epoch=parts.epoch,
+                now=parts.clock.now(),
+                read_conflicts=read_conflicts(store),
+                gentle=True,
+                past=partial(Recall, store),
+                rest=Rests().rest_if_due,
+            )
             built = Built(store, engine, position, revision)
             self._catch_up(built)
         return built

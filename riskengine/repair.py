@@ -143,9 +143,12 @@ def _places(ledger: Ledger, trade: Trade) -> Iterator[Place]:
 
 
 def _fold_anew(
-    ledger: Ledger, folds: Iterable[Place], leaves: Iterable[Place], held: dict[Identity, list[Trade]],
+    ledger: Ledger,
+    folds: Iterable[Place],
+    leaves: Iterable[Place],
+    held: dict[Identity, list[Trade]],
     standing: dict[Identity, Trade],
-) -> list[Place]:  # fmt: skip
+) -> list[Place]:
     """New positions for `folds`: of the `standing` trades that belong there and, but for named `leaves`, what else is there.
 
     One that was set aside, and is not named, stays so: its other trades have not been compared with the store. One that has a
@@ -291,9 +294,21 @@ def sum_of(rows: Iterable[Row | None]) -> Row | None:
         if row.fees:
             fees = moved(fees, NO_FEES, row.fees)
     return Row(
-        held[0].instrument, quantity, cash, cost, is_open, open_cash, count, trades, last, fees, identities, None, None,
+        held[0].instrument,
+        quantity,
+        cash,
+        cost,
+        is_open,
+        open_cash,
+        count,
+        trades,
+        last,
+        fees,
+        identities,
+        None,
+        None,
         quarantined,
-    )  # fmt: skip
+    )
 
 
 def _children(rollup: Rollup, node: int) -> Sequence[Book]:

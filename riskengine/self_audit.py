@@ -161,9 +161,7 @@ class SelfAudit:
         row = rollup.books[position.owner].rows[position.slot]
         return "" if row == row_of(position, self._scales[position.instrument]) else NOT_ITS_ROW
 
-    def _long_position_fault(
-        self, rollup: Rollup, position: Position, belonging: Belonging
-    ) -> Generator[None, None, str]:
+    def _long_position_fault(self, rollup: Rollup, position: Position, belonging: Belonging) -> Generator[None, None, str]:
         positions, number = rollup.books[position.owner].positions, position.instrument
         walk = long_position_fault(position, self._instruments[number], belonging, lambda: positions[number] is position)
         for reason in walk:
@@ -236,9 +234,11 @@ class SelfAudit:
                 return
         rows = [row for row in book.rows if row is not None]
         counted = (
-            sum(row.position_count for row in rows), sum(row.trade_count for row in rows),
-            max((row.last_trade_ts for row in rows), default=0), sum(row.quarantined for row in rows),
-        )  # fmt: skip
+            sum(row.position_count for row in rows),
+            sum(row.trade_count for row in rows),
+            max((row.last_trade_ts for row in rows), default=0),
+            sum(row.quarantined for row in rows),
+        )
         if counted != _counts(book):
             yield self._fault(rollup, owner, ALL_ROWS, NOT_COUNTED)
 

@@ -44,9 +44,14 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 async def run_server(
-    process: EngineProcess, config: Config, listener: socket.socket, *, announce: Callable[[str], None],
-    feed: Companion | None = None, beside: Companion | None = None,
-) -> int:  # fmt: skip
+    process: EngineProcess,
+    config: Config,
+    listener: socket.socket,
+    *,
+    announce: Callable[[str], None],
+    feed: Companion | None = None,
+    beside: Companion | None = None,
+) -> int:
     """Serve `process` until a signal or its failure; the exit status. `announce` is told the URL once it answers.
 
     `feed` runs once the engine is live, and when it ends so does the engine; `beside` runs from the beginning. Where the start is

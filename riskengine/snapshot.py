@@ -34,9 +34,13 @@ class OwnerState:
     __slots__ = ("_open", "last_trade_ts", "pages", "position_count", "quarantined_count", "trade_count")
 
     def __init__(
-        self, pages: tuple[tuple[Row | None, ...], ...] = (), position_count: int = 0, trade_count: int = 0,
-        last_trade_ts: int = 0, quarantined_count: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        pages: tuple[tuple[Row | None, ...], ...] = (),
+        position_count: int = 0,
+        trade_count: int = 0,
+        last_trade_ts: int = 0,
+        quarantined_count: int = 0,
+    ) -> None:
         self.pages = pages
         self.position_count = position_count
         self.trade_count = trade_count
@@ -75,9 +79,12 @@ class Table:
     __slots__ = ("broken", "numbers", "size", "states")
 
     def __init__(
-        self, size: int, states: tuple[tuple[OwnerState, ...], ...], numbers: tuple[FloatArray, ...],
+        self,
+        size: int,
+        states: tuple[tuple[OwnerState, ...], ...],
+        numbers: tuple[FloatArray, ...],
         broken: Collection[int] = (),
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.size = size
         self.states = states
         self.numbers = numbers
@@ -134,16 +141,42 @@ class Snapshot:
     """One moment: `seq` rises by one with every publication, `epoch` with every start of a writer."""
 
     __slots__ = (
-        "as_of", "counts", "dealer_names", "dealers", "epoch", "exceptions", "last_trade_at", "nodes", "rates", "reference",
-        "seq", "trade_seq", "units", "verdicts", "watermark",
-    )  # fmt: skip
+        "as_of",
+        "counts",
+        "dealer_names",
+        "dealers",
+        "epoch",
+        "exceptions",
+        "last_trade_at",
+        "nodes",
+        "rates",
+        "reference",
+        "seq",
+        "trade_seq",
+        "units",
+        "verdicts",
+        "watermark",
+    )
 
     def __init__(
-        self, *, epoch: int, seq: int, as_of: int, reference: Reference, nodes: Table, dealers: Table,
-        dealer_names: tuple[str, ...], units: Units, rates: Rates, counts: Counts,
-        exceptions: Mapping[str, tuple[ExceptionItem, ...]], watermark: int, trade_seq: int, last_trade_at: int,
+        self,
+        *,
+        epoch: int,
+        seq: int,
+        as_of: int,
+        reference: Reference,
+        nodes: Table,
+        dealers: Table,
+        dealer_names: tuple[str, ...],
+        units: Units,
+        rates: Rates,
+        counts: Counts,
+        exceptions: Mapping[str, tuple[ExceptionItem, ...]],
+        watermark: int,
+        trade_seq: int,
+        last_trade_at: int,
         verdicts: Mapping[str, Verdict],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.epoch = epoch
         self.seq = seq
         self.as_of = as_of

@@ -33,8 +33,17 @@ from riskengine.valuation import (
 STRIDE = 48
 """Rows between two yields."""
 
-LINES = {TOTAL: "total_pnl", UNREALISED: "unrealised_pnl", VALUE: "delta_cash", NET: "net_exposure", REALISED: "realised_pnl",
-         FEES: "fees", UNPRICED: "unpriced_count", NO_RATE: "unpriced_count", GROSS: "gross_exposure"}  # fmt: skip
+LINES = {
+    TOTAL: "total_pnl",
+    UNREALISED: "unrealised_pnl",
+    VALUE: "delta_cash",
+    NET: "net_exposure",
+    REALISED: "realised_pnl",
+    FEES: "fees",
+    UNPRICED: "unpriced_count",
+    NO_RATE: "unpriced_count",
+    GROSS: "gross_exposure",
+}
 
 
 class Suspect(NamedTuple):
@@ -213,9 +222,15 @@ class Numbers:
                 self._net += worth
                 self._gross += abs(worth)
         expected = {
-            TOTAL: self._total, UNREALISED: self._unrealised, VALUE: self._value, NET: self._net, REALISED: self._realised,
-            FEES: self._fees, UNPRICED: float(self._unpriced + self._no_rate), NO_RATE: float(self._no_rate),
-        }  # fmt: skip
+            TOTAL: self._total,
+            UNREALISED: self._unrealised,
+            VALUE: self._value,
+            NET: self._net,
+            REALISED: self._realised,
+            FEES: self._fees,
+            UNPRICED: float(self._unpriced + self._no_rate),
+            NO_RATE: float(self._no_rate),
+        }
         if self._is_sum:
             expected = self._of_children()
         expected[GROSS] = self._gross

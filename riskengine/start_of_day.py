@@ -95,6 +95,7 @@ DEAF = Deaf()
 ReadTrades = Callable[[TradeCheck], Iterator[tuple[int, Trade | Unreadable]]]
 """Every stored trade with its store_seq, in store order."""
 
+
 class Past(Protocol):
     """Where what an engine has frozen is read again. Raises StoreError."""
 
@@ -125,8 +126,16 @@ def trade_check(reference: Reference) -> TradeCheck:
 
 
 def rebuild(
-    store: DayStore, read_trades: ReadTrades, config: Config, *, epoch: int, now: int,
-    read_conflicts: ReadConflicts = lambda _: (), listener: Listener = DEAF, gentle: bool = False, past: OpenPast | None = None,
+    store: DayStore,
+    read_trades: ReadTrades,
+    config: Config,
+    *,
+    epoch: int,
+    now: int,
+    read_conflicts: ReadConflicts = lambda _: (),
+    listener: Listener = DEAF,
+    gentle: bool = False,
+    past: OpenPast | None = None,
     rest: Callable[[], None] = lambda: None,
 ) -> Engine:
     """An engine that holds everything the store does. Raises StoreError, ReferenceDataError. 9 us a trade.
@@ -168,9 +177,14 @@ def rebuild(
 
 
 def _replay(
-    engine: Engine, trades: Iterator[tuple[int, Trade | Unreadable]], now: int, last: int, listener: Listener, size: int,
+    engine: Engine,
+    trades: Iterator[tuple[int, Trade | Unreadable]],
+    now: int,
+    last: int,
+    listener: Listener,
+    size: int,
     freezer: "Freezer | None",
-) -> int:  # fmt: skip
+) -> int:
     """Apply every trade; how many there were."""
     loaded = seq = 0
     done = 0.0
@@ -259,9 +273,14 @@ class Freezer:
     def _freeze(self, traded_before: int, open_deals: Container[tuple[str, str]]) -> None:
         engine = self._engine
         freeze(
-            engine.ledger, engine.processed, before=self._before, traded_before=traded_before, open_deals=open_deals,
-            but=self._thawed, rest=self._rest,
-        )  # fmt: skip
+            engine.ledger,
+            engine.processed,
+            before=self._before,
+            traded_before=traded_before,
+            open_deals=open_deals,
+            but=self._thawed,
+            rest=self._rest,
+        )
 
 
 def settle_memory() -> None:
@@ -308,6 +327,9 @@ def _with_a_place(openings: Sequence[Opening], reference: Reference) -> Iterator
             yield opening
         else:
             log.error(
-                "opening_left_out", desk=opening.desk, dealer=opening.dealer, instrument=opening.instrument,
+                "opening_left_out",
+                desk=opening.desk,
+                dealer=opening.dealer,
+                instrument=opening.instrument,
                 reason="unknown desk or instrument",
-            )  # fmt: skip
+            )

@@ -48,17 +48,25 @@ class Refused(Exception):
 def hello(snapshot: Snapshot, config: ServerConfig) -> dict[str, Any]:
     """What the server says first; `max_hz` is what the connection has until it configures another."""
     return {
-        "type": "hello", "protocol": PROTOCOL, "epoch": snapshot.epoch, "seq": snapshot.seq,
-        "reporting_currency": snapshot.reference.reporting_currency, "heartbeat_ms": config.heartbeat_ms,
+        "type": "hello",
+        "protocol": PROTOCOL,
+        "epoch": snapshot.epoch,
+        "seq": snapshot.seq,
+        "reporting_currency": snapshot.reference.reporting_currency,
+        "heartbeat_ms": config.heartbeat_ms,
         "max_hz": config.max_hz,
-    }  # fmt: skip
+    }
 
 
 def heartbeat(snapshot: Snapshot, now: int, publish_age_ms: int | None) -> dict[str, Any]:
     """The newest snapshot published, whether or not the connection has been brought to it, its age, and the engine's time."""
     return {
-        "type": "heartbeat", "epoch": snapshot.epoch, "seq": snapshot.seq, "ts": now, "publish_age_ms": publish_age_ms,
-    }  # fmt: skip
+        "type": "heartbeat",
+        "epoch": snapshot.epoch,
+        "seq": snapshot.seq,
+        "ts": now,
+        "publish_age_ms": publish_age_ms,
+    }
 
 
 def bye(reconnect_after_ms: int) -> dict[str, Any]:
@@ -313,10 +321,21 @@ class Subscriptions:
         """All rows of a view at the board's snapshot, the same bytes for everybody who asks about it under this name."""
         snapshot, encoding = self._board.snapshot, self._encoding
         version = view.version(snapshot)
-        return version.message(snapshot.seq, (encoding, name), lambda: encoding.message({
-            "type": "snapshot", "id": name, "epoch": snapshot.epoch, "seq": snapshot.seq, "as_of": snapshot.as_of,
-            "key": view.key, "rows": version.whole(encoding),
-        }))  # fmt: skip
+        return version.message(
+            snapshot.seq,
+            (encoding, name),
+            lambda: encoding.message(
+                {
+                    "type": "snapshot",
+                    "id": name,
+                    "epoch": snapshot.epoch,
+                    "seq": snapshot.seq,
+                    "as_of": snapshot.as_of,
+                    "key": view.key,
+                    "rows": version.whole(encoding),
+                }
+            ),
+        )
 
 
 def _shown(value: object) -> str:

@@ -153,11 +153,16 @@ class LimitedQuoteBook(QuoteBook):
             bid, ask, ts = tick.bid, tick.ask, tick.ts
             held = waiting.get(tick.instrument)
             if (
-                held is not None and type(bid) is float and type(ask) is float and type(ts) is int
-                and 0.0 < bid <= ask < 1e15 and held.quote_ts <= ts <= latest and held.one_sided is None
+                held is not None
+                and type(bid) is float
+                and type(ask) is float
+                and type(ts) is int
+                and 0.0 < bid <= ask < 1e15
+                and held.quote_ts <= ts <= latest
+                and held.one_sided is None
                 and (int(bid * 1e12 + 0.5) / 1e12 == bid or round(bid, QUOTE_DECIMALS) == bid)
                 and (int(ask * 1e12 + 0.5) / 1e12 == ask or round(ask, QUOTE_DECIMALS) == ask)
-            ):  # fmt: skip
+            ):
                 held.quote, held.quote_ts = tick, ts
                 continue
             try:

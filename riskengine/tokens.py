@@ -60,9 +60,10 @@ class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.role == "ops":
             return EVERYTHING
         return Grants(
-            None if ALL in self.nodes else frozenset(self.nodes), frozenset(self.totals),
+            None if ALL in self.nodes else frozenset(self.nodes),
+            frozenset(self.totals),
             None if ALL in self.dealers else frozenset(self.dealers),
-        )  # fmt: skip
+        )
 
     def principal(self) -> Principal:
         """Who comes with it."""

@@ -138,10 +138,17 @@ class Valuation:
         """All rows of leaves at once: the cells and sums that `_take_row` makes one by one."""
         reference, owners, numbers = self._reference, held.owners, held.instruments
         quantity = held.amounts("quantity", ONE)
-        values = np.stack((
-            quantity, np.abs(quantity), held.amounts("open_cash", CASH_ONE), held.amounts("open_cost", CASH_ONE),
-            held.amounts("open_count", 1), held.amounts("position_count", 1) - held.amounts("quarantined", 1),
-        ), axis=1)  # fmt: skip
+        values = np.stack(
+            (
+                quantity,
+                np.abs(quantity),
+                held.amounts("open_cash", CASH_ONE),
+                held.amounts("open_cost", CASH_ONE),
+                held.amounts("open_count", 1),
+                held.amounts("position_count", 1) - held.amounts("quarantined", 1),
+            ),
+            axis=1,
+        )
         products = reference.products[numbers]
         self._products.fill(Cells(owners[products], numbers[products], values[products]))
         self._pairs.fill(Cells(owners[~products], numbers[~products], values[~products]))
@@ -206,10 +213,18 @@ class Valuation:
                 self._blocks.set(block, number, (abs(quantity) / ONE,))
                 self._touched_blocks.add(block)
             return
-        if (self._products if base < 0 else self._pairs).set(owner, number, (
-            quantity / ONE, abs(quantity) / ONE, now.open_cash / CASH_ONE, now.open_cost / CASH_ONE, now.open_count,
-            now.position_count - now.quarantined,
-        )):  # fmt: skip
+        if (self._products if base < 0 else self._pairs).set(
+            owner,
+            number,
+            (
+                quantity / ONE,
+                abs(quantity) / ONE,
+                now.open_cash / CASH_ONE,
+                now.open_cost / CASH_ONE,
+                now.open_count,
+                now.position_count - now.quarantined,
+            ),
+        ):
             self._holders[number].append(owner)
         if d_cash:
             self._cash.add(owner, currency, d_cash)

@@ -20,17 +20,39 @@ from riskengine.valuation import FEES, GROSS, NET, NO_RATE, REALISED, STALE, TOT
 RowDict = dict[str, Any]
 
 DAY_LINES = (
-    "day_pnl", "day_position_pnl", "day_carry_pnl", "day_trading_pnl", "day_translation_pnl", "correction_pnl", "net_day_pnl",
+    "day_pnl",
+    "day_position_pnl",
+    "day_carry_pnl",
+    "day_trading_pnl",
+    "day_translation_pnl",
+    "correction_pnl",
+    "net_day_pnl",
     "day_start_ts",
-)  # fmt: skip
+)
 """Null until the trading day is kept (ACCOUNTING section 8)."""
 UNKNOWN_DAY: RowDict = dict.fromkeys(DAY_LINES)
 
-UNKNOWN_AMOUNTS: RowDict = dict.fromkeys((
-    "quantity", "net_cash", "average_price", "breakeven_price", "total_pnl", "realised_pnl", "unrealised_pnl", "total_pnl_local",
-    "realised_pnl_local", "unrealised_pnl_local", "fees", "market_value", "delta_base", "delta_cash", "gamma_cash", "vega",
-    "theta",
-))  # fmt: skip
+UNKNOWN_AMOUNTS: RowDict = dict.fromkeys(
+    (
+        "quantity",
+        "net_cash",
+        "average_price",
+        "breakeven_price",
+        "total_pnl",
+        "realised_pnl",
+        "unrealised_pnl",
+        "total_pnl_local",
+        "realised_pnl_local",
+        "unrealised_pnl_local",
+        "fees",
+        "market_value",
+        "delta_base",
+        "delta_cash",
+        "gamma_cash",
+        "vega",
+        "theta",
+    )
+)
 """Of a quarantined position."""
 
 NO_KEY: Mapping[str, str] = {}
@@ -109,27 +131,29 @@ def _with_amounts(row: RowDict, snapshot: Snapshot, table: Table, owner: int) ->
     if -short <= SNAP * gross:
         short = 0.0
     greeks = known and not _holds_options(snapshot, state)
-    row.update({
-        "total_pnl": numbers[TOTAL] + 0.0 if known else None,
-        "realised_pnl": numbers[REALISED] + 0.0 if rated else None,
-        "unrealised_pnl": numbers[UNREALISED] + 0.0 if known else None,
-        "fees": numbers[FEES] + 0.0 if not broken and (numbers[FEES] or _fees_known(snapshot, state)) else None,
-        "net_exposure": net + 0.0 if exposed else None,
-        "gross_exposure": gross if exposed else None,
-        "long_exposure": long if exposed else None,
-        "short_exposure": short + 0.0 if exposed else None,
-        "delta_cash": numbers[VALUE] + 0.0 if greeks else None,
-        "gamma_cash": 0.0 if greeks else None,
-        "vega": 0.0 if greeks else None,
-        "theta": 0.0 if greeks else None,
-        "position_count": state.position_count,
-        "trade_count": state.trade_count,
-        "unpriced_count": unpriced,
-        "quarantined_count": quarantined,
-        "stale_count": int(numbers[STALE]),
-        "last_trade_ts": state.last_trade_ts or None,
-        "oldest_mark_ts": _oldest_mark(snapshot, state),
-    })
+    row.update(
+        {
+            "total_pnl": numbers[TOTAL] + 0.0 if known else None,
+            "realised_pnl": numbers[REALISED] + 0.0 if rated else None,
+            "unrealised_pnl": numbers[UNREALISED] + 0.0 if known else None,
+            "fees": numbers[FEES] + 0.0 if not broken and (numbers[FEES] or _fees_known(snapshot, state)) else None,
+            "net_exposure": net + 0.0 if exposed else None,
+            "gross_exposure": gross if exposed else None,
+            "long_exposure": long if exposed else None,
+            "short_exposure": short + 0.0 if exposed else None,
+            "delta_cash": numbers[VALUE] + 0.0 if greeks else None,
+            "gamma_cash": 0.0 if greeks else None,
+            "vega": 0.0 if greeks else None,
+            "theta": 0.0 if greeks else None,
+            "position_count": state.position_count,
+            "trade_count": state.trade_count,
+            "unpriced_count": unpriced,
+            "quarantined_count": quarantined,
+            "stale_count": int(numbers[STALE]),
+            "last_trade_ts": state.last_trade_ts or None,
+            "oldest_mark_ts": _oldest_mark(snapshot, state),
+        }
+    )
     row.update(UNKNOWN_DAY)
     return row
 
@@ -166,9 +190,7 @@ def _holds_options(snapshot: Snapshot, state: OwnerState) -> bool:
 # -- positions and ladders ---------------------------------------------------------------------------------------
 
 
-def ladder_rows(
-    snapshot: Snapshot, *, node: str | None = None, dealer: str | None = None, exact: bool = False
-) -> list[RowDict]:
+def ladder_rows(snapshot: Snapshot, *, node: str | None = None, dealer: str | None = None, exact: bool = False) -> list[RowDict]:
     """By instrument, what a node or a dealer holds; flat positions stay, so that rows add up to their owner.
 
     Without either it is the root's. `exact` gives all numbers as decimal texts, quantity and net cash to the last digit.
@@ -183,11 +205,15 @@ def ladder_rows(
     averages = {} if dealer is not None else _single_averages(snapshot, owner, rows)
     return [
         position_row(
-            snapshot, row, averages.get(row.instrument, row.average), key, exact=exact,
+            snapshot,
+            row,
+            averages.get(row.instrument, row.average),
+            key,
+            exact=exact,
             broken=table.is_broken(owner, row.instrument),
         )
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
 def position_rows(
@@ -237,9 +263,14 @@ def _single_averages(snapshot: Snapshot, owner: int, rows: Iterable[Row]) -> dic
 
 
 def position_row(
-    snapshot: Snapshot, row: Row, average: float | None, key: Mapping[str, str] = NO_KEY, *, exact: bool = False,
+    snapshot: Snapshot,
+    row: Row,
+    average: float | None,
+    key: Mapping[str, str] = NO_KEY,
+    *,
+    exact: bool = False,
     broken: bool = False,
-) -> RowDict:  # fmt: skip
+) -> RowDict:
     """A position, or several of one instrument netted, behind its `key`, a `node` or `dealer`. ACCOUNTING sections 1 and 4.
 
     Of a quarantined one, and of a sum that was found `broken`, all amounts are unknown.
@@ -339,17 +370,19 @@ def mark_rows(snapshot: Snapshot) -> list[RowDict]:
     for number, instrument in enumerate(snapshot.reference.instruments):
         mark = units.marks[number]
         priced = bool(units.priced[number]) and mark is not None
-        rows.append({
-            "instrument": instrument.instrument,
-            "price": mark.price if priced and mark else None,
-            "ts": mark.ts if priced and mark else None,
-            "source": mark.source if priced and mark else None,
-            "kind": mark.kind if priced and mark else None,
-            "age_ms": max(0, snapshot.as_of - mark.ts) // 1000 if priced and mark else None,
-            "stale": bool(units.stale_mark[number]),
-            "suspect": mark.suspect if mark else None,
-            "suspect_ts": mark.suspect_ts or None if mark else None,
-            "currency": instrument.currency,
-            "rate": float(units.rate[number]) if units.rated[number] else None,
-        })  # fmt: skip
+        rows.append(
+            {
+                "instrument": instrument.instrument,
+                "price": mark.price if priced and mark else None,
+                "ts": mark.ts if priced and mark else None,
+                "source": mark.source if priced and mark else None,
+                "kind": mark.kind if priced and mark else None,
+                "age_ms": max(0, snapshot.as_of - mark.ts) // 1000 if priced and mark else None,
+                "stale": bool(units.stale_mark[number]),
+                "suspect": mark.suspect if mark else None,
+                "suspect_ts": mark.suspect_ts or None if mark else None,
+                "currency": instrument.currency,
+                "rate": float(units.rate[number]) if units.rated[number] else None,
+            }
+        )
     return rows

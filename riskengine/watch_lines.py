@@ -140,9 +140,15 @@ def clock(ts: int) -> str:
 
 
 def screen(
-    title: str, columns: Sequence[Column], rows: Sequence[Row], state: State, warnings: Sequence[str], loading: str, width: int,
+    title: str,
+    columns: Sequence[Column],
+    rows: Sequence[Row],
+    state: State,
+    warnings: Sequence[str],
+    loading: str,
+    width: int,
     height: int,
-) -> list[Line]:  # fmt: skip
+) -> list[Line]:
     """Everything, in so many columns and lines at most."""
     head = [status_line(title, state, loading), *(Line(f"warning: {text}", ALARM) for text in warnings[: max(height - 4, 0)])]
     heading, *body = table(columns, rows, width)

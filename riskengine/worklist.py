@@ -68,8 +68,10 @@ class WorkList:
         """List a trade that was refolded behind newer ones; the reason. `price` is the mark of its instrument."""
         reason = f"{fold.late_by / MICROS_PER_SECOND:.3f} s older than the newest trade of its position"
         detail: dict[str, object] = {
-            "late_by_s": fold.late_by / MICROS_PER_SECOND, "before": fold.before.split(price), "after": fold.after.split(price),
-        }  # fmt: skip
+            "late_by_s": fold.late_by / MICROS_PER_SECOND,
+            "before": fold.before.split(price),
+            "after": fold.after.split(price),
+        }
         self._late.append(ExceptionItem(exception_id("late", trade), "late", now, reason, trade, detail))
         self._changed = True
         return reason
@@ -104,9 +106,12 @@ class WorkList:
         return True
 
     def note_repaired(
-        self, processed: Processed, keys: Iterable[tuple[str, str, str]], identities: Collection[Identity],
+        self,
+        processed: Processed,
+        keys: Iterable[tuple[str, str, str]],
+        identities: Collection[Identity],
         store_seqs: Iterable[int],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Take off the list what a repair has settled.
 
         `identities` have other versions now: a conflict with one that says the same by now, or is gone, is none any more.
@@ -151,12 +156,16 @@ class WorkList:
             "quarantined": (*self._broken.values(), *self._quarantined(processed), *self._unreadable.values()),
             "unmatched": tuple(
                 ExceptionItem(
-                    f"unmatched:{name_part(source)}:{name_part(trade_id)}", "unmatched", now,
-                    f"{present} of {legs} legs have come", None, {"source": source, "trade_id": trade_id},
+                    f"unmatched:{name_part(source)}:{name_part(trade_id)}",
+                    "unmatched",
+                    now,
+                    f"{present} of {legs} legs have come",
+                    None,
+                    {"source": source, "trade_id": trade_id},
                 )
                 for (source, trade_id), (present, legs) in processed.unmatched.items()
             ),
-        }  # fmt: skip
+        }
 
     def _quarantined(self, processed: Processed) -> Iterable[ExceptionItem]:
         """There may be many: each is made once."""
@@ -174,9 +183,7 @@ class WorkList:
 
 
 def _items(kind: str, trades: Iterable[tuple[Trade, str]]) -> tuple[ExceptionItem, ...]:
-    return tuple(
-        ExceptionItem(exception_id(kind, trade), kind, trade.received_ts, reason, trade) for trade, reason in trades
-    )
+    return tuple(ExceptionItem(exception_id(kind, trade), kind, trade.received_ts, reason, trade) for trade, reason in trades)
 
 
 def conflict_id(trade: Trade) -> str:

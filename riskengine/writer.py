@@ -38,11 +38,20 @@ class Writer:
     """
 
     def __init__(
-        self, engine: Engine, inbox: Inbox, history: SnapshotHistory, clock: Clock, metrics: Metrics, *,
-        beat_us: int, store_marks_us: int, published: Callable[[Snapshot], None],
-        save_marks: Callable[[Sequence[tuple[int, Mark]]], None], failed: Callable[[BaseException], None],
+        self,
+        engine: Engine,
+        inbox: Inbox,
+        history: SnapshotHistory,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        beat_us: int,
+        store_marks_us: int,
+        published: Callable[[Snapshot], None],
+        save_marks: Callable[[Sequence[tuple[int, Mark]]], None],
+        failed: Callable[[BaseException], None],
         self_audit_s: float = 0.0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._engine = engine
         self._inbox = inbox
         self._history = history
@@ -220,10 +229,11 @@ class Writer:
         # The version that stands may have come in this very message.
         standing = {(trade.identity, trade.version) for index, trade in enumerate(trades) if index not in apart} if apart else ()
         lost = [
-            index for index in sorted(apart)
+            index
+            for index in sorted(apart)
             if (trades[index].identity, trades[index].version) not in standing
             and all(version.version != trades[index].version for version in known(trades[index].identity))
-        ]  # fmt: skip
+        ]
         if not lost:
             return engine.apply(trades, now, message.watermark)
         outcomes = engine.apply([trade for index, trade in enumerate(trades) if index not in lost], now, message.watermark)

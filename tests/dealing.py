@@ -24,9 +24,16 @@ class Dealing:
             ts = ts or time.time_ns() // 1_000
             price = 1.1 + number % 7 / 100
             trade = {
-                "source": "deals", "trade_id": f"d{number}", "ts": ts, "instrument": symbol, "desk": "FX1", "dealer": "ann",
-                "side": "sell" if number % 5 == 3 else "buy", "quantity": 100 + number, "price": f"{price:.2f}",
-            }  # fmt: skip
+                "source": "deals",
+                "trade_id": f"d{number}",
+                "ts": ts,
+                "instrument": symbol,
+                "desk": "FX1",
+                "dealer": "ann",
+                "side": "sell" if number % 5 == 3 else "buy",
+                "quantity": 100 + number,
+                "price": f"{price:.2f}",
+            }
             tick = {"instrument": symbol, "ts": time.time_ns() // 1_000, "mid": price}
             try:
                 self.server.post("/v1/ticks", [tick])

@@ -38,10 +38,18 @@ def stored_trades() -> tuple[Trade, ...]:
         trade("t8", version=2, action="amend", desk="FX2", instrument="GBPUSD", dealer="", quantity="4", ts=NOON + 7),
     ]
     many = [
-        trade(f"m{number:03}", desk="FX2", instrument="USDJPY", dealer="cat", ts=NOON + number, quantity=str(1 + number % 7),
-              side="sell" if number % 3 else "buy", price=f"15{number % 10}.25")
+        trade(
+            f"m{number:03}",
+            desk="FX2",
+            instrument="USDJPY",
+            dealer="cat",
+            ts=NOON + number,
+            quantity=str(1 + number % 7),
+            side="sell" if number % 3 else "buy",
+            price=f"15{number % 10}.25",
+        )
         for number in range(LONG)
-    ]  # fmt: skip
+    ]
     return (*plain, *many)
 
 
@@ -222,9 +230,18 @@ def _row_of_inner(engine: Engine) -> None:
 
 
 for _field, _value in {
-    "quantity": 1, "cash": 1, "open_cost": 1, "open_count": 9, "open_cash": 1, "position_count": 9, "trade_count": 9,
-    "last_trade_ts": 9, "fees": {"USD": 1}, "identities": 1, "quarantined": 1,
-}.items():  # fmt: skip
+    "quantity": 1,
+    "cash": 1,
+    "open_cost": 1,
+    "open_count": 9,
+    "open_cash": 1,
+    "position_count": 9,
+    "trade_count": 9,
+    "last_trade_ts": 9,
+    "fees": {"USD": 1},
+    "identities": 1,
+    "quarantined": 1,
+}.items():
 
     def _plant(engine: Engine, changes: dict[str, Any] = {_field: _value}) -> None:  # noqa: B006
         change_row(engine, ("node", "FX", "EURUSD"), **changes)

@@ -130,10 +130,21 @@ class Model:
         currency = row.get("fees_currency") or self.specs[row["instrument"]].quote
         contra = row.get("contra_amount")
         return (
-            row.get("action", "new"), *in_order(row)[:2], row["instrument"], row["desk"], row.get("dealer", ""), row["side"],
-            number(row["quantity"]), number(row["price"]), number(row.get("fees")), currency, row.get("value_date"),
-            row.get("trade_date"), None if contra is None else number(contra), row.get("legs"),
-        )  # fmt: skip
+            row.get("action", "new"),
+            *in_order(row)[:2],
+            row["instrument"],
+            row["desk"],
+            row.get("dealer", ""),
+            row["side"],
+            number(row["quantity"]),
+            number(row["price"]),
+            number(row.get("fees")),
+            currency,
+            row.get("value_date"),
+            row.get("trade_date"),
+            None if contra is None else number(contra),
+            row.get("legs"),
+        )
 
     def quarantined(self, row: Row) -> bool:
         if row.get("ts", 0) - row["received_ts"] > FUTURE_LIMIT:

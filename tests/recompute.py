@@ -84,8 +84,11 @@ def tree(
         node = name
         while True:
             for measure, amount in (
-                ("total", total), ("unrealised", unrealised), ("realised", total - unrealised), ("trades", state["trades"]),
-            ):  # fmt: skip
+                ("total", total),
+                ("unrealised", unrealised),
+                ("realised", total - unrealised),
+                ("trades", state["trades"]),
+            ):
                 nodes[node][measure] += amount
             if node not in parents or not parents[node]:
                 break

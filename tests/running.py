@@ -23,8 +23,12 @@ def command(*words: str | Path, stdin: bytes | None = None, timeout: float = 120
     """Run `riskengine ...` to its end."""
     done = subprocess.run(
         [sys.executable, "-m", "riskengine.cli", *map(str, words)],
-        input=stdin, capture_output=True, timeout=timeout, env=ENVIRONMENT, check=False,
-    )  # fmt: skip
+        input=stdin,
+        capture_output=True,
+        timeout=timeout,
+        env=ENVIRONMENT,
+        check=False,
+    )
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
@@ -51,9 +55,15 @@ def commands(*lines: Sequence[str | Path], timeout: float = 120) -> list[subproc
     """Run several commands one after the other, each in a process of its own, which all start with the program loaded."""
     asked = "".join(json.dumps([str(word) for word in words]) + "\n" for words in lines)
     done = subprocess.run(
-        [sys.executable, "-c", FORKING], input=asked, capture_output=True, text=True, timeout=timeout, env=ENVIRONMENT,
-        check=True, cwd=ROOT,
-    )  # fmt: skip
+        [sys.executable, "-c", FORKING],
+        input=asked,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=ENVIRONMENT,
+        check=True,
+        cwd=ROOT,
+    )
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     return [subprocess.CompletedProcess(words, *answer) for words, answer in zip(lines, answers, strict=True)]
 
@@ -100,8 +110,11 @@ def begin(*words: str | Path, log: Path, environment: Mapping[str, str] | None =
     with log.open("ab") as stderr:
         return subprocess.Popen(
             [sys.executable, "-m", "riskengine.cli", *map(str, words)],
-            stdout=subprocess.PIPE, stderr=stderr, env=ENVIRONMENT | dict(environment or {}), start_new_session=True,
-        )  # fmt: skip
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env=ENVIRONMENT | dict(environment or {}),
+            start_new_session=True,
+        )
 
 
 def start(*words: str | Path, log: Path, environment: Mapping[str, str] | None = None) -> Server:

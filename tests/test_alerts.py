@@ -24,8 +24,9 @@ def test_a_kind_keeps_its_place_and_its_time_while_its_words_change(warnings: Wa
     warnings["mismatch"] = "the store went back"
     warnings["breaks"] = "2 breaks"
     assert warnings.rows() == [
-        {"kind": "breaks", "text": "2 breaks", "since": 5}, {"kind": "mismatch", "text": "the store went back", "since": 15},
-    ]  # fmt: skip
+        {"kind": "breaks", "text": "2 breaks", "since": 5},
+        {"kind": "mismatch", "text": "the store went back", "since": 15},
+    ]
 
 
 def test_one_that_comes_back_stands_since_then(warnings: Warnings, clock: ManualClock) -> None:

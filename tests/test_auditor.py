@@ -120,5 +120,3 @@ def test_when_another_engine_has_taken_over_its_pass_begins() -> None:
     faults.FAULTS["quantity of a node"].plant(second)
     assert run_through(auditor, second)
     assert auditor._audit is not None and auditor._audit.engine is second
-
-

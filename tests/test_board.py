@@ -262,9 +262,13 @@ def test_a_ladder_of_what_is_gone_holds_nothing_until_it_comes_back_and_cannot_b
 # The chain
 
 PLACES: tuple[tuple[str, dict[str, str]], ...] = (
-    ("nodes", {}), ("dealers", {}), ("ladder", {"node": "ALL"}), ("ladder", {"node": "FX1"}),
-    ("ladder", {"dealer": "ann"}), ("status", {}),
-)  # fmt: skip
+    ("nodes", {}),
+    ("dealers", {}),
+    ("ladder", {"node": "ALL"}),
+    ("ladder", {"node": "FX1"}),
+    ("ladder", {"dealer": "ann"}),
+    ("status", {}),
+)
 SYMBOLS = ("EURUSD", "GBPUSD", "ACME", "BTCEUR")
 
 trades = st.builds(
@@ -272,13 +276,26 @@ trades = st.builds(
         world.cancel(f"h{number}", version + 1)
         if cancels
         else world.trade(
-            f"h{number}", version=version, action="new" if version == 1 else "amend", instrument=symbol, desk=desk,
-            dealer=dealer, side=side, quantity=str(quantity), price="1.25",
+            f"h{number}",
+            version=version,
+            action="new" if version == 1 else "amend",
+            instrument=symbol,
+            desk=desk,
+            dealer=dealer,
+            side=side,
+            quantity=str(quantity),
+            price="1.25",
         )
     ),
-    st.integers(1, 6), st.integers(1, 4), st.sampled_from(SYMBOLS), st.sampled_from(sorted(world.REFERENCE.hierarchy.leaves)),
-    st.sampled_from(("ann", "bob", "")), st.sampled_from(("buy", "sell")), st.integers(1, 5), st.booleans(),
-)  # fmt: skip
+    st.integers(1, 6),
+    st.integers(1, 4),
+    st.sampled_from(SYMBOLS),
+    st.sampled_from(sorted(world.REFERENCE.hierarchy.leaves)),
+    st.sampled_from(("ann", "bob", "")),
+    st.sampled_from(("buy", "sell")),
+    st.integers(1, 5),
+    st.booleans(),
+)
 prices = st.dictionaries(st.sampled_from(SYMBOLS), st.integers(1, 400).map(lambda n: n / 100), max_size=3)
 events = st.one_of(
     trades.map(lambda trade: ("trade", trade)),

@@ -12,10 +12,18 @@ def rows(house):
     snapshot = house.engine.publish(NOON)
     tables = (snapshot.nodes, snapshot.dealers)
     return [
-        [(sorted(state.positions(), key=lambda row: row.instrument), state.position_count, state.trade_count, state.last_trade_ts)
-         for page in table.states for state in page]
+        [
+            (
+                sorted(state.positions(), key=lambda row: row.instrument),
+                state.position_count,
+                state.trade_count,
+                state.last_trade_ts,
+            )
+            for page in table.states
+            for state in page
+        ]
         for table in tables
-    ], [np.concatenate(table.numbers, axis=1).tobytes() for table in tables]  # fmt: skip
+    ], [np.concatenate(table.numbers, axis=1).tobytes() for table in tables]
 
 
 @pytest.mark.parametrize("many", [1, 3])

@@ -72,18 +72,21 @@ def test_version_and_help_everywhere() -> None:
         assert done.exit_code == 0 and done.stdout.startswith("Usage: ")
 
 
-@pytest.mark.parametrize(("words", "said"), [
-    (["load", "biscuits", "x.csv"], "'biscuits' is not one of 'nodes'"),
-    (["load", "trades"], "Missing argument 'FILE...'"),
-    (["load"], "Choose from: nodes, instruments, positions"),
-    (["lode"], "No such command 'lode'"),
-    (["rebuild", "--jason"], "No such option"),
-    (["replay"], "give --ticks, --trades or both"),
-    (["replay", "--ticks", "x", "--speed", "fast"], "'fast' is neither a number above 0 nor max"),
-    (["replay", "--ticks", "x", "--speed", "nan"], "'nan' is neither"),
-    (["replay", "--ticks", "x", "--speed", "-1"], "'-1' is neither"),
-    (["serve", "--port", "65536"], "65536 is not in the range"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["load", "biscuits", "x.csv"], "'biscuits' is not one of 'nodes'"),
+        (["load", "trades"], "Missing argument 'FILE...'"),
+        (["load"], "Choose from: nodes, instruments, positions"),
+        (["lode"], "No such command 'lode'"),
+        (["rebuild", "--jason"], "No such option"),
+        (["replay"], "give --ticks, --trades or both"),
+        (["replay", "--ticks", "x", "--speed", "fast"], "'fast' is neither a number above 0 nor max"),
+        (["replay", "--ticks", "x", "--speed", "nan"], "'nan' is neither"),
+        (["replay", "--ticks", "x", "--speed", "-1"], "'-1' is neither"),
+        (["serve", "--port", "65536"], "65536 is not in the range"),
+    ],
+)
 def test_a_mistake_of_usage_is_one_line_and_status_2(words: list[str], said: str) -> None:
     fails(riskengine(*words), said, "--help says more", status=2)
 
@@ -110,13 +113,17 @@ def test_a_refused_line_is_told_with_its_place_and_the_rest_is_loaded(folder: Pa
     assert done.stdout == "trades: 5 lines, 2 inserted, 0 updated, 0 duplicate, 3 refused\n"
 
 
-@pytest.mark.parametrize("dress", [
-    lambda text: b"\xef\xbb\xbf" + text,
-    lambda text: text.replace(b"\n", b"\r\n"),
-    lambda text: text.rstrip(b"\n"),
-    gzip.compress,
-    lambda text: b"\n\n" + text,
-], ids=["mark", "windows", "no last end", "packed", "blank lines"])  # fmt: skip
+@pytest.mark.parametrize(
+    "dress",
+    [
+        lambda text: b"\xef\xbb\xbf" + text,
+        lambda text: text.replace(b"\n", b"\r\n"),
+        lambda text: text.rstrip(b"\n"),
+        gzip.compress,
+        lambda text: b"\n\n" + text,
+    ],
+    ids=["mark", "windows", "no last end", "packed", "blank lines"],
+)
 def test_files_from_anywhere_are_read(folder: Path, store: str, dress: Callable[[bytes], bytes]) -> None:
     (folder / "t.csv").write_bytes(dress((TRADES + trades("a", "b")).encode()))
     done = riskengine("load", "trades", folder / "t.csv", "--store", store)
@@ -129,17 +136,21 @@ def test_standard_input_is_a_file_too(store: str) -> None:
     assert done.exit_code == 0 and "1 inserted" in done.stdout
 
 
-@pytest.mark.parametrize(("content", "said"), [
-    (b"", "is empty"),
-    (b"\xef\xbb\xbf", "is empty"),
-    (b"\n\n", "is empty"),
-    (TRADES.replace("price", "ts").encode() + b"x\n", "ts"),
-    (b"a,b\n1,2\n", "trade_id"),
-    (b"PK\x03\x04rest", "zip archive"),
-    (b"\x1f\x8bnot really", "gzip"),
-    ("\ufefftrade".encode("utf-16-le"), "UTF-16"),
-    (b"[1, 2]", "NDJSON"),
-], ids=["empty", "only a mark", "blank", "doubled header", "other header", "zip", "no gzip", "utf-16", "list"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"\xef\xbb\xbf", "is empty"),
+        (b"\n\n", "is empty"),
+        (TRADES.replace("price", "ts").encode() + b"x\n", "ts"),
+        (b"a,b\n1,2\n", "trade_id"),
+        (b"PK\x03\x04rest", "zip archive"),
+        (b"\x1f\x8bnot really", "gzip"),
+        ("\ufefftrade".encode("utf-16-le"), "UTF-16"),
+        (b"[1, 2]", "NDJSON"),
+    ],
+    ids=["empty", "only a mark", "blank", "doubled header", "other header", "zip", "no gzip", "utf-16", "list"],
+)
 def test_a_file_that_cannot_be_read_is_one_line_that_names_it(folder: Path, store: str, content: bytes, said: str) -> None:
     path = folder / "t.csv"
     path.write_bytes(content)
@@ -155,8 +166,9 @@ def test_a_missing_file_and_a_directory_are_said_and_the_good_file_is_loaded(fol
     done = riskengine("load", "trades", folder / "none.csv", folder, folder / "t.csv", "--store", store, "--json")
     assert done.exit_code == 1
     assert done.stderr.splitlines() == [
-        f"riskengine: {folder / 'none.csv'}: no such file or directory", f"riskengine: {folder}: is a directory",
-    ]  # fmt: skip
+        f"riskengine: {folder / 'none.csv'}: no such file or directory",
+        f"riskengine: {folder}: is a directory",
+    ]
     assert json.loads(done.stdout)["inserted"] == 1
 
 
@@ -179,11 +191,14 @@ def test_a_repeated_header_in_the_middle_is_refused_and_the_rest_loaded(folder: 
     assert line.startswith(f"{path}:3: ")
 
 
-@pytest.mark.parametrize(("option", "said"), [
-    (["--columns", "ts"], "--columns: expected our=their"),
-    (["--tz", "Mars/Olympus"], "Mars/Olympus"),
-    (["--alias", "nowhere.csv"], "nowhere.csv: no such file"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (["--columns", "ts"], "--columns: expected our=their"),
+        (["--tz", "Mars/Olympus"], "Mars/Olympus"),
+        (["--alias", "nowhere.csv"], "nowhere.csv: no such file"),
+    ],
+)
 def test_a_wrong_mapping_is_said(folder: Path, store: str, option: list[str], said: str) -> None:
     (folder / "t.csv").write_text(TRADES + trades("a"))
     done = riskengine("load", "trades", folder / "t.csv", "--store", store, *option)
@@ -216,10 +231,14 @@ def test_a_store_that_cannot_be_used_is_one_line_that_names_it(folder: Path, wor
     fails(riskengine(*words, "--store", broken_store(folder, kind), *more), "broken.db")
 
 
-@pytest.mark.parametrize(("url", "said"), [
-    ("mysql://me:secret@host/db", "must begin with sqlite:///"), ("sqlite:///", "names no file"),
-    ("postgresql://me:secret@127.0.0.1:1/db", "postgresql://me:***@127.0.0.1:1/db"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("mysql://me:secret@host/db", "must begin with sqlite:///"),
+        ("sqlite:///", "names no file"),
+        ("postgresql://me:secret@127.0.0.1:1/db", "postgresql://me:***@127.0.0.1:1/db"),
+    ],
+)
 def test_a_store_of_another_kind_is_one_line_without_its_password(url: str, said: str) -> None:
     assert "secret" not in fails(riskengine("rebuild", "--store", url), said)
 
@@ -327,10 +346,18 @@ def test_a_recording_full_of_bad_lines_shows_the_first_and_counts_the_rest(folde
     assert len(lines) == 11 and lines[-1] == f"{folder}/ticks.csv: 20 more lines were left out"
 
 
-@pytest.mark.parametrize("url", [
-    "127.0.0.1:1", "ftp://127.0.0.1:1", "http://", "http://127.0.0.1:1", "http://[::1", "http://127.0.0.1:port",
-    "http://127.0.0.1:99999",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:1",
+        "ftp://127.0.0.1:1",
+        "http://",
+        "http://127.0.0.1:1",
+        "http://[::1",
+        "http://127.0.0.1:port",
+        "http://127.0.0.1:99999",
+    ],
+)
 def test_an_engine_that_cannot_be_reached_is_one_line(folder: Path, url: str) -> None:
     (folder / "ticks.csv").write_text(TICKS + f"EURUSD,{NOON},1.19,1.21\n")
     fails(riskengine("replay", "--ticks", folder / "ticks.csv", "--to", url), url)
@@ -354,10 +381,16 @@ def test_check_config_hides_the_password_and_knows_the_environment(folder: Path)
     assert 'url = "sqlite:///else.db"' in done.stdout
 
 
-@pytest.mark.parametrize(("content", "said"), [
-    ("[engine\n", "line 1"), ("[engine]\nbeat_ms = 1\n", "engine.beat_ms must be 10 to 10000"),
-    ("[engine]\nbeat = 1\n", "[engine] has no setting beat"), ("[engine]\nbeat_ms = 'x'\n", "engine.beat_ms"), ("\xff", ""),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[engine\n", "line 1"),
+        ("[engine]\nbeat_ms = 1\n", "engine.beat_ms must be 10 to 10000"),
+        ("[engine]\nbeat = 1\n", "[engine] has no setting beat"),
+        ("[engine]\nbeat_ms = 'x'\n", "engine.beat_ms"),
+        ("\xff", ""),
+    ],
+)
 def test_a_wrong_configuration_is_one_line_that_names_file_and_setting(folder: Path, content: str, said: str) -> None:
     (folder / "c.toml").write_bytes(content.encode("latin-1"))
     path = str(folder / "c.toml")

@@ -67,8 +67,13 @@ def test_each_finding_is_a_line_with_the_number_of_the_entry(url: str) -> None:
 def test_json_says_the_same(url: str) -> None:
     report = json.loads(audit("verify", "--store", url, "--json").stdout)
     assert report == {
-        "clean": True, "entries": 5, "trades": 3, "unrecorded": 0, "head": {"audit_seq": 5, "hash": head(url)}, "findings": [],
-    }  # fmt: skip
+        "clean": True,
+        "entries": 5,
+        "trades": 3,
+        "unrecorded": 0,
+        "head": {"audit_seq": 5, "hash": head(url)},
+        "findings": [],
+    }
     spoil(url, "DELETE FROM trades WHERE store_seq = 3")
     done = audit("verify", "--store", url, "--json")
     report = json.loads(done.stdout)

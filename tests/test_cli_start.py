@@ -29,11 +29,13 @@ def url(store_url: str) -> str:
     store = open_store(store_url)
     store.save_nodes(nodes())
     store.save_instruments(instruments())
-    store.append_trades([
-        trade("a", quantity="100", price="1.1", received_ts=NOON),
-        trade("b", ts=NOON + HOUR, quantity="50", price="1.2", received_ts=NOON + HOUR),
-        trade("a", version=2, action="amend", quantity="10", price="1.1", received_ts=NOON + 2 * HOUR),
-    ])  # fmt: skip
+    store.append_trades(
+        [
+            trade("a", quantity="100", price="1.1", received_ts=NOON),
+            trade("b", ts=NOON + HOUR, quantity="50", price="1.2", received_ts=NOON + HOUR),
+            trade("a", version=2, action="amend", quantity="10", price="1.1", received_ts=NOON + 2 * HOUR),
+        ]
+    )
     store.save_openings([Opening(desk="FX2", instrument="GBPUSD", ts=NOON + HOUR, quantity=ONE, average_price=ONE)])
     store.save_marks([StoredMark("EURUSD", NOON + 2 * HOUR, 1.3, "feed")])
     store.save_closes([Close("2026-03-03", "EURUSD", 1.15)])
@@ -76,11 +78,15 @@ def test_before_the_first_price_the_value_is_unknown(url: str) -> None:
     assert (root(rebuilt(url, "--as-of", str(NOON)))["unpriced_count"]) == 1
 
 
-@pytest.mark.parametrize(("moment", "said"), [
-    ("yesterday", "is not a time: 'yesterday'"), ("2026-03-04T12:00:00", "has no offset from UTC"),
-    ("1772625600", "looks like seconds"),
-    ("2190-01-01T00:00:00Z", "2190-01-01 00:00:00 UTC lies in the future"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("moment", "said"),
+    [
+        ("yesterday", "is not a time: 'yesterday'"),
+        ("2026-03-04T12:00:00", "has no offset from UTC"),
+        ("1772625600", "looks like seconds"),
+        ("2190-01-01T00:00:00Z", "2190-01-01 00:00:00 UTC lies in the future"),
+    ],
+)
 def test_a_moment_that_is_none_is_one_line(moment: str, said: str) -> None:
     fails(riskengine("rebuild", "--store", "sqlite:///none.db", "--as-of", moment), "--as-of", said, status=2)
 
@@ -139,15 +145,33 @@ def test_the_bar_says_how_far_it_is_how_long_it_takes_and_with_what() -> None:
     assert bar_text({"phase": None, "progress": 0.0, "trades_total": None, "remaining_s": None}).endswith(" 0 %  starting")
 
 
-ALL = {"node": "ALL", "parent": None, "total_pnl": 48_250.004, "realised_pnl": None, "unrealised_pnl": -1.0,
-       "trade_count": 1_200, "unpriced_count": 1}  # fmt: skip
+ALL = {
+    "node": "ALL",
+    "parent": None,
+    "total_pnl": 48_250.004,
+    "realised_pnl": None,
+    "unrealised_pnl": -1.0,
+    "trade_count": 1_200,
+    "unpriced_count": 1,
+}
 FX = ALL | {"node": "FX", "parent": "ALL", "total_pnl": 1.0, "realised_pnl": 2.0}
 ACCOUNT: dict[str, Any] = {
-    "epoch": 3, "watermark": 1_234, "store": "sqlite:///desk.db", "trades_loaded": 1_234, "unreadable": 0, "compared": 12,
-    "counts": {"applied": 1_200, "late": 34}, "openings": 7, "openings_left_out": 0, "mismatches": [], "nodes_below": 0,
-    "digest": "d1", "seconds": 8.35, "phases": [{"phase": "lease", "seconds": 0.01}, {"phase": "live", "seconds": None}],
+    "epoch": 3,
+    "watermark": 1_234,
+    "store": "sqlite:///desk.db",
+    "trades_loaded": 1_234,
+    "unreadable": 0,
+    "compared": 12,
+    "counts": {"applied": 1_200, "late": 34},
+    "openings": 7,
+    "openings_left_out": 0,
+    "mismatches": [],
+    "nodes_below": 0,
+    "digest": "d1",
+    "seconds": 8.35,
+    "phases": [{"phase": "lease", "seconds": 0.01}, {"phase": "live", "seconds": None}],
     "nodes": [ALL, FX],
-}  # fmt: skip
+}
 
 
 def test_the_page_says_what_was_loaded_what_came_of_it_and_what_it_took() -> None:
@@ -165,10 +189,15 @@ def test_the_page_says_what_was_loaded_what_came_of_it_and_what_it_took() -> Non
 
 
 def test_the_page_says_what_is_not_as_it_should_be() -> None:
-    page = summary_page(ACCOUNT | {
-        "unreadable": 2, "openings_left_out": 1, "nodes_below": 20_000,
-        "mismatches": [{"kind": "restored", "text": "it went back"}],
-    })  # fmt: skip
+    page = summary_page(
+        ACCOUNT
+        | {
+            "unreadable": 2,
+            "openings_left_out": 1,
+            "nodes_below": 20_000,
+            "mismatches": [{"kind": "restored", "text": "it went back"}],
+        }
+    )
     assert page[1].endswith("late 34 (2 rows of trades are no trades)")
     assert page[2] == "opening balances 7 (1 left out: unknown desk or instrument)"
     assert "MISMATCH, accepted: it went back" in page and "... and 20,000 nodes below" in page

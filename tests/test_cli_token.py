@@ -119,10 +119,27 @@ def certificate(folder: Path, *more: str) -> tuple[str, str]:
     """A certificate for this machine and its key, made for the test."""
     paths = str(folder / "server.pem"), str(folder / "server.key")
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-days", "2", "-subj", "/CN=localhost", "-addext",
-         "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", paths[0], "-keyout", paths[1], *(more or ("-nodes",))],
-        check=True, capture_output=True,
-    )  # fmt: skip
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost,IP:127.0.0.1",
+            "-out",
+            paths[0],
+            "-keyout",
+            paths[1],
+            *(more or ("-nodes",)),
+        ],
+        check=True,
+        capture_output=True,
+    )
     return paths
 
 
@@ -136,9 +153,12 @@ def test_a_certificate_that_cannot_be_used_is_refused_and_named(tmp_path: Path) 
     for certificate_file, key_file, said in (
         (str(tmp_path / "no"), key, "tls_certificate: .*cannot be read"),
         (good, str(tmp_path / "no"), "tls_key: .*cannot be read"),
-        (text, key, "tls_certificate: "), (good, text, "tls_certificate: "), (good, good, "tls_certificate: "),
-        (locked[0], key, "KEY_VALUES_MISMATCH"), (*locked, "passphrase"),
-    ):  # fmt: skip
+        (text, key, "tls_certificate: "),
+        (good, text, "tls_certificate: "),
+        (good, good, "tls_certificate: "),
+        (locked[0], key, "KEY_VALUES_MISMATCH"),
+        (*locked, "passphrase"),
+    ):
         with pytest.raises(ConfigError, match=said) as caught:
             check_access(config(tls_certificate=certificate_file, tls_key=key_file))
         assert "\n" not in str(caught.value)

@@ -32,10 +32,19 @@ ALTERNATE, BACK = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 def deal(server: Server, name: str, quantity: int = 100, instrument: str = "EURUSD") -> None:
     now = time.time_ns() // 1_000
     server.post("/v1/ticks", [{"instrument": instrument, "ts": now, "mid": 1.25}])
-    answer = server.post("/v1/trades", {
-        "trade_id": name, "ts": now, "instrument": instrument, "desk": "FX1", "dealer": "ann", "side": "buy",
-        "quantity": quantity, "price": "1.25",
-    })  # fmt: skip
+    answer = server.post(
+        "/v1/trades",
+        {
+            "trade_id": name,
+            "ts": now,
+            "instrument": instrument,
+            "desk": "FX1",
+            "dealer": "ann",
+            "side": "buy",
+            "quantity": quantity,
+            "price": "1.25",
+        },
+    )
     assert answer["counts"]["applied"] == 1
 
 

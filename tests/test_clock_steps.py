@@ -37,8 +37,15 @@ class Desk:
     def deal(self, ahead_s: int = 0) -> Any:
         """One trade of a million; what became of it."""
         self.sent += 1
-        trade = {"trade_id": f"T{self.sent}", "ts": self.now(ahead_s) - SECOND_US, "instrument": "EURUSD", "desk": "FX1",
-                 "side": "buy", "quantity": "1000000", "price": "1.1"}  # fmt: skip
+        trade = {
+            "trade_id": f"T{self.sent}",
+            "ts": self.now(ahead_s) - SECOND_US,
+            "instrument": "EURUSD",
+            "desk": "FX1",
+            "side": "buy",
+            "quantity": "1000000",
+            "price": "1.1",
+        }
         [result] = self.server.post("/v1/trades", [trade])["results"]
         return result
 
@@ -90,8 +97,14 @@ def test_an_hour_forward_and_back(desk: Desk) -> None:
     assert desk.tick(1.2, HOUR_S)["refused"] == 0
     desk.assert_marked(1.2)
     assert desk.deal(HOUR_S) | {"trade_id": ""} == {
-        "source": "api", "trade_id": "", "leg": 0, "version": 1, "status": "applied", "late": False, "reason": "",
-    }  # fmt: skip
+        "source": "api",
+        "trade_id": "",
+        "leg": 0,
+        "version": 1,
+        "status": "applied",
+        "late": False,
+        "reason": "",
+    }
 
     desk.clock.set(0)
     desk.assert_beating(0)

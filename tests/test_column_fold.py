@@ -34,8 +34,14 @@ def position_state(position: Any) -> tuple[Any, ...]:
     average = None if position.average is None else position.average.hex()
     checkpoints = [(held, None if price is None else price.hex()) for held, price in position.checkpoints or ()]
     return (
-        position.quantity, average, position.cash, position.fees or {}, position.identities, checkpoints, list(position.trades),
-    )  # fmt: skip
+        position.quantity,
+        average,
+        position.cash,
+        position.fees or {},
+        position.identities,
+        checkpoints,
+        list(position.trades),
+    )
 
 
 def everything(engine: Engine) -> dict[str, Any]:
@@ -52,8 +58,10 @@ def everything(engine: Engine) -> dict[str, Any]:
             for rollup in (engine.ledger.organisation, engine.ledger.dealers)
         ],
         "rows": [
-            {owner: {row.instrument: row for row in state.positions()} for owner, state in enumerate(
-                state for page in table.states for state in page)}
+            {
+                owner: {row.instrument: row for row in state.positions()}
+                for owner, state in enumerate(state for page in table.states for state in page)
+            }
             for table in tables
         ],
         "totals": [
@@ -65,7 +73,7 @@ def everything(engine: Engine) -> dict[str, Any]:
         "parked": engine.processed.parked,
         "inert": engine.processed.inert,
         "versions": len(engine.processed),
-    }  # fmt: skip
+    }
 
 
 def by_batches(*batches: list[Trade]) -> tuple[dict[str, Any], list[Any]]:
@@ -107,12 +115,15 @@ def histories(draw: st.DrawFn) -> list[Trade]:
         symbol = draw(SYMBOLS)
         whole = symbol in ("ACME", "ESZ6")
         columns = {
-            "instrument": symbol, "desk": draw(st.sampled_from(["FX1", "FX1", "FX2", "EQ1"])),
-            "dealer": draw(st.sampled_from(["ann", "bob"])), "side": draw(st.sampled_from(["buy", "sell"])),
-            "quantity": str(draw(st.integers(1, 50))) if whole else draw(QUANTITIES), "price": draw(PRICES),
+            "instrument": symbol,
+            "desk": draw(st.sampled_from(["FX1", "FX1", "FX2", "EQ1"])),
+            "dealer": draw(st.sampled_from(["ann", "bob"])),
+            "side": draw(st.sampled_from(["buy", "sell"])),
+            "quantity": str(draw(st.integers(1, 50))) if whole else draw(QUANTITIES),
+            "price": draw(PRICES),
             "ts": NOON + draw(st.one_of(st.just(number), st.integers(-10, 10).map(lambda s: s * SECOND))),
             "source_seq": draw(st.sampled_from([0, 0, number])),
-        }  # fmt: skip
+        }
         if draw(st.booleans()):
             columns["fees"] = draw(st.sampled_from(["1.5", "-1.5", "0.25"]))
             columns["fees_currency"] = draw(st.sampled_from(["USD", "EUR", "ISK"]))

@@ -49,9 +49,7 @@ def test_the_default_file_mentions_every_setting_and_no_other():
     # Settings that are off by default stand in the file behind a "#", with an example.
     text = re.sub(r"^# (\w+ = )", r"\1", DEFAULT.read_text(), flags=re.MULTILINE)
     in_file = {section: set(settings) for section, settings in tomllib.loads(text).items()}
-    assert in_file == {
-        section: set(settings) for section, settings in msgspec.to_builtins(Config()).items()
-    }
+    assert in_file == {section: set(settings) for section, settings in msgspec.to_builtins(Config()).items()}
 
 
 def test_the_examples_of_the_default_file_are_valid(tmp_path):
@@ -64,11 +62,7 @@ def test_the_examples_of_the_default_file_are_valid(tmp_path):
 def test_every_setting_of_the_default_file_is_explained():
     lines = DEFAULT.read_text().splitlines()
     settings = [number for number, line in enumerate(lines) if re.match(r"(# )?\w+ = ", line)]
-    bare = [
-        lines[number]
-        for number in settings
-        if not lines[number - 1].startswith("#") and number - 1 not in settings
-    ]
+    bare = [lines[number] for number in settings if not lines[number - 1].startswith("#") and number - 1 not in settings]
     assert bare == []
 
 
@@ -179,7 +173,7 @@ def test_the_ends_of_the_ranges_are_allowed(tmp_path, text):
         (b"[engine\n", "line 1"),
         (b"[engine]\nbeat_ms = 1\nbeat_ms = 2\n", "line 3"),
         (b"\xff\xfe[\x00e\x00", "not UTF-8 text"),
-        (b"[store]\nurl = \"caf\xe9\"\n", "not UTF-8 text"),
+        (b'[store]\nurl = "caf\xe9"\n', "not UTF-8 text"),
         (b"[engine]\nbeat_ms = " + b"9" * 5_000, "4300 digits"),
         (b"x = " + b"[" * 100_000, ""),
     ],

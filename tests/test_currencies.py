@@ -112,8 +112,10 @@ def test_the_graph_notices_pairs_that_come_age_and_change():
 CODES = ("USD", "EUR", "GBP", "JPY", "CHF", "ISK")
 edges = st.lists(
     st.tuples(st.sampled_from(CODES), st.sampled_from(CODES)).filter(lambda edge: edge[0] != edge[1]).map("".join),
-    min_size=1, max_size=9, unique=True,
-)  # fmt: skip
+    min_size=1,
+    max_size=9,
+    unique=True,
+)
 
 
 @given(edges, st.data())

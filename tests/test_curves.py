@@ -74,9 +74,11 @@ def test_a_bucket_has_the_last_the_least_and_the_most_and_a_hole_stays_a_hole():
         curves.add(one(minute, float(minute)))
     found = curve(curves, until=22, last=-4.0, bucket_us=2 * MINUTE)
     assert found == [
-        Point(NOON, -2.0, -2.0, 5.0, 2), Point(NOON + 2 * MINUTE, 1.0, 1.0, 7.0, 2),
-        Point(NOON + 20 * MINUTE, 21.0, 20.0, 21.0, 2), Point(NOON + 22 * MINUTE, -4.0, -4.0, -4.0, 1),
-    ]  # fmt: skip
+        Point(NOON, -2.0, -2.0, 5.0, 2),
+        Point(NOON + 2 * MINUTE, 1.0, 1.0, 7.0, 2),
+        Point(NOON + 20 * MINUTE, 21.0, 20.0, 21.0, 2),
+        Point(NOON + 22 * MINUTE, -4.0, -4.0, -4.0, 1),
+    ]
 
 
 def test_since_leaves_out_what_came_before_it():
@@ -102,8 +104,10 @@ def test_a_node_that_comes_and_goes_keeps_its_own_numbers():
     curves.add(Sample(NOON + MINUTE, 1, 2, ("ALL", "B"), np.tile([20.0, 3.0], (len(MEASURES), 1))))
     curves.add(Sample(NOON + 2 * MINUTE, 1, 3, ("ALL", "B", "A"), np.tile([30.0, 4.0, 5.0], (len(MEASURES), 1))))
     assert [(point.ts - NOON, point.value) for point in curve(curves, "A", until=9, last=6.0)] == [
-        (0, 1.0), (2 * MINUTE, 5.0), (9 * MINUTE, 6.0)
-    ]  # fmt: skip
+        (0, 1.0),
+        (2 * MINUTE, 5.0),
+        (9 * MINUTE, 6.0),
+    ]
     assert [point.value for point in curve(curves, "B", until=9, last=None)] == [2.0, 3.0, 4.0, None]
     assert [point.value for point in curve(curves, "new", until=9, last=1.0)] == [1.0]
 

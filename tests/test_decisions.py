@@ -46,11 +46,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("shelf", "effects"),
     [
-        (Shelf(VERDICT), 1), (Shelf(VERDICT, away=3), 1), (Shelf(), 0),
-        (Shelf(msgspec.structs.replace(VERDICT, ts=2)), 0), (Shelf(VERDICT, ended=True), 0),
+        (Shelf(VERDICT), 1),
+        (Shelf(VERDICT, away=3), 1),
+        (Shelf(), 0),
+        (Shelf(msgspec.structs.replace(VERDICT, ts=2)), 0),
+        (Shelf(VERDICT, ended=True), 0),
     ],
     ids=["stored", "stored, and away for a while", "not stored", "another was stored", "the engine ends"],
-)  # fmt: skip
+)
 def test_it_takes_effect_once_if_it_was_stored(shelf: Shelf, effects: int) -> None:
     asyncio.run(asyncio.wait_for(settle(VERDICT, shelf.on_store, shelf.take_effect), 5))
     assert shelf.effects == effects

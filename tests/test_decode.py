@@ -15,9 +15,7 @@ from riskengine.messages import CASH_ONE, ONE, Instrument, Kind, Refusal, Trade
 
 TS = 1_795_262_400_000_000
 EURUSD = Instrument(instrument="EURUSD", kind=Kind.FX, base_currency="EUR", quote_currency="USD")
-CRUDE = Instrument(
-    instrument="CLZ6", kind=Kind.FUTURE, quote_currency="USD", multiplier=1_000 * 10**8, quantity_decimals=0
-)
+CRUDE = Instrument(instrument="CLZ6", kind=Kind.FUTURE, quote_currency="USD", multiplier=1_000 * 10**8, quantity_decimals=0)
 CHECK = TradeCheck({"EURUSD": EURUSD, "CLZ6": CRUDE}, {"FX1"}, {"FX1", "ALL"})
 GOOD = {"trade_id": "T1", "ts": TS, "instrument": "EURUSD", "desk": "FX1", "side": "buy", "quantity": 2, "price": 1.5}
 
@@ -52,10 +50,27 @@ def test_a_number_is_exact_whether_it_comes_as_number_or_text():
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"   ", b"nope", b"null", b"5", b'"x"', b'[{"trade_id": "T1"}', b'[{"trade_id": "T1"},]', b"{'trade_id': 1}",
-     b'{"trade_id": "a"}, {"trade_id": "b"}', b'[{"price": NaN}]', b'[{"price": Infinity}]', b"[" * 100_000,
-     b'{"a":' * 100_000, b"\xff\xfe[]", b"\xef\xbb\xbf[]", b'[{"trade_id": "\\ud800", "price": NaN}]', b"\0"],
-)  # fmt: skip
+    [
+        b"",
+        b"   ",
+        b"nope",
+        b"null",
+        b"5",
+        b'"x"',
+        b'[{"trade_id": "T1"}',
+        b'[{"trade_id": "T1"},]',
+        b"{'trade_id': 1}",
+        b'{"trade_id": "a"}, {"trade_id": "b"}',
+        b'[{"price": NaN}]',
+        b'[{"price": Infinity}]',
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"\xff\xfe[]",
+        b"\xef\xbb\xbf[]",
+        b'[{"trade_id": "\\ud800", "price": NaN}]',
+        b"\0",
+    ],
+)
 def test_a_body_that_is_not_json_is_an_input_error_in_one_line(body):
     for decode in (decode_trades, decode_ticks):
         with pytest.raises(InputError, match="not a JSON list of objects") as caught:
@@ -86,9 +101,7 @@ def test_a_body_that_is_not_json_is_an_input_error_in_one_line(body):
 )
 def test_a_bad_item_is_refused_in_its_place_and_the_others_are_taken(item, field, reason):
     items = decode_trades(b'[{"trade_id": "T1", "price": 1.10}, ' + item + b', {"trade_id": "T3"}]')
-    assert items == [
-        TradeInput(trade_id="T1", price=Decimal("1.10")), Refusal(1, field, reason), TradeInput(trade_id="T3")
-    ]  # fmt: skip
+    assert items == [TradeInput(trade_id="T1", price=Decimal("1.10")), Refusal(1, field, reason), TradeInput(trade_id="T3")]
     assert [index for index, _ in split_refusals(items)] == [0, 2]
 
 
@@ -97,8 +110,9 @@ def test_null_is_absent():
     bare = TradeInput(trade_id="a", price=Decimal("1.10"))
     assert decode_trades(b'{"trade_id": "a", ' + nulls + b"}") == [bare]
     assert decode_trades(b'[{"trade_id": "a", ' + nulls + b', "leg": "x"}, {"trade_id": "a", ' + nulls + b"}]") == [
-        Refusal(0, "leg", "expected `int`, got `str`"), bare
-    ]  # fmt: skip
+        Refusal(0, "leg", "expected `int`, got `str`"),
+        bare,
+    ]
     assert decode_ticks(b'[{"instrument": "E", "ts": 1, "mid": 1.5, "source": null}]') == [TickInput("E", 1, mid=1.5)]
 
 
@@ -121,9 +135,7 @@ def test_a_whole_pair_of_surrogates_is_a_character():
 
 @pytest.mark.parametrize("price", [b"1e400", b"9" * 400, b"true", b"[1]", b"{}"])
 def test_a_tick_with_a_wrong_price_is_refused(price):
-    items = decode_ticks(
-        b'[{"instrument": "E", "ts": 1, "bid": ' + price + b'}, {"instrument": "E", "ts": 1, "mid": 2}]'
-    )
+    items = decode_ticks(b'[{"instrument": "E", "ts": 1, "bid": ' + price + b'}, {"instrument": "E", "ts": 1, "mid": 2}]')
     assert isinstance(items[0], Refusal) and items[0].field == "bid"
     assert items[1] == TickInput("E", 1, mid=2.0)
 
@@ -155,10 +167,20 @@ def test_no_json_object_raises_anything_but_a_refusal(changes):
 def test_a_good_trade_has_its_defaults_and_what_follows_from_it():
     trade = checked()
     assert trade == Trade(
-        source="api", trade_id="T1", ts=TS, instrument="EURUSD", desk="FX1", side="buy", quantity=2 * ONE,
-        price=15 * ONE // 10, fees_currency="USD", received_ts=7, signed_quantity=2 * ONE, cash=-3 * CASH_ONE,
+        source="api",
+        trade_id="T1",
+        ts=TS,
+        instrument="EURUSD",
+        desk="FX1",
+        side="buy",
+        quantity=2 * ONE,
+        price=15 * ONE // 10,
+        fees_currency="USD",
+        received_ts=7,
+        signed_quantity=2 * ONE,
+        cash=-3 * CASH_ONE,
         fill_price=1.5,
-    )  # fmt: skip
+    )
 
 
 def test_an_empty_source_is_the_default_one():

@@ -46,10 +46,22 @@ def test_prices_and_the_clock_have_no_part_in_it() -> None:
     assert digest(house.engine.snapshot) == before
 
 
-@pytest.mark.parametrize("difference", [
-    {"quantity": "100.01"}, {"price": "1.1000000001"}, {"fees": "2.01"}, {"fees_currency": "EUR"}, {"desk": "FX2"},
-    {"dealer": "bob"}, {"side": "sell"}, {"version": 2}, {"source": "other"}, {"leg": 1}, {"instrument": "EURGBP"},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "difference",
+    [
+        {"quantity": "100.01"},
+        {"price": "1.1000000001"},
+        {"fees": "2.01"},
+        {"fees_currency": "EUR"},
+        {"desk": "FX2"},
+        {"dealer": "bob"},
+        {"side": "sell"},
+        {"version": 2},
+        {"source": "other"},
+        {"leg": 1},
+        {"instrument": "EURGBP"},
+    ],
+)
 def test_any_difference_of_a_position_shows(difference: dict) -> None:
     plain = trade("1", quantity="100", price="1.1", fees="2")
     assert digest_of([trade("1", **({"quantity": "100", "price": "1.1", "fees": "2"} | difference))]) != digest_of([plain])

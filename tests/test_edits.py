@@ -46,7 +46,7 @@ def test_an_instrument_or_an_opening_balance_that_changed_is_not():
     other = [
         msgspec.structs.replace(each, multiplier=2 * each.multiplier) if each.instrument == "GBPUSD" else each
         for each in instruments()
-    ]  # fmt: skip
+    ]
     assert found(made(BOOK), made(BOOK, Reference(nodes(), other, "USD"))) == set()
     assert found(made(BOOK), made(BOOK, openings=[opening(quantity="10", average_price="1")])) == set()
 

@@ -76,9 +76,19 @@ def fingerprint(snapshot: Snapshot) -> str:
 
     arrays = [array.tobytes() for array in (*snapshot.units[:-1], *snapshot.rates[:3])]
     said = [
-        table(snapshot.nodes), table(snapshot.dealers), snapshot.dealer_names, arrays, snapshot.units.marks, snapshot.rates.paths,
-        snapshot.counts, dict(snapshot.exceptions), snapshot.seq, snapshot.as_of, snapshot.trade_seq, snapshot.watermark,
-    ]  # fmt: skip
+        table(snapshot.nodes),
+        table(snapshot.dealers),
+        snapshot.dealer_names,
+        arrays,
+        snapshot.units.marks,
+        snapshot.rates.paths,
+        snapshot.counts,
+        dict(snapshot.exceptions),
+        snapshot.seq,
+        snapshot.as_of,
+        snapshot.trade_seq,
+        snapshot.watermark,
+    ]
     return hashlib.sha256(repr(said).encode()).hexdigest()
 
 
@@ -112,11 +122,27 @@ class EngineAgainstModel(RuleBasedStateMachine):
         self.seen: deque[tuple[Snapshot, str]] = deque(maxlen=10)
         if opened:
             self.model.openings = [
-                {"desk": "FX1", "dealer": "ann", "instrument": "EURUSD", "ts": NOON + SECOND, "quantity": "-40",
-                 "average_price": "1.05", "realised": "3.5", "fees": "0.25"},
-                {"desk": "FX1", "dealer": "bob", "instrument": "EURUSD", "ts": NOON, "quantity": "100",
-                 "average_price": "1.2", "realised": "0", "fees": "0"},
-            ]  # fmt: skip
+                {
+                    "desk": "FX1",
+                    "dealer": "ann",
+                    "instrument": "EURUSD",
+                    "ts": NOON + SECOND,
+                    "quantity": "-40",
+                    "average_price": "1.05",
+                    "realised": "3.5",
+                    "fees": "0.25",
+                },
+                {
+                    "desk": "FX1",
+                    "dealer": "bob",
+                    "instrument": "EURUSD",
+                    "ts": NOON,
+                    "quantity": "100",
+                    "average_price": "1.2",
+                    "realised": "0",
+                    "fees": "0",
+                },
+            ]
         self.start()
         if priced:
             self.hear([{"instrument": symbol, "ts": self.now, "bid": mid, "ask": mid} for symbol, mid in OPENING_MIDS.items()])
@@ -166,8 +192,12 @@ class EngineAgainstModel(RuleBasedStateMachine):
     def a_trade_is_amended(self, data: st.DataObject, changes: dict[str, None]) -> None:
         row = data.draw(st.sampled_from(self.sent))
         choices: dict[str, tuple[Any, ...]] = {
-            "instrument": SYMBOLS, "desk": DESKS, "dealer": ("", "bob", "cat"), "price": ("1.2", "2"), "ts": (NOON, self.now),
-        }  # fmt: skip
+            "instrument": SYMBOLS,
+            "desk": DESKS,
+            "dealer": ("", "bob", "cat"),
+            "price": ("1.2", "2"),
+            "ts": (NOON, self.now),
+        }
         if row.get("action") != "cancel":
             changed = {key: data.draw(st.sampled_from(choices[key])) for key in changes}
             self.deliver(row | changed | {"action": "amend", "version": row["version"] + 1, "received_ts": self.now})
@@ -199,10 +229,11 @@ class EngineAgainstModel(RuleBasedStateMachine):
     @rule(
         quotes=st.lists(
             st.tuples(st.sampled_from(MARKED), bumps, st.sampled_from(["both", "both", "crossed", "bid", "ask"]), waits),
-            min_size=1, max_size=6,
+            min_size=1,
+            max_size=6,
         ),
         beat=st.booleans(),
-    )  # fmt: skip
+    )
     def ticks_come(self, quotes: list[tuple[str, float, str, int]], beat: bool) -> None:
         ticks: list[dict[str, Any]] = []
         for symbol, bump, kind, age in quotes:

@@ -98,10 +98,17 @@ def quoted(store: str, tmp_path: Any) -> Iterator[tuple[Quotes, Screen]]:
             quotes = Quotes(feed)
             try:
                 trades = [
-                    {"trade_id": f"t{number}", "ts": time.time_ns() // 1_000, "instrument": symbol, "desk": desk, "side": "buy",
-                     "quantity": "10", "price": str(PRICES[symbol])}
+                    {
+                        "trade_id": f"t{number}",
+                        "ts": time.time_ns() // 1_000,
+                        "instrument": symbol,
+                        "desk": desk,
+                        "side": "buy",
+                        "quantity": "10",
+                        "price": str(PRICES[symbol]),
+                    }
                     for number, (desk, symbol) in enumerate(HOLDINGS)
-                ]  # fmt: skip
+                ]
                 assert server.post("/v1/trades", trades)["counts"]["applied"] == len(trades)
                 yield quotes, Screen(screen)
             finally:

@@ -92,9 +92,7 @@ def test_a_whole_number_instrument_takes_no_fraction():
     assert reason(fixed, "2.5", 0) == "has more than 0 decimals"
 
 
-@pytest.mark.parametrize(
-    "sent", ["", " ", "abc", "1,000", "1_000", "0x10", "1.2.3", "\uff11\uff12", "\ud800", "9" * 200]
-)
+@pytest.mark.parametrize("sent", ["", " ", "abc", "1,000", "1_000", "0x10", "1.2.3", "\uff11\uff12", "\ud800", "9" * 200])
 def test_what_is_not_a_number_is_refused_and_shown_in_short(sent):
     assert reason(fixed, sent, 5) == f"is not a number: {shown(sent)}"
     assert reason(quote, sent) == f"is not a number: {shown(sent)}"
@@ -170,9 +168,21 @@ def test_a_time_in_another_unit_is_refused_by_its_name(sent, unit):
 
 
 @pytest.mark.parametrize(
-    "sent", [0, 1, -1, "-5", TS_MIN - 1, TS_MAX, 10**400, "1970-01-01T00:00:00Z", "2300-01-01T00:00:00Z",
-             "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"]
-)  # fmt: skip
+    "sent",
+    [
+        0,
+        1,
+        -1,
+        "-5",
+        TS_MIN - 1,
+        TS_MAX,
+        10**400,
+        "1970-01-01T00:00:00Z",
+        "2300-01-01T00:00:00Z",
+        "9999-12-31T23:59:59-23:59",
+        "0001-01-01T00:00:00+23:59",
+    ],
+)
 def test_a_time_of_another_age_is_refused(sent):
     assert "out of range" in reason(timestamp, sent)
 
@@ -228,9 +238,7 @@ def test_a_required_name_must_be_there():
     assert name("", "field", required=False) == ""
 
 
-@pytest.mark.parametrize(
-    "sent", ["20261121", "2026-W47-6", "2026-02-30", "21.11.2026", "x" * 10_240, "2026-11-21T00:00"]
-)
+@pytest.mark.parametrize("sent", ["20261121", "2026-W47-6", "2026-02-30", "21.11.2026", "x" * 10_240, "2026-11-21T00:00"])
 def test_a_date_has_one_form(sent):
     assert "is not a date" in reason(date, sent)
     assert len(reason(date, sent)) < 100

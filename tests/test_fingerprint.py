@@ -7,10 +7,7 @@ from riskengine.fingerprint import fingerprint, version_fingerprint
 
 
 def test_every_process_works_out_the_same() -> None:
-    code = (
-        "from riskengine.fingerprint import *;"
-        "print(fingerprint('api', 'T\\u00e9', 1), version_fingerprint('api', 'T1', 0, 2))"
-    )
+    code = "from riskengine.fingerprint import *;print(fingerprint('api', 'T\\u00e9', 1), version_fingerprint('api', 'T1', 0, 2))"
     said = {
         subprocess.run(
             [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True

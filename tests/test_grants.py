@@ -6,10 +6,15 @@ from riskengine.grants import EVERYTHING, Grants
 from riskengine.hierarchy import Hierarchy
 from riskengine.messages import Node
 
-TREE = Hierarchy([
-    Node("ALL", "total", ""), Node("FX", "book", "ALL"), Node("EQ", "book", "ALL"),
-    Node("FX1", "desk", "FX"), Node("FX2", "desk", "FX"),
-])  # fmt: skip
+TREE = Hierarchy(
+    [
+        Node("ALL", "total", ""),
+        Node("FX", "book", "ALL"),
+        Node("EQ", "book", "ALL"),
+        Node("FX1", "desk", "FX"),
+        Node("FX2", "desk", "FX"),
+    ]
+)
 
 
 def shown(grants: Grants) -> list[str]:

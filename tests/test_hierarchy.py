@@ -131,9 +131,15 @@ def test_every_currency_that_fees_can_be_paid_in_has_a_number():
 
 def test_an_instrument_s_cash_is_in_its_premium_currency_where_it_has_one():
     option = {
-        "instrument": "OPT", "kind": "fx_option", "base_currency": "EUR", "quote_currency": "USD", "premium_currency": "EUR",
-        "option_type": "call", "strike": "1.1", "expiry": "2026-06-04",
-    }  # fmt: skip
+        "instrument": "OPT",
+        "kind": "fx_option",
+        "base_currency": "EUR",
+        "quote_currency": "USD",
+        "premium_currency": "EUR",
+        "option_type": "call",
+        "strike": "1.1",
+        "expiry": "2026-06-04",
+    }
     where = world.reference(rows=[option])
     assert where.currencies[where.cash_currency[0]] == "EUR"
 

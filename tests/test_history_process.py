@@ -38,9 +38,13 @@ def old(number: int, **columns: Any) -> Trade:
     """Number `number` of the trades of long ago."""
     ts = LONG_AGO + number * SECOND
     usual: dict[str, Any] = {
-        "desk": ("FX1", "FX2", "EM1")[number % 3], "dealer": ("ann", "bob")[number % 2], "fees": str(number % 3),
-        "side": ("buy", "sell")[number // 2 % 2], "quantity": str(1 + number % 7), "price": f"1.{number:04}",
-    }  # fmt: skip
+        "desk": ("FX1", "FX2", "EM1")[number % 3],
+        "dealer": ("ann", "bob")[number % 2],
+        "fees": str(number % 3),
+        "side": ("buy", "sell")[number // 2 % 2],
+        "quantity": str(1 + number % 7),
+        "price": f"1.{number:04}",
+    }
     return trade(f"o{number}", **{"ts": ts, "received_ts": ts + SECOND, **usual, **columns})
 
 
@@ -54,9 +58,12 @@ PAST = [
     *(old(number, version=2, action="amend", price="1.5", desk="FX2") for number in range(5, DEALS, 50)),
     *(cancel(f"o{number}", received_ts=LONG_AGO + DEALS * SECOND) for number in range(7, DEALS, 50)),
     old(9, price="77"),  # a conflict
-    old(DEALS, legs=2), old(DEALS, leg=1), old(DEALS + 1, legs=2), cancel("never", received_ts=LONG_AGO),
+    old(DEALS, legs=2),
+    old(DEALS, leg=1),
+    old(DEALS + 1, legs=2),
+    cancel("never", received_ts=LONG_AGO),
     old(DEALS + 2, value_date="2031-01-01"),
-]  # fmt: skip
+]
 
 POSTED: list[list[Trade]] = [
     [fresh("n1"), fresh("n2", desk="FX2", side="sell")],

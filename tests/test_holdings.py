@@ -13,9 +13,11 @@ def house() -> House:
     house = House()
     house.engine.open_with([opening(desk="FX2", dealer="bob", quantity="-50", average_price="1.25", realised="3")])
     house.deal(
-        trade("1"), trade("2", desk="FX2", dealer="bob", side="sell", price="1.123456789", quantity="33.07"),
-        trade("3", desk="EQ1", dealer="", instrument="ESZ6"), trade("4", desk="EM1", instrument="USDJPY", side="sell"),
-    )  # fmt: skip
+        trade("1"),
+        trade("2", desk="FX2", dealer="bob", side="sell", price="1.123456789", quantity="33.07"),
+        trade("3", desk="EQ1", dealer="", instrument="ESZ6"),
+        trade("4", desk="EM1", instrument="USDJPY", side="sell"),
+    )
     return house
 
 
@@ -39,9 +41,10 @@ def test_a_node_that_is_not_the_sum_of_its_children_is_seen(house: House) -> Non
     [at] = [at for at, row in enumerate(book.rows) if row is not None and house.where.symbols[row.instrument] == "EURUSD"]
     row = book.rows[at]
     assert row is not None
-    book.rows[at] = Row(*(getattr(row, field) + (field == "quantity") for field in Row.__struct_fields__[:9]), *(
-        getattr(row, field) for field in Row.__struct_fields__[9:]
-    ))  # fmt: skip
+    book.rows[at] = Row(
+        *(getattr(row, field) + (field == "quantity") for field in Row.__struct_fields__[:9]),
+        *(getattr(row, field) for field in Row.__struct_fields__[9:]),
+    )
     house.deal(trade("5", instrument="GBPUSD"), trade("6"))
     snapshot = house.engine.snapshot
     found = read_holdings(holding_lines(snapshot, {})).hierarchy_breaks()

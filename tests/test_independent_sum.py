@@ -10,9 +10,20 @@ from replay.independent_sum import Holding, differences, expected
 from replay.store_tables import READ
 
 DEAL: Message = {
-    "source": "a", "trade_id": "1", "leg": 0, "version": 1, "action": "new", "ts": 5, "source_seq": 0, "instrument": "ESZ6",
-    "desk": "F1", "dealer": "ann", "side": "buy", "quantity": "3", "price": "2.5",
-}  # fmt: skip
+    "source": "a",
+    "trade_id": "1",
+    "leg": 0,
+    "version": 1,
+    "action": "new",
+    "ts": 5,
+    "source_seq": 0,
+    "instrument": "ESZ6",
+    "desk": "F1",
+    "dealer": "ann",
+    "side": "buy",
+    "quantity": "3",
+    "price": "2.5",
+}
 
 
 def row(message: Message, **stored: Any) -> dict[str, Any]:

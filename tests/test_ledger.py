@@ -165,10 +165,16 @@ def test_after_any_flow_the_rows_are_what_the_remaining_trades_alone_would_give(
     standing = []
     for place in range(400):
         one = trade(
-            f"t{place}", ts=NOON + dice.randrange(50), desk=dice.choice(world.DESKS), dealer=dice.choice(["", "ann", "bob"]),
-            instrument=dice.choice(["EURUSD", "ACME", "ESZ6"]), side=dice.choice(["buy", "sell"]),
-            quantity=str(dice.randrange(1, 9)), price=str(dice.uniform(1, 2))[:8], fees=dice.choice(["0", "0.1"]),
-        )  # fmt: skip
+            f"t{place}",
+            ts=NOON + dice.randrange(50),
+            desk=dice.choice(world.DESKS),
+            dealer=dice.choice(["", "ann", "bob"]),
+            instrument=dice.choice(["EURUSD", "ACME", "ESZ6"]),
+            side=dice.choice(["buy", "sell"]),
+            quantity=str(dice.randrange(1, 9)),
+            price=str(dice.uniform(1, 2))[:8],
+            fees=dice.choice(["0", "0.1"]),
+        )
         standing.append(one)
         ledger.add(one, TOLERANCE)
         if dice.random() < 0.4:

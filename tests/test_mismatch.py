@@ -15,9 +15,11 @@ from tests.world import House, reference, trade
 def snapshot() -> Snapshot:
     house = House()
     house.deal(
-        trade("1"), trade("2", desk="FX2", dealer="bob"), trade("3", desk="EQ1", instrument="ACME", quantity="7", dealer=""),
+        trade("1"),
+        trade("2", desk="FX2", dealer="bob"),
+        trade("3", desk="EQ1", instrument="ACME", quantity="7", dealer=""),
         trade("4", side="sell"),
-    )  # fmt: skip
+    )
     return house.engine.snapshot
 
 
@@ -62,10 +64,13 @@ def test_there_is_a_line_for_each_kind_with_the_first_keys() -> None:
     breaks.append(Break(HIERARCHY, ("node", "FX", "EURUSD"), None, None))
     breaks.append(Break(QUANTITY, ("dealer", "", "EURUSD"), None, None))
     quantity, hierarchy = mismatches_of(breaks)
-    assert quantity == Mismatch(QUANTITY, (
-        "8 positions of which engine and store say different quantities: node D0 EURUSD, node D1 EURUSD, node D2 EURUSD, "
-        "node D3 EURUSD, node D4 EURUSD and 3 more"
-    ))  # fmt: skip
+    assert quantity == Mismatch(
+        QUANTITY,
+        (
+            "8 positions of which engine and store say different quantities: node D0 EURUSD, node D1 EURUSD, node D2 EURUSD, "
+            "node D3 EURUSD, node D4 EURUSD and 3 more"
+        ),
+    )
     assert hierarchy == Mismatch(HIERARCHY, "1 positions of nodes that are not the sums of those below: node FX EURUSD")
     assert mismatches_of([]) == []
 

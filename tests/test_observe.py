@@ -112,9 +112,9 @@ def sample(metrics: Metrics, line: str) -> float:
 
 def test_every_outcome_of_a_trade_is_rendered_from_the_start():
     metrics = Metrics()
-    assert [sample(metrics, f'riskengine_trades_total{{outcome="{outcome}"}}') for outcome in TRADE_OUTCOMES] == [
-        0.0
-    ] * len(TRADE_OUTCOMES)
+    assert [sample(metrics, f'riskengine_trades_total{{outcome="{outcome}"}}') for outcome in TRADE_OUTCOMES] == [0.0] * len(
+        TRADE_OUTCOMES
+    )
 
 
 def test_a_publication_sets_number_time_and_duration():

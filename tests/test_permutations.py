@@ -116,11 +116,20 @@ def test_thousands_of_deliveries_of_one_day_end_in_one_digest():
             if version > 1 and rng.random() < 0.3:
                 day.append(cancel(f"d{place}", version))
             else:
-                day.append(trade(
-                    f"d{place}", version=version, action="amend" if version > 1 else "new", ts=NOON + rng.randrange(30) * SECOND,
-                    instrument=rng.choice(list(MARKS)), desk=rng.choice(DESKS), dealer=rng.choice(("", "ann", "bob")),
-                    side=rng.choice(("buy", "sell")), quantity=str(rng.randint(1, 9)), price=f"1.{rng.randint(0, 999):03}",
-                ))  # fmt: skip
+                day.append(
+                    trade(
+                        f"d{place}",
+                        version=version,
+                        action="amend" if version > 1 else "new",
+                        ts=NOON + rng.randrange(30) * SECOND,
+                        instrument=rng.choice(list(MARKS)),
+                        desk=rng.choice(DESKS),
+                        dealer=rng.choice(("", "ann", "bob")),
+                        side=rng.choice(("buy", "sell")),
+                        quantity=str(rng.randint(1, 9)),
+                        price=f"1.{rng.randint(0, 999):03}",
+                    )
+                )
     digests = set()
     for _ in range(DELIVERIES):
         several = [*day, *rng.sample(day, len(day) // 3)]

@@ -23,9 +23,7 @@ def fill(place: int, signed: int | str = 1, price: str = "1", **columns: Any) ->
     """A trade `place` seconds after noon; a negative quantity sells."""
     text = str(signed)
     side = "sell" if text.startswith("-") else "buy"
-    return world.trade(
-        f"t{place:05}", ts=NOON + place * SECOND, side=side, quantity=text.lstrip("-"), price=price, **columns
-    )
+    return world.trade(f"t{place:05}", ts=NOON + place * SECOND, side=side, quantity=text.lstrip("-"), price=price, **columns)
 
 
 def folded(trades: Iterable[Trade]) -> Position:

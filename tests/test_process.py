@@ -38,9 +38,11 @@ def path(tmp_path: Path) -> Path:
 
 def settings(path: Path, max_trades: int = 1_000) -> Config:
     return Config(
-        engine=EngineConfig(beat_ms=20), store=StoreConfig(f"sqlite:///{path}"), inbox=InboxConfig(max_trades),
+        engine=EngineConfig(beat_ms=20),
+        store=StoreConfig(f"sqlite:///{path}"),
+        inbox=InboxConfig(max_trades),
         marks=MarksConfig(store_every_s=0.1),
-    )  # fmt: skip
+    )
 
 
 def live(path: Path, test: Test, **more: Any) -> Any:

@@ -57,12 +57,24 @@ def test_numbers_compare_by_value_not_by_text():
 @pytest.mark.parametrize(
     "column",
     [
-        {"ts": NOON + 1}, {"source_seq": 1}, {"instrument": "GBPUSD"}, {"desk": "FX2"}, {"dealer": "bob"}, {"side": "sell"},
-        {"quantity": "101"}, {"price": "1.2"}, {"fees": "1"}, {"fees_currency": "EUR"}, {"value_date": "2026-03-06"},
-        {"trade_date": "2026-03-04"}, {"contra_amount": "110"}, {"legs": 2}, {"action": "amend"},
+        {"ts": NOON + 1},
+        {"source_seq": 1},
+        {"instrument": "GBPUSD"},
+        {"desk": "FX2"},
+        {"dealer": "bob"},
+        {"side": "sell"},
+        {"quantity": "101"},
+        {"price": "1.2"},
+        {"fees": "1"},
+        {"fees_currency": "EUR"},
+        {"value_date": "2026-03-06"},
+        {"trade_date": "2026-03-04"},
+        {"contra_amount": "110"},
+        {"legs": 2},
+        {"action": "amend"},
     ],
     ids=lambda column: next(iter(column)),
-)  # fmt: skip
+)
 def test_every_other_column_is_economics(column):
     _, statuses = admitted(trade(), trade(**column))
     assert statuses[-1] == "conflict"
@@ -228,8 +240,9 @@ some_versions = st.lists(
     st.tuples(
         st.integers(0, 2), st.integers(1, 3), st.sampled_from(["new", "cancel"]), st.sampled_from([None, 2, 3]), st.booleans()
     ),
-    max_size=7, unique_by=lambda one: one[:2],
-)  # fmt: skip
+    max_size=7,
+    unique_by=lambda one: one[:2],
+)
 
 
 def judged(rows: list[tuple[int, int, str, int | None, bool]]) -> list[tuple[Trade, str]]:
@@ -324,9 +337,7 @@ def at(text: str) -> int:
 
 def reason(text: str, value_date: str, instrument: str = "EURUSD", **columns: Any) -> str:
     ts = at(text)
-    return quarantine().reason(
-        trade(ts=ts, received_ts=ts, value_date=value_date, instrument=instrument, **columns)
-    )
+    return quarantine().reason(trade(ts=ts, received_ts=ts, value_date=value_date, instrument=instrument, **columns))
 
 
 @pytest.mark.parametrize(

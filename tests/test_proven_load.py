@@ -64,9 +64,10 @@ def forgetting(monkeypatch: Patch, trade_id: str) -> None:
     """From now on the engine loses a trade: a mistake of ours, which the store's own sums do not share."""
     apply = Engine.apply
     monkeypatch.setattr(
-        Engine, "apply",
+        Engine,
+        "apply",
         lambda self, trades, *more: apply(self, [each for each in trades if each.trade_id != trade_id], *more),
-    )  # fmt: skip
+    )
 
 
 def during(monkeypatch: Patch, what: Callable[[], Any]) -> None:

@@ -114,9 +114,13 @@ def house() -> House:
 def test_the_side_of_a_snapshot_is_its_positions_and_not_its_inner_nodes(house: House) -> None:
     side = side_of(house.engine.snapshot)
     assert {key: (held.quantity // 10**10, held.trades) for key, held in side.items()} == {
-        (NODE, "FX1", "EURUSD"): (100, 1), (NODE, "FX2", "EURUSD"): (-150, 1), (NODE, "EQ1", "ESZ6"): (100, 1),
-        (DEALER, "ann", "EURUSD"): (100, 1), (DEALER, "bob", "EURUSD"): (-150, 1), (DEALER, "", "ESZ6"): (100, 1),
-    }  # fmt: skip
+        (NODE, "FX1", "EURUSD"): (100, 1),
+        (NODE, "FX2", "EURUSD"): (-150, 1),
+        (NODE, "EQ1", "ESZ6"): (100, 1),
+        (DEALER, "ann", "EURUSD"): (100, 1),
+        (DEALER, "bob", "EURUSD"): (-150, 1),
+        (DEALER, "", "ESZ6"): (100, 1),
+    }
     assert side[NODE, "FX1", "EURUSD"].identities
 
 

@@ -27,8 +27,14 @@ BOOK = {"EURUSD": EURUSD, "CLZ6": CRUDE}
 
 SPOT = {"instrument": "EURUSD", "kind": "fx", "base_currency": "EUR", "quote_currency": "USD"}
 FUTURE = {"instrument": "CLZ6", "kind": "future", "quote_currency": "USD", "expiry": "2026-11-19"}
-OPTION = {**SPOT, "instrument": "EURUSD C", "kind": "fx_option", "option_type": "call", "strike": "1.10",
-          "expiry": "2026-12-18T10:00:00-05:00"}  # fmt: skip
+OPTION = {
+    **SPOT,
+    "instrument": "EURUSD C",
+    "kind": "fx_option",
+    "option_type": "call",
+    "strike": "1.10",
+    "expiry": "2026-12-18T10:00:00-05:00",
+}
 OPENING = {"desk": "FX1", "instrument": "EURUSD", "ts": str(TS), "quantity": "-5.25", "average_price": "1.1"}
 CLOSE = {"date": "2026-11-20", "instrument": "EURUSD", "price": "1.1"}
 MARK = {"instrument": "EURUSD", "ts": str(TS), "price": "1.1"}
@@ -149,9 +155,15 @@ def test_an_unknown_kind_is_refused_with_the_known_ones():
 
 def test_an_opening_balance_is_exact_and_signed():
     assert opening(realised="-10.123", fees="0.5", dealer="Ann") == Opening(
-        desk="FX1", dealer="Ann", instrument="EURUSD", ts=TS, quantity=-525 * ONE // 100, average_price=11 * ONE // 10,
-        realised=-10_123 * ONE // 1_000, fees=ONE // 2,
-    )  # fmt: skip
+        desk="FX1",
+        dealer="Ann",
+        instrument="EURUSD",
+        ts=TS,
+        quantity=-525 * ONE // 100,
+        average_price=11 * ONE // 10,
+        realised=-10_123 * ONE // 1_000,
+        fees=ONE // 2,
+    )
 
 
 def test_a_flat_opening_balance_needs_no_price():

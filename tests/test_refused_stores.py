@@ -87,10 +87,12 @@ def cluster() -> Iterator[Cluster]:
     server = Cluster(auth="scram-sha-256", password=SUPER)
     server.start()
     server.execute(
-        f"CREATE ROLE bob LOGIN PASSWORD '{SECRET}'", f"CREATE ROLE busy LOGIN PASSWORD '{SECRET}' CONNECTION LIMIT 0",
+        f"CREATE ROLE bob LOGIN PASSWORD '{SECRET}'",
+        f"CREATE ROLE busy LOGIN PASSWORD '{SECRET}' CONNECTION LIMIT 0",
         *(f"CREATE DATABASE {name}" for name in ("risk", "lame", "newer", "foreigner", "closed", "unready")),
-        "CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0", "REVOKE CONNECT ON DATABASE closed FROM PUBLIC",
-    )  # fmt: skip
+        "CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0",
+        "REVOKE CONNECT ON DATABASE closed FROM PUBLIC",
+    )
     for name in ("risk", "lame", "newer"):
         new_store(server.url(name)).close()
     server.execute("ALTER TABLE marks DROP COLUMN source", database="lame")

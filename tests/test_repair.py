@@ -26,8 +26,13 @@ ANN = ("dealer", "ann", "EURUSD")
 BOB = ("dealer", "bob", "EURUSD")
 
 OPENING: dict[str, Any] = {
-    "desk": "FX1", "dealer": "ann", "ts": NOON - SECOND, "quantity": "10", "average_price": "1.2", "realised": "3",
-}  # fmt: skip
+    "desk": "FX1",
+    "dealer": "ann",
+    "ts": NOON - SECOND,
+    "quantity": "10",
+    "average_price": "1.2",
+    "realised": "3",
+}
 
 
 class Stored:
@@ -41,9 +46,16 @@ class Stored:
         place = self.place(trade_id, version)
         row = self.rows[place]
         sent: dict[str, Any] = {
-            "desk": row.desk, "dealer": row.dealer, "instrument": row.instrument, "side": row.side, "ts": row.ts,
-            "quantity": str(row.quantity // ONE), "price": "1.1", "action": row.action, "version": version,
-        }  # fmt: skip
+            "desk": row.desk,
+            "dealer": row.dealer,
+            "instrument": row.instrument,
+            "side": row.side,
+            "ts": row.ts,
+            "quantity": str(row.quantity // ONE),
+            "price": "1.1",
+            "action": row.action,
+            "version": version,
+        }
         self.rows[place] = trade(trade_id, **sent | changes)
 
     def place(self, trade_id: str, version: int = 1) -> int:
@@ -66,9 +78,10 @@ class Stored:
         """Identities of which a version stands under one of the keys."""
         asked = set(keys)
         return {
-            row.identity for row in self.rows
+            row.identity
+            for row in self.rows
             if asked & {("node", row.desk, row.instrument), ("dealer", row.dealer, row.instrument)}
-        }  # fmt: skip
+        }
 
     def repair(self, engine: Engine, *keys: Key) -> Any:
         """What reconciliation does: the versions of every identity of either side, then one publication."""
@@ -84,7 +97,8 @@ def differing(engine: Engine, other: Engine) -> list[Key]:
     def rows(snapshot: Snapshot) -> dict[Key, Row]:
         found = {}
         for rollup, table, names in (
-            ("node", snapshot.nodes, REFERENCE.hierarchy.names), ("dealer", snapshot.dealers, snapshot.dealer_names),
+            ("node", snapshot.nodes, REFERENCE.hierarchy.names),
+            ("dealer", snapshot.dealers, snapshot.dealer_names),
         ):
             for owner, name in enumerate(names):
                 if rollup == "dealer" or name in DESKS:

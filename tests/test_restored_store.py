@@ -164,9 +164,7 @@ def test_a_store_restored_from_an_older_backup_is_refused_and_nothing_is_changed
     store.close()
 
 
-def test_accepted_it_goes_live_says_so_everywhere_and_is_believed_from_then_on(
-    house: str, back_up: Callable[[], Backup]
-) -> None:
+def test_accepted_it_goes_live_says_so_everywhere_and_is_believed_from_then_on(house: str, back_up: Callable[[], Backup]) -> None:
     life(house, dealing("1"))
     backup = back_up()
     life(house, dealing("2"))

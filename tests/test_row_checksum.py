@@ -24,9 +24,14 @@ def plainly(row: dict[str, object]) -> int:
 
 
 values = st.one_of(
-    st.none(), st.booleans(), st.integers(-(2**53), 2**53), st.floats(allow_nan=False, allow_infinity=False), st.text(),
-    st.just([1]), st.just({"a": 1}),
-)  # fmt: skip
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**53), 2**53),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(),
+    st.just([1]),
+    st.just({"a": 1}),
+)
 rows = st.dictionaries(st.text("abcdefgh_", min_size=1), values)
 
 

@@ -92,10 +92,13 @@ def doorbell_cut(url: str, pid: int) -> Iterator[None]:
         nonlocal cuts
         while not ended.wait(0.02):
             ports = ",".join(map(str, ports_of(pid)))
-            cuts += len(program.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE starts_with(query, 'LISTEN') AND client_port = ANY(?::int[])", ("{" + ports + "}",)
-            ))  # fmt: skip
+            cuts += len(
+                program.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE starts_with(query, 'LISTEN') AND client_port = ANY(?::int[])",
+                    ("{" + ports + "}",),
+                )
+            )
 
     thread = threading.Thread(target=cut)
     thread.start()

@@ -38,9 +38,10 @@ def repair(engine: Engine, *keys: Key) -> None:
     """From what is stored, as reconciliation does it."""
     asked = {one.identity for one in engine.trades_of(keys)}
     asked |= {
-        one.identity for one in stored_trades()
+        one.identity
+        for one in stored_trades()
         if {("node", one.desk, one.instrument), ("dealer", one.dealer, one.instrument)} & set(keys)
-    }  # fmt: skip
+    }
     engine.repair(keys, [one for one in stored_trades() if one.identity in asked], NOON)
     engine.publish(NOON)
 

@@ -26,9 +26,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for kind, file in (("nodes", "nodes.csv"), ("instruments", "instruments.ndjson")):
         assert command("load", kind, folder / file, "--store", store(folder)).returncode == 0
     for name, words in {
-        "ann": ("--role", "dealer", "--node", "FX1"), "boss": ("--role", "ops"), "prices": ("--role", "feed"),
-        "old": ("--role", "viewer", "--node", "FX1"), "wall": ("--role", "viewer", "--node", "*", "--dealer", "*"),
-    }.items():  # fmt: skip
+        "ann": ("--role", "dealer", "--node", "FX1"),
+        "boss": ("--role", "ops"),
+        "prices": ("--role", "feed"),
+        "old": ("--role", "viewer", "--node", "FX1"),
+        "wall": ("--role", "viewer", "--node", "*", "--dealer", "*"),
+    }.items():
         done = command("token", "create", name, *words, "--tokens", folder / "tokens.toml")
         (folder / name).write_text(done.stdout.strip())
     return folder

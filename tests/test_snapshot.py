@@ -31,10 +31,14 @@ def flow(seed: int) -> Iterator[Trade]:
     while True:
         number += 1
         columns: dict[str, Any] = {
-            "ts": NOON + number + dice.choice([0, 0, -8 * SECOND]), "desk": dice.choice(DESKS), "dealer": dice.choice("abcde"),
-            "instrument": dice.choice(SYMBOLS), "side": dice.choice(["buy", "sell"]), "quantity": str(dice.randrange(1, 999)),
+            "ts": NOON + number + dice.choice([0, 0, -8 * SECOND]),
+            "desk": dice.choice(DESKS),
+            "dealer": dice.choice("abcde"),
+            "instrument": dice.choice(SYMBOLS),
+            "side": dice.choice(["buy", "sell"]),
+            "quantity": str(dice.randrange(1, 999)),
             "price": f"{dice.uniform(0.5, 200):.6f}",
-        }  # fmt: skip
+        }
         yield trade(f"t{number}", **columns)
         if number % 5 == 0:
             moved = columns | {"desk": dice.choice(DESKS), "action": "amend", "version": 2}

@@ -83,9 +83,13 @@ class Told:
 
 def test_it_is_the_state_of_the_engine_that_was_live():
     sent = [
-        trade("1", quantity="100", price="1.1"), trade("2", ts=NOON - 5), trade("1", version=2, action="amend", desk="FX2"),
-        trade("1"), cancel("9"), trade("3", instrument="ACME", desk="EQ1", side="sell", quantity="7"),
-    ]  # fmt: skip
+        trade("1", quantity="100", price="1.1"),
+        trade("2", ts=NOON - 5),
+        trade("1", version=2, action="amend", desk="FX2"),
+        trade("1"),
+        cancel("9"),
+        trade("3", instrument="ACME", desk="EQ1", side="sell", quantity="7"),
+    ]
     house = House()
     house.deal(*sent)
     engine = Shelf(*sent).rebuild()

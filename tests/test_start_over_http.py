@@ -117,9 +117,12 @@ def on_a_terminal(*words: str, until: str) -> tuple[str, str]:
     """What a serving command wrote to a terminal that is its stderr, up to `until`; and its stdout."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "riskengine.cli", *words], stdout=subprocess.PIPE, stderr=slave, env=ENVIRONMENT,
+        [sys.executable, "-m", "riskengine.cli", *words],
+        stdout=subprocess.PIPE,
+        stderr=slave,
+        env=ENVIRONMENT,
         start_new_session=True,
-    )  # fmt: skip
+    )
     os.close(slave)
     shown, deadline = b"", time.monotonic() + 30
     try:

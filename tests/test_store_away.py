@@ -41,10 +41,18 @@ def engine(folder: Path, url: str) -> Iterator[Server]:
 
 def deal(name: str, count: int = 1) -> list[dict[str, Any]]:
     return [
-        {"source": "t", "trade_id": f"{name}-{number}", "ts": TS, "instrument": "EURUSD", "desk": "FX1", "side": "buy",
-         "quantity": "100", "price": "1.1"}
+        {
+            "source": "t",
+            "trade_id": f"{name}-{number}",
+            "ts": TS,
+            "instrument": "EURUSD",
+            "desk": "FX1",
+            "side": "buy",
+            "quantity": "100",
+            "price": "1.1",
+        }
         for number in range(count)
-    ]  # fmt: skip
+    ]
 
 
 def post(server: Server, trades: list[dict[str, Any]]) -> tuple[int, Any, Any]:
@@ -131,11 +139,13 @@ def test_a_file_that_may_not_grow(on_sqlite: tuple[Server, str]) -> None:
     log = Path(url.removeprefix("sqlite:///") + "-wal")
     unlimited = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
     check(
-        server, url,
+        server,
+        url,
         lambda: resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (log.stat().st_size, unlimited[1])),
         lambda: resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, unlimited),
-        "cannot be read or written", 200,
-    )  # fmt: skip
+        "cannot be read or written",
+        200,
+    )
 
 
 def test_a_file_that_is_moved_away_and_back(on_sqlite: tuple[Server, str]) -> None:

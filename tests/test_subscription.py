@@ -28,10 +28,17 @@ def one(messages: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def test_the_hello_says_what_a_client_needs_to_begin(desk):
-    assert desk.client().log == [{
-        "type": "hello", "protocol": 1, "epoch": 0, "seq": desk.snapshot.seq, "reporting_currency": "USD",
-        "heartbeat_ms": 1000, "max_hz": 5.0,
-    }]  # fmt: skip
+    assert desk.client().log == [
+        {
+            "type": "hello",
+            "protocol": 1,
+            "epoch": 0,
+            "seq": desk.snapshot.seq,
+            "reporting_currency": "USD",
+            "heartbeat_ms": 1000,
+            "max_hz": 5.0,
+        }
+    ]
 
 
 def test_a_subscription_is_answered_by_a_snapshot(desk):
@@ -39,8 +46,13 @@ def test_a_subscription_is_answered_by_a_snapshot(desk):
     rows = message.pop("rows")
     snapshot = desk.snapshot
     assert message == {
-        "type": "snapshot", "id": "a", "epoch": 0, "seq": snapshot.seq, "as_of": snapshot.as_of, "key": ["instrument"],
-    }  # fmt: skip
+        "type": "snapshot",
+        "id": "a",
+        "epoch": 0,
+        "seq": snapshot.seq,
+        "as_of": snapshot.as_of,
+        "key": ["instrument"],
+    }
     assert rows == ladder_rows(snapshot, node="FX1")
 
 
@@ -68,9 +80,14 @@ def test_an_update_carries_the_key_and_the_fields_that_changed(desk):
     update = client.update()
     change = update["views"]["a"]
     assert update == {
-        "type": "update", "epoch": 0, "seq": desk.snapshot.seq, "prev_seq": prev_seq, "as_of": desk.snapshot.as_of,
-        "conflated": 0, "views": {"a": change},
-    }  # fmt: skip
+        "type": "update",
+        "epoch": 0,
+        "seq": desk.snapshot.seq,
+        "prev_seq": prev_seq,
+        "as_of": desk.snapshot.as_of,
+        "conflated": 0,
+        "views": {"a": change},
+    }
     [row] = change["rows"]
     assert (change["removed"], row["instrument"], row["mark"]) == ([], "EURUSD", 1.2)
     assert {"unrealised_pnl", "total_pnl", "mark_ts"} < row.keys()

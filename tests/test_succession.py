@@ -85,9 +85,10 @@ def test_a_mark_of_an_instrument_that_is_gone_goes_with_it(house):
 def test_the_newer_of_what_is_in_force_and_what_is_stored_counts(house):
     house.marks(EURUSD=1.2, GBPUSD=1.3, ACME=9.0)
     stored = {
-        "EURUSD": Mark(1.25, NOON + 1, "desk", "quote"), "GBPUSD": Mark(1.35, NOON, "desk", "quote"),
+        "EURUSD": Mark(1.25, NOON + 1, "desk", "quote"),
+        "GBPUSD": Mark(1.35, NOON, "desk", "quote"),
         "AARDVARK": Mark(5.0, NOON - 1, "", "close"),
-    }  # fmt: skip
+    }
     engine = taken_over(house, marks=stored)
     assert prices(engine.snapshot) == {"EURUSD": 1.25, "GBPUSD": 1.3, "ACME": 9.0, "AARDVARK": 5.0}
 

@@ -28,9 +28,14 @@ def test_two_hundred_clients_hold_what_the_server_shows_on_every_frame():
 
 def node(name: str, parent: str | None, pnl: float) -> Row:
     return {
-        "node": name, "parent": parent, "total_pnl": pnl, "realised_pnl": 0.0, "unrealised_pnl": pnl, "fees": 0.0,
+        "node": name,
+        "parent": parent,
+        "total_pnl": pnl,
+        "realised_pnl": 0.0,
+        "unrealised_pnl": pnl,
+        "fees": 0.0,
         "trade_count": 1,
-    }  # fmt: skip
+    }
 
 
 def rung(instrument: str, pnl: float, trades: int = 1) -> Row:
@@ -55,12 +60,17 @@ class Server:
         """A's total goes up by one, by the ladder's only row."""
         up = {"total_pnl": 2.0, "unrealised_pnl": 2.0}
         return {
-            "type": "update", "epoch": 1, "seq": 3, "prev_seq": 1, "as_of": 0, "conflated": 1,
+            "type": "update",
+            "epoch": 1,
+            "seq": 3,
+            "prev_seq": 1,
+            "as_of": 0,
+            "conflated": 1,
             "views": {
                 "nodes": {"rows": [{"node": "A", **up}, {"node": "ALL", "total_pnl": 4.0, "unrealised_pnl": 4.0}], "removed": []},
                 "ladder": {"rows": [{"instrument": "EURUSD", **up}], "removed": []},
             },
-        } | fields  # fmt: skip
+        } | fields
 
 
 def told(copies: Copies, *messages: Row) -> Copy:

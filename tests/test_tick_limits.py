@@ -88,8 +88,12 @@ def test_a_tick_that_is_refused_takes_no_good_one_s_place_and_is_told_by_its_pla
     wrong = [tick(-1.0), tick(1.0, instrument="NOTHING"), tick(1.0, NOON + 61 * SECOND), empty]
     refusals = quotes.offer([tick(-2.0), tick(1.1), tick(1.5, NOON + 1), *wrong], NOON)
     assert [(refusal.index, refusal.field) for refusal in refusals] == [
-        (0, "bid"), (3, "bid"), (4, "instrument"), (5, "ts"), (6, "bid"),
-    ]  # fmt: skip
+        (0, "bid"),
+        (3, "bid"),
+        (4, "instrument"),
+        (5, "ts"),
+        (6, "bid"),
+    ]
     assert (quotes.refused, quotes.accepted, quotes.coalesced) == (5, 10, 1)
     assert price(quotes) == 1.5
 

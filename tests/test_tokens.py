@@ -72,15 +72,24 @@ GOOD = f'[[token]]\nname = "ann"\nrole = "viewer"\nsha256 = "{HASH}"\n'
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[[token]\n", "tokens file"), ("tokens = 1\n", "tokens"), ("[token]\n", "token"), (GOOD * 2, "'ann' is there twice"),
-        (GOOD + GOOD.replace("ann", "bob"), "another has the same hash"), (GOOD.replace(HASH, HASH.upper()), "64 hexadecimal"),
-        (GOOD.replace("viewer", "root"), "role"), (GOOD.replace("ann", ""), "name: is missing"),
+        ("[[token]\n", "tokens file"),
+        ("tokens = 1\n", "tokens"),
+        ("[token]\n", "token"),
+        (GOOD * 2, "'ann' is there twice"),
+        (GOOD + GOOD.replace("ann", "bob"), "another has the same hash"),
+        (GOOD.replace(HASH, HASH.upper()), "64 hexadecimal"),
+        (GOOD.replace("viewer", "root"), "role"),
+        (GOOD.replace("ann", ""), "name: is missing"),
         (GOOD + 'node = ["FX"]\n', "node"),
-        (GOOD + 'nodes = [""]\n', "nodes: is missing"), (GOOD + 'totals = ["*"]\n', "totals: must name"),
-        (GOOD + "expires = 2027-01-01T00:00:00\n", "expires: needs an offset"), (GOOD + "expires = 5\n", "expires"),
-        (GOOD.replace("ann", "engine"), "uses itself"), ("\udcff", "tokens file"), ("a = " + "[" * 100_000, "tokens file"),
+        (GOOD + 'nodes = [""]\n', "nodes: is missing"),
+        (GOOD + 'totals = ["*"]\n', "totals: must name"),
+        (GOOD + "expires = 2027-01-01T00:00:00\n", "expires: needs an offset"),
+        (GOOD + "expires = 5\n", "expires"),
+        (GOOD.replace("ann", "engine"), "uses itself"),
+        ("\udcff", "tokens file"),
+        ("a = " + "[" * 100_000, "tokens file"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_with_a_file_is_one_line_that_names_it(file: Path, text: str, said: str) -> None:
     file.write_bytes(text.encode("utf-8", "surrogateescape"))
     file.chmod(0o600)

@@ -34,10 +34,18 @@ def flow(count: int, seed: int) -> Iterator:
     dice = random.Random(seed)
     for number in range(count):
         yield trade(
-            f"t{seed}-{number}", where=WIDE, ts=NOON + number, desk=dice.choice(LEAVES), dealer=f"d{dice.randrange(300)}",
-            instrument=dice.choice(WIDE.symbols), side=dice.choice(["buy", "sell"]), quantity=str(dice.randrange(1, 999)),
-            price=f"{dice.uniform(0.5, 150):.5f}", fees="0.37", fees_currency=dice.choice(["USD", "GBP"]),
-        )  # fmt: skip
+            f"t{seed}-{number}",
+            where=WIDE,
+            ts=NOON + number,
+            desk=dice.choice(LEAVES),
+            dealer=f"d{dice.randrange(300)}",
+            instrument=dice.choice(WIDE.symbols),
+            side=dice.choice(["buy", "sell"]),
+            quantity=str(dice.randrange(1, 999)),
+            price=f"{dice.uniform(0.5, 150):.5f}",
+            fees="0.37",
+            fees_currency=dice.choice(["USD", "GBP"]),
+        )
 
 
 def marks(seed: int, numbers: Iterable[int] | None = None) -> dict[int, Mark]:

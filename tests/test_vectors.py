@@ -77,9 +77,7 @@ def test_fxc_2_a_short_pair_is_worth_its_two_balances(vectors):
 
 def test_fxc_4_a_rate_is_chained_through_a_common_currency(vectors):
     vector = vectors["FXC-4"]
-    rows = [
-        {"instrument": pair, "kind": "fx", "base_currency": pair[:3], "quote_currency": pair[3:]} for pair in vector["rates"]
-    ]
+    rows = [{"instrument": pair, "kind": "fx", "base_currency": pair[:3], "quote_currency": pair[3:]} for pair in vector["rates"]]
     where = world.reference(rows=rows, reporting_currency="GBP")
     house = House(where)
     snapshot = house.marks(**{pair: float(mid) for pair, mid in vector["rates"].items()})

@@ -22,9 +22,15 @@ def names(text: str) -> set[str]:
 
 
 DAY = {
-    "day_pnl", "day_position_pnl", "day_carry_pnl", "day_trading_pnl", "day_translation_pnl", "correction_pnl", "net_day_pnl",
+    "day_pnl",
+    "day_position_pnl",
+    "day_carry_pnl",
+    "day_trading_pnl",
+    "day_translation_pnl",
+    "correction_pnl",
+    "net_day_pnl",
     "day_start_ts",
-}  # fmt: skip
+}
 AMOUNTS = names(
     "total_pnl realised_pnl unrealised_pnl day_pnl fees net_exposure gross_exposure long_exposure short_exposure delta_cash"
     " gamma_cash vega theta position_count trade_count unpriced_count quarantined_count stale_count last_trade_ts oldest_mark_ts"
@@ -35,9 +41,15 @@ POSITION = names(
     " gamma_cash vega theta stale quarantined trade_count last_trade_ts"
 )
 OPTION = {
-    "instrument": "CALL", "kind": "equity_option", "quote_currency": "USD", "multiplier": "100", "underlying": "ACME",
-    "option_type": "call", "strike": "100", "expiry": "2026-12-18",
-}  # fmt: skip
+    "instrument": "CALL",
+    "kind": "equity_option",
+    "quote_currency": "USD",
+    "multiplier": "100",
+    "underlying": "ACME",
+    "option_type": "call",
+    "strike": "100",
+    "expiry": "2026-12-18",
+}
 
 
 @pytest.fixture
@@ -349,11 +361,26 @@ def test_marks_come_with_source_and_age_and_null_where_there_is_none(house: Hous
     house.beat()
     rows = {row["instrument"]: row for row in mark_rows(house.engine.snapshot)}
     assert rows["EURUSD"] == {
-        "instrument": "EURUSD", "price": 1.15, "ts": NOON, "source": "feed", "kind": "quote", "age_ms": 2_000, "stale": False,
-        "suspect": None, "suspect_ts": None, "currency": "USD", "rate": 1.0,
-    }  # fmt: skip
+        "instrument": "EURUSD",
+        "price": 1.15,
+        "ts": NOON,
+        "source": "feed",
+        "kind": "quote",
+        "age_ms": 2_000,
+        "stale": False,
+        "suspect": None,
+        "suspect_ts": None,
+        "currency": "USD",
+        "rate": 1.0,
+    }
     assert rows["ACME"]["kind"] == "one_sided"
     assert {field for field, value in rows["GHOST"].items() if value is None} == {
-        "price", "ts", "source", "kind", "age_ms", "suspect", "suspect_ts",
-    }  # fmt: skip
+        "price",
+        "ts",
+        "source",
+        "kind",
+        "age_ms",
+        "suspect",
+        "suspect_ts",
+    }
     assert rows["MAREL"]["rate"] is None

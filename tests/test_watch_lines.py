@@ -13,17 +13,31 @@ from tests.world import NOON
 
 def state(status: str = LIVE, reason: str = "", **more: Any) -> State:
     plain: dict[str, Any] = {
-        "epoch": 2, "seq": 40, "as_of": NOON, "rows": {"EURUSD": {}}, "changed": frozenset(), "removed": frozenset(),
-        "conflated": 0, "reporting_currency": "USD",
-    }  # fmt: skip
+        "epoch": 2,
+        "seq": 40,
+        "as_of": NOON,
+        "rows": {"EURUSD": {}},
+        "changed": frozenset(),
+        "removed": frozenset(),
+        "conflated": 0,
+        "reporting_currency": "USD",
+    }
     return State(status, reason, **plain | more)
 
 
 def holding(instrument: str, **more: Any) -> dict[str, Any]:
     plain: dict[str, Any] = {
-        "instrument": instrument, "quantity": 1500.0, "average_price": 1.106666666666667, "mark": 1.2, "total_pnl": 1234.5,
-        "realised_pnl": 0.0, "unrealised_pnl": 1234.5, "delta_cash": 180.0, "stale": False, "quarantined": False,
-    }  # fmt: skip
+        "instrument": instrument,
+        "quantity": 1500.0,
+        "average_price": 1.106666666666667,
+        "mark": 1.2,
+        "total_pnl": 1234.5,
+        "realised_pnl": 0.0,
+        "unrealised_pnl": 1234.5,
+        "delta_cash": 180.0,
+        "stale": False,
+        "quarantined": False,
+    }
     return plain | more
 
 
@@ -32,9 +46,13 @@ def node(name: str, parent: str | None, **more: Any) -> dict[str, Any]:
 
 
 def test_a_ladder_is_a_table_by_instrument_with_what_must_be_known_beside_it():
-    rows = ladder_rows([
-        holding("GHOST", mark=None, total_pnl=None), holding("EURUSD", stale=True), holding("ACME", quarantined=True),
-    ])  # fmt: skip
+    rows = ladder_rows(
+        [
+            holding("GHOST", mark=None, total_pnl=None),
+            holding("EURUSD", stale=True),
+            holding("ACME", quarantined=True),
+        ]
+    )
     heading, *lines = table(LADDER, rows, 200)
     assert " ".join(heading.split()) == "instrument quantity average mark total P&L realised unrealised exposure note"
     assert [line.split()[0] for line in lines] == ["ACME", "EURUSD", "GHOST"]
@@ -55,13 +73,24 @@ def test_where_there_is_no_room_the_least_needed_columns_go_first():
 
 
 def test_a_tree_is_indented_and_begins_anew_where_a_parent_is_not_shown():
-    rows = tree_rows([
-        node("ALL", None), node("FX", "ALL"), node("CASH", "ALL"), node("FX1", "FX", unpriced_count=2, stale_count=1),
-        node("LOST", "HIDDEN"), node("BELOW", "LOST"),
-    ])  # fmt: skip
+    rows = tree_rows(
+        [
+            node("ALL", None),
+            node("FX", "ALL"),
+            node("CASH", "ALL"),
+            node("FX1", "FX", unpriced_count=2, stale_count=1),
+            node("LOST", "HIDDEN"),
+            node("BELOW", "LOST"),
+        ]
+    )
     assert [(row["node"], row["depth"]) for row in rows] == [
-        ("ALL", 0), ("FX", 1), ("FX1", 2), ("CASH", 1), ("LOST", 0), ("BELOW", 1),
-    ]  # fmt: skip
+        ("ALL", 0),
+        ("FX", 1),
+        ("FX1", 2),
+        ("CASH", 1),
+        ("LOST", 0),
+        ("BELOW", 1),
+    ]
     assert "    FX1" in table(TREE, rows, 200)[3] and "2 unpriced, 1 old" in table(TREE, rows, 200)[3]
 
 
@@ -86,9 +115,13 @@ def test_what_a_name_could_do_to_a_terminal_it_does_not():
 
 
 @given(
-    st.lists(st.text(max_size=30), max_size=30, unique=True), st.lists(st.text(max_size=90), max_size=4),
-    st.integers(1, 200), st.integers(1, 50), st.sampled_from([LIVE, "stale"]), st.text(max_size=100),
-)  # fmt: skip
+    st.lists(st.text(max_size=30), max_size=30, unique=True),
+    st.lists(st.text(max_size=90), max_size=4),
+    st.integers(1, 200),
+    st.integers(1, 50),
+    st.sampled_from([LIVE, "stale"]),
+    st.text(max_size=100),
+)
 def test_no_screen_is_wider_or_higher_than_its_terminal(names, warnings, width, height, status, reason):
     shown = screen(reason, LADDER, ladder_rows(map(holding, names)), state(status, reason), warnings, "", width, height)
     assert len(shown) <= height and all(len(line.text) <= width for line in shown)

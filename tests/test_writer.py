@@ -40,9 +40,18 @@ class Desk:
         self.heard = threading.Event()
         self.stored = threading.Event()
         self.writer = Writer(
-            self.engine, self.inbox, self.history, self.clock, self.metrics, beat_us=10_000, store_marks_us=SECOND,
-            published=self.published, save_marks=self.save, failed=self.fail, self_audit_s=self_audit_s,
-        )  # fmt: skip
+            self.engine,
+            self.inbox,
+            self.history,
+            self.clock,
+            self.metrics,
+            beat_us=10_000,
+            store_marks_us=SECOND,
+            published=self.published,
+            save_marks=self.save,
+            failed=self.fail,
+            self_audit_s=self_audit_s,
+        )
 
     def published(self, snapshot: Snapshot) -> None:
         self.snapshots.append(snapshot)

@@ -19,8 +19,23 @@ END = int(datetime(2016, 1, 5, 11, 59, tzinfo=UTC).timestamp()) * 1_000_000
 PARENTS = {"ALL": "", "FX": "ALL", "EM": "ALL", "FX1": "FX", "FX2": "FX", "FX3": "FX", "EM1": "EM", "EM2": "EM", "EM3": "EM"}
 DESKS = tuple(node for node in PARENTS if node not in PARENTS.values())
 DEALERS = ("ada", "ben", "cleo", "dan", "eva", "fred", "gwen", "hugo")
-COLUMNS = ("source", "trade_id", "leg", "version", "action", "ts", "source_seq", "instrument", "desk", "dealer", "side",
-           "quantity", "price", "fees", "fees_currency")  # fmt: skip
+COLUMNS = (
+    "source",
+    "trade_id",
+    "leg",
+    "version",
+    "action",
+    "ts",
+    "source_seq",
+    "instrument",
+    "desk",
+    "dealer",
+    "side",
+    "quantity",
+    "price",
+    "fees",
+    "fees_currency",
+)
 
 
 def tick_files(shared_data: Path) -> list[Path]:
@@ -63,11 +78,14 @@ def write_trades(path: Path, ticks: list[Path], count: int, seed: int = 1) -> li
 
     instruments = [
         Instrument(
-            instrument=symbol, kind=Kind.FX, base_currency=symbol[:3], quote_currency=symbol[3:],
+            instrument=symbol,
+            kind=Kind.FX,
+            base_currency=symbol[:3],
+            quote_currency=symbol[3:],
             price_decimals=3 if symbol.endswith("JPY") else 5,
         )
         for symbol in SYMBOLS
-    ]  # fmt: skip
+    ]
     trades = seeded_day(seed, START, END, count, DESKS, DEALERS, instruments, price_at)
     write_rows(path, trades)
     return trades

@@ -70,9 +70,16 @@ def row(trade_id: str = "t1", **columns: Any) -> dict[str, Any]:
     if columns.get("action") == "cancel":
         return {"source": "test", "trade_id": trade_id, "version": 2} | columns
     plain: dict[str, Any] = {
-        "source": "test", "trade_id": trade_id, "ts": NOON, "instrument": "EURUSD", "desk": "FX1", "dealer": "ann",
-        "side": "buy", "quantity": "100", "price": "1.1",
-    }  # fmt: skip
+        "source": "test",
+        "trade_id": trade_id,
+        "ts": NOON,
+        "instrument": "EURUSD",
+        "desk": "FX1",
+        "dealer": "ann",
+        "side": "buy",
+        "quantity": "100",
+        "price": "1.1",
+    }
     return plain | columns
 
 

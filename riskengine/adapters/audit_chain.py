@@ -39,9 +39,25 @@ CAUGHT_UP = "caught_up"
 EPOCH = "epoch"
 
 ENTRY_KINDS = (
-    TRADES, CORRECTION, "nodes", "instruments", "openings", "closes", "verdict", "repair", "break_comment", "mismatch_accepted",
-    "start", EPOCH, CAUGHT_UP, "login", "logout", "refused", "reconcile", "tokens",
-)  # fmt: skip
+    TRADES,
+    CORRECTION,
+    "nodes",
+    "instruments",
+    "openings",
+    "closes",
+    "verdict",
+    "repair",
+    "break_comment",
+    "mismatch_accepted",
+    "start",
+    EPOCH,
+    CAUGHT_UP,
+    "login",
+    "logout",
+    "refused",
+    "reconcile",
+    "tokens",
+)
 """Every kind of entry."""
 
 FOLLOWED = "followed"

@@ -136,10 +136,28 @@ class TradeReader:
             raise Unfit from None
 
     def _read(
-        self, count: int, seqs_text: bytes, flags: bytes, sources_text: bytes, ids_text: bytes, legs: bytes, versions: bytes,
-        ts: bytes, source_seqs: bytes, symbols: bytes, desks_text: bytes, dealers_text: bytes, quantities: bytes, prices: bytes,
-        fees_text: bytes, codes: bytes, value_dates_text: bytes, trade_dates_text: bytes, booked: bytes, received: bytes,
-    ) -> tuple[list[int], list[Any], list[int]]:  # fmt: skip
+        self,
+        count: int,
+        seqs_text: bytes,
+        flags: bytes,
+        sources_text: bytes,
+        ids_text: bytes,
+        legs: bytes,
+        versions: bytes,
+        ts: bytes,
+        source_seqs: bytes,
+        symbols: bytes,
+        desks_text: bytes,
+        dealers_text: bytes,
+        quantities: bytes,
+        prices: bytes,
+        fees_text: bytes,
+        codes: bytes,
+        value_dates_text: bytes,
+        trade_dates_text: bytes,
+        booked: bytes,
+        received: bytes,
+    ) -> tuple[list[int], list[Any], list[int]]:
         seqs = _ints(seqs_text, count)
         if not self._symbols or len(flags) != count or seqs != sorted(seqs):
             raise Unfit
@@ -151,19 +169,44 @@ class TradeReader:
         buys = np.isin(np.frombuffer(flags, np.uint8), np.frombuffer(_BUYS, np.uint8)).tolist()
         signed = [units if buy else -units for buy, units in zip(buys, quantity.exact, strict=True)]
         known = [
-            self._sources.all(sources_text, count), self._desks.all(desks_text, count), self._dealers.all(dealers_text, count),
-            self._dates.all(value_dates_text, count), self._dates.all(trade_dates_text, count),
+            self._sources.all(sources_text, count),
+            self._desks.all(desks_text, count),
+            self._dealers.all(dealers_text, count),
+            self._dates.all(value_dates_text, count),
+            self._dates.all(trade_dates_text, count),
             self._fees_currencies(_texts(codes, count), numbers),
-        ]  # fmt: skip
+        ]
         sources, desks, dealers, value_dates, trade_dates, fees_currencies = known
         trade_ids = _texts(ids_text, count)
-        trades: list[Any] = [*map(
-            Trade, sources, trade_ids, _ints(legs, count), _ints(versions, count), map(_ACTIONS.__getitem__, flags),
-            _ints(ts, count), _ints(source_seqs, count), map(self._symbols.__getitem__, numbers), desks, dealers,
-            map(_SIDES.__getitem__, flags), quantity.exact, price.exact, fees.exact, fees_currencies, value_dates, trade_dates,
-            _booked(booked, count), repeat(None), repeat(None), _ints(received, count), signed,
-            map(mul, map(mul, signed, price.exact), map(self._negative_multipliers.__getitem__, numbers)), price.doubles(),
-        )]  # fmt: skip
+        trades: list[Any] = [
+            *map(
+                Trade,
+                sources,
+                trade_ids,
+                _ints(legs, count),
+                _ints(versions, count),
+                map(_ACTIONS.__getitem__, flags),
+                _ints(ts, count),
+                _ints(source_seqs, count),
+                map(self._symbols.__getitem__, numbers),
+                desks,
+                dealers,
+                map(_SIDES.__getitem__, flags),
+                quantity.exact,
+                price.exact,
+                fees.exact,
+                fees_currencies,
+                value_dates,
+                trade_dates,
+                _booked(booked, count),
+                repeat(None),
+                repeat(None),
+                _ints(received, count),
+                signed,
+                map(mul, map(mul, signed, price.exact), map(self._negative_multipliers.__getitem__, numbers)),
+                price.doubles(),
+            )
+        ]
         odd = (np.frombuffer(flags, np.uint8) == ord("0")) | (places < 0) | ~(of_quantity & of_price & of_fees)
         odd |= quantity.are_no_multiples(self._steps[places])
         for column in known:

@@ -76,10 +76,19 @@ class Committer:
     """
 
     def __init__(
-        self, store: Store, inbox: Inbox, check: TradeCheck, metrics: Metrics, *, batch_trades: int, watermark: int,
-        position: Position, failed: Callable[[BaseException], None], looked: Callable[[Store], None] = lambda store: None,
+        self,
+        store: Store,
+        inbox: Inbox,
+        check: TradeCheck,
+        metrics: Metrics,
+        *,
+        batch_trades: int,
+        watermark: int,
+        position: Position,
+        failed: Callable[[BaseException], None],
+        looked: Callable[[Store], None] = lambda store: None,
         recall: Recall | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._store = store
         self._inbox = inbox
         self._check = check

@@ -74,9 +74,12 @@ class Comparison:
                 raise ComparisonFailed("the comparison was given up")
             try:
                 self._child = subprocess.Popen(  # noqa: S603 - our own interpreter
-                    [sys.executable, "-m", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment(),
+                    [sys.executable, "-m", CHILD],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    env=_environment(),
                     start_new_session=True,  # what a terminal sends to this program is not for the child
-                )  # fmt: skip
+                )
             except OSError as error:
                 raise ComparisonFailed(f"no process to compare in could be started: {error.strerror or error}") from None
         self._send({"url": self._config.store.url, "config": msgspec.json.encode(self._config), "watermark": watermark})

@@ -23,6 +23,7 @@ from riskengine.reconcile import DEALER, MISSING_HERE, NODE, Break, Holding, Tot
 NICE = 10
 """How far behind the engine this stands when both want the processor."""
 
+
 class Comparing:
     """Holds what the parent's snapshot holds, as it comes, against the store's side, and keeps no more of it than must be."""
 
@@ -119,8 +120,10 @@ def _answer(messages: "SimpleQueue[bytes]") -> dict[str, Any]:
     breaks = comparing.breaks()
     return {
         "breaks": [(each.kind, each.key, _plain(each.here), _plain(each.there)) for each in breaks],
-        "compared": comparing.compared, "watermark": there.watermark, "revision": there.revision,
-    }  # fmt: skip
+        "compared": comparing.compared,
+        "watermark": there.watermark,
+        "revision": there.revision,
+    }
 
 
 def _plain(holding: Holding | None) -> tuple[int, ...] | None:

@@ -173,9 +173,7 @@ def read_ticks(path: str, options: ColumnOptions) -> Iterator[tuple[int, Tick | 
         try:
             if isinstance(record, list):
                 record.append("")
-                made: Tick | Refusal = tick(
-                    record[instrument], record[ts], record[bid], record[ask], record[mid], record[source]
-                )
+                made: Tick | Refusal = tick(record[instrument], record[ts], record[bid], record[ask], record[mid], record[source])
             elif isinstance(record, Refusal):
                 made = record
             else:
@@ -243,9 +241,7 @@ def _plain(value: Any) -> str | int:
 # -- replay ------------------------------------------------------------------------------------------------------
 
 
-def merge_by_time(
-    streams: Iterable[Iterable[Tick | Trade]], *, max_step_back: int | None = None
-) -> Iterator[Tick | Trade]:
+def merge_by_time(streams: Iterable[Iterable[Tick | Trade]], *, max_step_back: int | None = None) -> Iterator[Tick | Trade]:
     """All messages of several streams in event-time order, holding one of each; at equal times the first stream leads.
 
     A file need not be sorted: a message older than one before it in its own stream follows that one at once, and the
@@ -257,9 +253,7 @@ def merge_by_time(
     return (message for _, message in heapq.merge(*timed, key=lambda pair: pair[0]))
 
 
-def _never_back(
-    stream: Iterable[Tick | Trade], number: int, max_step_back: int | None
-) -> Iterator[tuple[int, Tick | Trade]]:
+def _never_back(stream: Iterable[Tick | Trade], number: int, max_step_back: int | None) -> Iterator[tuple[int, Tick | Trade]]:
     newest = 0
     for message in stream:
         if message.ts >= newest:

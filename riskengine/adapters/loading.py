@@ -186,9 +186,7 @@ def _count(path: str, batch: Sequence[tuple[int, Any]], saved: Saved, report: Lo
         report.refused(path, Refusal(batch[refusal.index][0], refusal.field, refusal.reason))
 
 
-def _load_trades(
-    path: str, store: Store, options: ColumnOptions, config: Config, clock: Clock, report: LoadReport
-) -> None:
+def _load_trades(path: str, store: Store, options: ColumnOptions, config: Config, clock: Clock, report: LoadReport) -> None:
     reference = Reference(store.nodes(), store.instruments(), config.engine.reporting_currency)
     records = read_trades(path, options, trade_check(reference), clock.now)
     batch: list[tuple[int, Trade]]

@@ -211,5 +211,3 @@ class PostgresSession:
             self.run("feeds_save", [(ts, sources)])
         for entry in entries:
             self.connection.execute(_QUERIES["audit_append"].encode(), (*entry, ts, sources, head))
-
-

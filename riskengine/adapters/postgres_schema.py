@@ -53,14 +53,13 @@ def _version(connection: Connection, name: str, known: dict[int, tuple[str, str]
     ours = [table for table, _ in expected_columns(known)]
     found = connection.execute(
         "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v')"
-        " AND relname = ANY(%s)", (ours,),
-    ).fetchall()  # fmt: skip
+        " AND relname = ANY(%s)",
+        (ours,),
+    ).fetchall()
     tables = {row[0] for row in found}
     if "schema_version" not in tables:
         if tables:
-            raise StoreCorrupt(
-                f"store {name} has a table {min(tables)} of something else: it has no table schema_version"
-            )
+            raise StoreCorrupt(f"store {name} has a table {min(tables)} of something else: it has no table schema_version")
         if not create:
             raise StoreCorrupt(f"store {name} is empty: it holds no tables")
         return 0
@@ -123,8 +122,7 @@ def _check_columns(connection: Connection, name: str, known: dict[int, tuple[str
 def _columns(connection: Connection, table: str) -> set[str]:
     found: Iterable[tuple[str, ...]] = connection.execute(
         "SELECT attname FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped AND attrelid ="
-        " (SELECT oid FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relname = %s)", (table,),
-    ).fetchall()  # fmt: skip
+        " (SELECT oid FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relname = %s)",
+        (table,),
+    ).fetchall()
     return {row[0] for row in found}
-
-

@@ -271,9 +271,7 @@ class PostgresStore(SqlStore):
     def ping(self) -> None:
         self._read(reference.get_meta, EPOCH_KEY)
 
-    def _read(
-        self, query: "Callable[Concatenate[PostgresSession, _P], _T]", *args: _P.args, **kwargs: _P.kwargs
-    ) -> _T:
+    def _read(self, query: "Callable[Concatenate[PostgresSession, _P], _T]", *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """The answer of `query` from one committed state. A connection that broke while idle is replaced at once."""
         connection, reused = self._borrow()
         try:

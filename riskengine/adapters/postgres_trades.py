@@ -90,11 +90,18 @@ def beyond(session: PostgresSession, position: Position, limit: int) -> tuple[li
     _, end, running = (position.snapshot or NOTHING_SEEN).split(":")
     passed = ",".join(f"[{first},{last}]" for first, last in position.passed)
     after_xid, after_seq = position.after
-    found = session.rows("trades_beyond", {
-        "after_xid": str(after_xid), "after_seq": after_seq, "target": target, "passed": "{" + passed + "}", "limit": limit,
-        "running": "{" + ",".join(xid for xid in running.split(",") if xid and int(xid) > after_xid) + "}",
-        "next": str(max(int(end), after_xid + 1)),
-    })  # fmt: skip
+    found = session.rows(
+        "trades_beyond",
+        {
+            "after_xid": str(after_xid),
+            "after_seq": after_seq,
+            "target": target,
+            "passed": "{" + passed + "}",
+            "limit": limit,
+            "running": "{" + ",".join(xid for xid in running.split(",") if xid and int(xid) > after_xid) + "}",
+            "next": str(max(int(end), after_xid + 1)),
+        },
+    )
     rows = sorted((TradeRow._make(row[:-1]) for row in found), key=attrgetter("store_seq"))
     if len(found) == limit:
         last = found[-1]

@@ -98,9 +98,16 @@ def tick_stream(path: str, options: ColumnOptions, note: Note, known: Container[
 
 
 def replay_here(
-    engine: Engine, ticks: Sequence[str], trades: str | None, options: ColumnOptions, config: Config, check: TradeCheck,
-    speed: float | None, received_ts: int, note: Note,
-) -> None:  # fmt: skip
+    engine: Engine,
+    ticks: Sequence[str],
+    trades: str | None,
+    options: ColumnOptions,
+    config: Config,
+    check: TradeCheck,
+    speed: float | None,
+    received_ts: int,
+    note: Note,
+) -> None:
     """Play files into an engine of this thread; its last snapshot holds everything. Raises InputError."""
     quotes = QuoteBook(engine.reference, config.marks, config.engine.future_limit_s)
     known = engine.reference.instrument_index

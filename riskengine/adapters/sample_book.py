@@ -69,17 +69,35 @@ SHARES: Mapping[str, Factor] = {
 
 _MAJORS = ("EURUSD", "GBPUSD", "USDJPY", "USDCHF", "AUDUSD", "NZDUSD", "USDCAD")
 _CROSSES = (
-    "EURGBP", "EURJPY", "EURCHF", "GBPJPY", "GBPCHF", "EURAUD", "AUDJPY", "CADJPY", "CHFJPY", "AUDNZD",
-)  # fmt: skip
+    "EURGBP",
+    "EURJPY",
+    "EURCHF",
+    "GBPJPY",
+    "GBPCHF",
+    "EURAUD",
+    "AUDJPY",
+    "CADJPY",
+    "CHFJPY",
+    "AUDNZD",
+)
 _OTHERS = ("USDSEK", "USDNOK", "USDSGD", "USDMXN")
 _EQUITIES = (
-    ("AAPL", "USD", "Technology"), ("MSFT", "USD", "Technology"), ("NVDA", "USD", "Technology"),
-    ("AMZN", "USD", "Consumer Discretionary"), ("GOOGL", "USD", "Communication Services"),
-    ("JPM", "USD", "Financials"), ("XOM", "USD", "Energy"), ("JNJ", "USD", "Health Care"),
-    ("KO", "USD", "Consumer Staples"), ("CAT", "USD", "Industrials"), ("SAP.DE", "EUR", "Technology"),
-    ("ASML.AS", "EUR", "Technology"), ("SIE.DE", "EUR", "Industrials"), ("SHEL.L", "GBP", "Energy"),
+    ("AAPL", "USD", "Technology"),
+    ("MSFT", "USD", "Technology"),
+    ("NVDA", "USD", "Technology"),
+    ("AMZN", "USD", "Consumer Discretionary"),
+    ("GOOGL", "USD", "Communication Services"),
+    ("JPM", "USD", "Financials"),
+    ("XOM", "USD", "Energy"),
+    ("JNJ", "USD", "Health Care"),
+    ("KO", "USD", "Consumer Staples"),
+    ("CAT", "USD", "Industrials"),
+    ("SAP.DE", "EUR", "Technology"),
+    ("ASML.AS", "EUR", "Technology"),
+    ("SIE.DE", "EUR", "Industrials"),
+    ("SHEL.L", "GBP", "Energy"),
     ("HSBA.L", "GBP", "Financials"),
-)  # fmt: skip
+)
 
 _MANNERS: Mapping[str, Manner] = {
     "EURUSD": Manner(0.5, 8.0, Decimal(1_000_000)),
@@ -137,22 +155,37 @@ def sample_instruments() -> list[Instrument]:
         _pair("BTCUSD", Kind.CRYPTO, price_decimals=2, quantity_decimals=8),
         _pair("ETHUSD", Kind.CRYPTO, price_decimals=2, quantity_decimals=8),
         *(
-            Instrument(instrument=symbol, kind=Kind.EQUITY, quote_currency=currency, price_decimals=2,
-                       quantity_decimals=0, sector=sector)
+            Instrument(
+                instrument=symbol, kind=Kind.EQUITY, quote_currency=currency, price_decimals=2, quantity_decimals=0, sector=sector
+            )
             for symbol, currency, sector in _EQUITIES
         ),
         # Far out, so that the sample does not expire under a demo.
-        Instrument(instrument="ESZ29", kind=Kind.FUTURE, quote_currency="USD", price_decimals=2, quantity_decimals=0,
-                   multiplier=50 * 10**MULTIPLIER_DECIMALS, underlying="SPX", expiry="2029-12-21"),
-    ]  # fmt: skip
+        Instrument(
+            instrument="ESZ29",
+            kind=Kind.FUTURE,
+            quote_currency="USD",
+            price_decimals=2,
+            quantity_decimals=0,
+            multiplier=50 * 10**MULTIPLIER_DECIMALS,
+            underlying="SPX",
+            expiry="2029-12-21",
+        ),
+    ]
 
 
 def _pair(symbol: str, kind: Kind, price_decimals: int | None = None, quantity_decimals: int = 2) -> Instrument:
     base, quote = symbol[:3], symbol[3:]
     if price_decimals is None:
         price_decimals = 3 if quote == "JPY" else 5
-    return Instrument(instrument=symbol, kind=kind, base_currency=base, quote_currency=quote,
-                      price_decimals=price_decimals, quantity_decimals=quantity_decimals)  # fmt: skip
+    return Instrument(
+        instrument=symbol,
+        kind=kind,
+        base_currency=base,
+        quote_currency=quote,
+        price_decimals=price_decimals,
+        quantity_decimals=quantity_decimals,
+    )
 
 
 def manner_of(instrument: Instrument) -> Manner:

@@ -46,15 +46,24 @@ def seeded_day(
     for number in range(count - amends - cancels):
         # A third of the trades follow close on another one.
         near = number > 0 and dice.chance(1 / 3)
-        ts, instrument, price = _deal(dice, (ts, ts + 2 * MICROS_PER_SECOND) if near else (start_ts, end_ts),
-                                      end_ts, instruments, price_at)  # fmt: skip
+        ts, instrument, price = _deal(
+            dice, (ts, ts + 2 * MICROS_PER_SECOND) if near else (start_ts, end_ts), end_ts, instruments, price_at
+        )
         quantity = (1 + dice.below(10)) * manner_of(instrument).lot
         trade = TradeInput(
-            trade_id=f"{seed}-{number:06d}", source=SOURCE, ts=ts, source_seq=number, instrument=instrument.instrument,
-            desk=dice.pick(desks), dealer=dice.pick(dealers) if dealers else "", side=dice.pick(("buy", "sell")),
-            quantity=quantity, price=price, fees=fees_of(instrument, quantity, price),
+            trade_id=f"{seed}-{number:06d}",
+            source=SOURCE,
+            ts=ts,
+            source_seq=number,
+            instrument=instrument.instrument,
+            desk=dice.pick(desks),
+            dealer=dice.pick(dealers) if dealers else "",
+            side=dice.pick(("buy", "sell")),
+            quantity=quantity,
+            price=price,
+            fees=fees_of(instrument, quantity, price),
             fees_currency=instrument.currency,
-        )  # fmt: skip
+        )
         arrivals.append((ts + (dice.below(_LATEST_US) if dice.chance(_LATE) else 0), trade))
         newest.append((ts, trade))
     _change(dice, amends, cancels, arrivals, newest, desks, dealers, instruments)

@@ -138,11 +138,19 @@ class DealingSimulator:
             price += Decimal(dice.below(1_000)).scaleb(-min(fill.instrument.price_decimals + 3, DECIMALS))
         self._source_seq += 1
         trade = TradeInput(
-            trade_id=fill.trade_id, source=SOURCE, ts=ts, source_seq=self._source_seq,
-            instrument=fill.instrument.instrument, desk=fill.desk, dealer=fill.dealer, side=fill.side,
-            quantity=fill.quantity, price=price, fees=fees_of(fill.instrument, fill.quantity, price),
+            trade_id=fill.trade_id,
+            source=SOURCE,
+            ts=ts,
+            source_seq=self._source_seq,
+            instrument=fill.instrument.instrument,
+            desk=fill.desk,
+            dealer=fill.dealer,
+            side=fill.side,
+            quantity=fill.quantity,
+            price=price,
+            fees=fees_of(fill.instrument, fill.quantity, price),
             fees_currency=fill.instrument.currency,
-        )  # fmt: skip
+        )
         self._plan(ts + (self._delay(1.0, 300.0) if dice.chance(_LATE) else 0), trade)
         if dice.chance(_AMENDED):
             ts += self._delay(0.5, 60.0)
@@ -170,10 +178,19 @@ class DealingSimulator:
             self._net_lots[key] = self._net_lots.get(key, 0) + change
             self._source_seq += 1
             trade = TradeInput(
-                trade_id=order_id, leg=leg, legs=2, source=SOURCE, ts=ts, source_seq=self._source_seq,
-                instrument=instrument.instrument, desk=where, dealer=self._dealer(where), side=side,
-                quantity=lots * manner_of(instrument).lot, price=price,
-            )  # fmt: skip
+                trade_id=order_id,
+                leg=leg,
+                legs=2,
+                source=SOURCE,
+                ts=ts,
+                source_seq=self._source_seq,
+                instrument=instrument.instrument,
+                desk=where,
+                dealer=self._dealer(where),
+                side=side,
+                quantity=lots * manner_of(instrument).lot,
+                price=price,
+            )
             self._plan(ts + (self._delay(0.2, 3.0) if leg and dice.chance(_LEG_APART) else 0), trade)
         return True
 
@@ -194,9 +211,7 @@ class DealingSimulator:
         return other, self._dealer(other)
 
 
-def corrected(
-    dice: Dice, trade: TradeInput, instrument: Instrument, booked_ts: int, elsewhere: tuple[str, str]
-) -> TradeInput:
+def corrected(dice: Dice, trade: TradeInput, instrument: Instrument, booked_ts: int, elsewhere: tuple[str, str]) -> TradeInput:
     """The next version of a trade: price or quantity set right, or moved to the desk and dealer of `elsewhere`."""
     assert trade.price is not None and trade.quantity is not None
     roll = dice.below(3)
@@ -211,17 +226,30 @@ def corrected(
         lot = manner_of(instrument).lot
         quantity += -lot if quantity > lot and dice.chance(0.5) else lot
     return msgspec.structs.replace(
-        trade, version=trade.version + 1, action="amend", booked_ts=booked_ts, desk=desk, dealer=dealer, price=price,
-        quantity=quantity, fees=fees_of(instrument, quantity, price),
-    )  # fmt: skip
+        trade,
+        version=trade.version + 1,
+        action="amend",
+        booked_ts=booked_ts,
+        desk=desk,
+        dealer=dealer,
+        price=price,
+        quantity=quantity,
+        fees=fees_of(instrument, quantity, price),
+    )
 
 
 def cancelled(trade: TradeInput, booked_ts: int) -> TradeInput:
     """The next version of a trade: its cancel, which names the trade and nothing of its terms."""
     return TradeInput(
-        trade_id=trade.trade_id, source=trade.source, leg=trade.leg, version=trade.version + 1, action="cancel",
-        ts=trade.ts, source_seq=trade.source_seq, booked_ts=booked_ts,
-    )  # fmt: skip
+        trade_id=trade.trade_id,
+        source=trade.source,
+        leg=trade.leg,
+        version=trade.version + 1,
+        action="cancel",
+        ts=trade.ts,
+        source_seq=trade.source_seq,
+        booked_ts=booked_ts,
+    )
 
 
 def exact_price(price: float | Decimal, instrument: Instrument) -> Decimal:

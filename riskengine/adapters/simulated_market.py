@@ -83,9 +83,7 @@ class MarketSimulator:
     tick.
     """
 
-    def __init__(
-        self, seed: int, instruments: Sequence[Instrument], *, ticks_per_second: float = TICKS_PER_SECOND
-    ) -> None:
+    def __init__(self, seed: int, instruments: Sequence[Instrument], *, ticks_per_second: float = TICKS_PER_SECOND) -> None:
         self._dice = Dice(seed, "market")
         self._activity = Activity(self._dice)
         self._stepper = Stepper()
@@ -155,8 +153,9 @@ class MarketSimulator:
         manner = manner_of(instrument)
         if _is_pair(instrument):
             names = self._currencies.names
-            return _Quoting(instrument, manner, self._currencies, names[instrument.base_currency],
-                            names[instrument.quote_currency])  # fmt: skip
+            return _Quoting(
+                instrument, manner, self._currencies, names[instrument.base_currency], names[instrument.quote_currency]
+            )
         return _Quoting(instrument, manner, self._shares, self._shares.names[instrument.instrument], -1)
 
 

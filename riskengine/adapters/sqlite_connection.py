@@ -196,9 +196,7 @@ def is_current(connection: sqlite3.Connection, path: str) -> bool:
     return _schema_version(connection, path) == max(migrations())
 
 
-def check_and_migrate(
-    connection: sqlite3.Connection, path: str, *, create: bool, read_only: bool, examine: bool = True
-) -> None:
+def check_and_migrate(connection: sqlite3.Connection, path: str, *, create: bool, read_only: bool, examine: bool = True) -> None:
     """Refuse what is damaged, foreign or newer; apply what is missing, each migration in one transaction.
 
     Raises StoreCorrupt, StoreNewer, StoreError, and sqlite3.Error for the rest.

@@ -63,9 +63,16 @@ class SqliteStore(SqlStore):
 
     @classmethod
     def open(
-        cls, path: str, *, create: bool, read_only: bool, writer: str | None = None, entering: Callable[[str], None],
-        examine: bool = True, beside: Examination | None = None,
-    ) -> "SqliteStore":  # fmt: skip
+        cls,
+        path: str,
+        *,
+        create: bool,
+        read_only: bool,
+        writer: str | None = None,
+        entering: Callable[[str], None],
+        examine: bool = True,
+        beside: Examination | None = None,
+    ) -> "SqliteStore":
         """Open, check and migrate the file, as its writer where one is named. Raises as `store.open_store` says."""
         path = os.path.abspath(path)
         entering("lease")
@@ -229,9 +236,7 @@ class SqliteStore(SqlStore):
             raise StoreUnavailable(f"store {self.name} was replaced by another file while in use: restart")
         self._read(reference.get_meta, EPOCH_KEY)
 
-    def _read(
-        self, query: Callable[Concatenate[Session, _P], _T], *args: _P.args, **kwargs: _P.kwargs
-    ) -> _T:
+    def _read(self, query: Callable[Concatenate[Session, _P], _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """The answer of `query` from one committed state, on this thread's own connection."""
         with our_errors(self.name):
             connection = self._reader()

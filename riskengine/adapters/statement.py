@@ -155,9 +155,10 @@ def shown_positions(url: str, owners: Iterable[tuple[str, str]]) -> Shown:
         epoch, seq = answer.get("epoch", epoch), answer.get("seq", seq)
         for row in answer["rows"]:
             positions[rollup, owner, row["instrument"]] = Stated(
-                fixed(row["quantity"], DECIMALS, "quantity"), int(Fraction(row["net_cash"]) * CASH_ONE),
+                fixed(row["quantity"], DECIMALS, "quantity"),
+                int(Fraction(row["net_cash"]) * CASH_ONE),
                 None if row["average_price"] is None else Decimal(row["average_price"]),
-            )  # fmt: skip
+            )
     return Shown(positions, epoch, seq)
 
 
@@ -218,9 +219,14 @@ def _break(kind: str, key: Key, here: Stated | None, there: Stated | None) -> Ro
         "net_cash": None if cash[0] is None or cash[1] is None else to_text(cash[1] - cash[0], CASH_DECIMALS),
     }
     return {
-        "kind": kind, "rollup": rollup, rollup: owner, "instrument": instrument, "here": here.told() if here else None,
-        "there": there.told() if there else None, "difference": difference,
-    }  # fmt: skip
+        "kind": kind,
+        "rollup": rollup,
+        rollup: owner,
+        "instrument": instrument,
+        "here": here.told() if here else None,
+        "there": there.told() if there else None,
+        "difference": difference,
+    }
 
 
 class StatementReport(NamedTuple):

@@ -20,18 +20,38 @@ from riskengine.errors import StoreError
 from riskengine.fields import shown
 
 __all__ = [
-    "Conflict", "Counts", "Examination", "Outcome", "Position", "RefusedRow", "Saved", "Standing", "Store", "Stored",
-    "TradeFilter", "TradeRow", "Versions", "open_store", "replay", "trade_from_row",
-]  # fmt: skip
+    "Conflict",
+    "Counts",
+    "Examination",
+    "Outcome",
+    "Position",
+    "RefusedRow",
+    "Saved",
+    "Standing",
+    "Store",
+    "Stored",
+    "TradeFilter",
+    "TradeRow",
+    "Versions",
+    "open_store",
+    "replay",
+    "trade_from_row",
+]
 
 SQLITE = "sqlite://"
 POSTGRES = "postgresql://"
 
 
 def open_store(
-    url: str, *, create: bool = True, read_only: bool = False, writer: str | None = None,
-    entering: Callable[[str], None] = lambda phase: None, examine: bool = True, beside: Examination | None = None,
-) -> Store:  # fmt: skip
+    url: str,
+    *,
+    create: bool = True,
+    read_only: bool = False,
+    writer: str | None = None,
+    entering: Callable[[str], None] = lambda phase: None,
+    examine: bool = True,
+    beside: Examination | None = None,
+) -> Store:
     """The store at `url`, checked, its schema brought up to date.
 
     `sqlite:///relative.db` or `sqlite:////absolute.db`; `postgresql://user@host:5432/database`, with anything that libpq
@@ -57,7 +77,12 @@ def open_store(
         )
     path = _path_of(url)
     return SqliteStore.open(
-        path, create=create and not read_only, read_only=read_only, writer=writer, entering=entering, examine=examine,
+        path,
+        create=create and not read_only,
+        read_only=read_only,
+        writer=writer,
+        entering=entering,
+        examine=examine,
         beside=beside,
     )
 

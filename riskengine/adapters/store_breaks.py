@@ -63,9 +63,12 @@ def remember(
     for one in found:
         before = known.pop(one.key, None)
         if before is None:
-            session.run("break_insert", [
-                (one.kind, against, *one.key, one.here, one.there, one.trades, epoch, watermark, ts, ts),
-            ])  # fmt: skip
+            session.run(
+                "break_insert",
+                [
+                    (one.kind, against, *one.key, one.here, one.there, one.trades, epoch, watermark, ts, ts),
+                ],
+            )
         else:
             values = (one.kind, one.here, one.there, one.trades, epoch, watermark, max(ts, before.last_seen_ts), before.break_id)
             session.run("break_seen", [values])

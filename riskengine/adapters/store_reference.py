@@ -22,10 +22,25 @@ from riskengine.messages import (
 )
 
 _INSTRUMENT_FIELDS = (
-    "instrument", "kind", "base_currency", "quote_currency", "price_decimals", "quantity_decimals", "multiplier",
-    "sector", "underlying", "option_type", "strike", "expiry", "delta_type", "calendar", "premium_currency",
-    "premium_style", "cut", "settlement",
-)  # fmt: skip
+    "instrument",
+    "kind",
+    "base_currency",
+    "quote_currency",
+    "price_decimals",
+    "quantity_decimals",
+    "multiplier",
+    "sector",
+    "underlying",
+    "option_type",
+    "strike",
+    "expiry",
+    "delta_type",
+    "calendar",
+    "premium_currency",
+    "premium_style",
+    "cut",
+    "settlement",
+)
 
 _NODE_FIELDS = ("node", "level", "parent")
 _OPENING_FIELDS = ("desk", "dealer", "instrument", "ts", "quantity", "average_price", "realised", "fees")
@@ -217,8 +232,11 @@ def save_closes(session: Session, records: Sequence[Close], trail: Trail) -> Sav
     Cost 5 us a close and 2 us for each of its date.
     """
     known = _instrument_names(session)
-    stored = {(close.date, close.instrument): close.price for date in {close.date for close in records}
-              for close in closes(session, date)}  # fmt: skip
+    stored = {
+        (close.date, close.instrument): close.price
+        for date in {close.date for close in records}
+        for close in closes(session, date)
+    }
     new, duplicate, refused = [], 0, []
     for index, close in enumerate(records):
         before = stored.get((close.date, close.instrument))

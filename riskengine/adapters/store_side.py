@@ -91,9 +91,10 @@ class Rules:
         self.check = TradeCheck(self.instruments, self.leaves, {node.node for node in self.nodes}, (reporting,))
         self.quarantine = Quarantine(self.instruments, config.engine)
         self.openings: list[Opening] = [
-            opening for opening in reference.openings(session)
+            opening
+            for opening in reference.openings(session)
             if opening.desk in self.leaves and opening.instrument in self.instruments and opening.ts <= until
-        ]  # fmt: skip
+        ]
         for opening in self.openings:
             self.quarantine.open_with(opening)
         for verdict in verdicts_of.verdicts(session):
@@ -173,13 +174,21 @@ class PlainSums:
         early = [row[0] for row in session.rows("before_openings", upto)] if rules.openings else []
         versioned = frozenset(f"{source}\0{trade_id}".encode() for source, trade_id in session.rows("versioned", upto))
         self._reader = Reader(
-            rules.leaves, [each.instrument for each in self._instruments],
-            [each.quantity_decimals for each in self._instruments], _dates_judge(rules), versioned, early,
-        )  # fmt: skip
+            rules.leaves,
+            [each.instrument for each in self._instruments],
+            [each.quantity_decimals for each in self._instruments],
+            _dates_judge(rules),
+            versioned,
+            early,
+        )
         values = {
-            "ts_min": TS_MIN, "ts_end": TS_MAX, "max_integer": MAX_INTEGER, "future_limit": rules.future_limit,
-            "watermark": watermark, "currencies": session.array(sorted(rules.check.currencies)),
-        }  # fmt: skip
+            "ts_min": TS_MIN,
+            "ts_end": TS_MAX,
+            "max_integer": MAX_INTEGER,
+            "future_limit": rules.future_limit,
+            "watermark": watermark,
+            "currencies": session.array(sorted(rules.check.currencies)),
+        }
         self._sums = Sums()
         for columns, numbers_and_legs in pages(session, values):
             page = self._reader.page(columns, numbers_and_legs)
@@ -235,9 +244,14 @@ def _dates_judge(rules: Rules) -> Callable[[bytes, bytes], bool]:
     def judge(symbol: bytes, minute: int, value_date: bytes, trade_date: bytes) -> bool:
         try:
             trade = Trade(
-                source="", trade_id="", ts=minute * MINUTE, received_ts=minute * MINUTE, instrument=symbol.decode(),
-                value_date=date(value_date.decode(), "value_date"), trade_date=date(trade_date.decode(), "trade_date"),
-            )  # fmt: skip
+                source="",
+                trade_id="",
+                ts=minute * MINUTE,
+                received_ts=minute * MINUTE,
+                instrument=symbol.decode(),
+                value_date=date(value_date.decode(), "value_date"),
+                trade_date=date(trade_date.decode(), "trade_date"),
+            )
         except (Rejected, UnicodeDecodeError):
             return False
         return not rules.quarantine.reason(trade)

@@ -77,6 +77,9 @@ def _stored_keys(session: Session, config: Config, keys: Collection[Key], identi
             if key in standing:
                 standing[key].append(trade)
     return StoredKeys(
-        rows, [trade for trade in read if not isinstance(trade, RefusedRow)],
-        [row for row in read if isinstance(row, RefusedRow)], standing, rules.revision,
-    )  # fmt: skip
+        rows,
+        [trade for trade in read if not isinstance(trade, RefusedRow)],
+        [row for row in read if isinstance(row, RefusedRow)],
+        standing,
+        rules.revision,
+    )

@@ -95,9 +95,14 @@ class Reader:
     """
 
     def __init__(
-        self, desks: Iterable[str], instruments: Sequence[str], quantity_decimals: Sequence[int],
-        is_dated: Callable[[bytes, bytes], bool], odd_texts: frozenset[bytes], odd_numbers: Sequence[int],
-    ) -> None:  # fmt: skip
+        self,
+        desks: Iterable[str],
+        instruments: Sequence[str],
+        quantity_decimals: Sequence[int],
+        is_dated: Callable[[bytes, bytes], bool],
+        odd_texts: frozenset[bytes],
+        odd_numbers: Sequence[int],
+    ) -> None:
         self.desks = Names(desks)
         self.dealers = Names()
         self.instruments = Names(instruments)
@@ -109,8 +114,10 @@ class Reader:
     def page(self, columns: Sequence[Any], numbers_and_legs: Callable[[], tuple[Ints, Ints]]) -> Page:
         """One page of `trade_columns`; its numbers and legs are asked for where they matter. Cost 1 us a row."""
         count, _, max_leg, texts_joined, desks, dealers, instruments, quantities, prices, dates, signs_text = columns
-        places = [names.numbers(column, count) for names, column in
-                  ((self.desks, desks), (self.dealers, dealers), (self.instruments, instruments))]  # fmt: skip
+        places = [
+            names.numbers(column, count)
+            for names, column in ((self.desks, desks), (self.dealers, dealers), (self.instruments, instruments))
+        ]
         texts = _texts(texts_joined, count)
         dated = dates.split(b"\n")
         if texts is None or len(dated) != count or any(place is None for place in places):
@@ -261,9 +268,16 @@ def _sums(signs: Ints, quantity: Ints, price: Ints, prints: Ints) -> Ints:
     q0, q1, p0, p1 = quantity & _MASK, quantity >> LIMB, price & _MASK, price >> LIMB
     low, cross, high = q0 * p0, q0 * p1 + q1 * p0, q1 * p1
     limbs = (low & _MASK, (cross & _MASK) + (low >> LIMB), (cross >> LIMB) + (high & _MASK), high >> LIMB)
-    return np.stack([
-        signs * q0, signs * q1, *(signs * limb for limb in limbs), prints & 0xFFFF_FFFF, prints >> 32, np.ones_like(signs),
-    ])  # fmt: skip
+    return np.stack(
+        [
+            signs * q0,
+            signs * q1,
+            *(signs * limb for limb in limbs),
+            prints & 0xFFFF_FFFF,
+            prints >> 32,
+            np.ones_like(signs),
+        ]
+    )
 
 
 class Sums:

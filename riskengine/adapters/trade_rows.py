@@ -69,17 +69,52 @@ def row_values(trade: Trade) -> RowValues:
     """What is stored of a trade: `COLUMNS`, then received_ts. Cost 4 us."""
     if trade.action == "cancel":
         return (
-            trade.source, trade.trade_id, trade.leg, trade.version, "cancel", trade.ts or None, trade.source_seq,
-            trade.instrument, trade.desk, trade.dealer, "", None, None, "0", "", "", "", trade.booked_ts, None,
-            trade.legs, trade.received_ts,
-        )  # fmt: skip
+            trade.source,
+            trade.trade_id,
+            trade.leg,
+            trade.version,
+            "cancel",
+            trade.ts or None,
+            trade.source_seq,
+            trade.instrument,
+            trade.desk,
+            trade.dealer,
+            "",
+            None,
+            None,
+            "0",
+            "",
+            "",
+            "",
+            trade.booked_ts,
+            None,
+            trade.legs,
+            trade.received_ts,
+        )
     contra = trade.contra_amount
     return (
-        trade.source, trade.trade_id, trade.leg, trade.version, trade.action, trade.ts, trade.source_seq,
-        trade.instrument, trade.desk, trade.dealer, trade.side, to_text(trade.quantity), to_text(trade.price),
-        to_text(trade.fees) if trade.fees else "0", trade.fees_currency, trade.value_date, trade.trade_date,
-        trade.booked_ts, None if contra is None else to_text(contra), trade.legs, trade.received_ts,
-    )  # fmt: skip
+        trade.source,
+        trade.trade_id,
+        trade.leg,
+        trade.version,
+        trade.action,
+        trade.ts,
+        trade.source_seq,
+        trade.instrument,
+        trade.desk,
+        trade.dealer,
+        trade.side,
+        to_text(trade.quantity),
+        to_text(trade.price),
+        to_text(trade.fees) if trade.fees else "0",
+        trade.fees_currency,
+        trade.value_date,
+        trade.trade_date,
+        trade.booked_ts,
+        None if contra is None else to_text(contra),
+        trade.legs,
+        trade.received_ts,
+    )
 
 
 def trade_from_row(row: TradeRow, check: TradeCheck) -> Trade | RefusedRow:
@@ -110,8 +145,30 @@ def replay(rows: Iterable[TradeRow], check: TradeCheck) -> Iterator[tuple[int, T
 
 def _plain(row: TradeRow, check: TradeCheck) -> Trade | None:
     """The trade of a row as the engine writes them, or None where it is not plainly one."""
-    (source, trade_id, leg, version, action, ts, source_seq, symbol, desk, dealer, side, quantity_text, price_text,
-     fees_text, fees_currency, value_date, trade_date, booked_ts, contra_text, legs, _, received_ts) = row  # fmt: skip
+    (
+        source,
+        trade_id,
+        leg,
+        version,
+        action,
+        ts,
+        source_seq,
+        symbol,
+        desk,
+        dealer,
+        side,
+        quantity_text,
+        price_text,
+        fees_text,
+        fees_currency,
+        value_date,
+        trade_date,
+        booked_ts,
+        contra_text,
+        legs,
+        _,
+        received_ts,
+    ) = row
     instrument = check.instruments.get(symbol)
     if instrument is None or desk not in check.leaves or contra_text is not None or legs is not None:
         return None
@@ -188,13 +245,26 @@ def same_as_row(trade: Trade, row: TradeRow, currency_of_instrument: str) -> boo
     try:
         contra = row.contra_amount
         stored = Trade(
-            source=row.source, trade_id=row.trade_id, leg=row.leg, version=row.version, action=row.action,
-            ts=row.ts or 0, source_seq=row.source_seq, instrument=row.instrument, desk=row.desk, dealer=row.dealer,
-            side=row.side, quantity=_fixed(row.quantity, "quantity"), price=_fixed(row.price, "price"),
-            fees=_fixed(row.fees, "fees"), fees_currency=row.fees_currency or currency_of_instrument,
-            value_date=row.value_date, trade_date=row.trade_date,
-            contra_amount=None if contra is None else _fixed(contra, "contra_amount"), legs=row.legs,
-        )  # fmt: skip
+            source=row.source,
+            trade_id=row.trade_id,
+            leg=row.leg,
+            version=row.version,
+            action=row.action,
+            ts=row.ts or 0,
+            source_seq=row.source_seq,
+            instrument=row.instrument,
+            desk=row.desk,
+            dealer=row.dealer,
+            side=row.side,
+            quantity=_fixed(row.quantity, "quantity"),
+            price=_fixed(row.price, "price"),
+            fees=_fixed(row.fees, "fees"),
+            fees_currency=row.fees_currency or currency_of_instrument,
+            value_date=row.value_date,
+            trade_date=row.trade_date,
+            contra_amount=None if contra is None else _fixed(contra, "contra_amount"),
+            legs=row.legs,
+        )
     except Rejected:
         return False
     return economics(stored) == economics(trade)

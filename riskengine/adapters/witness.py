@@ -126,9 +126,15 @@ class Witness:
         if seen is not None and (back := self._went_back(seen, now)) is not None:
             return back
         noted = Seen(
-            store_id=now.store_id, store=without_password(self._config.url), epoch=now.epoch, watermark=now.watermark,
-            trades=now.trades, audit_seq=now.audit_seq, audit_hash=now.audit_hash, ts=self._clock.now(),
-        )  # fmt: skip
+            store_id=now.store_id,
+            store=without_password(self._config.url),
+            epoch=now.epoch,
+            watermark=now.watermark,
+            trades=now.trades,
+            audit_seq=now.audit_seq,
+            audit_hash=now.audit_hash,
+            ts=self._clock.now(),
+        )
         if seen is not None and self.error is None and msgspec.structs.replace(noted, ts=seen.ts) == seen:
             return None
         try:

@@ -25,10 +25,17 @@ class AsyncClient(Requests[Awaitable[Rows], Awaitable[dict[str, Any]]]):
     """
 
     def __init__(
-        self, url: str = "http://127.0.0.1:8321", *, token: Token = None, ssl_context: ssl.SSLContext | None = None,
-        max_hz: float | None = None, encoding: str = "json", compression: bool = False, read_retry_s: float = 0.0,
+        self,
+        url: str = "http://127.0.0.1:8321",
+        *,
+        token: Token = None,
+        ssl_context: ssl.SSLContext | None = None,
+        max_hz: float | None = None,
+        encoding: str = "json",
+        compression: bool = False,
+        read_retry_s: float = 0.0,
         timeout_s: float = REQUEST_TIMEOUT_S,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._session = Session(url, token, ssl_context, encoding, compression)
         self.renews_token = self._session.renews_token
         self.read_retry_s = read_retry_s

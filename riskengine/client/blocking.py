@@ -32,10 +32,17 @@ class Client(Requests[Rows, dict[str, Any]]):
     """
 
     def __init__(
-        self, url: str = "http://127.0.0.1:8321", *, token: str | Callable[[], str] | None = None,
-        ssl_context: ssl.SSLContext | None = None, max_hz: float | None = None, encoding: str = "json",
-        compression: bool = False, read_retry_s: float = 0.0, timeout_s: float = REQUEST_TIMEOUT_S,
-    ) -> None:  # fmt: skip
+        self,
+        url: str = "http://127.0.0.1:8321",
+        *,
+        token: str | Callable[[], str] | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        max_hz: float | None = None,
+        encoding: str = "json",
+        compression: bool = False,
+        read_retry_s: float = 0.0,
+        timeout_s: float = REQUEST_TIMEOUT_S,
+    ) -> None:
         if inspect.iscoroutinefunction(token):
             raise ConfigError("token: must be a text or a function; a coroutine function is for AsyncClient")
         self._session = Session(url, token, ssl_context, encoding, compression)

@@ -19,9 +19,19 @@ from typing import Any
 from riskengine.errors import EngineUnreachable, RiskEngineError
 
 __all__ = [
-    "BadRequest", "ClientError", "Closed", "EngineUnreachable", "NotAllowed", "NotFound", "NotNow", "NotSignedIn", "Problem",
-    "SnapshotGone", "SubscriptionRefused", "problem",
-]  # fmt: skip
+    "BadRequest",
+    "ClientError",
+    "Closed",
+    "EngineUnreachable",
+    "NotAllowed",
+    "NotFound",
+    "NotNow",
+    "NotSignedIn",
+    "Problem",
+    "SnapshotGone",
+    "SubscriptionRefused",
+    "problem",
+]
 
 
 class ClientError(RiskEngineError):
@@ -79,8 +89,15 @@ class Closed(ClientError):
 
 
 _KINDS: Mapping[int, type[Problem]] = {
-    401: NotSignedIn, 403: NotAllowed, 404: NotFound, 410: SnapshotGone, 429: NotNow, 502: NotNow, 503: NotNow, 504: NotNow,
-}  # fmt: skip
+    401: NotSignedIn,
+    403: NotAllowed,
+    404: NotFound,
+    410: SnapshotGone,
+    429: NotNow,
+    502: NotNow,
+    503: NotNow,
+    504: NotNow,
+}
 
 
 def problem(status: int, told: object, retry_after_s: float | None = None) -> Problem:

@@ -170,9 +170,17 @@ class Feed:
         if status == LIVE and not held.fresh:
             status, reason = LOADING, self.reason or "its rows are on their way"
         return State(
-            status, reason, self.epoch, self.seq, self.as_of, MappingProxyType(rows), changed, removed, conflated,
+            status,
+            reason,
+            self.epoch,
+            self.seq,
+            self.as_of,
+            MappingProxyType(rows),
+            changed,
+            removed,
+            conflated,
             self.reporting_currency,
-        )  # fmt: skip
+        )
 
     def holds(self, held: Held) -> bool:
         """Whether a subscription has not been ended."""

@@ -31,9 +31,14 @@ class Link:
     """
 
     def __init__(
-        self, session: Session, path: str, follow: Callable[[ClientConnection], Awaitable[None]],
-        lost: Callable[[str, str], None], *, options: bool = True,
-    ) -> None:  # fmt: skip
+        self,
+        session: Session,
+        path: str,
+        follow: Callable[[ClientConnection], Awaitable[None]],
+        lost: Callable[[str, str], None],
+        *,
+        options: bool = True,
+    ) -> None:
         self.connection: ClientConnection | None = None
         self.reconnect_after_s: float | None = None
         self.farewell = ""
@@ -86,10 +91,17 @@ class Link:
             raise InputError(f"no token: {failed}") from None
         more: dict[str, Any] = {"ssl": session.ssl_context} if session.ssl_context is not None and session.is_secure else {}
         return connect(
-            self._url, additional_headers=bearer(token), proxy=None, compression="deflate" if self._compressed else None,
-            open_timeout=OPEN_TIMEOUT_S, close_timeout=CLOSE_TIMEOUT_S, max_size=MAX_MESSAGE_BYTES, max_queue=FRAMES_AHEAD,
-            user_agent_header=None, **more,
-        )  # fmt: skip
+            self._url,
+            additional_headers=bearer(token),
+            proxy=None,
+            compression="deflate" if self._compressed else None,
+            open_timeout=OPEN_TIMEOUT_S,
+            close_timeout=CLOSE_TIMEOUT_S,
+            max_size=MAX_MESSAGE_BYTES,
+            max_queue=FRAMES_AHEAD,
+            user_agent_header=None,
+            **more,
+        )
 
     def _refused(self, refused: InvalidStatus) -> float:
         """The handshake was answered with an error; seconds to wait. Raises Problem where waiting does not help."""

@@ -34,53 +34,102 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         return self._rows(path, seq=seq, exact=exact)
 
     def ladder(
-        self, *, node: str | None = None, dealer: str | None = None, flat: bool = True, sort: str | None = None,
-        seq: int | None = None, exact: bool = False,
-    ) -> RowsAnswer:  # fmt: skip
+        self,
+        *,
+        node: str | None = None,
+        dealer: str | None = None,
+        flat: bool = True,
+        sort: str | None = None,
+        seq: int | None = None,
+        exact: bool = False,
+    ) -> RowsAnswer:
         """What a node (without one: the root) or a dealer holds by instrument; `flat=False` leaves flat positions out."""
-        return self._rows(
-            "/v1/ladder", node=node, dealer=dealer, flat=None if flat else False, sort=sort, seq=seq, exact=exact
-        )
+        return self._rows("/v1/ladder", node=node, dealer=dealer, flat=None if flat else False, sort=sort, seq=seq, exact=exact)
 
     def positions(
-        self, *, node: str | None = None, dealer: str | None = None, instrument: str | None = None, sort: str | None = None,
-        limit: int | None = None, offset: int | None = None, seq: int | None = None, exact: bool = False,
-    ) -> RowsAnswer:  # fmt: skip
+        self,
+        *,
+        node: str | None = None,
+        dealer: str | None = None,
+        instrument: str | None = None,
+        sort: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+        seq: int | None = None,
+        exact: bool = False,
+    ) -> RowsAnswer:
         """Positions of the leaves below a node, or of a dealer. `sort="-unrealised_pnl"`: the largest first."""
         return self._rows(
-            "/v1/positions", node=node, dealer=dealer, instrument=instrument, sort=sort, limit=limit, offset=offset, seq=seq,
+            "/v1/positions",
+            node=node,
+            dealer=dealer,
+            instrument=instrument,
+            sort=sort,
+            limit=limit,
+            offset=offset,
+            seq=seq,
             exact=exact,
-        )  # fmt: skip
+        )
 
     def dealers(
-        self, *, sort: str | None = None, limit: int | None = None, offset: int | None = None, seq: int | None = None,
+        self,
+        *,
+        sort: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+        seq: int | None = None,
         exact: bool = False,
-    ) -> RowsAnswer:  # fmt: skip
+    ) -> RowsAnswer:
         """One row per dealer with positions."""
         return self._rows("/v1/dealers", sort=sort, limit=limit, offset=offset, seq=seq, exact=exact)
 
     def marks(
-        self, *, sort: str | None = None, limit: int | None = None, offset: int | None = None, seq: int | None = None,
+        self,
+        *,
+        sort: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+        seq: int | None = None,
         exact: bool = False,
-    ) -> RowsAnswer:  # fmt: skip
+    ) -> RowsAnswer:
         """Prices with source and age, by instrument."""
         return self._rows("/v1/marks", sort=sort, limit=limit, offset=offset, seq=seq, exact=exact)
 
     def trades(
-        self, *, node: str | None = None, instrument: str | None = None, dealer: str | None = None,
-        since: int | str | None = None, versions: str | None = None, limit: int | None = None, seq: int | None = None,
+        self,
+        *,
+        node: str | None = None,
+        instrument: str | None = None,
+        dealer: str | None = None,
+        since: int | str | None = None,
+        versions: str | None = None,
+        limit: int | None = None,
+        seq: int | None = None,
         exact: bool = False,
-    ) -> RowsAnswer:  # fmt: skip
+    ) -> RowsAnswer:
         """Trades, newest first; `versions="all"` with those that were amended. `since` is in microseconds, or RFC 3339."""
         return self._rows(
-            "/v1/trades", node=node, instrument=instrument, dealer=dealer, since=since, versions=versions, limit=limit, seq=seq,
+            "/v1/trades",
+            node=node,
+            instrument=instrument,
+            dealer=dealer,
+            since=since,
+            versions=versions,
+            limit=limit,
+            seq=seq,
             exact=exact,
-        )  # fmt: skip
+        )
 
     def history(
-        self, node: str | None = None, measure: str | None = None, *, since: int | str | None = None,
-        bucket: int | str | None = None, seq: int | None = None, exact: bool = False,
-    ) -> RowsAnswer:  # fmt: skip
+        self,
+        node: str | None = None,
+        measure: str | None = None,
+        *,
+        since: int | str | None = None,
+        bucket: int | str | None = None,
+        seq: int | None = None,
+        exact: bool = False,
+    ) -> RowsAnswer:
         """The day's curve of one measure of a node (without one: the root), oldest first."""
         return self._rows("/v1/history", node=node, measure=measure, since=since, bucket=bucket, seq=seq, exact=exact)
 
@@ -101,9 +150,15 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         return self._object("/v1/breaks", status=status)
 
     def exceptions(
-        self, *, kind: str | None = None, sort: str | None = None, limit: int | None = None, offset: int | None = None,
-        seq: int | None = None, exact: bool = False,
-    ) -> RowsAnswer:  # fmt: skip
+        self,
+        *,
+        kind: str | None = None,
+        sort: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+        seq: int | None = None,
+        exact: bool = False,
+    ) -> RowsAnswer:
         """What needs a person; of one kind, or of all."""
         return self._rows("/v1/exceptions", kind=kind, sort=sort, limit=limit, offset=offset, seq=seq, exact=exact)
 

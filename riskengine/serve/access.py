@@ -19,12 +19,14 @@ from riskengine.errors import ConfigError
 from riskengine.grants import Grants, Principal
 
 SECURITY_HEADERS = (
-    ("content-security-policy",
-     "default-src 'self'; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+    (
+        "content-security-policy",
+        "default-src 'self'; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
     ("x-content-type-options", "nosniff"),
     ("referrer-policy", "no-referrer"),
     ("cross-origin-resource-policy", "same-origin"),
-)  # fmt: skip
+)
 """On every answer that does not say otherwise itself."""
 
 PRINCIPAL = "riskengine.principal"

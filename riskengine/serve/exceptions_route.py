@@ -62,9 +62,15 @@ class Decided(msgspec.Struct, forbid_unknown_fields=True):
 _decoder = msgspec.json.Decoder(Decided)
 
 WORDS = {
-    "conflict": ("accept", "reject"), "quarantined": ("accept", "reject"), "suspect": ("accept", "reject"),
-    "parked": ("accept",), "unmatched": ("accept",), "late": ("accept",), "unpriced": ("accept",), "expired": ("accept",),
-}  # fmt: skip
+    "conflict": ("accept", "reject"),
+    "quarantined": ("accept", "reject"),
+    "suspect": ("accept", "reject"),
+    "parked": ("accept",),
+    "unmatched": ("accept",),
+    "late": ("accept",),
+    "unpriced": ("accept",),
+    "expired": ("accept",),
+}
 """What can be decided about a kind; `accept` of what has no effect of its own says that a person has seen it."""
 
 
@@ -216,8 +222,11 @@ def _suspect(snapshot: Snapshot) -> Iterator[ExceptionItem]:
             symbol = snapshot.reference.symbols[number]
             good = mark.price if mark.ts else None
             detail: dict[str, object] = {
-                "instrument": symbol, "suspect": mark.suspect, "mark": good, "mark_ts": mark.ts or None,
-            }  # fmt: skip
+                "instrument": symbol,
+                "suspect": mark.suspect,
+                "mark": good,
+                "mark_ts": mark.ts or None,
+            }
             stays = "there is no mark" if good is None else f"{good} stays the mark"
             reason = f"{mark.suspect} is held back; {stays}"
             yield ExceptionItem(f"suspect:{symbol}", "suspect", mark.suspect_ts, reason, None, detail)
@@ -231,8 +240,10 @@ def _expired(snapshot: Snapshot, zone: ZoneInfo, grants: Grants) -> Iterator[Exc
         count = sum(row.open_count for row in rows)
         if count and instrument.expiry and _has_expired(instrument.expiry, now):
             detail: dict[str, object] = {
-                "instrument": instrument.instrument, "expiry": instrument.expiry, "positions": count,
-            }  # fmt: skip
+                "instrument": instrument.instrument,
+                "expiry": instrument.expiry,
+                "positions": count,
+            }
             reason = f"expired {instrument.expiry} with {count} open positions"
             yield ExceptionItem(f"expired:{instrument.instrument}", "expired", 0, reason, None, detail)
 

@@ -137,9 +137,7 @@ def create_app(gateway: Gateway) -> Starlette:
         yield
         account.flush()
 
-    app = Starlette(
-        routes=routes, middleware=[door], exception_handlers={**HANDLERS, Exception: _on_mistake}, lifespan=lifespan
-    )
+    app = Starlette(routes=routes, middleware=[door], exception_handlers={**HANDLERS, Exception: _on_mistake}, lifespan=lifespan)
     app.router.redirect_slashes = False
     app.state.gateway = gateway
     app.state.account = account

@@ -75,6 +75,7 @@ class IngestFrame(msgspec.Struct):
 
 log = get_logger("riskengine.serve.ingest")
 
+
 class WholeFrame(msgspec.Struct):
     """A frame of which every tick can be decoded: nearly all of them, and then at once."""
 

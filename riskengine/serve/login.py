@@ -21,9 +21,9 @@ from riskengine.serve.problems import Problem
 MAX_FORM_BYTES = 4_096
 READ_TIMEOUT_S = 10.0
 
-FORM_HEADERS = {
-    name: value.replace("form-action 'none'", "form-action 'self'") for name, value in SECURITY_HEADERS
-} | {"referrer-policy": "same-origin"}
+FORM_HEADERS = {name: value.replace("form-action 'none'", "form-action 'self'") for name, value in SECURITY_HEADERS} | {
+    "referrer-policy": "same-origin"
+}
 """Of the page with the forms: they lead here, and say where they come from. Without a referrer browsers send `Origin: null`."""
 
 _PLACE = "<!-- said -->"

@@ -40,9 +40,7 @@ _TIME: Schema = {"type": ["integer", "string"], "description": "microseconds sin
 _STAMP: Schema = {"epoch": _INTEGER, "seq": _INTEGER, "as_of": _INTEGER}
 _ERRORS: Schema = {
     "type": "array",
-    "items": _object(
-        {"index": {"type": ["integer", "null"]}, "field": _TEXT, "reason": _TEXT}, ("index", "field", "reason")
-    ),
+    "items": _object({"index": {"type": ["integer", "null"]}, "field": _TEXT, "reason": _TEXT}, ("index", "field", "reason")),
 }
 _COMMENT = _TEXT | {"minLength": 1, "maxLength": 2_000, "pattern": "^[^\\u0000]*$"}
 _WARNINGS: Schema = {
@@ -51,28 +49,45 @@ _WARNINGS: Schema = {
 }
 _TRADE_INPUT = _object(
     {
-        "source": _TEXT | {"default": "api"}, "trade_id": _TEXT, "leg": _INTEGER | {"default": 0, "minimum": 0},
+        "source": _TEXT | {"default": "api"},
+        "trade_id": _TEXT,
+        "leg": _INTEGER | {"default": 0, "minimum": 0},
         "version": _INTEGER | {"default": 1, "minimum": 1, "maximum": MAX_INTEGER},
-        "action": _TEXT | {"enum": ["new", "amend", "cancel"], "default": "new"}, "ts": _TIME,
-        "source_seq": _INTEGER | {"default": 0}, "instrument": _TEXT, "desk": _TEXT | {"description": "a leaf node"},
-        "dealer": _TEXT, "side": _TEXT | {"enum": ["buy", "sell"]}, "quantity": _DECIMAL, "price": _DECIMAL,
-        "fees": _DECIMAL, "fees_currency": _TEXT, "value_date": _TEXT, "trade_date": _TEXT, "booked_ts": _TIME,
-        "contra_amount": _DECIMAL, "legs": _INTEGER,
+        "action": _TEXT | {"enum": ["new", "amend", "cancel"], "default": "new"},
+        "ts": _TIME,
+        "source_seq": _INTEGER | {"default": 0},
+        "instrument": _TEXT,
+        "desk": _TEXT | {"description": "a leaf node"},
+        "dealer": _TEXT,
+        "side": _TEXT | {"enum": ["buy", "sell"]},
+        "quantity": _DECIMAL,
+        "price": _DECIMAL,
+        "fees": _DECIMAL,
+        "fees_currency": _TEXT,
+        "value_date": _TEXT,
+        "trade_date": _TEXT,
+        "booked_ts": _TIME,
+        "contra_amount": _DECIMAL,
+        "legs": _INTEGER,
     },
     ("trade_id",),
-)  # fmt: skip
+)
 _TICK_INPUT = _object(
     {"instrument": _TEXT, "ts": _TIME, "bid": _DECIMAL, "ask": _DECIMAL, "mid": _DECIMAL, "source": _TEXT},
     ("instrument", "ts"),
 )
 _TRADE_RESULT = _object(
     {
-        "source": {"type": ["string", "null"]}, "trade_id": {"type": ["string", "null"]},
-        "leg": {"type": ["integer", "null"]}, "version": {"type": ["integer", "null"]},
-        "status": _TEXT | {"enum": list(TRADE_OUTCOMES)}, "late": {"type": "boolean"}, "reason": _TEXT,
+        "source": {"type": ["string", "null"]},
+        "trade_id": {"type": ["string", "null"]},
+        "leg": {"type": ["integer", "null"]},
+        "version": {"type": ["integer", "null"]},
+        "status": _TEXT | {"enum": list(TRADE_OUTCOMES)},
+        "late": {"type": "boolean"},
+        "reason": _TEXT,
     },
     ("source", "trade_id", "leg", "version", "status", "late", "reason"),
-)  # fmt: skip
+)
 
 
 def _reference(name: str) -> Schema:
@@ -87,8 +102,9 @@ def _judged_one_by_one(name: str) -> Schema:
     """One item, or a list of which each is taken or refused for itself: whatever is no such item is told so in the answer."""
     return {
         "description": f"one {name}, or a list; an item that is none is refused in its place, and the others are taken",
-        "type": ["object", "array"], "items": {"anyOf": [_reference(name), {"description": "is refused in its place"}]},
-    }  # fmt: skip
+        "type": ["object", "array"],
+        "items": {"anyOf": [_reference(name), {"description": "is refused in its place"}]},
+    }
 
 
 ROWS: dict[str, Schema] = {
@@ -113,9 +129,7 @@ SCHEMAS: dict[str, Schema] = {
         ("type", "title", "status", "detail", "errors"),
     ),
     "Health": _object({"status": _TEXT}, ("status",)),
-    "Ready": _object(
-        {"state": _TEXT, "progress": {"type": "number"}, "warnings": _WARNINGS}, ("state", "progress", "warnings")
-    ),
+    "Ready": _object({"state": _TEXT, "progress": {"type": "number"}, "warnings": _WARNINGS}, ("state", "progress", "warnings")),
     "Metrics": _TEXT,
     "Status": _object(
         {field.name: field.schema() for field in shapes.STATUS}
@@ -127,11 +141,20 @@ SCHEMAS: dict[str, Schema] = {
         ("epoch", "seq", "as_of", "digest", "watermark"),
     ),
     "Receipt": _object(
-        _STAMP | {
-            "reporting_currency": _TEXT, "policies": _reference("Policies"), "instrument": _TEXT, "currency": _TEXT,
-            "multiplier": _TEXT, "watermark": _INTEGER, "node": {"type": ["string", "null"]}, "dealer": _TEXT,
+        _STAMP
+        | {
+            "reporting_currency": _TEXT,
+            "policies": _reference("Policies"),
+            "instrument": _TEXT,
+            "currency": _TEXT,
+            "multiplier": _TEXT,
+            "watermark": _INTEGER,
+            "node": {"type": ["string", "null"]},
+            "dealer": _TEXT,
             "row": {"type": ["object", "null"], "description": "the cell's row, numbers as texts"},
-            "mark": {"type": "object"}, "rate": {"type": "object"}, "positions": {"type": "array", "items": {"type": "object"}},
+            "mark": {"type": "object"},
+            "rate": {"type": "object"},
+            "positions": {"type": "array", "items": {"type": "object"}},
             "arithmetic": {"type": "array", "items": {"type": "object"}},
         },
         ("epoch", "seq", "as_of", "instrument", "row", "mark", "rate", "positions", "arithmetic"),
@@ -140,15 +163,25 @@ SCHEMAS: dict[str, Schema] = {
     "Reconcile": _object({"repair": {"type": "boolean", "default": False}}) | {"additionalProperties": False},
     "Reconciliation": _object(
         {
-            "clean": {"type": "boolean", "description": "as found, before any repair"}, "against": _TEXT, "compared": _INTEGER,
-            "epoch": _INTEGER, "seq": _INTEGER, "watermark": _INTEGER, "started_ts": _INTEGER, "took_ms": _INTEGER,
-            "open": _INTEGER, "breaks": {"type": "array", "items": {"type": "object"}},
+            "clean": {"type": "boolean", "description": "as found, before any repair"},
+            "against": _TEXT,
+            "compared": _INTEGER,
+            "epoch": _INTEGER,
+            "seq": _INTEGER,
+            "watermark": _INTEGER,
+            "started_ts": _INTEGER,
+            "took_ms": _INTEGER,
+            "open": _INTEGER,
+            "breaks": {"type": "array", "items": {"type": "object"}},
         },
         ("clean", "compared", "watermark", "breaks"),
     ),
     "Breaks": _object(
-        _STAMP | {
-            "last": {"type": ["object", "null"]}, "rows": {"type": "array", "items": {"type": "object"}}, "total": _INTEGER,
+        _STAMP
+        | {
+            "last": {"type": ["object", "null"]},
+            "rows": {"type": "array", "items": {"type": "object"}},
+            "total": _INTEGER,
         },
         ("epoch", "seq", "as_of", "last", "rows", "total"),
     ),
@@ -161,7 +194,8 @@ SCHEMAS: dict[str, Schema] = {
             "comment": _COMMENT | {"minLength": 0, "default": ""},
         },
         ("action",),
-    ) | {"additionalProperties": False},
+    )
+    | {"additionalProperties": False},
     "Decided": _object(
         _STAMP | {field.name: field.schema() for field in shapes.EXCEPTION}, ("epoch", "seq", "as_of", "id", "kind", "verdict")
     ),
@@ -170,18 +204,18 @@ SCHEMAS: dict[str, Schema] = {
     "TradeResult": _TRADE_RESULT,
     "TradesAnswer": _object(
         {
-            "epoch": _INTEGER, "seq": _INTEGER | {"description": "of the snapshot that holds them, already published"},
-            "results": _list_of("TradeResult"), "errors": _ERRORS,
+            "epoch": _INTEGER,
+            "seq": _INTEGER | {"description": "of the snapshot that holds them, already published"},
+            "results": _list_of("TradeResult"),
+            "errors": _ERRORS,
             "counts": _object(dict.fromkeys(TRADE_OUTCOMES, _INTEGER), TRADE_OUTCOMES),
         },
         ("epoch", "seq", "results", "errors", "counts"),
     ),
     "TickInput": _TICK_INPUT,
     "Ticks": _judged_one_by_one("TickInput"),
-    "TicksAnswer": _object(
-        {"accepted": _INTEGER, "refused": _INTEGER, "errors": _ERRORS}, ("accepted", "refused", "errors")
-    ),
-}  # fmt: skip
+    "TicksAnswer": _object({"accepted": _INTEGER, "refused": _INTEGER, "errors": _ERRORS}, ("accepted", "refused", "errors")),
+}
 """Everything that is sent or answered, by the names that operations use."""
 
 
@@ -200,14 +234,16 @@ def describe(operations: Iterable[Operation]) -> Schema:
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "riskengine", "version": __version__, "description": INTRODUCTION,
+            "title": "riskengine",
+            "version": __version__,
+            "description": INTRODUCTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
         "paths": paths,
         "components": {"schemas": SCHEMAS, "securitySchemes": SECURITY_SCHEMES},
         "security": [{}, {"token": []}, {"login": []}],
-    }  # fmt: skip
+    }
 
 
 def _itself() -> Schema:
@@ -219,9 +255,12 @@ def _itself() -> Schema:
 _ETAG: Schema = {"description": "stands for these very bytes; send it back in If-None-Match", "schema": _TEXT}
 _VARY: Schema = {"description": "what chooses between the forms of the answer", "schema": _TEXT}
 _IF_NONE_MATCH: Schema = {
-    "name": "If-None-Match", "in": "header", "required": False, "schema": _TEXT,
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "schema": _TEXT,
     "description": "ETags that the client has: 304 where one is current",
-}  # fmt: skip
+}
 _CSV_HEADERS: Schema = {
     f"Riskengine-{name}": {"description": f"`{name.lower().replace('-', '_')}`, of an answer as CSV", "schema": _INTEGER}
     for name in ("Epoch", "Seq", "As-Of", "Total")
@@ -229,9 +268,7 @@ _CSV_HEADERS: Schema = {
 
 
 def _operation(operation: Operation, path: str) -> Schema:
-    in_path = [
-        {"name": name, "in": "path", "required": True, "schema": _TEXT} for name in re.findall(r"\{(\w+)\}", path)
-    ]
+    in_path = [{"name": name, "in": "path", "required": True, "schema": _TEXT} for name in re.findall(r"\{(\w+)\}", path)]
     in_query = [
         {"name": p.name, "in": "query", "required": p.required, "description": p.text, "schema": p.schema}
         for p in operation.parameters
@@ -247,8 +284,9 @@ def _operation(operation: Operation, path: str) -> Schema:
         described["security"] = []
     if operation.kept:
         described["responses"]["304"] = {
-            "description": "The client has the newest", "headers": {"ETag": _ETAG, "Vary": _VARY},
-        }  # fmt: skip
+            "description": "The client has the newest",
+            "headers": {"ETag": _ETAG, "Vary": _VARY},
+        }
     if operation.body is not None:
         described["requestBody"] = {
             "required": operation.body != "Reconcile",

@@ -131,45 +131,64 @@ def _bucket(text: str) -> int:
 TIME_SCHEMA: dict[str, Any] = {
     "anyOf": [
         {"type": "integer", "minimum": TS_MIN, "maximum": TS_MAX - 1},
-        {"type": "string", "pattern": "^(19(8[1-9]|9[0-9])|20[0-9]{2}|21[0-8][0-9])-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
-                                      "T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9])$"},
+        {
+            "type": "string",
+            "pattern": "^(19(8[1-9]|9[0-9])|20[0-9]{2}|21[0-8][0-9])-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
+            "T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9])$",
+        },
     ],
     "examples": ["2026-11-21T15:04:05Z"],
-}  # fmt: skip
+}
 """Of 1980 to 2199; any day of the month is taken, those after the 28th where the month has them."""
 
 SEQ = Parameter(
-    "seq", "number of one of the snapshots of the last moments: 410 when gone, 404 when not yet published",
-    {"type": "integer", "minimum": 0, "maximum": MAX_INTEGER}, _integer("seq", 0, MAX_INTEGER),
-)  # fmt: skip
+    "seq",
+    "number of one of the snapshots of the last moments: 410 when gone, 404 when not yet published",
+    {"type": "integer", "minimum": 0, "maximum": MAX_INTEGER},
+    _integer("seq", 0, MAX_INTEGER),
+)
 LIMIT = Parameter(
-    "limit", "rows at most", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-    _integer("limit", 1, MAX_LIMIT), DEFAULT_LIMIT,
-)  # fmt: skip
+    "limit",
+    "rows at most",
+    {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+    _integer("limit", 1, MAX_LIMIT),
+    DEFAULT_LIMIT,
+)
 LIMIT_IGNORED = Parameter(
-    "limit", "taken for the sake of programs that always send it; this list is never cut",
-    {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}, _integer("limit", 1, MAX_LIMIT),
-)  # fmt: skip
+    "limit",
+    "taken for the sake of programs that always send it; this list is never cut",
+    {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
+    _integer("limit", 1, MAX_LIMIT),
+)
 OFFSET = Parameter(
-    "offset", "rows left out before the first", {"type": "integer", "minimum": 0, "maximum": MAX_INTEGER, "default": 0},
-    _integer("offset", 0, MAX_INTEGER), 0,
-)  # fmt: skip
+    "offset",
+    "rows left out before the first",
+    {"type": "integer", "minimum": 0, "maximum": MAX_INTEGER, "default": 0},
+    _integer("offset", 0, MAX_INTEGER),
+    0,
+)
 NODE = text_parameter("node", "a node; what is below it counts too")
 DEALER = text_parameter("dealer", "a dealer; empty for trades without one")
 INSTRUMENT = text_parameter("instrument", "an instrument")
 STALE = Parameter(
-    "stale", "`true`: only rows that are valued with a stale price or rate; `false`: only the others",
-    {"type": "boolean"}, _flag("stale"),
-)  # fmt: skip
+    "stale",
+    "`true`: only rows that are valued with a stale price or rate; `false`: only the others",
+    {"type": "boolean"},
+    _flag("stale"),
+)
 EXACT = flag_parameter("exact", "numbers as decimal texts that lose nothing", False)
 FORMAT = choice_parameter("format", "goes before the Accept header", ("json", "csv"))
 SINCE = Parameter(
-    "since", "execution time from which on: microseconds since the epoch, or RFC 3339 with an offset",
-    TIME_SCHEMA, _time,
-)  # fmt: skip
+    "since",
+    "execution time from which on: microseconds since the epoch, or RFC 3339 with an offset",
+    TIME_SCHEMA,
+    _time,
+)
 FROM = SINCE._replace(text="time from which on, microseconds since the epoch or RFC 3339 with an offset; without it all there is")
 BUCKET = Parameter(
-    "bucket", "puts together what falls into one stretch of this length, such as 60s, 5m or 1h, at most 24h",
-    {"type": "string", "pattern": BUCKET_PATTERN, "examples": ["5m"]}, _bucket,
-)  # fmt: skip
+    "bucket",
+    "puts together what falls into one stretch of this length, such as 60s, 5m or 1h, at most 24h",
+    {"type": "string", "pattern": BUCKET_PATTERN, "examples": ["5m"]},
+    _bucket,
+)
 """Microseconds."""

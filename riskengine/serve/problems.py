@@ -28,9 +28,15 @@ class Problem(Exception):
     """An answer that is an error. `errors` are `{index, field, reason}`; `more` are further members of the answer."""
 
     def __init__(
-        self, status: int, detail: str, *, errors: Sequence[Mapping[str, Any]] = (), title: str = "", kind: str = "",
+        self,
+        status: int,
+        detail: str,
+        *,
+        errors: Sequence[Mapping[str, Any]] = (),
+        title: str = "",
+        kind: str = "",
         more: Mapping[str, Any] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
@@ -42,9 +48,13 @@ class Problem(Exception):
     def response(self, headers: Mapping[str, str] | None = None) -> Response:
         """The answer. 503 says when to come back."""
         content = {
-            "type": self.kind, "title": self.title, "status": self.status, "detail": self.detail,
-            "errors": list(self.errors), **self.more,
-        }  # fmt: skip
+            "type": self.kind,
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "errors": list(self.errors),
+            **self.more,
+        }
         extra = dict(headers or {})
         if self.status == HTTPStatus.SERVICE_UNAVAILABLE:
             extra["retry-after"] = str(RETRY_AFTER_S)

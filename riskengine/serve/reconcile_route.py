@@ -54,9 +54,7 @@ async def answer_breaks(question: Question) -> Response:
     if not grants.see_everything:
         rows, last = [row for row in rows if _is_shown(row, question)], None
     first = values["offset"]
-    return json_answer(
-        header | {"last": last, "rows": rows[first : first + values["limit"]], "total": len(rows)}
-    )
+    return json_answer(header | {"last": last, "rows": rows[first : first + values["limit"]], "total": len(rows)})
 
 
 async def take_comment(question: Question) -> Response:

@@ -168,4 +168,3 @@ class KeptAnswers:
         if size <= MAX_KEPT_BYTES and self._bytes + size <= MAX_KEPT_BYTES_IN_ALL:
             self._answers[key] = answer
             self._bytes += size
-

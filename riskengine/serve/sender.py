@@ -49,9 +49,19 @@ class Connection:
     """One client of the stream: where it stands and when it may be sent what. Times are the loop's, in seconds."""
 
     __slots__ = (
-        "beat_due", "beats_apart", "check_due", "encoding", "number", "outlet", "stalled_at", "subscriptions", "trade_due",
-        "unsent_bytes", "waits", "watched",
-    )  # fmt: skip
+        "beat_due",
+        "beats_apart",
+        "check_due",
+        "encoding",
+        "number",
+        "outlet",
+        "stalled_at",
+        "subscriptions",
+        "trade_due",
+        "unsent_bytes",
+        "waits",
+        "watched",
+    )
 
     def __init__(self, subscriptions: Subscriptions, outlet: Outlet, encoding: Encoding, number: int) -> None:
         self.subscriptions = subscriptions

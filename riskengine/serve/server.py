@@ -114,9 +114,23 @@ class Server(uvicorn.Server):
 def make_server(app: ASGIApp, config: Config) -> Server:
     """A server for `app`; `await server.serve(sockets=[listener])` runs it until a signal comes or `should_exit` is set."""
     server = config.server
-    return Server(uvicorn.Config(
-        app, host=server.host, port=server.port, http=Door, ws=Outlet, ws_max_size=server.max_body_bytes,
-        ws_per_message_deflate=False, ws_ping_interval=PING_INTERVAL_S, ws_ping_timeout=PING_TIMEOUT_S,
-        timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S, log_config=None, access_log=False, server_header=False,
-        proxy_headers=False, ssl_certfile=server.tls_certificate or None, ssl_keyfile=server.tls_key or None,
-    ))  # fmt: skip
+    return Server(
+        uvicorn.Config(
+            app,
+            host=server.host,
+            port=server.port,
+            http=Door,
+            ws=Outlet,
+            ws_max_size=server.max_body_bytes,
+            ws_per_message_deflate=False,
+            ws_ping_interval=PING_INTERVAL_S,
+            ws_ping_timeout=PING_TIMEOUT_S,
+            timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            ssl_certfile=server.tls_certificate or None,
+            ssl_keyfile=server.tls_key or None,
+        )
+    )

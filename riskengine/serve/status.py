@@ -80,9 +80,25 @@ def status(gateway: Gateway, snapshot: Snapshot | None) -> RowDict:
     return shown | dict(gateway.health())
 
 
-OF_EVERYBODY = ("state", "progress", "version", "ts", "epoch", "seq", "as_of", "reporting_currency", "policies",
-                "instrument_count", "clients", "conflated", "evictions", "publish_age_ms", "writer_lag_ms", "last_beat_ms",
-                "last_tick_age_ms")  # fmt: skip
+OF_EVERYBODY = (
+    "state",
+    "progress",
+    "version",
+    "ts",
+    "epoch",
+    "seq",
+    "as_of",
+    "reporting_currency",
+    "policies",
+    "instrument_count",
+    "clients",
+    "conflated",
+    "evictions",
+    "publish_age_ms",
+    "writer_lag_ms",
+    "last_beat_ms",
+    "last_tick_age_ms",
+)
 """What says nothing of anybody's trades."""
 
 WARNING = "some numbers may be wrong or missing: ask operations"

@@ -35,9 +35,12 @@ class SubmittedTrades:
     """Trades on their way through store and writer, and the items that were refused at the door."""
 
     def __init__(
-        self, gateway: Gateway, items: Sequence[Trade | TradeInput | Refusal], refusals: Sequence[Refusal],
+        self,
+        gateway: Gateway,
+        items: Sequence[Trade | TradeInput | Refusal],
+        refusals: Sequence[Refusal],
         receipt: "asyncio.Future[Receipt] | None",
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._gateway = gateway
         self._items = items
         self._refusals = refusals
@@ -121,6 +124,11 @@ def _result(item: Trade | TradeInput | Refusal, status: str, late: bool, reason:
     if isinstance(item, Refusal):
         return dict.fromkeys(("source", "trade_id", "leg", "version")) | {"status": status, "late": late, "reason": reason}
     return {
-        "source": item.source or DEFAULT_SOURCE, "trade_id": item.trade_id, "leg": item.leg, "version": item.version,
-        "status": status, "late": late, "reason": reason,
-    }  # fmt: skip
+        "source": item.source or DEFAULT_SOURCE,
+        "trade_id": item.trade_id,
+        "leg": item.leg,
+        "version": item.version,
+        "status": status,
+        "late": late,
+        "reason": reason,
+    }

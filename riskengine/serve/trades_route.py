@@ -41,10 +41,15 @@ async def answer_stored_trades(question: Question) -> Response:
             number_of(snapshot, values[name])
     offset = values["offset"]
     found, total = await question.gateway.select_trades(
-        node=values["node"], instrument=values["instrument"], dealer=values["dealer"], since=values["since"],
-        versions=values["versions"], limit=offset + values["limit"], snapshot=snapshot,
+        node=values["node"],
+        instrument=values["instrument"],
+        dealer=values["dealer"],
+        since=values["since"],
+        versions=values["versions"],
+        limit=offset + values["limit"],
+        snapshot=snapshot,
         grants=grants,
-    )  # fmt: skip
+    )
     row_of = _as_stored if question.exact else with_doubles
     return list_answer(question, Rows(question.header(), names(TRADE), found[offset:], row_of, total))
 
@@ -124,7 +129,8 @@ def _name_the_undecoded(results: list[RowDict], body: bytes) -> None:
     for result, item in zip(results, sent if isinstance(sent, list) else [sent], strict=False):
         if result["status"] == REJECTED and result["trade_id"] is None and isinstance(item, dict):
             named = {"source": DEFAULT_SOURCE, "leg": 0, "version": 1} | {
-                key: item[key] for key, kind in IDENTITY.items()
+                key: item[key]
+                for key, kind in IDENTITY.items()
                 if type(item.get(key)) is kind and (kind is str or abs(item[key]) <= MAX_INTEGER)
             }
             result.update(named)

@@ -46,9 +46,14 @@ class SlicedResponse(Response):
     """
 
     def __init__(
-        self, slices: Callable[[], Iterator[bytes]], headers: Mapping[str, str], media_type: str, *, in_gzip: bool = False,
+        self,
+        slices: Callable[[], Iterator[bytes]],
+        headers: Mapping[str, str],
+        media_type: str,
+        *,
+        in_gzip: bool = False,
         fits: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         coded = {"content-encoding": GZIP} if in_gzip else {}
         super().__init__(None, 200, {**headers, **coded}, media_type)
         del self.headers["content-length"]

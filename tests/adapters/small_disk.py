@@ -35,9 +35,13 @@ class SmallDisk:
 def small_disk(folder: Path, size: str = "1m") -> Iterator[SmallDisk]:
     """A disk of that size at `folder`; skips the test where this user may not make one."""
     folder.mkdir()
-    made = os.geteuid() == 0 and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0777", "tmpfs", str(folder)], check=False, capture_output=True
-    ).returncode == 0  # fmt: skip
+    made = (
+        os.geteuid() == 0
+        and subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0777", "tmpfs", str(folder)], check=False, capture_output=True
+        ).returncode
+        == 0
+    )
     if not made:
         pytest.skip("a full or read-only disk is NOT tested: only root may mount one")
     try:

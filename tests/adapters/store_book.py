@@ -32,9 +32,14 @@ CHECK = TradeCheck({each.instrument: each for each in INSTRUMENTS}, {"FX1", "FX2
 def sent(trade_id: str = "T1", **columns: Any) -> TradeInput:
     """A trade as a sender sends it; `columns` replaces what is usual."""
     usual: dict[str, Any] = {
-        "source": "api", "ts": TS, "instrument": "EURUSD", "desk": "FX1", "side": "buy", "quantity": Decimal("1000000"),
+        "source": "api",
+        "ts": TS,
+        "instrument": "EURUSD",
+        "desk": "FX1",
+        "side": "buy",
+        "quantity": Decimal("1000000"),
         "price": Decimal("1.0842"),
-    }  # fmt: skip
+    }
     return TradeInput(trade_id=trade_id, **(usual | columns))
 
 

@@ -80,13 +80,27 @@ class House:
         self.failures: list[BaseException] = []
         self.metrics = Metrics()
         self.committer = Committer(
-            self.store, self.inbox, trade_check(REFERENCE), self.metrics, batch_trades=batch_trades, watermark=0,
-            position=Position(), failed=self.failures.append,
-        )  # fmt: skip
+            self.store,
+            self.inbox,
+            trade_check(REFERENCE),
+            self.metrics,
+            batch_trades=batch_trades,
+            watermark=0,
+            position=Position(),
+            failed=self.failures.append,
+        )
         self.writer = Writer(
-            self.engine, self.inbox, self.history, SystemClock(), self.metrics, beat_us=10_000, store_marks_us=10**9,
-            published=self.snapshots.append, save_marks=lambda marks: None, failed=self.failures.append,
-        )  # fmt: skip
+            self.engine,
+            self.inbox,
+            self.history,
+            SystemClock(),
+            self.metrics,
+            beat_us=10_000,
+            store_marks_us=10**9,
+            published=self.snapshots.append,
+            save_marks=lambda marks: None,
+            failed=self.failures.append,
+        )
         self.outside = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
 
     def start(self) -> "House":

@@ -66,10 +66,18 @@ def test_a_row_that_is_gone_has_a_mark_in_the_place_of_its_hash() -> None:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (["a", None], ["a", ""]), ([1], ["1"]), ([float("inf")], [None]), ([1.0], [1]), (["\udc80"], ["\x80"]),
-        ([b"a"], ["a"]), ([b"a"], ["\udc61"]), (["a", "b"], ["ab", ""]), (['a","b'], ["a", "b"]), (["\u2028"], ["\\u2028"]),
+        (["a", None], ["a", ""]),
+        ([1], ["1"]),
+        ([float("inf")], [None]),
+        ([1.0], [1]),
+        (["\udc80"], ["\x80"]),
+        ([b"a"], ["a"]),
+        ([b"a"], ["\udc61"]),
+        (["a", "b"], ["ab", ""]),
+        (['a","b'], ["a", "b"]),
+        (["\u2028"], ["\\u2028"]),
     ],
-)  # fmt: skip
+)
 def test_values_that_differ_have_texts_that_differ(one: list[object], other: list[object]) -> None:
     """Bytes, broken text and infinities, which a SQLite file can hold, included."""
     assert canonical(one) != canonical(other)
@@ -90,12 +98,18 @@ def test_the_detail_of_rows_reads_back() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "[]", "{}", '{"rows":"","salt":""}', '{"rows":"00","salt":"","store_seqs":[[1,1]]}',
-        '{"rows":"","salt":"","store_seqs":[[2,1]]}', '{"rows":"","salt":"","store_seqs":[["1",1]]}',
-        '{"rows":"0000000000000000","salt":"zz","store_seqs":[[1,1]]}', '{"rows":"","salt":"","store_seqs":5}',
+        "",
+        "[]",
+        "{}",
+        '{"rows":"","salt":""}',
+        '{"rows":"00","salt":"","store_seqs":[[1,1]]}',
+        '{"rows":"","salt":"","store_seqs":[[2,1]]}',
+        '{"rows":"","salt":"","store_seqs":[["1",1]]}',
+        '{"rows":"0000000000000000","salt":"zz","store_seqs":[[1,1]]}',
+        '{"rows":"","salt":"","store_seqs":5}',
         '{"rows":"","salt":"","store_seqs":[[1,9223372036854775807]]}',
     ],
-)  # fmt: skip
+)
 def test_another_detail_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"detail|hash for each"):
         rows_detail(text)

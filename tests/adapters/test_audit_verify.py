@@ -96,8 +96,9 @@ def test_an_edited_row_is_named_with_its_entry(day: Day) -> None:
 
 def test_removed_rows_are_named_as_ranges(day: Day) -> None:
     assert day.found(lambda: day.execute("DELETE FROM trades WHERE store_seq IN (11, 12, 13, 15)")) == [
-        "entry 8 recorded trade rows 11 to 13, which are gone", "entry 8 recorded trade row 15, which is gone",
-    ]  # fmt: skip
+        "entry 8 recorded trade rows 11 to 13, which are gone",
+        "entry 8 recorded trade row 15, which is gone",
+    ]
 
 
 def test_rows_of_an_edited_entry_are_not_held_against_it(day: Day) -> None:

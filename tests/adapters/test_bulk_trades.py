@@ -43,12 +43,19 @@ def test_an_empty_store_has_none(store: Store) -> None:
 def test_trades_of_every_kind_come_out_in_store_order(store: Store) -> None:
     plain = [trade(f"T{number}", quantity=number + 1, fees=number % 2, dealer=f"d{number % 3}") for number in range(30)]
     other = [
-        trade("A", action="amend", version=2), cancel("T1"), trade("L", leg=1, legs=2), trade("C", contra_amount=5),
-        trade("D", value_date="2026-11-23", trade_date="2026-11-20"), trade("B", booked_ts=TS + 1),
+        trade("A", action="amend", version=2),
+        cancel("T1"),
+        trade("L", leg=1, legs=2),
+        trade("C", contra_amount=5),
+        trade("D", value_date="2026-11-23", trade_date="2026-11-20"),
+        trade("B", booked_ts=TS + 1),
         trade("E", instrument="BTCUSD", quantity="0.0000000001", price="999999999999999.9999999999"),
-        trade("F", instrument="ESZ6", price="-1.25"), trade("G", fees="-0.5", fees_currency="EUR"), trade("H H", source="x y"),
-        trade("I", quantity=10**15), trade("\N{LATIN SMALL LETTER E WITH ACUTE}"),
-    ]  # fmt: skip
+        trade("F", instrument="ESZ6", price="-1.25"),
+        trade("G", fees="-0.5", fees_currency="EUR"),
+        trade("H H", source="x y"),
+        trade("I", quantity=10**15),
+        trade("\N{LATIN SMALL LETTER E WITH ACUTE}"),
+    ]
     mixed = plain + other
     random.Random(1).shuffle(mixed)
     store.append_trades(mixed)
@@ -67,14 +74,42 @@ def test_any_trades_come_out_as_they_went_in(store: Store, trades: list[Trade]) 
 
 
 OF_OTHERS: list[dict[str, Any]] = [
-    {"quantity": "1.50"}, {"quantity": "1.500000000000"}, {"quantity": "1.005"}, {"quantity": "0"}, {"quantity": "-1"},
-    {"quantity": "000123"}, {"quantity": "1234567890123456789"}, {"price": "0.00000000001"}, {"price": "0"}, {"fees": "0.00"},
-    {"fees": "12345678901234567890"}, {"desk": "Total"}, {"desk": "nowhere"}, {"instrument": "nothing"}, {"dealer": " ann"},
-    {"dealer": "a\nb"}, {"trade_id": "a\nb"}, {"trade_id": "a b"}, {"trade_id": "a\tb"}, {"source": "a\x7f"},
-    {"value_date": "soon"}, {"trade_date": "2026-02-30"}, {"fees_currency": "XYZ"}, {"fees_currency": ""}, {"ts": 17},
-    {"booked_ts": 17}, {"source_seq": -1}, {"leg": 2**60}, {"version": 2**60}, {"legs": 0}, {"side": "sell"},
-    {"contra_amount": "3"}, {"received_ts": -5}, {"version": 2}, {"action": "cancel", "version": 3, "side": ""},
-]  # fmt: skip
+    {"quantity": "1.50"},
+    {"quantity": "1.500000000000"},
+    {"quantity": "1.005"},
+    {"quantity": "0"},
+    {"quantity": "-1"},
+    {"quantity": "000123"},
+    {"quantity": "1234567890123456789"},
+    {"price": "0.00000000001"},
+    {"price": "0"},
+    {"fees": "0.00"},
+    {"fees": "12345678901234567890"},
+    {"desk": "Total"},
+    {"desk": "nowhere"},
+    {"instrument": "nothing"},
+    {"dealer": " ann"},
+    {"dealer": "a\nb"},
+    {"trade_id": "a\nb"},
+    {"trade_id": "a b"},
+    {"trade_id": "a\tb"},
+    {"source": "a\x7f"},
+    {"value_date": "soon"},
+    {"trade_date": "2026-02-30"},
+    {"fees_currency": "XYZ"},
+    {"fees_currency": ""},
+    {"ts": 17},
+    {"booked_ts": 17},
+    {"source_seq": -1},
+    {"leg": 2**60},
+    {"version": 2**60},
+    {"legs": 0},
+    {"side": "sell"},
+    {"contra_amount": "3"},
+    {"received_ts": -5},
+    {"version": 2},
+    {"action": "cancel", "version": 3, "side": ""},
+]
 """What another program may write into a row that is plain otherwise."""
 
 UNTYPED = ["1.5", "1e3", "x", "1 2", "", b"12", b"\xff"]
@@ -118,8 +153,9 @@ def test_numbers_far_apart_are_read_without_a_walk_between_them(store: Store, ou
     overriding = "OVERRIDING SYSTEM VALUE " if outside.is_postgres else ""
     outside.execute(
         f"INSERT INTO trades (store_seq, trade_id, ts, instrument, desk, side, quantity, price) {overriding}"
-        "VALUES (?, 'far', ?, 'EURUSD', 'FX1', 'buy', '1', '1')", (10**15, TS),
-    )  # fmt: skip
+        "VALUES (?, 'far', ?, 'EURUSD', 'FX1', 'buy', '1', '1')",
+        (10**15, TS),
+    )
     assert [number for number, _ in both_ways(store)] == [1, 10**15]
 
 

@@ -216,9 +216,7 @@ def test_a_half_written_gzip_gives_its_rows_and_then_an_error_with_the_line(writ
     last = got[-1][0]
     assert 5_000 < last < 15_000
     assert got == [(i + 2, {"a": str(i), "b": str(i * i * 7919 % 100_003)}) for i in range(last - 1)]
-    assert str(caught.value) == (
-        f"{path}: the gzip data ends in the middle: the file is only partly written (after line {last})"
-    )
+    assert str(caught.value) == (f"{path}: the gzip data ends in the middle: the file is only partly written (after line {last})")
 
 
 def test_a_gzip_with_a_wrong_checksum_is_damaged(written):

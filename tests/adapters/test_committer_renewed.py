@@ -15,13 +15,17 @@ from tests.adapters.store_book import CHECK, INSTRUMENTS, TS, cancel, sent, trad
 from tests.adapters.store_thread import Answer, House, away
 
 BEFORE = TradeCheck(
-    {one.instrument: one for one in (
-        *INSTRUMENTS[:2],
-        Instrument(instrument="ESZ6", kind=Kind.FUTURE, quote_currency="USD", multiplier=100_000_000, expiry="2026-12-18"),
-        Instrument(instrument="GONE", kind=Kind.EQUITY, quote_currency="USD"),
-    )},
-    {"FX1", "FX2", "FX9"}, {"Total", "FX1", "FX2", "FX9"},
-)  # fmt: skip
+    {
+        one.instrument: one
+        for one in (
+            *INSTRUMENTS[:2],
+            Instrument(instrument="ESZ6", kind=Kind.FUTURE, quote_currency="USD", multiplier=100_000_000, expiry="2026-12-18"),
+            Instrument(instrument="GONE", kind=Kind.EQUITY, quote_currency="USD"),
+        )
+    },
+    {"FX1", "FX2", "FX9"},
+    {"Total", "FX1", "FX2", "FX9"},
+)
 """Reference data of before: another multiplier, an instrument and a desk that are gone by now."""
 
 

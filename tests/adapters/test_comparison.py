@@ -26,10 +26,15 @@ from tests.adapters.test_store_side import CONFIG, engine_of, furnished
 from tests.world import NOON, PARENTS, cancel, opening, reference, trade
 
 TRADES = [
-    trade("1"), trade("2", desk="FX2", dealer="bob", side="sell", price="1.123456789"), trade("3", desk="EQ1", instrument="ESZ6"),
-    trade("4", quantity="9"), trade("4", quantity="8", version=2, action="amend", dealer=""), trade("5"), cancel("5"),
+    trade("1"),
+    trade("2", desk="FX2", dealer="bob", side="sell", price="1.123456789"),
+    trade("3", desk="EQ1", instrument="ESZ6"),
+    trade("4", quantity="9"),
+    trade("4", quantity="8", version=2, action="amend", dealer=""),
+    trade("5"),
+    cancel("5"),
     trade("6", desk="EM1", dealer="cy", instrument="USDJPY"),
-]  # fmt: skip
+]
 
 
 @pytest.fixture
@@ -87,9 +92,11 @@ def test_every_position_that_differs_is_found_with_both_sides(store: Store, conf
     found = compare_now(config, engine.publish(NOON))
     assert found.breaks == compare(side_of(engine.snapshot), before)
     assert kinds(found) == {
-        ("node", "FX1", "EURUSD"): "quantity", ("dealer", "ann", "EURUSD"): "quantity",
-        ("node", "EM1", "USDCAD"): "missing_there", ("dealer", "ann", "USDCAD"): "missing_there",
-    }  # fmt: skip
+        ("node", "FX1", "EURUSD"): "quantity",
+        ("dealer", "ann", "EURUSD"): "quantity",
+        ("node", "EM1", "USDCAD"): "missing_there",
+        ("dealer", "ann", "USDCAD"): "missing_there",
+    }
 
 
 def test_what_was_changed_in_the_store_is_found_and_named(store: Store, store_url: str, config: Config) -> None:
@@ -107,11 +114,19 @@ def test_what_was_changed_in_the_store_is_found_and_named(store: Store, store_ur
         outside.execute(statement)
     outside.close()
     assert kinds(compare_now(config, engine.snapshot)) == {
-        ("dealer", "", "EURUSD"): "missing_there", ("dealer", "ann", "EURUSD"): "quantity", ("node", "FX1", "EURUSD"): "quantity",
-        ("dealer", "bob", "EURUSD"): "cash", ("node", "FX2", "EURUSD"): "cash", ("dealer", "cy", "USDJPY"): "identity",
-        ("node", "EM1", "USDJPY"): "identity", ("node", "EQ1", "ESZ6"): "missing_there", ("node", "EM1", "ESZ6"): "missing_here",
-        ("dealer", "bob", "GBPUSD"): "quantity", ("node", "EM1", "GBPUSD"): "quantity", ("node", "EM1", ""): "hierarchy",
-    }  # fmt: skip
+        ("dealer", "", "EURUSD"): "missing_there",
+        ("dealer", "ann", "EURUSD"): "quantity",
+        ("node", "FX1", "EURUSD"): "quantity",
+        ("dealer", "bob", "EURUSD"): "cash",
+        ("node", "FX2", "EURUSD"): "cash",
+        ("dealer", "cy", "USDJPY"): "identity",
+        ("node", "EM1", "USDJPY"): "identity",
+        ("node", "EQ1", "ESZ6"): "missing_there",
+        ("node", "EM1", "ESZ6"): "missing_here",
+        ("dealer", "bob", "GBPUSD"): "quantity",
+        ("node", "EM1", "GBPUSD"): "quantity",
+        ("node", "EM1", ""): "hierarchy",
+    }
 
 
 def test_a_row_that_is_not_the_sum_of_those_below_is_a_break_of_the_hierarchy(store: Store, config: Config) -> None:

@@ -81,9 +81,25 @@ def test_a_trade_is_exact_to_its_last_digit_and_has_the_source_file(written):
 
 
 def test_the_same_trades_from_csv_and_ndjson_are_equal(written):
-    row = {"trade_id": "T1", "ts": TS, "instrument": "EURUSD", "desk": "FX1", "side": "sell", "quantity": "2.50",
-           "price": "1.1", "leg": 1, "version": 2, "action": "amend", "fees": "0.25", "value_date": "2026-11-24",
-           "booked_ts": TS + 1, "contra_amount": "2.7501", "legs": 2, "dealer": "Ann", "source": "desk"}  # fmt: skip
+    row = {
+        "trade_id": "T1",
+        "ts": TS,
+        "instrument": "EURUSD",
+        "desk": "FX1",
+        "side": "sell",
+        "quantity": "2.50",
+        "price": "1.1",
+        "leg": 1,
+        "version": 2,
+        "action": "amend",
+        "fees": "0.25",
+        "value_date": "2026-11-24",
+        "booked_ts": TS + 1,
+        "contra_amount": "2.7501",
+        "legs": 2,
+        "dealer": "Ann",
+        "source": "desk",
+    }
     table = ",".join(row) + "\n" + ",".join(map(str, row.values())) + "\n"
     line = json.dumps(row).replace('"2.50"', "2.50").replace('"1.1"', "1.1")
     assert trades(written(table))[0][1] == trades(written(line))[0][1]
@@ -107,9 +123,15 @@ def test_each_bad_trade_is_refused_with_line_and_field_and_the_others_are_read(w
     found = trades(written("\r\n".join(lines)))
     assert [number for number, _ in found] == list(range(2, 12))
     assert [(item.index, item.field) for _, item in found if isinstance(item, Refusal)] == [
-        (3, "quantity"), (4, "ts"), (5, "instrument"), (6, ""), (7, "quantity"), (8, "price"), (9, "trade_id"),
+        (3, "quantity"),
+        (4, "ts"),
+        (5, "instrument"),
+        (6, ""),
+        (7, "quantity"),
+        (8, "price"),
+        (9, "trade_id"),
         (10, "trade_id"),
-    ]  # fmt: skip
+    ]
     assert [item.trade_id for _, item in found if isinstance(item, Trade)] == ["T1", "T9"]
 
 
@@ -147,8 +169,10 @@ def test_the_time_of_arrival_may_be_asked_for_each(written):
 def test_reference_files_become_records(written):
     nodes = written("node,level,parent\nALL,total,\nFX1,desk,ALL\n,desk,ALL\n")
     assert [record for _, record in read_nodes(nodes, PLAIN)] == [
-        Node("ALL", "total"), Node("FX1", "desk", "ALL"), Refusal(4, "node", "is missing")
-    ]  # fmt: skip
+        Node("ALL", "total"),
+        Node("FX1", "desk", "ALL"),
+        Refusal(4, "node", "is missing"),
+    ]
     instruments = written("instrument,kind,base_currency,quote_currency\nEURUSD,fx,EUR,USD\nX,bond,,USD\n")
     found = [record for _, record in read_instruments(instruments, PLAIN)]
     assert found[0] == EURUSD
@@ -158,21 +182,21 @@ def test_reference_files_become_records(written):
 def test_balances_become_records_and_their_times_obey_the_options(written):
     options = ColumnOptions(time_format="%d.%m.%Y", tz="UTC", alias={"EUR/USD": "EURUSD"})
     day = 1_451_865_600_000_000
-    openings = written(
-        "desk,instrument,ts,quantity,average_price\nFX1,EUR/USD,04.01.2016,-2,1.1\nFX1,X,04.01.2016,0,\n"
-    )
+    openings = written("desk,instrument,ts,quantity,average_price\nFX1,EUR/USD,04.01.2016,-2,1.1\nFX1,X,04.01.2016,0,\n")
     assert [record for _, record in read_openings(openings, options, BOOK)] == [
         Opening(desk="FX1", instrument="EURUSD", ts=day, quantity=-2 * ONE, average_price=11 * ONE // 10),
         Refusal(3, "instrument", "unknown instrument 'X'"),
     ]
     closes = written("date,instrument,price\n04.01.2016,EUR/USD,1.1\n2016-01-04,EUR/USD,1.1\n")
     assert [record for _, record in read_closes(closes, options, BOOK)] == [
-        Close("2016-01-04", "EURUSD", 1.1), Refusal(3, "date", "does not fit '%d.%m.%Y': '2016-01-04'")
-    ]  # fmt: skip
+        Close("2016-01-04", "EURUSD", 1.1),
+        Refusal(3, "date", "does not fit '%d.%m.%Y': '2016-01-04'"),
+    ]
     marks = written("instrument,ts,price\nEUR/USD,04.01.2016,1.1\nEUR/USD,04.01.2016,NaN\n")
     assert [record for _, record in read_marks(marks, options, BOOK)] == [
-        StoredMark("EURUSD", day, 1.1, "file"), Refusal(3, "price", "is not a finite number")
-    ]  # fmt: skip
+        StoredMark("EURUSD", day, 1.1, "file"),
+        Refusal(3, "price", "is not a finite number"),
+    ]
 
 
 # Ticks
@@ -228,10 +252,20 @@ def test_ticks_of_ndjson_are_those_of_csv(written):
 
 @pytest.mark.parametrize(
     ("changes", "field"),
-    [({"instrument": 5}, "instrument"), ({"instrument": ["E"]}, "instrument"), ({"instrument": None}, "instrument"),
-     ({"ts": True}, "ts"), ({"ts": [TS]}, "ts"), ({"ts": 1.5}, "ts"), ({"ts": None}, "ts"), ({"bid": True}, "bid"),
-     ({"bid": {}}, "bid"), ({"bid": 10**400}, "bid"), ({"bid": "\u0661"}, "bid")],
-)  # fmt: skip
+    [
+        ({"instrument": 5}, "instrument"),
+        ({"instrument": ["E"]}, "instrument"),
+        ({"instrument": None}, "instrument"),
+        ({"ts": True}, "ts"),
+        ({"ts": [TS]}, "ts"),
+        ({"ts": 1.5}, "ts"),
+        ({"ts": None}, "ts"),
+        ({"bid": True}, "bid"),
+        ({"bid": {}}, "bid"),
+        ({"bid": 10**400}, "bid"),
+        ({"bid": "\u0661"}, "bid"),
+    ],
+)
 def test_a_wrong_type_in_ndjson_is_refused_by_field(written, changes, field):
     ((_, refusal),) = ticks(written(json.dumps({"instrument": "EURUSD", "ts": TS, "bid": 1.1, **changes})))
     assert isinstance(refusal, Refusal) and refusal.field == field
@@ -260,9 +294,7 @@ TRUEFX = ColumnOptions(parse_columns("instrument=Symbol,ts=Date"), tz="UTC")
 HEADERLESS = parse_columns("ts=1,bid=2,ask=3")
 
 
-@pytest.mark.parametrize(
-    ("pair", "count"), [("EURUSD", 115_217), ("GBPUSD", 92_480), ("USDCHF", 72_179), ("USDJPY", 120_438)]
-)
+@pytest.mark.parametrize(("pair", "count"), [("EURUSD", 115_217), ("GBPUSD", 92_480), ("USDCHF", 72_179), ("USDJPY", 120_438)])
 def test_truefx_ticks_are_those_in_the_file(shared_data, pair, count):
     path = shared_data / "truefx-plotly" / f"{pair}_ticks.csv.gz"
     started = time.process_time()
@@ -321,9 +353,7 @@ def test_streams_merge_by_time_and_the_first_stream_goes_first():
 
 def test_a_message_out_of_order_follows_its_predecessor_and_is_not_lost():
     merged = list(merge_by_time([[at(5), at(2), at(6)], [at(4, "B"), at(5, "B"), at(7, "B")]]))
-    assert [(tick.ts, tick.instrument) for tick in merged] == [
-        (4, "B"), (5, "A"), (2, "A"), (5, "B"), (6, "A"), (7, "B")
-    ]  # fmt: skip
+    assert [(tick.ts, tick.instrument) for tick in merged] == [(4, "B"), (5, "A"), (2, "A"), (5, "B"), (6, "A"), (7, "B")]
 
 
 def test_a_stream_that_is_not_in_order_at_all_is_an_error_where_that_is_asked():

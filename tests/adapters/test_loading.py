@@ -116,12 +116,15 @@ def test_a_damaged_file_of_nodes_loads_none_of_them(empty: Loader) -> None:
     assert report.broken and empty.store.nodes() == []
 
 
-@pytest.mark.parametrize(("text", "reason"), [
-    ("node,parent\nA,\nB,\n", "exactly one node must have no parent"),
-    ("node,parent\nA,\nB,X\n", "its parent 'X' does not exist"),
-    ("node,parent\nA,\nB,C\nC,B\n", "nodes in a circle"),
-    ("node,parent\nA,\nB,A\nB,A\nC,A\nB,C\n", "node 'B' is given twice"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("node,parent\nA,\nB,\n", "exactly one node must have no parent"),
+        ("node,parent\nA,\nB,X\n", "its parent 'X' does not exist"),
+        ("node,parent\nA,\nB,C\nC,B\n", "nodes in a circle"),
+        ("node,parent\nA,\nB,A\nB,A\nC,A\nB,C\n", "node 'B' is given twice"),
+    ],
+)
 def test_nodes_that_form_no_tree_are_refused_whole_and_the_file_is_named(empty: Loader, text: str, reason: str) -> None:
     path = empty.file("nodes.csv", text)
     empty.load("nodes", path)
@@ -167,8 +170,13 @@ def test_every_kind_of_reference_data_has_its_way_in(empty: Loader) -> None:
     assert tuple(files) == KINDS
     counts = {kind: empty.load(kind, empty.file(f"{kind}.csv", text)).counts for kind, text in files.items()}
     assert {kind: count["inserted"] for kind, count in counts.items()} == {
-        "nodes": 2, "instruments": 1, "positions": 1, "closes": 1, "marks": 1, "trades": 1,
-    }  # fmt: skip
+        "nodes": 2,
+        "instruments": 1,
+        "positions": 1,
+        "closes": 1,
+        "marks": 1,
+        "trades": 1,
+    }
     assert counts["positions"]["refused"] == counts["closes"]["refused"] == 1
     assert counts["marks"]["superseded"] == 1
 

@@ -21,9 +21,17 @@ from tests.world import row
 NO_TEXT = "CAST(x'ff41' AS TEXT)"
 COLUMNS = "source, source_seq, trade_id, ts, instrument, desk, dealer, side, quantity, price"
 PLAIN = {
-    "source": "'booking'", "source_seq": "7", "trade_id": "'odd'", "ts": "1772625600000000", "instrument": "'EURUSD'",
-    "desk": "'FX1'", "dealer": "'ann'", "side": "'buy'", "quantity": "'1'", "price": "'1.1'",
-}  # fmt: skip
+    "source": "'booking'",
+    "source_seq": "7",
+    "trade_id": "'odd'",
+    "ts": "1772625600000000",
+    "instrument": "'EURUSD'",
+    "desk": "'FX1'",
+    "dealer": "'ann'",
+    "side": "'buy'",
+    "quantity": "'1'",
+    "price": "'1.1'",
+}
 
 
 @pytest.fixture(scope="module")

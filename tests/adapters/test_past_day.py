@@ -78,8 +78,9 @@ def test_it_is_what_the_model_makes_of_the_trades_received_by_then(house_store: 
         }
         got = {
             key: (Fraction(held.quantity, ONE), Fraction(held.cash, CASH_ONE), held.trades)
-            for key, held in side_of(snapshot).items() if key[0] == rollup
-        }  # fmt: skip
+            for key, held in side_of(snapshot).items()
+            if key[0] == rollup
+        }
         assert got == expected, word
 
 

@@ -137,11 +137,16 @@ def test_a_replay_that_freezes_as_it_goes_comes_to_what_one_that_keeps_everythin
             store.append_trades(taken)
             built = [
                 rebuild(
-                    store, read_trades(store), config(engine={"history_days": days}), epoch=0, now=NOW,
-                    read_conflicts=read_conflicts(store), past=past,
+                    store,
+                    read_trades(store),
+                    config(engine={"history_days": days}),
+                    epoch=0,
+                    now=NOW,
+                    read_conflicts=read_conflicts(store),
+                    past=past,
                 )
                 for past in (None, partial(Recall, store))
-            ]  # fmt: skip
+            ]
             assert_same(built[0].snapshot, built[1].snapshot)
             assert built[0].snapshot.counts == built[1].snapshot.counts
             assert built[0].snapshot.exceptions == built[1].snapshot.exceptions
@@ -180,9 +185,7 @@ def test_only_a_duplicate_leaves_positions_frozen(store: Store) -> None:
     pair.compare()
 
 
-def test_a_trade_that_shares_its_fingerprint_with_one_of_long_ago_is_new(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trade_that_shares_its_fingerprint_with_one_of_long_ago_is_new(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("history", "processed"):
         monkeypatch.setattr(f"riskengine.{module}.identity_print", lambda source, trade_id, leg: 7)
     pair = Pair(store)

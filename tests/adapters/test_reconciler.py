@@ -25,10 +25,16 @@ def sold(name: str, dealer: str, **columns: Any) -> Any:
 
 
 BOOK = [
-    sold("1", "ann"), sold("2", "ann", side="sell", quantity="30"), sold("3", "bea"), sold("4", "cat"), sold("5", "dan"),
-    sold("6", "eve", instrument="GBPUSD", desk="FX2"), sold("7", "fay", instrument="ACME", desk="EQ1", price="40"),
-    sold("8", "gil", instrument="USDJPY", desk="FX2"), sold("9", "hal", instrument="USDCAD", desk="FX2"),
-]  # fmt: skip
+    sold("1", "ann"),
+    sold("2", "ann", side="sell", quantity="30"),
+    sold("3", "bea"),
+    sold("4", "cat"),
+    sold("5", "dan"),
+    sold("6", "eve", instrument="GBPUSD", desk="FX2"),
+    sold("7", "fay", instrument="ACME", desk="EQ1", price="40"),
+    sold("8", "gil", instrument="USDJPY", desk="FX2"),
+    sold("9", "hal", instrument="USDCAD", desk="FX2"),
+]
 """A dealer and, where it counts, a desk and an instrument of its own for every kind of break."""
 
 Test = Callable[[EngineProcess], Awaitable[Any]]
@@ -107,15 +113,23 @@ def test_what_was_changed_in_the_store_is_found_classified_and_taken_over(url: s
         for statement in BY_HAND:
             program.execute(statement)
         program.close()
-        await found_and_repaired(process, {
-            ("quantity", "node", "FX1", "EURUSD"), ("quantity", "dealer", "bea", "EURUSD"),
-            ("cash", "dealer", "cat", "EURUSD"),
-            ("identity", "dealer", "dan", "EURUSD"),
-            ("missing_there", "node", "FX2", "GBPUSD"), ("missing_there", "dealer", "eve", "GBPUSD"),
-            ("missing_there", "node", "EQ1", "ACME"), ("missing_here", "node", "EM1", "ACME"),
-            ("missing_there", "dealer", "gil", "USDJPY"), ("missing_here", "dealer", "zoe", "USDJPY"),
-            ("missing_there", "node", "FX2", "USDCAD"), ("missing_there", "dealer", "hal", "USDCAD"),
-        })  # fmt: skip
+        await found_and_repaired(
+            process,
+            {
+                ("quantity", "node", "FX1", "EURUSD"),
+                ("quantity", "dealer", "bea", "EURUSD"),
+                ("cash", "dealer", "cat", "EURUSD"),
+                ("identity", "dealer", "dan", "EURUSD"),
+                ("missing_there", "node", "FX2", "GBPUSD"),
+                ("missing_there", "dealer", "eve", "GBPUSD"),
+                ("missing_there", "node", "EQ1", "ACME"),
+                ("missing_here", "node", "EM1", "ACME"),
+                ("missing_there", "dealer", "gil", "USDJPY"),
+                ("missing_here", "dealer", "zoe", "USDJPY"),
+                ("missing_there", "node", "FX2", "USDCAD"),
+                ("missing_there", "dealer", "hal", "USDCAD"),
+            },
+        )
 
     live(url, test)
 
@@ -164,9 +178,14 @@ def test_what_went_wrong_in_memory_is_found_classified_and_mended(url: str) -> N
     async def test(process: EngineProcess) -> None:
         for plant in (wrong_quantity, wrong_cash, lost_trade):
             await process.on_writer(plant)
-        await found_and_repaired(process, {
-            ("quantity", "node", "FX1", "EURUSD"), ("cash", "node", "FX2", "USDJPY"), ("missing_here", "node", "FX2", "GBPUSD"),
-        })  # fmt: skip
+        await found_and_repaired(
+            process,
+            {
+                ("quantity", "node", "FX1", "EURUSD"),
+                ("cash", "node", "FX2", "USDJPY"),
+                ("missing_here", "node", "FX2", "GBPUSD"),
+            },
+        )
 
     live(url, test)
 
@@ -281,8 +300,12 @@ def test_the_timer_compares_by_itself(url: str, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("moment", "open_"),
     [
-        (1_772_834_399, True), (1_772_834_400, False), (1_773_003_599, False), (1_773_003_600, True), (1_772_625_600, True),
+        (1_772_834_399, True),
+        (1_772_834_400, False),
+        (1_773_003_599, False),
+        (1_773_003_600, True),
+        (1_772_625_600, True),
     ],
-)  # fmt: skip
+)
 def test_the_market_is_shut_from_fridays_boundary_to_sundays(moment: int, open_: bool) -> None:
     assert is_trading(moment * SECOND, Config()) == open_

@@ -98,8 +98,9 @@ def test_a_trade_on_its_way_is_no_break_and_a_break_among_them_is_found_and_repa
             outside.close()
             found = await process.reconcile(repair=True, actor="me")
             assert {(each["kind"], each["rollup"], each["repaired"]) for each in found["breaks"]} == {
-                ("quantity", "node", True), ("quantity", "dealer", True),
-            }  # fmt: skip
+                ("quantity", "node", True),
+                ("quantity", "dealer", True),
+            }
             assert {one["trade_id"] for each in found["breaks"] for one in each["trades"]} >= {"spoiled"}
             assert (await process.reconcile(repair=False, actor="me"))["breaks"] == []
         finally:

@@ -36,9 +36,16 @@ class Notes(list[str]):
 def play(ticks: list[Path], trades: Path | None, notes: Notes | None = None) -> Engine:
     engine = Engine(REFERENCE)
     replay_here(
-        engine, [str(path) for path in ticks], None if trades is None else str(trades), NO_MAPPING, config(),
-        trade_check(REFERENCE), None, SystemClock().now(), notes if notes is not None else Notes(),
-    )  # fmt: skip
+        engine,
+        [str(path) for path in ticks],
+        None if trades is None else str(trades),
+        NO_MAPPING,
+        config(),
+        trade_check(REFERENCE),
+        None,
+        SystemClock().now(),
+        notes if notes is not None else Notes(),
+    )
     return engine
 
 
@@ -168,9 +175,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def into(server: Server, ticks: list[Path], trades: Path | None, notes: Notes | None = None) -> dict[str, int]:
     return replay_to(
-        server.url, [str(path) for path in ticks], None if trades is None else str(trades), NO_MAPPING, None,
+        server.url,
+        [str(path) for path in ticks],
+        None if trades is None else str(trades),
+        NO_MAPPING,
+        None,
         notes if notes is not None else Notes(),
-    )  # fmt: skip
+    )
 
 
 def test_a_running_engine_ends_where_one_here_does(served: Server, ticks: Path, tmp_path: Path) -> None:
@@ -187,8 +198,11 @@ def test_a_running_engine_ends_where_one_here_does(served: Server, ticks: Path, 
 def test_ndjson_with_numbers_of_every_kind_reaches_the_engine(served: Server, tmp_path: Path) -> None:
     plain: dict[str, Any] = {"ts": NOON, "instrument": "EURUSD", "desk": "FX1", "side": "buy", "quantity": 2, "price": 1.5}
     rows: list[dict[str, Any]] = [
-        {"trade_id": "n1"}, {"trade_id": "n2", "source_seq": 10**30}, {"trade_id": "n3", "price": None}, {"trade_id": ["n4"]},
-    ]  # fmt: skip
+        {"trade_id": "n1"},
+        {"trade_id": "n2", "source_seq": 10**30},
+        {"trade_id": "n3", "price": None},
+        {"trade_id": ["n4"]},
+    ]
     path = tmp_path / "t.ndjson"
     path.write_text("".join(json.dumps(plain | row) + "\n" for row in rows))
     assert into(served, [], path) == {"ticks": 0, "trades": 4, "applied": 1, "rejected": 3}

@@ -37,16 +37,19 @@ def kinds(here: Stated | None, there: Stated | None, tolerances: Tolerances | No
 def test_a_row_without_an_owner_is_of_the_root_and_lots_count_together(tmp_path):
     stated, refused = statement(tmp_path, "instrument,quantity,net_cash\nEURUSD,10,-11\nEURUSD,-2.5,2.75\nACME,1,\nACME,1,-5\n")
     assert stated == {
-        ("node", "ALL", "EURUSD"): Stated(75 * ONE // 10, -825 * CASH_ONE // 100), ("node", "ALL", "ACME"): Stated(2 * ONE),
-    }  # fmt: skip
+        ("node", "ALL", "EURUSD"): Stated(75 * ONE // 10, -825 * CASH_ONE // 100),
+        ("node", "ALL", "ACME"): Stated(2 * ONE),
+    }
     assert refused == []
 
 
 def test_foreign_columns_and_names_are_mapped(tmp_path):
     stated, _ = statement(
-        tmp_path, "Account,Symbol,Units\nacc-1,EUR/USD,5\n",
-        columns={"node": "Account", "instrument": "Symbol", "quantity": "Units"}, alias={"acc-1": "FX1", "EUR/USD": "EURUSD"},
-    )  # fmt: skip
+        tmp_path,
+        "Account,Symbol,Units\nacc-1,EUR/USD,5\n",
+        columns={"node": "Account", "instrument": "Symbol", "quantity": "Units"},
+        alias={"acc-1": "FX1", "EUR/USD": "EURUSD"},
+    )
     assert stated == {KEY: Stated(5 * ONE)}
 
 
@@ -107,8 +110,9 @@ def test_a_statement_is_compared_with_what_a_running_engine_shows(tmp_path):
         report = against_statement(url, str(path), ColumnOptions(), Tolerances())
     found = {(each["rollup"], each["instrument"]): each for each in report.breaks}
     assert {key: each["kind"] for key, each in found.items()} == {
-        ("node", "GBPUSD"): "quantity", ("dealer", "ACME"): "missing_here",
-    }  # fmt: skip
+        ("node", "GBPUSD"): "quantity",
+        ("dealer", "ACME"): "missing_here",
+    }
     assert found["node", "GBPUSD"]["difference"]["quantity"] == "-1"
     assert (found["dealer", "ACME"]["dealer"], found["dealer", "ACME"]["here"]) == ("zoe", None)
     assert report.compared == 4

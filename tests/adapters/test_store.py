@@ -59,15 +59,15 @@ def test_a_conflict_leaves_the_first_version_and_is_kept_once(store: Store) -> N
     store.append_trades([trade("T1", price=Decimal(3)), cancel("T1", version=1)])
     found = store.conflicts()
     assert [(each.row.price, each.row.action, each.row.store_seq) for each in found] == [
-        (None, "cancel", 1), ("3", "new", 1), ("2", "new", 1)
-    ]  # fmt: skip
+        (None, "cancel", 1),
+        ("3", "new", 1),
+        ("2", "new", 1),
+    ]
     assert [row.price for row in store.trades_after(0)] == ["1.0842"]
     assert store.append_trades([trade("T1")]) == [Stored(1, "existing")]
 
 
-def test_only_booked_ts_may_differ_in_a_repeat_and_numbers_compare_by_value(
-    store: Store, outside: Outside
-) -> None:
+def test_only_booked_ts_may_differ_in_a_repeat_and_numbers_compare_by_value(store: Store, outside: Outside) -> None:
     store.append_trades([trade("T1", booked_ts=TS)])
     assert store.append_trades([trade("T1", booked_ts=TS + 1)])[0].outcome == "existing"
     outside.book(trade_id="B1", source="api", quantity="1.00", price="2.50", fees=None)
@@ -139,9 +139,7 @@ def test_only_one_thread_writes_until_it_hands_over(store: Store) -> None:
 # -- rows that others write --------------------------------------------------------------------------------------
 
 
-def test_a_booking_system_writes_what_it_knows_and_the_rest_takes_its_default(
-    store: Store, outside: Outside
-) -> None:
+def test_a_booking_system_writes_what_it_knows_and_the_rest_takes_its_default(store: Store, outside: Outside) -> None:
     outside.book(dealer=None, leg=None, source=None)
     (row,) = store.trades_after(0)
     assert (row.source, row.leg, row.version, row.action, row.dealer, row.fees) == ("file", 0, 1, "new", "", "0")
@@ -153,19 +151,25 @@ def test_a_booking_system_writes_what_it_knows_and_the_rest_takes_its_default(
 
 @pytest.mark.parametrize(
     "columns",
-    [{"side": "hold"}, {"action": "change"}, {"ts": "noon"}, {"ts": None}, {"quantity": None}, {"version": 0},
-     {"trade_id": ""}, {"trade_id": "x" * 129}, {"leg": 1.5}, {"instrument": None}],
-)  # fmt: skip
-def test_the_schema_refuses_a_row_without_the_shape_of_a_trade(
-    store: Store, outside: Outside, columns: dict[str, Any]
-) -> None:
+    [
+        {"side": "hold"},
+        {"action": "change"},
+        {"ts": "noon"},
+        {"ts": None},
+        {"quantity": None},
+        {"version": 0},
+        {"trade_id": ""},
+        {"trade_id": "x" * 129},
+        {"leg": 1.5},
+        {"instrument": None},
+    ],
+)
+def test_the_schema_refuses_a_row_without_the_shape_of_a_trade(store: Store, outside: Outside, columns: dict[str, Any]) -> None:
     with pytest.raises(outside.refused):
         outside.book(**columns)
 
 
-def test_a_row_that_does_not_fit_the_reference_data_is_set_aside_and_the_rest_goes_on(
-    store: Store, outside: Outside
-) -> None:
+def test_a_row_that_does_not_fit_the_reference_data_is_set_aside_and_the_rest_goes_on(store: Store, outside: Outside) -> None:
     outside.book(trade_id="B1", desk="FX9")
     outside.book(trade_id="B2")
     spoiled = r"E'\x01A'" if outside.is_postgres else "CAST(x'ff41' AS TEXT)"
@@ -254,9 +258,7 @@ def test_a_cancel_without_a_place_of_its_own_is_found_where_its_trade_was(store:
 
 
 def test_filters_combine_and_the_total_counts_what_the_limit_cuts(store: Store) -> None:
-    store.append_trades(
-        [trade(f"T{n}", ts=TS + n, desk=f"FX{1 + n % 2}", dealer="ann" if n % 3 else "") for n in range(30)]
-    )
+    store.append_trades([trade(f"T{n}", ts=TS + n, desk=f"FX{1 + n % 2}", dealer="ann" if n % 3 else "") for n in range(30)])
     assert ids(store, desks=[]) == []
     assert ids(store, desks=["FX2"], since_ts=TS + 26) == ["T29/1", "T27/1"]
     assert ids(store, dealer="", since_ts=TS + 22) == ["T27/1", "T24/1"]
@@ -268,10 +270,14 @@ def test_filters_combine_and_the_total_counts_what_the_limit_cuts(store: Store) 
 
 
 def test_what_is_shown_is_of_a_desk_or_of_a_dealer_and_counted_alone(store: Store) -> None:
-    store.append_trades([
-        trade("A", ts=TS + 1, desk="FX1", dealer="ann"), trade("B", ts=TS + 2, desk="FX2", dealer="ann"),
-        trade("C", ts=TS + 3, desk="FX2", dealer="bob"), trade("D", ts=TS + 4, desk="FX1", dealer=""),
-    ])  # fmt: skip
+    store.append_trades(
+        [
+            trade("A", ts=TS + 1, desk="FX1", dealer="ann"),
+            trade("B", ts=TS + 2, desk="FX2", dealer="ann"),
+            trade("C", ts=TS + 3, desk="FX2", dealer="bob"),
+            trade("D", ts=TS + 4, desk="FX1", dealer=""),
+        ]
+    )
     store.append_trades([cancel("C", 2), cancel("A", 2)])
     every: dict[str, Any] = {"versions": "all"}
     assert ids(store, shown=(["FX1"], []), **every) == ["D/1", "A/2", "A/1"]
@@ -293,8 +299,17 @@ def test_loading_nodes_and_instruments_again_changes_nothing_and_an_edit_is_an_u
     edited = msgspec.structs.replace(INSTRUMENTS[0], sector="majors", multiplier=1)
     assert store.save_instruments([edited, *INSTRUMENTS[1:]]) == Saved(updated=1, duplicate=2)
     assert edited in store.instruments()
-    option = Instrument(instrument="O", kind=Kind.FX_OPTION, base_currency="EUR", quote_currency="USD", strike="1.1",
-                        option_type="call", expiry="2027-01-01", premium_currency="EUR", cut="NY")  # fmt: skip
+    option = Instrument(
+        instrument="O",
+        kind=Kind.FX_OPTION,
+        base_currency="EUR",
+        quote_currency="USD",
+        strike="1.1",
+        option_type="call",
+        expiry="2027-01-01",
+        premium_currency="EUR",
+        cut="NY",
+    )
     store.save_instruments([option])
     assert option in store.instruments()
 

@@ -81,12 +81,18 @@ def spoiled() -> Trade:
 
 
 TRICKY = [
-    trade("plain"), cancel("gone"), trade("fine", price="0.0000000001", quantity="0.01"), trade("zero", price="0"),
-    trade("big", quantity="999999999999999"), trade("contra", contra_amount="1084200.5"), trade("fees", fees="-12.5"),
-    trade('q"uo\\te,{}', dealer="Zoë 你好 🙂"), trade("numbered", legs=2, source_seq=9, fees_currency="EUR"),
+    trade("plain"),
+    cancel("gone"),
+    trade("fine", price="0.0000000001", quantity="0.01"),
+    trade("zero", price="0"),
+    trade("big", quantity="999999999999999"),
+    trade("contra", contra_amount="1084200.5"),
+    trade("fees", fees="-12.5"),
+    trade('q"uo\\te,{}', dealer="Zoë 你好 🙂"),
+    trade("numbered", legs=2, source_seq=9, fees_currency="EUR"),
     trade("dates", value_date="2026-11-25", trade_date="2026-11-21"),
     trade("late", booked_ts=TS + 7, version=3, leg=4, action="amend", side="sell"),
-]  # fmt: skip
+]
 
 
 def test_a_row_reads_back_as_it_was_hashed_when_it_was_written(store: Store) -> None:
@@ -131,9 +137,7 @@ def test_only_what_changes_is_recorded(store: Store) -> None:
     store.save_nodes([*NODES, Node("FX3", "desk", "Total")])
     store.save_nodes([Node("FX3", "branch", "Total")])
     store.save_nodes([Node("FX3", "branch", "Total")])
-    assert [records(entry) for entry in entries(store, "nodes")][1:] == [
-        [["FX3", "desk", "Total"]], [["FX3", "branch", "Total"]]
-    ]  # fmt: skip
+    assert [records(entry) for entry in entries(store, "nodes")][1:] == [[["FX3", "desk", "Total"]], [["FX3", "branch", "Total"]]]
     clean(store)
 
 
@@ -168,9 +172,11 @@ def test_a_writer_whose_time_is_over_records_nothing(store_url: str, store: Stor
     other.close()
     before = entries(store)
     for write in (
-        lambda: store.append_trades([trade("A")]), lambda: store.record([AuditEvent("x", "", {}, "ann")]),
-        lambda: store.record_followed([1]), lambda: store.record_corrections([1], "ann", "why"),
-    ):  # fmt: skip
+        lambda: store.append_trades([trade("A")]),
+        lambda: store.record([AuditEvent("x", "", {}, "ann")]),
+        lambda: store.record_followed([1]),
+        lambda: store.record_corrections([1], "ann", "why"),
+    ):
         with pytest.raises(LeaseHeld):
             write()
     assert entries(store) == before
@@ -184,8 +190,11 @@ def test_an_accepted_conflict_is_recorded_with_what_it_replaced(store: Store) ->
     assert (correction.kind, correction.actor, correction.first_store_seq) == ("correction", "ann", 1)
     said = json.loads(verdict.detail)
     assert (verdict.subject, said["verdict"], said["comment"], said["replaced"]["price"]) == (
-        "conflict:1", "accept", "they rang", "1.0842"
-    )  # fmt: skip
+        "conflict:1",
+        "accept",
+        "they rang",
+        "1.0842",
+    )
     clean(store)
 
 
@@ -237,14 +246,17 @@ def test_reference_data_that_others_changed_is_recorded_when_the_trail_catches_u
     outside.execute("DELETE FROM nodes WHERE node = 'FX2'")
     report = store.verify_audit()
     assert sorted(finding.what for finding in report.findings) == [
-        "recorded instruments 'EURUSD', which was edited since", "recorded nodes 'FX2', which is gone"
-    ]  # fmt: skip
+        "recorded instruments 'EURUSD', which was edited since",
+        "recorded nodes 'FX2', which is gone",
+    ]
     assert report.unrecorded == 1
     store.record_caught_up(*store.audit_horizon())
     followed = [(entry.kind, json.loads(entry.detail)) for entry in entries(store) if entry.actor == "followed"]
     assert [(kind, [record[0] for record in said["records"]], said.get("gone")) for kind, said in followed] == [
-        ("nodes", ["FX9"], None), ("nodes", [], [["FX2"]]), ("instruments", ["EURUSD"], None)
-    ]  # fmt: skip
+        ("nodes", ["FX9"], None),
+        ("nodes", [], [["FX2"]]),
+        ("instruments", ["EURUSD"], None),
+    ]
     clean(store)
 
 

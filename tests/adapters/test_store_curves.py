@@ -11,7 +11,7 @@ from tests.adapters.store_book import TS, Outside
 
 
 def one(number: int, *amounts: float) -> Sample:
-    nodes = tuple(f"N{place} ü\"\\" for place in range(len(amounts)))
+    nodes = tuple(f'N{place} ü"\\' for place in range(len(amounts)))
     return Sample(TS + number, 3, number, nodes, np.tile(np.array(amounts, dtype=np.float64), (len(MEASURES), 1)))
 
 

@@ -24,18 +24,23 @@ def refused(path: Path | str, error: type[StoreError], reason: str, **options: A
 
 @pytest.mark.parametrize(
     "url",
-    ["", "engine.db", "sqlite://engine.db", "sqlite:///", "sqlite:///:memory:", "sqlite:///a.db?mode=ro",
-     "mysql://bob:secret@host/risk"],
-)  # fmt: skip
+    [
+        "",
+        "engine.db",
+        "sqlite://engine.db",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite:///a.db?mode=ro",
+        "mysql://bob:secret@host/risk",
+    ],
+)
 def test_a_url_that_names_no_file_is_refused_with_what_is_supported(url: str) -> None:
     with pytest.raises(StoreError, match=r"store .*(sqlite:///path/to/file.db|SQLite stores do not take)") as caught:
         open_store(url)
     assert "secret" not in str(caught.value)
 
 
-def test_a_relative_path_is_taken_from_the_current_directory_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_relative_path_is_taken_from_the_current_directory_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     store = open_store("sqlite:///odd name %20é.db")
     monkeypatch.chdir("/")
@@ -94,9 +99,7 @@ def test_a_newer_schema_and_a_missing_column_are_told_apart(tmp_path: Path) -> N
     refused(lame, StoreCorrupt, "table breaks has no column comment")
 
 
-def test_a_migration_is_applied_once_and_a_failing_one_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_migration_is_applied_once_and_a_failing_one_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "engine.db"
     new_store(path).close()
     first = sqlite_connection.migrations()
@@ -135,8 +138,10 @@ def test_a_commit_that_returned_was_synced(tmp_path: Path) -> None:
     store = new_store(tmp_path / "engine.db")
     for _ in range(2):
         writer = store._writer  # type: ignore[attr-defined]
-        pragma = {name: writer.execute(f"PRAGMA {name}").fetchone()[0] for name in
-                  ("synchronous", "journal_mode", "foreign_keys", "busy_timeout", "fullfsync")}  # fmt: skip
+        pragma = {
+            name: writer.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("synchronous", "journal_mode", "foreign_keys", "busy_timeout", "fullfsync")
+        }
         on_mac = int(sys.platform == "darwin")
         full = {"synchronous": 2, "journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 5_000, "fullfsync": on_mac}
         assert pragma == full
@@ -178,10 +183,29 @@ def test_a_store_whose_file_was_removed_or_replaced_acknowledges_nothing_more(tm
 
 def test_tables_that_other_programs_read_have_the_columns_that_are_promised(store: Store, outside: Outside) -> None:
     promised = {
-        "source", "trade_id", "leg", "version", "action", "ts", "source_seq", "instrument", "desk", "dealer", "side",
-        "quantity", "price", "fees", "fees_currency", "value_date", "trade_date", "booked_ts", "contra_amount", "legs",
-        "store_seq", "received_ts",
-    }  # fmt: skip
+        "source",
+        "trade_id",
+        "leg",
+        "version",
+        "action",
+        "ts",
+        "source_seq",
+        "instrument",
+        "desk",
+        "dealer",
+        "side",
+        "quantity",
+        "price",
+        "fees",
+        "fees_currency",
+        "value_date",
+        "trade_date",
+        "booked_ts",
+        "contra_amount",
+        "legs",
+        "store_seq",
+        "received_ts",
+    }
     outside.execute("SELECT " + ", ".join(promised) + " FROM trades")
     for table in ("nodes", "instruments", "trades", "marks", "closes", "breaks", "audit"):
         outside.execute(f"SELECT count(*) FROM {table}")

@@ -62,10 +62,16 @@ def test_every_number_comes_back_to_the_last_digit(store: Store) -> None:
     def check(numbers: list[tuple[Decimal, Decimal, Decimal, Decimal]]) -> None:
         before = store.watermark()
         sent = [
-            trade(f"T{next(number)}", instrument="BTCUSD", quantity=quantity or Decimal(1), price=price,
-                  fees=fees, contra_amount=contra)
+            trade(
+                f"T{next(number)}",
+                instrument="BTCUSD",
+                quantity=quantity or Decimal(1),
+                price=price,
+                fees=fees,
+                contra_amount=contra,
+            )
             for quantity, price, fees, contra in numbers
-        ]  # fmt: skip
+        ]
         store.append_trades(sent)
         assert [found for _, found in replay(store.trades_after(before), CHECK)] == sent
 
@@ -312,10 +318,13 @@ def test_what_the_server_refuses_is_said_by_who_must_act() -> None:
         (errors.ReadOnlySqlTransaction("cannot execute INSERT"), StoreUnavailable, "standby"),
         (errors.UndefinedColumn('column "fees" does not exist'), StoreCorrupt, "lacks a column .*fees"),
         (errors.DataCorrupted("invalid page in block 3"), StoreCorrupt, "restore it from a backup"),
-        (psycopg.OperationalError('connection failed: FATAL:  password authentication failed for user "bob"'),
-         StoreUnavailable, 'refuses the user or the password: check both .*for user "bob"'),
+        (
+            psycopg.OperationalError('connection failed: FATAL:  password authentication failed for user "bob"'),
+            StoreUnavailable,
+            'refuses the user or the password: check both .*for user "bob"',
+        ),
         (errors.CheckViolation("side_is_known"), StoreError, "side_is_known"),
-    ):  # fmt: skip
+    ):
         found = store_error("postgresql://bob@host/risk", raised)
         assert type(found) is error
         with pytest.raises(error, match=rf"^store postgresql://bob@host/risk.*{reason}"):
@@ -345,9 +354,7 @@ def test_the_columns_that_are_checked_are_those_that_are_made(store: Store, outs
     assert {table: set(columns) for table, columns in postgres_schema.expected_columns(postgres_schema.migrations())} == found
 
 
-def test_a_migration_is_applied_once_and_a_failing_one_leaves_nothing(
-    store_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_migration_is_applied_once_and_a_failing_one_leaves_nothing(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     new_store(store_url).close()
     first = postgres_schema.migrations()
     newest = max(first)

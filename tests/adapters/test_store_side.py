@@ -82,26 +82,40 @@ def test_a_trade_is_in_the_position_of_its_desk_and_of_its_dealer(store: Store) 
 
 
 def test_the_highest_version_counts_and_a_cancel_ends_a_trade(store: Store) -> None:
-    store.append_trades([
-        trade("amended"), trade("amended", version=2, action="amend", desk="FX2", quantity="7"),
-        trade("cancelled"), cancel("cancelled"), cancel("parked"),
-        trade("undone"), cancel("undone"), trade("undone", version=3, action="amend", instrument="GBPUSD"),
-        trade("late", version=2, action="amend", quantity="3"), trade("late", quantity="5"),
-        trade("legs", leg=1, legs=2), trade("legs", leg=2, side="sell", dealer=""),
-    ])  # fmt: skip
+    store.append_trades(
+        [
+            trade("amended"),
+            trade("amended", version=2, action="amend", desk="FX2", quantity="7"),
+            trade("cancelled"),
+            cancel("cancelled"),
+            cancel("parked"),
+            trade("undone"),
+            cancel("undone"),
+            trade("undone", version=3, action="amend", instrument="GBPUSD"),
+            trade("late", version=2, action="amend", quantity="3"),
+            trade("late", quantity="5"),
+            trade("legs", leg=1, legs=2),
+            trade("legs", leg=2, side="sell", dealer=""),
+        ]
+    )
     found = agreed(store).nodes
     assert {desk: {name: held.trades for name, held in row.items()} for desk, row in found.items()} == {
-        "FX1": {"EURUSD": 3, "GBPUSD": 1}, "FX2": {"EURUSD": 1},
-    }  # fmt: skip
+        "FX1": {"EURUSD": 3, "GBPUSD": 1},
+        "FX2": {"EURUSD": 1},
+    }
 
 
 def test_quarantined_versions_take_no_part_and_the_one_before_stands(store: Store) -> None:
-    store.append_trades([
-        trade("future", ts=NOON + 61 * SECOND),
-        trade("v", quantity="2"), trade("v", version=2, action="amend", quantity="9", ts=NOON + 3600 * SECOND),
-        trade("forward", value_date="2026-06-04"), trade("spot", value_date="2026-03-06", trade_date="2026-03-04"),
-        trade("next day", instrument="USDCAD", value_date="2026-03-05"),
-    ])  # fmt: skip
+    store.append_trades(
+        [
+            trade("future", ts=NOON + 61 * SECOND),
+            trade("v", quantity="2"),
+            trade("v", version=2, action="amend", quantity="9", ts=NOON + 3600 * SECOND),
+            trade("forward", value_date="2026-06-04"),
+            trade("spot", value_date="2026-03-06", trade_date="2026-03-04"),
+            trade("next day", instrument="USDCAD", value_date="2026-03-05"),
+        ]
+    )
     assert agreed(store).nodes["FX1"]["EURUSD"].trades == 2
 
 
@@ -136,28 +150,81 @@ def test_only_rows_up_to_the_watermark_count(store: Store) -> None:
 
 
 ODD: tuple[dict[str, Any], ...] = (
-    {"instrument": "NOPE"}, {"desk": "NOPE"}, {"desk": "FX"}, {"quantity": "0"}, {"quantity": "-1"}, {"quantity": "1e3"},
-    {"quantity": "1.005"}, {"quantity": "1.500"}, {"quantity": "999999999999999.25"}, {"quantity": "1000000000000000"},
-    {"quantity": "1000000000000001"}, {"quantity": "123456789012345678901234567890"}, {"quantity": "NaN"}, {"quantity": "00012"},
-    {"price": "0"}, {"price": "-1"}, {"price": "-1", "instrument": "ESZ6", "quantity": "3"}, {"price": "1.12345678901"},
-    {"price": "999999999999999.9999999999"}, {"price": "60000.1234567891"}, {"price": "NaN"}, {"price": "0.50000000000"},
-    {"instrument": "BTCEUR", "quantity": "99999.9999999999", "price": "99999.9999999999"}, {"side": "sell", "dealer": " ann"},
-    {"source": "a b"}, {"source": "a\\b"}, {"source": " a"}, {"dealer": "Å\u00a0b"}, {"dealer": "Zoë"}, {"trade_id": "x "},
-    {"trade_id": "tab\there"}, {"trade_id": "line\nend"}, {"trade_id": "Ü1"}, {"trade_id": "\\N"}, {"dealer": "a\nb"},
-    {"fees": "1.25"}, {"fees": "-1.25"}, {"fees": "0.123456789012"}, {"fees": "1", "fees_currency": "JPY"},
-    {"fees_currency": "XXX"}, {"contra_amount": "110.01"}, {"contra_amount": "-1"}, {"legs": 2}, {"legs": 0}, {"leg": 7},
-    {"value_date": "2026-13-01"}, {"value_date": "tomorrow"}, {"trade_date": "2026-03-04"}, {"trade_date": "x"},
-    {"value_date": "2026-03-06"}, {"value_date": "2027-03-06"}, {"booked_ts": NOON}, {"booked_ts": 5}, {"ts": 17},
-    {"source_seq": -1}, {"source_seq": 2**53}, {"version": 3}, {"action": "amend"}, {"received_ts": NOON - 61 * SECOND},
-)  # fmt: skip
+    {"instrument": "NOPE"},
+    {"desk": "NOPE"},
+    {"desk": "FX"},
+    {"quantity": "0"},
+    {"quantity": "-1"},
+    {"quantity": "1e3"},
+    {"quantity": "1.005"},
+    {"quantity": "1.500"},
+    {"quantity": "999999999999999.25"},
+    {"quantity": "1000000000000000"},
+    {"quantity": "1000000000000001"},
+    {"quantity": "123456789012345678901234567890"},
+    {"quantity": "NaN"},
+    {"quantity": "00012"},
+    {"price": "0"},
+    {"price": "-1"},
+    {"price": "-1", "instrument": "ESZ6", "quantity": "3"},
+    {"price": "1.12345678901"},
+    {"price": "999999999999999.9999999999"},
+    {"price": "60000.1234567891"},
+    {"price": "NaN"},
+    {"price": "0.50000000000"},
+    {"instrument": "BTCEUR", "quantity": "99999.9999999999", "price": "99999.9999999999"},
+    {"side": "sell", "dealer": " ann"},
+    {"source": "a b"},
+    {"source": "a\\b"},
+    {"source": " a"},
+    {"dealer": "Å\u00a0b"},
+    {"dealer": "Zoë"},
+    {"trade_id": "x "},
+    {"trade_id": "tab\there"},
+    {"trade_id": "line\nend"},
+    {"trade_id": "Ü1"},
+    {"trade_id": "\\N"},
+    {"dealer": "a\nb"},
+    {"fees": "1.25"},
+    {"fees": "-1.25"},
+    {"fees": "0.123456789012"},
+    {"fees": "1", "fees_currency": "JPY"},
+    {"fees_currency": "XXX"},
+    {"contra_amount": "110.01"},
+    {"contra_amount": "-1"},
+    {"legs": 2},
+    {"legs": 0},
+    {"leg": 7},
+    {"value_date": "2026-13-01"},
+    {"value_date": "tomorrow"},
+    {"trade_date": "2026-03-04"},
+    {"trade_date": "x"},
+    {"value_date": "2026-03-06"},
+    {"value_date": "2027-03-06"},
+    {"booked_ts": NOON},
+    {"booked_ts": 5},
+    {"ts": 17},
+    {"source_seq": -1},
+    {"source_seq": 2**53},
+    {"version": 3},
+    {"action": "amend"},
+    {"received_ts": NOON - 61 * SECOND},
+)
 
 
 def test_rows_that_others_wrote_are_judged_as_the_engine_judges_them(store: Store, store_url: str) -> None:
     outside = Outside(store_url)
     plain = {
-        "source": "test", "ts": NOON, "instrument": "EURUSD", "desk": "FX1", "dealer": "ann", "side": "buy", "quantity": "100",
-        "price": "1.1", "received_ts": NOON,
-    }  # fmt: skip
+        "source": "test",
+        "ts": NOON,
+        "instrument": "EURUSD",
+        "desk": "FX1",
+        "dealer": "ann",
+        "side": "buy",
+        "quantity": "100",
+        "price": "1.1",
+        "received_ts": NOON,
+    }
     for number, columns in enumerate(ODD):
         outside.book(**(plain | {"trade_id": f"o{number}"} | columns))
     outside.close()
@@ -182,8 +249,9 @@ def test_numbers_far_apart_and_out_of_order_are_all_read(store: Store, store_url
     for number in (7, 10**15, 3, 2**62 - 5, 10**6):
         outside.execute(
             f"INSERT INTO trades (store_seq, trade_id, ts, instrument, desk, side, quantity, price, received_ts) {override}"
-            "VALUES (?, ?, ?, 'EURUSD', 'FX1', 'buy', '1', '2', ?)", (number, f"n{number}", NOON, NOON),
-        )  # fmt: skip
+            "VALUES (?, ?, ?, 'EURUSD', 'FX1', 'buy', '1', '2', ?)",
+            (number, f"n{number}", NOON, NOON),
+        )
     outside.close()
     assert store_side(store, CONFIG, 2**62).nodes["FX1"]["EURUSD"].trades == 5
 
@@ -197,10 +265,15 @@ def test_thousands_of_trades_of_all_kinds(store: Store, monkeypatch: pytest.Monk
         batch = []
         for number in range(first, first + 300):
             columns: dict[str, Any] = {
-                "ts": NOON + dice.randrange(5) * SECOND, "instrument": dice.choice(["EURUSD", "ESZ6", "BTCEUR", "ACME"]),
-                "desk": dice.choice(DESKS), "dealer": dice.choice(["", "ann", "Zoë"]), "side": dice.choice(("buy", "sell")),
-                "price": f"{dice.random() * 9:.10f}", "quantity": str(dice.randrange(1, 10**9)), "leg": dice.choice([0, 0, 1]),
-            }  # fmt: skip
+                "ts": NOON + dice.randrange(5) * SECOND,
+                "instrument": dice.choice(["EURUSD", "ESZ6", "BTCEUR", "ACME"]),
+                "desk": dice.choice(DESKS),
+                "dealer": dice.choice(["", "ann", "Zoë"]),
+                "side": dice.choice(("buy", "sell")),
+                "price": f"{dice.random() * 9:.10f}",
+                "quantity": str(dice.randrange(1, 10**9)),
+                "leg": dice.choice([0, 0, 1]),
+            }
             batch.append(trade(f"t{number}", **columns))
             if not dice.randrange(10):
                 batch.append(trade(f"t{number}", **(columns | {"version": 2, "action": "amend", "desk": dice.choice(DESKS)})))
@@ -217,12 +290,17 @@ numbers = st.one_of(
 rows_of_others = st.fixed_dictionaries(
     {"quantity": numbers, "price": numbers},
     optional={
-        "trade_id": st.text(min_size=1, max_size=3), "dealer": st.text(max_size=3), "side": st.sampled_from(["buy", "sell"]),
-        "instrument": st.sampled_from(["EURUSD", "ACME", "BTCEUR", "ESZ6", "GBPJPY"]), "desk": st.sampled_from([*PARENTS, "?"]),
-        "version": st.sampled_from([1, 2]), "ts": st.sampled_from([NOON, NOON + 61 * SECOND]), "fees": numbers,
+        "trade_id": st.text(min_size=1, max_size=3),
+        "dealer": st.text(max_size=3),
+        "side": st.sampled_from(["buy", "sell"]),
+        "instrument": st.sampled_from(["EURUSD", "ACME", "BTCEUR", "ESZ6", "GBPJPY"]),
+        "desk": st.sampled_from([*PARENTS, "?"]),
+        "version": st.sampled_from([1, 2]),
+        "ts": st.sampled_from([NOON, NOON + 61 * SECOND]),
+        "fees": numbers,
         "value_date": st.sampled_from(["2026-03-06", "2026-3-6", "2026-06-04", " "]),
     },
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")

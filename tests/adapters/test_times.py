@@ -103,10 +103,22 @@ def test_a_remembered_minute_gives_what_the_library_gives(ts, tz, time_format):
 
 @pytest.mark.parametrize(
     "text",
-    ["2016-01-04 18:00:4", "2016-01-04 18:00:60.5", "2016-01-04 18:00:40.", "2016-01-04 18:00:40.1234567",
-     "2016-01-04 18:00:4\u0662.420", "2016-01-04 18:00:40", "2016-01-04 18:00:-1.5", "2016-01-04 18:00:", ":", "noon",
-     "2016-01-04\ud80018:00:40.420", "2016-01-04 18:00:40.420 ", "x" * 10_240],
-)  # fmt: skip
+    [
+        "2016-01-04 18:00:4",
+        "2016-01-04 18:00:60.5",
+        "2016-01-04 18:00:40.",
+        "2016-01-04 18:00:40.1234567",
+        "2016-01-04 18:00:4\u0662.420",
+        "2016-01-04 18:00:40",
+        "2016-01-04 18:00:-1.5",
+        "2016-01-04 18:00:",
+        ":",
+        "noon",
+        "2016-01-04\ud80018:00:40.420",
+        "2016-01-04 18:00:40.420 ",
+        "x" * 10_240,
+    ],
+)
 def test_what_does_not_fit_is_refused_also_in_a_known_minute(text):
     parsed("2016-01-04 18:00:41.000", ISO)
     assert reason(text, ISO).startswith("is not a time in the given format: ")
@@ -120,9 +132,15 @@ def test_a_time_must_be_there(time_format):
 
 @pytest.mark.parametrize(
     ("text", "time_format"),
-    [("1900-01-01 00:00:00.000", ISO), ("2300-01-01 00:00:00.000", ISO), ("1451930440420", "s"), ("1", "ns"),
-     ("0001-01-01 00:00:00.000", ISO), ("9999-12-31 23:59:59.999", ISO)],
-)  # fmt: skip
+    [
+        ("1900-01-01 00:00:00.000", ISO),
+        ("2300-01-01 00:00:00.000", ISO),
+        ("1451930440420", "s"),
+        ("1", "ns"),
+        ("0001-01-01 00:00:00.000", ISO),
+        ("9999-12-31 23:59:59.999", ISO),
+    ],
+)
 def test_a_time_of_another_age_is_refused(text, time_format):
     assert "out of range" in reason(text, time_format, NEW_YORK)
     assert "out of range" in reason(text, time_format, NEW_YORK)

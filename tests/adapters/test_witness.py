@@ -116,9 +116,15 @@ def test_it_is_written_when_something_changed_and_says_what(shelf: Shelf) -> Non
     ours = witness(shelf)
     ours.note()
     assert seen(shelf) == {
-        "store_id": "one", "store": f"sqlite:///{shelf.name}", "epoch": 1, "watermark": 10, "trades": 10, "audit_seq": 10,
-        "audit_hash": "ten", "ts": NOW,
-    }  # fmt: skip
+        "store_id": "one",
+        "store": f"sqlite:///{shelf.name}",
+        "epoch": 1,
+        "watermark": 10,
+        "trades": 10,
+        "audit_seq": 10,
+        "audit_hash": "ten",
+        "ts": NOW,
+    }
     os.unlink(f"{shelf.name}.witness")
     ours.note()
     assert not Path(f"{shelf.name}.witness").exists()

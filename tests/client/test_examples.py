@@ -27,8 +27,12 @@ def test_the_notebook_runs_against_an_engine_from_its_first_cell_to_its_last():
         environment = {**os.environ, "RISKENGINE_URL": f"http://127.0.0.1:{port}", "POINTS": "1"}
         return subprocess.run(
             [sys.executable, "-W", "error", EXAMPLES / "notebook.py"],
-            capture_output=True, text=True, env=environment, timeout=60, check=False,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=60,
+            check=False,
+        )
 
     async def scenario() -> None:
         async with wired() as engine:
@@ -43,7 +47,7 @@ def test_the_notebook_runs_against_an_engine_from_its_first_cell_to_its_last():
 
 def test_the_notebook_asks_for_columns_that_there_are():
     text = (EXAMPLES / "notebook.py").read_text(encoding="utf-8")
-    columns = set(re.findall(r'columns=\[(.*?)\]', text)[0].replace('"', "").split(", "))
+    columns = set(re.findall(r"columns=\[(.*?)\]", text)[0].replace('"', "").split(", "))
     assert columns <= set(names(OF_NODE))
 
 

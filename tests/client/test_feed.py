@@ -16,8 +16,14 @@ from tests.stream_client import Desk, dealt_desk
 from tests.world import trade
 
 HELLO = {
-    "type": "hello", "protocol": 1, "epoch": 3, "seq": 10, "reporting_currency": "USD", "heartbeat_ms": 1000, "max_hz": 5.0,
-}  # fmt: skip
+    "type": "hello",
+    "protocol": 1,
+    "epoch": 3,
+    "seq": 10,
+    "reporting_currency": "USD",
+    "heartbeat_ms": 1000,
+    "max_hz": 5.0,
+}
 
 
 def tell(feed: Feed, **message: Any) -> list[dict[str, Any]]:
@@ -39,9 +45,16 @@ def rows(feed: Feed, held: Held, seq: int, *listed: dict[str, Any], epoch: int =
 def update(feed, prev_seq, seq, epoch=3, checksums=None, **views):
     more = {} if checksums is None else {"checksums": checksums}
     return tell(
-        feed, type="update", epoch=epoch, seq=seq, prev_seq=prev_seq, as_of=seq * 1_000_000, conflated=seq - prev_seq - 1,
-        views={name: {"rows": [], "removed": []} | change for name, change in views.items()}, **more,
-    )  # fmt: skip
+        feed,
+        type="update",
+        epoch=epoch,
+        seq=seq,
+        prev_seq=prev_seq,
+        as_of=seq * 1_000_000,
+        conflated=seq - prev_seq - 1,
+        views={name: {"rows": [], "removed": []} | change for name, change in views.items()},
+        **more,
+    )
 
 
 def following():
@@ -62,8 +75,9 @@ def test_before_anything_is_heard_a_state_says_connecting_and_after_the_hello_th
     assert (feed.state(held).status, feed.state(held).rows) == ("connecting", {})
     assert feed.take_requests() == []
     assert tell(feed, **HELLO) == [
-        {"op": "configure", "max_hz": 10}, {"op": "subscribe", "id": held.id, "view": "ladder", "dealer": "ann"},
-    ]  # fmt: skip
+        {"op": "configure", "max_hz": 10},
+        {"op": "subscribe", "id": held.id, "view": "ladder", "dealer": "ann"},
+    ]
     assert feed.state(held).status == LOADING
 
 
@@ -154,23 +168,36 @@ def test_where_fresh_rows_do_not_help_another_connection_is_needed():
         update(feed, 11 + MAX_RESYNCS, 12 + MAX_RESYNCS, checksums={held.id: 1})
 
 
-@pytest.mark.parametrize("message", [
-    {"type": "snapshot", "id": "1", "epoch": 3, "seq": 10, "as_of": 1, "key": ["instrument"], "rows": []},
-    {"type": "snapshot", "id": "1", "epoch": 3, "seq": 12, "as_of": 1, "key": ["instrument"], "rows": [{"quantity": 1}]},
-    {"type": "snapshot", "id": "1", "epoch": 3, "seq": 12, "as_of": 1, "key": ["instrument"], "rows": [{"instrument": []}]},
-    {"type": "update", "epoch": 4, "seq": 12, "prev_seq": 11, "as_of": 1, "views": {}},
-    {"type": "update", "epoch": 3, "seq": 11, "prev_seq": 11, "as_of": 1, "views": {}},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "snapshot", "id": "1", "epoch": 3, "seq": 10, "as_of": 1, "key": ["instrument"], "rows": []},
+        {"type": "snapshot", "id": "1", "epoch": 3, "seq": 12, "as_of": 1, "key": ["instrument"], "rows": [{"quantity": 1}]},
+        {"type": "snapshot", "id": "1", "epoch": 3, "seq": 12, "as_of": 1, "key": ["instrument"], "rows": [{"instrument": []}]},
+        {"type": "update", "epoch": 4, "seq": 12, "prev_seq": 11, "as_of": 1, "views": {}},
+        {"type": "update", "epoch": 3, "seq": 11, "prev_seq": 11, "as_of": 1, "views": {}},
+    ],
+)
 def test_what_no_engine_says_ends_the_connection(message):
     feed, _ = following()
     with pytest.raises(InputError):
         tell(feed, **message)
 
 
-@pytest.mark.parametrize("frame", [
-    "", "[]", "{", '{"type":"update"}', '{"type":"snapshot","id":"a","epoch":1,"seq":"x","as_of":1,"key":[],"rows":[]}',
-    b"", b"\xc1", b"\x81\xa4type\xa6update", "[" * 100_000,
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "",
+        "[]",
+        "{",
+        '{"type":"update"}',
+        '{"type":"snapshot","id":"a","epoch":1,"seq":"x","as_of":1,"key":[],"rows":[]}',
+        b"",
+        b"\xc1",
+        b"\x81\xa4type\xa6update",
+        "[" * 100_000,
+    ],
+)
 def test_a_frame_that_is_no_message_is_one_kind_of_error(frame):
     with pytest.raises(InputError, match="not of this protocol"):
         decode(frame)
@@ -225,7 +252,7 @@ STEPS = st.lists(
     | st.tuples(st.just("lost"))
     | st.tuples(st.just("wrong"), st.sampled_from(["gap", "checksum"])),
     max_size=30,
-)  # fmt: skip
+)
 
 
 @given(STEPS)

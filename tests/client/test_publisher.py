@@ -32,12 +32,17 @@ def test_ticks_trades_and_beats_reach_the_engine(monkeypatch):
     monkeypatch.setattr("riskengine.client.publisher.BEAT_S", 0.05)
 
     async def scenario():
-        async with wired() as engine, AsyncClient(f"http://127.0.0.1:{engine.port}") as client, \
-                client.publisher("test") as publisher:  # fmt: skip
-            await publisher.send_ticks([
-                {"instrument": "EURUSD", "ts": NOON + 200_000, "mid": 1.5, "source": "feed"},
-                {"instrument": "NONE", "ts": NOON, "mid": 1},
-            ])  # fmt: skip
+        async with (
+            wired() as engine,
+            AsyncClient(f"http://127.0.0.1:{engine.port}") as client,
+            client.publisher("test") as publisher,
+        ):
+            await publisher.send_ticks(
+                [
+                    {"instrument": "EURUSD", "ts": NOON + 200_000, "mid": 1.5, "source": "feed"},
+                    {"instrument": "NONE", "ts": NOON, "mid": 1},
+                ]
+            )
             sent = [row(f"p{number}", source_seq=number) for number in range(1, 41)]
             sent[7] = row("p8", desk="NOWHERE", source_seq=8)
             done = await publisher.post_trades(sent)
@@ -155,8 +160,11 @@ def test_a_publisher_goes_on_through_a_kill_and_nothing_is_lost_or_counted_twice
             publisher.send_ticks([{"instrument": "EURUSD", "ts": time.time_ns() // 1_000, "mid": 1.1}])
             done.append(publisher.post_trades([sent], timeout_s=30))
 
-    with running("serve", "--port", "0", "--store", store, log=log) as server, Client(server.url) as client, \
-            client.publisher("test") as publisher:  # fmt: skip
+    with (
+        running("serve", "--port", "0", "--store", store, log=log) as server,
+        Client(server.url) as client,
+        client.publisher("test") as publisher,
+    ):
         port = server.url.rpartition(":")[2]
         posting = threading.Thread(target=publish, args=(publisher,))
         posting.start()

@@ -82,11 +82,14 @@ def test_exact_numbers_come_as_decimal_texts(client):
     assert Decimal(euro["quantity"]) == Decimal("-40.5")
 
 
-@pytest.mark.parametrize(("ask", "kind", "said"), [
-    (lambda client: client.ladder(node="NOWHERE"), NotFound, "NOWHERE"),
-    (lambda client: client.positions(limit=0), BadRequest, "limit"),
-    (lambda client: client.nodes("no/../such"), NotFound, "no/../such"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("ask", "kind", "said"),
+    [
+        (lambda client: client.ladder(node="NOWHERE"), NotFound, "NOWHERE"),
+        (lambda client: client.positions(limit=0), BadRequest, "limit"),
+        (lambda client: client.nodes("no/../such"), NotFound, "no/../such"),
+    ],
+)
 def test_an_error_carries_what_the_problem_says(client, ask, kind, said):
     with pytest.raises(kind, match=said) as caught:
         ask(client)
@@ -208,10 +211,20 @@ def told(status: int, **headers: str) -> tuple[int, dict[str, str], bytes]:
 FINE: Any = (200, {}, b'{"results":[],"counts":{}}')
 
 
-@pytest.mark.parametrize(("status", "kind"), [
-    (400, BadRequest), (401, NotSignedIn), (403, NotAllowed), (404, NotFound), (410, SnapshotGone), (413, BadRequest),
-    (429, NotNow), (500, Problem), (503, NotNow),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, BadRequest),
+        (401, NotSignedIn),
+        (403, NotAllowed),
+        (404, NotFound),
+        (410, SnapshotGone),
+        (413, BadRequest),
+        (429, NotNow),
+        (500, Problem),
+        (503, NotNow),
+    ],
+)
 def test_each_status_has_its_error(status, kind):
     with refusing(told(status)) as (url, _), Client(url) as client, pytest.raises(Problem, match=f"{status} T: D") as caught:
         client.status()
@@ -236,8 +249,10 @@ def test_reads_wait_only_where_they_were_told_to():
 
 def test_a_token_function_is_asked_again_when_its_token_is_over_and_only_once():
     given = iter(["old", "new", "newer"])
-    with refusing((200, {}, b"{}"), told(401), (200, {}, b"{}"), told(401), told(401)) as (url, asked), \
-            Client(url, token=lambda: next(given)) as client:  # fmt: skip
+    with (
+        refusing((200, {}, b"{}"), told(401), (200, {}, b"{}"), told(401), told(401)) as (url, asked),
+        Client(url, token=lambda: next(given)) as client,
+    ):
         client.status()
         client.status()
         with pytest.raises(NotSignedIn):
@@ -272,7 +287,11 @@ def test_answers_are_joined_as_if_they_were_one():
     first = {"seq": 1, "results": [1], "counts": {"applied": 1}, "errors": [{"index": 0}], "accepted": 2, "refused": 1}
     second = {"seq": 2, "results": [2], "counts": {"applied": 2, "late": 1}, "errors": [{"index": 1}], "accepted": 3}
     assert _joined(first, second | {"refused": 0}, 10) == {
-        "seq": 2, "results": [1, 2], "counts": {"applied": 3, "late": 1}, "errors": [{"index": 0}, {"index": 11}],
-        "accepted": 5, "refused": 1,
-    }  # fmt: skip
+        "seq": 2,
+        "results": [1, 2],
+        "counts": {"applied": 3, "late": 1},
+        "errors": [{"index": 0}, {"index": 11}],
+        "accepted": 5,
+        "refused": 1,
+    }
     assert next(parts_exchange("/v1/trades", [], 0, False))

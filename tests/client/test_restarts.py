@@ -101,9 +101,15 @@ def test_posts_go_on_through_a_restart_and_nothing_is_counted_twice(house_url, t
 
         def sent(number: int) -> dict[str, Any]:
             return {
-                "source": "patient", "trade_id": f"p{number}", "ts": time.time_ns() // 1_000, "instrument": "EURUSD",
-                "desk": "FX1", "side": "buy", "quantity": 1, "price": "1.1",
-            }  # fmt: skip
+                "source": "patient",
+                "trade_id": f"p{number}",
+                "ts": time.time_ns() // 1_000,
+                "instrument": "EURUSD",
+                "desk": "FX1",
+                "side": "buy",
+                "quantity": 1,
+                "price": "1.1",
+            }
 
         trades = [sent(number) for number in range(20)]
         assert client.post_trades(trades[:10])["counts"]["applied"] == 10

@@ -80,8 +80,11 @@ def test_a_wrong_prev_seq_or_checksum_leads_to_a_resync_and_the_right_rows(fault
                     seen.append(state)
                     if state.status == LIVE and state.rows["EURUSD"]["quantity"] == 2.0:
                         break
-            assert all(state.rows.get("EURUSD", EUR)["quantity"] != 99.0 for state in seen if state.status == LIVE
-                       and fault == "prev_seq")  # fmt: skip
+            assert all(
+                state.rows.get("EURUSD", EUR)["quantity"] != 99.0
+                for state in seen
+                if state.status == LIVE and fault == "prev_seq"
+            )
 
     run(scenario())
 
@@ -252,10 +255,27 @@ def test_a_url_or_encoding_that_is_none_is_refused_at_once():
 def test_over_tls_only_whom_the_context_trusts_is_talked_to(tmp_path):
     certificate, key = tmp_path / "server.pem", tmp_path / "server.key"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-days", "2", "-subj", "/CN=localhost", "-addext",
-         "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", certificate, "-keyout", key, "-nodes"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost,IP:127.0.0.1",
+            "-out",
+            certificate,
+            "-keyout",
+            key,
+            "-nodes",
+        ],
+        check=True,
+        capture_output=True,
+    )
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate, key)
 

@@ -25,8 +25,10 @@ LATER: tuple[dict[str, Any], ...] = (
 
 def settings(url: str, **marks: Any) -> Config:
     return Config(
-        engine=EngineConfig(beat_ms=20), store=StoreConfig(url), marks=MarksConfig(**{"store_every_s": 0.1, **marks}),
-    )  # fmt: skip
+        engine=EngineConfig(beat_ms=20),
+        store=StoreConfig(url),
+        marks=MarksConfig(**{"store_every_s": 0.1, **marks}),
+    )
 
 
 def live(url: str, test: Test, **marks: Any) -> Any:

@@ -128,10 +128,15 @@ def change_opening(outside: Outside, loader: Store) -> None:
 @pytest.mark.parametrize(
     ("change", "quarantines"),
     [
-        (add_child, 3), (move_node, 0), (change_multiplier, 0), (remove_instrument, 1), (rename_root, 0), (add_opening, 0),
+        (add_child, 3),
+        (move_node, 0),
+        (change_multiplier, 0),
+        (remove_instrument, 1),
+        (rename_root, 0),
+        (add_opening, 0),
         (change_opening, 0),
     ],
-)  # fmt: skip
+)
 def test_after_any_change_the_state_is_that_of_a_fresh_start(
     store_url: str, loader: Store, outside: Outside, change: Callable[[Outside, Store], None], quarantines: int
 ) -> None:
@@ -141,11 +146,15 @@ def test_after_any_change_the_state_is_that_of_a_fresh_start(
         now = process.clock.now()
         process.offer_ticks([quote(symbol, 1.25, 1.27, now) for symbol in ("EURUSD", "GBPUSD", "ESZ6", "EURGBP")])
         await until(lambda: newest(process).units.priced.sum() == 4)
-        await process.submit([
-            sent("1", process), sent("2", process, instrument="GBPUSD", desk="FX1", dealer="bob"),
-            sent("3", process, instrument="ESZ6", desk="EQ1", price="5000"), sent("4", process, side="sell", fees="2"),
-            sent("5", process, desk="EM1", instrument="EURGBP", price="0.9"),
-        ])  # fmt: skip
+        await process.submit(
+            [
+                sent("1", process),
+                sent("2", process, instrument="GBPUSD", desk="FX1", dealer="bob"),
+                sent("3", process, instrument="ESZ6", desk="EQ1", price="5000"),
+                sent("4", process, side="sell", fees="2"),
+                sent("5", process, desk="EM1", instrument="EURGBP", price="0.9"),
+            ]
+        )
         await until(lambda: len(process._store.marks()) == 4)  # type: ignore[union-attr]
         before = newest(process)
         change(outside, loader)

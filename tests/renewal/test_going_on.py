@@ -14,9 +14,11 @@ def test_prices_go_on_by_their_symbols_with_what_was_held_back_beside_them(store
     async def test(process: EngineProcess) -> None:
         now = process.clock.now() - 10 * SECOND
         ticks = [
-            quote("EURUSD", 1.2, 1.2, now), quote("EURUSD", 2.2, 2.2, now + 1), quote("GBPUSD", 1.3, None, now),
+            quote("EURUSD", 1.2, 1.2, now),
+            quote("EURUSD", 2.2, 2.2, now + 1),
+            quote("GBPUSD", 1.3, None, now),
             quote("ACME", 9, 9, now),
-        ]  # fmt: skip
+        ]
         assert process.offer_ticks(ticks).refused == []
         await until(lambda: newest(process).units.priced.sum() == 3)
 

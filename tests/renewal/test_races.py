@@ -52,9 +52,12 @@ class Senders:
     def made(self, check: TradeCheck, names: Iterable[str]) -> list[Trade]:
         dice, trades = self.dice, []
         columns: dict[str, Any] = {
-            "instrument": dice.choice(("EURUSD", "ACME", "ESZ6", "GBPUSD")), "side": dice.choice(("buy", "sell")),
-            "desk": dice.choice(DESKS), "dealer": dice.choice(("ann", "bob", "")), "quantity": str(dice.randint(1, 9)),
-        }  # fmt: skip
+            "instrument": dice.choice(("EURUSD", "ACME", "ESZ6", "GBPUSD")),
+            "side": dice.choice(("buy", "sell")),
+            "desk": dice.choice(DESKS),
+            "dealer": dice.choice(("ann", "bob", "")),
+            "quantity": str(dice.randint(1, 9)),
+        }
         for name in names:
             now = self.process.clock.now()
             columns["ts"] = now - dice.randint(0, 9) * SECOND

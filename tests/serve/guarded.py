@@ -55,7 +55,7 @@ def deals() -> list[dict[str, Any]]:
         row("moved-3", **other, version=2, action="amend", quantity="67676.5", price="1.29292", ts=NOON + 7),
         row("moved-4", **other, quantity="78787.5", price="1.30303", ts=NOON + 8),
         row("moved-4", desk="OURDESK", dealer="ann", version=2, action="amend", quantity="15", price="1.2", ts=NOON + 8),
-    ]  # fmt: skip
+    ]
     return ours + theirs
 
 
@@ -80,10 +80,16 @@ class GuardedHouse(StandIn):
         self._require_live()
         keys = (("OURDESK", None), (None, "ann"), ("ZETADESK", None), (None, "zoltan"), ("ALL", None), (None, None))
         rows: list[dict[str, Any]] = [
-            {"break_id": number, "kind": "cash", "node": node, "dealer": dealer, "status": "open",
-             "here": {"net_cash": "5.5" if "ann" in (dealer, "ann" * (node == "OURDESK")) else "8675309.75"}}
+            {
+                "break_id": number,
+                "kind": "cash",
+                "node": node,
+                "dealer": dealer,
+                "status": "open",
+                "here": {"net_cash": "5.5" if "ann" in (dealer, "ann" * (node == "OURDESK")) else "8675309.75"},
+            }
             for number, (node, dealer) in enumerate(keys, start=1)
-        ]  # fmt: skip
+        ]
         return rows, {"clean": False, "breaks": [{"node": "ZETADESK", "difference": "8675309.75"}]}
 
     async def comment_break(self, break_id: int, comment: str, actor: str) -> dict[str, Any] | None:

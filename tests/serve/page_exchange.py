@@ -85,14 +85,28 @@ async def ingest_exchange(engine: Wired) -> list[Line]:
         async def hear(kind: str) -> None:
             lines.append(("<", await client.hear(kind)))
 
-        await say(ticks=[
-            {"instrument": "EURUSD", "ts": NOON, "bid": 1.1999, "ask": 1.2001, "source": "venue"},
-            {"instrument": "XXXYYY", "ts": NOON, "mid": 7.0, "source": "venue"},
-        ])  # fmt: skip
-        await say(trades=[{
-            "source": "booking", "source_seq": 41, "trade_id": "B-41", "ts": NOON, "instrument": "EURUSD", "desk": "FX1",
-            "dealer": "ann", "side": "sell", "quantity": "25", "price": "1.2",
-        }])  # fmt: skip
+        await say(
+            ticks=[
+                {"instrument": "EURUSD", "ts": NOON, "bid": 1.1999, "ask": 1.2001, "source": "venue"},
+                {"instrument": "XXXYYY", "ts": NOON, "mid": 7.0, "source": "venue"},
+            ]
+        )
+        await say(
+            trades=[
+                {
+                    "source": "booking",
+                    "source_seq": 41,
+                    "trade_id": "B-41",
+                    "ts": NOON,
+                    "instrument": "EURUSD",
+                    "desk": "FX1",
+                    "dealer": "ann",
+                    "side": "sell",
+                    "quantity": "25",
+                    "price": "1.2",
+                }
+            ]
+        )
         await hear("trades")
         await say(heartbeat={"source": "booking", "last_seq": 41})
         await hear("refused")

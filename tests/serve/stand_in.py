@@ -51,9 +51,7 @@ class StandIn:
         self.warnings = Warnings(self.clock)
         self.curves = Curves(self.config.curves.samples)
         self.engine = Engine(reference, self.config, epoch=7, now=self.clock.now())
-        self.quotes = LimitedQuoteBook(
-            reference, self.config.marks, self.config.engine.future_limit_s, self.config.ingest
-        )
+        self.quotes = LimitedQuoteBook(reference, self.config.marks, self.config.engine.future_limit_s, self.config.ingest)
         self.trade_check = TradeCheck(reference.by_symbol, reference.hierarchy.leaves, reference.hierarchy.index)
         self.recent = SnapshotHistory(self.engine.snapshot, int(self.config.server.snapshot_history_s * 1_000_000))
         self.stored: list[Trade] = []
@@ -135,17 +133,28 @@ class StandIn:
         self.publish()
 
     async def select_trades(
-        self, *, node: str | None, instrument: str | None, dealer: str | None, since: int | None, versions: str, limit: int,
-        snapshot: Snapshot, grants: Grants = EVERYTHING,
-    ) -> tuple[list[dict[str, Any]], int]:  # fmt: skip
+        self,
+        *,
+        node: str | None,
+        instrument: str | None,
+        dealer: str | None,
+        since: int | None,
+        versions: str,
+        limit: int,
+        snapshot: Snapshot,
+        grants: Grants = EVERYTHING,
+    ) -> tuple[list[dict[str, Any]], int]:
         hierarchy = snapshot.reference.hierarchy
         desks = hierarchy.leaves if node is None else set(hierarchy.leaves_below(hierarchy.index[node]))
         found = [
             (trade, number)
             for number, trade in enumerate(self.stored[: snapshot.watermark], start=1)
-            if trade.desk in desks and instrument in (None, trade.instrument) and dealer in (None, trade.dealer)
-            and trade.ts >= (since or 0) and grants.sees_trade(hierarchy, trade.desk, trade.dealer)
-        ]  # fmt: skip
+            if trade.desk in desks
+            and instrument in (None, trade.instrument)
+            and dealer in (None, trade.dealer)
+            and trade.ts >= (since or 0)
+            and grants.sees_trade(hierarchy, trade.desk, trade.dealer)
+        ]
         if versions == "latest":
             found = list({trade.identity: (trade, number) for trade, number in found}.values())
         found.sort(key=lambda pair: (pair[0].ts, pair[1]), reverse=True)
@@ -171,14 +180,29 @@ class StandIn:
 def _stored_row(trade: Trade, store_seq: int) -> dict[str, Any]:
     contra = trade.contra_amount
     return {
-        "source": trade.source, "trade_id": trade.trade_id, "leg": trade.leg, "version": trade.version,
-        "action": trade.action, "ts": trade.ts, "source_seq": trade.source_seq, "instrument": trade.instrument,
-        "desk": trade.desk, "dealer": trade.dealer, "side": trade.side, "quantity": to_text(trade.quantity),
-        "price": to_text(trade.price), "fees": to_text(trade.fees), "fees_currency": trade.fees_currency,
-        "value_date": trade.value_date, "trade_date": trade.trade_date, "booked_ts": trade.booked_ts,
-        "contra_amount": None if contra is None else to_text(contra), "legs": trade.legs, "store_seq": store_seq,
+        "source": trade.source,
+        "trade_id": trade.trade_id,
+        "leg": trade.leg,
+        "version": trade.version,
+        "action": trade.action,
+        "ts": trade.ts,
+        "source_seq": trade.source_seq,
+        "instrument": trade.instrument,
+        "desk": trade.desk,
+        "dealer": trade.dealer,
+        "side": trade.side,
+        "quantity": to_text(trade.quantity),
+        "price": to_text(trade.price),
+        "fees": to_text(trade.fees),
+        "fees_currency": trade.fees_currency,
+        "value_date": trade.value_date,
+        "trade_date": trade.trade_date,
+        "booked_ts": trade.booked_ts,
+        "contra_amount": None if contra is None else to_text(contra),
+        "legs": trade.legs,
+        "store_seq": store_seq,
         "received_ts": trade.received_ts,
-    }  # fmt: skip
+    }
 
 
 class Answer(NamedTuple):
@@ -197,9 +221,14 @@ def target(path: str, query: Mapping[str, object]) -> str:
 
 
 async def call(
-    app: ASGIApp, method: str, path: str, query: Mapping[str, object] | str = "", body: Any = b"",
-    headers: Mapping[str, str] | None = None, raises: type[Exception] | None = None,
-) -> Answer:  # fmt: skip
+    app: ASGIApp,
+    method: str,
+    path: str,
+    query: Mapping[str, object] | str = "",
+    body: Any = b"",
+    headers: Mapping[str, str] | None = None,
+    raises: type[Exception] | None = None,
+) -> Answer:
     """One request to an application in this process. `body` is bytes, chunks of them, or what is sent as JSON.
 
     `raises` is what the application lets out for the server to log, after it has answered.
@@ -207,12 +236,20 @@ async def call(
     chunks = _chunks(body)
     sent = {"host": f"127.0.0.1:{PORT}"} | dict(headers or {})
     scope = {
-        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
-        "path": path, "raw_path": path.encode(), "root_path": "", "client": ("127.0.0.1", 50_000),
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "client": ("127.0.0.1", 50_000),
         "query_string": (query if isinstance(query, str) else urlencode(query)).encode(),
         "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items() if value],
-        "server": ("127.0.0.1", PORT), "extensions": {},
-    }  # fmt: skip
+        "server": ("127.0.0.1", PORT),
+        "extensions": {},
+    }
     messages: list[Any] = []
     answered = asyncio.Event()
 

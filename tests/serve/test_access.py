@@ -52,9 +52,20 @@ def test_the_servers_own_names_are_hosts(app, host):
 
 
 @pytest.mark.parametrize(
-    "host", ["", "127.0.0.1", "localhost", "localhost:80", "localhost:83210", f"evil.example:{PORT}", f"127.0.0.1:{PORT}.evil",
-             f"127.0.0.1:{PORT}@evil", f"::1:{PORT}", f"localhost.:{PORT}"],
-)  # fmt: skip
+    "host",
+    [
+        "",
+        "127.0.0.1",
+        "localhost",
+        "localhost:80",
+        "localhost:83210",
+        f"evil.example:{PORT}",
+        f"127.0.0.1:{PORT}.evil",
+        f"127.0.0.1:{PORT}@evil",
+        f"::1:{PORT}",
+        f"localhost.:{PORT}",
+    ],
+)
 @pytest.mark.parametrize("path", ["/", "/healthz", "/v1/nodes", "/nothing"])
 def test_another_host_is_refused_everywhere(app, host, path):
     answer = ask(app, path, headers={"host": host})
@@ -68,9 +79,18 @@ def test_the_own_page_and_programs_may_post(app, origin):
 
 
 @pytest.mark.parametrize(
-    "origin", ["null", "https://evil.example", "http://127.0.0.1", "http://127.0.0.1:1", f"https://127.0.0.1:{PORT}",
-               f"http://127.0.0.1:{PORT}.evil", f"http://evil@127.0.0.1:{PORT}", f"http://[::1]:{PORT}"],
-)  # fmt: skip
+    "origin",
+    [
+        "null",
+        "https://evil.example",
+        "http://127.0.0.1",
+        "http://127.0.0.1:1",
+        f"https://127.0.0.1:{PORT}",
+        f"http://127.0.0.1:{PORT}.evil",
+        f"http://evil@127.0.0.1:{PORT}",
+        f"http://[::1]:{PORT}",
+    ],
+)
 def test_another_page_may_not_post_anything(origin):
     gateway = StandIn()
     app = create_app(gateway)
@@ -132,9 +152,15 @@ def speak(url: str, *lines: str) -> bytes:
 
 def websocket(url: str, host: str, *more: str) -> bytes:
     return speak(
-        url, "GET /v1/echo HTTP/1.1", f"Host: {host}", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", *more, "Connection: Upgrade",
-    )  # fmt: skip
+        url,
+        "GET /v1/echo HTTP/1.1",
+        f"Host: {host}",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        *more,
+        "Connection: Upgrade",
+    )
 
 
 @pytest.fixture(scope="module")

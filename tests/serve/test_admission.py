@@ -58,10 +58,20 @@ def test_strangers_may_ask_whether_the_engine_lives(house: Guarded) -> None:
 
 def garbled(token: str) -> list[str]:
     return [
-        "Bearer", "Bearer ", "Bearer x", f"Basic {token}", token, f"Bearer {token}x", f"Bearer {token[:-1]}",
+        "Bearer",
+        "Bearer ",
+        "Bearer x",
+        f"Basic {token}",
+        token,
+        f"Bearer {token}x",
+        f"Bearer {token[:-1]}",
         "Bearer " + "x" * 100_000,
-        f"Bearer {token.swapcase()}", "Bearer \xff\xfe", "Bearer *", "Bearer ' OR 1=1", f"Bearer {new_token()}",
-    ]  # fmt: skip
+        f"Bearer {token.swapcase()}",
+        "Bearer \xff\xfe",
+        "Bearer *",
+        "Bearer ' OR 1=1",
+        f"Bearer {new_token()}",
+    ]
 
 
 def test_a_token_that_is_none_is_answered_alike_whatever_is_wrong_with_it(house: Guarded, tmp_path: Path) -> None:
@@ -96,9 +106,12 @@ def test_the_scheme_is_written_as_anybody_likes(house: Guarded, scheme: str) -> 
 
 def test_two_authorizations_are_none(house: Guarded) -> None:
     scope: dict[str, Any] = {
-        "type": "http", "method": "GET", "path": "/v1/nodes", "client": ("127.0.0.1", 1),
+        "type": "http",
+        "method": "GET",
+        "path": "/v1/nodes",
+        "client": ("127.0.0.1", 1),
         "headers": [(b"authorization", f"Bearer {house.tokens['boss']}".encode())] * 2,
-    }  # fmt: skip
+    }
     assert house.app.state.identity.shown_by(scope).failed
 
 
@@ -111,9 +124,15 @@ def test_a_viewer_cannot_post_trades(house: Guarded) -> None:
 
 
 EIGHT = [
-    "null", "https://evil.example", "http://127.0.0.1", "http://127.0.0.1:1", f"https://127.0.0.1:{PORT}",
-    f"http://127.0.0.1:{PORT}.evil", f"http://evil@127.0.0.1:{PORT}", f"http://[::1]:{PORT}",
-]  # fmt: skip
+    "null",
+    "https://evil.example",
+    "http://127.0.0.1",
+    "http://127.0.0.1:1",
+    f"https://127.0.0.1:{PORT}",
+    f"http://127.0.0.1:{PORT}.evil",
+    f"http://evil@127.0.0.1:{PORT}",
+    f"http://[::1]:{PORT}",
+]
 
 
 @pytest.mark.parametrize("origin", EIGHT)
@@ -127,11 +146,25 @@ def test_a_forged_origin_is_refused_before_the_token_is_looked_at(house: Guarded
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1//nodes", "//v1/nodes", "/v1/nodes/", "/v1/./nodes", "/healthz/../v1/nodes", "/login/../v1/nodes",
-     "/style.css/../v1/nodes",
-     "/healthz/", "/healthz;/v1/nodes", "/HEALTHZ", "/login%2f..%2fv1/nodes", "/%2e%2e/tokens.toml", "/../tokens.toml",
-     "/icon.svg/../../config.py", "/..%2f..%2fpyproject.toml", "/style.css\x00/v1/nodes"],
-)  # fmt: skip
+    [
+        "/v1//nodes",
+        "//v1/nodes",
+        "/v1/nodes/",
+        "/v1/./nodes",
+        "/healthz/../v1/nodes",
+        "/login/../v1/nodes",
+        "/style.css/../v1/nodes",
+        "/healthz/",
+        "/healthz;/v1/nodes",
+        "/HEALTHZ",
+        "/login%2f..%2fv1/nodes",
+        "/%2e%2e/tokens.toml",
+        "/../tokens.toml",
+        "/icon.svg/../../config.py",
+        "/..%2f..%2fpyproject.toml",
+        "/style.css\x00/v1/nodes",
+    ],
+)
 def test_no_way_of_writing_a_path_leads_around_the_door(house: Guarded, path: str) -> None:
     assert ask(house.app, path).status == 401
     answer = house.ask("dealer", path)
@@ -198,9 +231,15 @@ def test_the_memory_of_failures_is_bounded() -> None:
 
 @pytest.mark.parametrize(
     ("client", "address"),
-    [("10.1.2.3", "10.1.2.3"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"), ("::ffff:10.1.2.3", "::ffff:10.1.2.3"),
-     ("::1", "::1"), (None, ""), ("unix", "unix")],
-)  # fmt: skip
+    [
+        ("10.1.2.3", "10.1.2.3"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("::ffff:10.1.2.3", "::ffff:10.1.2.3"),
+        ("::1", "::1"),
+        (None, ""),
+        ("unix", "unix"),
+    ],
+)
 def test_an_address_of_ipv6_is_its_network(client: str | None, address: str) -> None:
     assert address_of({"client": None if client is None else (client, 1)}) == address
 
@@ -339,8 +378,9 @@ def test_a_change_of_the_file_counts_while_the_engine_runs(house: Guarded) -> No
     look_again(house)
     assert ask(house.app, "/v1/nodes", headers=bearer(late)).status == 401
     assert [(kind, detail) for kind, _, detail, _ in house.gateway.noted if kind == "tokens"] == [
-        ("tokens", {"added": ["late"], "ended": []}), ("tokens", {"added": [], "ended": ["late"]}),
-    ]  # fmt: skip
+        ("tokens", {"added": ["late"], "ended": []}),
+        ("tokens", {"added": [], "ended": ["late"]}),
+    ]
 
 
 def test_a_file_that_is_gone_lets_nobody_in_and_never_everybody(house: Guarded) -> None:

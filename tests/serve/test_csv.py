@@ -13,9 +13,26 @@ from tests.serve.stand_in import StandIn, ask, post, traded
 from tests.world import reference, row
 
 FORMULAS = [
-    "=1+1", "+1", "-1+2", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff20x", "\ufe661",
-    "\u2212 1", "\u00a0=1", "\u3000\uff1d1", "\ufeff=1", "\u200b=1", "\u207a1",
-]  # fmt: skip
+    "=1+1",
+    "+1",
+    "-1+2",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    " =1",
+    "\uff1d1",
+    "\uff0b1",
+    "\uff0d1",
+    "\uff20x",
+    "\ufe661",
+    "\u2212 1",
+    "\u00a0=1",
+    "\u3000\uff1d1",
+    "\ufeff=1",
+    "\u200b=1",
+    "\u207a1",
+]
 
 
 def read(fields, rows) -> list[dict[str, str]]:

@@ -29,9 +29,12 @@ def server(tmp_path: Path) -> Iterator[Server]:
     store.close()
     with running("serve", "--port", "0", "--store", url, log=tmp_path / "log") as server:
         trades = [
-            row("t1", fees="2.5"), row("t2", desk="FX2", side="sell", dealer="bob"), row("t3", instrument="GHOST", desk="EQ1"),
-            row("t1", price="1.3"), row("t9", action="cancel"),
-        ]  # fmt: skip
+            row("t1", fees="2.5"),
+            row("t2", desk="FX2", side="sell", dealer="bob"),
+            row("t3", instrument="GHOST", desk="EQ1"),
+            row("t1", price="1.3"),
+            row("t9", action="cancel"),
+        ]
         counts = server.post("/v1/trades", trades)["counts"]
         assert [counts[outcome] for outcome in ("applied", "conflict", "parked")] == [3, 1, 1]
         server.post("/v1/ticks", [{"instrument": "EURUSD", "ts": NOON, "mid": 1.1}])
@@ -42,13 +45,31 @@ def test_everything_that_is_described_is_so_and_nothing_else_is(server: Server, 
     told = server.get("/openapi.json")
     operations = sum(len(methods) for path, methods in told["paths"].items() if path != "/openapi.json")
     command = [
-        sys.executable, "-m", "schemathesis.cli", "--config-file", str(ROOT / "tests" / "serve" / "schemathesis.toml"), "run",
-        f"{server.url}/openapi.json", "--checks", "all", "--max-examples", EXAMPLES, "--seed", SEED, "--continue-on-failure",
-        "--no-shrink", "--report", "json", "--report-json-path", str(tmp_path / "report.json"),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "schemathesis.cli",
+        "--config-file",
+        str(ROOT / "tests" / "serve" / "schemathesis.toml"),
+        "run",
+        f"{server.url}/openapi.json",
+        "--checks",
+        "all",
+        "--max-examples",
+        EXAMPLES,
+        "--seed",
+        SEED,
+        "--continue-on-failure",
+        "--no-shrink",
+        "--report",
+        "json",
+        "--report-json-path",
+        str(tmp_path / "report.json"),
+    ]
     environment = ENVIRONMENT | {
-        "SCHEMATHESIS_HOOKS": "tests.serve.description_hooks", "PYTHONPATH": str(ROOT), "NO_COLOR": "1",
-    }  # fmt: skip
+        "SCHEMATHESIS_HOOKS": "tests.serve.description_hooks",
+        "PYTHONPATH": str(ROOT),
+        "NO_COLOR": "1",
+    }
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
     assert f"Tested: {operations}" in done.stdout

@@ -20,31 +20,58 @@ from tests.world import row
 EVERYBODY = frozenset({"dealer", "viewer", "only dealer", "only node", "feed", "boss"})
 BOSS = frozenset({"boss"})
 WHO: Mapping[tuple[str, str], frozenset[str]] = {
-    ("GET", "/healthz"): EVERYBODY, ("GET", "/readyz"): EVERYBODY, ("GET", "/metrics"): BOSS,
-    ("GET", "/v1/status"): EVERYBODY, ("GET", "/v1/digest"): BOSS, ("GET", "/v1/nodes"): EVERYBODY,
-    ("GET", "/v1/nodes/{node:path}"): EVERYBODY, ("GET", "/v1/positions"): EVERYBODY, ("GET", "/v1/ladder"): EVERYBODY,
-    ("GET", "/v1/dealers"): EVERYBODY, ("GET", "/v1/marks"): EVERYBODY, ("GET", "/v1/trades"): EVERYBODY,
+    ("GET", "/healthz"): EVERYBODY,
+    ("GET", "/readyz"): EVERYBODY,
+    ("GET", "/metrics"): BOSS,
+    ("GET", "/v1/status"): EVERYBODY,
+    ("GET", "/v1/digest"): BOSS,
+    ("GET", "/v1/nodes"): EVERYBODY,
+    ("GET", "/v1/nodes/{node:path}"): EVERYBODY,
+    ("GET", "/v1/positions"): EVERYBODY,
+    ("GET", "/v1/ladder"): EVERYBODY,
+    ("GET", "/v1/dealers"): EVERYBODY,
+    ("GET", "/v1/marks"): EVERYBODY,
+    ("GET", "/v1/trades"): EVERYBODY,
     ("GET", "/v1/history"): EVERYBODY,
-    ("POST", "/v1/trades"): frozenset({"feed"}), ("POST", "/v1/ticks"): frozenset({"feed"}), ("GET", "/v1/receipt"): EVERYBODY,
-    ("GET", "/v1/holdings"): BOSS, ("POST", "/v1/reconcile"): BOSS, ("GET", "/v1/breaks"): EVERYBODY,
-    ("POST", "/v1/breaks/{id}"): frozenset({"dealer", "boss"}), ("GET", "/v1/exceptions"): EVERYBODY,
+    ("POST", "/v1/trades"): frozenset({"feed"}),
+    ("POST", "/v1/ticks"): frozenset({"feed"}),
+    ("GET", "/v1/receipt"): EVERYBODY,
+    ("GET", "/v1/holdings"): BOSS,
+    ("POST", "/v1/reconcile"): BOSS,
+    ("GET", "/v1/breaks"): EVERYBODY,
+    ("POST", "/v1/breaks/{id}"): frozenset({"dealer", "boss"}),
+    ("GET", "/v1/exceptions"): EVERYBODY,
     ("POST", "/v1/exceptions/{id:path}"): frozenset({"dealer", "boss"}),
-}  # fmt: skip
+}
 """Who is let in at all; what they are then shown is another matter."""
 
 NODES = ("ALL", "ZETABOOK", "ZETADESK", "OURBOOK", "OURDESK", "no such node", "")
 VALUES: Mapping[str, tuple[str, ...]] = {
-    "node": NODES, "dealer": ("zoltan", "ann", "nobody", ""), "instrument": ("EURUSD", "ACME", "MAREL", "GHOST"),
-    "format": ("csv", "json"), "exact": ("true",), "flat": ("false",), "versions": ("all",), "limit": ("1", "1000000"),
-    "offset": ("1",), "since": ("0",), "status": ("all",), "kind": ("conflict", "late", "unpriced", "unmatched", "quarantined"),
-    "sort": ("total_pnl", "-trade_count", "instrument"), "seq": ("2",), "stale": ("true",), "bucket": ("60s",),
+    "node": NODES,
+    "dealer": ("zoltan", "ann", "nobody", ""),
+    "instrument": ("EURUSD", "ACME", "MAREL", "GHOST"),
+    "format": ("csv", "json"),
+    "exact": ("true",),
+    "flat": ("false",),
+    "versions": ("all",),
+    "limit": ("1", "1000000"),
+    "offset": ("1",),
+    "since": ("0",),
+    "status": ("all",),
+    "kind": ("conflict", "late", "unpriced", "unmatched", "quarantined"),
+    "sort": ("total_pnl", "-trade_count", "instrument"),
+    "seq": ("2",),
+    "stale": ("true",),
+    "bucket": ("60s",),
     "measure": ("total_pnl",),
-}  # fmt: skip
+}
 BODIES: Mapping[str, Any] = {
     "Trades": [row("new-1", desk="OURDESK", dealer="ann"), row("new-2", desk="NODESK")],
-    "Ticks": [{"instrument": "EURUSD", "mid": 1.2, "ts": 1}], "Reconcile": {"repair": False}, "Comment": {"comment": "seen"},
+    "Ticks": [{"instrument": "EURUSD", "mid": 1.2, "ts": 1}],
+    "Reconcile": {"repair": False},
+    "Comment": {"comment": "seen"},
     "Verdict": {"action": "comment", "comment": "seen"},
-}  # fmt: skip
+}
 HIDDEN_NAMES = ("ZETA", "zeta", "zoltan")
 
 
@@ -112,8 +139,10 @@ def hidden_numbers(house: Guarded) -> set[float]:
 
     def of(node: str, dealer: str) -> set[float]:
         places: list[dict[str, object]] = [{"node": node}, {"dealer": dealer}]
-        return told(*((path, place) for path in ("/v1/ladder", "/v1/positions") for place in places),
-                    *(("/v1/trades", place | {"versions": "all", "limit": 1000}) for place in places))  # fmt: skip
+        return told(
+            *((path, place) for path in ("/v1/ladder", "/v1/positions") for place in places),
+            *(("/v1/trades", place | {"versions": "all", "limit": 1000}) for place in places),
+        )
 
     theirs = of("ZETADESK", "zoltan") | told(("/v1/nodes", {}), ("/v1/ladder", {}), ("/v1/dealers", {}))
     ours = of("OURDESK", "ann") | told(("/v1/marks", {}), ("/v1/nodes/OURDESK", {}))
@@ -128,8 +157,13 @@ def test_every_route_says_who_may_use_it() -> None:
     assert {(operation.method, operation.path) for operation in OPERATIONS} == WHO.keys()
     assert {route.path for route in ROUTES} == {path for _, path in WHO} | {"/openapi.json"}
     assert {path for path, need in BESIDE.items() if need.is_open} == {
-        "/healthz", "/readyz", "/login", "/logout", "/style.css", "/icon.svg",
-    }  # fmt: skip
+        "/healthz",
+        "/readyz",
+        "/login",
+        "/logout",
+        "/style.css",
+        "/icon.svg",
+    }
 
 
 @pytest.mark.parametrize("name", GRANTED)
@@ -170,11 +204,14 @@ def test_a_node_that_is_not_granted_is_refused_whether_there_is_one_or_not(house
     answers = [
         house.ask("dealer", path, query)
         for path, query in (
-            (f"/v1/nodes/{node}", {}), ("/v1/ladder", {"node": node}), ("/v1/positions", {"node": node}),
-            ("/v1/trades", {"node": node}), ("/v1/receipt", {"node": node, "instrument": "EURUSD"}),
+            (f"/v1/nodes/{node}", {}),
+            ("/v1/ladder", {"node": node}),
+            ("/v1/positions", {"node": node}),
+            ("/v1/trades", {"node": node}),
+            ("/v1/receipt", {"node": node, "instrument": "EURUSD"}),
             ("/v1/history", {"node": node}),
         )
-    ]  # fmt: skip
+    ]
     assert [answer.status for answer in answers] == [403] * 6
     assert {answer.body for answer in answers} == {house.ask("dealer", "/v1/nodes/another").body}
 

@@ -17,16 +17,40 @@ from tests.serve.guarded import HOUSE, Guarded, bearer
 from tests.world import NOON, checked, row
 
 PLACES: tuple[dict[str, str], ...] = (
-    {"node": "ALL"}, {"node": "ZETABOOK"}, {"node": "ZETADESK"}, {"node": "OURBOOK"}, {"node": "OURDESK"}, {"node": "nothing"},
-    {"dealer": "zoltan"}, {"dealer": "ann"}, {"dealer": "nobody"}, {},
-)  # fmt: skip
-HIDDEN = ("ZETA", "zeta", "zoltan", "777123", "31337", "31339", "98765.4", "54321", "45454", "56565", "67676", "78787", "424242",
-          "8675309")  # fmt: skip
+    {"node": "ALL"},
+    {"node": "ZETABOOK"},
+    {"node": "ZETADESK"},
+    {"node": "OURBOOK"},
+    {"node": "OURDESK"},
+    {"node": "nothing"},
+    {"dealer": "zoltan"},
+    {"dealer": "ann"},
+    {"dealer": "nobody"},
+    {},
+)
+HIDDEN = (
+    "ZETA",
+    "zeta",
+    "zoltan",
+    "777123",
+    "31337",
+    "31339",
+    "98765.4",
+    "54321",
+    "45454",
+    "56565",
+    "67676",
+    "78787",
+    "424242",
+    "8675309",
+)
 SEEN: dict[str, dict[str, set[str]]] = {
-    "dealer": {"nodes": {"OURDESK"}, "dealers": {"ann"}}, "viewer": {"nodes": {"OURDESK"}, "dealers": {"ann"}},
-    "only dealer": {"nodes": set(), "dealers": {"ann"}}, "only node": {"nodes": {"OURBOOK", "OURDESK"}, "dealers": set()},
+    "dealer": {"nodes": {"OURDESK"}, "dealers": {"ann"}},
+    "viewer": {"nodes": {"OURDESK"}, "dealers": {"ann"}},
+    "only dealer": {"nodes": set(), "dealers": {"ann"}},
+    "only node": {"nodes": {"OURBOOK", "OURDESK"}, "dealers": set()},
     "feed": {"nodes": set(), "dealers": set()},
-}  # fmt: skip
+}
 
 
 async def follow(client: ClientConnection, seconds: float) -> list[str]:

@@ -86,9 +86,17 @@ def test_an_older_snapshot_ends_its_curve(gateway):
 
 @pytest.mark.parametrize(
     ("query", "field"),
-    [("measure=colour", "measure"), ("bucket=0s", "bucket"), ("bucket=5", "bucket"), ("bucket=25h", "bucket"),
-     ("bucket=1d", "bucket"), ("bucket=-5m", "bucket"), ("since=yesterday", "since"), ("offset=1", "offset")],
-)  # fmt: skip
+    [
+        ("measure=colour", "measure"),
+        ("bucket=0s", "bucket"),
+        ("bucket=5", "bucket"),
+        ("bucket=25h", "bucket"),
+        ("bucket=1d", "bucket"),
+        ("bucket=-5m", "bucket"),
+        ("since=yesterday", "since"),
+        ("offset=1", "offset"),
+    ],
+)
 def test_a_bad_parameter_is_named(app, query, field):
     problem(ask(app, "/v1/history", query), 400, field)
 

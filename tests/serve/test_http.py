@@ -189,11 +189,17 @@ def test_long_answers_are_the_same_as_short_ones(app):
 @pytest.mark.parametrize(
     ("accept", "expected"),
     [
-        ("", False), ("*/*", False), ("application/json", False), ("text/csv", True), ("TEXT/CSV; q=0.9", True),
-        ("text/csv;q=0", False), ("text/csv;q=0.5, application/json", False), ("application/json;q=0.2, text/csv", True),
+        ("", False),
+        ("*/*", False),
+        ("application/json", False),
+        ("text/csv", True),
+        ("TEXT/CSV; q=0.9", True),
+        ("text/csv;q=0", False),
+        ("text/csv;q=0.5, application/json", False),
+        ("application/json;q=0.2, text/csv", True),
         ("text/html,text/csv;q=nonsense", True),
     ],
-)  # fmt: skip
+)
 def test_the_accept_header_chooses(accept, expected):
     assert prefers_csv(accept) is expected
 
@@ -218,19 +224,31 @@ def test_two_readers_compare_at_one_seq():
 
 
 READS = [
-    ("/v1/nodes", {}), ("/v1/nodes/FX", {}), ("/v1/positions", {}), ("/v1/ladder", {}), ("/v1/dealers", {}), ("/v1/marks", {}),
-    ("/v1/trades", {}), ("/v1/digest", {}), ("/v1/history", {}), ("/v1/exceptions", {}), ("/v1/breaks", {}), ("/v1/status", {}),
-    ("/v1/receipt", {"instrument": "EURUSD"}), ("/v1/holdings", {}),
-]  # fmt: skip
+    ("/v1/nodes", {}),
+    ("/v1/nodes/FX", {}),
+    ("/v1/positions", {}),
+    ("/v1/ladder", {}),
+    ("/v1/dealers", {}),
+    ("/v1/marks", {}),
+    ("/v1/trades", {}),
+    ("/v1/digest", {}),
+    ("/v1/history", {}),
+    ("/v1/exceptions", {}),
+    ("/v1/breaks", {}),
+    ("/v1/status", {}),
+    ("/v1/receipt", {"instrument": "EURUSD"}),
+    ("/v1/holdings", {}),
+]
 
 
 def test_every_read_can_be_of_a_snapshot_by_its_number():
     gateway = traded()
     app = create_app(gateway)
     assert {path for path, _ in READS} == {
-        operation.path.replace("{node:path}", "FX") for operation in OPERATIONS
+        operation.path.replace("{node:path}", "FX")
+        for operation in OPERATIONS
         if operation.method == "GET" and operation.path.startswith("/v1/")
-    }  # fmt: skip
+    }
     seq = newest(gateway).seq
     post(app, "/v1/ticks", [{"instrument": "EURUSD", "ts": NOON, "mid": 1.3}])
     for path, query in READS:
@@ -271,20 +289,34 @@ def test_a_snapshot_is_gone_after_its_time():
 @pytest.mark.parametrize(
     ("path", "query", "field"),
     [
-        ("/v1/positions", "limit=0", "limit"), ("/v1/positions", "limit=1000001", "limit"),
-        ("/v1/positions", "limit=ten", "limit"), ("/v1/positions", "limit=", "limit"),
-        ("/v1/positions", "limit=%2B5", "limit"), ("/v1/positions", "limit=1&limit=2", "limit"),
-        ("/v1/positions", "limit=99999999999999999999", "limit"), ("/v1/positions", "offset=-1", "offset"),
-        ("/v1/positions", "sort=colour", "sort"), ("/v1/positions", "sort=--quantity", "sort"),
-        ("/v1/positions", "sort=dealer", "sort"), ("/v1/ladder", "sort=-dealer", "sort"),
-        ("/v1/positions", "node=FX&dealer=ann", "dealer"), ("/v1/ladder", "node=FX&dealer=ann", "dealer"),
-        ("/v1/positions", "format=xml", "format"), ("/v1/positions", "exact=yes", "exact"),
-        ("/v1/positions", "seq=-1", "seq"), ("/v1/positions", "seq=new", "seq"), ("/v1/positions", "nod=FX", "nod"),
-        ("/v1/nodes", "offset=1", "offset"), ("/v1/ladder", "flat=1", "flat"), ("/v1/status", "x=1", "x"),
-        ("/v1/trades", "versions=some", "versions"), ("/v1/trades", "since=yesterday", "since"),
-        ("/v1/trades", "since=1772625600", "since"), ("/v1/exceptions", "kind=odd", "kind"),
+        ("/v1/positions", "limit=0", "limit"),
+        ("/v1/positions", "limit=1000001", "limit"),
+        ("/v1/positions", "limit=ten", "limit"),
+        ("/v1/positions", "limit=", "limit"),
+        ("/v1/positions", "limit=%2B5", "limit"),
+        ("/v1/positions", "limit=1&limit=2", "limit"),
+        ("/v1/positions", "limit=99999999999999999999", "limit"),
+        ("/v1/positions", "offset=-1", "offset"),
+        ("/v1/positions", "sort=colour", "sort"),
+        ("/v1/positions", "sort=--quantity", "sort"),
+        ("/v1/positions", "sort=dealer", "sort"),
+        ("/v1/ladder", "sort=-dealer", "sort"),
+        ("/v1/positions", "node=FX&dealer=ann", "dealer"),
+        ("/v1/ladder", "node=FX&dealer=ann", "dealer"),
+        ("/v1/positions", "format=xml", "format"),
+        ("/v1/positions", "exact=yes", "exact"),
+        ("/v1/positions", "seq=-1", "seq"),
+        ("/v1/positions", "seq=new", "seq"),
+        ("/v1/positions", "nod=FX", "nod"),
+        ("/v1/nodes", "offset=1", "offset"),
+        ("/v1/ladder", "flat=1", "flat"),
+        ("/v1/status", "x=1", "x"),
+        ("/v1/trades", "versions=some", "versions"),
+        ("/v1/trades", "since=yesterday", "since"),
+        ("/v1/trades", "since=1772625600", "since"),
+        ("/v1/exceptions", "kind=odd", "kind"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_parameter_is_named(app, path, query, field):
     problem(ask(app, path, query), 400, field)
 
@@ -292,12 +324,19 @@ def test_a_bad_parameter_is_named(app, path, query, field):
 @pytest.mark.parametrize(
     ("path", "query"),
     [
-        ("/v1/nodes/NOWHERE", {}), ("/v1/nodes/", {}), ("/v1/positions", {"node": "NOWHERE"}),
-        ("/v1/positions", {"dealer": "nobody"}), ("/v1/positions", {"instrument": "NONE"}), ("/v1/ladder", {"node": "x"}),
-        ("/v1/ladder", {"dealer": "x"}), ("/v1/trades", {"node": "x"}), ("/v1/trades", {"instrument": "x"}),
-        ("/v1/trades", {"dealer": "x"}), ("/v1/positions", "node=%FF"),
+        ("/v1/nodes/NOWHERE", {}),
+        ("/v1/nodes/", {}),
+        ("/v1/positions", {"node": "NOWHERE"}),
+        ("/v1/positions", {"dealer": "nobody"}),
+        ("/v1/positions", {"instrument": "NONE"}),
+        ("/v1/ladder", {"node": "x"}),
+        ("/v1/ladder", {"dealer": "x"}),
+        ("/v1/trades", {"node": "x"}),
+        ("/v1/trades", {"instrument": "x"}),
+        ("/v1/trades", {"dealer": "x"}),
+        ("/v1/positions", "node=%FF"),
     ],
-)  # fmt: skip
+)
 def test_an_unknown_name_is_not_found(app, path, query):
     problem(ask(app, path, query), 404)
 

@@ -45,8 +45,14 @@ def test_trades_are_answered_as_over_http_with_a_type(path):
             assert answer.keys() == over_http.keys() | {"type"}
             assert answer["type"] == "trades"
             assert answer["results"][0] == {
-                "source": "test", "trade_id": "t1", "leg": 0, "version": 1, "status": "applied", "late": False, "reason": "",
-            }  # fmt: skip
+                "source": "test",
+                "trade_id": "t1",
+                "leg": 0,
+                "version": 1,
+                "status": "applied",
+                "late": False,
+                "reason": "",
+            }
             assert answer["results"][1]["status"] == "rejected"
             assert answer["results"][1]["reason"].startswith("desk: unknown desk 'NOWHERE'")
             assert answer["errors"] == [{"index": 1, "field": "desk", "reason": "unknown desk 'NOWHERE'"}]
@@ -139,8 +145,12 @@ def test_trades_that_were_not_stored_are_told_so(problem, title):
             engine.broken = problem
             await client.say(trades=[row("t1")])
             assert await client.hear() == {
-                "type": "error", "id": None, "title": title, "detail": str(problem), "retry_after_ms": 1000,
-            }  # fmt: skip
+                "type": "error",
+                "id": None,
+                "title": title,
+                "detail": str(problem),
+                "retry_after_ms": 1000,
+            }
             engine.broken = None
             await client.say(trades=[row("t1")])
             assert (await client.hear())["counts"]["applied"] == 1

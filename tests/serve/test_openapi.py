@@ -13,8 +13,14 @@ from tests.serve.stand_in import StandIn, ask, post, traded
 from tests.world import NOON, row
 
 TYPES: dict[str, Any] = {
-    "object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "number": (int, float), "null": type(None),
-}  # fmt: skip
+    "object": dict,
+    "array": list,
+    "string": str,
+    "boolean": bool,
+    "integer": int,
+    "number": (int, float),
+    "null": type(None),
+}
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +57,11 @@ def against(schema: Any, value: Any, at: str = "$") -> list[str]:
     if isinstance(value, dict) and "properties" in schema:
         wrong += [f"{at}.{name} is missing" for name in schema.get("required", ()) if name not in value]
         wrong += [
-            error for name, part in value.items() if name in schema["properties"]
+            error
+            for name, part in value.items()
+            if name in schema["properties"]
             for error in against(schema["properties"][name], part, f"{at}.{name}")
-        ]  # fmt: skip
+        ]
     if isinstance(value, list) and "items" in schema:
         wrong += [error for part in value for error in against(schema["items"], part, f"{at}[]")]
     return wrong
@@ -93,8 +101,9 @@ def test_it_tells_of_every_route_and_of_no_other(told):
     described = {(path, method.upper()) for path, item in told["paths"].items() for method in item}
     served = {
         (re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path), method)
-        for route in ROUTES for method in (route.methods or set()) - {"HEAD"}
-    }  # fmt: skip
+        for route in ROUTES
+        for method in (route.methods or set()) - {"HEAD"}
+    }
     assert described == served
 
 

@@ -14,6 +14,7 @@ from tests.serve.wired import Wired, run, talk, wired
 
 CLOSE = masked(b"\x03\xe8", 0x88)
 
+
 def outlets(engine: Wired) -> list[Outlet]:
     return [connection for connection in engine.server.server_state.connections if isinstance(connection, Outlet)]
 

@@ -12,8 +12,20 @@ from tests.world import NOON, trade
 
 FX1: Key = ("node", "FX1", "EURUSD")
 REASON = "I1: quantity or net cash is not the sum of its trades"
-AMOUNTS = ("quantity", "net_cash", "average_price", "breakeven_price", "total_pnl", "realised_pnl", "unrealised_pnl",
-           "total_pnl_local", "fees", "market_value", "delta_base", "delta_cash")  # fmt: skip
+AMOUNTS = (
+    "quantity",
+    "net_cash",
+    "average_price",
+    "breakeven_price",
+    "total_pnl",
+    "realised_pnl",
+    "unrealised_pnl",
+    "total_pnl_local",
+    "fees",
+    "market_value",
+    "delta_base",
+    "delta_cash",
+)
 
 
 def deals() -> list[Any]:

@@ -63,12 +63,15 @@ def recomputed(told: Mapping[str, Any]) -> dict[str, float | None]:
     total = None if value is None else float(cash) + value
     unrealised = None if value is None else value - float(cost)
     return {
-        "quantity": float(quantity), "net_cash": float(cash), "total_pnl_local": total, "unrealised_pnl_local": unrealised,
+        "quantity": float(quantity),
+        "net_cash": float(cash),
+        "total_pnl_local": total,
+        "unrealised_pnl_local": unrealised,
         "realised_pnl_local": float(cash + cost),
         "total_pnl": None if total is None or rate is None else total * rate,
         "realised_pnl": None if rate is None else float(cash + cost) * rate,
         "unrealised_pnl": None if unrealised is None or rate is None else unrealised * rate,
-    }  # fmt: skip
+    }
 
 
 def test_every_cell_of_every_node_and_dealer_comes_out_of_its_receipt(gateway, app):

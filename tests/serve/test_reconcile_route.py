@@ -42,9 +42,13 @@ def test_a_break_that_never_was_is_unknown(gateway: StandIn, named: str):
 @pytest.mark.parametrize(
     "sent",
     [
-        {}, {"comment": 1}, {"comment": "x" * (MAX_COMMENT + 1)}, {"comment": "x", "status": "gone"}, {"comment": " "},
+        {},
+        {"comment": 1},
+        {"comment": "x" * (MAX_COMMENT + 1)},
+        {"comment": "x", "status": "gone"},
+        {"comment": " "},
         {"comment": "\0"},
     ],
-)  # fmt: skip
+)
 def test_a_comment_is_a_text_of_some_length_and_nothing_else(gateway: StandIn, sent: object):
     problem(post(create_app(gateway), "/v1/breaks/1", sent), 400)

@@ -33,19 +33,46 @@ def app(gateway):
 @pytest.mark.parametrize(
     ("header", "expected"),
     [
-        ("", False), ("gzip", True), ("GZIP", True), ("x-gzip", True), ("gzip;q=0", False), ("gzip;q=0.0", False),
-        ("gzip;q=0.001", True), ("br, deflate", False), ("br, gzip, deflate", True), ("*", True), ("*;q=0", False),
-        ("gzip;q=0, *", False), ("*;q=0, gzip", True), ("identity", False), ("identity, gzip", True),
-        ("identity;q=1, gzip;q=0.5", False), ("identity;q=0.5, gzip;q=0.6", True), ("identity;q=0, gzip;q=0.1", True),
-        ("identity;q=0", False), ("gzip ; q = 0", False), (",,", False),
+        ("", False),
+        ("gzip", True),
+        ("GZIP", True),
+        ("x-gzip", True),
+        ("gzip;q=0", False),
+        ("gzip;q=0.0", False),
+        ("gzip;q=0.001", True),
+        ("br, deflate", False),
+        ("br, gzip, deflate", True),
+        ("*", True),
+        ("*;q=0", False),
+        ("gzip;q=0, *", False),
+        ("*;q=0, gzip", True),
+        ("identity", False),
+        ("identity, gzip", True),
+        ("identity;q=1, gzip;q=0.5", False),
+        ("identity;q=0.5, gzip;q=0.6", True),
+        ("identity;q=0, gzip;q=0.1", True),
+        ("identity;q=0", False),
+        ("gzip ; q = 0", False),
+        (",,", False),
     ],
-)  # fmt: skip
+)
 def test_gzip_is_sent_to_whoever_prefers_it_by_q_value(header, expected):
     assert takes_gzip(header) is expected
 
 
-@pytest.mark.parametrize("path", ["/v1/nodes", "/v1/positions", "/v1/ladder", "/v1/dealers?limit=1000", "/v1/trades",
-                                  "/metrics", "/openapi.json", "/v1/holdings"])  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/nodes",
+        "/v1/positions",
+        "/v1/ladder",
+        "/v1/dealers?limit=1000",
+        "/v1/trades",
+        "/metrics",
+        "/openapi.json",
+        "/v1/holdings",
+    ],
+)
 @pytest.mark.parametrize("accept", ["application/json", "text/csv"])
 def test_every_answer_unpacks_to_the_bytes_that_others_get(app, path, accept):
     path, _, query = path.partition("?")

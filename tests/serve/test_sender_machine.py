@@ -33,9 +33,13 @@ CLASSES = (
     Grants(nodes=None, dealers=frozenset()),
 )
 VIEWS: tuple[dict[str, str], ...] = (
-    {"view": "nodes"}, {"view": "dealers"}, {"view": "ladder"}, {"view": "ladder", "node": "FX1"},
-    {"view": "ladder", "node": "EM1"}, {"view": "ladder", "dealer": "bob"},
-)  # fmt: skip
+    {"view": "nodes"},
+    {"view": "dealers"},
+    {"view": "ladder"},
+    {"view": "ladder", "node": "FX1"},
+    {"view": "ladder", "node": "EM1"},
+    {"view": "ladder", "dealer": "bob"},
+)
 
 
 class Screen(Client):
@@ -169,10 +173,14 @@ def follow(script: list[tuple[Any, ...]]) -> None:
         screen.check(seen)
         newest = room.engine.history.newest
         for name, asked in screen.held.items():
-            wanted = {row.get("node", "") + row.get("instrument", row.get("dealer", "")): row["trade_count"]
-                      for row in shown(newest, screen.grants, **asked)}  # fmt: skip
-            got = {row.get("node", "") + row.get("instrument", row.get("dealer", "")): row["trade_count"]
-                   for row in screen.views[name].values()}  # fmt: skip
+            wanted = {
+                row.get("node", "") + row.get("instrument", row.get("dealer", "")): row["trade_count"]
+                for row in shown(newest, screen.grants, **asked)
+            }
+            got = {
+                row.get("node", "") + row.get("instrument", row.get("dealer", "")): row["trade_count"]
+                for row in screen.views[name].values()
+            }
             assert got == wanted, (asked, traded)
 
 

@@ -82,9 +82,16 @@ async def socket_that_never_reads(engine: Wired, token: str) -> AsyncIterator[No
     """A client of the stream that asks and takes nothing."""
     _, writer = await asyncio.open_connection("127.0.0.1", engine.port, limit=1)
     lines = (
-        f"GET {STREAM} HTTP/1.1", f"Host: 127.0.0.1:{engine.port}", "Upgrade: websocket", "Connection: Upgrade",
-        "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", f"Authorization: Bearer {token}", "", "",
-    )  # fmt: skip
+        f"GET {STREAM} HTTP/1.1",
+        f"Host: 127.0.0.1:{engine.port}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        f"Authorization: Bearer {token}",
+        "",
+        "",
+    )
     writer.write("\r\n".join(lines).encode())
     try:
         yield
@@ -238,10 +245,27 @@ def test_the_status_on_the_stream_is_cut_as_it_is_over_http(keys: Keys) -> None:
 def test_with_a_certificate_everything_is_tls_and_cookies_are_for_it_alone(keys: Keys, tmp_path: Path) -> None:
     paths = str(tmp_path / "server.pem"), str(tmp_path / "server.key")
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-days", "2", "-subj", "/CN=localhost", "-addext",
-         "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", paths[0], "-keyout", paths[1], "-nodes"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost,IP:127.0.0.1",
+            "-out",
+            paths[0],
+            "-keyout",
+            paths[1],
+            "-nodes",
+        ],
+        check=True,
+        capture_output=True,
+    )
     trust = ssl.create_default_context(cafile=paths[0])
 
     def ask(port: int, method: str, path: str, body: str = "", **headers: str) -> tuple[int, dict[str, str]]:
@@ -262,7 +286,11 @@ def test_with_a_certificate_everything_is_tls_and_cookies_are_for_it_alone(keys:
             wrong = own.replace("https", "http")
             assert (await asyncio.to_thread(ask, engine.port, "POST", "/login", form, Origin=wrong))[0] == 403
             async with connect(
-                f"wss://127.0.0.1:{engine.port}{STREAM}", proxy=None, ssl=trust, origin=own, **keys.by("boss")  # type: ignore[arg-type]
+                f"wss://127.0.0.1:{engine.port}{STREAM}",
+                proxy=None,
+                ssl=trust,
+                origin=own,
+                **keys.by("boss"),  # type: ignore[arg-type]
             ) as plain:
                 client = Talk(plain, False)
                 await client.hear("hello")

@@ -125,13 +125,28 @@ def test_exceptions_of_every_kind():
     gateway = traded(config=config, clock=clock)
     app = create_app(gateway)
     post(app, "/v1/ticks", [{"instrument": "EURUSD", "ts": NOON + 1, "mid": 9.0}])
-    answer = post(app, "/v1/trades", [
-        row("t1", price="1.2"), row("t3", version=2, action="cancel"), row("x", action="cancel"), row("y", legs=2),
-        row("z", ts=NOON + 3_600 * SECOND), row("late", ts=NOON - 60 * SECOND), row("fut", instrument="ESZ6", desk="EQ1"),
-    ]).json()  # fmt: skip
+    answer = post(
+        app,
+        "/v1/trades",
+        [
+            row("t1", price="1.2"),
+            row("t3", version=2, action="cancel"),
+            row("x", action="cancel"),
+            row("y", legs=2),
+            row("z", ts=NOON + 3_600 * SECOND),
+            row("late", ts=NOON - 60 * SECOND),
+            row("fut", instrument="ESZ6", desk="EQ1"),
+        ],
+    ).json()
     assert [result["status"] for result in answer["results"]] == [
-        "conflict", "applied", "parked", "applied", "quarantined", "applied", "applied",
-    ]  # fmt: skip
+        "conflict",
+        "applied",
+        "parked",
+        "applied",
+        "quarantined",
+        "applied",
+        "applied",
+    ]
     assert answer["results"][5]["late"] is True
     clock.advance(400 * 86_400 * SECOND)
     gateway.publish()

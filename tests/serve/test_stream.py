@@ -25,9 +25,14 @@ def test_hello_snapshot_update():
         async with wired() as engine, talk(engine) as client:
             hello = await client.hear()
             assert hello == {
-                "type": "hello", "protocol": 1, "epoch": 7, "seq": engine.history.newest.seq, "reporting_currency": "USD",
-                "heartbeat_ms": 1000, "max_hz": 5.0,
-            }  # fmt: skip
+                "type": "hello",
+                "protocol": 1,
+                "epoch": 7,
+                "seq": engine.history.newest.seq,
+                "reporting_currency": "USD",
+                "heartbeat_ms": 1000,
+                "max_hz": 5.0,
+            }
             snapshot = await client.ask(op="subscribe", id="a", view="ladder", node="FX1")
             assert (snapshot["key"], snapshot["rows"]) == (["instrument"], [])
             newest = engine.deal(trade("t1"))
@@ -146,9 +151,12 @@ def test_a_heartbeat_says_the_newest_seq_and_the_time():
         async with wired(heartbeat_ms=100) as engine, talk(engine) as client:
             await client.hear("hello")
             assert await client.hear() == {
-                "type": "heartbeat", "epoch": 7, "seq": engine.history.newest.seq, "ts": engine.clock.now(),
+                "type": "heartbeat",
+                "epoch": 7,
+                "seq": engine.history.newest.seq,
+                "ts": engine.clock.now(),
                 "publish_age_ms": engine.publish_age_ms,
-            }  # fmt: skip
+            }
             assert (await client.hear())["type"] == "heartbeat"
 
     run(scenario())

@@ -49,25 +49,70 @@ def test_the_source_over_http_is_api(app):
 
 
 def test_bad_items_do_not_harm_the_others_and_are_named_in_their_places(gateway, app):
-    answer = post(app, "/v1/trades", [
-        row("t1"), row("t2", quantity="1.005"), row("t3", quantity="many"), 5, {"quantity": 1}, row("t4", instrument="NONE"),
-        row("t5", desk="FX"), row("t6", leg=1, version=0), row("t1"), row("t7", side="hold"), row("t8", quantity=float("1e300")),
-    ]).json()  # fmt: skip
+    answer = post(
+        app,
+        "/v1/trades",
+        [
+            row("t1"),
+            row("t2", quantity="1.005"),
+            row("t3", quantity="many"),
+            5,
+            {"quantity": 1},
+            row("t4", instrument="NONE"),
+            row("t5", desk="FX"),
+            row("t6", leg=1, version=0),
+            row("t1"),
+            row("t7", side="hold"),
+            row("t8", quantity=float("1e300")),
+        ],
+    ).json()
     assert [result["status"] for result in answer["results"]] == [
-        "applied", "rejected", "rejected", "rejected", "rejected", "rejected", "rejected", "rejected", "duplicate", "rejected",
+        "applied",
         "rejected",
-    ]  # fmt: skip
+        "rejected",
+        "rejected",
+        "rejected",
+        "rejected",
+        "rejected",
+        "rejected",
+        "duplicate",
+        "rejected",
+        "rejected",
+    ]
     assert [result["trade_id"] for result in answer["results"]] == [
-        "t1", "t2", "t3", None, None, "t4", "t5", "t6", "t1", "t7", "t8"
+        "t1",
+        "t2",
+        "t3",
+        None,
+        None,
+        "t4",
+        "t5",
+        "t6",
+        "t1",
+        "t7",
+        "t8",
     ]
     assert answer["results"][1]["reason"] == "quantity: has more than 2 decimals"
     assert answer["counts"] == {
-        "applied": 1, "duplicate": 1, "conflict": 0, "superseded": 0, "parked": 0, "quarantined": 0, "rejected": 9,
-    }  # fmt: skip
+        "applied": 1,
+        "duplicate": 1,
+        "conflict": 0,
+        "superseded": 0,
+        "parked": 0,
+        "quarantined": 0,
+        "rejected": 9,
+    }
     assert [(error["index"], error["field"]) for error in answer["errors"]] == [
-        (1, "quantity"), (2, "quantity"), (3, ""), (4, "trade_id"), (5, "instrument"), (6, "desk"), (7, "version"),
-        (9, "side"), (10, "quantity"),
-    ]  # fmt: skip
+        (1, "quantity"),
+        (2, "quantity"),
+        (3, ""),
+        (4, "trade_id"),
+        (5, "instrument"),
+        (6, "desk"),
+        (7, "version"),
+        (9, "side"),
+        (10, "quantity"),
+    ]
     assert all(error["reason"] for error in answer["errors"])
     assert len(gateway.stored) == 2
 
@@ -155,15 +200,21 @@ def test_another_error_of_the_store_is_ours(gateway, app):
 
 def test_ticks_are_counted_and_refusals_named(gateway, app):
     ticks = [
-        {"instrument": "EURUSD", "ts": NOON, "bid": "1.1", "ask": 1.2}, {"instrument": "NONE", "ts": NOON, "mid": 1},
-        {"instrument": "GBPUSD"}, 7, {"instrument": "GBPUSD", "ts": NOON * 1_000, "mid": 1.5},
+        {"instrument": "EURUSD", "ts": NOON, "bid": "1.1", "ask": 1.2},
+        {"instrument": "NONE", "ts": NOON, "mid": 1},
+        {"instrument": "GBPUSD"},
+        7,
+        {"instrument": "GBPUSD", "ts": NOON * 1_000, "mid": 1.5},
         {"instrument": "USDJPY", "ts": NOON, "mid": 150},
-    ]  # fmt: skip
+    ]
     answer = post(app, "/v1/ticks", ticks).json()
     assert (answer["accepted"], answer["refused"]) == (2, 4)
     assert [(error["index"], error["field"]) for error in answer["errors"]] == [
-        (1, "instrument"), (2, "ts"), (3, ""), (4, "ts"),
-    ]  # fmt: skip
+        (1, "instrument"),
+        (2, "ts"),
+        (3, ""),
+        (4, "ts"),
+    ]
     assert refused(gateway) == 2  # the two that did not decode; the gateway counts those that it refuses
     marks = {row["instrument"]: row["price"] for row in ask(app, "/v1/marks").json()["rows"]}
     assert (marks["EURUSD"], marks["GBPUSD"], marks["USDJPY"]) == (pytest.approx(1.15), None, 150.0)
@@ -220,9 +271,16 @@ def test_a_body_that_does_not_come_is_given_up(monkeypatch, app):
 
         messages: list[dict] = []
         scope = {
-            "type": "http", "method": "POST", "path": "/v1/trades", "query_string": b"", "scheme": "http", "root_path": "",
-            "headers": [(b"host", b"localhost:8321")], "server": ("127.0.0.1", 8321), "http_version": "1.1",
-        }  # fmt: skip
+            "type": "http",
+            "method": "POST",
+            "path": "/v1/trades",
+            "query_string": b"",
+            "scheme": "http",
+            "root_path": "",
+            "headers": [(b"host", b"localhost:8321")],
+            "server": ("127.0.0.1", 8321),
+            "http_version": "1.1",
+        }
         await app(scope, receive, lambda message: _note(messages, message))
         return messages[0]["status"]
 

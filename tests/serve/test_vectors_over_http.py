@@ -57,9 +57,15 @@ def now() -> int:
 def trade(client: Client, desk: str, instrument: str, quantity: float, price: float, number: int = 0) -> int:
     """Deal, and the seq of the snapshot that holds it."""
     sent = {
-        "trade_id": f"{desk}-{number}", "ts": now(), "source_seq": number, "instrument": instrument, "desk": desk,
-        "side": "buy" if quantity > 0 else "sell", "quantity": str(abs(quantity)), "price": str(price),
-    }  # fmt: skip
+        "trade_id": f"{desk}-{number}",
+        "ts": now(),
+        "source_seq": number,
+        "instrument": instrument,
+        "desk": desk,
+        "side": "buy" if quantity > 0 else "sell",
+        "quantity": str(abs(quantity)),
+        "price": str(price),
+    }
     answer = client.post("/v1/trades", sent)
     assert [result["status"] for result in answer["results"]] == ["applied"], answer
     return int(answer["seq"])

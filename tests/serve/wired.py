@@ -115,9 +115,7 @@ async def talk(engine: Wired, path: str = "/v1/stream", **options: Any) -> Async
 
 
 @contextlib.asynccontextmanager
-async def wired(
-    *, access: AccessConfig | None = None, ingest: IngestConfig | None = None, **server: Any
-) -> AsyncIterator[Wired]:
+async def wired(*, access: AccessConfig | None = None, ingest: IngestConfig | None = None, **server: Any) -> AsyncIterator[Wired]:
     """An engine behind a server on a free port, with some history."""
     engine = Wired(Config(server=ServerConfig(**server), access=access or AccessConfig(), ingest=ingest or IngestConfig()))
     engine.marks(EURUSD=1.1, GBPUSD=1.3)
