@@ -27,10 +27,9 @@ from riskengine.clock import SystemClock
 from riskengine.config import without_password
 from riskengine.engine import Engine
 from riskengine.errors import InputError
-from riskengine.hierarchy import Reference
+from riskengine.hierarchy import Reference, trade_check
 from riskengine.messages import Instrument, Node, Refusal
 from riskengine.observe import configure_logging
-from riskengine.start_of_day import trade_check
 from riskengine.terminal import (
     Commands,
     Progress,

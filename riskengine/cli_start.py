@@ -40,6 +40,7 @@ from riskengine.terminal import (
     store_option,
     tree_lines,
 )
+from riskengine.worklist import MAX_NOTICES
 
 SWITCH_S = 0.000_5
 """For how long a thread that works keeps the others waiting. A trade on its way to its answer changes threads a dozen times."""
@@ -214,7 +215,7 @@ def rebuilt(store: Store, config: Config, as_of: int | None) -> Engine:
     """The engine of now, or of a moment, as the start would build it. Raises StoreError, ReferenceDataError."""
     if as_of is None:
         now = SystemClock().now()
-        return rebuild(store, read_trades(store), config, epoch=0, now=now, read_conflicts=read_conflicts(store))
+        return rebuild(store, read_trades(store), config, epoch=0, now=now, read_conflicts=read_conflicts(store, MAX_NOTICES))
     past = PastDay(store, config, as_of)
     return rebuild(past, past.read_trades, config, epoch=0, now=as_of, read_conflicts=past.read_conflicts)
 

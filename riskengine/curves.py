@@ -15,23 +15,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from riskengine.messages import MEASURES, FloatArray, Sample
 from riskengine.snapshot import Snapshot
 from riskengine.views import RowDict, node_row
-
-FloatArray = npt.NDArray[np.float64]
-
-MEASURES = ("total_pnl", "realised_pnl", "unrealised_pnl", "fees", "net_exposure", "gross_exposure")
-"""What is sampled: fields of a node's row, in the reporting currency."""
-
-
-class Sample(NamedTuple):
-    """One moment. `amounts` has shape (MEASURES, nodes)."""
-
-    ts: int
-    epoch: int
-    seq: int
-    nodes: tuple[str, ...]
-    amounts: FloatArray
 
 
 class Point(NamedTuple):

@@ -17,7 +17,7 @@ from riskengine.freezing import Recalled, thaw
 from riskengine.hierarchy import Reference
 from riskengine.ledger import Ledger
 from riskengine.marks import Mark, MarkTable
-from riskengine.messages import MULTIPLIER_DECIMALS, Opening, Trade, Verdict
+from riskengine.messages import ANOTHER_STANDS, MULTIPLIER_DECIMALS, Opening, Trade, Verdict
 from riskengine.moves import COLUMNS_FROM, NOWHERE, Moves
 from riskengine.position import LateFold
 from riskengine.processed import (
@@ -36,7 +36,7 @@ from riskengine.repair import Key, Repaired, place_of, repair, set_aside, trades
 from riskengine.snapshot import Counts, ExceptionItem, Snapshot
 from riskengine.unit_values import Factors, Units
 from riskengine.valuation import Valuation
-from riskengine.worklist import ANOTHER_STANDS, WorkList
+from riskengine.worklist import WorkList
 
 
 class Outcome(NamedTuple):

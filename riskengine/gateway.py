@@ -7,13 +7,15 @@ otherwise.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+from starlette.types import Scope
+
 from riskengine.alerts import Warnings
 from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.curves import Curves
 from riskengine.decode import TradeCheck
 from riskengine.engine import Engine
-from riskengine.grants import EVERYTHING, Grants
+from riskengine.grants import EVERYTHING, Grants, Principal
 from riskengine.inbox import Receipt
 from riskengine.marks import AnyTick
 from riskengine.messages import Trade, Verdict
@@ -148,3 +150,13 @@ class Gateway(Protocol):
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Have `wake` called on the loop after publications (once for several). Returns what ends it."""
         ...
+
+
+PRINCIPAL = "riskengine.principal"
+"""Where the scope of a request that was let in says who it comes from."""
+
+
+def principal_of(scope: Scope) -> Principal:
+    """Who a request comes from. The middleware has let it in."""
+    principal: Principal = scope[PRINCIPAL]
+    return principal

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from riskengine.decode import TradeCheck
 from riskengine.errors import ReferenceDataError
 from riskengine.messages import OPTION_KINDS, Instrument, Node
 
@@ -146,3 +147,9 @@ class Reference:
 def _currencies(instruments: Sequence[Instrument]) -> set[str]:
     codes = {instrument.currency for instrument in instruments} | {i.quote_currency for i in instruments}
     return codes | {instrument.base_currency for instrument in instruments if instrument.base_currency}
+
+
+def trade_check(reference: Reference) -> TradeCheck:
+    """The door for trades of this reference data."""
+    hierarchy = reference.hierarchy
+    return TradeCheck(reference.by_symbol, hierarchy.leaves, hierarchy.index, reference.currencies)

@@ -11,6 +11,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 DECIMALS = 10
 ONE = 10**DECIMALS
@@ -239,3 +241,23 @@ class Refusal(msgspec.Struct, frozen=True):
     index: int
     field: str
     reason: str
+
+
+FloatArray = npt.NDArray[np.float64]
+
+
+MEASURES = ("total_pnl", "realised_pnl", "unrealised_pnl", "fees", "net_exposure", "gross_exposure")
+"""What is sampled: fields of a node's row, in the reporting currency."""
+
+
+class Sample(NamedTuple):
+    """One moment. `amounts` has shape (MEASURES, nodes)."""
+
+    ts: int
+    epoch: int
+    seq: int
+    nodes: tuple[str, ...]
+    amounts: FloatArray
+
+
+ANOTHER_STANDS = "another trade of the same identity and version was stored first; it stands"

@@ -28,6 +28,7 @@ from riskengine.engine import Engine
 from riskengine.errors import EngineNotLive, RiskEngineError, StartRefused, StoreUnavailable
 from riskengine.grants import EVERYTHING, Grants
 from riskengine.health import Health
+from riskengine.hierarchy import trade_check
 from riskengine.inbox import Inbox, Receipt
 from riskengine.looks import Parts as LooksParts
 from riskengine.looks import compare_beside, standing_under
@@ -45,10 +46,8 @@ from riskengine.reconcile import Key
 from riskengine.reconciler import Reconciler
 from riskengine.renewal import Parts, Renewals, fitted
 from riskengine.sampling import Sampling
-from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory
-from riskengine.start_of_day import trade_check
+from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory, node_number
 from riskengine.tick_limits import LimitedQuoteBook, TicksTaken
-from riskengine.views import node_number
 from riskengine.wakes import Wakes
 from riskengine.watch import Watch
 from riskengine.writer import Writer

@@ -24,11 +24,13 @@ from riskengine.adapters.trade_rows import RefusedRow, TradeRow, trade_from_row
 from riskengine.config import Config, without_password
 from riskengine.engine import Engine
 from riskengine.errors import ComparisonFailed, StoreError
+from riskengine.hierarchy import trade_check
 from riskengine.mismatch import Mismatch, disagreements, mismatches_of
 from riskengine.morning import Morning
 from riskengine.reconcile import HIERARCHY, NODE, Break, compare, hierarchy_breaks, side_of
 from riskengine.snapshot import Snapshot
-from riskengine.start_of_day import DEAF, Listener, rebuild, settle_memory, trade_check
+from riskengine.start_of_day import DEAF, Listener, rebuild, settle_memory
+from riskengine.worklist import MAX_NOTICES
 
 LOOK_AGAIN_S = 0.5
 """How long what one side cannot see yet may take to be seen by it."""
@@ -99,7 +101,7 @@ def _begin(comparison: Comparison, store: Store) -> ComparisonFailed | None:
 def _load(store: Store, config: Config, epoch: int, now: int, listener: Listener) -> Loaded:
     # Both before anything else is read: what comes meanwhile is looked at again.
     revision, position = store.reference_revision(), store.position()
-    conflicts = read_conflicts(store)
+    conflicts = read_conflicts(store, MAX_NOTICES)
     engine = rebuild(
         store,
         read_trades(store),

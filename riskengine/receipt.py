@@ -15,16 +15,8 @@ from riskengine.freezing import frozen_place
 from riskengine.ledger import Row
 from riskengine.messages import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, MULTIPLIER_DECIMALS, ONE, Opening, Trade
 from riskengine.position import next_average, open_cost
-from riskengine.snapshot import Snapshot
-from riskengine.views import (
-    QUANTITY_ONE,
-    dealer_number,
-    decimal_texts,
-    instrument_number,
-    ladder_rows,
-    mark_rows,
-    node_number,
-)
+from riskengine.snapshot import Snapshot, dealer_number, instrument_number, node_number
+from riskengine.views import QUANTITY_ONE, decimal_texts, ladder_rows, mark_rows
 
 RowDict = dict[str, Any]
 

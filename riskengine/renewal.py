@@ -38,15 +38,16 @@ from riskengine.dismantling import Dismantling
 from riskengine.edits import EDITED, edited, said
 from riskengine.engine import Engine
 from riskengine.errors import EngineNotLive, RiskEngineError, StoreError, StoreUnavailable
-from riskengine.hierarchy import Reference
+from riskengine.hierarchy import Reference, trade_check
 from riskengine.inbox import Inbox
 from riskengine.marks import Mark, QuoteBook
 from riskengine.messages import Trade
 from riskengine.observe import Metrics, get_logger
 from riskengine.promises import Answer, promise
 from riskengine.snapshot import ExceptionItem, Snapshot
-from riskengine.start_of_day import ReadTrades, Unreadable, rebuild, trade_check
+from riskengine.start_of_day import ReadTrades, rebuild
 from riskengine.succession import succeed
+from riskengine.worklist import MAX_NOTICES
 from riskengine.writer import Writer
 
 T = TypeVar("T")
@@ -287,7 +288,7 @@ class Renewals:
                 parts.config,
                 epoch=parts.epoch,
                 now=parts.clock.now(),
-                read_conflicts=read_conflicts(store),
+                read_conflicts=read_conflicts(store, MAX_NOTICES),
                 gentle=True,
                 past=partial(Recall, store),
                 rest=Rests().rest_if_due,
@@ -297,7 +298,7 @@ class Renewals:
         return built
 
     def _with_rests(self, read: ReadTrades) -> ReadTrades:
-        def reading(check: TradeCheck) -> Iterator[tuple[int, Trade | Unreadable]]:
+        def reading(check: TradeCheck) -> Iterator[tuple[int, Trade | RefusedRow]]:
             rests = Rests()
             for count, trade in enumerate(read(check)):
                 if not count % 64:

@@ -13,8 +13,9 @@ from typing import Any
 from riskengine.adapters.store_protocol import Store
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import CurvesConfig
-from riskengine.curves import Curves, Sample, sample
+from riskengine.curves import Curves, sample
 from riskengine.errors import RiskEngineError
+from riskengine.messages import Sample
 from riskengine.observe import get_logger
 from riskengine.snapshot import Snapshot
 

@@ -246,3 +246,31 @@ class SnapshotHistory:
         except IndexError:
             pass
         raise SnapshotGone(f"seq {seq} is no longer kept; the newest is {newest.seq}")
+
+
+class UnknownName(LookupError):
+    """A node, dealer or instrument in a question that does not exist; the message names it."""
+
+
+def node_number(snapshot: Snapshot, name: str) -> int:
+    """The number of a node. Raises UnknownName."""
+    number = snapshot.reference.hierarchy.index.get(name)
+    if number is None:
+        raise UnknownName(f"unknown node {name!r}")
+    return number
+
+
+def dealer_number(snapshot: Snapshot, name: str) -> int:
+    """The number of a dealer. Raises UnknownName."""
+    try:
+        return snapshot.dealer_names.index(name)
+    except ValueError:
+        raise UnknownName(f"unknown dealer {name!r}") from None
+
+
+def instrument_number(snapshot: Snapshot, symbol: str) -> int:
+    """The number of an instrument. Raises UnknownName."""
+    number = snapshot.reference.instrument_index.get(symbol)
+    if number is None:
+        raise UnknownName(f"unknown instrument {symbol!r}")
+    return number

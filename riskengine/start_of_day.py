@@ -8,16 +8,17 @@ import datetime as dt
 import gc
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import NamedTuple, Protocol
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from riskengine.adapters.trade_rows import RefusedRow
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.decode import TradeCheck
 from riskengine.engine import Engine
 from riskengine.fields import micros
 from riskengine.freezing import Recalled, freeze
-from riskengine.hierarchy import Reference
+from riskengine.hierarchy import Reference, trade_check
 from riskengine.marks import Mark
 from riskengine.messages import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.observe import get_logger
@@ -70,14 +71,6 @@ class Deaf:
         """See `Listener`."""
 
 
-class Unreadable(NamedTuple):
-    """A stored row that is not a trade (yet)."""
-
-    store_seq: int
-    received_ts: int
-    reason: str
-
-
 class DayStore(Protocol):
     """What the morning reads."""
 
@@ -92,7 +85,7 @@ class DayStore(Protocol):
 
 DEAF = Deaf()
 
-ReadTrades = Callable[[TradeCheck], Iterator[tuple[int, Trade | Unreadable]]]
+ReadTrades = Callable[[TradeCheck], Iterator[tuple[int, Trade | RefusedRow]]]
 """Every stored trade with its store_seq, in store order."""
 
 
@@ -117,12 +110,6 @@ OpenPast = Callable[[TradeCheck, Engine], Past]
 
 ReadConflicts = Callable[[TradeCheck], Iterable[Trade]]
 """What was kept apart from stored trades, oldest first."""
-
-
-def trade_check(reference: Reference) -> TradeCheck:
-    """The door for trades of this reference data."""
-    hierarchy = reference.hierarchy
-    return TradeCheck(reference.by_symbol, hierarchy.leaves, hierarchy.index, reference.currencies)
 
 
 def rebuild(
@@ -178,7 +165,7 @@ def rebuild(
 
 def _replay(
     engine: Engine,
-    trades: Iterator[tuple[int, Trade | Unreadable]],
+    trades: Iterator[tuple[int, Trade | RefusedRow]],
     now: int,
     last: int,
     listener: Listener,
@@ -195,8 +182,8 @@ def _replay(
         while len(batch) < size and (rows := [*islice(trades, min(READ_TRADES, size - len(batch)))]):
             batch += [trade for _, trade in rows if type(trade) is Trade]
             for _, row in rows:
-                if type(row) is Unreadable:
-                    engine.quarantine_row(row.store_seq, row.received_ts, row.reason)
+                if type(row) is RefusedRow:
+                    engine.quarantine_row(row.store_seq, row.received_ts, row.field_and_reason)
             seq = rows[-1][0]
             whole = APPLYING * min(1.0, seq / max(last, 1))
             listener.advance(begun + (whole - begun) * READING, loaded + len(batch))

@@ -16,8 +16,7 @@ from riskengine.board import Board, Encoding, SharedView
 from riskengine.config import ServerConfig
 from riskengine.fields import MAX_INTEGER
 from riskengine.grants import EVERYTHING, Grants
-from riskengine.snapshot import Snapshot
-from riskengine.views import UnknownName
+from riskengine.snapshot import Snapshot, UnknownName
 
 PROTOCOL = 1
 VIEWS = ("nodes", "dealers", "ladder", "status")

@@ -9,10 +9,10 @@ from typing import Protocol
 
 from riskengine.grants import Grants
 from riskengine.hierarchy import Hierarchy, Reference
-from riskengine.snapshot import OwnerState, Snapshot, Table
+from riskengine.snapshot import OwnerState, Snapshot, Table, UnknownName, dealer_number, node_number
 from riskengine.unit_values import Units
 from riskengine.valuation import PAGE
-from riskengine.views import RowDict, UnknownName, dealer_number, dealer_row, ladder_rows, node_number, node_row
+from riskengine.views import RowDict, dealer_row, ladder_rows, node_row
 
 
 class Source(Protocol):

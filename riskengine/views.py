@@ -14,7 +14,7 @@ import numpy as np
 from riskengine.fields import to_text
 from riskengine.ledger import Row
 from riskengine.messages import CASH_DECIMALS, CASH_ONE, MULTIPLIER_DECIMALS, ONE, OPTION_KINDS, Instrument
-from riskengine.snapshot import OwnerState, Snapshot, Table
+from riskengine.snapshot import OwnerState, Snapshot, Table, dealer_number, instrument_number, node_number
 from riskengine.valuation import FEES, GROSS, NET, NO_RATE, REALISED, STALE, TOTAL, UNPRICED, UNREALISED, VALUE
 
 RowDict = dict[str, Any]
@@ -62,10 +62,6 @@ SNAP = 1e-12
 """A long or short side below this share of gross is the rounding of (gross - |net|) and is shown as none."""
 
 
-class UnknownName(LookupError):
-    """A node, dealer or instrument in a question that does not exist; the message names it."""
-
-
 # -- nodes and dealers -------------------------------------------------------------------------------------------
 
 
@@ -96,22 +92,6 @@ def dealer_rows(snapshot: Snapshot) -> list[RowDict]:
 def dealer_row(snapshot: Snapshot, number: int) -> RowDict:
     """One dealer."""
     return _with_amounts({"dealer": snapshot.dealer_names[number]}, snapshot, snapshot.dealers, number)
-
-
-def node_number(snapshot: Snapshot, name: str) -> int:
-    """The number of a node. Raises UnknownName."""
-    number = snapshot.reference.hierarchy.index.get(name)
-    if number is None:
-        raise UnknownName(f"unknown node {name!r}")
-    return number
-
-
-def dealer_number(snapshot: Snapshot, name: str) -> int:
-    """The number of a dealer. Raises UnknownName."""
-    try:
-        return snapshot.dealer_names.index(name)
-    except ValueError:
-        raise UnknownName(f"unknown dealer {name!r}") from None
 
 
 def _with_amounts(row: RowDict, snapshot: Snapshot, table: Table, owner: int) -> RowDict:
@@ -235,14 +215,6 @@ def position_rows(
         for row in sorted(table.state(owner).positions(), key=lambda row: row.instrument)
         if number is None or row.instrument == number
     )
-
-
-def instrument_number(snapshot: Snapshot, symbol: str) -> int:
-    """The number of an instrument. Raises UnknownName."""
-    number = snapshot.reference.instrument_index.get(symbol)
-    if number is None:
-        raise UnknownName(f"unknown instrument {symbol!r}")
-    return number
 
 
 def _single_averages(snapshot: Snapshot, owner: int, rows: Iterable[Row]) -> dict[int, float | None]:

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from msgspec import structs
 
 from riskengine.clock import MICROS_PER_SECOND
-from riskengine.messages import Identity, Trade, Verdict, economics
+from riskengine.messages import ANOTHER_STANDS, Identity, Trade, Verdict, economics
 from riskengine.position import LateFold
 from riskengine.processed import Processed, exception_id, name_part
 from riskengine.snapshot import ExceptionItem
@@ -19,7 +19,6 @@ from riskengine.snapshot import ExceptionItem
 MAX_NOTICES = 10_000
 """Late trades and conflicts kept for the work list; older notices make room (the counts stay right)."""
 
-ANOTHER_STANDS = "another trade of the same identity and version was stored first; it stands"
 
 UNREADABLE_STANDS = "a row of the same identity and version was stored first, and it is no trade; it stands"
 

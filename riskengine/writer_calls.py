@@ -8,7 +8,7 @@ from riskengine.engine import Engine
 from riskengine.errors import Frozen, RiskEngineError, StoreError
 from riskengine.inbox import Inbox
 from riskengine.promises import Answer
-from riskengine.views import UnknownName
+from riskengine.snapshot import UnknownName
 
 
 def ask_writer(

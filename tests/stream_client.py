@@ -10,10 +10,9 @@ from riskengine.board import JSON, Board, Encoding
 from riskengine.config import ServerConfig
 from riskengine.engine import Engine
 from riskengine.grants import EVERYTHING, Grants
-from riskengine.hierarchy import Reference
+from riskengine.hierarchy import Reference, trade_check
 from riskengine.renewal import fitting
 from riskengine.snapshot import Snapshot
-from riskengine.start_of_day import trade_check
 from riskengine.subscription import Subscriptions
 from riskengine.succession import succeed
 from tests import world

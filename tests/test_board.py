@@ -11,11 +11,11 @@ from riskengine import board
 from riskengine.board import MSGPACK
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.grants import Grants
+from riskengine.hierarchy import trade_check
 from riskengine.renewal import fitting
 from riskengine.row_checksum import view_checksum
-from riskengine.snapshot import Snapshot
-from riskengine.start_of_day import trade_check
-from riskengine.views import UnknownName, dealer_rows, ladder_rows, node_row, node_rows
+from riskengine.snapshot import Snapshot, UnknownName
+from riskengine.views import dealer_rows, ladder_rows, node_row, node_rows
 from tests import world
 from tests.stream_client import Client, Desk, dealt_desk, status
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from riskengine.curves import MEASURES, Curves, Point, Sample, sample
+from riskengine.curves import Curves, Point, sample
+from riskengine.messages import MEASURES, Sample
 from riskengine.views import node_rows
 from tests.serve.stand_in import newest, traded
 from tests.world import NOON, SECOND

@@ -238,9 +238,9 @@ def test_what_touches_the_past_while_a_renewal_builds_is_in_the_engine_that_take
 ) -> None:
     reached, go_on = threading.Event(), threading.Event()
 
-    def held_up(store: Store) -> Callable[[TradeCheck], list[Trade]]:
+    def held_up(store: Store, limit: int) -> Callable[[TradeCheck], list[Trade]]:
         def reading(check: TradeCheck) -> list[Trade]:
-            found = list(read_conflicts(store)(check))
+            found = list(read_conflicts(store, limit)(check))
             reached.set()
             assert go_on.wait(20)
             return found

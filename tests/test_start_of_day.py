@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 from riskengine import start_of_day
+from riskengine.adapters.trade_rows import COLUMNS, RefusedRow, TradeRow, row_values
 from riskengine.decode import TradeCheck
 from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.errors import ReferenceDataError
+from riskengine.hierarchy import trade_check
 from riskengine.messages import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.moves import COLUMNS_FROM
-from riskengine.start_of_day import GENTLE_TRADES, READ_TRADES, Unreadable, close_ts, rebuild, trade_check
+from riskengine.start_of_day import GENTLE_TRADES, READ_TRADES, close_ts, rebuild
 from tests.world import NOON, SECOND, House, cancel, config, instruments, nodes, opening, quote, trade
 
 DAY = 86_400 * SECOND
@@ -24,10 +26,15 @@ TODAY = "2026-03-04"
 """NOON's own date: its close, 17:00 in New York, is still to come."""
 
 
+def a_row(store_seq: int) -> TradeRow:
+    columns = dict(zip((*COLUMNS, "received_ts"), row_values(trade("2")), strict=True))
+    return TradeRow(**columns, store_seq=store_seq)  # type: ignore[arg-type]
+
+
 class Shelf:
     """What a store would hold, in lists."""
 
-    def __init__(self, *trades: Trade | Unreadable) -> None:
+    def __init__(self, *trades: Trade | RefusedRow) -> None:
         self.trades_ = list(trades)
         self.nodes_: list[Node] = nodes()
         self.openings_: list[Opening] = []
@@ -56,7 +63,7 @@ class Shelf:
     def watermark(self) -> int:
         return len(self.trades_) if self.highest is None else self.highest
 
-    def read(self, check: TradeCheck) -> Iterator[tuple[int, Trade | Unreadable]]:
+    def read(self, check: TradeCheck) -> Iterator[tuple[int, Trade | RefusedRow]]:
         yield from enumerate(self.trades_, start=1)
 
     def rebuild(self, now: int = NOON, **more: Any) -> Engine:
@@ -101,7 +108,10 @@ def test_it_is_the_state_of_the_engine_that_was_live():
 
 
 def test_what_is_no_trade_is_listed_and_the_watermark_passes_it():
-    engine = Shelf(trade("1"), Unreadable(2, NOON, "desk: unknown desk 'X'")).rebuild()
+    engine = Shelf(
+        trade("1"),
+        RefusedRow(2, "desk", "unknown desk 'X'", a_row(2)),
+    ).rebuild()
     [item] = engine.snapshot.exceptions["quarantined"]
     assert (item.detail, item.reason) == ({"store_seq": 2}, "desk: unknown desk 'X'")
     assert engine.snapshot.watermark == 2
@@ -150,7 +160,7 @@ def test_an_empty_store_is_a_morning_too():
 
 @pytest.mark.parametrize("collecting", [True, False])
 def test_the_garbage_collector_is_left_as_it_was_even_by_a_failure(collecting: bool):
-    def broken(check: TradeCheck) -> Iterator[tuple[int, Trade | Unreadable]]:
+    def broken(check: TradeCheck) -> Iterator[tuple[int, Trade | RefusedRow]]:
         assert not gc.isenabled()
         yield 1, trade("1")
         raise OSError

@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 
 from riskengine.engine import Engine
-from riskengine.hierarchy import Reference
+from riskengine.hierarchy import Reference, trade_check
 from riskengine.marks import Mark
 from riskengine.messages import Verdict
 from riskengine.renewal import fitting
 from riskengine.snapshot import Snapshot
-from riskengine.start_of_day import trade_check
 from riskengine.succession import succeed
 from riskengine.views import mark_rows
 from tests.world import INSTRUMENTS, NOON, PARENTS, REFERENCE, SECOND, House, reference, trade

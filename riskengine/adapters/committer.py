@@ -369,7 +369,7 @@ class Committer:
         self._asked_at = time.monotonic()  # that was the writer's time, not the store's
         if refused:
             self._inbox.put_call(partial(quarantine_rows, rows=refused))
-            self.alarm.tell((row.store_seq, f"{row.field}: {row.reason}") for row in refused)
+            self.alarm.tell((row.store_seq, row.field_and_reason) for row in refused)
         self._inbox.reserve_stored(len(trades))
         self.recall(trades, {row.store_seq for row in rows}.__contains__)
         reached = rows[-1].store_seq if safe is None else min(rows[-1].store_seq, safe)

@@ -11,11 +11,13 @@ from functools import partial
 from riskengine.adapters.store_protocol import Store
 from riskengine.adapters.store_side import Rules, holding_of, keys_of
 from riskengine.adapters.stored_day import read_conflicts, read_trades
+from riskengine.adapters.trade_rows import RefusedRow
 from riskengine.config import Config
 from riskengine.decode import TradeCheck
 from riskengine.messages import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.reconcile import NOTHING, Holding, Key, plus
-from riskengine.start_of_day import Unreadable, close_ts
+from riskengine.start_of_day import close_ts
+from riskengine.worklist import MAX_NOTICES
 
 
 class PastDay:
@@ -58,13 +60,13 @@ class PastDay:
         """0: which rows had come by then is known when they have been read."""
         return 0
 
-    def read_trades(self, check: TradeCheck) -> Iterator[tuple[int, Trade | Unreadable]]:
+    def read_trades(self, check: TradeCheck) -> Iterator[tuple[int, Trade | RefusedRow]]:
         """Rows that had been received, in store order, as `start_of_day.ReadTrades`."""
         return (numbered for numbered in read_trades(self._store)(check) if numbered[1].received_ts <= self._ts)
 
     def read_conflicts(self, check: TradeCheck) -> Iterable[Trade]:
         """What had been kept apart, as `start_of_day.ReadConflicts`."""
-        return (trade for trade in read_conflicts(self._store)(check) if trade.received_ts <= self._ts)
+        return (trade for trade in read_conflicts(self._store, MAX_NOTICES)(check) if trade.received_ts <= self._ts)
 
     def side(self) -> dict[Key, Holding]:
         """What the store itself says that every position was: `store_side`, for a moment of the past. 15 us a row."""

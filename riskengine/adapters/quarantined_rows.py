@@ -18,7 +18,7 @@ log = get_logger("riskengine.quarantine")
 def quarantine_rows(engine: Engine, rows: Iterable[RefusedRow]) -> None:
     """List stored rows that are no trades (yet) as quarantined. On the writer thread, or before it runs."""
     for refused in rows:
-        engine.quarantine_row(refused.store_seq, refused.row.received_ts, f"{refused.field}: {refused.reason}")
+        engine.quarantine_row(refused.store_seq, refused.received_ts, refused.field_and_reason)
 
 
 class Alarm:

@@ -20,6 +20,7 @@ from riskengine.freezing import Recalled, frozen_place, keys_covering
 from riskengine.messages import Identity, Trade
 from riskengine.processed import exception_id, part_name
 from riskengine.repair import Key
+from riskengine.worklist import MAX_NOTICES
 
 Unseen = Callable[[int], bool]
 """Whether the row of a number has not gone to the engine yet."""
@@ -95,7 +96,7 @@ class Recall:
 
     def conflicts(self) -> list[Trade]:
         """What is kept apart from trades, as far as it is remembered. Raises StoreError. 10 us each."""
-        return list(read_conflicts(self._store)(self._check))
+        return list(read_conflicts(self._store, MAX_NOTICES)(self._check))
 
     def _versions(self, deals: Collection[tuple[str, str]], unseen: Unseen) -> dict[Identity, list[Trade]]:
         """The versions that identities in the history were frozen with, lowest first."""

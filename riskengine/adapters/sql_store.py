@@ -23,9 +23,8 @@ from riskengine.adapters.store_protocol import Conflict, Saved, TradeFilter
 from riskengine.adapters.store_session import Session
 from riskengine.adapters.store_standing import Counts, Standing
 from riskengine.adapters.trade_rows import TradeRow
-from riskengine.curves import Sample
 from riskengine.errors import LeaseHeld, StoreError
-from riskengine.messages import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
+from riskengine.messages import Close, Instrument, Node, Opening, Sample, StoredMark, Trade, Verdict
 
 PROBE_KEY = "probe"
 REVISION_KEY = "reference_revision"

@@ -58,6 +58,16 @@ class RefusedRow(NamedTuple):
     reason: str
     row: TradeRow
 
+    @property
+    def received_ts(self) -> int:
+        """When the row was received, microseconds since the epoch."""
+        return self.row.received_ts
+
+    @property
+    def field_and_reason(self) -> str:
+        """One line for a person: the field, then why its value is refused."""
+        return f"{self.field}: {self.reason}"
+
 
 COLUMNS = TradeRow._fields[:-2]
 """The columns of INTERFACE section 5, in the order of every row."""

@@ -29,8 +29,6 @@ SECURITY_HEADERS = (
 )
 """On every answer that does not say otherwise itself."""
 
-PRINCIPAL = "riskengine.principal"
-"""Where the scope of a request that was let in says who it comes from."""
 
 STRANGER = Principal("", frozenset(), Grants())
 """Whoever has shown nothing, where that is enough."""
@@ -86,12 +84,6 @@ def check_tls(config: Config) -> None:
 
 def _no_passphrase() -> str:
     raise ValueError("the key has a passphrase: it must not")
-
-
-def principal_of(scope: Scope) -> Principal:
-    """Who a request comes from. The middleware has let it in."""
-    principal: Principal = scope[PRINCIPAL]
-    return principal
 
 
 def address_of(scope: Scope) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 
 from starlette.types import Scope
 
-from riskengine.gateway import Gateway
-from riskengine.serve.access import PRINCIPAL, STRANGER, address_of
+from riskengine.gateway import PRINCIPAL, Gateway
+from riskengine.serve.access import STRANGER, address_of
 
 WINDOW_S = 60.0
 MAX_APART = 100

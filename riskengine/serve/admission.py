@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from riskengine.serve.access import PRINCIPAL, SECURITY_HEADERS, STRANGER, Access, header_values
+from riskengine.gateway import PRINCIPAL
+from riskengine.serve.access import SECURITY_HEADERS, STRANGER, Access, header_values
 from riskengine.serve.account import Account
 from riskengine.serve.identity import Identity, Shown
 from riskengine.serve.permissions import Need, check

@@ -12,9 +12,8 @@ from starlette.responses import Response
 
 from riskengine.config import Config
 from riskengine.errors import EngineNotLive
-from riskengine.gateway import Gateway
+from riskengine.gateway import Gateway, principal_of
 from riskengine.grants import Grants, Principal
-from riskengine.serve.access import principal_of
 from riskengine.serve.coding import weights
 from riskengine.serve.params import Sort
 from riskengine.serve.turns import SlicedResponse

@@ -6,7 +6,8 @@ from riskengine.curves import Point
 from riskengine.serve.answers import Question, RowDict, Rows, list_answer
 from riskengine.serve.permissions import check_row
 from riskengine.serve.shapes import POINT, names
-from riskengine.views import decimal_texts, node_number, node_row
+from riskengine.snapshot import node_number
+from riskengine.views import decimal_texts, node_row
 
 DEFAULT_MEASURE = "total_pnl"
 

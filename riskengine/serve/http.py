@@ -16,8 +16,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.staticfiles import StaticFiles
 
-from riskengine.gateway import Gateway
-from riskengine.serve.access import SECURITY_HEADERS, Access, principal_of
+from riskengine.gateway import Gateway, principal_of
+from riskengine.serve.access import SECURITY_HEADERS, Access
 from riskengine.serve.account import Account
 from riskengine.serve.admission import Admission
 from riskengine.serve.answers import Question

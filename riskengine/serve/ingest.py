@@ -31,7 +31,8 @@ from riskengine.fields import MAX_INTEGER, Rejected, integer, name
 from riskengine.gateway import Gateway
 from riskengine.messages import Refusal
 from riskengine.observe import get_logger
-from riskengine.serve.outlet import POLICY_VIOLATION, Outlet
+from riskengine.serve.outlet import Outlet
+from riskengine.serve.problems import POLICY_VIOLATION
 from riskengine.serve.server import accept_when_live
 from riskengine.serve.trades_answer import SubmittedTrades, submit_trades
 from riskengine.serve.turns import TURN_S, decoded

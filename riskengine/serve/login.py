@@ -11,8 +11,9 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.responses import Response
 
+from riskengine.gateway import principal_of
 from riskengine.grants import Principal
-from riskengine.serve.access import SECURITY_HEADERS, STRANGER, address_of, header_values, principal_of
+from riskengine.serve.access import SECURITY_HEADERS, STRANGER, address_of, header_values
 from riskengine.serve.account import Account
 from riskengine.serve.admission import too_often
 from riskengine.serve.identity import COOKIE, Identity, session_cookie

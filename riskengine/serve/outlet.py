@@ -42,8 +42,6 @@ PART_BYTES = 8_192
 FRAMES_A_SECOND = 2_000
 """Pings, pongs and further parts of messages that a client may send; each costs the loop 20 us and more."""
 
-POLICY_VIOLATION = 1008
-"""Close code: the client may not go on as it does."""
 
 LAST_FLUSH_S = 1.0
 """What a client gets at the end to take what was written to it."""

@@ -10,13 +10,11 @@ from starlette.responses import Response
 from starlette.types import ExceptionHandler
 
 from riskengine.errors import EngineNotLive, InboxFull, InputError, RiskEngineError, StoreUnavailable
-from riskengine.gateway import Gateway
+from riskengine.gateway import Gateway, principal_of
 from riskengine.grants import Principal
 from riskengine.observe import get_logger
-from riskengine.serve.access import principal_of
 from riskengine.serve.wire import encode
-from riskengine.snapshot import SnapshotGone, SnapshotNotYet
-from riskengine.views import UnknownName
+from riskengine.snapshot import SnapshotGone, SnapshotNotYet, UnknownName
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_S = 1
@@ -151,3 +149,7 @@ HANDLERS: dict[Any, ExceptionHandler] = {
     ClientDisconnect: _on_disconnect,
 }
 """For Starlette: what becomes of an exception that a handler lets out and that is no mistake of ours."""
+
+
+POLICY_VIOLATION = 1008
+"""Close code: the client may not go on as it does."""

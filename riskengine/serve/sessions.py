@@ -16,7 +16,7 @@ from riskengine.grants import Principal
 from riskengine.observe import get_logger
 from riskengine.serve.account import Account
 from riskengine.serve.identity import Credential, Identity
-from riskengine.serve.outlet import POLICY_VIOLATION
+from riskengine.serve.problems import POLICY_VIOLATION
 from riskengine.subscription import error
 
 LOOK_EVERY_S = 0.25

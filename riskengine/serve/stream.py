@@ -12,13 +12,12 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from riskengine.board import Board, Encoding
-from riskengine.gateway import Gateway
+from riskengine.gateway import Gateway, principal_of
 from riskengine.grants import Grants
 from riskengine.observe import get_logger
-from riskengine.serve.access import principal_of
 from riskengine.serve.ingest import ingest_endpoint
-from riskengine.serve.outlet import POLICY_VIOLATION, Outlet
-from riskengine.serve.problems import bad_field
+from riskengine.serve.outlet import Outlet
+from riskengine.serve.problems import POLICY_VIOLATION, bad_field
 from riskengine.serve.sender import Connection, Sender
 from riskengine.serve.server import accept_when_live
 from riskengine.serve.status import shown_status, status

@@ -14,12 +14,12 @@ from riskengine.clock import SystemClock
 from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.errors import StoreUnavailable
-from riskengine.hierarchy import Reference
+from riskengine.hierarchy import Reference, trade_check
 from riskengine.inbox import Inbox, Receipt
 from riskengine.messages import StoredMark, Trade
 from riskengine.observe import Metrics
 from riskengine.snapshot import Snapshot, SnapshotHistory
-from riskengine.start_of_day import rebuild, trade_check
+from riskengine.start_of_day import rebuild
 from riskengine.writer import Writer
 from tests.adapters.store_book import INSTRUMENTS, NODES, TS, new_store
 from tests.world import config

@@ -13,20 +13,16 @@ from hypothesis import strategies as st
 from riskengine.adapters import bulk_trades
 from riskengine.adapters.bulk_trades import stored_trades
 from riskengine.adapters.store import Store
-from riskengine.adapters.trade_rows import RefusedRow, replay
+from riskengine.adapters.trade_rows import replay
 from riskengine.decode import TradeCheck
 from riskengine.messages import Trade
 from tests.adapters.store_book import CHECK, TS, Outside, cancel, new_store, trade
 from tests.adapters.test_trade_rows import TRADES
 
 
-def as_it_is(refused: RefusedRow) -> RefusedRow:
-    return refused
-
-
 def both_ways(store: Store, check: TradeCheck = CHECK) -> list[tuple[int, Any]]:
     """The stored trades, which come out alike in columns and row by row."""
-    found = list(stored_trades(store, check, as_it_is))
+    found = list(stored_trades(store, check))
     assert found == list(replay(store.trades_after(0), check))
     return found
 
@@ -69,7 +65,7 @@ def test_trades_of_every_kind_come_out_in_store_order(store: Store) -> None:
 def test_any_trades_come_out_as_they_went_in(store: Store, trades: list[Trade]) -> None:
     first = store.watermark()
     store.append_trades(trades)
-    found = [(number, stored) for number, stored in stored_trades(store, CHECK, as_it_is) if number > first]
+    found = [(number, stored) for number, stored in stored_trades(store, CHECK) if number > first]
     assert found == list(replay(store.trades_after(first), CHECK))
 
 
@@ -167,7 +163,7 @@ def test_nothing_fits_where_there_is_no_instrument(store: Store) -> None:
 
 def test_rows_committed_meanwhile_are_read_too(store: Store) -> None:
     store.append_trades([trade(f"T{number}") for number in range(10)])
-    reading = stored_trades(store, CHECK, as_it_is)
+    reading = stored_trades(store, CHECK)
     next(reading)
     store.append_trades([trade(f"U{number}") for number in range(10)])
     assert [stored.trade_id for _, stored in reading if isinstance(stored, Trade)][-1] == "U9"
@@ -175,6 +171,6 @@ def test_rows_committed_meanwhile_are_read_too(store: Store) -> None:
 
 def test_a_million_trades_share_their_names(store: Store) -> None:
     store.append_trades([trade(name, dealer="ann", fees_currency="EUR") for name in ("T1", "T2")])
-    (_, first), (_, second) = stored_trades(store, CHECK, as_it_is)
+    (_, first), (_, second) = stored_trades(store, CHECK)
     for column in ("source", "desk", "dealer", "instrument", "side", "action", "fees_currency"):
         assert getattr(first, column) is getattr(second, column)

@@ -16,6 +16,7 @@ from riskengine.messages import CASH_ONE, ONE, Close, Opening, StoredMark, Trade
 from riskengine.reconcile import DEALER, NODE, side_of
 from riskengine.start_of_day import close_ts, rebuild
 from riskengine.views import node_rows
+from riskengine.worklist import MAX_NOTICES
 from tests.adapters.store_book import TS, Outside, trade
 from tests.model import Model, Spec
 from tests.world import NOON, PARENTS, SECOND, checked, config, instruments, nodes, row
@@ -87,7 +88,12 @@ def test_it_is_what_the_model_makes_of_the_trades_received_by_then(house_store: 
 def test_the_end_of_the_day_is_the_state_of_now(house_store: Store) -> None:
     house_store.append_trades([checked(each, each["received_ts"]) for each in DAY])
     now = rebuild(
-        house_store, read_trades(house_store), config(), epoch=0, now=NOON + HOUR, read_conflicts=read_conflicts(house_store)
+        house_store,
+        read_trades(house_store),
+        config(),
+        epoch=0,
+        now=NOON + HOUR,
+        read_conflicts=read_conflicts(house_store, MAX_NOTICES),
     )
     assert digest(engine_at(house_store, NOON + HOUR).snapshot) == digest(now.snapshot)
     assert engine_at(house_store, NOON).snapshot.nodes.state(0).trade_count == 0

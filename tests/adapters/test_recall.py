@@ -17,9 +17,11 @@ from riskengine.adapters.stored_day import read_conflicts, read_trades
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.engine import Engine
 from riskengine.freezing import freeze
+from riskengine.hierarchy import trade_check
 from riskengine.messages import Trade
 from riskengine.self_audit import SelfAudit
-from riskengine.start_of_day import rebuild, trade_check
+from riskengine.start_of_day import rebuild
+from riskengine.worklist import MAX_NOTICES
 from tests.test_permutations import assert_same
 from tests.world import NOON, REFERENCE, SECOND, cancel, config, instruments, nodes, opening, trade
 
@@ -142,7 +144,7 @@ def test_a_replay_that_freezes_as_it_goes_comes_to_what_one_that_keeps_everythin
                     config(engine={"history_days": days}),
                     epoch=0,
                     now=NOW,
-                    read_conflicts=read_conflicts(store),
+                    read_conflicts=read_conflicts(store, MAX_NOTICES),
                     past=past,
                 )
                 for past in (None, partial(Recall, store))

@@ -5,8 +5,8 @@ import pytest
 
 from riskengine.adapters.store import Store, open_store
 from riskengine.adapters.store_curves import packed, unpacked
-from riskengine.curves import MEASURES, Sample
 from riskengine.errors import LeaseHeld
+from riskengine.messages import MEASURES, Sample
 from tests.adapters.store_book import TS, Outside
 
 

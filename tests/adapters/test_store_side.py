@@ -20,6 +20,7 @@ from riskengine.engine import Engine
 from riskengine.messages import Trade, Verdict
 from riskengine.reconcile import NOTHING, Holding, Key, plus, side_of
 from riskengine.start_of_day import rebuild
+from riskengine.worklist import MAX_NOTICES
 from tests.adapters.store_book import Outside
 from tests.world import DESKS, NOON, PARENTS, SECOND, cancel, instruments, nodes, opening, trade
 
@@ -42,7 +43,7 @@ def store(store_url: str) -> Iterable[Store]:
 
 
 def engine_of(store: Store) -> Engine:
-    return rebuild(store, read_trades(store), CONFIG, epoch=1, now=NOON, read_conflicts=read_conflicts(store))
+    return rebuild(store, read_trades(store), CONFIG, epoch=1, now=NOON, read_conflicts=read_conflicts(store, MAX_NOTICES))
 
 
 def one_by_one(store: Store) -> dict[Key, Holding]:

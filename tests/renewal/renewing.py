@@ -12,6 +12,7 @@ from riskengine.process import EngineProcess
 from riskengine.snapshot import Snapshot
 from riskengine.start_of_day import rebuild
 from riskengine.views import dealer_rows, node_rows, position_rows
+from riskengine.worklist import MAX_NOTICES
 from tests.world import SECOND, trade
 
 Test = Callable[[EngineProcess], Awaitable[Any]]
@@ -63,7 +64,12 @@ def fresh(process: EngineProcess) -> Snapshot:
     store = process._store
     assert store is not None
     return rebuild(
-        store, read_trades(store), process.config, epoch=0, now=process.clock.now(), read_conflicts=read_conflicts(store)
+        store,
+        read_trades(store),
+        process.config,
+        epoch=0,
+        now=process.clock.now(),
+        read_conflicts=read_conflicts(store, MAX_NOTICES),
     ).snapshot
 
 

@@ -29,9 +29,9 @@ class Pause:
         self.go_on = threading.Event()
         self.built = 0
 
-        def held_up(store: Store) -> Callable[[TradeCheck], Any]:
+        def held_up(store: Store, limit: int) -> Callable[[TradeCheck], Any]:
             def reading(check: TradeCheck) -> Any:
-                found = list(read_conflicts(store)(check))
+                found = list(read_conflicts(store, limit)(check))
                 self.built += 1
                 self.reached.set()
                 assert self.go_on.wait(10)

@@ -13,8 +13,9 @@ import pytest
 from riskengine.config import IngestConfig
 from riskengine.decode import SMALL_LIST
 from riskengine.messages import Refusal
-from riskengine.serve import ingest, outlet
+from riskengine.serve import ingest
 from riskengine.serve.outlet import WRITE_BUFFER_BYTES, Outlet
+from riskengine.serve.problems import POLICY_VIOLATION
 from riskengine.serve.turns import decoded
 from tests.serve.stand_in import Client
 from tests.serve.wired import Wired, run, talk, wired
@@ -87,7 +88,7 @@ def test_garbage_without_end_ends_the_connection(path, monkeypatch):
             for number in range(60):
                 with contextlib.suppress(Exception):  # the server has closed by then
                     await client.connection.send(b"\xc1" if number % 2 else '{"ticks":[1,2]}')
-            assert await client.closed() == outlet.POLICY_VIOLATION
+            assert await client.closed() == POLICY_VIOLATION
             await other.say(trades=[row("t1")])
             assert (await other.hear())["type"] == "trades"
 
@@ -103,7 +104,7 @@ def test_it_is_told_why(monkeypatch):
                 await client.connection.send("{")
             titles = [(await client.hear())["title"] for _ in range(4)]
             assert titles == ["malformed frame"] * 3 + ["too much garbage"]
-            assert await client.closed() == outlet.POLICY_VIOLATION
+            assert await client.closed() == POLICY_VIOLATION
 
     run(scenario())
 

@@ -5,12 +5,11 @@ from functools import partial
 import pytest
 
 from riskengine.engine import Engine
-from riskengine.hierarchy import Reference
+from riskengine.hierarchy import Reference, trade_check
 from riskengine.messages import Trade
 from riskengine.renewal import fitting
 from riskengine.serve.sender import CHECKSUM_S, SENDS_A_TURN
 from riskengine.snapshot import Snapshot, SnapshotHistory
-from riskengine.start_of_day import trade_check
 from riskengine.succession import succeed
 from tests import world
 from tests.serve.test_sender import EQ1, FX1, Room

@@ -289,8 +289,8 @@ def test_with_a_certificate_everything_is_tls_and_cookies_are_for_it_alone(keys:
                 f"wss://127.0.0.1:{engine.port}{STREAM}",
                 proxy=None,
                 ssl=trust,
-                origin=own,
-                **keys.by("boss"),  # type: ignore[arg-type]
+                origin=own,  # type: ignore[arg-type]
+                **keys.by("boss"),
             ) as plain:
                 client = Talk(plain, False)
                 await client.hear("hello")
