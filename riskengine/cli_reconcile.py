@@ -16,7 +16,6 @@ import click
 import orjson
 
 from riskengine.adapters.columns import ColumnOptions
-from riskengine.adapters.engine_access import engine_opener
 from riskengine.adapters.lines import shown_path
 from riskengine.adapters.statement import against_statement, parse_tolerances, unreachable
 from riskengine.adapters.store import open_store
@@ -24,6 +23,7 @@ from riskengine.adapters.store_protocol import Store
 from riskengine.adapters.store_side import store_side
 from riskengine.clock import SystemClock
 from riskengine.config import Config
+from riskengine.engine_access import engine_opener
 from riskengine.errors import EngineUnreachable, InputError, RiskEngineError
 from riskengine.fields import to_text
 from riskengine.holdings import Holdings, read_holdings

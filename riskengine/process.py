@@ -32,6 +32,7 @@ from riskengine.hierarchy import trade_check
 from riskengine.inbox import Inbox, Receipt
 from riskengine.looks import Parts as LooksParts
 from riskengine.looks import compare_beside, standing_under
+from riskengine.loop import Promises, Wakes, promise
 from riskengine.marks import AnyTick, Mark
 from riskengine.mender import watched
 from riskengine.messages import StoredMark, Trade, Verdict
@@ -39,7 +40,6 @@ from riskengine.mismatch import Mismatch, accepted
 from riskengine.morning import Morning, summarise
 from riskengine.notes import Notes
 from riskengine.observe import Metrics, get_logger
-from riskengine.promises import Promises, promise
 from riskengine.proven_load import acceptance, load
 from riskengine.publishers import Publishers
 from riskengine.reconcile import Key
@@ -48,7 +48,6 @@ from riskengine.renewal import Parts, Renewals, fitted
 from riskengine.sampling import Sampling
 from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory, node_number
 from riskengine.tick_limits import LimitedQuoteBook, TicksTaken
-from riskengine.wakes import Wakes
 from riskengine.watch import Watch
 from riskengine.writer import Writer
 from riskengine.writer_calls import ask_writer

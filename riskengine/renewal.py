@@ -40,10 +40,10 @@ from riskengine.engine import Engine
 from riskengine.errors import EngineNotLive, RiskEngineError, StoreError, StoreUnavailable
 from riskengine.hierarchy import Reference, trade_check
 from riskengine.inbox import Inbox
+from riskengine.loop import Answer, promise
 from riskengine.marks import Mark, QuoteBook
 from riskengine.messages import Trade
 from riskengine.observe import Metrics, get_logger
-from riskengine.promises import Answer, promise
 from riskengine.snapshot import ExceptionItem, Snapshot
 from riskengine.start_of_day import ReadTrades, rebuild
 from riskengine.succession import succeed

@@ -7,7 +7,7 @@ from riskengine.adapters.committer import Committer
 from riskengine.engine import Engine
 from riskengine.errors import Frozen, RiskEngineError, StoreError
 from riskengine.inbox import Inbox
-from riskengine.promises import Answer
+from riskengine.loop import Answer
 from riskengine.snapshot import UnknownName
 
 

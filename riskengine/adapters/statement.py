@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import orjson
 
 from riskengine.adapters.columns import ColumnOptions, Row, Shape, read_rows
-from riskengine.adapters.engine_access import engine_opener
+from riskengine.engine_access import engine_opener
 from riskengine.errors import EngineUnreachable, InputError
 from riskengine.fields import MAX_MAGNITUDE, Rejected, fixed, name, shown, to_text
 from riskengine.messages import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, DECIMALS, Refusal
