@@ -7,9 +7,9 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 
 from riskengine.engine import Engine
-from riskengine.hierarchy import Reference
 from riskengine.marks import Mark
-from riskengine.messages import ONE, Instrument, Kind, Node, Trade, cash_and_fill_price
+from riskengine.records.hierarchy import Reference
+from riskengine.records.types import ONE, Instrument, Kind, Node, Trade, cash_and_fill_price
 
 LEAVES, HELD, INSTRUMENTS, DEALERS = 20_000, 15, 1_000, 40
 POSITIONS = LEAVES * HELD

@@ -13,7 +13,7 @@ import tracemalloc
 
 from bench.latency import machine
 from riskengine.history import History, identity_print
-from riskengine.messages import Identity
+from riskengine.records.types import Identity
 
 TARGET_MB = 250
 PART = 250_000

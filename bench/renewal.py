@@ -27,7 +27,7 @@ from bench.book import CURRENCIES, LEAVES, Maker
 from bench.latency import ROOT, Poster, get, is_ready, machine
 from bench.start import APPEND, _status_mb
 from riskengine.adapters.store import open_store
-from riskengine.messages import Instrument, Kind
+from riskengine.records.types import Instrument, Kind
 
 PARTS = ("before", "during", "after")
 CLIENTS = 8

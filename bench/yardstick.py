@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from riskengine.messages import CASH_ONE, ONE
+from riskengine.records.types import CASH_ONE, ONE
 from riskengine.snapshot import Snapshot, Table
 
 FloatArray = npt.NDArray[np.float64]

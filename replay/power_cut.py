@@ -42,7 +42,7 @@ from replay.power_cut_disk import Image, RecordingVfs, Tape, Through, images
 from riskengine.adapters import sqlite_connection
 from riskengine.adapters.store import Store, open_store
 from riskengine.errors import StoreError
-from riskengine.messages import StoredMark, Trade
+from riskengine.records.types import StoredMark, Trade
 from tests.adapters.store_book import INSTRUMENTS, NODES, TS, cancel, new_store, trade
 
 WAYS = ("nothing", "everything", "first", "some", "some", "some")

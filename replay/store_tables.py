@@ -10,7 +10,7 @@ import psycopg
 
 from replay.dealing import INSTRUMENTS, PARENTS, Message
 from riskengine.adapters.store import open_store
-from riskengine.messages import MULTIPLIER_DECIMALS, Instrument, Kind, Node
+from riskengine.records.types import MULTIPLIER_DECIMALS, Instrument, Kind, Node
 
 READ = (
     "source",

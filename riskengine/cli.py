@@ -27,9 +27,9 @@ from riskengine.clock import SystemClock
 from riskengine.config import without_password
 from riskengine.engine import Engine
 from riskengine.errors import InputError
-from riskengine.hierarchy import Reference, trade_check
-from riskengine.messages import Instrument, Node, Refusal
 from riskengine.observe import configure_logging
+from riskengine.records.hierarchy import Reference, trade_check
+from riskengine.records.types import Instrument, Node, Refusal
 from riskengine.terminal import (
     Commands,
     Progress,

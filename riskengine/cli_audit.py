@@ -14,8 +14,8 @@ from riskengine.adapters.audit_chain import ENTRY_KINDS, AuditEntry, AuditFilter
 from riskengine.adapters.store import open_store
 from riskengine.adapters.store_protocol import Store
 from riskengine.errors import InputError, RiskEngineError
-from riskengine.fields import Rejected, shown, timestamp
-from riskengine.hierarchy import Hierarchy
+from riskengine.records.fields import Rejected, shown, timestamp
+from riskengine.records.hierarchy import Hierarchy
 from riskengine.terminal import Progress, complain, config_option, effective_config, fail, json_option, store_option
 
 MAX_SHOWN = 160

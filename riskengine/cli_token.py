@@ -12,8 +12,8 @@ import orjson
 from riskengine.clock import SystemClock
 from riskengine.config import Config, load_config
 from riskengine.errors import ConfigError, InputError
-from riskengine.fields import Rejected, shown, timestamp
 from riskengine.grants import ROLES
+from riskengine.records.fields import Rejected, shown, timestamp
 from riskengine.serve.access import check_binding, check_tls, warning_of
 from riskengine.terminal import complain, config_option, json_option
 from riskengine.tokens import Token, check_token, editing, hash_of, micros, new_token, read_tokens

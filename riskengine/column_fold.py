@@ -16,10 +16,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from riskengine.hierarchy import Reference
 from riskengine.ledger import Rollup
-from riskengine.messages import DECIMALS, ONE, Trade, order_key
 from riskengine.position import CHECKPOINT_EVERY, Position
+from riskengine.records.hierarchy import Reference
+from riskengine.records.types import DECIMALS, ONE, Trade, order_key
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from riskengine.ledger import MANY, MASK, SHIFT, Rollup, Row
-from riskengine.messages import CASH_ONE, ONE
 from riskengine.position import NO_FEES, Position, moved, open_cost
+from riskengine.records.types import CASH_ONE, ONE
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from riskengine.messages import MEASURES, FloatArray, Sample
+from riskengine.records.types import MEASURES, FloatArray, Sample
 from riskengine.snapshot import Snapshot
 from riskengine.views import RowDict, node_row
 

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 
 from riskengine.adapters.store_protocol import Store
 from riskengine.errors import EngineNotLive, StoreError
-from riskengine.messages import Verdict
 from riskengine.observe import get_logger
+from riskengine.records.types import Verdict
 
 RETRY_S = 0.5
 

@@ -11,9 +11,9 @@ import hashlib
 import orjson
 
 from riskengine.background import Rests, giving_way
-from riskengine.fields import to_text
 from riskengine.ledger import Row
-from riskengine.messages import CASH_DECIMALS, CASH_ONE
+from riskengine.records.fields import to_text
+from riskengine.records.types import CASH_DECIMALS, CASH_ONE
 from riskengine.snapshot import Snapshot
 
 

@@ -14,10 +14,8 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.currencies import CurrencyGraph
 from riskengine.freezing import Recalled, thaw
-from riskengine.hierarchy import Reference
 from riskengine.ledger import Ledger
 from riskengine.marks import Mark, MarkTable
-from riskengine.messages import ANOTHER_STANDS, MULTIPLIER_DECIMALS, Opening, Trade, Verdict
 from riskengine.moves import COLUMNS_FROM, NOWHERE, Moves
 from riskengine.position import LateFold
 from riskengine.processed import (
@@ -32,6 +30,8 @@ from riskengine.processed import (
 )
 from riskengine.published import Published
 from riskengine.quarantine import Quarantine
+from riskengine.records.hierarchy import Reference
+from riskengine.records.types import ANOTHER_STANDS, MULTIPLIER_DECIMALS, Opening, Trade, Verdict
 from riskengine.repair import Key, Repaired, place_of, repair, set_aside, trades_under
 from riskengine.snapshot import Counts, ExceptionItem, Snapshot
 from riskengine.unit_values import Factors, Units

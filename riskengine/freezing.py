@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from typing import NamedTuple
 
 from riskengine.ledger import Ledger
-from riskengine.messages import Trade, order_key
 from riskengine.position_audit import Belonging, folded, opened
 from riskengine.processed import REST_EVERY, Processed
+from riskengine.records.types import Trade, order_key
 from riskengine.repair import Key, Place, place_of
 
 

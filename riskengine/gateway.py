@@ -13,13 +13,13 @@ from riskengine.alerts import Warnings
 from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.curves import Curves
-from riskengine.decode import TradeCheck
 from riskengine.engine import Engine
 from riskengine.grants import EVERYTHING, Grants, Principal
 from riskengine.inbox import Receipt
 from riskengine.marks import AnyTick
-from riskengine.messages import Trade, Verdict
 from riskengine.observe import Metrics
+from riskengine.records.decode import TradeCheck
+from riskengine.records.types import Trade, Verdict
 from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 from riskengine.tick_limits import TicksTaken
 

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from riskengine.hierarchy import Hierarchy
+from riskengine.records.hierarchy import Hierarchy
 
 ROLES = ("viewer", "dealer", "feed", "ops")
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from riskengine.messages import Identity, Trade
+from riskengine.records.types import Identity, Trade
 
 Prints = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.uint8]

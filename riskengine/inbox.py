@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from riskengine.engine import Engine, Outcome
 from riskengine.errors import InboxFull
-from riskengine.hierarchy import Reference
 from riskengine.marks import Mark
-from riskengine.messages import Trade
+from riskengine.records.hierarchy import Reference
+from riskengine.records.types import Trade
 
 
 class Receipt(NamedTuple):

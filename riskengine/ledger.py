@@ -13,10 +13,9 @@ from operator import attrgetter
 
 import msgspec
 
-from riskengine.fingerprint import version_fingerprint
-from riskengine.hierarchy import Hierarchy, Reference
-from riskengine.messages import MULTIPLIER_DECIMALS, ONE, Opening, Trade
 from riskengine.position import NO_FEES, LateFold, Position, fold_in, moved, open_cost
+from riskengine.records.hierarchy import Hierarchy, Reference
+from riskengine.records.types import MULTIPLIER_DECIMALS, ONE, Opening, Trade, version_fingerprint
 
 SHIFT = 32
 """A (node, instrument) key is `node << SHIFT | instrument`."""

@@ -23,9 +23,9 @@ from riskengine.errors import Frozen, ReferenceDataError
 from riskengine.freezing import frozen_place
 from riskengine.inbox import Inbox
 from riskengine.loop import promise
-from riskengine.messages import Trade, economics
 from riskengine.observe import Metrics
 from riskengine.reconcile import HIERARCHY, Break, Key
+from riskengine.records.types import Trade, economics
 from riskengine.repair import trades_under
 from riskengine.snapshot import Snapshot
 

@@ -18,10 +18,10 @@ import numpy as np
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import MarksConfig
-from riskengine.decode import TickInput
-from riskengine.fields import QUOTE_DECIMALS, TS_MIN, Rejected, quote, shown, timestamp
-from riskengine.hierarchy import Reference
-from riskengine.messages import Kind, Refusal, Tick
+from riskengine.records.decode import TickInput
+from riskengine.records.fields import QUOTE_DECIMALS, TS_MIN, Rejected, quote, shown, timestamp
+from riskengine.records.hierarchy import Reference
+from riskengine.records.types import Kind, Refusal, Tick
 
 ONE_SIDED = "one_sided"
 TWO_SIDED = "quote"

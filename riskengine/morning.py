@@ -14,9 +14,9 @@ from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.digest import digest
 from riskengine.errors import EngineNotLive
-from riskengine.hierarchy import Hierarchy
 from riskengine.mismatch import Mismatch
 from riskengine.observe import get_logger
+from riskengine.records.hierarchy import Hierarchy
 from riskengine.snapshot import Snapshot
 from riskengine.views import node_row
 

@@ -14,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from riskengine.column_fold import Folded, Runs, TradeColumns, passing, put
-from riskengine.fingerprint import version_fingerprints
 from riskengine.ledger import MASK, SHIFT, Ledger, Rollup
-from riskengine.messages import Trade
 from riskengine.position import LateFold, fold_in
+from riskengine.records.types import Trade, version_fingerprints
 
 Ints = npt.NDArray[np.int64]
 

@@ -13,8 +13,16 @@ from typing import Any, ClassVar, NamedTuple, cast
 
 from sortedcontainers import SortedKeyList
 
-from riskengine.fingerprint import version_fingerprint
-from riskengine.messages import CASH_ONE, CASH_PER_ONE, MULTIPLIER_DECIMALS, ONE, Opening, Trade, order_key
+from riskengine.records.types import (
+    CASH_ONE,
+    CASH_PER_ONE,
+    MULTIPLIER_DECIMALS,
+    ONE,
+    Opening,
+    Trade,
+    order_key,
+    version_fingerprint,
+)
 
 CHECKPOINT_EVERY = 64
 """Trades between two checkpoints: what a late trade costs at most beyond its own distance from the end."""

@@ -22,20 +22,17 @@ from riskengine.clock import MICROS_PER_SECOND, Clock, SystemClock
 from riskengine.config import Config
 from riskengine.curves import Curves
 from riskengine.decisions import settle
-from riskengine.decode import TradeCheck
 from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.errors import EngineNotLive, RiskEngineError, StartRefused, StoreUnavailable
 from riskengine.grants import EVERYTHING, Grants
 from riskengine.health import Health
-from riskengine.hierarchy import trade_check
 from riskengine.inbox import Inbox, Receipt
 from riskengine.looks import Parts as LooksParts
 from riskengine.looks import compare_beside, standing_under
 from riskengine.loop import Promises, Wakes, promise
 from riskengine.marks import AnyTick, Mark
 from riskengine.mender import watched
-from riskengine.messages import StoredMark, Trade, Verdict
 from riskengine.mismatch import Mismatch, accepted
 from riskengine.morning import Morning, summarise
 from riskengine.notes import Notes
@@ -44,6 +41,9 @@ from riskengine.proven_load import acceptance, load
 from riskengine.publishers import Publishers
 from riskengine.reconcile import Key
 from riskengine.reconciler import Reconciler
+from riskengine.records.decode import TradeCheck
+from riskengine.records.hierarchy import trade_check
+from riskengine.records.types import StoredMark, Trade, Verdict
 from riskengine.renewal import Parts, Renewals, fitted
 from riskengine.sampling import Sampling
 from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory, node_number

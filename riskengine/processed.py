@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Container, Iterable, Iterator,
 from typing import NamedTuple
 
 from riskengine.history import MOST_VERSIONS, History, identity_print
-from riskengine.messages import Identity, Trade
+from riskengine.records.types import Identity, Trade
 
 APPLIED = "applied"
 DUPLICATE = "duplicate"

@@ -10,8 +10,8 @@ from typing import Any
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.errors import RiskEngineError
-from riskengine.messages import Trade
 from riskengine.observe import get_logger
+from riskengine.records.types import Trade
 
 Cursors = Mapping[str, int]
 """How far each source has come: its highest source_seq."""

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import EngineConfig
-from riskengine.messages import Instrument, Kind, Opening, Trade
 from riskengine.processed import exception_id
+from riskengine.records.types import Instrument, Kind, Opening, Trade
 
 
 class Quarantine:

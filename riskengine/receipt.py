@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from riskengine.engine import Engine
 from riskengine.errors import Frozen
-from riskengine.fields import to_text
 from riskengine.freezing import frozen_place
 from riskengine.ledger import Row
-from riskengine.messages import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, MULTIPLIER_DECIMALS, ONE, Opening, Trade
 from riskengine.position import next_average, open_cost
+from riskengine.records.fields import to_text
+from riskengine.records.types import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, MULTIPLIER_DECIMALS, ONE, Opening, Trade
 from riskengine.snapshot import Snapshot, dealer_number, instrument_number, node_number
 from riskengine.views import QUANTITY_ONE, decimal_texts, ladder_rows, mark_rows
 

@@ -25,13 +25,13 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.engine import Engine
 from riskengine.errors import RiskEngineError, StoreUnavailable
-from riskengine.fields import to_text
 from riskengine.looks import Looked, Parts, caught_up, differing_trades, look_twice
 from riskengine.loop import promise
 from riskengine.mender import Mender, watched
-from riskengine.messages import CASH_DECIMALS, Identity
 from riskengine.observe import get_logger
 from riskengine.reconcile import HIERARCHY, NODE, Break, Holding, Key
+from riskengine.records.fields import to_text
+from riskengine.records.types import CASH_DECIMALS, Identity
 from riskengine.repair import Repaired
 
 MAX_DETAILED = 100

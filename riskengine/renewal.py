@@ -33,17 +33,17 @@ from riskengine.adapters.trade_rows import RefusedRow, TradeRow, judged_again, t
 from riskengine.background import Helper, Rests, giving_way, uncollected
 from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.config import Config
-from riskengine.decode import TradeCheck
 from riskengine.dismantling import Dismantling
 from riskengine.edits import EDITED, edited, said
 from riskengine.engine import Engine
 from riskengine.errors import EngineNotLive, RiskEngineError, StoreError, StoreUnavailable
-from riskengine.hierarchy import Reference, trade_check
 from riskengine.inbox import Inbox
 from riskengine.loop import Answer, promise
 from riskengine.marks import Mark, QuoteBook
-from riskengine.messages import Trade
 from riskengine.observe import Metrics, get_logger
+from riskengine.records.decode import TradeCheck
+from riskengine.records.hierarchy import Reference, trade_check
+from riskengine.records.types import Trade
 from riskengine.snapshot import ExceptionItem, Snapshot
 from riskengine.start_of_day import ReadTrades, rebuild
 from riskengine.succession import succeed

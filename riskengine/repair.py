@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from riskengine.ledger import ALL_ROWS, EMPTY_ROW, MASK, SHIFT, Book, Ledger, Rollup, Row
-from riskengine.messages import Identity, Trade, order_key
 from riskengine.position import NO_FEES, Position, moved
 from riskengine.processed import Processed
+from riskengine.records.types import Identity, Trade, order_key
 from riskengine.set_aside import QuarantinedPosition
 
 Key = tuple[str, str, str]

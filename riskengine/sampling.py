@@ -15,8 +15,8 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import CurvesConfig
 from riskengine.curves import Curves, sample
 from riskengine.errors import RiskEngineError
-from riskengine.messages import Sample
 from riskengine.observe import get_logger
+from riskengine.records.types import Sample
 from riskengine.snapshot import Snapshot
 
 MICROS_PER_DAY = 86_400 * MICROS_PER_SECOND

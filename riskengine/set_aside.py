@@ -4,8 +4,8 @@ from bisect import insort
 from collections.abc import Sequence
 from typing import ClassVar
 
-from riskengine.messages import Opening, Trade, order_key
 from riskengine.position import Position
+from riskengine.records.types import Opening, Trade, order_key
 
 
 class QuarantinedPosition(Position):

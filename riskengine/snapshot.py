@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from riskengine.currencies import Rates
-from riskengine.hierarchy import Reference
 from riskengine.ledger import ALL_ROWS, SHIFT, Row
-from riskengine.messages import Trade, Verdict
+from riskengine.records.hierarchy import Reference
+from riskengine.records.types import Trade, Verdict
 from riskengine.unit_values import Units
 from riskengine.valuation import PAGE
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from riskengine.ledger import ALL_ROWS, Row
-from riskengine.messages import CASH_ONE, ONE
 from riskengine.position import NO_FEES, moved
+from riskengine.records.types import CASH_ONE, ONE
 from riskengine.repair import sum_of
 from riskengine.snapshot import Snapshot, Table
 from riskengine.valuation import (

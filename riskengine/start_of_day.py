@@ -14,14 +14,14 @@ from zoneinfo import ZoneInfo
 from riskengine.adapters.trade_rows import RefusedRow
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
-from riskengine.decode import TradeCheck
 from riskengine.engine import Engine
-from riskengine.fields import micros
 from riskengine.freezing import Recalled, freeze
-from riskengine.hierarchy import Reference, trade_check
 from riskengine.marks import Mark
-from riskengine.messages import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.observe import get_logger
+from riskengine.records.decode import TradeCheck
+from riskengine.records.fields import micros
+from riskengine.records.hierarchy import Reference, trade_check
+from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.repair import Key
 
 BATCH_TRADES = 1 << 20

@@ -14,8 +14,8 @@ import msgspec
 
 from riskengine.board import Board, Encoding, SharedView
 from riskengine.config import ServerConfig
-from riskengine.fields import MAX_INTEGER
 from riskengine.grants import EVERYTHING, Grants
+from riskengine.records.fields import MAX_INTEGER
 from riskengine.snapshot import Snapshot, UnknownName
 
 PROTOCOL = 1

@@ -19,8 +19,8 @@ from msgspec.structs import replace
 
 from riskengine.engine import Engine
 from riskengine.marks import Mark
-from riskengine.messages import Trade
 from riskengine.processed import APPLIED, CONFLICT, DUPLICATE
+from riskengine.records.types import Trade
 
 Judge = Callable[[Trade], Trade | None]
 """The same trade by other reference data; None where it does not fit that."""

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import IngestConfig, MarksConfig
-from riskengine.fields import QUOTE_DECIMALS, TS_MIN, Rejected
-from riskengine.hierarchy import Reference
 from riskengine.marks import AnyTick, Mark, QuoteBook
-from riskengine.messages import Refusal
+from riskengine.records.fields import QUOTE_DECIMALS, TS_MIN, Rejected
+from riskengine.records.hierarchy import Reference
+from riskengine.records.types import Refusal
 
 MAX_SOURCES = 1_000
 """Sources that are counted each for itself at one time. Those beyond share one count, and so do names longer than MAX_NAME."""

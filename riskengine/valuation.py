@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from riskengine.hierarchy import Hierarchy, Reference
 from riskengine.ledger import EMPTY_ROW, MASK, SHIFT, Book, Changes, Row
-from riskengine.messages import CASH_ONE, MULTIPLIER_DECIMALS, ONE
+from riskengine.records.hierarchy import Hierarchy, Reference
+from riskengine.records.types import CASH_ONE, MULTIPLIER_DECIMALS, ONE
 from riskengine.row_columns import RowColumns
 from riskengine.sparse import Cells, ExactRows, Rows, SparseRows
 from riskengine.unit_values import Factors

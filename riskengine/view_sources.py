@@ -8,7 +8,7 @@ from operator import is_not
 from typing import Protocol
 
 from riskengine.grants import Grants
-from riskengine.hierarchy import Hierarchy, Reference
+from riskengine.records.hierarchy import Hierarchy, Reference
 from riskengine.snapshot import OwnerState, Snapshot, Table, UnknownName, dealer_number, node_number
 from riskengine.unit_values import Units
 from riskengine.valuation import PAGE

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from riskengine.fields import to_text
 from riskengine.ledger import Row
-from riskengine.messages import CASH_DECIMALS, CASH_ONE, MULTIPLIER_DECIMALS, ONE, OPTION_KINDS, Instrument
+from riskengine.records.fields import to_text
+from riskengine.records.types import CASH_DECIMALS, CASH_ONE, MULTIPLIER_DECIMALS, ONE, OPTION_KINDS, Instrument
 from riskengine.snapshot import OwnerState, Snapshot, Table, dealer_number, instrument_number, node_number
 from riskengine.valuation import FEES, GROSS, NET, NO_RATE, REALISED, STALE, TOTAL, UNPRICED, UNREALISED, VALUE
 

@@ -11,9 +11,9 @@ from hashlib import blake2b
 from msgspec import structs
 
 from riskengine.clock import MICROS_PER_SECOND
-from riskengine.messages import ANOTHER_STANDS, Identity, Trade, Verdict, economics
 from riskengine.position import LateFold
 from riskengine.processed import Processed, exception_id, name_part
+from riskengine.records.types import ANOTHER_STANDS, Identity, Trade, Verdict, economics
 from riskengine.snapshot import ExceptionItem
 
 MAX_NOTICES = 10_000

@@ -9,9 +9,9 @@ from msgspec import structs
 
 from riskengine.engine import Engine
 from riskengine.ledger import Row
-from riskengine.messages import CASH_ONE, ONE, Trade
 from riskengine.position import Position
 from riskengine.published import Published
+from riskengine.records.types import CASH_ONE, ONE, Trade
 from riskengine.repair import Key
 from riskengine.valuation import GROSS, PAGE, TOTAL
 from tests.world import NOON, REFERENCE, SECOND, House, trade

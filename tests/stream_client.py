@@ -10,7 +10,7 @@ from riskengine.board import JSON, Board, Encoding
 from riskengine.config import ServerConfig
 from riskengine.engine import Engine
 from riskengine.grants import EVERYTHING, Grants
-from riskengine.hierarchy import Reference, trade_check
+from riskengine.records.hierarchy import Reference, trade_check
 from riskengine.renewal import fitting
 from riskengine.snapshot import Snapshot
 from riskengine.subscription import Subscriptions

@@ -11,7 +11,7 @@ from riskengine import board
 from riskengine.board import MSGPACK
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.grants import Grants
-from riskengine.hierarchy import trade_check
+from riskengine.records.hierarchy import trade_check
 from riskengine.renewal import fitting
 from riskengine.row_checksum import view_checksum
 from riskengine.snapshot import Snapshot, UnknownName

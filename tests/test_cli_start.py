@@ -13,8 +13,8 @@ from riskengine.cli_start import bar_text, show_start, summary_page
 from riskengine.clock import SystemClock
 from riskengine.config import Config, LogConfig, StoreConfig
 from riskengine.engine import Engine
-from riskengine.messages import ONE, Close, Opening, StoredMark
 from riskengine.process import EngineProcess
+from riskengine.records.types import ONE, Close, Opening, StoredMark
 from riskengine.start_of_day import close_ts
 from tests.adapters.store_book import Outside
 from tests.test_cli import fails, riskengine

@@ -15,9 +15,8 @@ from riskengine import engine as engine_module
 from riskengine.column_settle import open_costs
 from riskengine.digest import digest
 from riskengine.engine import Engine
-from riskengine.fingerprint import version_fingerprint, version_fingerprints
-from riskengine.messages import Trade
 from riskengine.position import CHECKPOINT_EVERY, open_cost
+from riskengine.records.types import Trade, version_fingerprint, version_fingerprints
 from tests import world
 from tests.world import NOON, SECOND
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from riskengine.curves import Curves, Point, sample
-from riskengine.messages import MEASURES, Sample
+from riskengine.records.types import MEASURES, Sample
 from riskengine.views import node_rows
 from tests.serve.stand_in import newest, traded
 from tests.world import NOON, SECOND

@@ -9,7 +9,7 @@ import pytest
 
 from riskengine.decisions import settle
 from riskengine.errors import EngineNotLive, StoreUnavailable
-from riskengine.messages import Verdict
+from riskengine.records.types import Verdict
 
 VERDICT = Verdict("conflict:test:t1:0:1:ab", "accept", "", "ann", 1)
 

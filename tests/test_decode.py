@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskengine.decode import TickInput, TradeCheck, TradeInput, convert, decode_ticks, decode_trades, split_refusals
 from riskengine.errors import InputError
-from riskengine.fields import Rejected
-from riskengine.messages import CASH_ONE, ONE, Instrument, Kind, Refusal, Trade
+from riskengine.records.decode import TickInput, TradeCheck, TradeInput, convert, decode_ticks, decode_trades, split_refusals
+from riskengine.records.fields import Rejected
+from riskengine.records.types import CASH_ONE, ONE, Instrument, Kind, Refusal, Trade
 
 TS = 1_795_262_400_000_000
 EURUSD = Instrument(instrument="EURUSD", kind=Kind.FX, base_currency="EUR", quote_currency="USD")

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from riskengine.digest import digest
-from riskengine.messages import CASH_ONE
+from riskengine.records.types import CASH_ONE
 from tests.world import NOON, House, cancel, opening, trade
 
 TRADES = [

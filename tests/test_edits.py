@@ -8,8 +8,8 @@ import pytest
 
 from riskengine.edits import edited, said
 from riskengine.engine import Engine
-from riskengine.hierarchy import Reference
-from riskengine.messages import Trade
+from riskengine.records.hierarchy import Reference
+from riskengine.records.types import Trade
 from tests.world import NOON, REFERENCE, instruments, nodes, opening, trade
 
 BOOK = [trade("1"), trade("2", dealer="bea", side="sell", quantity="30"), trade("3", desk="FX2", instrument="GBPUSD")]

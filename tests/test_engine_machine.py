@@ -10,7 +10,7 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from riskengine.messages import CASH_ONE, ONE, Trade
+from riskengine.records.types import CASH_ONE, ONE, Trade
 from riskengine.repair import Key, place_of
 from riskengine.self_audit import SelfAudit
 from riskengine.snapshot import Snapshot, Table

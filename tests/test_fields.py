@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskengine.fields import (
+from riskengine.records.fields import (
     TS_MAX,
     TS_MIN,
     Rejected,
@@ -23,7 +23,7 @@ from riskengine.fields import (
     timestamp,
     to_text,
 )
-from riskengine.messages import ONE
+from riskengine.records.types import ONE
 
 NOON = int(dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC).timestamp()) * 1_000_000
 

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from riskengine.fingerprint import fingerprint, version_fingerprint
+from riskengine.records.types import fingerprint, version_fingerprint
 
 
 def test_every_process_works_out_the_same() -> None:

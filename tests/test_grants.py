@@ -3,8 +3,8 @@
 import pytest
 
 from riskengine.grants import EVERYTHING, Grants
-from riskengine.hierarchy import Hierarchy
-from riskengine.messages import Node
+from riskengine.records.hierarchy import Hierarchy
+from riskengine.records.types import Node
 
 TREE = Hierarchy(
     [

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from riskengine.errors import ReferenceDataError
-from riskengine.hierarchy import Hierarchy
-from riskengine.messages import Node
+from riskengine.records.hierarchy import Hierarchy
+from riskengine.records.types import Node
 from tests import world
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from riskengine import history as module
 from riskengine.history import History, identity_print
-from riskengine.messages import Identity
+from riskengine.records.types import Identity
 
 names = st.tuples(st.sampled_from(["a", "b"]), st.text("01\0x", max_size=4), st.integers(0, 2)).map(Identity._make)
 numbered = st.dictionaries(names, st.integers(1, 255), max_size=30)

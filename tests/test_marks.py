@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskengine.config import MarksConfig
-from riskengine.decode import TickInput
 from riskengine.marks import Mark, MarkTable, QuoteBook
-from riskengine.messages import Tick
+from riskengine.records.decode import TickInput
+from riskengine.records.types import Tick
 from tests.model import Model, Quote
 from tests.world import NOON, REFERENCE, SECOND, book, quote
 

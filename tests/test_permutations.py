@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from riskengine.digest import digest
 from riskengine.engine import Engine
-from riskengine.messages import Trade
+from riskengine.records.types import Trade
 from riskengine.snapshot import Snapshot, Table
 from tests.world import DESKS, NOON, REFERENCE, SECOND, House, cancel, trade
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from riskengine import position as module
-from riskengine.messages import CASH_ONE, MULTIPLIER_DECIMALS, ONE, Trade
 from riskengine.position import CHECKPOINT_EVERY, LONG_HISTORY, Position, next_average
+from riskengine.records.types import CASH_ONE, MULTIPLIER_DECIMALS, ONE, Trade
 from riskengine.set_aside import QuarantinedPosition
 from tests import world
 from tests.world import NOON, SECOND

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskengine.config import EngineConfig
-from riskengine.messages import Identity, Trade
 from riskengine.processed import Processed
 from riskengine.quarantine import Quarantine, spot_date
+from riskengine.records.types import Identity, Trade
 from tests import world
 from tests.world import NOON, SECOND, cancel, trade
 

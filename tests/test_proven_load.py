@@ -13,11 +13,11 @@ from riskengine.config import Config, StoreConfig
 from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.errors import ComparisonFailed, EngineNotLive, StoreUnavailable
-from riskengine.messages import Node
 from riskengine.mismatch import Mismatch, disagreements
 from riskengine.morning import Morning
 from riskengine.proven_load import Loaded, in_both, load
 from riskengine.reconcile import QUANTITY, Break, Holding
+from riskengine.records.types import Node
 from riskengine.snapshot import Snapshot
 from tests.adapters.store_book import Outside
 from tests.world import NOON, SECOND, instruments, nodes, trade

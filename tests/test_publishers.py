@@ -9,8 +9,8 @@ from typing import Any
 from websockets.sync.client import connect
 
 from riskengine.errors import StoreUnavailable
-from riskengine.messages import Trade
 from riskengine.publishers import SILENT_AFTER_US, Publishers
+from riskengine.records.types import Trade
 from tests.adapters.store_book import new_store
 from tests.running import Server, running
 

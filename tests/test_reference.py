@@ -4,10 +4,9 @@ from decimal import Decimal
 
 import pytest
 
-from riskengine.decode import convert
-from riskengine.fields import Rejected
-from riskengine.messages import ONE, Close, Instrument, Kind, Node, Opening, StoredMark
-from riskengine.reference import (
+from riskengine.records.decode import convert
+from riskengine.records.fields import Rejected
+from riskengine.records.reference_input import (
     CloseInput,
     InstrumentInput,
     MarkInput,
@@ -19,6 +18,7 @@ from riskengine.reference import (
     check_node,
     check_opening,
 )
+from riskengine.records.types import ONE, Close, Instrument, Kind, Node, Opening, StoredMark
 
 TS = 1_795_262_400_000_000
 EURUSD = Instrument(instrument="EURUSD", kind=Kind.FX, base_currency="EUR", quote_currency="USD")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskengine.engine import Engine
-from riskengine.messages import Trade
+from riskengine.records.types import Trade
 from riskengine.repair import Key
 from riskengine.self_audit import Fault, SelfAudit
 from riskengine.snapshot import Snapshot

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from riskengine.engine import Engine
-from riskengine.messages import CASH_ONE, ONE, Trade
+from riskengine.records.types import CASH_ONE, ONE, Trade
 from riskengine.snapshot import OwnerState, Snapshot, SnapshotGone, SnapshotHistory, SnapshotNotYet
 from riskengine.valuation import ADDITIVE, FEES, GROSS, REALISED, STALE, TOTAL, UNPRICED
 from tests import world

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from riskengine.engine import Engine
-from riskengine.hierarchy import Reference, trade_check
 from riskengine.marks import Mark
-from riskengine.messages import Verdict
+from riskengine.records.hierarchy import Reference, trade_check
+from riskengine.records.types import Verdict
 from riskengine.renewal import fitting
 from riskengine.snapshot import Snapshot
 from riskengine.succession import succeed

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskengine.errors import ConfigError
-from riskengine.fields import Rejected
 from riskengine.grants import EVERYTHING, Grants
+from riskengine.records.fields import Rejected
 from riskengine.tokens import RESERVED, Token, Tokens, check_token, editing, hash_of, micros, new_token, read_tokens
 
 HASH = hash_of("a")

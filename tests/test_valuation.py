@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from riskengine.engine import Engine
-from riskengine.hierarchy import Reference
 from riskengine.marks import Mark
-from riskengine.messages import CASH_ONE
+from riskengine.records.hierarchy import Reference
+from riskengine.records.types import CASH_ONE
 from riskengine.valuation import FEES, GROSS, NET, NO_RATE, PAGE, REALISED, STALE, TOTAL, UNPRICED, UNREALISED, VALUE
 from tests import world
 from tests.world import NOON, SECOND, House, trade

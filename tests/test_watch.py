@@ -14,8 +14,8 @@ from riskengine.clock import ManualClock
 from riskengine.config import Config, StoreConfig
 from riskengine.engine import Engine
 from riskengine.errors import StoreUnavailable
-from riskengine.hierarchy import Reference
-from riskengine.messages import ONE, Opening
+from riskengine.records.hierarchy import Reference
+from riskengine.records.types import ONE, Opening
 from riskengine.watch import Watch
 from tests.world import NOON, PARENTS, House, instruments, nodes, reference, trade
 

@@ -11,8 +11,8 @@ from riskengine.clock import ManualClock
 from riskengine.engine import Engine
 from riskengine.inbox import DurableTrades, Inbox, Receipt
 from riskengine.marks import Mark
-from riskengine.messages import ONE
 from riskengine.observe import Metrics
+from riskengine.records.types import ONE
 from riskengine.snapshot import Snapshot, SnapshotHistory
 from riskengine.succession import succeed
 from riskengine.writer import KEPT_APART, MAX_BATCH_TRADES, Writer

@@ -9,8 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from riskengine.adapters.seeded_day import seeded_day
-from riskengine.decode import TradeInput
-from riskengine.messages import Instrument, Kind
+from riskengine.records.decode import TradeInput
+from riskengine.records.types import Instrument, Kind
 
 SYMBOLS = ("EURUSD", "GBPUSD", "USDCHF", "USDJPY")
 MAPPING = ("--columns", "instrument=Symbol,ts=Date,bid=Bid,ask=Ask", "--time-format", "%Y-%m-%d %H:%M:%S.%f", "--tz", "UTC")

@@ -8,12 +8,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from riskengine.config import Config, EngineConfig, MarksConfig
-from riskengine.decode import TradeCheck, TradeInput, convert
 from riskengine.engine import Engine
-from riskengine.hierarchy import Reference
 from riskengine.marks import Mark, QuoteBook
-from riskengine.messages import Instrument, Node, Opening, Tick, Trade
-from riskengine.reference import (
+from riskengine.records.decode import TradeCheck, TradeInput, convert
+from riskengine.records.hierarchy import Reference
+from riskengine.records.reference_input import (
     InstrumentInput,
     NodeInput,
     OpeningInput,
@@ -21,6 +20,7 @@ from riskengine.reference import (
     check_node,
     check_opening,
 )
+from riskengine.records.types import Instrument, Node, Opening, Tick, Trade
 from riskengine.snapshot import Snapshot
 from riskengine.views import dealer_rows, node_rows, position_rows
 

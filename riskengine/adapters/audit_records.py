@@ -27,7 +27,7 @@ from riskengine.adapters.audit_chain import (
 from riskengine.adapters.store_audit import Trail, newest_first
 from riskengine.adapters.store_reference import RECORDED
 from riskengine.adapters.store_session import Session
-from riskengine.fields import shown
+from riskengine.records.fields import shown
 
 PAGE = 5_000
 

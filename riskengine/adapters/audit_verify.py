@@ -29,7 +29,7 @@ from riskengine.adapters.audit_records import CaughtUp, RecordedReference, Recor
 from riskengine.adapters.store_audit import EPOCH_KEY, STORE_KEY
 from riskengine.adapters.store_reference import RECORDED
 from riskengine.adapters.store_session import Session
-from riskengine.fields import shown
+from riskengine.records.fields import shown
 
 ENTRIES_PAGE = 500
 FROM_EPOCH_KEY = "audit_from_epoch"

@@ -21,9 +21,9 @@ from riskengine.adapters.store_protocol import Store
 from riskengine.adapters.store_session import Session
 from riskengine.adapters.trade_columns import exact_numbers
 from riskengine.adapters.trade_rows import RefusedRow, TradeRow, trade_from_row
-from riskengine.decode import TradeCheck
-from riskengine.fields import MAX_INTEGER, MAX_TEXT, TS_MAX, TS_MIN, Rejected, date, name
-from riskengine.messages import DECIMALS, ONE, Trade
+from riskengine.records.decode import TradeCheck
+from riskengine.records.fields import MAX_INTEGER, MAX_TEXT, TS_MAX, TS_MIN, Rejected, date, name
+from riskengine.records.types import DECIMALS, ONE, Trade
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]

@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 
 from riskengine.adapters.lines import LINE_LIMIT, Lines, shown_path
-from riskengine.decode import refusal_of
 from riskengine.errors import InputError
-from riskengine.fields import Rejected, name, shown
-from riskengine.messages import Refusal
+from riskengine.records.decode import refusal_of
+from riskengine.records.fields import Rejected, name, shown
+from riskengine.records.types import Refusal
 
 Row = dict[str, Any]
 

@@ -9,13 +9,13 @@ from typing import Protocol
 
 from riskengine.adapters.simulator import DealingSimulator, MarketSimulator
 from riskengine.clock import MICROS_PER_SECOND, Clock
-from riskengine.decode import TradeCheck, TradeInput
 from riskengine.errors import EngineNotLive, RiskEngineError
-from riskengine.fields import Rejected
 from riskengine.inbox import Receipt
 from riskengine.marks import AnyTick
-from riskengine.messages import Tick, Trade
 from riskengine.observe import get_logger
+from riskengine.records.decode import TradeCheck, TradeInput
+from riskengine.records.fields import Rejected
+from riskengine.records.types import Tick, Trade
 
 STEP_S = 0.05
 """How often a feed sends what has happened since."""

@@ -11,11 +11,10 @@ from typing import Any, TypeVar
 
 from riskengine.adapters.columns import ColumnOptions, Row, Shape, Table, load_alias, parse_columns, read_rows
 from riskengine.adapters.times import TimeParser, date_parser, time_parser
-from riskengine.decode import TickInput, TradeCheck, TradeInput, convert
 from riskengine.errors import InputError
-from riskengine.fields import Rejected, name, quote
-from riskengine.messages import Close, Instrument, Node, Opening, Refusal, StoredMark, Tick, Trade
-from riskengine.reference import (
+from riskengine.records.decode import TickInput, TradeCheck, TradeInput, convert
+from riskengine.records.fields import Rejected, name, quote
+from riskengine.records.reference_input import (
     CloseInput,
     InstrumentInput,
     MarkInput,
@@ -27,6 +26,7 @@ from riskengine.reference import (
     check_node,
     check_opening,
 )
+from riskengine.records.types import Close, Instrument, Node, Opening, Refusal, StoredMark, Tick, Trade
 
 __all__ = [
     "ColumnOptions",

@@ -17,8 +17,8 @@ from riskengine.adapters.store_protocol import Saved, Store, TradeFilter
 from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.errors import InputError, ReferenceDataError
-from riskengine.hierarchy import Hierarchy, Reference, trade_check
-from riskengine.messages import ANOTHER_STANDS, Node, Opening, Refusal, Trade
+from riskengine.records.hierarchy import Hierarchy, Reference, trade_check
+from riskengine.records.types import ANOTHER_STANDS, Node, Opening, Refusal, Trade
 
 KINDS = ("nodes", "instruments", "positions", "closes", "marks", "trades")
 """What this version can load. Reference data comes before what refers to it."""

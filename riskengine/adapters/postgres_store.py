@@ -36,7 +36,7 @@ from riskengine.adapters.store_session import Session
 from riskengine.adapters.trade_rows import TradeRow
 from riskengine.config import without_password
 from riskengine.errors import StoreError, StoreUnavailable
-from riskengine.messages import Trade
+from riskengine.records.types import Trade
 
 PAGE_ROWS = 5_000
 _FAR = 2**63 - 1

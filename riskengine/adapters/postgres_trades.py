@@ -9,7 +9,7 @@ from riskengine.adapters.store_audit import Trail, cursors_of
 from riskengine.adapters.store_protocol import Position, Stored
 from riskengine.adapters.store_trades import IDENTITY, repeated
 from riskengine.adapters.trade_rows import RowValues, TradeRow, row_values
-from riskengine.messages import Trade
+from riskengine.records.types import Trade
 
 
 def append(session: PostgresSession, trades: Sequence[Trade], trail: Trail) -> list[Stored]:

@@ -14,11 +14,11 @@ from riskengine.adapters.store_protocol import Store
 from riskengine.adapters.store_session import Session
 from riskengine.adapters.stored_day import read_conflicts
 from riskengine.adapters.trade_rows import RefusedRow, TradeRow, trade_from_row
-from riskengine.decode import TradeCheck
 from riskengine.engine import Engine
 from riskengine.freezing import Recalled, frozen_place, keys_covering
-from riskengine.messages import Identity, Trade
 from riskengine.processed import exception_id, part_name
+from riskengine.records.decode import TradeCheck
+from riskengine.records.types import Identity, Trade
 from riskengine.repair import Key
 from riskengine.worklist import MAX_NOTICES
 

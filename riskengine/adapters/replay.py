@@ -18,13 +18,13 @@ from websockets.sync.client import ClientConnection, connect
 from riskengine.adapters.files import ColumnOptions, merge_by_time, read_rows, read_ticks, read_trades
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
-from riskengine.decode import TradeCheck
 from riskengine.engine import Engine
 from riskengine.engine_access import engine_headers, engine_opener
 from riskengine.errors import EngineUnreachable, InputError
-from riskengine.fields import Rejected, shown, timestamp
 from riskengine.marks import QuoteBook
-from riskengine.messages import Refusal, Tick, Trade
+from riskengine.records.decode import TradeCheck
+from riskengine.records.fields import Rejected, shown, timestamp
+from riskengine.records.types import Refusal, Tick, Trade
 
 BATCH = 2_000
 """Messages between two beats at full speed, and ticks in one frame to a running engine."""

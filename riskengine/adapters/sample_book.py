@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
-from riskengine.messages import MULTIPLIER_DECIMALS, Instrument, Kind, Node
+from riskengine.records.types import MULTIPLIER_DECIMALS, Instrument, Kind, Node
 
 
 class Factor(NamedTuple):

@@ -7,8 +7,8 @@ from riskengine.adapters.dice import Dice
 from riskengine.adapters.sample_book import manner_of
 from riskengine.adapters.simulated_dealing import cancelled, corrected, exact_price, fees_of
 from riskengine.clock import MICROS_PER_SECOND
-from riskengine.decode import TradeInput
-from riskengine.messages import Instrument
+from riskengine.records.decode import TradeInput
+from riskengine.records.types import Instrument
 
 SOURCE = "seeded"
 _AMENDED = 0.03

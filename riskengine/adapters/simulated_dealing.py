@@ -15,8 +15,8 @@ import msgspec
 from riskengine.adapters.dice import STEP_US, Activity, Dice, Stepper
 from riskengine.adapters.sample_book import DEALERS, MANDATES, is_quoted, manner_of
 from riskengine.clock import MICROS_PER_SECOND
-from riskengine.decode import TradeInput
-from riskengine.messages import DECIMALS, Instrument, Kind, Node
+from riskengine.records.decode import TradeInput
+from riskengine.records.types import DECIMALS, Instrument, Kind, Node
 
 SOURCE = "dealing"
 TRADES_PER_SECOND = 4.0

@@ -12,7 +12,7 @@ from math import sqrt
 from riskengine.adapters.dice import STEP_US, Activity, Dice, Stepper
 from riskengine.adapters.sample_book import CURRENCIES, SHARES, Factor, Manner, is_quoted, manner_of
 from riskengine.clock import MICROS_PER_SECOND
-from riskengine.messages import Instrument, Kind, Tick
+from riskengine.records.types import Instrument, Kind, Tick
 
 SOURCE = "simulator"
 TICKS_PER_SECOND = 400.0

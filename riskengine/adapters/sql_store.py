@@ -24,7 +24,7 @@ from riskengine.adapters.store_session import Session
 from riskengine.adapters.store_standing import Counts, Standing
 from riskengine.adapters.trade_rows import TradeRow
 from riskengine.errors import LeaseHeld, StoreError
-from riskengine.messages import Close, Instrument, Node, Opening, Sample, StoredMark, Trade, Verdict
+from riskengine.records.types import Close, Instrument, Node, Opening, Sample, StoredMark, Trade, Verdict
 
 PROBE_KEY = "probe"
 REVISION_KEY = "reference_revision"

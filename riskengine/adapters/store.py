@@ -17,7 +17,7 @@ from riskengine.adapters.store_protocol import (
 from riskengine.adapters.store_standing import Counts, Standing
 from riskengine.adapters.trade_rows import RefusedRow, TradeRow, replay, trade_from_row
 from riskengine.errors import StoreError
-from riskengine.fields import shown
+from riskengine.records.fields import shown
 
 __all__ = [
     "Conflict",

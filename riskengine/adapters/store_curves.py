@@ -7,7 +7,7 @@ import numpy as np
 import orjson
 
 from riskengine.adapters.store_session import Session
-from riskengine.messages import MEASURES, Sample
+from riskengine.records.types import MEASURES, Sample
 
 _DOUBLE = np.dtype("<f8")
 _FASTEST = 1

@@ -20,7 +20,7 @@ from riskengine.adapters.store_breaks import BreakKey, BreakStatus, FoundBreak, 
 from riskengine.adapters.store_session import Session
 from riskengine.adapters.store_standing import Counts, Standing
 from riskengine.adapters.trade_rows import TradeRow
-from riskengine.messages import Close, Instrument, Node, Opening, Refusal, Sample, StoredMark, Trade, Verdict
+from riskengine.records.types import Close, Instrument, Node, Opening, Refusal, Sample, StoredMark, Trade, Verdict
 
 T = TypeVar("T")
 

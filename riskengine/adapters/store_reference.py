@@ -8,18 +8,8 @@ from riskengine.adapters.store_protocol import Saved
 from riskengine.adapters.store_session import Session
 from riskengine.adapters.store_standing import Counts, Standing
 from riskengine.errors import StoreError
-from riskengine.fields import Rejected, fixed, shown, to_text
-from riskengine.messages import (
-    DECIMALS,
-    MULTIPLIER_DECIMALS,
-    Close,
-    Instrument,
-    Kind,
-    Node,
-    Opening,
-    Refusal,
-    StoredMark,
-)
+from riskengine.records.fields import Rejected, fixed, shown, to_text
+from riskengine.records.types import DECIMALS, MULTIPLIER_DECIMALS, Close, Instrument, Kind, Node, Opening, Refusal, StoredMark
 
 _INSTRUMENT_FIELDS = (
     "instrument",

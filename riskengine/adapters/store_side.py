@@ -32,12 +32,11 @@ from riskengine.adapters.trade_columns import (
 from riskengine.adapters.trade_rows import RefusedRow, TradeRow, trade_from_row
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
-from riskengine.decode import TradeCheck
-from riskengine.fields import MAX_INTEGER, TS_MAX, TS_MIN, Rejected, date
-from riskengine.fingerprint import version_fingerprint
-from riskengine.messages import CASH_PER_ONE, DECIMALS, Identity, Instrument, Node, Opening, Trade
 from riskengine.quarantine import Quarantine
 from riskengine.reconcile import DEALER, NODE, NOTHING, Holding, Key, plus
+from riskengine.records.decode import TradeCheck
+from riskengine.records.fields import MAX_INTEGER, TS_MAX, TS_MIN, Rejected, date
+from riskengine.records.types import CASH_PER_ONE, DECIMALS, Identity, Instrument, Node, Opening, Trade, version_fingerprint
 
 Owned = dict[str, dict[str, Holding]]
 """By owner and instrument."""

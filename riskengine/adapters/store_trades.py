@@ -7,7 +7,7 @@ from typing import Any
 from riskengine.adapters.store_protocol import Conflict, Stored, TradeFilter
 from riskengine.adapters.store_session import Session
 from riskengine.adapters.trade_rows import RowValues, TradeRow, same_as_row
-from riskengine.messages import Trade
+from riskengine.records.types import Trade
 
 IDENTITY = slice(0, 4)
 """Where a row has source, trade_id, leg and version."""

@@ -4,8 +4,8 @@ from riskengine.adapters.store_session import Session
 from riskengine.adapters.store_trades import IDENTITY
 from riskengine.adapters.trade_rows import TradeRow, row_values, same_as_row
 from riskengine.errors import StoreError
-from riskengine.fields import shown
-from riskengine.messages import Trade, Verdict
+from riskengine.records.fields import shown
+from riskengine.records.types import Trade, Verdict
 
 
 def verdicts(session: Session) -> list[Verdict]:

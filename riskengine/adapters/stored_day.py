@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from riskengine.adapters.bulk_trades import stored_trades
 from riskengine.adapters.store_protocol import Store
 from riskengine.adapters.trade_rows import RefusedRow, trade_from_row
-from riskengine.decode import TradeCheck
-from riskengine.messages import Trade
+from riskengine.records.decode import TradeCheck
+from riskengine.records.types import Trade
 
 
 def read_trades(store: Store) -> Callable[[TradeCheck], Iterator[tuple[int, Trade | RefusedRow]]]:

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from riskengine.adapters.trade_rows import RefusedRow, judged_again
-from riskengine.decode import TradeCheck
 from riskengine.engine import Outcome
 from riskengine.inbox import Receipt
-from riskengine.messages import Trade
 from riskengine.observe import Metrics
+from riskengine.records.decode import TradeCheck
+from riskengine.records.types import Trade
 
 Answer = Callable[[Receipt], None]
 

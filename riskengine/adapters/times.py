@@ -12,8 +12,8 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from riskengine.errors import InputError
-from riskengine.fields import TS_MAX, TS_MIN, Rejected, fixed, micros, shown, timestamp
-from riskengine.messages import ONE
+from riskengine.records.fields import TS_MAX, TS_MIN, Rejected, fixed, micros, shown, timestamp
+from riskengine.records.types import ONE
 
 TimeParser = Callable[[str | int, str], int]
 """From what was sent and the field's name to microseconds since the epoch, UTC. Raises Rejected."""

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from riskengine.adapters.store_session import Session
-from riskengine.fields import Rejected, name
-from riskengine.messages import DECIMALS
+from riskengine.records.fields import Rejected, name
+from riskengine.records.types import DECIMALS
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]

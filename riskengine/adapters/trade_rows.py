@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from riskengine.decode import TradeCheck, TradeInput, convert
-from riskengine.fields import MAX_INTEGER, TS_MAX, TS_MIN, Rejected, currency, date, fixed, name, to_text
-from riskengine.messages import DECIMALS, Trade, cash_and_fill_price, economics
+from riskengine.records.decode import TradeCheck, TradeInput, convert
+from riskengine.records.fields import MAX_INTEGER, TS_MAX, TS_MIN, Rejected, currency, date, fixed, name, to_text
+from riskengine.records.types import DECIMALS, Trade, cash_and_fill_price, economics
 
 DEFAULT_SOURCE = "file"
 """The source of a row that names none (INTERFACE section 5)."""

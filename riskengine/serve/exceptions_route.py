@@ -11,11 +11,11 @@ from msgspec import structs
 from starlette.responses import Response
 
 from riskengine.clock import MICROS_PER_SECOND
-from riskengine.fields import shown
 from riskengine.grants import Grants
-from riskengine.hierarchy import Hierarchy
 from riskengine.ledger import Row
-from riskengine.messages import Trade, Verdict
+from riskengine.records.fields import shown
+from riskengine.records.hierarchy import Hierarchy
+from riskengine.records.types import Trade, Verdict
 from riskengine.serve.answers import Question, RowDict, Rows, json_answer, list_answer, stamp
 from riskengine.serve.ordering import Value, sorted_places
 from riskengine.serve.permissions import OPS, check, granted_tops

@@ -16,7 +16,10 @@ import msgspec
 from starlette.websockets import WebSocket
 
 from riskengine.board import JSON, MSGPACK
-from riskengine.decode import (
+from riskengine.errors import EngineNotLive, InboxFull, InputError, RiskEngineError, StoreUnavailable
+from riskengine.gateway import Gateway
+from riskengine.observe import get_logger
+from riskengine.records.decode import (
     Parts,
     TickInput,
     TradeInput,
@@ -26,11 +29,8 @@ from riskengine.decode import (
     refusal_of,
     refused_or_null,
 )
-from riskengine.errors import EngineNotLive, InboxFull, InputError, RiskEngineError, StoreUnavailable
-from riskengine.fields import MAX_INTEGER, Rejected, integer, name
-from riskengine.gateway import Gateway
-from riskengine.messages import Refusal
-from riskengine.observe import get_logger
+from riskengine.records.fields import MAX_INTEGER, Rejected, integer, name
+from riskengine.records.types import Refusal
 from riskengine.serve.outlet import Outlet
 from riskengine.serve.problems import POLICY_VIOLATION
 from riskengine.serve.server import accept_when_live

@@ -6,8 +6,8 @@ from http import HTTPStatus
 from typing import Any
 
 from riskengine import __version__
-from riskengine.fields import MAX_INTEGER
 from riskengine.observe import METRICS_CONTENT_TYPE, TRADE_OUTCOMES
+from riskengine.records.fields import MAX_INTEGER
 from riskengine.serve import shapes
 from riskengine.serve.identity import COOKIE
 from riskengine.serve.operations import Operation

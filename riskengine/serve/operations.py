@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from starlette.responses import Response
 
-from riskengine.messages import MEASURES
+from riskengine.records.types import MEASURES
 from riskengine.serve import params, shapes
 from riskengine.serve.answers import Question
 from riskengine.serve.exceptions_route import KINDS, answer_exceptions, take_verdict

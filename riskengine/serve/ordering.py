@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from riskengine.ledger import Row
-from riskengine.messages import CASH_ONE, ONE
+from riskengine.records.types import CASH_ONE, ONE
 from riskengine.serve.turns import in_turns
 from riskengine.snapshot import Snapshot
 from riskengine.views import QUANTITY_ONE, position_row

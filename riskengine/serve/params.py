@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from riskengine.clock import MICROS_PER_SECOND
-from riskengine.fields import MAX_INTEGER, TS_MAX, TS_MIN, Rejected, shown, timestamp
+from riskengine.records.fields import MAX_INTEGER, TS_MAX, TS_MIN, Rejected, shown, timestamp
 from riskengine.serve.problems import bad_field
 
 DEFAULT_LIMIT = 100

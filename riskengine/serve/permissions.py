@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from riskengine.grants import ROLES, Grants, Principal
-from riskengine.hierarchy import Hierarchy
+from riskengine.records.hierarchy import Hierarchy
 from riskengine.serve.problems import NotAllowed
 
 

@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from starlette.responses import Response
 
-from riskengine.hierarchy import Hierarchy
+from riskengine.records.hierarchy import Hierarchy
 from riskengine.serve.answers import Question, RowDict, Rows, list_answer
 from riskengine.serve.ordering import Held, Value, position_value, sorted_places
 from riskengine.serve.params import Sort

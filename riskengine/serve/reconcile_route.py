@@ -4,7 +4,7 @@ import msgspec
 from starlette.responses import Response
 
 from riskengine.errors import EngineNotLive
-from riskengine.fields import MAX_DIGITS, shown
+from riskengine.records.fields import MAX_DIGITS, shown
 from riskengine.serve.answers import Question, RowDict, json_answer
 from riskengine.serve.exceptions_route import check_comment
 from riskengine.serve.problems import Problem, bad_field

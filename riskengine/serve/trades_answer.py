@@ -8,12 +8,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from riskengine.decode import TradeCheck, TradeInput
-from riskengine.fields import Rejected
 from riskengine.gateway import Gateway
 from riskengine.inbox import Receipt
-from riskengine.messages import Refusal, Trade
 from riskengine.observe import TRADE_OUTCOMES
+from riskengine.records.decode import TradeCheck, TradeInput
+from riskengine.records.fields import Rejected
+from riskengine.records.types import Refusal, Trade
 
 DEFAULT_SOURCE = "api"
 REJECTED = "rejected"

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from riskengine.decode import open_ticks, open_trades, split_refusals
 from riskengine.errors import EngineNotLive
-from riskengine.fields import MAX_INTEGER
-from riskengine.messages import Refusal
+from riskengine.records.decode import open_ticks, open_trades, split_refusals
+from riskengine.records.fields import MAX_INTEGER
+from riskengine.records.types import Refusal
 from riskengine.serve.answers import Question, RowDict, Rows, json_answer, list_answer
 from riskengine.serve.permissions import check_dealer, check_node
 from riskengine.serve.problems import Problem

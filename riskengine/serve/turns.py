@@ -8,8 +8,8 @@ from typing import TypeVar
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from riskengine.decode import Parts
-from riskengine.messages import Refusal
+from riskengine.records.decode import Parts
+from riskengine.records.types import Refusal
 from riskengine.serve.coding import GZIP, Packer
 
 TURN_S = 0.001

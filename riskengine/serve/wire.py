@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import orjson
 
-from riskengine.fields import to_text
-from riskengine.messages import Trade
+from riskengine.records.fields import to_text
+from riskengine.records.types import Trade
 from riskengine.serve.shapes import NUMBERS
 
 JSON = "application/json"

@@ -11,7 +11,7 @@ from riskengine.adapters.audit_verify import verify
 from riskengine.adapters.postgres_connection import PostgresSession, connect, conninfo
 from riskengine.adapters.sqlite_connection import SqliteSession
 from riskengine.adapters.trade_rows import COLUMNS
-from riskengine.messages import Close, Opening
+from riskengine.records.types import Close, Opening
 from tests.adapters.store_book import TS, Outside, cancel, new_store, trade
 
 AUDIT = AuditEntry._fields

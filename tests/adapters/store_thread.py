@@ -14,10 +14,10 @@ from riskengine.clock import SystemClock
 from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.errors import StoreUnavailable
-from riskengine.hierarchy import Reference, trade_check
 from riskengine.inbox import Inbox, Receipt
-from riskengine.messages import StoredMark, Trade
 from riskengine.observe import Metrics
+from riskengine.records.hierarchy import Reference, trade_check
+from riskengine.records.types import StoredMark, Trade
 from riskengine.snapshot import Snapshot, SnapshotHistory
 from riskengine.start_of_day import rebuild
 from riskengine.writer import Writer

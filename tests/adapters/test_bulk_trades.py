@@ -14,8 +14,8 @@ from riskengine.adapters import bulk_trades
 from riskengine.adapters.bulk_trades import stored_trades
 from riskengine.adapters.store import Store
 from riskengine.adapters.trade_rows import replay
-from riskengine.decode import TradeCheck
-from riskengine.messages import Trade
+from riskengine.records.decode import TradeCheck
+from riskengine.records.types import Trade
 from tests.adapters.store_book import CHECK, TS, Outside, cancel, new_store, trade
 from tests.adapters.test_trade_rows import TRADES
 

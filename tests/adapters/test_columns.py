@@ -12,7 +12,7 @@ import pytest
 from riskengine.adapters.files import ColumnOptions, Shape, load_alias, parse_columns, read_rows
 from riskengine.adapters.lines import LINE_LIMIT
 from riskengine.errors import InputError
-from riskengine.messages import Refusal
+from riskengine.records.types import Refusal
 
 PLAIN = ColumnOptions()
 PRICES = Shape("price", ("instrument", "ts", "price"), (("instrument",), ("ts",), ("price",)))

@@ -9,7 +9,7 @@ import pytest
 
 from riskengine.adapters.store import TradeRow
 from riskengine.errors import InboxFull, LeaseHeld, StoreUnavailable
-from riskengine.messages import StoredMark, Trade
+from riskengine.records.types import StoredMark, Trade
 from tests.adapters.store_book import TS, trade
 from tests.adapters.store_thread import Answer, House, away
 

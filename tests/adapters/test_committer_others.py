@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from riskengine.messages import Trade
+from riskengine.records.types import Trade
 from tests.adapters.store_book import trade
 from tests.adapters.store_thread import House
 

@@ -8,9 +8,9 @@ import pytest
 
 from riskengine.adapters.store import TradeRow
 from riskengine.adapters.trade_rows import judged_again
-from riskengine.decode import TradeCheck
 from riskengine.inbox import Receipt
-from riskengine.messages import Instrument, Kind, Trade
+from riskengine.records.decode import TradeCheck
+from riskengine.records.types import Instrument, Kind, Trade
 from tests.adapters.store_book import CHECK, INSTRUMENTS, TS, cancel, sent, trade
 from tests.adapters.store_thread import Answer, House, away
 

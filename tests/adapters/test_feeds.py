@@ -10,8 +10,8 @@ from riskengine.adapters.feeds import DemoFeed, RecordedTicks
 from riskengine.adapters.simulator import DealingSimulator, MarketSimulator, sample_instruments, sample_nodes
 from riskengine.clock import Clock, ManualClock
 from riskengine.errors import EngineNotLive, InboxFull, InputError
-from riskengine.hierarchy import Reference, trade_check
-from riskengine.messages import Tick, Trade
+from riskengine.records.hierarchy import Reference, trade_check
+from riskengine.records.types import Tick, Trade
 
 START = 1_790_000_000_000_000
 SECOND = 1_000_000

@@ -23,21 +23,9 @@ from riskengine.adapters.files import (
     read_ticks,
     read_trades,
 )
-from riskengine.decode import TradeCheck
 from riskengine.errors import InputError
-from riskengine.messages import (
-    CASH_ONE,
-    ONE,
-    Close,
-    Instrument,
-    Kind,
-    Node,
-    Opening,
-    Refusal,
-    StoredMark,
-    Tick,
-    Trade,
-)
+from riskengine.records.decode import TradeCheck
+from riskengine.records.types import CASH_ONE, ONE, Close, Instrument, Kind, Node, Opening, Refusal, StoredMark, Tick, Trade
 
 TS = 1_795_262_400_000_000
 PLAIN = ColumnOptions()

@@ -11,7 +11,7 @@ from riskengine.adapters.loading import KINDS, LoadReport, load
 from riskengine.adapters.store import Store, open_store
 from riskengine.clock import ManualClock
 from riskengine.errors import StoreUnavailable
-from riskengine.messages import Refusal
+from riskengine.records.types import Refusal
 from tests.adapters.store_book import INSTRUMENTS, NODES, TS
 from tests.world import config
 

@@ -12,8 +12,8 @@ from riskengine.adapters.store import Store, open_store
 from riskengine.adapters.stored_day import read_conflicts, read_trades
 from riskengine.digest import digest
 from riskengine.engine import Engine
-from riskengine.messages import CASH_ONE, ONE, Close, Opening, StoredMark, Trade, Verdict
 from riskengine.reconcile import DEALER, NODE, side_of
+from riskengine.records.types import CASH_ONE, ONE, Close, Opening, StoredMark, Trade, Verdict
 from riskengine.start_of_day import close_ts, rebuild
 from riskengine.views import node_rows
 from riskengine.worklist import MAX_NOTICES

@@ -17,8 +17,8 @@ from riskengine.adapters.stored_day import read_conflicts, read_trades
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.engine import Engine
 from riskengine.freezing import freeze
-from riskengine.hierarchy import trade_check
-from riskengine.messages import Trade
+from riskengine.records.hierarchy import trade_check
+from riskengine.records.types import Trade
 from riskengine.self_audit import SelfAudit
 from riskengine.start_of_day import rebuild
 from riskengine.worklist import MAX_NOTICES

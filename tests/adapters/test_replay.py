@@ -16,8 +16,8 @@ from riskengine.clock import SystemClock
 from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.errors import EngineUnreachable, InputError
-from riskengine.hierarchy import trade_check
-from riskengine.messages import Refusal, Tick
+from riskengine.records.hierarchy import trade_check
+from riskengine.records.types import Refusal, Tick
 from riskengine.views import node_rows
 from tests.running import Server, running
 from tests.world import NOON, REFERENCE, SECOND, config, instruments, nodes

@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 
 from riskengine.adapters.simulator import sample_instruments, sample_nodes, seeded_day
-from riskengine.decode import TradeCheck, TradeInput
-from riskengine.messages import Kind
+from riskengine.records.decode import TradeCheck, TradeInput
+from riskengine.records.types import Kind
 
 START_TS = 1_763_700_000_000_000
 SECOND = 1_000_000

@@ -15,9 +15,9 @@ from riskengine.adapters.simulator import (
     sample_instruments,
     sample_nodes,
 )
-from riskengine.decode import TradeCheck, TradeInput
-from riskengine.fields import quote
-from riskengine.messages import Instrument, Kind, Node, Tick, Trade
+from riskengine.records.decode import TradeCheck, TradeInput
+from riskengine.records.fields import quote
+from riskengine.records.types import Instrument, Kind, Node, Tick, Trade
 
 START_TS = 1_763_700_000_000_000
 SECOND = 1_000_000

@@ -16,7 +16,7 @@ from riskengine.adapters.statement import (
     read_statement,
 )
 from riskengine.errors import EngineUnreachable, InputError
-from riskengine.messages import CASH_ONE, ONE
+from riskengine.records.types import CASH_ONE, ONE
 from riskengine.serve.http import create_app
 from tests.serve.stand_in import serving, traded
 

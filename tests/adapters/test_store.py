@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from riskengine.adapters.store import Position, RefusedRow, Saved, Store, Stored, TradeFilter, open_store, replay
 from riskengine.errors import StoreError, StoreUnavailable
-from riskengine.messages import Close, Instrument, Kind, Node, Opening, Refusal, StoredMark
+from riskengine.records.types import Close, Instrument, Kind, Node, Opening, Refusal, StoredMark
 from tests.adapters.store_book import CHECK, INSTRUMENTS, NODES, TS, Outside, cancel, new_store, trade
 
 

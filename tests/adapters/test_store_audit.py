@@ -10,7 +10,7 @@ from riskengine.adapters.store import Store, open_store
 from riskengine.adapters.store_audit import MAX_ROWS, command_line_actor, stored_rows
 from riskengine.adapters.trade_rows import row_values
 from riskengine.errors import LeaseHeld, StoreError
-from riskengine.messages import Close, Node, Opening, Trade, Verdict
+from riskengine.records.types import Close, Node, Opening, Trade, Verdict
 from tests.adapters.store_book import INSTRUMENTS, NODES, TS, Outside, cancel, trade
 
 EVERYTHING = AuditFilter()

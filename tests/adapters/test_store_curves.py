@@ -6,7 +6,7 @@ import pytest
 from riskengine.adapters.store import Store, open_store
 from riskengine.adapters.store_curves import packed, unpacked
 from riskengine.errors import LeaseHeld
-from riskengine.messages import MEASURES, Sample
+from riskengine.records.types import MEASURES, Sample
 from tests.adapters.store_book import TS, Outside
 
 

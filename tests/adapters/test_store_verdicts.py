@@ -10,8 +10,8 @@ from riskengine.adapters.store import Store, open_store
 from riskengine.config import Config, StoreConfig
 from riskengine.digest import digest
 from riskengine.errors import StoreError
-from riskengine.messages import Verdict
 from riskengine.process import EngineProcess
+from riskengine.records.types import Verdict
 from riskengine.snapshot import ExceptionItem
 from tests.adapters.store_book import TS
 from tests.adapters.store_book import trade as plain_trade

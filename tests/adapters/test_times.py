@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from riskengine.adapters.files import ColumnOptions, parse_time
 from riskengine.errors import InputError
-from riskengine.fields import Rejected, micros, timestamp
+from riskengine.records.fields import Rejected, micros, timestamp
 
 ISO = "%Y-%m-%d %H:%M:%S.%f"
 NEW_YORK = "America/New_York"

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskengine.adapters.trade_rows import DEFAULT_SOURCE, RefusedRow, TradeRow, _plain, row_values, trade_from_row
-from riskengine.decode import TradeInput, convert
-from riskengine.fields import Rejected
-from riskengine.messages import Trade
+from riskengine.records.decode import TradeInput, convert
+from riskengine.records.fields import Rejected
+from riskengine.records.types import Trade
 from tests.adapters.store_book import CHECK, TS, cancel, sent, trade
 
 MICROS = st.integers(TS - 10**15, TS + 10**15)

@@ -7,8 +7,8 @@ import pytest
 
 from riskengine.adapters.store import Store
 from riskengine.digest import digest
-from riskengine.messages import Node
 from riskengine.process import EngineProcess
+from riskengine.records.types import Node
 from riskengine.renewal import LATEST_S, Settling
 from riskengine.views import ladder_rows
 from tests.adapters.store_book import Outside

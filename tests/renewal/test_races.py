@@ -14,10 +14,10 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 
 from riskengine.adapters.store import Store, open_store
-from riskengine.decode import TradeCheck, TradeInput, convert
-from riskengine.fields import Rejected
-from riskengine.messages import Trade
 from riskengine.process import EngineProcess
+from riskengine.records.decode import TradeCheck, TradeInput, convert
+from riskengine.records.fields import Rejected
+from riskengine.records.types import Trade
 from tests.adapters.store_book import Outside
 from tests.renewal.renewing import assert_as_fresh, live, newest, sent, until
 from tests.running import command, running

@@ -19,17 +19,17 @@ from riskengine.alerts import Warnings
 from riskengine.clock import Clock, ManualClock
 from riskengine.config import Config
 from riskengine.curves import Curves
-from riskengine.decode import TradeCheck
 from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.errors import EngineNotLive
-from riskengine.fields import to_text
 from riskengine.grants import EVERYTHING, Grants
-from riskengine.hierarchy import Reference
 from riskengine.inbox import Receipt
 from riskengine.marks import AnyTick
-from riskengine.messages import Trade, Verdict
 from riskengine.observe import Metrics
+from riskengine.records.decode import TradeCheck
+from riskengine.records.fields import to_text
+from riskengine.records.hierarchy import Reference
+from riskengine.records.types import Trade, Verdict
 from riskengine.serve.http import create_app
 from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 from riskengine.tick_limits import LimitedQuoteBook, TicksTaken

@@ -8,7 +8,7 @@ import pytest
 from riskengine.clock import ManualClock
 from riskengine.curves import sample
 from riskengine.grants import Grants, Principal
-from riskengine.messages import MEASURES
+from riskengine.records.types import MEASURES
 from riskengine.serve import identity
 from riskengine.serve.http import create_app
 from riskengine.serve.shapes import POINT, names

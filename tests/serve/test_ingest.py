@@ -7,9 +7,9 @@ import time
 import msgspec
 import pytest
 
-from riskengine.decode import TradeInput
 from riskengine.errors import InboxFull, InputError, StoreUnavailable
-from riskengine.messages import Refusal
+from riskengine.records.decode import TradeInput
+from riskengine.records.types import Refusal
 from riskengine.serve import ingest
 from riskengine.serve.ingest import decode_frame, ticks_of, trades_of
 from tests.serve.stand_in import Client

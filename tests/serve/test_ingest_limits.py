@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from riskengine.config import IngestConfig
-from riskengine.decode import SMALL_LIST
-from riskengine.messages import Refusal
+from riskengine.records.decode import SMALL_LIST
+from riskengine.records.types import Refusal
 from riskengine.serve import ingest
 from riskengine.serve.outlet import WRITE_BUFFER_BYTES, Outlet
 from riskengine.serve.problems import POLICY_VIOLATION

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from riskengine.fields import timestamp
+from riskengine.records.fields import timestamp
 from riskengine.serve.http import ROUTES, create_app
 from riskengine.serve.openapi import SCHEMAS
 from riskengine.serve.params import BUCKET_PATTERN, TIME_SCHEMA

@@ -5,8 +5,8 @@ from functools import partial
 import pytest
 
 from riskengine.engine import Engine
-from riskengine.hierarchy import Reference, trade_check
-from riskengine.messages import Trade
+from riskengine.records.hierarchy import Reference, trade_check
+from riskengine.records.types import Trade
 from riskengine.renewal import fitting
 from riskengine.serve.sender import CHECKSUM_S, SENDS_A_TURN
 from riskengine.snapshot import Snapshot, SnapshotHistory

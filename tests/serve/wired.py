@@ -11,9 +11,9 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 
 from riskengine.config import AccessConfig, Config, IngestConfig, ServerConfig
-from riskengine.decode import TradeCheck
 from riskengine.inbox import Receipt
-from riskengine.messages import Trade
+from riskengine.records.decode import TradeCheck
+from riskengine.records.types import Trade
 from riskengine.serve.http import create_app
 from riskengine.serve.server import Server, make_server
 from riskengine.snapshot import Snapshot

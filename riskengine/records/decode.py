@@ -14,15 +14,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from riskengine.errors import InputError
-from riskengine.fields import Rejected, currency, date, fixed, integer, name, shown, timestamp
-from riskengine.messages import (
-    DECIMALS,
-    Instrument,
-    Kind,
-    Refusal,
-    Trade,
-    cash_and_fill_price,
-)
+from riskengine.records.fields import Rejected, currency, date, fixed, integer, name, shown, timestamp
+from riskengine.records.types import DECIMALS, Instrument, Kind, Refusal, Trade, cash_and_fill_price
 
 Number = Decimal | None
 

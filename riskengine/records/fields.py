@@ -6,7 +6,7 @@ Pure functions; each raises `Rejected` with the field's name. None reads a clock
 import datetime as dt
 from decimal import Context, Decimal, Inexact, InvalidOperation
 
-from riskengine.messages import DECIMALS, ONE
+from riskengine.records.types import DECIMALS, ONE
 
 MAX_TEXT = 128
 MAX_MAGNITUDE = 10**15

@@ -1,0 +1,1 @@
+"""What the engine speaks of, checked: trades, ticks, nodes, instruments, balances."""
