@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 
 from riskengine.engine import Engine
-from riskengine.marks import Mark
+from riskengine.market.marks import Mark
 from riskengine.records.hierarchy import Reference
 from riskengine.records.types import ONE, Instrument, Kind, Node, Trade, cash_and_fill_price
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from riskengine.alerts import Warnings
 from riskengine.inbox import Inbox
-from riskengine.marks import QuoteBook
+from riskengine.market.marks import QuoteBook
 from riskengine.observe import get_logger
 from riskengine.writer import Writer
 

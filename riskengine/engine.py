@@ -12,10 +12,10 @@ import numpy as np
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
-from riskengine.currencies import CurrencyGraph
 from riskengine.freezing import Recalled, thaw
 from riskengine.ledger import Ledger
-from riskengine.marks import Mark, MarkTable
+from riskengine.market.currencies import CurrencyGraph
+from riskengine.market.marks import Mark, MarkTable
 from riskengine.moves import COLUMNS_FROM, NOWHERE, Moves
 from riskengine.position import LateFold
 from riskengine.processed import (

@@ -16,12 +16,12 @@ from riskengine.curves import Curves
 from riskengine.engine import Engine
 from riskengine.grants import EVERYTHING, Grants, Principal
 from riskengine.inbox import Receipt
-from riskengine.marks import AnyTick
+from riskengine.market.marks import AnyTick
+from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import Metrics
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Trade, Verdict
 from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory
-from riskengine.tick_limits import TicksTaken
 
 T = TypeVar("T")
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from riskengine.config import Config, without_password
+from riskengine.market.tick_limits import LimitedQuoteBook
 from riskengine.observe import Metrics
-from riskengine.tick_limits import LimitedQuoteBook
 from riskengine.writer import Writer
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from riskengine.engine import Engine, Outcome
 from riskengine.errors import InboxFull
-from riskengine.marks import Mark
+from riskengine.market.marks import Mark
 from riskengine.records.hierarchy import Reference
 from riskengine.records.types import Trade
 

@@ -31,7 +31,8 @@ from riskengine.inbox import Inbox, Receipt
 from riskengine.looks import Parts as LooksParts
 from riskengine.looks import compare_beside, standing_under
 from riskengine.loop import Promises, Wakes, promise
-from riskengine.marks import AnyTick, Mark
+from riskengine.market.marks import AnyTick, Mark
+from riskengine.market.tick_limits import LimitedQuoteBook, TicksTaken
 from riskengine.mender import watched
 from riskengine.mismatch import Mismatch, accepted
 from riskengine.morning import Morning, summarise
@@ -47,7 +48,6 @@ from riskengine.records.types import StoredMark, Trade, Verdict
 from riskengine.renewal import Parts, Renewals, fitted
 from riskengine.sampling import Sampling
 from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory, node_number
-from riskengine.tick_limits import LimitedQuoteBook, TicksTaken
 from riskengine.watch import Watch
 from riskengine.writer import Writer
 from riskengine.writer_calls import ask_writer

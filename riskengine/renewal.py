@@ -39,7 +39,7 @@ from riskengine.engine import Engine
 from riskengine.errors import EngineNotLive, RiskEngineError, StoreError, StoreUnavailable
 from riskengine.inbox import Inbox
 from riskengine.loop import Answer, promise
-from riskengine.marks import Mark, QuoteBook
+from riskengine.market.marks import Mark, QuoteBook
 from riskengine.observe import Metrics, get_logger
 from riskengine.records.decode import TradeCheck
 from riskengine.records.hierarchy import Reference, trade_check

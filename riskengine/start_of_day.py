@@ -16,7 +16,7 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.engine import Engine
 from riskengine.freezing import Recalled, freeze
-from riskengine.marks import Mark
+from riskengine.market.marks import Mark
 from riskengine.observe import get_logger
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import micros

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from riskengine.engine import Engine
-from riskengine.marks import Mark
+from riskengine.market.marks import Mark
 from riskengine.processed import APPLIED, CONFLICT, DUPLICATE
 from riskengine.records.types import Trade
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from riskengine.currencies import Rates
-from riskengine.marks import Mark
+from riskengine.market.currencies import Rates
+from riskengine.market.marks import Mark
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -13,7 +13,7 @@ from riskengine.auditor import Auditor
 from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.engine import Engine, Outcome
 from riskengine.inbox import Call, DurableTrades, Inbox, Message, Prices, Receipt, Stop
-from riskengine.marks import Mark
+from riskengine.market.marks import Mark
 from riskengine.observe import Metrics, get_logger
 from riskengine.processed import CONFLICT
 from riskengine.snapshot import Snapshot, SnapshotHistory

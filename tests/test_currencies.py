@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskengine.currencies import CurrencyGraph, Rates
+from riskengine.market.currencies import CurrencyGraph, Rates
 from riskengine.records.hierarchy import Reference
 from tests import world
 from tests.model import SECOND, Model, Spec

@@ -6,7 +6,7 @@ import pytest
 
 from riskengine.errors import InboxFull
 from riskengine.inbox import Call, DurableTrades, Inbox, Prices, Stop
-from riskengine.marks import Mark
+from riskengine.market.marks import Mark
 from tests.world import REFERENCE, trade
 
 MARK = Mark(1.1, 1, "feed", "quote")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskengine.config import MarksConfig
-from riskengine.marks import Mark, MarkTable, QuoteBook
+from riskengine.market.marks import Mark, MarkTable, QuoteBook
 from riskengine.records.decode import TickInput
 from riskengine.records.types import Tick
 from tests.model import Model, Quote

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskengine.config import IngestConfig, MarksConfig
-from riskengine.marks import Mark, QuoteBook
+from riskengine.market.marks import Mark, QuoteBook
+from riskengine.market.tick_limits import MAX_NAME, MAX_SOURCES, LimitedQuoteBook
 from riskengine.records.decode import TickInput
 from riskengine.records.types import Tick
-from riskengine.tick_limits import MAX_NAME, MAX_SOURCES, LimitedQuoteBook
 from tests.world import NOON, REFERENCE, SECOND
 
 SYMBOLS = REFERENCE.symbols[:3]

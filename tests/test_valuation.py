@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from riskengine.engine import Engine
-from riskengine.marks import Mark
+from riskengine.market.marks import Mark
 from riskengine.records.hierarchy import Reference
 from riskengine.records.types import CASH_ONE
 from riskengine.valuation import FEES, GROSS, NET, NO_RATE, PAGE, REALISED, STALE, TOTAL, UNPRICED, UNREALISED, VALUE

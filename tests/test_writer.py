@@ -10,7 +10,7 @@ import pytest
 from riskengine.clock import ManualClock
 from riskengine.engine import Engine
 from riskengine.inbox import DurableTrades, Inbox, Receipt
-from riskengine.marks import Mark
+from riskengine.market.marks import Mark
 from riskengine.observe import Metrics
 from riskengine.records.types import ONE
 from riskengine.snapshot import Snapshot, SnapshotHistory

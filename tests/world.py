@@ -9,7 +9,7 @@ from typing import Any
 
 from riskengine.config import Config, EngineConfig, MarksConfig
 from riskengine.engine import Engine
-from riskengine.marks import Mark, QuoteBook
+from riskengine.market.marks import Mark, QuoteBook
 from riskengine.records.decode import TradeCheck, TradeInput, convert
 from riskengine.records.hierarchy import Reference
 from riskengine.records.reference_input import (

@@ -11,7 +11,7 @@ from riskengine.adapters.simulator import DealingSimulator, MarketSimulator
 from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.errors import EngineNotLive, RiskEngineError
 from riskengine.inbox import Receipt
-from riskengine.marks import AnyTick
+from riskengine.market.marks import AnyTick
 from riskengine.observe import get_logger
 from riskengine.records.decode import TradeCheck, TradeInput
 from riskengine.records.fields import Rejected

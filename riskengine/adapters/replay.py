@@ -21,7 +21,7 @@ from riskengine.config import Config
 from riskengine.engine import Engine
 from riskengine.engine_access import engine_headers, engine_opener
 from riskengine.errors import EngineUnreachable, InputError
-from riskengine.marks import QuoteBook
+from riskengine.market.marks import QuoteBook
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import Rejected, shown, timestamp
 from riskengine.records.types import Refusal, Tick, Trade

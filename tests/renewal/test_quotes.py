@@ -1,6 +1,6 @@
 """The book of quotes goes on with other reference data: quotes stay with their symbols."""
 
-from riskengine.marks import Mark, QuoteBook
+from riskengine.market.marks import Mark, QuoteBook
 from riskengine.records.hierarchy import Reference
 from tests.world import INSTRUMENTS, NOON, SECOND, book, quote, reference
 

@@ -24,7 +24,8 @@ from riskengine.engine import Engine
 from riskengine.errors import EngineNotLive
 from riskengine.grants import EVERYTHING, Grants
 from riskengine.inbox import Receipt
-from riskengine.marks import AnyTick
+from riskengine.market.marks import AnyTick
+from riskengine.market.tick_limits import LimitedQuoteBook, TicksTaken
 from riskengine.observe import Metrics
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import to_text
@@ -32,7 +33,6 @@ from riskengine.records.hierarchy import Reference
 from riskengine.records.types import Trade, Verdict
 from riskengine.serve.http import create_app
 from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory
-from riskengine.tick_limits import LimitedQuoteBook, TicksTaken
 from tests.world import NOON, REFERENCE, row
 
 T = TypeVar("T")

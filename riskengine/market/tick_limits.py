@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import IngestConfig, MarksConfig
-from riskengine.marks import AnyTick, Mark, QuoteBook
+from riskengine.market.marks import AnyTick, Mark, QuoteBook
 from riskengine.records.fields import QUOTE_DECIMALS, TS_MIN, Rejected
 from riskengine.records.hierarchy import Reference
 from riskengine.records.types import Refusal

@@ -1,0 +1,1 @@
+"""What prices and dates say: marks, rates, the trading day."""
