@@ -12,7 +12,7 @@ import time
 import tracemalloc
 
 from bench.latency import machine
-from riskengine.history import History, identity_print
+from riskengine.positions.frozen_ids import History, identity_print
 from riskengine.records.types import Identity
 
 TARGET_MB = 250

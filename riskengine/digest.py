@@ -11,7 +11,7 @@ import hashlib
 import orjson
 
 from riskengine.background import Rests, giving_way
-from riskengine.ledger import Row
+from riskengine.positions.ledger import Row
 from riskengine.records.fields import to_text
 from riskengine.records.types import CASH_DECIMALS, CASH_ONE
 from riskengine.snapshot import Snapshot

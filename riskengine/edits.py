@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from riskengine.background import Rests, giving_way
 from riskengine.engine import Engine
+from riskengine.positions.repair import Key, place_of
 from riskengine.reconcile import DEALER, NODE
-from riskengine.repair import Key, place_of
 from riskengine.snapshot import Snapshot, Table
 
 EDITED = "edited"

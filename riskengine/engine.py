@@ -12,27 +12,18 @@ import numpy as np
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
-from riskengine.freezing import Recalled, thaw
-from riskengine.ledger import Ledger
 from riskengine.market.currencies import CurrencyGraph
 from riskengine.market.marks import Mark, MarkTable
-from riskengine.moves import COLUMNS_FROM, NOWHERE, Moves
-from riskengine.position import LateFold
-from riskengine.processed import (
-    APPLIED,
-    CONFLICT,
-    DUPLICATE,
-    PARKED,
-    QUARANTINED,
-    SUPERSEDED,
-    Decision,
-    Processed,
-)
+from riskengine.positions.batches import COLUMNS_FROM, NOWHERE, Moves
+from riskengine.positions.freezing import Recalled, thaw
+from riskengine.positions.ledger import Ledger
+from riskengine.positions.position import LateFold
+from riskengine.positions.processed import APPLIED, CONFLICT, DUPLICATE, PARKED, QUARANTINED, SUPERSEDED, Decision, Processed
+from riskengine.positions.quarantine import Quarantine
+from riskengine.positions.repair import Key, Repaired, place_of, repair, set_aside, trades_under
 from riskengine.published import Published
-from riskengine.quarantine import Quarantine
 from riskengine.records.hierarchy import Reference
 from riskengine.records.types import ANOTHER_STANDS, MULTIPLIER_DECIMALS, Opening, Trade, Verdict
-from riskengine.repair import Key, Repaired, place_of, repair, set_aside, trades_under
 from riskengine.snapshot import Counts, ExceptionItem, Snapshot
 from riskengine.unit_values import Factors, Units
 from riskengine.valuation import Valuation

@@ -20,13 +20,13 @@ from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.engine import Engine
 from riskengine.errors import Frozen, ReferenceDataError
-from riskengine.freezing import frozen_place
 from riskengine.inbox import Inbox
 from riskengine.loop import promise
 from riskengine.observe import Metrics
+from riskengine.positions.freezing import frozen_place
+from riskengine.positions.repair import trades_under
 from riskengine.reconcile import HIERARCHY, Break, Key
 from riskengine.records.types import Trade, economics
-from riskengine.repair import trades_under
 from riskengine.snapshot import Snapshot
 
 MAX_UNSETTLED = 1_000

@@ -10,7 +10,7 @@ from typing import Any
 
 from riskengine.errors import RiskEngineError
 from riskengine.observe import get_logger
-from riskengine.repair import Key
+from riskengine.positions.repair import Key
 from riskengine.snapshot import Snapshot
 
 LOOK_EVERY_S = 0.25

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from riskengine.column_settle import settle_new
-from riskengine.ledger import MASK, SHIFT, Changes, Rollup
-from riskengine.repair import resum
+from riskengine.positions.ledger import MASK, SHIFT, Changes, Rollup
+from riskengine.positions.repair import resum
+from riskengine.positions.settle_columns import settle_new
 from riskengine.snapshot import EMPTY_STATE, ROWS_PAGE, OwnerState, Table
 from riskengine.unit_values import Factors
 from riskengine.valuation import PAGE, Valuation

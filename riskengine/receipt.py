@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from riskengine.engine import Engine
 from riskengine.errors import Frozen
-from riskengine.freezing import frozen_place
-from riskengine.ledger import Row
-from riskengine.position import next_average, open_cost
+from riskengine.positions.freezing import frozen_place
+from riskengine.positions.ledger import Row
+from riskengine.positions.position import next_average, open_cost
 from riskengine.records.fields import to_text
 from riskengine.records.types import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, MULTIPLIER_DECIMALS, ONE, Opening, Trade
 from riskengine.snapshot import Snapshot, dealer_number, instrument_number, node_number

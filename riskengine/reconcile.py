@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:  # the comparing process needs none of what a snapshot is made of
-    from riskengine.ledger import Row
+    from riskengine.positions.ledger import Row
     from riskengine.snapshot import Snapshot, Table
 
 Key = tuple[str, str, str]

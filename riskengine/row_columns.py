@@ -10,7 +10,7 @@ from operator import attrgetter, truediv
 import numpy as np
 import numpy.typing as npt
 
-from riskengine.ledger import Book, Row
+from riskengine.positions.ledger import Book, Row
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int32]

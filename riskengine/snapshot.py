@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from riskengine.ledger import ALL_ROWS, SHIFT, Row
 from riskengine.market.currencies import Rates
+from riskengine.positions.ledger import ALL_ROWS, SHIFT, Row
 from riskengine.records.hierarchy import Reference
 from riskengine.records.types import Trade, Verdict
 from riskengine.unit_values import Units

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from riskengine.ledger import ALL_ROWS, Row
-from riskengine.position import NO_FEES, moved
+from riskengine.positions.ledger import ALL_ROWS, Row
+from riskengine.positions.position import NO_FEES, moved
+from riskengine.positions.repair import sum_of
 from riskengine.records.types import CASH_ONE, ONE
-from riskengine.repair import sum_of
 from riskengine.snapshot import Snapshot, Table
 from riskengine.valuation import (
     ADDITIVE,

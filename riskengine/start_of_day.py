@@ -15,14 +15,14 @@ from riskengine.adapters.trade_rows import RefusedRow
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.engine import Engine
-from riskengine.freezing import Recalled, freeze
 from riskengine.market.marks import Mark
 from riskengine.observe import get_logger
+from riskengine.positions.freezing import Recalled, freeze
+from riskengine.positions.repair import Key
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import micros
 from riskengine.records.hierarchy import Reference, trade_check
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
-from riskengine.repair import Key
 
 BATCH_TRADES = 1 << 20
 """Applied at once: a position is fetched from memory once for all its trades of a batch, and a new one is folded in columns."""

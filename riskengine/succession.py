@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from riskengine.engine import Engine
 from riskengine.market.marks import Mark
-from riskengine.processed import APPLIED, CONFLICT, DUPLICATE
+from riskengine.positions.processed import APPLIED, CONFLICT, DUPLICATE
 from riskengine.records.types import Trade
 
 Judge = Callable[[Trade], Trade | None]

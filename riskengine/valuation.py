@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from riskengine.ledger import EMPTY_ROW, MASK, SHIFT, Book, Changes, Row
+from riskengine.positions.ledger import EMPTY_ROW, MASK, SHIFT, Book, Changes, Row
 from riskengine.records.hierarchy import Hierarchy, Reference
 from riskengine.records.types import CASH_ONE, MULTIPLIER_DECIMALS, ONE
 from riskengine.row_columns import RowColumns

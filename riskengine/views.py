@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from riskengine.ledger import Row
+from riskengine.positions.ledger import Row
 from riskengine.records.fields import to_text
 from riskengine.records.types import CASH_DECIMALS, CASH_ONE, MULTIPLIER_DECIMALS, ONE, OPTION_KINDS, Instrument
 from riskengine.snapshot import OwnerState, Snapshot, Table, dealer_number, instrument_number, node_number

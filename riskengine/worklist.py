@@ -11,8 +11,8 @@ from hashlib import blake2b
 from msgspec import structs
 
 from riskengine.clock import MICROS_PER_SECOND
-from riskengine.position import LateFold
-from riskengine.processed import Processed, exception_id, name_part
+from riskengine.positions.position import LateFold
+from riskengine.positions.processed import Processed, exception_id, name_part
 from riskengine.records.types import ANOTHER_STANDS, Identity, Trade, Verdict, economics
 from riskengine.snapshot import ExceptionItem
 

@@ -15,7 +15,7 @@ from riskengine.engine import Engine, Outcome
 from riskengine.inbox import Call, DurableTrades, Inbox, Message, Prices, Receipt, Stop
 from riskengine.market.marks import Mark
 from riskengine.observe import Metrics, get_logger
-from riskengine.processed import CONFLICT
+from riskengine.positions.processed import CONFLICT
 from riskengine.snapshot import Snapshot, SnapshotHistory
 
 IDLE_PUBLISH_US = MICROS_PER_SECOND

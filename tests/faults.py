@@ -8,11 +8,11 @@ import numpy as np
 from msgspec import structs
 
 from riskengine.engine import Engine
-from riskengine.ledger import Row
-from riskengine.position import Position
+from riskengine.positions.ledger import Row
+from riskengine.positions.position import Position
+from riskengine.positions.repair import Key
 from riskengine.published import Published
 from riskengine.records.types import CASH_ONE, ONE, Trade
-from riskengine.repair import Key
 from riskengine.valuation import GROSS, PAGE, TOTAL
 from tests.world import NOON, REFERENCE, SECOND, House, trade
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from riskengine import ledger
+from riskengine.positions import ledger
 from tests import world
 from tests.world import NOON, SECOND
 

@@ -10,8 +10,8 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from riskengine.positions.repair import Key, place_of
 from riskengine.records.types import CASH_ONE, ONE, Trade
-from riskengine.repair import Key, place_of
 from riskengine.self_audit import SelfAudit
 from riskengine.snapshot import Snapshot, Table
 from riskengine.views import dealer_rows, ladder_rows, node_rows, position_rows

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskengine import history as module
-from riskengine.history import History, identity_print
+from riskengine.positions import frozen_ids as module
+from riskengine.positions.frozen_ids import History, identity_print
 from riskengine.records.types import Identity
 
 names = st.tuples(st.sampled_from(["a", "b"]), st.text("01\0x", max_size=4), st.integers(0, 2)).map(Identity._make)

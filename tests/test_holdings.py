@@ -3,7 +3,7 @@
 import pytest
 
 from riskengine.holdings import holding_lines, read_holdings
-from riskengine.ledger import Row
+from riskengine.positions.ledger import Row
 from riskengine.reconcile import hierarchy_breaks, side_of
 from tests.world import House, opening, trade
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from riskengine.ledger import SHIFT, Ledger
+from riskengine.positions.ledger import SHIFT, Ledger
 from riskengine.records.types import CASH_ONE, ONE
 from tests import world
 from tests.world import NOON, REFERENCE, SECOND, trade

@@ -15,8 +15,8 @@ from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.errors import StoreUnavailable
 from riskengine.mender import WARNING, Mender, watched
+from riskengine.positions.repair import Key
 from riskengine.process import EngineProcess
-from riskengine.repair import Key
 from tests import faults
 from tests.faults import FX1
 from tests.world import House, instruments, nodes, trade

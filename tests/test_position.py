@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from riskengine import position as module
-from riskengine.position import CHECKPOINT_EVERY, LONG_HISTORY, Position, next_average
+from riskengine.positions import position as module
+from riskengine.positions.position import CHECKPOINT_EVERY, LONG_HISTORY, Position, next_average
+from riskengine.positions.repair import QuarantinedPosition
 from riskengine.records.types import CASH_ONE, MULTIPLIER_DECIMALS, ONE, Trade
-from riskengine.set_aside import QuarantinedPosition
 from tests import world
 from tests.world import NOON, SECOND
 

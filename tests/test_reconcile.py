@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskengine.ledger import Row
+from riskengine.positions.ledger import Row
 from riskengine.reconcile import (
     DEALER,
     HIERARCHY,

@@ -11,9 +11,9 @@ from msgspec import structs
 
 from riskengine.digest import digest
 from riskengine.engine import Engine
-from riskengine.ledger import Row
+from riskengine.positions.ledger import Row
+from riskengine.positions.repair import Key
 from riskengine.records.types import ONE, Identity, Trade
-from riskengine.repair import Key
 from riskengine.snapshot import Snapshot
 from riskengine.views import dealer_rows, node_rows
 from tests import world

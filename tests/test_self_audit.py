@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskengine.engine import Engine
+from riskengine.positions.repair import Key
 from riskengine.records.types import Trade
-from riskengine.repair import Key
 from riskengine.self_audit import Fault, SelfAudit
 from riskengine.snapshot import Snapshot
 from riskengine.views import dealer_rows, ladder_rows, node_rows

@@ -13,7 +13,7 @@ from riskengine.adapters.trade_rows import COLUMNS, RefusedRow, TradeRow, row_va
 from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.errors import ReferenceDataError
-from riskengine.moves import COLUMNS_FROM
+from riskengine.positions.batches import COLUMNS_FROM
 from riskengine.records.decode import TradeCheck
 from riskengine.records.hierarchy import trade_check
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict

@@ -1,6 +1,6 @@
 """The names of what needs a person."""
 
-from riskengine.processed import exception_id
+from riskengine.positions.processed import exception_id
 from tests.world import trade
 
 

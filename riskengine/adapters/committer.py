@@ -27,12 +27,12 @@ from riskengine.adapters.store_protocol import Position, Store, Stored
 from riskengine.adapters.submissions import Answer, Submission, judged
 from riskengine.adapters.trade_rows import RefusedRow, TradeRow, trade_from_row
 from riskengine.errors import LeaseHeld, StoreError, StoreUnavailable
-from riskengine.freezing import Recalled
 from riskengine.inbox import DurableTrades, Inbox, Receipt
 from riskengine.observe import Metrics, get_logger
+from riskengine.positions.freezing import Recalled
+from riskengine.positions.repair import Key
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import StoredMark, Trade
-from riskengine.repair import Key
 
 POLL_S = 0.25
 """How often the store is asked for rows that others wrote, whatever else happens."""

@@ -15,11 +15,11 @@ from riskengine.adapters.store_session import Session
 from riskengine.adapters.stored_day import read_conflicts
 from riskengine.adapters.trade_rows import RefusedRow, TradeRow, trade_from_row
 from riskengine.engine import Engine
-from riskengine.freezing import Recalled, frozen_place, keys_covering
-from riskengine.processed import exception_id, part_name
+from riskengine.positions.freezing import Recalled, frozen_place, keys_covering
+from riskengine.positions.processed import exception_id, part_name
+from riskengine.positions.repair import Key
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Identity, Trade
-from riskengine.repair import Key
 from riskengine.worklist import MAX_NOTICES
 
 Unseen = Callable[[int], bool]

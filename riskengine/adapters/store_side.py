@@ -32,7 +32,7 @@ from riskengine.adapters.trade_columns import (
 from riskengine.adapters.trade_rows import RefusedRow, TradeRow, trade_from_row
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
-from riskengine.quarantine import Quarantine
+from riskengine.positions.quarantine import Quarantine
 from riskengine.reconcile import DEALER, NODE, NOTHING, Holding, Key, plus
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import MAX_INTEGER, TS_MAX, TS_MIN, Rejected, date

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.grants import Grants
-from riskengine.ledger import Row
+from riskengine.positions.ledger import Row
 from riskengine.records.fields import shown
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.types import Trade, Verdict

@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from riskengine.ledger import Row
+from riskengine.positions.ledger import Row
 from riskengine.records.types import CASH_ONE, ONE
 from riskengine.serve.turns import in_turns
 from riskengine.snapshot import Snapshot

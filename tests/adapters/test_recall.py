@@ -16,7 +16,7 @@ from riskengine.adapters.store import Store, open_store
 from riskengine.adapters.stored_day import read_conflicts, read_trades
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.engine import Engine
-from riskengine.freezing import freeze
+from riskengine.positions.freezing import freeze
 from riskengine.records.hierarchy import trade_check
 from riskengine.records.types import Trade
 from riskengine.self_audit import SelfAudit

@@ -13,7 +13,7 @@ from riskengine.config import Config, ReconcileConfig, StoreConfig
 from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.errors import StoreUnavailable
-from riskengine.ledger import Row
+from riskengine.positions.ledger import Row
 from riskengine.process import EngineProcess
 from riskengine.reconciler import is_trading
 from tests.adapters.store_book import TS, Outside

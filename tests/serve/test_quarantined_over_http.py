@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from riskengine.repair import Key
+from riskengine.positions.repair import Key
 from riskengine.serve.http import create_app
 from tests.serve.stand_in import StandIn, ask
 from tests.serve.wired import run, talk, wired

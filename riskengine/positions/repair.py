@@ -9,14 +9,14 @@ The same way a position that broke an invariant is set aside: it keeps its trade
 Writer thread only.
 """
 
+from bisect import insort
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
-from riskengine.ledger import ALL_ROWS, EMPTY_ROW, MASK, SHIFT, Book, Ledger, Rollup, Row
-from riskengine.position import NO_FEES, Position, moved
-from riskengine.processed import Processed
-from riskengine.records.types import Identity, Trade, order_key
-from riskengine.set_aside import QuarantinedPosition
+from riskengine.positions.ledger import ALL_ROWS, EMPTY_ROW, MASK, SHIFT, Book, Ledger, Rollup, Row
+from riskengine.positions.position import NO_FEES, Position, moved
+from riskengine.positions.processed import Processed
+from riskengine.records.types import Identity, Opening, Trade, order_key
 
 Key = tuple[str, str, str]
 """Roll-up ("node" or "dealer"), owner, instrument; instrument "" is everything that the owner holds."""
@@ -324,3 +324,42 @@ def _count(book: Book) -> None:
     book.trades = sum(row.trade_count for row in rows)
     book.last_trade_ts = max((row.last_trade_ts for row in rows), default=0)
     book.quarantined = sum(row.quarantined for row in rows)
+
+
+class QuarantinedPosition(Position):
+    """Stands in the place of a position that broke an invariant, until a repair: it keeps trades and claims nothing.
+
+    Quantity, cash, fees and identities are 0, so that sums leave it out; nothing is folded, so that nothing that is broken in it
+    can stop the writer. A repair folds a new position from what the store holds.
+    """
+
+    __slots__ = ()
+
+    quarantined: ClassVar[int] = 1
+
+    def __init__(self, broken: Position) -> None:
+        super().__init__(broken.owner, broken.instrument, broken.slot)
+        self.openings, self.base = broken.openings, broken.base
+        self.trades = sorted({trade.identity: trade for trade in broken.trades}.values(), key=order_key)
+
+    def open_with(self, opening: Opening, multiplier: int, currency: str) -> None:
+        """Keep a balance brought forward."""
+        self.openings = (*self.openings, opening)
+
+    def add(self, trade: Trade, fingerprint: int | None = None) -> int:
+        """Keep a trade. Returns 0: nothing moved. O(log n), O(n) for one that is not the newest."""
+        insort(self.trades, trade, key=order_key)
+        return 0
+
+    def extend(self, trades: Sequence[Trade], fingerprints: Sequence[int]) -> bool:
+        """Returns False: they are kept one by one."""
+        return False
+
+    def remove(self, trade: Trade) -> None:
+        """Drop a trade where it is there. O(n)."""
+        self.trades = [other for other in self.trades if other.identity != trade.identity]
+
+    def check(self, multiplier: int) -> None:
+        """Assert that it claims nothing. O(1)."""
+        claims = (self.quantity, self.cash, self.average, self.fees, self.identities)
+        assert claims == (0, 0, None, None, 0), "a quarantined position claims nothing"

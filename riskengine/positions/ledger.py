@@ -13,7 +13,7 @@ from operator import attrgetter
 
 import msgspec
 
-from riskengine.position import NO_FEES, LateFold, Position, fold_in, moved, open_cost
+from riskengine.positions.position import NO_FEES, LateFold, Position, fold_in, moved, open_cost
 from riskengine.records.hierarchy import Hierarchy, Reference
 from riskengine.records.types import MULTIPLIER_DECIMALS, ONE, Opening, Trade, version_fingerprint
 

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from riskengine.column_fold import Folded, Runs, TradeColumns, passing, put
-from riskengine.ledger import MASK, SHIFT, Ledger, Rollup
-from riskengine.position import LateFold, fold_in
+from riskengine.positions.fold_columns import Folded, Runs, TradeColumns, passing, put
+from riskengine.positions.ledger import MASK, SHIFT, Ledger, Rollup
+from riskengine.positions.position import LateFold, fold_in
 from riskengine.records.types import Trade, version_fingerprints
 
 Ints = npt.NDArray[np.int64]

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from riskengine.history import MOST_VERSIONS, History, identity_print
+from riskengine.positions.frozen_ids import MOST_VERSIONS, History, identity_print
 from riskengine.records.types import Identity, Trade
 
 APPLIED = "applied"

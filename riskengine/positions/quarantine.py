@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import EngineConfig
-from riskengine.processed import exception_id
+from riskengine.positions.processed import exception_id
 from riskengine.records.types import Instrument, Kind, Opening, Trade
 
 

@@ -10,11 +10,11 @@ thread, the writer's once the engine is live.
 from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from typing import NamedTuple
 
-from riskengine.ledger import Ledger
-from riskengine.position_audit import Belonging, folded, opened
-from riskengine.processed import REST_EVERY, Processed
+from riskengine.positions.ledger import Ledger
+from riskengine.positions.position_audit import Belonging, folded, opened
+from riskengine.positions.processed import REST_EVERY, Processed
+from riskengine.positions.repair import Key, Place, place_of
 from riskengine.records.types import Trade, order_key
-from riskengine.repair import Key, Place, place_of
 
 
 class Recalled(NamedTuple):

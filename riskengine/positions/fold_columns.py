@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from riskengine.ledger import Rollup
-from riskengine.position import CHECKPOINT_EVERY, Position
+from riskengine.positions.ledger import Rollup
+from riskengine.positions.position import CHECKPOINT_EVERY, Position
 from riskengine.records.hierarchy import Reference
 from riskengine.records.types import DECIMALS, ONE, Trade, order_key
 

@@ -7,7 +7,7 @@ the same record says that nothing before it has changed. Pure; writer thread onl
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from riskengine.position import CHECKPOINT_EVERY, NO_FEES, Position, moved, next_average
+from riskengine.positions.position import CHECKPOINT_EVERY, NO_FEES, Position, moved, next_average
 from riskengine.records.types import CASH_PER_ONE, ONE, Instrument, Opening, Trade, order_key, version_fingerprint
 
 NOT_IN_ORDER = "I3: its trades are not in order, or one stands there twice"

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from riskengine.ledger import MANY, MASK, SHIFT, Rollup, Row
-from riskengine.position import NO_FEES, Position, moved, open_cost
+from riskengine.positions.ledger import MANY, MASK, SHIFT, Rollup, Row
+from riskengine.positions.position import NO_FEES, Position, moved, open_cost
 from riskengine.records.types import CASH_ONE, ONE
 
 Ints = npt.NDArray[np.int64]

@@ -1,0 +1,1 @@
+"""Which trades count, and the positions and sums that they make; exact."""
