@@ -25,8 +25,8 @@ from riskengine.published import Published
 from riskengine.records.hierarchy import Reference
 from riskengine.records.types import ANOTHER_STANDS, MULTIPLIER_DECIMALS, Opening, Trade, Verdict
 from riskengine.snapshot import Counts, ExceptionItem, Snapshot
-from riskengine.unit_values import Factors, Units
-from riskengine.valuation import Valuation
+from riskengine.valuation.node_values import Valuation
+from riskengine.valuation.unit_values import Factors, Units
 from riskengine.worklist import WorkList
 
 

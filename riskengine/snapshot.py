@@ -18,8 +18,8 @@ from riskengine.market.currencies import Rates
 from riskengine.positions.ledger import ALL_ROWS, SHIFT, Row
 from riskengine.records.hierarchy import Reference
 from riskengine.records.types import Trade, Verdict
-from riskengine.unit_values import Units
-from riskengine.valuation import PAGE
+from riskengine.valuation.node_values import PAGE
+from riskengine.valuation.unit_values import Units
 
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int64]

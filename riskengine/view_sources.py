@@ -10,8 +10,8 @@ from typing import Protocol
 from riskengine.grants import Grants
 from riskengine.records.hierarchy import Hierarchy, Reference
 from riskengine.snapshot import OwnerState, Snapshot, Table, UnknownName, dealer_number, node_number
-from riskengine.unit_values import Units
-from riskengine.valuation import PAGE
+from riskengine.valuation.node_values import PAGE
+from riskengine.valuation.unit_values import Units
 from riskengine.views import RowDict, dealer_row, ladder_rows, node_row
 
 

@@ -13,7 +13,7 @@ from riskengine.positions.position import Position
 from riskengine.positions.repair import Key
 from riskengine.published import Published
 from riskengine.records.types import CASH_ONE, ONE, Trade
-from riskengine.valuation import GROSS, PAGE, TOTAL
+from riskengine.valuation.node_values import GROSS, PAGE, TOTAL
 from tests.world import NOON, REFERENCE, SECOND, House, trade
 
 FX1: Key = ("node", "FX1", "EURUSD")

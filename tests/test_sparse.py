@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskengine.sparse import ExactRows, SparseRows
+from riskengine.valuation.sparse import ExactRows, SparseRows
 
 COLUMNS = 12
 writes = st.lists(

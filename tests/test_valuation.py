@@ -10,7 +10,7 @@ from riskengine.engine import Engine
 from riskengine.market.marks import Mark
 from riskengine.records.hierarchy import Reference
 from riskengine.records.types import CASH_ONE
-from riskengine.valuation import FEES, GROSS, NET, NO_RATE, PAGE, REALISED, STALE, TOTAL, UNPRICED, UNREALISED, VALUE
+from riskengine.valuation.node_values import FEES, GROSS, NET, NO_RATE, PAGE, REALISED, STALE, TOTAL, UNPRICED, UNREALISED, VALUE
 from tests import world
 from tests.world import NOON, SECOND, House, trade
 

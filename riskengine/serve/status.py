@@ -12,7 +12,7 @@ from riskengine.serve.access import STRANGER
 from riskengine.serve.answers import Question, RowDict, json_answer, policies
 from riskengine.serve.problems import not_live
 from riskengine.snapshot import Counts, Snapshot
-from riskengine.valuation import UNPRICED
+from riskengine.valuation.node_values import UNPRICED
 
 
 async def answer_health(question: Question) -> Response:

@@ -27,9 +27,9 @@ import numpy.typing as npt
 from riskengine.positions.ledger import EMPTY_ROW, MASK, SHIFT, Book, Changes, Row
 from riskengine.records.hierarchy import Hierarchy, Reference
 from riskengine.records.types import CASH_ONE, MULTIPLIER_DECIMALS, ONE
-from riskengine.row_columns import RowColumns
-from riskengine.sparse import Cells, ExactRows, Rows, SparseRows
-from riskengine.unit_values import Factors
+from riskengine.valuation.row_columns import RowColumns
+from riskengine.valuation.sparse import Cells, ExactRows, Rows, SparseRows
+from riskengine.valuation.unit_values import Factors
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

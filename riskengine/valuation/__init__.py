@@ -1,0 +1,1 @@
+"""What one unit of each instrument is worth, times what is held."""
