@@ -17,7 +17,7 @@ from riskengine.engine import Engine
 from riskengine.inbox import DurableTrades, Inbox
 from riskengine.observe import Metrics
 from riskengine.self_audit import SelfAudit
-from riskengine.snapshot import SnapshotHistory
+from riskengine.snapshot.snapshot import SnapshotHistory
 from riskengine.writer import Writer
 
 BEAT_S = 0.1

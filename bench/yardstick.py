@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from riskengine.records.types import CASH_ONE, ONE
-from riskengine.snapshot import Snapshot, Table
+from riskengine.snapshot.snapshot import Snapshot, Table
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

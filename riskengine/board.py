@@ -19,9 +19,9 @@ import msgspec
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.grants import EVERYTHING, Grants
 from riskengine.row_checksum import view_checksum
-from riskengine.snapshot import Snapshot
+from riskengine.snapshot.rows import RowDict
+from riskengine.snapshot.snapshot import Snapshot
 from riskengine.view_sources import AllDealers, AllNodes, Dealers, Ladder, Nodes, Source, Status
-from riskengine.views import RowDict
 
 MAX_KEPT_ROWS = 20_000
 """Rows kept in versions of a view beyond the newest."""

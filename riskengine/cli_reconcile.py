@@ -25,10 +25,10 @@ from riskengine.clock import SystemClock
 from riskengine.config import Config
 from riskengine.engine_access import engine_opener
 from riskengine.errors import EngineUnreachable, InputError, RiskEngineError
-from riskengine.holdings import Holdings, read_holdings
-from riskengine.reconcile import Break, Holding, Key, compare, tree_breaks
 from riskengine.records.fields import to_text
 from riskengine.records.types import CASH_DECIMALS
+from riskengine.snapshot.compare import Break, Holding, Key, compare, tree_breaks
+from riskengine.snapshot.holdings import Holdings, read_holdings
 from riskengine.terminal import (
     column_options,
     complain,

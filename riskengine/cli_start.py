@@ -23,13 +23,13 @@ from riskengine.cli_token import check_access
 from riskengine.clock import SystemClock
 from riskengine.config import Config
 from riskengine.engine import Engine
-from riskengine.mismatch import Mismatch, disagreements, first_few, mismatches_of
 from riskengine.observe import before_each_line, configure_logging
 from riskengine.process import EngineProcess
 from riskengine.proven_load import compare_here
-from riskengine.reconcile import Break, compare, hierarchy_breaks, side_of
 from riskengine.records.fields import Rejected, timestamp
 from riskengine.server import Companion, bind, run_server
+from riskengine.snapshot.compare import Break, compare, hierarchy_breaks, side_of
+from riskengine.snapshot.mismatch import Mismatch, disagreements, first_few, mismatches_of
 from riskengine.start_of_day import rebuild
 from riskengine.terminal import (
     complain,

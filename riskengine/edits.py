@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from riskengine.background import Rests, giving_way
 from riskengine.engine import Engine
 from riskengine.positions.repair import Key, place_of
-from riskengine.reconcile import DEALER, NODE
-from riskengine.snapshot import Snapshot, Table
+from riskengine.snapshot.compare import DEALER, NODE
+from riskengine.snapshot.snapshot import Snapshot, Table
 
 EDITED = "edited"
 """The kind of the warning."""

@@ -24,7 +24,7 @@ from riskengine.positions.repair import Key, Repaired, place_of, repair, set_asi
 from riskengine.published import Published
 from riskengine.records.hierarchy import Reference
 from riskengine.records.types import ANOTHER_STANDS, MULTIPLIER_DECIMALS, Opening, Trade, Verdict
-from riskengine.snapshot import Counts, ExceptionItem, Snapshot
+from riskengine.snapshot.snapshot import Counts, ExceptionItem, Snapshot
 from riskengine.valuation.node_values import Valuation
 from riskengine.valuation.unit_values import Factors, Units
 from riskengine.worklist import WorkList

@@ -12,7 +12,6 @@ from starlette.types import Scope
 from riskengine.alerts import Warnings
 from riskengine.clock import Clock
 from riskengine.config import Config
-from riskengine.curves import Curves
 from riskengine.engine import Engine
 from riskengine.grants import EVERYTHING, Grants, Principal
 from riskengine.inbox import Receipt
@@ -21,7 +20,8 @@ from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import Metrics
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Trade, Verdict
-from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory
+from riskengine.snapshot.curves import Curves
+from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 
 T = TypeVar("T")
 

@@ -25,9 +25,9 @@ from riskengine.loop import promise
 from riskengine.observe import Metrics
 from riskengine.positions.freezing import frozen_place
 from riskengine.positions.repair import trades_under
-from riskengine.reconcile import HIERARCHY, Break, Key
 from riskengine.records.types import Trade, economics
-from riskengine.snapshot import Snapshot
+from riskengine.snapshot.compare import HIERARCHY, Break, Key
+from riskengine.snapshot.snapshot import Snapshot
 
 MAX_UNSETTLED = 1_000
 """Keys of which the trades are looked at because they kept changing; of more, the first."""

@@ -11,7 +11,7 @@ from typing import Any
 from riskengine.errors import RiskEngineError
 from riskengine.observe import get_logger
 from riskengine.positions.repair import Key
-from riskengine.snapshot import Snapshot
+from riskengine.snapshot.snapshot import Snapshot
 
 LOOK_EVERY_S = 0.25
 """How soon a key that was set aside is noticed here. A look costs a microsecond."""

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 from riskengine.clock import Clock
 from riskengine.config import Config
-from riskengine.digest import digest
 from riskengine.errors import EngineNotLive
-from riskengine.mismatch import Mismatch
 from riskengine.observe import get_logger
 from riskengine.records.hierarchy import Hierarchy
-from riskengine.snapshot import Snapshot
-from riskengine.views import node_row
+from riskengine.snapshot.digest import digest
+from riskengine.snapshot.mismatch import Mismatch
+from riskengine.snapshot.rows import node_row
+from riskengine.snapshot.snapshot import Snapshot
 
 PHASES = ("lease", "schema", "reference", "marks", "replay", "integrity", "compare", "live")
 BEGINS = dict(zip(PHASES, (0.0, 0.0, 0.1, 0.12, 0.12, 0.9, 0.92, 1.0), strict=True))

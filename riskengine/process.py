@@ -20,9 +20,7 @@ from riskengine.alerts import Warnings
 from riskengine.beats import Beats
 from riskengine.clock import MICROS_PER_SECOND, Clock, SystemClock
 from riskengine.config import Config
-from riskengine.curves import Curves
 from riskengine.decisions import settle
-from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.errors import EngineNotLive, RiskEngineError, StartRefused, StoreUnavailable
 from riskengine.grants import EVERYTHING, Grants
@@ -34,20 +32,22 @@ from riskengine.loop import Promises, Wakes, promise
 from riskengine.market.marks import AnyTick, Mark
 from riskengine.market.tick_limits import LimitedQuoteBook, TicksTaken
 from riskengine.mender import watched
-from riskengine.mismatch import Mismatch, accepted
 from riskengine.morning import Morning, summarise
 from riskengine.notes import Notes
 from riskengine.observe import Metrics, get_logger
 from riskengine.proven_load import acceptance, load
 from riskengine.publishers import Publishers
-from riskengine.reconcile import Key
 from riskengine.reconciler import Reconciler
 from riskengine.records.decode import TradeCheck
 from riskengine.records.hierarchy import trade_check
 from riskengine.records.types import StoredMark, Trade, Verdict
 from riskengine.renewal import Parts, Renewals, fitted
 from riskengine.sampling import Sampling
-from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory, node_number
+from riskengine.snapshot.compare import Key
+from riskengine.snapshot.curves import Curves
+from riskengine.snapshot.digest import digest
+from riskengine.snapshot.mismatch import Mismatch, accepted
+from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory, node_number
 from riskengine.watch import Watch
 from riskengine.writer import Writer
 from riskengine.writer_calls import ask_writer

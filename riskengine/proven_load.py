@@ -24,11 +24,11 @@ from riskengine.adapters.trade_rows import RefusedRow, TradeRow, trade_from_row
 from riskengine.config import Config, without_password
 from riskengine.engine import Engine
 from riskengine.errors import ComparisonFailed, StoreError
-from riskengine.mismatch import Mismatch, disagreements, mismatches_of
 from riskengine.morning import Morning
-from riskengine.reconcile import HIERARCHY, NODE, Break, compare, hierarchy_breaks, side_of
 from riskengine.records.hierarchy import trade_check
-from riskengine.snapshot import Snapshot
+from riskengine.snapshot.compare import HIERARCHY, NODE, Break, compare, hierarchy_breaks, side_of
+from riskengine.snapshot.mismatch import Mismatch, disagreements, mismatches_of
+from riskengine.snapshot.snapshot import Snapshot
 from riskengine.start_of_day import DEAF, Listener, rebuild, settle_memory
 from riskengine.worklist import MAX_NOTICES
 

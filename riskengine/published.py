@@ -10,7 +10,7 @@ import numpy as np
 from riskengine.positions.ledger import MASK, SHIFT, Changes, Rollup
 from riskengine.positions.repair import resum
 from riskengine.positions.settle_columns import settle_new
-from riskengine.snapshot import EMPTY_STATE, ROWS_PAGE, OwnerState, Table
+from riskengine.snapshot.snapshot import EMPTY_STATE, ROWS_PAGE, OwnerState, Table
 from riskengine.valuation.node_values import PAGE, Valuation
 from riskengine.valuation.unit_values import Factors
 

@@ -30,9 +30,9 @@ from riskengine.loop import promise
 from riskengine.mender import Mender, watched
 from riskengine.observe import get_logger
 from riskengine.positions.repair import Repaired
-from riskengine.reconcile import HIERARCHY, NODE, Break, Holding, Key
 from riskengine.records.fields import to_text
 from riskengine.records.types import CASH_DECIMALS, Identity
+from riskengine.snapshot.compare import HIERARCHY, NODE, Break, Holding, Key
 
 MAX_DETAILED = 100
 """Breaks of which the trades are named; of more, the figures are told."""

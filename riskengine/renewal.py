@@ -44,7 +44,7 @@ from riskengine.observe import Metrics, get_logger
 from riskengine.records.decode import TradeCheck
 from riskengine.records.hierarchy import Reference, trade_check
 from riskengine.records.types import Trade
-from riskengine.snapshot import ExceptionItem, Snapshot
+from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
 from riskengine.start_of_day import ReadTrades, rebuild
 from riskengine.succession import succeed
 from riskengine.worklist import MAX_NOTICES

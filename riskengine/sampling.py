@@ -13,11 +13,11 @@ from typing import Any
 from riskengine.adapters.store_protocol import Store
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import CurvesConfig
-from riskengine.curves import Curves, sample
 from riskengine.errors import RiskEngineError
 from riskengine.observe import get_logger
 from riskengine.records.types import Sample
-from riskengine.snapshot import Snapshot
+from riskengine.snapshot.curves import Curves, sample
+from riskengine.snapshot.snapshot import Snapshot
 
 MICROS_PER_DAY = 86_400 * MICROS_PER_SECOND
 

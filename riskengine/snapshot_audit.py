@@ -14,7 +14,7 @@ from riskengine.positions.ledger import ALL_ROWS, Row
 from riskengine.positions.position import NO_FEES, moved
 from riskengine.positions.repair import sum_of
 from riskengine.records.types import CASH_ONE, ONE
-from riskengine.snapshot import Snapshot, Table
+from riskengine.snapshot.snapshot import Snapshot, Table
 from riskengine.valuation.node_values import (
     ADDITIVE,
     FEES,

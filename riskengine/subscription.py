@@ -16,7 +16,7 @@ from riskengine.board import Board, Encoding, SharedView
 from riskengine.config import ServerConfig
 from riskengine.grants import EVERYTHING, Grants
 from riskengine.records.fields import MAX_INTEGER
-from riskengine.snapshot import Snapshot, UnknownName
+from riskengine.snapshot.snapshot import Snapshot, UnknownName
 
 PROTOCOL = 1
 VIEWS = ("nodes", "dealers", "ladder", "status")

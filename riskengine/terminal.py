@@ -12,10 +12,10 @@ import orjson
 
 from riskengine.adapters.files import ColumnOptions, load_alias, parse_columns
 from riskengine.config import Config, check_config, load_config
-from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.errors import RiskEngineError
-from riskengine.views import node_rows
+from riskengine.snapshot.digest import digest
+from riskengine.snapshot.rows import node_rows
 
 
 class Commands(click.Group):

@@ -9,10 +9,10 @@ from typing import Protocol
 
 from riskengine.grants import Grants
 from riskengine.records.hierarchy import Hierarchy, Reference
-from riskengine.snapshot import OwnerState, Snapshot, Table, UnknownName, dealer_number, node_number
+from riskengine.snapshot.rows import RowDict, dealer_row, ladder_rows, node_row
+from riskengine.snapshot.snapshot import OwnerState, Snapshot, Table, UnknownName, dealer_number, node_number
 from riskengine.valuation.node_values import PAGE
 from riskengine.valuation.unit_values import Units
-from riskengine.views import RowDict, dealer_row, ladder_rows, node_row
 
 
 class Source(Protocol):

@@ -16,10 +16,10 @@ from riskengine.alerts import Warnings
 from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.errors import StartRefused, StoreError
-from riskengine.mismatch import Mismatch
 from riskengine.observe import get_logger
 from riskengine.records.hierarchy import Reference
-from riskengine.snapshot import ExceptionItem, Snapshot
+from riskengine.snapshot.mismatch import Mismatch
+from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
 from riskengine.start_of_day import has_a_place
 
 NOTE_EVERY_S = 10.0

@@ -14,7 +14,7 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.positions.position import LateFold
 from riskengine.positions.processed import Processed, exception_id, name_part
 from riskengine.records.types import ANOTHER_STANDS, Identity, Trade, Verdict, economics
-from riskengine.snapshot import ExceptionItem
+from riskengine.snapshot.snapshot import ExceptionItem
 
 MAX_NOTICES = 10_000
 """Late trades and conflicts kept for the work list; older notices make room (the counts stay right)."""

@@ -16,7 +16,7 @@ from riskengine.inbox import Call, DurableTrades, Inbox, Message, Prices, Receip
 from riskengine.market.marks import Mark
 from riskengine.observe import Metrics, get_logger
 from riskengine.positions.processed import CONFLICT
-from riskengine.snapshot import Snapshot, SnapshotHistory
+from riskengine.snapshot.snapshot import Snapshot, SnapshotHistory
 
 IDLE_PUBLISH_US = MICROS_PER_SECOND
 """A snapshot at least this often, so that `as_of` says that the engine is alive when nothing trades or ticks."""

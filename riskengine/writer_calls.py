@@ -8,7 +8,7 @@ from riskengine.engine import Engine
 from riskengine.errors import Frozen, RiskEngineError, StoreError
 from riskengine.inbox import Inbox
 from riskengine.loop import Answer
-from riskengine.snapshot import UnknownName
+from riskengine.snapshot.snapshot import UnknownName
 
 
 def ask_writer(

@@ -12,7 +12,7 @@ from riskengine.engine import Engine
 from riskengine.grants import EVERYTHING, Grants
 from riskengine.records.hierarchy import Reference, trade_check
 from riskengine.renewal import fitting
-from riskengine.snapshot import Snapshot
+from riskengine.snapshot.snapshot import Snapshot
 from riskengine.subscription import Subscriptions
 from riskengine.succession import succeed
 from tests import world

@@ -14,8 +14,8 @@ from riskengine.grants import Grants
 from riskengine.records.hierarchy import trade_check
 from riskengine.renewal import fitting
 from riskengine.row_checksum import view_checksum
-from riskengine.snapshot import Snapshot, UnknownName
-from riskengine.views import dealer_rows, ladder_rows, node_row, node_rows
+from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_row, node_rows
+from riskengine.snapshot.snapshot import Snapshot, UnknownName
 from tests import world
 from tests.stream_client import Client, Desk, dealt_desk, status
 

@@ -11,7 +11,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from riskengine import engine as engine_module
-from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.positions import batches as moves
 from riskengine.positions import fold_columns as column_fold
@@ -19,6 +18,7 @@ from riskengine.positions import settle_columns as column_settle
 from riskengine.positions.position import CHECKPOINT_EVERY, open_cost
 from riskengine.positions.settle_columns import open_costs
 from riskengine.records.types import Trade, version_fingerprint, version_fingerprints
+from riskengine.snapshot.digest import digest
 from tests import world
 from tests.world import NOON, SECOND
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from riskengine.curves import Curves, Point, sample
 from riskengine.records.types import MEASURES, Sample
-from riskengine.views import node_rows
+from riskengine.snapshot.curves import Curves, Point, sample
+from riskengine.snapshot.rows import node_rows
 from tests.serve.stand_in import newest, traded
 from tests.world import NOON, SECOND
 

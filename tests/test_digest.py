@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from riskengine.digest import digest
 from riskengine.records.types import CASH_ONE
+from riskengine.snapshot.digest import digest
 from tests.world import NOON, House, cancel, opening, trade
 
 TRADES = [

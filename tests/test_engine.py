@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from riskengine.config import Config
-from riskengine.digest import digest
+from riskengine.snapshot.digest import digest
 from tests import world
 from tests.test_permutations import MARKS, assert_same
 from tests.world import NOON, REFERENCE, SECOND, House, cancel, trade

@@ -13,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from riskengine.positions.repair import Key, place_of
 from riskengine.records.types import CASH_ONE, ONE, Trade
 from riskengine.self_audit import SelfAudit
-from riskengine.snapshot import Snapshot, Table
-from riskengine.views import dealer_rows, ladder_rows, node_rows, position_rows
+from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_rows, position_rows
+from riskengine.snapshot.snapshot import Snapshot, Table
 from tests import world
 from tests.model import Model, Spec, Worth
 from tests.world import DESKS, INSTRUMENTS, NOON, PARENTS, REFERENCE, SECOND

@@ -15,14 +15,14 @@ from riskengine.adapters.store import Store, open_store
 from riskengine.adapters.stored_day import read_conflicts
 from riskengine.clock import MICROS_PER_SECOND, SystemClock
 from riskengine.config import Config, EngineConfig, StoreConfig
-from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.process import EngineProcess
 from riskengine.receipt import cell_of, receipt
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Trade, Verdict
 from riskengine.self_audit import SelfAudit
-from riskengine.views import dealer_rows, node_rows, position_rows
+from riskengine.snapshot.digest import digest
+from riskengine.snapshot.rows import dealer_rows, node_rows, position_rows
 from tests.adapters.store_book import Outside
 from tests.conftest import postgres_schema
 from tests.renewal.renewing import assert_as_fresh

@@ -2,9 +2,9 @@
 
 import pytest
 
-from riskengine.holdings import holding_lines, read_holdings
 from riskengine.positions.ledger import Row
-from riskengine.reconcile import hierarchy_breaks, side_of
+from riskengine.snapshot.compare import hierarchy_breaks, side_of
+from riskengine.snapshot.holdings import holding_lines, read_holdings
 from tests.world import House, opening, trade
 
 

@@ -11,12 +11,12 @@ import pytest
 from riskengine.adapters.audit_chain import AuditEntry, AuditFilter
 from riskengine.adapters.store import open_store
 from riskengine.config import Config, EngineConfig, ReconcileConfig, StoreConfig
-from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.errors import StoreUnavailable
 from riskengine.mender import WARNING, Mender, watched
 from riskengine.positions.repair import Key
 from riskengine.process import EngineProcess
+from riskengine.snapshot.digest import digest
 from tests import faults
 from tests.faults import FX1
 from tests.world import House, instruments, nodes, trade

@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from riskengine.mismatch import Mismatch, disagreements, first_few, mismatches_of
-from riskengine.reconcile import HIERARCHY, KINDS, QUANTITY, Break
-from riskengine.snapshot import OwnerState, Snapshot, Table
+from riskengine.snapshot.compare import HIERARCHY, KINDS, QUANTITY, Break
+from riskengine.snapshot.mismatch import Mismatch, disagreements, first_few, mismatches_of
+from riskengine.snapshot.snapshot import OwnerState, Snapshot, Table
 from tests.world import House, reference, trade
 
 # -- a snapshot that contradicts itself --------------------------------------------------------------------------

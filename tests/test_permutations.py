@@ -7,10 +7,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.records.types import Trade
-from riskengine.snapshot import Snapshot, Table
+from riskengine.snapshot.digest import digest
+from riskengine.snapshot.snapshot import Snapshot, Table
 from tests.world import DESKS, NOON, REFERENCE, SECOND, House, cancel, trade
 
 DELIVERIES = 2_000

@@ -11,11 +11,11 @@ import pytest
 
 from riskengine.adapters.store import open_store
 from riskengine.config import Config, EngineConfig, InboxConfig, MarksConfig, StoreConfig
-from riskengine.digest import digest
 from riskengine.errors import EngineNotLive, InboxFull, LeaseHeld, StoreUnavailable
 from riskengine.process import EngineProcess
 from riskengine.records.types import ONE, StoredMark
-from riskengine.views import mark_rows, node_rows
+from riskengine.snapshot.digest import digest
+from riskengine.snapshot.rows import mark_rows, node_rows
 from tests.world import SECOND, instruments, nodes, quote, row, trade
 
 Test = Callable[[EngineProcess], Awaitable[Any]]

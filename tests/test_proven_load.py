@@ -10,15 +10,15 @@ from riskengine.adapters.comparison import Found
 from riskengine.adapters.store import Store, open_store
 from riskengine.clock import ManualClock
 from riskengine.config import Config, StoreConfig
-from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.errors import ComparisonFailed, EngineNotLive, StoreUnavailable
-from riskengine.mismatch import Mismatch, disagreements
 from riskengine.morning import Morning
 from riskengine.proven_load import Loaded, in_both, load
-from riskengine.reconcile import QUANTITY, Break, Holding
 from riskengine.records.types import Node
-from riskengine.snapshot import Snapshot
+from riskengine.snapshot.compare import QUANTITY, Break, Holding
+from riskengine.snapshot.digest import digest
+from riskengine.snapshot.mismatch import Mismatch, disagreements
+from riskengine.snapshot.snapshot import Snapshot
 from tests.adapters.store_book import Outside
 from tests.world import NOON, SECOND, instruments, nodes, trade
 

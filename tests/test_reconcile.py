@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskengine.positions.ledger import Row
-from riskengine.reconcile import (
+from riskengine.snapshot.compare import (
     DEALER,
     HIERARCHY,
     KINDS,

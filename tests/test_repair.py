@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.positions.ledger import Row
 from riskengine.positions.repair import Key
 from riskengine.records.types import ONE, Identity, Trade
-from riskengine.snapshot import Snapshot
-from riskengine.views import dealer_rows, node_rows
+from riskengine.snapshot.digest import digest
+from riskengine.snapshot.rows import dealer_rows, node_rows
+from riskengine.snapshot.snapshot import Snapshot
 from tests import world
 from tests.test_permutations import MARKS, columns, histories, owners
 from tests.world import DESKS, NOON, REFERENCE, SECOND, House, cancel, trade

@@ -11,8 +11,8 @@ from riskengine.engine import Engine
 from riskengine.positions.repair import Key
 from riskengine.records.types import Trade
 from riskengine.self_audit import Fault, SelfAudit
-from riskengine.snapshot import Snapshot
-from riskengine.views import dealer_rows, ladder_rows, node_rows
+from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_rows
+from riskengine.snapshot.snapshot import Snapshot
 from tests import faults, test_valuation
 from tests.faults import ANN, FAULTS, FX1, LONG_ONE, Planted, sound_engine, stored_trades
 from tests.test_permutations import assert_same, histories, ran

@@ -8,8 +8,8 @@ from riskengine.board import MSGPACK
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.grants import Grants
 from riskengine.row_checksum import view_checksum
+from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_rows
 from riskengine.subscription import MAX_MESSAGE, MAX_SUBSCRIPTIONS
-from riskengine.views import dealer_rows, ladder_rows, node_rows
 from tests import world
 from tests.stream_client import Desk, dealt_desk, status
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from riskengine.snapshot import UnknownName
-from riskengine.views import dealer_rows, ladder_rows, mark_rows, node_and_children, node_rows, position_rows
+from riskengine.snapshot.rows import dealer_rows, ladder_rows, mark_rows, node_and_children, node_rows, position_rows
+from riskengine.snapshot.snapshot import UnknownName
 from tests.world import INSTRUMENTS, NOON, SECOND, House, cancel, opening, quote, reference, trade
 
 

@@ -13,7 +13,7 @@ from riskengine.inbox import DurableTrades, Inbox, Receipt
 from riskengine.market.marks import Mark
 from riskengine.observe import Metrics
 from riskengine.records.types import ONE
-from riskengine.snapshot import Snapshot, SnapshotHistory
+from riskengine.snapshot.snapshot import Snapshot, SnapshotHistory
 from riskengine.succession import succeed
 from riskengine.writer import KEPT_APART, MAX_BATCH_TRADES, Writer
 from tests.world import INSTRUMENTS, NOON, REFERENCE, SECOND, House, quote, reference, trade

@@ -21,8 +21,8 @@ from riskengine.records.reference_input import (
     check_opening,
 )
 from riskengine.records.types import Instrument, Node, Opening, Tick, Trade
-from riskengine.snapshot import Snapshot
-from riskengine.views import dealer_rows, node_rows, position_rows
+from riskengine.snapshot.rows import dealer_rows, node_rows, position_rows
+from riskengine.snapshot.snapshot import Snapshot
 
 SECOND = 1_000_000
 NOON = int(dt.datetime(2026, 3, 4, 12, tzinfo=dt.UTC).timestamp()) * SECOND

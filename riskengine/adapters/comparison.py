@@ -27,8 +27,8 @@ from riskengine import errors
 from riskengine.adapters.frames import frame, read_frame
 from riskengine.config import Config
 from riskengine.errors import ComparisonFailed, RiskEngineError
-from riskengine.reconcile import DEALER, NODE, Break, Holding
-from riskengine.snapshot import Snapshot, Table
+from riskengine.snapshot.compare import DEALER, NODE, Break, Holding
+from riskengine.snapshot.snapshot import Snapshot, Table
 
 CHILD = "riskengine.adapters.comparison_child"
 

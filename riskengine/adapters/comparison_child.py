@@ -18,7 +18,7 @@ from riskengine.adapters.store import open_store
 from riskengine.adapters.store_side import Owned, StoreSide, store_side
 from riskengine.config import Config
 from riskengine.errors import RiskEngineError
-from riskengine.reconcile import DEALER, MISSING_HERE, NODE, Break, Holding, Totals, kind_of, tree_breaks
+from riskengine.snapshot.compare import DEALER, MISSING_HERE, NODE, Break, Holding, Totals, kind_of, tree_breaks
 
 NICE = 10
 """How far behind the engine this stands when both want the processor."""

@@ -17,9 +17,9 @@ import orjson
 from riskengine.adapters.columns import ColumnOptions, Row, Shape, read_rows
 from riskengine.engine_access import engine_opener
 from riskengine.errors import EngineUnreachable, InputError
-from riskengine.reconcile import CASH, DEALER, MISSING_HERE, MISSING_THERE, NODE, QUANTITY, Key
 from riskengine.records.fields import MAX_MAGNITUDE, Rejected, fixed, name, shown, to_text
 from riskengine.records.types import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, DECIMALS, Refusal
+from riskengine.snapshot.compare import CASH, DEALER, MISSING_HERE, MISSING_THERE, NODE, QUANTITY, Key
 
 COLUMNS = ("node", "desk", "dealer", "instrument", "quantity", "net_cash", "average_price")
 STATEMENT = Shape("statement", COLUMNS, (("instrument",), ("quantity",)))

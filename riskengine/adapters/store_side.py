@@ -33,10 +33,10 @@ from riskengine.adapters.trade_rows import RefusedRow, TradeRow, trade_from_row
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.positions.quarantine import Quarantine
-from riskengine.reconcile import DEALER, NODE, NOTHING, Holding, Key, plus
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import MAX_INTEGER, TS_MAX, TS_MIN, Rejected, date
 from riskengine.records.types import CASH_PER_ONE, DECIMALS, Identity, Instrument, Node, Opening, Trade, version_fingerprint
+from riskengine.snapshot.compare import DEALER, NODE, NOTHING, Holding, Key, plus
 
 Owned = dict[str, dict[str, Holding]]
 """By owner and instrument."""

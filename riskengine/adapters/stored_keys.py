@@ -12,8 +12,8 @@ from riskengine.adapters.store_session import Session
 from riskengine.adapters.store_side import Rules, keys_of
 from riskengine.adapters.trade_rows import RefusedRow, TradeRow, trade_from_row
 from riskengine.config import Config
-from riskengine.reconcile import NODE, Key
 from riskengine.records.types import Identity, Trade
+from riskengine.snapshot.compare import NODE, Key
 
 ROWS_AT_ONCE = 10_000
 

@@ -18,7 +18,7 @@ from riskengine.serve.coding import weights
 from riskengine.serve.params import Sort
 from riskengine.serve.turns import SlicedResponse
 from riskengine.serve.wire import CSV, JSON, ROWS_AT_ONCE, csv_slices, encode, json_list, json_slices
-from riskengine.snapshot import Snapshot
+from riskengine.snapshot.snapshot import Snapshot
 
 WHOLE_ROWS = 2_000
 """Rows of an answer that is made whole: a megabyte and a half, 10 ms of work."""

@@ -23,7 +23,7 @@ from riskengine.serve.problems import Problem, bad_field, not_for
 from riskengine.serve.shapes import EXCEPTION, names
 from riskengine.serve.trades_route import read_body
 from riskengine.serve.wire import trade_record
-from riskengine.snapshot import ExceptionItem, Snapshot
+from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
 
 MAX_COMMENT = 2_000
 

@@ -2,12 +2,12 @@
 
 from starlette.responses import Response
 
-from riskengine.curves import Point
 from riskengine.serve.answers import Question, RowDict, Rows, list_answer
 from riskengine.serve.permissions import check_row
 from riskengine.serve.shapes import POINT, names
-from riskengine.snapshot import node_number
-from riskengine.views import decimal_texts, node_row
+from riskengine.snapshot.curves import Point
+from riskengine.snapshot.rows import decimal_texts, node_row
+from riskengine.snapshot.snapshot import node_number
 
 DEFAULT_MEASURE = "total_pnl"
 

@@ -4,9 +4,9 @@ from functools import partial
 
 from starlette.responses import Response
 
-from riskengine.holdings import holding_lines
 from riskengine.serve.answers import Question
 from riskengine.serve.turns import SlicedResponse
+from riskengine.snapshot.holdings import holding_lines
 
 NDJSON = "application/x-ndjson"
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from riskengine.positions.ledger import Row
 from riskengine.records.types import CASH_ONE, ONE
 from riskengine.serve.turns import in_turns
-from riskengine.snapshot import Snapshot
-from riskengine.views import QUANTITY_ONE, position_row
+from riskengine.snapshot.rows import QUANTITY_ONE, position_row
+from riskengine.snapshot.snapshot import Snapshot
 
 BESIDE_THE_LOOP_FROM = 5_000
 """Values from which on sorting them is handed to a thread: milliseconds in which the interpreter lock is free."""

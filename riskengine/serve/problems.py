@@ -14,7 +14,7 @@ from riskengine.gateway import Gateway, principal_of
 from riskengine.grants import Principal
 from riskengine.observe import get_logger
 from riskengine.serve.wire import encode
-from riskengine.snapshot import SnapshotGone, SnapshotNotYet, UnknownName
+from riskengine.snapshot.snapshot import SnapshotGone, SnapshotNotYet, UnknownName
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_S = 1

@@ -16,8 +16,8 @@ from riskengine.serve.problems import bad_field
 from riskengine.serve.shapes import DEALER, MARK, NODE, OF_DEALER, OF_NODE, Fields, names
 from riskengine.serve.turns import in_turns
 from riskengine.serve.wire import ROWS_AT_ONCE
-from riskengine.snapshot import OwnerState, dealer_number, instrument_number, node_number
-from riskengine.views import dealer_row, decimal_texts, is_stale, ladder_rows, mark_rows, node_row, position_row
+from riskengine.snapshot.rows import dealer_row, decimal_texts, is_stale, ladder_rows, mark_rows, node_row, position_row
+from riskengine.snapshot.snapshot import OwnerState, dealer_number, instrument_number, node_number
 
 MAX_KEPT_NODES = 256
 """Nodes of a tree whose leaves are remembered."""

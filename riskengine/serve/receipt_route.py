@@ -10,7 +10,7 @@ from riskengine.receipt import cell_of, receipt
 from riskengine.serve.answers import Question, json_answer, policies, stamp
 from riskengine.serve.permissions import check_dealer, check_node
 from riskengine.serve.problems import bad_field
-from riskengine.snapshot import SnapshotGone
+from riskengine.snapshot.snapshot import SnapshotGone
 
 
 async def answer_receipt(question: Question) -> Response:

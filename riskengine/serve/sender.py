@@ -26,7 +26,7 @@ from riskengine.gateway import Gateway
 from riskengine.serve.outlet import Outlet
 from riskengine.serve.pacing import Pace, Rhythm, after
 from riskengine.serve.turns import TURN_S
-from riskengine.snapshot import Snapshot
+from riskengine.snapshot.snapshot import Snapshot
 from riskengine.subscription import Subscriptions
 
 STALL_S = 5.0

@@ -11,7 +11,7 @@ from riskengine.observe import METRICS_CONTENT_TYPE
 from riskengine.serve.access import STRANGER
 from riskengine.serve.answers import Question, RowDict, json_answer, policies
 from riskengine.serve.problems import not_live
-from riskengine.snapshot import Counts, Snapshot
+from riskengine.snapshot.snapshot import Counts, Snapshot
 from riskengine.valuation.node_values import UNPRICED
 
 

@@ -22,7 +22,7 @@ from riskengine.serve.sender import Connection, Sender
 from riskengine.serve.server import accept_when_live
 from riskengine.serve.status import shown_status, status
 from riskengine.serve.websocket_frames import DEFLATED_FRAMED, FRAMED
-from riskengine.snapshot import Snapshot
+from riskengine.snapshot.snapshot import Snapshot
 from riskengine.subscription import Subscriptions, heartbeat
 
 HEARTBEAT_GROUPS = 10

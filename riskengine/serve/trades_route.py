@@ -17,7 +17,7 @@ from riskengine.serve.shapes import TRADE, names
 from riskengine.serve.trades_answer import DEFAULT_SOURCE, REJECTED, answer_trades
 from riskengine.serve.turns import decoded
 from riskengine.serve.wire import with_doubles
-from riskengine.snapshot import dealer_number, instrument_number, node_number
+from riskengine.snapshot.snapshot import dealer_number, instrument_number, node_number
 
 READ_TIMEOUT_S = 30.0
 BOM = b"\xef\xbb\xbf"

@@ -20,7 +20,7 @@ from riskengine.adapters.store_side import store_side
 from riskengine.config import Config, StoreConfig
 from riskengine.engine import Engine
 from riskengine.errors import ComparisonFailed, StoreUnavailable
-from riskengine.reconcile import Break, compare, side_of
+from riskengine.snapshot.compare import Break, compare, side_of
 from tests.adapters.store_book import Outside
 from tests.adapters.test_store_side import CONFIG, engine_of, furnished
 from tests.world import NOON, PARENTS, cancel, opening, reference, trade

@@ -10,12 +10,12 @@ import pytest
 from riskengine.adapters.audit_chain import AuditFilter
 from riskengine.adapters.store import open_store
 from riskengine.config import Config, ReconcileConfig, StoreConfig
-from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.errors import StoreUnavailable
 from riskengine.positions.ledger import Row
 from riskengine.process import EngineProcess
 from riskengine.reconciler import is_trading
+from riskengine.snapshot.digest import digest
 from tests.adapters.store_book import TS, Outside
 from tests.world import SECOND, instruments, nodes, trade
 

@@ -12,7 +12,7 @@ import pytest
 from riskengine.adapters.store import open_store
 from riskengine.config import Config, ReconcileConfig, StoreConfig
 from riskengine.process import EngineProcess
-from riskengine.reconcile import side_of
+from riskengine.snapshot.compare import side_of
 from tests.adapters.store_book import TS, Outside
 from tests.world import instruments, nodes, trade
 

@@ -18,7 +18,7 @@ from riskengine.client import (
     NotSignedIn,
     SubscriptionRefused,
 )
-from riskengine.views import ladder_rows, node_rows
+from riskengine.snapshot.rows import ladder_rows, node_rows
 from tests.client.test_stream_of_client import PATIENCE_S, until
 from tests.serve.test_sessions import EXPIRES, Keys
 from tests.serve.wired import run, wired

@@ -11,7 +11,7 @@ import pytest
 from riskengine.adapters.store import open_store
 from riskengine.client import LIVE, AsyncClient, Client, Closed, NotAllowed
 from riskengine.client import exchange as exchange_module
-from riskengine.views import mark_rows
+from riskengine.snapshot.rows import mark_rows
 from tests.client.test_stream_of_client import stay
 from tests.client.wrong_engine import Visit, wrong_engine
 from tests.running import running

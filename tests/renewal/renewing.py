@@ -7,11 +7,11 @@ from typing import Any
 
 from riskengine.adapters.stored_day import read_conflicts, read_trades
 from riskengine.config import Config, EngineConfig, MarksConfig, StoreConfig
-from riskengine.digest import digest
 from riskengine.process import EngineProcess
-from riskengine.snapshot import Snapshot
+from riskengine.snapshot.digest import digest
+from riskengine.snapshot.rows import dealer_rows, node_rows, position_rows
+from riskengine.snapshot.snapshot import Snapshot
 from riskengine.start_of_day import rebuild
-from riskengine.views import dealer_rows, node_rows, position_rows
 from riskengine.worklist import MAX_NOTICES
 from tests.world import SECOND, trade
 

@@ -18,8 +18,6 @@ from starlette.types import ASGIApp
 from riskengine.alerts import Warnings
 from riskengine.clock import Clock, ManualClock
 from riskengine.config import Config
-from riskengine.curves import Curves
-from riskengine.digest import digest
 from riskengine.engine import Engine
 from riskengine.errors import EngineNotLive
 from riskengine.grants import EVERYTHING, Grants
@@ -32,7 +30,9 @@ from riskengine.records.fields import to_text
 from riskengine.records.hierarchy import Reference
 from riskengine.records.types import Trade, Verdict
 from riskengine.serve.http import create_app
-from riskengine.snapshot import ExceptionItem, Snapshot, SnapshotHistory
+from riskengine.snapshot.curves import Curves
+from riskengine.snapshot.digest import digest
+from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 from tests.world import NOON, REFERENCE, row
 
 T = TypeVar("T")

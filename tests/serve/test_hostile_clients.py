@@ -18,8 +18,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 from riskengine.serve import server, stream
+from riskengine.snapshot.rows import node_rows
 from riskengine.subscription import MAX_SUBSCRIPTIONS
-from riskengine.views import node_rows
 from tests.serve.wired import Wired, run, talk, wired
 from tests.world import trade
 

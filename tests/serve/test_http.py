@@ -9,7 +9,7 @@ from riskengine.serve.answers import prefers_csv
 from riskengine.serve.http import WEB, create_app
 from riskengine.serve.operations import OPERATIONS
 from riskengine.serve.shapes import DEALER, MARK, NODE, OF_DEALER, OF_NODE, POLICIES, TRADE, names
-from riskengine.views import dealer_rows, ladder_rows, mark_rows, node_and_children, node_rows, position_rows
+from riskengine.snapshot.rows import dealer_rows, ladder_rows, mark_rows, node_and_children, node_rows, position_rows
 from tests.serve.stand_in import Answer, StandIn, ask, newest, post, problem, traded
 from tests.world import NOON, SECOND, reference, row
 

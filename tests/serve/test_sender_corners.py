@@ -9,7 +9,7 @@ from riskengine.records.hierarchy import Reference, trade_check
 from riskengine.records.types import Trade
 from riskengine.renewal import fitting
 from riskengine.serve.sender import CHECKSUM_S, SENDS_A_TURN
-from riskengine.snapshot import Snapshot, SnapshotHistory
+from riskengine.snapshot.snapshot import Snapshot, SnapshotHistory
 from riskengine.succession import succeed
 from tests import world
 from tests.serve.test_sender import EQ1, FX1, Room

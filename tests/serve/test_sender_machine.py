@@ -14,8 +14,8 @@ from riskengine.serve import sender
 from riskengine.serve.outlet import Outlet
 from riskengine.serve.pacing import Pace
 from riskengine.serve.sender import Connection
-from riskengine.snapshot import Snapshot, UnknownName
-from riskengine.views import dealer_rows, ladder_rows, node_rows
+from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_rows
+from riskengine.snapshot.snapshot import Snapshot, UnknownName
 from tests import world
 from tests.serve.test_sender import Room
 from tests.serve.test_sender_corners import renew

@@ -12,7 +12,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from riskengine.serve import sender
-from riskengine.views import ladder_rows, node_rows
+from riskengine.snapshot.rows import ladder_rows, node_rows
 from tests.serve.stand_in import Client
 from tests.serve.wired import Talk, Wired, run, talk, wired
 from tests.world import trade

@@ -16,7 +16,7 @@ from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Trade
 from riskengine.serve.http import create_app
 from riskengine.serve.server import Server, make_server
-from riskengine.snapshot import Snapshot
+from riskengine.snapshot.snapshot import Snapshot
 from tests.serve.stand_in import StandIn
 from tests.world import quote
 

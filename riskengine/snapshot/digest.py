@@ -14,7 +14,7 @@ from riskengine.background import Rests, giving_way
 from riskengine.positions.ledger import Row
 from riskengine.records.fields import to_text
 from riskengine.records.types import CASH_DECIMALS, CASH_ONE
-from riskengine.snapshot import Snapshot
+from riskengine.snapshot.snapshot import Snapshot
 
 
 def digest(snapshot: Snapshot) -> str:

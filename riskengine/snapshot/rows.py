@@ -14,7 +14,7 @@ import numpy as np
 from riskengine.positions.ledger import Row
 from riskengine.records.fields import to_text
 from riskengine.records.types import CASH_DECIMALS, CASH_ONE, MULTIPLIER_DECIMALS, ONE, OPTION_KINDS, Instrument
-from riskengine.snapshot import OwnerState, Snapshot, Table, dealer_number, instrument_number, node_number
+from riskengine.snapshot.snapshot import OwnerState, Snapshot, Table, dealer_number, instrument_number, node_number
 from riskengine.valuation.node_values import FEES, GROSS, NET, NO_RATE, REALISED, STALE, TOTAL, UNPRICED, UNREALISED, VALUE
 
 RowDict = dict[str, Any]

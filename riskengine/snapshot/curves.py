@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from riskengine.records.types import MEASURES, FloatArray, Sample
-from riskengine.snapshot import Snapshot
-from riskengine.views import RowDict, node_row
+from riskengine.snapshot.rows import RowDict, node_row
+from riskengine.snapshot.snapshot import Snapshot
 
 
 class Point(NamedTuple):

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from riskengine.reconcile import DEALER, NODE, Break, Holding, Key, hierarchy_breaks_of
-from riskengine.snapshot import Snapshot, Table
+from riskengine.snapshot.compare import DEALER, NODE, Break, Holding, Key, hierarchy_breaks_of
+from riskengine.snapshot.snapshot import Snapshot, Table
 
 
 def holding_lines(snapshot: Snapshot, more: dict[str, Any]) -> Iterator[bytes]:

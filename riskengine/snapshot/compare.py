@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:  # the comparing process needs none of what a snapshot is made of
     from riskengine.positions.ledger import Row
-    from riskengine.snapshot import Snapshot, Table
+    from riskengine.snapshot.snapshot import Snapshot, Table
 
 Key = tuple[str, str, str]
 """Roll-up ("node" or "dealer"), owner, instrument."""

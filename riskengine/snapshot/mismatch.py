@@ -6,8 +6,8 @@ Pure functions; any thread.
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from riskengine.reconcile import CASH, HIERARCHY, IDENTITY, KINDS, MISSING_HERE, MISSING_THERE, QUANTITY, Break
-from riskengine.snapshot import Snapshot
+from riskengine.snapshot.compare import CASH, HIERARCHY, IDENTITY, KINDS, MISSING_HERE, MISSING_THERE, QUANTITY, Break
+from riskengine.snapshot.snapshot import Snapshot
 
 _SAID = {
     MISSING_HERE: "that the store has and the engine has not",
