@@ -10,7 +10,7 @@ import pytest
 
 from bench.book import INSTRUMENTS, NOW, Maker
 from bench.yardstick import BareBeat
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.valuation.node_values import TOTAL
 
 ROUNDS = 200

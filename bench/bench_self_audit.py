@@ -13,12 +13,12 @@ import pytest
 
 from bench.book import INSTRUMENTS, NOW, Maker
 from riskengine.clock import ManualClock
-from riskengine.engine import Engine
-from riskengine.inbox import DurableTrades, Inbox
+from riskengine.engine.engine import Engine
+from riskengine.engine.inbox import DurableTrades, Inbox
+from riskengine.engine.self_audit import SelfAudit
+from riskengine.engine.writer import Writer
 from riskengine.observe import Metrics
-from riskengine.self_audit import SelfAudit
 from riskengine.snapshot.snapshot import SnapshotHistory
-from riskengine.writer import Writer
 
 BEAT_S = 0.1
 

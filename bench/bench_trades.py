@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from bench.book import NOW, POSITIONS, Maker, batches
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 
 TRADES = 50_000
 

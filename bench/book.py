@@ -6,7 +6,7 @@ Seeded, so that two runs measure the same. Each position starts with one trade; 
 import random
 from collections.abc import Iterator, Mapping, Sequence
 
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.market.marks import Mark
 from riskengine.records.hierarchy import Reference
 from riskengine.records.types import ONE, Instrument, Kind, Node, Trade, cash_and_fill_price

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from bench.book import Maker, loaded
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.start_of_day import settle_memory
 
 

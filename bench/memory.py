@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from bench.book import NOW, POSITIONS, Maker, batches
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.start_of_day import settle_memory
 
 

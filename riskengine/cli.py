@@ -25,7 +25,7 @@ from riskengine.cli_token import check_access, token_commands
 from riskengine.cli_watch import watch_command
 from riskengine.clock import SystemClock
 from riskengine.config import without_password
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.errors import InputError
 from riskengine.observe import configure_logging
 from riskengine.records.hierarchy import Reference, trade_check

@@ -22,7 +22,8 @@ from riskengine.adapters.witness import Witness, moment
 from riskengine.cli_token import check_access
 from riskengine.clock import SystemClock
 from riskengine.config import Config
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
+from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.observe import before_each_line, configure_logging
 from riskengine.process import EngineProcess
 from riskengine.proven_load import compare_here
@@ -40,7 +41,6 @@ from riskengine.terminal import (
     store_option,
     tree_lines,
 )
-from riskengine.worklist import MAX_NOTICES
 
 SWITCH_S = 0.000_5
 """For how long a thread that works keeps the others waiting. A trade on its way to its answer changes threads a dozen times."""

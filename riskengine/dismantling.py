@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 
 from riskengine.background import Rests, giving_way
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 
 PIECES = 64
 """Let go at once: a tenth of a millisecond."""

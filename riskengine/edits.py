@@ -7,7 +7,7 @@ instrument. The first is not for an engine to follow in silence. Pure; any threa
 from collections.abc import Iterator, Sequence
 
 from riskengine.background import Rests, giving_way
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.positions.repair import Key, place_of
 from riskengine.snapshot.compare import DEALER, NODE
 from riskengine.snapshot.snapshot import Snapshot, Table

@@ -12,9 +12,9 @@ from starlette.types import Scope
 from riskengine.alerts import Warnings
 from riskengine.clock import Clock
 from riskengine.config import Config
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
+from riskengine.engine.inbox import Receipt
 from riskengine.grants import EVERYTHING, Grants, Principal
-from riskengine.inbox import Receipt
 from riskengine.market.marks import AnyTick
 from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import Metrics

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from riskengine.config import Config, without_password
+from riskengine.engine.writer import Writer
 from riskengine.market.tick_limits import LimitedQuoteBook
 from riskengine.observe import Metrics
-from riskengine.writer import Writer
 
 
 class Health(NamedTuple):

@@ -18,9 +18,9 @@ from riskengine.adapters.store_protocol import Store
 from riskengine.adapters.stored_keys import stored_keys
 from riskengine.clock import Clock
 from riskengine.config import Config
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
+from riskengine.engine.inbox import Inbox
 from riskengine.errors import Frozen, ReferenceDataError
-from riskengine.inbox import Inbox
 from riskengine.loop import promise
 from riskengine.observe import Metrics
 from riskengine.positions.freezing import frozen_place

@@ -17,15 +17,16 @@ from riskengine.adapters.recorder import started
 from riskengine.adapters.store import Examination, open_store
 from riskengine.adapters.store_protocol import Position, Store, TradeFilter
 from riskengine.alerts import Warnings
-from riskengine.beats import Beats
 from riskengine.clock import MICROS_PER_SECOND, Clock, SystemClock
 from riskengine.config import Config
 from riskengine.decisions import settle
-from riskengine.engine import Engine
+from riskengine.engine.beats import Beats
+from riskengine.engine.engine import Engine
+from riskengine.engine.inbox import Inbox, Receipt
+from riskengine.engine.writer import Writer
 from riskengine.errors import EngineNotLive, RiskEngineError, StartRefused, StoreUnavailable
 from riskengine.grants import EVERYTHING, Grants
 from riskengine.health import Health
-from riskengine.inbox import Inbox, Receipt
 from riskengine.looks import Parts as LooksParts
 from riskengine.looks import compare_beside, standing_under
 from riskengine.loop import Promises, Wakes, promise
@@ -49,7 +50,6 @@ from riskengine.snapshot.digest import digest
 from riskengine.snapshot.mismatch import Mismatch, accepted
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory, node_number
 from riskengine.watch import Watch
-from riskengine.writer import Writer
 from riskengine.writer_calls import ask_writer
 
 T = TypeVar("T")

@@ -22,7 +22,8 @@ from riskengine.adapters.store_side import store_side
 from riskengine.adapters.stored_day import read_conflicts, read_trades
 from riskengine.adapters.trade_rows import RefusedRow, TradeRow, trade_from_row
 from riskengine.config import Config, without_password
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
+from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.errors import ComparisonFailed, StoreError
 from riskengine.morning import Morning
 from riskengine.records.hierarchy import trade_check
@@ -30,7 +31,6 @@ from riskengine.snapshot.compare import HIERARCHY, NODE, Break, compare, hierarc
 from riskengine.snapshot.mismatch import Mismatch, disagreements, mismatches_of
 from riskengine.snapshot.snapshot import Snapshot
 from riskengine.start_of_day import DEAF, Listener, rebuild, settle_memory
-from riskengine.worklist import MAX_NOTICES
 
 LOOK_AGAIN_S = 0.5
 """How long what one side cannot see yet may take to be seen by it."""

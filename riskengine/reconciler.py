@@ -23,7 +23,7 @@ from riskengine.adapters.store_protocol import Store
 from riskengine.adapters.stored_keys import StoredKeys, stored_keys, vanished_rows
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.errors import RiskEngineError, StoreUnavailable
 from riskengine.looks import Looked, Parts, caught_up, differing_trades, look_twice
 from riskengine.loop import promise

@@ -35,9 +35,11 @@ from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.config import Config
 from riskengine.dismantling import Dismantling
 from riskengine.edits import EDITED, edited, said
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
+from riskengine.engine.inbox import Inbox
+from riskengine.engine.worklist import MAX_NOTICES
+from riskengine.engine.writer import Writer
 from riskengine.errors import EngineNotLive, RiskEngineError, StoreError, StoreUnavailable
-from riskengine.inbox import Inbox
 from riskengine.loop import Answer, promise
 from riskengine.market.marks import Mark, QuoteBook
 from riskengine.observe import Metrics, get_logger
@@ -47,8 +49,6 @@ from riskengine.records.types import Trade
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
 from riskengine.start_of_day import ReadTrades, rebuild
 from riskengine.succession import succeed
-from riskengine.worklist import MAX_NOTICES
-from riskengine.writer import Writer
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from riskengine.adapters.trade_rows import RefusedRow
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.market.marks import Mark
 from riskengine.observe import get_logger
 from riskengine.positions.freezing import Recalled, freeze

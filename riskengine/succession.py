@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.market.marks import Mark
 from riskengine.positions.processed import APPLIED, CONFLICT, DUPLICATE
 from riskengine.records.types import Trade

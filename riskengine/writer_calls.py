@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from riskengine.adapters.committer import Committer
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
+from riskengine.engine.inbox import Inbox
 from riskengine.errors import Frozen, RiskEngineError, StoreError
-from riskengine.inbox import Inbox
 from riskengine.loop import Answer
 from riskengine.snapshot.snapshot import UnknownName
 

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from msgspec import structs
 
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
+from riskengine.engine.table_builder import Published
 from riskengine.positions.ledger import Row
 from riskengine.positions.position import Position
 from riskengine.positions.repair import Key
-from riskengine.published import Published
 from riskengine.records.types import CASH_ONE, ONE, Trade
 from riskengine.valuation.node_values import GROSS, PAGE, TOTAL
 from tests.world import NOON, REFERENCE, SECOND, House, trade

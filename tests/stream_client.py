@@ -8,7 +8,7 @@ import msgspec
 
 from riskengine.board import JSON, Board, Encoding
 from riskengine.config import ServerConfig
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.grants import EVERYTHING, Grants
 from riskengine.records.hierarchy import Reference, trade_check
 from riskengine.renewal import fitting

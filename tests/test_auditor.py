@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from riskengine.auditor import GAP_S, SHARE, Auditor
-from riskengine.engine import Engine
+from riskengine.engine.audit_schedule import GAP_S, SHARE, Auditor
+from riskengine.engine.engine import Engine
 from riskengine.observe import Metrics
 from tests import faults
 from tests.faults import FX1, sound_engine

@@ -309,7 +309,7 @@ def test_a_state_that_breaks_an_invariant_is_an_integrity_error(store: str, monk
     def broken(engine: object) -> None:
         raise AssertionError("I5: a parent is not the sum of its children")
 
-    monkeypatch.setattr("riskengine.engine.Engine.check", broken)
+    monkeypatch.setattr("riskengine.engine.engine.Engine.check", broken)
     fails(riskengine("rebuild", "--store", store), "integrity: I5")
 
 

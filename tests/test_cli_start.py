@@ -12,7 +12,7 @@ from riskengine.adapters.witness import Witness
 from riskengine.cli_start import bar_text, show_start, summary_page
 from riskengine.clock import SystemClock
 from riskengine.config import Config, LogConfig, StoreConfig
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.process import EngineProcess
 from riskengine.records.types import ONE, Close, Opening, StoredMark
 from riskengine.start_of_day import close_ts

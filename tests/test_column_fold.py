@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from riskengine import engine as engine_module
-from riskengine.engine import Engine
+from riskengine.engine import engine as engine_module
+from riskengine.engine.engine import Engine
 from riskengine.positions import batches as moves
 from riskengine.positions import fold_columns as column_fold
 from riskengine.positions import settle_columns as column_settle

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from riskengine.dismantling import PIECES, Dismantling
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from tests.world import DESKS, NOON, REFERENCE, trade
 
 

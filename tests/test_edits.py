@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from riskengine.edits import edited, said
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.records.hierarchy import Reference
 from riskengine.records.types import Trade
 from tests.world import NOON, REFERENCE, instruments, nodes, opening, trade

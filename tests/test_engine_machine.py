@@ -10,9 +10,9 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from riskengine.engine.self_audit import SelfAudit
 from riskengine.positions.repair import Key, place_of
 from riskengine.records.types import CASH_ONE, ONE, Trade
-from riskengine.self_audit import SelfAudit
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_rows, position_rows
 from riskengine.snapshot.snapshot import Snapshot, Table
 from tests import world

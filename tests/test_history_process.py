@@ -15,12 +15,12 @@ from riskengine.adapters.store import Store, open_store
 from riskengine.adapters.stored_day import read_conflicts
 from riskengine.clock import MICROS_PER_SECOND, SystemClock
 from riskengine.config import Config, EngineConfig, StoreConfig
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
+from riskengine.engine.receipt import cell_of, receipt
+from riskengine.engine.self_audit import SelfAudit
 from riskengine.process import EngineProcess
-from riskengine.receipt import cell_of, receipt
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Trade, Verdict
-from riskengine.self_audit import SelfAudit
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.rows import dealer_rows, node_rows, position_rows
 from tests.adapters.store_book import Outside

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
+from riskengine.engine.inbox import Call, DurableTrades, Inbox, Prices, Stop
 from riskengine.errors import InboxFull
-from riskengine.inbox import Call, DurableTrades, Inbox, Prices, Stop
 from riskengine.market.marks import Mark
 from tests.world import REFERENCE, trade
 

@@ -11,7 +11,7 @@ import pytest
 from riskengine.adapters.audit_chain import AuditEntry, AuditFilter
 from riskengine.adapters.store import open_store
 from riskengine.config import Config, EngineConfig, ReconcileConfig, StoreConfig
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.errors import StoreUnavailable
 from riskengine.mender import WARNING, Mender, watched
 from riskengine.positions.repair import Key

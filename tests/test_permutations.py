@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.records.types import Trade
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.snapshot import Snapshot, Table

@@ -10,7 +10,7 @@ from riskengine.adapters.comparison import Found
 from riskengine.adapters.store import Store, open_store
 from riskengine.clock import ManualClock
 from riskengine.config import Config, StoreConfig
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.errors import ComparisonFailed, EngineNotLive, StoreUnavailable
 from riskengine.morning import Morning
 from riskengine.proven_load import Loaded, in_both, load

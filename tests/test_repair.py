@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.positions.ledger import Row
 from riskengine.positions.repair import Key
 from riskengine.records.types import ONE, Identity, Trade

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
+from riskengine.engine.self_audit import Fault, SelfAudit
 from riskengine.positions.repair import Key
 from riskengine.records.types import Trade
-from riskengine.self_audit import Fault, SelfAudit
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_rows
 from riskengine.snapshot.snapshot import Snapshot
 from tests import faults, test_valuation

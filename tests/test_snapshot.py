@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.records.types import CASH_ONE, ONE, Trade
 from riskengine.snapshot.snapshot import OwnerState, Snapshot, SnapshotGone, SnapshotHistory, SnapshotNotYet
 from riskengine.valuation.node_values import ADDITIVE, FEES, GROSS, REALISED, STALE, TOTAL, UNPRICED

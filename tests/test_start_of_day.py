@@ -10,7 +10,7 @@ import pytest
 
 from riskengine import start_of_day
 from riskengine.adapters.trade_rows import COLUMNS, RefusedRow, TradeRow, row_values
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.errors import ReferenceDataError
 from riskengine.positions.batches import COLUMNS_FROM
 from riskengine.records.decode import TradeCheck

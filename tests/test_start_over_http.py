@@ -21,7 +21,7 @@ import pytest
 
 from riskengine.adapters.store import open_store
 from riskengine.config import Config, StoreConfig
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.morning import PHASES
 from riskengine.process import EngineProcess
 from riskengine.server import bind, run_server

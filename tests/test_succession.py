@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.market.marks import Mark
 from riskengine.records.hierarchy import Reference, trade_check
 from riskengine.records.types import Verdict

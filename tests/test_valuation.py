@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pytest
 
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.market.marks import Mark
 from riskengine.records.hierarchy import Reference
 from riskengine.records.types import CASH_ONE

@@ -12,7 +12,7 @@ from riskengine.adapters.store import Store, open_store
 from riskengine.alerts import Warnings
 from riskengine.clock import ManualClock
 from riskengine.config import Config, StoreConfig
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.errors import StoreUnavailable
 from riskengine.records.hierarchy import Reference
 from riskengine.records.types import ONE, Opening

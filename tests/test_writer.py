@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from riskengine.clock import ManualClock
-from riskengine.engine import Engine
-from riskengine.inbox import DurableTrades, Inbox, Receipt
+from riskengine.engine.engine import Engine
+from riskengine.engine.inbox import DurableTrades, Inbox, Receipt
+from riskengine.engine.writer import KEPT_APART, MAX_BATCH_TRADES, Writer
 from riskengine.market.marks import Mark
 from riskengine.observe import Metrics
 from riskengine.records.types import ONE
 from riskengine.snapshot.snapshot import Snapshot, SnapshotHistory
 from riskengine.succession import succeed
-from riskengine.writer import KEPT_APART, MAX_BATCH_TRADES, Writer
 from tests.world import INSTRUMENTS, NOON, REFERENCE, SECOND, House, quote, reference, trade
 
 EURUSD = REFERENCE.instrument_index["EURUSD"]

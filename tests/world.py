@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from riskengine.config import Config, EngineConfig, MarksConfig
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.market.marks import Mark, QuoteBook
 from riskengine.records.decode import TradeCheck, TradeInput, convert
 from riskengine.records.hierarchy import Reference

@@ -26,8 +26,8 @@ from riskengine.adapters.recorder import Recorder
 from riskengine.adapters.store_protocol import Position, Store, Stored
 from riskengine.adapters.submissions import Answer, Submission, judged
 from riskengine.adapters.trade_rows import RefusedRow, TradeRow, trade_from_row
+from riskengine.engine.inbox import DurableTrades, Inbox, Receipt
 from riskengine.errors import LeaseHeld, StoreError, StoreUnavailable
-from riskengine.inbox import DurableTrades, Inbox, Receipt
 from riskengine.observe import Metrics, get_logger
 from riskengine.positions.freezing import Recalled
 from riskengine.positions.repair import Key

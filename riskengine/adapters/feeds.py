@@ -9,8 +9,8 @@ from typing import Protocol
 
 from riskengine.adapters.simulator import DealingSimulator, MarketSimulator
 from riskengine.clock import MICROS_PER_SECOND, Clock
+from riskengine.engine.inbox import Receipt
 from riskengine.errors import EngineNotLive, RiskEngineError
-from riskengine.inbox import Receipt
 from riskengine.market.marks import AnyTick
 from riskengine.observe import get_logger
 from riskengine.records.decode import TradeCheck, TradeInput

@@ -13,11 +13,11 @@ from riskengine.adapters.store_side import Rules, holding_of, keys_of
 from riskengine.adapters.stored_day import read_conflicts, read_trades
 from riskengine.adapters.trade_rows import RefusedRow
 from riskengine.config import Config
+from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.compare import NOTHING, Holding, Key, plus
 from riskengine.start_of_day import close_ts
-from riskengine.worklist import MAX_NOTICES
 
 
 class PastDay:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterable
 
 from riskengine.adapters.trade_rows import RefusedRow
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.observe import get_logger
 
 LINES_AT_ONCE = 20

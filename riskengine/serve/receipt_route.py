@@ -5,8 +5,8 @@ from functools import partial
 
 from starlette.responses import Response
 
+from riskengine.engine.receipt import cell_of, receipt
 from riskengine.errors import EngineNotLive
-from riskengine.receipt import cell_of, receipt
 from riskengine.serve.answers import Question, json_answer, policies, stamp
 from riskengine.serve.permissions import check_dealer, check_node
 from riskengine.serve.problems import bad_field

@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from riskengine.engine.inbox import Receipt
 from riskengine.gateway import Gateway
-from riskengine.inbox import Receipt
 from riskengine.observe import TRADE_OUTCOMES
 from riskengine.records.decode import TradeCheck, TradeInput
 from riskengine.records.fields import Rejected

@@ -11,16 +11,16 @@ from riskengine.adapters.committer import Committer
 from riskengine.adapters.store import Position, Store, Stored, TradeRow
 from riskengine.adapters.stored_day import read_trades
 from riskengine.clock import SystemClock
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
+from riskengine.engine.inbox import Inbox, Receipt
+from riskengine.engine.writer import Writer
 from riskengine.errors import StoreUnavailable
-from riskengine.inbox import Inbox, Receipt
 from riskengine.observe import Metrics
 from riskengine.records.hierarchy import Reference, trade_check
 from riskengine.records.types import StoredMark, Trade
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.snapshot import Snapshot, SnapshotHistory
 from riskengine.start_of_day import rebuild
-from riskengine.writer import Writer
 from tests.adapters.store_book import INSTRUMENTS, NODES, TS, new_store
 from tests.world import config
 

@@ -8,7 +8,7 @@ import pytest
 
 from riskengine.adapters.store import TradeRow
 from riskengine.adapters.trade_rows import judged_again
-from riskengine.inbox import Receipt
+from riskengine.engine.inbox import Receipt
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Instrument, Kind, Trade
 from tests.adapters.store_book import CHECK, INSTRUMENTS, TS, cancel, sent, trade

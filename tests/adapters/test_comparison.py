@@ -18,7 +18,7 @@ from riskengine.adapters.frames import frame, opened
 from riskengine.adapters.store import Store, open_store
 from riskengine.adapters.store_side import store_side
 from riskengine.config import Config, StoreConfig
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.errors import ComparisonFailed, StoreUnavailable
 from riskengine.snapshot.compare import Break, compare, side_of
 from tests.adapters.store_book import Outside

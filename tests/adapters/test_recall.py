@@ -15,13 +15,13 @@ from riskengine.adapters.recall import Recall
 from riskengine.adapters.store import Store, open_store
 from riskengine.adapters.stored_day import read_conflicts, read_trades
 from riskengine.clock import MICROS_PER_SECOND
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
+from riskengine.engine.self_audit import SelfAudit
+from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.positions.freezing import freeze
 from riskengine.records.hierarchy import trade_check
 from riskengine.records.types import Trade
-from riskengine.self_audit import SelfAudit
 from riskengine.start_of_day import rebuild
-from riskengine.worklist import MAX_NOTICES
 from tests.test_permutations import assert_same
 from tests.world import NOON, REFERENCE, SECOND, cancel, config, instruments, nodes, opening, trade
 

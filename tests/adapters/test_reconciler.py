@@ -10,7 +10,7 @@ import pytest
 from riskengine.adapters.audit_chain import AuditFilter
 from riskengine.adapters.store import open_store
 from riskengine.config import Config, ReconcileConfig, StoreConfig
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.errors import StoreUnavailable
 from riskengine.positions.ledger import Row
 from riskengine.process import EngineProcess

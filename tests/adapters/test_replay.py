@@ -13,7 +13,7 @@ from riskengine.adapters.files import ColumnOptions
 from riskengine.adapters.replay import FRAME_TRADES, NO_MAPPING, Pace, replay_here, replay_to, steps, tick_stream
 from riskengine.adapters.store import open_store
 from riskengine.clock import SystemClock
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.errors import EngineUnreachable, InputError
 from riskengine.records.hierarchy import trade_check
 from riskengine.records.types import Refusal, Tick

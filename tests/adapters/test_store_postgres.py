@@ -18,8 +18,8 @@ from riskengine.adapters.committer import Committer
 from riskengine.adapters.postgres_connection import store_error
 from riskengine.adapters.postgres_trades import array_literal
 from riskengine.adapters.store import Position, Store, TradeRow, open_store, replay
+from riskengine.engine.inbox import DurableTrades, Inbox
 from riskengine.errors import LeaseHeld, StoreCorrupt, StoreError, StoreNewer, StoreUnavailable
-from riskengine.inbox import DurableTrades, Inbox
 from riskengine.observe import Metrics
 from tests.adapters.cutting_proxy import CuttingProxy
 from tests.adapters.store_book import CHECK, Outside, new_store, trade

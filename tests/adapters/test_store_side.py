@@ -16,11 +16,11 @@ from riskengine.adapters.store_side import Rules, StoreSide, keys_of, store_side
 from riskengine.adapters.stored_day import read_conflicts, read_trades
 from riskengine.adapters.trade_rows import TradeRow
 from riskengine.config import Config
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
+from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.records.types import Trade, Verdict
 from riskengine.snapshot.compare import NOTHING, Holding, Key, plus, side_of
 from riskengine.start_of_day import rebuild
-from riskengine.worklist import MAX_NOTICES
 from tests.adapters.store_book import Outside
 from tests.world import DESKS, NOON, PARENTS, SECOND, cancel, instruments, nodes, opening, trade
 

@@ -18,10 +18,10 @@ from starlette.types import ASGIApp
 from riskengine.alerts import Warnings
 from riskengine.clock import Clock, ManualClock
 from riskengine.config import Config
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
+from riskengine.engine.inbox import Receipt
 from riskengine.errors import EngineNotLive
 from riskengine.grants import EVERYTHING, Grants
-from riskengine.inbox import Receipt
 from riskengine.market.marks import AnyTick
 from riskengine.market.tick_limits import LimitedQuoteBook, TicksTaken
 from riskengine.observe import Metrics

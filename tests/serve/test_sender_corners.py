@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.records.hierarchy import Reference, trade_check
 from riskengine.records.types import Trade
 from riskengine.renewal import fitting

@@ -11,7 +11,7 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 
 from riskengine.config import AccessConfig, Config, IngestConfig, ServerConfig
-from riskengine.inbox import Receipt
+from riskengine.engine.inbox import Receipt
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Trade
 from riskengine.serve.http import create_app

@@ -8,9 +8,9 @@ engine goes on for everything else. Writer thread only.
 import math
 import time
 
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
+from riskengine.engine.self_audit import Fault, SelfAudit
 from riskengine.observe import Metrics, get_logger
-from riskengine.self_audit import Fault, SelfAudit
 
 SLICE_S = 0.000_4
 """A slice ends with the first step that ends after this."""

@@ -9,10 +9,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from riskengine.auditor import Auditor
 from riskengine.clock import MICROS_PER_SECOND, Clock
-from riskengine.engine import Engine, Outcome
-from riskengine.inbox import Call, DurableTrades, Inbox, Message, Prices, Receipt, Stop
+from riskengine.engine.audit_schedule import Auditor
+from riskengine.engine.engine import Engine, Outcome
+from riskengine.engine.inbox import Call, DurableTrades, Inbox, Message, Prices, Receipt, Stop
 from riskengine.market.marks import Mark
 from riskengine.observe import Metrics, get_logger
 from riskengine.positions.processed import CONFLICT

@@ -13,14 +13,14 @@ from functools import partial
 from itertools import zip_longest
 from typing import NamedTuple
 
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
+from riskengine.engine.snapshot_audit import Walk, audit_numbers, audit_rollups, audit_sums, number_fault
 from riskengine.positions.ledger import ALL_ROWS, Book, Rollup, Row, row_of
 from riskengine.positions.position import CHECKPOINT_EVERY, Position
 from riskengine.positions.position_audit import NOT_STANDING, Belonging, long_position_fault, position_fault
 from riskengine.positions.repair import Key, Place, keys_of, place_of, sum_of
 from riskengine.records.types import MULTIPLIER_DECIMALS, Identity, Trade
 from riskengine.snapshot.snapshot import ROWS_PAGE, OwnerState, Table
-from riskengine.snapshot_audit import Walk, audit_numbers, audit_rollups, audit_sums, number_fault
 
 STRIDE = 48
 """Trades, or as much work, between two yields."""

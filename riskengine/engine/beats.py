@@ -7,10 +7,10 @@ import asyncio
 from collections.abc import Callable
 
 from riskengine.alerts import Warnings
-from riskengine.inbox import Inbox
+from riskengine.engine.inbox import Inbox
+from riskengine.engine.writer import Writer
 from riskengine.market.marks import QuoteBook
 from riskengine.observe import get_logger
-from riskengine.writer import Writer
 
 STALLED_AFTER_S = 2.0
 """A snapshot comes each second at least; a writer that has published none for so long hangs."""

@@ -8,7 +8,7 @@ IEEE doubles as they are written gets the cell to the last bit.
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from riskengine.engine import Engine
+from riskengine.engine.engine import Engine
 from riskengine.errors import Frozen
 from riskengine.positions.freezing import frozen_place
 from riskengine.positions.ledger import Row

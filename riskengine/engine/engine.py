@@ -12,6 +12,8 @@ import numpy as np
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
+from riskengine.engine.table_builder import Published
+from riskengine.engine.worklist import WorkList
 from riskengine.market.currencies import CurrencyGraph
 from riskengine.market.marks import Mark, MarkTable
 from riskengine.positions.batches import COLUMNS_FROM, NOWHERE, Moves
@@ -21,13 +23,11 @@ from riskengine.positions.position import LateFold
 from riskengine.positions.processed import APPLIED, CONFLICT, DUPLICATE, PARKED, QUARANTINED, SUPERSEDED, Decision, Processed
 from riskengine.positions.quarantine import Quarantine
 from riskengine.positions.repair import Key, Repaired, place_of, repair, set_aside, trades_under
-from riskengine.published import Published
 from riskengine.records.hierarchy import Reference
 from riskengine.records.types import ANOTHER_STANDS, MULTIPLIER_DECIMALS, Opening, Trade, Verdict
 from riskengine.snapshot.snapshot import Counts, ExceptionItem, Snapshot
 from riskengine.valuation.node_values import Valuation
 from riskengine.valuation.unit_values import Factors, Units
-from riskengine.worklist import WorkList
 
 
 class Outcome(NamedTuple):

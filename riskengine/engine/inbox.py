@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from riskengine.engine import Engine, Outcome
+from riskengine.engine.engine import Engine, Outcome
 from riskengine.errors import InboxFull
 from riskengine.market.marks import Mark
 from riskengine.records.hierarchy import Reference

@@ -1,0 +1,1 @@
+"""What the writer thread owns: inbox, writer, engine, self-audit."""
