@@ -12,11 +12,11 @@ import orjson
 from riskengine.clock import SystemClock
 from riskengine.config import Config, load_config
 from riskengine.errors import ConfigError, InputError
-from riskengine.grants import ROLES
 from riskengine.records.fields import Rejected, shown, timestamp
 from riskengine.serve.access import check_binding, check_tls, warning_of
 from riskengine.terminal import complain, config_option, json_option
 from riskengine.tokens import Token, check_token, editing, hash_of, micros, new_token, read_tokens
+from riskengine.views.grants import ROLES
 
 _DAYS = re.compile("([1-9][0-9]{0,3})d")
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)

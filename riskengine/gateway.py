@@ -14,7 +14,6 @@ from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Receipt
-from riskengine.grants import EVERYTHING, Grants, Principal
 from riskengine.market.marks import AnyTick
 from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import Metrics
@@ -22,6 +21,7 @@ from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Trade, Verdict
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
+from riskengine.views.grants import EVERYTHING, Grants, Principal
 
 T = TypeVar("T")
 

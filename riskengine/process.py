@@ -25,7 +25,6 @@ from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Inbox, Receipt
 from riskengine.engine.writer import Writer
 from riskengine.errors import EngineNotLive, RiskEngineError, StartRefused, StoreUnavailable
-from riskengine.grants import EVERYTHING, Grants
 from riskengine.health import Health
 from riskengine.looks import Parts as LooksParts
 from riskengine.looks import compare_beside, standing_under
@@ -49,6 +48,7 @@ from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.mismatch import Mismatch, accepted
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory, node_number
+from riskengine.views.grants import EVERYTHING, Grants
 from riskengine.watch import Watch
 from riskengine.writer_calls import ask_writer
 

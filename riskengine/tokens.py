@@ -21,8 +21,8 @@ import msgspec
 import orjson
 
 from riskengine.errors import ConfigError
-from riskengine.grants import EVERYTHING, Grants, Principal
 from riskengine.records.fields import Rejected, name, shown
+from riskengine.views.grants import EVERYTHING, Grants, Principal
 
 ALL = "*"
 PREFIX = "rt_"

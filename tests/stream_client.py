@@ -6,15 +6,15 @@ from typing import Any
 
 import msgspec
 
-from riskengine.board import JSON, Board, Encoding
 from riskengine.config import ServerConfig
 from riskengine.engine.engine import Engine
-from riskengine.grants import EVERYTHING, Grants
 from riskengine.records.hierarchy import Reference, trade_check
 from riskengine.renewal import fitting
 from riskengine.snapshot.snapshot import Snapshot
-from riskengine.subscription import Subscriptions
 from riskengine.succession import succeed
+from riskengine.views.board import JSON, Board, Encoding
+from riskengine.views.grants import EVERYTHING, Grants
+from riskengine.views.subscription import Subscriptions
 from tests import world
 
 

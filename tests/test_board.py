@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from riskengine import board
-from riskengine.board import MSGPACK
 from riskengine.clock import MICROS_PER_SECOND
-from riskengine.grants import Grants
 from riskengine.records.hierarchy import trade_check
 from riskengine.renewal import fitting
-from riskengine.row_checksum import view_checksum
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_row, node_rows
 from riskengine.snapshot.snapshot import Snapshot, UnknownName
+from riskengine.views import board
+from riskengine.views.board import MSGPACK
+from riskengine.views.checksum import view_checksum
+from riskengine.views.grants import Grants
 from tests import world
 from tests.stream_client import Client, Desk, dealt_desk, status
 
@@ -35,7 +35,7 @@ def test_rows_and_changes_are_worked_out_once_for_all(desk, monkeypatch):
         asked.append(named)
         return ladder_rows(*arguments, **named)
 
-    monkeypatch.setattr("riskengine.view_sources.ladder_rows", counted)
+    monkeypatch.setattr("riskengine.views.sources.ladder_rows", counted)
     clients = [desk.client() for _ in range(5)]
     for client in clients:
         client.subscribe("a", "ladder", node="FX1")
@@ -64,7 +64,7 @@ def test_under_other_names_only_the_message_is_made_anew_not_the_change(desk, mo
 def test_a_snapshot_without_new_prices_or_trades_costs_no_rows(desk, monkeypatch):
     client = desk.client()
     client.subscribe("a", "ladder", node="FX1")
-    monkeypatch.setattr("riskengine.view_sources.ladder_rows", lambda *a, **k: pytest.fail("worked out rows"))
+    monkeypatch.setattr("riskengine.views.sources.ladder_rows", lambda *a, **k: pytest.fail("worked out rows"))
     desk.house.engine.publish(desk.house.now + 2 * MICROS_PER_SECOND)
     desk.board.take(desk.snapshot)
     assert client.update()["views"] == {}
@@ -79,7 +79,7 @@ def test_after_a_trade_only_the_nodes_that_it_moved_are_worked_out(desk, monkeyp
         asked.append(number)
         return node_row(snapshot, number)
 
-    monkeypatch.setattr("riskengine.view_sources.node_row", counted)
+    monkeypatch.setattr("riskengine.views.sources.node_row", counted)
     desk.deal(world.trade("t9", desk="FX1"))
     hierarchy = world.REFERENCE.hierarchy
     number = hierarchy.index["FX1"]

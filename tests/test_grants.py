@@ -2,9 +2,9 @@
 
 import pytest
 
-from riskengine.grants import EVERYTHING, Grants
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.types import Node
+from riskengine.views.grants import EVERYTHING, Grants
 
 TREE = Hierarchy(
     [

@@ -11,8 +11,8 @@ from riskengine.adapters.store import open_store
 from riskengine.adapters.witness import Witness
 from riskengine.clock import SystemClock
 from riskengine.config import StoreConfig
-from riskengine.row_checksum import view_checksum
 from riskengine.serve.http import create_app
+from riskengine.views.checksum import view_checksum
 from tests.browser import Browser
 from tests.running import Server, running
 from tests.serve.stand_in import StandIn, serving

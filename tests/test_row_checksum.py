@@ -6,7 +6,7 @@ import zlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskengine.row_checksum import row_checksum, view_checksum
+from riskengine.views.checksum import row_checksum, view_checksum
 
 
 def plainly(row: dict[str, object]) -> int:

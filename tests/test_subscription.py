@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from riskengine.board import MSGPACK
 from riskengine.clock import MICROS_PER_SECOND
-from riskengine.grants import Grants
-from riskengine.row_checksum import view_checksum
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_rows
-from riskengine.subscription import MAX_MESSAGE, MAX_SUBSCRIPTIONS
+from riskengine.views.board import MSGPACK
+from riskengine.views.checksum import view_checksum
+from riskengine.views.grants import Grants
+from riskengine.views.subscription import MAX_MESSAGE, MAX_SUBSCRIPTIONS
 from tests import world
 from tests.stream_client import Desk, dealt_desk, status
 
@@ -381,11 +381,11 @@ def test_who_may_not_see_the_root_does_not_learn_its_name(desk):
 
 
 def test_many_subscriptions_have_a_bound_of_rows_together_and_one_alone_has_none(desk, monkeypatch):
-    monkeypatch.setattr("riskengine.subscription.MAX_ROWS", 10)
+    monkeypatch.setattr("riskengine.views.subscription.MAX_ROWS", 10)
     client = desk.client()
     assert len(one(client.subscribe("a", "nodes"))["rows"]) == 8
     assert one(client.subscribe("b", "nodes"))["title"] == "too many rows"
     assert one(client.subscribe("a", "nodes"))["type"] == "snapshot"
     assert one(client.subscribe("c", "ladder", node="FX1"))["type"] == "snapshot"
-    monkeypatch.setattr("riskengine.subscription.MAX_ROWS", 5)
+    monkeypatch.setattr("riskengine.views.subscription.MAX_ROWS", 5)
     assert one(desk.client().subscribe("a", "nodes"))["type"] == "snapshot"

@@ -8,7 +8,7 @@ import pytest
 
 from replay.swarm import drill, verdict
 from replay.swarm_copies import Copies, Copy, Wrong
-from riskengine.row_checksum import view_checksum
+from riskengine.views.checksum import view_checksum
 
 Row = dict[str, Any]
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskengine.errors import ConfigError
-from riskengine.grants import EVERYTHING, Grants
 from riskengine.records.fields import Rejected
 from riskengine.tokens import RESERVED, Token, Tokens, check_token, editing, hash_of, micros, new_token, read_tokens
+from riskengine.views.grants import EVERYTHING, Grants
 
 HASH = hash_of("a")
 WHEN = dt.datetime(2027, 1, 31, 18, 0, 0, 123_456, tzinfo=dt.UTC)

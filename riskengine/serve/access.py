@@ -16,7 +16,7 @@ from starlette.types import Scope
 
 from riskengine.config import Config
 from riskengine.errors import ConfigError
-from riskengine.grants import Grants, Principal
+from riskengine.views.grants import Grants, Principal
 
 SECURITY_HEADERS = (
     (

@@ -13,12 +13,12 @@ from starlette.responses import Response
 from riskengine.config import Config
 from riskengine.errors import EngineNotLive
 from riskengine.gateway import Gateway, principal_of
-from riskengine.grants import Grants, Principal
 from riskengine.serve.coding import weights
 from riskengine.serve.params import Sort
 from riskengine.serve.turns import SlicedResponse
 from riskengine.serve.wire import CSV, JSON, ROWS_AT_ONCE, csv_slices, encode, json_list, json_slices
 from riskengine.snapshot.snapshot import Snapshot
+from riskengine.views.grants import Grants, Principal
 
 WHOLE_ROWS = 2_000
 """Rows of an answer that is made whole: a megabyte and a half, 10 ms of work."""

@@ -11,7 +11,6 @@ from msgspec import structs
 from starlette.responses import Response
 
 from riskengine.clock import MICROS_PER_SECOND
-from riskengine.grants import Grants
 from riskengine.positions.ledger import Row
 from riskengine.records.fields import shown
 from riskengine.records.hierarchy import Hierarchy
@@ -24,6 +23,7 @@ from riskengine.serve.shapes import EXCEPTION, names
 from riskengine.serve.trades_route import read_body
 from riskengine.serve.wire import trade_record
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
+from riskengine.views.grants import Grants
 
 MAX_COMMENT = 2_000
 

@@ -13,10 +13,10 @@ from starlette.requests import cookie_parser
 from starlette.types import Scope
 
 from riskengine.gateway import Gateway
-from riskengine.grants import LOCAL, Principal
 from riskengine.serve.access import SAFE_METHODS, address_of, header_values
 from riskengine.serve.slowdown import Slowdown
 from riskengine.tokens import MAX_TOKEN, Tokens, hash_of
+from riskengine.views.grants import LOCAL, Principal
 
 COOKIE = "riskengine_session"
 LOOK_EVERY_S = 0.25

@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 import msgspec
 from starlette.websockets import WebSocket
 
-from riskengine.board import JSON, MSGPACK
 from riskengine.errors import EngineNotLive, InboxFull, InputError, RiskEngineError, StoreUnavailable
 from riskengine.gateway import Gateway
 from riskengine.observe import get_logger
@@ -37,7 +36,8 @@ from riskengine.serve.server import accept_when_live
 from riskengine.serve.trades_answer import SubmittedTrades, submit_trades
 from riskengine.serve.turns import TURN_S, decoded
 from riskengine.serve.websocket_frames import FRAMED
-from riskengine.subscription import error
+from riskengine.views.board import JSON, MSGPACK
+from riskengine.views.subscription import error
 
 MAX_FRAMES_IN_FLIGHT = 4
 """Trades frames on their way through store and writer, of one connection."""

@@ -12,12 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from riskengine.gateway import principal_of
-from riskengine.grants import Principal
 from riskengine.serve.access import SECURITY_HEADERS, STRANGER, address_of, header_values
 from riskengine.serve.account import Account
 from riskengine.serve.admission import too_often
 from riskengine.serve.identity import COOKIE, Identity, session_cookie
 from riskengine.serve.problems import Problem
+from riskengine.views.grants import Principal
 
 MAX_FORM_BYTES = 4_096
 READ_TIMEOUT_S = 10.0

@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-from riskengine.grants import ROLES, Grants, Principal
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.serve.problems import NotAllowed
+from riskengine.views.grants import ROLES, Grants, Principal
 
 
 class Need(NamedTuple):

@@ -11,10 +11,10 @@ from starlette.types import ExceptionHandler
 
 from riskengine.errors import EngineNotLive, InboxFull, InputError, RiskEngineError, StoreUnavailable
 from riskengine.gateway import Gateway, principal_of
-from riskengine.grants import Principal
 from riskengine.observe import get_logger
 from riskengine.serve.wire import encode
 from riskengine.snapshot.snapshot import SnapshotGone, SnapshotNotYet, UnknownName
+from riskengine.views.grants import Principal
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_S = 1

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 from starlette.responses import Response
 
-from riskengine.grants import Grants
 from riskengine.serve.answers import Question
 from riskengine.serve.coding import GZIP, SMALL_BYTES, gzipped, takes_gzip
 from riskengine.serve.turns import SlicedResponse
+from riskengine.views.grants import Grants
 
 VARY = "Accept, Accept-Encoding, Authorization, Cookie"
 """What chooses between the answers to one URL."""

@@ -20,14 +20,14 @@ from itertools import count
 from math import ceil
 from time import perf_counter
 
-from riskengine.board import Board, Encoding, Move, SharedView, Standing
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.gateway import Gateway
 from riskengine.serve.outlet import Outlet
 from riskengine.serve.pacing import Pace, Rhythm, after
 from riskengine.serve.turns import TURN_S
 from riskengine.snapshot.snapshot import Snapshot
-from riskengine.subscription import Subscriptions
+from riskengine.views.board import Board, Encoding, Move, SharedView, Standing
+from riskengine.views.subscription import Subscriptions
 
 STALL_S = 5.0
 """A connection that takes nothing of what waits for it for so long is dropped."""

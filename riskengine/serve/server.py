@@ -17,12 +17,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import HANDLED_SIGNALS
 
-from riskengine.board import Encoding
 from riskengine.config import Config
 from riskengine.gateway import Gateway
 from riskengine.serve.outlet import OUTLET, PING_INTERVAL_S, PING_TIMEOUT_S, Outlet
 from riskengine.serve.sessions import attach
-from riskengine.subscription import bye
+from riskengine.views.board import Encoding
+from riskengine.views.subscription import bye
 
 GRACEFUL_SHUTDOWN_S = 5
 

@@ -11,13 +11,13 @@ from typing import Protocol
 
 from starlette.types import Scope
 
-from riskengine.board import Encoding
-from riskengine.grants import Principal
 from riskengine.observe import get_logger
 from riskengine.serve.account import Account
 from riskengine.serve.identity import Credential, Identity
 from riskengine.serve.problems import POLICY_VIOLATION
-from riskengine.subscription import error
+from riskengine.views.board import Encoding
+from riskengine.views.grants import Principal
+from riskengine.views.subscription import error
 
 LOOK_EVERY_S = 0.25
 MAX_SESSIONS = 10_000

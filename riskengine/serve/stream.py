@@ -11,9 +11,7 @@ from typing import Any
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from riskengine.board import Board, Encoding
 from riskengine.gateway import Gateway, principal_of
-from riskengine.grants import Grants
 from riskengine.observe import get_logger
 from riskengine.serve.ingest import ingest_endpoint
 from riskengine.serve.outlet import Outlet
@@ -23,7 +21,9 @@ from riskengine.serve.server import accept_when_live
 from riskengine.serve.status import shown_status, status
 from riskengine.serve.websocket_frames import DEFLATED_FRAMED, FRAMED
 from riskengine.snapshot.snapshot import Snapshot
-from riskengine.subscription import Subscriptions, heartbeat
+from riskengine.views.board import Board, Encoding
+from riskengine.views.grants import Grants
+from riskengine.views.subscription import Subscriptions, heartbeat
 
 HEARTBEAT_GROUPS = 10
 """Heartbeats go to one connection in so many at a time, so that they do not come between a beat and its updates all at once."""

@@ -7,7 +7,7 @@ deflate without context takeover keeps nothing from one message to the next, so 
 import struct
 import zlib
 
-from riskengine.board import JSON, MSGPACK, Encoding
+from riskengine.views.board import JSON, MSGPACK, Encoding
 
 TEXT, BINARY = 0x81, 0x82
 """First byte of a whole message, unmasked."""

@@ -21,7 +21,6 @@ from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Receipt
 from riskengine.errors import EngineNotLive
-from riskengine.grants import EVERYTHING, Grants
 from riskengine.market.marks import AnyTick
 from riskengine.market.tick_limits import LimitedQuoteBook, TicksTaken
 from riskengine.observe import Metrics
@@ -33,6 +32,7 @@ from riskengine.serve.http import create_app
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
+from riskengine.views.grants import EVERYTHING, Grants
 from tests.world import NOON, REFERENCE, row
 
 T = TypeVar("T")

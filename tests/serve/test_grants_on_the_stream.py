@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from riskengine.serve.server import make_server
-from riskengine.subscription import VIEWS
+from riskengine.views.subscription import VIEWS
 from tests.serve.guarded import HOUSE, Guarded, bearer
 from tests.world import NOON, checked, row
 

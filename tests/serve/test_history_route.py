@@ -6,13 +6,13 @@ import io
 import pytest
 
 from riskengine.clock import ManualClock
-from riskengine.grants import Grants, Principal
 from riskengine.records.types import MEASURES
 from riskengine.serve import identity
 from riskengine.serve.http import create_app
 from riskengine.serve.shapes import POINT, names
 from riskengine.snapshot.curves import sample
 from riskengine.snapshot.rows import node_rows
+from riskengine.views.grants import Grants, Principal
 from tests.serve.stand_in import StandIn, ask, newest, problem, traded
 from tests.world import NOON, SECOND, quote, reference
 

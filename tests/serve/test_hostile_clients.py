@@ -19,7 +19,7 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 
 from riskengine.serve import server, stream
 from riskengine.snapshot.rows import node_rows
-from riskengine.subscription import MAX_SUBSCRIPTIONS
+from riskengine.views.subscription import MAX_SUBSCRIPTIONS
 from tests.serve.wired import Wired, run, talk, wired
 from tests.world import trade
 

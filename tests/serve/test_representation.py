@@ -7,13 +7,13 @@ import re
 
 import pytest
 
-from riskengine.grants import LOCAL, Grants, Principal
 from riskengine.serve import identity
 from riskengine.serve.answers import Question
 from riskengine.serve.coding import SMALL_BYTES, takes_gzip
 from riskengine.serve.http import create_app
 from riskengine.serve.operations import OPERATIONS
 from riskengine.serve.representation import VARY
+from riskengine.views.grants import LOCAL, Grants, Principal
 from tests.serve.stand_in import Client, StandIn, ask, call, newest, post, problem, serving, traded
 from tests.world import NOON
 

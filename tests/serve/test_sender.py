@@ -5,13 +5,13 @@ from typing import Any, cast
 
 import pytest
 
-from riskengine.board import JSON, Board
 from riskengine.config import Config, ServerConfig
-from riskengine.grants import EVERYTHING, Grants
 from riskengine.serve.outlet import Outlet
 from riskengine.serve.pacing import Pace, Rhythm
 from riskengine.serve.sender import CHECKSUM_S, SENDS_A_TURN, Connection, Sender
-from riskengine.subscription import Subscriptions
+from riskengine.views.board import JSON, Board
+from riskengine.views.grants import EVERYTHING, Grants
+from riskengine.views.subscription import Subscriptions
 from tests.serve.wired import Wired
 from tests.stream_client import status
 from tests.world import trade
@@ -231,7 +231,7 @@ def test_a_view_that_stands_still_is_sent_nothing_and_not_worked_out(room, monke
     room.beat()
     room.client(FX1)
     before = len(client.updates)
-    monkeypatch.setattr("riskengine.view_sources.ladder_rows", lambda *a, **k: pytest.fail("worked out rows"))
+    monkeypatch.setattr("riskengine.views.sources.ladder_rows", lambda *a, **k: pytest.fail("worked out rows"))
     for _ in range(5):
         room.time += 0.02
         room.deal(desk="FX2", instrument="GBPUSD", price="1.3")

@@ -8,14 +8,14 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from riskengine.board import JSON, MSGPACK, Encoding
-from riskengine.grants import EVERYTHING, Grants
 from riskengine.serve import sender
 from riskengine.serve.outlet import Outlet
 from riskengine.serve.pacing import Pace
 from riskengine.serve.sender import Connection
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_rows
 from riskengine.snapshot.snapshot import Snapshot, UnknownName
+from riskengine.views.board import JSON, MSGPACK, Encoding
+from riskengine.views.grants import EVERYTHING, Grants
 from tests import world
 from tests.serve.test_sender import Room
 from tests.serve.test_sender_corners import renew

@@ -7,14 +7,14 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import riskengine.subscription
+import riskengine.views.subscription
 from riskengine.client.checksum import row_checksum
 from riskengine.client.feed import GIVE_UP_HEARTBEATS, SILENT_HEARTBEATS, Feed
 from riskengine.client.messages import decode
 from riskengine.config import AccessConfig, ServerConfig
 from riskengine.serve import ingest, outlet, sender, server, stream
 from riskengine.serve.websocket_frames import DEFLATE_FROM_BYTES, DEFLATE_TO_BYTES
-from riskengine.subscription import MAX_HZ, MAX_ID, MAX_MESSAGE, MAX_SUBSCRIPTIONS, MIN_HZ, VIEWS
+from riskengine.views.subscription import MAX_HZ, MAX_ID, MAX_MESSAGE, MAX_SUBSCRIPTIONS, MIN_HZ, VIEWS
 from tests.serve.page_exchange import PAGE, both, page_exchanges, read, written
 
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -88,7 +88,7 @@ def test_limits_and_times_on_the_page_are_those_in_the_code():
 
 
 def test_views_requests_and_titles_of_errors_on_the_page_are_those_in_the_code():
-    source = Path(riskengine.subscription.__file__).read_text(encoding="utf-8")
+    source = Path(riskengine.views.subscription.__file__).read_text(encoding="utf-8")
     titles = set(re.findall(r'Refused\(\s*"([a-z ]+)"', source))
     listed = re.search(r"Titles: (.*?)\. Show", " ".join(TEXT.split()))
     assert listed is not None and set(re.findall(r"`([^`]+)`", listed.group(1))) == titles

@@ -17,11 +17,11 @@ from weakref import WeakValueDictionary, ref
 import msgspec
 
 from riskengine.clock import MICROS_PER_SECOND
-from riskengine.grants import EVERYTHING, Grants
-from riskengine.row_checksum import view_checksum
 from riskengine.snapshot.rows import RowDict
 from riskengine.snapshot.snapshot import Snapshot
-from riskengine.view_sources import AllDealers, AllNodes, Dealers, Ladder, Nodes, Source, Status
+from riskengine.views.checksum import view_checksum
+from riskengine.views.grants import EVERYTHING, Grants
+from riskengine.views.sources import AllDealers, AllNodes, Dealers, Ladder, Nodes, Source, Status
 
 MAX_KEPT_ROWS = 20_000
 """Rows kept in versions of a view beyond the newest."""

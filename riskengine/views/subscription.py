@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
-from riskengine.board import Board, Encoding, SharedView
 from riskengine.config import ServerConfig
-from riskengine.grants import EVERYTHING, Grants
 from riskengine.records.fields import MAX_INTEGER
 from riskengine.snapshot.snapshot import Snapshot, UnknownName
+from riskengine.views.board import Board, Encoding, SharedView
+from riskengine.views.grants import EVERYTHING, Grants
 
 PROTOCOL = 1
 VIEWS = ("nodes", "dealers", "ladder", "status")

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import is_not
 from typing import Protocol
 
-from riskengine.grants import Grants
 from riskengine.records.hierarchy import Hierarchy, Reference
 from riskengine.snapshot.rows import RowDict, dealer_row, ladder_rows, node_row
 from riskengine.snapshot.snapshot import OwnerState, Snapshot, Table, UnknownName, dealer_number, node_number
 from riskengine.valuation.node_values import PAGE
 from riskengine.valuation.unit_values import Units
+from riskengine.views.grants import Grants
 
 
 class Source(Protocol):
