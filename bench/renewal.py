@@ -26,8 +26,8 @@ import psycopg
 from bench.book import CURRENCIES, LEAVES, Maker
 from bench.latency import ROOT, Poster, get, is_ready, machine
 from bench.start import APPEND, _status_mb
-from riskengine.adapters.store import open_store
 from riskengine.records.types import Instrument, Kind
+from riskengine.store.open_store import open_store
 
 PARTS = ("before", "during", "after")
 CLIENTS = 8

@@ -29,8 +29,8 @@ import msgspec
 
 from bench.book import CURRENCIES, LEAVES, NOW, POSITIONS, Maker
 from bench.latency import ROOT, is_ready, machine
-from riskengine.adapters.store import open_store
 from riskengine.records.types import ONE, StoredMark, Trade
+from riskengine.store.open_store import open_store
 
 TARGET_S = {"sqlite": 9.0, "postgresql": 10.0}
 TARGET_MB = 1_500

@@ -39,10 +39,10 @@ from unittest import mock
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from replay.power_cut_disk import Image, RecordingVfs, Tape, Through, images
-from riskengine.adapters import sqlite_connection
-from riskengine.adapters.store import Store, open_store
 from riskengine.errors import StoreError
 from riskengine.records.types import StoredMark, Trade
+from riskengine.store.open_store import Store, open_store
+from riskengine.store.sqlite import connection as sqlite_connection
 from tests.adapters.store_book import INSTRUMENTS, NODES, TS, cancel, new_store, trade
 
 WAYS = ("nothing", "everything", "first", "some", "some", "some")

@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 
 from replay.dealing import INSTRUMENTS, PARENTS, Message
-from riskengine.adapters.store import open_store
 from riskengine.records.types import MULTIPLIER_DECIMALS, Instrument, Kind, Node
+from riskengine.store.open_store import open_store
 
 READ = (
     "source",

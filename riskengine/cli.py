@@ -17,7 +17,6 @@ from riskengine.adapters.lines import shown_path
 from riskengine.adapters.loading import KINDS, LoadReport, load
 from riskengine.adapters.replay import replay_here, replay_to, tick_stream
 from riskengine.adapters.simulator import DealingSimulator, MarketSimulator, sample_instruments, sample_nodes
-from riskengine.adapters.store import open_store
 from riskengine.cli_audit import audit_commands
 from riskengine.cli_reconcile import reconcile_command
 from riskengine.cli_start import announce, rebuild_command, run_engine, serve
@@ -30,6 +29,7 @@ from riskengine.errors import InputError
 from riskengine.observe import configure_logging
 from riskengine.records.hierarchy import Reference, trade_check
 from riskengine.records.types import Instrument, Node, Refusal
+from riskengine.store.open_store import open_store
 from riskengine.terminal import (
     Commands,
     Progress,

@@ -10,12 +10,12 @@ from typing import Any
 import click
 import orjson
 
-from riskengine.adapters.audit_chain import ENTRY_KINDS, AuditEntry, AuditFilter, AuditReport
-from riskengine.adapters.store import open_store
-from riskengine.adapters.store_protocol import Store
 from riskengine.errors import InputError, RiskEngineError
 from riskengine.records.fields import Rejected, shown, timestamp
 from riskengine.records.hierarchy import Hierarchy
+from riskengine.store.audit_chain import ENTRY_KINDS, AuditEntry, AuditFilter, AuditReport
+from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
 from riskengine.terminal import Progress, complain, config_option, effective_config, fail, json_option, store_option
 
 MAX_SHOWN = 160

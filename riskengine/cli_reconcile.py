@@ -18,8 +18,6 @@ import orjson
 from riskengine.adapters.columns import ColumnOptions
 from riskengine.adapters.lines import shown_path
 from riskengine.adapters.statement import against_statement, parse_tolerances, unreachable
-from riskengine.adapters.store import open_store
-from riskengine.adapters.store_protocol import Store
 from riskengine.adapters.store_side import store_side
 from riskengine.clock import SystemClock
 from riskengine.config import Config
@@ -29,6 +27,8 @@ from riskengine.records.fields import to_text
 from riskengine.records.types import CASH_DECIMALS
 from riskengine.snapshot.compare import Break, Holding, Key, compare, tree_breaks
 from riskengine.snapshot.holdings import Holdings, read_holdings
+from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
 from riskengine.terminal import (
     column_options,
     complain,

@@ -15,10 +15,6 @@ import uvloop
 
 from riskengine import __version__
 from riskengine.adapters.past_day import PastDay
-from riskengine.adapters.store import open_store
-from riskengine.adapters.store_protocol import Store
-from riskengine.adapters.stored_day import read_conflicts, read_trades
-from riskengine.adapters.witness import Witness, moment
 from riskengine.cli_token import check_access
 from riskengine.clock import SystemClock
 from riskengine.config import Config
@@ -32,6 +28,10 @@ from riskengine.server import Companion, bind, run_server
 from riskengine.snapshot.compare import Break, compare, hierarchy_breaks, side_of
 from riskengine.snapshot.mismatch import Mismatch, disagreements, first_few, mismatches_of
 from riskengine.start_of_day import rebuild
+from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
+from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
+from riskengine.store.witness import Witness, moment
 from riskengine.terminal import (
     complain,
     config_option,

@@ -7,10 +7,10 @@ says whether the verdict is there, and then it takes effect, as it would after a
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from riskengine.adapters.store_protocol import Store
 from riskengine.errors import EngineNotLive, StoreError
 from riskengine.observe import get_logger
 from riskengine.records.types import Verdict
+from riskengine.store.protocol import Store
 
 RETRY_S = 0.5
 

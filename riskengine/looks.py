@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, Protocol
 
 from riskengine.adapters.committer import Committer
 from riskengine.adapters.comparison import Comparison
-from riskengine.adapters.store_protocol import Store
 from riskengine.adapters.stored_keys import stored_keys
 from riskengine.clock import Clock
 from riskengine.config import Config
@@ -28,6 +27,7 @@ from riskengine.positions.repair import trades_under
 from riskengine.records.types import Trade, economics
 from riskengine.snapshot.compare import HIERARCHY, Break, Key
 from riskengine.snapshot.snapshot import Snapshot
+from riskengine.store.protocol import Store
 
 MAX_UNSETTLED = 1_000
 """Keys of which the trades are looked at because they kept changing; of more, the first."""

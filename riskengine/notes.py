@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from riskengine.adapters.audit_chain import AuditEvent
+from riskengine.store.audit_chain import AuditEvent
 
 MAX_KEPT = 1_000
 """Notes kept until there is a trail; the oldest make room."""

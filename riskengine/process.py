@@ -14,8 +14,6 @@ from typing import Any, TypeVar
 from riskengine.adapters.committer import Committer
 from riskengine.adapters.recall import Recall
 from riskengine.adapters.recorder import started
-from riskengine.adapters.store import Examination, open_store
-from riskengine.adapters.store_protocol import Position, Store, TradeFilter
 from riskengine.alerts import Warnings
 from riskengine.clock import MICROS_PER_SECOND, Clock, SystemClock
 from riskengine.config import Config
@@ -48,6 +46,9 @@ from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.mismatch import Mismatch, accepted
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory, node_number
+from riskengine.store.open_store import Examination, open_store
+from riskengine.store.protocol import Store
+from riskengine.store.results import Position, TradeFilter
 from riskengine.views.grants import EVERYTHING, Grants
 from riskengine.watch import Watch
 from riskengine.writer_calls import ask_writer

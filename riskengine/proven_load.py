@@ -12,15 +12,10 @@ from collections.abc import Iterable
 from functools import partial
 from typing import NamedTuple
 
-from riskengine.adapters.audit_chain import AuditEvent
 from riskengine.adapters.comparison import Comparison, Found
 from riskengine.adapters.quarantined_rows import quarantine_rows
 from riskengine.adapters.recall import Recall
-from riskengine.adapters.store_audit import command_line_actor
-from riskengine.adapters.store_protocol import Position, Store
 from riskengine.adapters.store_side import store_side
-from riskengine.adapters.stored_day import read_conflicts, read_trades
-from riskengine.adapters.trade_rows import RefusedRow, TradeRow, trade_from_row
 from riskengine.config import Config, without_password
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
@@ -31,6 +26,12 @@ from riskengine.snapshot.compare import HIERARCHY, NODE, Break, compare, hierarc
 from riskengine.snapshot.mismatch import Mismatch, disagreements, mismatches_of
 from riskengine.snapshot.snapshot import Snapshot
 from riskengine.start_of_day import DEAF, Listener, rebuild, settle_memory
+from riskengine.store.audit_chain import AuditEvent
+from riskengine.store.audit_trail import command_line_actor
+from riskengine.store.protocol import Store
+from riskengine.store.results import Position
+from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
+from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
 
 LOOK_AGAIN_S = 0.5
 """How long what one side cannot see yet may take to be seen by it."""

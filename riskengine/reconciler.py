@@ -17,9 +17,6 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from riskengine.adapters.audit_chain import AuditEvent
-from riskengine.adapters.store_breaks import FoundBreak, StoredBreak
-from riskengine.adapters.store_protocol import Store
 from riskengine.adapters.stored_keys import StoredKeys, stored_keys, vanished_rows
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
@@ -33,6 +30,9 @@ from riskengine.positions.repair import Repaired
 from riskengine.records.fields import to_text
 from riskengine.records.types import CASH_DECIMALS, Identity
 from riskengine.snapshot.compare import HIERARCHY, NODE, Break, Holding, Key
+from riskengine.store.audit_chain import AuditEvent
+from riskengine.store.protocol import Store
+from riskengine.store.results import FoundBreak, StoredBreak
 
 MAX_DETAILED = 100
 """Breaks of which the trades are named; of more, the figures are told."""

@@ -27,9 +27,6 @@ from msgspec.structs import replace
 from riskengine.adapters.committer import CATCH_UP_ROWS, Committer
 from riskengine.adapters.quarantined_rows import quarantine_rows
 from riskengine.adapters.recall import Recall, Unseen, nothing
-from riskengine.adapters.store_protocol import Position, Store
-from riskengine.adapters.stored_day import read_conflicts, read_trades
-from riskengine.adapters.trade_rows import RefusedRow, TradeRow, judged_again, trade_from_row
 from riskengine.background import Helper, Rests, giving_way, uncollected
 from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.config import Config
@@ -48,6 +45,10 @@ from riskengine.records.hierarchy import Reference, trade_check
 from riskengine.records.types import Trade
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
 from riskengine.start_of_day import ReadTrades, rebuild
+from riskengine.store.protocol import Store
+from riskengine.store.results import Position
+from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
+from riskengine.store.trade_rows import RefusedRow, TradeRow, judged_again, trade_from_row
 from riskengine.succession import succeed
 
 T = TypeVar("T")

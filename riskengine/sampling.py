@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from riskengine.adapters.store_protocol import Store
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import CurvesConfig
 from riskengine.errors import RiskEngineError
@@ -18,6 +17,7 @@ from riskengine.observe import get_logger
 from riskengine.records.types import Sample
 from riskengine.snapshot.curves import Curves, sample
 from riskengine.snapshot.snapshot import Snapshot
+from riskengine.store.protocol import Store
 
 MICROS_PER_DAY = 86_400 * MICROS_PER_SECOND
 

@@ -11,7 +11,6 @@ from itertools import islice
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from riskengine.adapters.trade_rows import RefusedRow
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
@@ -23,6 +22,7 @@ from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import micros
 from riskengine.records.hierarchy import Reference, trade_check
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
+from riskengine.store.trade_rows import RefusedRow
 
 BATCH_TRADES = 1 << 20
 """Applied at once: a position is fetched from memory once for all its trades of a batch, and a new one is folded in columns."""

@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
-from riskengine.adapters.store_protocol import Store
-from riskengine.adapters.witness import Witness
 from riskengine.alerts import Warnings
 from riskengine.clock import Clock
 from riskengine.config import Config
@@ -21,6 +19,8 @@ from riskengine.records.hierarchy import Reference
 from riskengine.snapshot.mismatch import Mismatch
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
 from riskengine.start_of_day import has_a_place
+from riskengine.store.protocol import Store
+from riskengine.store.witness import Witness
 
 NOTE_EVERY_S = 10.0
 LOOK_EVERY_S = 1.0

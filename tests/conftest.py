@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
-from riskengine.adapters.store import open_store
+from riskengine.store.open_store import open_store
 from tests.world import instruments, nodes
 
 # The same examples at every run, few enough for every commit; RISKENGINE_HYPOTHESIS=thorough looks for new ones at length.

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from riskengine.adapters.store import open_store
 from riskengine.config import Config, EngineConfig, StoreConfig
 from riskengine.process import EngineProcess
 from riskengine.serve.http import create_app
+from riskengine.store.open_store import open_store
 from tests.serve.stand_in import call
 from tests.test_process import sent, until
 from tests.world import instruments, nodes, quote

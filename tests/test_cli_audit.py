@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from riskengine.adapters.audit_chain import AuditEvent
-from riskengine.adapters.store import open_store
-from riskengine.adapters.store_audit import command_line_actor
 from riskengine.cli import main
+from riskengine.store.audit_chain import AuditEvent
+from riskengine.store.audit_trail import command_line_actor
+from riskengine.store.open_store import open_store
 from tests.adapters.store_book import new_store, trade
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from riskengine.adapters.store import open_store
+from riskengine.store.open_store import open_store
 from tests.running import Server, command, running
 from tests.world import instruments, nodes, row
 

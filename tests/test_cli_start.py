@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from riskengine.adapters.store import open_store
-from riskengine.adapters.witness import Witness
 from riskengine.cli_start import bar_text, show_start, summary_page
 from riskengine.clock import SystemClock
 from riskengine.config import Config, LogConfig, StoreConfig
@@ -16,6 +14,8 @@ from riskengine.engine.engine import Engine
 from riskengine.process import EngineProcess
 from riskengine.records.types import ONE, Close, Opening, StoredMark
 from riskengine.start_of_day import close_ts
+from riskengine.store.open_store import open_store
+from riskengine.store.witness import Witness
 from tests.adapters.store_book import Outside
 from tests.test_cli import fails, riskengine
 from tests.world import NOON, SECOND, config, instruments, nodes, trade

@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from riskengine.adapters.store import Store, open_store
-from riskengine.adapters.stored_day import read_conflicts
 from riskengine.clock import MICROS_PER_SECOND, SystemClock
 from riskengine.config import Config, EngineConfig, StoreConfig
 from riskengine.engine.engine import Engine
@@ -23,6 +21,8 @@ from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Trade, Verdict
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.rows import dealer_rows, node_rows, position_rows
+from riskengine.store.open_store import Store, open_store
+from riskengine.store.tables.bulk_trades import read_conflicts
 from tests.adapters.store_book import Outside
 from tests.conftest import postgres_schema
 from tests.renewal.renewing import assert_as_fresh

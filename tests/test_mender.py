@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from riskengine.adapters.audit_chain import AuditEntry, AuditFilter
-from riskengine.adapters.store import open_store
 from riskengine.config import Config, EngineConfig, ReconcileConfig, StoreConfig
 from riskengine.engine.engine import Engine
 from riskengine.errors import StoreUnavailable
@@ -17,6 +15,8 @@ from riskengine.mender import WARNING, Mender, watched
 from riskengine.positions.repair import Key
 from riskengine.process import EngineProcess
 from riskengine.snapshot.digest import digest
+from riskengine.store.audit_chain import AuditEntry, AuditFilter
+from riskengine.store.open_store import open_store
 from tests import faults
 from tests.faults import FX1
 from tests.world import House, instruments, nodes, trade

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from riskengine.adapters.store import open_store
-from riskengine.adapters.witness import Witness
 from riskengine.clock import SystemClock
 from riskengine.config import StoreConfig
 from riskengine.serve.http import create_app
+from riskengine.store.open_store import open_store
+from riskengine.store.witness import Witness
 from riskengine.views.checksum import view_checksum
 from tests.browser import Browser
 from tests.running import Server, running

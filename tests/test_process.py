@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from riskengine.adapters.store import open_store
 from riskengine.config import Config, EngineConfig, InboxConfig, MarksConfig, StoreConfig
 from riskengine.errors import EngineNotLive, InboxFull, LeaseHeld, StoreUnavailable
 from riskengine.process import EngineProcess
 from riskengine.records.types import ONE, StoredMark
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.rows import mark_rows, node_rows
+from riskengine.store.open_store import open_store
 from tests.world import SECOND, instruments, nodes, quote, row, trade
 
 Test = Callable[[EngineProcess], Awaitable[Any]]

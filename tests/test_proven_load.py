@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from riskengine.adapters.comparison import Found
-from riskengine.adapters.store import Store, open_store
 from riskengine.clock import ManualClock
 from riskengine.config import Config, StoreConfig
 from riskengine.engine.engine import Engine
@@ -19,6 +18,7 @@ from riskengine.snapshot.compare import QUANTITY, Break, Holding
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.mismatch import Mismatch, disagreements
 from riskengine.snapshot.snapshot import Snapshot
+from riskengine.store.open_store import Store, open_store
 from tests.adapters.store_book import Outside
 from tests.world import NOON, SECOND, instruments, nodes, trade
 

@@ -12,11 +12,11 @@ from urllib.parse import unquote
 import psycopg
 import pytest
 
-from riskengine.adapters.store import open_store
-from riskengine.adapters.witness import Witness
 from riskengine.config import Config, EngineConfig, MarksConfig, StoreConfig
 from riskengine.errors import EngineNotLive, LeaseHeld, StartRefused
 from riskengine.process import EngineProcess
+from riskengine.store.open_store import open_store
+from riskengine.store.witness import Witness
 from tests.adapters.store_book import Outside
 from tests.world import SECOND, instruments, nodes, trade
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from riskengine.adapters.store import open_store
 from riskengine.config import Config, CurvesConfig, EngineConfig, StoreConfig
 from riskengine.errors import StoreUnavailable
 from riskengine.process import EngineProcess
+from riskengine.store.open_store import open_store
 from tests.running import Server, running
 from tests.test_process import sent, until
 from tests.world import instruments, nodes, quote

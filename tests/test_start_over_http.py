@@ -19,12 +19,12 @@ from typing import Any
 
 import pytest
 
-from riskengine.adapters.store import open_store
 from riskengine.config import Config, StoreConfig
 from riskengine.engine.engine import Engine
 from riskengine.morning import PHASES
 from riskengine.process import EngineProcess
 from riskengine.server import bind, run_server
+from riskengine.store.open_store import open_store
 from tests.running import ENVIRONMENT, Server, begin, command, running
 from tests.world import NOON, instruments, nodes, trade
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from replay import engine_races
-from riskengine.adapters.store import open_store
+from riskengine.store.open_store import open_store
 from tests.adapters.store_book import Outside, new_store
 from tests.conftest import SERVER
 from tests.running import Server, command, start

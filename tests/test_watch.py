@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from riskengine.adapters.store import Store, open_store
 from riskengine.alerts import Warnings
 from riskengine.clock import ManualClock
 from riskengine.config import Config, StoreConfig
@@ -16,6 +15,7 @@ from riskengine.engine.engine import Engine
 from riskengine.errors import StoreUnavailable
 from riskengine.records.hierarchy import Reference
 from riskengine.records.types import ONE, Opening
+from riskengine.store.open_store import Store, open_store
 from riskengine.watch import Watch
 from tests.world import NOON, PARENTS, House, instruments, nodes, reference, trade
 

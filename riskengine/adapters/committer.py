@@ -23,9 +23,7 @@ from typing import Any, NamedTuple
 from riskengine.adapters.quarantined_rows import Alarm, quarantine_rows
 from riskengine.adapters.recall import Recall, Unseen, nothing
 from riskengine.adapters.recorder import Recorder
-from riskengine.adapters.store_protocol import Position, Store, Stored
 from riskengine.adapters.submissions import Answer, Submission, judged
-from riskengine.adapters.trade_rows import RefusedRow, TradeRow, trade_from_row
 from riskengine.engine.inbox import DurableTrades, Inbox, Receipt
 from riskengine.errors import LeaseHeld, StoreError, StoreUnavailable
 from riskengine.observe import Metrics, get_logger
@@ -33,6 +31,9 @@ from riskengine.positions.freezing import Recalled
 from riskengine.positions.repair import Key
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import StoredMark, Trade
+from riskengine.store.protocol import Store
+from riskengine.store.results import Position, Stored
+from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
 
 POLL_S = 0.25
 """How often the store is asked for rows that others wrote, whatever else happens."""

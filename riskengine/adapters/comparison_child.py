@@ -14,11 +14,11 @@ from typing import Any, BinaryIO
 import msgspec
 
 from riskengine.adapters.frames import frame, opened, read_body
-from riskengine.adapters.store import open_store
 from riskengine.adapters.store_side import Owned, StoreSide, store_side
 from riskengine.config import Config
 from riskengine.errors import RiskEngineError
 from riskengine.snapshot.compare import DEALER, MISSING_HERE, NODE, Break, Holding, Totals, kind_of, tree_breaks
+from riskengine.store.open_store import open_store
 
 NICE = 10
 """How far behind the engine this stands when both want the processor."""

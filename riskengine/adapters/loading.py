@@ -13,12 +13,13 @@ from riskengine.adapters.files import (
     read_trades,
 )
 from riskengine.adapters.lines import shown_path
-from riskengine.adapters.store_protocol import Saved, Store, TradeFilter
 from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.errors import InputError, ReferenceDataError
 from riskengine.records.hierarchy import Hierarchy, Reference, trade_check
 from riskengine.records.types import ANOTHER_STANDS, Node, Opening, Refusal, Trade
+from riskengine.store.protocol import Store
+from riskengine.store.results import Saved, TradeFilter
 
 KINDS = ("nodes", "instruments", "positions", "closes", "marks", "trades")
 """What this version can load. Reference data comes before what refers to it."""

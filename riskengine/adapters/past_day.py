@@ -8,16 +8,16 @@ stands in, and where there is none the position is unpriced.
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from riskengine.adapters.store_protocol import Store
 from riskengine.adapters.store_side import Rules, holding_of, keys_of
-from riskengine.adapters.stored_day import read_conflicts, read_trades
-from riskengine.adapters.trade_rows import RefusedRow
 from riskengine.config import Config
 from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.compare import NOTHING, Holding, Key, plus
 from riskengine.start_of_day import close_ts
+from riskengine.store.protocol import Store
+from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
+from riskengine.store.trade_rows import RefusedRow
 
 
 class PastDay:

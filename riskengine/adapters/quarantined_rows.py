@@ -3,9 +3,9 @@
 import threading
 from collections.abc import Iterable
 
-from riskengine.adapters.trade_rows import RefusedRow
 from riskengine.engine.engine import Engine
 from riskengine.observe import get_logger
+from riskengine.store.trade_rows import RefusedRow
 
 LINES_AT_ONCE = 20
 """Rows that are named of those that come together; a load that fits nothing must not flood the log."""

@@ -10,10 +10,6 @@ that was made of it shows that, and is set aside.
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 
-from riskengine.adapters.store_protocol import Store
-from riskengine.adapters.store_session import Session
-from riskengine.adapters.stored_day import read_conflicts
-from riskengine.adapters.trade_rows import RefusedRow, TradeRow, trade_from_row
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.positions.freezing import Recalled, frozen_place, keys_covering
@@ -21,6 +17,10 @@ from riskengine.positions.processed import exception_id, part_name
 from riskengine.positions.repair import Key
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Identity, Trade
+from riskengine.store.protocol import Store
+from riskengine.store.session import Session
+from riskengine.store.tables.bulk_trades import read_conflicts
+from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
 
 Unseen = Callable[[int], bool]
 """Whether the row of a number has not gone to the engine yet."""

@@ -16,11 +16,11 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from riskengine import __version__
-from riskengine.adapters.audit_chain import ENGINE, AuditEvent
-from riskengine.adapters.store_protocol import Store
 from riskengine.config import Config, without_password
 from riskengine.errors import StoreError
 from riskengine.observe import get_logger
+from riskengine.store.audit_chain import ENGINE, AuditEvent
+from riskengine.store.protocol import Store
 
 LOOK_ROWS = 5_000
 """Numbers of rows held against the trail at a stretch: 5 ms."""

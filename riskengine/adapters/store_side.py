@@ -12,24 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from riskengine.adapters import store_reference as reference
-from riskengine.adapters import store_verdicts as verdicts_of
-from riskengine.adapters.sql_store import REVISION_KEY
-from riskengine.adapters.store_protocol import Store
-from riskengine.adapters.store_session import Session
-from riskengine.adapters.trade_columns import (
-    COUNT,
-    FINGERPRINT,
-    LIMB,
-    NOTIONAL,
-    QUANTITY,
-    Ints,
-    Reader,
-    Sums,
-    pages,
-    whole,
-)
-from riskengine.adapters.trade_rows import RefusedRow, TradeRow, trade_from_row
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.positions.quarantine import Quarantine
@@ -37,6 +19,13 @@ from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import MAX_INTEGER, TS_MAX, TS_MIN, Rejected, date
 from riskengine.records.types import CASH_PER_ONE, DECIMALS, Identity, Instrument, Node, Opening, Trade, version_fingerprint
 from riskengine.snapshot.compare import DEALER, NODE, NOTHING, Holding, Key, plus
+from riskengine.store.protocol import Store
+from riskengine.store.session import Session
+from riskengine.store.sql_store import REVISION_KEY
+from riskengine.store.tables import reference
+from riskengine.store.tables import verdicts as verdicts_of
+from riskengine.store.tables.trade_columns import COUNT, FINGERPRINT, LIMB, NOTIONAL, QUANTITY, Ints, Reader, Sums, pages, whole
+from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
 
 Owned = dict[str, dict[str, Holding]]
 """By owner and instrument."""

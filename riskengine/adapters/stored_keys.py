@@ -4,16 +4,16 @@ from collections.abc import Collection, Iterable
 from functools import partial
 from typing import NamedTuple
 
-from riskengine.adapters import store_trades as trades_of
-from riskengine.adapters.audit_chain import DIGEST_BYTES, GONE, rows_detail
-from riskengine.adapters.store_audit import recorded
-from riskengine.adapters.store_protocol import Store
-from riskengine.adapters.store_session import Session
 from riskengine.adapters.store_side import Rules, keys_of
-from riskengine.adapters.trade_rows import RefusedRow, TradeRow, trade_from_row
 from riskengine.config import Config
 from riskengine.records.types import Identity, Trade
 from riskengine.snapshot.compare import NODE, Key
+from riskengine.store.audit_chain import DIGEST_BYTES, GONE, rows_detail
+from riskengine.store.audit_trail import recorded
+from riskengine.store.protocol import Store
+from riskengine.store.session import Session
+from riskengine.store.tables import trades as trades_of
+from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
 
 ROWS_AT_ONCE = 10_000
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from riskengine.adapters.trade_rows import RefusedRow, judged_again
 from riskengine.engine.engine import Outcome
 from riskengine.engine.inbox import Receipt
 from riskengine.observe import Metrics
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Trade
+from riskengine.store.trade_rows import RefusedRow, judged_again
 
 Answer = Callable[[Receipt], None]
 

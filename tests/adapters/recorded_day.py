@@ -6,12 +6,12 @@ from typing import Any
 
 import psycopg
 
-from riskengine.adapters.audit_chain import AuditEntry, AuditEvent, AuditReport
-from riskengine.adapters.audit_verify import verify
-from riskengine.adapters.postgres_connection import PostgresSession, connect, conninfo
-from riskengine.adapters.sqlite_connection import SqliteSession
-from riskengine.adapters.trade_rows import COLUMNS
 from riskengine.records.types import Close, Opening
+from riskengine.store.audit_chain import AuditEntry, AuditEvent, AuditReport
+from riskengine.store.audit_verify import verify
+from riskengine.store.postgres.connection import PostgresSession, connect, conninfo
+from riskengine.store.sqlite.connection import SqliteSession
+from riskengine.store.trade_rows import COLUMNS
 from tests.adapters.store_book import TS, Outside, cancel, new_store, trade
 
 AUDIT = AuditEntry._fields

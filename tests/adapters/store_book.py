@@ -8,9 +8,9 @@ from typing import Any
 
 import psycopg
 
-from riskengine.adapters.store import Store, open_store
 from riskengine.records.decode import TradeCheck, TradeInput
 from riskengine.records.types import Instrument, Kind, Node, Trade
+from riskengine.store.open_store import Store, open_store
 
 TS = 1_790_000_000_000_000
 NODES = [Node("Total", "total"), Node("FX1", "desk", "Total"), Node("FX2", "desk", "Total")]

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from riskengine.adapters.committer import Committer
-from riskengine.adapters.store import Position, Store, Stored, TradeRow
-from riskengine.adapters.stored_day import read_trades
 from riskengine.clock import SystemClock
 from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Inbox, Receipt
@@ -21,6 +19,8 @@ from riskengine.records.types import StoredMark, Trade
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.snapshot import Snapshot, SnapshotHistory
 from riskengine.start_of_day import rebuild
+from riskengine.store.open_store import Position, Store, Stored, TradeRow
+from riskengine.store.tables.bulk_trades import read_trades
 from tests.adapters.store_book import INSTRUMENTS, NODES, TS, new_store
 from tests.world import config
 

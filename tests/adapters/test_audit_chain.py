@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from riskengine.adapters.audit_chain import (
+from riskengine.store.audit_chain import (
     DIGEST_BYTES,
     GONE,
     AuditEntry,
@@ -22,7 +22,7 @@ from riskengine.adapters.audit_chain import (
     row_digests,
     rows_detail,
 )
-from riskengine.adapters.trade_rows import row_values
+from riskengine.store.trade_rows import row_values
 from tests.adapters.store_book import cancel, trade
 
 ENTRY = AuditEntry(0, 1_790_000_000_000_000, "ann", "verdict", "conflict:1", None, None, 0, "", "", '{"verdict":"accept"}')

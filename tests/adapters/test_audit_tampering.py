@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from riskengine.adapters.audit_chain import AuditEntry, Head, linked
+from riskengine.store.audit_chain import AuditEntry, Head, linked
 from tests.adapters.recorded_day import AUDIT, REFUSED, TABLES, Day
 
 edits = settings(max_examples=100, deadline=None)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from riskengine.adapters.audit_chain import AuditEntry, Head, linked
-from riskengine.adapters.store import Store, open_store
+from riskengine.store.audit_chain import AuditEntry, Head, linked
+from riskengine.store.open_store import Store, open_store
 from tests.adapters.recorded_day import AUDIT, Day
 from tests.adapters.store_book import TS, Outside, new_store, trade
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from riskengine.adapters import bulk_trades
-from riskengine.adapters.bulk_trades import stored_trades
-from riskengine.adapters.store import Store
-from riskengine.adapters.trade_rows import replay
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Trade
+from riskengine.store.open_store import Store
+from riskengine.store.tables import bulk_trades
+from riskengine.store.tables.bulk_trades import stored_trades
+from riskengine.store.trade_rows import replay
 from tests.adapters.store_book import CHECK, TS, Outside, cancel, new_store, trade
 from tests.adapters.test_trade_rows import TRADES
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from riskengine.adapters.store import TradeRow
-from riskengine.adapters.trade_rows import judged_again
 from riskengine.engine.inbox import Receipt
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Instrument, Kind, Trade
+from riskengine.store.open_store import TradeRow
+from riskengine.store.trade_rows import judged_again
 from tests.adapters.store_book import CHECK, INSTRUMENTS, TS, cancel, sent, trade
 from tests.adapters.store_thread import Answer, House, away
 

@@ -15,12 +15,12 @@ from riskengine.adapters import comparison
 from riskengine.adapters.comparison import Comparison, Found, compare_now
 from riskengine.adapters.comparison_child import Comparing
 from riskengine.adapters.frames import frame, opened
-from riskengine.adapters.store import Store, open_store
 from riskengine.adapters.store_side import store_side
 from riskengine.config import Config, StoreConfig
 from riskengine.engine.engine import Engine
 from riskengine.errors import ComparisonFailed, StoreUnavailable
 from riskengine.snapshot.compare import Break, compare, side_of
+from riskengine.store.open_store import Store, open_store
 from tests.adapters.store_book import Outside
 from tests.adapters.test_store_side import CONFIG, engine_of, furnished
 from tests.world import NOON, PARENTS, cancel, opening, reference, trade

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from riskengine.adapters import sqlite_examination
-from riskengine.adapters.sqlite_examination import Examination
-from riskengine.adapters.store import open_store
 from riskengine.config import Config, StoreConfig
 from riskengine.errors import StoreCorrupt
 from riskengine.process import EngineProcess
+from riskengine.store.open_store import open_store
+from riskengine.store.sqlite import examination as sqlite_examination
+from riskengine.store.sqlite.examination import Examination
 from tests.adapters.store_book import new_store, trade
 
 

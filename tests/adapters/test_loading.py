@@ -8,10 +8,10 @@ import pytest
 
 from riskengine.adapters.files import ColumnOptions
 from riskengine.adapters.loading import KINDS, LoadReport, load
-from riskengine.adapters.store import Store, open_store
 from riskengine.clock import ManualClock
 from riskengine.errors import StoreUnavailable
 from riskengine.records.types import Refusal
+from riskengine.store.open_store import Store, open_store
 from tests.adapters.store_book import INSTRUMENTS, NODES, TS
 from tests.world import config
 

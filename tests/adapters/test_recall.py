@@ -12,8 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riskengine.adapters.recall import Recall
-from riskengine.adapters.store import Store, open_store
-from riskengine.adapters.stored_day import read_conflicts, read_trades
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.engine.engine import Engine
 from riskengine.engine.self_audit import SelfAudit
@@ -22,6 +20,8 @@ from riskengine.positions.freezing import freeze
 from riskengine.records.hierarchy import trade_check
 from riskengine.records.types import Trade
 from riskengine.start_of_day import rebuild
+from riskengine.store.open_store import Store, open_store
+from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from tests.test_permutations import assert_same
 from tests.world import NOON, REFERENCE, SECOND, cancel, config, instruments, nodes, opening, trade
 

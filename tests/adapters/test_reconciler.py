@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from riskengine.adapters.audit_chain import AuditFilter
-from riskengine.adapters.store import open_store
 from riskengine.config import Config, ReconcileConfig, StoreConfig
 from riskengine.engine.engine import Engine
 from riskengine.errors import StoreUnavailable
@@ -16,6 +14,8 @@ from riskengine.positions.ledger import Row
 from riskengine.process import EngineProcess
 from riskengine.reconciler import is_trading
 from riskengine.snapshot.digest import digest
+from riskengine.store.audit_chain import AuditFilter
+from riskengine.store.open_store import open_store
 from tests.adapters.store_book import TS, Outside
 from tests.world import SECOND, instruments, nodes, trade
 

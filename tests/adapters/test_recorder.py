@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from riskengine.adapters import recorder as module
-from riskengine.adapters.audit_chain import AuditEvent, AuditFilter, rows_detail
 from riskengine.adapters.recorder import Recorder
-from riskengine.adapters.store import Store
 from riskengine.errors import StoreUnavailable
 from riskengine.records.hierarchy import trade_check
+from riskengine.store.audit_chain import AuditEvent, AuditFilter, rows_detail
+from riskengine.store.open_store import Store
 from tests.adapters.store_book import TS, Outside, new_store, trade
 from tests.adapters.store_thread import REFERENCE, Answer, House
 

@@ -11,7 +11,6 @@ import pytest
 from riskengine.adapters import replay
 from riskengine.adapters.files import ColumnOptions
 from riskengine.adapters.replay import FRAME_TRADES, NO_MAPPING, Pace, replay_here, replay_to, steps, tick_stream
-from riskengine.adapters.store import open_store
 from riskengine.clock import SystemClock
 from riskengine.engine.engine import Engine
 from riskengine.errors import EngineUnreachable, InputError
@@ -19,6 +18,7 @@ from riskengine.records.hierarchy import trade_check
 from riskengine.records.types import Refusal, Tick
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.rows import node_rows
+from riskengine.store.open_store import open_store
 from tests.running import Server, running
 from tests.world import NOON, REFERENCE, SECOND, config, instruments, nodes
 

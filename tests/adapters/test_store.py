@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskengine.adapters.store import Position, RefusedRow, Saved, Store, Stored, TradeFilter, open_store, replay
 from riskengine.errors import StoreError, StoreUnavailable
 from riskengine.records.types import Close, Instrument, Kind, Node, Opening, Refusal, StoredMark
+from riskengine.store.open_store import Position, RefusedRow, Saved, Store, Stored, TradeFilter, open_store, replay
 from tests.adapters.store_book import CHECK, INSTRUMENTS, NODES, TS, Outside, cancel, new_store, trade
 
 
@@ -86,8 +86,8 @@ def test_a_batch_that_fails_leaves_nothing_behind(store: Store) -> None:
 
 
 def test_a_locked_store_is_unavailable_and_comes_back_by_itself(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("riskengine.adapters.sqlite_connection.BUSY_TIMEOUT_MS", 50)
-    monkeypatch.setattr("riskengine.adapters.postgres_connection.LOCK_TIMEOUT_MS", 50)
+    monkeypatch.setattr("riskengine.store.sqlite.connection.BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr("riskengine.store.postgres.connection.LOCK_TIMEOUT_MS", 50)
     store = new_store(store_url)
     other = Outside(store_url)
     other.execute("BEGIN" if other.is_postgres else "BEGIN IMMEDIATE")

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from riskengine.adapters.audit_chain import AuditEntry, AuditEvent, AuditFilter, rows_detail
-from riskengine.adapters.store import Store, open_store
-from riskengine.adapters.store_audit import MAX_ROWS, command_line_actor, stored_rows
-from riskengine.adapters.trade_rows import row_values
 from riskengine.errors import LeaseHeld, StoreError
 from riskengine.records.types import Close, Node, Opening, Trade, Verdict
+from riskengine.store.audit_chain import AuditEntry, AuditEvent, AuditFilter, rows_detail
+from riskengine.store.audit_trail import MAX_ROWS, command_line_actor, stored_rows
+from riskengine.store.open_store import Store, open_store
+from riskengine.store.trade_rows import row_values
 from tests.adapters.store_book import INSTRUMENTS, NODES, TS, Outside, cancel, trade
 
 EVERYTHING = AuditFilter()

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from riskengine.adapters.audit_chain import AuditFilter
-from riskengine.adapters.store import Store
-from riskengine.adapters.store_breaks import BreakKey, FoundBreak, StoredBreak
+from riskengine.store.audit_chain import AuditFilter
+from riskengine.store.open_store import Store
+from riskengine.store.results import BreakKey, FoundBreak, StoredBreak
 from tests.adapters.store_book import TS
 
 EUR: BreakKey = ("node", "FX1", "EURUSD")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from riskengine.adapters.store import Store, open_store
 from riskengine.errors import LeaseHeld, StoreUnavailable
+from riskengine.store.open_store import Store, open_store
 from tests.adapters.store_book import new_store, trade
 
 ROOT = Path(__file__).parents[2]

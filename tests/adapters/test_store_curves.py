@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from riskengine.adapters.store import Store, open_store
-from riskengine.adapters.store_curves import packed, unpacked
 from riskengine.errors import LeaseHeld
 from riskengine.records.types import MEASURES, Sample
+from riskengine.store.open_store import Store, open_store
+from riskengine.store.tables.curve_samples import packed, unpacked
 from tests.adapters.store_book import TS, Outside
 
 
@@ -61,7 +61,7 @@ def test_what_makes_no_sense_is_no_sample(content):
 
 
 def test_a_measure_that_was_not_stored_is_unknown(monkeypatch):
-    monkeypatch.setattr("riskengine.adapters.store_curves.MEASURES", ("fees",))
+    monkeypatch.setattr("riskengine.store.tables.curve_samples.MEASURES", ("fees",))
     content = packed(one(1, 5.0)._replace(amounts=np.array([[5.0]])))
     monkeypatch.undo()
     found = unpacked(TS, 1, 1, content)

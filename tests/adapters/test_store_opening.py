@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from riskengine.adapters import sqlite_connection
-from riskengine.adapters.store import Store, TradeFilter, open_store
 from riskengine.errors import LeaseHeld, StoreCorrupt, StoreError, StoreNewer, StoreUnavailable
+from riskengine.store.open_store import Store, TradeFilter, open_store
+from riskengine.store.sqlite import connection as sqlite_connection
 from tests.adapters.store_book import Outside, new_store, trade
 
 

@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import errors
 
-from riskengine.adapters import postgres_schema
 from riskengine.adapters.committer import Committer
-from riskengine.adapters.postgres_connection import store_error
-from riskengine.adapters.postgres_trades import array_literal
-from riskengine.adapters.store import Position, Store, TradeRow, open_store, replay
 from riskengine.engine.inbox import DurableTrades, Inbox
 from riskengine.errors import LeaseHeld, StoreCorrupt, StoreError, StoreNewer, StoreUnavailable
 from riskengine.observe import Metrics
+from riskengine.store.open_store import Position, Store, TradeRow, open_store, replay
+from riskengine.store.postgres import schema as postgres_schema
+from riskengine.store.postgres.connection import store_error
+from riskengine.store.postgres.trades import array_literal
 from tests.adapters.cutting_proxy import CuttingProxy
 from tests.adapters.store_book import CHECK, Outside, new_store, trade
 

@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskengine.adapters import store_side as module
-from riskengine.adapters.store import Store, open_store
-from riskengine.adapters.store_session import Session
 from riskengine.adapters.store_side import Rules, StoreSide, keys_of, store_side
-from riskengine.adapters.stored_day import read_conflicts, read_trades
-from riskengine.adapters.trade_rows import TradeRow
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.records.types import Trade, Verdict
 from riskengine.snapshot.compare import NOTHING, Holding, Key, plus, side_of
 from riskengine.start_of_day import rebuild
+from riskengine.store.open_store import Store, open_store
+from riskengine.store.session import Session
+from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
+from riskengine.store.trade_rows import TradeRow
 from tests.adapters.store_book import Outside
 from tests.world import DESKS, NOON, PARENTS, SECOND, cancel, instruments, nodes, opening, trade
 
@@ -258,8 +258,8 @@ def test_numbers_far_apart_and_out_of_order_are_all_read(store: Store, store_url
 
 
 def test_thousands_of_trades_of_all_kinds(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("riskengine.adapters.trade_columns.PAGE_ROWS", 100)
-    monkeypatch.setattr("riskengine.adapters.trade_columns.FOLD_ROWS", 300)
+    monkeypatch.setattr("riskengine.store.tables.trade_columns.PAGE_ROWS", 100)
+    monkeypatch.setattr("riskengine.store.tables.trade_columns.FOLD_ROWS", 300)
     dice = random.Random(5)
     store.save_openings([opening(quantity="5", average_price="2", ts=NOON + 2 * SECOND)])
     for first in range(0, 1_500, 300):

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from riskengine.adapters.store import Store, open_store
 from riskengine.config import Config, StoreConfig
 from riskengine.errors import StoreError
 from riskengine.process import EngineProcess
 from riskengine.records.types import Verdict
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.snapshot import ExceptionItem
+from riskengine.store.open_store import Store, open_store
 from tests.adapters.store_book import TS
 from tests.adapters.store_book import trade as plain_trade
 from tests.world import SECOND, instruments, nodes, trade

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskengine.adapters.trade_rows import DEFAULT_SOURCE, RefusedRow, TradeRow, _plain, row_values, trade_from_row
 from riskengine.records.decode import TradeInput, convert
 from riskengine.records.fields import Rejected
 from riskengine.records.types import Trade
+from riskengine.store.trade_rows import DEFAULT_SOURCE, RefusedRow, TradeRow, _plain, row_values, trade_from_row
 from tests.adapters.store_book import CHECK, TS, cancel, sent, trade
 
 MICROS = st.integers(TS - 10**15, TS + 10**15)

@@ -7,11 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from riskengine.adapters.store import Standing, Store
-from riskengine.adapters.witness import Witness, state_folder, witness_path, write_durably
 from riskengine.clock import ManualClock
 from riskengine.config import StoreConfig
 from riskengine.errors import StoreUnavailable
+from riskengine.store.open_store import Standing, Store
+from riskengine.store.witness import Witness, state_folder, witness_path, write_durably
 from tests.adapters.store_book import TS, trade
 
 NOW = TS + 1_000_000

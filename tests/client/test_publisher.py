@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from riskengine.adapters.store import open_store
 from riskengine.client import LIVE, AsyncClient, Client, Closed, NotAllowed
 from riskengine.client import exchange as exchange_module
 from riskengine.snapshot.rows import mark_rows
+from riskengine.store.open_store import open_store
 from tests.client.test_stream_of_client import stay
 from tests.client.wrong_engine import Visit, wrong_engine
 from tests.running import running

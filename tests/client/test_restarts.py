@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from riskengine.adapters.store import open_store
 from riskengine.client import DISCONNECTED, Client, NotFound, SnapshotGone, State
 from riskengine.client.checksum import checksum_in_turns
 from riskengine.client.feed import Feed
 from riskengine.records.reference_input import NodeInput, check_node
+from riskengine.store.open_store import open_store
 from tests.dealing import Dealing
 from tests.running import running
 

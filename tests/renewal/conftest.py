@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from riskengine.adapters.store import Store, open_store
+from riskengine.store.open_store import Store, open_store
 from tests.adapters.store_book import Outside
 from tests.world import instruments, nodes
 

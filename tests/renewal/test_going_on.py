@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from riskengine.adapters.store import Store
 from riskengine.process import EngineProcess
 from riskengine.snapshot.rows import ladder_rows, mark_rows
+from riskengine.store.open_store import Store
 from tests.adapters.store_book import Outside
 from tests.renewal.renewing import LATER, assert_as_fresh, live, newest, sent, until
 from tests.world import SECOND, instruments, quote

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-from riskengine.adapters.store import Store, open_store
 from riskengine.process import EngineProcess
 from riskengine.records.decode import TradeCheck, TradeInput, convert
 from riskengine.records.fields import Rejected
 from riskengine.records.types import Trade
+from riskengine.store.open_store import Store, open_store
 from tests.adapters.store_book import Outside
 from tests.renewal.renewing import assert_as_fresh, live, newest, sent, until
 from tests.running import command, running

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from riskengine.adapters.store import open_store
+from riskengine.store.open_store import open_store
 from tests.running import ENVIRONMENT, ROOT, Server, running
 from tests.world import NOON, instruments, nodes, row
 

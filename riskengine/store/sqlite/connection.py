@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-from riskengine.adapters.audit_chain import HEAD_KEY, AuditEntry
-from riskengine.adapters.sql_files import filled, load_migrations, load_queries
-from riskengine.adapters.store_session import Values
 from riskengine.clock import SystemClock
 from riskengine.errors import StoreCorrupt, StoreError, StoreNewer, StoreUnavailable
+from riskengine.store.audit_chain import HEAD_KEY, AuditEntry
+from riskengine.store.session import Values, filled, load_migrations, load_queries
 
 BUSY_TIMEOUT_MS = 5_000
 WRITER_CACHE_KIB = 65_536

@@ -13,11 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Concatenate, ParamSpec, TypeVar
 
-from riskengine.adapters import sqlite_trades
-from riskengine.adapters import store_reference as reference
-from riskengine.adapters import store_trades as trades_of
-from riskengine.adapters.sql_store import SqlStore
-from riskengine.adapters.sqlite_connection import (
+from riskengine.errors import StoreError, StoreUnavailable
+from riskengine.records.types import Trade
+from riskengine.store.audit_trail import EPOCH_KEY
+from riskengine.store.results import Position, Stored
+from riskengine.store.session import Session
+from riskengine.store.sql_store import SqlStore
+from riskengine.store.sqlite import trades as sqlite_trades
+from riskengine.store.sqlite.connection import (
     SqliteSession,
     check_and_migrate,
     check_path,
@@ -26,14 +29,11 @@ from riskengine.adapters.sqlite_connection import (
     our_errors,
     store_error,
 )
-from riskengine.adapters.sqlite_examination import Examination
-from riskengine.adapters.store_audit import EPOCH_KEY
-from riskengine.adapters.store_protocol import Position, Stored
-from riskengine.adapters.store_session import Session
-from riskengine.adapters.trade_rows import TradeRow
-from riskengine.adapters.writer_lease import WriterLease
-from riskengine.errors import StoreError, StoreUnavailable
-from riskengine.records.types import Trade
+from riskengine.store.sqlite.examination import Examination
+from riskengine.store.sqlite.lease import WriterLease
+from riskengine.store.tables import reference
+from riskengine.store.tables import trades as trades_of
+from riskengine.store.trade_rows import TradeRow
 
 PAGE_ROWS = 5_000
 _FAR = 2**63 - 1

@@ -3,13 +3,12 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from riskengine.adapters.store_audit import Trail
-from riskengine.adapters.store_protocol import Saved
-from riskengine.adapters.store_session import Session
-from riskengine.adapters.store_standing import Counts, Standing
 from riskengine.errors import StoreError
 from riskengine.records.fields import Rejected, fixed, shown, to_text
 from riskengine.records.types import DECIMALS, MULTIPLIER_DECIMALS, Close, Instrument, Kind, Node, Opening, Refusal, StoredMark
+from riskengine.store.audit_trail import Trail
+from riskengine.store.results import Counts, Saved, Standing
+from riskengine.store.session import Session
 
 _INSTRUMENT_FIELDS = (
     "instrument",

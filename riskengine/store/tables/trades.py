@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
-from riskengine.adapters.store_protocol import Conflict, Stored, TradeFilter
-from riskengine.adapters.store_session import Session
-from riskengine.adapters.trade_rows import RowValues, TradeRow, same_as_row
 from riskengine.records.types import Trade
+from riskengine.store.results import Conflict, Stored, TradeFilter
+from riskengine.store.session import Session
+from riskengine.store.trade_rows import RowValues, TradeRow, same_as_row
 
 IDENTITY = slice(0, 4)
 """Where a row has source, trade_id, leg and version."""

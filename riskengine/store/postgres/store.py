@@ -15,9 +15,12 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import psycopg
 
-from riskengine.adapters import postgres_trades
-from riskengine.adapters import store_reference as reference
-from riskengine.adapters.postgres_connection import (
+from riskengine.config import without_password
+from riskengine.errors import StoreError, StoreUnavailable
+from riskengine.records.types import Trade
+from riskengine.store.audit_trail import EPOCH_KEY
+from riskengine.store.postgres import trades as postgres_trades
+from riskengine.store.postgres.connection import (
     Connection,
     PostgresSession,
     connect,
@@ -27,16 +30,13 @@ from riskengine.adapters.postgres_connection import (
     roll_back,
     store_error,
 )
-from riskengine.adapters.postgres_lease import KeptFromChildren, SessionLease
-from riskengine.adapters.postgres_schema import check_and_migrate, check_server
-from riskengine.adapters.sql_store import SqlStore
-from riskengine.adapters.store_audit import EPOCH_KEY
-from riskengine.adapters.store_protocol import Position, Stored
-from riskengine.adapters.store_session import Session
-from riskengine.adapters.trade_rows import TradeRow
-from riskengine.config import without_password
-from riskengine.errors import StoreError, StoreUnavailable
-from riskengine.records.types import Trade
+from riskengine.store.postgres.lease import KeptFromChildren, SessionLease
+from riskengine.store.postgres.schema import check_and_migrate, check_server
+from riskengine.store.results import Position, Stored
+from riskengine.store.session import Session
+from riskengine.store.sql_store import SqlStore
+from riskengine.store.tables import reference
+from riskengine.store.trade_rows import TradeRow
 
 PAGE_ROWS = 5_000
 _FAR = 2**63 - 1

@@ -17,13 +17,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from riskengine.adapters.store_protocol import Store
-from riskengine.adapters.store_session import Session
-from riskengine.adapters.trade_columns import exact_numbers
-from riskengine.adapters.trade_rows import RefusedRow, TradeRow, trade_from_row
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import MAX_INTEGER, MAX_TEXT, TS_MAX, TS_MIN, Rejected, date, name
 from riskengine.records.types import DECIMALS, ONE, Trade
+from riskengine.store.protocol import Store
+from riskengine.store.session import Session
+from riskengine.store.tables.trade_columns import exact_numbers
+from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -321,3 +321,20 @@ def _sound_date(text: str) -> str | None:
         return date(text, "")
     except Rejected:
         return None
+
+
+def read_trades(store: Store) -> Callable[[TradeCheck], Iterator[tuple[int, Trade | RefusedRow]]]:
+    """The stored trades in the form that the morning reads."""
+    return lambda check: stored_trades(store, check)
+
+
+def read_conflicts(store: Store, limit: int) -> Callable[[TradeCheck], Iterator[Trade]]:
+    """The newest `limit` trades that the store kept apart, oldest first; those that no longer fit the reference data are left out."""
+
+    def read(check: TradeCheck) -> Iterator[Trade]:
+        for conflict in reversed(store.conflicts(limit)):
+            trade = trade_from_row(conflict.row, check)
+            if not isinstance(trade, RefusedRow):
+                yield trade
+
+    return read

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import orjson
 
-from riskengine.adapters.store_session import Session
 from riskengine.records.types import MEASURES, Sample
+from riskengine.store.session import Session
 
 _DOUBLE = np.dtype("<f8")
 _FASTEST = 1

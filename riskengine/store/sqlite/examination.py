@@ -8,8 +8,8 @@ import sqlite3
 import sys
 import threading
 
-from riskengine.adapters.sqlite_connection import connect, is_current, look_for_damage, our_errors
 from riskengine.errors import StoreError
+from riskengine.store.sqlite.connection import connect, is_current, look_for_damage, our_errors
 
 SMALL_BYTES = 16 * 2**20
 """A file up to this size is examined at once, before anything is written to it: that takes a tenth of a second."""

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from riskengine.adapters.trade_rows import RowValues
+from riskengine.store.trade_rows import RowValues
 
 DIGEST_BYTES = 8
 SALT_BYTES = 8

@@ -12,96 +12,28 @@ store closed), StoreCorrupt, or StoreError for what else the database refuses. A
 nothing.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Literal, NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, TypeVar
 
-from riskengine.adapters.audit_chain import Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport
-from riskengine.adapters.store_breaks import BreakKey, BreakStatus, FoundBreak, StoredBreak
-from riskengine.adapters.store_session import Session
-from riskengine.adapters.store_standing import Counts, Standing
-from riskengine.adapters.trade_rows import TradeRow
-from riskengine.records.types import Close, Instrument, Node, Opening, Refusal, Sample, StoredMark, Trade, Verdict
+from riskengine.records.types import Close, Instrument, Node, Opening, Sample, StoredMark, Trade, Verdict
+from riskengine.store.audit_chain import Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport
+from riskengine.store.results import (
+    BreakKey,
+    BreakStatus,
+    Conflict,
+    Counts,
+    FoundBreak,
+    Position,
+    Saved,
+    Standing,
+    Stored,
+    StoredBreak,
+    TradeFilter,
+)
+from riskengine.store.session import Session
+from riskengine.store.trade_rows import TradeRow
 
 T = TypeVar("T")
-
-Versions = Literal["latest", "all"]
-
-Outcome = Literal["inserted", "existing", "conflict"]
-"""Of one appended trade: new; an equal repeat; the same identity and version with different economics."""
-
-
-class Stored(NamedTuple):
-    """What became of one appended trade. `store_seq` is that of the version that stands (not ours in a conflict)."""
-
-    store_seq: int
-    outcome: Outcome
-
-
-class Conflict(NamedTuple):
-    """Economics that arrived under an identity and version already stored with others.
-
-    `row` is what was not taken; its store_seq is that of the version that stands (0 if that was deleted), its
-    received_ts when the conflicting one came.
-    """
-
-    conflict_id: int
-    row: TradeRow
-
-
-class Saved(NamedTuple):
-    """What became of a list of reference records, prices or balances, counted. Each record is in one count.
-
-    `superseded`: older than what is stored. `refused` names the place in the list, the field and the reason.
-    """
-
-    inserted: int = 0
-    updated: int = 0
-    duplicate: int = 0
-    superseded: int = 0
-    refused: tuple[Refusal, ...] = ()
-
-
-class TradeFilter(NamedTuple):
-    """Which trades to list; None: any.
-
-    `desks` are the leaves below a node (none of them: no trade). `since_ts` is inclusive. `versions="latest"` lists the highest
-    of each identity. A cancel that leaves out desk, instrument, dealer or ts is placed by those of the newest version
-    before it that is no cancel. `max_store_seq` hides what came later, for all of this; `shown` what is of none of these.
-    """
-
-    desks: Sequence[str] | None = None
-    instrument: str | None = None
-    dealer: str | None = None
-    since_ts: int | None = None
-    versions: Versions = "latest"
-    max_store_seq: int | None = None
-    shown: tuple[Sequence[str], Sequence[str]] | None = None
-
-
-class Position(NamedTuple):
-    """How far a follower of `trades` has come; the default is the beginning. `Store.position` and `trades_beyond` make it.
-
-    SQLite: everything up to `store_seq`. PostgreSQL: everything that was visible in `snapshot`, and of what became visible
-    between that and `target` everything up to `after`, a transaction and a number. On both also the numbers of `passed`, ranges
-    in ascending order, ends included.
-    """
-
-    store_seq: int = 0
-    snapshot: str = ""
-    target: str = ""
-    after: tuple[int, int] = (0, 0)
-    passed: tuple[tuple[int, int], ...] = ()
-
-    def passing(self, store_seqs: Iterable[int]) -> "Position":
-        """The position of a follower who has these rows too: those that `append_trades` told it to have stored."""
-        ranges = sorted([*self.passed, *((number, number) for number in store_seqs)])
-        merged: list[tuple[int, int]] = []
-        for first, last in ranges:
-            if merged and first <= merged[-1][1] + 1:
-                merged[-1] = (merged[-1][0], max(merged[-1][1], last))
-            else:
-                merged.append((first, last))
-        return self._replace(passed=tuple(merged))
 
 
 class Store(Protocol):

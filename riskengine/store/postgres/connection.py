@@ -14,10 +14,9 @@ from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.string import TextLoader
 
-from riskengine.adapters.audit_chain import AuditEntry
-from riskengine.adapters.sql_files import filled, load_queries
-from riskengine.adapters.store_session import Values
 from riskengine.errors import StoreCorrupt, StoreError, StoreUnavailable
+from riskengine.store.audit_chain import AuditEntry
+from riskengine.store.session import Values, filled, load_queries
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 

@@ -20,9 +20,9 @@ import weakref
 from pathlib import Path
 from typing import NamedTuple
 
-from riskengine.adapters.postgres_connection import Connection, PostgresSession
 from riskengine.clock import MICROS_PER_SECOND, SystemClock
 from riskengine.errors import LeaseHeld
+from riskengine.store.postgres.connection import Connection, PostgresSession
 
 END_SESSION_S = 5.0
 _UNKNOWN_HOLDER_S = 0.5

@@ -3,12 +3,12 @@
 import sqlite3
 from collections.abc import Sequence
 
-from riskengine.adapters.sqlite_connection import SqliteSession
-from riskengine.adapters.store_audit import Trail, cursors_of
-from riskengine.adapters.store_protocol import Stored
-from riskengine.adapters.store_trades import IDENTITY, repeated
-from riskengine.adapters.trade_rows import TradeRow, row_values
 from riskengine.records.types import Trade
+from riskengine.store.audit_trail import Trail, cursors_of
+from riskengine.store.results import Stored
+from riskengine.store.sqlite.connection import SqliteSession
+from riskengine.store.tables.trades import IDENTITY, repeated
+from riskengine.store.trade_rows import TradeRow, row_values
 
 
 def append(session: SqliteSession, trades: Sequence[Trade], trail: Trail) -> list[Stored]:

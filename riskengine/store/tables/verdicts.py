@@ -1,11 +1,11 @@
 """What people decided about exceptions, on either database; inside the caller's transaction."""
 
-from riskengine.adapters.store_session import Session
-from riskengine.adapters.store_trades import IDENTITY
-from riskengine.adapters.trade_rows import TradeRow, row_values, same_as_row
 from riskengine.errors import StoreError
 from riskengine.records.fields import shown
 from riskengine.records.types import Trade, Verdict
+from riskengine.store.session import Session
+from riskengine.store.tables.trades import IDENTITY
+from riskengine.store.trade_rows import TradeRow, row_values, same_as_row
 
 
 def verdicts(session: Session) -> list[Verdict]:

@@ -1,55 +1,9 @@
 """Breaks that reconciliation found, remembered on either database until they are resolved; inside the caller's transaction."""
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
 
-from riskengine.adapters.store_session import Session
-
-BreakStatus = Literal["open", "repaired", "accepted", "gone"]
-"""`gone`: a later run did not find it any more."""
-
-BreakKey = tuple[str, str, str]
-"""Roll-up ("node" or "dealer"), owner, instrument."""
-
-
-class FoundBreak(NamedTuple):
-    """A break of one run. `here` and `there` are JSON objects of what each side says, None where it does not have the key.
-
-    `trades` is a JSON list of the trades in question.
-    """
-
-    kind: str
-    key: BreakKey
-    here: str | None
-    there: str | None
-    trades: str = "[]"
-
-
-class StoredBreak(NamedTuple):
-    """A row of `breaks`. Times in microseconds; `resolved_ts` is None while it is open."""
-
-    break_id: int
-    kind: str
-    against: str
-    rollup: str
-    owner: str
-    instrument: str
-    here: str | None
-    there: str | None
-    trades: str
-    epoch: int
-    watermark: int
-    first_seen_ts: int
-    last_seen_ts: int
-    times_seen: int
-    status: str
-    comment: str
-    resolved_by: str
-    resolved_ts: int | None
-
-    @property
-    def key(self) -> BreakKey:
-        return self.rollup, self.owner, self.instrument
+from riskengine.store.results import BreakKey, BreakStatus, FoundBreak, StoredBreak
+from riskengine.store.session import Session
 
 
 def remember(

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from operator import attrgetter
 
-from riskengine.adapters import store_trades as trades_of
-from riskengine.adapters.postgres_connection import PostgresSession
-from riskengine.adapters.store_audit import Trail, cursors_of
-from riskengine.adapters.store_protocol import Position, Stored
-from riskengine.adapters.store_trades import IDENTITY, repeated
-from riskengine.adapters.trade_rows import RowValues, TradeRow, row_values
 from riskengine.records.types import Trade
+from riskengine.store.audit_trail import Trail, cursors_of
+from riskengine.store.postgres.connection import PostgresSession
+from riskengine.store.results import Position, Stored
+from riskengine.store.tables import trades as trades_of
+from riskengine.store.tables.trades import IDENTITY, repeated
+from riskengine.store.trade_rows import RowValues, TradeRow, row_values
 
 
 def append(session: PostgresSession, trades: Sequence[Trade], trail: Trail) -> list[Stored]:

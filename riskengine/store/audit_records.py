@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
-from riskengine.adapters.audit_chain import (
+from riskengine.records.fields import shown
+from riskengine.store.audit_chain import (
     CAUGHT_UP,
     DIGEST_BYTES,
     ENGINE,
@@ -24,10 +25,9 @@ from riskengine.adapters.audit_chain import (
     row_hasher,
     rows_detail,
 )
-from riskengine.adapters.store_audit import Trail, newest_first
-from riskengine.adapters.store_reference import RECORDED
-from riskengine.adapters.store_session import Session
-from riskengine.records.fields import shown
+from riskengine.store.audit_trail import Trail, newest_first
+from riskengine.store.session import Session
+from riskengine.store.tables.reference import RECORDED
 
 PAGE = 5_000
 

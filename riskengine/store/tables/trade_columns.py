@@ -17,9 +17,9 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from riskengine.adapters.store_session import Session
 from riskengine.records.fields import Rejected, name
 from riskengine.records.types import DECIMALS
+from riskengine.store.session import Session
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]

@@ -13,7 +13,8 @@ from typing import Any
 
 import orjson
 
-from riskengine.adapters.audit_chain import (
+from riskengine.clock import SystemClock
+from riskengine.store.audit_chain import (
     CORRECTION,
     FOLLOWED,
     HEAD_KEY,
@@ -34,9 +35,8 @@ from riskengine.adapters.audit_chain import (
     row_digests,
     rows_detail,
 )
-from riskengine.adapters.store_session import Session
-from riskengine.adapters.trade_rows import RowValues
-from riskengine.clock import SystemClock
+from riskengine.store.session import Session
+from riskengine.store.trade_rows import RowValues
 
 EPOCH_KEY = "writer_epoch"
 STORE_KEY = "store_id"

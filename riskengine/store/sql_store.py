@@ -8,23 +8,31 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Concatenate, ParamSpec, TypeVar
 
-from riskengine.adapters import store_audit as audit
-from riskengine.adapters import store_breaks as breaks_of
-from riskengine.adapters import store_curves as curves_of
-from riskengine.adapters import store_reference as reference
-from riskengine.adapters import store_trades as trades_of
-from riskengine.adapters import store_verdicts as verdicts_of
-from riskengine.adapters.audit_chain import ENGINE, EPOCH, Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport
-from riskengine.adapters.audit_records import record_caught_up
-from riskengine.adapters.audit_verify import verify
-from riskengine.adapters.store_audit import EPOCH_KEY, Trail, command_line_actor
-from riskengine.adapters.store_breaks import BreakKey, BreakStatus, FoundBreak, StoredBreak
-from riskengine.adapters.store_protocol import Conflict, Saved, TradeFilter
-from riskengine.adapters.store_session import Session
-from riskengine.adapters.store_standing import Counts, Standing
-from riskengine.adapters.trade_rows import TradeRow
 from riskengine.errors import LeaseHeld, StoreError
 from riskengine.records.types import Close, Instrument, Node, Opening, Sample, StoredMark, Trade, Verdict
+from riskengine.store import audit_trail as audit
+from riskengine.store.audit_chain import ENGINE, EPOCH, Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport
+from riskengine.store.audit_records import record_caught_up
+from riskengine.store.audit_trail import EPOCH_KEY, Trail, command_line_actor
+from riskengine.store.audit_verify import verify
+from riskengine.store.results import (
+    BreakKey,
+    BreakStatus,
+    Conflict,
+    Counts,
+    FoundBreak,
+    Saved,
+    Standing,
+    StoredBreak,
+    TradeFilter,
+)
+from riskengine.store.session import Session
+from riskengine.store.tables import breaks as breaks_of
+from riskengine.store.tables import curve_samples as curves_of
+from riskengine.store.tables import reference
+from riskengine.store.tables import trades as trades_of
+from riskengine.store.tables import verdicts as verdicts_of
+from riskengine.store.trade_rows import TradeRow
 
 PROBE_KEY = "probe"
 REVISION_KEY = "reference_revision"

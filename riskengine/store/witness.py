@@ -16,11 +16,11 @@ from pathlib import Path
 
 import msgspec
 
-from riskengine.adapters.store_protocol import Store
-from riskengine.adapters.store_standing import Standing
 from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.config import StoreConfig, without_password
 from riskengine.observe import get_logger
+from riskengine.store.protocol import Store
+from riskengine.store.results import Standing
 
 SUFFIX = ".witness"
 

@@ -2,22 +2,13 @@
 
 from collections.abc import Callable
 
-from riskengine.adapters.sqlite_examination import Examination
-from riskengine.adapters.sqlite_store import SqliteStore
-from riskengine.adapters.store_protocol import (
-    Conflict,
-    Outcome,
-    Position,
-    Saved,
-    Store,
-    Stored,
-    TradeFilter,
-    Versions,
-)
-from riskengine.adapters.store_standing import Counts, Standing
-from riskengine.adapters.trade_rows import RefusedRow, TradeRow, replay, trade_from_row
 from riskengine.errors import StoreError
 from riskengine.records.fields import shown
+from riskengine.store.protocol import Store
+from riskengine.store.results import Conflict, Counts, Outcome, Position, Saved, Standing, Stored, TradeFilter, Versions
+from riskengine.store.sqlite.examination import Examination
+from riskengine.store.sqlite.store import SqliteStore
+from riskengine.store.trade_rows import RefusedRow, TradeRow, replay, trade_from_row
 
 __all__ = [
     "Conflict",
@@ -68,7 +59,7 @@ def open_store(
     """
     if url.startswith(POSTGRES):
         # Its driver takes 0.1 s to import, which a SQLite file need not wait for.
-        from riskengine.adapters.postgres_store import PostgresStore
+        from riskengine.store.postgres.store import PostgresStore
 
         return PostgresStore.open(url, create=create and not read_only, read_only=read_only, writer=writer, entering=entering)
     if not url.startswith(SQLITE):

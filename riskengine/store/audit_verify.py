@@ -12,7 +12,8 @@ from typing import Any
 
 import orjson
 
-from riskengine.adapters.audit_chain import (
+from riskengine.records.fields import shown
+from riskengine.store.audit_chain import (
     CAUGHT_UP,
     EPOCH,
     HEAD_KEY,
@@ -25,11 +26,10 @@ from riskengine.adapters.audit_chain import (
     genesis,
     parse_head,
 )
-from riskengine.adapters.audit_records import CaughtUp, RecordedReference, RecordedRows
-from riskengine.adapters.store_audit import EPOCH_KEY, STORE_KEY
-from riskengine.adapters.store_reference import RECORDED
-from riskengine.adapters.store_session import Session
-from riskengine.records.fields import shown
+from riskengine.store.audit_records import CaughtUp, RecordedReference, RecordedRows
+from riskengine.store.audit_trail import EPOCH_KEY, STORE_KEY
+from riskengine.store.session import Session
+from riskengine.store.tables.reference import RECORDED
 
 ENTRIES_PAGE = 500
 FROM_EPOCH_KEY = "audit_from_epoch"

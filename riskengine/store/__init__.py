@@ -1,0 +1,1 @@
+"""The truth on disk: one protocol, two databases. Knows records and the ground, nothing of the engine."""

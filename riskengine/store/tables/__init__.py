@@ -1,0 +1,1 @@
+"""One file for each table, the same on both databases."""
