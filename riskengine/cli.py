@@ -13,8 +13,6 @@ import orjson
 
 from riskengine import __version__
 from riskengine.adapters.feeds import DemoFeed, RecordedTicks
-from riskengine.adapters.lines import shown_path
-from riskengine.adapters.loading import KINDS, LoadReport, load
 from riskengine.adapters.replay import replay_here, replay_to, tick_stream
 from riskengine.adapters.simulator import DealingSimulator, MarketSimulator, sample_instruments, sample_nodes
 from riskengine.cli_audit import audit_commands
@@ -26,6 +24,8 @@ from riskengine.clock import SystemClock
 from riskengine.config import without_password
 from riskengine.engine.engine import Engine
 from riskengine.errors import InputError
+from riskengine.files.lines import shown_path
+from riskengine.files.loading import KINDS, LoadReport, load
 from riskengine.observe import configure_logging
 from riskengine.records.hierarchy import Reference, trade_check
 from riskengine.records.types import Instrument, Node, Refusal

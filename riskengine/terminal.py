@@ -10,10 +10,10 @@ import click
 import msgspec
 import orjson
 
-from riskengine.adapters.files import ColumnOptions, load_alias, parse_columns
 from riskengine.config import Config, check_config, load_config
 from riskengine.engine.engine import Engine
 from riskengine.errors import RiskEngineError
+from riskengine.files.records import ColumnOptions, load_alias, parse_columns
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.rows import node_rows
 

@@ -15,12 +15,12 @@ import orjson
 from websockets.exceptions import InvalidHandshake, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
-from riskengine.adapters.files import ColumnOptions, merge_by_time, read_rows, read_ticks, read_trades
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine_access import engine_headers, engine_opener
 from riskengine.errors import EngineUnreachable, InputError
+from riskengine.files.records import ColumnOptions, merge_by_time, read_rows, read_ticks, read_trades
 from riskengine.market.marks import QuoteBook
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import Rejected, shown, timestamp

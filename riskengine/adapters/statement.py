@@ -14,9 +14,9 @@ from urllib.parse import urlencode
 
 import orjson
 
-from riskengine.adapters.columns import ColumnOptions, Row, Shape, read_rows
 from riskengine.engine_access import engine_opener
 from riskengine.errors import EngineUnreachable, InputError
+from riskengine.files.columns import ColumnOptions, Row, Shape, read_rows
 from riskengine.records.fields import MAX_MAGNITUDE, Rejected, fixed, name, shown, to_text
 from riskengine.records.types import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, DECIMALS, Refusal
 from riskengine.snapshot.compare import CASH, DEALER, MISSING_HERE, MISSING_THERE, NODE, QUANTITY, Key

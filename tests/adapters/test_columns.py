@@ -9,9 +9,9 @@ from decimal import Decimal
 
 import pytest
 
-from riskengine.adapters.files import ColumnOptions, Shape, load_alias, parse_columns, read_rows
-from riskengine.adapters.lines import LINE_LIMIT
 from riskengine.errors import InputError
+from riskengine.files.lines import LINE_LIMIT
+from riskengine.files.records import ColumnOptions, Shape, load_alias, parse_columns, read_rows
 from riskengine.records.types import Refusal
 
 PLAIN = ColumnOptions()

@@ -11,7 +11,8 @@ from itertools import islice, pairwise
 
 import pytest
 
-from riskengine.adapters.files import (
+from riskengine.errors import InputError
+from riskengine.files.records import (
     ColumnOptions,
     merge_by_time,
     parse_columns,
@@ -23,7 +24,6 @@ from riskengine.adapters.files import (
     read_ticks,
     read_trades,
 )
-from riskengine.errors import InputError
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import CASH_ONE, ONE, Close, Instrument, Kind, Node, Opening, Refusal, StoredMark, Tick, Trade
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from riskengine.adapters.files import ColumnOptions
-from riskengine.adapters.loading import KINDS, LoadReport, load
 from riskengine.clock import ManualClock
 from riskengine.errors import StoreUnavailable
+from riskengine.files.loading import KINDS, LoadReport, load
+from riskengine.files.records import ColumnOptions
 from riskengine.records.types import Refusal
 from riskengine.store.open_store import Store, open_store
 from tests.adapters.store_book import INSTRUMENTS, NODES, TS
@@ -88,7 +88,7 @@ def test_a_bad_line_is_refused_with_its_place_and_the_others_are_loaded(loader: 
 
 
 def test_more_than_a_batch_loads_with_the_right_line_numbers(loader: Loader, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("riskengine.adapters.loading.BATCH", 10)
+    monkeypatch.setattr("riskengine.files.loading.BATCH", 10)
     path = loader.file("t.csv", TRADES + lines(*map(str, range(25))) + lines("x", side="?") + lines("y"))
     report = loader.load("trades", path)
     assert report.counts["inserted"] == 26

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from riskengine.adapters import replay
-from riskengine.adapters.files import ColumnOptions
 from riskengine.adapters.replay import FRAME_TRADES, NO_MAPPING, Pace, replay_here, replay_to, steps, tick_stream
 from riskengine.clock import SystemClock
 from riskengine.engine.engine import Engine
 from riskengine.errors import EngineUnreachable, InputError
+from riskengine.files.records import ColumnOptions
 from riskengine.records.hierarchy import trade_check
 from riskengine.records.types import Refusal, Tick
 from riskengine.snapshot.digest import digest

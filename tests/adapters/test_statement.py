@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from riskengine.adapters.columns import ColumnOptions
 from riskengine.adapters.statement import (
     Stated,
     Tolerances,
@@ -16,6 +15,7 @@ from riskengine.adapters.statement import (
     read_statement,
 )
 from riskengine.errors import EngineUnreachable, InputError
+from riskengine.files.columns import ColumnOptions
 from riskengine.records.types import CASH_ONE, ONE
 from riskengine.serve.http import create_app
 from tests.serve.stand_in import serving, traded

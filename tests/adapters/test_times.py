@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskengine.adapters.files import ColumnOptions, parse_time
 from riskengine.errors import InputError
+from riskengine.files.records import ColumnOptions, parse_time
 from riskengine.records.fields import Rejected, micros, timestamp
 
 ISO = "%Y-%m-%d %H:%M:%S.%f"

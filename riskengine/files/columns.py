@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from riskengine.adapters.lines import LINE_LIMIT, Lines, shown_path
 from riskengine.errors import InputError
+from riskengine.files.lines import LINE_LIMIT, Lines, shown_path
 from riskengine.records.decode import refusal_of
 from riskengine.records.fields import Rejected, name, shown
 from riskengine.records.types import Refusal

@@ -3,7 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from riskengine.adapters.files import (
+from riskengine.clock import Clock
+from riskengine.config import Config
+from riskengine.errors import InputError, ReferenceDataError
+from riskengine.files.lines import shown_path
+from riskengine.files.records import (
     ColumnOptions,
     read_closes,
     read_instruments,
@@ -12,10 +16,6 @@ from riskengine.adapters.files import (
     read_openings,
     read_trades,
 )
-from riskengine.adapters.lines import shown_path
-from riskengine.clock import Clock
-from riskengine.config import Config
-from riskengine.errors import InputError, ReferenceDataError
 from riskengine.records.hierarchy import Hierarchy, Reference, trade_check
 from riskengine.records.types import ANOTHER_STANDS, Node, Opening, Refusal, Trade
 from riskengine.store.protocol import Store

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from riskengine.adapters.columns import ColumnOptions, Row, Shape, Table, load_alias, parse_columns, read_rows
-from riskengine.adapters.times import TimeParser, date_parser, time_parser
 from riskengine.errors import InputError
+from riskengine.files.columns import ColumnOptions, Row, Shape, Table, load_alias, parse_columns, read_rows
+from riskengine.files.times import TimeParser, date_parser, time_parser
 from riskengine.records.decode import TickInput, TradeCheck, TradeInput, convert
 from riskengine.records.fields import Rejected, name, quote
 from riskengine.records.reference_input import (
