@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMap
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
-from riskengine.adapters.committer import Committer
 from riskengine.adapters.comparison import Comparison
 from riskengine.adapters.stored_keys import stored_keys
 from riskengine.clock import Clock
@@ -20,6 +19,7 @@ from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Inbox
 from riskengine.errors import Frozen, ReferenceDataError
+from riskengine.intake.store_thread import Committer
 from riskengine.loop import promise
 from riskengine.observe import Metrics
 from riskengine.positions.freezing import frozen_place

@@ -11,9 +11,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
-from riskengine.adapters.committer import Committer
-from riskengine.adapters.recall import Recall
-from riskengine.adapters.recorder import started
 from riskengine.alerts import Warnings
 from riskengine.clock import MICROS_PER_SECOND, Clock, SystemClock
 from riskengine.config import Config
@@ -24,6 +21,11 @@ from riskengine.engine.inbox import Inbox, Receipt
 from riskengine.engine.writer import Writer
 from riskengine.errors import EngineNotLive, RiskEngineError, StartRefused, StoreUnavailable
 from riskengine.health import Health
+from riskengine.intake.ask_writer import ask_writer
+from riskengine.intake.audit_recorder import Notes, started
+from riskengine.intake.recall import Recall
+from riskengine.intake.sources import Publishers
+from riskengine.intake.store_thread import Committer
 from riskengine.looks import Parts as LooksParts
 from riskengine.looks import compare_beside, standing_under
 from riskengine.loop import Promises, Wakes, promise
@@ -31,10 +33,8 @@ from riskengine.market.marks import AnyTick, Mark
 from riskengine.market.tick_limits import LimitedQuoteBook, TicksTaken
 from riskengine.mender import watched
 from riskengine.morning import Morning, summarise
-from riskengine.notes import Notes
 from riskengine.observe import Metrics, get_logger
 from riskengine.proven_load import acceptance, load
-from riskengine.publishers import Publishers
 from riskengine.reconciler import Reconciler
 from riskengine.records.decode import TradeCheck
 from riskengine.records.hierarchy import trade_check
@@ -51,7 +51,6 @@ from riskengine.store.protocol import Store
 from riskengine.store.results import Position, TradeFilter
 from riskengine.views.grants import EVERYTHING, Grants
 from riskengine.watch import Watch
-from riskengine.writer_calls import ask_writer
 
 T = TypeVar("T")
 

@@ -24,9 +24,6 @@ from typing import NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
-from riskengine.adapters.committer import CATCH_UP_ROWS, Committer
-from riskengine.adapters.quarantined_rows import quarantine_rows
-from riskengine.adapters.recall import Recall, Unseen, nothing
 from riskengine.background import Helper, Rests, giving_way, uncollected
 from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.config import Config
@@ -37,6 +34,9 @@ from riskengine.engine.inbox import Inbox
 from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.engine.writer import Writer
 from riskengine.errors import EngineNotLive, RiskEngineError, StoreError, StoreUnavailable
+from riskengine.intake.follow import quarantine_rows
+from riskengine.intake.recall import Recall, Unseen, nothing
+from riskengine.intake.store_thread import CATCH_UP_ROWS, Committer
 from riskengine.loop import Answer, promise
 from riskengine.market.marks import Mark, QuoteBook
 from riskengine.observe import Metrics, get_logger

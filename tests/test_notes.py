@@ -1,6 +1,6 @@
 """What happens at the door before there is a trail is told once there is one."""
 
-from riskengine.notes import MAX_KEPT, Notes
+from riskengine.intake.audit_recorder import MAX_KEPT, Notes
 from riskengine.store.audit_chain import AuditEvent
 
 START = AuditEvent("start", "7", {}, "engine")

@@ -9,7 +9,7 @@ from typing import Any
 from websockets.sync.client import connect
 
 from riskengine.errors import StoreUnavailable
-from riskengine.publishers import SILENT_AFTER_US, Publishers
+from riskengine.intake.sources import SILENT_AFTER_US, Publishers
 from riskengine.records.types import Trade
 from tests.adapters.store_book import new_store
 from tests.running import Server, running

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from riskengine.adapters.committer import Committer
 from riskengine.clock import SystemClock
 from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Inbox, Receipt
 from riskengine.engine.writer import Writer
 from riskengine.errors import StoreUnavailable
+from riskengine.intake.store_thread import Committer
 from riskengine.observe import Metrics
 from riskengine.records.hierarchy import Reference, trade_check
 from riskengine.records.types import StoredMark, Trade

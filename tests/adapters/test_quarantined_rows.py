@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from riskengine.adapters import quarantined_rows
-from riskengine.adapters.quarantined_rows import LINES_AT_ONCE, Alarm
+from riskengine.intake import follow as quarantined_rows
+from riskengine.intake.follow import LINES_AT_ONCE, Alarm
 
 
 @pytest.fixture

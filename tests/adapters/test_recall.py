@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from riskengine.adapters.recall import Recall
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.engine.engine import Engine
 from riskengine.engine.self_audit import SelfAudit
 from riskengine.engine.worklist import MAX_NOTICES
+from riskengine.intake.recall import Recall
 from riskengine.positions.freezing import freeze
 from riskengine.records.hierarchy import trade_check
 from riskengine.records.types import Trade

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from riskengine.adapters import recorder as module
-from riskengine.adapters.recorder import Recorder
 from riskengine.errors import StoreUnavailable
+from riskengine.intake import audit_recorder as module
+from riskengine.intake.audit_recorder import Recorder
 from riskengine.records.hierarchy import trade_check
 from riskengine.store.audit_chain import AuditEvent, AuditFilter, rows_detail
 from riskengine.store.open_store import Store

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import errors
 
-from riskengine.adapters.committer import Committer
 from riskengine.engine.inbox import DurableTrades, Inbox
 from riskengine.errors import LeaseHeld, StoreCorrupt, StoreError, StoreNewer, StoreUnavailable
+from riskengine.intake.store_thread import Committer
 from riskengine.observe import Metrics
 from riskengine.store.open_store import Position, Store, TradeRow, open_store, replay
 from riskengine.store.postgres import schema as postgres_schema

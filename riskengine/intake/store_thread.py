@@ -20,12 +20,12 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
-from riskengine.adapters.quarantined_rows import Alarm, quarantine_rows
-from riskengine.adapters.recall import Recall, Unseen, nothing
-from riskengine.adapters.recorder import Recorder
-from riskengine.adapters.submissions import Answer, Submission, judged
 from riskengine.engine.inbox import DurableTrades, Inbox, Receipt
 from riskengine.errors import LeaseHeld, StoreError, StoreUnavailable
+from riskengine.intake.audit_recorder import Recorder
+from riskengine.intake.follow import Alarm, quarantine_rows
+from riskengine.intake.recall import Recall, Unseen, nothing
+from riskengine.intake.submissions import Answer, Submission, judged
 from riskengine.observe import Metrics, get_logger
 from riskengine.positions.freezing import Recalled
 from riskengine.positions.repair import Key

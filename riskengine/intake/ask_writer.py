@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from riskengine.adapters.committer import Committer
 from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Inbox
 from riskengine.errors import Frozen, RiskEngineError, StoreError
+from riskengine.intake.store_thread import Committer
 from riskengine.loop import Answer
 from riskengine.snapshot.snapshot import UnknownName
 

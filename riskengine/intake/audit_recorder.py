@@ -11,7 +11,8 @@ milliseconds. What is interrupted is found again by the next start: the trail it
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -137,3 +138,28 @@ def started(config: Config, *, epoch: int, watermark: int, revision: int) -> Aud
     detail["store"]["url"] = without_password(config.store.url)
     facts = {"version": __version__, "epoch": epoch, "watermark": watermark, "reference_revision": revision}
     return AuditEvent("start", str(epoch), {**facts, "configuration": detail}, ENGINE)
+
+
+MAX_KEPT = 1_000
+"""Notes kept until there is a trail; the oldest make room."""
+
+
+Record = Callable[[Iterable[AuditEvent]], None]
+
+
+class Notes:
+    """Hands notes on to a trail, in their order."""
+
+    def __init__(self) -> None:
+        self._kept: deque[AuditEvent] = deque(maxlen=MAX_KEPT)
+        self._record: Record = self._kept.extend
+
+    def hand_to(self, record: Record, first: AuditEvent) -> None:
+        """There is a trail now: `first`, then what was kept."""
+        record([first, *self._kept])
+        self._kept.clear()
+        self._record = record
+
+    def note(self, kind: str, subject: str, detail: Mapping[str, Any], actor: str) -> None:
+        """Something to be recorded, as an `AuditEvent`."""
+        self._record([AuditEvent(kind, subject, detail, actor)])

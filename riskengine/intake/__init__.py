@@ -1,0 +1,1 @@
+"""How trades come in: room reserved, stored, handed to the writer; ours and those of other programs."""
