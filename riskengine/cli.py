@@ -12,9 +12,6 @@ import msgspec
 import orjson
 
 from riskengine import __version__
-from riskengine.adapters.feeds import DemoFeed, RecordedTicks
-from riskengine.adapters.replay import replay_here, replay_to, tick_stream
-from riskengine.adapters.simulator import DealingSimulator, MarketSimulator, sample_instruments, sample_nodes
 from riskengine.cli_audit import audit_commands
 from riskengine.cli_reconcile import reconcile_command
 from riskengine.cli_start import announce, rebuild_command, run_engine, serve
@@ -24,6 +21,9 @@ from riskengine.clock import SystemClock
 from riskengine.config import without_password
 from riskengine.engine.engine import Engine
 from riskengine.errors import InputError
+from riskengine.feeds.demo import DemoFeed, RecordedTicks
+from riskengine.feeds.replay import replay_here, replay_to, tick_stream
+from riskengine.feeds.simulation.simulator import DealingSimulator, MarketSimulator, sample_instruments, sample_nodes
 from riskengine.files.lines import shown_path
 from riskengine.files.loading import KINDS, LoadReport, load
 from riskengine.observe import configure_logging

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
-from riskengine.adapters.seeded_day import seeded_day
+from riskengine.feeds.simulation.seeded_day import seeded_day
 from riskengine.records.decode import TradeInput
 from riskengine.records.types import Instrument, Kind
 

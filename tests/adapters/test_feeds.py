@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from riskengine.adapters.feeds import DemoFeed, RecordedTicks
-from riskengine.adapters.simulator import DealingSimulator, MarketSimulator, sample_instruments, sample_nodes
 from riskengine.clock import Clock, ManualClock
 from riskengine.errors import EngineNotLive, InboxFull, InputError
+from riskengine.feeds.demo import DemoFeed, RecordedTicks
+from riskengine.feeds.simulation.simulator import DealingSimulator, MarketSimulator, sample_instruments, sample_nodes
 from riskengine.records.hierarchy import Reference, trade_check
 from riskengine.records.types import Tick, Trade
 
@@ -47,7 +47,7 @@ class Doors:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("riskengine.adapters.feeds.STEP_S", 0.0)
+    monkeypatch.setattr("riskengine.feeds.demo.STEP_S", 0.0)
 
 
 def run(doors: Doors, ticks: Callable[[int, float], Sequence[Tick]] | None = None) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from riskengine.adapters import replay
-from riskengine.adapters.replay import FRAME_TRADES, NO_MAPPING, Pace, replay_here, replay_to, steps, tick_stream
 from riskengine.clock import SystemClock
 from riskengine.engine.engine import Engine
 from riskengine.errors import EngineUnreachable, InputError
+from riskengine.feeds import replay
+from riskengine.feeds.replay import FRAME_TRADES, NO_MAPPING, Pace, replay_here, replay_to, steps, tick_stream
 from riskengine.files.records import ColumnOptions
 from riskengine.records.hierarchy import trade_check
 from riskengine.records.types import Refusal, Tick
@@ -78,8 +78,8 @@ class Sleeps:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
         self.slept: list[float] = []
-        monkeypatch.setattr("riskengine.adapters.replay.time.monotonic", lambda: self.now)
-        monkeypatch.setattr("riskengine.adapters.replay.time.sleep", self.sleep)
+        monkeypatch.setattr("riskengine.feeds.replay.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("riskengine.feeds.replay.time.sleep", self.sleep)
 
     def sleep(self, seconds: float) -> None:
         assert seconds < 1_000

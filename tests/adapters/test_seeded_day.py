@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from riskengine.adapters.simulator import sample_instruments, sample_nodes, seeded_day
+from riskengine.feeds.simulation.simulator import sample_instruments, sample_nodes, seeded_day
 from riskengine.records.decode import TradeCheck, TradeInput
 from riskengine.records.types import Kind
 

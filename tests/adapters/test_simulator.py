@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from riskengine.adapters.dice import Dice, Stepper
-from riskengine.adapters.simulator import (
+from riskengine.feeds.simulation.seeded_random import Dice, Stepper
+from riskengine.feeds.simulation.simulator import (
     DEALERS,
     MANDATES,
     DealingSimulator,

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from riskengine.adapters.dice import STEP_US, Activity, Dice, Stepper
-from riskengine.adapters.sample_book import DEALERS, MANDATES, is_quoted, manner_of
 from riskengine.clock import MICROS_PER_SECOND
+from riskengine.feeds.simulation.sample_book import DEALERS, MANDATES, is_quoted, manner_of
+from riskengine.feeds.simulation.seeded_random import STEP_US, Activity, Dice, Stepper
 from riskengine.records.decode import TradeInput
 from riskengine.records.types import DECIMALS, Instrument, Kind, Node
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
-from riskengine.adapters.dice import Dice
-from riskengine.adapters.sample_book import manner_of
-from riskengine.adapters.simulated_dealing import cancelled, corrected, exact_price, fees_of
 from riskengine.clock import MICROS_PER_SECOND
+from riskengine.feeds.simulation.dealing import cancelled, corrected, exact_price, fees_of
+from riskengine.feeds.simulation.sample_book import manner_of
+from riskengine.feeds.simulation.seeded_random import Dice
 from riskengine.records.decode import TradeInput
 from riskengine.records.types import Instrument
 

@@ -5,10 +5,10 @@ against any source of quotes (recorded ones too), `seeded_day` makes a day of tr
 pure and repeats for a seed (`dice`). This module is the door.
 """
 
-from riskengine.adapters.sample_book import DEALERS, MANDATES, sample_instruments, sample_nodes
-from riskengine.adapters.seeded_day import seeded_day
-from riskengine.adapters.simulated_dealing import DealingSimulator, Quotes
-from riskengine.adapters.simulated_market import MarketSimulator
+from riskengine.feeds.simulation.dealing import DealingSimulator, Quotes
+from riskengine.feeds.simulation.market import MarketSimulator
+from riskengine.feeds.simulation.sample_book import DEALERS, MANDATES, sample_instruments, sample_nodes
+from riskengine.feeds.simulation.seeded_day import seeded_day
 
 __all__ = [
     "DEALERS",

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from itertools import accumulate
 from math import sqrt
 
-from riskengine.adapters.dice import STEP_US, Activity, Dice, Stepper
-from riskengine.adapters.sample_book import CURRENCIES, SHARES, Factor, Manner, is_quoted, manner_of
 from riskengine.clock import MICROS_PER_SECOND
+from riskengine.feeds.simulation.sample_book import CURRENCIES, SHARES, Factor, Manner, is_quoted, manner_of
+from riskengine.feeds.simulation.seeded_random import STEP_US, Activity, Dice, Stepper
 from riskengine.records.types import Instrument, Kind, Tick
 
 SOURCE = "simulator"

@@ -7,10 +7,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Protocol
 
-from riskengine.adapters.simulator import DealingSimulator, MarketSimulator
 from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.engine.inbox import Receipt
 from riskengine.errors import EngineNotLive, RiskEngineError
+from riskengine.feeds.simulation.simulator import DealingSimulator, MarketSimulator
 from riskengine.market.marks import AnyTick
 from riskengine.observe import get_logger
 from riskengine.records.decode import TradeCheck, TradeInput

@@ -1,0 +1,1 @@
+"""Prices and trades that come by themselves: recordings, the simulation, later venues."""
