@@ -14,8 +14,8 @@ from riskengine.config import Config
 from riskengine.errors import ConfigError, EngineNotLive, RiskEngineError, StartRefused
 from riskengine.observe import get_logger
 from riskengine.process import EngineProcess
-from riskengine.serve.http import create_app
-from riskengine.serve.server import make_server
+from riskengine.serve.app import create_app
+from riskengine.serve.stream.uvicorn_server import make_server
 
 log = get_logger("riskengine.server")
 

@@ -11,7 +11,7 @@ import pytest
 
 from riskengine.config import Config, EngineConfig, StoreConfig
 from riskengine.process import EngineProcess
-from riskengine.serve.http import create_app
+from riskengine.serve.app import create_app
 from riskengine.store.open_store import open_store
 from tests.serve.stand_in import call
 from tests.test_process import sent, until

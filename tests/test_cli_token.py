@@ -11,7 +11,7 @@ from riskengine.cli import main
 from riskengine.cli_token import check_access
 from riskengine.config import AccessConfig, Config, ServerConfig
 from riskengine.errors import ConfigError
-from riskengine.tokens import hash_of, read_tokens
+from riskengine.serve.access.tokens import hash_of, read_tokens
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from riskengine.clock import SystemClock
 from riskengine.config import StoreConfig
-from riskengine.serve.http import create_app
+from riskengine.serve.app import create_app
 from riskengine.store.open_store import open_store
 from riskengine.store.witness import Witness
 from riskengine.views.checksum import view_checksum

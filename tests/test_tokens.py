@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from riskengine.errors import ConfigError
 from riskengine.records.fields import Rejected
-from riskengine.tokens import RESERVED, Token, Tokens, check_token, editing, hash_of, micros, new_token, read_tokens
+from riskengine.serve.access.tokens import RESERVED, Token, Tokens, check_token, editing, hash_of, micros, new_token, read_tokens
 from riskengine.views.grants import EVERYTHING, Grants
 
 HASH = hash_of("a")

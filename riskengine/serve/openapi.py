@@ -8,11 +8,11 @@ from typing import Any
 from riskengine import __version__
 from riskengine.observe import METRICS_CONTENT_TYPE, TRADE_OUTCOMES
 from riskengine.records.fields import MAX_INTEGER
-from riskengine.serve import shapes
-from riskengine.serve.identity import COOKIE
+from riskengine.serve.access.identity import COOKIE
+from riskengine.serve.answers import shapes
+from riskengine.serve.answers.problems import PROBLEM_JSON
+from riskengine.serve.answers.shapes import POLICIES, Fields
 from riskengine.serve.operations import Operation
-from riskengine.serve.problems import PROBLEM_JSON
-from riskengine.serve.shapes import POLICIES, Fields
 
 Schema = dict[str, Any]
 

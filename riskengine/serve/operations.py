@@ -6,12 +6,10 @@ from typing import NamedTuple
 from starlette.responses import Response
 
 from riskengine.records.types import MEASURES
-from riskengine.serve import params, shapes
-from riskengine.serve.answers import Question
-from riskengine.serve.exceptions_route import KINDS, answer_exceptions, take_verdict
-from riskengine.serve.history_route import DEFAULT_MEASURE, answer_history
-from riskengine.serve.holdings_route import answer_holdings
-from riskengine.serve.params import (
+from riskengine.serve.access.permissions import COMMENT, FEED, OPEN, OPS, READ, READ_EVERYTHING, Need
+from riskengine.serve.answers import params, shapes
+from riskengine.serve.answers.answers import Question
+from riskengine.serve.answers.params import (
     BUCKET,
     DEALER,
     EXACT,
@@ -27,25 +25,21 @@ from riskengine.serve.params import (
     STALE,
     Parameter,
 )
-from riskengine.serve.permissions import COMMENT, FEED, OPEN, OPS, READ, READ_EVERYTHING, Need
-from riskengine.serve.reads import (
+from riskengine.serve.routes.exceptions import KINDS, answer_exceptions, take_verdict
+from riskengine.serve.routes.reads import (
+    DEFAULT_MEASURE,
     answer_dealers,
+    answer_history,
     answer_ladder,
     answer_marks,
     answer_node,
     answer_nodes,
     answer_positions,
+    answer_receipt,
 )
-from riskengine.serve.receipt_route import answer_receipt
-from riskengine.serve.reconcile_route import answer_breaks, take_comment, take_reconcile
-from riskengine.serve.status import (
-    answer_digest,
-    answer_health,
-    answer_metrics,
-    answer_ready,
-    answer_status,
-)
-from riskengine.serve.trades_route import answer_stored_trades, take_ticks, take_trades
+from riskengine.serve.routes.reconcile import answer_breaks, answer_holdings, take_comment, take_reconcile
+from riskengine.serve.routes.status import answer_digest, answer_health, answer_metrics, answer_ready, answer_status
+from riskengine.serve.routes.trades import answer_stored_trades, take_ticks, take_trades
 
 Handler = Callable[[Question], Awaitable[Response]]
 

@@ -17,7 +17,7 @@ from riskengine.adapters.statement import (
 from riskengine.errors import EngineUnreachable, InputError
 from riskengine.files.columns import ColumnOptions
 from riskengine.records.types import CASH_ONE, ONE
-from riskengine.serve.http import create_app
+from riskengine.serve.app import create_app
 from tests.serve.stand_in import serving, traded
 
 KEY = ("node", "FX1", "EURUSD")

@@ -11,8 +11,8 @@ import pytest
 
 import riskengine.client.examples
 from riskengine.client import Client
-from riskengine.serve.http import ROUTES, create_app
-from riskengine.serve.shapes import OF_NODE, names
+from riskengine.serve.answers.shapes import OF_NODE, names
+from riskengine.serve.app import ROUTES, create_app
 from tests.serve.stand_in import serving, traded
 from tests.serve.wired import run, wired
 from tests.world import trade

@@ -26,7 +26,7 @@ from riskengine.client import (
 from riskengine.client import exchange as exchange_module
 from riskengine.client.exchange import _joined, parts_exchange
 from riskengine.errors import StoreUnavailable
-from riskengine.serve.http import create_app
+from riskengine.serve.app import create_app
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, mark_rows, node_rows
 from tests.serve.stand_in import StandIn, newest, serving, traded
 from tests.world import row

@@ -6,9 +6,9 @@ from typing import Any
 
 from riskengine.clock import ManualClock
 from riskengine.config import AccessConfig, Config, ServerConfig
-from riskengine.serve.http import create_app
+from riskengine.serve.access.tokens import Token, editing, hash_of, new_token
+from riskengine.serve.app import create_app
 from riskengine.snapshot.snapshot import Snapshot
-from riskengine.tokens import Token, editing, hash_of, new_token
 from tests.serve.stand_in import MIDS, PORT, Answer, StandIn, ask, post
 from tests.world import INSTRUMENTS, NOON, reference, row
 

@@ -28,7 +28,7 @@ from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import to_text
 from riskengine.records.hierarchy import Reference
 from riskengine.records.types import Trade, Verdict
-from riskengine.serve.http import create_app
+from riskengine.serve.app import create_app
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
@@ -42,7 +42,7 @@ MIDS = {"EURUSD": 1.2, "GBPUSD": 1.5, "USDJPY": 150.0, "ACME": 40.0, "ESZ6": 5_0
 
 
 class StandIn:
-    """`riskengine.gateway.Gateway`, small. `broken` is raised instead of taking trades."""
+    """`riskengine.serve.gateway.Gateway`, small. `broken` is raised instead of taking trades."""
 
     def __init__(self, reference: Reference = REFERENCE, config: Config | None = None, clock: Clock | None = None) -> None:
         self.config = config or Config()

@@ -9,12 +9,12 @@ from starlette.routing import WebSocketRoute
 
 from riskengine.config import Config, ServerConfig
 from riskengine.errors import ConfigError
-from riskengine.serve.access import SECURITY_HEADERS, Access, check_binding
-from riskengine.serve.account import Account
-from riskengine.serve.admission import Admission
-from riskengine.serve.http import create_app
-from riskengine.serve.identity import Identity
-from riskengine.serve.sessions import Sessions
+from riskengine.serve.access.account import Account
+from riskengine.serve.access.admission import Admission
+from riskengine.serve.access.identity import Identity
+from riskengine.serve.access.origins import SECURITY_HEADERS, Access, check_binding
+from riskengine.serve.access.sessions import Sessions
+from riskengine.serve.app import create_app
 from tests.serve.stand_in import PORT, Client, StandIn, ask, post, problem, serving
 from tests.world import row
 

@@ -10,12 +10,12 @@ import pytest
 
 from riskengine.config import AccessConfig, Config
 from riskengine.errors import ConfigError
-from riskengine.serve.access import STRANGER, address_of
-from riskengine.serve.account import MAX_APART
-from riskengine.serve.http import create_app
-from riskengine.serve.identity import MAX_LOGINS_EACH, Logins
-from riskengine.serve.slowdown import FREE_FAILURES, LONGEST_WAIT_S, MAX_ADDRESSES, Slowdown
-from riskengine.tokens import new_token
+from riskengine.serve.access.account import MAX_APART
+from riskengine.serve.access.identity import MAX_LOGINS_EACH, Logins
+from riskengine.serve.access.origins import STRANGER, address_of
+from riskengine.serve.access.slowdown import FREE_FAILURES, LONGEST_WAIT_S, MAX_ADDRESSES, Slowdown
+from riskengine.serve.access.tokens import new_token
+from riskengine.serve.app import create_app
 from tests.serve.guarded import FORM, ORIGIN, Guarded, bearer, cookie_of
 from tests.serve.stand_in import PORT, StandIn, ask, post, problem
 from tests.world import SECOND, row

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskengine.serve.http import create_app
-from riskengine.serve.wire import csv_slices, inert
+from riskengine.serve.answers.wire import csv_slices, inert
+from riskengine.serve.app import create_app
 from tests.serve.stand_in import StandIn, ask, post, traded
 from tests.world import reference, row
 

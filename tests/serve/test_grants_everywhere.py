@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from riskengine.serve.http import ROUTES
+from riskengine.serve.answers.wire import encode
+from riskengine.serve.app import ROUTES
 from riskengine.serve.operations import BESIDE, OPERATIONS, Operation
-from riskengine.serve.wire import encode
 from tests.serve.guarded import GRANTED, Guarded
 from tests.world import row
 

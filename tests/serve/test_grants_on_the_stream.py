@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from riskengine.serve.server import make_server
+from riskengine.serve.stream.uvicorn_server import make_server
 from riskengine.views.subscription import VIEWS
 from tests.serve.guarded import HOUSE, Guarded, bearer
 from tests.world import NOON, checked, row

@@ -7,9 +7,9 @@ import pytest
 
 from riskengine.clock import ManualClock
 from riskengine.records.types import MEASURES
-from riskengine.serve import identity
-from riskengine.serve.http import create_app
-from riskengine.serve.shapes import POINT, names
+from riskengine.serve.access import identity
+from riskengine.serve.answers.shapes import POINT, names
+from riskengine.serve.app import create_app
 from riskengine.snapshot.curves import sample
 from riskengine.snapshot.rows import node_rows
 from riskengine.views.grants import Grants, Principal

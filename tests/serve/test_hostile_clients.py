@@ -17,7 +17,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
-from riskengine.serve import server, stream
+from riskengine.serve.stream import stream
+from riskengine.serve.stream import uvicorn_server as server
 from riskengine.snapshot.rows import node_rows
 from riskengine.views.subscription import MAX_SUBSCRIPTIONS
 from tests.serve.wired import Wired, run, talk, wired

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from riskengine.clock import ManualClock
-from riskengine.serve.answers import prefers_csv
-from riskengine.serve.http import WEB, create_app
+from riskengine.serve.answers.answers import prefers_csv
+from riskengine.serve.answers.shapes import DEALER, MARK, NODE, OF_DEALER, OF_NODE, POLICIES, TRADE, names
+from riskengine.serve.app import WEB, create_app
 from riskengine.serve.operations import OPERATIONS
-from riskengine.serve.shapes import DEALER, MARK, NODE, OF_DEALER, OF_NODE, POLICIES, TRADE, names
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, mark_rows, node_and_children, node_rows, position_rows
 from tests.serve.stand_in import Answer, StandIn, ask, newest, post, problem, traded
 from tests.world import NOON, SECOND, reference, row

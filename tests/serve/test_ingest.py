@@ -10,8 +10,8 @@ import pytest
 from riskengine.errors import InboxFull, InputError, StoreUnavailable
 from riskengine.records.decode import TradeInput
 from riskengine.records.types import Refusal
-from riskengine.serve import ingest
-from riskengine.serve.ingest import decode_frame, ticks_of, trades_of
+from riskengine.serve.stream import ingest
+from riskengine.serve.stream.ingest import decode_frame, ticks_of, trades_of
 from tests.serve.stand_in import Client
 from tests.serve.wired import Wired, run, talk, wired
 from tests.world import NOON, row

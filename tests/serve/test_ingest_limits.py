@@ -13,10 +13,10 @@ import pytest
 from riskengine.config import IngestConfig
 from riskengine.records.decode import SMALL_LIST
 from riskengine.records.types import Refusal
-from riskengine.serve import ingest
-from riskengine.serve.outlet import WRITE_BUFFER_BYTES, Outlet
-from riskengine.serve.problems import POLICY_VIOLATION
-from riskengine.serve.turns import decoded
+from riskengine.serve.answers.problems import POLICY_VIOLATION
+from riskengine.serve.answers.turns import decoded
+from riskengine.serve.stream import ingest
+from riskengine.serve.stream.outlet import WRITE_BUFFER_BYTES, Outlet
 from tests.serve.stand_in import Client
 from tests.serve.wired import Wired, run, talk, wired
 from tests.world import NOON, row

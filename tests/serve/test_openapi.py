@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from riskengine.records.fields import timestamp
-from riskengine.serve.http import ROUTES, create_app
+from riskengine.serve.answers.params import BUCKET_PATTERN, TIME_SCHEMA
+from riskengine.serve.app import ROUTES, create_app
 from riskengine.serve.openapi import SCHEMAS
-from riskengine.serve.params import BUCKET_PATTERN, TIME_SCHEMA
 from tests.serve.stand_in import StandIn, ask, post, traded
 from tests.world import NOON, row
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from riskengine.serve.outlet import Outlet
-from riskengine.serve.sender import Sender
+from riskengine.serve.stream.outlet import Outlet
+from riskengine.serve.stream.sender import Sender
 from tests.serve.test_hostile_clients import clients, healthy, masked, raw
 from tests.serve.wired import Wired, run, talk, wired
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from riskengine.positions.repair import Key
-from riskengine.serve.http import create_app
+from riskengine.serve.app import create_app
 from tests.serve.stand_in import StandIn, ask
 from tests.serve.wired import run, talk, wired
 from tests.world import NOON, trade

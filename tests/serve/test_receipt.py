@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from riskengine.serve.http import create_app
+from riskengine.serve.app import create_app
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_rows
 from tests.serve.stand_in import StandIn, ask, newest, problem, traded
 from tests.world import opening, trade

@@ -2,8 +2,8 @@
 
 import pytest
 
-from riskengine.serve.exceptions_route import MAX_COMMENT
-from riskengine.serve.http import create_app
+from riskengine.serve.app import create_app
+from riskengine.serve.routes.exceptions import MAX_COMMENT
 from tests.serve.stand_in import StandIn, ask, post, problem
 
 

@@ -7,12 +7,12 @@ import re
 
 import pytest
 
-from riskengine.serve import identity
-from riskengine.serve.answers import Question
-from riskengine.serve.coding import SMALL_BYTES, takes_gzip
-from riskengine.serve.http import create_app
+from riskengine.serve.access import identity
+from riskengine.serve.answers.answers import Question
+from riskengine.serve.answers.coding import SMALL_BYTES, takes_gzip
+from riskengine.serve.answers.representation import VARY
+from riskengine.serve.app import create_app
 from riskengine.serve.operations import OPERATIONS
-from riskengine.serve.representation import VARY
 from riskengine.views.grants import LOCAL, Grants, Principal
 from tests.serve.stand_in import Client, StandIn, ask, call, newest, post, problem, serving, traded
 from tests.world import NOON
@@ -97,7 +97,7 @@ def test_a_small_answer_is_not_encoded(app):
 
 
 def test_a_real_client_reads_encoded_slices_over_a_socket(app, monkeypatch):
-    monkeypatch.setattr("riskengine.serve.answers.WHOLE_ROWS", 100)
+    monkeypatch.setattr("riskengine.serve.answers.answers.WHOLE_ROWS", 100)
     with serving(app) as url:
         client = Client(url)
         plain = client.request("GET", "/v1/dealers?limit=1000&sort=dealer")
@@ -186,7 +186,7 @@ def test_access_classes_do_not_share_etags_or_kept_answers_and_the_etag_does_not
 def test_another_process_has_other_etags(gateway, monkeypatch):
     known = ask(create_app(gateway), "/v1/nodes").headers["etag"]
     assert ask(create_app(gateway), "/v1/nodes").headers["etag"] == known
-    monkeypatch.setattr("riskengine.serve.representation._KEY", b"another")
+    monkeypatch.setattr("riskengine.serve.answers.representation._KEY", b"another")
     assert ask(create_app(gateway), "/v1/nodes").headers["etag"] != known
 
 
@@ -195,7 +195,7 @@ def test_another_process_has_other_etags(gateway, monkeypatch):
 def test_a_middling_answer_is_made_whole_to_the_same_bytes_as_in_slices(gateway, monkeypatch, query, encoding):
     whole = ask(create_app(gateway), "/v1/dealers", query, headers={"accept-encoding": encoding})
     assert whole.headers["content-length"] == str(len(whole.body))
-    monkeypatch.setattr("riskengine.serve.answers.WHOLE_ROWS", 100)
+    monkeypatch.setattr("riskengine.serve.answers.answers.WHOLE_ROWS", 100)
     sliced = ask(create_app(gateway), "/v1/dealers", query, headers={"accept-encoding": encoding})
     assert "content-length" not in sliced.headers
     unpack = gzip.decompress if encoding else bytes
@@ -206,12 +206,12 @@ def test_a_middling_answer_is_made_whole_to_the_same_bytes_as_in_slices(gateway,
 def test_what_is_kept_is_bounded_in_bytes(monkeypatch):
     gateway = traded(count=250)
     app = create_app(gateway)
-    monkeypatch.setattr("riskengine.serve.representation.MAX_KEPT_BYTES_IN_ALL", 500_000)
+    monkeypatch.setattr("riskengine.serve.answers.representation.MAX_KEPT_BYTES_IN_ALL", 500_000)
     for limit in range(200, 230):
         ask(app, "/v1/dealers", {"limit": limit})
     kept = app.state.kept_answers._answers.values()
     assert 0 < sum(len(answer.body) for answer in kept) <= 500_000
-    monkeypatch.setattr("riskengine.serve.representation.MAX_KEPT_BYTES", 10_000)
+    monkeypatch.setattr("riskengine.serve.answers.representation.MAX_KEPT_BYTES", 10_000)
     gateway.publish()
     ask(app, "/v1/dealers", {"limit": 200})
     ask(app, "/v1/dealers", {"limit": 1})

@@ -6,9 +6,9 @@ from typing import Any, cast
 import pytest
 
 from riskengine.config import Config, ServerConfig
-from riskengine.serve.outlet import Outlet
-from riskengine.serve.pacing import Pace, Rhythm
-from riskengine.serve.sender import CHECKSUM_S, SENDS_A_TURN, Connection, Sender
+from riskengine.serve.stream.outlet import Outlet
+from riskengine.serve.stream.pacing import Pace, Rhythm
+from riskengine.serve.stream.sender import CHECKSUM_S, SENDS_A_TURN, Connection, Sender
 from riskengine.views.board import JSON, Board
 from riskengine.views.grants import EVERYTHING, Grants
 from riskengine.views.subscription import Subscriptions

@@ -8,7 +8,7 @@ from riskengine.engine.engine import Engine
 from riskengine.records.hierarchy import Reference, trade_check
 from riskengine.records.types import Trade
 from riskengine.renewal import fitting
-from riskengine.serve.sender import CHECKSUM_S, SENDS_A_TURN
+from riskengine.serve.stream.sender import CHECKSUM_S, SENDS_A_TURN
 from riskengine.snapshot.snapshot import Snapshot, SnapshotHistory
 from riskengine.succession import succeed
 from tests import world

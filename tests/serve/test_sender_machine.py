@@ -8,10 +8,10 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from riskengine.serve import sender
-from riskengine.serve.outlet import Outlet
-from riskengine.serve.pacing import Pace
-from riskengine.serve.sender import Connection
+from riskengine.serve.stream import sender
+from riskengine.serve.stream.outlet import Outlet
+from riskengine.serve.stream.pacing import Pace
+from riskengine.serve.stream.sender import Connection
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_rows
 from riskengine.snapshot.snapshot import Snapshot, UnknownName
 from riskengine.views.board import JSON, MSGPACK, Encoding

@@ -16,7 +16,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from riskengine.config import AccessConfig
-from riskengine.tokens import Token, editing, hash_of, new_token
+from riskengine.serve.access.tokens import Token, editing, hash_of, new_token
 from tests.serve.stand_in import Answer, Client
 from tests.serve.test_admission import EIGHT
 from tests.serve.wired import Talk, Wired, run, talk, wired

@@ -5,8 +5,8 @@ import pytest
 
 from riskengine.clock import ManualClock
 from riskengine.config import Config, MarksConfig, ServerConfig
-from riskengine.serve.http import ROUTES, create_app
-from riskengine.serve.shapes import EXCEPTION, STATUS, names
+from riskengine.serve.answers.shapes import EXCEPTION, STATUS, names
+from riskengine.serve.app import ROUTES, create_app
 from tests.serve.stand_in import Answer, StandIn, ask, call, newest, post, problem, traded
 from tests.world import NOON, SECOND, reference, row
 

@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from riskengine.serve import sender
+from riskengine.serve.stream import sender
 from riskengine.snapshot.rows import ladder_rows, node_rows
 from tests.serve.stand_in import Client
 from tests.serve.wired import Talk, Wired, run, talk, wired

@@ -12,8 +12,9 @@ from riskengine.client.checksum import row_checksum
 from riskengine.client.feed import GIVE_UP_HEARTBEATS, SILENT_HEARTBEATS, Feed
 from riskengine.client.messages import decode
 from riskengine.config import AccessConfig, ServerConfig
-from riskengine.serve import ingest, outlet, sender, server, stream
-from riskengine.serve.websocket_frames import DEFLATE_FROM_BYTES, DEFLATE_TO_BYTES
+from riskengine.serve.stream import ingest, outlet, sender, stream
+from riskengine.serve.stream import uvicorn_server as server
+from riskengine.serve.stream.outlet import DEFLATE_FROM_BYTES, DEFLATE_TO_BYTES
 from riskengine.views.subscription import MAX_HZ, MAX_ID, MAX_MESSAGE, MAX_SUBSCRIPTIONS, MIN_HZ, VIEWS
 from tests.serve.page_exchange import PAGE, both, page_exchanges, read, written
 

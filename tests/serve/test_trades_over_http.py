@@ -5,8 +5,8 @@ import pytest
 
 from riskengine.config import Config, ServerConfig
 from riskengine.errors import InboxFull, StoreCorrupt, StoreUnavailable
-from riskengine.serve import trades_route
-from riskengine.serve.http import create_app
+from riskengine.serve.app import create_app
+from riskengine.serve.routes import trades as trades_route
 from tests.serve.stand_in import Client, StandIn, ask, call, post, problem, serving
 from tests.world import NOON, row
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from riskengine.clock import SystemClock
-from riskengine.serve.http import create_app
+from riskengine.serve.app import create_app
 from tests.serve.stand_in import Client, StandIn, serving
 from tests.world import reference
 

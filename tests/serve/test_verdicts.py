@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from riskengine.config import Config, MarksConfig
-from riskengine.serve.http import create_app
+from riskengine.serve.app import create_app
 from tests.serve.stand_in import StandIn, ask, post, problem
 from tests.world import NOON, SECOND, row
 

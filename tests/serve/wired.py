@@ -14,8 +14,8 @@ from riskengine.config import AccessConfig, Config, IngestConfig, ServerConfig
 from riskengine.engine.inbox import Receipt
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Trade
-from riskengine.serve.http import create_app
-from riskengine.serve.server import Server, make_server
+from riskengine.serve.app import create_app
+from riskengine.serve.stream.uvicorn_server import Server, make_server
 from riskengine.snapshot.snapshot import Snapshot
 from tests.serve.stand_in import StandIn
 from tests.world import quote

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from riskengine.gateway import PRINCIPAL
-from riskengine.serve.access import SECURITY_HEADERS, STRANGER, Access, header_values
-from riskengine.serve.account import Account
-from riskengine.serve.identity import Identity, Shown
-from riskengine.serve.permissions import Need, check
-from riskengine.serve.problems import NotAllowed, Problem
-from riskengine.serve.sessions import Sessions
+from riskengine.serve.access.account import Account
+from riskengine.serve.access.identity import Identity, Shown
+from riskengine.serve.access.origins import SECURITY_HEADERS, STRANGER, Access, header_values
+from riskengine.serve.access.permissions import Need, check
+from riskengine.serve.access.sessions import Sessions
+from riskengine.serve.answers.problems import NotAllowed, Problem
+from riskengine.serve.gateway import PRINCIPAL
 
 PAGE = "/"
 LOGIN = "login"

@@ -12,10 +12,10 @@ from typing import NamedTuple
 from starlette.requests import cookie_parser
 from starlette.types import Scope
 
-from riskengine.gateway import Gateway
-from riskengine.serve.access import SAFE_METHODS, address_of, header_values
-from riskengine.serve.slowdown import Slowdown
-from riskengine.tokens import MAX_TOKEN, Tokens, hash_of
+from riskengine.serve.access.origins import SAFE_METHODS, address_of, header_values
+from riskengine.serve.access.slowdown import Slowdown
+from riskengine.serve.access.tokens import MAX_TOKEN, Tokens, hash_of
+from riskengine.serve.gateway import Gateway
 from riskengine.views.grants import LOCAL, Principal
 
 COOKIE = "riskengine_session"

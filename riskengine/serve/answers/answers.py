@@ -12,11 +12,11 @@ from starlette.responses import Response
 
 from riskengine.config import Config
 from riskengine.errors import EngineNotLive
-from riskengine.gateway import Gateway, principal_of
-from riskengine.serve.coding import weights
-from riskengine.serve.params import Sort
-from riskengine.serve.turns import SlicedResponse
-from riskengine.serve.wire import CSV, JSON, ROWS_AT_ONCE, csv_slices, encode, json_list, json_slices
+from riskengine.serve.answers.coding import weights
+from riskengine.serve.answers.params import Sort
+from riskengine.serve.answers.turns import SlicedResponse
+from riskengine.serve.answers.wire import CSV, JSON, ROWS_AT_ONCE, csv_slices, encode, json_list, json_slices
+from riskengine.serve.gateway import Gateway, principal_of
 from riskengine.snapshot.snapshot import Snapshot
 from riskengine.views.grants import Grants, Principal
 

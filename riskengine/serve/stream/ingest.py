@@ -16,7 +16,6 @@ import msgspec
 from starlette.websockets import WebSocket
 
 from riskengine.errors import EngineNotLive, InboxFull, InputError, RiskEngineError, StoreUnavailable
-from riskengine.gateway import Gateway
 from riskengine.observe import get_logger
 from riskengine.records.decode import (
     Parts,
@@ -30,12 +29,12 @@ from riskengine.records.decode import (
 )
 from riskengine.records.fields import MAX_INTEGER, Rejected, integer, name
 from riskengine.records.types import Refusal
-from riskengine.serve.outlet import Outlet
-from riskengine.serve.problems import POLICY_VIOLATION
-from riskengine.serve.server import accept_when_live
-from riskengine.serve.trades_answer import SubmittedTrades, submit_trades
-from riskengine.serve.turns import TURN_S, decoded
-from riskengine.serve.websocket_frames import FRAMED
+from riskengine.serve.answers.problems import POLICY_VIOLATION
+from riskengine.serve.answers.turns import TURN_S, decoded
+from riskengine.serve.gateway import Gateway
+from riskengine.serve.routes.trades_answer import SubmittedTrades, submit_trades
+from riskengine.serve.stream.outlet import FRAMED, Outlet
+from riskengine.serve.stream.uvicorn_server import accept_when_live
 from riskengine.views.board import JSON, MSGPACK
 from riskengine.views.subscription import error
 

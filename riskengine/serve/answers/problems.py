@@ -10,9 +10,9 @@ from starlette.responses import Response
 from starlette.types import ExceptionHandler
 
 from riskengine.errors import EngineNotLive, InboxFull, InputError, RiskEngineError, StoreUnavailable
-from riskengine.gateway import Gateway, principal_of
 from riskengine.observe import get_logger
-from riskengine.serve.wire import encode
+from riskengine.serve.answers.wire import encode
+from riskengine.serve.gateway import Gateway, principal_of
 from riskengine.snapshot.snapshot import SnapshotGone, SnapshotNotYet, UnknownName
 from riskengine.views.grants import Principal
 

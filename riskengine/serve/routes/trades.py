@@ -10,13 +10,13 @@ from riskengine.errors import EngineNotLive
 from riskengine.records.decode import open_ticks, open_trades, split_refusals
 from riskengine.records.fields import MAX_INTEGER
 from riskengine.records.types import Refusal
-from riskengine.serve.answers import Question, RowDict, Rows, json_answer, list_answer
-from riskengine.serve.permissions import check_dealer, check_node
-from riskengine.serve.problems import Problem
-from riskengine.serve.shapes import TRADE, names
-from riskengine.serve.trades_answer import DEFAULT_SOURCE, REJECTED, answer_trades
-from riskengine.serve.turns import decoded
-from riskengine.serve.wire import with_doubles
+from riskengine.serve.access.permissions import check_dealer, check_node
+from riskengine.serve.answers.answers import Question, RowDict, Rows, json_answer, list_answer
+from riskengine.serve.answers.problems import Problem
+from riskengine.serve.answers.shapes import TRADE, names
+from riskengine.serve.answers.turns import decoded
+from riskengine.serve.answers.wire import with_doubles
+from riskengine.serve.routes.trades_answer import DEFAULT_SOURCE, REJECTED, answer_trades
 from riskengine.snapshot.snapshot import dealer_number, instrument_number, node_number
 
 READ_TIMEOUT_S = 30.0

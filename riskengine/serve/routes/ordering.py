@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from riskengine.positions.ledger import Row
 from riskengine.records.types import CASH_ONE, ONE
-from riskengine.serve.turns import in_turns
+from riskengine.serve.answers.turns import in_turns
 from riskengine.snapshot.rows import QUANTITY_ONE, position_row
 from riskengine.snapshot.snapshot import Snapshot
 

@@ -12,9 +12,9 @@ from typing import Protocol
 from starlette.types import Scope
 
 from riskengine.observe import get_logger
-from riskengine.serve.account import Account
-from riskengine.serve.identity import Credential, Identity
-from riskengine.serve.problems import POLICY_VIOLATION
+from riskengine.serve.access.account import Account
+from riskengine.serve.access.identity import Credential, Identity
+from riskengine.serve.answers.problems import POLICY_VIOLATION
 from riskengine.views.board import Encoding
 from riskengine.views.grants import Principal
 from riskengine.views.subscription import error

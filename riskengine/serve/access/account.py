@@ -9,8 +9,8 @@ from typing import Any
 
 from starlette.types import Scope
 
-from riskengine.gateway import PRINCIPAL, Gateway
-from riskengine.serve.access import STRANGER, address_of
+from riskengine.serve.access.origins import STRANGER, address_of
+from riskengine.serve.gateway import PRINCIPAL, Gateway
 
 WINDOW_S = 60.0
 MAX_APART = 100

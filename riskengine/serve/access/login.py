@@ -11,12 +11,12 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.responses import Response
 
-from riskengine.gateway import principal_of
-from riskengine.serve.access import SECURITY_HEADERS, STRANGER, address_of, header_values
-from riskengine.serve.account import Account
-from riskengine.serve.admission import too_often
-from riskengine.serve.identity import COOKIE, Identity, session_cookie
-from riskengine.serve.problems import Problem
+from riskengine.serve.access.account import Account
+from riskengine.serve.access.admission import too_often
+from riskengine.serve.access.identity import COOKIE, Identity, session_cookie
+from riskengine.serve.access.origins import SECURITY_HEADERS, STRANGER, address_of, header_values
+from riskengine.serve.answers.problems import Problem
+from riskengine.serve.gateway import principal_of
 from riskengine.views.grants import Principal
 
 MAX_FORM_BYTES = 4_096

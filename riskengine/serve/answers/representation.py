@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from starlette.responses import Response
 
-from riskengine.serve.answers import Question
-from riskengine.serve.coding import GZIP, SMALL_BYTES, gzipped, takes_gzip
-from riskengine.serve.turns import SlicedResponse
+from riskengine.serve.answers.answers import Question
+from riskengine.serve.answers.coding import GZIP, SMALL_BYTES, gzipped, takes_gzip
+from riskengine.serve.answers.turns import SlicedResponse
 from riskengine.views.grants import Grants
 
 VARY = "Accept, Accept-Encoding, Authorization, Cookie"

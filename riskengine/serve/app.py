@@ -16,24 +16,24 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.staticfiles import StaticFiles
 
-from riskengine.gateway import Gateway, principal_of
-from riskengine.serve.access import SECURITY_HEADERS, Access
-from riskengine.serve.account import Account
-from riskengine.serve.admission import Admission
-from riskengine.serve.answers import Question
-from riskengine.serve.coding import GZIP, compress, takes_gzip
-from riskengine.serve.identity import Identity
-from riskengine.serve.login import LoginPage
+from riskengine.serve.access.account import Account
+from riskengine.serve.access.admission import Admission
+from riskengine.serve.access.identity import Identity
+from riskengine.serve.access.login import LoginPage
+from riskengine.serve.access.origins import SECURITY_HEADERS, Access
+from riskengine.serve.access.permissions import check
+from riskengine.serve.access.sessions import Sessions
+from riskengine.serve.answers.answers import Question
+from riskengine.serve.answers.coding import GZIP, compress, takes_gzip
+from riskengine.serve.answers.params import read_parameters
+from riskengine.serve.answers.problems import HANDLERS, Problem
+from riskengine.serve.answers.representation import KeptAnswers, answered
+from riskengine.serve.answers.wire import JSON, encode
+from riskengine.serve.gateway import Gateway, principal_of
 from riskengine.serve.openapi import describe
 from riskengine.serve.operations import BESIDE, OPERATIONS, Operation
-from riskengine.serve.params import read_parameters
-from riskengine.serve.permissions import check
-from riskengine.serve.problems import HANDLERS, Problem
-from riskengine.serve.representation import KeptAnswers, answered
-from riskengine.serve.sessions import Sessions
-from riskengine.serve.status import Digests
-from riskengine.serve.stream import stream_routes
-from riskengine.serve.wire import JSON, encode
+from riskengine.serve.routes.status import Digests
+from riskengine.serve.stream.stream import stream_routes
 
 LOGIN_PAGE = "login.html"
 WEB = Path(__file__).resolve().parent.parent / "web"

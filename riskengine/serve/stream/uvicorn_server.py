@@ -18,9 +18,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import HANDLED_SIGNALS
 
 from riskengine.config import Config
-from riskengine.gateway import Gateway
-from riskengine.serve.outlet import OUTLET, PING_INTERVAL_S, PING_TIMEOUT_S, Outlet
-from riskengine.serve.sessions import attach
+from riskengine.serve.access.sessions import attach
+from riskengine.serve.gateway import Gateway
+from riskengine.serve.stream.outlet import OUTLET, PING_INTERVAL_S, PING_TIMEOUT_S, Outlet
 from riskengine.views.board import Encoding
 from riskengine.views.subscription import bye
 

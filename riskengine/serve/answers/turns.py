@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from riskengine.records.decode import Parts
 from riskengine.records.types import Refusal
-from riskengine.serve.coding import GZIP, Packer
+from riskengine.serve.answers.coding import GZIP, Packer
 
 TURN_S = 0.001
 SEND_TIMEOUT_S = 30.0

@@ -5,11 +5,11 @@ import asyncio
 from starlette.responses import Response
 
 from riskengine import __version__
-from riskengine.gateway import Gateway
 from riskengine.observe import METRICS_CONTENT_TYPE
-from riskengine.serve.access import STRANGER
-from riskengine.serve.answers import Question, RowDict, json_answer, policies
-from riskengine.serve.problems import not_live
+from riskengine.serve.access.origins import STRANGER
+from riskengine.serve.answers.answers import Question, RowDict, json_answer, policies
+from riskengine.serve.answers.problems import not_live
+from riskengine.serve.gateway import Gateway
 from riskengine.snapshot.snapshot import Counts, Snapshot
 from riskengine.valuation.node_values import UNPRICED
 from riskengine.views.grants import Grants

@@ -2,22 +2,26 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from starlette.responses import Response
 
+from riskengine.engine.receipt import cell_of, receipt
+from riskengine.errors import EngineNotLive
 from riskengine.records.hierarchy import Hierarchy
-from riskengine.serve.answers import Question, RowDict, Rows, list_answer
-from riskengine.serve.ordering import Held, Value, position_value, sorted_places
-from riskengine.serve.params import Sort
-from riskengine.serve.permissions import check_dealer, check_node, check_row, granted_tops
-from riskengine.serve.problems import bad_field
-from riskengine.serve.shapes import DEALER, MARK, NODE, OF_DEALER, OF_NODE, Fields, names
-from riskengine.serve.turns import in_turns
-from riskengine.serve.wire import ROWS_AT_ONCE
+from riskengine.serve.access.permissions import check_dealer, check_node, check_row, granted_tops
+from riskengine.serve.answers.answers import Question, RowDict, Rows, json_answer, list_answer, policies, stamp
+from riskengine.serve.answers.params import Sort
+from riskengine.serve.answers.problems import bad_field
+from riskengine.serve.answers.shapes import DEALER, MARK, NODE, OF_DEALER, OF_NODE, POINT, Fields, names
+from riskengine.serve.answers.turns import in_turns
+from riskengine.serve.answers.wire import ROWS_AT_ONCE
+from riskengine.serve.routes.ordering import Held, Value, position_value, sorted_places
+from riskengine.snapshot.curves import Point
 from riskengine.snapshot.rows import dealer_row, decimal_texts, is_stale, ladder_rows, mark_rows, node_row, position_row
-from riskengine.snapshot.snapshot import OwnerState, dealer_number, instrument_number, node_number
+from riskengine.snapshot.snapshot import OwnerState, SnapshotGone, dealer_number, instrument_number, node_number
 
 MAX_KEPT_NODES = 256
 """Nodes of a tree whose leaves are remembered."""
@@ -247,3 +251,65 @@ async def _beside(rows: int, make: Callable[[], list[RowDict]]) -> list[RowDict]
 
 def _same(row: RowDict) -> RowDict:
     return row
+
+
+DEFAULT_MEASURE = "total_pnl"
+
+
+async def answer_history(question: Question) -> Response:
+    """The curve of one measure of a node, without a name that of the root: oldest first, the snapshot's own point last.
+
+    Raises UnknownName, and NotAllowed where the node's row is not shown.
+    """
+    snapshot, values = question.snapshot, question.values
+    hierarchy = snapshot.reference.hierarchy
+    measure, bucket_us = values["measure"], values["bucket"] or 0
+    header = question.valued_header() | {"measure": measure, "bucket_s": bucket_us / 1e6 if bucket_us else None}
+    node: str | None = values["node"] if values["node"] is not None else next(iter(hierarchy.names), None)
+    if node is None:
+        return list_answer(question, Rows(header | {"node": None}, names(POINT), [], _row, 0))
+    check_row(question.grants, hierarchy, node)
+    newest = snapshot.as_of, node_row(snapshot, node_number(snapshot, node))[measure]
+    points = question.gateway.curves.points(node, measure, values["since"] or 0, newest, bucket_us)
+    row_of = _exact_row if question.exact else _row
+    return list_answer(question, Rows(header | {"node": node}, names(POINT), points, row_of, len(points)))
+
+
+def _row(point: Point) -> RowDict:
+    return point._asdict()
+
+
+def _exact_row(point: Point) -> RowDict:
+    return decimal_texts(point._asdict())
+
+
+async def answer_receipt(question: Question) -> Response:
+    """The receipt of what a node (without one: the root) or a dealer holds of an instrument.
+
+    Of now, or with `seq=` of a snapshot since the last trade: the engine holds its trades as they are. Raises UnknownName,
+    EngineNotLive, Problem, NotAllowed, SnapshotGone, SnapshotNotYet.
+    """
+    values, gateway = question.values, question.gateway
+    if not gateway.is_live:
+        raise EngineNotLive(f"the engine is {gateway.state}")
+    node, dealer, instrument = values["node"], values["dealer"], values["instrument"]
+    if instrument is None:
+        raise bad_field("instrument", "is missing: a receipt is for one instrument")
+    if node is not None and dealer is not None:
+        raise bad_field("dealer", "goes with no node: ask for one of them")
+    if dealer is not None:
+        check_dealer(question.grants, dealer)
+    else:
+        check_node(question.grants, gateway.history.newest.reference.hierarchy, node)
+    wanted = question.snapshot if values["seq"] is not None else None
+    cell = await gateway.on_writer(partial(cell_of, node=node, dealer=dealer, instrument=instrument))
+    if wanted is not None:
+        if wanted.reference is not cell.snapshot.reference or cell.snapshot.trade_seq > wanted.seq:
+            raise SnapshotGone(f"trades have come since seq {wanted.seq}: a receipt is of the trades that there are")
+        cell = cell._replace(snapshot=wanted)
+    made = await asyncio.to_thread(receipt, cell)
+    shown = policies(gateway.config)
+    owner = {"dealer": dealer} if dealer is not None else {"node": node}
+    return json_answer(
+        stamp(cell.snapshot) | {"reporting_currency": shown["reporting_currency"], "policies": shown} | owner | made
+    )

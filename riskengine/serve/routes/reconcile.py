@@ -1,14 +1,18 @@
 """`POST /v1/reconcile`, `GET /v1/breaks`, `POST /v1/breaks/{id}`: whether engine and store hold the same, now and since."""
 
+from functools import partial
+
 import msgspec
 from starlette.responses import Response
 
 from riskengine.errors import EngineNotLive
 from riskengine.records.fields import MAX_DIGITS, shown
-from riskengine.serve.answers import Question, RowDict, json_answer
-from riskengine.serve.exceptions_route import check_comment
-from riskengine.serve.problems import Problem, bad_field
-from riskengine.serve.trades_route import read_body
+from riskengine.serve.answers.answers import Question, RowDict, json_answer
+from riskengine.serve.answers.problems import Problem, bad_field
+from riskengine.serve.answers.turns import SlicedResponse
+from riskengine.serve.routes.exceptions import check_comment
+from riskengine.serve.routes.trades import read_body
+from riskengine.snapshot.holdings import holding_lines
 
 
 class Asked(msgspec.Struct, forbid_unknown_fields=True):
@@ -88,3 +92,12 @@ def _is_shown(row: RowDict, question: Question) -> bool:
     if row.get("dealer") is not None:
         return question.grants.sees_dealer(row["dealer"])
     return row.get("node") is not None and question.grants.sees_below(question.snapshot.reference.hierarchy, row["node"])
+
+
+NDJSON = "application/x-ndjson"
+
+
+async def answer_holdings(question: Question) -> Response:
+    """All positions of both roll-ups and all inner nodes of one snapshot, made while they are sent."""
+    more = {"store_id": question.gateway.health().get("store_id")}
+    return SlicedResponse(partial(holding_lines, question.snapshot, more), {}, NDJSON)

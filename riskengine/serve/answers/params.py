@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.records.fields import MAX_INTEGER, TS_MAX, TS_MIN, Rejected, shown, timestamp
-from riskengine.serve.problems import bad_field
+from riskengine.serve.answers.problems import bad_field
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1_000_000

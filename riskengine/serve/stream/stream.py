@@ -11,15 +11,14 @@ from typing import Any
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from riskengine.gateway import Gateway, principal_of
 from riskengine.observe import get_logger
-from riskengine.serve.ingest import ingest_endpoint
-from riskengine.serve.outlet import Outlet
-from riskengine.serve.problems import POLICY_VIOLATION, bad_field
-from riskengine.serve.sender import Connection, Sender
-from riskengine.serve.server import accept_when_live
-from riskengine.serve.status import shown_status, status
-from riskengine.serve.websocket_frames import DEFLATED_FRAMED, FRAMED
+from riskengine.serve.answers.problems import POLICY_VIOLATION, bad_field
+from riskengine.serve.gateway import Gateway, principal_of
+from riskengine.serve.routes.status import shown_status, status
+from riskengine.serve.stream.ingest import ingest_endpoint
+from riskengine.serve.stream.outlet import DEFLATED_FRAMED, FRAMED, Outlet
+from riskengine.serve.stream.sender import Connection, Sender
+from riskengine.serve.stream.uvicorn_server import accept_when_live
 from riskengine.snapshot.snapshot import Snapshot
 from riskengine.views.board import Board, Encoding
 from riskengine.views.grants import Grants

@@ -15,13 +15,13 @@ from riskengine.positions.ledger import Row
 from riskengine.records.fields import shown
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.types import Trade, Verdict
-from riskengine.serve.answers import Question, RowDict, Rows, json_answer, list_answer, stamp
-from riskengine.serve.ordering import Value, sorted_places
-from riskengine.serve.permissions import OPS, check, granted_tops
-from riskengine.serve.problems import Problem, bad_field, not_for
-from riskengine.serve.shapes import EXCEPTION, names
-from riskengine.serve.trades_route import read_body
-from riskengine.serve.wire import trade_record
+from riskengine.serve.access.permissions import OPS, check, granted_tops
+from riskengine.serve.answers.answers import Question, RowDict, Rows, json_answer, list_answer, stamp
+from riskengine.serve.answers.problems import Problem, bad_field, not_for
+from riskengine.serve.answers.shapes import EXCEPTION, names
+from riskengine.serve.answers.wire import trade_record
+from riskengine.serve.routes.ordering import Value, sorted_places
+from riskengine.serve.routes.trades import read_body
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
 from riskengine.views.grants import Grants
 

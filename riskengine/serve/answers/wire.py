@@ -14,7 +14,7 @@ import orjson
 
 from riskengine.records.fields import to_text
 from riskengine.records.types import Trade
-from riskengine.serve.shapes import NUMBERS
+from riskengine.serve.answers.shapes import NUMBERS
 
 JSON = "application/json"
 CSV = "text/csv; charset=utf-8; header=present"

@@ -21,10 +21,10 @@ from math import ceil
 from time import perf_counter
 
 from riskengine.clock import MICROS_PER_SECOND
-from riskengine.gateway import Gateway
-from riskengine.serve.outlet import Outlet
-from riskengine.serve.pacing import Pace, Rhythm, after
-from riskengine.serve.turns import TURN_S
+from riskengine.serve.answers.turns import TURN_S
+from riskengine.serve.gateway import Gateway
+from riskengine.serve.stream.outlet import Outlet
+from riskengine.serve.stream.pacing import Pace, Rhythm, after
 from riskengine.snapshot.snapshot import Snapshot
 from riskengine.views.board import Board, Encoding, Move, SharedView, Standing
 from riskengine.views.subscription import Subscriptions

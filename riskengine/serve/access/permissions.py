@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from riskengine.records.hierarchy import Hierarchy
-from riskengine.serve.problems import NotAllowed
+from riskengine.serve.answers.problems import NotAllowed
 from riskengine.views.grants import ROLES, Grants, Principal
 
 

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from riskengine.engine.inbox import Receipt
-from riskengine.gateway import Gateway
 from riskengine.observe import TRADE_OUTCOMES
 from riskengine.records.decode import TradeCheck, TradeInput
 from riskengine.records.fields import Rejected
 from riskengine.records.types import Refusal, Trade
+from riskengine.serve.gateway import Gateway
 
 DEFAULT_SOURCE = "api"
 REJECTED = "rejected"

@@ -1,0 +1,1 @@
+"""Websockets: who is sent what and when; publishers in."""
