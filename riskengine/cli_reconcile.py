@@ -15,14 +15,14 @@ from urllib.request import Request
 import click
 import orjson
 
-from riskengine.adapters.statement import against_statement, parse_tolerances, unreachable
-from riskengine.adapters.store_side import store_side
 from riskengine.clock import SystemClock
 from riskengine.config import Config
 from riskengine.engine_access import engine_opener
 from riskengine.errors import EngineUnreachable, InputError, RiskEngineError
 from riskengine.files.columns import ColumnOptions
 from riskengine.files.lines import shown_path
+from riskengine.reconciliation.statement import against_statement, parse_tolerances, unreachable
+from riskengine.reconciliation.store_sums import store_side
 from riskengine.records.fields import to_text
 from riskengine.records.types import CASH_DECIMALS
 from riskengine.snapshot.compare import Break, Holding, Key, compare, tree_breaks

@@ -26,16 +26,16 @@ from riskengine.intake.audit_recorder import Notes, started
 from riskengine.intake.recall import Recall
 from riskengine.intake.sources import Publishers
 from riskengine.intake.store_thread import Committer
-from riskengine.looks import Parts as LooksParts
-from riskengine.looks import compare_beside, standing_under
 from riskengine.loop import Promises, Wakes, promise
 from riskengine.market.marks import AnyTick, Mark
 from riskengine.market.tick_limits import LimitedQuoteBook, TicksTaken
-from riskengine.mender import watched
 from riskengine.morning import Morning, summarise
 from riskengine.observe import Metrics, get_logger
 from riskengine.proven_load import acceptance, load
-from riskengine.reconciler import Reconciler
+from riskengine.reconciliation.confirm import Parts as LooksParts
+from riskengine.reconciliation.confirm import compare_beside, standing_under
+from riskengine.reconciliation.reconciler import Reconciler
+from riskengine.reconciliation.self_repair import watched
 from riskengine.records.decode import TradeCheck
 from riskengine.records.hierarchy import trade_check
 from riskengine.records.types import StoredMark, Trade, Verdict

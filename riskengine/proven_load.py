@@ -12,8 +12,6 @@ from collections.abc import Iterable
 from functools import partial
 from typing import NamedTuple
 
-from riskengine.adapters.comparison import Comparison, Found
-from riskengine.adapters.store_side import store_side
 from riskengine.config import Config, without_password
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
@@ -21,6 +19,8 @@ from riskengine.errors import ComparisonFailed, StoreError
 from riskengine.intake.follow import quarantine_rows
 from riskengine.intake.recall import Recall
 from riskengine.morning import Morning
+from riskengine.reconciliation.comparison import Comparison, Found
+from riskengine.reconciliation.store_sums import store_side
 from riskengine.records.hierarchy import trade_check
 from riskengine.snapshot.compare import HIERARCHY, NODE, Break, compare, hierarchy_breaks, side_of
 from riskengine.snapshot.mismatch import Mismatch, disagreements, mismatches_of

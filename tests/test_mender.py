@@ -11,9 +11,9 @@ import pytest
 from riskengine.config import Config, EngineConfig, ReconcileConfig, StoreConfig
 from riskengine.engine.engine import Engine
 from riskengine.errors import StoreUnavailable
-from riskengine.mender import WARNING, Mender, watched
 from riskengine.positions.repair import Key
 from riskengine.process import EngineProcess
+from riskengine.reconciliation.self_repair import WARNING, Mender, watched
 from riskengine.snapshot.digest import digest
 from riskengine.store.audit_chain import AuditEntry, AuditFilter
 from riskengine.store.open_store import open_store
@@ -26,8 +26,8 @@ PATIENCE_S = 20.0
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("riskengine.mender.LOOK_EVERY_S", 0.01)
-    monkeypatch.setattr("riskengine.mender.RETRY_S", 0.01)
+    monkeypatch.setattr("riskengine.reconciliation.self_repair.LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr("riskengine.reconciliation.self_repair.RETRY_S", 0.01)
     monkeypatch.setattr("riskengine.proven_load.settle_memory", lambda: None, raising=False)  # of the tests' own process
 
 

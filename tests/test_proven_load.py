@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from riskengine.adapters.comparison import Found
 from riskengine.clock import ManualClock
 from riskengine.config import Config, StoreConfig
 from riskengine.engine.engine import Engine
 from riskengine.errors import ComparisonFailed, EngineNotLive, StoreUnavailable
 from riskengine.morning import Morning
 from riskengine.proven_load import Loaded, in_both, load
+from riskengine.reconciliation.comparison import Found
 from riskengine.records.types import Node
 from riskengine.snapshot.compare import QUANTITY, Break, Holding
 from riskengine.snapshot.digest import digest

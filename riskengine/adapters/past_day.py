@@ -8,9 +8,9 @@ stands in, and where there is none the position is unpriced.
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from riskengine.adapters.store_side import Rules, holding_of, keys_of
 from riskengine.config import Config
 from riskengine.engine.worklist import MAX_NOTICES
+from riskengine.reconciliation.store_sums import Rules, holding_of, keys_of
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.compare import NOTHING, Holding, Key, plus

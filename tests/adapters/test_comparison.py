@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from riskengine.adapters import comparison
-from riskengine.adapters.comparison import Comparison, Found, compare_now
-from riskengine.adapters.comparison_child import Comparing
-from riskengine.adapters.frames import frame, opened
-from riskengine.adapters.store_side import store_side
 from riskengine.config import Config, StoreConfig
 from riskengine.engine.engine import Engine
 from riskengine.errors import ComparisonFailed, StoreUnavailable
+from riskengine.reconciliation import comparison
+from riskengine.reconciliation.comparison import Comparison, Found, compare_now, frame, opened
+from riskengine.reconciliation.comparison_child import Comparing
+from riskengine.reconciliation.store_sums import store_side
 from riskengine.snapshot.compare import Break, compare, side_of
 from riskengine.store.open_store import Store, open_store
 from tests.adapters.store_book import Outside

@@ -10,9 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from riskengine.adapters.store_side import store_side
 from riskengine.config import Config, StoreConfig
 from riskengine.engine.worklist import UNREADABLE_STANDS
+from riskengine.reconciliation.store_sums import store_side
 from riskengine.store.open_store import open_store
 from tests.adapters.store_book import new_store
 from tests.running import Server, command, running

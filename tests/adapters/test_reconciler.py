@@ -12,7 +12,7 @@ from riskengine.engine.engine import Engine
 from riskengine.errors import StoreUnavailable
 from riskengine.positions.ledger import Row
 from riskengine.process import EngineProcess
-from riskengine.reconciler import is_trading
+from riskengine.reconciliation.reconciler import is_trading
 from riskengine.snapshot.digest import digest
 from riskengine.store.audit_chain import AuditFilter
 from riskengine.store.open_store import open_store
@@ -219,7 +219,7 @@ def test_reference_data_that_cannot_be_followed_hides_no_break(url: str) -> None
 
 
 def test_a_repair_that_the_trail_could_not_take_at_once_is_recorded_later(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("riskengine.reconciler.RETRY_S", 0.05)
+    monkeypatch.setattr("riskengine.reconciliation.reconciler.RETRY_S", 0.05)
 
     async def test(process: EngineProcess) -> None:
         store = process._store
@@ -285,7 +285,7 @@ def test_trades_on_their_way_are_no_breaks(url: str) -> None:
 
 
 def test_the_timer_compares_by_itself(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("riskengine.reconciler.is_trading", lambda now, config: True)
+    monkeypatch.setattr("riskengine.reconciliation.reconciler.is_trading", lambda now, config: True)
 
     async def test(process: EngineProcess) -> None:
         for _ in range(400):

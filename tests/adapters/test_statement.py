@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from riskengine.adapters.statement import (
+from riskengine.errors import EngineUnreachable, InputError
+from riskengine.files.columns import ColumnOptions
+from riskengine.reconciliation.statement import (
     Stated,
     Tolerances,
     against_statement,
@@ -14,8 +16,6 @@ from riskengine.adapters.statement import (
     parse_tolerances,
     read_statement,
 )
-from riskengine.errors import EngineUnreachable, InputError
-from riskengine.files.columns import ColumnOptions
 from riskengine.records.types import CASH_ONE, ONE
 from riskengine.serve.app import create_app
 from tests.serve.stand_in import serving, traded

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskengine.adapters import store_side as module
-from riskengine.adapters.store_side import Rules, StoreSide, keys_of, store_side
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
+from riskengine.reconciliation import store_sums as module
+from riskengine.reconciliation.store_sums import Rules, StoreSide, keys_of, store_side
 from riskengine.records.types import Trade, Verdict
 from riskengine.snapshot.compare import NOTHING, Holding, Key, plus, side_of
 from riskengine.start_of_day import rebuild

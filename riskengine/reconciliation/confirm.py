@@ -12,8 +12,6 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMap
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
-from riskengine.adapters.comparison import Comparison
-from riskengine.adapters.stored_keys import stored_keys
 from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
@@ -24,6 +22,8 @@ from riskengine.loop import promise
 from riskengine.observe import Metrics
 from riskengine.positions.freezing import frozen_place
 from riskengine.positions.repair import trades_under
+from riskengine.reconciliation.comparison import Comparison
+from riskengine.reconciliation.stored_keys import stored_keys
 from riskengine.records.types import Trade, economics
 from riskengine.snapshot.compare import HIERARCHY, Break, Key
 from riskengine.snapshot.snapshot import Snapshot

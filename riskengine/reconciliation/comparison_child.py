@@ -1,4 +1,4 @@
-"""The process that compares: `python -m riskengine.adapters.comparison_child`, started by `comparison` and by nobody else.
+"""The process that compares: `python -m riskengine.reconciliation.comparison_child`, started by `comparison` and by nobody else.
 
 It reads messages from its standard input and answers one on its standard output. It ends when its input does: with its parent.
 """
@@ -13,10 +13,10 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from riskengine.adapters.frames import frame, opened, read_body
-from riskengine.adapters.store_side import Owned, StoreSide, store_side
 from riskengine.config import Config
 from riskengine.errors import RiskEngineError
+from riskengine.reconciliation.comparison import frame, opened, read_body
+from riskengine.reconciliation.store_sums import Owned, StoreSide, store_side
 from riskengine.snapshot.compare import DEALER, MISSING_HERE, NODE, Break, Holding, Totals, kind_of, tree_breaks
 from riskengine.store.open_store import open_store
 

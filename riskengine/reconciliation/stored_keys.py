@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable
 from functools import partial
 from typing import NamedTuple
 
-from riskengine.adapters.store_side import Rules, keys_of
 from riskengine.config import Config
+from riskengine.reconciliation.store_sums import Rules, keys_of
 from riskengine.records.types import Identity, Trade
 from riskengine.snapshot.compare import NODE, Key
 from riskengine.store.audit_chain import DIGEST_BYTES, GONE, rows_detail

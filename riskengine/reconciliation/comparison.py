@@ -9,6 +9,7 @@ A look sees both sides at one watermark. A difference is not yet a break: on Pos
 become visible to the child before it has reached the engine, so whoever finds one looks again.
 """
 
+import marshal
 import os
 import subprocess
 import sys
@@ -19,18 +20,17 @@ from contextlib import suppress
 from itertools import chain, islice
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
 from riskengine import errors
-from riskengine.adapters.frames import frame, read_frame
 from riskengine.config import Config
 from riskengine.errors import ComparisonFailed, RiskEngineError
 from riskengine.snapshot.compare import DEALER, NODE, Break, Holding
 from riskengine.snapshot.snapshot import Snapshot, Table
 
-CHILD = "riskengine.adapters.comparison_child"
+CHILD = "riskengine.reconciliation.comparison_child"
 
 SLICE_ROWS = 128
 """Rows put into one message: about an eighth of a millisecond."""
@@ -199,3 +199,34 @@ def _environment() -> dict[str, str]:
     package = str(Path(errors.__file__).resolve().parent.parent)
     known = os.environ.get("PYTHONPATH")
     return os.environ | {"PYTHONPATH": package if not known else f"{package}{os.pathsep}{known}"}
+
+
+_LENGTH = 8
+
+
+def frame(value: Any) -> bytes:
+    """A value of plain types as one message."""
+    body = marshal.dumps(value)
+    return len(body).to_bytes(_LENGTH, "little") + body
+
+
+def read_frame(stream: BinaryIO) -> Any:
+    """The next message. Raises EOFError where there is none, or not all of it."""
+    return opened(read_body(stream))
+
+
+def read_body(stream: BinaryIO) -> bytes:
+    """The next message as it came, for `opened`. Raises EOFError."""
+    return _exactly(stream, int.from_bytes(_exactly(stream, _LENGTH), "little"))
+
+
+def opened(body: bytes) -> Any:
+    """The value of a message."""
+    return marshal.loads(body)  # noqa: S302 - written by our own parent or child
+
+
+def _exactly(stream: BinaryIO, length: int) -> bytes:
+    found = stream.read(length)
+    if len(found) < length:
+        raise EOFError("the other process has ended")
+    return found

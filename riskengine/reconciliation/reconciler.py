@@ -17,16 +17,16 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from riskengine.adapters.stored_keys import StoredKeys, stored_keys, vanished_rows
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.errors import RiskEngineError, StoreUnavailable
-from riskengine.looks import Looked, Parts, caught_up, differing_trades, look_twice
 from riskengine.loop import promise
-from riskengine.mender import Mender, watched
 from riskengine.observe import get_logger
 from riskengine.positions.repair import Repaired
+from riskengine.reconciliation.confirm import Looked, Parts, caught_up, differing_trades, look_twice
+from riskengine.reconciliation.self_repair import Mender, watched
+from riskengine.reconciliation.stored_keys import StoredKeys, stored_keys, vanished_rows
 from riskengine.records.fields import to_text
 from riskengine.records.types import CASH_DECIMALS, Identity
 from riskengine.snapshot.compare import HIERARCHY, NODE, Break, Holding, Key

@@ -1,0 +1,1 @@
+"""Engine against store, store against statements: found, confirmed, repaired."""
