@@ -7,7 +7,7 @@ import pytest
 
 from bench.book import Maker, loaded
 from riskengine.engine.engine import Engine
-from riskengine.start_of_day import settle_memory
+from riskengine.rebuild.rebuild import settle_memory
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.book import NOW, POSITIONS, Maker, batches
 from riskengine.engine.engine import Engine
-from riskengine.start_of_day import settle_memory
+from riskengine.rebuild.rebuild import settle_memory
 
 
 def resident_mb() -> float:

@@ -14,7 +14,6 @@ import click
 import uvloop
 
 from riskengine import __version__
-from riskengine.adapters.past_day import PastDay
 from riskengine.cli_token import check_access
 from riskengine.clock import SystemClock
 from riskengine.config import Config
@@ -22,12 +21,13 @@ from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.observe import before_each_line, configure_logging
 from riskengine.process import EngineProcess
-from riskengine.proven_load import compare_here
+from riskengine.rebuild.as_of import PastDay
+from riskengine.rebuild.load import compare_here
+from riskengine.rebuild.rebuild import rebuild
 from riskengine.records.fields import Rejected, timestamp
 from riskengine.server import Companion, bind, run_server
 from riskengine.snapshot.compare import Break, compare, hierarchy_breaks, side_of
 from riskengine.snapshot.mismatch import Mismatch, disagreements, first_few, mismatches_of
-from riskengine.start_of_day import rebuild
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades

@@ -29,9 +29,10 @@ from riskengine.intake.store_thread import Committer
 from riskengine.loop import Promises, Wakes, promise
 from riskengine.market.marks import AnyTick, Mark
 from riskengine.market.tick_limits import LimitedQuoteBook, TicksTaken
-from riskengine.morning import Morning, summarise
 from riskengine.observe import Metrics, get_logger
-from riskengine.proven_load import acceptance, load
+from riskengine.rebuild.load import acceptance, load
+from riskengine.rebuild.phases import Morning, summarise
+from riskengine.rebuild.renewal import Parts, Renewals, fitted
 from riskengine.reconciliation.confirm import Parts as LooksParts
 from riskengine.reconciliation.confirm import compare_beside, standing_under
 from riskengine.reconciliation.reconciler import Reconciler
@@ -39,7 +40,6 @@ from riskengine.reconciliation.self_repair import watched
 from riskengine.records.decode import TradeCheck
 from riskengine.records.hierarchy import trade_check
 from riskengine.records.types import StoredMark, Trade, Verdict
-from riskengine.renewal import Parts, Renewals, fitted
 from riskengine.sampling import Sampling
 from riskengine.snapshot.compare import Key
 from riskengine.snapshot.curves import Curves

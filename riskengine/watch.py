@@ -15,10 +15,10 @@ from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.errors import StartRefused, StoreError
 from riskengine.observe import get_logger
+from riskengine.rebuild.rebuild import has_a_place
 from riskengine.records.hierarchy import Reference
 from riskengine.snapshot.mismatch import Mismatch
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
-from riskengine.start_of_day import has_a_place
 from riskengine.store.protocol import Store
 from riskengine.store.witness import Witness
 

@@ -8,10 +8,10 @@ import msgspec
 
 from riskengine.config import ServerConfig
 from riskengine.engine.engine import Engine
+from riskengine.rebuild.handover import succeed
+from riskengine.rebuild.renewal import fitting
 from riskengine.records.hierarchy import Reference, trade_check
-from riskengine.renewal import fitting
 from riskengine.snapshot.snapshot import Snapshot
-from riskengine.succession import succeed
 from riskengine.views.board import JSON, Board, Encoding
 from riskengine.views.grants import EVERYTHING, Grants
 from riskengine.views.subscription import Subscriptions

@@ -20,7 +20,7 @@ from tests.world import instruments, nodes, quote
 
 @pytest.fixture(autouse=True)
 def no_frozen_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("riskengine.proven_load.settle_memory", lambda: None)
+    monkeypatch.setattr("riskengine.rebuild.load.settle_memory", lambda: None)
 
 
 def live(tmp_path: Path, test: Any) -> None:

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riskengine.clock import MICROS_PER_SECOND
+from riskengine.rebuild.renewal import fitting
 from riskengine.records.hierarchy import trade_check
-from riskengine.renewal import fitting
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_row, node_rows
 from riskengine.snapshot.snapshot import Snapshot, UnknownName
 from riskengine.views import board

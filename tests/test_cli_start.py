@@ -12,8 +12,8 @@ from riskengine.clock import SystemClock
 from riskengine.config import Config, LogConfig, StoreConfig
 from riskengine.engine.engine import Engine
 from riskengine.process import EngineProcess
+from riskengine.rebuild.rebuild import close_ts
 from riskengine.records.types import ONE, Close, Opening, StoredMark
-from riskengine.start_of_day import close_ts
 from riskengine.store.open_store import open_store
 from riskengine.store.witness import Witness
 from tests.adapters.store_book import Outside
@@ -207,7 +207,7 @@ def test_the_page_says_what_is_not_as_it_should_be() -> None:
 def test_where_there_is_no_terminal_there_is_no_bar_and_only_people_get_the_page(
     tmp_path: Path, format: Any, shown: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("riskengine.proven_load.settle_memory", lambda: None)
+    monkeypatch.setattr("riskengine.rebuild.load.settle_memory", lambda: None)
 
     async def life() -> None:
         process = EngineProcess(Config(store=StoreConfig(f"sqlite:///{tmp_path}/new.db"), log=LogConfig(format=format)))

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from riskengine.dismantling import PIECES, Dismantling
 from riskengine.engine.engine import Engine
+from riskengine.rebuild.handover import PIECES, Dismantling
 from tests.world import DESKS, NOON, REFERENCE, trade
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from riskengine.edits import edited, said
 from riskengine.engine.engine import Engine
+from riskengine.rebuild.edited_rows import edited, said
 from riskengine.records.hierarchy import Reference
 from riskengine.records.types import Trade
 from tests.world import NOON, REFERENCE, instruments, nodes, opening, trade

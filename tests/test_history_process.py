@@ -81,7 +81,7 @@ POSTED: list[list[Trade]] = [
 @pytest.fixture(autouse=True)
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process settles its memory for good; the process of the tests must not. And looks often."""
-    monkeypatch.setattr("riskengine.proven_load.settle_memory", lambda: None)
+    monkeypatch.setattr("riskengine.rebuild.load.settle_memory", lambda: None)
     for constant in ("adapters.committer.POLL_S", "renewal.LOOK_S", "renewal.SETTLE_S"):
         monkeypatch.setattr(f"riskengine.{constant}", 0.02)
 
@@ -247,7 +247,7 @@ def test_what_touches_the_past_while_a_renewal_builds_is_in_the_engine_that_take
 
         return reading
 
-    monkeypatch.setattr("riskengine.renewal.read_conflicts", held_up)
+    monkeypatch.setattr("riskengine.rebuild.renewal.read_conflicts", held_up)
 
     async def test(process: EngineProcess) -> None:
         done = process.renew("look again")

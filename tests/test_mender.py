@@ -28,7 +28,7 @@ PATIENCE_S = 20.0
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("riskengine.reconciliation.self_repair.LOOK_EVERY_S", 0.01)
     monkeypatch.setattr("riskengine.reconciliation.self_repair.RETRY_S", 0.01)
-    monkeypatch.setattr("riskengine.proven_load.settle_memory", lambda: None, raising=False)  # of the tests' own process
+    monkeypatch.setattr("riskengine.rebuild.load.settle_memory", lambda: None, raising=False)  # of the tests' own process
 
 
 def with_a_house(url: str) -> str:

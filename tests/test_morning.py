@@ -9,7 +9,7 @@ import pytest
 from riskengine.clock import ManualClock
 from riskengine.config import Config, LogConfig
 from riskengine.errors import EngineNotLive
-from riskengine.morning import MAX_NODES, PHASES, Morning, summarise, summary_nodes
+from riskengine.rebuild.phases import MAX_NODES, PHASES, Morning, summarise, summary_nodes
 from riskengine.snapshot.mismatch import Mismatch
 from tests.world import NOON, House, reference, trade
 

@@ -10,8 +10,8 @@ from riskengine.clock import ManualClock
 from riskengine.config import Config, StoreConfig
 from riskengine.engine.engine import Engine
 from riskengine.errors import ComparisonFailed, EngineNotLive, StoreUnavailable
-from riskengine.morning import Morning
-from riskengine.proven_load import Loaded, in_both, load
+from riskengine.rebuild.load import Loaded, in_both, load
+from riskengine.rebuild.phases import Morning
 from riskengine.reconciliation.comparison import Found
 from riskengine.records.types import Node
 from riskengine.snapshot.compare import QUANTITY, Break, Holding
@@ -27,8 +27,8 @@ Patch = pytest.MonkeyPatch
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: Patch) -> None:
-    monkeypatch.setattr("riskengine.proven_load.settle_memory", lambda: None)
-    monkeypatch.setattr("riskengine.proven_load.LOOK_AGAIN_S", 0.01)
+    monkeypatch.setattr("riskengine.rebuild.load.settle_memory", lambda: None)
+    monkeypatch.setattr("riskengine.rebuild.load.LOOK_AGAIN_S", 0.01)
 
 
 def new_store(url: str) -> Store:
@@ -79,7 +79,7 @@ def during(monkeypatch: Patch, what: Callable[[], Any]) -> None:
             done.append(what())
         return disagreements(snapshot)
 
-    monkeypatch.setattr("riskengine.proven_load.disagreements", and_then)
+    monkeypatch.setattr("riskengine.rebuild.load.disagreements", and_then)
 
 
 # -- both ways of comparing --------------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ def during(monkeypatch: Patch, what: Callable[[], Any]) -> None:
 @pytest.fixture(params=[0, 50_000], ids=["in a child", "here"])
 def small(request: pytest.FixtureRequest, monkeypatch: Patch) -> None:
     """Stores of more rows than this are compared in a child process."""
-    monkeypatch.setattr("riskengine.proven_load.SMALL", request.param)
+    monkeypatch.setattr("riskengine.rebuild.load.SMALL", request.param)
 
 
 @pytest.mark.usefixtures("small")
@@ -180,8 +180,8 @@ def test_what_could_not_be_compared_is_not_taken_for_equal(
     store: Store, store_url: str, monkeypatch: Patch, at: str, said: str
 ) -> None:
     broken = Broken(at)
-    monkeypatch.setattr("riskengine.proven_load.SMALL", 0)
-    monkeypatch.setattr("riskengine.proven_load.Comparison", broken)
+    monkeypatch.setattr("riskengine.rebuild.load.SMALL", 0)
+    monkeypatch.setattr("riskengine.rebuild.load.Comparison", broken)
     [mismatch] = loaded(store, store_url).mismatches
     assert mismatch.kind == "not_compared" and mismatch.text.endswith(said)
     assert broken.closed
@@ -189,8 +189,8 @@ def test_what_could_not_be_compared_is_not_taken_for_equal(
 
 def test_a_start_that_is_abandoned_ends_the_child(store: Store, store_url: str, monkeypatch: Patch) -> None:
     broken = Broken("never")
-    monkeypatch.setattr("riskengine.proven_load.SMALL", 0)
-    monkeypatch.setattr("riskengine.proven_load.Comparison", broken)
+    monkeypatch.setattr("riskengine.rebuild.load.SMALL", 0)
+    monkeypatch.setattr("riskengine.rebuild.load.Comparison", broken)
     morning = begun()
     during(monkeypatch, morning.abandon)
     with pytest.raises(EngineNotLive):

@@ -28,7 +28,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits ten seconds here, and the process of the tests does not settle its memory for good."""
     monkeypatch.setattr("riskengine.watch.NOTE_EVERY_S", 0.05)
     monkeypatch.setattr("riskengine.watch.LOOK_EVERY_S", 0.05)
-    monkeypatch.setattr("riskengine.proven_load.settle_memory", lambda: None)
+    monkeypatch.setattr("riskengine.rebuild.load.settle_memory", lambda: None)
 
 
 @pytest.fixture

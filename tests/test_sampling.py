@@ -23,7 +23,7 @@ FAST = "[curves]\nsample_s = 0.2\n"
 
 @pytest.fixture(autouse=True)
 def no_frozen_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("riskengine.proven_load.settle_memory", lambda: None)
+    monkeypatch.setattr("riskengine.rebuild.load.settle_memory", lambda: None)
 
 
 @pytest.fixture

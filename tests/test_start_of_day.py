@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from riskengine import start_of_day
 from riskengine.engine.engine import Engine
 from riskengine.errors import ReferenceDataError
 from riskengine.positions.batches import COLUMNS_FROM
+from riskengine.rebuild import rebuild as start_of_day
+from riskengine.rebuild.rebuild import GENTLE_TRADES, READ_TRADES, close_ts, rebuild
 from riskengine.records.decode import TradeCheck
 from riskengine.records.hierarchy import trade_check
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.digest import digest
-from riskengine.start_of_day import GENTLE_TRADES, READ_TRADES, close_ts, rebuild
 from riskengine.store.trade_rows import COLUMNS, RefusedRow, TradeRow, row_values
 from tests.world import NOON, SECOND, House, cancel, config, instruments, nodes, opening, quote, trade
 

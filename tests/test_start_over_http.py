@@ -21,8 +21,8 @@ import pytest
 
 from riskengine.config import Config, StoreConfig
 from riskengine.engine.engine import Engine
-from riskengine.morning import PHASES
 from riskengine.process import EngineProcess
+from riskengine.rebuild.phases import PHASES
 from riskengine.server import bind, run_server
 from riskengine.store.open_store import open_store
 from tests.running import ENVIRONMENT, Server, begin, command, running
@@ -201,9 +201,9 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         Engine, "apply", lambda self, trades, *more: apply(self, [each for each in trades if each.trade_id != "000001"], *more)
     )
-    monkeypatch.setattr("riskengine.proven_load.settle_memory", lambda: None)
-    monkeypatch.setattr("riskengine.proven_load.LOOK_AGAIN_S", 0.01)
-    monkeypatch.setattr("riskengine.proven_load.SMALL", 0)
+    monkeypatch.setattr("riskengine.rebuild.load.settle_memory", lambda: None)
+    monkeypatch.setattr("riskengine.rebuild.load.LOOK_AGAIN_S", 0.01)
+    monkeypatch.setattr("riskengine.rebuild.load.SMALL", 0)
 
 
 class Lives:

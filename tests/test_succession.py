@@ -8,12 +8,12 @@ import pytest
 
 from riskengine.engine.engine import Engine
 from riskengine.market.marks import Mark
+from riskengine.rebuild.handover import succeed
+from riskengine.rebuild.renewal import fitting
 from riskengine.records.hierarchy import Reference, trade_check
 from riskengine.records.types import Verdict
-from riskengine.renewal import fitting
 from riskengine.snapshot.rows import mark_rows
 from riskengine.snapshot.snapshot import Snapshot
-from riskengine.succession import succeed
 from tests.world import INSTRUMENTS, NOON, PARENTS, REFERENCE, SECOND, House, reference, trade
 
 WIDER = reference(rows=({"instrument": "AARDVARK", "kind": "equity", "quote_currency": "USD"}, *INSTRUMENTS))

@@ -13,9 +13,9 @@ from riskengine.engine.inbox import DurableTrades, Inbox, Receipt
 from riskengine.engine.writer import KEPT_APART, MAX_BATCH_TRADES, Writer
 from riskengine.market.marks import Mark
 from riskengine.observe import Metrics
+from riskengine.rebuild.handover import succeed
 from riskengine.records.types import ONE
 from riskengine.snapshot.snapshot import Snapshot, SnapshotHistory
-from riskengine.succession import succeed
 from tests.world import INSTRUMENTS, NOON, REFERENCE, SECOND, House, quote, reference, trade
 
 EURUSD = REFERENCE.instrument_index["EURUSD"]

@@ -14,11 +14,11 @@ from riskengine.engine.writer import Writer
 from riskengine.errors import StoreUnavailable
 from riskengine.intake.store_thread import Committer
 from riskengine.observe import Metrics
+from riskengine.rebuild.rebuild import rebuild
 from riskengine.records.hierarchy import Reference, trade_check
 from riskengine.records.types import StoredMark, Trade
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.snapshot import Snapshot, SnapshotHistory
-from riskengine.start_of_day import rebuild
 from riskengine.store.open_store import Position, Store, Stored, TradeRow
 from riskengine.store.tables.bulk_trades import read_trades
 from tests.adapters.store_book import INSTRUMENTS, NODES, TS, new_store

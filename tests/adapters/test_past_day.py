@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from riskengine.adapters.past_day import PastDay
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
+from riskengine.rebuild.as_of import PastDay
+from riskengine.rebuild.rebuild import close_ts, rebuild
 from riskengine.records.types import CASH_ONE, ONE, Close, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.compare import DEALER, NODE, side_of
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.rows import node_rows
-from riskengine.start_of_day import close_ts, rebuild
 from riskengine.store.open_store import Store, open_store
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from tests.adapters.store_book import TS, Outside, trade

@@ -17,9 +17,9 @@ from riskengine.engine.self_audit import SelfAudit
 from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.intake.recall import Recall
 from riskengine.positions.freezing import freeze
+from riskengine.rebuild.rebuild import rebuild
 from riskengine.records.hierarchy import trade_check
 from riskengine.records.types import Trade
-from riskengine.start_of_day import rebuild
 from riskengine.store.open_store import Store, open_store
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from tests.test_permutations import assert_same
@@ -132,8 +132,8 @@ def test_a_replay_that_freezes_as_it_goes_comes_to_what_one_that_keeps_everythin
     taken: list[Trade], at_once: int, days: int
 ) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("riskengine.start_of_day.BATCH_TRADES", at_once)
-        patch.setattr("riskengine.start_of_day.FREEZE_FROM", 1)
+        patch.setattr("riskengine.rebuild.rebuild.BATCH_TRADES", at_once)
+        patch.setattr("riskengine.rebuild.rebuild.FREEZE_FROM", 1)
         store = new_store(Path(folder))
         try:
             store.append_trades(taken)

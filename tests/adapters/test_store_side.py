@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
+from riskengine.rebuild.rebuild import rebuild
 from riskengine.reconciliation import store_sums as module
 from riskengine.reconciliation.store_sums import Rules, StoreSide, keys_of, store_side
 from riskengine.records.types import Trade, Verdict
 from riskengine.snapshot.compare import NOTHING, Holding, Key, plus, side_of
-from riskengine.start_of_day import rebuild
 from riskengine.store.open_store import Store, open_store
 from riskengine.store.session import Session
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades

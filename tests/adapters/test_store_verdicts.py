@@ -23,7 +23,7 @@ Test = Callable[[EngineProcess], Awaitable[Any]]
 @pytest.fixture(autouse=True)
 def no_frozen_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process settles its memory for good; the process of the tests must not."""
-    monkeypatch.setattr("riskengine.proven_load.settle_memory", lambda: None)
+    monkeypatch.setattr("riskengine.rebuild.load.settle_memory", lambda: None)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tests.world import instruments, nodes
 @pytest.fixture(autouse=True)
 def no_frozen_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process settles its memory for good; the process of the tests must not."""
-    monkeypatch.setattr("riskengine.proven_load.settle_memory", lambda: None)
+    monkeypatch.setattr("riskengine.rebuild.load.settle_memory", lambda: None)
 
 
 @pytest.fixture

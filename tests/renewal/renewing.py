@@ -8,10 +8,10 @@ from typing import Any
 from riskengine.config import Config, EngineConfig, MarksConfig, StoreConfig
 from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.process import EngineProcess
+from riskengine.rebuild.rebuild import rebuild
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.rows import dealer_rows, node_rows, position_rows
 from riskengine.snapshot.snapshot import Snapshot
-from riskengine.start_of_day import rebuild
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from tests.world import SECOND, trade
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from riskengine.process import EngineProcess
+from riskengine.rebuild.renewal import LATEST_S, Settling
 from riskengine.records.types import Node
-from riskengine.renewal import LATEST_S, Settling
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.rows import ladder_rows
 from riskengine.store.open_store import Store

@@ -39,7 +39,7 @@ class Pause:
 
             return reading
 
-        monkeypatch.setattr("riskengine.renewal.read_conflicts", held_up)
+        monkeypatch.setattr("riskengine.rebuild.renewal.read_conflicts", held_up)
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ def test_a_mistake_of_ours_in_a_renewal_does_not_end_the_engine(
     store_url: str, loader: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test(process: EngineProcess) -> None:
-        monkeypatch.setattr("riskengine.renewal.rebuild", lambda *arguments, **named: 1 // 0)
+        monkeypatch.setattr("riskengine.rebuild.renewal.rebuild", lambda *arguments, **named: 1 // 0)
         with pytest.raises(ZeroDivisionError):
             await process.renew("test")
         assert "reference" in process.warnings
@@ -198,7 +198,7 @@ def test_a_mistake_of_ours_in_a_renewal_does_not_end_the_engine(
 
 
 def test_the_engine_before_is_let_go(store_url: str, loader: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("riskengine.renewal.LINGER_S", -1.95)  # of the two seconds that snapshots are kept
+    monkeypatch.setattr("riskengine.rebuild.renewal.LINGER_S", -1.95)  # of the two seconds that snapshots are kept
 
     async def test(process: EngineProcess) -> None:
         await process.submit([sent(str(number), process) for number in range(300)])

@@ -5,12 +5,12 @@ from functools import partial
 import pytest
 
 from riskengine.engine.engine import Engine
+from riskengine.rebuild.handover import succeed
+from riskengine.rebuild.renewal import fitting
 from riskengine.records.hierarchy import Reference, trade_check
 from riskengine.records.types import Trade
-from riskengine.renewal import fitting
 from riskengine.serve.stream.sender import CHECKSUM_S, SENDS_A_TURN
 from riskengine.snapshot.snapshot import Snapshot, SnapshotHistory
-from riskengine.succession import succeed
 from tests import world
 from tests.serve.test_sender import EQ1, FX1, Room
 from tests.world import trade

@@ -18,14 +18,14 @@ from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.errors import ComparisonFailed, StoreError
 from riskengine.intake.follow import quarantine_rows
 from riskengine.intake.recall import Recall
-from riskengine.morning import Morning
+from riskengine.rebuild.phases import Morning
+from riskengine.rebuild.rebuild import DEAF, Listener, rebuild, settle_memory
 from riskengine.reconciliation.comparison import Comparison, Found
 from riskengine.reconciliation.store_sums import store_side
 from riskengine.records.hierarchy import trade_check
 from riskengine.snapshot.compare import HIERARCHY, NODE, Break, compare, hierarchy_breaks, side_of
 from riskengine.snapshot.mismatch import Mismatch, disagreements, mismatches_of
 from riskengine.snapshot.snapshot import Snapshot
-from riskengine.start_of_day import DEAF, Listener, rebuild, settle_memory
 from riskengine.store.audit_chain import AuditEvent
 from riskengine.store.audit_trail import command_line_actor
 from riskengine.store.protocol import Store

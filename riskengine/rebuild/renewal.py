@@ -27,8 +27,6 @@ from msgspec.structs import replace
 from riskengine.background import Helper, Rests, giving_way, uncollected
 from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.config import Config
-from riskengine.dismantling import Dismantling
-from riskengine.edits import EDITED, edited, said
 from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Inbox
 from riskengine.engine.worklist import MAX_NOTICES
@@ -40,16 +38,17 @@ from riskengine.intake.store_thread import CATCH_UP_ROWS, Committer
 from riskengine.loop import Answer, promise
 from riskengine.market.marks import Mark, QuoteBook
 from riskengine.observe import Metrics, get_logger
+from riskengine.rebuild.edited_rows import EDITED, edited, said
+from riskengine.rebuild.handover import Dismantling, succeed
+from riskengine.rebuild.rebuild import ReadTrades, rebuild
 from riskengine.records.decode import TradeCheck
 from riskengine.records.hierarchy import Reference, trade_check
 from riskengine.records.types import Trade
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
-from riskengine.start_of_day import ReadTrades, rebuild
 from riskengine.store.protocol import Store
 from riskengine.store.results import Position
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from riskengine.store.trade_rows import RefusedRow, TradeRow, judged_again, trade_from_row
-from riskengine.succession import succeed
 
 T = TypeVar("T")
 
