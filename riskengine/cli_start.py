@@ -20,12 +20,12 @@ from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.observe import before_each_line, configure_logging
-from riskengine.process import EngineProcess
+from riskengine.process.lifetime import Companion, bind, run_server
+from riskengine.process.process import EngineProcess
 from riskengine.rebuild.as_of import PastDay
 from riskengine.rebuild.load import compare_here
 from riskengine.rebuild.rebuild import rebuild
 from riskengine.records.fields import Rejected, timestamp
-from riskengine.server import Companion, bind, run_server
 from riskengine.snapshot.compare import Break, compare, hierarchy_breaks, side_of
 from riskengine.snapshot.mismatch import Mismatch, disagreements, first_few, mismatches_of
 from riskengine.store.open_store import open_store

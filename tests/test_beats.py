@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from riskengine.config import Config, EngineConfig, StoreConfig
-from riskengine.process import EngineProcess
+from riskengine.process.process import EngineProcess
 from riskengine.serve.app import create_app
 from riskengine.store.open_store import open_store
 from tests.serve.stand_in import call

@@ -11,7 +11,7 @@ from riskengine.cli_start import bar_text, show_start, summary_page
 from riskengine.clock import SystemClock
 from riskengine.config import Config, LogConfig, StoreConfig
 from riskengine.engine.engine import Engine
-from riskengine.process import EngineProcess
+from riskengine.process.process import EngineProcess
 from riskengine.rebuild.rebuild import close_ts
 from riskengine.records.types import ONE, Close, Opening, StoredMark
 from riskengine.store.open_store import open_store

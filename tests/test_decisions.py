@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from riskengine.decisions import settle
 from riskengine.errors import EngineNotLive, StoreUnavailable
+from riskengine.process.verdicts import settle
 from riskengine.records.types import Verdict
 
 VERDICT = Verdict("conflict:test:t1:0:1:ab", "accept", "", "ann", 1)
@@ -40,7 +40,7 @@ class Shelf:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("riskengine.decisions.RETRY_S", 0.001)
+    monkeypatch.setattr("riskengine.process.verdicts.RETRY_S", 0.001)
 
 
 @pytest.mark.parametrize(

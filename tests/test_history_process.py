@@ -16,7 +16,7 @@ from riskengine.config import Config, EngineConfig, StoreConfig
 from riskengine.engine.engine import Engine
 from riskengine.engine.receipt import cell_of, receipt
 from riskengine.engine.self_audit import SelfAudit
-from riskengine.process import EngineProcess
+from riskengine.process.process import EngineProcess
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Trade, Verdict
 from riskengine.snapshot.digest import digest

@@ -12,7 +12,7 @@ from riskengine.config import Config, EngineConfig, ReconcileConfig, StoreConfig
 from riskengine.engine.engine import Engine
 from riskengine.errors import StoreUnavailable
 from riskengine.positions.repair import Key
-from riskengine.process import EngineProcess
+from riskengine.process.process import EngineProcess
 from riskengine.reconciliation.self_repair import WARNING, Mender, watched
 from riskengine.snapshot.digest import digest
 from riskengine.store.audit_chain import AuditEntry, AuditFilter

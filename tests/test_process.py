@@ -11,7 +11,7 @@ import pytest
 
 from riskengine.config import Config, EngineConfig, InboxConfig, MarksConfig, StoreConfig
 from riskengine.errors import EngineNotLive, InboxFull, LeaseHeld, StoreUnavailable
-from riskengine.process import EngineProcess
+from riskengine.process.process import EngineProcess
 from riskengine.records.types import ONE, StoredMark
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.rows import mark_rows, node_rows

@@ -14,7 +14,7 @@ import pytest
 
 from riskengine.config import Config, EngineConfig, MarksConfig, StoreConfig
 from riskengine.errors import EngineNotLive, LeaseHeld, StartRefused
-from riskengine.process import EngineProcess
+from riskengine.process.process import EngineProcess
 from riskengine.store.open_store import open_store
 from riskengine.store.witness import Witness
 from tests.adapters.store_book import Outside
@@ -26,8 +26,8 @@ Test = Callable[[EngineProcess], Awaitable[Any]]
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits ten seconds here, and the process of the tests does not settle its memory for good."""
-    monkeypatch.setattr("riskengine.watch.NOTE_EVERY_S", 0.05)
-    monkeypatch.setattr("riskengine.watch.LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr("riskengine.process.store_watch.NOTE_EVERY_S", 0.05)
+    monkeypatch.setattr("riskengine.process.store_watch.LOOK_EVERY_S", 0.05)
     monkeypatch.setattr("riskengine.rebuild.load.settle_memory", lambda: None)
 
 
@@ -282,7 +282,7 @@ def test_a_store_whose_epoch_goes_back_ends_the_engine_with_the_reason(house: st
 
 
 def test_what_was_seen_last_is_noted_at_the_end(house: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("riskengine.watch.NOTE_EVERY_S", 1_000.0)
+    monkeypatch.setattr("riskengine.process.store_watch.NOTE_EVERY_S", 1_000.0)
     life(house, dealing("1", "2"))
     store = open_store(house, read_only=True)
     witness = Witness(StoreConfig(house), store, EngineProcess(settings(house)).clock)

@@ -12,7 +12,7 @@ import pytest
 
 from riskengine.config import Config, CurvesConfig, EngineConfig, StoreConfig
 from riskengine.errors import StoreUnavailable
-from riskengine.process import EngineProcess
+from riskengine.process.process import EngineProcess
 from riskengine.store.open_store import open_store
 from tests.running import Server, running
 from tests.test_process import sent, until

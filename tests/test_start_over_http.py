@@ -21,9 +21,9 @@ import pytest
 
 from riskengine.config import Config, StoreConfig
 from riskengine.engine.engine import Engine
-from riskengine.process import EngineProcess
+from riskengine.process.lifetime import bind, run_server
+from riskengine.process.process import EngineProcess
 from riskengine.rebuild.phases import PHASES
-from riskengine.server import bind, run_server
 from riskengine.store.open_store import open_store
 from tests.running import ENVIRONMENT, Server, begin, command, running
 from tests.world import NOON, instruments, nodes, trade

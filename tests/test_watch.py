@@ -13,17 +13,17 @@ from riskengine.clock import ManualClock
 from riskengine.config import Config, StoreConfig
 from riskengine.engine.engine import Engine
 from riskengine.errors import StoreUnavailable
+from riskengine.process.store_watch import Watch
 from riskengine.records.hierarchy import Reference
 from riskengine.records.types import ONE, Opening
 from riskengine.store.open_store import Store, open_store
-from riskengine.watch import Watch
 from tests.world import NOON, PARENTS, House, instruments, nodes, reference, trade
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("riskengine.watch.NOTE_EVERY_S", 0.02)
-    monkeypatch.setattr("riskengine.watch.LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr("riskengine.process.store_watch.NOTE_EVERY_S", 0.02)
+    monkeypatch.setattr("riskengine.process.store_watch.LOOK_EVERY_S", 0.02)
 
 
 class Place:

@@ -9,7 +9,7 @@ import pytest
 
 from riskengine.config import Config, StoreConfig
 from riskengine.errors import StoreCorrupt
-from riskengine.process import EngineProcess
+from riskengine.process.process import EngineProcess
 from riskengine.store.open_store import open_store
 from riskengine.store.sqlite import examination as sqlite_examination
 from riskengine.store.sqlite.examination import Examination

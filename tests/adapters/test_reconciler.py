@@ -11,7 +11,7 @@ from riskengine.config import Config, ReconcileConfig, StoreConfig
 from riskengine.engine.engine import Engine
 from riskengine.errors import StoreUnavailable
 from riskengine.positions.ledger import Row
-from riskengine.process import EngineProcess
+from riskengine.process.process import EngineProcess
 from riskengine.reconciliation.reconciler import is_trading
 from riskengine.snapshot.digest import digest
 from riskengine.store.audit_chain import AuditFilter

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from riskengine.config import Config, ReconcileConfig, StoreConfig
-from riskengine.process import EngineProcess
+from riskengine.process.process import EngineProcess
 from riskengine.snapshot.compare import side_of
 from riskengine.store.open_store import open_store
 from tests.adapters.store_book import TS, Outside

@@ -8,7 +8,7 @@ import pytest
 
 from riskengine.config import Config, StoreConfig
 from riskengine.errors import StoreError
-from riskengine.process import EngineProcess
+from riskengine.process.process import EngineProcess
 from riskengine.records.types import Verdict
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.snapshot import ExceptionItem

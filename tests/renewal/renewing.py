@@ -7,7 +7,7 @@ from typing import Any
 
 from riskengine.config import Config, EngineConfig, MarksConfig, StoreConfig
 from riskengine.engine.worklist import MAX_NOTICES
-from riskengine.process import EngineProcess
+from riskengine.process.process import EngineProcess
 from riskengine.rebuild.rebuild import rebuild
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.rows import dealer_rows, node_rows, position_rows

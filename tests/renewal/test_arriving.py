@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from riskengine.process import EngineProcess
+from riskengine.process.process import EngineProcess
 from riskengine.rebuild.renewal import LATEST_S, Settling
 from riskengine.records.types import Node
 from riskengine.snapshot.digest import digest

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from riskengine.process import EngineProcess
+from riskengine.process.process import EngineProcess
 from riskengine.snapshot.rows import ladder_rows, mark_rows
 from riskengine.store.open_store import Store
 from tests.adapters.store_book import Outside

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from riskengine.errors import EngineNotLive, ReferenceDataError, StoreError, StoreUnavailable
-from riskengine.process import EngineProcess
+from riskengine.process.process import EngineProcess
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Verdict
 from riskengine.snapshot.digest import digest

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-from riskengine.process import EngineProcess
+from riskengine.process.process import EngineProcess
 from riskengine.records.decode import TradeCheck, TradeInput, convert
 from riskengine.records.fields import Rejected
 from riskengine.records.types import Trade

@@ -13,7 +13,7 @@ from typing import Any
 from riskengine.config import Config
 from riskengine.errors import ConfigError, EngineNotLive, RiskEngineError, StartRefused
 from riskengine.observe import get_logger
-from riskengine.process import EngineProcess
+from riskengine.process.process import EngineProcess
 from riskengine.serve.app import create_app
 from riskengine.serve.stream.uvicorn_server import make_server
 

@@ -14,13 +14,11 @@ from typing import Any, TypeVar
 from riskengine.alerts import Warnings
 from riskengine.clock import MICROS_PER_SECOND, Clock, SystemClock
 from riskengine.config import Config
-from riskengine.decisions import settle
 from riskengine.engine.beats import Beats
 from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Inbox, Receipt
 from riskengine.engine.writer import Writer
 from riskengine.errors import EngineNotLive, RiskEngineError, StartRefused, StoreUnavailable
-from riskengine.health import Health
 from riskengine.intake.ask_writer import ask_writer
 from riskengine.intake.audit_recorder import Notes, started
 from riskengine.intake.recall import Recall
@@ -30,6 +28,10 @@ from riskengine.loop import Promises, Wakes, promise
 from riskengine.market.marks import AnyTick, Mark
 from riskengine.market.tick_limits import LimitedQuoteBook, TicksTaken
 from riskengine.observe import Metrics, get_logger
+from riskengine.process.health import Health
+from riskengine.process.sampling import Sampling
+from riskengine.process.store_watch import Watch
+from riskengine.process.verdicts import settle
 from riskengine.rebuild.load import acceptance, load
 from riskengine.rebuild.phases import Morning, summarise
 from riskengine.rebuild.renewal import Parts, Renewals, fitted
@@ -40,7 +42,6 @@ from riskengine.reconciliation.self_repair import watched
 from riskengine.records.decode import TradeCheck
 from riskengine.records.hierarchy import trade_check
 from riskengine.records.types import StoredMark, Trade, Verdict
-from riskengine.sampling import Sampling
 from riskengine.snapshot.compare import Key
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.digest import digest
@@ -50,7 +51,6 @@ from riskengine.store.open_store import Examination, open_store
 from riskengine.store.protocol import Store
 from riskengine.store.results import Position, TradeFilter
 from riskengine.views.grants import EVERYTHING, Grants
-from riskengine.watch import Watch
 
 T = TypeVar("T")
 

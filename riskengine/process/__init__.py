@@ -1,0 +1,1 @@
+"""Assembly and lifetime of one running engine."""
