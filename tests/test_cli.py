@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from riskengine import __version__
-from riskengine.cli import main
+from riskengine.cli.main import main
+from riskengine.cli.terminal import money
 from riskengine.config import Config, load_config
 from riskengine.store.open_store import open_store
-from riskengine.terminal import money
 from tests.running import command
 from tests.world import NOON, SECOND
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from riskengine.cli import main
+from riskengine.cli.main import main
 from riskengine.store.audit_chain import AuditEvent
 from riskengine.store.audit_trail import command_line_actor
 from riskengine.store.open_store import open_store

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from riskengine.cli_start import bar_text, show_start, summary_page
+from riskengine.cli.start import bar_text, show_start, summary_page
 from riskengine.clock import SystemClock
 from riskengine.config import Config, LogConfig, StoreConfig
 from riskengine.engine.engine import Engine

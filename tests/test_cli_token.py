@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from riskengine.cli import main
-from riskengine.cli_token import check_access
+from riskengine.cli.main import main
+from riskengine.cli.token import check_access
 from riskengine.config import AccessConfig, Config, ServerConfig
 from riskengine.errors import ConfigError
 from riskengine.serve.access.tokens import hash_of, read_tokens

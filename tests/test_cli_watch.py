@@ -18,10 +18,10 @@ from contextlib import contextmanager
 import pytest
 from click.testing import CliRunner
 
-from riskengine import cli_watch
-from riskengine.cli import main
+from riskengine.cli import watch as cli_watch
+from riskengine.cli.main import main
+from riskengine.cli.watch_lines import TREE, status_line
 from riskengine.client import LOADING, Client
-from riskengine.watch_lines import TREE, status_line
 from tests.running import ENVIRONMENT, Server, command, running
 from tests.serve.wired import run, wired
 

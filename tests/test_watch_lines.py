@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from riskengine.cli.watch_lines import ALARM, FAINT, LADDER, PLAIN, TREE, cut, ladder_rows, screen, status_line, table, tree_rows
 from riskengine.client import LIVE, LOADING, State
-from riskengine.watch_lines import ALARM, FAINT, LADDER, PLAIN, TREE, cut, ladder_rows, screen, status_line, table, tree_rows
 from tests.world import NOON
 
 

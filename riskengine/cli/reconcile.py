@@ -15,6 +15,15 @@ from urllib.request import Request
 import click
 import orjson
 
+from riskengine.cli.terminal import (
+    column_options,
+    complain,
+    config_option,
+    effective_config,
+    json_option,
+    mapping_options,
+    store_option,
+)
 from riskengine.clock import SystemClock
 from riskengine.config import Config
 from riskengine.engine_access import engine_opener
@@ -29,15 +38,6 @@ from riskengine.snapshot.compare import Break, Holding, Key, compare, tree_break
 from riskengine.snapshot.holdings import Holdings, read_holdings
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
-from riskengine.terminal import (
-    column_options,
-    complain,
-    config_option,
-    effective_config,
-    json_option,
-    mapping_options,
-    store_option,
-)
 
 DEFAULT_ENGINE = "http://127.0.0.1:8321"
 TIMEOUT_S = 120

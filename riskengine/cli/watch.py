@@ -11,9 +11,7 @@ from typing import Any
 
 import click
 
-from riskengine.client import LIVE, LOADING, BlockingSubscription, Client, State, SubscriptionRefused
-from riskengine.errors import EngineUnreachable, RiskEngineError
-from riskengine.watch_lines import (
+from riskengine.cli.watch_lines import (
     ALARM,
     FAINT,
     HEADING,
@@ -29,6 +27,8 @@ from riskengine.watch_lines import (
     table,
     tree_rows,
 )
+from riskengine.client import LIVE, LOADING, BlockingSubscription, Client, State, SubscriptionRefused
+from riskengine.errors import EngineUnreachable, RiskEngineError
 
 REDRAW_S = 0.25
 """The least time between two pictures."""

@@ -14,7 +14,8 @@ import click
 import uvloop
 
 from riskengine import __version__
-from riskengine.cli_token import check_access
+from riskengine.cli.terminal import complain, config_option, effective_config, json_option, print_state, store_option, tree_lines
+from riskengine.cli.token import check_access
 from riskengine.clock import SystemClock
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
@@ -32,15 +33,6 @@ from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from riskengine.store.witness import Witness, moment
-from riskengine.terminal import (
-    complain,
-    config_option,
-    effective_config,
-    json_option,
-    print_state,
-    store_option,
-    tree_lines,
-)
 
 SWITCH_S = 0.000_5
 """For how long a thread that works keeps the others waiting. A trade on its way to its answer changes threads a dozen times."""

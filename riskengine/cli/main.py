@@ -5,18 +5,29 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 import msgspec
 import orjson
 
 from riskengine import __version__
-from riskengine.cli_audit import audit_commands
-from riskengine.cli_reconcile import reconcile_command
-from riskengine.cli_start import announce, rebuild_command, run_engine, serve
-from riskengine.cli_token import check_access, token_commands
-from riskengine.cli_watch import watch_command
+from riskengine.cli.audit import audit_commands
+from riskengine.cli.reconcile import reconcile_command
+from riskengine.cli.start import announce, rebuild_command, run_engine, serve
+from riskengine.cli.terminal import (
+    Commands,
+    Progress,
+    column_options,
+    complain,
+    config_option,
+    effective_config,
+    json_option,
+    mapping_options,
+    print_state,
+    store_option,
+)
+from riskengine.cli.token import check_access, token_commands
+from riskengine.cli.watch import watch_command
 from riskengine.clock import SystemClock
 from riskengine.config import without_password
 from riskengine.engine.engine import Engine
@@ -30,18 +41,6 @@ from riskengine.observe import configure_logging
 from riskengine.records.hierarchy import Reference, trade_check
 from riskengine.records.types import Instrument, Node, Refusal
 from riskengine.store.open_store import open_store
-from riskengine.terminal import (
-    Commands,
-    Progress,
-    column_options,
-    complain,
-    config_option,
-    effective_config,
-    json_option,
-    mapping_options,
-    print_state,
-    store_option,
-)
 
 DEMO_SEED = 20260105
 
@@ -237,7 +236,3 @@ def check_config_command(file: str | None) -> None:
             text = f"# {key} is off" if value is None else f"{key} = {orjson.dumps(value).decode()}"
             click.echo(text)
         click.echo()
-
-
-if __name__ == "__main__":
-    main(prog_name=Path(sys.argv[0]).name)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from riskengine.cli.terminal import money
 from riskengine.client.feed import LIVE, State
-from riskengine.terminal import money
 
 PLAIN, HEADING, ALARM, FAINT = "plain", "heading", "alarm", "faint"
 

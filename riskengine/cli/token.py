@@ -9,13 +9,13 @@ import click
 import msgspec
 import orjson
 
+from riskengine.cli.terminal import complain, config_option, json_option
 from riskengine.clock import SystemClock
 from riskengine.config import Config, load_config
 from riskengine.errors import ConfigError, InputError
 from riskengine.records.fields import Rejected, shown, timestamp
 from riskengine.serve.access.origins import check_binding, check_tls, warning_of
 from riskengine.serve.access.tokens import Token, check_token, editing, hash_of, micros, new_token, read_tokens
-from riskengine.terminal import complain, config_option, json_option
 from riskengine.views.grants import ROLES
 
 _DAYS = re.compile("([1-9][0-9]{0,3})d")

@@ -10,13 +10,13 @@ from typing import Any
 import click
 import orjson
 
+from riskengine.cli.terminal import Progress, complain, config_option, effective_config, fail, json_option, store_option
 from riskengine.errors import InputError, RiskEngineError
 from riskengine.records.fields import Rejected, shown, timestamp
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.store.audit_chain import ENTRY_KINDS, AuditEntry, AuditFilter, AuditReport
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
-from riskengine.terminal import Progress, complain, config_option, effective_config, fail, json_option, store_option
 
 MAX_SHOWN = 160
 """Characters of an entry's detail on one line."""

@@ -1,1 +1,0 @@
-"""Edges that bring data in and keep it: stores, files, feeds. Blind to `serve`."""
