@@ -12,7 +12,7 @@ import time
 import tracemalloc
 
 from bench.latency import machine
-from riskengine.positions.frozen_ids import History, identity_print
+from riskengine.positions.frozen_ids import FrozenIds, identity_print
 from riskengine.records.types import Identity
 
 TARGET_MB = 250
@@ -21,9 +21,9 @@ ASKED = 100_000
 BATCH = 256
 
 
-def built(count: int) -> tuple[History, float]:
+def built(count: int) -> tuple[FrozenIds, float]:
     """A history of `count` ids, and the seconds that it took."""
-    history, taken = History(), 0.0
+    history, taken = FrozenIds(), 0.0
     for first in range(0, count, PART):
         prints = [identity_print("booking", f"T{number:010d}", 0) for number in range(first, min(count, first + PART))]
         started = time.perf_counter()
@@ -34,7 +34,7 @@ def built(count: int) -> tuple[History, float]:
     return history, taken + time.perf_counter() - started
 
 
-def lookups_per_s(history: History, identities: list[Identity], at_once: int) -> float:
+def lookups_per_s(history: FrozenIds, identities: list[Identity], at_once: int) -> float:
     """How many are asked for in a second, so many at once."""
     started = time.perf_counter()
     for first in range(0, len(identities), at_once):

@@ -41,7 +41,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from replay.power_cut_disk import Image, RecordingVfs, Tape, Through, images
 from riskengine.errors import StoreError
 from riskengine.records.types import StoredMark, Trade
-from riskengine.store.open_store import Store, open_store
+from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
 from riskengine.store.sqlite import connection as sqlite_connection
 from tests.adapters.store_book import INSTRUMENTS, NODES, TS, cancel, new_store, trade
 

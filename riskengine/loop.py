@@ -10,14 +10,14 @@ Answer = Callable[[Any, Exception | None], None]
 """Called once with the result, or with None and the error. Any thread."""
 
 
-def promise() -> "tuple[asyncio.Future[Any], Answer]":
+def pending_answer() -> "tuple[asyncio.Future[Any], Answer]":
     """Something to wait for on the running loop, and what answers it."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Any] = loop.create_future()
     return done, lambda result, error: _tell(loop, done, result, error)
 
 
-class Promises:
+class PendingAnswers:
     """What is waited for now, so that whoever waits is told when nobody is left to answer. Used on the loop."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ def _settle(done: "asyncio.Future[Any]", result: Any, error: Exception | None) -
         done.set_result(result)
 
 
-class Wakes:
+class PublishWakeup:
     """Listeners are called on the loop that `on` named; `ring` may be called by any thread."""
 
     def __init__(self) -> None:

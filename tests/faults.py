@@ -8,7 +8,7 @@ import numpy as np
 from msgspec import structs
 
 from riskengine.engine.engine import Engine
-from riskengine.engine.table_builder import Published
+from riskengine.engine.table_builder import TableBuilder
 from riskengine.positions.ledger import Row
 from riskengine.positions.position import Position
 from riskengine.positions.repair import Key
@@ -65,7 +65,7 @@ def sound_engine() -> Engine:
 # -- where to plant ----------------------------------------------------------------------------------------------
 
 
-def published(engine: Engine, rollup: str) -> Published:
+def published(engine: Engine, rollup: str) -> TableBuilder:
     return engine._organisation if rollup == "node" else engine._dealers
 
 

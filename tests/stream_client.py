@@ -8,7 +8,7 @@ import msgspec
 
 from riskengine.config import ServerConfig
 from riskengine.engine.engine import Engine
-from riskengine.rebuild.handover import succeed
+from riskengine.rebuild.handover import hand_over
 from riskengine.rebuild.renewal import fitting
 from riskengine.records.hierarchy import Reference, trade_check
 from riskengine.snapshot.snapshot import Snapshot
@@ -100,7 +100,7 @@ class Desk:
         engine, judge = Engine(where, now=house.now), partial(fitting, check=trade_check(where))
         engine.apply([trade for sent in self.dealt if (trade := judge(sent)) is not None], house.now)
         engine.publish(house.now)
-        succeed(engine, house.engine, judge, house.now)
+        hand_over(engine, house.engine, judge, house.now)
         house.engine, house.where = engine, where
         house.quotes.renew(where, {})
         engine.publish(house.now)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from riskengine.engine.audit_schedule import GAP_S, SHARE, Auditor
+from riskengine.engine.audit_schedule import GAP_S, SHARE, AuditSchedule
 from riskengine.engine.engine import Engine
 from riskengine.observe import Metrics
 from tests import faults
@@ -15,17 +15,17 @@ from tests.world import NOON
 BEAT_S = 0.1
 
 
-def made(period_s: float = 60.0) -> Auditor:
-    return Auditor(period_s, BEAT_S, Metrics())
+def made(period_s: float = 60.0) -> AuditSchedule:
+    return AuditSchedule(period_s, BEAT_S, Metrics())
 
 
-def metric(auditor: Auditor, name: str) -> float:
+def metric(auditor: AuditSchedule, name: str) -> float:
     value = auditor._metrics.registry.get_sample_value(f"riskengine_self_audit_{name}_total")
     assert value is not None
     return value
 
 
-def run_through(auditor: Auditor, engine: Engine) -> bool:
+def run_through(auditor: AuditSchedule, engine: Engine) -> bool:
     """Slices until a pass is done or something was set aside."""
     while not metric(auditor, "passes"):
         if auditor.run(engine, NOON):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from riskengine.engine.engine import Engine
-from riskengine.rebuild.handover import PIECES, Dismantling
+from riskengine.rebuild.handover import PIECES, GradualRelease
 from tests.world import DESKS, NOON, REFERENCE, trade
 
 
@@ -31,7 +31,7 @@ def traded() -> Engine:
 def test_nothing_is_left_of_it() -> None:
     engine = traded()
     parts = [weakref.ref(part) for part in (engine, engine.ledger, engine.ledger.organisation, engine.processed)]
-    going = Dismantling(engine, 60.0)
+    going = GradualRelease(engine, 60.0)
     del engine
     assert all(part() is not None for part in parts), "readers go on"
     going.finish()
@@ -42,7 +42,7 @@ def test_it_waits_for_no_more_than_it_was_told() -> None:
     engine = traded()
     gone = threading.Event()
     weakref.finalize(engine, gone.set)
-    Dismantling(engine, 0.01)
+    GradualRelease(engine, 0.01)
     del engine
     assert gone.wait(10)
 
@@ -57,7 +57,7 @@ def test_what_it_consists_of_goes_a_few_at_a_time() -> None:
             let_go.append(before - len(self))
 
     engine = traded()
-    going = Dismantling(engine, 60.0)
+    going = GradualRelease(engine, 60.0)
     going._held = Watched([engine])
     del engine
     going.finish()

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from riskengine.engine.engine import Engine
-from riskengine.rebuild.edited_rows import edited, said
+from riskengine.rebuild.edited_rows import changed_in_place, warning_text
 from riskengine.records.hierarchy import Reference
 from riskengine.records.types import Trade
 from tests.world import NOON, REFERENCE, instruments, nodes, opening, trade
@@ -24,7 +24,7 @@ def made(trades: Sequence[Trade], where: Reference = REFERENCE, openings: Sequen
 
 
 def found(before: Engine, now: Engine) -> set[tuple[str, str, str]]:
-    return set(edited(before, now, now.snapshot))
+    return set(changed_in_place(before, now, now.snapshot))
 
 
 def test_the_same_trades_are_no_edits():
@@ -59,5 +59,5 @@ def test_a_key_that_is_set_aside_claims_nothing_and_is_not():
 
 
 def test_people_are_told_how_many_and_the_first():
-    text = said([("node", "FX1", "EURUSD"), ("dealer", "ann", "EURUSD")])
+    text = warning_text([("node", "FX1", "EURUSD"), ("dealer", "ann", "EURUSD")])
     assert ": 2, the first is node FX1 EURUSD;" in text

@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskengine.positions import frozen_ids as module
-from riskengine.positions.frozen_ids import History, identity_print
+from riskengine.positions.frozen_ids import FrozenIds, identity_print
 from riskengine.records.types import Identity
 
 names = st.tuples(st.sampled_from(["a", "b"]), st.text("01\0x", max_size=4), st.integers(0, 2)).map(Identity._make)
 numbered = st.dictionaries(names, st.integers(1, 255), max_size=30)
 
 
-def put(history: History, versions: dict[Identity, int]) -> list[bool]:
+def put(history: FrozenIds, versions: dict[Identity, int]) -> list[bool]:
     return history.add([identity_print(*identity) for identity in versions], list(versions.values())).tolist()
 
 
@@ -22,7 +22,7 @@ def test_what_was_put_in_first_is_found_with_its_versions_and_nothing_else_is(
 ) -> None:
     before, module.MERGED_AT_ONCE = module.MERGED_AT_ONCE, stretch
     try:
-        history, expected = History(), dict[Identity, int]()
+        history, expected = FrozenIds(), dict[Identity, int]()
         for part in parts:
             assert put(history, part) == [identity not in expected for identity in part]
             expected = part | expected
@@ -37,14 +37,14 @@ def test_what_was_put_in_first_is_found_with_its_versions_and_nothing_else_is(
 
 
 def test_of_those_that_share_a_fingerprint_one_is_taken() -> None:
-    history = History()
+    history = FrozenIds()
     assert history.add([5, 3, 5, -1, 3], [1, 2, 3, 4, 5]).tolist() == [True, True, False, True, False]
     assert history.add([3, 4], [9, 9]).tolist() == [False, True]
     assert len(history) == 4
 
 
 def test_an_identity_takes_nine_bytes() -> None:
-    history = History()
+    history = FrozenIds()
     for first in range(0, 100_000, 1_000):
         history.add(np.random.default_rng(first).integers(-(2**63), 2**63 - 1, 1_000).tolist(), [1] * 1_000)
     assert history.nbytes == 9 * len(history)
@@ -54,6 +54,6 @@ def test_an_identity_takes_nine_bytes() -> None:
 
 
 def test_an_empty_history_knows_nothing() -> None:
-    history = History()
+    history = FrozenIds()
     assert (len(history), history.nbytes, history.versions([Identity("a", "b", 0)]), history.versions([])) == (0, 0, [0], [])
     history.settle()

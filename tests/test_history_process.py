@@ -21,7 +21,8 @@ from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Trade, Verdict
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.rows import dealer_rows, node_rows, position_rows
-from riskengine.store.open_store import Store, open_store
+from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
 from riskengine.store.tables.bulk_trades import read_conflicts
 from tests.adapters.store_book import Outside
 from tests.conftest import postgres_schema

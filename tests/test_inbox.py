@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from riskengine.engine.inbox import Call, DurableTrades, Inbox, Prices, Stop
+from riskengine.engine.inbox import DurableTrades, Inbox, Prices, Stop, WriterCall
 from riskengine.errors import InboxFull
 from riskengine.market.marks import Mark
 from tests.world import REFERENCE, trade
@@ -24,7 +24,7 @@ def test_everything_is_taken_at_once_and_in_order():
     inbox.put_call(print)
     inbox.put_trades(second)
     inbox.put_stop()
-    assert inbox.take(0.0) == [first, Prices({1: MARK}, REFERENCE), Call(print), second, Stop()]
+    assert inbox.take(0.0) == [first, Prices({1: MARK}, REFERENCE), WriterCall(print), second, Stop()]
     assert inbox.take(0.0) == []
 
 

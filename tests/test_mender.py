@@ -13,7 +13,7 @@ from riskengine.engine.engine import Engine
 from riskengine.errors import StoreUnavailable
 from riskengine.positions.repair import Key
 from riskengine.process.process import EngineProcess
-from riskengine.reconciliation.self_repair import WARNING, Mender, watched
+from riskengine.reconciliation.self_repair import WARNING, SelfRepair, watched
 from riskengine.snapshot.digest import digest
 from riskengine.store.audit_chain import AuditEntry, AuditFilter
 from riskengine.store.open_store import open_store
@@ -136,7 +136,7 @@ class Watched:
         self.house.engine.publish(0)
 
     async def watch(self, seconds: float, *, repair: bool = True) -> None:
-        mender = Mender(lambda: self.house.engine.snapshot, self.warnings, self.mend if repair else None, self.compare)
+        mender = SelfRepair(lambda: self.house.engine.snapshot, self.warnings, self.mend if repair else None, self.compare)
         task = asyncio.get_running_loop().create_task(mender.run())
         await asyncio.sleep(seconds)
         task.cancel()

@@ -1,13 +1,13 @@
 """What happens at the door before there is a trail is told once there is one."""
 
-from riskengine.intake.audit_recorder import MAX_KEPT, Notes
+from riskengine.intake.audit_recorder import MAX_KEPT, EarlyEvents
 from riskengine.store.audit_chain import AuditEvent
 
 START = AuditEvent("start", "7", {}, "engine")
 
 
 def test_notes_wait_for_the_trail_and_then_go_straight_there() -> None:
-    notes = Notes()
+    notes = EarlyEvents()
     trail: list[AuditEvent] = []
     notes.note("refused", "/v1/nodes", {"count": 1}, "ann")
     notes.hand_to(trail.extend, START)
@@ -16,7 +16,7 @@ def test_notes_wait_for_the_trail_and_then_go_straight_there() -> None:
 
 
 def test_a_long_start_keeps_so_many_and_no_more() -> None:
-    notes = Notes()
+    notes = EarlyEvents()
     trail: list[AuditEvent] = []
     for number in range(3 * MAX_KEPT):
         notes.note("refused", str(number), {}, "ann")

@@ -18,7 +18,8 @@ from riskengine.snapshot.compare import QUANTITY, Break, Holding
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.mismatch import Mismatch, disagreements
 from riskengine.snapshot.snapshot import Snapshot
-from riskengine.store.open_store import Store, open_store
+from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
 from tests.adapters.store_book import Outside
 from tests.world import NOON, SECOND, instruments, nodes, trade
 

@@ -9,7 +9,7 @@ from typing import Any
 from websockets.sync.client import connect
 
 from riskengine.errors import StoreUnavailable
-from riskengine.intake.sources import SILENT_AFTER_US, Publishers
+from riskengine.intake.sources import SILENT_AFTER_US, Sources
 from riskengine.records.types import Trade
 from tests.adapters.store_book import new_store
 from tests.running import Server, running
@@ -22,14 +22,14 @@ def sent(source_seq: int, source: str = "booking") -> Trade:
 
 
 def test_a_source_that_sent_more_than_has_come_has_a_gap() -> None:
-    publishers = Publishers()
+    publishers = Sources()
     publishers.sent([sent(3), sent(2)])
     publishers.heartbeat("booking", 4, NOW)
     assert [(row["gap"], row["received_seq"]) for row in publishers.rows(NOW)] == [(True, 3)]
 
 
 def test_the_gap_closes_when_it_comes() -> None:
-    publishers = Publishers()
+    publishers = Sources()
     publishers.sent([sent(3)])
     publishers.heartbeat("booking", 4, NOW)
     publishers.sent([sent(4)])
@@ -38,7 +38,7 @@ def test_the_gap_closes_when_it_comes() -> None:
 
 
 def test_what_came_before_the_start_counts() -> None:
-    publishers = Publishers()
+    publishers = Sources()
     publishers.restore({"booking": 7})
     publishers.heartbeat("booking", 7, NOW)
     publishers.heartbeat("other", 1, NOW)
@@ -46,18 +46,18 @@ def test_what_came_before_the_start_counts() -> None:
 
 
 def test_a_source_that_stops_beating_is_not_alive() -> None:
-    publishers = Publishers()
+    publishers = Sources()
     publishers.heartbeat("booking", None, NOW)
     assert publishers.rows(NOW + SILENT_AFTER_US)[0]["alive"]
     assert not publishers.rows(NOW + SILENT_AFTER_US + 1)[0]["alive"]
 
 
-def rows(publishers: Publishers) -> list[tuple[bool, int | None]]:
+def rows(publishers: Sources) -> list[tuple[bool, int | None]]:
     return [(row["gap"], row["received_seq"]) for row in publishers.rows(NOW)]
 
 
 def test_a_beat_without_a_number_does_not_fill_a_gap() -> None:
-    publishers = Publishers()
+    publishers = Sources()
     publishers.sent([sent(3)])
     publishers.heartbeat("booking", 4, NOW)
     publishers.heartbeat("booking", None, NOW)
@@ -66,7 +66,7 @@ def test_a_beat_without_a_number_does_not_fill_a_gap() -> None:
 
 def test_what_is_on_its_way_to_the_store_has_come_unless_it_does_not_get_there() -> None:
     async def test() -> None:
-        publishers, loop = Publishers(), asyncio.get_running_loop()
+        publishers, loop = Sources(), asyncio.get_running_loop()
         publishers.sent([sent(3)])
         lost, stored = loop.create_future(), loop.create_future()
         publishers.sent([sent(4), sent(5)], lost)
@@ -87,7 +87,7 @@ def test_a_gap_that_was_filled_in_the_store_is_looked_up() -> None:
     stored = {"booking": 3}
 
     async def test() -> None:
-        publishers = Publishers()
+        publishers = Sources()
         await publishers.follow(lambda: stored)
         publishers.heartbeat("booking", 5, NOW)
         assert rows(publishers) == [(True, 3)]
@@ -102,7 +102,7 @@ def test_a_gap_that_was_filled_in_the_store_is_looked_up() -> None:
 
 def test_a_store_that_is_away_leaves_the_gap() -> None:
     async def test() -> None:
-        publishers = Publishers()
+        publishers = Sources()
         publishers.restore({"booking": 3})
 
         def away() -> dict[str, int]:

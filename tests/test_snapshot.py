@@ -12,7 +12,7 @@ import pytest
 
 from riskengine.engine.engine import Engine
 from riskengine.records.types import CASH_ONE, ONE, Trade
-from riskengine.snapshot.snapshot import OwnerState, Snapshot, SnapshotGone, SnapshotHistory, SnapshotNotYet
+from riskengine.snapshot.snapshot import OwnerState, SeqGone, Snapshot, SnapshotHistory, SnapshotNotYet
 from riskengine.valuation.node_values import ADDITIVE, FEES, GROSS, REALISED, STALE, TOTAL, UNPRICED
 from tests import world
 from tests.world import DESKS, NOON, REFERENCE, SECOND, House, cancel, trade
@@ -243,7 +243,7 @@ def test_a_clock_that_steps_back_does_not_make_it_keep_everything():
     kept, engine = history(10)
     for place in range(50):
         kept.publish(engine.publish(NOON - 3600 * SECOND + place * SECOND // 2))
-    with pytest.raises(SnapshotGone):
+    with pytest.raises(SeqGone):
         kept.at(11)
     assert kept.at(58).seq == 58
 
@@ -251,7 +251,7 @@ def test_a_clock_that_steps_back_does_not_make_it_keep_everything():
 @pytest.mark.parametrize("seq", [0, 1, 5])
 def test_an_older_one_is_gone(seq):
     kept, _ = history(10)
-    with pytest.raises(SnapshotGone, match="no longer kept"):
+    with pytest.raises(SeqGone, match="no longer kept"):
         kept.at(seq)
 
 
@@ -261,7 +261,7 @@ def test_one_that_was_the_newest_within_the_time_is_found_however_old_it_is():
     kept.publish(engine.publish(NOON + 3602 * SECOND - 1))
     assert [kept.at(seq).seq for seq in (1, 2)] == [1, 2]
     kept.publish(engine.publish(NOON + 3602 * SECOND))
-    with pytest.raises(SnapshotGone):
+    with pytest.raises(SeqGone):
         kept.at(1)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from riskengine.engine.engine import Engine
 from riskengine.market.marks import Mark
-from riskengine.rebuild.handover import succeed
+from riskengine.rebuild.handover import hand_over
 from riskengine.rebuild.renewal import fitting
 from riskengine.records.hierarchy import Reference, trade_check
 from riskengine.records.types import Verdict
@@ -28,7 +28,7 @@ def taken_over(house: House, where: Reference = WIDER, *, stored: Any = (), mark
     engine.apply(stored, LATER, len(stored))
     engine.beat({}, LATER)
     engine.publish(LATER)
-    succeed(engine, house.engine, partial(fitting, check=trade_check(where)), LATER)
+    hand_over(engine, house.engine, partial(fitting, check=trade_check(where)), LATER)
     engine.publish(LATER)
     engine.check()
     return engine
@@ -107,7 +107,7 @@ def test_notices_keep_their_time_and_what_they_said(house):
     engine = Engine(WIDER, now=LATER)
     engine.apply([trade("a"), trade("late", ts=NOON - 60 * SECOND, price="1.3")], LATER)
     engine.recall_conflict(trade("a", quantity="5"))
-    succeed(engine, house.engine, lambda one: one, LATER)
+    hand_over(engine, house.engine, lambda one: one, LATER)
     after = engine.publish(LATER).exceptions
     for kind in ("late", "conflict"):
         assert [(item.id, item.ts, item.detail) for item in after[kind]] == [(i.id, i.ts, i.detail) for i in before[kind]]
@@ -127,7 +127,7 @@ def test_a_conflict_that_only_the_store_knew_of_counts_once(house):
     engine.apply([trade("a"), trade("row")], LATER)
     engine.recall_conflict(trade("a", quantity="5"))
     engine.recall_conflict(trade("row", quantity="5"))
-    succeed(engine, house.engine, lambda one: one, LATER)
+    hand_over(engine, house.engine, lambda one: one, LATER)
     assert engine.publish(LATER).counts.conflicts == 3
 
 

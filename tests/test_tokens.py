@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 
 from riskengine.errors import ConfigError
 from riskengine.records.fields import Rejected
-from riskengine.serve.access.tokens import RESERVED, Token, Tokens, check_token, editing, hash_of, micros, new_token, read_tokens
+from riskengine.serve.access.tokens import (
+    RESERVED,
+    StoredToken,
+    Tokens,
+    check_token,
+    editing,
+    hash_of,
+    micros,
+    new_token,
+    read_tokens,
+)
 from riskengine.views.grants import EVERYTHING, Grants
 
 HASH = hash_of("a")
@@ -27,7 +37,7 @@ def file(tmp_path: Path) -> Path:
 
 def add(file: Path, name: str) -> None:
     with editing(file) as tokens:
-        tokens[name] = Token(name, "viewer", hash_of(name), nodes=("FX",))
+        tokens[name] = StoredToken(name, "viewer", hash_of(name), nodes=("FX",))
 
 
 names = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=20).filter(lambda text: text.isprintable())
@@ -36,7 +46,7 @@ names = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_si
 @given(st.lists(names, unique=True, max_size=4).map(tuple), st.sampled_from([None, WHEN]))
 def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, named: tuple[str, ...], expires: dt.datetime | None):
     path = tmp_path_factory.mktemp("file") / "tokens.toml"
-    token = Token("ann", "dealer", HASH, named, tuple(name for name in named if name != "*"), (*named, ""), WHEN, expires)
+    token = StoredToken("ann", "dealer", HASH, named, tuple(name for name in named if name != "*"), (*named, ""), WHEN, expires)
     with editing(path) as tokens:
         tokens["ann"] = token
     assert read_tokens(path) == (token,)
@@ -45,7 +55,7 @@ def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, named
 def test_the_file_has_hashes_only_and_is_for_its_owner_alone(file: Path) -> None:
     text = new_token()
     with editing(file) as tokens:
-        tokens["ann"] = Token("ann", "viewer", hash_of(text), nodes=("FX",))
+        tokens["ann"] = StoredToken("ann", "viewer", hash_of(text), nodes=("FX",))
     assert text not in file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     file.chmod(0o644)
@@ -109,15 +119,15 @@ def test_a_file_written_by_hand_is_read(file: Path) -> None:
 
 
 def test_ops_is_shown_everything_and_others_what_they_name() -> None:
-    assert Token("boss", "ops", HASH).grants == EVERYTHING
-    assert Token("all", "viewer", HASH, nodes=("*",), dealers=("*",)).grants.see_everything
-    assert Token("none", "feed", HASH).grants == Grants()
+    assert StoredToken("boss", "ops", HASH).grants == EVERYTHING
+    assert StoredToken("all", "viewer", HASH, nodes=("*",), dealers=("*",)).grants.see_everything
+    assert StoredToken("none", "feed", HASH).grants == Grants()
 
 
 @pytest.mark.parametrize("name", [*sorted(RESERVED), "", "a" * 200, "a\nb"])
 def test_some_names_cannot_be(name: str) -> None:
     with pytest.raises(Rejected):
-        check_token(Token(name, "ops", HASH))
+        check_token(StoredToken(name, "ops", HASH))
 
 
 def test_what_goes_wrong_while_editing_leaves_the_file_as_it_was(file: Path) -> None:

@@ -13,10 +13,11 @@ from riskengine.clock import ManualClock
 from riskengine.config import Config, StoreConfig
 from riskengine.engine.engine import Engine
 from riskengine.errors import StoreUnavailable
-from riskengine.process.store_watch import Watch
+from riskengine.process.store_watch import StoreWatch
 from riskengine.records.hierarchy import Reference
 from riskengine.records.types import ONE, Opening
-from riskengine.store.open_store import Store, open_store
+from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
 from tests.world import NOON, PARENTS, House, instruments, nodes, reference, trade
 
 
@@ -33,7 +34,7 @@ class Place:
         self.store = store
         self.warnings = Warnings(ManualClock(NOON))
         self.house = House()
-        self.watch = Watch(Config(store=StoreConfig(f"sqlite:///{store.name}")), store, ManualClock(NOON), self.warnings)
+        self.watch = StoreWatch(Config(store=StoreConfig(f"sqlite:///{store.name}")), store, ManualClock(NOON), self.warnings)
 
     @property
     def engine(self) -> Engine:

@@ -13,7 +13,7 @@ from riskengine.engine.inbox import DurableTrades, Inbox, Receipt
 from riskengine.engine.writer import KEPT_APART, MAX_BATCH_TRADES, Writer
 from riskengine.market.marks import Mark
 from riskengine.observe import Metrics
-from riskengine.rebuild.handover import succeed
+from riskengine.rebuild.handover import hand_over
 from riskengine.records.types import ONE
 from riskengine.snapshot.snapshot import Snapshot, SnapshotHistory
 from tests.world import INSTRUMENTS, NOON, REFERENCE, SECOND, House, quote, reference, trade
@@ -318,7 +318,7 @@ def successor(desk: Desk) -> Engine:
     engine = Engine(WIDER, now=NOON)
 
     def change(before: Engine) -> None:
-        succeed(engine, before, lambda trade: trade, NOON)
+        hand_over(engine, before, lambda trade: trade, NOON)
         desk.writer.take_over(engine)
 
     desk.inbox.put_call(change)

@@ -51,7 +51,7 @@ COULD_NOT_COMPARE = 2
 RowDict = dict[str, Any]
 
 
-class Comparison(NamedTuple):
+class ReconcileResult(NamedTuple):
     """What both sides were found to differ in, and how much was compared."""
 
     breaks: Mapping[Key, Break]
@@ -147,7 +147,7 @@ def _with_store(engine: str, config: Config, *, repair: bool) -> RowDict:
         opened.close()
 
 
-def _look_twice(engine: str, store: Store, config: Config) -> Comparison:
+def _look_twice(engine: str, store: Store, config: Config) -> ReconcileResult:
     """A break is what differs in the same way when looked at again: a trade on its way is none."""
     first = _look(engine, store, config)
     if not first.breaks:
@@ -160,7 +160,7 @@ def _look_twice(engine: str, store: Store, config: Config) -> Comparison:
     return again._replace(breaks=kept)
 
 
-def _look(engine: str, store: Store, config: Config) -> Comparison:
+def _look(engine: str, store: Store, config: Config) -> ReconcileResult:
     here = _holdings(engine)
     ours, theirs = store.standing(watermark=2**62).store_id, here.header.get("store_id")
     if theirs is not None and theirs != ours:
@@ -170,7 +170,7 @@ def _look(engine: str, store: Store, config: Config) -> Comparison:
     breaks = {each.key: each for each in compare(held, stored)}
     for each in (*here.hierarchy_breaks(), *tree_breaks(here.parents, there.parents)):
         breaks.setdefault(each.key, each)
-    return Comparison(breaks, len(held.keys() | stored.keys()), here.header)
+    return ReconcileResult(breaks, len(held.keys() | stored.keys()), here.header)
 
 
 def _holdings(engine: str) -> Holdings:

@@ -15,7 +15,7 @@ from riskengine.config import Config, load_config
 from riskengine.errors import ConfigError, InputError
 from riskengine.records.fields import Rejected, shown, timestamp
 from riskengine.serve.access.origins import check_binding, check_tls, warning_of
-from riskengine.serve.access.tokens import Token, check_token, editing, hash_of, micros, new_token, read_tokens
+from riskengine.serve.access.tokens import StoredToken, check_token, editing, hash_of, micros, new_token, read_tokens
 from riskengine.views.grants import ROLES
 
 _DAYS = re.compile("([1-9][0-9]{0,3})d")
@@ -81,7 +81,7 @@ def create_command(
             "created": now.replace(microsecond=0),
             "expires": None if expires is None else _expiry(expires, now),
         },
-        Token,
+        StoredToken,
     )
     try:
         check_token(token)
@@ -158,12 +158,12 @@ def _expiry(text: str, now: dt.datetime) -> dt.datetime:
     return moment
 
 
-def _is_over(token: Token, now: int) -> bool:
+def _is_over(token: StoredToken, now: int) -> bool:
     expires = micros(token.expires)
     return expires is not None and expires <= now
 
 
-def _told(token: Token, now: int) -> dict[str, str | bool | int | Sequence[str] | None]:
+def _told(token: StoredToken, now: int) -> dict[str, str | bool | int | Sequence[str] | None]:
     return {
         "name": token.name,
         "role": token.role,

@@ -18,8 +18,8 @@ from riskengine.cli.watch_lines import (
     LADDER,
     TREE,
     Column,
-    Line,
     Row,
+    TerminalLine,
     clock,
     ladder_rows,
     screen,
@@ -186,7 +186,7 @@ def _page() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _show(lines: Sequence[Line]) -> None:
+def _show(lines: Sequence[TerminalLine]) -> None:
     """Draw over what was there, line by line, without a flicker."""
     drawn = [f"{LOOKS.get(line.look, '')}{line.text}\x1b[0m\x1b[K" for line in lines]
     sys.stdout.write("\x1b[H" + "\r\n".join(drawn) + "\x1b[J")

@@ -12,7 +12,7 @@ PLAIN, HEADING, ALARM, FAINT = "plain", "heading", "alarm", "faint"
 Row = Mapping[str, Any]
 
 
-class Line(NamedTuple):
+class TerminalLine(NamedTuple):
     """One line, not longer than the terminal is wide, and how it looks."""
 
     text: str
@@ -123,15 +123,15 @@ def cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: max(width - 1, 0)] + "…"
 
 
-def status_line(title: str, state: State, loading: str = "") -> Line:
+def status_line(title: str, state: State, loading: str = "") -> TerminalLine:
     """The first line: what is shown, and how good it is; `loading` says how far the engine's start is."""
     moment = f"as of {clock(state.as_of)}" if state.as_of is not None else ""
     if state.status == LIVE:
         parts = (title, "live", moment, f"seq {state.seq}", f"epoch {state.epoch}", state.reporting_currency or "")
-        return Line("  ".join(part for part in parts if part), HEADING)
+        return TerminalLine("  ".join(part for part in parts if part), HEADING)
     reason = f": {loading or state.reason}" if loading or state.reason else ""
     old = f"  figures {moment}" if state.rows and moment else ""
-    return Line(f"{title}  {state.status.upper()}{old}{reason}", ALARM)
+    return TerminalLine(f"{title}  {state.status.upper()}{old}{reason}", ALARM)
 
 
 def clock(ts: int) -> str:
@@ -148,14 +148,17 @@ def screen(
     loading: str,
     width: int,
     height: int,
-) -> list[Line]:
+) -> list[TerminalLine]:
     """Everything, in so many columns and lines at most."""
-    head = [status_line(title, state, loading), *(Line(f"warning: {text}", ALARM) for text in warnings[: max(height - 4, 0)])]
+    head = [
+        status_line(title, state, loading),
+        *(TerminalLine(f"warning: {text}", ALARM) for text in warnings[: max(height - 4, 0)]),
+    ]
     heading, *body = table(columns, rows, width)
     room = height - len(head) - 1
     if len(body) > room:
         left_out = len(body) - max(room - 1, 0)
         body = [*body[: max(room - 1, 0)], f"... {left_out} more"]
     look = PLAIN if state.status == LIVE else FAINT
-    shown = [*head, Line(heading, HEADING), *(Line(text, look) for text in body)]
-    return [Line(cut(line.text, width), line.look) for line in shown[:height]]
+    shown = [*head, TerminalLine(heading, HEADING), *(TerminalLine(text, look) for text in body)]
+    return [TerminalLine(cut(line.text, width), line.look) for line in shown[:height]]

@@ -11,7 +11,7 @@ from typing import Any
 
 from riskengine.client.checksum import checksum_in_turns
 from riskengine.client.errors import SubscriptionRefused
-from riskengine.client.messages import PROTOCOL, Bye, Heartbeat, Hello, Message, Patch, Refusal, Row, Rows, Update
+from riskengine.client.messages import PROTOCOL, Bye, ErrorMessage, Heartbeat, Hello, Message, Patch, Row, RowsMessage, Update
 from riskengine.errors import EngineUnreachable, InputError
 
 Key = Any
@@ -86,7 +86,7 @@ class Held:
         asked = {"op": "subscribe", "id": self.id, "view": self.view}
         return asked | {name: value for name, value in named.items() if value is not None}
 
-    def take(self, message: Rows) -> None:
+    def take(self, message: RowsMessage) -> None:
         """All rows. Those that say what they said stay the same objects. Raises KeyError."""
         self.key = tuple(message.key)
         before = self.rows
@@ -217,17 +217,17 @@ class Feed:
         if isinstance(message, Hello):
             self._hello(message)
             return
-        if not self.connected and not isinstance(message, Bye | Refusal):
+        if not self.connected and not isinstance(message, Bye | ErrorMessage):
             raise InputError("the server sent something before its hello")
         try:
             match message:
-                case Rows():
+                case RowsMessage():
                     self._rows(message)
                 case Update():
                     self._update(message)
                 case Heartbeat():
                     self._heartbeat(message)
-                case Refusal():
+                case ErrorMessage():
                     self._refusal(message)
                 case Bye():
                     self.reconnect_after_s = message.reconnect_after_ms / 1_000
@@ -265,7 +265,7 @@ class Feed:
         self._requests += [held.request() for held in self._held.values() if held.refused is None]
         self._say(LIVE, "")
 
-    def _rows(self, message: Rows) -> None:
+    def _rows(self, message: RowsMessage) -> None:
         assert self.seq is not None
         if message.epoch != self.epoch or message.seq < self.seq:
             raise InputError(f"the server went back from seq {self.seq} of epoch {self.epoch} to {message.seq}")
@@ -305,7 +305,7 @@ class Feed:
         elif self.status == STALE:
             self._say(LIVE, "")
 
-    def _refusal(self, refusal: Refusal) -> None:
+    def _refusal(self, refusal: ErrorMessage) -> None:
         held = None if refusal.id is None else self._held.get(str(refusal.id))
         if held is None:
             self.farewell = f"{refusal.title}: {refusal.detail}"

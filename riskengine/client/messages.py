@@ -24,7 +24,7 @@ class Hello(msgspec.Struct, tag="hello"):
     max_hz: float
 
 
-class Rows(msgspec.Struct, tag="snapshot"):
+class RowsMessage(msgspec.Struct, tag="snapshot"):
     """All rows of one subscription."""
 
     id: str
@@ -63,7 +63,7 @@ class Heartbeat(msgspec.Struct, tag="heartbeat"):
     publish_age_ms: int | None = None
 
 
-class Refusal(msgspec.Struct, tag="error"):
+class ErrorMessage(msgspec.Struct, tag="error"):
     """A request was wrong (`id` is its own), or the session ends (`id` is null)."""
 
     title: str
@@ -83,7 +83,7 @@ class Other(msgspec.Struct):
     type: str = ""
 
 
-Message = Hello | Rows | Update | Heartbeat | Refusal | Bye
+Message = Hello | RowsMessage | Update | Heartbeat | ErrorMessage | Bye
 KNOWN = frozenset({"hello", "snapshot", "update", "heartbeat", "error", "bye"})
 
 _json: Callable[[str], Message] = msgspec.json.Decoder(Message).decode

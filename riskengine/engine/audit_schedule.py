@@ -24,7 +24,7 @@ SHARE = 0.9
 log = get_logger("riskengine.self_audit")
 
 
-class Auditor:
+class AuditSchedule:
     """Runs passes of `period_s` seconds each; none where it is 0. Times are those of `time.perf_counter`."""
 
     def __init__(self, period_s: float, beat_s: float, metrics: Metrics) -> None:

@@ -12,11 +12,11 @@ import numpy as np
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
-from riskengine.engine.table_builder import Published
+from riskengine.engine.table_builder import TableBuilder
 from riskengine.engine.worklist import WorkList
 from riskengine.market.currencies import CurrencyGraph
 from riskengine.market.marks import Mark, MarkTable
-from riskengine.positions.batches import COLUMNS_FROM, NOWHERE, Moves
+from riskengine.positions.batches import COLUMNS_FROM, NOWHERE, PositionChanges
 from riskengine.positions.freezing import Recalled, thaw
 from riskengine.positions.ledger import Ledger
 from riskengine.positions.position import LateFold
@@ -70,8 +70,8 @@ class Engine:
         self._units: Units
         self._factors: Factors
         self._value_units(prices_only=False)
-        self._organisation = Published(self.ledger.organisation, Valuation(reference, reference.hierarchy))
-        self._dealers = Published(self.ledger.dealers, Valuation(reference, None))
+        self._organisation = TableBuilder(self.ledger.organisation, Valuation(reference, reference.hierarchy))
+        self._dealers = TableBuilder(self.ledger.dealers, Valuation(reference, None))
         self._epoch = epoch
         self._seq = 0
         self._trade_seq = 0
@@ -93,7 +93,7 @@ class Engine:
         `watermark` is the highest store_seq that the state then holds. `told` hears now and then how much of a batch of hundreds
         of thousands is done. Raises nothing: every trade gets an outcome.
         """
-        moves = Moves(told)
+        moves = PositionChanges(told)
         outcomes = [PLAIN] * len(trades)
         others = self._sort_out(trades, now, moves, outcomes) if len(trades) >= COLUMNS_FROM else None
         if others is None:
@@ -106,7 +106,7 @@ class Engine:
             self._last_trade_at = now
         return outcomes
 
-    def _sort_out_each(self, trades: Sequence[Trade], now: int, moves: Moves, outcomes: list[Outcome]) -> int:
+    def _sort_out_each(self, trades: Sequence[Trade], now: int, moves: PositionChanges, outcomes: list[Outcome]) -> int:
         """Decide which trades count, and how they move; how many are no plain new ones."""
         enter, quarantine, move = self.processed.enter, self.quarantine.reason, moves.enter
         others = 0
@@ -119,7 +119,7 @@ class Engine:
                 move(trade, place)
         return others
 
-    def _sort_out(self, trades: Sequence[Trade], now: int, moves: Moves, outcomes: list[Outcome]) -> int | None:
+    def _sort_out(self, trades: Sequence[Trade], now: int, moves: PositionChanges, outcomes: list[Outcome]) -> int | None:
         """The same for a large batch, the plain new ones first; None, and nothing is done, where they cannot be told at once."""
         reasons = self.quarantine.reasons(trades)
         others = self.processed.enter_all(trades, reasons)
@@ -133,7 +133,7 @@ class Engine:
         moves.enter_all(trades, since, len(trades))
         return len(others)
 
-    def _admit(self, trade: Trade, reason: str, now: int, moves: Moves, place: int) -> Outcome:
+    def _admit(self, trade: Trade, reason: str, now: int, moves: PositionChanges, place: int) -> Outcome:
         """Take anything but a plain new trade: another version, a cancel, one leg of several, one to quarantine."""
         status, removed, added, other = self.processed.admit(trade, reason)
         self._counts[status] += 1

@@ -47,7 +47,7 @@ class Prices(NamedTuple):
     reference: Reference
 
 
-class Call(NamedTuple):
+class WriterCall(NamedTuple):
     """Something to do on the writer thread between two batches. What it returns is called after the next publication."""
 
     action: Callable[[Engine], Callable[[], None] | None]
@@ -57,7 +57,7 @@ class Stop(NamedTuple):
     """Finish what waits and end."""
 
 
-Message = DurableTrades | Prices | Call | Stop
+Message = DurableTrades | Prices | WriterCall | Stop
 
 
 class Inbox:
@@ -99,7 +99,7 @@ class Inbox:
 
     def put_call(self, action: Callable[[Engine], Callable[[], None] | None]) -> None:
         """Something to do on the writer thread; what it returns is called once a snapshot shows what it did."""
-        self._queue.put(Call(action))
+        self._queue.put(WriterCall(action))
 
     @property
     def takes_prices(self) -> bool:

@@ -21,7 +21,7 @@ from riskengine.snapshot.snapshot import Snapshot, dealer_number, instrument_num
 RowDict = dict[str, Any]
 
 
-class Held(NamedTuple):
+class ReceiptPosition(NamedTuple):
     """One position: whose it is, its row in the snapshot, its balances and its effective trades, oldest first."""
 
     owner: str
@@ -37,7 +37,7 @@ class Cell(NamedTuple):
     node: str | None
     dealer: str | None
     instrument: str
-    held: tuple[Held, ...]
+    held: tuple[ReceiptPosition, ...]
 
 
 def cell_of(engine: Engine, *, node: str | None, dealer: str | None, instrument: str) -> Cell:
@@ -59,7 +59,7 @@ def cell_of(engine: Engine, *, node: str | None, dealer: str | None, instrument:
     for name, owner in owners:
         position, row = rollup.books[owner].positions.get(number), rollup.books[owner].row(number)
         if position is not None and row is not None:
-            held.append(Held(name, row, position.openings, tuple(position.trades)))
+            held.append(ReceiptPosition(name, row, position.openings, tuple(position.trades)))
     return Cell(snapshot, node, dealer, instrument, tuple(held))
 
 
@@ -84,7 +84,7 @@ def receipt(cell: Cell) -> RowDict:
     }
 
 
-def _position(cell: Cell, held: Held) -> RowDict:
+def _position(cell: Cell, held: ReceiptPosition) -> RowDict:
     reference = cell.snapshot.reference
     instrument = reference.by_symbol[cell.instrument]
     steps = list(_fold(held, instrument.multiplier))
@@ -105,7 +105,7 @@ def _position(cell: Cell, held: Held) -> RowDict:
     }
 
 
-def _fold(held: Held, multiplier: int) -> Iterator[RowDict]:
+def _fold(held: ReceiptPosition, multiplier: int) -> Iterator[RowDict]:
     """Balances, then trades, and what the position is after each: the table of ACCOUNTING section 1."""
     quantity, cash, average = 0, 0, None
     for opening in held.openings:

@@ -62,7 +62,7 @@ def audit_sums(snapshot: Snapshot) -> Walk:
     for node, (first, end) in enumerate(hierarchy.children):
         if first == end:
             continue
-        below = Sums()
+        below = InstrumentSums()
         spent = 0
         for child in range(first, end):
             for row in table.state(child).positions():
@@ -81,7 +81,7 @@ def audit_sums(snapshot: Snapshot) -> Walk:
         yield from (Suspect(node, instrument) for instrument in below.exact)
 
 
-class Sums:
+class InstrumentSums:
     """Rows summed by instrument: exact figures, the time of the newest trade, fees."""
 
     def __init__(self) -> None:

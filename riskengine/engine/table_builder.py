@@ -15,7 +15,7 @@ from riskengine.valuation.node_values import PAGE, Valuation
 from riskengine.valuation.unit_values import Factors
 
 
-class Published:
+class TableBuilder:
     """Frozen rows by owner in pages, beside the pages of numbers."""
 
     def __init__(self, rollup: Rollup, valuation: Valuation) -> None:

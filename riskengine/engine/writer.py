@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from riskengine.clock import MICROS_PER_SECOND, Clock
-from riskengine.engine.audit_schedule import Auditor
+from riskengine.engine.audit_schedule import AuditSchedule
 from riskengine.engine.engine import Engine, Outcome
-from riskengine.engine.inbox import Call, DurableTrades, Inbox, Message, Prices, Receipt, Stop
+from riskengine.engine.inbox import DurableTrades, Inbox, Message, Prices, Receipt, Stop, WriterCall
 from riskengine.market.marks import Mark
 from riskengine.observe import Metrics, get_logger
 from riskengine.positions.processed import CONFLICT
@@ -62,7 +62,7 @@ class Writer:
         self._published = published
         self._save_marks = save_marks
         self._failed = failed
-        self._auditor = Auditor(self_audit_s, self._beat_s, metrics)
+        self._auditor = AuditSchedule(self_audit_s, self._beat_s, metrics)
         self._marks_saved_at = clock.now()
         self._thread = threading.Thread(target=self._run, name="riskengine-writer", daemon=True)
         self._owner: int | None = None
@@ -140,7 +140,7 @@ class Writer:
                 trades.append(message)
             elif type(message) is Prices:
                 prices.append(message)
-            elif type(message) is Call:
+            elif type(message) is WriterCall:
                 self._apply(trades)
                 trades = []
                 if (answer := message.action(self._engine)) is not None:
@@ -189,7 +189,7 @@ class Writer:
         return marks
 
     def take_over(self, engine: Engine) -> None:
-        """Go on with another engine, whose state is that of this one or newer, and publish it. In a `Call`, so on this thread."""
+        """Go on with another engine, whose state is that of this one or newer, and publish it. In a `WriterCall`, so on this thread."""
         assert threading.get_ident() == self._owner, "only the writer thread writes"
         self._engine = engine
         self._auditor.forget()

@@ -96,7 +96,7 @@ def read_rows(path: str, options: ColumnOptions, shape: Shape = ANY) -> Iterator
     a CSV header may be in any case, the keys of NDJSON are taken as they are. A Refusal has the number of its line as
     index. Raises InputError where the file as a whole cannot be read or lacks a column.
     """
-    table = Table(path, options, shape)
+    table = TableFile(path, options, shape)
     alias = options.alias
     for number, record in table.records():
         if isinstance(record, Refusal):
@@ -115,7 +115,7 @@ def read_rows(path: str, options: ColumnOptions, shape: Shape = ANY) -> Iterator
         yield number, row
 
 
-class Table:
+class TableFile:
     """An open file that is a table: `layout` says which field of a CSV record is which of our columns."""
 
     def __init__(self, path: str, options: ColumnOptions, shape: Shape) -> None:

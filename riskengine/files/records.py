@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from riskengine.errors import InputError
-from riskengine.files.columns import ColumnOptions, Row, Shape, Table, load_alias, parse_columns, read_rows
+from riskengine.files.columns import ColumnOptions, Row, Shape, TableFile, load_alias, parse_columns, read_rows
 from riskengine.files.times import TimeParser, date_parser, time_parser
 from riskengine.records.decode import TickInput, TradeCheck, TradeInput, convert
 from riskengine.records.fields import Rejected, name, quote
@@ -164,7 +164,7 @@ def read_ticks(path: str, options: ColumnOptions) -> Iterator[tuple[int, Tick | 
     A side of 0 is absent: recorded feeds write it so. At least one side is required; a negative one is kept, because
     only the mark rules know the instrument. Whether the instrument is known is their question, too.
     """
-    table = Table(path, options, TICKS)
+    table = TableFile(path, options, TICKS)
     tick = _TickReader(options)
     fields = ("instrument", "ts", "bid", "ask", "mid", "source")
     # A column that is not there is read from behind the last field, where an empty one is put.

@@ -6,13 +6,13 @@ from typing import Any
 from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Inbox
 from riskengine.errors import Frozen, RiskEngineError, StoreError
-from riskengine.intake.store_thread import Committer
+from riskengine.intake.store_thread import StoreThread
 from riskengine.loop import Answer
 from riskengine.snapshot.snapshot import UnknownName
 
 
 def ask_writer(
-    action: Callable[[Engine], Any], answer: Answer, inbox: Inbox, committer: Committer, *, again: bool = True
+    action: Callable[[Engine], Any], answer: Answer, inbox: Inbox, committer: StoreThread, *, again: bool = True
 ) -> None:
     """Have `action` done on the writer thread; `answer` gets what it returned or raised once a snapshot shows what it did.
 

@@ -147,7 +147,7 @@ MAX_KEPT = 1_000
 Record = Callable[[Iterable[AuditEvent]], None]
 
 
-class Notes:
+class EarlyEvents:
     """Hands notes on to a trail, in their order."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ from riskengine.positions.repair import Key
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Identity, Trade
 from riskengine.store.protocol import Store
-from riskengine.store.session import Session
+from riskengine.store.session import Transaction
 from riskengine.store.tables.bulk_trades import read_conflicts
 from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
 
@@ -146,7 +146,7 @@ class Recall:
                 yield trade
 
 
-def _numbers(session: Session, ledger_ranges: "dict[str, tuple[int, int, list[str], list[str]]]") -> list[int]:
+def _numbers(session: Transaction, ledger_ranges: "dict[str, tuple[int, int, list[str], list[str]]]") -> list[int]:
     found: set[int] = set()
     for rollup, (since, until, instruments, owners) in ledger_ranges.items():
         query = "numbers_of_desks" if rollup == "node" else "numbers_of_dealers"

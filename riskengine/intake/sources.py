@@ -21,7 +21,7 @@ SILENT_AFTER_US = 5 * MICROS_PER_SECOND
 log = get_logger("riskengine.publishers")
 
 
-class Publishers:
+class Sources:
     """The sources heard of since the start, and how far each has come: by what is stored, and what is on its way there."""
 
     def __init__(self) -> None:

@@ -25,14 +25,14 @@ from riskengine.errors import LeaseHeld, StoreError, StoreUnavailable
 from riskengine.intake.audit_recorder import Recorder
 from riskengine.intake.follow import Alarm, quarantine_rows
 from riskengine.intake.recall import Recall, Unseen, nothing
-from riskengine.intake.submissions import Answer, Submission, judged
+from riskengine.intake.submissions import ReceiptAnswer, Submission, judged
 from riskengine.observe import Metrics, get_logger
 from riskengine.positions.freezing import Recalled
 from riskengine.positions.repair import Key
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import StoredMark, Trade
 from riskengine.store.protocol import Store
-from riskengine.store.results import Position, Stored
+from riskengine.store.results import Bookmark, Stored
 from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
 
 POLL_S = 0.25
@@ -69,7 +69,7 @@ class Write(NamedTuple):
     answer: Callable[[Any, StoreError | None], None]
 
 
-class Committer:
+class StoreThread:
     """Owns the write side of a store between `start` and `stop`. `submit` and `save_marks` may be called by any thread.
 
     `looked` is called on the store thread after each look at what others wrote; what it raises counts as the store's. `recall`
@@ -85,7 +85,7 @@ class Committer:
         *,
         batch_trades: int,
         watermark: int,
-        position: Position,
+        position: Bookmark,
         failed: Callable[[BaseException], None],
         looked: Callable[[Store], None] = lambda store: None,
         recall: Recall | None = None,
@@ -136,7 +136,7 @@ class Committer:
             return None
         return f"store {self._store.name} has not answered for {silent_s:.0f} s"
 
-    def submit(self, trades: Sequence[Trade], answer: Answer, check: TradeCheck | None = None) -> None:
+    def submit(self, trades: Sequence[Trade], answer: ReceiptAnswer, check: TradeCheck | None = None) -> None:
         """Store trades, then apply them; `answer` is called on another thread. `check` is what let them in, None: as they are.
 
         Raises InboxFull, and StoreUnavailable where the store has fallen silent; then nothing is stored.
@@ -157,7 +157,7 @@ class Committer:
             self._marks.update((mark.instrument, mark) for mark in marks)
         self._queue.put(None)
 
-    def renewed(self, check: TradeCheck, position: Position, watermark: int, recall: Recall | None = None) -> None:
+    def renewed(self, check: TradeCheck, position: Bookmark, watermark: int, recall: Recall | None = None) -> None:
         """Judge by `check` from now on, and follow from `position`: what is before it is in the engine that takes over.
 
         On the store thread, in a `write`, which puts that engine before the writer too.
@@ -330,7 +330,7 @@ class Committer:
         self._looked(self._store)
         return self._ask_at > 0.0
 
-    def _follow_up_to(self, reach: int, ours: Collection[int]) -> tuple[Position, list[TradeRow]]:
+    def _follow_up_to(self, reach: int, ours: Collection[int]) -> tuple[Bookmark, list[TradeRow]]:
         """Hand over what others wrote, up to number `reach`. The position behind it, and what it covers that is to follow."""
         position = self._position
         later: list[TradeRow] = []

@@ -10,14 +10,14 @@ from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Trade
 from riskengine.store.trade_rows import RefusedRow, judged_again
 
-Answer = Callable[[Receipt], None]
+ReceiptAnswer = Callable[[Receipt], None]
 
 
 class Submission(NamedTuple):
     """Trades that were checked by `check` and have room reserved. `at` is when they came, by `perf_counter`."""
 
     trades: Sequence[Trade]
-    answer: Answer
+    answer: ReceiptAnswer
     check: TradeCheck | None = None
     at: float | None = None
 

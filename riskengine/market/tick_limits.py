@@ -32,7 +32,7 @@ class TicksTaken(NamedTuple):
     coalesced: int
 
 
-class Allowance:
+class TickAllowance:
     """How many ticks a source may still send: `left` of them at `at`, more with time."""
 
     __slots__ = ("at", "left")
@@ -79,7 +79,7 @@ class LimitedQuoteBook(QuoteBook):
         self.coalesced = 0
         self._per_us = limits.ticks_per_s / MICROS_PER_SECOND
         self._burst = float(limits.burst_ticks)
-        self._allowances: dict[str, Allowance] = {}
+        self._allowances: dict[str, TickAllowance] = {}
         self._waiting: dict[str, Waiting] = {}
         self._now = 0
 
@@ -124,7 +124,7 @@ class LimitedQuoteBook(QuoteBook):
             source = _OTHERS
         allowance = self._allowances.get(source)
         if allowance is None:
-            allowance = self._allowances[source] = Allowance(self._burst, now)
+            allowance = self._allowances[source] = TickAllowance(self._burst, now)
         elif now != allowance.at:
             # A clock that was set back gives nothing, and takes nothing away.
             allowance.left = min(self._burst, allowance.left + self._per_us * max(0, now - allowance.at))

@@ -37,7 +37,7 @@ class Late(NamedTuple):
     fold: LateFold
 
 
-class Moves:
+class PositionChanges:
     """What is to be done, in order. `told` hears how much of it is done, 0 to 1, where there is very much."""
 
     __slots__ = ("_told", "leaving", "places", "trades")

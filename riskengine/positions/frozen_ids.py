@@ -13,7 +13,7 @@ import numpy.typing as npt
 from riskengine.records.types import Identity, Trade
 
 Prints = npt.NDArray[np.int64]
-Counts = npt.NDArray[np.uint8]
+ProbeCounts = npt.NDArray[np.uint8]
 
 MOST_VERSIONS = 255
 """An identity with more stays in memory."""
@@ -26,11 +26,11 @@ def identity_print(source: str, trade_id: str, leg: int) -> int:
     return hash((source, trade_id, leg))
 
 
-class History:
+class FrozenIds:
     """A set of fingerprints, each once, with a small number; sorted runs that are merged as they grow. 9 bytes each."""
 
     def __init__(self) -> None:
-        self._runs: list[tuple[Prints, Counts]] = []
+        self._runs: list[tuple[Prints, ProbeCounts]] = []
 
     def __len__(self) -> int:
         return sum(len(prints) for prints, _ in self._runs)
@@ -92,7 +92,7 @@ class History:
                 return int(counts[at])
         return 0
 
-    def _counts(self, prints: Prints) -> Counts:
+    def _counts(self, prints: Prints) -> ProbeCounts:
         found = np.zeros(len(prints), dtype=np.uint8)
         for run, counts in self._runs:
             places = np.minimum(np.searchsorted(run, prints), len(run) - 1)

@@ -385,7 +385,7 @@ def open_cost(cost: float) -> int:
     return round(cost) * _UNIT
 
 
-class Standing(NamedTuple):
+class HeldState(NamedTuple):
     """A position as it stood: for the notice of a late trade."""
 
     quantity: int
@@ -405,8 +405,8 @@ class LateFold(NamedTuple):
     """A position before and after a trade `late_by` microseconds older than its newest was put in its place."""
 
     late_by: int
-    before: Standing
-    after: Standing
+    before: HeldState
+    after: HeldState
 
 
 def fold_in(position: Position, trade: Trade, fingerprint: int, tolerance: int, multiplier: int) -> LateFold | None:
@@ -420,5 +420,5 @@ def fold_in(position: Position, trade: Trade, fingerprint: int, tolerance: int, 
     late_by = position.trades[-1].ts - trade.ts
     if late_by <= tolerance:
         return None
-    before = Standing(quantity, cash, average, multiplier)
-    return LateFold(late_by, before, Standing(position.quantity, position.cash, position.average, multiplier))
+    before = HeldState(quantity, cash, average, multiplier)
+    return LateFold(late_by, before, HeldState(position.quantity, position.cash, position.average, multiplier))

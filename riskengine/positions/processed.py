@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from riskengine.positions.frozen_ids import MOST_VERSIONS, History, identity_print
+from riskengine.positions.frozen_ids import MOST_VERSIONS, FrozenIds, identity_print
 from riskengine.records.types import Identity, Trade
 
 APPLIED = "applied"
@@ -66,7 +66,7 @@ class Processed:
     """
 
     def __init__(self) -> None:
-        self.history = History()
+        self.history = FrozenIds()
         self.frozen = 0
         self.frozen_to = 0
         # By source, then by trade_id alone for leg 0, which nearly all are: no key has to be made and kept for those.

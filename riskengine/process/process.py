@@ -20,23 +20,22 @@ from riskengine.engine.inbox import Inbox, Receipt
 from riskengine.engine.writer import Writer
 from riskengine.errors import EngineNotLive, RiskEngineError, StartRefused, StoreUnavailable
 from riskengine.intake.ask_writer import ask_writer
-from riskengine.intake.audit_recorder import Notes, started
+from riskengine.intake.audit_recorder import EarlyEvents, started
 from riskengine.intake.recall import Recall
-from riskengine.intake.sources import Publishers
-from riskengine.intake.store_thread import Committer
-from riskengine.loop import Promises, Wakes, promise
+from riskengine.intake.sources import Sources
+from riskengine.intake.store_thread import StoreThread
+from riskengine.loop import PendingAnswers, PublishWakeup, pending_answer
 from riskengine.market.marks import AnyTick, Mark
 from riskengine.market.tick_limits import LimitedQuoteBook, TicksTaken
 from riskengine.observe import Metrics, get_logger
 from riskengine.process.health import Health
 from riskengine.process.sampling import Sampling
-from riskengine.process.store_watch import Watch
+from riskengine.process.store_watch import StoreWatch
 from riskengine.process.verdicts import settle
 from riskengine.rebuild.load import acceptance, load
 from riskengine.rebuild.phases import Morning, summarise
-from riskengine.rebuild.renewal import Parts, Renewals, fitted
-from riskengine.reconciliation.confirm import Parts as LooksParts
-from riskengine.reconciliation.confirm import compare_beside, standing_under
+from riskengine.rebuild.renewal import RenewalParts, Renewals, fitted
+from riskengine.reconciliation.confirm import ReconcilerParts, compare_beside, standing_under
 from riskengine.reconciliation.reconciler import Reconciler
 from riskengine.reconciliation.self_repair import watched
 from riskengine.records.decode import TradeCheck
@@ -47,9 +46,10 @@ from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.mismatch import Mismatch, accepted
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory, node_number
-from riskengine.store.open_store import Examination, open_store
+from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
-from riskengine.store.results import Position, TradeFilter
+from riskengine.store.results import Bookmark, TradeFilter
+from riskengine.store.sqlite.examination import Examination
 from riskengine.views.grants import EVERYTHING, Grants
 
 T = TypeVar("T")
@@ -77,24 +77,24 @@ class EngineProcess:
         self._mismatches: list[Mismatch] = []
         self._store: Store | None = None
         self._beside = Examination()
-        self._watch: Watch | None = None
+        self._watch: StoreWatch | None = None
         self._epoch = 0
         self._history: SnapshotHistory | None = None
         self._quotes: LimitedQuoteBook | None = None
         self._inbox = Inbox(config.inbox.max_trades)
         self._writer: Writer | None = None
-        self._committer: Committer | None = None
+        self._committer: StoreThread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._beats: Beats | None = None
         self._sampling: Sampling | None = None
         self._summary: asyncio.Task[None] | None = None
-        self._promises = Promises()
-        self._wakes = Wakes()
+        self._promises = PendingAnswers()
+        self._wakes = PublishWakeup()
         self._renewals: Renewals | None = None
         self._reconciler: Reconciler | None = None
         self._stopped = False
-        self._publishers = Publishers()
-        self._notes = Notes()
+        self._publishers = Sources()
+        self._notes = EarlyEvents()
         self._last_tick_at = 0
         self.ended = asyncio.Event()
         """Set when the engine cannot go on; `failure` says why."""
@@ -106,7 +106,7 @@ class EngineProcess:
         """Open the store and become its one writer. Raises StoreError, StartRefused."""
         store = open_store(self.config.store.url, writer="riskengine serve", entering=self.morning.enter, beside=self._beside)
         try:
-            self._watch = Watch(self.config, store, self.clock, self.warnings)
+            self._watch = StoreWatch(self.config, store, self.clock, self.warnings)
             self._epoch, self._mismatches = self._watch.take_epoch(self._accept_mismatch)
         except RiskEngineError:
             store.close()
@@ -138,7 +138,7 @@ class EngineProcess:
         """Let a morning that is under way end with EngineNotLive at its next step."""
         self.morning.abandon()
 
-    def _go_live(self, engine: Engine, position: Position, revision: int) -> None:
+    def _go_live(self, engine: Engine, position: Bookmark, revision: int) -> None:
         assert self._store is not None
         config, reference = self.config, engine.reference
         self._renewals = renewals = Renewals(trade_check(reference), revision)
@@ -147,7 +147,7 @@ class EngineProcess:
             {reference.symbols[number]: mark for number, mark in enumerate(engine.marks.marks) if mark is not None}
         )
         self._history = SnapshotHistory(engine.snapshot, int(config.server.snapshot_history_s * MICROS_PER_SECOND))
-        self._committer = Committer(
+        self._committer = StoreThread(
             self._store,
             self._inbox,
             renewals.check,
@@ -173,7 +173,7 @@ class EngineProcess:
             self_audit_s=config.engine.self_audit_s,
         )
         renewals.work_on(
-            Parts(
+            RenewalParts(
                 self._store,
                 config,
                 self.clock,
@@ -189,7 +189,7 @@ class EngineProcess:
         went_live = started(config, epoch=self._epoch, watermark=engine.snapshot.watermark, revision=revision)
         self._notes.hand_to(self._committer.trail.record, went_live)
         self._reconciler = Reconciler(
-            LooksParts(
+            ReconcilerParts(
                 self._store,
                 config,
                 self.clock,
@@ -335,20 +335,20 @@ class EngineProcess:
         """See `Gateway`."""
         if self._committer is None or not self.is_live:
             raise EngineNotLive(f"the engine is {self._state}")
-        done, answer = promise()
+        done, answer = pending_answer()
         self._committer.submit(trades, lambda receipt: answer(receipt, receipt.error), check or self.check)
         self._publishers.sent(trades, done)
         return self._promises.keep(done)
 
     def on_writer(self, action: Callable[[Engine], T]) -> "asyncio.Future[T]":
         """See `Gateway`."""
-        committer, (done, answer) = self._when_live(self._committer), promise()
+        committer, (done, answer) = self._when_live(self._committer), pending_answer()
         ask_writer(action, answer, self._inbox, committer)
         return self._promises.keep(done)
 
     def on_store(self, action: Callable[[Store], T]) -> "asyncio.Future[T]":
         """What `action` returns, run on the store thread between two commits. Raises EngineNotLive, StoreError."""
-        committer, (done, answer) = self._when_live(self._committer), promise()
+        committer, (done, answer) = self._when_live(self._committer), pending_answer()
         committer.write(action, answer)
         return self._promises.keep(done)
 

@@ -29,7 +29,7 @@ LAST_NOTE_S = 5.0
 log = get_logger("riskengine.watch")
 
 
-class Watch:
+class StoreWatch:
     """Looks after one open store and what is said of it."""
 
     def __init__(self, config: Config, store: Store, clock: Clock, warnings: Warnings) -> None:

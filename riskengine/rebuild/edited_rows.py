@@ -12,11 +12,11 @@ from riskengine.positions.repair import Key, place_of
 from riskengine.snapshot.compare import DEALER, NODE
 from riskengine.snapshot.snapshot import Snapshot, Table
 
-EDITED = "edited"
+EDITED = "changed_in_place"
 """The kind of the warning."""
 
 
-def edited(before: Engine, now: Engine, first: Snapshot) -> list[Key]:
+def changed_in_place(before: Engine, now: Engine, first: Snapshot) -> list[Key]:
     """Keys that hold the same versions of the same trades in both engines, and other amounts, though nothing else has changed.
 
     `before` has ended; `first` is the first snapshot of `now`. 1 us a position, and as long for rests.
@@ -25,7 +25,7 @@ def edited(before: Engine, now: Engine, first: Snapshot) -> list[Key]:
         return [key for key in _differing(before.snapshot, first) if _openings(before, key) == _openings(now, key)]
 
 
-def said(keys: Sequence[Key]) -> str:
+def warning_text(keys: Sequence[Key]) -> str:
     """What every screen says of them."""
     return (
         f"positions whose stored trades were changed in place, and which follow them since a renewal: {len(keys):,}, "

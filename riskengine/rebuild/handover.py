@@ -28,7 +28,7 @@ Judge = Callable[[Trade], Trade | None]
 """The same trade by other reference data; None where it does not fit that."""
 
 
-def succeed(engine: Engine, before: Engine, judge: Judge, now: int) -> None:
+def hand_over(engine: Engine, before: Engine, judge: Judge, now: int) -> None:
     """Have `engine` go on where `before` ends: its next snapshot follows that of `before`. O(instruments + notices)."""
     _take_marks(engine, before, now)
     for item, verdict in before.decided:
@@ -72,7 +72,7 @@ PIECES = 64
 """Let go at once: a tenth of a millisecond."""
 
 
-class Dismantling:
+class GradualRelease:
     """Lets go of an engine that nobody calls any more, and of its last snapshot, after `wait_s`. The caller must forget both."""
 
     def __init__(self, engine: Engine, wait_s: float) -> None:

@@ -19,7 +19,7 @@ from riskengine.errors import ComparisonFailed, StoreError
 from riskengine.intake.follow import quarantine_rows
 from riskengine.intake.recall import Recall
 from riskengine.rebuild.phases import Morning
-from riskengine.rebuild.rebuild import DEAF, Listener, rebuild, settle_memory
+from riskengine.rebuild.rebuild import NO_LISTENER, Listener, rebuild, settle_memory
 from riskengine.reconciliation.comparison import Comparison, Found
 from riskengine.reconciliation.store_sums import store_side
 from riskengine.records.hierarchy import trade_check
@@ -29,7 +29,7 @@ from riskengine.snapshot.snapshot import Snapshot
 from riskengine.store.audit_chain import AuditEvent
 from riskengine.store.audit_trail import command_line_actor
 from riskengine.store.protocol import Store
-from riskengine.store.results import Position
+from riskengine.store.results import Bookmark
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
 
@@ -49,7 +49,7 @@ class Loaded(NamedTuple):
     """
 
     engine: Engine
-    position: Position
+    position: Bookmark
     revision: int
     mismatches: tuple[Mismatch, ...] = ()
 
@@ -120,10 +120,10 @@ def _brought_up_to_date(store: Store, config: Config, epoch: int, now: int, load
     """The engine brought to what the store says by now."""
     if first.revision == loaded.revision:
         return loaded._replace(position=_catch_up(store, loaded.engine, loaded.position, now))
-    return _load(store, config, epoch, now, DEAF)
+    return _load(store, config, epoch, now, NO_LISTENER)
 
 
-def _catch_up(store: Store, engine: Engine, position: Position, now: int) -> Position:
+def _catch_up(store: Store, engine: Engine, position: Bookmark, now: int) -> Bookmark:
     """Apply what became visible after `position`, as the store thread does all day; the position behind it."""
     check = trade_check(engine.reference)
     rows: list[TradeRow] | None = None

@@ -58,7 +58,7 @@ class Listener(Protocol):
         ...
 
 
-class Deaf:
+class NoListener:
     """A `Listener` that nothing is told to."""
 
     def enter(self, phase: str) -> None:
@@ -83,7 +83,7 @@ class DayStore(Protocol):
     def watermark(self) -> int: ...
 
 
-DEAF = Deaf()
+NO_LISTENER = NoListener()
 
 ReadTrades = Callable[[TradeCheck], Iterator[tuple[int, Trade | RefusedRow]]]
 """Every stored trade with its store_seq, in store order."""
@@ -120,7 +120,7 @@ def rebuild(
     epoch: int,
     now: int,
     read_conflicts: ReadConflicts = lambda _: (),
-    listener: Listener = DEAF,
+    listener: Listener = NO_LISTENER,
     gentle: bool = False,
     past: OpenPast | None = None,
     rest: Callable[[], None] = lambda: None,

@@ -34,19 +34,19 @@ from riskengine.engine.writer import Writer
 from riskengine.errors import EngineNotLive, RiskEngineError, StoreError, StoreUnavailable
 from riskengine.intake.follow import quarantine_rows
 from riskengine.intake.recall import Recall, Unseen, nothing
-from riskengine.intake.store_thread import CATCH_UP_ROWS, Committer
-from riskengine.loop import Answer, promise
+from riskengine.intake.store_thread import CATCH_UP_ROWS, StoreThread
+from riskengine.loop import Answer, pending_answer
 from riskengine.market.marks import Mark, QuoteBook
 from riskengine.observe import Metrics, get_logger
-from riskengine.rebuild.edited_rows import EDITED, edited, said
-from riskengine.rebuild.handover import Dismantling, succeed
+from riskengine.rebuild.edited_rows import EDITED, changed_in_place, warning_text
+from riskengine.rebuild.handover import GradualRelease, hand_over
 from riskengine.rebuild.rebuild import ReadTrades, rebuild
 from riskengine.records.decode import TradeCheck
 from riskengine.records.hierarchy import Reference, trade_check
 from riskengine.records.types import Trade
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
 from riskengine.store.protocol import Store
-from riskengine.store.results import Position
+from riskengine.store.results import Bookmark
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from riskengine.store.trade_rows import RefusedRow, TradeRow, judged_again, trade_from_row
 
@@ -76,7 +76,7 @@ KIND = "reference"
 log = get_logger("riskengine.renewal")
 
 
-class Parts(NamedTuple):
+class RenewalParts(NamedTuple):
     """What a renewal works on."""
 
     store: Store
@@ -85,7 +85,7 @@ class Parts(NamedTuple):
     epoch: int
     inbox: Inbox
     writer: Writer
-    committer: Committer
+    committer: StoreThread
     quotes: QuoteBook
     warnings: MutableMapping[str, str]
     metrics: Metrics
@@ -94,7 +94,7 @@ class Parts(NamedTuple):
 class Built:
     """An engine that is being built, and how far it has come. One thread at a time."""
 
-    def __init__(self, store: Store, engine: Engine, position: Position, revision: int) -> None:
+    def __init__(self, store: Store, engine: Engine, position: Bookmark, revision: int) -> None:
         self.engine = engine
         self.revision = revision
         self.check = trade_check(engine.reference)
@@ -103,7 +103,7 @@ class Built:
         self.position = position
         self.watermark = engine.snapshot.watermark
 
-    def take(self, rows: Iterable[TradeRow], position: Position, now: int) -> None:
+    def take(self, rows: Iterable[TradeRow], position: Bookmark, now: int) -> None:
         """Apply stored rows up to `position`; those that it holds already change nothing."""
         read = [(row.store_seq, trade_from_row(row, self.check)) for row in rows]
         trades = [trade for _, trade in read if not isinstance(trade, RefusedRow)]
@@ -146,7 +146,7 @@ class Renewals:
     def __init__(self, check: TradeCheck, revision: int) -> None:
         self.check = check
         """The door for trades that is in force, for the loop."""
-        self._parts: Parts
+        self._parts: RenewalParts
         self._loop = asyncio.get_running_loop()
         self.revision = revision
         """Of the reference data that the engine was made from: what is put before the writer next is applied to that engine."""
@@ -160,10 +160,10 @@ class Renewals:
         self._waiting: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
         self._helper = Helper("riskengine-renewal")
-        self._dismantling: Dismantling | None = None
+        self._dismantling: GradualRelease | None = None
         self._pause_s = RETRY_S
 
-    def work_on(self, parts: Parts) -> None:
+    def work_on(self, parts: RenewalParts) -> None:
         """Say what to work on. Once, before the threads begin."""
         self._parts = parts
 
@@ -266,10 +266,10 @@ class Renewals:
             quarantined=now.counts.quarantined,
             quarantined_before=before.counts.quarantined,
         )
-        if found := await self._beside(partial(edited, change.before, built.engine, change.first)):
+        if found := await self._beside(partial(changed_in_place, change.before, built.engine, change.first)):
             log.error("trades_changed_in_place", keys=len(found), first=found[0])
-            self._parts.warnings[EDITED] = said(found)
-        self._dismantling = Dismantling(change.before, self._parts.config.server.snapshot_history_s + LINGER_S)
+            self._parts.warnings[EDITED] = warning_text(found)
+        self._dismantling = GradualRelease(change.before, self._parts.config.server.snapshot_history_s + LINGER_S)
 
     # -- the successor, on the helper thread -------------------------------------------------------------------
 
@@ -327,8 +327,8 @@ class Renewals:
 
     async def _change_over(self, built: Built) -> "Change":
         """Raises StoreError or MuchIsLeft, and then nothing has changed."""
-        changed, tell_change = promise()
-        enough, answer = promise()
+        changed, tell_change = pending_answer()
+        enough, answer = pending_answer()
 
         def read_the_rest(store: Store) -> bool:
             """On the store thread: nothing of ours can be stored before the writer is told to change."""
@@ -351,7 +351,7 @@ class Renewals:
     def _change(self, built: Built, tell: Answer, before: Engine) -> None:
         """On the writer thread, between two batches."""
         engine = built.engine
-        succeed(engine, before, partial(fitting, check=built.check), self._parts.clock.now())
+        hand_over(engine, before, partial(fitting, check=built.check), self._parts.clock.now())
         self._parts.writer.take_over(engine)
         symbols = engine.reference.symbols
         marks = {symbol: mark for symbol, mark in zip(symbols, engine.marks.marks, strict=True) if mark is not None}
@@ -361,7 +361,7 @@ class Renewals:
 
     async def _beside(self, work: Callable[[], T]) -> T:
         """What `work` returns, done on the helper thread."""
-        done, answer = promise()
+        done, answer = pending_answer()
 
         def run() -> None:
             with suppress(RuntimeError):  # the loop has ended

@@ -17,8 +17,8 @@ from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Inbox
 from riskengine.errors import Frozen, ReferenceDataError
-from riskengine.intake.store_thread import Committer
-from riskengine.loop import promise
+from riskengine.intake.store_thread import StoreThread
+from riskengine.loop import pending_answer
 from riskengine.observe import Metrics
 from riskengine.positions.freezing import frozen_place
 from riskengine.positions.repair import trades_under
@@ -35,7 +35,7 @@ MAX_UNSETTLED = 1_000
 RowDict = dict[str, Any]
 
 
-class Looked(NamedTuple):
+class Compared(NamedTuple):
     """What one look at both sides found: breaks by key, how many keys there were.
 
     `revision` is that of the reference data that the store's side was judged by.
@@ -50,10 +50,10 @@ class Looked(NamedTuple):
 class Compare(Protocol):
     """Compares a snapshot with the store at its watermark. Raises RiskEngineError where it cannot."""
 
-    def __call__(self, newest: Callable[[], Snapshot]) -> Awaitable[Looked]: ...
+    def __call__(self, newest: Callable[[], Snapshot]) -> Awaitable[Compared]: ...
 
 
-class Parts(NamedTuple):
+class ReconcilerParts(NamedTuple):
     """What a reconciler works on.
 
     `standing` gives the engine's trades that stand under keys, `revision` tells by which reference data the engine was made,
@@ -65,7 +65,7 @@ class Parts(NamedTuple):
     clock: Clock
     metrics: Metrics
     inbox: Inbox
-    committer: Committer
+    committer: StoreThread
     warnings: MutableMapping[str, str]
     newest: Callable[[], Snapshot]
     standing: Callable[[Collection[Key]], Awaitable[Mapping[Key, list[Trade]]]]
@@ -75,7 +75,7 @@ class Parts(NamedTuple):
     compare: Compare
 
 
-async def look_twice(parts: Parts) -> Looked:
+async def confirmed_breaks(parts: ReconcilerParts) -> Compared:
     """The breaks, as the last look saw them. Event loop. Raises StoreError, EngineNotLive and what comparing does."""
     first = await parts.compare(parts.newest)
     if not first.breaks:
@@ -94,9 +94,9 @@ async def look_twice(parts: Parts) -> Looked:
     return again._replace(breaks={key: each for key, each in in_both.items() if key not in left_out})
 
 
-async def caught_up(parts: Parts) -> None:
+async def caught_up(parts: ReconcilerParts) -> None:
     """Wait until a snapshot shows all that anybody had committed when this was called. Raises StoreError, EngineNotLive."""
-    shown, show = promise()
+    shown, show = pending_answer()
 
     def hand_over(store: Store) -> bool:
         """On the store thread."""
@@ -106,14 +106,14 @@ async def caught_up(parts: Parts) -> None:
         return True
 
     while True:
-        done, answer = promise()
+        done, answer = pending_answer()
         parts.committer.write(hand_over, answer)
         if await done:
             break
     await shown
 
 
-async def _keep_differing(parts: Parts, keys: Collection[Key]) -> frozenset[Key]:
+async def _keep_differing(parts: ReconcilerParts, keys: Collection[Key]) -> frozenset[Key]:
     """Keys under which a trade stands on one side only, or says something else there, both times."""
     first = await differing_trades(parts, keys)
     await caught_up(parts)
@@ -121,7 +121,7 @@ async def _keep_differing(parts: Parts, keys: Collection[Key]) -> frozenset[Key]
     return frozenset(key for key in keys if any(one in first[key] for one in again[key]))
 
 
-async def differing_trades(parts: Parts, keys: Collection[Key]) -> dict[Key, list[RowDict]]:
+async def differing_trades(parts: ReconcilerParts, keys: Collection[Key]) -> dict[Key, list[RowDict]]:
     """Which trades only one side has under a key, or has with other columns."""
     here = await parts.standing(keys)
     there = await asyncio.to_thread(stored_keys, parts.store, parts.config, keys, ())
@@ -142,12 +142,12 @@ def _in_question(here: list[Trade], there: list[Trade]) -> list[RowDict]:
 def compare_beside(config: Config) -> Compare:
     """Compares in a child process; the waiting is done on a thread beside the loop. Who is cancelled ends the child."""
 
-    async def look(newest: Callable[[], Snapshot]) -> Looked:
+    async def look(newest: Callable[[], Snapshot]) -> Compared:
         snapshot = newest()
         with Comparison(config) as comparison:
             await asyncio.to_thread(comparison.start, snapshot.watermark)
             found = await asyncio.to_thread(comparison.finish, snapshot)
-        return Looked({each.key: each for each in found.breaks}, found.compared, snapshot, found.revision)
+        return Compared({each.key: each for each in found.breaks}, found.compared, snapshot, found.revision)
 
     return look
 

@@ -21,11 +21,11 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.errors import RiskEngineError, StoreUnavailable
-from riskengine.loop import promise
+from riskengine.loop import pending_answer
 from riskengine.observe import get_logger
 from riskengine.positions.repair import Repaired
-from riskengine.reconciliation.confirm import Looked, Parts, caught_up, differing_trades, look_twice
-from riskengine.reconciliation.self_repair import Mender, watched
+from riskengine.reconciliation.confirm import Compared, ReconcilerParts, caught_up, confirmed_breaks, differing_trades
+from riskengine.reconciliation.self_repair import SelfRepair, watched
 from riskengine.reconciliation.stored_keys import StoredKeys, stored_keys, vanished_rows
 from riskengine.records.fields import to_text
 from riskengine.records.types import CASH_DECIMALS, Identity
@@ -56,7 +56,7 @@ RowDict = dict[str, Any]
 class Reconciler:
     """All runs of one engine. `last` is the newest report, None before the first."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: ReconcilerParts) -> None:
         self._parts = parts
         self._lock = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
@@ -66,7 +66,7 @@ class Reconciler:
         """Begin to run on the timer, where the configuration has one, and when the self-audit has set something aside."""
         parts, settings = self._parts, self._parts.config.reconcile
         mend = self.mend if settings.repair_self_audit else None
-        mender = Mender(parts.newest, parts.warnings, mend, partial(self.run, repair=False, actor=SELF_AUDIT))
+        mender = SelfRepair(parts.newest, parts.warnings, mend, partial(self.run, repair=False, actor=SELF_AUDIT))
         self._tasks = [watched(job) for job in (mender.run(), self._settle(), *([self._on_timer()] if settings.every_s else ()))]
 
     def stop(self) -> None:
@@ -107,7 +107,7 @@ class Reconciler:
     async def _run(self, repair: bool, actor: str) -> RowDict:
         parts = self._parts
         started = parts.clock.now()
-        found = await look_twice(parts)
+        found = await confirmed_breaks(parts)
         detail = await self._detail([*found.breaks.values()][:MAX_DETAILED])
         open_breaks = await self._remember(found, detail)
         parts.metrics.reconciliations["breaks" if found.breaks else "clean"].inc()
@@ -150,7 +150,7 @@ class Reconciler:
             return {}
         return {key: trades[:MAX_TRADES] for key, trades in (await differing_trades(self._parts, keys)).items()}
 
-    async def _remember(self, found: Looked, detail: Mapping[Key, list[RowDict]]) -> list[StoredBreak]:
+    async def _remember(self, found: Compared, detail: Mapping[Key, list[RowDict]]) -> list[StoredBreak]:
         parts = self._parts
         rows = [
             FoundBreak(
@@ -199,7 +199,7 @@ class Reconciler:
         keys = [each.key for each in breaks.values() if not _is_of_the_tree(each)]
         if keys:
             await self._answer_for(*await self._refolded(keys), actor)
-        again = await look_twice(parts)
+        again = await confirmed_breaks(parts)
         settled = {key for key in breaks if key not in again.breaks}
         now = parts.clock.now()
         await self._written(lambda store: store.resolve_breaks(sorted(settled), "repaired", against=AGAINST, by=actor, ts=now))
@@ -218,7 +218,7 @@ class Reconciler:
             await caught_up(parts)
             async with parts.alone:
                 here = await parts.standing(keys)
-                done, answer = promise()
+                done, answer = pending_answer()
                 identities = {trade.identity for trades in here.values() for trade in trades}
 
                 def failed(_: Any, error: Exception | None, answer: Callable[..., None] = answer) -> None:
@@ -293,7 +293,7 @@ class Reconciler:
 
     def _written(self, action: Callable[[Store], Any]) -> "asyncio.Future[Any]":
         """What `action` returns, run on the store thread between two commits. Raises StoreError."""
-        done, answer = promise()
+        done, answer = pending_answer()
         self._parts.committer.write(action, answer)
         return done
 
@@ -368,7 +368,7 @@ def _is_of_the_tree(each: Break) -> bool:
     return each.kind == HIERARCHY and not each.key[2]
 
 
-def _kinds(found: Looked) -> dict[str, int]:
+def _kinds(found: Compared) -> dict[str, int]:
     kinds: dict[str, int] = {}
     for each in found.breaks.values():
         kinds[each.kind] = kinds.get(each.kind, 0) + 1

@@ -36,7 +36,7 @@ def _ended(task: "asyncio.Task[None]") -> None:
         log.critical("task_failed", error=repr(error), exc_info=error)
 
 
-class Mender:
+class SelfRepair:
     """Watches what is `newest`. `mend` folds keys anew, None where a person is to decide; `compare` is a run without repair."""
 
     def __init__(

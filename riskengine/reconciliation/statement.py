@@ -132,7 +132,7 @@ def _together(one: Stated, other: Stated) -> Stated:
 # -- the engine --------------------------------------------------------------------------------------------------
 
 
-class Shown(NamedTuple):
+class EnginePositions(NamedTuple):
     """What an engine shows of some owners: by position, and where in its history that was."""
 
     positions: dict[Key, Stated]
@@ -146,7 +146,7 @@ def engine_root(url: str) -> str:
     return str(rows[0]["node"]) if rows else ""
 
 
-def shown_positions(url: str, owners: Iterable[tuple[str, str]]) -> Shown:
+def shown_positions(url: str, owners: Iterable[tuple[str, str]]) -> EnginePositions:
     """The ladders of some owners, exact. An owner that the engine does not know has none. Raises EngineUnreachable."""
     positions: dict[Key, Stated] = {}
     epoch = seq = 0
@@ -159,7 +159,7 @@ def shown_positions(url: str, owners: Iterable[tuple[str, str]]) -> Shown:
                 int(Fraction(row["net_cash"]) * CASH_ONE),
                 None if row["average_price"] is None else Decimal(row["average_price"]),
             )
-    return Shown(positions, epoch, seq)
+    return EnginePositions(positions, epoch, seq)
 
 
 def unreachable(url: str, error: Exception) -> EngineUnreachable:

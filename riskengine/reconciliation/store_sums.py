@@ -20,11 +20,22 @@ from riskengine.records.fields import MAX_INTEGER, TS_MAX, TS_MIN, Rejected, dat
 from riskengine.records.types import CASH_PER_ONE, DECIMALS, Identity, Instrument, Node, Opening, Trade, version_fingerprint
 from riskengine.snapshot.compare import DEALER, NODE, NOTHING, Holding, Key, plus
 from riskengine.store.protocol import Store
-from riskengine.store.session import Session
+from riskengine.store.session import Transaction
 from riskengine.store.sql_store import REVISION_KEY
 from riskengine.store.tables import reference
 from riskengine.store.tables import verdicts as verdicts_of
-from riskengine.store.tables.trade_columns import COUNT, FINGERPRINT, LIMB, NOTIONAL, QUANTITY, Ints, Reader, Sums, pages, whole
+from riskengine.store.tables.trade_columns import (
+    COUNT,
+    FINGERPRINT,
+    LIMB,
+    NOTIONAL,
+    QUANTITY,
+    Ints,
+    KeySums,
+    Reader,
+    pages,
+    whole,
+)
 from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
 
 Owned = dict[str, dict[str, Holding]]
@@ -68,7 +79,7 @@ class Rules:
     `as_of` leaves out balances and verdicts of later, microseconds since the epoch.
     """
 
-    def __init__(self, session: Session, config: Config, as_of: int | None = None) -> None:
+    def __init__(self, session: Transaction, config: Config, as_of: int | None = None) -> None:
         until = TS_MAX if as_of is None else as_of
         self.revision = int(reference.get_meta(session, REVISION_KEY) or 0)
         self.nodes: list[Node] = reference.nodes(session)
@@ -127,7 +138,7 @@ def store_side(store: Store, config: Config, watermark: int) -> StoreSide:
     return store.read(partial(_store_side, config=config, watermark=watermark))
 
 
-def _store_side(session: Session, config: Config, watermark: int) -> StoreSide:
+def _store_side(session: Transaction, config: Config, watermark: int) -> StoreSide:
     rules = Rules(session, config)
     plain = PlainSums(session, rules, watermark)
     nodes, dealers = plain.by_owner()
@@ -146,7 +157,7 @@ def _add(sides: Mapping[str, Owned], what: Trade | Opening, holding: Holding) ->
         held[instrument] = plus(held.get(instrument, NOTHING), holding)
 
 
-def _rows(session: Session, numbers: Sequence[int]) -> Iterator[TradeRow]:
+def _rows(session: Transaction, numbers: Sequence[int]) -> Iterator[TradeRow]:
     for first in range(0, len(numbers), ROWS_AT_ONCE):
         some = session.array(numbers[first : first + ROWS_AT_ONCE])
         yield from map(TradeRow._make, session.rows("trades_by_store_seq", (some,)))
@@ -155,7 +166,7 @@ def _rows(session: Session, numbers: Sequence[int]) -> Iterator[TradeRow]:
 class PlainSums:
     """The plain rows of a store added up; `odd` are the numbers of all others."""
 
-    def __init__(self, session: Session, rules: Rules, watermark: int) -> None:
+    def __init__(self, session: Transaction, rules: Rules, watermark: int) -> None:
         self._instruments = list(rules.instruments.values())
         self.odd: list[int] = []
         upto = {"watermark": watermark}
@@ -177,7 +188,7 @@ class PlainSums:
             "watermark": watermark,
             "currencies": session.array(sorted(rules.check.currencies)),
         }
-        self._sums = Sums()
+        self._sums = KeySums()
         for columns, numbers_and_legs in pages(session, values):
             page = self._reader.page(columns, numbers_and_legs)
             self.odd += page.odd
@@ -195,7 +206,7 @@ class PlainSums:
         )
 
     def _of(self, keys: Ints, sums: Ints, owners: Sequence[str]) -> Owned:
-        folding = Sums()
+        folding = KeySums()
         folding.put(keys, sums)
         keys, sums = folding.folded()
         if not len(keys):

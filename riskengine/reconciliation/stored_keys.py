@@ -11,7 +11,7 @@ from riskengine.snapshot.compare import NODE, Key
 from riskengine.store.audit_chain import DIGEST_BYTES, GONE, rows_detail
 from riskengine.store.audit_trail import recorded
 from riskengine.store.protocol import Store
-from riskengine.store.session import Session
+from riskengine.store.session import Transaction
 from riskengine.store.tables import trades as trades_of
 from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
 
@@ -41,7 +41,7 @@ def stored_keys(store: Store, config: Config, keys: Collection[Key], identities:
     return store.read(partial(_stored_keys, config=config, keys=keys, identities=identities))
 
 
-def vanished_rows(session: Session, up_to: int) -> list[int]:
+def vanished_rows(session: Transaction, up_to: int) -> list[int]:
     """Numbers of rows that are in the audit trail and not in the store, and that nobody has answered for yet.
 
     Cost 1 us for each row stored.
@@ -60,7 +60,7 @@ def vanished_rows(session: Session, up_to: int) -> list[int]:
     return gone
 
 
-def _stored_keys(session: Session, config: Config, keys: Collection[Key], identities: Iterable[Identity]) -> StoredKeys:
+def _stored_keys(session: Transaction, config: Config, keys: Collection[Key], identities: Iterable[Identity]) -> StoredKeys:
     deals = {(identity.source, identity.trade_id) for identity in identities}
     for rollup, query in ((NODE, "deals_of_desks"), ("dealer", "deals_of_dealers")):
         wanted = {key[1:] for key in keys if key[0] == rollup and key[2]}

@@ -88,7 +88,7 @@ def decode_ticks(body: bytes) -> list[TickInput | Refusal]:
     return list(open_ticks(body))
 
 
-class Parts(Generic[_Item]):
+class ItemParts(Generic[_Item]):
     """A list of which not every item can be decoded, taken apart: `one` decodes an item, or makes a refusal of it."""
 
     def __init__(self, parts: Sequence[Any], one: Callable[[tuple[int, Any]], _Item | Refusal]) -> None:
@@ -99,19 +99,19 @@ class Parts(Generic[_Item]):
         return map(self.one, enumerate(self.parts))
 
 
-def open_trades(body: bytes) -> "list[TradeInput] | Parts[TradeInput]":
+def open_trades(body: bytes) -> "list[TradeInput] | ItemParts[TradeInput]":
     """What `decode_trades` decodes, as far as it can be done at once. Raises InputError."""
     return _open_list(body, _trades_decoder, _trade_decoder, TradeInput)
 
 
-def open_ticks(body: bytes) -> "list[TickInput] | Parts[TickInput]":
+def open_ticks(body: bytes) -> "list[TickInput] | ItemParts[TickInput]":
     """What `decode_ticks` decodes, as far as it can be done at once. Raises InputError."""
     return _open_list(body, _ticks_decoder, _tick_decoder, TickInput)
 
 
 def _open_list(
     body: bytes, whole: msgspec.json.Decoder[list[_Item]], single: msgspec.json.Decoder[_Item], into: type[_Item]
-) -> list[_Item] | Parts[_Item]:
+) -> list[_Item] | ItemParts[_Item]:
     is_one = body.lstrip()[:1] == b"{"
     try:
         return [single.decode(body)] if is_one else whole.decode(body)
@@ -133,7 +133,7 @@ def _open_list(
         except _UNDECODABLE as error:
             return refused_or_null(error, numbered[0], into, partial(_loads, bytes(numbered[1])))
 
-    return Parts(parts, one)
+    return ItemParts(parts, one)
 
 
 def check_parts(count: int, size: int) -> None:
@@ -163,7 +163,7 @@ def _loads(text: bytes) -> object:
     return json.loads(text, parse_float=Decimal, parse_constant=_no_constant)
 
 
-def _open_surrogates(body: bytes, into: type[_Item]) -> Parts[_Item] | None:
+def _open_surrogates(body: bytes, into: type[_Item]) -> ItemParts[_Item] | None:
     r"""The items of a body that is JSON but for halves of surrogate pairs (`\ud800`), which msgspec does not read.
 
     One such name must not cost the sender the rest of the batch: its item is refused here, because a text with half a
@@ -190,7 +190,7 @@ def _open_surrogates(body: bytes, into: type[_Item]) -> Parts[_Item] | None:
         except _UNDECODABLE as error:
             return refusal_of(error, index)
 
-    return Parts(parts, one)
+    return ItemParts(parts, one)
 
 
 def _encodable(*values: object) -> bool:

@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from riskengine.serve.access.account import Account
 from riskengine.serve.access.admission import Admission
-from riskengine.serve.access.identity import Identity
+from riskengine.serve.access.identity import Authenticator
 from riskengine.serve.access.login import LoginPage
 from riskengine.serve.access.origins import SECURITY_HEADERS, Access
 from riskengine.serve.access.permissions import check
@@ -26,7 +26,7 @@ from riskengine.serve.access.sessions import Sessions
 from riskengine.serve.answers.answers import Question
 from riskengine.serve.answers.coding import GZIP, compress, takes_gzip
 from riskengine.serve.answers.params import read_parameters
-from riskengine.serve.answers.problems import HANDLERS, Problem
+from riskengine.serve.answers.problems import HANDLERS, HttpProblem
 from riskengine.serve.answers.representation import KeptAnswers, answered
 from riskengine.serve.answers.wire import JSON, encode
 from riskengine.serve.gateway import Gateway, principal_of
@@ -116,7 +116,7 @@ def _static_routes(folder: Path) -> list[Route]:
 
 async def _on_mistake(request: Request, error: Exception) -> Response:
     """A mistake of ours, answered outside of the middleware; the server logs it with its traceback."""
-    return Problem(500, "the engine made a mistake; its log says more").response(dict(SECURITY_HEADERS))
+    return HttpProblem(500, "the engine made a mistake; its log says more").response(dict(SECURITY_HEADERS))
 
 
 def create_app(gateway: Gateway) -> Starlette:
@@ -124,7 +124,7 @@ def create_app(gateway: Gateway) -> Starlette:
 
     Raises ConfigError where the file of tokens cannot be read.
     """
-    identity, account = Identity(gateway), Account(gateway)
+    identity, account = Authenticator(gateway), Account(gateway)
     sessions = Sessions(identity, account, gateway.config.access.max_connections)
     login = LoginPage(WEB / LOGIN_PAGE, identity, account)
     routes: list[BaseRoute] = [*ROUTES, *stream_routes(gateway), *_login_routes(login), *_static_routes(WEB)]

@@ -206,7 +206,7 @@ class Snapshot:
         return [(str(detail["rollup"]), str(detail["owner"]), str(detail["instrument"])) for detail in details]
 
 
-class SnapshotGone(LookupError):
+class SeqGone(LookupError):
     """The snapshot asked for is older than the history kept."""
 
 
@@ -245,7 +245,7 @@ class SnapshotHistory:
                     return found
         except IndexError:
             pass
-        raise SnapshotGone(f"seq {seq} is no longer kept; the newest is {newest.seq}")
+        raise SeqGone(f"seq {seq} is no longer kept; the newest is {newest.seq}")
 
 
 class UnknownName(LookupError):

@@ -26,7 +26,7 @@ from riskengine.store.audit_chain import (
     rows_detail,
 )
 from riskengine.store.audit_trail import Trail, newest_first
-from riskengine.store.session import Session
+from riskengine.store.session import Transaction
 from riskengine.store.tables.reference import RECORDED
 
 PAGE = 5_000
@@ -79,7 +79,7 @@ class RecordedRows:
             self._spoiled.append((first, last))
 
     def compare(
-        self, session: Session, report: Report, advance: Callable[[int], None], caught_up: CaughtUp | None
+        self, session: Transaction, report: Report, advance: Callable[[int], None], caught_up: CaughtUp | None
     ) -> tuple[int, int]:
         """Hold every row against its newest entry. How many there are, and how many wait to be recorded."""
         expected = self._newest(report)
@@ -140,7 +140,7 @@ class RecordedRows:
     def _expected(self, number: int, place: int) -> tuple[int, bytes, int]:
         return number, bytes(self._digests[place * DIGEST_BYTES : (place + 1) * DIGEST_BYTES]), self._entries[place]
 
-    def _waiting(self, session: Session, unrecorded: Sequence[int], report: Report, caught_up: CaughtUp | None) -> int:
+    def _waiting(self, session: Transaction, unrecorded: Sequence[int], report: Report, caught_up: CaughtUp | None) -> int:
         """How many rows in no entry may be waiting for an engine. The others are reported."""
         rows = [number for number in unrecorded if not any(first <= number <= last for first, last in self._spoiled)]
         if caught_up is None:
@@ -159,7 +159,7 @@ class RecordedRows:
 _END = (1 << 63, b"", 0)
 
 
-def _pages(session: Session) -> Iterator[list[_Row]]:
+def _pages(session: Transaction) -> Iterator[list[_Row]]:
     """All rows of `trades`: the number, then the values that a hash covers."""
     after = -(1 << 63)
     while page := session.rows("audited_rows", (after, PAGE)):
@@ -209,7 +209,7 @@ class RecordedReference:
         for key in said.get("gone", ()):
             known[tuple(key)] = None, entry.audit_seq
 
-    def compare(self, session: Session, report: Report, caught_up: CaughtUp | None) -> int:
+    def compare(self, session: Transaction, report: Report, caught_up: CaughtUp | None) -> int:
         """Hold every record against its newest entry. How many wait to be recorded."""
         waiting = 0
         revision = session.rows("meta_get", (REFERENCE_KEY,))
@@ -228,7 +228,7 @@ class RecordedReference:
                 waiting += len(stored)
         return waiting
 
-    def changes(self, session: Session, kind: str) -> tuple[list[list[Any]], list[_Key]]:
+    def changes(self, session: Transaction, kind: str) -> tuple[list[list[Any]], list[_Key]]:
         """The records of a table that are not as they were recorded, and the keys of those that are gone."""
         known = self._records[kind]
         stored = stored_records(session, kind)
@@ -236,13 +236,13 @@ class RecordedReference:
         return changed, [key for key, (record, _) in known.items() if record is not None and key not in stored]
 
 
-def stored_records(session: Session, kind: str) -> dict[_Key, list[Any]]:
+def stored_records(session: Transaction, kind: str) -> dict[_Key, list[Any]]:
     """The rows of a table by their key."""
     width = RECORDED[kind].key
     return {row[:width]: list(row) for row in session.rows(kind)}
 
 
-def record_reference(session: Session, trail: Trail) -> None:
+def record_reference(session: Transaction, trail: Trail) -> None:
     """Put into the trail what others changed in the reference data. Cost 2 us for each record that was ever saved."""
     reference = RecordedReference()
     for kind in FOLLOWED_TABLES:
@@ -253,7 +253,7 @@ def record_reference(session: Session, trail: Trail) -> None:
         trail.records(kind, RECORDED[kind].columns, changed, FOLLOWED, gone)
 
 
-def record_caught_up(session: Session, trail: Trail, horizon: str, up_to: int) -> None:
+def record_caught_up(session: Transaction, trail: Trail, horizon: str, up_to: int) -> None:
     """Say that all rows up to a number are in the trail, and all reference data, which is seen to where it was changed."""
     found = session.rows("meta_get", (REFERENCE_KEY,))
     revision = str(found[0][0]) if found else ""

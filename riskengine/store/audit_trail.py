@@ -35,7 +35,7 @@ from riskengine.store.audit_chain import (
     row_digests,
     rows_detail,
 )
-from riskengine.store.session import Session
+from riskengine.store.session import Transaction
 from riskengine.store.trade_rows import RowValues
 
 EPOCH_KEY = "writer_epoch"
@@ -65,7 +65,7 @@ def command_line_actor() -> str:
 class Trail:
     """Writes to the chain inside one transaction. `check_epoch` raises LeaseHeld where the epoch is not the caller's."""
 
-    def __init__(self, session: Session, actor: str, check_epoch: Callable[[int], None]) -> None:
+    def __init__(self, session: Transaction, actor: str, check_epoch: Callable[[int], None]) -> None:
         self._session = session
         self._actor = actor
         self._check_epoch = check_epoch
@@ -164,7 +164,7 @@ def _json(detail: Mapping[str, Any]) -> str:
 # -- what others wrote ---------------------------------------------------------------------------------------------
 
 
-def recorded(session: Session, first: int, last: int) -> set[int]:
+def recorded(session: Transaction, first: int, last: int) -> set[int]:
     """Which of the numbers from `first` to `last` are in an entry. Cost 1 us for each entry of the last MAX_SPAN numbers."""
     numbers: set[int] = set()
     for low, high, detail in session.rows("audit_recorded", (first - MAX_SPAN, last, first)):
@@ -179,7 +179,7 @@ def recorded(session: Session, first: int, last: int) -> set[int]:
     return numbers
 
 
-def unrecorded(session: Session, after: int, up_to: int, limit: int) -> tuple[list[int], int]:
+def unrecorded(session: Transaction, after: int, up_to: int, limit: int) -> tuple[list[int], int]:
     """Which of the next `limit` rows with numbers above `after` are in no entry, and the number up to which that is said."""
     session.rows("read_along")
     numbers = [row[0] for row in session.rows("trade_numbers", (after, up_to, limit))]
@@ -190,7 +190,7 @@ def unrecorded(session: Session, after: int, up_to: int, limit: int) -> tuple[li
     return [number for number in numbers if number not in known], reached
 
 
-def record_followed(session: Session, trail: Trail, store_seqs: Sequence[int]) -> int:
+def record_followed(session: Transaction, trail: Trail, store_seqs: Sequence[int]) -> int:
     """Record rows that others wrote, but for those that are recorded already, and how far their sources have come."""
     if not store_seqs:
         return 0
@@ -201,7 +201,7 @@ def record_followed(session: Session, trail: Trail, store_seqs: Sequence[int]) -
     return len(rows)
 
 
-def stored_rows(session: Session, store_seqs: Iterable[int]) -> dict[int, RowValues]:
+def stored_rows(session: Transaction, store_seqs: Iterable[int]) -> dict[int, RowValues]:
     """The rows of these numbers as `trade_rows.row_values` has them, ascending; those that are gone are left out."""
     return {row[0]: row[1:] for row in session.rows("audited_rows_of", (session.array(list(store_seqs)),))}
 
@@ -216,12 +216,12 @@ def cursors_of(rows: Iterable[RowValues]) -> dict[str, int]:
     return cursors
 
 
-def cursors(session: Session) -> dict[str, int]:
+def cursors(session: Transaction) -> dict[str, int]:
     """How far each source has come."""
     return dict(session.rows("feeds"))
 
 
-def horizon(session: Session) -> tuple[str, int]:
+def horizon(session: Transaction) -> tuple[str, int]:
     """What PostgreSQL shows now, as a snapshot (empty on SQLite, where numbers say it), and the highest store_seq."""
     return str(session.rows("audit_horizon")[0][0]), int(session.rows("watermark")[0][0])
 
@@ -229,7 +229,7 @@ def horizon(session: Session) -> tuple[str, int]:
 # -- reading -------------------------------------------------------------------------------------------------------
 
 
-def newest_of(session: Session) -> Head:
+def newest_of(session: Transaction) -> Head:
     """The newest entry of the table, whatever the note in `meta` says."""
     found = session.rows("audit_newest", {"before": _FAR, "limit": 1}, ["where_audit_before"])
     if found:
@@ -239,7 +239,7 @@ def newest_of(session: Session) -> Head:
     return genesis(str(store_id[0][0]) if store_id else "")
 
 
-def entries(session: Session, wanted: AuditFilter, limit: int) -> list[AuditEntry]:
+def entries(session: Transaction, wanted: AuditFilter, limit: int) -> list[AuditEntry]:
     """The newest `limit` entries that match, oldest first."""
     if wanted.trade is not None:
         candidates: Iterable[AuditEntry] = _of_trade(session, wanted, wanted.trade)
@@ -257,7 +257,7 @@ def entries(session: Session, wanted: AuditFilter, limit: int) -> list[AuditEntr
 _PAGE = 500
 
 
-def newest_first(session: Session, wanted: AuditFilter, **more: Any) -> Iterator[AuditEntry]:
+def newest_first(session: Transaction, wanted: AuditFilter, **more: Any) -> Iterator[AuditEntry]:
     """Entries by kind and time, read as they are asked for; `more`: `subject`, or `first`, `last` and `lowest` of its rows."""
     where, values = ["where_audit_before"], {"before": _FAR, "limit": _PAGE, **more}
     if "first" in more:
@@ -282,7 +282,7 @@ def newest_first(session: Session, wanted: AuditFilter, **more: Any) -> Iterator
         values["before"] = page[-1].audit_seq
 
 
-def _of_trade(session: Session, wanted: AuditFilter, trade: str) -> list[AuditEntry]:
+def _of_trade(session: Transaction, wanted: AuditFilter, trade: str) -> list[AuditEntry]:
     """The entries that cover a row of the trade or are about it, newest first."""
     found: dict[int, AuditEntry] = {}
     for number, subject in _rows_of(session, trade):
@@ -295,7 +295,7 @@ def _of_trade(session: Session, wanted: AuditFilter, trade: str) -> list[AuditEn
     return [found[number] for number in sorted(found, reverse=True)]
 
 
-def _rows_of(session: Session, trade: str) -> list[tuple[int, str]]:
+def _rows_of(session: Transaction, trade: str) -> list[tuple[int, str]]:
     """The numbers of the rows that `trade` may mean, and the identity of each. Any part may hold a colon itself."""
     ends = [trade]
     ends += [trade[at + 1 :] for at, sign in enumerate(trade) if sign == ":"]
@@ -310,7 +310,7 @@ def _rows_of(session: Session, trade: str) -> list[tuple[int, str]]:
     return sorted(rows.items())
 
 
-def _names(session: Session, entry: AuditEntry, node: str, desks: Sequence[str]) -> bool:
+def _names(session: Transaction, entry: AuditEntry, node: str, desks: Sequence[str]) -> bool:
     """Whether an entry is about trades at the desks, or about the node."""
     if entry.row_count:
         spread = (entry.first_store_seq, entry.last_store_seq, session.array(list(desks)))

@@ -28,7 +28,7 @@ from riskengine.store.audit_chain import (
 )
 from riskengine.store.audit_records import CaughtUp, RecordedReference, RecordedRows
 from riskengine.store.audit_trail import EPOCH_KEY, STORE_KEY
-from riskengine.store.session import Session
+from riskengine.store.session import Transaction
 from riskengine.store.tables.reference import RECORDED
 
 ENTRIES_PAGE = 500
@@ -36,7 +36,7 @@ FROM_EPOCH_KEY = "audit_from_epoch"
 """Where `meta` keeps the epoch that the store had when the trail began."""
 
 
-def verify(session: Session, head: str | None, advance: Advance) -> AuditReport:
+def verify(session: Transaction, head: str | None, advance: Advance) -> AuditReport:
     """Walk the chain, then compare what it tells of with what is stored; `head` is a hash that was noted elsewhere.
 
     Cost 6 us a trade and 20 us an entry; 25 bytes of memory a trade.
@@ -56,7 +56,7 @@ def verify(session: Session, head: str | None, advance: Advance) -> AuditReport:
 class _Walk:
     """The way from the first entry to the last, and what is remembered on it."""
 
-    def __init__(self, session: Session, wanted: str | None) -> None:
+    def __init__(self, session: Transaction, wanted: str | None) -> None:
         self._session = session
         self._wanted = wanted
         self._epoch = self._meta(FROM_EPOCH_KEY) or "none"

@@ -5,29 +5,8 @@ from collections.abc import Callable
 from riskengine.errors import StoreError
 from riskengine.records.fields import shown
 from riskengine.store.protocol import Store
-from riskengine.store.results import Conflict, Counts, Outcome, Position, Saved, Standing, Stored, TradeFilter, Versions
 from riskengine.store.sqlite.examination import Examination
 from riskengine.store.sqlite.store import SqliteStore
-from riskengine.store.trade_rows import RefusedRow, TradeRow, replay, trade_from_row
-
-__all__ = [
-    "Conflict",
-    "Counts",
-    "Examination",
-    "Outcome",
-    "Position",
-    "RefusedRow",
-    "Saved",
-    "Standing",
-    "Store",
-    "Stored",
-    "TradeFilter",
-    "TradeRow",
-    "Versions",
-    "open_store",
-    "replay",
-    "trade_from_row",
-]
 
 SQLITE = "sqlite://"
 POSTGRES = "postgresql://"

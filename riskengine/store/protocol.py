@@ -18,19 +18,19 @@ from typing import Protocol, TypeVar
 from riskengine.records.types import Close, Instrument, Node, Opening, Sample, StoredMark, Trade, Verdict
 from riskengine.store.audit_chain import Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport
 from riskengine.store.results import (
+    Bookmark,
     BreakKey,
     BreakStatus,
     Conflict,
-    Counts,
     FoundBreak,
-    Position,
     Saved,
-    Standing,
     Stored,
     StoredBreak,
+    StoreState,
+    TableCounts,
     TradeFilter,
 )
-from riskengine.store.session import Session
+from riskengine.store.session import Transaction
 from riskengine.store.trade_rows import TradeRow
 
 T = TypeVar("T")
@@ -157,11 +157,11 @@ class Store(Protocol):
 
     # -- following what others write -------------------------------------------------------------------------------
 
-    def position(self) -> Position:
+    def position(self) -> Bookmark:
         """R. Now. Who takes it, then reads all of `trades_after`, then follows with `trades_beyond`, misses nothing."""
         ...
 
-    def trades_beyond(self, position: Position, limit: int) -> tuple[list[TradeRow], Position]:
+    def trades_beyond(self, position: Bookmark, limit: int) -> tuple[list[TradeRow], Bookmark]:
         """R. Rows that became visible after `position`, at most `limit` of them, and the position behind them.
 
         A row is given once, whichever number it has and however late its transaction commits, and no transaction that is
@@ -184,7 +184,7 @@ class Store(Protocol):
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    def read(self, query: Callable[[Session], T]) -> T:
+    def read(self, query: Callable[[Transaction], T]) -> T:
         """R. What `query` makes of one committed state; it must not write."""
         ...
 
@@ -289,11 +289,11 @@ class Store(Protocol):
         """R. The newest entries of the audit trail that match, oldest first."""
         ...
 
-    def counts(self) -> Counts:
+    def counts(self) -> TableCounts:
         """R. Rows in each table. Cost 5 ms per million trades."""
         ...
 
-    def standing(self, watermark: int = 0, trades: int = 0) -> Standing:
+    def standing(self, watermark: int = 0, trades: int = 0) -> StoreState:
         """R. How far the store has come. Of its trades only those after `watermark` are counted, and added to `trades`.
 
         Cost 10 ms per million trades counted.

@@ -7,7 +7,7 @@ from riskengine.records.types import Refusal
 from riskengine.store.trade_rows import TradeRow
 
 
-class Counts(NamedTuple):
+class TableCounts(NamedTuple):
     """Rows in each table."""
 
     trades: int
@@ -19,7 +19,7 @@ class Counts(NamedTuple):
     closes: int
 
 
-class Standing(NamedTuple):
+class StoreState(NamedTuple):
     """How far a store has come.
 
     The store, the epoch of its last writer, its highest store_seq and when that row was received (None where there is none), rows
@@ -86,7 +86,7 @@ class StoredBreak(NamedTuple):
 Versions = Literal["latest", "all"]
 
 
-Outcome = Literal["inserted", "existing", "conflict"]
+StoredAs = Literal["inserted", "existing", "conflict"]
 """Of one appended trade: new; an equal repeat; the same identity and version with different economics."""
 
 
@@ -94,7 +94,7 @@ class Stored(NamedTuple):
     """What became of one appended trade. `store_seq` is that of the version that stands (not ours in a conflict)."""
 
     store_seq: int
-    outcome: Outcome
+    outcome: StoredAs
 
 
 class Conflict(NamedTuple):
@@ -138,7 +138,7 @@ class TradeFilter(NamedTuple):
     shown: tuple[Sequence[str], Sequence[str]] | None = None
 
 
-class Position(NamedTuple):
+class Bookmark(NamedTuple):
     """How far a follower of `trades` has come; the default is the beginning. `Store.position` and `trades_beyond` make it.
 
     SQLite: everything up to `store_seq`. PostgreSQL: everything that was visible in `snapshot`, and of what became visible
@@ -152,7 +152,7 @@ class Position(NamedTuple):
     after: tuple[int, int] = (0, 0)
     passed: tuple[tuple[int, int], ...] = ()
 
-    def passing(self, store_seqs: Iterable[int]) -> "Position":
+    def passing(self, store_seqs: Iterable[int]) -> "Bookmark":
         """The position of a follower who has these rows too: those that `append_trades` told it to have stored."""
         ranges = sorted([*self.passed, *((number, number) for number in store_seqs)])
         merged: list[tuple[int, int]] = []

@@ -11,7 +11,7 @@ from riskengine.store.trade_rows import COLUMNS
 Values = Sequence[Any] | Mapping[str, Any]
 
 
-class Session(Protocol):
+class Transaction(Protocol):
     """One connection inside one transaction. Raises what its driver raises; the store says that in our words."""
 
     def rows(self, query: str, values: Values = (), where: Sequence[str] = ()) -> list[tuple[Any, ...]]:

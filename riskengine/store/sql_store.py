@@ -19,14 +19,14 @@ from riskengine.store.results import (
     BreakKey,
     BreakStatus,
     Conflict,
-    Counts,
     FoundBreak,
     Saved,
-    Standing,
     StoredBreak,
+    StoreState,
+    TableCounts,
     TradeFilter,
 )
-from riskengine.store.session import Session
+from riskengine.store.session import Transaction
 from riskengine.store.tables import breaks as breaks_of
 from riskengine.store.tables import curve_samples as curves_of
 from riskengine.store.tables import reference
@@ -50,15 +50,15 @@ class SqlStore(ABC):
     _write_thread: int | None
 
     @abstractmethod
-    def _transaction(self) -> AbstractContextManager[Session]:
+    def _transaction(self) -> AbstractContextManager[Transaction]:
         """The write connection inside a transaction that is durable when the block ends, or has changed nothing."""
 
     @abstractmethod
-    def _read(self, query: Callable[Concatenate[Session, _P], _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    def _read(self, query: Callable[Concatenate[Transaction, _P], _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """The answer of `query` from one committed state."""
 
     @abstractmethod
-    def _check_epoch(self, session: Session) -> None:
+    def _check_epoch(self, session: Transaction) -> None:
         """Raise LeaseHeld where a newer writer has taken over."""
 
     def _expect_epoch(self, epoch: int) -> None:
@@ -77,7 +77,7 @@ class SqlStore(ABC):
         """Whose doing the trail says it is: the engine holds the lease, a command belongs to whoever runs it."""
         return ENGINE if self._lease is not None else command_line_actor()
 
-    def _trail(self, session: Session) -> Trail:
+    def _trail(self, session: Transaction) -> Trail:
         """The audit trail in this transaction."""
         return Trail(session, self._actor, self._expect_epoch)
 
@@ -185,7 +185,7 @@ class SqlStore(ABC):
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    def read(self, query: Callable[[Session], _T]) -> _T:
+    def read(self, query: Callable[[Transaction], _T]) -> _T:
         return self._read(query)
 
     def select_trades(self, wanted: TradeFilter, limit: int) -> tuple[list[TradeRow], int]:
@@ -233,7 +233,7 @@ class SqlStore(ABC):
     def watermark(self) -> int:
         return self._read(trades_of.watermark)
 
-    def standing(self, watermark: int = 0, trades: int = 0) -> Standing:
+    def standing(self, watermark: int = 0, trades: int = 0) -> StoreState:
         return self._read(reference.standing, EPOCH_KEY, watermark, trades)
 
     def audit_hash(self, audit_seq: int) -> str | None:
@@ -254,5 +254,5 @@ class SqlStore(ABC):
     def audit_entries(self, wanted: AuditFilter, limit: int = 100) -> list[AuditEntry]:
         return self._read(audit.entries, wanted, limit)
 
-    def counts(self) -> Counts:
+    def counts(self) -> TableCounts:
         return self._read(reference.counts)

@@ -20,7 +20,7 @@ from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.config import StoreConfig, without_password
 from riskengine.observe import get_logger
 from riskengine.store.protocol import Store
-from riskengine.store.results import Standing
+from riskengine.store.results import StoreState
 
 SUFFIX = ".witness"
 
@@ -150,7 +150,7 @@ class Witness:
         self._seen = noted
         return None
 
-    def _went_back(self, seen: Seen, now: Standing) -> str | None:
+    def _went_back(self, seen: Seen, now: StoreState) -> str | None:
         where = f"it ends at {_trade(now.watermark, now.last_received_ts)}, epoch {now.epoch}"
         had = f"this machine had seen trade {seen.watermark}, epoch {seen.epoch}, at {moment(seen.ts)}"
         if now.epoch < seen.epoch or now.watermark < seen.watermark:

@@ -98,7 +98,7 @@ class AllDealers(Owners):
         return dealer_row(snapshot, owner)
 
 
-class Shown:
+class ShownRows:
     """The rows of a roll-up that an access class is shown. What is worked out of them, all classes share."""
 
     key: tuple[str, ...]
@@ -133,7 +133,7 @@ class Shown:
         return snapshot.units
 
 
-class Nodes(Shown):
+class Nodes(ShownRows):
     """The nodes of the organisation, parents first; where a parent is not shown, its name is not either."""
 
     key: tuple[str, ...] = ("node",)
@@ -143,7 +143,7 @@ class Nodes(Shown):
         self._numbers: tuple[Hierarchy, Sequence[int]] | None = None
 
     def numbers(self, snapshot: Snapshot) -> Sequence[int] | None:
-        """See `Shown`. Worked out once for a tree: there may be more access classes than grants remember."""
+        """See `ShownRows`. Worked out once for a tree: there may be more access classes than grants remember."""
         if self._grants.nodes is None:
             return None
         hierarchy = snapshot.reference.hierarchy
@@ -160,13 +160,13 @@ class Nodes(Shown):
         return [every[n] if parents[n] in known else every[n] | {"parent": None} for n in shown]
 
 
-class Dealers(Shown):
+class Dealers(ShownRows):
     """The dealers that hold or have held a position, by name: rows of `views.dealer_rows`."""
 
     key: tuple[str, ...] = ("dealer",)
 
     def numbers(self, snapshot: Snapshot) -> Sequence[int] | None:
-        """See `Shown`."""
+        """See `ShownRows`."""
         granted = self._grants.dealers
         if granted is None:
             return None

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from riskengine.store.open_store import Store
+from riskengine.store.protocol import Store
 from tests.adapters.recorded_day import Day
 from tests.adapters.store_book import Outside, new_store
 from tests.conftest import postgres_schema

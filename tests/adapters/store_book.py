@@ -10,7 +10,8 @@ import psycopg
 
 from riskengine.records.decode import TradeCheck, TradeInput
 from riskengine.records.types import Instrument, Kind, Node, Trade
-from riskengine.store.open_store import Store, open_store
+from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
 
 TS = 1_790_000_000_000_000
 NODES = [Node("Total", "total"), Node("FX1", "desk", "Total"), Node("FX2", "desk", "Total")]

@@ -12,15 +12,17 @@ from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Inbox, Receipt
 from riskengine.engine.writer import Writer
 from riskengine.errors import StoreUnavailable
-from riskengine.intake.store_thread import Committer
+from riskengine.intake.store_thread import StoreThread
 from riskengine.observe import Metrics
 from riskengine.rebuild.rebuild import rebuild
 from riskengine.records.hierarchy import Reference, trade_check
 from riskengine.records.types import StoredMark, Trade
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.snapshot import Snapshot, SnapshotHistory
-from riskengine.store.open_store import Position, Store, Stored, TradeRow
+from riskengine.store.protocol import Store
+from riskengine.store.results import Bookmark, Stored
 from riskengine.store.tables.bulk_trades import read_trades
+from riskengine.store.trade_rows import TradeRow
 from tests.adapters.store_book import INSTRUMENTS, NODES, TS, new_store
 from tests.world import config
 
@@ -51,7 +53,7 @@ class Moody:
         self.after(trades)
         return stored
 
-    def trades_beyond(self, position: Position, limit: int) -> tuple[list[TradeRow], Position]:
+    def trades_beyond(self, position: Bookmark, limit: int) -> tuple[list[TradeRow], Bookmark]:
         self.reading()
         rows, reached = self.store.trades_beyond(position, limit)
         return list(self.rows(rows)), reached
@@ -79,14 +81,14 @@ class House:
         self.snapshots: list[Snapshot] = []
         self.failures: list[BaseException] = []
         self.metrics = Metrics()
-        self.committer = Committer(
+        self.committer = StoreThread(
             self.store,
             self.inbox,
             trade_check(REFERENCE),
             self.metrics,
             batch_trades=batch_trades,
             watermark=0,
-            position=Position(),
+            position=Bookmark(),
             failed=self.failures.append,
         )
         self.writer = Writer(

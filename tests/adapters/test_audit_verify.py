@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from riskengine.store.audit_chain import AuditEntry, Head, linked
-from riskengine.store.open_store import Store, open_store
+from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
 from tests.adapters.recorded_day import AUDIT, Day
 from tests.adapters.store_book import TS, Outside, new_store, trade
 

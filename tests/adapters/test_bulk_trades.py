@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Trade
-from riskengine.store.open_store import Store
+from riskengine.store.protocol import Store
 from riskengine.store.tables import bulk_trades
 from riskengine.store.tables.bulk_trades import stored_trades
 from riskengine.store.trade_rows import replay

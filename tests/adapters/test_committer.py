@@ -9,7 +9,7 @@ import pytest
 
 from riskengine.errors import InboxFull, LeaseHeld, StoreUnavailable
 from riskengine.records.types import StoredMark, Trade
-from riskengine.store.open_store import TradeRow
+from riskengine.store.trade_rows import TradeRow
 from tests.adapters.store_book import TS, trade
 from tests.adapters.store_thread import Answer, House, away
 

@@ -9,8 +9,7 @@ import pytest
 from riskengine.engine.inbox import Receipt
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Instrument, Kind, Trade
-from riskengine.store.open_store import TradeRow
-from riskengine.store.trade_rows import judged_again
+from riskengine.store.trade_rows import TradeRow, judged_again
 from tests.adapters.store_book import CHECK, INSTRUMENTS, TS, cancel, sent, trade
 from tests.adapters.store_thread import Answer, House, away
 

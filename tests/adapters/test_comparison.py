@@ -19,7 +19,8 @@ from riskengine.reconciliation.comparison import Comparison, Found, compare_now,
 from riskengine.reconciliation.comparison_child import Comparing
 from riskengine.reconciliation.store_sums import store_side
 from riskengine.snapshot.compare import Break, compare, side_of
-from riskengine.store.open_store import Store, open_store
+from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
 from tests.adapters.store_book import Outside
 from tests.adapters.test_store_side import CONFIG, engine_of, furnished
 from tests.world import NOON, PARENTS, cancel, opening, reference, trade

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from riskengine.store.open_store import Store
+from riskengine.store.protocol import Store
 from tests.adapters.store_book import Outside, trade
 
 STEPS = 400

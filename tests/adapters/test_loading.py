@@ -11,7 +11,8 @@ from riskengine.errors import StoreUnavailable
 from riskengine.files.loading import KINDS, LoadReport, load
 from riskengine.files.records import ColumnOptions
 from riskengine.records.types import Refusal
-from riskengine.store.open_store import Store, open_store
+from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
 from tests.adapters.store_book import INSTRUMENTS, NODES, TS
 from tests.world import config
 

@@ -15,7 +15,8 @@ from riskengine.records.types import CASH_ONE, ONE, Close, Opening, StoredMark, 
 from riskengine.snapshot.compare import DEALER, NODE, side_of
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.rows import node_rows
-from riskengine.store.open_store import Store, open_store
+from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from tests.adapters.store_book import TS, Outside, trade
 from tests.model import Model, Spec

@@ -20,7 +20,8 @@ from riskengine.positions.freezing import freeze
 from riskengine.rebuild.rebuild import rebuild
 from riskengine.records.hierarchy import trade_check
 from riskengine.records.types import Trade
-from riskengine.store.open_store import Store, open_store
+from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from tests.test_permutations import assert_same
 from tests.world import NOON, REFERENCE, SECOND, cancel, config, instruments, nodes, opening, trade

@@ -11,7 +11,7 @@ from riskengine.intake import audit_recorder as module
 from riskengine.intake.audit_recorder import Recorder
 from riskengine.records.hierarchy import trade_check
 from riskengine.store.audit_chain import AuditEvent, AuditFilter, rows_detail
-from riskengine.store.open_store import Store
+from riskengine.store.protocol import Store
 from tests.adapters.store_book import TS, Outside, new_store, trade
 from tests.adapters.store_thread import REFERENCE, Answer, House
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from riskengine.feeds.simulation.seeded_random import Dice, Stepper
+from riskengine.feeds.simulation.seeded_random import SeededRandom, Stepper
 from riskengine.feeds.simulation.simulator import (
     DEALERS,
     MANDATES,
@@ -90,9 +90,9 @@ def test_the_sample_is_one_tree_of_a_total_two_books_and_desks_with_dealers():
 
 
 def test_the_dice_are_the_same_on_every_machine():
-    dice = Dice(42, "market")
+    dice = SeededRandom(42, "market")
     assert [dice.below(1_000) for _ in range(6)] == [75, 55, 857, 177, 259, 980]
-    assert Dice(42, "market").random() != Dice(42, "dealing").random()
+    assert SeededRandom(42, "market").random() != SeededRandom(42, "dealing").random()
 
 
 def test_a_stepper_loses_no_time_and_makes_none_up_after_a_long_sleep():

@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 
 from riskengine.errors import StoreError, StoreUnavailable
 from riskengine.records.types import Close, Instrument, Kind, Node, Opening, Refusal, StoredMark
-from riskengine.store.open_store import Position, RefusedRow, Saved, Store, Stored, TradeFilter, open_store, replay
+from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
+from riskengine.store.results import Bookmark, Saved, Stored, TradeFilter
+from riskengine.store.trade_rows import RefusedRow, replay
 from tests.adapters.store_book import CHECK, INSTRUMENTS, NODES, TS, Outside, cancel, new_store, trade
 
 
@@ -202,7 +205,7 @@ def test_a_follower_gets_every_row_of_others_once_and_none_that_it_passed(store:
         position = found[1]
         seen += [row.trade_id for row in rows]
     assert sorted(seen) == sorted(f"{kind}{number}" for kind in "BC" for number in range(1, 6))
-    everything = store.trades_beyond(Position(), 100)[0]
+    everything = store.trades_beyond(Bookmark(), 100)[0]
     assert everything == list(store.trades_after(0))
 
 
@@ -217,7 +220,7 @@ def test_what_a_failed_append_stored_all_the_same_is_found_by_looking(store: Sto
 
 @given(st.lists(st.lists(st.integers(1, 40), max_size=5), max_size=8))
 def test_passed_numbers_are_kept_as_few_ranges(batches: list[list[int]]) -> None:
-    position = Position()
+    position = Bookmark()
     for batch in batches:
         position = position.passing(batch)
     told = {number for batch in batches for number in batch}

@@ -9,7 +9,8 @@ from riskengine.errors import LeaseHeld, StoreError
 from riskengine.records.types import Close, Node, Opening, Trade, Verdict
 from riskengine.store.audit_chain import AuditEntry, AuditEvent, AuditFilter, rows_detail
 from riskengine.store.audit_trail import MAX_ROWS, command_line_actor, stored_rows
-from riskengine.store.open_store import Store, open_store
+from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
 from riskengine.store.trade_rows import row_values
 from tests.adapters.store_book import INSTRUMENTS, NODES, TS, Outside, cancel, trade
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from riskengine.store.audit_chain import AuditFilter
-from riskengine.store.open_store import Store
+from riskengine.store.protocol import Store
 from riskengine.store.results import BreakKey, FoundBreak, StoredBreak
 from tests.adapters.store_book import TS
 

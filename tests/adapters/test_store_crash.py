@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from riskengine.errors import LeaseHeld, StoreUnavailable
-from riskengine.store.open_store import Store, open_store
+from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
 from tests.adapters.store_book import new_store, trade
 
 ROOT = Path(__file__).parents[2]

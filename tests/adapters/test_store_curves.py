@@ -5,7 +5,8 @@ import pytest
 
 from riskengine.errors import LeaseHeld
 from riskengine.records.types import MEASURES, Sample
-from riskengine.store.open_store import Store, open_store
+from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
 from riskengine.store.tables.curve_samples import packed, unpacked
 from tests.adapters.store_book import TS, Outside
 

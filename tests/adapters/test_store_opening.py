@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from riskengine.errors import LeaseHeld, StoreCorrupt, StoreError, StoreNewer, StoreUnavailable
-from riskengine.store.open_store import Store, TradeFilter, open_store
+from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
+from riskengine.store.results import TradeFilter
 from riskengine.store.sqlite import connection as sqlite_connection
 from tests.adapters.store_book import Outside, new_store, trade
 

@@ -15,12 +15,15 @@ from psycopg import errors
 
 from riskengine.engine.inbox import DurableTrades, Inbox
 from riskengine.errors import LeaseHeld, StoreCorrupt, StoreError, StoreNewer, StoreUnavailable
-from riskengine.intake.store_thread import Committer
+from riskengine.intake.store_thread import StoreThread
 from riskengine.observe import Metrics
-from riskengine.store.open_store import Position, Store, TradeRow, open_store, replay
+from riskengine.store.open_store import open_store
 from riskengine.store.postgres import schema as postgres_schema
 from riskengine.store.postgres.connection import store_error
 from riskengine.store.postgres.trades import array_literal
+from riskengine.store.protocol import Store
+from riskengine.store.results import Bookmark
+from riskengine.store.trade_rows import TradeRow, replay
 from tests.adapters.cutting_proxy import CuttingProxy
 from tests.adapters.store_book import CHECK, Outside, new_store, trade
 
@@ -44,7 +47,7 @@ def end_session(outside: Outside, store: Store) -> None:
     outside.execute("SELECT pg_terminate_backend(?, 5000)", (backend,))
 
 
-def following(store: Store, position: Position) -> tuple[list[str], Position]:
+def following(store: Store, position: Bookmark) -> tuple[list[str], Bookmark]:
     rows, position = store.trades_beyond(position, 1_000)
     return [row.trade_id for row in rows], position
 
@@ -150,7 +153,7 @@ def test_the_beginning_is_a_position_and_a_rolled_back_row_is_none(store: Store,
     store.append_trades([trade("T1")])
     outside.execute("BEGIN")
     outside.book(trade_id="never")
-    found, position = following(store, Position())
+    found, position = following(store, Bookmark())
     assert found == ["T1"]
     outside.execute("ROLLBACK")
     assert following(store, position)[0] == []
@@ -180,7 +183,7 @@ def test_the_store_thread_finds_a_late_row_within_a_second_with_the_bell_and_wit
         outside.execute("ALTER TABLE trades DISABLE TRIGGER trades_ring")
     failures: list[BaseException] = []
     inbox = Inbox(1_000)
-    committer = Committer(
+    committer = StoreThread(
         store, inbox, CHECK, Metrics(), batch_trades=256, watermark=0, position=store.position(), failed=failures.append
     )
     committer.start()

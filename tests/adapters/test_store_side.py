@@ -17,8 +17,9 @@ from riskengine.reconciliation import store_sums as module
 from riskengine.reconciliation.store_sums import Rules, StoreSide, keys_of, store_side
 from riskengine.records.types import Trade, Verdict
 from riskengine.snapshot.compare import NOTHING, Holding, Key, plus, side_of
-from riskengine.store.open_store import Store, open_store
-from riskengine.store.session import Session
+from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
+from riskengine.store.session import Transaction
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from riskengine.store.trade_rows import TradeRow
 from tests.adapters.store_book import Outside
@@ -49,7 +50,7 @@ def engine_of(store: Store) -> Engine:
 def one_by_one(store: Store) -> dict[Key, Holding]:
     """The same account with every row judged on its own."""
 
-    def work_out(session: Session) -> dict[Key, Holding]:
+    def work_out(session: Transaction) -> dict[Key, Holding]:
         rules = Rules(session, CONFIG)
         side: dict[Key, Holding] = {}
         effective: Iterable[Trade] = rules.effective(map(TradeRow._make, session.rows("trades_after", (-(2**62), 2**62))))

@@ -12,7 +12,8 @@ from riskengine.process.process import EngineProcess
 from riskengine.records.types import Verdict
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.snapshot import ExceptionItem
-from riskengine.store.open_store import Store, open_store
+from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
 from tests.adapters.store_book import TS
 from tests.adapters.store_book import trade as plain_trade
 from tests.world import SECOND, instruments, nodes, trade

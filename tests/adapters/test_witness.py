@@ -10,7 +10,8 @@ import pytest
 from riskengine.clock import ManualClock
 from riskengine.config import StoreConfig
 from riskengine.errors import StoreUnavailable
-from riskengine.store.open_store import Standing, Store
+from riskengine.store.protocol import Store
+from riskengine.store.results import StoreState
 from riskengine.store.witness import Witness, state_folder, witness_path, write_durably
 from tests.adapters.store_book import TS, trade
 
@@ -22,11 +23,11 @@ class Shelf:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.now = Standing("one", 1, 0, None, 0, 0, "")
+        self.now = StoreState("one", 1, 0, None, 0, 0, "")
         self.hashes: dict[int, str] = {}
         self.away = False
 
-    def standing(self, watermark: int = 0, trades: int = 0) -> Standing:
+    def standing(self, watermark: int = 0, trades: int = 0) -> StoreState:
         if self.away:
             raise StoreUnavailable("away")
         return self.now
@@ -36,7 +37,7 @@ class Shelf:
 
     def come_to(self, epoch: int, watermark: int, audit_hash: str = "") -> None:
         """The store as it is from now on; its audit trail has as many entries as it has trades."""
-        self.now = Standing("one", epoch, watermark, TS, watermark, watermark if audit_hash else 0, audit_hash)
+        self.now = StoreState("one", epoch, watermark, TS, watermark, watermark if audit_hash else 0, audit_hash)
         self.hashes[watermark] = audit_hash
 
 
@@ -148,7 +149,7 @@ def test_a_damaged_one_is_said_and_not_believed(shelf: Shelf, content: bytes, ca
 def test_that_of_another_store_is_said_and_not_believed(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
     shelf.come_to(9, 99, "x")
     witness(shelf).note()
-    shelf.now = Standing("two", 1, 0, None, 0, 0, "")
+    shelf.now = StoreState("two", 1, 0, None, 0, 0, "")
     ours = witness(shelf)
     assert ours.judge() is None
     assert [cast(Any, record.msg)["event"] for record in caplog.records] == ["witness_of_another_store"]

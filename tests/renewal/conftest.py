@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from riskengine.store.open_store import Store, open_store
+from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
 from tests.adapters.store_book import Outside
 from tests.world import instruments, nodes
 

@@ -10,7 +10,7 @@ from riskengine.rebuild.renewal import LATEST_S, Settling
 from riskengine.records.types import Node
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.rows import ladder_rows
-from riskengine.store.open_store import Store
+from riskengine.store.protocol import Store
 from tests.adapters.store_book import Outside
 from tests.renewal.renewing import LATER, assert_as_fresh, live, newest, quarantined, sent, until
 from tests.world import instruments, opening, quote

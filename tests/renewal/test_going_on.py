@@ -4,7 +4,7 @@ from typing import Any
 
 from riskengine.process.process import EngineProcess
 from riskengine.snapshot.rows import ladder_rows, mark_rows
-from riskengine.store.open_store import Store
+from riskengine.store.protocol import Store
 from tests.adapters.store_book import Outside
 from tests.renewal.renewing import LATER, assert_as_fresh, live, newest, sent, until
 from tests.world import SECOND, instruments, quote

@@ -14,7 +14,7 @@ from riskengine.process.process import EngineProcess
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Verdict
 from riskengine.snapshot.digest import digest
-from riskengine.store.open_store import Store
+from riskengine.store.protocol import Store
 from riskengine.store.tables.bulk_trades import read_conflicts
 from tests.adapters.store_book import Outside
 from tests.renewal.renewing import LATER, assert_as_fresh, fresh, live, newest, sent, settings, until

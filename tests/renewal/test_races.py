@@ -17,7 +17,8 @@ from riskengine.process.process import EngineProcess
 from riskengine.records.decode import TradeCheck, TradeInput, convert
 from riskengine.records.fields import Rejected
 from riskengine.records.types import Trade
-from riskengine.store.open_store import Store, open_store
+from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
 from tests.adapters.store_book import Outside
 from tests.renewal.renewing import assert_as_fresh, live, newest, sent, until
 from tests.running import command, running

@@ -6,7 +6,7 @@ from typing import Any
 
 from riskengine.clock import ManualClock
 from riskengine.config import AccessConfig, Config, ServerConfig
-from riskengine.serve.access.tokens import Token, editing, hash_of, new_token
+from riskengine.serve.access.tokens import StoredToken, editing, hash_of, new_token
 from riskengine.serve.app import create_app
 from riskengine.snapshot.snapshot import Snapshot
 from tests.serve.stand_in import MIDS, PORT, Answer, StandIn, ask, post
@@ -114,7 +114,7 @@ class Guarded:
         """A token in the file, as `riskengine token create` puts it there."""
         text = self.tokens[name] = new_token()
         with editing(self.file) as tokens:
-            tokens[name] = Token(name, sha256=hash_of(text), **{key: _listed(value) for key, value in more.items()})
+            tokens[name] = StoredToken(name, sha256=hash_of(text), **{key: _listed(value) for key, value in more.items()})
         return text
 
     def revoke(self, name: str) -> None:

@@ -11,7 +11,7 @@ from riskengine.config import Config, ServerConfig
 from riskengine.errors import ConfigError
 from riskengine.serve.access.account import Account
 from riskengine.serve.access.admission import Admission
-from riskengine.serve.access.identity import Identity
+from riskengine.serve.access.identity import Authenticator
 from riskengine.serve.access.origins import SECURITY_HEADERS, Access, check_binding
 from riskengine.serve.access.sessions import Sessions
 from riskengine.serve.app import create_app
@@ -36,7 +36,7 @@ def test_anything_else_is_refused_and_named(host):
 
 def admission(app) -> Admission:
     gateway = StandIn()
-    identity = Identity(gateway)
+    identity = Authenticator(gateway)
     account = Account(gateway)
     return Admission(app, Access(gateway.config), identity, Sessions(identity, account, 50), account, {})
 

@@ -7,8 +7,8 @@ import pytest
 
 from riskengine.config import Config, ServerConfig
 from riskengine.serve.stream.outlet import Outlet
-from riskengine.serve.stream.pacing import Pace, Rhythm
-from riskengine.serve.stream.sender import CHECKSUM_S, SENDS_A_TURN, Connection, Sender
+from riskengine.serve.stream.pacing import PushPause, Rhythm
+from riskengine.serve.stream.sender import CHECKSUM_S, SENDS_A_TURN, Sender, StreamConnection
 from riskengine.views.board import JSON, Board
 from riskengine.views.grants import EVERYTHING, Grants
 from riskengine.views.subscription import Subscriptions
@@ -53,7 +53,7 @@ class Room:
         paper = Paper(self.book)
         subscriptions = Subscriptions(self.board, JSON, self.engine.config.server, grants)
         number = len(self.sender.connections)
-        connection = Connection(subscriptions, cast(Outlet, paper), JSON, number)
+        connection = StreamConnection(subscriptions, cast(Outlet, paper), JSON, number)
         self.sender.add(connection)
         paper.connection = connection  # type: ignore[attr-defined]
         self.ask(paper, op="configure", max_hz=max_hz)
@@ -306,7 +306,7 @@ def test_beats_never_count_back():
 
 
 def test_the_pause_grows_while_pushes_take_too_much_and_shrinks_when_they_do_not():
-    pace, now = Pace(0.02), 100.0
+    pace, now = PushPause(0.02), 100.0
     pace.spent(0.0, now)
     for _ in range(4):
         now += 0.25

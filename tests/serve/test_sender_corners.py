@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from riskengine.engine.engine import Engine
-from riskengine.rebuild.handover import succeed
+from riskengine.rebuild.handover import hand_over
 from riskengine.rebuild.renewal import fitting
 from riskengine.records.hierarchy import Reference, trade_check
 from riskengine.records.types import Trade
@@ -120,7 +120,7 @@ def renew(room: Room, where: Reference, *trades: Trade) -> int:
     judge = partial(fitting, check=trade_check(where))
     after.apply([found for sent in room.engine.stored if (found := judge(sent)) is not None], now, len(room.engine.stored))
     after.publish(now)
-    succeed(after, before, judge, now)
+    hand_over(after, before, judge, now)
     room.engine.engine = after
     return room.engine.publish().seq
 

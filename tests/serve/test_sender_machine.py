@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from riskengine.serve.stream import sender
 from riskengine.serve.stream.outlet import Outlet
-from riskengine.serve.stream.pacing import Pace
-from riskengine.serve.stream.sender import Connection
+from riskengine.serve.stream.pacing import PushPause
+from riskengine.serve.stream.sender import StreamConnection
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_rows
 from riskengine.snapshot.snapshot import Snapshot, UnknownName
 from riskengine.views.board import JSON, MSGPACK, Encoding
@@ -51,7 +51,7 @@ class Screen(Client):
         self.grants = grants
         self.held: dict[str, dict[str, str]] = {}
         self.is_behind = False
-        self.connection = Connection(self.subscriptions, cast(Outlet, self), encoding, len(room.sender.connections))
+        self.connection = StreamConnection(self.subscriptions, cast(Outlet, self), encoding, len(room.sender.connections))
         room.sender.add(self.connection)
 
     def write_frame(self, frame: bytes) -> None:
@@ -184,7 +184,7 @@ def follow(script: list[tuple[Any, ...]]) -> None:
             assert got == wanted, (asked, traded)
 
 
-class Steady(Pace):
+class Steady(PushPause):
     """The engine's own work takes no time."""
 
     def spent(self, seconds: float, now: float) -> None:

@@ -16,7 +16,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from riskengine.config import AccessConfig
-from riskengine.serve.access.tokens import Token, editing, hash_of, new_token
+from riskengine.serve.access.tokens import StoredToken, editing, hash_of, new_token
 from tests.serve.stand_in import Answer, Client
 from tests.serve.test_admission import EIGHT
 from tests.serve.wired import Talk, Wired, run, talk, wired
@@ -39,7 +39,7 @@ class Keys:
     def put(self, name: str, role: Any, **more: Any) -> None:
         text = self.texts.setdefault(name, new_token())
         with editing(self.file) as tokens:
-            tokens[name] = Token(name, role, hash_of(text), **more)
+            tokens[name] = StoredToken(name, role, hash_of(text), **more)
 
     def revoke(self, name: str) -> None:
         with editing(self.file) as tokens:

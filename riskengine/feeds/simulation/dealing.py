@@ -14,7 +14,7 @@ import msgspec
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.feeds.simulation.sample_book import DEALERS, MANDATES, is_quoted, manner_of
-from riskengine.feeds.simulation.seeded_random import STEP_US, Activity, Dice, Stepper
+from riskengine.feeds.simulation.seeded_random import STEP_US, Activity, SeededRandom, Stepper
 from riskengine.records.decode import TradeInput
 from riskengine.records.types import DECIMALS, Instrument, Kind, Node
 
@@ -69,7 +69,7 @@ class DealingSimulator:
         run: str,
         trades_per_second: float = TRADES_PER_SECOND,
     ) -> None:
-        self._dice = Dice(seed, "dealing")
+        self._dice = SeededRandom(seed, "dealing")
         self._activity = Activity(self._dice)
         self._stepper = Stepper()
         self._orders_per_step = trades_per_second / _MESSAGES_PER_ORDER * STEP_US / MICROS_PER_SECOND
@@ -211,7 +211,9 @@ class DealingSimulator:
         return other, self._dealer(other)
 
 
-def corrected(dice: Dice, trade: TradeInput, instrument: Instrument, booked_ts: int, elsewhere: tuple[str, str]) -> TradeInput:
+def corrected(
+    dice: SeededRandom, trade: TradeInput, instrument: Instrument, booked_ts: int, elsewhere: tuple[str, str]
+) -> TradeInput:
     """The next version of a trade: price or quantity set right, or moved to the desk and dealer of `elsewhere`."""
     assert trade.price is not None and trade.quantity is not None
     roll = dice.below(3)
@@ -268,7 +270,7 @@ def fees_of(instrument: Instrument, quantity: Decimal, price: Decimal) -> Decima
     return max(Decimal("1.50"), (quantity * price * Decimal("0.0002")).quantize(Decimal("0.01")))
 
 
-def _pieces(dice: Dice, lots: int) -> list[int]:
+def _pieces(dice: SeededRandom, lots: int) -> list[int]:
     """An order's lots in one to five fills."""
     most = min(lots, _MOST_FILLS)
     if most < 2 or not dice.chance(_SEVERAL_FILLS):

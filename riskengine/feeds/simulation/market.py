@@ -11,7 +11,7 @@ from math import sqrt
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.feeds.simulation.sample_book import CURRENCIES, SHARES, Factor, Manner, is_quoted, manner_of
-from riskengine.feeds.simulation.seeded_random import STEP_US, Activity, Dice, Stepper
+from riskengine.feeds.simulation.seeded_random import STEP_US, Activity, SeededRandom, Stepper
 from riskengine.records.types import Instrument, Kind, Tick
 
 SOURCE = "simulator"
@@ -33,7 +33,7 @@ class _Walk:
 
     __slots__ = ("_dice", "_scales", "names", "values")
 
-    def __init__(self, dice: Dice, factors: dict[str, Factor]) -> None:
+    def __init__(self, dice: SeededRandom, factors: dict[str, Factor]) -> None:
         self._dice = dice
         self.names = {name: index for index, name in enumerate(factors)}
         self.values = [factor.start for factor in factors.values()]
@@ -84,7 +84,7 @@ class MarketSimulator:
     """
 
     def __init__(self, seed: int, instruments: Sequence[Instrument], *, ticks_per_second: float = TICKS_PER_SECOND) -> None:
-        self._dice = Dice(seed, "market")
+        self._dice = SeededRandom(seed, "market")
         self._activity = Activity(self._dice)
         self._stepper = Stepper()
         self._rate_per_step = ticks_per_second * STEP_US / MICROS_PER_SECOND

@@ -6,7 +6,7 @@ from decimal import Decimal
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.feeds.simulation.dealing import cancelled, corrected, exact_price, fees_of
 from riskengine.feeds.simulation.sample_book import manner_of
-from riskengine.feeds.simulation.seeded_random import Dice
+from riskengine.feeds.simulation.seeded_random import SeededRandom
 from riskengine.records.decode import TradeInput
 from riskengine.records.types import Instrument
 
@@ -38,7 +38,7 @@ def seeded_day(
     come before what they amend. Prices lie within three ticks of `price_at`. Raises ValueError where `price_at`
     knows no price a thousand draws in a row. Cost: 15 us a message besides `price_at`.
     """
-    dice = Dice(seed, "day")
+    dice = SeededRandom(seed, "day")
     amends, cancels = round(count * _AMENDED), round(count * _CANCELLED)
     arrivals: list[tuple[int, TradeInput]] = []
     newest: list[tuple[int, TradeInput]] = []
@@ -71,7 +71,7 @@ def seeded_day(
 
 
 def _deal(
-    dice: Dice, within: tuple[int, int], end_ts: int, instruments: Sequence[Instrument], price_at: PriceAt
+    dice: SeededRandom, within: tuple[int, int], end_ts: int, instruments: Sequence[Instrument], price_at: PriceAt
 ) -> tuple[int, Instrument, Decimal]:
     """A time, an instrument that had a price then, and a price near it."""
     start_ts, stop_ts = within
@@ -87,7 +87,7 @@ def _deal(
 
 
 def _change(
-    dice: Dice,
+    dice: SeededRandom,
     amends: int,
     cancels: int,
     arrivals: list[tuple[int, TradeInput]],

@@ -18,7 +18,7 @@ MAX_INTERVAL_S = 5.0
 """Longest interval that is made up for: a laptop that slept for an hour does not wake to an hour of messages."""
 
 
-class Dice:
+class SeededRandom:
     """One independent stream of chance; `stream` keeps two users of the same seed apart."""
 
     __slots__ = ("random",)
@@ -72,7 +72,7 @@ class Activity:
 
     __slots__ = ("_dice", "_left_us", "rate", "volatility")
 
-    def __init__(self, dice: Dice) -> None:
+    def __init__(self, dice: SeededRandom) -> None:
         self._dice = dice
         self._left_us = 0
         self.rate = 1.0

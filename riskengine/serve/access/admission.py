@@ -10,11 +10,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from riskengine.serve.access.account import Account
-from riskengine.serve.access.identity import Identity, Shown
+from riskengine.serve.access.identity import Authenticator, Credentials
 from riskengine.serve.access.origins import SECURITY_HEADERS, STRANGER, Access, header_values
 from riskengine.serve.access.permissions import Need, check
 from riskengine.serve.access.sessions import Sessions
-from riskengine.serve.answers.problems import NotAllowed, Problem
+from riskengine.serve.answers.problems import Forbidden, HttpProblem
 from riskengine.serve.gateway import PRINCIPAL
 
 PAGE = "/"
@@ -29,7 +29,13 @@ class Admission:
     """ASGI middleware. `needs` is what paths of websockets need, and which paths are open; HTTP routes look after their own."""
 
     def __init__(
-        self, app: ASGIApp, access: Access, identity: Identity, sessions: Sessions, account: Account, needs: Mapping[str, Need]
+        self,
+        app: ASGIApp,
+        access: Access,
+        identity: Authenticator,
+        sessions: Sessions,
+        account: Account,
+        needs: Mapping[str, Need],
     ) -> None:
         self._app = app
         self._access = access
@@ -55,7 +61,7 @@ class Admission:
         reason = self._access.refusal(scope)
         if reason is not None:
             self._account.refused("origin" if reason.startswith("Origin") else "host", scope)
-            await _refuse(scope, receive, send_secured, Problem(403, reason).response())
+            await _refuse(scope, receive, send_secured, HttpProblem(403, reason).response())
             return
         await self._identity.refresh()
         shown = self._identity.shown_by(scope)
@@ -68,7 +74,7 @@ class Admission:
             with self._sessions.session(scope, scope[PRINCIPAL], shown.credential):
                 await self._app(scope, receive, send_secured)
 
-    def _refusal(self, scope: Scope, shown: Shown) -> Response | None:
+    def _refusal(self, scope: Scope, shown: Credentials) -> Response | None:
         """Puts the principal into the scope, or says no."""
         need = self._needs.get(scope["path"])
         scope[PRINCIPAL] = shown.principal or STRANGER
@@ -76,12 +82,12 @@ class Admission:
             return None if need is not None and need.is_open else self._stranger(scope, shown)
         if shown.needs_origin:
             self._account.refused("origin", scope)
-            return Problem(403, "Origin is required where a cookie says who asks").response()
+            return HttpProblem(403, "Origin is required where a cookie says who asks").response()
         if scope["type"] == "websocket":
             return self._no_session(scope, need or Need())
         return None
 
-    def _stranger(self, scope: Scope, shown: Shown) -> Response:
+    def _stranger(self, scope: Scope, shown: Credentials) -> Response:
         if shown.wait_s:
             self._account.refused("rate", scope)
             return too_often(shown.wait_s)
@@ -89,25 +95,27 @@ class Admission:
             return Response(status_code=303, headers={"location": LOGIN})
         self._account.refused("token", scope)
         challenge = CHALLENGE + (', error="invalid_token"' if shown.failed else "")
-        problem = Problem(401, "a valid token is needed", kind="token-needed", title="Token needed")
+        problem = HttpProblem(401, "a valid token is needed", kind="token-needed", title="Token needed")
         return problem.response({"www-authenticate": challenge})
 
     def _no_session(self, scope: Scope, need: Need) -> Response | None:
         try:
             check(need, scope[PRINCIPAL])
-        except NotAllowed as refused:
+        except Forbidden as refused:
             self._account.refused(refused.reason, scope)
             return refused.response()
         if self._sessions.is_full(scope[PRINCIPAL]):
             self._account.refused("connections", scope)
-            problem = Problem(429, "too many connections at a time", kind="too-many-connections", title="Too many connections")
+            problem = HttpProblem(
+                429, "too many connections at a time", kind="too-many-connections", title="Too many connections"
+            )
             return problem.response({"retry-after": "5"})
         return None
 
 
 def too_often(wait_s: float) -> Response:
     """429: tokens from this address failed too often."""
-    problem = Problem(429, "tokens from this address failed too often", kind="too-often", title="Too often")
+    problem = HttpProblem(429, "tokens from this address failed too often", kind="too-often", title="Too often")
     return problem.response({"retry-after": str(math.ceil(wait_s))})
 
 

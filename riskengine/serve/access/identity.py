@@ -38,7 +38,7 @@ class Credential(NamedTuple):
     cookie: str = ""
 
 
-class Shown(NamedTuple):
+class Credentials(NamedTuple):
     """What came with a request. Where there is no `principal`, whoever asks is a stranger.
 
     `failed`: there was a token, and it is none. `wait_s`: it was not looked at, for so long.
@@ -51,7 +51,7 @@ class Shown(NamedTuple):
     needs_origin: bool = False
 
 
-STRANGE = Shown()
+STRANGE = Credentials()
 
 
 class Login(NamedTuple):
@@ -97,7 +97,7 @@ class Logins:
         return login.sha256
 
 
-class Identity:
+class Authenticator:
     """Tells who somebody is. Without a file of tokens everybody is LOCAL. Raises ConfigError where the file cannot be read."""
 
     def __init__(self, gateway: Gateway) -> None:
@@ -137,10 +137,10 @@ class Identity:
             detail = {"added": sorted(known - before), "ended": sorted(before - known)}
             self._gateway.note("tokens", "", detail, "engine")
 
-    def shown_by(self, scope: Scope) -> Shown:
+    def shown_by(self, scope: Scope) -> Credentials:
         """Who comes, by the token or the cookie of a request. A token goes before a cookie. Microseconds."""
         if self._tokens is None:
-            return Shown(LOCAL)
+            return Credentials(LOCAL)
         sent = header_values(scope, b"authorization")
         if sent:
             return self._by_header(sent, address_of(scope))
@@ -155,25 +155,25 @@ class Identity:
             return STRANGE
         unsafe = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
         # A browser says where such a request comes from; what it does not say cannot be checked.
-        return Shown(principal, credential, needs_origin=unsafe and not header_values(scope, b"origin"))
+        return Credentials(principal, credential, needs_origin=unsafe and not header_values(scope, b"origin"))
 
-    def _by_header(self, sent: list[str], address: str) -> Shown:
+    def _by_header(self, sent: list[str], address: str) -> Credentials:
         scheme, _, token = sent[0].partition(" ")
         is_token = len(sent) == 1 and scheme.lower() == "bearer"
         return self.shown_token(token.strip() if is_token else "", address)
 
-    def shown_token(self, token: str, address: str) -> Shown:
+    def shown_token(self, token: str, address: str) -> Credentials:
         """Who has this token. One that fails makes the address slow, whatever is wrong with it."""
         sha256 = hash_of(token[: MAX_TOKEN + 1])
         wait_s = self.slowdown.wait_s(address, sha256)
         if wait_s:
-            return Shown(failed=True, wait_s=wait_s)
+            return Credentials(failed=True, wait_s=wait_s)
         principal = self._good(sha256)
         if principal is None:
             self.slowdown.failed(address)
-            return Shown(failed=True)
+            return Credentials(failed=True)
         self.slowdown.passed(address, sha256)
-        return Shown(principal, Credential(sha256))
+        return Credentials(principal, Credential(sha256))
 
     def _good(self, sha256: str) -> Principal | None:
         assert self._tokens is not None, "there are no tokens"

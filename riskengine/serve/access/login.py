@@ -13,9 +13,9 @@ from starlette.responses import Response
 
 from riskengine.serve.access.account import Account
 from riskengine.serve.access.admission import too_often
-from riskengine.serve.access.identity import COOKIE, Identity, session_cookie
+from riskengine.serve.access.identity import COOKIE, Authenticator, session_cookie
 from riskengine.serve.access.origins import SECURITY_HEADERS, STRANGER, address_of, header_values
-from riskengine.serve.answers.problems import Problem
+from riskengine.serve.answers.problems import HttpProblem
 from riskengine.serve.gateway import principal_of
 from riskengine.views.grants import Principal
 
@@ -34,7 +34,7 @@ _PLACE = "<!-- said -->"
 class LoginPage:
     """`GET /login`, `POST /login`, `POST /logout`."""
 
-    def __init__(self, page: Path, identity: Identity, account: Account) -> None:
+    def __init__(self, page: Path, identity: Authenticator, account: Account) -> None:
         self._page = page.read_text(encoding="utf-8")
         self._identity = identity
         self._account = account
@@ -102,9 +102,9 @@ async def _sent_token(request: Request) -> str:
             async for part in request.stream():
                 body += part
                 if len(body) > MAX_FORM_BYTES:
-                    raise Problem(413, f"the form is larger than {MAX_FORM_BYTES} bytes")
+                    raise HttpProblem(413, f"the form is larger than {MAX_FORM_BYTES} bytes")
     except TimeoutError:
-        raise Problem(408, f"the form did not come within {READ_TIMEOUT_S:.0f} s") from None
+        raise HttpProblem(408, f"the form did not come within {READ_TIMEOUT_S:.0f} s") from None
     try:
         found = parse_qs(body.decode("ascii"), max_num_fields=10).get("token", [""])
     except ValueError:

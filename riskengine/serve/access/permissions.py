@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from riskengine.records.hierarchy import Hierarchy
-from riskengine.serve.answers.problems import NotAllowed
+from riskengine.serve.answers.problems import Forbidden
 from riskengine.views.grants import ROLES, Grants, Principal
 
 
@@ -33,9 +33,9 @@ def check(need: Need, principal: Principal) -> None:
     if need.is_open:
         return
     if need.roles.isdisjoint(principal.roles):
-        raise NotAllowed("role", f"this needs the role {' or '.join(sorted(need.roles))}")
+        raise Forbidden("role", f"this needs the role {' or '.join(sorted(need.roles))}")
     if need.everything and not principal.grants.see_everything:
-        raise NotAllowed("grant", "this is about everything, and the token does not show everything")
+        raise Forbidden("grant", "this is about everything, and the token does not show everything")
 
 
 def check_row(grants: Grants, hierarchy: Hierarchy, node: str) -> None:
@@ -49,7 +49,7 @@ def check_node(grants: Grants, hierarchy: Hierarchy, node: str | None) -> None:
     if grants.nodes is None:
         return
     if node is None:
-        raise NotAllowed("grant", "the token does not show the root: name a node or a dealer")
+        raise Forbidden("grant", "the token does not show the root: name a node or a dealer")
     if not grants.sees_below(hierarchy, node):
         raise _hidden("node")
 
@@ -68,5 +68,5 @@ def granted_tops(grants: Grants, hierarchy: Hierarchy) -> list[int]:
     return sorted(number for number in named if named.isdisjoint(hierarchy.ancestors[number]))
 
 
-def _hidden(what: str) -> NotAllowed:
-    return NotAllowed("grant", f"{what}: the token does not show it")
+def _hidden(what: str) -> Forbidden:
+    return Forbidden("grant", f"{what}: the token does not show it")

@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from riskengine.observe import get_logger
 from riskengine.serve.access.account import Account
-from riskengine.serve.access.identity import Credential, Identity
+from riskengine.serve.access.identity import Authenticator, Credential
 from riskengine.serve.answers.problems import POLICY_VIOLATION
 from riskengine.views.board import Encoding
 from riskengine.views.grants import Principal
@@ -29,7 +29,7 @@ SESSION = "riskengine.session"
 log = get_logger("riskengine.serve.sessions")
 
 
-class Line(Protocol):
+class Closable(Protocol):
     """A websocket that can be ended."""
 
     def write_frame(self, frame: bytes) -> None:
@@ -41,14 +41,14 @@ class Line(Protocol):
         ...
 
 
-class Session:
+class WebsocketSession:
     """One websocket, from before its handshake to its end."""
 
     __slots__ = ("encoding", "is_told", "line", "path")
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.line: Line | None = None
+        self.line: Closable | None = None
         self.encoding: Encoding | None = None
         self.is_told = False
         """Whether its end was said; the rest is the closing handshake's."""
@@ -64,11 +64,11 @@ class Session:
 class Sessions:
     """All websockets."""
 
-    def __init__(self, identity: Identity, account: Account, max_connections: int) -> None:
+    def __init__(self, identity: Authenticator, account: Account, max_connections: int) -> None:
         self._identity = identity
         self._account = account
         self._max_connections = max_connections if identity.asks else MAX_SESSIONS
-        self._sessions: dict[tuple[Principal, Credential | None], set[Session]] = {}
+        self._sessions: dict[tuple[Principal, Credential | None], set[WebsocketSession]] = {}
         self._count: Counter[str] = Counter()
         self._total = 0
         self._task: asyncio.Task[None] | None = None
@@ -80,7 +80,7 @@ class Sessions:
     @contextmanager
     def session(self, scope: Scope, principal: Principal, credential: Credential | None) -> Iterator[None]:
         """While a websocket is handled; its scope has the session."""
-        session = scope[SESSION] = Session(scope["path"])
+        session = scope[SESSION] = WebsocketSession(scope["path"])
         own = self._sessions.setdefault((principal, credential), set())
         own.add(session)
         self._count[principal.name] += 1
@@ -120,12 +120,12 @@ class Sessions:
                     self._account.ended(principal.name, ended[0], session.path)
                     session.end(*ended)
 
-    def _all(self) -> list[Session]:
+    def _all(self) -> list[WebsocketSession]:
         return [session for sessions in self._sessions.values() for session in sessions]
 
 
-def attach(scope: Scope, line: Line, encoding: Encoding) -> None:
+def attach(scope: Scope, line: Closable, encoding: Encoding) -> None:
     """The handshake of a websocket is over: this is how it is ended. A scope without a session is nobody's to end."""
-    session: Session | None = scope.get(SESSION)
+    session: WebsocketSession | None = scope.get(SESSION)
     if session is not None:
         session.line, session.encoding = line, encoding

@@ -42,7 +42,7 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
 
 
-class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class StoredToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One token as the file has it. `sha256` is of the token's text; `*` among nodes or dealers is all of them."""
 
     name: str
@@ -73,7 +73,7 @@ class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What stands in the file."""
 
-    token: tuple[Token, ...] = ()
+    token: tuple[StoredToken, ...] = ()
 
 
 def micros(moment: dt.datetime | None) -> int | None:
@@ -91,7 +91,7 @@ def hash_of(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def check_token(token: Token) -> None:
+def check_token(token: StoredToken) -> None:
     """Raises Rejected where a token cannot be meant like that."""
     name(token.name, "name")
     if token.name in RESERVED:
@@ -109,7 +109,7 @@ def check_token(token: Token) -> None:
             raise Rejected(field, "needs an offset, as in 2026-11-21T18:00:00Z")
 
 
-def read_tokens(path: str | Path) -> tuple[Token, ...]:
+def read_tokens(path: str | Path) -> tuple[StoredToken, ...]:
     """The tokens of a file, in its order. Raises ConfigError naming the file and what is wrong with it."""
     try:
         with open(path, "rb") as file:
@@ -129,7 +129,7 @@ def read_tokens(path: str | Path) -> tuple[Token, ...]:
     return tokens
 
 
-def _check_all(tokens: Iterable[Token]) -> None:
+def _check_all(tokens: Iterable[StoredToken]) -> None:
     names: set[str] = set()
     hashes: set[str] = set()
     for token in tokens:
@@ -146,7 +146,7 @@ def _check_all(tokens: Iterable[Token]) -> None:
 
 
 @contextlib.contextmanager
-def editing(path: str | Path) -> Iterator[dict[str, Token]]:
+def editing(path: str | Path) -> Iterator[dict[str, StoredToken]]:
     """The tokens of a file by name, written back at the end of the block unless it raises. Others wait. Raises ConfigError.
 
     A file that is not there yet begins empty. It is replaced in one step, with mode 0600: readers see the old tokens or the new.
@@ -168,7 +168,7 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
-def _replace(path: Path, tokens: Mapping[str, Token]) -> None:
+def _replace(path: Path, tokens: Mapping[str, StoredToken]) -> None:
     text = HEADING + "".join(f"\n{_written(token)}" for token in tokens.values())
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -188,7 +188,7 @@ def _replace(path: Path, tokens: Mapping[str, Token]) -> None:
         os.close(folder)
 
 
-def _written(token: Token) -> str:
+def _written(token: StoredToken) -> str:
     lines = ["[[token]]"]
     for field, value in msgspec.structs.asdict(token).items():
         if isinstance(value, dt.datetime):
@@ -212,7 +212,7 @@ class Tokens:
         self.trouble = ""
         self._take(read_tokens(path))
 
-    def _take(self, tokens: Iterable[Token]) -> None:
+    def _take(self, tokens: Iterable[StoredToken]) -> None:
         self._principals = {token.sha256: token.principal() for token in tokens}
 
     def _stamp(self) -> tuple[int, ...] | None:

@@ -85,7 +85,7 @@ class Question:
         return stamp(self.snapshot) | {"reporting_currency": shown["reporting_currency"], "policies": shown}
 
 
-class Rows(NamedTuple):
+class ListAnswer(NamedTuple):
     """The rows of a list answer: `row_of` makes one of an item. `total` is how many there are in all.
 
     `made` says that the items are the rows, so that only the encoding is left: 0.5 us each as JSON.
@@ -133,7 +133,7 @@ def json_answer(content: object) -> Response:
     return Response(encode(content), media_type=JSON)
 
 
-def list_answer(question: Question, rows: Rows) -> Response:
+def list_answer(question: Question, rows: ListAnswer) -> Response:
     """Rows as JSON or CSV: at once where they are few, beside the loop up to WHOLE_ROWS, in turns while they are sent beyond."""
     headers: dict[str, str] = {}
     slices: Callable[[], Iterator[bytes]]

@@ -13,7 +13,7 @@ from riskengine.errors import EngineNotLive, InboxFull, InputError, RiskEngineEr
 from riskengine.observe import get_logger
 from riskengine.serve.answers.wire import encode
 from riskengine.serve.gateway import Gateway, principal_of
-from riskengine.snapshot.snapshot import SnapshotGone, SnapshotNotYet, UnknownName
+from riskengine.snapshot.snapshot import SeqGone, SnapshotNotYet, UnknownName
 from riskengine.views.grants import Principal
 
 PROBLEM_JSON = "application/problem+json"
@@ -22,7 +22,7 @@ RETRY_AFTER_S = 1
 log = get_logger("riskengine.serve")
 
 
-class Problem(Exception):
+class HttpProblem(Exception):
     """An answer that is an error. `errors` are `{index, field, reason}`; `more` are further members of the answer."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Problem(Exception):
         return Response(encode(content), self.status, extra, PROBLEM_JSON)
 
 
-class NotAllowed(Problem):
+class Forbidden(HttpProblem):
     """403: whoever asks may not do that, or may not see it. `reason` is one of `observe.REFUSALS`.
 
     What is not shown and what does not exist are refused alike.
@@ -70,41 +70,41 @@ class NotAllowed(Problem):
         self.reason = reason
 
 
-def bad_field(field: str, reason: str) -> Problem:
+def bad_field(field: str, reason: str) -> HttpProblem:
     """A query parameter that is wrong: 400, naming it."""
-    return Problem(400, f"{field}: {reason}", errors=[{"index": None, "field": field, "reason": reason}])
+    return HttpProblem(400, f"{field}: {reason}", errors=[{"index": None, "field": field, "reason": reason}])
 
 
-def not_for(field: str, reason: str) -> Problem:
+def not_for(field: str, reason: str) -> HttpProblem:
     """What is asked is sound, but not for what it is asked of as that stands now: 409, naming the field."""
-    return Problem(409, f"{field}: {reason}", errors=[{"index": None, "field": field, "reason": reason}])
+    return HttpProblem(409, f"{field}: {reason}", errors=[{"index": None, "field": field, "reason": reason}])
 
 
-def not_live(gateway: Gateway, principal: Principal) -> Problem:
+def not_live(gateway: Gateway, principal: Principal) -> HttpProblem:
     """The engine cannot answer now: it is starting (and says how far it is), stopping or has failed."""
     counts = gateway.starting() if principal.grants.see_everything else {}
     more = {"state": gateway.state, **counts, "progress": gateway.progress}
-    return Problem(503, f"the engine is {gateway.state}", kind="not-live", title="Engine not live", more=more)
+    return HttpProblem(503, f"the engine is {gateway.state}", kind="not-live", title="Engine not live", more=more)
 
 
-def _of_engine(error: RiskEngineError, request: Request) -> Problem:
+def _of_engine(error: RiskEngineError, request: Request) -> HttpProblem:
     match error:
         case EngineNotLive():
             return not_live(request.app.state.gateway, principal_of(request.scope))
         case InboxFull():
-            return Problem(503, str(error), kind="inbox-full", title="No room for more trades")
+            return HttpProblem(503, str(error), kind="inbox-full", title="No room for more trades")
         case StoreUnavailable():
-            return Problem(503, str(error), kind="store-unavailable", title="Store unavailable")
+            return HttpProblem(503, str(error), kind="store-unavailable", title="Store unavailable")
         case InputError():
-            return Problem(400, str(error))
+            return HttpProblem(400, str(error))
         case _:
             log.error("request_failed", path=request.url.path, error=str(error))
-            return Problem(500, str(error))
+            return HttpProblem(500, str(error))
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)
-    if isinstance(error, NotAllowed):
+    assert isinstance(error, HttpProblem)
+    if isinstance(error, Forbidden):
         request.app.state.account.refused(error.reason, request.scope)
     return error.response()
 
@@ -115,15 +115,15 @@ async def _on_engine_error(request: Request, error: Exception) -> Response:
 
 
 async def _on_unknown_name(request: Request, error: Exception) -> Response:
-    return Problem(404, str(error), kind="unknown-name").response()
+    return HttpProblem(404, str(error), kind="unknown-name").response()
 
 
 async def _on_snapshot_gone(request: Request, error: Exception) -> Response:
-    return Problem(410, str(error), kind="snapshot-gone").response()
+    return HttpProblem(410, str(error), kind="snapshot-gone").response()
 
 
 async def _on_snapshot_not_yet(request: Request, error: Exception) -> Response:
-    return Problem(404, str(error), kind="snapshot-not-yet").response()
+    return HttpProblem(404, str(error), kind="snapshot-not-yet").response()
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
@@ -131,7 +131,7 @@ async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path = request.url.path
     details = {404: f"there is no {path}", 405: f"{request.method} is not for {path}"}
-    return Problem(error.status_code, details.get(error.status_code, error.detail)).response(error.headers)
+    return HttpProblem(error.status_code, details.get(error.status_code, error.detail)).response(error.headers)
 
 
 async def _on_disconnect(request: Request, error: Exception) -> Response:
@@ -140,10 +140,10 @@ async def _on_disconnect(request: Request, error: Exception) -> Response:
 
 
 HANDLERS: dict[Any, ExceptionHandler] = {
-    Problem: _on_problem,
+    HttpProblem: _on_problem,
     RiskEngineError: _on_engine_error,
     UnknownName: _on_unknown_name,
-    SnapshotGone: _on_snapshot_gone,
+    SeqGone: _on_snapshot_gone,
     SnapshotNotYet: _on_snapshot_not_yet,
     HTTPException: _on_http,
     ClientDisconnect: _on_disconnect,

@@ -36,7 +36,7 @@ _KEY = secrets.token_bytes(16)
 Handler = Callable[[Question], Awaitable[Response]]
 
 
-class Asked(NamedTuple):
+class AnswerKey(NamedTuple):
     """What decides the bytes of an answer about one snapshot, but for their encoding."""
 
     path: str
@@ -65,7 +65,7 @@ async def answered(question: Question, handler: Handler, *, kept: bool) -> Respo
         return await _in_gzip(answer) if in_gzip else answer
     snapshot = question.snapshot
     form = "csv" if question.wants_csv else "json"
-    asked = Asked(request.scope["path"], request.scope["query_string"], form, question.principal.grants)
+    asked = AnswerKey(request.scope["path"], request.scope["query_string"], form, question.principal.grants)
     etag = f"{snapshot.epoch}-{snapshot.seq}-{asked.tag}-{form}"
     wanted = _tags(", ".join(request.headers.getlist("if-none-match")))
     for known in (f'"{etag}-{GZIP}"', f'"{etag}"'):

@@ -8,7 +8,7 @@ from typing import TypeVar
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from riskengine.records.decode import Parts
+from riskengine.records.decode import ItemParts
 from riskengine.records.types import Refusal
 from riskengine.serve.answers.coding import GZIP, Packer
 
@@ -32,7 +32,7 @@ async def in_turns(work: Callable[[Item], Result], items: Iterable[Item]) -> lis
     return results
 
 
-async def decoded(opened: list[Item] | Parts[Item]) -> list[Item | Refusal]:
+async def decoded(opened: list[Item] | ItemParts[Item]) -> list[Item | Refusal]:
     """The items of a batch, in turns where they have to be decoded one by one."""
     return list(opened) if isinstance(opened, list) else await in_turns(opened.one, enumerate(opened.parts))
 

@@ -16,8 +16,8 @@ from riskengine.records.fields import shown
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.types import Trade, Verdict
 from riskengine.serve.access.permissions import OPS, check, granted_tops
-from riskengine.serve.answers.answers import Question, RowDict, Rows, json_answer, list_answer, stamp
-from riskengine.serve.answers.problems import Problem, bad_field, not_for
+from riskengine.serve.answers.answers import ListAnswer, Question, RowDict, json_answer, list_answer, stamp
+from riskengine.serve.answers.problems import HttpProblem, bad_field, not_for
 from riskengine.serve.answers.shapes import EXCEPTION, names
 from riskengine.serve.answers.wire import trade_record
 from riskengine.serve.routes.ordering import Value, sorted_places
@@ -48,7 +48,7 @@ async def answer_exceptions(question: Question) -> Response:
         items = [items[place] for place in places.tolist()]
     first = values["offset"]
     shown = items[first : first + values["limit"]]
-    return list_answer(question, Rows(question.header(), names(EXCEPTION), shown, row_of, len(items)))
+    return list_answer(question, ListAnswer(question.header(), names(EXCEPTION), shown, row_of, len(items)))
 
 
 class Decided(msgspec.Struct, forbid_unknown_fields=True):
@@ -82,7 +82,7 @@ async def take_verdict(question: Question) -> Response:
     zone = ZoneInfo(gateway.config.engine.day_zone)
     item = next((item for kind in KINDS for item in _items(snapshot, kind, zone, principal.grants) if item.id == item_id), None)
     if item is None:
-        raise Problem(404, f"unknown exception {shown(item_id)}")
+        raise HttpProblem(404, f"unknown exception {shown(item_id)}")
     word = sent.action or sent.verdict
     if word != "comment":
         check(OPS, principal)
@@ -100,7 +100,7 @@ def _read(body: bytes) -> Decided:
     try:
         sent = _decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise Problem(400, f"the body is not a verdict: {error}") from None
+        raise HttpProblem(400, f"the body is not a verdict: {error}") from None
     if sent.action and sent.verdict and sent.action != sent.verdict:
         raise bad_field("verdict", "says something else than action")
     check_comment(sent.comment)

@@ -12,7 +12,7 @@ from riskengine.engine.receipt import cell_of, receipt
 from riskengine.errors import EngineNotLive
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.serve.access.permissions import check_dealer, check_node, check_row, granted_tops
-from riskengine.serve.answers.answers import Question, RowDict, Rows, json_answer, list_answer, policies, stamp
+from riskengine.serve.answers.answers import ListAnswer, Question, RowDict, json_answer, list_answer, policies, stamp
 from riskengine.serve.answers.params import Sort
 from riskengine.serve.answers.problems import bad_field
 from riskengine.serve.answers.shapes import DEALER, MARK, NODE, OF_DEALER, OF_NODE, POINT, Fields, names
@@ -21,7 +21,7 @@ from riskengine.serve.answers.wire import ROWS_AT_ONCE
 from riskengine.serve.routes.ordering import Held, Value, position_value, sorted_places
 from riskengine.snapshot.curves import Point
 from riskengine.snapshot.rows import dealer_row, decimal_texts, is_stale, ladder_rows, mark_rows, node_row, position_row
-from riskengine.snapshot.snapshot import OwnerState, SnapshotGone, dealer_number, instrument_number, node_number
+from riskengine.snapshot.snapshot import OwnerState, SeqGone, dealer_number, instrument_number, node_number
 
 MAX_KEPT_NODES = 256
 """Nodes of a tree whose leaves are remembered."""
@@ -99,7 +99,7 @@ async def answer_ladder(question: Question) -> Response:
         made = [made[place] for place in await _places(numbers, question.sort, _same)]
     elif question.sort is not None:
         made = [made[place] for place in await _places(made, question.sort, _same)]
-    return list_answer(question, Rows(question.valued_header(), names(fields), made, _same, len(made), made=True))
+    return list_answer(question, ListAnswer(question.valued_header(), names(fields), made, _same, len(made), made=True))
 
 
 async def answer_positions(question: Question) -> Response:
@@ -135,7 +135,7 @@ async def answer_positions(question: Question) -> Response:
         name, row = held
         return position_row(snapshot, row, row.average, {key: name}, exact=exact)
 
-    return list_answer(question, Rows(question.valued_header(), names(fields), shown, row_of, total))
+    return list_answer(question, ListAnswer(question.valued_header(), names(fields), shown, row_of, total))
 
 
 Owner = tuple[str, OwnerState]
@@ -232,7 +232,7 @@ async def _answer(
         places = await _places(items, question.sort, row_of)
         items = [items[place] for place in places[first:end]]
     shown = (lambda item: decimal_texts(row_of(item))) if question.exact else row_of
-    return list_answer(question, Rows(question.valued_header(), names(fields), items, shown, total))
+    return list_answer(question, ListAnswer(question.valued_header(), names(fields), items, shown, total))
 
 
 async def _places(items: Sequence[Any], sort: Sort, row_of: Callable[[Any], RowDict]) -> list[int]:
@@ -267,12 +267,12 @@ async def answer_history(question: Question) -> Response:
     header = question.valued_header() | {"measure": measure, "bucket_s": bucket_us / 1e6 if bucket_us else None}
     node: str | None = values["node"] if values["node"] is not None else next(iter(hierarchy.names), None)
     if node is None:
-        return list_answer(question, Rows(header | {"node": None}, names(POINT), [], _row, 0))
+        return list_answer(question, ListAnswer(header | {"node": None}, names(POINT), [], _row, 0))
     check_row(question.grants, hierarchy, node)
     newest = snapshot.as_of, node_row(snapshot, node_number(snapshot, node))[measure]
     points = question.gateway.curves.points(node, measure, values["since"] or 0, newest, bucket_us)
     row_of = _exact_row if question.exact else _row
-    return list_answer(question, Rows(header | {"node": node}, names(POINT), points, row_of, len(points)))
+    return list_answer(question, ListAnswer(header | {"node": node}, names(POINT), points, row_of, len(points)))
 
 
 def _row(point: Point) -> RowDict:
@@ -305,7 +305,7 @@ async def answer_receipt(question: Question) -> Response:
     cell = await gateway.on_writer(partial(cell_of, node=node, dealer=dealer, instrument=instrument))
     if wanted is not None:
         if wanted.reference is not cell.snapshot.reference or cell.snapshot.trade_seq > wanted.seq:
-            raise SnapshotGone(f"trades have come since seq {wanted.seq}: a receipt is of the trades that there are")
+            raise SeqGone(f"trades have come since seq {wanted.seq}: a receipt is of the trades that there are")
         cell = cell._replace(snapshot=wanted)
     made = await asyncio.to_thread(receipt, cell)
     shown = policies(gateway.config)

@@ -8,14 +8,14 @@ from starlette.responses import Response
 from riskengine.errors import EngineNotLive
 from riskengine.records.fields import MAX_DIGITS, shown
 from riskengine.serve.answers.answers import Question, RowDict, json_answer
-from riskengine.serve.answers.problems import Problem, bad_field
+from riskengine.serve.answers.problems import HttpProblem, bad_field
 from riskengine.serve.answers.turns import SlicedResponse
 from riskengine.serve.routes.exceptions import check_comment
 from riskengine.serve.routes.trades import read_body
 from riskengine.snapshot.holdings import holding_lines
 
 
-class Asked(msgspec.Struct, forbid_unknown_fields=True):
+class ReconcileBody(msgspec.Struct, forbid_unknown_fields=True):
     """What is sent."""
 
     repair: bool = False
@@ -27,7 +27,7 @@ class Said(msgspec.Struct, forbid_unknown_fields=True):
     comment: str
 
 
-_decoder = msgspec.json.Decoder(Asked)
+_decoder = msgspec.json.Decoder(ReconcileBody)
 _comment_decoder = msgspec.json.Decoder(Said)
 
 
@@ -40,7 +40,7 @@ async def take_reconcile(question: Question) -> Response:
     try:
         asked = _decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise Problem(400, f'the body is not {{"repair": true}} or {{"repair": false}}: {error}') from None
+        raise HttpProblem(400, f'the body is not {{"repair": true}} or {{"repair": false}}: {error}') from None
     actor = question.principal.name
     report = await gateway.reconcile(repair=asked.repair, actor=actor)
     gateway.note("reconcile", "", {"repair": asked.repair, "clean": report["clean"], "breaks": len(report["breaks"])}, actor)
@@ -69,7 +69,7 @@ async def take_comment(question: Question) -> Response:
     try:
         said = _comment_decoder.decode(await read_body(question))
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise Problem(400, f'the body is not {{"comment": "..."}}: {error}') from None
+        raise HttpProblem(400, f'the body is not {{"comment": "..."}}: {error}') from None
     check_comment(said.comment)
     if not said.comment.strip():
         raise bad_field("comment", "is missing")
@@ -78,7 +78,7 @@ async def take_comment(question: Question) -> Response:
     if question.grants.see_everything or await _shows_break(question, number):
         row = await gateway.comment_break(number, said.comment, question.principal.name)
     if row is None:
-        raise Problem(404, f"unknown break {shown(asked_id)}")
+        raise HttpProblem(404, f"unknown break {shown(asked_id)}")
     return json_answer(row)
 
 

@@ -11,8 +11,8 @@ from riskengine.records.decode import open_ticks, open_trades, split_refusals
 from riskengine.records.fields import MAX_INTEGER
 from riskengine.records.types import Refusal
 from riskengine.serve.access.permissions import check_dealer, check_node
-from riskengine.serve.answers.answers import Question, RowDict, Rows, json_answer, list_answer
-from riskengine.serve.answers.problems import Problem
+from riskengine.serve.answers.answers import ListAnswer, Question, RowDict, json_answer, list_answer
+from riskengine.serve.answers.problems import HttpProblem
 from riskengine.serve.answers.shapes import TRADE, names
 from riskengine.serve.answers.turns import decoded
 from riskengine.serve.answers.wire import with_doubles
@@ -51,7 +51,7 @@ async def answer_stored_trades(question: Question) -> Response:
         grants=grants,
     )
     row_of = _as_stored if question.exact else with_doubles
-    return list_answer(question, Rows(question.header(), names(TRADE), found[offset:], row_of, total))
+    return list_answer(question, ListAnswer(question.header(), names(TRADE), found[offset:], row_of, total))
 
 
 def _as_stored(row: RowDict) -> RowDict:
@@ -109,15 +109,15 @@ async def read_body(question: Question) -> bytes:
                     raise _too_large(limit)
                 parts.append(part)
     except TimeoutError:
-        raise Problem(408, f"the body did not come within {READ_TIMEOUT_S:.0f} s") from None
+        raise HttpProblem(408, f"the body did not come within {READ_TIMEOUT_S:.0f} s") from None
     body = b"".join(parts).removeprefix(BOM)
     if not body.strip():
-        raise Problem(400, "the body is empty: JSON is expected")
+        raise HttpProblem(400, "the body is empty: JSON is expected")
     return body
 
 
-def _too_large(limit: int) -> Problem:
-    return Problem(413, f"the body is larger than {limit} bytes; nothing of it was taken: send it in parts")
+def _too_large(limit: int) -> HttpProblem:
+    return HttpProblem(413, f"the body is larger than {limit} bytes; nothing of it was taken: send it in parts")
 
 
 def _name_the_undecoded(results: list[RowDict], body: bytes) -> None:

@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket
 from riskengine.errors import EngineNotLive, InboxFull, InputError, RiskEngineError, StoreUnavailable
 from riskengine.observe import get_logger
 from riskengine.records.decode import (
-    Parts,
+    ItemParts,
     TickInput,
     TradeInput,
     check_parts,
@@ -96,7 +96,7 @@ _msgpack_trades = msgspec.msgpack.Decoder(list[TradeInput]).decode
 _msgpack_trade = msgspec.msgpack.Decoder(TradeInput).decode
 
 Item = TypeVar("Item")
-Opened = list[Item] | Parts[Item]
+Opened = list[Item] | ItemParts[Item]
 """What of a frame's list could be decoded at once: all of it, or the items one by one."""
 
 
@@ -160,13 +160,13 @@ def _open_msgpack(
         except _UNDECODABLE as problem:
             return refused_or_null(problem, numbered[0], into, partial(msgspec.msgpack.decode, numbered[1]))
 
-    return Parts(parts, one)
+    return ItemParts(parts, one)
 
 
 # -- one publisher -----------------------------------------------------------------------------------------------
 
 
-class Publisher:
+class PublisherConnection:
     """One connection: takes its frames, answers its trades, counts its refused ticks."""
 
     def __init__(self, gateway: Gateway, outlet: Outlet) -> None:
@@ -236,7 +236,7 @@ class Publisher:
     async def _take_ticks(self, opened: Opened[TickInput]) -> bool:
         """Offer ticks in their order; whether the list is empty, or any of them could be read."""
         places: Sequence[int]
-        if isinstance(opened, Parts):
+        if isinstance(opened, ItemParts):
             items = await decoded(opened)
             places = [place for place, item in enumerate(items) if not isinstance(item, Refusal)]
             ticks = [item for item in items if not isinstance(item, Refusal)]
@@ -300,7 +300,7 @@ def ingest_endpoint(gateway: Gateway) -> Callable[[WebSocket], Awaitable[None]]:
         outlet = await accept_when_live(websocket, gateway, FRAMED[JSON.name])
         if outlet is None:
             return
-        publisher = Publisher(gateway, outlet)
+        publisher = PublisherConnection(gateway, outlet)
         answering = asyncio.create_task(publisher.answer())
         try:
             await _take_frames(websocket, publisher, outlet)
@@ -319,7 +319,7 @@ def ingest_endpoint(gateway: Gateway) -> Callable[[WebSocket], Awaitable[None]]:
     return ingest
 
 
-async def _take_frames(websocket: WebSocket, publisher: Publisher, outlet: Outlet) -> None:
+async def _take_frames(websocket: WebSocket, publisher: PublisherConnection, outlet: Outlet) -> None:
     """Until the connection ends. Others get their turn once a millisecond."""
     turn = perf_counter()
     while True:

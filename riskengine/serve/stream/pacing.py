@@ -30,7 +30,7 @@ class Rhythm:
         return nearest
 
 
-class Pace:
+class PushPause:
     """The pause between two pushes after trades of what everybody watches: longer while pushes take too much of the time."""
 
     def __init__(self, least_s: float) -> None:

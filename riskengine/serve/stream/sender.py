@@ -24,7 +24,7 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.serve.answers.turns import TURN_S
 from riskengine.serve.gateway import Gateway
 from riskengine.serve.stream.outlet import Outlet
-from riskengine.serve.stream.pacing import Pace, Rhythm, after
+from riskengine.serve.stream.pacing import PushPause, Rhythm, after
 from riskengine.snapshot.snapshot import Snapshot
 from riskengine.views.board import Board, Encoding, Move, SharedView, Standing
 from riskengine.views.subscription import Subscriptions
@@ -45,7 +45,7 @@ GROUP = 256
 """Connections of one layout that have their beats together."""
 
 
-class Connection:
+class StreamConnection:
     """One client of the stream: where it stands and when it may be sent what. Times are the loop's, in seconds."""
 
     __slots__ = (
@@ -95,21 +95,21 @@ class Sender:
     def __init__(self, gateway: Gateway, board: Board, time: Callable[[], float]) -> None:
         server = gateway.config.server
         self._time = time
-        self.connections: dict[Connection, None] = {}
+        self.connections: dict[StreamConnection, None] = {}
         self.board = board
         self._gateway = gateway
         self._rhythm = Rhythm(gateway.config.engine.beat_ms / 1_000)
-        self._pace = Pace(server.trade_push_ms / 1_000)
+        self._pace = PushPause(server.trade_push_ms / 1_000)
         self._reference: object = board.snapshot.reference
         self._units: object = board.snapshot.units
         self._beat = 0
         self._beat_seq = board.snapshot.seq
         self._beat_at = 0.0
-        self._calm: dict[SharedView, set[Connection]] = {}
+        self._calm: dict[SharedView, set[StreamConnection]] = {}
         """By view, who watches it and is to be told of the next trade there."""
-        self._fresh: deque[Connection] = deque()
-        self._later: list[tuple[float, int, Connection]] = []
-        self._on_beat: deque[Connection] = deque()
+        self._fresh: deque[StreamConnection] = deque()
+        self._later: list[tuple[float, int, StreamConnection]] = []
+        self._on_beat: deque[StreamConnection] = deque()
         self._later_due = 0.0
         # The move that was looked up last: the next connection mostly stands where the one before did.
         self._last_from: Standing | None = None
@@ -124,16 +124,16 @@ class Sender:
 
     # -- connections -------------------------------------------------------------------------------------------
 
-    def add(self, connection: Connection) -> None:
+    def add(self, connection: StreamConnection) -> None:
         """A new client, which watches nothing yet."""
         self.connections[connection] = None
 
-    def remove(self, connection: Connection) -> None:
+    def remove(self, connection: StreamConnection) -> None:
         """A client is gone; what is still queued for it is passed over."""
         self._watch(connection, ())
         self.connections.pop(connection, None)
 
-    def asked(self, connection: Connection) -> None:
+    def asked(self, connection: StreamConnection) -> None:
         """A client has asked for something and was answered about the newest snapshot."""
         views = tuple(connection.subscriptions.views)
         if views != connection.watched:
@@ -143,7 +143,7 @@ class Sender:
             connection.beat_due = min(connection.beat_due, self._next_beat(connection))
         self._woken.set()
 
-    def _watch(self, connection: Connection, views: tuple[SharedView, ...]) -> None:
+    def _watch(self, connection: StreamConnection, views: tuple[SharedView, ...]) -> None:
         for view in connection.watched:
             watching = self._calm.get(view)
             if watching is not None:
@@ -156,13 +156,13 @@ class Sender:
         else:
             self._calm_down(connection)
 
-    def _calm_down(self, connection: Connection) -> None:
+    def _calm_down(self, connection: StreamConnection) -> None:
         """It has been told everything: the next trade in one of its views is news to it."""
         connection.waits = False
         for view in connection.watched:
             self._calm.setdefault(view, set()).add(connection)
 
-    def _wait(self, connection: Connection, now: float) -> None:
+    def _wait(self, connection: StreamConnection, now: float) -> None:
         """A trade is news to it: it is pushed at once, or when its pause is over."""
         if connection.waits:
             return
@@ -172,12 +172,12 @@ class Sender:
         else:
             self._wait_on(connection)
 
-    def _wait_on(self, connection: Connection) -> None:
+    def _wait_on(self, connection: StreamConnection) -> None:
         """Queue it for when its pause is over; one whose pushes are left to the beats is in no queue."""
         if connection.trade_due < NEVER:
             heapq.heappush(self._later, (connection.trade_due, next(self._ties), connection))
 
-    def in_turns(self, group: int, groups: int) -> Iterator[list[Connection]]:
+    def in_turns(self, group: int, groups: int) -> Iterator[list[StreamConnection]]:
         """Every connection of one group of so many, in parts of a turn."""
         members = [connection for connection in self.connections if connection.number % groups == group]
         for first in range(0, len(members), SENDS_A_TURN):
@@ -214,7 +214,7 @@ class Sender:
             self._on_beat.extend(c for c in self.connections if c.beat_due <= self._beat and c.watched and c not in queued)
         return newest
 
-    def _next_beat(self, connection: Connection) -> int:
+    def _next_beat(self, connection: StreamConnection) -> int:
         """The first beat after the current one at which a connection may be sent prices."""
         layout = connection.subscriptions.standing.layout
         apart = max(connection.beats_apart, ceil(layout.cost_s / (LAYOUT_SHARE * self._rhythm.beat_s)))
@@ -283,7 +283,7 @@ class Sender:
         metrics.conflated_snapshots.inc(self._skipped)
         self._messages = self._bytes = self._skipped = 0
 
-    def _due(self, now: float, newest: Snapshot) -> Iterable[Connection]:
+    def _due(self, now: float, newest: Snapshot) -> Iterable[StreamConnection]:
         """Who is to be sent something, the most urgent first.
 
         The board moves for a fresh trade, for the next that are due together, for a beat, and else stays, so that those who stand
@@ -312,7 +312,7 @@ class Sender:
             else:
                 return
 
-    def _send(self, connection: Connection, now: float) -> bool:
+    def _send(self, connection: StreamConnection, now: float) -> bool:
         """Send what is news to a connection. One that has not taken the last is passed over: it finds newer news next time.
 
         Returns whether it had to be worked out. 1 us and the write where it is what the connection before was sent.
@@ -351,7 +351,7 @@ class Sender:
                 self._wait_on(connection)
         return worked
 
-    def _next_push(self, connection: Connection, now: float) -> float:
+    def _next_push(self, connection: StreamConnection, now: float) -> float:
         """From when on a trade may be pushed again, NEVER where that is left to the beats.
 
         Who watches what many watch waits longest, for that is what takes the time. Longer pauses are the shortest times a

@@ -17,7 +17,7 @@ from riskengine.serve.gateway import Gateway, principal_of
 from riskengine.serve.routes.status import shown_status, status
 from riskengine.serve.stream.ingest import ingest_endpoint
 from riskengine.serve.stream.outlet import DEFLATED_FRAMED, FRAMED, Outlet
-from riskengine.serve.stream.sender import Connection, Sender
+from riskengine.serve.stream.sender import Sender, StreamConnection
 from riskengine.serve.stream.uvicorn_server import accept_when_live
 from riskengine.snapshot.snapshot import Snapshot
 from riskengine.views.board import Board, Encoding
@@ -37,7 +37,7 @@ MAX_MISTAKES = 200
 log = get_logger("riskengine.serve.stream")
 
 
-class Stream:
+class StreamHub:
     """All connections of the stream. It runs while there are any; everything happens on the event loop."""
 
     def __init__(self, gateway: Gateway) -> None:
@@ -47,19 +47,19 @@ class Stream:
         self._numbers = count()
         self._tasks: list[asyncio.Task[None]] = []
 
-    def join(self, outlet: Outlet, encoding: Encoding, grants: Grants) -> Connection:
+    def join(self, outlet: Outlet, encoding: Encoding, grants: Grants) -> StreamConnection:
         """A new client; it has been sent its hello."""
         sender = self._at_work()
         subscriptions = Subscriptions(sender.board, encoding, self._config, grants)
         subscriptions.freshen = sender.look
-        connection = Connection(subscriptions, outlet, encoding, next(self._numbers))
+        connection = StreamConnection(subscriptions, outlet, encoding, next(self._numbers))
         outlet.asks_little = True
         outlet.write_frame(subscriptions.hello())
         sender.add(connection)
         self._gateway.metrics.clients.inc()
         return connection
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: StreamConnection) -> None:
         """A client is gone. With the last one, sending ends."""
         connection.subscriptions.close()
         self._gateway.metrics.clients.dec()
@@ -73,7 +73,7 @@ class Stream:
         if not sender.connections:
             self._stop()
 
-    def answer(self, connection: Connection, message: str | bytes) -> bool:
+    def answer(self, connection: StreamConnection, message: str | bytes) -> bool:
         """Do what a client's message asks, and answer it about the newest snapshot. Whether it was an error."""
         if self._sender is None or connection not in self._sender.connections:
             return False  # its sender has failed, and it is being dropped
@@ -137,7 +137,7 @@ class Stream:
                 await asyncio.sleep(0)
 
 
-class Allowance:
+class FrameAllowance:
     """How many messages a client may send now: MESSAGES_AT_ONCE saved up, MESSAGES_A_SECOND more each second."""
 
     __slots__ = ("_at", "_saved")
@@ -155,7 +155,7 @@ class Allowance:
 
 def stream_routes(gateway: Gateway) -> list[BaseRoute]:
     """The websockets: `/v1/stream` and `/v1/ingest`."""
-    stream = Stream(gateway)
+    stream = StreamHub(gateway)
 
     async def serve_stream(websocket: WebSocket) -> None:
         encoding = FRAMED.get(websocket.query_params.get("encoding", "json"))
@@ -177,10 +177,10 @@ def stream_routes(gateway: Gateway) -> list[BaseRoute]:
     return [WebSocketRoute("/v1/stream", serve_stream), WebSocketRoute("/v1/ingest", ingest_endpoint(gateway))]
 
 
-async def _take_messages(websocket: WebSocket, stream: Stream, connection: Connection) -> None:
+async def _take_messages(websocket: WebSocket, stream: StreamHub, connection: StreamConnection) -> None:
     """Until the connection ends. Whoever asks too much, or does not take the answers, is not read from meanwhile."""
     now = asyncio.get_running_loop().time
-    allowance = Allowance(now())
+    allowance = FrameAllowance(now())
     outlet, mistakes = connection.outlet, 0
     while (message := await websocket.receive())["type"] != "websocket.disconnect":
         mistakes = mistakes + 1 if stream.answer(connection, _payload(message)) else 0

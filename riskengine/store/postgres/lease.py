@@ -30,7 +30,7 @@ _UNKNOWN_HOLDER_S = 0.5
 _KEY = "SELECT hashtextextended('riskengine writer', 0) # current_schema()::regnamespace::oid::bigint"
 
 
-class Holder(NamedTuple):
+class SessionHolder(NamedTuple):
     """Who holds the lease, as its row says."""
 
     holder: str
@@ -74,7 +74,7 @@ class SessionLease:
         values = (self._holder, os.getpid(), socket.gethostname(), place(), self._since_ts, self._token)
         PostgresSession(connection).run("holder_save", [values])
 
-    def _is_gone(self, holder: Holder) -> bool:
+    def _is_gone(self, holder: SessionHolder) -> bool:
         """Whether the session that holds the lock serves nobody any more."""
         if holder.token == self._token:  # ours, from a connection that we have given up
             return True
@@ -100,14 +100,14 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _holder(session: PostgresSession, key: object) -> Holder | None:
+def _holder(session: PostgresSession, key: object) -> SessionHolder | None:
     if _one(session.connection, "SELECT to_regclass('writer_lease') IS NULL"):
         return None
     found = session.rows("holder", (key,))
-    return Holder._make(found[0]) if found else None
+    return SessionHolder._make(found[0]) if found else None
 
 
-def _described(found: Holder | None) -> str:
+def _described(found: SessionHolder | None) -> str:
     if found is None:
         return "another process"
     since = dt.datetime.fromtimestamp(found.since_ts // MICROS_PER_SECOND, dt.UTC).isoformat()

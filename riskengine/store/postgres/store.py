@@ -32,8 +32,8 @@ from riskengine.store.postgres.connection import (
 )
 from riskengine.store.postgres.lease import KeptFromChildren, SessionLease
 from riskengine.store.postgres.schema import check_and_migrate, check_server
-from riskengine.store.results import Position, Stored
-from riskengine.store.session import Session
+from riskengine.store.results import Bookmark, Stored
+from riskengine.store.session import Transaction
 from riskengine.store.sql_store import SqlStore
 from riskengine.store.tables import reference
 from riskengine.store.trade_rows import TradeRow
@@ -184,7 +184,7 @@ class PostgresStore(SqlStore):
             self._kept.connection = connection
         return connection
 
-    def _check_epoch(self, session: Session) -> None:
+    def _check_epoch(self, session: Transaction) -> None:
         """A writer that was stopped for long must not write once another has taken its place.
 
         The row stays locked until the commit, so that no newer epoch can begin in between.
@@ -205,10 +205,10 @@ class PostgresStore(SqlStore):
 
     # -- following what others write -------------------------------------------------------------------------------
 
-    def position(self) -> Position:
-        return Position(snapshot=self._read(postgres_trades.current_snapshot))
+    def position(self) -> Bookmark:
+        return Bookmark(snapshot=self._read(postgres_trades.current_snapshot))
 
-    def trades_beyond(self, position: Position, limit: int) -> tuple[list[TradeRow], Position]:
+    def trades_beyond(self, position: Bookmark, limit: int) -> tuple[list[TradeRow], Bookmark]:
         return self._read(postgres_trades.beyond, position, limit)
 
     def wait_for_news(self, timeout_s: float) -> bool:

@@ -6,7 +6,7 @@ from operator import attrgetter
 from riskengine.records.types import Trade
 from riskengine.store.audit_trail import Trail, cursors_of
 from riskengine.store.postgres.connection import PostgresSession
-from riskengine.store.results import Position, Stored
+from riskengine.store.results import Bookmark, Stored
 from riskengine.store.tables import trades as trades_of
 from riskengine.store.tables.trades import IDENTITY, repeated
 from riskengine.store.trade_rows import RowValues, TradeRow, row_values
@@ -79,7 +79,7 @@ def current_snapshot(session: PostgresSession) -> str:
     return str(session.rows("snapshot")[0][0])
 
 
-def beyond(session: PostgresSession, position: Position, limit: int) -> tuple[list[TradeRow], Position]:
+def beyond(session: PostgresSession, position: Bookmark, limit: int) -> tuple[list[TradeRow], Bookmark]:
     """Rows that `position` does not cover and this transaction sees.
 
     What became visible is the difference of two snapshots, which the server states exactly, so nothing that is still under way
@@ -107,6 +107,6 @@ def beyond(session: PostgresSession, position: Position, limit: int) -> tuple[li
         last = found[-1]
         return rows, position._replace(target=target, after=(int(last[-1]), last[-3]))
     if position.target:  # all of an earlier difference: what came while it was read is next
-        more, reached = beyond(session, Position(snapshot=target, passed=position.passed), limit - len(rows))
+        more, reached = beyond(session, Bookmark(snapshot=target, passed=position.passed), limit - len(rows))
         return rows + more, reached
-    return rows, Position(snapshot=target)  # what the caller has passed was committed before, and lies in it
+    return rows, Bookmark(snapshot=target)  # what the caller has passed was committed before, and lies in it

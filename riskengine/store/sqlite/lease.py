@@ -20,7 +20,7 @@ from riskengine.errors import LeaseHeld, StoreUnavailable
 SUFFIX = ".lock"
 
 
-class Holder(msgspec.Struct, frozen=True):
+class FileHolder(msgspec.Struct, frozen=True):
     """Who holds a lease. `since_ts` in microseconds since the epoch."""
 
     holder: str
@@ -39,7 +39,7 @@ class WriterLease:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             now = (clock or SystemClock()).now()
-            _write(self._fd, msgspec.json.encode(Holder(holder, os.getpid(), socket.gethostname(), now)))
+            _write(self._fd, msgspec.json.encode(FileHolder(holder, os.getpid(), socket.gethostname(), now)))
         except BlockingIOError:
             message = f"store {path} has a writer already: {_described(self._fd)}: end it first, or name another store"
             self.release()
@@ -76,7 +76,7 @@ def _write(fd: int, text: bytes) -> None:
 def _described(fd: int) -> str:
     """The holder in the lock file, for a message; it may be a moment old while a new one writes its name."""
     try:
-        found = msgspec.json.decode(os.pread(fd, 4_096, 0), type=Holder)
+        found = msgspec.json.decode(os.pread(fd, 4_096, 0), type=FileHolder)
     except (msgspec.MsgspecError, OSError):
         return "another process"
     since = dt.datetime.fromtimestamp(found.since_ts // MICROS_PER_SECOND, dt.UTC).isoformat()

@@ -16,8 +16,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 from riskengine.errors import StoreError, StoreUnavailable
 from riskengine.records.types import Trade
 from riskengine.store.audit_trail import EPOCH_KEY
-from riskengine.store.results import Position, Stored
-from riskengine.store.session import Session
+from riskengine.store.results import Bookmark, Stored
+from riskengine.store.session import Transaction
 from riskengine.store.sql_store import SqlStore
 from riskengine.store.sqlite import trades as sqlite_trades
 from riskengine.store.sqlite.connection import (
@@ -184,7 +184,7 @@ class SqliteStore(SqlStore):
             with suppress(sqlite3.Error):
                 connection.close()
 
-    def _check_epoch(self, session: Session) -> None:
+    def _check_epoch(self, session: Transaction) -> None:
         """A writer that was stopped for long must not write once another has taken its place."""
         if self._epoch is not None:
             self._expect_epoch(int(reference.get_meta(session, EPOCH_KEY) or 0))
@@ -202,10 +202,10 @@ class SqliteStore(SqlStore):
         time.sleep(timeout_s)
         return False
 
-    def position(self) -> Position:
-        return Position(store_seq=self.watermark())
+    def position(self) -> Bookmark:
+        return Bookmark(store_seq=self.watermark())
 
-    def trades_beyond(self, position: Position, limit: int) -> tuple[list[TradeRow], Position]:
+    def trades_beyond(self, position: Bookmark, limit: int) -> tuple[list[TradeRow], Bookmark]:
         # One program writes at a time, so numbers become visible in their order: a number says all.
         at = position.store_seq
         rows: list[TradeRow] = []
@@ -214,10 +214,10 @@ class SqliteStore(SqlStore):
                 rows += self._read(trades_of.rows_between, at, first, limit - len(rows))
             if len(rows) == limit:
                 at = rows[-1].store_seq
-                return rows, Position(at, passed=tuple(each for each in position.passed if each[1] > at))
+                return rows, Bookmark(at, passed=tuple(each for each in position.passed if each[1] > at))
             if last < _FAR:
                 at = max(at, last)
-        return rows, Position(max(at, rows[-1].store_seq) if rows else at)
+        return rows, Bookmark(max(at, rows[-1].store_seq) if rows else at)
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -236,7 +236,7 @@ class SqliteStore(SqlStore):
             raise StoreUnavailable(f"store {self.name} was replaced by another file while in use: restart")
         self._read(reference.get_meta, EPOCH_KEY)
 
-    def _read(self, query: Callable[Concatenate[Session, _P], _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    def _read(self, query: Callable[Concatenate[Transaction, _P], _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """The answer of `query` from one committed state, on this thread's own connection."""
         with our_errors(self.name):
             connection = self._reader()

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 
 from riskengine.store.results import BreakKey, BreakStatus, FoundBreak, StoredBreak
-from riskengine.store.session import Session
+from riskengine.store.session import Transaction
 
 
 def remember(
-    session: Session, found: Sequence[FoundBreak], *, against: str, epoch: int, watermark: int, ts: int, by: str
+    session: Transaction, found: Sequence[FoundBreak], *, against: str, epoch: int, watermark: int, ts: int, by: str
 ) -> list[StoredBreak]:
     """What a whole run found: new breaks are opened, known ones seen again, and those that it did not find are gone.
 
@@ -31,19 +31,19 @@ def remember(
 
 
 def resolve(
-    session: Session, keys: Iterable[BreakKey], status: BreakStatus, *, against: str, by: str, ts: int, comment: str = ""
+    session: Transaction, keys: Iterable[BreakKey], status: BreakStatus, *, against: str, by: str, ts: int, comment: str = ""
 ) -> None:
     """Close open breaks. Those that are not open are left alone."""
     session.run("break_resolve", ((status, by, ts, comment, comment, against, *key) for key in keys))
 
 
-def comment(session: Session, break_id: int, text: str) -> StoredBreak | None:
+def comment(session: Transaction, break_id: int, text: str) -> StoredBreak | None:
     """What a person says of one, open or not; None where there is none of that number."""
     session.run("break_comment", [(text, break_id)])
     return next((StoredBreak._make(row) for row in session.rows("break_by_id", (break_id,))), None)
 
 
-def breaks(session: Session, *, status: str | None = None, limit: int = 1_000_000) -> list[StoredBreak]:
+def breaks(session: Transaction, *, status: str | None = None, limit: int = 1_000_000) -> list[StoredBreak]:
     """Open ones first, then the newest."""
     query = "breaks_all" if status is None else "breaks_of_status"
     values = (limit,) if status is None else (status, limit)

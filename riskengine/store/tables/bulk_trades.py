@@ -21,7 +21,7 @@ from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import MAX_INTEGER, MAX_TEXT, TS_MAX, TS_MIN, Rejected, date, name
 from riskengine.records.types import DECIMALS, ONE, Trade
 from riskengine.store.protocol import Store
-from riskengine.store.session import Session
+from riskengine.store.session import Transaction
 from riskengine.store.tables.trade_columns import exact_numbers
 from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
 
@@ -46,7 +46,7 @@ _BUYS = b"bB"
 _integers = msgspec.json.Decoder(list[int]).decode
 
 
-class Page(NamedTuple):
+class RowPage(NamedTuple):
     """Rows after number `after`, up to `up_to`, in columns as `bulk_columns` has them."""
 
     after: int
@@ -75,18 +75,18 @@ def stored_trades(store: Store, check: TradeCheck) -> Iterator[tuple[int, Trade 
             page = coming.result()
 
 
-def _page_after(store: Store, after: int) -> Page | None:
+def _page_after(store: Store, after: int) -> RowPage | None:
     return store.read(partial(_read_page, after=after))
 
 
-def _read_page(session: Session, after: int) -> Page | None:
+def _read_page(session: Transaction, after: int) -> RowPage | None:
     up_to = session.rows("bulk_end", {"after": after, "limit": PAGE_ROWS})[0][0]
     if up_to is None:
         return None
-    return Page(after, up_to, session.raw_row("bulk_columns", _LIMITS | {"after": after, "up_to": up_to}))
+    return RowPage(after, up_to, session.raw_row("bulk_columns", _LIMITS | {"after": after, "up_to": up_to}))
 
 
-def _trades_of(store: Store, page: Page, reader: "TradeReader", judge: Judge) -> Iterator[tuple[int, Any]]:
+def _trades_of(store: Store, page: RowPage, reader: "TradeReader", judge: Judge) -> Iterator[tuple[int, Any]]:
     try:
         seqs, trades, odd = reader(page.columns)
     except Unfit:
@@ -101,7 +101,7 @@ def _trades_of(store: Store, page: Page, reader: "TradeReader", judge: Judge) ->
     return zip(seqs, trades, strict=True)
 
 
-def _rows(session: Session, numbers: Sequence[int]) -> list[TradeRow]:
+def _rows(session: Transaction, numbers: Sequence[int]) -> list[TradeRow]:
     return [*map(TradeRow._make, session.rows("trades_by_store_seq", (session.array(numbers),)))]
 
 

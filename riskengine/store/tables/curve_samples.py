@@ -7,13 +7,13 @@ import numpy as np
 import orjson
 
 from riskengine.records.types import MEASURES, Sample
-from riskengine.store.session import Session
+from riskengine.store.session import Transaction
 
 _DOUBLE = np.dtype("<f8")
 _FASTEST = 1
 
 
-def save(session: Session, samples: Sequence[Sample], keep_from: int) -> None:
+def save(session: Transaction, samples: Sequence[Sample], keep_from: int) -> None:
     """Store samples, and remove what is older than `keep_from` or newer than the newest: a clock that was set back has no future.
 
     Storing one again changes nothing.
@@ -23,7 +23,7 @@ def save(session: Session, samples: Sequence[Sample], keep_from: int) -> None:
         session.run("curve_samples_prune", [(keep_from, samples[-1].ts)])
 
 
-def since(session: Session, first_ts: int, last_ts: int) -> list[Sample]:
+def since(session: Transaction, first_ts: int, last_ts: int) -> list[Sample]:
     """Stored samples between two times, both included, oldest first; one that cannot be read is left out. 0.1 ms each."""
     found: list[Sample] = []
     names: dict[tuple[str, ...], tuple[str, ...]] = {}

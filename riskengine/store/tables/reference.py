@@ -7,8 +7,8 @@ from riskengine.errors import StoreError
 from riskengine.records.fields import Rejected, fixed, shown, to_text
 from riskengine.records.types import DECIMALS, MULTIPLIER_DECIMALS, Close, Instrument, Kind, Node, Opening, Refusal, StoredMark
 from riskengine.store.audit_trail import Trail
-from riskengine.store.results import Counts, Saved, Standing
-from riskengine.store.session import Session
+from riskengine.store.results import Saved, StoreState, TableCounts
+from riskengine.store.session import Transaction
 
 _INSTRUMENT_FIELDS = (
     "instrument",
@@ -57,12 +57,12 @@ _Record = TypeVar("_Record", Node, Instrument)
 # -- nodes and instruments ---------------------------------------------------------------------------------------
 
 
-def nodes(session: Session) -> list[Node]:
+def nodes(session: Transaction) -> list[Node]:
     """All nodes by name."""
     return [Node(*row) for row in session.rows("nodes")]
 
 
-def save_nodes(session: Session, records: Sequence[Node], trail: Trail) -> Saved:
+def save_nodes(session: Transaction, records: Sequence[Node], trail: Trail) -> Saved:
     """Insert or update by name; what changes goes into the trail."""
     stored = {node.node: node for node in nodes(session)}
     changed = _changed(records, stored, lambda node: node.node)
@@ -72,12 +72,12 @@ def save_nodes(session: Session, records: Sequence[Node], trail: Trail) -> Saved
     return changed[0]
 
 
-def instruments(session: Session) -> list[Instrument]:
+def instruments(session: Transaction) -> list[Instrument]:
     """All instruments by symbol. Raises StoreError naming the one that somebody spoiled."""
     return [_instrument(row) for row in session.rows("instruments")]
 
 
-def save_instruments(session: Session, records: Sequence[Instrument], trail: Trail) -> Saved:
+def save_instruments(session: Transaction, records: Sequence[Instrument], trail: Trail) -> Saved:
     """Insert or update by symbol; what changes goes into the trail."""
     stored = {instrument.instrument: instrument for instrument in instruments(session)}
     changed = _changed(records, stored, lambda instrument: instrument.instrument)
@@ -126,12 +126,12 @@ def _instrument_values(instrument: Instrument) -> tuple[Any, ...]:
 # -- balances ----------------------------------------------------------------------------------------------------
 
 
-def openings(session: Session) -> list[Opening]:
+def openings(session: Transaction) -> list[Opening]:
     """All opening balances by (desk, dealer, instrument)."""
     return [_opening(row) for row in session.rows("openings")]
 
 
-def save_openings(session: Session, records: Sequence[Opening], trail: Trail) -> Saved:
+def save_openings(session: Transaction, records: Sequence[Opening], trail: Trail) -> Saved:
     """Insert, and into the trail; an equal one is a duplicate, a different one is refused."""
     stored = {(opening.desk, opening.dealer, opening.instrument): opening for opening in openings(session)}
     known = _instrument_names(session)
@@ -174,12 +174,12 @@ def _opening_values(opening: Opening) -> tuple[Any, ...]:
 # -- prices ------------------------------------------------------------------------------------------------------
 
 
-def marks(session: Session) -> list[StoredMark]:
+def marks(session: Transaction) -> list[StoredMark]:
     """The stored mark of each instrument."""
     return [StoredMark(*row) for row in session.rows("marks")]
 
 
-def save_marks(session: Session, records: Sequence[StoredMark]) -> Saved:
+def save_marks(session: Transaction, records: Sequence[StoredMark]) -> Saved:
     """The newest ts wins, the later arrival on ties. Cost 5 us a mark and 2 us for each stored one."""
     stored = {mark.instrument: mark for mark in marks(session)}
     known = _instrument_names(session)
@@ -203,19 +203,19 @@ def save_marks(session: Session, records: Sequence[StoredMark]) -> Saved:
     return Saved(inserted, updated, duplicate, superseded, tuple(refused))
 
 
-def closes(session: Session, date: str | None) -> list[Close]:
+def closes(session: Transaction, date: str | None) -> list[Close]:
     """The closes of a date, or of all dates."""
     if date is None:
         return [Close(*row) for row in session.rows("closes")]
     return [Close(*row) for row in session.rows("closes_of_date", (date,))]
 
 
-def latest_closes(session: Session) -> list[Close]:
+def latest_closes(session: Transaction) -> list[Close]:
     """The newest close of each instrument."""
     return [Close(*row) for row in session.rows("latest_closes")]
 
 
-def save_closes(session: Session, records: Sequence[Close], trail: Trail) -> Saved:
+def save_closes(session: Transaction, records: Sequence[Close], trail: Trail) -> Saved:
     """Insert, and into the trail; an equal one is a duplicate, a different one is refused.
 
     Cost 5 us a close and 2 us for each of its date.
@@ -243,7 +243,7 @@ def save_closes(session: Session, records: Sequence[Close], trail: Trail) -> Sav
     return Saved(inserted=len(new), duplicate=duplicate, refused=tuple(refused))
 
 
-def _instrument_names(session: Session) -> set[str]:
+def _instrument_names(session: Transaction) -> set[str]:
     return {row[0] for row in session.rows("instrument_names")}
 
 
@@ -254,29 +254,29 @@ def _unknown(index: int, instrument: str) -> Refusal:
 # -- the store itself --------------------------------------------------------------------------------------------
 
 
-def counts(session: Session) -> Counts:
+def counts(session: Transaction) -> TableCounts:
     """Rows in each table."""
-    return Counts._make(session.rows("counts")[0])
+    return TableCounts._make(session.rows("counts")[0])
 
 
-def standing(session: Session, epoch_key: str, watermark: int, trades: int) -> Standing:
+def standing(session: Transaction, epoch_key: str, watermark: int, trades: int) -> StoreState:
     """How far the store has come; `trades` were counted up to `watermark` before."""
     store_id, epoch, highest, received_ts, more, audit_seq, audit_hash = session.rows("standing", (epoch_key, watermark))[0]
-    return Standing(store_id, int(epoch), highest, received_ts, trades + more, audit_seq, audit_hash)
+    return StoreState(store_id, int(epoch), highest, received_ts, trades + more, audit_seq, audit_hash)
 
 
-def audit_hash(session: Session, audit_seq: int) -> str | None:
+def audit_hash(session: Transaction, audit_seq: int) -> str | None:
     """The hash of an entry of the audit trail."""
     found = session.rows("audit_hash_at", (audit_seq,))
     return str(found[0][0]) if found else None
 
 
-def get_meta(session: Session, key: str) -> str | None:
+def get_meta(session: Transaction, key: str) -> str | None:
     """A value of the store's own notes."""
     found = session.rows("meta_get", (key,))
     return str(found[0][0]) if found else None
 
 
-def set_meta(session: Session, key: str, value: str) -> None:
+def set_meta(session: Transaction, key: str, value: str) -> None:
     """Note a value."""
     session.run("meta_set", [(key, value)])

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from riskengine.records.fields import Rejected, name
 from riskengine.records.types import DECIMALS
-from riskengine.store.session import Session
+from riskengine.store.session import Transaction
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -77,7 +77,7 @@ class Names(dict[bytes, int]):
         return np.fromiter(map(self.__getitem__, names), np.int64, count) if len(names) == count else None
 
 
-class Page(NamedTuple):
+class SumsPage(NamedTuple):
     """Plain rows, worked out: number of desk, dealer and instrument of each, its column of sums. `odd` are the others."""
 
     desks: Ints
@@ -111,7 +111,7 @@ class Reader:
         self._odd_texts = odd_texts
         self._odd_numbers = np.array(sorted(odd_numbers), dtype=np.int64)
 
-    def page(self, columns: Sequence[Any], numbers_and_legs: Callable[[], tuple[Ints, Ints]]) -> Page:
+    def page(self, columns: Sequence[Any], numbers_and_legs: Callable[[], tuple[Ints, Ints]]) -> SumsPage:
         """One page of `trade_columns`; its numbers and legs are asked for where they matter. Cost 1 us a row."""
         count, _, max_leg, texts_joined, desks, dealers, instruments, quantities, prices, dates, signs_text = columns
         places = [
@@ -140,15 +140,15 @@ class Reader:
         legs = numbers_and_legs()[1] if max_leg else np.zeros(count, dtype=np.int64)
         sums = _sums(np.where(signs == ord("+"), 1, -1), quantity, price, fingerprints(texts, legs))
         odd = [] if plain.all() else numbers_and_legs()[0][~plain].tolist()
-        return Page(desk[plain], dealer[plain], instrument[plain], sums[:, plain], odd)
+        return SumsPage(desk[plain], dealer[plain], instrument[plain], sums[:, plain], odd)
 
 
-def _nothing_plain(numbers: Ints) -> Page:
+def _nothing_plain(numbers: Ints) -> SumsPage:
     none = np.zeros(0, dtype=np.int64)
-    return Page(none, none, none, np.zeros((WIDTH, 0), dtype=np.int64), numbers.tolist())
+    return SumsPage(none, none, none, np.zeros((WIDTH, 0), dtype=np.int64), numbers.tolist())
 
 
-def pages(session: Session, values: dict[str, Any]) -> Iterator[tuple[Sequence[Any], Callable[[], tuple[Ints, Ints]]]]:
+def pages(session: Transaction, values: dict[str, Any]) -> Iterator[tuple[Sequence[Any], Callable[[], tuple[Ints, Ints]]]]:
     """All trades up to `values["watermark"]` as `trade_columns` has them, and what gives the numbers and legs of a page.
 
     The database works on the next page while the caller does on this one.
@@ -280,7 +280,7 @@ def _sums(signs: Ints, quantity: Ints, price: Ints, prints: Ints) -> Ints:
     )
 
 
-class Sums:
+class KeySums:
     """Sums by key, an integer >= 0. Rows may be put in any order and number."""
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from riskengine.records.types import Trade
 from riskengine.store.results import Conflict, Stored, TradeFilter
-from riskengine.store.session import Session
+from riskengine.store.session import Transaction
 from riskengine.store.trade_rows import RowValues, TradeRow, same_as_row
 
 IDENTITY = slice(0, 4)
@@ -17,7 +17,7 @@ DEALS_AT_ONCE = 500
 """How many are looked up by one statement."""
 
 
-def repeated(session: Session, trade: Trade, values: RowValues, row: TradeRow) -> Stored:
+def repeated(session: Transaction, trade: Trade, values: RowValues, row: TradeRow) -> Stored:
     """What a trade is whose identity and version are stored as `row`; other economics are kept as a conflict, once."""
     found = session.rows("fees_currency_of", (row.instrument,))
     currency = found[0][0] if found else ""
@@ -29,17 +29,17 @@ def repeated(session: Session, trade: Trade, values: RowValues, row: TradeRow) -
     return Stored(row.store_seq, "conflict")
 
 
-def rows_after(session: Session, store_seq: int, limit: int) -> list[TradeRow]:
+def rows_after(session: Transaction, store_seq: int, limit: int) -> list[TradeRow]:
     """One page of rows in store order. Cost 3 us a row."""
     return list(map(TradeRow._make, session.rows("trades_after", (store_seq, limit))))
 
 
-def rows_between(session: Session, after: int, before: int, limit: int) -> list[TradeRow]:
+def rows_between(session: Transaction, after: int, before: int, limit: int) -> list[TradeRow]:
     """Rows with numbers between the two, which are left out, in store order."""
     return list(map(TradeRow._make, session.rows("trades_between", (after, before, limit))))
 
 
-def of_deals(session: Session, deals: Sequence[tuple[str, str]]) -> list[TradeRow]:
+def of_deals(session: Transaction, deals: Sequence[tuple[str, str]]) -> list[TradeRow]:
     """Every version of every leg of each (source, trade_id)."""
     rows: list[TradeRow] = []
     for first in range(0, len(deals), DEALS_AT_ONCE):
@@ -49,7 +49,7 @@ def of_deals(session: Session, deals: Sequence[tuple[str, str]]) -> list[TradeRo
     return rows
 
 
-def numbered(session: Session, store_seqs: Sequence[int]) -> list[TradeRow]:
+def numbered(session: Transaction, store_seqs: Sequence[int]) -> list[TradeRow]:
     """The rows with these numbers that there are."""
     rows: list[TradeRow] = []
     for first in range(0, len(store_seqs), ROWS_AT_ONCE):
@@ -58,17 +58,17 @@ def numbered(session: Session, store_seqs: Sequence[int]) -> list[TradeRow]:
     return rows
 
 
-def watermark(session: Session) -> int:
+def watermark(session: Transaction) -> int:
     """The highest store_seq, 0 where there is none."""
     return int(session.rows("watermark")[0][0])
 
 
-def conflicts(session: Session, limit: int) -> list[Conflict]:
+def conflicts(session: Transaction, limit: int) -> list[Conflict]:
     """The newest conflicts first."""
     return [Conflict(row[0], TradeRow._make(row[1:])) for row in session.rows("conflicts_newest", (limit,))]
 
 
-def select(session: Session, wanted: TradeFilter, limit: int) -> tuple[list[TradeRow], int]:
+def select(session: Transaction, wanted: TradeFilter, limit: int) -> tuple[list[TradeRow], int]:
     """The newest rows that match and how many do.
 
     Cancels are few and may have to borrow their place from the version before them, so they are looked up on their own
@@ -94,7 +94,7 @@ def select(session: Session, wanted: TradeFilter, limit: int) -> tuple[list[Trad
     return [row for _, row in placed[:limit]], total
 
 
-def _where(session: Session, wanted: TradeFilter) -> tuple[list[str], dict[str, Any]]:
+def _where(session: Transaction, wanted: TradeFilter) -> tuple[list[str], dict[str, Any]]:
     """The conditions in use and what they are bound to."""
     values: dict[str, Any] = {"max_store_seq": _FAR if wanted.max_store_seq is None else wanted.max_store_seq}
     names = ["where_seen"]

@@ -3,22 +3,22 @@
 from riskengine.errors import StoreError
 from riskengine.records.fields import shown
 from riskengine.records.types import Trade, Verdict
-from riskengine.store.session import Session
+from riskengine.store.session import Transaction
 from riskengine.store.tables.trades import IDENTITY
 from riskengine.store.trade_rows import TradeRow, row_values, same_as_row
 
 
-def verdicts(session: Session) -> list[Verdict]:
+def verdicts(session: Transaction) -> list[Verdict]:
     """The newest word on each exception, oldest first."""
     return [Verdict(*row) for row in session.rows("verdicts")]
 
 
-def save_verdict(session: Session, verdict: Verdict) -> None:
+def save_verdict(session: Transaction, verdict: Verdict) -> None:
     """Put it in the place of an earlier one."""
     session.run("verdict_save", [(verdict.id, verdict.verdict, verdict.comment, verdict.actor, verdict.ts)])
 
 
-def accept_conflict(session: Session, trade: Trade) -> tuple[int, TradeRow]:
+def accept_conflict(session: Transaction, trade: Trade) -> tuple[int, TradeRow]:
     """Put what was kept apart in the place of the version that stands. Its store_seq, and the row as it was.
 
     received_ts stays that of the row: it says when the engine first heard of the version. Raises StoreError where the version is
