@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from riskengine.engine.engine import Engine
 from riskengine.market.marks import Mark
-from riskengine.records.hierarchy import Reference
+from riskengine.records.reference import Reference
 from riskengine.records.types import ONE, Instrument, Kind, Node, Trade, cash_and_fill_price
 
 LEAVES, HELD, INSTRUMENTS, DEALERS = 20_000, 15, 1_000, 40

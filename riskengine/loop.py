@@ -1,8 +1,10 @@
 """Answers that are waited for on the event loop while other threads work on them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
+
+from riskengine.reconciliation.self_repair import log
 
 T = TypeVar("T")
 
@@ -80,3 +82,15 @@ class PublishWakeup:
         """Have `wake` called after each ring (once for several). Returns what ends it."""
         self._listeners.append(wake)
         return lambda: self._listeners.remove(wake)
+
+
+def watched(job: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+    """A task on this loop that does not end in silence."""
+    task = asyncio.get_running_loop().create_task(job)
+    task.add_done_callback(_ended)
+    return task
+
+
+def _ended(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("task_failed", error=repr(error), exc_info=error)

@@ -11,8 +11,7 @@ from riskengine.engine.engine import Engine
 from riskengine.engine.table_builder import TableBuilder
 from riskengine.positions.ledger import Row
 from riskengine.positions.position import Position
-from riskengine.positions.repair import Key
-from riskengine.records.types import CASH_ONE, ONE, Trade
+from riskengine.records.types import CASH_ONE, ONE, Key, Trade
 from riskengine.valuation.node_values import GROSS, PAGE, TOTAL
 from tests.world import NOON, REFERENCE, SECOND, House, trade
 

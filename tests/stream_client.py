@@ -10,7 +10,7 @@ from riskengine.config import ServerConfig
 from riskengine.engine.engine import Engine
 from riskengine.rebuild.handover import hand_over
 from riskengine.rebuild.renewal import fitting
-from riskengine.records.hierarchy import Reference, trade_check
+from riskengine.records.reference import Reference, trade_check
 from riskengine.snapshot.snapshot import Snapshot
 from riskengine.views.board import JSON, Board, Encoding
 from riskengine.views.grants import EVERYTHING, Grants

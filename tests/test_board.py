@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.rebuild.renewal import fitting
-from riskengine.records.hierarchy import trade_check
+from riskengine.records.reference import trade_check
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_row, node_rows
 from riskengine.snapshot.snapshot import Snapshot, UnknownName
 from riskengine.views import board

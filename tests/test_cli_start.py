@@ -11,8 +11,8 @@ from riskengine.cli.start import bar_text, show_start, summary_page
 from riskengine.clock import SystemClock
 from riskengine.config import Config, LogConfig, StoreConfig
 from riskengine.engine.engine import Engine
+from riskengine.market.trading_day import close_ts
 from riskengine.process.process import EngineProcess
-from riskengine.rebuild.rebuild import close_ts
 from riskengine.records.types import ONE, Close, Opening, StoredMark
 from riskengine.store.open_store import open_store
 from riskengine.store.witness import Witness

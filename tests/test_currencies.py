@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskengine.market.currencies import CurrencyGraph, Rates
-from riskengine.records.hierarchy import Reference
+from riskengine.records.reference import Reference
 from tests import world
 from tests.model import SECOND, Model, Spec
 from tests.world import NOON

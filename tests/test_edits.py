@@ -8,7 +8,7 @@ import pytest
 
 from riskengine.engine.engine import Engine
 from riskengine.rebuild.edited_rows import changed_in_place, warning_text
-from riskengine.records.hierarchy import Reference
+from riskengine.records.reference import Reference
 from riskengine.records.types import Trade
 from tests.world import NOON, REFERENCE, instruments, nodes, opening, trade
 
@@ -53,7 +53,7 @@ def test_an_instrument_or_an_opening_balance_that_changed_is_not():
 
 def test_a_key_that_is_set_aside_claims_nothing_and_is_not():
     before = made(BOOK)
-    before.quarantine_key(("node", "FX1", "EURUSD"), "broken", NOON)
+    before.set_aside_key(("node", "FX1", "EURUSD"), "broken", NOON)
     before.publish(NOON)
     assert found(before, made(BOOK)) == set()
 

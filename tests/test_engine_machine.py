@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from riskengine.engine.self_audit import SelfAudit
-from riskengine.positions.repair import Key, place_of
-from riskengine.records.types import CASH_ONE, ONE, Trade
+from riskengine.positions.repair import place_of
+from riskengine.records.types import CASH_ONE, ONE, Key, Trade
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_rows, position_rows
 from riskengine.snapshot.snapshot import Snapshot, Table
 from tests import world
@@ -294,7 +294,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
         position = data.draw(st.sampled_from(held))
         [key] = [key for key in self.keys() if place_of(engine.ledger, key).position is position]  # type: ignore[union-attr]
         if fault == "aside":
-            engine.quarantine_key(key, "a test said so", self.now)
+            engine.set_aside_key(key, "a test said so", self.now)
             self.publish()
         elif fault == "trades":
             position.trades = list(position.trades)[1:]

@@ -11,9 +11,10 @@ import pytest
 from riskengine.config import Config, EngineConfig, ReconcileConfig, StoreConfig
 from riskengine.engine.engine import Engine
 from riskengine.errors import StoreUnavailable
-from riskengine.positions.repair import Key
+from riskengine.loop import watched
 from riskengine.process.process import EngineProcess
-from riskengine.reconciliation.self_repair import WARNING, SelfRepair, watched
+from riskengine.reconciliation.self_repair import WARNING, SelfRepair
+from riskengine.records.types import Key
 from riskengine.snapshot.digest import digest
 from riskengine.store.audit_chain import AuditEntry, AuditFilter
 from riskengine.store.open_store import open_store
@@ -132,7 +133,7 @@ class Watched:
         self.done.append("compared")
 
     def set_aside(self, key: Key) -> None:
-        self.house.engine.quarantine_key(key, "planted", 0)
+        self.house.engine.set_aside_key(key, "planted", 0)
         self.house.engine.publish(0)
 
     async def watch(self, seconds: float, *, repair: bool = True) -> None:

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from riskengine.positions import position as module
 from riskengine.positions.position import CHECKPOINT_EVERY, LONG_HISTORY, Position, next_average
-from riskengine.positions.repair import QuarantinedPosition
+from riskengine.positions.repair import SetAsidePosition
 from riskengine.records.types import CASH_ONE, MULTIPLIER_DECIMALS, ONE, Trade
 from tests import world
 from tests.world import NOON, SECOND
@@ -194,7 +194,7 @@ def test_removing_a_trade_that_is_not_there_is_our_mistake():
 def test_a_position_that_was_set_aside_keeps_its_trades_in_order_and_claims_nothing():
     position = folded([fill(3), fill(1)])
     position.quantity, position.average = 5, None
-    aside = QuarantinedPosition(position)
+    aside = SetAsidePosition(position)
     assert (aside.add(fill(2)), aside.add(fill(0))) == (0, 0)
     aside.remove(fill(3))
     aside.remove(fill(9))
@@ -207,7 +207,7 @@ def test_a_position_that_was_set_aside_keeps_its_trades_in_order_and_claims_noth
 def test_what_stands_in_a_broken_position_twice_is_kept_once():
     position = folded([fill(1), fill(3)])
     position.trades.insert(0, position.trades[1])
-    assert QuarantinedPosition(position).trades == [fill(1), fill(3)]
+    assert SetAsidePosition(position).trades == [fill(1), fill(3)]
 
 
 def test_a_position_holds_the_very_record_of_a_trade():

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskengine.config import EngineConfig
+from riskengine.market.trading_day import spot_date
 from riskengine.positions.processed import Processed
-from riskengine.positions.quarantine import Quarantine, spot_date
+from riskengine.positions.quarantine import Quarantine
 from riskengine.records.types import Identity, Trade
 from tests import world
 from tests.world import NOON, SECOND, cancel, trade

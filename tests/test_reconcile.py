@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskengine.positions.ledger import Row
+from riskengine.records.types import Key
 from riskengine.snapshot.compare import (
     DEALER,
     HIERARCHY,
@@ -12,7 +13,6 @@ from riskengine.snapshot.compare import (
     NODE,
     Break,
     Holding,
-    Key,
     compare,
     hierarchy_breaks,
     hierarchy_breaks_of,

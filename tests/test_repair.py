@@ -11,8 +11,7 @@ from msgspec import structs
 
 from riskengine.engine.engine import Engine
 from riskengine.positions.ledger import Row
-from riskengine.positions.repair import Key
-from riskengine.records.types import ONE, Identity, Trade
+from riskengine.records.types import ONE, Identity, Key, Trade
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.rows import dealer_rows, node_rows
 from riskengine.snapshot.snapshot import Snapshot

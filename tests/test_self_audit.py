@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from riskengine.engine.engine import Engine
 from riskengine.engine.self_audit import Fault, SelfAudit
-from riskengine.positions.repair import Key
-from riskengine.records.types import Trade
+from riskengine.records.types import Key, Trade
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_rows
 from riskengine.snapshot.snapshot import Snapshot
 from tests import faults, test_valuation
@@ -29,7 +28,7 @@ def looked_over(engine: Engine) -> list[Fault]:
         if fault is not None:
             found.append(fault)
             if fault.key is not None:
-                engine.quarantine_key(fault.key, fault.reason, NOON, fault.missing)
+                engine.set_aside_key(fault.key, fault.reason, NOON, fault.missing)
                 engine.publish(NOON)
     return found
 
@@ -219,7 +218,7 @@ def test_a_repair_heals_a_fault_that_nobody_has_set_aside(fault: Planted) -> Non
 
 def set_aside(engine: Engine, *keys: Key) -> None:
     for key in keys:
-        assert engine.quarantine_key(key, "I1: planted", NOON)
+        assert engine.set_aside_key(key, "I1: planted", NOON)
     engine.publish(NOON)
 
 
@@ -282,7 +281,7 @@ def test_a_trade_moves_out_of_a_key_that_was_set_aside_and_back() -> None:
 def test_a_key_is_listed_once_however_often_it_is_set_aside() -> None:
     engine = sound_engine()
     set_aside(engine, FX1)
-    assert not engine.quarantine_key(FX1, "I3: again", NOON)
+    assert not engine.set_aside_key(FX1, "I3: again", NOON)
     engine.publish(NOON)
     [item] = engine.snapshot.exceptions["quarantined"]
     assert (item.reason, item.detail) == ("I1: planted", {"rollup": "node", "owner": "FX1", "instrument": "EURUSD"})

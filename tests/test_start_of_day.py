@@ -10,11 +10,12 @@ import pytest
 
 from riskengine.engine.engine import Engine
 from riskengine.errors import ReferenceDataError
+from riskengine.market.trading_day import close_ts
 from riskengine.positions.batches import COLUMNS_FROM
 from riskengine.rebuild import rebuild as start_of_day
-from riskengine.rebuild.rebuild import GENTLE_TRADES, READ_TRADES, close_ts, rebuild
+from riskengine.rebuild.rebuild import GENTLE_TRADES, READ_TRADES, rebuild
 from riskengine.records.decode import TradeCheck
-from riskengine.records.hierarchy import trade_check
+from riskengine.records.reference import trade_check
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.digest import digest
 from riskengine.store.trade_rows import COLUMNS, RefusedRow, TradeRow, row_values

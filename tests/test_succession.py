@@ -10,7 +10,7 @@ from riskengine.engine.engine import Engine
 from riskengine.market.marks import Mark
 from riskengine.rebuild.handover import hand_over
 from riskengine.rebuild.renewal import fitting
-from riskengine.records.hierarchy import Reference, trade_check
+from riskengine.records.reference import Reference, trade_check
 from riskengine.records.types import Verdict
 from riskengine.snapshot.rows import mark_rows
 from riskengine.snapshot.snapshot import Snapshot

@@ -8,7 +8,7 @@ import pytest
 
 from riskengine.engine.engine import Engine
 from riskengine.market.marks import Mark
-from riskengine.records.hierarchy import Reference
+from riskengine.records.reference import Reference
 from riskengine.records.types import CASH_ONE
 from riskengine.valuation.node_values import FEES, GROSS, NET, NO_RATE, PAGE, REALISED, STALE, TOTAL, UNPRICED, UNREALISED, VALUE
 from tests import world

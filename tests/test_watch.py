@@ -14,7 +14,7 @@ from riskengine.config import Config, StoreConfig
 from riskengine.engine.engine import Engine
 from riskengine.errors import StoreUnavailable
 from riskengine.process.store_watch import StoreWatch
-from riskengine.records.hierarchy import Reference
+from riskengine.records.reference import Reference
 from riskengine.records.types import ONE, Opening
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store

@@ -11,7 +11,7 @@ from riskengine.config import Config, EngineConfig, MarksConfig
 from riskengine.engine.engine import Engine
 from riskengine.market.marks import Mark, QuoteBook
 from riskengine.records.decode import TradeCheck, TradeInput, convert
-from riskengine.records.hierarchy import Reference
+from riskengine.records.reference import Reference
 from riskengine.records.reference_input import (
     InstrumentInput,
     NodeInput,

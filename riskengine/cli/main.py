@@ -38,7 +38,7 @@ from riskengine.feeds.simulation.simulator import DealingSimulator, MarketSimula
 from riskengine.files.lines import shown_path
 from riskengine.files.loading import KINDS, LoadReport, load
 from riskengine.observe import configure_logging
-from riskengine.records.hierarchy import Reference, trade_check
+from riskengine.records.reference import Reference, trade_check
 from riskengine.records.types import Instrument, Node, Refusal
 from riskengine.store.open_store import open_store
 

@@ -33,9 +33,10 @@ from riskengine.files.lines import shown_path
 from riskengine.reconciliation.statement import against_statement, parse_tolerances, unreachable
 from riskengine.reconciliation.store_sums import store_side
 from riskengine.records.fields import to_text
-from riskengine.records.types import CASH_DECIMALS
-from riskengine.snapshot.compare import Break, Holding, Key, compare, tree_breaks
+from riskengine.records.types import CASH_DECIMALS, Key
+from riskengine.snapshot.compare import Break, Holding, compare, tree_breaks
 from riskengine.snapshot.holdings import Holdings, read_holdings
+from riskengine.snapshot.rows import RowDict
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
 
@@ -47,8 +48,6 @@ LOOK_AGAIN_S = 1.0
 SHOWN_BREAKS = 50
 SHOWN_REFUSALS = 10
 COULD_NOT_COMPARE = 2
-
-RowDict = dict[str, Any]
 
 
 class ReconcileResult(NamedTuple):

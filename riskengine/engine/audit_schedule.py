@@ -85,6 +85,6 @@ class AuditSchedule:
         if fault.key is None:
             log.error("invariant_broken", key=None, reason=fault.reason)
             return False
-        if engine.quarantine_key(fault.key, fault.reason, ts, fault.missing):
+        if engine.set_aside_key(fault.key, fault.reason, ts, fault.missing):
             log.error("invariant_broken", key=fault.key, reason=fault.reason)
         return True

@@ -22,9 +22,9 @@ from riskengine.positions.ledger import Ledger
 from riskengine.positions.position import LateFold
 from riskengine.positions.processed import APPLIED, CONFLICT, DUPLICATE, PARKED, QUARANTINED, SUPERSEDED, Decision, Processed
 from riskengine.positions.quarantine import Quarantine
-from riskengine.positions.repair import Key, Repaired, place_of, repair, set_aside, trades_under
-from riskengine.records.hierarchy import Reference
-from riskengine.records.types import ANOTHER_STANDS, MULTIPLIER_DECIMALS, Opening, Trade, Verdict
+from riskengine.positions.repair import Repaired, place_of, repair, set_aside, trades_under
+from riskengine.records.reference import Reference
+from riskengine.records.types import ANOTHER_STANDS, MULTIPLIER_DECIMALS, Key, Opening, Trade, Verdict
 from riskengine.snapshot.snapshot import Counts, ExceptionItem, Snapshot
 from riskengine.valuation.node_values import Valuation
 from riskengine.valuation.unit_values import Factors, Units
@@ -98,7 +98,7 @@ class Engine:
         others = self._sort_out(trades, now, moves, outcomes) if len(trades) >= COLUMNS_FROM else None
         if others is None:
             others = self._sort_out_each(trades, now, moves, outcomes)
-        for late in moves.carry_out(self.ledger, self._tolerance):
+        for late in moves.apply(self.ledger, self._tolerance):
             outcomes[late.place] = self._note_late(late.trade, late.fold, now)
         self._counts[APPLIED] += len(trades) - others
         self._watermark = max(self._watermark, watermark)
@@ -187,7 +187,7 @@ class Engine:
         Before the trades that touch it, on the writer thread once it is live. Nothing that is shown changes. O(what was read).
         """
         for key in thaw(self.ledger, self.processed, recalled):
-            self.quarantine_key(key, NOT_AS_FROZEN, self.snapshot.as_of)
+            self.set_aside_key(key, NOT_AS_FROZEN, self.snapshot.as_of)
 
     # -- verdicts ----------------------------------------------------------------------------------------------
 
@@ -254,7 +254,7 @@ class Engine:
             self._work.note_unreadable(store_seq, received_ts, reason)
         return repaired
 
-    def quarantine_key(self, key: Key, reason: str, now: int, missing: Trade | None = None) -> bool:
+    def set_aside_key(self, key: Key, reason: str, now: int, missing: Trade | None = None) -> bool:
         """Set a key aside that broke an invariant: unknown, listed and left out of what is above it until `repair` names it.
 
         `missing` is a trade that should stand there. Returns False where the key is set aside already. Visible with the next

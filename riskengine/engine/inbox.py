@@ -13,7 +13,7 @@ from typing import NamedTuple
 from riskengine.engine.engine import Engine, Outcome
 from riskengine.errors import InboxFull
 from riskengine.market.marks import Mark
-from riskengine.records.hierarchy import Reference
+from riskengine.records.reference import Reference
 from riskengine.records.types import Trade
 
 

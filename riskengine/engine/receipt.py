@@ -6,7 +6,7 @@ IEEE doubles as they are written gets the cell to the last bit.
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from riskengine.engine.engine import Engine
 from riskengine.errors import Frozen
@@ -15,10 +15,8 @@ from riskengine.positions.ledger import Row
 from riskengine.positions.position import next_average, open_cost
 from riskengine.records.fields import to_text
 from riskengine.records.types import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, MULTIPLIER_DECIMALS, ONE, Opening, Trade
-from riskengine.snapshot.rows import QUANTITY_ONE, decimal_texts, ladder_rows, mark_rows
+from riskengine.snapshot.rows import QUANTITY_ONE, RowDict, decimal_texts, ladder_rows, mark_rows
 from riskengine.snapshot.snapshot import Snapshot, dealer_number, instrument_number, node_number
-
-RowDict = dict[str, Any]
 
 
 class ReceiptPosition(NamedTuple):

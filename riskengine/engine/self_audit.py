@@ -18,8 +18,8 @@ from riskengine.engine.snapshot_audit import Walk, audit_numbers, audit_rollups,
 from riskengine.positions.ledger import ALL_ROWS, Book, Rollup, Row, row_of
 from riskengine.positions.position import CHECKPOINT_EVERY, Position
 from riskengine.positions.position_audit import NOT_STANDING, Belonging, long_position_fault, position_fault
-from riskengine.positions.repair import Key, Place, keys_of, place_of, sum_of
-from riskengine.records.types import MULTIPLIER_DECIMALS, Identity, Trade
+from riskengine.positions.repair import Place, keys_of, place_of, sum_of
+from riskengine.records.types import MULTIPLIER_DECIMALS, Identity, Key, Trade
 from riskengine.snapshot.snapshot import ROWS_PAGE, OwnerState, Table
 
 STRIDE = 48

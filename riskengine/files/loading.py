@@ -16,7 +16,8 @@ from riskengine.files.records import (
     read_openings,
     read_trades,
 )
-from riskengine.records.hierarchy import Hierarchy, Reference, trade_check
+from riskengine.records.hierarchy import Hierarchy
+from riskengine.records.reference import Reference, trade_check
 from riskengine.records.types import ANOTHER_STANDS, Node, Opening, Refusal, Trade
 from riskengine.store.protocol import Store
 from riskengine.store.results import Saved, TradeFilter

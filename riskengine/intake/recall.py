@@ -14,9 +14,8 @@ from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.positions.freezing import Recalled, frozen_place, keys_covering
 from riskengine.positions.processed import exception_id, part_name
-from riskengine.positions.repair import Key
 from riskengine.records.decode import TradeCheck
-from riskengine.records.types import Identity, Trade
+from riskengine.records.types import Identity, Key, Trade
 from riskengine.store.protocol import Store
 from riskengine.store.session import Transaction
 from riskengine.store.tables.bulk_trades import read_conflicts

@@ -28,9 +28,8 @@ from riskengine.intake.recall import Recall, Unseen, nothing
 from riskengine.intake.submissions import ReceiptAnswer, Submission, judged
 from riskengine.observe import Metrics, get_logger
 from riskengine.positions.freezing import Recalled
-from riskengine.positions.repair import Key
 from riskengine.records.decode import TradeCheck
-from riskengine.records.types import StoredMark, Trade
+from riskengine.records.types import Key, StoredMark, Trade
 from riskengine.store.protocol import Store
 from riskengine.store.results import Bookmark, Stored
 from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row

@@ -12,11 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from riskengine.records.hierarchy import Reference
-from riskengine.records.types import Kind
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
+from riskengine.records.reference import Reference
+from riskengine.records.types import BoolArray, FloatArray, Kind
 
 
 class Pair(NamedTuple):

@@ -11,14 +11,11 @@ from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from riskengine.positions.fold_columns import Folded, Runs, TradeColumns, passing, put
 from riskengine.positions.ledger import MASK, SHIFT, Ledger, Rollup
 from riskengine.positions.position import LateFold, fold_in
-from riskengine.records.types import Trade, version_fingerprints
-
-Ints = npt.NDArray[np.int64]
+from riskengine.records.types import IntArray, Trade, version_fingerprints
 
 GROUPED_FROM = 2_048
 """Trades from which on sorting them by position pays."""
@@ -63,7 +60,7 @@ class PositionChanges:
         self.leaving.add(len(self.trades))
         self.enter(trade)
 
-    def carry_out(self, ledger: Ledger, tolerance: int) -> list[Late]:
+    def apply(self, ledger: Ledger, tolerance: int) -> list[Late]:
         """Do it. Returns what came late, more than `tolerance` microseconds, by place. 4 us a trade."""
         if len(self.trades) < GROUPED_FROM:
             late = self._one_by_one(ledger, tolerance)
@@ -109,7 +106,7 @@ class PositionChanges:
             self._told(share)
 
     def _folded(
-        self, rollup: Rollup, keys: Ints, prints: Sequence[int], tolerance: int, fold: Callable[..., Folded] | None
+        self, rollup: Rollup, keys: IntArray, prints: Sequence[int], tolerance: int, fold: Callable[..., Folded] | None
     ) -> Iterator[Late]:
         """Do it in one roll-up: owner by owner, and there in the order in which instruments first came."""
         order = np.argsort(keys, kind="stable")
@@ -139,7 +136,7 @@ class PositionChanges:
                             yield Late(places[arrived[at]], ordered[at], late)
 
 
-def _left(runs: Ints, order: Ints, starts: Ints, ends: Ints) -> tuple[Ints, Ints, Ints]:
+def _left(runs: IntArray, order: IntArray, starts: IntArray, ends: IntArray) -> tuple[IntArray, IntArray, IntArray]:
     """What is left of an order when only some of its runs are, with their starts and ends in it."""
     left = np.zeros(len(starts), dtype=np.bool_)
     left[runs] = True
@@ -161,6 +158,6 @@ def _stretches(arrived: Sequence[int], first: int, end: int, leaving: Collection
         yield since, end
 
 
-def _numbers(field: str, index: Mapping[str, int], trades: Sequence[Trade]) -> Ints:
+def _numbers(field: str, index: Mapping[str, int], trades: Sequence[Trade]) -> IntArray:
     """The number of what each trade names in a field."""
     return np.fromiter(map(index.__getitem__, map(attrgetter(field), trades)), dtype=np.int64, count=len(trades))

@@ -14,16 +14,11 @@ from operator import attrgetter, mul
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from riskengine.positions.ledger import Rollup
 from riskengine.positions.position import CHECKPOINT_EVERY, Position
-from riskengine.records.hierarchy import Reference
-from riskengine.records.types import DECIMALS, ONE, Trade, order_key
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
+from riskengine.records.reference import Reference
+from riskengine.records.types import DECIMALS, ONE, BoolArray, FloatArray, IntArray, Trade, order_key
 
 LONGEST = 512
 """Trades of one position up to which it is folded here: beyond, few positions are as long, and each step is for few."""
@@ -47,7 +42,7 @@ class TradeColumns:
     too large for columns. 0.6 us a trade.
     """
 
-    def __init__(self, trades: Sequence[Trade], prints: Ints, instruments: Ints, reference: Reference) -> None:
+    def __init__(self, trades: Sequence[Trade], prints: IntArray, instruments: IntArray, reference: Reference) -> None:
         decimals = np.array([each.quantity_decimals for each in reference.instruments], dtype=np.int64)
         self.trades = trades
         self.prints = prints
@@ -69,16 +64,16 @@ class TradeColumns:
         self.code = np.zeros(len(trades), dtype=np.int64)
         self.code[charged] = [*map({code: at for at, code in enumerate(self.codes)}.__getitem__, codes)]
         self.fine &= np.abs(self.fees) < _FEES_LIMIT
-        self.price: Floats = np.fromiter(map(attrgetter("fill_price"), trades), np.float64, len(trades))
+        self.price: FloatArray = np.fromiter(map(attrgetter("fill_price"), trades), np.float64, len(trades))
         self.cash = np.fromiter(map(attrgetter("cash"), trades), np.object_, len(trades))
 
-    def _take(self, field: str) -> Ints:
+    def _take(self, field: str) -> IntArray:
         column, fine = _column(field, self.trades)
         self.fine &= fine
         return column
 
 
-def _column(field: str, trades: Sequence[Trade]) -> tuple[Ints, Flags]:
+def _column(field: str, trades: Sequence[Trade]) -> tuple[IntArray, BoolArray]:
     """Whole numbers of all trades, and which fit 62 bits; the others are 0."""
     values = map(attrgetter(field), trades)
     try:
@@ -86,7 +81,7 @@ def _column(field: str, trades: Sequence[Trade]) -> tuple[Ints, Flags]:
     except OverflowError:
         every = map(attrgetter(field), trades)
         column = np.array([value if -_BEYOND < value < _BEYOND else _BEYOND for value in every], dtype=np.int64)
-    fine: Flags = (column > -_BEYOND) & (column < _BEYOND)
+    fine: BoolArray = (column > -_BEYOND) & (column < _BEYOND)
     column[~fine] = 0
     return column, fine
 
@@ -94,9 +89,9 @@ def _column(field: str, trades: Sequence[Trade]) -> tuple[Ints, Flags]:
 class Runs(NamedTuple):
     """The moves of a batch by position: `order` has their places, run after run, each as they came."""
 
-    order: Ints
-    starts: Ints
-    ends: Ints
+    order: IntArray
+    starts: IntArray
+    ends: IntArray
 
 
 class Passing(NamedTuple):
@@ -106,7 +101,7 @@ class Passing(NamedTuple):
     odd      places of trades that leave and did not enter, once, in the same batch
     """
 
-    staying: Flags
+    staying: BoolArray
     odd: list[int]
 
 
@@ -136,14 +131,14 @@ class Folded:
     """
 
     def __init__(
-        self, columns: TradeColumns, runs: Runs, moves: Passing, watched: Flags | None = None, tolerance: int = 0
+        self, columns: TradeColumns, runs: Runs, moves: Passing, watched: BoolArray | None = None, tolerance: int = 0
     ) -> None:
         self._columns, self._runs = columns, runs
         lengths = runs.ends - runs.starts
-        run_of: Ints = np.repeat(np.arange(len(lengths)), lengths)
+        run_of: IntArray = np.repeat(np.arange(len(lengths)), lengths)
         unfit = ~columns.fine
         unfit[moves.odd] = True
-        fits: Flags = (lengths <= LONGEST) & ~np.logical_or.reduceat(unfit[runs.order], runs.starts)
+        fits: BoolArray = (lengths <= LONGEST) & ~np.logical_or.reduceat(unfit[runs.order], runs.starts)
         disorder = self._disordered(run_of)
         if watched is not None:
             fits[self._with_late(np.unique(run_of[1:][disorder]), watched, tolerance)] = False
@@ -193,14 +188,14 @@ class Folded:
                 states[run] = state
         return states
 
-    def _disordered(self, run_of: Ints) -> Flags:
+    def _disordered(self, run_of: IntArray) -> BoolArray:
         """Which moves came behind a newer one of their run by time and number of the source; the first move is left out."""
         columns, order = self._columns, self._runs.order
         ts, seq = columns.ts[order], columns.source_seq[order]
-        found: Flags = (run_of[1:] == run_of[:-1]) & ((ts[1:] < ts[:-1]) | ((ts[1:] == ts[:-1]) & (seq[1:] < seq[:-1])))
+        found: BoolArray = (run_of[1:] == run_of[:-1]) & ((ts[1:] < ts[:-1]) | ((ts[1:] == ts[:-1]) & (seq[1:] < seq[:-1])))
         return found
 
-    def _with_late(self, runs: Ints, watched: Flags, tolerance: int) -> list[int]:
+    def _with_late(self, runs: IntArray, watched: BoolArray, tolerance: int) -> list[int]:
         """Those of some runs in which a watched trade may come late."""
         found = []
         starts, ends = self._runs.starts[runs].tolist(), self._runs.ends[runs].tolist()
@@ -222,7 +217,7 @@ class Folded:
             if order_key(columns.trades[order[at]]) > order_key(columns.trades[order[at + 1]])
         ]
 
-    def _averages(self, signed: Ints, price: Floats) -> tuple[Ints, Floats]:
+    def _averages(self, signed: IntArray, price: FloatArray) -> tuple[IntArray, FloatArray]:
         """Quantity in steps and average of each run: `position.next_average`, for the trades of one rank at a time."""
         by = np.argsort(-self._counts, kind="stable")
         first, shorter = self._starts[by], -self._counts[by]
@@ -239,7 +234,7 @@ class Folded:
         quantity[by], average[by] = held, prices
         return quantity, average
 
-    def _keep(self, runs: Ints, quantity: Ints, average: Floats) -> None:
+    def _keep(self, runs: IntArray, quantity: IntArray, average: FloatArray) -> None:
         exact = _in_units(quantity, self._columns.step[self._instruments[runs]])
         for run, held, price in zip(runs.tolist(), exact, average.tolist(), strict=True):
             self._checkpoints.setdefault(run, []).append((held, price if held else None))
@@ -269,7 +264,7 @@ class Folded:
         return found
 
 
-def _step(quantity: Ints, average: Floats, signed: Ints, price: Floats, in_one: Floats) -> None:
+def _step(quantity: IntArray, average: FloatArray, signed: IntArray, price: FloatArray, in_one: FloatArray) -> None:
     """One trade more for each, in place: `position.next_average`. Where nothing is held an average is any number."""
     after = quantity + signed
     held, added = np.abs(quantity) / in_one, np.abs(signed) / in_one
@@ -279,7 +274,7 @@ def _step(quantity: Ints, average: Floats, signed: Ints, price: Floats, in_one: 
     quantity[:] = after
 
 
-def _in_units(quantity: Ints, step: Ints) -> list[int]:
+def _in_units(quantity: IntArray, step: IntArray) -> list[int]:
     return [*map(mul, quantity.tolist(), step.tolist())]
 
 

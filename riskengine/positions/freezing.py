@@ -13,8 +13,8 @@ from typing import NamedTuple
 from riskengine.positions.ledger import Ledger
 from riskengine.positions.position_audit import Belonging, folded, opened
 from riskengine.positions.processed import REST_EVERY, Processed
-from riskengine.positions.repair import Key, Place, place_of
-from riskengine.records.types import Trade, order_key
+from riskengine.positions.repair import Place, place_of
+from riskengine.records.types import Key, Trade, order_key
 
 
 class Recalled(NamedTuple):

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from riskengine.records.types import Identity, Trade
+from riskengine.records.types import Identity, IntArray, Trade
 
-Prints = npt.NDArray[np.int64]
 ProbeCounts = npt.NDArray[np.uint8]
 
 MOST_VERSIONS = 255
@@ -30,7 +29,7 @@ class FrozenIds:
     """A set of fingerprints, each once, with a small number; sorted runs that are merged as they grow. 9 bytes each."""
 
     def __init__(self) -> None:
-        self._runs: list[tuple[Prints, ProbeCounts]] = []
+        self._runs: list[tuple[IntArray, ProbeCounts]] = []
 
     def __len__(self) -> int:
         return sum(len(prints) for prints, _ in self._runs)
@@ -92,7 +91,7 @@ class FrozenIds:
                 return int(counts[at])
         return 0
 
-    def _counts(self, prints: Prints) -> ProbeCounts:
+    def _counts(self, prints: IntArray) -> ProbeCounts:
         found = np.zeros(len(prints), dtype=np.uint8)
         for run, counts in self._runs:
             places = np.minimum(np.searchsorted(run, prints), len(run) - 1)

@@ -14,7 +14,8 @@ from operator import attrgetter
 import msgspec
 
 from riskengine.positions.position import NO_FEES, LateFold, Position, fold_in, moved, open_cost
-from riskengine.records.hierarchy import Hierarchy, Reference
+from riskengine.records.hierarchy import Hierarchy
+from riskengine.records.reference import Reference
 from riskengine.records.types import MULTIPLIER_DECIMALS, ONE, Opening, Trade, version_fingerprint
 
 SHIFT = 32

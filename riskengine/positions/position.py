@@ -116,7 +116,7 @@ class Position:
     )
 
     quarantined: ClassVar[int] = 0
-    """Positions here whose amounts are unknown: 0, but 1 of a `QuarantinedPosition`."""
+    """Positions here whose amounts are unknown: 0, but 1 of a `SetAsidePosition`."""
 
     def __init__(self, owner: int = 0, instrument: int = 0, slot: int = 0) -> None:
         self.owner = owner

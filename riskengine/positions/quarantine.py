@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import EngineConfig
+from riskengine.market.trading_day import spot_date
 from riskengine.positions.processed import exception_id
 from riskengine.records.types import Instrument, Kind, Opening, Trade
 
@@ -83,17 +84,3 @@ class Quarantine:
         while day.weekday() >= 5:
             day += dt.timedelta(days=1)
         return day
-
-
-NEXT_DAY_PAIRS = frozenset({("USD", "CAD"), ("USD", "TRY"), ("USD", "PHP"), ("USD", "RUB")})
-"""Pairs that settle one business day after the trade; all others settle after two."""
-
-
-def spot_date(traded: dt.date, base: str, quote: str) -> dt.date:
-    """The spot date by weekdays alone (holiday calendars are not known here)."""
-    left = 1 if (base, quote) in NEXT_DAY_PAIRS else 2
-    day = traded
-    while left:
-        day += dt.timedelta(days=1)
-        left -= day.weekday() < 5
-    return day

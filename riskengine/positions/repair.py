@@ -16,10 +16,7 @@ from typing import ClassVar, NamedTuple
 from riskengine.positions.ledger import ALL_ROWS, EMPTY_ROW, MASK, SHIFT, Book, Ledger, Rollup, Row
 from riskengine.positions.position import NO_FEES, Position, moved
 from riskengine.positions.processed import Processed
-from riskengine.records.types import Identity, Opening, Trade, order_key
-
-Key = tuple[str, str, str]
-"""Roll-up ("node" or "dealer"), owner, instrument; instrument "" is everything that the owner holds."""
+from riskengine.records.types import Identity, Key, Opening, Trade, order_key
 
 
 class Repaired(NamedTuple):
@@ -170,7 +167,7 @@ def _fold_anew(
         if place not in named:
             trades.extend(trade for trade in before.trades if trade.identity not in held)
         if before.base is not None and not before.quarantined and place not in named:
-            before = QuarantinedPosition(before)
+            before = SetAsidePosition(before)
             _put(place, before)
             aside.append(place)
         if before.quarantined and place not in named:
@@ -235,7 +232,7 @@ def set_aside(place: Place, missing: Trade | None = None) -> None:
     if place.is_leaf:
         position = place.position or _position(place)
         if not position.quarantined:
-            position = QuarantinedPosition(position)
+            position = SetAsidePosition(position)
         if missing is not None and not position.holds(missing):
             position.add(missing)
         _put(place, position)
@@ -326,7 +323,7 @@ def _count(book: Book) -> None:
     book.quarantined = sum(row.quarantined for row in rows)
 
 
-class QuarantinedPosition(Position):
+class SetAsidePosition(Position):
     """Stands in the place of a position that broke an invariant, until a repair: it keeps trades and claims nothing.
 
     Quantity, cash, fees and identities are 0, so that sums leave it out; nothing is folded, so that nothing that is broken in it

@@ -10,15 +10,10 @@ from operator import attrgetter, mul, truediv
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from riskengine.positions.ledger import MANY, MASK, SHIFT, Rollup, Row
 from riskengine.positions.position import NO_FEES, Position, moved, open_cost
-from riskengine.records.types import CASH_ONE, ONE
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Objects = npt.NDArray[np.object_]
+from riskengine.records.types import CASH_ONE, ONE, FloatArray, IntArray, ObjectArray
 
 _DIGITS = (9, 6, 3, 0)
 """Decimals that an open cost is rounded to, by its size: below 1e6, 1e9, 1e12, 1e15 (`position.open_cost`)."""
@@ -28,21 +23,21 @@ _UNITS = tuple(CASH_ONE // 10**digits for digits in _DIGITS)
 class Level(NamedTuple):
     """What the rows of one level hold, or what rises to it, side by side: see `Row` and `ledger.Rise`."""
 
-    keys: Ints
-    exact: Sequence[Objects]
+    keys: IntArray
+    exact: Sequence[ObjectArray]
     """Quantity, cash, open cost, open cash, identities."""
-    counts: Sequence[Ints]
+    counts: Sequence[IntArray]
     """Of open positions, positions, trades."""
-    last_trade_ts: Ints
+    last_trade_ts: IntArray
     fees: Sequence[dict[str, int]]
 
-    def above(self, parents: Ints) -> "Level":
+    def above(self, parents: IntArray) -> "Level":
         """What this adds to the level above; what has no parent is left out."""
         parent = parents[self.keys >> SHIFT]
         keys = parent << SHIFT | self.keys & MASK
         return self._replace(keys=keys) if (parent >= 0).all() else self._replace(keys=keys).chosen(np.flatnonzero(parent >= 0))
 
-    def chosen(self, those: Ints) -> "Level":
+    def chosen(self, those: IntArray) -> "Level":
         """Some of it."""
         fees = [*map(self.fees.__getitem__, those.tolist())]
         exact, counts = [column[those] for column in self.exact], [column[those] for column in self.counts]
@@ -122,7 +117,7 @@ def _settle_leaves(rollup: Rollup, held: list[Position]) -> Level:
     return level
 
 
-def open_costs(costs: Floats) -> list[int]:
+def open_costs(costs: FloatArray) -> list[int]:
     """`position.open_cost` of each."""
     sizes = np.abs(costs)
     which = np.searchsorted([1e6, 1e9, 1e12], sizes, side="right")
@@ -181,7 +176,7 @@ def _summed(rising: Level) -> Level:
     )
 
 
-def _summed_fees(fees: Sequence[dict[str, int]], order: Ints, starts: Ints, coming: Ints) -> list[dict[str, int]]:
+def _summed_fees(fees: Sequence[dict[str, int]], order: IntArray, starts: IntArray, coming: IntArray) -> list[dict[str, int]]:
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.repeat(np.argsort(coming), np.diff(starts, append=len(order)))
     totals: list[dict[str, int]] = [NO_FEES] * len(starts)
@@ -218,5 +213,5 @@ def _joined(parts: Sequence[Level]) -> Level:
     return Level(keys, exact, counts, last, fees)
 
 
-def _objects(values: Sequence[Any]) -> Objects:
+def _objects(values: Sequence[Any]) -> ObjectArray:
     return np.fromiter(values, np.object_, len(values))

@@ -24,7 +24,7 @@ from riskengine.intake.audit_recorder import EarlyEvents, started
 from riskengine.intake.recall import Recall
 from riskengine.intake.sources import Sources
 from riskengine.intake.store_thread import StoreThread
-from riskengine.loop import PendingAnswers, PublishWakeup, pending_answer
+from riskengine.loop import PendingAnswers, PublishWakeup, pending_answer, watched
 from riskengine.market.marks import AnyTick, Mark
 from riskengine.market.tick_limits import LimitedQuoteBook, TicksTaken
 from riskengine.observe import Metrics, get_logger
@@ -37,11 +37,9 @@ from riskengine.rebuild.phases import Morning, summarise
 from riskengine.rebuild.renewal import RenewalParts, Renewals, fitted
 from riskengine.reconciliation.confirm import ReconcilerParts, compare_beside, standing_under
 from riskengine.reconciliation.reconciler import Reconciler
-from riskengine.reconciliation.self_repair import watched
 from riskengine.records.decode import TradeCheck
-from riskengine.records.hierarchy import trade_check
-from riskengine.records.types import StoredMark, Trade, Verdict
-from riskengine.snapshot.compare import Key
+from riskengine.records.reference import trade_check
+from riskengine.records.types import Key, StoredMark, Trade, Verdict
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.mismatch import Mismatch, accepted

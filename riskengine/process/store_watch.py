@@ -16,7 +16,7 @@ from riskengine.config import Config
 from riskengine.errors import StartRefused, StoreError
 from riskengine.observe import get_logger
 from riskengine.rebuild.rebuild import has_a_place
-from riskengine.records.hierarchy import Reference
+from riskengine.records.reference import Reference
 from riskengine.snapshot.mismatch import Mismatch
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
 from riskengine.store.protocol import Store

@@ -10,11 +10,11 @@ from functools import partial
 
 from riskengine.config import Config
 from riskengine.engine.worklist import MAX_NOTICES
-from riskengine.rebuild.rebuild import close_ts
+from riskengine.market.trading_day import close_ts
 from riskengine.reconciliation.store_sums import Rules, holding_of, keys_of
 from riskengine.records.decode import TradeCheck
-from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
-from riskengine.snapshot.compare import NOTHING, Holding, Key, plus
+from riskengine.records.types import Close, Instrument, Key, Node, Opening, StoredMark, Trade, Verdict
+from riskengine.snapshot.compare import NOTHING, Holding, plus
 from riskengine.store.protocol import Store
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from riskengine.store.trade_rows import RefusedRow

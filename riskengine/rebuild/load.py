@@ -22,7 +22,7 @@ from riskengine.rebuild.phases import Morning
 from riskengine.rebuild.rebuild import NO_LISTENER, Listener, rebuild, settle_memory
 from riskengine.reconciliation.comparison import Comparison, Found
 from riskengine.reconciliation.store_sums import store_side
-from riskengine.records.hierarchy import trade_check
+from riskengine.records.reference import trade_check
 from riskengine.snapshot.compare import HIERARCHY, NODE, Break, compare, hierarchy_breaks, side_of
 from riskengine.snapshot.mismatch import Mismatch, disagreements, mismatches_of
 from riskengine.snapshot.snapshot import Snapshot

@@ -4,24 +4,21 @@ Reference data, balances and marks first, then every trade in the order in which
 `Engine.apply`. Nothing here knows which database it is.
 """
 
-import datetime as dt
 import gc
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Protocol
-from zoneinfo import ZoneInfo
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.market.marks import Mark
+from riskengine.market.trading_day import close_ts
 from riskengine.observe import get_logger
 from riskengine.positions.freezing import Recalled, freeze
-from riskengine.positions.repair import Key
 from riskengine.records.decode import TradeCheck
-from riskengine.records.fields import micros
-from riskengine.records.hierarchy import Reference, trade_check
-from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
+from riskengine.records.reference import Reference, trade_check
+from riskengine.records.types import Close, Instrument, Key, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.store.trade_rows import RefusedRow
 
 BATCH_TRADES = 1 << 20
@@ -293,13 +290,6 @@ def known_marks(store: DayStore, config: Config, now: int) -> dict[str, Mark]:
         if known is None or known.ts < ts <= now:
             marks[close.instrument] = Mark(close.price, min(ts, now), "close", "close")
     return marks
-
-
-def close_ts(date: str, config: Config) -> int:
-    """The moment of a close: the day boundary of its date, in its zone."""
-    hour, minute = config.engine.day_boundary.split(":")
-    moment = dt.datetime.combine(dt.date.fromisoformat(date), dt.time(int(hour), int(minute)))
-    return micros(moment.replace(tzinfo=ZoneInfo(config.engine.day_zone)))
 
 
 def has_a_place(opening: Opening, reference: Reference) -> bool:

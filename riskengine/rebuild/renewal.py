@@ -42,7 +42,7 @@ from riskengine.rebuild.edited_rows import EDITED, changed_in_place, warning_tex
 from riskengine.rebuild.handover import GradualRelease, hand_over
 from riskengine.rebuild.rebuild import ReadTrades, rebuild
 from riskengine.records.decode import TradeCheck
-from riskengine.records.hierarchy import Reference, trade_check
+from riskengine.records.reference import Reference, trade_check
 from riskengine.records.types import Trade
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
 from riskengine.store.protocol import Store

@@ -10,7 +10,7 @@ break: then the trades themselves are looked at, twice, and the key is a break i
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from contextlib import suppress
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from riskengine.clock import Clock
 from riskengine.config import Config
@@ -24,15 +24,14 @@ from riskengine.positions.freezing import frozen_place
 from riskengine.positions.repair import trades_under
 from riskengine.reconciliation.comparison import Comparison
 from riskengine.reconciliation.stored_keys import stored_keys
-from riskengine.records.types import Trade, economics
-from riskengine.snapshot.compare import HIERARCHY, Break, Key
+from riskengine.records.types import Key, Trade, economics
+from riskengine.snapshot.compare import HIERARCHY, Break
+from riskengine.snapshot.rows import RowDict
 from riskengine.snapshot.snapshot import Snapshot
 from riskengine.store.protocol import Store
 
 MAX_UNSETTLED = 1_000
 """Keys of which the trades are looked at because they kept changing; of more, the first."""
-
-RowDict = dict[str, Any]
 
 
 class Compared(NamedTuple):

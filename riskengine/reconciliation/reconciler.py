@@ -8,28 +8,27 @@ for a repair.
 """
 
 import asyncio
-import datetime as dt
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import orjson
 
 from riskengine.clock import MICROS_PER_SECOND
-from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.errors import RiskEngineError, StoreUnavailable
-from riskengine.loop import pending_answer
+from riskengine.loop import pending_answer, watched
+from riskengine.market.trading_day import is_trading
 from riskengine.observe import get_logger
 from riskengine.positions.repair import Repaired
 from riskengine.reconciliation.confirm import Compared, ReconcilerParts, caught_up, confirmed_breaks, differing_trades
-from riskengine.reconciliation.self_repair import SelfRepair, watched
+from riskengine.reconciliation.self_repair import SelfRepair
 from riskengine.reconciliation.stored_keys import StoredKeys, stored_keys, vanished_rows
 from riskengine.records.fields import to_text
-from riskengine.records.types import CASH_DECIMALS, Identity
-from riskengine.snapshot.compare import HIERARCHY, NODE, Break, Holding, Key
+from riskengine.records.types import CASH_DECIMALS, Identity, Key
+from riskengine.snapshot.compare import HIERARCHY, NODE, Break, Holding
+from riskengine.snapshot.rows import RowDict
 from riskengine.store.audit_chain import AuditEvent
 from riskengine.store.protocol import Store
 from riskengine.store.results import FoundBreak, StoredBreak
@@ -49,8 +48,6 @@ SELF_AUDIT = "self-audit"
 """Who runs where the engine found something wrong with itself."""
 
 log = get_logger("riskengine.reconcile")
-
-RowDict = dict[str, Any]
 
 
 class Reconciler:
@@ -299,14 +296,6 @@ class Reconciler:
 
 
 # -- what is told ------------------------------------------------------------------------------------------------
-
-
-def is_trading(now: int, config: Config) -> bool:
-    """Whether the market is open: not from Friday's day boundary to Sunday's, by the clock of the day's zone."""
-    local = dt.datetime.fromtimestamp(now / MICROS_PER_SECOND, ZoneInfo(config.engine.day_zone))
-    boundary = dt.time.fromisoformat(config.engine.day_boundary)
-    day, past = local.isoweekday(), local.time() >= boundary
-    return not (day == 6 or (day == 5 and past) or (day == 7 and not past))
 
 
 def told(each: Break) -> RowDict:

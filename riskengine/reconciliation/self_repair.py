@@ -5,12 +5,12 @@ nothing else is wrong. On the event loop; the engine goes on meanwhile.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from riskengine.errors import RiskEngineError
 from riskengine.observe import get_logger
-from riskengine.positions.repair import Key
+from riskengine.records.types import Key
 from riskengine.snapshot.snapshot import Snapshot
 
 LOOK_EVERY_S = 0.25
@@ -22,18 +22,6 @@ RETRY_S = 5.0
 WARNING = "set_aside"
 
 log = get_logger("riskengine.mender")
-
-
-def watched(job: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-    """A task on this loop that does not end in silence."""
-    task = asyncio.get_running_loop().create_task(job)
-    task.add_done_callback(_ended)
-    return task
-
-
-def _ended(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.critical("task_failed", error=repr(error), exc_info=error)
 
 
 class SelfRepair:

@@ -18,15 +18,14 @@ from riskengine.engine_access import engine_opener
 from riskengine.errors import EngineUnreachable, InputError
 from riskengine.files.columns import ColumnOptions, Row, Shape, read_rows
 from riskengine.records.fields import MAX_MAGNITUDE, Rejected, fixed, name, shown, to_text
-from riskengine.records.types import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, DECIMALS, Refusal
-from riskengine.snapshot.compare import CASH, DEALER, MISSING_HERE, MISSING_THERE, NODE, QUANTITY, Key
+from riskengine.records.types import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, DECIMALS, Key, Refusal
+from riskengine.snapshot.compare import CASH, DEALER, MISSING_HERE, MISSING_THERE, NODE, QUANTITY
+from riskengine.snapshot.rows import RowDict
 
 COLUMNS = ("node", "desk", "dealer", "instrument", "quantity", "net_cash", "average_price")
 STATEMENT = Shape("statement", COLUMNS, (("instrument",), ("quantity",)))
 TOLERATED = ("quantity", "net_cash", "average_price")
 TIMEOUT_S = 30
-
-RowDict = dict[str, Any]
 
 
 class Stated(NamedTuple):

@@ -17,25 +17,15 @@ from riskengine.config import Config
 from riskengine.positions.quarantine import Quarantine
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import MAX_INTEGER, TS_MAX, TS_MIN, Rejected, date
-from riskengine.records.types import CASH_PER_ONE, DECIMALS, Identity, Instrument, Node, Opening, Trade, version_fingerprint
-from riskengine.snapshot.compare import DEALER, NODE, NOTHING, Holding, Key, plus
+from riskengine.records.types import CASH_PER_ONE, DECIMALS, Identity, Instrument, Key, Node, Opening, Trade, version_fingerprint
+from riskengine.records.types import IntArray as Ints
+from riskengine.snapshot.compare import DEALER, NODE, NOTHING, Holding, plus
 from riskengine.store.protocol import Store
 from riskengine.store.session import Transaction
 from riskengine.store.sql_store import REVISION_KEY
 from riskengine.store.tables import reference
 from riskengine.store.tables import verdicts as verdicts_of
-from riskengine.store.tables.trade_columns import (
-    COUNT,
-    FINGERPRINT,
-    LIMB,
-    NOTIONAL,
-    QUANTITY,
-    Ints,
-    KeySums,
-    Reader,
-    pages,
-    whole,
-)
+from riskengine.store.tables.trade_columns import COUNT, FINGERPRINT, LIMB, NOTIONAL, QUANTITY, KeySums, Reader, pages, whole
 from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
 
 Owned = dict[str, dict[str, Holding]]

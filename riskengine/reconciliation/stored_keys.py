@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from riskengine.config import Config
 from riskengine.reconciliation.store_sums import Rules, keys_of
-from riskengine.records.types import Identity, Trade
-from riskengine.snapshot.compare import NODE, Key
+from riskengine.records.types import Identity, Key, Trade
+from riskengine.snapshot.compare import NODE
 from riskengine.store.audit_chain import DIGEST_BYTES, GONE, rows_detail
 from riskengine.store.audit_trail import recorded
 from riskengine.store.protocol import Store

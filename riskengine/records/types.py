@@ -247,6 +247,10 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+Int32Array = npt.NDArray[np.int32]
+BoolArray = npt.NDArray[np.bool_]
+ObjectArray = npt.NDArray[np.object_]
 
 
 MEASURES = ("total_pnl", "realised_pnl", "unrealised_pnl", "fees", "net_exposure", "gross_exposure")
@@ -290,3 +294,7 @@ def version_fingerprints(
     checks = map(crc32, texts, [begun[source][0] for source in sources])
     others = map(crc_hqx, texts, [begun[source][1] for source in sources])
     return [*map(hash, zip(checks, others, legs, versions, strict=True))]
+
+
+Key = tuple[str, str, str]
+"""Roll-up ("node" or "dealer"), owner, instrument; instrument "" is everything that the owner holds."""

@@ -8,11 +8,12 @@ clock.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from riskengine.records.types import Key
+
 if TYPE_CHECKING:  # the comparing process needs none of what a snapshot is made of
     from riskengine.positions.ledger import Row
     from riskengine.snapshot.snapshot import Snapshot, Table
 
-Key = tuple[str, str, str]
 """Roll-up ("node" or "dealer"), owner, instrument."""
 
 NODE, DEALER = "node", "dealer"

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from riskengine.snapshot.compare import DEALER, NODE, Break, Holding, Key, hierarchy_breaks_of
+from riskengine.records.types import Key
+from riskengine.snapshot.compare import DEALER, NODE, Break, Holding, hierarchy_breaks_of
 from riskengine.snapshot.snapshot import Snapshot, Table
 
 

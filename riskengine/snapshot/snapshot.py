@@ -12,17 +12,13 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from riskengine.market.currencies import Rates
 from riskengine.positions.ledger import ALL_ROWS, SHIFT, Row
-from riskengine.records.hierarchy import Reference
-from riskengine.records.types import Trade, Verdict
+from riskengine.records.reference import Reference
+from riskengine.records.types import FloatArray, IntArray, Trade, Verdict
 from riskengine.valuation.node_values import PAGE
 from riskengine.valuation.unit_values import Units
-
-FloatArray = npt.NDArray[np.float64]
-IndexArray = npt.NDArray[np.int64]
 
 ROWS_PAGE = 32
 """Rows on one page of an owner's rows: a trade replaces one page, not the rows of the whole book."""
@@ -46,7 +42,7 @@ class OwnerState:
         self.trade_count = trade_count
         self.last_trade_ts = last_trade_ts
         self.quarantined_count = quarantined_count
-        self._open: IndexArray | None = None
+        self._open: IntArray | None = None
 
     @property
     def rows(self) -> tuple[Row | None, ...]:
@@ -57,7 +53,7 @@ class OwnerState:
         """Its rows, in the order in which instruments first came. O(rows)."""
         return (row for page in self.pages for row in page if row is not None)
 
-    def open_instruments(self) -> IndexArray:
+    def open_instruments(self) -> IntArray:
         """Numbers of the instruments with an open position below. O(rows) when first asked for, then kept.
 
         The one thing a reader writes here: the same value whoever writes it, so no lock.

@@ -22,17 +22,14 @@ from operator import mul
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from riskengine.positions.ledger import EMPTY_ROW, MASK, SHIFT, Book, Changes, Row
-from riskengine.records.hierarchy import Hierarchy, Reference
-from riskengine.records.types import CASH_ONE, MULTIPLIER_DECIMALS, ONE
+from riskengine.records.hierarchy import Hierarchy
+from riskengine.records.reference import Reference
+from riskengine.records.types import CASH_ONE, MULTIPLIER_DECIMALS, ONE, FloatArray, IntArray
 from riskengine.valuation.row_columns import RowColumns
 from riskengine.valuation.sparse import Cells, ExactRows, Rows, SparseRows
 from riskengine.valuation.unit_values import Factors
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 PAGE = 256
 """Nodes on one page of a table."""

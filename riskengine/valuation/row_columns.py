@@ -8,13 +8,9 @@ from itertools import compress, repeat
 from operator import attrgetter, truediv
 
 import numpy as np
-import numpy.typing as npt
 
 from riskengine.positions.ledger import Book, Row
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int32]
-Chosen = npt.NDArray[np.bool_]
+from riskengine.records.types import BoolArray, FloatArray, Int32Array
 
 
 class RowColumns:
@@ -29,8 +25,8 @@ class RowColumns:
             self.rows += [row for row in book.rows if row is not None]
             owners.append(owner)
             counts.append(len(self.rows) - before)
-        self.owners: IntArray = np.repeat(np.array(owners, dtype=np.int32), counts)
-        self.instruments: IntArray = np.fromiter(self.integers("instrument"), dtype=np.int32, count=len(self.rows))
+        self.owners: Int32Array = np.repeat(np.array(owners, dtype=np.int32), counts)
+        self.instruments: Int32Array = np.fromiter(self.integers("instrument"), dtype=np.int32, count=len(self.rows))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -43,14 +39,14 @@ class RowColumns:
         """One field of every row in units of `unit`, the nearest doubles."""
         return np.fromiter(map(truediv, self.integers(field), repeat(unit)), dtype=np.float64, count=len(self.rows))
 
-    def chosen(self, those: Chosen) -> "RowColumns":
+    def chosen(self, those: BoolArray) -> "RowColumns":
         """Some of the rows."""
         found = RowColumns(())
         found.rows = [*compress(self.rows, those.tolist())]
         found.owners, found.instruments = self.owners[those], self.instruments[those]
         return found
 
-    def owners_by_instrument(self, instruments: int) -> list[IntArray]:
+    def owners_by_instrument(self, instruments: int) -> list[Int32Array]:
         """Who has a row of each instrument."""
         order = np.argsort(self.instruments, kind="stable")
         ends = np.cumsum(np.bincount(self.instruments, minlength=instruments))[:-1]

@@ -22,6 +22,8 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
+from riskengine.records.types import FloatArray, Int32Array
+
 
 def _compiled() -> Any:
     """`scipy.sparse._sparsetools` without `scipy.sparse`."""
@@ -37,8 +39,6 @@ def _compiled() -> Any:
 
 _sparsetools = _compiled()
 
-FloatArray = npt.NDArray[np.float64]
-IndexArray = npt.NDArray[np.int32]
 Rows = npt.NDArray[np.int64] | int | None
 """Some rows by number, one, or all."""
 
@@ -58,7 +58,7 @@ class SparseRows:
         self._place = array("i", range(rows))
         self._ordered = True
         self._cells = 0
-        self._indices: IndexArray = np.zeros(0, dtype=np.int32)
+        self._indices: Int32Array = np.zeros(0, dtype=np.int32)
         self._data: list[FloatArray] = [np.zeros(0)] * layers
         self._allocate(64)
         self._one_row = np.zeros(2, dtype=np.int32), np.zeros(1)
@@ -155,7 +155,7 @@ class SparseRows:
         _sparsetools.csr_matvec(places, self.columns, bounds, self._indices, self._data[layer], factors, sums)
         return sums if self._ordered else sums[np.frombuffer(self._place, dtype=np.int32)]
 
-    def _bounds_of(self, rows: npt.NDArray[np.int64]) -> tuple[IndexArray, slice | npt.NDArray[np.int64]]:
+    def _bounds_of(self, rows: npt.NDArray[np.int64]) -> tuple[Int32Array, slice | npt.NDArray[np.int64]]:
         """Bounds for `csr_matvec` of a matrix of which every second row is one of ours, and the order in which ours come.
 
         They descend: what lies between two of ours runs from the end of one to the start of another that stands before it,
@@ -258,8 +258,8 @@ class SparseRows:
 class Cells(NamedTuple):
     """Cells to fill a matrix with: in any order, each (row, column) once. `values` has a line per cell, a number per layer."""
 
-    rows: IndexArray
-    columns: IndexArray
+    rows: Int32Array
+    columns: Int32Array
     values: FloatArray
 
 
@@ -288,7 +288,7 @@ class ExactRows:
         self._sums[key] = self._sums.get(key, 0) + change
         self._touched.add(key)
 
-    def add_all(self, rows: IndexArray, columns: IndexArray, changes: Iterable[int]) -> None:
+    def add_all(self, rows: Int32Array, columns: Int32Array, changes: Iterable[int]) -> None:
         """Add to many sums, several changes to one among them. O(n log n), most of it in arrays."""
         keys = rows * np.int64(self._columns) + columns
         order = np.argsort(keys, kind="stable")

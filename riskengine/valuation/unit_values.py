@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from riskengine.market.currencies import Rates
 from riskengine.market.marks import Mark
-
-FloatArray = npt.NDArray[np.float64]
+from riskengine.records.types import FloatArray
 
 
 class Units(NamedTuple):

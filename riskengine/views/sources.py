@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import is_not
 from typing import Protocol
 
-from riskengine.records.hierarchy import Hierarchy, Reference
+from riskengine.records.hierarchy import Hierarchy
+from riskengine.records.reference import Reference
 from riskengine.snapshot.rows import RowDict, dealer_row, ladder_rows, node_row
 from riskengine.snapshot.snapshot import OwnerState, Snapshot, Table, UnknownName, dealer_number, node_number
 from riskengine.valuation.node_values import PAGE

@@ -15,7 +15,7 @@ from riskengine.errors import StoreUnavailable
 from riskengine.intake.store_thread import StoreThread
 from riskengine.observe import Metrics
 from riskengine.rebuild.rebuild import rebuild
-from riskengine.records.hierarchy import Reference, trade_check
+from riskengine.records.reference import Reference, trade_check
 from riskengine.records.types import StoredMark, Trade
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.snapshot import Snapshot, SnapshotHistory

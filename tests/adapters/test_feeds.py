@@ -10,7 +10,7 @@ from riskengine.clock import Clock, ManualClock
 from riskengine.errors import EngineNotLive, InboxFull, InputError
 from riskengine.feeds.demo import DemoFeed, RecordedTicks
 from riskengine.feeds.simulation.simulator import DealingSimulator, MarketSimulator, sample_instruments, sample_nodes
-from riskengine.records.hierarchy import Reference, trade_check
+from riskengine.records.reference import Reference, trade_check
 from riskengine.records.types import Tick, Trade
 
 START = 1_790_000_000_000_000

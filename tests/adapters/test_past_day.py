@@ -9,8 +9,9 @@ import pytest
 
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
+from riskengine.market.trading_day import close_ts
 from riskengine.rebuild.as_of import PastDay
-from riskengine.rebuild.rebuild import close_ts, rebuild
+from riskengine.rebuild.rebuild import rebuild
 from riskengine.records.types import CASH_ONE, ONE, Close, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.compare import DEALER, NODE, side_of
 from riskengine.snapshot.digest import digest

@@ -18,7 +18,7 @@ from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.intake.recall import Recall
 from riskengine.positions.freezing import freeze
 from riskengine.rebuild.rebuild import rebuild
-from riskengine.records.hierarchy import trade_check
+from riskengine.records.reference import trade_check
 from riskengine.records.types import Trade
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store

@@ -10,9 +10,9 @@ import pytest
 from riskengine.config import Config, ReconcileConfig, StoreConfig
 from riskengine.engine.engine import Engine
 from riskengine.errors import StoreUnavailable
+from riskengine.market.trading_day import is_trading
 from riskengine.positions.ledger import Row
 from riskengine.process.process import EngineProcess
-from riskengine.reconciliation.reconciler import is_trading
 from riskengine.snapshot.digest import digest
 from riskengine.store.audit_chain import AuditFilter
 from riskengine.store.open_store import open_store
@@ -285,7 +285,7 @@ def test_trades_on_their_way_are_no_breaks(url: str) -> None:
 
 
 def test_the_timer_compares_by_itself(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("riskengine.reconciliation.reconciler.is_trading", lambda now, config: True)
+    monkeypatch.setattr("riskengine.market.trading_day.is_trading", lambda now, config: True)
 
     async def test(process: EngineProcess) -> None:
         for _ in range(400):

@@ -9,7 +9,7 @@ import pytest
 from riskengine.errors import StoreUnavailable
 from riskengine.intake import audit_recorder as module
 from riskengine.intake.audit_recorder import Recorder
-from riskengine.records.hierarchy import trade_check
+from riskengine.records.reference import trade_check
 from riskengine.store.audit_chain import AuditEvent, AuditFilter, rows_detail
 from riskengine.store.protocol import Store
 from tests.adapters.store_book import TS, Outside, new_store, trade

@@ -14,7 +14,7 @@ from riskengine.errors import EngineUnreachable, InputError
 from riskengine.feeds import replay
 from riskengine.feeds.replay import FRAME_TRADES, NO_MAPPING, Pace, replay_here, replay_to, steps, tick_stream
 from riskengine.files.records import ColumnOptions
-from riskengine.records.hierarchy import trade_check
+from riskengine.records.reference import trade_check
 from riskengine.records.types import Refusal, Tick
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.rows import node_rows

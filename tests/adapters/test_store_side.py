@@ -15,8 +15,8 @@ from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.rebuild.rebuild import rebuild
 from riskengine.reconciliation import store_sums as module
 from riskengine.reconciliation.store_sums import Rules, StoreSide, keys_of, store_side
-from riskengine.records.types import Trade, Verdict
-from riskengine.snapshot.compare import NOTHING, Holding, Key, plus, side_of
+from riskengine.records.types import Key, Trade, Verdict
+from riskengine.snapshot.compare import NOTHING, Holding, plus, side_of
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
 from riskengine.store.session import Transaction

@@ -1,7 +1,7 @@
 """The book of quotes goes on with other reference data: quotes stay with their symbols."""
 
 from riskengine.market.marks import Mark, QuoteBook
-from riskengine.records.hierarchy import Reference
+from riskengine.records.reference import Reference
 from tests.world import INSTRUMENTS, NOON, SECOND, book, quote, reference
 
 WIDER = reference(rows=({"instrument": "AARDVARK", "kind": "equity", "quote_currency": "USD"}, *INSTRUMENTS))

@@ -129,7 +129,7 @@ class Guarded:
         assert post(self.app, "/v1/ticks", ticks, headers=feed).status == 200
         for key in (("node", "ZETADESK", "ESZ6"), ("dealer", "zoltan", "ESZ6"), ("node", "OURDESK", "ESZ6")):
             ours = "OURDESK" in key
-            self.gateway.engine.quarantine_key(key, "its trades do not add up" + ("" if ours else ": 8675309.75"), NOON)
+            self.gateway.engine.set_aside_key(key, "its trades do not add up" + ("" if ours else ": 8675309.75"), NOON)
         self.gateway.publish()
         self.gateway.warnings["breaks"] = "positions of ZETADESK differ: 8675309"
         return self

@@ -26,7 +26,7 @@ from riskengine.market.tick_limits import LimitedQuoteBook, TicksTaken
 from riskengine.observe import Metrics
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import to_text
-from riskengine.records.hierarchy import Reference
+from riskengine.records.reference import Reference
 from riskengine.records.types import Trade, Verdict
 from riskengine.serve.app import create_app
 from riskengine.snapshot.curves import Curves

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from riskengine.positions.repair import Key
+from riskengine.records.types import Key
 from riskengine.serve.app import create_app
 from tests.serve.stand_in import StandIn, ask
 from tests.serve.wired import run, talk, wired
@@ -33,7 +33,7 @@ def deals() -> list[Any]:
 
 
 def set_aside(gateway: StandIn) -> None:
-    assert gateway.engine.quarantine_key(FX1, REASON, NOON)
+    assert gateway.engine.set_aside_key(FX1, REASON, NOON)
     gateway.publish()
 
 

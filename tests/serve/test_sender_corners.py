@@ -7,7 +7,7 @@ import pytest
 from riskengine.engine.engine import Engine
 from riskengine.rebuild.handover import hand_over
 from riskengine.rebuild.renewal import fitting
-from riskengine.records.hierarchy import Reference, trade_check
+from riskengine.records.reference import Reference, trade_check
 from riskengine.records.types import Trade
 from riskengine.serve.stream.sender import CHECKSUM_S, SENDS_A_TURN
 from riskengine.snapshot.snapshot import Snapshot, SnapshotHistory

@@ -17,6 +17,7 @@ from riskengine.serve.answers.params import Sort
 from riskengine.serve.answers.turns import SlicedResponse
 from riskengine.serve.answers.wire import CSV, JSON, ROWS_AT_ONCE, csv_slices, encode, json_list, json_slices
 from riskengine.serve.gateway import Gateway, principal_of
+from riskengine.snapshot.rows import RowDict
 from riskengine.snapshot.snapshot import Snapshot
 from riskengine.views.grants import Grants, Principal
 
@@ -24,7 +25,6 @@ WHOLE_ROWS = 2_000
 """Rows of an answer that is made whole: a megabyte and a half, 10 ms of work."""
 
 Item = TypeVar("Item")
-RowDict = dict[str, Any]
 
 
 class Question:

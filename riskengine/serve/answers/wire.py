@@ -15,6 +15,7 @@ import orjson
 from riskengine.records.fields import to_text
 from riskengine.records.types import Trade
 from riskengine.serve.answers.shapes import NUMBERS
+from riskengine.snapshot.rows import RowDict
 
 JSON = "application/json"
 CSV = "text/csv; charset=utf-8; header=present"
@@ -26,7 +27,6 @@ TRADE_NUMBERS = ("quantity", "price", "fees", "contra_amount")
 """The columns of a trade that are exact decimals."""
 
 Item = TypeVar("Item")
-RowDict = dict[str, Any]
 
 
 def encode(value: object) -> bytes:

@@ -16,12 +16,13 @@ from riskengine.records.fields import shown
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.types import Trade, Verdict
 from riskengine.serve.access.permissions import OPS, check, granted_tops
-from riskengine.serve.answers.answers import ListAnswer, Question, RowDict, json_answer, list_answer, stamp
+from riskengine.serve.answers.answers import ListAnswer, Question, json_answer, list_answer, stamp
 from riskengine.serve.answers.problems import HttpProblem, bad_field, not_for
 from riskengine.serve.answers.shapes import EXCEPTION, names
 from riskengine.serve.answers.wire import trade_record
 from riskengine.serve.routes.ordering import Value, sorted_places
 from riskengine.serve.routes.trades import read_body
+from riskengine.snapshot.rows import RowDict
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
 from riskengine.views.grants import Grants
 

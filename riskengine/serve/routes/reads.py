@@ -12,7 +12,7 @@ from riskengine.engine.receipt import cell_of, receipt
 from riskengine.errors import EngineNotLive
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.serve.access.permissions import check_dealer, check_node, check_row, granted_tops
-from riskengine.serve.answers.answers import ListAnswer, Question, RowDict, json_answer, list_answer, policies, stamp
+from riskengine.serve.answers.answers import ListAnswer, Question, json_answer, list_answer, policies, stamp
 from riskengine.serve.answers.params import Sort
 from riskengine.serve.answers.problems import bad_field
 from riskengine.serve.answers.shapes import DEALER, MARK, NODE, OF_DEALER, OF_NODE, POINT, Fields, names
@@ -20,7 +20,7 @@ from riskengine.serve.answers.turns import in_turns
 from riskengine.serve.answers.wire import ROWS_AT_ONCE
 from riskengine.serve.routes.ordering import Held, Value, position_value, sorted_places
 from riskengine.snapshot.curves import Point
-from riskengine.snapshot.rows import dealer_row, decimal_texts, is_stale, ladder_rows, mark_rows, node_row, position_row
+from riskengine.snapshot.rows import RowDict, dealer_row, decimal_texts, is_stale, ladder_rows, mark_rows, node_row, position_row
 from riskengine.snapshot.snapshot import OwnerState, SeqGone, dealer_number, instrument_number, node_number
 
 MAX_KEPT_NODES = 256

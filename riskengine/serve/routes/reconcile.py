@@ -7,12 +7,13 @@ from starlette.responses import Response
 
 from riskengine.errors import EngineNotLive
 from riskengine.records.fields import MAX_DIGITS, shown
-from riskengine.serve.answers.answers import Question, RowDict, json_answer
+from riskengine.serve.answers.answers import Question, json_answer
 from riskengine.serve.answers.problems import HttpProblem, bad_field
 from riskengine.serve.answers.turns import SlicedResponse
 from riskengine.serve.routes.exceptions import check_comment
 from riskengine.serve.routes.trades import read_body
 from riskengine.snapshot.holdings import holding_lines
+from riskengine.snapshot.rows import RowDict
 
 
 class ReconcileBody(msgspec.Struct, forbid_unknown_fields=True):

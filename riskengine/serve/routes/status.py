@@ -7,9 +7,10 @@ from starlette.responses import Response
 from riskengine import __version__
 from riskengine.observe import METRICS_CONTENT_TYPE
 from riskengine.serve.access.origins import STRANGER
-from riskengine.serve.answers.answers import Question, RowDict, json_answer, policies
+from riskengine.serve.answers.answers import Question, json_answer, policies
 from riskengine.serve.answers.problems import not_live
 from riskengine.serve.gateway import Gateway
+from riskengine.snapshot.rows import RowDict
 from riskengine.snapshot.snapshot import Counts, Snapshot
 from riskengine.valuation.node_values import UNPRICED
 from riskengine.views.grants import Grants

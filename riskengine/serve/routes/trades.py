@@ -11,12 +11,13 @@ from riskengine.records.decode import open_ticks, open_trades, split_refusals
 from riskengine.records.fields import MAX_INTEGER
 from riskengine.records.types import Refusal
 from riskengine.serve.access.permissions import check_dealer, check_node
-from riskengine.serve.answers.answers import ListAnswer, Question, RowDict, json_answer, list_answer
+from riskengine.serve.answers.answers import ListAnswer, Question, json_answer, list_answer
 from riskengine.serve.answers.problems import HttpProblem
 from riskengine.serve.answers.shapes import TRADE, names
 from riskengine.serve.answers.turns import decoded
 from riskengine.serve.answers.wire import with_doubles
 from riskengine.serve.routes.trades_answer import DEFAULT_SOURCE, REJECTED, answer_trades
+from riskengine.snapshot.rows import RowDict
 from riskengine.snapshot.snapshot import dealer_number, instrument_number, node_number
 
 READ_TIMEOUT_S = 30.0

@@ -15,18 +15,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import MAX_INTEGER, MAX_TEXT, TS_MAX, TS_MIN, Rejected, date, name
-from riskengine.records.types import DECIMALS, ONE, Trade
+from riskengine.records.types import DECIMALS, ONE, BoolArray, IntArray, Trade
 from riskengine.store.protocol import Store
 from riskengine.store.session import Transaction
 from riskengine.store.tables.trade_columns import exact_numbers
 from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
 
-Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 Judge = Callable[[TradeRow], Trade | RefusedRow]
 """A row as a trade, or what says why it is none."""
 
@@ -36,8 +33,8 @@ PAGE_ROWS = 2_048
 _MAX_KNOWN = 100_000
 """Texts remembered of one column: a date or a dealer comes again and again, an odd one need not be kept for ever."""
 _LIMITS = {"max_integer": MAX_INTEGER, "ts_min": TS_MIN, "ts_end": TS_MAX}
-_POWERS: Ints = 10 ** np.arange(DECIMALS + 1, dtype=np.int64)
-_ROOM: Ints = np.iinfo(np.int64).max // _POWERS
+_POWERS: IntArray = 10 ** np.arange(DECIMALS + 1, dtype=np.int64)
+_ROOM: IntArray = np.iinfo(np.int64).max // _POWERS
 _EXACT = 2**53
 """Integers below are doubles."""
 _ACTIONS = {ord("b"): "new", ord("s"): "new", ord("B"): "amend", ord("S"): "amend", ord("0"): ""}
@@ -244,7 +241,7 @@ class _Units(NamedTuple):
     """Exact numbers in units of 1e-10; `small` are the same where all fit 64 bits."""
 
     exact: list[int]
-    small: Ints | None
+    small: IntArray | None
 
     def doubles(self) -> Iterable[float]:
         """The nearest doubles of the numbers that they are the units of."""
@@ -253,15 +250,15 @@ class _Units(NamedTuple):
             return doubles
         return map(truediv, self.exact, repeat(ONE))
 
-    def are_no_multiples(self, steps: Ints) -> Flags:
+    def are_no_multiples(self, steps: IntArray) -> BoolArray:
         """Which are 0, or no whole number of steps."""
         if self.small is not None:
-            rests: Flags = (self.small <= 0) | (self.small % steps != 0)
+            rests: BoolArray = (self.small <= 0) | (self.small % steps != 0)
             return rests
         return np.array([not one or one % step for one, step in zip(self.exact, steps.tolist(), strict=True)], dtype=np.bool_)
 
 
-def _units(column: bytes, count: int) -> tuple[_Units, Flags]:
+def _units(column: bytes, count: int) -> tuple[_Units, BoolArray]:
     """The numbers of a column of plain decimals, and which are such; the others are 0."""
     if _only(column, count, b" ") == b"0":
         return _Units([0] * count, np.zeros(count, dtype=np.int64)), np.ones(count, dtype=np.bool_)

@@ -15,14 +15,10 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
-import numpy.typing as npt
 
 from riskengine.records.fields import Rejected, name
-from riskengine.records.types import DECIMALS
+from riskengine.records.types import DECIMALS, BoolArray, IntArray
 from riskengine.store.session import Transaction
-
-Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 
 PAGE_ROWS = 8_192
 """Read at a stretch."""
@@ -38,8 +34,8 @@ MAX_DIGITS = 15
 
 LIMB = 31
 _MASK = (1 << LIMB) - 1
-_POWERS: Ints = 10 ** np.arange(19, dtype=np.int64)
-_ROOM: Ints = (1 << 62) // _POWERS
+_POWERS: IntArray = 10 ** np.arange(19, dtype=np.int64)
+_ROOM: IntArray = (1 << 62) // _POWERS
 """The largest number that still has 62 bits when it is multiplied by a power."""
 
 QUANTITY, NOTIONAL, FINGERPRINT, COUNT = slice(0, 2), slice(2, 6), slice(6, 8), 8
@@ -71,7 +67,7 @@ class Names(dict[bytes, int]):
             self[text] = -1
             return -1
 
-    def numbers(self, column: bytes, count: int) -> Ints | None:
+    def numbers(self, column: bytes, count: int) -> IntArray | None:
         """The number of each name of a column; None where it has another count of them."""
         names = column.split(b"\n")
         return np.fromiter(map(self.__getitem__, names), np.int64, count) if len(names) == count else None
@@ -80,10 +76,10 @@ class Names(dict[bytes, int]):
 class SumsPage(NamedTuple):
     """Plain rows, worked out: number of desk, dealer and instrument of each, its column of sums. `odd` are the others."""
 
-    desks: Ints
-    dealers: Ints
-    instruments: Ints
-    sums: Ints
+    desks: IntArray
+    dealers: IntArray
+    instruments: IntArray
+    sums: IntArray
     odd: list[int]
 
 
@@ -111,7 +107,7 @@ class Reader:
         self._odd_texts = odd_texts
         self._odd_numbers = np.array(sorted(odd_numbers), dtype=np.int64)
 
-    def page(self, columns: Sequence[Any], numbers_and_legs: Callable[[], tuple[Ints, Ints]]) -> SumsPage:
+    def page(self, columns: Sequence[Any], numbers_and_legs: Callable[[], tuple[IntArray, IntArray]]) -> SumsPage:
         """One page of `trade_columns`; its numbers and legs are asked for where they matter. Cost 1 us a row."""
         count, _, max_leg, texts_joined, desks, dealers, instruments, quantities, prices, dates, signs_text = columns
         places = [
@@ -143,12 +139,14 @@ class Reader:
         return SumsPage(desk[plain], dealer[plain], instrument[plain], sums[:, plain], odd)
 
 
-def _nothing_plain(numbers: Ints) -> SumsPage:
+def _nothing_plain(numbers: IntArray) -> SumsPage:
     none = np.zeros(0, dtype=np.int64)
     return SumsPage(none, none, none, np.zeros((WIDTH, 0), dtype=np.int64), numbers.tolist())
 
 
-def pages(session: Transaction, values: dict[str, Any]) -> Iterator[tuple[Sequence[Any], Callable[[], tuple[Ints, Ints]]]]:
+def pages(
+    session: Transaction, values: dict[str, Any]
+) -> Iterator[tuple[Sequence[Any], Callable[[], tuple[IntArray, IntArray]]]]:
     """All trades up to `values["watermark"]` as `trade_columns` has them, and what gives the numbers and legs of a page.
 
     The database works on the next page while the caller does on this one.
@@ -158,7 +156,7 @@ def pages(session: Transaction, values: dict[str, Any]) -> Iterator[tuple[Sequen
         def read(after: int) -> Future[tuple[Any, ...]]:
             return ahead.submit(session.raw_row, "trade_columns", values | {"after": after, "rows": PAGE_ROWS})
 
-        def numbers_and_legs(after: int, up_to: int) -> tuple[Ints, Ints]:
+        def numbers_and_legs(after: int, up_to: int) -> tuple[IntArray, IntArray]:
             numbers, legs = ahead.submit(session.raw_row, "numbers_and_legs", {"after": after, "up_to": up_to}).result()
             return np.fromstring(numbers.decode(), np.int64, sep=" "), np.fromstring(legs.decode(), np.int64, sep=" ")
 
@@ -198,7 +196,7 @@ def _is_sound(text: bytes) -> bool:
     return True
 
 
-def fingerprints(texts: Sequence[bytes], legs: Ints) -> Ints:
+def fingerprints(texts: Sequence[bytes], legs: IntArray) -> IntArray:
     """`fingerprint.version_fingerprint` of first versions, by source and trade id parted by a zero byte. 0.3 us each."""
     hashed = map(hash, zip(map(crc32, texts), map(crc_hqx, texts, repeat(0)), legs.tolist(), repeat(1)))
     return np.fromiter(hashed, np.int64, len(texts))
@@ -207,7 +205,7 @@ def fingerprints(texts: Sequence[bytes], legs: Ints) -> Ints:
 # -- numbers -----------------------------------------------------------------------------------------------------
 
 
-def _scaled(column: bytes, count: int, decimals: Ints) -> tuple[Ints, Flags]:
+def _scaled(column: bytes, count: int, decimals: IntArray) -> tuple[IntArray, BoolArray]:
     """Numbers of a column in units of 10**-decimals, and which of them are plain and fit 62 bits."""
     digits, given, fine = exact_numbers(column, count)
     lift = decimals - given
@@ -217,7 +215,7 @@ def _scaled(column: bytes, count: int, decimals: Ints) -> tuple[Ints, Flags]:
     return np.where(fine, digits * _POWERS[lift], 0), fine
 
 
-def exact_numbers(column: bytes, count: int) -> tuple[Ints, Ints, Flags]:
+def exact_numbers(column: bytes, count: int) -> tuple[IntArray, IntArray, BoolArray]:
     """Digits and decimals of `count` numbers parted by blanks (1.50 is 150 and 2), and which are plain.
 
     Plain is: digits, at most MAX_DIGITS, at most one point. Cost 0.1 us each.
@@ -241,7 +239,7 @@ def _is_plain(field: bytes) -> bool:
     return digits.isdigit() and len(digits) <= MAX_DIGITS
 
 
-def _numbers(column: bytes, count: int) -> tuple[Ints, Ints, Flags] | None:
+def _numbers(column: bytes, count: int) -> tuple[IntArray, IntArray, BoolArray] | None:
     """The same where all of them are plain, else None."""
     if column.strip(b"0123456789. "):
         return None
@@ -263,7 +261,7 @@ def _numbers(column: bytes, count: int) -> tuple[Ints, Ints, Flags] | None:
 # -- sums --------------------------------------------------------------------------------------------------------
 
 
-def _sums(signs: Ints, quantity: Ints, price: Ints, prints: Ints) -> Ints:
+def _sums(signs: IntArray, quantity: IntArray, price: IntArray, prints: IntArray) -> IntArray:
     """What each row adds, in limbs: shape (WIDTH, rows)."""
     q0, q1, p0, p1 = quantity & _MASK, quantity >> LIMB, price & _MASK, price >> LIMB
     low, cross, high = q0 * p0, q0 * p1 + q1 * p0, q1 * p1
@@ -284,10 +282,10 @@ class KeySums:
     """Sums by key, an integer >= 0. Rows may be put in any order and number."""
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[Ints, Ints]] = []
+        self._waiting: list[tuple[IntArray, IntArray]] = []
         self._rows = 0
 
-    def put(self, keys: Ints, sums: Ints) -> None:
+    def put(self, keys: IntArray, sums: IntArray) -> None:
         """Rows with their keys, `sums` of shape (WIDTH, rows)."""
         self._waiting.append((keys, sums))
         self._rows += len(keys)
@@ -295,7 +293,7 @@ class KeySums:
             folded = self.folded()
             self._waiting, self._rows = [folded], 0
 
-    def folded(self) -> tuple[Ints, Ints]:
+    def folded(self) -> tuple[IntArray, IntArray]:
         """The keys, ascending, and the sums of each."""
         if not self._waiting:
             return np.zeros(0, dtype=np.int64), np.zeros((WIDTH, 0), dtype=np.int64)
@@ -309,7 +307,7 @@ class KeySums:
         return ordered[starts], np.add.reduceat(sums[:, order], starts, axis=1)
 
 
-def whole(limbs: Ints, bits: int) -> list[int]:
+def whole(limbs: IntArray, bits: int) -> list[int]:
     """Limbs of `bits` bits each, lowest first, shape (limbs, keys), as integers of any size."""
     *lower, total = [limb.tolist() for limb in limbs]
     for limb in reversed(lower):

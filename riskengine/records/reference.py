@@ -1,0 +1,46 @@
+"""New."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from riskengine.records.decode import TradeCheck
+from riskengine.records.hierarchy import Hierarchy
+from riskengine.records.types import OPTION_KINDS, Instrument, Node
+
+
+class Reference:
+    """Nodes and instruments of one moment, numbered: what positions, marks and rates are indexed by. Immutable.
+
+    Instruments and currencies are numbered in the order of their names, so that sums over them do too.
+    """
+
+    def __init__(self, nodes: Iterable[Node], instruments: Iterable[Instrument], reporting_currency: str) -> None:
+        self.hierarchy = Hierarchy(nodes)
+        by_symbol = {instrument.instrument: instrument for instrument in instruments}
+        self.instruments: tuple[Instrument, ...] = tuple(by_symbol[symbol] for symbol in sorted(by_symbol))
+        self.symbols: tuple[str, ...] = tuple(instrument.instrument for instrument in self.instruments)
+        self.instrument_index: dict[str, int] = {symbol: number for number, symbol in enumerate(self.symbols)}
+        self.by_symbol: dict[str, Instrument] = {instrument.instrument: instrument for instrument in self.instruments}
+        self.reporting_currency = reporting_currency
+        self.currencies: tuple[str, ...] = tuple(sorted(_currencies(self.instruments) | {reporting_currency}))
+        self.currency_index: dict[str, int] = {code: number for number, code in enumerate(self.currencies)}
+        self.cash_currency: tuple[int, ...] = tuple(self.currency_index[i.currency] for i in self.instruments)
+        self.products = np.array([not i.posts_legs for i in self.instruments], dtype=np.bool_)
+        """Which instruments are exposed as products rather than by currency leg."""
+        self.options = np.flatnonzero([i.kind in OPTION_KINDS for i in self.instruments])
+        """Numbers of the options."""
+        self.base_currency: tuple[int, ...] = tuple(
+            self.currency_index[i.base_currency] if i.posts_legs else -1 for i in self.instruments
+        )
+
+
+def _currencies(instruments: Sequence[Instrument]) -> set[str]:
+    codes = {instrument.currency for instrument in instruments} | {i.quote_currency for i in instruments}
+    return codes | {instrument.base_currency for instrument in instruments if instrument.base_currency}
+
+
+def trade_check(reference: Reference) -> TradeCheck:
+    """The door for trades of this reference data."""
+    hierarchy = reference.hierarchy
+    return TradeCheck(reference.by_symbol, hierarchy.leaves, hierarchy.index, reference.currencies)
