@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from riskengine.reconciliation.self_repair import log
+from structlog.stdlib import BoundLogger
 
 T = TypeVar("T")
 
@@ -84,13 +84,23 @@ class PublishWakeup:
         return lambda: self._listeners.remove(wake)
 
 
-def watched(job: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-    """A task on this loop that does not end in silence."""
+def start_task(
+    job: Coroutine[Any, Any, None],
+    log: BoundLogger,
+    event: str = "task_failed",
+    failed: Callable[[BaseException], None] | None = None,
+) -> "asyncio.Task[None]":
+    """Start `job` on the running loop; `log` gets the error that ends it, as `event`, then `failed` does. It never ends in silence.
+
+    Cancelling the returned task is an ordinary end.
+    """
+
+    def ended(task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.critical(event, error=repr(error), exc_info=error)
+            if failed is not None:
+                failed(error)
+
     task = asyncio.get_running_loop().create_task(job)
-    task.add_done_callback(_ended)
+    task.add_done_callback(ended)
     return task
-
-
-def _ended(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.critical("task_failed", error=repr(error), exc_info=error)

@@ -11,7 +11,8 @@ import pytest
 from riskengine.config import Config, EngineConfig, ReconcileConfig, StoreConfig
 from riskengine.engine.engine import Engine
 from riskengine.errors import StoreUnavailable
-from riskengine.loop import watched
+from riskengine.loop import start_task
+from riskengine.observe import get_logger
 from riskengine.process.process import EngineProcess
 from riskengine.reconciliation.self_repair import WARNING, SelfRepair
 from riskengine.records.types import Key
@@ -191,7 +192,7 @@ def test_a_watch_that_fails_does_not_end_in_silence(caplog: pytest.LogCaptureFix
         raise LookupError("a mistake of ours")
 
     async def scenario() -> None:
-        task = watched(fails())
+        task = start_task(fails(), get_logger("test"))
         await asyncio.wait([task])
         await asyncio.sleep(0)
 

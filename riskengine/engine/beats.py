@@ -9,6 +9,7 @@ from collections.abc import Callable
 from riskengine.alerts import Warnings
 from riskengine.engine.inbox import Inbox
 from riskengine.engine.writer import Writer
+from riskengine.loop import start_task
 from riskengine.market.marks import QuoteBook
 from riskengine.observe import get_logger
 
@@ -44,8 +45,7 @@ class Beats:
 
     def start(self) -> None:
         """Begin. Once, on the loop."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
-        self._task.add_done_callback(self._ended)
+        self._task = start_task(self._run(), log, "beat_failed", self._failed)
 
     def stop(self) -> None:
         """End."""
@@ -72,8 +72,3 @@ class Beats:
             self._warnings["stalled"] = STALLED
         else:
             self._warnings.pop("stalled", None)
-
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.critical("beat_failed", error=repr(error), exc_info=error)
-            self._failed(error)

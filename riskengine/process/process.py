@@ -24,7 +24,7 @@ from riskengine.intake.audit_recorder import EarlyEvents, started
 from riskengine.intake.recall import Recall
 from riskengine.intake.sources import Sources
 from riskengine.intake.store_thread import StoreThread
-from riskengine.loop import PendingAnswers, PublishWakeup, pending_answer, watched
+from riskengine.loop import PendingAnswers, PublishWakeup, pending_answer, start_task
 from riskengine.market.marks import AnyTick, Mark
 from riskengine.market.tick_limits import LimitedQuoteBook, TicksTaken
 from riskengine.observe import Metrics, get_logger
@@ -375,7 +375,7 @@ class EngineProcess:
         try:
             await self.on_store(save)
         except StoreUnavailable:
-            watched(settle(verdict, self.on_store, lambda: self._take_effect(item, verdict)))
+            start_task(settle(verdict, self.on_store, lambda: self._take_effect(item, verdict)), log)
             raise
         await self._take_effect(item, verdict)
 

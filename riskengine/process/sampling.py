@@ -13,6 +13,7 @@ from typing import Any
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import CurvesConfig
 from riskengine.errors import RiskEngineError
+from riskengine.loop import start_task
 from riskengine.observe import get_logger
 from riskengine.records.types import Sample
 from riskengine.snapshot.curves import Curves, sample
@@ -47,8 +48,7 @@ class Sampling:
 
     def start(self) -> None:
         """Begin, once the engine is live."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
-        self._task.add_done_callback(_ended)
+        self._task = start_task(self._run(), log, "sampling_failed")
 
     async def stop(self) -> None:
         """Store one last sample while the engine is still live, and end."""
@@ -75,8 +75,7 @@ class Sampling:
             await self._sample()
             # Beside the rhythm of the samples: a store that keeps us waiting must not make a hole.
             if self._storing is None or self._storing.done():
-                self._storing = loop.create_task(self._store_what_waits())
-                self._storing.add_done_callback(_ended)
+                self._storing = start_task(self._store_what_waits(), log, "sampling_failed")
             due = max(due + self._config.sample_s, loop.time())
             await asyncio.sleep(due - loop.time())
 
@@ -109,9 +108,3 @@ class Sampling:
         self._restored = True
         if stored:
             log.info("curves_read", samples=len(stored), since=stored[0].ts)
-
-
-def _ended(task: "asyncio.Task[None]") -> None:
-    """A mistake of ours here must not end the engine, nor pass in silence."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.critical("sampling_failed", error=repr(error), exc_info=error)

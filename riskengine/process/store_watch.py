@@ -14,6 +14,7 @@ from riskengine.alerts import Warnings
 from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.errors import StartRefused, StoreError
+from riskengine.loop import start_task
 from riskengine.observe import get_logger
 from riskengine.rebuild.rebuild import has_a_place
 from riskengine.records.reference import Reference
@@ -66,8 +67,7 @@ class StoreWatch:
         self._stopping = asyncio.Event()
         self._reference = newest().reference
         self._say_openings(openings_left_out)
-        self._task = asyncio.get_running_loop().create_task(self._run(newest, self._stopping))
-        self._task.add_done_callback(_ended)
+        self._task = start_task(self._run(newest, self._stopping), log, "watch_failed")
 
     async def stop(self) -> None:
         """Note for the last time where the store stands, and end. The store must still be open."""
@@ -128,9 +128,3 @@ class StoreWatch:
             self._warnings["openings"] = f"opening balances left out because their desk or instrument is unknown: {left_out:,}"
         else:
             self._warnings.pop("openings", None)
-
-
-def _ended(task: "asyncio.Task[None]") -> None:
-    """A mistake of ours here must not end the engine, nor pass in silence."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.critical("watch_failed", error=repr(error), exc_info=error)

@@ -18,7 +18,7 @@ import orjson
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.engine.engine import Engine
 from riskengine.errors import RiskEngineError, StoreUnavailable
-from riskengine.loop import pending_answer, watched
+from riskengine.loop import pending_answer, start_task
 from riskengine.market.trading_day import is_trading
 from riskengine.observe import get_logger
 from riskengine.positions.repair import Repaired
@@ -64,7 +64,9 @@ class Reconciler:
         parts, settings = self._parts, self._parts.config.reconcile
         mend = self.mend if settings.repair_self_audit else None
         mender = SelfRepair(parts.newest, parts.warnings, mend, partial(self.run, repair=False, actor=SELF_AUDIT))
-        self._tasks = [watched(job) for job in (mender.run(), self._settle(), *([self._on_timer()] if settings.every_s else ()))]
+        self._tasks = [
+            start_task(job, log) for job in (mender.run(), self._settle(), *([self._on_timer()] if settings.every_s else ()))
+        ]
 
     def stop(self) -> None:
         """No more runs."""
@@ -286,7 +288,7 @@ class Reconciler:
             await self._written(record)
         except StoreUnavailable as error:
             log.warning("repair_not_recorded_yet", error=str(error))
-            self._tasks.append(watched(until_stored()))
+            self._tasks.append(start_task(until_stored(), log))
 
     def _written(self, action: Callable[[Store], Any]) -> "asyncio.Future[Any]":
         """What `action` returns, run on the store thread between two commits. Raises StoreError."""
