@@ -44,7 +44,7 @@ from riskengine.records.types import StoredMark, Trade
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
 from riskengine.store.sqlite import connection as sqlite_connection
-from tests.adapters.store_book import INSTRUMENTS, NODES, TS, cancel, new_store, trade
+from tests.store_book import INSTRUMENTS, NODES, TS, cancel, new_store, trade
 
 WAYS = ("nothing", "everything", "first", "some", "some", "some")
 """How the power is cut at each operation. `power_cut_disk.Disk.cut` tells what they mean."""

@@ -4,7 +4,7 @@
 
 Starts `riskengine serve` on a fresh SQLite store, plays the day into it, compares the final tree with a recomputation from
 the raw files in `decimal` that shares no code with the engine, stops it, starts it again and compares the digest. Exit
-status 0 if everything agrees. `tests/test_replay_day.py` runs the same at full speed.
+status 0 if everything agrees. `tests/system/test_replay_day.py` runs the same at full speed.
 """
 
 import argparse

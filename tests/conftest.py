@@ -17,6 +17,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
+from tests.store_book import Outside, new_store
 from tests.world import instruments, nodes
 
 # The same examples at every run, few enough for every commit; RISKENGINE_HYPOTHESIS=thorough looks for new ones at length.
@@ -101,3 +103,18 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'engine.db'}"
     return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    opened = new_store(store_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def outside(store_url: str, store: Store) -> Iterator[Outside]:
+    """Another program at the store's database."""
+    program = Outside(store_url)
+    yield program
+    program.close()

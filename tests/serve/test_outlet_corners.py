@@ -9,8 +9,8 @@ import pytest
 
 from riskengine.serve.stream.outlet import Outlet
 from riskengine.serve.stream.sender import Sender
-from tests.serve.test_hostile_clients import clients, healthy, masked, raw
 from tests.serve.wired import Wired, run, talk, wired
+from tests.system.test_hostile_clients import clients, healthy, masked, raw
 
 CLOSE = masked(b"\x03\xe8", 0x88)
 

@@ -1,0 +1,200 @@
+"""Loading files into a store: idempotent, everything counted, a broken file harming only itself."""
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from riskengine.clock import ManualClock
+from riskengine.errors import StoreUnavailable
+from riskengine.files.loading import KINDS, LoadReport, load
+from riskengine.files.records import ColumnOptions
+from riskengine.records.types import Refusal
+from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
+from tests.store_book import INSTRUMENTS, NODES, TS
+from tests.world import config
+
+TRADES = "trade_id,ts,instrument,desk,side,quantity,price\n"
+
+
+class Loader:
+    """A store and what was said while loading into it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store: Store = open_store(f"sqlite:///{folder}/engine.db")
+        self.said: list[str] = []
+        self.complaints: list[str] = []
+        self.advanced = 0
+
+    def file(self, name: str, content: str | bytes) -> str:
+        path = self.folder / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return str(path)
+
+    def load(self, kind: str, *paths: str) -> LoadReport:
+        self.said, self.complaints = [], []
+        report = LoadReport(self.refused, self.advance, self.complaints.append)
+        load(kind, paths, self.store, ColumnOptions(), config(), ManualClock(TS), report)
+        return report
+
+    def refused(self, path: str, refusal: Refusal) -> None:
+        self.said.append(f"{Path(path).name}:{refusal.index}: {refusal.field}: {refusal.reason}")
+
+    def advance(self, count: int) -> None:
+        self.advanced += count
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Loader]:
+    loader = Loader(tmp_path)
+    yield loader
+    loader.store.close()
+
+
+@pytest.fixture
+def loader(empty: Loader) -> Loader:
+    empty.store.save_nodes(NODES)
+    empty.store.save_instruments(INSTRUMENTS)
+    return empty
+
+
+def lines(*ids: str, **columns: str) -> str:
+    usual = {"instrument": "EURUSD", "desk": "FX1", "side": "buy", "quantity": "5", "price": "1.1"} | columns
+    return "".join(f"{name},{TS}," + ",".join(usual.values()) + "\n" for name in ids)
+
+
+def test_trades_load_once_however_often_they_are_loaded(loader: Loader) -> None:
+    path = loader.file("t.csv", TRADES + lines("a", "b", "a"))
+    assert loader.load("trades", path).counts == {"lines": 3, "inserted": 2, "updated": 0, "duplicate": 1, "refused": 0}
+    assert loader.load("trades", path).counts == {"lines": 3, "inserted": 0, "updated": 0, "duplicate": 3, "refused": 0}
+
+
+def test_a_line_that_says_something_else_of_a_stored_trade_is_named_and_kept_apart(loader: Loader) -> None:
+    loader.load("trades", loader.file("t.csv", TRADES + lines("a", "b")))
+    report = loader.load("trades", loader.file("u.csv", TRADES + lines("b") + lines("a", price="2")))
+    assert (report.counts["conflict"], report.counts["refused"]) == (1, 0)
+    assert [said.split(":")[:2] for said in loader.said] == [["u.csv", "3"]]
+    assert loader.store.watermark() == 2
+
+
+def test_a_bad_line_is_refused_with_its_place_and_the_others_are_loaded(loader: Loader) -> None:
+    path = loader.file("t.csv", TRADES + lines("a") + lines("b", desk="X") + lines("c", quantity="1e400") + lines("d"))
+    report = loader.load("trades", path)
+    assert (report.counts["inserted"], report.counts["refused"], report.counts["lines"]) == (2, 2, 4)
+    assert loader.said == ["t.csv:3: desk: unknown desk 'X'", "t.csv:4: quantity: is larger than 1e15"]
+    assert loader.advanced == 4
+
+
+def test_more_than_a_batch_loads_with_the_right_line_numbers(loader: Loader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("riskengine.files.loading.BATCH", 10)
+    path = loader.file("t.csv", TRADES + lines(*map(str, range(25))) + lines("x", side="?") + lines("y"))
+    report = loader.load("trades", path)
+    assert report.counts["inserted"] == 26
+    assert loader.said == ["t.csv:27: side: must be buy or sell: '?'"]
+
+
+def test_of_a_half_written_file_the_good_lines_stay_and_the_next_file_is_loaded(loader: Loader) -> None:
+    packed = gzip.compress((TRADES + lines(*(f"{n:05}" for n in range(5_000)))).encode(), 1)
+    cut = loader.file("cut.csv.gz", packed[: len(packed) // 2])
+    good = loader.file("good.csv", TRADES + lines("good"))
+    missing = str(loader.folder / "missing.csv")
+    report = loader.load("trades", missing, cut, good)
+    assert [Path(text.split(":")[0]).name for text in loader.complaints] == ["missing.csv", "cut.csv.gz"]
+    assert "only partly written" in loader.complaints[1] and "after line" in loader.complaints[1]
+    assert report.broken == loader.complaints
+    rows = [row.trade_id for row in loader.store.trades_after(0)]
+    assert rows[-1] == "good" and len(rows) > 1_000
+    assert report.counts["inserted"] == len(rows) and report.counts["refused"] == 0
+    assert rows[:-1] == [f"{n:05}" for n in range(len(rows) - 1)]
+
+
+def test_a_damaged_file_of_nodes_loads_none_of_them(empty: Loader) -> None:
+    packed = gzip.compress(("node,parent\n" + "ALL,\n" + "".join(f"N{n},ALL\n" for n in range(20_000))).encode(), 0)
+    report = empty.load("nodes", empty.file("nodes.csv.gz", packed[:60_000]))
+    assert report.broken and empty.store.nodes() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("node,parent\nA,\nB,\n", "exactly one node must have no parent"),
+        ("node,parent\nA,\nB,X\n", "its parent 'X' does not exist"),
+        ("node,parent\nA,\nB,C\nC,B\n", "nodes in a circle"),
+        ("node,parent\nA,\nB,A\nB,A\nC,A\nB,C\n", "node 'B' is given twice"),
+    ],
+)
+def test_nodes_that_form_no_tree_are_refused_whole_and_the_file_is_named(empty: Loader, text: str, reason: str) -> None:
+    path = empty.file("nodes.csv", text)
+    empty.load("nodes", path)
+    [complaint] = empty.complaints
+    assert complaint.startswith(f"{path}: ") and reason in complaint
+    assert empty.store.nodes() == []
+
+
+def test_nodes_are_judged_together_with_those_that_are_stored(loader: Loader) -> None:
+    added = loader.load("nodes", loader.file("more.csv", "node,parent\nFX3,Total\nFX2,FX3\n"))
+    assert (added.counts["inserted"], added.counts["updated"]) == (1, 1)
+    assert {node.node: node.parent for node in loader.store.nodes()}["FX2"] == "FX3"
+    loader.load("nodes", loader.file("root.csv", "node,parent\nOther,\n"))
+    assert "exactly one node" in loader.complaints[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("trades", TRADES + lines("a")),
+        ("positions", f"desk,instrument,ts,quantity,average_price\nFX1,EURUSD,{TS},5,1.1\n"),
+    ],
+)
+def test_a_desk_that_has_something_gets_no_nodes_below_it(loader: Loader, kind: str, text: str) -> None:
+    """Its trades would have no place any more: the next start would show a smaller house."""
+    assert loader.load(kind, loader.file("held.csv", text)).counts["inserted"] == 1
+    before = loader.store.nodes()
+    loader.load("nodes", loader.file("more.csv", "node,parent\nDesk,FX1\n"))
+    assert loader.complaints[0].endswith("node 'FX1' has trades or balances: nodes cannot be put below it")
+    assert loader.store.nodes() == before
+    assert loader.load("nodes", loader.file("other.csv", "node,parent\nDesk,FX2\n")).counts["inserted"] == 1
+
+
+def test_every_kind_of_reference_data_has_its_way_in(empty: Loader) -> None:
+    files = {
+        "nodes": "node,parent\nALL,\nFX1,ALL\n",
+        "instruments": "instrument,kind,base_currency,quote_currency\nEURUSD,fx,EUR,USD\n",
+        "positions": f"desk,instrument,ts,quantity,average_price\nFX1,EURUSD,{TS},5,1.1\nALL,EURUSD,{TS},5,1.1\n",
+        "closes": "date,instrument,price\n2026-01-05,EURUSD,1.1\n2026-01-05,XYZ,1\n",
+        "marks": f"instrument,ts,price\nEURUSD,{TS},1.2\nEURUSD,{TS - 1},1.3\n",
+        "trades": TRADES + lines("a"),
+    }
+    assert tuple(files) == KINDS
+    counts = {kind: empty.load(kind, empty.file(f"{kind}.csv", text)).counts for kind, text in files.items()}
+    assert {kind: count["inserted"] for kind, count in counts.items()} == {
+        "nodes": 2,
+        "instruments": 1,
+        "positions": 1,
+        "closes": 1,
+        "marks": 1,
+        "trades": 1,
+    }
+    assert counts["positions"]["refused"] == counts["closes"]["refused"] == 1
+    assert counts["marks"]["superseded"] == 1
+
+
+def test_a_balance_that_changes_and_one_without_a_place_are_refused_with_their_line(loader: Loader) -> None:
+    header = "desk,instrument,ts,quantity,average_price\n"
+    balance = loader.file("p.csv", f"{header}FX1,EURUSD,{TS},5,1.1\n")
+    assert loader.load("positions", balance).counts["inserted"] == 1
+    assert loader.load("positions", balance).counts["duplicate"] == 1
+    changed = loader.file("q.csv", f"{header}Total,EURUSD,{TS},5,1.1\nFX1,EURUSD,{TS},6,1.1\n")
+    assert loader.load("positions", changed).counts["refused"] == 2
+    assert loader.said[0] == "q.csv:2: desk: unknown desk 'Total', or not a leaf node"
+    assert loader.said[1].startswith("q.csv:3: ")
+
+
+def test_a_store_that_fails_stops_the_load(loader: Loader) -> None:
+    path = loader.file("t.csv", TRADES + lines("a"))
+    loader.store.close()
+    with pytest.raises(StoreUnavailable):
+        loader.load("trades", path)

@@ -1,0 +1,107 @@
+"""A stored trade comes back as the record that left the door, and a spoiled row as a reason."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from riskengine.records.decode import TradeInput, convert
+from riskengine.records.fields import Rejected
+from riskengine.records.types import Trade
+from riskengine.store.trade_rows import DEFAULT_SOURCE, RefusedRow, TradeRow, _plain, row_values, trade_from_row
+from tests.store_book import CHECK, TS, cancel, sent, trade
+
+MICROS = st.integers(TS - 10**15, TS + 10**15)
+NAMES = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=20)
+
+
+def decimals(places: int, low: str = "0", high: str = "1e15") -> st.SearchStrategy[Decimal]:
+    return st.decimals(Decimal(low), Decimal(high), places=places, allow_nan=False, allow_infinity=False)
+
+
+TRADES = st.builds(
+    trade,
+    NAMES,
+    source=NAMES,
+    leg=st.integers(0, 2**53 - 1),
+    version=st.integers(1, 2**53 - 1),
+    action=st.sampled_from(["new", "amend"]),
+    ts=MICROS,
+    source_seq=st.integers(0, 2**53 - 1),
+    instrument=st.sampled_from(["BTCUSD", "ESZ6"]),
+    dealer=st.one_of(st.just(""), NAMES),
+    side=st.sampled_from(["buy", "sell"]),
+    quantity=decimals(2, "0.01"),
+    price=decimals(10),
+    fees=st.one_of(st.none(), decimals(10, "-1e15")),
+    fees_currency=st.sampled_from(["", "USD", "EUR"]),
+    value_date=st.sampled_from(["", "2026-11-23"]),
+    trade_date=st.sampled_from(["", "2026-11-20"]),
+    booked_ts=st.one_of(st.none(), MICROS),
+    contra_amount=st.one_of(st.none(), decimals(10)),
+    legs=st.one_of(st.none(), st.integers(1, 1_000)),
+)
+
+
+def row_of(stored: Trade, **columns: Any) -> TradeRow:
+    *values, received_ts = row_values(stored)
+    return TradeRow._make([*values, 7, received_ts])._replace(**columns)
+
+
+@given(TRADES)
+def test_every_trade_comes_back_equal_to_the_last_digit(stored: Trade) -> None:
+    assert trade_from_row(row_of(stored), CHECK) == stored
+
+
+ODD = ["", None, " x", "-1", "1.0", "1e3", "+1", "1_0", "\u0661", "NaN", "0", "x" * 200, -1, 2**60, 1.5, b"x"]
+
+
+@given(TRADES, st.sampled_from(TradeRow._fields[:-2]), st.sampled_from(ODD))
+def test_the_quick_way_and_the_check_agree_whatever_a_column_holds(stored: Trade, column: str, value: object) -> None:
+    row = row_of(stored, **{column: value})
+    quick = _plain(row, CHECK)
+    try:
+        checked: Trade | None = CHECK(convert(row._asdict(), TradeInput), row.received_ts, DEFAULT_SOURCE)
+    except Rejected:
+        checked = None
+    assert quick is None or quick == checked
+    found = trade_from_row(row, CHECK)
+    assert found == checked if checked is not None else isinstance(found, RefusedRow)
+
+
+def test_a_cancel_comes_back_equal_with_and_without_its_own_time() -> None:
+    timed = CHECK(sent(action="cancel", version=2), TS, "api")
+    for stored in (cancel(), timed):
+        assert trade_from_row(row_of(stored), CHECK) == stored
+    assert row_of(cancel()).ts is None and row_of(cancel()).side == ""
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("instrument", "XAUUSD", "unknown instrument 'XAUUSD'"),
+        ("desk", "Total", "'Total' has nodes below it; trades attach to leaf nodes"),
+        ("quantity", "-5", "must be above 0"),
+        ("quantity", "0.001", "has more than 2 decimals"),
+        ("price", "cheap", None),
+        ("price", "-0.5", "must not be negative"),
+        ("ts", 1_790_000_000, "is out of range: it looks like seconds, microseconds are expected"),
+        ("trade_id", "T\udcff1", "has a character that a name cannot have: 'T\\udcff1'"),
+        ("fees", b"\xff", None),
+    ],
+)
+def test_a_row_that_is_not_a_trade_says_which_field_and_why(column: str, value: object, reason: str | None) -> None:
+    refused = trade_from_row(row_of(trade(), **{column: value}), CHECK)
+    assert isinstance(refused, RefusedRow)
+    assert (refused.store_seq, refused.field) == (7, column)
+    assert reason is None or refused.reason == reason
+    str(refused.row).encode()  # can be shown and sent
+
+
+def test_a_million_trades_share_their_names() -> None:
+    first, second = (trade_from_row(row_of(trade(name, dealer="ann")), CHECK) for name in ("T1", "T2"))
+    assert isinstance(first, Trade) and isinstance(second, Trade)
+    for column in ("source", "desk", "dealer", "instrument", "side", "action", "fees_currency"):
+        assert getattr(first, column) is getattr(second, column)

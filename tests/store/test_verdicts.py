@@ -1,0 +1,107 @@
+"""Verdicts are stored before they take effect, and a start judges by them: on both databases."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from riskengine.config import Config, StoreConfig
+from riskengine.errors import StoreError
+from riskengine.process.process import EngineProcess
+from riskengine.records.types import Verdict
+from riskengine.snapshot.digest import digest
+from riskengine.snapshot.snapshot import ExceptionItem
+from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
+from tests.store_book import TS
+from tests.store_book import trade as plain_trade
+from tests.world import SECOND, instruments, nodes, trade
+
+Test = Callable[[EngineProcess], Awaitable[Any]]
+
+
+@pytest.fixture(autouse=True)
+def no_frozen_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process settles its memory for good; the process of the tests must not."""
+    monkeypatch.setattr("riskengine.rebuild.load.settle_memory", lambda: None)
+
+
+@pytest.fixture
+def url(store_url: str) -> str:
+    opened = open_store(store_url)
+    opened.save_nodes(nodes())
+    opened.save_instruments(instruments())
+    opened.close()
+    return store_url
+
+
+def live(url: str, test: Test) -> Any:
+    async def life() -> Any:
+        process = EngineProcess(Config(store=StoreConfig(url)))
+        process.open()
+        try:
+            await process.start()
+            return await asyncio.wait_for(test(process), 30)
+        finally:
+            await process.stop()
+
+    return asyncio.run(life())
+
+
+def sent(name: str, process: EngineProcess, **columns: Any) -> Any:
+    return trade(name, received_ts=process.clock.now(), ts=TS - SECOND, **columns)
+
+
+def verdict(item: ExceptionItem, word: str) -> Verdict:
+    return Verdict(item.id, word, "because", "ann", TS)
+
+
+async def seen(process: EngineProcess) -> Any:
+    newest = process.history.newest
+    return digest(newest), {kind: [item.id for item in items] for kind, items in newest.exceptions.items()}, newest.verdicts
+
+
+@pytest.mark.parametrize("word", ["accept", "reject"])
+@pytest.mark.parametrize(
+    ("kind", "name", "columns"), [("conflict", "1", {"quantity": "7"}), ("quarantined", "2", {"value_date": "2031-01-03"})]
+)
+def test_what_was_decided_outlives_a_restart(url: str, kind: str, name: str, columns: dict[str, Any], word: str) -> None:
+    async def decide(process: EngineProcess) -> Any:
+        await process.submit([sent("1", process), sent(name, process, **columns)])
+        [item] = process.history.newest.exceptions[kind]
+        before = digest(process.history.newest)
+        await process.decide(item, verdict(item, word))
+        assert (digest(process.history.newest) != before) == (word == "accept")
+        return await seen(process)
+
+    assert live(url, decide) == live(url, seen)
+
+
+def test_a_conflict_that_was_accepted_is_the_stored_version_and_the_other_one_conflicts_now(url: str) -> None:
+    async def decide(process: EngineProcess) -> Any:
+        first, other = sent("1", process), sent("1", process, quantity="7")
+        await process.submit([first, other])
+        [item] = process.history.newest.exceptions["conflict"]
+        await process.decide(item, verdict(item, "accept"))
+        receipt = await process.submit([other, first])
+        return [outcome.status for outcome in receipt.outcomes]
+
+    assert live(url, decide) == ["duplicate", "conflict"]
+    opened = open_store(url)
+    [row] = opened.trades_after(0)
+    [conflict] = opened.conflicts()
+    opened.close()
+    assert (row.quantity, conflict.row.quantity) == ("7", "100")
+
+
+def test_a_conflict_with_a_version_that_is_gone_cannot_be_accepted_and_nothing_is_stored(store: Store) -> None:
+    with pytest.raises(StoreError, match="is not in the store any more"):
+        store.save_verdict(Verdict("conflict:x", "accept", "", "ann", TS), plain_trade("1"))
+    assert store.verdicts() == []
+
+
+def test_the_newest_word_counts(store: Store) -> None:
+    for word in ("accept", "", "reject"):
+        store.save_verdict(Verdict("late:x", word, word, "ann", TS))
+    assert store.verdicts() == [Verdict("late:x", "reject", "reject", "ann", TS)]

@@ -1,0 +1,292 @@
+"""A store that was restored from an old backup is noticed, at the start and while the engine runs, on both databases."""
+
+import asyncio
+import shutil
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import psycopg
+import pytest
+
+from riskengine.config import Config, EngineConfig, MarksConfig, StoreConfig
+from riskengine.errors import EngineNotLive, LeaseHeld, StartRefused
+from riskengine.process.process import EngineProcess
+from riskengine.store.open_store import open_store
+from riskengine.store.witness import Witness
+from tests.store_book import Outside
+from tests.world import SECOND, instruments, nodes, trade
+
+Test = Callable[[EngineProcess], Awaitable[Any]]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits ten seconds here, and the process of the tests does not settle its memory for good."""
+    monkeypatch.setattr("riskengine.process.store_watch.NOTE_EVERY_S", 0.05)
+    monkeypatch.setattr("riskengine.process.store_watch.LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr("riskengine.rebuild.load.settle_memory", lambda: None)
+
+
+@pytest.fixture
+def house(store_url: str) -> str:
+    """A store with nodes and instruments; its URL."""
+    store = open_store(store_url)
+    store.save_nodes(nodes())
+    store.save_instruments(instruments())
+    store.close()
+    return store_url
+
+
+def settings(url: str) -> Config:
+    return Config(engine=EngineConfig(beat_ms=20), store=StoreConfig(url), marks=MarksConfig(store_every_s=0.05))
+
+
+def life(url: str, test: Test, *, accept: bool = False) -> Any:
+    """Run a test against a live engine, from the opening of its store to the end."""
+
+    async def run() -> Any:
+        process = EngineProcess(settings(url), accept_mismatch=accept)
+        process.open()
+        try:
+            await process.start()
+            return await asyncio.wait_for(test(process), 20)
+        finally:
+            await process.stop()
+
+    return asyncio.run(run())
+
+
+def dealing(*names: str) -> Test:
+    """A life in which these trades are sent; its epoch."""
+
+    async def deal(process: EngineProcess) -> int:
+        now = process.clock.now()
+        for name in names:
+            await process.submit([trade(name, ts=now - SECOND, received_ts=now)])
+        return process.history.newest.epoch
+
+    return deal
+
+
+async def look(process: EngineProcess) -> tuple[int, list[str]]:
+    """The epoch, and the kinds of warnings that stand."""
+    return process.history.newest.epoch, list(process.warnings)
+
+
+async def until(holds: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 5
+    while not holds():
+        assert time.monotonic() < deadline, "did not happen in time"
+        await asyncio.sleep(0.01)
+
+
+# -- backups -----------------------------------------------------------------------------------------------------
+
+
+class Backup:
+    """All of a store at one moment, to be put back as a restore does."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url = url
+        self._path = Path(url.removeprefix("sqlite:///"))
+        self._copy = folder / "backup.db"
+        if url.startswith("sqlite:"):
+            with sqlite3.connect(self._path) as source, sqlite3.connect(self._copy) as target:
+                source.backup(target)
+            source.close()
+            target.close()
+        else:
+            self._schema = unquote(url).rpartition("search_path=")[2]
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute(f"CREATE SCHEMA {self._schema}_backup".encode())
+                for table in self._tables(connection):
+                    connection.execute(f"CREATE TABLE {self._schema}_backup.{table} AS TABLE {table}".encode())
+
+    def restore(self) -> None:
+        if self.url.startswith("sqlite:"):
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{self._path}{suffix}").unlink(missing_ok=True)
+            shutil.copyfile(self._copy, self._path)
+            return
+        with psycopg.connect(self.url) as connection:
+            connection.execute("SET session_replication_role = replica")  # no foreign keys, no triggers
+            tables = self._tables(connection)
+            connection.execute(f"TRUNCATE {', '.join(tables)}".encode())
+            for table in tables:
+                connection.execute(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE TABLE {self._schema}_backup.{table}".encode())
+            connection.execute(
+                "SELECT setval(pg_get_serial_sequence('trades', 'store_seq'), (SELECT max(store_seq) FROM trades))"
+            )
+
+    def drop(self) -> None:
+        if not self.url.startswith("sqlite:"):
+            with psycopg.connect(self.url, autocommit=True) as connection:
+                connection.execute(f"DROP SCHEMA {self._schema}_backup CASCADE".encode())
+
+    @staticmethod
+    def _tables(connection: Any) -> list[str]:
+        return [row[0] for row in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")]
+
+
+@pytest.fixture
+def back_up(house: str, tmp_path: Path) -> Iterator[Callable[[], Backup]]:
+    made: list[Backup] = []
+
+    def make() -> Backup:
+        made.append(Backup(house, tmp_path))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.drop()
+
+
+# -- at the start ------------------------------------------------------------------------------------------------
+
+
+def test_a_store_restored_from_an_older_backup_is_refused_and_nothing_is_changed(
+    house: str, back_up: Callable[[], Backup]
+) -> None:
+    assert life(house, dealing("1", "2")) == 1
+    backup = back_up()
+    assert life(house, dealing("3", "4")) == 2
+    backup.restore()
+    for _ in range(2):  # a supervisor that starts it again and again must not wear the refusal out
+        process = EngineProcess(settings(house))
+        with pytest.raises(StartRefused, match=r"restored from an older state: it ends at trade 2 of 20.*, epoch 1; this "):
+            process.open()
+    store = open_store(house, read_only=True)
+    assert (store.standing().epoch, store.standing().watermark) == (1, 2)
+    store.close()
+
+
+def test_accepted_it_goes_live_says_so_everywhere_and_is_believed_from_then_on(house: str, back_up: Callable[[], Backup]) -> None:
+    life(house, dealing("1"))
+    backup = back_up()
+    life(house, dealing("2"))
+    backup.restore()
+
+    async def shown(process: EngineProcess) -> Any:
+        await process.morning.complete.wait()
+        return process.history.newest.epoch, process.warnings.rows(), process.health()["start"]["mismatches"]
+
+    epoch, [warning], [mismatch] = life(house, shown, accept=True)
+    assert epoch == 3, "above every epoch that was ever seen here"
+    assert warning["kind"] == "mismatch" and warning["text"].startswith("the store was restored from an older state")
+    assert mismatch["kind"] == "restored"
+    assert life(house, look) == (4, [])
+
+
+def test_that_it_was_accepted_is_in_the_audit_trail(house: str, back_up: Callable[[], Backup]) -> None:
+    life(house, dealing("1"))
+    backup = back_up()
+    life(house, dealing("2"))
+    backup.restore()
+    life(house, look, accept=True)
+    outside = Outside(house)
+    [(actor, detail)] = outside.execute("SELECT actor, detail FROM audit WHERE kind = 'mismatch_accepted'")
+    outside.close()
+    assert actor and "restored from an older state" in detail
+
+
+def test_a_backup_of_the_same_epoch_that_others_filled_up_again_is_told_by_its_audit_trail(
+    house: str, back_up: Callable[[], Backup]
+) -> None:
+    async def morning(process: EngineProcess) -> Backup:
+        await dealing("1")(process)
+        backup = back_up()
+        await dealing("2", "3")(process)
+        return backup
+
+    life(house, morning).restore()
+    outside = Outside(house)
+    for name in ("x", "y", "z"):
+        outside.book(trade_id=name)
+    outside.close()
+    with pytest.raises(StartRefused, match=r"of its audit trail is (missing|another one); it ends at trade 4"):
+        EngineProcess(settings(house)).open()
+
+
+def test_a_store_that_went_on_as_it_was_left_starts_without_a_word(house: str, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("1", "2", "3"):
+        life(house, dealing(name))
+    assert life(house, look) == (4, [])
+    assert not [record for record in caplog.records if "witness" in str(record.msg)]
+
+
+def test_a_copy_at_another_place_is_a_store_of_its_own(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/desk.db"
+    store = open_store(url)
+    store.save_nodes(nodes())
+    store.save_instruments(instruments())
+    store.close()
+    life(url, dealing("1"))
+    shutil.copyfile(tmp_path / "desk.db", tmp_path / "copy.db")
+    life(url, dealing("2"))
+    assert life(f"sqlite:///{tmp_path}/copy.db", look) == (2, [])
+
+
+def test_a_witness_that_cannot_be_read_or_written_stops_nothing(house: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+
+    async def run() -> Any:
+        config = settings(house)
+        config = Config(store=StoreConfig(house, witness=str(tmp_path / "file")), marks=config.marks)
+        process = EngineProcess(config)
+        process.open()
+        await process.start()
+        answer = await look(process)
+        await process.stop()
+        return answer
+
+    assert asyncio.run(run()) == (1, [])
+
+
+# -- while it runs -----------------------------------------------------------------------------------------------
+
+
+def test_rows_that_vanish_under_a_live_engine_are_said_and_stay_known(house: str) -> None:
+    async def test(process: EngineProcess) -> None:
+        watch = process._watch
+        assert watch is not None
+        await dealing("1", "2", "3")(process)
+        await until(lambda: watch.witness._seen is not None and watch.witness._seen.watermark == 3)
+        outside = Outside(house)
+        outside.execute("DELETE FROM trades WHERE store_seq > 1")
+        outside.close()
+        await until(lambda: "restored" in process.warnings)
+        assert "it ends at trade 1 of" in process.warnings["restored"]
+        assert process.is_live
+
+    life(house, test)
+    with pytest.raises(StartRefused, match="ends at trade 1 of"):
+        EngineProcess(settings(house)).open()
+
+
+def test_a_store_whose_epoch_goes_back_ends_the_engine_with_the_reason(house: str) -> None:
+    async def test(process: EngineProcess) -> None:
+        outside = Outside(house)
+        outside.execute("UPDATE meta SET value = '0' WHERE key = 'writer_epoch'")
+        outside.close()
+        with pytest.raises((LeaseHeld, EngineNotLive)):  # whatever is written first finds it
+            await dealing("1")(process)
+        await asyncio.wait_for(process.ended.wait(), 5)
+        assert isinstance(process.failure, LeaseHeld)
+        assert "went back under its writer: it is at epoch 0 and was at 1" in str(process.failure)
+
+    life(house, test)
+
+
+def test_what_was_seen_last_is_noted_at_the_end(house: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("riskengine.process.store_watch.NOTE_EVERY_S", 1_000.0)
+    life(house, dealing("1", "2"))
+    store = open_store(house, read_only=True)
+    witness = Witness(StoreConfig(house), store, EngineProcess(settings(house)).clock)
+    assert witness.judge() is None and witness._seen is not None
+    assert (witness._seen.watermark, witness._seen.trades, witness._seen.epoch) == (2, 2, 1)
+    assert witness._seen.audit_seq == store.standing().audit_seq
+    store.close()
