@@ -1,4 +1,4 @@
-"""`riskengine audit`: whether the trail and the store are as they were written, and what the trail says."""
+"""`riskengine audit`: verifies the audit trail against the store, and prints its entries."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ MAX_SHOWN = 160
 """Characters of an entry's detail on one line."""
 
 COULD_NOT = 2
-"""Exit status where there is nothing to say about the trail."""
+"""Exit status when the trail could not be verified."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -35,10 +35,10 @@ def audit_commands() -> None:
 @audit_commands.command(name="verify")
 @store_option
 @config_option
-@click.option("--head", metavar="HASH", help="The hash of an entry that was noted elsewhere: it must still be in the trail.")
+@click.option("--head", metavar="HASH", help="Hash of an entry that you noted elsewhere; it must still be in the trail.")
 @json_option
 def verify_command(store: str | None, config_path: str | None, head: str | None, as_json: bool) -> None:
-    """Walk the whole trail and compare every row. Exit 0: nothing found; 1: findings; 2: it could not be done."""
+    """Walk the whole trail and compare every row. Exit 0: nothing found; 1: findings; 2: could not verify."""
     if head is not None and not (len(head) == 64 and set(head) <= set("0123456789abcdef")):
         raise click.BadParameter(f"{shown(head)} is not a hash of 64 hexadecimal digits", param_hint="--head")
     progress = Progress("audit verify")
@@ -80,12 +80,14 @@ def _summary(report: AuditReport) -> str:
 @audit_commands.command(name="show")
 @store_option
 @config_option
-@click.option("--trade", metavar="SOURCE:ID[:LEG]", help="Entries about a trade; the id alone will do.")
+@click.option("--trade", metavar="SOURCE:ID[:LEG]", help="Entries about a trade; the id alone is enough.")
 @click.option("--node", metavar="NODE", help="Entries about trades below a node, and about the node.")
-@click.option("--since", metavar="TS", help="Not older: microseconds since 1970, or RFC 3339.")
-@click.option("--until", metavar="TS", help="Older.")
+@click.option("--since", metavar="TS", help="At or after this time: microseconds since 1970, or RFC 3339.")
+@click.option("--until", metavar="TS", help="Before this time.")
 @click.option("--kind", type=click.Choice(ENTRY_KINDS), metavar="KIND", help=f"One kind: {', '.join(ENTRY_KINDS)}.")
-@click.option("--limit", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="How many, the newest.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="How many of the newest entries."
+)
 @json_option
 def show_command(
     store: str | None,
@@ -115,7 +117,7 @@ def show_command(
     for entry in entries:
         click.echo(_line(entry))
     if not entries:
-        complain("no entry is like that")
+        complain("no entry matches")
 
 
 @contextmanager
@@ -153,12 +155,12 @@ def _detail(entry: AuditEntry) -> Any:
 def _json(value: object) -> str:
     try:
         return orjson.dumps(value).decode()
-    except TypeError:  # somebody spoiled an entry with what no JSON can say
+    except TypeError:  # somebody put into an entry what JSON cannot say
         return json.dumps(value, default=repr)
 
 
 def _line(entry: AuditEntry) -> str:
-    """Number, time, who, what kind, what about. Hashes of rows are for machines."""
+    """One entry as a line: number, time, actor, kind, subject, detail without row hashes."""
     when = (_EPOCH + timedelta(microseconds=entry.ts)).isoformat() if isinstance(entry.ts, int) else repr(entry.ts)
     detail = _detail(entry)
     if isinstance(detail, dict):

@@ -1,4 +1,4 @@
-"""The command line. Results on stdout, logs and progress on stderr, one clear line and no traceback for a mistake."""
+"""The command `riskengine`. Results go to stdout, logs and progress to stderr; a mistake is one clear line, never a traceback."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ import orjson
 from riskengine import __version__
 from riskengine.cli.audit import audit_commands
 from riskengine.cli.reconcile import reconcile_command
-from riskengine.cli.start import announce, rebuild_command, run_engine, serve
+from riskengine.cli.start import print_url, rebuild_command, run_engine, serve
 from riskengine.cli.terminal import (
     Commands,
     Progress,
@@ -63,7 +63,7 @@ main.add_command(rebuild_command)
 @store_option
 @mapping_options
 def demo(port: int, ticks: str | None, store: str | None, **mapping: str | None) -> None:
-    """A live engine on an embedded store: sample desks, simulated market and dealing, until Ctrl-C."""
+    """Run a live engine on an embedded store, with sample desks and a simulated market, until Ctrl-C."""
     options = column_options(**mapping)
     configure_logging("console", "warning")
     with tempfile.TemporaryDirectory(prefix="riskengine-demo-") as folder:
@@ -75,7 +75,7 @@ def demo(port: int, ticks: str | None, store: str | None, **mapping: str | None)
             path = ticks
             symbols = frozenset(instrument.instrument for instrument in instruments)
             recorded = RecordedTicks(lambda: tick_stream(path, options, lambda _path, _refusal: None), symbols)
-            if not recorded(0, 0.0):  # a file that cannot be read is said now, too
+            if not recorded(0, 0.0):  # also reports a file that cannot be read, before anything starts
                 raise InputError(f"{ticks}: has no tick of an instrument of the demo")
             recorded = RecordedTicks(lambda: tick_stream(path, options, lambda _path, _refusal: None), symbols)
         feed = DemoFeed(
@@ -88,13 +88,13 @@ def demo(port: int, ticks: str | None, store: str | None, **mapping: str | None)
 
 
 def _seed(url: str, nodes: Sequence[Node], instruments: Sequence[Instrument]) -> None:
-    """Put the demo's reference data into a store that has nothing else. Raises InputError, StoreError."""
+    """Load the demo's reference data into a store that holds nothing else. Raises InputError, StoreError."""
     store = open_store(url)
     try:
         known = {node.node for node in nodes}, {instrument.instrument for instrument in instruments}
         others = {node.node for node in store.nodes()} - known[0], {each.instrument for each in store.instruments()} - known[1]
         if any(others):
-            raise InputError(f"store {store.name} holds more than the demo: name an empty one, or none")
+            raise InputError(f"store {store.name} holds more than the demo: name an empty store, or leave --store out")
         store.save_nodes(nodes)
         store.save_instruments(instruments)
     finally:
@@ -102,8 +102,8 @@ def _seed(url: str, nodes: Sequence[Node], instruments: Sequence[Instrument]) ->
 
 
 def _announce_demo(url: str) -> None:
-    announce(url)
-    click.echo("Ctrl-C ends it.")
+    print_url(url)
+    click.echo("Press Ctrl-C to stop.")
     sys.stdout.flush()
 
 
@@ -121,7 +121,7 @@ main.add_command(watch_command)
 def load_command(
     kind: str, files: Sequence[str], store: str | None, config_path: str | None, as_json: bool, **mapping: str | None
 ) -> None:
-    """Load CSV or NDJSON files (.gz too, - is stdin) into the store; loading them again changes nothing."""
+    """Load CSV or NDJSON files (.gz too, - is stdin) into the store. Loading a file again changes nothing."""
     config = effective_config(config_path, store)
     options = column_options(**mapping)
     opened = open_store(config.store.url)
@@ -140,7 +140,7 @@ def load_command(
 
 
 class FirstRefusals:
-    """Prints the first refusals of each file and counts the rest: a recording can have one on every line."""
+    """Prints the first refusals of each file and counts the rest. A recording can have one on every line."""
 
     LIMIT = 10
 
@@ -148,16 +148,16 @@ class FirstRefusals:
         self.counts: dict[str, int] = {}
 
     def __call__(self, path: str, refusal: Refusal) -> None:
-        """One line that is left out."""
+        """Report one refused line."""
         self.counts[path] = self.counts.get(path, 0) + 1
         if self.counts[path] <= self.LIMIT:
             _print_refusal(path, refusal)
 
     def close(self) -> None:
-        """Say how many there were beyond those printed."""
+        """Print how many more lines of each file were refused."""
         for path, count in self.counts.items():
             if count > self.LIMIT:
-                click.echo(f"{path}: {count - self.LIMIT} more lines were left out", err=True)
+                click.echo(f"{path}: {count - self.LIMIT} more lines were refused", err=True)
 
 
 def _print_refusal(path: str, refusal: Refusal) -> None:
@@ -167,9 +167,9 @@ def _print_refusal(path: str, refusal: Refusal) -> None:
 
 
 @main.command()
-@click.option("--ticks", "ticks", multiple=True, metavar="FILE", help="Recorded ticks; may be given several times.")
-@click.option("--trades", metavar="FILE", help="Trades, with the columns of the interface.")
-@click.option("--speed", default="max", show_default=True, metavar="1|60|max", help="Times real time, or max.")
+@click.option("--ticks", "ticks", multiple=True, metavar="FILE", help="Recorded ticks; repeat for several files.")
+@click.option("--trades", metavar="FILE", help="Trades, with the columns that `load trades` takes.")
+@click.option("--speed", default="max", show_default=True, metavar="1|60|max", help="How many times real time, or max.")
 @store_option
 @click.option("--to", "url", metavar="URL", help="A running engine instead of one in this process.")
 @config_option
@@ -187,7 +187,7 @@ def replay(
     as_json: bool,
     **mapping: str | None,
 ) -> None:
-    """Play recorded ticks and trades in event-time order; prints the final tree and the digest."""
+    """Play recorded ticks and trades in event-time order, then print the tree and the digest."""
     files = (*ticks, *more_ticks)
     if not files and trades is None:
         raise click.UsageError("give --ticks, --trades or both")
@@ -226,7 +226,7 @@ def _speed(text: str) -> float | None:
 @main.command(name="check-config")
 @click.argument("file", required=False)
 def check_config_command(file: str | None) -> None:
-    """Validate a configuration and print the effective one, secrets hidden."""
+    """Validate a configuration and print the effective one with secrets hidden."""
     config = effective_config(file, os.environ.get("RISKENGINE_STORE"))
     check_access(config)
     shown = msgspec.structs.replace(config, store=msgspec.structs.replace(config.store, url=without_password(config.store.url)))

@@ -1,7 +1,7 @@
-"""`riskengine reconcile`: a running engine against the store, or against an outside statement.
+"""`riskengine reconcile`: compares a running engine with the store, or with an outside statement.
 
-Both sides are read here, each for itself: what the engine holds over HTTP, what the store says from its rows. Nothing that the
-engine says of its own agreement is believed.
+This process reads both sides itself: the engine's holdings over HTTP, the store's from its rows. It never takes the engine's word
+that they agree.
 """
 
 import sys
@@ -43,7 +43,7 @@ from riskengine.store.protocol import Store
 DEFAULT_ENGINE = "http://127.0.0.1:8321"
 TIMEOUT_S = 120
 LOOK_AGAIN_S = 1.0
-"""How long what only one side can see yet may take to be seen by the other."""
+"""Seconds between the two comparisons: time for a trade in flight to reach the other side."""
 
 SHOWN_BREAKS = 50
 SHOWN_REFUSALS = 10
@@ -51,7 +51,7 @@ COULD_NOT_COMPARE = 2
 
 
 class ReconcileResult(NamedTuple):
-    """What both sides were found to differ in, and how much was compared."""
+    """The breaks by key, how many positions were compared, and the header of the engine's answer."""
 
     breaks: Mapping[Key, Break]
     compared: int
@@ -62,9 +62,14 @@ class ReconcileResult(NamedTuple):
 @click.option("--engine", default=DEFAULT_ENGINE, show_default=True, metavar="URL", help="The running engine.")
 @store_option
 @config_option
-@click.option("--against", metavar="FILE", help="An outside statement instead of the store.")
-@click.option("--tolerance", default="", metavar="NAME=NUMBER,...", help="Of a statement: quantity, net_cash, average_price.")
-@click.option("--repair", is_flag=True, help="Have the engine take the store's values where they differ.")
+@click.option("--against", metavar="FILE", help="Compare with an outside statement instead of the store.")
+@click.option(
+    "--tolerance",
+    default="",
+    metavar="NAME=NUMBER,...",
+    help="Differences to let pass in a statement: quantity, net_cash, average_price.",
+)
+@click.option("--repair", is_flag=True, help="Make the engine take the store's values where they differ.")
 @json_option
 @mapping_options
 def reconcile_command(
@@ -81,10 +86,10 @@ def reconcile_command(
     try:
         if against is not None:
             if repair:
-                raise InputError("--repair takes the store's values: it goes with no --against")
+                raise InputError("--repair takes the store's values; it cannot be combined with --against")
             report = _against(engine, against, column_options(**mapping), tolerance)
         elif tolerance:
-            raise InputError("--tolerance is for a statement: it goes with --against")
+            raise InputError("--tolerance is for statements; use it with --against")
         else:
             report = _with_store(engine, effective_config(config_path, store), repair=repair)
     except RiskEngineError as error:
@@ -124,7 +129,7 @@ def _with_store(engine: str, config: Config, *, repair: bool) -> RowDict:
     opened = open_store(config.store.url, create=False, read_only=True)
     try:
         started = SystemClock().now()
-        found = _look_twice(engine, opened, config)
+        found = _confirmed_breaks(engine, opened, config)
         report = {
             "clean": not found.breaks,
             "against": "store",
@@ -133,33 +138,33 @@ def _with_store(engine: str, config: Config, *, repair: bool) -> RowDict:
             "seq": found.header["seq"],
             "watermark": found.header["watermark"],
             "started_ts": started,
-            "breaks": [_told(each) for each in found.breaks.values()],
+            "breaks": [_break_row(each) for each in found.breaks.values()],
         }
         if repair and found.breaks:
             _ask_for_repair(engine)
-            left = _look_twice(engine, opened, config).breaks
-            for told, each in zip(report["breaks"], found.breaks.values(), strict=True):
-                told["repaired"] = each.key not in left
+            left = _confirmed_breaks(engine, opened, config).breaks
+            for row, each in zip(report["breaks"], found.breaks.values(), strict=True):
+                row["repaired"] = each.key not in left
             report["repaired"] = not left
         return report | {"took_ms": (SystemClock().now() - started) // 1_000}
     finally:
         opened.close()
 
 
-def _look_twice(engine: str, store: Store, config: Config) -> ReconcileResult:
-    """A break is what differs in the same way when looked at again: a trade on its way is none."""
-    first = _look(engine, store, config)
+def _confirmed_breaks(engine: str, store: Store, config: Config) -> ReconcileResult:
+    """Breaks found twice with the same difference, so that a trade in flight is not reported."""
+    first = _compare_once(engine, store, config)
     if not first.breaks:
         return first
     time.sleep(LOOK_AGAIN_S)
-    again = _look(engine, store, config)
+    again = _compare_once(engine, store, config)
     kept = {
         key: each for key, each in again.breaks.items() if key in first.breaks and first.breaks[key].difference == each.difference
     }
     return again._replace(breaks=kept)
 
 
-def _look(engine: str, store: Store, config: Config) -> ReconcileResult:
+def _compare_once(engine: str, store: Store, config: Config) -> ReconcileResult:
     here = _holdings(engine)
     ours, theirs = store.standing(watermark=2**62).store_id, here.header.get("store_id")
     if theirs is not None and theirs != ours:
@@ -178,7 +183,7 @@ def _holdings(engine: str) -> Holdings:
             return read_holdings(answer)
     except HTTPError as error:
         with error:
-            raise EngineUnreachable(f"{engine}: the engine answered with {error.code}") from None
+            raise EngineUnreachable(f"{engine}: the engine answered HTTP {error.code}") from None
     except (OSError, ValueError, HTTPException) as error:
         raise unreachable(engine, error) from None
 
@@ -193,10 +198,10 @@ def _ask_for_repair(engine: str) -> None:
         raise EngineUnreachable(f"{engine}: the engine did not repair: {error}") from None
 
 
-# -- what is printed ---------------------------------------------------------------------------------------------
+# -- output ---------------------------------------------------------------------------------------------
 
 
-def _told(found: Break) -> RowDict:
+def _break_row(found: Break) -> RowDict:
     rollup, owner, instrument = found.key
     return {
         "kind": found.kind,
@@ -230,9 +235,11 @@ def _print(report: RowDict) -> None:
         )
     if len(breaks) > SHOWN_BREAKS:
         click.echo(f"... and {len(breaks) - SHOWN_BREAKS:,} more")
-    said = "no breaks" if not breaks else f"{len(breaks):,} break{'s' * (len(breaks) > 1)}"
-    said += ", repaired" if report.get("repaired") else ""
-    click.echo(f"{said}, {report['compared']:,} positions compared against {report['against']}, watermark {report['watermark']}")
+    summary = "no breaks" if not breaks else f"{len(breaks):,} break{'s' * (len(breaks) > 1)}"
+    summary += ", repaired" if report.get("repaired") else ""
+    click.echo(
+        f"{summary}, {report['compared']:,} positions compared against {report['against']}, watermark {report['watermark']}"
+    )
 
 
 def _short(side: RowDict | None) -> str:

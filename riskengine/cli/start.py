@@ -1,6 +1,6 @@
 """The commands that start from the store: `serve`, and `rebuild`, which is the morning start without serving.
 
-On a terminal `serve` shows one line that is redrawn while it loads, then one page of what it came to.
+On a terminal `serve` draws a progress bar while it loads, then prints a summary page.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from riskengine.store.witness import Witness, moment
 
 SWITCH_S = 0.000_5
-"""For how long a thread that works keeps the others waiting. A trade on its way to its answer changes threads a dozen times."""
+"""How long one thread may hold the interpreter while others wait. A trade changes threads a dozen times before it is answered."""
 
 BAR_CELLS = 24
 BAR_EVERY_S = 0.1
@@ -54,42 +54,42 @@ BAR_EVERY_S = 0.1
 def serve(
     config_path: str | None, store: str | None, host: str | None, port: int | None, accept_mismatch: bool, tokens: str | None
 ) -> None:
-    """The engine: morning start, then live."""
+    """Run the engine: morning start, then live, until a signal."""
     config = effective_config(config_path, store, host, port, tokens)
     configure_logging(config.log.format, config.log.level)
-    sys.exit(run_engine(config, announce, accept_mismatch=accept_mismatch, beside=show_start))
+    sys.exit(run_engine(config, print_url, accept_mismatch=accept_mismatch, beside=show_start))
 
 
 def run_engine(
     config: Config,
-    told: Callable[[str], None],
+    announce: Callable[[str], None],
     *,
     accept_mismatch: bool = False,
     feed: Companion | None = None,
     beside: Companion | None = None,
 ) -> int:
-    """Serve until a signal. The port and the store are taken first: whatever is refused there is said before anything runs."""
+    """Serve until a signal; return the exit status. Takes port and store first, so that a refusal comes before anything runs."""
     check_access(config)
     with bind(config.server.host, config.server.port) as listener:
         process = EngineProcess(config, accept_mismatch=accept_mismatch)
         process.open()
         sys.setswitchinterval(SWITCH_S)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(run_server(process, config, listener, announce=told, feed=feed, beside=beside))
+            return runner.run(run_server(process, config, listener, announce=announce, feed=feed, beside=beside))
 
 
-def announce(url: str) -> None:
-    """Say on stdout where the engine answers."""
+def print_url(url: str) -> None:
+    """Print on stdout where the engine answers."""
     click.echo(f"riskengine {__version__} at {url}")
     sys.stdout.flush()
 
 
-# -- what is shown of the start ----------------------------------------------------------------------------------
+# -- progress and summary of the start ----------------------------------------------------------------------------------
 
 
 async def show_start(process: EngineProcess) -> None:
-    """A bar while it loads, where stderr is a terminal; then the summary, there or in a log for people."""
-    with suppress(OSError):  # nobody looks any more
+    """Draw a progress bar on a terminal, then print the summary there or in a console log."""
+    with suppress(OSError):  # the terminal is gone
         if sys.stderr.isatty():
             await _show_bar(process)
         await process.morning.complete.wait()
@@ -109,19 +109,19 @@ async def _show_bar(process: EngineProcess) -> None:
 
 
 class Bar:
-    """One line at the foot of the terminal; `hide` gives the line to whoever writes next."""
+    """One line at the foot of the terminal; `hide` frees the line for other output."""
 
     def __init__(self) -> None:
         self._drawn = False
 
     def draw(self, text: str) -> None:
-        """Show this in place of what was shown."""
+        """Replace the line by `text`."""
         width = shutil.get_terminal_size().columns
         click.echo(f"\r\x1b[K{text[: width - 1]}", err=True, nl=False)
         self._drawn = True
 
     def hide(self) -> None:
-        """Leave an empty line."""
+        """Clear the line."""
         if self._drawn:
             self._drawn = False
             click.echo("\r\x1b[K", err=True, nl=False)
@@ -131,22 +131,23 @@ def bar_text(view: Mapping[str, Any]) -> str:
     """`loading [######------] 48 %  4 s left, replay, 480,000 of 1,000,000 trades`."""
     share = view["progress"]
     filled = int(share * BAR_CELLS)
-    said = [] if view["remaining_s"] is None else [f"{view['remaining_s']:.0f} s left"]
-    said.append(view["phase"] or "starting")
+    parts = [] if view["remaining_s"] is None else [f"{view['remaining_s']:.0f} s left"]
+    parts.append(view["phase"] or "starting")
     if view["trades_total"] is not None and view["phase"] == "replay":
-        said.append(f"{view['trades_loaded']:,} of {view['trades_total']:,} trades")
-    return f"loading [{'#' * filled}{'-' * (BAR_CELLS - filled)}] {share * 100:.0f} %  {', '.join(said)}"
+        parts.append(f"{view['trades_loaded']:,} of {view['trades_total']:,} trades")
+    return f"loading [{'#' * filled}{'-' * (BAR_CELLS - filled)}] {share * 100:.0f} %  {', '.join(parts)}"
 
 
 def summary_page(account: Mapping[str, Any]) -> list[str]:
-    """The morning on one page: what was loaded, what came of it, what it took."""
+    """The start on one page: what it loaded, the resulting tree, how long each phase took."""
     counts, nodes = account["counts"], account["nodes"]
     lines = [
         f"live  epoch {account['epoch']}, watermark {account['watermark']:,}, {account['store']}",
         f"trades loaded {account['trades_loaded']:,}: "
         + ", ".join(f"{what} {count:,}" for what, count in counts.items())
-        + _but(account["unreadable"], "rows of trades are no trades"),
-        f"opening balances {account['openings']:,}" + _but(account["openings_left_out"], "left out: unknown desk or instrument"),
+        + _exception(account["unreadable"], "rows cannot be read as trades"),
+        f"opening balances {account['openings']:,}"
+        + _exception(account["openings_left_out"], "left out: unknown desk or instrument"),
     ]
     if account["compared"] is not None:
         lines.append(f"compared with the store: {account['compared']:,} positions")
@@ -159,7 +160,7 @@ def summary_page(account: Mapping[str, Any]) -> list[str]:
     return [*lines, f"{account['seconds']:.2f} s: {', '.join(times)}"]
 
 
-def _but(count: int, what: str) -> str:
+def _exception(count: int, what: str) -> str:
     return f" ({count:,} {what})" if count else ""
 
 
@@ -167,7 +168,7 @@ def _but(count: int, what: str) -> str:
 
 
 def past_moment(context: click.Context, option: click.Parameter, value: str | None) -> int | None:
-    """A time of the past as microseconds since the epoch. Raises BadParameter."""
+    """A past time as microseconds since the epoch. Raises BadParameter."""
     if value is None:
         return None
     try:
@@ -183,15 +184,15 @@ def past_moment(context: click.Context, option: click.Parameter, value: str | No
 @store_option
 @config_option
 @json_option
-@click.option("--as-of", "as_of", metavar="TS", callback=past_moment, help="The state of a moment: microseconds or RFC 3339.")
-@click.option("--full", is_flag=True, help="Every check there is: also the store's own sums, the witness, the audit trail.")
+@click.option("--as-of", "as_of", metavar="TS", callback=past_moment, help="The state at a past time: microseconds or RFC 3339.")
+@click.option("--full", is_flag=True, help="Run every check: also the store's own sums, the witness, the audit trail.")
 def rebuild_command(store: str | None, config_path: str | None, as_json: bool, as_of: int | None, full: bool) -> None:
-    """The morning start without serving: replays the store, checks every invariant, prints the state."""
+    """Run the morning start without serving: replay the store, check every invariant, print the state."""
     config = effective_config(config_path, store)
     opened = open_store(config.store.url, create=False, read_only=True)
     try:
-        engine = rebuilt(opened, config, as_of)
-        found = integrity(engine) or (everything_else(opened, config, engine, as_of) if full else [])
+        engine = rebuild_engine(opened, config, as_of)
+        found = check_engine(engine) or (check_store(opened, config, engine, as_of) if full else [])
     finally:
         opened.close()
     for mismatch in found:
@@ -200,11 +201,11 @@ def rebuild_command(store: str | None, config_path: str | None, as_json: bool, a
         sys.exit(1)
     print_state(engine, as_json, as_of=as_of)
     if full and not as_json:
-        click.echo("checked and found in order: every invariant, the store's own sums, the tree, the witness, the audit trail")
+        click.echo("every check passed: invariants, the store's own sums, the tree, the witness, the audit trail")
 
 
-def rebuilt(store: Store, config: Config, as_of: int | None) -> Engine:
-    """The engine of now, or of a moment, as the start would build it. Raises StoreError, ReferenceDataError."""
+def rebuild_engine(store: Store, config: Config, as_of: int | None) -> Engine:
+    """The engine that a start would build, now or as of `as_of`. Raises StoreError, ReferenceDataError."""
     if as_of is None:
         now = SystemClock().now()
         return rebuild(store, read_trades(store), config, epoch=0, now=now, read_conflicts=read_conflicts(store, MAX_NOTICES))
@@ -212,8 +213,8 @@ def rebuilt(store: Store, config: Config, as_of: int | None) -> Engine:
     return rebuild(past, past.read_trades, config, epoch=0, now=as_of, read_conflicts=past.read_conflicts)
 
 
-def integrity(engine: Engine) -> list[Mismatch]:
-    """Every invariant of the engine itself."""
+def check_engine(engine: Engine) -> list[Mismatch]:
+    """The first broken invariant of the engine, and disagreements inside its snapshot."""
     try:
         engine.check()
     except AssertionError as error:
@@ -221,11 +222,11 @@ def integrity(engine: Engine) -> list[Mismatch]:
     return disagreements(engine.snapshot)
 
 
-def everything_else(store: Store, config: Config, engine: Engine, as_of: int | None) -> list[Mismatch]:
-    """What only the store, the witness and the audit trail can tell. Raises StoreError."""
-    breaks = breaks_with_the_store(store, config, engine, as_of)
-    if breaks:  # what others write meanwhile is no break: one that is differs twice
-        again = {each.key: each for each in breaks_with_the_store(store, config, rebuilt(store, config, as_of), as_of)}
+def check_store(store: Store, config: Config, engine: Engine, as_of: int | None) -> list[Mismatch]:
+    """What the store's own sums, the witness and the audit trail find wrong. Raises StoreError."""
+    breaks = breaks_with_store(store, config, engine, as_of)
+    if breaks:  # others may write meanwhile: a break is a difference found twice
+        again = {each.key: each for each in breaks_with_store(store, config, rebuild_engine(store, config, as_of), as_of)}
         breaks = [again[each.key] for each in breaks if each.key in again]
     found = mismatches_of(breaks)
     witness = Witness(config.store, store, SystemClock())
@@ -237,7 +238,7 @@ def everything_else(store: Store, config: Config, engine: Engine, as_of: int | N
     return found
 
 
-def breaks_with_the_store(store: Store, config: Config, engine: Engine, as_of: int | None) -> list[Break]:
+def breaks_with_store(store: Store, config: Config, engine: Engine, as_of: int | None) -> list[Break]:
     """Where the engine differs from the store's own sums, or its tree from itself. Raises StoreError."""
     snapshot = engine.snapshot
     if as_of is None:

@@ -1,4 +1,4 @@
-"""What the commands share: how they fail, what they are told, how they show progress and the state."""
+"""What the commands share: failing in one line, common options, progress, printing the state."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ from riskengine.snapshot.rows import node_rows
 
 
 class Commands(click.Group):
-    """Turns our errors into one line and exit status 1, mistakes of usage into one line and 2."""
+    """Reports an error as one line with exit status 1, a usage mistake as one line with 2."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
@@ -43,13 +43,13 @@ class Commands(click.Group):
 
 
 def fail(message: str, status: int = 1) -> NoReturn:
-    """End with one line on stderr."""
+    """Print one line on stderr and exit with `status`."""
     complain(message)
     sys.exit(status)
 
 
 def complain(message: str) -> None:
-    """One line on stderr."""
+    """Print one line on stderr."""
     click.echo(f"riskengine: {message}", err=True)
 
 
@@ -59,7 +59,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON obj
 
 
 def mapping_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say how a foreign file is to be read."""
+    """Add the options that describe a foreign file's layout."""
     for option in (
         click.option("--instrument", metavar="SYMBOL", help="Instrument of files without such a column."),
         click.option("--alias", metavar="FILE", help="CSV of their names and ours (theirs,ours)."),
@@ -74,7 +74,7 @@ def mapping_options(command: Callable[..., None]) -> Callable[..., None]:
 def column_options(
     columns: str | None, tz: str | None, time_format: str | None, alias: str | None, instrument: str | None
 ) -> ColumnOptions:
-    """The mapping options as the readers take them."""
+    """The mapping options in the form that the file readers take."""
     return ColumnOptions(
         columns=parse_columns(columns) if columns else {},
         tz=tz,
@@ -87,7 +87,7 @@ def column_options(
 def effective_config(
     path: str | None, store: str | None = None, host: str | None = None, port: int | None = None, tokens: str | None = None
 ) -> Config:
-    """The configuration of a file with what the command line says on top."""
+    """The configuration of the file at `path`, overridden by the command line. Raises ConfigError."""
     config = load_config(path)
     server = msgspec.structs.replace(
         config.server, host=host or config.server.host, port=config.server.port if port is None else port
@@ -102,7 +102,7 @@ def effective_config(
 
 
 class Progress:
-    """A line on a terminal that counts; nothing where stderr is not one."""
+    """A counting line on stderr, where that is a terminal."""
 
     def __init__(self, label: str) -> None:
         self._label = label
@@ -111,20 +111,20 @@ class Progress:
         self._visible = sys.stderr.isatty()
 
     def advance(self, count: int) -> None:
-        """So many more are done."""
+        """Add `count`; redraw at most ten times a second."""
         self._count += count
         if self._visible and time.monotonic() - self._shown_at > 0.1:
             self._shown_at = time.monotonic()
             click.echo(f"\r{self._label}: {self._count:,}", err=True, nl=False)
 
     def close(self) -> None:
-        """Leave the line."""
+        """Print the final count."""
         if self._visible and self._shown_at:
             click.echo(f"\r{self._label}: {self._count:,}", err=True)
 
 
 def print_state(engine: Engine, as_json: bool, *, as_of: int | None = None) -> None:
-    """The tree, the counts and the digest: for people, or as one JSON object. `as_of`: the moment, where one was asked for."""
+    """Print tree, counts and digest as text or as one JSON object; `as_of` is the past time asked for, if any."""
     snapshot = engine.snapshot
     rows = node_rows(snapshot)
     counts = snapshot.counts._asdict()
@@ -139,7 +139,7 @@ def print_state(engine: Engine, as_json: bool, *, as_of: int | None = None) -> N
 
 
 def tree_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Rows of nodes, parents before children, as an indented table with a heading."""
+    """Node rows as an indented table with a heading, parents before children."""
     depth: dict[str, int] = {}
     below: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -158,5 +158,5 @@ def tree_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def money(amount: float | None) -> str:
-    """Two decimals with separators, `-` where unknown."""
-    return "-" if amount is None else f"{round(amount, 2) + 0.0:,.2f}"  # + 0.0: no cent less than nothing
+    """Two decimals with thousands separators; `-` if unknown."""
+    return "-" if amount is None else f"{round(amount, 2) + 0.0:,.2f}"  # + 0.0 turns -0.0 into 0.0

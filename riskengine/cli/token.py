@@ -1,4 +1,4 @@
-"""`riskengine token`: who may come in. And what is checked of access before anything runs."""
+"""`riskengine token`: creates, lists and revokes access tokens. `check_access` checks the access settings before a start."""
 
 import datetime as dt
 import re
@@ -25,11 +25,11 @@ tokens_option = click.option("--tokens", "tokens_path", metavar="FILE", help="Th
 
 
 def check_access(config: Config) -> None:
-    """Refuse an address that others reach without tokens, and files that cannot be read; warn aloud. Raises ConfigError."""
+    """Refuse a public address without tokens and files that cannot be read; print warnings. Raises ConfigError."""
     check_binding(config)
     check_tls(config)
     if config.access.tokens_file and not read_tokens(config.access.tokens_file):
-        complain(f"tokens file {config.access.tokens_file}: there is no token in it: nobody can come in")
+        complain(f"tokens file {config.access.tokens_file}: it holds no token, so nobody can log in")
     warning = warning_of(config)
     if warning is not None:
         complain(f"WARNING: {warning}")
@@ -37,7 +37,7 @@ def check_access(config: Config) -> None:
 
 @click.group(name="token")
 def token_commands() -> None:
-    """Access tokens: kept as hashes in a file that a running engine follows."""
+    """Access tokens, kept as hashes in a file that a running engine follows."""
 
 
 @token_commands.command(name="create")
@@ -48,7 +48,7 @@ def token_commands() -> None:
 @click.option("--node", "nodes", multiple=True, metavar="NODE", help="Shows a node and all below it; * is every node.")
 @click.option("--total", "totals", multiple=True, metavar="NODE", help="Shows the row of a node alone.")
 @click.option("--dealer", "dealers", multiple=True, metavar="DEALER", help="Shows a dealer; * is every dealer.")
-@click.option("--expires", metavar="30d|DATE", help="In so many days, or at a date or time (RFC 3339). Without it: never.")
+@click.option("--expires", metavar="30d|DATE", help="After so many days, or at a date or time (RFC 3339); without it never.")
 @config_option
 @tokens_option
 def create_command(
@@ -61,7 +61,7 @@ def create_command(
     config_path: str | None,
     tokens_path: str | None,
 ) -> None:
-    """Make a token and print it: this once, for the file knows its hash only."""
+    """Create a token and print it. It is shown only now: the file keeps its hash."""
     path = _file(config_path, tokens_path)
     granted = (*nodes, *totals, *dealers)
     if role == "ops" and granted:
@@ -89,7 +89,7 @@ def create_command(
         raise InputError(f"token {shown(name)}: {error}") from None
     with editing(path) as tokens:
         if name in tokens:
-            raise InputError(f"there is a token {shown(name)} already: revoke it first, or take another name")
+            raise InputError(f"token {shown(name)} exists already: revoke it first, or take another name")
         tokens[name] = token
     click.echo(text)
 
@@ -99,11 +99,11 @@ def create_command(
 @tokens_option
 @json_option
 def list_command(config_path: str | None, tokens_path: str | None, as_json: bool) -> None:
-    """Print who has a token, for what and until when."""
+    """List the tokens: name, role, grants, expiry."""
     tokens = read_tokens(_file(config_path, tokens_path))
     now = SystemClock().now()
     if as_json:
-        click.echo(orjson.dumps({"tokens": [_told(token, now) for token in tokens]}))
+        click.echo(orjson.dumps({"tokens": [_token_row(token, now) for token in tokens]}))
         return
     for token in tokens:
         shows = [
@@ -111,12 +111,12 @@ def list_command(config_path: str | None, tokens_path: str | None, as_json: bool
             for what, named in (("nodes", token.nodes), ("totals", token.totals), ("dealers", token.dealers))
             if named
         ]
-        ends = "EXPIRED" if _is_over(token, now) else "expires"
+        ends = "EXPIRED" if _has_expired(token, now) else "expires"
         until = "never expires" if token.expires is None else f"{ends} {token.expires}"
         everything = ["everything"] if token.role == "ops" else []
         click.echo(f"{token.name}  {token.role}  {'; '.join(everything + shows) or 'shown nothing'}  {until}")
     if not tokens:
-        complain("there are no tokens")
+        complain("no tokens")
 
 
 @token_commands.command(name="revoke")
@@ -124,9 +124,9 @@ def list_command(config_path: str | None, tokens_path: str | None, as_json: bool
 @config_option
 @tokens_option
 def revoke_command(name: str, config_path: str | None, tokens_path: str | None) -> None:
-    """Take a token away: whoever is connected with it is cut off within a second."""
+    """Revoke a token; its connections are closed within a second."""
     path = _file(config_path, tokens_path)
-    read_tokens(path)  # a file that is not there is a mistake here, and not an empty one
+    read_tokens(path)  # a missing file is a mistake here, not an empty one
     with editing(path) as tokens:
         if tokens.pop(name, None) is None:
             raise InputError(f"there is no token {shown(name)}")
@@ -158,12 +158,12 @@ def _expiry(text: str, now: dt.datetime) -> dt.datetime:
     return moment
 
 
-def _is_over(token: StoredToken, now: int) -> bool:
+def _has_expired(token: StoredToken, now: int) -> bool:
     expires = micros(token.expires)
     return expires is not None and expires <= now
 
 
-def _told(token: StoredToken, now: int) -> dict[str, str | bool | int | Sequence[str] | None]:
+def _token_row(token: StoredToken, now: int) -> dict[str, str | bool | int | Sequence[str] | None]:
     return {
         "name": token.name,
         "role": token.role,
@@ -172,5 +172,5 @@ def _told(token: StoredToken, now: int) -> dict[str, str | bool | int | Sequence
         "dealers": token.dealers,
         "created_ts": micros(token.created),
         "expires_ts": micros(token.expires),
-        "expired": _is_over(token, now),
+        "expired": _has_expired(token, now),
     }

@@ -1,4 +1,4 @@
-"""`riskengine watch`: a ladder or the tree in a terminal, live, with the Python client."""
+"""`riskengine watch`: a live ladder or tree in a terminal, through the Python client."""
 
 import os
 import shutil
@@ -31,21 +31,21 @@ from riskengine.client import LIVE, LOADING, BlockingSubscription, Client, State
 from riskengine.errors import EngineUnreachable, RiskEngineError
 
 REDRAW_S = 0.25
-"""The least time between two pictures."""
+"""Shortest time between two redraws."""
 
 ONCE_S = 15.0
-"""How long `--once` waits for an engine that is live."""
+"""How long `--once` waits for a live engine."""
 
 PLAIN_WIDTH = 200
-"""Where there is no terminal to fit."""
+"""Line width without a terminal."""
 
 LOOKS = {HEADING: "\x1b[1m", ALARM: "\x1b[1;7m", FAINT: "\x1b[2m"}
 ALTERNATE, BACK = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
-"""Another page of the terminal without a cursor; and the page of before with it."""
+"""Switch to the alternate screen and hide the cursor; switch back and show it."""
 
 
 @click.command(name="watch")
-@click.option("--node", metavar="NODE", help="The ladder of a node; without an option that of the root.")
+@click.option("--node", metavar="NODE", help="The ladder of a node; the root by default.")
 @click.option("--dealer", metavar="DEALER", help="The ladder of a dealer.")
 @click.option("--tree", is_flag=True, help="The tree instead of a ladder.")
 @click.option("--url", default="http://127.0.0.1:8321", show_default=True, metavar="URL", help="The running engine.")
@@ -53,13 +53,13 @@ ALTERNATE, BACK = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
     "--token-file",
     type=click.Path(exists=True, dir_okay=False),
     metavar="FILE",
-    help="Holds the access token; read again at each connection.",
+    help="File with the access token; read again for each connection.",
 )
-@click.option("--once", is_flag=True, help="Print it once, and end.")
+@click.option("--once", is_flag=True, help="Print once and exit.")
 def watch_command(node: str | None, dealer: str | None, tree: bool, url: str, token_file: str | None, once: bool) -> None:
-    """A ladder or the tree as it changes, until Ctrl-C; lines of what changed where stdout is no terminal.
+    """Show a ladder or the tree as it changes, until Ctrl-C; without a terminal, print a line for each changed row.
 
-    Without a token file the token is what RISKENGINE_TOKEN says.
+    Without --token-file the token comes from RISKENGINE_TOKEN.
     """
     if sum((node is not None, dealer is not None, tree)) > 1:
         raise click.UsageError("give one of --node, --dealer and --tree")
@@ -87,7 +87,7 @@ def _token(path: str) -> str:
 
 
 class Watched:
-    """What is watched: its states, and the engine's warnings beside them."""
+    """One watched view with the engine's warnings."""
 
     def __init__(self, client: Client, title: str, columns: Sequence[Column], view: BlockingSubscription) -> None:
         self._client = client
@@ -99,7 +99,7 @@ class Watched:
         self._asked_at = 0.0
 
     def print_once(self) -> None:
-        """The first live state, as plain lines. Raises EngineUnreachable where there is none in time."""
+        """Print the first live state as plain lines. Raises EngineUnreachable if none comes in time."""
         end = time.monotonic() + ONCE_S
         state: State | None = None
         while state is None or state.status != LIVE:
@@ -113,11 +113,11 @@ class Watched:
             click.echo(line)
 
     def print_changes(self) -> None:
-        """A line for each row that changed and each change of how good the rows are, for ever."""
-        said: tuple[str, str] | None = None
+        """Print a line for each changed row and each change of status, until interrupted."""
+        printed: tuple[str, str] | None = None
         for state in self._view:
-            if (state.status, state.reason) != said:
-                said = state.status, state.reason
+            if (state.status, state.reason) != printed:
+                printed = state.status, state.reason
                 click.echo(status_line(self._title, state).text)
             if state.status == LIVE and (state.changed or state.removed):
                 moment = clock(state.as_of or 0)
@@ -130,14 +130,14 @@ class Watched:
             time.sleep(REDRAW_S)
 
     def draw(self) -> None:
-        """A picture that is drawn anew when something changed, and once a second, for ever."""
+        """Redraw the screen on each change and once a second, until interrupted."""
         state = self._view.state()
         with _page():
             while True:
                 width, height = shutil.get_terminal_size()
                 rows = self._rows(state)
                 warnings = self._warnings()
-                _show(screen(self._title, self._columns, rows, state, warnings, self._how_far(state), width, height))
+                _show(screen(self._title, self._columns, rows, state, warnings, self._progress(state), width, height))
                 time.sleep(REDRAW_S)
                 try:
                     state = self._view.next(1.0)
@@ -148,22 +148,23 @@ class Watched:
         return tree_rows(state.rows.values()) if self._columns is TREE else ladder_rows(state.rows.values())
 
     def _warnings(self) -> list[str]:
-        """What the engine wants people to know; nothing where this token is not shown it."""
+        """The engine's warnings; none where the token's grants hide them."""
         try:
             status: Any = self._status.state().rows.get("", {})
         except SubscriptionRefused:
             return []
         return [str(warning.get("text", "")) for warning in status.get("warnings") or ()]
 
-    def _how_far(self, state: State) -> str:
-        """How far the start of an engine is that is not live yet; asked for once a second."""
+    def _progress(self, state: State) -> str:
+        """Progress of an engine's start, asked for once a second; empty once it is live."""
         if state.status != LOADING:
             self._loading = ""
         elif time.monotonic() - self._asked_at > 1.0:
             self._asked_at = time.monotonic()
             try:
-                told = self._client.status()
-                self._loading = f"{told['state']} {100 * (told['progress'] or 0):.0f} %" if told["state"] != "live" else ""
+                status = self._client.status()
+                percent = 100 * (status["progress"] or 0)
+                self._loading = f"{status['state']} {percent:.0f} %" if status["state"] != "live" else ""
             except (RiskEngineError, KeyError, TypeError):
                 self._loading = ""
         return self._loading
@@ -171,12 +172,12 @@ class Watched:
 
 @contextmanager
 def _page() -> Iterator[None]:
-    """A page of the terminal of its own; the one of before is back however it ends."""
+    """Use the terminal's alternate screen; restore the normal one however the block ends."""
 
-    def ended(*_: object) -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, ended)
+    before = signal.signal(signal.SIGTERM, interrupt)
     try:
         sys.stdout.write(ALTERNATE)
         yield
@@ -187,7 +188,7 @@ def _page() -> Iterator[None]:
 
 
 def _show(lines: Sequence[TerminalLine]) -> None:
-    """Draw over what was there, line by line, without a flicker."""
+    """Overwrite the screen line by line, without flicker."""
     drawn = [f"{LOOKS.get(line.look, '')}{line.text}\x1b[0m\x1b[K" for line in lines]
     sys.stdout.write("\x1b[H" + "\r\n".join(drawn) + "\x1b[J")
     sys.stdout.flush()

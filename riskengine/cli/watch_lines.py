@@ -1,4 +1,4 @@
-"""What a terminal shows of a view: lines of text that fit it, with how they are to look. No terminal in here."""
+"""Formats a view as lines of text that fit a terminal, each with its look. Does not touch a terminal."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,14 +13,14 @@ Row = Mapping[str, Any]
 
 
 class TerminalLine(NamedTuple):
-    """One line, not longer than the terminal is wide, and how it looks."""
+    """One line, at most as long as the terminal is wide, and its look."""
 
     text: str
     look: str = PLAIN
 
 
 class Column(NamedTuple):
-    """A column of a table. Where there is no room those of the highest `rank` are left out first; 0 always stays."""
+    """A table column. On a narrow terminal columns of the highest `rank` go first; rank 0 always stays."""
 
     heading: str
     rank: int
@@ -28,7 +28,7 @@ class Column(NamedTuple):
 
 
 def number(value: float | None) -> str:
-    """A quantity or price as short as it is exact enough to read, `-` where unknown."""
+    """A quantity or price with up to 10 digits; `-` if unknown."""
     return "-" if value is None else f"{value + 0.0:,.10g}"
 
 
@@ -41,7 +41,7 @@ def _count(value: int | None) -> str:
 
 
 def _ladder_note(row: Row) -> str:
-    """What must be known about the numbers beside it."""
+    """A remark on the row's numbers: set aside, no price, old price."""
     if row.get("quarantined"):
         return "set aside"
     if row.get("total_pnl") is None:
@@ -76,11 +76,11 @@ TREE = (
     Column("note", 2, _tree_note),
 )
 TEXTS = frozenset({"instrument", "node", "note"})
-"""Headings of columns that stand at the left."""
+"""Headings of left-aligned columns."""
 
 
 def tree_rows(rows: Iterable[Row]) -> list[Row]:
-    """Rows of nodes, parents before children, each with its `depth`. A row whose parent is not shown begins a tree."""
+    """Node rows, parents before children, each with its `depth`. A row whose parent is hidden starts a tree."""
     listed = list(rows)
     known = {row["node"] for row in listed}
     below: dict[str | None, list[Row]] = {}
@@ -96,12 +96,12 @@ def tree_rows(rows: Iterable[Row]) -> list[Row]:
 
 
 def ladder_rows(rows: Iterable[Row]) -> list[Row]:
-    """Rows of a ladder by instrument."""
+    """Ladder rows sorted by instrument."""
     return sorted(rows, key=lambda row: str(row["instrument"]))
 
 
 def table(columns: Sequence[Column], rows: Sequence[Row], width: int) -> list[str]:
-    """A heading and a line for each row, with as many columns as there is room for."""
+    """A heading and one line for each row, with as many columns as fit."""
     texts = {column: [column.heading, *(column.text(row) for row in rows)] for column in columns}
     widths = {column: max(map(len, found)) for column, found in texts.items()}
     kept = list(columns)
@@ -118,13 +118,13 @@ def _cell(column: Column, text: str, width: int) -> str:
 
 
 def cut(text: str, width: int) -> str:
-    """A text no longer than the terminal is wide; control characters show as `?`."""
+    """`text` cut to `width`; control characters become `?`."""
     text = "".join(letter if letter.isprintable() else "?" for letter in text).rstrip()
     return text if len(text) <= width else text[: max(width - 1, 0)] + "…"
 
 
 def status_line(title: str, state: State, loading: str = "") -> TerminalLine:
-    """The first line: what is shown, and how good it is; `loading` says how far the engine's start is."""
+    """The first line: title, status, time; `loading` is the progress of the engine's start."""
     moment = f"as of {clock(state.as_of)}" if state.as_of is not None else ""
     if state.status == LIVE:
         parts = (title, "live", moment, f"seq {state.seq}", f"epoch {state.epoch}", state.reporting_currency or "")
@@ -149,7 +149,7 @@ def screen(
     width: int,
     height: int,
 ) -> list[TerminalLine]:
-    """Everything, in so many columns and lines at most."""
+    """The whole screen in at most `width` columns and `height` lines."""
     head = [
         status_line(title, state, loading),
         *(TerminalLine(f"warning: {text}", ALARM) for text in warnings[: max(height - 4, 0)]),

@@ -343,7 +343,7 @@ def test_a_recording_full_of_bad_lines_shows_the_first_and_counts_the_rest(folde
     (folder / "ticks.csv").write_text(TICKS + f"XYZ,{NOON},1,1\n" * 30)
     done = riskengine("replay", "--ticks", folder / "ticks.csv", "--store", store)
     lines = done.stderr.splitlines()
-    assert len(lines) == 11 and lines[-1] == f"{folder}/ticks.csv: 20 more lines were left out"
+    assert len(lines) == 11 and lines[-1] == f"{folder}/ticks.csv: 20 more lines were refused"
 
 
 @pytest.mark.parametrize(
@@ -418,7 +418,7 @@ def test_a_demo_leaves_a_store_alone_that_is_not_its_own(folder: Path, store: st
     (folder / "mine.csv").write_text("node,level,parent\nMINE,desk,ALL\n")
     assert riskengine("load", "nodes", folder / "mine.csv", "--store", store).exit_code == 0
     before = riskengine("rebuild", "--store", store, "--json").stdout
-    fails(riskengine("demo", "--port", "0", "--store", store), "holds more than the demo: name an empty one, or none")
+    fails(riskengine("demo", "--port", "0", "--store", store), "holds more than the demo: name an empty store, or leave --store out")
     assert riskengine("rebuild", "--store", store, "--json").stdout == before
 
 

@@ -198,7 +198,7 @@ def test_the_page_says_what_is_not_as_it_should_be() -> None:
             "mismatches": [{"kind": "restored", "text": "it went back"}],
         }
     )
-    assert page[1].endswith("late 34 (2 rows of trades are no trades)")
+    assert page[1].endswith("late 34 (2 rows cannot be read as trades)")
     assert page[2] == "opening balances 7 (1 left out: unknown desk or instrument)"
     assert "MISMATCH, accepted: it went back" in page and "... and 20,000 nodes below" in page
 

@@ -63,7 +63,7 @@ def test_an_expiry_is_a_number_of_days_a_date_or_a_time(file: Path, expires: str
     [
         (["create", "x", "--role", "viewer"], "is shown nothing without"),
         (["create", "x", "--role", "ops", "--node", "FX"], "ops is shown everything"),
-        (["create", "ann", "--role", "feed"], "there is a token 'ann' already"),
+        (["create", "ann", "--role", "feed"], "token 'ann' exists already"),
         (["create", "engine", "--role", "feed"], "name: is one that the engine uses itself"),
         (["create", "", "--role", "feed"], "name: is missing"),
         (["create", "x", "--role", "viewer", "--total", "*"], "totals: must name"),

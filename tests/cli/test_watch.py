@@ -174,14 +174,14 @@ def test_an_engine_that_is_away_is_said_after_a_while(monkeypatch):
     assert done.stderr.startswith("riskengine: disconnected: no connection to http://127.0.0.1:1")
 
 
-def test_how_far_a_start_is_stands_in_the_first_line():
+def test_progress_a_start_is_stands_in_the_first_line():
     def look(port: int) -> str:
         with Client(f"http://127.0.0.1:{port}") as client:
             view = client.subscribe("nodes")
             watched = cli_watch.Watched(client, "tree", TREE, view)
             while (state := view.next(10)).status != LOADING:
                 pass
-            return status_line("tree", state, watched._how_far(state)).text
+            return status_line("tree", state, watched._progress(state)).text
 
     async def scenario() -> None:
         async with wired() as engine:

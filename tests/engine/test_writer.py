@@ -293,7 +293,7 @@ def test_it_looks_itself_over_while_trades_never_stop_coming(audited: Desk) -> N
             audited.put(*again)
 
 
-def test_a_key_that_breaks_is_set_aside_and_everything_else_goes_on(audited: Desk) -> None:
+def test_a_key_that_breaks_is_set_aside_and_check_store_goes_on(audited: Desk) -> None:
     audited.writer.start()
     audited.put(trade("a"), trade("b", desk="EQ1", instrument="ACME")).wait()
     position = audited.engine.ledger.organisation.books[REFERENCE.hierarchy.index["FX1"]].positions[EURUSD]
