@@ -418,7 +418,9 @@ def test_a_demo_leaves_a_store_alone_that_is_not_its_own(folder: Path, store: st
     (folder / "mine.csv").write_text("node,level,parent\nMINE,desk,ALL\n")
     assert riskengine("load", "nodes", folder / "mine.csv", "--store", store).exit_code == 0
     before = riskengine("rebuild", "--store", store, "--json").stdout
-    fails(riskengine("demo", "--port", "0", "--store", store), "holds more than the demo: name an empty store, or leave --store out")
+    fails(
+        riskengine("demo", "--port", "0", "--store", store), "holds more than the demo: name an empty store, or leave --store out"
+    )
     assert riskengine("rebuild", "--store", store, "--json").stdout == before
 
 
