@@ -16,29 +16,29 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.staticfiles import StaticFiles
 
-from riskengine.serve.access.account import Account
 from riskengine.serve.access.admission import Admission
+from riskengine.serve.access.audit import AccessAudit
 from riskengine.serve.access.identity import Authenticator
 from riskengine.serve.access.login import LoginPage
-from riskengine.serve.access.origins import SECURITY_HEADERS, Access
+from riskengine.serve.access.origins import SECURITY_HEADERS, OriginPolicy
 from riskengine.serve.access.permissions import check
 from riskengine.serve.access.sessions import Sessions
 from riskengine.serve.answers.answers import Question
-from riskengine.serve.answers.coding import GZIP, compress, takes_gzip
+from riskengine.serve.answers.coding import GZIP, compress, prefers_gzip
 from riskengine.serve.answers.params import read_parameters
 from riskengine.serve.answers.problems import HANDLERS, HttpProblem
-from riskengine.serve.answers.representation import KeptAnswers, answered
+from riskengine.serve.answers.representation import AnswerCache, respond
 from riskengine.serve.answers.wire import JSON, encode
 from riskengine.serve.gateway import Gateway, principal_of
 from riskengine.serve.openapi import describe
-from riskengine.serve.operations import BESIDE, OPERATIONS, Operation
+from riskengine.serve.operations import OPERATIONS, OTHER_PATHS, Operation
 from riskengine.serve.routes.status import Digests
 from riskengine.serve.stream.stream import stream_routes
 
 LOGIN_PAGE = "login.html"
 WEB = Path(__file__).resolve().parent.parent / "web"
 
-FIRST = frozenset({"/v1/trades", "/v1/ticks"})
+MOST_REQUESTED = frozenset({"/v1/trades", "/v1/ticks"})
 """Asked most: a request is held against one route after the other."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -47,7 +47,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 async def answer_description(request: Request) -> Response:
     """The description of all this; the same for everybody, as long as the process lives."""
     plain, packed = _description()
-    if takes_gzip(", ".join(request.headers.getlist("accept-encoding"))):
+    if prefers_gzip(", ".join(request.headers.getlist("accept-encoding"))):
         return Response(packed, headers={"content-encoding": GZIP, "vary": "Accept-Encoding"}, media_type=JSON)
     return Response(plain, headers={"vary": "Accept-Encoding"}, media_type=JSON)
 
@@ -70,7 +70,7 @@ def _endpoint(operations: Mapping[str, Operation]) -> Endpoint:
         asked = request.query_params.multi_items() if request.scope["query_string"] else ()
         values = read_parameters(operation.parameters, asked)
         question = Question(gateway, request, values)
-        return await answered(question, operation.handler, kept=operation.kept)
+        return await respond(question, operation.handler, cacheable=operation.cacheable)
 
     return answer
 
@@ -80,7 +80,7 @@ def _routes(operations: Sequence[Operation]) -> list[Route]:
     by_path: dict[str, dict[str, Operation]] = {}
     for operation in operations:
         by_path.setdefault(operation.path, {})[operation.method] = operation
-    paths = sorted(by_path, key=lambda path: path not in FIRST)
+    paths = sorted(by_path, key=lambda path: path not in MOST_REQUESTED)
     return [Route(path, _endpoint(by_path[path]), methods=list(by_path[path]), name=path) for path in paths]
 
 
@@ -124,24 +124,31 @@ def create_app(gateway: Gateway) -> Starlette:
 
     Raises ConfigError where the file of tokens cannot be read.
     """
-    identity, account = Authenticator(gateway), Account(gateway)
-    sessions = Sessions(identity, account, gateway.config.access.max_connections)
-    login = LoginPage(WEB / LOGIN_PAGE, identity, account)
+    authenticator, audit = Authenticator(gateway), AccessAudit(gateway)
+    sessions = Sessions(authenticator, audit, gateway.config.access.max_connections)
+    login = LoginPage(WEB / LOGIN_PAGE, authenticator, audit)
     routes: list[BaseRoute] = [*ROUTES, *stream_routes(gateway), *_login_routes(login), *_static_routes(WEB)]
-    door = Middleware(
-        Admission, access=Access(gateway.config), identity=identity, sessions=sessions, account=account, needs=BESIDE
+    admission = Middleware(
+        Admission,
+        origins=OriginPolicy(gateway.config),
+        authenticator=authenticator,
+        sessions=sessions,
+        audit=audit,
+        needs=OTHER_PATHS,
     )
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
-        account.flush()
+        audit.flush()
 
-    app = Starlette(routes=routes, middleware=[door], exception_handlers={**HANDLERS, Exception: _on_mistake}, lifespan=lifespan)
+    app = Starlette(
+        routes=routes, middleware=[admission], exception_handlers={**HANDLERS, Exception: _on_mistake}, lifespan=lifespan
+    )
     app.router.redirect_slashes = False
     app.state.gateway = gateway
-    app.state.account = account
-    app.state.identity = identity
-    app.state.kept_answers = KeptAnswers()
+    app.state.access_audit = audit
+    app.state.authenticator = authenticator
+    app.state.answer_cache = AnswerCache()
     app.state.digests = Digests(gateway)
     return app

@@ -277,12 +277,12 @@ def _operation(operation: Operation, path: str) -> Schema:
     described: Schema = {
         "operationId": "_".join([operation.method.lower(), *words]),
         "summary": operation.summary,
-        "parameters": in_path + in_query + ([_IF_NONE_MATCH] if operation.kept else []),
+        "parameters": in_path + in_query + ([_IF_NONE_MATCH] if operation.cacheable else []),
         "responses": {"200": _ok(operation)} | {str(status): _failure(status) for status in _fails(operation)},
     }
     if operation.needs.is_open:
         described["security"] = []
-    if operation.kept:
+    if operation.cacheable:
         described["responses"]["304"] = {
             "description": "The client has the newest",
             "headers": {"ETag": _ETAG, "Vary": _VARY},
@@ -302,7 +302,7 @@ def _fails(operation: Operation) -> list[int]:
 
 def _ok(operation: Operation) -> Schema:
     ok: Schema = {"description": operation.summary, "content": _content(operation)}
-    headers = {"ETag": _ETAG, "Vary": _VARY} if operation.kept else {}
+    headers = {"ETag": _ETAG, "Vary": _VARY} if operation.cacheable else {}
     if "text/csv" in ok["content"]:
         headers |= _CSV_HEADERS
     return ok | ({"headers": headers} if headers else {})

@@ -1,14 +1,12 @@
 """Every HTTP operation: its path, parameters, answer and handler. The routes and their description are made of this one table."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
-
-from starlette.responses import Response
 
 from riskengine.records.types import MEASURES
 from riskengine.serve.access.permissions import COMMENT, FEED, OPEN, OPS, READ, READ_EVERYTHING, Need
 from riskengine.serve.answers import params, shapes
-from riskengine.serve.answers.answers import Question
+from riskengine.serve.answers.answers import Handler
 from riskengine.serve.answers.params import (
     BUCKET,
     DEALER,
@@ -26,22 +24,18 @@ from riskengine.serve.answers.params import (
     Parameter,
 )
 from riskengine.serve.routes.exceptions import KINDS, answer_exceptions, take_verdict
+from riskengine.serve.routes.positions import answer_ladder, answer_positions, answer_receipt
 from riskengine.serve.routes.reads import (
     DEFAULT_MEASURE,
     answer_dealers,
     answer_history,
-    answer_ladder,
     answer_marks,
     answer_node,
     answer_nodes,
-    answer_positions,
-    answer_receipt,
 )
 from riskengine.serve.routes.reconcile import answer_breaks, answer_holdings, take_comment, take_reconcile
 from riskengine.serve.routes.status import answer_digest, answer_health, answer_metrics, answer_ready, answer_status
 from riskengine.serve.routes.trades import answer_stored_trades, take_ticks, take_trades
-
-Handler = Callable[[Question], Awaitable[Response]]
 
 
 class Operation(NamedTuple):
@@ -50,7 +44,7 @@ class Operation(NamedTuple):
     answer      the schema of a 200 (`openapi.SCHEMAS`); a list answer where it names rows
     body        the schema of what is sent
     fails       the statuses that it may answer beside 200
-    kept        whether an answer about the newest snapshot serves everybody who asks the same and is shown the same
+    cacheable   whether an answer about the newest snapshot serves everybody who asks the same and is shown the same
     needs       what whoever asks must have (`permissions`); what is answered is cut to their grants by the handler
     """
 
@@ -62,7 +56,7 @@ class Operation(NamedTuple):
     parameters: tuple[Parameter, ...] = ()
     body: str | None = None
     fails: tuple[int, ...] = (400,)
-    kept: bool = False
+    cacheable: bool = False
     needs: Need = READ
 
 
@@ -94,7 +88,7 @@ OPERATIONS = (
         (SEQ,),
         fails=_READ_FAILS,
         needs=READ_EVERYTHING,
-        kept=True,
+        cacheable=True,
     ),
     Operation(
         "GET",
@@ -104,7 +98,7 @@ OPERATIONS = (
         "NodeRow",
         (*_READ, LIMIT_IGNORED, _sort(shapes.NODE)),
         fails=_READ_FAILS,
-        kept=True,
+        cacheable=True,
     ),
     Operation(
         "GET",
@@ -114,7 +108,7 @@ OPERATIONS = (
         "NodeRow",
         (*_READ, LIMIT_IGNORED, _sort(shapes.NODE)),
         fails=_READ_FAILS,
-        kept=True,
+        cacheable=True,
     ),
     Operation(
         "GET",
@@ -124,7 +118,7 @@ OPERATIONS = (
         "PositionRow",
         (NODE, DEALER, INSTRUMENT, STALE, *_READ, *_PAGE, _sort(shapes.POSITION)),
         fails=_READ_FAILS,
-        kept=True,
+        cacheable=True,
     ),
     Operation(
         "GET",
@@ -134,7 +128,7 @@ OPERATIONS = (
         "PositionRow",
         (NODE, DEALER, INSTRUMENT, STALE, _FLAT, *_READ, LIMIT_IGNORED, _sort(shapes.POSITION)),
         fails=_READ_FAILS,
-        kept=True,
+        cacheable=True,
     ),
     Operation(
         "GET",
@@ -144,7 +138,7 @@ OPERATIONS = (
         "DealerRow",
         (*_READ, *_PAGE, _sort(shapes.DEALER)),
         fails=_READ_FAILS,
-        kept=True,
+        cacheable=True,
     ),
     Operation(
         "GET",
@@ -154,7 +148,7 @@ OPERATIONS = (
         "MarkRow",
         (INSTRUMENT, STALE, *_READ, *_PAGE, _sort(shapes.MARK)),
         fails=_READ_FAILS,
-        kept=True,
+        cacheable=True,
     ),
     Operation(
         "GET",
@@ -250,7 +244,7 @@ OPERATIONS = (
         "ExceptionRow",
         (_KIND, *_READ, *_PAGE, _sort(shapes.EXCEPTION)),
         fails=_READ_FAILS,
-        kept=True,
+        cacheable=True,
     ),
     Operation(
         "POST",
@@ -265,7 +259,7 @@ OPERATIONS = (
     ),
 )
 
-BESIDE: Mapping[str, Need] = {
+OTHER_PATHS: Mapping[str, Need] = {
     "/v1/stream": READ,
     "/v1/ingest": FEED,
     "/login": OPEN,

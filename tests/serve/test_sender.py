@@ -8,7 +8,7 @@ import pytest
 from riskengine.config import Config, ServerConfig
 from riskengine.serve.stream.outlet import Outlet
 from riskengine.serve.stream.pacing import PushPause, Rhythm
-from riskengine.serve.stream.sender import CHECKSUM_S, SENDS_A_TURN, Sender, StreamConnection
+from riskengine.serve.stream.sender import CHECKSUM_INTERVAL_S, SENDS_PER_TURN, Sender, StreamConnection
 from riskengine.views.board import JSON, Board
 from riskengine.views.grants import EVERYTHING, Grants
 from riskengine.views.subscription import Subscriptions
@@ -127,7 +127,7 @@ def test_a_second_trade_waits_for_the_pause_and_both_are_then_one_update(room):
 
 
 def test_a_fresh_trade_overtakes_a_broadcast_of_prices(room):
-    for _ in range(3 * SENDS_A_TURN):
+    for _ in range(3 * SENDS_PER_TURN):
         room.client(EQ1)
     probe = room.client(FX1)
     room.beat()
@@ -144,7 +144,7 @@ def test_a_fresh_trade_overtakes_a_broadcast_of_prices(room):
 
 def test_a_trade_that_came_during_a_broadcast_is_not_taken_for_sent(room):
     """The broadcast is of an older snapshot; who is served by it still waits for the trade."""
-    others = [room.client(EQ1) for _ in range(2 * SENDS_A_TURN)]
+    others = [room.client(EQ1) for _ in range(2 * SENDS_PER_TURN)]
     client = room.client(FX1)
     room.deal(desk="FX1")
     room.work()
@@ -283,7 +283,7 @@ def test_a_client_that_is_gone_is_sent_nothing_more_and_its_views_are_forgotten(
 
 def test_checksums_come_every_few_seconds_with_prices(room):
     client = room.client(FX1, max_hz=5.0)
-    for _ in range(int(CHECKSUM_S * 3 * 10)):
+    for _ in range(int(CHECKSUM_INTERVAL_S * 3 * 10)):
         room.beat()
     assert 3 <= sum("checksums" in update for update in client.updates) <= 4
 

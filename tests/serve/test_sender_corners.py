@@ -9,7 +9,7 @@ from riskengine.rebuild.handover import hand_over
 from riskengine.rebuild.renewal import fitting
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.types import Trade
-from riskengine.serve.stream.sender import CHECKSUM_S, SENDS_A_TURN
+from riskengine.serve.stream.sender import CHECKSUM_INTERVAL_S, SENDS_PER_TURN
 from riskengine.snapshot.snapshot import Snapshot, SnapshotHistory
 from tests import world
 from tests.serve.test_sender import EQ1, FX1, Room
@@ -74,7 +74,7 @@ def test_a_trade_that_is_published_while_a_request_is_answered_is_pushed_at_once
 
 
 def test_pauses_that_end_together_over_several_turns_lose_no_trade_that_comes_meanwhile(room):
-    clients = [room.client(FX1, max_hz=0.2) for _ in range(3 * SENDS_A_TURN)]
+    clients = [room.client(FX1, max_hz=0.2) for _ in range(3 * SENDS_PER_TURN)]
     room.beat()  # a beat that all are served at: the next is seconds away
     room.time += 0.1
     room.sender._pace.pause_s = 0.5  # pushes take much of the time: pauses are long, and end together
@@ -105,7 +105,7 @@ def test_a_view_that_is_subscribed_to_several_times_is_pushed_as_often_as_any(ro
 
 def test_checksums_come_also_while_trades_never_cease(room):
     client = room.client(FX1)
-    for _ in range(int(CHECKSUM_S * 3 * 10)):
+    for _ in range(int(CHECKSUM_INTERVAL_S * 3 * 10)):
         room.sender._pace.pause_s = 60.0  # pushes are left to the beats
         room.deal(desk="FX1")
         room.beat()
@@ -138,7 +138,7 @@ def test_a_trade_in_the_snapshot_that_brings_other_reference_data_is_pushed_at_o
 def test_a_dealer_who_comes_back_during_a_broadcast_does_not_end_it(room):
     """The broadcast is of a snapshot in which the dealer is gone, while the trade that brings him back is noted already."""
     room.deal("bob's", desk="EM1", dealer="bob")
-    for _ in range(SENDS_A_TURN):
+    for _ in range(SENDS_PER_TURN):
         room.client(EQ1)
     client = room.client(FX1, {"view": "ladder", "dealer": "bob"})
     renew(room, world.reference({node: parent for node, parent in world.PARENTS.items() if node != "EM1"}))

@@ -234,7 +234,7 @@ def test_a_trade_elsewhere_does_not_speed_up_prices():
 
 
 def test_a_client_that_reads_nothing_is_dropped_and_harms_nobody(monkeypatch):
-    monkeypatch.setattr(sender, "STALL_S", 0.3)
+    monkeypatch.setattr(sender, "STALL_TIMEOUT_S", 0.3)
 
     async def scenario():
         async with wired(heartbeat_ms=100, max_hz=10) as engine, talk(engine) as healthy:

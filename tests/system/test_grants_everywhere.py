@@ -13,7 +13,7 @@ import pytest
 
 from riskengine.serve.answers.wire import encode
 from riskengine.serve.app import ROUTES
-from riskengine.serve.operations import BESIDE, OPERATIONS, Operation
+from riskengine.serve.operations import OPERATIONS, OTHER_PATHS, Operation
 from tests.serve.guarded import GRANTED, Guarded
 from tests.world import row
 
@@ -156,7 +156,7 @@ def hidden_numbers(house: Guarded) -> set[float]:
 def test_every_route_says_who_may_use_it() -> None:
     assert {(operation.method, operation.path) for operation in OPERATIONS} == WHO.keys()
     assert {route.path for route in ROUTES} == {path for _, path in WHO} | {"/openapi.json"}
-    assert {path for path, need in BESIDE.items() if need.is_open} == {
+    assert {path for path, need in OTHER_PATHS.items() if need.is_open} == {
         "/healthz",
         "/readyz",
         "/login",

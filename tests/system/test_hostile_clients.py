@@ -282,7 +282,7 @@ def test_ten_thousand_subscriptions_are_refused_beyond_the_limit_and_the_client_
 
 
 def test_a_client_that_asks_too_much_is_answered_more_slowly(monkeypatch):
-    monkeypatch.setattr(stream, "MESSAGES_AT_ONCE", 20.0)
+    monkeypatch.setattr(stream, "BURST_MESSAGES", 20.0)
 
     async def scenario():
         async with wired() as engine, talk(engine) as client:

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from riskengine.serve.access.account import Account
-from riskengine.serve.access.identity import Authenticator, Credentials
-from riskengine.serve.access.origins import SECURITY_HEADERS, STRANGER, Access, header_values
+from riskengine.serve.access.audit import AccessAudit
+from riskengine.serve.access.identity import Authentication, Authenticator
+from riskengine.serve.access.origins import SECURITY_HEADERS, STRANGER, OriginPolicy, header_values
 from riskengine.serve.access.permissions import Need, check
 from riskengine.serve.access.sessions import Sessions
 from riskengine.serve.answers.problems import Forbidden, HttpProblem
@@ -31,17 +31,17 @@ class Admission:
     def __init__(
         self,
         app: ASGIApp,
-        access: Access,
-        identity: Authenticator,
+        origins: OriginPolicy,
+        authenticator: Authenticator,
         sessions: Sessions,
-        account: Account,
+        audit: AccessAudit,
         needs: Mapping[str, Need],
     ) -> None:
         self._app = app
-        self._access = access
-        self._identity = identity
+        self._origins = origins
+        self._authenticator = authenticator
         self._sessions = sessions
-        self._account = account
+        self._audit = audit
         self._needs = needs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,13 +58,13 @@ class Admission:
                 message = {**message, "headers": headers}
             await send(message)
 
-        reason = self._access.refusal(scope)
+        reason = self._origins.refusal(scope)
         if reason is not None:
-            self._account.refused("origin" if reason.startswith("Origin") else "host", scope)
+            self._audit.record_refusal("origin" if reason.startswith("Origin") else "host", scope)
             await _refuse(scope, receive, send_secured, HttpProblem(403, reason).response())
             return
-        await self._identity.refresh()
-        shown = self._identity.shown_by(scope)
+        await self._authenticator.refresh()
+        shown = self._authenticator.authenticate(scope)
         refusal = self._refusal(scope, shown)
         if refusal is not None:
             await _refuse(scope, receive, send_secured, refusal)
@@ -74,26 +74,26 @@ class Admission:
             with self._sessions.session(scope, scope[PRINCIPAL], shown.credential):
                 await self._app(scope, receive, send_secured)
 
-    def _refusal(self, scope: Scope, shown: Credentials) -> Response | None:
+    def _refusal(self, scope: Scope, shown: Authentication) -> Response | None:
         """Puts the principal into the scope, or says no."""
         need = self._needs.get(scope["path"])
         scope[PRINCIPAL] = shown.principal or STRANGER
         if shown.principal is None:
             return None if need is not None and need.is_open else self._stranger(scope, shown)
         if shown.needs_origin:
-            self._account.refused("origin", scope)
+            self._audit.record_refusal("origin", scope)
             return HttpProblem(403, "Origin is required where a cookie says who asks").response()
         if scope["type"] == "websocket":
             return self._no_session(scope, need or Need())
         return None
 
-    def _stranger(self, scope: Scope, shown: Credentials) -> Response:
+    def _stranger(self, scope: Scope, shown: Authentication) -> Response:
         if shown.wait_s:
-            self._account.refused("rate", scope)
+            self._audit.record_refusal("rate", scope)
             return too_often(shown.wait_s)
         if not shown.failed and _is_browser(scope):
             return Response(status_code=303, headers={"location": LOGIN})
-        self._account.refused("token", scope)
+        self._audit.record_refusal("token", scope)
         challenge = CHALLENGE + (', error="invalid_token"' if shown.failed else "")
         problem = HttpProblem(401, "a valid token is needed", kind="token-needed", title="Token needed")
         return problem.response({"www-authenticate": challenge})
@@ -102,10 +102,10 @@ class Admission:
         try:
             check(need, scope[PRINCIPAL])
         except Forbidden as refused:
-            self._account.refused(refused.reason, scope)
+            self._audit.record_refusal(refused.reason, scope)
             return refused.response()
         if self._sessions.is_full(scope[PRINCIPAL]):
-            self._account.refused("connections", scope)
+            self._audit.record_refusal("connections", scope)
             problem = HttpProblem(
                 429, "too many connections at a time", kind="too-many-connections", title="Too many connections"
             )

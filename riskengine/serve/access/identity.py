@@ -12,20 +12,20 @@ from typing import NamedTuple
 from starlette.requests import cookie_parser
 from starlette.types import Scope
 
+from riskengine.serve.access.backoff import LoginBackoff
 from riskengine.serve.access.origins import SAFE_METHODS, address_of, header_values
-from riskengine.serve.access.slowdown import Slowdown
-from riskengine.serve.access.tokens import MAX_TOKEN, Tokens, hash_of
+from riskengine.serve.access.tokens import MAX_TOKEN_CHARS, Tokens, hash_of
 from riskengine.serve.gateway import Gateway
 from riskengine.views.grants import LOCAL, Principal
 
 COOKIE = "riskengine_session"
-LOOK_EVERY_S = 0.25
+CHECK_INTERVAL_S = 0.25
 """How often at most the file of tokens is looked at."""
 
 MAX_LOGINS = 10_000
-MAX_LOGINS_EACH = 20
+MAX_LOGINS_PER_TOKEN = 20
 """Of one token; the oldest makes room."""
-LOGIN_S = 86_400.0
+MAX_LOGIN_AGE_S = 86_400.0
 """How long a cookie is good where its token does not end before."""
 
 EXPIRED, REVOKED = "token expired", "token revoked"
@@ -38,7 +38,7 @@ class Credential(NamedTuple):
     cookie: str = ""
 
 
-class Credentials(NamedTuple):
+class Authentication(NamedTuple):
     """What came with a request. Where there is no `principal`, whoever asks is a stranger.
 
     `failed`: there was a token, and it is none. `wait_s`: it was not looked at, for so long.
@@ -51,7 +51,7 @@ class Credentials(NamedTuple):
     needs_origin: bool = False
 
 
-STRANGE = Credentials()
+UNAUTHENTICATED = Authentication()
 
 
 class Login(NamedTuple):
@@ -73,8 +73,8 @@ class Logins:
         cookie = secrets.token_urlsafe(32)
         own = self._of.setdefault(sha256, OrderedDict())
         own[cookie] = None
-        self._logins[cookie] = Login(sha256, monotonic() + LOGIN_S)
-        if len(own) > MAX_LOGINS_EACH:
+        self._logins[cookie] = Login(sha256, monotonic() + MAX_LOGIN_AGE_S)
+        if len(own) > MAX_LOGINS_PER_TOKEN:
             self.end(next(iter(own)))
         if len(self._logins) > MAX_LOGINS:
             self.end(next(iter(self._logins)))
@@ -107,7 +107,7 @@ class Authenticator:
         self._look_at = 0.0
         self._reading = False
         self.logins = Logins()
-        self.slowdown = Slowdown()
+        self.slowdown = LoginBackoff()
 
     @property
     def asks(self) -> bool:
@@ -115,11 +115,11 @@ class Authenticator:
         return self._tokens is not None
 
     async def refresh(self) -> None:
-        """Take over a file that has changed. A system call every LOOK_EVERY_S, else nothing."""
+        """Take over a file that has changed. A system call every CHECK_INTERVAL_S, else nothing."""
         tokens, now = self._tokens, monotonic()
         if tokens is None or self._reading or now < self._look_at:
             return
-        self._look_at = now + LOOK_EVERY_S
+        self._look_at = now + CHECK_INTERVAL_S
         if not tokens.look():
             return
         self._reading = True
@@ -137,43 +137,43 @@ class Authenticator:
             detail = {"added": sorted(known - before), "ended": sorted(before - known)}
             self._gateway.note("tokens", "", detail, "engine")
 
-    def shown_by(self, scope: Scope) -> Credentials:
+    def authenticate(self, scope: Scope) -> Authentication:
         """Who comes, by the token or the cookie of a request. A token goes before a cookie. Microseconds."""
         if self._tokens is None:
-            return Credentials(LOCAL)
+            return Authentication(LOCAL)
         sent = header_values(scope, b"authorization")
         if sent:
             return self._by_header(sent, address_of(scope))
         cookie = session_cookie(scope)
         sha256 = self.logins.token_of(cookie) if cookie else None
         if sha256 is None:
-            return STRANGE
+            return UNAUTHENTICATED
         credential = Credential(sha256, cookie)
         principal = self._good(sha256)
         if principal is None:
             self.logins.end(cookie)
-            return STRANGE
+            return UNAUTHENTICATED
         unsafe = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
         # A browser says where such a request comes from; what it does not say cannot be checked.
-        return Credentials(principal, credential, needs_origin=unsafe and not header_values(scope, b"origin"))
+        return Authentication(principal, credential, needs_origin=unsafe and not header_values(scope, b"origin"))
 
-    def _by_header(self, sent: list[str], address: str) -> Credentials:
+    def _by_header(self, sent: list[str], address: str) -> Authentication:
         scheme, _, token = sent[0].partition(" ")
         is_token = len(sent) == 1 and scheme.lower() == "bearer"
-        return self.shown_token(token.strip() if is_token else "", address)
+        return self.authenticate_token(token.strip() if is_token else "", address)
 
-    def shown_token(self, token: str, address: str) -> Credentials:
+    def authenticate_token(self, token: str, address: str) -> Authentication:
         """Who has this token. One that fails makes the address slow, whatever is wrong with it."""
-        sha256 = hash_of(token[: MAX_TOKEN + 1])
+        sha256 = hash_of(token[: MAX_TOKEN_CHARS + 1])
         wait_s = self.slowdown.wait_s(address, sha256)
         if wait_s:
-            return Credentials(failed=True, wait_s=wait_s)
+            return Authentication(failed=True, wait_s=wait_s)
         principal = self._good(sha256)
         if principal is None:
             self.slowdown.failed(address)
-            return Credentials(failed=True)
+            return Authentication(failed=True)
         self.slowdown.passed(address, sha256)
-        return Credentials(principal, Credential(sha256))
+        return Authentication(principal, Credential(sha256))
 
     def _good(self, sha256: str) -> Principal | None:
         assert self._tokens is not None, "there are no tokens"
@@ -183,7 +183,7 @@ class Authenticator:
     def _has_expired(self, principal: Principal) -> bool:
         return principal.expires_at is not None and principal.expires_at <= self._gateway.clock.now()
 
-    def end_of(self, principal: Principal, credential: Credential | None) -> tuple[str, str] | None:
+    def end_reason(self, principal: Principal, credential: Credential | None) -> tuple[str, str] | None:
         """Why a session must end: title and detail; None while it may go on. O(1)."""
         if credential is None or self._tokens is None:
             return None

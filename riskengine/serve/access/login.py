@@ -11,8 +11,8 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.responses import Response
 
-from riskengine.serve.access.account import Account
 from riskengine.serve.access.admission import too_often
+from riskengine.serve.access.audit import AccessAudit
 from riskengine.serve.access.identity import COOKIE, Authenticator, session_cookie
 from riskengine.serve.access.origins import SECURITY_HEADERS, STRANGER, address_of, header_values
 from riskengine.serve.answers.problems import HttpProblem
@@ -34,34 +34,34 @@ _PLACE = "<!-- said -->"
 class LoginPage:
     """`GET /login`, `POST /login`, `POST /logout`."""
 
-    def __init__(self, page: Path, identity: Authenticator, account: Account) -> None:
+    def __init__(self, page: Path, authenticator: Authenticator, audit: AccessAudit) -> None:
         self._page = page.read_text(encoding="utf-8")
-        self._identity = identity
-        self._account = account
+        self._authenticator = authenticator
+        self._audit = audit
 
     async def show(self, request: Request) -> Response:
         """The page; where nobody has to log in, the way to the live one."""
-        if not self._identity.asks:
+        if not self._authenticator.asks:
             return _go("./")
         principal = principal_of(request.scope)
         return self._shown("" if principal is STRANGER else f"Logged in as {principal.name}.")
 
     async def log_in(self, request: Request) -> Response:
         """Take a token and give a cookie. Every token that is none is answered alike."""
-        if not self._identity.asks:
+        if not self._authenticator.asks:
             return _go("./")
         scope = request.scope
         token = await _sent_token(request)
-        shown = self._identity.shown_token(token, address_of(scope))
+        shown = self._authenticator.authenticate_token(token, address_of(scope))
         if shown.wait_s:
-            self._account.refused("rate", scope)
+            self._audit.record_refusal("rate", scope)
             return too_often(shown.wait_s)
         if shown.principal is None or shown.credential is None:
-            self._account.refused("token", scope)
+            self._audit.record_refusal("token", scope)
             return self._shown("This token is not valid.", 401)
-        self._identity.logins.end(session_cookie(scope))  # another login of this browser
-        cookie = self._identity.logins.begin(shown.credential.sha256)
-        self._account.did("login", shown.principal.name, scope)
+        self._authenticator.logins.end(session_cookie(scope))  # another login of this browser
+        cookie = self._authenticator.logins.begin(shown.credential.sha256)
+        self._audit.record_login("login", shown.principal.name, scope)
         answer = _go("./")
         answer.set_cookie(COOKIE, cookie, path="/", httponly=True, samesite="strict", secure=_is_secure(request))
         return answer
@@ -71,8 +71,8 @@ class LoginPage:
         principal: Principal = principal_of(request.scope)
         cookie = session_cookie(request.scope)
         if cookie and principal is not STRANGER:
-            self._identity.logins.end(cookie)
-            self._account.did("logout", principal.name, request.scope)
+            self._authenticator.logins.end(cookie)
+            self._audit.record_login("logout", principal.name, request.scope)
         answer = _go("login")
         answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict", secure=_is_secure(request))
         return answer
@@ -95,7 +95,7 @@ def _is_secure(request: Request) -> bool:
 
 
 async def _sent_token(request: Request) -> str:
-    """The token of the form. Raises Problem."""
+    """The token of the form. Raises HttpProblem."""
     body = b""
     try:
         async with asyncio.timeout(READ_TIMEOUT_S):

@@ -109,7 +109,7 @@ class _Names(NamedTuple):
     origins: frozenset[str]
 
 
-class Access:
+class OriginPolicy:
     """The rules, for one configuration. The port is the one really bound, as each request tells."""
 
     def __init__(self, config: Config) -> None:

@@ -29,7 +29,7 @@ COMMENT = Need(frozenset({"dealer", "ops"}))
 
 
 def check(need: Need, principal: Principal) -> None:
-    """Raises NotAllowed where `principal` has not what is needed."""
+    """Raises Forbidden where `principal` has not what is needed."""
     if need.is_open:
         return
     if need.roles.isdisjoint(principal.roles):
@@ -39,13 +39,13 @@ def check(need: Need, principal: Principal) -> None:
 
 
 def check_row(grants: Grants, hierarchy: Hierarchy, node: str) -> None:
-    """Raises NotAllowed where the row of a node is not shown, whether there is such a node or not."""
+    """Raises Forbidden where the row of a node is not shown, whether there is such a node or not."""
     if grants.nodes is not None and not grants.sees_row(hierarchy, node):
         raise _hidden("node")
 
 
 def check_node(grants: Grants, hierarchy: Hierarchy, node: str | None) -> None:
-    """Raises NotAllowed where what a node (None: the root) holds is not shown, whether there is such a node or not."""
+    """Raises Forbidden where what a node (None: the root) holds is not shown, whether there is such a node or not."""
     if grants.nodes is None:
         return
     if node is None:
@@ -55,7 +55,7 @@ def check_node(grants: Grants, hierarchy: Hierarchy, node: str | None) -> None:
 
 
 def check_dealer(grants: Grants, dealer: str) -> None:
-    """Raises NotAllowed where what a dealer holds is not shown, whether there is such a dealer or not."""
+    """Raises Forbidden where what a dealer holds is not shown, whether there is such a dealer or not."""
     if not grants.sees_dealer(dealer):
         raise _hidden("dealer")
 

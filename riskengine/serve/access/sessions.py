@@ -12,14 +12,14 @@ from typing import Protocol
 from starlette.types import Scope
 
 from riskengine.observe import get_logger
-from riskengine.serve.access.account import Account
+from riskengine.serve.access.audit import AccessAudit
 from riskengine.serve.access.identity import Authenticator, Credential
 from riskengine.serve.answers.problems import POLICY_VIOLATION
 from riskengine.views.board import Encoding
 from riskengine.views.grants import Principal
 from riskengine.views.subscription import error
 
-LOOK_EVERY_S = 0.25
+CHECK_INTERVAL_S = 0.25
 MAX_SESSIONS = 10_000
 """Of everybody together."""
 
@@ -64,10 +64,10 @@ class WebsocketSession:
 class Sessions:
     """All websockets."""
 
-    def __init__(self, identity: Authenticator, account: Account, max_connections: int) -> None:
-        self._identity = identity
-        self._account = account
-        self._max_connections = max_connections if identity.asks else MAX_SESSIONS
+    def __init__(self, authenticator: Authenticator, audit: AccessAudit, max_connections: int) -> None:
+        self._authenticator = authenticator
+        self._audit = audit
+        self._max_connections = max_connections if authenticator.requires_tokens else MAX_SESSIONS
         self._sessions: dict[tuple[Principal, Credential | None], set[WebsocketSession]] = {}
         self._count: Counter[str] = Counter()
         self._total = 0
@@ -85,7 +85,7 @@ class Sessions:
         own.add(session)
         self._count[principal.name] += 1
         self._total += 1
-        if self._task is None and self._identity.asks:
+        if self._task is None and self._authenticator.asks:
             self._task = asyncio.create_task(self._look_over())
         try:
             yield
@@ -103,9 +103,9 @@ class Sessions:
 
     async def _look_over(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(CHECK_INTERVAL_S)
             try:
-                await self._identity.refresh()
+                await self._authenticator.refresh()
                 self._end_what_must()
             except Exception as problem:  # a mistake of ours must not leave sessions open that have ended
                 log.critical("sessions_failed", exc_info=problem)
@@ -114,10 +114,10 @@ class Sessions:
 
     def _end_what_must(self) -> None:
         for (principal, credential), sessions in tuple(self._sessions.items()):
-            ended = self._identity.end_of(principal, credential)
+            ended = self._authenticator.end_reason(principal, credential)
             if ended is not None:
                 for session in [session for session in sessions if not session.is_told]:
-                    self._account.ended(principal.name, ended[0], session.path)
+                    self._audit.record_ended_session(principal.name, ended[0], session.path)
                     session.end(*ended)
 
     def _all(self) -> list[WebsocketSession]:

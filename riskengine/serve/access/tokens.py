@@ -29,7 +29,7 @@ PREFIX = "rt_"
 """Makes a token that was left lying about easy to find."""
 
 MAX_FILE_BYTES = 4_194_304
-MAX_TOKEN = 256
+MAX_TOKEN_CHARS = 256
 """Characters of what may be presented as one."""
 
 RESERVED = frozenset({"engine", "followed", "local", "self-audit"})

@@ -3,28 +3,26 @@
 Readers take the snapshot's reference and lock nobody.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from riskengine.config import Config
 from riskengine.errors import EngineNotLive
-from riskengine.serve.answers.coding import weights
+from riskengine.serve.answers.coding import q_values
 from riskengine.serve.answers.params import Sort
 from riskengine.serve.answers.turns import SlicedResponse
-from riskengine.serve.answers.wire import CSV, JSON, ROWS_AT_ONCE, csv_slices, encode, json_list, json_slices
+from riskengine.serve.answers.wire import CSV, JSON, ROWS_PER_SLICE, csv_slices, encode, json_list, json_slices
 from riskengine.serve.gateway import Gateway, principal_of
 from riskengine.snapshot.rows import RowDict
 from riskengine.snapshot.snapshot import Snapshot
 from riskengine.views.grants import Grants, Principal
 
-WHOLE_ROWS = 2_000
+MAX_WHOLE_ROWS = 2_000
 """Rows of an answer that is made whole: a megabyte and a half, 10 ms of work."""
-
-Item = TypeVar("Item")
 
 
 class Question:
@@ -85,10 +83,14 @@ class Question:
         return stamp(self.snapshot) | {"reporting_currency": shown["reporting_currency"], "policies": shown}
 
 
+Handler = Callable[[Question], Awaitable[Response]]
+"""Answers one operation."""
+
+
 class ListAnswer(NamedTuple):
     """The rows of a list answer: `row_of` makes one of an item. `total` is how many there are in all.
 
-    `made` says that the items are the rows, so that only the encoding is left: 0.5 us each as JSON.
+    `items_are_rows`: the items are the rows already, so that only the encoding is left: 0.5 us each as JSON.
     """
 
     header: RowDict
@@ -96,7 +98,7 @@ class ListAnswer(NamedTuple):
     items: Sequence[Any]
     row_of: Callable[[Any], RowDict]
     total: int
-    made: bool = False
+    items_are_rows: bool = False
 
 
 def stamp(snapshot: Snapshot) -> RowDict:
@@ -123,7 +125,7 @@ def policies(config: Config) -> RowDict:
 
 def prefers_csv(accept: str) -> bool:
     """Whether an Accept header names CSV, and JSON not more than it."""
-    named = weights(accept)
+    named = q_values(accept)
     csv = named.get("text/csv", 0.0)
     return csv > 0.0 and csv >= named.get("application/json", 0.0)
 
@@ -133,20 +135,20 @@ def json_answer(content: object) -> Response:
     return Response(encode(content), media_type=JSON)
 
 
-def list_answer(question: Question, rows: ListAnswer) -> Response:
-    """Rows as JSON or CSV: at once where they are few, beside the loop up to WHOLE_ROWS, in turns while they are sent beyond."""
+def list_answer(question: Question, answer: ListAnswer) -> Response:
+    """Rows as JSON or CSV: at once where they are few, beside the loop up to MAX_WHOLE_ROWS, in turns while they are sent beyond."""
     headers: dict[str, str] = {}
     slices: Callable[[], Iterator[bytes]]
     if question.wants_csv:
-        seen = rows.header
+        seen = answer.header
         headers |= {f"riskengine-{name.replace('_', '-')}": str(seen[name]) for name in ("epoch", "seq", "as_of")}
-        headers["riskengine-total"] = str(rows.total)
-        slices, media_type = partial(csv_slices, rows.fields, rows.items, rows.row_of), CSV
-    elif len(rows.items) <= (WHOLE_ROWS if rows.made else ROWS_AT_ONCE):
-        made = [rows.row_of(item) for item in rows.items]
-        return Response(json_list(rows.header, made, rows.total), headers=headers, media_type=JSON)
+        headers["riskengine-total"] = str(answer.total)
+        slices, media_type = partial(csv_slices, answer.fields, answer.items, answer.row_of), CSV
+    elif len(answer.items) <= (MAX_WHOLE_ROWS if answer.items_are_rows else ROWS_PER_SLICE):
+        made = [answer.row_of(item) for item in answer.items]
+        return Response(json_list(answer.header, made, answer.total), headers=headers, media_type=JSON)
     else:
-        slices, media_type = partial(json_slices, rows.header, rows.items, rows.row_of, rows.total), JSON
-    if len(rows.items) <= ROWS_AT_ONCE:
+        slices, media_type = partial(json_slices, answer.header, answer.items, answer.row_of, answer.total), JSON
+    if len(answer.items) <= ROWS_PER_SLICE:
         return Response(b"".join(slices()), headers=headers, media_type=media_type)
-    return SlicedResponse(slices, headers, media_type, fits=len(rows.items) <= WHOLE_ROWS)
+    return SlicedResponse(slices, headers, media_type, fits=len(answer.items) <= MAX_WHOLE_ROWS)

@@ -10,10 +10,10 @@ from functools import lru_cache
 
 GZIP = "gzip"
 
-SMALL_BYTES = 1_024
+MIN_GZIP_BYTES = 1_024
 """Below it the header of a second packet is not saved, and nothing is encoded."""
 
-AT_ONCE_BYTES = 16_384
+MAX_INLINE_BYTES = 16_384
 """Up to here encoding takes a fraction of a millisecond; what is larger is encoded beside the loop."""
 
 _LEVEL = 1
@@ -22,14 +22,14 @@ _WEIGHT = re.compile(r"q\s*=\s*(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
 
 
 @lru_cache(maxsize=256)
-def takes_gzip(accept_encoding: str) -> bool:
+def prefers_gzip(accept_encoding: str) -> bool:
     """Whether an Accept-Encoding header prefers gzip to bytes as they are. RFC 9110, 12.5.3; empty or absent: as they are."""
-    named = weights(accept_encoding)
+    named = q_values(accept_encoding)
     gzip = max((named[name] for name in (GZIP, "x-gzip") if name in named), default=named.get("*", 0.0))
     return gzip > 0.0 and gzip >= named.get("identity", 0.0)
 
 
-def weights(header: str) -> dict[str, float]:
+def q_values(header: str) -> dict[str, float]:
     """The names in an Accept or Accept-Encoding header, in lower case, each with its q-value; 1 where none is sound."""
     named: dict[str, float] = {}
     for part in header.lower().split(","):
@@ -39,9 +39,9 @@ def weights(header: str) -> dict[str, float]:
     return named
 
 
-async def gzipped(content: bytes) -> bytes:
+async def gzip_bytes(content: bytes) -> bytes:
     """The whole as one gzip member, the same at every call. A thread does it where it is large."""
-    return await asyncio.to_thread(compress, content) if len(content) > AT_ONCE_BYTES else compress(content)
+    return await asyncio.to_thread(compress, content) if len(content) > MAX_INLINE_BYTES else compress(content)
 
 
 def compress(content: bytes) -> bytes:
@@ -50,7 +50,7 @@ def compress(content: bytes) -> bytes:
     return packer.compress(content) + packer.flush()
 
 
-class Packer:
+class GzipStream:
     """The same for what comes in parts."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Packer:
 
     async def pack(self, part: bytes) -> bytes:
         """What can be sent after this part, perhaps nothing yet."""
-        if len(part) > AT_ONCE_BYTES:
+        if len(part) > MAX_INLINE_BYTES:
             return await asyncio.to_thread(self._packer.compress, part)
         return self._packer.compress(part)
 

@@ -36,7 +36,7 @@ class Sort(NamedTuple):
 
 
 def read_parameters(parameters: Sequence[Parameter], sent: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """The value of every parameter, its default where it was not sent. Raises Problem: unknown, given twice, bad."""
+    """The value of every parameter, its default where it was not sent. Raises HttpProblem: unknown, given twice, bad."""
     known = {parameter.name: parameter for parameter in parameters}
     values: dict[str, Any] = {}
     for name, text in sent:

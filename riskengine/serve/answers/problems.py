@@ -105,7 +105,7 @@ def _of_engine(error: RiskEngineError, request: Request) -> HttpProblem:
 async def _on_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, HttpProblem)
     if isinstance(error, Forbidden):
-        request.app.state.account.refused(error.reason, request.scope)
+        request.app.state.access_audit.record_refusal(error.reason, request.scope)
     return error.response()
 
 

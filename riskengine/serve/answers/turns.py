@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from riskengine.records.decode import ItemParts
 from riskengine.records.types import Refusal
-from riskengine.serve.answers.coding import GZIP, Packer
+from riskengine.serve.answers.coding import GZIP, GzipStream
 
 TURN_S = 0.001
 SEND_TIMEOUT_S = 30.0
@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-async def in_turns(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+async def map_in_turns(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """`work` of each item, in order. The loop is held for about TURN_S at a time. 0.1 us an item beside the work."""
     results: list[Result] = []
     add = results.append
@@ -32,9 +32,9 @@ async def in_turns(work: Callable[[Item], Result], items: Iterable[Item]) -> lis
     return results
 
 
-async def decoded(opened: list[Item] | ItemParts[Item]) -> list[Item | Refusal]:
+async def decode_items(opened: list[Item] | ItemParts[Item]) -> list[Item | Refusal]:
     """The items of a batch, in turns where they have to be decoded one by one."""
-    return list(opened) if isinstance(opened, list) else await in_turns(opened.one, enumerate(opened.parts))
+    return list(opened) if isinstance(opened, list) else await map_in_turns(opened.one, enumerate(opened.parts))
 
 
 class SlicedResponse(Response):
@@ -67,7 +67,7 @@ class SlicedResponse(Response):
         headers = {name: value for name, value in self.headers.items() if name != "content-type"}
         return Response(content, 200, headers, self.media_type)
 
-    def gzipped(self, headers: Mapping[str, str]) -> "SlicedResponse":
+    def with_gzip(self, headers: Mapping[str, str]) -> "SlicedResponse":
         """The same answer, encoded, under these headers."""
         assert self.media_type is not None, "its media type was given"
         return SlicedResponse(self._slices, headers, self.media_type, in_gzip=True)
@@ -79,7 +79,7 @@ class SlicedResponse(Response):
             await send({"type": "http.response.body", "body": b""})
             return
         gone = asyncio.ensure_future(_wait_until_gone(receive))
-        packer = Packer() if self._in_gzip else None
+        packer = GzipStream() if self._in_gzip else None
         try:
             for part in self._slices():
                 sent = part if packer is None else await packer.pack(part)

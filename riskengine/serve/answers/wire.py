@@ -8,25 +8,24 @@ import io
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 
 from riskengine.records.fields import to_text
 from riskengine.records.types import Trade
 from riskengine.serve.answers.shapes import NUMBERS
+from riskengine.serve.answers.turns import Item
 from riskengine.snapshot.rows import RowDict
 
 JSON = "application/json"
 CSV = "text/csv; charset=utf-8; header=present"
 
-ROWS_AT_ONCE = 200
+ROWS_PER_SLICE = 200
 """Rows worked out and encoded before others get their turn: about a millisecond."""
 
 TRADE_NUMBERS = ("quantity", "price", "fees", "contra_amount")
 """The columns of a trade that are exact decimals."""
-
-Item = TypeVar("Item")
 
 
 def encode(value: object) -> bytes:
@@ -96,8 +95,8 @@ def json_slices(
     """The same bytes as `json_list`, a slice at a time; rows exist only while theirs is encoded."""
     head = encode(header)
     yield (head[:-1] + b"," if len(head) > 2 else head[:-1]) + b'"rows":['
-    for first in range(0, len(items), ROWS_AT_ONCE):
-        text = encode([row_of(item) for item in items[first : first + ROWS_AT_ONCE]])
+    for first in range(0, len(items), ROWS_PER_SLICE):
+        text = encode([row_of(item) for item in items[first : first + ROWS_PER_SLICE]])
         yield b"," + text[1:-1] if first else text[1:-1]
     yield b'],"total":%d}' % total
 
@@ -111,8 +110,8 @@ def csv_slices(fields: Sequence[str], items: Sequence[Item], row_of: Callable[[I
     """
     yield _csv_lines([fields])
     numeric = [field in NUMBERS for field in fields]
-    for first in range(0, len(items), ROWS_AT_ONCE):
-        rows = (row_of(item) for item in items[first : first + ROWS_AT_ONCE])
+    for first in range(0, len(items), ROWS_PER_SLICE):
+        rows = (row_of(item) for item in items[first : first + ROWS_PER_SLICE])
         yield _csv_lines([list(map(_cell, map(row.get, fields), numeric)) for row in rows])
 
 
@@ -125,13 +124,13 @@ def _csv_lines(lines: Sequence[Sequence[object]]) -> bytes:
 def _cell(value: object, numeric: bool) -> object:
     """A value as `csv` writes it. `numeric` says that a text may be an exact number."""
     if isinstance(value, str):
-        return value if numeric and _NUMBER.fullmatch(value) else inert(value)
+        return value if numeric and _NUMBER.fullmatch(value) else escape_formula(value)
     if isinstance(value, bool):
         return str(value).lower()
-    return inert(encode(value).decode()) if isinstance(value, dict | list) else value
+    return escape_formula(encode(value).decode()) if isinstance(value, dict | list) else value
 
 
-def inert(text: str) -> str:
+def escape_formula(text: str) -> str:
     """A text that no spreadsheet takes for a formula; see `csv_slices`. 0.2 us for a plain name."""
     first = text[:1]
     if first.isascii() and first.isalnum():

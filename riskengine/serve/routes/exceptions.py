@@ -20,13 +20,13 @@ from riskengine.serve.answers.answers import ListAnswer, Question, json_answer, 
 from riskengine.serve.answers.problems import HttpProblem, bad_field, not_for
 from riskengine.serve.answers.shapes import EXCEPTION, names
 from riskengine.serve.answers.wire import trade_record
-from riskengine.serve.routes.ordering import Value, sorted_places
+from riskengine.serve.routes.lists import Value, sorted_places
 from riskengine.serve.routes.trades import read_body
 from riskengine.snapshot.rows import RowDict
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
 from riskengine.views.grants import Grants
 
-MAX_COMMENT = 2_000
+MAX_COMMENT_CHARS = 2_000
 
 KINDS = ("conflict", "parked", "unmatched", "quarantined", "late", "unpriced", "suspect", "expired")
 
@@ -76,7 +76,7 @@ WORDS = {
 
 
 async def take_verdict(question: Question) -> Response:
-    """Accept, reject or comment on an exception. Raises Problem, NotAllowed, StoreUnavailable, EngineNotLive."""
+    """Accept, reject or comment on an exception. Raises HttpProblem, Forbidden, StoreUnavailable, EngineNotLive."""
     gateway, snapshot, principal = question.gateway, question.snapshot, question.principal
     sent = _read(await read_body(question))
     item_id = question.request.path_params["id"]
@@ -109,15 +109,15 @@ def _read(body: bytes) -> Decided:
 
 
 def check_comment(text: str) -> None:
-    """Raises Problem where a store could not keep what a person says."""
-    if len(text) > MAX_COMMENT:
-        raise bad_field("comment", f"is longer than {MAX_COMMENT} characters")
+    """Raises HttpProblem where a store could not keep what a person says."""
+    if len(text) > MAX_COMMENT_CHARS:
+        raise bad_field("comment", f"is longer than {MAX_COMMENT_CHARS} characters")
     if "\0" in text:
         raise bad_field("comment", "has a character that a text cannot have")
 
 
 def _check_word(item: ExceptionItem, word: str) -> None:
-    """Raises Problem where nothing of the kind can be decided about the exception."""
+    """Raises HttpProblem where nothing of the kind can be decided about the exception."""
     if word == "comment":
         return
     if word not in ("accept", "reject"):

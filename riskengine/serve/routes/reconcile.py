@@ -33,7 +33,7 @@ _comment_decoder = msgspec.json.Decoder(Said)
 
 
 async def take_reconcile(question: Question) -> Response:
-    """Compare engine and store now, and repair where that is asked for; the report. Raises Problem, StoreError, EngineNotLive."""
+    """Compare engine and store now, and repair where that is asked for; the report. Raises HttpProblem, StoreError, EngineNotLive."""
     gateway = question.gateway
     if not gateway.is_live:
         raise EngineNotLive(f"the engine is {gateway.state}")
@@ -63,7 +63,7 @@ async def answer_breaks(question: Question) -> Response:
 
 
 async def take_comment(question: Question) -> Response:
-    """Note what a person says of a remembered break that they are shown; its row. Raises Problem, StoreError, EngineNotLive."""
+    """Note what a person says of a remembered break that they are shown; its row. Raises HttpProblem, StoreError, EngineNotLive."""
     gateway, asked_id = question.gateway, question.request.path_params["id"]
     if not gateway.is_live:
         raise EngineNotLive(f"the engine is {gateway.state}")

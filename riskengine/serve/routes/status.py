@@ -26,7 +26,7 @@ async def answer_ready(question: Question) -> Response:
     gateway, principal = question.gateway, question.principal
     if not gateway.is_live:
         raise not_live(gateway, principal)
-    warnings = shown_warnings(gateway.warnings.rows(), principal.grants) if principal is not STRANGER else []
+    warnings = visible_warnings(gateway.warnings.rows(), principal.grants) if principal is not STRANGER else []
     return json_answer({"state": gateway.state, "progress": gateway.progress, "warnings": warnings})
 
 
@@ -39,7 +39,7 @@ async def answer_status(question: Question) -> Response:
     """Everything in one object; what is not known yet, or not shown, is null."""
     gateway = question.gateway
     snapshot = question.snapshot if gateway.is_live or question.values["seq"] is not None else None
-    return json_answer(shown_status(status(gateway, snapshot), question.grants, snapshot))
+    return json_answer(visible_status(status(gateway, snapshot), question.grants, snapshot))
 
 
 def status(gateway: Gateway, snapshot: Snapshot | None) -> RowDict:
@@ -81,7 +81,7 @@ def status(gateway: Gateway, snapshot: Snapshot | None) -> RowDict:
     return shown | dict(gateway.health())
 
 
-OF_EVERYBODY = (
+PUBLIC_FIELDS = (
     "state",
     "progress",
     "version",
@@ -105,12 +105,12 @@ OF_EVERYBODY = (
 WARNING = "some numbers may be wrong or missing: ask operations"
 
 
-def shown_status(whole: RowDict, grants: Grants, snapshot: Snapshot | None) -> RowDict:
+def visible_status(whole: RowDict, grants: Grants, snapshot: Snapshot | None) -> RowDict:
     """What `grants` show of a status: counts of what is shown, null for what is of the whole house. O(nodes shown)."""
     if grants.see_everything:
         return whole
-    shown: RowDict = dict.fromkeys(whole) | {name: whole[name] for name in OF_EVERYBODY if name in whole}
-    shown |= {"counts": dict.fromkeys(whole["counts"]), "feeds": [], "warnings": shown_warnings(whole["warnings"], grants)}
+    shown: RowDict = dict.fromkeys(whole) | {name: whole[name] for name in PUBLIC_FIELDS if name in whole}
+    shown |= {"counts": dict.fromkeys(whole["counts"]), "feeds": [], "warnings": visible_warnings(whole["warnings"], grants)}
     if snapshot is not None:
         dealers = zip(snapshot.dealer_names, range(snapshot.dealers.size), strict=False)
         shown["node_count"] = len(grants.nodes_shown(snapshot.reference.hierarchy))
@@ -120,7 +120,7 @@ def shown_status(whole: RowDict, grants: Grants, snapshot: Snapshot | None) -> R
     return shown
 
 
-def shown_warnings(rows: list[RowDict], grants: Grants) -> list[RowDict]:
+def visible_warnings(rows: list[RowDict], grants: Grants) -> list[RowDict]:
     """Warnings as they are for whoever sees everything; for others that there are some: the sentences name keys and counts."""
     return rows if grants.see_everything else [row | {"text": WARNING} for row in rows]
 

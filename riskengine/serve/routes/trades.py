@@ -14,7 +14,7 @@ from riskengine.serve.access.permissions import check_dealer, check_node
 from riskengine.serve.answers.answers import ListAnswer, Question, json_answer, list_answer
 from riskengine.serve.answers.problems import HttpProblem
 from riskengine.serve.answers.shapes import TRADE, names
-from riskengine.serve.answers.turns import decoded
+from riskengine.serve.answers.turns import decode_items
 from riskengine.serve.answers.wire import with_doubles
 from riskengine.serve.routes.trades_answer import DEFAULT_SOURCE, REJECTED, answer_trades
 from riskengine.snapshot.rows import RowDict
@@ -30,7 +30,7 @@ _anything = msgspec.json.Decoder(Any)
 async def answer_stored_trades(question: Question) -> Response:
     """Stored trades that the snapshot holds and that are shown, newest first.
 
-    Raises UnknownName, NotAllowed, StoreUnavailable.
+    Raises UnknownName, Forbidden, StoreUnavailable.
     """
     snapshot, values, grants = question.snapshot, question.values, question.grants
     if values["node"] is not None:
@@ -63,7 +63,7 @@ async def take_trades(question: Question) -> Response:
     """Trades in; the answer says what became of each, in their order. Raises InboxFull, StoreUnavailable, EngineNotLive."""
     _require_live(question)
     body = await read_body(question)
-    items = await decoded(open_trades(body))
+    items = await decode_items(open_trades(body))
     answer = await answer_trades(question.gateway, items)
     if any(isinstance(item, Refusal) for item in items):
         _name_the_undecoded(answer["results"], body)
@@ -74,7 +74,7 @@ async def take_ticks(question: Question) -> Response:
     """Ticks in; they are in a snapshot after the next beat. Raises EngineNotLive."""
     _require_live(question)
     gateway = question.gateway
-    items = await decoded(open_ticks(await read_body(question)))
+    items = await decode_items(open_ticks(await read_body(question)))
     undecoded = [item for item in items if isinstance(item, Refusal)]
     good = list(split_refusals(items))
     offered = gateway.offer_ticks([tick for _, tick in good]).refused
@@ -92,7 +92,7 @@ def _require_live(question: Question) -> None:
 
 
 async def read_body(question: Question) -> bytes:
-    """The request's body, without a byte-order mark. Raises Problem where it is too large, too slow or empty.
+    """The request's body, without a byte-order mark. Raises HttpProblem where it is too large, too slow or empty.
 
     What is too large is refused as soon as that is known, by its Content-Length or while it comes, and never held.
     """

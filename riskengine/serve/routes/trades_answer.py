@@ -18,7 +18,7 @@ from riskengine.serve.gateway import Gateway
 DEFAULT_SOURCE = "api"
 REJECTED = "rejected"
 
-CHECKED_AT_ONCE = 100
+TRADES_PER_TURN = 100
 """Trades checked before other connections get their turn: about a millisecond."""
 
 
@@ -84,7 +84,7 @@ async def submit_trades(gateway: Gateway, items: Sequence[TradeInput | Refusal])
     trades: list[Trade] = []
     refusals: list[Refusal] = []
     for index, item in enumerate(items):
-        if index and not index % CHECKED_AT_ONCE:
+        if index and not index % TRADES_PER_TURN:
             await asyncio.sleep(0)
         result = item if isinstance(item, Refusal) else _checked(check, item, index, received_ts)
         if isinstance(result, Trade):

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from starlette.websockets import WebSocket
@@ -30,10 +30,11 @@ from riskengine.records.decode import (
 from riskengine.records.fields import MAX_INTEGER, Rejected, integer, name
 from riskengine.records.types import Refusal
 from riskengine.serve.answers.problems import POLICY_VIOLATION
-from riskengine.serve.answers.turns import TURN_S, decoded
+from riskengine.serve.answers.turns import TURN_S, Item, decode_items
 from riskengine.serve.gateway import Gateway
 from riskengine.serve.routes.trades_answer import SubmittedTrades, submit_trades
-from riskengine.serve.stream.outlet import FRAMED, Outlet
+from riskengine.serve.stream.frames import FRAMED
+from riskengine.serve.stream.outlet import Outlet
 from riskengine.serve.stream.uvicorn_server import accept_when_live
 from riskengine.views.board import JSON, MSGPACK
 from riskengine.views.subscription import error
@@ -41,7 +42,7 @@ from riskengine.views.subscription import error
 MAX_FRAMES_IN_FLIGHT = 4
 """Trades frames on their way through store and writer, of one connection."""
 
-TICKS_AT_ONCE = 1_000
+TICKS_PER_TURN = 1_000
 """Ticks applied before others get their turn: half a millisecond."""
 
 MAX_MALFORMED = 100
@@ -95,7 +96,6 @@ _msgpack_tick = msgspec.msgpack.Decoder(TickInput).decode
 _msgpack_trades = msgspec.msgpack.Decoder(list[TradeInput]).decode
 _msgpack_trade = msgspec.msgpack.Decoder(TradeInput).decode
 
-Item = TypeVar("Item")
 Opened = list[Item] | ItemParts[Item]
 """What of a frame's list could be decoded at once: all of it, or the items one by one."""
 
@@ -237,7 +237,7 @@ class PublisherConnection:
         """Offer ticks in their order; whether the list is empty, or any of them could be read."""
         places: Sequence[int]
         if isinstance(opened, ItemParts):
-            items = await decoded(opened)
+            items = await decode_items(opened)
             places = [place for place, item in enumerate(items) if not isinstance(item, Refusal)]
             ticks = [item for item in items if not isinstance(item, Refusal)]
             undecoded = [item for item in items if isinstance(item, Refusal)]
@@ -246,17 +246,17 @@ class PublisherConnection:
             readable = bool(ticks)
         else:
             ticks, places, readable = opened, range(len(opened)), True
-        for first in range(0, len(ticks), TICKS_AT_ONCE):
+        for first in range(0, len(ticks), TICKS_PER_TURN):
             if first:
                 await asyncio.sleep(0)
-            refused, coalesced = self._gateway.offer_ticks(ticks[first : first + TICKS_AT_ONCE])
+            refused, coalesced = self._gateway.offer_ticks(ticks[first : first + TICKS_PER_TURN])
             if refused or coalesced:
                 self._note(refused, places[first:], coalesced)
         return readable
 
     async def _take_trades(self, opened: Opened[TradeInput]) -> bool:
         """Send trades on their way; whether the list is empty, or any of them could be read."""
-        items = await decoded(opened)
+        items = await decode_items(opened)
         try:
             await self._answers.put(await submit_trades(self._gateway, items))
         except EngineNotLive:

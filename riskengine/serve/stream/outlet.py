@@ -8,8 +8,6 @@ nothing, and finds newer news then. A client that answers no ping is dropped; cl
 
 import random
 import socket
-import struct
-import zlib
 from asyncio import BaseTransport
 from collections.abc import Sequence
 from typing import Any, cast
@@ -20,17 +18,17 @@ from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPe
 from websockets.frames import Frame
 from websockets.http11 import Request
 
-from riskengine.views.board import JSON, MSGPACK, Encoding
+from riskengine.serve.stream.frames import BINARY, TEXT, WINDOW_BITS, frame
 
 PING_INTERVAL_S = 4.0
 PING_TIMEOUT_S = 4.0
 SLOWEST_BYTES_PER_S = 32_768.0
-MOST_EXTRA_S = 1.5
+MAX_EXTRA_S = 1.5
 """A client that has more to read before a ping is waited for longer, up to this; then as long as it goes on reading."""
 
 PROGRESS_S = 2.0
 
-LEAST_WINDOW_BYTES, FIRST_WINDOW_BYTES, MOST_WINDOW_BYTES = 4_096, 16_384, 131_072
+MIN_WINDOW_BYTES, INITIAL_WINDOW_BYTES, MAX_WINDOW_BYTES = 4_096, 16_384, 131_072
 """A ping goes out behind so many bytes; while its pong is awaited no more than about as many again are sent."""
 
 WINDOW_S = 0.25
@@ -41,7 +39,7 @@ WRITE_BUFFER_BYTES = 65_536
 """A client for whom more waits than this is not read from until it has taken some of it."""
 
 PART_BYTES = 8_192
-FRAMES_A_SECOND = 2_000
+MAX_FRAMES_PER_S = 2_000
 """Pings, pongs and further parts of messages that a client may send; each costs the loop 20 us and more."""
 
 
@@ -74,8 +72,8 @@ class Outlet(WebSocketsSansIOProtocol):
     _sent_before_ping = 0
     _taken_bytes = 0
     _unsent_at_ping = 0
-    _window_bytes: float = FIRST_WINDOW_BYTES
-    _ping_behind = FIRST_WINDOW_BYTES
+    _window_bytes: float = INITIAL_WINDOW_BYTES
+    _ping_behind = INITIAL_WINDOW_BYTES
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Called by the transport."""
@@ -106,14 +104,14 @@ class Outlet(WebSocketsSansIOProtocol):
         if now - self._frames_since >= 1.0:
             self._frames_since, self._frame_count = now, 0
         self._frame_count += 1
-        if self._frame_count > FRAMES_A_SECOND:
+        if self._frame_count > MAX_FRAMES_PER_S:
             self.abort("a flood of frames")
 
     def handle_cont(self, event: Frame) -> None:
         """The next part of a message."""
         self._count_frame()
         super().handle_cont(event)
-        if len(self.frames) > FRAMES_A_SECOND:
+        if len(self.frames) > MAX_FRAMES_PER_S:
             self.abort("a message in too many parts")
 
     def handle_ping(self) -> None:
@@ -193,7 +191,7 @@ class Outlet(WebSocketsSansIOProtocol):
         self.transport.write(_PING + self.pending_ping_payload)
         if self.config.ws_ping_timeout is not None:
             self._unsent_at_ping = self.unsent_bytes
-            extra_s = min((self.sent_bytes - self._taken_bytes) / SLOWEST_BYTES_PER_S, MOST_EXTRA_S)
+            extra_s = min((self.sent_bytes - self._taken_bytes) / SLOWEST_BYTES_PER_S, MAX_EXTRA_S)
             self.pong_timer = self.loop.call_later(self.config.ws_ping_timeout + extra_s, self.keepalive_timeout)
 
     def handle_pong(self, event: Frame) -> None:
@@ -204,9 +202,9 @@ class Outlet(WebSocketsSansIOProtocol):
         if awaited and self.pending_ping_payload is None:
             read, took_s = self._sent_before_ping - self._taken_bytes, self.last_ping_rtt
             if took_s > WINDOW_S:
-                self._window_bytes = max(read / took_s * WINDOW_S, LEAST_WINDOW_BYTES)
+                self._window_bytes = max(read / took_s * WINDOW_S, MIN_WINDOW_BYTES)
             elif read >= self._window_bytes / 2:
-                self._window_bytes = min(self._window_bytes + LEAST_WINDOW_BYTES, MOST_WINDOW_BYTES)
+                self._window_bytes = min(self._window_bytes + MIN_WINDOW_BYTES, MAX_WINDOW_BYTES)
             self._taken_bytes = self._sent_before_ping
             # By chance, so that connections that are sent the same do not all ping in the same round.
             self._ping_behind = self._taken_bytes + int(self._window_bytes * random.uniform(0.5, 1.0))
@@ -270,56 +268,3 @@ def _is_utf8(parts: Sequence[bytes]) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-TEXT, BINARY = 0x81, 0x82
-"""First byte of a whole message, unmasked."""
-
-
-DEFLATED = 0x40
-"""Set in the first byte of a message that is deflated (RSV1)."""
-
-
-DEFLATE_FROM_BYTES = 256
-
-
-DEFLATE_TO_BYTES = 262_144
-"""A larger message goes as it is, which the standard allows for each: deflating it would hold the loop for milliseconds."""
-
-
-WINDOW_BITS = 15
-
-
-_FLUSHED = b"\x00\x00\xff\xff"
-
-
-def frame(payload: bytes, first: int) -> bytes:
-    """A payload as one frame. O(bytes), a copy."""
-    size = len(payload)
-    if size < 126:
-        return bytes((first, size)) + payload
-    if size < 65_536:
-        return struct.pack("!BBH", first, 126, size) + payload
-    return struct.pack("!BBQ", first, 127, size) + payload
-
-
-def deflated_frame(payload: bytes, first: int) -> bytes:
-    """The same, deflated where that pays."""
-    if not DEFLATE_FROM_BYTES <= len(payload) <= DEFLATE_TO_BYTES:
-        return frame(payload, first)
-    deflate = zlib.compressobj(1, zlib.DEFLATED, -WINDOW_BITS)
-    squeezed = deflate.compress(payload) + deflate.flush(zlib.Z_SYNC_FLUSH)
-    return frame(squeezed.removesuffix(_FLUSHED), first | DEFLATED)
-
-
-def _framed(encoding: Encoding, *, deflate: bool) -> Encoding:
-    first, make = TEXT if encoding.is_text else BINARY, deflated_frame if deflate else frame
-    return Encoding(encoding.name, encoding.encode, encoding.is_text, lambda payload: make(payload, first))
-
-
-FRAMED = {encoding.name: _framed(encoding, deflate=False) for encoding in (JSON, MSGPACK)}
-"""Encodings whose messages are frames."""
-
-
-DEFLATED_FRAMED = {encoding.name: _framed(encoding, deflate=True) for encoding in (JSON, MSGPACK)}
-"""The same for clients that asked for deflate."""

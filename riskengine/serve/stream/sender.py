@@ -29,16 +29,16 @@ from riskengine.snapshot.snapshot import Snapshot
 from riskengine.views.board import Board, Encoding, Move, SharedView, Standing
 from riskengine.views.subscription import Subscriptions
 
-STALL_S = 5.0
+STALL_TIMEOUT_S = 5.0
 """A connection that takes nothing of what waits for it for so long is dropped."""
 
-SENDS_A_TURN = 160
+SENDS_PER_TURN = 160
 """Messages written in one turn: the system calls, about a millisecond, come when the loop goes on."""
-SEND_S = 7e-6
+SEND_COST_S = 7e-6
 """What the loop needs beside the turn to write one message."""
-CHECKSUM_S = 5.0
+CHECKSUM_INTERVAL_S = 5.0
 NEVER = float("inf")
-LAYOUT_SHARE = 0.1
+MAX_LAYOUT_SHARE = 0.1
 """Of the time that working out what one set of subscriptions is told may take: what is large is told less often."""
 
 GROUP = 256
@@ -79,14 +79,14 @@ class StreamConnection:
         self.stalled_at: float | None = None
 
     def is_stalled(self, now: float) -> bool:
-        """Whether it has taken nothing for STALL_S. Asked once a heartbeat."""
+        """Whether it has taken nothing for STALL_TIMEOUT_S. Asked once a heartbeat."""
         unsent, before = self.outlet.unsent_bytes, self.unsent_bytes
         self.unsent_bytes = unsent
         if not unsent:
             self.stalled_at = None
         elif self.stalled_at is None or unsent < before:
             self.stalled_at = now
-        return self.stalled_at is not None and now - self.stalled_at >= STALL_S
+        return self.stalled_at is not None and now - self.stalled_at >= STALL_TIMEOUT_S
 
 
 class Sender:
@@ -177,11 +177,11 @@ class Sender:
         if connection.trade_due < NEVER:
             heapq.heappush(self._later, (connection.trade_due, next(self._ties), connection))
 
-    def in_turns(self, group: int, groups: int) -> Iterator[list[StreamConnection]]:
+    def parts_of_group(self, group: int, groups: int) -> Iterator[list[StreamConnection]]:
         """Every connection of one group of so many, in parts of a turn."""
         members = [connection for connection in self.connections if connection.number % groups == group]
-        for first in range(0, len(members), SENDS_A_TURN):
-            yield members[first : first + SENDS_A_TURN]
+        for first in range(0, len(members), SENDS_PER_TURN):
+            yield members[first : first + SENDS_PER_TURN]
 
     # -- what is due -------------------------------------------------------------------------------------------
 
@@ -217,7 +217,7 @@ class Sender:
     def _next_beat(self, connection: StreamConnection) -> int:
         """The first beat after the current one at which a connection may be sent prices."""
         layout = connection.subscriptions.standing.layout
-        apart = max(connection.beats_apart, ceil(layout.cost_s / (LAYOUT_SHARE * self._rhythm.beat_s)))
+        apart = max(connection.beats_apart, ceil(layout.cost_s / (MAX_LAYOUT_SHARE * self._rhythm.beat_s)))
         if connection.beat_due == self._beat:
             return self._beat + apart
         phase = layout.number + connection.number // GROUP
@@ -266,10 +266,10 @@ class Sender:
                 pushes += 1
             sends += 1
             worked = send(connection, now)
-            if sends >= SENDS_A_TURN or (worked and perf_counter() - started > TURN_S):
+            if sends >= SENDS_PER_TURN or (worked and perf_counter() - started > TURN_S):
                 break
         spent = perf_counter() - started
-        self._pace.spent((spent + SEND_S * sends) * pushes / max(sends, 1), now)
+        self._pace.spent((spent + SEND_COST_S * sends) * pushes / max(sends, 1), now)
         if self._messages:
             self._tell()
         return bool(self._fresh or self._on_beat or (self._later and self._later[0][0] <= now))
@@ -342,7 +342,7 @@ class Sender:
             self._bytes += len(move.message)
             self._skipped += snapshot.seq - standing.seq - 1
             if checked:
-                connection.check_due = after(now, CHECKSUM_S, standing.layout.number)
+                connection.check_due = after(now, CHECKSUM_INTERVAL_S, standing.layout.number)
         if pushed or (waits and not subscriptions.trade_waits):
             connection.trade_due = self._next_push(connection, now)
             if not subscriptions.trade_waits:
@@ -359,7 +359,7 @@ class Sender:
         """
         watchers = min(max(view.users for view in connection.watched), len(self.connections))
         stretched = self._pace.pause_s * watchers / len(self.connections)
-        stretched = max(stretched, connection.subscriptions.standing.layout.cost_s / LAYOUT_SHARE)
+        stretched = max(stretched, connection.subscriptions.standing.layout.cost_s / MAX_LAYOUT_SHARE)
         pause = self._pace.least_s
         while 2.0 * pause <= stretched:
             pause *= 2.0

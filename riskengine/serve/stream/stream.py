@@ -1,6 +1,6 @@
 """`/v1/stream`: what changes, to everybody who watches, without a queue anywhere.
 
-`serve.sender` decides who is sent what and when; here connections come and go, are answered, hear that the server is alive, and
+`sender` decides who is sent what and when; here connections come and go, are answered, hear that the server is alive, and
 are dropped when they take nothing for seconds.
 """
 
@@ -14,9 +14,10 @@ from starlette.websockets import WebSocket
 from riskengine.observe import get_logger
 from riskengine.serve.answers.problems import POLICY_VIOLATION, bad_field
 from riskengine.serve.gateway import Gateway, principal_of
-from riskengine.serve.routes.status import shown_status, status
+from riskengine.serve.routes.status import status, visible_status
+from riskengine.serve.stream.frames import DEFLATED_FRAMED, FRAMED
 from riskengine.serve.stream.ingest import ingest_endpoint
-from riskengine.serve.stream.outlet import DEFLATED_FRAMED, FRAMED, Outlet
+from riskengine.serve.stream.outlet import Outlet
 from riskengine.serve.stream.sender import Sender, StreamConnection
 from riskengine.serve.stream.uvicorn_server import accept_when_live
 from riskengine.snapshot.snapshot import Snapshot
@@ -27,8 +28,8 @@ from riskengine.views.subscription import Subscriptions, heartbeat
 HEARTBEAT_GROUPS = 10
 """Heartbeats go to one connection in so many at a time, so that they do not come between a beat and its updates all at once."""
 
-MESSAGES_A_SECOND = 100.0
-MESSAGES_AT_ONCE = 200.0
+MESSAGES_PER_S = 100.0
+BURST_MESSAGES = 200.0
 """A client that asks more than this is answered more slowly: it is not read from meanwhile."""
 
 MAX_MISTAKES = 200
@@ -98,7 +99,7 @@ class StreamHub:
         return self._sender
 
     def _status(self, snapshot: Snapshot, grants: Grants) -> dict[str, Any]:
-        return shown_status(status(self._gateway, snapshot), grants, snapshot)
+        return visible_status(status(self._gateway, snapshot), grants, snapshot)
 
     def _stop(self) -> None:
         tasks, self._tasks = self._tasks, []
@@ -127,7 +128,7 @@ class StreamHub:
             gateway, group = self._gateway, (group + 1) % HEARTBEAT_GROUPS
             message = heartbeat(gateway.history.newest, gateway.clock.now(), gateway.publish_age_ms)
             frames = {name: encoding.message(message) for name, encoding in FRAMED.items()}
-            for part in sender.in_turns(group, HEARTBEAT_GROUPS):
+            for part in sender.parts_of_group(group, HEARTBEAT_GROUPS):
                 for connection in part:
                     if connection.is_stalled(loop.time()):
                         log.warning("client_dropped", reason="reads nothing", unsent_bytes=connection.unsent_bytes)
@@ -137,20 +138,20 @@ class StreamHub:
                 await asyncio.sleep(0)
 
 
-class FrameAllowance:
-    """How many messages a client may send now: MESSAGES_AT_ONCE saved up, MESSAGES_A_SECOND more each second."""
+class MessageThrottle:
+    """How many messages a client may send now: BURST_MESSAGES saved up, MESSAGES_PER_S more each second."""
 
     __slots__ = ("_at", "_saved")
 
     def __init__(self, now: float) -> None:
         self._at = now
-        self._saved = MESSAGES_AT_ONCE
+        self._saved = BURST_MESSAGES
 
     def wait_s(self, now: float) -> float:
         """Take one; how long to wait until it was there."""
-        self._saved = min(MESSAGES_AT_ONCE, self._saved + (now - self._at) * MESSAGES_A_SECOND) - 1.0
+        self._saved = min(BURST_MESSAGES, self._saved + (now - self._at) * MESSAGES_PER_S) - 1.0
         self._at = now
-        return max(0.0, -self._saved / MESSAGES_A_SECOND)
+        return max(0.0, -self._saved / MESSAGES_PER_S)
 
 
 def stream_routes(gateway: Gateway) -> list[BaseRoute]:
@@ -180,7 +181,7 @@ def stream_routes(gateway: Gateway) -> list[BaseRoute]:
 async def _take_messages(websocket: WebSocket, stream: StreamHub, connection: StreamConnection) -> None:
     """Until the connection ends. Whoever asks too much, or does not take the answers, is not read from meanwhile."""
     now = asyncio.get_running_loop().time
-    allowance = FrameAllowance(now())
+    allowance = MessageThrottle(now())
     outlet, mistakes = connection.outlet, 0
     while (message := await websocket.receive())["type"] != "websocket.disconnect":
         mistakes = mistakes + 1 if stream.answer(connection, _payload(message)) else 0

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 FREE_FAILURES = 5
 FIRST_WAIT_S = 1.0
-LONGEST_WAIT_S = 60.0
-FORGOTTEN_AFTER_S = 600.0
+MAX_WAIT_S = 60.0
+FORGET_AFTER_S = 600.0
 
 MAX_ADDRESSES = 4_096
-MAX_KNOWN = 16_384
+MAX_KNOWN_TOKENS = 16_384
 
 
 class _Failures(NamedTuple):
@@ -26,7 +26,7 @@ class _Failures(NamedTuple):
     last: float
 
 
-class Slowdown:
+class LoginBackoff:
     """Failures by address. Event loop only; `now` gives seconds."""
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
@@ -45,9 +45,9 @@ class Slowdown:
         """A token was none. O(1)."""
         now = self._now()
         before = self._failures.pop(address, None)
-        count = 1 if before is None or now - before.last > FORGOTTEN_AFTER_S else before.times + 1
+        count = 1 if before is None or now - before.last > FORGET_AFTER_S else before.times + 1
         over = count - FREE_FAILURES
-        wait = 0.0 if over < 0 else min(FIRST_WAIT_S * 2.0 ** min(over, 16), LONGEST_WAIT_S)
+        wait = 0.0 if over < 0 else min(FIRST_WAIT_S * 2.0 ** min(over, 16), MAX_WAIT_S)
         self._failures[address] = _Failures(count, now + wait, now)
         if len(self._failures) > MAX_ADDRESSES:
             self._failures.popitem(last=False)
@@ -56,5 +56,5 @@ class Slowdown:
         """A token was good. What failed before at the address stays counted: it was another's. O(1)."""
         self._known[address, sha256] = None
         self._known.move_to_end((address, sha256))
-        if len(self._known) > MAX_KNOWN:
+        if len(self._known) > MAX_KNOWN_TOKENS:
             self._known.popitem(last=False)

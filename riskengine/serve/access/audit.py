@@ -13,16 +13,16 @@ from riskengine.serve.access.origins import STRANGER, address_of
 from riskengine.serve.gateway import PRINCIPAL, Gateway
 
 WINDOW_S = 60.0
-MAX_APART = 100
+MAX_DISTINCT_ENTRIES = 100
 """Different things told apart in one window; further ones are told together."""
 
-MAX_PATH = 200
+MAX_PATH_CHARS = 200
 
 _Key = tuple[str, str, str, str]
 """Kind of entry, who, why or from where, path."""
 
 
-class Account:
+class AccessAudit:
     """Counts and tells. The first of its kind within a window is told at once, the others as a number."""
 
     def __init__(self, gateway: Gateway) -> None:
@@ -34,7 +34,7 @@ class Account:
         """A request was refused; `reason` is one of `observe.REFUSALS`."""
         self._gateway.metrics.refusals[reason].inc()
         who = scope.get(PRINCIPAL, STRANGER).name or f"stranger at {address_of(scope) or 'no address'}"
-        self._tell(("refused", who, reason, scope["path"][:MAX_PATH]))
+        self._tell(("refused", who, reason, scope["path"][:MAX_PATH_CHARS]))
 
     def ended(self, name: str, title: str, path: str) -> None:
         """A websocket of somebody was ended because of their token."""
@@ -58,7 +58,7 @@ class Account:
     def _tell(self, key: _Key) -> None:
         if self._window is None:
             self._window = asyncio.get_running_loop().call_later(WINDOW_S, self.flush)
-        if key not in self._again and len(self._again) >= MAX_APART:
+        if key not in self._again and len(self._again) >= MAX_DISTINCT_ENTRIES:
             kind, _, why, _ = key
             key = (kind, "others", why if kind == "refused" else "", "")
         if key in self._again:
