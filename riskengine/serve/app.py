@@ -1,7 +1,7 @@
-"""The HTTP server's application: routes made from `operations`, the static page, access rules, and errors as problems.
+"""The HTTP application: routes made from `operations`, the static page, access rules, and errors as problems.
 
-Every handler runs on the event loop, takes one snapshot and answers from it; nothing here locks the writer or waits for it,
-but for trades, whose answer comes after their snapshot.
+Handlers run on the event loop, take one snapshot and answer from it. They never lock the writer or wait for it, with one
+exception: the answer to posted trades comes after their snapshot.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -39,13 +39,13 @@ LOGIN_PAGE = "login.html"
 WEB = Path(__file__).resolve().parent.parent / "web"
 
 MOST_REQUESTED = frozenset({"/v1/trades", "/v1/ticks"})
-"""Asked most: a request is held against one route after the other."""
+"""These routes come first: Starlette tries one route after the other."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 async def answer_description(request: Request) -> Response:
-    """The description of all this; the same for everybody, as long as the process lives."""
+    """The OpenAPI document; the same for everybody for the life of the process."""
     plain, packed = _description()
     if prefers_gzip(", ".join(request.headers.getlist("accept-encoding"))):
         return Response(packed, headers={"content-encoding": GZIP, "vary": "Accept-Encoding"}, media_type=JSON)
@@ -54,13 +54,13 @@ async def answer_description(request: Request) -> Response:
 
 @cache
 def _description() -> tuple[bytes, bytes]:
-    """As it is, and in gzip."""
+    """The document as plain JSON, and as gzip."""
     plain = encode(describe(OPERATIONS))
     return plain, compress(plain)
 
 
-def _endpoint(operations: Mapping[str, Operation]) -> Endpoint:
-    """What answers the methods of one path."""
+def _endpoint_of(operations: Mapping[str, Operation]) -> Endpoint:
+    """The endpoint for all methods of one path."""
 
     async def answer(request: Request) -> Response:
         operation = operations["GET" if request.method == "HEAD" else request.method]
@@ -76,12 +76,12 @@ def _endpoint(operations: Mapping[str, Operation]) -> Endpoint:
 
 
 def _routes(operations: Sequence[Operation]) -> list[Route]:
-    """A route per path, so that a wrong method is told all that the path takes."""
+    """One route per path, so that the answer to a wrong method names every method of the path."""
     by_path: dict[str, dict[str, Operation]] = {}
     for operation in operations:
         by_path.setdefault(operation.path, {})[operation.method] = operation
     paths = sorted(by_path, key=lambda path: path not in MOST_REQUESTED)
-    return [Route(path, _endpoint(by_path[path]), methods=list(by_path[path]), name=path) for path in paths]
+    return [Route(path, _endpoint_of(by_path[path]), methods=list(by_path[path]), name=path) for path in paths]
 
 
 ROUTES: list[Route] = [*_routes(OPERATIONS), Route("/openapi.json", answer_description, name="/openapi.json")]
@@ -89,7 +89,7 @@ ROUTES: list[Route] = [*_routes(OPERATIONS), Route("/openapi.json", answer_descr
 
 
 def _login_routes(login: LoginPage) -> list[Route]:
-    """Where browsers log in and out."""
+    """The routes where browsers log in and out."""
     return [
         Route("/login", login.show, methods=["GET"], name="login"),
         Route("/login", login.log_in, methods=["POST"]),
@@ -98,7 +98,7 @@ def _login_routes(login: LoginPage) -> list[Route]:
 
 
 def _static_routes(folder: Path) -> list[Route]:
-    """The page and its files, each under its own path: what is no file there stays an unknown route."""
+    """The page and its files, each under its own path; any other path stays an unknown route."""
     files = StaticFiles(directory=folder)
 
     def endpoint(name: str) -> Endpoint:
@@ -115,14 +115,14 @@ def _static_routes(folder: Path) -> list[Route]:
 
 
 async def _on_mistake(request: Request, error: Exception) -> Response:
-    """A mistake of ours, answered outside of the middleware; the server logs it with its traceback."""
+    """Answer a bug of ours with 500, outside the middleware; the server logs it with its traceback."""
     return HttpProblem(500, "the engine made a mistake; its log says more").response(dict(SECURITY_HEADERS))
 
 
 def create_app(gateway: Gateway) -> Starlette:
-    """The application for one engine; it may be served before the engine is live and answers 503 until then.
+    """The application for one engine. It may be served before the engine is live and answers 503 until then.
 
-    Raises ConfigError where the file of tokens cannot be read.
+    Raises ConfigError if the tokens file cannot be read.
     """
     authenticator, audit = Authenticator(gateway), AccessAudit(gateway)
     sessions = Sessions(authenticator, audit, gateway.config.access.max_connections)

@@ -1,4 +1,4 @@
-"""Every HTTP operation: its path, parameters, answer and handler. The routes and their description are made of this one table."""
+"""The table of all HTTP operations: path, parameters, answer and handler. Routes and OpenAPI document are made from it."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -41,11 +41,11 @@ from riskengine.serve.routes.trades import answer_stored_trades, take_ticks, tak
 class Operation(NamedTuple):
     """One method of one path.
 
-    answer      the schema of a 200 (`openapi.SCHEMAS`); a list answer where it names rows
-    body        the schema of what is sent
+    answer      the schema of a 200 (`openapi.SCHEMAS`); a list answer if it names rows
+    body        the schema of the request body
     fails       the statuses that it may answer beside 200
-    cacheable   whether an answer about the newest snapshot serves everybody who asks the same and is shown the same
-    needs       what whoever asks must have (`permissions`); what is answered is cut to their grants by the handler
+    cacheable   whether one answer about the newest snapshot serves every request with the same question and the same grants
+    needs       what the principal must have (`permissions`); the handler cuts the answer to the principal's grants
     """
 
     method: str
@@ -61,7 +61,7 @@ class Operation(NamedTuple):
 
 
 def _sort(fields: shapes.Fields) -> Parameter:
-    """By any of the fields; rows of a node have no dealer and the other way round, so that neither is promised of positions."""
+    """Sort by any of the fields. Rows of a node have no dealer and rows of a dealer no node: the document promises neither."""
     return params.sort_parameter(shapes.names(fields), shapes.names(shapes.HOLDING if fields is shapes.POSITION else fields))
 
 
@@ -267,4 +267,4 @@ OTHER_PATHS: Mapping[str, Need] = {
     "/style.css": OPEN,
     "/icon.svg": OPEN,
 } | {operation.path: OPEN for operation in OPERATIONS if operation.needs.is_open}
-"""What else there is: the websockets, and all that is open to strangers. A path that is not named here needs a token."""
+"""All other paths: the websockets, and everything that is open to strangers. A path without an entry needs a token."""

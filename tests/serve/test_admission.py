@@ -209,13 +209,13 @@ def test_waits_double_end_and_are_of_one_address() -> None:
     slow = LoginBackoff(lambda: now[0])
     waits = []
     for _ in range(FREE_FAILURES + 8):
-        slow.failed("a")
+        slow.note_failure("a")
         waits.append(slow.wait_s("a", "hash"))
         now[0] += waits[-1]
         assert slow.wait_s("a", "hash") == 0
     assert waits == [0.0] * (FREE_FAILURES - 1) + [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
     assert max(waits) == MAX_WAIT_S
-    slow.failed("a")
+    slow.note_failure("a")
     assert slow.wait_s("a", "hash") > 0
     assert slow.wait_s("b", "hash") == 0
 
@@ -223,8 +223,8 @@ def test_waits_double_end_and_are_of_one_address() -> None:
 def test_the_memory_of_failures_is_bounded() -> None:
     slow = LoginBackoff()
     for number in range(3 * MAX_ADDRESSES):
-        slow.failed(f"10.{number}")
-        slow.passed(f"10.{number}", "hash")
+        slow.note_failure(f"10.{number}")
+        slow.note_success(f"10.{number}", "hash")
     assert len(slow._failures) == MAX_ADDRESSES
     assert len(slow._known) <= 4 * MAX_ADDRESSES
 
@@ -359,7 +359,7 @@ def test_without_tokens_nobody_logs_in() -> None:
 
 def look_again(house: Guarded) -> None:
     """At the next request, however soon it comes."""
-    house.app.state.authenticator._look_at = 0.0
+    house.app.state.authenticator._check_at = 0.0
 
 
 def test_a_file_that_cannot_be_read_refuses_the_start(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from riskengine.config import IngestConfig
 from riskengine.records.decode import SMALL_LIST
 from riskengine.records.types import Refusal
 from riskengine.serve.answers.problems import POLICY_VIOLATION
-from riskengine.serve.answers.turns import decoded
+from riskengine.serve.answers.turns import decode_items
 from riskengine.serve.stream import ingest
 from riskengine.serve.stream.outlet import WRITE_BUFFER_BYTES, Outlet
 from tests.serve.stand_in import Client
@@ -170,7 +170,7 @@ def test_a_long_list_of_refusals_is_made_in_turns(kind, is_text):
     async def scenario():
         waiting = asyncio.create_task(others())
         opened: Any = ingest.ticks_of(frame, is_text) if kind == "ticks" else ingest.trades_of(frame, is_text)
-        items: list[Any] = await decoded(opened)
+        items: list[Any] = await decode_items(opened)
         waiting.cancel()
         assert len(items) == len(bad) and all(isinstance(item, Refusal) for item in items)
         assert turns > 10, "a millisecond at a time"

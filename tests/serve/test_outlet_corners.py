@@ -80,7 +80,7 @@ def test_when_sending_fails_clients_are_let_go_and_who_comes_again_is_served(mon
                     await one.hear("hello")
                     await one.ask(op="subscribe", id="a", view="nodes")
                 with monkeypatch.context() as patched:
-                    patched.setattr(Sender, "turn", fail)
+                    patched.setattr(Sender, "run_turn", fail)
                     engine.marks(EURUSD=1.5)
                     for one in (client, other):
                         await one.closed()

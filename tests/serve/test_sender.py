@@ -63,10 +63,10 @@ class Room:
 
     def ask(self, paper: Paper, **request: Any) -> None:
         connection = paper.connection  # type: ignore[attr-defined]
-        self.sender.look()
+        self.sender.catch_up()
         for frame in connection.subscriptions.handle(json.dumps(request)):
             paper.write_frame(frame)
-        self.sender.asked(connection)
+        self.sender.after_request(connection)
 
     def deal(self, name: str = "", **fields: Any) -> int:
         self.trades += 1
@@ -79,7 +79,7 @@ class Room:
     def work(self) -> int:
         """Turns until nothing is due; how many."""
         turns = 1
-        while self.sender.turn():
+        while self.sender.run_turn():
             turns += 1
         return turns
 
@@ -134,10 +134,10 @@ def test_a_fresh_trade_overtakes_a_broadcast_of_prices(room):
     room.book.clear()
     room.time += 0.1
     room.move_prices()
-    assert room.sender.turn(), "a broadcast takes several turns"
+    assert room.sender.run_turn(), "a broadcast takes several turns"
     seq = room.deal(desk="FX1")
     before = len(room.book)
-    room.sender.turn()
+    room.sender.run_turn()
     assert room.book[before][0] is probe
     assert probe.updates[-1]["seq"] == seq
 
@@ -150,7 +150,7 @@ def test_a_trade_that_came_during_a_broadcast_is_not_taken_for_sent(room):
     room.work()
     room.time += 0.015
     room.move_prices()
-    room.sender.turn()
+    room.sender.run_turn()
     seq = room.deal(desk="FX1")
     room.work()
     assert client.updates[-1]["seq"] < seq
@@ -176,7 +176,7 @@ def test_where_pushes_take_too_much_of_the_time_they_are_left_to_the_beats(room)
     many = [room.client(NODES, max_hz=5.0) for _ in range(50)]
     few = room.client(FX1)
     room.work()
-    room.sender._pace.pause_s = 1.0
+    room.sender._push_pause.pause_s = 1.0
     room.deal(desk="EQ1", instrument="ACME", price="10")
     room.work()
     sent = len(many[0].updates)
@@ -307,16 +307,16 @@ def test_beats_never_count_back():
 
 def test_the_pause_grows_while_pushes_take_too_much_and_shrinks_when_they_do_not():
     pace, now = PushPause(0.02), 100.0
-    pace.spent(0.0, now)
+    pace.add_busy(0.0, now)
     for _ in range(4):
         now += 0.25
-        pace.spent(0.2, now)
+        pace.add_busy(0.2, now)
     assert pace.pause_s == pytest.approx(0.02 * 16)
     for _ in range(2):
         now += 0.25
-        pace.spent(0.001, now)
+        pace.add_busy(0.001, now)
     assert pace.pause_s == pytest.approx(0.02 * 4)
-    pace.spent(0.0, now + 10.0)
+    pace.add_busy(0.0, now + 10.0)
     assert pace.pause_s == 0.02
 
 
@@ -357,7 +357,7 @@ def test_what_takes_long_to_work_out_is_told_less_often(room):
 def test_only_requests_for_rows_move_the_board(room):
     client = room.client(FX1)
     connection = client.connection
-    connection.subscriptions.freshen = room.sender.look
+    connection.subscriptions.freshen = room.sender.catch_up
     room.deal(desk="EQ1", instrument="ACME", price="10")
     stands = room.board.snapshot.seq
     for message in ("{no sense", '{"op":"ping"}', '{"op":"configure","max_hz":5}', '{"op":"subscribe","id":"x","view":"none"}'):

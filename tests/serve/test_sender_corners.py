@@ -56,7 +56,7 @@ def test_a_trade_that_is_published_during_a_turn_is_pushed_at_once(room):
     client, other = room.client(FX1), room.client(EQ1)
     room.work()
     room.deal(desk="EQ1", instrument="ACME", price="10")  # the turn is somebody else's
-    room.sender.look()
+    room.sender.catch_up()
     race(room)
     room.work()
     room.work()
@@ -77,16 +77,16 @@ def test_pauses_that_end_together_over_several_turns_lose_no_trade_that_comes_me
     clients = [room.client(FX1, max_hz=0.2) for _ in range(3 * SENDS_PER_TURN)]
     room.beat()  # a beat that all are served at: the next is seconds away
     room.time += 0.1
-    room.sender._pace.pause_s = 0.5  # pushes take much of the time: pauses are long, and end together
+    room.sender._push_pause.pause_s = 0.5  # pushes take much of the time: pauses are long, and end together
     room.deal(desk="FX1")
     room.work()
     room.deal(desk="FX1")
     room.work()
     room.time += 1.0
-    room.sender.turn()
+    room.sender.run_turn()
     last = room.deal(desk="FX1")
     room.work()
-    room.sender._pace.pause_s = 0.02
+    room.sender._push_pause.pause_s = 0.02
     for _ in range(20):
         room.time += 0.1
         room.work()
@@ -106,7 +106,7 @@ def test_a_view_that_is_subscribed_to_several_times_is_pushed_as_often_as_any(ro
 def test_checksums_come_also_while_trades_never_cease(room):
     client = room.client(FX1)
     for _ in range(int(CHECKSUM_INTERVAL_S * 3 * 10)):
-        room.sender._pace.pause_s = 60.0  # pushes are left to the beats
+        room.sender._push_pause.pause_s = 60.0  # pushes are left to the beats
         room.deal(desk="FX1")
         room.beat()
     assert 2 <= sum("checksums" in update for update in client.updates) <= 4
@@ -148,7 +148,7 @@ def test_a_dealer_who_comes_back_during_a_broadcast_does_not_end_it(room):
     room.work()
     room.time += 0.015
     room.move_prices()
-    assert room.sender.turn(), "a broadcast has begun, and the client is still in its pause"
+    assert room.sender.run_turn(), "a broadcast has begun, and the client is still in its pause"
     seq = room.deal(desk="FX1", dealer="bob")
     room.work()
     room.time += 0.05

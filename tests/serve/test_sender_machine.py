@@ -64,7 +64,7 @@ class Screen(Client):
         self.views.pop(name, None)
 
     def request(self, **request: Any) -> None:
-        self.room.sender.look()
+        self.room.sender.catch_up()
         message = json.dumps(request) if self.text else msgspec.msgpack.encode(request)
         for frame in self.subscriptions.handle(message):
             self.hear(frame)
@@ -72,7 +72,7 @@ class Screen(Client):
             self.forget(request["id"])
         elif request["op"] == "subscribe" and self.log[-1]["type"] == "snapshot":
             self.held[request["id"]] = {name: value for name, value in request.items() if name not in ("op", "id")}
-        self.room.sender.asked(self.connection)
+        self.room.sender.after_request(self.connection)
 
     def check(self, seen: dict[int, Snapshot]) -> None:
         for name, asked in self.held.items():
@@ -124,7 +124,7 @@ def play(room: Room, screens: list[Screen], step: tuple[Any, ...]) -> None:
     elif kind == "pass":
         room.time += given_[0]
     elif kind == "turn":
-        room.sender.turn()
+        room.sender.run_turn()
     elif kind == "renew":
         renew(room, HOUSES[given_[0]])
         room.engine.quotes.renew(HOUSES[given_[0]], {})
@@ -148,7 +148,7 @@ def test_every_copy_is_right_after_every_message_and_every_trade_arrives_within_
 
 def follow(script: list[tuple[Any, ...]]) -> None:
     room = Room()
-    room.sender._pace = Steady(0.02)
+    room.sender._push_pause = Steady(0.02)
     encodings = (JSON, MSGPACK)
     screens = [Screen(room, encodings[number % 2], CLASSES[number % len(CLASSES)]) for number in range(5)]
     for screen in screens:

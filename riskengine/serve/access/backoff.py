@@ -1,7 +1,7 @@
-"""Guessing made slow: an address whose tokens keep failing has to wait, and nobody else has.
+"""Slows down guessing: an address whose tokens keep failing must wait, and no other address.
 
-A token that was good at an address before is let through there whatever others at the same address (a proxy, a terminal server)
-get wrong. Everything is bounded, and the longest unused is forgotten first.
+A token that was valid at an address before passes there at once, whatever others at the same address (a proxy, a terminal server)
+get wrong. Everything is bounded; the entry that was unused for longest is dropped first.
 """
 
 from collections import OrderedDict
@@ -19,7 +19,7 @@ MAX_KNOWN_TOKENS = 16_384
 
 
 class _Failures(NamedTuple):
-    """How often an address failed, when it may try again, when it failed last."""
+    """Failures of one address: how many, when it may try again, when it failed last."""
 
     times: int
     again_at: float
@@ -35,14 +35,14 @@ class LoginBackoff:
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def wait_s(self, address: str, sha256: str) -> float:
-        """For how long a token (its hash) from an address is not looked at; 0 where it is. O(1)."""
+        """How long a token (its hash) from an address must wait before it is checked; 0 for not at all. O(1)."""
         found = self._failures.get(address)
         if found is None or (address, sha256) in self._known:
             return 0.0
         return max(0.0, found.again_at - self._now())
 
-    def failed(self, address: str) -> None:
-        """A token was none. O(1)."""
+    def note_failure(self, address: str) -> None:
+        """Count an invalid token. O(1)."""
         now = self._now()
         before = self._failures.pop(address, None)
         count = 1 if before is None or now - before.last > FORGET_AFTER_S else before.times + 1
@@ -52,8 +52,8 @@ class LoginBackoff:
         if len(self._failures) > MAX_ADDRESSES:
             self._failures.popitem(last=False)
 
-    def passed(self, address: str, sha256: str) -> None:
-        """A token was good. What failed before at the address stays counted: it was another's. O(1)."""
+    def note_success(self, address: str, sha256: str) -> None:
+        """Remember a valid token. Earlier failures at the address stay counted: they were somebody else's. O(1)."""
         self._known[address, sha256] = None
         self._known.move_to_end((address, sha256))
         if len(self._known) > MAX_KNOWN_TOKENS:

@@ -1,4 +1,4 @@
-"""One question and its answer: the snapshot it is about, the header that says so, the rows as JSON or CSV.
+"""A question and its answer: the snapshot that it is about, the header that says so, the rows as JSON or CSV.
 
 Readers take the snapshot's reference and lock nobody.
 """
@@ -22,11 +22,11 @@ from riskengine.snapshot.snapshot import Snapshot
 from riskengine.views.grants import Grants, Principal
 
 MAX_WHOLE_ROWS = 2_000
-"""Rows of an answer that is made whole: a megabyte and a half, 10 ms of work."""
+"""Rows of the longest answer that is built whole: 1.5 MB, 10 ms of work."""
 
 
 class Question:
-    """A request whose parameters have been read: `values` by name. All of its answer comes from one cut, `snapshot`."""
+    """A request whose parameters have been read: `values` by name. Its whole answer comes from one `snapshot`."""
 
     __slots__ = ("_snapshot", "gateway", "request", "values")
 
@@ -38,7 +38,7 @@ class Question:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The newest, or that of `seq=`. Raises EngineNotLive, SnapshotGone or SnapshotNotYet."""
+        """The newest, or that of `seq=`. Raises EngineNotLive, SeqGone or SnapshotNotYet."""
         if self._snapshot is None:
             if not self.gateway.is_live:
                 raise EngineNotLive(f"the engine is {self.gateway.state}")
@@ -54,17 +54,17 @@ class Question:
 
     @property
     def grants(self) -> Grants:
-        """Whose numbers they are shown."""
+        """Whose numbers the principal may see."""
         return self.principal.grants
 
     @property
     def exact(self) -> bool:
-        """Whether numbers are asked for as decimal texts."""
+        """Whether numbers are to be decimal texts."""
         return bool(self.values.get("exact"))
 
     @property
     def sort(self) -> Sort | None:
-        """What to sort by."""
+        """The field to sort by."""
         return self.values.get("sort")
 
     @property
@@ -74,11 +74,11 @@ class Question:
         return prefers_csv(self.request.headers.get("accept", "")) if chosen is None else chosen == "csv"
 
     def header(self) -> RowDict:
-        """What every answer about a snapshot begins with."""
+        """The first fields of every answer about a snapshot."""
         return stamp(self.snapshot)
 
     def valued_header(self) -> RowDict:
-        """The same for answers with amounts: also the settings that decide them."""
+        """The header of answers with amounts: also the settings that decide them."""
         shown = policies(self.gateway.config)
         return stamp(self.snapshot) | {"reporting_currency": shown["reporting_currency"], "policies": shown}
 
@@ -88,9 +88,9 @@ Handler = Callable[[Question], Awaitable[Response]]
 
 
 class ListAnswer(NamedTuple):
-    """The rows of a list answer: `row_of` makes one of an item. `total` is how many there are in all.
+    """The rows of a list answer: `row_of` turns an item into a row. `total` counts the rows of the whole list.
 
-    `items_are_rows`: the items are the rows already, so that only the encoding is left: 0.5 us each as JSON.
+    `items_are_rows`: only the encoding is left, 0.5 us a row as JSON.
     """
 
     header: RowDict
@@ -124,7 +124,7 @@ def policies(config: Config) -> RowDict:
 
 
 def prefers_csv(accept: str) -> bool:
-    """Whether an Accept header names CSV, and JSON not more than it."""
+    """Whether an Accept header names CSV, and does not prefer JSON to it."""
     named = q_values(accept)
     csv = named.get("text/csv", 0.0)
     return csv > 0.0 and csv >= named.get("application/json", 0.0)
@@ -136,7 +136,9 @@ def json_answer(content: object) -> Response:
 
 
 def list_answer(question: Question, answer: ListAnswer) -> Response:
-    """Rows as JSON or CSV: at once where they are few, beside the loop up to MAX_WHOLE_ROWS, in turns while they are sent beyond."""
+    """Rows as JSON or CSV. A short list is made at once, one of up to MAX_WHOLE_ROWS in a thread, a longer one slice by slice
+    while it is sent.
+    """
     headers: dict[str, str] = {}
     slices: Callable[[], Iterator[bytes]]
     if question.wants_csv:

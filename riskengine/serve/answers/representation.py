@@ -1,9 +1,9 @@
-"""In which form an answer goes out: gzip or as it is, with a validator (ETag) by which a client asks whether there is news.
+"""The form of an answer: gzip or identity, an ETag, and a cache for the answers of the newest snapshot.
 
-An answer that is made of one snapshot alone has an ETag: of epoch, seq, format and encoding, and of question and access class
-together under a key of this process, so that it tells nobody who asked what. Two that are equal stand for the same bytes. A
-client that sends one back (If-None-Match) is answered 304 without anything being worked out. Such an answer is kept until the
-next snapshot, in both forms, and what several ask at once is worked out once.
+An answer made from one snapshot alone has an ETag. It holds epoch, seq, format and encoding, and a keyed hash of question and
+access class, so that it reveals neither. Equal ETags mean equal bytes. If-None-Match with a current one is answered 304 with no
+further work. Such an answer is cached until the next snapshot in both encodings, and simultaneous equal questions are computed
+once.
 """
 
 import asyncio
@@ -21,21 +21,21 @@ from riskengine.serve.answers.turns import SlicedResponse
 from riskengine.views.grants import Grants
 
 VARY = "Accept, Accept-Encoding, Authorization, Cookie"
-"""What chooses between the answers to one URL."""
+"""The request headers that choose between the answers to one URL."""
 
 REVALIDATED = "private, no-cache"
-"""Only for whoever asked, and asked about anew every time."""
+"""For this client alone, and to be revalidated every time."""
 
 MAX_CACHED_ANSWERS = 64
 MAX_CACHED_BYTES = 2_097_152
-"""Of one answer in one form."""
+"""Of one answer in one encoding."""
 MAX_CACHE_BYTES = 16_777_216
 
 _KEY = secrets.token_bytes(16)
 
 
 class AnswerKey(NamedTuple):
-    """What decides the bytes of an answer about one snapshot, but for their encoding."""
+    """What decides the bytes of an answer about one snapshot, apart from its encoding."""
 
     path: str
     query: bytes
@@ -44,7 +44,7 @@ class AnswerKey(NamedTuple):
 
     @property
     def tag(self) -> str:
-        """Of path, query and access class; another process, and another class, has another. 3 us."""
+        """Hash of path, query and access class under a key of this process. 3 us."""
         grants = self.grants
         named = (sorted(names) if names is not None else None for names in (grants.nodes, grants.totals, grants.dealers))
         content = repr((self.path, self.query, *named)).encode("utf-8", "surrogatepass")
@@ -52,7 +52,7 @@ class AnswerKey(NamedTuple):
 
 
 async def respond(question: Question, handler: Handler, *, cacheable: bool) -> Response:
-    """The answer of `handler` in the form that the client takes; `cacheable` says that it is made of the snapshot alone."""
+    """The answer of `handler` in the encoding that the client takes. `cacheable`: it depends on the snapshot alone."""
     request = question.request
     if request.method == "POST":
         return await handler(question)
@@ -96,12 +96,12 @@ def _headers(etag: str) -> dict[str, str]:
 
 
 def _tags(if_none_match: str) -> frozenset[str]:
-    """The ETags that a client has. Compared weakly, as RFC 9110 asks for: W/ makes no difference."""
+    """The ETags that a client has. They are compared weakly, as RFC 9110 demands: W/ makes no difference."""
     return frozenset(part.strip().removeprefix("W/") for part in if_none_match.split(",")) if if_none_match else frozenset()
 
 
 async def _in_gzip(answer: Response, etag: str | None = None) -> Response:
-    """The answer encoded, where that pays."""
+    """The answer as gzip, if that pays."""
     sliced = isinstance(answer, SlicedResponse)
     if answer.status_code != HTTPStatus.OK or (not sliced and len(answer.body) < MIN_GZIP_BYTES):
         return answer
@@ -116,7 +116,7 @@ async def _in_gzip(answer: Response, etag: str | None = None) -> Response:
 
 
 class AnswerCache:
-    """The answers to questions about the newest snapshot, forgotten with it. Bounded; used on the event loop only."""
+    """Answers about the newest snapshot; a newer one empties the cache. Bounded. Event loop only."""
 
     def __init__(self) -> None:
         self._snapshot_seq = -1
@@ -125,10 +125,10 @@ class AnswerCache:
         self._pending: dict[tuple[int, Hashable], asyncio.Future[Response]] = {}
 
     async def get_or_make(self, seq: int, key: Hashable, make: Callable[[], Awaitable[Response]]) -> Response:
-        """The answer to a question about snapshot `seq`: kept, or what `make` gives, called once for all who wait.
+        """The answer to a question about snapshot `seq`: the cached one, or that of `make`, called once for simultaneous callers.
 
-        Made by who asks first, in its own task: most answers need no turn of the loop then. Where that one is cancelled, the next
-        who waits makes it.
+        The first caller makes it in its own task, so most answers need no extra turn of the loop. If that caller is cancelled,
+        the next one that waits makes it.
         """
         place = (seq, key)
         while (others := self._pending.get(place)) is not None:
@@ -156,7 +156,7 @@ class AnswerCache:
         return answer
 
     def _keep(self, seq: int, key: Hashable, answer: Response) -> None:
-        """Keep an answer, unless it is long, about an older snapshot, or there are enough."""
+        """Cache an answer, unless it is long or of an older snapshot, or the cache is full."""
         if seq > self._snapshot_seq:
             self._snapshot_seq = seq
             self._answers, self._bytes = {}, 0

@@ -1,6 +1,6 @@
-"""From rows to bytes: JSON and CSV, in slices that never hold the event loop for long.
+"""Rows as bytes: JSON and CSV, in slices that hold the event loop only briefly.
 
-JSON comes from orjson, which writes numbers that are not finite as null. Times are integers, unknown is null (empty in CSV).
+orjson writes the JSON; numbers that are not finite become null. Times are integers, unknown is null (empty in CSV).
 """
 
 import csv
@@ -22,7 +22,7 @@ JSON = "application/json"
 CSV = "text/csv; charset=utf-8; header=present"
 
 ROWS_PER_SLICE = 200
-"""Rows worked out and encoded before others get their turn: about a millisecond."""
+"""Rows made and encoded before other tasks run: about a millisecond."""
 
 TRADE_NUMBERS = ("quantity", "price", "fees", "contra_amount")
 """The columns of a trade that are exact decimals."""
@@ -42,7 +42,7 @@ def _plain(value: object) -> object:
 
 
 def trade_record(trade: Trade, *, exact: bool = False) -> RowDict:
-    """The columns of a trade as it was sent (INTERFACE section 5) and `received_ts`; of a cancel what it carries."""
+    """The columns of a trade as it was sent (INTERFACE section 5) and `received_ts`; of a cancel only those that it has."""
     cancel = trade.action == "cancel"
     contra = trade.contra_amount
     record = {
@@ -72,12 +72,14 @@ def trade_record(trade: Trade, *, exact: bool = False) -> RowDict:
 
 
 def with_doubles(record: RowDict) -> RowDict:
-    """A trade's columns with its exact decimal texts as the nearest doubles."""
+    """A trade's columns, with the nearest doubles in place of exact decimal texts."""
     return record | {name: _double(record[name]) for name in TRADE_NUMBERS}
 
 
 def _double(text: str | None) -> float | None:
-    """None also where another program wrote what is no number: such a row is quarantined, and listed with its text."""
+    """The double; None for a text that is no number. Such rows come from other programs: they are quarantined and listed with
+    their text.
+    """
     try:
         return None if text is None else float(text)
     except ValueError:
@@ -92,7 +94,7 @@ def json_list(header: Mapping[str, Any], rows: Sequence[RowDict], total: int) ->
 def json_slices(
     header: Mapping[str, Any], items: Sequence[Item], row_of: Callable[[Item], RowDict], total: int
 ) -> Iterator[bytes]:
-    """The same bytes as `json_list`, a slice at a time; rows exist only while theirs is encoded."""
+    """The bytes of `json_list`, a slice at a time; rows exist only while their slice is encoded."""
     head = encode(header)
     yield (head[:-1] + b"," if len(head) > 2 else head[:-1]) + b'"rows":['
     for first in range(0, len(items), ROWS_PER_SLICE):
@@ -104,9 +106,9 @@ def json_slices(
 def csv_slices(fields: Sequence[str], items: Sequence[Item], row_of: Callable[[Item], RowDict]) -> Iterator[bytes]:
     """RFC 4180 with a header line, safe to open in a spreadsheet.
 
-    Numbers are as in JSON, unknown is empty, yes and no are `true` and `false`, an object is its JSON. A text that a spreadsheet
-    would work out as a formula has an apostrophe before it, and so has one that begins with an apostrophe: whoever takes one
-    leading apostrophe off each text has it as it was. Numbers are never changed, whatever their sign.
+    Numbers are as in JSON, unknown is empty, booleans are `true` and `false`, an object is its JSON. A text that a spreadsheet
+    would take for a formula, or that begins with an apostrophe, gets an apostrophe in front: remove one leading apostrophe from
+    each text to get the original. Numbers are never changed, whatever their sign.
     """
     yield _csv_lines([fields])
     numeric = [field in NUMBERS for field in fields]
@@ -122,7 +124,7 @@ def _csv_lines(lines: Sequence[Sequence[object]]) -> bytes:
 
 
 def _cell(value: object, numeric: bool) -> object:
-    """A value as `csv` writes it. `numeric` says that a text may be an exact number."""
+    """A value as `csv` writes it. `numeric`: a text may be an exact number."""
     if isinstance(value, str):
         return value if numeric and _NUMBER.fullmatch(value) else escape_formula(value)
     if isinstance(value, bool):
@@ -142,7 +144,7 @@ def escape_formula(text: str) -> str:
 
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _FORMULA = frozenset("=+-@\u2212")
-"""What a formula starts with, full-width, small and superscript forms being the same to some spreadsheets (NFKC)."""
+"""First characters of a formula. Some spreadsheets read full-width, small and superscript forms the same way (NFKC)."""
 _GUARDED = frozenset("'\t\r\n")
 _SKIPPED = " \t\r\n\v\f\0\u00a0\u200b\u2060\u3000\ufeff"
-"""What a spreadsheet may leave out before it looks for a formula."""
+"""Characters that a spreadsheet may skip before it looks for a formula."""

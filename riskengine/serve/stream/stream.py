@@ -1,7 +1,7 @@
-"""`/v1/stream`: what changes, to everybody who watches, without a queue anywhere.
+"""`/v1/stream`: sends changes to all subscribers, without a queue anywhere.
 
-`sender` decides who is sent what and when; here connections come and go, are answered, hear that the server is alive, and
-are dropped when they take nothing for seconds.
+`sender` decides who is sent what and when. Here connections come and go, requests are answered, heartbeats are sent, and clients
+that read nothing for seconds are dropped.
 """
 
 import asyncio
@@ -26,20 +26,20 @@ from riskengine.views.grants import Grants
 from riskengine.views.subscription import Subscriptions, heartbeat
 
 HEARTBEAT_GROUPS = 10
-"""Heartbeats go to one connection in so many at a time, so that they do not come between a beat and its updates all at once."""
+"""Heartbeats go to one group of connections at a time, so that they do not all come between a beat and its updates."""
 
 MESSAGES_PER_S = 100.0
 BURST_MESSAGES = 200.0
-"""A client that asks more than this is answered more slowly: it is not read from meanwhile."""
+"""A client that sends more requests is throttled: the server stops reading from it meanwhile."""
 
 MAX_MISTAKES = 200
-"""Messages in a row that are answered with an error before the connection is ended."""
+"""Requests in a row that are answered with an error before the connection is closed."""
 
 log = get_logger("riskengine.serve.stream")
 
 
 class StreamHub:
-    """All connections of the stream. It runs while there are any; everything happens on the event loop."""
+    """All connections of the stream. Its tasks run while there are any. Event loop only."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -49,22 +49,22 @@ class StreamHub:
         self._tasks: list[asyncio.Task[None]] = []
 
     def join(self, outlet: Outlet, encoding: Encoding, grants: Grants) -> StreamConnection:
-        """A new client; it has been sent its hello."""
-        sender = self._at_work()
+        """Add a client and send its hello."""
+        sender = self._running_sender()
         subscriptions = Subscriptions(sender.board, encoding, self._config, grants)
-        subscriptions.freshen = sender.look
+        subscriptions.freshen = sender.catch_up
         connection = StreamConnection(subscriptions, outlet, encoding, next(self._numbers))
-        outlet.asks_little = True
+        outlet.counts_messages = True
         outlet.write_frame(subscriptions.hello())
         sender.add(connection)
         self._gateway.metrics.clients.inc()
         return connection
 
     def leave(self, connection: StreamConnection) -> None:
-        """A client is gone. With the last one, sending ends."""
+        """Remove a client. With the last one, sending ends."""
         connection.subscriptions.close()
         self._gateway.metrics.clients.dec()
-        if (why := connection.outlet.gone) is not None:
+        if (why := connection.outlet.dropped_because) is not None:
             evictions = self._gateway.metrics.evictions
             evictions.get(why, evictions["session ended"]).inc()
         sender = self._sender
@@ -75,17 +75,17 @@ class StreamHub:
             self._stop()
 
     def answer(self, connection: StreamConnection, message: str | bytes) -> bool:
-        """Do what a client's message asks, and answer it about the newest snapshot. Whether it was an error."""
+        """Do what a request asks, and answer it about the newest snapshot. Returns whether it was an error."""
         if self._sender is None or connection not in self._sender.connections:
             return False  # its sender has failed, and it is being dropped
         subscriptions = connection.subscriptions
         frames = subscriptions.handle(message)
         for frame in frames:
             connection.outlet.write_frame(frame)
-        self._sender.asked(connection)
+        self._sender.after_request(connection)
         return subscriptions.refused
 
-    def _at_work(self) -> Sender:
+    def _running_sender(self) -> Sender:
         """The sender, at the newest snapshot and running."""
         newest = self._gateway.history.newest
         if self._sender is None:
@@ -107,7 +107,7 @@ class StreamHub:
             task.cancel()
 
     def _sender_ended(self, task: asyncio.Task[None]) -> None:
-        """A sender that fails is a mistake of ours: clients are let go, so that they come back, rather than kept waiting."""
+        """A sender that fails is a bug of ours: drop its clients so that they reconnect, rather than keep them waiting."""
         if task.cancelled() or task.exception() is None or self._sender is None:
             return
         log.critical("stream_failed", exc_info=task.exception())
@@ -139,7 +139,7 @@ class StreamHub:
 
 
 class MessageThrottle:
-    """How many messages a client may send now: BURST_MESSAGES saved up, MESSAGES_PER_S more each second."""
+    """Limits the requests of one client to MESSAGES_PER_S, with bursts of BURST_MESSAGES."""
 
     __slots__ = ("_at", "_saved")
 
@@ -148,7 +148,7 @@ class MessageThrottle:
         self._saved = BURST_MESSAGES
 
     def wait_s(self, now: float) -> float:
-        """Take one; how long to wait until it was there."""
+        """Count one request; returns how long to wait before the next is read."""
         self._saved = min(BURST_MESSAGES, self._saved + (now - self._at) * MESSAGES_PER_S) - 1.0
         self._at = now
         return max(0.0, -self._saved / MESSAGES_PER_S)
@@ -156,7 +156,7 @@ class MessageThrottle:
 
 def stream_routes(gateway: Gateway) -> list[BaseRoute]:
     """The websockets: `/v1/stream` and `/v1/ingest`."""
-    stream = StreamHub(gateway)
+    hub = StreamHub(gateway)
 
     async def serve_stream(websocket: WebSocket) -> None:
         encoding = FRAMED.get(websocket.query_params.get("encoding", "json"))
@@ -169,27 +169,29 @@ def stream_routes(gateway: Gateway) -> list[BaseRoute]:
             return
         if outlet.deflates:
             encoding = DEFLATED_FRAMED[encoding.name]
-        connection = stream.join(outlet, encoding, principal_of(websocket.scope).grants)
+        connection = hub.join(outlet, encoding, principal_of(websocket.scope).grants)
         try:
-            await _take_messages(websocket, stream, connection)
+            await _take_messages(websocket, hub, connection)
         finally:
-            stream.leave(connection)
+            hub.leave(connection)
 
     return [WebSocketRoute("/v1/stream", serve_stream), WebSocketRoute("/v1/ingest", ingest_endpoint(gateway))]
 
 
-async def _take_messages(websocket: WebSocket, stream: StreamHub, connection: StreamConnection) -> None:
-    """Until the connection ends. Whoever asks too much, or does not take the answers, is not read from meanwhile."""
+async def _take_messages(websocket: WebSocket, hub: StreamHub, connection: StreamConnection) -> None:
+    """Answer requests until the connection ends. A client that asks too much, or does not read the answers, is not read from
+    meanwhile.
+    """
     now = asyncio.get_running_loop().time
-    allowance = MessageThrottle(now())
+    throttle = MessageThrottle(now())
     outlet, mistakes = connection.outlet, 0
     while (message := await websocket.receive())["type"] != "websocket.disconnect":
-        mistakes = mistakes + 1 if stream.answer(connection, _payload(message)) else 0
+        mistakes = mistakes + 1 if hub.answer(connection, _payload(message)) else 0
         if mistakes >= MAX_MISTAKES:
             outlet.close(POLICY_VIOLATION, "too many mistakes")
             return
         await outlet.drained()
-        await asyncio.sleep(allowance.wait_s(now()))
+        await asyncio.sleep(throttle.wait_s(now()))
 
 
 def _payload(message: Any) -> str | bytes:
