@@ -86,8 +86,7 @@ class Gateway(Protocol):
         ...
 
     def on_writer(self, action: Callable[[Engine], T]) -> Awaitable[T]:
-        """Run `action` on the writer thread between two batches, where trades and snapshot are of one moment, and return its
-        result.
+        """Run `action` on the writer thread between two batches, where trades and snapshot are of one moment; its result.
 
         The answer comes when a published snapshot shows what `action` did. Raises EngineNotLive, and any RiskEngineError or
         UnknownName that `action` raises.
@@ -95,10 +94,9 @@ class Gateway(Protocol):
         ...
 
     async def reconcile(self, *, repair: bool, actor: str) -> dict[str, Any]:
-        """Compare engine and store now and return the report. With `repair` the engine takes the store's values where they
-        differ.
+        """Compare engine and store now and return the report.
 
-        Raises EngineNotLive, StoreError.
+        With `repair` the engine takes the store's values where they differ. Raises EngineNotLive, StoreError.
         """
         ...
 
@@ -107,8 +105,9 @@ class Gateway(Protocol):
         ...
 
     async def comment_break(self, break_id: int, comment: str, actor: str) -> dict[str, Any] | None:
-        """Add a person's comment to a break and return its row; None if there is no such break. Raises EngineNotLive,
-        StoreError.
+        """Add a person's comment to a break and return its row; None if there is no such break.
+
+        Raises EngineNotLive, StoreError.
         """
         ...
 
@@ -147,7 +146,7 @@ class Gateway(Protocol):
         ...
 
     def note(self, kind: str, subject: str, detail: Mapping[str, Any], actor: str) -> None:
-        """Add an entry to the audit trail soon: what somebody did or was refused. Before the trail exists it is kept until then."""
+        """Add an entry to the audit trail soon: what somebody did or was refused. Kept until the trail exists."""
         ...
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:

@@ -344,7 +344,7 @@ def test_logins_are_bounded() -> None:
     assert [logins.token_of(cookie) for cookie in cookies] == [None] * (2 * MAX_LOGINS_PER_TOKEN) + ["one"] * MAX_LOGINS_PER_TOKEN
     for cookie in cookies:
         logins.end(cookie)
-    assert logins._of == {}
+    assert logins._by_token == {}
 
 
 def test_without_tokens_nobody_logs_in() -> None:

@@ -17,7 +17,7 @@ from riskengine.views.grants import LOCAL, Grants, Principal
 from tests.serve.stand_in import Client, StandIn, ask, call, newest, post, problem, serving, traded
 from tests.world import NOON
 
-KEPT = [operation.path for operation in OPERATIONS if operation.kept]
+KEPT = [operation.path for operation in OPERATIONS if operation.cacheable]
 
 
 @pytest.fixture(scope="module")

@@ -156,7 +156,7 @@ class Authenticator:
             self.logins.end(cookie)
             return UNAUTHENTICATED
         unsafe = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
-        # A browser says where such a request comes from; what it does not say cannot be checked.
+        # Browsers send Origin with such requests; without it the origin cannot be checked.
         return Authentication(principal, credential, needs_origin=unsafe and not header_values(scope, b"origin"))
 
     def _by_header(self, sent: list[str], address: str) -> Authentication:

@@ -41,14 +41,14 @@ class LoginPage:
 
     async def show(self, request: Request) -> Response:
         """The page; without access tokens a redirect to the live page."""
-        if not self._authenticator.asks:
+        if not self._authenticator.requires_tokens:
             return _redirect("./")
         principal = principal_of(request.scope)
         return self._page_with("" if principal is STRANGER else f"Logged in as {principal.name}.")
 
     async def log_in(self, request: Request) -> Response:
         """Take a token and give a cookie. Every invalid token gets the same answer."""
-        if not self._authenticator.asks:
+        if not self._authenticator.requires_tokens:
             return _redirect("./")
         scope = request.scope
         token = await _sent_token(request)
@@ -59,7 +59,7 @@ class LoginPage:
         if authentication.principal is None or authentication.credential is None:
             self._audit.record_refusal("token", scope)
             return self._page_with("This token is not valid.", 401)
-        self._authenticator.logins.end(session_cookie(scope))  # another login of this browser
+        self._authenticator.logins.end(session_cookie(scope))  # an earlier login of this browser
         cookie = self._authenticator.logins.begin(authentication.credential.sha256)
         self._audit.record_login("login", authentication.principal.name, scope)
         answer = _redirect("./")

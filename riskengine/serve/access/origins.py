@@ -50,8 +50,8 @@ def warning_of(config: Config) -> str | None:
     if _is_loopback(config.server.host) or config.server.tls_certificate:
         return None
     return (
-        f"server.host: {config.server.host} can be reached by others, and without server.tls_certificate whoever is on the way "
-        "reads tokens and numbers"
+        f"server.host: {config.server.host} can be reached by others, and without server.tls_certificate "
+        "anybody on the network path can read tokens and numbers"
     )
 
 
@@ -75,7 +75,7 @@ def check_tls(config: Config) -> None:
         except OSError as error:
             raise ConfigError(f"server.{setting}: {path}: cannot be read: {error.strerror}") from None
     try:
-        # A key with a passphrase would ask for it at the terminal: nobody sits there.
+        # For a key with a passphrase OpenSSL would prompt at the terminal: nobody sits there.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(server.tls_certificate, server.tls_key, password=_no_passphrase)
     except (ssl.SSLError, ValueError) as error:
         reason = (error.reason or "no PEM") if isinstance(error, ssl.SSLError) else str(error)
@@ -139,7 +139,7 @@ class OriginPolicy:
     def _names_on(self, port: int | None) -> _Names:
         own = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", self._bound)}
         hosts = own | {f"[::1]:{port}"}
-        if port == _DEFAULT_PORTS[self._scheme]:  # a browser leaves it out
+        if port == _DEFAULT_PORTS[self._scheme]:  # browsers omit the default port
             own |= {name.rpartition(":")[0] for name in own}
             hosts |= {name.rpartition(":")[0] for name in hosts}
         for origin in self._configured:

@@ -85,7 +85,7 @@ class Sessions:
         own.add(session)
         self._count[principal.name] += 1
         self._total += 1
-        if self._task is None and self._authenticator.asks:
+        if self._task is None and self._authenticator.requires_tokens:
             self._task = asyncio.create_task(self._watch())
         try:
             yield
@@ -107,7 +107,7 @@ class Sessions:
             try:
                 await self._authenticator.refresh()
                 self._end_invalid()
-            except Exception as problem:  # a mistake of ours must not leave sessions open that have ending
+            except Exception as problem:  # a bug of ours must not leave open what must end
                 log.critical("sessions_failed", exc_info=problem)
                 for session in self._all():
                     session.end("token revoked", "the engine cannot tell who is connected: connect again")

@@ -147,10 +147,10 @@ def _check_all(tokens: Iterable[StoredToken]) -> None:
 
 @contextlib.contextmanager
 def editing(path: str | Path) -> Iterator[dict[str, StoredToken]]:
-    """The tokens of a file by name, written back at the end of the block unless it raises. Other editors wait. Raises
-    ConfigError.
+    """The tokens of a file by name, written back at the end of the block unless it raises. Other editors wait.
 
     A missing file counts as empty. The file is replaced in one step, with mode 0600: readers see the old tokens or the new.
+    Raises ConfigError.
     """
     path = Path(os.path.realpath(path))
     try:

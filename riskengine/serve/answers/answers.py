@@ -136,8 +136,9 @@ def json_answer(content: object) -> Response:
 
 
 def list_answer(question: Question, answer: ListAnswer) -> Response:
-    """Rows as JSON or CSV. A short list is made at once, one of up to MAX_WHOLE_ROWS in a thread, a longer one slice by slice
-    while it is sent.
+    """Rows as JSON or CSV.
+
+    A short list is made at once, one of up to MAX_WHOLE_ROWS in a thread, a longer one slice by slice while it is sent.
     """
     headers: dict[str, str] = {}
     slices: Callable[[], Iterator[bytes]]

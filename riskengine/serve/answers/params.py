@@ -101,8 +101,9 @@ def flag_parameter(name: str, text: str, default: bool) -> Parameter:
 
 
 def sort_parameter(fields: Sequence[str], documented: Sequence[str] | None = None) -> Parameter:
-    """A field of the rows, with `-` before it for the largest first. `documented` are the fields that the OpenAPI document names,
-    without it all.
+    """A field of the rows, with `-` before it for the largest first.
+
+    `documented` are the fields that the OpenAPI document names; without it, all.
     """
 
     def read(text: str) -> Sort:

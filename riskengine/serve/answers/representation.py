@@ -147,7 +147,7 @@ class AnswerCache:
                 mine.cancel()
             else:
                 mine.set_exception(error)
-                mine.exception()  # somebody may wait for it; if nobody does, it is no news
+                mine.exception()  # marks it as retrieved: asyncio would log it if nobody waits
             raise
         finally:
             del self._pending[place]

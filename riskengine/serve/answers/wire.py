@@ -77,9 +77,7 @@ def with_doubles(record: RowDict) -> RowDict:
 
 
 def _double(text: str | None) -> float | None:
-    """The double; None for a text that is no number. Such rows come from other programs: they are quarantined and listed with
-    their text.
-    """
+    """The double; None for a text that is no number: another program wrote it, and the row is quarantined."""
     try:
         return None if text is None else float(text)
     except ValueError:

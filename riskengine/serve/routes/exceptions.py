@@ -92,7 +92,7 @@ async def take_verdict(question: Question) -> Response:
     _check_action(item, action)
     known = snapshot.verdicts.get(item.id)
     if action == "comment" and known is not None:
-        action = known.verdict  # a comment leaves standing what was decided
+        action = known.verdict  # a comment does not change the verdict
     verdict = Verdict(item.id, "" if action == "comment" else action, sent.comment, principal.name, gateway.clock.now())
     await gateway.decide(item, verdict)
     newest = gateway.history.newest
@@ -151,8 +151,9 @@ def exception_row(item: ExceptionItem, *, verdicts: Mapping[str, Verdict], exact
 
 
 def _visible_items(snapshot: Snapshot, kind: str, zone: ZoneInfo, grants: Grants) -> list[ExceptionItem]:
-    """The visible exceptions of a kind. One without desk, dealer and instrument is visible only to principals that see
-    everything.
+    """The visible exceptions of a kind.
+
+    One without desk, dealer and instrument is visible only to principals that see everything.
     """
     seen: dict[str, Callable[[], Iterator[ExceptionItem]]] = {
         "unpriced": lambda: _unpriced_items(snapshot, grants),
@@ -194,7 +195,7 @@ def _visible_rows(snapshot: Snapshot, grants: Grants) -> list[Row]:
         known = {row.instrument for row in held}
         numbers = (number for number, name in enumerate(snapshot.dealer_names) if grants.sees_dealer(name))
         of_dealers = (row for number in numbers for row in snapshot.dealers.state(number).positions())
-        held += [row for row in of_dealers if row.instrument not in known]  # the others are there already, by their desks
+        held += [row for row in of_dealers if row.instrument not in known]  # the others are there by their desks
     return sorted(held, key=lambda row: row.instrument)
 
 

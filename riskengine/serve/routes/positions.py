@@ -1,4 +1,4 @@
-"""Positions: the ladder of one owner, the positions of many, and the receipt that reproduces one. An owner is a node or a dealer."""
+"""Positions: the ladder of one owner, the positions of many, the receipt that reproduces one. An owner is a node or a dealer."""
 
 import asyncio
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Reconciliation over HTTP: compare engine and store now, the breaks found so far, and all holdings for a comparison elsewhere."""
+"""Reconciliation over HTTP: compare engine and store now, list the breaks found so far, export all holdings."""
 
 from functools import partial
 
@@ -33,8 +33,9 @@ _decode_comment = msgspec.json.Decoder(CommentBody).decode
 
 
 async def take_reconcile(question: Question) -> Response:
-    """Compare engine and store now, repair if asked to, and answer with the report. Raises HttpProblem, StoreError,
-    EngineNotLive.
+    """Compare engine and store now, repair if asked to, and answer with the report.
+
+    Raises HttpProblem, StoreError, EngineNotLive.
     """
     gateway = question.gateway
     if not gateway.is_live:

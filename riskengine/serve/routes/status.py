@@ -43,8 +43,9 @@ async def answer_status(question: Question) -> Response:
 
 
 def status(gateway: Gateway, snapshot: Snapshot | None) -> RowDict:
-    """The fields of `/v1/status` (`shapes.STATUS`), and those that the process adds. `snapshot` is None until the engine is
-    live.
+    """The fields of `/v1/status` (`shapes.STATUS`), and those that the process adds.
+
+    `snapshot` is None until the engine is live.
     """
     now, metrics = gateway.clock.now(), gateway.metrics
     shown: RowDict = {
@@ -108,7 +109,7 @@ GENERIC_WARNING = "some numbers may be wrong or missing: ask operations"
 
 
 def visible_status(whole: RowDict, grants: Grants, snapshot: Snapshot | None) -> RowDict:
-    """The part of a status that `grants` allow: counts of visible nodes and dealers, null for the whole house. O(visible nodes)."""
+    """The part of a status that `grants` allow: counts of visible nodes and dealers, null for the whole house. O(nodes shown)."""
     if grants.see_everything:
         return whole
     shown: RowDict = dict.fromkeys(whole) | {name: whole[name] for name in PUBLIC_FIELDS if name in whole}

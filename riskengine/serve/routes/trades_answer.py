@@ -48,7 +48,7 @@ class SubmittedTrades:
 
     async def answer(self) -> dict[str, Any]:
         """The answer, once there is one. Raises what `answer_trades` raises."""
-        # Whoever waits may go away; what was submitted goes on.
+        # The sender may go away; the submitted trades go on.
         receipt = None if self._receipt is None else await asyncio.shield(self._receipt)
         if receipt is not None and receipt.error is not None:
             raise receipt.error

@@ -214,8 +214,9 @@ class PublisherConnection:
             await self._outlet.drained()
 
     async def give_up(self, reason: str) -> None:
-        """Send the reason for closing, after the answers that are due; a client that does not read them in time is not waited
-        for.
+        """Send the reason for closing, after the answers that are due.
+
+        A client that does not read them in LAST_ANSWERS_S is not waited for.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_ANSWERS_S):

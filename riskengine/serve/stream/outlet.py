@@ -1,5 +1,4 @@
-"""One websocket as the engine writes to it: ready-made frames, past the queue of ASGI events, and never more than the client
-reads.
+"""One websocket as the engine writes to it: ready-made frames, at once, never more than the client reads.
 
 What a client has not read lies in its kernel's buffer, in ours and in the transport's; there is no other queue. The transport's
 buffer can be measured and our kernel's is kept small, but the client's kernel may hold megabytes: minutes of old prices. So a
@@ -90,7 +89,7 @@ class Outlet(WebSocketsSansIOProtocol):
             if "deflate" in parse_qs(urlsplit(event.path).query).get("compression", ()):
                 self.conn.available_extensions = [_DEFLATE]
             super().handle_connect(event)
-        except ValueError:  # the path is none; a connection that raises here would never be forgotten
+        except ValueError:  # invalid path; uvicorn would never forget a connection that raises here
             self.abort("no path")
 
     def data_received(self, data: bytes) -> None:
@@ -187,7 +186,7 @@ class Outlet(WebSocketsSansIOProtocol):
         if self.close_sent or self.transport.is_closing():
             return
         self._sent_before_ping = self.sent_bytes
-        # The same as the method that this takes the place of, but for the frame, which is made here: ten times as fast.
+        # The overridden method with a frame made here: ten times as fast.
         self.pending_ping_payload = random.randbytes(4)
         self.ping_sent_at = self.loop.time()
         self.transport.write(_PING + self.pending_ping_payload)
@@ -208,7 +207,7 @@ class Outlet(WebSocketsSansIOProtocol):
             elif read >= self._window_bytes / 2:
                 self._window_bytes = min(self._window_bytes + MIN_WINDOW_BYTES, MAX_WINDOW_BYTES)
             self._taken_bytes = self._sent_before_ping
-            # By chance, so that connections that are sent the same do not all ping in the same round.
+            # Random, so that connections with the same updates do not all ping in the same round.
             self._ping_behind = self._taken_bytes + int(self._window_bytes * random.uniform(0.5, 1.0))
 
     async def drained(self) -> None:
@@ -243,8 +242,9 @@ class Outlet(WebSocketsSansIOProtocol):
         self.close_timer = self.loop.call_later(LAST_FLUSH_S, self.abort)
 
     def shutdown(self) -> None:
-        """Send the farewell and close; a client that does not respond in time is dropped. Does nothing if the client has closed
-        already.
+        """Send the farewell and close; a client that does not respond in time is dropped.
+
+        Does nothing if the client has closed already.
         """
         if self.transport.is_closing():
             return

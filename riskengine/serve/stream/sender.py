@@ -111,7 +111,7 @@ class Sender:
         self._later: list[tuple[float, int, StreamConnection]] = []
         self._on_beat: deque[StreamConnection] = deque()
         self._later_due = 0.0
-        # The move that was looked up last: the next connection mostly stands where the one before did.
+        # The last move: the next connection mostly has the same standing as the one before.
         self._last_from: Standing | None = None
         self._last_to: Snapshot = board.snapshot
         self._last_checked = False
@@ -207,7 +207,7 @@ class Sender:
                     self._await_push(connection, now)
                 up_to_date.clear()
         if newest.units is not self._units or (newest.seq > self._beat_seq and now - self._beat_at > 2 * self._rhythm.beat_s):
-            # Where no prices come, whatever else is published, and is no matter of trades, goes as often as prices would.
+            # Without prices, other publications that are no trades go out at the rhythm of prices.
             self._units, self._beat_seq, self._beat_at = newest.units, newest.seq, now
             self._beat = self._rhythm.number(now)
             queued = set(self._on_beat)
@@ -331,7 +331,7 @@ class Sender:
             started = perf_counter()
             self._last_move = standing.move(checked=checked)
             layout = standing.layout
-            # Falls at once and rises slowly: what another thread held up for once was not expensive.
+            # Falls at once and rises slowly: one delay by another thread does not make a layout expensive.
             layout.cost_s = min(perf_counter() - started, 1.5 * layout.cost_s + 0.001)
             self._last_from, self._last_to, self._last_checked = standing, snapshot, checked
         move = self._last_move
@@ -347,7 +347,7 @@ class Sender:
             connection.trade_due = self._next_push(connection, now)
             if not subscriptions.trade_waits:
                 self._mark_up_to_date(connection)
-            else:  # a newer trade than was pushed
+            else:  # a trade newer than the push
                 self._queue_push(connection)
         return computed
 

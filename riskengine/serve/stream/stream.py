@@ -69,7 +69,7 @@ class StreamHub:
             evictions.get(why, evictions["session ended"]).inc()
         sender = self._sender
         if sender is None or connection not in sender.connections:
-            return  # its sender has failed
+            return  # its sender failed
         sender.remove(connection)
         if not sender.connections:
             self._stop()
@@ -77,7 +77,7 @@ class StreamHub:
     def answer(self, connection: StreamConnection, message: str | bytes) -> bool:
         """Do what a request asks, and answer it about the newest snapshot. Returns whether it was an error."""
         if self._sender is None or connection not in self._sender.connections:
-            return False  # its sender has failed, and it is being dropped
+            return False  # its sender failed, and it is being dropped
         subscriptions = connection.subscriptions
         frames = subscriptions.handle(message)
         for frame in frames:
@@ -91,7 +91,7 @@ class StreamHub:
         if self._sender is None:
             board = Board(newest, self._status)
             self._sender = Sender(self._gateway, board, asyncio.get_running_loop().time)
-        self._sender.look()
+        self._sender.catch_up()
         if not self._tasks:
             self._tasks = [asyncio.create_task(self._sender.run()), asyncio.create_task(self._send_heartbeats(self._sender))]
             for task in self._tasks:
@@ -179,8 +179,9 @@ def stream_routes(gateway: Gateway) -> list[BaseRoute]:
 
 
 async def _take_messages(websocket: WebSocket, hub: StreamHub, connection: StreamConnection) -> None:
-    """Answer requests until the connection ends. A client that asks too much, or does not read the answers, is not read from
-    meanwhile.
+    """Answer requests until the connection ends.
+
+    A client that asks too much, or does not read the answers, is not read from meanwhile.
     """
     now = asyncio.get_running_loop().time
     throttle = MessageThrottle(now())
