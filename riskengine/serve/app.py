@@ -67,8 +67,8 @@ def _endpoint_of(operations: Mapping[str, Operation]) -> Endpoint:
         principal = principal_of(request.scope)
         check(operation.needs, principal)
         gateway: Gateway = request.app.state.gateway
-        asked = request.query_params.multi_items() if request.scope["query_string"] else ()
-        values = read_parameters(operation.parameters, asked)
+        sent = request.query_params.multi_items() if request.scope["query_string"] else ()
+        values = read_parameters(operation.parameters, sent)
         question = Question(gateway, request, values)
         return await respond(question, operation.handler, cacheable=operation.cacheable)
 

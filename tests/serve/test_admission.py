@@ -1,4 +1,4 @@
-"""Who comes in, with what, and what those are told who do not."""
+"""Admission: which requests are let in, and what the others are answered."""
 
 import datetime as dt
 import os
@@ -404,7 +404,7 @@ def test_a_file_that_is_spoiled_changes_nothing_and_says_so_until_it_is_mended(h
     assert "tokens" not in house.gateway.warnings
 
 
-# -- what is told of it --------------------------------------------------------------------------------------------
+# -- metrics and audit trail -------------------------------------------------------------------------------------
 
 
 def test_refusals_are_noted_once_and_then_counted(house: Guarded) -> None:

@@ -1,4 +1,4 @@
-"""CSV that a spreadsheet may open: no text is a formula, every number is a number, and all of it can be read back."""
+"""CSV that a spreadsheet may open: no text is a formula, every number is a number, and everything can be read back."""
 
 import csv
 import io
@@ -71,7 +71,7 @@ def test_numbers_stay_numbers_whatever_their_sign():
     ]
     first, second = read(["quantity", "price", "stale", "mark", "trade_count", "node", "fees"], rows)
     assert list(first.values()) == ["-5.5", "-40.5", "true", "", "3", "'-40.5", "1e-07"]
-    assert [second["quantity"], second["price"]] == ["'=1+1", "'-1e5"]  # what another program wrote in a number's place
+    assert [second["quantity"], second["price"]] == ["'=1+1", "'-1e5"]  # another program wrote these in place of numbers
 
 
 def test_objects_are_their_json():

@@ -97,7 +97,7 @@ def test_another_page_may_not_post_anything(origin):
     for path in ("/v1/trades", "/v1/ticks", "/nothing"):
         problem(post(app, path, [row()], headers={"origin": origin}), 403)
     assert gateway.stored == []
-    assert ask(app, "/v1/nodes", headers={"origin": origin}).status == 200  # which no page can read
+    assert ask(app, "/v1/nodes", headers={"origin": origin}).status == 200  # no page can read it
 
 
 def test_configured_origins_are_names_of_the_server_too():
@@ -139,7 +139,7 @@ def test_every_answer_carries_the_security_headers(app, path):
 
 
 def speak(url: str, *lines: str) -> bytes:
-    """Send these lines and a blank one; what comes back until the end."""
+    """Send these lines and a blank one; returns the answer."""
     place = urlsplit(url)
     with closing(socket.create_connection((place.hostname, place.port), timeout=5)) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).encode())

@@ -26,7 +26,7 @@ async def until(true: Any, within_s: float = 5.0) -> None:
 
 
 def test_a_shutdown_tells_everybody_though_one_has_closed_and_takes_nothing():
-    """It has said farewell itself, but reads nothing: its connection is closing, not closed, when the server stops."""
+    """A client that has said farewell but reads nothing: its connection is closing, not closed, when the server stops."""
     raised = []
 
     async def scenario():

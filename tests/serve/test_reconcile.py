@@ -1,4 +1,4 @@
-"""Reconciliation over HTTP: what may be asked, and what a wrong question is told."""
+"""Reconciliation over HTTP: valid requests, and the answers to wrong ones."""
 
 import pytest
 

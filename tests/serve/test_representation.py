@@ -1,4 +1,4 @@
-"""The forms of an answer: gzip where a client takes it, an ETag for each form, and one working out for all who ask the same."""
+"""The forms of an answer: gzip for clients that take it, an ETag for each form, and one computation for equal questions."""
 
 import asyncio
 import gzip
@@ -56,7 +56,7 @@ def app(gateway):
         (",,", False),
     ],
 )
-def test_gzip_is_sent_to_whoever_prefers_it_by_q_value(header, expected):
+def test_gzip_is_sent_to_clients_that_prefer_it_by_q_value(header, expected):
     assert prefers_gzip(header) is expected
 
 

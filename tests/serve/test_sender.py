@@ -1,4 +1,4 @@
-"""Who is sent what, and when: the sender in steps, with a clock of its own and clients that only take down what they get."""
+"""The sender in steps, with its own clock and clients that only record what they are sent."""
 
 import json
 from typing import Any, cast
@@ -18,7 +18,7 @@ from tests.world import trade
 
 
 class Paper:
-    """What would be written to a client. `is_behind` where it has not taken the last."""
+    """Records the frames of one client. `is_behind`: it has not taken the last one."""
 
     def __init__(self, book: list[tuple["Paper", bytes]]) -> None:
         self.book = book
@@ -77,14 +77,14 @@ class Room:
         return self.engine.marks(EURUSD=round(1.1 + self.prices / 1_000, 4), ACME=10.0 + self.prices).seq
 
     def work(self) -> int:
-        """Turns until nothing is due; how many."""
+        """Run turns until nothing is due; returns their number."""
         turns = 1
         while self.sender.run_turn():
             turns += 1
         return turns
 
     def beat(self) -> None:
-        """A tenth of a second later: new prices, and all that is due."""
+        """A tenth of a second later: new prices, and everything that is due."""
         self.time += 0.1
         self.move_prices()
         self.work()
@@ -143,7 +143,7 @@ def test_a_fresh_trade_overtakes_a_broadcast_of_prices(room):
 
 
 def test_a_trade_that_came_during_a_broadcast_is_not_taken_for_sent(room):
-    """The broadcast is of an older snapshot; who is served by it still waits for the trade."""
+    """The broadcast is of an older snapshot; a client that gets it still waits for the trade."""
     others = [room.client(EQ1) for _ in range(2 * SENDS_PER_TURN)]
     client = room.client(FX1)
     room.deal(desk="FX1")
@@ -204,7 +204,7 @@ def test_prices_come_as_often_as_was_asked_for(room, max_hz, expected):
 def test_different_screens_have_their_turns_at_different_beats(room):
     clients = [room.client(view, max_hz=2.0) for view in (FX1, EQ1, NODES, {"view": "ladder"}, {"view": "dealers"})]
     for _ in range(5):
-        room.beat()  # the first beat serves whoever has come since the last
+        room.beat()  # the first beat serves all clients that have joined since the last
     room.book.clear()
     served = []
     for _ in range(5):
@@ -247,7 +247,7 @@ def test_what_is_no_price_and_no_trade_comes_as_often_as_prices_would(room):
     assert client.updates[-1]["seq"] == seq
 
 
-# Clients that do not take it
+# Clients that do not read
 
 
 def test_a_client_that_has_not_taken_the_last_is_passed_over_and_finds_newer_news(room):
@@ -274,7 +274,7 @@ def test_a_client_that_is_gone_is_sent_nothing_more_and_its_views_are_forgotten(
     room.work()
     room.beat()
     assert client.updates == []
-    assert room.sender._calm == {}
+    assert room.sender._up_to_date == {}
     assert room.board._views == {}
 
 
@@ -335,7 +335,7 @@ def test_what_was_sent_is_counted_with_what_it_skipped(room):
     assert 0 < value("riskengine_publish_to_send_seconds_count") <= len(updates)
 
 
-# What is large
+# Large views
 
 
 def test_what_takes_long_to_work_out_is_told_less_often(room):

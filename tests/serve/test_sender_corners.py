@@ -1,4 +1,4 @@
-"""Where a push could be lost or late: what is published meanwhile, pauses that end together, views named twice."""
+"""Where a push could be lost or late: publications in between, pauses that end together, views named twice."""
 
 from functools import partial
 
@@ -22,7 +22,7 @@ def room() -> Room:
 
 
 class Racing(SnapshotHistory):
-    """A history whose writer publishes right after the next look at the newest."""
+    """A history whose writer publishes right after the next read of the newest snapshot."""
 
     _newest: Snapshot
 
@@ -43,7 +43,7 @@ class Racing(SnapshotHistory):
 
 
 def race(room: Room) -> None:
-    """Have the writer publish a trade between two looks of the loop at what is newest."""
+    """Have the writer publish a trade between two reads of the newest snapshot."""
     history = Racing(room.engine.history.newest)
     room.engine.recent = history
     room.deal(desk="FX1")
@@ -55,7 +55,7 @@ def race(room: Room) -> None:
 def test_a_trade_that_is_published_during_a_turn_is_pushed_at_once(room):
     client, other = room.client(FX1), room.client(EQ1)
     room.work()
-    room.deal(desk="EQ1", instrument="ACME", price="10")  # the turn is somebody else's
+    room.deal(desk="EQ1", instrument="ACME", price="10")  # the turn goes to another client
     room.sender.catch_up()
     race(room)
     room.work()
@@ -75,7 +75,7 @@ def test_a_trade_that_is_published_while_a_request_is_answered_is_pushed_at_once
 
 def test_pauses_that_end_together_over_several_turns_lose_no_trade_that_comes_meanwhile(room):
     clients = [room.client(FX1, max_hz=0.2) for _ in range(3 * SENDS_PER_TURN)]
-    room.beat()  # a beat that all are served at: the next is seconds away
+    room.beat()  # a beat for all: the next is seconds away
     room.time += 0.1
     room.sender._push_pause.pause_s = 0.5  # pushes take much of the time: pauses are long, and end together
     room.deal(desk="FX1")
@@ -136,7 +136,7 @@ def test_a_trade_in_the_snapshot_that_brings_other_reference_data_is_pushed_at_o
 
 
 def test_a_dealer_who_comes_back_during_a_broadcast_does_not_end_it(room):
-    """The broadcast is of a snapshot in which the dealer is gone, while the trade that brings him back is noted already."""
+    """The broadcast is of a snapshot without the dealer; the trade that brings the dealer back is noted already."""
     room.deal("bob's", desk="EM1", dealer="bob")
     for _ in range(SENDS_PER_TURN):
         room.client(EQ1)

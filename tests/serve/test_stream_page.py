@@ -1,4 +1,4 @@
-"""The page for client authors says what the server does: its exchange is replayed, its numbers are recomputed."""
+"""The page for client authors is true: its exchange is replayed, its numbers are recomputed."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ def test_a_row_s_checksum_is_as_the_page_says_to_the_byte():
     assert f"has the CRC-32 {row_checksum(row)}: just" in TEXT
 
 
-def test_whoever_follows_the_page_s_exchange_comes_to_its_row_and_its_checksum():
+def test_a_client_that_follows_the_page_s_exchange_gets_its_row_and_its_checksum():
     feed: Any = Feed()
     ladder = feed.subscribe("ladder", "FX1", None)
     lines = read(page_exchanges()[0])

@@ -1,4 +1,4 @@
-"""The file of tokens: what it says, what it refuses, and that it is whole at every moment."""
+"""The tokens file: what it says, what it refuses, and that it is whole at every moment."""
 
 import contextlib
 import datetime as dt

@@ -116,7 +116,7 @@ def test_the_same_poll_of_the_same_snapshot_is_answered_once():
     assert len(app.state.answer_cache._answers) == 64
 
 
-# What needs a person
+# Exceptions
 
 
 def test_exceptions_of_every_kind():

@@ -82,7 +82,7 @@ class Admission:
             return None if need is not None and need.is_open else self._refuse_stranger(scope, authentication)
         if authentication.needs_origin:
             self._audit.record_refusal("origin", scope)
-            return HttpProblem(403, "Origin is required where a cookie says who asks").response()
+            return HttpProblem(403, "Origin is required with a login cookie").response()
         if scope["type"] == "websocket":
             return self._refuse_session(scope, need or Need())
         return None

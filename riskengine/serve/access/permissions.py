@@ -35,7 +35,7 @@ def check(need: Need, principal: Principal) -> None:
     if need.roles.isdisjoint(principal.roles):
         raise Forbidden("role", f"this needs the role {' or '.join(sorted(need.roles))}")
     if need.everything and not principal.grants.see_everything:
-        raise Forbidden("grant", "this is about everything, and the token does not show everything")
+        raise Forbidden("grant", "this answer is about everything, and the token has no grant of everything")
 
 
 def check_row(grants: Grants, hierarchy: Hierarchy, node: str) -> None:

@@ -79,8 +79,8 @@ class Question:
 
     def valued_header(self) -> RowDict:
         """The header of answers with amounts: also the settings that decide them."""
-        shown = policies(self.gateway.config)
-        return stamp(self.snapshot) | {"reporting_currency": shown["reporting_currency"], "policies": shown}
+        settings = policies(self.gateway.config)
+        return stamp(self.snapshot) | {"reporting_currency": settings["reporting_currency"], "policies": settings}
 
 
 Handler = Callable[[Question], Awaitable[Response]]

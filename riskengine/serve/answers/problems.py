@@ -130,7 +130,7 @@ async def _on_http(request: Request, error: Exception) -> Response:
     """The router's errors: unknown route, wrong method."""
     assert isinstance(error, HTTPException)
     path = request.url.path
-    details = {404: f"there is no {path}", 405: f"{request.method} is not for {path}"}
+    details = {404: f"there is no {path}", 405: f"{path} does not take {request.method}"}
     return HttpProblem(error.status_code, details.get(error.status_code, error.detail)).response(error.headers)
 
 

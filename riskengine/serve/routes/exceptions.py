@@ -48,8 +48,8 @@ async def answer_exceptions(question: Question) -> Response:
         places = await sorted_places(items, value_of, descending=question.sort.descending)
         items = [items[place] for place in places.tolist()]
     first = values["offset"]
-    shown = items[first : first + values["limit"]]
-    return list_answer(question, ListAnswer(question.header(), names(EXCEPTION), shown, row_of, len(items)))
+    page = items[first : first + values["limit"]]
+    return list_answer(question, ListAnswer(question.header(), names(EXCEPTION), page, row_of, len(items)))
 
 
 class VerdictBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -60,7 +60,7 @@ class VerdictBody(msgspec.Struct, forbid_unknown_fields=True):
     comment: str = ""
 
 
-_decoder = msgspec.json.Decoder(VerdictBody)
+_decode_body = msgspec.json.Decoder(VerdictBody).decode
 
 ACTIONS = {
     "conflict": ("accept", "reject"),
@@ -101,11 +101,11 @@ async def take_verdict(question: Question) -> Response:
 
 def _read_verdict(body: bytes) -> VerdictBody:
     try:
-        sent = _decoder.decode(body)
+        sent = _decode_body(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise HttpProblem(400, f"the body is not a verdict: {error}") from None
     if sent.action and sent.verdict and sent.action != sent.verdict:
-        raise bad_field("verdict", "says something else than action")
+        raise bad_field("verdict", "contradicts action")
     check_comment(sent.comment)
     return sent
 
@@ -115,7 +115,7 @@ def check_comment(text: str) -> None:
     if len(text) > MAX_COMMENT_CHARS:
         raise bad_field("comment", f"is longer than {MAX_COMMENT_CHARS} characters")
     if "\0" in text:
-        raise bad_field("comment", "has a character that a text cannot have")
+        raise bad_field("comment", "has a NUL character")
 
 
 def _check_action(item: ExceptionItem, action: str) -> None:
@@ -125,9 +125,9 @@ def _check_action(item: ExceptionItem, action: str) -> None:
     if action not in ("accept", "reject"):
         raise bad_field("action", f"must be accept, reject or comment: {shown(action)}")
     if action not in ACTIONS[item.kind]:
-        raise conflict("action", f"{action}: {item.kind} exceptions end when their cause does, a person can only have seen them")
+        raise conflict("action", f"{action}: {item.kind} exceptions end with their cause; a person can only accept them as seen")
     if item.kind == "quarantined" and item.trade is None and action == "accept":
-        raise conflict("action", "accept: this row cannot take part before its cause is mended")
+        raise conflict("action", "accept: this row cannot be applied before its cause is fixed")
 
 
 def exception_row(item: ExceptionItem, *, verdicts: Mapping[str, Verdict], exact: bool = False) -> RowDict:
@@ -155,17 +155,17 @@ def _visible_items(snapshot: Snapshot, kind: str, zone: ZoneInfo, grants: Grants
 
     One without desk, dealer and instrument is visible only to principals that see everything.
     """
-    seen: dict[str, Callable[[], Iterator[ExceptionItem]]] = {
+    visible: dict[str, Callable[[], Iterator[ExceptionItem]]] = {
         "unpriced": lambda: _unpriced_items(snapshot, grants),
         "suspect": lambda: _suspect_items(snapshot),
         "expired": lambda: _expired_items(snapshot, zone, grants),
     }
-    if kind in seen:
-        return list(seen[kind]())
+    if kind in visible:
+        return list(visible[kind]())
     items: Iterable[ExceptionItem] = snapshot.exceptions.get(kind, ())
     if not grants.see_everything:
         hierarchy = snapshot.reference.hierarchy
-        items = [shown for item in items if (shown := _visible_part(item, grants, hierarchy)) is not None]
+        items = [part for item in items if (part := _visible_part(item, grants, hierarchy)) is not None]
     return sorted(items, key=lambda item: -item.ts)
 
 
@@ -212,7 +212,7 @@ def _unpriced_items(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionIte
             count = sum(row.position_count - row.quarantined for row in held)
             reason = f"no rate leads from {instrument.currency} to {reference.reporting_currency}"
         elif not units.priced[number]:
-            count, reason = sum(row.open_count for row in held), "no price has been heard"
+            count, reason = sum(row.open_count for row in held), "no price has been received"
         else:
             count = 0
         if not count:

@@ -42,12 +42,12 @@ async def take_reconcile(question: Question) -> Response:
         raise EngineNotLive(f"the engine is {gateway.state}")
     body = b"{}" if question.request.headers.get("content-length") == "0" else await read_body(question)
     try:
-        asked = _decode_request(body)
+        request = _decode_request(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise HttpProblem(400, f'the body is not {{"repair": true}} or {{"repair": false}}: {error}') from None
     actor = question.principal.name
-    report = await gateway.reconcile(repair=asked.repair, actor=actor)
-    gateway.note("reconcile", "", {"repair": asked.repair, "clean": report["clean"], "breaks": len(report["breaks"])}, actor)
+    report = await gateway.reconcile(repair=request.repair, actor=actor)
+    gateway.note("reconcile", "", {"repair": request.repair, "clean": report["clean"], "breaks": len(report["breaks"])}, actor)
     return json_answer(report)
 
 
@@ -67,7 +67,7 @@ async def answer_breaks(question: Question) -> Response:
 
 async def take_comment(question: Question) -> Response:
     """Add a comment to a visible break and answer with its row. Raises HttpProblem, StoreError, EngineNotLive."""
-    gateway, asked_id = question.gateway, question.request.path_params["id"]
+    gateway, break_id = question.gateway, question.request.path_params["id"]
     if not gateway.is_live:
         raise EngineNotLive(f"the engine is {gateway.state}")
     try:
@@ -77,12 +77,12 @@ async def take_comment(question: Question) -> Response:
     check_comment(sent.comment)
     if not sent.comment.strip():
         raise bad_field("comment", "is missing")
-    number = int(asked_id) if asked_id.isascii() and asked_id.isdigit() and len(asked_id) <= MAX_DIGITS else 0
+    number = int(break_id) if break_id.isascii() and break_id.isdigit() and len(break_id) <= MAX_DIGITS else 0
     row = None
     if question.grants.see_everything or await _shows_break(question, number):
         row = await gateway.comment_break(number, sent.comment, question.principal.name)
     if row is None:
-        raise HttpProblem(404, f"unknown break {shown(asked_id)}")
+        raise HttpProblem(404, f"unknown break {shown(break_id)}")
     return json_answer(row)
 
 

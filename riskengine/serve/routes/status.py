@@ -48,7 +48,7 @@ def status(gateway: Gateway, snapshot: Snapshot | None) -> RowDict:
     `snapshot` is None until the engine is live.
     """
     now, metrics = gateway.clock.now(), gateway.metrics
-    shown: RowDict = {
+    fields: RowDict = {
         "state": gateway.state,
         "progress": gateway.progress,
         "version": __version__,
@@ -80,8 +80,8 @@ def status(gateway: Gateway, snapshot: Snapshot | None) -> RowDict:
         "start": None,
     }
     if snapshot is not None:
-        shown |= _snapshot_fields(snapshot, now)
-    return shown | dict(gateway.health())
+        fields |= _snapshot_fields(snapshot, now)
+    return fields | dict(gateway.health())
 
 
 PUBLIC_FIELDS = (
@@ -112,15 +112,15 @@ def visible_status(whole: RowDict, grants: Grants, snapshot: Snapshot | None) ->
     """The part of a status that `grants` allow: counts of visible nodes and dealers, null for the whole house. O(nodes shown)."""
     if grants.see_everything:
         return whole
-    shown: RowDict = dict.fromkeys(whole) | {name: whole[name] for name in PUBLIC_FIELDS if name in whole}
-    shown |= {"counts": dict.fromkeys(whole["counts"]), "feeds": [], "warnings": visible_warnings(whole["warnings"], grants)}
+    visible: RowDict = dict.fromkeys(whole) | {name: whole[name] for name in PUBLIC_FIELDS if name in whole}
+    visible |= {"counts": dict.fromkeys(whole["counts"]), "feeds": [], "warnings": visible_warnings(whole["warnings"], grants)}
     if snapshot is not None:
         dealers = zip(snapshot.dealer_names, range(snapshot.dealers.size), strict=False)
-        shown["node_count"] = len(grants.nodes_shown(snapshot.reference.hierarchy))
-        shown["dealer_count"] = sum(
+        visible["node_count"] = len(grants.nodes_shown(snapshot.reference.hierarchy))
+        visible["dealer_count"] = sum(
             bool(snapshot.dealers.state(number).position_count) for name, number in dealers if grants.sees_dealer(name)
         )
-    return shown
+    return visible
 
 
 def visible_warnings(rows: list[RowDict], grants: Grants) -> list[RowDict]:
