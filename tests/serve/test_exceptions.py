@@ -125,7 +125,7 @@ def test_what_is_no_verdict_is_refused(body, said):
     desk = Desk()
     desk.send(row("t1", action="cancel", version=2))
     answer = post(desk.app, f"/v1/exceptions/{desk.listed('parked')[0]['id']}", body)
-    assert said in problem(answer, 409 if "end when" in said else 400)["detail"]
+    assert said in problem(answer, 409 if "end with" in said else 400)["detail"]
     assert desk.listed("parked")[0]["verdict"] is None
 
 

@@ -242,30 +242,16 @@ def test_the_status_on_the_stream_is_cut_as_it_is_over_http(keys: Keys) -> None:
 # -- TLS -----------------------------------------------------------------------------------------------------------
 
 
+def make_certificate(certificate: str, key: str) -> None:
+    """A self-signed certificate for this machine, and its key."""
+    names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
+    words = ("req", "-x509", "-newkey", "rsa:2048", "-days", "2", "-subj", "/CN=localhost", "-addext", names, "-nodes")
+    subprocess.run(["openssl", *words, "-out", certificate, "-keyout", key], check=True, capture_output=True)
+
+
 def test_with_a_certificate_everything_is_tls_and_cookies_are_for_it_alone(keys: Keys, tmp_path: Path) -> None:
     paths = str(tmp_path / "server.pem"), str(tmp_path / "server.key")
-    subprocess.run(
-        [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=localhost",
-            "-addext",
-            "subjectAltName=DNS:localhost,IP:127.0.0.1",
-            "-out",
-            paths[0],
-            "-keyout",
-            paths[1],
-            "-nodes",
-        ],
-        check=True,
-        capture_output=True,
-    )
+    make_certificate(*paths)
     trust = ssl.create_default_context(cafile=paths[0])
 
     def ask(port: int, method: str, path: str, body: str = "", **headers: str) -> tuple[int, dict[str, str]]:

@@ -122,7 +122,7 @@ NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 
 def numbers(text: bytes) -> set[float]:
-    """Numbers that match by accident in nobody's data: of five digits or more. Times, which many share, are left out."""
+    """Numbers of five digits or more: shorter ones may match by accident. Times, which many share, are left out."""
     found = {float(number) for number in NUMBER.findall(text)}
     return {abs(number) for number in found if len(f"{abs(number):.15g}".replace(".", "").strip("0")) >= 5 and abs(number) < 1e13}
 
