@@ -93,7 +93,7 @@ class Browser:
         self.call("Page.navigate", url=url)
 
     def ask(self, expression: str) -> Any:
-        """The value of a JavaScript expression in the page; what a promise comes to."""
+        """The value of a JavaScript expression in the page; of a promise, its result."""
         return self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)["result"].get("value")
 
     def wait_for(self, expression: str, timeout_s: float = 20.0) -> Any:

@@ -1,4 +1,4 @@
-"""A board over a real engine, and clients of it that keep what they are told and hold the server to its rules."""
+"""A board over a real engine, and clients that keep the rows they receive and hold the server to the protocol."""
 
 import json
 from functools import partial
@@ -23,7 +23,7 @@ def status(snapshot: Snapshot, grants: Grants = EVERYTHING) -> dict[str, Any]:
 
 
 class Client:
-    """A client of one connection that keeps its views as the interface says, and holds the server to the rules."""
+    """A client of one connection that keeps its views as the interface says, and asserts the server's rules."""
 
     def __init__(self, board: Board, encoding: Encoding = JSON, grants: Grants = EVERYTHING) -> None:
         self.text = encoding is JSON
@@ -78,7 +78,7 @@ class Client:
 
 
 class Desk:
-    """A house whose board follows it."""
+    """An engine whose board follows it."""
 
     def __init__(self) -> None:
         self.house = world.House()
@@ -95,7 +95,7 @@ class Desk:
         self.board.take(self.snapshot)
 
     def renew(self, where: Reference) -> None:
-        """Another engine takes over, made from what was dealt by other reference data: other numbers, and perhaps other names."""
+        """A rebuilt engine takes over, with the same trades and other reference data: other numbers, and perhaps other names."""
         house = self.house
         engine, judge = Engine(where, now=house.now), partial(fitting, check=trade_check(where))
         engine.apply([trade for sent in self.dealt if (trade := judge(sent)) is not None], house.now)

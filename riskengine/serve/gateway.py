@@ -1,7 +1,6 @@
-"""What the sockets may ask of the rest: the one protocol between `serve` and the process behind it.
+"""The protocol between `serve` and the process behind it: everything that routes and websockets may ask.
 
-`process` implements it, tests can put something small behind it. Everything here is called on the event loop unless it says
-otherwise.
+`process` implements it; tests put something small behind it. Called on the event loop unless a method says otherwise.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -27,7 +26,7 @@ T = TypeVar("T")
 
 
 class Gateway(Protocol):
-    """The engine as the edge sees it."""
+    """The engine as `serve` sees it."""
 
     config: Config
     clock: Clock
@@ -37,24 +36,24 @@ class Gateway(Protocol):
 
     @property
     def state(self) -> str:
-        """`starting`, `loading`, `live`, `degraded` (live, but the store is away), `stopping` or `failed`."""
+        """`starting`, `loading`, `live`, `degraded` (live, but the store is unavailable), `stopping` or `failed`."""
         ...
 
     @property
     def progress(self) -> float:
-        """Of the start, 0 to 1."""
+        """Progress of the start, 0 to 1."""
         ...
 
     @property
     def is_live(self) -> bool:
-        """Whether snapshots may be shown: `live` or `degraded`."""
+        """Whether snapshots may be read: `live` or `degraded`."""
         ...
 
     @property
     def publish_age_ms(self) -> int | None:
-        """Since the newest snapshot was published, by a clock that is never set; None before the first.
+        """Age of the newest snapshot in ms by the monotonic clock; None before the first.
 
-        A snapshot comes each second at least: a writer that hangs shows here.
+        The writer publishes at least once a second, so a writer that hangs shows here.
         """
         ...
 
@@ -65,39 +64,39 @@ class Gateway(Protocol):
 
     @property
     def check(self) -> TradeCheck:
-        """The door for trades. Raises EngineNotLive before the engine is live."""
+        """The check that trades must pass. Raises EngineNotLive before the engine is live."""
         ...
 
     def submit(self, trades: Sequence[Trade], check: TradeCheck) -> Awaitable[Receipt]:
         """Make trades durable and apply them, in order, all in one snapshot.
 
-        `check` is the door that let them in. Where other reference data is in force by the time they are stored, they are judged
-        again, and one that does not fit that is `rejected`.
+        `check` is the check that they passed. If other reference data is in force when they are stored, they are checked again; a
+        trade that no longer fits is `rejected`.
 
         Raises InboxFull, StoreUnavailable or EngineNotLive, and then nothing was stored.
         """
         ...
 
     def offer_ticks(self, ticks: Sequence[AnyTick]) -> TicksTaken:
-        """Take ticks; they are in a snapshot after the next beat. Raises EngineNotLive."""
+        """Take ticks; the snapshot after the next beat shows them. Raises EngineNotLive."""
         ...
 
     def feed_heartbeat(self, source: str, last_seq: int | None) -> None:
-        """A publisher says that it is alive and what it sent last."""
+        """Note that a publisher is alive, and the highest `source_seq` that it has sent."""
         ...
 
     def on_writer(self, action: Callable[[Engine], T]) -> Awaitable[T]:
-        """What `action` returns, run on the writer thread between two batches, where trades and snapshot are of one moment.
+        """Run `action` on the writer thread between two batches, where trades and snapshot are of one moment; its result.
 
-        Answered when a snapshot is published that shows what it did. Raises EngineNotLive, and what `action` does of
-        RiskEngineError or UnknownName.
+        The answer comes when a published snapshot shows what `action` did. Raises EngineNotLive, and any RiskEngineError or
+        UnknownName that `action` raises.
         """
         ...
 
     async def reconcile(self, *, repair: bool, actor: str) -> dict[str, Any]:
-        """Compare engine and store now; the report. `repair` has the engine take the store's values where they differ.
+        """Compare engine and store now and return the report.
 
-        Raises EngineNotLive, StoreError.
+        With `repair` the engine takes the store's values where they differ. Raises EngineNotLive, StoreError.
         """
         ...
 
@@ -106,11 +105,14 @@ class Gateway(Protocol):
         ...
 
     async def comment_break(self, break_id: int, comment: str, actor: str) -> dict[str, Any] | None:
-        """Note what a person says of a break; its row, None where there is no such break. Raises EngineNotLive, StoreError."""
+        """Add a person's comment to a break and return its row; None if there is no such break.
+
+        Raises EngineNotLive, StoreError.
+        """
         ...
 
     async def decide(self, item: ExceptionItem, verdict: Verdict) -> None:
-        """Store what a person decided about an exception and let it take effect; a snapshot shows it when this returns.
+        """Store a person's verdict on an exception and apply it; when this returns, a published snapshot shows it.
 
         Raises StoreError, and then nothing was decided, and EngineNotLive.
         """
@@ -128,35 +130,35 @@ class Gateway(Protocol):
         snapshot: Snapshot,
         grants: Grants = EVERYTHING,
     ) -> tuple[list[dict[str, Any]], int]:
-        """Stored trades that `snapshot` holds and `grants` show, newest first, and how many; numbers as decimal texts."""
+        """Stored trades that `snapshot` holds and `grants` allow, newest first, and their total; numbers as decimal texts."""
         ...
 
     async def digest(self, snapshot: Snapshot) -> str:
-        """The digest of a snapshot, worked out beside the loop."""
+        """The digest of a snapshot, computed off the loop."""
         ...
 
     def starting(self) -> Mapping[str, Any]:
-        """How far the start is: phase, progress, trades_loaded, trades_total, seconds, remaining_s."""
+        """Progress of the start: phase, progress, trades_loaded, trades_total, seconds, remaining_s."""
         ...
 
     def health(self) -> Mapping[str, Any]:
-        """What `/v1/status` says beyond the snapshot: feeds, writer lag, last reconciliation, store, the start."""
+        """What `/v1/status` reports beyond the snapshot: feeds, writer lag, last reconciliation, store, the start."""
         ...
 
     def note(self, kind: str, subject: str, detail: Mapping[str, Any], actor: str) -> None:
-        """Put into the audit trail what somebody did or was refused, soon; before there is a trail, as soon as there is one."""
+        """Add an entry to the audit trail soon: what somebody did or was refused. Kept until the trail exists."""
         ...
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Have `wake` called on the loop after publications (once for several). Returns what ends it."""
+        """Have `wake` called on the loop after publications (once for several). Returns the function that ends it."""
         ...
 
 
 PRINCIPAL = "riskengine.principal"
-"""Where the scope of a request that was let in says who it comes from."""
+"""Key in the scope of an admitted request: its principal."""
 
 
 def principal_of(scope: Scope) -> Principal:
-    """Who a request comes from. The middleware has let it in."""
+    """The principal of a request that the admission middleware has let in."""
     principal: Principal = scope[PRINCIPAL]
     return principal

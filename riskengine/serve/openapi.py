@@ -1,4 +1,4 @@
-"""The description of the HTTP interface, OpenAPI 3.1, made from the table that the routes are made of."""
+"""The OpenAPI 3.1 document of the HTTP interface, made from the table that the routes are made from."""
 
 import re
 from collections.abc import Iterable
@@ -99,7 +99,7 @@ def _list_of(name: str) -> Schema:
 
 
 def _judged_one_by_one(name: str) -> Schema:
-    """One item, or a list of which each is taken or refused for itself: whatever is no such item is told so in the answer."""
+    """One item, or a list in which each item is taken or refused by itself: the answer names every refused one."""
     return {
         "description": f"one {name}, or a list; an item that is none is refused in its place, and the others are taken",
         "type": ["object", "array"],
@@ -116,7 +116,7 @@ ROWS: dict[str, Schema] = {
     "ExceptionRow": _row(shapes.EXCEPTION),
     "Point": _row(shapes.POINT),
 }
-"""What the lists are made of."""
+"""The rows of lists."""
 
 VALUED_ROWS = frozenset({"NodeRow", "DealerRow", "PositionRow", "MarkRow", "Point"})
 """Rows whose answers also carry the settings that decide their numbers."""
@@ -216,7 +216,7 @@ SCHEMAS: dict[str, Schema] = {
     "Ticks": _judged_one_by_one("TickInput"),
     "TicksAnswer": _object({"accepted": _INTEGER, "refused": _INTEGER, "errors": _ERRORS}, ("accepted", "refused", "errors")),
 }
-"""Everything that is sent or answered, by the names that operations use."""
+"""Every body and answer, by the name that operations use."""
 
 
 SECURITY_SCHEMES: Schema = {
@@ -226,7 +226,7 @@ SECURITY_SCHEMES: Schema = {
 
 
 def describe(operations: Iterable[Operation]) -> Schema:
-    """The whole description. The route of the description itself is in it."""
+    """The whole document; it contains its own route too."""
     paths: dict[str, Schema] = {"/openapi.json": {"get": _itself()}}
     for operation in operations:
         path = re.sub(r"\{(\w+):\w+\}", r"{\1}", operation.path)
@@ -277,12 +277,12 @@ def _operation(operation: Operation, path: str) -> Schema:
     described: Schema = {
         "operationId": "_".join([operation.method.lower(), *words]),
         "summary": operation.summary,
-        "parameters": in_path + in_query + ([_IF_NONE_MATCH] if operation.kept else []),
+        "parameters": in_path + in_query + ([_IF_NONE_MATCH] if operation.cacheable else []),
         "responses": {"200": _ok(operation)} | {str(status): _failure(status) for status in _fails(operation)},
     }
     if operation.needs.is_open:
         described["security"] = []
-    if operation.kept:
+    if operation.cacheable:
         described["responses"]["304"] = {
             "description": "The client has the newest",
             "headers": {"ETag": _ETAG, "Vary": _VARY},
@@ -296,13 +296,13 @@ def _operation(operation: Operation, path: str) -> Schema:
 
 
 def _fails(operation: Operation) -> list[int]:
-    """With tokens every route that is not open refuses: without one, without the role or the grant, and too often."""
+    """With tokens, every route that is not open can refuse: no token, a missing role or grant, too many failures."""
     return sorted({*operation.fails, *(() if operation.needs.is_open else (401, 403, 429))})
 
 
 def _ok(operation: Operation) -> Schema:
     ok: Schema = {"description": operation.summary, "content": _content(operation)}
-    headers = {"ETag": _ETAG, "Vary": _VARY} if operation.kept else {}
+    headers = {"ETag": _ETAG, "Vary": _VARY} if operation.cacheable else {}
     if "text/csv" in ok["content"]:
         headers |= _CSV_HEADERS
     return ok | ({"headers": headers} if headers else {})

@@ -1,14 +1,12 @@
-"""Every HTTP operation: its path, parameters, answer and handler. The routes and their description are made of this one table."""
+"""The table of all HTTP operations: path, parameters, answer and handler. Routes and OpenAPI document are made from it."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
-
-from starlette.responses import Response
 
 from riskengine.records.types import MEASURES
 from riskengine.serve.access.permissions import COMMENT, FEED, OPEN, OPS, READ, READ_EVERYTHING, Need
 from riskengine.serve.answers import params, shapes
-from riskengine.serve.answers.answers import Question
+from riskengine.serve.answers.answers import Handler
 from riskengine.serve.answers.params import (
     BUCKET,
     DEALER,
@@ -26,32 +24,28 @@ from riskengine.serve.answers.params import (
     Parameter,
 )
 from riskengine.serve.routes.exceptions import KINDS, answer_exceptions, take_verdict
+from riskengine.serve.routes.positions import answer_ladder, answer_positions, answer_receipt
 from riskengine.serve.routes.reads import (
     DEFAULT_MEASURE,
     answer_dealers,
     answer_history,
-    answer_ladder,
     answer_marks,
     answer_node,
     answer_nodes,
-    answer_positions,
-    answer_receipt,
 )
 from riskengine.serve.routes.reconcile import answer_breaks, answer_holdings, take_comment, take_reconcile
 from riskengine.serve.routes.status import answer_digest, answer_health, answer_metrics, answer_ready, answer_status
 from riskengine.serve.routes.trades import answer_stored_trades, take_ticks, take_trades
 
-Handler = Callable[[Question], Awaitable[Response]]
-
 
 class Operation(NamedTuple):
     """One method of one path.
 
-    answer      the schema of a 200 (`openapi.SCHEMAS`); a list answer where it names rows
-    body        the schema of what is sent
+    answer      the schema of a 200 (`openapi.SCHEMAS`); a list answer if it names rows
+    body        the schema of the request body
     fails       the statuses that it may answer beside 200
-    kept        whether an answer about the newest snapshot serves everybody who asks the same and is shown the same
-    needs       what whoever asks must have (`permissions`); what is answered is cut to their grants by the handler
+    cacheable   whether one answer about the newest snapshot serves every request with the same question and the same grants
+    needs       what the principal must have (`permissions`); the handler cuts the answer to the principal's grants
     """
 
     method: str
@@ -62,12 +56,12 @@ class Operation(NamedTuple):
     parameters: tuple[Parameter, ...] = ()
     body: str | None = None
     fails: tuple[int, ...] = (400,)
-    kept: bool = False
+    cacheable: bool = False
     needs: Need = READ
 
 
 def _sort(fields: shapes.Fields) -> Parameter:
-    """By any of the fields; rows of a node have no dealer and the other way round, so that neither is promised of positions."""
+    """Sort by any of the fields. Rows of a node have no dealer and rows of a dealer no node: the document promises neither."""
     return params.sort_parameter(shapes.names(fields), shapes.names(shapes.HOLDING if fields is shapes.POSITION else fields))
 
 
@@ -94,7 +88,7 @@ OPERATIONS = (
         (SEQ,),
         fails=_READ_FAILS,
         needs=READ_EVERYTHING,
-        kept=True,
+        cacheable=True,
     ),
     Operation(
         "GET",
@@ -104,7 +98,7 @@ OPERATIONS = (
         "NodeRow",
         (*_READ, LIMIT_IGNORED, _sort(shapes.NODE)),
         fails=_READ_FAILS,
-        kept=True,
+        cacheable=True,
     ),
     Operation(
         "GET",
@@ -114,7 +108,7 @@ OPERATIONS = (
         "NodeRow",
         (*_READ, LIMIT_IGNORED, _sort(shapes.NODE)),
         fails=_READ_FAILS,
-        kept=True,
+        cacheable=True,
     ),
     Operation(
         "GET",
@@ -124,7 +118,7 @@ OPERATIONS = (
         "PositionRow",
         (NODE, DEALER, INSTRUMENT, STALE, *_READ, *_PAGE, _sort(shapes.POSITION)),
         fails=_READ_FAILS,
-        kept=True,
+        cacheable=True,
     ),
     Operation(
         "GET",
@@ -134,7 +128,7 @@ OPERATIONS = (
         "PositionRow",
         (NODE, DEALER, INSTRUMENT, STALE, _FLAT, *_READ, LIMIT_IGNORED, _sort(shapes.POSITION)),
         fails=_READ_FAILS,
-        kept=True,
+        cacheable=True,
     ),
     Operation(
         "GET",
@@ -144,7 +138,7 @@ OPERATIONS = (
         "DealerRow",
         (*_READ, *_PAGE, _sort(shapes.DEALER)),
         fails=_READ_FAILS,
-        kept=True,
+        cacheable=True,
     ),
     Operation(
         "GET",
@@ -154,7 +148,7 @@ OPERATIONS = (
         "MarkRow",
         (INSTRUMENT, STALE, *_READ, *_PAGE, _sort(shapes.MARK)),
         fails=_READ_FAILS,
-        kept=True,
+        cacheable=True,
     ),
     Operation(
         "GET",
@@ -250,7 +244,7 @@ OPERATIONS = (
         "ExceptionRow",
         (_KIND, *_READ, *_PAGE, _sort(shapes.EXCEPTION)),
         fails=_READ_FAILS,
-        kept=True,
+        cacheable=True,
     ),
     Operation(
         "POST",
@@ -265,7 +259,7 @@ OPERATIONS = (
     ),
 )
 
-BESIDE: Mapping[str, Need] = {
+OTHER_PATHS: Mapping[str, Need] = {
     "/v1/stream": READ,
     "/v1/ingest": FEED,
     "/login": OPEN,
@@ -273,4 +267,4 @@ BESIDE: Mapping[str, Need] = {
     "/style.css": OPEN,
     "/icon.svg": OPEN,
 } | {operation.path: OPEN for operation in OPERATIONS if operation.needs.is_open}
-"""What else there is: the websockets, and all that is open to strangers. A path that is not named here needs a token."""
+"""All other paths: the websockets, and everything that is open to strangers. A path without an entry needs a token."""

@@ -7,7 +7,7 @@ import { Stream } from "./stream.js";
 
 const AGES_EVERY_MS = 500;
 const PRICES_RED_AFTER_US = 60e6;
-const HANGS_AFTER_MS = 2000; // a snapshot comes each second at least
+const HANGS_AFTER_MS = 2000; // the engine publishes at least once a second
 const UNFOLDED_NODES = 300;
 
 const $ = (id) => document.getElementById(id);
@@ -16,18 +16,18 @@ const streamUrl = new URL("v1/stream", here);
 streamUrl.protocol = here.protocol === "https:" ? "wss:" : "ws:";
 
 const stream = new Stream({
-  url: streamUrl, readyUrl: new URL("readyz", here), statusUrl: new URL("v1/status", here), onChange: paintSoon, onError: refused,
+  url: streamUrl, readyUrl: new URL("readyz", here), statusUrl: new URL("v1/status", here), onChange: paintSoon, onError: showError,
   onRefused: () => location.replace(new URL("login", here)),
 });
 const nodes = stream.subscribe({ view: "nodes" }).view;
 const dealers = stream.subscribe({ view: "dealers" }).view;
 const status = stream.subscribe({ view: "status" }).view;
 
-// -- where we are ------------------------------------------------------------------------------------------------
+// -- what is on screen ------------------------------------------------------------------------------------------------
 
-let chosen = null; // {node} or {dealer}: what the URL says
-let shown = null; // {id, view, place}: the ladder on screen, of `chosen` as soon as it has come
-let asked = null; // the ladder that is on its way
+let chosen = null; // {node} or {dealer}, from the URL
+let shown = null; // {id, view, place}: the ladder on screen; that of `chosen` once it has arrived
+let requested = null; // the ladder that has been requested
 let refusal = "";
 
 function choose() {
@@ -39,34 +39,34 @@ function choose() {
     return;
   }
   const wanted = JSON.stringify(chosen);
-  if (asked) stream.unsubscribe(asked.id);
-  asked = null;
+  if (requested) stream.unsubscribe(requested.id);
+  requested = null;
   refusal = "";
   if (shown && JSON.stringify(shown.place) === wanted) return;
-  asked = { ...stream.subscribe({ view: "ladder", ...chosen }), place: chosen };
+  requested = { ...stream.subscribe({ view: "ladder", ...chosen }), place: chosen };
 }
 
-/** The old ladder stays under its own name until the new one is there. */
-function turn() {
+/** Show the requested ladder once it has arrived; until then the old one stays, under its own name. */
+function showRequested() {
   if (!chosen) choose();
-  if (!asked?.view.filled) return;
+  if (!requested?.view.filled) return;
   if (shown) stream.unsubscribe(shown.id);
-  shown = asked;
-  asked = null;
+  shown = requested;
+  requested = null;
   decimals.clear();
 }
 
-function refused(id, text) {
-  if (asked?.id === id) refusal = text;
+function showError(id, text) {
+  if (requested?.id === id) refusal = text;
   else note(text);
 }
 
 // -- the tree ----------------------------------------------------------------------------------------------------
 
-const toggled = new Set(); // nodes that somebody opened or closed against the rule
+const toggled = new Set(); // nodes that the user opened or closed, against the rule of isOpen
 const known = { shape: -1, rows: null, roots: [], children: new Map() };
 
-/** Roots and children by node, worked out again when nodes come or go. */
+/** Roots, and children by node; rebuilt when nodes come or go. */
 function tree() {
   if (known.shape === nodes.shape) return known;
   const children = new Map();
@@ -79,7 +79,7 @@ function tree() {
   return Object.assign(known, { shape: nodes.shape, roots, children });
 }
 
-/** Small trees start open, large ones with their upper levels only. */
+/** Small trees start open; of large ones only the upper levels do. */
 const isOpen = (name, level) => (nodes.rows.size <= UNFOLDED_NODES || level < 1) !== toggled.has(name);
 
 function treeLines() {
@@ -116,7 +116,7 @@ function pathOf(name) {
 
 // -- the ladder --------------------------------------------------------------------------------------------------
 
-const decimals = new Map(); // by instrument: they only grow, so that a column of prices does not dance
+const decimals = new Map(); // by instrument; they only grow, so that a column of prices does not jump
 let flatOpen = false;
 
 function decimalsOf(row) {
@@ -134,7 +134,7 @@ function ageOf(ts) {
   return now === null ? "" : n.age(now - ts);
 }
 
-/** The line of all of it, from the tree or the dealers, then what is open, then what is flat in one line. */
+/** The sum line, from the tree or the dealers, then open positions, then all flat ones folded into one line. */
 function ladderLines() {
   const rows = [...shown.view.rows.values()].sort((one, other) => (one.instrument < other.instrument ? -1 : 1));
   const flat = rows.filter((row) => row.quantity === 0);
@@ -187,7 +187,7 @@ function paintSoon() {
 
 function paint() {
   planned = false;
-  turn();
+  showRequested();
   nodeGrid.paint(treeLines());
   const people = [...dealers.rows.values()].sort((one, other) => (one.dealer < other.dealer ? -1 : 1));
   dealerGrid.paint(people.map((row) => [row.dealer, row, { selected: chosen?.dealer === row.dealer }]));
@@ -201,7 +201,7 @@ function paintPath() {
   let text = "";
   if (place?.dealer !== undefined) text = `Dealers \u203a ${place.dealer || "(none)"}`;
   else if (place?.node !== undefined) text = pathOf(place.node).join(" \u203a ");
-  if (asked) text += refusal ? `  (${refusal})` : "  \u2026";
+  if (requested) text += refusal ? `  (${refusal})` : "  \u2026";
   write($("path"), text);
 }
 
@@ -217,13 +217,13 @@ function paintFrame() {
   paintLights();
 }
 
-/** What every screen must say as long as it holds; the last word stays while the link is down. */
+/** The engine's warnings; the last ones stay while the link is down. */
 function paintWarnings() {
   const [engine] = status.rows.values();
-  const said = (engine?.warnings ?? []).map((warning) => `${warning.text} (since ${n.time(warning.since)})`);
-  if (hangs()) said.push(`the engine has published nothing for ${n.age(stream.publishAgeMs * 1000)}: these numbers are as old as that`);
-  $("warnings").hidden = !said.length;
-  write($("warnings"), said.join("\n"));
+  const texts = (engine?.warnings ?? []).map((warning) => `${warning.text} (since ${n.time(warning.since)})`);
+  if (hangs()) texts.push(`the engine has published nothing for ${n.age(stream.publishAgeMs * 1000)}: all numbers are that old`);
+  $("warnings").hidden = !texts.length;
+  write($("warnings"), texts.join("\n"));
 }
 
 function write(element, text) {
@@ -242,16 +242,16 @@ function paintLights() {
   const prices = since(newest || null);
   const old = live && prices !== null && prices > PRICES_RED_AFTER_US;
   light("trades", live ? "good" : "off", n.age(since(root?.last_trade_ts)),
-    `newest trade executed ${n.time(root?.last_trade_ts)}, ${n.size(root?.trade_count)} trades count`);
+    `newest trade executed ${n.time(root?.last_trade_ts)}, ${n.size(root?.trade_count)} trades in force`);
   const partly = prices === null || root?.unpriced_count > 0;
   light("prices", !live ? "off" : old ? "bad" : partly ? "fair" : "good", n.age(prices),
-    `newest mark of this ladder ${n.time(newest || null)}; oldest in use ${n.age(since(root?.oldest_mark_ts))} old; `
-    + `positions unpriced ${n.size(root?.unpriced_count)}, on stale marks ${n.size(root?.stale_count)}`);
+    `newest mark of this ladder ${n.time(newest || null)}; oldest mark in use ${n.age(since(root?.oldest_mark_ts))} old; `
+    + `${n.size(root?.unpriced_count)} positions unpriced, ${n.size(root?.stale_count)} on stale marks`);
   light("link", live && !hangs() ? "good" : "bad", linkWords(), linkNote());
   document.body.classList.toggle("prices-old", old);
 }
 
-/** Whether the engine answers and publishes nothing: its heartbeats say how old the newest snapshot is. */
+/** Whether the engine answers but publishes nothing; its heartbeats carry the age of the newest snapshot. */
 function hangs() {
   return stream.state === "live" && stream.publishAgeMs > HANGS_AFTER_MS;
 }
@@ -259,24 +259,24 @@ function hangs() {
 function linkWords() {
   if (hangs()) return `engine hangs, ${n.age(stream.publishAgeMs * 1000)}`;
   if (stream.state === "live") return n.age((performance.now() - stream.heardAt) * 1000);
-  if (stream.state === "down") return `down, again in ${Math.max(0, Math.ceil((stream.retryAt - performance.now()) / 1000))} s`;
+  if (stream.state === "down") return `down, retry in ${Math.max(0, Math.ceil((stream.retryAt - performance.now()) / 1000))} s`;
   return stream.state;
 }
 
 function linkNote() {
   if (stream.state === "live") return `connected to ${streamUrl.host}, last message ${linkWords()} ago`;
-  const held = n.known(stream.asOf) ? `; the greyed numbers are those of ${n.time(stream.asOf)}` : "";
+  const held = n.known(stream.asOf) ? `; the grey numbers are as of ${n.time(stream.asOf)}` : "";
   return `not connected to ${streamUrl.host}${held}`;
 }
 
-let noted = ""; // the light whose knowledge stands open
+let openedLight = ""; // the light whose details are open
 
-function light(name, look, words, says) {
+function light(name, look, words, details) {
   const button = $(`light-${name}`);
   if (button.className !== look) button.className = look;
   write(button.lastElementChild, words);
-  button.title = says;
-  if (noted === name) note(`${name}: ${says}`);
+  button.title = details;
+  if (openedLight === name) note(`${name}: ${details}`);
   else button.removeAttribute("aria-expanded");
 }
 
@@ -285,20 +285,20 @@ function note(text) {
   write($("note"), text);
 }
 
-function openLight(name) {
-  noted = noted === name ? "" : name;
-  if (noted) $(`light-${name}`).setAttribute("aria-expanded", "true");
+function toggleDetails(name) {
+  openedLight = openedLight === name ? "" : name;
+  if (openedLight) $(`light-${name}`).setAttribute("aria-expanded", "true");
   else note("");
   paintSoon();
 }
 
-for (const name of ["trades", "prices", "link"]) $(`light-${name}`).addEventListener("click", () => openLight(name));
+for (const name of ["trades", "prices", "link"]) $(`light-${name}`).addEventListener("click", () => toggleDetails(name));
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") openLight(noted);
+  if (event.key === "Escape") toggleDetails(openedLight);
 });
 addEventListener("hashchange", () => {
   choose();
   paintSoon();
 });
-setInterval(paintSoon, AGES_EVERY_MS); // ages grow although no number moved
+setInterval(paintSoon, AGES_EVERY_MS); // ages grow even if no number changes
 stream.connect();

@@ -1,4 +1,4 @@
-// The checksum of rows, over values rather than text, by which a screen finds out that its copy has drifted (serve/STREAM.md).
+// The checksum of rows, over values and not text: a client compares it to detect that its copy has drifted.
 
 const TABLE = Uint32Array.from({ length: 256 }, (_, number) => {
   let value = number;
@@ -20,7 +20,7 @@ function rowChecksum(row) {
   for (const name of Object.keys(row).sort()) {
     const field = row[name];
     if (typeof field === "number") {
-      double.setFloat64(0, field + 0); // minus zero becomes zero
+      double.setFloat64(0, field + 0); // turns minus zero into zero
       value = crc(crc(value, utf8.encode(`${name}n`)), doubleBytes);
     } else if (typeof field === "string") value = crc(value, utf8.encode(`${name}s${field}`));
     else if (typeof field === "boolean") value = crc(value, utf8.encode(name + (field ? "t" : "f")));
@@ -28,7 +28,7 @@ function rowChecksum(row) {
   return (value ^ 0xffffffff) >>> 0;
 }
 
-/** Of all rows of a view, in any order. */
+/** The checksum of all rows of a view, in any order. */
 export function checksum(rows) {
   let sum = 0;
   for (const row of rows) sum = (sum + rowChecksum(row)) % 2 ** 32;

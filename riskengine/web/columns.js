@@ -1,10 +1,10 @@
-// What stands in the columns of the three tables, and why a cell may be empty.
+// The columns of the three tables, and the reason that an empty cell shows.
 
 import * as n from "./numbers.js";
 
 const INCOMPLETE = "incomplete: ";
 
-const SET_ASIDE = "quarantined: it broke an invariant, and is unknown until it has been compared with the store";
+const SET_ASIDE = "quarantined: it broke an invariant; unknown until it has been compared with the store";
 
 function unpriced(row) {
   const broken = row.quarantined_count > 0 ? `, ${row.quarantined_count} of them quarantined` : "";
@@ -35,19 +35,19 @@ const ofNode = (label, field, title, tone) => money(label, field, title, rowUnkn
 
 const SUMS = [
   ofNode("total", "total_pnl", "Total P&L since the opening balance: realised + unrealised, before fees"),
-  ofNode("realised", "realised_pnl", "P&L of what was closed, at the current rate of its currency", "rated"),
-  ofNode("unrealised", "unrealised_pnl", "P&L of what is open: k q (mark \u2212 average)"),
-  ofNode("net", "net_exposure", "Net exposure: legs of foreign currencies and products at the current marks"),
+  ofNode("realised", "realised_pnl", "P&L of closed positions, at the current rate of their currency", "rated"),
+  ofNode("unrealised", "unrealised_pnl", "P&L of open positions: k q (mark \u2212 average)"),
+  ofNode("net", "net_exposure", "Net exposure: foreign currency legs and products at current marks"),
   {
     ...ofNode("gross", "gross_exposure",
       "Gross exposure: long and short sizes after netting by currency and instrument; does not add up over nodes"),
     text: (row) => n.size(row.gross_exposure),
     tone: (row, text) => `${n.direction(row.gross_exposure, text) === "up" ? "" : "zero"} priced`,
   },
-  count("trades", "trade_count", "Trades that count: the newest version of each, cancels left out"),
-  count("unpriced", "unpriced_count", "Positions without a mark or a rate, or quarantined: the amounts beside it do not hold them",
+  count("trades", "trade_count", "Trades in force: the newest version of each, without cancelled ones"),
+  count("unpriced", "unpriced_count", "Positions without a mark or a rate, or quarantined: the amounts in this row exclude them",
     { tone: "alarm" }),
-  count("stale", "stale_count", "Positions valued with an old mark", { tone: "stale" }),
+  count("stale", "stale_count", "Positions valued with a stale mark or rate", { tone: "stale" }),
 ];
 
 export const NODE_COLUMNS = [
@@ -61,7 +61,7 @@ export const NODE_COLUMNS = [
 
 export const DEALER_COLUMNS = [
   {
-    label: "dealer", title: "Who dealt; trades without a dealer stand under (none)",
+    label: "dealer", title: "The dealer; (none) for trades without one",
     width: "name", align: "left", tints: false,
     text: (row) => row.dealer || "(none)",
     tone: (row) => (row.dealer ? "" : "zero"),
@@ -72,12 +72,12 @@ export const DEALER_COLUMNS = [
 function priceUnknown(row, field) {
   if (row.quarantined) return SET_ASIDE;
   if (row.quantity === 0) return "flat: nothing is open";
-  if (field === "average_price") return "nets several positions: each has an average price of its own";
+  if (field === "average_price") return "nets several positions, each with its own average price";
   return "not known yet";
 }
 
 function markUnknown(row) {
-  return row.quantity === 0 ? "flat: needs no mark" : "unpriced: no quote and no close has been heard of";
+  return row.quantity === 0 ? "flat: needs no mark" : "unpriced: there is no quote and no close";
 }
 
 function pnlUnknown(row) {
@@ -85,7 +85,7 @@ function pnlUnknown(row) {
   return n.known(row.mark) ? `unpriced: no rate from ${row.currency}` : markUnknown(row);
 }
 
-/** The columns of the ladder; `decimalsOf(row)` and `ageOf(ts)` belong to the page. Row `flat` is the folded line. */
+/** The columns of the ladder; the page passes `decimalsOf(row)` and `ageOf(ts)`. A row with `sum` is the sum or the folded line. */
 export function ladderColumns(decimalsOf, ageOf) {
   const price = (label, field, title) => ({
     label, title, width: "price",
@@ -105,7 +105,7 @@ export function ladderColumns(decimalsOf, ageOf) {
   };
   return [
     {
-      label: "instrument", title: "What is held", width: "instrument", align: "left", tints: false,
+      label: "instrument", title: "Instrument", width: "instrument", align: "left", tints: false,
       text: (row) => row.instrument,
       tone: (row) => (row.quarantined ? "alarm" : ""),
       hover: (row) => (row.sum ? "" : row.quarantined ? SET_ASIDE : `quoted in ${row.currency}, ${row.trade_count} trades`),
@@ -115,8 +115,8 @@ export function ladderColumns(decimalsOf, ageOf) {
       text: (row) => (row.sum ? "" : n.quantity(row.quantity)),
       tone: (row, text) => (row.sum ? "" : n.direction(row.quantity, text)),
     },
-    price("average", "average_price", "Average price of what is open"),
-    price("break-even", "breakeven_price", "The mark at which the total would be 0: \u2212net cash / (k q)"),
+    price("average", "average_price", "Average price of the open position"),
+    price("break-even", "breakeven_price", "The mark at which total P&L is 0: \u2212net cash / (k q)"),
     {
       ...price("mark", "mark", "The price that the position is valued with"),
       tone: (row) => (row.sum ? "" : !n.known(row.mark) ? "unknown" : row.stale ? "stale priced" : "priced"),
@@ -128,12 +128,12 @@ export function ladderColumns(decimalsOf, ageOf) {
       },
     },
     {
-      label: "age", title: "How old the mark is", width: "age", tints: false,
+      label: "age", title: "Age of the mark", width: "age", tints: false,
       text: (row) => (row.sum || !n.known(row.mark_ts) ? "" : ageOf(row.mark_ts)),
       tone: (row) => (row.stale ? "stale" : "quiet"),
     },
     pnl("unrealised", "unrealised_pnl", "k q (mark \u2212 average) at the current rate"),
-    pnl("realised", "realised_pnl", "P&L of what was closed, at the current rate of its currency", "rated"),
+    pnl("realised", "realised_pnl", "P&L of closed positions, at the current rate of their currency", "rated"),
     pnl("total", "total_pnl", "Realised + unrealised, before fees"),
   ];
 }

@@ -1,8 +1,8 @@
-// Tables that change in place: a cell is written only when its text differs, and then tints for a moment.
+// Tables that change in place: a cell is written only if its text has changed, and then tints for a moment.
 
 /**
  * A table of fixed columns. A column is {label, title, text(row), tone?(row, text), hover?(row), width, align?,
- * tints?}; `text` is what stands in the cell, `tone` its class, `hover` its title, asked for only when somebody points at it.
+ * tints?}; `text` is the cell's text, `tone` its class, `hover` its title, computed only while the mouse is on it.
  */
 export class Grid {
   constructor(table, columns, { onPick = null } = {}) {
@@ -61,7 +61,7 @@ export class Grid {
       if (text === cell.text && tone === cell.tone) return;
       const tints = cell.text !== null && text !== cell.text && column.tints !== false && !options.still;
       if (text !== cell.text) cell.td.textContent = text;
-      // Two classes with the same animation take turns: changing the name is what starts it again.
+      // Two classes with the same animation alternate: only a changed name restarts it.
       if (tints) cell.odd = !cell.odd;
       const tint = tints || cell.tinted ? (cell.odd ? "tint-odd" : "tint-even") : "";
       cell.tinted = tint !== "";
@@ -120,12 +120,12 @@ function heading(columns) {
   return head;
 }
 
-/** Clicks, Enter and the arrow keys on rows become onPick(key, what), what being pick, toggle, open or close. */
+/** Turn clicks, Enter and arrow keys on rows into onPick(key, what); `what` is pick, toggle, open or close. */
 function listen(body, onPick) {
   body.addEventListener("click", (event) => {
     const tr = event.target.closest("tr");
     if (!tr) return;
-    // The triangle stands in the padding before the first cell's text.
+    // The triangle is in the padding before the text of the first cell.
     const first = event.target === tr.firstElementChild;
     const left = first ? parseFloat(getComputedStyle(event.target).paddingLeft) : 0;
     const onTriangle = tr.hasAttribute("aria-expanded") && first && event.offsetX < left;

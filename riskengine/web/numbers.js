@@ -1,4 +1,4 @@
-// Numbers and times as text. Unknown is an em dash, never 0; a minus is a minus sign, as wide as a plus.
+// Numbers and times as text. Unknown is an em dash, never 0; negative numbers have a true minus sign, as wide as a plus.
 
 export const UNKNOWN = "\u2014";
 
@@ -36,14 +36,14 @@ export const digits = (value) => (known(value) ? String(value).replace("-", MINU
 
 export const price = (value, decimals) => (known(value) ? signed(value, fixed[decimals], "") : UNKNOWN);
 
-/** Decimals that a price needs: what its magnitude asks for, or more where the value has more. */
+/** The decimals of a price: by its magnitude, or more if the value has more. */
 export function priceDecimals(value) {
   const least = Math.abs(value) >= 1000 ? 2 : Math.abs(value) >= 20 ? 3 : 5;
   const part = value.toPrecision(PRICE_DIGITS).replace(/0+$/, "").split(".")[1] ?? "";
   return Math.min(Math.max(least, part.length), MAX_PRICE_DECIMALS);
 }
 
-/** "up", "down", "zero" or "unknown": what colours a signed number. */
+/** The colour class of a signed number: "up", "down", "zero" or "unknown". */
 export function direction(value, text) {
   if (!known(value)) return "unknown";
   if (!/[1-9]/.test(text)) return "zero";
@@ -61,5 +61,5 @@ export function age(micros) {
   return `${Math.round(seconds / 86400)} d`;
 }
 
-/** A time of day in the reader's zone, the zone named. */
+/** A time of day in the user's zone, with the name of the zone. */
 export const time = (ts) => (known(ts) ? clock.format(ts / 1000) : UNKNOWN);

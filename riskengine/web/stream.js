@@ -1,7 +1,7 @@
-// The websocket protocol of /v1/stream without a page: subscriptions that hold rows, and a link that heals itself.
+// A client of /v1/stream without a page: subscriptions that hold rows, and a link that reconnects.
 //
-// One update moves every view of the connection from its last seq to the next, so that what is on one screen adds up.
-// An update that does not start at the last seq is not applied: the views are marked unsynced and asked for again.
+// One update moves every view of the connection from one seq to the next, so that the numbers on one screen add up.
+// An update that does not start at the last seq is not applied: the views become unsynced and are requested again.
 
 import { checksum } from "./checksum.js";
 
@@ -11,11 +11,11 @@ const LOADING_RETRY_MS = 500;
 const HELLO_WITHIN_MS = 5000;
 const BEATS_MISSED = 3;
 const REFUSED = 1008;
-const HEARD = new Set(["hello", "snapshot", "update", "heartbeat", "bye", "error"]);
+const KNOWN_TYPES = new Set(["hello", "snapshot", "update", "heartbeat", "bye", "error"]);
 
 const keyText = (values) => JSON.stringify(values);
 
-/** One subscription and its rows by key; `synced` says whether they are those of the connection's seq. */
+/** One subscription and its rows by key; `synced`: they are of the connection's seq. */
 export class View {
   constructor(request) {
     this.request = request;
@@ -38,8 +38,8 @@ export class View {
   patch({ rows = [], removed = [] }) {
     for (const row of rows) {
       const key = this.keyOf(row);
-      const held = this.rows.get(key);
-      if (held) Object.assign(held, row);
+      const current = this.rows.get(key);
+      if (current) Object.assign(current, row);
       else {
         this.rows.set(key, row);
         this.shape += 1;
@@ -54,8 +54,8 @@ export class View {
 }
 
 /**
- * The link to the engine: `onChange()` follows whatever changed, `onError(id, text)` a request that was refused,
- * `onRefused()` that the engine does not know who this is, or knows it no more: somebody has to log in.
+ * The link to the engine. It calls `onChange()` after every change, `onError(id, text)` after a refused request, and
+ * `onRefused()` if the engine does not accept the login, or no longer: the user must log in.
  */
 export class Stream {
   constructor({ url, readyUrl, statusUrl, onChange, onError, onRefused }) {
@@ -75,7 +75,7 @@ export class Stream {
     this.nextId = 0;
   }
 
-  /** A view that is asked for now and again after every reconnect. */
+  /** A view that is requested now, and again after every reconnect. */
   subscribe(request) {
     const id = `${request.view}-${this.nextId++}`;
     const view = new View(request);
@@ -109,22 +109,22 @@ export class Stream {
     };
     socket.onclose = ({ code }) => {
       if (code === REFUSED) this.onRefused();
-      else if (!opened) this.askWhether();
+      else if (!opened) this.checkLogin();
       if (socket === this.socket) this.lost();
     };
   }
 
-  /** A browser does not say why a handshake was refused; a plain request is told. */
-  async askWhether() {
+  /** Browsers hide why a handshake was refused; a plain request shows the status. */
+  async checkLogin() {
     try {
       const { status } = await fetch(this.statusUrl, { cache: "no-store", signal: AbortSignal.timeout(HELLO_WITHIN_MS) });
       if (status === 401 || status === 403) this.onRefused();
     } catch {
-      // nobody is there: `lost` tries again
+      // no server: `lost` tries again
     }
   }
 
-  /** Asks /readyz first: an engine that is loading says how far it is. */
+  /** Ask /readyz first: an engine that is loading answers with its progress. */
   async isReady() {
     try {
       const answer = await fetch(this.readyUrl, { cache: "no-store", signal: AbortSignal.timeout(HELLO_WITHIN_MS) });
@@ -154,7 +154,7 @@ export class Stream {
     setTimeout(() => this.connect(), ms);
   }
 
-  /** A link that falls silent is down, whatever the socket believes; what it still says is not heard. */
+  /** A silent link counts as down, whatever the socket says; later messages on it are ignored. */
   watch(socket, ms) {
     clearTimeout(this.watchdog);
     this.watchdog = setTimeout(() => {
@@ -181,7 +181,7 @@ export class Stream {
   hear(message) {
     this.heardAt = performance.now();
     this.watch(this.socket, BEATS_MISSED * this.heartbeatMs);
-    if (HEARD.has(message.type)) this[message.type](message);
+    if (KNOWN_TYPES.has(message.type)) this[message.type](message);
     this.onChange();
   }
 
@@ -219,7 +219,7 @@ export class Stream {
     }
   }
 
-  /** Something was missed, or a copy has drifted: what is shown stays, greyed, until whole snapshots come. */
+  /** An update was missed, or a copy has drifted: the old rows stay, greyed, until whole snapshots come. */
   resync(views = this.views) {
     for (const [id, view] of views) {
       view.synced = false;
@@ -235,7 +235,7 @@ export class Stream {
 
   heartbeat({ ts, publish_age_ms: publishAgeMs }) {
     this.publishAgeMs = publishAgeMs ?? null;
-    // The quickest message says most about the difference of the two clocks; the slow drift lets it follow a step.
+    // The fastest message gives the best estimate of the clock difference; the slow drift lets it follow a step.
     const ahead = Date.now() * 1000 - ts;
     this.clockAhead = this.clockAhead === null ? ahead : Math.min(ahead, this.clockAhead + 5000);
   }

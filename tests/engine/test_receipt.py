@@ -115,7 +115,7 @@ def test_what_was_never_traded_has_a_receipt_without_positions(app):
     ("query", "status", "said"),
     [
         ({}, 400, "instrument: is missing"),
-        ({"node": "FX", "dealer": "ann", "instrument": "EURUSD"}, 400, "goes with no node"),
+        ({"node": "FX", "dealer": "ann", "instrument": "EURUSD"}, 400, "cannot be combined with node"),
         ({"node": "NOWHERE", "instrument": "EURUSD"}, 404, "unknown node 'NOWHERE'"),
         ({"dealer": "nobody", "instrument": "EURUSD"}, 404, "unknown dealer 'nobody'"),
         ({"instrument": "NOTHING"}, 404, "unknown instrument 'NOTHING'"),

@@ -1,4 +1,4 @@
-"""A house with tokens: two desks that must not see each other, somebody of every role, and all that can be asked."""
+"""An engine with tokens: two desks that must not see each other, a token of every role, and every request."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,7 +28,7 @@ GRANTED: Mapping[str, Mapping[str, Any]] = {
 
 
 def deals() -> list[dict[str, Any]]:
-    """Trades of both desks; what is the other's has numbers and names of its own."""
+    """Trades of both desks; the other desk's have numbers and names of their own."""
     ours = [
         row("our-1", desk="OURDESK", dealer="ann", quantity="100", price="1.1"),
         row("our-2", desk="OURDESK", dealer="ann", instrument="GHOST", quantity="7", price="3", ts=NOON + 1),
@@ -60,7 +60,7 @@ def deals() -> list[dict[str, Any]]:
 
 
 class GuardedHouse(StandIn):
-    """Has found differences from the store on both sides, and wakes who listens."""
+    """Has found breaks on both sides, and wakes its listeners."""
 
     def __init__(self, *more: Any) -> None:
         super().__init__(*more)
@@ -122,7 +122,7 @@ class Guarded:
             del tokens[name]
 
     def with_trades(self) -> "Guarded":
-        """The same with a day of both desks."""
+        """The same, with a day of both desks."""
         feed = bearer(self.tokens["feed"])
         assert post(self.app, "/v1/trades", deals(), headers=feed).status == 200
         ticks = [{"instrument": name, "ts": NOON, "mid": mid, "source": "market"} for name, mid in MIDS.items()]
@@ -155,5 +155,5 @@ FORM = {"origin": ORIGIN, "content-type": "application/x-www-form-urlencoded"}
 
 
 def cookie_of(answer: Answer) -> dict[str, str]:
-    """What a browser sends after this answer."""
+    """The cookie that a browser sends after this answer."""
     return {"cookie": answer.headers["set-cookie"].partition(";")[0]}

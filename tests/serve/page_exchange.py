@@ -21,7 +21,7 @@ PAGE = Path(riskengine.serve.__file__).with_name("STREAM.md")
 WIDTH = 118
 
 Line = tuple[str, Any]
-"""`>` what the client says, `<` what the server says, `.` what happens."""
+"""`>` the client's messages, `<` the server's, `.` what happens."""
 
 
 async def stream_exchange(engine: Wired) -> list[Line]:
@@ -74,7 +74,7 @@ async def heartbeat(client: Talk) -> Any:
 
 
 async def ingest_exchange(engine: Wired) -> list[Line]:
-    """A publisher that numbers its trades, with a bad tick and a frame that is none."""
+    """A publisher that numbers its trades, with a bad tick and an invalid frame."""
     lines: list[Line] = []
     async with talk(engine, "/v1/ingest") as client:
 
@@ -126,7 +126,7 @@ async def both() -> tuple[list[Line], list[Line]]:
 
 
 def written(lines: Sequence[Line]) -> str:
-    """As the page has it: long messages go on, indented, on the next lines."""
+    """As the page writes it: long messages continue, indented, on the next lines."""
     out = []
     for who, what in lines:
         text = what if who == "." else json.dumps(what, separators=(",", ":"))
@@ -143,12 +143,12 @@ def read(text: str) -> list[Line]:
 
 
 def page_exchanges() -> list[str]:
-    """The two exchanges of the page, as they stand there."""
+    """The two exchanges of the page, as they are there."""
     return re.findall(r"```exchange\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def last_row(lines: Sequence[Line]) -> dict[str, Any]:
-    """What the first row of the first subscription is after the exchange's updates."""
+    """The first row of the first subscription, after the exchange's updates."""
     row: dict[str, Any] = {}
     for who, message in lines:
         if who == "<" and message["type"] == "snapshot" and message["id"] == "a":
@@ -159,7 +159,7 @@ def last_row(lines: Sequence[Line]) -> dict[str, Any]:
 
 
 def rewritten(page: str, exchanges: Sequence[Sequence[Line]]) -> str:
-    """The page with these exchanges in the place of those that it has."""
+    """The page, with these exchanges in place of its own."""
     row = last_row(exchanges[0])
     shown = iter(written(lines) for lines in exchanges)
     page = re.sub(r"(```exchange\n).*?(\n```)", lambda found: found[1] + next(shown) + found[2], page, flags=re.DOTALL)

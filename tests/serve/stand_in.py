@@ -206,7 +206,7 @@ def _stored_row(trade: Trade, store_seq: int) -> dict[str, Any]:
 
 
 class Answer(NamedTuple):
-    """What came back."""
+    """An answer."""
 
     status: int
     headers: dict[str, str]
@@ -229,9 +229,9 @@ async def call(
     headers: Mapping[str, str] | None = None,
     raises: type[Exception] | None = None,
 ) -> Answer:
-    """One request to an application in this process. `body` is bytes, chunks of them, or what is sent as JSON.
+    """One request to an application in this process. `body` is bytes, chunks of them, or a value to send as JSON.
 
-    `raises` is what the application lets out for the server to log, after it has answered.
+    `raises` is the exception that the application raises for the server to log, after it has answered.
     """
     chunks = _chunks(body)
     sent = {"host": f"127.0.0.1:{PORT}"} | dict(headers or {})

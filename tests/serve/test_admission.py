@@ -1,4 +1,4 @@
-"""Who comes in, with what, and what those are told who do not."""
+"""Admission: which requests are let in, and what the others are answered."""
 
 import datetime as dt
 import os
@@ -10,10 +10,10 @@ import pytest
 
 from riskengine.config import AccessConfig, Config
 from riskengine.errors import ConfigError
-from riskengine.serve.access.account import MAX_APART
-from riskengine.serve.access.identity import MAX_LOGINS_EACH, Logins
+from riskengine.serve.access.audit import MAX_DISTINCT_ENTRIES
+from riskengine.serve.access.backoff import FREE_FAILURES, MAX_ADDRESSES, MAX_WAIT_S, LoginBackoff
+from riskengine.serve.access.identity import MAX_LOGINS_PER_TOKEN, Logins
 from riskengine.serve.access.origins import STRANGER, address_of
-from riskengine.serve.access.slowdown import FREE_FAILURES, LONGEST_WAIT_S, MAX_ADDRESSES, Slowdown
 from riskengine.serve.access.tokens import new_token
 from riskengine.serve.app import create_app
 from tests.serve.guarded import FORM, ORIGIN, Guarded, bearer, cookie_of
@@ -112,7 +112,7 @@ def test_two_authorizations_are_none(house: Guarded) -> None:
         "client": ("127.0.0.1", 1),
         "headers": [(b"authorization", f"Bearer {house.tokens['boss']}".encode())] * 2,
     }
-    assert house.app.state.identity.shown_by(scope).failed
+    assert house.app.state.authenticator.authenticate(scope).failed
 
 
 def test_a_viewer_cannot_post_trades(house: Guarded) -> None:
@@ -206,25 +206,25 @@ def test_guessing_becomes_slow_and_a_token_that_was_good_there_goes_on(house: Gu
 
 def test_waits_double_end_and_are_of_one_address() -> None:
     now = [0.0]
-    slow = Slowdown(lambda: now[0])
+    slow = LoginBackoff(lambda: now[0])
     waits = []
     for _ in range(FREE_FAILURES + 8):
-        slow.failed("a")
+        slow.note_failure("a")
         waits.append(slow.wait_s("a", "hash"))
         now[0] += waits[-1]
         assert slow.wait_s("a", "hash") == 0
     assert waits == [0.0] * (FREE_FAILURES - 1) + [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
-    assert max(waits) == LONGEST_WAIT_S
-    slow.failed("a")
+    assert max(waits) == MAX_WAIT_S
+    slow.note_failure("a")
     assert slow.wait_s("a", "hash") > 0
     assert slow.wait_s("b", "hash") == 0
 
 
 def test_the_memory_of_failures_is_bounded() -> None:
-    slow = Slowdown()
+    slow = LoginBackoff()
     for number in range(3 * MAX_ADDRESSES):
-        slow.failed(f"10.{number}")
-        slow.passed(f"10.{number}", "hash")
+        slow.note_failure(f"10.{number}")
+        slow.note_success(f"10.{number}", "hash")
     assert len(slow._failures) == MAX_ADDRESSES
     assert len(slow._known) <= 4 * MAX_ADDRESSES
 
@@ -340,11 +340,11 @@ def test_a_cookie_that_is_none_is_nothing(house: Guarded, cookie: str) -> None:
 
 def test_logins_are_bounded() -> None:
     logins = Logins()
-    cookies = [logins.begin("one") for _ in range(3 * MAX_LOGINS_EACH)]
-    assert [logins.token_of(cookie) for cookie in cookies] == [None] * (2 * MAX_LOGINS_EACH) + ["one"] * MAX_LOGINS_EACH
+    cookies = [logins.begin("one") for _ in range(3 * MAX_LOGINS_PER_TOKEN)]
+    assert [logins.token_of(cookie) for cookie in cookies] == [None] * (2 * MAX_LOGINS_PER_TOKEN) + ["one"] * MAX_LOGINS_PER_TOKEN
     for cookie in cookies:
         logins.end(cookie)
-    assert logins._of == {}
+    assert logins._by_token == {}
 
 
 def test_without_tokens_nobody_logs_in() -> None:
@@ -359,7 +359,7 @@ def test_without_tokens_nobody_logs_in() -> None:
 
 def look_again(house: Guarded) -> None:
     """At the next request, however soon it comes."""
-    house.app.state.identity._look_at = 0.0
+    house.app.state.authenticator._check_at = 0.0
 
 
 def test_a_file_that_cannot_be_read_refuses_the_start(tmp_path: Path) -> None:
@@ -404,7 +404,7 @@ def test_a_file_that_is_spoiled_changes_nothing_and_says_so_until_it_is_mended(h
     assert "tokens" not in house.gateway.warnings
 
 
-# -- what is told of it --------------------------------------------------------------------------------------------
+# -- metrics and audit trail -------------------------------------------------------------------------------------
 
 
 def test_refusals_are_noted_once_and_then_counted(house: Guarded) -> None:
@@ -416,18 +416,18 @@ def test_refusals_are_noted_once_and_then_counted(house: Guarded) -> None:
         ("refused", "/v1/digest", {"reason": "grant", "path": "/v1/digest", "count": 1}, "viewer"),
         ("refused", "/v1/nodes", {"reason": "token", "path": "/v1/nodes", "count": 1}, "stranger at 127.0.0.1"),
     ]
-    house.app.state.account.flush()
+    house.app.state.access_audit.flush()
     assert [(entry[1], entry[2]["count"]) for entry in house.gateway.noted[-2:]] == [("/v1/digest", 4), ("/v1/nodes", 4)]
     assert (refusals(house, "grant"), refusals(house, "token")) == (5, 5)
 
 
 def test_a_flood_of_refusals_does_not_fill_the_trail(house: Guarded) -> None:
-    for number in range(10 * MAX_APART):
+    for number in range(10 * MAX_DISTINCT_ENTRIES):
         ask(house.app, f"/nothing/{number}")
-    house.app.state.account.flush()
+    house.app.state.access_audit.flush()
     noted = [entry for entry in house.gateway.noted if entry[0] == "refused"]
-    assert len(noted) <= 2 * MAX_APART + 2
-    assert sum(entry[2]["count"] for entry in noted) == 10 * MAX_APART, "and none is lost"
+    assert len(noted) <= 2 * MAX_DISTINCT_ENTRIES + 2
+    assert sum(entry[2]["count"] for entry in noted) == 10 * MAX_DISTINCT_ENTRIES, "and none is lost"
 
 
 def test_every_reason_is_a_series_from_the_start() -> None:

@@ -179,7 +179,7 @@ def test_every_list_of_records_speaks_csv(app, path):
 
 
 def test_long_answers_are_the_same_as_short_ones(app):
-    """Those that are made while they are sent."""
+    """Routes whose answers are made while they are sent."""
     whole = ask(app, "/v1/dealers", {"limit": 1_000}).json()["rows"]
     parts = [ask(app, "/v1/dealers", {"limit": 50, "offset": at}).json()["rows"] for at in range(0, 300, 50)]
     assert whole == [row for part in parts for row in part]
@@ -283,7 +283,7 @@ def test_a_snapshot_is_gone_after_its_time():
         problem(ask(create_app(gateway), path, query | {"seq": seq}), 410)
 
 
-# Questions that are wrong
+# Wrong questions
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""CSV that a spreadsheet may open: no text is a formula, every number is a number, and all of it can be read back."""
+"""CSV that a spreadsheet may open: no text is a formula, every number is a number, and everything can be read back."""
 
 import csv
 import io
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskengine.serve.answers.wire import csv_slices, inert
+from riskengine.serve.answers.wire import csv_slices, escape_formula
 from riskengine.serve.app import create_app
 from tests.serve.stand_in import StandIn, ask, post, traded
 from tests.world import reference, row
@@ -48,12 +48,12 @@ def test_a_text_never_starts_a_formula(text):
 
 @pytest.mark.parametrize("text", ["FX1", "a=b", "x-y", "3M", "Größe", "", "a@b", "(5)", "日本"])
 def test_a_plain_text_stays_as_it_is(text):
-    assert inert(text) == text
+    assert escape_formula(text) == text
 
 
 @given(st.text())
 def test_a_text_can_be_read_back(text):
-    shown = inert(text)
+    shown = escape_formula(text)
     assert (shown.removeprefix("'") if shown.startswith("'") else shown) == text
     assert not shown.lstrip().startswith(("=", "+", "-", "@"))
 
@@ -71,7 +71,7 @@ def test_numbers_stay_numbers_whatever_their_sign():
     ]
     first, second = read(["quantity", "price", "stale", "mark", "trade_count", "node", "fees"], rows)
     assert list(first.values()) == ["-5.5", "-40.5", "true", "", "3", "'-40.5", "1e-07"]
-    assert [second["quantity"], second["price"]] == ["'=1+1", "'-1e5"]  # what another program wrote in a number's place
+    assert [second["quantity"], second["price"]] == ["'=1+1", "'-1e5"]  # another program wrote these in place of numbers
 
 
 def test_objects_are_their_json():

@@ -1,4 +1,4 @@
-"""What a person decides about an exception over HTTP takes effect at once, and is shown beside it."""
+"""A person's verdict on an exception over HTTP takes effect at once, and the list shows it."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tests.world import NOON, SECOND, row
 
 
 class Desk:
-    """The application of one engine, and the work list as it shows it."""
+    """The application of one engine, and its list of exceptions."""
 
     def __init__(self, **marks: Any) -> None:
         self.gateway = StandIn(config=Config(marks=MarksConfig(**marks)))
@@ -113,19 +113,19 @@ def test_a_comment_is_shown_and_leaves_what_was_decided():
     [
         ({"action": "maybe"}, "must be accept, reject or comment"),
         ({}, "must be accept, reject or comment"),
-        ({"action": "reject"}, "parked exceptions end when their cause does"),
-        ({"action": "accept", "verdict": "reject"}, "says something else than action"),
+        ({"action": "reject"}, "parked exceptions end with their cause"),
+        ({"action": "accept", "verdict": "reject"}, "contradicts action"),
         ({"action": "accept", "force": True}, "the body is not a verdict"),
         ([], "the body is not a verdict"),
         ({"action": "comment", "comment": "x" * 2_001}, "is longer than 2000 characters"),
-        ({"action": "comment", "comment": "a\0b"}, "has a character that a text cannot have"),
+        ({"action": "comment", "comment": "a\0b"}, "has a NUL character"),
     ],
 )
 def test_what_is_no_verdict_is_refused(body, said):
     desk = Desk()
     desk.send(row("t1", action="cancel", version=2))
     answer = post(desk.app, f"/v1/exceptions/{desk.listed('parked')[0]['id']}", body)
-    assert said in problem(answer, 409 if "end when" in said else 400)["detail"]
+    assert said in problem(answer, 409 if "end with" in said else 400)["detail"]
     assert desk.listed("parked")[0]["verdict"] is None
 
 

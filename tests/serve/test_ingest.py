@@ -211,10 +211,10 @@ def test_a_long_frame_keeps_the_places_of_its_refusals(monkeypatch):
 
     async def scenario():
         async with wired() as engine, talk(engine, INGEST) as client:
-            await client.say(ticks=[*(tick() for _ in range(2 * ingest.TICKS_AT_ONCE)), tick("NOTHING")])
+            await client.say(ticks=[*(tick() for _ in range(2 * ingest.TICKS_PER_TURN)), tick("NOTHING")])
             [error] = (await client.hear())["errors"]
-            assert error["index"] == 2 * ingest.TICKS_AT_ONCE
-            assert engine.quotes.accepted >= 2 * ingest.TICKS_AT_ONCE
+            assert error["index"] == 2 * ingest.TICKS_PER_TURN
+            assert engine.quotes.accepted >= 2 * ingest.TICKS_PER_TURN
 
     run(scenario())
 

@@ -1,4 +1,4 @@
-"""Publishers that send too much, that send garbage, that do not read: through a real server and real sockets."""
+"""Publishers that send too much, send garbage, or do not read: through a real server and real sockets."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from riskengine.config import IngestConfig
 from riskengine.records.decode import SMALL_LIST
 from riskengine.records.types import Refusal
 from riskengine.serve.answers.problems import POLICY_VIOLATION
-from riskengine.serve.answers.turns import decoded
+from riskengine.serve.answers.turns import decode_items
 from riskengine.serve.stream import ingest
 from riskengine.serve.stream.outlet import WRITE_BUFFER_BYTES, Outlet
 from tests.serve.stand_in import Client
@@ -170,7 +170,7 @@ def test_a_long_list_of_refusals_is_made_in_turns(kind, is_text):
     async def scenario():
         waiting = asyncio.create_task(others())
         opened: Any = ingest.ticks_of(frame, is_text) if kind == "ticks" else ingest.trades_of(frame, is_text)
-        items: list[Any] = await decoded(opened)
+        items: list[Any] = await decode_items(opened)
         waiting.cancel()
         assert len(items) == len(bad) and all(isinstance(item, Refusal) for item in items)
         assert turns > 10, "a millisecond at a time"
@@ -179,7 +179,7 @@ def test_a_long_list_of_refusals_is_made_in_turns(kind, is_text):
 
 
 async def longest_pause(seconds: float) -> float:
-    """The longest that this loop, which is the server's too, was held: processor time, so that a busy machine does not count."""
+    """The longest time that this loop, also the server's, was blocked: processor time, as a busy machine must not count."""
     longest, end = 0.0, time.perf_counter() + seconds
     while time.perf_counter() < end:
         before = time.thread_time()
@@ -228,7 +228,7 @@ def test_a_publisher_that_never_reads_its_answers_is_not_read_from_and_holds_up_
                 while True:
                     trades = [row(f"d{sent}-{number}") for number in range(50)]
                     frame = json.dumps({"trades": trades}) if kind == "trades" else '{"nothing":"' + "x" * 500 + '"}'
-                    if kind == "errors" and sent % 50 == 49:  # no garbage without end
+                    if kind == "errors" and sent % 50 == 49:  # not only garbage
                         frame = json.dumps({"trades": trades})
                     await loop.sock_sendall(raw, masked(frame))
                     sent += 1

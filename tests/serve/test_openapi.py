@@ -1,4 +1,4 @@
-"""The description agrees with itself, with the routes, and with what is answered."""
+"""The OpenAPI document agrees with itself, with the routes, and with the answers."""
 
 import re
 from typing import Any
@@ -44,7 +44,7 @@ def walk(value: Any):
 
 
 def against(schema: Any, value: Any, at: str = "$") -> list[str]:
-    """Where a value is not what a schema of the kind used here says."""
+    """Where a value violates a schema of the kind used here."""
     if "$ref" in schema:
         schema = SCHEMAS[schema["$ref"].rpartition("/")[2]]
     if "oneOf" in schema:

@@ -9,10 +9,10 @@ from starlette.routing import WebSocketRoute
 
 from riskengine.config import Config, ServerConfig
 from riskengine.errors import ConfigError
-from riskengine.serve.access.account import Account
 from riskengine.serve.access.admission import Admission
+from riskengine.serve.access.audit import AccessAudit
 from riskengine.serve.access.identity import Authenticator
-from riskengine.serve.access.origins import SECURITY_HEADERS, Access, check_binding
+from riskengine.serve.access.origins import SECURITY_HEADERS, OriginPolicy, check_binding
 from riskengine.serve.access.sessions import Sessions
 from riskengine.serve.app import create_app
 from tests.serve.stand_in import PORT, Client, StandIn, ask, post, problem, serving
@@ -37,8 +37,8 @@ def test_anything_else_is_refused_and_named(host):
 def admission(app) -> Admission:
     gateway = StandIn()
     identity = Authenticator(gateway)
-    account = Account(gateway)
-    return Admission(app, Access(gateway.config), identity, Sessions(identity, account, 50), account, {})
+    account = AccessAudit(gateway)
+    return Admission(app, OriginPolicy(gateway.config), identity, Sessions(identity, account, 50), account, {})
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_another_page_may_not_post_anything(origin):
     for path in ("/v1/trades", "/v1/ticks", "/nothing"):
         problem(post(app, path, [row()], headers={"origin": origin}), 403)
     assert gateway.stored == []
-    assert ask(app, "/v1/nodes", headers={"origin": origin}).status == 200  # which no page can read
+    assert ask(app, "/v1/nodes", headers={"origin": origin}).status == 200  # no page can read it
 
 
 def test_configured_origins_are_names_of_the_server_too():
@@ -111,7 +111,7 @@ def test_configured_origins_are_names_of_the_server_too():
 
 
 def test_on_port_80_browsers_leave_it_out():
-    access = Access(Config())
+    access = OriginPolicy(Config())
     scope = {"type": "http", "method": "POST", "server": ("127.0.0.1", 80)}
     assert access.refusal(scope | {"headers": [(b"host", b"localhost"), (b"origin", b"http://localhost")]}) is None
     assert access.refusal(scope | {"headers": [(b"host", b"localhost:80"), (b"origin", b"http://localhost:80")]}) is None
@@ -119,11 +119,11 @@ def test_on_port_80_browsers_leave_it_out():
 
 def test_two_hosts_are_one_too_many():
     scope = {"type": "http", "method": "GET", "server": ("127.0.0.1", PORT), "headers": [(b"host", b"localhost:8321")] * 2}
-    assert Access(Config()).refusal(scope) is not None
+    assert OriginPolicy(Config()).refusal(scope) is not None
 
 
 def test_a_bound_address_of_its_own_counts_as_a_name():
-    access = Access(config(host="::1"))
+    access = OriginPolicy(config(host="::1"))
     headers = [(b"host", b"[::1]:8321"), (b"origin", b"http://[::1]:8321")]
     assert access.refusal({"type": "websocket", "server": ("::1", 8321, 0, 0), "headers": headers}) is None
 
@@ -139,7 +139,7 @@ def test_every_answer_carries_the_security_headers(app, path):
 
 
 def speak(url: str, *lines: str) -> bytes:
-    """Send these lines and a blank one; what comes back until the end."""
+    """Send these lines and a blank one; returns the answer."""
     place = urlsplit(url)
     with closing(socket.create_connection((place.hostname, place.port), timeout=5)) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).encode())

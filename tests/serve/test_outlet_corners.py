@@ -26,7 +26,7 @@ async def until(true: Any, within_s: float = 5.0) -> None:
 
 
 def test_a_shutdown_tells_everybody_though_one_has_closed_and_takes_nothing():
-    """It has said farewell itself, but reads nothing: its connection is closing, not closed, when the server stops."""
+    """A client that has said farewell but reads nothing: its connection is closing, not closed, when the server stops."""
     raised = []
 
     async def scenario():
@@ -80,7 +80,7 @@ def test_when_sending_fails_clients_are_let_go_and_who_comes_again_is_served(mon
                     await one.hear("hello")
                     await one.ask(op="subscribe", id="a", view="nodes")
                 with monkeypatch.context() as patched:
-                    patched.setattr(Sender, "turn", fail)
+                    patched.setattr(Sender, "run_turn", fail)
                     engine.marks(EURUSD=1.5)
                     for one in (client, other):
                         await one.closed()

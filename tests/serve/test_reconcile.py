@@ -1,9 +1,9 @@
-"""Reconciliation over HTTP: what may be asked, and what a wrong question is told."""
+"""Reconciliation over HTTP: valid requests, and the answers to wrong ones."""
 
 import pytest
 
 from riskengine.serve.app import create_app
-from riskengine.serve.routes.exceptions import MAX_COMMENT
+from riskengine.serve.routes.exceptions import MAX_COMMENT_CHARS
 from tests.serve.stand_in import StandIn, ask, post, problem
 
 
@@ -44,7 +44,7 @@ def test_a_break_that_never_was_is_unknown(gateway: StandIn, named: str):
     [
         {},
         {"comment": 1},
-        {"comment": "x" * (MAX_COMMENT + 1)},
+        {"comment": "x" * (MAX_COMMENT_CHARS + 1)},
         {"comment": "x", "status": "gone"},
         {"comment": " "},
         {"comment": "\0"},

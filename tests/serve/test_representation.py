@@ -1,4 +1,4 @@
-"""The forms of an answer: gzip where a client takes it, an ETag for each form, and one working out for all who ask the same."""
+"""The forms of an answer: gzip for clients that take it, an ETag for each form, and one computation for equal questions."""
 
 import asyncio
 import gzip
@@ -9,7 +9,7 @@ import pytest
 
 from riskengine.serve.access import identity
 from riskengine.serve.answers.answers import Question
-from riskengine.serve.answers.coding import SMALL_BYTES, takes_gzip
+from riskengine.serve.answers.coding import MIN_GZIP_BYTES, prefers_gzip
 from riskengine.serve.answers.representation import VARY
 from riskengine.serve.app import create_app
 from riskengine.serve.operations import OPERATIONS
@@ -17,7 +17,7 @@ from riskengine.views.grants import LOCAL, Grants, Principal
 from tests.serve.stand_in import Client, StandIn, ask, call, newest, post, problem, serving, traded
 from tests.world import NOON
 
-KEPT = [operation.path for operation in OPERATIONS if operation.kept]
+KEPT = [operation.path for operation in OPERATIONS if operation.cacheable]
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +56,8 @@ def app(gateway):
         (",,", False),
     ],
 )
-def test_gzip_is_sent_to_whoever_prefers_it_by_q_value(header, expected):
-    assert takes_gzip(header) is expected
+def test_gzip_is_sent_to_clients_that_prefer_it_by_q_value(header, expected):
+    assert prefers_gzip(header) is expected
 
 
 @pytest.mark.parametrize(
@@ -91,13 +91,13 @@ def test_every_answer_unpacks_to_the_bytes_that_others_get(app, path, accept):
 
 def test_a_small_answer_is_not_encoded(app):
     answer = ask(app, "/v1/digest", headers={"accept-encoding": "gzip"})
-    assert len(answer.body) < SMALL_BYTES
+    assert len(answer.body) < MIN_GZIP_BYTES
     assert "content-encoding" not in answer.headers
     assert "content-encoding" not in ask(app, "/healthz", headers={"accept-encoding": "gzip"}).headers
 
 
 def test_a_real_client_reads_encoded_slices_over_a_socket(app, monkeypatch):
-    monkeypatch.setattr("riskengine.serve.answers.answers.WHOLE_ROWS", 100)
+    monkeypatch.setattr("riskengine.serve.answers.answers.MAX_WHOLE_ROWS", 100)
     with serving(app) as url:
         client = Client(url)
         plain = client.request("GET", "/v1/dealers?limit=1000&sort=dealer")
@@ -195,7 +195,7 @@ def test_another_process_has_other_etags(gateway, monkeypatch):
 def test_a_middling_answer_is_made_whole_to_the_same_bytes_as_in_slices(gateway, monkeypatch, query, encoding):
     whole = ask(create_app(gateway), "/v1/dealers", query, headers={"accept-encoding": encoding})
     assert whole.headers["content-length"] == str(len(whole.body))
-    monkeypatch.setattr("riskengine.serve.answers.answers.WHOLE_ROWS", 100)
+    monkeypatch.setattr("riskengine.serve.answers.answers.MAX_WHOLE_ROWS", 100)
     sliced = ask(create_app(gateway), "/v1/dealers", query, headers={"accept-encoding": encoding})
     assert "content-length" not in sliced.headers
     unpack = gzip.decompress if encoding else bytes
@@ -206,16 +206,16 @@ def test_a_middling_answer_is_made_whole_to_the_same_bytes_as_in_slices(gateway,
 def test_what_is_kept_is_bounded_in_bytes(monkeypatch):
     gateway = traded(count=250)
     app = create_app(gateway)
-    monkeypatch.setattr("riskengine.serve.answers.representation.MAX_KEPT_BYTES_IN_ALL", 500_000)
+    monkeypatch.setattr("riskengine.serve.answers.representation.MAX_CACHE_BYTES", 500_000)
     for limit in range(200, 230):
         ask(app, "/v1/dealers", {"limit": limit})
-    kept = app.state.kept_answers._answers.values()
+    kept = app.state.answer_cache._answers.values()
     assert 0 < sum(len(answer.body) for answer in kept) <= 500_000
-    monkeypatch.setattr("riskengine.serve.answers.representation.MAX_KEPT_BYTES", 10_000)
+    monkeypatch.setattr("riskengine.serve.answers.representation.MAX_CACHED_BYTES", 10_000)
     gateway.publish()
     ask(app, "/v1/dealers", {"limit": 200})
     ask(app, "/v1/dealers", {"limit": 1})
-    assert [len(answer.body) <= 10_000 for answer in app.state.kept_answers._answers.values()] == [True]
+    assert [len(answer.body) <= 10_000 for answer in app.state.answer_cache._answers.values()] == [True]
 
 
 def test_what_many_ask_at_once_is_worked_out_once(monkeypatch):

@@ -1,4 +1,4 @@
-"""Who is sent what, and when: the sender in steps, with a clock of its own and clients that only take down what they get."""
+"""The sender in steps, with its own clock and clients that only record what they are sent."""
 
 import json
 from typing import Any, cast
@@ -8,7 +8,7 @@ import pytest
 from riskengine.config import Config, ServerConfig
 from riskengine.serve.stream.outlet import Outlet
 from riskengine.serve.stream.pacing import PushPause, Rhythm
-from riskengine.serve.stream.sender import CHECKSUM_S, SENDS_A_TURN, Sender, StreamConnection
+from riskengine.serve.stream.sender import CHECKSUM_INTERVAL_S, SENDS_PER_TURN, Sender, StreamConnection
 from riskengine.views.board import JSON, Board
 from riskengine.views.grants import EVERYTHING, Grants
 from riskengine.views.subscription import Subscriptions
@@ -18,7 +18,7 @@ from tests.world import trade
 
 
 class Paper:
-    """What would be written to a client. `is_behind` where it has not taken the last."""
+    """Records the frames of one client. `is_behind`: it has not taken the last one."""
 
     def __init__(self, book: list[tuple["Paper", bytes]]) -> None:
         self.book = book
@@ -63,10 +63,10 @@ class Room:
 
     def ask(self, paper: Paper, **request: Any) -> None:
         connection = paper.connection  # type: ignore[attr-defined]
-        self.sender.look()
+        self.sender.catch_up()
         for frame in connection.subscriptions.handle(json.dumps(request)):
             paper.write_frame(frame)
-        self.sender.asked(connection)
+        self.sender.after_request(connection)
 
     def deal(self, name: str = "", **fields: Any) -> int:
         self.trades += 1
@@ -77,14 +77,14 @@ class Room:
         return self.engine.marks(EURUSD=round(1.1 + self.prices / 1_000, 4), ACME=10.0 + self.prices).seq
 
     def work(self) -> int:
-        """Turns until nothing is due; how many."""
+        """Run turns until nothing is due; returns their number."""
         turns = 1
-        while self.sender.turn():
+        while self.sender.run_turn():
             turns += 1
         return turns
 
     def beat(self) -> None:
-        """A tenth of a second later: new prices, and all that is due."""
+        """A tenth of a second later: new prices, and everything that is due."""
         self.time += 0.1
         self.move_prices()
         self.work()
@@ -127,30 +127,30 @@ def test_a_second_trade_waits_for_the_pause_and_both_are_then_one_update(room):
 
 
 def test_a_fresh_trade_overtakes_a_broadcast_of_prices(room):
-    for _ in range(3 * SENDS_A_TURN):
+    for _ in range(3 * SENDS_PER_TURN):
         room.client(EQ1)
     probe = room.client(FX1)
     room.beat()
     room.book.clear()
     room.time += 0.1
     room.move_prices()
-    assert room.sender.turn(), "a broadcast takes several turns"
+    assert room.sender.run_turn(), "a broadcast takes several turns"
     seq = room.deal(desk="FX1")
     before = len(room.book)
-    room.sender.turn()
+    room.sender.run_turn()
     assert room.book[before][0] is probe
     assert probe.updates[-1]["seq"] == seq
 
 
 def test_a_trade_that_came_during_a_broadcast_is_not_taken_for_sent(room):
-    """The broadcast is of an older snapshot; who is served by it still waits for the trade."""
-    others = [room.client(EQ1) for _ in range(2 * SENDS_A_TURN)]
+    """The broadcast is of an older snapshot; a client that gets it still waits for the trade."""
+    others = [room.client(EQ1) for _ in range(2 * SENDS_PER_TURN)]
     client = room.client(FX1)
     room.deal(desk="FX1")
     room.work()
     room.time += 0.015
     room.move_prices()
-    room.sender.turn()
+    room.sender.run_turn()
     seq = room.deal(desk="FX1")
     room.work()
     assert client.updates[-1]["seq"] < seq
@@ -176,7 +176,7 @@ def test_where_pushes_take_too_much_of_the_time_they_are_left_to_the_beats(room)
     many = [room.client(NODES, max_hz=5.0) for _ in range(50)]
     few = room.client(FX1)
     room.work()
-    room.sender._pace.pause_s = 1.0
+    room.sender._push_pause.pause_s = 1.0
     room.deal(desk="EQ1", instrument="ACME", price="10")
     room.work()
     sent = len(many[0].updates)
@@ -204,7 +204,7 @@ def test_prices_come_as_often_as_was_asked_for(room, max_hz, expected):
 def test_different_screens_have_their_turns_at_different_beats(room):
     clients = [room.client(view, max_hz=2.0) for view in (FX1, EQ1, NODES, {"view": "ladder"}, {"view": "dealers"})]
     for _ in range(5):
-        room.beat()  # the first beat serves whoever has come since the last
+        room.beat()  # the first beat serves all clients that have joined since the last
     room.book.clear()
     served = []
     for _ in range(5):
@@ -247,7 +247,7 @@ def test_what_is_no_price_and_no_trade_comes_as_often_as_prices_would(room):
     assert client.updates[-1]["seq"] == seq
 
 
-# Clients that do not take it
+# Clients that do not read
 
 
 def test_a_client_that_has_not_taken_the_last_is_passed_over_and_finds_newer_news(room):
@@ -274,7 +274,7 @@ def test_a_client_that_is_gone_is_sent_nothing_more_and_its_views_are_forgotten(
     room.work()
     room.beat()
     assert client.updates == []
-    assert room.sender._calm == {}
+    assert room.sender._up_to_date == {}
     assert room.board._views == {}
 
 
@@ -283,7 +283,7 @@ def test_a_client_that_is_gone_is_sent_nothing_more_and_its_views_are_forgotten(
 
 def test_checksums_come_every_few_seconds_with_prices(room):
     client = room.client(FX1, max_hz=5.0)
-    for _ in range(int(CHECKSUM_S * 3 * 10)):
+    for _ in range(int(CHECKSUM_INTERVAL_S * 3 * 10)):
         room.beat()
     assert 3 <= sum("checksums" in update for update in client.updates) <= 4
 
@@ -307,16 +307,16 @@ def test_beats_never_count_back():
 
 def test_the_pause_grows_while_pushes_take_too_much_and_shrinks_when_they_do_not():
     pace, now = PushPause(0.02), 100.0
-    pace.spent(0.0, now)
+    pace.add_busy(0.0, now)
     for _ in range(4):
         now += 0.25
-        pace.spent(0.2, now)
+        pace.add_busy(0.2, now)
     assert pace.pause_s == pytest.approx(0.02 * 16)
     for _ in range(2):
         now += 0.25
-        pace.spent(0.001, now)
+        pace.add_busy(0.001, now)
     assert pace.pause_s == pytest.approx(0.02 * 4)
-    pace.spent(0.0, now + 10.0)
+    pace.add_busy(0.0, now + 10.0)
     assert pace.pause_s == 0.02
 
 
@@ -335,7 +335,7 @@ def test_what_was_sent_is_counted_with_what_it_skipped(room):
     assert 0 < value("riskengine_publish_to_send_seconds_count") <= len(updates)
 
 
-# What is large
+# Large views
 
 
 def test_what_takes_long_to_work_out_is_told_less_often(room):
@@ -357,7 +357,7 @@ def test_what_takes_long_to_work_out_is_told_less_often(room):
 def test_only_requests_for_rows_move_the_board(room):
     client = room.client(FX1)
     connection = client.connection
-    connection.subscriptions.freshen = room.sender.look
+    connection.subscriptions.freshen = room.sender.catch_up
     room.deal(desk="EQ1", instrument="ACME", price="10")
     stands = room.board.snapshot.seq
     for message in ("{no sense", '{"op":"ping"}', '{"op":"configure","max_hz":5}', '{"op":"subscribe","id":"x","view":"none"}'):

@@ -1,4 +1,4 @@
-"""Where a push could be lost or late: what is published meanwhile, pauses that end together, views named twice."""
+"""Where a push could be lost or late: publications in between, pauses that end together, views named twice."""
 
 from functools import partial
 
@@ -9,7 +9,7 @@ from riskengine.rebuild.handover import hand_over
 from riskengine.rebuild.renewal import fitting
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.types import Trade
-from riskengine.serve.stream.sender import CHECKSUM_S, SENDS_A_TURN
+from riskengine.serve.stream.sender import CHECKSUM_INTERVAL_S, SENDS_PER_TURN
 from riskengine.snapshot.snapshot import Snapshot, SnapshotHistory
 from tests import world
 from tests.serve.test_sender import EQ1, FX1, Room
@@ -22,7 +22,7 @@ def room() -> Room:
 
 
 class Racing(SnapshotHistory):
-    """A history whose writer publishes right after the next look at the newest."""
+    """A history whose writer publishes right after the next read of the newest snapshot."""
 
     _newest: Snapshot
 
@@ -43,7 +43,7 @@ class Racing(SnapshotHistory):
 
 
 def race(room: Room) -> None:
-    """Have the writer publish a trade between two looks of the loop at what is newest."""
+    """Have the writer publish a trade between two reads of the newest snapshot."""
     history = Racing(room.engine.history.newest)
     room.engine.recent = history
     room.deal(desk="FX1")
@@ -55,8 +55,8 @@ def race(room: Room) -> None:
 def test_a_trade_that_is_published_during_a_turn_is_pushed_at_once(room):
     client, other = room.client(FX1), room.client(EQ1)
     room.work()
-    room.deal(desk="EQ1", instrument="ACME", price="10")  # the turn is somebody else's
-    room.sender.look()
+    room.deal(desk="EQ1", instrument="ACME", price="10")  # the turn goes to another client
+    room.sender.catch_up()
     race(room)
     room.work()
     room.work()
@@ -74,19 +74,19 @@ def test_a_trade_that_is_published_while_a_request_is_answered_is_pushed_at_once
 
 
 def test_pauses_that_end_together_over_several_turns_lose_no_trade_that_comes_meanwhile(room):
-    clients = [room.client(FX1, max_hz=0.2) for _ in range(3 * SENDS_A_TURN)]
-    room.beat()  # a beat that all are served at: the next is seconds away
+    clients = [room.client(FX1, max_hz=0.2) for _ in range(3 * SENDS_PER_TURN)]
+    room.beat()  # a beat for all: the next is seconds away
     room.time += 0.1
-    room.sender._pace.pause_s = 0.5  # pushes take much of the time: pauses are long, and end together
+    room.sender._push_pause.pause_s = 0.5  # pushes take much of the time: pauses are long, and end together
     room.deal(desk="FX1")
     room.work()
     room.deal(desk="FX1")
     room.work()
     room.time += 1.0
-    room.sender.turn()
+    room.sender.run_turn()
     last = room.deal(desk="FX1")
     room.work()
-    room.sender._pace.pause_s = 0.02
+    room.sender._push_pause.pause_s = 0.02
     for _ in range(20):
         room.time += 0.1
         room.work()
@@ -105,8 +105,8 @@ def test_a_view_that_is_subscribed_to_several_times_is_pushed_as_often_as_any(ro
 
 def test_checksums_come_also_while_trades_never_cease(room):
     client = room.client(FX1)
-    for _ in range(int(CHECKSUM_S * 3 * 10)):
-        room.sender._pace.pause_s = 60.0  # pushes are left to the beats
+    for _ in range(int(CHECKSUM_INTERVAL_S * 3 * 10)):
+        room.sender._push_pause.pause_s = 60.0  # pushes are left to the beats
         room.deal(desk="FX1")
         room.beat()
     assert 2 <= sum("checksums" in update for update in client.updates) <= 4
@@ -136,9 +136,9 @@ def test_a_trade_in_the_snapshot_that_brings_other_reference_data_is_pushed_at_o
 
 
 def test_a_dealer_who_comes_back_during_a_broadcast_does_not_end_it(room):
-    """The broadcast is of a snapshot in which the dealer is gone, while the trade that brings him back is noted already."""
+    """The broadcast is of a snapshot without the dealer; the trade that brings the dealer back is noted already."""
     room.deal("bob's", desk="EM1", dealer="bob")
-    for _ in range(SENDS_A_TURN):
+    for _ in range(SENDS_PER_TURN):
         room.client(EQ1)
     client = room.client(FX1, {"view": "ladder", "dealer": "bob"})
     renew(room, world.reference({node: parent for node, parent in world.PARENTS.items() if node != "EM1"}))
@@ -148,7 +148,7 @@ def test_a_dealer_who_comes_back_during_a_broadcast_does_not_end_it(room):
     room.work()
     room.time += 0.015
     room.move_prices()
-    assert room.sender.turn(), "a broadcast has begun, and the client is still in its pause"
+    assert room.sender.run_turn(), "a broadcast has begun, and the client is still in its pause"
     seq = room.deal(desk="FX1", dealer="bob")
     room.work()
     room.time += 0.05

@@ -1,4 +1,4 @@
-"""A room of unequal clients under trades, prices, renewals and stalls: every copy is right, and no trade is late."""
+"""Unequal clients under trades, prices, renewals and stalls: every copy is right, and no trade is late."""
 
 import json
 from typing import Any, cast
@@ -43,7 +43,7 @@ VIEWS: tuple[dict[str, str], ...] = (
 
 
 class Screen(Client):
-    """A client at a sender: what is written to it is heard at once."""
+    """A client at a sender: it processes each message as it is written."""
 
     def __init__(self, room: Room, encoding: Encoding, grants: Grants) -> None:
         super().__init__(room.board, encoding, grants)
@@ -64,7 +64,7 @@ class Screen(Client):
         self.views.pop(name, None)
 
     def request(self, **request: Any) -> None:
-        self.room.sender.look()
+        self.room.sender.catch_up()
         message = json.dumps(request) if self.text else msgspec.msgpack.encode(request)
         for frame in self.subscriptions.handle(message):
             self.hear(frame)
@@ -72,7 +72,7 @@ class Screen(Client):
             self.forget(request["id"])
         elif request["op"] == "subscribe" and self.log[-1]["type"] == "snapshot":
             self.held[request["id"]] = {name: value for name, value in request.items() if name not in ("op", "id")}
-        self.room.sender.asked(self.connection)
+        self.room.sender.after_request(self.connection)
 
     def check(self, seen: dict[int, Snapshot]) -> None:
         for name, asked in self.held.items():
@@ -124,7 +124,7 @@ def play(room: Room, screens: list[Screen], step: tuple[Any, ...]) -> None:
     elif kind == "pass":
         room.time += given_[0]
     elif kind == "turn":
-        room.sender.turn()
+        room.sender.run_turn()
     elif kind == "renew":
         renew(room, HOUSES[given_[0]])
         room.engine.quotes.renew(HOUSES[given_[0]], {})
@@ -141,14 +141,14 @@ def play(room: Room, screens: list[Screen], step: tuple[Any, ...]) -> None:
 @settings(deadline=None)
 @given(st.lists(steps, max_size=60), st.sampled_from((-1.0, 1.0)))
 def test_every_copy_is_right_after_every_message_and_every_trade_arrives_within_its_bound(script, turn_s):
-    """With turns that end after one message, and with turns that end when nothing is left."""
+    """With turns that end after one message, and with turns that end when nothing is due."""
     with mock.patch.object(sender, "TURN_S", turn_s):
         follow(script)
 
 
 def follow(script: list[tuple[Any, ...]]) -> None:
     room = Room()
-    room.sender._pace = Steady(0.02)
+    room.sender._push_pause = Steady(0.02)
     encodings = (JSON, MSGPACK)
     screens = [Screen(room, encodings[number % 2], CLASSES[number % len(CLASSES)]) for number in range(5)]
     for screen in screens:
@@ -163,7 +163,7 @@ def follow(script: list[tuple[Any, ...]]) -> None:
     for screen in screens:
         screen.is_behind = False
     room.work()
-    room.time += 5.1  # those that stalled are looked at after 1 / max_hz
+    room.time += 5.1  # stalled clients are visited after 1 / max_hz
     room.work()
     traded = {desk: room.deal(desk=desk) for desk in ("FX1", "FX2", "EQ1")}
     room.work()

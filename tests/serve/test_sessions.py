@@ -1,4 +1,4 @@
-"""Websockets with tokens, over sockets: who may open which, how many, and that none outlives its token."""
+"""Websockets with tokens, over sockets: who may open them, how many, and that none outlives its token."""
 
 import asyncio
 import datetime as dt
@@ -27,7 +27,7 @@ EXPIRES = dt.datetime(2026, 3, 4, 13, tzinfo=dt.UTC)
 
 
 class Keys:
-    """A file of tokens, and their texts by name."""
+    """A tokens file, and the tokens' texts by name."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "tokens.toml"
@@ -58,7 +58,7 @@ def keys(tmp_path: Path) -> Keys:
 
 
 async def refused(engine: Wired, path: str, status: int, **options: Any) -> None:
-    """The handshake is answered with a status, before anything is a websocket."""
+    """The handshake is answered with this status, before there is a websocket."""
     with pytest.raises(InvalidStatus) as caught:
         async with talk(engine, path, **options):
             raise AssertionError("let in")
@@ -67,7 +67,7 @@ async def refused(engine: Wired, path: str, status: int, **options: Any) -> None
 
 
 async def ended(client: Talk, title: str, within_s: float = 1.0) -> None:
-    """The session is told why, and closed with 1008."""
+    """The session is told the reason, and closed with 1008."""
     started = perf_counter()
     while (message := await client.hear())["type"] != "error":
         assert message["type"] in ("hello", "pong", "heartbeat", "update", "snapshot")
@@ -79,7 +79,7 @@ async def ended(client: Talk, title: str, within_s: float = 1.0) -> None:
 
 @asynccontextmanager
 async def socket_that_never_reads(engine: Wired, token: str) -> AsyncIterator[None]:
-    """A client of the stream that asks and takes nothing."""
+    """A client of the stream that sends requests and reads nothing."""
     _, writer = await asyncio.open_connection("127.0.0.1", engine.port, limit=1)
     lines = (
         f"GET {STREAM} HTTP/1.1",
@@ -242,30 +242,16 @@ def test_the_status_on_the_stream_is_cut_as_it_is_over_http(keys: Keys) -> None:
 # -- TLS -----------------------------------------------------------------------------------------------------------
 
 
+def make_certificate(certificate: str, key: str) -> None:
+    """A self-signed certificate for this machine, and its key."""
+    names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
+    words = ("req", "-x509", "-newkey", "rsa:2048", "-days", "2", "-subj", "/CN=localhost", "-addext", names, "-nodes")
+    subprocess.run(["openssl", *words, "-out", certificate, "-keyout", key], check=True, capture_output=True)
+
+
 def test_with_a_certificate_everything_is_tls_and_cookies_are_for_it_alone(keys: Keys, tmp_path: Path) -> None:
     paths = str(tmp_path / "server.pem"), str(tmp_path / "server.key")
-    subprocess.run(
-        [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=localhost",
-            "-addext",
-            "subjectAltName=DNS:localhost,IP:127.0.0.1",
-            "-out",
-            paths[0],
-            "-keyout",
-            paths[1],
-            "-nodes",
-        ],
-        check=True,
-        capture_output=True,
-    )
+    make_certificate(*paths)
     trust = ssl.create_default_context(cafile=paths[0])
 
     def ask(port: int, method: str, path: str, body: str = "", **headers: str) -> tuple[int, dict[str, str]]:

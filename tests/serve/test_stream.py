@@ -163,7 +163,7 @@ def test_a_heartbeat_says_the_newest_seq_and_the_time():
 
 
 async def count_updates(engine: Wired, client: Talk, seconds: float, change: Any) -> list[dict[str, Any]]:
-    """The updates that come while `change(step)` happens every 10 ms."""
+    """The updates that arrive while `change(step)` runs every 10 ms."""
     ends, heard = time.monotonic() + seconds, []
 
     async def listen() -> None:
@@ -234,7 +234,7 @@ def test_a_trade_elsewhere_does_not_speed_up_prices():
 
 
 def test_a_client_that_reads_nothing_is_dropped_and_harms_nobody(monkeypatch):
-    monkeypatch.setattr(sender, "STALL_S", 0.3)
+    monkeypatch.setattr(sender, "STALL_TIMEOUT_S", 0.3)
 
     async def scenario():
         async with wired(heartbeat_ms=100, max_hz=10) as engine, talk(engine) as healthy:
@@ -260,7 +260,7 @@ def test_a_client_that_reads_nothing_is_dropped_and_harms_nobody(monkeypatch):
 
 
 async def _stalled_client(port: int) -> socket.socket:
-    """A client that has shaken hands and then reads nothing at all."""
+    """A client that completes its handshake and then reads nothing at all."""
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     raw.setblocking(False)
@@ -275,7 +275,7 @@ async def _stalled_client(port: int) -> socket.socket:
 
 
 async def _push(raw: socket.socket, message: dict[str, Any]) -> None:
-    """Send a masked frame, or give up: its reader may have been stopped."""
+    """Send a masked frame, or give up: the server may have stopped reading."""
     payload = json.dumps(message).encode()
     assert len(payload) < 126
     try:

@@ -1,4 +1,4 @@
-"""The page for client authors says what the server does: its exchange is replayed, its numbers are recomputed."""
+"""The page for client authors is true: its exchange is replayed, its numbers are recomputed."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from riskengine.client.messages import decode
 from riskengine.config import AccessConfig, ServerConfig
 from riskengine.serve.stream import ingest, outlet, sender, stream
 from riskengine.serve.stream import uvicorn_server as server
-from riskengine.serve.stream.outlet import DEFLATE_FROM_BYTES, DEFLATE_TO_BYTES
+from riskengine.serve.stream.frames import MAX_DEFLATE_BYTES, MIN_DEFLATE_BYTES
 from riskengine.views.subscription import MAX_HZ, MAX_ID, MAX_MESSAGE, MAX_SUBSCRIPTIONS, MIN_HZ, VIEWS
 from tests.serve.page_exchange import PAGE, both, page_exchanges, read, written
 
@@ -38,7 +38,7 @@ def test_a_row_s_checksum_is_as_the_page_says_to_the_byte():
     assert f"has the CRC-32 {row_checksum(row)}: just" in TEXT
 
 
-def test_whoever_follows_the_page_s_exchange_comes_to_its_row_and_its_checksum():
+def test_a_client_that_follows_the_page_s_exchange_gets_its_row_and_its_checksum():
     feed: Any = Feed()
     ladder = feed.subscribe("ladder", "FX1", None)
     lines = read(page_exchanges()[0])
@@ -67,17 +67,17 @@ def test_limits_and_times_on_the_page_are_those_in_the_code():
         f"{MIN_HZ:g} to {MAX_HZ:g}, for the connection",
         f"at most every {config.trade_push_ms} ms",
         f"{MAX_SUBSCRIPTIONS} subscriptions a connection; {MAX_MESSAGE:,} bytes a request;",
-        f"{stream.MESSAGES_AT_ONCE:.0f} requests at once and {stream.MESSAGES_A_SECOND:.0f} a second after that",
+        f"{stream.BURST_MESSAGES:.0f} requests at once and {stream.MESSAGES_PER_S:.0f} a second after that",
         f"{server.REQUEST_HEAD_S:.0f} s for the handshake's lines",
-        f"who reads nothing for {sender.STALL_S:.0f} s is dropped",
+        f"who reads nothing for {sender.STALL_TIMEOUT_S:.0f} s is dropped",
         f"{stream.MAX_MISTAKES} mistakes in a row",
-        f"About every {sender.CHECKSUM_S:.0f} s an update carries",
-        f"every {outlet.PING_INTERVAL_S:.0f} s, and behind every few KiB ({outlet.LEAST_WINDOW_BYTES // 1024} to "
-        f"{outlet.MOST_WINDOW_BYTES // 1024}, as fast as you read)",
+        f"About every {sender.CHECKSUM_INTERVAL_S:.0f} s an update carries",
+        f"every {outlet.PING_INTERVAL_S:.0f} s, and behind every few KiB ({outlet.MIN_WINDOW_BYTES // 1024} to "
+        f"{outlet.MAX_WINDOW_BYTES // 1024}, as fast as you read)",
         f"who has not answered in {outlet.PING_TIMEOUT_S:.0f} s (1 s more for each {outlet.SLOWEST_BYTES_PER_S / 1024:.0f} KiB",
-        f"at most {outlet.MOST_EXTRA_S} s more unless you go on reading",
+        f"at most {outlet.MAX_EXTRA_S} s more unless you go on reading",
         f"too many connections with one token ({AccessConfig().max_connections} unless configured)",
-        f"messages of {DEFLATE_FROM_BYTES} bytes to {DEFLATE_TO_BYTES // 1024} KiB are deflated",
+        f"messages of {MIN_DEFLATE_BYTES} bytes to {MAX_DEFLATE_BYTES // 1024} KiB are deflated",
         f"at most {ingest.MAX_FRAMES_IN_FLIGHT} are on their way",
         f"Nothing at all for {SILENT_HEARTBEATS} x `heartbeat_ms`",
         f"Nothing for {GIVE_UP_HEARTBEATS} x: close",

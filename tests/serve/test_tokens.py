@@ -1,4 +1,4 @@
-"""The file of tokens: what it says, what it refuses, and that it is whole at every moment."""
+"""The tokens file: what it says, what it refuses, and that it is whole at every moment."""
 
 import contextlib
 import datetime as dt
@@ -170,19 +170,19 @@ def test_who_edits_at_once_loses_nothing_and_readers_see_whole_files(file: Path)
 def test_a_running_engine_notices_every_change(file: Path) -> None:
     add(file, "ann")
     tokens = Tokens(str(file))
-    assert not tokens.look()
+    assert not tokens.has_changed()
     add(file, "bob")
-    assert tokens.look()
+    assert tokens.has_changed()
     tokens.read()
-    assert not tokens.look()
+    assert not tokens.has_changed()
     assert tokens.names == {"ann", "bob"}
     assert tokens.principal(hash_of("bob")).name == "bob"  # type: ignore[union-attr]
     file.write_text("[[")
     tokens.read()
     assert tokens.names == {"ann", "bob"}
-    assert "stay in force" in tokens.trouble
+    assert "stay in force" in tokens.problem
     os.unlink(file)
-    assert tokens.look()
+    assert tokens.has_changed()
     tokens.read()
     assert tokens.names == frozenset()
-    assert "is gone" in tokens.trouble
+    assert "is gone" in tokens.problem

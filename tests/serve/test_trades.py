@@ -66,32 +66,10 @@ def test_bad_items_do_not_harm_the_others_and_are_named_in_their_places(gateway,
             row("t8", quantity=float("1e300")),
         ],
     ).json()
-    assert [result["status"] for result in answer["results"]] == [
-        "applied",
-        "rejected",
-        "rejected",
-        "rejected",
-        "rejected",
-        "rejected",
-        "rejected",
-        "rejected",
-        "duplicate",
-        "rejected",
-        "rejected",
-    ]
-    assert [result["trade_id"] for result in answer["results"]] == [
-        "t1",
-        "t2",
-        "t3",
-        None,
-        None,
-        "t4",
-        "t5",
-        "t6",
-        "t1",
-        "t7",
-        "t8",
-    ]
+    applied_or_not = ["applied", *["rejected"] * 7, "duplicate", "rejected", "rejected"]
+    assert [result["status"] for result in answer["results"]] == applied_or_not
+    names = [result["trade_id"] for result in answer["results"]]
+    assert names == ["t1", "t2", "t3", None, None, "t4", "t5", "t6", "t1", "t7", "t8"]
     assert answer["results"][1]["reason"] == "quantity: has more than 2 decimals"
     assert answer["counts"] == {
         "applied": 1,

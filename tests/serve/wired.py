@@ -24,7 +24,7 @@ PATIENCE_S = 5.0
 
 
 class Wired(StandIn):
-    """Wakes the loop when it publishes. `store_open` is a store that can be slow; `beats` is what feeds say of themselves."""
+    """Wakes the loop when it publishes. `store_open`: the store may be slow; `beats`: the heartbeats of feeds."""
 
     def __init__(self, config: Config | None = None) -> None:
         super().__init__(config=config)
@@ -68,7 +68,7 @@ class Wired(StandIn):
 
 
 class Talk:
-    """A client's end of a websocket. `heard` is what came that nobody has asked for."""
+    """A client's end of a websocket. `heard` are unrequested messages."""
 
     def __init__(self, connection: ClientConnection, packed: bool) -> None:
         self.connection = connection
@@ -78,7 +78,7 @@ class Talk:
         await self.connection.send(msgspec.msgpack.encode(message) if self.packed else json.dumps(message))
 
     async def hear(self, kind: str | None = None) -> Any:
-        """The next message; with `kind`, the next of that type but for heartbeats, which may come at any time."""
+        """The next message; with `kind`, the next of that type, skipping only heartbeats, which may come at any time."""
         async with asyncio.timeout(PATIENCE_S):
             while True:
                 frame = await self.connection.recv()
@@ -92,7 +92,7 @@ class Talk:
         return await self.hear("snapshot")
 
     async def silence(self, seconds: float) -> None:
-        """Nothing but heartbeats comes for a while."""
+        """Nothing but heartbeats arrives for a while."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while True:
@@ -100,7 +100,7 @@ class Talk:
                     assert message["type"] == "heartbeat", message
 
     async def closed(self) -> int | None:
-        """Wait for the end; its code."""
+        """Wait for the close; its code."""
         async with asyncio.timeout(PATIENCE_S):
             await self.connection.wait_closed()
         return self.connection.close_code
@@ -135,7 +135,7 @@ async def wired(*, access: AccessConfig | None = None, ingest: IngestConfig | No
 
 
 def run(scenario: Coroutine[Any, Any, None] | Awaitable[None]) -> None:
-    """A scenario from its beginning to its end."""
+    """A scenario from beginning to end."""
 
     async def main() -> None:
         await scenario

@@ -1,4 +1,4 @@
-"""Two hundred bad clients in small, against the real program: who is healthy loses nothing, who is stuck is gone in time."""
+"""Two hundred bad clients, in small, against the real program: healthy clients lose nothing, stuck ones are dropped in time."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The description is tried against a running engine by schemathesis, with every check that it has."""
+"""schemathesis tries the OpenAPI document against a running engine, with all its checks."""
 
 import json
 import os
@@ -14,14 +14,14 @@ from tests.running import ENVIRONMENT, ROOT, Server, running
 from tests.world import NOON, instruments, nodes, row
 
 EXAMPLES = os.environ.get("RISKENGINE_DESCRIPTION_EXAMPLES", "12")
-"""Of each operation; hundreds find what is rare, in minutes."""
+"""Examples for each operation; hundreds find rare cases, in minutes."""
 
 SEED = os.environ.get("RISKENGINE_DESCRIPTION_SEED", "20261121")
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    """An engine with trades of several kinds, prices, and something that needs a person."""
+    """An engine with trades of several kinds, prices, and an exception."""
     url = f"sqlite:///{tmp_path}/engine.db"
     store = open_store(url)
     store.save_nodes(nodes())

@@ -1,7 +1,6 @@
-"""By no route, parameter or method does a token show what it was not granted.
+"""No route, parameter or method shows a token what it was not granted.
 
-The tests walk the table of routes: a new one that forgets is found here, and of one that asks for something new they want to be
-told what to ask.
+The tests walk the table of routes, so they find a new route that forgets to check; a new parameter needs values here.
 """
 
 import itertools
@@ -13,7 +12,7 @@ import pytest
 
 from riskengine.serve.answers.wire import encode
 from riskengine.serve.app import ROUTES
-from riskengine.serve.operations import BESIDE, OPERATIONS, Operation
+from riskengine.serve.operations import OPERATIONS, OTHER_PATHS, Operation
 from tests.serve.guarded import GRANTED, Guarded
 from tests.world import row
 
@@ -43,7 +42,7 @@ WHO: Mapping[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/exceptions"): EVERYBODY,
     ("POST", "/v1/exceptions/{id:path}"): frozenset({"dealer", "boss"}),
 }
-"""Who is let in at all; what they are then shown is another matter."""
+"""Who may use an operation at all, whatever it then shows."""
 
 NODES = ("ALL", "ZETABOOK", "ZETADESK", "OURBOOK", "OURDESK", "no such node", "")
 VALUES: Mapping[str, tuple[str, ...]] = {
@@ -81,7 +80,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Guarded:
 
 
 def queries(operation: Operation) -> Iterator[dict[str, str]]:
-    """Every value of every parameter alone, and every two of different ones."""
+    """Every value of every parameter alone, and every two of different parameters."""
     names = [parameter.name for parameter in operation.parameters]
     assert set(names) <= VALUES.keys(), f"{operation.path}: tell this test what to ask"
     choices = [(name, value) for name in names for value in VALUES[name]]
@@ -91,7 +90,7 @@ def queries(operation: Operation) -> Iterator[dict[str, str]]:
 
 
 def paths(operation: Operation, house: Guarded) -> list[str]:
-    """The path, with everything that can stand in it."""
+    """The path, with every value of its parameter."""
     if "{" not in operation.path:
         return [operation.path]
     start = operation.path.partition("{")[0]
@@ -106,7 +105,7 @@ def paths(operation: Operation, house: Guarded) -> list[str]:
 
 
 def asked(house: Guarded, name: str) -> Iterator[tuple[str, bytes]]:
-    """Everything that somebody is answered, with what they asked."""
+    """Every answer to a token, with its question."""
     for operation in OPERATIONS:
         for path, query in itertools.product(paths(operation, house), queries(operation)):
             if operation.method == "POST":
@@ -123,14 +122,14 @@ NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 
 def numbers(text: bytes) -> set[float]:
-    """Those that are nobody's by accident: of five digits or more. Times, which many share, are left out."""
+    """Numbers of five digits or more: shorter ones may match by accident. Times, which many share, are left out."""
     found = {float(number) for number in NUMBER.findall(text)}
     return {abs(number) for number in found if len(f"{abs(number):.15g}".replace(".", "").strip("0")) >= 5 and abs(number) < 1e13}
 
 
 @pytest.fixture(scope="module")
 def hidden_numbers(house: Guarded) -> set[float]:
-    """What only the other desk's rows, its dealer's and those of the nodes above it say."""
+    """Texts that occur only in rows of the other desk, its dealer, and the nodes above it."""
 
     def told(*questions: tuple[str, dict[str, object]]) -> set[float]:
         answers = [house.ask("boss", path, query | exact) for path, query in questions for exact in ({}, {"exact": "true"})]
@@ -156,7 +155,7 @@ def hidden_numbers(house: Guarded) -> set[float]:
 def test_every_route_says_who_may_use_it() -> None:
     assert {(operation.method, operation.path) for operation in OPERATIONS} == WHO.keys()
     assert {route.path for route in ROUTES} == {path for _, path in WHO} | {"/openapi.json"}
-    assert {path for path, need in BESIDE.items() if need.is_open} == {
+    assert {path for path, need in OTHER_PATHS.items() if need.is_open} == {
         "/healthz",
         "/readyz",
         "/login",

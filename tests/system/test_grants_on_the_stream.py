@@ -1,4 +1,4 @@
-"""By no view of the stream does a token show what it was not granted: not in snapshots, not in what changes afterwards."""
+"""No view of the stream shows a token what it was not granted: neither in snapshots nor in updates."""
 
 import asyncio
 import contextlib
@@ -54,7 +54,7 @@ SEEN: dict[str, dict[str, set[str]]] = {
 
 
 async def follow(client: ClientConnection, seconds: float) -> list[str]:
-    """Everything that comes for a while, as text."""
+    """Everything that arrives for a while, as text."""
     heard: list[str] = []
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
@@ -64,7 +64,7 @@ async def follow(client: ClientConnection, seconds: float) -> list[str]:
 
 
 async def everything_heard(house: Guarded, name: str) -> list[str]:
-    """Ask for every view of every place, with trades of both desks meanwhile."""
+    """Subscribe to every view of every place, while both desks trade."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     server = make_server(house.app, house.gateway.config)
@@ -98,7 +98,7 @@ def test_nobody_is_shown_another_desk_by_any_view(tmp_path: Path, name: str) -> 
     messages: list[Any] = [json.loads(text) for text in heard]
     for message, text in zip(messages, heard, strict=True):
         said = text
-        if message["type"] == "error":  # which repeats what was asked
+        if message["type"] == "error":  # it repeats the request
             for place in PLACES:
                 said = said.replace(repr(next(iter(place.values()), "-")), "")
         assert not [word for word in HIDDEN if word in said], text[:2_000]

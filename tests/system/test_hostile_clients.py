@@ -1,4 +1,4 @@
-"""Clients that read nothing, read slowly, break off, or send what is no sense: none of them harms another or the engine."""
+"""Clients that read nothing, read slowly, break off, or send nonsense: none of them harms another or the engine."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ def masked(payload: bytes, first: int = 0x81) -> bytes:
 
 
 class Raw:
-    """A client's socket without a library that would behave."""
+    """A client's socket without a well-behaved library."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -48,7 +48,7 @@ class Raw:
         self.writer.write(masked(json.dumps(message).encode()))
 
     async def closed(self, within_s: float) -> bool:
-        """Whether the server ends the connection; what it says meanwhile is read."""
+        """Whether the server closes the connection; what it sends meanwhile is read."""
         with contextlib.suppress(ConnectionError):
             async with asyncio.timeout(within_s):
                 while await self.reader.read(65_536):
@@ -77,7 +77,7 @@ def clients(engine: Wired) -> float:
 
 
 async def healthy(engine: Wired) -> None:
-    """The engine answers others as ever."""
+    """The engine still answers others."""
     async with talk(engine) as client:
         await client.hear("hello")
         assert (await client.ask(op="subscribe", id="a", view="nodes"))["rows"] == node_rows(engine.history.newest)
@@ -121,7 +121,7 @@ def test_a_client_that_reads_slowly_gets_newer_updates_and_is_told_how_many_it_m
                     snapshots += message["type"] == "snapshot"
                     if message["type"] == "update":
                         updates.append(message)
-                        if len(updates) > 12:  # by then it is known how slow it is
+                        if len(updates) > 12:  # now the server knows how slow it is
                             oldest_s = max(oldest_s, time.time() - engine.made[message["seq"]])  # type: ignore[attr-defined]
                     if snapshots == 20:
                         await asyncio.sleep(len(json.dumps(message)) / 40_000)  # 40 KB a second
@@ -137,7 +137,7 @@ def test_a_client_that_reads_slowly_gets_newer_updates_and_is_told_how_many_it_m
 
 
 async def move(engine: Wired) -> None:
-    """New prices twenty times a second, remembering when each snapshot was made."""
+    """New prices twenty times a second; remembers when each snapshot was made."""
     engine.made = {}  # type: ignore[attr-defined]
     for step in range(10_000):
         snapshot = engine.marks(EURUSD=round(1.1 + step / 100_000, 5), GBPUSD=round(1.3 + step / 100_000, 5))
@@ -184,7 +184,7 @@ def test_a_request_that_does_not_come_to_its_point_is_not_waited_for(monkeypatch
 
 
 def test_a_half_open_connection_is_dropped():
-    """The peer's machine is gone: nothing comes back, not even an end."""
+    """The peer's machine is gone: nothing comes back, not even a close."""
 
     async def scenario():
         async with wired() as engine, raw(engine) as gone:
@@ -200,12 +200,12 @@ def test_a_half_open_connection_is_dropped():
     run(scenario())
 
 
-# Those that send what is no sense
+# Those that send nonsense
 
 BOMB = b"\x81\xa2op" + b"\x91" * 60_000 + b"\x90"
-"""msgpack: lists within lists, as deep as it is long."""
+"""msgpack: nested lists, as deep as the message is long."""
 LARGE = b"\xdd\xff\xff\xff\xff"
-"""msgpack: a list that says it has four billion items."""
+"""msgpack: a list that claims four billion items."""
 
 
 NONSENSE = {"deep": BOMB, "large": LARGE, "never": b"\xc1", "empty": b"\x80", "none": b"", "noise": b"\xc1" + os.urandom(5_000)}
@@ -282,7 +282,7 @@ def test_ten_thousand_subscriptions_are_refused_beyond_the_limit_and_the_client_
 
 
 def test_a_client_that_asks_too_much_is_answered_more_slowly(monkeypatch):
-    monkeypatch.setattr(stream, "MESSAGES_AT_ONCE", 20.0)
+    monkeypatch.setattr(stream, "BURST_MESSAGES", 20.0)
 
     async def scenario():
         async with wired() as engine, talk(engine) as client:

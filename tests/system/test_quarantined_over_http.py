@@ -1,4 +1,4 @@
-"""A key that was set aside, as readers see it: unknown, flagged, listed, counted; and the stream tells of it."""
+"""A quarantined key as readers see it: unknown, flagged, listed, counted, and sent on the stream."""
 
 from typing import Any
 

@@ -101,7 +101,7 @@ def test_the_same_poll_of_the_same_snapshot_is_answered_once():
     gateway = traded()
     app = create_app(gateway)
     first = ask(app, "/v1/nodes")
-    kept = app.state.kept_answers._answers
+    kept = app.state.answer_cache._answers
     assert len(kept) == 1
     assert ask(app, "/v1/nodes") == first
     ask(app, "/v1/nodes", headers={"accept": "text/csv"})
@@ -110,13 +110,13 @@ def test_the_same_poll_of_the_same_snapshot_is_answered_once():
     assert len(kept) == 3
     gateway.publish()
     assert ask(app, "/v1/nodes").json()["seq"] == newest(gateway).seq
-    assert len(app.state.kept_answers._answers) == 1
+    assert len(app.state.answer_cache._answers) == 1
     for number in range(200):
         ask(app, "/v1/nodes/FX", f"limit={number + 1}")
-    assert len(app.state.kept_answers._answers) == 64
+    assert len(app.state.answer_cache._answers) == 64
 
 
-# What needs a person
+# Exceptions
 
 
 def test_exceptions_of_every_kind():

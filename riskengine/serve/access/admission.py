@@ -1,6 +1,6 @@
-"""The door: every request and websocket comes through here and goes on with its principal in the scope, or not at all.
+"""Admission: every request and websocket passes here and continues with its principal in the scope, or is refused.
 
-What is not named as open is closed: a path that nobody thought of needs a token.
+Paths are closed by default: one without an entry in `needs` requires a token.
 """
 
 import math
@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from riskengine.serve.access.account import Account
-from riskengine.serve.access.identity import Authenticator, Credentials
-from riskengine.serve.access.origins import SECURITY_HEADERS, STRANGER, Access, header_values
+from riskengine.serve.access.audit import AccessAudit
+from riskengine.serve.access.identity import Authentication, Authenticator
+from riskengine.serve.access.origins import SECURITY_HEADERS, STRANGER, OriginPolicy, header_values
 from riskengine.serve.access.permissions import Need, check
 from riskengine.serve.access.sessions import Sessions
 from riskengine.serve.answers.problems import Forbidden, HttpProblem
@@ -21,27 +21,27 @@ PAGE = "/"
 LOGIN = "login"
 CHALLENGE = 'Bearer realm="riskengine"'
 
-_OTHERWISE = [(name.encode(), value.encode()) for name, value in (*SECURITY_HEADERS, ("cache-control", "no-store"))]
-"""What an answer says where it does not say it itself."""
+_DEFAULT_HEADERS = [(name.encode(), value.encode()) for name, value in (*SECURITY_HEADERS, ("cache-control", "no-store"))]
+"""Headers of every answer that does not set them itself."""
 
 
 class Admission:
-    """ASGI middleware. `needs` is what paths of websockets need, and which paths are open; HTTP routes look after their own."""
+    """ASGI middleware. `needs` has the needs of websocket paths, and the open paths; HTTP routes check their own needs."""
 
     def __init__(
         self,
         app: ASGIApp,
-        access: Access,
-        identity: Authenticator,
+        origins: OriginPolicy,
+        authenticator: Authenticator,
         sessions: Sessions,
-        account: Account,
+        audit: AccessAudit,
         needs: Mapping[str, Need],
     ) -> None:
         self._app = app
-        self._access = access
-        self._identity = identity
+        self._origins = origins
+        self._authenticator = authenticator
         self._sessions = sessions
-        self._account = account
+        self._audit = audit
         self._needs = needs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,58 +54,58 @@ class Admission:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 headers = list(message.get("headers", ()))
                 named = {name for name, _ in headers}
-                headers += [header for header in _OTHERWISE if header[0] not in named]
+                headers += [header for header in _DEFAULT_HEADERS if header[0] not in named]
                 message = {**message, "headers": headers}
             await send(message)
 
-        reason = self._access.refusal(scope)
+        reason = self._origins.refusal(scope)
         if reason is not None:
-            self._account.refused("origin" if reason.startswith("Origin") else "host", scope)
+            self._audit.record_refusal("origin" if reason.startswith("Origin") else "host", scope)
             await _refuse(scope, receive, send_secured, HttpProblem(403, reason).response())
             return
-        await self._identity.refresh()
-        shown = self._identity.shown_by(scope)
-        refusal = self._refusal(scope, shown)
+        await self._authenticator.refresh()
+        authentication = self._authenticator.authenticate(scope)
+        refusal = self._refusal(scope, authentication)
         if refusal is not None:
             await _refuse(scope, receive, send_secured, refusal)
         elif scope["type"] == "http":
             await self._app(scope, receive, send_secured)
         else:
-            with self._sessions.session(scope, scope[PRINCIPAL], shown.credential):
+            with self._sessions.session(scope, scope[PRINCIPAL], authentication.credential):
                 await self._app(scope, receive, send_secured)
 
-    def _refusal(self, scope: Scope, shown: Credentials) -> Response | None:
-        """Puts the principal into the scope, or says no."""
+    def _refusal(self, scope: Scope, authentication: Authentication) -> Response | None:
+        """Put the principal into the scope, or return the refusal."""
         need = self._needs.get(scope["path"])
-        scope[PRINCIPAL] = shown.principal or STRANGER
-        if shown.principal is None:
-            return None if need is not None and need.is_open else self._stranger(scope, shown)
-        if shown.needs_origin:
-            self._account.refused("origin", scope)
-            return HttpProblem(403, "Origin is required where a cookie says who asks").response()
+        scope[PRINCIPAL] = authentication.principal or STRANGER
+        if authentication.principal is None:
+            return None if need is not None and need.is_open else self._refuse_stranger(scope, authentication)
+        if authentication.needs_origin:
+            self._audit.record_refusal("origin", scope)
+            return HttpProblem(403, "Origin is required with a login cookie").response()
         if scope["type"] == "websocket":
-            return self._no_session(scope, need or Need())
+            return self._refuse_session(scope, need or Need())
         return None
 
-    def _stranger(self, scope: Scope, shown: Credentials) -> Response:
-        if shown.wait_s:
-            self._account.refused("rate", scope)
-            return too_often(shown.wait_s)
-        if not shown.failed and _is_browser(scope):
+    def _refuse_stranger(self, scope: Scope, authentication: Authentication) -> Response:
+        if authentication.wait_s:
+            self._audit.record_refusal("rate", scope)
+            return too_many_failures(authentication.wait_s)
+        if not authentication.failed and _is_browser(scope):
             return Response(status_code=303, headers={"location": LOGIN})
-        self._account.refused("token", scope)
-        challenge = CHALLENGE + (', error="invalid_token"' if shown.failed else "")
+        self._audit.record_refusal("token", scope)
+        challenge = CHALLENGE + (', error="invalid_token"' if authentication.failed else "")
         problem = HttpProblem(401, "a valid token is needed", kind="token-needed", title="Token needed")
         return problem.response({"www-authenticate": challenge})
 
-    def _no_session(self, scope: Scope, need: Need) -> Response | None:
+    def _refuse_session(self, scope: Scope, need: Need) -> Response | None:
         try:
             check(need, scope[PRINCIPAL])
         except Forbidden as refused:
-            self._account.refused(refused.reason, scope)
+            self._audit.record_refusal(refused.reason, scope)
             return refused.response()
         if self._sessions.is_full(scope[PRINCIPAL]):
-            self._account.refused("connections", scope)
+            self._audit.record_refusal("connections", scope)
             problem = HttpProblem(
                 429, "too many connections at a time", kind="too-many-connections", title="Too many connections"
             )
@@ -113,14 +113,14 @@ class Admission:
         return None
 
 
-def too_often(wait_s: float) -> Response:
+def too_many_failures(wait_s: float) -> Response:
     """429: tokens from this address failed too often."""
     problem = HttpProblem(429, "tokens from this address failed too often", kind="too-often", title="Too often")
     return problem.response({"retry-after": str(math.ceil(wait_s))})
 
 
 def _is_browser(scope: Scope) -> bool:
-    """Whether a person asks for the page."""
+    """Whether a person opens the page in a browser."""
     if scope["type"] != "http" or scope["path"] != PAGE or scope["method"] not in ("GET", "HEAD"):
         return False
     return any("text/html" in value for value in header_values(scope, b"accept"))

@@ -1,8 +1,8 @@
-"""Under which names the server is talked to, and from which pages (INTERFACE section 9), with tokens and without.
+"""The names under which clients may address the server, and the pages that may use it (INTERFACE section 9).
 
-A browser lets any page send requests to 127.0.0.1. Two headers that a page cannot forge hold it off: `Origin` says which page a
-websocket or a POST comes from, `Host` under which name the server was addressed (a foreign name that was pointed here
-is a foreign page). A program sends no `Origin` and is let in.
+A browser lets any page send requests to 127.0.0.1. Two headers that a page cannot forge keep it out: `Origin` names the page that
+opens a websocket or posts, `Host` the name under which the server was addressed (a foreign name that points here belongs to a
+foreign page). Programs send no `Origin` and are let in. The rules hold with tokens and without.
 """
 
 import ipaddress
@@ -27,18 +27,18 @@ SECURITY_HEADERS = (
     ("referrer-policy", "no-referrer"),
     ("cross-origin-resource-policy", "same-origin"),
 )
-"""On every answer that does not say otherwise itself."""
+"""On every answer that does not set them itself."""
 
 
 STRANGER = Principal("", frozenset(), Grants())
-"""Whoever has shown nothing, where that is enough."""
+"""The principal of a request without a token, on paths that are open."""
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def check_binding(config: Config) -> None:
-    """Refuse an address that others could reach, unless they need tokens. Raises ConfigError."""
+    """Refuse an address that others can reach, unless access tokens are configured. Raises ConfigError."""
     if not (_is_loopback(config.server.host) or config.access.tokens_file):
         raise ConfigError(
             f"server.host: {config.server.host} can be reached by others; without access tokens it must be 127.0.0.1"
@@ -46,12 +46,12 @@ def check_binding(config: Config) -> None:
 
 
 def warning_of(config: Config) -> str | None:
-    """What must be said aloud of an address and how it is served, or None."""
+    """A warning about an address that others can reach without TLS, or None."""
     if _is_loopback(config.server.host) or config.server.tls_certificate:
         return None
     return (
-        f"server.host: {config.server.host} can be reached by others, and without server.tls_certificate whoever is on the way "
-        "reads tokens and numbers"
+        f"server.host: {config.server.host} can be reached by others, and without server.tls_certificate "
+        "anybody on the network path can read tokens and numbers"
     )
 
 
@@ -75,7 +75,7 @@ def check_tls(config: Config) -> None:
         except OSError as error:
             raise ConfigError(f"server.{setting}: {path}: cannot be read: {error.strerror}") from None
     try:
-        # A key with a passphrase would ask for it at the terminal: nobody sits there.
+        # For a key with a passphrase OpenSSL would prompt at the terminal: nobody sits there.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(server.tls_certificate, server.tls_key, password=_no_passphrase)
     except (ssl.SSLError, ValueError) as error:
         reason = (error.reason or "no PEM") if isinstance(error, ssl.SSLError) else str(error)
@@ -87,7 +87,7 @@ def _no_passphrase() -> str:
 
 
 def address_of(scope: Scope) -> str:
-    """Where a request comes from; empty where that has no address. Of IPv6 the network: one host has as many as it likes."""
+    """The address of a client; empty if it has none. For IPv6 the network: one host has as many addresses as it likes."""
     return _network(str((scope.get("client") or ("",))[0]))
 
 
@@ -103,14 +103,14 @@ def _network(address: str) -> str:
 
 
 class _Names(NamedTuple):
-    """What `Host` and `Origin` may say to a server on one port; lower case."""
+    """The allowed values of `Host` and `Origin` on one port; lower case."""
 
     hosts: frozenset[str]
     origins: frozenset[str]
 
 
-class Access:
-    """The rules, for one configuration. The port is the one really bound, as each request tells."""
+class OriginPolicy:
+    """The rules of one configuration. The port is the one really bound, which each request's scope names."""
 
     def __init__(self, config: Config) -> None:
         bound = config.server.host.lower().strip("[]")
@@ -139,7 +139,7 @@ class Access:
     def _names_on(self, port: int | None) -> _Names:
         own = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", self._bound)}
         hosts = own | {f"[::1]:{port}"}
-        if port == _DEFAULT_PORTS[self._scheme]:  # a browser leaves it out
+        if port == _DEFAULT_PORTS[self._scheme]:  # browsers omit the default port
             own |= {name.rpartition(":")[0] for name in own}
             hosts |= {name.rpartition(":")[0] for name in hosts}
         for origin in self._configured:

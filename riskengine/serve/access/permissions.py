@@ -1,4 +1,4 @@
-"""What a request needs: a role for what it does, grants for what it asks about. Hidden and unknown are refused alike."""
+"""What a request needs: a role for what it does, grants for what it asks about. Hidden and unknown names get the same refusal."""
 
 from typing import NamedTuple
 
@@ -8,9 +8,9 @@ from riskengine.views.grants import ROLES, Grants, Principal
 
 
 class Need(NamedTuple):
-    """What whoever asks must have: one of these roles, and where it says so, the grant of everything.
+    """What a principal must have: one of these roles, and with `everything` a grant of everything.
 
-    `is_open`: nothing at all; then strangers are answered too, and told less.
+    `is_open`: nothing at all; strangers are answered too, with less detail.
     """
 
     roles: frozenset[str] = frozenset(ROLES)
@@ -22,30 +22,30 @@ OPEN = Need(is_open=True)
 READ = Need()
 """Any token; the answer is cut to its grants."""
 READ_EVERYTHING = Need(everything=True)
-"""Answers that cannot be cut: of everything, or not at all."""
+"""For answers that cannot be cut: the whole answer or none."""
 FEED = Need(frozenset({"feed"}))
 OPS = Need(frozenset({"ops"}))
 COMMENT = Need(frozenset({"dealer", "ops"}))
 
 
 def check(need: Need, principal: Principal) -> None:
-    """Raises NotAllowed where `principal` has not what is needed."""
+    """Raises Forbidden if `principal` lacks what is needed."""
     if need.is_open:
         return
     if need.roles.isdisjoint(principal.roles):
         raise Forbidden("role", f"this needs the role {' or '.join(sorted(need.roles))}")
     if need.everything and not principal.grants.see_everything:
-        raise Forbidden("grant", "this is about everything, and the token does not show everything")
+        raise Forbidden("grant", "this answer is about everything, and the token has no grant of everything")
 
 
 def check_row(grants: Grants, hierarchy: Hierarchy, node: str) -> None:
-    """Raises NotAllowed where the row of a node is not shown, whether there is such a node or not."""
+    """Raises Forbidden if the row of a node is hidden, whether or not the node exists."""
     if grants.nodes is not None and not grants.sees_row(hierarchy, node):
         raise _hidden("node")
 
 
 def check_node(grants: Grants, hierarchy: Hierarchy, node: str | None) -> None:
-    """Raises NotAllowed where what a node (None: the root) holds is not shown, whether there is such a node or not."""
+    """Raises Forbidden if the holdings of a node (None: the root) are hidden, whether or not the node exists."""
     if grants.nodes is None:
         return
     if node is None:
@@ -55,13 +55,13 @@ def check_node(grants: Grants, hierarchy: Hierarchy, node: str | None) -> None:
 
 
 def check_dealer(grants: Grants, dealer: str) -> None:
-    """Raises NotAllowed where what a dealer holds is not shown, whether there is such a dealer or not."""
+    """Raises Forbidden if the holdings of a dealer are hidden, whether or not the dealer exists."""
     if not grants.sees_dealer(dealer):
         raise _hidden("dealer")
 
 
 def granted_tops(grants: Grants, hierarchy: Hierarchy) -> list[int]:
-    """Numbers of the nodes whose holdings are shown and whose parent's are not, in the order of the tree. O(grants x depth)."""
+    """Numbers of the nodes whose holdings are visible and whose parent's are not, in the order of the tree. O(grants x depth)."""
     if grants.nodes is None:
         return [0] if len(hierarchy) else []
     named = {hierarchy.index[node] for node in grants.nodes if node in hierarchy.index}

@@ -1,6 +1,6 @@
-"""Who is connected by websocket: how many at most, and not for longer than their tokens allow.
+"""Sessions: the open websockets, limited in number, and closed when their token ends.
 
-Event loop only. A task looks over the sessions while there are any; it asks once for each credential, not for each session.
+Event loop only. While there are sessions, one task checks them, once for each credential, not for each session.
 """
 
 import asyncio
@@ -12,81 +12,81 @@ from typing import Protocol
 from starlette.types import Scope
 
 from riskengine.observe import get_logger
-from riskengine.serve.access.account import Account
+from riskengine.serve.access.audit import AccessAudit
 from riskengine.serve.access.identity import Authenticator, Credential
 from riskengine.serve.answers.problems import POLICY_VIOLATION
 from riskengine.views.board import Encoding
 from riskengine.views.grants import Principal
 from riskengine.views.subscription import error
 
-LOOK_EVERY_S = 0.25
+CHECK_INTERVAL_S = 0.25
 MAX_SESSIONS = 10_000
-"""Of everybody together."""
+"""Of all principals together."""
 
 SESSION = "riskengine.session"
-"""Where the scope of a websocket has its session."""
+"""Key in the scope of a websocket: its session."""
 
 log = get_logger("riskengine.serve.sessions")
 
 
 class Closable(Protocol):
-    """A websocket that can be ended."""
+    """A websocket that can be closed."""
 
     def write_frame(self, frame: bytes) -> None:
         """Send one framed message."""
         ...
 
     def close(self, code: int, reason: str) -> None:
-        """End it in order; who does not take that is dropped."""
+        """Close in order; a client that does not respond is dropped."""
         ...
 
 
 class WebsocketSession:
     """One websocket, from before its handshake to its end."""
 
-    __slots__ = ("encoding", "is_told", "line", "path")
+    __slots__ = ("connection", "encoding", "is_ending", "path")
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.line: Closable | None = None
+        self.connection: Closable | None = None
         self.encoding: Encoding | None = None
-        self.is_told = False
-        """Whether its end was said; the rest is the closing handshake's."""
+        self.is_ending = False
+        """Whether the client has been sent the reason; only the closing handshake is left."""
 
     def end(self, title: str, detail: str) -> None:
-        """Say why and close, where the handshake is over; before it nothing was sent, and `attach` will not be reached."""
-        if self.line is not None and self.encoding is not None:
-            self.is_told = True
-            self.line.write_frame(self.encoding.message(error(None, title, detail)))
-            self.line.close(POLICY_VIOLATION, title)
+        """Send the reason and close. Before the handshake is over there is nothing to close: `attach` will not be reached."""
+        if self.connection is not None and self.encoding is not None:
+            self.is_ending = True
+            self.connection.write_frame(self.encoding.message(error(None, title, detail)))
+            self.connection.close(POLICY_VIOLATION, title)
 
 
 class Sessions:
     """All websockets."""
 
-    def __init__(self, identity: Authenticator, account: Account, max_connections: int) -> None:
-        self._identity = identity
-        self._account = account
-        self._max_connections = max_connections if identity.asks else MAX_SESSIONS
+    def __init__(self, authenticator: Authenticator, audit: AccessAudit, max_connections: int) -> None:
+        self._authenticator = authenticator
+        self._audit = audit
+        self._max_connections = max_connections if authenticator.requires_tokens else MAX_SESSIONS
         self._sessions: dict[tuple[Principal, Credential | None], set[WebsocketSession]] = {}
         self._count: Counter[str] = Counter()
         self._total = 0
         self._task: asyncio.Task[None] | None = None
 
     def is_full(self, principal: Principal) -> bool:
-        """Whether there is no room for another session of somebody. O(1)."""
+        """Whether a principal may not open another session. O(1)."""
         return self._count[principal.name] >= self._max_connections or self._total >= MAX_SESSIONS
 
     @contextmanager
     def session(self, scope: Scope, principal: Principal, credential: Credential | None) -> Iterator[None]:
-        """While a websocket is handled; its scope has the session."""
+        """A session for as long as a websocket is handled; its scope has it."""
         session = scope[SESSION] = WebsocketSession(scope["path"])
         own = self._sessions.setdefault((principal, credential), set())
         own.add(session)
         self._count[principal.name] += 1
         self._total += 1
-        if self._task is None and self._identity.asks:
-            self._task = asyncio.create_task(self._look_over())
+        if self._task is None and self._authenticator.requires_tokens:
+            self._task = asyncio.create_task(self._watch())
         try:
             yield
         finally:
@@ -101,31 +101,31 @@ class Sessions:
                 self._task.cancel()
                 self._task = None
 
-    async def _look_over(self) -> None:
+    async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(CHECK_INTERVAL_S)
             try:
-                await self._identity.refresh()
-                self._end_what_must()
-            except Exception as problem:  # a mistake of ours must not leave sessions open that have ended
+                await self._authenticator.refresh()
+                self._end_invalid()
+            except Exception as problem:  # a bug of ours must not leave open what must end
                 log.critical("sessions_failed", exc_info=problem)
                 for session in self._all():
                     session.end("token revoked", "the engine cannot tell who is connected: connect again")
 
-    def _end_what_must(self) -> None:
+    def _end_invalid(self) -> None:
         for (principal, credential), sessions in tuple(self._sessions.items()):
-            ended = self._identity.end_of(principal, credential)
-            if ended is not None:
-                for session in [session for session in sessions if not session.is_told]:
-                    self._account.ended(principal.name, ended[0], session.path)
-                    session.end(*ended)
+            ending = self._authenticator.end_reason(principal, credential)
+            if ending is not None:
+                for session in [session for session in sessions if not session.is_ending]:
+                    self._audit.record_ended_session(principal.name, ending[0], session.path)
+                    session.end(*ending)
 
     def _all(self) -> list[WebsocketSession]:
         return [session for sessions in self._sessions.values() for session in sessions]
 
 
-def attach(scope: Scope, line: Closable, encoding: Encoding) -> None:
-    """The handshake of a websocket is over: this is how it is ended. A scope without a session is nobody's to end."""
+def attach(scope: Scope, connection: Closable, encoding: Encoding) -> None:
+    """After the handshake of a websocket: gives its session the connection to close. A scope without a session is left alone."""
     session: WebsocketSession | None = scope.get(SESSION)
     if session is not None:
-        session.line, session.encoding = line, encoding
+        session.connection, session.encoding = connection, encoding

@@ -1,7 +1,7 @@
-"""Access tokens: who may come in, as what, and whose numbers they are shown; kept in a file that knows their hashes only.
+"""Access tokens: names, roles, grants and expiry in a file that has only their hashes.
 
-A token is 256 random bits, so one SHA-256 is enough to keep it secret: there is nothing to guess. The file is TOML, is replaced
-in one step, and can be edited by hand.
+A token is 256 random bits, so one SHA-256 keeps it secret: there is nothing to guess. The file is TOML, is replaced in one step,
+and can be edited by hand.
 """
 
 import contextlib
@@ -26,14 +26,14 @@ from riskengine.views.grants import EVERYTHING, Grants, Principal
 
 ALL = "*"
 PREFIX = "rt_"
-"""Makes a token that was left lying about easy to find."""
+"""Makes a token that lies about easy to find."""
 
 MAX_FILE_BYTES = 4_194_304
-MAX_TOKEN = 256
-"""Characters of what may be presented as one."""
+MAX_TOKEN_CHARS = 256
+"""Characters of the longest token that is accepted for checking."""
 
 RESERVED = frozenset({"engine", "followed", "local", "self-audit"})
-"""Names that stand for something else in the audit trail."""
+"""Names with another meaning in the audit trail."""
 
 HEADING = "# Access tokens of riskengine: hashes only. `riskengine token create | list | revoke` keeps this file.\n"
 
@@ -43,7 +43,7 @@ _MICROSECOND = dt.timedelta(microseconds=1)
 
 
 class StoredToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One token as the file has it. `sha256` is of the token's text; `*` among nodes or dealers is all of them."""
+    """One token as the file has it. `sha256` is of the token's text; `*` among nodes or dealers means all of them."""
 
     name: str
     role: Literal["viewer", "dealer", "feed", "ops"]
@@ -56,7 +56,7 @@ class StoredToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def grants(self) -> Grants:
-        """Whose numbers it is shown: what it names, and all of them for `ops`."""
+        """Whose numbers it shows: what it names, and everything for `ops`."""
         if self.role == "ops":
             return EVERYTHING
         return Grants(
@@ -66,12 +66,12 @@ class StoredToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
     def principal(self) -> Principal:
-        """Who comes with it."""
+        """The principal of requests with this token."""
         return Principal(self.name, frozenset([self.role]), self.grants, micros(self.expires))
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What stands in the file."""
+    """The content of the file."""
 
     token: tuple[StoredToken, ...] = ()
 
@@ -82,17 +82,17 @@ def micros(moment: dt.datetime | None) -> int | None:
 
 
 def new_token() -> str:
-    """A token that nobody has."""
+    """A new random token."""
     return PREFIX + secrets.token_urlsafe(32)
 
 
 def hash_of(token: str) -> str:
-    """What the file has of it."""
+    """The hash of a token, as the file has it."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def check_token(token: StoredToken) -> None:
-    """Raises Rejected where a token cannot be meant like that."""
+    """Raises Rejected if a token's fields are invalid or contradict each other."""
     name(token.name, "name")
     if token.name in RESERVED:
         raise Rejected("name", "is one that the engine uses itself")
@@ -110,7 +110,7 @@ def check_token(token: StoredToken) -> None:
 
 
 def read_tokens(path: str | Path) -> tuple[StoredToken, ...]:
-    """The tokens of a file, in its order. Raises ConfigError naming the file and what is wrong with it."""
+    """The tokens of a file, in its order. Raises ConfigError, which names the file and what is wrong with it."""
     try:
         with open(path, "rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -147,9 +147,10 @@ def _check_all(tokens: Iterable[StoredToken]) -> None:
 
 @contextlib.contextmanager
 def editing(path: str | Path) -> Iterator[dict[str, StoredToken]]:
-    """The tokens of a file by name, written back at the end of the block unless it raises. Others wait. Raises ConfigError.
+    """The tokens of a file by name, written back at the end of the block unless it raises. Other editors wait.
 
-    A file that is not there yet begins empty. It is replaced in one step, with mode 0600: readers see the old tokens or the new.
+    A missing file counts as empty. The file is replaced in one step, with mode 0600: readers see the old tokens or the new.
+    Raises ConfigError.
     """
     path = Path(os.path.realpath(path))
     try:
@@ -169,7 +170,7 @@ def _private(path: str, flags: int) -> int:
 
 
 def _replace(path: Path, tokens: Mapping[str, StoredToken]) -> None:
-    text = HEADING + "".join(f"\n{_written(token)}" for token in tokens.values())
+    text = HEADING + "".join(f"\n{_toml_of(token)}" for token in tokens.values())
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(beside, "w", encoding="utf-8", opener=_private) as file:
@@ -188,7 +189,7 @@ def _replace(path: Path, tokens: Mapping[str, StoredToken]) -> None:
         os.close(folder)
 
 
-def _written(token: StoredToken) -> str:
+def _toml_of(token: StoredToken) -> str:
     lines = ["[[token]]"]
     for field, value in msgspec.structs.asdict(token).items():
         if isinstance(value, dt.datetime):
@@ -199,17 +200,17 @@ def _written(token: StoredToken) -> str:
 
 
 class Tokens:
-    """The tokens of a file while an engine runs, by hash. `look` tells whether the file has changed, `read` takes it over.
+    """The tokens of a file while an engine runs, by hash. `has_changed` checks the file, `read` loads it.
 
-    A file that is gone lets nobody in; one that cannot be read changes nothing (`trouble` says what is wrong).
+    A missing file lets nobody in; an unreadable one changes nothing. `problem` then says what is wrong.
     """
 
     def __init__(self, path: str) -> None:
-        """Raises ConfigError where the file cannot be read."""
+        """Raises ConfigError if the file cannot be read."""
         self._path = path
         self._seen = self._stamp()
         self._principals: dict[str, Principal] = {}
-        self.trouble = ""
+        self.problem = ""
         self._take(read_tokens(path))
 
     def _take(self, tokens: Iterable[StoredToken]) -> None:
@@ -224,23 +225,23 @@ class Tokens:
 
     @property
     def names(self) -> frozenset[str]:
-        """Of all that there are."""
+        """The names of all tokens."""
         return frozenset(principal.name for principal in self._principals.values())
 
-    def look(self) -> bool:
-        """Whether the file is another than the one that was read. A system call; any thread."""
+    def has_changed(self) -> bool:
+        """Whether the file differs from the one that was read. One system call; any thread."""
         return self._stamp() != self._seen
 
     def read(self) -> None:
-        """Take over what the file says now. Milliseconds where there are thousands; any one thread."""
+        """Load the file again. Milliseconds for thousands of tokens; one thread at a time."""
         seen = self._stamp()
         try:
             self._take(read_tokens(self._path) if seen is not None else ())
-            self.trouble = "" if seen is not None else f"tokens file {self._path} is gone: nobody can come in"
+            self.problem = "" if seen is not None else f"tokens file {self._path} is gone: nobody can come in"
         except ConfigError as error:
-            self.trouble = f"{error}; the tokens read before stay in force"
+            self.problem = f"{error}; the tokens read before stay in force"
         self._seen = seen
 
     def principal(self, sha256: str) -> Principal | None:
-        """Whose token has this hash; whether it has expired is not looked at. O(1)."""
+        """The principal of the token with this hash; the caller checks its expiry. O(1)."""
         return self._principals.get(sha256)

@@ -1,34 +1,32 @@
-"""One question and its answer: the snapshot it is about, the header that says so, the rows as JSON or CSV.
+"""A question and its answer: the snapshot that it is about, the header that says so, the rows as JSON or CSV.
 
 Readers take the snapshot's reference and lock nobody.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from riskengine.config import Config
 from riskengine.errors import EngineNotLive
-from riskengine.serve.answers.coding import weights
+from riskengine.serve.answers.coding import q_values
 from riskengine.serve.answers.params import Sort
 from riskengine.serve.answers.turns import SlicedResponse
-from riskengine.serve.answers.wire import CSV, JSON, ROWS_AT_ONCE, csv_slices, encode, json_list, json_slices
+from riskengine.serve.answers.wire import CSV, JSON, ROWS_PER_SLICE, csv_slices, encode, json_list, json_slices
 from riskengine.serve.gateway import Gateway, principal_of
 from riskengine.snapshot.rows import RowDict
 from riskengine.snapshot.snapshot import Snapshot
 from riskengine.views.grants import Grants, Principal
 
-WHOLE_ROWS = 2_000
-"""Rows of an answer that is made whole: a megabyte and a half, 10 ms of work."""
-
-Item = TypeVar("Item")
+MAX_WHOLE_ROWS = 2_000
+"""Rows of the longest answer that is built whole: 1.5 MB, 10 ms of work."""
 
 
 class Question:
-    """A request whose parameters have been read: `values` by name. All of its answer comes from one cut, `snapshot`."""
+    """A request whose parameters have been read: `values` by name. Its whole answer comes from one `snapshot`."""
 
     __slots__ = ("_snapshot", "gateway", "request", "values")
 
@@ -40,7 +38,7 @@ class Question:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The newest, or that of `seq=`. Raises EngineNotLive, SnapshotGone or SnapshotNotYet."""
+        """The newest, or that of `seq=`. Raises EngineNotLive, SeqGone or SnapshotNotYet."""
         if self._snapshot is None:
             if not self.gateway.is_live:
                 raise EngineNotLive(f"the engine is {self.gateway.state}")
@@ -56,17 +54,17 @@ class Question:
 
     @property
     def grants(self) -> Grants:
-        """Whose numbers they are shown."""
+        """Whose numbers the principal may see."""
         return self.principal.grants
 
     @property
     def exact(self) -> bool:
-        """Whether numbers are asked for as decimal texts."""
+        """Whether numbers are to be decimal texts."""
         return bool(self.values.get("exact"))
 
     @property
     def sort(self) -> Sort | None:
-        """What to sort by."""
+        """The field to sort by."""
         return self.values.get("sort")
 
     @property
@@ -76,19 +74,23 @@ class Question:
         return prefers_csv(self.request.headers.get("accept", "")) if chosen is None else chosen == "csv"
 
     def header(self) -> RowDict:
-        """What every answer about a snapshot begins with."""
+        """The first fields of every answer about a snapshot."""
         return stamp(self.snapshot)
 
     def valued_header(self) -> RowDict:
-        """The same for answers with amounts: also the settings that decide them."""
-        shown = policies(self.gateway.config)
-        return stamp(self.snapshot) | {"reporting_currency": shown["reporting_currency"], "policies": shown}
+        """The header of answers with amounts: also the settings that decide them."""
+        settings = policies(self.gateway.config)
+        return stamp(self.snapshot) | {"reporting_currency": settings["reporting_currency"], "policies": settings}
+
+
+Handler = Callable[[Question], Awaitable[Response]]
+"""Answers one operation."""
 
 
 class ListAnswer(NamedTuple):
-    """The rows of a list answer: `row_of` makes one of an item. `total` is how many there are in all.
+    """The rows of a list answer: `row_of` turns an item into a row. `total` counts the rows of the whole list.
 
-    `made` says that the items are the rows, so that only the encoding is left: 0.5 us each as JSON.
+    `items_are_rows`: only the encoding is left, 0.5 us a row as JSON.
     """
 
     header: RowDict
@@ -96,7 +98,7 @@ class ListAnswer(NamedTuple):
     items: Sequence[Any]
     row_of: Callable[[Any], RowDict]
     total: int
-    made: bool = False
+    items_are_rows: bool = False
 
 
 def stamp(snapshot: Snapshot) -> RowDict:
@@ -122,8 +124,8 @@ def policies(config: Config) -> RowDict:
 
 
 def prefers_csv(accept: str) -> bool:
-    """Whether an Accept header names CSV, and JSON not more than it."""
-    named = weights(accept)
+    """Whether an Accept header names CSV, and does not prefer JSON to it."""
+    named = q_values(accept)
     csv = named.get("text/csv", 0.0)
     return csv > 0.0 and csv >= named.get("application/json", 0.0)
 
@@ -133,20 +135,23 @@ def json_answer(content: object) -> Response:
     return Response(encode(content), media_type=JSON)
 
 
-def list_answer(question: Question, rows: ListAnswer) -> Response:
-    """Rows as JSON or CSV: at once where they are few, beside the loop up to WHOLE_ROWS, in turns while they are sent beyond."""
+def list_answer(question: Question, answer: ListAnswer) -> Response:
+    """Rows as JSON or CSV.
+
+    A short list is made at once, one of up to MAX_WHOLE_ROWS in a thread, a longer one slice by slice while it is sent.
+    """
     headers: dict[str, str] = {}
     slices: Callable[[], Iterator[bytes]]
     if question.wants_csv:
-        seen = rows.header
+        seen = answer.header
         headers |= {f"riskengine-{name.replace('_', '-')}": str(seen[name]) for name in ("epoch", "seq", "as_of")}
-        headers["riskengine-total"] = str(rows.total)
-        slices, media_type = partial(csv_slices, rows.fields, rows.items, rows.row_of), CSV
-    elif len(rows.items) <= (WHOLE_ROWS if rows.made else ROWS_AT_ONCE):
-        made = [rows.row_of(item) for item in rows.items]
-        return Response(json_list(rows.header, made, rows.total), headers=headers, media_type=JSON)
+        headers["riskengine-total"] = str(answer.total)
+        slices, media_type = partial(csv_slices, answer.fields, answer.items, answer.row_of), CSV
+    elif len(answer.items) <= (MAX_WHOLE_ROWS if answer.items_are_rows else ROWS_PER_SLICE):
+        made = [answer.row_of(item) for item in answer.items]
+        return Response(json_list(answer.header, made, answer.total), headers=headers, media_type=JSON)
     else:
-        slices, media_type = partial(json_slices, rows.header, rows.items, rows.row_of, rows.total), JSON
-    if len(rows.items) <= ROWS_AT_ONCE:
+        slices, media_type = partial(json_slices, answer.header, answer.items, answer.row_of, answer.total), JSON
+    if len(answer.items) <= ROWS_PER_SLICE:
         return Response(b"".join(slices()), headers=headers, media_type=media_type)
-    return SlicedResponse(slices, headers, media_type, fits=len(rows.items) <= WHOLE_ROWS)
+    return SlicedResponse(slices, headers, media_type, fits=len(answer.items) <= MAX_WHOLE_ROWS)

@@ -1,4 +1,4 @@
-"""Query parameters: what a route takes, how each is read, and a 400 that names the one that is wrong."""
+"""Query parameters: which a route takes, how each is read, and a 400 that names the wrong one."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -15,9 +15,9 @@ _DIGITS = re.compile("[0-9]{1,16}")
 
 
 class Parameter(NamedTuple):
-    """One query parameter. `read` turns its text into a value or raises Rejected; `schema` says the same as JSON Schema.
+    """One query parameter. `read` turns its text into a value or raises Rejected; `schema` is the same rule as JSON Schema.
 
-    `required` is for the description: the route says itself what is missing.
+    `required` is for the OpenAPI document only: the handler itself refuses a request without the parameter.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Sort(NamedTuple):
 
 
 def read_parameters(parameters: Sequence[Parameter], sent: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """The value of every parameter, its default where it was not sent. Raises Problem: unknown, given twice, bad."""
+    """The value of every parameter; the default of one that is absent. Raises HttpProblem: unknown, given twice, invalid."""
     known = {parameter.name: parameter for parameter in parameters}
     values: dict[str, Any] = {}
     for name, text in sent:
@@ -85,7 +85,7 @@ def _text(text: str) -> str:
 
 
 def text_parameter(name: str, text: str) -> Parameter:
-    """A name: of a node, a dealer, an instrument. Whether it exists is asked of the snapshot."""
+    """The name of a node, a dealer or an instrument. The handler checks it against the snapshot."""
     return Parameter(name, text, {"type": "string"}, _text)
 
 
@@ -100,8 +100,11 @@ def flag_parameter(name: str, text: str, default: bool) -> Parameter:
     return Parameter(name, text, {"type": "boolean", "default": default}, _flag(name), default)
 
 
-def sort_parameter(fields: Sequence[str], told: Sequence[str] | None = None) -> Parameter:
-    """A field of the rows, with `-` before it for the largest first. `told` are those that the description names: here all."""
+def sort_parameter(fields: Sequence[str], documented: Sequence[str] | None = None) -> Parameter:
+    """A field of the rows, with `-` before it for the largest first.
+
+    `documented` are the fields that the OpenAPI document names; without it, all.
+    """
 
     def read(text: str) -> Sort:
         field = text.removeprefix("-")
@@ -110,7 +113,7 @@ def sort_parameter(fields: Sequence[str], told: Sequence[str] | None = None) -> 
         return Sort(field, text != field)
 
     text = "a field of the rows, `-` before it for the largest first; unknown values come last"
-    words = [sign + field for field in (fields if told is None else told) for sign in ("", "-")]
+    words = [sign + field for field in (fields if documented is None else documented) for sign in ("", "-")]
     return Parameter("sort", text, {"type": "string", "enum": words}, read)
 
 
@@ -139,7 +142,7 @@ TIME_SCHEMA: dict[str, Any] = {
     ],
     "examples": ["2026-11-21T15:04:05Z"],
 }
-"""Of 1980 to 2199; any day of the month is taken, those after the 28th where the month has them."""
+"""Times from 1980 to 2199. Input may name any day that its month has; the pattern promises only days 1 to 28."""
 
 SEQ = Parameter(
     "seq",

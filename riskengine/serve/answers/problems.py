@@ -1,4 +1,4 @@
-"""What went wrong, told the same way everywhere: RFC 9457 `application/problem+json`."""
+"""Errors as RFC 9457 `application/problem+json`, the same way on every route."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -23,7 +23,7 @@ log = get_logger("riskengine.serve")
 
 
 class HttpProblem(Exception):
-    """An answer that is an error. `errors` are `{index, field, reason}`; `more` are further members of the answer."""
+    """An error as an answer. `errors` are `{index, field, reason}`; `more` are further members of the answer."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class HttpProblem(Exception):
         self.more = more or {}
 
     def response(self, headers: Mapping[str, str] | None = None) -> Response:
-        """The answer. 503 says when to come back."""
+        """The answer. A 503 says when to try again."""
         content = {
             "type": self.kind,
             "title": self.title,
@@ -60,9 +60,9 @@ class HttpProblem(Exception):
 
 
 class Forbidden(HttpProblem):
-    """403: whoever asks may not do that, or may not see it. `reason` is one of `observe.REFUSALS`.
+    """403: the principal may not do that, or may not see it. `reason` is one of `observe.REFUSALS`.
 
-    What is not shown and what does not exist are refused alike.
+    Hidden and unknown names get the same answer.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -71,23 +71,23 @@ class Forbidden(HttpProblem):
 
 
 def bad_field(field: str, reason: str) -> HttpProblem:
-    """A query parameter that is wrong: 400, naming it."""
+    """400: a query parameter or a field of the body is wrong."""
     return HttpProblem(400, f"{field}: {reason}", errors=[{"index": None, "field": field, "reason": reason}])
 
 
-def not_for(field: str, reason: str) -> HttpProblem:
-    """What is asked is sound, but not for what it is asked of as that stands now: 409, naming the field."""
+def conflict(field: str, reason: str) -> HttpProblem:
+    """409: the request is valid, but the thing that it names does not allow it in its present state."""
     return HttpProblem(409, f"{field}: {reason}", errors=[{"index": None, "field": field, "reason": reason}])
 
 
 def not_live(gateway: Gateway, principal: Principal) -> HttpProblem:
-    """The engine cannot answer now: it is starting (and says how far it is), stopping or has failed."""
+    """503: the engine is starting (with its progress), stopping or failed."""
     counts = gateway.starting() if principal.grants.see_everything else {}
     more = {"state": gateway.state, **counts, "progress": gateway.progress}
     return HttpProblem(503, f"the engine is {gateway.state}", kind="not-live", title="Engine not live", more=more)
 
 
-def _of_engine(error: RiskEngineError, request: Request) -> HttpProblem:
+def _problem_of(error: RiskEngineError, request: Request) -> HttpProblem:
     match error:
         case EngineNotLive():
             return not_live(request.app.state.gateway, principal_of(request.scope))
@@ -105,13 +105,13 @@ def _of_engine(error: RiskEngineError, request: Request) -> HttpProblem:
 async def _on_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, HttpProblem)
     if isinstance(error, Forbidden):
-        request.app.state.account.refused(error.reason, request.scope)
+        request.app.state.access_audit.record_refusal(error.reason, request.scope)
     return error.response()
 
 
 async def _on_engine_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RiskEngineError)
-    return _of_engine(error, request).response()
+    return _problem_of(error, request).response()
 
 
 async def _on_unknown_name(request: Request, error: Exception) -> Response:
@@ -127,10 +127,10 @@ async def _on_snapshot_not_yet(request: Request, error: Exception) -> Response:
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
-    """What the router raises: unknown route, wrong method."""
+    """The router's errors: unknown route, wrong method."""
     assert isinstance(error, HTTPException)
     path = request.url.path
-    details = {404: f"there is no {path}", 405: f"{request.method} is not for {path}"}
+    details = {404: f"there is no {path}", 405: f"{path} does not take {request.method}"}
     return HttpProblem(error.status_code, details.get(error.status_code, error.detail)).response(error.headers)
 
 
@@ -148,8 +148,8 @@ HANDLERS: dict[Any, ExceptionHandler] = {
     HTTPException: _on_http,
     ClientDisconnect: _on_disconnect,
 }
-"""For Starlette: what becomes of an exception that a handler lets out and that is no mistake of ours."""
+"""For Starlette: the answer to each exception that a handler raises, except bugs."""
 
 
 POLICY_VIOLATION = 1008
-"""Close code: the client may not go on as it does."""
+"""Close code: the client broke a rule."""

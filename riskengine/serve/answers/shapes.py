@@ -1,7 +1,6 @@
-"""What the rows are made of: every field with its type and meaning, in the order in which it is sent.
+"""The fields of every row: name, type and meaning, in the order in which they are sent.
 
-One table for everything that must agree: the description at `/openapi.json`, the header line of CSV, what rows can be sorted
-by. A test holds it to the rows themselves.
+OpenAPI document, CSV header line and sort parameter come from this one table. A test compares it with real rows.
 """
 
 from typing import Any, NamedTuple
@@ -16,11 +15,11 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     FLAG: {"type": ["boolean", "null"]},
     OBJECT: {"type": ["object", "null"]},
 }
-"""A number is a string where `exact=true` asked for it; null is unknown."""
+"""A number is a string with `exact=true`; null is unknown."""
 
 
 class Field(NamedTuple):
-    """One field of a row. `kind` is one of the words above; a time is in microseconds since the epoch, UTC."""
+    """One field of a row. `kind` is one of the constants above; a time is microseconds since the epoch, UTC."""
 
     name: str
     kind: str
@@ -168,7 +167,7 @@ POINT: Fields = (
 NUMBERS = frozenset(
     field.name for fields in (NODE, DEALER, POSITION, MARK, TRADE, EXCEPTION, POINT) for field in fields if field.kind == NUMBER
 )
-"""What is a number in every list that has it, and with `exact=true` a text that is one."""
+"""Fields that are numbers in every list, and decimal texts with `exact=true`."""
 
 STATUS: Fields = (
     Field("state", TEXT, "starting, loading, live, degraded (the store is away), stopping or failed"),

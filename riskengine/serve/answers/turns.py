@@ -1,4 +1,4 @@
-"""Long work on the event loop, done in turns: after about a millisecond everybody else comes first."""
+"""Long work on the event loop, in turns of about a millisecond: between two turns other tasks run."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from riskengine.records.decode import ItemParts
 from riskengine.records.types import Refusal
-from riskengine.serve.answers.coding import GZIP, Packer
+from riskengine.serve.answers.coding import GZIP, GzipStream
 
 TURN_S = 0.001
 SEND_TIMEOUT_S = 30.0
@@ -19,8 +19,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-async def in_turns(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """`work` of each item, in order. The loop is held for about TURN_S at a time. 0.1 us an item beside the work."""
+async def map_in_turns(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """`work` of each item, in order, in turns of about TURN_S. Costs 0.1 us an item beside the work."""
     results: list[Result] = []
     add = results.append
     due = perf_counter() + TURN_S
@@ -32,17 +32,17 @@ async def in_turns(work: Callable[[Item], Result], items: Iterable[Item]) -> lis
     return results
 
 
-async def decoded(opened: list[Item] | ItemParts[Item]) -> list[Item | Refusal]:
-    """The items of a batch, in turns where they have to be decoded one by one."""
-    return list(opened) if isinstance(opened, list) else await in_turns(opened.one, enumerate(opened.parts))
+async def decode_items(opened: list[Item] | ItemParts[Item]) -> list[Item | Refusal]:
+    """The items of a batch; in turns if they have to be decoded one by one."""
+    return list(opened) if isinstance(opened, list) else await map_in_turns(opened.one, enumerate(opened.parts))
 
 
 class SlicedResponse(Response):
-    """An answer that is made while it is sent, a slice a turn, so that the largest costs no more memory than a slice.
+    """An answer that is made while it is sent, one slice a turn, so that the largest costs no more memory than a slice.
 
-    Every turn waits for everybody else's: one of a middling size (`fits`) is better made whole, beside the loop. `slices`
-    begins it anew for everybody who is sent it. Whoever stops reading for SEND_TIMEOUT_S, or goes away, is not waited for: the
-    rest is not made. `in_gzip` has it encoded on its way.
+    Each turn waits for all other tasks, so an answer of middling size (`fits`) is better built whole in a thread. `slices` starts
+    a new iteration for each client. The rest is not made if a client reads nothing for SEND_TIMEOUT_S or goes away. `in_gzip`
+    encodes the slices.
     """
 
     def __init__(
@@ -62,13 +62,13 @@ class SlicedResponse(Response):
         self.fits = fits
 
     async def whole(self) -> Response:
-        """The same answer, made on the pool."""
+        """The same answer, built whole in a thread."""
         content = await asyncio.to_thread(lambda: b"".join(self._slices()))
         headers = {name: value for name, value in self.headers.items() if name != "content-type"}
         return Response(content, 200, headers, self.media_type)
 
-    def gzipped(self, headers: Mapping[str, str]) -> "SlicedResponse":
-        """The same answer, encoded, under these headers."""
+    def with_gzip(self, headers: Mapping[str, str]) -> "SlicedResponse":
+        """The same answer as gzip, with these headers."""
         assert self.media_type is not None, "its media type was given"
         return SlicedResponse(self._slices, headers, self.media_type, in_gzip=True)
 
@@ -78,8 +78,8 @@ class SlicedResponse(Response):
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b""})
             return
-        gone = asyncio.ensure_future(_wait_until_gone(receive))
-        packer = Packer() if self._in_gzip else None
+        disconnected = asyncio.ensure_future(_wait_for_disconnect(receive))
+        packer = GzipStream() if self._in_gzip else None
         try:
             for part in self._slices():
                 sent = part if packer is None else await packer.pack(part)
@@ -87,15 +87,15 @@ class SlicedResponse(Response):
                     async with asyncio.timeout(SEND_TIMEOUT_S):
                         await send({"type": "http.response.body", "body": sent, "more_body": True})
                 await asyncio.sleep(0)
-                if gone.done():
+                if disconnected.done():
                     return
             await send({"type": "http.response.body", "body": b"" if packer is None else packer.finish()})
         except TimeoutError:
             return  # an unfinished answer makes the server close the connection
         finally:
-            gone.cancel()
+            disconnected.cancel()
 
 
-async def _wait_until_gone(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,6 +1,6 @@
-"""From rows to bytes: JSON and CSV, in slices that never hold the event loop for long.
+"""Rows as bytes: JSON and CSV, in slices that hold the event loop only briefly.
 
-JSON comes from orjson, which writes numbers that are not finite as null. Times are integers, unknown is null (empty in CSV).
+orjson writes the JSON; numbers that are not finite become null. Times are integers, unknown is null (empty in CSV).
 """
 
 import csv
@@ -8,25 +8,24 @@ import io
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 
 from riskengine.records.fields import to_text
 from riskengine.records.types import Trade
 from riskengine.serve.answers.shapes import NUMBERS
+from riskengine.serve.answers.turns import Item
 from riskengine.snapshot.rows import RowDict
 
 JSON = "application/json"
 CSV = "text/csv; charset=utf-8; header=present"
 
-ROWS_AT_ONCE = 200
-"""Rows worked out and encoded before others get their turn: about a millisecond."""
+ROWS_PER_SLICE = 200
+"""Rows made and encoded before other tasks run: about a millisecond."""
 
 TRADE_NUMBERS = ("quantity", "price", "fees", "contra_amount")
 """The columns of a trade that are exact decimals."""
-
-Item = TypeVar("Item")
 
 
 def encode(value: object) -> bytes:
@@ -43,7 +42,7 @@ def _plain(value: object) -> object:
 
 
 def trade_record(trade: Trade, *, exact: bool = False) -> RowDict:
-    """The columns of a trade as it was sent (INTERFACE section 5) and `received_ts`; of a cancel what it carries."""
+    """The columns of a trade as it was sent (INTERFACE section 5) and `received_ts`; of a cancel only those that it has."""
     cancel = trade.action == "cancel"
     contra = trade.contra_amount
     record = {
@@ -73,12 +72,12 @@ def trade_record(trade: Trade, *, exact: bool = False) -> RowDict:
 
 
 def with_doubles(record: RowDict) -> RowDict:
-    """A trade's columns with its exact decimal texts as the nearest doubles."""
+    """A trade's columns, with the nearest doubles in place of exact decimal texts."""
     return record | {name: _double(record[name]) for name in TRADE_NUMBERS}
 
 
 def _double(text: str | None) -> float | None:
-    """None also where another program wrote what is no number: such a row is quarantined, and listed with its text."""
+    """The double; None for a text that is no number: another program wrote it, and the row is quarantined."""
     try:
         return None if text is None else float(text)
     except ValueError:
@@ -93,11 +92,11 @@ def json_list(header: Mapping[str, Any], rows: Sequence[RowDict], total: int) ->
 def json_slices(
     header: Mapping[str, Any], items: Sequence[Item], row_of: Callable[[Item], RowDict], total: int
 ) -> Iterator[bytes]:
-    """The same bytes as `json_list`, a slice at a time; rows exist only while theirs is encoded."""
+    """The bytes of `json_list`, a slice at a time; rows exist only while their slice is encoded."""
     head = encode(header)
     yield (head[:-1] + b"," if len(head) > 2 else head[:-1]) + b'"rows":['
-    for first in range(0, len(items), ROWS_AT_ONCE):
-        text = encode([row_of(item) for item in items[first : first + ROWS_AT_ONCE]])
+    for first in range(0, len(items), ROWS_PER_SLICE):
+        text = encode([row_of(item) for item in items[first : first + ROWS_PER_SLICE]])
         yield b"," + text[1:-1] if first else text[1:-1]
     yield b'],"total":%d}' % total
 
@@ -105,14 +104,14 @@ def json_slices(
 def csv_slices(fields: Sequence[str], items: Sequence[Item], row_of: Callable[[Item], RowDict]) -> Iterator[bytes]:
     """RFC 4180 with a header line, safe to open in a spreadsheet.
 
-    Numbers are as in JSON, unknown is empty, yes and no are `true` and `false`, an object is its JSON. A text that a spreadsheet
-    would work out as a formula has an apostrophe before it, and so has one that begins with an apostrophe: whoever takes one
-    leading apostrophe off each text has it as it was. Numbers are never changed, whatever their sign.
+    Numbers are as in JSON, unknown is empty, booleans are `true` and `false`, an object is its JSON. A text that a spreadsheet
+    would take for a formula, or that begins with an apostrophe, gets an apostrophe in front: remove one leading apostrophe from
+    each text to get the original. Numbers are never changed, whatever their sign.
     """
     yield _csv_lines([fields])
     numeric = [field in NUMBERS for field in fields]
-    for first in range(0, len(items), ROWS_AT_ONCE):
-        rows = (row_of(item) for item in items[first : first + ROWS_AT_ONCE])
+    for first in range(0, len(items), ROWS_PER_SLICE):
+        rows = (row_of(item) for item in items[first : first + ROWS_PER_SLICE])
         yield _csv_lines([list(map(_cell, map(row.get, fields), numeric)) for row in rows])
 
 
@@ -123,15 +122,15 @@ def _csv_lines(lines: Sequence[Sequence[object]]) -> bytes:
 
 
 def _cell(value: object, numeric: bool) -> object:
-    """A value as `csv` writes it. `numeric` says that a text may be an exact number."""
+    """A value as `csv` writes it. `numeric`: a text may be an exact number."""
     if isinstance(value, str):
-        return value if numeric and _NUMBER.fullmatch(value) else inert(value)
+        return value if numeric and _NUMBER.fullmatch(value) else escape_formula(value)
     if isinstance(value, bool):
         return str(value).lower()
-    return inert(encode(value).decode()) if isinstance(value, dict | list) else value
+    return escape_formula(encode(value).decode()) if isinstance(value, dict | list) else value
 
 
-def inert(text: str) -> str:
+def escape_formula(text: str) -> str:
     """A text that no spreadsheet takes for a formula; see `csv_slices`. 0.2 us for a plain name."""
     first = text[:1]
     if first.isascii() and first.isalnum():
@@ -143,7 +142,7 @@ def inert(text: str) -> str:
 
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _FORMULA = frozenset("=+-@\u2212")
-"""What a formula starts with, full-width, small and superscript forms being the same to some spreadsheets (NFKC)."""
+"""First characters of a formula. Some spreadsheets read full-width, small and superscript forms the same way (NFKC)."""
 _GUARDED = frozenset("'\t\r\n")
 _SKIPPED = " \t\r\n\v\f\0\u00a0\u200b\u2060\u3000\ufeff"
-"""What a spreadsheet may leave out before it looks for a formula."""
+"""Characters that a spreadsheet may skip before it looks for a formula."""

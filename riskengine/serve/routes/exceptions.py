@@ -1,4 +1,4 @@
-"""What needs a person: what the engine keeps listed, and what a snapshot shows to be missing."""
+"""The exceptions that need a person: those that the engine lists, and those that a snapshot shows."""
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,26 +17,26 @@ from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.types import Trade, Verdict
 from riskengine.serve.access.permissions import OPS, check, granted_tops
 from riskengine.serve.answers.answers import ListAnswer, Question, json_answer, list_answer, stamp
-from riskengine.serve.answers.problems import HttpProblem, bad_field, not_for
+from riskengine.serve.answers.problems import HttpProblem, bad_field, conflict
 from riskengine.serve.answers.shapes import EXCEPTION, names
 from riskengine.serve.answers.wire import trade_record
-from riskengine.serve.routes.ordering import Value, sorted_places
+from riskengine.serve.routes.lists import Value, sorted_places
 from riskengine.serve.routes.trades import read_body
 from riskengine.snapshot.rows import RowDict
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
 from riskengine.views.grants import Grants
 
-MAX_COMMENT = 2_000
+MAX_COMMENT_CHARS = 2_000
 
 KINDS = ("conflict", "parked", "unmatched", "quarantined", "late", "unpriced", "suspect", "expired")
 
 
 async def answer_exceptions(question: Question) -> Response:
-    """The work list: of one kind, or all kinds in the order of KINDS; the newest of a kind first."""
+    """The exceptions of one kind, or of all kinds in the order of KINDS; the newest of a kind first."""
     snapshot, values = question.snapshot, question.values
     zone = ZoneInfo(question.gateway.config.engine.day_zone)
     kinds = KINDS if values["kind"] is None else (values["kind"],)
-    items = [item for kind in kinds for item in _items(snapshot, kind, zone, question.grants)]
+    items = [item for kind in kinds for item in _visible_items(snapshot, kind, zone, question.grants)]
     row_of = partial(exception_row, verdicts=snapshot.verdicts, exact=question.exact)
     if question.sort is not None:
         field = question.sort.field
@@ -48,21 +48,21 @@ async def answer_exceptions(question: Question) -> Response:
         places = await sorted_places(items, value_of, descending=question.sort.descending)
         items = [items[place] for place in places.tolist()]
     first = values["offset"]
-    shown = items[first : first + values["limit"]]
-    return list_answer(question, ListAnswer(question.header(), names(EXCEPTION), shown, row_of, len(items)))
+    page = items[first : first + values["limit"]]
+    return list_answer(question, ListAnswer(question.header(), names(EXCEPTION), page, row_of, len(items)))
 
 
-class Decided(msgspec.Struct, forbid_unknown_fields=True):
-    """What is sent to decide about an exception: `verdict` and `action` are two names of one word."""
+class VerdictBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a verdict: `verdict` and `action` are two names of one field."""
 
     action: str = ""
     verdict: str = ""
     comment: str = ""
 
 
-_decoder = msgspec.json.Decoder(Decided)
+_decode_body = msgspec.json.Decoder(VerdictBody).decode
 
-WORDS = {
+ACTIONS = {
     "conflict": ("accept", "reject"),
     "quarantined": ("accept", "reject"),
     "suspect": ("accept", "reject"),
@@ -72,64 +72,66 @@ WORDS = {
     "unpriced": ("accept",),
     "expired": ("accept",),
 }
-"""What can be decided about a kind; `accept` of what has no effect of its own says that a person has seen it."""
+"""The actions for each kind. `accept` without an effect of its own says that a person has seen the exception."""
 
 
 async def take_verdict(question: Question) -> Response:
-    """Accept, reject or comment on an exception. Raises Problem, NotAllowed, StoreUnavailable, EngineNotLive."""
+    """Accept, reject or comment on an exception. Raises HttpProblem, Forbidden, StoreUnavailable, EngineNotLive."""
     gateway, snapshot, principal = question.gateway, question.snapshot, question.principal
-    sent = _read(await read_body(question))
+    sent = _read_verdict(await read_body(question))
     item_id = question.request.path_params["id"]
     zone = ZoneInfo(gateway.config.engine.day_zone)
-    item = next((item for kind in KINDS for item in _items(snapshot, kind, zone, principal.grants) if item.id == item_id), None)
+    item = next(
+        (item for kind in KINDS for item in _visible_items(snapshot, kind, zone, principal.grants) if item.id == item_id), None
+    )
     if item is None:
         raise HttpProblem(404, f"unknown exception {shown(item_id)}")
-    word = sent.action or sent.verdict
-    if word != "comment":
+    action = sent.action or sent.verdict
+    if action != "comment":
         check(OPS, principal)
-    _check_word(item, word)
+    _check_action(item, action)
     known = snapshot.verdicts.get(item.id)
-    if word == "comment" and known is not None:
-        word = known.verdict  # a comment leaves standing what was decided
-    verdict = Verdict(item.id, "" if word == "comment" else word, sent.comment, principal.name, gateway.clock.now())
+    if action == "comment" and known is not None:
+        action = known.verdict  # a comment does not change the verdict
+    verdict = Verdict(item.id, "" if action == "comment" else action, sent.comment, principal.name, gateway.clock.now())
     await gateway.decide(item, verdict)
     newest = gateway.history.newest
     return json_answer(stamp(newest) | exception_row(item, verdicts={item.id: verdict}, exact=question.exact))
 
 
-def _read(body: bytes) -> Decided:
+def _read_verdict(body: bytes) -> VerdictBody:
     try:
-        sent = _decoder.decode(body)
+        sent = _decode_body(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise HttpProblem(400, f"the body is not a verdict: {error}") from None
     if sent.action and sent.verdict and sent.action != sent.verdict:
-        raise bad_field("verdict", "says something else than action")
+        raise bad_field("verdict", "contradicts action")
     check_comment(sent.comment)
     return sent
 
 
 def check_comment(text: str) -> None:
-    """Raises Problem where a store could not keep what a person says."""
-    if len(text) > MAX_COMMENT:
-        raise bad_field("comment", f"is longer than {MAX_COMMENT} characters")
+    """Raises HttpProblem if a store could not keep the comment."""
+    if len(text) > MAX_COMMENT_CHARS:
+        raise bad_field("comment", f"is longer than {MAX_COMMENT_CHARS} characters")
     if "\0" in text:
-        raise bad_field("comment", "has a character that a text cannot have")
+        raise bad_field("comment", "has a NUL character")
 
 
-def _check_word(item: ExceptionItem, word: str) -> None:
-    """Raises Problem where nothing of the kind can be decided about the exception."""
-    if word == "comment":
+def _check_action(item: ExceptionItem, action: str) -> None:
+    """Raises HttpProblem if the action does not apply to the exception."""
+    if action == "comment":
         return
-    if word not in ("accept", "reject"):
-        raise bad_field("action", f"must be accept, reject or comment: {shown(word)}")
-    if word not in WORDS[item.kind]:
-        raise not_for("action", f"{word}: {item.kind} exceptions end when their cause does, a person can only have seen them")
-    if item.kind == "quarantined" and item.trade is None and word == "accept":
-        raise not_for("action", "accept: this row cannot take part before its cause is mended")
+    if action not in ("accept", "reject"):
+        raise bad_field("action", f"must be accept, reject or comment: {shown(action)}")
+    if action not in ACTIONS[item.kind]:
+        raise conflict("action", f"{action}: {item.kind} exceptions end with their cause; a person can only accept them as seen")
+    if item.kind == "quarantined" and item.trade is None and action == "accept":
+        raise conflict("action", "accept: this row cannot be applied before its cause is fixed")
 
 
 def exception_row(item: ExceptionItem, *, verdicts: Mapping[str, Verdict], exact: bool = False) -> RowDict:
-    """One entry of the work list, with what a person said of it."""
+    """The row of an exception, with its verdict."""
     verdict = verdicts.get(item.id)
     trade = item.trade
     instrument = item.detail.get("instrument") if trade is None else trade.instrument
@@ -148,24 +150,27 @@ def exception_row(item: ExceptionItem, *, verdicts: Mapping[str, Verdict], exact
     }
 
 
-def _items(snapshot: Snapshot, kind: str, zone: ZoneInfo, grants: Grants) -> list[ExceptionItem]:
-    """Those of a kind that are shown. What is about no desk, dealer or instrument is for whoever sees everything."""
-    seen: dict[str, Callable[[], Iterator[ExceptionItem]]] = {
-        "unpriced": lambda: _unpriced(snapshot, grants),
-        "suspect": lambda: _suspect(snapshot),
-        "expired": lambda: _expired(snapshot, zone, grants),
+def _visible_items(snapshot: Snapshot, kind: str, zone: ZoneInfo, grants: Grants) -> list[ExceptionItem]:
+    """The visible exceptions of a kind.
+
+    One without desk, dealer and instrument is visible only to principals that see everything.
+    """
+    visible: dict[str, Callable[[], Iterator[ExceptionItem]]] = {
+        "unpriced": lambda: _unpriced_items(snapshot, grants),
+        "suspect": lambda: _suspect_items(snapshot),
+        "expired": lambda: _expired_items(snapshot, zone, grants),
     }
-    if kind in seen:
-        return list(seen[kind]())
+    if kind in visible:
+        return list(visible[kind]())
     items: Iterable[ExceptionItem] = snapshot.exceptions.get(kind, ())
     if not grants.see_everything:
         hierarchy = snapshot.reference.hierarchy
-        items = [shown for item in items if (shown := _shown(item, grants, hierarchy)) is not None]
+        items = [part for item in items if (part := _visible_part(item, grants, hierarchy)) is not None]
     return sorted(items, key=lambda item: -item.ts)
 
 
-def _shown(item: ExceptionItem, grants: Grants, hierarchy: Hierarchy) -> ExceptionItem | None:
-    """As much of an exception as is shown, None where that is nothing. A trade without desk and dealer is nobody's."""
+def _visible_part(item: ExceptionItem, grants: Grants, hierarchy: Hierarchy) -> ExceptionItem | None:
+    """The visible part of an exception, None if there is none. A trade without desk and dealer belongs to nobody."""
     trade, detail = item.trade, item.detail
     if trade is None:
         rollup, owner = detail.get("rollup"), str(detail.get("owner", ""))
@@ -182,32 +187,32 @@ def _shown(item: ExceptionItem, grants: Grants, hierarchy: Hierarchy) -> Excepti
     return item
 
 
-def _rows(snapshot: Snapshot, grants: Grants) -> list[Row]:
-    """What is shown of what the whole house holds, by instrument; several of one where several nodes or dealers are shown."""
+def _visible_rows(snapshot: Snapshot, grants: Grants) -> list[Row]:
+    """The visible rows of the whole house, by instrument; several of one if several nodes or dealers are visible."""
     tops = granted_tops(grants, snapshot.reference.hierarchy)
     held = [row for top in tops for row in snapshot.nodes.state(top).positions()]
     if not grants.see_everything:
         known = {row.instrument for row in held}
         numbers = (number for number, name in enumerate(snapshot.dealer_names) if grants.sees_dealer(name))
         of_dealers = (row for number in numbers for row in snapshot.dealers.state(number).positions())
-        held += [row for row in of_dealers if row.instrument not in known]  # the others are there already, by their desks
+        held += [row for row in of_dealers if row.instrument not in known]  # the others are there by their desks
     return sorted(held, key=lambda row: row.instrument)
 
 
-def _unpriced(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionItem]:
-    """Instruments that are held and whose price or rate is unknown.
+def _unpriced_items(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionItem]:
+    """Instruments with positions and an unknown price or rate.
 
     Their positions, with the quarantined ones, add up to the root's unpriced_count.
     """
     units, reference = snapshot.units, snapshot.reference
-    for number, rows in groupby(_rows(snapshot, grants), key=lambda row: row.instrument):
+    for number, rows in groupby(_visible_rows(snapshot, grants), key=lambda row: row.instrument):
         held = list(rows)
         instrument = reference.instruments[number]
         if not units.rated[number]:
             count = sum(row.position_count - row.quarantined for row in held)
             reason = f"no rate leads from {instrument.currency} to {reference.reporting_currency}"
         elif not units.priced[number]:
-            count, reason = sum(row.open_count for row in held), "no price has been heard"
+            count, reason = sum(row.open_count for row in held), "no price has been received"
         else:
             count = 0
         if not count:
@@ -216,7 +221,7 @@ def _unpriced(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionItem]:
         yield ExceptionItem(f"unpriced:{instrument.instrument}", "unpriced", 0, reason, None, detail)
 
 
-def _suspect(snapshot: Snapshot) -> Iterator[ExceptionItem]:
+def _suspect_items(snapshot: Snapshot) -> Iterator[ExceptionItem]:
     """Instruments with a level that the mark policy holds back."""
     for number, mark in enumerate(snapshot.units.marks):
         if mark is not None and mark.suspect is not None:
@@ -233,10 +238,10 @@ def _suspect(snapshot: Snapshot) -> Iterator[ExceptionItem]:
             yield ExceptionItem(f"suspect:{symbol}", "suspect", mark.suspect_ts, reason, None, detail)
 
 
-def _expired(snapshot: Snapshot, zone: ZoneInfo, grants: Grants) -> Iterator[ExceptionItem]:
-    """Open positions in what has expired: at the moment that the instrument says, or at the end of that day in `zone`."""
+def _expired_items(snapshot: Snapshot, zone: ZoneInfo, grants: Grants) -> Iterator[ExceptionItem]:
+    """Open positions in expired instruments: expiry is the moment that the instrument names, or the end of that day in `zone`."""
     now = dt.datetime.fromtimestamp(snapshot.as_of / MICROS_PER_SECOND, zone)
-    for number, rows in groupby(_rows(snapshot, grants), key=lambda row: row.instrument):
+    for number, rows in groupby(_visible_rows(snapshot, grants), key=lambda row: row.instrument):
         instrument = snapshot.reference.instruments[number]
         count = sum(row.open_count for row in rows)
         if count and instrument.expiry and _has_expired(instrument.expiry, now):

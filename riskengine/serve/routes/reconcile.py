@@ -1,4 +1,4 @@
-"""`POST /v1/reconcile`, `GET /v1/breaks`, `POST /v1/breaks/{id}`: whether engine and store hold the same, now and since."""
+"""Reconciliation over HTTP: compare engine and store now, list the breaks found so far, export all holdings."""
 
 from functools import partial
 
@@ -17,39 +17,42 @@ from riskengine.snapshot.rows import RowDict
 
 
 class ReconcileBody(msgspec.Struct, forbid_unknown_fields=True):
-    """What is sent."""
+    """The body of `POST /v1/reconcile`."""
 
     repair: bool = False
 
 
-class Said(msgspec.Struct, forbid_unknown_fields=True):
-    """What a person says of a break."""
+class CommentBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `POST /v1/breaks/{id}`."""
 
     comment: str
 
 
-_decoder = msgspec.json.Decoder(ReconcileBody)
-_comment_decoder = msgspec.json.Decoder(Said)
+_decode_request = msgspec.json.Decoder(ReconcileBody).decode
+_decode_comment = msgspec.json.Decoder(CommentBody).decode
 
 
 async def take_reconcile(question: Question) -> Response:
-    """Compare engine and store now, and repair where that is asked for; the report. Raises Problem, StoreError, EngineNotLive."""
+    """Compare engine and store now, repair if asked to, and answer with the report.
+
+    Raises HttpProblem, StoreError, EngineNotLive.
+    """
     gateway = question.gateway
     if not gateway.is_live:
         raise EngineNotLive(f"the engine is {gateway.state}")
     body = b"{}" if question.request.headers.get("content-length") == "0" else await read_body(question)
     try:
-        asked = _decoder.decode(body)
+        request = _decode_request(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise HttpProblem(400, f'the body is not {{"repair": true}} or {{"repair": false}}: {error}') from None
     actor = question.principal.name
-    report = await gateway.reconcile(repair=asked.repair, actor=actor)
-    gateway.note("reconcile", "", {"repair": asked.repair, "clean": report["clean"], "breaks": len(report["breaks"])}, actor)
+    report = await gateway.reconcile(repair=request.repair, actor=actor)
+    gateway.note("reconcile", "", {"repair": request.repair, "clean": report["clean"], "breaks": len(report["breaks"])}, actor)
     return json_answer(report)
 
 
 async def answer_breaks(question: Question) -> Response:
-    """Remembered breaks that are shown, open ones first, and to whoever sees everything the last report.
+    """Visible remembered breaks, open ones first; the last report too for principals that see everything.
 
     Raises StoreError, EngineNotLive.
     """
@@ -63,23 +66,23 @@ async def answer_breaks(question: Question) -> Response:
 
 
 async def take_comment(question: Question) -> Response:
-    """Note what a person says of a remembered break that they are shown; its row. Raises Problem, StoreError, EngineNotLive."""
-    gateway, asked_id = question.gateway, question.request.path_params["id"]
+    """Add a comment to a visible break and answer with its row. Raises HttpProblem, StoreError, EngineNotLive."""
+    gateway, break_id = question.gateway, question.request.path_params["id"]
     if not gateway.is_live:
         raise EngineNotLive(f"the engine is {gateway.state}")
     try:
-        said = _comment_decoder.decode(await read_body(question))
+        sent = _decode_comment(await read_body(question))
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise HttpProblem(400, f'the body is not {{"comment": "..."}}: {error}') from None
-    check_comment(said.comment)
-    if not said.comment.strip():
+    check_comment(sent.comment)
+    if not sent.comment.strip():
         raise bad_field("comment", "is missing")
-    number = int(asked_id) if asked_id.isascii() and asked_id.isdigit() and len(asked_id) <= MAX_DIGITS else 0
+    number = int(break_id) if break_id.isascii() and break_id.isdigit() and len(break_id) <= MAX_DIGITS else 0
     row = None
     if question.grants.see_everything or await _shows_break(question, number):
-        row = await gateway.comment_break(number, said.comment, question.principal.name)
+        row = await gateway.comment_break(number, sent.comment, question.principal.name)
     if row is None:
-        raise HttpProblem(404, f"unknown break {shown(asked_id)}")
+        raise HttpProblem(404, f"unknown break {shown(break_id)}")
     return json_answer(row)
 
 
@@ -89,7 +92,7 @@ async def _shows_break(question: Question, number: int) -> bool:
 
 
 def _is_shown(row: RowDict, question: Question) -> bool:
-    """Whether the key of a break is shown: of a node without its parts, or of a dealer."""
+    """Whether a break is visible: it is of a dealer, or of a node with everything below it."""
     if row.get("dealer") is not None:
         return question.grants.sees_dealer(row["dealer"])
     return row.get("node") is not None and question.grants.sees_below(question.snapshot.reference.hierarchy, row["node"])

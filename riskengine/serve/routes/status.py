@@ -1,4 +1,4 @@
-"""How the engine is: health, readiness, metrics, status, digest. The first four answer in every state."""
+"""State of the engine: health, readiness, metrics, status, digest. The first four answer in every state."""
 
 import asyncio
 
@@ -17,16 +17,16 @@ from riskengine.views.grants import Grants
 
 
 async def answer_health(question: Question) -> Response:
-    """Alive: the loop answers."""
+    """Alive: the event loop answers."""
     return json_answer({"status": "alive"})
 
 
 async def answer_ready(question: Question) -> Response:
-    """200 when snapshots may be shown, else 503 with how far the start is."""
+    """200 when snapshots may be read, otherwise 503 with the progress of the start."""
     gateway, principal = question.gateway, question.principal
     if not gateway.is_live:
         raise not_live(gateway, principal)
-    warnings = shown_warnings(gateway.warnings.rows(), principal.grants) if principal is not STRANGER else []
+    warnings = visible_warnings(gateway.warnings.rows(), principal.grants) if principal is not STRANGER else []
     return json_answer({"state": gateway.state, "progress": gateway.progress, "warnings": warnings})
 
 
@@ -36,16 +36,19 @@ async def answer_metrics(question: Question) -> Response:
 
 
 async def answer_status(question: Question) -> Response:
-    """Everything in one object; what is not known yet, or not shown, is null."""
+    """The whole state in one object; unknown and hidden fields are null."""
     gateway = question.gateway
     snapshot = question.snapshot if gateway.is_live or question.values["seq"] is not None else None
-    return json_answer(shown_status(status(gateway, snapshot), question.grants, snapshot))
+    return json_answer(visible_status(status(gateway, snapshot), question.grants, snapshot))
 
 
 def status(gateway: Gateway, snapshot: Snapshot | None) -> RowDict:
-    """What `/v1/status` says (`shapes.STATUS`), and what the process adds. `snapshot` is None until the engine is live."""
+    """The fields of `/v1/status` (`shapes.STATUS`), and those that the process adds.
+
+    `snapshot` is None until the engine is live.
+    """
     now, metrics = gateway.clock.now(), gateway.metrics
-    shown: RowDict = {
+    fields: RowDict = {
         "state": gateway.state,
         "progress": gateway.progress,
         "version": __version__,
@@ -77,11 +80,11 @@ def status(gateway: Gateway, snapshot: Snapshot | None) -> RowDict:
         "start": None,
     }
     if snapshot is not None:
-        shown |= _of_snapshot(snapshot, now)
-    return shown | dict(gateway.health())
+        fields |= _snapshot_fields(snapshot, now)
+    return fields | dict(gateway.health())
 
 
-OF_EVERYBODY = (
+PUBLIC_FIELDS = (
     "state",
     "progress",
     "version",
@@ -100,32 +103,32 @@ OF_EVERYBODY = (
     "last_beat_ms",
     "last_tick_age_ms",
 )
-"""What says nothing of anybody's trades."""
+"""Fields that reveal nothing of anybody's trades."""
 
-WARNING = "some numbers may be wrong or missing: ask operations"
+GENERIC_WARNING = "some numbers may be wrong or missing: ask operations"
 
 
-def shown_status(whole: RowDict, grants: Grants, snapshot: Snapshot | None) -> RowDict:
-    """What `grants` show of a status: counts of what is shown, null for what is of the whole house. O(nodes shown)."""
+def visible_status(whole: RowDict, grants: Grants, snapshot: Snapshot | None) -> RowDict:
+    """The part of a status that `grants` allow: counts of visible nodes and dealers, null for the whole house. O(nodes shown)."""
     if grants.see_everything:
         return whole
-    shown: RowDict = dict.fromkeys(whole) | {name: whole[name] for name in OF_EVERYBODY if name in whole}
-    shown |= {"counts": dict.fromkeys(whole["counts"]), "feeds": [], "warnings": shown_warnings(whole["warnings"], grants)}
+    visible: RowDict = dict.fromkeys(whole) | {name: whole[name] for name in PUBLIC_FIELDS if name in whole}
+    visible |= {"counts": dict.fromkeys(whole["counts"]), "feeds": [], "warnings": visible_warnings(whole["warnings"], grants)}
     if snapshot is not None:
         dealers = zip(snapshot.dealer_names, range(snapshot.dealers.size), strict=False)
-        shown["node_count"] = len(grants.nodes_shown(snapshot.reference.hierarchy))
-        shown["dealer_count"] = sum(
+        visible["node_count"] = len(grants.nodes_shown(snapshot.reference.hierarchy))
+        visible["dealer_count"] = sum(
             bool(snapshot.dealers.state(number).position_count) for name, number in dealers if grants.sees_dealer(name)
         )
-    return shown
+    return visible
 
 
-def shown_warnings(rows: list[RowDict], grants: Grants) -> list[RowDict]:
-    """Warnings as they are for whoever sees everything; for others that there are some: the sentences name keys and counts."""
-    return rows if grants.see_everything else [row | {"text": WARNING} for row in rows]
+def visible_warnings(rows: list[RowDict], grants: Grants) -> list[RowDict]:
+    """The warnings. Without a grant of everything only that there are some: their texts name keys and counts."""
+    return rows if grants.see_everything else [row | {"text": GENERIC_WARNING} for row in rows]
 
 
-def _of_snapshot(snapshot: Snapshot, now: int) -> RowDict:
+def _snapshot_fields(snapshot: Snapshot, now: int) -> RowDict:
     reference, last = snapshot.reference, snapshot.last_trade_at
     nodes = len(reference.hierarchy)
     quarantined = snapshot.nodes.state(0).quarantined_count if nodes else 0
@@ -147,14 +150,14 @@ def _of_snapshot(snapshot: Snapshot, now: int) -> RowDict:
 
 
 async def answer_digest(question: Question) -> Response:
-    """The digest of a snapshot; it changes with trades, not with prices."""
+    """The digest of a snapshot; trades change it, prices do not."""
     digests: Digests = question.request.app.state.digests
     snapshot = question.snapshot
     return json_answer({**question.header(), "digest": await digests.of(snapshot), "watermark": snapshot.watermark})
 
 
 class Digests:
-    """The last digest worked out, and one at a time: seconds of work on a large book, whoever asks how often."""
+    """Remembers the last digest and computes one at a time: on a large book one takes seconds."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -163,7 +166,7 @@ class Digests:
         self._digest = ""
 
     async def of(self, snapshot: Snapshot) -> str:
-        """The digest of a snapshot: that of any other between the same two trades."""
+        """The digest of a snapshot. All snapshots between the same two trades share one."""
         async with self._turn:
             if snapshot.trade_seq != self._trade_seq:
                 self._digest = await self._gateway.digest(snapshot)

@@ -1,4 +1,4 @@
-"""Trades and ticks over HTTP: in by POST, stored trades out by GET."""
+"""Trades and ticks over HTTP: posted ones in, stored trades out."""
 
 import asyncio
 from typing import Any
@@ -14,7 +14,7 @@ from riskengine.serve.access.permissions import check_dealer, check_node
 from riskengine.serve.answers.answers import ListAnswer, Question, json_answer, list_answer
 from riskengine.serve.answers.problems import HttpProblem
 from riskengine.serve.answers.shapes import TRADE, names
-from riskengine.serve.answers.turns import decoded
+from riskengine.serve.answers.turns import decode_items
 from riskengine.serve.answers.wire import with_doubles
 from riskengine.serve.routes.trades_answer import DEFAULT_SOURCE, REJECTED, answer_trades
 from riskengine.snapshot.rows import RowDict
@@ -28,10 +28,7 @@ _anything = msgspec.json.Decoder(Any)
 
 
 async def answer_stored_trades(question: Question) -> Response:
-    """Stored trades that the snapshot holds and that are shown, newest first.
-
-    Raises UnknownName, NotAllowed, StoreUnavailable.
-    """
+    """The visible stored trades that the snapshot holds, newest first. Raises UnknownName, Forbidden, StoreUnavailable."""
     snapshot, values, grants = question.snapshot, question.values, question.grants
     if values["node"] is not None:
         check_node(grants, snapshot.reference.hierarchy, values["node"])
@@ -51,50 +48,50 @@ async def answer_stored_trades(question: Question) -> Response:
         snapshot=snapshot,
         grants=grants,
     )
-    row_of = _as_stored if question.exact else with_doubles
+    row_of = _exact_row if question.exact else with_doubles
     return list_answer(question, ListAnswer(question.header(), names(TRADE), found[offset:], row_of, total))
 
 
-def _as_stored(row: RowDict) -> RowDict:
+def _exact_row(row: RowDict) -> RowDict:
     return row
 
 
 async def take_trades(question: Question) -> Response:
-    """Trades in; the answer says what became of each, in their order. Raises InboxFull, StoreUnavailable, EngineNotLive."""
+    """Take trades; the answer has the outcome of each, in their order. Raises InboxFull, StoreUnavailable, EngineNotLive."""
     _require_live(question)
     body = await read_body(question)
-    items = await decoded(open_trades(body))
+    items = await decode_items(open_trades(body))
     answer = await answer_trades(question.gateway, items)
     if any(isinstance(item, Refusal) for item in items):
-        _name_the_undecoded(answer["results"], body)
+        _identify_undecoded(answer["results"], body)
     return json_answer(answer)
 
 
 async def take_ticks(question: Question) -> Response:
-    """Ticks in; they are in a snapshot after the next beat. Raises EngineNotLive."""
+    """Take ticks; the snapshot after the next beat shows them. Raises EngineNotLive."""
     _require_live(question)
     gateway = question.gateway
-    items = await decoded(open_ticks(await read_body(question)))
+    items = await decode_items(open_ticks(await read_body(question)))
     undecoded = [item for item in items if isinstance(item, Refusal)]
-    good = list(split_refusals(items))
-    offered = gateway.offer_ticks([tick for _, tick in good]).refused
+    readable = list(split_refusals(items))
+    offered = gateway.offer_ticks([tick for _, tick in readable]).refused
     gateway.metrics.ticks_refused.inc(len(undecoded))
-    refusals = [*undecoded, *(Refusal(good[r.index][0], r.field, r.reason) for r in offered)]
+    refusals = [*undecoded, *(Refusal(readable[r.index][0], r.field, r.reason) for r in offered)]
     refusals.sort(key=lambda refusal: refusal.index)
     errors = [{"index": r.index, "field": r.field, "reason": r.reason} for r in refusals]
     return json_answer({"accepted": len(items) - len(refusals), "refused": len(refusals), "errors": errors})
 
 
 def _require_live(question: Question) -> None:
-    """Before the body is read: a sender of a megabyte should not have to wait for the refusal."""
+    """Called before the body is read: a client should not send a megabyte to be refused."""
     if not question.gateway.is_live:
         raise EngineNotLive(f"the engine is {question.gateway.state}")
 
 
 async def read_body(question: Question) -> bytes:
-    """The request's body, without a byte-order mark. Raises Problem where it is too large, too slow or empty.
+    """The request's body, without a byte-order mark. Raises HttpProblem if it is too large, too slow or empty.
 
-    What is too large is refused as soon as that is known, by its Content-Length or while it comes, and never held.
+    A body that is too large is refused as soon as its Content-Length or the bytes received so far say so, and is never held.
     """
     request, limit = question.request, question.gateway.config.server.max_body_bytes
     length = request.headers.get("content-length", "")
@@ -121,8 +118,8 @@ def _too_large(limit: int) -> HttpProblem:
     return HttpProblem(413, f"the body is larger than {limit} bytes; nothing of it was taken: send it in parts")
 
 
-def _name_the_undecoded(results: list[RowDict], body: bytes) -> None:
-    """Say which trade was meant where an item was too broken to decode but still names itself."""
+def _identify_undecoded(results: list[RowDict], body: bytes) -> None:
+    """Add the identity of trades that could not be decoded, as far as they have one."""
     try:
         sent = _anything.decode(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):

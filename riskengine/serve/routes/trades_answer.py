@@ -1,7 +1,7 @@
-"""What a sender of trades is told, over HTTP and over a websocket alike.
+"""The answer to submitted trades, the same over HTTP and over a websocket.
 
-An answer exists only when its trades are durable, applied and published: `results` in the order of the items, a bad
-item beside the good ones, and `seq` of a snapshot that a read which follows will see.
+It exists only when its trades are durable, applied and published: `results` in the order of the items, refused ones among the
+others, and the `seq` of a snapshot that a later read will see.
 """
 
 import asyncio
@@ -18,21 +18,21 @@ from riskengine.serve.gateway import Gateway
 DEFAULT_SOURCE = "api"
 REJECTED = "rejected"
 
-CHECKED_AT_ONCE = 100
-"""Trades checked before other connections get their turn: about a millisecond."""
+TRADES_PER_TURN = 100
+"""Trades checked before other tasks run: about a millisecond."""
 
 
 async def answer_trades(gateway: Gateway, items: Sequence[TradeInput | Refusal]) -> dict[str, Any]:
-    """Take decoded trades (`decode.decode_trades`) and answer when they are in a published snapshot.
+    """Submit decoded trades (`decode.open_trades`) and answer when a published snapshot shows them.
 
-    Returns `{epoch, seq, results, counts, errors}`. Raises InboxFull, StoreUnavailable or EngineNotLive, and then
-    nothing was stored.
+    Returns `{epoch, seq, results, counts, errors}`. Raises InboxFull, StoreUnavailable or EngineNotLive, and then nothing was
+    stored.
     """
     return await (await submit_trades(gateway, items)).answer()
 
 
 class SubmittedTrades:
-    """Trades on their way through store and writer, and the items that were refused at the door."""
+    """Trades in flight through store and writer, and the items that were refused before."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class SubmittedTrades:
 
     async def answer(self) -> dict[str, Any]:
         """The answer, once there is one. Raises what `answer_trades` raises."""
-        # Whoever waits may go away; what was submitted goes on.
+        # The sender may go away; the submitted trades go on.
         receipt = None if self._receipt is None else await asyncio.shield(self._receipt)
         if receipt is not None and receipt.error is not None:
             raise receipt.error
@@ -74,19 +74,19 @@ class SubmittedTrades:
 
 
 async def submit_trades(gateway: Gateway, items: Sequence[TradeInput | Refusal]) -> SubmittedTrades:
-    """Check trades and send the good ones on their way, without waiting for the store.
+    """Check trades and submit the valid ones, without waiting for the store.
 
-    Trades of two calls, the second made after the first has returned, stay in that order. Raises what `answer_trades`
-    raises where that is known already.
+    Trades of two calls, the second made after the first has returned, stay in that order. Raises what `answer_trades` raises if
+    that is known already.
     """
     check, received_ts = gateway.check, gateway.clock.now()
     checked: list[Trade | TradeInput | Refusal] = []
     trades: list[Trade] = []
     refusals: list[Refusal] = []
     for index, item in enumerate(items):
-        if index and not index % CHECKED_AT_ONCE:
+        if index and not index % TRADES_PER_TURN:
             await asyncio.sleep(0)
-        result = item if isinstance(item, Refusal) else _checked(check, item, index, received_ts)
+        result = item if isinstance(item, Refusal) else _check(check, item, index, received_ts)
         if isinstance(result, Trade):
             checked.append(result)
             trades.append(result)
@@ -98,17 +98,17 @@ async def submit_trades(gateway: Gateway, items: Sequence[TradeInput | Refusal])
     receipt: asyncio.Future[Receipt] | None = None
     if trades:
         receipt = asyncio.ensure_future(gateway.submit(trades, check))
-        receipt.add_done_callback(_hear)
+        receipt.add_done_callback(_retrieve_error)
     return SubmittedTrades(gateway, checked, refusals, receipt)
 
 
-def _hear(receipt: "asyncio.Future[Receipt]") -> None:
-    """Look at what went wrong, so that asyncio does not log it where the sender has gone away and nobody asks any more."""
+def _retrieve_error(receipt: "asyncio.Future[Receipt]") -> None:
+    """Retrieve the error, so that asyncio does not log it if the sender is gone and nobody awaits the answer."""
     if not receipt.cancelled():
         receipt.exception()
 
 
-def _checked(check: TradeCheck, item: TradeInput, index: int, received_ts: int) -> Trade | Refusal:
+def _check(check: TradeCheck, item: TradeInput, index: int, received_ts: int) -> Trade | Refusal:
     try:
         return check(item, received_ts, DEFAULT_SOURCE)
     except Rejected as error:
@@ -120,7 +120,7 @@ def _reason(refusal: Refusal) -> str:
 
 
 def _result(item: Trade | TradeInput | Refusal, status: str, late: bool, reason: str) -> dict[str, Any]:
-    """What became of which trade; its identity is all null where the item was too broken to tell."""
+    """The outcome of one item; its identity is all null if it could not be decoded."""
     if isinstance(item, Refusal):
         return dict.fromkeys(("source", "trade_id", "leg", "version")) | {"status": status, "late": late, "reason": reason}
     return {

@@ -1,8 +1,8 @@
 """`/v1/ingest`: ticks, trades and heartbeats of publishers, over one websocket each.
 
-Frames are taken in their order. Ticks are in the quote book before the next frame is read. Trades go to the store without
-holding up the ticks behind them; a few frames may be on their way, then the next is not read until one is answered. Answers
-come in the order of the frames.
+Frames are processed in order. The quote book has the ticks of one before the next is read. Trades go to the store without
+delaying the ticks behind them: a few frames may be in flight; then the next is read only when one is answered. Answers come in
+the order of the frames.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from starlette.websockets import WebSocket
@@ -30,22 +30,23 @@ from riskengine.records.decode import (
 from riskengine.records.fields import MAX_INTEGER, Rejected, integer, name
 from riskengine.records.types import Refusal
 from riskengine.serve.answers.problems import POLICY_VIOLATION
-from riskengine.serve.answers.turns import TURN_S, decoded
+from riskengine.serve.answers.turns import TURN_S, Item, decode_items
 from riskengine.serve.gateway import Gateway
 from riskengine.serve.routes.trades_answer import SubmittedTrades, submit_trades
-from riskengine.serve.stream.outlet import FRAMED, Outlet
+from riskengine.serve.stream.frames import FRAMED
+from riskengine.serve.stream.outlet import Outlet
 from riskengine.serve.stream.uvicorn_server import accept_when_live
 from riskengine.views.board import JSON, MSGPACK
 from riskengine.views.subscription import error
 
 MAX_FRAMES_IN_FLIGHT = 4
-"""Trades frames on their way through store and writer, of one connection."""
+"""Frames with trades of one connection that are on their way through store and writer."""
 
-TICKS_AT_ONCE = 1_000
-"""Ticks applied before others get their turn: half a millisecond."""
+TICKS_PER_TURN = 1_000
+"""Ticks applied before other tasks run: half a millisecond."""
 
 MAX_MALFORMED = 100
-"""Frames in a row of which nothing could be read: then whoever sends them is no publisher, and is let go."""
+"""Unreadable frames in a row after which the client is taken for no publisher and is dropped."""
 
 LAST_ANSWERS_S = 1.0
 
@@ -66,7 +67,7 @@ class FeedHeartbeat(msgspec.Struct):
 
 
 class IngestFrame(msgspec.Struct):
-    """One message of a publisher; the lists stay encoded, so that one bad item costs only itself."""
+    """One message of a publisher; the lists stay encoded, so that a bad item costs only itself."""
 
     ticks: msgspec.Raw = msgspec.Raw()
     trades: msgspec.Raw = msgspec.Raw()
@@ -77,7 +78,7 @@ log = get_logger("riskengine.serve.ingest")
 
 
 class WholeFrame(msgspec.Struct):
-    """A frame of which every tick can be decoded: nearly all of them, and then at once."""
+    """A frame of which every tick can be decoded, at once: nearly all frames."""
 
     ticks: list[TickInput] | msgspec.UnsetType = msgspec.UNSET
     trades: msgspec.Raw = msgspec.Raw()
@@ -95,9 +96,8 @@ _msgpack_tick = msgspec.msgpack.Decoder(TickInput).decode
 _msgpack_trades = msgspec.msgpack.Decoder(list[TradeInput]).decode
 _msgpack_trade = msgspec.msgpack.Decoder(TradeInput).decode
 
-Item = TypeVar("Item")
 Opened = list[Item] | ItemParts[Item]
-"""What of a frame's list could be decoded at once: all of it, or the items one by one."""
+"""A frame's list: decoded at once, or to be decoded item by item."""
 
 
 # -- decoding ----------------------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ def decode_frame(message: str | bytes) -> IngestFrame:
 
 
 def open_frame(message: str | bytes) -> tuple[IngestFrame | WholeFrame, Opened[TickInput] | None]:
-    """A publisher's message and its ticks, None where it has none. Raises InputError. 0.15 us a tick."""
+    """A publisher's message and its ticks, None if it has none. Raises InputError. 0.15 us a tick."""
     try:
         whole = _decode_whole_json(message) if isinstance(message, str) else _decode_whole_msgpack(message)
         if whole.ticks is not msgspec.UNSET:
@@ -128,14 +128,14 @@ def open_frame(message: str | bytes) -> tuple[IngestFrame | WholeFrame, Opened[T
 
 
 def ticks_of(frame: IngestFrame, is_text: bool) -> Opened[TickInput]:
-    """The ticks of a frame, bad ones as refusals in their places. Raises InputError where they are no list."""
+    """The ticks of a frame, bad ones as refusals in their places. Raises InputError if they are no list."""
     if is_text:
         return open_ticks(bytes(frame.ticks))
     return _open_msgpack(frame.ticks, _msgpack_ticks, _msgpack_tick, TickInput)
 
 
 def trades_of(frame: IngestFrame | WholeFrame, is_text: bool) -> Opened[TradeInput]:
-    """The trades of a frame, bad ones as refusals in their places. Raises InputError where they are no list."""
+    """The trades of a frame, bad ones as refusals in their places. Raises InputError if they are no list."""
     if is_text:
         return open_trades(bytes(frame.trades))
     return _open_msgpack(frame.trades, _msgpack_trades, _msgpack_trade, TradeInput)
@@ -167,7 +167,7 @@ def _open_msgpack(
 
 
 class PublisherConnection:
-    """One connection: takes its frames, answers its trades, counts its refused ticks."""
+    """One connection: takes its frames, answers its trades, reports its refused ticks."""
 
     def __init__(self, gateway: Gateway, outlet: Outlet) -> None:
         self._gateway = gateway
@@ -179,7 +179,7 @@ class PublisherConnection:
         self._report_timer: asyncio.TimerHandle | None = None
 
     async def take(self, message: str | bytes) -> None:
-        """Do what one frame says. Raises EngineNotLive, and TooMuchGarbage; what else is wrong is answered."""
+        """Process one frame. Raises EngineNotLive and TooMuchGarbage; other errors are answered."""
         is_text = isinstance(message, str)
         self._encoding = JSON if is_text else MSGPACK
         try:
@@ -199,14 +199,14 @@ class PublisherConnection:
             raise TooMuchGarbage(f"{MAX_MALFORMED} frames in a row of which nothing could be read")
 
     async def answer(self) -> None:
-        """Send the answers in their order, each when its trades are published. Until cancelled."""
+        """Send the answers in order, each when its trades are published. Until cancelled."""
         while True:
             item = await self._answers.get()
             if isinstance(item, SubmittedTrades):
                 try:
                     message: Mapping[str, Any] = {"type": "trades"} | await item.answer()
                 except RiskEngineError as problem:
-                    message = nothing_stored(problem)
+                    message = not_stored(problem)
             else:
                 message = item
             self._send(message)
@@ -214,14 +214,17 @@ class PublisherConnection:
             await self._outlet.drained()
 
     async def give_up(self, reason: str) -> None:
-        """Say why the connection ends, after the answers that are due; who does not take them in time is not waited for."""
+        """Send the reason for closing, after the answers that are due.
+
+        A client that does not read them in LAST_ANSWERS_S is not waited for.
+        """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_ANSWERS_S):
                 await self._answers.put(error(None, "too much garbage", reason))
                 await self._answers.join()
 
     def close(self) -> None:
-        """The connection has ended; nothing is reported any more."""
+        """The connection has ended: report nothing any more."""
         if self._report_timer is not None:
             self._report_timer.cancel()
 
@@ -234,10 +237,10 @@ class PublisherConnection:
         self._gateway.feed_heartbeat(source, last_seq)
 
     async def _take_ticks(self, opened: Opened[TickInput]) -> bool:
-        """Offer ticks in their order; whether the list is empty, or any of them could be read."""
+        """Offer ticks in order. Returns whether the list is empty or any of them could be read."""
         places: Sequence[int]
         if isinstance(opened, ItemParts):
-            items = await decoded(opened)
+            items = await decode_items(opened)
             places = [place for place, item in enumerate(items) if not isinstance(item, Refusal)]
             ticks = [item for item in items if not isinstance(item, Refusal)]
             undecoded = [item for item in items if isinstance(item, Refusal)]
@@ -246,29 +249,29 @@ class PublisherConnection:
             readable = bool(ticks)
         else:
             ticks, places, readable = opened, range(len(opened)), True
-        for first in range(0, len(ticks), TICKS_AT_ONCE):
+        for first in range(0, len(ticks), TICKS_PER_TURN):
             if first:
                 await asyncio.sleep(0)
-            refused, coalesced = self._gateway.offer_ticks(ticks[first : first + TICKS_AT_ONCE])
+            refused, coalesced = self._gateway.offer_ticks(ticks[first : first + TICKS_PER_TURN])
             if refused or coalesced:
                 self._note(refused, places[first:], coalesced)
         return readable
 
     async def _take_trades(self, opened: Opened[TradeInput]) -> bool:
-        """Send trades on their way; whether the list is empty, or any of them could be read."""
-        items = await decoded(opened)
+        """Submit trades. Returns whether the list is empty or any of them could be read."""
+        items = await decode_items(opened)
         try:
             await self._answers.put(await submit_trades(self._gateway, items))
         except EngineNotLive:
             raise
         except RiskEngineError as problem:
-            await self._answers.put(nothing_stored(problem))
+            await self._answers.put(not_stored(problem))
         return isinstance(opened, list) or any(not isinstance(item, Refusal) for item in items)
 
     def _note(self, refusals: Sequence[Refusal], places: Sequence[int], coalesced: int = 0) -> None:
-        """Count refused ticks and those beyond a limit; the first refusals within a second are reported with their reasons.
+        """Count refused ticks and those beyond a limit; report the first refusals within a second with their reasons.
 
-        `places` are those of the ticks in their frame.
+        `places` are the indices of the ticks in their frame.
         """
         self._refused += len(refusals)
         self._coalesced += coalesced
@@ -286,15 +289,15 @@ class PublisherConnection:
         self._outlet.write_message(self._encoding.encode(message), self._encoding.is_text)
 
 
-def nothing_stored(problem: RiskEngineError) -> dict[str, Any]:
-    """The answer to trades of which none was taken, for the sender to send them again."""
+def not_stored(problem: RiskEngineError) -> dict[str, Any]:
+    """The answer to trades of which none was stored: the publisher should send them again."""
     titles = {InboxFull: "no room for more trades", StoreUnavailable: "store unavailable", EngineNotLive: "engine not live"}
     title = next((text for kind, text in titles.items() if isinstance(problem, kind)), "trades not stored")
     return error(None, title, str(problem)) | {"retry_after_ms": RETRY_AFTER_MS}
 
 
 def ingest_endpoint(gateway: Gateway) -> Callable[[WebSocket], Awaitable[None]]:
-    """What `/v1/ingest` does with a connection."""
+    """The handler of `/v1/ingest`."""
 
     async def ingest(websocket: WebSocket) -> None:
         outlet = await accept_when_live(websocket, gateway, FRAMED[JSON.name])
@@ -320,7 +323,7 @@ def ingest_endpoint(gateway: Gateway) -> Callable[[WebSocket], Awaitable[None]]:
 
 
 async def _take_frames(websocket: WebSocket, publisher: PublisherConnection, outlet: Outlet) -> None:
-    """Until the connection ends. Others get their turn once a millisecond."""
+    """Process frames until the connection ends. Other tasks run once a millisecond."""
     turn = perf_counter()
     while True:
         message = await websocket.receive()

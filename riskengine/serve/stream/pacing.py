@@ -1,20 +1,20 @@
-"""When something may be sent again: the rhythm of beats, the pause after a push, moments that connections have in common.
+"""Pacing of the sender: the rhythm of beats, the pause between pushes, moments that connections have in common.
 
-Pure arithmetic of times in seconds that never go back; no clock in here.
+Pure arithmetic of times in seconds that never go back; it reads no clock.
 """
 
 from math import floor
 
-BUSY, IDLE = 0.2, 0.08
-"""Shares of the time that pushes after trades may take before they are stretched, and below which they are quickened again."""
+BUSY_SHARE, IDLE_SHARE = 0.2, 0.08
+"""Pushes after trades that take more than the first share of the time make the pause longer, less than the second shorter."""
 
 MAX_PAUSE_S = 60.0
 WINDOW_S = 0.25
-"""Over which the share is taken."""
+"""Time over which the share is measured."""
 
 
 class Rhythm:
-    """The rhythm of the beats, numbered: where a publication stands in it, whether or not every beat published something."""
+    """Numbers the beats: which beat a publication belongs to, whether or not every beat published something."""
 
     def __init__(self, beat_s: float) -> None:
         self.beat_s = beat_s
@@ -33,29 +33,29 @@ class Rhythm:
 class PushPause:
     """The pause between two pushes after trades of what everybody watches: longer while pushes take too much of the time."""
 
-    def __init__(self, least_s: float) -> None:
-        self.pause_s = least_s
-        self.least_s = least_s
+    def __init__(self, min_pause_s: float) -> None:
+        self.pause_s = min_pause_s
+        self.min_pause_s = min_pause_s
         self._busy_s = 0.0
         self._since = 0.0
 
-    def spent(self, seconds: float, now: float) -> None:
-        """So much went into pushes."""
+    def add_busy(self, seconds: float, now: float) -> None:
+        """Count seconds that went into pushes."""
         self._busy_s += seconds
         elapsed = now - self._since
         if elapsed < WINDOW_S:
             return
         share = self._busy_s / elapsed
         if elapsed > 4.0 * WINDOW_S:
-            self.pause_s = self.least_s
-        elif share > BUSY:
+            self.pause_s = self.min_pause_s
+        elif share > BUSY_SHARE:
             self.pause_s = min(2.0 * self.pause_s, MAX_PAUSE_S)
-        elif share < IDLE:
-            self.pause_s = max(0.5 * self.pause_s, self.least_s)
+        elif share < IDLE_SHARE:
+            self.pause_s = max(0.5 * self.pause_s, self.min_pause_s)
         self._busy_s, self._since = 0.0, now
 
 
-def after(moment: float, period: float, number: int) -> float:
-    """The first moment after one at which a period ends for all who have this number; other numbers have other moments."""
+def next_moment(moment: float, period: float, number: int) -> float:
+    """The first moment after `moment` at which a period ends for this `number`; other numbers have other moments."""
     offset = number * 0.618034 % 1.0
     return (floor(moment / period - offset) + 1.0 + offset) * period

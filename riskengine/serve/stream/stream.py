@@ -1,7 +1,7 @@
-"""`/v1/stream`: what changes, to everybody who watches, without a queue anywhere.
+"""`/v1/stream`: sends changes to all subscribers, without a queue anywhere.
 
-`serve.sender` decides who is sent what and when; here connections come and go, are answered, hear that the server is alive, and
-are dropped when they take nothing for seconds.
+`sender` decides who is sent what and when. Here connections come and go, requests are answered, heartbeats are sent, and clients
+that read nothing for seconds are dropped.
 """
 
 import asyncio
@@ -14,9 +14,10 @@ from starlette.websockets import WebSocket
 from riskengine.observe import get_logger
 from riskengine.serve.answers.problems import POLICY_VIOLATION, bad_field
 from riskengine.serve.gateway import Gateway, principal_of
-from riskengine.serve.routes.status import shown_status, status
+from riskengine.serve.routes.status import status, visible_status
+from riskengine.serve.stream.frames import DEFLATED_FRAMED, FRAMED
 from riskengine.serve.stream.ingest import ingest_endpoint
-from riskengine.serve.stream.outlet import DEFLATED_FRAMED, FRAMED, Outlet
+from riskengine.serve.stream.outlet import Outlet
 from riskengine.serve.stream.sender import Sender, StreamConnection
 from riskengine.serve.stream.uvicorn_server import accept_when_live
 from riskengine.snapshot.snapshot import Snapshot
@@ -25,20 +26,20 @@ from riskengine.views.grants import Grants
 from riskengine.views.subscription import Subscriptions, heartbeat
 
 HEARTBEAT_GROUPS = 10
-"""Heartbeats go to one connection in so many at a time, so that they do not come between a beat and its updates all at once."""
+"""Heartbeats go to one group of connections at a time, so that they do not all come between a beat and its updates."""
 
-MESSAGES_A_SECOND = 100.0
-MESSAGES_AT_ONCE = 200.0
-"""A client that asks more than this is answered more slowly: it is not read from meanwhile."""
+MESSAGES_PER_S = 100.0
+BURST_MESSAGES = 200.0
+"""A client that sends more requests is throttled: the server stops reading from it meanwhile."""
 
 MAX_MISTAKES = 200
-"""Messages in a row that are answered with an error before the connection is ended."""
+"""Requests in a row that are answered with an error before the connection is closed."""
 
 log = get_logger("riskengine.serve.stream")
 
 
 class StreamHub:
-    """All connections of the stream. It runs while there are any; everything happens on the event loop."""
+    """All connections of the stream. Its tasks run while there are any. Event loop only."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -48,49 +49,49 @@ class StreamHub:
         self._tasks: list[asyncio.Task[None]] = []
 
     def join(self, outlet: Outlet, encoding: Encoding, grants: Grants) -> StreamConnection:
-        """A new client; it has been sent its hello."""
-        sender = self._at_work()
+        """Add a client and send its hello."""
+        sender = self._running_sender()
         subscriptions = Subscriptions(sender.board, encoding, self._config, grants)
-        subscriptions.freshen = sender.look
+        subscriptions.freshen = sender.catch_up
         connection = StreamConnection(subscriptions, outlet, encoding, next(self._numbers))
-        outlet.asks_little = True
+        outlet.counts_messages = True
         outlet.write_frame(subscriptions.hello())
         sender.add(connection)
         self._gateway.metrics.clients.inc()
         return connection
 
     def leave(self, connection: StreamConnection) -> None:
-        """A client is gone. With the last one, sending ends."""
+        """Remove a client. With the last one, sending ends."""
         connection.subscriptions.close()
         self._gateway.metrics.clients.dec()
-        if (why := connection.outlet.gone) is not None:
+        if (why := connection.outlet.dropped_because) is not None:
             evictions = self._gateway.metrics.evictions
             evictions.get(why, evictions["session ended"]).inc()
         sender = self._sender
         if sender is None or connection not in sender.connections:
-            return  # its sender has failed
+            return  # its sender failed
         sender.remove(connection)
         if not sender.connections:
             self._stop()
 
     def answer(self, connection: StreamConnection, message: str | bytes) -> bool:
-        """Do what a client's message asks, and answer it about the newest snapshot. Whether it was an error."""
+        """Do what a request asks, and answer it about the newest snapshot. Returns whether it was an error."""
         if self._sender is None or connection not in self._sender.connections:
-            return False  # its sender has failed, and it is being dropped
+            return False  # its sender failed, and it is being dropped
         subscriptions = connection.subscriptions
         frames = subscriptions.handle(message)
         for frame in frames:
             connection.outlet.write_frame(frame)
-        self._sender.asked(connection)
+        self._sender.after_request(connection)
         return subscriptions.refused
 
-    def _at_work(self) -> Sender:
+    def _running_sender(self) -> Sender:
         """The sender, at the newest snapshot and running."""
         newest = self._gateway.history.newest
         if self._sender is None:
             board = Board(newest, self._status)
             self._sender = Sender(self._gateway, board, asyncio.get_running_loop().time)
-        self._sender.look()
+        self._sender.catch_up()
         if not self._tasks:
             self._tasks = [asyncio.create_task(self._sender.run()), asyncio.create_task(self._send_heartbeats(self._sender))]
             for task in self._tasks:
@@ -98,7 +99,7 @@ class StreamHub:
         return self._sender
 
     def _status(self, snapshot: Snapshot, grants: Grants) -> dict[str, Any]:
-        return shown_status(status(self._gateway, snapshot), grants, snapshot)
+        return visible_status(status(self._gateway, snapshot), grants, snapshot)
 
     def _stop(self) -> None:
         tasks, self._tasks = self._tasks, []
@@ -106,7 +107,7 @@ class StreamHub:
             task.cancel()
 
     def _sender_ended(self, task: asyncio.Task[None]) -> None:
-        """A sender that fails is a mistake of ours: clients are let go, so that they come back, rather than kept waiting."""
+        """A sender that fails is a bug of ours: drop its clients so that they reconnect, rather than keep them waiting."""
         if task.cancelled() or task.exception() is None or self._sender is None:
             return
         log.critical("stream_failed", exc_info=task.exception())
@@ -127,7 +128,7 @@ class StreamHub:
             gateway, group = self._gateway, (group + 1) % HEARTBEAT_GROUPS
             message = heartbeat(gateway.history.newest, gateway.clock.now(), gateway.publish_age_ms)
             frames = {name: encoding.message(message) for name, encoding in FRAMED.items()}
-            for part in sender.in_turns(group, HEARTBEAT_GROUPS):
+            for part in sender.parts_of_group(group, HEARTBEAT_GROUPS):
                 for connection in part:
                     if connection.is_stalled(loop.time()):
                         log.warning("client_dropped", reason="reads nothing", unsent_bytes=connection.unsent_bytes)
@@ -137,25 +138,25 @@ class StreamHub:
                 await asyncio.sleep(0)
 
 
-class FrameAllowance:
-    """How many messages a client may send now: MESSAGES_AT_ONCE saved up, MESSAGES_A_SECOND more each second."""
+class MessageThrottle:
+    """Limits the requests of one client to MESSAGES_PER_S, with bursts of BURST_MESSAGES."""
 
     __slots__ = ("_at", "_saved")
 
     def __init__(self, now: float) -> None:
         self._at = now
-        self._saved = MESSAGES_AT_ONCE
+        self._saved = BURST_MESSAGES
 
     def wait_s(self, now: float) -> float:
-        """Take one; how long to wait until it was there."""
-        self._saved = min(MESSAGES_AT_ONCE, self._saved + (now - self._at) * MESSAGES_A_SECOND) - 1.0
+        """Count one request; returns how long to wait before the next is read."""
+        self._saved = min(BURST_MESSAGES, self._saved + (now - self._at) * MESSAGES_PER_S) - 1.0
         self._at = now
-        return max(0.0, -self._saved / MESSAGES_A_SECOND)
+        return max(0.0, -self._saved / MESSAGES_PER_S)
 
 
 def stream_routes(gateway: Gateway) -> list[BaseRoute]:
     """The websockets: `/v1/stream` and `/v1/ingest`."""
-    stream = StreamHub(gateway)
+    hub = StreamHub(gateway)
 
     async def serve_stream(websocket: WebSocket) -> None:
         encoding = FRAMED.get(websocket.query_params.get("encoding", "json"))
@@ -168,27 +169,30 @@ def stream_routes(gateway: Gateway) -> list[BaseRoute]:
             return
         if outlet.deflates:
             encoding = DEFLATED_FRAMED[encoding.name]
-        connection = stream.join(outlet, encoding, principal_of(websocket.scope).grants)
+        connection = hub.join(outlet, encoding, principal_of(websocket.scope).grants)
         try:
-            await _take_messages(websocket, stream, connection)
+            await _take_messages(websocket, hub, connection)
         finally:
-            stream.leave(connection)
+            hub.leave(connection)
 
     return [WebSocketRoute("/v1/stream", serve_stream), WebSocketRoute("/v1/ingest", ingest_endpoint(gateway))]
 
 
-async def _take_messages(websocket: WebSocket, stream: StreamHub, connection: StreamConnection) -> None:
-    """Until the connection ends. Whoever asks too much, or does not take the answers, is not read from meanwhile."""
+async def _take_messages(websocket: WebSocket, hub: StreamHub, connection: StreamConnection) -> None:
+    """Answer requests until the connection ends.
+
+    A client that asks too much, or does not read the answers, is not read from meanwhile.
+    """
     now = asyncio.get_running_loop().time
-    allowance = FrameAllowance(now())
+    throttle = MessageThrottle(now())
     outlet, mistakes = connection.outlet, 0
     while (message := await websocket.receive())["type"] != "websocket.disconnect":
-        mistakes = mistakes + 1 if stream.answer(connection, _payload(message)) else 0
+        mistakes = mistakes + 1 if hub.answer(connection, _payload(message)) else 0
         if mistakes >= MAX_MISTAKES:
             outlet.close(POLICY_VIOLATION, "too many mistakes")
             return
         await outlet.drained()
-        await asyncio.sleep(allowance.wait_s(now()))
+        await asyncio.sleep(throttle.wait_s(now()))
 
 
 def _payload(message: Any) -> str | bytes:

@@ -1,7 +1,7 @@
-"""uvicorn as this project runs it: frames that are made once, and no client that can hold anybody up.
+"""uvicorn as this project runs it: ready-made frames, and time limits for slow clients.
 
-Per-message deflate is off but where a client asks for it by its URL (browsers offer it always, and it costs three times the
-send); then too a message is deflated once for all.
+Per-message deflate is off unless a client asks for it in its URL (browsers always offer it, and it triples the cost of a send).
+Even then a message is deflated once for all clients.
 """
 
 import asyncio
@@ -27,18 +27,18 @@ from riskengine.views.subscription import bye
 GRACEFUL_SHUTDOWN_S = 5
 
 REQUEST_HEAD_S = 10.0
-"""What a client gets for the lines before the body of a request, or of a websocket's handshake."""
+"""Time for a client to send the lines before the body of a request, or of a websocket's handshake."""
 
 RECONNECT_AFTER_MS = range(500, 3_000, 50)
-"""One of these is told to each client, so that a thousand do not come back in one moment."""
+"""Each client is told one of these at random, so that a thousand do not reconnect at the same moment."""
 
 TRY_AGAIN_LATER = 1013
 
 
-class Door(HttpToolsProtocol):
-    """An HTTP connection on which a request that does not come to its point is not waited for."""
+class HttpConnection(HttpToolsProtocol):
+    """An HTTP connection that is dropped when a request's head does not come in time."""
 
-    _late: asyncio.TimerHandle | None = None
+    _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Called by the transport."""
@@ -48,30 +48,30 @@ class Door(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Called by the parser: a request begins."""
         super().on_message_begin()
-        if self._late is None:
+        if self._head_timer is None:
             self._await_head()
 
     def on_headers_complete(self) -> None:
-        """Called by the parser: all is there but the body."""
-        self._head_came()
+        """Called by the parser: the head is complete."""
+        self._stop_waiting()
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the transport."""
-        self._head_came()
+        self._stop_waiting()
         super().connection_lost(exc)
 
     def _await_head(self) -> None:
-        self._late = self.loop.call_later(REQUEST_HEAD_S, self.transport.abort)
+        self._head_timer = self.loop.call_later(REQUEST_HEAD_S, self.transport.abort)
 
-    def _head_came(self) -> None:
-        if self._late is not None:
-            self._late.cancel()
-            self._late = None
+    def _stop_waiting(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
 
 async def accept_when_live(websocket: WebSocket, gateway: Gateway, encoding: Encoding) -> Outlet | None:
-    """Accept a connection and return its outlet. None where it is gone, or was told to come back because nothing is live.
+    """Accept a connection and return its outlet. None if it is gone, or was sent away because the engine is not live.
 
     `encoding` is one whose messages are frames.
     """
@@ -92,14 +92,14 @@ async def accept_when_live(websocket: WebSocket, gateway: Gateway, encoding: Enc
 
 
 class Server(uvicorn.Server):
-    """A server that a signal ends in order: clients are told, connections closed, then `serve` returns.
+    """A server that a signal stops in order: it tells its clients, closes the connections, then `serve` returns.
 
-    The signal is not raised again afterwards, for the engine behind it has yet to stop.
+    The signal is not raised again afterwards: the engine behind the server must still stop.
     """
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM while it serves, where it serves on the main thread."""
+        """Handle SIGINT and SIGTERM while it serves, if it serves on the main thread."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -119,7 +119,7 @@ def make_server(app: ASGIApp, config: Config) -> Server:
             app,
             host=server.host,
             port=server.port,
-            http=Door,
+            http=HttpConnection,
             ws=Outlet,
             ws_max_size=server.max_body_bytes,
             ws_per_message_deflate=False,
