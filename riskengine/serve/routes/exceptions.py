@@ -4,13 +4,12 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import groupby
-from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import structs
 from starlette.responses import Response
 
-from riskengine.clock import MICROS_PER_SECOND
+from riskengine.market.trading_day import TradingDay
 from riskengine.positions.ledger import Row
 from riskengine.records.fields import shown
 from riskengine.records.hierarchy import Hierarchy
@@ -34,9 +33,9 @@ KINDS = ("conflict", "parked", "unmatched", "quarantined", "late", "unpriced", "
 async def answer_exceptions(question: Question) -> Response:
     """The work list: of one kind, or all kinds in the order of KINDS; the newest of a kind first."""
     snapshot, values = question.snapshot, question.values
-    zone = ZoneInfo(question.gateway.config.engine.day_zone)
+    trading_day = TradingDay.of(question.gateway.config.engine)
     kinds = KINDS if values["kind"] is None else (values["kind"],)
-    items = [item for kind in kinds for item in _items(snapshot, kind, zone, question.grants)]
+    items = [item for kind in kinds for item in _items(snapshot, kind, trading_day, question.grants)]
     row_of = partial(exception_row, verdicts=snapshot.verdicts, exact=question.exact)
     if question.sort is not None:
         field = question.sort.field
@@ -80,8 +79,10 @@ async def take_verdict(question: Question) -> Response:
     gateway, snapshot, principal = question.gateway, question.snapshot, question.principal
     sent = _read(await read_body(question))
     item_id = question.request.path_params["id"]
-    zone = ZoneInfo(gateway.config.engine.day_zone)
-    item = next((item for kind in KINDS for item in _items(snapshot, kind, zone, principal.grants) if item.id == item_id), None)
+    trading_day = TradingDay.of(gateway.config.engine)
+    item = next(
+        (item for kind in KINDS for item in _items(snapshot, kind, trading_day, principal.grants) if item.id == item_id), None
+    )
     if item is None:
         raise HttpProblem(404, f"unknown exception {shown(item_id)}")
     word = sent.action or sent.verdict
@@ -148,12 +149,12 @@ def exception_row(item: ExceptionItem, *, verdicts: Mapping[str, Verdict], exact
     }
 
 
-def _items(snapshot: Snapshot, kind: str, zone: ZoneInfo, grants: Grants) -> list[ExceptionItem]:
+def _items(snapshot: Snapshot, kind: str, trading_day: TradingDay, grants: Grants) -> list[ExceptionItem]:
     """Those of a kind that are shown. What is about no desk, dealer or instrument is for whoever sees everything."""
     seen: dict[str, Callable[[], Iterator[ExceptionItem]]] = {
         "unpriced": lambda: _unpriced(snapshot, grants),
         "suspect": lambda: _suspect(snapshot),
-        "expired": lambda: _expired(snapshot, zone, grants),
+        "expired": lambda: _expired(snapshot, trading_day, grants),
     }
     if kind in seen:
         return list(seen[kind]())
@@ -233,9 +234,9 @@ def _suspect(snapshot: Snapshot) -> Iterator[ExceptionItem]:
             yield ExceptionItem(f"suspect:{symbol}", "suspect", mark.suspect_ts, reason, None, detail)
 
 
-def _expired(snapshot: Snapshot, zone: ZoneInfo, grants: Grants) -> Iterator[ExceptionItem]:
-    """Open positions in what has expired: at the moment that the instrument says, or at the end of that day in `zone`."""
-    now = dt.datetime.fromtimestamp(snapshot.as_of / MICROS_PER_SECOND, zone)
+def _expired(snapshot: Snapshot, trading_day: TradingDay, grants: Grants) -> Iterator[ExceptionItem]:
+    """Open positions in what has expired: at the moment that the instrument says, or at the end of that day in its zone."""
+    now = trading_day.local_time(snapshot.as_of)
     for number, rows in groupby(_rows(snapshot, grants), key=lambda row: row.instrument):
         instrument = snapshot.reference.instruments[number]
         count = sum(row.open_count for row in rows)
