@@ -1,6 +1,6 @@
 """Feeds inside this process: the simulated market and dealing of the demo, and recorded ticks played as if they were live.
 
-They go through the same doors as everybody else: ticks are offered, trades are checked and submitted.
+They go through the same target as everybody else: ticks are offered, trades are checked and submitted.
 """
 
 import asyncio
@@ -10,7 +10,8 @@ from typing import Protocol
 from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.engine.inbox import Receipt
 from riskengine.errors import EngineNotLive, RiskEngineError
-from riskengine.feeds.simulation.simulator import DealingSimulator, MarketSimulator
+from riskengine.feeds.simulation.dealing import DealingSimulator
+from riskengine.feeds.simulation.market import MarketSimulator
 from riskengine.market.marks import AnyTick
 from riskengine.observe import get_logger
 from riskengine.records.decode import TradeCheck, TradeInput
@@ -23,7 +24,7 @@ STEP_S = 0.05
 log = get_logger("riskengine.feeds")
 
 
-class Doors(Protocol):
+class FeedTarget(Protocol):
     """What a feed needs of the engine; a part of `gateway.Gateway`."""
 
     clock: Clock
@@ -51,27 +52,27 @@ class DemoFeed:
         self._covered: set[str] = set()
         self._sending: set[asyncio.Task[None]] = set()
 
-    async def run(self, doors: Doors) -> None:
+    async def run(self, target: FeedTarget) -> None:
         """Send until cancelled or the engine stops taking. A step that comes late sends what it missed, up to a second of it."""
-        before = doors.clock.now()
+        before = target.clock.now()
         while True:
             await asyncio.sleep(STEP_S)
-            now = doors.clock.now()
+            now = target.clock.now()
             elapsed = min((now - before) / MICROS_PER_SECOND, 1.0)
             before = now
             if elapsed <= 0.0:
                 continue
             try:
-                self._send_ticks(doors, now, elapsed)
+                self._send_ticks(target, now, elapsed)
             except EngineNotLive:
                 return
             trades = self._dealing.trades(now, elapsed, self._quotes.get)
             if trades:
-                task = asyncio.get_running_loop().create_task(self._send_trades(doors, trades, now))
+                task = asyncio.get_running_loop().create_task(self._send_trades(target, trades, now))
                 self._sending.add(task)
                 task.add_done_callback(self._sending.discard)
 
-    def _send_ticks(self, doors: Doors, now: int, elapsed: float) -> None:
+    def _send_ticks(self, target: FeedTarget, now: int, elapsed: float) -> None:
         ticks = list(self._market.ticks(now, elapsed))
         if self._recorded is not None:
             recorded = self._read_recorded(self._recorded, now, elapsed)
@@ -80,7 +81,7 @@ class DemoFeed:
         for tick in ticks:
             if tick.bid is not None and tick.ask is not None:
                 self._quotes[tick.instrument] = (tick.bid, tick.ask)
-        doors.offer_ticks(ticks)
+        target.offer_ticks(ticks)
 
     def _read_recorded(self, read: Ticks, now: int, elapsed: float) -> Sequence[Tick]:
         try:
@@ -91,10 +92,10 @@ class DemoFeed:
             self._covered.clear()
             return ()
 
-    async def _send_trades(self, doors: Doors, sent: Sequence[TradeInput], now: int) -> None:
+    async def _send_trades(self, target: FeedTarget, sent: Sequence[TradeInput], now: int) -> None:
         """Trades of one moment in one submission, so that the legs of a deal are applied together."""
         try:
-            await doors.submit([doors.check(trade, now, "demo") for trade in sent])
+            await target.submit([target.check(trade, now, "demo") for trade in sent])
         except Rejected as error:
             log.error("demo_trade_rejected", reason=str(error))
         except RiskEngineError as error:

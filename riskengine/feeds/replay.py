@@ -23,7 +23,7 @@ from riskengine.errors import EngineUnreachable, InputError
 from riskengine.files.records import ColumnOptions, merge_by_time, read_rows, read_ticks, read_trades
 from riskengine.market.marks import QuoteBook
 from riskengine.records.decode import TradeCheck
-from riskengine.records.fields import Rejected, shown, timestamp
+from riskengine.records.fields import Rejected, excerpt, timestamp
 from riskengine.records.types import Refusal, Tick, Trade
 
 BATCH = 2_000
@@ -37,7 +37,7 @@ PACE_S = 0.05
 
 SETTLE_TIMEOUT_S = 30.0
 
-Note = Callable[[str, Refusal], None]
+OnRefusal = Callable[[str, Refusal], None]
 """Told of every line that is left out, with its file."""
 
 
@@ -86,13 +86,13 @@ def steps(messages: Iterator[Any], pace: Pace) -> Iterator[list[Any]]:
         yield step
 
 
-def tick_stream(path: str, options: ColumnOptions, note: Note, known: Container[str] | None = None) -> Iterator[Tick]:
+def tick_stream(path: str, options: ColumnOptions, on_refusal: OnRefusal, known: Container[str] | None = None) -> Iterator[Tick]:
     """The ticks of a file; lines left out are noted, also those of an instrument that is not `known`, where that is given."""
     for line, tick in read_ticks(path, options):
         if isinstance(tick, Refusal):
-            note(path, tick)
+            on_refusal(path, tick)
         elif known is not None and tick.instrument not in known:
-            note(path, Refusal(line, "instrument", f"unknown instrument {shown(tick.instrument)}"))
+            on_refusal(path, Refusal(line, "instrument", f"unknown instrument {excerpt(tick.instrument)}"))
         else:
             yield tick
 
@@ -106,14 +106,14 @@ def replay_here(
     check: TradeCheck,
     speed: float | None,
     received_ts: int,
-    note: Note,
+    on_refusal: OnRefusal,
 ) -> None:
     """Play files into an engine of this thread; its last snapshot holds everything. Raises InputError."""
     quotes = QuoteBook(engine.reference, config.marks, config.engine.future_limit_s)
     known = engine.reference.instrument_index
-    streams: list[Iterator[Tick | Trade]] = [tick_stream(path, options, note, known) for path in ticks]
+    streams: list[Iterator[Tick | Trade]] = [tick_stream(path, options, on_refusal, known) for path in ticks]
     if trades is not None:
-        streams.append(_trade_stream(trades, check, received_ts, note))
+        streams.append(_trade_stream(trades, check, received_ts, on_refusal))
     now = 0
     for step in steps(merge_by_time(streams), Pace(speed)):
         now = max(now, max(message.ts for message in step))
@@ -123,15 +123,15 @@ def replay_here(
         played = [message for message in step if type(message) is Tick]
         for refusal in quotes.offer(played, now):
             tick = played[refusal.index]
-            note("ticks", Refusal(0, refusal.field, f"{refusal.reason} ({tick.instrument} at {tick.ts})"))
+            on_refusal("ticks", Refusal(0, refusal.field, f"{refusal.reason} ({tick.instrument} at {tick.ts})"))
         engine.beat(quotes.take(), now)
         engine.publish(now)
 
 
-def _trade_stream(path: str, check: TradeCheck, received_ts: int, note: Note) -> Iterator[Trade]:
+def _trade_stream(path: str, check: TradeCheck, received_ts: int, on_refusal: OnRefusal) -> Iterator[Trade]:
     for _, trade in read_trades(path, NO_MAPPING, check, received_ts):
         if isinstance(trade, Refusal):
-            note(path, trade)
+            on_refusal(path, trade)
         else:
             yield trade
 
@@ -140,15 +140,15 @@ NO_MAPPING = ColumnOptions()
 
 
 def replay_to(
-    url: str, ticks: Sequence[str], trades: str | None, options: ColumnOptions, speed: float | None, note: Note
+    url: str, ticks: Sequence[str], trades: str | None, options: ColumnOptions, speed: float | None, on_refusal: OnRefusal
 ) -> dict[str, int]:
     """Play files into the running engine at `url`; returns when it has published the last message.
 
     Returns what became of the messages, counted. Raises InputError, EngineUnreachable.
     """
-    streams: list[Iterator[Any]] = [tick_stream(path, options, note) for path in ticks]
+    streams: list[Iterator[Any]] = [tick_stream(path, options, on_refusal) for path in ticks]
     if trades is not None:
-        streams.append(_raw_trades(trades, note))
+        streams.append(_raw_trades(trades, on_refusal))
     counts: dict[str, int] = {"ticks": 0, "trades": 0}
     newest: dict[str, int] = {}
     try:
@@ -163,10 +163,10 @@ def replay_to(
     return counts
 
 
-def _raw_trades(path: str, note: Note) -> Iterator[RawTrade]:
+def _raw_trades(path: str, on_refusal: OnRefusal) -> Iterator[RawTrade]:
     for line, row in read_rows(path, NO_MAPPING):
         if isinstance(row, Refusal):
-            note(path, row)
+            on_refusal(path, row)
             continue
         sent = {key: value for key, value in row.items() if value not in ("", None)}
         for field in ("leg", "version", "source_seq", "legs", "ts", "booked_ts"):
@@ -176,7 +176,7 @@ def _raw_trades(path: str, note: Note) -> Iterator[RawTrade]:
         try:
             ts = timestamp(sent["ts"], "ts") if "ts" in sent else 0
         except Rejected as error:
-            note(path, Refusal(line, error.field, error.reason))
+            on_refusal(path, Refusal(line, error.field, error.reason))
             continue
         yield RawTrade(ts, {"source": "file"} | sent)
 

@@ -9,7 +9,9 @@ import pytest
 from riskengine.clock import Clock, ManualClock
 from riskengine.errors import EngineNotLive, InboxFull, InputError
 from riskengine.feeds.demo import DemoFeed, RecordedTicks
-from riskengine.feeds.simulation.simulator import DealingSimulator, MarketSimulator, sample_instruments, sample_nodes
+from riskengine.feeds.simulation.dealing import DealingSimulator
+from riskengine.feeds.simulation.market import MarketSimulator
+from riskengine.feeds.simulation.sample_book import sample_instruments, sample_nodes
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.types import Tick, Trade
 

@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from riskengine.feeds.simulation.simulator import sample_instruments, sample_nodes, seeded_day
+from riskengine.feeds.simulation.sample_book import sample_instruments, sample_nodes
+from riskengine.feeds.simulation.seeded_day import seeded_day
 from riskengine.records.decode import TradeCheck, TradeInput
 from riskengine.records.types import Kind
 

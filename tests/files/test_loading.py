@@ -104,7 +104,7 @@ def test_of_a_half_written_file_the_good_lines_stay_and_the_next_file_is_loaded(
     report = loader.load("trades", missing, cut, good)
     assert [Path(text.split(":")[0]).name for text in loader.complaints] == ["missing.csv", "cut.csv.gz"]
     assert "only partly written" in loader.complaints[1] and "after line" in loader.complaints[1]
-    assert report.broken == loader.complaints
+    assert report.failures == loader.complaints
     rows = [row.trade_id for row in loader.store.trades_after(0)]
     assert rows[-1] == "good" and len(rows) > 1_000
     assert report.counts["inserted"] == len(rows) and report.counts["refused"] == 0
@@ -114,7 +114,7 @@ def test_of_a_half_written_file_the_good_lines_stay_and_the_next_file_is_loaded(
 def test_a_damaged_file_of_nodes_loads_none_of_them(empty: Loader) -> None:
     packed = gzip.compress(("node,parent\n" + "ALL,\n" + "".join(f"N{n},ALL\n" for n in range(20_000))).encode(), 0)
     report = empty.load("nodes", empty.file("nodes.csv.gz", packed[:60_000]))
-    assert report.broken and empty.store.nodes() == []
+    assert report.failures and empty.store.nodes() == []
 
 
 @pytest.mark.parametrize(
@@ -122,8 +122,8 @@ def test_a_damaged_file_of_nodes_loads_none_of_them(empty: Loader) -> None:
     [
         ("node,parent\nA,\nB,\n", "exactly one node must have no parent"),
         ("node,parent\nA,\nB,X\n", "its parent 'X' does not exist"),
-        ("node,parent\nA,\nB,C\nC,B\n", "nodes in a circle"),
-        ("node,parent\nA,\nB,A\nB,A\nC,A\nB,C\n", "node 'B' is given twice"),
+        ("node,parent\nA,\nB,C\nC,B\n", "nodes in a cycle"),
+        ("node,parent\nA,\nB,A\nB,A\nC,A\nB,C\n", "node 'B' appears twice"),
     ],
 )
 def test_nodes_that_form_no_tree_are_refused_whole_and_the_file_is_named(empty: Loader, text: str, reason: str) -> None:

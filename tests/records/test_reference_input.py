@@ -184,7 +184,7 @@ def test_a_flat_opening_balance_needs_no_price():
         ({"realised": "1e16"}, "realised", "is larger than 1e15"),
         ({"fees": "0.00000000001"}, "fees", "has more than 10 decimals"),
         ({"ts": ""}, "ts", "is missing"),
-        ({"ts": str(TS * 1_000)}, "ts", "is out of range: it looks like nanoseconds, microseconds are expected"),
+        ({"ts": str(TS * 1_000)}, "ts", "is out of range: it looks like nanoseconds; microseconds are expected"),
         ({"ts": "1970-01-02T00:00:00Z"}, "ts", "is out of range: 1980 to 2200 in microseconds since 1970 are expected"),
     ],
 )

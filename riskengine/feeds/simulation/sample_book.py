@@ -19,7 +19,7 @@ class Factor(NamedTuple):
     """Correlation with the factor common to its group: the dollar for currencies, the market for equities."""
 
 
-class Manner(NamedTuple):
+class Style(NamedTuple):
     """How an instrument is quoted and dealt: usual spread in basis points, ticks relative to others, usual lot."""
 
     spread_bp: float
@@ -99,21 +99,21 @@ _EQUITIES = (
     ("HSBA.L", "GBP", "Financials"),
 )
 
-_MANNERS: Mapping[str, Manner] = {
-    "EURUSD": Manner(0.5, 8.0, Decimal(1_000_000)),
-    "USDJPY": Manner(0.6, 7.0, Decimal(1_000_000)),
-    "GBPUSD": Manner(0.7, 6.0, Decimal(1_000_000)),
-    "XAGUSD": Manner(5.0, 3.0, Decimal(5_000)),
-    "ETHUSD": Manner(3.0, 3.0, Decimal(5)),
-    "BTCUSD": Manner(1.5, 4.0, Decimal("0.25")),
-} | {pair: Manner(3.0, 1.0, Decimal(500_000)) for pair in _OTHERS}
-_MANNERS_BY_KIND: Mapping[Kind, Manner] = {
-    Kind.FX: Manner(1.2, 3.0, Decimal(500_000)),
-    Kind.FX_FORWARD: Manner(1.5, 1.0, Decimal(500_000)),
-    Kind.EQUITY: Manner(2.5, 2.0, Decimal(100)),
-    Kind.CRYPTO: Manner(4.0, 2.0, Decimal(1)),
-    Kind.METAL: Manner(1.2, 5.0, Decimal(100)),
-    Kind.FUTURE: Manner(0.4, 5.0, Decimal(1)),
+_STYLES: Mapping[str, Style] = {
+    "EURUSD": Style(0.5, 8.0, Decimal(1_000_000)),
+    "USDJPY": Style(0.6, 7.0, Decimal(1_000_000)),
+    "GBPUSD": Style(0.7, 6.0, Decimal(1_000_000)),
+    "XAGUSD": Style(5.0, 3.0, Decimal(5_000)),
+    "ETHUSD": Style(3.0, 3.0, Decimal(5)),
+    "BTCUSD": Style(1.5, 4.0, Decimal("0.25")),
+} | {pair: Style(3.0, 1.0, Decimal(500_000)) for pair in _OTHERS}
+_STYLES_BY_KIND: Mapping[Kind, Style] = {
+    Kind.FX: Style(1.2, 3.0, Decimal(500_000)),
+    Kind.FX_FORWARD: Style(1.5, 1.0, Decimal(500_000)),
+    Kind.EQUITY: Style(2.5, 2.0, Decimal(100)),
+    Kind.CRYPTO: Style(4.0, 2.0, Decimal(1)),
+    Kind.METAL: Style(1.2, 5.0, Decimal(100)),
+    Kind.FUTURE: Style(0.4, 5.0, Decimal(1)),
 }
 
 DEALERS: Mapping[str, tuple[str, ...]] = {
@@ -188,13 +188,13 @@ def _pair(symbol: str, kind: Kind, price_decimals: int | None = None, quantity_d
     )
 
 
-def manner_of(instrument: Instrument) -> Manner:
+def style_of(instrument: Instrument) -> Style:
     """How it is quoted and dealt: its own line in the table, else its kind's. Raises KeyError for options."""
-    manner = _MANNERS.get(instrument.instrument) or _MANNERS_BY_KIND[instrument.kind]
-    whole = manner.lot == manner.lot.to_integral_value()
-    return manner if whole or instrument.quantity_decimals >= 2 else manner._replace(lot=Decimal(1))
+    style = _STYLES.get(instrument.instrument) or _STYLES_BY_KIND[instrument.kind]
+    whole = style.lot == style.lot.to_integral_value()
+    return style if whole or instrument.quantity_decimals >= 2 else style._replace(lot=Decimal(1))
 
 
 def is_quoted(instrument: Instrument) -> bool:
     """Whether the simulated market knows how to quote it: everything but options."""
-    return instrument.kind in _MANNERS_BY_KIND
+    return instrument.kind in _STYLES_BY_KIND

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from riskengine.clock import MICROS_PER_SECOND
-from riskengine.feeds.simulation.dealing import cancelled, corrected, exact_price, fees_of
-from riskengine.feeds.simulation.sample_book import manner_of
+from riskengine.feeds.simulation.dealing import amend_of, cancel_of, exact_price, fees_of
+from riskengine.feeds.simulation.sample_book import style_of
 from riskengine.feeds.simulation.seeded_random import SeededRandom
 from riskengine.records.decode import TradeInput
 from riskengine.records.types import Instrument
@@ -38,56 +38,56 @@ def seeded_day(
     come before what they amend. Prices lie within three ticks of `price_at`. Raises ValueError where `price_at`
     knows no price a thousand draws in a row. Cost: 15 us a message besides `price_at`.
     """
-    dice = SeededRandom(seed, "day")
+    rng = SeededRandom(seed, "day")
     amends, cancels = round(count * _AMENDED), round(count * _CANCELLED)
     arrivals: list[tuple[int, TradeInput]] = []
     newest: list[tuple[int, TradeInput]] = []
     ts = start_ts
     for number in range(count - amends - cancels):
         # A third of the trades follow close on another one.
-        near = number > 0 and dice.chance(1 / 3)
+        near = number > 0 and rng.chance(1 / 3)
         ts, instrument, price = _deal(
-            dice, (ts, ts + 2 * MICROS_PER_SECOND) if near else (start_ts, end_ts), end_ts, instruments, price_at
+            rng, (ts, ts + 2 * MICROS_PER_SECOND) if near else (start_ts, end_ts), end_ts, instruments, price_at
         )
-        quantity = (1 + dice.below(10)) * manner_of(instrument).lot
+        quantity = (1 + rng.below(10)) * style_of(instrument).lot
         trade = TradeInput(
             trade_id=f"{seed}-{number:06d}",
             source=SOURCE,
             ts=ts,
             source_seq=number,
             instrument=instrument.instrument,
-            desk=dice.pick(desks),
-            dealer=dice.pick(dealers) if dealers else "",
-            side=dice.pick(("buy", "sell")),
+            desk=rng.pick(desks),
+            dealer=rng.pick(dealers) if dealers else "",
+            side=rng.pick(("buy", "sell")),
             quantity=quantity,
             price=price,
             fees=fees_of(instrument, quantity, price),
             fees_currency=instrument.currency,
         )
-        arrivals.append((ts + (dice.below(_LATEST_US) if dice.chance(_LATE) else 0), trade))
+        arrivals.append((ts + (rng.below(_LATEST_US) if rng.chance(_LATE) else 0), trade))
         newest.append((ts, trade))
-    _change(dice, amends, cancels, arrivals, newest, desks, dealers, instruments)
+    _change(rng, amends, cancels, arrivals, newest, desks, dealers, instruments)
     return [trade for _, trade in sorted(arrivals, key=lambda arrival: arrival[0])]
 
 
 def _deal(
-    dice: SeededRandom, within: tuple[int, int], end_ts: int, instruments: Sequence[Instrument], price_at: PriceAt
+    rng: SeededRandom, within: tuple[int, int], end_ts: int, instruments: Sequence[Instrument], price_at: PriceAt
 ) -> tuple[int, Instrument, Decimal]:
     """A time, an instrument that had a price then, and a price near it."""
     start_ts, stop_ts = within
     for _ in range(_DRAWS):
-        ts = start_ts + dice.below(min(stop_ts, end_ts) - start_ts)
-        instrument = dice.pick(instruments)
+        ts = start_ts + rng.below(min(stop_ts, end_ts) - start_ts)
+        instrument = rng.pick(instruments)
         known = price_at(instrument.instrument, ts)
         if known is not None:
-            away = Decimal(dice.below(7) - 3).scaleb(-instrument.price_decimals)
+            away = Decimal(rng.below(7) - 3).scaleb(-instrument.price_decimals)
             price = exact_price(known, instrument) + away
             return ts, instrument, price if price > 0 else known
     raise ValueError(f"price_at knows no price between {start_ts} and {stop_ts}")
 
 
 def _change(
-    dice: SeededRandom,
+    rng: SeededRandom,
     amends: int,
     cancels: int,
     arrivals: list[tuple[int, TradeInput]],
@@ -101,15 +101,15 @@ def _change(
     for change in range(amends + cancels):
         if not newest:
             break
-        at = dice.below(len(newest))
+        at = rng.below(len(newest))
         last_ts, trade = newest[at]
-        booked_ts = last_ts + 1 + dice.below(_CORRECTED_WITHIN_US)
+        booked_ts = last_ts + 1 + rng.below(_CORRECTED_WITHIN_US)
         if change < amends:
-            elsewhere = dice.pick(desks), dice.pick(dealers) if dealers else ""
-            trade = corrected(dice, trade, by_symbol[trade.instrument], booked_ts, elsewhere)
+            elsewhere = rng.pick(desks), rng.pick(dealers) if dealers else ""
+            trade = amend_of(rng, trade, by_symbol[trade.instrument], booked_ts, elsewhere)
             newest[at] = booked_ts, trade
         else:
-            trade = cancelled(trade, booked_ts)
+            trade = cancel_of(trade, booked_ts)
             newest[at] = newest[-1]
             newest.pop()
         arrivals.append((booked_ts, trade))

@@ -49,7 +49,7 @@ class SeededRandom:
         return (roll() + roll() + roll() + roll() - 2.0) * 1.7320508075688772
 
 
-class _Mood(NamedTuple):
+class _Regime(NamedTuple):
     """A state of a market: messages and volatility relative to normal, and how many seconds it lasts."""
 
     share: float
@@ -59,10 +59,10 @@ class _Mood(NamedTuple):
     longest_s: float
 
 
-_MOODS = (
-    _Mood(share=0.50, rate=1.0, volatility=1.0, shortest_s=5.0, longest_s=20.0),
-    _Mood(share=0.25, rate=0.3, volatility=0.5, shortest_s=2.0, longest_s=10.0),
-    _Mood(share=0.25, rate=3.4, volatility=2.2, shortest_s=0.5, longest_s=3.0),
+_REGIMES = (
+    _Regime(share=0.50, rate=1.0, volatility=1.0, shortest_s=5.0, longest_s=20.0),
+    _Regime(share=0.25, rate=0.3, volatility=0.5, shortest_s=2.0, longest_s=10.0),
+    _Regime(share=0.25, rate=3.4, volatility=2.2, shortest_s=0.5, longest_s=3.0),
 )
 """Normal trading, quiet spells and bursts; the rates average to 1 over time."""
 
@@ -70,10 +70,10 @@ _MOODS = (
 class Activity:
     """How busy it is right now: normal, quiet or a burst, each for a random while."""
 
-    __slots__ = ("_dice", "_left_us", "rate", "volatility")
+    __slots__ = ("_left_us", "_rng", "rate", "volatility")
 
-    def __init__(self, dice: SeededRandom) -> None:
-        self._dice = dice
+    def __init__(self, rng: SeededRandom) -> None:
+        self._rng = rng
         self._left_us = 0
         self.rate = 1.0
         self.volatility = 1.0
@@ -83,13 +83,13 @@ class Activity:
         self._left_us -= STEP_US
         if self._left_us > 0:
             return
-        roll = self._dice.random()
-        for mood in _MOODS:
-            roll -= mood.share
+        roll = self._rng.random()
+        for regime in _REGIMES:
+            roll -= regime.share
             if roll < 0:
                 break
-        self.rate, self.volatility = mood.rate, mood.volatility
-        self._left_us = int(self._dice.between(mood.shortest_s, mood.longest_s) * MICROS_PER_SECOND)
+        self.rate, self.volatility = regime.rate, regime.volatility
+        self._left_us = int(self._rng.between(regime.shortest_s, regime.longest_s) * MICROS_PER_SECOND)
 
 
 class Stepper:

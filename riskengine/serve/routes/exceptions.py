@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from riskengine.market.trading_day import TradingDay
 from riskengine.positions.ledger import Row
-from riskengine.records.fields import shown
+from riskengine.records.fields import excerpt
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.types import Trade, Verdict
 from riskengine.serve.access.permissions import OPS, check, granted_tops
@@ -84,7 +84,7 @@ async def take_verdict(question: Question) -> Response:
         (item for kind in KINDS for item in _items(snapshot, kind, trading_day, principal.grants) if item.id == item_id), None
     )
     if item is None:
-        raise HttpProblem(404, f"unknown exception {shown(item_id)}")
+        raise HttpProblem(404, f"unknown exception {excerpt(item_id)}")
     word = sent.action or sent.verdict
     if word != "comment":
         check(OPS, principal)
@@ -122,7 +122,7 @@ def _check_word(item: ExceptionItem, word: str) -> None:
     if word == "comment":
         return
     if word not in ("accept", "reject"):
-        raise bad_field("action", f"must be accept, reject or comment: {shown(word)}")
+        raise bad_field("action", f"must be accept, reject or comment: {excerpt(word)}")
     if word not in WORDS[item.kind]:
         raise not_for("action", f"{word}: {item.kind} exceptions end when their cause does, a person can only have seen them")
     if item.kind == "quarantined" and item.trade is None and word == "accept":

@@ -6,15 +6,10 @@ from itertools import pairwise
 
 import pytest
 
+from riskengine.feeds.simulation.dealing import DealingSimulator
+from riskengine.feeds.simulation.market import MarketSimulator
+from riskengine.feeds.simulation.sample_book import DEALERS, MANDATES, sample_instruments, sample_nodes
 from riskengine.feeds.simulation.seeded_random import SeededRandom, Stepper
-from riskengine.feeds.simulation.simulator import (
-    DEALERS,
-    MANDATES,
-    DealingSimulator,
-    MarketSimulator,
-    sample_instruments,
-    sample_nodes,
-)
 from riskengine.records.decode import TradeCheck, TradeInput
 from riskengine.records.fields import quote
 from riskengine.records.types import Instrument, Kind, Node, Tick, Trade
@@ -89,9 +84,9 @@ def test_the_sample_is_one_tree_of_a_total_two_books_and_desks_with_dealers():
 # -- chance ------------------------------------------------------------------------------------------------------
 
 
-def test_the_dice_are_the_same_on_every_machine():
-    dice = SeededRandom(42, "market")
-    assert [dice.below(1_000) for _ in range(6)] == [75, 55, 857, 177, 259, 980]
+def test_the_random_numbers_are_the_same_on_every_machine():
+    rng = SeededRandom(42, "market")
+    assert [rng.below(1_000) for _ in range(6)] == [75, 55, 857, 177, 259, 980]
     assert SeededRandom(42, "market").random() != SeededRandom(42, "dealing").random()
 
 
