@@ -74,14 +74,14 @@ class AccessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class IngestConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[ingest]: the rate per source up to which every tick is applied; beyond it ticks are conflated by instrument. 0: no limit."""
+    """[ingest]: the rate of ticks per source beyond which ticks are conflated by instrument. 0: no limit."""
 
     ticks_per_s: int = 500_000
     burst_ticks: int = 500_000
 
 
 class ReconcileConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[reconcile]: how often the engine compares itself with the store, and whether it repairs keys that the self-audit set aside."""
+    """[reconcile]: how often engine and store are compared, and whether keys that the self-audit set aside are repaired."""
 
     every_s: float = 900.0
     repair_self_audit: bool = True

@@ -1,8 +1,8 @@
-"""The event loop and the other threads: answers that come from a thread, a wake-up after each publish, and tasks that report errors.
+"""The event loop and the other threads: answers from a thread, a wake-up after each publish, tasks that log their errors.
 
-A coroutine that asks the writer or the store thread awaits a `pending_answer`, which that thread completes; `PendingAnswers` fails
-what is still open when the thread ends. `PublishWakeup` lets the writer wake listeners on the loop. `start_task` starts a coroutine
-whose failure must reach the log.
+A coroutine that asks the writer or the store thread awaits a `pending_answer`, which that thread completes; `PendingAnswers`
+fails what is still open when the thread ends. `PublishWakeup` lets the writer wake listeners on the loop. `start_task` starts a
+coroutine whose failure must reach the log.
 """
 
 import asyncio
@@ -46,9 +46,7 @@ class PendingAnswers:
                 done.set_exception(error)
 
 
-def _complete_soon(
-    loop: asyncio.AbstractEventLoop, done: "asyncio.Future[Any]", result: Any, error: Exception | None
-) -> None:
+def _complete_soon(loop: asyncio.AbstractEventLoop, done: "asyncio.Future[Any]", result: Any, error: Exception | None) -> None:
     loop.call_soon_threadsafe(_complete, done, result, error)
 
 

@@ -26,7 +26,7 @@ MAX_SOURCES = 64
 TRADE_OUTCOMES = ("applied", "duplicate", "conflict", "superseded", "parked", "quarantined", "rejected")
 
 REFUSALS = ("host", "origin", "token", "role", "grant", "rate", "connections")
-"""Reasons for refusing a request: bad `Host` or `Origin`, no valid token, missing role or grant, too many requests or connections."""
+"""Reasons for refusing a request: bad `Host` or `Origin`, no valid token, missing role or grant, too many requests or sockets."""
 
 _HANDLER = "riskengine"
 
@@ -132,7 +132,8 @@ class Metrics:
         self.trades: dict[str, Counter] = {outcome: trades.labels(outcome) for outcome in TRADE_OUTCOMES}
         self.ticks_accepted = self._counter("riskengine_ticks_accepted", "Ticks accepted, before coalescing.")
         self.ticks_coalesced = self._counter(
-            "riskengine_ticks_coalesced", "Ticks beyond a source's limit; the newest of each instrument is applied, the others are dropped."
+            "riskengine_ticks_coalesced",
+            "Ticks beyond a source's limit; the newest of each instrument is applied, the others are dropped.",
         )
         self.ticks_refused = self._counter("riskengine_ticks_refused", "Ticks refused with a reason.")
         self.beats = self._counter("riskengine_beats", "Revaluation beats run.")
@@ -171,7 +172,8 @@ class Metrics:
     def _add_engine_metrics(self) -> None:
         self.publish_age = self._gauge("riskengine_publish_age_seconds", "Age of the newest snapshot.")
         self.writer_lag = self._gauge(
-            "riskengine_writer_lag_seconds", "Duration of the writer's last batch, or of the current one so far if that is longer."
+            "riskengine_writer_lag_seconds",
+            "Duration of the writer's last batch, or of the current one so far if that is longer.",
         )
         self.tick_age = self._gauge("riskengine_last_tick_age_seconds", "Time since the last accepted tick.")
         self.feed_age = Gauge(

@@ -1,6 +1,6 @@
-"""Feeds inside this process: the simulated market and dealing of the demo, and recorded ticks played as if they were live.
+"""The feeds of the demo, inside this process: a simulated market with dealers, and recorded ticks played as if live.
 
-They go through the same target as everybody else: ticks are offered, trades are checked and submitted.
+They enter the engine like any client's data: ticks are offered, trades are checked and submitted.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from riskengine.records.fields import Rejected
 from riskengine.records.types import Tick, Trade
 
 STEP_S = 0.05
-"""How often a feed sends what has happened since."""
+"""Interval between two sends of a feed, seconds."""
 
 log = get_logger("riskengine.feeds")
 
 
 class FeedTarget(Protocol):
-    """What a feed needs of the engine; a part of `gateway.Gateway`."""
+    """The part of `gateway.Gateway` that a feed uses."""
 
     clock: Clock
 
@@ -38,11 +38,11 @@ class FeedTarget(Protocol):
 
 
 Ticks = Callable[[int, float], Sequence[Tick]]
-"""The ticks of the last so many seconds up to a time."""
+"""From a time and a number of seconds to the ticks of those seconds up to that time."""
 
 
 class DemoFeed:
-    """A market and the dealers in it, live. `ticks` replaces the simulated market by another source of ticks."""
+    """A live market and its dealers. Instruments that `ticks` covers take their prices from it instead of the simulation."""
 
     def __init__(self, market: MarketSimulator, dealing: DealingSimulator, ticks: Ticks | None = None) -> None:
         self._market = market
@@ -53,7 +53,7 @@ class DemoFeed:
         self._sending: set[asyncio.Task[None]] = set()
 
     async def run(self, target: FeedTarget) -> None:
-        """Send until cancelled or the engine stops taking. A step that comes late sends what it missed, up to a second of it."""
+        """Send until cancelled or the engine stops. A late step makes up for the time it missed, up to one second."""
         before = target.clock.now()
         while True:
             await asyncio.sleep(STEP_S)
@@ -93,7 +93,7 @@ class DemoFeed:
             return ()
 
     async def _send_trades(self, target: FeedTarget, sent: Sequence[TradeInput], now: int) -> None:
-        """Trades of one moment in one submission, so that the legs of a deal are applied together."""
+        """Submit the trades of one moment together, so that the engine applies the legs of a deal together."""
         try:
             await target.submit([target.check(trade, now, "demo") for trade in sent])
         except Rejected as error:
@@ -103,9 +103,9 @@ class DemoFeed:
 
 
 class RecordedTicks:
-    """Recorded ticks moved in time so that the first of them comes now; when they end, they begin again.
+    """Recorded ticks shifted in time, so that the first is due now; at its end the recording starts again.
 
-    `read` opens the recording anew; it must have at least one tick.
+    `read` opens the recording; it must have at least one tick.
     """
 
     def __init__(self, read: Callable[[], Iterator[Tick]], symbols: frozenset[str]) -> None:
@@ -116,7 +116,7 @@ class RecordedTicks:
         self._next: Tick | None = None
 
     def __call__(self, now: int, elapsed_s: float) -> list[Tick]:
-        """Ticks that are due by `now`."""
+        """The ticks due by `now`."""
         due: list[Tick] = []
         if self._next is None:
             self._ticks = (tick for tick in self._read() if tick.instrument in self._symbols)

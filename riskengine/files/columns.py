@@ -90,11 +90,11 @@ def load_alias(path: str) -> dict[str, str]:
 
 
 def read_rows(path: str, options: ColumnOptions, shape: Shape = ANY) -> Iterator[tuple[int, Row | Refusal]]:
-    """The rows of a file with the number of their line, in constant memory. `-` is standard input.
+    """The rows of a file with their line numbers, in constant memory. `-` is standard input.
 
-    Values are stripped texts (of NDJSON what was sent), rename by `options`; times are left as they are. The names of
-    a CSV header may be in any case, the keys of NDJSON are taken as they are. A Refusal has the number of its line as
-    index. Raises InputError where the file as a whole cannot be read or lacks a column.
+    Columns are mapped by `options`. Values of a CSV are stripped texts, those of NDJSON are as sent; times are not parsed. The
+    names of a CSV header may be in any case, the keys of NDJSON are exact. A Refusal has its line number as index. Raises
+    InputError if the whole file cannot be read or lacks a column.
     """
     table = TableFile(path, options, shape)
     alias = options.alias

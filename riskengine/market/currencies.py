@@ -64,7 +64,7 @@ class CurrencyGraph:
         return self._instruments
 
     def rates(self, prices: FloatArray, priced: BoolArray, fresh: BoolArray) -> Rates:
-        """Rates for marks `prices` by instrument number. O(currencies x hops), plus a search if the usable or fresh pairs changed."""
+        """Rates for marks `prices` by instrument number. O(currencies x hops), plus a search if usable or fresh pairs changed."""
         usable = priced[self._instruments] & (prices[self._instruments] > 0.0)
         fresh_pairs = usable & fresh[self._instruments]
         state = (usable.tobytes(), fresh_pairs.tobytes())

@@ -1,14 +1,14 @@
 """Marks from ticks: the prices that value positions (ACCOUNTING section 8).
 
-`QuoteBook` applies every tick on arrival and keeps one state per instrument, so that conflating cannot change a mark: a one-sided
-quote after a two-sided one keeps the mid, and every tick extends a suspect level, not only the last of a beat. Once a beat the
-owner takes the changed marks (`take`) and hands that dictionary over to the writer; nothing is shared. `MarkTable` is the writer's
-side: arrays by instrument number.
+`QuoteBook` applies every tick on arrival and keeps one state per instrument, so that conflating cannot change a mark: a
+one-sided quote after a two-sided one keeps the mid, and every tick extends a suspect level, not only the last of a beat. Once a
+beat the owner takes the changed marks (`take`) and hands that dictionary over to the writer; nothing is shared. `MarkTable` is
+the writer's side: arrays by instrument number.
 
-The newest event time wins, on ties the later arrival. A mark further ahead of the clock than a tick may be (somebody set the clock
-back) gives way to any tick. Two-sided: the mid, unrounded. One-sided: a fresh mid stays, else that side. A crossed quote
-still gives its mid, and counts as crossed. A quote crossed beyond `max_cross_bp`, or beyond `max_move` from the last good mark, is
-suspect until the level has lasted for `suspect_release_s` of event time.
+The newest event time wins, on ties the later arrival. A mark further ahead of the clock than a tick may be (somebody set the
+clock back) gives way to any tick. Two-sided: the mid, unrounded. One-sided: a fresh mid stays, else that side. A crossed quote
+still gives its mid, and counts as crossed. A quote crossed beyond `max_cross_bp`, or beyond `max_move` from the last good mark,
+is suspect until the level has lasted for `suspect_release_s` of event time.
 """
 
 from collections.abc import Mapping, Sequence

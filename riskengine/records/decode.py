@@ -1,8 +1,8 @@
 """Decodes JSON into trades and ticks, and checks trades against the reference data.
 
-Loose records (`TradeInput`, `TickInput`) hold the fields as sent. `TradeCheck` turns a `TradeInput` into an exact, frozen `Trade`;
-the mark rules (`market.marks`) take ticks as they are. A bad item becomes a `Refusal` with field and reason, and the rest of its
-batch goes on. Nothing here reads a clock: callers pass the time of arrival.
+Loose records (`TradeInput`, `TickInput`) hold the fields as sent. `TradeCheck` turns a `TradeInput` into an exact, frozen
+`Trade`; the mark rules (`market.marks`) take ticks as they are. A bad item becomes a `Refusal` with field and reason, and the
+rest of its batch goes on. Nothing here reads a clock: callers pass the time of arrival.
 """
 
 import json
@@ -250,8 +250,8 @@ def split_refusals(items: list[_Item | Refusal]) -> Iterator[tuple[int, _Item]]:
 class TradeCheck:
     """Checks a `TradeInput` against the reference data and makes it a `Trade`. Equal names share one string.
 
-    `instruments` are by symbol; trades attach to `leaves`, which are some of `nodes`. Fees may be in any currency of an instrument
-    or in one of `currencies`.
+    `instruments` are by symbol; trades attach to `leaves`, which are some of `nodes`. Fees may be in any currency of an
+    instrument or in one of `currencies`.
     """
 
     def __init__(

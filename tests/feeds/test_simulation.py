@@ -274,11 +274,11 @@ def test_all_that_makes_a_day_difficult_happens(busy_day: list[tuple[int, TradeI
 
 
 def test_a_second_delivery_says_exactly_the_same(busy_day: list[tuple[int, TradeInput]]):
-    said: dict[tuple, Trade] = {}
+    known: dict[tuple, Trade] = {}
     door = check()
     for now_ts, sent in busy_day:
         trade = door(sent, now_ts, "api")
-        first = said.setdefault((trade.identity, trade.version), trade)
+        first = known.setdefault((trade.identity, trade.version), trade)
         assert trade.same_economics(first)
 
 

@@ -1,7 +1,7 @@
-"""Dealing that is made up but true to life: client flow, hedges, partial fills, corrections, late and double messages.
+"""Simulated dealing: client flow, hedges, partial fills, corrections, late and repeated messages.
 
-Pure like the market it deals in: the caller says what time it is and what the quotes are. Quantities and prices are
-`Decimal`s made from rounded text; no binary float ever becomes money.
+Pure: the caller passes the time and the quotes. Quantities and prices are `Decimal`s made from rounded text; no binary float
+becomes money.
 """
 
 import heapq
@@ -22,7 +22,7 @@ SOURCE = "dealing"
 TRADES_PER_SECOND = 4.0
 
 Quotes = Callable[[str], tuple[float, float] | None]
-"""Bid and ask of an instrument now; None where there is no price, and then nobody deals."""
+"""Bid and ask of an instrument now; None without a price, and then no desk deals in it."""
 
 _ORDER_LOTS = (1, 1, 1, 2, 2, 2, 3, 4, 5, 6, 10, 20)
 _POSITION_LIMIT_LOTS = 30
@@ -36,11 +36,11 @@ _REDELIVERED = 0.02
 _LATE = 0.03
 _LEG_APART = 0.10
 _MESSAGES_PER_ORDER = 1.45
-"""Measured with the chances above: fills, versions and repetitions that one order leads to."""
+"""Messages that one order leads to (fills, versions, repetitions), measured with the chances above."""
 
 
 class _Fill(NamedTuple):
-    """Part of an order, priced when its time comes."""
+    """Part of an order, priced when it is due."""
 
     trade_id: str
     instrument: Instrument
@@ -52,11 +52,12 @@ class _Fill(NamedTuple):
 
 
 class DealingSimulator:
-    """What the dealers of a house do all day: about `trades_per_second` messages on average, in bursts and lulls.
+    """The dealers of a house: about `trades_per_second` messages on average, in bursts and lulls.
 
-    Desks are the leaves of `nodes`; `dealers` names who sits where (a desk without entry deals without dealer names);
-    desks of the sample keep to their mandate. `run` begins every trade id: give each start of a demo another one, and
-    ids stay unique in its store. Positions stay bounded: a desk that holds much hedges. Cost: about 30 us a trade.
+    Desks are the leaves of `nodes`; `dealers` lists the dealers of each desk (a desk without an entry deals without dealer
+    names); desks of the sample keep to their mandates. Every trade id begins with `run`: use a new one for each start of a
+    demo, and ids stay unique in its store. Positions stay bounded, because a desk with a large one hedges. Cost: about 30 us a
+    trade.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class DealingSimulator:
         self._source_seq = 0
 
     def trades(self, now_ts: int, elapsed_s: float, quotes: Quotes) -> list[TradeInput]:
-        """What the desks send in the `elapsed_s` seconds up to `now_ts`, as it arrives; no `ts` is after `now_ts`."""
+        """The messages of the `elapsed_s` seconds up to `now_ts`, in order of arrival; no `ts` is after `now_ts`."""
         sent: list[TradeInput] = []
         for end_ts in self._stepper.steps(now_ts, elapsed_s):
             self._activity.step()
@@ -101,7 +102,7 @@ class DealingSimulator:
         return sent
 
     def _order(self, ts: int, quotes: Quotes) -> None:
-        """Somebody wants to deal: plan the fills."""
+        """Draw an order and plan its fills."""
         if not self._desks:
             return
         rng = self._rng
@@ -114,7 +115,7 @@ class DealingSimulator:
         net = self._net_lots.get((desk, instrument.instrument), 0)
         hedges = abs(net) > _POSITION_LIMIT_LOTS
         lots = abs(net) // 2 if hedges else rng.pick(_ORDER_LOTS)
-        # Desks shade their prices to attract what flattens them, so flow leans against the position.
+        # Desks shade their prices to attract flow that flattens them, so flow leans against the position.
         buys = net < 0 if hedges else rng.chance(0.5 - net / (4 * _POSITION_LIMIT_LOTS))
         self._net_lots[desk, instrument.instrument] = net + (lots if buys else -lots)
         dealer, lot = self._dealer(desk), style_of(instrument).lot
@@ -126,7 +127,7 @@ class DealingSimulator:
             self._plan(ts, fill)
 
     def _execute(self, fill: _Fill, ts: int, quotes: Quotes) -> None:
-        """Price a fill as the market stands, send it, and plan what will still happen to it."""
+        """Price a fill at the current quote, plan its message, and perhaps an amend, a cancel and a repetition."""
         quote = quotes(fill.instrument.instrument)
         if quote is None:
             return
@@ -164,7 +165,7 @@ class DealingSimulator:
             self._plan(ts + self._delay(0.05, 10.0), trade)
 
     def _internal_deal(self, order_id: str, desk: str, instrument: Instrument, ts: int, quotes: Quotes) -> bool:
-        """Two desks deal with each other at mid: one trade id, two opposite legs. False where nobody is across."""
+        """Two desks deal with each other at mid: one trade id, two opposite legs. False without a counterparty or a quote."""
         rng = self._rng
         across = [other for other in self._desks if other != desk and instrument in self._mandates[other]]
         quote = quotes(instrument.instrument)
@@ -205,7 +206,7 @@ class DealingSimulator:
         heapq.heappush(self._due, (due_ts, next(self._entries), item))
 
     def _elsewhere(self, desk: str) -> tuple[str, str]:
-        """Another desk and one of its dealers, or the same desk where it is the only one."""
+        """Another desk and one of its dealers; the same desk if it is the only one."""
         others = [other for other in self._leaves if other != desk] or [desk]
         other = self._rng.pick(others)
         return other, self._dealer(other)
@@ -214,7 +215,7 @@ class DealingSimulator:
 def amend_of(
     rng: SeededRandom, trade: TradeInput, instrument: Instrument, booked_ts: int, elsewhere: tuple[str, str]
 ) -> TradeInput:
-    """The next version of a trade: price or quantity set right, or moved to the desk and dealer of `elsewhere`."""
+    """The next version of a trade: a new price, a new quantity, or the desk and dealer of `elsewhere`."""
     assert trade.price is not None and trade.quantity is not None
     roll = rng.below(3)
     desk, dealer, price, quantity = trade.desk, trade.dealer, trade.price, trade.quantity
@@ -222,8 +223,8 @@ def amend_of(
         desk, dealer = elsewhere
     elif roll == 1:
         ticks = (1 + rng.below(10)) * (1 if rng.chance(0.5) else -1)
-        moved = price + Decimal(ticks).scaleb(-instrument.price_decimals)
-        price = moved if moved > 0 else price
+        shifted = price + Decimal(ticks).scaleb(-instrument.price_decimals)
+        price = shifted if shifted > 0 else price
     else:
         lot = style_of(instrument).lot
         quantity += -lot if quantity > lot and rng.chance(0.5) else lot
@@ -241,7 +242,7 @@ def amend_of(
 
 
 def cancel_of(trade: TradeInput, booked_ts: int) -> TradeInput:
-    """The next version of a trade: its cancel, which names the trade and nothing of its terms."""
+    """The cancel of a trade: its next version, without terms."""
     return TradeInput(
         trade_id=trade.trade_id,
         source=trade.source,
@@ -255,12 +256,12 @@ def cancel_of(trade: TradeInput, booked_ts: int) -> TradeInput:
 
 
 def exact_price(price: float | Decimal, instrument: Instrument) -> Decimal:
-    """A price as money: rounded to the instrument's decimals as text, and exact from there on."""
+    """An exact price: rounded as text to the instrument's decimals."""
     return Decimal(f"{price:.{instrument.price_decimals}f}")
 
 
 def fees_of(instrument: Instrument, quantity: Decimal, price: Decimal) -> Decimal | None:
-    """What a broker charges in the instrument's currency; None for what is dealt without commission."""
+    """The broker's fee in the instrument's currency; None for instruments without commission."""
     if instrument.kind is Kind.FUTURE:
         return quantity * Decimal("2.25")
     if instrument.kind is not Kind.EQUITY:
@@ -271,7 +272,7 @@ def fees_of(instrument: Instrument, quantity: Decimal, price: Decimal) -> Decima
 
 
 def _pieces(rng: SeededRandom, lots: int) -> list[int]:
-    """An order's lots in one to five fills."""
+    """Split an order's lots into one to five fills."""
     most = min(lots, _MOST_FILLS)
     if most < 2 or not rng.chance(_SEVERAL_FILLS):
         return [lots]
@@ -280,7 +281,7 @@ def _pieces(rng: SeededRandom, lots: int) -> list[int]:
 
 
 def _mandates(leaves: Sequence[str], instruments: Sequence[Instrument]) -> dict[str, list[Instrument]]:
-    """What each desk deals in; desks that have nothing to deal in are left out."""
+    """The instruments of each desk; desks without any are left out."""
     dealt = [instrument for instrument in instruments if is_quoted(instrument)]
     mandates = {
         leaf: [instrument for instrument in dealt if leaf not in MANDATES or instrument.instrument in MANDATES[leaf]]

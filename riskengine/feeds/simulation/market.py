@@ -1,7 +1,7 @@
-"""A market that is made up, but holds together: correlated walks, bursts and quiet spells, spreads, coherent crosses.
+"""A simulated market: correlated walks, bursts and quiet spells, spreads, consistent crosses.
 
-Pure: no clock, no thread, no socket; the caller says what time it is. The same seed and the same start give the same
-ticks, however the caller cuts the time into intervals (of at most `MAX_INTERVAL_S`).
+Pure: the caller passes the time. The same seed and start give the same ticks, however the caller cuts the time into intervals (of
+at most `MAX_INTERVAL_S`).
 """
 
 from bisect import bisect_right
@@ -24,12 +24,12 @@ _STEPS_PER_DAY = 86_400 * MICROS_PER_SECOND // STEP_US
 _ONE_SIDED = 0.003
 _CROSSED = 0.0008
 _GOES_QUIET = 0.0004
-"""Chances per tick: one side missing; bid above ask; the instrument falls silent for a while afterwards."""
+"""Chances per tick: one side missing; bid above ask; the instrument falls silent afterwards."""
 _LONGEST_SILENCE_S = 90.0
 
 
 class _Walk:
-    """Values that move together: each step shares a common part in the proportion of its factor's `shared`."""
+    """Correlated values: `shared` of a factor is the part of its step that all have in common."""
 
     __slots__ = ("_rng", "_scales", "names", "values")
 
@@ -56,7 +56,7 @@ class _Walk:
 
 
 class _Quoting:
-    """One instrument's way from the walks to a quote: numerator over denominator, spread, silence."""
+    """How one instrument gets its quote from a walk: numerator over denominator, spread, silence."""
 
     __slots__ = ("decimals", "denominator", "instrument", "numerator", "silent_until", "style", "tick", "walk")
 
@@ -78,9 +78,8 @@ class _Quoting:
 class MarketSimulator:
     """Quotes for `instruments` (options are left out), `ticks_per_second` over all of them on average.
 
-    A pair is the quotient of what its two currencies are worth, so crosses follow their majors within the spread. A
-    symbol or currency that the sample book does not know starts at 100 or 1 USD. Cost: 20 us a step of 10 ms, 2 us a
-    tick.
+    A pair is the quotient of the values of its two currencies, so crosses follow their majors within the spread. A symbol or
+    currency that is not in the sample book starts at 100 or 1 USD. Cost: 20 us a step of 10 ms, 2 us a tick.
     """
 
     def __init__(self, seed: int, instruments: Sequence[Instrument], *, ticks_per_second: float = TICKS_PER_SECOND) -> None:
@@ -96,7 +95,7 @@ class MarketSimulator:
         self._last: dict[str, tuple[float, float]] = {}
 
     def quote(self, instrument: str) -> tuple[float, float] | None:
-        """Bid and ask of its newest two-sided quote, None before the first."""
+        """Bid and ask of the newest two-sided quote; None before the first."""
         return self._last.get(instrument)
 
     def ticks(self, now_ts: int, elapsed_s: float) -> list[Tick]:
@@ -123,17 +122,17 @@ class MarketSimulator:
             ts = end_ts - STEP_US + (place + 1) * STEP_US // count
             ticks.append(self._tick(quoting, ts, whole=False))
             if rng.chance(_GOES_QUIET):
-                # Busy instruments come back soon; a thin one may stay away until its mark is stale.
+                # Busy instruments come back soon; a thin one may stay silent until its mark is stale.
                 silence_s = rng.between(1.0, 1.0 + _LONGEST_SILENCE_S / quoting.style.weight)
                 quoting.silent_until = ts + int(silence_s * MICROS_PER_SECOND)
 
     def _tick(self, quoting: _Quoting, ts: int, *, whole: bool) -> Tick:
-        """A quote around the current value; unless `whole`, now and then with a side missing or crossed."""
+        """A quote around the current value; unless `whole`, now and then one-sided or crossed."""
         rng = self._rng
         mid = quoting.mid()
         width_bp = quoting.style.spread_bp * (0.7 + 0.3 * self._activity.volatility)
         spread = mid * width_bp * 1e-4 * rng.between(0.7, 1.3)
-        # Whoever quotes leans a little to one side.
+        # Market makers lean a little to one side.
         centre = mid + rng.between(-0.15, 0.15) * spread
         bid = round(centre - spread / 2, quoting.decimals)
         ask = round(centre + spread / 2, quoting.decimals)

@@ -1,6 +1,6 @@
-"""The sample house of the demo: its tree, dealers and instruments, and what its market looks like.
+"""The sample house of the demo: its tree, dealers, instruments and market.
 
-Names and prices are plausible, not current. Everything is a plain table, so that changing the sample is editing a line.
+Names and prices are plausible, not current. To change the sample, edit its tables.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from riskengine.records.types import MULTIPLIER_DECIMALS, Instrument, Kind, Node
 
 
 class Factor(NamedTuple):
-    """Something whose value walks: its start, its daily volatility, and how much of it is shared with others."""
+    """A value that walks: its start, its daily volatility, and its correlation with others."""
 
     start: float
     daily_volatility: float
@@ -20,7 +20,7 @@ class Factor(NamedTuple):
 
 
 class Style(NamedTuple):
-    """How an instrument is quoted and dealt: usual spread in basis points, ticks relative to others, usual lot."""
+    """How the market quotes and deals an instrument: spread in basis points, ticks relative to others, lot."""
 
     spread_bp: float
     weight: float
@@ -45,7 +45,7 @@ CURRENCIES: Mapping[str, Factor] = {
     "BTC": Factor(94_850.0, 0.0280, 0.20),
     "ETH": Factor(3_105.0, 0.0350, 0.20),
 }
-"""Value of one unit in USD. A pair is the quotient of two of these, which is what keeps crosses and majors together."""
+"""Value of one unit in USD. A pair is the quotient of two of these, which keeps crosses consistent with majors."""
 
 SHARES: Mapping[str, Factor] = {
     "AAPL": Factor(268.40, 0.014, 0.65),
@@ -125,7 +125,7 @@ DEALERS: Mapping[str, tuple[str, ...]] = {
     "EQ2": ("Mira", "Noah"),
     "EQ3": ("Olga", "Pavel"),
 }
-"""Who deals at which desk."""
+"""The dealers of each desk."""
 
 MANDATES: Mapping[str, tuple[str, ...]] = {
     "FX1": _MAJORS,
@@ -136,7 +136,7 @@ MANDATES: Mapping[str, tuple[str, ...]] = {
     "EQ2": ("AMZN", "JPM", "XOM", "JNJ", "KO", "CAT", "ESZ29"),
     "EQ3": ("SAP.DE", "ASML.AS", "SIE.DE", "SHEL.L", "HSBA.L"),
 }
-"""What each desk deals in; a desk that is not listed deals in everything."""
+"""The instruments of each desk; a desk without an entry deals in all."""
 
 
 def sample_nodes() -> list[Node]:
@@ -160,7 +160,7 @@ def sample_instruments() -> list[Instrument]:
             )
             for symbol, currency, sector in _EQUITIES
         ),
-        # Far out, so that the sample does not expire under a demo.
+        # A distant expiry, so that a demo does not outlive it.
         Instrument(
             instrument="ESZ29",
             kind=Kind.FUTURE,
@@ -189,12 +189,12 @@ def _pair(symbol: str, kind: Kind, price_decimals: int | None = None, quantity_d
 
 
 def style_of(instrument: Instrument) -> Style:
-    """How it is quoted and dealt: its own line in the table, else its kind's. Raises KeyError for options."""
+    """The style of an instrument: its own, else that of its kind. Raises KeyError for options."""
     style = _STYLES.get(instrument.instrument) or _STYLES_BY_KIND[instrument.kind]
     whole = style.lot == style.lot.to_integral_value()
     return style if whole or instrument.quantity_decimals >= 2 else style._replace(lot=Decimal(1))
 
 
 def is_quoted(instrument: Instrument) -> bool:
-    """Whether the simulated market knows how to quote it: everything but options."""
+    """Whether the simulated market can quote it: everything but options."""
     return instrument.kind in _STYLES_BY_KIND

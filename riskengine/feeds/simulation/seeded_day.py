@@ -1,4 +1,4 @@
-"""A day of trades for tests and replays: as many as asked for, over given hours, at prices that a recording knows."""
+"""A day of trades for tests and replays: a given number, over given hours, near recorded prices."""
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -19,7 +19,7 @@ _CORRECTED_WITHIN_US = 300 * MICROS_PER_SECOND
 _DRAWS = 1_000
 
 PriceAt = Callable[[str, int], Decimal | None]
-"""The price of an instrument at a time in microseconds, None where it is not known."""
+"""The price of an instrument at a time in microseconds; None if unknown."""
 
 
 def seeded_day(
@@ -32,11 +32,11 @@ def seeded_day(
     instruments: Sequence[Instrument],
     price_at: PriceAt,
 ) -> list[TradeInput]:
-    """Exactly `count` messages about trades executed in [start_ts, end_ts), in order of arrival; the same for a seed.
+    """Exactly `count` messages about trades executed in [start_ts, end_ts), in order of arrival; equal for equal seeds.
 
-    3 % of them amend a trade and 2 % cancel one; 3 % of the trades arrive up to ten minutes late, so that some amends
-    come before what they amend. Prices lie within three ticks of `price_at`. Raises ValueError where `price_at`
-    knows no price a thousand draws in a row. Cost: 15 us a message besides `price_at`.
+    3 % amend a trade and 2 % cancel one. 3 % of the trades arrive up to ten minutes late, so that some amends precede their
+    trades. Prices lie within three ticks of `price_at`. Raises ValueError if `price_at` gives no price in a thousand draws in a
+    row. Cost: 15 us a message besides `price_at`.
     """
     rng = SeededRandom(seed, "day")
     amends, cancels = round(count * _AMENDED), round(count * _CANCELLED)
@@ -44,7 +44,7 @@ def seeded_day(
     newest: list[tuple[int, TradeInput]] = []
     ts = start_ts
     for number in range(count - amends - cancels):
-        # A third of the trades follow close on another one.
+        # A third of the trades follow another within two seconds.
         near = number > 0 and rng.chance(1 / 3)
         ts, instrument, price = _deal(
             rng, (ts, ts + 2 * MICROS_PER_SECOND) if near else (start_ts, end_ts), end_ts, instruments, price_at
@@ -73,7 +73,7 @@ def seeded_day(
 def _deal(
     rng: SeededRandom, within: tuple[int, int], end_ts: int, instruments: Sequence[Instrument], price_at: PriceAt
 ) -> tuple[int, Instrument, Decimal]:
-    """A time, an instrument that had a price then, and a price near it."""
+    """Draw a time, an instrument with a price at that time, and a price near it."""
     start_ts, stop_ts = within
     for _ in range(_DRAWS):
         ts = start_ts + rng.below(min(stop_ts, end_ts) - start_ts)
@@ -83,7 +83,7 @@ def _deal(
             away = Decimal(rng.below(7) - 3).scaleb(-instrument.price_decimals)
             price = exact_price(known, instrument) + away
             return ts, instrument, price if price > 0 else known
-    raise ValueError(f"price_at knows no price between {start_ts} and {stop_ts}")
+    raise ValueError(f"price_at gives no price between {start_ts} and {stop_ts}")
 
 
 def _change(
@@ -96,7 +96,7 @@ def _change(
     dealers: Sequence[str],
     instruments: Sequence[Instrument],
 ) -> None:
-    """Add amends and then cancels of the trades in `newest`: one may be amended again and again, a cancel is final."""
+    """Add amends and then cancels of the trades in `newest`. A trade may have several amends; a cancel is final."""
     by_symbol = {instrument.instrument: instrument for instrument in instruments}
     for change in range(amends + cancels):
         if not newest:

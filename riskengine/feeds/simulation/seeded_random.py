@@ -1,7 +1,7 @@
-"""Randomness that repeats: the same seed gives the same stream on every machine and Python version.
+"""Repeatable randomness: the same seed gives the same stream on every machine and Python version.
 
-Python promises that only for `Random.random()`, so everything here is built on it alone, without the C library's
-logarithms and cosines, whose last bits differ between machines.
+Python promises this for `Random.random()` only, so everything here uses that alone, and no logarithm or cosine of the C library,
+whose last bits differ between machines.
 """
 
 import random
@@ -13,13 +13,13 @@ from riskengine.clock import MICROS_PER_SECOND
 _Item = TypeVar("_Item")
 
 STEP_US = 10_000
-"""Simulated time moves in steps of this many microseconds, however the caller cuts it into intervals."""
+"""The step of simulated time, microseconds, however the caller cuts time into intervals."""
 MAX_INTERVAL_S = 5.0
-"""Longest interval that is made up for: a laptop that slept for an hour does not wake to an hour of messages."""
+"""Longest interval that is simulated: a laptop that slept for an hour does not wake to an hour of messages."""
 
 
 class SeededRandom:
-    """One independent stream of chance; `stream` keeps two users of the same seed apart."""
+    """One independent stream of random numbers; `stream` separates the users of one seed."""
 
     __slots__ = ("random",)
 
@@ -40,7 +40,7 @@ class SeededRandom:
         return items[int(self.random() * len(items))]
 
     def count(self, mean: float) -> int:
-        """A whole number that is `mean` on average, never further than 1 from it."""
+        """A whole number, `mean` on average and less than 1 away from it."""
         return int(mean + self.random())
 
     def normal(self) -> float:
@@ -50,7 +50,7 @@ class SeededRandom:
 
 
 class _Regime(NamedTuple):
-    """A state of a market: messages and volatility relative to normal, and how many seconds it lasts."""
+    """A state of the market: its share of draws, messages and volatility relative to normal, and its duration."""
 
     share: float
     rate: float
@@ -68,7 +68,7 @@ _REGIMES = (
 
 
 class Activity:
-    """How busy it is right now: normal, quiet or a burst, each for a random while."""
+    """The current regime: normal, quiet or a burst, each for a random time."""
 
     __slots__ = ("_left_us", "_rng", "rate", "volatility")
 
@@ -93,7 +93,7 @@ class Activity:
 
 
 class Stepper:
-    """Cuts a caller's intervals into whole steps and carries the rest, so that cutting differently changes nothing."""
+    """Cuts intervals into whole steps and carries the remainder, so that the cuts do not change the steps."""
 
     __slots__ = ("_carry_us",)
 
