@@ -148,7 +148,7 @@ def load_config(path: str | Path | None) -> Config:
 
 
 def _setting_error(error: str) -> str:
-    """msgspec's error as a sentence about the setting."""
+    """An error of msgspec as a sentence about the setting."""
     reason, _, place = error.partition(" - at `$")
     setting = place.strip(".`")
     unknown = re.fullmatch("Object contains unknown field `(.*)`", reason)

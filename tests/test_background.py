@@ -1,4 +1,4 @@
-"""Long work gives way: the interpreter changes hands often while anybody works, and the collector keeps out of it."""
+"""Long work in the background: a short switch interval, sleeps between, and no garbage collection."""
 
 import gc
 import sys

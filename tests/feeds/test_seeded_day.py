@@ -1,4 +1,4 @@
-"""A seeded day: as many trades as asked for, inside its hours, at prices that were known, the same every time."""
+"""A seeded day: the given number of trades, inside its hours, at known prices, equal for equal seeds."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable

@@ -34,7 +34,7 @@ def market_ticks(seed: int, seconds: int, interval_s: float = 0.1, **options: fl
 
 
 def dealt(seed: int, seconds: int, *, run: str = "r1", rate: float = 4.0) -> list[tuple[int, TradeInput]]:
-    """What arrives when, dealt at the quotes of a market."""
+    """The trades that arrive, with their times, dealt at the quotes of a market."""
     market = MarketSimulator(seed, sample_instruments(), ticks_per_second=50)
     dealing = DealingSimulator(seed, NODES, sample_instruments(), run=run, trades_per_second=rate)
     arrived = []
@@ -192,7 +192,7 @@ def test_a_cross_cannot_be_arbitraged_against_its_majors(
 
 
 def returns(ticks: list[Tick], symbol: str) -> list[float]:
-    """Relative moves of the mid over ten seconds each; 0 where there was no quote."""
+    """Relative moves of the mid over ten seconds each; 0 without a quote."""
     mids: dict[int, float] = {}
     for tick in ticks:
         if tick.instrument == symbol and tick.bid is not None and tick.ask is not None:

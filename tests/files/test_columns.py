@@ -1,4 +1,4 @@
-"""Rows of files: what people and machines write as CSV or NDJSON, whole, half or wrong."""
+"""Rows of CSV and NDJSON files: complete, damaged and wrong ones."""
 
 import gzip
 import io
@@ -35,7 +35,7 @@ def rows(path: str, options: ColumnOptions = PLAIN, shape: Shape | None = None) 
 
 
 def error(path: str, options: ColumnOptions = PLAIN, shape: Shape | None = None) -> str:
-    """The one line that a person sees."""
+    """The one line of the error."""
     with pytest.raises(InputError) as caught:
         rows(path, options, shape)
     text = str(caught.value)

@@ -1,4 +1,4 @@
-"""Loading files into a store: idempotent, everything counted, a broken file harming only itself."""
+"""Loading files into a store: idempotent, every line counted; a damaged file harms only itself."""
 
 import gzip
 from collections.abc import Iterator
@@ -150,7 +150,7 @@ def test_nodes_are_judged_together_with_those_that_are_stored(loader: Loader) ->
     ],
 )
 def test_a_desk_that_has_something_gets_no_nodes_below_it(loader: Loader, kind: str, text: str) -> None:
-    """Its trades would have no place any more: the next start would show a smaller house."""
+    """Its trades would lose their place: the next start would leave them out."""
     assert loader.load(kind, loader.file("held.csv", text)).counts["inserted"] == 1
     before = loader.store.nodes()
     loader.load("nodes", loader.file("more.csv", "node,parent\nDesk,FX1\n"))

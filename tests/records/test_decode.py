@@ -1,4 +1,4 @@
-"""From bytes to trades and ticks: one bad item is refused with its place and reason, the others are unharmed."""
+"""Decoding trades and ticks: a bad item is refused with its place and reason, the others are unharmed."""
 
 import json
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""One field at a time: what is taken is exact, what is not is refused with its name, and nothing else is raised."""
+"""Checks of fields: an accepted value is exact, a bad one raises Rejected with the field's name, and no other error escapes."""
 
 import datetime as dt
 from contextlib import suppress
@@ -29,7 +29,7 @@ NOON = int(dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC).timestamp()) * 1_000_000
 
 
 def reason(call, *arguments) -> str:
-    """Why `call` refuses; the field must be named."""
+    """The reason with which `call` refuses; it must name the field."""
     with pytest.raises(Rejected) as caught:
         call(*arguments, "field")
     assert caught.value.field == "field"

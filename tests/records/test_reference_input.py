@@ -1,4 +1,4 @@
-"""Reference data and balances: columns that fit their kind are taken exactly, others are refused by name."""
+"""Reference data and balances: valid columns are exact, a bad one is refused by name."""
 
 from decimal import Decimal
 
@@ -61,7 +61,7 @@ def mark(**changes: object) -> StoredMark:
 
 
 def refused(call, *arguments, **changes) -> tuple[str, str]:
-    """Field and reason; a reason stays short whatever was sent."""
+    """Field and reason; a reason stays short for any input."""
     with pytest.raises(Rejected) as caught:
         call(*arguments, **changes)
     assert len(caught.value.reason) < 150
