@@ -158,10 +158,25 @@ def _setting_error(error: str) -> str:
     return f"{setting}: {reason[:1].lower()}{reason[1:]}" if setting else reason
 
 
+_Rule = tuple[object, str, str]
+"""Whether a value can work, its setting, and what the setting must be."""
+
+
 def check_config(config: Config, where: str = "configuration") -> None:
     """Check the limits of every setting. Raises ConfigError for the first value outside them."""
-    engine, marks, server, curves = config.engine, config.marks, config.server, config.curves
     rules = (
+        *_engine_rules(config.engine),
+        *_mark_rules(config.marks),
+        *_store_rules(config.store),
+        *_server_rules(config.server),
+    )
+    for holds, setting, reason in (*rules, *_other_rules(config)):
+        if not holds:
+            raise ConfigError(f"{where}: {setting} {reason}")
+
+
+def _engine_rules(engine: EngineConfig) -> tuple[_Rule, ...]:
+    return (
         (re.fullmatch("[A-Z]{3}", engine.reporting_currency), "engine.reporting_currency", "must be three capital letters"),
         (10 <= engine.beat_ms <= 10_000, "engine.beat_ms", "must be 10 to 10000"),
         (0 <= engine.tolerance_s <= 3600, "engine.tolerance_s", "must be 0 to 3600"),
@@ -174,18 +189,33 @@ def check_config(config: Config, where: str = "configuration") -> None:
             "must be a time of day, 00:00 to 23:59",
         ),
         (_is_zone(engine.day_zone), "engine.day_zone", "must be a zone of the tz database, such as America/New_York"),
+    )
+
+
+def _mark_rules(marks: MarksConfig) -> tuple[_Rule, ...]:
+    return (
         (0 < marks.stale_after_s <= 604_800, "marks.stale_after_s", "must be above 0, at most 604800"),
         (marks.max_cross_bp is None or 0 <= marks.max_cross_bp <= 10_000, "marks.max_cross_bp", "must be 0 to 10000"),
         (marks.max_move is None or 0 < marks.max_move <= 1_000, "marks.max_move", "must be above 0, at most 1000"),
         (0 <= marks.suspect_release_s <= 3600, "marks.suspect_release_s", "must be 0 to 3600"),
         (0 < marks.store_every_s <= 3600, "marks.store_every_s", "must be above 0, at most 3600"),
-        (config.store.url.startswith(STORE_SCHEMES), "store.url", "must begin with " + " or ".join(STORE_SCHEMES)),
+    )
+
+
+def _store_rules(store: StoreConfig) -> tuple[_Rule, ...]:
+    return (
+        (store.url.startswith(STORE_SCHEMES), "store.url", "must begin with " + " or ".join(STORE_SCHEMES)),
         (
-            _names_a_store(config.store.url),
+            _names_a_store(store.url),
             "store.url",
             "must name a file or a database: sqlite:///desk.db, postgresql://host/desk",
         ),
-        (1 <= config.store.batch_trades <= 10_000, "store.batch_trades", "must be 1 to 10000"),
+        (1 <= store.batch_trades <= 10_000, "store.batch_trades", "must be 1 to 10000"),
+    )
+
+
+def _server_rules(server: ServerConfig) -> tuple[_Rule, ...]:
+    return (
         (server.host, "server.host", "must not be empty"),
         (0 <= server.port <= 65_535, "server.port", "must be 0 to 65535"),
         (
@@ -199,6 +229,12 @@ def check_config(config: Config, where: str = "configuration") -> None:
         (1 <= server.trade_push_ms <= 5_000, "server.trade_push_ms", "must be 1 to 5000"),
         (0 <= server.snapshot_history_s <= 60, "server.snapshot_history_s", "must be 0 to 60"),
         (bool(server.tls_certificate) == bool(server.tls_key), "server.tls_certificate", "and server.tls_key go together"),
+    )
+
+
+def _other_rules(config: Config) -> tuple[_Rule, ...]:
+    curves = config.curves
+    return (
         (1 <= config.access.max_connections <= 10_000, "access.max_connections", "must be 1 to 10000"),
         (
             config.reconcile.every_s == 0 or 1 <= config.reconcile.every_s <= 86_400,
@@ -213,9 +249,6 @@ def check_config(config: Config, where: str = "configuration") -> None:
         (0 <= config.ingest.ticks_per_s <= 100_000_000, "ingest.ticks_per_s", "must be 0 (no limit) to 100000000"),
         (1 <= config.ingest.burst_ticks <= 100_000_000, "ingest.burst_ticks", "must be 1 to 100000000"),
     )
-    for holds, setting, reason in rules:
-        if not holds:
-            raise ConfigError(f"{where}: {setting} {reason}")
 
 
 def _names_a_store(url: str) -> bool:

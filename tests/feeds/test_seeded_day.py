@@ -57,5 +57,5 @@ def test_a_seeded_day_deals_only_where_a_price_is_known_and_near_it():
 
 
 def test_a_seeded_day_without_any_price_says_so():
-    with pytest.raises(ValueError, match="knows no price"):
+    with pytest.raises(ValueError, match="gives no price"):
         day(9, lambda symbol, ts: None)

@@ -80,7 +80,7 @@ def test_the_same_node_given_twice_alike_is_one_node():
     ("nodes", "message"),
     [
         ([("ALL", ""), ("A", "B")], "'A': its parent 'B' does not exist"),
-        ([("ALL", ""), ("TOO", "")], "exactly one node must have no parent, found 'ALL', 'TOO'"),
+        ([("ALL", ""), ("TOO", "")], "exactly one node must have no parent; found 'ALL', 'TOO'"),
         ([("A", "B"), ("B", "A")], "exactly one node must have no parent; found none"),
         ([("ALL", ""), ("A", "B"), ("B", "A")], "in a cycle, not below the root: 'A', 'B'"),
         ([("ALL", ""), ("A", "ALL"), ("B", "ALL"), ("A", "B")], "'A' appears twice"),
