@@ -115,7 +115,8 @@ def test_wakes_before_the_listeners_run_count_as_one() -> None:
 
 @pytest.mark.parametrize(("fails", "lines"), [(True, [("job_failed", "ValueError('bad')")]), (False, [])])
 def test_a_task_logs_the_error_that_ends_it(fails: bool, lines: list[tuple[str, str]]) -> None:
-    log, failures = Log(), []
+    log = Log()
+    failures: list[BaseException] = []
 
     async def work() -> None:
         if fails:
