@@ -1,7 +1,7 @@
-"""What every screen says as long as it holds: one sentence of each kind, and since when.
+"""Warnings that every screen shows while they hold: one sentence a kind, and since when.
 
-`breaks`: the engine differs from the store; `mismatch`: it went live although the start found a difference. Set and cleared on
-the event loop; the dictionary is never changed in place, so any thread may read it.
+Examples: `breaks`, the engine differs from the store; `mismatch`, it went live although the start found a difference. The event
+loop sets and clears them. The dictionary is replaced, never changed in place, so that any thread may read it.
 """
 
 from collections.abc import Iterator, MutableMapping
@@ -14,14 +14,14 @@ log = get_logger("riskengine.alerts")
 
 
 class Alert(NamedTuple):
-    """One sentence and when its kind was first set, microseconds since the epoch."""
+    """A warning's sentence, and when its kind was set: microseconds since the epoch."""
 
     text: str
     since: int
 
 
 class Warnings(MutableMapping[str, str]):
-    """Kind -> sentence, in the order in which the kinds were set. A kind that changes its words keeps its place and its time."""
+    """Kind -> sentence, in the order in which kinds were set. A new sentence for a kind keeps its place and its time."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -49,5 +49,5 @@ class Warnings(MutableMapping[str, str]):
         return len(self._alerts)
 
     def rows(self) -> list[dict[str, Any]]:
-        """As `/v1/status` shows them: kind, text, since."""
+        """The rows of `/v1/status`: kind, text, since."""
         return [{"kind": kind, **alert._asdict()} for kind, alert in self._alerts.items()]

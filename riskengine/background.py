@@ -1,7 +1,7 @@
-"""Long work on a thread beside a live engine: how it gives way to those that somebody waits for.
+"""Long work on a thread beside a live engine, without delaying the threads that answer clients.
 
-All threads share one interpreter. One that works keeps it for 5 ms before another that has something to do gets it, and a trade
-on its way to its answer asks for it a dozen times: left alone, long work would cost every answer 50 ms.
+All threads share one interpreter. By default a busy thread keeps it for 5 ms before another gets its turn, and a trade needs a
+dozen turns until its answer: left alone, long work would add 50 ms to every answer.
 """
 
 import gc
@@ -13,57 +13,57 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 
 SWITCH_S = 0.000_2
-"""For how long a thread that works keeps the others waiting while somebody gives way."""
+"""How long a busy thread keeps the interpreter inside `short_switch_interval`, seconds."""
 
 WORK_S, REST_S = 0.004, 0.004
-"""Whoever gives way rests so long after so much work."""
+"""Work for WORK_S, then sleep for REST_S."""
 
 _lock = threading.Lock()
-_giving_way = 0
+_users = 0
 _usual_s = 0.0
 
 
 @contextmanager
-def giving_way() -> Iterator[None]:
-    """While one thread works for long: the others get the interpreter soon. Any number of threads, in any order."""
-    global _giving_way, _usual_s
+def short_switch_interval() -> Iterator[None]:
+    """Inside the block a busy thread hands over the interpreter after SWITCH_S. Any number of threads, in any order."""
+    global _users, _usual_s
     with _lock:
-        if not _giving_way:
+        if not _users:
             _usual_s = sys.getswitchinterval()
             sys.setswitchinterval(min(SWITCH_S, _usual_s))
-        _giving_way += 1
+        _users += 1
     try:
         yield
     finally:
         with _lock:
-            _giving_way -= 1
-            if not _giving_way:
+            _users -= 1
+            if not _users:
                 sys.setswitchinterval(_usual_s)
 
 
 class Rests:
-    """Rests in a long work: `rest_if_due` as often as it is cheap to ask."""
+    """Throttles long work: call `rest_if_due` often; most calls only read the time."""
 
     def __init__(self) -> None:
         self._due = time.perf_counter() + WORK_S
 
     def rest_if_due(self) -> None:
-        """Sleep for REST_S where WORK_S have been worked since the last time."""
+        """Sleep for REST_S if WORK_S have passed since the last sleep."""
         if time.perf_counter() >= self._due:
             time.sleep(REST_S)
             self._due = time.perf_counter() + WORK_S
 
 
-class Helper:
-    """One thread for long work, begun with the first. It ends with the program, which does not wait for it."""
+class BackgroundThread:
+    """One thread for long work; it starts with the first piece. The program ends without waiting for it."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._waiting: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def do(self, work: Callable[[], None]) -> None:
-        """Have `work`, which raises nothing, done after what waits already. The thread that made this."""
+    def submit(self, work: Callable[[], None]) -> None:
+        """Queue `work`, which must not raise. Call it on the thread that made this object."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
@@ -75,10 +75,10 @@ class Helper:
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
-    """While one thread makes millions of objects that stay: the collector does not look through them, which stops everybody.
+def pause_collection() -> Iterator[None]:
+    """Switch the garbage collector off while a thread makes millions of lasting objects: each pass would stop every thread.
 
-    Where the process has settled its memory after the start (`start_of_day.settle_memory`), what was made stays out of its sight.
+    If the process froze its memory after the start (`rebuild.settle_memory`), the new objects are frozen too.
     """
     collecting = gc.isenabled()
     gc.disable()

@@ -1,4 +1,4 @@
-"""Time, passed in: the core never asks what time it is.
+"""Clocks for the edges of the engine; the core reads none and takes the time as an argument.
 
 All times are integers, microseconds since the Unix epoch, UTC.
 """
@@ -10,7 +10,7 @@ MICROS_PER_SECOND = 1_000_000
 
 
 class Clock(Protocol):
-    """Where the edges get the time from."""
+    """The source of the time at the edges."""
 
     def now(self) -> int:
         """Microseconds since the epoch, UTC."""
@@ -25,7 +25,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that stands still until it is told to move; for tests and replays."""
+    """A clock that moves only when its owner moves it; for tests and replays."""
 
     def __init__(self, ts: int = 0) -> None:
         self.ts = ts
@@ -34,5 +34,5 @@ class ManualClock:
         return self.ts
 
     def advance(self, micros: int) -> None:
-        """Move the clock by `micros` (may be negative: clocks do step back)."""
+        """Move the clock by `micros`; a negative number steps it back, as real clocks do."""
         self.ts += micros

@@ -1,6 +1,6 @@
-"""The configuration: what it may say, what it says by default, and what is wrong with it.
+"""The configuration: its settings, their defaults and their limits.
 
-`config/default.toml` is the commented face of these classes; a test compares the two.
+`config/default.toml` explains every setting; a test compares its values with the defaults here.
 """
 
 import re
@@ -21,7 +21,7 @@ _ORIGIN = re.compile(r"https?://[^\s/?#@]+")
 
 
 class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[engine]: rules that decide visible numbers."""
+    """[engine]: rules that decide the numbers on the screens."""
 
     reporting_currency: str = "USD"
     beat_ms: int = 100
@@ -34,7 +34,7 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MarksConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[marks]: which quotes become marks, and when a mark is stale. None switches a check off."""
+    """[marks]: which quotes become marks, and when a mark is stale. None switches that check off."""
 
     stale_after_s: float = 60.0
     max_cross_bp: float | None = None
@@ -44,7 +44,7 @@ class MarksConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[store]: where trades live, how many share one transaction, and where the engine's own memory of the store lies."""
+    """[store]: the database, the size of a transaction, and the folder of the witness file."""
 
     url: str = "sqlite:///riskengine.db"
     batch_trades: int = 256
@@ -67,34 +67,34 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AccessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[access]: who may come in. Without a file of tokens only this machine, with every role."""
+    """[access]: who may connect. Without a token file: this machine alone, with every role."""
 
     tokens_file: str = ""
     max_connections: int = 50
 
 
 class IngestConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[ingest]: how many ticks of one source are taken one by one; of more, only the newest of each instrument. 0: of all."""
+    """[ingest]: the rate of ticks per source beyond which ticks are conflated by instrument. 0: no limit."""
 
     ticks_per_s: int = 500_000
     burst_ticks: int = 500_000
 
 
 class ReconcileConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[reconcile]: when engine and store are compared, beside on demand; what becomes of keys that the self-audit set aside."""
+    """[reconcile]: how often engine and store are compared, and whether keys that the self-audit set aside are repaired."""
 
     every_s: float = 900.0
     repair_self_audit: bool = True
 
 
 class InboxConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[inbox]: how much may wait for the store and the writer."""
+    """[inbox]: how many trades may wait for the store and the writer."""
 
     max_trades: int = 100_000
 
 
 class CurvesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[curves]: what `/v1/history` remembers: how often, of how many nodes, how far back in memory and in the store."""
+    """[curves]: the samples behind `/v1/history`: interval, number of nodes, retention in memory and in the store."""
 
     sample_s: float = 60.0
     samples: int = 1_440
@@ -103,14 +103,14 @@ class CurvesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[log]: JSON lines for machines, coloured lines for people."""
+    """[log]: format (JSON for machines, coloured lines for people) and level."""
 
     format: Literal["json", "console"] = "json"
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything a person may set; sections are the TOML tables of the same name."""
+    """All settings; each section is the TOML table of the same name."""
 
     engine: EngineConfig = EngineConfig()
     marks: MarksConfig = MarksConfig()
@@ -125,7 +125,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load_config(path: str | Path | None) -> Config:
-    """The configuration of a TOML file, or the defaults. Raises ConfigError naming the file and the setting."""
+    """Read a TOML file; None gives the defaults. Raises ConfigError, which names the file and the setting."""
     if path is None:
         return Config()
     try:
@@ -142,13 +142,13 @@ def load_config(path: str | Path | None) -> Config:
     try:
         config = msgspec.convert(values, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {_said(str(error))}") from None
+        raise ConfigError(f"{path}: {_setting_error(str(error))}") from None
     check_config(config, str(path))
     return config
 
 
-def _said(error: str) -> str:
-    """What msgspec says of a value, as a sentence about the setting."""
+def _setting_error(error: str) -> str:
+    """An error of msgspec as a sentence about the setting."""
     reason, _, place = error.partition(" - at `$")
     setting = place.strip(".`")
     unknown = re.fullmatch("Object contains unknown field `(.*)`", reason)
@@ -158,34 +158,64 @@ def _said(error: str) -> str:
     return f"{setting}: {reason[:1].lower()}{reason[1:]}" if setting else reason
 
 
+_Rule = tuple[object, str, str]
+"""Whether a value can work, its setting, and what the setting must be."""
+
+
 def check_config(config: Config, where: str = "configuration") -> None:
-    """Refuse values that have the right type but cannot work. Raises ConfigError."""
-    engine, marks, server, curves = config.engine, config.marks, config.server, config.curves
+    """Check the limits of every setting. Raises ConfigError for the first value outside them."""
     rules = (
+        *_engine_rules(config.engine),
+        *_mark_rules(config.marks),
+        *_store_rules(config.store),
+        *_server_rules(config.server),
+    )
+    for holds, setting, reason in (*rules, *_other_rules(config)):
+        if not holds:
+            raise ConfigError(f"{where}: {setting} {reason}")
+
+
+def _engine_rules(engine: EngineConfig) -> tuple[_Rule, ...]:
+    return (
         (re.fullmatch("[A-Z]{3}", engine.reporting_currency), "engine.reporting_currency", "must be three capital letters"),
         (10 <= engine.beat_ms <= 10_000, "engine.beat_ms", "must be 10 to 10000"),
         (0 <= engine.tolerance_s <= 3600, "engine.tolerance_s", "must be 0 to 3600"),
         (0 < engine.future_limit_s <= 3600, "engine.future_limit_s", "must be above 0, at most 3600"),
         (engine.self_audit_s == 0 or 1 <= engine.self_audit_s <= 86_400, "engine.self_audit_s", "must be 0 (off) or 1 to 86400"),
-        (0 <= engine.history_days <= 3650, "engine.history_days", "must be 0 (all trades stay in memory) to 3650"),
+        (0 <= engine.history_days <= 3650, "engine.history_days", "must be 0 (keep all trades in memory) to 3650"),
         (
             re.fullmatch("([01][0-9]|2[0-3]):[0-5][0-9]", engine.day_boundary),
             "engine.day_boundary",
             "must be a time of day, 00:00 to 23:59",
         ),
         (_is_zone(engine.day_zone), "engine.day_zone", "must be a zone of the tz database, such as America/New_York"),
+    )
+
+
+def _mark_rules(marks: MarksConfig) -> tuple[_Rule, ...]:
+    return (
         (0 < marks.stale_after_s <= 604_800, "marks.stale_after_s", "must be above 0, at most 604800"),
         (marks.max_cross_bp is None or 0 <= marks.max_cross_bp <= 10_000, "marks.max_cross_bp", "must be 0 to 10000"),
         (marks.max_move is None or 0 < marks.max_move <= 1_000, "marks.max_move", "must be above 0, at most 1000"),
         (0 <= marks.suspect_release_s <= 3600, "marks.suspect_release_s", "must be 0 to 3600"),
         (0 < marks.store_every_s <= 3600, "marks.store_every_s", "must be above 0, at most 3600"),
-        (config.store.url.startswith(STORE_SCHEMES), "store.url", "must begin with " + " or ".join(STORE_SCHEMES)),
+    )
+
+
+def _store_rules(store: StoreConfig) -> tuple[_Rule, ...]:
+    return (
+        (store.url.startswith(STORE_SCHEMES), "store.url", "must begin with " + " or ".join(STORE_SCHEMES)),
         (
-            _names_a_store(config.store.url),
+            _names_a_store(store.url),
             "store.url",
             "must name a file or a database: sqlite:///desk.db, postgresql://host/desk",
         ),
-        (1 <= config.store.batch_trades <= 10_000, "store.batch_trades", "must be 1 to 10000"),
+        (1 <= store.batch_trades <= 10_000, "store.batch_trades", "must be 1 to 10000"),
+    )
+
+
+def _server_rules(server: ServerConfig) -> tuple[_Rule, ...]:
+    return (
         (server.host, "server.host", "must not be empty"),
         (0 <= server.port <= 65_535, "server.port", "must be 0 to 65535"),
         (
@@ -199,6 +229,12 @@ def check_config(config: Config, where: str = "configuration") -> None:
         (1 <= server.trade_push_ms <= 5_000, "server.trade_push_ms", "must be 1 to 5000"),
         (0 <= server.snapshot_history_s <= 60, "server.snapshot_history_s", "must be 0 to 60"),
         (bool(server.tls_certificate) == bool(server.tls_key), "server.tls_certificate", "and server.tls_key go together"),
+    )
+
+
+def _other_rules(config: Config) -> tuple[_Rule, ...]:
+    curves = config.curves
+    return (
         (1 <= config.access.max_connections <= 10_000, "access.max_connections", "must be 1 to 10000"),
         (
             config.reconcile.every_s == 0 or 1 <= config.reconcile.every_s <= 86_400,
@@ -213,15 +249,12 @@ def check_config(config: Config, where: str = "configuration") -> None:
         (0 <= config.ingest.ticks_per_s <= 100_000_000, "ingest.ticks_per_s", "must be 0 (no limit) to 100000000"),
         (1 <= config.ingest.burst_ticks <= 100_000_000, "ingest.burst_ticks", "must be 1 to 100000000"),
     )
-    for holds, setting, reason in rules:
-        if not holds:
-            raise ConfigError(f"{where}: {setting} {reason}")
 
 
 def _names_a_store(url: str) -> bool:
-    """Whether it says which: a database that libpq would guess from the user's name is never the one that is meant."""
+    """Whether a PostgreSQL URL names its database: without a name libpq would guess one from the user's."""
     if url.startswith("sqlite:"):
-        return True  # what is wrong with a path is said where it is opened
+        return True  # opening it reports a bad path
     parts = urlsplit(url)
     return bool(parts.path.strip("/")) or bool(parse_qs(parts.query).keys() & {"dbname", "service"})
 
@@ -235,6 +268,6 @@ def _is_zone(name: str) -> bool:
 
 
 def without_password(url: str) -> str:
-    """A store URL that may be shown, the password replaced by stars. What is no sound URL is hidden more, not less."""
-    shown = re.sub(r"^([^:/?#]+://[^:@/?#]*:).*@", r"\1***@", url, flags=re.DOTALL)
-    return re.sub(r"([?&](?:ssl)?password=)[^&#]*", r"\1***", shown, flags=re.IGNORECASE)
+    """The store URL for a log or a screen: stars replace the password. A malformed URL loses more text, never less."""
+    starred = re.sub(r"^([^:/?#]+://[^:@/?#]*:).*@", r"\1***@", url, flags=re.DOTALL)
+    return re.sub(r"([?&](?:ssl)?password=)[^&#]*", r"\1***", starred, flags=re.IGNORECASE)

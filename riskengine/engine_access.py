@@ -1,4 +1,4 @@
-"""How commands show a running engine who they are: with the token in RISKENGINE_TOKEN, where it needs one."""
+"""How commands reach a running engine: with the token in RISKENGINE_TOKEN, past proxies, without following redirects."""
 
 import os
 from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, build_opener
@@ -6,21 +6,21 @@ from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, bu
 TOKEN_VARIABLE = "RISKENGINE_TOKEN"  # noqa: S105 - the name of the variable
 
 
-class _Straight(HTTPRedirectHandler):
-    """Follows nothing: a token is for the address that was given."""
+class _NoRedirect(HTTPRedirectHandler):
+    """Follows no redirect: the token is for the given address alone."""
 
     def redirect_request(self, *_: object) -> None:
-        """No."""
+        """Refuse."""
 
 
 def engine_headers() -> dict[str, str]:
-    """What goes with every request and handshake."""
+    """Headers for every request and websocket handshake."""
     token = os.environ.get(TOKEN_VARIABLE, "").strip()
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def engine_opener() -> OpenerDirector:
-    """Opens addresses of an engine: past every proxy, with the token."""
-    opener = build_opener(ProxyHandler({}), _Straight())
+    """An opener for the engine's addresses."""
+    opener = build_opener(ProxyHandler({}), _NoRedirect())
     opener.addheaders += engine_headers().items()
     return opener

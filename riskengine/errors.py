@@ -1,30 +1,31 @@
-"""Every exception of riskengine, by who must act.
+"""Every exception of riskengine, sorted by who must act.
 
 RiskEngineError
  +-- ConfigError            the person who edits the configuration
  +-- ReferenceDataError     the person who keeps nodes and instruments
- +-- InputError             whoever sent this file or message
+ +-- InputError             the sender of the file or message
  +-- StoreError             the person who runs the database
- |    +-- StoreUnavailable  may pass by itself: wait and try again
- |    +-- StoreCorrupt      restore from a backup
- |    +-- StoreNewer        install the newer program
- +-- LeaseHeld              another engine is the writer of this store
- +-- InboxFull              the sender: wait and send again, nothing was stored
+ |    +-- StoreUnavailable  nobody yet: wait and try again
+ |    +-- StoreCorrupt      the same person: restore a backup
+ |    +-- StoreNewer        the same person: install the newer program
+ |    +-- LeaseHeld         the same person: another engine is the writer of this store
+ +-- InboxFull              the sender: wait and send again; nothing was stored
  +-- EngineNotLive          wait: the engine is starting or stopping
- +-- StartRefused           the person who starts the engine: find out why, or accept it
+ +-- StartRefused           the person who starts the engine: find the cause, or accept it
  +-- EngineUnreachable      the person who runs the engine that a command talks to
- +-- ComparisonFailed       try again: engine and store could not be compared
- +-- client.ClientError     whoever uses the Python client (riskengine/client/errors.py)
+ +-- Frozen                 the engine: read these positions from the store again, then repeat
+ +-- ComparisonFailed       the person who asked: try again
+ +-- client.ClientError     the user of the Python client (riskengine/client/errors.py)
 
-A mistake of the world is one of these, with a message that names what and where, or a `Refusal` record
-where a batch goes on without the bad item. A mistake of ours is an AssertionError and is not caught.
+A mistake of the world raises one of these, with a message that names what and where, or becomes a `Refusal` record
+where the batch goes on without the bad item. A mistake of ours is an AssertionError, which nothing catches.
 """
 
 from collections.abc import Iterable
 
 
 class RiskEngineError(Exception):
-    """Base of all errors that a user can meet; `str()` is one clear line."""
+    """Base of all errors that a user can meet. `str()` gives one clear line."""
 
 
 class ConfigError(RiskEngineError):
@@ -32,19 +33,19 @@ class ConfigError(RiskEngineError):
 
 
 class ReferenceDataError(RiskEngineError):
-    """Nodes or instruments that cannot form a tree or a book; the message names the record."""
+    """Nodes or instruments do not form a tree or a book; the message names the record."""
 
 
 class InputError(RiskEngineError):
-    """A whole file or message that cannot be read; the message names the place."""
+    """A whole file or message is unreadable; the message names the place."""
 
 
 class StoreError(RiskEngineError):
-    """The store answered with an error; the message names the store without its password."""
+    """The store reported an error; the message names the store without its password."""
 
 
 class StoreUnavailable(StoreError):
-    """The store cannot be reached or written now; the same call may succeed later."""
+    """The store is unreachable or cannot be written now; the same call may succeed later."""
 
 
 class StoreCorrupt(StoreError):
@@ -52,7 +53,7 @@ class StoreCorrupt(StoreError):
 
 
 class StoreNewer(StoreError):
-    """The store's schema was written by a newer version of this program."""
+    """A newer version of this program wrote the store's schema."""
 
 
 class LeaseHeld(StoreError):
@@ -60,15 +61,15 @@ class LeaseHeld(StoreError):
 
 
 class InboxFull(RiskEngineError):
-    """No room for more trades; nothing of the batch was stored."""
+    """The inbox has no room for the batch; none of it was stored."""
 
 
 class EngineNotLive(RiskEngineError):
-    """The engine is starting, stopping or could not start."""
+    """The engine is starting, is stopping, or failed to start."""
 
 
 class StartRefused(RiskEngineError):
-    """The engine and its store contradict each other, and nobody said to go on. `reasons` are (kind, line)."""
+    """Engine and store disagree, and nobody has accepted that. `reasons` are (kind, line)."""
 
     def __init__(self, reasons: Iterable[tuple[str, str]]) -> None:
         self.reasons = tuple(reasons)
@@ -76,16 +77,16 @@ class StartRefused(RiskEngineError):
 
 
 class Frozen(RiskEngineError):
-    """What was asked for needs trades that the engine holds no more: those of `keys`, (roll-up, owner, instrument)."""
+    """The call needs trades that the engine no longer holds in memory: those of `keys`, (roll-up, owner, instrument)."""
 
     def __init__(self, keys: Iterable[tuple[str, str, str]]) -> None:
         self.keys = tuple(keys)
-        super().__init__(f"positions whose trades are to be read from the store again: {len(self.keys):,}")
+        super().__init__(f"{len(self.keys):,} positions need their trades read from the store again")
 
 
 class EngineUnreachable(RiskEngineError):
-    """A command could not talk to the engine at the given URL."""
+    """A command got no usable answer from the engine at the given URL."""
 
 
 class ComparisonFailed(RiskEngineError):
-    """Engine and store could not be compared; nothing is known to be wrong with either."""
+    """The comparison of engine and store did not finish; neither is known to be wrong."""

@@ -1,4 +1,9 @@
-"""Answers that are waited for on the event loop while other threads work on them."""
+"""The event loop and the other threads: answers from a thread, a wake-up after each publish, tasks that log their errors.
+
+A coroutine that asks the writer or the store thread awaits a `pending_answer`, which that thread completes; `PendingAnswers`
+fails what is still open when the thread ends. `PublishWakeup` lets the writer wake listeners on the loop. `start_task` starts a
+coroutine whose failure must reach the log.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -13,14 +18,14 @@ Answer = Callable[[Any, Exception | None], None]
 
 
 def pending_answer() -> "tuple[asyncio.Future[Any], Answer]":
-    """Something to wait for on the running loop, and what answers it."""
+    """A future of the running loop, and the callback that completes it from any thread."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Any] = loop.create_future()
-    return done, lambda result, error: _tell(loop, done, result, error)
+    return done, lambda result, error: _complete_soon(loop, done, result, error)
 
 
 class PendingAnswers:
-    """What is waited for now, so that whoever waits is told when nobody is left to answer. Used on the loop."""
+    """The open futures, so that they can be failed once no thread is left to answer them. Use on the loop."""
 
     def __init__(self) -> None:
         self._open: set[asyncio.Future[Any]] = set()
@@ -29,24 +34,24 @@ class PendingAnswers:
         return len(self._open)
 
     def keep(self, done: "asyncio.Future[T]") -> "asyncio.Future[T]":
-        """Remember `done` until it is answered."""
+        """Remember `done` until it completes, and return it."""
         self._open.add(done)
         done.add_done_callback(self._open.discard)
         return done
 
     def give_up(self, error: Exception) -> None:
-        """Tell everybody who still waits that no answer will come."""
+        """Fail every open future with `error`."""
         for done in [*self._open]:
             if not done.done():
                 done.set_exception(error)
 
 
-def _tell(loop: asyncio.AbstractEventLoop, done: "asyncio.Future[Any]", result: Any, error: Exception | None) -> None:
-    loop.call_soon_threadsafe(_settle, done, result, error)
+def _complete_soon(loop: asyncio.AbstractEventLoop, done: "asyncio.Future[Any]", result: Any, error: Exception | None) -> None:
+    loop.call_soon_threadsafe(_complete, done, result, error)
 
 
-def _settle(done: "asyncio.Future[Any]", result: Any, error: Exception | None) -> None:
-    """On the loop: answer whoever waits, unless they went away or were told already."""
+def _complete(done: "asyncio.Future[Any]", result: Any, error: Exception | None) -> None:
+    """Complete a future on its loop, unless it was cancelled or completed before."""
     if done.done():
         return
     if error is not None:
@@ -56,32 +61,32 @@ def _settle(done: "asyncio.Future[Any]", result: Any, error: Exception | None) -
 
 
 class PublishWakeup:
-    """Listeners are called on the loop that `on` named; `ring` may be called by any thread."""
+    """Calls listeners on the attached loop; any thread may call `wake`."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners: list[Callable[[], None]] = []
         self._scheduled = False
 
-    def on(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Which loop to wake, from now on."""
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wake this loop from now on."""
         self._loop = loop
 
-    def ring(self, _: object = None) -> None:
-        """Have every listener called soon. Returns at once."""
+    def wake(self, _: object = None) -> None:
+        """Call every listener soon; several wakes before that count as one. Returns at once. Does nothing before `attach`."""
         if not self._scheduled and self._loop is not None:
             self._scheduled = True
-            self._loop.call_soon_threadsafe(self._wake)
+            self._loop.call_soon_threadsafe(self._call_listeners)
 
-    def _wake(self) -> None:
+    def _call_listeners(self) -> None:
         self._scheduled = False
-        for listener in tuple(self._listeners):  # one may end itself
+        for listener in tuple(self._listeners):  # a listener may remove itself
             listener()
 
-    def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Have `wake` called after each ring (once for several). Returns what ends it."""
-        self._listeners.append(wake)
-        return lambda: self._listeners.remove(wake)
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Add a listener. Returns the function that removes it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
 
 
 def start_task(
@@ -90,17 +95,17 @@ def start_task(
     event: str = "task_failed",
     failed: Callable[[BaseException], None] | None = None,
 ) -> "asyncio.Task[None]":
-    """Start `job` on the running loop; `log` gets the error that ends it, as `event`, then `failed` does. It never ends in silence.
+    """Start `job` on the running loop. An error that ends it is logged as `event` and then passed to `failed`.
 
     Cancelling the returned task is an ordinary end.
     """
 
-    def ended(task: "asyncio.Task[None]") -> None:
+    def report(task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.critical(event, error=repr(error), exc_info=error)
             if failed is not None:
                 failed(error)
 
     task = asyncio.get_running_loop().create_task(job)
-    task.add_done_callback(ended)
+    task.add_done_callback(report)
     return task

@@ -51,6 +51,6 @@ def test_the_log_has_a_line_when_the_words_change_and_when_it_is_over(
     for text in ("1 break", "1 break", "2 breaks"):
         warnings["breaks"] = text
     del warnings["breaks"]
-    told: list[Any] = [record.msg for record in caplog.records]
-    assert [each["event"] for each in told] == ["warning_set", "warning_set", "warning_cleared"]
-    assert [each.get("text") for each in told] == ["1 break", "2 breaks", None]
+    events: list[Any] = [record.msg for record in caplog.records]
+    assert [each["event"] for each in events] == ["warning_set", "warning_set", "warning_cleared"]
+    assert [each.get("text") for each in events] == ["1 break", "2 breaks", None]

@@ -1,4 +1,4 @@
-"""Long work gives way: the interpreter changes hands often while anybody works, and the collector keeps out of it."""
+"""Long work in the background: a short switch interval, sleeps between, and no garbage collection."""
 
 import gc
 import sys
@@ -8,12 +8,12 @@ import time
 import pytest
 
 from riskengine import background
-from riskengine.background import SWITCH_S, Helper, Rests, giving_way, uncollected
+from riskengine.background import SWITCH_S, BackgroundThread, Rests, pause_collection, short_switch_interval
 
 
 def test_the_interpreter_changes_hands_often_until_the_last_has_ended():
     usual = sys.getswitchinterval()
-    first, second = giving_way(), giving_way()
+    first, second = short_switch_interval(), short_switch_interval()
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)
@@ -26,7 +26,7 @@ def test_what_was_made_shorter_by_somebody_else_stays():
     usual = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_S / 2)
     try:
-        with giving_way():
+        with short_switch_interval():
             assert sys.getswitchinterval() == pytest.approx(SWITCH_S / 2, rel=0.05)
     finally:
         sys.setswitchinterval(usual)
@@ -46,7 +46,7 @@ def test_it_rests_after_so_much_work_and_not_before(monkeypatch):
 
 def test_the_collector_rests_meanwhile_and_goes_on_after_a_failure_too():
     def work():
-        with uncollected():
+        with pause_collection():
             assert not gc.isenabled()
             raise ZeroDivisionError
 
@@ -60,7 +60,7 @@ def test_what_is_made_stays_out_of_the_collector_s_sight_where_memory_is_settled
     gc.freeze()
     try:
         before = gc.get_freeze_count()
-        with uncollected():
+        with pause_collection():
             made: list[list[int]] = [[] for _ in range(1_000)]
         assert gc.get_freeze_count() >= before + len(made)
     finally:
@@ -68,11 +68,11 @@ def test_what_is_made_stays_out_of_the_collector_s_sight_where_memory_is_settled
 
 
 def test_a_helper_does_one_thing_after_the_other_and_nobody_waits_for_it_at_the_end():
-    helper, done = Helper("test-helper"), threading.Event()
+    helper, done = BackgroundThread("test-helper"), threading.Event()
     order: list[str] = []
-    helper.do(lambda: order.append(threading.current_thread().name))
-    helper.do(lambda: order.append("second"))
-    helper.do(done.set)
+    helper.submit(lambda: order.append(threading.current_thread().name))
+    helper.submit(lambda: order.append("second"))
+    helper.submit(done.set)
     assert done.wait(10)
     assert order == ["test-helper", "second"]
     [thread] = [thread for thread in threading.enumerate() if thread.name == "test-helper"]

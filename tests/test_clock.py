@@ -1,4 +1,4 @@
-"""Clocks: integers of microseconds, and one that stands still."""
+"""Clocks: integers of microseconds, and a manual one."""
 
 import time
 

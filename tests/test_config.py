@@ -1,4 +1,4 @@
-"""The configuration: the commented file and the code agree, and a mistake is named with its file and setting."""
+"""The configuration: the commented file agrees with the code, and an error names its file and setting."""
 
 import re
 import tomllib

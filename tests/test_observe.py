@@ -119,7 +119,7 @@ def test_every_outcome_of_a_trade_is_rendered_from_the_start():
 
 def test_a_publication_sets_number_time_and_duration():
     metrics = Metrics()
-    metrics.published(seq=7, ts=1_700_000_000_500_000, seconds=0.003)
+    metrics.record_publish(seq=7, ts=1_700_000_000_500_000, seconds=0.003)
     assert sample(metrics, "riskengine_snapshot_seq") == 7
     assert sample(metrics, "riskengine_last_publish_timestamp_seconds") == 1_700_000_000.5
     assert sample(metrics, "riskengine_publish_duration_seconds_count") == 1
@@ -170,11 +170,11 @@ def test_gauges_that_somebody_else_keeps_are_asked_for_before_each_rendering():
 
 def test_the_ages_of_sources_are_bounded_and_those_that_are_gone_are_shown_no_more():
     metrics = Metrics()
-    metrics.show_feeds({f"s{number}": number / 2 for number in range(1_000)}, silent=7)
+    metrics.set_feeds({f"s{number}": number / 2 for number in range(1_000)}, silent=7)
     assert metrics.render().decode().count("riskengine_feed_age_seconds{") == MAX_SOURCES
     assert sample(metrics, 'riskengine_feed_age_seconds{source="s3"}') == 1.5
     assert sample(metrics, "riskengine_feeds_silent") == 7
-    metrics.show_feeds({"other": 2.0}, silent=0)
+    metrics.set_feeds({"other": 2.0}, silent=0)
     assert metrics.render().decode().count("riskengine_feed_age_seconds{") == 1
 
 

@@ -12,7 +12,7 @@ import orjson
 
 from riskengine.cli.terminal import Progress, complain, config_option, effective_config, fail, json_option, store_option
 from riskengine.errors import InputError, RiskEngineError
-from riskengine.records.fields import Rejected, shown, timestamp
+from riskengine.records.fields import Rejected, excerpt, timestamp
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.store.audit_chain import ENTRY_KINDS, AuditEntry, AuditFilter, AuditReport
 from riskengine.store.open_store import open_store
@@ -40,7 +40,7 @@ def audit_commands() -> None:
 def verify_command(store: str | None, config_path: str | None, head: str | None, as_json: bool) -> None:
     """Walk the whole trail and compare every row. Exit 0: nothing found; 1: findings; 2: could not verify."""
     if head is not None and not (len(head) == 64 and set(head) <= set("0123456789abcdef")):
-        raise click.BadParameter(f"{shown(head)} is not a hash of 64 hexadecimal digits", param_hint="--head")
+        raise click.BadParameter(f"{excerpt(head)} is not a hash of 64 hexadecimal digits", param_hint="--head")
     progress = Progress("audit verify")
     try:
         with _reading(store, config_path) as opened:
@@ -132,7 +132,7 @@ def _reading(store: str | None, config_path: str | None) -> Iterator[Store]:
 def _desks(store: Store, node: str) -> list[str]:
     hierarchy = Hierarchy(store.nodes())
     if node not in hierarchy.index:
-        raise InputError(f"unknown node {shown(node)}")
+        raise InputError(f"unknown node {excerpt(node)}")
     return hierarchy.leaves_below(hierarchy.index[node])
 
 

@@ -34,8 +34,10 @@ from riskengine.engine.engine import Engine
 from riskengine.errors import InputError
 from riskengine.feeds.demo import DemoFeed, RecordedTicks
 from riskengine.feeds.replay import replay_here, replay_to, tick_stream
-from riskengine.feeds.simulation.simulator import DealingSimulator, MarketSimulator, sample_instruments, sample_nodes
-from riskengine.files.lines import shown_path
+from riskengine.feeds.simulation.dealing import DealingSimulator
+from riskengine.feeds.simulation.market import MarketSimulator
+from riskengine.feeds.simulation.sample_book import sample_instruments, sample_nodes
+from riskengine.files.lines import display_name
 from riskengine.files.loading import KINDS, LoadReport, load
 from riskengine.observe import configure_logging
 from riskengine.records.reference import Reference, trade_check
@@ -136,7 +138,7 @@ def load_command(
         click.echo(orjson.dumps(report.counts))
     else:
         click.echo(f"{kind}: " + ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items()))
-    sys.exit(1 if report.counts["refused"] or report.broken else 0)
+    sys.exit(1 if report.counts["refused"] or report.failures else 0)
 
 
 class FirstRefusals:
@@ -162,7 +164,7 @@ class FirstRefusals:
 
 def _print_refusal(path: str, refusal: Refusal) -> None:
     field = f"{refusal.field}: " if refusal.field else ""
-    place = f"{shown_path(path)}:{refusal.index}" if refusal.index else shown_path(path)
+    place = f"{display_name(path)}:{refusal.index}" if refusal.index else display_name(path)
     click.echo(f"{place}: {field}{refusal.reason}", err=True)
 
 

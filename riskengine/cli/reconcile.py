@@ -29,7 +29,7 @@ from riskengine.config import Config
 from riskengine.engine_access import engine_opener
 from riskengine.errors import EngineUnreachable, InputError, RiskEngineError
 from riskengine.files.columns import ColumnOptions
-from riskengine.files.lines import shown_path
+from riskengine.files.lines import display_name
 from riskengine.reconciliation.statement import against_statement, parse_tolerances, unreachable
 from riskengine.reconciliation.store_sums import store_side
 from riskengine.records.fields import to_text
@@ -108,12 +108,12 @@ def reconcile_command(
 def _against(engine: str, path: str, options: ColumnOptions, tolerance: str) -> RowDict:
     found = against_statement(engine, path, options, parse_tolerances(tolerance))
     for refusal in found.refused[:SHOWN_REFUSALS]:
-        click.echo(f"{shown_path(path)}:{refusal.index}: {refusal.field}: {refusal.reason}", err=True)
+        click.echo(f"{display_name(path)}:{refusal.index}: {refusal.field}: {refusal.reason}", err=True)
     if found.refused:
-        raise InputError(f"{shown_path(path)}: {len(found.refused)} lines cannot be read")
+        raise InputError(f"{display_name(path)}: {len(found.refused)} lines cannot be read")
     return {
         "clean": not found.breaks,
-        "against": shown_path(path),
+        "against": display_name(path),
         "compared": found.compared,
         "epoch": found.epoch,
         "seq": found.seq,

@@ -13,7 +13,7 @@ from riskengine.cli.terminal import complain, config_option, json_option
 from riskengine.clock import SystemClock
 from riskengine.config import Config, load_config
 from riskengine.errors import ConfigError, InputError
-from riskengine.records.fields import Rejected, shown, timestamp
+from riskengine.records.fields import Rejected, excerpt, timestamp
 from riskengine.serve.access.origins import check_binding, check_tls, warning_of
 from riskengine.serve.access.tokens import StoredToken, check_token, editing, hash_of, micros, new_token, read_tokens
 from riskengine.views.grants import ROLES
@@ -86,10 +86,10 @@ def create_command(
     try:
         check_token(token)
     except Rejected as error:
-        raise InputError(f"token {shown(name)}: {error}") from None
+        raise InputError(f"token {excerpt(name)}: {error}") from None
     with editing(path) as tokens:
         if name in tokens:
-            raise InputError(f"token {shown(name)} exists already: revoke it first, or take another name")
+            raise InputError(f"token {excerpt(name)} exists already: revoke it first, or take another name")
         tokens[name] = token
     click.echo(text)
 
@@ -129,7 +129,7 @@ def revoke_command(name: str, config_path: str | None, tokens_path: str | None) 
     read_tokens(path)  # a missing file is a mistake here, not an empty one
     with editing(path) as tokens:
         if tokens.pop(name, None) is None:
-            raise InputError(f"there is no token {shown(name)}")
+            raise InputError(f"there is no token {excerpt(name)}")
     click.echo(f"revoked {name}", file=sys.stderr)
 
 
@@ -152,9 +152,9 @@ def _expiry(text: str, now: dt.datetime) -> dt.datetime:
             return now.replace(microsecond=0) + dt.timedelta(days=int(days[1]))
         moment = _moment(timestamp(f"{text}T00:00:00Z" if len(text) == len("2026-11-21") else text, "expires"))
     except (Rejected, OverflowError):
-        raise InputError(f"--expires {shown(text)}: 30d, 2027-01-31 or 2027-01-31T18:00:00Z is expected") from None
+        raise InputError(f"--expires {excerpt(text)}: 30d, 2027-01-31 or 2027-01-31T18:00:00Z is expected") from None
     if moment <= now:
-        raise InputError(f"--expires {shown(text)}: has passed")
+        raise InputError(f"--expires {excerpt(text)}: has passed")
     return moment
 
 

@@ -24,7 +24,7 @@ from riskengine.positions.processed import APPLIED, CONFLICT, DUPLICATE, PARKED,
 from riskengine.positions.quarantine import Quarantine
 from riskengine.positions.repair import Repaired, place_of, repair, set_aside, trades_under
 from riskengine.records.reference import Reference
-from riskengine.records.types import ANOTHER_STANDS, MULTIPLIER_DECIMALS, Key, Opening, Trade, Verdict
+from riskengine.records.types import CONFLICT_REASON, MULTIPLIER_DECIMALS, Key, Opening, Trade, Verdict
 from riskengine.snapshot.snapshot import Counts, ExceptionItem, Snapshot
 from riskengine.valuation.node_values import Valuation
 from riskengine.valuation.unit_values import Factors, Units
@@ -150,7 +150,7 @@ class Engine:
         if status == CONFLICT:
             assert other is not None, "a conflict is with a version that stands"
             self._work.note_conflict(trade, other, now)
-            return Outcome(CONFLICT, False, ANOTHER_STANDS)
+            return Outcome(CONFLICT, False, CONFLICT_REASON)
         if status == QUARANTINED:
             return Outcome(QUARANTINED, False, self.processed.quarantined[trade.identity, trade.version][1])
         if status == PARKED:

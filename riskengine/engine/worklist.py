@@ -13,7 +13,7 @@ from msgspec import structs
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.positions.position import LateFold
 from riskengine.positions.processed import Processed, exception_id, name_part
-from riskengine.records.types import ANOTHER_STANDS, Identity, Trade, Verdict, economics
+from riskengine.records.types import CONFLICT_REASON, Identity, Trade, Verdict, economics
 from riskengine.snapshot.snapshot import ExceptionItem
 
 MAX_NOTICES = 10_000
@@ -83,7 +83,7 @@ class WorkList:
         if len(self._conflicts) >= MAX_NOTICES:
             del self._conflicts[next(iter(self._conflicts))]
         self._conflicts[item_id] = ExceptionItem(
-            item_id, "conflict", now, UNREADABLE_STANDS if other is None else ANOTHER_STANDS, trade, {"stands": other}
+            item_id, "conflict", now, UNREADABLE_STANDS if other is None else CONFLICT_REASON, trade, {"stands": other}
         )
         self._changed = True
 

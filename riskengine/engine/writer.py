@@ -248,7 +248,7 @@ class Writer:
         self._history.publish(snapshot)
         self._published_at = time.perf_counter()
         self._published(snapshot)
-        self._metrics.published(snapshot.seq, now, time.perf_counter() - started)
+        self._metrics.record_publish(snapshot.seq, now, time.perf_counter() - started)
         if snapshot.counts.quarantined != self._quarantined:
             self._quarantined = snapshot.counts.quarantined
             self._metrics.quarantined.set(self._quarantined)

@@ -1,1 +1,1 @@
-"""Prices and trades that come by themselves: recordings, the simulation, later venues."""
+"""Feeds of prices and trades: recordings, the simulation, later venues."""

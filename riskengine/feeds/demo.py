@@ -1,6 +1,6 @@
-"""Feeds inside this process: the simulated market and dealing of the demo, and recorded ticks played as if they were live.
+"""The feeds of the demo, inside this process: a simulated market with dealers, and recorded ticks played as if live.
 
-They go through the same doors as everybody else: ticks are offered, trades are checked and submitted.
+They enter the engine like any client's data: ticks are offered, trades are checked and submitted.
 """
 
 import asyncio
@@ -10,7 +10,8 @@ from typing import Protocol
 from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.engine.inbox import Receipt
 from riskengine.errors import EngineNotLive, RiskEngineError
-from riskengine.feeds.simulation.simulator import DealingSimulator, MarketSimulator
+from riskengine.feeds.simulation.dealing import DealingSimulator
+from riskengine.feeds.simulation.market import MarketSimulator
 from riskengine.market.marks import AnyTick
 from riskengine.observe import get_logger
 from riskengine.records.decode import TradeCheck, TradeInput
@@ -18,13 +19,13 @@ from riskengine.records.fields import Rejected
 from riskengine.records.types import Tick, Trade
 
 STEP_S = 0.05
-"""How often a feed sends what has happened since."""
+"""Interval between two sends of a feed, seconds."""
 
 log = get_logger("riskengine.feeds")
 
 
-class Doors(Protocol):
-    """What a feed needs of the engine; a part of `gateway.Gateway`."""
+class FeedTarget(Protocol):
+    """The part of `gateway.Gateway` that a feed uses."""
 
     clock: Clock
 
@@ -37,11 +38,11 @@ class Doors(Protocol):
 
 
 Ticks = Callable[[int, float], Sequence[Tick]]
-"""The ticks of the last so many seconds up to a time."""
+"""From a time and a number of seconds to the ticks of those seconds up to that time."""
 
 
 class DemoFeed:
-    """A market and the dealers in it, live. `ticks` replaces the simulated market by another source of ticks."""
+    """A live market and its dealers. Instruments that `ticks` covers take their prices from it instead of the simulation."""
 
     def __init__(self, market: MarketSimulator, dealing: DealingSimulator, ticks: Ticks | None = None) -> None:
         self._market = market
@@ -51,27 +52,27 @@ class DemoFeed:
         self._covered: set[str] = set()
         self._sending: set[asyncio.Task[None]] = set()
 
-    async def run(self, doors: Doors) -> None:
-        """Send until cancelled or the engine stops taking. A step that comes late sends what it missed, up to a second of it."""
-        before = doors.clock.now()
+    async def run(self, target: FeedTarget) -> None:
+        """Send until cancelled or the engine stops. A late step makes up for the time it missed, up to one second."""
+        before = target.clock.now()
         while True:
             await asyncio.sleep(STEP_S)
-            now = doors.clock.now()
+            now = target.clock.now()
             elapsed = min((now - before) / MICROS_PER_SECOND, 1.0)
             before = now
             if elapsed <= 0.0:
                 continue
             try:
-                self._send_ticks(doors, now, elapsed)
+                self._send_ticks(target, now, elapsed)
             except EngineNotLive:
                 return
             trades = self._dealing.trades(now, elapsed, self._quotes.get)
             if trades:
-                task = asyncio.get_running_loop().create_task(self._send_trades(doors, trades, now))
+                task = asyncio.get_running_loop().create_task(self._send_trades(target, trades, now))
                 self._sending.add(task)
                 task.add_done_callback(self._sending.discard)
 
-    def _send_ticks(self, doors: Doors, now: int, elapsed: float) -> None:
+    def _send_ticks(self, target: FeedTarget, now: int, elapsed: float) -> None:
         ticks = list(self._market.ticks(now, elapsed))
         if self._recorded is not None:
             recorded = self._read_recorded(self._recorded, now, elapsed)
@@ -80,7 +81,7 @@ class DemoFeed:
         for tick in ticks:
             if tick.bid is not None and tick.ask is not None:
                 self._quotes[tick.instrument] = (tick.bid, tick.ask)
-        doors.offer_ticks(ticks)
+        target.offer_ticks(ticks)
 
     def _read_recorded(self, read: Ticks, now: int, elapsed: float) -> Sequence[Tick]:
         try:
@@ -91,10 +92,10 @@ class DemoFeed:
             self._covered.clear()
             return ()
 
-    async def _send_trades(self, doors: Doors, sent: Sequence[TradeInput], now: int) -> None:
-        """Trades of one moment in one submission, so that the legs of a deal are applied together."""
+    async def _send_trades(self, target: FeedTarget, sent: Sequence[TradeInput], now: int) -> None:
+        """Submit the trades of one moment together, so that the engine applies the legs of a deal together."""
         try:
-            await doors.submit([doors.check(trade, now, "demo") for trade in sent])
+            await target.submit([target.check(trade, now, "demo") for trade in sent])
         except Rejected as error:
             log.error("demo_trade_rejected", reason=str(error))
         except RiskEngineError as error:
@@ -102,9 +103,9 @@ class DemoFeed:
 
 
 class RecordedTicks:
-    """Recorded ticks moved in time so that the first of them comes now; when they end, they begin again.
+    """Recorded ticks shifted in time, so that the first is due now; at its end the recording starts again.
 
-    `read` opens the recording anew; it must have at least one tick.
+    `read` opens the recording; it must have at least one tick.
     """
 
     def __init__(self, read: Callable[[], Iterator[Tick]], symbols: frozenset[str]) -> None:
@@ -115,7 +116,7 @@ class RecordedTicks:
         self._next: Tick | None = None
 
     def __call__(self, now: int, elapsed_s: float) -> list[Tick]:
-        """Ticks that are due by `now`."""
+        """The ticks due by `now`."""
         due: list[Tick] = []
         if self._next is None:
             self._ticks = (tick for tick in self._read() if tick.instrument in self._symbols)

@@ -1,7 +1,7 @@
-"""Recorded ticks and trades played again, in event-time order: into an engine in this process, or into a running one.
+"""Replays recorded ticks and trades in event-time order, into an engine in this process or into a running one.
 
-In this process time is that of the messages: the engine's clock stands at the newest one played. A running engine gets
-them through its ingest websocket, as from any publisher, and is asked at the end until it has published the last.
+In this process the engine's clock follows the messages: it stands at the newest one played. A running engine gets them through
+its ingest websocket, like those of any publisher; the replay ends once the engine has published the last.
 """
 
 import json
@@ -23,33 +23,34 @@ from riskengine.errors import EngineUnreachable, InputError
 from riskengine.files.records import ColumnOptions, merge_by_time, read_rows, read_ticks, read_trades
 from riskengine.market.marks import QuoteBook
 from riskengine.records.decode import TradeCheck
-from riskengine.records.fields import Rejected, shown, timestamp
+from riskengine.records.fields import Rejected, excerpt, timestamp
 from riskengine.records.types import Refusal, Tick, Trade
 
 BATCH = 2_000
 """Messages between two beats at full speed, and ticks in one frame to a running engine."""
 
 FRAME_TRADES = 500
-"""Trades in one frame: with names of the greatest length it stays below the megabyte that an engine takes."""
+"""Trades in one frame: even with names of the greatest length it stays below the engine's limit of one megabyte."""
 
 PACE_S = 0.05
-"""How often a paced replay sends what is due."""
+"""Interval between two sends of a paced replay, seconds."""
 
 SETTLE_TIMEOUT_S = 30.0
+"""Longest wait for an answer, and for the last marks."""
 
-Note = Callable[[str, Refusal], None]
-"""Told of every line that is left out, with its file."""
+OnRefusal = Callable[[str, Refusal], None]
+"""Called for each line that is left out, with its file."""
 
 
 class RawTrade(msgspec.Struct, frozen=True):
-    """A line of a trades file as it will be sent, and its event time (0 in a cancel without one)."""
+    """A line of a trades file, ready to send, and its event time (0 in a cancel without one)."""
 
     ts: int
     row: dict[str, Any]
 
 
 class Pace:
-    """Lets event time pass at `speed` times real time; None: as fast as it goes."""
+    """Lets event time pass at `speed` times real time; None means without waits."""
 
     def __init__(self, speed: float | None) -> None:
         self._speed = speed
@@ -57,7 +58,7 @@ class Pace:
         self._started = 0.0
 
     def wait_for(self, ts: int) -> None:
-        """Sleep until event time `ts` has come. 0 is no time (a cancel without one): it does not wait."""
+        """Sleep until event time `ts`. 0, as in a cancel without a time, does not wait."""
         if self._speed is None or not ts:
             return
         if self._first_ts is None:
@@ -67,12 +68,12 @@ class Pace:
             time.sleep(ahead)
 
     def window(self) -> int | None:
-        """Event time, microseconds, that one step may hold; None for no bound."""
+        """The longest event time in one step, microseconds; None for no bound."""
         return None if self._speed is None else int(PACE_S * self._speed * MICROS_PER_SECOND)
 
 
 def steps(messages: Iterator[Any], pace: Pace) -> Iterator[list[Any]]:
-    """Messages in steps of at most BATCH, each released when its time has come."""
+    """Messages in steps of at most BATCH, each yielded when it is due."""
     window = pace.window()
     step: list[Any] = []
     for message in messages:
@@ -86,13 +87,13 @@ def steps(messages: Iterator[Any], pace: Pace) -> Iterator[list[Any]]:
         yield step
 
 
-def tick_stream(path: str, options: ColumnOptions, note: Note, known: Container[str] | None = None) -> Iterator[Tick]:
-    """The ticks of a file; lines left out are noted, also those of an instrument that is not `known`, where that is given."""
+def tick_stream(path: str, options: ColumnOptions, on_refusal: OnRefusal, known: Container[str] | None = None) -> Iterator[Tick]:
+    """The ticks of a file. Bad lines go to `on_refusal`, as do ticks of instruments outside `known`, if given."""
     for line, tick in read_ticks(path, options):
         if isinstance(tick, Refusal):
-            note(path, tick)
+            on_refusal(path, tick)
         elif known is not None and tick.instrument not in known:
-            note(path, Refusal(line, "instrument", f"unknown instrument {shown(tick.instrument)}"))
+            on_refusal(path, Refusal(line, "instrument", f"unknown instrument {excerpt(tick.instrument)}"))
         else:
             yield tick
 
@@ -106,14 +107,14 @@ def replay_here(
     check: TradeCheck,
     speed: float | None,
     received_ts: int,
-    note: Note,
+    on_refusal: OnRefusal,
 ) -> None:
-    """Play files into an engine of this thread; its last snapshot holds everything. Raises InputError."""
+    """Play files into an engine on this thread; its last snapshot holds all of them. Raises InputError."""
     quotes = QuoteBook(engine.reference, config.marks, config.engine.future_limit_s)
     known = engine.reference.instrument_index
-    streams: list[Iterator[Tick | Trade]] = [tick_stream(path, options, note, known) for path in ticks]
+    streams: list[Iterator[Tick | Trade]] = [tick_stream(path, options, on_refusal, known) for path in ticks]
     if trades is not None:
-        streams.append(_trade_stream(trades, check, received_ts, note))
+        streams.append(_trade_stream(trades, check, received_ts, on_refusal))
     now = 0
     for step in steps(merge_by_time(streams), Pace(speed)):
         now = max(now, max(message.ts for message in step))
@@ -123,15 +124,15 @@ def replay_here(
         played = [message for message in step if type(message) is Tick]
         for refusal in quotes.offer(played, now):
             tick = played[refusal.index]
-            note("ticks", Refusal(0, refusal.field, f"{refusal.reason} ({tick.instrument} at {tick.ts})"))
+            on_refusal("ticks", Refusal(0, refusal.field, f"{refusal.reason} ({tick.instrument} at {tick.ts})"))
         engine.beat(quotes.take(), now)
         engine.publish(now)
 
 
-def _trade_stream(path: str, check: TradeCheck, received_ts: int, note: Note) -> Iterator[Trade]:
+def _trade_stream(path: str, check: TradeCheck, received_ts: int, on_refusal: OnRefusal) -> Iterator[Trade]:
     for _, trade in read_trades(path, NO_MAPPING, check, received_ts):
         if isinstance(trade, Refusal):
-            note(path, trade)
+            on_refusal(path, trade)
         else:
             yield trade
 
@@ -140,15 +141,15 @@ NO_MAPPING = ColumnOptions()
 
 
 def replay_to(
-    url: str, ticks: Sequence[str], trades: str | None, options: ColumnOptions, speed: float | None, note: Note
+    url: str, ticks: Sequence[str], trades: str | None, options: ColumnOptions, speed: float | None, on_refusal: OnRefusal
 ) -> dict[str, int]:
-    """Play files into the running engine at `url`; returns when it has published the last message.
+    """Play files into the running engine at `url`; returns once it has published the last message.
 
-    Returns what became of the messages, counted. Raises InputError, EngineUnreachable.
+    Returns the count of each outcome. Raises InputError, EngineUnreachable.
     """
-    streams: list[Iterator[Any]] = [tick_stream(path, options, note) for path in ticks]
+    streams: list[Iterator[Any]] = [tick_stream(path, options, on_refusal) for path in ticks]
     if trades is not None:
-        streams.append(_raw_trades(trades, note))
+        streams.append(_raw_trades(trades, on_refusal))
     counts: dict[str, int] = {"ticks": 0, "trades": 0}
     newest: dict[str, int] = {}
     try:
@@ -163,10 +164,10 @@ def replay_to(
     return counts
 
 
-def _raw_trades(path: str, note: Note) -> Iterator[RawTrade]:
+def _raw_trades(path: str, on_refusal: OnRefusal) -> Iterator[RawTrade]:
     for line, row in read_rows(path, NO_MAPPING):
         if isinstance(row, Refusal):
-            note(path, row)
+            on_refusal(path, row)
             continue
         sent = {key: value for key, value in row.items() if value not in ("", None)}
         for field in ("leg", "version", "source_seq", "legs", "ts", "booked_ts"):
@@ -176,7 +177,7 @@ def _raw_trades(path: str, note: Note) -> Iterator[RawTrade]:
         try:
             ts = timestamp(sent["ts"], "ts") if "ts" in sent else 0
         except Rejected as error:
-            note(path, Refusal(line, error.field, error.reason))
+            on_refusal(path, Refusal(line, error.field, error.reason))
             continue
         yield RawTrade(ts, {"source": "file"} | sent)
 
@@ -192,14 +193,14 @@ def _send(socket: ClientConnection, step: Sequence[Any], counts: dict[str, int],
         counts["ticks"] += len(ticks)
     for first in range(0, len(trades), FRAME_TRADES):
         frame = trades[first : first + FRAME_TRADES]
-        # Exact numbers of NDJSON are Decimals and unbounded integers; the engine takes texts as well.
+        # NDJSON gives exact Decimals and unbounded integers; the engine takes them as texts.
         socket.send(json.dumps({"trades": frame}, default=str))
         counts["trades"] += len(frame)
         _take_answer(socket, counts)
 
 
 def _take_answer(socket: ClientConnection, counts: dict[str, int]) -> None:
-    """Wait for the answer to a frame of trades; trades are sent one frame at a time, so it is the next one."""
+    """Wait for the answer to a frame of trades. Only one such frame is in flight, so the next answer is its own."""
     while True:
         answer = orjson.loads(socket.recv(timeout=SETTLE_TIMEOUT_S))
         if answer.get("type") == "refused":
@@ -219,7 +220,7 @@ def _tick_row(tick: Tick) -> dict[str, Any]:
 
 
 def _wait_for_marks(url: str, newest: dict[str, int]) -> None:
-    """Ask until the engine's marks are as new as what was sent (instruments it does not know are left out)."""
+    """Poll until the engine's marks are as new as the sent ticks; instruments unknown to the engine do not count."""
     opener = engine_opener()
     deadline = time.monotonic() + SETTLE_TIMEOUT_S
     while newest and time.monotonic() < deadline:
@@ -236,7 +237,7 @@ def _socket_url(url: str, path: str) -> str:
     try:
         parts = urlsplit(url)
         sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets that are no address, a port that is no number
+    except ValueError:  # bad brackets, or a port that is no number
         sound = False
     if not sound:
         raise EngineUnreachable(f"{url}: an address like http://127.0.0.1:8321 is expected")

@@ -1,1 +1,1 @@
-"""Files that people load."""
+"""Files that people load: lines, columns, times and records."""

@@ -1,7 +1,7 @@
-"""Rows of a CSV or NDJSON file under our column names, whatever the sender calls his.
+"""Reads CSV and NDJSON files as rows under our column names, whatever names the sender uses.
 
-A line that cannot be read is a `Refusal` in its place and the lines after it are unharmed; a file whose header does not
-fit is an `InputError` before the first row. Numbers of a CSV are texts, those of NDJSON `int` or `Decimal`: exact.
+An unreadable line becomes a `Refusal` in its place; the lines after it are unharmed. A file with the wrong header raises
+`InputError` before its first row. Numbers of a CSV are texts, those of NDJSON `int` or `Decimal`: both exact.
 """
 
 import csv
@@ -12,25 +12,25 @@ from typing import Any
 import msgspec
 
 from riskengine.errors import InputError
-from riskengine.files.lines import LINE_LIMIT, Lines, shown_path
+from riskengine.files.lines import LINE_LIMIT, Lines, display_name
 from riskengine.records.decode import refusal_of
-from riskengine.records.fields import Rejected, name, shown
+from riskengine.records.fields import Rejected, excerpt, name
 from riskengine.records.types import Refusal
 
 Row = dict[str, Any]
 
 _QUOTED_LINES = 20
-"""How many lines a quoted field may run over; a quote that is never closed must not swallow the file."""
+"""The most lines in a quoted field: a quote without an end must not swallow the file."""
 _ALIASED = ("instrument", "desk", "dealer", "node")
 _json = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
 
 class ColumnOptions(msgspec.Struct, frozen=True):
-    """How a foreign file maps to ours: the mapping options of the command line.
+    """How to map a foreign file: the mapping options of the command line.
 
-    `columns` maps our names to theirs; numbers (`ts=1,bid=2`) count the columns, from 1, of a file without header.
-    `instrument` is the instrument of a file that has no column for it. `alias` maps their names of instruments, desks,
-    dealers and nodes to ours. `tz` and `time_format`: see `times.time_parser`.
+    `columns` maps our names to theirs; numbers (`ts=1,bid=2`) are columns of a file without a header, counted from 1.
+    `instrument` is the instrument of rows without one. `alias` maps their names of instruments, desks, dealers and nodes to
+    ours. For `tz` and `time_format` see `times.time_parser`.
     """
 
     columns: dict[str, str] = {}
@@ -41,7 +41,7 @@ class ColumnOptions(msgspec.Struct, frozen=True):
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """What a kind of file holds: its columns, and groups of which at least one column each must be there."""
+    """The columns of a kind of file. `required` are groups; the file needs one column or more of each group."""
 
     what: str = "row"
     columns: tuple[str, ...] = ()
@@ -49,18 +49,18 @@ class Shape(msgspec.Struct, frozen=True):
 
 
 ANY = Shape()
-"""A file of which nothing is known: every column under its own name."""
+"""A file of any columns, each under its own name."""
 
 
 def parse_columns(text: str) -> dict[str, str]:
-    """The value of `--columns`: `instrument=Symbol,ts=Date` as ours to theirs. Raises InputError."""
+    """Parse `--columns`: `instrument=Symbol,ts=Date` maps our names to theirs. Raises InputError."""
     columns: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         ours, equals, theirs = (piece.strip() for piece in part.partition("="))
         if not (ours and equals and theirs):
-            raise InputError(f"--columns: expected our=their, such as instrument=Symbol, not {shown(part)}")
+            raise InputError(f"--columns: expected ours=theirs, such as instrument=Symbol, not {excerpt(part)}")
         if ours in columns:
-            raise InputError(f"--columns: {shown(ours)} is mapped twice")
+            raise InputError(f"--columns: {excerpt(ours)} is mapped twice")
         columns[ours] = theirs
     if text and not columns:
         raise InputError("--columns: is empty")
@@ -68,14 +68,14 @@ def parse_columns(text: str) -> dict[str, str]:
 
 
 def load_alias(path: str) -> dict[str, str]:
-    """Their names to ours from a CSV of two columns, with or without the header `alias,name`. Raises InputError."""
+    """Read a CSV of two columns, their names and ours, with or without the header `alias,name`. Raises InputError."""
     alias: dict[str, str] = {}
     for number, fields in csv_records(Lines(path)):
-        where = f"{shown_path(path)}: line {number}"
+        where = f"{display_name(path)}: line {number}"
         if isinstance(fields, Refusal):
             raise InputError(f"{where}: {fields.reason}")
         if len(fields) != 2:
-            raise InputError(f"{where}: has {_fields(fields)}, two are expected: their name and ours")
+            raise InputError(f"{where}: has {_count_fields(fields)}; two are expected: their name and ours")
         theirs, ours = (field.strip() for field in fields)
         if not alias and (theirs.lower(), ours.lower()) == ("alias", "name"):
             continue
@@ -85,16 +85,16 @@ def load_alias(path: str) -> dict[str, str]:
         except Rejected as error:
             raise InputError(f"{where}: {error}") from None
         if alias.setdefault(theirs, ours) != ours:
-            raise InputError(f"{where}: {shown(theirs)} has two names, {shown(alias[theirs])} and {shown(ours)}")
+            raise InputError(f"{where}: {excerpt(theirs)} has two names, {excerpt(alias[theirs])} and {excerpt(ours)}")
     return alias
 
 
 def read_rows(path: str, options: ColumnOptions, shape: Shape = ANY) -> Iterator[tuple[int, Row | Refusal]]:
-    """The rows of a file with the number of their line, in constant memory. `-` is standard input.
+    """The rows of a file with their line numbers, in constant memory. `-` is standard input.
 
-    Values are stripped texts (of NDJSON what was sent), renamed by `options`; times are left as they are. The names of
-    a CSV header may be in any case, the keys of NDJSON are taken as they are. A Refusal has the number of its line as
-    index. Raises InputError where the file as a whole cannot be read or lacks a column.
+    Columns are mapped by `options`. Values of a CSV are stripped texts, those of NDJSON are as sent; times are not parsed. The
+    names of a CSV header may be in any case, the keys of NDJSON are exact. A Refusal has its line number as index. Raises
+    InputError if the whole file cannot be read or lacks a column.
     """
     table = TableFile(path, options, shape)
     alias = options.alias
@@ -105,7 +105,7 @@ def read_rows(path: str, options: ColumnOptions, shape: Shape = ANY) -> Iterator
         if isinstance(record, list):
             row: Row = {ours: record[index].strip() for ours, index in table.layout.items()}
         else:
-            row = table.renamed(record)
+            row = table.rename(record)
         if options.instrument and row.get("instrument") in (None, ""):
             row["instrument"] = options.instrument
         for field in _ALIASED if alias else ():
@@ -116,11 +116,11 @@ def read_rows(path: str, options: ColumnOptions, shape: Shape = ANY) -> Iterator
 
 
 class TableFile:
-    """An open file that is a table: `layout` says which field of a CSV record is which of our columns."""
+    """An open table file. `layout` maps our columns to the fields of a CSV record."""
 
     def __init__(self, path: str, options: ColumnOptions, shape: Shape) -> None:
-        """Reads as far as the header. Raises InputError."""
-        self.name = shown_path(path)
+        """Read the header. Raises InputError."""
+        self.name = display_name(path)
         self.layout: dict[str, int] = {}
         self.is_json = False
         self._lines = Lines(path)
@@ -147,11 +147,11 @@ class TableFile:
             self._read_header()
 
     def records(self) -> Iterator[tuple[int, list[str] | Row | Refusal]]:
-        """Each line: the fields of a CSV, the object of NDJSON, or why not."""
-        return _json_records(self._lines) if self.is_json else self._checked_records()
+        """Each line as the fields of a CSV record, the object of an NDJSON line, or a Refusal."""
+        return _json_records(self._lines) if self.is_json else self._check_records()
 
-    def renamed(self, record: Row) -> Row:
-        """An object of NDJSON under our names; what is mapped wins over what is called so."""
+    def rename(self, record: Row) -> Row:
+        """An NDJSON object under our names; a mapped field wins over a field that has the name itself."""
         columns = self._options.columns
         if not columns:
             return record
@@ -160,17 +160,17 @@ class TableFile:
         row.update((ours, record[key]) for ours, key in columns.items() if key in record)
         return row
 
-    def _checked_records(self) -> Iterator[tuple[int, list[str] | Refusal]]:
+    def _check_records(self) -> Iterator[tuple[int, list[str] | Refusal]]:
         header, width = self._header, self._width
         for number, fields in csv_records(self._lines, width if header else None):
             if isinstance(fields, Refusal):
                 yield number, fields
             elif header is None:
                 short = len(fields) < width
-                yield number, Refusal(number, "", f"has {_fields(fields)}, {width} are mapped") if short else fields
+                yield number, Refusal(number, "", f"has {_count_fields(fields)}; {width} are mapped") if short else fields
             elif len(fields) != width:
-                yield number, Refusal(number, "", f"has {_fields(fields)}, the header has {width}")
-            elif fields[-1].strip() == header[-1] and _stripped(fields) == header:
+                yield number, Refusal(number, "", f"has {_count_fields(fields)}; the header has {width}")
+            elif fields[-1].strip() == header[-1] and _strip_header(fields) == header:
                 yield number, Refusal(number, "", "repeats the header")
             else:
                 yield number, fields
@@ -180,7 +180,7 @@ class TableFile:
         for ours in self._options.columns:
             if shape.columns and ours not in shape.columns:
                 raise InputError(
-                    f"--columns: {shown(ours)} is not a column of a {shape.what}; those are {', '.join(shape.columns)}"
+                    f"--columns: {excerpt(ours)} is not a column of a {shape.what}; those are {', '.join(shape.columns)}"
                 )
 
     def _number_columns(self) -> None:
@@ -197,18 +197,18 @@ class TableFile:
         if isinstance(fields, Refusal):
             raise InputError(f"{self.name}: line {number}: {fields.reason}, where a header was expected")
         if any("\r" in field for field in fields):
-            raise InputError(f"{self.name}: has lines that end in a carriage return only; save it with Unix line ends")
-        self._header = _stripped(fields)
+            raise InputError(f"{self.name}: has lines that end in a carriage return alone; save it with Unix line ends")
+        self._header = _strip_header(fields)
         self._width = len(fields)
-        listed = f"the header is {', '.join(map(_cut, self._header[:40]))}"
+        listed = f"the header is {', '.join(map(_short_name, self._header[:40]))}"
         for column in filter(None, self._header):
             if self._header.count(column) > 1:
-                raise InputError(f"{self.name}: the header has {shown(column)} twice")
+                raise InputError(f"{self.name}: the header has {excerpt(column)} twice")
         self._lay_out(self._header, listed)
         self._check_required(listed)
 
     def _lay_out(self, header: list[str], listed: str) -> None:
-        """Find the mapped columns; the others keep their name, in lower case as ours are."""
+        """Find the mapped columns; the others keep their names, in lower case like ours."""
         used = set()
         folded = [column.lower() for column in header]
         for ours, theirs in self._options.columns.items():
@@ -217,14 +217,14 @@ class TableFile:
             elif folded.count(theirs.lower()) == 1:
                 index = folded.index(theirs.lower())
             else:
-                raise InputError(f"{self.name}: has no column {shown(theirs)} for {ours}; {listed}")
+                raise InputError(f"{self.name}: has no column {excerpt(theirs)} for {ours}; {listed}")
             self.layout[ours] = index
             used.add(index)
         for index, column in enumerate(folded):
             if not column or index in used or column in self._options.columns:
                 continue
             if self.layout.setdefault(column, index) != index:
-                raise InputError(f"{self.name}: the header has {shown(column)} twice")
+                raise InputError(f"{self.name}: the header has {excerpt(column)} twice")
 
     def _check_required(self, listed: str) -> None:
         given: Collection[str] = {*self.layout, "instrument"} if self._options.instrument else self.layout
@@ -235,9 +235,9 @@ class TableFile:
 
 
 def csv_records(lines: Lines, width: int | None = None) -> Iterator[tuple[int, list[str] | Refusal]]:
-    """The fields of each line that is not blank, with its number (of a record over several lines, the first).
+    """The fields of each line that is not blank, with its number (for a record over several lines, that of the first).
 
-    `width` is how many fields a record over several lines must have to be believed.
+    A record over several lines must have `width` fields, if given; otherwise its first line is refused.
     """
     for number, raw in lines:
         try:
@@ -248,15 +248,15 @@ def csv_records(lines: Lines, width: int | None = None) -> Iterator[tuple[int, l
         if "\0" in text:
             yield number, Refusal(number, "", "has a NUL byte")
         elif '"' in text:
-            yield number, _quoted(number, text, lines, width)
+            yield number, _read_quoted(number, text, lines, width)
         elif text and not text.isspace():
             yield number, text.split(",")
 
 
-def _quoted(number: int, text: str, lines: Lines, width: int | None) -> list[str] | Refusal:
-    """A record with quotes, which may go on over line ends.
+def _read_quoted(number: int, text: str, lines: Lines, width: int | None) -> list[str] | Refusal:
+    """Read a record with quotes, which may continue over line ends.
 
-    Where it does not come to a good end only its first line is refused, and the lines after it are read for themselves.
+    If it has no valid end, only its first line is refused; the lines after it are read again on their own.
     """
     texts = [text]
     taken: list[tuple[int, bytes]] = []
@@ -296,14 +296,14 @@ def _json_records(lines: Lines) -> Iterator[tuple[int, Row | Refusal]]:
             yield number, Refusal(number, "", "has a number that is out of range")
 
 
-def _stripped(fields: list[str]) -> list[str]:
-    """The fields of a header; a byte-order mark survives in the middle of files that were joined."""
+def _strip_header(fields: list[str]) -> list[str]:
+    """The fields of a header. Joined files may have a byte-order mark in the middle."""
     return [field.strip().removeprefix("\ufeff") for field in fields]
 
 
-def _fields(fields: list[str]) -> str:
+def _count_fields(fields: list[str]) -> str:
     return "1 field" if len(fields) == 1 else f"{len(fields)} fields"
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= 40 and text.isprintable() else shown(text)
+def _short_name(text: str) -> str:
+    return text if len(text) <= 40 and text.isprintable() else excerpt(text)

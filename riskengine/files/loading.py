@@ -1,4 +1,4 @@
-"""`riskengine load`: records of files into the store, idempotent, with a count for every outcome and a line for every refusal."""
+"""`riskengine load`: puts the records of files into the store, counts every outcome and reports every refusal. Idempotent."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.errors import InputError, ReferenceDataError
-from riskengine.files.lines import shown_path
+from riskengine.files.lines import display_name
 from riskengine.files.records import (
     ColumnOptions,
     read_closes,
@@ -18,12 +18,12 @@ from riskengine.files.records import (
 )
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.reference import Reference, trade_check
-from riskengine.records.types import ANOTHER_STANDS, Node, Opening, Refusal, Trade
+from riskengine.records.types import CONFLICT_REASON, Node, Opening, Refusal, Trade
 from riskengine.store.protocol import Store
 from riskengine.store.results import Saved, TradeFilter
 
 KINDS = ("nodes", "instruments", "positions", "closes", "marks", "trades")
-"""What this version can load. Reference data comes before what refers to it."""
+"""Kinds of records, in an order in which each needs only those before it."""
 
 BATCH = 5_000
 
@@ -33,9 +33,9 @@ Numbered = Iterator[tuple[int, _Record | Refusal]]
 
 
 class LoadReport:
-    """What became of the lines of one or more files. `refuse` is called with each refusal as it is found.
+    """Counts the outcomes of lines, over one or more files, and passes each refusal to `refuse` at once.
 
-    `broken` tells why files could not be read, or not to their end; each was also passed to `complain`.
+    `failures` are the reasons why files were not read, or not to their end; each goes to `complain` too.
     """
 
     def __init__(
@@ -44,31 +44,31 @@ class LoadReport:
         self._refuse = refuse
         self._advance = advance
         self._complain = complain
-        self.broken: list[str] = []
+        self.failures: list[str] = []
         self.counts: dict[str, int] = {"lines": 0, "inserted": 0, "updated": 0, "duplicate": 0, "refused": 0}
 
-    def refused(self, path: str, refusal: Refusal) -> None:
-        """A line that is not taken."""
+    def add_refusal(self, path: str, refusal: Refusal) -> None:
+        """Report a refused line."""
         self.counts["refused"] += 1
         self._refuse(path, refusal)
 
-    def conflicted(self, path: str, line: int) -> None:
-        """A line that is kept apart: listed and named, but not refused."""
+    def add_conflict(self, path: str, line: int) -> None:
+        """Report a line that the store keeps as a conflict: listed, but not refused."""
         self.add("conflict")
-        self._refuse(path, Refusal(line, "", f"conflict: {ANOTHER_STANDS}"))
+        self._refuse(path, Refusal(line, "", f"conflict: {CONFLICT_REASON}"))
 
-    def broke(self, reason: str) -> None:
-        """A file that cannot be read, or not to its end."""
-        self.broken.append(reason)
+    def add_failure(self, reason: str) -> None:
+        """Report a file that was not read, or not to its end."""
+        self.failures.append(reason)
         self._complain(reason)
 
     def add(self, outcome: str, count: int = 1) -> None:
-        """Lines that came to an outcome."""
+        """Count lines with an outcome."""
         if count:
             self.counts[outcome] = self.counts.get(outcome, 0) + count
 
-    def seen(self, lines: int) -> None:
-        """Lines that were read."""
+    def count_lines(self, lines: int) -> None:
+        """Count lines that were read."""
         self.counts["lines"] += lines
         self._advance(lines)
 
@@ -76,9 +76,9 @@ class LoadReport:
 def load(
     kind: str, paths: Sequence[str], store: Store, options: ColumnOptions, config: Config, clock: Clock, report: LoadReport
 ) -> None:
-    """Load files of one kind, in their order. Raises StoreError; what was committed before stands.
+    """Load files of one kind, in order. Raises StoreError; batches committed before stay.
 
-    A file that is broken keeps its good lines before the damage (nodes: none of it) and leaves the other files unharmed.
+    Of a damaged file the good lines before the damage are loaded (of nodes: none); the other files load as usual.
     """
     for path in paths:
         try:
@@ -89,13 +89,13 @@ def load(
             else:
                 _load_records(kind, path, store, options, report)
         except InputError as error:
-            report.broke(str(error))
+            report.add_failure(str(error))
         except ReferenceDataError as error:
-            report.broke(f"{shown_path(path)}: {error}")
+            report.add_failure(f"{display_name(path)}: {error}")
 
 
 def _batches(path: str, records: Numbered[_Record], report: LoadReport) -> Iterator[list[tuple[int, _Record]]]:
-    """Good records in batches; refusals go to the report. Raises InputError, after the good ones before the damage."""
+    """Good records in batches; refusals go to the report. Raises InputError after the good records before the damage."""
     batch: list[tuple[int, _Record]] = []
     damage: InputError | None = None
     remaining = iter(records)
@@ -108,24 +108,24 @@ def _batches(path: str, records: Numbered[_Record], report: LoadReport) -> Itera
             damage = error
             break
         if isinstance(record, Refusal):
-            report.seen(1)
-            report.refused(path, record)
+            report.count_lines(1)
+            report.add_refusal(path, record)
             continue
         batch.append((line, record))
         if len(batch) == BATCH:
             yield batch
-            report.seen(len(batch))
+            report.count_lines(len(batch))
             batch = []
     if batch:
         yield batch
-        report.seen(len(batch))
+        report.count_lines(len(batch))
     if damage is not None:
         raise damage
 
 
 def _load_nodes(path: str, store: Store, options: ColumnOptions, report: LoadReport) -> None:
-    """All nodes of a file at once: together with those stored they must form one tree, else none is stored."""
-    for batch in _all(path, read_nodes(path, options), report):
+    """Store all nodes of a file at once: with those in the store they must form one tree, else none is stored."""
+    for batch in _one_batch(path, read_nodes(path, options), report):
         nodes = [node for _, node in batch]
         stored, replaced = store.nodes(), {node.node for node in nodes}
         Hierarchy((*(node for node in stored if node.node not in replaced), *nodes))
@@ -134,7 +134,7 @@ def _load_nodes(path: str, store: Store, options: ColumnOptions, report: LoadRep
 
 
 def _check_desks(stored: Sequence[Node], nodes: Sequence[Node], store: Store) -> None:
-    """Trades attach to leaves: a desk that has some keeps its place. Raises ReferenceDataError."""
+    """Raise ReferenceDataError for nodes below a desk with trades or balances: those attach to leaves."""
     parents = {node.parent for node in stored}
     desks = {node.node for node in stored} - parents
     for desk in sorted(desks & {node.parent for node in nodes}):
@@ -143,7 +143,7 @@ def _check_desks(stored: Sequence[Node], nodes: Sequence[Node], store: Store) ->
             raise ReferenceDataError(f"node {desk!r} has trades or balances: nodes cannot be put below it")
 
 
-def _all(path: str, records: Numbered[_Record], report: LoadReport) -> Iterator[list[tuple[int, _Record]]]:
+def _one_batch(path: str, records: Numbered[_Record], report: LoadReport) -> Iterator[list[tuple[int, _Record]]]:
     everything = [item for batch in _batches(path, records, report) for item in batch]
     if everything:
         yield everything
@@ -161,14 +161,14 @@ def _load_records(kind: str, path: str, store: Store, options: ColumnOptions, re
         records, save = read_marks(path, options, instruments), store.save_marks
     else:
         leaves = Hierarchy(store.nodes()).leaves
-        records, save = _on_known_desks(read_openings(path, options, instruments), leaves), store.save_openings
+        records, save = _check_desks_exist(read_openings(path, options, instruments), leaves), store.save_openings
     batch: list[tuple[int, Any]]
     for batch in _batches(path, records, report):
         loaded: list[Any] = [record for _, record in batch]
         _count(path, batch, save(loaded), report)
 
 
-def _on_known_desks(records: Numbered[Opening], leaves: Iterable[str]) -> Numbered[Opening]:
+def _check_desks_exist(records: Numbered[Opening], leaves: Iterable[str]) -> Numbered[Opening]:
     known = frozenset(leaves)
     for line, record in records:
         if isinstance(record, Opening) and record.desk not in known:
@@ -183,7 +183,7 @@ def _count(path: str, batch: Sequence[tuple[int, Any]], saved: Saved, report: Lo
     report.add("duplicate", saved.duplicate)
     report.add("superseded", saved.superseded)
     for refusal in saved.refused:
-        report.refused(path, Refusal(batch[refusal.index][0], refusal.field, refusal.reason))
+        report.add_refusal(path, Refusal(batch[refusal.index][0], refusal.field, refusal.reason))
 
 
 def _load_trades(path: str, store: Store, options: ColumnOptions, config: Config, clock: Clock, report: LoadReport) -> None:
@@ -193,6 +193,6 @@ def _load_trades(path: str, store: Store, options: ColumnOptions, config: Config
     for batch in _batches(path, records, report):
         for (line, _), stored in zip(batch, store.append_trades([trade for _, trade in batch]), strict=True):
             if stored.outcome == "conflict":
-                report.conflicted(path, line)
+                report.add_conflict(path, line)
             else:
                 report.add("duplicate" if stored.outcome == "existing" else stored.outcome)

@@ -1,7 +1,7 @@
-"""The input files of the command line: checked records with the number of their line, a bad line as a `Refusal`.
+"""Reads the input files of the command line: checked records with their line numbers, a bad line as a `Refusal`.
 
-Everything streams: memory does not grow with the file. Each reader raises InputError where the file as a whole cannot
-be read; what it yielded before stands. The same checks decide here and over HTTP.
+Readers stream, so memory does not grow with the file. A reader raises InputError if the whole file cannot be read; records
+that it yielded before stay valid. The checks are those of the HTTP routes.
 """
 
 import heapq
@@ -62,7 +62,7 @@ TRADES = _shape(
     "trade",
     TradeInput,
     ("trade_id",),
-    # A file with actions may hold nothing but cancels, which need no more than that.
+    # A file with actions may hold cancels alone, which need no other column.
     *((column, "action") for column in ("ts", "instrument", "desk", "side", "quantity", "price")),
 )
 TICKS = _shape("tick", TickInput, ("instrument",), ("ts",), ("bid", "ask", "mid"))
@@ -72,9 +72,9 @@ MARKS = _shape("mark", MarkInput, ("instrument",), ("ts",), ("price",))
 
 
 def parse_time(text: str | int, options: ColumnOptions, field: str = "ts") -> int:
-    """Microseconds since the epoch, UTC, of a time written as `options` say (`times.time_parser`). Raises Rejected.
+    """Parse a time by `options` (`times.time_parser`) to microseconds since the epoch, UTC. Raises Rejected.
 
-    Cost 0.7 us for another time of a minute that was seen before.
+    Cost 0.7 us for a time in a cached minute.
     """
     return time_parser(options.tz, options.time_format)(text, field)
 
@@ -89,7 +89,7 @@ def read_trades(
     received_ts: Callable[[], int] | int,
     default_source: str = "file",
 ) -> Iterator[tuple[int, Trade | Refusal]]:
-    """The trades of a file, checked. `received_ts` is the time of arrival of all or asked for each."""
+    """The checked trades of a file. `received_ts` is the time of arrival of all, or is called for each."""
 
     def checked(sent: TradeInput) -> Trade:
         return check(sent, received_ts if isinstance(received_ts, int) else received_ts(), default_source)
@@ -98,7 +98,7 @@ def read_trades(
 
 
 def read_nodes(path: str, options: ColumnOptions) -> Iterator[tuple[int, Node | Refusal]]:
-    """The nodes of a file; whether they form a tree is not judged here."""
+    """The nodes of a file. The caller checks that they form a tree."""
     return _records(path, options, NODES, NodeInput, check_node)
 
 
@@ -110,14 +110,14 @@ def read_instruments(path: str, options: ColumnOptions) -> Iterator[tuple[int, I
 def read_openings(
     path: str, options: ColumnOptions, instruments: Mapping[str, Instrument]
 ) -> Iterator[tuple[int, Opening | Refusal]]:
-    """The opening balances of a file; whether the desks exist is not judged here."""
+    """The opening balances of a file. The caller checks that the desks exist."""
     return _records(path, options, OPENINGS, OpeningInput, lambda sent: check_opening(sent, instruments))
 
 
 def read_closes(
     path: str, options: ColumnOptions, instruments: Mapping[str, Instrument]
 ) -> Iterator[tuple[int, Close | Refusal]]:
-    """The closing prices of a file. `time_format` may say how its dates are written."""
+    """The closing prices of a file. `time_format` may give the format of its dates."""
     return _records(path, options, CLOSES, CloseInput, lambda sent: check_close(sent, instruments))
 
 
@@ -161,13 +161,13 @@ def _parse_times(row: Row, parse: TimeParser) -> None:
 def read_ticks(path: str, options: ColumnOptions) -> Iterator[tuple[int, Tick | Refusal]]:
     """The ticks of a file, in its order. Cost 3 us a tick from CSV.
 
-    A side of 0 is absent: recorded feeds write it so. At least one side is required; a negative one is kept, because
-    only the mark rules know the instrument. Whether the instrument is known is their question, too.
+    A side of 0 counts as absent, as recorded feeds write it; a tick needs one side. The mark rules, which know the instruments,
+    check the instrument and the sign of the price.
     """
     table = TableFile(path, options, TICKS)
     tick = _TickReader(options)
     fields = ("instrument", "ts", "bid", "ask", "mid", "source")
-    # A column that is not there is read from behind the last field, where an empty one is put.
+    # A missing column has index -1: each record gets an empty field at its end.
     instrument, ts, bid, ask, mid, source = (table.layout.get(field, -1) for field in fields)
     for number, record in table.records():
         try:
@@ -177,14 +177,14 @@ def read_ticks(path: str, options: ColumnOptions) -> Iterator[tuple[int, Tick | 
             elif isinstance(record, Refusal):
                 made = record
             else:
-                made = tick(*map(table.renamed(record).get, fields))
+                made = tick(*map(table.rename(record).get, fields))
         except Rejected as error:
             made = Refusal(number, error.field, error.reason)
         yield number, made
 
 
 class _TickReader:
-    """Makes ticks of the values of one file; remembers its names, so that ticks share them."""
+    """Makes ticks from the values of one file. Caches its names, so that ticks share them."""
 
     def __init__(self, options: ColumnOptions) -> None:
         self._alias = options.alias
@@ -198,26 +198,26 @@ class _TickReader:
         symbol = self._instruments.get(instrument) if type(instrument) is str else None
         if symbol is None:
             symbol = self._symbol(instrument)
-        moment = self._time(ts.strip() if type(ts) is str else _plain(ts), "ts")
+        moment = self._time(ts.strip() if type(ts) is str else _json_value(ts), "ts")
         bid, ask, mid = _side(bid, "bid"), _side(ask, "ask"), _side(mid, "mid")
         if bid is None and ask is None and mid is None:
-            raise Rejected("bid", "is missing or 0, and so are ask and mid: a tick needs a price")
-        heard = self._sources.get(source) if type(source) is str else ""
-        return Tick(symbol, moment, bid, ask, mid, self._source(source) if heard is None else heard)
+            raise Rejected("bid", "is missing or 0, as are ask and mid: a tick needs a price")
+        known = self._sources.get(source) if type(source) is str else ""
+        return Tick(symbol, moment, bid, ask, mid, self._source(source) if known is None else known)
 
     def _symbol(self, sent: Any) -> str:
         if not isinstance(sent, str | None):
             raise Rejected("instrument", "is not a text")
         text = (sent or "").strip() or self._instrument
         symbol = name(self._alias.get(text, text), "instrument")
-        return _keep(self._instruments, sent or "", symbol)
+        return _remember(self._instruments, sent or "", symbol)
 
     def _source(self, sent: str) -> str:
-        return _keep(self._sources, sent, name(sent.strip(), "source", required=False))
+        return _remember(self._sources, sent, name(sent.strip(), "source", required=False))
 
 
-def _keep(names: dict[str, str], sent: str, checked: str) -> str:
-    if len(names) >= _NAMES_KEPT:  # a file of nothing but different names must not fill the memory
+def _remember(names: dict[str, str], sent: str, checked: str) -> str:
+    if len(names) >= _NAMES_KEPT:  # bounds the memory for a file in which every name differs
         names.clear()
     names[sent] = checked
     return checked
@@ -226,11 +226,11 @@ def _keep(names: dict[str, str], sent: str, checked: str) -> str:
 def _side(value: Any, field: str) -> float | None:
     if value is None or value == "":
         return None
-    return quote(value if type(value) is str else str(_plain(value)), field) or None
+    return quote(value if type(value) is str else str(_json_value(value)), field) or None
 
 
-def _plain(value: Any) -> str | int:
-    """What NDJSON holds as one of the types that fields are read from; a list or an object becomes a text to refuse."""
+def _json_value(value: Any) -> str | int:
+    """An NDJSON value as a type that the field parsers take; a list or an object becomes a text, which they refuse."""
     if value is None:
         return ""
     if isinstance(value, Decimal | bool):
@@ -242,22 +242,22 @@ def _plain(value: Any) -> str | int:
 
 
 def merge_by_time(streams: Iterable[Iterable[Tick | Trade]], *, max_step_back: int | None = None) -> Iterator[Tick | Trade]:
-    """All messages of several streams in event-time order, holding one of each; at equal times the first stream leads.
+    """Merge streams by event time, with one message of each in memory; at equal times the first stream leads.
 
-    A file need not be sorted: a message older than one before it in its own stream follows that one at once, and the
-    engine puts it in its place by event time. Nothing is dropped and the order is always the same. With `max_step_back`
-    a message that is more microseconds older is an InputError (a file written newest first is no recording); a cancel
-    without a time of its own never is.
+    Streams need not be sorted: a message older than its predecessor follows that one at once, and the engine puts it in its
+    place by event time. No message is dropped, and the order is always the same. A message older than its predecessors by more
+    than `max_step_back` microseconds raises InputError (a file written newest first is no recording); a cancel without a time
+    never does.
     """
-    timed = [_never_back(stream, number, max_step_back) for number, stream in enumerate(streams, start=1)]
+    timed = [_keep_order(stream, number, max_step_back) for number, stream in enumerate(streams, start=1)]
     return (message for _, message in heapq.merge(*timed, key=lambda pair: pair[0]))
 
 
-def _never_back(stream: Iterable[Tick | Trade], number: int, max_step_back: int | None) -> Iterator[tuple[int, Tick | Trade]]:
+def _keep_order(stream: Iterable[Tick | Trade], number: int, max_step_back: int | None) -> Iterator[tuple[int, Tick | Trade]]:
     newest = 0
     for message in stream:
         if message.ts >= newest:
             newest = message.ts
         elif max_step_back is not None and message.ts and newest - message.ts > max_step_back:
-            raise InputError(f"stream {number} is not in time order: {message.ts} comes after {newest}")
+            raise InputError(f"stream {number} is not in time order: {message.ts} follows {newest}")
         yield newest, message

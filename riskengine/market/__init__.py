@@ -1,1 +1,1 @@
-"""What prices and dates say: marks, rates, the trading day."""
+"""Marks, currency rates and the trading day."""

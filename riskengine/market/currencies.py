@@ -1,8 +1,8 @@
-"""What one unit of each currency is worth in the reporting currency.
+"""Currency rates: the value of one unit of each currency in the reporting currency.
 
-Currencies are the corners of a graph, FX spot pairs its edges. A rate is the product of mids along the path with the fewest
+Currencies are the nodes of a graph, FX spot pairs its edges. A rate is the product of mids along the path with the fewest
 hops among fresh pairs, else among all priced ones; of equal paths the first in alphabetical order (currency by currency from
-the one to be valued, then pair symbols); an inverse is 1/mid. A currency without a path has no rate: not 1.0, not 0
+the one to value, then pair symbols); an inverse is 1/mid. A currency without a path has no rate: not 1.0, not 0
 (ACCOUNTING section 4).
 """
 
@@ -34,7 +34,7 @@ class Hop(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """Rates by currency number. `value` is 0 where not `known`; `stale` where a pair on the path is."""
+    """Rates by currency number. `value` is 0 if not `known`. A rate is `stale` if a pair on its path is."""
 
     value: FloatArray
     known: BoolArray
@@ -43,7 +43,7 @@ class Rates(NamedTuple):
 
 
 class CurrencyGraph:
-    """Finds paths when pairs come, go or age; multiplies mids otherwise. Used by the writer thread only."""
+    """Computes the rates of a beat; searches paths only when a pair appears, disappears or ages. Writer thread only."""
 
     def __init__(self, reference: Reference) -> None:
         self._reporting = reference.currency_index[reference.reporting_currency]
@@ -60,11 +60,11 @@ class CurrencyGraph:
 
     @property
     def instruments(self) -> npt.NDArray[np.int64]:
-        """Numbers of the instruments whose marks are rates."""
+        """Numbers of the FX spot pairs among the instruments."""
         return self._instruments
 
     def rates(self, prices: FloatArray, priced: BoolArray, fresh: BoolArray) -> Rates:
-        """Rates for marks `prices` by instrument number. O(currencies x hops); a new search only when pairs come, go or age."""
+        """Rates for marks `prices` by instrument number. O(currencies x hops), plus a search if usable or fresh pairs changed."""
         usable = priced[self._instruments] & (prices[self._instruments] > 0.0)
         fresh_pairs = usable & fresh[self._instruments]
         state = (usable.tobytes(), fresh_pairs.tobytes())
@@ -96,7 +96,7 @@ class CurrencyGraph:
         self._paths, self._stale = tuple(paths), stale
 
     def _search(self, pairs: Sequence[Pair]) -> list[tuple[Hop, ...] | None]:
-        """Breadth first from the reporting currency; numbers are in alphabetical order, so `min` is the tie rule."""
+        """Breadth first from the reporting currency. Currency numbers are in alphabetical order, so `min` breaks ties."""
         edges: dict[int, list[tuple[int, str, Hop]]] = {}
         for pair in pairs:
             edges.setdefault(pair.base, []).append((pair.quote, pair.symbol, Hop(pair.instrument, False, pair.quote)))

@@ -1,14 +1,14 @@
-"""From ticks to marks: the price that positions are valued with (ACCOUNTING section 8).
+"""Marks from ticks: the prices that value positions (ACCOUNTING section 8).
 
-`QuoteBook` applies every tick at once and keeps one state per instrument, so that coalescing cannot change the mark that
-tick by tick would give: a one-sided quote right after a two-sided one keeps the mid, a suspect level is held by every
-tick, not by the last of a beat. Once a beat its owner takes what changed (`take`) and hands it to the writer; ownership of that
-dictionary moves, so nothing is shared. `MarkTable` is the writer's side: arrays by instrument number.
+`QuoteBook` applies every tick on arrival and keeps one state per instrument, so that conflating cannot change a mark: a
+one-sided quote after a two-sided one keeps the mid, and every tick extends a suspect level, not only the last of a beat. Once a
+beat the owner takes the changed marks (`take`) and hands that dictionary over to the writer; nothing is shared. `MarkTable` is
+the writer's side: arrays by instrument number.
 
-Newest event time wins, later arrival on ties; but a mark from further ahead of the clock than a tick may be (the clock has been
-set back since) gives way to any tick. Two-sided: the mid, unrounded. One-sided: a fresh mid stays, else that side.
-Crossed still gives its mid and is counted. Crossed beyond `max_cross_bp`, or moved beyond `max_move` from the last good mark, is
-held as suspect until the level has held for `suspect_release_s` of event time.
+The newest event time wins, on ties the later arrival. A mark further ahead of the clock than a tick may be (somebody set the
+clock back) gives way to any tick. Two-sided: the mid, unrounded. One-sided: a fresh mid stays, else that side. A crossed quote
+still gives its mid, and counts as crossed. A quote crossed beyond `max_cross_bp`, or beyond `max_move` from the last good mark,
+is suspect until the level has lasted for `suspect_release_s` of event time.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,19 +19,19 @@ import numpy as np
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import MarksConfig
 from riskengine.records.decode import TickInput
-from riskengine.records.fields import QUOTE_DECIMALS, TS_MIN, Rejected, quote, shown, timestamp
+from riskengine.records.fields import QUOTE_DECIMALS, TS_MIN, Rejected, excerpt, quote, timestamp
 from riskengine.records.reference import Reference
 from riskengine.records.types import Kind, Refusal, Tick
 
 ONE_SIDED = "one_sided"
 TWO_SIDED = "quote"
-"""Kinds of a mark that came from a feed; the third is `close`, the last official close."""
+"""The kinds of a mark from a feed; a third, `close`, is the last official close."""
 
 
 class Mark(NamedTuple):
-    """The price an instrument is valued with. `kind` is `quote`, `one_sided` or `close`.
+    """The price that values an instrument. `kind` is `quote`, `one_sided` or `close`.
 
-    `suspect` is a level held back by the mark policy since `suspect_ts`, or None. Event times, microseconds.
+    `suspect` is a level that the mark policy has held back since `suspect_ts`, or None. Event times, microseconds.
     """
 
     price: float
@@ -46,7 +46,7 @@ AnyTick = Tick | TickInput
 
 
 class QuoteState:
-    """The quote of one instrument: the good mark, and a suspect level that waits beside it."""
+    """The quote of one instrument: its good mark, and a suspect level beside it."""
 
     __slots__ = ("changed", "kind", "number", "positive", "price", "source", "suspect", "suspect_since", "ts")
 
@@ -62,21 +62,21 @@ class QuoteState:
         self.changed = False
 
     def mark(self) -> Mark | None:
-        """The good mark with what is held back beside it; None where no good price has been heard."""
+        """The good mark with any suspect level; None before the first price."""
         if not self.ts and self.suspect is None:
             return None
         return Mark(self.price, self.ts, self.source, self.kind, self.suspect, 0 if self.suspect is None else self.suspect_since)
 
 
 class QuoteBook:
-    """Every instrument's quote. Owned by the thread that decodes ticks (the event loop; the caller in a replay).
+    """The quotes of all instruments. Owned by the thread that decodes ticks (the event loop; the caller in a replay).
 
     Counts since the start: `accepted`, `refused`, `crossed`, `old` (an event time before the mark's).
     """
 
     def __init__(self, reference: Reference, config: MarksConfig, future_limit_s: float) -> None:
         self.reference = reference
-        """Whose instrument numbers `take` gives."""
+        """Defines the instrument numbers in `take`."""
         self._states = {
             instrument.instrument: QuoteState(number, instrument.kind is not Kind.FUTURE)
             for number, instrument in enumerate(reference.instruments)
@@ -95,17 +95,17 @@ class QuoteBook:
         self.newest_ts = 0
 
     def restore(self, marks: Mapping[str, Mark]) -> None:
-        """Marks known from before the start: newer ticks replace them, older ones do not. Before the first tick."""
+        """Put in marks from before the start: newer ticks replace them, older ones do not. Call before the first tick."""
         for symbol, mark in marks.items():
             state = self._states.get(symbol)
             if state is not None:
                 state.price, state.ts, state.source, state.kind = mark.price, mark.ts, mark.source, mark.kind
 
     def renew(self, reference: Reference, marks: Mapping[str, Mark]) -> None:
-        """Go on with other reference data: quotes stay with their symbols, those of instruments that are gone are forgotten.
+        """Change to other reference data: quotes stay with their symbols; those of removed instruments go. O(instruments).
 
-        `marks` are in force on the writer's side. One that is newer than what was heard here (somebody loaded it) is taken, and
-        handed over again, so that both sides agree whatever was under way between them. O(instruments).
+        `marks` are in force on the writer's side. One newer than the quote here (somebody loaded it) replaces it and goes to the
+        writer again with the next `take`, so that both sides agree whatever was in flight between them.
         """
         before, self.reference = self._states, reference
         self._states = {}
@@ -117,15 +117,15 @@ class QuoteBook:
             mark = marks.get(instrument.instrument)
             if mark is not None and mark.ts > state.ts:
                 state.price, state.ts, state.source, state.kind, state.suspect = mark.price, mark.ts, mark.source, mark.kind, None
-                self._note(state)
+                self._record_change(state)
         self._changed = [state for state in self._states.values() if state.changed]
 
     def offer(self, ticks: Sequence[AnyTick], now: int) -> list[Refusal]:
-        """Apply ticks in their order of arrival. Refusals carry the tick's place, its field and the reason.
+        """Apply ticks in their order of arrival. A refusal has the tick's place, the field and the reason.
 
-        `now` only bounds the future. 0.4 us for a plain two-sided tick; allocates nothing for it.
+        `now` only limits how far ahead a tick may be. 0.4 us for a plain two-sided tick, without allocation.
         """
-        # A double that is a whole number divided by 1e12 is the nearest to a decimal of 12 places: no need to round it.
+        # A whole number divided by 1e12 is the double nearest to a decimal of 12 places: no need to round it.
         refusals: list[Refusal] = []
         states, changed, plain = self._states, self._changed, self._plain
         earliest, latest = TS_MIN, now + self._future_limit
@@ -158,7 +158,7 @@ class QuoteBook:
                     newest = ts
                 continue
             try:
-                self._offer_carefully(state, tick, latest)
+                self._apply(state, tick, latest)
                 newest = max(newest, timestamp(ts, "ts"))
             except Rejected as error:
                 refusals.append(Refusal(index, error.field, error.reason))
@@ -168,17 +168,17 @@ class QuoteBook:
         return refusals
 
     def decide(self, instrument: str, *, release: bool) -> None:
-        """A person's word on a suspect level: it becomes the mark as of when it was first seen, or is forgotten. O(1)."""
+        """Carry out a person's verdict on a suspect level: make it the mark, dated to its first tick, or drop it. O(1)."""
         state = self._states.get(instrument)
         if state is None or state.suspect is None:
             return
         if release:
             state.price, state.ts = state.suspect, state.suspect_since
         state.suspect = None
-        self._note(state)
+        self._record_change(state)
 
     def examine(self, tick: AnyTick, now: int) -> tuple[int, bool]:
-        """Event time of a tick that `offer` would take at `now`, and whether it has a mid. Raises Rejected. Changes nothing."""
+        """Check a tick as `offer` at `now` would: its event time, and whether it has a mid. Raises Rejected. Changes nothing."""
         state, bid, ask, ts = self._states.get(tick.instrument), tick.bid, tick.ask, tick.ts
         if (
             state is not None
@@ -199,7 +199,7 @@ class QuoteBook:
     ) -> tuple[QuoteState, int, float | None, float | None, float | None]:
         """State, event time, bid, ask and mid of a tick. Raises Rejected."""
         if state is None:
-            raise Rejected("instrument", f"unknown instrument {shown(tick.instrument)}")
+            raise Rejected("instrument", f"unknown instrument {excerpt(tick.instrument)}")
         ts = timestamp(tick.ts, "ts")
         if ts > latest:
             raise Rejected("ts", f"is more than {self._future_limit // MICROS_PER_SECOND} s ahead of the clock")
@@ -210,54 +210,55 @@ class QuoteBook:
             raise Rejected("bid", "is missing: a tick needs bid, ask or mid")
         return state, ts, bid, ask, mid
 
-    def _offer_carefully(self, known: QuoteState | None, tick: AnyTick, latest: int) -> None:
-        """One tick by all the rules. Raises Rejected."""
+    def _apply(self, known: QuoteState | None, tick: AnyTick, latest: int) -> None:
+        """Apply one tick by all rules. Raises Rejected."""
         state, ts, bid, ask, mid = self._read(known, tick, latest)
         if bid is not None and ask is not None:
             crossed = bid > ask
             self.crossed += crossed
             price = (bid + ask) * 0.5
             too_crossed = crossed and self._max_cross is not None and bid - ask > self._max_cross * abs(price)
-            self._settle(state, price, ts, tick.source, TWO_SIDED, too_crossed, latest)
+            self._set_mark(state, price, ts, tick.source, TWO_SIDED, too_crossed, latest)
         elif mid is not None:
-            self._settle(state, mid, ts, tick.source, TWO_SIDED, False, latest)
+            self._set_mark(state, mid, ts, tick.source, TWO_SIDED, False, latest)
         else:
             if state.ts and state.kind == TWO_SIDED and ts - state.ts <= self._stale_after and state.ts <= latest:
                 return
-            self._settle(state, bid if bid is not None else ask or 0.0, ts, tick.source, ONE_SIDED, False, latest)
+            self._set_mark(state, bid if bid is not None else ask or 0.0, ts, tick.source, ONE_SIDED, False, latest)
 
-    def _settle(self, state: QuoteState, price: float, ts: int, source: str, kind: str, too_crossed: bool, latest: int) -> None:
-        """Make a price the mark, or hold it as suspect. A mark from after `latest` holds nothing back."""
+    def _set_mark(self, state: QuoteState, price: float, ts: int, source: str, kind: str, too_crossed: bool, latest: int) -> None:
+        """Make a price the mark, or hold it as suspect. A mark dated after `latest` blocks no price."""
         if ts < state.ts <= latest:
             self.old += 1
             return
-        if (too_crossed or self._moved(price, state.price if state.ts else None)) and not self._held(state, price, ts, latest):
-            self._note(state)
+        is_doubtful = too_crossed or self._is_jump(price, state.price if state.ts else None)
+        if is_doubtful and not self._confirm_suspect(state, price, ts, latest):
+            self._record_change(state)
             return
         state.price, state.ts, state.source, state.kind = price, ts, source, kind
         state.suspect = None
-        self._note(state)
+        self._record_change(state)
 
-    def _moved(self, price: float, reference: float | None) -> bool:
+    def _is_jump(self, price: float, reference: float | None) -> bool:
         if self._max_move is None or reference is None:
             return False
         return abs(price - reference) > self._max_move * abs(reference)
 
-    def _held(self, state: QuoteState, price: float, ts: int, latest: int) -> bool:
-        """Whether a suspect level has held long enough to be believed; otherwise (re)starts its time."""
-        if state.suspect is None or state.suspect_since > latest or self._moved(price, state.suspect):
+    def _confirm_suspect(self, state: QuoteState, price: float, ts: int, latest: int) -> bool:
+        """Record a suspect level, and say whether it has lasted for `suspect_release_s`. A new level starts its time again."""
+        if state.suspect is None or state.suspect_since > latest or self._is_jump(price, state.suspect):
             state.suspect, state.suspect_since = price, ts
         else:
             state.suspect = price
         return ts - state.suspect_since >= self._release_after
 
-    def _note(self, state: QuoteState) -> None:
+    def _record_change(self, state: QuoteState) -> None:
         if not state.changed:
             state.changed = True
             self._changed.append(state)
 
     def take(self) -> dict[int, Mark]:
-        """The marks that changed since the last call, by instrument number. The caller owns them. O(changed)."""
+        """The marks that changed since the last call, by instrument number. The caller owns the dictionary. O(changed)."""
         changed, self._changed = self._changed, []
         taken: dict[int, Mark] = {}
         for state in changed:
@@ -269,7 +270,7 @@ class QuoteBook:
 
 
 def _side(value: float | str | None, field: str, state: QuoteState) -> float | None:
-    """A side of a quote. Zero is how feeds write that there is none, except for futures, which do trade at zero."""
+    """A side of a quote. Feeds write 0 for an absent side, except for futures, which can trade at 0."""
     if value is None or value == "":
         return None
     price = quote(value, field)
@@ -283,7 +284,7 @@ def _side(value: float | str | None, field: str, state: QuoteState) -> float | N
 class MarkTable:
     """The marks in force, by instrument number. Owned by the writer thread.
 
-    `future_limit_s` is how far ahead of the clock a tick may be, and so a mark that is believed.
+    `future_limit_s` is how far ahead of the clock a tick, and so a mark, may be.
     """
 
     def __init__(self, reference: Reference, config: MarksConfig, future_limit_s: float = 60.0) -> None:
@@ -297,10 +298,10 @@ class MarkTable:
         self.priced = np.zeros(size, dtype=np.bool_)
         self.unsaved: set[int] = set()
         self.revision = 0
-        """Rises with every change; a reader of `marks` can tell whether to copy."""
+        """Rises with every change, so that a reader of `marks` knows whether to copy."""
 
     def take(self, marks: Mapping[int, Mark]) -> list[int]:
-        """Put changed marks in force; the numbers of those whose price is another than before. O(marks)."""
+        """Put changed marks in force. Returns the numbers of those with a new price. O(marks)."""
         if not marks:
             return []
         self.revision += 1
@@ -321,18 +322,18 @@ class MarkTable:
         return cast(list[int], moved.tolist())
 
     def restore(self, marks: Mapping[str, Mark]) -> None:
-        """Marks known from before the start. Nothing of this needs to be stored again."""
+        """Put in marks from before the start. They are stored already, so `take_unsaved` leaves them out."""
         self.take({self._index[symbol]: mark for symbol, mark in marks.items() if symbol in self._index})
         self.unsaved.clear()
 
     def fresh(self, now: int) -> "np.typing.NDArray[np.bool_]":
-        """Which marks are not older than the limit at `now`, by event time. O(instruments).
+        """True for marks within `stale_after_s` of `now` by event time. O(instruments).
 
-        One from further ahead of the clock than any tick may be is none that can be believed: the clock has been set back.
+        A mark further ahead of the clock than a tick may be is not fresh: somebody has set the clock back.
         """
         return np.asarray(self.priced & (self.ts >= now - self._stale_after) & (self.ts <= now + self._future_limit))
 
     def take_unsaved(self) -> list[tuple[int, Mark]]:
-        """Marks that changed since the last call, for the store."""
+        """The marks that changed since the last call, for the store."""
         numbers, self.unsaved = sorted(self.unsaved), set()
         return [(number, mark) for number in numbers if (mark := self.marks[number]) is not None]

@@ -1,37 +1,68 @@
-"""New."""
+"""The trading day: which day a moment belongs to, when that day closes, when the market is open; and spot dates.
+
+The boundary is a time on the clock of a zone, so the moments follow both changes to and from summer time. Weekends are known,
+holidays are not. Moments are microseconds since the epoch, UTC.
+"""
 
 import datetime as dt
 from zoneinfo import ZoneInfo
 
 from riskengine.clock import MICROS_PER_SECOND
-from riskengine.config import Config
+from riskengine.config import EngineConfig
 from riskengine.records.fields import micros
-
-
-def close_ts(date: str, config: Config) -> int:
-    """The moment of a close: the day boundary of its date, in its zone."""
-    hour, minute = config.engine.day_boundary.split(":")
-    moment = dt.datetime.combine(dt.date.fromisoformat(date), dt.time(int(hour), int(minute)))
-    return micros(moment.replace(tzinfo=ZoneInfo(config.engine.day_zone)))
-
-
-def is_trading(now: int, config: Config) -> bool:
-    """Whether the market is open: not from Friday's day boundary to Sunday's, by the clock of the day's zone."""
-    local = dt.datetime.fromtimestamp(now / MICROS_PER_SECOND, ZoneInfo(config.engine.day_zone))
-    boundary = dt.time.fromisoformat(config.engine.day_boundary)
-    day, past = local.isoweekday(), local.time() >= boundary
-    return not (day == 6 or (day == 5 and past) or (day == 7 and not past))
-
 
 NEXT_DAY_PAIRS = frozenset({("USD", "CAD"), ("USD", "TRY"), ("USD", "PHP"), ("USD", "RUB")})
 """Pairs that settle one business day after the trade; all others settle after two."""
 
+_FRIDAY, _SATURDAY, _SUNDAY = 4, 5, 6
+_DAY = dt.timedelta(days=1)
+
+
+class TradingDay:
+    """The rule that cuts time into trading days: at `boundary` (HH:MM) by the clock of `zone` (tz database)."""
+
+    def __init__(self, boundary: str, zone: str) -> None:
+        self._boundary = dt.time.fromisoformat(boundary)
+        self._zone = ZoneInfo(zone)
+
+    @classmethod
+    def of(cls, config: EngineConfig) -> "TradingDay":
+        """The rule that the configuration sets."""
+        return cls(config.day_boundary, config.day_zone)
+
+    def local_time(self, ts: int) -> dt.datetime:
+        """The moment on the clock of the zone, to the microsecond."""
+        seconds, rest = divmod(ts, MICROS_PER_SECOND)
+        return dt.datetime.fromtimestamp(seconds, self._zone).replace(microsecond=rest)
+
+    def date_of(self, ts: int) -> dt.date:
+        """The trading day that a moment belongs to: a weekday. From the boundary on it is the next weekday's. 1 us."""
+        local = dt.datetime.fromtimestamp(ts // MICROS_PER_SECOND, self._zone)
+        day = local.date() + _DAY if local.time() >= self._boundary else local.date()
+        while day.weekday() >= _SATURDAY:
+            day += _DAY
+        return day
+
+    def close_of(self, date: dt.date) -> int:
+        """The moment at which the trading day `date` ends: the first that no longer belongs to it."""
+        return micros(dt.datetime.combine(date, self._boundary, self._zone))
+
+    def is_open(self, ts: int) -> bool:
+        """Whether the market is open: always but from Friday's boundary to Sunday's."""
+        local = self.local_time(ts)
+        day = local.weekday()
+        if day == _FRIDAY:
+            return local.time() < self._boundary
+        if day == _SUNDAY:
+            return local.time() >= self._boundary
+        return day != _SATURDAY
+
 
 def spot_date(traded: dt.date, base: str, quote: str) -> dt.date:
-    """The spot date by weekdays alone (holiday calendars are not known here)."""
+    """The spot date of a pair dealt on `traded`, by weekdays alone."""
     left = 1 if (base, quote) in NEXT_DAY_PAIRS else 2
     day = traded
     while left:
-        day += dt.timedelta(days=1)
-        left -= day.weekday() < 5
+        day += _DAY
+        left -= day.weekday() < _SATURDAY
     return day

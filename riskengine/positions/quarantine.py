@@ -5,11 +5,10 @@ The rules of ACCOUNTING section 2. Pure: every judgement follows from stored fac
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
-from zoneinfo import ZoneInfo
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import EngineConfig
-from riskengine.market.trading_day import spot_date
+from riskengine.market.trading_day import TradingDay, spot_date
 from riskengine.positions.processed import exception_id
 from riskengine.records.types import Instrument, Kind, Opening, Trade
 
@@ -24,9 +23,7 @@ class Quarantine:
     def __init__(self, instruments: Mapping[str, Instrument], config: EngineConfig) -> None:
         self._instruments = instruments
         self._future_limit = int(config.future_limit_s * MICROS_PER_SECOND)
-        hour, minute = config.day_boundary.split(":")
-        self._boundary = dt.time(int(hour), int(minute))
-        self._zone = ZoneInfo(config.day_zone)
+        self._trading_day = TradingDay.of(config)
         self.openings: dict[tuple[str, str, str], int] = {}
         self.accepted: set[str] = set()
 
@@ -70,17 +67,9 @@ class Quarantine:
         instrument = self._instruments.get(trade.instrument)
         if instrument is None or instrument.kind is not Kind.FX:
             return ""
-        traded = dt.date.fromisoformat(trade.trade_date) if trade.trade_date else self.trading_day(trade.ts)
+        traded = dt.date.fromisoformat(trade.trade_date) if trade.trade_date else self._trading_day.date_of(trade.ts)
         spot = spot_date(traded, instrument.base_currency, instrument.quote_currency)
         value = dt.date.fromisoformat(trade.value_date)
         if spot <= value <= spot + dt.timedelta(days=4):
             return ""
         return f"value_date {trade.value_date} is not spot ({spot.isoformat()}); forwards are not valued"
-
-    def trading_day(self, ts: int) -> dt.date:
-        """The trading day that a moment belongs to: from the boundary on it is the next weekday's."""
-        local = dt.datetime.fromtimestamp(ts // MICROS_PER_SECOND, tz=self._zone)
-        day = local.date() + dt.timedelta(days=1 if local.time() >= self._boundary else 0)
-        while day.weekday() >= 5:
-            day += dt.timedelta(days=1)
-        return day

@@ -62,7 +62,7 @@ class Health(NamedTuple):
         if self.tick_age_us is not None:
             metrics.tick_age.set(self.tick_age_us / 1e6)
         ages = {feed["source"]: feed["age_ms"] / 1_000 for feed in self.feeds}
-        metrics.show_feeds(ages, sum(not feed["alive"] for feed in self.feeds))
+        metrics.set_feeds(ages, sum(not feed["alive"] for feed in self.feeds))
 
 
 def _milliseconds(seconds: float | None) -> float | None:

@@ -115,7 +115,7 @@ class EngineProcess:
         """The morning, then live. Raises StoreError, ReferenceDataError, EngineNotLive (abandoned), StartRefused."""
         assert self._store is not None and self._watch is not None, "open comes before start"
         self._loop = asyncio.get_running_loop()
-        self._wakes.on(self._loop)
+        self._wakes.attach(self._loop)
         self._state = "loading"
         loaded = await load(self._store, self.config, self.morning, epoch=self._epoch, now=self.clock.now())
         await asyncio.to_thread(self._beside.finish)
@@ -165,7 +165,7 @@ class EngineProcess:
             self.metrics,
             beat_us=config.engine.beat_ms * 1_000,
             store_marks_us=int(config.marks.store_every_s * MICROS_PER_SECOND),
-            published=self._wakes.ring,
+            published=self._wakes.wake,
             save_marks=self._save_marks,
             failed=self._fail_from_thread,
             self_audit_s=config.engine.self_audit_s,
@@ -354,7 +354,7 @@ class EngineProcess:
         """See `Gateway`."""
         quotes, now = self._when_live(self._quotes), self.clock.now()
         taken = quotes.offer_counted(ticks, now)
-        self.metrics.took_ticks(len(ticks), len(taken.refused), taken.coalesced)
+        self.metrics.count_ticks(len(ticks), len(taken.refused), taken.coalesced)
         if len(taken.refused) < len(ticks):
             self._last_tick_at = now
         return taken

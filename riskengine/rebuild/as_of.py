@@ -5,12 +5,13 @@ corrected; of each instrument only the newest mark is kept, so that one of later
 stands in, and where there is none the position is unpriced.
 """
 
+import datetime as dt
 from collections.abc import Iterable, Iterator
 from functools import partial
 
 from riskengine.config import Config
 from riskengine.engine.worklist import MAX_NOTICES
-from riskengine.market.trading_day import close_ts
+from riskengine.market.trading_day import TradingDay
 from riskengine.reconciliation.store_sums import Rules, holding_of, keys_of
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Close, Instrument, Key, Node, Opening, StoredMark, Trade, Verdict
@@ -47,8 +48,9 @@ class PastDay:
     def latest_closes(self) -> list[Close]:
         """The newest close of each instrument that had been struck. O(closes)."""
         struck: dict[str, Close] = {}
+        trading_day = TradingDay.of(self._config.engine)
         for close in self._store.closes():  # by date
-            if close_ts(close.date, self._config) <= self._ts:
+            if trading_day.close_of(dt.date.fromisoformat(close.date)) <= self._ts:
                 struck[close.instrument] = close
         return list(struck.values())
 

@@ -6,7 +6,7 @@ instrument. The first is not for an engine to follow in silence. Pure; any threa
 
 from collections.abc import Iterator, Sequence
 
-from riskengine.background import Rests, giving_way
+from riskengine.background import Rests, short_switch_interval
 from riskengine.engine.engine import Engine
 from riskengine.positions.repair import place_of
 from riskengine.records.types import Key
@@ -22,7 +22,7 @@ def changed_in_place(before: Engine, now: Engine, first: Snapshot) -> list[Key]:
 
     `before` has ended; `first` is the first snapshot of `now`. 1 us a position, and as long for rests.
     """
-    with giving_way():
+    with short_switch_interval():
         return [key for key in _differing(before.snapshot, first) if _openings(before, key) == _openings(now, key)]
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 
 from msgspec.structs import replace
 
-from riskengine.background import Rests, giving_way
+from riskengine.background import Rests, short_switch_interval
 from riskengine.engine.engine import Engine
 from riskengine.market.marks import Mark
 from riskengine.positions.processed import APPLIED, CONFLICT, DUPLICATE
@@ -91,7 +91,7 @@ class GradualRelease:
         held, rests = self._held, Rests()
         engine = held.pop()
         assert isinstance(engine, Engine)
-        with giving_way():
+        with short_switch_interval():
             for count, piece in enumerate(_pieces(engine)):
                 held.append(piece)
                 if not count % PIECES:

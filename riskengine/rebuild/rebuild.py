@@ -4,6 +4,7 @@ Reference data, balances and marks first, then every trade in the order in which
 `Engine.apply`. Nothing here knows which database it is.
 """
 
+import datetime as dt
 import gc
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -13,7 +14,7 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.market.marks import Mark
-from riskengine.market.trading_day import close_ts
+from riskengine.market.trading_day import TradingDay
 from riskengine.observe import get_logger
 from riskengine.positions.freezing import Recalled, freeze
 from riskengine.records.decode import TradeCheck
@@ -284,8 +285,9 @@ def known_marks(store: DayStore, config: Config, now: int) -> dict[str, Mark]:
     make every tick until then an old one.
     """
     marks = {mark.instrument: Mark(mark.price, mark.ts, mark.source, mark.kind) for mark in store.marks()}
+    trading_day = TradingDay.of(config.engine)
     for close in store.latest_closes():
-        ts = close_ts(close.date, config)
+        ts = trading_day.close_of(dt.date.fromisoformat(close.date))
         known = marks.get(close.instrument)
         if known is None or known.ts < ts <= now:
             marks[close.instrument] = Mark(close.price, min(ts, now), "close", "close")

@@ -24,7 +24,7 @@ from typing import NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
-from riskengine.background import Helper, Rests, giving_way, uncollected
+from riskengine.background import BackgroundThread, Rests, pause_collection, short_switch_interval
 from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
@@ -159,7 +159,7 @@ class Renewals:
         self._reasons: list[str] = []
         self._waiting: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
-        self._helper = Helper("riskengine-renewal")
+        self._helper = BackgroundThread("riskengine-renewal")
         self._dismantling: GradualRelease | None = None
         self._pause_s = RETRY_S
 
@@ -279,7 +279,7 @@ class Renewals:
         if self._dismantling is not None:
             self._dismantling.finish()  # two engines at a time are enough
             self._dismantling = None
-        with giving_way(), uncollected():
+        with short_switch_interval(), pause_collection():
             revision = self._settling.followed = store.reference_revision()  # before all that it is about
             position = store.position()
             engine = rebuild(
@@ -372,7 +372,7 @@ class Renewals:
                 else:
                     answer(result, None)
 
-        self._helper.do(run)
+        self._helper.submit(run)
         result: T = await done
         return result
 

@@ -19,7 +19,7 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.engine.engine import Engine
 from riskengine.errors import RiskEngineError, StoreUnavailable
 from riskengine.loop import pending_answer, start_task
-from riskengine.market.trading_day import is_trading
+from riskengine.market.trading_day import TradingDay
 from riskengine.observe import get_logger
 from riskengine.positions.repair import Repaired
 from riskengine.reconciliation.confirm import Compared, ReconcilerParts, caught_up, confirmed_breaks, differing_trades
@@ -83,9 +83,10 @@ class Reconciler:
 
     async def _on_timer(self) -> None:
         parts = self._parts
+        trading_day = TradingDay.of(parts.config.engine)
         while True:
             await asyncio.sleep(parts.config.reconcile.every_s)
-            if not is_trading(parts.clock.now(), parts.config):
+            if not trading_day.is_open(parts.clock.now()):
                 continue
             try:
                 await self.run(repair=False, actor="engine")

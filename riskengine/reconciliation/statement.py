@@ -17,7 +17,7 @@ import orjson
 from riskengine.engine_access import engine_opener
 from riskengine.errors import EngineUnreachable, InputError
 from riskengine.files.columns import ColumnOptions, Row, Shape, read_rows
-from riskengine.records.fields import MAX_MAGNITUDE, Rejected, fixed, name, shown, to_text
+from riskengine.records.fields import MAX_MAGNITUDE, Rejected, excerpt, fixed, name, to_text
 from riskengine.records.types import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, DECIMALS, Key, Refusal
 from riskengine.snapshot.compare import CASH, DEALER, MISSING_HERE, MISSING_THERE, NODE, QUANTITY
 from riskengine.snapshot.rows import RowDict
@@ -58,7 +58,7 @@ def parse_tolerances(text: str) -> Tolerances:
     for part in filter(None, (part.strip() for part in text.split(","))):
         field, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals or field not in TOLERATED or field in found:
-            raise InputError(f"--tolerance: expected {', '.join(TOLERATED)}, each at most once, as name=number: {shown(part)}")
+            raise InputError(f"--tolerance: expected {', '.join(TOLERATED)}, each at most once, as name=number: {excerpt(part)}")
         found[field] = value
     try:
         units = {field: fixed(value, DECIMALS, field) for field, value in found.items()}
@@ -117,7 +117,7 @@ def _average(value: Any) -> Decimal:
     try:
         average = Decimal(str(value).strip())
     except InvalidOperation:
-        raise Rejected("average_price", f"is not a number: {shown(str(value))}") from None
+        raise Rejected("average_price", f"is not a number: {excerpt(str(value))}") from None
     if not average.is_finite() or abs(average) > MAX_MAGNITUDE:
         raise Rejected("average_price", "is not a finite number of at most 1e15")
     return average

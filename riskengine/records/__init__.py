@@ -1,1 +1,1 @@
-"""What the engine speaks of, checked: trades, ticks, nodes, instruments, balances."""
+"""The engine's records and the checks at its door: trades, ticks, nodes, instruments, balances."""

@@ -1,8 +1,8 @@
-"""From bytes to checked trades and ticks: a bad item is a `Refusal` with field and reason, the rest goes on.
+"""Decodes JSON into trades and ticks, and checks trades against the reference data.
 
-Decoders are built once, here. Loose records (`TradeInput`, `TickInput`) hold what was sent; `TradeCheck` turns trades
-into the exact, frozen records of `messages`, the mark rules (`marks`) take ticks. Nothing here reads a clock: the time
-of arrival is passed in.
+Loose records (`TradeInput`, `TickInput`) hold the fields as sent. `TradeCheck` turns a `TradeInput` into an exact, frozen
+`Trade`; the mark rules (`market.marks`) take ticks as they are. A bad item becomes a `Refusal` with field and reason, and the
+rest of its batch goes on. Nothing here reads a clock: callers pass the time of arrival.
 """
 
 import json
@@ -14,14 +14,14 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from riskengine.errors import InputError
-from riskengine.records.fields import Rejected, currency, date, fixed, integer, name, shown, timestamp
+from riskengine.records.fields import Rejected, currency, date, excerpt, fixed, integer, name, timestamp
 from riskengine.records.types import DECIMALS, Instrument, Kind, Refusal, Trade, cash_and_fill_price
 
 Number = Decimal | None
 
 
 class TradeInput(msgspec.Struct, kw_only=True, gc=False):
-    """A trade as it was sent. Numbers may come as JSON numbers or strings and are exact either way."""
+    """A trade as sent. Numbers may be JSON numbers or strings; both are exact."""
 
     trade_id: str
     source: str | None = None
@@ -46,7 +46,7 @@ class TradeInput(msgspec.Struct, kw_only=True, gc=False):
 
 
 class TickInput(msgspec.Struct, gc=False):
-    """A tick as it was sent."""
+    """A tick as sent."""
 
     instrument: str
     ts: int | str
@@ -69,27 +69,27 @@ _Item = TypeVar("_Item")
 
 SMALL_LIST = 1_000
 LEAST_ITEM_BYTES = 20
-"""The shortest tick has more. A list of half a million numbers would be half a million refusals."""
+"""The shortest tick is longer. Without this bound a body of half a million numbers would give half a million refusals."""
 
 
 # -- batches -----------------------------------------------------------------------------------------------------
 
 
 def decode_trades(body: bytes) -> list[TradeInput | Refusal]:
-    """One trade or a list of them. A bad item becomes a Refusal in its place.
+    """One trade or a list of trades. A bad item becomes a Refusal in its place.
 
-    Raises InputError where the body is not JSON, or neither an object nor a list.
+    Raises InputError if the body is not JSON, or neither an object nor a list.
     """
     return list(open_trades(body))
 
 
 def decode_ticks(body: bytes) -> list[TickInput | Refusal]:
-    """A list of ticks (or one). Cost 0.15 us a tick. Raises InputError as `decode_trades` does."""
+    """One tick or a list of ticks. Cost 0.15 us a tick. Raises InputError as `decode_trades` does."""
     return list(open_ticks(body))
 
 
 class ItemParts(Generic[_Item]):
-    """A list of which not every item can be decoded, taken apart: `one` decodes an item, or makes a refusal of it."""
+    """The undecoded items of a list with at least one bad item. Iteration decodes each with `one`, which may return a refusal."""
 
     def __init__(self, parts: Sequence[Any], one: Callable[[tuple[int, Any]], _Item | Refusal]) -> None:
         self.parts = parts
@@ -100,12 +100,12 @@ class ItemParts(Generic[_Item]):
 
 
 def open_trades(body: bytes) -> "list[TradeInput] | ItemParts[TradeInput]":
-    """What `decode_trades` decodes, as far as it can be done at once. Raises InputError."""
+    """Decode trades in one call; if an item is bad, leave the items to a lazy `ItemParts`. Raises InputError."""
     return _open_list(body, _trades_decoder, _trade_decoder, TradeInput)
 
 
 def open_ticks(body: bytes) -> "list[TickInput] | ItemParts[TickInput]":
-    """What `decode_ticks` decodes, as far as it can be done at once. Raises InputError."""
+    """Decode ticks in one call; if an item is bad, leave the items to a lazy `ItemParts`. Raises InputError."""
     return _open_list(body, _ticks_decoder, _tick_decoder, TickInput)
 
 
@@ -131,21 +131,21 @@ def _open_list(
         try:
             return single.decode(numbered[1])
         except _UNDECODABLE as error:
-            return refused_or_null(error, numbered[0], into, partial(_loads, bytes(numbered[1])))
+            return retry_without_nulls(error, numbered[0], into, partial(_loads, bytes(numbered[1])))
 
     return ItemParts(parts, one)
 
 
 def check_parts(count: int, size: int) -> None:
-    """Raise InputError for a list that has so many items in so few bytes that it cannot be one of trades or ticks."""
+    """Raise InputError for a list with too many items for its size in bytes to hold trades or ticks."""
     if count > max(SMALL_LIST, size // LEAST_ITEM_BYTES):
         raise InputError(f"not a list of trades or ticks: {count} items in {size} bytes")
 
 
-def refused_or_null(error: Exception, index: int, into: type[_Item], sent: Callable[[], object]) -> _Item | Refusal:
-    """An item that its decoder refused with `error`: as it is without what it says is null, where it says so, else a refusal.
+def retry_without_nulls(error: Exception, index: int, into: type[_Item], sent: Callable[[], object]) -> _Item | Refusal:
+    """Decode an item, which its decoder refused with `error`, without its null fields; a refusal if that fails too.
 
-    Many writers of JSON send every field; absent is the only thing that null can mean. `sent` decodes the item loosely.
+    Many writers of JSON send every field, and null can only mean absent. `sent` decodes the item loosely.
     """
     try:
         item = sent()
@@ -164,10 +164,9 @@ def _loads(text: bytes) -> object:
 
 
 def _open_surrogates(body: bytes, into: type[_Item]) -> ItemParts[_Item] | None:
-    r"""The items of a body that is JSON but for halves of surrogate pairs (`\ud800`), which msgspec does not read.
+    r"""The items of a body with halves of surrogate pairs (`\ud800`), which msgspec does not read; None if it has another fault.
 
-    One such name must not cost the sender the rest of the batch: its item is refused here, because a text with half a
-    character could be neither stored nor answered. None where that is not what is wrong.
+    Refuses the items that have them, because half a character can be neither stored nor sent back; the others are decoded.
     """
     if b"\\ud" not in body.lower():
         return None
@@ -207,7 +206,7 @@ def _no_constant(text: str) -> float:
 
 
 def refusal_of(error: Exception, index: int) -> Refusal:
-    """The field and reason in a decoder's error (msgspec writes the path at its end: ``... - at `$.price` ``)."""
+    """A decoder's error as a refusal. msgspec writes the path at the end of its text: ``... - at `$.price` ``."""
     text = _reason(error)
     reason, at, path = text.rpartition(" - at `")
     if at:
@@ -219,7 +218,7 @@ def refusal_of(error: Exception, index: int) -> Refusal:
 
 
 def _reason(error: Exception) -> str:
-    """A decoder's error as the end of a sentence."""
+    """A decoder's error, worded as the end of a sentence."""
     if isinstance(error, UnicodeDecodeError):
         return "is not UTF-8"
     if isinstance(error, RecursionError):
@@ -229,7 +228,7 @@ def _reason(error: Exception) -> str:
 
 
 def convert(row: Mapping[str, Any], into: type[_Item], *, strict: bool = False) -> _Item:
-    """One row of a CSV or NDJSON file as a loose record; empty texts count as absent. Raises Rejected."""
+    """A row of a CSV or NDJSON file as a loose record; empty texts count as absent. Raises Rejected."""
     present = {key: value for key, value in row.items() if value not in ("", None)}
     try:
         return msgspec.convert(present, into, strict=strict)
@@ -239,7 +238,7 @@ def convert(row: Mapping[str, Any], into: type[_Item], *, strict: bool = False) 
 
 
 def split_refusals(items: list[_Item | Refusal]) -> Iterator[tuple[int, _Item]]:
-    """The good items of a decoded batch with their places."""
+    """The items of a decoded batch that are no refusals, with their places."""
     for index, item in enumerate(items):
         if not isinstance(item, Refusal):
             yield index, item
@@ -249,10 +248,10 @@ def split_refusals(items: list[_Item | Refusal]) -> Iterator[tuple[int, _Item]]:
 
 
 class TradeCheck:
-    """Turns `TradeInput` into `Trade` against the reference data; remembers repeated names so that they share memory.
+    """Checks a `TradeInput` against the reference data and makes it a `Trade`. Equal names share one string.
 
-    `instruments` by symbol, `leaves` the nodes that trades may attach to, `nodes` all of them; fees may be in the currencies of
-    the instruments and in `currencies`.
+    `instruments` are by symbol; trades attach to `leaves`, which are some of `nodes`. Fees may be in any currency of an
+    instrument or in one of `currencies`.
     """
 
     def __init__(
@@ -270,17 +269,17 @@ class TradeCheck:
         self._names: dict[str, str] = {}
 
     def __call__(self, sent: TradeInput, received_ts: int, default_source: str) -> Trade:
-        """The checked trade. Raises Rejected with the first field that is wrong."""
+        """The checked trade. Raises Rejected for the first bad field."""
         if sent.action == "cancel":
             return self._cancel(sent, received_ts, default_source)
         if sent.action not in ("new", "amend"):
-            raise Rejected("action", f"must be new, amend or cancel: {shown(sent.action)}")
+            raise Rejected("action", f"must be new, amend or cancel: {excerpt(sent.action)}")
         instrument = self.instruments.get(sent.instrument)
         if instrument is None:
             raise Rejected("instrument", self._unknown(sent.instrument, "instrument"))
         self._check_desk(sent.desk)
         if sent.side not in ("buy", "sell"):
-            raise Rejected("side", f"must be buy or sell: {shown(sent.side)}" if sent.side else "is missing")
+            raise Rejected("side", f"must be buy or sell: {excerpt(sent.side)}" if sent.side else "is missing")
         sign = 1 if sent.side == "buy" else -1
         quantity = self._positive(sent.quantity, instrument.quantity_decimals, "quantity")
         price = self._price(sent.price, instrument)
@@ -292,9 +291,9 @@ class TradeCheck:
             ts=timestamp(sent.ts, "ts"),
             source_seq=integer(sent.source_seq, "source_seq"),
             instrument=instrument.instrument,
-            desk=self._shared(sent.desk),
-            dealer=self._named(sent.dealer, "dealer", required=False),
-            side=self._shared(sent.side),
+            desk=self._intern(sent.desk),
+            dealer=self._checked_name(sent.dealer, "dealer", required=False),
+            side=self._intern(sent.side),
             quantity=quantity,
             price=price,
             fees=0 if sent.fees is None else fixed(sent.fees, DECIMALS, "fees"),
@@ -312,22 +311,22 @@ class TradeCheck:
 
     def _identity(self, sent: TradeInput, default_source: str) -> dict[str, Any]:
         return {
-            "source": self._named(sent.source or default_source, "source"),
+            "source": self._checked_name(sent.source or default_source, "source"),
             "trade_id": name(sent.trade_id, "trade_id"),
             "leg": integer(sent.leg, "leg"),
             "version": integer(sent.version, "version", 1),
         }
 
     def _cancel(self, sent: TradeInput, received_ts: int, default_source: str) -> Trade:
-        """A cancel needs only identity and version; what else it carries is kept where it makes sense."""
+        """A cancel needs only identity and version; of its other fields it keeps those that describe it."""
         return Trade(
             **self._identity(sent, default_source),
             action="cancel",
             ts=0 if sent.ts in (None, "") else timestamp(sent.ts, "ts"),
             source_seq=integer(sent.source_seq, "source_seq"),
-            instrument=self._named(sent.instrument, "instrument", required=False),
-            desk=self._named(sent.desk, "desk", required=False),
-            dealer=self._named(sent.dealer, "dealer", required=False),
+            instrument=self._checked_name(sent.instrument, "instrument", required=False),
+            desk=self._checked_name(sent.desk, "desk", required=False),
+            dealer=self._checked_name(sent.dealer, "dealer", required=False),
             booked_ts=None if sent.booked_ts in (None, "") else timestamp(sent.booked_ts, "booked_ts"),
             legs=None if sent.legs is None else integer(sent.legs, "legs", 1, 1_000),
             received_ts=received_ts,
@@ -336,11 +335,11 @@ class TradeCheck:
     def _check_desk(self, desk: str) -> None:
         if desk not in self.leaves:
             if desk in self.nodes:
-                raise Rejected("desk", f"{shown(desk)} has nodes below it; trades attach to leaf nodes")
+                raise Rejected("desk", f"{excerpt(desk)} has nodes below it; trades attach to leaf nodes")
             raise Rejected("desk", self._unknown(desk, "desk"))
 
     def _unknown(self, value: str, what: str) -> str:
-        return f"unknown {what} {shown(value)}" if value else "is missing"
+        return f"unknown {what} {excerpt(value)}" if value else "is missing"
 
     def _positive(self, value: Number, decimals: int, field: str) -> int:
         if value is None:
@@ -363,21 +362,21 @@ class TradeCheck:
             return None
         contra = fixed(value, DECIMALS, "contra_amount")
         if contra < 0:
-            raise Rejected("contra_amount", "must not be negative: its sign follows from side")
+            raise Rejected("contra_amount", "must not be negative: side gives its sign")
         return contra
 
     def _fees_currency(self, sent: str, instrument: Instrument) -> str:
-        """A currency that some instrument has: in any other, fees could never be valued."""
+        """The fees' currency: one that an instrument has, because no other could be valued."""
         if not sent:
             return instrument.currency
         code = currency(sent, "fees_currency")
         if code not in self.currencies:
-            raise Rejected("fees_currency", f"no instrument has the currency {shown(code)}")
-        return self._shared(code)
+            raise Rejected("fees_currency", f"no instrument has the currency {excerpt(code)}")
+        return self._intern(code)
 
-    def _named(self, text: str, field: str, *, required: bool = True) -> str:
-        """A name that comes again and again: looked at once."""
-        return self._names.get(text) or self._shared(name(text, field, required=required))
+    def _checked_name(self, text: str, field: str, *, required: bool = True) -> str:
+        """A checked name; a repeated one skips the check."""
+        return self._names.get(text) or self._intern(name(text, field, required=required))
 
-    def _shared(self, text: str) -> str:
+    def _intern(self, text: str) -> str:
         return self._names.setdefault(text, text)

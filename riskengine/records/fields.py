@@ -1,6 +1,6 @@
-"""One field at a time: numbers, times, names and dates as senders write them, exact, or refused with a reason.
+"""Checks of single fields: numbers, times, names, dates and codes as senders write them.
 
-Pure functions; each raises `Rejected` with the field's name. None reads a clock.
+Pure functions. Each returns the exact value or raises `Rejected` with the field's name and a reason; none reads a clock.
 """
 
 import datetime as dt
@@ -11,7 +11,7 @@ from riskengine.records.types import DECIMALS, ONE
 MAX_TEXT = 128
 MAX_MAGNITUDE = 10**15
 MAX_DIGITS = 15
-"""Digits before the point that are below `MAX_MAGNITUDE` whatever they are."""
+"""Any number with this many digits before the point is below `MAX_MAGNITUDE`."""
 
 MAX_INTEGER = 2**53 - 1
 QUOTE_DECIMALS = 12
@@ -20,12 +20,12 @@ TS_MIN = int(dt.datetime(FIRST_YEAR, 1, 1, tzinfo=dt.UTC).timestamp()) * 1_000_0
 TS_MAX = int(dt.datetime(END_YEAR, 1, 1, tzinfo=dt.UTC).timestamp()) * 1_000_000
 
 _WIDE = Context(prec=80, Emax=10_000, Emin=-10_000, traps=[Inexact, InvalidOperation])
-"""Wide enough for every number that is taken; a digit beyond it raises rather than rounds."""
+"""Wide enough for every accepted number; a digit beyond it raises instead of rounding."""
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class Rejected(Exception):
-    """One item that is not taken; becomes a `Refusal` in the answer. Never leaves the code that decodes a batch."""
+    """Refuses one item of a batch. The code that decodes the batch catches it and makes it a `Refusal`."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}" if field else reason)
@@ -34,12 +34,12 @@ class Rejected(Exception):
 
 
 def fixed(value: Decimal | int | str, decimals: int, field: str) -> int:
-    """`value` as an exact integer in units of 1e-10. Raises Rejected: not finite, too large, too many decimals.
+    """`value` as an exact integer in units of 1e-10. Raises Rejected: not finite, above 1e15, more than `decimals` decimals.
 
     0.6 us for plain digits in a text, 2 us for others.
     """
     if isinstance(value, str):
-        # Digits and a point, as nearly all are, need no decimal arithmetic.
+        # Digits and a point, the usual case, need no decimal arithmetic.
         whole, _, part = value.partition(".")
         digits = whole + part
         if whole and len(whole) <= MAX_DIGITS and len(part) <= decimals and digits.isdigit() and digits.isascii():
@@ -55,7 +55,7 @@ def fixed(value: Decimal | int | str, decimals: int, field: str) -> int:
 
 
 def _scaled(value: Decimal, decimals: int, field: str) -> int:
-    """`value` x 10^`decimals`, exactly an integer. The size is judged first, so that the arithmetic stays small."""
+    """`value` x 10^`decimals`, an exact integer. Checks the size first, to keep the arithmetic small."""
     if not value.is_finite():
         raise Rejected(field, "is not a finite number")
     if not value:
@@ -81,11 +81,11 @@ def _decimal(text: str, field: str) -> Decimal:
             raise InvalidOperation
         return Decimal(text.strip())
     except InvalidOperation:
-        raise Rejected(field, f"is not a number: {shown(text)}") from None
+        raise Rejected(field, f"is not a number: {excerpt(text)}") from None
 
 
 def to_text(value: int, decimals: int = DECIMALS) -> str:
-    """The shortest decimal text of an exact integer in units of 1e-`decimals`. Inverse of `fixed`."""
+    """The shortest decimal text of an integer in units of 1e-`decimals`. Inverse of `fixed`."""
     sign = "-" if value < 0 else ""
     whole, part = divmod(abs(value), 10**decimals)
     if not part:
@@ -122,28 +122,28 @@ def timestamp(value: int | str | None, field: str) -> int:
     if TS_MIN <= value < TS_MAX:
         return value
     if TS_MIN <= value // 1_000 < TS_MAX:
-        raise Rejected(field, "is out of range: it looks like nanoseconds, microseconds are expected")
+        raise Rejected(field, "is out of range: it looks like nanoseconds; microseconds are expected")
     if TS_MIN <= value * 1_000 < TS_MAX:
-        raise Rejected(field, "is out of range: it looks like milliseconds, microseconds are expected")
+        raise Rejected(field, "is out of range: it looks like milliseconds; microseconds are expected")
     if TS_MIN <= value * 1_000_000 < TS_MAX:
-        raise Rejected(field, "is out of range: it looks like seconds, microseconds are expected")
+        raise Rejected(field, "is out of range: it looks like seconds; microseconds are expected")
     raise Rejected(field, "is out of range: 1980 to 2200 in microseconds since 1970 are expected")
 
 
 def _rfc3339(text: str, field: str) -> int:
     try:
-        if not text.isascii():  # any character would pass for the "T" between date and time
+        if not text.isascii():  # fromisoformat takes any character between date and time
             raise ValueError
         moment = dt.datetime.fromisoformat(text)
     except ValueError:
-        raise Rejected(field, f"is not a time: {shown(text)}") from None
+        raise Rejected(field, f"is not a time: {excerpt(text)}") from None
     if moment.tzinfo is None:
-        raise Rejected(field, f"has no offset from UTC: {shown(text)}")
+        raise Rejected(field, f"has no offset from UTC: {excerpt(text)}")
     return micros(moment)
 
 
 def micros(moment: dt.datetime) -> int:
-    """Microseconds since the epoch of an aware datetime, exactly."""
+    """Microseconds since the epoch of an aware datetime; exact."""
     return (moment - _EPOCH) // dt.timedelta(microseconds=1)
 
 
@@ -156,38 +156,38 @@ def name(value: str, field: str, *, required: bool = True) -> str:
     if len(value) > MAX_TEXT:
         raise Rejected(field, f"is longer than {MAX_TEXT} characters")
     if not value.isprintable() or value != value.strip():
-        raise Rejected(field, f"has a character that a name cannot have: {shown(value)}")
+        raise Rejected(field, f"has a character that a name cannot have: {excerpt(value)}")
     return value
 
 
 def date(value: str, field: str) -> str:
-    """An ISO date (`2026-11-21`) of 1980 to 2199, as times are, or empty. Raises Rejected."""
+    """An ISO date (`2026-11-21`) from 1980 to 2199, or empty. Raises Rejected."""
     if value:
         try:
             parsed = dt.date.fromisoformat(value)
         except ValueError:
-            raise Rejected(field, f"is not a date: {shown(value)}") from None
+            raise Rejected(field, f"is not a date: {excerpt(value)}") from None
         if parsed.isoformat() != value:
-            raise Rejected(field, f"is not a date like 2026-11-21: {shown(value)}")
+            raise Rejected(field, f"is not a date like 2026-11-21: {excerpt(value)}")
         if not FIRST_YEAR <= parsed.year < END_YEAR:
             raise Rejected(field, f"is out of range: {FIRST_YEAR} to {END_YEAR - 1} are expected")
     return value
 
 
 def integer(value: int, field: str, low: int = 0, high: int = MAX_INTEGER) -> int:
-    """`value` if it lies in [low, high]. Raises Rejected."""
+    """`value`, if it lies in [low, high]. Raises Rejected."""
     if not low <= value <= high:
         raise Rejected(field, f"must be {low} to {high}")
     return value
 
 
-def shown(text: str) -> str:
-    """A sender's text, quoted and cut, for a reason."""
+def excerpt(text: str) -> str:
+    """At most 40 characters of a sender's text, in quotes, for a message."""
     return repr(text if len(text) <= 40 else text[:40] + "...")
 
 
 def currency(value: str, field: str) -> str:
-    """A currency code of 3 to 8 capital letters or digits (`EUR`, `USDT`) or empty. Raises Rejected."""
+    """A currency code of 3 to 8 capital letters or digits (`EUR`, `USDT`), or empty. Raises Rejected."""
     if value and not (3 <= len(value) <= 8 and value.isascii() and value.isalnum() and value.upper() == value):
-        raise Rejected(field, f"must be a code of 3 to 8 capital letters: {shown(value)}")
+        raise Rejected(field, f"must be a code of 3 to 8 capital letters: {excerpt(value)}")
     return value

@@ -1,8 +1,7 @@
-"""The organisation as a tree, laid out so that the children of a node stand side by side.
+"""The organisation as a tree of numbered nodes, laid out so that sums over children are sums over slices.
 
-Nodes are numbered breadth first, siblings by name (UTF-8 byte order): node 0 is the root, the children of a node are one
-unbroken range, every child has a higher number than its parent. Sums over children are then sums over slices, and their order
-depends on names alone.
+Nodes are numbered breadth first, siblings by name (UTF-8 byte order). Node 0 is the root, the children of a node are one range of
+numbers, and a child has a higher number than its parent. The order of every sum depends on names alone.
 """
 
 from collections.abc import Iterable
@@ -15,21 +14,22 @@ from riskengine.records.types import IntArray, Node
 
 
 class Hierarchy:
-    """An immutable tree of nodes of any depth. Raises ReferenceDataError where the nodes do not form one tree.
+    """An immutable tree of nodes, of any depth. Raises ReferenceDataError if the nodes do not form one tree.
 
     names      node names by number
     index      number by name
     parents    number of each node's parent; -1 for the root
-    children   (first, end) range of each node's children; empty range for a leaf
+    children   (first, end) range of each node's children; empty for a leaf
     ancestors  of each node, nearest first, the root last
     leaves     names of the nodes that trades may attach to
+    levels     the inner nodes by depth, for `sum_up`
     """
 
     def __init__(self, nodes: Iterable[Node] = ()) -> None:
         by_name: dict[str, Node] = {}
         for node in nodes:
             if node.node in by_name and by_name[node.node] != node:
-                raise ReferenceDataError(f"node {node.node!r} is given twice, with different parents or levels")
+                raise ReferenceDataError(f"node {node.node!r} appears twice, with different parents or levels")
             by_name[node.node] = node
         ordered, spans = _breadth_first(by_name)
         self.nodes: tuple[Node, ...] = tuple(ordered)
@@ -69,7 +69,7 @@ class Hierarchy:
         return tuple(paths)
 
     def _levels(self) -> tuple[tuple[IntArray, IntArray, int, int], ...]:
-        """Per level, deepest first: the inner nodes, where each one's children start, and the range of all children."""
+        """Per depth, deepest first: the inner nodes, the start of each one's children, and the range of all these children."""
         levels = []
         by_depth: dict[int, list[int]] = {}
         for number, path in enumerate(self.ancestors):
@@ -83,7 +83,7 @@ class Hierarchy:
         return tuple(levels)
 
     def sum_up(self, values: npt.NDArray[np.float64]) -> None:
-        """Fill in the columns of inner nodes with the sums over their children, in place.
+        """Fill the columns of inner nodes with the sums over their children, in place.
 
         `values` has shape (measures, nodes). Children are added in layout order. O(measures x nodes).
         """
@@ -103,13 +103,13 @@ def _breadth_first(by_name: dict[str, Node]) -> tuple[list[Node], list[tuple[int
             children.setdefault(node.parent, []).append(node)
     if by_name and len(roots) != 1:
         names = ", ".join(sorted(repr(root.node) for root in roots)) or "none"
-        raise ReferenceDataError(f"exactly one node must have no parent, found {names}")
+        raise ReferenceDataError(f"exactly one node must have no parent; found {names}")
     ordered, spans = roots, []
-    for node in ordered:  # grows while it is walked: that is what makes it breadth first
+    for node in ordered:  # grows during the walk, which makes it breadth first
         below = sorted(children.get(node.node, ()), key=lambda child: child.node)
         spans.append((len(ordered), len(ordered) + len(below)))
         ordered.extend(below)
     if len(ordered) != len(by_name):
         lost = sorted(by_name.keys() - {node.node for node in ordered})
-        raise ReferenceDataError(f"nodes in a circle, not below the root: {', '.join(map(repr, lost[:10]))}")
+        raise ReferenceDataError(f"nodes in a cycle, not below the root: {', '.join(map(repr, lost[:10]))}")
     return ordered, spans

@@ -1,4 +1,4 @@
-"""New."""
+"""The reference data of one moment: the tree of nodes and the instruments, numbered."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,9 +10,9 @@ from riskengine.records.types import OPTION_KINDS, Instrument, Node
 
 
 class Reference:
-    """Nodes and instruments of one moment, numbered: what positions, marks and rates are indexed by. Immutable.
+    """Nodes and instruments of one moment, and their numbers, which index positions, marks and rates. Immutable.
 
-    Instruments and currencies are numbered in the order of their names, so that sums over them do too.
+    Instruments and currencies are numbered by name, so that sums over them add in the order of names.
     """
 
     def __init__(self, nodes: Iterable[Node], instruments: Iterable[Instrument], reporting_currency: str) -> None:
@@ -27,7 +27,7 @@ class Reference:
         self.currency_index: dict[str, int] = {code: number for number, code in enumerate(self.currencies)}
         self.cash_currency: tuple[int, ...] = tuple(self.currency_index[i.currency] for i in self.instruments)
         self.products = np.array([not i.posts_legs for i in self.instruments], dtype=np.bool_)
-        """Which instruments are exposed as products rather than by currency leg."""
+        """True for instruments with exposure by product, False for those with exposure by currency leg."""
         self.options = np.flatnonzero([i.kind in OPTION_KINDS for i in self.instruments])
         """Numbers of the options."""
         self.base_currency: tuple[int, ...] = tuple(
@@ -41,6 +41,6 @@ def _currencies(instruments: Sequence[Instrument]) -> set[str]:
 
 
 def trade_check(reference: Reference) -> TradeCheck:
-    """The door for trades of this reference data."""
+    """The check of incoming trades against this reference data."""
     hierarchy = reference.hierarchy
     return TradeCheck(reference.by_symbol, hierarchy.leaves, hierarchy.index, reference.currencies)

@@ -1,7 +1,7 @@
-"""Reference data and balances as people send them: nodes, instruments, openings, closes and marks, checked.
+"""Checks reference data and prices from files: nodes, instruments, opening balances, closes and marks.
 
-Loose records (`*Input`) hold a row of a file; `check_*` turn one into the frozen record of `messages` or raise
-`Rejected`. Whether nodes form a tree is `hierarchy`'s question.
+A loose record (`*Input`) holds a row of a file; `check_*` turns it into the frozen record of `types` or raises `Rejected`.
+`hierarchy` checks that the nodes form a tree.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import msgspec
 
-from riskengine.records.fields import Rejected, currency, date, fixed, integer, name, quote, shown, timestamp, to_text
+from riskengine.records.fields import Rejected, currency, date, excerpt, fixed, integer, name, quote, timestamp, to_text
 from riskengine.records.types import (
     DECIMALS,
     FX_KINDS,
@@ -90,9 +90,9 @@ class MarkInput(msgspec.Struct, kw_only=True):
 
 
 def check_node(sent: NodeInput) -> Node:
-    """A node with sound names. Raises Rejected."""
+    """A node with valid names. Raises Rejected."""
     if sent.parent and sent.parent == sent.node:
-        raise Rejected("parent", f"{shown(sent.node)} is its own parent")
+        raise Rejected("parent", f"{excerpt(sent.node)} is its own parent")
     return Node(
         node=name(sent.node, "node"),
         level=name(sent.level, "level", required=False),
@@ -104,7 +104,7 @@ def check_instrument(sent: InstrumentInput) -> Instrument:
     """An instrument whose columns fit its kind. Raises Rejected."""
     kind = _KINDS.get(sent.kind)
     if kind is None:
-        raise Rejected("kind", f"must be one of {', '.join(_KINDS)}: {shown(sent.kind)}")
+        raise Rejected("kind", f"must be one of {', '.join(_KINDS)}: {excerpt(sent.kind)}")
     _check_against_kind(sent, kind)
     multiplier = fixed(sent.multiplier, MULTIPLIER_DECIMALS, "multiplier") // 10 ** (DECIMALS - MULTIPLIER_DECIMALS)
     if multiplier <= 0:
@@ -136,15 +136,15 @@ def _check_against_kind(sent: InstrumentInput, kind: Kind) -> None:
         raise Rejected("expiry", f"is missing: required for {kind.value}")
     if kind in OPTION_KINDS:
         if sent.option_type not in ("call", "put"):
-            raise Rejected("option_type", f"must be call or put: {shown(sent.option_type)}")
+            raise Rejected("option_type", f"must be call or put: {excerpt(sent.option_type)}")
         if sent.strike is None:
             raise Rejected("strike", f"is missing: required for {kind.value}")
     if sent.delta_type not in _DELTA_TYPES:
-        raise Rejected("delta_type", f"must be one of {', '.join(_DELTA_TYPES[1:])}: {shown(sent.delta_type)}")
+        raise Rejected("delta_type", f"must be one of {', '.join(_DELTA_TYPES[1:])}: {excerpt(sent.delta_type)}")
 
 
 def _strike(value: Decimal | None) -> str:
-    """The shortest text of a strike: 1.10 and 1.1 are one instrument."""
+    """The shortest text of a strike, so that 1.10 and 1.1 are one instrument."""
     if value is None:
         return ""
     units = fixed(value, DECIMALS, "strike")
@@ -154,7 +154,7 @@ def _strike(value: Decimal | None) -> str:
 
 
 def _expiry(value: str) -> str:
-    """A date, or a moment with its offset from UTC, or empty."""
+    """A date, a moment with its offset from UTC, or empty."""
     if len(value) <= len("2026-11-21"):
         return date(value, "expiry")
     date(value[:10], "expiry")
@@ -163,8 +163,8 @@ def _expiry(value: str) -> str:
 
 
 def check_opening(sent: OpeningInput, instruments: Mapping[str, Instrument]) -> Opening:
-    """An opening balance of a known instrument. Whether the desk exists is the caller's question. Raises Rejected."""
-    instrument = _known(sent.instrument, instruments)
+    """An opening balance of a known instrument. The caller checks the desk. Raises Rejected."""
+    instrument = _instrument(sent.instrument, instruments)
     quantity = fixed(sent.quantity, instrument.quantity_decimals, "quantity")
     if quantity and sent.average_price is None:
         raise Rejected("average_price", "is missing: required unless quantity is 0")
@@ -185,7 +185,7 @@ def check_opening(sent: OpeningInput, instruments: Mapping[str, Instrument]) -> 
 
 def check_close(sent: CloseInput, instruments: Mapping[str, Instrument]) -> Close:
     """A closing price of a known instrument. Raises Rejected."""
-    instrument = _known(sent.instrument, instruments)
+    instrument = _instrument(sent.instrument, instruments)
     if not sent.date:
         raise Rejected("date", "is missing")
     return Close(date(sent.date, "date"), instrument.instrument, _mark_price(sent.price, instrument))
@@ -193,7 +193,7 @@ def check_close(sent: CloseInput, instruments: Mapping[str, Instrument]) -> Clos
 
 def check_mark(sent: MarkInput, instruments: Mapping[str, Instrument]) -> StoredMark:
     """A mark of a known instrument. Raises Rejected."""
-    instrument = _known(sent.instrument, instruments)
+    instrument = _instrument(sent.instrument, instruments)
     return StoredMark(
         instrument=instrument.instrument,
         ts=timestamp(sent.ts, "ts"),
@@ -202,10 +202,10 @@ def check_mark(sent: MarkInput, instruments: Mapping[str, Instrument]) -> Stored
     )
 
 
-def _known(symbol: str, instruments: Mapping[str, Instrument]) -> Instrument:
+def _instrument(symbol: str, instruments: Mapping[str, Instrument]) -> Instrument:
     instrument = instruments.get(symbol)
     if instrument is None:
-        raise Rejected("instrument", f"unknown instrument {shown(symbol)}" if symbol else "is missing")
+        raise Rejected("instrument", f"unknown instrument {excerpt(symbol)}" if symbol else "is missing")
     return instrument
 
 

@@ -1,10 +1,10 @@
-"""The records that everything else speaks of: node, instrument, trade, tick, opening balance.
+"""The records that all rooms share: reference data, trades, prices, decisions of people, samples.
 
-Numbers of a trade are exact integers in units of 1e-10 (`ONE` is 1.0), so that no binary float ever stands
-between a message and the ledger. Cash is an exact integer in units of 1e-28 (`CASH_ONE` is 1.0), fine enough for
-quantity (10 decimals) x price (10) x multiplier (8). Both are unbounded Python integers.
+Numbers of a trade are exact integers in units of 1e-10 (`ONE` is 1.0): no binary float stands between a message and the
+ledger. Cash is an exact integer in units of 1e-28 (`CASH_ONE` is 1.0), fine enough for quantity (10 decimals) x price (10) x
+multiplier (8). Both are unbounded Python integers. Times (`ts`) are microseconds since the epoch, UTC.
 
-Records are frozen and, where they are many, left out of garbage collection (`gc=False`): they hold only atoms.
+Records are frozen. The numerous ones hold only atoms and stay out of garbage collection (`gc=False`).
 """
 
 from binascii import crc_hqx
@@ -25,9 +25,18 @@ CASH_ONE = 10**CASH_DECIMALS
 CASH_PER_ONE = CASH_ONE // ONE
 """Cash units in one unit (1e-10) of an amount such as fees or contra_amount."""
 
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+Int32Array = npt.NDArray[np.int32]
+BoolArray = npt.NDArray[np.bool_]
+ObjectArray = npt.NDArray[np.object_]
+
+
+# -- reference data ------------------------------------------------------------------------------------------------
+
 
 class Kind(StrEnum):
-    """What an instrument is; decides its exposure and which checks its prices meet."""
+    """The kind of an instrument; decides its exposure and the checks on its prices."""
 
     FX = "fx"
     FX_FORWARD = "fx_forward"
@@ -41,12 +50,12 @@ class Kind(StrEnum):
 
 FX_KINDS = frozenset({Kind.FX, Kind.FX_FORWARD, Kind.FX_OPTION})
 LEG_KINDS = frozenset({Kind.FX, Kind.FX_FORWARD})
-"""Kinds that are exposed by currency leg (ACCOUNTING section 5); all others by instrument."""
+"""Kinds with exposure by currency leg (ACCOUNTING section 5); all others have it by instrument."""
 OPTION_KINDS = frozenset({Kind.FX_OPTION, Kind.EQUITY_OPTION})
 
 
 class Node(msgspec.Struct, frozen=True):
-    """A place in the organisation tree. `parent` is empty for the root; `level` is only a label."""
+    """A node of the organisation tree. `parent` is empty for the root; `level` is only a label."""
 
     node: str
     level: str = ""
@@ -54,7 +63,7 @@ class Node(msgspec.Struct, frozen=True):
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
-    """What is traded. `multiplier` is k, an integer in units of 1e-8 (100_000_000 is 1)."""
+    """A traded instrument. `multiplier` is k, an integer in units of 1e-8 (100_000_000 is 1)."""
 
     instrument: str
     kind: Kind
@@ -77,17 +86,20 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def currency(self) -> str:
-        """The cash currency: of net cash, marks and every `_local` figure."""
+        """The cash currency: that of net cash, marks and every `_local` figure."""
         return self.premium_currency or self.quote_currency
 
     @property
     def posts_legs(self) -> bool:
-        """Whether it is exposed by its two currency legs rather than as a product."""
+        """Whether its exposure is that of its two currency legs, not that of a product."""
         return self.kind in LEG_KINDS
 
 
+# -- trades and balances -------------------------------------------------------------------------------------------
+
+
 class Identity(NamedTuple):
-    """Which trade it is, whatever its version. Strings order by code point, which is the order of their UTF-8 bytes."""
+    """The identity of a trade over all its versions. Strings sort by code point, which is the order of their UTF-8 bytes."""
 
     source: str
     trade_id: str
@@ -97,11 +109,11 @@ class Identity(NamedTuple):
 class Trade(msgspec.Struct, frozen=True, gc=False):
     """One version of an executed deal (or its cancel), checked against the reference data.
 
-    `quantity`, `price`, `fees`, `contra_amount` are in units of 1e-10, `quantity` > 0 (0 in a cancel that leaves it out).
-    Derived once, at the door: `signed_quantity` (buy > 0), `cash` (exact change of net cash in units of 1e-28: negative
-    when buying) and `fill_price`, the nearest double of the price that the position is folded with.
+    `quantity`, `price`, `fees`, `contra_amount` are in units of 1e-10, `quantity` > 0 (0 in a cancel without one).
+    The check derives three fields: `signed_quantity` (buy > 0), `cash` (exact change of net cash in units of 1e-28, negative for
+    a buy) and `fill_price`, the nearest double of the price of the fill.
     Example: buy 2 EURUSD at 1.5 has signed_quantity 2 * ONE, cash -3 * CASH_ONE and fill_price 1.5.
-    The door and the start make them by position, a fifth of the cost of 24 names.
+    Hot code passes the fields by position, which costs a fifth of 24 keywords.
     """
 
     source: str
@@ -134,9 +146,9 @@ class Trade(msgspec.Struct, frozen=True, gc=False):
         return Identity(self.source, self.trade_id, self.leg)
 
     def same_economics(self, other: "Trade") -> bool:
-        """Whether a second delivery of this identity and version says the same (ACCOUNTING section 2).
+        """Whether another delivery of this identity and version is a duplicate, not a conflict (ACCOUNTING section 2).
 
-        Every column counts but `booked_ts` (and what the engine added); of a cancel only the action.
+        Compares every column but `booked_ts` and those that the engine adds; for a cancel only the action.
         """
         if self.action == "cancel" or other.action == "cancel":
             return self.action == other.action
@@ -144,7 +156,7 @@ class Trade(msgspec.Struct, frozen=True, gc=False):
 
 
 def economics(trade: Trade) -> tuple[object, ...]:
-    """The columns that two deliveries of one version must share, as a tuple that compares by value."""
+    """The columns that must be equal in two deliveries of one version."""
     return (
         trade.action,
         trade.ts,
@@ -165,23 +177,49 @@ def economics(trade: Trade) -> tuple[object, ...]:
 
 
 def order_key(trade: Trade) -> tuple[int, int, str, str, int]:
-    """Where a trade stands among those of its position: by what the source says, never by arrival."""
+    """The sort key of a trade among those of its position: by the fields of its source, never by arrival."""
     return (trade.ts, trade.source_seq, trade.source, trade.trade_id, trade.leg)
 
 
 def cash_and_fill_price(sign: int, quantity: int, price: int, contra_amount: int | None, multiplier: int) -> tuple[int, float]:
-    """What a trade does to net cash (exact, units of 1e-28) and the price that it is folded with (nearest double).
+    """A trade's change of net cash (exact, units of 1e-28) and the price of its fill (nearest double).
 
     `sign` is 1 for a buy and -1 for a sell; `quantity` > 0, `price` and `contra_amount` are in units of 1e-10,
-    `multiplier` in units of 1e-8. A contra_amount is the exact cash and then replaces quantity x price.
+    `multiplier` in units of 1e-8. A contra_amount is the exact cash and replaces quantity x price.
     """
     if contra_amount is None:
         return -sign * quantity * price * multiplier, price / ONE
     return -sign * contra_amount * CASH_PER_ONE, contra_amount * 10**MULTIPLIER_DECIMALS / (multiplier * quantity)
 
 
+def fingerprint(source: str, trade_id: str, leg: int) -> int:
+    """64 bits for an identity, the same in every process: CPython does not salt hashes of numbers. 0.4 us."""
+    text = f"{source}\0{trade_id}".encode()
+    return hash((crc32(text), crc_hqx(text, 0), leg))
+
+
+def version_fingerprint(source: str, trade_id: str, leg: int, version: int) -> int:
+    """64 bits for one version of a trade, to compare sets of versions by the sums of their fingerprints. 0.4 us."""
+    text = f"{source}\0{trade_id}".encode()
+    return hash((crc32(text), crc_hqx(text, 0), leg, version))
+
+
+def version_fingerprints(
+    sources: Sequence[str], trade_ids: Sequence[str], legs: Sequence[int], versions: Sequence[int]
+) -> list[int]:
+    """`version_fingerprint` over columns. 0.3 us each."""
+    prefixes = {}
+    for source in set(sources):
+        text = f"{source}\0".encode()
+        prefixes[source] = (crc32(text), crc_hqx(text, 0))
+    texts = [*map(str.encode, trade_ids)]
+    checks = map(crc32, texts, [prefixes[source][0] for source in sources])
+    others = map(crc_hqx, texts, [prefixes[source][1] for source in sources])
+    return [*map(hash, zip(checks, others, legs, versions, strict=True))]
+
+
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
-    """An opening balance of (desk, dealer, instrument): a state brought forward, not a trade.
+    """An opening balance of (desk, dealer, instrument): a position brought forward, not a trade.
 
     `quantity` is signed, in units of 1e-10; `average_price`, `realised` and `fees` too (in the instrument's currency).
     """
@@ -196,8 +234,11 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     fees: int = 0
 
 
+# -- prices --------------------------------------------------------------------------------------------------------
+
+
 class Tick(msgspec.Struct, frozen=True, gc=False):
-    """One price message. A side that is absent is None; `mid` stands for both sides."""
+    """One price message. An absent side is None; `mid` stands for both sides."""
 
     instrument: str
     ts: int
@@ -208,9 +249,9 @@ class Tick(msgspec.Struct, frozen=True, gc=False):
 
 
 class StoredMark(msgspec.Struct, frozen=True, gc=False):
-    """The price an instrument was last valued with, as the store keeps it (`load marks`, and once a second).
+    """The last mark of an instrument in the store, from `load marks` or the engine, which saves changed marks once a second.
 
-    `kind` says what the price was: `quote` (a mid) or `one_sided`; the next one-sided quote depends on it.
+    `kind` is `quote` (a mid) or `one_sided`; the next one-sided quote depends on it.
     """
 
     instrument: str
@@ -221,15 +262,30 @@ class StoredMark(msgspec.Struct, frozen=True, gc=False):
 
 
 class Close(msgspec.Struct, frozen=True, gc=False):
-    """An official closing price: the mark of an instrument that nothing newer has been heard of."""
+    """An official closing price: the mark of an instrument without a newer price."""
 
     date: str
     instrument: str
     price: float
 
 
+# -- answers and decisions -----------------------------------------------------------------------------------------
+
+
+CONFLICT_REASON = "another trade with the same identity and version was stored first; that one counts"
+"""The reason of a conflict, in answers, files and the work list."""
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why one item of a batch was refused: its place in the batch, the field and the reason, for the sender."""
+
+    index: int
+    field: str
+    reason: str
+
+
 class Verdict(msgspec.Struct, frozen=True):
-    """What a person decided about an exception: `accept`, `reject` or only a comment (empty). The newest word counts."""
+    """A person's decision on an exception: `accept`, `reject`, or empty for only a comment. The newest verdict counts."""
 
     id: str
     verdict: str = ""
@@ -238,63 +294,21 @@ class Verdict(msgspec.Struct, frozen=True):
     ts: int = 0
 
 
-class Refusal(msgspec.Struct, frozen=True):
-    """Why one item was not taken: its place in the batch, the field and the reason, for the sender to read."""
-
-    index: int
-    field: str
-    reason: str
+# -- positions and samples -----------------------------------------------------------------------------------------
 
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-Int32Array = npt.NDArray[np.int32]
-BoolArray = npt.NDArray[np.bool_]
-ObjectArray = npt.NDArray[np.object_]
-
+Key = tuple[str, str, str]
+"""Roll-up ("node" or "dealer"), owner, instrument; an empty instrument stands for all that the owner holds."""
 
 MEASURES = ("total_pnl", "realised_pnl", "unrealised_pnl", "fees", "net_exposure", "gross_exposure")
-"""What is sampled: fields of a node's row, in the reporting currency."""
+"""The sampled fields of a node's row, in the reporting currency."""
 
 
 class Sample(NamedTuple):
-    """One moment. `amounts` has shape (MEASURES, nodes)."""
+    """The sampled fields of all nodes at one moment. `amounts` has shape (MEASURES, nodes)."""
 
     ts: int
     epoch: int
     seq: int
     nodes: tuple[str, ...]
     amounts: FloatArray
-
-
-ANOTHER_STANDS = "another trade of the same identity and version was stored first; it stands"
-
-
-def fingerprint(source: str, trade_id: str, leg: int) -> int:
-    """64 bits for an identity. 0.4 us. The same in every process: CPython does not salt the hashes of numbers."""
-    text = f"{source}\0{trade_id}".encode()
-    return hash((crc32(text), crc_hqx(text, 0), leg))
-
-
-def version_fingerprint(source: str, trade_id: str, leg: int, version: int) -> int:
-    """64 bits for one version of a trade; sums of them are compared, so they may be added and taken away. 0.4 us."""
-    text = f"{source}\0{trade_id}".encode()
-    return hash((crc32(text), crc_hqx(text, 0), leg, version))
-
-
-def version_fingerprints(
-    sources: Sequence[str], trade_ids: Sequence[str], legs: Sequence[int], versions: Sequence[int]
-) -> list[int]:
-    """`version_fingerprint` of many, in columns. 0.3 us each."""
-    begun = {}
-    for source in set(sources):
-        text = f"{source}\0".encode()
-        begun[source] = (crc32(text), crc_hqx(text, 0))
-    texts = [*map(str.encode, trade_ids)]
-    checks = map(crc32, texts, [begun[source][0] for source in sources])
-    others = map(crc_hqx, texts, [begun[source][1] for source in sources])
-    return [*map(hash, zip(checks, others, legs, versions, strict=True))]
-
-
-Key = tuple[str, str, str]
-"""Roll-up ("node" or "dealer"), owner, instrument; instrument "" is everything that the owner holds."""

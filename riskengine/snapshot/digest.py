@@ -10,7 +10,7 @@ import hashlib
 
 import orjson
 
-from riskengine.background import Rests, giving_way
+from riskengine.background import Rests, short_switch_interval
 from riskengine.positions.ledger import Row
 from riskengine.records.fields import to_text
 from riskengine.records.types import CASH_DECIMALS, CASH_ONE
@@ -28,7 +28,7 @@ def digest(snapshot: Snapshot) -> str:
         ("node", snapshot.nodes, ((hierarchy.index[leaf], leaf) for leaf in hierarchy.leaves)),
     )
     sha, rests = hashlib.sha256(), Rests()
-    with giving_way():
+    with short_switch_interval():
         for rollup, table, owners in rollups:
             for owner, name in sorted(owners, key=lambda one: one[1].encode()):
                 rows = sorted(table.state(owner).positions(), key=lambda row: symbols[row.instrument].encode())

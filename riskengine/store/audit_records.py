@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
-from riskengine.records.fields import shown
+from riskengine.records.fields import excerpt
 from riskengine.store.audit_chain import (
     CAUGHT_UP,
     DIGEST_BYTES,
@@ -178,7 +178,7 @@ def _is(first: int, last: int) -> str:
 def _said(row: _Row) -> str:
     """The identity of a row for a person."""
     source, trade_id, leg, version = row[1:5]
-    return shown(f"{source}:{trade_id}:{leg} version {version}")
+    return excerpt(f"{source}:{trade_id}:{leg} version {version}")
 
 
 # -- reference data ------------------------------------------------------------------------------------------------
@@ -268,4 +268,4 @@ def record_caught_up(session: Transaction, trail: Trail, horizon: str, up_to: in
 
 
 def _shown_key(key: _Key) -> str:
-    return ", ".join(shown(str(part)) for part in key)
+    return ", ".join(excerpt(str(part)) for part in key)

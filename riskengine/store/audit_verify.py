@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from riskengine.records.fields import shown
+from riskengine.records.fields import excerpt
 from riskengine.store.audit_chain import (
     CAUGHT_UP,
     EPOCH,
@@ -106,7 +106,7 @@ class _Walk:
             said: dict[str, Any] = orjson.loads(entry.detail)
             if entry.kind == EPOCH:
                 if str(said["after"]) != self._epoch:
-                    there = f"but the trail knows of {shown(self._epoch)} there"
+                    there = f"but the trail knows of {excerpt(self._epoch)} there"
                     self.report(entry.audit_seq, 0, f"begins epoch {said['epoch']} after epoch {said['after']}, {there}")
                 self._epoch = str(said["epoch"])
             elif entry.kind == CAUGHT_UP:
@@ -126,8 +126,8 @@ class _Walk:
             self.report(last.audit_seq, 0, f"{is_last}, but the store notes {there} as its newest: the end was cut or changed")
         epoch = self._meta(EPOCH_KEY)
         if self._epoch != ("0" if epoch is None else epoch):
-            what = f"nothing tells how epoch {shown(str(epoch))} began: the trail knows of {shown(self._epoch)}"
+            what = f"nothing tells how epoch {excerpt(str(epoch))} began: the trail knows of {excerpt(self._epoch)}"
             self.report(last.audit_seq, 0, f"{is_last}, but {what}")
         if not self._wanted_found:
             what = "the trail was cut or rewritten since it was noted"
-            self.report(0, 0, f"no entry has the hash {shown(str(self._wanted))}: {what}")
+            self.report(0, 0, f"no entry has the hash {excerpt(str(self._wanted))}: {what}")

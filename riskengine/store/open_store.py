@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from riskengine.errors import StoreError
-from riskengine.records.fields import shown
+from riskengine.records.fields import excerpt
 from riskengine.store.protocol import Store
 from riskengine.store.sqlite.examination import Examination
 from riskengine.store.sqlite.store import SqliteStore
@@ -60,14 +60,14 @@ def open_store(
 def _scheme(url: str) -> str:
     """What may be shown of a URL that is not ours: never its password."""
     scheme, colon, _ = url.partition("://")
-    return shown(scheme + colon) if colon else shown(url)
+    return excerpt(scheme + colon) if colon else excerpt(url)
 
 
 def _path_of(url: str) -> str:
     rest = url.removeprefix(SQLITE)
     path = rest.removeprefix("/")
     if path == rest or not path or path.startswith(":memory:") or "\0" in path:
-        raise StoreError(f"store {shown(url)} names no file: expected sqlite:///path/to/file.db")
+        raise StoreError(f"store {excerpt(url)} names no file: expected sqlite:///path/to/file.db")
     if "?" in path or "#" in path:
-        raise StoreError(f"store {shown(url)} has options, which SQLite stores do not take")
+        raise StoreError(f"store {excerpt(url)} has options, which SQLite stores do not take")
     return path

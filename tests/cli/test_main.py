@@ -177,7 +177,7 @@ def test_of_a_half_written_gz_the_good_lines_are_loaded(folder: Path, store: str
     (folder / "t.csv.gz").write_bytes(packed[: len(packed) // 2])
     done = riskengine("load", "trades", folder / "t.csv.gz", "--store", store, "--json")
     [line] = done.stderr.splitlines()
-    assert "only partly written" in line and "t.csv.gz" in line and "after line" in line
+    assert "the file is incomplete" in line and "t.csv.gz" in line and "after line" in line
     assert done.exit_code == 1
     assert json.loads(done.stdout)["inserted"] > 500
 
@@ -194,7 +194,7 @@ def test_a_repeated_header_in_the_middle_is_refused_and_the_rest_loaded(folder: 
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        (["--columns", "ts"], "--columns: expected our=their"),
+        (["--columns", "ts"], "--columns: expected ours=theirs"),
         (["--tz", "Mars/Olympus"], "Mars/Olympus"),
         (["--alias", "nowhere.csv"], "nowhere.csv: no such file"),
     ],

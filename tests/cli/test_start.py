@@ -1,6 +1,7 @@
 """What `serve` shows of the start, and `rebuild`: of now, of a moment, with every check."""
 
 import asyncio
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from riskengine.cli.start import bar_text, show_start, summary_page
 from riskengine.clock import SystemClock
 from riskengine.config import Config, LogConfig, StoreConfig
 from riskengine.engine.engine import Engine
-from riskengine.market.trading_day import close_ts
+from riskengine.market.trading_day import TradingDay
 from riskengine.process.process import EngineProcess
 from riskengine.records.types import ONE, Close, Opening, StoredMark
 from riskengine.store.open_store import open_store
@@ -70,7 +71,7 @@ def test_as_of_a_moment_it_is_the_state_of_then(url: str) -> None:
 
 
 def test_before_the_first_price_the_value_is_unknown(url: str) -> None:
-    early = rebuilt(url, "--as-of", str(close_ts("2026-03-03", config()) - 1))
+    early = rebuilt(url, "--as-of", str(TradingDay.of(config().engine).close_of(dt.date(2026, 3, 3)) - 1))
     assert root(early)["total_pnl"] == 0, "no position, no question"
     store = open_store(url)
     store.append_trades([trade("g", instrument="GBPUSD", received_ts=NOON)])

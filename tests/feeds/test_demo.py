@@ -1,4 +1,4 @@
-"""The feeds of the demo: through the doors of everybody else, and never the end of the engine."""
+"""The feeds of the demo: they use the engine's ordinary inputs, and their errors never end it."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +9,9 @@ import pytest
 from riskengine.clock import Clock, ManualClock
 from riskengine.errors import EngineNotLive, InboxFull, InputError
 from riskengine.feeds.demo import DemoFeed, RecordedTicks
-from riskengine.feeds.simulation.simulator import DealingSimulator, MarketSimulator, sample_instruments, sample_nodes
+from riskengine.feeds.simulation.dealing import DealingSimulator
+from riskengine.feeds.simulation.market import MarketSimulator
+from riskengine.feeds.simulation.sample_book import sample_instruments, sample_nodes
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.types import Tick, Trade
 
@@ -19,8 +21,8 @@ SYMBOLS = frozenset({"EURUSD", "USDJPY"})
 RECORDING = [Tick("EURUSD", 100 * SECOND + n * SECOND // 2, 1.1 + n / 100, 1.2 + n / 100) for n in range(3)]
 
 
-class Doors:
-    """Writes down what a feed sends; time passes by a step each time it is asked."""
+class FakeEngine:
+    """Records what a feed sends; each reading of the clock moves time by a step."""
 
     def __init__(self, steps: int) -> None:
         reference = Reference(sample_nodes(), sample_instruments(), "USD")
@@ -50,16 +52,16 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("riskengine.feeds.demo.STEP_S", 0.0)
 
 
-def run(doors: Doors, ticks: Callable[[int, float], Sequence[Tick]] | None = None) -> None:
+def run(engine: FakeEngine, ticks: Callable[[int, float], Sequence[Tick]] | None = None) -> None:
     """Feed until the engine takes no more; time moves before the first step, too."""
     feed = DemoFeed(
         MarketSimulator(7, sample_instruments()), DealingSimulator(7, sample_nodes(), sample_instruments(), run="r"), ticks
     )
 
     async def life() -> None:
-        task = asyncio.ensure_future(feed.run(doors))
+        task = asyncio.ensure_future(feed.run(engine))
         await asyncio.sleep(0)
-        doors.manual.advance(SECOND // 2)
+        engine.manual.advance(SECOND // 2)
         await asyncio.wait_for(task, 20)
         await asyncio.gather(*feed._sending)
 
@@ -67,36 +69,36 @@ def run(doors: Doors, ticks: Callable[[int, float], Sequence[Tick]] | None = Non
 
 
 def test_the_market_and_its_dealers_come_through_the_doors() -> None:
-    doors = Doors(60)
-    run(doors)
-    assert len({tick.instrument for tick in doors.ticks}) >= 30
-    trades = [trade for sent in doors.trades for trade in sent]
+    engine = FakeEngine(60)
+    run(engine)
+    assert len({tick.instrument for tick in engine.ticks}) >= 30
+    trades = [trade for sent in engine.trades for trade in sent]
     assert trades and {trade.source for trade in trades}
-    assert all(trade.received_ts <= doors.clock.now() for trade in trades)
+    assert all(trade.received_ts <= engine.clock.now() for trade in trades)
 
 
 def test_it_ends_quietly_when_the_engine_takes_no_more() -> None:
-    run(Doors(1))
+    run(FakeEngine(1))
 
 
 def test_trades_that_are_not_taken_do_not_end_the_feed() -> None:
-    doors = Doors(60)
+    engine = FakeEngine(60)
 
     def full() -> None:
         raise InboxFull("no room")
 
-    doors.submitting = full
-    run(doors)
-    assert doors.left == 0 and not doors.trades
+    engine.submitting = full
+    run(engine)
+    assert engine.left == 0 and not engine.trades
 
 
 def test_recorded_instruments_are_not_simulated_and_the_others_are() -> None:
-    doors = Doors(20)
-    run(doors, RecordedTicks(lambda: iter(RECORDING), SYMBOLS))
-    eurusd = [tick for tick in doors.ticks if tick.instrument == "EURUSD"]
+    engine = FakeEngine(20)
+    run(engine, RecordedTicks(lambda: iter(RECORDING), SYMBOLS))
+    eurusd = [tick for tick in engine.ticks if tick.instrument == "EURUSD"]
     assert {tick.source for tick in eurusd} == {"recorded"}
     assert {tick.bid for tick in eurusd} == {1.1, 1.11, 1.12}
-    assert len({tick.instrument for tick in doors.ticks}) >= 30
+    assert len({tick.instrument for tick in engine.ticks}) >= 30
 
 
 def test_a_recording_that_breaks_leaves_the_market_to_the_simulation() -> None:
@@ -104,10 +106,10 @@ def test_a_recording_that_breaks_leaves_the_market_to_the_simulation() -> None:
         yield RECORDING[0]
         raise InputError("ticks.csv.gz: the gzip data ends in the middle")
 
-    doors = Doors(20)
-    run(doors, RecordedTicks(broken, SYMBOLS))
-    assert {tick.source for tick in doors.ticks if tick.instrument == "EURUSD"} != {"recorded"}
-    assert doors.left == 0
+    engine = FakeEngine(20)
+    run(engine, RecordedTicks(broken, SYMBOLS))
+    assert {tick.source for tick in engine.ticks if tick.instrument == "EURUSD"} != {"recorded"}
+    assert engine.left == 0
 
 
 def test_recorded_ticks_are_moved_to_now_and_begin_again_at_the_end() -> None:

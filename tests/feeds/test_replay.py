@@ -27,7 +27,7 @@ TRADES = "trade_id,ts,source_seq,instrument,desk,side,quantity,price\n"
 
 
 class Notes(list[str]):
-    """What was said about lines that were left out."""
+    """Collects the refusals of lines that were left out."""
 
     def __call__(self, path: str, refusal: Refusal) -> None:
         self.append(f"{Path(path).name}:{refusal.index}: {refusal.field}: {refusal.reason}")

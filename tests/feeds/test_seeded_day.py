@@ -1,4 +1,4 @@
-"""A seeded day: as many trades as asked for, inside its hours, at prices that were known, the same every time."""
+"""A seeded day: the given number of trades, inside its hours, at known prices, equal for equal seeds."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from riskengine.feeds.simulation.simulator import sample_instruments, sample_nodes, seeded_day
+from riskengine.feeds.simulation.sample_book import sample_instruments, sample_nodes
+from riskengine.feeds.simulation.seeded_day import seeded_day
 from riskengine.records.decode import TradeCheck, TradeInput
 from riskengine.records.types import Kind
 
@@ -56,5 +57,5 @@ def test_a_seeded_day_deals_only_where_a_price_is_known_and_near_it():
 
 
 def test_a_seeded_day_without_any_price_says_so():
-    with pytest.raises(ValueError, match="knows no price"):
+    with pytest.raises(ValueError, match="gives no price"):
         day(9, lambda symbol, ts: None)

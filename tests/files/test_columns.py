@@ -1,4 +1,4 @@
-"""Rows of files: what people and machines write as CSV or NDJSON, whole, half or wrong."""
+"""Rows of CSV and NDJSON files: complete, damaged and wrong ones."""
 
 import gzip
 import io
@@ -35,7 +35,7 @@ def rows(path: str, options: ColumnOptions = PLAIN, shape: Shape | None = None) 
 
 
 def error(path: str, options: ColumnOptions = PLAIN, shape: Shape | None = None) -> str:
-    """The one line that a person sees."""
+    """The one line of the error."""
     with pytest.raises(InputError) as caught:
         rows(path, options, shape)
     text = str(caught.value)
@@ -112,8 +112,8 @@ def test_a_pipe_that_trickles_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b"1", "has 1 field, the header has 2"),
-        (b"1,2,3", "has 3 fields, the header has 2"),
+        (b"1", "has 1 field; the header has 2"),
+        (b"1,2,3", "has 3 fields; the header has 2"),
         (b"a,b", "repeats the header"),
         (b"\xef\xbb\xbfa,b", "repeats the header"),
         (b"\xff,x", "is not UTF-8 at byte 1"),
@@ -216,7 +216,7 @@ def test_a_half_written_gzip_gives_its_rows_and_then_an_error_with_the_line(writ
     last = got[-1][0]
     assert 5_000 < last < 15_000
     assert got == [(i + 2, {"a": str(i), "b": str(i * i * 7919 % 100_003)}) for i in range(last - 1)]
-    assert str(caught.value) == (f"{path}: the gzip data ends in the middle: the file is only partly written (after line {last})")
+    assert str(caught.value) == (f"{path}: the gzip data ends in the middle: the file is incomplete (after line {last})")
 
 
 def test_a_gzip_with_a_wrong_checksum_is_damaged(written):
@@ -281,7 +281,7 @@ def test_numbers_map_the_columns_of_a_file_without_header(written):
     options = ColumnOptions(parse_columns("ts=1,price=3"), instrument="EURUSD")
     assert rows(written(b"5,x,1.1\n6\n7,y,1.2,more\n"), options, PRICES) == [
         (1, {"ts": "5", "price": "1.1", "instrument": "EURUSD"}),
-        (2, Refusal(2, "", "has 1 field, 3 are mapped")),
+        (2, Refusal(2, "", "has 1 field; 3 are mapped")),
         (3, {"ts": "7", "price": "1.2", "instrument": "EURUSD"}),
     ]
     assert "lacks price" in error(written(b"5,x\n"), ColumnOptions({"ts": "1"}, instrument="EURUSD"), PRICES)
@@ -329,7 +329,7 @@ def test_aliases_are_read_with_or_without_header(written):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"a\n", "line 1: has 1 field, two are expected"),
+        (b"a\n", "line 1: has 1 field; two are expected"),
         (b"a,b\nx,\n", "line 2: name: is missing"),
         (b"a,b\n\xff,x\n", "line 2: is not UTF-8"),
         (b"a,b\na,c\n", "line 2: 'a' has two names, 'b' and 'c'"),

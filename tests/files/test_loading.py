@@ -1,4 +1,4 @@
-"""Loading files into a store: idempotent, everything counted, a broken file harming only itself."""
+"""Loading files into a store: idempotent, every line counted; a damaged file harms only itself."""
 
 import gzip
 from collections.abc import Iterator
@@ -20,12 +20,12 @@ TRADES = "trade_id,ts,instrument,desk,side,quantity,price\n"
 
 
 class Loader:
-    """A store and what was said while loading into it."""
+    """A store and the messages of loading into it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.store: Store = open_store(f"sqlite:///{folder}/engine.db")
-        self.said: list[str] = []
+        self.refusals: list[str] = []
         self.complaints: list[str] = []
         self.advanced = 0
 
@@ -35,13 +35,13 @@ class Loader:
         return str(path)
 
     def load(self, kind: str, *paths: str) -> LoadReport:
-        self.said, self.complaints = [], []
+        self.refusals, self.complaints = [], []
         report = LoadReport(self.refused, self.advance, self.complaints.append)
         load(kind, paths, self.store, ColumnOptions(), config(), ManualClock(TS), report)
         return report
 
     def refused(self, path: str, refusal: Refusal) -> None:
-        self.said.append(f"{Path(path).name}:{refusal.index}: {refusal.field}: {refusal.reason}")
+        self.refusals.append(f"{Path(path).name}:{refusal.index}: {refusal.field}: {refusal.reason}")
 
     def advance(self, count: int) -> None:
         self.advanced += count
@@ -76,7 +76,7 @@ def test_a_line_that_says_something_else_of_a_stored_trade_is_named_and_kept_apa
     loader.load("trades", loader.file("t.csv", TRADES + lines("a", "b")))
     report = loader.load("trades", loader.file("u.csv", TRADES + lines("b") + lines("a", price="2")))
     assert (report.counts["conflict"], report.counts["refused"]) == (1, 0)
-    assert [said.split(":")[:2] for said in loader.said] == [["u.csv", "3"]]
+    assert [line.split(":")[:2] for line in loader.refusals] == [["u.csv", "3"]]
     assert loader.store.watermark() == 2
 
 
@@ -84,7 +84,7 @@ def test_a_bad_line_is_refused_with_its_place_and_the_others_are_loaded(loader: 
     path = loader.file("t.csv", TRADES + lines("a") + lines("b", desk="X") + lines("c", quantity="1e400") + lines("d"))
     report = loader.load("trades", path)
     assert (report.counts["inserted"], report.counts["refused"], report.counts["lines"]) == (2, 2, 4)
-    assert loader.said == ["t.csv:3: desk: unknown desk 'X'", "t.csv:4: quantity: is larger than 1e15"]
+    assert loader.refusals == ["t.csv:3: desk: unknown desk 'X'", "t.csv:4: quantity: is larger than 1e15"]
     assert loader.advanced == 4
 
 
@@ -93,7 +93,7 @@ def test_more_than_a_batch_loads_with_the_right_line_numbers(loader: Loader, mon
     path = loader.file("t.csv", TRADES + lines(*map(str, range(25))) + lines("x", side="?") + lines("y"))
     report = loader.load("trades", path)
     assert report.counts["inserted"] == 26
-    assert loader.said == ["t.csv:27: side: must be buy or sell: '?'"]
+    assert loader.refusals == ["t.csv:27: side: must be buy or sell: '?'"]
 
 
 def test_of_a_half_written_file_the_good_lines_stay_and_the_next_file_is_loaded(loader: Loader) -> None:
@@ -103,8 +103,8 @@ def test_of_a_half_written_file_the_good_lines_stay_and_the_next_file_is_loaded(
     missing = str(loader.folder / "missing.csv")
     report = loader.load("trades", missing, cut, good)
     assert [Path(text.split(":")[0]).name for text in loader.complaints] == ["missing.csv", "cut.csv.gz"]
-    assert "only partly written" in loader.complaints[1] and "after line" in loader.complaints[1]
-    assert report.broken == loader.complaints
+    assert "the file is incomplete" in loader.complaints[1] and "after line" in loader.complaints[1]
+    assert report.failures == loader.complaints
     rows = [row.trade_id for row in loader.store.trades_after(0)]
     assert rows[-1] == "good" and len(rows) > 1_000
     assert report.counts["inserted"] == len(rows) and report.counts["refused"] == 0
@@ -114,7 +114,7 @@ def test_of_a_half_written_file_the_good_lines_stay_and_the_next_file_is_loaded(
 def test_a_damaged_file_of_nodes_loads_none_of_them(empty: Loader) -> None:
     packed = gzip.compress(("node,parent\n" + "ALL,\n" + "".join(f"N{n},ALL\n" for n in range(20_000))).encode(), 0)
     report = empty.load("nodes", empty.file("nodes.csv.gz", packed[:60_000]))
-    assert report.broken and empty.store.nodes() == []
+    assert report.failures and empty.store.nodes() == []
 
 
 @pytest.mark.parametrize(
@@ -122,8 +122,8 @@ def test_a_damaged_file_of_nodes_loads_none_of_them(empty: Loader) -> None:
     [
         ("node,parent\nA,\nB,\n", "exactly one node must have no parent"),
         ("node,parent\nA,\nB,X\n", "its parent 'X' does not exist"),
-        ("node,parent\nA,\nB,C\nC,B\n", "nodes in a circle"),
-        ("node,parent\nA,\nB,A\nB,A\nC,A\nB,C\n", "node 'B' is given twice"),
+        ("node,parent\nA,\nB,C\nC,B\n", "nodes in a cycle"),
+        ("node,parent\nA,\nB,A\nB,A\nC,A\nB,C\n", "node 'B' appears twice"),
     ],
 )
 def test_nodes_that_form_no_tree_are_refused_whole_and_the_file_is_named(empty: Loader, text: str, reason: str) -> None:
@@ -150,7 +150,7 @@ def test_nodes_are_judged_together_with_those_that_are_stored(loader: Loader) ->
     ],
 )
 def test_a_desk_that_has_something_gets_no_nodes_below_it(loader: Loader, kind: str, text: str) -> None:
-    """Its trades would have no place any more: the next start would show a smaller house."""
+    """Its trades would lose their place: the next start would leave them out."""
     assert loader.load(kind, loader.file("held.csv", text)).counts["inserted"] == 1
     before = loader.store.nodes()
     loader.load("nodes", loader.file("more.csv", "node,parent\nDesk,FX1\n"))
@@ -189,8 +189,8 @@ def test_a_balance_that_changes_and_one_without_a_place_are_refused_with_their_l
     assert loader.load("positions", balance).counts["duplicate"] == 1
     changed = loader.file("q.csv", f"{header}Total,EURUSD,{TS},5,1.1\nFX1,EURUSD,{TS},6,1.1\n")
     assert loader.load("positions", changed).counts["refused"] == 2
-    assert loader.said[0] == "q.csv:2: desk: unknown desk 'Total', or not a leaf node"
-    assert loader.said[1].startswith("q.csv:3: ")
+    assert loader.refusals[0] == "q.csv:2: desk: unknown desk 'Total', or not a leaf node"
+    assert loader.refusals[1].startswith("q.csv:3: ")
 
 
 def test_a_store_that_fails_stops_the_load(loader: Loader) -> None:

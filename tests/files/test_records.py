@@ -348,7 +348,7 @@ def test_a_stream_that_is_not_in_order_at_all_is_an_error_where_that_is_asked():
     assert [tick.ts for tick in merge_by_time([[at(9), at(8), at(1)]])] == [9, 8, 1]
     cancel = Trade(source="s", trade_id="T", action="cancel")
     assert len(list(merge_by_time([[at(9), cancel, at(8)]], max_step_back=1))) == 3
-    with pytest.raises(InputError, match="stream 2 is not in time order: 1 comes after 9"):
+    with pytest.raises(InputError, match="stream 2 is not in time order: 1 follows 9"):
         list(merge_by_time([[], [at(9), at(8), at(1)]], max_step_back=7))
 
 

@@ -1,4 +1,4 @@
-"""Rates: the fewest hops among fresh pairs, else among all; ties by the alphabet; none where no path leads."""
+"""Rates: the fewest hops among fresh pairs, else among all; ties in alphabetical order; none without a path."""
 
 from fractions import Fraction
 

@@ -1,4 +1,4 @@
-"""From ticks to marks: ACCOUNTING section 8, tick by tick; a beat's worth at once must give the same."""
+"""Marks from ticks (ACCOUNTING section 8): tick by tick and a beat at once give the same."""
 
 import math
 from itertools import pairwise
@@ -20,7 +20,7 @@ EURUSD = REFERENCE.instrument_index["EURUSD"]
 
 
 def marked(*ticks: Tick, now: int = NOON, **settings: Any) -> Mark | None:
-    """The mark of EURUSD after these ticks, none of them refused."""
+    """The mark of EURUSD after these ticks, all accepted."""
     quotes = book(**settings)
     assert quotes.offer(ticks, now) == []
     return quotes.take().get(EURUSD)
@@ -201,7 +201,7 @@ steps = st.tuples(
 
 
 def ticks_of(drawn: list[tuple[str, float, str, int]]) -> list[Tick]:
-    """Ticks in their order of arrival; event times go forwards and now and then back."""
+    """Ticks in their order of arrival; event times go forward, and now and then back."""
     ticks, ts = [], NOON
     for symbol, price, kind, step in drawn:
         ts += step * SECOND

@@ -1,4 +1,4 @@
-"""Beyond its limit a source's ticks are coalesced: nothing that a screen would show is lost, whatever is sent."""
+"""Ticks beyond a source's limit are conflated: no price that a screen would show is lost."""
 
 from typing import Any
 

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskengine.config import EngineConfig
-from riskengine.market.trading_day import spot_date
 from riskengine.positions.processed import Processed
 from riskengine.positions.quarantine import Quarantine
 from riskengine.records.types import Identity, Trade
@@ -381,32 +380,8 @@ def test_a_cancel_s_value_date_is_not_judged():
     assert quarantine().reason(cancel(value_date="2030-01-01")) == ""
 
 
-@pytest.mark.parametrize(
-    ("utc", "day"),
-    [
-        # Summer time began on Sunday 2026-03-08: five o'clock moves from 22:00 to 21:00 UTC.
-        ("2026-03-06T21:59:59", "2026-03-06"),
-        ("2026-03-06T22:00:00", "2026-03-09"),
-        ("2026-03-08T21:00:00", "2026-03-09"),
-        ("2026-03-09T20:59:59", "2026-03-09"),
-        ("2026-03-09T21:00:00", "2026-03-10"),
-        # It ends on Sunday 2026-11-01: back to 22:00.
-        ("2026-10-30T20:59:59", "2026-10-30"),
-        ("2026-10-30T21:00:00", "2026-11-02"),
-        ("2026-11-02T21:00:00", "2026-11-02"),
-        ("2026-11-02T21:59:59", "2026-11-02"),
-        ("2026-11-02T22:00:00", "2026-11-03"),
-    ],
-)
-def test_the_trading_day_turns_at_five_in_new_york_over_both_changes_of_the_clock(utc, day):
-    ts = int(dt.datetime.fromisoformat(utc).replace(tzinfo=dt.UTC).timestamp()) * SECOND
-    assert quarantine().trading_day(ts).isoformat() == day
-
-
 def test_the_boundary_of_the_day_is_a_setting():
     rules = quarantine(day_boundary="00:00", day_zone="Europe/London")
-    assert rules.trading_day(at("2026-03-02T18:59")).isoformat() == "2026-03-03"
-
-
-def test_spot_is_two_weekdays_ahead():
-    assert spot_date(dt.date(2026, 3, 4), "EUR", "USD") == dt.date(2026, 3, 6)
+    ts = at("2026-03-02T18:59")
+    assert rules.reason(trade(ts=ts, received_ts=ts, value_date="2026-03-05")) == ""
+    assert "is not spot" in rules.reason(trade(ts=ts, received_ts=ts, value_date="2026-03-04"))

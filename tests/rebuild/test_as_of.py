@@ -1,5 +1,6 @@
 """The store as it was at a moment."""
 
+import datetime as dt
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
-from riskengine.market.trading_day import close_ts
+from riskengine.market.trading_day import TradingDay
 from riskengine.rebuild.as_of import PastDay
 from riskengine.rebuild.rebuild import rebuild
 from riskengine.records.types import CASH_ONE, ONE, Close, Opening, StoredMark, Trade, Verdict
@@ -148,14 +149,14 @@ def test_a_newer_mark_cannot_be_used_and_nothing_is_put_in_its_place(priced: Cal
 def test_the_last_close_before_the_moment_stands_in(priced: Callable[..., Any]) -> None:
     prices = {"2026-09-17": 1.1, "2026-09-18": 1.15, "2026-09-21": 1.3}
     closes = tuple(Close(date, "EURUSD", price) for date, price in prices.items())
-    friday = close_ts("2026-09-18", config())
+    friday = TradingDay.of(config().engine).close_of(dt.date(2026, 9, 18))
     assert priced(friday + HOUR, marks=(StoredMark("EURUSD", friday + 2 * HOUR, 1.2, "feed"),), closes=closes) == (1.15, "close")
     assert priced(friday - 1) == (1.1, "close")
     assert priced(friday + 3 * HOUR) == (1.2, "quote"), "the mark is newer than that close and old enough"
 
 
 def test_a_close_that_was_still_to_come_does_not_count(priced: Callable[..., Any]) -> None:
-    struck = close_ts("2026-09-21", config())
+    struck = TradingDay.of(config().engine).close_of(dt.date(2026, 9, 21))
     assert priced(struck - 1, closes=(Close("2026-09-21", "EURUSD", 1.3),)) is None
     assert priced(struck) == (1.3, "close")
 

@@ -10,7 +10,7 @@ import pytest
 
 from riskengine.engine.engine import Engine
 from riskengine.errors import ReferenceDataError
-from riskengine.market.trading_day import close_ts
+from riskengine.market.trading_day import TradingDay
 from riskengine.positions.batches import COLUMNS_FROM
 from riskengine.rebuild import rebuild as start_of_day
 from riskengine.rebuild.rebuild import GENTLE_TRADES, READ_TRADES, rebuild
@@ -236,15 +236,10 @@ def mark_of(shelf: Shelf, symbol: str = "EURUSD", now: int = NOON) -> tuple[floa
     return None if mark is None else (mark.price, mark.ts, mark.kind)
 
 
-def test_the_close_counts_at_the_day_boundary_of_its_zone():
-    assert close_ts("2026-03-04", config()) == int(dt.datetime(2026, 3, 4, 22, tzinfo=dt.UTC).timestamp()) * SECOND
-    assert close_ts("2026-07-01", config()) == int(dt.datetime(2026, 7, 1, 21, tzinfo=dt.UTC).timestamp()) * SECOND
-
-
 def test_the_last_close_stands_where_nothing_newer_is_known():
     shelf = Shelf()
     shelf.closes_ = [Close(BEFORE_NOON, "EURUSD", 1.2)]
-    closed = close_ts(BEFORE_NOON, config())
+    closed = TradingDay.of(config().engine).close_of(dt.date.fromisoformat(BEFORE_NOON))
     assert mark_of(shelf) == (1.2, closed, "close")
     shelf.marks_ = [StoredMark("EURUSD", closed - 1, 1.1, "feed")]
     assert mark_of(shelf) == (1.2, closed, "close")

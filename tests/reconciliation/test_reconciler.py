@@ -10,14 +10,14 @@ import pytest
 from riskengine.config import Config, ReconcileConfig, StoreConfig
 from riskengine.engine.engine import Engine
 from riskengine.errors import StoreUnavailable
-from riskengine.market.trading_day import is_trading
+from riskengine.market.trading_day import TradingDay
 from riskengine.positions.ledger import Row
 from riskengine.process.process import EngineProcess
 from riskengine.snapshot.digest import digest
 from riskengine.store.audit_chain import AuditFilter
 from riskengine.store.open_store import open_store
 from tests.store_book import TS, Outside
-from tests.world import SECOND, instruments, nodes, trade
+from tests.world import instruments, nodes, trade
 
 
 def sold(name: str, dealer: str, **columns: Any) -> Any:
@@ -285,7 +285,7 @@ def test_trades_on_their_way_are_no_breaks(url: str) -> None:
 
 
 def test_the_timer_compares_by_itself(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("riskengine.market.trading_day.is_trading", lambda now, config: True)
+    monkeypatch.setattr(TradingDay, "is_open", lambda self, ts: True)
 
     async def test(process: EngineProcess) -> None:
         for _ in range(400):
@@ -295,17 +295,3 @@ def test_the_timer_compares_by_itself(url: str, monkeypatch: pytest.MonkeyPatch)
         raise AssertionError("no reconciliation in 10 s")
 
     live(url, test, every_s=1.0)
-
-
-@pytest.mark.parametrize(
-    ("moment", "open_"),
-    [
-        (1_772_834_399, True),
-        (1_772_834_400, False),
-        (1_773_003_599, False),
-        (1_773_003_600, True),
-        (1_772_625_600, True),
-    ],
-)
-def test_the_market_is_shut_from_fridays_boundary_to_sundays(moment: int, open_: bool) -> None:
-    assert is_trading(moment * SECOND, Config()) == open_

@@ -1,4 +1,4 @@
-"""From bytes to trades and ticks: one bad item is refused with its place and reason, the others are unharmed."""
+"""Decoding trades and ticks: a bad item is refused with its place and reason, the others are unharmed."""
 
 import json
 from contextlib import suppress
@@ -218,7 +218,7 @@ def test_the_exact_cash_replaces_quantity_times_price():
         ({"price": "1." + "0" * 90 + "1"}, "price", "has more than 10 decimals"),
         ({"fees": "1e16"}, "fees", "is larger than 1e15"),
         ({"fees_currency": "dollars"}, "fees_currency", "must be a code of 3 to 8 capital letters: 'dollars'"),
-        ({"contra_amount": -3}, "contra_amount", "must not be negative: its sign follows from side"),
+        ({"contra_amount": -3}, "contra_amount", "must not be negative: side gives its sign"),
         ({"trade_id": ""}, "trade_id", "is missing"),
         ({"trade_id": "x" * 10_240}, "trade_id", "is longer than 128 characters"),
         ({"trade_id": "a\nb"}, "trade_id", r"has a character that a name cannot have: 'a\nb'"),
@@ -228,9 +228,9 @@ def test_the_exact_cash_replaces_quantity_times_price():
         ({"version": 10**30}, "version", "must be 1 to 9007199254740991"),
         ({"legs": 0}, "legs", "must be 1 to 1000"),
         ({"ts": None}, "ts", "is missing"),
-        ({"ts": TS * 1_000}, "ts", "is out of range: it looks like nanoseconds, microseconds are expected"),
-        ({"ts": TS // 1_000}, "ts", "is out of range: it looks like milliseconds, microseconds are expected"),
-        ({"ts": TS // 1_000_000}, "ts", "is out of range: it looks like seconds, microseconds are expected"),
+        ({"ts": TS * 1_000}, "ts", "is out of range: it looks like nanoseconds; microseconds are expected"),
+        ({"ts": TS // 1_000}, "ts", "is out of range: it looks like milliseconds; microseconds are expected"),
+        ({"ts": TS // 1_000_000}, "ts", "is out of range: it looks like seconds; microseconds are expected"),
         ({"ts": "2300-01-01T00:00:00Z"}, "ts", "is out of range: 1980 to 2200 in microseconds since 1970 are expected"),
         ({"booked_ts": "soon"}, "booked_ts", "is not a time: 'soon'"),
         ({"value_date": "tomorrow"}, "value_date", "is not a date: 'tomorrow'"),

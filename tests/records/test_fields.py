@@ -1,4 +1,4 @@
-"""One field at a time: what is taken is exact, what is not is refused with its name, and nothing else is raised."""
+"""Checks of fields: an accepted value is exact, a bad one raises Rejected with the field's name, and no other error escapes."""
 
 import datetime as dt
 from contextlib import suppress
@@ -14,12 +14,12 @@ from riskengine.records.fields import (
     Rejected,
     currency,
     date,
+    excerpt,
     fixed,
     integer,
     micros,
     name,
     quote,
-    shown,
     timestamp,
     to_text,
 )
@@ -29,7 +29,7 @@ NOON = int(dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC).timestamp()) * 1_000_000
 
 
 def reason(call, *arguments) -> str:
-    """Why `call` refuses; the field must be named."""
+    """The reason with which `call` refuses; it must name the field."""
     with pytest.raises(Rejected) as caught:
         call(*arguments, "field")
     assert caught.value.field == "field"
@@ -94,8 +94,8 @@ def test_a_whole_number_instrument_takes_no_fraction():
 
 @pytest.mark.parametrize("sent", ["", " ", "abc", "1,000", "1_000", "0x10", "1.2.3", "\uff11\uff12", "\ud800", "9" * 200])
 def test_what_is_not_a_number_is_refused_and_shown_in_short(sent):
-    assert reason(fixed, sent, 5) == f"is not a number: {shown(sent)}"
-    assert reason(quote, sent) == f"is not a number: {shown(sent)}"
+    assert reason(fixed, sent, 5) == f"is not a number: {excerpt(sent)}"
+    assert reason(quote, sent) == f"is not a number: {excerpt(sent)}"
 
 
 def test_a_boolean_is_not_a_number():
@@ -192,7 +192,7 @@ def test_a_time_of_another_age_is_refused(sent):
     ["--5", "5-", "-", "noon", "\u00b2", "1.5e15", "9" * 30, "2026-13-01T00:00:00Z", "2026-11-21\ud80012:00:00Z"],
 )
 def test_what_is_not_a_time_is_refused(sent):
-    assert reason(timestamp, sent) == f"is not a time: {shown(sent)}"
+    assert reason(timestamp, sent) == f"is not a time: {excerpt(sent)}"
 
 
 def test_a_time_without_offset_is_refused_because_it_could_be_anywhere():

@@ -1,4 +1,4 @@
-"""Fingerprints: equal in every process, different for what differs, summed whatever the order."""
+"""Fingerprints: equal in every process, different for different trades, summed in any order."""
 
 import subprocess
 import sys
@@ -6,15 +6,17 @@ import sys
 from riskengine.records.types import fingerprint, version_fingerprint
 
 
-def test_every_process_works_out_the_same() -> None:
-    code = "from riskengine.fingerprint import *;print(fingerprint('api', 'T\\u00e9', 1), version_fingerprint('api', 'T1', 0, 2))"
-    said = {
+def test_every_process_computes_the_same() -> None:
+    code = (
+        "from riskengine.records.types import *;print(fingerprint('api', 'T\\u00e9', 1), version_fingerprint('api', 'T1', 0, 2))"
+    )
+    printed = {
         subprocess.run(
             [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
         ).stdout
         for seed in ("0", "1", "12345")
     }
-    assert said == {f"{fingerprint('api', 'Té', 1)} {version_fingerprint('api', 'T1', 0, 2)}\n"}
+    assert printed == {f"{fingerprint('api', 'Té', 1)} {version_fingerprint('api', 'T1', 0, 2)}\n"}
 
 
 def test_no_two_of_many_ordinary_identities_share_one() -> None:

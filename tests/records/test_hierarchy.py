@@ -80,10 +80,10 @@ def test_the_same_node_given_twice_alike_is_one_node():
     ("nodes", "message"),
     [
         ([("ALL", ""), ("A", "B")], "'A': its parent 'B' does not exist"),
-        ([("ALL", ""), ("TOO", "")], "exactly one node must have no parent, found 'ALL', 'TOO'"),
-        ([("A", "B"), ("B", "A")], "exactly one node must have no parent, found none"),
-        ([("ALL", ""), ("A", "B"), ("B", "A")], "in a circle, not below the root: 'A', 'B'"),
-        ([("ALL", ""), ("A", "ALL"), ("B", "ALL"), ("A", "B")], "'A' is given twice"),
+        ([("ALL", ""), ("TOO", "")], "exactly one node must have no parent; found 'ALL', 'TOO'"),
+        ([("A", "B"), ("B", "A")], "exactly one node must have no parent; found none"),
+        ([("ALL", ""), ("A", "B"), ("B", "A")], "in a cycle, not below the root: 'A', 'B'"),
+        ([("ALL", ""), ("A", "ALL"), ("B", "ALL"), ("A", "B")], "'A' appears twice"),
     ],
 )
 def test_what_is_not_a_tree_is_refused_by_name(nodes, message):

@@ -1,4 +1,4 @@
-"""Reference data and balances: columns that fit their kind are taken exactly, others are refused by name."""
+"""Reference data and balances: valid columns are exact, a bad one is refused by name."""
 
 from decimal import Decimal
 
@@ -61,7 +61,7 @@ def mark(**changes: object) -> StoredMark:
 
 
 def refused(call, *arguments, **changes) -> tuple[str, str]:
-    """Field and reason; a reason stays short whatever was sent."""
+    """Field and reason; a reason stays short for any input."""
     with pytest.raises(Rejected) as caught:
         call(*arguments, **changes)
     assert len(caught.value.reason) < 150
@@ -184,7 +184,7 @@ def test_a_flat_opening_balance_needs_no_price():
         ({"realised": "1e16"}, "realised", "is larger than 1e15"),
         ({"fees": "0.00000000001"}, "fees", "has more than 10 decimals"),
         ({"ts": ""}, "ts", "is missing"),
-        ({"ts": str(TS * 1_000)}, "ts", "is out of range: it looks like nanoseconds, microseconds are expected"),
+        ({"ts": str(TS * 1_000)}, "ts", "is out of range: it looks like nanoseconds; microseconds are expected"),
         ({"ts": "1970-01-02T00:00:00Z"}, "ts", "is out of range: 1980 to 2200 in microseconds since 1970 are expected"),
     ],
 )

@@ -87,7 +87,7 @@ def test_a_cancel_comes_back_equal_with_and_without_its_own_time() -> None:
         ("quantity", "0.001", "has more than 2 decimals"),
         ("price", "cheap", None),
         ("price", "-0.5", "must not be negative"),
-        ("ts", 1_790_000_000, "is out of range: it looks like seconds, microseconds are expected"),
+        ("ts", 1_790_000_000, "is out of range: it looks like seconds; microseconds are expected"),
         ("trade_id", "T\udcff1", "has a character that a name cannot have: 'T\\udcff1'"),
         ("fees", b"\xff", None),
     ],

@@ -1,7 +1,7 @@
-"""Dealing that is made up but true to life: client flow, hedges, partial fills, corrections, late and double messages.
+"""Simulated dealing: client flow, hedges, partial fills, corrections, late and repeated messages.
 
-Pure like the market it deals in: the caller says what time it is and what the quotes are. Quantities and prices are
-`Decimal`s made from rounded text; no binary float ever becomes money.
+Pure: the caller passes the time and the quotes. Quantities and prices are `Decimal`s made from rounded text; no binary float
+becomes money.
 """
 
 import heapq
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from riskengine.clock import MICROS_PER_SECOND
-from riskengine.feeds.simulation.sample_book import DEALERS, MANDATES, is_quoted, manner_of
+from riskengine.feeds.simulation.sample_book import DEALERS, MANDATES, is_quoted, style_of
 from riskengine.feeds.simulation.seeded_random import STEP_US, Activity, SeededRandom, Stepper
 from riskengine.records.decode import TradeInput
 from riskengine.records.types import DECIMALS, Instrument, Kind, Node
@@ -22,7 +22,7 @@ SOURCE = "dealing"
 TRADES_PER_SECOND = 4.0
 
 Quotes = Callable[[str], tuple[float, float] | None]
-"""Bid and ask of an instrument now; None where there is no price, and then nobody deals."""
+"""Bid and ask of an instrument now; None without a price, and then no desk deals in it."""
 
 _ORDER_LOTS = (1, 1, 1, 2, 2, 2, 3, 4, 5, 6, 10, 20)
 _POSITION_LIMIT_LOTS = 30
@@ -36,11 +36,11 @@ _REDELIVERED = 0.02
 _LATE = 0.03
 _LEG_APART = 0.10
 _MESSAGES_PER_ORDER = 1.45
-"""Measured with the chances above: fills, versions and repetitions that one order leads to."""
+"""Messages that one order leads to (fills, versions, repetitions), measured with the chances above."""
 
 
 class _Fill(NamedTuple):
-    """Part of an order, priced when its time comes."""
+    """Part of an order, priced when it is due."""
 
     trade_id: str
     instrument: Instrument
@@ -52,11 +52,12 @@ class _Fill(NamedTuple):
 
 
 class DealingSimulator:
-    """What the dealers of a house do all day: about `trades_per_second` messages on average, in bursts and lulls.
+    """The dealers of a house: about `trades_per_second` messages on average, in bursts and lulls.
 
-    Desks are the leaves of `nodes`; `dealers` names who sits where (a desk without entry deals without dealer names);
-    desks of the sample keep to their mandate. `run` begins every trade id: give each start of a demo another one, and
-    ids stay unique in its store. Positions stay bounded: a desk that holds much hedges. Cost: about 30 us a trade.
+    Desks are the leaves of `nodes`; `dealers` lists the dealers of each desk (a desk without an entry deals without dealer
+    names); desks of the sample keep to their mandates. Every trade id begins with `run`: use a new one for each start of a
+    demo, and ids stay unique in its store. Positions stay bounded, because a desk with a large one hedges. Cost: about 30 us a
+    trade.
     """
 
     def __init__(
@@ -69,8 +70,8 @@ class DealingSimulator:
         run: str,
         trades_per_second: float = TRADES_PER_SECOND,
     ) -> None:
-        self._dice = SeededRandom(seed, "dealing")
-        self._activity = Activity(self._dice)
+        self._rng = SeededRandom(seed, "dealing")
+        self._activity = Activity(self._rng)
         self._stepper = Stepper()
         self._orders_per_step = trades_per_second / _MESSAGES_PER_ORDER * STEP_US / MICROS_PER_SECOND
         self._dealers = dealers
@@ -86,11 +87,11 @@ class DealingSimulator:
         self._source_seq = 0
 
     def trades(self, now_ts: int, elapsed_s: float, quotes: Quotes) -> list[TradeInput]:
-        """What the desks send in the `elapsed_s` seconds up to `now_ts`, as it arrives; no `ts` is after `now_ts`."""
+        """The messages of the `elapsed_s` seconds up to `now_ts`, in order of arrival; no `ts` is after `now_ts`."""
         sent: list[TradeInput] = []
         for end_ts in self._stepper.steps(now_ts, elapsed_s):
             self._activity.step()
-            for _ in range(self._dice.count(self._orders_per_step * self._activity.rate)):
+            for _ in range(self._rng.count(self._orders_per_step * self._activity.rate)):
                 self._order(end_ts, quotes)
             while self._due and self._due[0][0] <= end_ts:
                 due_ts, _, item = heapq.heappop(self._due)
@@ -101,41 +102,41 @@ class DealingSimulator:
         return sent
 
     def _order(self, ts: int, quotes: Quotes) -> None:
-        """Somebody wants to deal: plan the fills."""
+        """Draw an order and plan its fills."""
         if not self._desks:
             return
-        dice = self._dice
-        desk = dice.pick(self._desks)
-        instrument = dice.pick(self._mandates[desk])
+        rng = self._rng
+        desk = rng.pick(self._desks)
+        instrument = rng.pick(self._mandates[desk])
         self._order_number += 1
         order_id = f"{self._run}-{self._order_number:06d}"
-        if dice.chance(_INTERNAL) and self._internal_deal(order_id, desk, instrument, ts, quotes):
+        if rng.chance(_INTERNAL) and self._internal_deal(order_id, desk, instrument, ts, quotes):
             return
         net = self._net_lots.get((desk, instrument.instrument), 0)
         hedges = abs(net) > _POSITION_LIMIT_LOTS
-        lots = abs(net) // 2 if hedges else dice.pick(_ORDER_LOTS)
-        # Desks shade their prices to attract what flattens them, so flow leans against the position.
-        buys = net < 0 if hedges else dice.chance(0.5 - net / (4 * _POSITION_LIMIT_LOTS))
+        lots = abs(net) // 2 if hedges else rng.pick(_ORDER_LOTS)
+        # Desks shade their prices to attract flow that flattens them, so flow leans against the position.
+        buys = net < 0 if hedges else rng.chance(0.5 - net / (4 * _POSITION_LIMIT_LOTS))
         self._net_lots[desk, instrument.instrument] = net + (lots if buys else -lots)
-        dealer, lot = self._dealer(desk), manner_of(instrument).lot
-        pieces = _pieces(dice, lots)
+        dealer, lot = self._dealer(desk), style_of(instrument).lot
+        pieces = _pieces(rng, lots)
         for place, piece in enumerate(pieces):
             trade_id = order_id if len(pieces) == 1 else f"{order_id}.{place + 1}"
             fill = _Fill(trade_id, instrument, desk, dealer, "buy" if buys else "sell", piece * lot, hedges)
-            ts += dice.below(250_000) if place else 0
+            ts += rng.below(250_000) if place else 0
             self._plan(ts, fill)
 
     def _execute(self, fill: _Fill, ts: int, quotes: Quotes) -> None:
-        """Price a fill as the market stands, send it, and plan what will still happen to it."""
+        """Price a fill at the current quote, plan its message, and perhaps an amend, a cancel and a repetition."""
         quote = quotes(fill.instrument.instrument)
         if quote is None:
             return
         low, high = min(quote), max(quote)
-        dice = self._dice
+        rng = self._rng
         price = exact_price(high if (fill.side == "buy") == fill.takes_liquidity else low, fill.instrument)
-        if dice.chance(_BLOCK_PRICE):
+        if rng.chance(_BLOCK_PRICE):
             # A block allocated at the average of its executions has more decimals than the market quotes.
-            price += Decimal(dice.below(1_000)).scaleb(-min(fill.instrument.price_decimals + 3, DECIMALS))
+            price += Decimal(rng.below(1_000)).scaleb(-min(fill.instrument.price_decimals + 3, DECIMALS))
         self._source_seq += 1
         trade = TradeInput(
             trade_id=fill.trade_id,
@@ -151,28 +152,28 @@ class DealingSimulator:
             fees=fees_of(fill.instrument, fill.quantity, price),
             fees_currency=fill.instrument.currency,
         )
-        self._plan(ts + (self._delay(1.0, 300.0) if dice.chance(_LATE) else 0), trade)
-        if dice.chance(_AMENDED):
+        self._plan(ts + (self._delay(1.0, 300.0) if rng.chance(_LATE) else 0), trade)
+        if rng.chance(_AMENDED):
             ts += self._delay(0.5, 60.0)
-            trade = corrected(dice, trade, fill.instrument, ts, self._elsewhere(fill.desk))
+            trade = amend_of(rng, trade, fill.instrument, ts, self._elsewhere(fill.desk))
             self._plan(ts, trade)
-        if dice.chance(_CANCELLED):
+        if rng.chance(_CANCELLED):
             ts += self._delay(0.5, 60.0)
-            trade = cancelled(trade, ts)
+            trade = cancel_of(trade, ts)
             self._plan(ts, trade)
-        if dice.chance(_REDELIVERED):
+        if rng.chance(_REDELIVERED):
             self._plan(ts + self._delay(0.05, 10.0), trade)
 
     def _internal_deal(self, order_id: str, desk: str, instrument: Instrument, ts: int, quotes: Quotes) -> bool:
-        """Two desks deal with each other at mid: one trade id, two opposite legs. False where nobody is across."""
-        dice = self._dice
+        """Two desks deal with each other at mid: one trade id, two opposite legs. False without a counterparty or a quote."""
+        rng = self._rng
         across = [other for other in self._desks if other != desk and instrument in self._mandates[other]]
         quote = quotes(instrument.instrument)
         if not across or quote is None:
             return False
         price = exact_price(sum(quote) / 2, instrument)
-        lots = dice.pick(_ORDER_LOTS)
-        sides = (desk, "sell", -lots), (dice.pick(across), "buy", lots)
+        lots = rng.pick(_ORDER_LOTS)
+        sides = (desk, "sell", -lots), (rng.pick(across), "buy", lots)
         for leg, (where, side, change) in enumerate(sides):
             key = where, instrument.instrument
             self._net_lots[key] = self._net_lots.get(key, 0) + change
@@ -188,45 +189,45 @@ class DealingSimulator:
                 desk=where,
                 dealer=self._dealer(where),
                 side=side,
-                quantity=lots * manner_of(instrument).lot,
+                quantity=lots * style_of(instrument).lot,
                 price=price,
             )
-            self._plan(ts + (self._delay(0.2, 3.0) if leg and dice.chance(_LEG_APART) else 0), trade)
+            self._plan(ts + (self._delay(0.2, 3.0) if leg and rng.chance(_LEG_APART) else 0), trade)
         return True
 
     def _dealer(self, desk: str) -> str:
         names = self._dealers.get(desk)
-        return self._dice.pick(names) if names else ""
+        return self._rng.pick(names) if names else ""
 
     def _delay(self, low_s: float, high_s: float) -> int:
-        return int(self._dice.between(low_s, high_s) * MICROS_PER_SECOND)
+        return int(self._rng.between(low_s, high_s) * MICROS_PER_SECOND)
 
     def _plan(self, due_ts: int, item: _Fill | TradeInput) -> None:
         heapq.heappush(self._due, (due_ts, next(self._entries), item))
 
     def _elsewhere(self, desk: str) -> tuple[str, str]:
-        """Another desk and one of its dealers, or the same desk where it is the only one."""
+        """Another desk and one of its dealers; the same desk if it is the only one."""
         others = [other for other in self._leaves if other != desk] or [desk]
-        other = self._dice.pick(others)
+        other = self._rng.pick(others)
         return other, self._dealer(other)
 
 
-def corrected(
-    dice: SeededRandom, trade: TradeInput, instrument: Instrument, booked_ts: int, elsewhere: tuple[str, str]
+def amend_of(
+    rng: SeededRandom, trade: TradeInput, instrument: Instrument, booked_ts: int, elsewhere: tuple[str, str]
 ) -> TradeInput:
-    """The next version of a trade: price or quantity set right, or moved to the desk and dealer of `elsewhere`."""
+    """The next version of a trade: a new price, a new quantity, or the desk and dealer of `elsewhere`."""
     assert trade.price is not None and trade.quantity is not None
-    roll = dice.below(3)
+    roll = rng.below(3)
     desk, dealer, price, quantity = trade.desk, trade.dealer, trade.price, trade.quantity
     if roll == 0:
         desk, dealer = elsewhere
     elif roll == 1:
-        ticks = (1 + dice.below(10)) * (1 if dice.chance(0.5) else -1)
-        moved = price + Decimal(ticks).scaleb(-instrument.price_decimals)
-        price = moved if moved > 0 else price
+        ticks = (1 + rng.below(10)) * (1 if rng.chance(0.5) else -1)
+        shifted = price + Decimal(ticks).scaleb(-instrument.price_decimals)
+        price = shifted if shifted > 0 else price
     else:
-        lot = manner_of(instrument).lot
-        quantity += -lot if quantity > lot and dice.chance(0.5) else lot
+        lot = style_of(instrument).lot
+        quantity += -lot if quantity > lot and rng.chance(0.5) else lot
     return msgspec.structs.replace(
         trade,
         version=trade.version + 1,
@@ -240,8 +241,8 @@ def corrected(
     )
 
 
-def cancelled(trade: TradeInput, booked_ts: int) -> TradeInput:
-    """The next version of a trade: its cancel, which names the trade and nothing of its terms."""
+def cancel_of(trade: TradeInput, booked_ts: int) -> TradeInput:
+    """The cancel of a trade: its next version, without terms."""
     return TradeInput(
         trade_id=trade.trade_id,
         source=trade.source,
@@ -255,12 +256,12 @@ def cancelled(trade: TradeInput, booked_ts: int) -> TradeInput:
 
 
 def exact_price(price: float | Decimal, instrument: Instrument) -> Decimal:
-    """A price as money: rounded to the instrument's decimals as text, and exact from there on."""
+    """An exact price: rounded as text to the instrument's decimals."""
     return Decimal(f"{price:.{instrument.price_decimals}f}")
 
 
 def fees_of(instrument: Instrument, quantity: Decimal, price: Decimal) -> Decimal | None:
-    """What a broker charges in the instrument's currency; None for what is dealt without commission."""
+    """The broker's fee in the instrument's currency; None for instruments without commission."""
     if instrument.kind is Kind.FUTURE:
         return quantity * Decimal("2.25")
     if instrument.kind is not Kind.EQUITY:
@@ -270,17 +271,17 @@ def fees_of(instrument: Instrument, quantity: Decimal, price: Decimal) -> Decima
     return max(Decimal("1.50"), (quantity * price * Decimal("0.0002")).quantize(Decimal("0.01")))
 
 
-def _pieces(dice: SeededRandom, lots: int) -> list[int]:
-    """An order's lots in one to five fills."""
+def _pieces(rng: SeededRandom, lots: int) -> list[int]:
+    """Split an order's lots into one to five fills."""
     most = min(lots, _MOST_FILLS)
-    if most < 2 or not dice.chance(_SEVERAL_FILLS):
+    if most < 2 or not rng.chance(_SEVERAL_FILLS):
         return [lots]
-    cuts = sorted({1 + dice.below(lots - 1) for _ in range(1 + dice.below(most - 1))})
+    cuts = sorted({1 + rng.below(lots - 1) for _ in range(1 + rng.below(most - 1))})
     return [high - low for low, high in zip([0, *cuts], [*cuts, lots], strict=True)]
 
 
 def _mandates(leaves: Sequence[str], instruments: Sequence[Instrument]) -> dict[str, list[Instrument]]:
-    """What each desk deals in; desks that have nothing to deal in are left out."""
+    """The instruments of each desk; desks without any are left out."""
     dealt = [instrument for instrument in instruments if is_quoted(instrument)]
     mandates = {
         leaf: [instrument for instrument in dealt if leaf not in MANDATES or instrument.instrument in MANDATES[leaf]]

@@ -1,7 +1,7 @@
-"""A market that is made up, but holds together: correlated walks, bursts and quiet spells, spreads, coherent crosses.
+"""A simulated market: correlated walks, bursts and quiet spells, spreads, consistent crosses.
 
-Pure: no clock, no thread, no socket; the caller says what time it is. The same seed and the same start give the same
-ticks, however the caller cuts the time into intervals (of at most `MAX_INTERVAL_S`).
+Pure: the caller passes the time. The same seed and start give the same ticks, however the caller cuts the time into intervals (of
+at most `MAX_INTERVAL_S`).
 """
 
 from bisect import bisect_right
@@ -10,7 +10,7 @@ from itertools import accumulate
 from math import sqrt
 
 from riskengine.clock import MICROS_PER_SECOND
-from riskengine.feeds.simulation.sample_book import CURRENCIES, SHARES, Factor, Manner, is_quoted, manner_of
+from riskengine.feeds.simulation.sample_book import CURRENCIES, SHARES, Factor, Style, is_quoted, style_of
 from riskengine.feeds.simulation.seeded_random import STEP_US, Activity, SeededRandom, Stepper
 from riskengine.records.types import Instrument, Kind, Tick
 
@@ -24,17 +24,17 @@ _STEPS_PER_DAY = 86_400 * MICROS_PER_SECOND // STEP_US
 _ONE_SIDED = 0.003
 _CROSSED = 0.0008
 _GOES_QUIET = 0.0004
-"""Chances per tick: one side missing; bid above ask; the instrument falls silent for a while afterwards."""
+"""Chances per tick: one side missing; bid above ask; the instrument falls silent afterwards."""
 _LONGEST_SILENCE_S = 90.0
 
 
 class _Walk:
-    """Values that move together: each step shares a common part in the proportion of its factor's `shared`."""
+    """Correlated values: `shared` of a factor is the part of its step that all have in common."""
 
-    __slots__ = ("_dice", "_scales", "names", "values")
+    __slots__ = ("_rng", "_scales", "names", "values")
 
-    def __init__(self, dice: SeededRandom, factors: dict[str, Factor]) -> None:
-        self._dice = dice
+    def __init__(self, rng: SeededRandom, factors: dict[str, Factor]) -> None:
+        self._rng = rng
         self.names = {name: index for index, name in enumerate(factors)}
         self.values = [factor.start for factor in factors.values()]
         per_step = 1.0 / sqrt(_STEPS_PER_DAY)
@@ -47,7 +47,7 @@ class _Walk:
         ]
 
     def step(self, volatility: float) -> None:
-        normal = self._dice.normal
+        normal = self._rng.normal
         common = normal() * volatility
         values = self.values
         for index, (shared, own) in enumerate(self._scales):
@@ -56,15 +56,15 @@ class _Walk:
 
 
 class _Quoting:
-    """One instrument's way from the walks to a quote: numerator over denominator, spread, silence."""
+    """How one instrument gets its quote from a walk: numerator over denominator, spread, silence."""
 
-    __slots__ = ("decimals", "denominator", "instrument", "manner", "numerator", "silent_until", "tick", "walk")
+    __slots__ = ("decimals", "denominator", "instrument", "numerator", "silent_until", "style", "tick", "walk")
 
-    def __init__(self, instrument: Instrument, manner: Manner, walk: _Walk, numerator: int, denominator: int) -> None:
+    def __init__(self, instrument: Instrument, style: Style, walk: _Walk, numerator: int, denominator: int) -> None:
         self.instrument = instrument.instrument
         self.decimals = instrument.price_decimals
         self.tick = 10.0**-self.decimals
-        self.manner = manner
+        self.style = style
         self.walk = walk
         self.numerator = numerator
         self.denominator = denominator
@@ -78,25 +78,24 @@ class _Quoting:
 class MarketSimulator:
     """Quotes for `instruments` (options are left out), `ticks_per_second` over all of them on average.
 
-    A pair is the quotient of what its two currencies are worth, so crosses follow their majors within the spread. A
-    symbol or currency that the sample book does not know starts at 100 or 1 USD. Cost: 20 us a step of 10 ms, 2 us a
-    tick.
+    A pair is the quotient of the values of its two currencies, so crosses follow their majors within the spread. A symbol or
+    currency that is not in the sample book starts at 100 or 1 USD. Cost: 20 us a step of 10 ms, 2 us a tick.
     """
 
     def __init__(self, seed: int, instruments: Sequence[Instrument], *, ticks_per_second: float = TICKS_PER_SECOND) -> None:
-        self._dice = SeededRandom(seed, "market")
-        self._activity = Activity(self._dice)
+        self._rng = SeededRandom(seed, "market")
+        self._activity = Activity(self._rng)
         self._stepper = Stepper()
         self._rate_per_step = ticks_per_second * STEP_US / MICROS_PER_SECOND
         quoted = [instrument for instrument in instruments if is_quoted(instrument)]
-        self._currencies = _Walk(self._dice, _currencies_of(quoted))
-        self._shares = _Walk(self._dice, _shares_of(quoted))
+        self._currencies = _Walk(self._rng, _currencies_of(quoted))
+        self._shares = _Walk(self._rng, _shares_of(quoted))
         self._quotings = [self._quoting(instrument) for instrument in quoted]
-        self._weights = list(accumulate(quoting.manner.weight for quoting in self._quotings))
+        self._weights = list(accumulate(quoting.style.weight for quoting in self._quotings))
         self._last: dict[str, tuple[float, float]] = {}
 
     def quote(self, instrument: str) -> tuple[float, float] | None:
-        """Bid and ask of its newest two-sided quote, None before the first."""
+        """Bid and ask of the newest two-sided quote; None before the first."""
         return self._last.get(instrument)
 
     def ticks(self, now_ts: int, elapsed_s: float) -> list[Tick]:
@@ -113,50 +112,50 @@ class MarketSimulator:
         if not self._last:
             ticks.extend(self._tick(quoting, end_ts, whole=True) for quoting in self._quotings)
             return
-        dice = self._dice
-        count = dice.count(self._rate_per_step * self._activity.rate)
+        rng = self._rng
+        count = rng.count(self._rate_per_step * self._activity.rate)
         for place in range(count):
-            roll = dice.random() * self._weights[-1]
+            roll = rng.random() * self._weights[-1]
             quoting = self._quotings[bisect_right(self._weights, roll, 0, len(self._weights) - 1)]
             if end_ts < quoting.silent_until:
                 continue
             ts = end_ts - STEP_US + (place + 1) * STEP_US // count
             ticks.append(self._tick(quoting, ts, whole=False))
-            if dice.chance(_GOES_QUIET):
-                # Busy instruments come back soon; a thin one may stay away until its mark is stale.
-                silence_s = dice.between(1.0, 1.0 + _LONGEST_SILENCE_S / quoting.manner.weight)
+            if rng.chance(_GOES_QUIET):
+                # Busy instruments come back soon; a thin one may stay silent until its mark is stale.
+                silence_s = rng.between(1.0, 1.0 + _LONGEST_SILENCE_S / quoting.style.weight)
                 quoting.silent_until = ts + int(silence_s * MICROS_PER_SECOND)
 
     def _tick(self, quoting: _Quoting, ts: int, *, whole: bool) -> Tick:
-        """A quote around the current value; unless `whole`, now and then with a side missing or crossed."""
-        dice = self._dice
+        """A quote around the current value; unless `whole`, now and then one-sided or crossed."""
+        rng = self._rng
         mid = quoting.mid()
-        width_bp = quoting.manner.spread_bp * (0.7 + 0.3 * self._activity.volatility)
-        spread = mid * width_bp * 1e-4 * dice.between(0.7, 1.3)
-        # Whoever quotes leans a little to one side.
-        centre = mid + dice.between(-0.15, 0.15) * spread
+        width_bp = quoting.style.spread_bp * (0.7 + 0.3 * self._activity.volatility)
+        spread = mid * width_bp * 1e-4 * rng.between(0.7, 1.3)
+        # Market makers lean a little to one side.
+        centre = mid + rng.between(-0.15, 0.15) * spread
         bid = round(centre - spread / 2, quoting.decimals)
         ask = round(centre + spread / 2, quoting.decimals)
         if bid >= ask:
             ask = round(bid + quoting.tick, quoting.decimals)
         name = quoting.instrument
         if not whole:
-            if dice.chance(_ONE_SIDED):
-                bid_only = dice.chance(0.5)
+            if rng.chance(_ONE_SIDED):
+                bid_only = rng.chance(0.5)
                 return Tick(name, ts, bid if bid_only else None, None if bid_only else ask, None, SOURCE)
-            if dice.chance(_CROSSED):
+            if rng.chance(_CROSSED):
                 return Tick(name, ts, ask, bid, None, SOURCE)
         self._last[name] = (bid, ask)
         return Tick(name, ts, bid, ask, None, SOURCE)
 
     def _quoting(self, instrument: Instrument) -> _Quoting:
-        manner = manner_of(instrument)
+        style = style_of(instrument)
         if _is_pair(instrument):
             names = self._currencies.names
             return _Quoting(
-                instrument, manner, self._currencies, names[instrument.base_currency], names[instrument.quote_currency]
+                instrument, style, self._currencies, names[instrument.base_currency], names[instrument.quote_currency]
             )
-        return _Quoting(instrument, manner, self._shares, self._shares.names[instrument.instrument], -1)
+        return _Quoting(instrument, style, self._shares, self._shares.names[instrument.instrument], -1)
 
 
 def _is_pair(instrument: Instrument) -> bool:

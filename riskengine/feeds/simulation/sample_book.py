@@ -1,6 +1,6 @@
-"""The sample house of the demo: its tree, dealers and instruments, and what its market looks like.
+"""The sample house of the demo: its tree, dealers, instruments and market.
 
-Names and prices are plausible, not current. Everything is a plain table, so that changing the sample is editing a line.
+Names and prices are plausible, not current. To change the sample, edit its tables.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from riskengine.records.types import MULTIPLIER_DECIMALS, Instrument, Kind, Node
 
 
 class Factor(NamedTuple):
-    """Something whose value walks: its start, its daily volatility, and how much of it is shared with others."""
+    """A value that walks: its start, its daily volatility, and its correlation with others."""
 
     start: float
     daily_volatility: float
@@ -19,8 +19,8 @@ class Factor(NamedTuple):
     """Correlation with the factor common to its group: the dollar for currencies, the market for equities."""
 
 
-class Manner(NamedTuple):
-    """How an instrument is quoted and dealt: usual spread in basis points, ticks relative to others, usual lot."""
+class Style(NamedTuple):
+    """How the market quotes and deals an instrument: spread in basis points, ticks relative to others, lot."""
 
     spread_bp: float
     weight: float
@@ -45,7 +45,7 @@ CURRENCIES: Mapping[str, Factor] = {
     "BTC": Factor(94_850.0, 0.0280, 0.20),
     "ETH": Factor(3_105.0, 0.0350, 0.20),
 }
-"""Value of one unit in USD. A pair is the quotient of two of these, which is what keeps crosses and majors together."""
+"""Value of one unit in USD. A pair is the quotient of two of these, which keeps crosses consistent with majors."""
 
 SHARES: Mapping[str, Factor] = {
     "AAPL": Factor(268.40, 0.014, 0.65),
@@ -99,21 +99,21 @@ _EQUITIES = (
     ("HSBA.L", "GBP", "Financials"),
 )
 
-_MANNERS: Mapping[str, Manner] = {
-    "EURUSD": Manner(0.5, 8.0, Decimal(1_000_000)),
-    "USDJPY": Manner(0.6, 7.0, Decimal(1_000_000)),
-    "GBPUSD": Manner(0.7, 6.0, Decimal(1_000_000)),
-    "XAGUSD": Manner(5.0, 3.0, Decimal(5_000)),
-    "ETHUSD": Manner(3.0, 3.0, Decimal(5)),
-    "BTCUSD": Manner(1.5, 4.0, Decimal("0.25")),
-} | {pair: Manner(3.0, 1.0, Decimal(500_000)) for pair in _OTHERS}
-_MANNERS_BY_KIND: Mapping[Kind, Manner] = {
-    Kind.FX: Manner(1.2, 3.0, Decimal(500_000)),
-    Kind.FX_FORWARD: Manner(1.5, 1.0, Decimal(500_000)),
-    Kind.EQUITY: Manner(2.5, 2.0, Decimal(100)),
-    Kind.CRYPTO: Manner(4.0, 2.0, Decimal(1)),
-    Kind.METAL: Manner(1.2, 5.0, Decimal(100)),
-    Kind.FUTURE: Manner(0.4, 5.0, Decimal(1)),
+_STYLES: Mapping[str, Style] = {
+    "EURUSD": Style(0.5, 8.0, Decimal(1_000_000)),
+    "USDJPY": Style(0.6, 7.0, Decimal(1_000_000)),
+    "GBPUSD": Style(0.7, 6.0, Decimal(1_000_000)),
+    "XAGUSD": Style(5.0, 3.0, Decimal(5_000)),
+    "ETHUSD": Style(3.0, 3.0, Decimal(5)),
+    "BTCUSD": Style(1.5, 4.0, Decimal("0.25")),
+} | {pair: Style(3.0, 1.0, Decimal(500_000)) for pair in _OTHERS}
+_STYLES_BY_KIND: Mapping[Kind, Style] = {
+    Kind.FX: Style(1.2, 3.0, Decimal(500_000)),
+    Kind.FX_FORWARD: Style(1.5, 1.0, Decimal(500_000)),
+    Kind.EQUITY: Style(2.5, 2.0, Decimal(100)),
+    Kind.CRYPTO: Style(4.0, 2.0, Decimal(1)),
+    Kind.METAL: Style(1.2, 5.0, Decimal(100)),
+    Kind.FUTURE: Style(0.4, 5.0, Decimal(1)),
 }
 
 DEALERS: Mapping[str, tuple[str, ...]] = {
@@ -125,7 +125,7 @@ DEALERS: Mapping[str, tuple[str, ...]] = {
     "EQ2": ("Mira", "Noah"),
     "EQ3": ("Olga", "Pavel"),
 }
-"""Who deals at which desk."""
+"""The dealers of each desk."""
 
 MANDATES: Mapping[str, tuple[str, ...]] = {
     "FX1": _MAJORS,
@@ -136,7 +136,7 @@ MANDATES: Mapping[str, tuple[str, ...]] = {
     "EQ2": ("AMZN", "JPM", "XOM", "JNJ", "KO", "CAT", "ESZ29"),
     "EQ3": ("SAP.DE", "ASML.AS", "SIE.DE", "SHEL.L", "HSBA.L"),
 }
-"""What each desk deals in; a desk that is not listed deals in everything."""
+"""The instruments of each desk; a desk without an entry deals in all."""
 
 
 def sample_nodes() -> list[Node]:
@@ -160,7 +160,7 @@ def sample_instruments() -> list[Instrument]:
             )
             for symbol, currency, sector in _EQUITIES
         ),
-        # Far out, so that the sample does not expire under a demo.
+        # A distant expiry, so that a demo does not outlive it.
         Instrument(
             instrument="ESZ29",
             kind=Kind.FUTURE,
@@ -188,13 +188,13 @@ def _pair(symbol: str, kind: Kind, price_decimals: int | None = None, quantity_d
     )
 
 
-def manner_of(instrument: Instrument) -> Manner:
-    """How it is quoted and dealt: its own line in the table, else its kind's. Raises KeyError for options."""
-    manner = _MANNERS.get(instrument.instrument) or _MANNERS_BY_KIND[instrument.kind]
-    whole = manner.lot == manner.lot.to_integral_value()
-    return manner if whole or instrument.quantity_decimals >= 2 else manner._replace(lot=Decimal(1))
+def style_of(instrument: Instrument) -> Style:
+    """The style of an instrument: its own, else that of its kind. Raises KeyError for options."""
+    style = _STYLES.get(instrument.instrument) or _STYLES_BY_KIND[instrument.kind]
+    whole = style.lot == style.lot.to_integral_value()
+    return style if whole or instrument.quantity_decimals >= 2 else style._replace(lot=Decimal(1))
 
 
 def is_quoted(instrument: Instrument) -> bool:
-    """Whether the simulated market knows how to quote it: everything but options."""
-    return instrument.kind in _MANNERS_BY_KIND
+    """Whether the simulated market can quote it: everything but options."""
+    return instrument.kind in _STYLES_BY_KIND

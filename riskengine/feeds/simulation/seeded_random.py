@@ -1,7 +1,7 @@
-"""Randomness that repeats: the same seed gives the same stream on every machine and Python version.
+"""Repeatable randomness: the same seed gives the same stream on every machine and Python version.
 
-Python promises that only for `Random.random()`, so everything here is built on it alone, without the C library's
-logarithms and cosines, whose last bits differ between machines.
+Python promises this for `Random.random()` only, so everything here uses that alone, and no logarithm or cosine of the C library,
+whose last bits differ between machines.
 """
 
 import random
@@ -13,13 +13,13 @@ from riskengine.clock import MICROS_PER_SECOND
 _Item = TypeVar("_Item")
 
 STEP_US = 10_000
-"""Simulated time moves in steps of this many microseconds, however the caller cuts it into intervals."""
+"""The step of simulated time, microseconds, however the caller cuts time into intervals."""
 MAX_INTERVAL_S = 5.0
-"""Longest interval that is made up for: a laptop that slept for an hour does not wake to an hour of messages."""
+"""Longest interval that is simulated: a laptop that slept for an hour does not wake to an hour of messages."""
 
 
 class SeededRandom:
-    """One independent stream of chance; `stream` keeps two users of the same seed apart."""
+    """One independent stream of random numbers; `stream` separates the users of one seed."""
 
     __slots__ = ("random",)
 
@@ -40,7 +40,7 @@ class SeededRandom:
         return items[int(self.random() * len(items))]
 
     def count(self, mean: float) -> int:
-        """A whole number that is `mean` on average, never further than 1 from it."""
+        """A whole number, `mean` on average and less than 1 away from it."""
         return int(mean + self.random())
 
     def normal(self) -> float:
@@ -49,8 +49,8 @@ class SeededRandom:
         return (roll() + roll() + roll() + roll() - 2.0) * 1.7320508075688772
 
 
-class _Mood(NamedTuple):
-    """A state of a market: messages and volatility relative to normal, and how many seconds it lasts."""
+class _Regime(NamedTuple):
+    """A state of the market: its share of draws, messages and volatility relative to normal, and its duration."""
 
     share: float
     rate: float
@@ -59,21 +59,21 @@ class _Mood(NamedTuple):
     longest_s: float
 
 
-_MOODS = (
-    _Mood(share=0.50, rate=1.0, volatility=1.0, shortest_s=5.0, longest_s=20.0),
-    _Mood(share=0.25, rate=0.3, volatility=0.5, shortest_s=2.0, longest_s=10.0),
-    _Mood(share=0.25, rate=3.4, volatility=2.2, shortest_s=0.5, longest_s=3.0),
+_REGIMES = (
+    _Regime(share=0.50, rate=1.0, volatility=1.0, shortest_s=5.0, longest_s=20.0),
+    _Regime(share=0.25, rate=0.3, volatility=0.5, shortest_s=2.0, longest_s=10.0),
+    _Regime(share=0.25, rate=3.4, volatility=2.2, shortest_s=0.5, longest_s=3.0),
 )
 """Normal trading, quiet spells and bursts; the rates average to 1 over time."""
 
 
 class Activity:
-    """How busy it is right now: normal, quiet or a burst, each for a random while."""
+    """The current regime: normal, quiet or a burst, each for a random time."""
 
-    __slots__ = ("_dice", "_left_us", "rate", "volatility")
+    __slots__ = ("_left_us", "_rng", "rate", "volatility")
 
-    def __init__(self, dice: SeededRandom) -> None:
-        self._dice = dice
+    def __init__(self, rng: SeededRandom) -> None:
+        self._rng = rng
         self._left_us = 0
         self.rate = 1.0
         self.volatility = 1.0
@@ -83,17 +83,17 @@ class Activity:
         self._left_us -= STEP_US
         if self._left_us > 0:
             return
-        roll = self._dice.random()
-        for mood in _MOODS:
-            roll -= mood.share
+        roll = self._rng.random()
+        for regime in _REGIMES:
+            roll -= regime.share
             if roll < 0:
                 break
-        self.rate, self.volatility = mood.rate, mood.volatility
-        self._left_us = int(self._dice.between(mood.shortest_s, mood.longest_s) * MICROS_PER_SECOND)
+        self.rate, self.volatility = regime.rate, regime.volatility
+        self._left_us = int(self._rng.between(regime.shortest_s, regime.longest_s) * MICROS_PER_SECOND)
 
 
 class Stepper:
-    """Cuts a caller's intervals into whole steps and carries the rest, so that cutting differently changes nothing."""
+    """Cuts intervals into whole steps and carries the remainder, so that the cuts do not change the steps."""
 
     __slots__ = ("_carry_us",)
 

@@ -21,7 +21,7 @@ import msgspec
 import orjson
 
 from riskengine.errors import ConfigError
-from riskengine.records.fields import Rejected, name, shown
+from riskengine.records.fields import Rejected, excerpt, name
 from riskengine.views.grants import EVERYTHING, Grants, Principal
 
 ALL = "*"
@@ -136,11 +136,11 @@ def _check_all(tokens: Iterable[StoredToken]) -> None:
         try:
             check_token(token)
         except Rejected as error:
-            raise ValueError(f"token {shown(token.name)}: {error}") from None
+            raise ValueError(f"token {excerpt(token.name)}: {error}") from None
         if token.name in names:
-            raise ValueError(f"token {shown(token.name)} is there twice")
+            raise ValueError(f"token {excerpt(token.name)} is there twice")
         if token.sha256 in hashes:
-            raise ValueError(f"token {shown(token.name)}: another has the same hash")
+            raise ValueError(f"token {excerpt(token.name)}: another has the same hash")
         names.add(token.name)
         hashes.add(token.sha256)
 

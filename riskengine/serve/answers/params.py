@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from riskengine.clock import MICROS_PER_SECOND
-from riskengine.records.fields import MAX_INTEGER, TS_MAX, TS_MIN, Rejected, shown, timestamp
+from riskengine.records.fields import MAX_INTEGER, TS_MAX, TS_MIN, Rejected, excerpt, timestamp
 from riskengine.serve.answers.problems import bad_field
 
 DEFAULT_LIMIT = 100
@@ -56,7 +56,7 @@ def read_parameters(parameters: Sequence[Parameter], sent: Iterable[tuple[str, s
 def _integer(name: str, low: int, high: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         if not _DIGITS.fullmatch(text) or not low <= int(text) <= high:
-            raise Rejected(name, f"must be a whole number, {low} to {high}: {shown(text)}")
+            raise Rejected(name, f"must be a whole number, {low} to {high}: {excerpt(text)}")
         return int(text)
 
     return read
@@ -65,7 +65,7 @@ def _integer(name: str, low: int, high: int) -> Callable[[str], int]:
 def _choice(name: str, choices: Sequence[str]) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in choices:
-            raise Rejected(name, f"must be {' or '.join(choices)}: {shown(text)}")
+            raise Rejected(name, f"must be {' or '.join(choices)}: {excerpt(text)}")
         return text
 
     return read
@@ -109,7 +109,7 @@ def sort_parameter(fields: Sequence[str], documented: Sequence[str] | None = Non
     def read(text: str) -> Sort:
         field = text.removeprefix("-")
         if field not in fields:
-            raise Rejected("sort", f"is not a field of these rows: {shown(field)}")
+            raise Rejected("sort", f"is not a field of these rows: {excerpt(field)}")
         return Sort(field, text != field)
 
     text = "a field of the rows, `-` before it for the largest first; unknown values come last"
@@ -127,7 +127,7 @@ _BUCKET_UNIT = {"s": MICROS_PER_SECOND, "m": 60 * MICROS_PER_SECOND, "h": 3_600 
 
 def _bucket(text: str) -> int:
     if not re.fullmatch(BUCKET_PATTERN, text):
-        raise Rejected("bucket", f"must be a length such as 60s, 5m or 1h, at most 24h: {shown(text)}")
+        raise Rejected("bucket", f"must be a length such as 60s, 5m or 1h, at most 24h: {excerpt(text)}")
     return int(text[:-1]) * _BUCKET_UNIT[text[-1]]
 
 

@@ -4,15 +4,14 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import groupby
-from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import structs
 from starlette.responses import Response
 
-from riskengine.clock import MICROS_PER_SECOND
+from riskengine.market.trading_day import TradingDay
 from riskengine.positions.ledger import Row
-from riskengine.records.fields import shown
+from riskengine.records.fields import excerpt
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.types import Trade, Verdict
 from riskengine.serve.access.permissions import OPS, check, granted_tops
@@ -34,9 +33,9 @@ KINDS = ("conflict", "parked", "unmatched", "quarantined", "late", "unpriced", "
 async def answer_exceptions(question: Question) -> Response:
     """The exceptions of one kind, or of all kinds in the order of KINDS; the newest of a kind first."""
     snapshot, values = question.snapshot, question.values
-    zone = ZoneInfo(question.gateway.config.engine.day_zone)
+    trading_day = TradingDay.of(question.gateway.config.engine)
     kinds = KINDS if values["kind"] is None else (values["kind"],)
-    items = [item for kind in kinds for item in _visible_items(snapshot, kind, zone, question.grants)]
+    items = [item for kind in kinds for item in _visible_items(snapshot, kind, trading_day, question.grants)]
     row_of = partial(exception_row, verdicts=snapshot.verdicts, exact=question.exact)
     if question.sort is not None:
         field = question.sort.field
@@ -80,12 +79,13 @@ async def take_verdict(question: Question) -> Response:
     gateway, snapshot, principal = question.gateway, question.snapshot, question.principal
     sent = _read_verdict(await read_body(question))
     item_id = question.request.path_params["id"]
-    zone = ZoneInfo(gateway.config.engine.day_zone)
+    trading_day = TradingDay.of(gateway.config.engine)
     item = next(
-        (item for kind in KINDS for item in _visible_items(snapshot, kind, zone, principal.grants) if item.id == item_id), None
+        (item for kind in KINDS for item in _visible_items(snapshot, kind, trading_day, principal.grants) if item.id == item_id),
+        None,
     )
     if item is None:
-        raise HttpProblem(404, f"unknown exception {shown(item_id)}")
+        raise HttpProblem(404, f"unknown exception {excerpt(item_id)}")
     action = sent.action or sent.verdict
     if action != "comment":
         check(OPS, principal)
@@ -123,7 +123,7 @@ def _check_action(item: ExceptionItem, action: str) -> None:
     if action == "comment":
         return
     if action not in ("accept", "reject"):
-        raise bad_field("action", f"must be accept, reject or comment: {shown(action)}")
+        raise bad_field("action", f"must be accept, reject or comment: {excerpt(action)}")
     if action not in ACTIONS[item.kind]:
         raise conflict("action", f"{action}: {item.kind} exceptions end with their cause; a person can only accept them as seen")
     if item.kind == "quarantined" and item.trade is None and action == "accept":
@@ -150,7 +150,7 @@ def exception_row(item: ExceptionItem, *, verdicts: Mapping[str, Verdict], exact
     }
 
 
-def _visible_items(snapshot: Snapshot, kind: str, zone: ZoneInfo, grants: Grants) -> list[ExceptionItem]:
+def _visible_items(snapshot: Snapshot, kind: str, trading_day: TradingDay, grants: Grants) -> list[ExceptionItem]:
     """The visible exceptions of a kind.
 
     One without desk, dealer and instrument is visible only to principals that see everything.
@@ -158,7 +158,7 @@ def _visible_items(snapshot: Snapshot, kind: str, zone: ZoneInfo, grants: Grants
     visible: dict[str, Callable[[], Iterator[ExceptionItem]]] = {
         "unpriced": lambda: _unpriced_items(snapshot, grants),
         "suspect": lambda: _suspect_items(snapshot),
-        "expired": lambda: _expired_items(snapshot, zone, grants),
+        "expired": lambda: _expired_items(snapshot, trading_day, grants),
     }
     if kind in visible:
         return list(visible[kind]())
@@ -238,9 +238,9 @@ def _suspect_items(snapshot: Snapshot) -> Iterator[ExceptionItem]:
             yield ExceptionItem(f"suspect:{symbol}", "suspect", mark.suspect_ts, reason, None, detail)
 
 
-def _expired_items(snapshot: Snapshot, zone: ZoneInfo, grants: Grants) -> Iterator[ExceptionItem]:
-    """Open positions in expired instruments: expiry is the moment that the instrument names, or the end of that day in `zone`."""
-    now = dt.datetime.fromtimestamp(snapshot.as_of / MICROS_PER_SECOND, zone)
+def _expired_items(snapshot: Snapshot, trading_day: TradingDay, grants: Grants) -> Iterator[ExceptionItem]:
+    """Open positions in expired instruments, at the expiry the instrument names or at the end of that day in the trading day's zone."""
+    now = trading_day.local_time(snapshot.as_of)
     for number, rows in groupby(_visible_rows(snapshot, grants), key=lambda row: row.instrument):
         instrument = snapshot.reference.instruments[number]
         count = sum(row.open_count for row in rows)

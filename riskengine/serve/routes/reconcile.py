@@ -6,7 +6,7 @@ import msgspec
 from starlette.responses import Response
 
 from riskengine.errors import EngineNotLive
-from riskengine.records.fields import MAX_DIGITS, shown
+from riskengine.records.fields import MAX_DIGITS, excerpt
 from riskengine.serve.answers.answers import Question, json_answer
 from riskengine.serve.answers.problems import HttpProblem, bad_field
 from riskengine.serve.answers.turns import SlicedResponse
@@ -82,7 +82,7 @@ async def take_comment(question: Question) -> Response:
     if question.grants.see_everything or await _shows_break(question, number):
         row = await gateway.comment_break(number, sent.comment, question.principal.name)
     if row is None:
-        raise HttpProblem(404, f"unknown break {shown(break_id)}")
+        raise HttpProblem(404, f"unknown break {excerpt(break_id)}")
     return json_answer(row)
 
 

@@ -25,7 +25,7 @@ from riskengine.records.decode import (
     open_ticks,
     open_trades,
     refusal_of,
-    refused_or_null,
+    retry_without_nulls,
 )
 from riskengine.records.fields import MAX_INTEGER, Rejected, integer, name
 from riskengine.records.types import Refusal
@@ -158,7 +158,7 @@ def _open_msgpack(
         try:
             return single(numbered[1])
         except _UNDECODABLE as problem:
-            return refused_or_null(problem, numbered[0], into, partial(msgspec.msgpack.decode, numbered[1]))
+            return retry_without_nulls(problem, numbered[0], into, partial(msgspec.msgpack.decode, numbered[1]))
 
     return ItemParts(parts, one)
 

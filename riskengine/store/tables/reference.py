@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from riskengine.errors import StoreError
-from riskengine.records.fields import Rejected, fixed, shown, to_text
+from riskengine.records.fields import Rejected, excerpt, fixed, to_text
 from riskengine.records.types import DECIMALS, MULTIPLIER_DECIMALS, Close, Instrument, Kind, Node, Opening, Refusal, StoredMark
 from riskengine.store.audit_trail import Trail
 from riskengine.store.results import Saved, StoreState, TableCounts
@@ -110,7 +110,7 @@ def _instrument(row: tuple[Any, ...]) -> Instrument:
     try:
         exact = fixed(values["multiplier"], MULTIPLIER_DECIMALS, "multiplier")
     except Rejected as rejected:
-        raise StoreError(f"instrument {shown(row[0])} in the store: {rejected}") from None
+        raise StoreError(f"instrument {excerpt(row[0])} in the store: {rejected}") from None
     values["multiplier"] = exact // 10 ** (DECIMALS - MULTIPLIER_DECIMALS)
     values["kind"] = Kind(values["kind"])
     return Instrument(**values)
@@ -161,7 +161,7 @@ def _opening(row: tuple[Any, ...]) -> Opening:
     try:
         exact = {field: fixed(text, DECIMALS, field) for field, text in zip(names, numbers, strict=True)}
     except Rejected as rejected:
-        place = f"{shown(desk)}, {shown(dealer)}, {shown(instrument)}"
+        place = f"{excerpt(desk)}, {excerpt(dealer)}, {excerpt(instrument)}"
         raise StoreError(f"opening balance of {place} in the store: {rejected}") from None
     return Opening(desk=desk, dealer=dealer, instrument=instrument, ts=ts, **exact)
 
@@ -248,7 +248,7 @@ def _instrument_names(session: Transaction) -> set[str]:
 
 
 def _unknown(index: int, instrument: str) -> Refusal:
-    return Refusal(index, "instrument", f"unknown instrument {shown(instrument)}")
+    return Refusal(index, "instrument", f"unknown instrument {excerpt(instrument)}")
 
 
 # -- the store itself --------------------------------------------------------------------------------------------

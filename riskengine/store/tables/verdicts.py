@@ -1,7 +1,7 @@
 """What people decided about exceptions, on either database; inside the caller's transaction."""
 
 from riskengine.errors import StoreError
-from riskengine.records.fields import shown
+from riskengine.records.fields import excerpt
 from riskengine.records.types import Trade, Verdict
 from riskengine.store.session import Transaction
 from riskengine.store.tables.trades import IDENTITY
@@ -27,7 +27,7 @@ def accept_conflict(session: Transaction, trade: Trade) -> tuple[int, TradeRow]:
     values = row_values(trade)
     found = session.rows("standing_version", values[IDENTITY])
     if not found:
-        raise StoreError(f"trade {shown(trade.trade_id)} version {trade.version} is not in the store any more")
+        raise StoreError(f"trade {excerpt(trade.trade_id)} version {trade.version} is not in the store any more")
     before = TradeRow._make(found[0])
     session.run("trade_replace", [(*values[4:-1], before.store_seq)])
     currency = trade.fees_currency

@@ -142,7 +142,7 @@ def test_reference_data_that_does_not_hold_together_is_said_and_the_engine_stays
         before = newest(process)
         outside.execute("INSERT INTO nodes (node, level, parent) VALUES ('OTHER', 'total', '')")
         await until(lambda: "reference" in process.warnings)
-        assert "exactly one node must have no parent, found 'ALL', 'OTHER'" in process.warnings["reference"]
+        assert "exactly one node must have no parent; found 'ALL', 'OTHER'" in process.warnings["reference"]
         with pytest.raises(ReferenceDataError):
             await process.renew("again")
         assert renewals(process) == [0.0, 2.0]

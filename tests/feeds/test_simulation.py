@@ -6,15 +6,10 @@ from itertools import pairwise
 
 import pytest
 
+from riskengine.feeds.simulation.dealing import DealingSimulator
+from riskengine.feeds.simulation.market import MarketSimulator
+from riskengine.feeds.simulation.sample_book import DEALERS, MANDATES, sample_instruments, sample_nodes
 from riskengine.feeds.simulation.seeded_random import SeededRandom, Stepper
-from riskengine.feeds.simulation.simulator import (
-    DEALERS,
-    MANDATES,
-    DealingSimulator,
-    MarketSimulator,
-    sample_instruments,
-    sample_nodes,
-)
 from riskengine.records.decode import TradeCheck, TradeInput
 from riskengine.records.fields import quote
 from riskengine.records.types import Instrument, Kind, Node, Tick, Trade
@@ -39,7 +34,7 @@ def market_ticks(seed: int, seconds: int, interval_s: float = 0.1, **options: fl
 
 
 def dealt(seed: int, seconds: int, *, run: str = "r1", rate: float = 4.0) -> list[tuple[int, TradeInput]]:
-    """What arrives when, dealt at the quotes of a market."""
+    """The trades that arrive, with their times, dealt at the quotes of a market."""
     market = MarketSimulator(seed, sample_instruments(), ticks_per_second=50)
     dealing = DealingSimulator(seed, NODES, sample_instruments(), run=run, trades_per_second=rate)
     arrived = []
@@ -89,9 +84,9 @@ def test_the_sample_is_one_tree_of_a_total_two_books_and_desks_with_dealers():
 # -- chance ------------------------------------------------------------------------------------------------------
 
 
-def test_the_dice_are_the_same_on_every_machine():
-    dice = SeededRandom(42, "market")
-    assert [dice.below(1_000) for _ in range(6)] == [75, 55, 857, 177, 259, 980]
+def test_the_random_numbers_are_the_same_on_every_machine():
+    rng = SeededRandom(42, "market")
+    assert [rng.below(1_000) for _ in range(6)] == [75, 55, 857, 177, 259, 980]
     assert SeededRandom(42, "market").random() != SeededRandom(42, "dealing").random()
 
 
@@ -197,7 +192,7 @@ def test_a_cross_cannot_be_arbitraged_against_its_majors(
 
 
 def returns(ticks: list[Tick], symbol: str) -> list[float]:
-    """Relative moves of the mid over ten seconds each; 0 where there was no quote."""
+    """Relative moves of the mid over ten seconds each; 0 without a quote."""
     mids: dict[int, float] = {}
     for tick in ticks:
         if tick.instrument == symbol and tick.bid is not None and tick.ask is not None:
@@ -279,11 +274,11 @@ def test_all_that_makes_a_day_difficult_happens(busy_day: list[tuple[int, TradeI
 
 
 def test_a_second_delivery_says_exactly_the_same(busy_day: list[tuple[int, TradeInput]]):
-    said: dict[tuple, Trade] = {}
+    known: dict[tuple, Trade] = {}
     door = check()
     for now_ts, sent in busy_day:
         trade = door(sent, now_ts, "api")
-        first = said.setdefault((trade.identity, trade.version), trade)
+        first = known.setdefault((trade.identity, trade.version), trade)
         assert trade.same_economics(first)
 
 

@@ -1,0 +1,152 @@
+"""The trading day: five in the afternoon in New York, over weekends and both changes of the clock; and spot dates."""
+
+import datetime as dt
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from riskengine.config import EngineConfig
+from riskengine.market.trading_day import TradingDay, spot_date
+from tests.world import SECOND
+
+NEW_YORK = TradingDay("17:00", "America/New_York")
+
+
+def at(utc: str) -> int:
+    return int(dt.datetime.fromisoformat(utc).replace(tzinfo=dt.UTC).timestamp()) * SECOND
+
+
+def date(text: str) -> dt.date:
+    return dt.date.fromisoformat(text)
+
+
+# The day that a moment belongs to
+
+
+@pytest.mark.parametrize(
+    ("utc", "day"),
+    [
+        ("2026-03-03T12:00:00", "2026-03-03"),
+        ("2026-03-03T21:59:59", "2026-03-03"),
+        ("2026-03-03T22:00:00", "2026-03-04"),
+        ("2026-03-04T03:00:00", "2026-03-04"),
+        # Summer time began on Sunday 2026-03-08: five o'clock moves from 22:00 to 21:00 UTC.
+        ("2026-03-06T21:59:59", "2026-03-06"),
+        ("2026-03-06T22:00:00", "2026-03-09"),
+        ("2026-03-07T12:00:00", "2026-03-09"),
+        ("2026-03-08T07:00:00", "2026-03-09"),
+        ("2026-03-08T21:00:00", "2026-03-09"),
+        ("2026-03-09T20:59:59", "2026-03-09"),
+        ("2026-03-09T21:00:00", "2026-03-10"),
+        # It ends on Sunday 2026-11-01: back to 22:00.
+        ("2026-10-30T20:59:59", "2026-10-30"),
+        ("2026-10-30T21:00:00", "2026-11-02"),
+        ("2026-11-01T06:30:00", "2026-11-02"),
+        ("2026-11-02T21:00:00", "2026-11-02"),
+        ("2026-11-02T21:59:59", "2026-11-02"),
+        ("2026-11-02T22:00:00", "2026-11-03"),
+    ],
+)
+def test_the_day_turns_at_the_boundary_and_skips_weekends(utc: str, day: str) -> None:
+    assert NEW_YORK.date_of(at(utc)) == date(day)
+
+
+def test_the_last_microsecond_before_the_boundary_is_still_the_old_day() -> None:
+    boundary = at("2026-03-03T22:00:00")
+    assert NEW_YORK.date_of(boundary - 1) == date("2026-03-03")
+    assert NEW_YORK.date_of(boundary) == date("2026-03-04")
+
+
+def test_boundary_and_zone_are_settings() -> None:
+    london = TradingDay.of(EngineConfig(day_boundary="00:00", day_zone="Europe/London"))
+    assert london.date_of(at("2026-03-02T18:59:00")) == date("2026-03-03")
+    assert london.date_of(at("2026-03-03T00:00:00")) == date("2026-03-04")
+    assert TradingDay.of(EngineConfig()).date_of(at("2026-03-03T22:00:00")) == date("2026-03-04")
+
+
+# The close of a day
+
+
+@pytest.mark.parametrize(
+    ("day", "utc"),
+    [
+        ("2026-03-04", "2026-03-04T22:00:00"),
+        ("2026-03-06", "2026-03-06T22:00:00"),
+        ("2026-03-09", "2026-03-09T21:00:00"),
+        ("2026-07-01", "2026-07-01T21:00:00"),
+        ("2026-10-30", "2026-10-30T21:00:00"),
+        ("2026-11-02", "2026-11-02T22:00:00"),
+    ],
+)
+def test_a_day_closes_at_its_boundary_by_the_clock_of_the_zone(day: str, utc: str) -> None:
+    assert NEW_YORK.close_of(date(day)) == at(utc)
+
+
+@given(
+    st.dates(date("1990-01-01"), date("2150-12-31")).filter(lambda day: day.weekday() < 5),
+    st.sampled_from([NEW_YORK, TradingDay("00:00", "UTC"), TradingDay("23:59", "Europe/London")]),
+)
+def test_the_close_is_the_first_moment_of_the_next_day(day: dt.date, trading_day: TradingDay) -> None:
+    close = trading_day.close_of(day)
+    following = next(after for ahead in (1, 2, 3) if (after := day + dt.timedelta(days=ahead)).weekday() < 5)
+    assert trading_day.date_of(close - 1) == day
+    assert trading_day.date_of(close) == following
+
+
+# The clock of the zone
+
+
+@given(st.integers(0, 7_000_000_000 * SECOND))
+def test_the_local_time_is_the_same_moment_to_the_microsecond(ts: int) -> None:
+    since = NEW_YORK.local_time(ts) - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    assert since // dt.timedelta(microseconds=1) == ts
+
+
+# Open and shut
+
+
+@pytest.mark.parametrize(
+    ("utc", "is_open"),
+    [
+        ("2026-03-04T12:00:00", True),
+        ("2026-03-04T22:00:00", True),
+        # The weekend on which summer time begins: shut from 22:00 UTC on Friday to 21:00 UTC on Sunday.
+        ("2026-03-06T21:59:59", True),
+        ("2026-03-06T22:00:00", False),
+        ("2026-03-07T12:00:00", False),
+        ("2026-03-08T20:59:59", False),
+        ("2026-03-08T21:00:00", True),
+        # The one on which it ends: from 21:00 UTC to 22:00 UTC.
+        ("2026-10-30T20:59:59", True),
+        ("2026-10-30T21:00:00", False),
+        ("2026-11-01T21:59:59", False),
+        ("2026-11-01T22:00:00", True),
+    ],
+)
+def test_the_market_is_shut_from_fridays_boundary_to_sundays(utc: str, is_open: bool) -> None:
+    assert NEW_YORK.is_open(at(utc)) == is_open
+
+
+def test_the_market_shuts_and_opens_at_the_boundary_to_the_microsecond() -> None:
+    friday, sunday = at("2026-03-06T22:00:00"), at("2026-03-08T21:00:00")
+    assert [NEW_YORK.is_open(ts) for ts in (friday - 1, friday, sunday - 1, sunday)] == [True, False, False, True]
+
+
+# Spot dates
+
+
+@pytest.mark.parametrize(
+    ("traded", "pair", "spot"),
+    [
+        ("2026-03-04", ("EUR", "USD"), "2026-03-06"),
+        ("2026-03-05", ("EUR", "USD"), "2026-03-09"),
+        ("2026-03-06", ("EUR", "USD"), "2026-03-10"),
+        ("2026-03-07", ("EUR", "USD"), "2026-03-10"),
+        ("2026-03-05", ("USD", "CAD"), "2026-03-06"),
+        ("2026-03-06", ("USD", "CAD"), "2026-03-09"),
+        ("2026-03-05", ("CAD", "USD"), "2026-03-09"),
+    ],
+)
+def test_spot_is_two_weekdays_ahead_or_one(traded: str, pair: tuple[str, str], spot: str) -> None:
+    assert spot_date(date(traded), *pair) == date(spot)
