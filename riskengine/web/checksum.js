@@ -1,4 +1,4 @@
-// The checksum of rows, over values rather than text, by which a screen finds out that its copy has drifted (serve/STREAM.md).
+// The checksum of rows, over values rather than text, by which a screen finds out that its copy has drifted (manual/stream.md).
 
 const TABLE = Uint32Array.from({ length: 256 }, (_, number) => {
   let value = number;

@@ -1,4 +1,4 @@
-"""The worked exchange of `riskengine/serve/STREAM.md`: replayed against the real server, written as the page has it.
+"""The worked exchange of `riskengine/manual/stream.md`: replayed against the real server, written as the page has it.
 
 `python -m tests.serve.page_exchange` puts it into the page as it is now, with the row that it comes to.
 """
@@ -12,12 +12,12 @@ from typing import Any
 
 from websockets.exceptions import ConnectionClosed
 
-import riskengine.serve
+import riskengine
 from riskengine.client.checksum import row_checksum
 from tests.serve.wired import Talk, Wired, talk, wired
 from tests.world import NOON, trade
 
-PAGE = Path(riskengine.serve.__file__).with_name("STREAM.md")
+PAGE = Path(riskengine.__file__).parent / "manual" / "stream.md"
 WIDTH = 118
 
 Line = tuple[str, Any]
