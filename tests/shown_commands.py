@@ -155,7 +155,8 @@ def check_riskengine(arguments: Sequence[str]) -> None:
 class Terminal:
     """One session in a folder: what a command exports holds for the next ones, and a server runs beside them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, program: Sequence[str]) -> None:
+        """`program`: the words that run a command which ends by itself (`preloaded`)."""
         self._folder = folder
         self._exports = folder / "exports.sh"
         self._log = folder / "server.log"
@@ -165,24 +166,24 @@ class Terminal:
             self._port = str(free.getsockname()[1])
         programs = folder / "bin"
         programs.mkdir()
-        (programs / "riskengine").write_text(self._program())
+        (programs / "riskengine").write_text(self._program(shlex.join(program)))
         (programs / "riskengine").chmod(0o755)
         for name in ("config", "tests"):
             (folder / name).symlink_to(ROOT / name)
         clean = {key: value for key, value in os.environ.items() if not key.startswith("RISKENGINE_")}
         self._environment = {**clean, "PATH": f"{programs}:{clean['PATH']}", "PYTHONPATH": str(ROOT)}
 
-    def _program(self) -> str:
+    def _program(self, quick: str) -> str:
         """`riskengine` with this session's port in the place of the usual one."""
-        run = f'exec "{sys.executable}" -m riskengine.cli'
+        alone = f"{shlex.quote(sys.executable)} -m riskengine.cli"
         url = f"http://127.0.0.1:{self._port}"
         return f"""#!/bin/sh
 command=$1
 case $command in
-  serve | demo) shift; {run} "$command" --port {self._port} "$@" ;;
-  watch) shift; {run} watch --url {url} "$@" ;;
-  reconcile) shift; {run} reconcile --engine {url} "$@" ;;
-  *) {run} "$@" ;;
+  serve | demo) shift; exec {alone} "$command" --port {self._port} "$@" ;;
+  watch) shift; exec {alone} watch --url {url} "$@" ;;
+  reconcile) shift; exec {quick} reconcile --engine {url} "$@" ;;
+  *) exec {quick} "$@" ;;
 esac
 """
 
