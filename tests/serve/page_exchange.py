@@ -166,7 +166,7 @@ def rewritten(page: str, exchanges: Sequence[Sequence[Line]]) -> str:
     text = written([("<", row)])[2:].replace("\n  ", "\n")
     before, small, between, _, after = re.split(r"```row\n(.*?)\n```", page, flags=re.DOTALL)
     page = f"{before}```row\n{small}\n```{between}```row\n{text}\n```{after}"
-    return re.sub(r"(has the CRC-32) \d+(: just)", rf"\1 {row_checksum(row)}\2", page)
+    return re.sub(r"(has\s+the\s+CRC-32\s+)\d+(:\s+just)", rf"\g<1>{row_checksum(row)}\2", page)
 
 
 if __name__ == "__main__":
