@@ -75,7 +75,8 @@ def test_limits_and_times_on_the_page_are_those_in_the_code():
         f"About every {sender.CHECKSUM_S:.0f} s an update carries",
         f"every {outlet.PING_INTERVAL_S:.0f} s, and behind every few KiB ({outlet.LEAST_WINDOW_BYTES // 1024} to "
         f"{outlet.MOST_WINDOW_BYTES // 1024}, as fast as you read)",
-        f"A client that has not answered in {outlet.PING_TIMEOUT_S:.0f} s (1 s more for each {outlet.SLOWEST_BYTES_PER_S / 1024:.0f} KiB",
+        f"A client that has not answered in {outlet.PING_TIMEOUT_S:.0f} s "
+        f"(1 s more for each {outlet.SLOWEST_BYTES_PER_S / 1024:.0f} KiB",
         f"at most {outlet.MOST_EXTRA_S} s more unless it goes on reading",
         f"too many connections with one token ({AccessConfig().max_connections} unless configured)",
         f"messages of {DEFLATE_FROM_BYTES} bytes to {DEFLATE_TO_BYTES // 1024} KiB are deflated",
