@@ -1,4 +1,4 @@
-"""The checksum by which a client finds that its copy of a view is not the engine's (serve/STREAM.md, "Checksums")."""
+"""The checksum by which a client finds that its copy of a view is not the engine's (manual/stream.md, "Checksums")."""
 
 import struct
 import zlib

@@ -1,4 +1,4 @@
-"""What the stream says (serve/STREAM.md), decoded and checked. Messages of a type that is not known here are skipped."""
+"""What the stream says (manual/stream.md), decoded and checked. Messages of a type that is not known here are skipped."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Sending ticks and trades over one websocket (serve/STREAM.md, "Publishing"): faster than requests, and no trade is lost.
+"""Sending ticks and trades over one websocket (manual/stream.md, "Publishing"): faster than requests, and no trade is lost.
 
 Trades that were not answered when a connection ends are sent again on the next; the engine knows them by their identity. What
 is kept is a few frames of trades: whoever sends more waits.

@@ -1,4 +1,4 @@
-// The checksum of rows, over values and not text: a client compares it to detect that its copy has drifted.
+// The checksum of rows, over values rather than text, by which a screen finds out that its copy has drifted (manual/stream.md).
 
 const TABLE = Uint32Array.from({ length: 256 }, (_, number) => {
   let value = number;

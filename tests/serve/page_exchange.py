@@ -1,4 +1,4 @@
-"""The worked exchange of `riskengine/serve/STREAM.md`: replayed against the real server, written as the page has it.
+"""The worked exchange of `riskengine/manual/stream.md`: replayed against the real server, written as the page has it.
 
 `python -m tests.serve.page_exchange` puts it into the page as it is now, with the row that it comes to.
 """
@@ -12,12 +12,12 @@ from typing import Any
 
 from websockets.exceptions import ConnectionClosed
 
-import riskengine.serve
+import riskengine
 from riskengine.client.checksum import row_checksum
 from tests.serve.wired import Talk, Wired, talk, wired
 from tests.world import NOON, trade
 
-PAGE = Path(riskengine.serve.__file__).with_name("STREAM.md")
+PAGE = Path(riskengine.__file__).parent / "manual" / "stream.md"
 WIDTH = 118
 
 Line = tuple[str, Any]
@@ -166,7 +166,7 @@ def rewritten(page: str, exchanges: Sequence[Sequence[Line]]) -> str:
     text = written([("<", row)])[2:].replace("\n  ", "\n")
     before, small, between, _, after = re.split(r"```row\n(.*?)\n```", page, flags=re.DOTALL)
     page = f"{before}```row\n{small}\n```{between}```row\n{text}\n```{after}"
-    return re.sub(r"(has the CRC-32) \d+(: just)", rf"\1 {row_checksum(row)}\2", page)
+    return re.sub(r"(has\s+the\s+CRC-32\s+)\d+(:\s+just)", rf"\g<1>{row_checksum(row)}\2", page)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 // Follows the ladder of a node, and prints what it holds: one line of JSON after each message that moved it.
-// Written from riskengine/serve/STREAM.md alone; needs nothing but Node (20: node --experimental-websocket).
+// Written from riskengine/manual/stream.md alone; needs nothing but Node (20: node --experimental-websocket).
 //
 //   node ladder.mjs http://127.0.0.1:8321 FX1
 
