@@ -225,7 +225,7 @@ def test_closing_ends_whoever_waits(here: Store, here_config: Config, monkeypatc
 def test_the_child_ends_with_its_parent(here: Store, here_config: Config, tmp_path: Path) -> None:
     program = f"""
 import sys, time
-from riskengine.adapters.comparison import Comparison
+from riskengine.reconciliation.comparison import Comparison
 from riskengine.config import Config, StoreConfig
 started = Comparison(Config(store=StoreConfig(url={here_config.store.url!r})))
 started.start({here.watermark()})
