@@ -40,6 +40,14 @@ atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_frozen_garbage() -> Iterator[None]:
+    """A live process settles its memory for good; the process of the tests, in which many live, must not."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("riskengine.rebuild.load.settle_memory", lambda: None)
+        yield
+
+
 def shared(name: str) -> Path:
     """A file or folder of the data that lies beside the project (RISKENGINE_SHARED says otherwise), or a skip."""
     folder = Path(os.environ.get("RISKENGINE_SHARED") or ROOT.parent / "shared")

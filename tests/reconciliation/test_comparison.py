@@ -21,7 +21,7 @@ from riskengine.reconciliation.store_sums import store_side
 from riskengine.snapshot.compare import Break, compare, side_of
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
-from tests.reconciliation.test_store_sums import CONFIG, engine_of, furnished
+from tests.reconciliation.furnished import CONFIG, engine_of, furnished
 from tests.store_book import Outside
 from tests.world import NOON, PARENTS, cancel, opening, reference, trade
 
