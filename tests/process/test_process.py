@@ -145,7 +145,9 @@ def test_marks_are_stored_while_it_runs_and_closes_are_not_turned_into_marks(pat
 def test_stopping_twice_is_stopping_once(path: Path) -> None:
     async def test(process: EngineProcess) -> None:
         await process.submit([sent("1", process)])
-        await process.stop()  # and `live` stops it again
+        await process.stop()
+        assert not process.is_live
+        await process.stop()
 
     live(path, test)
 

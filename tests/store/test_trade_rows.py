@@ -40,6 +40,11 @@ def test_the_quick_way_and_the_check_agree_whatever_a_column_holds(stored: Trade
     assert found == checked if checked is not None else isinstance(found, RefusedRow)
 
 
+def test_ordinary_trades_go_the_quick_way() -> None:
+    for stored in (trade(), trade(dealer="ann", fees="0.5", fees_currency="USD"), trade(instrument="BTCUSD", price="3.14159")):
+        assert _plain(row_of(stored), CHECK) == stored
+
+
 def test_a_cancel_comes_back_equal_with_and_without_its_own_time() -> None:
     timed = CHECK(sent(action="cancel", version=2), TS, "api")
     for stored in (cancel(), timed):
