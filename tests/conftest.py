@@ -7,6 +7,7 @@ import atexit
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,10 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(os.environ.get("RISKENGINE_HYPOTHESIS", "ci"))
+
+# Every program that a test starts would compile all of riskengine anew: half of the time that it takes to start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # What an engine remembers of a PostgreSQL store outside it belongs to the machine's user; that of a test does not.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="riskengine-tests-")
