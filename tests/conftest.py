@@ -53,6 +53,12 @@ def no_frozen_garbage() -> Iterator[None]:
         yield
 
 
+@pytest.hookimpl(optionalhook=True)  # of xdist
+def pytest_xdist_auto_num_workers() -> int:
+    """More workers than cores: many tests wait for a program or a clock."""
+    return (os.cpu_count() or 1) * 3 // 2
+
+
 def shared(name: str) -> Path:
     """A file or folder of the data that lies beside the project (RISKENGINE_SHARED says otherwise), or a skip."""
     folder = Path(os.environ.get("RISKENGINE_SHARED") or ROOT.parent / "shared")
