@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -49,7 +50,7 @@ def trades(*ids: str, ts: int = NOON, price: str = "1.1", desk: str = "FX1") -> 
 
 def test_version_and_help_everywhere() -> None:
     assert riskengine("--version").stdout == f"riskengine, version {__version__}\n"
-    for words in ([], *([name] for name in main.commands)):
+    for words in ([], *([name] for name in main.list_commands(click.Context(main)))):
         done = riskengine(*words, "--help")
         assert done.exit_code == 0 and done.stdout.startswith("Usage: ")
 
