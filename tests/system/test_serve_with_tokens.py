@@ -23,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "nodes.csv").write_text("node,parent\n" + "".join(f"{node},{parent}\n" for node, parent in PARENTS.items()))
     lines = [json.dumps(each) for each in INSTRUMENTS]
     (folder / "instruments.ndjson").write_text("\n".join(lines))
-    tokens = {
+    tokens: dict[str, tuple[str, ...]] = {
         "ann": ("--role", "dealer", "--node", "FX1"),
         "boss": ("--role", "ops"),
         "prices": ("--role", "feed"),
@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     nodes_loaded, instruments_loaded, *made = commands(
         ("load", "nodes", folder / "nodes.csv", "--store", store(folder)),
         ("load", "instruments", folder / "instruments.ndjson", "--store", store(folder)),
-        *(("token", "create", name, *words, "--tokens", folder / "tokens.toml") for name, words in tokens.items()),
+        *(("token", "create", name, *words, "--tokens", str(folder / "tokens.toml")) for name, words in tokens.items()),
     )
     assert nodes_loaded.returncode == instruments_loaded.returncode == 0
     for name, done in zip(tokens, made, strict=True):
