@@ -7,6 +7,7 @@ import atexit
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,11 +34,29 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("RISKENGINE_HYPOTHESIS", "ci"))
 
+# Every program that a test starts would compile all of riskengine anew: half of the time that it takes to start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # What an engine remembers of a PostgreSQL store outside it belongs to the machine's user; that of a test does not.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="riskengine-tests-")
 atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_frozen_garbage() -> Iterator[None]:
+    """A live process settles its memory for good; the process of the tests, in which many live, must not."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("riskengine.rebuild.load.settle_memory", lambda: None)
+        yield
+
+
+@pytest.hookimpl(optionalhook=True)  # of xdist
+def pytest_xdist_auto_num_workers() -> int:
+    """More workers than cores: many tests wait for a program or a clock."""
+    return (os.cpu_count() or 1) * 3 // 2
 
 
 def shared(name: str) -> Path:

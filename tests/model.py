@@ -1,15 +1,17 @@
 """The rules a second time, as naively as possible and without a line of the engine's.
 
-Every version of every trade stays in a list, every tick too, and each question is answered from scratch in exact fractions.
-Doubles appear where the rules say so: prices, average prices and rates.
+Every version of every trade stays in a list, every tick too, and each question is answered from scratch in exact fractions
+after everything that happens. Doubles appear where the rules say so: prices, average prices and rates.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from fractions import Fraction
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar
 
 Row = Mapping[str, Any]
+Answer = TypeVar("Answer")
 
 SECOND = 1_000_000
 STALE_AFTER = 60 * SECOND
@@ -18,6 +20,7 @@ TOLERANCE = 5 * SECOND
 ZERO = Fraction(0)
 
 
+@lru_cache(10_000)
 def number(value: Any) -> Fraction:
     return ZERO if value is None else Fraction(value)
 
@@ -108,6 +111,21 @@ class Model:
         self.openings: list[Row] = []
         self.ticks: list[Row | None] = []
         self.priced_at = 0
+        self._answers: dict[Hashable, tuple[Any, Any]] = {}
+        self._answered_at: tuple[int, ...] = ()
+
+    def answer(self, question: Hashable, about: Any, work_out: Callable[[], Answer]) -> Answer:
+        """Worked out once for all that has happened so far: those who hold the engine against it ask the same many times.
+
+        `about` is what the question is about and is kept, so that its `id` in `question` stays its own.
+        """
+        now = (len(self.versions), len(self.openings), len(self.ticks), self.priced_at)
+        if self._answered_at != now:
+            self._answers, self._answered_at = {}, now
+        if question not in self._answers:
+            self._answers[question] = work_out(), about
+        found: Answer = self._answers[question][0]
+        return found
 
     # -- which trades count ------------------------------------------------------------------------------------
 
@@ -205,6 +223,9 @@ class Model:
 
     def positions(self, by: str) -> dict[tuple[str, str], Held]:
         """Every position by (desk or dealer, instrument)."""
+        return self.answer(("positions", by), None, lambda: self._positions(by))
+
+    def _positions(self, by: str) -> dict[tuple[str, str], Held]:
         rows, opened = self.effective(), self.openings
         keys = {(row.get(by, ""), row["instrument"]) for row in (*rows, *opened)}
         return {
@@ -254,6 +275,9 @@ class Model:
 
     def marks(self) -> dict[str, Quote]:
         """All ticks, one after the other, by the plain rules (no limits on crossing or moving). None is a restart."""
+        return self.answer("marks", None, self._marks)
+
+    def _marks(self) -> dict[str, Quote]:
         marks: dict[str, Quote] = {}
         for tick in self.ticks:
             if tick is None:
@@ -272,6 +296,9 @@ class Model:
 
     def rate(self, currency: str, marks: Mapping[str, Quote]) -> tuple[Fraction, bool] | None:
         """A currency in the reporting one, and whether it hangs on a stale pair; None where no path leads there."""
+        return self.answer(("rate", currency, id(marks)), marks, lambda: self._rate(currency, marks))
+
+    def _rate(self, currency: str, marks: Mapping[str, Quote]) -> tuple[Fraction, bool] | None:
         pairs = {s: (spec.base, spec.quote) for s, spec in self.specs.items() if spec.kind == "fx" and s in marks}
         fresh = {s: pair for s, pair in pairs.items() if marks[s].ts >= self.priced_at - STALE_AFTER}
         for usable in (fresh, pairs):
@@ -302,6 +329,9 @@ class Model:
 
     def worth(self, held: Held, marks: Mapping[str, Quote]) -> Worth:
         """One position."""
+        return self.answer(("worth", id(held), id(marks)), (held, marks), lambda: self._worth(held, marks))
+
+    def _worth(self, held: Held, marks: Mapping[str, Quote]) -> Worth:
         spec, mark = self.specs[held.symbol], marks.get(held.symbol)
         rated = self.rate(spec.quote, marks)
         fees: Fraction | None = ZERO

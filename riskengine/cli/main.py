@@ -27,7 +27,6 @@ from riskengine.cli.terminal import (
     store_option,
 )
 from riskengine.cli.token import check_access, token_commands
-from riskengine.cli.watch import watch_command
 from riskengine.clock import SystemClock
 from riskengine.config import without_password
 from riskengine.engine.engine import Engine
@@ -47,7 +46,21 @@ from riskengine.store.open_store import open_store
 DEMO_SEED = 20260105
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class MainCommands(Commands):
+    """The commands; `watch` is loaded when it is asked for: it alone needs the client, and the client's HTTP library."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), "watch"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "watch":
+            from riskengine.cli.watch import watch_command
+
+            return watch_command
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=MainCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="riskengine")
 def main() -> None:
     """Position, P&L, exposure and Greeks of a dealing desk, right now."""
@@ -110,7 +123,6 @@ def _announce_demo(url: str) -> None:
 
 
 main.add_command(reconcile_command)
-main.add_command(watch_command)
 
 
 @main.command(name="load")

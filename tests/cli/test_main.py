@@ -7,14 +7,16 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from riskengine import __version__
 from riskengine.cli.main import main
 from riskengine.cli.terminal import money
 from riskengine.config import Config, load_config
 from riskengine.store.open_store import open_store
+from tests.cli.commands import fails, riskengine
 from tests.running import command
 from tests.world import NOON, SECOND
 
@@ -22,25 +24,6 @@ TRADES = "trade_id,ts,instrument,desk,side,quantity,price\n"
 TICKS = "instrument,ts,bid,ask\n"
 NODES = "node,level,parent\nALL,total,\nFX1,desk,ALL\nFX2,desk,ALL\n"
 INSTRUMENTS = "instrument,kind,base_currency,quote_currency\nEURUSD,fx,EUR,USD\nGBPUSD,fx,GBP,USD\n"
-
-
-def riskengine(*words: str | Path, stdin: bytes | None = None) -> Result:
-    """A command in this process; exceptions that it does not turn into a line come out."""
-    done = CliRunner(env={"RISKENGINE_STORE": None}).invoke(main, [*map(str, words)], input=stdin)
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done
-
-
-def fails(done: Result, *said: str, status: int = 1) -> str:
-    """Asserts one clear line on stderr, nothing on stdout."""
-    [line] = done.stderr.splitlines()
-    assert done.exit_code == status, done.stderr
-    assert done.stdout == ""
-    assert line.startswith("riskengine: ")
-    for part in said:
-        assert part in line
-    return line
 
 
 @pytest.fixture
@@ -67,7 +50,7 @@ def trades(*ids: str, ts: int = NOON, price: str = "1.1", desk: str = "FX1") -> 
 
 def test_version_and_help_everywhere() -> None:
     assert riskengine("--version").stdout == f"riskengine, version {__version__}\n"
-    for words in ([], *([name] for name in main.commands)):
+    for words in ([], *([name] for name in main.list_commands(click.Context(main)))):
         done = riskengine(*words, "--help")
         assert done.exit_code == 0 and done.stdout.startswith("Usage: ")
 

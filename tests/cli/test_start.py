@@ -17,7 +17,7 @@ from riskengine.process.process import EngineProcess
 from riskengine.records.types import ONE, Close, Opening, StoredMark
 from riskengine.store.open_store import open_store
 from riskengine.store.witness import Witness
-from tests.cli.test_main import fails, riskengine
+from tests.cli.commands import fails, riskengine
 from tests.store_book import Outside
 from tests.world import NOON, SECOND, config, instruments, nodes, trade
 
@@ -206,10 +206,8 @@ def test_the_page_says_what_is_not_as_it_should_be() -> None:
 
 @pytest.mark.parametrize(("format", "shown"), [("console", True), ("json", False)])
 def test_where_there_is_no_terminal_there_is_no_bar_and_only_people_get_the_page(
-    tmp_path: Path, format: Any, shown: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, format: Any, shown: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("riskengine.rebuild.load.settle_memory", lambda: None)
-
     async def life() -> None:
         process = EngineProcess(Config(store=StoreConfig(f"sqlite:///{tmp_path}/new.db"), log=LogConfig(format=format)))
         process.open()

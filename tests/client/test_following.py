@@ -19,8 +19,9 @@ from riskengine.client import (
     SubscriptionRefused,
 )
 from riskengine.snapshot.rows import ladder_rows, node_rows
-from tests.client.test_stream_of_client import PATIENCE_S, until
-from tests.serve.test_sessions import EXPIRES, Keys
+from tests.client.states import state_where
+from tests.client.wrong_engine import PATIENCE_S
+from tests.serve.keys import EXPIRES, Keys
 from tests.serve.wired import run, wired
 from tests.world import trade
 
@@ -56,7 +57,7 @@ def test_compression_is_agreed_on_where_it_is_asked_for_and_only_there():
             for compression in (True, False):
                 async with AsyncClient(f"http://127.0.0.1:{engine.port}", compression=compression) as client:
                     tree = client.subscribe("nodes")
-                    state = await until(tree, lambda state: state.is_live)
+                    state = await state_where(tree, lambda state: state.is_live)
                     assert list(state.rows.values()) == node_rows(engine.history.newest)
                     connection = client._stream._link.connection
                     assert connection is not None
@@ -69,12 +70,12 @@ def test_a_slow_reader_finds_the_newest_state_and_is_never_dropped():
     async def scenario():
         async with wired(heartbeat_ms=100) as engine, AsyncClient(f"http://127.0.0.1:{engine.port}") as client:
             ladder = client.subscribe("ladder", node="FX1")
-            await until(ladder, lambda state: state.status == LIVE)
+            await state_where(ladder, lambda state: state.status == LIVE)
             for number in range(40):
                 newest = engine.deal(trade(f"t{number}"))
                 await asyncio.sleep(0.025)
             await asyncio.sleep(0.3)
-            state = await until(ladder, lambda state: True)
+            state = await state_where(ladder, lambda state: True)
             assert (state.status, state.seq, state.rows["EURUSD"]["trade_count"]) == (LIVE, newest.seq, 40)
 
     run(scenario())
@@ -85,8 +86,8 @@ def test_an_unknown_name_ends_only_its_own_subscription():
         async with wired() as engine, AsyncClient(f"http://127.0.0.1:{engine.port}") as client:
             good, bad = client.subscribe("ladder", node="FX1"), client.subscribe("ladder", node="NOWHERE")
             with pytest.raises(SubscriptionRefused, match="NOWHERE"):
-                await until(bad, lambda state: state.status == "never")
-            await until(good, lambda state: state.status == LIVE)
+                await state_where(bad, lambda state: state.status == "never")
+            await state_where(good, lambda state: state.status == LIVE)
             bad.close()
             with pytest.raises(Closed):
                 await anext(bad)
@@ -100,8 +101,8 @@ def test_an_engine_without_tokens_that_says_bye_leaves_the_client_disconnected_a
         async with wired() as engine:
             client = AsyncClient(f"http://127.0.0.1:{engine.port}")
             ladder = client.subscribe("ladder")
-            await until(ladder, lambda state: state.status == LIVE)
-        await until(ladder, lambda state: state.status == DISCONNECTED)
+            await state_where(ladder, lambda state: state.status == LIVE)
+        await state_where(ladder, lambda state: state.status == DISCONNECTED)
         await client.close()
         await client.close()
         assert len(asyncio.all_tasks()) == 1
@@ -170,19 +171,19 @@ def test_a_token_that_ends_is_asked_for_again_and_shows_what_it_was_granted(tmp_
             engine.deal(trade("t1"), trade("e1", desk="EM1"))
             async with AsyncClient(f"http://127.0.0.1:{engine.port}", token=lambda: keys.texts[shown[0]]) as client:
                 tree, own = client.subscribe("nodes"), client.subscribe("ladder", node="FX1")
-                state = await until(tree, lambda state: state.is_live)
+                state = await state_where(tree, lambda state: state.is_live)
                 assert set(state.rows) == {"FX1"} and state.rows["FX1"]["parent"] is None
                 with pytest.raises(SubscriptionRefused, match="not allowed"):
-                    await until(client.subscribe("ladder", node="EM1"), lambda state: state.is_live)
+                    await state_where(client.subscribe("ladder", node="EM1"), lambda state: state.is_live)
                 with pytest.raises(NotAllowed):
                     await client.ladder(node="EM1")
-                assert (await until(own, lambda state: state.is_live)).rows["EURUSD"]["quantity"] == 100.0
+                assert (await state_where(own, lambda state: state.is_live)).rows["EURUSD"]["quantity"] == 100.0
                 keys.put("joe", "dealer", nodes=("FX",), expires=EXPIRES)
                 shown[0] = "joe"
                 keys.revoke("ann")
-                ended = await until(tree, lambda state: state.status == DISCONNECTED)
+                ended = await state_where(tree, lambda state: state.status == DISCONNECTED)
                 assert ended.reason.startswith("token revoked")
-                state = await until(tree, lambda state: state.is_live)
+                state = await state_where(tree, lambda state: state.is_live)
                 assert {"FX", "FX1", "EM1"} <= set(state.rows) and "FX" in state.changed
                 assert (await client.ladder(node="EM1")).total == 1  # over HTTP too, with the token of now
 
@@ -197,11 +198,11 @@ def test_who_may_not_is_told_so_by_the_iteration_and_by_the_request(tmp_path: Pa
             url = f"http://127.0.0.1:{engine.port}"
             async with AsyncClient(url, token="re_nonsense") as client:
                 with pytest.raises(NotSignedIn):
-                    await until(client.subscribe("status"), lambda state: state.is_live)
+                    await state_where(client.subscribe("status"), lambda state: state.is_live)
                 with pytest.raises(NotSignedIn):
                     await client.nodes()
             async with AsyncClient(url, token=keys.texts["prices"]) as client:
-                assert (await until(client.subscribe("nodes"), lambda state: state.is_live)).rows == {}
+                assert (await state_where(client.subscribe("nodes"), lambda state: state.is_live)).rows == {}
                 with pytest.raises(NotAllowed):
                     await client.reconcile()
 

@@ -12,10 +12,9 @@ from riskengine.client import LIVE, AsyncClient, Client, Closed, NotAllowed
 from riskengine.client import exchange as exchange_module
 from riskengine.snapshot.rows import mark_rows
 from riskengine.store.open_store import open_store
-from tests.client.test_stream_of_client import stay
-from tests.client.wrong_engine import Visit, wrong_engine
+from tests.client.wrong_engine import Visit, stay, wrong_engine
 from tests.running import running
-from tests.serve.test_sessions import Keys
+from tests.serve.keys import Keys
 from tests.serve.wired import run, wired
 from tests.world import NOON, instruments, nodes, row
 

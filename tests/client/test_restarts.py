@@ -2,32 +2,24 @@
 
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from riskengine.client import DISCONNECTED, Client, NotFound, SnapshotGone, State
+from riskengine.client import DISCONNECTED, Client, NotFound, SnapshotGone
 from riskengine.client.checksum import checksum_in_turns
 from riskengine.client.feed import Feed
 from riskengine.records.reference_input import NodeInput, check_node
 from riskengine.store.open_store import open_store
+from tests.client.states import next_state_where
 from tests.dealing import Dealing
 from tests.running import running
-
-
-def until(subscription: Any, holds: Callable[[State], bool], seconds: float = 30.0) -> State:
-    deadline = time.monotonic() + seconds
-    while True:
-        state: State = subscription.next(deadline - time.monotonic())
-        if holds(state):
-            return state
 
 
 def assert_equal_at_its_seq(client: Client, ladder: Any, node: str) -> None:
     """What the subscription holds is what the engine answers about the same snapshot."""
     for _ in range(50):
-        state = until(ladder, lambda state: state.is_live)
+        state = next_state_where(ladder, lambda state: state.is_live)
         try:
             told = client.ladder(node=node, seq=state.seq)
         except (NotFound, SnapshotGone):
@@ -59,23 +51,23 @@ def test_a_ladder_stays_the_engine_s_through_a_kill_and_a_shutdown(house_url, tm
         dealing = Dealing(server.url)
         try:
             ladder = client.subscribe("ladder", node="G10")
-            first = until(ladder, lambda state: state.is_live and len(state.rows) == 3)
+            first = next_state_where(ladder, lambda state: state.is_live and len(state.rows) == 3)
             assert_equal_at_its_seq(client, ladder, "G10")
             server.kill()
-            lost = until(ladder, lambda state: state.status == DISCONNECTED)
+            lost = next_state_where(ladder, lambda state: state.status == DISCONNECTED)
             assert lost.rows.keys() == first.rows.keys() and lost.epoch == first.epoch
             with running("serve", "--port", port, "--store", house_url, log=log) as second:
-                back = until(ladder, lambda state: state.is_live and state.epoch != first.epoch)
+                back = next_state_where(ladder, lambda state: state.is_live and state.epoch != first.epoch)
                 assert back.epoch is not None and first.epoch is not None and back.epoch > first.epoch
-                until(ladder, lambda state: len(verified) > 1)
+                next_state_where(ladder, lambda state: len(verified) > 1)
                 assert_equal_at_its_seq(client, ladder, "G10")
                 assert second.stop() == 0
             with running("serve", "--port", port, "--store", house_url, log=log):
-                until(ladder, lambda state: state.is_live and state.epoch not in (first.epoch, back.epoch))
+                next_state_where(ladder, lambda state: state.is_live and state.epoch not in (first.epoch, back.epoch))
                 dealing.end()
                 count = client.nodes("FX1").rows[0]["trade_count"]
                 assert count == dealing.taken
-                until(ladder, lambda state: sum(row["trade_count"] for row in state.rows.values()) == count)
+                next_state_where(ladder, lambda state: sum(row["trade_count"] for row in state.rows.values()) == count)
                 assert_equal_at_its_seq(client, ladder, "G10")
         finally:
             dealing.end()
@@ -85,11 +77,11 @@ def test_a_ladder_stays_the_engine_s_through_a_kill_and_a_shutdown(house_url, tm
 def test_reference_data_that_changes_under_the_stream_arrives_as_rows_that_come_and_go(house_url, tmp_path):
     with running("serve", "--port", "0", "--store", house_url, log=tmp_path / "log") as server, Client(server.url) as client:
         tree, status = client.subscribe("nodes"), client.subscribe("status")
-        before = until(tree, lambda state: state.is_live)
+        before = next_state_where(tree, lambda state: state.is_live)
         opened = open_store(house_url)
         opened.save_nodes([check_node(NodeInput(node="FX9", level="desk", parent="G10"))])
         opened.close()
-        after = until(tree, lambda state: "FX9" in state.rows)
+        after = next_state_where(tree, lambda state: "FX9" in state.rows)
         assert after.epoch == before.epoch and after.rows["FX9"]["parent"] == "G10" and "FX9" in after.changed
         assert status.state().rows[""]["node_count"] == len(after.rows)
 

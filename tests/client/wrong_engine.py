@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from riskengine.client.checksum import checksum
@@ -99,3 +100,12 @@ async def wrong_engine(
 
 def told(*rows: dict[str, Any]) -> int:
     return checksum(rows)
+
+
+async def stay(visit: Visit) -> None:
+    """Be quiet until the client goes."""
+    try:
+        while True:
+            await visit.connection.recv()
+    except ConnectionClosed:
+        pass

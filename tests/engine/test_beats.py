@@ -7,20 +7,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from riskengine.config import Config, EngineConfig, StoreConfig
 from riskengine.process.process import EngineProcess
 from riskengine.serve.app import create_app
 from riskengine.store.open_store import open_store
-from tests.process.test_process import sent, until
+from tests.live_process import run_live, sent
 from tests.serve.stand_in import call
+from tests.waiting import until
 from tests.world import instruments, nodes, quote
-
-
-@pytest.fixture(autouse=True)
-def no_frozen_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("riskengine.rebuild.load.settle_memory", lambda: None)
 
 
 def live(tmp_path: Path, test: Any) -> None:
@@ -29,16 +23,7 @@ def live(tmp_path: Path, test: Any) -> None:
     store.save_instruments(instruments())
     store.close()
 
-    async def life() -> None:
-        process = EngineProcess(Config(engine=EngineConfig(beat_ms=20), store=StoreConfig(f"sqlite:///{tmp_path}/engine.db")))
-        process.open()
-        try:
-            await process.start()
-            await asyncio.wait_for(test(process), 30)
-        finally:
-            await process.stop()
-
-    asyncio.run(life())
+    run_live(Config(engine=EngineConfig(beat_ms=20), store=StoreConfig(f"sqlite:///{tmp_path}/engine.db")), test)
 
 
 async def told(app: Any) -> dict[str, Any]:

@@ -12,10 +12,9 @@ from riskengine.engine.self_audit import Fault, SelfAudit
 from riskengine.records.types import Key, Trade
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_rows
 from riskengine.snapshot.snapshot import Snapshot
-from tests import faults
+from tests import faults, wide_world
 from tests.faults import ANN, FAULTS, FX1, LONG_ONE, Planted, sound_engine, stored_trades
-from tests.system.test_permutations import assert_same, histories, ran
-from tests.valuation import test_node_values as test_valuation
+from tests.histories import assert_same, histories, ran
 from tests.world import NOON, REFERENCE, SECOND, cancel, trade
 
 Rows = dict[tuple[str, ...], dict[str, Any]]
@@ -103,9 +102,9 @@ def test_trades_that_come_while_it_looks_are_no_faults(history: list[Trade], dat
 
 
 def test_a_house_of_several_pages_of_nodes_and_dealers_has_no_fault() -> None:
-    engine = Engine(test_valuation.WIDE, now=NOON)
-    engine.apply(list(test_valuation.flow(1_000, 1)), NOON)
-    engine.beat(test_valuation.marks(1), NOON)
+    engine = Engine(wide_world.WIDE, now=NOON)
+    engine.apply(list(wide_world.flow(1_000, 1)), NOON)
+    engine.beat(wide_world.marks(1), NOON)
     engine.publish(NOON)
     assert SelfAudit(engine).whole() == []
 

@@ -16,6 +16,7 @@ from riskengine.observe import Metrics
 from riskengine.rebuild.handover import hand_over
 from riskengine.records.types import ONE
 from riskengine.snapshot.snapshot import Snapshot, SnapshotHistory
+from tests.waiting import wait_until
 from tests.world import INSTRUMENTS, NOON, REFERENCE, SECOND, House, quote, reference, trade
 
 EURUSD = REFERENCE.instrument_index["EURUSD"]
@@ -268,16 +269,9 @@ def passes(desk: Desk) -> float:
     return desk.metrics.registry.get_sample_value("riskengine_self_audit_passes_total") or 0.0
 
 
-def wait_for(what: Callable[[], object]) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not what():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.002)
-
-
 def test_it_looks_itself_over_again_and_again_and_publishes_nothing_for_it(audited: Desk) -> None:
     audited.writer.start()
-    wait_for(lambda: passes(audited) >= 3)
+    wait_until(lambda: passes(audited) >= 3)
     assert audited.snapshots == []
     assert audited.failures == []
 
@@ -298,7 +292,7 @@ def test_a_key_that_breaks_is_set_aside_and_check_store_goes_on(audited: Desk) -
     audited.put(trade("a"), trade("b", desk="EQ1", instrument="ACME")).wait()
     position = audited.engine.ledger.organisation.books[REFERENCE.hierarchy.index["FX1"]].positions[EURUSD]
     audited.inbox.put_call(lambda engine: setattr(position, "cash", 5))
-    wait_for(lambda: audited.history.newest.keys_set_aside())
+    wait_until(lambda: audited.history.newest.keys_set_aside())
     assert audited.history.newest.keys_set_aside() == [("node", "FX1", "EURUSD")]
     receipt = audited.put(trade("c"), trade("d", desk="EQ1", instrument="ACME")).wait()
     assert [outcome.status for outcome in receipt.outcomes] == ["applied", "applied"]

@@ -2,7 +2,6 @@
 
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -131,12 +130,6 @@ class House:
         values = usual | {"quantity": "1", "price": "2"} | columns
         statement = f"INSERT INTO trades ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})"
         return int(self.outside.execute(statement, list(values.values())).lastrowid or 0)
-
-    def wait_until(self, holds: Callable[[], object], seconds: float = WAIT_S) -> None:
-        deadline = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < deadline, "did not happen in time"
-            time.sleep(0.005)
 
     def holds(self, trades: int) -> bool:
         """Whether so many trades are effective in the newest snapshot."""

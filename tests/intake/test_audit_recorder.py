@@ -14,6 +14,7 @@ from riskengine.store.audit_chain import AuditEvent, AuditFilter, rows_detail
 from riskengine.store.protocol import Store
 from tests.intake.store_thread import REFERENCE, Answer, House
 from tests.store_book import TS, Outside, new_store, trade
+from tests.waiting import wait_until
 
 
 def covered(store: Store) -> list[list[int]]:
@@ -164,7 +165,7 @@ def test_rows_that_the_engine_follows_are_recorded_soon(house: House) -> None:
     house.submit(trade("A")).wait()
     house.book(trade_id="B1")
     house.book(trade_id="B2")
-    house.wait_until(lambda: sum(map(len, covered(house.store.store))) == 3, 2.0)
+    wait_until(lambda: sum(map(len, covered(house.store.store))) == 3, 2.0)
     assert covered(house.store.store)[0] == [1]
     clean(house.store.store)
 
@@ -177,7 +178,7 @@ def test_rows_from_before_are_recorded_while_trades_are_taken(house: House) -> N
     house.start()
     for number in range(100):
         house.submit(trade(f"A{number}", ts=TS + number)).wait()
-    house.wait_until(lambda: caught_up(house.store.store) == 1)
+    wait_until(lambda: caught_up(house.store.store) == 1)
     actors = [entry.actor for entry in house.store.store.audit_entries(AuditFilter(kind="trades"), 1_000)]
     first_of_ours = next(place for place, actor in enumerate(actors) if actor != "followed")
     assert "followed" in actors[first_of_ours:], "trades do not wait until all is recorded"
@@ -188,7 +189,7 @@ def test_rows_from_before_are_recorded_while_trades_are_taken(house: House) -> N
 def test_rows_that_a_new_engine_read_for_itself_are_recorded(house: House) -> None:
     """It follows from a later position: those before it were never handed over here."""
     house.start()
-    house.wait_until(lambda: caught_up(house.store.store) == 1)
+    wait_until(lambda: caught_up(house.store.store) == 1)
 
     def change_over(store: Store) -> None:
         house.book(trade_id="B1")
@@ -197,16 +198,16 @@ def test_rows_that_a_new_engine_read_for_itself_are_recorded(house: House) -> No
     done = Answer()
     house.committer.write(change_over, lambda result, error: done.came.set())
     assert done.came.wait(10)
-    house.wait_until(lambda: caught_up(house.store.store) == 2)
+    wait_until(lambda: caught_up(house.store.store) == 2)
     assert covered(house.store.store) == [[1]]
     clean(house.store.store)
 
 
 def test_what_is_left_is_recorded_at_the_end(house: House) -> None:
     house.start()
-    house.wait_until(lambda: caught_up(house.store.store) == 1)
+    wait_until(lambda: caught_up(house.store.store) == 1)
     house.book(trade_id="B1")
-    house.wait_until(lambda: house.trades == 1)
+    wait_until(lambda: house.trades == 1)
     house.committer.drain()
     house.writer.stop()
     house.committer.stop()

@@ -12,6 +12,7 @@ from riskengine.records.types import StoredMark, Trade
 from riskengine.store.trade_rows import TradeRow
 from tests.intake.store_thread import Answer, House, away
 from tests.store_book import TS, trade
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ def test_a_store_that_is_away_answers_with_the_error_gives_the_room_back_and_rec
     assert house.committer.error is not None and "locked" in house.committer.error
     house.store.before = lambda trades: None
     assert house.submit(trade("a")).statuses() == ["applied"]
-    house.wait_until(lambda: house.committer.error is None)
+    wait_until(lambda: house.committer.error is None)
     assert house.trades == 1
     house.check()
 
@@ -125,7 +126,7 @@ def test_a_store_that_can_only_be_read_stays_away(house: House) -> None:
     time.sleep(0.7)
     assert house.committer.error is not None
     house.store.writable = True
-    house.wait_until(lambda: house.committer.error is None)
+    wait_until(lambda: house.committer.error is None)
 
 
 def test_a_commit_whose_answer_was_lost_is_looked_up_and_applied_exactly_once(house: House) -> None:
@@ -135,7 +136,7 @@ def test_a_commit_whose_answer_was_lost_is_looked_up_and_applied_exactly_once(ho
     lost = house.submit(trade("a"), trade("b"))
     assert isinstance(lost.wait().error, StoreUnavailable)
     house.store.after = lambda trades: None
-    house.wait_until(lambda: house.trades == 3)
+    wait_until(lambda: house.trades == 3)
     assert house.submit(trade("a"), trade("b")).statuses() == ["duplicate", "duplicate"]
     assert house.trades == 3
     house.check()
@@ -167,7 +168,7 @@ def test_a_failure_while_reading_the_rows_before_ours_loses_neither(house: House
     house.start()
     assert answer.wait().error is not None
     house.store.rows = lambda rows: rows
-    house.wait_until(lambda: house.trades == 6)
+    wait_until(lambda: house.trades == 6)
     house.check()
 
 
@@ -178,7 +179,7 @@ def test_an_engine_whose_place_was_taken_does_not_go_on(house: House) -> None:
     house.store.before = fenced
     house.start()
     assert isinstance(house.submit(trade("a")).wait().error, LeaseHeld)
-    house.wait_until(lambda: house.failures)
+    wait_until(lambda: house.failures)
     assert isinstance(house.failures[0], LeaseHeld)
 
 
@@ -189,7 +190,7 @@ def test_a_mistake_in_the_store_thread_is_told_and_drain_does_not_wait_for_it(ho
     house.store.before = wrong
     house.start()
     house.submit(trade("a"))
-    house.wait_until(lambda: house.failures)
+    wait_until(lambda: house.failures)
     started = time.monotonic()
     house.committer.drain()
     assert time.monotonic() - started < 2
@@ -202,12 +203,12 @@ def test_marks_are_stored_soon_the_newest_of_each_and_kept_while_the_store_is_aw
     house.start()
     house.store.marking = away
     house.committer.save_marks([StoredMark("EURUSD", TS, 1.1), StoredMark("BTCUSD", TS, 60_000.0)])
-    house.wait_until(lambda: house.committer.error)
+    wait_until(lambda: house.committer.error)
     house.committer.save_marks([StoredMark("EURUSD", TS + 1, 1.2)])
     house.store.marking = lambda: None
-    house.wait_until(lambda: len(house.store.marks()) == 2)
+    wait_until(lambda: len(house.store.marks()) == 2)
     assert [(mark.instrument, mark.price) for mark in house.store.marks()] == [("BTCUSD", 60_000.0), ("EURUSD", 1.2)]
-    house.wait_until(lambda: house.committer.error is None)
+    wait_until(lambda: house.committer.error is None)
 
 
 def test_stop_stores_what_waits_and_the_last_marks(house: House) -> None:
@@ -226,7 +227,7 @@ def test_marks_that_cannot_be_stored_at_the_end_are_no_failure_of_the_engine(hou
     house.store.marking = away
     house.start()
     house.committer.save_marks([StoredMark("EURUSD", TS, 1.1)])
-    house.wait_until(lambda: house.committer.error)
+    wait_until(lambda: house.committer.error)
     house.stop()
     assert house.failures == []
 

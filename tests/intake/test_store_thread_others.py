@@ -11,6 +11,7 @@ import pytest
 from riskengine.records.types import Trade
 from tests.intake.store_thread import House
 from tests.store_book import trade
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def test_a_row_of_another_program_is_applied_within_a_second(house: House) -> No
     for number in range(3):
         time.sleep(0.11 * number)
         house.book(trade_id=f"B{number}", quantity="1000000")
-        house.wait_until(partial(house.holds, number + 1), 1.0)
+        wait_until(partial(house.holds, number + 1), 1.0)
     assert house.newest.watermark == 3
     house.check()
 
@@ -45,7 +46,7 @@ def test_rows_of_others_are_seen_while_nothing_but_repeats_is_sent(house: House)
     sender.start()
     house.book(trade_id="B1")
     try:
-        house.wait_until(lambda: house.trades == 2, 1.0)
+        wait_until(lambda: house.trades == 2, 1.0)
     finally:
         stopping.set()
         sender.join()
@@ -65,7 +66,7 @@ def test_rows_between_and_beside_our_batches_are_applied_once(house: House) -> N
     answers = [house.submit(trade(f"{n}")) for n in range(60)]
     for answer in answers:
         assert answer.statuses() == ["applied"]
-    house.wait_until(lambda: house.trades == 60 + booked, 1.5)
+    wait_until(lambda: house.trades == 60 + booked, 1.5)
     for snapshot in house.snapshots:
         assert snapshot.nodes.state(0).trade_count == snapshot.watermark
     assert house.newest.counts.duplicates == 0
@@ -88,7 +89,7 @@ def test_a_row_that_names_an_unknown_desk_is_listed_as_quarantined_within_a_seco
     house.start()
     seq = house.book(trade_id="B1", desk="NOWHERE")
     house.book(trade_id="B2")
-    house.wait_until(lambda: house.newest.counts.quarantined and house.trades == 1, 1.0)
+    wait_until(lambda: house.newest.counts.quarantined and house.trades == 1, 1.0)
     [item] = house.newest.exceptions["quarantined"]
     assert "NOWHERE" in item.reason and item.detail == {"store_seq": seq}
     house.check()
@@ -97,7 +98,7 @@ def test_a_row_that_names_an_unknown_desk_is_listed_as_quarantined_within_a_seco
 def test_only_a_refused_row_moves_the_watermark_too(house: House) -> None:
     house.start()
     house.book(desk="NOWHERE")
-    house.wait_until(lambda: house.newest.watermark == 1, 1.0)
+    wait_until(lambda: house.newest.watermark == 1, 1.0)
     house.check()
 
 
@@ -117,6 +118,6 @@ def test_a_bulk_load_of_another_program_comes_in_whole_beside_our_own_trades(tmp
         house.book(trade_id=f"B{number:04}")
     house.outside.execute("COMMIT")
     assert house.submit(trade("a")).statuses() == ["applied"]
-    house.wait_until(lambda: house.trades == 6_001)
+    wait_until(lambda: house.trades == 6_001)
     house.check()
     house.stop()

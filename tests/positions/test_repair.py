@@ -16,7 +16,7 @@ from riskengine.snapshot.digest import digest
 from riskengine.snapshot.rows import dealer_rows, node_rows
 from riskengine.snapshot.snapshot import Snapshot
 from tests import world
-from tests.system.test_permutations import MARKS, columns, histories, owners
+from tests.histories import MARKS, columns, histories, owners
 from tests.world import DESKS, NOON, REFERENCE, SECOND, House, cancel, trade
 
 FX1 = ("node", "FX1", "EURUSD")

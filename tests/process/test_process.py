@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,9 @@ from riskengine.records.types import ONE, StoredMark
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.rows import mark_rows, node_rows
 from riskengine.store.open_store import open_store
-from tests.world import SECOND, instruments, nodes, quote, row, trade
-
-Test = Callable[[EngineProcess], Awaitable[Any]]
-
-
-@pytest.fixture(autouse=True)
-def no_frozen_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process settles its memory for good; the process of the tests must not."""
-    monkeypatch.setattr("riskengine.rebuild.load.settle_memory", lambda: None)
+from tests.live_process import Test, run_live, sent
+from tests.waiting import until
+from tests.world import SECOND, instruments, nodes, quote, row
 
 
 @pytest.fixture
@@ -47,29 +41,7 @@ def settings(path: Path, max_trades: int = 1_000) -> Config:
 
 def live(path: Path, test: Test, **more: Any) -> Any:
     """Run a test against a live process."""
-
-    async def life() -> Any:
-        process = EngineProcess(settings(path, **more))
-        process.open()
-        try:
-            await process.start()
-            return await asyncio.wait_for(test(process), 30)
-        finally:
-            await process.stop()
-            await process.stop()
-
-    return asyncio.run(life())
-
-
-async def until(holds: Callable[[], Any], seconds: float = 5.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "did not happen in time"
-        await asyncio.sleep(0.005)
-
-
-def sent(name: str, process: EngineProcess, **columns: Any) -> Any:
-    return trade(name, received_ts=process.clock.now(), ts=process.clock.now() - SECOND, **columns)
+    return run_live(settings(path, **more), test)
 
 
 # -- life --------------------------------------------------------------------------------------------------------
@@ -168,6 +140,16 @@ def test_marks_are_stored_while_it_runs_and_closes_are_not_turned_into_marks(pat
     store = open_store(f"sqlite:///{path}")
     assert [mark.instrument for mark in store.marks()] == ["EURUSD"]
     store.close()
+
+
+def test_stopping_twice_is_stopping_once(path: Path) -> None:
+    async def test(process: EngineProcess) -> None:
+        await process.submit([sent("1", process)])
+        await process.stop()
+        assert not process.is_live
+        await process.stop()
+
+    live(path, test)
 
 
 def test_a_start_can_be_abandoned(path: Path) -> None:

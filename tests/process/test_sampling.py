@@ -14,16 +14,12 @@ from riskengine.config import Config, CurvesConfig, EngineConfig, StoreConfig
 from riskengine.errors import StoreUnavailable
 from riskengine.process.process import EngineProcess
 from riskengine.store.open_store import open_store
-from tests.process.test_process import sent, until
+from tests.live_process import run_live, sent
 from tests.running import Server, running
+from tests.waiting import until
 from tests.world import instruments, nodes, quote
 
 FAST = "[curves]\nsample_s = 0.2\n"
-
-
-@pytest.fixture(autouse=True)
-def no_frozen_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("riskengine.rebuild.load.settle_memory", lambda: None)
 
 
 @pytest.fixture
@@ -36,17 +32,7 @@ def house(store_url: str) -> str:
 
 
 def live(url: str, test: Any, sample_s: float = 0.05) -> None:
-    async def life() -> None:
-        config = Config(engine=EngineConfig(beat_ms=20), store=StoreConfig(url), curves=CurvesConfig(sample_s=sample_s))
-        process = EngineProcess(config)
-        process.open()
-        try:
-            await process.start()
-            await asyncio.wait_for(test(process), 30)
-        finally:
-            await process.stop()
-
-    asyncio.run(life())
+    run_live(Config(engine=EngineConfig(beat_ms=20), store=StoreConfig(url), curves=CurvesConfig(sample_s=sample_s)), test)
 
 
 async def moving(process: EngineProcess, holds: Any) -> None:

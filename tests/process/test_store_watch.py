@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +17,7 @@ from riskengine.records.reference import Reference
 from riskengine.records.types import ONE, Opening
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
+from tests.waiting import until
 from tests.world import NOON, PARENTS, House, instruments, nodes, reference, trade
 
 
@@ -48,12 +48,6 @@ class Place:
 
         asyncio.run(asyncio.wait_for(life(), 10))
 
-    async def until(self, holds: Callable[[], Any]) -> None:
-        deadline = time.monotonic() + 5
-        while not holds():
-            assert time.monotonic() < deadline, "did not happen in time"
-            await asyncio.sleep(0.005)
-
     def renew(self, where: Reference) -> None:
         """Other reference data from now on."""
         self.house = House(where)
@@ -73,11 +67,11 @@ def test_rows_that_are_no_trades_are_said_until_they_are_trades(place: Place) ->
         place.engine.quarantine_row(7, NOON, "desk: unknown desk 'X'")
         place.engine.quarantine_row(8, NOON, "desk: unknown desk 'Y'")
         place.engine.publish(NOON)
-        await place.until(lambda: "unreadable" in place.warnings)
+        await until(lambda: "unreadable" in place.warnings)
         said = "rows that cannot be read as trades and are quarantined: 2, the first is row 7: desk: unknown desk 'X'"
         assert place.warnings["unreadable"] == said
         place.renew(reference())
-        await place.until(lambda: not place.warnings)
+        await until(lambda: not place.warnings)
 
     place.watched(test)
 
@@ -88,7 +82,7 @@ def test_balances_left_out_are_said_until_reference_data_gives_them_a_place(plac
     async def test(place: Place) -> None:
         assert place.warnings["openings"] == "opening balances left out because their desk or instrument is unknown: 1"
         place.renew(reference(PARENTS | {"NEW": "ALL"}))
-        await place.until(lambda: not place.warnings)
+        await until(lambda: not place.warnings)
 
     place.watched(test, openings_left_out=1)
 
@@ -98,7 +92,7 @@ def test_new_reference_data_that_takes_a_balance_its_place_is_said(place: Place)
 
     async def test(place: Place) -> None:
         place.renew(reference({"ALL": "", "FX1": "ALL"}))
-        await place.until(lambda: "openings" in place.warnings)
+        await until(lambda: "openings" in place.warnings)
 
     place.watched(test)
 
@@ -111,13 +105,13 @@ def test_a_store_that_is_away_for_a_while_is_noted_when_it_is_back(place: Place,
         raise StoreUnavailable("away")
 
     async def test(place: Place) -> None:
-        await place.until(lambda: place.watch.witness._seen is not None)
+        await until(lambda: place.watch.witness._seen is not None)
         with monkeypatch.context() as patch:
             patch.setattr(place.store, "standing", away)
-            await place.until(lambda: len(asked) > 2)
+            await until(lambda: len(asked) > 2)
         place.store.acquire_writer("engine")
         place.store.next_epoch()
-        await place.until(lambda: place.watch.witness.epoch == 1)
+        await until(lambda: place.watch.witness.epoch == 1)
 
     place.watched(test)
     assert not place.warnings
@@ -131,7 +125,7 @@ def test_a_mistake_of_ours_is_logged_and_does_not_end_the_engine(
 
     async def test(place: Place) -> None:
         monkeypatch.setattr(place.watch.witness, "note", broken)
-        await place.until(lambda: "watch_failed" in caplog.text)
+        await until(lambda: "watch_failed" in caplog.text)
 
     place.watched(test)
 
@@ -139,10 +133,10 @@ def test_a_mistake_of_ours_is_logged_and_does_not_end_the_engine(
 def test_a_store_without_nodes_is_said_until_it_has_some(place: Place) -> None:
     async def test(place: Place) -> None:
         place.renew(Reference([], [], "USD"))
-        await place.until(lambda: "empty" in place.warnings)
+        await until(lambda: "empty" in place.warnings)
         assert "has no nodes: nothing was loaded yet, or another store is meant" in place.warnings["empty"]
         place.renew(reference())
-        await place.until(lambda: not place.warnings)
+        await until(lambda: not place.warnings)
 
     place.watched(test)
 
@@ -151,7 +145,7 @@ def test_trades_gone_since_the_last_start_are_said(place: Place) -> None:
     place.store.append_trades([trade("a"), trade("b")])
     place.store.acquire_writer("test")
     place.watch.take_epoch(False)
-    place.watched(lambda place: place.until(lambda: place.watch.witness.path is not None))
+    place.watched(lambda place: until(lambda: place.watch.witness.path is not None))
     with sqlite3.connect(place.store.name) as outside:
         outside.execute("DELETE FROM trades WHERE trade_id = 'a'")
     outside.close()

@@ -28,7 +28,6 @@ Patch = pytest.MonkeyPatch
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: Patch) -> None:
-    monkeypatch.setattr("riskengine.rebuild.load.settle_memory", lambda: None)
     monkeypatch.setattr("riskengine.rebuild.load.LOOK_AGAIN_S", 0.01)
 
 

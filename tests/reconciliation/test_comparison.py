@@ -21,7 +21,7 @@ from riskengine.reconciliation.store_sums import store_side
 from riskengine.snapshot.compare import Break, compare, side_of
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
-from tests.reconciliation.test_store_sums import CONFIG, engine_of, furnished
+from tests.reconciliation.furnished import CONFIG, engine_of, furnished
 from tests.store_book import Outside
 from tests.world import NOON, PARENTS, cancel, opening, reference, trade
 
@@ -225,7 +225,7 @@ def test_closing_ends_whoever_waits(here: Store, here_config: Config, monkeypatc
 def test_the_child_ends_with_its_parent(here: Store, here_config: Config, tmp_path: Path) -> None:
     program = f"""
 import sys, time
-from riskengine.adapters.comparison import Comparison
+from riskengine.reconciliation.comparison import Comparison
 from riskengine.config import Config, StoreConfig
 started = Comparison(Config(store=StoreConfig(url={here_config.store.url!r})))
 started.start({here.watermark()})

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from riskengine.process.process import EngineProcess
 from riskengine.snapshot.digest import digest
 from riskengine.store.audit_chain import AuditFilter
 from riskengine.store.open_store import open_store
+from tests.live_process import Test, run_live
 from tests.store_book import TS, Outside
 from tests.world import instruments, nodes, trade
 
@@ -37,14 +37,6 @@ BOOK = [
 ]
 """A dealer and, where it counts, a desk and an instrument of its own for every kind of break."""
 
-Test = Callable[[EngineProcess], Awaitable[Any]]
-
-
-@pytest.fixture(autouse=True)
-def no_frozen_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process settles its memory for good; the process of the tests must not."""
-    monkeypatch.setattr("riskengine.rebuild.load.settle_memory", lambda: None, raising=False)
-
 
 @pytest.fixture
 def url(store_url: str) -> str:
@@ -56,17 +48,11 @@ def url(store_url: str) -> str:
 
 
 def live(url: str, test: Test, every_s: float = 0.0) -> Any:
-    async def life() -> Any:
-        process = EngineProcess(Config(store=StoreConfig(url), reconcile=ReconcileConfig(every_s)))
-        process.open()
-        try:
-            await process.start()
-            await process.submit(BOOK)
-            return await asyncio.wait_for(test(process), 60)
-        finally:
-            await process.stop()
+    async def booked(process: EngineProcess) -> Any:
+        await process.submit(BOOK)
+        return await test(process)
 
-    return asyncio.run(life())
+    return run_live(Config(store=StoreConfig(url), reconcile=ReconcileConfig(every_s)), booked)
 
 
 def keys(report: dict[str, Any]) -> set[tuple[str, str, str, str | None]]:

@@ -4,26 +4,18 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
-
-import pytest
 
 from riskengine.config import Config, ReconcileConfig, StoreConfig
 from riskengine.process.process import EngineProcess
 from riskengine.snapshot.compare import side_of
 from riskengine.store.open_store import open_store
+from tests.live_process import Test, run_live
 from tests.store_book import TS, Outside
 from tests.world import instruments, nodes, trade
 
 PROGRAMS = 3
 """Others that write beside the engine."""
-
-
-@pytest.fixture(autouse=True)
-def no_frozen_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process settles its memory for good; the process of the tests must not."""
-    monkeypatch.setattr("riskengine.rebuild.load.settle_memory", lambda: None)
 
 
 class Load:
@@ -68,17 +60,8 @@ class Load:
             await asyncio.to_thread(thread.join)
 
 
-def live(url: str, test: Callable[[EngineProcess], Awaitable[Any]]) -> Any:
-    async def life() -> Any:
-        process = EngineProcess(Config(store=StoreConfig(url), reconcile=ReconcileConfig(0.0)))
-        process.open()
-        try:
-            await process.start()
-            return await asyncio.wait_for(test(process), 120)
-        finally:
-            await process.stop()
-
-    return asyncio.run(life())
+def live(url: str, test: Test) -> Any:
+    return run_live(Config(store=StoreConfig(url), reconcile=ReconcileConfig(0.0)), test, patience_s=120)
 
 
 def test_a_trade_on_its_way_is_no_break_and_a_break_among_them_is_found_and_repaired(store_url: str) -> None:

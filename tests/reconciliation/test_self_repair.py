@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,8 @@ from riskengine.store.audit_chain import AuditEntry, AuditFilter
 from riskengine.store.open_store import open_store
 from tests import faults
 from tests.faults import FX1
+from tests.live_process import Test, run_live, sent
+from tests.waiting import until
 from tests.world import House, instruments, nodes, trade
 
 PATIENCE_S = 20.0
@@ -30,7 +31,6 @@ PATIENCE_S = 20.0
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("riskengine.reconciliation.self_repair.LOOK_EVERY_S", 0.01)
     monkeypatch.setattr("riskengine.reconciliation.self_repair.RETRY_S", 0.01)
-    monkeypatch.setattr("riskengine.rebuild.load.settle_memory", lambda: None, raising=False)  # of the tests' own process
 
 
 def with_a_house(url: str) -> str:
@@ -41,30 +41,15 @@ def with_a_house(url: str) -> str:
     return url
 
 
-def live(url: str, test: Callable[[EngineProcess], Awaitable[Any]], *, repair: bool) -> None:
+def live(url: str, test: Test, *, repair: bool) -> None:
     """A live engine that looks itself over every second."""
 
-    async def life() -> None:
-        reconcile = ReconcileConfig(every_s=0.0, repair_self_audit=repair)
-        process = EngineProcess(Config(engine=EngineConfig(self_audit_s=1.0), store=StoreConfig(url), reconcile=reconcile))
-        process.open()
-        try:
-            await process.start()
-            now = process.clock.now()
-            sold: dict[str, Any] = {"received_ts": now, "ts": now - 1, "price": "1.1"}
-            await process.submit([trade("t1", **sold), trade("t2", desk="EQ1", **sold)])
-            await asyncio.wait_for(test(process), 3 * PATIENCE_S)
-        finally:
-            await process.stop()
+    async def booked(process: EngineProcess) -> None:
+        await process.submit([sent("t1", process), sent("t2", process, desk="EQ1")])
+        await test(process)
 
-    asyncio.run(life())
-
-
-async def until(what: Callable[[], object]) -> None:
-    deadline = asyncio.get_running_loop().time() + PATIENCE_S
-    while not what():
-        assert asyncio.get_running_loop().time() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.01)
+    reconcile = ReconcileConfig(every_s=0.0, repair_self_audit=repair)
+    run_live(Config(engine=EngineConfig(self_audit_s=1.0), store=StoreConfig(url), reconcile=reconcile), booked)
 
 
 def break_cash(engine: Engine) -> None:
@@ -82,7 +67,7 @@ def test_a_key_that_broke_is_repaired_from_the_store_by_itself(store_url: str) -
         await process.on_writer(break_cash)
         await until(lambda: repairs(process))  # that it was set aside may be over before anybody looks
         assert [(entry.actor, json.loads(entry.detail)["keys"]) for entry in repairs(process)] == [("self-audit", [list(FX1)])]
-        await until(lambda: process.health()["last_reconciliation"] and WARNING not in process.warnings)
+        await until(lambda: process.health()["last_reconciliation"] and WARNING not in process.warnings, PATIENCE_S)
         assert process.history.newest.keys_set_aside() == []
         assert digest(process.history.newest) == sound
         await process.on_writer(Engine.check)
@@ -96,7 +81,7 @@ def test_without_that_setting_it_stays_aside_told_and_remembered_until_somebody_
     async def test(process: EngineProcess) -> None:
         sound = digest(process.history.newest)
         await process.on_writer(break_cash)
-        await until(lambda: "breaks" in process.warnings)
+        await until(lambda: "breaks" in process.warnings, PATIENCE_S)
         assert WARNING in process.warnings
         assert process.history.newest.keys_set_aside() == [FX1]
         rows, _ = await process.breaks(status=None)
@@ -104,7 +89,7 @@ def test_without_that_setting_it_stays_aside_told_and_remembered_until_somebody_
         await process.reconcile(repair=True, actor="ann")
         assert process.history.newest.keys_set_aside() == []
         assert digest(process.history.newest) == sound
-        await until(lambda: not process.warnings)
+        await until(lambda: not process.warnings, PATIENCE_S)
 
     live(with_a_house(f"sqlite:///{tmp_path / 'desk.db'}"), test, repair=False)
 

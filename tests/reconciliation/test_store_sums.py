@@ -9,10 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskengine.config import Config
 from riskengine.engine.engine import Engine
-from riskengine.engine.worklist import MAX_NOTICES
-from riskengine.rebuild.rebuild import rebuild
 from riskengine.reconciliation import store_sums as module
 from riskengine.reconciliation.store_sums import Rules, StoreSide, keys_of, store_side
 from riskengine.records.types import Key, Trade, Verdict
@@ -20,20 +17,12 @@ from riskengine.snapshot.compare import NOTHING, Holding, plus, side_of
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
 from riskengine.store.session import Transaction
-from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from riskengine.store.trade_rows import TradeRow
+from tests.reconciliation.furnished import CONFIG, engine_of, furnished
 from tests.store_book import Outside
-from tests.world import DESKS, NOON, PARENTS, SECOND, cancel, instruments, nodes, opening, trade
+from tests.world import DESKS, NOON, PARENTS, SECOND, cancel, opening, trade
 
 ALL = 2**62
-CONFIG = Config()
-
-
-def furnished(store: Store) -> Store:
-    """With the nodes and instruments of `tests.world`."""
-    store.save_nodes(nodes())
-    store.save_instruments(instruments())
-    return store
 
 
 @pytest.fixture
@@ -41,10 +30,6 @@ def store(store_url: str) -> Iterable[Store]:
     opened = furnished(open_store(store_url))
     yield opened
     opened.close()
-
-
-def engine_of(store: Store) -> Engine:
-    return rebuild(store, read_trades(store), CONFIG, epoch=1, now=NOON, read_conflicts=read_conflicts(store, MAX_NOTICES))
 
 
 def one_by_one(store: Store) -> dict[Key, Holding]:

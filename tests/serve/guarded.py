@@ -151,6 +151,17 @@ def bearer(token: str) -> dict[str, str]:
 
 
 ORIGIN = f"http://127.0.0.1:{PORT}"
+FORGED_ORIGINS = [
+    "null",
+    "https://evil.example",
+    "http://127.0.0.1",
+    "http://127.0.0.1:1",
+    f"https://127.0.0.1:{PORT}",
+    f"http://127.0.0.1:{PORT}.evil",
+    f"http://evil@127.0.0.1:{PORT}",
+    f"http://[::1]:{PORT}",
+]
+"""What a browser on another site, or another user's server on this machine, would send."""
 FORM = {"origin": ORIGIN, "content-type": "application/x-www-form-urlencoded"}
 
 

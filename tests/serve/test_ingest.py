@@ -14,6 +14,7 @@ from riskengine.serve.stream import ingest
 from riskengine.serve.stream.ingest import decode_frame, ticks_of, trades_of
 from tests.serve.stand_in import Client
 from tests.serve.wired import Wired, run, talk, wired
+from tests.waiting import until
 from tests.world import NOON, row
 
 INGEST = "/v1/ingest"
@@ -304,9 +305,3 @@ def test_a_frame_may_hold_everything_at_once():
 def test_lists_that_nest_without_end_are_refused():
     with pytest.raises(InputError):
         ticks_of(decode_frame('{"ticks": [' + "[" * 100_000 + "]" * 100_000 + "]}"), True)
-
-
-async def until(holds):
-    async with asyncio.timeout(5):
-        while not holds():  # noqa: ASYNC110 - nobody there could set an event
-            await asyncio.sleep(0.005)

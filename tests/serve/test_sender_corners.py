@@ -1,18 +1,11 @@
 """Where a push could be lost or late: publications in between, pauses that end together, views named twice."""
 
-from functools import partial
-
 import pytest
 
-from riskengine.engine.engine import Engine
-from riskengine.rebuild.handover import hand_over
-from riskengine.rebuild.renewal import fitting
-from riskengine.records.reference import Reference, trade_check
-from riskengine.records.types import Trade
 from riskengine.serve.stream.sender import CHECKSUM_INTERVAL_S, SENDS_PER_TURN
 from riskengine.snapshot.snapshot import Snapshot, SnapshotHistory
 from tests import world
-from tests.serve.test_sender import EQ1, FX1, Room
+from tests.serve.room import EQ1, FX1, Room, renew
 from tests.world import trade
 
 
@@ -110,19 +103,6 @@ def test_checksums_come_also_while_trades_never_cease(room):
         room.deal(desk="FX1")
         room.beat()
     assert 2 <= sum("checksums" in update for update in client.updates) <= 4
-
-
-def renew(room: Room, where: Reference, *trades: Trade) -> int:
-    """Other reference data takes over, with trades in the same snapshot."""
-    before, now = room.engine.engine, room.engine.clock.now()
-    after = Engine(where, room.engine.config, epoch=7, now=now)
-    room.engine.stored += trades
-    judge = partial(fitting, check=trade_check(where))
-    after.apply([found for sent in room.engine.stored if (found := judge(sent)) is not None], now, len(room.engine.stored))
-    after.publish(now)
-    hand_over(after, before, judge, now)
-    room.engine.engine = after
-    return room.engine.publish().seq
 
 
 def test_a_trade_in_the_snapshot_that_brings_other_reference_data_is_pushed_at_once(room):

@@ -17,8 +17,7 @@ from riskengine.snapshot.snapshot import Snapshot, UnknownName
 from riskengine.views.board import JSON, MSGPACK, Encoding
 from riskengine.views.grants import EVERYTHING, Grants
 from tests import world
-from tests.serve.test_sender import Room
-from tests.serve.test_sender_corners import renew
+from tests.serve.room import Room, renew
 from tests.stream_client import Client
 
 HOUSES = (

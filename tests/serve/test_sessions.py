@@ -1,7 +1,6 @@
 """Websockets with tokens, over sockets: who may open them, how many, and that none outlives its token."""
 
 import asyncio
-import datetime as dt
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
@@ -15,41 +14,13 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from riskengine.config import AccessConfig
-from riskengine.serve.access.tokens import StoredToken, editing, hash_of, new_token
+from tests.serve.guarded import FORGED_ORIGINS
+from tests.serve.keys import EXPIRES, Keys
 from tests.serve.stand_in import Answer, Client
-from tests.serve.test_admission import EIGHT
 from tests.serve.wired import Talk, Wired, run, talk, wired
 from tests.world import NOON, SECOND, row
 
 STREAM, INGEST = "/v1/stream", "/v1/ingest"
-EXPIRES = dt.datetime(2026, 3, 4, 13, tzinfo=dt.UTC)
-
-
-class Keys:
-    """A tokens file, and the tokens' texts by name."""
-
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / "tokens.toml"
-        self.texts: dict[str, str] = {}
-        self.put("ann", "dealer", nodes=("FX1",), expires=EXPIRES)
-        self.put("boss", "ops")
-        self.put("prices", "feed")
-
-    def put(self, name: str, role: Any, **more: Any) -> None:
-        text = self.texts.setdefault(name, new_token())
-        with editing(self.file) as tokens:
-            tokens[name] = StoredToken(name, role, hash_of(text), **more)
-
-    def revoke(self, name: str) -> None:
-        with editing(self.file) as tokens:
-            del tokens[name]
-
-    def access(self, **more: Any) -> AccessConfig:
-        return AccessConfig(tokens_file=str(self.file), **more)
-
-    def by(self, name: str) -> dict[str, Any]:
-        return {"additional_headers": {"Authorization": f"Bearer {self.texts[name]}"}}
 
 
 @pytest.fixture
@@ -124,7 +95,7 @@ def test_a_websocket_needs_a_token_of_the_right_role(keys: Keys) -> None:
     run(scenario())
 
 
-@pytest.mark.parametrize("origin", EIGHT)
+@pytest.mark.parametrize("origin", FORGED_ORIGINS)
 def test_a_forged_origin_opens_no_websocket_whatever_the_token(keys: Keys, origin: str) -> None:
     async def scenario() -> None:
         async with wired(access=keys.access()) as engine:

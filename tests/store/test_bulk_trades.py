@@ -16,7 +16,7 @@ from riskengine.store.protocol import Store
 from riskengine.store.tables import bulk_trades
 from riskengine.store.tables.bulk_trades import stored_trades
 from riskengine.store.trade_rows import replay
-from tests.store.test_trade_rows import TRADES
+from tests.store.any_trades import TRADES
 from tests.store_book import CHECK, TS, Outside, cancel, new_store, trade
 
 

@@ -1,6 +1,5 @@
 """A stored trade comes back as the record that left the door, and a spoiled row as a reason."""
 
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,38 +10,8 @@ from riskengine.records.decode import TradeInput, convert
 from riskengine.records.fields import Rejected
 from riskengine.records.types import Trade
 from riskengine.store.trade_rows import DEFAULT_SOURCE, RefusedRow, TradeRow, _plain, row_values, trade_from_row
+from tests.store.any_trades import TRADES
 from tests.store_book import CHECK, TS, cancel, sent, trade
-
-MICROS = st.integers(TS - 10**15, TS + 10**15)
-NAMES = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=20)
-
-
-def decimals(places: int, low: str = "0", high: str = "1e15") -> st.SearchStrategy[Decimal]:
-    return st.decimals(Decimal(low), Decimal(high), places=places, allow_nan=False, allow_infinity=False)
-
-
-TRADES = st.builds(
-    trade,
-    NAMES,
-    source=NAMES,
-    leg=st.integers(0, 2**53 - 1),
-    version=st.integers(1, 2**53 - 1),
-    action=st.sampled_from(["new", "amend"]),
-    ts=MICROS,
-    source_seq=st.integers(0, 2**53 - 1),
-    instrument=st.sampled_from(["BTCUSD", "ESZ6"]),
-    dealer=st.one_of(st.just(""), NAMES),
-    side=st.sampled_from(["buy", "sell"]),
-    quantity=decimals(2, "0.01"),
-    price=decimals(10),
-    fees=st.one_of(st.none(), decimals(10, "-1e15")),
-    fees_currency=st.sampled_from(["", "USD", "EUR"]),
-    value_date=st.sampled_from(["", "2026-11-23"]),
-    trade_date=st.sampled_from(["", "2026-11-20"]),
-    booked_ts=st.one_of(st.none(), MICROS),
-    contra_amount=st.one_of(st.none(), decimals(10)),
-    legs=st.one_of(st.none(), st.integers(1, 1_000)),
-)
 
 
 def row_of(stored: Trade, **columns: Any) -> TradeRow:
@@ -69,6 +38,11 @@ def test_the_quick_way_and_the_check_agree_whatever_a_column_holds(stored: Trade
     assert quick is None or quick == checked
     found = trade_from_row(row, CHECK)
     assert found == checked if checked is not None else isinstance(found, RefusedRow)
+
+
+def test_ordinary_trades_go_the_quick_way() -> None:
+    for stored in (trade(), trade(dealer="ann", fees="0.5", fees_currency="USD"), trade(instrument="BTCUSD", price="3.14159")):
+        assert _plain(row_of(stored), CHECK) == stored
 
 
 def test_a_cancel_comes_back_equal_with_and_without_its_own_time() -> None:

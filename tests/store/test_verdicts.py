@@ -1,7 +1,5 @@
 """Verdicts are stored before they take effect, and a start judges by them: on both databases."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -14,17 +12,10 @@ from riskengine.snapshot.digest import digest
 from riskengine.snapshot.snapshot import ExceptionItem
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
+from tests.live_process import Test, run_live
 from tests.store_book import TS
 from tests.store_book import trade as plain_trade
 from tests.world import SECOND, instruments, nodes, trade
-
-Test = Callable[[EngineProcess], Awaitable[Any]]
-
-
-@pytest.fixture(autouse=True)
-def no_frozen_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process settles its memory for good; the process of the tests must not."""
-    monkeypatch.setattr("riskengine.rebuild.load.settle_memory", lambda: None)
 
 
 @pytest.fixture
@@ -37,16 +28,7 @@ def url(store_url: str) -> str:
 
 
 def live(url: str, test: Test) -> Any:
-    async def life() -> Any:
-        process = EngineProcess(Config(store=StoreConfig(url)))
-        process.open()
-        try:
-            await process.start()
-            return await asyncio.wait_for(test(process), 30)
-        finally:
-            await process.stop()
-
-    return asyncio.run(life())
+    return run_live(Config(store=StoreConfig(url)), test)
 
 
 def sent(name: str, process: EngineProcess, **columns: Any) -> Any:

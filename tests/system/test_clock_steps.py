@@ -14,7 +14,7 @@ from websockets.sync.client import connect
 from tests.running import Server, command, running
 from tests.stepped_clock import SteppedClock
 from tests.store_book import new_store
-from tests.system.test_store_away import until
+from tests.waiting import wait_until
 
 HOUR_S = 3_600
 SECOND_US = 1_000_000
@@ -55,12 +55,12 @@ class Desk:
 
     def assert_marked(self, mid: float, stale: bool = False) -> None:
         """The position is valued at this price within two beats and a bit."""
-        until(lambda: (self.position()["mark"], self.position()["stale"]) == (mid, stale), 2)
+        wait_until(lambda: (self.position()["mark"], self.position()["stale"]) == (mid, stale), 2)
 
     def assert_beating(self, ahead_s: int) -> None:
         """New snapshots come, of the time that the clock says."""
         first = self.server.get("/v1/status")
-        until(lambda: self.server.get("/v1/status")["seq"] > first["seq"], 3)
+        wait_until(lambda: self.server.get("/v1/status")["seq"] > first["seq"], 3)
         header = self.server.get("/v1/nodes")
         assert abs(header["as_of"] - self.now(ahead_s)) < 3 * SECOND_US
         assert self.server.get("/readyz")["state"] == "live"
@@ -147,10 +147,10 @@ def test_streams_and_the_history_of_snapshots_go_on(desk: Desk, step_s: int) -> 
             desk.clock.set(ahead_s)
             beat = next(message for message in iter(heard, None) if message["type"] == "heartbeat")
             assert beat["seq"] > 0
-            until(partial(is_dated, heard, desk, ahead_s))
+            wait_until(partial(is_dated, heard, desk, ahead_s))
             seq = desk.server.get("/v1/status")["seq"]
             desk.server.get(f"/v1/nodes?seq={seq}")
-            until(partial(gone_from, desk.server, seq))
+            wait_until(partial(gone_from, desk.server, seq))
 
 
 def is_dated(heard: Any, desk: Desk, ahead_s: int) -> bool:

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -25,9 +24,11 @@ from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
 from riskengine.store.tables.bulk_trades import read_conflicts
 from tests.conftest import postgres_schema
+from tests.live_process import Test, run_live
 from tests.rebuild.renewal.renewing import assert_as_fresh
 from tests.rebuild.renewal.renewing import fresh as from_the_store
 from tests.store_book import Outside
+from tests.waiting import until
 from tests.world import SECOND, cancel, instruments, nodes, trade
 
 NOW = SystemClock().now()
@@ -82,7 +83,6 @@ POSTED: list[list[Trade]] = [
 @pytest.fixture(autouse=True)
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process settles its memory for good; the process of the tests must not. And looks often."""
-    monkeypatch.setattr("riskengine.rebuild.load.settle_memory", lambda: None)
     for constant in ("intake.store_thread.POLL_S", "rebuild.renewal.LOOK_S", "rebuild.renewal.SETTLE_S"):
         monkeypatch.setattr(f"riskengine.{constant}", 0.02)
 
@@ -104,17 +104,8 @@ def urls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[str]]:
         yield found
 
 
-def live(url: str, days: int, test: Callable[[EngineProcess], Awaitable[Any]]) -> Any:
-    async def life() -> Any:
-        process = EngineProcess(Config(engine=EngineConfig(beat_ms=20, history_days=days), store=StoreConfig(url)))
-        process.open()
-        try:
-            await process.start()
-            return await asyncio.wait_for(test(process), 60)
-        finally:
-            await process.stop()
-
-    return asyncio.run(life())
+def live(url: str, days: int, test: Test) -> Any:
+    return run_live(Config(engine=EngineConfig(beat_ms=20, history_days=days), store=StoreConfig(url)), test)
 
 
 def shown(process: EngineProcess) -> list[Any]:
@@ -125,13 +116,6 @@ def shown(process: EngineProcess) -> list[Any]:
     }
     rows = [node_rows(snapshot), dealer_rows(snapshot), list(position_rows(snapshot))]
     return [digest(snapshot), rows, snapshot.counts, listed]
-
-
-async def until(holds: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline, "did not happen in time"
-        await asyncio.sleep(0.005)
 
 
 async def healthy(process: EngineProcess) -> None:

@@ -3,8 +3,7 @@
 import asyncio
 import shutil
 import sqlite3
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -17,10 +16,10 @@ from riskengine.errors import EngineNotLive, LeaseHeld, StartRefused
 from riskengine.process.process import EngineProcess
 from riskengine.store.open_store import open_store
 from riskengine.store.witness import Witness
+from tests.live_process import Test, run_live
 from tests.store_book import Outside
+from tests.waiting import until
 from tests.world import SECOND, instruments, nodes, trade
-
-Test = Callable[[EngineProcess], Awaitable[Any]]
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +27,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits ten seconds here, and the process of the tests does not settle its memory for good."""
     monkeypatch.setattr("riskengine.process.store_watch.NOTE_EVERY_S", 0.05)
     monkeypatch.setattr("riskengine.process.store_watch.LOOK_EVERY_S", 0.05)
-    monkeypatch.setattr("riskengine.rebuild.load.settle_memory", lambda: None)
 
 
 @pytest.fixture
@@ -47,17 +45,7 @@ def settings(url: str) -> Config:
 
 def life(url: str, test: Test, *, accept: bool = False) -> Any:
     """Run a test against a live engine, from the opening of its store to the end."""
-
-    async def run() -> Any:
-        process = EngineProcess(settings(url), accept_mismatch=accept)
-        process.open()
-        try:
-            await process.start()
-            return await asyncio.wait_for(test(process), 20)
-        finally:
-            await process.stop()
-
-    return asyncio.run(run())
+    return run_live(settings(url), test, accept_mismatch=accept)
 
 
 def dealing(*names: str) -> Test:
@@ -75,13 +63,6 @@ def dealing(*names: str) -> Test:
 async def look(process: EngineProcess) -> tuple[int, list[str]]:
     """The epoch, and the kinds of warnings that stand."""
     return process.history.newest.epoch, list(process.warnings)
-
-
-async def until(holds: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 5
-    while not holds():
-        assert time.monotonic() < deadline, "did not happen in time"
-        await asyncio.sleep(0.01)
 
 
 # -- backups -----------------------------------------------------------------------------------------------------

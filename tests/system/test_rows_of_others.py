@@ -12,9 +12,9 @@ from typing import NamedTuple
 import pytest
 
 from tests.conftest import postgres_schema
+from tests.posting import trade_count
 from tests.running import Server, running
 from tests.store_book import Outside, new_store
-from tests.system.test_store_away import trade_count
 
 ROWS = 6
 WITHIN_S = 1.0

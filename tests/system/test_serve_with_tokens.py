@@ -12,7 +12,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.browser import Browser
-from tests.running import ENVIRONMENT, Server, begin, command, running
+from tests.running import ENVIRONMENT, Server, begin, command, commands, running
 from tests.world import INSTRUMENTS, PARENTS, row
 
 
@@ -23,16 +23,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "nodes.csv").write_text("node,parent\n" + "".join(f"{node},{parent}\n" for node, parent in PARENTS.items()))
     lines = [json.dumps(each) for each in INSTRUMENTS]
     (folder / "instruments.ndjson").write_text("\n".join(lines))
-    for kind, file in (("nodes", "nodes.csv"), ("instruments", "instruments.ndjson")):
-        assert command("load", kind, folder / file, "--store", store(folder)).returncode == 0
-    for name, words in {
+    tokens: dict[str, tuple[str, ...]] = {
         "ann": ("--role", "dealer", "--node", "FX1"),
         "boss": ("--role", "ops"),
         "prices": ("--role", "feed"),
         "old": ("--role", "viewer", "--node", "FX1"),
         "wall": ("--role", "viewer", "--node", "*", "--dealer", "*"),
-    }.items():
-        done = command("token", "create", name, *words, "--tokens", folder / "tokens.toml")
+    }
+    nodes_loaded, instruments_loaded, *made = commands(
+        ("load", "nodes", folder / "nodes.csv", "--store", store(folder)),
+        ("load", "instruments", folder / "instruments.ndjson", "--store", store(folder)),
+        *(("token", "create", name, *words, "--tokens", str(folder / "tokens.toml")) for name, words in tokens.items()),
+    )
+    assert nodes_loaded.returncode == instruments_loaded.returncode == 0
+    for name, done in zip(tokens, made, strict=True):
         (folder / name).write_text(done.stdout.strip())
     return folder
 

@@ -201,7 +201,6 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         Engine, "apply", lambda self, trades, *more: apply(self, [each for each in trades if each.trade_id != "000001"], *more)
     )
-    monkeypatch.setattr("riskengine.rebuild.load.settle_memory", lambda: None)
     monkeypatch.setattr("riskengine.rebuild.load.LOOK_AGAIN_S", 0.01)
     monkeypatch.setattr("riskengine.rebuild.load.SMALL", 0)
 

@@ -1,28 +1,28 @@
 """A running engine whose store goes away: posts are refused and nothing is stored, reads go on, and it resumes by itself."""
 
-import http.client
 import json
 import os
 import resource
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
 from replay.own_postgres import Cluster, missing
 from tests.conftest import ROOT, postgres_schema
+from tests.posting import deal, post, trade_count
 from tests.running import Server, command, running
 from tests.store.small_disk import small_disk
-from tests.store_book import TS, Outside, new_store
+from tests.store_book import Outside, new_store
+from tests.waiting import wait_until
 
 IMPATIENT = """
-from riskengine.adapters import committer, postgres_connection, sqlite_connection
-committer.SILENT_S = 0.5
+from riskengine.intake import store_thread
+from riskengine.store.postgres import connection as postgres_connection
+from riskengine.store.sqlite import connection as sqlite_connection
+store_thread.SILENT_S = 0.5
 sqlite_connection.BUSY_TIMEOUT_MS = 200
 postgres_connection.LOCK_TIMEOUT_MS = 200
 """
@@ -37,44 +37,6 @@ def engine(folder: Path, url: str) -> Iterator[Server]:
     environment = {"PYTHONPATH": f"{folder}:{ROOT}"}
     with running("serve", "--port", "0", "--store", url, log=folder / "log", environment=environment) as server:
         yield server
-
-
-def deal(name: str, count: int = 1) -> list[dict[str, Any]]:
-    return [
-        {
-            "source": "t",
-            "trade_id": f"{name}-{number}",
-            "ts": TS,
-            "instrument": "EURUSD",
-            "desk": "FX1",
-            "side": "buy",
-            "quantity": "100",
-            "price": "1.1",
-        }
-        for number in range(count)
-    ]
-
-
-def post(server: Server, trades: list[dict[str, Any]]) -> tuple[int, Any, Any]:
-    """Status, headers and answer."""
-    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
-    try:
-        connection.request("POST", "/v1/trades", json.dumps(trades).encode(), {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        return answer.status, answer.headers, json.loads(answer.read())
-    finally:
-        connection.close()
-
-
-def trade_count(server: Server) -> int:
-    return int(server.get("/v1/nodes")["rows"][0]["trade_count"])
-
-
-def until(holds: Callable[[], Any], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.02)
 
 
 def check(
@@ -95,7 +57,7 @@ def check(
         assert (trade_count(server), server.get("/v1/digest")["digest"]) == (before, digest), "nothing was taken"
     finally:
         mend_it()
-    until(lambda: server.get("/v1/status")["state"] == "live")
+    wait_until(lambda: server.get("/v1/status")["state"] == "live")
     assert trade_count(server) == before, "what was refused was not stored"
     for expected in ("applied", "duplicate"):
         status, _, answer = post(server, deal(f"during {reason}", count))
@@ -204,13 +166,13 @@ def test_a_server_that_stands_still_and_says_nothing(tmp_path: Path) -> None:
             assert post(server, deal("before"))[0] == 200
             with cluster.frozen():
                 waiting = client.submit(post, server, deal("waiting"))
-                until(lambda: server.get("/v1/status")["state"] == "degraded")
+                wait_until(lambda: server.get("/v1/status")["state"] == "degraded")
                 assert "has not answered for" in server.get("/v1/status")["store_error"]
                 status, headers, answer = post(server, deal("during"))
                 assert (status, headers["Retry-After"]) == (503, "1") and "has not answered for" in answer["detail"]
                 assert trade_count(server) == 1
             assert waiting.result(30)[0] == 200, "what was on its way is stored once the server goes on"
-            until(lambda: server.get("/v1/status")["state"] == "live")
+            wait_until(lambda: server.get("/v1/status")["state"] == "live")
             again = [post(server, deal(name))[2]["results"][0]["status"] for name in ("waiting", "during")]
             assert again == ["duplicate", "applied"]
             assert trade_count(server) == 3

@@ -12,9 +12,9 @@ import pytest
 from replay import engine_races
 from riskengine.store.open_store import open_store
 from tests.conftest import SERVER
+from tests.posting import deal, post, trade_count
 from tests.running import Server, command, start
 from tests.store_book import Outside, new_store
-from tests.system.test_store_away import deal, post, trade_count
 
 
 @pytest.mark.parametrize("store", ["sqlite", "postgres"])

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.posting import deal, post, trade_count
 from tests.running import Server, command, running
 from tests.store.cutting_proxy import CuttingProxy
 from tests.store_book import new_store
-from tests.system.test_store_away import deal, post, trade_count, until
+from tests.waiting import wait_until
 
 ROUNDS = 4
 RESOLVED_WITHIN_S = 2.0
@@ -39,7 +40,7 @@ def test_whether_a_commit_went_through_is_found_out_and_a_repeat_changes_nothing
         answered, headers, _ = post(server, batch)
         assert answered == 503 and headers["Retry-After"]
         assert proxy.cut_at_commit == "never", "the cut took place"
-        until(lambda: server.get("/v1/status")["state"] == "live")
+        wait_until(lambda: server.get("/v1/status")["state"] == "live")
         began = time.monotonic()
         while trade_count(server) != expected + stored:
             assert time.monotonic() - began < RESOLVED_WITHIN_S

@@ -352,9 +352,8 @@ def test_a_ladder_that_is_no_longer_granted_ends_with_the_reference_data_that_mo
     desk.renew(world.reference(world.PARENTS | {"FX1": "ALL"}))
     ended = [client.hear(frame) for frame in client.subscriptions.review()]
     assert [(message["type"], message["id"], message["title"]) for message in ended] == [("error", "a", "not allowed")]
-    desk.marks(EURUSD=1.3)
-    update = client.update()
-    assert update is None or "a" not in update["views"]
+    desk.deal(world.trade("in both", desk="FX1"), world.trade("and here", desk="FX2"))
+    assert client.update()["views"].keys() == {"b"}
 
 
 # A drifted copy

@@ -10,12 +10,6 @@ from tests.store_book import Outside
 from tests.world import instruments, nodes
 
 
-@pytest.fixture(autouse=True)
-def no_frozen_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process settles its memory for good; the process of the tests must not."""
-    monkeypatch.setattr("riskengine.rebuild.load.settle_memory", lambda: None)
-
-
 @pytest.fixture
 def real_times() -> None:
     """For the tests that are about times."""

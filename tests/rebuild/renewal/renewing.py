@@ -1,8 +1,5 @@
 """A live process in a test, and what a fresh start on its store would come to."""
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from riskengine.config import Config, EngineConfig, MarksConfig, StoreConfig
@@ -13,9 +10,7 @@ from riskengine.snapshot.digest import digest
 from riskengine.snapshot.rows import dealer_rows, node_rows, position_rows
 from riskengine.snapshot.snapshot import Snapshot
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
-from tests.world import SECOND, trade
-
-Test = Callable[[EngineProcess], Awaitable[Any]]
+from tests.live_process import Test, run_live
 
 LATER: tuple[dict[str, Any], ...] = (
     {"instrument": "AARDVARK", "kind": "equity", "quote_currency": "USD"},
@@ -34,29 +29,7 @@ def settings(url: str, **marks: Any) -> Config:
 
 def live(url: str, test: Test, **marks: Any) -> Any:
     """Run a test against a live process."""
-
-    async def life() -> Any:
-        process = EngineProcess(settings(url, **marks))
-        process.open()
-        try:
-            await process.start()
-            return await asyncio.wait_for(test(process), 60)
-        finally:
-            await process.stop()
-
-    return asyncio.run(life())
-
-
-async def until(holds: Callable[[], Any], seconds: float = 5.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "did not happen in time"
-        await asyncio.sleep(0.005)
-
-
-def sent(name: str, process: EngineProcess, **columns: Any) -> Any:
-    now = process.clock.now()
-    return trade(name, **{"received_ts": now, "ts": now - SECOND, **columns})
+    return run_live(settings(url, **marks), test)
 
 
 def fresh(process: EngineProcess) -> Snapshot:

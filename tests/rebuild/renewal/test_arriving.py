@@ -11,8 +11,10 @@ from riskengine.records.types import Node
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.rows import ladder_rows
 from riskengine.store.protocol import Store
-from tests.rebuild.renewal.renewing import LATER, assert_as_fresh, live, newest, quarantined, sent, until
+from tests.live_process import sent
+from tests.rebuild.renewal.renewing import LATER, assert_as_fresh, live, newest, quarantined
 from tests.store_book import Outside
+from tests.waiting import until
 from tests.world import instruments, opening, quote
 
 

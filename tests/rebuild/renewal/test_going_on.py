@@ -5,8 +5,10 @@ from typing import Any
 from riskengine.process.process import EngineProcess
 from riskengine.snapshot.rows import ladder_rows, mark_rows
 from riskengine.store.protocol import Store
-from tests.rebuild.renewal.renewing import LATER, assert_as_fresh, live, newest, sent, until
+from tests.live_process import sent
+from tests.rebuild.renewal.renewing import LATER, assert_as_fresh, live, newest
 from tests.store_book import Outside
+from tests.waiting import until
 from tests.world import SECOND, instruments, quote
 
 

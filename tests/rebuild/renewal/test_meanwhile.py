@@ -16,8 +16,10 @@ from riskengine.records.types import Verdict
 from riskengine.snapshot.digest import digest
 from riskengine.store.protocol import Store
 from riskengine.store.tables.bulk_trades import read_conflicts
-from tests.rebuild.renewal.renewing import LATER, assert_as_fresh, fresh, live, newest, sent, settings, until
+from tests.live_process import sent
+from tests.rebuild.renewal.renewing import LATER, assert_as_fresh, fresh, live, newest, settings
 from tests.store_book import Outside
+from tests.waiting import until
 from tests.world import SECOND, instruments
 
 

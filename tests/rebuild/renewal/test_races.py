@@ -5,7 +5,7 @@ import contextlib
 import json
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,11 @@ from riskengine.records.fields import Rejected
 from riskengine.records.types import Trade
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
-from tests.rebuild.renewal.renewing import assert_as_fresh, live, newest, sent, until
+from tests.live_process import sent
+from tests.rebuild.renewal.renewing import assert_as_fresh, live, newest
 from tests.running import command, running
 from tests.store_book import Outside
+from tests.waiting import until, wait_until
 from tests.world import DESKS, SECOND, instruments, nodes, row
 
 
@@ -178,10 +180,3 @@ def test_a_running_engine_takes_what_is_loaded_beside_it_and_screens_follow(tmp_
         assert server.stop() == 0
     with running("serve", "--store", url, "--port", "0", log=tmp_path / "log") as server:
         assert server.get("/v1/digest")["digest"] == before
-
-
-def wait_until(holds: Callable[[], Any], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.02)

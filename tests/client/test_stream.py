@@ -7,7 +7,6 @@ import time
 from typing import Any
 
 import pytest
-from websockets.exceptions import ConnectionClosed
 
 from riskengine.client import (
     DISCONNECTED,
@@ -22,29 +21,11 @@ from riskengine.client import (
 )
 from riskengine.client.backoff import FIRST_S, LONGEST_S, Backoff
 from riskengine.errors import ConfigError
-from tests.client.wrong_engine import Visit, told, wrong_engine
+from tests.client.states import state_where
+from tests.client.wrong_engine import PATIENCE_S, Visit, stay, told, wrong_engine
 from tests.serve.wired import run
 
 EUR = {"instrument": "EURUSD", "quantity": 1.0}
-PATIENCE_S = 10.0
-
-
-async def until(subscription: Any, holds: Any) -> State:
-    """The first state of which something holds."""
-    async with asyncio.timeout(PATIENCE_S):
-        async for state in subscription:
-            if holds(state):
-                return state
-    raise AssertionError
-
-
-async def stay(visit: Visit) -> None:
-    """Be quiet until the client goes."""
-    try:
-        while True:
-            await visit.connection.recv()
-    except ConnectionClosed:
-        pass
 
 
 async def subscribed(visit: Visit, **hello: Any) -> str:
@@ -109,11 +90,11 @@ def test_a_lost_connection_is_made_again_subscribed_again_and_says_so_meanwhile(
     async def scenario():
         async with wrong_engine(first, second) as engine, AsyncClient(engine.url, encoding=encoding) as client:
             ladder = client.subscribe("ladder")
-            before = await until(ladder, lambda state: state.status == LIVE)
+            before = await state_where(ladder, lambda state: state.status == LIVE)
             client.subscribe("nodes")
-            lost = await until(ladder, lambda state: state.status == DISCONNECTED)
+            lost = await state_where(ladder, lambda state: state.status == DISCONNECTED)
             assert (before.epoch, dict(lost.rows), lost.reason) == (1, dict(before.rows), "the connection was lost")
-            back = await until(ladder, lambda state: state.status == LIVE)
+            back = await state_where(ladder, lambda state: state.status == LIVE)
             assert (back.epoch, back.rows["EURUSD"]["quantity"], set(back.changed)) == (2, 3.0, {"EURUSD"})
 
     run(scenario())
@@ -135,7 +116,7 @@ def test_after_a_bye_the_client_comes_back_when_it_was_asked_to():
 
     async def scenario():
         async with wrong_engine(first, second) as engine, AsyncClient(engine.url) as client:
-            await until(client.subscribe("ladder"), lambda state: state.status == LIVE and state.epoch == 2)
+            await state_where(client.subscribe("ladder"), lambda state: state.status == LIVE and state.epoch == 2)
             assert 0.55 < left[1] - left[0] < 1.5
 
     run(scenario())
@@ -160,7 +141,7 @@ def test_an_engine_that_is_not_live_yet_is_loading_by_bye_and_by_503():
                 reasons.append((state.status, state.reason))
                 return state.is_live
 
-            await until(ladder, live_at_last)
+            await state_where(ladder, live_at_last)
             assert (LOADING, "the engine is loading") in reasons
 
     run(scenario())
@@ -178,9 +159,9 @@ def test_silence_is_stale_and_then_another_connection():
     async def scenario():
         async with wrong_engine(silent, live) as engine, AsyncClient(engine.url) as client:
             ladder = client.subscribe("ladder")
-            stale = await until(ladder, lambda state: state.status == STALE)
+            stale = await state_where(ladder, lambda state: state.status == STALE)
             assert stale.rows == {"EURUSD": EUR}
-            assert (await until(ladder, lambda state: state.status == LIVE)).epoch == 2
+            assert (await state_where(ladder, lambda state: state.status == LIVE)).epoch == 2
 
     run(scenario())
 
@@ -205,14 +186,14 @@ def test_a_token_function_is_asked_at_every_connection_and_a_fixed_one_that_is_r
         async with wrong_engine(expires, live, answers=(unknown,)) as engine:
             async with AsyncClient(engine.url, token=token) as client:
                 ladder = client.subscribe("ladder")
-                expired = await until(ladder, lambda state: state.status == DISCONNECTED and state.rows)
+                expired = await state_where(ladder, lambda state: state.status == DISCONNECTED and state.rows)
                 assert expired.reason == "token expired: of somebody"
-                await until(ladder, lambda state: state.epoch == 2)
+                await state_where(ladder, lambda state: state.epoch == 2)
             sent = [request.headers["Authorization"] for request in engine.requests]
             assert sent == ["Bearer first", "Bearer second", "Bearer third"]
         async with wrong_engine(answers=(unknown,)) as engine, AsyncClient(engine.url, token="old") as client:
             with pytest.raises(NotSignedIn, match="unknown token"):
-                await until(client.subscribe("ladder"), lambda state: state.status == LIVE)
+                await state_where(client.subscribe("ladder"), lambda state: state.status == LIVE)
 
     run(scenario())
 
@@ -229,7 +210,7 @@ def test_what_is_no_message_of_the_protocol_is_another_connection_not_the_end(fr
 
     async def scenario():
         async with wrong_engine(broken, live) as engine, AsyncClient(engine.url) as client:
-            await until(client.subscribe("ladder"), lambda state: state.status == LIVE and state.rows)
+            await state_where(client.subscribe("ladder"), lambda state: state.status == LIVE and state.rows)
 
     run(scenario())
 
@@ -286,13 +267,13 @@ def test_over_tls_only_whom_the_context_trusts_is_talked_to(tmp_path):
     async def scenario():
         async with wrong_engine(live, tls=tls) as engine:
             async with AsyncClient(engine.url) as stranger:
-                lost = await until(stranger.subscribe("ladder"), lambda state: state.status == DISCONNECTED)
+                lost = await state_where(stranger.subscribe("ladder"), lambda state: state.status == DISCONNECTED)
                 assert "certificate" in lost.reason
                 with pytest.raises(EngineUnreachable, match=r"(?i)certificate"):
                     await stranger.status()
             trust = ssl.create_default_context(cafile=str(certificate))
             async with AsyncClient(engine.url, ssl_context=trust) as client:
-                await until(client.subscribe("ladder"), lambda state: state.is_live)
+                await state_where(client.subscribe("ladder"), lambda state: state.is_live)
 
     run(scenario())
 
@@ -313,11 +294,11 @@ def test_what_a_token_function_cannot_give_is_tried_again_and_its_mistakes_are_t
     async def scenario():
         async with wrong_engine(live) as engine, AsyncClient(engine.url, token=from_a_file) as client:
             ladder = client.subscribe("ladder")
-            lost = await until(ladder, lambda state: state.status == DISCONNECTED)
+            lost = await state_where(ladder, lambda state: state.status == DISCONNECTED)
             assert lost.reason == "no token: no token file"
-            await until(ladder, lambda state: state.is_live)
+            await state_where(ladder, lambda state: state.is_live)
         async with AsyncClient("http://127.0.0.1:1", token=lambda: 1 // 0) as client:  # type: ignore[arg-type]
             with pytest.raises(ZeroDivisionError):
-                await until(client.subscribe("ladder"), lambda state: state.is_live)
+                await state_where(client.subscribe("ladder"), lambda state: state.is_live)
 
     run(scenario())

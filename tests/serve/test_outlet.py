@@ -3,26 +3,20 @@
 import asyncio
 import contextlib
 import time
-from typing import Any
 
 import pytest
 
 from riskengine.serve.stream.outlet import Outlet
 from riskengine.serve.stream.sender import Sender
+from tests.serve.raw_client import clients, healthy, masked, raw
 from tests.serve.wired import Wired, run, talk, wired
-from tests.system.test_hostile_clients import clients, healthy, masked, raw
+from tests.waiting import until
 
 CLOSE = masked(b"\x03\xe8", 0x88)
 
 
 def outlets(engine: Wired) -> list[Outlet]:
     return [connection for connection in engine.server.server_state.connections if isinstance(connection, Outlet)]
-
-
-async def until(true: Any, within_s: float = 5.0) -> None:
-    async with asyncio.timeout(within_s):
-        while not true():  # noqa: ASYNC110 - nothing tells
-            await asyncio.sleep(0.005)
 
 
 def test_a_shutdown_tells_everybody_though_one_has_closed_and_takes_nothing():
@@ -161,7 +155,7 @@ def test_who_says_goodbye_but_takes_nothing_is_gone_all_the_same(ended_by):
             if ended_by == "server":
                 outlet.close(1008, "token revoked")
             stuck.writer.write(CLOSE)
-            await until(lambda: not outlets(engine), within_s=15.0)
+            await until(lambda: not outlets(engine), 15.0)
 
     run(scenario())
 
