@@ -15,7 +15,12 @@ import sys
 
 def serve(path: str) -> None:
     """Fork a command for each connection at `path`, for ever."""
-    from riskengine.cli.main import main
+    import click
+
+    from riskengine.cli.main import NAMES, main
+
+    for name in NAMES:
+        main.get_command(click.Context(main), name)
 
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)

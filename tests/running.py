@@ -34,8 +34,11 @@ def command(*words: str | Path, stdin: bytes | None = None, timeout: float = 120
 
 FORKING = """
 import json, os, sys
-import riskengine.cli.main
+import click
+from riskengine.cli.main import NAMES, main
 
+for name in NAMES:
+    main.get_command(click.Context(main), name)
 for line in sys.stdin:
     words, (out, err) = json.loads(line), [os.pipe() for _ in range(2)]
     child = os.fork()
@@ -43,7 +46,7 @@ for line in sys.stdin:
         os.dup2(out[1], 1)
         os.dup2(err[1], 2)
         sys.stdin.close()
-        riskengine.cli.main.main(words, prog_name="riskengine")
+        main(words, prog_name="riskengine")
     os.close(out[1])
     os.close(err[1])
     said = [open(each[0], encoding="utf-8").read() for each in (err, out)]

@@ -125,8 +125,9 @@ def command_of(arguments: Sequence[str]) -> tuple[click.Command, list[str]]:
     command: click.Command = main
     left = list(arguments)
     while isinstance(command, click.Group) and left and re.fullmatch("[a-z-]+", left[0]) and not left[0].startswith("-"):
-        assert left[0] in command.commands, f"no command {left[0]!r} in {command.name}"
-        command = command.commands[left.pop(0)]
+        found = command.get_command(click.Context(command), left[0])
+        assert found is not None, f"no command {left[0]!r} in {command.name}"
+        command, _ = found, left.pop(0)
     return command, left
 
 

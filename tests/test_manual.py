@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import click
 import msgspec
 import pytest
 
@@ -212,7 +213,10 @@ def test_every_setting_stands_in_the_manual_with_its_type_and_default():
 def commands() -> dict[str, set[str]]:
     """Every command with its options."""
     found = {}
-    for name, command in main.commands.items():
+    context = click.Context(main)
+    for name in main.list_commands(context):
+        command = main.get_command(context, name)
+        assert command is not None
         parts = getattr(command, "commands", None)
         for below, part in ({f"{name} {word}": part for word, part in parts.items()} if parts else {name: command}).items():
             found[f"riskengine {below}"] = options_of(part)

@@ -14,7 +14,8 @@ import click
 import uvloop
 
 from riskengine import __version__
-from riskengine.cli.terminal import complain, config_option, effective_config, json_option, print_state, store_option, tree_lines
+from riskengine.cli.state_text import print_state, tree_lines
+from riskengine.cli.terminal import complain, config_option, effective_config, json_option, store_option
 from riskengine.cli.token import check_access
 from riskengine.clock import SystemClock
 from riskengine.config import Config

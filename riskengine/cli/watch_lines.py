@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from riskengine.cli.terminal import money
+from riskengine.cli.state_text import money
 from riskengine.client.feed import LIVE, State
 
 PLAIN, HEADING, ALARM, FAINT = "plain", "heading", "alarm", "faint"

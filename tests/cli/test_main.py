@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from riskengine import __version__
 from riskengine.cli.main import main
-from riskengine.cli.terminal import money
+from riskengine.cli.state_text import money
 from riskengine.config import Config, load_config
 from riskengine.store.open_store import open_store
 from tests.cli.commands import fails, riskengine

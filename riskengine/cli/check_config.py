@@ -1,0 +1,26 @@
+"""`riskengine check-config`: validates a configuration and prints the effective one."""
+
+import os
+
+import click
+import msgspec
+import orjson
+
+from riskengine.cli.terminal import effective_config
+from riskengine.cli.token import check_access
+from riskengine.config import without_password
+
+
+@click.command(name="check-config")
+@click.argument("file", required=False)
+def check_config_command(file: str | None) -> None:
+    """Validate a configuration and print the effective one with secrets hidden."""
+    config = effective_config(file, os.environ.get("RISKENGINE_STORE"))
+    check_access(config)
+    shown = msgspec.structs.replace(config, store=msgspec.structs.replace(config.store, url=without_password(config.store.url)))
+    for section, values in msgspec.to_builtins(shown).items():
+        click.echo(f"[{section}]")
+        for key, value in values.items():
+            text = f"# {key} is off" if value is None else f"{key} = {orjson.dumps(value).decode()}"
+            click.echo(text)
+        click.echo()
