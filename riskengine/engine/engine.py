@@ -9,11 +9,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.engine.table_builder import TableBuilder
-from riskengine.engine.worklist import WorkList
+from riskengine.engine.worklist import Notices, WorkList
 from riskengine.market.currencies import CurrencyGraph
 from riskengine.market.marks import Mark, MarkTable
 from riskengine.positions.batches import COLUMNS_FROM, NOWHERE, PositionChanges
@@ -38,6 +39,32 @@ class Outcome(NamedTuple):
     reason: str = ""
 
 
+Judge = Callable[[Trade], Trade | None]
+"""Returns the same trade by other reference data; None if it does not fit that."""
+
+
+class CarriedState(NamedTuple):
+    """What an engine knows that the store does not record: a successor carries it on.
+
+    seq            of its newest snapshot
+    watermark      highest store_seq in its state
+    last_trade_at  when it last applied a trade, microseconds, 0 before the first
+    applied, duplicates, conflicts
+                   how many trades had that outcome since the start
+    notices        late trades and conflicts, with the time at which each was first noticed
+    decided        exceptions that people decided since the start, with their verdicts, oldest first
+    """
+
+    seq: int
+    watermark: int
+    last_trade_at: int
+    applied: int
+    duplicates: int
+    conflicts: int
+    notices: Notices
+    decided: Sequence[tuple[ExceptionItem, Verdict]]
+
+
 NOT_AS_FROZEN = "the store does not hold the trades any more that it was made of"
 
 OUTCOMES = {status: Outcome(status) for status in (APPLIED, DUPLICATE, SUPERSEDED, PARKED)}
@@ -60,8 +87,7 @@ class Engine:
         self._tolerance = int(config.engine.tolerance_s * MICROS_PER_SECOND)
         self._counts = dict.fromkeys((APPLIED, DUPLICATE, CONFLICT, SUPERSEDED, PARKED, QUARANTINED, "late"), 0)
         self._work = WorkList()
-        self.decided: list[tuple[ExceptionItem, Verdict]] = []
-        """What people decided since the start, for an engine that takes over."""
+        self._decided: list[tuple[ExceptionItem, Verdict]] = []
         self._watermark = 0
         self._last_trade_at = 0
         self._fresh = self.marks.fresh(now)
@@ -214,7 +240,7 @@ class Engine:
             if trade is not None and (trade.identity, trade.version) in self.processed.quarantined:
                 self._move(self.processed.release(trade))
         self._work.note_verdict(verdict, settles=settles)
-        self.decided.append((item, verdict))
+        self._decided.append((item, verdict))
 
     def _move(self, decision: Decision) -> None:
         if decision.removed is not None:
@@ -264,6 +290,45 @@ class Engine:
         assert place is not None, "a key that broke an invariant is known"
         set_aside(place, missing)
         return self._work.note_quarantined(key, reason, now)
+
+    # -- handover ----------------------------------------------------------------------------------------------
+
+    def state_to_carry(self) -> CarriedState:
+        """What the store does not record of this engine, for `carry_on` of its successor. O(notices). Writer thread."""
+        counts = self._counts
+        return CarriedState(
+            self._seq,
+            self._watermark,
+            self._last_trade_at,
+            counts[APPLIED],
+            counts[DUPLICATE],
+            counts[CONFLICT],
+            self._work.notices(),
+            tuple(self._decided),
+        )
+
+    def carry_on(self, state: CarriedState, judge: Judge) -> None:
+        """Continue where another engine ended: the next snapshot follows its newest. O(notices). Writer thread.
+
+        The trades of notices and verdicts may have been read before those came, so they are taken again here, by this engine's
+        reference data (`judge`); a trade that is already known changes nothing.
+        """
+        for item, verdict in state.decided:
+            if self._work.verdict(item.id) != verdict:
+                self.decide(replace(item, trade=None if item.trade is None else judge(item.trade)), verdict)
+        self._decided[:] = state.decided
+        for item in state.notices.conflicts.values():
+            if item.trade is not None and (trade := judge(item.trade)) is not None:
+                self.recall_conflict(trade)
+        self._work.keep_times_of(state.notices)
+        # A conflict that is sent again counts again, which no store records; conflicts that only the store knew of come on top.
+        self._counts[CONFLICT] = state.conflicts + self._work.count_conflicts_beyond(state.notices)
+        self._counts[DUPLICATE] = state.duplicates
+        if self._counts[APPLIED] <= state.applied:
+            self._last_trade_at = state.last_trade_at
+        self._watermark = max(self._watermark, state.watermark)
+        self._seq = state.seq
+        self._trade_seq = state.seq + 1
 
     # -- prices ------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ thread; what it lists for a snapshot is immutable.
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from hashlib import blake2b
+from typing import NamedTuple
 
 from msgspec import structs
 
@@ -21,6 +22,13 @@ MAX_NOTICES = 10_000
 
 
 UNREADABLE_STANDS = "a row of the same identity and version was stored first, and it is no trade; it stands"
+
+
+class Notices(NamedTuple):
+    """Late trades and conflicts of a work list, each by id, oldest first."""
+
+    late: Mapping[str, ExceptionItem]
+    conflicts: Mapping[str, ExceptionItem]
 
 
 class WorkList:
@@ -43,24 +51,26 @@ class WorkList:
         """Stored rows that are no trades, and keys that broke an invariant."""
         return len(self._unreadable) + len(self._broken)
 
-    @property
-    def conflicts(self) -> Mapping[str, ExceptionItem]:
-        """What was kept apart and is undecided or rejected, by id, oldest first."""
-        return self._conflicts
+    def notices(self) -> Notices:
+        """The late trades listed, and the conflicts that nobody has accepted. O(list)."""
+        return Notices({item.id: item for item in self._late}, dict(self._conflicts))
+
+    def count_conflicts_beyond(self, earlier: Notices) -> int:
+        """How many conflicts are listed that an earlier list did not have. O(list)."""
+        return len(self._conflicts.keys() - earlier.conflicts.keys())
 
     def verdict(self, item_id: str) -> Verdict | None:
-        """The newest word on an exception."""
+        """The newest verdict on an exception, or None."""
         return self._verdicts.get(item_id)
 
-    def date_as(self, before: "WorkList") -> None:
-        """Have what an earlier list has noticed too say when that was, and late trades what they did then. O(list)."""
-        late = {item.id: item for item in before._late}
+    def keep_times_of(self, earlier: Notices) -> None:
+        """Give notices that an earlier list already had the time they had there; late trades keep their detail too. O(list)."""
         for at, item in enumerate(self._late):
-            if item.id in late:
-                self._late[at] = structs.replace(late[item.id], trade=item.trade)
+            if item.id in earlier.late:
+                self._late[at] = structs.replace(earlier.late[item.id], trade=item.trade)
         for item_id, item in self._conflicts.items():
-            if item_id in before._conflicts:
-                self._conflicts[item_id] = structs.replace(item, ts=before._conflicts[item_id].ts)
+            if item_id in earlier.conflicts:
+                self._conflicts[item_id] = structs.replace(item, ts=earlier.conflicts[item_id].ts)
         self._changed = True
 
     def note_late(self, trade: Trade, fold: LateFold, price: float | None, now: int) -> str:

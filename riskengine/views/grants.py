@@ -8,6 +8,7 @@ Pure values: any thread, nothing is written but a cache whose entries are the sa
 """
 
 from collections.abc import Iterable
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -18,6 +19,9 @@ ROLES = ("viewer", "dealer", "feed", "ops")
 
 MAX_KEPT = 256
 """Grants whose nodes are remembered for one tree."""
+
+HIDDEN_PARENT: dict[str, Any] = {"parent": None}
+"""Laid over the row of a node where `Grants.hides_parent`."""
 
 
 class Grants(msgspec.Struct, frozen=True):
@@ -47,6 +51,11 @@ class Grants(msgspec.Struct, frozen=True):
     def sees_row(self, hierarchy: Hierarchy, node: str) -> bool:
         """Whether the row of a node may be shown. False for a name that is unknown. O(depth)."""
         return self.sees_below(hierarchy, node) or (node in self.totals and node in hierarchy.index)
+
+    def hides_parent(self, hierarchy: Hierarchy, number: int) -> bool:
+        """Whether a node's row must not name its parent: the parent's own row may not be shown. False for the root. O(depth)."""
+        parent = hierarchy.parents[number]
+        return parent >= 0 and not self.sees_row(hierarchy, hierarchy.names[parent])
 
     def sees_dealer(self, dealer: str) -> bool:
         """Whether what a dealer holds may be shown. O(1)."""

@@ -13,7 +13,7 @@ from riskengine.snapshot.rows import RowDict, dealer_row, ladder_rows, node_row
 from riskengine.snapshot.snapshot import OwnerState, Snapshot, Table, UnknownName, dealer_number, node_number
 from riskengine.valuation.node_values import PAGE
 from riskengine.valuation.unit_values import Units
-from riskengine.views.grants import Grants
+from riskengine.views.grants import HIDDEN_PARENT, Grants
 
 
 class Source(Protocol):
@@ -141,24 +141,28 @@ class Nodes(ShownRows):
 
     def __init__(self, owners: Owners, grants: Grants) -> None:
         super().__init__(owners, grants)
-        self._numbers: tuple[Hierarchy, Sequence[int]] | None = None
+        self._hierarchy: Hierarchy | None = None
+        self._numbers: Sequence[int] = ()
+        self._hiding: frozenset[int] = frozenset()
+        """The nodes among `_numbers` whose rows must not name their parents."""
 
     def numbers(self, snapshot: Snapshot) -> Sequence[int] | None:
         """See `ShownRows`. Worked out once for a tree: there may be more access classes than grants remember."""
         if self._grants.nodes is None:
             return None
-        hierarchy = snapshot.reference.hierarchy
-        if self._numbers is None or self._numbers[0] is not hierarchy:
-            self._numbers = hierarchy, self._grants.nodes_shown(hierarchy)
-        return self._numbers[1]
+        hierarchy, grants = snapshot.reference.hierarchy, self._grants
+        if self._hierarchy is not hierarchy:
+            self._hierarchy, self._numbers = hierarchy, grants.nodes_shown(hierarchy)
+            self._hiding = frozenset(number for number in self._numbers if grants.hides_parent(hierarchy, number))
+        return self._numbers
 
     def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
         """See `Source`."""
         every, shown = self._owners.every_row(snapshot), self.numbers(snapshot)
         if shown is None:
             return every
-        parents, known = snapshot.reference.hierarchy.parents, set(shown)
-        return [every[n] if parents[n] in known else every[n] | {"parent": None} for n in shown]
+        hiding = self._hiding
+        return [every[n] | HIDDEN_PARENT if n in hiding else every[n] for n in shown]
 
 
 class Dealers(ShownRows):

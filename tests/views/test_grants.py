@@ -51,6 +51,19 @@ def test_everything_is_every_node_and_dealer_but_no_name_that_does_not_exist() -
     assert EVERYTHING.sees_trade(TREE, "nowhere", "ann")
 
 
+@pytest.mark.parametrize(
+    ("grants", "hiding"),
+    [
+        (EVERYTHING, []),
+        (Grants(nodes=frozenset({"FX"})), ["FX"]),
+        (Grants(nodes=frozenset({"FX"}), totals=frozenset({"ALL"})), []),
+        (Grants(nodes=frozenset({"FX1"}), totals=frozenset({"ALL"})), ["FX1"]),
+    ],
+)
+def test_a_row_names_its_parent_only_if_the_parent_has_a_row_itself(grants: Grants, hiding: list[str]) -> None:
+    assert [TREE.names[number] for number in grants.nodes_shown(TREE) if grants.hides_parent(TREE, number)] == hiding
+
+
 @pytest.mark.parametrize(("desk", "dealer", "seen"), [("FX1", "bob", True), ("EQ", "ann", True), ("EQ", "bob", False)])
 def test_a_trade_is_shown_by_its_desk_or_by_its_dealer(desk: str, dealer: str, seen: bool) -> None:
     grants = Grants(nodes=frozenset({"FX1"}), dealers=frozenset({"ann"}))

@@ -22,6 +22,7 @@ from riskengine.serve.routes.ordering import Held, Value, position_value, sorted
 from riskengine.snapshot.curves import Point
 from riskengine.snapshot.rows import RowDict, dealer_row, decimal_texts, is_stale, ladder_rows, mark_rows, node_row, position_row
 from riskengine.snapshot.snapshot import OwnerState, SeqGone, dealer_number, instrument_number, node_number
+from riskengine.views.grants import HIDDEN_PARENT
 
 MAX_KEPT_NODES = 256
 """Nodes of a tree whose leaves are remembered."""
@@ -48,9 +49,7 @@ async def _nodes(question: Question, numbers: Sequence[int]) -> Response:
 
     def row_of(number: int) -> RowDict:
         row = node_row(snapshot, number)
-        if row["parent"] is not None and not grants.sees_row(hierarchy, row["parent"]):
-            row["parent"] = None
-        return row
+        return row | HIDDEN_PARENT if grants.hides_parent(hierarchy, number) else row
 
     return await _answer(question, NODE, numbers, row_of, cut=False)
 
