@@ -71,7 +71,7 @@ class Version:
         self._messages: tuple[int, dict[object, bytes]] = (-1, {})
         self._checksum: int | None = None
 
-    def whole(self, encoding: Encoding) -> msgspec.Raw:
+    def all_rows(self, encoding: Encoding) -> msgspec.Raw:
         """All rows as a list, encoded once. Of the newest version."""
         found = self._whole.get(encoding.name)
         if found is None:
@@ -103,12 +103,12 @@ class Version:
             self._checksum = view_checksum(self.rows.values())
         return self._checksum
 
-    def forget(self) -> None:
+    def drop_rows(self) -> None:
         """Give up rows and encodings: who stands here will get all rows."""
         self.rows = None
-        self.rest()
+        self.drop_encodings()
 
-    def rest(self) -> None:
+    def drop_encodings(self) -> None:
         """Give up what only the newest version is asked for."""
         self._whole, self._changes, self._messages = {}, {}, (-1, {})
 
@@ -131,8 +131,8 @@ class SharedView:
         self.trade_seq = 0
         self._source = source
         self._seq = snapshot.seq
-        self._trade_mark = source.trade_mark(snapshot)
-        self._marks = (self._trade_mark, source.price_mark(snapshot))
+        self._trade_token = source.trade_token(snapshot)
+        self._marks = (self._trade_token, source.price_token(snapshot))
         self._newest = Version(1, self._rows(snapshot))
         self._older: deque[ref[Version]] = deque()
         """Versions before the newest at which somebody may still stand."""
@@ -146,20 +146,20 @@ class SharedView:
 
     def note(self, snapshot: Snapshot) -> bool:
         """See whether a trade has moved this view. O(1): no row is worked out."""
-        mark = self._source.trade_mark(snapshot)
-        if mark is self._trade_mark:
+        mark = self._source.trade_token(snapshot)
+        if mark is self._trade_token:
             return False
-        self._trade_mark, self.trade_seq = mark, snapshot.seq
+        self._trade_token, self.trade_seq = mark, snapshot.seq
         return True
 
     def version(self, snapshot: Snapshot) -> Version:
         """The version that a snapshot shows. Asked about snapshots in their order only."""
         if snapshot.seq != self._seq:
             assert snapshot.seq > self._seq, "a board does not move back"
-            trade_mark, price_mark = self._source.trade_mark(snapshot), self._source.price_mark(snapshot)
-            if trade_mark is not self._marks[0] or price_mark is not self._marks[1]:
+            trade_token, price_token = self._source.trade_token(snapshot), self._source.price_token(snapshot)
+            if trade_token is not self._marks[0] or price_token is not self._marks[1]:
                 self._advance(self._rows(snapshot))
-                self._marks = (trade_mark, price_mark)
+                self._marks = (trade_token, price_token)
             self._seq = snapshot.seq
         return self._newest
 
@@ -189,13 +189,13 @@ class SharedView:
             self._removed[key] = number
         for key in self._removed.keys() & rows.keys():
             del self._removed[key]
-        newest.rest()
+        newest.drop_encodings()
         self._older.append(ref(newest))
         self._newest = Version(number, rows)
         del newest
-        self._give_up_rows()
+        self._drop_old_rows()
 
-    def _give_up_rows(self) -> None:
+    def _drop_old_rows(self) -> None:
         """Forget versions at which nobody stands, and the rows of the oldest others beyond the bound."""
         kept: list[Version] = [version for at in self._older if (version := at()) is not None and version.rows is not None]
         self._older = deque(map(ref, kept))
@@ -204,7 +204,7 @@ class SharedView:
             if spare <= MAX_KEPT_ROWS:
                 break
             spare -= len(version.rows or ())
-            version.forget()
+            version.drop_rows()
 
     def _change(self, since: Version) -> RowDict:
         rows, before = self._newest.rows, since.rows

@@ -65,7 +65,7 @@ class Grants(msgspec.Struct, frozen=True):
         """Whether a trade may be shown: by its desk or by its dealer. O(depth)."""
         return self.sees_below(hierarchy, desk) or (self.dealers is not None and dealer in self.dealers) or self.see_everything
 
-    def trades_shown(self, hierarchy: Hierarchy, dealers: Iterable[str]) -> tuple[list[str], list[str]] | None:
+    def visible_trades(self, hierarchy: Hierarchy, dealers: Iterable[str]) -> tuple[list[str], list[str]] | None:
         """The desks and the dealers whose trades are shown, of those that there are; None is all of both. O(nodes x depth)."""
         if self.see_everything:
             return None
@@ -78,9 +78,9 @@ class Grants(msgspec.Struct, frozen=True):
             return Grants(nodes=self.nodes, totals=self.totals)
         return Grants(dealers=self.dealers) if view == "dealers" else self
 
-    def nodes_shown(self, hierarchy: Hierarchy) -> tuple[int, ...]:
+    def visible_nodes(self, hierarchy: Hierarchy) -> tuple[int, ...]:
         """Numbers of the nodes whose rows may be shown, parents first. O(nodes x depth) once for a tree, then O(1)."""
-        known = _shown.setdefault(hierarchy, {})
+        known = _visible_nodes.setdefault(hierarchy, {})
         found = known.get(self)
         if found is None:
             if len(known) >= MAX_KEPT:
@@ -89,7 +89,7 @@ class Grants(msgspec.Struct, frozen=True):
         return found
 
 
-_shown: WeakKeyDictionary[Hierarchy, dict[Grants, tuple[int, ...]]] = WeakKeyDictionary()
+_visible_nodes: WeakKeyDictionary[Hierarchy, dict[Grants, tuple[int, ...]]] = WeakKeyDictionary()
 
 EVERYTHING = Grants(nodes=None, dealers=None)
 

@@ -21,11 +21,11 @@ class Source(Protocol):
 
     key: tuple[str, ...]
 
-    def trade_mark(self, snapshot: Snapshot) -> object:
+    def trade_token(self, snapshot: Snapshot) -> object:
         """Another object after every trade that this view shows. O(1)."""
         ...
 
-    def price_mark(self, snapshot: Snapshot) -> object:
+    def price_token(self, snapshot: Snapshot) -> object:
         """Another object after everything else that moves rows. O(1)."""
         ...
 
@@ -34,7 +34,7 @@ class Source(Protocol):
         ...
 
 
-class Owners:
+class OwnerRows:
     """Every row of a roll-up. After trades alone, only the owners that they moved are worked out anew."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Owners:
         """The row of one owner."""
         raise AssertionError("a roll-up is of nodes or of dealers")
 
-    def every_row(self, snapshot: Snapshot) -> list[RowDict]:
+    def all_rows(self, snapshot: Snapshot) -> list[RowDict]:
         """The row of each owner by its number, for whoever asks about this snapshot; a row that has moved is another object.
 
         O(owners) after prices, O(owners on touched pages) after trades alone, O(1) for who asks second.
@@ -65,7 +65,7 @@ class Owners:
             if reference is not snapshot.reference:
                 rows.clear()
             elif units is snapshot.units:
-                owners = moved_owners(before, table)
+                owners = changed_owners(before, table)
         for owner in owners:
             if owner < len(rows):
                 rows[owner] = self.row(snapshot, owner)
@@ -75,36 +75,36 @@ class Owners:
         return rows
 
 
-class AllNodes(Owners):
+class AllNodes(OwnerRows):
     """The organisation's roll-up."""
 
     def table(self, snapshot: Snapshot) -> Table:
-        """See `Owners`."""
+        """See `OwnerRows`."""
         return snapshot.nodes
 
     def row(self, snapshot: Snapshot, owner: int) -> RowDict:
-        """See `Owners`."""
+        """See `OwnerRows`."""
         return node_row(snapshot, owner)
 
 
-class AllDealers(Owners):
+class AllDealers(OwnerRows):
     """The dealers' roll-up."""
 
     def table(self, snapshot: Snapshot) -> Table:
-        """See `Owners`."""
+        """See `OwnerRows`."""
         return snapshot.dealers
 
     def row(self, snapshot: Snapshot, owner: int) -> RowDict:
-        """See `Owners`."""
+        """See `OwnerRows`."""
         return dealer_row(snapshot, owner)
 
 
-class ShownRows:
+class GrantedRows:
     """The rows of a roll-up that an access class is shown. What is worked out of them, all classes share."""
 
     key: tuple[str, ...]
 
-    def __init__(self, owners: Owners, grants: Grants) -> None:
+    def __init__(self, owners: OwnerRows, grants: Grants) -> None:
         self._owners = owners
         self._grants = grants
         self._pages: object = None
@@ -115,7 +115,7 @@ class ShownRows:
         """Numbers of the owners that are shown; None for all."""
         raise AssertionError("nodes or dealers are shown")
 
-    def trade_mark(self, snapshot: Snapshot) -> object:
+    def trade_token(self, snapshot: Snapshot) -> object:
         """See `Source`. O(1) where everything is shown or no trade came at all, else O(owners shown)."""
         table = self._owners.table(snapshot)
         if table.states is self._pages:
@@ -129,17 +129,17 @@ class ShownRows:
             self._states, self._mark = states, object()
         return self._mark
 
-    def price_mark(self, snapshot: Snapshot) -> object:
+    def price_token(self, snapshot: Snapshot) -> object:
         """See `Source`."""
         return snapshot.units
 
 
-class Nodes(ShownRows):
+class Nodes(GrantedRows):
     """The nodes of the organisation, parents first; where a parent is not shown, its name is not either."""
 
     key: tuple[str, ...] = ("node",)
 
-    def __init__(self, owners: Owners, grants: Grants) -> None:
+    def __init__(self, owners: OwnerRows, grants: Grants) -> None:
         super().__init__(owners, grants)
         self._hierarchy: Hierarchy | None = None
         self._numbers: Sequence[int] = ()
@@ -147,31 +147,31 @@ class Nodes(ShownRows):
         """The nodes among `_numbers` whose rows must not name their parents."""
 
     def numbers(self, snapshot: Snapshot) -> Sequence[int] | None:
-        """See `ShownRows`. Worked out once for a tree: there may be more access classes than grants remember."""
+        """See `GrantedRows`. Worked out once for a tree: there may be more access classes than grants remember."""
         if self._grants.nodes is None:
             return None
         hierarchy, grants = snapshot.reference.hierarchy, self._grants
         if self._hierarchy is not hierarchy:
-            self._hierarchy, self._numbers = hierarchy, grants.nodes_shown(hierarchy)
+            self._hierarchy, self._numbers = hierarchy, grants.visible_nodes(hierarchy)
             self._hiding = frozenset(number for number in self._numbers if grants.hides_parent(hierarchy, number))
         return self._numbers
 
     def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
         """See `Source`."""
-        every, shown = self._owners.every_row(snapshot), self.numbers(snapshot)
+        every, shown = self._owners.all_rows(snapshot), self.numbers(snapshot)
         if shown is None:
             return every
         hiding = self._hiding
         return [every[n] | HIDDEN_PARENT if n in hiding else every[n] for n in shown]
 
 
-class Dealers(ShownRows):
+class Dealers(GrantedRows):
     """The dealers that hold or have held a position, by name: rows of `views.dealer_rows`."""
 
     key: tuple[str, ...] = ("dealer",)
 
     def numbers(self, snapshot: Snapshot) -> Sequence[int] | None:
-        """See `ShownRows`."""
+        """See `GrantedRows`."""
         granted = self._grants.dealers
         if granted is None:
             return None
@@ -179,7 +179,7 @@ class Dealers(ShownRows):
 
     def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
         """See `Source`."""
-        every, shown = self._owners.every_row(snapshot), self.numbers(snapshot)
+        every, shown = self._owners.all_rows(snapshot), self.numbers(snapshot)
         rows = every if shown is None else [every[number] for number in shown]
         return sorted((row for row in rows if row["position_count"]), key=lambda row: str(row["dealer"]))
 
@@ -203,7 +203,7 @@ class Ladder:
         root = next(iter(snapshot.reference.hierarchy.names), "")
         return node_number(snapshot, root if self._node is None else self._node)
 
-    def trade_mark(self, snapshot: Snapshot) -> object:
+    def trade_token(self, snapshot: Snapshot) -> object:
         """See `Source`. O(dealers) while a dealer is gone, and once with other reference data."""
         if snapshot.reference is not self._reference or self._owner is None:
             self._reference = snapshot.reference
@@ -216,13 +216,13 @@ class Ladder:
             return None  # an older snapshot than the one that the dealer came back with
         return (snapshot.nodes if self._dealer is None else snapshot.dealers).state(self._owner)
 
-    def price_mark(self, snapshot: Snapshot) -> object:
+    def price_token(self, snapshot: Snapshot) -> object:
         """See `Source`."""
         return snapshot.units
 
     def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
         """See `Source`. O(instruments there)."""
-        if self.trade_mark(snapshot) is None:
+        if self.trade_token(snapshot) is None:
             return ()
         return ladder_rows(snapshot, node=self._node, dealer=self._dealer)
 
@@ -235,11 +235,11 @@ class Status:
     def __init__(self, status: Callable[[Snapshot], RowDict]) -> None:
         self._status = status
 
-    def trade_mark(self, snapshot: Snapshot) -> object:
+    def trade_token(self, snapshot: Snapshot) -> object:
         """See `Source`."""
         return None
 
-    def price_mark(self, snapshot: Snapshot) -> object:
+    def price_token(self, snapshot: Snapshot) -> object:
         """See `Source`."""
         return snapshot
 
@@ -248,8 +248,8 @@ class Status:
         return (self._status(snapshot),)
 
 
-def moved_owners(before: Table, now: Table) -> Iterator[int]:
-    """Owners whose state or numbers are not those of `before`, and new ones. O(pages + owners on touched pages)."""
+def changed_owners(before: Table, now: Table) -> Iterator[int]:
+    """OwnerRows whose state or numbers are not those of `before`, and new ones. O(pages + owners on touched pages)."""
     for page, (states, numbers) in enumerate(zip(now.states, now.numbers, strict=True)):
         old_states = before.states[page] if page < len(before.states) else ()
         if states is old_states and numbers is before.numbers[page]:

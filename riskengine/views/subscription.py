@@ -100,7 +100,7 @@ def _is_id(value: object) -> bool:
     return isinstance(value, int) and abs(value) <= MAX_INTEGER
 
 
-def _stay() -> None:
+def _leave_board() -> None:
     """Whoever moves the board does so by itself."""
 
 
@@ -120,10 +120,10 @@ class Subscriptions:
         self._grants = grants
         self._encoding = encoding
         self._config = config
-        self._held: dict[str, SharedView] = {}
+        self._subscribed: dict[str, SharedView] = {}
         self.refused = False
         """Whether the last request was answered with an error."""
-        self.freshen: Callable[[], None] = _stay
+        self.refresh: Callable[[], None] = _leave_board
         """Brings the board to the newest snapshot, for requests that are answered with rows."""
 
     @property
@@ -137,20 +137,20 @@ class Subscriptions:
 
     def close(self) -> None:
         """End every subscription."""
-        for view in self._held.values():
+        for view in self._subscribed.values():
             self._board.close(view)
-        self._held.clear()
-        self._lay_out()
+        self._subscribed.clear()
+        self._stand_at_board()
 
     @property
     def views(self) -> Collection[SharedView]:
         """What is subscribed to."""
-        return self._held.values()
+        return self._subscribed.values()
 
     @property
     def behind(self) -> bool:
         """Whether the board shows a newer snapshot than this connection's subscriptions. O(1)."""
-        return self._board.snapshot.seq > self.standing.seq and bool(self._held)
+        return self._board.snapshot.seq > self.standing.seq and bool(self._subscribed)
 
     @property
     def trade_waits(self) -> bool:
@@ -162,7 +162,7 @@ class Subscriptions:
 
         `checked` has it carry checksums. The same bytes for all that stand alike: O(1) for all but the first.
         """
-        if not self._held:
+        if not self._subscribed:
             return None
         move = self.standing.move(checked=checked)
         if move is None:
@@ -188,7 +188,7 @@ class Subscriptions:
             if operation == "ping":
                 return [self._encoding.message({"type": "pong", "id": request_id if _is_id(request_id) else None})]
             known = "subscribe, unsubscribe, resync, configure and ping"
-            raise Refused("unknown op", f"{_shown(operation)}: there are {known}")
+            raise Refused("unknown op", f"{_quoted(operation)}: there are {known}")
         except Refused as refused:
             self.refused = True
             return [self._encoding.message(error(request_id, refused.title, refused.detail))]
@@ -196,7 +196,7 @@ class Subscriptions:
     def review(self) -> list[bytes]:
         """End what other reference data has moved out of the grants; the errors that say so. O(subscriptions)."""
         frames = []
-        for name, view in tuple(self._held.items()):
+        for name, view in tuple(self._subscribed.items()):
             try:
                 if view.ladder_of is not None:
                     self._check_grants(*view.ladder_of)
@@ -211,7 +211,7 @@ class Subscriptions:
         name = self._id(request)
         view, node, dealer = request.get("view"), request.get("node"), request.get("dealer")
         if view not in VIEWS:
-            raise Refused("unknown view", f"{_shown(view)}: there are {', '.join(VIEWS[:-1])} and {VIEWS[-1]}")
+            raise Refused("unknown view", f"{_quoted(view)}: there are {', '.join(VIEWS[:-1])} and {VIEWS[-1]}")
         for field, value in (("node", node), ("dealer", dealer)):
             if value is not None and not isinstance(value, str):
                 raise Refused("bad parameter", f"{field}: must be a text")
@@ -219,23 +219,23 @@ class Subscriptions:
                 raise Refused("bad parameter", f"{field}: the view {view!r} takes none")
         if node is not None and dealer is not None:
             raise Refused("bad parameter", "dealer: a ladder is of a node or of a dealer, not of both")
-        if name not in self._held and len(self._held) >= MAX_SUBSCRIPTIONS:
+        if name not in self._subscribed and len(self._subscribed) >= MAX_SUBSCRIPTIONS:
             raise Refused("too many subscriptions", f"a connection has at most {MAX_SUBSCRIPTIONS}")
-        self.freshen()
+        self.refresh()
         if view == "ladder":
             self._check_grants(node, dealer)
         try:
             shared = self._board.open(view, node, dealer, self._grants)
         except UnknownName as unknown:
             raise Refused("unknown name", str(unknown)) from None
-        others = sum(view.size for known, view in self._held.items() if known != name)
+        others = sum(view.size for known, view in self._subscribed.items() if known != name)
         if others and others + shared.size > MAX_ROWS:
             self._board.close(shared)
             raise Refused("too many rows", f"several subscriptions have at most {MAX_ROWS:,} rows together")
         self._drop(name)
-        frames = self._bring_up()
-        self._held[name] = shared
-        self._lay_out()
+        frames = self._catch_up()
+        self._subscribed[name] = shared
+        self._stand_at_board()
         return [*frames, self._snapshot(name, shared)]
 
     def _check_grants(self, node: str | None, dealer: str | None) -> None:
@@ -245,11 +245,11 @@ class Subscriptions:
             return
         if dealer is not None:
             if not grants.sees_dealer(dealer):
-                raise Refused("not allowed", f"dealer: {_shown(dealer)} is not granted to you")
+                raise Refused("not allowed", f"dealer: {_quoted(dealer)} is not granted to you")
         elif grants.nodes is not None:
             name = next(iter(hierarchy.names), "") if node is None else node
             if not grants.sees_below(hierarchy, name):
-                shown = "the root" if node is None else _shown(node)  # whose name is not granted either
+                shown = "the root" if node is None else _quoted(node)  # whose name is not granted either
                 raise Refused("not allowed", f"node: {shown} is not granted to you")
 
     def _unsubscribe(self, request: Mapping[str, Any]) -> list[bytes]:
@@ -259,14 +259,14 @@ class Subscriptions:
 
     def _resync(self, request: Mapping[str, Any]) -> list[bytes]:
         """Fresh rows of one subscription, or of all where no id is given; the others are brought to the same seq."""
-        wanted = dict(self._held) if request.get("id") is None else {request["id"]: self._existing(request)}
-        self.freshen()
-        held = dict(self._held)
+        wanted = dict(self._subscribed) if request.get("id") is None else {request["id"]: self._existing(request)}
+        self.refresh()
+        held = dict(self._subscribed)
         for name in wanted:
             self._leave(name)
-        frames = self._bring_up()
-        self._held = held
-        self._lay_out()
+        frames = self._catch_up()
+        self._subscribed = held
+        self._stand_at_board()
         return [*frames, *(self._snapshot(name, view) for name, view in wanted.items())]
 
     def _configure(self, request: Mapping[str, Any]) -> list[bytes]:
@@ -284,30 +284,30 @@ class Subscriptions:
 
     def _existing(self, request: Mapping[str, Any]) -> SharedView:
         name = self._id(request)
-        if name not in self._held:
-            raise Refused("unknown id", f"there is no subscription {_shown(name)}")
-        return self._held[name]
+        if name not in self._subscribed:
+            raise Refused("unknown id", f"there is no subscription {_quoted(name)}")
+        return self._subscribed[name]
 
     def _drop(self, name: str) -> None:
         """End a subscription, if there is one of this name."""
-        if name in self._held:
+        if name in self._subscribed:
             self._board.close(self._leave(name))
 
     def _leave(self, name: str) -> SharedView:
         """Stand without one of the subscriptions; the others stand where they stood."""
-        view, before = self._held.pop(name), self.standing
+        view, before = self._subscribed.pop(name), self.standing
         place = [known for known, _ in before.layout.items].index(name)
-        layout = self._board.layout(self._encoding, tuple(self._held.items()))
+        layout = self._board.layout(self._encoding, tuple(self._subscribed.items()))
         self.standing = before.without(layout, before.versions[:place] + before.versions[place + 1 :])
         return view
 
-    def _lay_out(self) -> None:
+    def _stand_at_board(self) -> None:
         """Stand at the board's snapshot with the subscriptions that there are now."""
-        self.standing = self._board.layout(self._encoding, tuple(self._held.items())).standing()
+        self.standing = self._board.layout(self._encoding, tuple(self._subscribed.items())).standing()
 
     # -- frames ------------------------------------------------------------------------------------------------
 
-    def _bring_up(self) -> list[bytes]:
+    def _catch_up(self) -> list[bytes]:
         """The update, if one is due, that has the other subscriptions stand where a snapshot is about to."""
         if not self.behind:
             return []
@@ -331,13 +331,13 @@ class Subscriptions:
                     "seq": snapshot.seq,
                     "as_of": snapshot.as_of,
                     "key": view.key,
-                    "rows": version.whole(encoding),
+                    "rows": version.all_rows(encoding),
                 }
             ),
         )
 
 
-def _shown(value: object) -> str:
+def _quoted(value: object) -> str:
     """A client's value, cut, for an answer."""
     text = repr(value)
     return text if len(text) <= 60 else text[:60] + "..."

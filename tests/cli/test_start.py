@@ -107,7 +107,7 @@ def test_an_engine_that_loses_a_trade_differs_from_the_store_s_own_sums(
 
     monkeypatch.setattr(Engine, "apply", forgetful)
     assert root(rebuilt(url, *words))["trade_count"] == 1, "the engine itself finds nothing wrong"
-    line = fails(riskengine("rebuild", "--store", url, "--full", *words), "quantity: 2 positions of which engine and store say")
+    line = fails(riskengine("rebuild", "--store", url, "--full", *words), "quantity: 2 positions with different quantities in engine and store")
     assert line.endswith("different quantities: dealer ann EURUSD, node FX1 EURUSD")
 
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from riskengine.engine.audit_schedule import GAP_S, SHARE, AuditSchedule
+from riskengine.engine.audit_schedule import GAP_S, PASS_SHARE, AuditSchedule
 from riskengine.engine.engine import Engine
 from riskengine.observe import Metrics
 from tests import faults
@@ -28,7 +28,7 @@ def metric(auditor: AuditSchedule, name: str) -> float:
 def run_through(auditor: AuditSchedule, engine: Engine) -> bool:
     """Slices until a pass is done or something was set aside."""
     while not metric(auditor, "passes"):
-        if auditor.run(engine, NOON):
+        if auditor.run_slice(engine, NOON):
             return True
     return False
 
@@ -46,7 +46,7 @@ def test_the_first_slice_is_due_at_once() -> None:
 def test_a_slice_ends_soon_and_is_followed_by_a_pause() -> None:
     engine, auditor = sound_engine(), made(1e-6)
     started = time.perf_counter()
-    auditor.run(engine, NOON)
+    auditor.run_slice(engine, NOON)
     ended = time.perf_counter()
     assert 0.5 * GAP_S < auditor.wait_s(ended) <= GAP_S
     assert metric(auditor, "seconds") <= ended - started
@@ -54,17 +54,17 @@ def test_a_slice_ends_soon_and_is_followed_by_a_pause() -> None:
 
 def test_a_pass_is_spread_over_its_period() -> None:
     engine, auditor = sound_engine(), made(1_000.0)
-    auditor.run(engine, NOON)
+    auditor.run_slice(engine, NOON)
     assert auditor._audit is not None
     progress = auditor._audit.progress
     assert 0.0 < progress < 1.0
-    assert auditor.wait_s(time.perf_counter()) == pytest.approx(progress * SHARE * 1_000.0, abs=1.0)
+    assert auditor.wait_s(time.perf_counter()) == pytest.approx(progress * PASS_SHARE * 1_000.0, abs=1.0)
 
 
 def test_the_next_pass_waits_for_its_period() -> None:
     engine, auditor = sound_engine(), made(1_000.0)
     assert not run_through(auditor, engine)
-    assert auditor.wait_s(time.perf_counter()) == pytest.approx(SHARE * 1_000.0, abs=2.0)
+    assert auditor.wait_s(time.perf_counter()) == pytest.approx(PASS_SHARE * 1_000.0, abs=2.0)
 
 
 def test_a_pass_that_took_longer_than_its_period_is_followed_by_the_next_at_once() -> None:
@@ -75,7 +75,7 @@ def test_a_pass_that_took_longer_than_its_period_is_followed_by_the_next_at_once
 
 def test_what_is_due_for_a_beat_goes_before_everything() -> None:
     engine, auditor = sound_engine(), made(1e-6)
-    auditor.run(engine, NOON)
+    auditor.run_slice(engine, NOON)
     now = time.perf_counter()
     assert not auditor.is_overdue(now + BEAT_S / 2)
     assert auditor.is_overdue(now + BEAT_S)
@@ -106,7 +106,7 @@ def test_memory_that_cannot_be_looked_at_is_logged_and_stops_nothing(caplog: pyt
     engine, auditor = sound_engine(), made()
     kept = faults.position(engine, FX1).trades
     faults.position(engine, FX1).trades = None
-    assert not auditor.run(engine, NOON)
+    assert not auditor.run_slice(engine, NOON)
     assert "self_audit_failed" in caplog.text
     assert metric(auditor, "faults") == 1
     faults.position(engine, FX1).trades = kept
@@ -116,7 +116,7 @@ def test_memory_that_cannot_be_looked_at_is_logged_and_stops_nothing(caplog: pyt
 def test_when_another_engine_has_taken_over_its_pass_begins() -> None:
     auditor = made()
     first, second = sound_engine(), sound_engine()
-    auditor.run(first, NOON)
+    auditor.run_slice(first, NOON)
     faults.FAULTS["quantity of a node"].plant(second)
     assert run_through(auditor, second)
     assert auditor._audit is not None and auditor._audit.engine is second

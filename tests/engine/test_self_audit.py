@@ -81,12 +81,12 @@ def parametrized() -> Any:
 
 
 def test_a_sound_engine_has_no_fault() -> None:
-    assert SelfAudit(sound_engine()).whole() == []
+    assert SelfAudit(sound_engine()).finish_pass() == []
 
 
 @given(histories())
 def test_whatever_has_come_nothing_is_wrong_with_it(history: list[Trade]) -> None:
-    assert SelfAudit(ran(history, publish_each=False)).whole() == []
+    assert SelfAudit(ran(history, publish_each=False)).finish_pass() == []
 
 
 @given(histories(), st.data())
@@ -99,7 +99,7 @@ def test_trades_that_come_while_it_looks_are_no_faults(history: list[Trade], dat
         engine.apply([one], NOON)
         assert audit.step() is None
         engine.publish(NOON)
-    assert audit.whole() == []
+    assert audit.finish_pass() == []
 
 
 def test_a_house_of_several_pages_of_nodes_and_dealers_has_no_fault() -> None:
@@ -107,7 +107,7 @@ def test_a_house_of_several_pages_of_nodes_and_dealers_has_no_fault() -> None:
     engine.apply(list(test_valuation.flow(1_000, 1)), NOON)
     engine.beat(test_valuation.marks(1), NOON)
     engine.publish(NOON)
-    assert SelfAudit(engine).whole() == []
+    assert SelfAudit(engine).finish_pass() == []
 
 
 def test_a_long_position_is_looked_over_while_it_changes_in_front_and_behind() -> None:
@@ -121,7 +121,7 @@ def test_a_long_position_is_looked_over_while_it_changes_in_front_and_behind() -
             engine.apply([cancel(f"m{number % faults.LONG:03}")], NOON)
         engine.publish(NOON)
         assert audit.step() is None
-    assert audit.whole() + audit.whole() == []
+    assert audit.finish_pass() + audit.finish_pass() == []
 
 
 def test_a_fault_behind_what_was_looked_at_is_found_by_the_next_pass() -> None:
@@ -131,7 +131,7 @@ def test_a_fault_behind_what_was_looked_at_is_found_by_the_next_pass() -> None:
         assert audit.step() is None
     held = faults.position(engine, LONG_ONE)
     del held.trades[0]
-    found = [*audit.whole(), *audit.whole()]
+    found = [*audit.finish_pass(), *audit.finish_pass()]
     assert LONG_ONE in {fault.key for fault in found}
 
 
@@ -142,12 +142,12 @@ def test_nothing_is_looked_at_while_trades_wait_to_be_published() -> None:
     assert [audit.step() for _ in range(5_000)] == [None] * 5_000
     assert audit.passes == 0
     engine.publish(NOON)
-    assert audit.whole() == []
+    assert audit.finish_pass() == []
 
 
 def test_progress_goes_from_nothing_to_all_and_starts_again() -> None:
     audit = SelfAudit(sound_engine())
-    audit.whole()
+    audit.finish_pass()
     seen = [audit.progress]
     while audit.passes == 1:
         audit.step()

@@ -39,7 +39,7 @@ def test_a_parent_that_counts_other_than_its_children_is_named(snapshot: Snapsho
     before = snapshot.nodes.state(number)
     snapshot.nodes = altered(snapshot.nodes, number, OwnerState(before.pages, before.position_count, before.trade_count + 1))
     [found] = disagreements(snapshot)
-    assert found == Mismatch("integrity", "nodes that do not add up their children: FX, G10")
+    assert found == Mismatch("integrity", "nodes whose counts are not the sums of their children's: FX, G10")
 
 
 @pytest.mark.parametrize("field", ["quantity", "cash", "trade_count", "identities"])
@@ -67,11 +67,11 @@ def test_there_is_a_line_for_each_kind_with_the_first_keys() -> None:
     assert quantity == Mismatch(
         QUANTITY,
         (
-            "8 positions of which engine and store say different quantities: node D0 EURUSD, node D1 EURUSD, node D2 EURUSD, "
+            "8 positions with different quantities in engine and store: node D0 EURUSD, node D1 EURUSD, node D2 EURUSD, "
             "node D3 EURUSD, node D4 EURUSD and 3 more"
         ),
     )
-    assert hierarchy == Mismatch(HIERARCHY, "1 positions of nodes that are not the sums of those below: node FX EURUSD")
+    assert hierarchy == Mismatch(HIERARCHY, "1 positions of nodes that are not the sums of their children: node FX EURUSD")
     assert mismatches_of([]) == []
 
 

@@ -18,7 +18,7 @@ TREE = Hierarchy(
 
 
 def shown(grants: Grants) -> list[str]:
-    return [TREE.names[number] for number in grants.nodes_shown(TREE)]
+    return [TREE.names[number] for number in grants.visible_nodes(TREE)]
 
 
 def test_a_grant_of_a_node_is_of_everything_below_it() -> None:
@@ -61,7 +61,7 @@ def test_everything_is_every_node_and_dealer_but_no_name_that_does_not_exist() -
     ],
 )
 def test_a_row_names_its_parent_only_if_the_parent_has_a_row_itself(grants: Grants, hiding: list[str]) -> None:
-    assert [TREE.names[number] for number in grants.nodes_shown(TREE) if grants.hides_parent(TREE, number)] == hiding
+    assert [TREE.names[number] for number in grants.visible_nodes(TREE) if grants.hides_parent(TREE, number)] == hiding
 
 
 @pytest.mark.parametrize(("desk", "dealer", "seen"), [("FX1", "bob", True), ("EQ", "ann", True), ("EQ", "bob", False)])

@@ -30,7 +30,7 @@ MAX_KEPT_NODES = 256
 
 async def answer_nodes(question: Question) -> Response:
     """All of the tree that is shown, parents before children; never cut."""
-    return await _nodes(question, question.grants.nodes_shown(question.snapshot.reference.hierarchy))
+    return await _nodes(question, question.grants.visible_nodes(question.snapshot.reference.hierarchy))
 
 
 async def answer_node(question: Question) -> Response:

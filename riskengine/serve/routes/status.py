@@ -113,7 +113,7 @@ def shown_status(whole: RowDict, grants: Grants, snapshot: Snapshot | None) -> R
     shown |= {"counts": dict.fromkeys(whole["counts"]), "feeds": [], "warnings": shown_warnings(whole["warnings"], grants)}
     if snapshot is not None:
         dealers = zip(snapshot.dealer_names, range(snapshot.dealers.size), strict=False)
-        shown["node_count"] = len(grants.nodes_shown(snapshot.reference.hierarchy))
+        shown["node_count"] = len(grants.visible_nodes(snapshot.reference.hierarchy))
         shown["dealer_count"] = sum(
             bool(snapshot.dealers.state(number).position_count) for name, number in dealers if grants.sees_dealer(name)
         )

@@ -51,7 +51,7 @@ class StreamHub:
         """A new client; it has been sent its hello."""
         sender = self._at_work()
         subscriptions = Subscriptions(sender.board, encoding, self._config, grants)
-        subscriptions.freshen = sender.look
+        subscriptions.refresh = sender.look
         connection = StreamConnection(subscriptions, outlet, encoding, next(self._numbers))
         outlet.asks_little = True
         outlet.write_frame(subscriptions.hello())
