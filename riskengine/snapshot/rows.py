@@ -171,7 +171,7 @@ def _holds_options(snapshot: Snapshot, state: OwnerState) -> bool:
 
 
 def ladder_rows(snapshot: Snapshot, *, node: str | None = None, dealer: str | None = None, exact: bool = False) -> list[RowDict]:
-    """What a node or a dealer (default: the root) holds, by instrument. Flat positions are included, so rows add up to their owner.
+    """What a node or a dealer (default: the root) holds, by instrument; flat positions too, so that rows add up to their owner.
 
     `exact` gives all numbers as decimal texts, quantity and net cash to the last digit. Raises UnknownName. O(instruments there),
     and O(positions below) where an inner node's row stands for one position.
@@ -308,7 +308,7 @@ def is_stale(snapshot: Snapshot, row: Row) -> bool:
 
 
 def _greeks(instrument: Instrument, row: Row, size: float, market_value: float | None) -> RowDict:
-    """The Greeks: of a linear instrument, delta is the position itself. Those of an open option are unknown: options are not modelled."""
+    """The delta of a linear instrument is the position itself. An open option's Greeks are unknown: they are not modelled."""
     if instrument.kind in OPTION_KINDS and row.open_count:
         return dict.fromkeys(("delta_base", "delta_cash", "gamma_cash", "vega", "theta"))
     return {"delta_base": size, "delta_cash": market_value, "gamma_cash": 0.0, "vega": 0.0, "theta": 0.0}

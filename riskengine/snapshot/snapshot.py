@@ -265,7 +265,7 @@ class SnapshotHistory:
         recent.append(snapshot)
         self.newest = snapshot
         now, oldest = snapshot.as_of, snapshot.as_of - self._keep_us
-        # Keep a snapshot that was the newest at any time since `oldest`; drop those from after `now`, before the clock was set back.
+        # Keep a snapshot that was the newest at any time since `oldest`; a clock that was set back drops all before this one.
         while len(recent) > 1 and not oldest < recent[1].as_of <= now:
             recent.popleft()
 

@@ -1,6 +1,7 @@
-"""Where the rows of a view come from: the roll-ups, a ladder, the status; each worked out from one snapshot.
+"""The sources of views: roll-ups, ladders and the status make the rows of a view from one snapshot.
 
-No clock, thread, task or socket in here. A source is asked about snapshots in their order, by one thread.
+A source also gives two tokens for a snapshot, which tell cheaply whether its rows can have changed: a token is another object if
+they can. No clock, thread, task or socket. One thread uses a source, with snapshots in ascending order.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,33 +18,33 @@ from riskengine.views.grants import HIDDEN_PARENT, Grants
 
 
 class Source(Protocol):
-    """The rows of one view. `key` names the field that tells rows apart; empty where there is only one row."""
+    """The rows of one view. `key` names the field that identifies a row; it is empty if there is only one row."""
 
     key: tuple[str, ...]
 
     def trade_token(self, snapshot: Snapshot) -> object:
-        """Another object after every trade that this view shows. O(1)."""
+        """Another object after every trade that this view shows. O(1) unless the source says otherwise."""
         ...
 
     def price_token(self, snapshot: Snapshot) -> object:
-        """Another object after everything else that moves rows. O(1)."""
+        """Another object after everything else that changes rows. O(1)."""
         ...
 
     def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
-        """The rows of a snapshot not older than the one before."""
+        """The rows of a snapshot, which must not be older than that of the last call."""
         ...
 
 
 class OwnerRows:
-    """Every row of a roll-up. After trades alone, only the owners that they moved are worked out anew."""
+    """All rows of a roll-up. After trades alone, it makes only the rows of the owners that they changed."""
 
     def __init__(self) -> None:
         self._rows: list[RowDict] = []
-        self._seen: tuple[Reference, Units, Table] | None = None
+        self._made_from: tuple[Reference, Units, Table] | None = None
         self._seq = -1
 
     def table(self, snapshot: Snapshot) -> Table:
-        """The roll-up that is shown."""
+        """The roll-up whose rows these are."""
         raise AssertionError("a roll-up is of nodes or of dealers")
 
     def row(self, snapshot: Snapshot, owner: int) -> RowDict:
@@ -51,17 +52,17 @@ class OwnerRows:
         raise AssertionError("a roll-up is of nodes or of dealers")
 
     def all_rows(self, snapshot: Snapshot) -> list[RowDict]:
-        """The row of each owner by its number, for whoever asks about this snapshot; a row that has moved is another object.
+        """The rows of all owners, by number. A row that changed is another object.
 
-        O(owners) after prices, O(owners on touched pages) after trades alone, O(1) for who asks second.
+        O(owners) after prices, O(owners on touched pages) after trades alone, O(1) for later calls with the same snapshot.
         """
         table, rows = self.table(snapshot), self._rows
         if snapshot.seq == self._seq:
             return rows
         self._seq = snapshot.seq
         owners: Iterable[int] = range(table.size)
-        if self._seen is not None:
-            reference, units, before = self._seen
+        if self._made_from is not None:
+            reference, units, before = self._made_from
             if reference is not snapshot.reference:
                 rows.clear()
             elif units is snapshot.units:
@@ -71,7 +72,7 @@ class OwnerRows:
                 rows[owner] = self.row(snapshot, owner)
             else:
                 rows.append(self.row(snapshot, owner))
-        self._seen = (snapshot.reference, snapshot.units, table)
+        self._made_from = (snapshot.reference, snapshot.units, table)
         return rows
 
 
@@ -100,7 +101,7 @@ class AllDealers(OwnerRows):
 
 
 class GrantedRows:
-    """The rows of a roll-up that an access class is shown. What is worked out of them, all classes share."""
+    """The rows of a roll-up that one access class may see. All classes share the rows of `owners`."""
 
     key: tuple[str, ...]
 
@@ -109,25 +110,25 @@ class GrantedRows:
         self._grants = grants
         self._pages: object = None
         self._states: list[OwnerState] = []
-        self._mark: object = None
+        self._token: object = None
 
     def numbers(self, snapshot: Snapshot) -> Sequence[int] | None:
-        """Numbers of the owners that are shown; None for all."""
-        raise AssertionError("nodes or dealers are shown")
+        """Numbers of the owners that the class may see; None for all."""
+        raise AssertionError("rows are of nodes or of dealers")
 
     def trade_token(self, snapshot: Snapshot) -> object:
-        """See `Source`. O(1) where everything is shown or no trade came at all, else O(owners shown)."""
+        """See `Source`. O(1) if the class may see everything or no trade came, else O(owners that it may see)."""
         table = self._owners.table(snapshot)
         if table.states is self._pages:
-            return self._mark
+            return self._token
         numbers = self.numbers(snapshot)
         if numbers is None:
             return table.states
         self._pages = table.states
         states = [table.state(number) for number in numbers]
         if len(states) != len(self._states) or any(map(is_not, states, self._states)):
-            self._states, self._mark = states, object()
-        return self._mark
+            self._states, self._token = states, object()
+        return self._token
 
     def price_token(self, snapshot: Snapshot) -> object:
         """See `Source`."""
@@ -135,7 +136,7 @@ class GrantedRows:
 
 
 class Nodes(GrantedRows):
-    """The nodes of the organisation, parents first; where a parent is not shown, its name is not either."""
+    """The nodes that an access class may see, parents first. A row does not name a parent that the class may not see."""
 
     key: tuple[str, ...] = ("node",)
 
@@ -147,7 +148,7 @@ class Nodes(GrantedRows):
         """The nodes among `_numbers` whose rows must not name their parents."""
 
     def numbers(self, snapshot: Snapshot) -> Sequence[int] | None:
-        """See `GrantedRows`. Worked out once for a tree: there may be more access classes than grants remember."""
+        """See `GrantedRows`. Kept here for a tree, because there may be more access classes than `grants` caches."""
         if self._grants.nodes is None:
             return None
         hierarchy, grants = snapshot.reference.hierarchy, self._grants
@@ -158,15 +159,15 @@ class Nodes(GrantedRows):
 
     def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
         """See `Source`."""
-        every, shown = self._owners.all_rows(snapshot), self.numbers(snapshot)
-        if shown is None:
+        every, numbers = self._owners.all_rows(snapshot), self.numbers(snapshot)
+        if numbers is None:
             return every
         hiding = self._hiding
-        return [every[n] | HIDDEN_PARENT if n in hiding else every[n] for n in shown]
+        return [every[n] | HIDDEN_PARENT if n in hiding else every[n] for n in numbers]
 
 
 class Dealers(GrantedRows):
-    """The dealers that hold or have held a position, by name: rows of `views.dealer_rows`."""
+    """The dealers with positions that an access class may see, by name: the rows of `dealer_rows`."""
 
     key: tuple[str, ...] = ("dealer",)
 
@@ -179,15 +180,15 @@ class Dealers(GrantedRows):
 
     def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
         """See `Source`."""
-        every, shown = self._owners.all_rows(snapshot), self.numbers(snapshot)
-        rows = every if shown is None else [every[number] for number in shown]
+        every, numbers = self._owners.all_rows(snapshot), self.numbers(snapshot)
+        rows = every if numbers is None else [every[number] for number in numbers]
         return sorted((row for row in rows if row["position_count"]), key=lambda row: str(row["dealer"]))
 
 
 class Ladder:
-    """What a node (the root where neither is given) or a dealer holds, by instrument. Raises UnknownName when made.
+    """What a node or a dealer (default: the root) holds, by instrument. The constructor raises UnknownName.
 
-    One that is gone later, with other reference data, holds nothing until it comes back.
+    An owner that other reference data has removed since holds nothing until it comes back.
     """
 
     key: tuple[str, ...] = ("instrument",)
@@ -204,7 +205,7 @@ class Ladder:
         return node_number(snapshot, root if self._node is None else self._node)
 
     def trade_token(self, snapshot: Snapshot) -> object:
-        """See `Source`. O(dealers) while a dealer is gone, and once with other reference data."""
+        """See `Source`. O(dealers) while the dealer is gone, and once for other reference data."""
         if snapshot.reference is not self._reference or self._owner is None:
             self._reference = snapshot.reference
             try:
@@ -213,7 +214,7 @@ class Ladder:
                 self._owner = None
                 return None
         if self._dealer is not None and self._owner >= len(snapshot.dealer_names):
-            return None  # an older snapshot than the one that the dealer came back with
+            return None  # the snapshot is older than the one with which the dealer came back
         return (snapshot.nodes if self._dealer is None else snapshot.dealers).state(self._owner)
 
     def price_token(self, snapshot: Snapshot) -> object:
@@ -228,7 +229,7 @@ class Ladder:
 
 
 class Status:
-    """One row about the engine itself; it says something new with every snapshot, and no trade alone is worth a push."""
+    """One row about the engine itself. It changes with every snapshot, and a trade alone does not cause a push."""
 
     key: tuple[str, ...] = ()
 
@@ -249,13 +250,13 @@ class Status:
 
 
 def changed_owners(before: Table, now: Table) -> Iterator[int]:
-    """OwnerRows whose state or numbers are not those of `before`, and new ones. O(pages + owners on touched pages)."""
+    """Owners whose state or numbers differ from `before`, and new owners. O(pages + owners on touched pages)."""
     for page, (states, numbers) in enumerate(zip(now.states, now.numbers, strict=True)):
         old_states = before.states[page] if page < len(before.states) else ()
         if states is old_states and numbers is before.numbers[page]:
             continue
         known = len(old_states)
-        moved = (before.numbers[page] != numbers[:, :known]).any(axis=0) if known else ()
+        differs = (before.numbers[page] != numbers[:, :known]).any(axis=0) if known else ()
         for column, state in enumerate(states):
-            if column >= known or moved[column] or state is not old_states[column]:
+            if column >= known or differs[column] or state is not old_states[column]:
                 yield page * PAGE + column

@@ -9,7 +9,7 @@ from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_rows
 from riskengine.views.board import MSGPACK
 from riskengine.views.checksum import view_checksum
 from riskengine.views.grants import Grants
-from riskengine.views.subscription import MAX_MESSAGE, MAX_SUBSCRIPTIONS
+from riskengine.views.subscription import MAX_MESSAGE_BYTES, MAX_SUBSCRIPTIONS
 from tests import world
 from tests.stream_client import Desk, dealt_desk, status
 
@@ -265,7 +265,7 @@ def test_msgpack_says_the_same(desk):
         ("", "truncated"),
         ("[1]", "object"),
         ("[" * 50_000, "nested"),
-        ('"' + "x" * MAX_MESSAGE + '"', str(MAX_MESSAGE)),
+        ('"' + "x" * MAX_MESSAGE_BYTES + '"', str(MAX_MESSAGE_BYTES)),
         ("{}", "None"),
         ('{"op":"dance","id":"a"}', "dance"),
         ('{"op":["subscribe"]}', "subscribe"),
