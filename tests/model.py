@@ -1,7 +1,7 @@
-"""The rules a second time, as naively as possible and without a line of the engine's.
+"""The model: the rules of the engine again, as naively as possible and without a line of its code.
 
-Every version of every trade stays in a list, every tick too, and each question is answered from scratch in exact fractions.
-Doubles appear where the rules say so: prices, average prices and rates.
+It keeps every version of every trade and every tick in lists, and answers each question from scratch, in exact fractions. It uses
+doubles where the rules do: for prices, average prices and rates.
 """
 
 import datetime as dt
@@ -40,7 +40,7 @@ def in_order(row: Row) -> tuple[int, int, bytes, bytes, int]:
 
 
 class Spec(NamedTuple):
-    """What the model must know of an instrument."""
+    """What the model needs to know of an instrument."""
 
     kind: str
     base: str
@@ -61,7 +61,7 @@ class Held(NamedTuple):
 
 
 class Worth(NamedTuple):
-    """What one or more positions are worth in the reporting currency; None where that is unknown."""
+    """The worth of one or more positions in the reporting currency; None if unknown."""
 
     total: Fraction | None
     realised: Fraction | None
@@ -70,7 +70,7 @@ class Worth(NamedTuple):
     unpriced: int
     stale: int
     scale: Fraction
-    """The size of what was added up: rounding is judged against it."""
+    """The sum of the absolute amounts: the measure for rounding errors."""
 
 
 class Exposure(NamedTuple):
@@ -98,7 +98,7 @@ def average_after(quantity: Fraction, average: float | None, change: Fraction, p
 
 
 class Model:
-    """A dealing house on paper. `take` and `tick` note what happened; everything else is worked out when asked."""
+    """A dealing house on paper. `take` and `ticks` note what happened; everything else is worked out at each call."""
 
     def __init__(self, parents: Mapping[str, str], specs: Mapping[str, Spec], reporting: str) -> None:
         self.parents = parents
@@ -112,7 +112,7 @@ class Model:
     # -- which trades count ------------------------------------------------------------------------------------
 
     def take(self, row: Row) -> str:
-        """Note a delivered row and say what becomes of it."""
+        """Note a delivered row. Returns its outcome."""
         same = [other for other in self.versions if identity(other) == identity(row)]
         for other in same:
             if version(other) == version(row):
@@ -180,7 +180,7 @@ class Model:
         return any(identity(other) == identity(row) for other in self.effective())
 
     def is_late(self, row: Row) -> bool:
-        """Whether a row not yet taken is older than the newest of its position by more than the tolerance."""
+        """Whether a row, not yet taken, is older than the newest trade of its position by more than the tolerance."""
         key = (row["desk"], row["instrument"])
         newest = max((other["ts"] for other in self.effective() if (other["desk"], other["instrument"]) == key), default=0)
         return bool(newest - row["ts"] > TOLERANCE)
@@ -189,11 +189,11 @@ class Model:
         return {key for key, rows in self.identities().items() if all(map(is_cancel, rows))}
 
     def unmatched(self) -> dict[tuple[str, str], tuple[int, int]]:
-        """Deals of which legs are missing: legs that have come, legs there should be."""
+        """Deals with missing legs: how many have come, and how many there should be."""
         deals: dict[tuple[str, str], dict[int, int]] = {}
         for (source, trade_id, leg), rows in self.identities().items():
-            said = [row["legs"] for row in sorted(rows, key=version) if row.get("legs")]
-            deals.setdefault((source, trade_id), {})[leg] = said[-1] if said else 0
+            counts_sent = [row["legs"] for row in sorted(rows, key=version) if row.get("legs")]
+            deals.setdefault((source, trade_id), {})[leg] = counts_sent[-1] if counts_sent else 0
         counts = {}
         for deal, legs in deals.items():
             expected = max(legs.values())
@@ -253,7 +253,7 @@ class Model:
     # -- marks and rates ---------------------------------------------------------------------------------------
 
     def marks(self) -> dict[str, Quote]:
-        """All ticks, one after the other, by the plain rules (no limits on crossing or moving). None is a restart."""
+        """The marks after all ticks, by the plain rules (no limits on crossed quotes or jumps). A tick None is a restart."""
         marks: dict[str, Quote] = {}
         for tick in self.ticks:
             if tick is None:
@@ -271,7 +271,7 @@ class Model:
         return marks
 
     def rate(self, currency: str, marks: Mapping[str, Quote]) -> tuple[Fraction, bool] | None:
-        """A currency in the reporting one, and whether it hangs on a stale pair; None where no path leads there."""
+        """The rate of a currency in the reporting one, and whether it needs a stale pair; None if no path leads there."""
         pairs = {s: (spec.base, spec.quote) for s, spec in self.specs.items() if spec.kind == "fx" and s in marks}
         fresh = {s: pair for s, pair in pairs.items() if marks[s].ts >= self.priced_at - STALE_AFTER}
         for usable in (fresh, pairs):
@@ -288,7 +288,7 @@ class Model:
     def walks(
         self, here: str, corners: tuple[str, ...], symbols: tuple[str, ...], pairs: Mapping[str, tuple[str, str]]
     ) -> Iterable[tuple[tuple[str, ...], tuple[str, ...]]]:
-        """Every way to the reporting currency that meets no currency twice."""
+        """Every path to the reporting currency that visits no currency twice."""
         if here == self.reporting:
             yield corners, symbols
             return
@@ -301,7 +301,7 @@ class Model:
     # -- worth -------------------------------------------------------------------------------------------------
 
     def worth(self, held: Held, marks: Mapping[str, Quote]) -> Worth:
-        """One position."""
+        """The worth of one position."""
         spec, mark = self.specs[held.symbol], marks.get(held.symbol)
         rated = self.rate(spec.quote, marks)
         fees: Fraction | None = ZERO
@@ -323,7 +323,7 @@ class Model:
         return Worth((held.cash + value) * rate, realised, (value - cost) * rate, fees, 0, stale, scale)
 
     def worth_of(self, positions: Iterable[Held], marks: Mapping[str, Quote]) -> Worth:
-        """Several positions: known ones added up, unknown ones counted; an unknown sum where none is known."""
+        """The worth of several positions: the sum of the known ones, unknown if none is known, and the count of the others."""
         each = [self.worth(held, marks) for held in positions]
 
         def added(field: str) -> Fraction | None:

@@ -182,7 +182,7 @@ def _arithmetic(cell: Cell, number: int) -> Iterator[RowDict]:
     yield _step("size", "k q, as a double", repr(size))
     realised = (cash + cost) / CASH_ONE
     yield _step("realised_pnl_local", "C + K", repr(realised))
-    yield _step("realised_pnl", "realised_pnl_local X", _double(realised, rate))
+    yield _step("realised_pnl", "realised_pnl_local X", _product_text(realised, rate))
     priced = bool(units.priced[number])
     value = size * float(units.price[number]) if priced else None if is_open else 0.0
     yield _step("value", "size m", None if value is None else repr(value))
@@ -191,13 +191,13 @@ def _arithmetic(cell: Cell, number: int) -> Iterator[RowDict]:
     unrealised = None if known is None else known - cost / CASH_ONE
     yield _step("total_pnl_local", "C + value", None if total is None else repr(total))
     yield _step("unrealised_pnl_local", "value - K", None if unrealised is None else repr(unrealised))
-    yield _step("total_pnl", "total_pnl_local X", _double(total, rate))
-    yield _step("unrealised_pnl", "unrealised_pnl_local X", _double(unrealised, rate))
+    yield _step("total_pnl", "total_pnl_local X", _product_text(total, rate))
+    yield _step("unrealised_pnl", "unrealised_pnl_local X", _product_text(unrealised, rate))
 
 
 def _step(name: str, formula: str, result: str | None) -> RowDict:
     return {"name": name, "formula": formula, "result": result}
 
 
-def _double(amount: float | None, rate: float | None) -> str | None:
+def _product_text(amount: float | None, rate: float | None) -> str | None:
     return None if amount is None or rate is None else repr(amount * rate + 0.0)

@@ -1,4 +1,4 @@
-"""The deterministic core: outcomes, notices, what is null, and what a snapshot tells."""
+"""The deterministic core: outcomes, notices, unknown amounts, snapshots, and the handover to another engine."""
 
 import numpy as np
 import pytest
@@ -278,7 +278,7 @@ def test_a_start_from_stored_trades_and_marks_shows_the_same_pnl():
     lived.deal(*flow)
     lived.marks(**MARKS)
     started = House()
-    marks = world.restored({s: m for s, m in zip(REFERENCE.symbols, lived.engine.marks.marks, strict=True) if m})
+    marks = world.as_restored({s: m for s, m in zip(REFERENCE.symbols, lived.engine.marks.marks, strict=True) if m})
     started.engine.marks.restore(marks)
     started.engine.beat({}, NOON)
     started.deal(*flow)

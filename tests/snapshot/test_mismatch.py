@@ -43,7 +43,7 @@ def test_a_parent_that_counts_other_than_its_children_is_named(snapshot: Snapsho
 
 
 @pytest.mark.parametrize("field", ["quantity", "cash", "trade_count", "identities"])
-def test_roll_ups_that_hold_different_amounts_are_said_by_instrument(snapshot: Snapshot, field: str) -> None:
+def test_roll_ups_that_hold_different_amounts_are_named_by_instrument(snapshot: Snapshot, field: str) -> None:
     bob = snapshot.dealer_names.index("bob")
     [row] = snapshot.dealers.state(bob).positions()
     wrong = msgspec.structs.replace(row, **{field: getattr(row, field) + 1})
@@ -51,7 +51,7 @@ def test_roll_ups_that_hold_different_amounts_are_said_by_instrument(snapshot: S
     assert disagreements(snapshot) == [Mismatch("integrity", "organisation and dealers hold different amounts of EURUSD")]
 
 
-def test_of_many_the_first_are_named() -> None:
+def test_of_many_names_the_first_are_listed() -> None:
     assert first_few(["a", "b"]) == "a, b"
     assert first_few([str(n) for n in range(1_007)]) == "0, 1, 2, 3, 4 and 1,002 more"
 
@@ -75,7 +75,7 @@ def test_there_is_a_line_for_each_kind_with_the_first_keys() -> None:
     assert mismatches_of([]) == []
 
 
-def test_every_kind_of_break_has_its_words() -> None:
-    said = mismatches_of(Break(kind, ("dealer", "", "EURUSD"), None, None) for kind in KINDS)
-    assert [each.kind for each in said] == list(KINDS)
-    assert all("dealer '' EURUSD" in each.text for each in said)
+def test_every_kind_of_break_has_a_text() -> None:
+    found = mismatches_of(Break(kind, ("dealer", "", "EURUSD"), None, None) for kind in KINDS)
+    assert [each.kind for each in found] == list(KINDS)
+    assert all("dealer '' EURUSD" in each.text for each in found)
