@@ -1,4 +1,4 @@
-"""A dealer that goes on through restarts of the engine."""
+"""A dealer that keeps dealing through restarts of the engine."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ from tests.running import Server
 
 
 class Dealing:
-    """Posts a trade every few milliseconds, through restarts; `taken` are those that were answered as stored."""
+    """Posts a trade every 20 ms, through restarts; `taken` counts the trades that the engine has answered as stored."""
 
     def __init__(self, url: str) -> None:
         self.server = Server(None, url)  # type: ignore[arg-type]
@@ -39,7 +39,7 @@ class Dealing:
                 self.server.post("/v1/ticks", [tick])
                 self.server.post("/v1/trades", trade)
             except (OSError, AssertionError, urllib.error.URLError):
-                continue  # the engine is away: the same trade again
+                continue  # the engine is away: send the same trade again
             number, ts = number + 1, 0
             self.taken = number
 

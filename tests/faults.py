@@ -1,4 +1,4 @@
-"""Faults planted in an engine's memory, each with the key that is to blame: what a stray write or a mistake of ours would do."""
+"""Faults to plant in an engine's memory, as a stray write or an error of ours would, each with the keys at fault."""
 
 from collections.abc import Callable
 from functools import cache
@@ -24,7 +24,7 @@ LONG = 150
 
 @cache
 def stored_trades() -> tuple[Trade, ...]:
-    """What the store holds: several desks, dealers and instruments, a flat position, fees, an amend, a long position."""
+    """The trades in the store: several desks, dealers and instruments, a flat position, fees, an amend, a long position."""
     plain = [
         trade("t1", quantity="100", price="1.1", fees="2.5"),
         trade("t2", quantity="40", price="1.2", side="sell", ts=NOON + 1),
@@ -53,7 +53,7 @@ def stored_trades() -> tuple[Trade, ...]:
 
 
 def sound_engine() -> Engine:
-    """An engine that holds them, priced and published."""
+    """An engine with the stored trades, priced and published."""
     house = House()
     house.marks(EURUSD=1.25, GBPUSD=1.5, USDJPY=150.0, ACME=90.0)
     house.engine.apply(stored_trades(), NOON, watermark=1)
@@ -64,7 +64,7 @@ def sound_engine() -> Engine:
 # -- where to plant ----------------------------------------------------------------------------------------------
 
 
-def published(engine: Engine, rollup: str) -> TableBuilder:
+def builder_of(engine: Engine, rollup: str) -> TableBuilder:
     return engine._organisation if rollup == "node" else engine._dealers
 
 
@@ -73,13 +73,13 @@ def owner_of(engine: Engine, key: Key) -> int:
 
 
 def position(engine: Engine, key: Key) -> Position:
-    books = published(engine, key[0]).rollup.books
+    books = builder_of(engine, key[0]).rollup.books
     return books[owner_of(engine, key)].positions[REFERENCE.instrument_index[key[2]]]
 
 
 def change_row(engine: Engine, key: Key, **changes: Any) -> None:
-    """Put another row in the place of one, in memory only."""
-    book = published(engine, key[0]).rollup.books[owner_of(engine, key)]
+    """Change a row in memory only, not in what is published."""
+    book = builder_of(engine, key[0]).rollup.books[owner_of(engine, key)]
     slot = book.slot(REFERENCE.instrument_index[key[2]])
     assert slot is not None
     row = book.rows[slot]
@@ -88,15 +88,15 @@ def change_row(engine: Engine, key: Key, **changes: Any) -> None:
 
 
 def publish_row(engine: Engine, key: Key) -> None:
-    """Have readers see the row that is in memory now."""
-    of = published(engine, key[0])
+    """Publish the row that is in memory now."""
+    builder = builder_of(engine, key[0])
     owner = owner_of(engine, key)
-    of._freeze_states({owner: range(len(of.rollup.books[owner].rows))})
+    builder._freeze_states({owner: range(len(builder.rollup.books[owner].rows))})
     engine.publish(NOON)
 
 
 def row(engine: Engine, key: Key) -> Row:
-    found = published(engine, key[0]).rollup.books[owner_of(engine, key)].row(REFERENCE.instrument_index[key[2]])
+    found = builder_of(engine, key[0]).rollup.books[owner_of(engine, key)].row(REFERENCE.instrument_index[key[2]])
     assert found is not None
     return found
 
@@ -105,7 +105,7 @@ def row(engine: Engine, key: Key) -> Row:
 
 
 class Planted(NamedTuple):
-    """A fault: what does it, a word of the reason to expect, and who is to blame."""
+    """A fault: what plants it, words of the reason to expect, and the keys at fault."""
 
     plant: Callable[[Engine], None]
     says: str
@@ -116,7 +116,7 @@ FAULTS: dict[str, Planted] = {}
 
 
 def fault(name: str, says: str, *keys: Key) -> Callable[[Callable[[Engine], None]], Callable[[Engine], None]]:
-    """Enter a fault in the table."""
+    """Decorate a function that plants a fault: enters it in the table."""
 
     def enter(plant: Callable[[Engine], None]) -> Callable[[Engine], None]:
         FAULTS[name] = Planted(plant, says, keys)
@@ -126,7 +126,7 @@ def fault(name: str, says: str, *keys: Key) -> Callable[[Callable[[Engine], None
 
 
 def of_position(name: str, says: str, change: Callable[[Position], None], *keys: Key) -> None:
-    """The same fault in positions of both roll-ups."""
+    """Enter the same fault for a position of each roll-up."""
     for key in keys or (FX1, ANN):
         FAULTS[f"{name} of a {key[0]}"] = Planted(lambda engine, key=key: change(position(engine, key)), says, (key,))  # type: ignore[misc]
 
@@ -144,17 +144,17 @@ def _swap(trades: Any) -> None:
 
 
 def _take_over(held: Position) -> None:
-    """A trade of somebody else's, folded in as if it belonged here."""
+    """Fold in a trade that belongs to another position."""
     held.add(trade("t5", desk="EQ1", instrument="ACME", dealer="zoe", quantity="7", price="90", ts=NOON + SECOND))
 
 
 def _replace(held: Position) -> None:
-    """Another record in the place of a trade: not the one that takes part."""
+    """Replace the effective trade by a copy, which is not the effective record."""
     held.trades[0] = structs.replace(held.trades[0])
 
 
 def _forget_consistently(held: Position) -> None:
-    """A trade taken out with everything that hangs on it: only the others know that it is missing."""
+    """Remove a trade with everything that depends on it: the position itself stays consistent."""
     held.remove(held.trades[1])
 
 
@@ -253,7 +253,7 @@ for _owner, _key in {"leaf": ("node", "FX1", ""), "inner node": ("node", "FX", "
     for _field in ("count", "trades", "last_trade_ts"):
 
         def _plant_count(engine: Engine, key: Key = _key, field: str = _field) -> None:
-            book = published(engine, key[0]).rollup.books[owner_of(engine, key)]
+            book = builder_of(engine, key[0]).rollup.books[owner_of(engine, key)]
             setattr(book, field, getattr(book, field) + 1)
 
         FAULTS[f"{_field} of the book of a {_owner}"] = Planted(_plant_count, "I5", (_key,))
@@ -302,8 +302,8 @@ def _sum_of_numbers(engine: Engine) -> None:
 
 
 def plant_number(engine: Engine, key: Key, line: int) -> None:
-    """Move a number of an owner by 1,000, as published."""
-    valuation = published(engine, key[0]).valuation
+    """Change a published number of an owner by 1,000."""
+    valuation = builder_of(engine, key[0]).valuation
     valuation._numbers[line, owner_of(engine, key)] += np.float64(1_000)
     valuation._publish({owner_of(engine, key) // PAGE})
     engine.publish(NOON)

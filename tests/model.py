@@ -1,4 +1,4 @@
-"""The rules a second time, as naively as possible and without a line of the engine's.
+"""The model: the rules of the engine again, as naively as possible and without a line of its code.
 
 Every version of every trade stays in a list, every tick too, and each question is answered from scratch in exact fractions
 after everything that happens. Doubles appear where the rules say so: prices, average prices and rates.
@@ -43,7 +43,7 @@ def in_order(row: Row) -> tuple[int, int, bytes, bytes, int]:
 
 
 class Spec(NamedTuple):
-    """What the model must know of an instrument."""
+    """What the model needs to know of an instrument."""
 
     kind: str
     base: str
@@ -64,7 +64,7 @@ class Held(NamedTuple):
 
 
 class Worth(NamedTuple):
-    """What one or more positions are worth in the reporting currency; None where that is unknown."""
+    """The worth of one or more positions in the reporting currency; None if unknown."""
 
     total: Fraction | None
     realised: Fraction | None
@@ -73,7 +73,7 @@ class Worth(NamedTuple):
     unpriced: int
     stale: int
     scale: Fraction
-    """The size of what was added up: rounding is judged against it."""
+    """The sum of the absolute amounts: the measure for rounding errors."""
 
 
 class Exposure(NamedTuple):
@@ -101,7 +101,7 @@ def average_after(quantity: Fraction, average: float | None, change: Fraction, p
 
 
 class Model:
-    """A dealing house on paper. `take` and `tick` note what happened; everything else is worked out when asked."""
+    """A dealing house on paper. `take` and `ticks` note what happened; everything else is worked out at each call."""
 
     def __init__(self, parents: Mapping[str, str], specs: Mapping[str, Spec], reporting: str) -> None:
         self.parents = parents
@@ -130,7 +130,7 @@ class Model:
     # -- which trades count ------------------------------------------------------------------------------------
 
     def take(self, row: Row) -> str:
-        """Note a delivered row and say what becomes of it."""
+        """Note a delivered row. Returns its outcome."""
         same = [other for other in self.versions if identity(other) == identity(row)]
         for other in same:
             if version(other) == version(row):
@@ -198,7 +198,7 @@ class Model:
         return any(identity(other) == identity(row) for other in self.effective())
 
     def is_late(self, row: Row) -> bool:
-        """Whether a row not yet taken is older than the newest of its position by more than the tolerance."""
+        """Whether a row, not yet taken, is older than the newest trade of its position by more than the tolerance."""
         key = (row["desk"], row["instrument"])
         newest = max((other["ts"] for other in self.effective() if (other["desk"], other["instrument"]) == key), default=0)
         return bool(newest - row["ts"] > TOLERANCE)
@@ -207,11 +207,11 @@ class Model:
         return {key for key, rows in self.identities().items() if all(map(is_cancel, rows))}
 
     def unmatched(self) -> dict[tuple[str, str], tuple[int, int]]:
-        """Deals of which legs are missing: legs that have come, legs there should be."""
+        """Deals with missing legs: how many have come, and how many there should be."""
         deals: dict[tuple[str, str], dict[int, int]] = {}
         for (source, trade_id, leg), rows in self.identities().items():
-            said = [row["legs"] for row in sorted(rows, key=version) if row.get("legs")]
-            deals.setdefault((source, trade_id), {})[leg] = said[-1] if said else 0
+            counts_sent = [row["legs"] for row in sorted(rows, key=version) if row.get("legs")]
+            deals.setdefault((source, trade_id), {})[leg] = counts_sent[-1] if counts_sent else 0
         counts = {}
         for deal, legs in deals.items():
             expected = max(legs.values())
@@ -315,7 +315,7 @@ class Model:
     def walks(
         self, here: str, corners: tuple[str, ...], symbols: tuple[str, ...], pairs: Mapping[str, tuple[str, str]]
     ) -> Iterable[tuple[tuple[str, ...], tuple[str, ...]]]:
-        """Every way to the reporting currency that meets no currency twice."""
+        """Every path to the reporting currency that visits no currency twice."""
         if here == self.reporting:
             yield corners, symbols
             return
@@ -353,7 +353,7 @@ class Model:
         return Worth((held.cash + value) * rate, realised, (value - cost) * rate, fees, 0, stale, scale)
 
     def worth_of(self, positions: Iterable[Held], marks: Mapping[str, Quote]) -> Worth:
-        """Several positions: known ones added up, unknown ones counted; an unknown sum where none is known."""
+        """The worth of several positions: the sum of the known ones, unknown if none is known, and the count of the others."""
         each = [self.worth(held, marks) for held in positions]
 
         def added(field: str) -> Fraction | None:

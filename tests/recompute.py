@@ -1,8 +1,8 @@
-"""The end state of a replay worked out again from the raw files, in `decimal`, sharing no code with the engine.
+"""Works out the end state of a replay from the raw files, in `decimal`, without any code of the engine.
 
-Reads the recorded ticks and the trades file as they stand on disk and follows ACCOUNTING word by word: highest version wins, a
-cancel removes, average cost in event-time order, newest mid per pair by event time (later line on ties), quote currency turned
-into dollars at the current mid or its inverse.
+It reads the recorded ticks and the trades file from disk and follows ACCOUNTING word by word: the highest version wins, a cancel
+removes, average cost is in event-time order, the mid of a pair is the newest by event time (the later line on ties), and the
+quote currency becomes dollars at the current mid or its inverse.
 """
 
 import csv
@@ -27,7 +27,7 @@ def newest_mids(paths: list[Path]) -> dict[str, Decimal]:
 
 
 def effective_trades(path: Path) -> list[dict[str, str]]:
-    """The trades that stand, in the order of event time and the source's own tie-breakers."""
+    """The effective trades, in the order of event time and the source's own tie-breakers."""
     newest: dict[tuple[str, str], dict[str, str]] = {}
     with path.open(newline="") as file:
         for row in csv.DictReader(file):
@@ -64,7 +64,7 @@ def positions(trades: list[dict[str, str]], owner: str) -> dict[tuple[str, str],
 
 
 def dollars(symbol: str, mids: dict[str, Decimal]) -> Decimal:
-    """What a unit of the pair's quote currency is worth in dollars."""
+    """The worth of one unit of the pair's quote currency, in dollars."""
     quote = symbol[3:]
     if quote == "USD":
         return Decimal(1)

@@ -1,6 +1,6 @@
-"""A small house to test in: desks, instruments, and trades that come in by the real door.
+"""A small house for tests: desks, instruments, and trades that are decoded and checked like real input.
 
-Rows are dictionaries of what a sender writes; `trade` decodes and checks one like any other input.
+A row is a dictionary of what a sender writes; `trade` makes a Trade of one.
 """
 
 import datetime as dt
@@ -43,7 +43,7 @@ INSTRUMENTS: tuple[dict[str, Any], ...] = (
     {"instrument": "ESZ6", "kind": "future", "quote_currency": "USD", "multiplier": "50", "expiry": "2026-12-18"},
     {"instrument": "BTCEUR", "kind": "crypto", "quote_currency": "EUR", "quantity_decimals": 10},
 )
-"""GHOST never gets a mark in these tests; nothing leads from ISK, MAREL's currency, to the reporting one."""
+"""GHOST never gets a mark in these tests; there is no rate from ISK, MAREL's currency, to the reporting currency."""
 
 
 def instruments(rows: Iterable[Mapping[str, Any]] = INSTRUMENTS) -> list[Instrument]:
@@ -66,7 +66,7 @@ REFERENCE = reference()
 
 
 def row(trade_id: str = "t1", **columns: Any) -> dict[str, Any]:
-    """What a sender writes for a trade; `columns` replace what every trade has here."""
+    """What a sender writes for a trade; `columns` replace the defaults."""
     if columns.get("action") == "cancel":
         return {"source": "test", "trade_id": trade_id, "version": 2} | columns
     plain: dict[str, Any] = {
@@ -83,14 +83,14 @@ def row(trade_id: str = "t1", **columns: Any) -> dict[str, Any]:
     return plain | columns
 
 
-def checked(sent: Mapping[str, Any], received_ts: int, where: Reference = REFERENCE) -> Trade:
-    """A row through the real door. Raises Rejected."""
+def check_row(sent: Mapping[str, Any], received_ts: int, where: Reference = REFERENCE) -> Trade:
+    """Decode and check a row like real input. Raises Rejected."""
     check = TradeCheck(where.by_symbol, where.hierarchy.leaves, where.hierarchy.index)
     return check(convert(sent, TradeInput), received_ts, "test")
 
 
 def trade(trade_id: str = "t1", *, where: Reference = REFERENCE, received_ts: int = NOON, **columns: Any) -> Trade:
-    return checked(row(trade_id, **columns), received_ts, where)
+    return check_row(row(trade_id, **columns), received_ts, where)
 
 
 def cancel(trade_id: str = "t1", version: int = 2, **columns: Any) -> Trade:
@@ -125,13 +125,13 @@ class House:
         self.quotes = QuoteBook(where, settings.marks, settings.engine.future_limit_s)
 
     def deal(self, *trades: Trade) -> list[str]:
-        """Apply and publish; what became of each."""
+        """Apply trades and publish. Returns the status of each."""
         outcomes = self.engine.apply(trades, self.now)
         self.engine.publish(self.now)
         return [outcome.status for outcome in outcomes]
 
     def marks(self, **prices: float) -> Snapshot:
-        """Two-sided quotes at these mids, in force and published."""
+        """Put two-sided quotes at these mids in force and publish."""
         ticks = [quote(symbol, price, price, self.now) for symbol, price in prices.items()]
         assert self.quotes.offer(ticks, self.now) == []
         self.engine.beat(self.quotes.take(), self.now)
@@ -142,7 +142,7 @@ class House:
         return self.engine.publish(self.now)
 
     def position(self, instrument: str = "EURUSD", **owner: Any) -> dict[str, Any]:
-        """The public row of one position (`node=` or `dealer=`, FX1 where neither is given)."""
+        """The public row of one position, of a `node=` or `dealer=` (default: node FX1)."""
         [found] = position_rows(self.engine.snapshot, instrument=instrument, **(owner or {"node": "FX1"}))
         return found
 
@@ -155,6 +155,6 @@ class House:
         return found
 
 
-def restored(marks: Mapping[str, Mark]) -> dict[str, Mark]:
-    """Marks as they come back from a store: price, time, source and kind, no more."""
+def as_restored(marks: Mapping[str, Mark]) -> dict[str, Mark]:
+    """Marks as a store gives them back: price, time, source and kind, no more."""
     return {symbol: Mark(mark.price, mark.ts, mark.source, mark.kind) for symbol, mark in marks.items()}

@@ -1,6 +1,7 @@
-"""The rhythm of prices: once a beat the writer is given what changed, and it is looked whether the writer still publishes.
+"""Once a beat, hands changed prices to the writer and checks that it still publishes.
 
-Runs on the event loop. The beats keep their rhythm; one that cannot be kept is left out.
+Runs on the event loop. Delays do not add up: a beat is due one period after the last was due. If that has passed, it comes at
+once, and the beats missed are left out.
 """
 
 import asyncio
@@ -14,17 +15,17 @@ from riskengine.market.marks import QuoteBook
 from riskengine.observe import get_logger
 
 STALLED_AFTER_S = 2.0
-"""A snapshot comes each second at least; a writer that has published none for so long hangs."""
+"""The writer publishes at least once a second; one that has published nothing for this long hangs."""
 
 STALLED = (
-    f"the writer hangs: it has published nothing for more than {STALLED_AFTER_S:.0f} s; trades and prices since are not shown"
+    f"the writer hangs: it has published nothing for more than {STALLED_AFTER_S:.0f} s; newer trades and prices are not shown"
 )
 
 log = get_logger("riskengine.beats")
 
 
 class Beats:
-    """Hands prices over from `start` to `stop`. `failed` gets the mistake of ours that ended it: never in silence."""
+    """Runs from `start` to `stop`. `failed` gets the error of ours that ended it, if any."""
 
     def __init__(
         self,
@@ -44,16 +45,16 @@ class Beats:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin. Once, on the loop."""
+        """Start the beats. Once, on the loop."""
         self._task = start_task(self._run(), log, "beat_failed", self._failed)
 
     def stop(self) -> None:
-        """End."""
+        """End the beats."""
         if self._task is not None:
             self._task.cancel()
 
-    def hand_over(self) -> None:
-        """Give the writer what changed, unless it has not taken the last yet."""
+    def hand_over_prices(self) -> None:
+        """Give the writer the marks that changed, unless it has not yet taken the last batch."""
         if self._inbox.takes_prices and (marks := self._quotes.take()):
             self._inbox.put_prices(marks, self._quotes.reference)
 
@@ -63,11 +64,11 @@ class Beats:
         while True:
             due = max(due + self._period_s, loop.time())
             await asyncio.sleep(due - loop.time())
-            self.hand_over()
-            self._look()
+            self.hand_over_prices()
+            self._check_writer()
 
-    def _look(self) -> None:
-        """Say on every screen that the writer hangs, as long as it does. O(1)."""
+    def _check_writer(self) -> None:
+        """Raise the warning `stalled` while the writer hangs. O(1)."""
         if self._writer.publish_age_s > STALLED_AFTER_S:
             self._warnings["stalled"] = STALLED
         else:

@@ -1,19 +1,20 @@
 """The deterministic core: trades and marks in, snapshots out.
 
-No clock, thread, socket or log in here: time is passed in, and the same list of events gives the same snapshots to the last
-bit. One thread calls it (the writer). Trades take effect in `apply`, prices in `beat`; `publish` makes one immutable
-snapshot of everything up to now, at the cost of what was touched since the last.
+No clock, thread, socket or log: callers pass the time in, and the same events give the same snapshots to the last bit. Only
+the writer thread calls it. `apply` takes trades, `beat` takes prices, and `publish` makes one immutable snapshot of the state;
+it costs what was touched since the last snapshot.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.engine.table_builder import TableBuilder
-from riskengine.engine.worklist import WorkList
+from riskengine.engine.worklist import Notices, WorkList
 from riskengine.market.currencies import CurrencyGraph
 from riskengine.market.marks import Mark, MarkTable
 from riskengine.positions.batches import COLUMNS_FROM, NOWHERE, PositionChanges
@@ -31,21 +32,47 @@ from riskengine.valuation.unit_values import Factors, Units
 
 
 class Outcome(NamedTuple):
-    """What became of one trade. `late`: it was refolded behind newer ones, outside the tolerance window."""
+    """What became of one trade. `late`: it was folded in behind newer trades, outside the tolerance window."""
 
     status: str
     late: bool = False
     reason: str = ""
 
 
-NOT_AS_FROZEN = "the store does not hold the trades any more that it was made of"
+Judge = Callable[[Trade], Trade | None]
+"""Returns the same trade by other reference data; None if it does not fit that."""
+
+
+class CarriedState(NamedTuple):
+    """What an engine knows that the store does not record: a successor carries it on.
+
+    seq            of its newest snapshot
+    watermark      highest store_seq in its state
+    last_trade_at  when it last applied a trade, microseconds, 0 before the first
+    applied, duplicates, conflicts
+                   how many trades had that outcome since the start
+    notices        late trades and conflicts, with the time at which each was first noticed
+    decided        exceptions that people decided since the start, with their verdicts, oldest first
+    """
+
+    seq: int
+    watermark: int
+    last_trade_at: int
+    applied: int
+    duplicates: int
+    conflicts: int
+    notices: Notices
+    decided: Sequence[tuple[ExceptionItem, Verdict]]
+
+
+NOT_AS_FROZEN = "the store no longer holds the trades that this position was built from"
 
 OUTCOMES = {status: Outcome(status) for status in (APPLIED, DUPLICATE, SUPERSEDED, PARKED)}
 PLAIN = OUTCOMES[APPLIED]
 
 
 class Engine:
-    """The state of one writer. `snapshot` is the last one published; reading it needs no lock."""
+    """The state of one writer. `snapshot` is the newest; any thread reads it without a lock."""
 
     def __init__(self, reference: Reference, config: Config | None = None, *, epoch: int = 0, now: int = 0) -> None:
         config = config or Config()
@@ -60,8 +87,7 @@ class Engine:
         self._tolerance = int(config.engine.tolerance_s * MICROS_PER_SECOND)
         self._counts = dict.fromkeys((APPLIED, DUPLICATE, CONFLICT, SUPERSEDED, PARKED, QUARANTINED, "late"), 0)
         self._work = WorkList()
-        self.decided: list[tuple[ExceptionItem, Verdict]] = []
-        """What people decided since the start, for an engine that takes over."""
+        self._decided: list[tuple[ExceptionItem, Verdict]] = []
         self._watermark = 0
         self._last_trade_at = 0
         self._fresh = self.marks.fresh(now)
@@ -80,25 +106,25 @@ class Engine:
     # -- trades ------------------------------------------------------------------------------------------------
 
     def open_with(self, openings: Iterable[Opening]) -> None:
-        """Balances brought forward, before the trades of their positions."""
+        """Take balances brought forward. Call it before the trades of their positions."""
         for opening in openings:
             self.ledger.open_with(opening)
             self.quarantine.open_with(opening)
 
     def apply(
-        self, trades: Sequence[Trade], now: int, watermark: int = 0, told: Callable[[float], None] | None = None
+        self, trades: Sequence[Trade], now: int, watermark: int = 0, progress: Callable[[float], None] | None = None
     ) -> list[Outcome]:
-        """Take a batch in its order of arrival; nothing is visible before `publish`. 6 us a trade.
+        """Take a batch in its order of arrival; readers see nothing before `publish`. 6 us a trade.
 
-        `watermark` is the highest store_seq that the state then holds. `told` hears now and then how much of a batch of hundreds
-        of thousands is done. Raises nothing: every trade gets an outcome.
+        `watermark` is the highest store_seq in the state after the batch. `progress` gets now and then which part of a batch of
+        hundreds of thousands is done, 0 to 1. Raises nothing: every trade gets an outcome.
         """
-        moves = PositionChanges(told)
+        changes = PositionChanges(progress)
         outcomes = [PLAIN] * len(trades)
-        others = self._sort_out(trades, now, moves, outcomes) if len(trades) >= COLUMNS_FROM else None
+        others = self._enter_all(trades, now, changes, outcomes) if len(trades) >= COLUMNS_FROM else None
         if others is None:
-            others = self._sort_out_each(trades, now, moves, outcomes)
-        for late in moves.apply(self.ledger, self._tolerance):
+            others = self._enter_each(trades, now, changes, outcomes)
+        for late in changes.apply(self.ledger, self._tolerance):
             outcomes[late.place] = self._note_late(late.trade, late.fold, now)
         self._counts[APPLIED] += len(trades) - others
         self._watermark = max(self._watermark, watermark)
@@ -106,45 +132,45 @@ class Engine:
             self._last_trade_at = now
         return outcomes
 
-    def _sort_out_each(self, trades: Sequence[Trade], now: int, moves: PositionChanges, outcomes: list[Outcome]) -> int:
-        """Decide which trades count, and how they move; how many are no plain new ones."""
-        enter, quarantine, move = self.processed.enter, self.quarantine.reason, moves.enter
+    def _enter_each(self, trades: Sequence[Trade], now: int, changes: PositionChanges, outcomes: list[Outcome]) -> int:
+        """Decide trade by trade which positions change. Returns how many are anything but plain new trades."""
+        enter, quarantine, change = self.processed.enter, self.quarantine.reason, changes.enter
         others = 0
         for place, trade in enumerate(trades):
             reason = quarantine(trade)
             if reason or not enter(trade):
-                outcomes[place] = self._admit(trade, reason, now, moves, place)
+                outcomes[place] = self._admit(trade, reason, now, changes, place)
                 others += 1
             else:
-                move(trade, place)
+                change(trade, place)
         return others
 
-    def _sort_out(self, trades: Sequence[Trade], now: int, moves: PositionChanges, outcomes: list[Outcome]) -> int | None:
-        """The same for a large batch, the plain new ones first; None, and nothing is done, where they cannot be told at once."""
+    def _enter_all(self, trades: Sequence[Trade], now: int, changes: PositionChanges, outcomes: list[Outcome]) -> int | None:
+        """Do the same for a large batch at once. Returns None, and does nothing, if the batch must be decided trade by trade."""
         reasons = self.quarantine.reasons(trades)
         others = self.processed.enter_all(trades, reasons)
         if others is None:
             return None
         since = 0
         for place in others:
-            moves.enter_all(trades, since, place)
-            outcomes[place] = self._admit(trades[place], reasons.get(place, ""), now, moves, place)
+            changes.enter_all(trades, since, place)
+            outcomes[place] = self._admit(trades[place], reasons.get(place, ""), now, changes, place)
             since = place + 1
-        moves.enter_all(trades, since, len(trades))
+        changes.enter_all(trades, since, len(trades))
         return len(others)
 
-    def _admit(self, trade: Trade, reason: str, now: int, moves: PositionChanges, place: int) -> Outcome:
-        """Take anything but a plain new trade: another version, a cancel, one leg of several, one to quarantine."""
+    def _admit(self, trade: Trade, reason: str, now: int, changes: PositionChanges, place: int) -> Outcome:
+        """Take anything but a plain new trade: a repeat, another version, a cancel, a leg, or one to quarantine for `reason`."""
         status, removed, added, other = self.processed.admit(trade, reason)
         self._counts[status] += 1
         if removed is not None:
-            moves.leave(removed)
+            changes.leave(removed)
         if added is not None:
-            moves.enter(added, place if removed is None and status == APPLIED else NOWHERE)
-        return self._note(trade, status, other, now)
+            changes.enter(added, place if removed is None and status == APPLIED else NOWHERE)
+        return self._outcome_of(trade, status, other, now)
 
-    def _note(self, trade: Trade, status: str, other: Trade | None, now: int) -> Outcome:
-        """What became of a trade that did not simply take effect; conflicts are kept for the work list."""
+    def _outcome_of(self, trade: Trade, status: str, other: Trade | None, now: int) -> Outcome:
+        """The outcome of a trade that `processed` admitted as `status`. Lists a conflict; `other` is the version that stands."""
         if status == DUPLICATE:
             return OUTCOMES[DUPLICATE]
         if status == CONFLICT:
@@ -164,12 +190,12 @@ class Engine:
         return Outcome(APPLIED, True, reason)
 
     def note_kept_apart(self, trade: Trade, now: int) -> None:
-        """List a conflict with a row that is no trade: what stands there cannot be read."""
+        """List a conflict with a stored row of the same identity and version that cannot be read as a trade."""
         self._counts[CONFLICT] += 1
         self._work.note_conflict(trade, None, now)
 
     def recall_conflict(self, trade: Trade) -> None:
-        """List a conflict from before the start, unless the version that stands says the same by now. O(versions)."""
+        """List a conflict from before the start, unless the version that stands now has the same economics. O(versions)."""
         others = [other for other in self.processed.versions(trade.identity) if other.version == trade.version]
         if not others:
             self.note_kept_apart(trade, trade.received_ts)
@@ -178,13 +204,13 @@ class Engine:
             self._work.note_conflict(trade, others[0], trade.received_ts)
 
     def quarantine_row(self, store_seq: int, received_ts: int, reason: str) -> None:
-        """List a stored row that could not be read as a trade: somebody else wrote it, or its reference data is missing."""
+        """List a stored row that cannot be read as a trade: another program wrote it, or its reference data is missing."""
         self._work.note_unreadable(store_seq, received_ts, reason)
 
     def thaw(self, recalled: Recalled) -> None:
-        """Take back what was frozen and is about to be touched. Where the store has something else by now, the key is set aside.
+        """Take back frozen history that the next trades touch. If the store has changed there since, the key is set aside.
 
-        Before the trades that touch it, on the writer thread once it is live. Nothing that is shown changes. O(what was read).
+        Call it before those trades; on the writer thread once the engine is live. No published figure changes. O(trades read).
         """
         for key in thaw(self.ledger, self.processed, recalled):
             self.set_aside_key(key, NOT_AS_FROZEN, self.snapshot.as_of)
@@ -192,31 +218,31 @@ class Engine:
     # -- verdicts ----------------------------------------------------------------------------------------------
 
     def recall_verdicts(self, verdicts: Iterable[Verdict]) -> None:
-        """What people decided before the start. Before the first trade: the replay judges by it."""
+        """Take what people decided before the start. Call it before the first trade: the replay needs the verdicts."""
         for verdict in verdicts:
             self._work.note_verdict(verdict)
             if verdict.verdict == "accept":
                 self.quarantine.accepted.add(verdict.id)
 
     def decide(self, item: ExceptionItem, verdict: Verdict) -> None:
-        """Take what a person decided about an exception, once it is stored.
+        """Apply what a person decided about an exception, once the verdict is stored. O(versions).
 
-        Accepting a conflict puts its economics in the place of the version that stands; rejecting one takes it off the list.
-        Accepting a quarantined version lets it take part. O(versions).
+        An accepted conflict replaces the version that stands; a rejected one leaves the list. An accepted quarantined version
+        takes part from now on.
         """
         trade, settles = item.trade, False
         if item.kind == "conflict" and trade is not None:
             if verdict.verdict == "accept":
-                self._move(self.processed.replace(trade, self.quarantine.reason(trade)))
+                self._apply_decision(self.processed.replace(trade, self.quarantine.reason(trade)))
                 settles = True
         elif item.kind == "quarantined" and verdict.verdict == "accept":
             self.quarantine.accepted.add(item.id)
             if trade is not None and (trade.identity, trade.version) in self.processed.quarantined:
-                self._move(self.processed.release(trade))
+                self._apply_decision(self.processed.release(trade))
         self._work.note_verdict(verdict, settles=settles)
-        self.decided.append((item, verdict))
+        self._decided.append((item, verdict))
 
-    def _move(self, decision: Decision) -> None:
+    def _apply_decision(self, decision: Decision) -> None:
         if decision.removed is not None:
             self.ledger.remove(decision.removed)
         if decision.added is not None:
@@ -225,7 +251,7 @@ class Engine:
     # -- repair ------------------------------------------------------------------------------------------------
 
     def trades_of(self, keys: Iterable[Key]) -> list[Trade]:
-        """Every version in memory of the trades that stand in the positions of some keys. O(versions)."""
+        """Every version in memory of the trades in the positions of `keys`. O(versions)."""
         known = self.processed.versions
         return [version for trade in trades_under(self.ledger, keys) for version in known(trade.identity) or [trade]]
 
@@ -237,14 +263,14 @@ class Engine:
         unreadable: Iterable[tuple[int, int, str]] = (),
         store_seqs: Iterable[int] = (),
     ) -> Repaired:
-        """Make the state under `keys` what the store says, whatever it was; visible, all of it, with the next publication.
+        """Rebuild the state under `keys` from what the store has. Readers see all of it at once with the next publication.
 
         `versions` is every stored version, in store order, of every identity that the engine (`trades_of`) or the store has under
-        those keys, and `store_seqs` the numbers of their rows; `unreadable` are those that cannot be read as trades:
-        (store_seq, received_ts, reason). An identity that the engine has there and the store has not is forgotten. Read them when
-        everything that was committed has gone to the writer and nothing more is: on the store thread, which then puts the call.
-        A key may name an inner node, or have an empty instrument: then sums are made anew. O(trades of the keys), plus the
-        rows of their owners.
+        those keys; `store_seqs` are the numbers of their rows. `unreadable` lists rows that cannot be read as trades, as
+        (store_seq, received_ts, reason). The engine forgets an identity there that the store does not have.
+        Read them on the store thread, once every committed row has gone to the writer and before the next commit; the store
+        thread then puts the call to this. A key may name an inner node, or have an empty instrument: then its sums are added up
+        again. O(trades of the keys + rows of their owners).
         """
         repaired = repair(self.ledger, self.processed, self.quarantine.reason, keys, versions)
         self._work.note_repaired(self.processed, keys, {*repaired.changed, *repaired.forgotten}, store_seqs)
@@ -255,21 +281,60 @@ class Engine:
         return repaired
 
     def set_aside_key(self, key: Key, reason: str, now: int, missing: Trade | None = None) -> bool:
-        """Set a key aside that broke an invariant: unknown, listed and left out of what is above it until `repair` names it.
+        """Set aside a key that broke an invariant: its amounts are unknown, sums leave it out, and it is listed until `repair`.
 
-        `missing` is a trade that should stand there. Returns False where the key is set aside already. Visible with the next
-        publication.
+        `missing` is a trade that the key should have and lacks. Returns False if the key was set aside before. Readers see it
+        with the next publication.
         """
         place = place_of(self.ledger, key)
-        assert place is not None, "a key that broke an invariant is known"
+        assert place is not None, "a key that broke an invariant exists"
         set_aside(place, missing)
         return self._work.note_quarantined(key, reason, now)
+
+    # -- handover ----------------------------------------------------------------------------------------------
+
+    def state_to_carry(self) -> CarriedState:
+        """What the store does not record of this engine, for `carry_on` of its successor. O(notices). Writer thread."""
+        counts = self._counts
+        return CarriedState(
+            self._seq,
+            self._watermark,
+            self._last_trade_at,
+            counts[APPLIED],
+            counts[DUPLICATE],
+            counts[CONFLICT],
+            self._work.notices(),
+            tuple(self._decided),
+        )
+
+    def carry_on(self, state: CarriedState, judge: Judge) -> None:
+        """Continue where another engine ended: the next snapshot follows its newest. O(notices). Writer thread.
+
+        The trades of notices and verdicts may have been read before those came, so they are taken again here, by this engine's
+        reference data (`judge`); a trade that is already known changes nothing.
+        """
+        for item, verdict in state.decided:
+            if self._work.verdict(item.id) != verdict:
+                self.decide(replace(item, trade=None if item.trade is None else judge(item.trade)), verdict)
+        self._decided[:] = state.decided
+        for item in state.notices.conflicts.values():
+            if item.trade is not None and (trade := judge(item.trade)) is not None:
+                self.recall_conflict(trade)
+        self._work.keep_times_of(state.notices)
+        # A conflict that is sent again counts again, which no store records; conflicts that only the store knew of come on top.
+        self._counts[CONFLICT] = state.conflicts + self._work.count_conflicts_beyond(state.notices)
+        self._counts[DUPLICATE] = state.duplicates
+        if self._counts[APPLIED] <= state.applied:
+            self._last_trade_at = state.last_trade_at
+        self._watermark = max(self._watermark, state.watermark)
+        self._seq = state.seq
+        self._trade_seq = state.seq + 1
 
     # -- prices ------------------------------------------------------------------------------------------------
 
     def beat(self, marks: Mapping[int, Mark], now: int) -> bool:
-        """Put changed marks in force and revalue what they touch. Returns whether anything a reader sees has changed."""
-        moved = self.marks.take(marks)
+        """Put changed marks in force and revalue what depends on them. Returns whether anything that readers see has changed."""
+        repriced = self.marks.take(marks)
         fresh = self.marks.fresh(now)
         flags_same = np.array_equal(fresh, self._fresh) and np.array_equal(self.marks.priced, self._priced)
         if not marks and flags_same:
@@ -277,16 +342,16 @@ class Engine:
         self._fresh, self._priced = fresh, self.marks.priced.copy()
         rates_same = self._take_rates()
         self._value_units(prices_only=flags_same and rates_same)
-        few = len(moved) * 8 <= len(self.reference.instruments)
-        for published in (self._organisation, self._dealers):
+        few = len(repriced) * 8 <= len(self.reference.instruments)
+        for builder in (self._organisation, self._dealers):
             if flags_same and rates_same and few:
-                published.valuation.reprice_some(moved, self._factors)
+                builder.valuation.reprice_some(repriced, self._factors)
             else:
-                published.valuation.reprice(self._factors)
+                builder.valuation.reprice(self._factors)
         return True
 
     def _take_rates(self) -> bool:
-        """Rates from the marks in force. Returns whether they are what they were. O(currencies)."""
+        """Work out the rates from the marks in force. Returns whether they are unchanged. O(currencies)."""
         before = self._rates
         self._rates = self._graph.rates(self.marks.price, self._priced, self._fresh)
         return all(np.array_equal(old, new) for old, new in zip(before[:3], self._rates[:3], strict=True))
@@ -320,14 +385,14 @@ class Engine:
     def publish(self, now: int, *, at_once: bool = False) -> Snapshot:
         """Freeze what changed since the last publication into a new snapshot. O(touched), not O(book).
 
-        `at_once`: in long steps, where nobody waits meanwhile.
+        `at_once` works in long steps, for a time when no other thread needs the interpreter.
         """
         nodes, nodes_changed = self._organisation.table(self._factors, at_once=at_once)
         dealers, dealers_changed = self._dealers.table(self._factors, at_once=at_once)
         self._seq += 1
         if nodes_changed or dealers_changed or self._seq == 1:
             self._trade_seq = self._seq
-        self._work.listed(self.processed, now)
+        self._work.refresh(self.processed, now)
         counts = self._counts
         self.snapshot = Snapshot(
             epoch=self._epoch,
@@ -358,7 +423,7 @@ class Engine:
         return self.snapshot
 
     def check(self) -> None:
-        """Assert every invariant that can be checked without asking the store. O(everything); for tests and self-audit."""
+        """Assert every invariant that needs no store. O(everything): for tests and `riskengine rebuild`."""
         self.ledger.check()
-        for published in (self._organisation, self._dealers):
-            published.check(self._factors)
+        for builder in (self._organisation, self._dealers):
+            builder.check(self._factors)

@@ -1,8 +1,8 @@
-"""What waits for the writer: trades in order and never dropped, prices coalesced to one batch, everything bounded.
+"""The writer's queue: trades in order and never dropped, prices coalesced to one batch, everything bounded.
 
-Room for trades is reserved before anything is stored and given back when they are answered, so that a trade that was stored is
-always applied: there is no place behind the store where it could be refused. Prices wait as one batch at most; their
-owner keeps coalescing until the writer has taken it.
+Room for trades is reserved before they are stored and released when they are answered. So nothing behind the store can refuse a
+trade: every stored trade is applied. At most one batch of prices waits; their owner keeps coalescing until the writer has taken
+it.
 """
 
 import threading
@@ -18,7 +18,7 @@ from riskengine.records.types import Trade
 
 
 class Receipt(NamedTuple):
-    """The answer to trades: an outcome each and the `seq` of the published snapshot that holds them, or what went wrong."""
+    """The answer to trades: one outcome each and the `seq` of the published snapshot that has them, or the error."""
 
     outcomes: Sequence[Outcome]
     seq: int
@@ -26,11 +26,11 @@ class Receipt(NamedTuple):
 
 
 class DurableTrades(NamedTuple):
-    """Trades that the store has committed. `answer` is called on the writer thread after publication.
+    """Trades that the store has committed. The writer thread calls `answer` after publication.
 
-    `watermark` is the store_seq up to which every row is in the engine once these are. `kept_apart` are the places of those that
-    the store keeps apart as conflicts: another row has their identity and version. `submitted_at` is when they came by
-    `perf_counter`, None for rows that others wrote.
+    `watermark` is the store_seq up to which the engine has every row once it has these. `kept_apart` are the places of those
+    trades that the store keeps as conflicts, because another row has their identity and version. `submitted_at` is when they
+    came in, by `perf_counter`; None for rows that other programs wrote.
     """
 
     trades: Sequence[Trade]
@@ -41,27 +41,27 @@ class DurableTrades(NamedTuple):
 
 
 class Prices(NamedTuple):
-    """Marks that changed since the last beat, by their number in `reference`. The writer owns them from now on."""
+    """Marks that changed since the last beat, by instrument number in `reference`. The writer owns them from then on."""
 
     marks: Mapping[int, Mark]
     reference: Reference
 
 
 class WriterCall(NamedTuple):
-    """Something to do on the writer thread between two batches. What it returns is called after the next publication."""
+    """A call on the writer thread between two batches. The writer calls what it returns after the next publication."""
 
     action: Callable[[Engine], Callable[[], None] | None]
 
 
 class Stop(NamedTuple):
-    """Finish what waits and end."""
+    """Tells the writer to finish what waits and to end."""
 
 
 Message = DurableTrades | Prices | WriterCall | Stop
 
 
 class Inbox:
-    """The writer's queue. Any thread may put; only the writer takes."""
+    """The queue. Any thread puts; only the writer takes."""
 
     def __init__(self, max_trades: int) -> None:
         self.max_trades = max_trades
@@ -72,57 +72,57 @@ class Inbox:
 
     @property
     def reserved(self) -> int:
-        """Trades on their way through store and writer."""
+        """How many trades are on their way through store and writer."""
         return self._reserved
 
     def reserve(self, count: int) -> None:
-        """Room for `count` trades. Raises InboxFull, and then nothing is reserved."""
+        """Reserve room for `count` trades. Raises InboxFull, and then reserves nothing."""
         with self._lock:
             if self._reserved + count > self.max_trades:
                 raise InboxFull(f"{self._reserved} trades are waiting, no room for {count} more; the limit is {self.max_trades}")
             self._reserved += count
 
     def reserve_stored(self, count: int) -> None:
-        """Count trades that are in the store already, and so cannot be refused. They do not wait for room."""
+        """Count trades that are already stored, even beyond the limit: they can no longer be refused."""
         with self._lock:
             self._reserved += count
 
     def release(self, count: int) -> None:
-        """Give back room."""
+        """Release the room of `count` trades."""
         with self._lock:
             assert self._reserved >= count, "released more than was reserved"
             self._reserved -= count
 
     def put_trades(self, trades: DurableTrades) -> None:
-        """Committed trades, for which room was reserved before."""
+        """Put committed trades. The caller has reserved their room."""
         self._queue.put(trades)
 
     def put_call(self, action: Callable[[Engine], Callable[[], None] | None]) -> None:
-        """Something to do on the writer thread; what it returns is called once a snapshot shows what it did."""
+        """Put a call for the writer thread. The writer calls what it returns once a snapshot shows the effect."""
         self._queue.put(WriterCall(action))
 
     @property
     def takes_prices(self) -> bool:
-        """Whether the last batch of prices has been taken. Asked and answered by the one thread that puts them."""
+        """Whether the writer has taken the last batch of prices. Only for the one thread that puts prices."""
         return not self._prices_wait
 
     def put_prices(self, marks: Mapping[int, Mark], reference: Reference) -> None:
-        """One batch of changed marks, numbered by `reference`; only while `takes_prices`. The writer owns them from now on."""
+        """Put one batch of changed marks, numbered by `reference`; only while `takes_prices`. The writer then owns them."""
         assert not self._prices_wait, "prices are put one batch at a time"
         self._prices_wait = True
         self._queue.put(Prices(marks, reference))
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing waits at this moment."""
+        """Whether nothing waits right now."""
         return self._queue.empty()
 
     def put_stop(self) -> None:
-        """Ask the writer to finish what waits before this, then end."""
+        """Tell the writer to finish what waits before this, and to end."""
         self._queue.put(Stop())
 
     def take(self, timeout_s: float) -> list[Message]:
-        """Everything that waits, in order; waits up to `timeout_s` for the first. Writer thread only."""
+        """Take everything that waits, in order. Waits up to `timeout_s` for the first message. Writer thread only."""
         messages: list[Message] = []
         try:
             messages.append(self._queue.get(timeout=timeout_s))

@@ -1,8 +1,8 @@
-"""What reproduces one cell: the trades of a position in their order, the mark, the rate, and the arithmetic between them.
+"""The receipt of one cell: the trades of its positions in order, the mark, the rate, and the arithmetic between them.
 
-A receipt is taken on the writer thread, where trades and snapshot are of one moment, and worked out by the reader. Every number
-is text: exact decimals, or the shortest text that reads back as the same double. Whoever repeats the steps with integers and
-IEEE doubles as they are written gets the cell to the last bit.
+The writer thread takes a `Cell`, so that trades and snapshot are of one moment; the reader's thread makes the receipt from it.
+Every number is text: an exact decimal, or the shortest text that reads back as the same double. A reader that repeats the steps
+with integers and IEEE doubles as written gets the cell to the last bit.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from riskengine.snapshot.snapshot import Snapshot, dealer_number, instrument_num
 
 
 class ReceiptPosition(NamedTuple):
-    """One position: whose it is, its row in the snapshot, its balances and its effective trades, oldest first."""
+    """One position: its owner, its row in the snapshot, its opening balances and its effective trades, oldest first."""
 
     owner: str
     row: Row
@@ -29,17 +29,17 @@ class ReceiptPosition(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """What a node (or a dealer) holds of an instrument: the positions behind it and the snapshot that shows it."""
+    """What a node (or a dealer) holds of an instrument: its positions, and the snapshot that shows them."""
 
     snapshot: Snapshot
     node: str | None
     dealer: str | None
     instrument: str
-    held: tuple[ReceiptPosition, ...]
+    positions: tuple[ReceiptPosition, ...]
 
 
 def cell_of(engine: Engine, *, node: str | None, dealer: str | None, instrument: str) -> Cell:
-    """Take a cell. On the writer thread, between two batches. Raises UnknownName, Frozen. O(leaves below + trades)."""
+    """Take a cell. Writer thread, between two batches. Raises UnknownName, Frozen. O(leaves below + trades)."""
     snapshot = engine.snapshot
     number = instrument_number(snapshot, instrument)
     if dealer is not None:
@@ -53,19 +53,19 @@ def cell_of(engine: Engine, *, node: str | None, dealer: str | None, instrument:
     frozen = [key for key in keys if frozen_place(engine.ledger, key) is not None]
     if frozen:
         raise Frozen(frozen)
-    held = []
+    positions = []
     for name, owner in owners:
         position, row = rollup.books[owner].positions.get(number), rollup.books[owner].row(number)
         if position is not None and row is not None:
-            held.append(ReceiptPosition(name, row, position.openings, tuple(position.trades)))
-    return Cell(snapshot, node, dealer, instrument, tuple(held))
+            positions.append(ReceiptPosition(name, row, position.openings, tuple(position.trades)))
+    return Cell(snapshot, node, dealer, instrument, tuple(positions))
 
 
 def receipt(cell: Cell) -> RowDict:
-    """The receipt of a cell. O(trades), 10 us each; any thread."""
+    """Make the receipt of a cell. O(trades), 10 us each; any thread."""
     snapshot, number = cell.snapshot, cell.snapshot.reference.instrument_index[cell.instrument]
     instrument = snapshot.reference.instruments[number]
-    rows = ladder_rows(snapshot, node=cell.node, dealer=cell.dealer, exact=True) if cell.held else []
+    rows = ladder_rows(snapshot, node=cell.node, dealer=cell.dealer, exact=True) if cell.positions else []
     row = next((row for row in rows if row["instrument"] == cell.instrument), None)
     mark = next(row for row in mark_rows(snapshot) if row["instrument"] == cell.instrument)
     return {
@@ -77,21 +77,21 @@ def receipt(cell: Cell) -> RowDict:
         "mark": {field: mark[field] for field in ("source", "ts", "kind", "age_ms", "stale")}
         | decimal_texts({"price": mark["price"]}),
         "rate": _rate(snapshot, number),
-        "positions": [_position(cell, held) for held in cell.held],
-        "arithmetic": list(_arithmetic(cell, number)) if not all(held.row.quarantined for held in cell.held) else [],
+        "positions": [_position_row(cell, position) for position in cell.positions],
+        "arithmetic": list(_arithmetic(cell, number)) if not all(position.row.quarantined for position in cell.positions) else [],
     }
 
 
-def _position(cell: Cell, held: ReceiptPosition) -> RowDict:
+def _position_row(cell: Cell, position: ReceiptPosition) -> RowDict:
     reference = cell.snapshot.reference
     instrument = reference.by_symbol[cell.instrument]
-    steps = list(_fold(held, instrument.multiplier))
-    row = held.row
-    if row.quarantined:  # it claims nothing, and nothing is 0 because it is unknown
+    steps = list(_steps(position, instrument.multiplier))
+    row = position.row
+    if row.quarantined:  # all its amounts are unknown, so null and not 0
         unknown: RowDict = dict.fromkeys(("quantity", "net_cash", "average_price", "open_cost", "fees"))
-        return {"owner": held.owner} | unknown | {"trade_count": row.trade_count, "quarantined": True, "steps": steps}
+        return {"owner": position.owner} | unknown | {"trade_count": row.trade_count, "quarantined": True, "steps": steps}
     return {
-        "owner": held.owner,
+        "owner": position.owner,
         "quantity": to_text(row.quantity),
         "net_cash": to_text(row.cash, CASH_DECIMALS),
         "average_price": None if row.average is None else repr(row.average),
@@ -103,10 +103,10 @@ def _position(cell: Cell, held: ReceiptPosition) -> RowDict:
     }
 
 
-def _fold(held: ReceiptPosition, multiplier: int) -> Iterator[RowDict]:
-    """Balances, then trades, and what the position is after each: the table of ACCOUNTING section 1."""
+def _steps(position: ReceiptPosition, multiplier: int) -> Iterator[RowDict]:
+    """The opening balances, then the trades, each with the position after it: the table of ACCOUNTING section 1."""
     quantity, cash, average = 0, 0, None
-    for opening in held.openings:
+    for opening in position.openings:
         if opening.quantity:
             average = next_average(quantity, average, opening.quantity, opening.average_price / ONE)
             quantity += opening.quantity
@@ -116,8 +116,8 @@ def _fold(held: ReceiptPosition, multiplier: int) -> Iterator[RowDict]:
             "opening": {"desk": opening.desk, "dealer": opening.dealer, "ts": opening.ts, "realised": to_text(opening.realised)},
             "signed_quantity": to_text(opening.quantity),
             "price": repr(opening.average_price / ONE),
-        } | _after(change, quantity, cash, average, multiplier)
-    for trade in held.trades:
+        } | _state_after(change, quantity, cash, average, multiplier)
+    for trade in position.trades:
         average = next_average(quantity, average, trade.signed_quantity, trade.fill_price)
         quantity += trade.signed_quantity
         cash += trade.cash
@@ -126,10 +126,10 @@ def _fold(held: ReceiptPosition, multiplier: int) -> Iterator[RowDict]:
             "trade": identity | {"desk": trade.desk, "dealer": trade.dealer},
             "signed_quantity": to_text(trade.signed_quantity),
             "price": repr(trade.fill_price),
-        } | _after(trade.cash, quantity, cash, average, multiplier)
+        } | _state_after(trade.cash, quantity, cash, average, multiplier)
 
 
-def _after(change: int, quantity: int, cash: int, average: float | None, multiplier: int) -> RowDict:
+def _state_after(change: int, quantity: int, cash: int, average: float | None, multiplier: int) -> RowDict:
     cost = 0 if average is None else open_cost(quantity / ONE * (multiplier / 10**MULTIPLIER_DECIMALS) * average)
     return {
         "cash": to_text(change, CASH_DECIMALS),
@@ -141,7 +141,7 @@ def _after(change: int, quantity: int, cash: int, average: float | None, multipl
 
 
 def _rate(snapshot: Snapshot, number: int) -> RowDict:
-    """The rate of the cash currency and the pairs that it was multiplied from, in order, starting from 1."""
+    """The rate of the cash currency, and the pairs whose product it is, in order, starting from 1."""
     reference, units = snapshot.reference, snapshot.units
     path = snapshot.rates.paths[reference.cash_currency[number]]
     hops = []
@@ -167,13 +167,13 @@ def _rate(snapshot: Snapshot, number: int) -> RowDict:
 
 
 def _arithmetic(cell: Cell, number: int) -> Iterator[RowDict]:
-    """The steps from quantity, cash, mark and rate to the amounts, each as it is computed."""
+    """The steps from quantity, cash, mark and rate to the amounts, each as the engine computes it."""
     snapshot, instrument = cell.snapshot, cell.snapshot.reference.instruments[number]
     units = snapshot.units
-    quantity = sum(held.row.quantity for held in cell.held)
-    cash = sum(held.row.cash for held in cell.held)
-    cost = sum(held.row.open_cost for held in cell.held)
-    is_open = any(held.row.open_count for held in cell.held)
+    quantity = sum(position.row.quantity for position in cell.positions)
+    cash = sum(position.row.cash for position in cell.positions)
+    cost = sum(position.row.open_cost for position in cell.positions)
+    is_open = any(position.row.open_count for position in cell.positions)
     rate = float(units.rate[number]) if units.rated[number] else None
     size = quantity * instrument.multiplier / QUANTITY_ONE
     yield _step("quantity", "q = sum of signed_quantity", to_text(quantity))
@@ -182,7 +182,7 @@ def _arithmetic(cell: Cell, number: int) -> Iterator[RowDict]:
     yield _step("size", "k q, as a double", repr(size))
     realised = (cash + cost) / CASH_ONE
     yield _step("realised_pnl_local", "C + K", repr(realised))
-    yield _step("realised_pnl", "realised_pnl_local X", _double(realised, rate))
+    yield _step("realised_pnl", "realised_pnl_local X", _product_text(realised, rate))
     priced = bool(units.priced[number])
     value = size * float(units.price[number]) if priced else None if is_open else 0.0
     yield _step("value", "size m", None if value is None else repr(value))
@@ -191,13 +191,13 @@ def _arithmetic(cell: Cell, number: int) -> Iterator[RowDict]:
     unrealised = None if known is None else known - cost / CASH_ONE
     yield _step("total_pnl_local", "C + value", None if total is None else repr(total))
     yield _step("unrealised_pnl_local", "value - K", None if unrealised is None else repr(unrealised))
-    yield _step("total_pnl", "total_pnl_local X", _double(total, rate))
-    yield _step("unrealised_pnl", "unrealised_pnl_local X", _double(unrealised, rate))
+    yield _step("total_pnl", "total_pnl_local X", _product_text(total, rate))
+    yield _step("unrealised_pnl", "unrealised_pnl_local X", _product_text(unrealised, rate))
 
 
 def _step(name: str, formula: str, result: str | None) -> RowDict:
     return {"name": name, "formula": formula, "result": result}
 
 
-def _double(amount: float | None, rate: float | None) -> str | None:
+def _product_text(amount: float | None, rate: float | None) -> str | None:
     return None if amount is None or rate is None else repr(amount * rate + 0.0)

@@ -1,11 +1,19 @@
-"""The engine looks itself over: every invariant of everything that it holds, a little at a time, again and again.
+"""The self-audit: checks every invariant of everything in an engine's memory, in small steps, pass after pass.
 
-One pass goes over every position (I1, I3: against its trades in order, which must be those that `processed` lets take part), its
-row and what was published of it, every book's counts, every sum (I5), the two roll-ups against each other, and the published
-numbers. It takes no lock and copies nothing long: it is done in steps of about 50 us, between which trades may come, and each
-looks at one thing at one moment. What does not hold is a fault of one key: who is to blame is found out once it is needed.
+Three files share the work. This one walks over the engine and names the key at fault. `snapshot_audit` checks what is published
+of it. `audit_schedule` decides when the writer runs steps, and sets the keys at fault aside.
 
-No clock in here: whoever runs it says when. Writer thread only, while everything that was applied is published.
+A pass checks, in this order:
+
+- every position against its trades in order (I1, I3), and that those are the trades that `processed` counts as effective;
+- the row of every position, and what is published of it; the counts of every book;
+- that as many trades stand in positions as are effective;
+- every sum against the rows below it (I5), the two roll-ups against each other, and the published numbers.
+
+A step takes about 50 us. Between two steps trades may come, so each step looks at one thing at one moment; a pass takes no lock
+and makes no long copy. A check that fails says where, not why; only then a search (`_blame_..`) finds the key at fault.
+
+No clock: the caller decides when to step. Writer thread only. A step does nothing while applied trades are unpublished.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -14,7 +22,7 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from riskengine.engine.engine import Engine
-from riskengine.engine.snapshot_audit import Walk, audit_numbers, audit_rollups, audit_sums, number_fault
+from riskengine.engine.snapshot_audit import Walk, audit_numbers, audit_rollups, audit_sums, exact_figures, number_fault
 from riskengine.positions.ledger import ALL_ROWS, Book, Rollup, Row, row_of
 from riskengine.positions.position import CHECKPOINT_EVERY, Position
 from riskengine.positions.position_audit import NOT_STANDING, Belonging, long_position_fault, position_fault
@@ -22,22 +30,22 @@ from riskengine.positions.repair import Place, keys_of, place_of, sum_of
 from riskengine.records.types import MULTIPLIER_DECIMALS, Identity, Key, Trade
 from riskengine.snapshot.snapshot import ROWS_PAGE, OwnerState, Table
 
-STRIDE = 48
-"""Trades, or as much work, between two yields."""
+STEP_TRADES = 48
+"""Trades checked in a step, or other work that takes as long."""
 
-NOT_ITS_ROW = "its row does not say what the position is"
-NOT_PUBLISHED = "what is published is not its row"
-NOT_THE_CHILDREN = "I5: it is not the sum of what is below it"
-NOT_COUNTED = "I5: its positions, their trades or the newest of them are not counted right"
-MISSING = "a trade that takes part does not stand in it"
-NOT_BOTH = "I5: desks and dealers together do not hold the same"
-NOT_ACCOUNTED_FOR = "positions hold more or fewer trades than take part, though none is missing or too many"
+ROW_DIFFERS = "its row differs from its position"
+PUBLISHED_ROW_DIFFERS = "its published row differs from its row in memory"
+SUM_DIFFERS = "I5: its row is not the sum of the rows below it"
+COUNTS_DIFFER = "I5: its count of positions, its count of trades or the time of its newest trade is wrong"
+TRADE_MISSING = "an effective trade does not stand in it"
+ROLLUPS_DIFFER = "I5: all desks together and all dealers together hold different amounts"
+TRADE_COUNTS_DIFFER = "positions have more or fewer trades than are effective, yet none is missing and none is too many"
 
 
 class Fault(NamedTuple):
-    """An invariant that a key breaks. `key` is None where none could be found that is to blame.
+    """An invariant that a key breaks. `key` is None if no key at fault was found.
 
-    `missing` is a trade that should stand there.
+    `missing` is a trade that the key should have and lacks.
     """
 
     key: Key | None
@@ -46,11 +54,11 @@ class Fault(NamedTuple):
 
 
 Faults = Iterator[Fault | None]
-"""None between two steps."""
+"""Faults as they are found, and None at the end of each step."""
 
 
 class SelfAudit:
-    """Passes over one engine, step by step. `passes` counts those that are complete."""
+    """Passes over one engine, step by step. `passes` counts the complete ones."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -62,12 +70,12 @@ class SelfAudit:
 
     @property
     def progress(self) -> float:
-        """How much of this pass is done, 0 to 1, judged by how long the last one was. O(1)."""
+        """The part of this pass that is done, 0 to 1, estimated from the steps of the last pass. O(1)."""
         expected = self._steps_of_last or 1 + len(self.engine.processed) // 4
         return min(self._steps / expected, 1.0)
 
     def step(self) -> Fault | None:
-        """About 50 us of work. Returns a fault where one was found. Does nothing while trades wait to be published."""
+        """Do about 50 us of work. Returns a fault if it found one. Does nothing while trades wait to be published."""
         ledger = self.engine.ledger
         if any(rollup.touched or rollup.resum for rollup in (ledger.organisation, ledger.dealers)):
             return None
@@ -81,16 +89,16 @@ class SelfAudit:
             return None
 
     def start_again(self) -> None:
-        """Begin a pass from its start."""
+        """Give this pass up and begin another."""
         self._steps = 0
-        self._walk = self._pass()
+        self._walk = self._steps_of_pass()
 
-    def end(self) -> None:
-        """Let go of what a pass holds: a walk and this refer to each other, and would keep the engine until a collection."""
+    def release(self) -> None:
+        """Drop the pass. It and this object refer to each other, so the engine would live on until a garbage collection."""
         self._walk = iter(())
 
-    def whole(self) -> list[Fault]:
-        """What is left of this pass, at once. O(everything)."""
+    def finish_pass(self) -> list[Fault]:
+        """Do the rest of this pass at once. Returns its faults. O(everything)."""
         passes, found = self.passes, []
         while self.passes == passes:
             fault = self.step()
@@ -98,19 +106,19 @@ class SelfAudit:
                 found.append(fault)
         return found
 
-    def _pass(self) -> Faults:
+    def _steps_of_pass(self) -> Faults:
         engine = self.engine
         for rollup in (engine.ledger.organisation, engine.ledger.dealers):
-            yield from self._owners(rollup)
-        yield from self._accounts()
-        yield from self._suspects(audit_sums(engine.snapshot), self._blame_sum)
-        yield from self._suspects(audit_rollups(engine.snapshot), self._blame_rollups)
+            yield from self._audit_owners(rollup)
+        yield from self._audit_trade_counts()
+        yield from self._confirm(audit_sums(engine.snapshot), self._blame_sum)
+        yield from self._confirm(audit_rollups(engine.snapshot), self._blame_rollups)
         for rollup in (engine.ledger.organisation, engine.ledger.dealers):
             walk = audit_numbers(engine.snapshot, self._table(rollup))
-            yield from self._suspects(walk, partial(self._blame_numbers, rollup))
+            yield from self._confirm(walk, partial(self._blame_numbers, rollup))
 
-    def _suspects(self, walk: Walk, blame: Callable[[int, int], Faults]) -> Faults:
-        """What a walk over a snapshot found, where it still does not hold now."""
+    def _confirm(self, walk: Walk, blame: Callable[[int, int], Faults]) -> Faults:
+        """Search the engine as it is now for the faults behind the suspects of a walk over a snapshot."""
         for suspect in walk:
             if suspect is None:
                 yield None
@@ -124,9 +132,9 @@ class SelfAudit:
     def _fault(self, rollup: Rollup, owner: int, instrument: int, reason: str) -> Fault:
         return Fault(keys_of(self.engine.ledger, [Place(rollup, owner, instrument)])[0], reason)
 
-    # -- positions and what is published of them ---------------------------------------------------------------
+    # -- positions and their published rows --------------------------------------------------------------------
 
-    def _owners(self, rollup: Rollup) -> Faults:
+    def _audit_owners(self, rollup: Rollup) -> Faults:
         spent = 0
         for owner, name in enumerate(self._names(rollup)):
             book = rollup.books[owner]
@@ -140,10 +148,10 @@ class SelfAudit:
                     reason = yield from self._long_position_fault(rollup, position, belonging)
                 if reason:
                     yield self._fault(rollup, owner, instrument, reason)
-                if spent >= STRIDE:
+                if spent >= STEP_TRADES:
                     spent = 0
                     yield None
-            yield from self._book(rollup, owner)
+            yield from self._audit_book(rollup, owner)
 
     def _names(self, rollup: Rollup) -> tuple[str, ...]:
         ledger = self.engine.ledger
@@ -153,13 +161,13 @@ class SelfAudit:
         return Belonging(name, rollup is self.engine.ledger.organisation, self.engine.processed.stands)
 
     def _position_fault(self, rollup: Rollup, position: Position, belonging: Belonging) -> str:
-        """What a position is not, or its row. O(trades)."""
+        """Why a position or its row is wrong, empty if both are right. O(trades)."""
         instrument = self._instruments[position.instrument]
         return position_fault(position, instrument, belonging) or self._row_fault(rollup, position)
 
     def _row_fault(self, rollup: Rollup, position: Position) -> str:
         row = rollup.books[position.owner].rows[position.slot]
-        return "" if row == row_of(position, self._scales[position.instrument]) else NOT_ITS_ROW
+        return "" if row == row_of(position, self._scales[position.instrument]) else ROW_DIFFERS
 
     def _long_position_fault(self, rollup: Rollup, position: Position, belonging: Belonging) -> Generator[None, None, str]:
         positions, number = rollup.books[position.owner].positions, position.instrument
@@ -170,26 +178,26 @@ class SelfAudit:
             yield None
         return ""
 
-    def _book(self, rollup: Rollup, owner: int) -> Faults:
-        """Rows against what is published of them, a page at a time; counts against rows."""
+    def _audit_book(self, rollup: Rollup, owner: int) -> Faults:
+        """Compare an owner's rows with the published ones, page by page, and the counts with the rows."""
         book, state = rollup.books[owner], self._state(rollup, owner)
         if _counts(book) != _counts(state):
-            yield self._fault(rollup, owner, ALL_ROWS, NOT_COUNTED)
+            yield self._fault(rollup, owner, ALL_ROWS, COUNTS_DIFFER)
         spent, positions, trades, last = 0, 0, 0, 0
         for first in range(0, len(book.rows), ROWS_PAGE):
             live = tuple(book.rows[first : first + ROWS_PAGE])
             if live != self._page(rollup, owner, first):
                 yield from self._blame_page(rollup, owner, first)
             spent += 4
-            if spent >= STRIDE:
+            if spent >= STEP_TRADES:
                 spent = 0
                 yield None
         for row in state.positions():
             spent += 1
             positions, trades, last = positions + row.position_count, trades + row.trade_count, max(last, row.last_trade_ts)
             if book.leaf and row.instrument not in book.positions:
-                yield self._fault(rollup, owner, row.instrument, NOT_ITS_ROW)
-            if spent >= 4 * STRIDE:
+                yield self._fault(rollup, owner, row.instrument, ROW_DIFFERS)
+            if spent >= 4 * STEP_TRADES:
                 spent = 0
                 yield None
         if (positions, trades, last) != _counts(state)[:3]:
@@ -202,25 +210,25 @@ class SelfAudit:
         pages = self._state(rollup, owner).pages
         return pages[first // ROWS_PAGE] if first < len(pages) * ROWS_PAGE else ()
 
-    # -- who is to blame, at this moment -----------------------------------------------------------------------
+    # -- which key is at fault, at this moment -----------------------------------------------------------------
 
     def _blame_page(self, rollup: Rollup, owner: int, first: int) -> Faults:
-        """Rows that differ from what is published of them. O(trades of those)."""
+        """Blame rows of a page that differ from the published ones. O(their trades)."""
         book, belonging = rollup.books[owner], self._belonging(rollup, self._names(rollup)[owner])
         live, published = book.rows[first : first + ROWS_PAGE], self._page(rollup, owner, first)
-        for row, shown in zip_longest(live, published):
-            found = row or shown
-            if found is None or row == shown:
+        for row, published_row in zip_longest(live, published):
+            found = row or published_row
+            if found is None or row == published_row:
                 continue
             instrument = found.instrument
             position = book.positions.get(instrument)
             if not book.leaf:
                 yield from self._blame_sum(owner, instrument)
             elif position is None or not self._position_fault(rollup, position, belonging):
-                yield self._fault(rollup, owner, instrument, NOT_PUBLISHED)
+                yield self._fault(rollup, owner, instrument, PUBLISHED_ROW_DIFFERS)
 
     def _blame_counts(self, rollup: Rollup, owner: int) -> Faults:
-        """Rows that are not the sum of what is below them; where all are, the counts. O(rows x children)."""
+        """Blame rows that are not the sum of the rows below them; if all are, the counts. O(rows x children)."""
         book = rollup.books[owner]
         if not book.leaf:
             children = rollup.books[slice(*self.engine.reference.hierarchy.children[owner])]
@@ -240,10 +248,10 @@ class SelfAudit:
             sum(row.quarantined for row in rows),
         )
         if counted != _counts(book):
-            yield self._fault(rollup, owner, ALL_ROWS, NOT_COUNTED)
+            yield self._fault(rollup, owner, ALL_ROWS, COUNTS_DIFFER)
 
     def _blame_sum(self, node: int, instrument: int) -> Faults:
-        """Positions below that are wrong themselves; where none is, the sum. O(leaves below + their trades)."""
+        """Blame positions below that are wrong themselves; if none is, the sum. O(leaves below + their trades)."""
         rollup, names = self.engine.ledger.organisation, self.engine.reference.hierarchy.names
         blamed = False
         leaves = self._leaves_below(node)
@@ -257,9 +265,9 @@ class SelfAudit:
         if blamed:
             return
         if row != sum_of(rollup.books[leaf].row(instrument) for leaf in leaves):
-            yield self._fault(rollup, node, instrument, NOT_THE_CHILDREN)
+            yield self._fault(rollup, node, instrument, SUM_DIFFERS)
         elif row != self._table(rollup).row(node, instrument):
-            yield self._fault(rollup, node, instrument, NOT_PUBLISHED)
+            yield self._fault(rollup, node, instrument, PUBLISHED_ROW_DIFFERS)
 
     def _leaves_below(self, node: int) -> list[int]:
         children = self.engine.reference.hierarchy.children
@@ -273,7 +281,7 @@ class SelfAudit:
         return found
 
     def _blame_rollups(self, root: int, instrument: int) -> Faults:
-        """Trades that stand on one side only; the side that is wrong about them. O(trades of the instrument)."""
+        """Blame, for each trade in one roll-up only, the roll-up that is wrong about it. O(trades of the instrument)."""
         ledger, stands = self.engine.ledger, self.engine.processed.stands
         desks, dealers = (self._trades_of(rollup, instrument) for rollup in (ledger.organisation, ledger.dealers))
         rows = [
@@ -281,17 +289,17 @@ class SelfAudit:
         ]
         if any(row is not None and row.quarantined for row in rows):
             return
-        alone = [trade for identity, trade in desks.items() if identity not in dealers and not self._is_frozen(trade, False)]
-        dealt = [trade for identity, trade in dealers.items() if identity not in desks and not self._is_frozen(trade, True)]
-        for trade in alone:
-            yield Fault(_key(trade, False), MISSING, trade) if stands(trade) else Fault(_key(trade, True), NOT_STANDING)
-        for trade in dealt:
-            yield Fault(_key(trade, True), MISSING, trade) if stands(trade) else Fault(_key(trade, False), NOT_STANDING)
-        if not alone and not dealt and _held(rows[0]) != _held(rows[1]):
-            yield self._fault(ledger.organisation, root, instrument, NOT_BOTH)
+        desk_only = [trade for identity, trade in desks.items() if identity not in dealers and not self._is_frozen(trade, False)]
+        dealer_only = [trade for identity, trade in dealers.items() if identity not in desks and not self._is_frozen(trade, True)]
+        for trade in desk_only:
+            yield Fault(_key(trade, False), TRADE_MISSING, trade) if stands(trade) else Fault(_key(trade, True), NOT_STANDING)
+        for trade in dealer_only:
+            yield Fault(_key(trade, True), TRADE_MISSING, trade) if stands(trade) else Fault(_key(trade, False), NOT_STANDING)
+        if not desk_only and not dealer_only and exact_figures(rows[0]) != exact_figures(rows[1]):
+            yield self._fault(ledger.organisation, root, instrument, ROLLUPS_DIFFER)
 
     def _is_frozen(self, trade: Trade, of_nodes: bool) -> bool:
-        """Whether the base of the other position stands for a trade."""
+        """Whether the trade is part of the frozen base of its position by node (`of_nodes`) or by dealer."""
         place = place_of(self.engine.ledger, _key(trade, of_nodes))
         return place is not None and place.position is not None and place.position.covers(trade)
 
@@ -300,7 +308,7 @@ class SelfAudit:
         return {trade.identity: trade for position in positions if position is not None for trade in position.trades}
 
     def _blame_numbers(self, rollup: Rollup, owner: int, _: int) -> Faults:
-        """Children whose own numbers are wrong; where none is, the owner's. O(their rows)."""
+        """Blame children whose own numbers are wrong; if none is, the owner. O(their rows)."""
         blamed = False
         hierarchy = self.engine.reference.hierarchy
         below = range(*hierarchy.children[owner]) if rollup is self.engine.ledger.organisation else range(0)
@@ -314,11 +322,11 @@ class SelfAudit:
                 yield self._fault(rollup, one, ALL_ROWS, reason)
             yield None
 
-    # -- trades that take part ---------------------------------------------------------------------------------
+    # -- effective trades --------------------------------------------------------------------------------------
 
-    def _accounts(self) -> Faults:
-        """As many trades stand in positions as take part; where not so, those that take part and do not stand there."""
-        if self._accounted_for():
+    def _audit_trade_counts(self) -> Faults:
+        """Check that as many trades stand in positions as are effective; if not, blame the positions that lack one."""
+        if self._trade_counts_agree():
             return
         blamed = False
         ledger, processed = self.engine.ledger, self.engine.processed
@@ -329,14 +337,17 @@ class SelfAudit:
                 position = None if place is None else place.position
                 if processed.stands(trade) and (position is None or not position.holds(trade)):
                     blamed = True
-                    yield Fault(key, MISSING, trade)
-            if not number % STRIDE:
+                    yield Fault(key, TRADE_MISSING, trade)
+            if not number % STEP_TRADES:
                 yield None
-        if not blamed and not self._accounted_for():
-            yield Fault(None, NOT_ACCOUNTED_FOR)
+        if not blamed and not self._trade_counts_agree():
+            yield Fault(None, TRADE_COUNTS_DIFFER)
 
-    def _accounted_for(self) -> bool:
-        """O(dealers). Positions that were set aside keep whatever they had: nothing can be said about the number then."""
+    def _trade_counts_agree(self) -> bool:
+        """Whether both roll-ups have as many trades as are effective; true if unknown. O(dealers).
+
+        It is unknown while a position is set aside, because such a position keeps the trades that it had.
+        """
         organisation, dealers = self.engine.ledger.organisation.books, self.engine.ledger.dealers.books
         if not organisation or organisation[0].quarantined or any(book.quarantined for book in dealers):
             return True
@@ -352,7 +363,3 @@ def _counts(of: Book | OwnerState) -> tuple[int, int, int, int]:
     if isinstance(of, Book):
         return of.count, of.trades, of.last_trade_ts, of.quarantined
     return of.position_count, of.trade_count, of.last_trade_ts, of.quarantined_count
-
-
-def _held(row: Row | None) -> object:
-    return None if row is None else (row.quantity, row.cash, row.trade_count, row.identities, row.fees)

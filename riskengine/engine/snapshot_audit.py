@@ -1,7 +1,7 @@
-"""Whether one snapshot is true in itself: sums against what is below them, desks against dealers, numbers against rows.
+"""Checks one snapshot against itself: sums against the rows below them, desks against dealers, numbers against rows.
 
-A snapshot is immutable, so the walks may be taken in as many pieces as one likes: they yield None about every 50 us, and a
-suspect where something does not hold. Pure; any thread.
+This is the part of a self-audit pass that needs the snapshot alone. Each check is a walk: a generator that yields None about
+every 50 us, and a suspect where a check fails. A snapshot is immutable, so a walk may pause for any time. Pure; any thread.
 """
 
 from collections.abc import Iterator
@@ -30,8 +30,8 @@ from riskengine.valuation.node_values import (
     VALUE,
 )
 
-STRIDE = 48
-"""Rows between two yields."""
+STEP_ROWS = 48
+"""Rows checked between two yields."""
 
 LINES = {
     TOTAL: "total_pnl",
@@ -47,7 +47,7 @@ LINES = {
 
 
 class Suspect(NamedTuple):
-    """An owner, by number, and an instrument (or ALL_ROWS) about which something does not hold."""
+    """Where a check failed: an owner, by number, and an instrument or ALL_ROWS."""
 
     owner: int
     instrument: int
@@ -57,7 +57,7 @@ Walk = Iterator[Suspect | None]
 
 
 def audit_sums(snapshot: Snapshot) -> Walk:
-    """Rows of inner nodes that are not the sums of their children's (I5). O(rows)."""
+    """Find rows of inner nodes that are not the sums of their children's rows (I5). O(rows)."""
     table, hierarchy = snapshot.nodes, snapshot.reference.hierarchy
     for node, (first, end) in enumerate(hierarchy.children):
         if first == end:
@@ -66,16 +66,16 @@ def audit_sums(snapshot: Snapshot) -> Walk:
         spent = 0
         for child in range(first, end):
             for row in table.state(child).positions():
-                below.take(row)
+                below.add(row)
                 spent += 1
-                if spent >= STRIDE:
+                if spent >= STEP_ROWS:
                     spent = 0
                     yield None
         for row in table.state(node).positions():
-            if not below.settles(row):
+            if not below.pop_equals(row):
                 yield Suspect(node, row.instrument)
             spent += 1
-            if spent >= STRIDE:
+            if spent >= STEP_ROWS:
                 spent = 0
                 yield None
         yield from (Suspect(node, instrument) for instrument in below.exact)
@@ -89,7 +89,7 @@ class InstrumentSums:
         self._newest: dict[int, int] = {}
         self._fees: dict[int, dict[str, int]] = {}
 
-    def take(self, row: Row) -> None:
+    def add(self, row: Row) -> None:
         """Add a row. 0.8 us."""
         instrument, exact = row.instrument, _EXACT(row)
         known = self.exact.get(instrument)
@@ -102,8 +102,8 @@ class InstrumentSums:
         if row.fees:
             self._fees[instrument] = moved(self._fees.get(instrument, NO_FEES), NO_FEES, row.fees)
 
-    def settles(self, row: Row) -> bool:
-        """Take the sum of an instrument out: whether it is what `row` says."""
+    def pop_equals(self, row: Row) -> bool:
+        """Remove the sum of the row's instrument. Returns whether it equals `row`."""
         instrument = row.instrument
         exact, newest = self.exact.pop(instrument, None), self._newest.pop(instrument, 0)
         return exact == _EXACT(row) and newest == row.last_trade_ts and self._fees.pop(instrument, NO_FEES) == row.fees
@@ -115,56 +115,57 @@ _EXACT = attrgetter(
 
 
 def audit_rollups(snapshot: Snapshot) -> Walk:
-    """Instruments of which desks and dealers together do not hold the same. O(rows of the root and of dealers)."""
+    """Find instruments of which desks and dealers hold different totals. O(rows of the root and of dealers)."""
     if not len(snapshot.reference.hierarchy):
         return
     dealt: dict[int, list[Row]] = {}
     for dealer in range(snapshot.dealers.size):
         for number, row in enumerate(snapshot.dealers.state(dealer).positions(), start=1):
             dealt.setdefault(row.instrument, []).append(row)
-            if not number % (4 * STRIDE):
+            if not number % (4 * STEP_ROWS):
                 yield None
         yield None
     for row in snapshot.nodes.state(0).positions():
         other = sum_of(dealt.pop(row.instrument, ()))
-        if _held(row) != _held(other) and not (row.quarantined or (other is not None and other.quarantined)):
+        if exact_figures(row) != exact_figures(other) and not (row.quarantined or (other is not None and other.quarantined)):
             yield Suspect(0, row.instrument)
         yield None
     yield from (Suspect(0, instrument) for instrument in dealt)
 
 
-def _held(row: Row | None) -> object:
+def exact_figures(row: Row | None) -> object:
+    """What desks and dealers must agree on about an instrument."""
     return None if row is None else (row.quantity, row.cash, row.trade_count, row.identities, row.fees)
 
 
 def audit_numbers(snapshot: Snapshot, table: Table) -> Walk:
-    """Owners whose numbers are not what their rows, or their children's numbers, give. O(rows)."""
+    """Find owners whose numbers do not follow from their rows, or from their children's numbers. O(rows)."""
     units = UnitLists(snapshot)
     spent = 0
     for owner in range(table.size):
-        check = Numbers(snapshot, table, owner, units)
+        check = ExpectedNumbers(snapshot, table, owner, units)
         for number, row in enumerate(table.state(owner).positions(), start=1):
-            check.take(row)
-            if not number % STRIDE:
+            check.add(row)
+            if not number % STEP_ROWS:
                 yield None
         if check.fault():
             yield Suspect(owner, ALL_ROWS)
-        spent += 4 + table.state(owner).position_count % STRIDE
-        if spent >= STRIDE:
+        spent += 4 + table.state(owner).position_count % STEP_ROWS
+        if spent >= STEP_ROWS:
             spent = 0
             yield None
 
 
 def number_fault(snapshot: Snapshot, table: Table, owner: int) -> str:
-    """Which number of an owner does not hold, empty where all do. O(instruments + its rows + children)."""
-    check = Numbers(snapshot, table, owner, UnitLists(snapshot))
+    """Which number of an owner is wrong, empty if none is. O(instruments + its rows + children)."""
+    check = ExpectedNumbers(snapshot, table, owner, UnitLists(snapshot))
     for row in table.state(owner).positions():
-        check.take(row)
+        check.add(row)
     return check.fault()
 
 
 class UnitLists:
-    """The unit values of a snapshot as lists, which are read one by one. O(instruments)."""
+    """The unit values of a snapshot as lists, which are faster to read one by one than arrays. O(instruments) to make."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         units, reference = snapshot.units, snapshot.reference
@@ -176,8 +177,8 @@ class UnitLists:
         self.legs = [instrument.multiplier * LEG_SCALE for instrument in reference.instruments]
 
 
-class Numbers:
-    """The numbers of one owner, worked out from its rows one by one; those of a sum, but gross exposure, from its children's."""
+class ExpectedNumbers:
+    """The numbers of one owner, worked out from its rows; for an inner node, all but gross from its children's numbers."""
 
     def __init__(self, snapshot: Snapshot, table: Table, owner: int, units: UnitLists) -> None:
         self._snapshot, self._table, self._owner, self._units = snapshot, table, owner, units
@@ -186,7 +187,7 @@ class Numbers:
         self._unpriced = self._no_rate = 0
         self._legs: dict[int, int] = {}
 
-    def take(self, row: Row) -> None:
+    def add(self, row: Row) -> None:
         """Add what a row is worth. 1 us."""
         units, reference, number = self._units, self._snapshot.reference, row.instrument
         worth = row.quantity / ONE * units.value[number]
@@ -215,7 +216,7 @@ class Numbers:
             self._fees += amount / ONE * units.currency[reference.currency_index[currency]]
 
     def fault(self) -> str:
-        """Which published number is not this, empty where all are."""
+        """Which published number differs from the expected one, empty if none does."""
         for currency, amount in self._legs.items():
             if currency != self._snapshot.reference.currency_index[self._snapshot.reference.reporting_currency]:
                 worth = amount / CASH_ONE * self._units.currency[currency]
@@ -238,13 +239,13 @@ class Numbers:
         allowed = 1e-9 * (self._size + abs(numbers[GROSS])) + 1e-6
         for line, value in expected.items():
             if not abs(numbers[line] - value) <= allowed:  # a NaN is wrong too
-                return f"the published {LINES[line]} is not what its rows give"
+                return f"the published {LINES[line]} does not follow from its rows"
         if not numbers[UNPRICED] and not abs(numbers[TOTAL] - numbers[REALISED] - numbers[UNREALISED]) <= allowed:
             return "I1: total P&L is not realised plus unrealised"
         return ""
 
     def _of_children(self) -> dict[int, float]:
-        """The additive numbers of its children together."""
+        """The sums of the additive numbers of its children."""
         first, end = self._snapshot.reference.hierarchy.children[self._owner]
         sums = np.zeros(ADDITIVE)
         for page in range(first // PAGE, (end - 1) // PAGE + 1):

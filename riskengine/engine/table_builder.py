@@ -1,4 +1,4 @@
-"""One roll-up's way into snapshots: what changed since the last publication is frozen, the rest shared with it.
+"""Builds the `Table` of one roll-up for each snapshot: freezes what changed, shares the rest with the table before.
 
 Writer thread only.
 """
@@ -16,7 +16,7 @@ from riskengine.valuation.unit_values import Factors
 
 
 class TableBuilder:
-    """Frozen rows by owner in pages, beside the pages of numbers."""
+    """Keeps the frozen rows of all owners in pages, beside the `valuation` and its pages of numbers."""
 
     def __init__(self, rollup: Rollup, valuation: Valuation) -> None:
         self.rollup = rollup
@@ -27,7 +27,10 @@ class TableBuilder:
         self._broken: frozenset[int] = frozenset()
 
     def table(self, factors: Factors, *, at_once: bool = False) -> tuple[Table, bool]:
-        """The table of this moment, and whether a trade changed it since the last call. `at_once`: see `Engine.publish`."""
+        """Build the current table. Returns it, and whether a trade changed it since the last call. O(touched).
+
+        `at_once`: see `Engine.publish`.
+        """
         while self.valuation.size < len(self.rollup.books):
             self.valuation.add_owner()
             if self.valuation.size % PAGE == 1:
@@ -51,7 +54,7 @@ class TableBuilder:
         return table, changes is None or bool(changes) or bool(resummed)
 
     def _slots_of(self, changes: Changes) -> dict[int, list[int]]:
-        """Where the changed rows stand, by owner."""
+        """The slots of the changed rows, by owner."""
         slots: dict[int, list[int]] = {}
         for key in changes:
             owner = key >> SHIFT
@@ -61,7 +64,7 @@ class TableBuilder:
         return slots
 
     def _freeze_states(self, slots: Mapping[int, Iterable[int]]) -> None:
-        """New states for some owners, of which these rows have changed. O(owners + a page of rows for each)."""
+        """Make new states for the owners in `slots`, whose rows there have changed. O(owners + changed pages of rows)."""
         pages = list(self._pages)
         copies: dict[int, list[OwnerState]] = {}
         for owner, changed in slots.items():
@@ -80,7 +83,7 @@ class TableBuilder:
         self._pages = tuple(pages)
 
     def check(self, factors: Factors) -> None:
-        """Assert that the published numbers are those that a full revaluation gives, to the bit."""
+        """Assert that the published numbers equal those of a full revaluation, bit for bit. O(everything)."""
         published = self.valuation.pages
         self.valuation.reprice(factors)
         for before, after in zip(published, self.valuation.pages, strict=True):

@@ -1,12 +1,14 @@
-"""What needs a person: late trades, conflicts, rows that are no trades, broken keys, and what people said about them.
+"""The work list: exceptions that need a person, and the verdicts of people about them.
 
-The engine's memory of notices; parked cancels, missing legs and quarantined versions are `processed`'s own. Owned by the writer
-thread; what it lists for a snapshot is immutable.
+It keeps late trades, conflicts, stored rows that are no trades, and keys that broke an invariant. It lists parked cancels,
+missing legs and quarantined versions from `processed`. The writer thread owns it; the lists that go into a snapshot are
+immutable.
 """
 
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from hashlib import blake2b
+from typing import NamedTuple
 
 from msgspec import structs
 
@@ -17,14 +19,20 @@ from riskengine.records.types import CONFLICT_REASON, Identity, Trade, Verdict, 
 from riskengine.snapshot.snapshot import ExceptionItem
 
 MAX_NOTICES = 10_000
-"""Late trades and conflicts kept for the work list; older notices make room (the counts stay right)."""
-
+"""Late trades and conflicts on the list, of each; the oldest make room for new ones. The counts go on counting all."""
 
 UNREADABLE_STANDS = "a row of the same identity and version was stored first, and it is no trade; it stands"
 
 
+class Notices(NamedTuple):
+    """Late trades and conflicts of a work list, each by id, oldest first."""
+
+    late: Mapping[str, ExceptionItem]
+    conflicts: Mapping[str, ExceptionItem]
+
+
 class WorkList:
-    """`exceptions` and `verdicts` are as of the last `listed`; both are replaced, never changed."""
+    """`exceptions` and `verdicts` are as of the last `refresh`, which replaces them and never changes them."""
 
     def __init__(self) -> None:
         self._late: deque[ExceptionItem] = deque(maxlen=MAX_NOTICES)
@@ -40,31 +48,33 @@ class WorkList:
 
     @property
     def quarantined_count(self) -> int:
-        """Stored rows that are no trades, and keys that broke an invariant."""
+        """How many stored rows are no trades, plus how many keys broke an invariant."""
         return len(self._unreadable) + len(self._broken)
 
-    @property
-    def conflicts(self) -> Mapping[str, ExceptionItem]:
-        """What was kept apart and is undecided or rejected, by id, oldest first."""
-        return self._conflicts
+    def notices(self) -> Notices:
+        """The late trades listed, and the conflicts that nobody has accepted. O(list)."""
+        return Notices({item.id: item for item in self._late}, dict(self._conflicts))
+
+    def count_conflicts_beyond(self, earlier: Notices) -> int:
+        """How many conflicts are listed that an earlier list did not have. O(list)."""
+        return len(self._conflicts.keys() - earlier.conflicts.keys())
 
     def verdict(self, item_id: str) -> Verdict | None:
-        """The newest word on an exception."""
+        """The newest verdict on an exception, or None."""
         return self._verdicts.get(item_id)
 
-    def date_as(self, before: "WorkList") -> None:
-        """Have what an earlier list has noticed too say when that was, and late trades what they did then. O(list)."""
-        late = {item.id: item for item in before._late}
+    def keep_times_of(self, earlier: Notices) -> None:
+        """Give notices that an earlier list already had the time they had there; late trades keep their detail too. O(list)."""
         for at, item in enumerate(self._late):
-            if item.id in late:
-                self._late[at] = structs.replace(late[item.id], trade=item.trade)
+            if item.id in earlier.late:
+                self._late[at] = structs.replace(earlier.late[item.id], trade=item.trade)
         for item_id, item in self._conflicts.items():
-            if item_id in before._conflicts:
-                self._conflicts[item_id] = structs.replace(item, ts=before._conflicts[item_id].ts)
+            if item_id in earlier.conflicts:
+                self._conflicts[item_id] = structs.replace(item, ts=earlier.conflicts[item_id].ts)
         self._changed = True
 
     def note_late(self, trade: Trade, fold: LateFold, price: float | None, now: int) -> str:
-        """List a trade that was refolded behind newer ones; the reason. `price` is the mark of its instrument."""
+        """List a trade that was folded in behind newer ones. Returns the reason. `price` is the mark of its instrument."""
         reason = f"{fold.late_by / MICROS_PER_SECOND:.3f} s older than the newest trade of its position"
         detail: dict[str, object] = {
             "late_by_s": fold.late_by / MICROS_PER_SECOND,
@@ -76,7 +86,7 @@ class WorkList:
         return reason
 
     def note_conflict(self, trade: Trade, other: Trade | None, now: int) -> None:
-        """List what was kept apart from `other` (None: a row that is no trade), once however often it comes."""
+        """List a trade that conflicts with `other` (None: with a row that is no trade), once however often it comes."""
         item_id = conflict_id(trade)
         if item_id in self._conflicts:
             return
@@ -88,13 +98,13 @@ class WorkList:
         self._changed = True
 
     def note_unreadable(self, store_seq: int, received_ts: int, reason: str) -> None:
-        """List a stored row that could not be read as a trade."""
+        """List a stored row that cannot be read as a trade."""
         item = ExceptionItem(f"quarantined:row:{store_seq}", "quarantined", received_ts, reason, None, {"store_seq": store_seq})
         self._unreadable[store_seq] = item
         self._changed = True
 
     def note_quarantined(self, key: tuple[str, str, str], reason: str, now: int) -> bool:
-        """List a key that broke an invariant; False where it is listed already."""
+        """List a key that broke an invariant. Returns False if it was listed before."""
         if key in self._broken:
             return False
         rollup, owner, instrument = key
@@ -111,35 +121,34 @@ class WorkList:
         identities: Collection[Identity],
         store_seqs: Iterable[int],
     ) -> None:
-        """Take off the list what a repair has settled.
+        """Take off the list what a repair has settled: its `keys`, and the rows `store_seqs`, which can be read now.
 
-        `identities` have other versions now: a conflict with one that says the same by now, or is gone, is none any more.
-        `store_seqs` are rows that can be read now.
+        `identities` have other versions now. A conflict with a version that is gone, or has the same economics now, is settled.
         """
         for key in keys:
             self._broken.pop(key, None)
         for store_seq in store_seqs:
             self._unreadable.pop(store_seq, None)
         for item_id, item in tuple(self._conflicts.items()) if identities else ():
-            apart = item.trade
-            if apart is None or apart.identity not in identities:
+            trade = item.trade
+            if trade is None or trade.identity not in identities:
                 continue
-            stands = [version for version in processed.versions(apart.identity) if version.version == apart.version]
-            if not stands or stands[0].same_economics(apart):
+            stands = [version for version in processed.versions(trade.identity) if version.version == trade.version]
+            if not stands or stands[0].same_economics(trade):
                 del self._conflicts[item_id]
             else:
                 self._conflicts[item_id] = structs.replace(item, detail={"stands": stands[0]})
         self._changed = True
 
     def note_verdict(self, verdict: Verdict, *, settles: bool = False) -> None:
-        """What a person decided. `settles`: the conflict that it is about is none any more."""
+        """Keep what a person decided. `settles`: the verdict ends the conflict that it is about."""
         self._verdicts[verdict.id] = verdict
         if settles:
             self._conflicts.pop(verdict.id, None)
         self._changed = True
 
-    def listed(self, processed: Processed, now: int) -> None:
-        """Bring `exceptions` and `verdicts` up to date. O(1) where nothing has changed, else O(list)."""
+    def refresh(self, processed: Processed, now: int) -> None:
+        """Bring `exceptions` and `verdicts` up to date. O(1) if nothing has changed, else O(list)."""
         if not self._changed and self._revision == processed.revision:
             return
         self._changed = False
@@ -149,10 +158,10 @@ class WorkList:
 
     def _list(self, processed: Processed, now: int) -> Mapping[str, tuple[ExceptionItem, ...]]:
         return {
-            "conflict": tuple(item for item in self._conflicts.values() if not self._rejected(item.id)),
+            "conflict": tuple(item for item in self._conflicts.values() if not self._is_rejected(item.id)),
             "late": tuple(self._late),
             "parked": _items("parked", ((t, "a cancel whose trade has not come") for t in processed.parked.values())),
-            "quarantined": (*self._broken.values(), *self._quarantined(processed), *self._unreadable.values()),
+            "quarantined": (*self._broken.values(), *self._quarantined_items(processed), *self._unreadable.values()),
             "unmatched": tuple(
                 ExceptionItem(
                     f"unmatched:{name_part(source)}:{name_part(trade_id)}",
@@ -166,8 +175,8 @@ class WorkList:
             ),
         }
 
-    def _quarantined(self, processed: Processed) -> Iterable[ExceptionItem]:
-        """There may be many: each is made once."""
+    def _quarantined_items(self, processed: Processed) -> Iterable[ExceptionItem]:
+        """The quarantined versions. There may be many, so each item is made once and kept."""
         known, self._kept_out = self._kept_out, {}
         for key, (trade, reason) in processed.quarantined.items():
             item = known.get(key)
@@ -176,7 +185,7 @@ class WorkList:
             self._kept_out[key] = item
         return self._kept_out.values()
 
-    def _rejected(self, item_id: str) -> bool:
+    def _is_rejected(self, item_id: str) -> bool:
         verdict = self.verdict(item_id)
         return verdict is not None and verdict.verdict == "reject"
 
@@ -186,5 +195,5 @@ def _items(kind: str, trades: Iterable[tuple[Trade, str]]) -> tuple[ExceptionIte
 
 
 def conflict_id(trade: Trade) -> str:
-    """Names what was kept apart by what it says: a version may have several others beside it."""
+    """The id of a conflict. It includes a hash of the economics, because several trades may conflict with one version."""
     return f"{exception_id('conflict', trade)}:{blake2b(repr(economics(trade)).encode(), digest_size=4).hexdigest()}"

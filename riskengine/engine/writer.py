@@ -1,7 +1,7 @@
-"""The one thread that writes: trades at once, prices once a beat, one snapshot at the end of each batch.
+"""The writer: the only thread that changes the engine. It applies trades at once and prices once a beat, and publishes snapshots.
 
-Everything that changes the engine happens here, in the order of the inbox, but trades before prices. What is published is
-complete: an answer to trades goes out after the snapshot that holds them.
+It works through the inbox in order, except that the trades of a batch come before its prices. It answers trades after it has
+published the snapshot that has them.
 """
 
 import threading
@@ -19,10 +19,10 @@ from riskengine.positions.processed import CONFLICT
 from riskengine.snapshot.snapshot import Snapshot, SnapshotHistory
 
 IDLE_PUBLISH_US = MICROS_PER_SECOND
-"""A snapshot at least this often, so that `as_of` says that the engine is alive when nothing trades or ticks."""
+"""The writer publishes at least this often, so that `as_of` shows that the engine is alive when nothing trades or ticks."""
 
 MAX_BATCH_TRADES = 1_024
-"""Trades applied before a publication, so that a burst cannot hold the first of them back."""
+"""Most trades applied before a publication, so that the first trades of a burst do not wait for the last."""
 
 KEPT_APART = Outcome(CONFLICT, False, "the store holds a row of the same identity and version that cannot be read as a trade")
 
@@ -30,11 +30,11 @@ log = get_logger("riskengine.writer")
 
 
 class Writer:
-    """Runs the engine on a thread of its own, between `start` and `stop`.
+    """Runs the engine on a thread of its own, from `start` to `stop`.
 
-    `published` is called on the writer thread after each publication and must return at once. `save_marks` gets the marks that
-    changed, every `store_marks_us`. `failed` gets the exception that ended the thread: a mistake of ours, after which memory is
-    rebuilt from the store by a new start. Everything in memory is looked over every `self_audit_s` seconds (0: never).
+    It calls `published` after each publication, on the writer thread; `published` must return at once. `save_marks` gets the
+    changed marks every `store_marks_us`. `failed` gets the exception that ended the thread: an error of ours, after which a new
+    start rebuilds the engine from the store. A self-audit pass over memory takes `self_audit_s` seconds (0: no self-audit).
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Writer:
         self._published = published
         self._save_marks = save_marks
         self._failed = failed
-        self._auditor = AuditSchedule(self_audit_s, self._beat_s, metrics)
+        self._audit_schedule = AuditSchedule(self_audit_s, self._beat_s, metrics)
         self._marks_saved_at = clock.now()
         self._thread = threading.Thread(target=self._run, name="riskengine-writer", daemon=True)
         self._owner: int | None = None
@@ -72,29 +72,29 @@ class Writer:
         self._batch_started: float | None = None
         self._published_at = time.perf_counter()
         self.beat_seconds: float | None = None
-        """What the last revaluation took, publication included; None before the first."""
+        """Duration of the last revaluation, publication included; None before the first."""
 
     def start(self) -> None:
-        """Begin. Once."""
+        """Start the thread. Once."""
         self._thread.start()
 
     def stop(self, timeout_s: float = 10.0) -> None:
-        """Finish what waits, store the marks, end. Any thread but the writer's."""
+        """Finish what waits, save the marks and end the thread. Any thread but the writer's."""
         self._inbox.put_stop()
         self._thread.join(timeout_s)
 
     @property
     def lag_s(self) -> float:
-        """What the last batch took, from taking it to the last answer, or what the one at work has taken if that is more.
+        """Duration of the last batch, from taking it to the last answer, or of the running batch so far if that is longer.
 
-        Any thread. A writer that hangs has a lag that grows.
+        Any thread. The lag of a writer that hangs grows.
         """
         started = self._batch_started
         return max(self._batch_seconds, 0.0 if started is None else time.perf_counter() - started)
 
     @property
     def publish_age_s(self) -> float:
-        """Since the newest snapshot was published, by a clock that is never set. At most a second and a batch. Any thread."""
+        """Time since the newest publication, by a monotonic clock. At most a second and a batch in a sound engine. Any thread."""
         return time.perf_counter() - self._published_at
 
     @property
@@ -112,23 +112,23 @@ class Writer:
             self._failed(error)
 
     def _take(self) -> list[Message]:
-        """What waits, or nothing after a beat; the self-audit runs in between, while nothing waits."""
+        """Take what waits, or return nothing after a beat. Runs self-audit slices while the inbox is empty, or once overdue."""
         now = time.perf_counter()
         end = now + self._beat_s
         while True:
-            wait = self._auditor.wait_s(now)
-            if wait <= 0.0 and (self._inbox.is_empty or self._auditor.is_overdue(now)):
+            wait = self._audit_schedule.wait_s(now)
+            if wait <= 0.0 and (self._inbox.is_empty or self._audit_schedule.is_overdue(now)):
                 ts = self._clock.now()
-                if self._auditor.run(self._engine, ts):
+                if self._audit_schedule.run_slice(self._engine, ts):
                     self._publish(ts)
-                wait = self._auditor.wait_s(time.perf_counter())
+                wait = self._audit_schedule.wait_s(time.perf_counter())
             messages = self._inbox.take(max(0.0, min(wait, end - now)))
             now = time.perf_counter()
             if messages or now >= end:
                 return messages
 
     def _batch(self, messages: list[Message]) -> bool:
-        """Apply one batch and publish it. Returns whether to go on."""
+        """Apply one batch, publish it and answer its trades. Returns False after a Stop."""
         assert threading.get_ident() == self._owner, "only the writer thread writes"
         started = self._batch_started = time.perf_counter()
         trades: list[DurableTrades] = []
@@ -164,11 +164,11 @@ class Writer:
         return not stopping
 
     def _beat(self, prices: list[Prices], now: int, called: bool) -> None:
-        """Put prices in force; publish where they, a call or the time want it."""
+        """Put prices in force. Publish if they changed anything, after a call, or if the newest snapshot is old."""
         started = time.perf_counter()
         marks = self._marks_of(prices)
         changed = self._engine.beat(marks, now)
-        # The distance, not the difference: a clock that was set back must not silence the engine.
+        # abs(): a clock that was set back must not stop the publications.
         if changed or called or abs(now - self._history.newest.as_of) >= IDLE_PUBLISH_US:
             self._publish(now)
         if marks:
@@ -177,7 +177,7 @@ class Writer:
             self._metrics.beat_seconds.observe(self.beat_seconds)
 
     def _marks_of(self, prices: list[Prices]) -> Mapping[int, Mark]:
-        """The marks by the engine's numbers. What was numbered by other reference data goes by its symbol, or is gone with it."""
+        """The marks by the engine's instrument numbers. Marks of other reference data are matched by symbol, or dropped."""
         reference, marks = self._engine.reference, dict[int, Mark]()
         for message in prices:
             if message.reference is reference:
@@ -189,14 +189,14 @@ class Writer:
         return marks
 
     def take_over(self, engine: Engine) -> None:
-        """Go on with another engine, whose state is that of this one or newer, and publish it. In a `WriterCall`, so on this thread."""
+        """Continue with another engine, whose state is this one's or newer, and publish it. Only inside a `WriterCall`."""
         assert threading.get_ident() == self._owner, "only the writer thread writes"
         self._engine = engine
-        self._auditor.forget()
+        self._audit_schedule.forget()
         self._publish(self._clock.now())
 
     def _apply(self, waiting: list[DurableTrades]) -> None:
-        """Apply, publish and answer trades, up to MAX_BATCH_TRADES in one snapshot; what was sent together stays together."""
+        """Apply, publish and answer trades, up to MAX_BATCH_TRADES a snapshot. The trades of one message share a snapshot."""
         first = 0
         while first < len(waiting):
             now = self._clock.now()
@@ -219,25 +219,25 @@ class Writer:
                 message.answer(Receipt(outcomes, snapshot.seq))
 
     def _take_trades(self, message: DurableTrades, now: int) -> list[Outcome]:
-        """What became of each trade of one message.
+        """Apply the trades of one message. Returns an outcome for each.
 
-        One that the store keeps apart from a row which is no trade (another program wrote it) must not be applied: a start would
-        not find it.
+        A trade that conflicts with a stored row which is no trade (another program wrote that row) is not applied: a start
+        from the store would not apply it either.
         """
         engine, trades, apart = self._engine, message.trades, message.kept_apart
         known = engine.processed.versions
-        # The version that stands may have come in this very message.
+        # The version that stands may be in this message itself.
         standing = {(trade.identity, trade.version) for index, trade in enumerate(trades) if index not in apart} if apart else ()
-        lost = [
+        not_applied = [
             index
             for index in sorted(apart)
             if (trades[index].identity, trades[index].version) not in standing
             and all(version.version != trades[index].version for version in known(trades[index].identity))
         ]
-        if not lost:
+        if not not_applied:
             return engine.apply(trades, now, message.watermark)
-        outcomes = engine.apply([trade for index, trade in enumerate(trades) if index not in lost], now, message.watermark)
-        for index in lost:
+        outcomes = engine.apply([trade for index, trade in enumerate(trades) if index not in not_applied], now, message.watermark)
+        for index in not_applied:
             engine.note_kept_apart(trades[index], now)
             outcomes.insert(index, KEPT_APART)
         return outcomes

@@ -42,7 +42,7 @@ from riskengine.records.reference import trade_check
 from riskengine.records.types import Key, StoredMark, Trade, Verdict
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.digest import digest
-from riskengine.snapshot.mismatch import Mismatch, accepted
+from riskengine.snapshot.mismatch import Mismatch, accepted_warning
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory, node_number
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
@@ -125,7 +125,7 @@ class EngineProcess:
             if not self._accept_mismatch:
                 raise StartRefused(self._mismatches)
             self._store.record([acceptance(self._mismatches)])
-            self.warnings["mismatch"] = accepted(self._mismatches)
+            self.warnings["mismatch"] = accepted_warning(self._mismatches)
         await self._publishers.follow(self._store.cursors)
         self._go_live(loaded.engine, loaded.position, loaded.revision)
         self.morning.enter("live")
@@ -228,7 +228,7 @@ class EngineProcess:
             await asyncio.to_thread(committer.drain, lambda: self.failure is None and writer.alive)
             # After the drain the writer has taken the last batch of prices, and there is room for what came since.
             if self._beats is not None:
-                self._beats.hand_over()
+                self._beats.hand_over_prices()
             await asyncio.to_thread(writer.stop)
             await asyncio.to_thread(committer.stop)
             await asyncio.sleep(0)  # the last answers were handed to the loop by now
@@ -407,7 +407,7 @@ class EngineProcess:
             since,
             "all" if versions == "all" else "latest",
             snapshot.watermark,
-            grants.trades_shown(snapshot.reference.hierarchy, snapshot.dealer_names),
+            grants.visible_trades(snapshot.reference.hierarchy, snapshot.dealer_names),
         )
         rows, total = await asyncio.to_thread(self._store.select_trades, wanted, limit)
         return [row._asdict() for row in rows], total

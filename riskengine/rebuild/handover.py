@@ -14,40 +14,17 @@ where they are known. Writer thread, between two batches; the one module beside 
 """
 
 import threading
-from collections.abc import Callable, Iterator
-
-from msgspec.structs import replace
+from collections.abc import Iterator
 
 from riskengine.background import Rests, short_switch_interval
-from riskengine.engine.engine import Engine
+from riskengine.engine.engine import Engine, Judge
 from riskengine.market.marks import Mark
-from riskengine.positions.processed import APPLIED, CONFLICT, DUPLICATE
-from riskengine.records.types import Trade
-
-Judge = Callable[[Trade], Trade | None]
-"""The same trade by other reference data; None where it does not fit that."""
 
 
 def hand_over(engine: Engine, before: Engine, judge: Judge, now: int) -> None:
     """Have `engine` go on where `before` ends: its next snapshot follows that of `before`. O(instruments + notices)."""
     _take_marks(engine, before, now)
-    for item, verdict in before.decided:
-        if engine._work.verdict(item.id) != verdict:
-            engine.decide(replace(item, trade=None if item.trade is None else judge(item.trade)), verdict)
-    engine.decided[:] = before.decided
-    counts, counted = engine._counts, before._counts
-    for item in before._work.conflicts.values():
-        if item.trade is not None and (trade := judge(item.trade)) is not None:
-            engine.recall_conflict(trade)
-    engine._work.date_as(before._work)
-    # Whoever sends a conflict again is counted again, which no store tells; what only the store knew of comes on top.
-    counts[CONFLICT] = counted[CONFLICT] + len(engine._work.conflicts.keys() - before._work.conflicts.keys())
-    counts[DUPLICATE] = counted[DUPLICATE]
-    if counts[APPLIED] <= counted[APPLIED]:
-        engine._last_trade_at = before._last_trade_at
-    engine._watermark = max(engine._watermark, before._watermark)
-    engine._seq = before._seq
-    engine._trade_seq = before._seq + 1
+    engine.carry_on(before.state_to_carry(), judge)
 
 
 def _take_marks(engine: Engine, before: Engine, now: int) -> None:

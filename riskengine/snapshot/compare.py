@@ -1,8 +1,7 @@
-"""Two sides that should hold the same, compared key by key: what an engine holds (`here`) and what somebody else says (`there`).
+"""Compares two sides that should be equal, key by key: what an engine holds (`here`) and what another account says (`there`).
 
-Pure and exact: quantities and cash are integers, and which trades are behind them is compared by the sum of their fingerprints,
-so that two sides which agree in every figure and not in the trades behind it are told apart. Nothing here knows a store or a
-clock.
+Pure and exact: quantities and cash are integers. The sum of the trades' fingerprints is compared too, so two sides that agree in
+every figure but were made of different trades differ. Nothing here knows a store or a clock.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,11 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from riskengine.records.types import Key
 
-if TYPE_CHECKING:  # the comparing process needs none of what a snapshot is made of
+if TYPE_CHECKING:  # the child process that compares needs none of a snapshot's modules
     from riskengine.positions.ledger import Row
     from riskengine.snapshot.snapshot import Snapshot, Table
-
-"""Roll-up ("node" or "dealer"), owner, instrument."""
 
 NODE, DEALER = "node", "dealer"
 
@@ -26,7 +23,7 @@ IDENTITY = "identity"
 HIERARCHY = "hierarchy"
 
 KINDS = (MISSING_HERE, MISSING_THERE, QUANTITY, CASH, IDENTITY, HIERARCHY)
-"""By precedence: a break has the first kind that fits it."""
+"""By precedence: a break has the first kind that fits."""
 
 
 class Holding(NamedTuple):
@@ -35,7 +32,7 @@ class Holding(NamedTuple):
     quantity    signed, long > 0, units of 1e-10
     cash        net cash in the instrument's currency, units of 1e-28, received > 0
     trades      effective trades (an opening balance is none)
-    identities  sum of the fingerprints of their versions (`fingerprint.version_fingerprint`)
+    identities  sum of the fingerprints of their versions (`records.types.version_fingerprint`)
     """
 
     quantity: int
@@ -50,9 +47,9 @@ Side = Mapping[Key, Holding]
 
 
 class Break(NamedTuple):
-    """A key about which the sides differ; None where a side does not have it.
+    """A key about which the sides differ. A side that does not have the key is None.
 
-    `hierarchy`: `here` is the row of an inner node, `there` the sum of its children's rows.
+    In a break of kind `hierarchy`, `here` is the row of an inner node and `there` the sum of its children's rows.
     """
 
     kind: str
@@ -62,12 +59,12 @@ class Break(NamedTuple):
 
     @property
     def difference(self) -> Holding:
-        """What `here` lacks to be `there`."""
+        """`there` less `here`."""
         return minus(self.there or NOTHING, self.here or NOTHING)
 
 
 def plus(one: Holding, other: Holding) -> Holding:
-    """Two holdings together."""
+    """The sum of two holdings."""
     return Holding(*(a + b for a, b in zip(one, other, strict=True)))
 
 
@@ -77,7 +74,7 @@ def minus(one: Holding, other: Holding) -> Holding:
 
 
 def kind_of(here: Holding | None, there: Holding | None) -> str:
-    """The kind of break between two holdings of one key; empty where they agree."""
+    """The kind of break between two holdings of one key; empty if they are equal."""
     if here == there:
         return ""
     if here is None:
@@ -90,7 +87,7 @@ def kind_of(here: Holding | None, there: Holding | None) -> str:
 
 
 def compare(here: Side, there: Side) -> list[Break]:
-    """One break for each key of either side about which they differ, by key. O(keys)."""
+    """One break for each key of either side about which they differ, sorted by key. O(keys)."""
     found = []
     for key in here.keys() | there.keys():
         one, other = here.get(key), there.get(key)
@@ -100,13 +97,13 @@ def compare(here: Side, there: Side) -> list[Break]:
 
 
 class Totals:
-    """What some owners hold together, by instrument."""
+    """The sums of what several owners hold, by instrument."""
 
     def __init__(self) -> None:
         self._sums: dict[str, list[int]] = {}
 
     def add(self, held: Mapping[str, Holding]) -> None:
-        """What one more owner holds. 0.5 us a row."""
+        """Add what one more owner holds. 0.5 us a row."""
         sums = self._sums
         for instrument, (quantity, cash, trades, identities) in held.items():
             total = sums.get(instrument)
@@ -119,7 +116,7 @@ class Totals:
                 total[3] += identities
 
     def breaks(self, node: str, held: Mapping[str, Holding]) -> list[Break]:
-        """Where the rows of `node` are not these sums."""
+        """Breaks where the rows of `node` differ from these sums."""
         found = []
         for instrument in held.keys() | self._sums.keys():
             here = held.get(instrument)
@@ -130,9 +127,9 @@ class Totals:
 
 
 def hierarchy_breaks_of(children: Mapping[str, Iterable[str]], row_of: Callable[[str], Mapping[str, Holding]]) -> list[Break]:
-    """Inner nodes whose rows are not the sums of their children's: quantity, cash, trades and identities of each instrument.
+    """Breaks where the row of an inner node is not the sum of its children's: quantity, cash, trades, identities by instrument.
 
-    `children` names the children of each inner node, `row_of` gives what a node holds by instrument. O(rows).
+    `children` names the children of each inner node; `row_of` returns what a node holds, by instrument. O(rows).
     """
     found = []
     for node in sorted(children):
@@ -144,7 +141,7 @@ def hierarchy_breaks_of(children: Mapping[str, Iterable[str]], row_of: Callable[
 
 
 def tree_breaks(here: Mapping[str, str], there: Mapping[str, str]) -> list[Break]:
-    """Nodes that stand elsewhere in the two trees (parents by name), or in one of them only. They name no instrument."""
+    """Breaks for nodes with different parents in two trees (parents by name), or in one tree only. Their instrument is empty."""
     names = sorted(here.keys() | there.keys())
     return [Break(HIERARCHY, (NODE, name, ""), None, None) for name in names if here.get(name) != there.get(name)]
 
@@ -153,12 +150,12 @@ def tree_breaks(here: Mapping[str, str], there: Mapping[str, str]) -> list[Break
 
 
 def holding_of(row: "Row") -> Holding:
-    """What a row of a snapshot says."""
+    """The holding of a row of a snapshot."""
     return Holding(row.quantity, row.cash, row.trade_count, row.identities)
 
 
 def side_of(snapshot: "Snapshot") -> dict[Key, Holding]:
-    """The positions of leaf nodes and of dealers that exist. O(positions)."""
+    """The engine's side: the positions of leaf nodes and of dealers. O(positions)."""
     hierarchy, symbols = snapshot.reference.hierarchy, snapshot.reference.symbols
     side: dict[Key, Holding] = {}
     for number, name in enumerate(hierarchy.names):
@@ -174,7 +171,7 @@ def _positions(rollup: str, name: str, table: "Table", owner: int, symbols: tupl
 
 
 def hierarchy_breaks(snapshot: "Snapshot") -> list[Break]:
-    """Rows of inner nodes of a snapshot that are not the sums of their children's. O(rows)."""
+    """Breaks where the row of an inner node of a snapshot is not the sum of its children's rows. O(rows)."""
     hierarchy, symbols = snapshot.reference.hierarchy, snapshot.reference.symbols
     children = {
         name: hierarchy.names[slice(*hierarchy.children[number])]

@@ -1,11 +1,10 @@
-"""What nodes came to over the day: samples of published snapshots, by name, in a ring that forgets the oldest.
+"""Curves: what nodes were worth over the day. Samples of published snapshots, in a ring that forgets the oldest.
 
-A sample holds MEASURES of up to `max_nodes` nodes, the first in the order of the tree, totals before desks: 48 bytes a node. A
-day of one a minute (1,440) takes 69 KB a node, 69 MB for 1,000 nodes. Unknown is not-a-number in here and null outside; a time
-without a sample is a hole and nothing else. Nodes go by their names, so that curves go on through a renewal of the reference
-data.
+A sample has MEASURES of up to `max_nodes` nodes, the first in the order of the tree, totals before desks: 48 bytes a node. A
+day of one sample a minute (1,440) takes 69 KB a node, 69 MB for 1,000 nodes. Unknown is not-a-number in a sample and None in a
+point; a time without a sample has no point. Samples name their nodes, so curves go on through a renewal of the reference data.
 
-Used on the event loop, but for `sample`, which any thread may call.
+Only the event loop uses `Curves`; any thread may call `sample`.
 """
 
 from collections import deque
@@ -16,17 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from riskengine.records.types import MEASURES, FloatArray, Sample
-from riskengine.snapshot.rows import RowDict, node_row
+from riskengine.snapshot.rows import node_row
 from riskengine.snapshot.snapshot import Snapshot
 
 
 class Point(NamedTuple):
-    """Of one curve, one sample or all samples of a stretch of time; amounts that are unknown are None.
+    """A point of a curve: one sample, or all samples of a bucket of time. Unknown amounts are None.
 
-    ts          of the sample, or the beginning of the stretch
-    value       the last one, None where that was unknown
-    min, max    of those that were known
-    samples     how many there are
+    ts          time of the sample, or the beginning of the bucket
+    value       the last value, None if that was unknown
+    min, max    of the known values
+    samples     how many samples there are
     """
 
     ts: int
@@ -37,17 +36,20 @@ class Point(NamedTuple):
 
 
 def sample(snapshot: Snapshot, max_nodes: int) -> Sample:
-    """What the nodes of a snapshot come to. 10 us a node."""
+    """Take a sample of a snapshot. 10 us a node."""
     names = snapshot.reference.hierarchy.names
     rows = [node_row(snapshot, number) for number in range(min(len(names), max_nodes))]
-    amounts = np.array([[_double(row, measure) for row in rows] for measure in MEASURES], dtype=np.float64)
+    amounts = np.array([[_nan_if_none(row[measure]) for row in rows] for measure in MEASURES], dtype=np.float64)
     nodes = names if len(rows) == len(names) else names[: len(rows)]
     return Sample(snapshot.as_of, snapshot.epoch, snapshot.seq, nodes, amounts.reshape(len(MEASURES), len(rows)))
 
 
-def _double(row: RowDict, measure: str) -> float:
-    value = row[measure]
+def _nan_if_none(value: float | None) -> float:
     return np.nan if value is None else float(value)
+
+
+def _none_if_nan(value: float) -> float | None:
+    return None if np.isnan(value) else value
 
 
 class Curves:
@@ -62,27 +64,27 @@ class Curves:
 
     @property
     def nbytes(self) -> int:
-        """What the amounts take. O(samples)."""
+        """The size of all amounts, in bytes. O(samples)."""
         return sum(each.amounts.nbytes for each in self._samples)
 
     def add(self, new: Sample) -> None:
-        """Put a sample at the end. Those that are not before it, of an hour that a corrected clock never had, go."""
+        """Append a sample. Drops samples that are not older than it: a clock that was set back took their time away."""
         while self._samples and self._samples[-1].ts >= new.ts:
             self._samples.pop()
         self._samples.append(new)
 
     def restore(self, older: Iterable[Sample]) -> None:
-        """Put samples from before the start in front of those that there are. Ascending, as they were stored."""
+        """Put samples from before the start in front of those taken since. `older` is ascending, as it was stored."""
         first = self._samples[0].ts if self._samples else None
         together = [*(each for each in older if first is None or each.ts < first), *self._samples]
         self._samples.clear()
         self._samples.extend(together)
 
     def points(self, node: str, measure: str, since: int, newest: tuple[int, float | None], bucket_us: int = 0) -> list[Point]:
-        """The curve of a node from `since` on, oldest first, up to `newest`: a time, and the amount at that time.
+        """The curve of a node from `since` on, oldest first. `newest` is its last point: a time, and the amount at that time.
 
-        `bucket_us` puts what falls into one stretch of that length together, stretches being counted from the epoch; a stretch
-        without a sample has no point. O(samples), 0.5 ms for a day of minutes.
+        `bucket_us` joins the samples of each bucket of that length, counted from the Unix epoch; a bucket without a sample has no
+        point. O(samples), 0.5 ms for a day of minutes.
         """
         row, (last_ts, last) = MEASURES.index(measure), newest
         times: list[int] = []
@@ -95,11 +97,11 @@ class Curves:
             times.append(last_ts)
             values.append(np.nan if last is None else last)
         if not bucket_us:
-            return [Point(ts, known := _known(value), known, known, 1) for ts, value in zip(times, values, strict=True)]
+            return [Point(ts, known := _none_if_nan(value), known, known, 1) for ts, value in zip(times, values, strict=True)]
         return _in_buckets(np.array(times, dtype=np.int64), np.array(values, dtype=np.float64), bucket_us)
 
     def _place(self, nodes: tuple[str, ...], node: str) -> int | None:
-        """Where a node stands; samples in a row nearly always have the same nodes."""
+        """The place of a node in a sample, or None. Cached, because consecutive samples nearly always have the same nodes."""
         if nodes is not self._places[0]:
             self._places = nodes, {name: place for place, name in enumerate(nodes)}
         return self._places[1].get(node)
@@ -116,10 +118,6 @@ def _in_buckets(times: npt.NDArray[np.int64], values: FloatArray, bucket_us: int
     most = np.maximum.reduceat(np.where(known, values, -np.inf), first).tolist()
     some = np.logical_or.reduceat(known, first).tolist()
     return [
-        Point(int(starts[at]), _known(float(values[end - 1])), low if seen else None, high if seen else None, int(end - at))
+        Point(int(starts[at]), _none_if_nan(float(values[end - 1])), low if seen else None, high if seen else None, int(end - at))
         for at, end, low, high, seen in zip(first, ends, least, most, some, strict=True)
     ]
-
-
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else value

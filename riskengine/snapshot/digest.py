@@ -18,9 +18,9 @@ from riskengine.snapshot.snapshot import Snapshot
 
 
 def digest(snapshot: Snapshot) -> str:
-    """SHA-256, in hex. 4 us a position, and as long for rests; any thread but those that somebody waits for.
+    """The SHA-256, in hex. 4 us a position, and as long again for rests. Not on the event loop or the writer thread.
 
-    Owner by owner: to sort everything at once would keep the interpreter from all others meanwhile.
+    It sorts owner by owner, because one sort of everything would keep the interpreter from all other threads meanwhile.
     """
     hierarchy, symbols = snapshot.reference.hierarchy, snapshot.reference.symbols
     rollups = (

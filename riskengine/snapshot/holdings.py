@@ -1,10 +1,10 @@
-"""What an engine holds, whole and exact, as lines of JSON: what another program needs to compare it with something else.
+"""Holdings: everything that an engine holds, exact, as lines of JSON, for a program that compares it with something else.
 
 The first line is a header: `epoch`, `seq`, `as_of`, `watermark` and `nodes`, a list of [node, parent] from the root down. Then
-a line for each owner that holds something: `{"node": name, "rows": [..]}` for every node, inner ones too, and
-`{"dealer": name, "rows": [..]}` for every dealer; then `{"end": true}`. A row is `[instrument, quantity, net cash, trades,
-identities]`: quantity in units of 1e-10, net cash of 1e-28, the sum of the trades' fingerprints, each as the decimal text of an
-integer.
+comes a line for each owner that holds something: `{"node": name, "rows": [..]}` for nodes, inner ones too, and
+`{"dealer": name, "rows": [..]}` for dealers. The last line is `{"end": true}`. A row is `[instrument, quantity, net cash, trades,
+identities]`: quantity in units of 1e-10, net cash in units of 1e-28, `identities` the sum of the trades' fingerprints, these
+three as the decimal text of an integer.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ from riskengine.snapshot.snapshot import Snapshot, Table
 
 
 def holding_lines(snapshot: Snapshot, more: dict[str, Any]) -> Iterator[bytes]:
-    """The lines of a snapshot, `more` in the header. 1.5 us a row; any thread."""
+    """The lines of a snapshot, with `more` added to the header. 1.5 us a row; any thread."""
     hierarchy = snapshot.reference.hierarchy
     header = {
         "epoch": snapshot.epoch,
@@ -48,7 +48,7 @@ END = b'{"end":true}\n'
 
 
 class Holdings(NamedTuple):
-    """Holdings read back: the header, and what each node and dealer holds by instrument."""
+    """Holdings that were read: the header, and what each node and dealer holds by instrument."""
 
     header: dict[str, Any]
     nodes: dict[str, dict[str, Holding]]
@@ -56,11 +56,11 @@ class Holdings(NamedTuple):
 
     @property
     def parents(self) -> dict[str, str]:
-        """The parent of every node, "" of the root."""
+        """The parent of every node; "" for the root."""
         return {str(node): str(parent) for node, parent in self.header["nodes"]}
 
     def side(self) -> dict[Key, Holding]:
-        """Positions: of leaf nodes and of dealers. O(positions)."""
+        """The positions of leaf nodes and of dealers. O(positions)."""
         inner = set(self.parents.values())
         leaves = {name: held for name, held in self.nodes.items() if name not in inner}
         return {
@@ -71,7 +71,7 @@ class Holdings(NamedTuple):
         }
 
     def hierarchy_breaks(self) -> list[Break]:
-        """Inner nodes that are not the sums of their children. O(rows)."""
+        """Breaks where the row of an inner node is not the sum of its children's rows. O(rows)."""
         children: dict[str, list[str]] = {}
         for node, parent in self.parents.items():
             if parent:
@@ -80,11 +80,11 @@ class Holdings(NamedTuple):
 
 
 def read_holdings(lines: Iterable[bytes]) -> Holdings:
-    """Read what `holding_lines` wrote. Raises ValueError where it is something else or not whole."""
+    """Read what `holding_lines` wrote. Raises ValueError if the lines are something else, or cut short."""
     waiting = iter(lines)
     header = orjson.loads(next(waiting, b""))
     if not isinstance(header, dict) or "watermark" not in header:
-        raise ValueError("these are no holdings")
+        raise ValueError("the lines are no holdings")
     found = Holdings(header, {}, {})
     for line in waiting:
         if line == END:
@@ -97,4 +97,4 @@ def read_holdings(lines: Iterable[bytes]) -> Holdings:
             instrument: Holding(int(quantity), int(cash), trades, int(identities))
             for instrument, quantity, cash, trades, identities in record["rows"]
         }
-    raise ValueError("the holdings are not whole")
+    raise ValueError("the holdings are cut short")

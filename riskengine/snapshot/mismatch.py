@@ -1,4 +1,4 @@
-"""Reasons not to go live: where an engine contradicts its store, or a snapshot itself. One line each, for people.
+"""Reasons not to go live: an engine that contradicts its store, or a snapshot that contradicts itself. One line each, for people.
 
 Pure functions; any thread.
 """
@@ -9,13 +9,13 @@ from typing import NamedTuple
 from riskengine.snapshot.compare import CASH, HIERARCHY, IDENTITY, KINDS, MISSING_HERE, MISSING_THERE, QUANTITY, Break
 from riskengine.snapshot.snapshot import Snapshot
 
-_SAID = {
-    MISSING_HERE: "that the store has and the engine has not",
-    MISSING_THERE: "that the engine has and the store has not",
-    QUANTITY: "of which engine and store say different quantities",
-    CASH: "of which engine and store say different net cash",
-    IDENTITY: "which engine and store make of different trades",
-    HIERARCHY: "of nodes that are not the sums of those below",
+_TEXTS = {
+    MISSING_HERE: "in the store but not in the engine",
+    MISSING_THERE: "in the engine but not in the store",
+    QUANTITY: "with different quantities in engine and store",
+    CASH: "with different net cash in engine and store",
+    IDENTITY: "made of different trades in engine and store",
+    HIERARCHY: "of nodes that are not the sums of their children",
 }
 
 
@@ -26,20 +26,20 @@ class Mismatch(NamedTuple):
     text: str
 
 
-def accepted(mismatches: Iterable[Mismatch]) -> str:
-    """What every screen says of an engine that went live with these."""
+def accepted_warning(mismatches: Iterable[Mismatch]) -> str:
+    """The warning on every screen of an engine that went live in spite of `mismatches`."""
     return f"{'; '.join(mismatch.text for mismatch in mismatches)}; this was accepted when the engine was started"
 
 
 def disagreements(snapshot: Snapshot) -> list[Mismatch]:
-    """Where a snapshot contradicts itself in what is cheap to add up; the invariants in full are for the self-audit.
+    """Where a snapshot contradicts itself, by cheap checks; the self-audit checks all invariants.
 
-    Parents count what their children do, and both roll-ups hold the same of every instrument. O(nodes + rows of dealers).
+    Parents must count what their children count, and both roll-ups hold the same of every instrument. O(nodes + dealers' rows).
     """
-    return [*_counts_that_do_not_add_up(snapshot), *_roll_ups_that_differ(snapshot)]
+    return [*_count_mismatches(snapshot), *_roll_up_mismatches(snapshot)]
 
 
-def _counts_that_do_not_add_up(snapshot: Snapshot) -> list[Mismatch]:
+def _count_mismatches(snapshot: Snapshot) -> list[Mismatch]:
     hierarchy, state = snapshot.reference.hierarchy, snapshot.nodes.state
     wrong = []
     for number, (first, last) in enumerate(hierarchy.children):
@@ -50,10 +50,14 @@ def _counts_that_do_not_add_up(snapshot: Snapshot) -> list[Mismatch]:
             each.position_count for each in below
         ):
             wrong.append(hierarchy.names[number])
-    return [] if not wrong else [Mismatch("integrity", f"nodes that do not add up their children: {first_few(wrong)}")]
+    return (
+        []
+        if not wrong
+        else [Mismatch("integrity", f"nodes whose counts are not the sums of their children's: {first_few(wrong)}")]
+    )
 
 
-def _roll_ups_that_differ(snapshot: Snapshot) -> list[Mismatch]:
+def _roll_up_mismatches(snapshot: Snapshot) -> list[Mismatch]:
     held: dict[int, list[int]] = {}
     if len(snapshot.reference.hierarchy):
         for row in snapshot.nodes.state(0).positions():
@@ -70,19 +74,19 @@ def _roll_ups_that_differ(snapshot: Snapshot) -> list[Mismatch]:
 
 
 def mismatches_of(breaks: Iterable[Break]) -> list[Mismatch]:
-    """One line for each kind of break between engine and store, with the first keys."""
+    """One mismatch for each kind of break between engine and store; its text has the first keys."""
     by_kind: dict[str, list[str]] = {}
     for each in breaks:
         rollup, owner, instrument = each.key
         by_kind.setdefault(each.kind, []).append(f"{rollup} {owner or repr(owner)} {instrument}")
     return [
-        Mismatch(kind, f"{len(by_kind[kind]):,} positions {_SAID[kind]}: {first_few(by_kind[kind])}")
+        Mismatch(kind, f"{len(by_kind[kind]):,} positions {_TEXTS[kind]}: {first_few(by_kind[kind])}")
         for kind in KINDS
         if kind in by_kind
     ]
 
 
 def first_few(names: list[str], count: int = 5) -> str:
-    """Some of them, and how many more there are."""
+    """The first `count` names, and how many more there are."""
     more = f" and {len(names) - count:,} more" if len(names) > count else ""
     return ", ".join(names[:count]) + more

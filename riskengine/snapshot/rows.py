@@ -1,8 +1,8 @@
-"""What a snapshot says, as rows with the field names of the public interface.
+"""The rows of a snapshot, with the field names of the public interface.
 
-Pure functions of a snapshot: any thread may call them, nothing is written. A row is a dictionary in the order of its fields;
-unknown is None, never 0. Amounts without a suffix are in the reporting currency, `_local` ones in the row's `currency`.
-Working out a row costs a few microseconds; rows that nobody asks for are never worked out.
+Pure functions of a snapshot; any thread may call them. A row is a dictionary in the order of its fields; unknown is None, never
+0. Amounts without a suffix are in the reporting currency, those with `_local` in the row's `currency`. A row costs a few
+microseconds and is made only for a reader that asks for it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,7 +29,7 @@ DAY_LINES = (
     "net_day_pnl",
     "day_start_ts",
 )
-"""Null until the trading day is kept (ACCOUNTING section 8)."""
+"""Null as long as the engine does not know the trading day (ACCOUNTING section 8)."""
 UNKNOWN_DAY: RowDict = dict.fromkeys(DAY_LINES)
 
 UNKNOWN_AMOUNTS: RowDict = dict.fromkeys(
@@ -53,13 +53,13 @@ UNKNOWN_AMOUNTS: RowDict = dict.fromkeys(
         "theta",
     )
 )
-"""Of a quarantined position."""
+"""The unknown amounts of a quarantined position."""
 
 NO_KEY: Mapping[str, str] = {}
 
 QUANTITY_ONE = ONE * 10**MULTIPLIER_DECIMALS
 SNAP = 1e-12
-"""A long or short side below this share of gross is the rounding of (gross - |net|) and is shown as none."""
+"""A long or short side below this share of gross is a rounding error of (gross - |net|) and is shown as 0."""
 
 
 # -- nodes and dealers -------------------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ def dealer_row(snapshot: Snapshot, number: int) -> RowDict:
 
 
 def _with_amounts(row: RowDict, snapshot: Snapshot, table: Table, owner: int) -> RowDict:
-    """The row, with all that is an owner's behind its key."""
+    """The row, with all fields of an owner added behind its key."""
     numbers = table.measures(owner).tolist()
     state = table.state(owner)
     quarantined = state.quarantined_count
@@ -139,7 +139,7 @@ def _with_amounts(row: RowDict, snapshot: Snapshot, table: Table, owner: int) ->
 
 
 def _fees_known(snapshot: Snapshot, state: OwnerState) -> bool:
-    """Whether there are no fees below, or some in a currency that has a rate. O(1) while every currency has one."""
+    """Whether the owner has no fees, or some in a currency that has a rate. O(1) while every currency has one."""
     known = snapshot.rates.known
     if state.quarantined_count and state.quarantined_count == state.position_count:
         return False
@@ -162,7 +162,7 @@ def _oldest_mark(snapshot: Snapshot, state: OwnerState) -> int | None:
 
 
 def _holds_options(snapshot: Snapshot, state: OwnerState) -> bool:
-    """Whether there is an open option below: its Greeks are not modelled, so sums over them are unknown."""
+    """Whether the owner has an open option: options' Greeks are not modelled, so sums over them are unknown."""
     options = snapshot.reference.options
     return bool(len(options)) and bool(np.isin(state.open_instruments(), options).any())
 
@@ -171,10 +171,10 @@ def _holds_options(snapshot: Snapshot, state: OwnerState) -> bool:
 
 
 def ladder_rows(snapshot: Snapshot, *, node: str | None = None, dealer: str | None = None, exact: bool = False) -> list[RowDict]:
-    """By instrument, what a node or a dealer holds; flat positions stay, so that rows add up to their owner.
+    """What a node or a dealer (default: the root) holds, by instrument; flat positions too, so that rows add up to their owner.
 
-    Without either it is the root's. `exact` gives all numbers as decimal texts, quantity and net cash to the last digit.
-    Raises UnknownName. O(instruments there), and O(positions below) where an inner node's row stands for one position.
+    `exact` gives all numbers as decimal texts, quantity and net cash to the last digit. Raises UnknownName. O(instruments there),
+    and O(positions below) where an inner node's row stands for one position.
     """
     if dealer is not None:
         table, owner, key = snapshot.dealers, dealer_number(snapshot, dealer), {"dealer": dealer}
@@ -199,7 +199,7 @@ def ladder_rows(snapshot: Snapshot, *, node: str | None = None, dealer: str | No
 def position_rows(
     snapshot: Snapshot, *, node: str | None = None, dealer: str | None = None, instrument: str | None = None, exact: bool = False
 ) -> Iterator[RowDict]:
-    """Positions of the leaves below a node, or of a dealer; of one instrument, or all. Raises UnknownName at once."""
+    """Positions of the leaves below a node, or of a dealer; of one instrument, or of all. Raises UnknownName at the call."""
     number = None if instrument is None else instrument_number(snapshot, instrument)
     hierarchy = snapshot.reference.hierarchy
     if dealer is not None:
@@ -218,7 +218,7 @@ def position_rows(
 
 
 def _single_averages(snapshot: Snapshot, owner: int, rows: Iterable[Row]) -> dict[int, float | None]:
-    """The average prices of those rows of a node that stand for exactly one position, by instrument; others net several."""
+    """Average prices by instrument, for those rows of a node that stand for exactly one position; other rows net several."""
     wanted = {row.instrument for row in rows if row.average is None and row.position_count == 1 and row.quantity}
     children = snapshot.reference.hierarchy.children
     found: dict[int, float | None] = {}
@@ -243,9 +243,9 @@ def position_row(
     exact: bool = False,
     broken: bool = False,
 ) -> RowDict:
-    """A position, or several of one instrument netted, behind its `key`, a `node` or `dealer`. ACCOUNTING sections 1 and 4.
+    """The row of one position, or of several netted, behind its `key`, a `node` or `dealer`. ACCOUNTING sections 1 and 4.
 
-    Of a quarantined one, and of a sum that was found `broken`, all amounts are unknown.
+    All amounts of a quarantined position, and of a sum that was found `broken`, are unknown.
     """
     units, number = snapshot.units, row.instrument
     instrument = snapshot.reference.instruments[number]
@@ -258,9 +258,9 @@ def position_row(
     realised = (row.cash + row.open_cost) / CASH_ONE
     total = row.cash / CASH_ONE + value if known and value is not None else None
     unrealised = value - row.open_cost / CASH_ONE if known and value is not None else None
-    market_value = _times(value, rate)
+    market_value = _product(value, rate)
     greeks = _greeks(instrument, row, size, market_value)
-    shown = {
+    fields = {
         **key,
         "instrument": instrument.instrument,
         "quantity": row.quantity / ONE,
@@ -271,9 +271,9 @@ def position_row(
         "mark_source": mark.source or mark.kind if priced and mark is not None else None,
         "mark_ts": mark.ts if priced and mark is not None else None,
         "currency": instrument.currency,
-        "total_pnl": _times(total, rate),
-        "realised_pnl": _times(realised, rate),
-        "unrealised_pnl": _times(unrealised, rate),
+        "total_pnl": _product(total, rate),
+        "realised_pnl": _product(realised, rate),
+        "unrealised_pnl": _product(unrealised, rate),
         "total_pnl_local": total,
         "realised_pnl_local": realised,
         "unrealised_pnl_local": unrealised,
@@ -286,17 +286,17 @@ def position_row(
         "last_trade_ts": row.last_trade_ts or None,
         **UNKNOWN_DAY,
     }
-    return _told(shown, row, exact, broken)
+    return _for_reader(fields, row, exact, broken)
 
 
-def _told(shown: RowDict, row: Row, exact: bool, broken: bool) -> RowDict:
-    """The row as it is told: without amounts where they are unknown, exact where that was asked for."""
+def _for_reader(fields: RowDict, row: Row, exact: bool, broken: bool) -> RowDict:
+    """The row for the reader: amounts are null if unknown, decimal texts if `exact`."""
     if broken or row.quarantined >= row.position_count:
-        shown |= UNKNOWN_AMOUNTS
-        return decimal_texts(shown) if exact else shown
+        fields |= UNKNOWN_AMOUNTS
+        return decimal_texts(fields) if exact else fields
     if not exact:
-        return shown
-    return decimal_texts(shown) | {"quantity": to_text(row.quantity), "net_cash": to_text(row.cash, CASH_DECIMALS)}
+        return fields
+    return decimal_texts(fields) | {"quantity": to_text(row.quantity), "net_cash": to_text(row.cash, CASH_DECIMALS)}
 
 
 def is_stale(snapshot: Snapshot, row: Row) -> bool:
@@ -308,7 +308,7 @@ def is_stale(snapshot: Snapshot, row: Row) -> bool:
 
 
 def _greeks(instrument: Instrument, row: Row, size: float, market_value: float | None) -> RowDict:
-    """Of a linear instrument: delta is the position itself. Those of an open option are unknown until options are modelled."""
+    """The delta of a linear instrument is the position itself. An open option's Greeks are unknown: they are not modelled."""
     if instrument.kind in OPTION_KINDS and row.open_count:
         return dict.fromkeys(("delta_base", "delta_cash", "gamma_cash", "vega", "theta"))
     return {"delta_base": size, "delta_cash": market_value, "gamma_cash": 0.0, "vega": 0.0, "theta": 0.0}
@@ -324,7 +324,7 @@ def _fees(snapshot: Snapshot, row: Row) -> float | None:
     return total
 
 
-def _times(amount: float | None, rate: float | None) -> float | None:
+def _product(amount: float | None, rate: float | None) -> float | None:
     return None if amount is None or rate is None else amount * rate + 0.0
 
 
@@ -337,7 +337,7 @@ def decimal_texts(row: RowDict) -> RowDict:
 
 
 def mark_rows(snapshot: Snapshot) -> list[RowDict]:
-    """A row per instrument: its mark, where it came from and how old it is at the snapshot's `as_of`."""
+    """A row per instrument: its mark, the mark's source, and its age at the snapshot's `as_of`."""
     units, rows = snapshot.units, []
     for number, instrument in enumerate(snapshot.reference.instruments):
         mark = units.marks[number]

@@ -1,8 +1,8 @@
-"""What readers see: one moment of the whole engine, immutable, sharing with the moment before whatever did not change.
+"""The snapshot: one immutable moment of the whole engine, and the only contract between the writer and its readers.
 
-The one contract between the writer's side and the readers' side. The writer builds a Snapshot and publishes it by assigning one
-reference; a reader takes the reference and has a consistent cut for as long as it holds it. Arrays are read-only, rows and
-records frozen, tables are tuples of pages: a trade replaces the pages that it touched, a beat the numbers of all nodes.
+The writer builds a Snapshot and publishes it by assigning one reference. A reader takes that reference and has a consistent cut
+for as long as it keeps it. Arrays are read-only, rows and records are frozen, tables are tuples of pages. A snapshot shares with
+the one before it whatever did not change: a trade replaces the pages that it touched, a beat the numbers of all nodes.
 """
 
 from collections import deque
@@ -21,11 +21,14 @@ from riskengine.valuation.node_values import PAGE
 from riskengine.valuation.unit_values import Units
 
 ROWS_PAGE = 32
-"""Rows on one page of an owner's rows: a trade replaces one page, not the rows of the whole book."""
+"""Rows on one page: a trade replaces one page of an owner's rows, not all of them."""
+
+
+# -- what nodes and dealers hold ---------------------------------------------------------------------------------
 
 
 class OwnerState:
-    """What a node or dealer holds: a row per instrument ever traded there (None: no position any more) and counts. Immutable."""
+    """What a node or dealer holds: a row per instrument ever traded there (None: the position is gone), and counts. Immutable."""
 
     __slots__ = ("_open", "last_trade_ts", "pages", "position_count", "quarantined_count", "trade_count")
 
@@ -46,17 +49,17 @@ class OwnerState:
 
     @property
     def rows(self) -> tuple[Row | None, ...]:
-        """All of them, in the order in which instruments first came. O(rows)."""
+        """All rows and gaps, in the order in which instruments first came. O(rows)."""
         return tuple(chain.from_iterable(self.pages))
 
     def positions(self) -> Iterator[Row]:
-        """Its rows, in the order in which instruments first came. O(rows)."""
+        """The rows without the gaps, in the same order. O(rows)."""
         return (row for page in self.pages for row in page if row is not None)
 
     def open_instruments(self) -> IntArray:
-        """Numbers of the instruments with an open position below. O(rows) when first asked for, then kept.
+        """Numbers of the instruments with an open position here or below. O(rows) at the first call, then cached.
 
-        The one thing a reader writes here: the same value whoever writes it, so no lock.
+        The cache is the one thing that readers write here. Every reader would write the same value, so it needs no lock.
         """
         if self._open is None:
             self._open = np.array([row.instrument for row in self.positions() if row.open_count], dtype=np.int64)
@@ -69,7 +72,7 @@ EMPTY_STATE = OwnerState()
 class Table:
     """One roll-up at one moment: `states` by owner number and the numbers of `MEASURES`, in pages of `PAGE` owners.
 
-    `broken` are the sums that were found wrong and not compared with the store since: keys as in the ledger.
+    `broken` are the sums that were found wrong and have not been compared with the store since: keys as in the ledger.
     """
 
     __slots__ = ("broken", "numbers", "size", "states")
@@ -95,21 +98,24 @@ class Table:
         return self.numbers[owner // PAGE][:, owner % PAGE]
 
     def is_broken(self, owner: int, instrument: int = ALL_ROWS) -> bool:
-        """Whether the sum of an instrument, or of everything, was found wrong there. O(1)."""
+        """Whether the owner's sum of an instrument, or of everything, was found wrong. O(1)."""
         return bool(self.broken) and owner << SHIFT | instrument in self.broken
 
     def row(self, owner: int, instrument: int) -> Row | None:
-        """What an owner holds of an instrument, or None. O(instruments there)."""
+        """What an owner holds of an instrument, or None. O(rows of the owner)."""
         for row in self.state(owner).positions():
             if row.instrument == instrument:
                 return row
         return None
 
 
+# -- the moment --------------------------------------------------------------------------------------------------
+
+
 class ExceptionItem(msgspec.Struct, frozen=True):
     """Something that needs a person: a conflict, a parked cancel, a missing leg, a quarantined or late trade.
 
-    `id` names it for good; `ts` is when it was noticed; `trade` the trade it is about; `detail` says what is known.
+    `id` never changes; `ts` is when the engine noticed it; `trade` is the trade that it is about; `detail` has what is known.
     """
 
     id: str
@@ -121,7 +127,7 @@ class ExceptionItem(msgspec.Struct, frozen=True):
 
 
 class Counts(NamedTuple):
-    """Since the start of the day's replay: what became of the trades that arrived."""
+    """How many trades had each outcome since the start of the day's replay."""
 
     applied: int = 0
     duplicates: int = 0
@@ -134,7 +140,7 @@ class Counts(NamedTuple):
 
 
 class Snapshot:
-    """One moment: `seq` rises by one with every publication, `epoch` with every start of a writer."""
+    """One moment: `seq` rises by one with every publication, `epoch` rises with every start of a writer."""
 
     __slots__ = (
         "as_of",
@@ -185,33 +191,67 @@ class Snapshot:
         self.counts = counts
         self.exceptions = exceptions
         self.verdicts = verdicts
-        """What people decided about exceptions, by their ids."""
+        """What people decided about exceptions, by id of the exception."""
         self.watermark = watermark
-        """Highest `store_seq` whose trade is in here."""
+        """Highest `store_seq` whose trade is in this snapshot."""
         self.trade_seq = trade_seq
-        """`seq` of the last snapshot that a trade changed: a later one differs from it in prices only."""
+        """`seq` of the last snapshot that a trade changed: later ones differ from it in prices only."""
         self.last_trade_at = last_trade_at
-        """When the engine last applied a trade, 0 before the first."""
+        """When the engine last applied a trade, in microseconds; 0 before the first."""
 
     def keys_set_aside(self) -> list[tuple[str, str, str]]:
         """Keys (roll-up, owner, instrument) that broke an invariant and wait for a repair. O(quarantined).
 
-        `exceptions` is the same object in two snapshots between which none was added or taken off.
+        Two snapshots have the same `exceptions` object if none was added or removed between them.
         """
         details = (item.detail for item in self.exceptions.get("quarantined", ()) if "rollup" in item.detail)
         return [(str(detail["rollup"]), str(detail["owner"]), str(detail["instrument"])) for detail in details]
 
 
+# -- names in questions ------------------------------------------------------------------------------------------
+
+
+class UnknownName(LookupError):
+    """A question names a node, dealer or instrument that does not exist; the message says which."""
+
+
+def node_number(snapshot: Snapshot, name: str) -> int:
+    """The number of a node. Raises UnknownName. O(1)."""
+    number = snapshot.reference.hierarchy.index.get(name)
+    if number is None:
+        raise UnknownName(f"unknown node {name!r}")
+    return number
+
+
+def dealer_number(snapshot: Snapshot, name: str) -> int:
+    """The number of a dealer. Raises UnknownName. O(dealers)."""
+    try:
+        return snapshot.dealer_names.index(name)
+    except ValueError:
+        raise UnknownName(f"unknown dealer {name!r}") from None
+
+
+def instrument_number(snapshot: Snapshot, symbol: str) -> int:
+    """The number of an instrument. Raises UnknownName. O(1)."""
+    number = snapshot.reference.instrument_index.get(symbol)
+    if number is None:
+        raise UnknownName(f"unknown instrument {symbol!r}")
+    return number
+
+
+# -- the newest snapshots ----------------------------------------------------------------------------------------
+
+
 class SeqGone(LookupError):
-    """The snapshot asked for is older than the history kept."""
+    """The snapshot of this seq is older than the history kept."""
 
 
 class SnapshotNotYet(LookupError):
-    """The snapshot asked for has not been published."""
+    """The snapshot of this seq is not published yet."""
 
 
 class SnapshotHistory:
-    """The newest snapshot and those of the last moments. One thread publishes, any thread reads, nobody locks."""
+    """The newest snapshot, and those of the last `keep_us`. One thread publishes, any thread reads, without a lock."""
 
     def __init__(self, first: Snapshot, keep_us: int) -> None:
         self._keep_us = keep_us
@@ -225,48 +265,20 @@ class SnapshotHistory:
         recent.append(snapshot)
         self.newest = snapshot
         now, oldest = snapshot.as_of, snapshot.as_of - self._keep_us
-        # One that was the newest within the time stays, however old; a clock that stepped back ends the time of all before.
+        # Keep a snapshot that was the newest at any time since `oldest`; a clock that was set back drops all before this one.
         while len(recent) > 1 and not oldest < recent[1].as_of <= now:
             recent.popleft()
 
     def at(self, seq: int) -> Snapshot:
-        """The snapshot of a number. Raises SnapshotGone or SnapshotNotYet. Any thread."""
+        """The snapshot of a seq. Raises SeqGone, SnapshotNotYet. Any thread."""
         newest = self.newest
         if seq > newest.seq:
             raise SnapshotNotYet(f"seq {seq} is not published yet; the newest is {newest.seq}")
         try:
-            for _ in range(3):  # the deque may move by one between the look at its end and the pick
+            for _ in range(3):  # the deque may shift by one between the two reads of it
                 found = self._recent[seq - self._recent[-1].seq - 1]
                 if found.seq == seq:
                     return found
         except IndexError:
             pass
         raise SeqGone(f"seq {seq} is no longer kept; the newest is {newest.seq}")
-
-
-class UnknownName(LookupError):
-    """A node, dealer or instrument in a question that does not exist; the message names it."""
-
-
-def node_number(snapshot: Snapshot, name: str) -> int:
-    """The number of a node. Raises UnknownName."""
-    number = snapshot.reference.hierarchy.index.get(name)
-    if number is None:
-        raise UnknownName(f"unknown node {name!r}")
-    return number
-
-
-def dealer_number(snapshot: Snapshot, name: str) -> int:
-    """The number of a dealer. Raises UnknownName."""
-    try:
-        return snapshot.dealer_names.index(name)
-    except ValueError:
-        raise UnknownName(f"unknown dealer {name!r}") from None
-
-
-def instrument_number(snapshot: Snapshot, symbol: str) -> int:
-    """The number of an instrument. Raises UnknownName."""
-    number = snapshot.reference.instrument_index.get(symbol)
-    if number is None:
-        raise UnknownName(f"unknown instrument {symbol!r}")
-    return number

@@ -1,12 +1,13 @@
-"""What all connections of the stream share: each view's rows, worked out once a snapshot, and what changed, encoded once.
+"""The board: what all connections of the stream share. It makes the rows of a view once a snapshot and encodes each change once.
 
-A `SharedView` keeps the rows of one view as numbered versions. The change from one version to the newest is worked out and
-encoded when the first client needs it: a fragment. A `Layout` is a set of subscriptions under their names; connections that
-have the same ones stand alike, in one `Standing`, and the update that moves it on is joined from fragments once and is the same
-bytes for all of them. A version lives while somebody stands at it, within a bound; beyond it, whoever stood there gets all rows,
-which is as correct and costs more.
+A `SharedView` keeps the rows of one view as numbered versions. When the first client needs the change from an older version to
+the newest, the view makes and encodes it: a fragment. A `Layout` is a set of subscriptions under their names. Connections with
+the same layout and the same last seq share one `Standing`, and one update for all of them, joined from fragments once.
 
-No clock, thread, task or socket in here. One thread uses a board and everything that stands at it.
+A version lives while a connection stands at it, within a bound on rows. Beyond the bound a version loses its rows, and a
+connection that stands there gets all rows with its next update: equally correct, only longer.
+
+No clock, thread, task or socket. One thread uses a board and everything that stands at it.
 """
 
 from collections import deque
@@ -24,20 +25,20 @@ from riskengine.views.grants import EVERYTHING, Grants
 from riskengine.views.sources import AllDealers, AllNodes, Dealers, Ladder, Nodes, Source, Status
 
 MAX_KEPT_ROWS = 20_000
-"""Rows kept in versions of a view beyond the newest."""
+"""Rows kept in all versions of a view but the newest."""
 
 MAX_KEPT_MESSAGES = 32
-"""Snapshots of a view that are kept for the next who asks: names are the clients' own, and a copy can be a megabyte."""
+"""Snapshot messages kept for a version: clients choose the names in them, so there may be many, and one can be a megabyte."""
 
 QUIET_US = MICROS_PER_SECOND
-"""A connection whose views do not change is told so this often, by an update without views."""
+"""A connection whose views do not change gets an update without views this often."""
 
 
 class Encoding:
-    """How messages are written. Encoded parts are joined into later messages as `msgspec.Raw`. Compared by identity.
+    """How messages are written. Encoded parts go into later messages as `msgspec.Raw`. Compared by identity.
 
-    `encode` writes a value, `finish` makes of a whole message what is sent; by default they are the same bytes. Encodings of
-    one name share their parts.
+    `encode` writes a value. `finish` turns the bytes of a whole message into those that are sent, by default the same. Encodings
+    of one name share encoded parts.
     """
 
     def __init__(
@@ -58,21 +59,21 @@ ENCODINGS = {encoding.name: encoding for encoding in (JSON, MSGPACK)}
 
 
 class Version:
-    """The rows of a view from one snapshot until something in them moves. `number` rises from version to version."""
+    """The rows of a view from one snapshot until something in them changes. `number` rises from version to version."""
 
     __slots__ = ("__weakref__", "_changes", "_checksum", "_messages", "_whole", "number", "rows")
 
     def __init__(self, number: int, rows: dict[str, RowDict]) -> None:
         self.number = number
         self.rows: dict[str, RowDict] | None = rows
-        """By key; None where they were given up."""
+        """By key; None after `drop_rows`."""
         self._whole: dict[str, msgspec.Raw] = {}
         self._changes: dict[tuple[int, str], msgspec.Raw | None] = {}
         self._messages: tuple[int, dict[object, bytes]] = (-1, {})
         self._checksum: int | None = None
 
-    def whole(self, encoding: Encoding) -> msgspec.Raw:
-        """All rows as a list, encoded once. Of the newest version."""
+    def all_rows(self, encoding: Encoding) -> msgspec.Raw:
+        """All rows as a list, encoded once. Newest version only."""
         found = self._whole.get(encoding.name)
         if found is None:
             assert self.rows is not None, "the newest version has its rows"
@@ -80,7 +81,7 @@ class Version:
         return found
 
     def change(self, since: int, encoding: Encoding, build: Callable[[], RowDict]) -> msgspec.Raw | None:
-        """The change from version `since` to this one, encoded once; None where all that moved has come back."""
+        """The change from version `since` to this one, encoded once; None if every row is again as it was."""
         key = since, encoding.name
         if key not in self._changes:
             change = build()
@@ -88,7 +89,7 @@ class Version:
         return self._changes[key]
 
     def message(self, seq: int, key: object, build: Callable[[], bytes]) -> bytes:
-        """A whole message about this version at one snapshot, made once."""
+        """A whole message about this version at the snapshot `seq`, made once for each `key`."""
         if self._messages[0] != seq or len(self._messages[1]) >= MAX_KEPT_MESSAGES:
             self._messages = (seq, {})
         found = self._messages[1].get(key)
@@ -97,26 +98,26 @@ class Version:
         return found
 
     def checksum(self) -> int:
-        """See `view_checksum`. O(rows) once. Of the newest version."""
+        """See `view_checksum`. O(rows) at the first call. Newest version only."""
         if self._checksum is None:
             assert self.rows is not None, "the newest version has its rows"
             self._checksum = view_checksum(self.rows.values())
         return self._checksum
 
-    def forget(self) -> None:
-        """Give up rows and encodings: who stands here will get all rows."""
+    def drop_rows(self) -> None:
+        """Drop rows and encodings: a connection that stands here gets all rows next."""
         self.rows = None
-        self.rest()
+        self.drop_encodings()
 
-    def rest(self) -> None:
-        """Give up what only the newest version is asked for."""
+    def drop_encodings(self) -> None:
+        """Drop the encodings, which only the newest version needs."""
         self._whole, self._changes, self._messages = {}, {}, (-1, {})
 
 
 class SharedView:
-    """One view, for everybody of an access class who watches it. `users` counts the subscriptions.
+    """One view, for all connections of an access class. `users` counts the subscriptions.
 
-    `trade_seq` is that of the newest snapshot, among those noted, that came after a trade which this view shows.
+    `trade_seq` is the seq of the newest noted snapshot in which a trade changed this view.
     """
 
     def __init__(
@@ -126,18 +127,18 @@ class SharedView:
         self.checked = checked
         """Whether its rows have a checksum."""
         self.ladder_of = ladder_of
-        """The node or the dealer, where it is a ladder."""
+        """The node or the dealer of a ladder; None for other views."""
         self.users = 0
         self.trade_seq = 0
         self._source = source
         self._seq = snapshot.seq
-        self._trade_mark = source.trade_mark(snapshot)
-        self._marks = (self._trade_mark, source.price_mark(snapshot))
+        self._trade_token = source.trade_token(snapshot)
+        self._tokens = (self._trade_token, source.price_token(snapshot))
         self._newest = Version(1, self._rows(snapshot))
         self._older: deque[ref[Version]] = deque()
-        """Versions before the newest at which somebody may still stand."""
+        """Versions before the newest at which a connection may still stand."""
         self._removed: dict[str, int] = {}
-        """Keys that were there once, with the number of the version that lacked them first."""
+        """Keys that are gone, each with the number of the first version without it."""
 
     @property
     def size(self) -> int:
@@ -145,26 +146,26 @@ class SharedView:
         return len(self._newest.rows or ())
 
     def note(self, snapshot: Snapshot) -> bool:
-        """See whether a trade has moved this view. O(1): no row is worked out."""
-        mark = self._source.trade_mark(snapshot)
-        if mark is self._trade_mark:
+        """Note a snapshot. Returns whether a trade has changed this view since the last. Makes no row: see `trade_token`."""
+        token = self._source.trade_token(snapshot)
+        if token is self._trade_token:
             return False
-        self._trade_mark, self.trade_seq = mark, snapshot.seq
+        self._trade_token, self.trade_seq = token, snapshot.seq
         return True
 
     def version(self, snapshot: Snapshot) -> Version:
-        """The version that a snapshot shows. Asked about snapshots in their order only."""
+        """The version of a snapshot, which must not be older than that of the last call."""
         if snapshot.seq != self._seq:
             assert snapshot.seq > self._seq, "a board does not move back"
-            trade_mark, price_mark = self._source.trade_mark(snapshot), self._source.price_mark(snapshot)
-            if trade_mark is not self._marks[0] or price_mark is not self._marks[1]:
+            trade_token, price_token = self._source.trade_token(snapshot), self._source.price_token(snapshot)
+            if trade_token is not self._tokens[0] or price_token is not self._tokens[1]:
                 self._advance(self._rows(snapshot))
-                self._marks = (trade_mark, price_mark)
+                self._tokens = (trade_token, price_token)
             self._seq = snapshot.seq
         return self._newest
 
     def change(self, since: Version, encoding: Encoding) -> msgspec.Raw | None:
-        """What brings a client from a version to the newest: `{rows, removed}`, encoded; None where that is nothing."""
+        """The change that brings a client from a version to the newest: `{rows, removed}`, encoded; None if there is none."""
         return self._newest.change(since.number, encoding, lambda: self._change(since))
 
     def _rows(self, snapshot: Snapshot) -> dict[str, RowDict]:
@@ -172,31 +173,31 @@ class SharedView:
         return {row[field] if field is not None else "": row for row in self._source.rows(snapshot)}
 
     def _advance(self, rows: dict[str, RowDict]) -> None:
-        """Make `rows` the newest version, unless they say what the newest says already."""
+        """Make `rows` the newest version, unless they equal those of the newest."""
         newest = self._newest
         before = newest.rows
         assert before is not None, "the newest version has its rows"
-        moved = len(rows) != len(before)
+        changed = len(rows) != len(before)
         for key, row in rows.items():
             if before.get(key) == row:
                 rows[key] = before[key]
             else:
-                moved = True
-        if not moved:
+                changed = True
+        if not changed:
             return
         number = newest.number + 1
         for key in before.keys() - rows.keys():
             self._removed[key] = number
         for key in self._removed.keys() & rows.keys():
             del self._removed[key]
-        newest.rest()
+        newest.drop_encodings()
         self._older.append(ref(newest))
         self._newest = Version(number, rows)
         del newest
-        self._give_up_rows()
+        self._drop_old_rows()
 
-    def _give_up_rows(self) -> None:
-        """Forget versions at which nobody stands, and the rows of the oldest others beyond the bound."""
+    def _drop_old_rows(self) -> None:
+        """Forget versions at which no connection stands, and drop the rows of the oldest others beyond the bound."""
         kept: list[Version] = [version for at in self._older if (version := at()) is not None and version.rows is not None]
         self._older = deque(map(ref, kept))
         spare = sum(len(version.rows) for version in kept if version.rows is not None)
@@ -204,7 +205,7 @@ class SharedView:
             if spare <= MAX_KEPT_ROWS:
                 break
             spare -= len(version.rows or ())
-            version.forget()
+            version.drop_rows()
 
     def _change(self, since: Version) -> RowDict:
         rows, before = self._newest.rows, since.rows
@@ -229,13 +230,13 @@ class SharedView:
 
 
 Items = tuple[tuple[str, SharedView], ...]
-"""Subscriptions: their names, and what they show."""
+"""Subscriptions: their names and their views."""
 
 
 class Layout:
-    """The subscriptions of a connection, shared by all that have the same under the same names in one encoding.
+    """The subscriptions of a connection, shared by all that have the same views under the same names in one encoding.
 
-    `number` tells layouts apart: those of different numbers may be sent at different beats.
+    The sender may serve layouts of different `number` at different beats.
     """
 
     def __init__(self, board: "Board", encoding: Encoding, items: Items, number: int) -> None:
@@ -243,17 +244,17 @@ class Layout:
         self.encoding = encoding
         self.items = items
         self.number = number
-        self.cost_s = 0.0  # for who sends: what working out a move takes
+        self.cost_s = 0.0  # the sender's: how long a move takes to make
         self._standing: Standing | None = None
         self._moves: tuple[int, dict[tuple[int, bool], Move]] = (-1, {})
 
     @property
     def trade_seq(self) -> int:
-        """The newest snapshot that a trade moved one of the views with. O(subscriptions)."""
+        """The seq of the newest snapshot in which a trade changed one of the views. O(subscriptions)."""
         return max([view.trade_seq for _, view in self.items], default=0)
 
     def standing(self) -> "Standing":
-        """Where a connection stands that has just been brought to the board's snapshot."""
+        """The standing at the board's snapshot."""
         snapshot = self.board.snapshot
         if self._standing is None or self._standing.seq != snapshot.seq:
             versions = tuple([view.version(snapshot) for _, view in self.items])
@@ -261,7 +262,7 @@ class Layout:
         return self._standing
 
     def moves(self) -> dict[tuple[int, bool], "Move"]:
-        """The moves to the board's snapshot that were worked out, by the seq that they lead from and whether they are checked."""
+        """The moves to the board's snapshot made so far, by the seq that they lead from and whether they carry checksums."""
         seq = self.board.snapshot.seq
         if self._moves[0] != seq:
             self._moves = (seq, {})
@@ -269,7 +270,7 @@ class Layout:
 
 
 class Standing:
-    """A layout, the seq sent last, and the version of each view that goes with it. Connections that stand alike share it."""
+    """Where connections stand: a layout, the seq sent last, and the version of each view at that seq. Immutable and shared."""
 
     __slots__ = ("as_of", "layout", "seq", "versions")
 
@@ -280,9 +281,9 @@ class Standing:
         self.versions = versions
 
     def move(self, *, checked: bool = False, quietly: bool = True) -> "Move | None":
-        """To the board's snapshot; None where that is no news: `quietly`, a move without changes is none within a second.
+        """The move to the board's snapshot; None if that is not newer, or (`quietly`) if it changes nothing within QUIET_US.
 
-        `checked` has the message carry checksums. O(subscriptions) for the first that stands here, O(1) for the others.
+        `checked` adds checksums to the message. O(subscriptions) for the first connection that stands here, O(1) for the others.
         """
         layout = self.layout
         snapshot = layout.board.snapshot
@@ -295,11 +296,11 @@ class Standing:
         there = layout.standing()
         if quietly and there.versions == self.versions and snapshot.as_of - self.as_of < QUIET_US:
             return None
-        moved = moves[self.seq, checked] = Move(there, self._update(there, snapshot, checked))
-        return moved
+        made = moves[self.seq, checked] = Move(there, self._update(there, snapshot, checked))
+        return made
 
     def without(self, layout: Layout, versions: tuple[Version, ...]) -> "Standing":
-        """The same seq in a layout of fewer views."""
+        """The standing at the same seq in a layout of fewer views."""
         left = Standing(layout, layout.board.snapshot, versions)
         left.seq, left.as_of = self.seq, self.as_of
         return left
@@ -328,7 +329,7 @@ class Standing:
 
 
 class Move(NamedTuple):
-    """From one standing to the next: where it leads, and the message that brings a client there."""
+    """The way from one standing to the next: the next standing, and the message that brings a client there."""
 
     standing: Standing
     message: bytes
@@ -338,9 +339,9 @@ class Move(NamedTuple):
 
 
 class Board:
-    """The snapshot that connections are brought to, and the views that any of them has subscribed to.
+    """The snapshot to which connections are brought, and all views that any of them has subscribed to.
 
-    `status` makes the one row of the view of that name, for an access class.
+    `status` makes the one row of the view `status`, for an access class.
     """
 
     def __init__(self, snapshot: Snapshot, status: Callable[[Snapshot, Grants], RowDict]) -> None:
@@ -354,14 +355,14 @@ class Board:
         self._layout_number = 0
 
     def note(self, snapshot: Snapshot) -> list[SharedView]:
-        """The views that trades have moved since the snapshot noted before. O(views). The board stays where it is."""
+        """The views that trades have changed since the snapshot noted before. O(views). The board's snapshot stays."""
         if snapshot.seq <= self._noted.seq:
             return []
         self._noted = snapshot
         return [view for view in self._views.values() if view.note(snapshot)]
 
     def take(self, snapshot: Snapshot) -> None:
-        """Have everybody's next message be about `snapshot`; one older than before is ignored. O(views) where it is not noted."""
+        """Make `snapshot` the board's, unless it is older: the next messages are about it. O(views) if it was not noted."""
         if snapshot.seq > self.snapshot.seq:
             self.note(snapshot)
             self.snapshot = snapshot
@@ -369,11 +370,11 @@ class Board:
     def open(self, view: str, node: str | None, dealer: str | None, grants: Grants = EVERYTHING) -> SharedView:
         """A view for one more subscription; `close` it when that ends. Raises UnknownName.
 
-        Whether a ladder may be shown is asked before; its rows are the same for everybody who may.
+        The caller has checked that the grants allow a ladder; its rows are the same for all that may see it.
         """
         grants = grants.of_view(view)
         key = (view, node, dealer, None if view == "ladder" else grants)
-        source = self._source(view, node, dealer, grants)  # also for one that is open: its owner may be gone by now
+        source = self._source(view, node, dealer, grants)  # also for a view that is open: its owner may be gone since
         shared = self._views.get(key)
         if shared is None:
             ladder_of = (node, dealer) if view == "ladder" else None
@@ -382,16 +383,16 @@ class Board:
         return shared
 
     def close(self, shared: SharedView) -> None:
-        """One subscription less; what nobody watches is not worked out."""
+        """End one subscription of a view. The board forgets a view without subscriptions."""
         shared.users -= 1
         if not shared.users:
             self._views = {key: view for key, view in self._views.items() if view is not shared}
 
     def layout(self, encoding: Encoding, items: Items) -> Layout:
-        """The layout of these subscriptions: the same for everybody who has them."""
+        """The layout of these subscriptions: one object for all connections that have them."""
         found = self._layouts.get((encoding, items))
         if found is None:
-            self._layout_number += bool(items)  # connections that have nothing yet take no number from those that have
+            self._layout_number += bool(items)  # layouts without subscriptions use up no number
             found = self._layouts[encoding, items] = Layout(self, encoding, items, self._layout_number)
         return found
 

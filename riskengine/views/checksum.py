@@ -1,10 +1,10 @@
-"""A checksum over the rows of a view, by which a client finds out that its own copy has drifted.
+"""The checksum over the rows of a view, with which a client finds out that its own copy has drifted.
 
-It is over values, not over their text, so that every language and both encodings come to the same. Of a row those fields count
-that hold a number, a text, or true or false; null, absent, lists and objects do not. By name, each gives its name in UTF-8, then
-for a number `n` and the 8 bytes of its double (IEEE 754, big-endian, minus zero as zero), for a text `s` and its UTF-8, for true
-and false `t` and `f`. The CRC-32 of these bytes (as in zlib) is the row's, and the sum over the rows modulo 2**32 the view's: so
-the order of rows is of no account.
+It is made from values, not from their text, so every language and both encodings get the same. It covers the fields of a row that
+are a number, a text, true or false, sorted by name; it ignores null, absent, lists and objects. Each field gives its name in
+UTF-8, then: for a number `n` and the 8 bytes of its double (IEEE 754, big-endian, minus zero as zero); for a text `s` and its
+UTF-8; for true `t`, for false `f`. The checksum of a row is the CRC-32 of these bytes (as in zlib). The checksum of a view is the
+sum over its rows modulo 2**32, so the order of rows does not matter.
 """
 
 import struct
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 
 _double = struct.Struct(">d").pack
 _names: dict[str, bytes] = {}
-"""Fields' names in UTF-8 with the mark of a number; there are as many as fields in the interface."""
+"""Field names in UTF-8, each with the `n` of a number. Bounded by the number of fields in the interface."""
 
 
 def row_checksum(row: Mapping[str, object]) -> int:

@@ -1,13 +1,14 @@
-"""Who somebody is, what they may do, and whose numbers they are shown.
+"""Principals, their roles and their grants: who a caller is, what they may do, and whose numbers they see.
 
-A grant of a node is of everything at and below it. A total is a grant of its own: who sees a desk and the total of its parent
-also knows, by subtraction, what the parent's other desks come to. Dealers are granted by name, for a dealer deals on several
-desks.
+A grant of a node covers everything at and below it. A total must be granted by itself: a caller that sees a desk and the total of
+its parent also knows, by subtraction, the sum of the parent's other desks. Dealers are granted by name, because a dealer deals on
+several desks.
 
-Pure values: any thread, nothing is written but a cache whose entries are the same whoever makes them.
+Pure values; any thread. The only thing written is a cache in which every thread would put the same entries.
 """
 
 from collections.abc import Iterable
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -17,13 +18,16 @@ from riskengine.records.hierarchy import Hierarchy
 ROLES = ("viewer", "dealer", "feed", "ops")
 
 MAX_KEPT = 256
-"""Grants whose nodes are remembered for one tree."""
+"""Grants whose visible nodes are cached for one tree."""
+
+HIDDEN_PARENT: dict[str, Any] = {"parent": None}
+"""Merged into the row of a node if `Grants.hides_parent`."""
 
 
 class Grants(msgspec.Struct, frozen=True):
-    """Whose numbers are shown. None is everybody's. Two that are equal are one access class: they are shown the same bytes.
+    """Whose numbers a caller sees; None means all. Callers with equal grants are one access class: they get the same bytes.
 
-    nodes       these nodes and all below them: rows, ladders, positions, trades
+    nodes       these nodes and everything below them: rows, ladders, positions, trades
     totals      the rows of these nodes, and nothing below them
     dealers     the rows, ladders, positions and trades of these dealers
     """
@@ -34,44 +38,49 @@ class Grants(msgspec.Struct, frozen=True):
 
     @property
     def see_everything(self) -> bool:
-        """Whether nothing is left out."""
+        """Whether these grants cover everything."""
         return self.nodes is None and self.dealers is None
 
     def sees_below(self, hierarchy: Hierarchy, node: str) -> bool:
-        """Whether what a node holds may be shown: its ladder, positions, trades. False for a name that is unknown. O(depth)."""
+        """Whether the caller may see what a node holds: its ladder, positions, trades. False for an unknown name. O(depth)."""
         number = hierarchy.index.get(node)
         if number is None:
             return False
         return self.nodes is None or not self.nodes.isdisjoint(_path(hierarchy, number))
 
     def sees_row(self, hierarchy: Hierarchy, node: str) -> bool:
-        """Whether the row of a node may be shown. False for a name that is unknown. O(depth)."""
+        """Whether the caller may see the row of a node. False for an unknown name. O(depth)."""
         return self.sees_below(hierarchy, node) or (node in self.totals and node in hierarchy.index)
 
+    def hides_parent(self, hierarchy: Hierarchy, number: int) -> bool:
+        """Whether a node's row must not name its parent, because the caller may not see the parent's row. O(depth)."""
+        parent = hierarchy.parents[number]
+        return parent >= 0 and not self.sees_row(hierarchy, hierarchy.names[parent])
+
     def sees_dealer(self, dealer: str) -> bool:
-        """Whether what a dealer holds may be shown. O(1)."""
+        """Whether the caller may see what a dealer holds. O(1)."""
         return self.dealers is None or dealer in self.dealers
 
     def sees_trade(self, hierarchy: Hierarchy, desk: str, dealer: str) -> bool:
-        """Whether a trade may be shown: by its desk or by its dealer. O(depth)."""
+        """Whether the caller may see a trade, by its desk or by its dealer. O(depth)."""
         return self.sees_below(hierarchy, desk) or (self.dealers is not None and dealer in self.dealers) or self.see_everything
 
-    def trades_shown(self, hierarchy: Hierarchy, dealers: Iterable[str]) -> tuple[list[str], list[str]] | None:
-        """The desks and the dealers whose trades are shown, of those that there are; None is all of both. O(nodes x depth)."""
+    def visible_trades(self, hierarchy: Hierarchy, dealers: Iterable[str]) -> tuple[list[str], list[str]] | None:
+        """The desks, and the dealers among `dealers`, whose trades the caller may see; None means all. O(nodes x depth)."""
         if self.see_everything:
             return None
         desks = [leaf for leaf in hierarchy.names if leaf in hierarchy.leaves and self.sees_below(hierarchy, leaf)]
         return desks, list(dealers if self.dealers is None else self.dealers)
 
     def of_view(self, view: str) -> "Grants":
-        """What matters to a view: dealers do not to that of nodes, nor nodes to that of dealers. O(1)."""
+        """The grants that matter to a view: the view `nodes` ignores dealers, and `dealers` ignores nodes. O(1)."""
         if view == "nodes":
             return Grants(nodes=self.nodes, totals=self.totals)
         return Grants(dealers=self.dealers) if view == "dealers" else self
 
-    def nodes_shown(self, hierarchy: Hierarchy) -> tuple[int, ...]:
-        """Numbers of the nodes whose rows may be shown, parents first. O(nodes x depth) once for a tree, then O(1)."""
-        known = _shown.setdefault(hierarchy, {})
+    def visible_nodes(self, hierarchy: Hierarchy) -> tuple[int, ...]:
+        """Numbers of the nodes whose rows the caller may see, parents first. O(nodes x depth) once for a tree, then O(1)."""
+        known = _visible_nodes.setdefault(hierarchy, {})
         found = known.get(self)
         if found is None:
             if len(known) >= MAX_KEPT:
@@ -80,7 +89,7 @@ class Grants(msgspec.Struct, frozen=True):
         return found
 
 
-_shown: WeakKeyDictionary[Hierarchy, dict[Grants, tuple[int, ...]]] = WeakKeyDictionary()
+_visible_nodes: WeakKeyDictionary[Hierarchy, dict[Grants, tuple[int, ...]]] = WeakKeyDictionary()
 
 EVERYTHING = Grants(nodes=None, dealers=None)
 
@@ -91,7 +100,7 @@ def _path(hierarchy: Hierarchy, number: int) -> list[str]:
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """Somebody who has shown who they are. `name` stands in the audit trail; `expires_at` is in microseconds, None for never."""
+    """An authenticated caller. The audit trail records `name`; `expires_at` is in microseconds, None for never."""
 
     name: str
     roles: frozenset[str]
@@ -100,4 +109,4 @@ class Principal(msgspec.Struct, frozen=True):
 
 
 LOCAL = Principal("local", frozenset(ROLES), EVERYTHING)
-"""Whoever comes over loopback where no tokens are configured: every role."""
+"""A caller over loopback on an engine without tokens: every role, and everything to see."""

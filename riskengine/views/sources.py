@@ -1,6 +1,7 @@
-"""Where the rows of a view come from: the roll-ups, a ladder, the status; each worked out from one snapshot.
+"""The sources of views: roll-ups, ladders and the status make the rows of a view from one snapshot.
 
-No clock, thread, task or socket in here. A source is asked about snapshots in their order, by one thread.
+A source also gives two tokens for a snapshot, which tell cheaply whether its rows can have changed: a token is another object if
+they can. No clock, thread, task or socket. One thread uses a source, with snapshots in ascending order.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,161 +14,165 @@ from riskengine.snapshot.rows import RowDict, dealer_row, ladder_rows, node_row
 from riskengine.snapshot.snapshot import OwnerState, Snapshot, Table, UnknownName, dealer_number, node_number
 from riskengine.valuation.node_values import PAGE
 from riskengine.valuation.unit_values import Units
-from riskengine.views.grants import Grants
+from riskengine.views.grants import HIDDEN_PARENT, Grants
 
 
 class Source(Protocol):
-    """The rows of one view. `key` names the field that tells rows apart; empty where there is only one row."""
+    """The rows of one view. `key` names the field that identifies a row; it is empty if there is only one row."""
 
     key: tuple[str, ...]
 
-    def trade_mark(self, snapshot: Snapshot) -> object:
-        """Another object after every trade that this view shows. O(1)."""
+    def trade_token(self, snapshot: Snapshot) -> object:
+        """Another object after every trade that this view shows. O(1) unless the source says otherwise."""
         ...
 
-    def price_mark(self, snapshot: Snapshot) -> object:
-        """Another object after everything else that moves rows. O(1)."""
+    def price_token(self, snapshot: Snapshot) -> object:
+        """Another object after everything else that changes rows. O(1)."""
         ...
 
     def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
-        """The rows of a snapshot not older than the one before."""
+        """The rows of a snapshot, which must not be older than that of the last call."""
         ...
 
 
-class Owners:
-    """Every row of a roll-up. After trades alone, only the owners that they moved are worked out anew."""
+class OwnerRows:
+    """All rows of a roll-up. After trades alone, it makes only the rows of the owners that they changed."""
 
     def __init__(self) -> None:
         self._rows: list[RowDict] = []
-        self._seen: tuple[Reference, Units, Table] | None = None
+        self._made_from: tuple[Reference, Units, Table] | None = None
         self._seq = -1
 
     def table(self, snapshot: Snapshot) -> Table:
-        """The roll-up that is shown."""
+        """The roll-up whose rows these are."""
         raise AssertionError("a roll-up is of nodes or of dealers")
 
     def row(self, snapshot: Snapshot, owner: int) -> RowDict:
         """The row of one owner."""
         raise AssertionError("a roll-up is of nodes or of dealers")
 
-    def every_row(self, snapshot: Snapshot) -> list[RowDict]:
-        """The row of each owner by its number, for whoever asks about this snapshot; a row that has moved is another object.
+    def all_rows(self, snapshot: Snapshot) -> list[RowDict]:
+        """The rows of all owners, by number. A row that changed is another object.
 
-        O(owners) after prices, O(owners on touched pages) after trades alone, O(1) for who asks second.
+        O(owners) after prices, O(owners on touched pages) after trades alone, O(1) for later calls with the same snapshot.
         """
         table, rows = self.table(snapshot), self._rows
         if snapshot.seq == self._seq:
             return rows
         self._seq = snapshot.seq
         owners: Iterable[int] = range(table.size)
-        if self._seen is not None:
-            reference, units, before = self._seen
+        if self._made_from is not None:
+            reference, units, before = self._made_from
             if reference is not snapshot.reference:
                 rows.clear()
             elif units is snapshot.units:
-                owners = moved_owners(before, table)
+                owners = changed_owners(before, table)
         for owner in owners:
             if owner < len(rows):
                 rows[owner] = self.row(snapshot, owner)
             else:
                 rows.append(self.row(snapshot, owner))
-        self._seen = (snapshot.reference, snapshot.units, table)
+        self._made_from = (snapshot.reference, snapshot.units, table)
         return rows
 
 
-class AllNodes(Owners):
+class AllNodes(OwnerRows):
     """The organisation's roll-up."""
 
     def table(self, snapshot: Snapshot) -> Table:
-        """See `Owners`."""
+        """See `OwnerRows`."""
         return snapshot.nodes
 
     def row(self, snapshot: Snapshot, owner: int) -> RowDict:
-        """See `Owners`."""
+        """See `OwnerRows`."""
         return node_row(snapshot, owner)
 
 
-class AllDealers(Owners):
+class AllDealers(OwnerRows):
     """The dealers' roll-up."""
 
     def table(self, snapshot: Snapshot) -> Table:
-        """See `Owners`."""
+        """See `OwnerRows`."""
         return snapshot.dealers
 
     def row(self, snapshot: Snapshot, owner: int) -> RowDict:
-        """See `Owners`."""
+        """See `OwnerRows`."""
         return dealer_row(snapshot, owner)
 
 
-class ShownRows:
-    """The rows of a roll-up that an access class is shown. What is worked out of them, all classes share."""
+class GrantedRows:
+    """The rows of a roll-up that one access class may see. All classes share the rows of `owners`."""
 
     key: tuple[str, ...]
 
-    def __init__(self, owners: Owners, grants: Grants) -> None:
+    def __init__(self, owners: OwnerRows, grants: Grants) -> None:
         self._owners = owners
         self._grants = grants
         self._pages: object = None
         self._states: list[OwnerState] = []
-        self._mark: object = None
+        self._token: object = None
 
     def numbers(self, snapshot: Snapshot) -> Sequence[int] | None:
-        """Numbers of the owners that are shown; None for all."""
-        raise AssertionError("nodes or dealers are shown")
+        """Numbers of the owners that the class may see; None for all."""
+        raise AssertionError("rows are of nodes or of dealers")
 
-    def trade_mark(self, snapshot: Snapshot) -> object:
-        """See `Source`. O(1) where everything is shown or no trade came at all, else O(owners shown)."""
+    def trade_token(self, snapshot: Snapshot) -> object:
+        """See `Source`. O(1) if the class may see everything or no trade came, else O(owners that it may see)."""
         table = self._owners.table(snapshot)
         if table.states is self._pages:
-            return self._mark
+            return self._token
         numbers = self.numbers(snapshot)
         if numbers is None:
             return table.states
         self._pages = table.states
         states = [table.state(number) for number in numbers]
         if len(states) != len(self._states) or any(map(is_not, states, self._states)):
-            self._states, self._mark = states, object()
-        return self._mark
+            self._states, self._token = states, object()
+        return self._token
 
-    def price_mark(self, snapshot: Snapshot) -> object:
+    def price_token(self, snapshot: Snapshot) -> object:
         """See `Source`."""
         return snapshot.units
 
 
-class Nodes(ShownRows):
-    """The nodes of the organisation, parents first; where a parent is not shown, its name is not either."""
+class Nodes(GrantedRows):
+    """The nodes that an access class may see, parents first. A row does not name a parent that the class may not see."""
 
     key: tuple[str, ...] = ("node",)
 
-    def __init__(self, owners: Owners, grants: Grants) -> None:
+    def __init__(self, owners: OwnerRows, grants: Grants) -> None:
         super().__init__(owners, grants)
-        self._numbers: tuple[Hierarchy, Sequence[int]] | None = None
+        self._hierarchy: Hierarchy | None = None
+        self._numbers: Sequence[int] = ()
+        self._hiding: frozenset[int] = frozenset()
+        """The nodes among `_numbers` whose rows must not name their parents."""
 
     def numbers(self, snapshot: Snapshot) -> Sequence[int] | None:
-        """See `ShownRows`. Worked out once for a tree: there may be more access classes than grants remember."""
+        """See `GrantedRows`. Kept here for a tree, because there may be more access classes than `grants` caches."""
         if self._grants.nodes is None:
             return None
-        hierarchy = snapshot.reference.hierarchy
-        if self._numbers is None or self._numbers[0] is not hierarchy:
-            self._numbers = hierarchy, self._grants.nodes_shown(hierarchy)
-        return self._numbers[1]
+        hierarchy, grants = snapshot.reference.hierarchy, self._grants
+        if self._hierarchy is not hierarchy:
+            self._hierarchy, self._numbers = hierarchy, grants.visible_nodes(hierarchy)
+            self._hiding = frozenset(number for number in self._numbers if grants.hides_parent(hierarchy, number))
+        return self._numbers
 
     def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
         """See `Source`."""
-        every, shown = self._owners.every_row(snapshot), self.numbers(snapshot)
-        if shown is None:
+        every, numbers = self._owners.all_rows(snapshot), self.numbers(snapshot)
+        if numbers is None:
             return every
-        parents, known = snapshot.reference.hierarchy.parents, set(shown)
-        return [every[n] if parents[n] in known else every[n] | {"parent": None} for n in shown]
+        hiding = self._hiding
+        return [every[n] | HIDDEN_PARENT if n in hiding else every[n] for n in numbers]
 
 
-class Dealers(ShownRows):
-    """The dealers that hold or have held a position, by name: rows of `views.dealer_rows`."""
+class Dealers(GrantedRows):
+    """The dealers with positions that an access class may see, by name: the rows of `dealer_rows`."""
 
     key: tuple[str, ...] = ("dealer",)
 
     def numbers(self, snapshot: Snapshot) -> Sequence[int] | None:
-        """See `ShownRows`."""
+        """See `GrantedRows`."""
         granted = self._grants.dealers
         if granted is None:
             return None
@@ -175,15 +180,15 @@ class Dealers(ShownRows):
 
     def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
         """See `Source`."""
-        every, shown = self._owners.every_row(snapshot), self.numbers(snapshot)
-        rows = every if shown is None else [every[number] for number in shown]
+        every, numbers = self._owners.all_rows(snapshot), self.numbers(snapshot)
+        rows = every if numbers is None else [every[number] for number in numbers]
         return sorted((row for row in rows if row["position_count"]), key=lambda row: str(row["dealer"]))
 
 
 class Ladder:
-    """What a node (the root where neither is given) or a dealer holds, by instrument. Raises UnknownName when made.
+    """What a node or a dealer (default: the root) holds, by instrument. The constructor raises UnknownName.
 
-    One that is gone later, with other reference data, holds nothing until it comes back.
+    An owner that other reference data has removed since holds nothing until it comes back.
     """
 
     key: tuple[str, ...] = ("instrument",)
@@ -199,8 +204,8 @@ class Ladder:
         root = next(iter(snapshot.reference.hierarchy.names), "")
         return node_number(snapshot, root if self._node is None else self._node)
 
-    def trade_mark(self, snapshot: Snapshot) -> object:
-        """See `Source`. O(dealers) while a dealer is gone, and once with other reference data."""
+    def trade_token(self, snapshot: Snapshot) -> object:
+        """See `Source`. O(dealers) while the dealer is gone, and once for other reference data."""
         if snapshot.reference is not self._reference or self._owner is None:
             self._reference = snapshot.reference
             try:
@@ -209,33 +214,33 @@ class Ladder:
                 self._owner = None
                 return None
         if self._dealer is not None and self._owner >= len(snapshot.dealer_names):
-            return None  # an older snapshot than the one that the dealer came back with
+            return None  # the snapshot is older than the one with which the dealer came back
         return (snapshot.nodes if self._dealer is None else snapshot.dealers).state(self._owner)
 
-    def price_mark(self, snapshot: Snapshot) -> object:
+    def price_token(self, snapshot: Snapshot) -> object:
         """See `Source`."""
         return snapshot.units
 
     def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
         """See `Source`. O(instruments there)."""
-        if self.trade_mark(snapshot) is None:
+        if self.trade_token(snapshot) is None:
             return ()
         return ladder_rows(snapshot, node=self._node, dealer=self._dealer)
 
 
 class Status:
-    """One row about the engine itself; it says something new with every snapshot, and no trade alone is worth a push."""
+    """One row about the engine itself. It changes with every snapshot, and a trade alone does not cause a push."""
 
     key: tuple[str, ...] = ()
 
     def __init__(self, status: Callable[[Snapshot], RowDict]) -> None:
         self._status = status
 
-    def trade_mark(self, snapshot: Snapshot) -> object:
+    def trade_token(self, snapshot: Snapshot) -> object:
         """See `Source`."""
         return None
 
-    def price_mark(self, snapshot: Snapshot) -> object:
+    def price_token(self, snapshot: Snapshot) -> object:
         """See `Source`."""
         return snapshot
 
@@ -244,14 +249,14 @@ class Status:
         return (self._status(snapshot),)
 
 
-def moved_owners(before: Table, now: Table) -> Iterator[int]:
-    """Owners whose state or numbers are not those of `before`, and new ones. O(pages + owners on touched pages)."""
+def changed_owners(before: Table, now: Table) -> Iterator[int]:
+    """Owners whose state or numbers differ from `before`, and new owners. O(pages + owners on touched pages)."""
     for page, (states, numbers) in enumerate(zip(now.states, now.numbers, strict=True)):
         old_states = before.states[page] if page < len(before.states) else ()
         if states is old_states and numbers is before.numbers[page]:
             continue
         known = len(old_states)
-        moved = (before.numbers[page] != numbers[:, :known]).any(axis=0) if known else ()
+        differs = (before.numbers[page] != numbers[:, :known]).any(axis=0) if known else ()
         for column, state in enumerate(states):
-            if column >= known or moved[column] or state is not old_states[column]:
+            if column >= known or differs[column] or state is not old_states[column]:
                 yield page * PAGE + column

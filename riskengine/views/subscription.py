@@ -1,10 +1,9 @@
-"""One connection of the stream without its socket: what it has subscribed to, what it holds, what to tell it next.
+"""One connection of the stream without its socket: its subscriptions, what it was sent last, and what to send next.
 
-A connection stands at a `Board` that it shares with all others. It keeps the last seq that was sent and a version number per
-view, never a queue: one update moves all its views from that seq to the board's, and a slow reader finds a newer board next
-time.
+All connections stand at one `Board`. A connection keeps the seq sent last and a version of each view, never a queue: one update
+moves all its views from that seq to the board's, and a slow reader finds a newer board next time.
 
-No clock, thread, task or socket in here. One thread uses a board and everything that stands at it.
+No clock, thread, task or socket. One thread uses a board and everything that stands at it.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -22,10 +21,10 @@ PROTOCOL = 1
 VIEWS = ("nodes", "dealers", "ladder", "status")
 MAX_SUBSCRIPTIONS = 100
 MAX_ROWS = 50_000
-"""Of all subscriptions of a connection together, when the last was made; any one may have more."""
+"""Of all subscriptions of a connection together, when it makes another; a single one may have more."""
 
-MAX_MESSAGE = 65_536
-MAX_ID = 128
+MAX_MESSAGE_BYTES = 65_536
+MAX_ID_CHARACTERS = 128
 MIN_HZ, MAX_HZ = 0.2, 10.0
 
 _decode_json = msgspec.json.Decoder().decode
@@ -33,7 +32,7 @@ _decode_msgpack = msgspec.msgpack.Decoder().decode
 
 
 class Refused(Exception):
-    """A request that is answered with an error message; the connection goes on."""
+    """The server refuses a request and answers with an error message; the connection goes on."""
 
     def __init__(self, title: str, detail: str) -> None:
         super().__init__(detail)
@@ -41,11 +40,11 @@ class Refused(Exception):
         self.detail = detail
 
 
-# -- messages that say nothing of a view -------------------------------------------------------------------------
+# -- messages about no view --------------------------------------------------------------------------------------
 
 
 def hello(snapshot: Snapshot, config: ServerConfig) -> dict[str, Any]:
-    """What the server says first; `max_hz` is what the connection has until it configures another."""
+    """The server's first message; `max_hz` holds until the client configures another."""
     return {
         "type": "hello",
         "protocol": PROTOCOL,
@@ -58,7 +57,7 @@ def hello(snapshot: Snapshot, config: ServerConfig) -> dict[str, Any]:
 
 
 def heartbeat(snapshot: Snapshot, now: int, publish_age_ms: int | None) -> dict[str, Any]:
-    """The newest snapshot published, whether or not the connection has been brought to it, its age, and the engine's time."""
+    """The newest published snapshot, whether or not the connection was brought to it, its age, and the engine's time."""
     return {
         "type": "heartbeat",
         "epoch": snapshot.epoch,
@@ -74,14 +73,14 @@ def bye(reconnect_after_ms: int) -> dict[str, Any]:
 
 
 def error(request_id: object, title: str, detail: str) -> dict[str, Any]:
-    """What is wrong with a request; `request_id` is its own where it had one that can be repeated."""
+    """What is wrong with a request; `id` is that of the request, null if it has none that can be repeated."""
     return {"type": "error", "id": request_id if _is_id(request_id) else None, "title": title, "detail": detail}
 
 
 def decode_message(message: str | bytes) -> dict[str, Any]:
     """A client's message: JSON as text, msgpack as bytes. Raises Refused."""
-    if len(message) > MAX_MESSAGE:
-        raise Refused("message too large", f"a message has at most {MAX_MESSAGE} bytes")
+    if len(message) > MAX_MESSAGE_BYTES:
+        raise Refused("message too large", f"a message has at most {MAX_MESSAGE_BYTES} bytes")
     try:
         decoded = _decode_json(message) if isinstance(message, str) else _decode_msgpack(message)
     except (msgspec.MsgspecError, UnicodeError, TypeError) as problem:  # TypeError: a map as the key of a map
@@ -94,23 +93,23 @@ def decode_message(message: str | bytes) -> dict[str, Any]:
 
 
 def _is_id(value: object) -> bool:
-    """Whether a request's id can be repeated in the answer: a text or a number, not large."""
+    """Whether an answer can repeat the id of a request: it is a text or an integer, and not large."""
     if isinstance(value, str):
-        return len(value) <= MAX_ID
+        return len(value) <= MAX_ID_CHARACTERS
     return isinstance(value, int) and abs(value) <= MAX_INTEGER
 
 
-def _stay() -> None:
-    """Whoever moves the board does so by itself."""
+def _keep_board() -> None:
+    """The default of `Subscriptions.refresh`: the board stays where it is."""
 
 
 # -- one connection ----------------------------------------------------------------------------------------------
 
 
 class Subscriptions:
-    """One connection: a request in, frames out; the board moves on, one update out.
+    """One connection: a request comes in, frames go out; the board moves on, one update goes out.
 
-    It keeps where it stands, never a queue. `max_hz` is what the client asked for, `grants` whose numbers it is shown.
+    `max_hz` is the rate that the client asked for, `grants` are whose numbers it may see.
     """
 
     def __init__(self, board: Board, encoding: Encoding, config: ServerConfig, grants: Grants = EVERYTHING) -> None:
@@ -120,15 +119,15 @@ class Subscriptions:
         self._grants = grants
         self._encoding = encoding
         self._config = config
-        self._held: dict[str, SharedView] = {}
+        self._subscribed: dict[str, SharedView] = {}
         self.refused = False
-        """Whether the last request was answered with an error."""
-        self.freshen: Callable[[], None] = _stay
-        """Brings the board to the newest snapshot, for requests that are answered with rows."""
+        """Whether the answer to the last request was an error."""
+        self.refresh: Callable[[], None] = _keep_board
+        """Brings the board to the newest snapshot, before a request that is answered with rows."""
 
     @property
     def seq(self) -> int:
-        """The last one sent, first that of the hello."""
+        """The seq sent last, at first that of the hello."""
         return self.standing.seq
 
     def hello(self) -> bytes:
@@ -137,32 +136,32 @@ class Subscriptions:
 
     def close(self) -> None:
         """End every subscription."""
-        for view in self._held.values():
+        for view in self._subscribed.values():
             self._board.close(view)
-        self._held.clear()
-        self._lay_out()
+        self._subscribed.clear()
+        self._stand_at_board()
 
     @property
     def views(self) -> Collection[SharedView]:
-        """What is subscribed to."""
-        return self._held.values()
+        """The views of all subscriptions."""
+        return self._subscribed.values()
 
     @property
     def behind(self) -> bool:
         """Whether the board shows a newer snapshot than this connection's subscriptions. O(1)."""
-        return self._board.snapshot.seq > self.standing.seq and bool(self._held)
+        return self._board.snapshot.seq > self.standing.seq and bool(self._subscribed)
 
     @property
     def trade_waits(self) -> bool:
-        """Whether a trade has moved a view of this connection since its last seq. O(subscriptions)."""
+        """Whether a trade has changed a view of this connection since its last seq. O(subscriptions)."""
         return self.standing.layout.trade_seq > self.standing.seq
 
     def update(self, *, checked: bool = False) -> bytes | None:
-        """One frame that moves every subscription to the board's snapshot; None where there is nothing to say.
+        """One frame that moves every subscription to the board's snapshot; None if there is no news (see `Standing.move`).
 
-        `checked` has it carry checksums. The same bytes for all that stand alike: O(1) for all but the first.
+        `checked` adds checksums. Connections that share a standing get the same bytes: O(1) for all but the first.
         """
-        if not self._held:
+        if not self._subscribed:
             return None
         move = self.standing.move(checked=checked)
         if move is None:
@@ -171,7 +170,7 @@ class Subscriptions:
         return move.message
 
     def handle(self, message: str | bytes) -> list[bytes]:
-        """Do what a client's message asks; the frames to send, in order. Never raises."""
+        """Do what a client's message asks. Returns the frames to send, in order. Never raises."""
         request_id, self.refused = None, False
         try:
             request = decode_message(message)
@@ -188,15 +187,15 @@ class Subscriptions:
             if operation == "ping":
                 return [self._encoding.message({"type": "pong", "id": request_id if _is_id(request_id) else None})]
             known = "subscribe, unsubscribe, resync, configure and ping"
-            raise Refused("unknown op", f"{_shown(operation)}: there are {known}")
+            raise Refused("unknown op", f"{_quoted(operation)}: there are {known}")
         except Refused as refused:
             self.refused = True
             return [self._encoding.message(error(request_id, refused.title, refused.detail))]
 
     def review(self) -> list[bytes]:
-        """End what other reference data has moved out of the grants; the errors that say so. O(subscriptions)."""
+        """End ladders that other reference data has moved out of the grants. Returns their error frames. O(subscriptions)."""
         frames = []
-        for name, view in tuple(self._held.items()):
+        for name, view in tuple(self._subscribed.items()):
             try:
                 if view.ladder_of is not None:
                     self._check_grants(*view.ladder_of)
@@ -211,7 +210,7 @@ class Subscriptions:
         name = self._id(request)
         view, node, dealer = request.get("view"), request.get("node"), request.get("dealer")
         if view not in VIEWS:
-            raise Refused("unknown view", f"{_shown(view)}: there are {', '.join(VIEWS[:-1])} and {VIEWS[-1]}")
+            raise Refused("unknown view", f"{_quoted(view)}: there are {', '.join(VIEWS[:-1])} and {VIEWS[-1]}")
         for field, value in (("node", node), ("dealer", dealer)):
             if value is not None and not isinstance(value, str):
                 raise Refused("bad parameter", f"{field}: must be a text")
@@ -219,38 +218,38 @@ class Subscriptions:
                 raise Refused("bad parameter", f"{field}: the view {view!r} takes none")
         if node is not None and dealer is not None:
             raise Refused("bad parameter", "dealer: a ladder is of a node or of a dealer, not of both")
-        if name not in self._held and len(self._held) >= MAX_SUBSCRIPTIONS:
+        if name not in self._subscribed and len(self._subscribed) >= MAX_SUBSCRIPTIONS:
             raise Refused("too many subscriptions", f"a connection has at most {MAX_SUBSCRIPTIONS}")
-        self.freshen()
+        self.refresh()
         if view == "ladder":
             self._check_grants(node, dealer)
         try:
             shared = self._board.open(view, node, dealer, self._grants)
         except UnknownName as unknown:
             raise Refused("unknown name", str(unknown)) from None
-        others = sum(view.size for known, view in self._held.items() if known != name)
+        others = sum(view.size for known, view in self._subscribed.items() if known != name)
         if others and others + shared.size > MAX_ROWS:
             self._board.close(shared)
             raise Refused("too many rows", f"several subscriptions have at most {MAX_ROWS:,} rows together")
         self._drop(name)
-        frames = self._bring_up()
-        self._held[name] = shared
-        self._lay_out()
+        frames = self._catch_up()
+        self._subscribed[name] = shared
+        self._stand_at_board()
         return [*frames, self._snapshot(name, shared)]
 
     def _check_grants(self, node: str | None, dealer: str | None) -> None:
-        """Refuse a ladder that is not granted. Of such a name nobody learns whether it exists."""
+        """Refuse a ladder that is not granted, in the same words whether or not its owner exists."""
         grants, hierarchy = self._grants, self._board.snapshot.reference.hierarchy
         if grants.see_everything:
             return
         if dealer is not None:
             if not grants.sees_dealer(dealer):
-                raise Refused("not allowed", f"dealer: {_shown(dealer)} is not granted to you")
+                raise Refused("not allowed", f"dealer: {_quoted(dealer)} is not granted to you")
         elif grants.nodes is not None:
             name = next(iter(hierarchy.names), "") if node is None else node
             if not grants.sees_below(hierarchy, name):
-                shown = "the root" if node is None else _shown(node)  # whose name is not granted either
-                raise Refused("not allowed", f"node: {shown} is not granted to you")
+                which = "the root" if node is None else _quoted(node)  # the root's name is not granted either
+                raise Refused("not allowed", f"node: {which} is not granted to you")
 
     def _unsubscribe(self, request: Mapping[str, Any]) -> list[bytes]:
         self._existing(request)
@@ -258,15 +257,15 @@ class Subscriptions:
         return []
 
     def _resync(self, request: Mapping[str, Any]) -> list[bytes]:
-        """Fresh rows of one subscription, or of all where no id is given; the others are brought to the same seq."""
-        wanted = dict(self._held) if request.get("id") is None else {request["id"]: self._existing(request)}
-        self.freshen()
-        held = dict(self._held)
+        """Send all rows of one subscription, or of all if the request has no id; bring the others to the same seq."""
+        wanted = dict(self._subscribed) if request.get("id") is None else {request["id"]: self._existing(request)}
+        self.refresh()
+        subscribed = dict(self._subscribed)
         for name in wanted:
             self._leave(name)
-        frames = self._bring_up()
-        self._held = held
-        self._lay_out()
+        frames = self._catch_up()
+        self._subscribed = subscribed
+        self._stand_at_board()
         return [*frames, *(self._snapshot(name, view) for name, view in wanted.items())]
 
     def _configure(self, request: Mapping[str, Any]) -> list[bytes]:
@@ -278,37 +277,37 @@ class Subscriptions:
 
     def _id(self, request: Mapping[str, Any]) -> str:
         name = request.get("id")
-        if not isinstance(name, str) or not 0 < len(name) <= MAX_ID:
-            raise Refused("bad id", f"id: must be a text of 1 to {MAX_ID} characters")
+        if not isinstance(name, str) or not 0 < len(name) <= MAX_ID_CHARACTERS:
+            raise Refused("bad id", f"id: must be a text of 1 to {MAX_ID_CHARACTERS} characters")
         return name
 
     def _existing(self, request: Mapping[str, Any]) -> SharedView:
         name = self._id(request)
-        if name not in self._held:
-            raise Refused("unknown id", f"there is no subscription {_shown(name)}")
-        return self._held[name]
+        if name not in self._subscribed:
+            raise Refused("unknown id", f"there is no subscription {_quoted(name)}")
+        return self._subscribed[name]
 
     def _drop(self, name: str) -> None:
-        """End a subscription, if there is one of this name."""
-        if name in self._held:
+        """End the subscription of this name, if there is one."""
+        if name in self._subscribed:
             self._board.close(self._leave(name))
 
     def _leave(self, name: str) -> SharedView:
-        """Stand without one of the subscriptions; the others stand where they stood."""
-        view, before = self._held.pop(name), self.standing
+        """Take one subscription out of the standing; the others keep their versions. Returns its view."""
+        view, before = self._subscribed.pop(name), self.standing
         place = [known for known, _ in before.layout.items].index(name)
-        layout = self._board.layout(self._encoding, tuple(self._held.items()))
+        layout = self._board.layout(self._encoding, tuple(self._subscribed.items()))
         self.standing = before.without(layout, before.versions[:place] + before.versions[place + 1 :])
         return view
 
-    def _lay_out(self) -> None:
-        """Stand at the board's snapshot with the subscriptions that there are now."""
-        self.standing = self._board.layout(self._encoding, tuple(self._held.items())).standing()
+    def _stand_at_board(self) -> None:
+        """Stand at the board's snapshot with the current subscriptions."""
+        self.standing = self._board.layout(self._encoding, tuple(self._subscribed.items())).standing()
 
     # -- frames ------------------------------------------------------------------------------------------------
 
-    def _bring_up(self) -> list[bytes]:
-        """The update, if one is due, that has the other subscriptions stand where a snapshot is about to."""
+    def _catch_up(self) -> list[bytes]:
+        """The update, if any, that brings the other subscriptions to the board's seq before a snapshot of that seq is sent."""
         if not self.behind:
             return []
         move = self.standing.move(quietly=False)
@@ -317,7 +316,7 @@ class Subscriptions:
         return [move.message]
 
     def _snapshot(self, name: str, view: SharedView) -> bytes:
-        """All rows of a view at the board's snapshot, the same bytes for everybody who asks about it under this name."""
+        """All rows of a view at the board's snapshot: the same bytes for all that subscribe under this name."""
         snapshot, encoding = self._board.snapshot, self._encoding
         version = view.version(snapshot)
         return version.message(
@@ -331,13 +330,13 @@ class Subscriptions:
                     "seq": snapshot.seq,
                     "as_of": snapshot.as_of,
                     "key": view.key,
-                    "rows": version.whole(encoding),
+                    "rows": version.all_rows(encoding),
                 }
             ),
         )
 
 
-def _shown(value: object) -> str:
-    """A client's value, cut, for an answer."""
+def _quoted(value: object) -> str:
+    """A client's value for an answer, quoted and cut short."""
     text = repr(value)
     return text if len(text) <= 60 else text[:60] + "..."

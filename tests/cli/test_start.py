@@ -108,8 +108,8 @@ def test_an_engine_that_loses_a_trade_differs_from_the_store_s_own_sums(
 
     monkeypatch.setattr(Engine, "apply", forgetful)
     assert root(rebuilt(url, *words))["trade_count"] == 1, "the engine itself finds nothing wrong"
-    line = fails(riskengine("rebuild", "--store", url, "--full", *words), "quantity: 2 positions of which engine and store say")
-    assert line.endswith("different quantities: dealer ann EURUSD, node FX1 EURUSD")
+    line = fails(riskengine("rebuild", "--store", url, "--full", *words), "quantity: 2 positions")
+    assert line.endswith("with different quantities in engine and store: dealer ann EURUSD, node FX1 EURUSD")
 
 
 def test_a_row_that_somebody_changed_is_found_by_the_audit_trail_only_with_every_check(url: str) -> None:

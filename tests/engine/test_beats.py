@@ -1,4 +1,4 @@
-"""What people and monitoring see of a running engine: how old its newest snapshot is, and that a writer hangs when it does."""
+"""The beats of a running engine: the age of its newest snapshot, the warning about a writer that hangs, and the metrics."""
 
 import asyncio
 import re
@@ -26,7 +26,7 @@ def live(tmp_path: Path, test: Any) -> None:
     run_live(Config(engine=EngineConfig(beat_ms=20), store=StoreConfig(f"sqlite:///{tmp_path}/engine.db")), test)
 
 
-async def told(app: Any) -> dict[str, Any]:
+async def status_of(app: Any) -> dict[str, Any]:
     return dict((await call(app, "GET", "/v1/status")).json())
 
 
@@ -40,7 +40,7 @@ async def metric(app: Any, name: str) -> float:
 def test_a_writer_that_hangs_is_seen_within_a_second_and_named_while_it_does(tmp_path: Path) -> None:
     async def stall(process: EngineProcess) -> None:
         app = create_app(process)
-        assert (await told(app))["publish_age_ms"] < 1_500
+        assert (await status_of(app))["publish_age_ms"] < 1_500
         go_on, hanging = threading.Event(), threading.Event()
 
         def hang(engine: object) -> None:
@@ -51,7 +51,7 @@ def test_a_writer_that_hangs_is_seen_within_a_second_and_named_while_it_does(tmp
         await asyncio.to_thread(hanging.wait, 5)
         began = time.monotonic()
         await asyncio.sleep(0.9)
-        status = await told(app)
+        status = await status_of(app)
         lag = (time.monotonic() - began) * 1_000
         assert 800 <= status["publish_age_ms"] <= lag + 1_500
         assert 800 <= status["writer_lag_ms"] <= lag + 200
@@ -60,20 +60,20 @@ def test_a_writer_that_hangs_is_seen_within_a_second_and_named_while_it_does(tmp
         assert status["state"] == "live"
         await until(lambda: "stalled" in process.warnings)
         assert time.monotonic() - began < 2.5
-        assert [warning["kind"] for warning in (await told(app))["warnings"]] == ["stalled"]
+        assert [warning["kind"] for warning in (await status_of(app))["warnings"]] == ["stalled"]
         assert (process.publish_age_ms or 0) > 2_000
         go_on.set()
         await waiting
         await until(lambda: "stalled" not in process.warnings)
-        assert (await told(app))["publish_age_ms"] < 1_500
+        assert (await status_of(app))["publish_age_ms"] < 1_500
 
     live(tmp_path, stall)
 
 
-def test_status_and_metrics_tell_of_the_same_work(tmp_path: Path) -> None:
+def test_status_and_metrics_agree_about_the_same_work(tmp_path: Path) -> None:
     async def work(process: EngineProcess) -> None:
         app = create_app(process)
-        assert (await told(app))["last_beat_ms"] is None
+        assert (await status_of(app))["last_beat_ms"] is None
         await process.submit([sent("t1", process)])
         await process.submit([sent("t2", process), sent("t3", process)])
         process.offer_ticks([quote("EURUSD", 1.1, 1.1, process.clock.now())])
@@ -81,7 +81,7 @@ def test_status_and_metrics_tell_of_the_same_work(tmp_path: Path) -> None:
         writer = process._writer
         assert writer is not None
         await until(lambda: writer.beat_seconds is not None)
-        status = await told(app)
+        status = await status_of(app)
         assert 0 < status["last_beat_ms"] < 1_000
         assert await metric(app, "beat_duration_seconds_count") >= 1
         assert await metric(app, "trade_to_publish_seconds_count") == 2  # once for what was sent together

@@ -1,9 +1,11 @@
-"""The deterministic core: outcomes, notices, what is null, and what a snapshot tells."""
+"""The deterministic core: outcomes, notices, unknown amounts, snapshots, and the handover to another engine."""
 
 import numpy as np
 import pytest
 
 from riskengine.config import Config
+from riskengine.engine.engine import CarriedState
+from riskengine.records.types import Trade, Verdict
 from riskengine.snapshot.digest import digest
 from tests import world
 from tests.histories import MARKS, assert_same
@@ -276,11 +278,69 @@ def test_a_start_from_stored_trades_and_marks_shows_the_same_pnl():
     lived.deal(*flow)
     lived.marks(**MARKS)
     started = House()
-    marks = world.restored({s: m for s, m in zip(REFERENCE.symbols, lived.engine.marks.marks, strict=True) if m})
+    marks = world.as_restored({s: m for s, m in zip(REFERENCE.symbols, lived.engine.marks.marks, strict=True) if m})
     started.engine.marks.restore(marks)
     started.engine.beat({}, NOON)
     started.deal(*flow)
     assert_same(started.engine.snapshot, lived.engine.snapshot)
+
+
+# Handover to another engine
+
+
+def unchanged(one: Trade) -> Trade:
+    return one
+
+
+def test_the_state_to_carry_is_what_the_store_does_not_record(house):
+    house.engine.apply([trade(), trade(), trade(price="9"), trade("late", ts=NOON - 60 * SECOND)], NOON, watermark=7)
+    snapshot = house.engine.publish(NOON)
+    [conflict], [late] = snapshot.exceptions["conflict"], snapshot.exceptions["late"]
+    verdict = Verdict(conflict.id, "reject", "", "ops", NOON)
+    house.engine.decide(conflict, verdict)
+    state = house.engine.state_to_carry()
+    assert state[:6] == (snapshot.seq, 7, NOON, 2, 1, 1)
+    assert state.notices == ({late.id: late}, {conflict.id: conflict})
+    assert state.decided == ((conflict, verdict),)
+
+
+def test_a_state_to_carry_does_not_change_when_its_engine_goes_on(house):
+    house.deal(trade(), trade(price="9"))
+    state = house.engine.state_to_carry()
+    house.deal(trade("t2"), trade("t2", price="9"))
+    assert (len(state.notices.conflicts), state.conflicts, state.seq) == (1, 1, house.engine.snapshot.seq - 1)
+
+
+def test_an_engine_that_carries_on_has_the_same_state_to_carry_and_the_next_seq(house):
+    trades = [trade(), trade("late", ts=NOON - 60 * SECOND)]
+    house.engine.apply([*trades, trade(), trade(price="9"), trade(price="9")], NOON, watermark=7)
+    [conflict] = house.engine.publish(NOON).exceptions["conflict"]
+    house.engine.decide(conflict, Verdict(conflict.id, "accept", "", "ops", NOON))
+    house.engine.publish(NOON)
+    state = house.engine.state_to_carry()
+    successor = House(now=NOON + SECOND)
+    successor.deal(*trades)
+    successor.engine.carry_on(state, unchanged)
+    assert successor.engine.state_to_carry() == state
+    snapshot = successor.engine.publish(NOON + SECOND)
+    assert (snapshot.seq, snapshot.trade_seq) == (state.seq + 1, state.seq + 1)
+    assert snapshot.verdicts == house.engine.snapshot.verdicts
+    assert successor.position() == house.position(), "the accepted conflict stands"
+
+
+def test_a_notice_whose_trade_does_not_fit_the_reference_data_any_more_is_not_carried_on(house):
+    house.deal(trade(), trade(price="9"))
+    successor = House()
+    successor.engine.carry_on(house.engine.state_to_carry(), lambda _: None)
+    assert successor.engine.publish(NOON).exceptions["conflict"] == ()
+    assert successor.engine.snapshot.counts.conflicts == 1, "as many as have arrived"
+
+
+def test_watermark_and_last_trade_of_an_engine_that_is_ahead_are_its_own(house):
+    house.engine.apply([trade()], NOON, watermark=9)
+    house.engine.carry_on(CarriedState(5, 3, NOON - 1, 0, 0, 0, House().engine.state_to_carry().notices, ()), unchanged)
+    snapshot = house.engine.publish(NOON)
+    assert (snapshot.seq, snapshot.watermark, snapshot.last_trade_at) == (6, 9, NOON)
 
 
 # Self-audit

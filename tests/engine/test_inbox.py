@@ -1,4 +1,4 @@
-"""Room is reserved once and given back once; prices wait as one batch; nothing is ever left out."""
+"""The inbox: room is reserved once and released once, prices wait as one batch, and no message is lost."""
 
 import threading
 
@@ -56,7 +56,7 @@ def test_stored_trades_are_counted_and_never_refused():
         inbox.reserve(1)
 
 
-def test_room_cannot_be_given_back_twice():
+def test_room_cannot_be_released_twice():
     inbox = Inbox(10)
     inbox.reserve(1)
     inbox.release(1)

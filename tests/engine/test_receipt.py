@@ -1,4 +1,4 @@
-"""A receipt alone, without the engine, gives the cell again: to the last digit and bit."""
+"""A receipt is enough to work out its cell without the engine, to the last digit and bit."""
 
 from collections.abc import Mapping
 from fractions import Fraction
@@ -37,12 +37,12 @@ def average_of(quantity: Fraction, average: float | None, signed: Fraction, pric
     return None if after == 0 else average if (after > 0) == (quantity > 0) else price
 
 
-def recomputed(told: Mapping[str, Any]) -> dict[str, float | None]:
-    """The cell's amounts from nothing but what the receipt says."""
-    multiplier = Fraction(told["multiplier"])
+def recompute(answer: Mapping[str, Any]) -> dict[str, float | None]:
+    """The cell's amounts, from nothing but the receipt."""
+    multiplier = Fraction(answer["multiplier"])
     quantity = cash = cost = Fraction(0)
     is_open = False
-    for position in told["positions"]:
+    for position in answer["positions"]:
         held, paid, average = Fraction(0), Fraction(0), None
         for step in position["steps"]:
             signed = Fraction(step["signed_quantity"])
@@ -55,10 +55,10 @@ def recomputed(told: Mapping[str, Any]) -> dict[str, float | None]:
         is_open = is_open or held != 0
         if average is not None:
             assert float(Fraction(position["open_cost"])) == pytest.approx(float(held * multiplier) * average, rel=1e-14)
-    rate = None if told["rate"]["value"] is None else 1.0
-    for hop in told["rate"]["path"] or ():
+    rate = None if answer["rate"]["value"] is None else 1.0
+    for hop in answer["rate"]["path"] or ():
         rate *= 1.0 / float(hop["mid"]) if hop["inverse"] else float(hop["mid"])  # type: ignore[operator]
-    price = told["mark"]["price"]
+    price = answer["mark"]["price"]
     value = float(quantity * multiplier) * float(price) if price is not None else None if is_open else 0.0
     total = None if value is None else float(cash) + value
     unrealised = None if value is None else value - float(cost)
@@ -80,39 +80,39 @@ def test_every_cell_of_every_node_and_dealer_comes_out_of_its_receipt(gateway, a
     cells = 0
     for owner in owners:
         for row in ladder_rows(snapshot, **owner):
-            told = ask(app, "/v1/receipt", owner | {"instrument": row["instrument"]}).json()
-            found = recomputed(told)
+            answer = ask(app, "/v1/receipt", owner | {"instrument": row["instrument"]}).json()
+            found = recompute(answer)
             assert {field: row[field] for field in found} == found
-            assert told["row"]["total_pnl"] == (None if found["total_pnl"] is None else told["row"]["total_pnl"])
+            assert answer["row"]["total_pnl"] == (None if found["total_pnl"] is None else answer["row"]["total_pnl"])
             cells += 1
     assert cells > 40
 
 
 def test_the_arithmetic_names_each_amount_of_the_row(gateway, app):
-    told = ask(app, "/v1/receipt", {"node": "FX", "instrument": "EURUSD"}).json()
-    steps = {step["name"]: step["result"] for step in told["arithmetic"]}
-    row = told["row"]
+    answer = ask(app, "/v1/receipt", {"node": "FX", "instrument": "EURUSD"}).json()
+    steps = {step["name"]: step["result"] for step in answer["arithmetic"]}
+    row = answer["row"]
     for field in ("total_pnl", "realised_pnl", "unrealised_pnl", "total_pnl_local", "realised_pnl_local", "unrealised_pnl_local"):
         assert float(steps[field]) == float(row[field])
 
 
 def test_a_receipt_says_which_trades_which_mark_and_which_rate(app):
-    told = ask(app, "/v1/receipt", {"dealer": "", "instrument": "USDJPY"}).json()
-    [hop] = told["rate"]["path"]
-    assert (told["rate"]["from"], told["rate"]["to"]) == ("JPY", "USD")
+    answer = ask(app, "/v1/receipt", {"dealer": "", "instrument": "USDJPY"}).json()
+    [hop] = answer["rate"]["path"]
+    assert (answer["rate"]["from"], answer["rate"]["to"]) == ("JPY", "USD")
     assert (hop["instrument"], hop["mid"], hop["inverse"], hop["to"], hop["source"]) == ("USDJPY", "150.0", True, "USD", "feed")
-    assert (told["mark"]["price"], told["mark"]["source"]) == ("150.0", "feed")
-    step = told["positions"][0]["steps"][0]
+    assert (answer["mark"]["price"], answer["mark"]["source"]) == ("150.0", "feed")
+    step = answer["positions"][0]["steps"][0]
     assert {"source", "trade_id", "leg", "version", "ts", "desk", "dealer"} <= step["trade"].keys()
 
 
-def test_what_was_never_traded_has_a_receipt_without_positions(app):
-    told = ask(app, "/v1/receipt", {"node": "EM1", "instrument": "ESZ6"}).json()
-    assert (told["row"], told["positions"], told["arithmetic"]) == (None, [], [])
+def test_an_instrument_that_was_never_traded_has_a_receipt_without_positions(app):
+    answer = ask(app, "/v1/receipt", {"node": "EM1", "instrument": "ESZ6"}).json()
+    assert (answer["row"], answer["positions"], answer["arithmetic"]) == (None, [], [])
 
 
 @pytest.mark.parametrize(
-    ("query", "status", "said"),
+    ("query", "status", "message"),
     [
         ({}, 400, "instrument: is missing"),
         ({"node": "FX", "dealer": "ann", "instrument": "EURUSD"}, 400, "cannot be combined with node"),
@@ -121,5 +121,5 @@ def test_what_was_never_traded_has_a_receipt_without_positions(app):
         ({"instrument": "NOTHING"}, 404, "unknown instrument 'NOTHING'"),
     ],
 )
-def test_what_cannot_be_asked_is_said(app, query, status, said):
-    assert said in problem(ask(app, "/v1/receipt", query), status)["detail"]
+def test_a_question_without_an_answer_is_refused_with_the_reason(app, query, status, message):
+    assert message in problem(ask(app, "/v1/receipt", query), status)["detail"]

@@ -1,4 +1,4 @@
-"""The self-audit: every planted fault is found within a pass, only its key is set aside, and a repair makes all good again."""
+"""The self-audit: a pass finds every planted fault and sets only its key aside, and a repair makes everything right again."""
 
 from functools import cache
 from typing import Any
@@ -20,8 +20,8 @@ from tests.world import NOON, REFERENCE, SECOND, cancel, trade
 Rows = dict[tuple[str, ...], dict[str, Any]]
 
 
-def looked_over(engine: Engine) -> list[Fault]:
-    """One pass as the writer runs it: what is found is set aside at once."""
+def audit_once(engine: Engine) -> list[Fault]:
+    """Run one pass as the writer does: set each key at fault aside at once. Returns the faults."""
     audit, found = SelfAudit(engine), []
     while not audit.passes:
         fault = audit.step()
@@ -34,7 +34,7 @@ def looked_over(engine: Engine) -> list[Fault]:
 
 
 def repair(engine: Engine, *keys: Key) -> None:
-    """From what is stored, as reconciliation does it."""
+    """Repair keys from the stored trades, as reconciliation does."""
     asked = {one.identity for one in engine.trades_of(keys)}
     asked |= {
         one.identity
@@ -46,7 +46,7 @@ def repair(engine: Engine, *keys: Key) -> None:
 
 
 def all_rows(snapshot: Snapshot) -> Rows:
-    """Every row that a reader could see, by what it is about."""
+    """Every row that a reader can see, by roll-up, owner and instrument."""
     rows: Rows = {("node", row["node"]): row for row in node_rows(snapshot)}
     rows |= {("dealer", row["dealer"]): row for row in dealer_rows(snapshot)}
     for name in REFERENCE.hierarchy.names:
@@ -58,13 +58,13 @@ def all_rows(snapshot: Snapshot) -> Rows:
 
 @cache
 def sound() -> tuple[Snapshot, Rows]:
-    """What is published of an engine without a fault."""
+    """The snapshot of an engine without a fault, and its rows."""
     snapshot = sound_engine().snapshot
     return snapshot, all_rows(snapshot)
 
 
 def touched_by(key: Key) -> set[tuple[str, ...]]:
-    """The rows that may say something else while a key is set aside: its own and those above it."""
+    """The rows that may change while a key is set aside: its own and those above it."""
     rollup, owner, instrument = key
     hierarchy = REFERENCE.hierarchy
     above = [hierarchy.names[n] for n in hierarchy.ancestors[hierarchy.index[owner]]] if rollup == "node" else []
@@ -72,7 +72,7 @@ def touched_by(key: Key) -> set[tuple[str, ...]]:
     return rows if not instrument else rows | {(rollup, name, instrument) for name in (owner, *above)}
 
 
-def parametrized() -> Any:
+def for_each_fault() -> Any:
     return pytest.mark.parametrize("fault", [pytest.param(fault, id=name) for name, fault in FAULTS.items()])
 
 
@@ -80,16 +80,16 @@ def parametrized() -> Any:
 
 
 def test_a_sound_engine_has_no_fault() -> None:
-    assert SelfAudit(sound_engine()).whole() == []
+    assert SelfAudit(sound_engine()).finish_pass() == []
 
 
 @given(histories())
-def test_whatever_has_come_nothing_is_wrong_with_it(history: list[Trade]) -> None:
-    assert SelfAudit(ran(history, publish_each=False)).whole() == []
+def test_an_engine_has_no_fault_after_any_history(history: list[Trade]) -> None:
+    assert SelfAudit(ran(history, publish_each=False)).finish_pass() == []
 
 
 @given(histories(), st.data())
-def test_trades_that_come_while_it_looks_are_no_faults(history: list[Trade], data: st.DataObject) -> None:
+def test_trades_that_come_between_steps_are_no_faults(history: list[Trade], data: st.DataObject) -> None:
     engine = sound_engine()
     audit = SelfAudit(engine)
     for one in history:
@@ -98,7 +98,7 @@ def test_trades_that_come_while_it_looks_are_no_faults(history: list[Trade], dat
         engine.apply([one], NOON)
         assert audit.step() is None
         engine.publish(NOON)
-    assert audit.whole() == []
+    assert audit.finish_pass() == []
 
 
 def test_a_house_of_several_pages_of_nodes_and_dealers_has_no_fault() -> None:
@@ -106,10 +106,10 @@ def test_a_house_of_several_pages_of_nodes_and_dealers_has_no_fault() -> None:
     engine.apply(list(wide_world.flow(1_000, 1)), NOON)
     engine.beat(wide_world.marks(1), NOON)
     engine.publish(NOON)
-    assert SelfAudit(engine).whole() == []
+    assert SelfAudit(engine).finish_pass() == []
 
 
-def test_a_long_position_is_looked_over_while_it_changes_in_front_and_behind() -> None:
+def test_a_long_position_is_audited_while_it_changes_in_front_and_behind() -> None:
     engine = sound_engine()
     audit = SelfAudit(engine)
     plain: dict[str, Any] = {"desk": "FX2", "instrument": "USDJPY", "dealer": "cat", "price": "150.5"}
@@ -120,33 +120,33 @@ def test_a_long_position_is_looked_over_while_it_changes_in_front_and_behind() -
             engine.apply([cancel(f"m{number % faults.LONG:03}")], NOON)
         engine.publish(NOON)
         assert audit.step() is None
-    assert audit.whole() + audit.whole() == []
+    assert audit.finish_pass() + audit.finish_pass() == []
 
 
-def test_a_fault_behind_what_was_looked_at_is_found_by_the_next_pass() -> None:
+def test_a_fault_behind_the_current_step_is_found_by_the_next_pass() -> None:
     engine = sound_engine()
     audit = SelfAudit(engine)
     for _ in range(3):
         assert audit.step() is None
     held = faults.position(engine, LONG_ONE)
     del held.trades[0]
-    found = [*audit.whole(), *audit.whole()]
+    found = [*audit.finish_pass(), *audit.finish_pass()]
     assert LONG_ONE in {fault.key for fault in found}
 
 
-def test_nothing_is_looked_at_while_trades_wait_to_be_published() -> None:
+def test_a_step_does_nothing_while_trades_wait_to_be_published() -> None:
     engine = sound_engine()
     audit = SelfAudit(engine)
     engine.apply([trade("t50")], NOON)
     assert [audit.step() for _ in range(5_000)] == [None] * 5_000
     assert audit.passes == 0
     engine.publish(NOON)
-    assert audit.whole() == []
+    assert audit.finish_pass() == []
 
 
 def test_progress_goes_from_nothing_to_all_and_starts_again() -> None:
     audit = SelfAudit(sound_engine())
-    audit.whole()
+    audit.finish_pass()
     seen = [audit.progress]
     while audit.passes == 1:
         audit.step()
@@ -159,50 +159,50 @@ def test_progress_goes_from_nothing_to_all_and_starts_again() -> None:
 # Every fault
 
 
-@parametrized()
-def test_a_fault_is_found_within_a_pass_and_laid_at_the_right_door(fault: Planted) -> None:
+@for_each_fault()
+def test_a_fault_is_found_within_a_pass_and_names_the_key_at_fault(fault: Planted) -> None:
     engine = sound_engine()
     fault.plant(engine)
-    found = looked_over(engine)
+    found = audit_once(engine)
     assert {one.key for one in found} == set(fault.keys)
     assert all(fault.says in one.reason for one in found)
-    assert looked_over(engine) == []
+    assert audit_once(engine) == []
 
 
-@parametrized()
-def test_only_a_broken_key_is_set_aside_and_shown_as_such(fault: Planted) -> None:
+@for_each_fault()
+def test_only_the_key_at_fault_is_set_aside_and_shows_it(fault: Planted) -> None:
     engine, expected = sound_engine(), sound()[1]
     fault.plant(engine)
-    looked_over(engine)
+    audit_once(engine)
     snapshot = engine.snapshot
     assert snapshot.counts.quarantined == len(fault.keys)
     assert sorted(snapshot.keys_set_aside()) == sorted(fault.keys)
     assert {item.id for item in snapshot.exceptions["quarantined"]} == {f"quarantined:{':'.join(key)}" for key in fault.keys}
-    shown = all_rows(snapshot)
+    rows = all_rows(snapshot)
     for key in fault.keys:
-        row = shown[key if key[2] else key[:2]]
+        row = rows[key if key[2] else key[:2]]
         assert (row["total_pnl"], row["realised_pnl"], row["unrealised_pnl"], row["fees"]) == (None, None, None, None)
         assert not key[2] or (row["quarantined"] and row["quantity"] is None)
-    others = shown.keys() - set().union(*map(touched_by, fault.keys))
-    assert {about: shown[about] for about in others} == {about: expected[about] for about in others}
+    others = rows.keys() - set().union(*map(touched_by, fault.keys))
+    assert {about: rows[about] for about in others} == {about: expected[about] for about in others}
     engine.check()
 
 
-@parametrized()
+@for_each_fault()
 def test_a_repair_makes_everything_as_a_start_would_and_clears_the_list(fault: Planted) -> None:
     engine = sound_engine()
     fault.plant(engine)
-    looked_over(engine)
+    audit_once(engine)
     repair(engine, *fault.keys)
     assert engine.snapshot.counts.quarantined == 0
     assert engine.snapshot.keys_set_aside() == []
     assert all_rows(engine.snapshot) == sound()[1]
     assert_same(engine.snapshot, sound()[0])
-    assert looked_over(engine) == []
+    assert audit_once(engine) == []
     engine.check()
 
 
-@parametrized()
+@for_each_fault()
 def test_a_repair_heals_a_fault_that_nobody_has_set_aside(fault: Planted) -> None:
     engine = sound_engine()
     fault.plant(engine)
@@ -210,7 +210,7 @@ def test_a_repair_heals_a_fault_that_nobody_has_set_aside(fault: Planted) -> Non
     if fault.says != "does not stand":  # of a trade that stands nowhere only the self-audit knows
         repair(engine, *fault.keys)
         assert_same(engine.snapshot, sound()[0])
-        assert looked_over(engine) == []
+        assert audit_once(engine) == []
 
 
 # What a key that was set aside does
@@ -226,34 +226,34 @@ def test_parents_leave_a_key_out_and_count_it() -> None:
     engine = sound_engine()
     before = all_rows(engine.snapshot)
     set_aside(engine, FX1)
-    shown = all_rows(engine.snapshot)
+    rows = all_rows(engine.snapshot)
     for name in ("FX1", "G10", "FX", "ALL"):
-        assert (shown["node", name]["quarantined_count"], shown["node", name]["unpriced_count"]) == (1, 1)
-        assert shown["node", name]["position_count"] == before["node", name]["position_count"]
-        assert shown["node", name]["trade_count"] == before["node", name]["trade_count"]
-    assert shown["node", "FX1"]["total_pnl"] is None, "nothing below it is known"
+        assert (rows["node", name]["quarantined_count"], rows["node", name]["unpriced_count"]) == (1, 1)
+        assert rows["node", name]["position_count"] == before["node", name]["position_count"]
+        assert rows["node", name]["trade_count"] == before["node", name]["trade_count"]
+    assert rows["node", "FX1"]["total_pnl"] is None, "nothing below it is known"
     gone = before[FX1]["total_pnl"]
     for name in ("G10", "FX", "ALL"):
-        assert shown["node", name]["total_pnl"] == pytest.approx(before["node", name]["total_pnl"] - gone, rel=1e-12)
-        netted = shown["node", name, "EURUSD"]
+        assert rows["node", name]["total_pnl"] == pytest.approx(before["node", name]["total_pnl"] - gone, rel=1e-12)
+        netted = rows["node", name, "EURUSD"]
         assert netted["quarantined"]
         assert netted["quantity"] == before["node", name, "EURUSD"]["quantity"] - before[FX1]["quantity"]
-    assert shown["dealer", "ann"] == before["dealer", "ann"]
-    assert shown[ANN] == before[ANN]
+    assert rows["dealer", "ann"] == before["dealer", "ann"]
+    assert rows[ANN] == before[ANN]
 
 
-def test_a_trade_for_a_key_that_was_set_aside_is_taken_and_nothing_is_shown_of_it() -> None:
+def test_a_trade_for_a_key_that_was_set_aside_is_applied_and_shows_no_amounts() -> None:
     engine = sound_engine()
     set_aside(engine, FX1)
     before = all_rows(engine.snapshot)
     outcomes = engine.apply([trade("t60", ts=NOON + SECOND), trade("t60", ts=NOON + SECOND), cancel("t1")], NOON)
     assert [outcome.status for outcome in outcomes] == ["applied", "duplicate", "applied"]
     engine.publish(NOON)
-    shown = all_rows(engine.snapshot)
-    assert shown[FX1] == before[FX1] | {"last_trade_ts": NOON + SECOND}
-    assert shown["node", "ALL"]["total_pnl"] == before["node", "ALL"]["total_pnl"]
-    assert shown[ANN]["trade_count"] == before[ANN]["trade_count"], "one more, one less"
-    assert looked_over(engine) == []
+    rows = all_rows(engine.snapshot)
+    assert rows[FX1] == before[FX1] | {"last_trade_ts": NOON + SECOND}
+    assert rows["node", "ALL"]["total_pnl"] == before["node", "ALL"]["total_pnl"]
+    assert rows[ANN]["trade_count"] == before[ANN]["trade_count"], "one more, one less"
+    assert audit_once(engine) == []
     engine.check()
 
 

@@ -1,4 +1,4 @@
-"""The writer thread: order, publication before the answer, idle life, and no failure in silence."""
+"""The writer thread: order, publication before the answer, idle publications, and no silent failure."""
 
 import threading
 import time
@@ -24,7 +24,7 @@ WAIT_S = 10
 
 
 class Desk:
-    """A writer with everything around it written down."""
+    """A writer, and a record of everything that it publishes, saves and fails with."""
 
     def __init__(self, self_audit_s: float = 0.0) -> None:
         house = House()
@@ -77,14 +77,14 @@ class Desk:
         self.inbox.put_prices(self.quotes.take(), self.quotes.reference)
 
     def run(self) -> None:
-        """Let the writer do what waits, to its end."""
+        """Let the writer finish what waits, and end it."""
         self.writer.start()
         self.writer.stop()
         assert not self.writer.alive
 
 
 class Answer:
-    """Takes one receipt and what was published when it came."""
+    """Takes one receipt, and the newest published seq when it came."""
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
@@ -107,10 +107,10 @@ class Answer:
 
 @pytest.fixture
 def desk() -> Iterator[Desk]:
-    made = Desk()
-    yield made
-    if made.writer.alive:
-        made.writer.stop()
+    new_desk = Desk()
+    yield new_desk
+    if new_desk.writer.alive:
+        new_desk.writer.stop()
 
 
 def test_an_answer_comes_after_the_snapshot_that_holds_its_trades(desk: Desk) -> None:
@@ -253,30 +253,30 @@ def test_a_conflict_with_a_trade_of_the_same_message_is_the_engine_s_to_judge(de
     assert [item.trade.quantity for item in desk.history.newest.exceptions["conflict"] if item.trade] == [6 * ONE]
 
 
-# Looking itself over
+# The self-audit
 
 
 @pytest.fixture
 def audited() -> Iterator[Desk]:
-    """A writer that looks itself over as fast as it may."""
-    made = Desk(self_audit_s=0.01)
-    yield made
-    if made.writer.alive:
-        made.writer.stop()
+    """A writer that audits itself as fast as it may."""
+    new_desk = Desk(self_audit_s=0.01)
+    yield new_desk
+    if new_desk.writer.alive:
+        new_desk.writer.stop()
 
 
 def passes(desk: Desk) -> float:
     return desk.metrics.registry.get_sample_value("riskengine_self_audit_passes_total") or 0.0
 
 
-def test_it_looks_itself_over_again_and_again_and_publishes_nothing_for_it(audited: Desk) -> None:
+def test_it_runs_pass_after_pass_and_publishes_nothing_for_it(audited: Desk) -> None:
     audited.writer.start()
     wait_until(lambda: passes(audited) >= 3)
     assert audited.snapshots == []
     assert audited.failures == []
 
 
-def test_it_looks_itself_over_while_trades_never_stop_coming(audited: Desk) -> None:
+def test_it_runs_passes_while_trades_never_stop_coming(audited: Desk) -> None:
     again = [trade(f"{number}") for number in range(200)]
     audited.put(*again)
     audited.writer.start()
@@ -308,7 +308,7 @@ WIDER = reference(rows=({"instrument": "AARDVARK", "kind": "equity", "quote_curr
 
 
 def successor(desk: Desk) -> Engine:
-    """An engine with other numbers, as if it had been built beside; it takes over at the next call."""
+    """An engine with other instrument numbers, as if built beside the first; it takes over at the next call."""
     engine = Engine(WIDER, now=NOON)
 
     def change(before: Engine) -> None:
@@ -335,9 +335,9 @@ def test_marks_that_were_numbered_before_go_by_their_symbols_and_are_stored_by_t
     desk.prices(EURUSD=1.5, GBPUSD=1.3)
     engine = successor(desk)
     desk.run()
-    shown = {WIDER.symbols[number]: mark.price for number, mark in enumerate(engine.marks.marks) if mark is not None}
-    assert shown == {"EURUSD": 1.5, "GBPUSD": 1.3}
-    assert {WIDER.symbols[number]: mark.price for marks in desk.saved for number, mark in marks} == shown
+    prices = {WIDER.symbols[number]: mark.price for number, mark in enumerate(engine.marks.marks) if mark is not None}
+    assert prices == {"EURUSD": 1.5, "GBPUSD": 1.3}
+    assert {WIDER.symbols[number]: mark.price for marks in desk.saved for number, mark in marks} == prices
 
 
 def test_a_mark_of_an_instrument_that_is_gone_is_dropped(desk: Desk) -> None:

@@ -93,7 +93,7 @@ class Pair:
         assert whole.exceptions == frozen.exceptions
         assert len(self.whole.processed) == len(self.frozen.processed)
         self.frozen.check()
-        assert SelfAudit(self.frozen).whole() == []
+        assert SelfAudit(self.frozen).finish_pass() == []
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_a_replay_that_freezes_as_it_goes_comes_to_what_one_that_keeps_everythin
             assert built[0].snapshot.counts == built[1].snapshot.counts
             assert built[0].snapshot.exceptions == built[1].snapshot.exceptions
             built[1].check()
-            assert SelfAudit(built[1]).whole() == []
+            assert SelfAudit(built[1]).finish_pass() == []
         finally:
             store.close()
 

@@ -142,7 +142,7 @@ def histories(draw: st.DrawFn) -> list[Trade]:
             "leg": deal | {"leg": 1} | ({"legs": 2} if draw(st.booleans()) else {}),
         }[kind]
         sent.insert(draw(st.integers(0, len(sent))), later)
-    return [world.checked(row, NOON) for row in sent]
+    return [world.check_row(row, NOON) for row in sent]
 
 
 @given(histories(), st.integers(1, 3))

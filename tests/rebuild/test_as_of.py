@@ -22,7 +22,7 @@ from riskengine.store.protocol import Store
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from tests.model import Model, Spec
 from tests.store_book import TS, Outside, trade
-from tests.world import NOON, PARENTS, SECOND, checked, config, instruments, nodes, row
+from tests.world import NOON, PARENTS, SECOND, check_row, config, instruments, nodes, row
 
 HOUR = 3_600 * SECOND
 
@@ -68,7 +68,7 @@ DAY: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("seconds", range(7))
 def test_it_is_what_the_model_makes_of_the_trades_received_by_then(house_store: Store, seconds: int) -> None:
-    house_store.append_trades([checked(each, each["received_ts"]) for each in DAY])
+    house_store.append_trades([check_row(each, each["received_ts"]) for each in DAY])
     at = NOON + seconds * SECOND
     snapshot = engine_at(house_store, at).snapshot
     model = Model(PARENTS, {"EURUSD": Spec("fx", "EUR", "USD"), "ACME": Spec("equity", "", "USD")}, "USD")
@@ -89,7 +89,7 @@ def test_it_is_what_the_model_makes_of_the_trades_received_by_then(house_store: 
 
 
 def test_the_end_of_the_day_is_the_state_of_now(house_store: Store) -> None:
-    house_store.append_trades([checked(each, each["received_ts"]) for each in DAY])
+    house_store.append_trades([check_row(each, each["received_ts"]) for each in DAY])
     now = rebuild(
         house_store,
         read_trades(house_store),

@@ -269,7 +269,7 @@ def test_what_takes_long_to_work_out_is_told_less_often(room):
 def test_only_requests_for_rows_move_the_board(room):
     client = room.client(FX1)
     connection = client.connection
-    connection.subscriptions.freshen = room.sender.catch_up
+    connection.subscriptions.refresh = room.sender.catch_up
     room.deal(desk="EQ1", instrument="ACME", price="10")
     stands = room.board.snapshot.seq
     for message in ("{no sense", '{"op":"ping"}', '{"op":"configure","max_hz":5}', '{"op":"subscribe","id":"x","view":"none"}'):

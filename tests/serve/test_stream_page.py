@@ -15,7 +15,7 @@ from riskengine.config import AccessConfig, ServerConfig
 from riskengine.serve.stream import ingest, outlet, sender, stream
 from riskengine.serve.stream import uvicorn_server as server
 from riskengine.serve.stream.frames import MAX_DEFLATE_BYTES, MIN_DEFLATE_BYTES
-from riskengine.views.subscription import MAX_HZ, MAX_ID, MAX_MESSAGE, MAX_SUBSCRIPTIONS, MIN_HZ, VIEWS
+from riskengine.views.subscription import MAX_HZ, MAX_ID_CHARACTERS, MAX_MESSAGE_BYTES, MAX_SUBSCRIPTIONS, MIN_HZ, VIEWS
 from tests.serve.page_exchange import PAGE, both, page_exchanges, read, written
 
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -64,10 +64,10 @@ def test_a_client_that_follows_the_page_s_exchange_gets_its_row_and_its_checksum
 def test_limits_and_times_on_the_page_are_those_in_the_code():
     config = ServerConfig()
     for sentence in (
-        f"text of 1 to {MAX_ID} characters",
+        f"text of 1 to {MAX_ID_CHARACTERS} characters",
         f"{MIN_HZ:g} to {MAX_HZ:g}, for the connection",
         f"at most every {config.trade_push_ms} ms",
-        f"{MAX_SUBSCRIPTIONS} subscriptions a connection; {MAX_MESSAGE:,} bytes a request;",
+        f"{MAX_SUBSCRIPTIONS} subscriptions a connection; {MAX_MESSAGE_BYTES:,} bytes a request;",
         f"{stream.BURST_MESSAGES:.0f} requests at once and {stream.MESSAGES_PER_S:.0f} a second after that",
         f"{server.REQUEST_HEAD_S:.0f} s for the handshake's lines",
         f"drops a client that reads nothing for {sender.STALL_TIMEOUT_S:.0f} s",

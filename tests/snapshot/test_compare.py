@@ -1,4 +1,4 @@
-"""Comparing two sides: one break for each key that differs, of the first kind that fits, and nothing where they agree."""
+"""Comparing two sides: one break for each key that differs, of the first kind that fits, and none for keys that agree."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The ring of samples: bounded, by name, in order; unknown is None and a hole is a hole."""
+"""The ring of samples: bounded, by name, in order; unknown is None, and a time without samples has no point."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ TOTAL = "total_pnl"
 
 
 def one(minute: int, value: float, nodes: tuple[str, ...] = ("ALL",), epoch: int = 1) -> Sample:
-    """A sample whose measures are all `value`, not-a-number where it is unknown."""
+    """A sample whose measures are all `value`; not-a-number means unknown."""
     return Sample(NOON + minute * MINUTE, epoch, minute, nodes, np.full((len(MEASURES), len(nodes)), value))
 
 
@@ -24,7 +24,7 @@ def curve(
     return curves.points(node, TOTAL, since, (NOON + until * MINUTE, last), bucket_us)
 
 
-def test_a_sample_is_what_the_rows_of_the_nodes_say():
+def test_a_sample_has_the_amounts_of_the_nodes_rows():
     snapshot = newest(traded())
     taken = sample(snapshot, 1_000)
     rows = node_rows(snapshot)
@@ -56,13 +56,13 @@ def test_the_newest_point_is_the_snapshot_s_own():
     assert curve(curves, until=1, last=5.0) == [Point(NOON, 0.0, 0.0, 0.0, 1), Point(NOON + MINUTE, 5.0, 5.0, 5.0, 1)]
 
 
-def test_unknown_is_none_and_never_nought():
+def test_unknown_is_none_and_never_0():
     curves = Curves(10)
     curves.add(one(0, np.nan))
     curves.add(one(1, 3.0))
     assert [point.value for point in curve(curves, until=2, last=None)] == [None, 3.0, None]
     [point] = curve(curves, until=2, last=None, bucket_us=60 * MINUTE)
-    assert point == Point(NOON, None, 3.0, 3.0, 3)  # known in between, unknown by now
+    assert point == Point(NOON, None, 3.0, 3.0, 3)  # known in between, unknown at the end
     [nothing] = curve(Curves(1), until=0, last=None, bucket_us=MINUTE)
     assert nothing == Point(NOON, None, None, None, 1)
 
@@ -113,7 +113,7 @@ def test_a_node_that_comes_and_goes_keeps_its_own_numbers():
     assert [point.value for point in curve(curves, "new", until=9, last=1.0)] == [1.0]
 
 
-def test_what_was_sampled_in_an_hour_that_a_corrected_clock_never_had_goes():
+def test_samples_from_after_the_time_of_a_clock_that_was_set_back_go():
     curves = Curves(10)
     for minute in (0, 1, 61, 62):
         curves.add(one(minute, float(minute)))
@@ -121,7 +121,7 @@ def test_what_was_sampled_in_an_hour_that_a_corrected_clock_never_had_goes():
     assert [point.value for point in curve(curves, until=3, last=3.0)] == [0.0, 1.0, 2.0, 3.0]
 
 
-def test_what_is_read_back_stands_before_what_was_sampled_since():
+def test_restored_samples_stand_before_those_taken_since():
     curves = Curves(4)
     curves.add(one(10, 10.0))
     curves.restore([one(minute, float(minute)) for minute in (7, 8, 9, 10, 11)])

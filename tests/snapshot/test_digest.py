@@ -1,4 +1,4 @@
-"""The digest: the same for equal states however they came about, another one for any difference."""
+"""The digest: equal for equal states, whatever their history, and different for any difference."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Holdings as lines: what is read back is what the snapshot holds, and says where a node is not the sum of its children."""
+"""Holdings as lines: reading them gives what the snapshot holds, and the nodes that are not the sums of their children."""
 
 import pytest
 
@@ -52,7 +52,7 @@ def test_a_node_that_is_not_the_sum_of_its_children_is_seen(house: House) -> Non
     assert found == hierarchy_breaks(snapshot)
 
 
-def test_what_is_cut_short_is_no_holdings(house: House) -> None:
+def test_holdings_that_are_cut_short_are_refused(house: House) -> None:
     lines = list(holding_lines(house.engine.snapshot, {}))
     for broken in ([], [b"{}"], lines[:-1], [*lines[:-2], lines[-2][:-5], lines[-1]]):
         with pytest.raises(ValueError, match=r"."):

@@ -39,11 +39,11 @@ def test_a_parent_that_counts_other_than_its_children_is_named(snapshot: Snapsho
     before = snapshot.nodes.state(number)
     snapshot.nodes = altered(snapshot.nodes, number, OwnerState(before.pages, before.position_count, before.trade_count + 1))
     [found] = disagreements(snapshot)
-    assert found == Mismatch("integrity", "nodes that do not add up their children: FX, G10")
+    assert found == Mismatch("integrity", "nodes whose counts are not the sums of their children's: FX, G10")
 
 
 @pytest.mark.parametrize("field", ["quantity", "cash", "trade_count", "identities"])
-def test_roll_ups_that_hold_different_amounts_are_said_by_instrument(snapshot: Snapshot, field: str) -> None:
+def test_roll_ups_that_hold_different_amounts_are_named_by_instrument(snapshot: Snapshot, field: str) -> None:
     bob = snapshot.dealer_names.index("bob")
     [row] = snapshot.dealers.state(bob).positions()
     wrong = msgspec.structs.replace(row, **{field: getattr(row, field) + 1})
@@ -51,7 +51,7 @@ def test_roll_ups_that_hold_different_amounts_are_said_by_instrument(snapshot: S
     assert disagreements(snapshot) == [Mismatch("integrity", "organisation and dealers hold different amounts of EURUSD")]
 
 
-def test_of_many_the_first_are_named() -> None:
+def test_of_many_names_the_first_are_listed() -> None:
     assert first_few(["a", "b"]) == "a, b"
     assert first_few([str(n) for n in range(1_007)]) == "0, 1, 2, 3, 4 and 1,002 more"
 
@@ -67,15 +67,15 @@ def test_there_is_a_line_for_each_kind_with_the_first_keys() -> None:
     assert quantity == Mismatch(
         QUANTITY,
         (
-            "8 positions of which engine and store say different quantities: node D0 EURUSD, node D1 EURUSD, node D2 EURUSD, "
+            "8 positions with different quantities in engine and store: node D0 EURUSD, node D1 EURUSD, node D2 EURUSD, "
             "node D3 EURUSD, node D4 EURUSD and 3 more"
         ),
     )
-    assert hierarchy == Mismatch(HIERARCHY, "1 positions of nodes that are not the sums of those below: node FX EURUSD")
+    assert hierarchy == Mismatch(HIERARCHY, "1 positions of nodes that are not the sums of their children: node FX EURUSD")
     assert mismatches_of([]) == []
 
 
-def test_every_kind_of_break_has_its_words() -> None:
-    said = mismatches_of(Break(kind, ("dealer", "", "EURUSD"), None, None) for kind in KINDS)
-    assert [each.kind for each in said] == list(KINDS)
-    assert all("dealer '' EURUSD" in each.text for each in said)
+def test_every_kind_of_break_has_a_text() -> None:
+    found = mismatches_of(Break(kind, ("dealer", "", "EURUSD"), None, None) for kind in KINDS)
+    assert [each.kind for each in found] == list(KINDS)
+    assert all("dealer '' EURUSD" in each.text for each in found)

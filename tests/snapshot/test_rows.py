@@ -1,4 +1,4 @@
-"""Rows as the public interface has them: every field, null where unknown, and ladders that add up to their node."""
+"""The rows of the public interface: every field is there, unknown is null, and ladders add up to their node."""
 
 from decimal import Context, Decimal, localcontext
 from typing import Any
@@ -318,7 +318,7 @@ def test_positions_can_be_asked_for_by_node_dealer_and_instrument(house: House) 
 
 
 @pytest.mark.parametrize("wanted", [{"node": "X"}, {"dealer": "X"}, {"instrument": "X"}])
-def test_an_unknown_name_is_said_at_once(house: House, wanted: dict[str, Any]) -> None:
+def test_an_unknown_name_raises_at_the_call(house: House, wanted: dict[str, Any]) -> None:
     with pytest.raises(UnknownName, match="'X'"):
         position_rows(house.engine.snapshot, **wanted)
     if "instrument" not in wanted:

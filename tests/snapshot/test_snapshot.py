@@ -1,4 +1,4 @@
-"""What readers get: one consistent, immutable cut, while the writer goes on; and the snapshots of the last moments."""
+"""Snapshots: readers get one consistent, immutable cut while the writer goes on; the history keeps the newest."""
 
 import random
 import threading
@@ -26,7 +26,7 @@ MIDS = {"EURUSD": 1.1, "EURGBP": 0.85, "GBPUSD": 1.3, "USDJPY": 150.0, "ACME": 9
 
 
 def flow(seed: int) -> Iterator[Trade]:
-    """Trades without end; every fifth is amended to another desk or cancelled a little later."""
+    """Endless trades; every fifth is then amended to another desk or cancelled."""
     dice, number = random.Random(seed), 0
     while True:
         number += 1
@@ -46,7 +46,7 @@ def flow(seed: int) -> Iterator[Trade]:
 
 
 def write(house: House, stop: threading.Event, failures: list[str]) -> None:
-    """Trades one by one and in batches, a beat now and then, all published."""
+    """Apply trades one by one and in batches, with a beat now and then, and publish all of it."""
     dice, trades = random.Random(4), flow(8)
     try:
         while not stop.is_set():
@@ -80,7 +80,7 @@ def sums(states: list[OwnerState]) -> dict[int, tuple[int, int, int]]:
 
 
 def assert_adds_up(snapshot: Snapshot) -> None:
-    """Every parent is the sum of its children, and every leaf's numbers are those of its own rows, inside this snapshot."""
+    """Assert that in this snapshot every parent is the sum of its children, and every leaf's numbers follow from its rows."""
     nodes = snapshot.nodes
     for owner in range(nodes.size):
         children = range(*HIERARCHY.children[owner])
@@ -100,7 +100,7 @@ def held_cash(snapshot: Snapshot, owner: int) -> float:
 
 
 def total_of(snapshot: Snapshot, owner: int) -> tuple[float, float]:
-    """The total of a leaf from its rows and the unit values of the same snapshot, and what rounding may make of it."""
+    """The total of a leaf, from its rows and the unit values of the same snapshot, and the rounding error to allow."""
     total, size, units = 0.0, 0.0, snapshot.units
     for row in snapshot.nodes.state(owner).positions():
         number = row.instrument
@@ -173,7 +173,7 @@ def test_rows_are_frozen(house):
         row.quantity = 1
 
 
-def test_an_earlier_snapshot_keeps_what_it_said(house):
+def test_an_earlier_snapshot_does_not_change(house):
     before = house.engine.snapshot
     numbers, rows = before.nodes.measures(0).tolist(), list(before.nodes.state(0).positions())
     house.deal(trade("t2", fees="3"), cancel())

@@ -164,7 +164,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
     def deliver(self, row: dict[str, Any]) -> None:
         late = row.get("action") != "cancel" and self.model.is_late(row) and not self.model.is_effective(row)
         expected = self.model.take(row)
-        trade = world.checked(row, row["received_ts"])
+        trade = world.check_row(row, row["received_ts"])
         [outcome] = self.house.engine.apply([trade], self.now)
         note(f"{row} -> {outcome}")
         assert outcome.status == expected
@@ -277,7 +277,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
         self.now += wait
         self.price()
         table = self.house.engine.marks.marks
-        marks = world.restored({s: m for s, m in zip(REFERENCE.symbols, table, strict=True) if m is not None})
+        marks = world.as_restored({s: m for s, m in zip(REFERENCE.symbols, table, strict=True) if m is not None})
         self.model.ticks.append(None)
         self.start()
         self.house.quotes.restore(marks)
@@ -321,7 +321,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
     @precondition(lambda self: self.settled)
     def the_engine_s_own_check_passes(self) -> None:
         self.house.engine.check()
-        assert SelfAudit(self.house.engine).whole() == []
+        assert SelfAudit(self.house.engine).finish_pass() == []
 
     @invariant()
     @precondition(lambda self: self.settled)

@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from riskengine.serve.stream.uvicorn_server import make_server
 from riskengine.views.subscription import VIEWS
 from tests.serve.guarded import HOUSE, Guarded, bearer
-from tests.world import NOON, checked, row
+from tests.world import NOON, check_row, row
 
 PLACES: tuple[dict[str, str], ...] = (
     {"node": "ALL"},
@@ -82,7 +82,7 @@ async def everything_heard(house: Guarded, name: str) -> list[str]:
             for number, (desk, dealer) in enumerate((("ZETADESK", "zoltan"), ("OURDESK", "ann"), ("ZETADESK", "zoltan"))):
                 quantity = "424242.5" if dealer == "zoltan" else "5"
                 sent = row(f"live-{number}", desk=desk, dealer=dealer, instrument="EURGBP", quantity=quantity, ts=NOON + 9)
-                house.gateway.engine.apply([checked(sent, NOON, HOUSE)], house.gateway.clock.now(), number)
+                house.gateway.engine.apply([check_row(sent, NOON, HOUSE)], house.gateway.clock.now(), number)
                 house.gateway.publish()
                 heard += await follow(client, 0.3)
     finally:

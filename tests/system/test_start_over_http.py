@@ -244,9 +244,7 @@ def test_an_engine_that_differs_from_its_store_does_not_go_live(tmp_path: Path, 
     refused: Any
     [refused] = [record.msg for record in caplog.records if "start_refused" in str(record.msg)]
     assert refused["kind"] == "quantity"
-    assert refused["reason"] == (
-        "2 positions of which engine and store say different quantities: dealer ann EURUSD, node FX1 EURUSD"
-    )
+    assert refused["reason"] == ("2 positions with different quantities in engine and store: dealer ann EURUSD, node FX1 EURUSD")
 
 
 @pytest.mark.usefixtures("forgetful")

@@ -1,4 +1,4 @@
-"""What connections share: rows worked out once, changes encoded once, and a chain of patches that never breaks."""
+"""What connections share: rows are made once, changes are encoded once, and the chain of patches never breaks."""
 
 import json
 from typing import Any
@@ -29,23 +29,23 @@ def desk() -> Desk:
 
 
 def test_rows_and_changes_are_worked_out_once_for_all(desk, monkeypatch):
-    asked = []
+    calls = []
 
-    def counted(*arguments, **named):
-        asked.append(named)
+    def count_call(*arguments, **named):
+        calls.append(named)
         return ladder_rows(*arguments, **named)
 
-    monkeypatch.setattr("riskengine.views.sources.ladder_rows", counted)
+    monkeypatch.setattr("riskengine.views.sources.ladder_rows", count_call)
     clients = [desk.client() for _ in range(5)]
     for client in clients:
         client.subscribe("a", "ladder", node="FX1")
-    assert len(asked) == 1
+    assert len(calls) == 1
     desk.marks(EURUSD=1.2)
     assert len({id(client.subscriptions.update()) for client in clients}) == 1
-    assert len(asked) == 2
+    assert len(calls) == 2
 
 
-def test_whoever_asks_for_the_same_rows_gets_the_same_bytes(desk):
+def test_clients_that_ask_for_the_same_rows_get_the_same_bytes(desk):
     request = json.dumps({"op": "subscribe", "id": "a", "view": "nodes"})
     first, second = ([*client.subscriptions.handle(request)] for client in (desk.client(), desk.client()))
     assert first[0] is second[0]
@@ -73,18 +73,18 @@ def test_a_snapshot_without_new_prices_or_trades_costs_no_rows(desk, monkeypatch
 def test_after_a_trade_only_the_nodes_that_it_moved_are_worked_out(desk, monkeypatch):
     client = desk.client()
     client.subscribe("a", "nodes")
-    asked = []
+    calls = []
 
-    def counted(snapshot, number):
-        asked.append(number)
+    def count_call(snapshot, number):
+        calls.append(number)
         return node_row(snapshot, number)
 
-    monkeypatch.setattr("riskengine.views.sources.node_row", counted)
+    monkeypatch.setattr("riskengine.views.sources.node_row", count_call)
     desk.deal(world.trade("t9", desk="FX1"))
     hierarchy = world.REFERENCE.hierarchy
     number = hierarchy.index["FX1"]
     client.update()
-    assert sorted(asked) == sorted((number, *hierarchy.ancestors[number]))
+    assert sorted(calls) == sorted((number, *hierarchy.ancestors[number]))
 
 
 def test_only_a_trade_in_its_own_views_makes_a_connection_wait_for_a_push(desk):
@@ -100,7 +100,7 @@ def test_only_a_trade_in_its_own_views_makes_a_connection_wait_for_a_push(desk):
     assert not fx.subscriptions.trade_waits
 
 
-def test_who_stands_at_a_version_whose_rows_were_given_up_gets_all_rows(desk, monkeypatch):
+def test_a_client_at_a_version_whose_rows_were_dropped_gets_all_rows(desk, monkeypatch):
     monkeypatch.setattr(board, "MAX_KEPT_ROWS", 3)
     slow, quick = desk.client(), desk.client()
     for client in (slow, quick):
@@ -151,7 +151,7 @@ def test_a_checked_update_carries_the_checksum_of_each_view_but_the_status(desk)
     assert update["checksums"] == {name: view_checksum(client.rows(name)) for name in ("a", "b")}
 
 
-def test_who_stands_alike_gets_checksums_only_where_they_are_due(desk):
+def test_connections_at_one_standing_get_checksums_only_when_they_are_due(desk):
     checked, plain = desk.client(), desk.client()
     for client in (checked, plain):
         client.subscribe("a", "nodes")
@@ -163,7 +163,7 @@ def test_who_stands_alike_gets_checksums_only_where_they_are_due(desk):
 # Access classes
 
 
-def test_an_access_class_is_shown_its_nodes_and_no_parent_that_it_is_not_shown(desk):
+def test_an_access_class_sees_its_nodes_and_no_name_of_a_parent_that_it_may_not_see(desk):
     client = desk.client(grants=Grants(nodes=frozenset({"FX1"})))
     client.subscribe("a", "nodes")
     [row] = client.rows("a")
@@ -173,7 +173,7 @@ def test_an_access_class_is_shown_its_nodes_and_no_parent_that_it_is_not_shown(d
     assert change["node"] == "FX1"
 
 
-def test_an_access_class_is_shown_its_dealers(desk):
+def test_an_access_class_sees_its_dealers(desk):
     client = desk.client(grants=Grants(dealers=frozenset({"bob"})))
     client.subscribe("a", "dealers")
     assert client.rows("a") == []
@@ -182,7 +182,7 @@ def test_an_access_class_is_shown_its_dealers(desk):
     assert [row["dealer"] for row in client.rows("a")] == ["bob"]
 
 
-def test_a_trade_that_an_access_class_is_not_shown_does_not_move_its_views(desk):
+def test_a_trade_that_an_access_class_may_not_see_does_not_change_its_views(desk):
     client = desk.client(grants=Grants(nodes=frozenset({"EQ1"}), dealers=frozenset({"bob"})))
     client.subscribe("a", "nodes")
     client.subscribe("b", "dealers")
@@ -198,7 +198,7 @@ def test_one_access_class_shares_its_rows_and_another_has_its_own(desk):
     assert sorted(view.users for view in desk.board._views.values()) == [1, 2]
 
 
-def test_a_ladder_is_the_same_for_everybody_who_may_see_it(desk):
+def test_a_ladder_is_the_same_for_all_that_may_see_it(desk):
     desk.client().subscribe("a", "ladder", node="FX1")
     desk.client(grants=Grants(nodes=frozenset({"FX1"}))).subscribe("a", "ladder", node="FX1")
     assert len(desk.board._views) == 1
@@ -219,12 +219,12 @@ def test_a_view_that_nobody_watches_any_more_is_forgotten(desk):
 # Other reference data
 
 SMALLER = world.reference({node: parent for node, parent in world.PARENTS.items() if node != "FX1"})
-"""Without a desk, so that the nodes behind it have other numbers."""
+"""One desk less, so the nodes behind it have other numbers."""
 LARGER = world.reference(
     world.PARENTS | {"AA1": "FX", "FX1a": "FX1"},
     ({"instrument": "AARDVARK", "kind": "equity", "quote_currency": "USD"}, *world.INSTRUMENTS),
 )
-"""With a desk and an instrument before all others, and a desk below one that had trades."""
+"""A desk and an instrument more, before all others, and a desk below one that has trades."""
 
 
 def test_rows_of_what_is_gone_are_removed_and_those_of_what_is_new_come_whole(desk):
@@ -363,7 +363,7 @@ def test_patches_applied_to_the_first_snapshot_give_a_fresh_snapshot_at_that_seq
                 assert client.views[name] == {client.key(name, row): row for row in fresh}
 
 
-def test_what_has_moved_and_come_back_is_no_change(desk):
+def test_rows_that_changed_and_changed_back_are_no_change(desk):
     slow, quick = desk.client(), desk.client()
     slow.subscribe("a", "nodes")
     quick.subscribe("b", "nodes")
@@ -392,7 +392,7 @@ def test_a_trade_costs_no_walk_through_the_tree_however_many_access_classes_ther
     assert len([view for view in desk.board._views.values() if view.trade_seq == desk.snapshot.seq]) == 300
 
 
-def test_who_sees_the_same_nodes_shares_them_whatever_dealers_are_shown(desk):
+def test_clients_that_see_the_same_nodes_share_them_whatever_dealers_they_see(desk):
     for dealer in ("ann", "bob"):
         desk.client(grants=Grants(nodes=frozenset({"FX1"}), dealers=frozenset({dealer}))).subscribe("a", "nodes")
     assert len(desk.board._views) == 1

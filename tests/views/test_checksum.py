@@ -1,4 +1,4 @@
-"""The checksum of rows: over values, not over their text."""
+"""The checksum of rows: it covers values, not their text."""
 
 import struct
 import zlib
@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from riskengine.views.checksum import row_checksum, view_checksum
 
 
-def plainly(row: dict[str, object]) -> int:
-    """The definition, word for word."""
+def checksum_by_definition(row: dict[str, object]) -> int:
+    """The checksum of a row, by its definition word for word."""
     data = b""
     for name in sorted(row):
         value = row[name]
@@ -36,15 +36,15 @@ rows = st.dictionaries(st.text("abcdefgh_", min_size=1), values)
 
 
 @given(rows)
-def test_a_row_is_summed_up_as_defined(row):
-    assert row_checksum(row) == plainly(row)
+def test_a_row_has_the_checksum_of_the_definition(row):
+    assert row_checksum(row) == checksum_by_definition(row)
 
 
 @given(st.lists(rows), st.randoms())
-def test_the_order_of_rows_is_of_no_account(many, dice):
+def test_the_order_of_rows_does_not_matter(many, dice):
     other = list(many)
     dice.shuffle(other)
-    assert view_checksum(many) == view_checksum(other) == sum(map(plainly, many)) % 2**32
+    assert view_checksum(many) == view_checksum(other) == sum(map(checksum_by_definition, many)) % 2**32
 
 
 def test_null_and_absent_are_the_same_and_so_are_the_two_zeros():

@@ -1,4 +1,4 @@
-"""Whose numbers somebody is shown."""
+"""Grants: whose numbers a caller may see."""
 
 import pytest
 
@@ -17,42 +17,55 @@ TREE = Hierarchy(
 )
 
 
-def shown(grants: Grants) -> list[str]:
-    return [TREE.names[number] for number in grants.nodes_shown(TREE)]
+def visible(grants: Grants) -> list[str]:
+    return [TREE.names[number] for number in grants.visible_nodes(TREE)]
 
 
 def test_a_grant_of_a_node_is_of_everything_below_it() -> None:
     grants = Grants(nodes=frozenset({"FX"}))
-    assert shown(grants) == ["FX", "FX1", "FX2"]
+    assert visible(grants) == ["FX", "FX1", "FX2"]
     assert grants.sees_below(TREE, "FX2")
 
 
 def test_a_grant_of_a_desk_says_nothing_of_its_parents_total() -> None:
-    assert shown(Grants(nodes=frozenset({"FX1"}))) == ["FX1"]
+    assert visible(Grants(nodes=frozenset({"FX1"}))) == ["FX1"]
 
 
 def test_a_total_is_granted_without_what_is_below_it() -> None:
     grants = Grants(nodes=frozenset({"FX1"}), totals=frozenset({"FX"}))
-    assert shown(grants) == ["FX", "FX1"]
+    assert visible(grants) == ["FX", "FX1"]
     assert not grants.sees_below(TREE, "FX")
     assert not grants.sees_row(TREE, "FX2")
 
 
-def test_without_grants_nothing_is_shown() -> None:
-    assert shown(Grants()) == []
+def test_without_grants_nothing_is_visible() -> None:
+    assert visible(Grants()) == []
     assert not Grants().sees_dealer("ann")
     assert not Grants().sees_trade(TREE, "FX1", "ann")
 
 
 def test_everything_is_every_node_and_dealer_but_no_name_that_does_not_exist() -> None:
-    assert shown(EVERYTHING) == list(TREE.names)
+    assert visible(EVERYTHING) == list(TREE.names)
     assert EVERYTHING.sees_dealer("ann")
     assert not EVERYTHING.sees_below(TREE, "nowhere")
     assert EVERYTHING.sees_trade(TREE, "nowhere", "ann")
 
 
+@pytest.mark.parametrize(
+    ("grants", "hiding"),
+    [
+        (EVERYTHING, []),
+        (Grants(nodes=frozenset({"FX"})), ["FX"]),
+        (Grants(nodes=frozenset({"FX"}), totals=frozenset({"ALL"})), []),
+        (Grants(nodes=frozenset({"FX1"}), totals=frozenset({"ALL"})), ["FX1"]),
+    ],
+)
+def test_a_row_names_its_parent_only_if_the_parent_has_a_row_itself(grants: Grants, hiding: list[str]) -> None:
+    assert [TREE.names[number] for number in grants.visible_nodes(TREE) if grants.hides_parent(TREE, number)] == hiding
+
+
 @pytest.mark.parametrize(("desk", "dealer", "seen"), [("FX1", "bob", True), ("EQ", "ann", True), ("EQ", "bob", False)])
-def test_a_trade_is_shown_by_its_desk_or_by_its_dealer(desk: str, dealer: str, seen: bool) -> None:
+def test_a_trade_is_visible_by_its_desk_or_by_its_dealer(desk: str, dealer: str, seen: bool) -> None:
     grants = Grants(nodes=frozenset({"FX1"}), dealers=frozenset({"ann"}))
     assert grants.sees_trade(TREE, desk, dealer) is seen
 

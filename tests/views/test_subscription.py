@@ -9,7 +9,7 @@ from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_rows
 from riskengine.views.board import MSGPACK
 from riskengine.views.checksum import view_checksum
 from riskengine.views.grants import Grants
-from riskengine.views.subscription import MAX_MESSAGE, MAX_SUBSCRIPTIONS
+from riskengine.views.subscription import MAX_MESSAGE_BYTES, MAX_SUBSCRIPTIONS
 from tests import world
 from tests.stream_client import Desk, dealt_desk, status
 
@@ -140,7 +140,7 @@ def test_a_view_without_changes_is_absent(desk):
     assert set(client.update()["views"]) == {"fx"}
 
 
-def test_nothing_is_said_twice(desk):
+def test_no_update_is_sent_twice(desk):
     client = desk.client()
     client.subscribe("a", "nodes")
     assert client.update() is None
@@ -149,7 +149,7 @@ def test_nothing_is_said_twice(desk):
     assert client.update() is None
 
 
-def test_a_connection_whose_views_stand_still_is_told_once_a_second(desk):
+def test_a_connection_whose_views_do_not_change_gets_an_empty_update_once_a_second(desk):
     client = desk.client()
     client.subscribe("eq", "ladder", node="EQ1")
     prev_seq = client.seq
@@ -265,7 +265,7 @@ def test_msgpack_says_the_same(desk):
         ("", "truncated"),
         ("[1]", "object"),
         ("[" * 50_000, "nested"),
-        ('"' + "x" * MAX_MESSAGE + '"', str(MAX_MESSAGE)),
+        ('"' + "x" * MAX_MESSAGE_BYTES + '"', str(MAX_MESSAGE_BYTES)),
         ("{}", "None"),
         ('{"op":"dance","id":"a"}', "dance"),
         ('{"op":["subscribe"]}', "subscribe"),
@@ -372,7 +372,7 @@ def test_a_checksum_shows_a_copy_that_has_drifted_and_a_resync_mends_it(desk):
     assert update["checksums"]["a"] == view_checksum(client.rows("a"))
 
 
-def test_who_may_not_see_the_root_does_not_learn_its_name(desk):
+def test_a_client_that_may_not_see_the_root_does_not_learn_its_name(desk):
     client = desk.client(grants=Grants(nodes=frozenset({"FX1"})))
     [refused] = client.subscribe("a", "ladder")
     assert refused["title"] == "not allowed"

@@ -11,6 +11,7 @@ from riskengine.serve.routes.lists import answer_page, make_rows, row_filter, sa
 from riskengine.snapshot.curves import Point
 from riskengine.snapshot.rows import RowDict, dealer_row, decimal_texts, mark_rows, node_row
 from riskengine.snapshot.snapshot import node_number
+from riskengine.views.grants import HIDDEN_PARENT
 
 DEFAULT_MEASURE = "total_pnl"
 
@@ -20,7 +21,7 @@ DEFAULT_MEASURE = "total_pnl"
 
 async def answer_nodes(question: Question) -> Response:
     """All visible nodes, parents before children; never cut."""
-    return await _answer_nodes(question, question.grants.nodes_shown(question.snapshot.reference.hierarchy))
+    return await _answer_nodes(question, question.grants.visible_nodes(question.snapshot.reference.hierarchy))
 
 
 async def answer_node(question: Question) -> Response:
@@ -40,9 +41,7 @@ async def _answer_nodes(question: Question, numbers: Sequence[int]) -> Response:
 
     def row_of(number: int) -> RowDict:
         row = node_row(snapshot, number)
-        if row["parent"] is not None and not grants.sees_row(hierarchy, row["parent"]):
-            row["parent"] = None
-        return row
+        return row | HIDDEN_PARENT if grants.hides_parent(hierarchy, number) else row
 
     return await answer_page(question, NODE, numbers, row_of, cut=False)
 

@@ -116,7 +116,7 @@ def visible_status(whole: RowDict, grants: Grants, snapshot: Snapshot | None) ->
     visible |= {"counts": dict.fromkeys(whole["counts"]), "feeds": [], "warnings": visible_warnings(whole["warnings"], grants)}
     if snapshot is not None:
         dealers = zip(snapshot.dealer_names, range(snapshot.dealers.size), strict=False)
-        visible["node_count"] = len(grants.nodes_shown(snapshot.reference.hierarchy))
+        visible["node_count"] = len(grants.visible_nodes(snapshot.reference.hierarchy))
         visible["dealer_count"] = sum(
             bool(snapshot.dealers.state(number).position_count) for name, number in dealers if grants.sees_dealer(name)
         )

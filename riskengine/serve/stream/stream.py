@@ -52,7 +52,7 @@ class StreamHub:
         """Add a client and send its hello."""
         sender = self._running_sender()
         subscriptions = Subscriptions(sender.board, encoding, self._config, grants)
-        subscriptions.freshen = sender.catch_up
+        subscriptions.refresh = sender.catch_up
         connection = StreamConnection(subscriptions, outlet, encoding, next(self._numbers))
         outlet.counts_messages = True
         outlet.write_frame(subscriptions.hello())
