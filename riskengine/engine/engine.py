@@ -16,7 +16,7 @@ from riskengine.engine.table_builder import TableBuilder
 from riskengine.engine.worklist import WorkList
 from riskengine.market.currencies import CurrencyGraph
 from riskengine.market.marks import Mark, MarkTable
-from riskengine.positions.batches import COLUMNS_FROM, NOWHERE, PositionChanges
+from riskengine.positions.batches import COLUMNS_FROM_TRADES, NOWHERE, PositionChanges
 from riskengine.positions.freezing import Recalled, thaw
 from riskengine.positions.ledger import Ledger
 from riskengine.positions.position import LateFold
@@ -95,7 +95,7 @@ class Engine:
         """
         moves = PositionChanges(told)
         outcomes = [PLAIN] * len(trades)
-        others = self._sort_out(trades, now, moves, outcomes) if len(trades) >= COLUMNS_FROM else None
+        others = self._sort_out(trades, now, moves, outcomes) if len(trades) >= COLUMNS_FROM_TRADES else None
         if others is None:
             others = self._sort_out_each(trades, now, moves, outcomes)
         for late in moves.apply(self.ledger, self._tolerance):

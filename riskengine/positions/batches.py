@@ -17,10 +17,10 @@ from riskengine.positions.ledger import MASK, SHIFT, Ledger, Rollup
 from riskengine.positions.position import LateFold, fold_in
 from riskengine.records.types import IntArray, Trade, version_fingerprints
 
-GROUPED_FROM = 2_048
+GROUP_FROM_TRADES = 2_048
 """Trades from which on sorting them by position pays."""
 
-COLUMNS_FROM = 16_384
+COLUMNS_FROM_TRADES = 16_384
 """Trades from which on folding the new positions among theirs in columns pays."""
 
 NOWHERE = -1
@@ -62,7 +62,7 @@ class PositionChanges:
 
     def apply(self, ledger: Ledger, tolerance: int) -> list[Late]:
         """Do it. Returns what came late, more than `tolerance` microseconds, by place. 4 us a trade."""
-        if len(self.trades) < GROUPED_FROM:
+        if len(self.trades) < GROUP_FROM_TRADES:
             late = self._one_by_one(ledger, tolerance)
         else:
             late = sorted(self._by_position(ledger, tolerance), key=attrgetter("place"))
@@ -87,7 +87,7 @@ class PositionChanges:
         dealers = {dealer: ledger.dealer_number(dealer) for dealer in dict.fromkeys(trade.dealer for trade in trades)}
         instruments = _numbers("instrument", ledger.reference.instrument_index, trades)
         fold = None
-        if len(trades) >= COLUMNS_FROM:
+        if len(trades) >= COLUMNS_FROM_TRADES:
             columns = TradeColumns(trades, np.fromiter(prints, np.int64, len(trades)), instruments, ledger.reference)
             fold = partial(Folded, columns, moves=passing(trades, self.leaving))
             self._tell(0.4)

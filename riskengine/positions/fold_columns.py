@@ -16,17 +16,17 @@ from typing import NamedTuple
 import numpy as np
 
 from riskengine.positions.ledger import Rollup
-from riskengine.positions.position import CHECKPOINT_EVERY, Position
+from riskengine.positions.position import TRADES_PER_CHECKPOINT, Position
 from riskengine.records.reference import Reference
 from riskengine.records.types import DECIMALS, ONE, BoolArray, FloatArray, IntArray, Trade, order_key
 
-LONGEST = 512
+MAX_TRADES = 512
 """Trades of one position up to which it is folded here: beyond, few positions are as long, and each step is for few."""
 
 _EXACT = 2.0**52
 """Sums of sizes below are whole numbers that a double holds exactly, with a bit to spare for having been added as doubles."""
 _FEES_LIMIT = 2**50
-"""Sums of LONGEST fees below it fit 64 bits."""
+"""Sums of MAX_TRADES fees below it fit 64 bits."""
 _BEYOND = 2**62
 _LIMB = 32
 
@@ -138,7 +138,7 @@ class Folded:
         run_of: IntArray = np.repeat(np.arange(len(lengths)), lengths)
         unfit = ~columns.fine
         unfit[moves.odd] = True
-        fits: BoolArray = (lengths <= LONGEST) & ~np.logical_or.reduceat(unfit[runs.order], runs.starts)
+        fits: BoolArray = (lengths <= MAX_TRADES) & ~np.logical_or.reduceat(unfit[runs.order], runs.starts)
         disorder = self._disordered(run_of)
         if watched is not None:
             fits[self._with_late(np.unique(run_of[1:][disorder]), watched, tolerance)] = False
@@ -228,7 +228,7 @@ class Folded:
                 some = slice(0, int(np.searchsorted(shorter, -rank)))  # the runs that have so many trades
                 at = first[some] + rank
                 _step(held[some], prices[some], signed[at], price[at], in_one[some])
-                if not (rank + 1) % CHECKPOINT_EVERY:
+                if not (rank + 1) % TRADES_PER_CHECKPOINT:
                     self._keep(by[some], held[some], prices[some])
         quantity, average = np.empty_like(held), np.empty_like(prices)
         quantity[by], average[by] = held, prices

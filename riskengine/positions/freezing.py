@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from riskengine.positions.ledger import Ledger
 from riskengine.positions.position_audit import Belonging, folded, opened
-from riskengine.positions.processed import REST_EVERY, Processed
+from riskengine.positions.processed import TRADES_PER_REST, Processed
 from riskengine.positions.repair import Place, place_of
 from riskengine.records.types import Key, Trade, order_key
 
@@ -47,7 +47,7 @@ def freeze(
         ("dealer", ledger.dealers, tuple(ledger.dealer_index)),
     ):
         for seen, (owner, number, position) in enumerate(rollup.positions()):
-            if not seen % REST_EVERY:
+            if not seen % TRADES_PER_REST:
                 rest()
             done = processed.count_frozen(position.trades)
             if done and not position.quarantined and not (but and (name, owners[owner], reference.symbols[number]) in but):

@@ -14,13 +14,13 @@ from riskengine.records.types import Identity, IntArray, Trade
 
 ProbeCounts = npt.NDArray[np.uint8]
 
-MOST_VERSIONS = 255
+MAX_VERSIONS = 255
 """An identity with more stays in memory."""
 
-MERGED_AT_ONCE = 500_000
+MERGE_STRETCH_IDS = 500_000
 
 
-def identity_print(source: str, trade_id: str, leg: int) -> int:
+def identity_fingerprint(source: str, trade_id: str, leg: int) -> int:
     """64 bits for an identity: SipHash of its names under this process's own key. 0.1 us; another process has others."""
     return hash((source, trade_id, leg))
 
@@ -40,7 +40,7 @@ class FrozenIds:
         return sum(prints.nbytes + counts.nbytes for prints, counts in self._runs)
 
     def add(self, prints: Sequence[int], versions: Sequence[int]) -> npt.NDArray[np.bool_]:
-        """Put fingerprints in, each with how many versions there are, 1 to MOST_VERSIONS. Which were taken: those not here yet.
+        """Put fingerprints in, each with how many versions there are, 1 to MAX_VERSIONS. Which were taken: those not here yet.
 
         O(n log n) of what is added, and now and then a merge, O(all), which needs as much memory again for a moment.
         """
@@ -66,8 +66,8 @@ class FrozenIds:
         *others, (into, counts), (more, more_counts) = self._runs
         prints, merged = np.empty(len(into) + len(more), np.int64), np.empty(len(into) + len(more), np.uint8)
         done = taken = 0
-        for first in range(0, len(into), MERGED_AT_ONCE):
-            end = min(first + MERGED_AT_ONCE, len(into))
+        for first in range(0, len(into), MERGE_STRETCH_IDS):
+            end = min(first + MERGE_STRETCH_IDS, len(into))
             until = len(more) if end == len(into) else int(np.searchsorted(more, into[end]))
             places = np.searchsorted(into[first:end], more[taken:until])
             stretch = slice(done, done + end - first + until - taken)
@@ -78,13 +78,13 @@ class FrozenIds:
 
     def versions(self, identities: Sequence[Identity | Trade]) -> list[int]:
         """How many versions each had that may be here, 0 where it is certainly not. 3 us, and 0.5 us each."""
-        prints = (identity_print(each.source, each.trade_id, each.leg) for each in identities)
+        prints = (identity_fingerprint(each.source, each.trade_id, each.leg) for each in identities)
         found: list[int] = self._counts(np.fromiter(prints, np.int64, len(identities))).tolist()
         return found
 
     def versions_of(self, source: str, trade_id: str, leg: int) -> int:
         """The same of one identity. 2 us."""
-        wanted = identity_print(source, trade_id, leg)
+        wanted = identity_fingerprint(source, trade_id, leg)
         for run, counts in self._runs:
             at = int(run.searchsorted(wanted))
             if at < len(run) and run[at] == wanted:

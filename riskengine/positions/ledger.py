@@ -13,7 +13,7 @@ from operator import attrgetter
 
 import msgspec
 
-from riskengine.positions.position import NO_FEES, LateFold, Position, fold_in, moved, open_cost
+from riskengine.positions.position import NO_FEES, LateFold, Position, fold_in, replace_fees, open_cost
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.reference import Reference
 from riskengine.records.types import MULTIPLIER_DECIMALS, ONE, Opening, Trade, version_fingerprint
@@ -24,7 +24,7 @@ MASK = (1 << SHIFT) - 1
 ALL_ROWS = MASK
 """In the place of an instrument: everything that an owner holds."""
 
-MANY = 16_384
+MAX_LISTED_POSITIONS = 16_384
 """Touched positions from which on telling every change costs more than starting afresh."""
 
 Rise = tuple[int, int, int, int, int, int, int, int, int, dict[str, int], int]
@@ -155,15 +155,15 @@ class Rollup:
         """Carry what touched positions changed by into the rows of every ancestor, level by level.
 
         Returns what changed since the last call: {key: (row before, row now)}, None where there is no position; a key is
-        `owner << SHIFT | instrument`. None instead of it all after more than `MANY` positions were touched: whoever follows then
+        `owner << SHIFT | instrument`. None instead of it all after more than `MAX_LISTED_POSITIONS` positions were touched: whoever follows then
         starts afresh from the rows. O(touched x depth).
         """
         changes: Changes | None = {}
         touched: Collection[Position] = self.touched
-        if len(touched) > MANY:
+        if len(touched) > MAX_LISTED_POSITIONS:
             changes, touched = None, sorted(touched, key=_owner)  # neighbours change the same rows above them
         waiting = iter(touched)
-        while some := list(islice(waiting, MANY)):
+        while some := list(islice(waiting, MAX_LISTED_POSITIONS)):
             rising: list[dict[int, Rise]] = [{} for _ in range(self._depth)]
             self._settle_leaves(some, rising, changes)
             for depth in range(self._depth - 1, -1, -1):
@@ -245,7 +245,7 @@ class Rollup:
                         row.position_count + count,
                         row.trade_count + trades,
                         newest,
-                        moved(row.fees, NO_FEES, fees) if fees else row.fees,
+                        replace_fees(row.fees, NO_FEES, fees) if fees else row.fees,
                         row.identities + identities,
                         None,
                         None,
@@ -307,7 +307,7 @@ def _difference(old: Row, new: Row) -> Rise:
         new.trade_count - old.trade_count,
         last,
         last_before if last < last_before else 0,
-        NO_FEES if new.fees is old.fees else moved(NO_FEES, old.fees, new.fees),
+        NO_FEES if new.fees is old.fees else replace_fees(NO_FEES, old.fees, new.fees),
         new.identities - old.identities,
     )
 
@@ -325,7 +325,7 @@ def _together(one: Rise, other: Rise) -> Rise:
         trades + other[6],
         max(last, other[7]),
         max(lost, other[8]),
-        moved(fees, NO_FEES, other[9]) if other[9] else fees,
+        replace_fees(fees, NO_FEES, other[9]) if other[9] else fees,
         identities + other[10],
     )
 

@@ -24,7 +24,7 @@ from riskengine.records.types import (
     version_fingerprint,
 )
 
-CHECKPOINT_EVERY = 64
+TRADES_PER_CHECKPOINT = 64
 """Trades between two checkpoints: what a late trade costs at most beyond its own distance from the end."""
 
 _UNIT: int = CASH_ONE
@@ -32,7 +32,7 @@ _MILLI: int = CASH_ONE // 10**3
 _MICRO: int = CASH_ONE // 10**6
 _NANO: int = CASH_ONE // 10**9
 
-LONG_HISTORY = 2_000
+LONG_HISTORY_TRADES = 2_000
 """From this many trades on a sorted list of blocks beats one flat list for insertions in the middle."""
 
 NO_FEES: dict[str, int] = {}
@@ -40,7 +40,7 @@ NO_FEES: dict[str, int] = {}
 BEFORE_THE_BASE = "trades that a base stands for are read again before anything comes among them"
 
 
-def moved(total: dict[str, int], old: dict[str, int], new: dict[str, int]) -> dict[str, int]:
+def replace_fees(total: dict[str, int], old: dict[str, int], new: dict[str, int]) -> dict[str, int]:
     """Fees by currency with `old` taken out and `new` put in; a new dictionary, by name, without zeros."""
     if len(new) == 1 and old.keys() <= new.keys() and total.keys() <= new.keys():  # nearly always one currency
         for currency, units in new.items():
@@ -161,7 +161,7 @@ class Position:
                 return self._insert(trade)
             if type(trades) is list:
                 trades.append(trade)
-                if len(trades) > LONG_HISTORY:
+                if len(trades) > LONG_HISTORY_TRADES:
                     self.trades = SortedKeyList(trades, key=order_key)
             else:
                 trades.add(trade)
@@ -174,7 +174,7 @@ class Position:
         self.cash += trade.cash
         if trade.fees:
             self._add_fees(trade.fees_currency, trade.fees)
-        if trades and not len(trades) % CHECKPOINT_EVERY:
+        if trades and not len(trades) % TRADES_PER_CHECKPOINT:
             self._checkpoint(self.quantity, self.average)
         return 0
 
@@ -185,7 +185,7 @@ class Position:
         """
         held = self.trades or []
         count = len(held)
-        if type(held) is not list or count + len(trades) > LONG_HISTORY:
+        if type(held) is not list or count + len(trades) > LONG_HISTORY_TRADES:
             return False
         quantity, average, cash = self.quantity, self.average, self.cash
         newest = held[-1] if held else self.base.newest if self.base is not None else None
@@ -202,7 +202,7 @@ class Position:
             if trade.fees:
                 charged.append(trade)
             count += 1
-            if not count % CHECKPOINT_EVERY:
+            if not count % TRADES_PER_CHECKPOINT:
                 checkpoints.append((quantity, average))
         held += trades
         self.trades, self.quantity, self.average, self.cash = held, quantity, average, cash
@@ -222,7 +222,7 @@ class Position:
         at = self._index(trade)
         if type(trades) is list:
             trades.insert(at, trade)
-            if len(trades) > LONG_HISTORY:
+            if len(trades) > LONG_HISTORY_TRADES:
                 trades = self.trades = SortedKeyList(trades, key=order_key)
         else:
             trades.add(trade)
@@ -267,7 +267,7 @@ class Position:
             return
         (quantity, average), left, fees = self._after(count), list(self.trades[count:]), self.fees or NO_FEES
         for trade in filter(attrgetter("fees"), left):
-            fees = moved(fees, {trade.fees_currency: trade.fees}, NO_FEES)
+            fees = replace_fees(fees, {trade.fees_currency: trade.fees}, NO_FEES)
         self.base = Base(
             quantity,
             self.cash - sum(trade.cash for trade in left),
@@ -286,14 +286,14 @@ class Position:
         self._hold([*trades, *self.trades])
 
     def _hold(self, trades: list[Trade]) -> None:
-        self.trades = SortedKeyList(trades, key=order_key) if len(trades) > LONG_HISTORY else trades
+        self.trades = SortedKeyList(trades, key=order_key) if len(trades) > LONG_HISTORY_TRADES else trades
         self._fold_from(0)
 
     def _after(self, count: int) -> tuple[int, float | None]:
         """Quantity and average after the oldest `count` trades. O(trades since the last checkpoint before)."""
-        kept = count // CHECKPOINT_EVERY
+        kept = count // TRADES_PER_CHECKPOINT
         quantity, average = self.checkpoints[kept - 1] if kept and self.checkpoints is not None else self._opened()
-        for trade in self.trades[kept * CHECKPOINT_EVERY : count]:
+        for trade in self.trades[kept * TRADES_PER_CHECKPOINT : count]:
             average = next_average(quantity, average, trade.signed_quantity, trade.fill_price)
             quantity += trade.signed_quantity
         return quantity, average
@@ -306,11 +306,11 @@ class Position:
     def _add_fees(self, currency: str, units: int) -> None:
         if not units:
             return
-        self.fees = moved(self.fees or NO_FEES, NO_FEES, {currency: units}) or None
+        self.fees = replace_fees(self.fees or NO_FEES, NO_FEES, {currency: units}) or None
 
     def _fold_from(self, at: int) -> None:
         """Recompute quantity and average from the last checkpoint at or before index `at`."""
-        kept = at // CHECKPOINT_EVERY
+        kept = at // TRADES_PER_CHECKPOINT
         if self.checkpoints:
             del self.checkpoints[kept:]
         if kept:
@@ -318,12 +318,12 @@ class Position:
             quantity, average = self.checkpoints[-1]
         else:
             quantity, average = self._opened()
-        count = kept * CHECKPOINT_EVERY
+        count = kept * TRADES_PER_CHECKPOINT
         for trade in self.trades[count:]:
             average = next_average(quantity, average, trade.signed_quantity, trade.fill_price)
             quantity += trade.signed_quantity
             count += 1
-            if count % CHECKPOINT_EVERY == 0:
+            if count % TRADES_PER_CHECKPOINT == 0:
                 self._checkpoint(quantity, average)
         self.quantity, self.average = quantity, average
 

@@ -7,7 +7,7 @@ the same record says that nothing before it has changed. Pure; writer thread onl
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from riskengine.positions.position import CHECKPOINT_EVERY, NO_FEES, Position, moved, next_average
+from riskengine.positions.position import TRADES_PER_CHECKPOINT, NO_FEES, Position, replace_fees, next_average
 from riskengine.records.types import CASH_PER_ONE, ONE, Instrument, Opening, Trade, order_key, version_fingerprint
 
 NOT_IN_ORDER = "I3: its trades are not in order, or one stands there twice"
@@ -52,7 +52,7 @@ def opened(openings: Sequence[Opening], instrument: Instrument) -> Fold:
             quantity += opening.quantity
         cash += opening.realised * CASH_PER_ONE - opening.quantity * opening.average_price * instrument.multiplier
         if opening.fees:
-            fees = moved(fees, NO_FEES, {instrument.currency: opening.fees})
+            fees = replace_fees(fees, NO_FEES, {instrument.currency: opening.fees})
     return quantity, cash, average, 0, fees, None
 
 
@@ -73,7 +73,7 @@ def folded(before: Fold, trades: Sequence[Trade], symbol: str, belonging: Belong
         cash += trade.cash
         identities += version_fingerprint(trade.source, trade.trade_id, trade.leg, trade.version)
         if trade.fees:
-            fees = moved(fees, NO_FEES, {trade.fees_currency: trade.fees})
+            fees = replace_fees(fees, NO_FEES, {trade.fees_currency: trade.fees})
         newest = trade
     return quantity, cash, average, identities, fees, newest
 
@@ -112,10 +112,10 @@ def long_position_fault(
         checkpoints = position.checkpoints or []
         while kept and (len(checkpoints) < len(kept) or checkpoints[len(kept) - 1] is not kept[-1][0]):
             kept.pop()
-        first = len(kept) * CHECKPOINT_EVERY
-        trades = position.trades[first : first + CHECKPOINT_EVERY]
+        first = len(kept) * TRADES_PER_CHECKPOINT
+        trades = position.trades[first : first + TRADES_PER_CHECKPOINT]
         fold = folded(kept[-1][1] if kept else start_of(position, instrument), trades, instrument.instrument, belonging)
-        if len(trades) < CHECKPOINT_EVERY:
+        if len(trades) < TRADES_PER_CHECKPOINT:
             yield NOT_THE_CHECKPOINT if len(checkpoints) != len(kept) else against(fold, position)
             return
         if isinstance(fold, str) or len(checkpoints) <= len(kept) or checkpoints[len(kept)] != (fold[0], fold[2]):

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from riskengine.positions.frozen_ids import MOST_VERSIONS, FrozenIds, identity_print
+from riskengine.positions.frozen_ids import MAX_VERSIONS, FrozenIds, identity_fingerprint
 from riskengine.records.types import Identity, Trade
 
 APPLIED = "applied"
@@ -19,21 +19,21 @@ SUPERSEDED = "superseded"
 PARKED = "parked"
 QUARANTINED = "quarantined"
 
-REST_EVERY = 256
+TRADES_PER_REST = 256
 """Trades looked at between two rests in long work."""
 
 
 def exception_id(kind: str, trade: Trade) -> str:
     """Names an exception about one version of a trade, for good: two trades never share a name, colons or not."""
-    return f"{kind}:{name_part(trade.source)}:{name_part(trade.trade_id)}:{trade.leg}:{trade.version}"
+    return f"{kind}:{escape_name(trade.source)}:{escape_name(trade.trade_id)}:{trade.leg}:{trade.version}"
 
 
-def name_part(text: str) -> str:
+def escape_name(text: str) -> str:
     """A name as a part between colons."""
     return text.replace("%", "%25").replace(":", "%3A")
 
 
-def part_name(text: str) -> str:
+def unescape_name(text: str) -> str:
     """The name that is such a part."""
     return text.replace("%3A", ":").replace("%25", "%")
 
@@ -193,7 +193,7 @@ class Processed:
         leg = trade.leg
         known = self._versions[trade.source].get((trade.trade_id, leg) if leg else trade.trade_id)
         if known is None:
-            return self.frozen > 0 and self.history.versions_of(trade.source, trade.trade_id, leg) == trade.version
+            return self.frozen > 0 and self.history.version_count(trade.source, trade.trade_id, leg) == trade.version
         if isinstance(known, list):
             return self._effective(known) is trade
         return known is trade and not (self.quarantined and (trade.identity, trade.version) in self.quarantined)
@@ -220,7 +220,7 @@ class Processed:
             prints: list[int] = []
             counts: list[int] = []
             for seen, (key, versions) in enumerate(known.items()):
-                if not seen % REST_EVERY:
+                if not seen % TRADES_PER_REST:
                     rest()
                 one = versions if not isinstance(versions, list) else versions[-1]
                 if one.received_ts >= before or one.ts >= traded_before or (source, one.trade_id) in open_deals:
@@ -228,7 +228,7 @@ class Processed:
                 count = self._done(versions, before)
                 if count:
                     keys.append(key)
-                    prints.append(identity_print(source, one.trade_id, one.leg))
+                    prints.append(identity_fingerprint(source, one.trade_id, one.leg))
                     counts.append(count)
             if keys:
                 taken = self.history.add(prints, counts)  # one that shares its fingerprint with another stays
@@ -243,7 +243,7 @@ class Processed:
         """How many versions an identity has that may be frozen; 0 where it may not."""
         all_versions = versions if isinstance(versions, list) else [versions]
         top = all_versions[-1]
-        if top.version != len(all_versions) or top.version > MOST_VERSIONS or top.action == "cancel":
+        if top.version != len(all_versions) or top.version > MAX_VERSIONS or top.action == "cancel":
             return 0
         if self._legs and (top.source, top.trade_id) in self._legs:
             return 0

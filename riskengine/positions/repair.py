@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ClassVar, NamedTuple
 
 from riskengine.positions.ledger import ALL_ROWS, EMPTY_ROW, MASK, SHIFT, Book, Ledger, Rollup, Row
-from riskengine.positions.position import NO_FEES, Position, moved
+from riskengine.positions.position import NO_FEES, Position, replace_fees
 from riskengine.positions.processed import Processed
 from riskengine.records.types import Identity, Key, Opening, Trade, order_key
 
@@ -22,7 +22,7 @@ from riskengine.records.types import Identity, Key, Opening, Trade, order_key
 class Repaired(NamedTuple):
     """What a repair did.
 
-    keys       whose position was folded anew, or whose sum was made anew: those named, and those that trades moved to or from
+    keys       whose position was folded anew, or whose sum was made anew: those named, and those that trades replace_fees to or from
     changed    identities of which another version, or the same with other columns, takes part now
     forgotten  identities that the store does not hold
     aside      further keys, set aside: something in them was changed that their base stands for
@@ -122,7 +122,7 @@ def repair(
     aside = _fold_anew(ledger, folds, leaves, held, standing)
     if has_bases:  # what they stood for is in memory now, or gone: count anew what is left
         count = sum(position.count for _, _, position in ledger.organisation.positions())
-        processed.frozen = max(0, count - (processed.in_memory - len(processed.inert)))
+        processed.frozen_count = max(0, count - (processed.in_memory - len(processed.inert)))
     for place in named:
         if not place.is_leaf:
             _sum_anew(place)
@@ -289,7 +289,7 @@ def sum_of(rows: Iterable[Row | None]) -> Row | None:
         identities += row.identities
         quarantined += row.quarantined
         if row.fees:
-            fees = moved(fees, NO_FEES, row.fees)
+            fees = replace_fees(fees, NO_FEES, row.fees)
     return Row(
         held[0].instrument,
         quantity,
@@ -344,7 +344,7 @@ class SetAsidePosition(Position):
         self.openings = (*self.openings, opening)
 
     def add(self, trade: Trade, fingerprint: int | None = None) -> int:
-        """Keep a trade. Returns 0: nothing moved. O(log n), O(n) for one that is not the newest."""
+        """Keep a trade. Returns 0: nothing replace_fees. O(log n), O(n) for one that is not the newest."""
         insort(self.trades, trade, key=order_key)
         return 0
 

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from riskengine.positions.ledger import MANY, MASK, SHIFT, Rollup, Row
-from riskengine.positions.position import NO_FEES, Position, moved, open_cost
+from riskengine.positions.ledger import MAX_LISTED_POSITIONS, MASK, SHIFT, Rollup, Row
+from riskengine.positions.position import NO_FEES, Position, replace_fees, open_cost
 from riskengine.records.types import CASH_ONE, ONE, FloatArray, IntArray, ObjectArray
 
 _DIGITS = (9, 6, 3, 0)
@@ -49,7 +49,7 @@ def settle_new(rollup: Rollup) -> bool:
 
     False, and nothing is done, where that is not so.
     """
-    if len(rollup.touched) <= MANY or any(book.count or book.slots for book in rollup.books):
+    if len(rollup.touched) <= MAX_LISTED_POSITIONS or any(book.count or book.slots for book in rollup.books):
         return False
     if any(map(attrgetter("quarantined"), rollup.touched)):
         return False
@@ -183,7 +183,7 @@ def _summed_fees(fees: Sequence[dict[str, int]], order: IntArray, starts: IntArr
     for at, charged in zip(place.tolist(), fees, strict=True):
         if charged:
             known = totals[at]
-            totals[at] = moved(known, NO_FEES, charged) if known else charged
+            totals[at] = replace_fees(known, NO_FEES, charged) if known else charged
     return totals
 
 

@@ -190,7 +190,7 @@ def test_only_a_duplicate_leaves_positions_frozen(store: Store) -> None:
 
 def test_a_trade_that_shares_its_fingerprint_with_one_of_long_ago_is_new(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("history", "processed"):
-        monkeypatch.setattr(f"riskengine.{module}.identity_print", lambda source, trade_id, leg: 7)
+        monkeypatch.setattr(f"riskengine.{module}.identity_fingerprint", lambda source, trade_id, leg: 7)
     pair = Pair(store)
     pair.deliver(plain(5))
     assert pair.freeze(1) == 1, "of those that share one only one can be frozen"

@@ -40,7 +40,7 @@ def test_a_snapshot_after_many_trades_is_that_of_few_at_a_time(monkeypatch, many
     for trade in trades:
         one_by_one.engine.apply([trade], NOON)
         one_by_one.engine.publish(NOON)
-    monkeypatch.setattr(ledger, "MANY", many)
+    monkeypatch.setattr(ledger, "MAX_LISTED_POSITIONS", many)
     at_once.engine.apply(trades[:20], NOON)
     rows(at_once)
     at_once.engine.apply(trades[20:], NOON)
@@ -50,7 +50,7 @@ def test_a_snapshot_after_many_trades_is_that_of_few_at_a_time(monkeypatch, many
 
 
 def test_the_roll_up_tells_nothing_one_by_one_after_more_than_many(monkeypatch):
-    monkeypatch.setattr(ledger, "MANY", 1)
+    monkeypatch.setattr(ledger, "MAX_LISTED_POSITIONS", 1)
     house = world.House(now=NOON)
     house.engine.ledger.add(world.trade(trade_id="a", instrument="EURUSD"), 0)
     house.engine.ledger.add(world.trade(trade_id="b", instrument="ACME"), 0)

@@ -15,7 +15,7 @@ from riskengine.engine.engine import Engine
 from riskengine.positions import batches as moves
 from riskengine.positions import fold_columns as column_fold
 from riskengine.positions import settle_columns as column_settle
-from riskengine.positions.position import CHECKPOINT_EVERY, open_cost
+from riskengine.positions.position import TRADES_PER_CHECKPOINT, open_cost
 from riskengine.positions.settle_columns import open_costs
 from riskengine.records.types import Trade, version_fingerprint, version_fingerprints
 from riskengine.snapshot.digest import digest
@@ -26,8 +26,8 @@ from tests.world import NOON, SECOND
 @contextmanager
 def columns_for_all() -> Iterator[None]:
     """No batch is too small for columns."""
-    grouped, folded = patch.object(moves, "GROUPED_FROM", 1), patch.object(moves, "COLUMNS_FROM", 1)
-    with grouped, folded, patch.object(engine_module, "COLUMNS_FROM", 1), patch.object(column_settle, "MANY", 0):
+    grouped, folded = patch.object(moves, "GROUP_FROM_TRADES", 1), patch.object(moves, "COLUMNS_FROM_TRADES", 1)
+    with grouped, folded, patch.object(engine_module, "COLUMNS_FROM_TRADES", 1), patch.object(column_settle, "MAX_LISTED_POSITIONS", 0):
         yield
 
 
@@ -70,7 +70,7 @@ def everything(engine: Engine) -> dict[str, Any]:
             for table in tables
         ],
         "numbers": [[page.tobytes() for page in table.numbers] for table in tables],
-        "processed": {trade.identity: trade for trade in engine.processed.standing()},
+        "processed": {trade.identity: trade for trade in engine.processed.standing_trades()},
         "parked": engine.processed.parked,
         "inert": engine.processed.inert,
         "versions": len(engine.processed),
@@ -157,7 +157,7 @@ def deals(count: int, **columns: Any) -> list[Trade]:
     ]
 
 
-@pytest.mark.parametrize("count", [CHECKPOINT_EVERY - 1, CHECKPOINT_EVERY, 3 * CHECKPOINT_EVERY + 1, column_fold.LONGEST + 1])
+@pytest.mark.parametrize("count", [TRADES_PER_CHECKPOINT - 1, TRADES_PER_CHECKPOINT, 3 * TRADES_PER_CHECKPOINT + 1, column_fold.MAX_TRADES + 1])
 def test_long_histories_keep_their_checkpoints(count: int) -> None:
     assert_the_same(deals(count))
 

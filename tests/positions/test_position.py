@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from riskengine.positions import position as module
-from riskengine.positions.position import CHECKPOINT_EVERY, LONG_HISTORY, Position, next_average
+from riskengine.positions.position import TRADES_PER_CHECKPOINT, LONG_HISTORY_TRADES, Position, next_average
 from riskengine.positions.repair import SetAsidePosition
 from riskengine.records.types import CASH_ONE, MULTIPLIER_DECIMALS, ONE, Trade
 from tests import world
@@ -238,7 +238,7 @@ def test_a_late_trade_folds_no_more_than_its_distance_and_one_checkpoint(folds):
     position = folded(fill(2 * n) for n in range(1_000))
     folds[0] = 0
     position.add(fill(2 * 990 + 1))
-    assert folds[0] <= 10 + CHECKPOINT_EVERY
+    assert folds[0] <= 10 + TRADES_PER_CHECKPOINT
 
 
 def test_the_newest_trade_folds_itself_alone(folds):
@@ -249,14 +249,14 @@ def test_the_newest_trade_folds_itself_alone(folds):
 
 
 def test_checkpoints_after_a_late_trade_are_its_new_history():
-    trades = seeded(5 * CHECKPOINT_EVERY)
+    trades = seeded(5 * TRADES_PER_CHECKPOINT)
     position = folded([*trades[:10], *trades[11:], trades[10]])
     position.add(fill(len(trades) + 1))
     position.remove(position.trades[-1])
     assert position.checkpoints == folded(trades).checkpoints
 
 
-@pytest.mark.parametrize("count", [CHECKPOINT_EVERY - 1, CHECKPOINT_EVERY, CHECKPOINT_EVERY + 1])
+@pytest.mark.parametrize("count", [TRADES_PER_CHECKPOINT - 1, TRADES_PER_CHECKPOINT, TRADES_PER_CHECKPOINT + 1])
 def test_a_trade_removed_beside_a_checkpoint(count):
     trades = seeded(count)
     position = folded(trades)
@@ -266,7 +266,7 @@ def test_a_trade_removed_beside_a_checkpoint(count):
 
 
 def test_a_history_longer_than_a_flat_list_gives_the_same_bits():
-    trades = seeded(LONG_HISTORY + 300)
+    trades = seeded(LONG_HISTORY_TRADES + 300)
     shuffled = trades.copy()
     random.Random(3).shuffle(shuffled)
     ahead, behind = folded(trades), folded(shuffled[:-1])
@@ -277,7 +277,7 @@ def test_a_history_longer_than_a_flat_list_gives_the_same_bits():
 
 
 def test_a_long_history_gives_trades_back():
-    trades = seeded(LONG_HISTORY + 70)
+    trades = seeded(LONG_HISTORY_TRADES + 70)
     position = folded(trades)
     for trade in trades[1_000:1_100]:
         position.remove(trade)

@@ -270,7 +270,7 @@ def test_what_takes_part_and_what_does_not_make_up_everything_remembered(rows):
     processed = Processed()
     for one, reason in judged(rows):
         processed.admit(one, reason)
-    standing = {one.identity: one for one in processed.standing()}
+    standing = {one.identity: one for one in processed.standing_trades()}
     effective = {identity: processed.effective(identity) for identity in ALL_LEGS}
     assert standing == {identity: one for identity, one in effective.items() if one is not None}
     assert {*standing, *processed.inert} == {one.identity for one, _ in judged(rows)}
