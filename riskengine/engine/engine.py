@@ -19,10 +19,11 @@ from riskengine.market.marks import Mark, MarkTable
 from riskengine.positions.batches import COLUMNS_FROM_TRADES, NOWHERE, PositionChanges
 from riskengine.positions.freezing import Recalled, thaw
 from riskengine.positions.ledger import Ledger
+from riskengine.positions.places import place_of, trades_under
 from riskengine.positions.position import LateFold
 from riskengine.positions.processed import APPLIED, CONFLICT, DUPLICATE, PARKED, QUARANTINED, SUPERSEDED, Decision, Processed
 from riskengine.positions.quarantine import Quarantine
-from riskengine.positions.repair import Repaired, place_of, repair, set_aside, trades_under
+from riskengine.positions.repair import Repaired, repair, set_aside
 from riskengine.records.reference import Reference
 from riskengine.records.types import ANOTHER_STANDS, MULTIPLIER_DECIMALS, Key, Opening, Trade, Verdict
 from riskengine.snapshot.snapshot import Counts, ExceptionItem, Snapshot

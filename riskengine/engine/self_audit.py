@@ -16,9 +16,10 @@ from typing import NamedTuple
 from riskengine.engine.engine import Engine
 from riskengine.engine.snapshot_audit import Walk, audit_numbers, audit_rollups, audit_sums, number_fault
 from riskengine.positions.ledger import ALL_ROWS, Book, Rollup, Row, row_of
+from riskengine.positions.places import Place, keys_of, place_of
 from riskengine.positions.position import TRADES_PER_CHECKPOINT, Position
 from riskengine.positions.position_audit import NOT_STANDING, Belonging, long_position_fault, position_fault
-from riskengine.positions.repair import Place, keys_of, place_of, sum_of
+from riskengine.positions.repair import sum_of
 from riskengine.records.types import MULTIPLIER_DECIMALS, Identity, Key, Trade
 from riskengine.snapshot.snapshot import ROWS_PAGE, OwnerState, Table
 

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.positions.position import LateFold
-from riskengine.positions.processed import Processed, exception_id, escape_name
+from riskengine.positions.processed import Processed, escape_name, exception_id
 from riskengine.records.types import ANOTHER_STANDS, Identity, Trade, Verdict, economics
 from riskengine.snapshot.snapshot import ExceptionItem
 

@@ -13,7 +13,7 @@ from operator import attrgetter
 
 import msgspec
 
-from riskengine.positions.position import NO_FEES, LateFold, Position, fold_in, replace_fees, open_cost
+from riskengine.positions.position import NO_FEES, LateFold, Position, fold_in, open_cost, replace_fees
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.reference import Reference
 from riskengine.records.types import MULTIPLIER_DECIMALS, ONE, Opening, Trade, version_fingerprint
@@ -278,7 +278,7 @@ class Rollup:
         totals: dict[tuple[int, int], list[int]] = {}
         for owner, instrument, position in self.positions():
             position.check(self.reference.instruments[instrument].multiplier)
-            exact = (position.quantity, position.cash, position.count, position.identities)
+            exact = (position.quantity, position.cash, position.trade_count, position.identities)
             for node in (owner, *self.ancestors[owner]):
                 total = totals.setdefault((node, instrument), [0, 0, 0, 0])
                 total[:] = [a + b for a, b in zip(total, exact, strict=True)]

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from riskengine.positions.ledger import MAX_LISTED_POSITIONS, MASK, SHIFT, Rollup, Row
-from riskengine.positions.position import NO_FEES, Position, replace_fees, open_cost
+from riskengine.positions.ledger import MASK, MAX_LISTED_POSITIONS, SHIFT, Rollup, Row
+from riskengine.positions.position import NO_FEES, Position, open_cost, replace_fees
 from riskengine.records.types import CASH_ONE, ONE, FloatArray, IntArray, ObjectArray
 
 _DIGITS = (9, 6, 3, 0)
@@ -85,7 +85,7 @@ def _settle_leaves(rollup: Rollup, held: list[Position]) -> Level:
         costs = open_costs(size * prices)
     open_cash = [*map(mul, cash, is_open.tolist())]
     last = [each.ts if each is not None else 0 for each in newest]
-    lengths, fees = [each.count for each in held], [each.fees or NO_FEES for each in held]
+    lengths, fees = [each.trade_count for each in held], [each.fees or NO_FEES for each in held]
     rows = map(
         Row,
         instruments,

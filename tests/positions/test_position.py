@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from riskengine.positions import position as module
-from riskengine.positions.position import TRADES_PER_CHECKPOINT, LONG_HISTORY_TRADES, Position, next_average
+from riskengine.positions.position import LONG_HISTORY_TRADES, TRADES_PER_CHECKPOINT, Position, next_average
 from riskengine.positions.repair import SetAsidePosition
 from riskengine.records.types import CASH_ONE, MULTIPLIER_DECIMALS, ONE, Trade
 from tests import world

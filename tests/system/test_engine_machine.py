@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from riskengine.engine.self_audit import SelfAudit
-from riskengine.positions.repair import place_of
+from riskengine.positions.places import place_of
 from riskengine.records.types import CASH_ONE, ONE, Key, Trade
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_rows, position_rows
 from riskengine.snapshot.snapshot import Snapshot, Table
