@@ -1,8 +1,8 @@
 """Collects the trades that enter and leave positions in a batch, and applies them together.
 
 Changes of one position are applied in the order in which they came; changes of different positions are independent. So a large
-batch goes position by position: each is fetched from memory once, not once for each of its trades, which would be most of the time
-of a start with 300,000 positions. Writer thread only.
+batch goes position by position: each is fetched from memory once, not once for each of its trades, which would be most of the
+time of a start with 300,000 positions. Writer thread only.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

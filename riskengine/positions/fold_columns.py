@@ -1,9 +1,9 @@
 """Folds new positions in columns: many trades at once, to the same bit as `Position.add` folds them one by one.
 
-At a start, hundreds of thousands of positions are new and most of their trades come in order. Sorted by position, their exact sums
-are sums over stretches of columns. The averages are computed for the first trades of all positions at once, then for the second
-ones, and so on: the same IEEE operations in the same order for each position. Where the same result is not certain, the trades are
-left to be folded one by one: trades that come late, quantities that a double does not hold exactly, long histories.
+At a start, hundreds of thousands of positions are new and most of their trades come in order. Sorted by position, their exact
+sums are sums over stretches of columns. The averages are computed for the first trades of all positions at once, then for the
+second ones, and so on: the same IEEE operations in the same order for each position. Where the same result is not certain, the
+trades are left to be folded one by one: trades that come late, quantities that a double does not hold exactly, long histories.
 
 Writer thread only.
 """

@@ -3,7 +3,8 @@
 `freeze` keeps only the fingerprint of each identity that is done, and replaces the oldest trades of each position by their sums,
 its base. No reader sees a difference. Before something touches a frozen identity or a frozen stretch of a position, its caller
 reads them from the store again and hands them to `thaw`. The trades of a position must then come to its base, to the last bit; if
-they do not, the store has changed since, and the caller sets the key aside. Pure; one thread, the writer's once the engine is live.
+they do not, the store has changed since, and the caller sets the key aside. Pure; one thread, the writer's once the engine is
+live.
 """
 
 from collections.abc import Callable, Collection, Container, Iterable, Sequence

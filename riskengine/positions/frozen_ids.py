@@ -1,8 +1,8 @@
 """Old identities as fingerprints: which trades the engine has processed, without the trades.
 
 It keeps 8 bytes of each identity and its number of versions. If a fingerprint is not here, that trade was never put in. If it is
-here, ask the store, whose unique index on identity and version is exact: two trades share a fingerprint once in 2**64 pairs, which
-costs one look-up. Pure. One thread adds, while it builds an engine; after that any thread may ask.
+here, ask the store, whose unique index on identity and version is exact: two trades share a fingerprint once in 2**64 pairs,
+which costs one look-up. Pure. One thread adds, while it builds an engine; after that any thread may ask.
 """
 
 from collections.abc import Sequence

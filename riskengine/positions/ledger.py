@@ -158,8 +158,8 @@ class Rollup:
         """Carry the changes of touched positions into the rows of every ancestor, level by level. O(touched x depth).
 
         Returns what changed since the last call: {key: (row before, row now)}, None for no position; a key is
-        `owner << SHIFT | instrument`. Returns None if more than MAX_LISTED_POSITIONS positions were touched: the caller then starts
-        afresh from the rows.
+        `owner << SHIFT | instrument`. Returns None if more than MAX_LISTED_POSITIONS positions were touched: the caller then
+        starts afresh from the rows.
         """
         changes: Changes | None = {}
         touched: Collection[Position] = self.touched

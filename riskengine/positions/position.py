@@ -40,7 +40,7 @@ BEHIND_THE_BASE = "the trades behind a base are recalled before a trade enters o
 
 
 def replace_fees(total: dict[str, int], old: dict[str, int], new: dict[str, int]) -> dict[str, int]:
-    """`total` with the fees `old` taken out and `new` put in; a new dictionary, by currency in the order of names, without zeros."""
+    """`total` with the fees `old` taken out and `new` put in: a new dictionary by currency, ordered by name, without zeros."""
     if len(new) == 1 and old.keys() <= new.keys() and total.keys() <= new.keys():  # nearly always one currency
         for currency, units in new.items():
             units += total.get(currency, 0) - old.get(currency, 0)
@@ -172,8 +172,8 @@ class Position:
     def add(self, trade: Trade, fingerprint: int | None = None) -> int:
         """Put a trade in its place. Returns how many newer trades were there already (0: it is the newest).
 
-        Pass its `version_fingerprint` where it is known. O(1) for the newest; otherwise O(log n + trades since the last checkpoint
-        before it).
+        Pass its `version_fingerprint` where it is known. O(1) for the newest; otherwise O(log n + trades since the last
+        checkpoint before it).
         """
         self.identities += fingerprint_of(trade) if fingerprint is None else fingerprint
         trades = self.trades

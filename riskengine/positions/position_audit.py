@@ -21,7 +21,7 @@ NOT_THE_IDENTITIES = "the identities are not those of its trades"
 
 
 class Belonging(NamedTuple):
-    """What every trade of a position must be: of this `owner` (a desk, or a dealer), and one that `stands` (`Processed.stands`)."""
+    """What every trade of a position must be: one of this `owner` (a desk or a dealer) that `stands` (`Processed.stands`)."""
 
     owner: str
     of_desk: bool

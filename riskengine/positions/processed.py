@@ -24,7 +24,7 @@ TRADES_PER_REST = 256
 
 
 def exception_id(kind: str, trade: Trade) -> str:
-    """The lasting id of an exception about one version of a trade. Two trades never share one, even with colons in their names."""
+    """The lasting id of an exception about one version of a trade. Two trades never share one, whatever their names."""
     return f"{kind}:{escape_name(trade.source)}:{escape_name(trade.trade_id)}:{trade.leg}:{trade.version}"
 
 
@@ -104,8 +104,8 @@ class Processed:
     def enter_all(self, trades: Sequence[Trade], quarantined: Collection[int]) -> list[int] | None:
         """`enter` for a large batch. Returns the places of the trades to `admit`, in order. 0.4 us a trade.
 
-        `quarantined` are the places of trades to keep out; they are among those returned. Returns None and remembers nothing where
-        legs of deals must be counted: then enter them one by one.
+        `quarantined` are the places of trades to keep out; they are among those returned. Returns None and remembers nothing
+        where legs of deals must be counted: then enter them one by one.
         """
         if self._legs or any(trade.legs is not None for trade in trades):
             return None
@@ -169,7 +169,8 @@ class Processed:
     def restore(self, identity: Identity, judged: Sequence[tuple[Trade, str]]) -> None:
         """Replace what is remembered of an identity, for a repair. O(versions + legs).
 
-        `judged` are the versions that the store holds, each with the reason to keep it out, or ""; none: the identity is forgotten.
+        `judged` are the versions that the store holds, each with the reason to keep it out, or ""; none: the identity is
+        forgotten.
         """
         for version in (*self._versions_of(identity), *(trade for trade, _ in judged)):
             self.quarantined.pop((identity, version.version), None)
@@ -209,8 +210,8 @@ class Processed:
         """Keep only the fingerprints of the identities that are done. Returns their number. O(identities in memory), 1 us each.
 
         An identity is done if every version was received before `before` (microseconds), the newest version was traded before
-        `traded_before`, and nothing more is expected: versions 1, 2, .. are all here, the highest takes part, no leg says how many
-        legs there are, and the deal (source, trade_id) is not in `open_deals`. Calls `rest` often.
+        `traded_before`, and nothing more is expected: versions 1, 2, .. are all here, the highest takes part, no leg says how
+        many legs there are, and the deal (source, trade_id) is not in `open_deals`. Calls `rest` often.
         """
         count_before, self.frozen_to = self.frozen_count, max(self.frozen_to, traded_before)
         for source, known in self._versions.items():
@@ -360,8 +361,8 @@ class Processed:
     def _note_leg(self, trade: Trade) -> None:
         """Count the legs of a deal again. O(legs).
 
-        The number expected is the largest `legs` of its legs, each by its highest version that has one. A leg without `legs` counts
-        as present if its own number is not above that.
+        The number expected is the largest `legs` of its legs, each by its highest version that has one. A leg without `legs`
+        counts as present if its own number is not above that.
         """
         deal = (trade.source, trade.trade_id)
         counting = self._legs.setdefault(deal, set())

@@ -63,9 +63,10 @@ class Quarantine:
         return "" if self.accepted and exception_id("quarantined", trade) in self.accepted else reason
 
     def _not_spot(self, trade: Trade) -> str:
-        """Why the value date of a spot pair is not its spot date, or "". A later one is a forward: its points would be phantom P&L.
+        """Why the value date of a spot pair is not its spot date, or "".
 
-        A spot date may lie up to four days beyond the weekday rule, because holidays push it.
+        A later date makes it a forward, whose points would show as phantom P&L. A spot date may lie up to four
+        days beyond the weekday rule, because holidays push it.
         """
         instrument = self._instruments.get(trade.instrument)
         if instrument is None or instrument.kind is not Kind.FX:

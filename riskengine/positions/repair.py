@@ -1,6 +1,6 @@
 """A key that is wrong is first set aside, then repaired from the store, at the cost of that key alone.
 
-`set_aside`  A position that broke an invariant keeps its trades and claims nothing, so that no sum above it is wrong; a sum that
+`set_aside`  A position that broke an invariant keeps its trades and claims nothing, so every sum above it stays right; a sum that
              broke one is marked. Every reader sees that the amounts are unknown.
 `repair`     The positions of some keys are folded again from the versions that the store holds, whatever was wrong with them.
 `resum`      Both ask for new sums: the next publication adds up every row above those keys from the rows below, and their counts.

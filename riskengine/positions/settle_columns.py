@@ -1,7 +1,7 @@
 """Settles the first rows of a roll-up in columns: the rows of all positions at once, then the sums of each level above.
 
-They are the rows that `Rollup.settle` makes one by one; this works where nothing was settled before, as at a start. Sums are exact
-integers of any size, added over stretches of columns. Writer thread only.
+They are the rows that `Rollup.settle` makes one by one; this works where nothing was settled before, as at a start. Sums are
+exact integers of any size, added over stretches of columns. Writer thread only.
 """
 
 from collections.abc import Sequence

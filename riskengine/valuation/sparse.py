@@ -1,8 +1,8 @@
 """A sparse matrix that is written a cell at a time and multiplied as a whole.
 
 It stores compressed rows with a little room at the end of each. A row that outgrows its room moves to the end of the arrays and
-leaves a hole; holes are closed once they are a third of all. The cells of a row stand in the order of their columns, and a product
-adds them in that order: it depends on the cells alone, not on the order in which they were written.
+leaves a hole; holes are closed once they are a third of all. The cells of a row stand in the order of their columns, and a
+product adds them in that order: it depends on the cells alone, not on the order in which they were written.
 
 The inner loop is scipy's compiled `csr_matvec`, which releases the interpreter lock. It is called directly: the public matrix
 classes check their arguments at every product, which costs more than the product of one row. It is also imported directly: the
@@ -91,7 +91,9 @@ class SparseRows:
         return row
 
     def set(self, row: int, column: int, values: Sequence[float]) -> bool:
-        """Write one cell in every layer. Returns whether it is a new one. O(log cells of the row); a new one moves those after it.
+        """Write one cell in every layer. Returns whether it is a new one.
+
+        O(log cells of the row); a new cell moves those after it.
 
         >>> rows = SparseRows(rows=1, columns=3, layers=1)
         >>> rows.set(0, 1, (5.0,)), rows.set(0, 1, (6.0,))
@@ -203,8 +205,8 @@ class SparseRows:
     def _bounds_of(self, rows: npt.NDArray[np.int64]) -> tuple[Int32Array, slice | npt.NDArray[np.int64]]:
         """Bounds for `csr_matvec` of a matrix whose every second row is one of `rows`, and the order in which those come.
 
-        The bounds descend: the row between two of them runs from the end of one to the start of another that stands before it, and
-        so has no cells.
+        The bounds descend: the row between two of them runs from the end of one to the start of another that stands before it,
+        and so has no cells.
         """
         places = np.frombuffer(self._place, dtype=np.int32)[rows]
         order = slice(None, None, -1) if self._ordered else np.argsort(-places)
@@ -307,7 +309,7 @@ class SparseRows:
             new[target] = old[source]
 
     def _lay_out(self, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Make new arrays with a place for every row in order, and an eighth more room. Returns where the cells go, row by row."""
+        """Make new arrays with a place, an eighth of it room, for every row in order. Returns where the cells go, row by row."""
         bounds = np.zeros(len(lengths) + 1, dtype=np.int64)
         np.cumsum(lengths + np.maximum(1, lengths // 8), out=bounds[1:])
         self._allocate(int(bounds[-1]) * 17 // 16 + 64)
@@ -417,7 +419,9 @@ class ExactRows:
         for key, total in self._sums.items():
             row, column = divmod(key, self._columns)
             assert row < rows, "a sum is of a row"
-            assert self._cells.get(row, column) == (total / self._unit, abs(total / self._unit)), "a double is not that of its sum"
+            assert self._cells.get(row, column) == (total / self._unit, abs(total / self._unit)), (
+                "a double is not that of its sum"
+            )
         ones = np.ones(self._columns)
         sizes = np.zeros(rows)
         for key, total in sorted(self._sums.items()):

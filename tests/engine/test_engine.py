@@ -6,7 +6,7 @@ import pytest
 from riskengine.config import Config
 from riskengine.snapshot.digest import digest
 from tests import world
-from tests.system.test_permutations import MARKS, assert_same
+from tests.histories import MARKS, assert_same
 from tests.world import NOON, REFERENCE, SECOND, House, cancel, trade
 
 

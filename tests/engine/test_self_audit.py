@@ -14,7 +14,7 @@ from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_rows
 from riskengine.snapshot.snapshot import Snapshot
 from tests import faults
 from tests.faults import ANN, FAULTS, FX1, LONG_ONE, Planted, sound_engine, stored_trades
-from tests.system.test_permutations import assert_same, histories, ran
+from tests.histories import assert_same, engine_after, histories
 from tests.valuation import test_node_values as test_valuation
 from tests.world import NOON, REFERENCE, SECOND, cancel, trade
 
@@ -86,7 +86,7 @@ def test_a_sound_engine_has_no_fault() -> None:
 
 @given(histories())
 def test_whatever_has_come_nothing_is_wrong_with_it(history: list[Trade]) -> None:
-    assert SelfAudit(ran(history, publish_each=False)).whole() == []
+    assert SelfAudit(engine_after(history, publish_each=False)).whole() == []
 
 
 @given(histories(), st.data())

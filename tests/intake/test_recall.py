@@ -23,7 +23,7 @@ from riskengine.records.types import Trade
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
-from tests.system.test_permutations import assert_same
+from tests.histories import assert_same
 from tests.world import NOON, REFERENCE, SECOND, cancel, config, instruments, nodes, opening, trade
 
 DAY = 86_400 * MICROS_PER_SECOND

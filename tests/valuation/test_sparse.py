@@ -1,4 +1,4 @@
-"""The sparse matrix: whatever was written, in whatever order, products are those of the plain matrix."""
+"""The sparse matrix: whatever is written, in whatever order, its products are those of the plain matrix."""
 
 import doctest
 import random
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskengine.valuation import sparse as module
+from riskengine.valuation import sparse as sparse_module
 from riskengine.valuation.sparse import Cells, ExactRows, SparseRows
 
 COLUMNS = 12
@@ -22,7 +22,7 @@ writes = st.lists(
 )
 
 
-def written(steps) -> tuple[SparseRows, np.ndarray]:
+def write(steps) -> tuple[SparseRows, np.ndarray]:
     """A matrix and its plain copy, whose numbers are whole: their sums are exact in any order."""
     sparse, plain = SparseRows(3, COLUMNS, 2), np.zeros((3, COLUMNS))
     for step in steps:
@@ -40,7 +40,7 @@ def written(steps) -> tuple[SparseRows, np.ndarray]:
 
 
 def test_the_examples_in_the_docstrings_are_right():
-    failed, attempted = doctest.testmod(module)
+    failed, attempted = doctest.testmod(sparse_module)
     assert failed == 0 and attempted > 20
 
 
@@ -174,7 +174,7 @@ def test_the_check_finds_a_cell_without_a_sum():
 
 @given(writes)
 def test_a_product_is_that_of_the_plain_matrix(steps):
-    sparse, plain = written(steps)
+    sparse, plain = write(steps)
     factors = np.arange(1.0, COLUMNS + 1)
     assert sparse.product(0, factors).tolist() == (plain @ factors).tolist()
     assert sparse.product(1, factors).tolist() == (plain @ factors * 2).tolist()
@@ -182,7 +182,7 @@ def test_a_product_is_that_of_the_plain_matrix(steps):
 
 @given(writes, st.integers(0, 2**32 - 1))
 def test_products_of_some_rows_are_those_of_all_to_the_last_bit(steps, seed):
-    sparse, plain = written(steps)
+    sparse, plain = write(steps)
     factors = np.random.default_rng(seed).normal(size=COLUMNS) * 1e6
     whole = sparse.product(0, factors)
     rows = np.arange(len(plain))[::2]
@@ -260,7 +260,7 @@ def test_a_cleared_row_is_zero_and_may_be_written_again():
     assert sparse.product(1, np.ones(COLUMNS)).tolist() == [8.0, 5.0 * COLUMNS]
 
 
-def test_exact_sums_of_a_cleared_row_begin_at_nothing():
+def test_exact_sums_of_a_cleared_row_begin_at_zero():
     sums = ExactRows(2, 3, 10)
     for row, column in ((0, 0), (0, 2), (1, 2)):
         sums.add(row, column, 50)
