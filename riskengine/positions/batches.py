@@ -64,12 +64,12 @@ class PositionChanges:
     def apply(self, ledger: Ledger, tolerance: int) -> list[Late]:
         """Apply them. Returns the trades that came more than `tolerance` microseconds late, by place. 4 us a trade."""
         if len(self.trades) < GROUP_FROM_TRADES:
-            late = self._one_by_one(ledger, tolerance)
+            late = self._apply_one_by_one(ledger, tolerance)
         else:
-            late = sorted(self._by_position(ledger, tolerance), key=attrgetter("place"))
+            late = sorted(self._apply_by_position(ledger, tolerance), key=attrgetter("place"))
         return late
 
-    def _one_by_one(self, ledger: Ledger, tolerance: int) -> list[Late]:
+    def _apply_one_by_one(self, ledger: Ledger, tolerance: int) -> list[Late]:
         late: list[Late] = []
         for at, trade in enumerate(self.trades):
             if at in self.leaving:
@@ -80,7 +80,7 @@ class PositionChanges:
                 late.append(Late(self.places[at], trade, fold))
         return late
 
-    def _by_position(self, ledger: Ledger, tolerance: int) -> Iterator[Late]:
+    def _apply_by_position(self, ledger: Ledger, tolerance: int) -> Iterator[Late]:
         trades = self.trades
         names = (map(attrgetter(field), trades) for field in ("source", "trade_id", "leg", "version"))
         prints = version_fingerprints(*map(list, names))
@@ -123,16 +123,16 @@ class PositionChanges:
             runs = runs[~np.array(is_put, dtype=np.bool_)]
             order, starts, ends = _keep_runs(runs, order, starts, ends)
         arrived = order.tolist()
-        ordered, printed = [*map(self.trades.__getitem__, arrived)], [*map(prints.__getitem__, arrived)]
+        ordered, ordered_prints = [*map(self.trades.__getitem__, arrived)], [*map(prints.__getitem__, arrived)]
         instruments, leaving, places = rollup.reference.instruments, self.leaving, self.places
         for key, start, stop in zip(*(column[runs].tolist() for column in (run_keys, starts, ends)), strict=True):
             position = rollup.position(key >> SHIFT, key & MASK)
             for first, end in _split_run(arrived, start, stop, leaving) if leaving else ((start, stop),):
                 if end - first == 1 and arrived[first] in leaving:
                     position.remove(ordered[first])
-                elif not position.extend(ordered[first:end], printed[first:end]):
+                elif not position.extend(ordered[first:end], ordered_prints[first:end]):
                     for at in range(first, end):
-                        late = fold_in(position, ordered[at], printed[at], tolerance, instruments[key & MASK].multiplier)
+                        late = fold_in(position, ordered[at], ordered_prints[at], tolerance, instruments[key & MASK].multiplier)
                         if late is not None and places[arrived[at]] != NOWHERE:
                             yield Late(places[arrived[at]], ordered[at], late)
 

@@ -224,38 +224,31 @@ class Rollup:
             if slot is None:
                 slot = slots[instrument] = len(rows)
                 rows.append(None)
-            row = rows[slot]
+            row, now = rows[slot], None
             if row is None:
-                now = (
-                    Row(instrument, quantity, cash, cost, is_open, open_cash, count, trades, last, fees, identities)
-                    if count
-                    else None
-                )
-            else:
+                if count:
+                    now = Row(instrument, quantity, cash, cost, is_open, open_cash, count, trades, last, fees, identities)
+            elif row.position_count + count:
                 newest = row.last_trade_ts
                 if last > newest:
                     newest = last
                 elif last < lost == newest:
                     newest = self._newest_below(node, instrument)
-                now = (
-                    Row(
-                        instrument,
-                        row.quantity + quantity,
-                        row.cash + cash,
-                        row.open_cost + cost,
-                        row.open_count + is_open,
-                        row.open_cash + open_cash,
-                        row.position_count + count,
-                        row.trade_count + trades,
-                        newest,
-                        replace_fees(row.fees, NO_FEES, fees) if fees else row.fees,
-                        row.identities + identities,
-                        None,
-                        None,
-                        row.quarantined,
-                    )
-                    if row.position_count + count
-                    else None
+                now = Row(
+                    instrument,
+                    row.quantity + quantity,
+                    row.cash + cash,
+                    row.open_cost + cost,
+                    row.open_count + is_open,
+                    row.open_cash + open_cash,
+                    row.position_count + count,
+                    row.trade_count + trades,
+                    newest,
+                    replace_fees(row.fees, NO_FEES, fees) if fees else row.fees,
+                    row.identities + identities,
+                    None,
+                    None,
+                    row.quarantined,
                 )
             rows[slot] = now
             if changes is not None and now is not row:
