@@ -30,10 +30,10 @@ def test_a_place_gives_its_key_back(ledger, key):
 
 
 def test_a_sum_is_no_leaf_and_has_no_position(ledger):
-    for key in (("node", "ALL", "EURUSD"), ("node", "FX1", "")):
-        place = place_of(ledger, key)
+    for symbol, owner in (("EURUSD", "ALL"), ("", "FX1")):
+        place = place_of(ledger, ("node", owner, symbol))
         assert place is not None
-        assert (place.is_leaf, place.position, key[2] == "") == (False, None, place.instrument == ALL_ROWS)
+        assert (place.is_leaf, place.position, place.instrument == ALL_ROWS) == (False, None, not symbol)
 
 
 @pytest.mark.parametrize("key", [("node", "XX", "EURUSD"), ("dealer", "zoe", "EURUSD"), ("node", "FX1", "XX")])
