@@ -7,7 +7,6 @@ from copy import copy
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from riskengine.market.currencies import Rates
 from riskengine.market.marks import Mark, MarkTable
@@ -44,13 +43,13 @@ class Units(NamedTuple):
     """
 
     price: FloatArray
-    priced: npt.NDArray[np.bool_]
+    priced: BoolArray
     value: FloatArray
     rate: FloatArray
-    rated: npt.NDArray[np.bool_]
-    mark_ts: npt.NDArray[np.int64]
-    stale_mark: npt.NDArray[np.bool_]
-    stale_rate: npt.NDArray[np.bool_]
+    rated: BoolArray
+    mark_ts: IntArray
+    stale_mark: BoolArray
+    stale_rate: BoolArray
     marks: tuple[Mark | None, ...]
 
     @classmethod
