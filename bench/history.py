@@ -12,7 +12,7 @@ import time
 import tracemalloc
 
 from bench.latency import machine
-from riskengine.positions.frozen_ids import FrozenIds, identity_print
+from riskengine.positions.frozen_ids import FrozenIds, identity_fingerprint
 from riskengine.records.types import Identity
 
 TARGET_MB = 250
@@ -25,12 +25,12 @@ def built(count: int) -> tuple[FrozenIds, float]:
     """A history of `count` ids, and the seconds that it took."""
     history, taken = FrozenIds(), 0.0
     for first in range(0, count, PART):
-        prints = [identity_print("booking", f"T{number:010d}", 0) for number in range(first, min(count, first + PART))]
+        prints = [identity_fingerprint("booking", f"T{number:010d}", 0) for number in range(first, min(count, first + PART))]
         started = time.perf_counter()
         history.add(prints, [1] * len(prints))
         taken += time.perf_counter() - started
     started = time.perf_counter()
-    history.settle()
+    history.merge_all()
     return history, taken + time.perf_counter() - started
 
 
@@ -38,7 +38,7 @@ def lookups_per_s(history: FrozenIds, identities: list[Identity], at_once: int) 
     """How many are asked for in a second, so many at once."""
     started = time.perf_counter()
     for first in range(0, len(identities), at_once):
-        history.versions(identities[first : first + at_once])
+        history.version_counts(identities[first : first + at_once])
     return len(identities) / (time.perf_counter() - started)
 
 
@@ -54,7 +54,7 @@ def main() -> int:
     step = max(1, asked.ids // ASKED)
     known = [Identity("booking", f"T{number:010d}", 0) for number in range(0, asked.ids, step)]
     unknown = [Identity("booking", f"U{number:010d}", 0) for number in range(0, asked.ids, step)]
-    found = sum(map(bool, history.versions(known))), sum(map(bool, history.versions(unknown)))
+    found = sum(map(bool, history.version_counts(known))), sum(map(bool, history.version_counts(unknown)))
     met = held <= TARGET_MB * 1e6 and highest <= TARGET_MB * 1e6 and found[0] == len(known)
     print(
         json.dumps(

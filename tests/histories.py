@@ -41,7 +41,8 @@ def histories(draw: st.DrawFn) -> list[Trade]:
     return trades
 
 
-def ran(trades: list[Trade], publish_each: bool) -> Engine:
+def engine_after(trades: list[Trade], publish_each: bool) -> Engine:
+    """An engine that has taken trades one by one."""
     house = House()
     house.marks(**MARKS)
     for one in trades:
@@ -66,6 +67,7 @@ def owners(table: Table, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def assert_same(one: Snapshot, other: Snapshot) -> None:
+    """Assert that two snapshots show the same, to the last bit."""
     for mine, theirs in zip(one.nodes.numbers, other.nodes.numbers, strict=True):
         assert np.array_equal(mine, theirs)
     names = REFERENCE.hierarchy.names

@@ -17,18 +17,19 @@ from riskengine.engine.table_builder import TableBuilder
 from riskengine.engine.worklist import Notices, WorkList
 from riskengine.market.currencies import CurrencyGraph
 from riskengine.market.marks import Mark, MarkTable
-from riskengine.positions.batches import COLUMNS_FROM, NOWHERE, PositionChanges
+from riskengine.positions.batches import COLUMNS_FROM_TRADES, NOWHERE, PositionChanges
 from riskengine.positions.freezing import Recalled, thaw
 from riskengine.positions.ledger import Ledger
+from riskengine.positions.places import place_of, trades_under
 from riskengine.positions.position import LateFold
 from riskengine.positions.processed import APPLIED, CONFLICT, DUPLICATE, PARKED, QUARANTINED, SUPERSEDED, Decision, Processed
 from riskengine.positions.quarantine import Quarantine
-from riskengine.positions.repair import Repaired, place_of, repair, set_aside, trades_under
+from riskengine.positions.repair import Repaired, repair, set_aside
 from riskengine.records.reference import Reference
-from riskengine.records.types import CONFLICT_REASON, MULTIPLIER_DECIMALS, Key, Opening, Trade, Verdict
+from riskengine.records.types import CONFLICT_REASON, Key, Opening, Trade, Verdict
 from riskengine.snapshot.snapshot import Counts, ExceptionItem, Snapshot
 from riskengine.valuation.node_values import Valuation
-from riskengine.valuation.unit_values import Factors, Units
+from riskengine.valuation.unit_values import ContractTerms, Factors, Units
 
 
 class Outcome(NamedTuple):
@@ -82,8 +83,7 @@ class Engine:
         self.ledger = Ledger(reference)
         self.marks = MarkTable(reference, config.marks, config.engine.future_limit_s)
         self._graph = CurrencyGraph(reference)
-        self._multiplier = np.array([i.multiplier / 10**MULTIPLIER_DECIMALS for i in reference.instruments])
-        self._cash_currency = np.array(reference.cash_currency, dtype=np.int64)
+        self._terms = ContractTerms.of(reference)
         self._tolerance = int(config.engine.tolerance_s * MICROS_PER_SECOND)
         self._counts = dict.fromkeys((APPLIED, DUPLICATE, CONFLICT, SUPERSEDED, PARKED, QUARANTINED, "late"), 0)
         self._work = WorkList()
@@ -93,9 +93,8 @@ class Engine:
         self._fresh = self.marks.fresh(now)
         self._priced = self.marks.priced.copy()
         self._rates = self._graph.rates(self.marks.price, self._priced, self._fresh)
-        self._units: Units
-        self._factors: Factors
-        self._value_units(prices_only=False)
+        self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates)
+        self._factors = Factors(self._units, self._rates)
         self._organisation = TableBuilder(self.ledger.organisation, Valuation(reference, reference.hierarchy))
         self._dealers = TableBuilder(self.ledger.dealers, Valuation(reference, None))
         self._epoch = epoch
@@ -121,7 +120,7 @@ class Engine:
         """
         changes = PositionChanges(progress)
         outcomes = [PLAIN] * len(trades)
-        others = self._enter_all(trades, now, changes, outcomes) if len(trades) >= COLUMNS_FROM else None
+        others = self._enter_all(trades, now, changes, outcomes) if len(trades) >= COLUMNS_FROM_TRADES else None
         if others is None:
             others = self._enter_each(trades, now, changes, outcomes)
         for late in changes.apply(self.ledger, self._tolerance):
@@ -341,7 +340,12 @@ class Engine:
             return False
         self._fresh, self._priced = fresh, self.marks.priced.copy()
         rates_same = self._take_rates()
-        self._value_units(prices_only=flags_same and rates_same)
+        if flags_same and rates_same:
+            self._units = self._units.with_prices(self._terms, self.marks)
+            self._factors = self._factors.with_prices(self._units)
+        else:
+            self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates)
+            self._factors = Factors(self._units, self._rates)
         few = len(repriced) * 8 <= len(self.reference.instruments)
         for builder in (self._organisation, self._dealers):
             if flags_same and rates_same and few:
@@ -355,30 +359,6 @@ class Engine:
         before = self._rates
         self._rates = self._graph.rates(self.marks.price, self._priced, self._fresh)
         return all(np.array_equal(old, new) for old, new in zip(before[:3], self._rates[:3], strict=True))
-
-    def _value_units(self, *, prices_only: bool) -> None:
-        """Unit values from the marks in force. O(instruments)."""
-        table = self.marks
-        if prices_only:
-            units = self._units
-            rate, rated, stale_mark, stale_rate = units.rate, units.rated, units.stale_mark, units.stale_rate
-        else:
-            rate, rated = self._rates.value[self._cash_currency], self._rates.known[self._cash_currency]
-            stale_mark, stale_rate = ~self._fresh & self._priced, self._rates.stale[self._cash_currency]
-        arrays = (
-            table.price.copy(),
-            self._priced,
-            self._multiplier * table.price * rate,
-            rate,
-            rated,
-            table.ts.copy(),
-            stale_mark,
-            stale_rate,
-        )
-        for array in arrays:
-            array.flags.writeable = False
-        self._units = Units(*arrays, tuple(table.marks))
-        self._factors = self._factors.repriced(self._units) if prices_only else Factors(self._units, self._rates)
 
     # -- snapshots ---------------------------------------------------------------------------------------------
 

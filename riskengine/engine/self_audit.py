@@ -24,9 +24,10 @@ from typing import NamedTuple
 from riskengine.engine.engine import Engine
 from riskengine.engine.snapshot_audit import Walk, audit_numbers, audit_rollups, audit_sums, exact_figures, number_fault
 from riskengine.positions.ledger import ALL_ROWS, Book, Rollup, Row, row_of
-from riskengine.positions.position import CHECKPOINT_EVERY, Position
+from riskengine.positions.places import Place, keys_of, place_of
+from riskengine.positions.position import TRADES_PER_CHECKPOINT, Position
 from riskengine.positions.position_audit import NOT_STANDING, Belonging, long_position_fault, position_fault
-from riskengine.positions.repair import Place, keys_of, place_of, sum_of
+from riskengine.positions.repair import sum_of
 from riskengine.records.types import MULTIPLIER_DECIMALS, Identity, Key, Trade
 from riskengine.snapshot.snapshot import ROWS_PAGE, OwnerState, Table
 
@@ -142,7 +143,7 @@ class SelfAudit:
             for instrument in tuple(book.positions):
                 position = book.positions[instrument]
                 spent += 3 + len(position.trades)
-                if len(position.trades) < CHECKPOINT_EVERY:
+                if len(position.trades) < TRADES_PER_CHECKPOINT:
                     reason = self._position_fault(rollup, position, belonging)
                 else:
                     reason = yield from self._long_position_fault(rollup, position, belonging)
@@ -330,7 +331,7 @@ class SelfAudit:
             return
         blamed = False
         ledger, processed = self.engine.ledger, self.engine.processed
-        for number, trade in enumerate(processed.standing(), start=1):
+        for number, trade in enumerate(processed.standing_trades(), start=1):
             for of_nodes in (True, False):
                 key = _key(trade, of_nodes)
                 place = place_of(ledger, key)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from riskengine.positions.ledger import ALL_ROWS, Row
-from riskengine.positions.position import NO_FEES, moved
+from riskengine.positions.position import NO_FEES, replace_fees
 from riskengine.positions.repair import sum_of
 from riskengine.records.types import CASH_ONE, ONE
 from riskengine.snapshot.snapshot import Snapshot, Table
@@ -100,7 +100,7 @@ class InstrumentSums:
             if row.last_trade_ts > self._newest[instrument]:
                 self._newest[instrument] = row.last_trade_ts
         if row.fees:
-            self._fees[instrument] = moved(self._fees.get(instrument, NO_FEES), NO_FEES, row.fees)
+            self._fees[instrument] = replace_fees(self._fees.get(instrument, NO_FEES), NO_FEES, row.fees)
 
     def pop_equals(self, row: Row) -> bool:
         """Remove the sum of the row's instrument. Returns whether it equals `row`."""

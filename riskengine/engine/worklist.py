@@ -14,7 +14,7 @@ from msgspec import structs
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.positions.position import LateFold
-from riskengine.positions.processed import Processed, exception_id, name_part
+from riskengine.positions.processed import Processed, escape_name, exception_id
 from riskengine.records.types import CONFLICT_REASON, Identity, Trade, Verdict, economics
 from riskengine.snapshot.snapshot import ExceptionItem
 
@@ -109,7 +109,7 @@ class WorkList:
             return False
         rollup, owner, instrument = key
         detail: dict[str, object] = {"rollup": rollup, "owner": owner, "instrument": instrument}
-        item_id = f"quarantined:{rollup}:{name_part(owner)}:{name_part(instrument)}"
+        item_id = f"quarantined:{rollup}:{escape_name(owner)}:{escape_name(instrument)}"
         self._broken[key] = ExceptionItem(item_id, "quarantined", now, reason, None, detail)
         self._changed = True
         return True
@@ -164,7 +164,7 @@ class WorkList:
             "quarantined": (*self._broken.values(), *self._quarantined_items(processed), *self._unreadable.values()),
             "unmatched": tuple(
                 ExceptionItem(
-                    f"unmatched:{name_part(source)}:{name_part(trade_id)}",
+                    f"unmatched:{escape_name(source)}:{escape_name(trade_id)}",
                     "unmatched",
                     now,
                     f"{present} of {legs} legs have come",

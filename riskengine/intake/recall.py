@@ -13,7 +13,7 @@ from functools import partial
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.positions.freezing import Recalled, frozen_place, keys_covering
-from riskengine.positions.processed import exception_id, part_name
+from riskengine.positions.processed import exception_id, unescape_name
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Identity, Key, Trade
 from riskengine.store.protocol import Store
@@ -45,13 +45,13 @@ class Recall:
         2 us a trade; 20 us for each row that is read, and 0.1 s for each million trades stored where positions are.
         """
         processed, ledger = self._engine.processed, self._engine.ledger
-        history = processed.history
+        history = processed.frozen_ids
         if not len(history) or not trades:
             return None
-        counts = history.versions(trades)
+        counts = history.version_counts(trades)
         asked: list[Identity | Trade] = [trade for trade, count in zip(trades, counts, strict=True) if count]
         counted = [Identity(one.source, one.trade_id, leg) for one in trades if one.legs for leg in range(one.legs + 1)]
-        asked += [other for other, count in zip(counted, history.versions(counted), strict=True) if count]
+        asked += [other for other, count in zip(counted, history.version_counts(counted), strict=True) if count]
         deals = {(each.source, each.trade_id) for each in asked}
         versions = self._versions(deals, unseen) if deals else {}
         touching: list[Trade] = []
@@ -74,7 +74,7 @@ class Recall:
     def of_rows(self, trades: Iterable[Trade]) -> Recalled | None:
         """All versions of those identities that are frozen: for a repair, which judges them anew. Raises StoreError."""
         one_each = list({trade.identity: trade for trade in trades}.values())
-        counts = self._engine.processed.history.versions(one_each)
+        counts = self._engine.processed.frozen_ids.version_counts(one_each)
         deals = {(one.source, one.trade_id) for one, count in zip(one_each, counts, strict=True) if count}
         return Recalled(list(self._versions(deals, nothing).values()), ()) if deals else None
 
@@ -90,7 +90,7 @@ class Recall:
         apart = (trade for trade in self.conflicts() if not self._engine.processed.is_in_memory(trade))
         found = [*apart, *(trade for trade in kept_out if exception_id("quarantined", trade) in accepted)]
         parts = [name.split(":") for name in accepted if name.startswith("conflict:")]
-        deals = {(part_name(words[1]), part_name(words[2])) for words in parts if len(words) > 2}
+        deals = {(unescape_name(words[1]), unescape_name(words[2])) for words in parts if len(words) > 2}
         return [*found, *self._read(self._store.trades_of_deals(sorted(deals)), nothing)] if deals else found
 
     def conflicts(self) -> list[Trade]:
@@ -102,7 +102,7 @@ class Recall:
         found: dict[Identity, dict[int, Trade]] = {}
         for trade in self._read(self._store.trades_of_deals(sorted(deals)), unseen):
             found.setdefault(trade.identity, {})[trade.version] = trade
-        counts = self._engine.processed.history.versions(list(found))
+        counts = self._engine.processed.frozen_ids.version_counts(list(found))
         return {
             identity: [versions[number] for number in range(1, count + 1)]
             for (identity, versions), count in zip(found.items(), counts, strict=True)
@@ -116,7 +116,7 @@ class Recall:
         wanted: dict[Key, list[Trade]] = {key: [] for key in keys}
         rows = self._store.trades_numbered(self._store.read(partial(_numbers, ledger_ranges=self._ranges(keys))))
         trades = list(self._read(rows, unseen))
-        for trade, count in zip(trades, self._engine.processed.history.versions(trades), strict=True):
+        for trade, count in zip(trades, self._engine.processed.frozen_ids.version_counts(trades), strict=True):
             if count != trade.version:  # another version stands, or it was never frozen
                 continue
             for key in (("node", trade.desk, trade.instrument), ("dealer", trade.dealer, trade.instrument)):

@@ -1,8 +1,8 @@
-"""Trades that enter and leave positions, carried out together.
+"""Collects the trades that enter and leave positions in a batch, and applies them together.
 
-What happens to one position happens in the order in which it came; what happens to different positions does not touch each
-other and may be done in any order. So a large batch is done position by position: each is fetched from memory once, not once for
-each of its trades, which at a start on 300,000 positions is most of the time. Writer thread only.
+Changes of one position are applied in the order in which they came; changes of different positions are independent. So a large
+batch goes position by position: each is fetched from memory once, not once for each of its trades, which would be most of the
+time of a start with 300,000 positions. Writer thread only.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -12,22 +12,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-from riskengine.positions.fold_columns import Folded, Runs, TradeColumns, passing, put
+from riskengine.positions.fold_columns import ColumnFold, Runs, TradeColumns, find_round_trips, put_position
 from riskengine.positions.ledger import MASK, SHIFT, Ledger, Rollup
 from riskengine.positions.position import LateFold, fold_in
 from riskengine.records.types import IntArray, Trade, version_fingerprints
 
-GROUPED_FROM = 2_048
-"""Trades from which on sorting them by position pays."""
+GROUP_FROM_TRADES = 2_048
+"""From this many trades on, sorting them by position pays."""
 
-COLUMNS_FROM = 16_384
-"""Trades from which on folding the new positions among theirs in columns pays."""
+COLUMNS_FROM_TRADES = 16_384
+"""From this many trades on, folding their new positions in columns pays."""
 
 NOWHERE = -1
+"""The place of a trade that needs no `Late`."""
 
 
 class Late(NamedTuple):
-    """A trade that was put in its place behind newer ones; `place` is what `Moves.enter` was given."""
+    """A trade that was folded behind newer ones; `place` is the one that it entered with."""
 
     place: int
     trade: Trade
@@ -35,40 +36,40 @@ class Late(NamedTuple):
 
 
 class PositionChanges:
-    """What is to be done, in order. `told` hears how much of it is done, 0 to 1, where there is very much."""
+    """The trades that enter and leave positions, in order. `on_progress` hears how much is applied, 0 to 1, of a large batch."""
 
-    __slots__ = ("_told", "leaving", "places", "trades")
+    __slots__ = ("_on_progress", "leaving", "places", "trades")
 
-    def __init__(self, told: Callable[[float], None] | None = None) -> None:
-        self._told = told
+    def __init__(self, on_progress: Callable[[float], None] | None = None) -> None:
+        self._on_progress = on_progress
         self.trades: list[Trade] = []
         self.places: list[int] = []
         self.leaving: set[int] = set()
 
     def enter(self, trade: Trade, place: int = NOWHERE) -> None:
-        """A trade enters its positions. `place` names it where a `Late` about it is wanted."""
+        """Let a trade enter its positions. If it comes late, `apply` returns a `Late` with this `place`, unless it is NOWHERE."""
         self.trades.append(trade)
         self.places.append(place)
 
     def enter_all(self, trades: Sequence[Trade], first: int, end: int) -> None:
-        """Trades `first` to `end` (excluded) enter their positions; their places are those numbers."""
+        """Let trades `first` to `end` (excluded) enter their positions; their places are those numbers."""
         self.trades += trades[first:end]
         self.places += range(first, end)
 
     def leave(self, trade: Trade) -> None:
-        """A trade leaves its positions."""
+        """Let a trade leave its positions."""
         self.leaving.add(len(self.trades))
         self.enter(trade)
 
     def apply(self, ledger: Ledger, tolerance: int) -> list[Late]:
-        """Do it. Returns what came late, more than `tolerance` microseconds, by place. 4 us a trade."""
-        if len(self.trades) < GROUPED_FROM:
-            late = self._one_by_one(ledger, tolerance)
+        """Apply them. Returns the trades that came more than `tolerance` microseconds late, by place. 4 us a trade."""
+        if len(self.trades) < GROUP_FROM_TRADES:
+            late = self._apply_one_by_one(ledger, tolerance)
         else:
-            late = sorted(self._by_position(ledger, tolerance), key=attrgetter("place"))
+            late = sorted(self._apply_by_position(ledger, tolerance), key=attrgetter("place"))
         return late
 
-    def _one_by_one(self, ledger: Ledger, tolerance: int) -> list[Late]:
+    def _apply_one_by_one(self, ledger: Ledger, tolerance: int) -> list[Late]:
         late: list[Late] = []
         for at, trade in enumerate(self.trades):
             if at in self.leaving:
@@ -79,36 +80,36 @@ class PositionChanges:
                 late.append(Late(self.places[at], trade, fold))
         return late
 
-    def _by_position(self, ledger: Ledger, tolerance: int) -> Iterator[Late]:
+    def _apply_by_position(self, ledger: Ledger, tolerance: int) -> Iterator[Late]:
         trades = self.trades
         names = (map(attrgetter(field), trades) for field in ("source", "trade_id", "leg", "version"))
         prints = version_fingerprints(*map(list, names))
-        self._tell(0.2)
+        self._report(0.2)
         dealers = {dealer: ledger.dealer_number(dealer) for dealer in dict.fromkeys(trade.dealer for trade in trades)}
         instruments = _numbers("instrument", ledger.reference.instrument_index, trades)
         fold = None
-        if len(trades) >= COLUMNS_FROM:
+        if len(trades) >= COLUMNS_FROM_TRADES:
             columns = TradeColumns(trades, np.fromiter(prints, np.int64, len(trades)), instruments, ledger.reference)
-            fold = partial(Folded, columns, moves=passing(trades, self.leaving))
-            self._tell(0.4)
+            fold = partial(ColumnFold, columns, round_trips=find_round_trips(trades, self.leaving))
+            self._report(0.4)
         keys = _numbers("dealer", dealers, trades) << SHIFT | instruments
-        for _ in self._folded(ledger.dealers, keys, prints, tolerance, fold):
-            pass  # lateness is the organisation's
-        self._tell(0.6)
+        for _ in self._apply_to(ledger.dealers, keys, prints, tolerance, fold):
+            pass  # the organisation alone reports what came late
+        self._report(0.6)
         desks = _numbers("desk", ledger.reference.hierarchy.index, trades)
         if fold is not None:
             fold = partial(fold, watched=np.array(self.places) != NOWHERE, tolerance=tolerance)
-        yield from self._folded(ledger.organisation, desks << SHIFT | instruments, prints, tolerance, fold)
-        self._tell(1.0)
+        yield from self._apply_to(ledger.organisation, desks << SHIFT | instruments, prints, tolerance, fold)
+        self._report(1.0)
 
-    def _tell(self, share: float) -> None:
-        if self._told is not None:
-            self._told(share)
+    def _report(self, share: float) -> None:
+        if self._on_progress is not None:
+            self._on_progress(share)
 
-    def _folded(
-        self, rollup: Rollup, keys: IntArray, prints: Sequence[int], tolerance: int, fold: Callable[..., Folded] | None
+    def _apply_to(
+        self, rollup: Rollup, keys: IntArray, prints: Sequence[int], tolerance: int, fold: Callable[..., ColumnFold] | None
     ) -> Iterator[Late]:
-        """Do it in one roll-up: owner by owner, and there in the order in which instruments first came."""
+        """Apply the changes to one roll-up: by owner, and for each by instrument in the order of first trades."""
         order = np.argsort(keys, kind="stable")
         ordered_keys = keys[order]
         starts = np.flatnonzero(np.diff(ordered_keys, prepend=-1))
@@ -118,35 +119,35 @@ class PositionChanges:
         if fold is not None:
             states = fold(Runs(order, starts, ends)).states()
             folded = zip(run_keys[runs].tolist(), map(states.__getitem__, runs.tolist()), strict=True)
-            put_there = [put(rollup, key >> SHIFT, key & MASK, state) for key, state in folded]
-            runs = runs[~np.array(put_there, dtype=np.bool_)]
-            order, starts, ends = _left(runs, order, starts, ends)
+            is_put = [put_position(rollup, key >> SHIFT, key & MASK, state) for key, state in folded]
+            runs = runs[~np.array(is_put, dtype=np.bool_)]
+            order, starts, ends = _keep_runs(runs, order, starts, ends)
         arrived = order.tolist()
-        ordered, printed = [*map(self.trades.__getitem__, arrived)], [*map(prints.__getitem__, arrived)]
+        ordered, ordered_prints = [*map(self.trades.__getitem__, arrived)], [*map(prints.__getitem__, arrived)]
         instruments, leaving, places = rollup.reference.instruments, self.leaving, self.places
         for key, start, stop in zip(*(column[runs].tolist() for column in (run_keys, starts, ends)), strict=True):
             position = rollup.position(key >> SHIFT, key & MASK)
-            for first, end in _stretches(arrived, start, stop, leaving) if leaving else ((start, stop),):
+            for first, end in _split_run(arrived, start, stop, leaving) if leaving else ((start, stop),):
                 if end - first == 1 and arrived[first] in leaving:
                     position.remove(ordered[first])
-                elif not position.extend(ordered[first:end], printed[first:end]):
+                elif not position.extend(ordered[first:end], ordered_prints[first:end]):
                     for at in range(first, end):
-                        late = fold_in(position, ordered[at], printed[at], tolerance, instruments[key & MASK].multiplier)
+                        late = fold_in(position, ordered[at], ordered_prints[at], tolerance, instruments[key & MASK].multiplier)
                         if late is not None and places[arrived[at]] != NOWHERE:
                             yield Late(places[arrived[at]], ordered[at], late)
 
 
-def _left(runs: IntArray, order: IntArray, starts: IntArray, ends: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-    """What is left of an order when only some of its runs are, with their starts and ends in it."""
-    left = np.zeros(len(starts), dtype=np.bool_)
-    left[runs] = True
+def _keep_runs(runs: IntArray, order: IntArray, starts: IntArray, ends: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """An order reduced to some of its runs, with the starts and ends of those in it."""
+    kept = np.zeros(len(starts), dtype=np.bool_)
+    kept[runs] = True
     lengths = ends - starts
-    ends = np.cumsum(np.where(left, lengths, 0))
-    return order[np.repeat(left, lengths)], ends - lengths, ends
+    ends = np.cumsum(np.where(kept, lengths, 0))
+    return order[np.repeat(kept, lengths)], ends - lengths, ends
 
 
-def _stretches(arrived: Sequence[int], first: int, end: int, leaving: Collection[int]) -> Iterator[tuple[int, int]]:
-    """The parts of a run: one for each trade that leaves, one for those between them."""
+def _split_run(arrived: Sequence[int], first: int, end: int, leaving: Collection[int]) -> Iterator[tuple[int, int]]:
+    """The parts of a run: one for each trade that leaves, one for the trades between two of those."""
     since = first
     for at in range(first, end):
         if arrived[at] in leaving:
@@ -159,5 +160,5 @@ def _stretches(arrived: Sequence[int], first: int, end: int, leaving: Collection
 
 
 def _numbers(field: str, index: Mapping[str, int], trades: Sequence[Trade]) -> IntArray:
-    """The number of what each trade names in a field."""
+    """For each trade the number of the name in a field."""
     return np.fromiter(map(index.__getitem__, map(attrgetter(field), trades)), dtype=np.int64, count=len(trades))

@@ -1,9 +1,9 @@
-"""New positions folded in columns: many trades at once, to the bit as `Position.add` folds them one by one.
+"""Folds new positions in columns: many trades at once, to the same bit as `Position.add` folds them one by one.
 
-At a start hundreds of thousands of positions are new and most of their trades come in order. Sorted by position, their exact sums
-are sums over stretches of columns, and the averages are worked out for the first trades of all positions at once, then for the
-second ones, and so on: the same IEEE operations in the same order for each. What is not certain to come out the same is left
-to whoever goes one by one: trades that come late, quantities beyond what doubles hold exactly, long histories.
+At a start, hundreds of thousands of positions are new and most of their trades come in order. Sorted by position, their exact
+sums are sums over stretches of columns. The averages are computed for the first trades of all positions at once, then for the
+second ones, and so on: the same IEEE operations in the same order for each position. Where the same result is not certain, the
+trades are left to be folded one by one: trades that come late, quantities that a double does not hold exactly, long histories.
 
 Writer thread only.
 """
@@ -16,30 +16,30 @@ from typing import NamedTuple
 import numpy as np
 
 from riskengine.positions.ledger import Rollup
-from riskengine.positions.position import CHECKPOINT_EVERY, Position
+from riskengine.positions.position import TRADES_PER_CHECKPOINT, Position
 from riskengine.records.reference import Reference
 from riskengine.records.types import DECIMALS, ONE, BoolArray, FloatArray, IntArray, Trade, order_key
 
-LONGEST = 512
-"""Trades of one position up to which it is folded here: beyond, few positions are as long, and each step is for few."""
+MAX_TRADES = 512
+"""Trades of the longest position that is folded here: longer ones are few, and so each step would be for few."""
 
 _EXACT = 2.0**52
-"""Sums of sizes below are whole numbers that a double holds exactly, with a bit to spare for having been added as doubles."""
+"""A double holds every whole number below 2 ** 53 exactly; one bit is spare, because the sizes are added as doubles."""
 _FEES_LIMIT = 2**50
-"""Sums of LONGEST fees below it fit 64 bits."""
+"""The sum of MAX_TRADES fees below this fits 64 bits."""
 _BEYOND = 2**62
 _LIMB = 32
 
 Checkpoints = list[tuple[int, float | None]]
 State = tuple[int, float | None, int, int, dict[str, int] | None, Checkpoints | None, list[Trade]]
-"""Of a position: quantity, average, cash, identities, fees, checkpoints, trades."""
+"""The state of a position: quantity, average, cash, identities, fees, checkpoints, trades."""
 
 
 class TradeColumns:
-    """Trades side by side, in the order of their arrival: what a position is folded from.
+    """The fields of trades that positions are folded from, a column each, in the order of arrival. 0.6 us a trade.
 
-    `prints` are their `version_fingerprint`s, `instruments` the numbers of what they are in. Where `fine` is not set, a number is
-    too large for columns. 0.6 us a trade.
+    `prints` are their `version_fingerprint`s, `instruments` their instrument numbers. A trade that is not `fits` has a number too
+    large for columns.
     """
 
     def __init__(self, trades: Sequence[Trade], prints: IntArray, instruments: IntArray, reference: Reference) -> None:
@@ -47,12 +47,12 @@ class TradeColumns:
         self.trades = trades
         self.prints = prints
         self.instruments = instruments
-        # Quantities in steps of their instrument: the same doubles as in units of 1e-10, from numbers that fit them exactly.
+        # Quantities in steps of their instrument: they fit doubles exactly, and give the same averages as in units of 1e-10.
         self.step = 10 ** (DECIMALS - decimals)
         self.steps_in_one = (ONE // self.step).astype(np.float64)
-        signed, self.fine = _column("signed_quantity", trades)
+        signed, self.fits = _column("signed_quantity", trades)
         step = self.step[instruments]
-        self.fine &= (signed != 0) & (signed % step == 0)
+        self.fits &= (signed != 0) & (signed % step == 0)
         self.signed = signed // step
         self.ts = self._take("ts")
         self.source_seq = self._take("source_seq")
@@ -60,89 +60,89 @@ class TradeColumns:
         charged = np.flatnonzero(self.fees)
         codes = [trades[place].fees_currency for place in charged.tolist()]
         self.codes = sorted(set(codes))
-        """Currencies of fees, by name; `code` has the place of each trade's among them where it has fees."""
+        """Currencies of fees, in the order of names; `code` is the place of a trade's among them, if it has fees."""
         self.code = np.zeros(len(trades), dtype=np.int64)
         self.code[charged] = [*map({code: at for at, code in enumerate(self.codes)}.__getitem__, codes)]
-        self.fine &= np.abs(self.fees) < _FEES_LIMIT
+        self.fits &= np.abs(self.fees) < _FEES_LIMIT
         self.price: FloatArray = np.fromiter(map(attrgetter("fill_price"), trades), np.float64, len(trades))
         self.cash = np.fromiter(map(attrgetter("cash"), trades), np.object_, len(trades))
 
     def _take(self, field: str) -> IntArray:
-        column, fine = _column(field, self.trades)
-        self.fine &= fine
+        column, fits = _column(field, self.trades)
+        self.fits &= fits
         return column
 
 
 def _column(field: str, trades: Sequence[Trade]) -> tuple[IntArray, BoolArray]:
-    """Whole numbers of all trades, and which fit 62 bits; the others are 0."""
+    """One integer field of all trades, and which of them fit 62 bits; the others are 0."""
     values = map(attrgetter(field), trades)
     try:
         column = np.fromiter(values, np.int64, len(trades))
     except OverflowError:
         every = map(attrgetter(field), trades)
         column = np.array([value if -_BEYOND < value < _BEYOND else _BEYOND for value in every], dtype=np.int64)
-    fine: BoolArray = (column > -_BEYOND) & (column < _BEYOND)
-    column[~fine] = 0
-    return column, fine
+    fits: BoolArray = (column > -_BEYOND) & (column < _BEYOND)
+    column[~fits] = 0
+    return column, fits
 
 
 class Runs(NamedTuple):
-    """The moves of a batch by position: `order` has their places, run after run, each as they came."""
+    """The changes of a batch by position: `order` has their places, run after run, each run in the order of arrival."""
 
     order: IntArray
     starts: IntArray
     ends: IntArray
 
 
-class Passing(NamedTuple):
-    """Which moves undo each other.
+class RoundTrips(NamedTuple):
+    """Trades that enter and leave in one batch, and so need not be folded.
 
-    staying  by place: all but trades that enter and leave in the same batch
-    odd      places of trades that leave and did not enter, once, in the same batch
+    staying  by place: whether the change is not part of a round trip
+    odd      places of the changes of any other trade that leaves
     """
 
     staying: BoolArray
     odd: list[int]
 
 
-def passing(trades: Sequence[Trade], leaving: Collection[int]) -> Passing:
-    """Which moves undo each other. O(trades)."""
+def find_round_trips(trades: Sequence[Trade], leaving: Collection[int]) -> RoundTrips:
+    """Which trades enter once, then leave once. `leaving` are the places of changes that leave. O(trades)."""
     staying = np.ones(len(trades), dtype=np.bool_)
     if not leaving:
-        return Passing(staying, [])
-    moves: dict[int, list[int]] = {id(trades[place]): [] for place in leaving}
+        return RoundTrips(staying, [])
+    places_of: dict[int, list[int]] = {id(trades[place]): [] for place in leaving}
     for place, one in enumerate(map(id, trades)):
-        if one in moves:
-            moves[one].append(place)
+        if one in places_of:
+            places_of[one].append(place)
     odd: list[int] = []
-    for places in moves.values():
+    for places in places_of.values():
         if len(places) == 2 and places[0] not in leaving and places[1] in leaving:
             staying[places] = False
         else:
             odd += places
-    return Passing(staying, odd)
+    return RoundTrips(staying, odd)
 
 
-class Folded:
-    """What the trades of each run make of a new position, where they certainly make the same here as one by one.
+class ColumnFold:
+    """Folds the trades of each run into a new position, where the result is certainly that of one by one.
 
-    `watched` says by place of which trades it is to be told where they come more than `tolerance` behind a newer one: the runs in
-    which that may be so do not fit. None where nobody wants to know.
+    `watched` are the trades, by place, of which the caller wants to know if they come more than `tolerance` microseconds behind a
+    newer one: a run in which that may be so is left out. None: the caller does not want to know.
     """
 
     def __init__(
-        self, columns: TradeColumns, runs: Runs, moves: Passing, watched: BoolArray | None = None, tolerance: int = 0
+        self, columns: TradeColumns, runs: Runs, round_trips: RoundTrips, watched: BoolArray | None = None, tolerance: int = 0
     ) -> None:
         self._columns, self._runs = columns, runs
         lengths = runs.ends - runs.starts
         run_of: IntArray = np.repeat(np.arange(len(lengths)), lengths)
-        unfit = ~columns.fine
-        unfit[moves.odd] = True
-        fits: BoolArray = (lengths <= LONGEST) & ~np.logical_or.reduceat(unfit[runs.order], runs.starts)
+        unfit = ~columns.fits
+        unfit[round_trips.odd] = True
+        fits: BoolArray = (lengths <= MAX_TRADES) & ~np.logical_or.reduceat(unfit[runs.order], runs.starts)
         disorder = self._disordered(run_of)
         if watched is not None:
             fits[self._with_late(np.unique(run_of[1:][disorder]), watched, tolerance)] = False
-        staying = moves.staying[runs.order] & fits[run_of]
+        staying = round_trips.staying[runs.order] & fits[run_of]
         self._order, self._run_of = runs.order[staying], run_of[staying]
         shuffled = np.zeros(len(lengths), dtype=np.bool_)
         shuffled[run_of[1:][disorder]] = True
@@ -150,21 +150,21 @@ class Folded:
         places = self._order[some]
         self._order[some] = places[np.lexsort((columns.source_seq[places], columns.ts[places], self._run_of[some]))]
         self._starts = np.flatnonzero(np.diff(self._run_of, prepend=-1))
-        """Of the runs of which something stays, which `_runs_here` names."""
-        self._here = self._run_of[self._starts]
+        """Of the runs of which a trade stays; `_run_numbers` are those runs."""
+        self._run_numbers = self._run_of[self._starts]
         self._counts = np.diff(self._starts, append=len(self._order))
         self._instruments = columns.instruments[self._order[self._starts]]
         self._checkpoints: dict[int, Checkpoints] = {}
 
     def states(self) -> list[State | None]:
-        """The state of each run, in their order; None of those that do not fit."""
+        """The state of each run, in their order; None for a run to fold one by one."""
         states: list[State | None] = [None] * len(self._runs.starts)
         if not len(self._order):
             return states
         columns, order, starts = self._columns, self._order, self._starts
         signed = columns.signed[order]
         fits = np.add.reduceat(np.abs(signed).astype(np.float64), starts) < _EXACT
-        fits[np.searchsorted(self._here, self._tied_wrongly())] = False
+        fits[np.searchsorted(self._run_numbers, self._tied_wrongly())] = False
         quantity, average = self._averages(signed, columns.price[order])
         prints = columns.prints[order]
         low = np.add.reduceat(prints & ((1 << _LIMB) - 1), starts).tolist()
@@ -183,20 +183,20 @@ class Folded:
             of_each,
             strict=True,
         )
-        for run, state, fit in zip(self._here.tolist(), made, fits.tolist(), strict=True):
+        for run, state, fit in zip(self._run_numbers.tolist(), made, fits.tolist(), strict=True):
             if fit:
                 states[run] = state
         return states
 
     def _disordered(self, run_of: IntArray) -> BoolArray:
-        """Which moves came behind a newer one of their run by time and number of the source; the first move is left out."""
+        """Which changes came behind a newer one of their run, by `ts` and `source_seq`; without the first change of all."""
         columns, order = self._columns, self._runs.order
         ts, seq = columns.ts[order], columns.source_seq[order]
         found: BoolArray = (run_of[1:] == run_of[:-1]) & ((ts[1:] < ts[:-1]) | ((ts[1:] == ts[:-1]) & (seq[1:] < seq[:-1])))
         return found
 
     def _with_late(self, runs: IntArray, watched: BoolArray, tolerance: int) -> list[int]:
-        """Those of some runs in which a watched trade may come late."""
+        """Those of `runs` in which a watched trade may come late."""
         found = []
         starts, ends = self._runs.starts[runs].tolist(), self._runs.ends[runs].tolist()
         for run, start, end in zip(runs.tolist(), starts, ends, strict=True):
@@ -207,7 +207,7 @@ class Folded:
         return found
 
     def _tied_wrongly(self) -> list[int]:
-        """The runs in which trades of one time and number are not in the order of their names."""
+        """The runs in which trades of the same `ts` and `source_seq` are not in the order of their names."""
         columns, order, run_of = self._columns, self._order, self._run_of
         ts, seq = columns.ts[order], columns.source_seq[order]
         tied = (run_of[1:] == run_of[:-1]) & (ts[1:] == ts[:-1]) & (seq[1:] == seq[:-1])
@@ -218,29 +218,29 @@ class Folded:
         ]
 
     def _averages(self, signed: IntArray, price: FloatArray) -> tuple[IntArray, FloatArray]:
-        """Quantity in steps and average of each run: `position.next_average`, for the trades of one rank at a time."""
+        """Quantity in steps and average of each run: `position.next_average` for all first trades, all second ones, and so on."""
         by = np.argsort(-self._counts, kind="stable")
         first, shorter = self._starts[by], -self._counts[by]
         in_one = self._columns.steps_in_one[self._instruments[by]]
         held, prices = np.zeros(len(by), dtype=np.int64), np.zeros(len(by))
         with np.errstate(all="ignore"):  # as Python: what is too large is infinite
             for rank in range(-int(shorter[0])):
-                some = slice(0, int(np.searchsorted(shorter, -rank)))  # the runs that have so many trades
+                some = slice(0, int(np.searchsorted(shorter, -rank)))  # the runs with more than `rank` trades
                 at = first[some] + rank
                 _step(held[some], prices[some], signed[at], price[at], in_one[some])
-                if not (rank + 1) % CHECKPOINT_EVERY:
-                    self._keep(by[some], held[some], prices[some])
+                if not (rank + 1) % TRADES_PER_CHECKPOINT:
+                    self._note_checkpoints(by[some], held[some], prices[some])
         quantity, average = np.empty_like(held), np.empty_like(prices)
         quantity[by], average[by] = held, prices
         return quantity, average
 
-    def _keep(self, runs: IntArray, quantity: IntArray, average: FloatArray) -> None:
+    def _note_checkpoints(self, runs: IntArray, quantity: IntArray, average: FloatArray) -> None:
         exact = _in_units(quantity, self._columns.step[self._instruments[runs]])
         for run, held, price in zip(runs.tolist(), exact, average.tolist(), strict=True):
             self._checkpoints.setdefault(run, []).append((held, price if held else None))
 
     def _fees(self) -> list[dict[str, int] | None]:
-        """Fees of each run by currency, by name, without zeros; None where there are none."""
+        """Fees of each run by currency, in the order of names, without zeros; None if there are none."""
         columns, order = self._columns, self._order
         found: list[dict[str, int] | None] = [None] * len(self._starts)
         charged = np.flatnonzero(columns.fees[order] != 0)
@@ -265,7 +265,7 @@ class Folded:
 
 
 def _step(quantity: IntArray, average: FloatArray, signed: IntArray, price: FloatArray, in_one: FloatArray) -> None:
-    """One trade more for each, in place: `position.next_average`. Where nothing is held an average is any number."""
+    """Take one more trade each, in place: `position.next_average`. The average of a flat position is any number."""
     after = quantity + signed
     held, added = np.abs(quantity) / in_one, np.abs(signed) / in_one
     mixed = (held * average + added * price) / (held + added)
@@ -278,10 +278,10 @@ def _in_units(quantity: IntArray, step: IntArray) -> list[int]:
     return [*map(mul, quantity.tolist(), step.tolist())]
 
 
-def put(rollup: Rollup, owner: int, instrument: int, state: State | None) -> bool:
-    """Put a new position in its place, marked as touched. 1 us.
+def put_position(rollup: Rollup, owner: int, instrument: int, state: State | None) -> bool:
+    """Put a new position with this state in its place, marked as touched. 1 us.
 
-    False where there is one already, or no state for it: then an empty one stands there.
+    Returns False if there is one already, or no state: then it only makes an empty one, if needed, for the caller to fold into.
     """
     book = rollup.books[owner]
     if state is None or instrument in book.positions:

@@ -1,24 +1,30 @@
-"""What is long done leaves the memory, and comes back when something touches it.
+"""Old trades leave the memory, and come back when something touches them.
 
-Freezing forgets identities that are done but for their fingerprints, and lets the base of each position stand for its oldest
-trades; nothing that is shown changes. Recalling reads them from the store again: the versions of an identity before another one
-of it comes, the trades of a position before anything comes among those that its base stands for. What was read must come to just
-what the base says, to the last bit; where it does not, the store was changed under us, and the key is set aside. Pure; one
-thread, the writer's once the engine is live.
+`freeze` keeps only the fingerprint of each identity that is done, and replaces the oldest trades of each position by their sums,
+its base. No reader sees a difference. Before something touches a frozen identity or a frozen stretch of a position, its caller
+reads them from the store again and hands them to `thaw`. The trades of a position must then come to its base, to the last bit; if
+they do not, the store has changed since, and the caller sets the key aside. Pure; one thread, the writer's once the engine is
+live.
 """
 
 from collections.abc import Callable, Collection, Container, Iterable, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 from riskengine.positions.ledger import Ledger
-from riskengine.positions.position_audit import Belonging, folded, opened
-from riskengine.positions.processed import REST_EVERY, Processed
-from riskengine.positions.repair import Place, place_of
+from riskengine.positions.places import Place, leaf_keys, place_of
+from riskengine.positions.position import NO_FEES, Base, Position, fingerprint_of, replace_fees
+from riskengine.positions.position_audit import Belonging, fold_openings, fold_trades
+from riskengine.positions.processed import TRADES_PER_REST, Processed
 from riskengine.records.types import Key, Trade, order_key
 
 
 class Recalled(NamedTuple):
-    """What was read for an engine: all versions of identities, lowest first; keys, and the trades that their bases stand for."""
+    """What was read from the store for an engine.
+
+    versions   for each frozen identity all its versions, lowest first
+    positions  keys, and for each the trades that its base stands for
+    """
 
     versions: Sequence[Sequence[Trade]]
     positions: Sequence[tuple[Key, Sequence[Trade]]]
@@ -31,12 +37,13 @@ def freeze(
     before: int,
     traded_before: int,
     open_deals: Container[tuple[str, str]] = (),
-    but: Collection[Key] = (),
+    except_keys: Collection[Key] = (),
     rest: Callable[[], None] = lambda: None,
 ) -> int:
-    """Freeze what is done (`Processed.freeze`), and what positions begin with, but for some keys; how many identities.
+    """Freeze the identities that are done (see `Processed.freeze`) and the oldest trades of positions, except those of some keys.
 
-    After any number of trades, none of which waits to be carried out; `rest` is called often. O(memory), 2 us an identity.
+    Returns the number of identities. Call it between batches: no trade may be on its way into a position. Calls `rest` often.
+    O(memory), 2 us an identity.
     """
     count = processed.freeze(before, traded_before, open_deals, rest)
     if not count:
@@ -47,24 +54,46 @@ def freeze(
         ("dealer", ledger.dealers, tuple(ledger.dealer_index)),
     ):
         for seen, (owner, number, position) in enumerate(rollup.positions()):
-            if not seen % REST_EVERY:
+            if not seen % TRADES_PER_REST:
                 rest()
-            done = processed.count_frozen(position.trades)
-            if done and not position.quarantined and not (but and (name, owners[owner], reference.symbols[number]) in but):
-                position.freeze(done)
+            oldest = processed.count_frozen(position.trades)
+            if not oldest or position.quarantined:
+                continue
+            if not (except_keys and (name, owners[owner], reference.symbols[number]) in except_keys):
+                freeze_oldest(position, oldest)
     return count
 
 
-def keys_covering(ledger: Ledger, processed: Processed, trades: Iterable[Trade]) -> list[Key]:
-    """The keys whose base stands for the place of one of these trades: to be recalled before they come or go.
+def freeze_oldest(position: Position, count: int) -> None:
+    """Let a base stand for the oldest `count` trades of a position, all its sums unchanged. O(trades left)."""
+    trades = position.trades
+    since, newest = trades[0].ts if position.base is None else position.base.since, trades[count - 1]
+    quantity, cash, average, identities = position.quantity, position.cash, position.average, position.identities
+    fees = position.fees or NO_FEES
+    if count == len(trades):
+        position.base = Base(quantity, cash, average, identities, fees, newest, position.trade_count, since)
+        position.trades, position.checkpoints = (), None  # allocates nothing
+        return
+    quantity, average = position.state_after(count)
+    left = list(trades[count:])
+    cash -= sum(trade.cash for trade in left)
+    identities -= sum(map(fingerprint_of, left))
+    for trade in filter(attrgetter("fees"), left):
+        fees = replace_fees(fees, {trade.fees_currency: trade.fees}, NO_FEES)
+    base = Base(quantity, cash, average, identities, fees, newest, position.trade_count - len(left), since)
+    position.set_history(base, left)
 
-    3 us for an old trade. Any thread: bases only go.
+
+def keys_covering(ledger: Ledger, processed: Processed, trades: Iterable[Trade]) -> list[Key]:
+    """The keys whose base stands for the place of one of these trades: recall them before these trades enter or leave.
+
+    3 us for an old trade. Any thread: once the engine is live, bases only go.
     """
     found = dict[Key, None]()
     for trade in trades:
         if trade.ts >= processed.frozen_to:
             continue
-        for key in _keys_of(trade):
+        for key in leaf_keys(trade):
             place = frozen_place(ledger, key)
             if place is not None and place.position is not None and place.position.covers(trade):
                 found[key] = None
@@ -72,52 +101,49 @@ def keys_covering(ledger: Ledger, processed: Processed, trades: Iterable[Trade])
 
 
 def frozen_place(ledger: Ledger, key: Key) -> Place | None:
-    """Where a key stands, if its position has a base, and is not set aside. O(1); any thread."""
+    """The place of a key, if its position has a base and is not set aside; else None. O(1); any thread."""
     place = place_of(ledger, key)
     position = None if place is None or not place.is_leaf else place.position
-    return None if position is None or position.base is None or position.quarantined else place
+    return None if position is None or not position.is_frozen or position.quarantined else place
 
 
 def thaw(ledger: Ledger, processed: Processed, recalled: Recalled) -> list[Key]:
-    """Put back what was read; the keys for which something else was read than their base stands for. O(what was read).
+    """Put back what was read, where it is still frozen. O(what was read).
 
-    What is not frozen (any more) is left alone.
+    Returns the broken keys: those for which the store gave other trades than their base stands for.
     """
     broken = []
     for versions in recalled.versions:
         top = versions[-1]
-        for key in _keys_of(top) if processed.thaw(versions) else ():
+        for key in leaf_keys(top) if processed.thaw(versions) else ():
             place = place_of(ledger, key)
             position = None if place is None else place.position
             if position is None or position.quarantined or position.covers(top):
                 continue
-            position.adopt(top)  # what holds the trade holds the record that is known
+            position.adopt(top)  # position and `processed` hold one record of a trade
             if not position.holds(top):
                 broken.append(key)
     for key, trades in recalled.positions:
         place = frozen_place(ledger, key)
-        known = [_known(processed, trade) for trade in sorted(trades, key=order_key)]
-        if place is not None and not _thawed(ledger, place, key, known):
+        known = [_record_in_memory(processed, trade) for trade in sorted(trades, key=order_key)]
+        if place is not None and not _thaw_position(ledger, place, key, known):
             broken.append(key)
     return broken
 
 
-def _keys_of(trade: Trade) -> tuple[Key, Key]:
-    return ("node", trade.desk, trade.instrument), ("dealer", trade.dealer, trade.instrument)
-
-
-def _known(processed: Processed, trade: Trade) -> Trade:
-    """The record of a trade that is in memory, where it says the same."""
+def _record_in_memory(processed: Processed, trade: Trade) -> Trade:
+    """The record of a trade that `processed` holds, if it says the same; else this one."""
     known = processed.effective(trade.identity)
     return known if known is not None and known == trade else trade
 
 
-def _thawed(ledger: Ledger, place: Place, key: Key, trades: list[Trade]) -> bool:
+def _thaw_position(ledger: Ledger, place: Place, key: Key, trades: list[Trade]) -> bool:
+    """Replace the base of a position by its trades, oldest first. False, and nothing is done, if they do not come to it."""
     position, instrument = place.position, ledger.reference.instruments[place.instrument]
-    assert position is not None and position.base is not None, "only what is frozen is thawed"
+    assert position is not None and position.base is not None, "a position to thaw has a base"
     belonging = Belonging(key[1], key[0] == "node", lambda _: True)
-    fold = folded(opened(position.openings, instrument), trades, instrument.instrument, belonging)
-    if len(trades) != position.base.trade_count or fold != position.base[:6]:
+    fold = fold_trades(fold_openings(position.openings, instrument), trades, instrument.instrument, belonging)
+    if len(trades) != position.base.trade_count or fold != position.base.fold:
         return False
-    position.thaw(trades)
+    position.set_history(None, [*trades, *position.trades])
     return True

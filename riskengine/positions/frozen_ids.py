@@ -1,8 +1,8 @@
-"""Identities of long ago, as fingerprints: which trades the engine has processed, without the trades.
+"""Old identities as fingerprints: which trades the engine has processed, without the trades.
 
-Of each identity 8 bytes and how many versions it had. A fingerprint that is not here is a trade that was certainly never put in;
-one that is here says "ask the store", whose unique index on identity and version confirms it: two trades share a fingerprint once
-in 2**64 pairs, and then one look-up was for nothing. Pure. One thread adds, while an engine is built; afterwards any may ask.
+It keeps 8 bytes of each identity and its number of versions. If a fingerprint is not here, that trade was never put in. If it is
+here, ask the store, whose unique index on identity and version is exact: two trades share a fingerprint once in 2**64 pairs,
+which costs one look-up. Pure. One thread adds, while it builds an engine; after that any thread may ask.
 """
 
 from collections.abc import Sequence
@@ -12,37 +12,38 @@ import numpy.typing as npt
 
 from riskengine.records.types import Identity, IntArray, Trade
 
-ProbeCounts = npt.NDArray[np.uint8]
+VersionCounts = npt.NDArray[np.uint8]
 
-MOST_VERSIONS = 255
-"""An identity with more stays in memory."""
+MAX_VERSIONS = 255
+"""An identity with more versions stays in memory."""
 
-MERGED_AT_ONCE = 500_000
+MERGE_STRETCH_IDS = 500_000
+"""Fingerprints that a merge moves at once; it needs memory for as many beside the runs and their result."""
 
 
-def identity_print(source: str, trade_id: str, leg: int) -> int:
-    """64 bits for an identity: SipHash of its names under this process's own key. 0.1 us; another process has others."""
+def identity_fingerprint(source: str, trade_id: str, leg: int) -> int:
+    """64 bits for an identity: SipHash of its names under this process's key; another process gives others. 0.1 us."""
     return hash((source, trade_id, leg))
 
 
 class FrozenIds:
-    """A set of fingerprints, each once, with a small number; sorted runs that are merged as they grow. 9 bytes each."""
+    """A set of fingerprints, each with its number of versions: sorted runs, merged as they grow. 9 bytes each."""
 
     def __init__(self) -> None:
-        self._runs: list[tuple[IntArray, ProbeCounts]] = []
+        self._runs: list[tuple[IntArray, VersionCounts]] = []
 
     def __len__(self) -> int:
         return sum(len(prints) for prints, _ in self._runs)
 
     @property
     def nbytes(self) -> int:
-        """What it holds in memory."""
+        """Bytes of its arrays. O(runs)."""
         return sum(prints.nbytes + counts.nbytes for prints, counts in self._runs)
 
     def add(self, prints: Sequence[int], versions: Sequence[int]) -> npt.NDArray[np.bool_]:
-        """Put fingerprints in, each with how many versions there are, 1 to MOST_VERSIONS. Which were taken: those not here yet.
+        """Put fingerprints in, each with its number of versions, 1 to MAX_VERSIONS. Returns which were new, and so taken.
 
-        O(n log n) of what is added, and now and then a merge, O(all), which needs as much memory again for a moment.
+        O(n log n) for n of them; now and then a merge, O(all), which needs as much memory again for a moment.
         """
         added, counts = np.fromiter(prints, np.int64, len(prints)), np.fromiter(versions, np.uint8, len(versions))
         order = np.argsort(added, kind="stable")
@@ -56,18 +57,18 @@ class FrozenIds:
                 self._merge()
         return taken
 
-    def settle(self) -> None:
-        """Make one run of all, which is asked fastest. O(all)."""
+    def merge_all(self) -> None:
+        """Merge all runs into one, the fastest to look up. O(all)."""
         while len(self._runs) > 1:
             self._merge()
 
     def _merge(self) -> None:
-        """The last two runs as one; a stretch at a time, so that little memory is needed beside theirs and that of the result."""
+        """Merge the last two runs, a stretch at a time: needs little memory beside theirs and that of the result."""
         *others, (into, counts), (more, more_counts) = self._runs
         prints, merged = np.empty(len(into) + len(more), np.int64), np.empty(len(into) + len(more), np.uint8)
         done = taken = 0
-        for first in range(0, len(into), MERGED_AT_ONCE):
-            end = min(first + MERGED_AT_ONCE, len(into))
+        for first in range(0, len(into), MERGE_STRETCH_IDS):
+            end = min(first + MERGE_STRETCH_IDS, len(into))
             until = len(more) if end == len(into) else int(np.searchsorted(more, into[end]))
             places = np.searchsorted(into[first:end], more[taken:until])
             stretch = slice(done, done + end - first + until - taken)
@@ -76,22 +77,22 @@ class FrozenIds:
             done, taken = stretch.stop, until
         self._runs = [*others, (prints, merged)]
 
-    def versions(self, identities: Sequence[Identity | Trade]) -> list[int]:
-        """How many versions each had that may be here, 0 where it is certainly not. 3 us, and 0.5 us each."""
-        prints = (identity_print(each.source, each.trade_id, each.leg) for each in identities)
+    def version_counts(self, identities: Sequence[Identity | Trade]) -> list[int]:
+        """The number of versions of each identity; 0 if it was certainly never put in. 3 us, and 0.5 us each."""
+        prints = (identity_fingerprint(each.source, each.trade_id, each.leg) for each in identities)
         found: list[int] = self._counts(np.fromiter(prints, np.int64, len(identities))).tolist()
         return found
 
-    def versions_of(self, source: str, trade_id: str, leg: int) -> int:
-        """The same of one identity. 2 us."""
-        wanted = identity_print(source, trade_id, leg)
+    def version_count(self, source: str, trade_id: str, leg: int) -> int:
+        """`version_counts` for one identity. 2 us."""
+        wanted = identity_fingerprint(source, trade_id, leg)
         for run, counts in self._runs:
             at = int(run.searchsorted(wanted))
             if at < len(run) and run[at] == wanted:
                 return int(counts[at])
         return 0
 
-    def _counts(self, prints: IntArray) -> ProbeCounts:
+    def _counts(self, prints: IntArray) -> VersionCounts:
         found = np.zeros(len(prints), dtype=np.uint8)
         for run, counts in self._runs:
             places = np.minimum(np.searchsorted(run, prints), len(run) - 1)

@@ -1,10 +1,10 @@
-"""Two roll-ups over the same trades: organisation (leaf -> ancestors) and dealers.
+"""Two roll-ups over the same trades: the organisation (leaf -> ancestors) and the dealers.
 
-Every position is folded once in each; what is above them is sums of exact integers, kept by differences, so the state
-after any sequence of trades is the state that its effective trades would give in any other order, to the last bit. The
-open cost K = k q A enters sums as an integer (`open_cost`, units of 1e-28) for the same reason.
+A trade is folded into one position of each. The rows above positions are sums of exact integers, kept by differences: after any
+sequence of trades they are what the effective trades would give in any other order, to the last bit. For the same reason the open
+cost K = k q A enters sums as an integer (`open_cost`, units of 1e-28).
 
-Trades mark positions as touched; `settle` carries the differences upwards once per batch and says what changed.
+Trades mark positions as touched; `settle` carries the differences upwards once per batch and returns what changed.
 """
 
 from collections.abc import Collection, Iterator
@@ -13,7 +13,7 @@ from operator import attrgetter
 
 import msgspec
 
-from riskengine.positions.position import NO_FEES, LateFold, Position, fold_in, moved, open_cost
+from riskengine.positions.position import NO_FEES, LateFold, Position, fold_in, open_cost, replace_fees
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.reference import Reference
 from riskengine.records.types import MULTIPLIER_DECIMALS, ONE, Opening, Trade, version_fingerprint
@@ -22,14 +22,14 @@ SHIFT = 32
 """A (node, instrument) key is `node << SHIFT | instrument`."""
 MASK = (1 << SHIFT) - 1
 ALL_ROWS = MASK
-"""In the place of an instrument: everything that an owner holds."""
+"""In place of an instrument number: everything that an owner holds."""
 
-MANY = 16_384
-"""Touched positions from which on telling every change costs more than starting afresh."""
+MAX_LISTED_POSITIONS = 16_384
+"""Above this many touched positions, starting afresh from the rows costs less than a list of every change."""
 
 Rise = tuple[int, int, int, int, int, int, int, int, int, dict[str, int], int]
-"""What a row changed by, on its way up: quantity, cash, open cost, open count, open cash, positions, trades, its newest trade's
-time, the time of the newest that it lost (or 0), fees by currency, identities."""
+"""The change of a row, on its way up: quantity, cash, open cost, open count, open cash, positions, trades, the time of its newest
+trade, the time of the newest trade that it lost (or 0), fees by currency, identities."""
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -37,18 +37,18 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
     instrument      number in the reference data
     quantity        signed, units of 1e-10, net of the positions below
-    cash            net cash of the instrument's currency, units of 1e-28
+    cash            net cash in the instrument's currency, units of 1e-28
     open_cost       sum of k q A, units of 1e-28
     open_count      positions below that are not flat
-    open_cash       net cash of those (what an unknown mark makes unknown)
+    open_cash       net cash of those, which is unknown without a mark
     position_count  positions below
     trade_count     effective trades below
-    last_trade_ts   of the newest of them, 0 where there is none
+    last_trade_ts   time of the newest of them, microseconds, 0 if there is none
     fees            by currency, units of 1e-10
-    identities      sum of the fingerprints of the effective trades below: which they are, whatever their order
-    average         open price of a leaf position, None when flat and in rows of inner nodes
+    identities      sum of the fingerprints of the effective trades below: says which they are, whatever their order
+    average         open price of a leaf position; None when flat, and in rows of inner nodes
     newest          the newest effective trade of a leaf position
-    quarantined     positions below whose amounts are unknown and left out of everything else here but the counts
+    quarantined     positions below that are set aside: their amounts are unknown, and only the counts here include them
     """
 
     instrument: int
@@ -71,10 +71,13 @@ EMPTY_ROW = Row(-1, 0, 0, 0, 0, 0, 0, 0, 0, NO_FEES, 0)
 
 
 class Book:
-    """What one owner (node or dealer) holds: a row per instrument that was ever traded there, in order of first coming.
+    """What one owner (node or dealer) holds: a row for each instrument ever traded there, in the order of first trades.
 
-    `rows` is as of the last `settle`; None where there is no position any more. Leaves hold `positions` by instrument, which
-    know their places in `rows`; the others have `slots` for that.
+    rows       as of the last `settle`; None where no position is left
+    positions  of a leaf, by instrument; each knows its slot in `rows`
+    slots      of an inner node: the slot in `rows` by instrument
+
+    `count` and `trades` are the numbers of positions and effective trades, `quarantined` of positions that are set aside.
     """
 
     __slots__ = ("count", "last_trade_ts", "leaf", "positions", "quarantined", "rows", "slots", "trades")
@@ -90,27 +93,27 @@ class Book:
         self.quarantined = 0
 
     def slot(self, instrument: int) -> int | None:
-        """Where an instrument's row stands, None where it was never traded. O(1)."""
+        """The slot of an instrument's row; None if it was never traded. O(1)."""
         if not self.leaf:
             return self.slots.get(instrument)
         position = self.positions.get(instrument)
         return None if position is None else position.slot
 
     def row(self, instrument: int) -> Row | None:
-        """Its row of an instrument, None where it holds no position. O(1)."""
+        """The row of an instrument; None if there is no position. O(1)."""
         slot = self.slot(instrument)
         return None if slot is None else self.rows[slot]
 
     def note_lost(self, last: int) -> None:
-        """Keep `last_trade_ts` true after the newest trade of a row, at `last`, was taken out. O(rows) if it was the newest."""
+        """Update `last_trade_ts` after a row lost its newest trade, of time `last`. O(rows) if that was the newest here."""
         if last == self.last_trade_ts:
             self.last_trade_ts = max((row.last_trade_ts for row in self.rows if row is not None), default=0)
 
 
 class Rollup:
-    """Positions of leaves and the sums of everything above them. Owned by the writer thread.
+    """The positions of leaves and the sums of everything above them. Owned by the writer thread.
 
-    Dealers are a roll-up without ancestors, in which every owner is a leaf.
+    The dealers are a roll-up without ancestors: every owner is a leaf.
     """
 
     def __init__(self, reference: Reference, hierarchy: Hierarchy | None) -> None:
@@ -121,20 +124,20 @@ class Rollup:
         self.touched: dict[Position, None] = {}
         """Positions that changed since the last `settle`, in the order of their first change."""
         self.resum: dict[int, None] = {}
-        """Keys whose rows are to be summed anew from those below at the next publication (`repair.resum`)."""
+        """Keys whose rows the next publication sums again from those below (`repair.resum`)."""
         self.broken_sums: dict[int, None] = {}
-        """Keys of inner nodes (`ALL_ROWS` for all of an owner) whose sums were found broken, until a repair."""
+        """Keys of inner nodes (`ALL_ROWS` for all of an owner) whose sums are broken, until a repair."""
         self._depth = max(map(len, self.ancestors), default=0)
         self.cost_scale = [i.multiplier / 10**MULTIPLIER_DECIMALS for i in reference.instruments]
 
     def add_owner(self) -> int:
-        """A new leaf without ancestors (a dealer heard of for the first time); its number."""
+        """Add a leaf without ancestors (a new dealer). Returns its number. O(1)."""
         self.ancestors.append(())
         self.books.append(Book(leaf=True))
         return len(self.books) - 1
 
     def position(self, owner: int, instrument: int) -> Position:
-        """The position of a leaf in an instrument, made when first asked for, and marked as touched. O(1)."""
+        """The position of a leaf in an instrument, marked as touched; makes it if there is none. O(1)."""
         position = self.books[owner].positions.get(instrument)
         if position is None:
             book = self.books[owner]
@@ -145,25 +148,25 @@ class Rollup:
         return position
 
     def positions(self) -> Iterator[tuple[int, int, Position]]:
-        """Every position with its owner and instrument. O(positions)."""
+        """Every position with its owner and instrument, without empty ones. O(positions)."""
         for owner, book in enumerate(self.books):
             for instrument, position in book.positions.items():
-                if position.trades or position.openings or position.base is not None or position.quarantined:
+                if not position.is_empty or position.quarantined:
                     yield owner, instrument, position
 
     def settle(self) -> "Changes | None":
-        """Carry what touched positions changed by into the rows of every ancestor, level by level.
+        """Carry the changes of touched positions into the rows of every ancestor, level by level. O(touched x depth).
 
-        Returns what changed since the last call: {key: (row before, row now)}, None where there is no position; a key is
-        `owner << SHIFT | instrument`. None instead of it all after more than `MANY` positions were touched: whoever follows then
-        starts afresh from the rows. O(touched x depth).
+        Returns what changed since the last call: {key: (row before, row now)}, None for no position; a key is
+        `owner << SHIFT | instrument`. Returns None if more than MAX_LISTED_POSITIONS positions were touched: the caller then
+        starts afresh from the rows.
         """
         changes: Changes | None = {}
         touched: Collection[Position] = self.touched
-        if len(touched) > MANY:
+        if len(touched) > MAX_LISTED_POSITIONS:
             changes, touched = None, sorted(touched, key=_owner)  # neighbours change the same rows above them
         waiting = iter(touched)
-        while some := list(islice(waiting, MANY)):
+        while some := list(islice(waiting, MAX_LISTED_POSITIONS)):
             rising: list[dict[int, Rise]] = [{} for _ in range(self._depth)]
             self._settle_leaves(some, rising, changes)
             for depth in range(self._depth - 1, -1, -1):
@@ -207,10 +210,10 @@ class Rollup:
                 book.note_lost(rise[8])
             if above:
                 level, key = rising[len(above) - 1], above[0] << SHIFT | instrument
-                level[key] = _together(level[key], rise) if key in level else rise
+                level[key] = _add_rises(level[key], rise) if key in level else rise
 
     def _lift(self, rising: "dict[int, Rise]", above: "dict[int, Rise] | None", changes: "Changes | None") -> None:
-        """Add to the rows of one level what rises to it, and pass it on to the level above."""
+        """Add what rises to the rows of one level, and pass it on to the level above."""
         books, ancestors = self.books, self.ancestors
         for key, rise in rising.items():
             node, instrument = key >> SHIFT, key & MASK
@@ -221,38 +224,31 @@ class Rollup:
             if slot is None:
                 slot = slots[instrument] = len(rows)
                 rows.append(None)
-            row = rows[slot]
+            row, now = rows[slot], None
             if row is None:
-                now = (
-                    Row(instrument, quantity, cash, cost, is_open, open_cash, count, trades, last, fees, identities)
-                    if count
-                    else None
-                )
-            else:
+                if count:
+                    now = Row(instrument, quantity, cash, cost, is_open, open_cash, count, trades, last, fees, identities)
+            elif row.position_count + count:
                 newest = row.last_trade_ts
                 if last > newest:
                     newest = last
                 elif last < lost == newest:
                     newest = self._newest_below(node, instrument)
-                now = (
-                    Row(
-                        instrument,
-                        row.quantity + quantity,
-                        row.cash + cash,
-                        row.open_cost + cost,
-                        row.open_count + is_open,
-                        row.open_cash + open_cash,
-                        row.position_count + count,
-                        row.trade_count + trades,
-                        newest,
-                        moved(row.fees, NO_FEES, fees) if fees else row.fees,
-                        row.identities + identities,
-                        None,
-                        None,
-                        row.quarantined,
-                    )
-                    if row.position_count + count
-                    else None
+                now = Row(
+                    instrument,
+                    row.quantity + quantity,
+                    row.cash + cash,
+                    row.open_cost + cost,
+                    row.open_count + is_open,
+                    row.open_cash + open_cash,
+                    row.position_count + count,
+                    row.trade_count + trades,
+                    newest,
+                    replace_fees(row.fees, NO_FEES, fees) if fees else row.fees,
+                    row.identities + identities,
+                    None,
+                    None,
+                    row.quarantined,
                 )
             rows[slot] = now
             if changes is not None and now is not row:
@@ -265,7 +261,7 @@ class Rollup:
                 book.note_lost(lost)
             if above is not None:
                 key = ancestors[node][0] << SHIFT | instrument
-                above[key] = _together(above[key], rise) if key in above else rise
+                above[key] = _add_rises(above[key], rise) if key in above else rise
 
     def _newest_below(self, node: int, instrument: int) -> int:
         assert self.hierarchy is not None
@@ -274,11 +270,11 @@ class Rollup:
 
     def check(self) -> None:
         """Assert every invariant of this roll-up: positions against trades, rows against positions. O(everything)."""
-        assert not self.touched, "settle comes before check"
+        assert not self.touched, "settle before check"
         totals: dict[tuple[int, int], list[int]] = {}
         for owner, instrument, position in self.positions():
             position.check(self.reference.instruments[instrument].multiplier)
-            exact = (position.quantity, position.cash, position.count, position.identities)
+            exact = (position.quantity, position.cash, position.trade_count, position.identities)
             for node in (owner, *self.ancestors[owner]):
                 total = totals.setdefault((node, instrument), [0, 0, 0, 0])
                 total[:] = [a + b for a, b in zip(total, exact, strict=True)]
@@ -295,7 +291,7 @@ _owner = attrgetter("owner")
 
 
 def _difference(old: Row, new: Row) -> Rise:
-    """What a row changed by."""
+    """The change from one row to another."""
     last, last_before = new.last_trade_ts, old.last_trade_ts
     return (
         new.quantity - old.quantity,
@@ -307,13 +303,13 @@ def _difference(old: Row, new: Row) -> Rise:
         new.trade_count - old.trade_count,
         last,
         last_before if last < last_before else 0,
-        NO_FEES if new.fees is old.fees else moved(NO_FEES, old.fees, new.fees),
+        NO_FEES if new.fees is old.fees else replace_fees(NO_FEES, old.fees, new.fees),
         new.identities - old.identities,
     )
 
 
-def _together(one: Rise, other: Rise) -> Rise:
-    """Two changes that rise to the same row as one."""
+def _add_rises(one: Rise, other: Rise) -> Rise:
+    """Two changes of the same row as one."""
     quantity, cash, cost, is_open, open_cash, count, trades, last, lost, fees, identities = one
     return (
         quantity + other[0],
@@ -325,13 +321,13 @@ def _together(one: Rise, other: Rise) -> Rise:
         trades + other[6],
         max(last, other[7]),
         max(lost, other[8]),
-        moved(fees, NO_FEES, other[9]) if other[9] else fees,
+        replace_fees(fees, NO_FEES, other[9]) if other[9] else fees,
         identities + other[10],
     )
 
 
 def row_of(position: Position, cost_scale: float) -> Row | None:
-    """The row of a leaf position; None where nothing is left of it. `cost_scale` is its instrument's multiplier as a double."""
+    """The row of a leaf position; None if it is empty. `cost_scale` is its instrument's multiplier as a double."""
     trades, quantity, cash, average = position.trades, position.quantity, position.cash, position.average
     base = position.base
     count = len(trades) if base is None else len(trades) + base.trade_count
@@ -385,7 +381,7 @@ class Ledger:
         self.dealers = Rollup(reference, None)
         self.dealer_index: dict[str, int] = {}
         self._desks = reference.hierarchy.index
-        # Positions by name and instrument: the short way to those that exist.
+        # Positions by the name of their owner, then instrument: one look-up instead of two for those that exist.
         self._of_desk = {name: self.organisation.books[self._desks[name]].positions for name in reference.hierarchy.leaves}
         self._of_dealer: dict[str, dict[int, Position]] = {}
         self._instruments = reference.instrument_index
@@ -393,8 +389,8 @@ class Ledger:
     def add(self, trade: Trade, tolerance: int) -> "LateFold | None":
         """Fold a trade into both positions. O(1) for the newest of its position (see `Position.add`).
 
-        Returns what it did to the organisation's position where it came more than `tolerance` microseconds of event time behind
-        the newest there, else None.
+        If it came more than `tolerance` microseconds of event time behind the newest trade of its desk's position, returns that
+        position before and after; else None.
         """
         number = self._instruments[trade.instrument]
         fingerprint = version_fingerprint(trade.source, trade.trade_id, trade.leg, trade.version)
@@ -412,13 +408,13 @@ class Ledger:
         return fold_in(position, trade, fingerprint, tolerance, self.reference.instruments[number].multiplier)
 
     def remove(self, trade: Trade) -> None:
-        """Take an effective trade out of both positions."""
+        """Take an effective trade out of both positions. See `Position.remove`."""
         number = self._instruments[trade.instrument]
         self._dealer_position(trade.dealer, number).remove(trade)
         self.organisation.position(self._desks[trade.desk], number).remove(trade)
 
     def open_with(self, opening: Opening) -> None:
-        """Put a balance brought forward under the trades of both its positions."""
+        """Put a balance brought forward before the trades of both its positions. O(trades there)."""
         number = self._instruments[opening.instrument]
         instrument = self.reference.instruments[number]
         position = self.organisation.position(self._desks[opening.desk], number)
@@ -426,7 +422,7 @@ class Ledger:
             held.open_with(opening, instrument.multiplier, instrument.currency)
 
     def positions_of(self, trade: Trade) -> tuple[Position, Position]:
-        """The positions that a trade belongs to, its desk's and its dealer's; made and marked as touched. O(1)."""
+        """The positions that a trade belongs to, its desk's and its dealer's, marked as touched; makes them. O(1)."""
         number = self._instruments[trade.instrument]
         return self.organisation.position(self._desks[trade.desk], number), self._dealer_position(trade.dealer, number)
 
@@ -434,7 +430,7 @@ class Ledger:
         return self.dealers.position(self.dealer_number(dealer), instrument)
 
     def dealer_number(self, dealer: str) -> int:
-        """The number of a dealer; one heard of for the first time is given the next. O(1)."""
+        """The number of a dealer; a new dealer gets the next one. O(1)."""
         owner = self.dealer_index.get(dealer)
         if owner is None:
             owner = self.dealer_index[dealer] = self.dealers.add_owner()

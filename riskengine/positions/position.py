@@ -1,14 +1,13 @@
 """One position: exact quantity and cash, average cost, and the trades behind it in event-time order.
 
-The average price is one IEEE double, computed trade by trade in the order of `order_key` with the expressions of
-ACCOUNTING section 1. It depends on that order, so a trade that arrives late, is amended or cancelled makes its position fold
-again from the last checkpoint before it. Quantity, cash and fees are exact and only need their difference.
+The average price is one IEEE double, computed trade by trade in the order of `order_key` with the expressions of ACCOUNTING
+section 1. It depends on that order: when a trade arrives late, is amended or is cancelled, its position folds again from the last
+checkpoint before it. Quantity, cash and fees are exact sums, which only take the difference.
 """
 
 from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
-from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple, cast
 
 from sortedcontainers import SortedKeyList
@@ -24,24 +23,24 @@ from riskengine.records.types import (
     version_fingerprint,
 )
 
-CHECKPOINT_EVERY = 64
-"""Trades between two checkpoints: what a late trade costs at most beyond its own distance from the end."""
+TRADES_PER_CHECKPOINT = 64
+"""Trades between two checkpoints. A late trade folds at most this many more than its own distance from the newest."""
 
 _UNIT: int = CASH_ONE
 _MILLI: int = CASH_ONE // 10**3
 _MICRO: int = CASH_ONE // 10**6
 _NANO: int = CASH_ONE // 10**9
 
-LONG_HISTORY = 2_000
-"""From this many trades on a sorted list of blocks beats one flat list for insertions in the middle."""
+LONG_HISTORY_TRADES = 2_000
+"""Above this, a sorted list of blocks beats one flat list at insertions in the middle."""
 
 NO_FEES: dict[str, int] = {}
 
-BEFORE_THE_BASE = "trades that a base stands for are read again before anything comes among them"
+BEHIND_THE_BASE = "the trades behind a base are recalled before a trade enters or leaves among them"
 
 
-def moved(total: dict[str, int], old: dict[str, int], new: dict[str, int]) -> dict[str, int]:
-    """Fees by currency with `old` taken out and `new` put in; a new dictionary, by name, without zeros."""
+def replace_fees(total: dict[str, int], old: dict[str, int], new: dict[str, int]) -> dict[str, int]:
+    """`total` with the fees `old` taken out and `new` put in: a new dictionary by currency, ordered by name, without zeros."""
     if len(new) == 1 and old.keys() <= new.keys() and total.keys() <= new.keys():  # nearly always one currency
         for currency, units in new.items():
             units += total.get(currency, 0) - old.get(currency, 0)
@@ -72,10 +71,14 @@ def next_average(quantity: int, average: float | None, signed: int, price: float
     return average if (after > 0) == (quantity > 0) else price
 
 
-class Base(NamedTuple):
-    """What a position was after opening balances and its oldest trades, which it holds no more.
+Fold = tuple[int, int, float | None, int, dict[str, int], Trade | None]
+"""A position after some of its trades: quantity, cash, average, identities, fees, the newest of those trades."""
 
-    `newest` is the newest of those trades, `since` the time of the oldest, `trade_count` how many they are.
+
+class Base(NamedTuple):
+    """A position after its opening balances and its oldest trades, which are no longer in memory (`freezing`).
+
+    newest       the newest of those trades; `trade_count` is their number, `since` the time of the oldest in microseconds
     """
 
     quantity: int
@@ -87,17 +90,26 @@ class Base(NamedTuple):
     trade_count: int
     since: int
 
+    @property
+    def fold(self) -> Fold:
+        """What folding those trades again must come to, to the last bit."""
+        return self[:6]
+
 
 class Position:
     """The state of one (leaf node, instrument) or (dealer, instrument). Owned by the writer thread.
 
-    quantity  signed, units of 1e-10          average  open price (double), None when flat
-    cash      net cash, units of 1e-28        fees     by currency, units of 1e-10; replaced, never changed in place
-    trades    effective trades, oldest first  openings balances brought forward
-    identities sum of the trades' fingerprints
-    base      what stands for still older trades (`freeze`), None where `trades` are all
+    quantity     signed, units of 1e-10
+    cash         net cash, units of 1e-28
+    average      open price (double), None when flat
+    fees         by currency, units of 1e-10; replaced, never changed in place; None where there are none
+    identities   sum of the fingerprints of all its effective trades
+    trades       effective trades in memory, oldest first
+    openings     balances brought forward
+    base         the sums of still older trades (`freezing`), None where `trades` are all
+    checkpoints  quantity and average after every TRADES_PER_CHECKPOINT of `trades`; None where there is none
 
-    `owner`, `instrument` and `slot` say where it stands in its roll-up (`ledger`).
+    `owner`, `instrument` and `slot` are its place in its roll-up (`ledger`).
     """
 
     __slots__ = (
@@ -116,7 +128,7 @@ class Position:
     )
 
     quarantined: ClassVar[int] = 0
-    """Positions here whose amounts are unknown: 0, but 1 of a `SetAsidePosition`."""
+    """1 for a `SetAsidePosition`, whose amounts are unknown, 0 for any other."""
 
     def __init__(self, owner: int = 0, instrument: int = 0, slot: int = 0) -> None:
         self.owner = owner
@@ -133,14 +145,24 @@ class Position:
         self.base: Base | None = None
 
     @property
-    def count(self) -> int:
-        """How many effective trades there are."""
+    def trade_count(self) -> int:
+        """The number of its effective trades, in memory or behind the base. O(1)."""
         return len(self.trades) + (self.base.trade_count if self.base is not None else 0)
 
-    def open_with(self, opening: Opening, multiplier: int, currency: str) -> None:
-        """Add a balance brought forward: a trade at its average price plus its realised P&L, before every trade.
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is left of it: no trade, no balance brought forward. O(1)."""
+        return not self.trades and not self.openings and self.base is None
 
-        A position nets several (of dealers at a desk, of desks of a dealer): they are folded by (ts, desk, dealer). O(trades).
+    @property
+    def is_frozen(self) -> bool:
+        """Whether a base stands for its oldest trades, rather than the trades themselves. O(1)."""
+        return self.base is not None
+
+    def open_with(self, opening: Opening, multiplier: int, currency: str) -> None:
+        """Add a balance brought forward: a trade at its average price plus its realised P&L, before every trade. O(trades).
+
+        A position nets several balances (of dealers at a desk, of desks of a dealer): they are folded by (ts, desk, dealer).
         """
         self.openings = tuple(sorted((*self.openings, opening), key=lambda o: (o.ts, o.desk, o.dealer)))
         self.cash += opening.realised * CASH_PER_ONE - opening.quantity * opening.average_price * multiplier
@@ -150,10 +172,10 @@ class Position:
     def add(self, trade: Trade, fingerprint: int | None = None) -> int:
         """Put a trade in its place. Returns how many newer trades were there already (0: it is the newest).
 
-        `fingerprint` is its `version_fingerprint`, for who has it. O(1) for the newest; otherwise O(log n + trades since the last
+        Pass its `version_fingerprint` where it is known. O(1) for the newest; otherwise O(log n + trades since the last
         checkpoint before it).
         """
-        self.identities += _fingerprint(trade) if fingerprint is None else fingerprint
+        self.identities += fingerprint_of(trade) if fingerprint is None else fingerprint
         trades = self.trades
         if trades:
             newest = trades[-1]
@@ -161,12 +183,12 @@ class Position:
                 return self._insert(trade)
             if type(trades) is list:
                 trades.append(trade)
-                if len(trades) > LONG_HISTORY:
+                if len(trades) > LONG_HISTORY_TRADES:
                     self.trades = SortedKeyList(trades, key=order_key)
             else:
                 trades.add(trade)
         else:
-            assert not self.covers(trade), BEFORE_THE_BASE
+            assert not self.covers(trade), BEHIND_THE_BASE
             self.trades = [trade]
         quantity, signed = self.quantity, trade.signed_quantity
         self.average = next_average(quantity, self.average, signed, trade.fill_price) if quantity else trade.fill_price
@@ -174,18 +196,18 @@ class Position:
         self.cash += trade.cash
         if trade.fees:
             self._add_fees(trade.fees_currency, trade.fees)
-        if trades and not len(trades) % CHECKPOINT_EVERY:
+        if trades and not len(trades) % TRADES_PER_CHECKPOINT:
             self._checkpoint(self.quantity, self.average)
         return 0
 
     def extend(self, trades: Sequence[Trade], fingerprints: Sequence[int]) -> bool:
-        """Put several trades behind those that are there, as `add` does one by one. O(trades).
+        """Put several trades, oldest first, after those already there: the state that `add` makes one by one. O(trades).
 
-        Returns False, and nothing is done, where that is not their place or the history gets long.
+        Returns False and does nothing where one of them is not the newest or the history gets long: then `add` them one by one.
         """
         held = self.trades or []
         count = len(held)
-        if type(held) is not list or count + len(trades) > LONG_HISTORY:
+        if type(held) is not list or count + len(trades) > LONG_HISTORY_TRADES:
             return False
         quantity, average, cash = self.quantity, self.average, self.cash
         newest = held[-1] if held else self.base.newest if self.base is not None else None
@@ -202,7 +224,7 @@ class Position:
             if trade.fees:
                 charged.append(trade)
             count += 1
-            if not count % CHECKPOINT_EVERY:
+            if not count % TRADES_PER_CHECKPOINT:
                 checkpoints.append((quantity, average))
         held += trades
         self.trades, self.quantity, self.average, self.cash = held, quantity, average, cash
@@ -214,15 +236,15 @@ class Position:
         return True
 
     def _insert(self, trade: Trade) -> int:
-        """Put a trade before newer ones; how many there are."""
-        assert not self.covers(trade), BEFORE_THE_BASE
+        """Put a trade before newer ones. Returns their number."""
+        assert not self.covers(trade), BEHIND_THE_BASE
         trades = self.trades
         self.cash += trade.cash
         self._add_fees(trade.fees_currency, trade.fees)
         at = self._index(trade)
         if type(trades) is list:
             trades.insert(at, trade)
-            if len(trades) > LONG_HISTORY:
+            if len(trades) > LONG_HISTORY_TRADES:
                 trades = self.trades = SortedKeyList(trades, key=order_key)
         else:
             trades.add(trade)
@@ -231,69 +253,43 @@ class Position:
 
     def remove(self, trade: Trade) -> None:
         """Take a trade out again (amended or cancelled). O(log n + trades since the last checkpoint before it)."""
-        assert not self.covers(trade), BEFORE_THE_BASE
+        assert not self.covers(trade), BEHIND_THE_BASE
         at = self._index(trade)
         assert self.trades[at].identity == trade.identity, "a trade to remove must be in its position"
         del self.trades[at]
-        self.identities -= _fingerprint(trade)
+        self.identities -= fingerprint_of(trade)
         self.cash -= trade.cash
         self._add_fees(trade.fees_currency, -trade.fees)
         self._fold_from(at)
 
     def holds(self, trade: Trade) -> bool:
-        """Whether this very record of a trade stands here, in its place, or is so old that the base stands for it. O(log n)."""
+        """Whether this very record of a trade stands in its place here, or the base stands for it. O(log n)."""
         if self.covers(trade):
             return True
         at = self._index(trade)
         return at < len(self.trades) and self.trades[at] is trade
 
     def adopt(self, trade: Trade) -> None:
-        """Hold this very record of a trade in the place of an equal one, where there is one. O(log n)."""
+        """Replace an equal record of a trade by this one, where there is one: the records then share memory. O(log n)."""
         if (at := self._index(trade)) < len(self.trades) and self.trades[at] == trade:
             del self.trades[at]
             self.trades.insert(at, trade) if type(self.trades) is list else self.trades.add(trade)
 
     def covers(self, trade: Trade) -> bool:
-        """Whether the place of a trade is among those that the base stands for."""
+        """Whether the place of a trade is among those that the base stands for. O(1)."""
         return self.base is not None and order_key(trade) <= order_key(self.base.newest)
 
-    def freeze(self, count: int) -> None:
-        """Let the base stand for the oldest `count` trades; whatever is shown stays as it is. O(trades left)."""
-        since, newest = self.trades[0].ts if self.base is None else self.base.since, self.trades[count - 1]
-        if count == len(self.trades):
-            fees = self.fees or NO_FEES
-            self.base = Base(self.quantity, self.cash, self.average, self.identities, fees, newest, self.count, since)
-            self.trades, self.checkpoints = (), None
-            return
-        (quantity, average), left, fees = self._after(count), list(self.trades[count:]), self.fees or NO_FEES
-        for trade in filter(attrgetter("fees"), left):
-            fees = moved(fees, {trade.fees_currency: trade.fees}, NO_FEES)
-        self.base = Base(
-            quantity,
-            self.cash - sum(trade.cash for trade in left),
-            average,
-            self.identities - sum(map(_fingerprint, left)),
-            fees,
-            newest,
-            self.count - len(left),
-            since,
-        )
-        self._hold(left)
-
-    def thaw(self, trades: Sequence[Trade]) -> None:
-        """Hold again, oldest first, the trades that the base stands for. O(trades)."""
-        self.base = None
-        self._hold([*trades, *self.trades])
-
-    def _hold(self, trades: list[Trade]) -> None:
-        self.trades = SortedKeyList(trades, key=order_key) if len(trades) > LONG_HISTORY else trades
+    def set_history(self, base: Base | None, trades: list[Trade]) -> None:
+        """Hold `trades`, oldest first, and `base` for all older ones. The sums stay: both must come to the same. O(trades)."""
+        self.base = base
+        self.trades = SortedKeyList(trades, key=order_key) if len(trades) > LONG_HISTORY_TRADES else trades
         self._fold_from(0)
 
-    def _after(self, count: int) -> tuple[int, float | None]:
-        """Quantity and average after the oldest `count` trades. O(trades since the last checkpoint before)."""
-        kept = count // CHECKPOINT_EVERY
+    def state_after(self, count: int) -> tuple[int, float | None]:
+        """Quantity and average after the oldest `count` trades in memory. O(trades since the last checkpoint before)."""
+        kept = count // TRADES_PER_CHECKPOINT
         quantity, average = self.checkpoints[kept - 1] if kept and self.checkpoints is not None else self._opened()
-        for trade in self.trades[kept * CHECKPOINT_EVERY : count]:
+        for trade in self.trades[kept * TRADES_PER_CHECKPOINT : count]:
             average = next_average(quantity, average, trade.signed_quantity, trade.fill_price)
             quantity += trade.signed_quantity
         return quantity, average
@@ -306,11 +302,11 @@ class Position:
     def _add_fees(self, currency: str, units: int) -> None:
         if not units:
             return
-        self.fees = moved(self.fees or NO_FEES, NO_FEES, {currency: units}) or None
+        self.fees = replace_fees(self.fees or NO_FEES, NO_FEES, {currency: units}) or None
 
     def _fold_from(self, at: int) -> None:
-        """Recompute quantity and average from the last checkpoint at or before index `at`."""
-        kept = at // CHECKPOINT_EVERY
+        """Fold quantity and average again from the last checkpoint at or before index `at`."""
+        kept = at // TRADES_PER_CHECKPOINT
         if self.checkpoints:
             del self.checkpoints[kept:]
         if kept:
@@ -318,22 +314,22 @@ class Position:
             quantity, average = self.checkpoints[-1]
         else:
             quantity, average = self._opened()
-        count = kept * CHECKPOINT_EVERY
+        count = kept * TRADES_PER_CHECKPOINT
         for trade in self.trades[count:]:
             average = next_average(quantity, average, trade.signed_quantity, trade.fill_price)
             quantity += trade.signed_quantity
             count += 1
-            if count % CHECKPOINT_EVERY == 0:
+            if count % TRADES_PER_CHECKPOINT == 0:
                 self._checkpoint(quantity, average)
         self.quantity, self.average = quantity, average
 
     def _checkpoint(self, quantity: int, average: float | None) -> None:
         if self.checkpoints is None:
-            self.checkpoints = []  # most positions never get one
+            self.checkpoints = []  # most positions never need the list
         self.checkpoints.append((quantity, average))
 
     def _opened(self) -> tuple[int, float | None]:
-        """Quantity and average before the first trade that is held."""
+        """Quantity and average before the first trade in memory."""
         if self.base is not None:
             return self.base.quantity, self.base.average
         quantity, average = 0, None
@@ -344,7 +340,7 @@ class Position:
         return quantity, average
 
     def check(self, multiplier: int) -> None:
-        """Assert that the state is what its trades say (every invariant that concerns one position). O(trades)."""
+        """Assert every invariant of one position: its state is what its trades come to. O(trades)."""
         quantity, average = self._opened()
         if self.base is not None:
             cash, identities = self.base.cash, self.base.identities
@@ -359,21 +355,22 @@ class Position:
             average = next_average(quantity, average, trade.signed_quantity, trade.fill_price)
             quantity += trade.signed_quantity
             cash += trade.cash
-            identities += _fingerprint(trade)
+            identities += fingerprint_of(trade)
         assert identities == self.identities, "the fingerprints are not those of the trades"
         assert (quantity, cash) == (self.quantity, self.cash), "I1: quantity or cash is not the sum of the trades"
         assert average == self.average, "I3: the average is not that of the trades in order"
         assert (self.average is None) == (self.quantity == 0), "flat exactly when there is no average"
 
 
-def _fingerprint(trade: Trade) -> int:
+def fingerprint_of(trade: Trade) -> int:
+    """The fingerprint of a version of a trade, of which `identities` is the sum."""
     return version_fingerprint(trade.source, trade.trade_id, trade.leg, trade.version)
 
 
 def open_cost(cost: float) -> int:
-    """K = k q A as an exact integer in units of 1e-28, to the fifteen digits that a double is good for.
+    """K = k q A as an exact integer in units of 1e-28, rounded to the fifteen digits that a double is good for.
 
-    Without the noise of the sixteenth, a position that was opened and never reduced has realised exactly nothing.
+    The sixteenth digit is noise: without it, a position that was opened and never reduced has realised exactly 0.
     """
     size = abs(cost)
     if size < 1e6:
@@ -386,7 +383,7 @@ def open_cost(cost: float) -> int:
 
 
 class HeldState(NamedTuple):
-    """A position as it stood: for the notice of a late trade."""
+    """A position at one moment, for the notice of a late trade. Units as in `Position`; `multiplier` in units of 1e-8."""
 
     quantity: int
     cash: int
@@ -394,7 +391,7 @@ class HeldState(NamedTuple):
     multiplier: int
 
     def split(self, mark: float | None) -> dict[str, float | None]:
-        """Average, realised and unrealised in the instrument's currency; unrealised is None without a mark."""
+        """Average, realised and unrealised P&L in the instrument's currency; unrealised is None without a mark."""
         size = self.quantity * self.multiplier / (ONE * 10**MULTIPLIER_DECIMALS)
         cost = size * self.average if self.average is not None else 0.0
         unrealised = 0.0 if not self.quantity else None if mark is None else size * mark - cost
@@ -402,7 +399,7 @@ class HeldState(NamedTuple):
 
 
 class LateFold(NamedTuple):
-    """A position before and after a trade `late_by` microseconds older than its newest was put in its place."""
+    """A position before and after it took a trade `late_by` microseconds older than its newest."""
 
     late_by: int
     before: HeldState
@@ -412,7 +409,7 @@ class LateFold(NamedTuple):
 def fold_in(position: Position, trade: Trade, fingerprint: int, tolerance: int, multiplier: int) -> LateFold | None:
     """Put a trade in its place (`Position.add`).
 
-    Returns what that did where it came more than `tolerance` microseconds of event time behind the newest there, else None.
+    Returns before and after if the trade came more than `tolerance` microseconds of event time behind the newest, else None.
     """
     quantity, cash, average = position.quantity, position.cash, position.average
     if not position.add(trade, fingerprint):

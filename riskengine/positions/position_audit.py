@@ -1,48 +1,45 @@
-"""Whether one position is what its trades say: the same sums worked out a second time, trade by trade.
+"""Checks one position against its trades: works out the same sums a second time, trade by trade.
 
-Short positions in one go, long ones from checkpoint to checkpoint, between which trades may come: a checkpoint that is still
-the same record says that nothing before it has changed. Pure; writer thread only.
+A short position is checked in one go. A long one is checked from checkpoint to checkpoint, and trades may come in between: a
+checkpoint that is still the same record proves that nothing before it has changed. Pure; writer thread only.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from riskengine.positions.position import CHECKPOINT_EVERY, NO_FEES, Position, moved, next_average
+from riskengine.positions.position import NO_FEES, TRADES_PER_CHECKPOINT, Fold, Position, next_average, replace_fees
 from riskengine.records.types import CASH_PER_ONE, ONE, Instrument, Opening, Trade, order_key, version_fingerprint
 
-NOT_IN_ORDER = "I3: its trades are not in order, or one stands there twice"
+NOT_IN_ORDER = "I3: its trades are not in order, or one stands in it twice"
 NOT_ITS_TRADE = "a trade of another position stands in it"
 NOT_STANDING = "a trade that does not take part stands in it"
 NOT_THE_SUM = "I1: quantity or net cash is not the sum of its trades"
 NOT_THE_AVERAGE = "I3: the average price is not that of its trades in order"
-NOT_THE_CHECKPOINT = "I3: a checkpoint is not what its trades give"
+NOT_THE_CHECKPOINT = "I3: a checkpoint is not what the trades up to it come to"
 NOT_THE_FEES = "I1: fees are not the sum of its trades"
 NOT_THE_IDENTITIES = "the identities are not those of its trades"
 
 
 class Belonging(NamedTuple):
-    """Whose every trade of a position must be: of this desk, or else dealer, and one that `stands` (`Processed.stands`)."""
+    """What every trade of a position must be: one of this `owner` (a desk or a dealer) that `stands` (`Processed.stands`)."""
 
     owner: str
     of_desk: bool
     stands: Callable[[Trade], bool]
 
 
-Fold = tuple[int, int, float | None, int, dict[str, int], Trade | None]
-"""What a position must be after some of its trades: quantity, cash, average, identities, fees, newest."""
-
 NOTHING: Fold = (0, 0, None, 0, NO_FEES, None)
 
 
-def start_of(position: Position, instrument: Instrument) -> Fold:
-    """Before the first trade that it holds: its base, or balances brought forward."""
+def fold_start(position: Position, instrument: Instrument) -> Fold:
+    """What a position must be before its first trade in memory: its base, or its balances brought forward."""
     if position.base is not None:
-        return position.base[:6]
-    return opened(position.openings, instrument) if position.openings else NOTHING
+        return position.base.fold
+    return fold_openings(position.openings, instrument) if position.openings else NOTHING
 
 
-def opened(openings: Sequence[Opening], instrument: Instrument) -> Fold:
-    """Before the first trade: balances brought forward."""
+def fold_openings(openings: Sequence[Opening], instrument: Instrument) -> Fold:
+    """What a position must be after its balances brought forward, before its first trade."""
     if not openings:
         return NOTHING
     quantity, cash, average, fees = 0, 0, None, NO_FEES
@@ -52,12 +49,12 @@ def opened(openings: Sequence[Opening], instrument: Instrument) -> Fold:
             quantity += opening.quantity
         cash += opening.realised * CASH_PER_ONE - opening.quantity * opening.average_price * instrument.multiplier
         if opening.fees:
-            fees = moved(fees, NO_FEES, {instrument.currency: opening.fees})
+            fees = replace_fees(fees, NO_FEES, {instrument.currency: opening.fees})
     return quantity, cash, average, 0, fees, None
 
 
-def folded(before: Fold, trades: Sequence[Trade], symbol: str, belonging: Belonging) -> Fold | str:
-    """Go on with newer trades; what is wrong with one of them where something is. 1.2 us a trade."""
+def fold_trades(before: Fold, trades: Sequence[Trade], symbol: str, belonging: Belonging) -> Fold | str:
+    """What a position must be after newer trades, or the fault of the first that must not stand there. 1.2 us a trade."""
     quantity, cash, average, identities, fees, newest = before
     owner, of_desk, stands = belonging
     for trade in trades:
@@ -73,13 +70,13 @@ def folded(before: Fold, trades: Sequence[Trade], symbol: str, belonging: Belong
         cash += trade.cash
         identities += version_fingerprint(trade.source, trade.trade_id, trade.leg, trade.version)
         if trade.fees:
-            fees = moved(fees, NO_FEES, {trade.fees_currency: trade.fees})
+            fees = replace_fees(fees, NO_FEES, {trade.fees_currency: trade.fees})
         newest = trade
     return quantity, cash, average, identities, fees, newest
 
 
-def against(fold: Fold | str, position: Position) -> str:
-    """What of a position is not what all its trades give, or nothing."""
+def sum_fault(fold: Fold | str, position: Position) -> str:
+    """The first sum of a position that differs from the fold of all its trades, or ""."""
     if isinstance(fold, str):
         return fold
     quantity, cash, average, identities, fees, _ = fold
@@ -93,30 +90,32 @@ def against(fold: Fold | str, position: Position) -> str:
 
 
 def position_fault(position: Position, instrument: Instrument, belonging: Belonging) -> str:
-    """What a position is not, or nothing. O(trades)."""
+    """The first invariant that a position breaks, or "". O(trades)."""
     if position.quarantined:
         return ""  # it claims nothing
-    return against(folded(start_of(position, instrument), position.trades, instrument.instrument, belonging), position)
+    start = fold_start(position, instrument)
+    return sum_fault(fold_trades(start, position.trades, instrument.instrument, belonging), position)
 
 
 def long_position_fault(
     position: Position, instrument: Instrument, belonging: Belonging, is_there: Callable[[], bool]
 ) -> Iterator[str | None]:
-    """The same a piece at a time: yields None between two pieces, and what is wrong, or "", at the end.
+    """The same a stretch at a time: yields None between two stretches, and the fault, or "", at the end.
 
-    Trades may come in between. `is_there` says whether it is still this position that stands in its place.
+    Trades may come in between. `is_there` says whether this position still stands in its place.
     """
     kept: list[tuple[object, Fold]] = []
-    """Behind each checkpoint: the record of it that was seen, and what the position must be there."""
+    """For each checkpoint: the record of it seen here, and what the position must be there."""
     while is_there() and not position.quarantined:
         checkpoints = position.checkpoints or []
         while kept and (len(checkpoints) < len(kept) or checkpoints[len(kept) - 1] is not kept[-1][0]):
             kept.pop()
-        first = len(kept) * CHECKPOINT_EVERY
-        trades = position.trades[first : first + CHECKPOINT_EVERY]
-        fold = folded(kept[-1][1] if kept else start_of(position, instrument), trades, instrument.instrument, belonging)
-        if len(trades) < CHECKPOINT_EVERY:
-            yield NOT_THE_CHECKPOINT if len(checkpoints) != len(kept) else against(fold, position)
+        first = len(kept) * TRADES_PER_CHECKPOINT
+        trades = position.trades[first : first + TRADES_PER_CHECKPOINT]
+        start = kept[-1][1] if kept else fold_start(position, instrument)
+        fold = fold_trades(start, trades, instrument.instrument, belonging)
+        if len(trades) < TRADES_PER_CHECKPOINT:
+            yield NOT_THE_CHECKPOINT if len(checkpoints) != len(kept) else sum_fault(fold, position)
             return
         if isinstance(fold, str) or len(checkpoints) <= len(kept) or checkpoints[len(kept)] != (fold[0], fold[2]):
             yield fold if isinstance(fold, str) else NOT_THE_CHECKPOINT

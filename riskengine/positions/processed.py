@@ -1,15 +1,15 @@
-"""Which trades count: identity, versions, duplicates, conflicts, cancels that came first, missing legs.
+"""Decides which trades count: identity, versions, duplicates, conflicts, cancels that came first, missing legs.
 
-The rules of ACCOUNTING section 2. The memory of what was processed belongs here, not to positions: it outlives a flat position
-and a restart (which replays the store through it). Owned by the writer thread; pure: every judgement follows from stored facts
-alone, so that a replay judges alike.
+The rules of ACCOUNTING section 2. Processed trades are remembered here, not in positions: the memory outlives a flat position and
+a restart, which replays the store through it. Every decision follows from stored facts alone, so a replay decides the same.
+Pure. Owned by the writer thread.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from riskengine.positions.frozen_ids import MOST_VERSIONS, FrozenIds, identity_print
+from riskengine.positions.frozen_ids import MAX_VERSIONS, FrozenIds, identity_fingerprint
 from riskengine.records.types import Identity, Trade
 
 APPLIED = "applied"
@@ -19,57 +19,59 @@ SUPERSEDED = "superseded"
 PARKED = "parked"
 QUARANTINED = "quarantined"
 
-REST_EVERY = 256
-"""Trades looked at between two rests in long work."""
+TRADES_PER_REST = 256
+"""Trades between two rests in long work."""
 
 
 def exception_id(kind: str, trade: Trade) -> str:
-    """Names an exception about one version of a trade, for good: two trades never share a name, colons or not."""
-    return f"{kind}:{name_part(trade.source)}:{name_part(trade.trade_id)}:{trade.leg}:{trade.version}"
+    """The lasting id of an exception about one version of a trade. Two trades never share one, whatever their names."""
+    return f"{kind}:{escape_name(trade.source)}:{escape_name(trade.trade_id)}:{trade.leg}:{trade.version}"
 
 
-def name_part(text: str) -> str:
-    """A name as a part between colons."""
+def escape_name(text: str) -> str:
+    """A name as one part of an id whose parts are joined by colons."""
     return text.replace("%", "%25").replace(":", "%3A")
 
 
-def part_name(text: str) -> str:
-    """The name that is such a part."""
+def unescape_name(text: str) -> str:
+    """The name in such a part of an id."""
     return text.replace("%3A", ":").replace("%25", "%")
 
 
 class Decision(NamedTuple):
-    """What becomes of a trade: its status, and which trades leave and enter the positions because of it."""
+    """What becomes of a trade: its status, the trade that leaves the positions because of it, the trade that enters them.
+
+    other  the version already there, if this one is a conflict
+    """
 
     status: str
     removed: Trade | None = None
     added: Trade | None = None
     other: Trade | None = None
-    """The version that stands, where this one is a conflict."""
 
 
 DUPLICATE_DECISION = Decision(DUPLICATE)
 
 
 class Processed:
-    """Every identity ever seen: with its versions, or, where it is long done, as a fingerprint in `history`.
+    """Every identity ever seen: with its versions in memory, or frozen, as a fingerprint in `frozen_ids`.
 
-    Whoever gives it a version of an identity in `history` puts those from before back first (`thaw`).
+    Before admitting a version of a frozen identity, call `thaw` with its earlier versions.
 
-    parked       cancels whose trade has not come, by identity
-    quarantined  versions that take no part, with the reason, by (identity, version)
-    unmatched    legs that are missing, by (source, trade_id): (legs present, legs expected)
-    inert        identities of which no version takes part: cancelled, parked, quarantined
-    revision     rises with every change of the first three
-    frozen       how many identities are in `history` alone
-    frozen_to    what was frozen was traded before this, microseconds
+    parked        cancels whose trade has not come, by identity
+    quarantined   versions that take no part, with the reason, by (identity, version)
+    unmatched     deals with missing legs, by (source, trade_id): (legs present, legs expected)
+    inert         identities of which no version takes part: cancelled, parked, quarantined
+    revision      rises with every change of the first three
+    frozen_count  identities that are frozen
+    frozen_to     every frozen identity was traded before this, microseconds
     """
 
     def __init__(self) -> None:
-        self.history = FrozenIds()
-        self.frozen = 0
+        self.frozen_ids = FrozenIds()
+        self.frozen_count = 0
         self.frozen_to = 0
-        # By source, then by trade_id alone for leg 0, which nearly all are: no key has to be made and kept for those.
+        # By source, then by trade_id alone for leg 0: nearly all trades are leg 0, and so need no key of their own.
         self._versions: defaultdict[str, dict[str | tuple[str, int], Trade | list[Trade]]] = defaultdict(dict)
         self._legs: dict[tuple[str, str], set[int]] = {}
         self.parked: dict[Identity, Trade] = {}
@@ -79,17 +81,17 @@ class Processed:
         self.revision = 0
 
     def __len__(self) -> int:
-        return self.in_memory + self.frozen
+        return self.in_memory + self.frozen_count
 
     @property
     def in_memory(self) -> int:
-        """How many identities are here with their versions. O(sources)."""
+        """The number of identities with their versions in memory. O(sources)."""
         return sum(map(len, self._versions.values()))
 
     def enter(self, trade: Trade) -> bool:
-        """Remember what nearly every trade is: the first version of its identity, a deal in one leg that simply counts.
+        """Remember an ordinary trade, which takes part: the first version of its identity, of a deal in one leg. O(1).
 
-        False, and nothing remembered, for everything else: `admit` decides about it. For trades not to be quarantined. O(1).
+        Returns False and remembers nothing for any other: then `admit` it. Not for trades to quarantine.
         """
         leg = trade.leg
         key = (trade.trade_id, leg) if leg else trade.trade_id
@@ -100,31 +102,28 @@ class Processed:
         return True
 
     def enter_all(self, trades: Sequence[Trade], quarantined: Collection[int]) -> list[int] | None:
-        """`enter` for a large batch at once; the places of those that `admit` is to decide about, in order.
+        """`enter` for a large batch. Returns the places of the trades to `admit`, in order. 0.4 us a trade.
 
-        `quarantined` are the places of trades to be kept out, which are among them. None, and nothing remembered, where legs of
-        deals are to be counted: that goes one by one. 0.4 us a trade.
+        `quarantined` are the places of trades to keep out; they are among those returned. Returns None and remembers nothing
+        where legs of deals must be counted: then enter them one by one.
         """
         if self._legs or any(trade.legs is not None for trade in trades):
             return None
-        odd = {trade.trade_id for trade in trades if trade.action == "cancel"}
-        odd.update(trades[place].trade_id for place in quarantined)  # with all of their versions: those go in order
+        to_admit = {trade.trade_id for trade in trades if trade.action == "cancel"}
+        to_admit.update(trades[place].trade_id for place in quarantined)  # with all their versions, which go in order
         remember = {source: self._versions[source].setdefault for source in {trade.source for trade in trades}}
         return [
             place
             for place, trade in enumerate(trades)
-            if trade.trade_id in odd
+            if trade.trade_id in to_admit
             or remember[trade.source]((trade.trade_id, trade.leg) if trade.leg else trade.trade_id, trade) is not trade
         ]
 
     def admit(self, trade: Trade, quarantine: str = "") -> Decision:
-        """Decide about one version of a trade and remember it. `quarantine` is the reason to keep it out, or empty.
-
-        O(versions).
-        """
-        known = self._known(trade)
+        """Decide about one version of a trade and remember it. `quarantine` is the reason to keep it out, or "". O(versions)."""
+        known = self._versions_of(trade)
         if known:
-            return self._another(known, trade, quarantine)
+            return self._admit_another(known, trade, quarantine)
         self._remember(trade, trade)
         if self._counts_legs(trade):
             self._note_leg(trade)
@@ -141,25 +140,25 @@ class Processed:
         return Decision(APPLIED, None, trade)
 
     def release(self, trade: Trade) -> Decision:
-        """Let a quarantined version take part from now on. O(versions)."""
-        versions = self._known(trade)
+        """Let a quarantined version take part. O(versions)."""
+        versions = self._versions_of(trade)
         before = self._effective(versions)
         del self.quarantined[trade.identity, trade.version]
-        return self._changed(trade, before, versions)
+        return self._decide_again(trade, before, versions)
 
     def replace(self, trade: Trade, quarantine: str = "") -> Decision:
-        """Give a version that is known other economics, in place. `quarantine` as for `admit`. O(versions)."""
-        known = self._known(trade)
+        """Replace a known version by one with other economics. `quarantine` as for `admit`. O(versions)."""
+        known = self._versions_of(trade)
         before = self._effective(known)
         versions = [trade if version.version == trade.version else version for version in known]
         self._remember(trade, versions if len(versions) > 1 else trade)
         self.quarantined.pop((trade.identity, trade.version), None)
         if quarantine:
             self.quarantined[trade.identity, trade.version] = (trade, quarantine)
-        return self._changed(trade, before, versions)
+        return self._decide_again(trade, before, versions)
 
-    def _changed(self, trade: Trade, before: Trade | None, versions: list[Trade]) -> Decision:
-        """What leaves and enters the positions after something about `versions` was changed."""
+    def _decide_again(self, trade: Trade, before: Trade | None, versions: list[Trade]) -> Decision:
+        """What leaves and enters the positions after a change of `versions`; `before` is the one that took part until then."""
         if self._counts_legs(trade):
             self._note_leg(trade)
         self._note_parked(trade.identity, versions)
@@ -168,11 +167,12 @@ class Processed:
         return Decision(APPLIED) if after is before else Decision(APPLIED, before, after)
 
     def restore(self, identity: Identity, judged: Sequence[tuple[Trade, str]]) -> None:
-        """Make the versions of a trade these, each with the reason to keep it out or empty; without any it was never seen.
+        """Replace what is remembered of an identity, for a repair. O(versions + legs).
 
-        What a repair does with what the store holds. O(versions + legs).
+        `judged` are the versions that the store holds, each with the reason to keep it out, or ""; none: the identity is
+        forgotten.
         """
-        for version in (*self._known(identity), *(trade for trade, _ in judged)):
+        for version in (*self._versions_of(identity), *(trade for trade, _ in judged)):
             self.quarantined.pop((identity, version.version), None)
         self.parked.pop(identity, None)
         self.inert.discard(identity)
@@ -189,17 +189,17 @@ class Processed:
         self.revision += 1
 
     def stands(self, trade: Trade) -> bool:
-        """Whether it is this very record that takes part; of one in `history`, whether it is this version. O(versions)."""
+        """Whether this very record takes part; for a frozen identity, whether this version does. O(versions)."""
         leg = trade.leg
         known = self._versions[trade.source].get((trade.trade_id, leg) if leg else trade.trade_id)
         if known is None:
-            return self.frozen > 0 and self.history.versions_of(trade.source, trade.trade_id, leg) == trade.version
+            return self.frozen_count > 0 and self.frozen_ids.version_count(trade.source, trade.trade_id, leg) == trade.version
         if isinstance(known, list):
             return self._effective(known) is trade
         return known is trade and not (self.quarantined and (trade.identity, trade.version) in self.quarantined)
 
-    def standing(self) -> Iterator[Trade]:
-        """Every version in memory that takes part, perhaps without those that come meanwhile. O(identities)."""
+    def standing_trades(self) -> Iterator[Trade]:
+        """Every version in memory that takes part; those that come meanwhile may be missing. O(identities)."""
         for known in tuple(self._versions.values()):
             for versions in tuple(known.values()):
                 trade = self._effective(versions if isinstance(versions, list) else [versions])
@@ -207,43 +207,42 @@ class Processed:
                     yield trade
 
     def freeze(self, before: int, traded_before: int, open_deals: Container[tuple[str, str]], rest: Callable[[], None]) -> int:
-        """Forget identities that are done, but for their fingerprints; how many.
+        """Keep only the fingerprints of the identities that are done. Returns their number. O(identities in memory), 1 us each.
 
-        Done is one of which every version was received before `before` (microseconds), the version that stands was traded before
-        `traded_before`, and nothing is to be expected: versions 1, 2, .. are here, the highest takes part, no leg counts
-        others, and the deal (source, trade_id) is not one of `open_deals`. `rest` is called often. O(identities in memory), 1 us
-        each.
+        An identity is done if every version was received before `before` (microseconds), the newest version was traded before
+        `traded_before`, and nothing more is expected: versions 1, 2, .. are all here, the highest takes part, no leg says how
+        many legs there are, and the deal (source, trade_id) is not in `open_deals`. Calls `rest` often.
         """
-        before_now, self.frozen_to = self.frozen, max(self.frozen_to, traded_before)
+        count_before, self.frozen_to = self.frozen_count, max(self.frozen_to, traded_before)
         for source, known in self._versions.items():
             keys: list[str | tuple[str, int]] = []
             prints: list[int] = []
             counts: list[int] = []
             for seen, (key, versions) in enumerate(known.items()):
-                if not seen % REST_EVERY:
+                if not seen % TRADES_PER_REST:
                     rest()
                 one = versions if not isinstance(versions, list) else versions[-1]
                 if one.received_ts >= before or one.ts >= traded_before or (source, one.trade_id) in open_deals:
                     continue
-                count = self._done(versions, before)
+                count = self._freezable_versions(versions, before)
                 if count:
                     keys.append(key)
-                    prints.append(identity_print(source, one.trade_id, one.leg))
+                    prints.append(identity_fingerprint(source, one.trade_id, one.leg))
                     counts.append(count)
             if keys:
-                taken = self.history.add(prints, counts)  # one that shares its fingerprint with another stays
+                taken = self.frozen_ids.add(prints, counts)  # an identity that shares its fingerprint with another stays
                 for key, is_taken in zip(keys, taken.tolist(), strict=True):
                     if is_taken:
                         del known[key]
-                self._versions[source] = dict(known)  # gives back what the removed ones took
-                self.frozen += int(taken.sum())
-        return self.frozen - before_now
+                self._versions[source] = dict(known)  # frees the memory of the removed entries
+                self.frozen_count += int(taken.sum())
+        return self.frozen_count - count_before
 
-    def _done(self, versions: Trade | list[Trade], before: int) -> int:
-        """How many versions an identity has that may be frozen; 0 where it may not."""
+    def _freezable_versions(self, versions: Trade | list[Trade], before: int) -> int:
+        """The number of versions of an identity that may be frozen; 0 if it may not."""
         all_versions = versions if isinstance(versions, list) else [versions]
         top = all_versions[-1]
-        if top.version != len(all_versions) or top.version > MOST_VERSIONS or top.action == "cancel":
+        if top.version != len(all_versions) or top.version > MAX_VERSIONS or top.action == "cancel":
             return 0
         if self._legs and (top.source, top.trade_id) in self._legs:
             return 0
@@ -252,15 +251,15 @@ class Processed:
         return top.version if all(one.received_ts < before and one.legs is None for one in all_versions) else 0
 
     def thaw(self, versions: Sequence[Trade]) -> bool:
-        """Put back all versions of an identity that was frozen, lowest first; False where they are here. O(versions)."""
-        if self._known(versions[0]):
+        """Put back all versions of a frozen identity, lowest first. Returns False if they are in memory already. O(versions)."""
+        if self._versions_of(versions[0]):
             return False
         self._remember(versions[0], list(versions) if len(versions) > 1 else versions[0])
-        self.frozen -= 1
+        self.frozen_count -= 1
         return True
 
     def count_frozen(self, trades: Iterable[Trade]) -> int:
-        """How many trades there are before the first whose versions are in memory. O(those), 0.3 us each."""
+        """The number of trades before the first one that is not frozen. O(those), 0.3 us each."""
         known, count = self._versions, 0
         for trade in trades:
             leg = trade.leg
@@ -270,30 +269,30 @@ class Processed:
         return count
 
     def is_in_memory(self, trade: Trade) -> bool:
-        """Whether the versions of this trade's identity are here, rather than frozen. O(1)."""
+        """Whether the versions of this trade's identity are in memory, rather than frozen. O(1)."""
         return ((trade.trade_id, trade.leg) if trade.leg else trade.trade_id) in self._versions[trade.source]
 
     def _recount_legs(self, identity: Identity) -> None:
-        """Count the legs of a deal again after a leg was given other versions, or none."""
+        """Count the legs of a deal again after the versions of one leg were replaced."""
         deal = (identity.source, identity.trade_id)
-        telling = {
+        counting = {
             leg
             for leg in self._legs.get(deal, set()) | {identity.leg}
-            if any(version.legs is not None for version in self._known(Identity(*deal, leg)))
+            if any(version.legs is not None for version in self._versions_of(Identity(*deal, leg)))
         }
         self.unmatched.pop(deal, None)
-        if not telling:
+        if not counting:
             self._legs.pop(deal, None)
             return
-        self._legs[deal] = telling
-        self._note_leg(self._known(Identity(*deal, min(telling)))[-1])
+        self._legs[deal] = counting
+        self._note_leg(self._versions_of(Identity(*deal, min(counting)))[-1])
 
     def _counts_legs(self, trade: Trade) -> bool:
-        """Whether this leg, or another of its deal, says how many there should be."""
+        """Whether this leg, or another of its deal, says how many legs the deal has."""
         return trade.legs is not None or (trade.source, trade.trade_id) in self._legs
 
-    def _known(self, identity: Identity | Trade) -> list[Trade]:
-        """Its versions, lowest first."""
+    def _versions_of(self, identity: Identity | Trade) -> list[Trade]:
+        """The versions of an identity in memory, lowest first: perhaps the list itself."""
         leg = identity.leg
         known = self._versions[identity.source].get((identity.trade_id, leg) if leg else identity.trade_id)
         return [] if known is None else known if isinstance(known, list) else [known]
@@ -302,14 +301,15 @@ class Processed:
         self._versions[trade.source][(trade.trade_id, trade.leg) if trade.leg else trade.trade_id] = versions
 
     def versions(self, identity: tuple[str, str, int]) -> list[Trade]:
-        """All versions of a trade, lowest first; empty if it was never seen, or is frozen."""
-        return list(self._known(Identity(*identity)))
+        """All versions of a trade, lowest first; empty if it was never seen, or is frozen. O(versions)."""
+        return list(self._versions_of(Identity(*identity)))
 
     def effective(self, identity: tuple[str, str, int]) -> Trade | None:
-        """The version that stands in the positions; None where it is cancelled, parked or quarantined."""
+        """The version that stands in the positions; None if the trade is cancelled, parked or quarantined. O(versions)."""
         return self._effective(self.versions(identity))
 
-    def _another(self, versions: list[Trade], trade: Trade, quarantine: str) -> Decision:
+    def _admit_another(self, versions: list[Trade], trade: Trade, quarantine: str) -> Decision:
+        """`admit` for an identity of which `versions` are known."""
         for other in versions:
             if other.version == trade.version:
                 return DUPLICATE_DECISION if other.same_economics(trade) else Decision(CONFLICT, other=other)
@@ -343,7 +343,7 @@ class Processed:
         return None if top is None or top.action == "cancel" else top
 
     def _note_inert(self, identity: Identity, versions: list[Trade]) -> Trade | None:
-        """Keep `inert` true; the version that takes part."""
+        """Update `inert`. Returns the version that takes part."""
         effective = self._effective(versions)
         if effective is None:
             self.inert.add(identity)
@@ -361,15 +361,15 @@ class Processed:
     def _note_leg(self, trade: Trade) -> None:
         """Count the legs of a deal again. O(legs).
 
-        How many there should be is what the highest version of each leg that says so says. A leg need not say it: one that does
-        not counts by its number, up to that many.
+        The number expected is the largest `legs` of its legs, each by its highest version that has one. A leg without `legs`
+        counts as present if its own number is not above that.
         """
         deal = (trade.source, trade.trade_id)
-        telling = self._legs.setdefault(deal, set())
+        counting = self._legs.setdefault(deal, set())
         if trade.legs is not None:
-            telling.add(trade.leg)
-        expected = max(map(self._expected_legs, ((*deal, leg) for leg in telling)))
-        present = len(telling.union(leg for leg in range(expected + 1) if self.versions((*deal, leg))))
+            counting.add(trade.leg)
+        expected = max(map(self._expected_legs, ((*deal, leg) for leg in counting)))
+        present = len(counting.union(leg for leg in range(expected + 1) if self.versions((*deal, leg))))
         missing = (present, expected) if present < expected else None
         if self.unmatched.get(deal) == missing:
             return
@@ -380,5 +380,5 @@ class Processed:
         self.revision += 1
 
     def _expected_legs(self, identity: tuple[str, str, int]) -> int:
-        said = (version.legs for version in reversed(self.versions(identity)))
-        return next((legs for legs in said if legs is not None), 0)
+        newest_first = (version.legs for version in reversed(self.versions(identity)))
+        return next((legs for legs in newest_first if legs is not None), 0)

@@ -1,6 +1,6 @@
-"""Which trades are kept out of the positions until a person lets them in: by their times, balances and value dates.
+"""Keeps trades out of the positions until a person lets them in: by their times, opening balances and value dates.
 
-The rules of ACCOUNTING section 2. Pure: every judgement follows from stored facts alone, so that a replay judges alike.
+The rules of ACCOUNTING section 2. Pure: every decision follows from stored facts alone, so a replay decides the same.
 """
 
 import datetime as dt
@@ -16,8 +16,8 @@ from riskengine.records.types import Instrument, Kind, Opening, Trade
 class Quarantine:
     """Why a trade is kept out of the positions, from stored facts alone.
 
-    `openings` gives the time of the opening balance by (desk, dealer, instrument); `accepted` the exceptions (`exception_id`)
-    that a person let in all the same.
+    openings  times of opening balances by (desk, dealer, instrument), microseconds
+    accepted  exceptions (`exception_id`) that a person let in
     """
 
     def __init__(self, instruments: Mapping[str, Instrument], config: EngineConfig) -> None:
@@ -28,12 +28,12 @@ class Quarantine:
         self.accepted: set[str] = set()
 
     def open_with(self, opening: Opening) -> None:
-        """Trades of this key from before the balance are part of it already."""
+        """Keep out trades of this key from before the balance: they are part of it already."""
         key = (opening.desk, opening.dealer, opening.instrument)
         self.openings[key] = max(opening.ts, self.openings.get(key, 0))
 
     def reason(self, trade: Trade) -> str:
-        """Empty where the trade may take part. 0.1 us for an ordinary one."""
+        """Why a trade is kept out, or "" if it may take part. 0.1 us for an ordinary one."""
         if trade.ts - trade.received_ts > self._future_limit:
             reason = f"ts is more than {self._future_limit // MICROS_PER_SECOND} s after it was received"
             return self._unless_accepted(trade, reason)
@@ -47,22 +47,23 @@ class Quarantine:
         return ""
 
     def reasons(self, trades: Sequence[Trade]) -> dict[int, str]:
-        """The reasons of those that may not take part, by place. 0.1 us an ordinary one."""
+        """The reasons for those that are kept out, by place. 0.1 us for an ordinary one."""
         limit = self._future_limit
         if self.openings:
-            asked: Iterable[int] = range(len(trades))
+            suspects: Iterable[int] = range(len(trades))
         else:
-            asked = [place for place, one in enumerate(trades) if one.value_date or one.ts - one.received_ts > limit]
-        found = ((place, self.reason(trades[place])) for place in asked)
+            suspects = [place for place, one in enumerate(trades) if one.value_date or one.ts - one.received_ts > limit]
+        found = ((place, self.reason(trades[place])) for place in suspects)
         return {place: reason for place, reason in found if reason}
 
     def _unless_accepted(self, trade: Trade, reason: str) -> str:
         return "" if self.accepted and exception_id("quarantined", trade) in self.accepted else reason
 
     def _not_spot(self, trade: Trade) -> str:
-        """A spot pair settles on its spot date; later ones are forwards, whose points would show as phantom P&L.
+        """Why the value date of a spot pair is not its spot date, or "".
 
-        Holidays can push a spot date by up to four days beyond the weekday rule: those pass.
+        A later date makes it a forward, whose points would show as phantom P&L. A spot date may lie up to four
+        days beyond the weekday rule, because holidays push it.
         """
         instrument = self._instruments.get(trade.instrument)
         if instrument is None or instrument.kind is not Kind.FX:

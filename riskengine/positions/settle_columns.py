@@ -1,7 +1,7 @@
-"""The first rows of a roll-up, settled in columns: those of all positions at once, then the sums of each level above.
+"""Settles the first rows of a roll-up in columns: the rows of all positions at once, then the sums of each level above.
 
-The same rows as `Rollup.settle` makes one by one where nothing was settled before, as at a start. Sums are exact integers of any
-size, added over stretches of columns. Writer thread only.
+They are the rows that `Rollup.settle` makes one by one; this works where nothing was settled before, as at a start. Sums are
+exact integers of any size, added over stretches of columns. Writer thread only.
 """
 
 from collections.abc import Sequence
@@ -11,45 +11,45 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from riskengine.positions.ledger import MANY, MASK, SHIFT, Rollup, Row
-from riskengine.positions.position import NO_FEES, Position, moved, open_cost
+from riskengine.positions.ledger import MASK, MAX_LISTED_POSITIONS, SHIFT, Rollup, Row
+from riskengine.positions.position import NO_FEES, Position, open_cost, replace_fees
 from riskengine.records.types import CASH_ONE, ONE, FloatArray, IntArray, ObjectArray
 
 _DIGITS = (9, 6, 3, 0)
-"""Decimals that an open cost is rounded to, by its size: below 1e6, 1e9, 1e12, 1e15 (`position.open_cost`)."""
+"""Decimals of an open cost below 1e6, 1e9, 1e12, 1e15 (`position.open_cost`)."""
 _UNITS = tuple(CASH_ONE // 10**digits for digits in _DIGITS)
 
 
 class Level(NamedTuple):
-    """What the rows of one level hold, or what rises to it, side by side: see `Row` and `ledger.Rise`."""
+    """The rows of one level, or what rises to it, in columns: see `Row` and `ledger.Rise`."""
 
     keys: IntArray
     exact: Sequence[ObjectArray]
     """Quantity, cash, open cost, open cash, identities."""
     counts: Sequence[IntArray]
-    """Of open positions, positions, trades."""
+    """Open positions, positions, trades."""
     last_trade_ts: IntArray
     fees: Sequence[dict[str, int]]
 
     def above(self, parents: IntArray) -> "Level":
-        """What this adds to the level above; what has no parent is left out."""
+        """What these rows add to the level above, without those that have no parent."""
         parent = parents[self.keys >> SHIFT]
         keys = parent << SHIFT | self.keys & MASK
-        return self._replace(keys=keys) if (parent >= 0).all() else self._replace(keys=keys).chosen(np.flatnonzero(parent >= 0))
+        return self._replace(keys=keys) if (parent >= 0).all() else self._replace(keys=keys).select(np.flatnonzero(parent >= 0))
 
-    def chosen(self, those: IntArray) -> "Level":
-        """Some of it."""
-        fees = [*map(self.fees.__getitem__, those.tolist())]
-        exact, counts = [column[those] for column in self.exact], [column[those] for column in self.counts]
-        return Level(self.keys[those], exact, counts, self.last_trade_ts[those], fees)
+    def select(self, rows: IntArray) -> "Level":
+        """Some rows, by their places."""
+        fees = [*map(self.fees.__getitem__, rows.tolist())]
+        exact, counts = [column[rows] for column in self.exact], [column[rows] for column in self.counts]
+        return Level(self.keys[rows], exact, counts, self.last_trade_ts[rows], fees)
 
 
 def settle_new(rollup: Rollup) -> bool:
-    """Do what `rollup.settle` does when many positions were touched and nothing was ever settled: 3 us a position.
+    """`rollup.settle` for many touched positions where nothing was settled before. 3 us a position.
 
-    False, and nothing is done, where that is not so.
+    Returns False and does nothing where that is not so, or a position is set aside.
     """
-    if len(rollup.touched) <= MANY or any(book.count or book.slots for book in rollup.books):
+    if len(rollup.touched) <= MAX_LISTED_POSITIONS or any(book.count or book.slots for book in rollup.books):
         return False
     if any(map(attrgetter("quarantined"), rollup.touched)):
         return False
@@ -61,16 +61,16 @@ def settle_new(rollup: Rollup) -> bool:
     depths = depth_of[level.keys >> SHIFT]
     rising: Level | None = None
     for depth in range(int(depth_of.max(initial=0)), 0, -1):
-        parts = [level.chosen(np.flatnonzero(depths == depth)).above(parents)]
+        parts = [level.select(np.flatnonzero(depths == depth)).above(parents)]
         if rising is not None:
             parts.append(rising.above(parents))
-        rising = _lift(rollup, _joined(parts))
+        rising = _lift(rollup, _join(parts))
     rollup.touched.clear()
     return True
 
 
 def _settle_leaves(rollup: Rollup, held: list[Position]) -> Level:
-    """The rows of these positions, put in their places."""
+    """Put the rows of these positions in their places. Returns them in columns."""
     count = len(held)
     newest = [each.trades[-1] if each.trades else each.base.newest if each.base is not None else None for each in held]
     instruments = [*map(attrgetter("instrument"), held)]
@@ -85,7 +85,7 @@ def _settle_leaves(rollup: Rollup, held: list[Position]) -> Level:
         costs = open_costs(size * prices)
     open_cash = [*map(mul, cash, is_open.tolist())]
     last = [each.ts if each is not None else 0 for each in newest]
-    lengths, fees = [each.count for each in held], [each.fees or NO_FEES for each in held]
+    lengths, fees = [each.trade_count for each in held], [each.fees or NO_FEES for each in held]
     rows = map(
         Row,
         instruments,
@@ -131,8 +131,8 @@ def open_costs(costs: FloatArray) -> list[int]:
 
 
 def _lift(rollup: Rollup, rising: Level) -> Level:
-    """The new rows of one level from what rises to it, put in their places."""
-    level = _summed(rising)
+    """Put the new rows of one level, the sums of what rises to it, in their places. Returns them in columns."""
+    level = _sum_by_key(rising)
     quantity, cash, costs, open_cash, identities = (column.tolist() for column in level.exact)
     is_open, positions, trades = (column.tolist() for column in level.counts)
     instruments = (level.keys & MASK).tolist()
@@ -159,7 +159,7 @@ def _lift(rollup: Rollup, rising: Level) -> Level:
     return level
 
 
-def _summed(rising: Level) -> Level:
+def _sum_by_key(rising: Level) -> Level:
     """What rises, added up by key, in the order in which the keys first come."""
     if not len(rising.keys):
         return rising
@@ -172,23 +172,24 @@ def _summed(rising: Level) -> Level:
         [np.add.reduceat(column[order], starts)[coming] for column in rising.exact],
         [np.add.reduceat(column[order], starts)[coming] for column in rising.counts],
         np.maximum.reduceat(rising.last_trade_ts[order], starts)[coming],
-        _summed_fees(rising.fees, order, starts, coming),
+        _sum_fees(rising.fees, order, starts, coming),
     )
 
 
-def _summed_fees(fees: Sequence[dict[str, int]], order: IntArray, starts: IntArray, coming: IntArray) -> list[dict[str, int]]:
+def _sum_fees(fees: Sequence[dict[str, int]], order: IntArray, starts: IntArray, coming: IntArray) -> list[dict[str, int]]:
+    """Fees added up by key. `coming` has the sums in the order in which their keys first come."""
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.repeat(np.argsort(coming), np.diff(starts, append=len(order)))
     totals: list[dict[str, int]] = [NO_FEES] * len(starts)
     for at, charged in zip(place.tolist(), fees, strict=True):
         if charged:
             known = totals[at]
-            totals[at] = moved(known, NO_FEES, charged) if known else charged
+            totals[at] = replace_fees(known, NO_FEES, charged) if known else charged
     return totals
 
 
 def _count(rollup: Rollup, level: Level) -> None:
-    """What the books of a level know of all their rows together."""
+    """Write the counts of the books of a level."""
     owners, books = level.keys >> SHIFT, rollup.books
     order = np.argsort(owners, kind="stable")
     starts = np.flatnonzero(np.diff(owners[order], prepend=-1))
@@ -201,7 +202,7 @@ def _count(rollup: Rollup, level: Level) -> None:
         book.count, book.trades, book.last_trade_ts = figures
 
 
-def _joined(parts: Sequence[Level]) -> Level:
+def _join(parts: Sequence[Level]) -> Level:
     if len(parts) == 1:
         return parts[0]
     fees: list[dict[str, int]] = []

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from riskengine.background import Rests, short_switch_interval
 from riskengine.engine.engine import Engine
-from riskengine.positions.repair import place_of
+from riskengine.positions.places import place_of
 from riskengine.records.types import Key
 from riskengine.snapshot.compare import DEALER, NODE
 from riskengine.snapshot.snapshot import Snapshot, Table

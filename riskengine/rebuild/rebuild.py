@@ -251,9 +251,9 @@ class Freezer:
         self._thawed.clear()
         self._freeze(self._before, self._kept)
         processed = self._engine.processed
-        processed.history.settle()
-        if processed.frozen:
-            log.info("frozen", trades=processed.frozen, in_memory=processed.in_memory, bytes=processed.history.nbytes)
+        processed.frozen_ids.merge_all()
+        if processed.frozen_count:
+            log.info("frozen", trades=processed.frozen_count, in_memory=processed.in_memory, bytes=processed.frozen_ids.nbytes)
 
     def _freeze(self, traded_before: int, open_deals: Container[tuple[str, str]]) -> None:
         engine = self._engine
@@ -263,7 +263,7 @@ class Freezer:
             before=self._before,
             traded_before=traded_before,
             open_deals=open_deals,
-            but=self._thawed,
+            except_keys=self._thawed,
             rest=self._rest,
         )
 

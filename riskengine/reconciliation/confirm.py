@@ -21,7 +21,7 @@ from riskengine.intake.store_thread import StoreThread
 from riskengine.loop import pending_answer
 from riskengine.observe import Metrics
 from riskengine.positions.freezing import frozen_place
-from riskengine.positions.repair import trades_under
+from riskengine.positions.places import trades_under
 from riskengine.reconciliation.comparison import Comparison
 from riskengine.reconciliation.stored_keys import stored_keys
 from riskengine.records.types import Key, Trade, economics

@@ -1,24 +1,23 @@
-"""What everything is worth: the linear form (DESIGN section 3).
+"""The numbers of every node and dealer, P&L, exposure and counts: what it holds times what one unit is worth.
 
-All numbers of a node are linear in what one unit of each instrument is worth, so a beat is a handful of sparse products of
-quantities with unit values, summed up the tree. With Q the open quantities of a leaf, C its cash and K its open cost by currency:
+All numbers of a node are linear in the unit values, so a beat is a handful of sparse products of quantities with unit values,
+summed up the tree. With Q the open quantities of a leaf, C its cash and K its open cost by currency, X the rates:
 
     total = Q . value + C . X        unrealised = Q . value - K . X        realised = (C + K) . X
 
-The quantities stand in two matrices: of products, which are exposed as what they are, so that their value is their exposure,
-and of pairs, which are exposed by their currency legs. An open position without a mark must not count its cash either: what
-it holds is taken out again through `open_cash` and `open_cost`. Gross exposure comes from each node's own netted legs
-(currencies and products): the sum of their absolute values after netting; long and short are (gross + net) / 2 and
-(net - gross) / 2.
+The quantities stand in two matrices: of products, whose value is their exposure, and of pairs, which are exposed by their
+currency legs. An open position without a mark must not count its cash either: `open_cash` and `open_cost` take it out again.
+Gross exposure is the sum of the absolute values of a node's own netted legs (currencies and products); long and short are (gross
++ net) / 2 and (net - gross) / 2.
 
-A number of a leaf depends on the exact state of that leaf and the unit values alone: after a trade and after a beat it is
-computed by the same sequential sums, to the same bit. Owned by the writer thread.
+The numbers of a leaf depend on its exact state and the unit values alone: after a trade and after a beat the same sequential sums
+compute them, to the same bit. Owned by the writer thread.
 """
 
 from array import array
 from collections.abc import Collection, Iterable, Sequence
-from itertools import compress
-from operator import mul
+from itertools import compress, repeat
+from operator import attrgetter, mul, truediv
 from typing import Any
 
 import numpy as np
@@ -26,48 +25,90 @@ import numpy as np
 from riskengine.positions.ledger import EMPTY_ROW, MASK, SHIFT, Book, Changes, Row
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.reference import Reference
-from riskengine.records.types import CASH_ONE, MULTIPLIER_DECIMALS, ONE, FloatArray, IntArray
-from riskengine.valuation.row_columns import RowColumns
+from riskengine.records.types import CASH_ONE, MULTIPLIER_DECIMALS, ONE, BoolArray, FloatArray, Int32Array, IntArray
 from riskengine.valuation.sparse import Cells, ExactRows, Rows, SparseRows
 from riskengine.valuation.unit_values import Factors
 
 PAGE = 256
 """Nodes on one page of a table."""
-CHUNK = 6 * PAGE
-"""Nodes copied at once: 120 KB, just below what an allocator fetches from the system and gives back every time, which costs
-more than the sums in it."""
+CHUNK_NODES = 6 * PAGE
+"""Nodes copied at once: 120 KB. An allocator fetches larger blocks from the system, and returns them, every time: that would cost
+more than the sums in them."""
 
 # Lines of the table of node numbers. Amounts are in the reporting currency; the counts are whole numbers.
 TOTAL, UNREALISED, VALUE, NET, REALISED, FEES, UNPRICED, NO_RATE, STALE, GROSS = range(10)
 MEASURES = 10
 PRICED = 4
-"""The first lines are those that a price moves without moving a rate."""
+"""The first lines: those that a price alone moves."""
 ADDITIVE = 9
-"""The first lines are summed over children; GROSS is that of each node's own netted legs."""
+"""The first lines: those of a node are the sums of its children's. GROSS comes from each node's own netted legs."""
 
 LEG_ONE = ONE * 10**MULTIPLIER_DECIMALS
-"""A currency leg k q is an exact integer in units of 1e-18; cash has 1e-28: legs are kept in the latter."""
+"""A currency leg k q is an exact integer in units of 1e-18."""
 LEG_SCALE = CASH_ONE // LEG_ONE
+"""Legs are kept in units of 1e-28, as cash is."""
 
 # Layers of the sparse rows.
 QUANTITY, SIZE, OPEN_CASH, OPEN_COST, OPEN, HELD = range(6)
-# Lines of what prices do not move, kept by owner to add values to.
+# Lines of the sums that prices do not move, by owner.
 CASH, COST, LEGS, LEG_SIZE, PAIRS = range(5)
 
-BLOCK = 16
-"""Columns of a block: gross exposure above the leaves is kept as one sum per node and block of columns, so that a price
-makes only the blocks that it stands in new."""
-
+BLOCK_COLUMNS = 16
+"""Gross exposure above the leaves is kept as one sum for each node and block of so many instruments. A price changes the sums of
+its own block alone."""
 
 FIRST = np.zeros(1, dtype=np.int64)
-"""For a `reduceat` over one range, which adds in the order that the tree's sums are added in."""
+"""Makes `reduceat` add one range, in the order in which the sums of the tree are added."""
+
+
+class RowColumns:
+    """The rows of many owners in columns: `rows` themselves, and for each the numbers of its owner and its instrument.
+
+    A number made here is that of the single row, to the bit: the same division of the same integers.
+    """
+
+    def __init__(self, books: Iterable[tuple[int, Book]]) -> None:
+        self.rows: list[Row] = []
+        owners: list[int] = []
+        counts: list[int] = []
+        for owner, book in books:
+            before = len(self.rows)
+            self.rows += [row for row in book.rows if row is not None]
+            owners.append(owner)
+            counts.append(len(self.rows) - before)
+        self.owners: Int32Array = np.repeat(np.array(owners, dtype=np.int32), counts)
+        self.instruments: Int32Array = np.fromiter(self.integers("instrument"), dtype=np.int32, count=len(self.rows))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def integers(self, field: str) -> Iterable[int]:
+        """One exact field of every row."""
+        return map(attrgetter(field), self.rows)
+
+    def amounts(self, field: str, unit: int) -> FloatArray:
+        """One field of every row in units of `unit`, the nearest doubles."""
+        return np.fromiter(map(truediv, self.integers(field), repeat(unit)), dtype=np.float64, count=len(self.rows))
+
+    def select(self, mask: BoolArray) -> "RowColumns":
+        """Some of the rows."""
+        found = RowColumns(())
+        found.rows = [*compress(self.rows, mask.tolist())]
+        found.owners, found.instruments = self.owners[mask], self.instruments[mask]
+        return found
+
+    def owners_by_instrument(self, instruments: int) -> list[Int32Array]:
+        """For each instrument number, the owners that have a row of it."""
+        order = np.argsort(self.instruments, kind="stable")
+        ends = np.cumsum(np.bincount(self.instruments, minlength=instruments))[:-1]
+        return np.split(self.owners[order], ends)
 
 
 class Valuation:
-    """The numbers of one roll-up: which sums, kept as sparse rows, and their products with the unit values.
+    """The numbers of one roll-up: its sums, kept as sparse rows, and their products with the unit values.
 
-    `hierarchy` is None for dealers, who have nothing above them. `pages` is the table as published: read-only arrays of shape
-    (MEASURES, up to PAGE owners), replaced and never changed.
+    `hierarchy` is None for the dealers, which have nothing above them. `pages` is the published table: read-only arrays of shape
+    (MEASURES, up to PAGE owners), replaced and never changed in place.
     """
 
     def __init__(self, reference: Reference, hierarchy: Hierarchy | None) -> None:
@@ -87,7 +128,7 @@ class Valuation:
         inner = [n for n in range(self.size) if not self._is_leaf(n)]
         self._inner = np.array(inner, dtype=np.int64)
         self._inner_row = {owner: row for row, owner in enumerate(inner)}
-        self._block_count = -(-instruments // BLOCK)
+        self._block_count = -(-instruments // BLOCK_COLUMNS)
         self._blocks = SparseRows(len(inner) * self._block_count, instruments, 1)
         self._block_sums = np.zeros((len(inner), self._block_count))
         self._touched_blocks: set[int] = set()
@@ -98,7 +139,7 @@ class Valuation:
         self._publish(range(-(-self.size // PAGE)))
 
     def add_owner(self) -> None:
-        """Room for one more dealer. O(dealers)."""
+        """Make room for one more dealer. O(dealers)."""
         for rows in (self._products, self._pairs, self._cash, self._cost, self._fees, self._legs):
             rows.add_row()
         self._fixed = np.concatenate((self._fixed, np.zeros((5, 1))), axis=1)
@@ -109,30 +150,30 @@ class Valuation:
     # -- trades ------------------------------------------------------------------------------------------------
 
     def take(self, changes: Changes, factors: Factors) -> None:
-        """Bring sums and numbers up to date with changed rows. O(changed rows x their owners' cells)."""
+        """Update sums and numbers with changed rows. O(changed rows x their owners' cells)."""
         for key, (before, now) in changes.items():
             self._take_row(key >> SHIFT, key & MASK, before or EMPTY_ROW, now or EMPTY_ROW)
         self._flush()
         self._reprice_few(sorted({key >> SHIFT for key in changes}), factors)
 
     def take_all(self, books: Sequence[Book], factors: Factors) -> None:
-        """Forget everything and take all rows as they are: for a start, and after more changes than are told. O(rows)."""
+        """Build all sums and numbers from the rows: at a start, and after more changes than `settle` lists. O(rows)."""
         for amounts in (self._cash, self._cost, self._fees, self._legs):
             amounts.clear()
         self._holders = [array("i") for _ in self._holders]
         inner = self._inner_row
         self._take_leaves(RowColumns((owner, book) for owner, book in enumerate(books) if owner not in inner))
         above = RowColumns((owner, book) for owner, book in enumerate(books) if owner in inner)
-        sums = above.chosen(self._reference.products[above.instruments])
+        sums = above.select(self._reference.products[above.instruments])
         places = np.fromiter(map(inner.__getitem__, sums.owners.tolist()), dtype=np.int32, count=len(sums))
-        blocks = places * self._block_count + sums.instruments // BLOCK
+        blocks = places * self._block_count + sums.instruments // BLOCK_COLUMNS
         self._blocks.fill(Cells(blocks, sums.instruments, np.abs(sums.amounts("quantity", ONE))[:, None]))
         self._take_pairs_legs(above)
         self._flush()
         self.reprice(factors)
 
     def _take_leaves(self, held: RowColumns) -> None:
-        """All rows of leaves at once: the cells and sums that `_take_row` makes one by one."""
+        """Write the cells and sums of all rows of leaves at once; `_take_row` does it one by one."""
         reference, owners, numbers = self._reference, held.owners, held.instruments
         quantity = held.amounts("quantity", ONE)
         values = np.stack(
@@ -159,20 +200,20 @@ class Valuation:
         self._take_pairs_legs(held)
 
     def _take_pairs_legs(self, held: RowColumns) -> None:
-        """The currency legs of all rows of pairs at once."""
+        """Add the currency legs of all rows of pairs at once."""
         reference = self._reference
-        pairs = held.chosen(~reference.products[held.instruments])
+        pairs = held.select(~reference.products[held.instruments])
         scale = [instrument.multiplier * LEG_SCALE for instrument in reference.instruments]
         base = map(mul, pairs.integers("quantity"), map(scale.__getitem__, pairs.integers("instrument")))
         for currency_of, amounts in ((reference.base_currency, base), (reference.cash_currency, pairs.integers("cash"))):
             currencies = np.array(currency_of, dtype=np.int32)[pairs.instruments]
-            there = currencies != self._reporting
-            self._legs.add_all(pairs.owners[there], currencies[there], compress(amounts, there.tolist()))
+            exposed = currencies != self._reporting
+            self._legs.add_all(pairs.owners[exposed], currencies[exposed], compress(amounts, exposed.tolist()))
 
     def retake(self, owners: Collection[int], books: Sequence[Book], factors: Factors) -> None:
-        """Forget what some owners hold and take their rows as they are; whoever is above them must be among them.
+        """Build the sums and numbers of some owners from their rows, whatever was wrong with them. O(their rows + owners).
 
-        Heals whatever was wrong with their sums. O(their rows + owners).
+        The owners above them must be among them.
         """
         for owner in owners:
             for rows in (self._products, self._pairs, self._cash, self._cost, self._fees, self._legs):
@@ -206,7 +247,7 @@ class Valuation:
         inner = self._inner_row.get(owner)
         if inner is not None:
             if base < 0:
-                block = inner * self._block_count + number // BLOCK
+                block = inner * self._block_count + number // BLOCK_COLUMNS
                 self._blocks.set(block, number, (abs(quantity) / ONE,))
                 self._touched_blocks.add(block)
             return
@@ -247,7 +288,7 @@ class Valuation:
             self._reprice_owners(owners, factors)
 
     def _reprice_owners(self, owners: Sequence[int], factors: Factors) -> None:
-        """New numbers for some owners (ascending), children before parents."""
+        """Compute the numbers of some owners (ascending), children before parents."""
         numbers, inner = self._numbers, self._inner_row
         leaves = [owner for owner in owners if owner not in inner]
         for leaf in leaves:
@@ -269,7 +310,7 @@ class Valuation:
     # -- prices ------------------------------------------------------------------------------------------------
 
     def reprice(self, factors: Factors) -> None:
-        """New numbers for everybody: all prices, rates or flags may have changed. O(cells)."""
+        """Compute the numbers of all owners: any price, rate or flag may have changed. O(cells)."""
         self._own_numbers(None, factors)
         self._sum_blocks(None, factors)
         self._touched_legs.clear()
@@ -279,9 +320,9 @@ class Valuation:
         self._publish_all()
 
     def reprice_some(self, instruments: Sequence[int], factors: Factors) -> None:
-        """New numbers after the prices, and only the prices, of a few instruments changed.
+        """Compute the numbers after the prices, and nothing else, of a few instruments changed; the same bits as `reprice`.
 
-        O(cells of the owners that hold them + owners). To the same bit as `reprice`.
+        O(cells of the owners that hold them + owners).
         """
         held = np.zeros(self.size, dtype=np.bool_)
         for instrument in instruments:
@@ -293,15 +334,15 @@ class Valuation:
             self._fixed[PAIRS, rows] = self._pairs.product_of_rows(QUANTITY, rows, factors.value)
         self._price(rows, factors)
         first = np.arange(len(self._inner))[:, None] * self._block_count
-        self._sum_blocks((first + sorted({number // BLOCK for number in instruments})).ravel(), factors)
+        self._sum_blocks((first + sorted({number // BLOCK_COLUMNS for number in instruments})).ravel(), factors)
         if self._hierarchy is not None:
             self._hierarchy.sum_up(self._numbers[:PRICED])
         self._publish_all()
 
     def _own_numbers(self, rows: Rows, factors: Factors) -> None:
-        """New numbers of one owner, some (ascending) or all from what they hold themselves, which is all there is to a leaf.
+        """Compute the numbers of one owner, some (ascending) or all, from what they hold themselves: for a leaf, that is all.
 
-        What is a float for one is an array for several: the same expressions, and the same numbers.
+        For one owner the terms are floats, for several arrays: the same expressions give the same numbers.
         """
         rates, every = factors.currency, slice(None) if rows is None else rows
         numbers, fixed = self._numbers, self._fixed
@@ -309,14 +350,14 @@ class Valuation:
         numbers[REALISED][every] = cash + cost
         if self._fees:
             numbers[FEES][every] = self._fees.product(QUANTITY, rates, rows)
-        no_rate = self._held(HELD, factors.unrated, rows) if factors.any_unrated else 0.0
+        no_rate = self._product(HELD, factors.unrated, rows) if factors.any_unrated else 0.0
         unmarked = stale = 0.0
         if factors.any_unmarked:
-            cash -= self._held(OPEN_CASH, factors.unmarked_rate, rows)
-            cost -= self._held(OPEN_COST, factors.unmarked_rate, rows)
-            unmarked = self._held(OPEN, factors.unmarked, rows)
+            cash -= self._product(OPEN_CASH, factors.unmarked_rate, rows)
+            cost -= self._product(OPEN_COST, factors.unmarked_rate, rows)
+            unmarked = self._product(OPEN, factors.unmarked, rows)
         if factors.any_stale:
-            stale = self._held(OPEN, factors.stale_open, rows) + self._held(HELD, factors.stale_held, rows)
+            stale = self._product(OPEN, factors.stale_open, rows) + self._product(HELD, factors.stale_held, rows)
         numbers[UNPRICED][every], numbers[NO_RATE][every], numbers[STALE][every] = unmarked + no_rate, no_rate, stale
         fixed[CASH][every], fixed[COST][every] = cash, cost
         if not isinstance(rows, int) or rows in self._touched_legs:
@@ -324,14 +365,14 @@ class Valuation:
         self._price(rows, factors)
 
     def _fix_legs(self, rows: Rows, every: Any, factors: Factors) -> None:
-        """What pairs add to the numbers of one owner, some or all; a trade in a product leaves it as it is."""
+        """Compute what pairs add to the numbers of one owner, some or all; trades in products do not change it."""
         rates, fixed = factors.currency, self._fixed
         fixed[LEGS][every] = self._legs.product(QUANTITY, rates, rows)
         fixed[LEG_SIZE][every] = self._legs.product(SIZE, factors.currency_size, rows)
         fixed[PAIRS][every] = self._pairs.product(QUANTITY, factors.value, rows)
 
     def _price(self, rows: Rows, factors: Factors) -> None:
-        """The lines that prices move, of one owner, some or all."""
+        """Compute the lines that prices move, of one owner, some or all."""
         every = slice(None) if rows is None else rows
         cash, cost, legs, leg_size, pairs = self._fixed[:, every]
         products, sizes = self._products.products(rows, (QUANTITY, factors.value), (SIZE, factors.size))
@@ -343,11 +384,11 @@ class Valuation:
         numbers[NET][every] = products + legs
         numbers[GROSS][every] = sizes + leg_size
 
-    def _held(self, layer: int, factors: FloatArray, rows: Rows) -> Any:
+    def _product(self, layer: int, factors: FloatArray, rows: Rows) -> Any:
         return self._products.product(layer, factors, rows) + self._pairs.product(layer, factors, rows)
 
     def _sum_blocks(self, blocks: IntArray | None, factors: Factors) -> None:
-        """Sizes of products above the leaves, by node and block of instruments: of all, or of some (ascending)."""
+        """Compute the sizes of products above the leaves, by node and block of instruments: all, or some (ascending)."""
         if blocks is None:
             self._block_sums = self._blocks.product(0, factors.size).reshape(self._block_sums.shape)
             self._touched_blocks.clear()
@@ -359,14 +400,14 @@ class Valuation:
             sizes = np.add.reduce(self._block_sums, axis=1)
             self._numbers[GROSS, self._inner] = sizes + self._fixed[LEG_SIZE, self._inner]
         pages: list[FloatArray] = []
-        for first in range(0, self.size, CHUNK):
-            copied = self._numbers[:, first : first + CHUNK].copy()
+        for first in range(0, self.size, CHUNK_NODES):
+            copied = self._numbers[:, first : first + CHUNK_NODES].copy()
             copied.flags.writeable = False
             pages.extend(copied[:, at : at + PAGE] for at in range(0, copied.shape[1], PAGE))
         self.pages = tuple(pages)
 
     def _publish(self, changed: Iterable[int]) -> None:
-        """Freeze copies of the pages that changed."""
+        """Publish read-only copies of the pages that changed."""
         pages = list(self.pages)
         for page in changed:
             copied = self._numbers[:, page * PAGE : (page + 1) * PAGE].copy()

@@ -1,12 +1,12 @@
 """A sparse matrix that is written a cell at a time and multiplied as a whole.
 
-Compressed rows with a little room at the end of each. A row that outgrows its room moves to the end of the arrays, and
-the holes are closed when they have become a third of the whole. Cells of a row stand in the order of their columns, and a product
-adds them one after the other in that order: the result depends on the cells alone, not on the order in which they came.
+It stores compressed rows with a little room at the end of each. A row that outgrows its room moves to the end of the arrays and
+leaves a hole; holes are closed once they are a third of all. The cells of a row stand in the order of their columns, and a
+product adds them in that order: it depends on the cells alone, not on the order in which they were written.
 
-The inner loop is scipy's compiled `csr_matvec`, called directly: the public matrix classes check their arguments at every
-product, which costs more than the product of one row. It releases the interpreter lock. It is also imported directly: the
-package around it takes a quarter of a start's imports for what is not used here.
+The inner loop is scipy's compiled `csr_matvec`, which releases the interpreter lock. It is called directly: the public matrix
+classes check their arguments at every product, which costs more than the product of one row. It is also imported directly: the
+package around it takes a quarter of the time of a start's imports.
 """
 
 from array import array
@@ -25,10 +25,10 @@ import numpy.typing as npt
 from riskengine.records.types import FloatArray, Int32Array
 
 
-def _compiled() -> Any:
+def _load_sparsetools() -> Any:
     """`scipy.sparse._sparsetools` without `scipy.sparse`."""
     scipy = find_spec("scipy")
-    assert scipy is not None and scipy.submodule_search_locations, "scipy is installed with this"
+    assert scipy is not None and scipy.submodule_search_locations, "scipy is a dependency"
     folders = [str(Path(place) / "sparse") for place in scipy.submodule_search_locations]
     spec = PathFinder.find_spec("scipy.sparse._sparsetools", folders)
     assert spec is not None and spec.loader is not None, "scipy has its compiled loops"
@@ -37,26 +37,38 @@ def _compiled() -> Any:
     return module
 
 
-_sparsetools = _compiled()
+_sparsetools = _load_sparsetools()
 
 Rows = npt.NDArray[np.int64] | int | None
-"""Some rows by number, one, or all."""
+"""Some rows by number (ascending), one row, or all (None)."""
 
 
 class SparseRows:
-    """`rows` x `columns` cells, each with `layers` numbers: as many matrices that share one pattern.
+    """`rows` x `columns` cells, each with `layers` numbers: as many matrices with the same cells. For one thread.
 
-    Written and multiplied by one thread. Products return new arrays.
+    >>> held = SparseRows(rows=2, columns=3, layers=2)
+    >>> held.set(0, 2, (5.0, 1.0))
+    True
+    >>> held.set(1, 0, (-7.0, 1.0))
+    True
+    >>> held.get(0, 2)
+    (5.0, 1.0)
+    >>> prices = np.array([1.0, 10.0, 100.0])
+    >>> held.product(0, prices)
+    array([500.,  -7.])
+    >>> held.product(0, prices, 1)
+    -7.0
     """
 
     def __init__(self, rows: int, columns: int, layers: int) -> None:
         self.columns = columns
         self.layers = layers
-        # A row stands at a place; places lie one behind the other, so that their starts are also their ends.
-        self._start = array("i", bytes(4 * (rows + 1)))
-        self._used = array("i", bytes(4 * rows))
-        self._place = array("i", range(rows))
-        self._ordered = True
+        # A row stands at a place. Places lie one behind the other in the arrays: each ends where the next one starts. The unused
+        # cells of a place are 0.0, so that a product may add them. A place that its row has left is a hole.
+        self._start = array("i", bytes(4 * (rows + 1)))  # by place
+        self._used = array("i", bytes(4 * rows))  # by place
+        self._place = array("i", range(rows))  # by row
+        self._ordered = True  # every row stands at the place of its number
         self._cells = 0
         self._indices: Int32Array = np.zeros(0, dtype=np.int32)
         self._data: list[FloatArray] = [np.zeros(0)] * layers
@@ -67,7 +79,11 @@ class SparseRows:
         return len(self._place)
 
     def add_row(self) -> int:
-        """A new empty row at the end; its number. O(1)."""
+        """Add an empty row at the end. Returns its number. O(1).
+
+        >>> SparseRows(rows=2, columns=3, layers=1).add_row()
+        2
+        """
         row = len(self._place)
         self._place.append(len(self._used))
         self._used.append(0)
@@ -77,7 +93,11 @@ class SparseRows:
     def set(self, row: int, column: int, values: Sequence[float]) -> bool:
         """Write one cell in every layer. Returns whether it is a new one.
 
-        O(log cells of the row); a new one moves those after it.
+        O(log cells of the row); a new cell moves those after it.
+
+        >>> rows = SparseRows(rows=1, columns=3, layers=1)
+        >>> rows.set(0, 1, (5.0,)), rows.set(0, 1, (6.0,))
+        (True, False)
         """
         place = self._place[row]
         start = self._start[place]
@@ -92,7 +112,11 @@ class SparseRows:
         return new
 
     def get(self, row: int, column: int) -> tuple[float, ...]:
-        """One cell of every layer; zeros where there is none. O(log cells of the row)."""
+        """One cell in every layer; zeros where there is none. O(log cells of the row).
+
+        >>> SparseRows(rows=1, columns=3, layers=2).get(0, 1)
+        (0.0, 0.0)
+        """
         place = self._place[row]
         start = self._start[place]
         end = start + self._used[place]
@@ -102,14 +126,30 @@ class SparseRows:
         return tuple(view[at] for view in self._data_views)
 
     def clear_row(self, row: int) -> None:
-        """Make every cell of a row 0; they stay cells. O(cells of the row)."""
+        """Set every cell of a row to 0.0; they stay cells. O(cells of the row).
+
+        >>> rows = SparseRows(rows=1, columns=3, layers=1)
+        >>> rows.set(0, 1, (5.0,))
+        True
+        >>> rows.clear_row(0)
+        >>> rows.product(0, np.ones(3))
+        array([0.])
+        >>> rows.set(0, 1, (6.0,))
+        False
+        """
         place = self._place[row]
         start = self._start[place]
         for data in self._data:
             data[start : start + self._used[place]] = 0.0
 
     def fill(self, cells: "Cells") -> None:
-        """Replace everything by these cells. O(cells log cells), all of it in arrays."""
+        """Replace all cells by these. O(cells log cells), all of it in arrays.
+
+        >>> rows = SparseRows(rows=2, columns=3, layers=1)
+        >>> rows.fill(Cells(np.array([1, 0, 1]), np.array([2, 0, 0]), np.array([[4.0], [1.0], [3.0]])))
+        >>> rows.product(0, np.ones(3))
+        array([1., 7.])
+        """
         row_of, column_of = cells.rows, cells.columns
         order = np.lexsort((column_of, row_of))
         self._cells = 0
@@ -119,14 +159,21 @@ class SparseRows:
             data[target] = cells.values[order, layer]
 
     def product(self, layer: int, factors: FloatArray, rows: Rows = None) -> Any:
-        """Sum over columns of cell x factor: an array of those of all rows, of some (ascending), or the float of one.
+        """Sum of cell x factor over the columns: a new array for all rows or some (ascending), a float for one row.
 
-        The same to the last bit either way. O(cells of those rows), none of them copied.
+        The product of a row is the same to the last bit, however it is asked for. Factors must be finite. O(cells of those rows),
+        none of them copied.
+
+        >>> rows = SparseRows(rows=3, columns=1, layers=1)
+        >>> rows.fill(Cells(np.array([0, 1, 2]), np.array([0, 0, 0]), np.array([[1.0], [2.0], [3.0]])))
+        >>> factors = np.array([10.0])
+        >>> rows.product(0, factors), rows.product(0, factors, np.array([0, 2])), rows.product(0, factors, 2)
+        (array([10., 20., 30.]), array([10., 30.]), 30.0)
         """
         return self.products(rows, (layer, factors))[0]
 
     def products(self, rows: Rows, *terms: tuple[int, FloatArray]) -> list[Any]:
-        """Several products over the same rows, each of a layer with its factors."""
+        """Several products over the same rows, each of a layer with its factors. See `product`."""
         if rows is None:
             return [self._product_of_all(layer, factors) for layer, factors in terms]
         if isinstance(rows, int):
@@ -144,7 +191,7 @@ class SparseRows:
         return results
 
     def product_of_rows(self, layer: int, rows: npt.NDArray[np.int64], factors: FloatArray) -> FloatArray:
-        """The product for some rows (ascending), shape (len(rows),)."""
+        """The product for some rows (ascending), shape (len(rows),). See `product`."""
         return cast(FloatArray, self.product(layer, factors, rows))
 
     def _product_of_all(self, layer: int, factors: FloatArray) -> FloatArray:
@@ -156,10 +203,10 @@ class SparseRows:
         return sums if self._ordered else sums[np.frombuffer(self._place, dtype=np.int32)]
 
     def _bounds_of(self, rows: npt.NDArray[np.int64]) -> tuple[Int32Array, slice | npt.NDArray[np.int64]]:
-        """Bounds for `csr_matvec` of a matrix of which every second row is one of ours, and the order in which ours come.
+        """Bounds for `csr_matvec` of a matrix whose every second row is one of `rows`, and the order in which those come.
 
-        They descend: what lies between two of ours runs from the end of one to the start of another that stands before it,
-        which is no cell at all.
+        The bounds descend: the row between two of them runs from the end of one to the start of another that stands before it,
+        and so has no cells.
         """
         places = np.frombuffer(self._place, dtype=np.int32)[rows]
         order = slice(None, None, -1) if self._ordered else np.argsort(-places)
@@ -171,7 +218,7 @@ class SparseRows:
         return bounds, order
 
     def product_of_row(self, layer: int, row: int, factors: FloatArray) -> float:
-        """The product for one row. O(cells of the row)."""
+        """The product for one row. O(cells of the row). See `product`."""
         place = self._place[row]
         start, used = self._start[place], self._used[place]
         if not used:
@@ -181,8 +228,27 @@ class SparseRows:
         _sparsetools.csr_matvec(1, self.columns, bounds, self._indices, self._data[layer], factors, total)
         return total.item(0)
 
+    def check(self) -> None:
+        """Assert every invariant of the structure. O(cells)."""
+        start, used, place = (np.array(of, dtype=np.int32) for of in (self._start, self._used, self._place))
+        capacity = len(self._indices)
+        assert len(start) == len(used) + 1 and start[0] == 0 and start[-1] == self._cells <= capacity, "places fill the arrays"
+        assert (0 <= used).all() and (used <= np.diff(start)).all(), "no place uses more than its room"
+        assert len(np.unique(place)) == len(place) and (place < len(used)).all(), "every row has a place of its own"
+        assert not np.delete(used, place).any(), "a hole uses nothing"
+        if self._ordered:
+            assert np.array_equal(place, np.arange(len(used))), "in order, every row stands at the place of its number"
+        assert len(self._data) == len(self._data_views) == self.layers
+        assert all(data.shape == (capacity,) for data in self._data), "every layer has all cells"
+        assert self._index_view.obj is self._indices, "views are of the arrays"
+        assert all(view.obj is data for view, data in zip(self._data_views, self._data, strict=True)), "views are of the arrays"
+        assert ((0 <= self._indices) & (self._indices < max(self.columns, 1))).all(), "cells stand in columns"
+        for first, count, end in zip(start[place], used[place], start[place + 1], strict=True):
+            assert (np.diff(self._indices[first : first + count]) > 0).all(), "cells of a row stand in the order of columns"
+            assert not any(data[first + count : end].any() for data in self._data), "unused cells are 0.0"
+
     def _allocate(self, capacity: int) -> None:
-        """Arrays for `capacity` cells, the old ones copied; zeros in the room."""
+        """New arrays for `capacity` cells with the old cells in them, the rest zeros."""
         indices = np.zeros(capacity, dtype=np.int32)
         data = [np.zeros(capacity) for _ in range(self.layers)]
         if self._cells:
@@ -194,7 +260,7 @@ class SparseRows:
         self._data_views: list[Any] = [layer.data for layer in data]
 
     def _make_room(self, row: int, offset: int) -> int:
-        """Room for one more cell at `offset` within the row; the place of that cell in the arrays."""
+        """Make room for one more cell at `offset` within the row. Returns where the cell stands in the arrays."""
         place = self._place[row]
         start, used = self._start[place], self._used[place]
         if start + used == self._start[place + 1]:
@@ -209,7 +275,7 @@ class SparseRows:
         return at
 
     def _move_to_end(self, row: int) -> int:
-        """Give a full row a new place with more room at the end of the arrays; the place's number."""
+        """Move a full row to a new place with more room at the end of the arrays. Returns the number of the place."""
         old = self._place[row]
         start, used = self._start[old], self._used[old]
         room = used + max(2, used // 4)
@@ -229,7 +295,7 @@ class SparseRows:
         return place
 
     def _close_holes(self) -> None:
-        """Lay the rows out in order again when the places given up outnumber half of those in use."""
+        """Lay the rows out in order again once there are more holes than half the rows."""
         if len(self._used) <= len(self._place) + max(16, len(self._place) // 2):
             return
         places = np.frombuffer(self._place, dtype=np.int32)
@@ -243,7 +309,7 @@ class SparseRows:
             new[target] = old[source]
 
     def _lay_out(self, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """New arrays with a place for every row in order, an eighth of it room; where the cells go, row by row."""
+        """Make new arrays with a place, an eighth of it room, for every row in order. Returns where the cells go, row by row."""
         bounds = np.zeros(len(lengths) + 1, dtype=np.int64)
         np.cumsum(lengths + np.maximum(1, lengths // 8), out=bounds[1:])
         self._allocate(int(bounds[-1]) * 17 // 16 + 64)
@@ -256,7 +322,7 @@ class SparseRows:
 
 
 class Cells(NamedTuple):
-    """Cells to fill a matrix with: in any order, each (row, column) once. `values` has a line per cell, a number per layer."""
+    """Cells to fill a matrix with, in any order, each (row, column) once. `values` has a line per cell, a number per layer."""
 
     rows: Int32Array
     columns: Int32Array
@@ -264,9 +330,16 @@ class Cells(NamedTuple):
 
 
 class ExactRows:
-    """Exact sums by row and column, and the doubles next to them as a matrix of two layers: the sums, and their sizes.
+    """Exact sums by row and column, and a matrix of their nearest doubles: layer 0 has the sums, layer 1 their sizes.
 
-    `unit` is what makes 1.0. Integers do not depend on the order in which they were added, so neither do the doubles.
+    `unit` is the integer that is 1.0. Exact sums do not depend on the order of adding, so neither do the doubles.
+
+    >>> cash = ExactRows(rows=1, columns=2, unit=100)
+    >>> cash.add(0, 0, 250)
+    >>> cash.add(0, 1, -1)
+    >>> cash.flush()
+    >>> cash.product(0, np.array([1.0, 1.0])), cash.product(1, np.array([1.0, 1.0]))
+    (array([2.49]), array([2.51]))
     """
 
     def __init__(self, rows: int, columns: int, unit: int) -> None:
@@ -289,7 +362,14 @@ class ExactRows:
         self._touched.add(key)
 
     def add_all(self, rows: Int32Array, columns: Int32Array, changes: Iterable[int]) -> None:
-        """Add to many sums, several changes to one among them. O(n log n), most of it in arrays."""
+        """Add to many sums at once; the same sum may occur several times. O(n log n), most of it in arrays.
+
+        >>> cash = ExactRows(rows=1, columns=2, unit=1)
+        >>> cash.add_all(np.array([0, 0, 0]), np.array([1, 0, 1]), [5, 1, 6])
+        >>> cash.flush()
+        >>> cash.product(0, np.array([100.0, 1.0]))
+        array([111.])
+        """
         keys = rows * np.int64(self._columns) + columns
         order = np.argsort(keys, kind="stable")
         keys = keys[order]
@@ -303,7 +383,7 @@ class ExactRows:
                 self._touched.add(key)
 
     def flush(self) -> None:
-        """Write the sums that changed into the matrix; all of it at once where that is less work."""
+        """Write the sums that changed into the matrix; all sums at once where that is less work."""
         sums, unit, touched = self._sums, self._unit, self._touched
         if 4 * len(touched) > len(sums) > 1_000:
             rows, columns = np.divmod(np.fromiter(sums, dtype=np.int64, count=len(sums)), self._columns)
@@ -318,7 +398,7 @@ class ExactRows:
         self._touched = set()
 
     def clear_row(self, row: int) -> None:
-        """Forget the sums of one row; the next `flush` writes those that have come since. O(columns)."""
+        """Set the sums of one row to 0. O(columns)."""
         first = row * self._columns
         for key in range(first, first + self._columns):
             if key in self._sums:
@@ -327,9 +407,26 @@ class ExactRows:
         self._cells.clear_row(row)
 
     def clear(self) -> None:
-        """Forget all sums; the next `flush` writes those that have come since. O(sums)."""
+        """Set all sums to 0. The matrix follows at `flush`. O(sums)."""
         self._touched = set(self._sums)
         self._sums = dict.fromkeys(self._sums, 0)
+
+    def check(self) -> None:
+        """Assert every invariant: the matrix is sound, and has exactly the doubles of the sums. After `flush`. O(cells)."""
+        self._cells.check()
+        assert not self._touched, "flush before check"
+        rows = len(self._cells)
+        for key, total in self._sums.items():
+            row, column = divmod(key, self._columns)
+            assert row < rows, "a sum is of a row"
+            assert self._cells.get(row, column) == (total / self._unit, abs(total / self._unit)), (
+                "a double is not that of its sum"
+            )
+        ones = np.ones(self._columns)
+        sizes = np.zeros(rows)
+        for key, total in sorted(self._sums.items()):
+            sizes[key // self._columns] += abs(total / self._unit)
+        assert np.array_equal(self._cells.product(1, ones), sizes), "the matrix has a cell without a sum"
 
 
 def _within(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -1,17 +1,34 @@
-"""What one unit of each instrument is worth at one moment: what a beat makes, and everything else is multiplied by.
+"""What one unit of each instrument is worth at one moment. A beat computes it; quantities are multiplied by it.
 
-Immutable: snapshots share them.
+Immutable: snapshots share it.
 """
 
 from copy import copy
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from riskengine.market.currencies import Rates
-from riskengine.market.marks import Mark
-from riskengine.records.types import FloatArray
+from riskengine.market.marks import Mark, MarkTable
+from riskengine.records.reference import Reference
+from riskengine.records.types import MULTIPLIER_DECIMALS, BoolArray, FloatArray, IntArray
+
+
+class ContractTerms(NamedTuple):
+    """What the reference data says of one unit of each instrument, by instrument number.
+
+    multiplier     k, a double
+    cash_currency  number of the currency of its cash
+    """
+
+    multiplier: FloatArray
+    cash_currency: IntArray
+
+    @classmethod
+    def of(cls, reference: Reference) -> "ContractTerms":
+        """The terms of all instruments. O(instruments)."""
+        multiplier = np.array([instrument.multiplier / 10**MULTIPLIER_DECIMALS for instrument in reference.instruments])
+        return cls(multiplier, np.array(reference.cash_currency, dtype=np.int64))
 
 
 class Units(NamedTuple):
@@ -20,24 +37,45 @@ class Units(NamedTuple):
     price        mark, in the instrument's currency; 0 where not `priced`
     value        k m X, in the reporting currency per unit of quantity; 0 where price or rate is unknown
     rate         X of the cash currency; 0 where not `rated`
-    mark_ts      event time of the mark, 0 where there is none
+    mark_ts      event time of the mark, microseconds, 0 where there is none
     stale_mark   the mark is older than the limit
-    stale_rate   a pair on the path of the rate is
+    stale_rate   the mark of a pair on the path of the rate is older than the limit
     """
 
     price: FloatArray
-    priced: npt.NDArray[np.bool_]
+    priced: BoolArray
     value: FloatArray
     rate: FloatArray
-    rated: npt.NDArray[np.bool_]
-    mark_ts: npt.NDArray[np.int64]
-    stale_mark: npt.NDArray[np.bool_]
-    stale_rate: npt.NDArray[np.bool_]
+    rated: BoolArray
+    mark_ts: IntArray
+    stale_mark: BoolArray
+    stale_rate: BoolArray
     marks: tuple[Mark | None, ...]
+
+    @classmethod
+    def of(cls, terms: ContractTerms, marks: MarkTable, priced: BoolArray, fresh: BoolArray, rates: Rates) -> "Units":
+        """Unit values from the marks and rates in force. O(instruments).
+
+        `priced` and `fresh` are those that the rates were made with; `priced` becomes read-only, and is kept.
+        """
+        currency = terms.cash_currency
+        price, mark_ts, rate, rated = marks.price.copy(), marks.ts.copy(), rates.value[currency], rates.known[currency]
+        value, stale_mark, stale_rate = terms.multiplier * price * rate, ~fresh & priced, rates.stale[currency]
+        for array in (price, priced, value, rate, rated, mark_ts, stale_mark, stale_rate):
+            array.flags.writeable = False
+        return cls(price, priced, value, rate, rated, mark_ts, stale_mark, stale_rate, tuple(marks.marks))
+
+    def with_prices(self, terms: ContractTerms, marks: MarkTable) -> "Units":
+        """The same with the prices in force, where no rate and no flag has changed. O(instruments)."""
+        price, mark_ts = marks.price.copy(), marks.ts.copy()
+        value = terms.multiplier * price * self.rate
+        for array in (price, value, mark_ts):
+            array.flags.writeable = False
+        return self._replace(price=price, value=value, mark_ts=mark_ts, marks=tuple(marks.marks))
 
 
 class Factors:
-    """The unit values of one moment in the shapes that the products need. Built once per beat. O(instruments)."""
+    """The unit values of one moment in the shapes that the products need. O(instruments), once a beat."""
 
     def __init__(self, units: Units, rates: Rates) -> None:
         self.currency = rates.value
@@ -54,8 +92,8 @@ class Factors:
         self.any_stale = bool(self.stale_open.any() or self.stale_held.any())
         self._set_value(units)
 
-    def repriced(self, units: Units) -> "Factors":
-        """The same with other prices, where no rate and no flag has changed."""
+    def with_prices(self, units: Units) -> "Factors":
+        """The same with other prices, where no rate and no flag has changed. O(instruments)."""
         factors = copy(self)
         factors._set_value(units)
         return factors

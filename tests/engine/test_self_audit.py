@@ -14,7 +14,7 @@ from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_rows
 from riskengine.snapshot.snapshot import Snapshot
 from tests import faults, wide_world
 from tests.faults import ANN, FAULTS, FX1, LONG_ONE, Planted, sound_engine, stored_trades
-from tests.histories import assert_same, histories, ran
+from tests.histories import assert_same, engine_after, histories
 from tests.world import NOON, REFERENCE, SECOND, cancel, trade
 
 Rows = dict[tuple[str, ...], dict[str, Any]]
@@ -85,7 +85,7 @@ def test_a_sound_engine_has_no_fault() -> None:
 
 @given(histories())
 def test_an_engine_has_no_fault_after_any_history(history: list[Trade]) -> None:
-    assert SelfAudit(ran(history, publish_each=False)).finish_pass() == []
+    assert SelfAudit(engine_after(history, publish_each=False)).finish_pass() == []
 
 
 @given(histories(), st.data())

@@ -169,7 +169,7 @@ def test_what_is_frozen_is_fingerprints_and_a_base_with_the_newest_trade(store: 
     assert pair.freeze(1) == 100
     assert pair.frozen.processed.in_memory == 0
     [(_, _, position)] = [each for each in pair.frozen.ledger.organisation.positions() if each[2].base is not None]
-    assert (len(position.trades), position.count) == (0, 100)
+    assert (len(position.trades), position.trade_count) == (0, 100)
     pair.compare()
     assert pair.freeze(1) == 0
 
@@ -189,8 +189,8 @@ def test_only_a_duplicate_leaves_positions_frozen(store: Store) -> None:
 
 
 def test_a_trade_that_shares_its_fingerprint_with_one_of_long_ago_is_new(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("history", "processed"):
-        monkeypatch.setattr(f"riskengine.{module}.identity_print", lambda source, trade_id, leg: 7)
+    for module in ("positions.frozen_ids", "positions.processed"):
+        monkeypatch.setattr(f"riskengine.{module}.identity_fingerprint", lambda source, trade_id, leg: 7)
     pair = Pair(store)
     pair.deliver(plain(5))
     assert pair.freeze(1) == 1, "of those that share one only one can be frozen"

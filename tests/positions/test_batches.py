@@ -1,4 +1,4 @@
-"""Many trades between two snapshots: the engine starts afresh from its rows, and must say what it would have said one by one."""
+"""After many trades between two snapshots the engine starts afresh from its rows, with the numbers of one trade at a time."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def rows(house):
 
 
 @pytest.mark.parametrize("many", [1, 3])
-def test_a_snapshot_after_many_trades_is_that_of_few_at_a_time(monkeypatch, many):
+def test_a_snapshot_after_many_trades_equals_one_after_few_at_a_time(monkeypatch, many):
     one_by_one, at_once = world.House(now=NOON), world.House(now=NOON)
     trades = [
         world.trade(trade_id=f"t{n}", ts=NOON + n * SECOND // 100, instrument=symbol, desk=desk, dealer=dealer, fees="0.5")
@@ -40,7 +40,7 @@ def test_a_snapshot_after_many_trades_is_that_of_few_at_a_time(monkeypatch, many
     for trade in trades:
         one_by_one.engine.apply([trade], NOON)
         one_by_one.engine.publish(NOON)
-    monkeypatch.setattr(ledger, "MANY", many)
+    monkeypatch.setattr(ledger, "MAX_LISTED_POSITIONS", many)
     at_once.engine.apply(trades[:20], NOON)
     rows(at_once)
     at_once.engine.apply(trades[20:], NOON)
@@ -49,8 +49,8 @@ def test_a_snapshot_after_many_trades_is_that_of_few_at_a_time(monkeypatch, many
         house.engine.check()
 
 
-def test_the_roll_up_tells_nothing_one_by_one_after_more_than_many(monkeypatch):
-    monkeypatch.setattr(ledger, "MANY", 1)
+def test_a_roll_up_lists_no_changes_above_its_limit(monkeypatch):
+    monkeypatch.setattr(ledger, "MAX_LISTED_POSITIONS", 1)
     house = world.House(now=NOON)
     house.engine.ledger.add(world.trade(trade_id="a", instrument="EURUSD"), 0)
     house.engine.ledger.add(world.trade(trade_id="b", instrument="ACME"), 0)

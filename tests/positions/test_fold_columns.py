@@ -1,4 +1,4 @@
-"""Large batches are folded and settled in columns: to the bit what the same trades make one by one, whatever they are."""
+"""Large batches are folded and settled in columns: the same bits as the same trades one by one, whatever they are."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +12,8 @@ from hypothesis import strategies as st
 
 from riskengine.engine import engine as engine_module
 from riskengine.engine.engine import Engine
-from riskengine.positions import batches as moves
-from riskengine.positions import fold_columns as column_fold
-from riskengine.positions import settle_columns as column_settle
-from riskengine.positions.position import CHECKPOINT_EVERY, open_cost
+from riskengine.positions import batches, fold_columns, settle_columns
+from riskengine.positions.position import TRADES_PER_CHECKPOINT, open_cost
 from riskengine.positions.settle_columns import open_costs
 from riskengine.records.types import Trade, version_fingerprint, version_fingerprints
 from riskengine.snapshot.digest import digest
@@ -24,10 +22,15 @@ from tests.world import NOON, SECOND
 
 
 @contextmanager
-def columns_for_all() -> Iterator[None]:
+def columns_for_all_batches() -> Iterator[None]:
     """No batch is too small for columns."""
-    grouped, folded = patch.object(moves, "GROUPED_FROM", 1), patch.object(moves, "COLUMNS_FROM", 1)
-    with grouped, folded, patch.object(engine_module, "COLUMNS_FROM", 1), patch.object(column_settle, "MANY", 0):
+    grouped, folded = patch.object(batches, "GROUP_FROM_TRADES", 1), patch.object(batches, "COLUMNS_FROM_TRADES", 1)
+    with (
+        grouped,
+        folded,
+        patch.object(engine_module, "COLUMNS_FROM_TRADES", 1),
+        patch.object(settle_columns, "MAX_LISTED_POSITIONS", 0),
+    ):
         yield
 
 
@@ -46,7 +49,7 @@ def position_state(position: Any) -> tuple[Any, ...]:
 
 
 def everything(engine: Engine) -> dict[str, Any]:
-    """All that an engine holds and shows, in a form that compares to the bit. Rows in the order of their slots."""
+    """Everything that an engine holds and shows, in a form that compares to the bit; rows in the order of their slots."""
     engine.check()
     snapshot = engine.snapshot
     tables = (snapshot.nodes, snapshot.dealers)
@@ -70,28 +73,28 @@ def everything(engine: Engine) -> dict[str, Any]:
             for table in tables
         ],
         "numbers": [[page.tobytes() for page in table.numbers] for table in tables],
-        "processed": {trade.identity: trade for trade in engine.processed.standing()},
+        "processed": {trade.identity: trade for trade in engine.processed.standing_trades()},
         "parked": engine.processed.parked,
         "inert": engine.processed.inert,
         "versions": len(engine.processed),
     }
 
 
-def by_batches(*batches: list[Trade]) -> tuple[dict[str, Any], list[Any]]:
+def apply_batches(*parts: list[Trade]) -> tuple[dict[str, Any], list[Any]]:
     house = world.House(now=NOON)
     house.marks(EURUSD=1.25, USDJPY=150.0, ACME=10.0)
     outcomes = []
-    for batch in batches:
+    for batch in parts:
         outcomes += house.engine.apply(batch, NOON)
     house.engine.publish(NOON, at_once=True)
     return everything(house.engine), outcomes
 
 
 def assert_the_same(trades: list[Trade], *, parts: int = 1) -> None:
-    expected = by_batches(*([trade] for trade in trades))
+    expected = apply_batches(*([trade] for trade in trades))
     size = -(-len(trades) // parts)
-    with columns_for_all():
-        found = by_batches(*(trades[first : first + size] for first in range(0, len(trades), size)))
+    with columns_for_all_batches():
+        found = apply_batches(*(trades[first : first + size] for first in range(0, len(trades), size)))
     assert found[1] == expected[1]
     for what, value in expected[0].items():
         assert found[0][what] == value, what
@@ -146,7 +149,7 @@ def histories(draw: st.DrawFn) -> list[Trade]:
 
 
 @given(histories(), st.integers(1, 3))
-def test_any_mix_of_trades_makes_what_it_makes_one_by_one(trades: list[Trade], parts: int) -> None:
+def test_any_mix_of_trades_gives_the_state_that_it_gives_one_by_one(trades: list[Trade], parts: int) -> None:
     assert_the_same(trades, parts=parts)
 
 
@@ -157,7 +160,9 @@ def deals(count: int, **columns: Any) -> list[Trade]:
     ]
 
 
-@pytest.mark.parametrize("count", [CHECKPOINT_EVERY - 1, CHECKPOINT_EVERY, 3 * CHECKPOINT_EVERY + 1, column_fold.LONGEST + 1])
+@pytest.mark.parametrize(
+    "count", [TRADES_PER_CHECKPOINT - 1, TRADES_PER_CHECKPOINT, 3 * TRADES_PER_CHECKPOINT + 1, fold_columns.MAX_TRADES + 1]
+)
 def test_long_histories_keep_their_checkpoints(count: int) -> None:
     assert_the_same(deals(count))
 
@@ -172,26 +177,26 @@ def test_a_position_that_is_flat_in_between_and_at_the_end() -> None:
     assert_the_same([world.trade(f"t{n}", ts=NOON + n, side=side, quantity="3", price=f"1.{n}") for n, side in enumerate(sides)])
 
 
-def test_what_is_beyond_doubles_is_folded_exactly() -> None:
+def test_quantities_beyond_doubles_are_folded_exactly() -> None:
     quantities = ("90071992547409.93", "0.01", "900719925474099.31", "999999999999999.89", "0.03")
     assert_the_same([world.trade(f"t{n}", ts=NOON + n, quantity=each, price="1.1") for n, each in enumerate(quantities)])
 
 
-def test_trades_of_one_moment_stand_by_their_names_however_they_come() -> None:
+def test_trades_of_one_time_are_ordered_by_name_however_they_come() -> None:
     assert_the_same([world.trade(name, quantity=str(n + 1), price=f"1.{n}") for n, name in enumerate("qawsedrft")])
 
 
-def test_ordinary_positions_are_folded_in_columns_and_odd_ones_are_not() -> None:
-    """What these tests compare would be compared with itself if columns were never used."""
+def test_ordinary_positions_are_folded_in_columns_and_others_are_not() -> None:
+    """Without this, the tests above might compare folding one by one with itself."""
     ordinary, huge = deals(5), world.trade("x", instrument="USDJPY", quantity="900719925474099.17")
     put: list[bool] = []
 
     def noted(*arguments: Any) -> bool:
-        put.append(column_fold.put(*arguments))
+        put.append(fold_columns.put_position(*arguments))
         return put[-1]
 
-    with columns_for_all(), patch.object(moves, "put", noted):
-        by_batches([*ordinary, huge])
+    with columns_for_all_batches(), patch.object(batches, "put_position", noted):
+        apply_batches([*ordinary, huge])
     assert sorted(put) == [False, False, True, True]
 
 

@@ -1,4 +1,4 @@
-"""The two roll-ups: positions at leaves, exact sums above them, the dealers beside them."""
+"""The two roll-ups: positions at leaves with exact sums above them, and dealers."""
 
 import random
 
@@ -111,7 +111,7 @@ def test_fees_add_up_by_currency(ledger):
     assert row(ledger, "FX").fees == {"USD": ONE, "JPY": 2 * ONE}
 
 
-def test_settle_tells_before_and_now_of_every_touched_row(ledger):
+def test_settle_returns_every_touched_row_before_and_now(ledger):
     ledger.add(trade("t1"), TOLERANCE)
     settle(ledger)
     ledger.add(trade("t2", desk="FX2", ts=NOON + 1), TOLERANCE)
@@ -123,7 +123,7 @@ def test_settle_tells_before_and_now_of_every_touched_row(ledger):
     assert counts == {"FX2": (None, 1), "G10": (1, 2), "FX": (1, 2), "ALL": (1, 2)}
 
 
-def test_what_came_and_went_between_two_settlements_leaves_no_change(ledger):
+def test_a_trade_that_came_and_went_between_two_settlements_leaves_no_change(ledger):
     one = trade()
     ledger.add(one, TOLERANCE)
     ledger.remove(one)
@@ -144,7 +144,7 @@ def test_a_trade_behind_the_newest_by_more_than_the_tolerance_is_late(ledger, be
     assert (ledger.add(trade("t2", ts=NOON - behind), TOLERANCE) is not None) is late
 
 
-def test_a_late_trade_tells_average_realised_and_unrealised_before_and_after(ledger):
+def test_a_late_trade_has_average_realised_and_unrealised_before_and_after(ledger):
     ledger.add(trade("t2", side="sell", quantity="50", price="3"), TOLERANCE)
     fold = ledger.add(trade("t1", quantity="100", price="2", ts=NOON - 2 * TOLERANCE), TOLERANCE)
     assert fold is not None
@@ -160,26 +160,26 @@ def test_without_a_mark_a_late_trade_s_unrealised_pnl_is_unknown(ledger):
     assert fold.after.split(None)["unrealised_pnl"] is None
 
 
-def test_after_any_flow_the_rows_are_what_the_remaining_trades_alone_would_give(ledger):
-    dice = random.Random(5)
+def test_after_any_flow_the_rows_are_those_of_the_remaining_trades_alone(ledger):
+    seeded = random.Random(5)
     standing = []
     for place in range(400):
         one = trade(
             f"t{place}",
-            ts=NOON + dice.randrange(50),
-            desk=dice.choice(world.DESKS),
-            dealer=dice.choice(["", "ann", "bob"]),
-            instrument=dice.choice(["EURUSD", "ACME", "ESZ6"]),
-            side=dice.choice(["buy", "sell"]),
-            quantity=str(dice.randrange(1, 9)),
-            price=str(dice.uniform(1, 2))[:8],
-            fees=dice.choice(["0", "0.1"]),
+            ts=NOON + seeded.randrange(50),
+            desk=seeded.choice(world.DESKS),
+            dealer=seeded.choice(["", "ann", "bob"]),
+            instrument=seeded.choice(["EURUSD", "ACME", "ESZ6"]),
+            side=seeded.choice(["buy", "sell"]),
+            quantity=str(seeded.randrange(1, 9)),
+            price=str(seeded.uniform(1, 2))[:8],
+            fees=seeded.choice(["0", "0.1"]),
         )
         standing.append(one)
         ledger.add(one, TOLERANCE)
-        if dice.random() < 0.4:
-            ledger.remove(standing.pop(dice.randrange(len(standing))))
-        if dice.random() < 0.3:
+        if seeded.random() < 0.4:
+            ledger.remove(standing.pop(seeded.randrange(len(standing))))
+        if seeded.random() < 0.3:
             settle(ledger)
     settle(ledger)
     ledger.check()
@@ -203,7 +203,7 @@ def test_the_check_finds_a_parent_that_is_not_the_sum_of_its_children(ledger, sp
         ledger.check()
 
 
-def test_the_check_wants_settled_roll_ups(ledger):
+def test_the_check_needs_settled_roll_ups(ledger):
     ledger.add(trade(), TOLERANCE)
     with pytest.raises(AssertionError, match="settle"):
         ledger.check()

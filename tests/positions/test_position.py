@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from riskengine.positions import position as module
-from riskengine.positions.position import CHECKPOINT_EVERY, LONG_HISTORY, Position, next_average
+from riskengine.positions import position as position_module
+from riskengine.positions.position import LONG_HISTORY_TRADES, TRADES_PER_CHECKPOINT, Position, next_average
 from riskengine.positions.repair import SetAsidePosition
 from riskengine.records.types import CASH_ONE, MULTIPLIER_DECIMALS, ONE, Trade
 from tests import world
@@ -26,7 +26,7 @@ def fill(place: int, signed: int | str = 1, price: str = "1", **columns: Any) ->
     return world.trade(f"t{place:05}", ts=NOON + place * SECOND, side=side, quantity=text.lstrip("-"), price=price, **columns)
 
 
-def folded(trades: Iterable[Trade]) -> Position:
+def fold(trades: Iterable[Trade]) -> Position:
     position = Position()
     for trade in trades:
         position.add(trade)
@@ -44,9 +44,9 @@ def realised(position: Position) -> float:
 
 def seeded(count: int, seed: int = 7) -> list[Trade]:
     """Trades that go long, short and flat, in order."""
-    dice = random.Random(seed)
+    seeded_random = random.Random(seed)
     sizes = [-3, -2, -1, 1, 2, 3]
-    return [fill(n, dice.choice(sizes), f"{dice.uniform(1, 2):.4f}") for n in range(count)]
+    return [fill(n, seeded_random.choice(sizes), f"{seeded_random.uniform(1, 2):.4f}") for n in range(count)]
 
 
 # The table
@@ -83,7 +83,7 @@ def test_the_average_follows_the_table(held, average, traded, price, expected):
     ],
 )
 def test_realised_pnl_follows_the_table(trades, expected):
-    assert realised(folded(fill(n, size, price) for n, (size, price) in enumerate(trades))) == pytest.approx(expected)
+    assert realised(fold(fill(n, size, price) for n, (size, price) in enumerate(trades))) == pytest.approx(expected)
 
 
 def test_a_position_that_flips_through_zero_can_be_followed_trade_by_trade():
@@ -97,7 +97,7 @@ def test_a_position_that_flips_through_zero_can_be_followed_trade_by_trade():
 
 
 def test_buying_at_the_mark_changes_the_total_by_nothing():
-    position = folded([fill(0, 100, "1.2345"), fill(1, -30, "1.3")])
+    position = fold([fill(0, 100, "1.2345"), fill(1, -30, "1.3")])
 
     def total() -> int:
         return position.cash + position.quantity * 13_100_000_000 * K
@@ -108,29 +108,29 @@ def test_buying_at_the_mark_changes_the_total_by_nothing():
 
 
 def test_ten_thousand_bitcoin_at_ten_decimals_are_exact():
-    position = folded([fill(0, "10000.0000000001", "60000.0000000001", instrument="BTCEUR", desk="EQ1")])
+    position = fold([fill(0, "10000.0000000001", "60000.0000000001", instrument="BTCEUR", desk="EQ1")])
     assert position.cash == -(10000 * ONE + 1) * (60000 * ONE + 1) * K
 
 
 def test_an_exact_contra_amount_replaces_quantity_times_price():
-    position = folded([fill(0, 3, "99", contra_amount="10")])
+    position = fold([fill(0, 3, "99", contra_amount="10")])
     assert position.cash == -10 * CASH_ONE
     assert position.average == 10 / 3
 
 
 def test_fees_are_kept_by_currency_and_apart_from_cash():
-    position = folded([fill(0, 1, "2", fees="1.5"), fill(1, 1, "2", fees="70", fees_currency="JPY")])
+    position = fold([fill(0, 1, "2", fees="1.5"), fill(1, 1, "2", fees="70", fees_currency="JPY")])
     assert position.fees == {"USD": 15 * ONE // 10, "JPY": 70 * ONE}
     assert position.cash == -4 * CASH_ONE
 
 
 def test_fees_that_cancel_leave_no_trace():
-    position = folded([fill(0, 1, fees="1.5"), fill(1, 1, fees="-1.5")])
+    position = fold([fill(0, 1, fees="1.5"), fill(1, 1, fees="-1.5")])
     assert position.fees is None
 
 
 def test_fees_are_replaced_and_never_changed_in_place():
-    position = folded([fill(0, 1, fees="1")])
+    position = fold([fill(0, 1, fees="1")])
     before = position.fees
     position.add(fill(1, 1, fees="1"))
     assert before == {"USD": ONE}
@@ -142,7 +142,7 @@ def test_fees_are_replaced_and_never_changed_in_place():
 @given(st.permutations(range(8)))
 def test_any_order_of_arrival_gives_the_same_bits(order):
     trades = seeded(8)
-    assert state(folded(trades[n] for n in order)) == state(folded(trades))
+    assert state(fold(trades[n] for n in order)) == state(fold(trades))
 
 
 def test_the_second_key_is_the_source_s_own_number_then_source_then_id_then_leg():
@@ -153,22 +153,22 @@ def test_the_second_key_is_the_source_s_own_number_then_source_then_id_then_leg(
         world.trade("b", source="b", source_seq=2, leg=1),
         world.trade("b", source="b", source_seq=2, leg=2),
     ]
-    assert folded(reversed(ordered)).trades == ordered
+    assert fold(reversed(ordered)).trades == ordered
 
 
 def test_strings_order_by_utf8_bytes():
     ordered = [world.trade(name) for name in ("Z", "a", "\u00e9", "\uffee", "\U0001f600")]
-    assert folded(reversed(ordered)).trades == ordered
+    assert fold(reversed(ordered)).trades == ordered
 
 
-def test_add_says_how_many_newer_trades_were_there():
-    position = folded([fill(1), fill(3), fill(5)])
+def test_add_returns_the_number_of_newer_trades():
+    position = fold([fill(1), fill(3), fill(5)])
     assert (position.add(fill(6)), position.add(fill(2)), position.add(fill(0))) == (0, 3, 5)
 
 
 def test_adding_and_removing_leaves_no_trace():
     trades = seeded(200)
-    position = folded(trades)
+    position = fold(trades)
     before = state(position)
     for place in (0, 63, 64, 65, 150, 199):
         position.remove(trades[place])
@@ -176,23 +176,23 @@ def test_adding_and_removing_leaves_no_trace():
     assert state(position) == before
 
 
-def test_removing_a_trade_gives_what_it_would_be_without_it():
+def test_removing_a_trade_gives_the_position_without_it():
     trades = seeded(150)
-    position = folded(trades)
+    position = fold(trades)
     position.remove(trades[70])
-    assert state(position) == state(folded(trades[:70] + trades[71:]))
+    assert state(position) == state(fold(trades[:70] + trades[71:]))
 
 
 def test_removing_a_trade_that_is_not_there_is_our_mistake():
     with pytest.raises(AssertionError, match="must be in its position"):
-        folded([fill(1), fill(3)]).remove(fill(2))
+        fold([fill(1), fill(3)]).remove(fill(2))
 
 
 # Set aside
 
 
 def test_a_position_that_was_set_aside_keeps_its_trades_in_order_and_claims_nothing():
-    position = folded([fill(3), fill(1)])
+    position = fold([fill(3), fill(1)])
     position.quantity, position.average = 5, None
     aside = SetAsidePosition(position)
     assert (aside.add(fill(2)), aside.add(fill(0))) == (0, 0)
@@ -204,15 +204,15 @@ def test_a_position_that_was_set_aside_keeps_its_trades_in_order_and_claims_noth
     assert (aside.owner, aside.instrument, aside.slot) == (position.owner, position.instrument, position.slot)
 
 
-def test_what_stands_in_a_broken_position_twice_is_kept_once():
-    position = folded([fill(1), fill(3)])
+def test_a_trade_that_stands_in_a_broken_position_twice_is_kept_once():
+    position = fold([fill(1), fill(3)])
     position.trades.insert(0, position.trades[1])
     assert SetAsidePosition(position).trades == [fill(1), fill(3)]
 
 
-def test_a_position_holds_the_very_record_of_a_trade():
+def test_a_position_holds_one_record_of_a_trade_and_no_equal_one():
     trades = seeded(150)
-    position = folded(trades)
+    position = fold(trades)
     assert all(map(position.holds, trades))
     assert not position.holds(structs.replace(trades[7]))
     assert not position.holds(fill(10_000))
@@ -230,46 +230,46 @@ def folds(monkeypatch) -> list[int]:
         count[0] += 1
         return next_average(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "next_average", counted)
+    monkeypatch.setattr(position_module, "next_average", counted)
     return count
 
 
 def test_a_late_trade_folds_no_more_than_its_distance_and_one_checkpoint(folds):
-    position = folded(fill(2 * n) for n in range(1_000))
+    position = fold(fill(2 * n) for n in range(1_000))
     folds[0] = 0
     position.add(fill(2 * 990 + 1))
-    assert folds[0] <= 10 + CHECKPOINT_EVERY
+    assert folds[0] <= 10 + TRADES_PER_CHECKPOINT
 
 
 def test_the_newest_trade_folds_itself_alone(folds):
-    position = folded(fill(n) for n in range(300))
+    position = fold(fill(n) for n in range(300))
     folds[0] = 0
     position.add(fill(300))
     assert folds[0] == 1
 
 
 def test_checkpoints_after_a_late_trade_are_its_new_history():
-    trades = seeded(5 * CHECKPOINT_EVERY)
-    position = folded([*trades[:10], *trades[11:], trades[10]])
+    trades = seeded(5 * TRADES_PER_CHECKPOINT)
+    position = fold([*trades[:10], *trades[11:], trades[10]])
     position.add(fill(len(trades) + 1))
     position.remove(position.trades[-1])
-    assert position.checkpoints == folded(trades).checkpoints
+    assert position.checkpoints == fold(trades).checkpoints
 
 
-@pytest.mark.parametrize("count", [CHECKPOINT_EVERY - 1, CHECKPOINT_EVERY, CHECKPOINT_EVERY + 1])
+@pytest.mark.parametrize("count", [TRADES_PER_CHECKPOINT - 1, TRADES_PER_CHECKPOINT, TRADES_PER_CHECKPOINT + 1])
 def test_a_trade_removed_beside_a_checkpoint(count):
     trades = seeded(count)
-    position = folded(trades)
+    position = fold(trades)
     position.remove(trades[-1])
     position.check(K)
-    assert state(position) == state(folded(trades[:-1]))
+    assert state(position) == state(fold(trades[:-1]))
 
 
 def test_a_history_longer_than_a_flat_list_gives_the_same_bits():
-    trades = seeded(LONG_HISTORY + 300)
+    trades = seeded(LONG_HISTORY_TRADES + 300)
     shuffled = trades.copy()
     random.Random(3).shuffle(shuffled)
-    ahead, behind = folded(trades), folded(shuffled[:-1])
+    ahead, behind = fold(trades), fold(shuffled[:-1])
     behind.add(shuffled[-1])
     behind.check(K)
     assert type(behind.trades) is not list
@@ -277,18 +277,18 @@ def test_a_history_longer_than_a_flat_list_gives_the_same_bits():
 
 
 def test_a_long_history_gives_trades_back():
-    trades = seeded(LONG_HISTORY + 70)
-    position = folded(trades)
+    trades = seeded(LONG_HISTORY_TRADES + 70)
+    position = fold(trades)
     for trade in trades[1_000:1_100]:
         position.remove(trade)
     position.check(K)
-    assert state(position) == state(folded(trades[:1_000] + trades[1_100:]))
+    assert state(position) == state(fold(trades[:1_000] + trades[1_100:]))
 
 
 # Openings
 
 
-def opened(*openings: dict[str, Any]) -> Position:
+def open_with(*openings: dict[str, Any]) -> Position:
     position = Position()
     for columns in openings:
         position.open_with(world.opening(**columns), K, "USD")
@@ -296,25 +296,25 @@ def opened(*openings: dict[str, Any]) -> Position:
 
 
 def test_an_opening_enters_as_a_trade_at_its_average_plus_its_realised_pnl():
-    position = opened({"quantity": "-40", "average_price": "1.05", "realised": "3.5", "fees": "0.25"})
+    position = open_with({"quantity": "-40", "average_price": "1.05", "realised": "3.5", "fees": "0.25"})
     assert (position.quantity, position.average) == (-40 * ONE, 1.05)
     assert position.cash == (42 * 10 + 35) * CASH_ONE // 10
     assert position.fees == {"USD": ONE // 4}
 
 
 def test_realised_pnl_includes_the_opening_s():
-    assert realised(opened({"quantity": "10", "average_price": "2", "realised": "7"})) == 7.0
+    assert realised(open_with({"quantity": "10", "average_price": "2", "realised": "7"})) == 7.0
 
 
 def test_a_flat_opening_has_realised_pnl_and_no_average():
-    position = opened({"realised": "7"})
+    position = open_with({"realised": "7"})
     assert (position.quantity, position.average, position.cash) == (0, None, 7 * CASH_ONE)
 
 
-def test_trades_fold_after_the_opening_whatever_came_first():
+def test_trades_fold_after_the_opening_even_if_they_came_before_it():
     trades = [fill(n, size) for n, size in enumerate([50, -100, 20])]
     columns: dict[str, Any] = {"quantity": "10", "average_price": "2"}
-    first, last = opened(columns), folded(trades)
+    first, last = open_with(columns), fold(trades)
     for trade in trades:
         first.add(trade)
     last.open_with(world.opening(**columns), K, "USD")
@@ -324,7 +324,7 @@ def test_trades_fold_after_the_opening_whatever_came_first():
 def test_openings_of_several_dealers_at_a_desk_fold_in_one_order():
     ann = {"quantity": "10", "average_price": "2"}
     bob = {"quantity": "-30", "average_price": "3", "dealer": "bob"}
-    assert state(opened(ann, bob)) == state(opened(bob, ann))
+    assert state(open_with(ann, bob)) == state(open_with(bob, ann))
 
 
 # The check
@@ -335,14 +335,14 @@ def test_openings_of_several_dealers_at_a_desk_fold_in_one_order():
     [("quantity", 5), ("cash", 5), ("average", 1.25)],
 )
 def test_the_check_finds_a_wrong_number(field, value):
-    position = folded(seeded(10))
+    position = fold(seeded(10))
     setattr(position, field, value)
     with pytest.raises(AssertionError):
         position.check(K)
 
 
 def test_the_check_finds_trades_out_of_order():
-    position = folded(seeded(10))
+    position = fold(seeded(10))
     position.trades.reverse()
     with pytest.raises(AssertionError, match="order"):
         position.check(K)

@@ -24,7 +24,7 @@ def amend(version: int = 2, **columns: Any) -> Trade:
     return trade(action="amend", version=version, **columns)
 
 
-def admitted(*trades: Trade) -> tuple[Processed, list[str]]:
+def admit_all(*trades: Trade) -> tuple[Processed, list[str]]:
     processed = Processed()
     return processed, [processed.admit(one).status for one in trades]
 
@@ -39,18 +39,18 @@ def test_a_new_trade_is_applied():
 
 
 def test_the_same_again_is_a_duplicate_and_changes_nothing():
-    processed, statuses = admitted(trade(), trade(received_ts=NOON + SECOND))
+    processed, statuses = admit_all(trade(), trade(received_ts=NOON + SECOND))
     assert statuses == ["applied", "duplicate"]
     assert len(processed.versions(KEY)) == 1
 
 
 def test_another_booking_time_alone_is_still_a_duplicate():
-    _, statuses = admitted(trade(booked_ts=NOON), trade(booked_ts=NOON + SECOND))
+    _, statuses = admit_all(trade(booked_ts=NOON), trade(booked_ts=NOON + SECOND))
     assert statuses[-1] == "duplicate"
 
 
 def test_numbers_compare_by_value_not_by_text():
-    _, statuses = admitted(trade(price="1.10", fees="0"), trade(price="1.1"))
+    _, statuses = admit_all(trade(price="1.10", fees="0"), trade(price="1.1"))
     assert statuses[-1] == "duplicate"
 
 
@@ -76,7 +76,7 @@ def test_numbers_compare_by_value_not_by_text():
     ids=lambda column: next(iter(column)),
 )
 def test_every_other_column_is_economics(column):
-    _, statuses = admitted(trade(), trade(**column))
+    _, statuses = admit_all(trade(), trade(**column))
     assert statuses[-1] == "conflict"
 
 
@@ -90,12 +90,12 @@ def test_a_conflict_names_the_version_that_stands():
 
 
 def test_of_a_cancel_only_the_action_counts():
-    _, statuses = admitted(trade(), cancel(), cancel(desk="FX1", ts=NOON))
+    _, statuses = admit_all(trade(), cancel(), cancel(desk="FX1", ts=NOON))
     assert statuses == ["applied", "applied", "duplicate"]
 
 
 def test_a_cancel_against_an_amend_of_the_same_version_is_a_conflict():
-    _, statuses = admitted(trade(), cancel(version=2), amend(2))
+    _, statuses = admit_all(trade(), cancel(version=2), amend(2))
     assert statuses[-1] == "conflict"
 
 
@@ -107,7 +107,7 @@ def test_an_amend_replaces_the_trade():
 
 
 def test_an_amend_applies_at_once_even_if_nothing_came_before_it():
-    processed, statuses = admitted(amend(3), trade())
+    processed, statuses = admit_all(amend(3), trade())
     assert statuses == ["applied", "superseded"]
     assert processed.effective(KEY) == amend(3)
 
@@ -127,31 +127,31 @@ def test_a_cancel_takes_the_trade_out():
 
 
 def test_an_amend_may_undo_a_cancel():
-    processed, statuses = admitted(trade(), cancel(), amend(3))
+    processed, statuses = admit_all(trade(), cancel(), amend(3))
     assert statuses == ["applied"] * 3
     assert processed.effective(KEY) == amend(3)
 
 
 def test_a_cancel_without_its_trade_is_parked():
-    processed, statuses = admitted(cancel())
+    processed, statuses = admit_all(cancel())
     assert statuses == ["parked"]
     assert list(processed.parked) == [KEY]
 
 
 def test_the_original_of_a_parked_cancel_is_superseded_and_the_cancel_stands():
-    processed, statuses = admitted(cancel(), trade())
+    processed, statuses = admit_all(cancel(), trade())
     assert statuses == ["parked", "superseded"]
     assert processed.parked == {}
     assert processed.effective(KEY) is None
 
 
 def test_legs_of_one_deal_are_trades_of_their_own():
-    _, statuses = admitted(trade(leg=0), trade(leg=1, side="sell"))
+    _, statuses = admit_all(trade(leg=0), trade(leg=1, side="sell"))
     assert statuses == ["applied", "applied"]
 
 
 def test_sources_number_their_trades_apart():
-    _, statuses = admitted(trade(source="a"), trade(source="b", price="9"))
+    _, statuses = admit_all(trade(source="a"), trade(source="b", price="9"))
     assert statuses == ["applied", "applied"]
 
 
@@ -196,40 +196,40 @@ def test_a_quarantined_version_is_remembered_as_processed():
 
 
 def test_a_leg_alone_applies_and_the_missing_one_is_listed():
-    processed, statuses = admitted(trade(leg=0, legs=2))
+    processed, statuses = admit_all(trade(leg=0, legs=2))
     assert statuses == ["applied"]
     assert processed.unmatched == {("test", "t1"): (1, 2)}
 
 
 def test_the_last_leg_takes_the_deal_off_the_list():
-    processed, _ = admitted(trade(leg=0, legs=2), trade(leg=1, legs=2))
+    processed, _ = admit_all(trade(leg=0, legs=2), trade(leg=1, legs=2))
     assert processed.unmatched == {}
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_a_leg_need_not_say_how_many_there_are(order):
     legs = [trade(leg=0, legs=2), trade(leg=1)]
-    processed, _ = admitted(*(legs[n] for n in order))
+    processed, _ = admit_all(*(legs[n] for n in order))
     assert processed.unmatched == {}
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_how_many_legs_there_are_is_what_the_highest_version_says(order):
     versions = [trade(legs=3), amend(2, legs=2)]
-    processed, _ = admitted(*(versions[n] for n in order))
+    processed, _ = admit_all(*(versions[n] for n in order))
     assert processed.unmatched == {("test", "t1"): (1, 2)}
 
 
 def test_a_cancelled_leg_has_come():
-    processed, _ = admitted(trade(leg=0, legs=2), trade(leg=1, legs=2), cancel(leg=1))
+    processed, _ = admit_all(trade(leg=0, legs=2), trade(leg=1, legs=2), cancel(leg=1))
     assert processed.unmatched == {}
 
 
-# What takes part, and what a repair puts in place
+# Versions that take part, and versions restored by a repair
 
 
 def memory(processed: Processed) -> tuple[object, ...]:
-    """Everything that is remembered, without the order in which it came."""
+    """Everything remembered, without the order of arrival."""
     versions = {identity: processed.versions(identity) for identity in ALL_LEGS}
     kept_out = (processed.parked, processed.quarantined, processed.unmatched, processed.inert)
     return versions, *kept_out, len(processed), processed._legs
@@ -253,7 +253,7 @@ def judged(rows: list[tuple[int, int, str, int | None, bool]]) -> list[tuple[Tra
 
 
 @given(some_versions, some_versions)
-def test_what_is_restored_is_as_if_it_had_come(before, stored):
+def test_restored_versions_are_remembered_as_if_they_had_come(before, stored):
     processed, expected = Processed(), Processed()
     for one, reason in judged(before):
         processed.admit(one, reason)
@@ -265,11 +265,11 @@ def test_what_is_restored_is_as_if_it_had_come(before, stored):
 
 
 @given(some_versions)
-def test_what_takes_part_and_what_does_not_make_up_everything_remembered(rows):
+def test_every_identity_is_either_standing_or_inert(rows):
     processed = Processed()
     for one, reason in judged(rows):
         processed.admit(one, reason)
-    standing = {one.identity: one for one in processed.standing()}
+    standing = {one.identity: one for one in processed.standing_trades()}
     effective = {identity: processed.effective(identity) for identity in ALL_LEGS}
     assert standing == {identity: one for identity, one in effective.items() if one is not None}
     assert {*standing, *processed.inert} == {one.identity for one, _ in judged(rows)}
@@ -278,7 +278,7 @@ def test_what_takes_part_and_what_does_not_make_up_everything_remembered(rows):
 
 def test_only_the_very_record_that_takes_part_stands():
     old, new = trade(), amend()
-    processed, _ = admitted(old)
+    processed, _ = admit_all(old)
     assert processed.stands(old)
     assert not processed.stands(trade())
     processed.admit(new)
@@ -303,7 +303,7 @@ def quarantine(**settings: Any) -> Quarantine:
 
 
 @pytest.mark.parametrize(("ahead", "kept_out"), [(60 * SECOND, False), (60 * SECOND + 1, True)])
-def test_a_time_more_than_a_minute_after_it_was_received_is_kept_out(ahead, kept_out):
+def test_a_trade_more_than_a_minute_ahead_of_its_receipt_is_kept_out(ahead, kept_out):
     assert bool(quarantine().reason(trade(ts=NOON + ahead, received_ts=NOON))) is kept_out
 
 
@@ -376,7 +376,7 @@ def test_the_source_s_trade_date_overrides_the_derived_day():
     assert reason("2026-03-02T18:00", "2026-03-04", trade_date="2026-03-02") == ""
 
 
-def test_a_cancel_s_value_date_is_not_judged():
+def test_the_value_date_of_a_cancel_does_not_matter():
     assert quarantine().reason(cancel(value_date="2030-01-01")) == ""
 
 

@@ -1,4 +1,4 @@
-"""Repair: what the engine holds under some keys becomes what the store says, as if it had been started from it."""
+"""Repair: under some keys the engine becomes what the store says, as if it had started from it."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -35,7 +35,7 @@ OPENING: dict[str, Any] = {
 
 
 class Stored:
-    """What a store holds: versions in store order, edited as an administrator would."""
+    """The versions in a store, in store order, to edit as an administrator would."""
 
     def __init__(self, *trades: Trade) -> None:
         self.rows = list(trades)
@@ -64,8 +64,8 @@ class Stored:
     def delete(self, trade_id: str, version: int = 1) -> None:
         del self.rows[self.place(trade_id, version)]
 
-    def built(self) -> Engine:
-        """An engine that starts from it."""
+    def build(self) -> Engine:
+        """An engine started from it."""
         house = House()
         house.engine.open_with([world.opening(**OPENING)])
         house.marks(**MARKS)
@@ -90,7 +90,7 @@ class Stored:
         return repaired
 
 
-def differing(engine: Engine, other: Engine) -> list[Key]:
+def differing_keys(engine: Engine, other: Engine) -> list[Key]:
     """Keys of leaves and dealers whose rows are not those of another engine: a naive comparison."""
 
     def rows(snapshot: Snapshot) -> dict[Key, Row]:
@@ -111,7 +111,7 @@ def differing(engine: Engine, other: Engine) -> list[Key]:
 
 def assert_as_built(engine: Engine, stored: Stored) -> None:
     """Every number is that of an engine which starts from the store, to the bit."""
-    one, other = engine.snapshot, stored.built().snapshot
+    one, other = engine.snapshot, stored.build().snapshot
     engine.check()
     for mine, theirs in zip(one.nodes.numbers, other.nodes.numbers, strict=True):
         assert np.array_equal(mine, theirs)
@@ -124,7 +124,7 @@ def assert_as_built(engine: Engine, stored: Stored) -> None:
 
 
 def memory(engine: Engine, identities: Iterable[Identity]) -> dict[str, Any]:
-    """What is remembered of some identities, beside the positions."""
+    """What the engine remembers of some identities, apart from positions."""
     processed = engine.processed
     asked = set(identities)
     deals = {(one.source, one.trade_id) for one in asked}
@@ -152,7 +152,7 @@ def stored() -> Stored:
 
 
 def test_economics_changed_in_place_are_taken_over(stored: Stored) -> None:
-    engine = stored.built()
+    engine = stored.build()
     stored.edit("t1", quantity="120", price="1.7")
     repaired = stored.repair(engine, FX1, ANN)
     assert_as_built(engine, stored)
@@ -161,15 +161,15 @@ def test_economics_changed_in_place_are_taken_over(stored: Stored) -> None:
     assert repaired.keys == [ANN, FX1]
 
 
-def test_a_key_that_was_not_named_is_folded_anew_where_a_trade_of_a_named_one_stands_in_it(stored: Stored) -> None:
-    engine = stored.built()
+def test_an_unnamed_key_is_folded_again_if_a_trade_of_a_named_one_stands_in_it(stored: Stored) -> None:
+    engine = stored.build()
     stored.edit("t1", quantity="120")
     assert stored.repair(engine, FX1).keys == [ANN, FX1]
     assert_as_built(engine, stored)
 
 
 def test_a_row_that_was_deleted_is_forgotten_and_would_be_new_again(stored: Stored) -> None:
-    engine = stored.built()
+    engine = stored.build()
     gone = stored.rows[0]
     stored.delete("t1")
     assert stored.repair(engine, FX1).forgotten == [gone.identity]
@@ -178,7 +178,7 @@ def test_a_row_that_was_deleted_is_forgotten_and_would_be_new_again(stored: Stor
 
 
 def test_the_last_trade_of_a_position_deleted_leaves_no_position(stored: Stored) -> None:
-    engine = stored.built()
+    engine = stored.build()
     stored.delete("t2")
     stored.repair(engine, FX2)
     assert_as_built(engine, stored)
@@ -186,7 +186,7 @@ def test_the_last_trade_of_a_position_deleted_leaves_no_position(stored: Stored)
 
 
 def test_a_row_that_was_never_followed_is_applied_and_a_duplicate_when_it_is(stored: Stored) -> None:
-    engine = stored.built()
+    engine = stored.build()
     missed = trade("t9", desk="EM1", dealer="cat", ts=NOON - SECOND)
     stored.rows.append(missed)
     stored.repair(engine, ("node", "EM1", "EURUSD"), ("dealer", "cat", "EURUSD"))
@@ -196,7 +196,7 @@ def test_a_row_that_was_never_followed_is_applied_and_a_duplicate_when_it_is(sto
 
 @pytest.mark.parametrize("named", [[FX1], [("node", "EQ1", "ACME")], [ANN], [("dealer", "cat", "ACME")]])
 def test_a_trade_that_was_moved_moves_though_only_its_old_or_new_key_is_named(stored: Stored, named: list[Key]) -> None:
-    engine = stored.built()
+    engine = stored.build()
     stored.edit("t1", desk="EQ1", dealer="cat", instrument="ACME")
     stored.repair(engine, *named)
     assert_as_built(engine, stored)
@@ -204,22 +204,22 @@ def test_a_trade_that_was_moved_moves_though_only_its_old_or_new_key_is_named(st
 
 def test_a_version_deleted_lets_the_one_before_it_stand_again(stored: Stored) -> None:
     stored.rows.append(trade("t1", version=2, action="amend", desk="EM1", quantity="7"))
-    engine = stored.built()
+    engine = stored.build()
     stored.delete("t1", 2)
     stored.repair(engine, ("node", "EM1", "EURUSD"))
     assert_as_built(engine, stored)
-    assert memory(engine, [Identity("test", "t1", 0)]) == memory(stored.built(), [Identity("test", "t1", 0)])
+    assert memory(engine, [Identity("test", "t1", 0)]) == memory(stored.build(), [Identity("test", "t1", 0)])
 
 
 def test_a_cancel_inserted_takes_its_trade_out(stored: Stored) -> None:
-    engine = stored.built()
+    engine = stored.build()
     stored.rows.append(cancel("t2"))
     stored.repair(engine, FX2)
     assert_as_built(engine, stored)
 
 
-def test_what_is_to_be_quarantined_by_its_new_columns_is(stored: Stored) -> None:
-    engine = stored.built()
+def test_a_trade_whose_new_columns_are_to_be_quarantined_is_quarantined(stored: Stored) -> None:
+    engine = stored.build()
     stored.edit("t1", ts=NOON + 3_600 * SECOND)
     stored.repair(engine, FX1)
     assert_as_built(engine, stored)
@@ -230,7 +230,7 @@ def test_what_is_to_be_quarantined_by_its_new_columns_is(stored: Stored) -> None
 
 def test_legs_are_counted_again(stored: Stored) -> None:
     stored.rows += [trade("d", leg=0, legs=2), trade("d", leg=1, legs=2, side="sell")]
-    engine = stored.built()
+    engine = stored.build()
     assert engine.snapshot.counts.unmatched == 0
     del stored.rows[-1]
     stored.repair(engine, FX1)
@@ -241,8 +241,8 @@ def test_legs_are_counted_again(stored: Stored) -> None:
     assert_as_built(engine, stored)
 
 
-def test_a_conflict_with_what_the_store_now_says_is_none_any_more(stored: Stored) -> None:
-    engine = stored.built()
+def test_a_conflict_that_the_store_now_agrees_with_is_gone(stored: Stored) -> None:
+    engine = stored.build()
     engine.apply([trade("t1", quantity="5", price="1.1"), trade("t1", quantity="6", price="1.1")], NOON)
     stored.edit("t1", quantity="5")
     stored.repair(engine, FX1)
@@ -252,7 +252,7 @@ def test_a_conflict_with_what_the_store_now_says_is_none_any_more(stored: Stored
 
 
 def test_rows_that_cannot_be_read_are_listed_and_those_that_can_again_are_not(stored: Stored) -> None:
-    engine = stored.built()
+    engine = stored.build()
     broken = stored.rows.pop(0)
     engine.repair([FX1], stored.rows[1:], NOON, unreadable=[(1, NOON, "side: must be buy or sell")])
     assert [item.id for item in engine.publish(NOON).exceptions["quarantined"]] == ["quarantined:row:1"]
@@ -263,11 +263,11 @@ def test_rows_that_cannot_be_read_are_listed_and_those_that_can_again_are_not(st
     assert_as_built(engine, stored)
 
 
-# How it is done
+# How a repair works
 
 
 def test_everything_shows_in_one_publication(stored: Stored) -> None:
-    engine = stored.built()
+    engine = stored.build()
     before = digest(engine.snapshot)
     stored.edit("t1", desk="EQ1", instrument="ACME")
     asked = stored.under([FX1]) | {one.identity for one in engine.trades_of([FX1])}
@@ -278,7 +278,7 @@ def test_everything_shows_in_one_publication(stored: Stored) -> None:
 
 
 def test_a_repair_without_a_difference_changes_no_number_and_no_identity(stored: Stored) -> None:
-    engine = stored.built()
+    engine = stored.build()
     before = node_rows(engine.snapshot)
     repaired = stored.repair(engine, FX1, FX2, ANN, BOB)
     assert (repaired.changed, repaired.forgotten) == ([], [])
@@ -287,7 +287,7 @@ def test_a_repair_without_a_difference_changes_no_number_and_no_identity(stored:
 
 
 def test_a_repair_joins_with_trades_that_have_not_been_published(stored: Stored) -> None:
-    engine = stored.built()
+    engine = stored.build()
     more = [trade("t5", ts=NOON + 5), trade("t6", desk="FX2", dealer="bob", ts=NOON + 6)]
     engine.apply(more, NOON)
     stored.rows += more
@@ -297,7 +297,7 @@ def test_a_repair_joins_with_trades_that_have_not_been_published(stored: Stored)
 
 
 def test_balances_brought_forward_stay_under_the_trades(stored: Stored) -> None:
-    engine = stored.built()
+    engine = stored.build()
     stored.delete("t1")
     stored.delete("t3")
     stored.repair(engine, FX1)
@@ -305,25 +305,25 @@ def test_balances_brought_forward_stay_under_the_trades(stored: Stored) -> None:
     assert engine.ledger.organisation.books[REFERENCE.hierarchy.index["FX1"]].count == 1
 
 
-def test_keys_of_which_nobody_knows_anything_are_left_alone(stored: Stored) -> None:
-    engine = stored.built()
+def test_unknown_keys_are_left_alone(stored: Stored) -> None:
+    engine = stored.build()
     repaired = stored.repair(engine, ("node", "XX", "EURUSD"), ("dealer", "zoe", "EURUSD"), ("node", "FX1", "XX"))
     assert repaired == ([], [], [], [])
     assert_as_built(engine, stored)
 
 
-def test_trades_of_a_key_are_all_versions_of_what_stands_there(stored: Stored) -> None:
+def test_trades_of_a_key_are_all_versions_of_the_trades_that_stand_there(stored: Stored) -> None:
     stored.rows.append(trade("t1", version=2, action="amend", quantity="7"))
-    engine = stored.built()
+    engine = stored.build()
     assert engine.trades_of([FX1]) == [stored.rows[0], stored.rows[3], stored.rows[2]]
     assert engine.trades_of([BOB]) == [stored.rows[2]]
     assert engine.trades_of([("node", "FX1", "ACME"), ("node", "ALL", "EURUSD"), ("dealer", "zoe", "EURUSD")]) == []
 
 
 @given(histories(), st.data())
-def test_whatever_was_done_to_the_store_a_repair_of_what_differs_ends_as_a_start_would(history, data) -> None:
+def test_after_any_edit_of_the_store_a_repair_of_the_differing_keys_equals_a_start(history, data) -> None:
     stored = Stored(*dict.fromkeys(history))
-    engine = stored.built()
+    engine = stored.build()
     for step in range(data.draw(st.integers(1, 4))):
         done = data.draw(st.sampled_from(["edit", "edit", "delete", "insert"])) if stored.rows else "insert"
         place = data.draw(st.integers(0, max(len(stored.rows) - 1, 0)))
@@ -335,19 +335,19 @@ def test_whatever_was_done_to_the_store_a_repair_of_what_differs_ends_as_a_start
             row = stored.rows[place]
             kept = {"version": row.version, "action": row.action}
             stored.rows[place] = trade(row.trade_id, **kept, **data.draw(columns))
-    keys = differing(engine, stored.built())
+    keys = differing_keys(engine, stored.build())
     asked = stored.under(keys) | {one.identity for one in engine.trades_of(keys)}
     stored.repair(engine, *keys)
     assert_as_built(engine, stored)
-    built = stored.built()
+    built = stored.build()
     assert memory(engine, asked) | {"count": 0} == memory(built, asked) | {"count": 0}
-    assert differing(engine, built) == []
+    assert differing_keys(engine, built) == []
     again = engine.repair(keys, [row for row in stored.rows if row.identity in asked], NOON)
     assert (again.changed, again.forgotten) == ([], [])
 
 
-def test_an_edit_of_what_is_no_economics_is_taken_over_too(stored: Stored) -> None:
-    engine = stored.built()
+def test_an_edit_of_a_column_that_is_no_economics_is_taken_over_too(stored: Stored) -> None:
+    engine = stored.build()
     stored.rows[0] = structs.replace(stored.rows[0], booked_ts=NOON + 7)
     assert stored.repair(engine, FX1).changed == [("test", "t1", 0)]
     assert engine.processed.versions(("test", "t1", 0)) == [stored.rows[0]]

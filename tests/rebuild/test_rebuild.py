@@ -11,7 +11,7 @@ import pytest
 from riskengine.engine.engine import Engine
 from riskengine.errors import ReferenceDataError
 from riskengine.market.trading_day import TradingDay
-from riskengine.positions.batches import COLUMNS_FROM
+from riskengine.positions.batches import COLUMNS_FROM_TRADES
 from riskengine.rebuild import rebuild as start_of_day
 from riskengine.rebuild.rebuild import GENTLE_TRADES, READ_TRADES, rebuild
 from riskengine.records.decode import TradeCheck
@@ -131,7 +131,7 @@ def test_rows_that_come_while_it_reads_are_in_and_a_higher_watermark_stands():
 def test_progress_is_told_while_it_reads_and_applies_and_ends_at_one(monkeypatch, size):
     monkeypatch.setattr(start_of_day, "BATCH_TRADES", size)
     told = Told()
-    count = 2 * COLUMNS_FROM + 10
+    count = 2 * COLUMNS_FROM_TRADES + 10
     shelf = Shelf(*(trade(f"{number:06}", ts=NOON + number) for number in range(count)))
     shelf.rebuild(listener=told)
     assert told.phases == ["reference", "marks", "replay"]

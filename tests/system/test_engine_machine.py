@@ -1,4 +1,4 @@
-"""The engine against the model on paper: whatever is delivered, in whatever order, both must say the same after every step."""
+"""The engine against the model on paper: after every step both must say the same, whatever is delivered in whatever order."""
 
 import hashlib
 from collections import deque
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from riskengine.engine.self_audit import SelfAudit
-from riskengine.positions.repair import place_of
+from riskengine.positions.places import place_of
 from riskengine.records.types import CASH_ONE, ONE, Key, Trade
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_rows, position_rows
 from riskengine.snapshot.snapshot import Snapshot, Table
@@ -75,7 +75,7 @@ def fingerprint(snapshot: Snapshot) -> str:
         return [rows, counts, [page.tobytes() for page in of.numbers]]
 
     arrays = [array.tobytes() for array in (*snapshot.units[:-1], *snapshot.rates[:3])]
-    said = [
+    seen = [
         table(snapshot.nodes),
         table(snapshot.dealers),
         snapshot.dealer_names,
@@ -89,7 +89,7 @@ def fingerprint(snapshot: Snapshot) -> str:
         snapshot.trade_seq,
         snapshot.watermark,
     ]
-    return hashlib.sha256(repr(said).encode()).hexdigest()
+    return hashlib.sha256(repr(seen).encode()).hexdigest()
 
 
 def agree(engine: float | None, model: Fraction | None, scale: Fraction, what: str) -> None:
@@ -106,7 +106,7 @@ def agree_on_worth(row: dict[str, Any], worth: Worth, what: str) -> None:
     agree(row["unrealised_pnl"], worth.unrealised, worth.scale, f"{what} unrealised")
 
 
-def named_by(trade: Trade) -> tuple[Key, Key]:
+def keys_of(trade: Trade) -> tuple[Key, Key]:
     return ("node", trade.desk, trade.instrument), ("dealer", trade.dealer, trade.instrument)
 
 
@@ -118,7 +118,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
         self.model = Model(PARENTS, SPECS, "USD")
         self.durable: list[Trade] = []
         self.sent: list[dict[str, Any]] = []
-        self.heard: list[dict[str, Any]] = []
+        self.waiting: list[dict[str, Any]] = []
         self.seen: deque[tuple[Snapshot, str]] = deque(maxlen=10)
         if opened:
             self.model.openings = [
@@ -149,7 +149,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
             self.beat(0)
 
     def start(self) -> None:
-        """An engine that has read what is durable."""
+        """Start an engine from what is durable."""
         self.house = world.House(now=self.now)
         self.house.engine.open_with(world.opening(**row) for row in self.model.openings)
         self.house.engine.apply(self.durable, self.now)
@@ -249,11 +249,11 @@ class EngineAgainstModel(RuleBasedStateMachine):
     def hear(self, ticks: list[dict[str, Any]]) -> None:
         sent = [world.quote(tick["instrument"], tick["bid"], tick["ask"], tick["ts"]) for tick in ticks]
         assert self.house.quotes.offer(sent, self.now) == []
-        self.heard.extend(ticks)
+        self.waiting.extend(ticks)
 
     @rule(symbol=st.sampled_from(["ACME", "ESZ6", "BTCEUR", "EURGBP"]), moves=st.lists(bumps, min_size=2, max_size=3))
     def one_price_moves_alone(self, symbol: str, moves: list[float]) -> None:
-        """What a beat revalues in part: from the second move on, nothing else has changed."""
+        """From the second move on, the beat revalues in part: nothing else has changed."""
         for bump in moves:
             mid = round(OPENING_MIDS[symbol] * bump, 6)
             self.hear([{"instrument": symbol, "ts": self.now, "bid": mid, "ask": mid}])
@@ -266,9 +266,9 @@ class EngineAgainstModel(RuleBasedStateMachine):
         self.publish()
 
     def price(self) -> None:
-        """What has been heard comes into force."""
-        self.model.ticks.extend(self.heard)
-        self.heard.clear()
+        """Put the waiting ticks in force."""
+        self.model.ticks.extend(self.waiting)
+        self.waiting.clear()
         self.model.priced_at = self.now
         self.house.engine.beat(self.house.quotes.take(), self.now)
 
@@ -285,8 +285,8 @@ class EngineAgainstModel(RuleBasedStateMachine):
         self.beat(0)
 
     @rule(data=st.data(), fault=st.sampled_from(["", "quantity", "cash", "average", "identities", "trades", "aside"]))
-    def what_stands_under_a_key_is_repaired_from_the_store(self, data: st.DataObject, fault: str) -> None:
-        """Whatever had happened to it; nothing is different afterwards from what the model says."""
+    def a_key_is_repaired_from_the_store(self, data: st.DataObject, fault: str) -> None:
+        """Whatever was wrong with it, the engine then agrees with the model."""
         engine = self.house.engine
         held = [p for rollup in (engine.ledger.organisation, engine.ledger.dealers) for _, _, p in rollup.positions()]
         if not held:
@@ -294,14 +294,14 @@ class EngineAgainstModel(RuleBasedStateMachine):
         position = data.draw(st.sampled_from(held))
         [key] = [key for key in self.keys() if place_of(engine.ledger, key).position is position]  # type: ignore[union-attr]
         if fault == "aside":
-            engine.set_aside_key(key, "a test said so", self.now)
+            engine.set_aside_key(key, "planted by a test", self.now)
             self.publish()
         elif fault == "trades":
             position.trades = list(position.trades)[1:]
         elif fault:
             setattr(position, fault, 7)
         asked = {trade.identity for trade in engine.trades_of([key])}
-        asked |= {trade.identity for trade in self.durable if key in named_by(trade)}
+        asked |= {trade.identity for trade in self.durable if key in keys_of(trade)}
         engine.repair([key], [trade for trade in self.durable if trade.identity in asked], self.now)
         self.publish()
 

@@ -151,7 +151,7 @@ async def a_day(url: str, process: EngineProcess) -> list[Any]:
 
 
 def frozen(process: EngineProcess) -> Awaitable[int]:
-    return process.on_writer(lambda engine: engine.processed.frozen)
+    return process.on_writer(lambda engine: engine.processed.frozen_count)
 
 
 def test_a_day_on_a_past_that_is_history_is_the_day_on_one_that_is_in_memory(urls: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""The linear form: what is recomputed in part is what a full revaluation gives, to the last bit; unknown is counted."""
+"""The linear form: a partial revaluation gives the bits of a full one; unknown values are counted."""
 
 import numpy as np
 import pytest
@@ -25,8 +25,8 @@ def pages(engine: Engine) -> list[bytes]:
     return [page.tobytes() for table in (engine.snapshot.nodes, engine.snapshot.dealers) for page in table.numbers]
 
 
-def fully(engine: Engine) -> list[bytes]:
-    """The numbers that a revaluation of everything gives."""
+def revalue_fully(engine: Engine) -> list[bytes]:
+    """The numbers after a revaluation of everything."""
     for published in (engine._organisation, engine._dealers):
         published.valuation.reprice(engine._factors)
     engine.publish(engine.snapshot.as_of)
@@ -37,14 +37,14 @@ def test_after_a_few_trades_the_numbers_are_those_of_a_full_revaluation(engine):
     for one in flow(20, 2):
         engine.apply([one], NOON)
         engine.publish(NOON)
-    assert pages(engine) == fully(engine)
+    assert pages(engine) == revalue_fully(engine)
 
 
 def test_after_a_few_prices_the_numbers_are_those_of_a_full_revaluation(engine):
     stocks = [n for n, i in enumerate(WIDE.instruments) if i.kind == "equity"]
     engine.beat(marks(3, stocks[:4]), NOON)
     engine.publish(NOON)
-    assert pages(engine) == fully(engine)
+    assert pages(engine) == revalue_fully(engine)
 
 
 def test_after_trades_between_beats_the_numbers_are_those_of_a_full_revaluation(engine):
@@ -53,11 +53,11 @@ def test_after_trades_between_beats_the_numbers_are_those_of_a_full_revaluation(
         engine.apply([one], NOON)
         engine.beat(marks(round_, stocks[round_ : round_ + 3]), NOON)
         engine.publish(NOON)
-    assert pages(engine) == fully(engine)
+    assert pages(engine) == revalue_fully(engine)
 
 
 @pytest.mark.parametrize("count", [1, 200])
-def test_what_is_taken_anew_from_the_rows_is_right_whatever_it_was(engine, count):
+def test_numbers_taken_again_from_the_rows_are_right_whatever_they_were(engine, count):
     expected = pages(engine)
     published, hierarchy = engine._organisation, WIDE.hierarchy
     valuation, leaves = published.valuation, [hierarchy.index[leaf] for leaf in LEAVES[:count]]
@@ -171,7 +171,7 @@ def test_gross_is_netted_inside_each_node():
     assert [numbers(house, node)[GROSS] for node in ("FX1", "FX2", "G10", "ALL")] == [200.0, 200.0, 0.0, 0.0]
 
 
-# What is not known
+# Unknown values
 
 
 def test_an_open_position_without_a_mark_counts_neither_its_cash_nor_its_cost():
