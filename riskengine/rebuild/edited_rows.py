@@ -13,7 +13,7 @@ from riskengine.records.types import Key
 from riskengine.snapshot.compare import DEALER, NODE
 from riskengine.snapshot.snapshot import Snapshot, Table
 
-EDITED = "changed_in_place"
+EDITED = "edited"
 """The kind of the warning."""
 
 
