@@ -132,7 +132,7 @@ class Recorder:
         return missing[RECORD_ROWS] - 1 if len(missing) > RECORD_ROWS else reached
 
 
-def started(config: Config, *, epoch: int, watermark: int, revision: int) -> AuditEvent:
+def went_live(config: Config, *, epoch: int, watermark: int, revision: int) -> AuditEvent:
     """With what an engine went live: its version, its configuration without passwords, and up to which row it had read."""
     detail = msgspec.to_builtins(config)
     detail["store"]["url"] = without_password(config.store.url)

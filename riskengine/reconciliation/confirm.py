@@ -64,7 +64,7 @@ class ReconcilerParts(NamedTuple):
     clock: Clock
     metrics: Metrics
     inbox: Inbox
-    committer: StoreThread
+    store_thread: StoreThread
     warnings: MutableMapping[str, str]
     newest: Callable[[], Snapshot]
     standing: Callable[[Collection[Key]], Awaitable[Mapping[Key, list[Trade]]]]
@@ -99,14 +99,14 @@ async def caught_up(parts: ReconcilerParts) -> None:
 
     def hand_over(store: Store) -> bool:
         """On the store thread."""
-        if not parts.committer.hand_over_all():
+        if not parts.store_thread.hand_over_all():
             return False
         parts.inbox.put_call(lambda engine: lambda: show(None, None))
         return True
 
     while True:
         done, answer = pending_answer()
-        parts.committer.write(hand_over, answer)
+        parts.store_thread.write(hand_over, answer)
         if await done:
             break
     await shown
@@ -151,7 +151,7 @@ def compare_beside(config: Config) -> Compare:
     return look
 
 
-def standing_under(engine: Engine, keys: Collection[Key]) -> dict[Key, list[Trade]]:
+def trades_standing(engine: Engine, keys: Collection[Key]) -> dict[Key, list[Trade]]:
     """The trades that stand in the engine's positions of some keys. Writer thread. Raises Frozen."""
     frozen = [key for key in keys if frozen_place(engine.ledger, key) is not None]
     if frozen:

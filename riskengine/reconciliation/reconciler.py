@@ -224,7 +224,7 @@ class Reconciler:
                     if error is not None:
                         answer(None, error)
 
-                parts.committer.write(partial(self._refold, keys, identities, answer), failed)
+                parts.store_thread.write(partial(self._refold, keys, identities, answer), failed)
                 found: tuple[Repaired, StoredKeys] | None = await done
             if found is not None:
                 return found
@@ -235,13 +235,13 @@ class Reconciler:
 
         Answers None where the rows were judged by other reference data than the engine was made from: they might not fit it.
         """
-        self._parts.committer.hand_over_all()
+        self._parts.store_thread.hand_over_all()
         read = stored_keys(store, self._parts.config, keys, identities)
         if read.revision != self._parts.revision():
             answer(None, None)
             return
         unreadable = [(row.store_seq, row.row.received_ts, f"{row.field}: {row.reason}") for row in read.unreadable]
-        self._parts.committer.recall_rows(read.versions)
+        self._parts.store_thread.delivery.recall_rows(read.versions)
         now = self._parts.clock.now()
 
         def refold(engine: Engine) -> Callable[[], None]:
@@ -293,7 +293,7 @@ class Reconciler:
     def _written(self, action: Callable[[Store], Any]) -> "asyncio.Future[Any]":
         """What `action` returns, run on the store thread between two commits. Raises StoreError."""
         done, answer = pending_answer()
-        self._parts.committer.write(action, answer)
+        self._parts.store_thread.write(action, answer)
         return done
 
 

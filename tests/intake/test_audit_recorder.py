@@ -192,10 +192,10 @@ def test_rows_that_a_new_engine_read_for_itself_are_recorded(house: House) -> No
 
     def change_over(store: Store) -> None:
         house.book(trade_id="B1")
-        house.committer.renewed(trade_check(REFERENCE), store.position(), store.watermark())
+        house.store_thread.take_over(trade_check(REFERENCE), store.position(), store.watermark())
 
     done = Answer()
-    house.committer.write(change_over, lambda result, error: done.came.set())
+    house.store_thread.write(change_over, lambda result, error: done.came.set())
     assert done.came.wait(10)
     house.wait_until(lambda: caught_up(house.store.store) == 2)
     assert covered(house.store.store) == [[1]]
@@ -207,7 +207,7 @@ def test_what_is_left_is_recorded_at_the_end(house: House) -> None:
     house.wait_until(lambda: caught_up(house.store.store) == 1)
     house.book(trade_id="B1")
     house.wait_until(lambda: house.trades == 1)
-    house.committer.drain()
+    house.store_thread.drain()
     house.writer.stop()
-    house.committer.stop()
+    house.store_thread.stop()
     clean(house.store.store)

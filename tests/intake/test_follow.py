@@ -4,21 +4,21 @@ from typing import Any
 
 import pytest
 
-from riskengine.intake import follow as quarantined_rows
-from riskengine.intake.follow import LINES_AT_ONCE, Alarm
+from riskengine.intake import follow
+from riskengine.intake.follow import MAX_LOGGED_ROWS, QuarantineLog
 
 
 @pytest.fixture
 def warned(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     said: list[tuple[str, dict[str, Any]]] = []
-    monkeypatch.setattr(quarantined_rows.log, "warning", lambda event, **facts: said.append((event, facts)))
+    monkeypatch.setattr(follow.log, "warning", lambda event, **facts: said.append((event, facts)))
     return said
 
 
 def test_each_row_is_named_once_with_its_reason(warned: list[Any]) -> None:
-    alarm = Alarm()
-    alarm.tell([(7, "desk: unknown desk 'X'")])
-    alarm.tell([(7, "desk: unknown desk 'X'"), (9, "price: is missing")])
+    quarantine_log = QuarantineLog()
+    quarantine_log.warn([(7, "desk: unknown desk 'X'")])
+    quarantine_log.warn([(7, "desk: unknown desk 'X'"), (9, "price: is missing")])
     assert warned == [
         ("row_quarantined", {"store_seq": 7, "reason": "desk: unknown desk 'X'"}),
         ("row_quarantined", {"store_seq": 9, "reason": "price: is missing"}),
@@ -26,14 +26,14 @@ def test_each_row_is_named_once_with_its_reason(warned: list[Any]) -> None:
 
 
 def test_of_many_at_once_the_first_are_named_and_all_are_counted(warned: list[Any]) -> None:
-    Alarm().tell((store_seq, "ts: is missing") for store_seq in range(1, 101))
-    assert len(warned) == LINES_AT_ONCE + 1
+    QuarantineLog().warn((store_seq, "ts: is missing") for store_seq in range(1, 101))
+    assert len(warned) == MAX_LOGGED_ROWS + 1
     assert warned[-1] == ("rows_quarantined", {"rows": 100, "first": 1, "last": 100})
 
 
 def test_what_is_remembered_is_bounded(warned: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quarantined_rows, "REMEMBERED", 3)
-    alarm = Alarm()
+    monkeypatch.setattr(follow, "MAX_REMEMBERED_ROWS", 3)
+    quarantine_log = QuarantineLog()
     for store_seq in (1, 2, 3, 4, 2, 1):
-        alarm.tell([(store_seq, "ts: is missing")])
+        quarantine_log.warn([(store_seq, "ts: is missing")])
     assert [facts["store_seq"] for _, facts in warned] == [1, 2, 3, 4, 1], "the oldest was forgotten"

@@ -41,7 +41,7 @@ def let_in(trade_id: str, **columns: Any) -> Trade:
 
 def submit(house: House, *trades: Trade) -> Answer:
     answer = Answer()
-    house.committer.submit(trades, answer, BEFORE)
+    house.store_thread.submit(trades, answer, BEFORE)
     return answer
 
 
@@ -89,7 +89,7 @@ def test_what_cannot_be_stored_is_answered_with_the_error_and_room_is_given_back
 def test_who_the_store_thread_follows_is_changed_on_it_alone(house: House) -> None:
     house.start()
     with pytest.raises(AssertionError, match="store thread"):
-        house.committer.renewed(CHECK, house.store.position(), 0)
+        house.store_thread.take_over(CHECK, house.store.position(), 0)
 
 
 @pytest.mark.parametrize(
