@@ -12,7 +12,7 @@ from functools import partial
 from riskengine.engine.inbox import DurableTrades, Inbox
 from riskengine.intake.audit_recorder import Recorder
 from riskengine.intake.follow import CATCH_UP_ROWS, QuarantineLog, quarantine_rows, split_rows
-from riskengine.intake.recall import Recall, Unseen, nothing
+from riskengine.intake.recall import Recall, Unseen, nothing_unseen
 from riskengine.intake.submissions import Submission
 from riskengine.positions.freezing import Recalled
 from riskengine.records.decode import TradeCheck
@@ -70,7 +70,7 @@ class Delivery:
 
     # -- frozen trades -----------------------------------------------------------------------------------------
 
-    def recall(self, trades: Sequence[Trade], unseen: Unseen = nothing) -> None:
+    def recall(self, trades: Sequence[Trade], unseen: Unseen = nothing_unseen) -> None:
         """Have the writer take back what it has frozen and these trades are about to touch. Raises StoreError."""
         self._take_back(self._recall.before(trades, unseen) if self._recall is not None else None)
 
@@ -152,7 +152,7 @@ class Delivery:
             self._hand_over(part, safe)
 
     def _hand_over(self, rows: Sequence[TradeRow], safe: int | None) -> None:
-        """Others' rows to the writer and the trail. `safe` bounds the watermark while rows of ours before it are still to come."""
+        """Others' rows to the writer and the trail. `safe` bounds the watermark while rows of ours before it are yet to come."""
         trades, refused = split_rows(rows, self.check)
         while not self._room.acquire(timeout=0.1) and self._waits:
             pass
@@ -165,4 +165,4 @@ class Delivery:
         reached = rows[-1].store_seq if safe is None else min(rows[-1].store_seq, safe)
         self._watermark = max(self._watermark, reached)
         self._inbox.put_trades(DurableTrades(trades, self._watermark, lambda _: self._room.release()))
-        self._trail.followed([row.store_seq for row in rows])
+        self._trail.note_followed([row.store_seq for row in rows])

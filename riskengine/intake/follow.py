@@ -1,7 +1,7 @@
 """From stored rows to an engine: the one place that tells trades from refused rows and applies them.
 
-A `StoreFollower` is an engine without a writer that follows the store: in the morning, and while it is built beside a live one. The
-store thread follows with the live engine and hands rows to the writer instead (`delivery`); it shares `split_rows`.
+A `StoreFollower` is an engine without a writer that follows the store: in the morning, and while it is built beside a live one.
+The store thread hands rows to the writer of the live engine instead (`delivery`); it shares `split_rows`.
 """
 
 import threading
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.engine.engine import Engine
-from riskengine.intake.recall import Recall, Unseen, nothing
+from riskengine.intake.recall import Recall, Unseen, nothing_unseen
 from riskengine.observe import get_logger
 from riskengine.records.decode import TradeCheck
 from riskengine.records.reference import trade_check
@@ -90,9 +90,9 @@ class StoreFollower:
 
     def thaw_questioned(self) -> None:
         """Take back what conflicts and verdicts since the build are about: the writer decides it anew. Raises StoreError."""
-        self._thaw_for(self.recall.in_question(self._built_since), moving=True)
+        self._thaw_for(self.recall.questioned_trades(self._built_since), moving=True)
 
-    def _thaw_for(self, trades: Sequence[Trade], unseen: Unseen = nothing, *, moving: bool = False) -> None:
+    def _thaw_for(self, trades: Sequence[Trade], unseen: Unseen = nothing_unseen, *, moving: bool = False) -> None:
         recalled = self.recall.before(trades, unseen, moving=moving)
         if recalled is not None:
             self.engine.thaw(recalled)

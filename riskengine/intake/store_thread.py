@@ -45,8 +45,7 @@ RETRY_S = 0.5
 """How long to wait after the store failed."""
 
 SILENT_S = 10.0
-"""A store that has not answered for this long counts as away, whatever becomes of the question: longer than others may hold a
-lock."""
+"""A store that has not answered for this long counts as away: longer than other programs may hold a lock."""
 
 log = get_logger("riskengine.store")
 
@@ -54,8 +53,8 @@ log = get_logger("riskengine.store")
 class StoreThread:
     """Owns the write side of a store between `start` and `stop`. Any thread may call `submit`, `write` and `save_marks`.
 
-    `looked` is called on the store thread after each read of what others wrote; what it raises counts as the store's. `recall`
-    reads what the engine behind the writer has frozen; None: it freezes nothing.
+    `after_read` is called on the store thread after each read of what others wrote; what it raises counts as the store's.
+    `recall` reads what the engine behind the writer has frozen; None: it freezes nothing.
     """
 
     def __init__(
@@ -69,14 +68,14 @@ class StoreThread:
         watermark: int,
         bookmark: Bookmark,
         failed: Callable[[BaseException], None],
-        looked: Callable[[Store], None] = lambda store: None,
+        after_read: Callable[[Store], None] = lambda store: None,
         recall: Recall | None = None,
     ) -> None:
         self._store = store
         self._inbox = inbox
         self._metrics = metrics
         self._failed = failed
-        self._looked = looked
+        self._after_read = after_read
         self.trail = Recorder()
         """Brings into the audit trail what others wrote and what it is asked to record."""
         self.delivery = Delivery(
@@ -203,7 +202,7 @@ class StoreThread:
         self._ask_at = time.monotonic() + POLL_S
         if self.delivery.follow():
             self._ask_at = 0.0
-        self._looked(self._store)
+        self._after_read(self._store)
         return self._ask_at > 0.0
 
     def _run(self) -> None:

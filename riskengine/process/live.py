@@ -6,7 +6,7 @@ store's write side; a pool answers reads of the store.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from riskengine.alerts import Warnings
 from riskengine.clock import MICROS_PER_SECOND, Clock
@@ -116,7 +116,7 @@ class LiveEngine:
             watermark=loaded.engine.snapshot.watermark,
             bookmark=loaded.bookmark,
             failed=self._fail_from_thread,
-            looked=self.renewals.look,
+            after_read=self.renewals.check_reference,
             recall=Recall(self._around.store, check, loaded.engine),
         )
 

@@ -14,7 +14,7 @@ from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Receipt
 from riskengine.errors import EngineNotLive, RiskEngineError, StartRefused
-from riskengine.intake.audit_recorder import EarlyEvents, went_live
+from riskengine.intake.audit_recorder import EarlyEvents, start_event
 from riskengine.intake.sources import Sources
 from riskengine.loop import PendingAnswers, PublishWakeup, pending_answer
 from riskengine.market.marks import AnyTick
@@ -99,7 +99,7 @@ class EngineProcess:
         self._state = "loading"
         loaded = await load(self._store, self.config, self.morning, epoch=self._epoch, now=self.clock.now())
         await asyncio.to_thread(self._examination.finish)
-        self.morning.go_on()
+        self.morning.raise_if_abandoned()
         self._mismatches += loaded.mismatches
         if self._mismatches:
             if not self._accept_mismatch:
@@ -123,7 +123,7 @@ class EngineProcess:
         )
         self.live = live = LiveEngine(surroundings, loaded, Calls(self._fail, self.renew, self.on_store, self.on_writer))
         watermark = loaded.engine.snapshot.watermark
-        event = went_live(self.config, epoch=self._epoch, watermark=watermark, revision=loaded.revision)
+        event = start_event(self.config, epoch=self._epoch, watermark=watermark, revision=loaded.revision)
         self._early_events.hand_to(live.store_thread.trail.record, event)
         live.start()
         self._state = "live"
@@ -221,7 +221,7 @@ class EngineProcess:
         """See `Gateway`."""
         live, (done, answer) = self._when_live(), pending_answer()
         live.store_thread.submit(trades, lambda receipt: answer(receipt, receipt.error), check or live.renewals.check)
-        self._sources.sent(trades, done)
+        self._sources.note_sent(trades, done)
         return self._pending.keep(done)
 
     def offer_ticks(self, ticks: Sequence[AnyTick]) -> TicksTaken:

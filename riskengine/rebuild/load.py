@@ -1,9 +1,10 @@
 """From the store to an engine that is equal to it: the phases from reference to compare.
 
-The replay goes through `rebuild`, which is `Engine.apply` in the order of the store, the code that runs all day, on a thread of the
-pool. Beside it a child process adds up the same store on its own (a small store is added up here, afterwards), and the engine is
-compared with those sums. A difference counts if it is found twice: other programs may write during the start, and one side sees a
-late row first. Before the second comparison the engine is brought up to date or, if the reference data has changed, rebuilt.
+The replay goes through `rebuild`, which is `Engine.apply` in the order of the store, the code that runs all day, on a thread of
+the pool. Beside it a child process adds up the same store on its own (a small store is added up here, afterwards), and the engine
+is compared with those sums. A difference counts if it is found twice: other programs may write during the start, and one side
+sees a late row first. Before the second comparison the engine is brought up to date or, if the reference data has changed,
+rebuilt.
 """
 
 import asyncio
@@ -52,7 +53,7 @@ class Loaded(NamedTuple):
 async def load(store: Store, config: Config, morning: Morning, *, epoch: int, now: int) -> Loaded:
     """Rebuild the engine and compare it with the store. Raises StoreError, ReferenceDataError, EngineNotLive."""
     comparison = Comparison(config)
-    morning.when_abandoned(comparison.close)
+    morning.on_abandon(comparison.close)
     try:
         stored = await asyncio.to_thread(store.counts)
         is_small = stored.trades <= SMALL

@@ -9,8 +9,8 @@ opening balances have changed, by this program or another. Once they have not ch
    writer change over: `hand_over`, the rest of the rows, one snapshot;
 4. the event loop uses the new instruments for ticks and the new check for trades.
 
-What is on its way then goes by name: marks by their symbols; trades are checked again before they are stored. If the new reference
-data does not hold together (two roots, say), the live engine stays, and a warning says why until that is repaired.
+What is on its way then goes by name: marks by their symbols; trades are checked again before they are stored. If the new
+reference data does not hold together (two roots, say), the live engine stays, and a warning says why until that is repaired.
 
 Renewals run one at a time; requests that arrive during one share the next.
 """
@@ -111,7 +111,7 @@ class Settling:
 
 
 class Renewals:
-    """All renewals of one engine from its first moment live. `look` belongs to the store thread, the rest to the loop."""
+    """All renewals of one process from its first moment live. On the loop, except `check_reference`: on the store thread."""
 
     def __init__(self, check: TradeCheck, revision: int) -> None:
         self.check = check
@@ -123,8 +123,8 @@ class Renewals:
         self.alone = asyncio.Lock()
         """Held while an engine is built and takes over; any other holder keeps renewals waiting."""
         self._settling = Settling(revision)
-        self._look_at = 0.0
-        self._asked = False
+        self._check_at = 0.0
+        self._requested = False
         self._stopping = False
         self._reasons: list[str] = []
         self._waiting: list[asyncio.Future[None]] = []
@@ -137,15 +137,15 @@ class Renewals:
         """Set what to work on. Once, before the threads begin."""
         self._parts = parts
 
-    def look(self, store: Store) -> None:
+    def check_reference(self, store: Store) -> None:
         """Check whether reference data has changed, every LOOK_S however often it is called. Store thread. Raises StoreError."""
         now = time.monotonic()
-        if now < self._look_at or self._asked:
+        if now < self._check_at or self._requested:
             return
-        self._look_at = now + LOOK_S
+        self._check_at = now + LOOK_S
         if self._settling.due(store.reference_revision(), now):
-            self._asked = True
-            self._loop.call_soon_threadsafe(self._ask, "reference data changed")
+            self._requested = True
+            self._loop.call_soon_threadsafe(self._request, "reference data changed")
 
     def renew(self, reason: str) -> "asyncio.Future[None]":
         """Rebuild everything from the store and go on with that; done when a snapshot shows it. `reason` is for the log.
@@ -154,7 +154,7 @@ class Renewals:
         """
         done: asyncio.Future[None] = self._loop.create_future()
         self._waiting.append(done)
-        self._ask(reason)
+        self._request(reason)
         return done
 
     def stop(self) -> None:
@@ -164,10 +164,10 @@ class Renewals:
             self._task.cancel()
         self._settle(self._waiting, EngineNotLive("the engine has stopped"))
 
-    # -- one after the other -----------------------------------------------------------------------------------
+    # -- one at a time -----------------------------------------------------------------------------------------
 
-    def _ask(self, reason: str) -> None:
-        self._asked = True
+    def _request(self, reason: str) -> None:
+        self._requested = True
         self._reasons.append(reason)
         if self._task is None and not self._stopping:
             self._task = self._loop.create_task(self._run())
@@ -192,7 +192,7 @@ class Renewals:
                 self._parts.warnings.pop(KIND, None)
                 self._settle(waiting, None)
         self._task = None
-        self._asked = False
+        self._requested = False
 
     def _settle(self, waiting: "list[asyncio.Future[None]]", error: Exception | None) -> None:
         for done in waiting:
@@ -204,7 +204,7 @@ class Renewals:
         ours = not isinstance(error, RiskEngineError)
         if isinstance(error, StoreError):
             self._settling.followed = None
-            self._look_at = time.monotonic() + self._pause_s
+            self._check_at = time.monotonic() + self._pause_s
             self._pause_s = min(2 * self._pause_s, MAX_PAUSE_S)
         if isinstance(error, StoreUnavailable):
             return  # the store thread says so
@@ -214,14 +214,14 @@ class Renewals:
     async def _renew(self, reason: str) -> None:
         started = time.perf_counter()
         log.info("renewal_begins", reason=reason)
-        follower = await self._beside(self._build)
+        follower = await self._on_helper(self._build)
         while True:
             try:
                 change = await self._change_over(follower)
                 break
             except (StoreUnavailable, TooManyRowsLeft):
                 await asyncio.sleep(RETRY_S)
-                await self._beside(partial(self._catch_up, follower))
+                await self._on_helper(partial(self._catch_up, follower))
         self._parts.quotes.renew(follower.engine.reference, change.marks)
         self.check = follower.check
         before, now = change.before.snapshot, follower.engine.snapshot
@@ -236,7 +236,7 @@ class Renewals:
             quarantined=now.counts.quarantined,
             quarantined_before=before.counts.quarantined,
         )
-        if found := await self._beside(partial(changed_in_place, change.before, follower.engine, change.first)):
+        if found := await self._on_helper(partial(changed_in_place, change.before, follower.engine, change.first)):
             log.error("trades_changed_in_place", keys=len(found), first=found[0])
             self._parts.warnings[EDITED] = warning_text(found)
         self._release = GradualRelease(change.before, self._parts.config.server.snapshot_history_s + LINGER_S)
@@ -272,19 +272,19 @@ class Renewals:
             rests = Rests()
             for count, trade in enumerate(read(check)):
                 if not count % 64:
-                    self._go_on()
+                    self._raise_if_stopping()
                     rests.rest_if_due()
                 yield trade
 
         return read_and_rest
 
-    def _go_on(self) -> None:
+    def _raise_if_stopping(self) -> None:
         if self._stopping:
             raise EngineNotLive("stopped during a renewal")
 
     def _catch_up(self, follower: StoreFollower) -> None:
         """Apply what was stored meanwhile, until few rows are left, and publish, so that the last step finds little to do."""
-        follower.catch_up(self._parts.clock.now, few_rows=FEW_ROWS, go_on=self._go_on)
+        follower.catch_up(self._parts.clock.now, few_rows=FEW_ROWS, go_on=self._raise_if_stopping)
 
     # -- the change --------------------------------------------------------------------------------------------
 
@@ -322,7 +322,7 @@ class Renewals:
 
     # -- threads -----------------------------------------------------------------------------------------------
 
-    async def _beside(self, work: Callable[[], T]) -> T:
+    async def _on_helper(self, work: Callable[[], T]) -> T:
         """What `work` returns, done on the helper thread."""
         done, answer = pending_answer()
 

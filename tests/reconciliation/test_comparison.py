@@ -15,7 +15,7 @@ from riskengine.config import Config, StoreConfig
 from riskengine.engine.engine import Engine
 from riskengine.errors import ComparisonFailed, StoreUnavailable
 from riskengine.reconciliation import comparison
-from riskengine.reconciliation.comparison import Comparison, Found, compare_now, frame, opened
+from riskengine.reconciliation.comparison import Comparison, Found, compare_now, decode_body, frame
 from riskengine.reconciliation.comparison_child import Comparing
 from riskengine.reconciliation.store_sums import store_side
 from riskengine.snapshot.compare import Break, compare, side_of
@@ -81,7 +81,7 @@ def test_what_is_sent_in_slices_is_everything(here: Store, rows: int, monkeypatc
     snapshot = engine_of(here).snapshot
     comparing = Comparing(store_side(here, CONFIG, snapshot.watermark))
     for message in comparison._messages(snapshot):
-        comparing.take(opened(frame(message)[8:]))
+        comparing.take(decode_body(frame(message)[8:]))
     assert (comparing.breaks(), comparing.compared) == ([], len(side_of(snapshot)))
 
 
@@ -225,7 +225,7 @@ def test_closing_ends_whoever_waits(here: Store, here_config: Config, monkeypatc
 def test_the_child_ends_with_its_parent(here: Store, here_config: Config, tmp_path: Path) -> None:
     program = f"""
 import sys, time
-from riskengine.adapters.comparison import Comparison
+from riskengine.reconciliation.comparison import Comparison
 from riskengine.config import Config, StoreConfig
 started = Comparison(Config(store=StoreConfig(url={here_config.store.url!r})))
 started.start({here.watermark()})

@@ -8,17 +8,17 @@ from replay import kill_campaign, own_postgres, postgres_kill_campaign
 from tests.conftest import ROOT
 
 EARLY = """
-from riskengine.adapters.committer import Committer
-from riskengine.engine import Outcome
-from riskengine.inbox import Receipt
+from riskengine.engine.engine import Outcome
+from riskengine.engine.inbox import Receipt
+from riskengine.intake.store_thread import StoreThread
 
-submit = Committer.submit
+submit = StoreThread.submit
 
 def submit_and_answer_at_once(self, trades, answer, *more):
     submit(self, trades, lambda receipt: None, *more)
     answer(Receipt([Outcome("applied", False, "") for _ in trades], 1))
 
-Committer.submit = submit_and_answer_at_once
+StoreThread.submit = submit_and_answer_at_once
 """
 
 
