@@ -95,7 +95,7 @@ def read_statement(path: str, options: ColumnOptions, root: str) -> tuple[dict[K
 def _parse_row(row: Row, root: str) -> tuple[Key, Stated]:
     owners = [field for field in ("node", "desk", "dealer") if row.get(field) not in (None, "")]
     if len(owners) > 1:
-        raise Rejected(owners[1], f"cannot stand beside {owners[0]}: a row has one owner")
+        raise Rejected(owners[1], f"cannot be combined with {owners[0]}: a row has one owner")
     rollup, owner = (DEALER if owners == ["dealer"] else NODE), name(str(row[owners[0]]), owners[0]) if owners else root
     cash, average = row.get("net_cash"), row.get("average_price")
     figures = Stated(
