@@ -124,7 +124,7 @@ class Morning:
     def raise_if_abandoned(self) -> None:
         """Raises EngineNotLive if the start was abandoned."""
         if self._abandoned:
-            raise EngineNotLive("told to stop during the start")
+            raise EngineNotLive("stopped during the start")
 
     # -- the account -------------------------------------------------------------------------------------------
 

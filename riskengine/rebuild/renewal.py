@@ -207,7 +207,7 @@ class Renewals:
             self._check_at = time.monotonic() + self._pause_s
             self._pause_s = min(2 * self._pause_s, MAX_PAUSE_S)
         if isinstance(error, StoreUnavailable):
-            return  # the store thread says so
+            return  # the store thread reports it
         log.error("renewal_refused", reason=reason, error=repr(error) if ours else str(error), exc_info=error if ours else None)
         self._parts.warnings[KIND] = f"the reference data in the store cannot be used, the previous data stays in force: {error}"
 

@@ -64,7 +64,7 @@ steps = st.lists(st.one_of(st.lists(trades, min_size=1, max_size=5), st.integers
 
 
 class Pair:
-    """Two engines on one store: one keeps everything, the other freezes what is done when it is told to."""
+    """Two engines on one store: one keeps everything, the other freezes old trades on request."""
 
     def __init__(self, store: Store) -> None:
         self.store = store

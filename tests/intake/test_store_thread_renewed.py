@@ -1,4 +1,4 @@
-"""The store thread when reference data changes: what was let in by that of before is judged again before it is stored."""
+"""The store thread when reference data changes: trades checked by the old data are checked again before they are stored."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +25,7 @@ BEFORE = TradeCheck(
     {"FX1", "FX2", "FX9"},
     {"Total", "FX1", "FX2", "FX9"},
 )
-"""Reference data of before: another multiplier, an instrument and a desk that are gone by now."""
+"""The old reference data: another multiplier, an instrument and a desk that are gone."""
 
 
 @pytest.fixture

@@ -23,10 +23,9 @@ def test_whatever_waits_is_one_batch() -> None:
     queue.put(submission("a"))
     queue.wake()
     queue.put(submission("b", "c"))
-    assert not queue.is_empty
     assert taken(queue) == [["a"], ["b", "c"]]
-    assert queue.is_empty
     assert taken(queue) == []
+    assert queue.is_empty
 
 
 def test_a_submission_is_never_divided_and_none_is_passed_by() -> None:
@@ -34,10 +33,9 @@ def test_a_submission_is_never_divided_and_none_is_passed_by() -> None:
     for ids in (("a", "b"), ("c", "d"), ("e",), ("f", "g", "h", "i")):
         queue.put(submission(*ids))
     assert taken(queue) == [["a", "b"]]
-    assert not queue.is_empty
+    assert not queue.is_empty, "one was taken and left over"
     assert taken(queue) == [["c", "d"], ["e"]]
     assert taken(queue) == [["f", "g", "h", "i"]], "one that is larger than a batch goes alone"
-    assert queue.is_empty
 
 
 def test_a_call_ends_a_wait() -> None:
@@ -51,7 +49,7 @@ def test_a_call_ends_a_wait() -> None:
 def test_only_after_several_senders_at_once_it_waits_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     monkeypatch.setattr(submissions, "CROWDED_S", 60.0)
-    monkeypatch.setattr(submissions.time, "sleep", waits.append)
+    monkeypatch.setattr(time, "sleep", waits.append)
     queue = SubmissionQueue(3)
     for senders in (1, 2, 1):
         queue.put(submission("a"))

@@ -27,7 +27,7 @@ def running() -> set[str]:
     return {thread.name for thread in threading.enumerate()} & {"riskengine-store", "riskengine-writer"}
 
 
-async def refuse(*_: Any) -> Any:
+async def refuse(action: Any) -> Any:
     raise EngineNotLive("no questions here")
 
 

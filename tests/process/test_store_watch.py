@@ -1,4 +1,4 @@
-"""What is looked after while the engine is live: what the positions lack is said for as long as they lack it."""
+"""While the engine is live, warnings say what the positions lack, for as long as they lack it."""
 
 import asyncio
 import sqlite3
