@@ -72,15 +72,15 @@ class Delivery:
 
     def recall(self, trades: Sequence[Trade], unseen: Unseen = nothing_unseen) -> None:
         """Have the writer take back what it has frozen and these trades are about to touch. Raises StoreError."""
-        self._take_back(self._recall.before(trades, unseen) if self._recall is not None else None)
+        self._take_back(self._recall.for_trades(trades, unseen) if self._recall is not None else None)
 
     def recall_keys(self, keys: Collection[Key]) -> None:
         """Have the writer take back all trades of these positions. Raises StoreError."""
-        self._take_back(self._recall.under(keys) if self._recall is not None else None)
+        self._take_back(self._recall.for_keys(keys) if self._recall is not None else None)
 
     def recall_rows(self, trades: Iterable[Trade]) -> None:
         """Have the writer take back these identities, which a repair judges anew. Raises StoreError."""
-        self._take_back(self._recall.of_rows(trades) if self._recall is not None else None)
+        self._take_back(self._recall.for_rows(trades) if self._recall is not None else None)
 
     def _take_back(self, recalled: Recalled | None) -> None:
         if recalled is not None:

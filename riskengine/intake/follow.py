@@ -93,7 +93,7 @@ class StoreFollower:
         self._thaw_for(self.recall.questioned_trades(self._built_since), moving=True)
 
     def _thaw_for(self, trades: Sequence[Trade], unseen: Unseen = nothing_unseen, *, moving: bool = False) -> None:
-        recalled = self.recall.before(trades, unseen, moving=moving)
+        recalled = self.recall.for_trades(trades, unseen, moving=moving)
         if recalled is not None:
             self.engine.thaw(recalled)
 

@@ -38,7 +38,7 @@ class Recall:
         self._check = check
         self._engine = engine
 
-    def before(self, trades: Sequence[Trade], unseen: Unseen = nothing_unseen, *, moving: bool = False) -> Recalled | None:
+    def for_trades(self, trades: Sequence[Trade], unseen: Unseen = nothing_unseen, *, moving: bool = False) -> Recalled | None:
         """What the engine must take back (`Engine.thaw`) before these trades; None if nothing. Raises StoreError.
 
         A duplicate touches no position, unless `moving`: a person has decided about these trades.
@@ -66,12 +66,12 @@ class Recall:
             return None
         return Recalled(list(versions.values()), self._positions(keys, unseen))
 
-    def under(self, keys: Collection[Key]) -> Recalled | None:
+    def for_keys(self, keys: Collection[Key]) -> Recalled | None:
         """The trades that the bases of some positions stand for; None if there are none. Raises StoreError."""
         frozen = [key for key in keys if frozen_place(self._engine.ledger, key) is not None]
         return Recalled((), self._positions(frozen, nothing_unseen)) if frozen else None
 
-    def of_rows(self, trades: Iterable[Trade]) -> Recalled | None:
+    def for_rows(self, trades: Iterable[Trade]) -> Recalled | None:
         """All versions of those identities that are frozen, for a repair that judges them anew. Raises StoreError."""
         one_each = list({trade.identity: trade for trade in trades}.values())
         counts = self._engine.processed.history.versions(one_each)

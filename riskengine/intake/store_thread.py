@@ -228,7 +228,7 @@ class StoreThread:
             if self.error is not None and not self._store.is_writable():
                 return  # that it can be read is not enough to call it back
             self._marks.save(self._store)
-            self._recovered()
+            self._note_recovery()
             self.trail.work(self._store, busy=not self._submissions.is_empty)
         except StoreError as error:
             self._fail(batch, error)
@@ -278,7 +278,7 @@ class StoreThread:
             self._inbox.release(len(submission.trades))
             submission.answer(Receipt((), 0, error))
 
-    def _recovered(self) -> None:
+    def _note_recovery(self) -> None:
         if self.error is not None:
             self.error = None
             log.info("store_back")

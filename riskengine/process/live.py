@@ -20,8 +20,8 @@ from riskengine.loop import PublishWakeup
 from riskengine.market.marks import Mark
 from riskengine.market.tick_limits import LimitedQuoteBook
 from riskengine.observe import Metrics
-from riskengine.process.sampling import Sampling
-from riskengine.process.verdicts import OnStore, OnWriter, Verdicts
+from riskengine.process.sampling import OnStore, Sampling
+from riskengine.process.verdicts import OnWriter, Verdicts
 from riskengine.rebuild.load import Loaded
 from riskengine.rebuild.renewal import RenewalParts, Renewals
 from riskengine.reconciliation.confirm import ReconcilerParts, compare_beside, trades_standing

@@ -28,6 +28,7 @@ LAST_SAMPLE_S = 2.0
 log = get_logger("riskengine.sampling")
 
 OnStore = Callable[[Callable[[Store], Any]], Awaitable[Any]]
+"""Has something done on the store thread (`EngineProcess.on_store`). Raises EngineNotLive, StoreError."""
 
 
 class Sampling:

@@ -14,6 +14,7 @@ from riskengine.intake.delivery import Delivery
 from riskengine.loop import start_task
 from riskengine.market.tick_limits import LimitedQuoteBook
 from riskengine.observe import get_logger
+from riskengine.process.sampling import OnStore
 from riskengine.rebuild.renewal import refit_item
 from riskengine.records.types import Verdict
 from riskengine.snapshot.snapshot import ExceptionItem
@@ -22,9 +23,6 @@ from riskengine.store.protocol import Store
 RETRY_S = 0.5
 
 log = get_logger("riskengine.decisions")
-
-OnStore = Callable[[Callable[[Store], Any]], Awaitable[Any]]
-"""Has something done on the store thread (`EngineProcess.on_store`). Raises EngineNotLive, StoreError."""
 
 
 class OnWriter(Protocol):

@@ -89,7 +89,7 @@ ReadTrades = Callable[[TradeCheck], Iterator[tuple[int, Trade | RefusedRow]]]
 class Past(Protocol):
     """Reads again what an engine has frozen. Raises StoreError."""
 
-    def before(self, trades: Sequence[Trade], unseen: Callable[[int], bool]) -> Recalled | None:
+    def for_trades(self, trades: Sequence[Trade], unseen: Callable[[int], bool]) -> Recalled | None:
         """What the engine must take back before these trades; rows with `unseen` numbers have not gone to it."""
         ...
 
@@ -230,7 +230,7 @@ class Freezer:
 
     def thaw_for(self, trades: Sequence[Trade], first: int = 2**63) -> None:
         """Thaw what these trades touch; rows with numbers from `first` on have not been applied."""
-        recalled = self._past.before(trades, lambda store_seq: store_seq >= first)
+        recalled = self._past.for_trades(trades, lambda store_seq: store_seq >= first)
         if recalled is not None:
             self._engine.thaw(recalled)
             self._thawed.update(key for key, _ in recalled.positions)

@@ -184,7 +184,7 @@ class Renewals:
                 raise
             except Exception as error:
                 self._parts.metrics.renewals["refused"].inc()
-                self._refused(reason, error)
+                self._note_refusal(reason, error)
                 self._settle(waiting, error)
             else:
                 self._parts.metrics.renewals["done"].inc()
@@ -199,7 +199,7 @@ class Renewals:
             if not done.done():
                 done.set_result(None) if error is None else done.set_exception(error)
 
-    def _refused(self, reason: str, error: Exception) -> None:
+    def _note_refusal(self, reason: str, error: Exception) -> None:
         """The engine stays as it was. Try again what the store refused; wait for a change of data that does not hold together."""
         ours = not isinstance(error, RiskEngineError)
         if isinstance(error, StoreError):
