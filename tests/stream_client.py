@@ -9,7 +9,7 @@ import msgspec
 from riskengine.config import ServerConfig
 from riskengine.engine.engine import Engine
 from riskengine.rebuild.handover import hand_over
-from riskengine.rebuild.renewal import fitting
+from riskengine.rebuild.renewal import refit_trade
 from riskengine.records.reference import Reference, trade_check
 from riskengine.snapshot.snapshot import Snapshot
 from riskengine.views.board import JSON, Board, Encoding
@@ -97,7 +97,7 @@ class Desk:
     def renew(self, where: Reference) -> None:
         """A rebuilt engine takes over, with the same trades and other reference data: other numbers, and perhaps other names."""
         house = self.house
-        engine, judge = Engine(where, now=house.now), partial(fitting, check=trade_check(where))
+        engine, judge = Engine(where, now=house.now), partial(refit_trade, check=trade_check(where))
         engine.apply([trade for sent in self.dealt if (trade := judge(sent)) is not None], house.now)
         engine.publish(house.now)
         hand_over(engine, house.engine, judge, house.now)

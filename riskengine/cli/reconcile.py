@@ -30,7 +30,7 @@ from riskengine.engine_access import engine_opener
 from riskengine.errors import EngineUnreachable, InputError, RiskEngineError
 from riskengine.files.columns import ColumnOptions
 from riskengine.files.lines import display_name
-from riskengine.reconciliation.statement import against_statement, parse_tolerances, unreachable
+from riskengine.reconciliation.statement import against_statement, parse_tolerances, unreachable_error
 from riskengine.reconciliation.store_sums import store_side
 from riskengine.records.fields import to_text
 from riskengine.records.types import CASH_DECIMALS, Key
@@ -185,7 +185,7 @@ def _holdings(engine: str) -> Holdings:
         with error:
             raise EngineUnreachable(f"{engine}: the engine answered HTTP {error.code}") from None
     except (OSError, ValueError, HTTPException) as error:
-        raise unreachable(engine, error) from None
+        raise unreachable_error(engine, error) from None
 
 
 def _ask_for_repair(engine: str) -> None:

@@ -1,11 +1,11 @@
-"""What others wrote, brought into the audit trail beside the live engine, a slice at a time on the store thread.
+"""Brings what others wrote into the audit trail beside the live engine, a slice at a time on the store thread.
 
-A trade that comes through the door is recorded in its own transaction. A row that another program wrote is recorded once the
-engine has taken it over: those that come while it runs as they are handed to the writer, those from before when everything that
-is stored has been gone through once after the start, and again after the engine was rebuilt. Then the trail says so.
+A trade that comes through the engine is recorded in its own transaction. A row that another program wrote is recorded once the
+engine has applied it: rows that arrive while it runs as they are handed to the writer; older ones in a sweep through everything
+stored, once after the start and again after each rebuild of the engine. At the end of a sweep the trail says so.
 
-A slice is small, and slices keep apart, so that a million rows of a bulk load do not hold a commit up for longer than a few
-milliseconds. What is interrupted is found again by the next start: the trail itself says what is recorded.
+Slices are small and spaced out, so that a million rows of a bulk load delay no commit by more than a few milliseconds. The next
+start finds what an interruption left: the trail itself says what is recorded.
 """
 
 import math
@@ -24,29 +24,28 @@ from riskengine.store.audit_chain import ENGINE, AuditEvent
 from riskengine.store.protocol import Store
 
 LOOK_ROWS = 5_000
-"""Numbers of rows held against the trail at a stretch: 5 ms."""
+"""Row numbers compared with the trail in one slice: 5 ms."""
 
 RECORD_ROWS = 500
 """Rows recorded in one transaction: 4 ms and a sync."""
 
 APART_S = 0.01
-"""What lies between two slices."""
+"""Pause between two slices."""
 
 APART_BUSY_S = 0.05
 """The same while trades wait to be stored."""
 
 LAST_S = 1.0
-"""How long the end of the store thread may be held up for rows that are not recorded yet."""
+"""Longest delay of the store thread's end for rows that are not recorded yet."""
 
 MAX_WAITING = 10_000
-"""Ranges of numbers that are remembered; where more come in between, everything is gone through again."""
-
+"""Ranges of row numbers that are remembered; if more arrive, a sweep goes through everything again."""
 
 log = get_logger("riskengine.audit")
 
 
 class Recorder:
-    """Used on the store thread but for `record`, which any thread may call."""
+    """Used on the store thread, except `record`, which any thread may call."""
 
     def __init__(self) -> None:
         self._events: deque[AuditEvent] = deque()
@@ -56,23 +55,23 @@ class Recorder:
         self._at = 0.0
 
     def record(self, events: Iterable[AuditEvent]) -> None:
-        """Put these into the trail soon, however often it takes."""
+        """Put these into the trail soon; try until the store takes them."""
         self._events.extend(events)
 
-    def followed(self, store_seqs: Sequence[int]) -> None:
-        """Rows that were handed to the writer, ascending, and did not come through the door."""
+    def note_followed(self, store_seqs: Sequence[int]) -> None:
+        """Record these rows soon: others wrote them, and they were handed to the writer. Ascending."""
         if len(self._ranges) >= MAX_WAITING:
             self.sweep()
         else:
             self._ranges.append((store_seqs[0], store_seqs[-1]))
 
     def sweep(self) -> None:
-        """Go through everything that is stored, from now on."""
+        """Go through everything that is stored, from the beginning."""
         self._ranges.clear()
         self._sweep, self._sweep_due = None, True
 
     def due_s(self) -> float:
-        """In how many seconds there is something to do; infinite where there is nothing."""
+        """Seconds until there is something to do; infinite if there is nothing."""
         if self._events:
             return 0.0
         if self._ranges or self._sweep_due or self._sweep is not None:
@@ -80,7 +79,7 @@ class Recorder:
         return math.inf
 
     def work(self, store: Store, *, busy: bool = False) -> None:
-        """Do a slice, if one is due. Raises StoreError, and then nothing is forgotten."""
+        """Record waiting events, and do a slice if one is due. Raises StoreError, and then forgets nothing."""
         while self._events:
             events = [*self._events]
             store.record(events)
@@ -94,7 +93,7 @@ class Recorder:
             self._at = time.monotonic() + (APART_BUSY_S if busy else APART_S)
 
     def finish(self, store: Store) -> None:
-        """What is left, as far as it can be done quickly; the next start does the rest."""
+        """Record as much of the rest as LAST_S allows; the next start does what is left."""
         deadline = time.monotonic() + LAST_S
         try:
             while (due := self.due_s()) < LAST_S and time.monotonic() < deadline:
@@ -104,7 +103,7 @@ class Recorder:
             log.warning("trail_not_finished", error=str(error))
 
     def _slice(self, store: Store) -> None:
-        if self._ranges:  # what is fresh comes first
+        if self._ranges:  # new rows come first
             first, last = self._ranges[0]
             reached = self._record(store, first - 1, last)
             if reached < last:
@@ -124,7 +123,7 @@ class Recorder:
             self._sweep = None
 
     def _record(self, store: Store, after: int, up_to: int) -> int:
-        """Record what is missing of the next rows. The number up to which nothing is missing."""
+        """Record the next missing rows. Returns the number up to which nothing is missing."""
         missing, reached = store.unrecorded(after, up_to, LOOK_ROWS)
         if not missing:
             return reached
@@ -132,8 +131,8 @@ class Recorder:
         return missing[RECORD_ROWS] - 1 if len(missing) > RECORD_ROWS else reached
 
 
-def started(config: Config, *, epoch: int, watermark: int, revision: int) -> AuditEvent:
-    """With what an engine went live: its version, its configuration without passwords, and up to which row it had read."""
+def start_event(config: Config, *, epoch: int, watermark: int, revision: int) -> AuditEvent:
+    """That an engine went live: its version, its configuration without passwords, and up to which row it had read."""
     detail = msgspec.to_builtins(config)
     detail["store"]["url"] = without_password(config.store.url)
     facts = {"version": __version__, "epoch": epoch, "watermark": watermark, "reference_revision": revision}
@@ -141,25 +140,24 @@ def started(config: Config, *, epoch: int, watermark: int, revision: int) -> Aud
 
 
 MAX_KEPT = 1_000
-"""Notes kept until there is a trail; the oldest make room."""
-
+"""Events kept until there is a trail; new ones replace the oldest."""
 
 Record = Callable[[Iterable[AuditEvent]], None]
 
 
 class EarlyEvents:
-    """Hands notes on to a trail, in their order."""
+    """Keeps audit events until there is a trail, then passes them on, in their order. Event loop."""
 
     def __init__(self) -> None:
         self._kept: deque[AuditEvent] = deque(maxlen=MAX_KEPT)
         self._record: Record = self._kept.extend
 
     def hand_to(self, record: Record, first: AuditEvent) -> None:
-        """There is a trail now: `first`, then what was kept."""
+        """Pass on to a trail: `first`, then what was kept, then each new event."""
         record([first, *self._kept])
         self._kept.clear()
         self._record = record
 
     def note(self, kind: str, subject: str, detail: Mapping[str, Any], actor: str) -> None:
-        """Something to be recorded, as an `AuditEvent`."""
+        """Record an event; the arguments are those of `AuditEvent`."""
         self._record([AuditEvent(kind, subject, detail, actor)])

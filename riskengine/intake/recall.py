@@ -1,10 +1,10 @@
-"""Reads from the store what an engine has frozen, before trades come that touch it.
+"""Reads from the store what an engine has frozen, before trades arrive that touch it.
 
-An identity of long ago is a fingerprint in the engine (`history`): the store is asked for its versions, and those are put back
-before another one comes. The same for a position whose base stands for trades (`freezing`) when a trade comes, changes or goes
-among those. Only what the engine has seen counts: of an identity just the versions that it was frozen with, and no row that is
-yet to be handed over. A trade in the history that the store does not confirm was never seen; should its row be gone, the position
-that was made of it shows that, and is set aside.
+The engine holds an identity of long ago as a fingerprint only (`FrozenIds`): before another version of it is applied, its stored
+versions are read and put back. The same holds for a position whose base stands for frozen trades (`freezing`), when a trade
+comes, changes or goes among those. Only what the engine has seen counts: the versions that an identity was frozen with, and no
+row that is yet to be handed over. A frozen trade that the store does not confirm was never seen; if its row is gone, the position
+that was built from it shows that and is set aside.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -22,27 +22,27 @@ from riskengine.store.tables.bulk_trades import read_conflicts
 from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
 
 Unseen = Callable[[int], bool]
-"""Whether the row of a number has not gone to the engine yet."""
+"""Whether the row with this store_seq has not gone to the engine yet."""
 
 
-def nothing(store_seq: int) -> bool:
-    """Every row that counts has gone to the engine."""
+def nothing_unseen(store_seq: int) -> bool:
+    """False: every row that counts has gone to the engine."""
     return False
 
 
 class Recall:
-    """What one engine has to have back, by the reference data of `check`, which it was made by. One thread at a time."""
+    """Reads back what one engine has frozen. `check` is by the reference data of that engine. One thread at a time."""
 
     def __init__(self, store: Store, check: TradeCheck, engine: Engine) -> None:
         self._store = store
         self._check = check
         self._engine = engine
 
-    def before(self, trades: Sequence[Trade], unseen: Unseen = nothing, *, moving: bool = False) -> Recalled | None:
-        """What the engine must take back (`Engine.thaw`) before these trades, None where nothing. Raises StoreError.
+    def for_trades(self, trades: Sequence[Trade], unseen: Unseen = nothing_unseen, *, moving: bool = False) -> Recalled | None:
+        """What the engine must take back (`Engine.thaw`) before these trades; None if nothing. Raises StoreError.
 
-        A duplicate touches no position, unless they are `moving` all the same: a person has decided about them.
-        2 us a trade; 20 us for each row that is read, and 0.1 s for each million trades stored where positions are.
+        A duplicate touches no position, unless `moving`: a person has decided about these trades.
+        2 us a trade; 20 us for each row read; for frozen positions 0.1 s for each million trades stored.
         """
         processed, ledger = self._engine.processed, self._engine.ledger
         history = processed.frozen_ids
@@ -66,39 +66,39 @@ class Recall:
             return None
         return Recalled(list(versions.values()), self._positions(keys, unseen))
 
-    def under(self, keys: Collection[Key]) -> Recalled | None:
-        """The trades that the bases of some positions stand for, None where there are none. Raises StoreError."""
+    def for_keys(self, keys: Collection[Key]) -> Recalled | None:
+        """The trades that the bases of some positions stand for; None if there are none. Raises StoreError."""
         frozen = [key for key in keys if frozen_place(self._engine.ledger, key) is not None]
-        return Recalled((), self._positions(frozen, nothing)) if frozen else None
+        return Recalled((), self._positions(frozen, nothing_unseen)) if frozen else None
 
-    def of_rows(self, trades: Iterable[Trade]) -> Recalled | None:
-        """All versions of those identities that are frozen: for a repair, which judges them anew. Raises StoreError."""
+    def for_rows(self, trades: Iterable[Trade]) -> Recalled | None:
+        """All versions of those identities that are frozen, for a repair that judges them anew. Raises StoreError."""
         one_each = list({trade.identity: trade for trade in trades}.values())
         counts = self._engine.processed.frozen_ids.version_counts(one_each)
         deals = {(one.source, one.trade_id) for one, count in zip(one_each, counts, strict=True) if count}
-        return Recalled(list(self._versions(deals, nothing).values()), ()) if deals else None
+        return Recalled(list(self._versions(deals, nothing_unseen).values()), ()) if deals else None
 
     def later_versions(self) -> dict[tuple[str, str], int]:
-        """Deals of which a second version is stored, and the number of the last such row. Raises StoreError. 2 us each."""
+        """Deals with more than one stored version, and the store_seq of the last one. Raises StoreError. 2 us each."""
         rows = self._store.read(lambda session: session.rows("later_versions"))
         return {(source, trade_id): store_seq for source, trade_id, store_seq in rows}
 
-    def in_question(self, since: int) -> list[Trade]:
-        """What came into question since then, while the engine was built: conflicts, what people accepted. Raises StoreError."""
+    def questioned_trades(self, since: int) -> list[Trade]:
+        """Trades that conflicts and accepting verdicts since then are about, while the engine was built. Raises StoreError."""
         accepted = {one.id for one in self._store.verdicts() if one.verdict == "accept" and one.ts >= since}
         kept_out = (trade for trade, _ in self._engine.processed.quarantined.values())
         apart = (trade for trade in self.conflicts() if not self._engine.processed.is_in_memory(trade))
         found = [*apart, *(trade for trade in kept_out if exception_id("quarantined", trade) in accepted)]
         parts = [name.split(":") for name in accepted if name.startswith("conflict:")]
         deals = {(unescape_name(words[1]), unescape_name(words[2])) for words in parts if len(words) > 2}
-        return [*found, *self._read(self._store.trades_of_deals(sorted(deals)), nothing)] if deals else found
+        return [*found, *self._read(self._store.trades_of_deals(sorted(deals)), nothing_unseen)] if deals else found
 
     def conflicts(self) -> list[Trade]:
-        """What is kept apart from trades, as far as it is remembered. Raises StoreError. 10 us each."""
+        """Stored conflicts, as many as are remembered. Raises StoreError. 10 us each."""
         return list(read_conflicts(self._store, MAX_NOTICES)(self._check))
 
     def _versions(self, deals: Collection[tuple[str, str]], unseen: Unseen) -> dict[Identity, list[Trade]]:
-        """The versions that identities in the history were frozen with, lowest first."""
+        """The versions that frozen identities were frozen with, lowest first."""
         found: dict[Identity, dict[int, Trade]] = {}
         for trade in self._read(self._store.trades_of_deals(sorted(deals)), unseen):
             found.setdefault(trade.identity, {})[trade.version] = trade
@@ -110,7 +110,7 @@ class Recall:
         }
 
     def _positions(self, keys: Collection[Key], unseen: Unseen) -> list[tuple[Key, list[Trade]]]:
-        """What the bases of some keys stand for."""
+        """The trades that the bases of some keys stand for."""
         if not keys:
             return []
         wanted: dict[Key, list[Trade]] = {key: [] for key in keys}

@@ -1,6 +1,11 @@
-"""What is sent to the store thread to be stored and applied."""
+"""Trades on their way to the store thread: submissions, the queue that makes batches of them, and their second check.
 
+One batch is one transaction (group commit). It holds whatever waits, up to a limit, and never part of a submission.
+"""
+
+import time
 from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from riskengine.engine.engine import Outcome
@@ -10,11 +15,15 @@ from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Trade
 from riskengine.store.trade_rows import RefusedRow, judged_again
 
+CROWDED_S, LINGER_S = 0.002, 0.001
+"""For CROWDED_S after a batch of several senders a batch waits LINGER_S for more: fewer, larger transactions. A sender alone
+never waits."""
+
 ReceiptAnswer = Callable[[Receipt], None]
 
 
 class Submission(NamedTuple):
-    """Trades that were checked by `check` and have room reserved. `at` is when they came, by `perf_counter`."""
+    """Trades that passed `check` and have room reserved. `at` is when they arrived, by `perf_counter`."""
 
     trades: Sequence[Trade]
     answer: ReceiptAnswer
@@ -22,8 +31,60 @@ class Submission(NamedTuple):
     at: float | None = None
 
 
-def judged(submission: Submission, check: TradeCheck, metrics: Metrics) -> Submission:
-    """A submission by the check that is in force; what does not fit it is rejected, and left out. Its room is the caller's."""
+class SubmissionQueue:
+    """Submissions that wait to be stored. Any thread may call `put` and `wake`; the rest belongs to the store thread."""
+
+    def __init__(self, batch_trades: int) -> None:
+        self._batch_trades = batch_trades
+        self._queue: SimpleQueue[Submission | None] = SimpleQueue()
+        self._left_over: Submission | None = None
+        self._crowded_until = 0.0
+
+    def put(self, submission: Submission) -> None:
+        """Add a submission, and end a wait in `take`."""
+        self._queue.put(submission)
+
+    def wake(self) -> None:
+        """End a wait in `take`: there is something else to do."""
+        self._queue.put(None)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        return self._queue.empty() and self._left_over is None
+
+    def take(self, timeout_s: float) -> list[Submission]:
+        """Whatever waits, up to the size of a batch. Waits at most `timeout_s` for the first; empty after `wake`."""
+        batch: list[Submission] = []
+        count = 0
+        if self._left_over is not None:
+            batch.append(self._left_over)
+            count, self._left_over = len(self._left_over.trades), None
+        try:
+            while count < self._batch_trades:
+                item = self._queue.get(timeout=timeout_s) if not batch else self._queue.get_nowait()
+                if not batch and time.monotonic() < self._crowded_until:
+                    time.sleep(LINGER_S)
+                if item is None:
+                    if not batch:
+                        return batch
+                    continue
+                if batch and count + len(item.trades) > self._batch_trades:
+                    self._left_over = item
+                    break
+                batch.append(item)
+                count += len(item.trades)
+        except Empty:
+            pass
+        return batch
+
+    def note_senders(self, senders: int) -> None:
+        """Note how many submissions the last batch had, once it was stored."""
+        self._crowded_until = time.monotonic() + CROWDED_S if senders > 1 else 0.0
+
+
+def recheck(submission: Submission, check: TradeCheck, metrics: Metrics) -> Submission:
+    """A submission by the check in force: trades that do not fit it are rejected and left out. The caller releases their room."""
     if submission.check is None or submission.check is check:
         return submission
     trades: list[Trade] = []

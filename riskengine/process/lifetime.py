@@ -1,6 +1,6 @@
 """One process from its first socket to its last: serve, rebuild, go live, stop in order.
 
-The port answers "loading" while the morning runs. A signal ends it: streams get their `bye`, what was acknowledged is applied,
+The port answers "loading" during the start. A signal ends the process: streams get their `bye`, acknowledged trades are applied,
 marks are stored, the lease is given up.
 """
 
@@ -20,13 +20,13 @@ from riskengine.serve.stream.uvicorn_server import make_server
 log = get_logger("riskengine.server")
 
 Companion = Callable[[EngineProcess], Coroutine[Any, Any, None]]
-"""Something that runs beside an engine and is ended with it."""
+"""Something that runs beside an engine and ends with it."""
 
 BACKLOG = 2_048
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes any free one. Raises ConfigError naming the address where it cannot be had."""
+    """A listening socket; port 0 takes any free one. Raises ConfigError, with the address, if that cannot be bound."""
     try:
         [family, kind, proto, _, address], *_ = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
         listener = socket.socket(family, kind, proto)
@@ -52,10 +52,10 @@ async def run_server(
     feed: Companion | None = None,
     beside: Companion | None = None,
 ) -> int:
-    """Serve `process` until a signal or its failure; the exit status. `announce` is told the URL once it answers.
+    """Serve `process` until a signal or its failure; returns the exit status. `announce` gets the URL once it answers.
 
-    `feed` runs once the engine is live, and when it ends so does the engine; `beside` runs from the beginning. Where the start is
-    refused the status is 1 and each reason is in the log.
+    `feed` runs once the engine is live, and the engine ends with it; `beside` runs from the beginning. If the start is refused,
+    the status is 1 and each reason is in the log.
     """
     server = make_server(create_app(process), config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -84,7 +84,7 @@ async def run_server(
 
 
 async def _live(process: EngineProcess, serving: "asyncio.Task[None]", feed: Companion | None) -> None:
-    """The morning, then the day: until the server ends (a signal tells it to) or the engine fails."""
+    """Start the engine and run until the server ends (on a signal), the feed ends or the engine fails."""
     starting = asyncio.create_task(process.start())
     waiting: list[asyncio.Task[Any]] = [asyncio.create_task(process.ended.wait())]
     try:

@@ -1,8 +1,8 @@
-"""What keeps the curves: a sample of the newest snapshot now and then, stored at once, and read back at the start.
+"""Fills the curves: samples the newest snapshot periodically, stores each sample at once, reads stored ones back at the start.
 
-A snapshot is immutable, so that the writer feels nothing: rows are made on the pool. A store that is away loses nothing: what it
-has not taken waits, as much as the ring holds, and goes with the next sample. After a `kill -9` the newest sample that was
-stored is less than one period old, and the time until the next start is a hole.
+A snapshot is immutable, so the writer feels nothing: samples are made on the pool. A store that is away loses nothing: samples
+that it has not taken wait, as many as the ring holds, and go with the next one. After a `kill -9` the newest stored sample is
+less than one period old, and the time until the next start is a hole.
 """
 
 import asyncio
@@ -23,11 +23,12 @@ from riskengine.store.protocol import Store
 MICROS_PER_DAY = 86_400 * MICROS_PER_SECOND
 
 LAST_SAMPLE_S = 2.0
-"""How long the end waits for the last sample to be stored."""
+"""Longest wait at the end for the last sample to be stored."""
 
 log = get_logger("riskengine.sampling")
 
 OnStore = Callable[[Callable[[Store], Any]], Awaitable[Any]]
+"""Has something done on the store thread (`EngineProcess.on_store`). Raises EngineNotLive, StoreError."""
 
 
 class Sampling:
@@ -42,7 +43,7 @@ class Sampling:
         self._newest = newest
         self._on_store = on_store
         self._waiting: deque[Sample] = deque(maxlen=config.samples)
-        self._restored = False
+        self._is_restored = False
         self._task: asyncio.Task[None] | None = None
         self._storing: asyncio.Task[None] | None = None
 
@@ -66,16 +67,16 @@ class Sampling:
         if self._storing is not None:
             await asyncio.wait([self._storing])
         await self._sample()
-        await self._store_what_waits()
+        await self._store_waiting()
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
             await self._sample()
-            # Beside the rhythm of the samples: a store that keeps us waiting must not make a hole.
+            # In a task of its own: a slow store must not make a hole in the samples.
             if self._storing is None or self._storing.done():
-                self._storing = start_task(self._store_what_waits(), log, "sampling_failed")
+                self._storing = start_task(self._store_waiting(), log, "sampling_failed")
             due = max(due + self._config.sample_s, loop.time())
             await asyncio.sleep(due - loop.time())
 
@@ -86,13 +87,13 @@ class Sampling:
             self._waiting.pop()
         self._waiting.append(new)
 
-    async def _store_what_waits(self) -> None:
-        """Read back what is stored, where that is still to be done; store what waits. What fails is tried again next time."""
+    async def _store_waiting(self) -> None:
+        """Read stored samples back if that is still to be done, then store waiting ones. The next call retries what fails."""
         samples = tuple(self._waiting)
         keep_from = samples[-1].ts - int(self._config.keep_days * MICROS_PER_DAY)
         try:
-            if not self._restored:
-                await self._read_back(samples[0].ts)
+            if not self._is_restored:
+                await self._restore(samples[0].ts)
             await self._on_store(lambda store: store.save_curve_samples(samples, keep_from))
         except RiskEngineError as error:
             log.warning("curves_not_stored", waiting=len(self._waiting), reason=str(error))
@@ -100,11 +101,11 @@ class Sampling:
         stored = {id(each) for each in samples}
         self._waiting = deque((each for each in self._waiting if id(each) not in stored), self._waiting.maxlen)
 
-    async def _read_back(self, before: int) -> None:
-        """What a life before has stored, of the time that the ring reaches back."""
+    async def _restore(self, before: int) -> None:
+        """Read back what an earlier engine has stored, as far as the ring reaches."""
         reach = int(self._config.samples * self._config.sample_s * MICROS_PER_SECOND)
         stored = await asyncio.to_thread(self._store.curve_samples, before - reach, before - 1)
         self._curves.restore(stored)
-        self._restored = True
+        self._is_restored = True
         if stored:
             log.info("curves_read", samples=len(stored), since=stored[0].ts)

@@ -1,15 +1,23 @@
-"""What a person decided when the store did not say whether it took it.
+"""What a person decides about an exception: stored, taken into effect, and settled if the store's answer was lost.
 
-A commit whose answer was lost may have gone through. The person is told that the store is away; once it is back the store itself
-says whether the verdict is there, and then it takes effect, as it would after a start. On the event loop.
+A commit whose answer was lost may have gone through. The person hears that the store is away; once it is back, the store itself
+says whether the verdict is there, and then the verdict takes effect, as it would after a start. On the event loop.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
 
-from riskengine.errors import EngineNotLive, StoreError
+from riskengine.engine.engine import Engine
+from riskengine.errors import EngineNotLive, StoreError, StoreUnavailable
+from riskengine.intake.delivery import Delivery
+from riskengine.loop import start_task
+from riskengine.market.tick_limits import LimitedQuoteBook
 from riskengine.observe import get_logger
+from riskengine.process.sampling import OnStore
+from riskengine.rebuild.renewal import refit_item
 from riskengine.records.types import Verdict
+from riskengine.snapshot.snapshot import ExceptionItem
 from riskengine.store.protocol import Store
 
 RETRY_S = 0.5
@@ -17,18 +25,55 @@ RETRY_S = 0.5
 log = get_logger("riskengine.decisions")
 
 
-async def settle(
-    verdict: Verdict, on_store: Callable[[Callable[[Store], bool]], Awaitable[bool]], take_effect: Callable[[], Awaitable[None]]
-) -> None:
-    """Ask until the store answers; `on_store` asks on the store thread, behind whatever was under way there."""
-    while True:
-        await asyncio.sleep(RETRY_S)
+class OnWriter(Protocol):
+    """Has something done on the writer thread (`EngineProcess.on_writer`). Raises EngineNotLive."""
+
+    def __call__(self, action: Callable[[Engine], Any]) -> Awaitable[Any]: ...
+
+
+class Verdicts:
+    """Carries out verdicts on the exceptions of one live engine."""
+
+    def __init__(self, on_store: OnStore, on_writer: OnWriter, delivery: Delivery, quotes: LimitedQuoteBook) -> None:
+        self._on_store = on_store
+        self._on_writer = on_writer
+        self._delivery = delivery
+        self._quotes = quotes
+
+    async def decide(self, item: ExceptionItem, verdict: Verdict) -> None:
+        """Store a verdict on `item`, then let it take effect. Raises EngineNotLive, StoreError."""
+        accepted = [item.trade] if item.trade is not None and verdict.verdict == "accept" else []
+        conflict = accepted[0] if accepted and item.kind == "conflict" else None
+
+        def save(store: Store) -> None:
+            self._delivery.recall(accepted)  # before the store has it in the place of what stands
+            store.save_verdict(verdict, conflict)
+
         try:
-            if await on_store(lambda store: verdict in store.verdicts()):
-                await take_effect()
-                log.info("verdict_was_stored", id=verdict.id, verdict=verdict.verdict)
-            return
-        except EngineNotLive:
-            return  # the next start reads it
-        except StoreError:
-            continue
+            await self._on_store(save)
+        except StoreUnavailable:
+            start_task(self.settle(item, verdict), log)
+            raise
+        await self._take_effect(item, verdict)
+
+    async def settle(self, item: ExceptionItem, verdict: Verdict) -> None:
+        """Ask until the store answers whether it has the verdict; if so, let it take effect.
+
+        The question waits behind whatever was under way on the store thread.
+        """
+        while True:
+            await asyncio.sleep(RETRY_S)
+            try:
+                if await self._on_store(lambda store: verdict in store.verdicts()):
+                    await self._take_effect(item, verdict)
+                    log.info("verdict_was_stored", id=verdict.id, verdict=verdict.verdict)
+                return
+            except EngineNotLive:
+                return  # the next start reads it
+            except StoreError:
+                continue
+
+    async def _take_effect(self, item: ExceptionItem, verdict: Verdict) -> None:
+        if item.kind == "suspect" and verdict.verdict:
+            self._quotes.decide(str(item.detail["instrument"]), release=verdict.verdict == "accept")
+        await self._on_writer(lambda engine: engine.decide(refit_item(item, engine.reference), verdict))

@@ -1,8 +1,8 @@
 """The store as it was at a moment: what had been received by then, valued with what was known by then.
 
-What the store overwrites cannot be had back: nodes and instruments are today's; a trade that was corrected in place is as
-corrected; of each instrument only the newest mark is kept, so that one of later cannot be used: the last close before the moment
-stands in, and where there is none the position is unpriced.
+The store overwrites some things, and those cannot be restored: nodes and instruments are today's; a trade that was corrected in
+place is as corrected. It keeps only the newest mark of each instrument; if that is later than the moment, the last close before
+the moment stands in, and without one the position is unpriced.
 """
 
 import datetime as dt
@@ -22,7 +22,7 @@ from riskengine.store.trade_rows import RefusedRow
 
 
 class PastDay:
-    """A store at `ts`, microseconds since the epoch: carries out `start_of_day.DayStore`. Reads raise StoreError."""
+    """A store at `ts`, microseconds since the epoch: a `DayStore` for `rebuild`. Reads raise StoreError."""
 
     def __init__(self, store: Store, config: Config, ts: int) -> None:
         self._store = store
@@ -42,11 +42,11 @@ class PastDay:
         return [opening for opening in self._store.openings() if opening.ts <= self._ts]
 
     def marks(self) -> list[StoredMark]:
-        """Of the stored marks those that are old enough."""
+        """Stored marks from before the moment."""
         return [mark for mark in self._store.marks() if mark.ts <= self._ts]
 
     def latest_closes(self) -> list[Close]:
-        """The newest close of each instrument that had been struck. O(closes)."""
+        """The newest close of each instrument whose time had come. O(closes)."""
         struck: dict[str, Close] = {}
         trading_day = TradingDay.of(self._config.engine)
         for close in self._store.closes():  # by date
@@ -55,23 +55,23 @@ class PastDay:
         return list(struck.values())
 
     def verdicts(self) -> list[Verdict]:
-        """What had been decided; where somebody has changed their mind since, neither word."""
+        """What had been decided; nothing for a decision that was changed later."""
         return [verdict for verdict in self._store.verdicts() if verdict.ts <= self._ts]
 
     def watermark(self) -> int:
-        """0: which rows had come by then is known when they have been read."""
+        """0: which rows had been received by then is known only once they are read."""
         return 0
 
     def read_trades(self, check: TradeCheck) -> Iterator[tuple[int, Trade | RefusedRow]]:
-        """Rows that had been received, in store order, as `start_of_day.ReadTrades`."""
+        """Rows that had been received, in store order, as `ReadTrades`."""
         return (numbered for numbered in read_trades(self._store)(check) if numbered[1].received_ts <= self._ts)
 
     def read_conflicts(self, check: TradeCheck) -> Iterable[Trade]:
-        """What had been kept apart, as `start_of_day.ReadConflicts`."""
+        """Conflicts that had been received, as `ReadConflicts`."""
         return (trade for trade in read_conflicts(self._store, MAX_NOTICES)(check) if trade.received_ts <= self._ts)
 
     def side(self) -> dict[Key, Holding]:
-        """What the store itself says that every position was: `store_side`, for a moment of the past. 15 us a row."""
+        """Every position by the store's own account, like `store_side`, at the moment. 15 us a row."""
         rules = self._store.read(partial(Rules, config=self._config, as_of=self._ts))
         side: dict[Key, Holding] = {}
         rows = (row for row in self._store.trades_after(0) if row.received_ts <= self._ts)
@@ -80,5 +80,5 @@ class PastDay:
                 side[key] = plus(side.get(key, NOTHING), holding_of(trade))
         for opening in rules.openings:
             for key in keys_of(opening):
-                side[key] = plus(side.get(key, NOTHING), rules.opened(opening))
+                side[key] = plus(side.get(key, NOTHING), rules.opening_holding(opening))
         return side

@@ -1,7 +1,7 @@
-"""Trades that were changed in place, noticed where an engine gives way to one that has read them anew.
+"""Finds trades that were changed in place, when an engine takes over from one that had read them earlier.
 
-Two engines that were made of the same trades hold the same, unless somebody changed a stored row, an opening balance or an
-instrument. The first is not for an engine to follow in silence. Pure; any thread but those that somebody waits for.
+Two engines made from the same trades hold the same, unless somebody changed a stored row, an opening balance or an instrument. An
+engine must not follow a changed row in silence. Pure; not for a thread that anybody waits for.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,28 +13,28 @@ from riskengine.records.types import Key
 from riskengine.snapshot.compare import DEALER, NODE
 from riskengine.snapshot.snapshot import Snapshot, Table
 
-EDITED = "changed_in_place"
+EDITED = "edited"
 """The kind of the warning."""
 
 
 def changed_in_place(before: Engine, now: Engine, first: Snapshot) -> list[Key]:
-    """Keys that hold the same versions of the same trades in both engines, and other amounts, though nothing else has changed.
+    """Keys with the same versions of the same trades in both engines and other amounts, though nothing else has changed.
 
-    `before` has ended; `first` is the first snapshot of `now`. 1 us a position, and as long for rests.
+    `before` was replaced; `first` is the first snapshot of `now`. 1 us a position, and as long for rests.
     """
     with short_switch_interval():
-        return [key for key in _differing(before.snapshot, first) if _openings(before, key) == _openings(now, key)]
+        return [key for key in _keys_with_other_amounts(before.snapshot, first) if _openings(before, key) == _openings(now, key)]
 
 
 def warning_text(keys: Sequence[Key]) -> str:
-    """What every screen says of them."""
+    """What every screen says about them."""
     return (
-        f"positions whose stored trades were changed in place, and which follow them since a renewal: {len(keys):,}, "
-        f"the first is {' '.join(keys[0])}; `riskengine audit verify` names the rows"
+        f"{len(keys):,} positions changed because stored trades were changed in place (first: {' '.join(keys[0])}); "
+        "`riskengine audit verify` lists the rows"
     )
 
 
-def _differing(before: Snapshot, now: Snapshot) -> Iterator[Key]:
+def _keys_with_other_amounts(before: Snapshot, now: Snapshot) -> Iterator[Key]:
     instruments, others = before.reference.by_symbol, now.reference.by_symbol
     same = {symbol for symbol, instrument in instruments.items() if others.get(symbol) == instrument}
     leaves = before.reference.hierarchy.leaves & now.reference.hierarchy.leaves
@@ -49,14 +49,14 @@ def _differing(before: Snapshot, now: Snapshot) -> Iterator[Key]:
     rests = Rests()
     for rollup, owner, table, number, other_table, other_number in pairs:
         rests.rest_if_due()
-        held = _held(table, number, before)
-        for symbol, (trades, amounts) in _held(other_table, other_number, now).items():
+        held = _amounts(table, number, before)
+        for symbol, (trades, amounts) in _amounts(other_table, other_number, now).items():
             if symbol in same and symbol in held and held[symbol][0] == trades and held[symbol][1] != amounts:
                 yield rollup, owner, symbol
 
 
-def _held(table: Table, owner: int, snapshot: Snapshot) -> dict[str, tuple[tuple[int, int], tuple[int, int]]]:
-    """Which trades an owner holds by instrument, and what they come to; not what is set aside."""
+def _amounts(table: Table, owner: int, snapshot: Snapshot) -> dict[str, tuple[tuple[int, int], tuple[int, int]]]:
+    """By instrument: which trades an owner holds, and their amounts; without positions that are set aside."""
     symbols = snapshot.reference.symbols
     return {
         symbols[row.instrument]: ((row.trade_count, row.identities), (row.quantity, row.cash))

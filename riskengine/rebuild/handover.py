@@ -1,16 +1,16 @@
-"""One engine takes the place of another while everything runs: what the store does not say goes on, the rest is as it was read.
+"""Hands the running state over to a rebuilt engine: what the store does not record is carried over; the rest is as rebuilt.
 
-The successor was rebuilt from the store, perhaps by other reference data: trades, positions, balances, conflicts, verdicts, and
-how often trades were applied, superseded or late are what a fresh start would have. Of the engine before it live on
+The new engine was rebuilt from the store, perhaps by other reference data: its trades, positions, balances, conflicts, verdicts,
+and its counts of applied, superseded and late trades are those of a fresh start. From the old engine it takes over
 
-- the number of its last snapshot, its watermark, the time of its last trade;
+- the number of the last snapshot, the watermark, the time of the last trade;
 - marks in force with the levels held back beside them, by symbol, unless the store has a newer one (somebody loaded it), and
   which of them are still to be stored;
 - how many duplicates and conflicts have arrived; when a late trade or a conflict was noticed first;
-- what people decided while the successor was being built.
+- what people decided while the new engine was being built.
 
-Rows that a conflict or a verdict is about may have been read before it came: those are taken again here, which changes nothing
-where they are known. Writer thread, between two batches; the one module beside `engine` that knows what an engine keeps.
+A conflict or a verdict may have come after its rows were read: it is taken again here, which changes nothing where it is known.
+Writer thread, between two batches; the one module beside `engine` that knows what an engine keeps.
 """
 
 import threading
@@ -46,11 +46,11 @@ def _take_marks(engine: Engine, before: Engine, now: int) -> None:
 
 
 PIECES = 64
-"""Let go at once: a tenth of a millisecond."""
+"""Pieces freed in one go: a tenth of a millisecond."""
 
 
 class GradualRelease:
-    """Lets go of an engine that nobody calls any more, and of its last snapshot, after `wait_s`. The caller must forget both."""
+    """Frees a replaced engine and its last snapshot piece by piece, `wait_s` from now. The caller must drop its references."""
 
     def __init__(self, engine: Engine, wait_s: float) -> None:
         self._held: list[object] = [engine]
@@ -59,7 +59,7 @@ class GradualRelease:
         self._thread.start()
 
     def finish(self) -> None:
-        """Wait no longer; returns when it is done."""
+        """Free it now; returns when that is done."""
         self._hurry.set()
         self._thread.join()
 
@@ -80,7 +80,7 @@ class GradualRelease:
 
 
 def _pieces(engine: Engine) -> Iterator[object]:
-    """What an engine mostly consists of: positions, which hold the trades, and the rows of its last snapshot by owner."""
+    """Most of what an engine consists of: positions, which hold the trades, and the rows of its last snapshot by owner."""
     for rollup in (engine.ledger.organisation, engine.ledger.dealers):
         yield from (position for _, _, position in rollup.positions())
     for table in (engine.snapshot.nodes, engine.snapshot.dealers):

@@ -1,8 +1,8 @@
 """The start as one visible state machine: lease, schema, reference, marks, replay, integrity, compare, live.
 
-`Morning` is the account of it: which phase since when, how far the replay is, what was found. Any thread may read it; each part
-is written by the thread that runs it, one after the other. `proven_load` runs the phases from reference to compare on a thread of
-the pool, beside the loop, which goes on to answer "loading 73 %"; the writer thread gets the engine when it goes live.
+`Morning` is the account of it: the current phase and since when, the progress of the replay, what was found. Any thread may read
+it; each part is written by the thread that runs it, one after the other. `load` runs the phases from reference to compare on a
+thread of the pool, while the loop answers "loading 73 %"; the writer thread gets the engine when it goes live.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from riskengine.snapshot.snapshot import Snapshot
 
 PHASES = ("lease", "schema", "reference", "marks", "replay", "integrity", "compare", "live")
 BEGINS = dict(zip(PHASES, (0.0, 0.0, 0.1, 0.12, 0.12, 0.9, 0.92, 1.0), strict=True))
-"""How much of the start is done when a phase begins: as on a store of a million trades, where the replay is nearly all of it."""
+"""Progress of the start when a phase begins, as on a store of a million trades, where the replay is nearly all of it."""
 
 FACTS = (
     "store",
@@ -39,12 +39,12 @@ FACTS = (
     "nodes_below",
     "digest",
 )
-"""What the summary says beside phases and times; null until it is known."""
+"""Fields of the summary beside phases and times; null until they are known."""
 
 MAX_NODES = 40
 """Nodes in the summary: whole levels of the tree from the top, as far as they fit on a page."""
 MIN_ESTIMATE_S = 0.3
-"""How long a replay must have run before it says anything about the rest."""
+"""How long a replay must have run before the remaining time is estimated."""
 
 log = get_logger("riskengine.start")
 
@@ -58,7 +58,7 @@ class Phase(NamedTuple):
 
 
 class Morning:
-    """The account of one start; a `start_of_day.Listener`."""
+    """The account of one start; a `Listener` of `rebuild`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -67,8 +67,8 @@ class Morning:
         self._share = 0.0
         self._logged = 0
         self.facts: Mapping[str, Any] = dict.fromkeys(FACTS)
-        """What is known for the summary, by name; replaced, never changed."""
-        self._told: Mapping[str, Any] | None = None
+        """Known fields of the summary, by name; replaced, never changed."""
+        self._final_account: Mapping[str, Any] | None = None
         self._abandoned = False
         self._on_abandon: list[Callable[[], None]] = []
         self.loaded = 0
@@ -79,7 +79,7 @@ class Morning:
     # -- what happens ------------------------------------------------------------------------------------------
 
     def enter(self, phase: str) -> None:
-        """The next phase begins, and with it the one before ends. Raises EngineNotLive where the start was abandoned."""
+        """End the current phase and begin the next. Raises EngineNotLive if the start was abandoned."""
         now = time.perf_counter()
         assert PHASES[len(self._phases)] == phase, f"the morning goes from phase to phase: {phase} is not the next"
         if not self._phases:
@@ -91,10 +91,10 @@ class Morning:
         self._log_ended()
         if phase == "live":
             log.info("live", store=self.facts["store"], epoch=self.facts["epoch"], trades=self.loaded, seconds=self.seconds)
-        self.go_on()
+        self.raise_if_abandoned()
 
     def _log_ended(self) -> None:
-        """One line for each phase that has ended; none before the store is open, for what is refused there is one line."""
+        """Log one line for each phase that has ended; none before the store is open: a refusal there logs its own line."""
         ended = self._phases[:-1]
         if len(ended) > PHASES.index("schema"):
             for phase in ended[self._logged :]:
@@ -102,12 +102,12 @@ class Morning:
             self._logged = len(ended)
 
     def advance(self, share: float, loaded: int) -> None:
-        """See `start_of_day.Listener`. Raises EngineNotLive where the start was abandoned."""
+        """See `Listener`. Raises EngineNotLive if the start was abandoned."""
         self._share, self.loaded = share, loaded
-        self.go_on()
+        self.raise_if_abandoned()
 
     def note(self, **facts: Any) -> None:
-        """Something for the summary, by the names of `FACTS`."""
+        """Add to the summary, by the names of `FACTS`."""
         assert facts.keys() <= set(FACTS)
         self.facts = {**self.facts, **facts}
 
@@ -117,25 +117,25 @@ class Morning:
         for action in self._on_abandon:
             action()
 
-    def when_abandoned(self, action: Callable[[], None]) -> None:
-        """Have `action` called by whoever abandons the start, to end what it waits for."""
+    def on_abandon(self, action: Callable[[], None]) -> None:
+        """Have `action` called when the start is abandoned, to end what it waits for."""
         self._on_abandon.append(action)
 
-    def go_on(self) -> None:
-        """Raises EngineNotLive where the start was abandoned."""
+    def raise_if_abandoned(self) -> None:
+        """Raises EngineNotLive if the start was abandoned."""
         if self._abandoned:
-            raise EngineNotLive("told to stop during the start")
+            raise EngineNotLive("stopped during the start")
 
-    # -- what is told ------------------------------------------------------------------------------------------
+    # -- the account -------------------------------------------------------------------------------------------
 
     @property
     def phase(self) -> str | None:
-        """The one that runs; None before the first."""
+        """The current phase; None before the first."""
         return self._phases[-1].phase if self._phases else None
 
     @property
     def progress(self) -> float:
-        """Of the whole start, 0 to 1; never less than before."""
+        """Of the whole start, 0 to 1; never falls."""
         phase = self.phase
         if phase is None:
             return 0.0
@@ -144,14 +144,14 @@ class Morning:
 
     @property
     def seconds(self) -> float:
-        """Since the start began; once live, what it took."""
+        """Since the start began; once live, how long it took."""
         if not self._phases:
             return 0.0
         end = self._entered_at if self.phase == "live" else time.perf_counter()
         return round(end - self._began_at, 3)
 
     def view(self) -> dict[str, Any]:
-        """How far it is. `remaining_s` is an estimate from the replay's speed so far, None before that says anything."""
+        """The progress. `remaining_s` is an estimate from the replay's speed so far, None until there is one."""
         return {
             "phase": self.phase,
             "progress": round(self.progress, 4),
@@ -162,12 +162,12 @@ class Morning:
         }
 
     def account(self) -> Mapping[str, Any]:
-        """All of it, as `/v1/status` shows it under `start`: `view`, the phases, and the summary as far as it is known."""
-        if self._told is not None:
-            return self._told
+        """Everything, as `/v1/status` shows it under `start`: `view`, the phases, and the summary as far as it is known."""
+        if self._final_account is not None:
+            return self._final_account
         account = {**self.view(), "phases": [phase._asdict() for phase in self._phases], **self.facts}
         if self.complete.is_set():
-            self._told = account
+            self._final_account = account
         return account
 
     def _remaining(self) -> float | None:
@@ -184,7 +184,7 @@ class Morning:
 
 
 async def summarise(morning: Morning, snapshot: Snapshot, config: Config, mismatches: Iterable[Mismatch]) -> None:
-    """Complete the summary once the engine is live: what it takes seconds to work out holds nobody back any more."""
+    """Complete the summary once the engine is live: it takes seconds, and the start does not wait for it."""
     hierarchy = snapshot.reference.hierarchy
     nodes = await asyncio.to_thread(summary_nodes, snapshot)
     morning.note(
@@ -205,14 +205,14 @@ def summary_nodes(snapshot: Snapshot) -> list[dict[str, Any]]:
     """The upper levels of the tree, parents before children, with their depth. O(nodes shown)."""
     wanted = ("node", "level", "parent", "total_pnl", "realised_pnl", "unrealised_pnl", "trade_count", "unpriced_count")
     rows = []
-    for number in range(_shown_nodes(snapshot.reference.hierarchy)):
+    for number in range(_summary_size(snapshot.reference.hierarchy)):
         row = node_row(snapshot, number)
         rows.append({name: row[name] for name in wanted})
     return rows
 
 
-def _shown_nodes(hierarchy: Hierarchy) -> int:
-    """How many nodes from the top make up whole levels that fit; the first level is always there."""
+def _summary_size(hierarchy: Hierarchy) -> int:
+    """How many nodes from the top make up whole levels that fit; at least the first level."""
     depths = [len(ancestors) for ancestors in hierarchy.ancestors]
     if len(depths) <= MAX_NODES:
         return len(depths)

@@ -1,7 +1,7 @@
-"""The morning: from what the store holds to an engine that is ready to go live, through the code that runs all day.
+"""From what the store holds to an engine that is ready to go live, through the code that runs all day.
 
 Reference data, balances and marks first, then every trade in the order in which it was stored, in large batches, through
-`Engine.apply`. Nothing here knows which database it is.
+`Engine.apply`. This module does not know which database it reads.
 """
 
 import datetime as dt
@@ -23,17 +23,17 @@ from riskengine.records.types import Close, Instrument, Key, Node, Opening, Stor
 from riskengine.store.trade_rows import RefusedRow
 
 BATCH_TRADES = 1 << 20
-"""Applied at once: a position is fetched from memory once for all its trades of a batch, and a new one is folded in columns."""
+"""Trades applied at once: a position is fetched from memory once for all its trades of a batch; a new one folds in columns."""
 GENTLE_TRADES = 4_096
 """The same beside a live engine, which must not wait for long steps."""
 READ_TRADES = 4_096
 """Trades between two reports of progress while they are read."""
 
 READING, APPLYING = 0.35, 0.8
-"""How much of a batch is done once it is read, and of the replay once all are applied: publishing is the rest."""
+"""Progress of a batch once it is read, and of the replay once all trades are applied: publishing is the rest."""
 
 FREEZE_FROM = 500_000
-"""Trades in memory from which on freezing is worth looking at them all."""
+"""Trades in memory from which on it is worth going through them all to freeze some."""
 
 DAY = 86_400 * MICROS_PER_SECOND
 
@@ -41,23 +41,23 @@ log = get_logger("riskengine.start")
 
 
 class Listener(Protocol):
-    """Who wants to know how the morning goes on; called on its thread. What it raises ends the morning."""
+    """Follows the progress of a rebuild; called on its thread. What it raises ends the rebuild."""
 
     def enter(self, phase: str) -> None:
         """A phase begins: `reference`, `marks`, `replay`."""
         ...
 
     def advance(self, share: float, loaded: int) -> None:
-        """So much of the replay is done, 0 to 1, and so many trades are loaded."""
+        """`share` of the replay is done, 0 to 1, and `loaded` trades are read."""
         ...
 
     def note(self, **facts: int) -> None:
-        """Something to remember: `openings` taken, `openings_left_out`."""
+        """Facts for the summary: `openings` applied, `openings_left_out`."""
         ...
 
 
 class NoListener:
-    """A `Listener` that nothing is told to."""
+    """A `Listener` that does nothing."""
 
     def enter(self, phase: str) -> None:
         """See `Listener`."""
@@ -70,7 +70,7 @@ class NoListener:
 
 
 class DayStore(Protocol):
-    """What the morning reads."""
+    """What a rebuild reads."""
 
     def nodes(self) -> list[Node]: ...
     def instruments(self) -> list[Instrument]: ...
@@ -88,26 +88,26 @@ ReadTrades = Callable[[TradeCheck], Iterator[tuple[int, Trade | RefusedRow]]]
 
 
 class Past(Protocol):
-    """Where what an engine has frozen is read again. Raises StoreError."""
+    """Reads again what an engine has frozen. Raises StoreError."""
 
-    def before(self, trades: Sequence[Trade], unseen: Callable[[int], bool]) -> Recalled | None:
+    def for_trades(self, trades: Sequence[Trade], unseen: Callable[[int], bool]) -> Recalled | None:
         """What the engine must take back before these trades; rows with `unseen` numbers have not gone to it."""
         ...
 
     def later_versions(self) -> Mapping[tuple[str, str], int]:
-        """Deals that have later versions, and the number of the last row of such."""
+        """Deals that have later versions, and the store_seq of the last one."""
         ...
 
     def conflicts(self) -> Iterable[Trade]:
-        """What is kept apart from trades."""
+        """Stored conflicts."""
         ...
 
 
 OpenPast = Callable[[TradeCheck, Engine], Past]
-"""The past of an engine that is made by the reference data of a check."""
+"""Opens the past of an engine that is made by the reference data of a check."""
 
 ReadConflicts = Callable[[TradeCheck], Iterable[Trade]]
-"""What was kept apart from stored trades, oldest first."""
+"""Stored conflicts, oldest first."""
 
 
 def rebuild(
@@ -125,15 +125,15 @@ def rebuild(
 ) -> Engine:
     """An engine that holds everything the store does. Raises StoreError, ReferenceDataError. 9 us a trade.
 
-    `gentle` is for who builds it beside a live one: in short steps, which take longer together. With `past` trades of before
-    `[engine] history_days` are frozen as it goes, 3 us each; without it all stay in memory. `rest` is called often meanwhile.
+    `gentle` builds it beside a live engine: in short steps, which take longer together. With `past`, trades older than
+    `[engine] history_days` are frozen on the way, 3 us each; without it all stay in memory. `rest` is called often meanwhile.
     """
     listener.enter("reference")
     reference = Reference(store.nodes(), store.instruments(), config.engine.reporting_currency)
     engine = Engine(reference, config, epoch=epoch, now=now)
     engine.recall_verdicts(store.verdicts())
     openings = store.openings()
-    placed = list(_with_a_place(openings, reference))
+    placed = list(_placed_openings(openings, reference))
     engine.open_with(placed)
     listener.note(openings=len(placed), openings_left_out=len(openings) - len(placed))
     listener.enter("marks")
@@ -143,13 +143,13 @@ def rebuild(
     days = config.engine.history_days
     freezer = Freezer(engine, past(check, engine), now - days * DAY, last, rest) if past is not None and days else None
     collecting = gc.isenabled()
-    gc.disable()  # nothing that a replay makes becomes garbage; looking through it all again and again is the main cost
+    gc.disable()  # a replay makes no garbage; scanning all of it again and again would be the main cost
     try:
         size = GENTLE_TRADES if gentle else BATCH_TRADES
         loaded = _replay(engine, read_trades(check), now, last, listener, size, freezer)
         conflicts = list(read_conflicts(check))
         if freezer is not None:
-            freezer.before([trade for trade in conflicts if not engine.processed.is_in_memory(trade)])
+            freezer.thaw_for([trade for trade in conflicts if not engine.processed.is_in_memory(trade)])
         for trade in conflicts:
             engine.recall_conflict(trade)
         engine.beat({}, now)
@@ -170,7 +170,7 @@ def _replay(
     size: int,
     freezer: "Freezer | None",
 ) -> int:
-    """Apply every trade; how many there were."""
+    """Apply every trade; returns how many there were."""
     loaded = seq = 0
     done = 0.0
     while True:
@@ -188,10 +188,10 @@ def _replay(
         loaded += len(batch)
         is_last = len(batch) < size
         if freezer is not None:
-            freezer.before(batch, first)
-        engine.apply(batch, now, max(seq, last) if is_last else seq, _telling(listener, begun, whole, loaded))
+            freezer.thaw_for(batch, first)
+        engine.apply(batch, now, max(seq, last) if is_last else seq, _batch_progress(listener, begun, whole, loaded))
         if freezer is not None:
-            freezer.after(batch, seq)
+            freezer.freeze_after(batch, seq)
         if is_last:
             if freezer is not None:
                 freezer.finish()
@@ -199,16 +199,16 @@ def _replay(
         done = whole
 
 
-def _telling(listener: Listener, begun: float, whole: float, loaded: int) -> Callable[[float], None]:
-    """What passes on how much of a batch is applied."""
+def _batch_progress(listener: Listener, begun: float, whole: float, loaded: int) -> Callable[[float], None]:
+    """Reports to the listener how much of a batch is applied."""
     return lambda share: listener.advance(begun + (whole - begun) * (READING + (1.0 - READING) * share), loaded)
 
 
 class Freezer:
-    """Freezes what is done while a day is replayed, so that memory holds little more than the last days at any time.
+    """Freezes old trades during a replay, so that memory holds little more than the last days at any time.
 
-    At any moment of the replay that is what was executed a day's history before the newest trade so far, and what no row to come
-    says more about. Whatever comes all the same is recalled before, and stays then.
+    Old are trades that were executed `history_days` before the newest trade so far, and that no later row is about. If a row is
+    about one all the same, the trade is recalled first and stays in memory.
     """
 
     def __init__(self, engine: Engine, past: Past, before: int, last: int, rest: Callable[[], None]) -> None:
@@ -229,17 +229,17 @@ class Freezer:
         """Never freeze the deals of these trades."""
         self._kept.update((trade.source, trade.trade_id) for trade in trades)
 
-    def before(self, trades: Sequence[Trade], first: int = 2**63) -> None:
-        """Take back what these trades touch; those with numbers from `first` on have not been applied."""
-        recalled = self._past.before(trades, lambda store_seq: store_seq >= first)
+    def thaw_for(self, trades: Sequence[Trade], first: int = 2**63) -> None:
+        """Thaw what these trades touch; rows with numbers from `first` on have not been applied."""
+        recalled = self._past.for_trades(trades, lambda store_seq: store_seq >= first)
         if recalled is not None:
             self._engine.thaw(recalled)
             self._thawed.update(key for key, _ in recalled.positions)
 
-    def after(self, trades: Sequence[Trade], seq: int) -> None:
-        """Freeze, now and then, once trades up to number `seq` have been applied. Amortised O(trades)."""
+    def freeze_after(self, trades: Sequence[Trade], seq: int) -> None:
+        """Freeze, if it is worth it, once trades up to number `seq` have been applied. Amortised O(trades)."""
         if seq > self._last:
-            self.keep(trades)  # read again when the engine follows on: it must know them
+            self.keep(trades)  # read again when the engine catches up: it must know them
         self._newest = max(self._newest, max((trade.ts for trade in trades), default=0))
         if self._engine.processed.in_memory >= self._again_at:
             waiting = {deal for deal, last in self._open.items() if last > seq}
@@ -247,7 +247,7 @@ class Freezer:
             self._again_at = max(FREEZE_FROM, 2 * self._engine.processed.in_memory)
 
     def finish(self) -> None:
-        """Freeze all that is done now that everything has been applied."""
+        """Freeze all old trades now that everything has been applied."""
         self._thawed.clear()
         self._freeze(self._before, self._kept)
         processed = self._engine.processed
@@ -271,18 +271,18 @@ class Freezer:
 def settle_memory() -> None:
     """Tell the garbage collector that what is loaded stays: its full collections would stop everything for a long time.
 
-    It is not looked through first: a replay leaves no cycles behind, and looking would take as long as a second of trading. What
-    garbage there is from before stays, a few kilobytes.
+    Without a collection first: a replay leaves no cycles behind, and a collection would stop everything for a second. A few
+    kilobytes of older garbage stay.
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
 
 
 def known_marks(store: DayStore, config: Config, now: int) -> dict[str, Mark]:
-    """Stored marks, and the last close of every instrument that has none newer.
+    """Stored marks, and for each instrument without a newer mark its last close.
 
-    A close of a day whose boundary is still to come counts from `now`, and only where nothing else is known: dated ahead it would
-    make every tick until then an old one.
+    A close of a day that has not ended counts from `now`, and only if nothing else is known: dated ahead, it would make every
+    tick until then an old one.
     """
     marks = {mark.instrument: Mark(mark.price, mark.ts, mark.source, mark.kind) for mark in store.marks()}
     trading_day = TradingDay.of(config.engine)
@@ -299,8 +299,8 @@ def has_a_place(opening: Opening, reference: Reference) -> bool:
     return opening.instrument in reference.instrument_index and opening.desk in reference.hierarchy.leaves
 
 
-def _with_a_place(openings: Sequence[Opening], reference: Reference) -> Iterator[Opening]:
-    """Balances whose desk and instrument exist. The others are said aloud: whoever removed those must know what it costs."""
+def _placed_openings(openings: Sequence[Opening], reference: Reference) -> Iterator[Opening]:
+    """Balances whose desk and instrument exist. Logs the others: somebody removed those, and the positions lack the balances."""
     for opening in openings:
         if has_a_place(opening, reference):
             yield opening

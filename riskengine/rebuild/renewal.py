@@ -1,23 +1,23 @@
-"""Reference data that arrives while the engine runs: a second engine is built beside the live one and takes its place.
+"""Reference data that changes while the engine runs: a second engine is built beside the live one and takes its place.
 
-Memory can be rebuilt from the store at any time; a renewal does it live. The store thread looks whether nodes, instruments or
-opening balances have changed, whoever changed them, and once they have rested for a moment
+Memory can be rebuilt from the store at any time; a renewal does it live. The store thread notices when nodes, instruments or
+opening balances have changed, by this program or another. Once they have not changed for a moment
 
-1. a helper thread builds an engine from the store, through the code of the morning, resting often so that trades keep flowing;
+1. a helper thread builds an engine from the store, through the code of the morning, and rests often so that trades keep flowing;
 2. it applies what was stored meanwhile, until little is left;
-3. the store thread, which nobody's commit can pass, reads the rest, judges by the new reference data from then on, and has the
-   writer change over: `succession.succeed`, the rest of the rows, one snapshot;
-4. the event loop goes on with the new instruments for ticks and the new door for trades.
+3. the store thread, which no commit can overtake, reads the rest, checks by the new reference data from then on, and has the
+   writer change over: `hand_over`, the rest of the rows, one snapshot;
+4. the event loop uses the new instruments for ticks and the new check for trades.
 
-What is on its way then goes by name: marks by their symbols, trades are judged again before they are stored. Where the new
-reference data does not hold together (two roots, say) the live engine stays, and a warning says why until that is mended.
+What is on its way then goes by name: marks by their symbols; trades are checked again before they are stored. If the new
+reference data does not hold together (two roots, say), the live engine stays, and a warning says why until that is repaired.
 
-Renewals come one at a time; whoever asks for one while another runs gets the next, together with everybody else who asked.
+Renewals run one at a time; requests that arrive during one share the next.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -25,16 +25,16 @@ from typing import NamedTuple, TypeVar
 from msgspec.structs import replace
 
 from riskengine.background import BackgroundThread, Rests, pause_collection, short_switch_interval
-from riskengine.clock import MICROS_PER_SECOND, Clock
+from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Inbox
 from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.engine.writer import Writer
 from riskengine.errors import EngineNotLive, RiskEngineError, StoreError, StoreUnavailable
-from riskengine.intake.follow import quarantine_rows
-from riskengine.intake.recall import Recall, Unseen, nothing
-from riskengine.intake.store_thread import CATCH_UP_ROWS, StoreThread
+from riskengine.intake.follow import CATCH_UP_ROWS, StoreFollower
+from riskengine.intake.recall import Recall
+from riskengine.intake.store_thread import StoreThread
 from riskengine.loop import Answer, pending_answer
 from riskengine.market.marks import Mark, QuoteBook
 from riskengine.observe import Metrics, get_logger
@@ -46,29 +46,28 @@ from riskengine.records.reference import Reference, trade_check
 from riskengine.records.types import Trade
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
 from riskengine.store.protocol import Store
-from riskengine.store.results import Bookmark
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
-from riskengine.store.trade_rows import RefusedRow, TradeRow, judged_again, trade_from_row
+from riskengine.store.trade_rows import RefusedRow, judged_again
 
 T = TypeVar("T")
 
 LOOK_S = 0.25
-"""How often the store is asked whether reference data has changed."""
+"""How often the store thread asks whether reference data has changed."""
 
 SETTLE_S = 0.2
-"""For how long it must not have changed any more: a load of several files is one change."""
+"""How long it must have stayed unchanged: a load of several files is one change."""
 
 LATEST_S = 1.0
-"""How long it is waited for that at most."""
+"""Longest wait for reference data to settle."""
 
 FEW_ROWS = 500
-"""Rows left to read from which on the engines change."""
+"""The engines change over once fewer rows than this are left to read."""
 
 RETRY_S, MAX_PAUSE_S = 0.5, 60.0
-"""How long to wait before the store is asked again: twice as long each time."""
+"""How long to wait before the store is asked again; doubles each time up to the maximum."""
 
 LINGER_S = 1.0
-"""How much longer than the history of snapshots the engine before is kept, for readers that have just begun."""
+"""How much longer than the history of snapshots the replaced engine is kept, for readers that have just begun."""
 
 KIND = "reference"
 """The kind of the warning."""
@@ -85,52 +84,23 @@ class RenewalParts(NamedTuple):
     epoch: int
     inbox: Inbox
     writer: Writer
-    committer: StoreThread
+    store_thread: StoreThread
     quotes: QuoteBook
     warnings: MutableMapping[str, str]
     metrics: Metrics
 
 
-class Built:
-    """An engine that is being built, and how far it has come. One thread at a time."""
-
-    def __init__(self, store: Store, engine: Engine, position: Bookmark, revision: int) -> None:
-        self.engine = engine
-        self.revision = revision
-        self.check = trade_check(engine.reference)
-        self.recall = Recall(store, self.check, engine)
-        self.since = engine.snapshot.as_of - MICROS_PER_SECOND
-        self.position = position
-        self.watermark = engine.snapshot.watermark
-
-    def take(self, rows: Iterable[TradeRow], position: Bookmark, now: int) -> None:
-        """Apply stored rows up to `position`; those that it holds already change nothing."""
-        read = [(row.store_seq, trade_from_row(row, self.check)) for row in rows]
-        trades = [trade for _, trade in read if not isinstance(trade, RefusedRow)]
-        quarantine_rows(self.engine, (row for _, row in read if isinstance(row, RefusedRow)))
-        self.watermark = max(self.watermark, *(store_seq for store_seq, _ in read), 0)
-        self.take_back(trades, {store_seq for store_seq, _ in read}.__contains__)
-        self.engine.apply(trades, now, self.watermark)
-        self.position = position
-
-    def take_back(self, trades: Sequence[Trade], unseen: Unseen = nothing, *, moving: bool = False) -> None:
-        """Have the engine take back what it has frozen and these trades touch. Raises StoreError."""
-        recalled = self.recall.before(trades, unseen, moving=moving)
-        if recalled is not None:
-            self.engine.thaw(recalled)
-
-
 class Settling:
-    """Whether reference data has changed and rests again. Told the store's revision and the time, asked nothing else."""
+    """Decides when changed reference data has settled, from the store's revision and the time alone."""
 
     def __init__(self, revision: int) -> None:
         self.followed: int | None = revision
-        """What the engine was made from; None: another is wanted in any case."""
+        """The revision that the engine was made from; None: renew in any case."""
         self._newest = revision
         self._changed_at = self._noticed_at = 0.0
 
     def due(self, revision: int, now: float) -> bool:
-        """Whether to follow now."""
+        """Whether to renew now."""
         if revision == self.followed:
             self._newest, self._noticed_at = revision, 0.0
             return False
@@ -141,63 +111,63 @@ class Settling:
 
 
 class Renewals:
-    """All renewals of one engine from its first moment live. `look` belongs to the store thread, the rest to the loop."""
+    """All renewals of one process from its first moment live. On the loop, except `check_reference`: on the store thread."""
 
     def __init__(self, check: TradeCheck, revision: int) -> None:
         self.check = check
-        """The door for trades that is in force, for the loop."""
+        """The check for trades that is in force, for the loop."""
         self._parts: RenewalParts
         self._loop = asyncio.get_running_loop()
         self.revision = revision
-        """Of the reference data that the engine was made from: what is put before the writer next is applied to that engine."""
+        """Of the reference data that the engine was made from: calls put to the writer from now on reach that engine."""
         self.alone = asyncio.Lock()
-        """Held while an engine is built and takes over; whoever else holds it keeps renewals waiting."""
+        """Held while an engine is built and takes over; any other holder keeps renewals waiting."""
         self._settling = Settling(revision)
-        self._look_at = 0.0
-        self._asked = False
+        self._check_at = 0.0
+        self._requested = False
         self._stopping = False
         self._reasons: list[str] = []
         self._waiting: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
         self._helper = BackgroundThread("riskengine-renewal")
-        self._dismantling: GradualRelease | None = None
+        self._release: GradualRelease | None = None
         self._pause_s = RETRY_S
 
     def work_on(self, parts: RenewalParts) -> None:
-        """Say what to work on. Once, before the threads begin."""
+        """Set what to work on. Once, before the threads begin."""
         self._parts = parts
 
-    def look(self, store: Store) -> None:
-        """See whether reference data has changed; LOOK_S apart however often it is called. Store thread. Raises StoreError."""
+    def check_reference(self, store: Store) -> None:
+        """Check whether reference data has changed, every LOOK_S however often it is called. Store thread. Raises StoreError."""
         now = time.monotonic()
-        if now < self._look_at or self._asked:
+        if now < self._check_at or self._requested:
             return
-        self._look_at = now + LOOK_S
+        self._check_at = now + LOOK_S
         if self._settling.due(store.reference_revision(), now):
-            self._asked = True
-            self._loop.call_soon_threadsafe(self._ask, "reference data changed")
+            self._requested = True
+            self._loop.call_soon_threadsafe(self._request, "reference data changed")
 
     def renew(self, reason: str) -> "asyncio.Future[None]":
         """Rebuild everything from the store and go on with that; done when a snapshot shows it. `reason` is for the log.
 
-        Raises StoreError or ReferenceDataError where that cannot be done: the engine is as it was.
+        Raises StoreError or ReferenceDataError if that cannot be done: the engine stays as it was.
         """
         done: asyncio.Future[None] = self._loop.create_future()
         self._waiting.append(done)
-        self._ask(reason)
+        self._request(reason)
         return done
 
     def stop(self) -> None:
-        """Begin no more, give up what is under way."""
+        """Begin no more renewals, give up the one under way."""
         self._stopping = True
         if self._task is not None:
             self._task.cancel()
         self._settle(self._waiting, EngineNotLive("the engine has stopped"))
 
-    # -- one after the other -----------------------------------------------------------------------------------
+    # -- one at a time -----------------------------------------------------------------------------------------
 
-    def _ask(self, reason: str) -> None:
-        self._asked = True
+    def _request(self, reason: str) -> None:
+        self._requested = True
         self._reasons.append(reason)
         if self._task is None and not self._stopping:
             self._task = self._loop.create_task(self._run())
@@ -214,7 +184,7 @@ class Renewals:
                 raise
             except Exception as error:
                 self._parts.metrics.renewals["refused"].inc()
-                self._refused(reason, error)
+                self._note_refusal(reason, error)
                 self._settle(waiting, error)
             else:
                 self._parts.metrics.renewals["done"].inc()
@@ -222,40 +192,40 @@ class Renewals:
                 self._parts.warnings.pop(KIND, None)
                 self._settle(waiting, None)
         self._task = None
-        self._asked = False
+        self._requested = False
 
     def _settle(self, waiting: "list[asyncio.Future[None]]", error: Exception | None) -> None:
         for done in waiting:
             if not done.done():
                 done.set_result(None) if error is None else done.set_exception(error)
 
-    def _refused(self, reason: str, error: Exception) -> None:
-        """The engine is as it was. What the store refused is tried again, what does not hold together once it has changed."""
+    def _note_refusal(self, reason: str, error: Exception) -> None:
+        """The engine stays as it was. Try again what the store refused; wait for a change of data that does not hold together."""
         ours = not isinstance(error, RiskEngineError)
         if isinstance(error, StoreError):
             self._settling.followed = None
-            self._look_at = time.monotonic() + self._pause_s
+            self._check_at = time.monotonic() + self._pause_s
             self._pause_s = min(2 * self._pause_s, MAX_PAUSE_S)
         if isinstance(error, StoreUnavailable):
-            return  # the store thread says so
+            return  # the store thread reports it
         log.error("renewal_refused", reason=reason, error=repr(error) if ours else str(error), exc_info=error if ours else None)
-        self._parts.warnings[KIND] = f"the reference data in the store cannot be used, that of before stays in force: {error}"
+        self._parts.warnings[KIND] = f"the reference data in the store cannot be used, the previous data stays in force: {error}"
 
     async def _renew(self, reason: str) -> None:
         started = time.perf_counter()
         log.info("renewal_begins", reason=reason)
-        built = await self._beside(self._build)
+        follower = await self._on_helper(self._build)
         while True:
             try:
-                change = await self._change_over(built)
+                change = await self._change_over(follower)
                 break
-            except (StoreUnavailable, MuchIsLeft):
+            except (StoreUnavailable, TooManyRowsLeft):
                 await asyncio.sleep(RETRY_S)
-                await self._beside(partial(self._catch_up, built))
-        self._parts.quotes.renew(built.engine.reference, change.marks)
-        self.check = built.check
-        before, now = change.before.snapshot, built.engine.snapshot
-        self._parts.committer.alarm.tell(_new_rows(before, now))
+                await self._on_helper(partial(self._catch_up, follower))
+        self._parts.quotes.renew(follower.engine.reference, change.marks)
+        self.check = follower.check
+        before, now = change.before.snapshot, follower.engine.snapshot
+        self._parts.store_thread.delivery.quarantine_log.warn(_newly_quarantined(before, now))
         log.info(
             "renewed",
             reason=reason,
@@ -266,19 +236,19 @@ class Renewals:
             quarantined=now.counts.quarantined,
             quarantined_before=before.counts.quarantined,
         )
-        if found := await self._beside(partial(changed_in_place, change.before, built.engine, change.first)):
+        if found := await self._on_helper(partial(changed_in_place, change.before, follower.engine, change.first)):
             log.error("trades_changed_in_place", keys=len(found), first=found[0])
             self._parts.warnings[EDITED] = warning_text(found)
-        self._dismantling = GradualRelease(change.before, self._parts.config.server.snapshot_history_s + LINGER_S)
+        self._release = GradualRelease(change.before, self._parts.config.server.snapshot_history_s + LINGER_S)
 
-    # -- the successor, on the helper thread -------------------------------------------------------------------
+    # -- the next engine, on the helper thread -----------------------------------------------------------------
 
-    def _build(self) -> Built:
-        """An engine that holds what the store does, but for the last few rows. Raises StoreError, ReferenceDataError."""
+    def _build(self) -> StoreFollower:
+        """An engine that holds all that the store does except the last few rows. Raises StoreError, ReferenceDataError."""
         parts, store = self._parts, self._parts.store
-        if self._dismantling is not None:
-            self._dismantling.finish()  # two engines at a time are enough
-            self._dismantling = None
+        if self._release is not None:
+            self._release.finish()  # two engines at a time are enough
+            self._release = None
         with short_switch_interval(), pause_collection():
             revision = self._settling.followed = store.reference_revision()  # before all that it is about
             position = store.position()
@@ -293,73 +263,66 @@ class Renewals:
                 past=partial(Recall, store),
                 rest=Rests().rest_if_due,
             )
-            built = Built(store, engine, position, revision)
-            self._catch_up(built)
-        return built
+            follower = StoreFollower(store, engine, position, revision)
+            self._catch_up(follower)
+        return follower
 
     def _with_rests(self, read: ReadTrades) -> ReadTrades:
-        def reading(check: TradeCheck) -> Iterator[tuple[int, Trade | RefusedRow]]:
+        def read_and_rest(check: TradeCheck) -> Iterator[tuple[int, Trade | RefusedRow]]:
             rests = Rests()
             for count, trade in enumerate(read(check)):
                 if not count % 64:
-                    self._go_on()
+                    self._raise_if_stopping()
                     rests.rest_if_due()
                 yield trade
 
-        return reading
+        return read_and_rest
 
-    def _go_on(self) -> None:
+    def _raise_if_stopping(self) -> None:
         if self._stopping:
-            raise EngineNotLive("told to stop during a renewal")
+            raise EngineNotLive("stopped during a renewal")
 
-    def _catch_up(self, built: Built) -> None:
+    def _catch_up(self, follower: StoreFollower) -> None:
         """Apply what was stored meanwhile, until few rows are left, and publish, so that the last step finds little to do."""
-        rows, position = self._parts.store.trades_beyond(built.position, CATCH_UP_ROWS)
-        while True:
-            built.take(rows, position, self._parts.clock.now())
-            if len(rows) < FEW_ROWS:
-                break
-            self._go_on()
-            rows, position = self._parts.store.trades_beyond(built.position, CATCH_UP_ROWS)
-        built.engine.publish(self._parts.clock.now())
+        follower.catch_up(self._parts.clock.now, few_rows=FEW_ROWS, go_on=self._raise_if_stopping)
 
     # -- the change --------------------------------------------------------------------------------------------
 
-    async def _change_over(self, built: Built) -> "Change":
-        """Raises StoreError or MuchIsLeft, and then nothing has changed."""
-        changed, tell_change = pending_answer()
-        enough, answer = pending_answer()
+    async def _change_over(self, follower: StoreFollower) -> "Change":
+        """Put the follower's engine before the writer. Raises StoreError or TooManyRowsLeft, and then nothing has changed."""
+        changed, answer_change = pending_answer()
+        caught_up, answer = pending_answer()
 
         def read_the_rest(store: Store) -> bool:
-            """On the store thread: nothing of ours can be stored before the writer is told to change."""
-            rows, position = store.trades_beyond(built.position, CATCH_UP_ROWS)
+            """On the store thread: nothing of ours can be stored before the call to the writer."""
+            rows, bookmark = store.trades_beyond(follower.bookmark, CATCH_UP_ROWS)
             if len(rows) == CATCH_UP_ROWS:
                 return False
-            built.take(rows, position, self._parts.clock.now())
-            built.take_back(built.recall.in_question(built.since), moving=True)  # the writer decides about it anew
-            self._parts.committer.renewed(built.check, position, built.watermark, built.recall)
-            self.revision = built.revision
-            self._parts.inbox.put_call(partial(self._change, built, tell_change))
+            follower.apply_rows(rows, bookmark, self._parts.clock.now())
+            follower.thaw_questioned()
+            self._parts.store_thread.take_over(follower.check, bookmark, follower.watermark, follower.recall)
+            self.revision = follower.revision
+            self._parts.inbox.put_call(partial(self._change, follower, answer_change))
             return True
 
-        self._parts.committer.write(read_the_rest, answer)
-        if not await enough:
-            raise MuchIsLeft
+        self._parts.store_thread.write(read_the_rest, answer)
+        if not await caught_up:
+            raise TooManyRowsLeft
         change: Change = await changed
         return change
 
-    def _change(self, built: Built, tell: Answer, before: Engine) -> None:
+    def _change(self, follower: StoreFollower, answer: Answer, before: Engine) -> None:
         """On the writer thread, between two batches."""
-        engine = built.engine
-        hand_over(engine, before, partial(fitting, check=built.check), self._parts.clock.now())
+        engine = follower.engine
+        hand_over(engine, before, partial(refit_trade, check=follower.check), self._parts.clock.now())
         self._parts.writer.take_over(engine)
         symbols = engine.reference.symbols
         marks = {symbol: mark for symbol, mark in zip(symbols, engine.marks.marks, strict=True) if mark is not None}
-        tell(Change(before, marks, engine.snapshot), None)
+        answer(Change(before, marks, engine.snapshot), None)
 
     # -- threads -----------------------------------------------------------------------------------------------
 
-    async def _beside(self, work: Callable[[], T]) -> T:
+    async def _on_helper(self, work: Callable[[], T]) -> T:
         """What `work` returns, done on the helper thread."""
         done, answer = pending_answer()
 
@@ -378,30 +341,30 @@ class Renewals:
 
 
 class Change(NamedTuple):
-    """What the loop hears of a change: the engine that was in force, marks by symbol and first snapshot of the one that is."""
+    """What the loop learns of a change: the replaced engine, and marks by symbol and first snapshot of the new one."""
 
     before: Engine
     marks: Mapping[str, Mark]
     first: Snapshot
 
 
-class MuchIsLeft(Exception):
-    """More rows have come than should be read while everybody waits."""
+class TooManyRowsLeft(Exception):
+    """More rows have arrived than the store thread should read while everybody waits."""
 
 
-def fitting(trade: Trade, check: TradeCheck) -> Trade | None:
-    """A trade by the reference data of `check`; None where it does not fit that."""
-    judged = judged_again(trade, check)
-    return None if isinstance(judged, RefusedRow) else judged
+def refit_trade(trade: Trade, check: TradeCheck) -> Trade | None:
+    """The trade by the reference data of `check`; None if it does not fit that."""
+    checked = judged_again(trade, check)
+    return None if isinstance(checked, RefusedRow) else checked
 
 
-def fitted(item: ExceptionItem, reference: Reference) -> ExceptionItem:
-    """An exception with its trade by other reference data, without it where it does not fit that."""
-    return item if item.trade is None else replace(item, trade=fitting(item.trade, trade_check(reference)))
+def refit_item(item: ExceptionItem, reference: Reference) -> ExceptionItem:
+    """The exception with its trade by other reference data, without a trade if that does not fit."""
+    return item if item.trade is None else replace(item, trade=refit_trade(item.trade, trade_check(reference)))
 
 
-def _new_rows(before: Snapshot, now: Snapshot) -> Iterator[tuple[int, str]]:
-    """Stored rows that were trades, or not there, and are quarantined."""
+def _newly_quarantined(before: Snapshot, now: Snapshot) -> Iterator[tuple[int, str]]:
+    """Stored rows, by number and reason, that are quarantined now and were not before."""
     known = {item.id for item in before.exceptions.get("quarantined", ())}
     for item in now.exceptions.get("quarantined", ()):
         store_seq = item.detail.get("store_seq")

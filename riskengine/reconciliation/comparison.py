@@ -1,12 +1,12 @@
-"""An engine compared with its store in a child process, so that readers and trades of this one feel nothing.
+"""Compares an engine with its store in a child process, so that readers and trades of this process feel nothing.
 
-The child reads the store's own account of everything (`store_side`) as soon as it is started, at low priority. `finish` sends it
-what a snapshot holds, in slices that keep the interpreter for a fraction of a millisecond each, and returns what it found. The
-child is a fresh interpreter, ends when this process does, however that ends, and is told the store's URL, which may hold a
-password, through its pipe alone.
+The child reads the store's own account of everything (`store_side`) as soon as it starts, at low priority. `finish` sends it what
+a snapshot holds, in slices that keep the interpreter for a fraction of a millisecond each, and returns what it found. The child
+is a fresh interpreter and ends when this process does, in whatever way. It gets the store's URL, which may hold a password,
+through its pipe only.
 
-A look sees both sides at one watermark. A difference is not yet a break: on PostgreSQL a transaction with lower numbers may
-become visible to the child before it has reached the engine, so whoever finds one looks again.
+A comparison takes both sides at one watermark. A difference is not yet a break: on PostgreSQL a transaction with lower numbers
+may become visible to the child before it has reached the engine, so the caller compares again.
 """
 
 import marshal
@@ -33,23 +33,23 @@ from riskengine.snapshot.snapshot import Snapshot, Table
 CHILD = "riskengine.reconciliation.comparison_child"
 
 SLICE_ROWS = 128
-"""Rows put into one message: about an eighth of a millisecond."""
+"""Rows in one message: about an eighth of a millisecond."""
 
 REST_S = 0.000_4
-"""Between two messages, so that every other thread gets its turn."""
+"""Pause between two messages, so that every other thread gets its turn."""
 
 END_S = 2.0
-"""How long a child that was told to end may take."""
+"""How long a killed child may take to end."""
 
 _figures = attrgetter("quantity", "cash", "trade_count", "identities")
 
 
 class Found(NamedTuple):
-    """What one look at both sides found, by key.
+    """What one comparison of both sides found, by key.
 
-    breaks    where they differ; a node that stands elsewhere in the two trees is a `hierarchy` break without an instrument
+    breaks    where they differ; a node with another parent in the other tree is a `hierarchy` break without an instrument
     compared  positions of either side
-    watermark of both sides; `revision` is that of the reference data that the store's side was judged by
+    watermark of both sides; `revision` is of the reference data by which the store's rows were read
     """
 
     breaks: list[Break]
@@ -59,7 +59,7 @@ class Found(NamedTuple):
 
 
 class Comparison:
-    """One look. `start` and `finish` each once, by any thread; `close` by any thread at any time, and at the end."""
+    """One comparison. `start` and `finish` once each, by any thread; `close` by any thread at any time, and at the end."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -78,21 +78,19 @@ class Comparison:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     env=_environment(),
-                    start_new_session=True,  # what a terminal sends to this program is not for the child
+                    start_new_session=True,  # signals from a terminal to this program are not for the child
                 )
             except OSError as error:
-                raise ComparisonFailed(f"no process to compare in could be started: {error.strerror or error}") from None
+                raise ComparisonFailed(f"cannot start a process to compare in: {error.strerror or error}") from None
         self._send({"url": self._config.store.url, "config": msgspec.json.encode(self._config), "watermark": watermark})
 
     def finish(self, snapshot: Snapshot, rest_s: float = REST_S) -> Found:
-        """Compare a snapshot with the store at its watermark. Blocks, for seconds on a large book, and holds nobody up.
+        """Compare a snapshot with the store at its watermark. Blocks, for seconds on a large book, but delays no other thread.
 
-        `rest_s` is slept between two messages; without a rest it is done sooner, at the cost of whatever else runs here.
-
-        Where the snapshot is newer than what the child was started with, the child reads the store again. Raises StoreError,
-        ComparisonFailed.
+        It sleeps `rest_s` between two messages; without a rest it ends sooner, at the cost of whatever else runs here. If the
+        snapshot is newer than the watermark of `start`, the child reads the store again. Raises StoreError, ComparisonFailed.
         """
-        with suppress(ComparisonFailed):  # a child that has ended may have said why
+        with suppress(ComparisonFailed):  # a child that has ended may have sent the reason
             self._send({"watermark": snapshot.watermark})
             for message in _messages(snapshot):
                 self._send(message)
@@ -109,7 +107,7 @@ class Comparison:
         return Found(breaks, answer["compared"], answer["watermark"], answer["revision"])
 
     def close(self) -> None:
-        """End the child, whatever it does. Idempotent."""
+        """Kill the child, whatever it does. Idempotent."""
         with self._lock:
             self._closed, child, self._child = True, self._child, None
         if child is None:
@@ -145,7 +143,7 @@ class Comparison:
 
 
 def compare_now(config: Config, snapshot: Snapshot) -> Found:
-    """One look at a snapshot and the store, from beginning to end. Blocks. Raises StoreError, ComparisonFailed."""
+    """Compare a snapshot with the store from beginning to end. Blocks. Raises StoreError, ComparisonFailed."""
     with Comparison(config) as comparison:
         comparison.start(snapshot.watermark)
         return comparison.finish(snapshot)
@@ -155,7 +153,7 @@ def compare_now(config: Config, snapshot: Snapshot) -> Found:
 
 
 def _messages(snapshot: Snapshot) -> Iterator[Any]:
-    """What a snapshot holds, in messages of at most about SLICE_ROWS rows or names."""
+    """The contents of a snapshot, in messages of about SLICE_ROWS rows or names at most."""
     hierarchy, symbols = snapshot.reference.hierarchy, snapshot.reference.symbols
     nodes = iter(hierarchy.nodes)
     while some := [(node.node, node.parent) for node in islice(nodes, SLICE_ROWS)]:
@@ -187,7 +185,7 @@ def _holding(figures: tuple[int, int, int, int] | None) -> Holding | None:
 
 
 def _error(name: str, text: str) -> RiskEngineError:
-    """The child's error as ours."""
+    """The child's error as an exception of this process."""
     kind = getattr(errors, name, None)
     if isinstance(kind, type) and issubclass(kind, RiskEngineError):
         return kind(text)
@@ -195,7 +193,7 @@ def _error(name: str, text: str) -> RiskEngineError:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, so that the child finds this very program."""
+    """This process's environment, and this very program on the child's path."""
     package = str(Path(errors.__file__).resolve().parent.parent)
     known = os.environ.get("PYTHONPATH")
     return os.environ | {"PYTHONPATH": package if not known else f"{package}{os.pathsep}{known}"}
@@ -205,27 +203,27 @@ _LENGTH = 8
 
 
 def frame(value: Any) -> bytes:
-    """A value of plain types as one message."""
+    """A value of plain types, encoded as one message."""
     body = marshal.dumps(value)
     return len(body).to_bytes(_LENGTH, "little") + body
 
 
 def read_frame(stream: BinaryIO) -> Any:
-    """The next message. Raises EOFError where there is none, or not all of it."""
-    return opened(read_body(stream))
+    """The value of the next message. Raises EOFError if there is none, or not all of it."""
+    return decode_body(read_body(stream))
 
 
 def read_body(stream: BinaryIO) -> bytes:
-    """The next message as it came, for `opened`. Raises EOFError."""
-    return _exactly(stream, int.from_bytes(_exactly(stream, _LENGTH), "little"))
+    """The next message as it came, for `decode_body`. Raises EOFError."""
+    return _read_exactly(stream, int.from_bytes(_read_exactly(stream, _LENGTH), "little"))
 
 
-def opened(body: bytes) -> Any:
-    """The value of a message."""
+def decode_body(body: bytes) -> Any:
+    """The value of a message from `read_body`."""
     return marshal.loads(body)  # noqa: S302 - written by our own parent or child
 
 
-def _exactly(stream: BinaryIO, length: int) -> bytes:
+def _read_exactly(stream: BinaryIO, length: int) -> bytes:
     found = stream.read(length)
     if len(found) < length:
         raise EOFError("the other process has ended")

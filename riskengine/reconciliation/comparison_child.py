@@ -1,6 +1,6 @@
-"""The process that compares: `python -m riskengine.reconciliation.comparison_child`, started by `comparison` and by nobody else.
+"""The process that compares: `python -m riskengine.reconciliation.comparison_child`, started by `comparison` only.
 
-It reads messages from its standard input and answers one on its standard output. It ends when its input does: with its parent.
+It reads messages from standard input and answers one on standard output. It ends when its input does: with its parent.
 """
 
 import gc
@@ -15,17 +15,17 @@ import msgspec
 
 from riskengine.config import Config
 from riskengine.errors import RiskEngineError
-from riskengine.reconciliation.comparison import frame, opened, read_body
+from riskengine.reconciliation.comparison import decode_body, frame, read_body
 from riskengine.reconciliation.store_sums import Owned, StoreSide, store_side
 from riskengine.snapshot.compare import DEALER, MISSING_HERE, NODE, Break, Holding, Totals, kind_of, tree_breaks
 from riskengine.store.open_store import open_store
 
 NICE = 10
-"""How far behind the engine this stands when both want the processor."""
+"""Nice value: the engine comes first when both want the processor."""
 
 
 class Comparing:
-    """Holds what the parent's snapshot holds, as it comes, against the store's side, and keeps no more of it than must be."""
+    """Compares the parent's snapshot, as it arrives, with the store's side; keeps as little of it as possible."""
 
     def __init__(self, there: StoreSide) -> None:
         self.compared = 0
@@ -37,7 +37,7 @@ class Comparing:
         self._breaks: list[Break] = []
 
     def take(self, message: Mapping[str, Any]) -> None:
-        """The next message. All of the tree comes before the first row. 1 us a row."""
+        """Take the next message. All of the tree comes before the first row. 1 us a row."""
         for node, parent in message.get("parents", ()):
             self._parents[node] = parent
             if parent:
@@ -53,7 +53,7 @@ class Comparing:
             self._compare(DEALER, dealer, part)
 
     def breaks(self) -> list[Break]:
-        """Where the two differ, once everything has come."""
+        """Where the two sides differ, once everything has arrived."""
         missing = [
             Break(MISSING_HERE, (rollup, owner, instrument), None, holding)
             for rollup, owners in self._left.items()
@@ -80,7 +80,7 @@ class Comparing:
 
 def main() -> None:
     """Answer one comparison."""
-    gc.disable()  # hardly anything that is made here becomes garbage before the end
+    gc.disable()  # hardly anything here becomes garbage before the end
     os.nice(NICE)
     messages: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, messages), daemon=True).start()
@@ -95,7 +95,7 @@ def main() -> None:
 
 
 def _listen(stream: BinaryIO, messages: "SimpleQueue[bytes]") -> None:
-    """Take what comes while the store is read. Nothing more comes: the parent has ended, or has given up."""
+    """Take messages while the store is read. The end of input means that the parent has ended or given up: exit."""
     try:
         while True:
             messages.put(read_body(stream))
@@ -104,18 +104,18 @@ def _listen(stream: BinaryIO, messages: "SimpleQueue[bytes]") -> None:
 
 
 def _answer(messages: "SimpleQueue[bytes]") -> dict[str, Any]:
-    asked = opened(messages.get())
+    asked = decode_body(messages.get())
     config = msgspec.json.decode(asked["config"], type=Config)
     store = open_store(asked["url"], create=False, read_only=True, examine=False)
     try:
         there = store_side(store, config, asked["watermark"])
-        watermark = opened(messages.get())["watermark"]
+        watermark = decode_body(messages.get())["watermark"]
         if watermark != there.watermark:
             there = store_side(store, config, watermark)
     finally:
         store.close()
     comparing = Comparing(there)
-    while message := opened(messages.get()):
+    while message := decode_body(messages.get()):
         comparing.take(message)
     breaks = comparing.breaks()
     return {

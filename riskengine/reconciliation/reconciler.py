@@ -1,10 +1,9 @@
 """Reconciliation beside the live engine: on a timer, on demand, with its repair.
 
-A run compares what the engine holds with what the store says at the same watermark, twice where they differ (`looks`). What is
-found is remembered in the store, told by log, metric, warning and status, and repaired where that was asked for: the affected
-keys are folded anew from the store's rows, as one new snapshot; a tree that differs is rebuilt whole. Nothing is ever invented: a
-trade that the store does not hold goes. Runs one at a time, on the event loop; a child process compares, the store thread reads
-for a repair.
+A run compares what the engine holds with what the store says at the same watermark, twice if they differ (`confirm`). It keeps
+breaks in the store, reports them by log, metric, warning and status, and repairs them on request: the affected keys are refolded
+from the store's rows, as one new snapshot; a tree that differs is rebuilt whole. Nothing is ever invented: a trade that the store
+does not hold is dropped. Runs one at a time, on the event loop; a child process compares, the store thread reads for a repair.
 """
 
 import asyncio
@@ -22,7 +21,7 @@ from riskengine.loop import pending_answer, start_task
 from riskengine.market.trading_day import TradingDay
 from riskengine.observe import get_logger
 from riskengine.positions.repair import Repaired
-from riskengine.reconciliation.confirm import Compared, ReconcilerParts, caught_up, confirmed_breaks, differing_trades
+from riskengine.reconciliation.confirm import Compared, ReconcilerParts, catch_up, confirmed_breaks, differing_trades
 from riskengine.reconciliation.self_repair import SelfRepair
 from riskengine.reconciliation.stored_keys import StoredKeys, stored_keys, vanished_rows
 from riskengine.records.fields import to_text
@@ -34,18 +33,18 @@ from riskengine.store.protocol import Store
 from riskengine.store.results import FoundBreak, StoredBreak
 
 MAX_DETAILED = 100
-"""Breaks of which the trades are named; of more, the figures are told."""
+"""Breaks whose trades a report names; for more breaks it gives figures only."""
 
 MAX_TRADES = 20
-"""Trades named of one break."""
+"""Trades that a report names for one break."""
 
 AGAINST = "store"
 
 RETRY_S = 0.5
-"""How soon what the store did not take is given to it again."""
+"""Pause before writing again what the store did not take."""
 
 SELF_AUDIT = "self-audit"
-"""Who runs where the engine found something wrong with itself."""
+"""The actor of a run after the engine found something wrong with itself."""
 
 log = get_logger("riskengine.reconcile")
 
@@ -60,12 +59,13 @@ class Reconciler:
         self.last: RowDict | None = None
 
     def start(self) -> None:
-        """Begin to run on the timer, where the configuration has one, and when the self-audit has set something aside."""
+        """Begin to run on the timer, if the configuration has one, and whenever the self-audit has set something aside."""
         parts, settings = self._parts, self._parts.config.reconcile
-        mend = self.mend if settings.repair_self_audit else None
-        mender = SelfRepair(parts.newest, parts.warnings, mend, partial(self.run, repair=False, actor=SELF_AUDIT))
+        refold = self.refold if settings.repair_self_audit else None
+        self_repair = SelfRepair(parts.newest, parts.warnings, refold, partial(self.run, repair=False, actor=SELF_AUDIT))
         self._tasks = [
-            start_task(job, log) for job in (mender.run(), self._settle(), *([self._on_timer()] if settings.every_s else ()))
+            start_task(job, log)
+            for job in (self_repair.run(), self._recheck_open(), *([self._on_timer()] if settings.every_s else ()))
         ]
 
     def stop(self) -> None:
@@ -73,8 +73,8 @@ class Reconciler:
         for task in self._tasks:
             task.cancel()
 
-    async def _settle(self) -> None:
-        """Breaks that were open when the last engine ended: one run says whether they are any more."""
+    async def _recheck_open(self) -> None:
+        """If breaks were open when the last engine ended, run once to see whether they still are."""
         try:
             if await asyncio.to_thread(self._parts.store.breaks, status="open", limit=1):
                 await self.run(repair=False, actor="engine")
@@ -94,7 +94,7 @@ class Reconciler:
                 log.warning("reconciliation_failed", error=str(error))
 
     async def run(self, *, repair: bool, actor: str) -> RowDict:
-        """One run, after any that is under way; its report. Raises StoreError, EngineNotLive and what comparing does."""
+        """One run, after any that is under way; its report. Raises StoreError, EngineNotLive, and what `compare` raises."""
         async with self._lock:
             try:
                 report = await self._run(repair, actor)
@@ -108,17 +108,19 @@ class Reconciler:
         parts = self._parts
         started = parts.clock.now()
         found = await confirmed_breaks(parts)
-        detail = await self._detail([*found.breaks.values()][:MAX_DETAILED])
-        open_breaks = await self._remember(found, detail)
+        trades = await self._differing_trades([*found.breaks.values()][:MAX_DETAILED])
+        open_breaks = await self._remember(found, trades)
         parts.metrics.reconciliations["breaks" if found.breaks else "clean"].inc()
         repaired: set[Key] = set()
         if found.breaks:
-            log.error("breaks_found", breaks=len(found.breaks), kinds=_kinds(found), first=_named(next(iter(found.breaks))))
-            self._tell(len(open_breaks))
+            log.error(
+                "breaks_found", breaks=len(found.breaks), kinds=_count_by_kind(found), first=_key_text(next(iter(found.breaks)))
+            )
+            self._show_open(len(open_breaks))
             if repair:
                 repaired = await self._repair(found.breaks, actor)
         left = len(open_breaks) - len(repaired)
-        self._tell(left)
+        self._show_open(left)
         seen = {one.key: one for one in open_breaks}
         snapshot = found.snapshot
         return {
@@ -131,9 +133,9 @@ class Reconciler:
             "started_ts": started,
             "took_ms": max(0, parts.clock.now() - started) // 1_000,
             "breaks": [
-                told(each)
+                found_row(each)
                 | {
-                    "trades": detail.get(each.key, []),
+                    "trades": trades.get(each.key, []),
                     "repaired": each.key in repaired,
                     "first_seen_ts": seen[each.key].first_seen_ts if each.key in seen else started,
                     "age_s": max(0, started - seen[each.key].first_seen_ts) / MICROS_PER_SECOND if each.key in seen else 0.0,
@@ -143,22 +145,22 @@ class Reconciler:
             "open": left,
         }
 
-    async def _detail(self, breaks: list[Break]) -> dict[Key, list[RowDict]]:
-        """Which trades only one side has, or has with other columns."""
+    async def _differing_trades(self, breaks: list[Break]) -> dict[Key, list[RowDict]]:
+        """Trades behind each break that only one side has, or has with other columns."""
         keys = [each.key for each in breaks if each.kind != HIERARCHY]
         if not keys:
             return {}
-        return {key: trades[:MAX_TRADES] for key, trades in (await differing_trades(self._parts, keys)).items()}
+        return {key: found[:MAX_TRADES] for key, found in (await differing_trades(self._parts, keys)).items()}
 
-    async def _remember(self, found: Compared, detail: Mapping[Key, list[RowDict]]) -> list[StoredBreak]:
+    async def _remember(self, found: Compared, trades: Mapping[Key, list[RowDict]]) -> list[StoredBreak]:
         parts = self._parts
         rows = [
             FoundBreak(
                 each.kind,
                 each.key,
-                _json(holding_told(each.here)),
-                _json(holding_told(each.there)),
-                orjson.dumps(detail.get(each.key, [])).decode(),
+                _json(holding_row(each.here)),
+                _json(holding_row(each.there)),
+                orjson.dumps(trades.get(each.key, [])).decode(),
             )
             for each in found.breaks.values()
         ]
@@ -167,55 +169,55 @@ class Reconciler:
         def remember(store: Store) -> list[StoredBreak]:
             return store.remember_breaks(rows, against=AGAINST, epoch=epoch, watermark=watermark, ts=now, by="reconciliation")
 
-        breaks: list[StoredBreak] = await self._written(remember)
+        breaks: list[StoredBreak] = await self._write(remember)
         return breaks
 
-    def _tell(self, left: int) -> None:
+    def _show_open(self, left: int) -> None:
         self._parts.metrics.breaks_open.set(left)
         if left:
-            self._parts.warnings["breaks"] = f"positions that differ from the store: {left:,}, see /v1/breaks"
+            self._parts.warnings["breaks"] = f"positions that differ from the store: {left:,}; see /v1/breaks"
         else:
             self._parts.warnings.pop("breaks", None)
 
     async def breaks(self, status: str | None) -> tuple[list[RowDict], RowDict | None]:
-        """Remembered breaks, open ones first, and the last report. Raises StoreError."""
+        """Stored breaks, open ones first, and the last report. Raises StoreError."""
         found = await asyncio.to_thread(self._parts.store.breaks, status=status)
         return [break_row(one, self._parts.clock.now()) for one in found], self.last
 
     async def comment(self, break_id: int, comment: str, actor: str) -> RowDict | None:
-        """Note what a person says of a break; its row, None where there is none of that number. Raises StoreError."""
-        found: StoredBreak | None = await self._written(lambda store: store.comment_break(break_id, comment, actor))
+        """Store a person's comment on a break; its row, None if there is no such break. Raises StoreError."""
+        found: StoredBreak | None = await self._write(lambda store: store.comment_break(break_id, comment, actor))
         return None if found is None else break_row(found, self._parts.clock.now())
 
     # -- repair ------------------------------------------------------------------------------------------------
 
     async def _repair(self, breaks: Mapping[Key, Break], actor: str) -> set[Key]:
-        """Take the store's values; the keys that agree afterwards."""
+        """Take the store's values; returns the keys that agree afterwards."""
         parts = self._parts
-        if any(_is_of_the_tree(each) for each in breaks.values()):
+        if any(_is_tree_break(each) for each in breaks.values()):
             await parts.renew("the tree differs from the store's")
-            tree = [list(key) for key, each in breaks.items() if _is_of_the_tree(each)]
+            tree = [list(key) for key, each in breaks.items() if _is_tree_break(each)]
             await self._record([], AuditEvent("repair", "", {"keys": tree, "rebuilt": True}, actor))
-        keys = [each.key for each in breaks.values() if not _is_of_the_tree(each)]
+        keys = [each.key for each in breaks.values() if not _is_tree_break(each)]
         if keys:
-            await self._answer_for(*await self._refolded(keys), actor)
+            await self._record_repair(*await self._refold_keys(keys), actor)
         again = await confirmed_breaks(parts)
         settled = {key for key in breaks if key not in again.breaks}
         now = parts.clock.now()
-        await self._written(lambda store: store.resolve_breaks(sorted(settled), "repaired", against=AGAINST, by=actor, ts=now))
+        await self._write(lambda store: store.resolve_breaks(sorted(settled), "repaired", against=AGAINST, by=actor, ts=now))
         log.info("repaired", keys=len(settled), left=len(breaks) - len(settled), seq=parts.newest().seq, by=actor)
         return settled
 
-    async def mend(self, keys: list[Key]) -> None:
-        """Fold keys that the self-audit has set aside anew from the store's rows. Raises StoreError, EngineNotLive."""
+    async def refold(self, keys: list[Key]) -> None:
+        """Refold keys that the self-audit has set aside from the store's rows. Raises StoreError, EngineNotLive."""
         async with self._lock:
-            await self._answer_for(*await self._refolded(keys), SELF_AUDIT)
+            await self._record_repair(*await self._refold_keys(keys), SELF_AUDIT)
 
-    async def _refolded(self, keys: list[Key]) -> tuple[Repaired, StoredKeys]:
-        """Fold keys anew from their stored rows; not beside a renewal, whose engine may have read those before they changed."""
+    async def _refold_keys(self, keys: list[Key]) -> tuple[Repaired, StoredKeys]:
+        """Refold keys from their stored rows; never during a renewal, whose engine may have read the rows before they changed."""
         parts = self._parts
         while True:
-            await caught_up(parts)
+            await catch_up(parts)
             async with parts.alone:
                 here = await parts.standing(keys)
                 done, answer = pending_answer()
@@ -225,24 +227,24 @@ class Reconciler:
                     if error is not None:
                         answer(None, error)
 
-                parts.committer.write(partial(self._refold, keys, identities, answer), failed)
+                parts.store_thread.write(partial(self._read_and_refold, keys, identities, answer), failed)
                 found: tuple[Repaired, StoredKeys] | None = await done
             if found is not None:
                 return found
             await parts.renew("reference data changed")  # the engine was about to follow
 
-    def _refold(self, keys: list[Key], identities: set[Identity], answer: Callable[..., None], store: Store) -> None:
-        """On the store thread: nothing can be committed between this reading and the call to the writer.
+    def _read_and_refold(self, keys: list[Key], identities: set[Identity], answer: Callable[..., None], store: Store) -> None:
+        """On the store thread: nothing can be committed between this read and the call to the writer.
 
-        Answers None where the rows were judged by other reference data than the engine was made from: they might not fit it.
+        Answers None if the rows were read by other reference data than the engine was made from: they might not fit it.
         """
-        self._parts.committer.hand_over_all()
+        self._parts.store_thread.hand_over_all()
         read = stored_keys(store, self._parts.config, keys, identities)
         if read.revision != self._parts.revision():
             answer(None, None)
             return
         unreadable = [(row.store_seq, row.row.received_ts, f"{row.field}: {row.reason}") for row in read.unreadable]
-        self._parts.committer.recall_rows(read.versions)
+        self._parts.store_thread.delivery.recall_rows(read.versions)
         now = self._parts.clock.now()
 
         def refold(engine: Engine) -> Callable[[], None]:
@@ -251,8 +253,8 @@ class Reconciler:
 
         self._parts.inbox.put_call(refold)
 
-    async def _answer_for(self, repaired: Repaired, read: StoredKeys, actor: str) -> None:
-        """The audit trail goes by what the store says now, and says who took it over."""
+    async def _record_repair(self, repaired: Repaired, read: StoredKeys, actor: str) -> None:
+        """Record that the audit trail goes by what the store says now, and who had it taken over."""
         changed = {*repaired.changed, *repaired.forgotten}
         rows = [row.store_seq for row in read.rows if Identity(row.source, row.trade_id, row.leg) in changed]
         if repaired.forgotten:
@@ -271,7 +273,7 @@ class Reconciler:
         await self._record(rows, event)
 
     async def _record(self, rows: list[int], event: AuditEvent) -> None:
-        """Into the audit trail, now or as soon as the store takes it: what was done is never missing there."""
+        """Write to the audit trail, now or as soon as the store takes it: no repair is ever missing there."""
 
         def record(store: Store) -> None:
             if rows:
@@ -282,41 +284,41 @@ class Reconciler:
             while True:
                 await asyncio.sleep(RETRY_S)
                 with suppress(StoreUnavailable):
-                    await self._written(record)
+                    await self._write(record)
                     return
 
         try:
-            await self._written(record)
+            await self._write(record)
         except StoreUnavailable as error:
             log.warning("repair_not_recorded_yet", error=str(error))
             self._tasks.append(start_task(until_stored(), log))
 
-    def _written(self, action: Callable[[Store], Any]) -> "asyncio.Future[Any]":
+    def _write(self, action: Callable[[Store], Any]) -> "asyncio.Future[Any]":
         """What `action` returns, run on the store thread between two commits. Raises StoreError."""
         done, answer = pending_answer()
-        self._parts.committer.write(action, answer)
+        self._parts.store_thread.write(action, answer)
         return done
 
 
-# -- what is told ------------------------------------------------------------------------------------------------
+# -- rows of reports ---------------------------------------------------------------------------------------------
 
 
-def told(each: Break) -> RowDict:
-    """A break as reports tell it."""
+def found_row(each: Break) -> RowDict:
+    """A break as a report shows it."""
     rollup, owner, instrument = each.key
     return {
         "kind": each.kind,
         "rollup": rollup,
         rollup: owner,
         "instrument": instrument or None,
-        "here": holding_told(each.here),
-        "there": holding_told(each.there),
-        "difference": holding_told(each.difference),
+        "here": holding_row(each.here),
+        "there": holding_row(each.there),
+        "difference": holding_row(each.difference),
     }
 
 
-def holding_told(holding: Holding | None) -> RowDict | None:
-    """Exact decimals as texts."""
+def holding_row(holding: Holding | None) -> RowDict | None:
+    """A holding as a report shows it: exact decimals as texts."""
     if holding is None:
         return None
     return {
@@ -327,7 +329,7 @@ def holding_told(holding: Holding | None) -> RowDict | None:
 
 
 def break_row(one: StoredBreak, now: int) -> RowDict:
-    """A remembered break as `/v1/breaks` tells it."""
+    """A stored break as `/v1/breaks` shows it."""
     return {
         "break_id": one.break_id,
         "kind": one.kind,
@@ -356,16 +358,16 @@ def _json(value: RowDict | None) -> str | None:
     return None if value is None else orjson.dumps(value).decode()
 
 
-def _is_of_the_tree(each: Break) -> bool:
+def _is_tree_break(each: Break) -> bool:
     return each.kind == HIERARCHY and not each.key[2]
 
 
-def _kinds(found: Compared) -> dict[str, int]:
+def _count_by_kind(found: Compared) -> dict[str, int]:
     kinds: dict[str, int] = {}
     for each in found.breaks.values():
         kinds[each.kind] = kinds.get(each.kind, 0) + 1
     return kinds
 
 
-def _named(key: Key) -> str:
+def _key_text(key: Key) -> str:
     return " ".join(filter(None, key))

@@ -1,8 +1,8 @@
-"""`riskengine reconcile --against FILE`: an outside statement (a custodian's, a broker's) against what a running engine shows.
+"""`riskengine reconcile --against FILE`: compares a statement (a custodian's, a broker's) with what a running engine shows.
 
-A statement has rows by node or dealer and instrument: the signed quantity, and where it knows them net cash and average price.
-Without such a column its rows are those of the root. Several rows of one position (lots) count together. Only the owners that it
-names are compared, both ways round; a flat position that it leaves out is no difference. Pure but for the two readers.
+A statement has rows by node or dealer and instrument: the signed quantity and, if it has them, net cash and average price. Rows
+without an owner column are those of the root. Several rows of one position (lots) are added up. Only the owners that the
+statement names are compared, both ways round; leaving out a flat position is no difference. Pure, except for the two readers.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,14 +29,14 @@ TIMEOUT_S = 30
 
 
 class Stated(NamedTuple):
-    """What one side says of a position: exact units of 1e-10 and 1e-28, the average as decimal; None where it does not say."""
+    """One side's figures of a position: exact units of 1e-10 and 1e-28, the average as decimal; None if it gives none."""
 
     quantity: int
     net_cash: int | None = None
     average_price: Decimal | None = None
 
-    def told(self) -> RowDict:
-        """The same as decimal texts."""
+    def as_texts(self) -> RowDict:
+        """The same figures as decimal texts."""
         return {
             "quantity": to_text(self.quantity),
             "net_cash": None if self.net_cash is None else to_text(self.net_cash, CASH_DECIMALS),
@@ -45,7 +45,7 @@ class Stated(NamedTuple):
 
 
 class Tolerances(NamedTuple):
-    """Differences up to these are none. Quantity in units of 1e-10, net cash of 1e-28, average price as decimal."""
+    """Differences up to these do not count. Quantity in units of 1e-10, net cash of 1e-28, average price as decimal."""
 
     quantity: int = 0
     net_cash: int = 0
@@ -75,7 +75,7 @@ def parse_tolerances(text: str) -> Tolerances:
 
 
 def read_statement(path: str, options: ColumnOptions, root: str) -> tuple[dict[Key, Stated], list[Refusal]]:
-    """What a statement says by position, and the lines that cannot be read. Raises InputError."""
+    """A statement's figures by position, and the lines that cannot be read. Raises InputError."""
     stated: dict[Key, Stated] = {}
     refused: list[Refusal] = []
     for line, row in read_rows(path, options, STATEMENT):
@@ -83,27 +83,27 @@ def read_statement(path: str, options: ColumnOptions, root: str) -> tuple[dict[K
             refused.append(row)
             continue
         try:
-            key, said = _line(row, root)
+            key, figures = _parse_row(row, root)
         except Rejected as error:
             refused.append(Refusal(line, error.field, error.reason))
             continue
         before = stated.get(key)
-        stated[key] = said if before is None else _together(before, said)
+        stated[key] = figures if before is None else _add(before, figures)
     return stated, refused
 
 
-def _line(row: Row, root: str) -> tuple[Key, Stated]:
+def _parse_row(row: Row, root: str) -> tuple[Key, Stated]:
     owners = [field for field in ("node", "desk", "dealer") if row.get(field) not in (None, "")]
     if len(owners) > 1:
-        raise Rejected(owners[1], f"goes with no {owners[0]}: a row is of one owner")
+        raise Rejected(owners[1], f"cannot be combined with {owners[0]}: a row has one owner")
     rollup, owner = (DEALER if owners == ["dealer"] else NODE), name(str(row[owners[0]]), owners[0]) if owners else root
     cash, average = row.get("net_cash"), row.get("average_price")
-    said = Stated(
+    figures = Stated(
         _number(row.get("quantity"), "quantity"),
         None if cash in (None, "") else _number(cash, "net_cash") * CASH_PER_ONE,
         None if average in (None, "") else _average(average),
     )
-    return (rollup, owner, name(str(row.get("instrument") or ""), "instrument")), said
+    return (rollup, owner, name(str(row.get("instrument") or ""), "instrument")), figures
 
 
 def _number(value: Any, field: str) -> int:
@@ -113,7 +113,7 @@ def _number(value: Any, field: str) -> int:
 
 
 def _average(value: Any) -> Decimal:
-    """As many digits as the sender has: an average has no last one."""
+    """With all digits of the sender: an average has no fixed number of them."""
     try:
         average = Decimal(str(value).strip())
     except InvalidOperation:
@@ -123,7 +123,7 @@ def _average(value: Any) -> Decimal:
     return average
 
 
-def _together(one: Stated, other: Stated) -> Stated:
+def _add(one: Stated, other: Stated) -> Stated:
     known = one.net_cash is not None and other.net_cash is not None
     return Stated(one.quantity + other.quantity, (one.net_cash or 0) + (other.net_cash or 0) if known else None)
 
@@ -132,7 +132,7 @@ def _together(one: Stated, other: Stated) -> Stated:
 
 
 class EnginePositions(NamedTuple):
-    """What an engine shows of some owners: by position, and where in its history that was."""
+    """What an engine shows of some owners, by position, and the epoch and seq of its answer."""
 
     positions: dict[Key, Stated]
     epoch: int
@@ -145,8 +145,8 @@ def engine_root(url: str) -> str:
     return str(rows[0]["node"]) if rows else ""
 
 
-def shown_positions(url: str, owners: Iterable[tuple[str, str]]) -> EnginePositions:
-    """The ladders of some owners, exact. An owner that the engine does not know has none. Raises EngineUnreachable."""
+def engine_positions(url: str, owners: Iterable[tuple[str, str]]) -> EnginePositions:
+    """The ladders of some owners, exact. An unknown owner has no positions. Raises EngineUnreachable."""
     positions: dict[Key, Stated] = {}
     epoch = seq = 0
     for rollup, owner in sorted(set(owners)):
@@ -161,8 +161,8 @@ def shown_positions(url: str, owners: Iterable[tuple[str, str]]) -> EnginePositi
     return EnginePositions(positions, epoch, seq)
 
 
-def unreachable(url: str, error: Exception) -> EngineUnreachable:
-    """What to say where nobody answers at an address."""
+def unreachable_error(url: str, error: Exception) -> EngineUnreachable:
+    """The error for an address at which no engine answers."""
     reason = getattr(error, "reason", None) or str(error) or type(error).__name__
     what = "no engine answers there" if url.startswith(("http://", "https://")) else "must begin with http://"
     return EngineUnreachable(f"{url}: {what} ({reason}): start `riskengine serve`, or name the one that runs")
@@ -172,22 +172,22 @@ def _ask(url: str, path: str, query: Mapping[str, str], *, unknown_is_empty: boo
     address = f"{url.rstrip('/')}{path}" + (f"?{urlencode(query)}" if query else "")
     try:
         with engine_opener().open(address, timeout=TIMEOUT_S) as answer:
-            told: RowDict = orjson.loads(answer.read())
+            answered: RowDict = orjson.loads(answer.read())
     except HTTPError as error:
         with error:
             if error.code == 404 and unknown_is_empty:
                 return {"rows": []}
         raise EngineUnreachable(f"{url}: the engine answered {path} with {error.code}") from None
     except (OSError, ValueError) as error:
-        raise unreachable(url, error) from None
-    return told
+        raise unreachable_error(url, error) from None
+    return answered
 
 
 # -- the comparison ----------------------------------------------------------------------------------------------
 
 
 def compare_statement(here: Mapping[Key, Stated], there: Mapping[Key, Stated], tolerances: Tolerances) -> list[RowDict]:
-    """Where the engine (`here`) and the statement (`there`) differ by more than is tolerated, by key."""
+    """Where the engine (`here`) and the statement (`there`) differ by more than the tolerances, by key."""
     found = []
     for key in sorted(here.keys() | there.keys()):
         kind = _kind(here.get(key), there.get(key), tolerances)
@@ -222,14 +222,14 @@ def _break(kind: str, key: Key, here: Stated | None, there: Stated | None) -> Ro
         "rollup": rollup,
         rollup: owner,
         "instrument": instrument,
-        "here": here.told() if here else None,
-        "there": there.told() if there else None,
+        "here": here.as_texts() if here else None,
+        "there": there.as_texts() if there else None,
         "difference": difference,
     }
 
 
 class StatementReport(NamedTuple):
-    """What a comparison with a statement found. `compared` counts positions of either side."""
+    """The result of a comparison with a statement. `compared` counts positions of either side."""
 
     compared: int
     epoch: int
@@ -242,7 +242,7 @@ class StatementReport(NamedTuple):
 def against_statement(url: str, path: str, options: ColumnOptions, tolerances: Tolerances) -> StatementReport:
     """Compare what the engine at `url` shows with the statement in a file. Raises EngineUnreachable, InputError."""
     stated, refused = read_statement(path, options, engine_root(url))
-    seen = shown_positions(url, ((rollup, owner) for rollup, owner, _ in stated))
+    seen = engine_positions(url, ((rollup, owner) for rollup, owner, _ in stated))
     breaks = compare_statement(seen.positions, stated, tolerances)
     watermark = int(_ask(url, "/v1/status", {})["watermark"] or 0)
     compared = len(seen.positions.keys() | stated.keys())

@@ -1,9 +1,9 @@
-"""What the store itself says that every position is: sums over its raw rows, made without the engine's ledger or memory.
+"""The store's own account of every position: sums over its raw rows, made without the engine's ledger or memory.
 
 An independent account: of each trade the highest version that is not quarantined counts, unless it is a cancel, and is added to
-the position of its desk and to that of its dealer; opening balances are added to both. Nearly all rows are first versions of
-trades that have no other, and are added up in columns (`trade_columns`); the rest are judged one by one, by the same door and the
-same rules of quarantine as anywhere. All of it is read in one transaction, at one watermark.
+the position of its desk and to that of its dealer; opening balances are added to both. Nearly all rows are the first and only
+version of a trade; they are added up in columns (`trade_columns`). The rest are judged one by one, by the same check and the same
+rules of quarantine as anywhere. All of it is read in one transaction, at one watermark.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -36,11 +36,11 @@ MINUTE = 60 * MICROS_PER_SECOND
 
 
 class StoreSide(NamedTuple):
-    """What a store says at a watermark.
+    """The account of a store at a watermark.
 
-    nodes, dealers  what each leaf node or dealer holds, by instrument; made for the caller, who may change them
+    nodes, dealers  what each leaf node or dealer holds, by instrument; the caller may change them
     parents         the parent of every node, "" of the root
-    revision        of the reference data that trades were judged by (`Store.reference_revision`)
+    revision        of the reference data by which trades were judged (`Store.reference_revision`)
     """
 
     nodes: Owned
@@ -64,9 +64,9 @@ class StoreSide(NamedTuple):
 
 
 class Rules:
-    """What trades of this store are judged by: reference data, balances and verdicts as they are stored.
+    """The rules by which trades of this store count: reference data, balances and verdicts as they are stored.
 
-    `as_of` leaves out balances and verdicts of later, microseconds since the epoch.
+    `as_of`, microseconds since the epoch, leaves out later balances and verdicts.
     """
 
     def __init__(self, session: Transaction, config: Config, as_of: int | None = None) -> None:
@@ -92,7 +92,7 @@ class Rules:
         self.future_limit = int(config.engine.future_limit_s * MICROS_PER_SECOND)
 
     def effective(self, rows: Iterable[TradeRow]) -> Iterator[Trade]:
-        """Of all versions of some trades, in any order, those that count: one at most of each trade. 10 us a row."""
+        """The versions that count of some trades, whose versions may come in any order: one of each at most. 10 us a row."""
         highest: dict[Identity, Trade] = {}
         for row in rows:
             trade = trade_from_row(row, self.check)
@@ -103,14 +103,14 @@ class Rules:
                 highest[trade.identity] = trade
         return (trade for trade in highest.values() if trade.action != "cancel")
 
-    def opened(self, opening: Opening) -> Holding:
-        """What a balance brought forward adds."""
+    def opening_holding(self, opening: Opening) -> Holding:
+        """What an opening balance adds to a position."""
         cost = opening.quantity * opening.average_price * self.instruments[opening.instrument].multiplier
         return Holding(opening.quantity, opening.realised * CASH_PER_ONE - cost, 0, 0)
 
 
 def keys_of(trade: Trade | Opening) -> tuple[Key, Key]:
-    """The two positions that it belongs to."""
+    """The two positions that a trade or balance belongs to."""
     return (NODE, trade.desk, trade.instrument), (DEALER, trade.dealer, trade.instrument)
 
 
@@ -123,7 +123,7 @@ def holding_of(trade: Trade) -> Holding:
 def store_side(store: Store, config: Config, watermark: int) -> StoreSide:
     """The store's own account of everything up to number `watermark`. Any thread. Raises StoreError.
 
-    Cost 3 us for each row that is a first version and the only one, 15 us for any other.
+    Costs 3 us for each row that is the first and only version, 15 us for any other.
     """
     return store.read(partial(_store_side, config=config, watermark=watermark))
 
@@ -136,7 +136,7 @@ def _store_side(session: Transaction, config: Config, watermark: int) -> StoreSi
     for trade in rules.effective(_rows(session, plain.odd)):
         _add(sides, trade, holding_of(trade))
     for opening in rules.openings:
-        _add(sides, opening, rules.opened(opening))
+        _add(sides, opening, rules.opening_holding(opening))
     parents = {node.node: node.parent for node in rules.nodes}
     return StoreSide(nodes, dealers, parents, watermark, rules.revision)
 
@@ -154,7 +154,7 @@ def _rows(session: Transaction, numbers: Sequence[int]) -> Iterator[TradeRow]:
 
 
 class PlainSums:
-    """The plain rows of a store added up; `odd` are the numbers of all others."""
+    """The sums of a store's plain rows; `odd` are the numbers of all others."""
 
     def __init__(self, session: Transaction, rules: Rules, watermark: int) -> None:
         self._instruments = list(rules.instruments.values())
@@ -166,7 +166,7 @@ class PlainSums:
             rules.leaves,
             [each.instrument for each in self._instruments],
             [each.quantity_decimals for each in self._instruments],
-            _dates_judge(rules),
+            _date_check(rules),
             versioned,
             early,
         )
@@ -185,7 +185,7 @@ class PlainSums:
             self._sums.put((page.desks * _DEALERS + page.dealers) * len(self._instruments) + page.instruments, page.sums)
 
     def by_owner(self) -> tuple[Owned, Owned]:
-        """What desks and dealers hold. O(positions)."""
+        """The holdings of desks and of dealers. O(positions)."""
         keys, sums = self._sums.folded()
         count = max(len(self._instruments), 1)
         desks, dealers, instruments = keys // count // _DEALERS, keys // count % _DEALERS, keys % count
@@ -220,14 +220,14 @@ class PlainSums:
 
 
 _holding: Callable[[tuple[int, ...]], Holding] = partial(tuple.__new__, Holding)
-"""`Holding._make` at a third of its price."""
+"""`Holding._make` at a third of its cost."""
 
 _DEALERS = 1 << 24
 """More dealers than there can be."""
 
 
-def _dates_judge(rules: Rules) -> Callable[[bytes, bytes], bool]:
-    """Whether a plain row of an instrument may take part with its dates: `ts value_date trade_date`, some of them empty."""
+def _date_check(rules: Rules) -> Callable[[bytes, bytes], bool]:
+    """Tells whether a plain row counts with its dates: `ts value_date trade_date`, some of them empty."""
 
     @lru_cache(maxsize=65_536)
     def judge(symbol: bytes, minute: int, value_date: bytes, trade_date: bytes) -> bool:

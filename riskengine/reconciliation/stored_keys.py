@@ -1,4 +1,4 @@
-"""What the store holds under some positions: the rows that say what they are, and which trades count there."""
+"""What the store holds under some positions: their rows, and the trades that count there."""
 
 from collections.abc import Collection, Iterable
 from functools import partial
@@ -19,11 +19,13 @@ ROWS_AT_ONCE = 10_000
 
 
 class StoredKeys(NamedTuple):
-    """`rows` are all versions of every deal that was ever under the keys, or is asked for by name, in store order.
+    """What the store holds under some keys.
 
-    versions    those that are trades, in the same order; unreadable  those that are not
+    rows        all versions of every deal that was ever under the keys or is asked for by name, in store order
+    versions    the rows that are trades, in the same order
+    unreadable  the rows that are not
     standing    the trades that count now, by key
-    revision    of the reference data that they were judged by
+    revision    of the reference data by which the rows were read
     """
 
     rows: list[TradeRow]
@@ -34,7 +36,7 @@ class StoredKeys(NamedTuple):
 
 
 def stored_keys(store: Store, config: Config, keys: Collection[Key], identities: Iterable[Identity]) -> StoredKeys:
-    """Read them, in one transaction. `identities` are wanted too, wherever they stand. Raises StoreError.
+    """Read what stands under `keys`, and all versions of `identities` wherever they stand, in one transaction. Raises StoreError.
 
     Cost 0.2 s for each million trades stored, 20 us for each row found.
     """
@@ -42,7 +44,7 @@ def stored_keys(store: Store, config: Config, keys: Collection[Key], identities:
 
 
 def vanished_rows(session: Transaction, up_to: int) -> list[int]:
-    """Numbers of rows that are in the audit trail and not in the store, and that nobody has answered for yet.
+    """Numbers of rows that are in the audit trail and not in the store, without a recorded correction.
 
     Cost 1 us for each row stored.
     """

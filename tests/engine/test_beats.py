@@ -78,8 +78,8 @@ def test_status_and_metrics_agree_about_the_same_work(tmp_path: Path) -> None:
         await process.submit([sent("t2", process), sent("t3", process)])
         process.offer_ticks([quote("EURUSD", 1.1, 1.1, process.clock.now())])
         process.feed_heartbeat("house", 5)
-        writer = process._writer
-        assert writer is not None
+        assert process.live is not None
+        writer = process.live.writer
         await until(lambda: writer.beat_seconds is not None)
         status = await status_of(app)
         assert 0 < status["last_beat_ms"] < 1_000

@@ -80,14 +80,14 @@ class House:
         self.snapshots: list[Snapshot] = []
         self.failures: list[BaseException] = []
         self.metrics = Metrics()
-        self.committer = StoreThread(
+        self.store_thread = StoreThread(
             self.store,
             self.inbox,
             trade_check(REFERENCE),
             self.metrics,
             batch_trades=batch_trades,
             watermark=0,
-            position=Bookmark(),
+            bookmark=Bookmark(),
             failed=self.failures.append,
         )
         self.writer = Writer(
@@ -105,23 +105,23 @@ class House:
         self.outside = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
 
     def start(self) -> "House":
-        self.committer.start()
+        self.store_thread.start()
         self.writer.start()
         return self
 
     def stop(self) -> None:
-        if self.committer._thread.is_alive():
-            self.committer.drain()
+        if self.store_thread._thread.is_alive():
+            self.store_thread.drain()
         if self.writer.alive:
             self.writer.stop()
-        if self.committer._thread.is_alive():
-            self.committer.stop()
+        if self.store_thread._thread.is_alive():
+            self.store_thread.stop()
         self.outside.close()
         self.store.store.close()
 
     def submit(self, *trades: Trade) -> "Answer":
         answer = Answer()
-        self.committer.submit(trades, answer)
+        self.store_thread.submit(trades, answer)
         return answer
 
     def book(self, **columns: Any) -> int:

@@ -72,7 +72,7 @@ def test_rows_are_recorded_in_small_slices(store: Store, outside: Outside, monke
 def test_rows_handed_to_the_writer_are_recorded_before_the_old_ones(store: Store, outside: Outside) -> None:
     book(outside, 3)
     recorder = Recorder()
-    recorder.followed([3])
+    recorder.note_followed([3])
     work(recorder, store)
     assert covered(store) == [[3], [1, 2]]
     clean(store)
@@ -82,7 +82,7 @@ def test_rows_that_a_loader_recorded_itself_are_not_recorded_again(store: Store,
     recorder = Recorder()
     work(recorder, store)
     store.append_trades([trade("A"), trade("B")])
-    recorder.followed([1, 2])
+    recorder.note_followed([1, 2])
     work(recorder, store)
     assert covered(store) == [[1, 2]]
 
@@ -106,7 +106,7 @@ def test_more_rows_than_can_be_remembered_are_found_in_the_store(
     work(recorder, store)
     book(outside, 5)
     for number in range(1, 6):
-        recorder.followed([number])
+        recorder.note_followed([number])
     work(recorder, store)
     assert sorted(number for rows in covered(store) for number in rows) == [1, 2, 3, 4, 5]
     clean(store)
@@ -142,7 +142,7 @@ def test_a_row_that_commits_late_waits_and_is_recorded_when_it_is_handed_over(po
     late.execute("COMMIT")
     report = store.verify_audit()
     assert (report.unrecorded, report.findings, covered(store)) == (1, [], [[2]])
-    recorder.followed([1])
+    recorder.note_followed([1])
     work(recorder, store)
     assert covered(store) == [[2], [1]]
     clean(store)
@@ -193,10 +193,10 @@ def test_rows_that_a_new_engine_read_for_itself_are_recorded(house: House) -> No
 
     def change_over(store: Store) -> None:
         house.book(trade_id="B1")
-        house.committer.renewed(trade_check(REFERENCE), store.position(), store.watermark())
+        house.store_thread.take_over(trade_check(REFERENCE), store.position(), store.watermark())
 
     done = Answer()
-    house.committer.write(change_over, lambda result, error: done.came.set())
+    house.store_thread.write(change_over, lambda result, error: done.came.set())
     assert done.came.wait(10)
     wait_until(lambda: caught_up(house.store.store) == 2)
     assert covered(house.store.store) == [[1]]
@@ -208,7 +208,7 @@ def test_what_is_left_is_recorded_at_the_end(house: House) -> None:
     wait_until(lambda: caught_up(house.store.store) == 1)
     house.book(trade_id="B1")
     wait_until(lambda: house.trades == 1)
-    house.committer.drain()
+    house.store_thread.drain()
     house.writer.stop()
-    house.committer.stop()
+    house.store_thread.stop()
     clean(house.store.store)

@@ -7,18 +7,18 @@ START = AuditEvent("start", "7", {}, "engine")
 
 
 def test_notes_wait_for_the_trail_and_then_go_straight_there() -> None:
-    notes = EarlyEvents()
+    early_events = EarlyEvents()
     trail: list[AuditEvent] = []
-    notes.note("refused", "/v1/nodes", {"count": 1}, "ann")
-    notes.hand_to(trail.extend, START)
-    notes.note("login", "", {}, "ann")
+    early_events.note("refused", "/v1/nodes", {"count": 1}, "ann")
+    early_events.hand_to(trail.extend, START)
+    early_events.note("login", "", {}, "ann")
     assert trail == [START, AuditEvent("refused", "/v1/nodes", {"count": 1}, "ann"), AuditEvent("login", "", {}, "ann")]
 
 
 def test_a_long_start_keeps_so_many_and_no_more() -> None:
-    notes = EarlyEvents()
+    early_events = EarlyEvents()
     trail: list[AuditEvent] = []
     for number in range(3 * MAX_KEPT):
-        notes.note("refused", str(number), {}, "ann")
-    notes.hand_to(trail.extend, START)
+        early_events.note("refused", str(number), {}, "ann")
+    early_events.hand_to(trail.extend, START)
     assert [event.subject for event in trail] == ["7", *map(str, range(2 * MAX_KEPT, 3 * MAX_KEPT))]

@@ -64,7 +64,7 @@ steps = st.lists(st.one_of(st.lists(trades, min_size=1, max_size=5), st.integers
 
 
 class Pair:
-    """Two engines on one store: one keeps everything, the other freezes what is done when it is told to."""
+    """Two engines on one store: one keeps everything, the other freezes old trades on request."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -75,7 +75,7 @@ class Pair:
 
     def deliver(self, batch: Sequence[Trade]) -> None:
         """As the store thread does: recall, store, apply."""
-        recalled = self.recall.before(batch)
+        recalled = self.recall.for_trades(batch)
         if recalled is not None:
             self.frozen.thaw(recalled)
         self.store.append_trades(batch)
@@ -180,7 +180,7 @@ def test_only_a_duplicate_leaves_positions_frozen(store: Store) -> None:
     pair.freeze(1)
     pair.deliver([trade("t7", ts=NOON + 7 * SECOND)])
     assert pair.frozen.processed.in_memory == 1
-    assert pair.recall.before([trade("t99", version=2, ts=NOON + 200 * SECOND)]) is not None
+    assert pair.recall.for_trades([trade("t99", version=2, ts=NOON + 200 * SECOND)]) is not None
     pair.compare()
     assert any(position.base is not None for _, _, position in pair.frozen.ledger.organisation.positions())
     pair.deliver([cancel("t7")])
@@ -207,7 +207,7 @@ def test_where_the_store_was_changed_under_the_engine_the_key_is_set_aside_and_n
     pair.freeze(1)
     with sqlite3.connect(tmp_path / "history.db") as outside:
         outside.execute("DELETE FROM trades WHERE trade_id = 't4'")
-    recalled = pair.recall.before([trade("late", ts=NOON - SECOND)])
+    recalled = pair.recall.for_trades([trade("late", ts=NOON - SECOND)])
     assert recalled is not None
     pair.frozen.thaw(recalled)
     pair.frozen.apply([trade("late", ts=NOON - SECOND)], NOW)

@@ -22,62 +22,62 @@ def sent(source_seq: int, source: str = "booking") -> Trade:
 
 
 def test_a_source_that_sent_more_than_has_come_has_a_gap() -> None:
-    publishers = Sources()
-    publishers.sent([sent(3), sent(2)])
-    publishers.heartbeat("booking", 4, NOW)
-    assert [(row["gap"], row["received_seq"]) for row in publishers.rows(NOW)] == [(True, 3)]
+    sources = Sources()
+    sources.note_sent([sent(3), sent(2)])
+    sources.heartbeat("booking", 4, NOW)
+    assert [(row["gap"], row["received_seq"]) for row in sources.rows(NOW)] == [(True, 3)]
 
 
 def test_the_gap_closes_when_it_comes() -> None:
-    publishers = Sources()
-    publishers.sent([sent(3)])
-    publishers.heartbeat("booking", 4, NOW)
-    publishers.sent([sent(4)])
-    publishers.heartbeat("booking", 4, NOW)
-    assert not publishers.rows(NOW)[0]["gap"]
+    sources = Sources()
+    sources.note_sent([sent(3)])
+    sources.heartbeat("booking", 4, NOW)
+    sources.note_sent([sent(4)])
+    sources.heartbeat("booking", 4, NOW)
+    assert not sources.rows(NOW)[0]["gap"]
 
 
 def test_what_came_before_the_start_counts() -> None:
-    publishers = Sources()
-    publishers.restore({"booking": 7})
-    publishers.heartbeat("booking", 7, NOW)
-    publishers.heartbeat("other", 1, NOW)
-    assert [(row["source"], row["gap"]) for row in publishers.rows(NOW)] == [("booking", False), ("other", False)]
+    sources = Sources()
+    sources.restore({"booking": 7})
+    sources.heartbeat("booking", 7, NOW)
+    sources.heartbeat("other", 1, NOW)
+    assert [(row["source"], row["gap"]) for row in sources.rows(NOW)] == [("booking", False), ("other", False)]
 
 
 def test_a_source_that_stops_beating_is_not_alive() -> None:
-    publishers = Sources()
-    publishers.heartbeat("booking", None, NOW)
-    assert publishers.rows(NOW + SILENT_AFTER_US)[0]["alive"]
-    assert not publishers.rows(NOW + SILENT_AFTER_US + 1)[0]["alive"]
+    sources = Sources()
+    sources.heartbeat("booking", None, NOW)
+    assert sources.rows(NOW + SILENT_AFTER_US)[0]["alive"]
+    assert not sources.rows(NOW + SILENT_AFTER_US + 1)[0]["alive"]
 
 
-def rows(publishers: Sources) -> list[tuple[bool, int | None]]:
-    return [(row["gap"], row["received_seq"]) for row in publishers.rows(NOW)]
+def rows(sources: Sources) -> list[tuple[bool, int | None]]:
+    return [(row["gap"], row["received_seq"]) for row in sources.rows(NOW)]
 
 
 def test_a_beat_without_a_number_does_not_fill_a_gap() -> None:
-    publishers = Sources()
-    publishers.sent([sent(3)])
-    publishers.heartbeat("booking", 4, NOW)
-    publishers.heartbeat("booking", None, NOW)
-    assert rows(publishers) == [(True, 3)]
+    sources = Sources()
+    sources.note_sent([sent(3)])
+    sources.heartbeat("booking", 4, NOW)
+    sources.heartbeat("booking", None, NOW)
+    assert rows(sources) == [(True, 3)]
 
 
 def test_what_is_on_its_way_to_the_store_has_come_unless_it_does_not_get_there() -> None:
     async def test() -> None:
-        publishers, loop = Sources(), asyncio.get_running_loop()
-        publishers.sent([sent(3)])
+        sources, loop = Sources(), asyncio.get_running_loop()
+        sources.note_sent([sent(3)])
         lost, stored = loop.create_future(), loop.create_future()
-        publishers.sent([sent(4), sent(5)], lost)
-        publishers.sent([sent(4)], stored)
-        publishers.heartbeat("booking", 5, NOW)
-        assert rows(publishers) == [(False, 5)]
+        sources.note_sent([sent(4), sent(5)], lost)
+        sources.note_sent([sent(4)], stored)
+        sources.heartbeat("booking", 5, NOW)
+        assert rows(sources) == [(False, 5)]
         lost.set_exception(StoreUnavailable("store is away"))
         stored.set_result(None)
         await asyncio.sleep(0)
-        publishers.heartbeat("booking", 5, NOW)
-        assert rows(publishers) == [(True, 4)]
+        sources.heartbeat("booking", 5, NOW)
+        assert rows(sources) == [(True, 4)]
 
     asyncio.run(test())
 
@@ -87,33 +87,33 @@ def test_a_gap_that_was_filled_in_the_store_is_looked_up() -> None:
     stored = {"booking": 3}
 
     async def test() -> None:
-        publishers = Sources()
-        await publishers.follow(lambda: stored)
-        publishers.heartbeat("booking", 5, NOW)
-        assert rows(publishers) == [(True, 3)]
+        sources = Sources()
+        await sources.follow(lambda: stored)
+        sources.heartbeat("booking", 5, NOW)
+        assert rows(sources) == [(True, 3)]
         stored["booking"] = 5
-        publishers.heartbeat("booking", 5, NOW)
+        sources.heartbeat("booking", 5, NOW)
         await asyncio.sleep(0.05)
-        publishers.heartbeat("booking", 5, NOW)
-        assert rows(publishers) == [(False, 5)]
+        sources.heartbeat("booking", 5, NOW)
+        assert rows(sources) == [(False, 5)]
 
     asyncio.run(test())
 
 
 def test_a_store_that_is_away_leaves_the_gap() -> None:
     async def test() -> None:
-        publishers = Sources()
-        publishers.restore({"booking": 3})
+        sources = Sources()
+        sources.restore({"booking": 3})
 
         def away() -> dict[str, int]:
             raise StoreUnavailable("store is away")
 
-        publishers._read = away
-        publishers.heartbeat("booking", 5, NOW)
+        sources._read = away
+        sources.heartbeat("booking", 5, NOW)
         await asyncio.sleep(0.05)
-        publishers.heartbeat("booking", 5, NOW)
+        sources.heartbeat("booking", 5, NOW)
         await asyncio.sleep(0.05)
-        assert rows(publishers) == [(True, 3)]
+        assert rows(sources) == [(True, 3)]
 
     asyncio.run(test())
 

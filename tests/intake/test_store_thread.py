@@ -110,10 +110,10 @@ def test_a_store_that_is_away_answers_with_the_error_gives_the_room_back_and_rec
         assert isinstance(answer.wait().error, StoreUnavailable)
         assert answer.wait().outcomes == ()
     assert house.inbox.reserved == 0
-    assert house.committer.error is not None and "locked" in house.committer.error
+    assert house.store_thread.error is not None and "locked" in house.store_thread.error
     house.store.before = lambda trades: None
     assert house.submit(trade("a")).statuses() == ["applied"]
-    wait_until(lambda: house.committer.error is None)
+    wait_until(lambda: house.store_thread.error is None)
     assert house.trades == 1
     house.check()
 
@@ -124,9 +124,9 @@ def test_a_store_that_can_only_be_read_stays_away(house: House) -> None:
     house.start()
     assert house.submit(trade("a")).wait().error is not None
     time.sleep(0.7)
-    assert house.committer.error is not None
+    assert house.store_thread.error is not None
     house.store.writable = True
-    wait_until(lambda: house.committer.error is None)
+    wait_until(lambda: house.store_thread.error is None)
 
 
 def test_a_commit_whose_answer_was_lost_is_looked_up_and_applied_exactly_once(house: House) -> None:
@@ -153,7 +153,7 @@ def test_a_lost_answer_and_a_retry_at_once_apply_once(house: House) -> None:
 
 def test_a_failure_while_reading_the_rows_before_ours_loses_neither(house: House) -> None:
     """Ours are committed, others' stand before them, and reading those breaks in the middle."""
-    house.committer._ask_at = time.monotonic() + 1.0  # so that the commit finds the gap, not the poll
+    house.store_thread._ask_at = time.monotonic() + 1.0  # so that the commit finds the gap, not the poll
     for number in range(5):
         house.book(trade_id=f"B{number}")
 
@@ -192,7 +192,7 @@ def test_a_mistake_in_the_store_thread_is_told_and_drain_does_not_wait_for_it(ho
     house.submit(trade("a"))
     wait_until(lambda: house.failures)
     started = time.monotonic()
-    house.committer.drain()
+    house.store_thread.drain()
     assert time.monotonic() - started < 2
 
 
@@ -202,23 +202,23 @@ def test_a_mistake_in_the_store_thread_is_told_and_drain_does_not_wait_for_it(ho
 def test_marks_are_stored_soon_the_newest_of_each_and_kept_while_the_store_is_away(house: House) -> None:
     house.start()
     house.store.marking = away
-    house.committer.save_marks([StoredMark("EURUSD", TS, 1.1), StoredMark("BTCUSD", TS, 60_000.0)])
-    wait_until(lambda: house.committer.error)
-    house.committer.save_marks([StoredMark("EURUSD", TS + 1, 1.2)])
+    house.store_thread.save_marks([StoredMark("EURUSD", TS, 1.1), StoredMark("BTCUSD", TS, 60_000.0)])
+    wait_until(lambda: house.store_thread.error)
+    house.store_thread.save_marks([StoredMark("EURUSD", TS + 1, 1.2)])
     house.store.marking = lambda: None
     wait_until(lambda: len(house.store.marks()) == 2)
     assert [(mark.instrument, mark.price) for mark in house.store.marks()] == [("BTCUSD", 60_000.0), ("EURUSD", 1.2)]
-    wait_until(lambda: house.committer.error is None)
+    wait_until(lambda: house.store_thread.error is None)
 
 
 def test_stop_stores_what_waits_and_the_last_marks(house: House) -> None:
     answers = [house.submit(trade(f"{n}")) for n in range(500)]
     house.start()
-    house.committer.save_marks([StoredMark("EURUSD", TS, 1.1)])
-    house.committer.drain()
+    house.store_thread.save_marks([StoredMark("EURUSD", TS, 1.1)])
+    house.store_thread.drain()
     assert all(answer.came.is_set() for answer in answers), "drained means answered"
     house.writer.stop()
-    house.committer.stop()
+    house.store_thread.stop()
     assert [mark.price for mark in house.store.marks()] == [1.1]
     house.check()
 
@@ -226,8 +226,8 @@ def test_stop_stores_what_waits_and_the_last_marks(house: House) -> None:
 def test_marks_that_cannot_be_stored_at_the_end_are_no_failure_of_the_engine(house: House) -> None:
     house.store.marking = away
     house.start()
-    house.committer.save_marks([StoredMark("EURUSD", TS, 1.1)])
-    wait_until(lambda: house.committer.error)
+    house.store_thread.save_marks([StoredMark("EURUSD", TS, 1.1)])
+    wait_until(lambda: house.store_thread.error)
     house.stop()
     assert house.failures == []
 
@@ -236,7 +236,7 @@ def test_what_else_is_to_be_written_is_answered_while_the_store_is_away_and_not_
     house.start()
     house.store.reading = away
     deadline = time.monotonic() + 5
-    while house.committer.error is None:
+    while house.store_thread.error is None:
         assert time.monotonic() < deadline, "never looked"
         time.sleep(0.01)
     done: list[object] = []
@@ -246,7 +246,7 @@ def test_what_else_is_to_be_written_is_answered_while_the_store_is_away_and_not_
         done.append(error)
         answered.set()
 
-    house.committer.write(lambda store: done.append("written"), answer)
+    house.store_thread.write(lambda store: done.append("written"), answer)
     assert answered.wait(5)
     assert [type(each) for each in done] == [StoreUnavailable]
     house.store.reading = lambda: None

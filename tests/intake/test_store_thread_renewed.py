@@ -1,4 +1,4 @@
-"""The store thread when reference data changes: what was let in by that of before is judged again before it is stored."""
+"""The store thread when reference data changes: trades checked by the old data are checked again before they are stored."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +25,7 @@ BEFORE = TradeCheck(
     {"FX1", "FX2", "FX9"},
     {"Total", "FX1", "FX2", "FX9"},
 )
-"""Reference data of before: another multiplier, an instrument and a desk that are gone by now."""
+"""The old reference data: another multiplier, an instrument and a desk that are gone."""
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def let_in(trade_id: str, **columns: Any) -> Trade:
 
 def submit(house: House, *trades: Trade) -> Answer:
     answer = Answer()
-    house.committer.submit(trades, answer, BEFORE)
+    house.store_thread.submit(trades, answer, BEFORE)
     return answer
 
 
@@ -89,7 +89,7 @@ def test_what_cannot_be_stored_is_answered_with_the_error_and_room_is_given_back
 def test_who_the_store_thread_follows_is_changed_on_it_alone(house: House) -> None:
     house.start()
     with pytest.raises(AssertionError, match="store thread"):
-        house.committer.renewed(CHECK, house.store.position(), 0)
+        house.store_thread.take_over(CHECK, house.store.position(), 0)
 
 
 @pytest.mark.parametrize(

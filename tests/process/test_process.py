@@ -130,7 +130,7 @@ def test_marks_are_stored_while_it_runs_and_closes_are_not_turned_into_marks(pat
         store = process._store
         assert store is not None
         await until(lambda: [mark.price for mark in store.marks()] == [1.16])
-        process._save_marks([(0, process.history.newest.units.marks[0])])  # type: ignore[list-item]
+        process.live._save_marks([(0, process.history.newest.units.marks[0])])  # type: ignore[union-attr, list-item]
 
     from_close = sqlite3.connect(path)
     from_close.execute("INSERT INTO closes (date, instrument, price) VALUES ('2026-01-05', 'ACME', 20)")
@@ -205,7 +205,8 @@ def test_a_listener_that_ends_itself_does_not_rob_the_next_of_its_wake(path: Pat
 
 def test_a_beat_that_breaks_fails_the_engine_and_not_in_silence(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(process: EngineProcess) -> None:
-        monkeypatch.setattr(process._quotes, "take", lambda: 1 / 0)
+        assert process.live is not None
+        monkeypatch.setattr(process.live.quotes, "take", lambda: 1 / 0)
         await asyncio.wait_for(process.ended.wait(), 5)
         assert isinstance(process.failure, ZeroDivisionError)
         assert process.state == "failed" and not process.is_live
@@ -255,7 +256,7 @@ def test_when_the_engine_fails_whoever_waits_is_told_and_the_next_start_has_the_
         def broken(*_: Any) -> None:
             raise RuntimeError("a mistake of ours")
 
-        monkeypatch.setattr(process._writer._engine, "apply", broken)  # type: ignore[union-attr]
+        monkeypatch.setattr(process.live.writer._engine, "apply", broken)  # type: ignore[union-attr]
         waiting = [process.submit([sent("1", process)]), process.submit([sent("2", process)])]
         for answer in waiting:
             with pytest.raises(EngineNotLive, match="failed before it could answer"):
@@ -282,7 +283,7 @@ def test_who_went_away_does_not_matter(path: Path) -> None:
         gone.cancel()
         await process.submit([sent("2", process)])
         assert process.history.newest.nodes.state(0).trade_count == 2
-        await until(lambda: len(process._promises) == 0)
+        await until(lambda: len(process._pending) == 0)
 
     live(path, test)
 

@@ -87,8 +87,9 @@ def test_the_last_sample_is_of_the_end(house: str) -> None:
 
 def test_a_store_that_is_away_loses_nothing_and_catches_up(house: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def away(process: EngineProcess) -> None:
-        store, sampling = process._store, process._sampling
-        assert store is not None and sampling is not None
+        assert process.live is not None
+        store, sampling = process._store, process.live.sampling
+        assert store is not None
         save = store.save_curve_samples
         refused = 0
 

@@ -1,4 +1,4 @@
-"""What is looked after while the engine is live: what the positions lack is said for as long as they lack it."""
+"""While the engine is live, warnings say what the positions lack, for as long as they lack it."""
 
 import asyncio
 import sqlite3
@@ -68,7 +68,7 @@ def test_rows_that_are_no_trades_are_said_until_they_are_trades(place: Place) ->
         place.engine.quarantine_row(8, NOON, "desk: unknown desk 'Y'")
         place.engine.publish(NOON)
         await until(lambda: "unreadable" in place.warnings)
-        said = "rows that cannot be read as trades and are quarantined: 2, the first is row 7: desk: unknown desk 'X'"
+        said = "2 rows cannot be read as trades and are quarantined (first: row 7, desk: unknown desk 'X')"
         assert place.warnings["unreadable"] == said
         place.renew(reference())
         await until(lambda: not place.warnings)
@@ -80,7 +80,7 @@ def test_balances_left_out_are_said_until_reference_data_gives_them_a_place(plac
     place.store.save_openings([Opening(desk="NEW", instrument="EURUSD", ts=NOON, quantity=ONE)])
 
     async def test(place: Place) -> None:
-        assert place.warnings["openings"] == "opening balances left out because their desk or instrument is unknown: 1"
+        assert place.warnings["openings"] == "1 opening balances are left out: their desk or instrument is unknown"
         place.renew(reference(PARENTS | {"NEW": "ALL"}))
         await until(lambda: not place.warnings)
 
@@ -134,7 +134,7 @@ def test_a_store_without_nodes_is_said_until_it_has_some(place: Place) -> None:
     async def test(place: Place) -> None:
         place.renew(Reference([], [], "USD"))
         await until(lambda: "empty" in place.warnings)
-        assert "has no nodes: nothing was loaded yet, or another store is meant" in place.warnings["empty"]
+        assert "has no nodes: nothing has been loaded yet, or it is the wrong store" in place.warnings["empty"]
         place.renew(reference())
         await until(lambda: not place.warnings)
 
@@ -151,4 +151,4 @@ def test_trades_gone_since_the_last_start_are_said(place: Place) -> None:
     outside.close()
     again = Place(place.store)
     again.watch.take_epoch(False)
-    assert again.warnings["gone"].startswith("trades that the store held when it was last seen from here, and that are gone: 1;")
+    assert again.warnings["gone"].startswith("1 trades are missing that the store held when this machine last saw it;")

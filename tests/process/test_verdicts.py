@@ -1,32 +1,51 @@
-"""A verdict whose commit was not answered takes effect if, and only if, the store has it."""
+"""A verdict is stored, then takes effect; one whose commit was not answered does so if, and only if, the store has it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 import pytest
 
-from riskengine.errors import EngineNotLive, StoreUnavailable
-from riskengine.process.verdicts import settle
-from riskengine.records.types import Verdict
+from riskengine.errors import EngineNotLive, StoreError, StoreUnavailable
+from riskengine.process.verdicts import Verdicts
+from riskengine.records.types import Trade, Verdict
+from riskengine.snapshot.snapshot import ExceptionItem
+from tests.world import trade
 
 VERDICT = Verdict("conflict:test:t1:0:1:ab", "accept", "", "ann", 1)
+CONFLICT = ExceptionItem(VERDICT.id, "conflict", 1, "another version stands", trade("t1"))
+SUSPECT = ExceptionItem("suspect:EURUSD", "suspect", 1, "far from the last", None, {"instrument": "EURUSD"})
 
 
 class Shelf:
-    """What is asked on the store thread, and how often it is away before it answers."""
+    """What is asked on the store thread and the writer thread, in order, and how often the store is away before it answers."""
 
     def __init__(self, *verdicts: Verdict, away: int = 0, ended: bool = False) -> None:
         self._verdicts = [*verdicts]
         self._away = away
         self._ended = ended
-        self.effects = 0
+        self.done: list[Any] = []
+        self.carried_out = Verdicts(self.on_store, self.on_writer, self, self)  # type: ignore[arg-type]
+
+    @property
+    def effects(self) -> int:
+        return self.done.count("on_writer")
 
     def verdicts(self) -> list[Verdict]:
         return self._verdicts
 
-    async def on_store(self, action: Callable[[Any], bool]) -> bool:
+    def recall(self, trades: Sequence[Trade]) -> None:
+        self.done.append(("recall", [one.trade_id for one in trades]))
+
+    def save_verdict(self, verdict: Verdict, conflict: Trade | None) -> None:
+        self._verdicts.append(verdict)
+        self.done.append(("save", None if conflict is None else conflict.trade_id))
+
+    def decide(self, instrument: str, *, release: bool) -> None:
+        self.done.append(("quotes", instrument, release))
+
+    async def on_store(self, action: Callable[[Any], Any]) -> Any:
         if self._ended:
             raise EngineNotLive("stopping")
         self._away -= 1
@@ -34,13 +53,37 @@ class Shelf:
             raise StoreUnavailable("away")
         return action(self)
 
-    async def take_effect(self) -> None:
-        self.effects += 1
+    async def on_writer(self, action: Callable[[Any], Any]) -> None:
+        self.done.append("on_writer")
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("riskengine.process.verdicts.RETRY_S", 0.001)
+
+
+def test_a_trade_that_is_accepted_is_recalled_before_it_is_stored() -> None:
+    shelf = Shelf()
+    asyncio.run(shelf.carried_out.decide(CONFLICT, VERDICT))
+    assert shelf.done == [("recall", ["t1"]), ("save", "t1"), "on_writer"]
+
+
+@pytest.mark.parametrize(("word", "release"), [("accept", True), ("reject", False)])
+def test_a_verdict_on_a_price_goes_to_the_quotes_too(word: str, release: bool) -> None:
+    shelf = Shelf()
+    asyncio.run(shelf.carried_out.decide(SUSPECT, Verdict(SUSPECT.id, word, "", "ann", 1)))
+    assert shelf.done == [("recall", []), ("save", None), ("quotes", "EURUSD", release), "on_writer"]
+
+
+def test_while_the_store_is_away_the_person_hears_that_and_nothing_takes_effect() -> None:
+    async def decide(shelf: Shelf) -> None:
+        with pytest.raises(StoreError):
+            await shelf.carried_out.decide(CONFLICT, VERDICT)
+        await asyncio.sleep(0.05)
+
+    shelf = Shelf(away=2)
+    asyncio.run(decide(shelf))
+    assert shelf.done == [], "the store came back without the verdict"
 
 
 @pytest.mark.parametrize(
@@ -55,5 +98,5 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=["stored", "stored, and away for a while", "not stored", "another was stored", "the engine ends"],
 )
 def test_it_takes_effect_once_if_it_was_stored(shelf: Shelf, effects: int) -> None:
-    asyncio.run(asyncio.wait_for(settle(VERDICT, shelf.on_store, shelf.take_effect), 5))
+    asyncio.run(asyncio.wait_for(shelf.carried_out.settle(CONFLICT, VERDICT), 5))
     assert shelf.effects == effects

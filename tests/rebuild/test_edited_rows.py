@@ -60,4 +60,4 @@ def test_a_key_that_is_set_aside_claims_nothing_and_is_not():
 
 def test_people_are_told_how_many_and_the_first():
     text = warning_text([("node", "FX1", "EURUSD"), ("dealer", "ann", "EURUSD")])
-    assert ": 2, the first is node FX1 EURUSD;" in text
+    assert "2 positions changed" in text and "(first: node FX1 EURUSD)" in text

@@ -9,7 +9,7 @@ import pytest
 from riskengine.engine.engine import Engine
 from riskengine.market.marks import Mark
 from riskengine.rebuild.handover import hand_over
-from riskengine.rebuild.renewal import fitting
+from riskengine.rebuild.renewal import refit_trade
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.types import Verdict
 from riskengine.snapshot.rows import mark_rows
@@ -28,7 +28,7 @@ def taken_over(house: House, where: Reference = WIDER, *, stored: Any = (), mark
     engine.apply(stored, LATER, len(stored))
     engine.beat({}, LATER)
     engine.publish(LATER)
-    hand_over(engine, house.engine, partial(fitting, check=trade_check(where)), LATER)
+    hand_over(engine, house.engine, partial(refit_trade, check=trade_check(where)), LATER)
     engine.publish(LATER)
     engine.check()
     return engine

@@ -120,7 +120,7 @@ def test_a_row_that_becomes_visible_late_is_applied_before_the_second_look(postg
         after = loaded(store, postgres_url)
         assert after.mismatches == ()
         assert after.engine.snapshot.nodes.state(0).trade_count == 8
-        assert store.trades_beyond(after.position, 10)[0] == [], "the live engine goes on behind it"
+        assert store.trades_beyond(after.bookmark, 10)[0] == [], "the live engine goes on behind it"
     finally:
         outside.close()
         store.close()
@@ -166,7 +166,7 @@ class Broken:
 
     def start(self, watermark: int) -> None:
         if self.at == "start":
-            raise ComparisonFailed("no process to compare in could be started: Cannot allocate memory")
+            raise ComparisonFailed("cannot start a process to compare in: Cannot allocate memory")
 
     def finish(self, snapshot: Any, rest_s: float) -> Found:
         raise StoreUnavailable("away") if self.at == "read" else ComparisonFailed("the process has ended")

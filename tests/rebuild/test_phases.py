@@ -110,7 +110,7 @@ def test_an_abandoned_start_ends_at_its_next_step(step: Callable[[Morning], None
     morning = Morning(ManualClock())
     through(morning, "replay")
     morning.abandon()
-    with pytest.raises(EngineNotLive, match="told to stop"):
+    with pytest.raises(EngineNotLive, match="stopped during"):
         step(morning)
 
 

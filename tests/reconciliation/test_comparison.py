@@ -15,7 +15,7 @@ from riskengine.config import Config, StoreConfig
 from riskengine.engine.engine import Engine
 from riskengine.errors import ComparisonFailed, StoreUnavailable
 from riskengine.reconciliation import comparison
-from riskengine.reconciliation.comparison import Comparison, Found, compare_now, frame, opened
+from riskengine.reconciliation.comparison import Comparison, Found, compare_now, decode_body, frame
 from riskengine.reconciliation.comparison_child import Comparing
 from riskengine.reconciliation.store_sums import store_side
 from riskengine.snapshot.compare import Break, compare, side_of
@@ -81,7 +81,7 @@ def test_what_is_sent_in_slices_is_everything(here: Store, rows: int, monkeypatc
     snapshot = engine_of(here).snapshot
     comparing = Comparing(store_side(here, CONFIG, snapshot.watermark))
     for message in comparison._messages(snapshot):
-        comparing.take(opened(frame(message)[8:]))
+        comparing.take(decode_body(frame(message)[8:]))
     assert (comparing.breaks(), comparing.compared) == ([], len(side_of(snapshot)))
 
 

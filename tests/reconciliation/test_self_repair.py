@@ -98,7 +98,7 @@ def test_without_that_setting_it_stays_aside_told_and_remembered_until_somebody_
 
 
 class Watched:
-    """What a mender sees and does, written down."""
+    """What a self-repair sees and does, written down."""
 
     def __init__(self, failures: int = 0) -> None:
         self.house = House()
@@ -107,7 +107,7 @@ class Watched:
         self.done: list[Any] = []
         self.failures = failures
 
-    async def mend(self, keys: list[Key]) -> None:
+    async def refold(self, keys: list[Key]) -> None:
         if self.failures:
             self.failures -= 1
             raise StoreUnavailable("the store is away")
@@ -123,8 +123,8 @@ class Watched:
         self.house.engine.publish(0)
 
     async def watch(self, seconds: float, *, repair: bool = True) -> None:
-        mender = SelfRepair(lambda: self.house.engine.snapshot, self.warnings, self.mend if repair else None, self.compare)
-        task = asyncio.get_running_loop().create_task(mender.run())
+        self_repair = SelfRepair(lambda: self.house.engine.snapshot, self.warnings, self.refold if repair else None, self.compare)
+        task = asyncio.get_running_loop().create_task(self_repair.run())
         await asyncio.sleep(seconds)
         task.cancel()
 

@@ -40,7 +40,7 @@ def one_by_one(store: Store) -> dict[Key, Holding]:
         side: dict[Key, Holding] = {}
         effective: Iterable[Trade] = rules.effective(map(TradeRow._make, session.rows("trades_after", (-(2**62), 2**62))))
         parts = [(keys_of(each), module.holding_of(each)) for each in effective]
-        for keys, holding in [*parts, *((keys_of(each), rules.opened(each)) for each in rules.openings)]:
+        for keys, holding in [*parts, *((keys_of(each), rules.opening_holding(each)) for each in rules.openings)]:
             for key in keys:
                 side[key] = plus(side.get(key, NOTHING), holding)
         return side

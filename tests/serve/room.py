@@ -7,7 +7,7 @@ from typing import Any, cast
 from riskengine.config import Config, ServerConfig
 from riskengine.engine.engine import Engine
 from riskengine.rebuild.handover import hand_over
-from riskengine.rebuild.renewal import fitting
+from riskengine.rebuild.renewal import refit_trade
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.types import Trade
 from riskengine.serve.stream.outlet import Outlet
@@ -107,7 +107,7 @@ def renew(room: Room, where: Reference, *trades: Trade) -> int:
     before, now = room.engine.engine, room.engine.clock.now()
     after = Engine(where, room.engine.config, epoch=7, now=now)
     room.engine.stored += trades
-    judge = partial(fitting, check=trade_check(where))
+    judge = partial(refit_trade, check=trade_check(where))
     after.apply([found for sent in room.engine.stored if (found := judge(sent)) is not None], now, len(room.engine.stored))
     after.publish(now)
     hand_over(after, before, judge, now)

@@ -183,10 +183,10 @@ def test_the_store_thread_finds_a_late_row_within_a_second_with_the_bell_and_wit
         outside.execute("ALTER TABLE trades DISABLE TRIGGER trades_ring")
     failures: list[BaseException] = []
     inbox = Inbox(1_000)
-    committer = StoreThread(
-        store, inbox, CHECK, Metrics(), batch_trades=256, watermark=0, position=store.position(), failed=failures.append
+    store_thread = StoreThread(
+        store, inbox, CHECK, Metrics(), batch_trades=256, watermark=0, bookmark=store.position(), failed=failures.append
     )
-    committer.start()
+    store_thread.start()
 
     def came() -> list[str]:
         messages = [message for message in inbox.take(1.0) if isinstance(message, DurableTrades)]
@@ -196,11 +196,11 @@ def test_the_store_thread_finds_a_late_row_within_a_second_with_the_bell_and_wit
     outside.book(trade_id="early")
     second.book(trade_id="quick")
     assert came() == ["quick"]
-    committer.submit([trade("ours")], lambda receipt: None)
+    store_thread.submit([trade("ours")], lambda receipt: None)
     assert came() == ["ours"]
     outside.execute("COMMIT")
     assert came() == ["early"]
-    committer.stop()
+    store_thread.stop()
     assert failures == [] and inbox.take(0) == []
 
 

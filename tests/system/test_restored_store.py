@@ -232,7 +232,7 @@ def test_a_witness_that_cannot_be_read_or_written_stops_nothing(house: str, tmp_
 
 def test_rows_that_vanish_under_a_live_engine_are_said_and_stay_known(house: str) -> None:
     async def test(process: EngineProcess) -> None:
-        watch = process._watch
+        watch = process._store_watch
         assert watch is not None
         await dealing("1", "2", "3")(process)
         await until(lambda: watch.witness._seen is not None and watch.witness._seen.watermark == 3)

@@ -8,6 +8,7 @@ import re
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -221,14 +222,18 @@ class Lives:
 
     def _run(self) -> None:
         with bind("127.0.0.1", 0) as listener:
-            self.status = asyncio.run(run_server(self.process, self.process.config, listener, announce=self._announce))
+            self.status = asyncio.run(self._serve(listener))
+
+    async def _serve(self, listener: socket.socket) -> int:
+        self._loop = asyncio.get_running_loop()
+        return await run_server(self.process, self.process.config, listener, announce=self._announce)
 
     def _announce(self, url: str) -> None:
         self.url = url
         self._answers.set()
 
     def end(self) -> int | None:
-        self.process._loop.call_soon_threadsafe(self.process.ended.set)  # type: ignore[union-attr]
+        self._loop.call_soon_threadsafe(self.process.ended.set)
         return self.wait()
 
     def wait(self) -> int | None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riskengine.clock import MICROS_PER_SECOND
-from riskengine.rebuild.renewal import fitting
+from riskengine.rebuild.renewal import refit_trade
 from riskengine.records.reference import trade_check
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_row, node_rows
 from riskengine.snapshot.snapshot import Snapshot, UnknownName
@@ -322,7 +322,7 @@ def expected(snapshot: Snapshot, view: str, parameters: dict[str, str]) -> list[
 
 def play(desk: Desk, clients: list[Client], held: list[dict[str, Any]], event: str, argument: Any) -> None:
     if event == "trade":
-        trade = fitting(argument, trade_check(desk.house.where))
+        trade = refit_trade(argument, trade_check(desk.house.where))
         if trade is not None:
             desk.deal(trade)
     elif event == "marks":

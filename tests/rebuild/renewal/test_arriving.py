@@ -183,6 +183,6 @@ def test_trades_changed_in_place_are_followed_and_said(store_url: str) -> None:
         await process.renew("something has")
         await until(lambda: "edited" in process.warnings)
         assert "changed in place" in process.warnings["edited"]
-        assert ": 2, the first is" in process.warnings["edited"]
+        assert "2 positions changed" in process.warnings["edited"]
 
     live(store_url, test)

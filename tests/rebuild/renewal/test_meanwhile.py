@@ -204,9 +204,9 @@ def test_the_engine_before_is_let_go(store_url: str, loader: Store, monkeypatch:
 
     async def test(process: EngineProcess) -> None:
         await process.submit([sent(str(number), process) for number in range(300)])
-        assert process._writer is not None
-        before = weakref.ref(process._writer._engine)
-        position = weakref.ref(process._writer._engine.ledger.organisation)
+        assert process.live is not None
+        before = weakref.ref(process.live.writer._engine)
+        position = weakref.ref(process.live.writer._engine.ledger.organisation)
         gc.disable()
         try:
             await process.renew("test")

@@ -106,7 +106,7 @@ def test_trades_posted_while_reference_data_changes_are_neither_lost_nor_doubled
 
 
 class Watcher:
-    """A client of the stream that keeps its views as it is told."""
+    """A client of the stream that keeps its views by the updates."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket

@@ -75,7 +75,7 @@ def test_rows_between_and_beside_our_batches_are_applied_once(house: House) -> N
 
 def test_the_version_that_stands_first_in_the_store_wins_over_ours_in_memory_too(house: House) -> None:
     """Others stored it before the poll saw it: ours is a conflict, theirs must be the one that is applied."""
-    house.committer._ask_at = time.monotonic() + 1.0
+    house.store_thread._ask_at = time.monotonic() + 1.0
     house.book(source="api", trade_id="T1", quantity="7", price="1.5")
     house.book(source="api", trade_id="T2")
     answers = house.submit(trade("T1")), house.submit(trade("T2", quantity=1, price=2))

@@ -1,0 +1,90 @@
+"""What the store thread writes beside trades: marks, and single writes such as verdicts, breaks and curve samples."""
+
+import threading
+from collections.abc import Callable, Iterable
+from queue import SimpleQueue
+from typing import Any, NamedTuple
+
+from riskengine.errors import StoreError
+from riskengine.observe import get_logger
+from riskengine.records.types import StoredMark
+from riskengine.store.protocol import Store
+
+log = get_logger("riskengine.store")
+
+WriteAnswer = Callable[[Any, StoreError | None], None]
+"""Called on the store thread with what a write returned, or with None and the error that it raised."""
+
+
+class Write(NamedTuple):
+    """One write and its answer."""
+
+    action: Callable[[Store], Any]
+    answer: WriteAnswer
+
+
+class SideWrites:
+    """Writes that wait for their turn between two batches. Any thread may call `put`; the rest belongs to the store thread."""
+
+    def __init__(self) -> None:
+        self._writes: SimpleQueue[Write] = SimpleQueue()
+
+    def put(self, write: Write) -> None:
+        """Add a write."""
+        self._writes.put(write)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        return self._writes.empty()
+
+    def run(self, store: Store) -> None:
+        """Do what waits. Each error goes to its answer; one about the store itself is raised as well."""
+        while not self._writes.empty():
+            write = self._writes.get()
+            try:
+                result = write.action(store)
+            except StoreError as error:
+                write.answer(None, error)
+                if type(error) is not StoreError:  # it is about the store, not about the request
+                    raise
+            else:
+                write.answer(result, None)
+
+    def refuse(self, error: StoreError) -> None:
+        """Answer what waits with `error`; it is not done later."""
+        while not self._writes.empty():
+            self._writes.get().answer(None, error)
+
+
+class PendingMarks:
+    """The newest mark of each instrument, kept until it is stored. Any thread may call `put`; the rest is the store thread's."""
+
+    def __init__(self) -> None:
+        self._marks: dict[str, StoredMark] = {}
+        self._lock = threading.Lock()
+
+    def put(self, marks: Iterable[StoredMark]) -> None:
+        """Add marks in place of older ones."""
+        with self._lock:
+            self._marks.update((mark.instrument, mark) for mark in marks)
+
+    def save(self, store: Store) -> None:
+        """Store them. Raises StoreError, and then keeps them."""
+        with self._lock:
+            marks, self._marks = self._marks, {}
+        if not marks:
+            return
+        try:
+            store.save_marks(list(marks.values()))
+        except StoreError:
+            with self._lock:
+                self._marks = marks | self._marks
+            raise
+
+    def save_last(self, store: Store) -> None:
+        """Store them at the end; where that fails, log it."""
+        try:
+            self.save(store)
+        except StoreError as error:
+            log.error("marks_not_stored", error=str(error), marks=len(self._marks))

@@ -1,0 +1,187 @@
+"""All parts of an engine that is live, made in one place from what was loaded, started and stopped together.
+
+Threads: the event loop owns sockets, decoding and the quote book; the writer thread owns the engine; the store thread owns the
+store's write side; a pool answers reads of the store.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from riskengine.alerts import Warnings
+from riskengine.clock import MICROS_PER_SECOND, Clock
+from riskengine.config import Config
+from riskengine.engine.beats import Beats
+from riskengine.engine.inbox import Inbox
+from riskengine.engine.writer import Writer
+from riskengine.intake.recall import Recall
+from riskengine.intake.store_thread import StoreThread
+from riskengine.loop import PublishWakeup
+from riskengine.market.marks import Mark
+from riskengine.market.tick_limits import LimitedQuoteBook
+from riskengine.observe import Metrics
+from riskengine.process.sampling import OnStore, Sampling
+from riskengine.process.verdicts import OnWriter, Verdicts
+from riskengine.rebuild.load import Loaded
+from riskengine.rebuild.renewal import RenewalParts, Renewals
+from riskengine.reconciliation.confirm import ReconcilerParts, compare_beside, trades_standing
+from riskengine.reconciliation.reconciler import Reconciler
+from riskengine.records.reference import trade_check
+from riskengine.records.types import Key, StoredMark, Trade
+from riskengine.snapshot.curves import Curves
+from riskengine.snapshot.snapshot import Snapshot, SnapshotHistory
+from riskengine.store.protocol import Store
+
+
+class Surroundings(NamedTuple):
+    """What a live engine stands on: it was there before, and the process goes on with it."""
+
+    store: Store
+    epoch: int
+    config: Config
+    clock: Clock
+    metrics: Metrics
+    warnings: Warnings
+    curves: Curves
+    wakeup: PublishWakeup
+
+
+class Calls(NamedTuple):
+    """What a live engine asks of its process; each refuses with EngineNotLive once the engine is not live any more.
+
+    failed     the engine cannot go on, called on the loop; refuses nothing
+    renew      rebuild everything from the store
+    on_store, on_writer  have something done on the store thread or the writer thread
+    """
+
+    failed: Callable[[BaseException], None]
+    renew: Callable[[str], Awaitable[None]]
+    on_store: OnStore
+    on_writer: OnWriter
+
+
+class LiveEngine:
+    """The parts of a live engine. Made on the event loop; nothing runs before `start`."""
+
+    def __init__(self, around: Surroundings, loaded: Loaded, calls: Calls) -> None:
+        config, engine = around.config, loaded.engine
+        self._around = around
+        self._calls = calls
+        self._loop = asyncio.get_running_loop()
+        self.inbox = Inbox(config.inbox.max_trades)
+        self.renewals = Renewals(trade_check(engine.reference), loaded.revision)
+        self.quotes = LimitedQuoteBook(engine.reference, config.marks, config.engine.future_limit_s, config.ingest)
+        self.quotes.restore(
+            {engine.reference.symbols[number]: mark for number, mark in enumerate(engine.marks.marks) if mark is not None}
+        )
+        self.history = SnapshotHistory(engine.snapshot, int(config.server.snapshot_history_s * MICROS_PER_SECOND))
+        self.store_thread = self._make_store_thread(loaded)
+        self.writer = self._make_writer(loaded)
+        self.renewals.work_on(self._renewal_parts())
+        self.reconciler = Reconciler(self._reconciler_parts())
+        self.verdicts = Verdicts(calls.on_store, calls.on_writer, self.store_thread.delivery, self.quotes)
+        self.beats = Beats(config.engine.beat_ms / 1_000, self.inbox, self.quotes, self.writer, around.warnings, calls.failed)
+        self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store)
+
+    def newest(self) -> Snapshot:
+        """The newest snapshot. Any thread."""
+        return self.history.newest
+
+    def start(self) -> None:
+        """Start all threads and tasks."""
+        for part in (self.store_thread, self.writer, self.reconciler, self.beats, self.sampling):
+            part.start()
+
+    async def stop(self, failed: Callable[[], bool]) -> None:
+        """Finish what waits and store the marks. Once `failed` says so, nobody waits for answers of the engine."""
+        for jobs in (self.beats, self.renewals, self.reconciler):
+            jobs.stop()
+        await asyncio.to_thread(self.store_thread.drain, lambda: not failed() and self.writer.alive)
+        # After the drain the writer has taken the last batch of prices, and there is room for what came since.
+        self.beats.hand_over_prices()
+        await asyncio.to_thread(self.writer.stop)
+        await asyncio.to_thread(self.store_thread.stop)
+        await asyncio.sleep(0)  # the last answers have reached the loop's queue
+
+    # -- the parts ---------------------------------------------------------------------------------------------
+
+    def _make_store_thread(self, loaded: Loaded) -> StoreThread:
+        check = self.renewals.check
+        return StoreThread(
+            self._around.store,
+            self.inbox,
+            check,
+            self._around.metrics,
+            batch_trades=self._around.config.store.batch_trades,
+            watermark=loaded.engine.snapshot.watermark,
+            bookmark=loaded.bookmark,
+            failed=self._fail_from_thread,
+            after_read=self.renewals.check_reference,
+            recall=Recall(self._around.store, check, loaded.engine),
+        )
+
+    def _make_writer(self, loaded: Loaded) -> Writer:
+        config = self._around.config
+        return Writer(
+            loaded.engine,
+            self.inbox,
+            self.history,
+            self._around.clock,
+            self._around.metrics,
+            beat_us=config.engine.beat_ms * 1_000,
+            store_marks_us=int(config.marks.store_every_s * MICROS_PER_SECOND),
+            published=self._around.wakeup.wake,
+            save_marks=self._save_marks,
+            failed=self._fail_from_thread,
+            self_audit_s=config.engine.self_audit_s,
+        )
+
+    def _renewal_parts(self) -> RenewalParts:
+        around = self._around
+        return RenewalParts(
+            store=around.store,
+            config=around.config,
+            clock=around.clock,
+            epoch=around.epoch,
+            inbox=self.inbox,
+            writer=self.writer,
+            store_thread=self.store_thread,
+            quotes=self.quotes,
+            warnings=around.warnings,
+            metrics=around.metrics,
+        )
+
+    def _reconciler_parts(self) -> ReconcilerParts:
+        around = self._around
+        return ReconcilerParts(
+            store=around.store,
+            config=around.config,
+            clock=around.clock,
+            metrics=around.metrics,
+            inbox=self.inbox,
+            store_thread=self.store_thread,
+            warnings=around.warnings,
+            newest=self.newest,
+            standing=self._trades_standing,
+            revision=lambda: self.renewals.revision,
+            renew=self._calls.renew,
+            alone=self.renewals.alone,
+            compare=compare_beside(around.config),
+        )
+
+    # -- between the parts -------------------------------------------------------------------------------------
+
+    def _trades_standing(self, keys: Collection[Key]) -> Awaitable[Mapping[Key, list[Trade]]]:
+        return self._calls.on_writer(lambda engine: trades_standing(engine, keys))
+
+    def _save_marks(self, marks: Sequence[tuple[int, Mark]]) -> None:
+        """On the writer thread: closes are in the store already."""
+        symbols = self.history.newest.reference.symbols
+        self.store_thread.save_marks(
+            StoredMark(symbols[number], mark.ts, mark.price, mark.source, mark.kind)
+            for number, mark in marks
+            if mark.kind != "close"
+        )
+
+    def _fail_from_thread(self, error: BaseException) -> None:
+        self._loop.call_soon_threadsafe(self._calls.failed, error)
