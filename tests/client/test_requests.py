@@ -24,7 +24,7 @@ from riskengine.client import (
     SnapshotGone,
 )
 from riskengine.client import exchange as exchange_module
-from riskengine.client.exchange import _joined, parts_exchange
+from riskengine.client.exchange import _join, parts_exchange
 from riskengine.errors import StoreUnavailable
 from riskengine.serve.app import create_app
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, mark_rows, node_rows
@@ -280,13 +280,13 @@ def test_a_part_that_fails_for_good_says_how_many_went_before(monkeypatch):
     monkeypatch.setattr(exchange_module, "MAX_BODY_BYTES", 10)
     with refusing(FINE, told(403)) as (url, _), Client(url) as client, pytest.raises(NotAllowed) as caught:
         client.post_trades([{"n": "aaaaaaaa"}, {"n": "bbbbbbbb"}])
-    assert caught.value.__notes__ == ["1 items were posted before"]
+    assert caught.value.__notes__ == ["1 items were posted before this error"]
 
 
 def test_answers_are_joined_as_if_they_were_one():
     first = {"seq": 1, "results": [1], "counts": {"applied": 1}, "errors": [{"index": 0}], "accepted": 2, "refused": 1}
     second = {"seq": 2, "results": [2], "counts": {"applied": 2, "late": 1}, "errors": [{"index": 1}], "accepted": 3}
-    assert _joined(first, second | {"refused": 0}, 10) == {
+    assert _join(first, second | {"refused": 0}, 10) == {
         "seq": 2,
         "results": [1, 2],
         "counts": {"applied": 3, "late": 1},
