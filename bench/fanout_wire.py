@@ -1,4 +1,4 @@
-"""What the clients of the fan-out bench speak with: a websocket, an HTTP connection, and the window in which it counts."""
+"""Connections of the fan-out bench's clients: a websocket, an HTTP connection, and the measurement window."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ def now_us() -> int:
 
 
 class Window:
-    """From when until when it counts; unknown until the parent says so."""
+    """The start and end of the measurement; unknown until the parent process sends them."""
 
     def __init__(self) -> None:
         self.first = self.last = float("inf")
@@ -30,7 +30,7 @@ WINDOW = Window()
 
 
 class Client(WSListener):
-    """A websocket that hands whole messages on."""
+    """A websocket that passes complete messages to `heard`."""
 
     def __init__(self, heard: Callable[["Client", bytes], None]) -> None:
         self.heard = heard
@@ -90,7 +90,7 @@ class Line:
         return body
 
     async def ask(self, path: str) -> tuple[int, bytes]:
-        """Status and body, whatever they are."""
+        """The status and body of a GET, without any check."""
         return await self._send(f"GET {path} HTTP/1.1\r\nHost: {self.host}\r\n\r\n".encode())
 
     async def post(self, path: str, body: bytes) -> bytes:

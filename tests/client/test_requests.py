@@ -264,9 +264,9 @@ def test_where_nobody_answers_or_no_engine_does_it_is_unreachable():
     with Client("http://127.0.0.1:1") as client, pytest.raises(EngineUnreachable, match=r"127\.0\.0\.1:1"):
         client.status()
     with refusing((200, {}, b"<html>"), (200, {}, b"[]")) as (url, _), Client(url) as client:
-        with pytest.raises(EngineUnreachable, match="no engine"):
+        with pytest.raises(EngineUnreachable, match="not an engine"):
             client.status()
-        with pytest.raises(EngineUnreachable, match="no engine"):
+        with pytest.raises(EngineUnreachable, match="not an engine"):
             client.nodes()
 
 
