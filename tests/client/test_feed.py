@@ -1,4 +1,4 @@
-"""The copy that a client keeps, message by message, without a socket."""
+"""The client's copy of its subscriptions, message by message, without a socket."""
 
 from typing import Any
 
@@ -26,8 +26,8 @@ HELLO = {
 }
 
 
-def tell(feed: Feed, **message: Any) -> list[dict[str, Any]]:
-    """One message to the feed; what it wants to send."""
+def send(feed: Feed, **message: Any) -> list[dict[str, Any]]:
+    """Give one message to the feed; return the requests that it wants to send."""
     decoded = decode(msgspec.json.encode(message).decode())
     assert decoded is not None
     feed.hear(decoded)
@@ -37,14 +37,14 @@ def tell(feed: Feed, **message: Any) -> list[dict[str, Any]]:
 
 
 def rows(feed: Feed, copy: ViewCopy, seq: int, *listed: dict[str, Any], epoch: int = 3) -> list[dict[str, Any]]:
-    return tell(
+    return send(
         feed, type="snapshot", id=copy.id, epoch=epoch, seq=seq, as_of=seq * 1_000_000, key=["instrument"], rows=list(listed)
     )
 
 
 def update(feed, prev_seq, seq, epoch=3, checksums=None, **views):
     more = {} if checksums is None else {"checksums": checksums}
-    return tell(
+    return send(
         feed,
         type="update",
         epoch=epoch,
@@ -57,11 +57,11 @@ def update(feed, prev_seq, seq, epoch=3, checksums=None, **views):
     )
 
 
-def following():
+def make_feed():
     """A feed with one ladder of one row, at seq 11."""
     feed = Feed()
     copy = feed.subscribe("ladder", "FX1", None)
-    tell(feed, **HELLO)
+    send(feed, **HELLO)
     rows(feed, copy, 11, {"instrument": "EURUSD", "quantity": 1.0, "stale": False})
     return feed, copy
 
@@ -69,20 +69,20 @@ def following():
 # -- what a state says ---------------------------------------------------------------------------------------------
 
 
-def test_before_anything_is_heard_a_state_says_connecting_and_after_the_hello_that_rows_are_on_their_way():
+def test_a_state_is_connecting_before_the_hello_and_loading_until_its_rows_arrive():
     feed = Feed(max_hz=10)
     copy = feed.subscribe("ladder", None, "ann")
     assert (feed.state(copy).status, feed.state(copy).rows) == ("connecting", {})
     assert feed.take_requests() == []
-    assert tell(feed, **HELLO) == [
+    assert send(feed, **HELLO) == [
         {"op": "configure", "max_hz": 10},
         {"op": "subscribe", "id": copy.id, "view": "ladder", "dealer": "ann"},
     ]
     assert feed.state(copy).status == LOADING
 
 
-def test_a_state_says_what_changed_since_the_last_one_and_keeps_what_it_said():
-    feed, copy = following()
+def test_a_state_lists_what_changed_since_the_last_one_and_never_changes_itself():
+    feed, copy = make_feed()
     first = feed.state(copy)
     assert (first.status, first.changed, first.seq, first.epoch) == (LIVE, {"EURUSD"}, 11, 3)
     update(feed, 11, 14, **{copy.id: {"rows": [{"instrument": "EURUSD", "quantity": 2.0}, {"instrument": "GBPUSD"}]}})
@@ -95,50 +95,50 @@ def test_a_state_says_what_changed_since_the_last_one_and_keeps_what_it_said():
     assert first.rows["EURUSD"]["quantity"] == 1.0 and set(second.rows) == {"EURUSD", "GBPUSD"}
 
 
-def test_a_row_of_a_view_without_a_key_and_one_of_several_fields():
+def test_rows_of_a_view_without_a_key_and_of_one_with_several_key_fields():
     feed = Feed()
     single, several = feed.subscribe("status", None, None), feed.subscribe("nodes", None, None)
-    tell(feed, **HELLO)
-    tell(feed, type="snapshot", id=single.id, epoch=3, seq=11, as_of=1, key=[], rows=[{"state": "live", "n": 1}])
-    tell(feed, type="snapshot", id=several.id, epoch=3, seq=11, as_of=1, key=["a", "b"], rows=[{"a": 1, "b": 2, "c": 3}])
+    send(feed, **HELLO)
+    send(feed, type="snapshot", id=single.id, epoch=3, seq=11, as_of=1, key=[], rows=[{"state": "live", "n": 1}])
+    send(feed, type="snapshot", id=several.id, epoch=3, seq=11, as_of=1, key=["a", "b"], rows=[{"a": 1, "b": 2, "c": 3}])
     assert set(feed.state(several).rows) == {(1, 2)}
     update(feed, 11, 12, **{single.id: {"rows": [{"n": 2}]}, several.id: {"removed": [[1, 2]]}})
     assert feed.state(single).rows == {"": {"state": "live", "n": 2}}
     assert feed.state(several).removed == {(1, 2)}
 
 
-def test_rows_stay_when_the_connection_is_lost_and_the_next_snapshot_says_only_what_differs():
-    feed, copy = following()
+def test_rows_stay_when_the_connection_is_lost_and_the_next_snapshot_lists_only_what_differs():
+    feed, copy = make_feed()
     feed.state(copy)
     feed.note_lost(DISCONNECTED, "gone")
     lost = feed.state(copy)
     assert (lost.status, lost.reason, set(lost.rows), lost.changed) == (DISCONNECTED, "gone", {"EURUSD"}, frozenset())
-    assert tell(feed, **HELLO | {"epoch": 4, "seq": 2}) == [copy.request()]
+    assert send(feed, **HELLO | {"epoch": 4, "seq": 2}) == [copy.request()]
     assert feed.state(copy).status == LOADING
     rows(feed, copy, 3, {"instrument": "EURUSD", "quantity": 1.0, "stale": False}, {"instrument": "USDJPY"}, epoch=4)
     back = feed.state(copy)
     assert (back.status, back.epoch, back.seq, back.changed) == (LIVE, 4, 3, {"USDJPY"})
 
 
-def test_silence_and_an_engine_that_publishes_nothing_are_stale_until_something_comes():
-    feed, copy = following()
+def test_silence_and_an_engine_that_publishes_nothing_are_stale_until_a_message_arrives():
+    feed, copy = make_feed()
     feed.note_silence(3.2)
     assert (feed.state(copy).status, feed.state(copy).reason) == (STALE, "no message for 3 s")
     update(feed, 11, 12)
     assert feed.state(copy).status == LIVE
-    tell(feed, type="heartbeat", epoch=3, seq=12, ts=16_000_000, publish_age_ms=900)
+    send(feed, type="heartbeat", epoch=3, seq=12, ts=16_000_000, publish_age_ms=900)
     assert feed.state(copy).status == LIVE
-    tell(feed, type="heartbeat", epoch=3, seq=12, ts=19_000_000, publish_age_ms=7_100)
+    send(feed, type="heartbeat", epoch=3, seq=12, ts=19_000_000, publish_age_ms=7_100)
     assert feed.state(copy).reason == "the engine has published nothing for 7 s"
-    tell(feed, type="heartbeat", epoch=3, seq=13, ts=19_100_000, publish_age_ms=3)
+    send(feed, type="heartbeat", epoch=3, seq=13, ts=19_100_000, publish_age_ms=3)
     assert feed.state(copy).status == LIVE
 
 
 # -- when the copy may be wrong ------------------------------------------------------------------------------------
 
 
-def test_a_gap_asks_for_all_rows_anew_and_takes_no_change_until_they_are_here():
-    feed, copy = following()
+def test_a_gap_requests_all_rows_again_and_ignores_updates_until_they_arrive():
+    feed, copy = make_feed()
     other = feed.subscribe("nodes", None, None)
     assert feed.take_requests() == [other.request()]
     assert update(feed, 12, 13, **{copy.id: {"rows": [{"instrument": "GBPUSD"}]}}) == [{"op": "resync", "id": copy.id}]
@@ -147,20 +147,20 @@ def test_a_gap_asks_for_all_rows_anew_and_takes_no_change_until_they_are_here():
     assert update(feed, 13, 14, **{copy.id: {"rows": [{"instrument": "GBPUSD"}]}}) == []
     rows(feed, copy, 14, {"instrument": "GBPUSD", "quantity": 5.0})
     assert feed.state(copy).rows == {"GBPUSD": {"instrument": "GBPUSD", "quantity": 5.0}}
-    assert feed.state(copy).status == LIVE and not feed.all_fresh  # the other one is still to come
+    assert feed.state(copy).status == LIVE and not feed.all_fresh  # the other subscription still waits for its rows
 
 
-def test_a_checksum_that_differs_asks_for_that_subscription_anew_and_one_that_agrees_does_not():
-    feed, copy = following()
+def test_only_a_checksum_that_differs_requests_its_subscription_again():
+    feed, copy = make_feed()
     right = checksum(copy.rows.values())
     assert update(feed, 11, 12, checksums={copy.id: right, "unknown": 1}) == []
     assert update(feed, 12, 13, checksums={copy.id: right ^ 1}) == [{"op": "resync", "id": copy.id}]
     assert "differ from the engine's at seq 13" in feed.state(copy).reason
-    assert update(feed, 13, 14, checksums={copy.id: right ^ 1}) == []  # nobody checks rows that are on their way
+    assert update(feed, 13, 14, checksums={copy.id: right ^ 1}) == []  # rows on their way are not checked
 
 
-def test_where_fresh_rows_do_not_help_another_connection_is_needed():
-    feed, copy = following()
+def test_the_client_must_reconnect_if_fresh_rows_do_not_help():
+    feed, copy = make_feed()
     for number in range(MAX_RESYNCS):
         update(feed, 11 + number, 12 + number, checksums={copy.id: 1})
         rows(feed, copy, 12 + number, {"instrument": "EURUSD"})
@@ -178,10 +178,10 @@ def test_where_fresh_rows_do_not_help_another_connection_is_needed():
         {"type": "update", "epoch": 3, "seq": 11, "prev_seq": 11, "as_of": 1, "views": {}},
     ],
 )
-def test_what_no_engine_says_ends_the_connection(message):
-    feed, _ = following()
+def test_a_message_that_breaks_the_protocol_ends_the_connection(message):
+    feed, _ = make_feed()
     with pytest.raises(InputError):
-        tell(feed, **message)
+        send(feed, **message)
 
 
 @pytest.mark.parametrize(
@@ -198,44 +198,44 @@ def test_what_no_engine_says_ends_the_connection(message):
         "[" * 100_000,
     ],
 )
-def test_a_frame_that_is_no_message_is_one_kind_of_error(frame):
+def test_every_undecodable_frame_raises_the_same_error(frame):
     with pytest.raises(InputError, match="not of this protocol"):
         decode(frame)
 
 
-def test_a_message_or_a_field_that_is_not_known_yet_is_skipped():
-    feed, copy = following()
+def test_unknown_messages_and_fields_are_skipped():
+    feed, copy = make_feed()
     assert decode('{"type":"weather","rows":7}') is None
     assert decode(encode({"type": "weather", "rows": 7}, "msgpack")) is None
     assert decode('{"type":"pong","id":1}') is None
     rows_of = {"instrument": "EURUSD", "new_field": 1}
-    tell(feed, type="snapshot", id=copy.id, epoch=3, seq=12, as_of=1, key=["instrument"], rows=[rows_of], more="x")
+    send(feed, type="snapshot", id=copy.id, epoch=3, seq=12, as_of=1, key=["instrument"], rows=[rows_of], more="x")
     assert feed.state(copy).rows["EURUSD"] == rows_of
 
 
-def test_another_protocol_and_a_refused_subscription_are_errors_for_the_reader():
+def test_another_protocol_and_a_refused_subscription_raise_errors_for_the_reader():
     with pytest.raises(EngineUnreachable, match="protocol 2"):
-        tell(Feed(), **HELLO | {"protocol": 2})
-    feed, copy = following()
+        send(Feed(), **HELLO | {"protocol": 2})
+    feed, copy = make_feed()
     wrong = feed.subscribe("ladder", "NOWHERE", None)
     feed.take_requests()
-    tell(feed, type="error", id=wrong.id, title="unknown name", detail="unknown node 'NOWHERE'")
+    send(feed, type="error", id=wrong.id, title="unknown name", detail="unknown node 'NOWHERE'")
     with pytest.raises(SubscriptionRefused, match="unknown name: unknown node 'NOWHERE'"):
         feed.state(wrong)
     assert feed.state(copy).status == LIVE
     feed.note_lost(DISCONNECTED, "gone")
-    assert tell(feed, **HELLO) == [copy.request()]  # what was refused is not asked for again
+    assert send(feed, **HELLO) == [copy.request()]  # a refused subscription is not requested again
 
 
-def test_what_ends_the_session_is_remembered_for_the_state():
-    feed, _ = following()
-    tell(feed, type="error", id=None, title="token expired", detail="sign in again")
-    tell(feed, type="bye", reconnect_after_ms=700)
+def test_the_feed_keeps_the_server_s_reason_for_ending_the_session():
+    feed, _ = make_feed()
+    send(feed, type="error", id=None, title="token expired", detail="sign in again")
+    send(feed, type="bye", reconnect_after_ms=700)
     assert (feed.close_reason, feed.reconnect_after_s) == ("token expired: sign in again", 0.7)
 
 
-def test_an_ended_subscription_is_told_to_the_engine_once():
-    feed, copy = following()
+def test_an_ended_subscription_is_unsubscribed_once():
+    feed, copy = make_feed()
     feed.unsubscribe(copy)
     feed.unsubscribe(copy)
     assert feed.take_requests() == [{"op": "unsubscribe", "id": copy.id}]
@@ -256,13 +256,13 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_after_any_sequence_of_snapshots_updates_losses_and_faults_the_rows_are_the_model_s(steps):
+def test_after_any_sequence_of_snapshots_updates_losses_and_faults_the_rows_equal_the_model(steps):
     feed = Feed()
     copy = feed.subscribe("ladder", None, None)
     model: dict[str, Any] = {}
     seen: dict[str, Any] = {}
     seq, epoch = 10, 3
-    tell(feed, **HELLO)
+    send(feed, **HELLO)
 
     def snapshot() -> None:
         rows(feed, copy, seq, *({"instrument": key} | fields for key, fields in model.items()), epoch=epoch)
@@ -280,32 +280,32 @@ def test_after_any_sequence_of_snapshots_updates_losses_and_faults_the_rows_are_
             for key in removed:
                 model.pop(key, None)
             change = {"rows": [{"instrument": k} | f for k, f in patch.items()], "removed": [[k] for k in removed]}
-            told = {copy.id: checksum({"instrument": key} | fields for key, fields in model.items())}
-            assert update(feed, seq, seq + 2, epoch=epoch, checksums=told, **{copy.id: change}) == []
+            right = {copy.id: checksum({"instrument": key} | fields for key, fields in model.items())}
+            assert update(feed, seq, seq + 2, epoch=epoch, checksums=right, **{copy.id: change}) == []
             seq += 2
         elif step[0] == "lost":
             feed.note_lost(DISCONNECTED, "gone")
             epoch, seq = epoch + 1, 1
-            tell(feed, **HELLO | {"epoch": epoch, "seq": seq})
+            send(feed, **HELLO | {"epoch": epoch, "seq": seq})
             snapshot()
         else:
-            asked = update(feed, seq + (step[1] == "gap"), seq + 2, epoch=epoch, checksums={copy.id: _wrong(copy)})
+            asked = update(feed, seq + (step[1] == "gap"), seq + 2, epoch=epoch, checksums={copy.id: _wrong_checksum(copy)})
             assert asked == [{"op": "resync", "id": copy.id}]
             seq += 2
             snapshot()
-            # The engine's next checksum agrees, so that faults far apart do not count together.
+            # The engine's next checksum agrees: faults far apart do not add up.
             update(feed, seq, seq + 1, epoch=epoch, checksums={copy.id: checksum(copy.rows.values())})
             seq += 1
         state = feed.state(copy)
         assert state.status == LIVE and (state.epoch, state.seq) == (epoch, seq)
         assert state.rows == {key: {"instrument": key} | fields for key, fields in model.items()}
-        # What a state says changed, put on what was seen before, gives the rows.
+        # The changes of a state, applied to the rows seen before, give its rows.
         seen = {key: row for key, row in seen.items() if key not in state.removed}
         seen |= {key: state.rows[key] for key in state.changed}
         assert seen == state.rows
 
 
-def _wrong(copy: ViewCopy) -> int:
+def _wrong_checksum(copy: ViewCopy) -> int:
     return checksum(copy.rows.values()) ^ 1
 
 

@@ -1,4 +1,4 @@
-"""The stream of the client over sockets: against a server that misbehaves, and against the real one."""
+"""The client's stream over sockets, against a server that misbehaves."""
 
 import asyncio
 import ssl
@@ -22,7 +22,7 @@ from riskengine.client import (
 )
 from riskengine.client.backoff import FIRST_S, LONGEST_S, Backoff
 from riskengine.errors import ConfigError
-from tests.client.wrong_engine import Visit, told, wrong_engine
+from tests.client.wrong_engine import Visit, checksum_of, wrong_engine
 from tests.serve.wired import run
 
 EUR = {"instrument": "EURUSD", "quantity": 1.0}
@@ -30,7 +30,7 @@ PATIENCE_S = 10.0
 
 
 async def until(subscription: Any, holds: Any) -> State:
-    """The first state of which something holds."""
+    """The first state for which `holds` is true."""
     async with asyncio.timeout(PATIENCE_S):
         async for state in subscription:
             if holds(state):
@@ -39,7 +39,7 @@ async def until(subscription: Any, holds: Any) -> State:
 
 
 async def stay(visit: Visit) -> None:
-    """Be quiet until the client goes."""
+    """Send nothing until the client disconnects."""
     try:
         while True:
             await visit.connection.recv()
@@ -47,7 +47,7 @@ async def stay(visit: Visit) -> None:
         pass
 
 
-async def subscribed(visit: Visit, **hello: Any) -> str:
+async def greet(visit: Visit, **hello: Any) -> str:
     await visit.hello(**hello)
     request = await visit.hear()
     assert request["op"] == "subscribe"
@@ -60,15 +60,15 @@ async def subscribed(visit: Visit, **hello: Any) -> str:
 @pytest.mark.parametrize("fault", ["prev_seq", "checksum"])
 def test_a_wrong_prev_seq_or_checksum_leads_to_a_resync_and_the_right_rows(fault):
     async def script(visit: Visit) -> None:
-        name = await subscribed(visit)
+        name = await greet(visit)
         await visit.snapshot(name, EUR)
         if fault == "prev_seq":
             await visit.update({name: [EUR | {"quantity": 99.0}]}, prev_seq=5)
         else:
-            await visit.update({name: [EUR | {"quantity": 99.0}]}, checksums={name: told(EUR | {"quantity": 2.0})})
+            await visit.update({name: [EUR | {"quantity": 99.0}]}, checksums={name: checksum_of(EUR | {"quantity": 2.0})})
         assert await visit.hear() == {"op": "resync", "id": name}
         await visit.snapshot(name, EUR | {"quantity": 2.0})
-        await visit.update(checksums={name: told(EUR | {"quantity": 2.0})})
+        await visit.update(checksums={name: checksum_of(EUR | {"quantity": 2.0})})
         await stay(visit)
 
     async def scenario():
@@ -90,9 +90,9 @@ def test_a_wrong_prev_seq_or_checksum_leads_to_a_resync_and_the_right_rows(fault
 
 
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])
-def test_a_lost_connection_is_made_again_subscribed_again_and_says_so_meanwhile(encoding):
+def test_after_a_lost_connection_the_client_reconnects_and_subscribes_again_and_its_states_say_so(encoding):
     async def first(visit: Visit) -> None:
-        name = await subscribed(visit)
+        name = await greet(visit)
         await visit.snapshot(name, EUR)
         await visit.connection.recv()  # the second subscription
         visit.connection.transport.abort()
@@ -119,18 +119,18 @@ def test_a_lost_connection_is_made_again_subscribed_again_and_says_so_meanwhile(
     run(scenario())
 
 
-def test_after_a_bye_the_client_comes_back_when_it_was_asked_to():
+def test_after_a_bye_the_client_reconnects_when_the_server_asked_for_it():
     left = []
 
     async def first(visit: Visit) -> None:
-        await visit.snapshot(await subscribed(visit), EUR)
+        await visit.snapshot(await greet(visit), EUR)
         await visit.say(type="bye", reconnect_after_ms=600)
         await visit.connection.close(1012)
         left.append(time.monotonic())
 
     async def second(visit: Visit) -> None:
         left.append(time.monotonic())
-        await visit.snapshot(await subscribed(visit, epoch=2), EUR)
+        await visit.snapshot(await greet(visit, epoch=2), EUR)
         await stay(visit)
 
     async def scenario():
@@ -147,7 +147,7 @@ def test_an_engine_that_is_not_live_yet_is_loading_by_bye_and_by_503():
         await visit.connection.close(1013)
 
     async def live(visit: Visit) -> None:
-        await visit.snapshot(await subscribed(visit), EUR)
+        await visit.snapshot(await greet(visit), EUR)
         await stay(visit)
 
     async def scenario():
@@ -166,13 +166,13 @@ def test_an_engine_that_is_not_live_yet_is_loading_by_bye_and_by_503():
     run(scenario())
 
 
-def test_silence_is_stale_and_then_another_connection():
+def test_silence_is_stale_and_then_a_reason_to_reconnect():
     async def silent(visit: Visit) -> None:
-        await visit.snapshot(await subscribed(visit, heartbeat_ms=50), EUR)
+        await visit.snapshot(await greet(visit, heartbeat_ms=50), EUR)
         await stay(visit)
 
     async def live(visit: Visit) -> None:
-        await visit.snapshot(await subscribed(visit, epoch=2), EUR)
+        await visit.snapshot(await greet(visit, epoch=2), EUR)
         await stay(visit)
 
     async def scenario():
@@ -185,16 +185,16 @@ def test_silence_is_stale_and_then_another_connection():
     run(scenario())
 
 
-def test_a_token_function_is_asked_at_every_connection_and_a_fixed_one_that_is_refused_ends_it():
+def test_a_token_function_is_called_at_every_connection_and_a_refused_fixed_token_ends_the_stream():
     given = iter(["first", "second", "third"])
 
     async def expires(visit: Visit) -> None:
-        await visit.snapshot(await subscribed(visit), EUR)
+        await visit.snapshot(await greet(visit), EUR)
         await visit.say(type="error", id=None, title="token expired", detail="of somebody")
         await visit.connection.close(1008)
 
     async def live(visit: Visit) -> None:
-        await visit.snapshot(await subscribed(visit, epoch=2), EUR)
+        await visit.snapshot(await greet(visit, epoch=2), EUR)
         await stay(visit)
 
     async def token() -> str:
@@ -218,13 +218,13 @@ def test_a_token_function_is_asked_at_every_connection_and_a_fixed_one_that_is_r
 
 
 @pytest.mark.parametrize("frame", ["nonsense", '{"type":"update","epoch":1,"seq":2,"prev_seq":1,"as_of":0}', b"\xc1"])
-def test_what_is_no_message_of_the_protocol_is_another_connection_not_the_end(frame):
+def test_an_undecodable_message_makes_the_client_reconnect(frame):
     async def broken(visit: Visit) -> None:
         await visit.connection.send(frame)
         await stay(visit)
 
     async def live(visit: Visit) -> None:
-        await visit.snapshot(await subscribed(visit), EUR)
+        await visit.snapshot(await greet(visit), EUR)
         await stay(visit)
 
     async def scenario():
@@ -234,7 +234,7 @@ def test_what_is_no_message_of_the_protocol_is_another_connection_not_the_end(fr
     run(scenario())
 
 
-def test_pauses_double_up_to_a_limit_are_never_alike_and_begin_again():
+def test_pauses_double_up_to_a_limit_are_random_and_can_be_reset():
     backoff = Backoff()
     pauses = [backoff.next_s() for _ in range(20)]
     for number, pause in enumerate(pauses):
@@ -245,14 +245,14 @@ def test_pauses_double_up_to_a_limit_are_never_alike_and_begin_again():
     assert backoff.next_s() <= FIRST_S
 
 
-def test_a_url_or_encoding_that_is_none_is_refused_at_once():
+def test_a_wrong_url_or_encoding_is_refused_at_once():
     wrongs: list[dict[str, Any]] = [{"url": "localhost:8321"}, {"url": "ws://x"}, {"url": "http://"}, {"encoding": "xml"}]
     for wrong in wrongs:
         with pytest.raises(ConfigError):
             Client(**wrong)
 
 
-def test_over_tls_only_whom_the_context_trusts_is_talked_to(tmp_path):
+def test_over_tls_the_client_connects_only_to_a_trusted_server(tmp_path):
     certificate, key = tmp_path / "server.pem", tmp_path / "server.key"
     subprocess.run(
         [
@@ -280,7 +280,7 @@ def test_over_tls_only_whom_the_context_trusts_is_talked_to(tmp_path):
     tls.load_cert_chain(certificate, key)
 
     async def live(visit: Visit) -> None:
-        await visit.snapshot(await subscribed(visit), EUR)
+        await visit.snapshot(await greet(visit), EUR)
         await stay(visit)
 
     async def scenario():
@@ -297,9 +297,9 @@ def test_over_tls_only_whom_the_context_trusts_is_talked_to(tmp_path):
     run(scenario())
 
 
-def test_what_a_token_function_cannot_give_is_tried_again_and_its_mistakes_are_the_reader_s():
+def test_a_token_function_is_retried_after_an_os_error_and_other_errors_reach_the_reader():
     async def live(visit: Visit) -> None:
-        await visit.snapshot(await subscribed(visit), EUR)
+        await visit.snapshot(await greet(visit), EUR)
         await stay(visit)
 
     asked = []
