@@ -30,7 +30,7 @@ from picows import WSMsgType
 from bench.fanout_bad import bad
 from bench.fanout_house import CAST, DEALERS, DESKS, QUOTED, raise_limit, spread, trade
 from bench.fanout_probe import probe
-from bench.fanout_wire import WINDOW, Client, Line, connected, line, now_us
+from bench.fanout_wire import WINDOW, Client, Line, line, now_us, open_websocket
 
 CONNECT_AT_ONCE = 50
 TIMER_S = 0.01
@@ -51,7 +51,7 @@ class Screens:
         self.sample = b""
         self.clients: list[Client] = []
 
-    def heard(self, client: Client, message: bytes) -> None:
+    def on_message(self, client: Client, message: bytes) -> None:
         if message.startswith(b'{"type":"update"'):
             now = now_us()
             client.updates += 1
@@ -67,7 +67,7 @@ class Screens:
             raise AssertionError(message)
 
     async def connect(self, options: dict[str, Any], number: int) -> None:
-        client = await connected(options["url"], options.get("path", "/v1/stream"), self.heard)
+        client = await open_websocket(options["url"], options.get("path", "/v1/stream"), self.on_message)
         self.clients.append(client)
         if options.get("max_hz"):
             client.say(op="configure", max_hz=options["max_hz"])
@@ -136,7 +136,7 @@ async def feed(options: dict[str, Any], ready: Callable[[], Awaitable[None]]) ->
     said: list[bytes] = []
     packed = bool(options.get("packed"))
     kind, placeholder = WSMsgType.BINARY if packed else WSMsgType.TEXT, stamp(packed, PLACEHOLDER)
-    client = await connected(options["url"], "/v1/ingest", lambda _, message: said.append(message))
+    client = await open_websocket(options["url"], "/v1/ingest", lambda _, message: said.append(message))
     frames = tick_frames(CAST if options.get("symbols") == "cast" else QUOTED, options["frame"], packed)
     await ready()
     pause, sent, skipped, number = options["frame"] / options["ticks_per_s"], 0, 0.0, 0
@@ -171,7 +171,7 @@ async def dealers(options: dict[str, Any], ready: Callable[[], Awaitable[None]])
     dice, took, over_http = random.Random(2), array("d"), options["over"] == "http"
     waiting: deque[int] = deque()
 
-    def answered(_: Client, message: bytes) -> None:
+    def count_answer(_: Client, message: bytes) -> None:
         assert message.startswith(b'{"type":"trades"'), message
         began = waiting.popleft()
         if WINDOW.holds(began):
@@ -180,7 +180,7 @@ async def dealers(options: dict[str, Any], ready: Callable[[], Awaitable[None]])
     lines: asyncio.Queue[Line] = asyncio.Queue()
     for _ in range(LINES if over_http else 0):
         lines.put_nowait(await line(options["url"]))
-    client = None if over_http else await connected(options["url"], "/v1/ingest", answered)
+    client = None if over_http else await open_websocket(options["url"], "/v1/ingest", count_answer)
     await ready()
 
     async def deal(body: bytes) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from bench.fanout_house import DESKS, QUIET, spread, trade
-from bench.fanout_wire import WINDOW, Client, Line, connected, line, now_us
+from bench.fanout_wire import WINDOW, Client, Line, line, now_us, open_websocket
 
 
 class Probe:
@@ -28,7 +28,7 @@ class Probe:
         self.client: Client
         self.arrived = asyncio.Event()
 
-    def heard(self, client: Client, message: bytes) -> None:
+    def on_message(self, client: Client, message: bytes) -> None:
         received = now_us()
         update = msgspec.json.decode(message)
         if update["type"] == "snapshot":
@@ -52,7 +52,7 @@ class Probe:
 async def probe(options: dict[str, Any], ready: Callable[[], Awaitable[None]]) -> dict[str, Any]:
     """Run the probe with `trades_per_s` of its own, beside the other load."""
     watch, url = Probe(), options["url"]
-    client = watch.client = await connected(url, "/v1/stream", watch.heard)
+    client = watch.client = await open_websocket(url, "/v1/stream", watch.on_message)
     client.waiting = 1
     client.say(op="configure", max_hz=10)
     client.say(op="subscribe", id="probe", view="ladder", node="PROBE")

@@ -30,10 +30,10 @@ WINDOW = Window()
 
 
 class Client(WSListener):
-    """A websocket that passes complete messages to `heard`."""
+    """A websocket that passes complete messages to `on_message`."""
 
-    def __init__(self, heard: Callable[["Client", bytes], None]) -> None:
-        self.heard = heard
+    def __init__(self, on_message: Callable[["Client", bytes], None]) -> None:
+        self.on_message = on_message
         self.transport: WSTransport
         self.waiting = 0
         self.updates = 0
@@ -46,7 +46,7 @@ class Client(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type in (WSMsgType.TEXT, WSMsgType.BINARY):
-            self.heard(self, frame.get_payload_as_bytes())
+            self.on_message(self, frame.get_payload_as_bytes())
         elif frame.msg_type == WSMsgType.CLOSE:
             transport.disconnect()
 
@@ -64,10 +64,10 @@ class Client(WSListener):
         self.transport.send(WSMsgType.TEXT, json.dumps(message).encode())
 
 
-async def connected(url: str, path: str, heard: Callable[[Client, bytes], None]) -> Client:
+async def open_websocket(url: str, path: str, on_message: Callable[[Client, bytes], None]) -> Client:
     address = url.replace("http", "ws", 1) + path
     _, client = await ws_connect(
-        lambda: Client(heard), address, websocket_handshake_timeout=60, enable_auto_ping=False, read_buffer_init_size=4_096
+        lambda: Client(on_message), address, websocket_handshake_timeout=60, enable_auto_ping=False, read_buffer_init_size=4_096
     )
     assert isinstance(client, Client)
     return client

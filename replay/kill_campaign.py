@@ -35,7 +35,7 @@ from replay.independent_sum import Expected, Finding, count_faults, differences,
 from replay.own_postgres import Cluster, missing
 from replay.senders import Booking, Life, Market, Poster, Publisher, Sender
 from replay.shown_positions import shown_positions
-from replay.store_tables import connected, make_store, trade_rows
+from replay.store_tables import connection_to, make_store, trade_rows
 from tests.running import Server, begin, commands, start
 
 KILLS_A_STORE = 25
@@ -186,10 +186,10 @@ def new_store(kind: str, folder: Path) -> Iterator[str]:
         server = own.url()
     schema = f"riskengine_drill_{secrets.token_hex(6)}"
     try:
-        with connected(server) as connection:
+        with connection_to(server) as connection:
             connection.execute(f"CREATE SCHEMA {schema}")
         yield f"{server}{'&' if '?' in server else '?'}options=-csearch_path%3D{schema}"
-        with connected(server) as connection:
+        with connection_to(server) as connection:
             connection.execute(f"DROP SCHEMA {schema} CASCADE")
     finally:
         if own is not None:

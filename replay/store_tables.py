@@ -41,7 +41,7 @@ def connect(url: str) -> Any:
 
 
 @contextmanager
-def connected(url: str) -> Iterator[Any]:
+def connection_to(url: str) -> Iterator[Any]:
     """A connection for the length of a block."""
     connection = connect(url)
     try:
@@ -52,7 +52,7 @@ def connected(url: str) -> Iterator[Any]:
 
 def trade_rows(url: str) -> tuple[list[dict[str, Any]], int]:
     """All rows of `trades` by column name, and the highest store_seq, read in one transaction."""
-    with connected(url) as connection:
+    with connection_to(url) as connection:
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ" if url.startswith("postgresql:") else "BEGIN")
         found = connection.execute(f"SELECT {', '.join(READ)} FROM trades").fetchall()
         [(newest,)] = connection.execute("SELECT coalesce(max(store_seq), 0) FROM trades").fetchall()

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from bench.fanout_clients import CONNECT_AT_ONCE, run
-from bench.fanout_wire import WINDOW, Client, Line, connected, line
+from bench.fanout_wire import WINDOW, Client, Line, line, open_websocket
 from replay.swarm_copies import Copies, Copy, Wrong
 
 SAMPLE_S = 0.1
@@ -37,14 +37,14 @@ class Swarm:
         self.closed = self.sampled = self.too_late = 0
 
     async def connect(self, number: int, max_hz: float) -> None:
-        def heard(client: Client, message: bytes) -> None:
+        def on_message(client: Client, message: bytes) -> None:
             try:
                 self.copy_of[client] = self.copies.step(self.copy_of.get(client), message)
             except (Wrong, LookupError, TypeError, msgspec.MsgspecError) as problem:
                 self.wrong.append(f"client {number}: {problem!r}")
                 client.transport.disconnect()
 
-        client = await connected(self.url, "/v1/stream", heard)
+        client = await open_websocket(self.url, "/v1/stream", on_message)
         self.clients.append(client)
         node = self.node[client] = self.nodes[number % len(self.nodes)]
         client.say(op="configure", max_hz=max_hz)
