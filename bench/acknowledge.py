@@ -1,13 +1,13 @@
-"""How fast trades are acknowledged over HTTP, answered when durable, applied and published: `python -m bench.acknowledge`.
+"""Measures how fast trades are acknowledged (durable, applied, published) over HTTP: `python -m bench.acknowledge`.
 
-Two measurements, each against a server of its own on an empty store (SQLite, or an empty schema that `--store` names):
+Two measurements, each with its own server on an empty store (SQLite, or an empty schema that `--store` names):
 
-batches  one client posts batches of 100 over one connection, the next when the one before was answered; trades a second
-singles  8 clients post single trades on a beat, 2,000 a second together, whether or not the one before has come back; from
-         when a trade was due (not when it could be sent) to its answer, p50 and p99
+batches  one client posts batches of 100 over one connection, each after the answer to the previous one; trades a second
+singles  8 clients post single trades at fixed times, 2,000 a second in total, without waiting for answers; p50 and p99 of the
+         time from when a trade was due (not when it was sent) to its answer
 
-Beside it stands what the same disk takes for a commit alone: appending 8 KiB and `fdatasync`. Prints one JSON object; exit
-status 1 where a target is missed.
+For comparison it measures a bare commit on the same disk: appending 8 KiB and `fdatasync`. Prints one JSON object; exit status 1
+if a target is missed.
 """
 
 import argparse
@@ -45,15 +45,15 @@ def trade(number: int) -> dict[str, Any]:
     }
 
 
-async def connected(url: str) -> Poster:
+async def connect(url: str) -> Poster:
     host = url.removeprefix("http://")
     address, _, port = host.rpartition(":")
     return Poster(*await asyncio.open_connection(address, int(port)), host)
 
 
 async def batches(url: str, seconds: float) -> dict[str, Any]:
-    """Trades a second in each whole second; how long a batch took."""
-    poster, number = await connected(url), 0
+    """Trades a second in each whole second, and the time of a batch."""
+    poster, number = await connect(url), 0
     answered: list[float] = []
     took: list[float] = []
     started = time.perf_counter()
@@ -71,7 +71,7 @@ async def batches(url: str, seconds: float) -> dict[str, Any]:
         second = int(at - started - WARM_UP_S)
         if second < len(whole):
             whole[second] += BATCH
-    # The client's own work between two batches, making the next one, is not the engine's.
+    # The time in which the client makes the next batch does not count.
     return {
         "trades_per_s": {"median": statistics.median(whole), "min": min(whole), "max": max(whole)},
         "while_waiting_per_s": round(BATCH * len(took) / sum(took)),
@@ -80,12 +80,12 @@ async def batches(url: str, seconds: float) -> dict[str, Any]:
 
 
 async def singles(url: str, seconds: float, clients: int, per_s: float) -> dict[str, Any]:
-    """Acknowledgement times of single trades on a steady beat."""
+    """Acknowledgement times of single trades at a steady rate."""
     took: list[float] = []
     started = time.perf_counter()
 
     async def client(number: int) -> None:
-        poster, count = await connected(url), 0
+        poster, count = await connect(url), 0
         due = started + number / per_s
         while due < started + WARM_UP_S + seconds:
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
@@ -100,7 +100,7 @@ async def singles(url: str, seconds: float, clients: int, per_s: float) -> dict[
 
 
 def syncs(folder: Path, count: int = 300) -> dict[str, float]:
-    """What this disk takes to have 8 KiB for certain."""
+    """The time this disk takes to sync 8 KiB."""
     took = []
     with open(folder / "sync", "wb", buffering=0) as file:
         for _ in range(count):
@@ -111,16 +111,16 @@ def syncs(folder: Path, count: int = 300) -> dict[str, float]:
     return quantiles(took)
 
 
-def measured(asked: argparse.Namespace, measure: Callable[[str], Coroutine[Any, Any, dict[str, Any]]]) -> dict[str, Any]:
+def run_measurement(asked: argparse.Namespace, measure: Callable[[str], Coroutine[Any, Any, dict[str, Any]]]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="bench-acknowledge-") as folder, serving(load(Path(folder), asked.store)) as url:
         return asyncio.run(measure(url))
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="How fast trades are acknowledged over HTTP.")
+    parser = argparse.ArgumentParser(description="Measure how fast trades are acknowledged over HTTP.")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--clients", type=int, default=8)
-    parser.add_argument("--per-s", type=float, default=2_000.0, help="single trades a second, of all clients together")
+    parser.add_argument("--per-s", type=float, default=2_000.0, help="single trades a second, all clients together")
     parser.add_argument("--only", choices=["batches", "singles"])
     parser.add_argument("--store", metavar="URL", help="an empty store, with --only; default: SQLite in a temporary folder")
     asked = parser.parse_args()
@@ -130,10 +130,10 @@ def main() -> int:
         result: dict[str, Any] = {"bench": "acknowledge", "machine": machine(), "sync_ms": syncs(Path(folder))}
     met = True
     if asked.only != "singles":
-        result["batches"] = measured(asked, lambda url: batches(url, asked.seconds))
+        result["batches"] = run_measurement(asked, lambda url: batches(url, asked.seconds))
         met = result["batches"]["trades_per_s"]["median"] >= TARGET_TRADES_PER_S
     if asked.only != "batches":
-        result["singles"] = measured(asked, lambda url: singles(url, asked.seconds, asked.clients, asked.per_s))
+        result["singles"] = run_measurement(asked, lambda url: singles(url, asked.seconds, asked.clients, asked.per_s))
         met = met and result["singles"]["answer_ms"]["p99"] <= TARGET_P99_MS
     target = {"batches_trades_per_s": TARGET_TRADES_PER_S, "singles_p99_ms": TARGET_P99_MS}
     print(json.dumps({**result, "target": target, "met": met}, indent=2))

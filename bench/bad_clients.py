@@ -1,8 +1,8 @@
-"""What healthy clients feel of bad ones: `python -m bench.bad_clients`.
+"""Measures how much bad clients slow down healthy ones: `python -m bench.bad_clients`.
 
-Healthy clients (300 at 2 Hz with the tree and a ladder each) under 20,000 ticks/s and 200 trades/s, alone and among 50 that
-never read, 50 that read 20 KB a second, 50 that break off in the middle of a frame and 50 that send garbage; by turns, so that a
-machine that grows slower harms both. Prints one JSON object; exit status 1 where a bound is missed.
+300 healthy clients (at 2 Hz, with the tree and a ladder each) work under 20,000 ticks/s and 200 trades/s, alone and among 50
+clients that never read, 50 that read 20 KB a second, 50 that break off in the middle of a frame and 50 that send garbage. The
+measurements alternate: a machine that slows down affects both. Prints one JSON object; exit status 1 if a bound is missed.
 """
 
 import argparse
@@ -22,7 +22,7 @@ MORE_MB = 150.0
 
 
 def among(served: Engine, healthy: int, each: int, seconds: float, ticks: int, trades: int) -> dict[str, Any]:
-    """One measurement: `each` bad clients of every kind, none where 0."""
+    """One measurement with `each` bad clients of every kind (0: none)."""
     watched = [[{"view": "nodes"}, {"view": "ladder", **ladder}] for ladder in views(10)]
     with crew() as working:
         working.add("screens", url=served.url, clients=healthy, max_hz=2.0, views=watched, nice=NICE)
@@ -38,13 +38,13 @@ def among(served: Engine, healthy: int, each: int, seconds: float, ticks: int, t
 
 
 def faults(found: dict[str, Any]) -> list[str]:
-    """What is wrong with a measurement among bad clients, but for times."""
+    """The faults of a measurement among bad clients, except times."""
     bad, healthy = found["said"]["bad"], found["said"]["screens"]
     wrong = {
         "healthy clients were lost": healthy["lost"] > 0,
-        "stuck clients are still there": bad["stuck_gone"] < bad["each"],
-        f"a stuck client was there for more than {STUCK_GONE_S:g} s": (bad["stuck_gone_after_s"] or 0.0) > STUCK_GONE_S,
-        "slow clients were told of nothing skipped": not bad["slow_conflated"],
+        "stuck clients are still connected": bad["stuck_gone"] < bad["each"],
+        f"a stuck client was connected for more than {STUCK_GONE_S:g} s": (bad["stuck_gone_after_s"] or 0.0) > STUCK_GONE_S,
+        "slow clients received no count of skipped snapshots": not bad["slow_conflated"],
         f"a slow client saw values older than {SLOW_OLDEST_MS:g} ms": bad["slow_oldest_ms"] > SLOW_OLDEST_MS,
         "a slow client's chain of updates was broken": bad["broken_chains"] > 0,
         f"the server grew by more than {MORE_MB:g} MB": found["grown_mb"] > MORE_MB,
@@ -53,7 +53,7 @@ def faults(found: dict[str, Any]) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="What healthy clients feel of bad ones.")
+    parser = argparse.ArgumentParser(description="Measure how much bad clients slow down healthy ones.")
     parser.add_argument("--healthy", type=int, default=300)
     parser.add_argument("--each", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=15.0)
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     last: dict[str, Any] = {}
     for _ in range(asked.rounds):
         for each, times in ((0, alone), (asked.each, with_bad)):
-            with engine() as served:  # a new one each time: trades go by their names
+            with engine() as served:  # a new engine each time: trade ids repeat
                 found = among(served, asked.healthy, each, asked.seconds, asked.ticks, asked.trades)
             said = found["said"]
             times.append((said["screens"]["as_of_to_received_ms"]["p99"], said["probe"]["posted_to_patch_ms"]["p99"]))

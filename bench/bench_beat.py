@@ -1,6 +1,6 @@
-"""A beat: new prices in force, every number that they move made new, the snapshot published.
+"""Measures a beat: takes new prices, recomputes all numbers that depend on them, publishes the snapshot.
 
-At most: all prices new 2.5 ms and 1.5 x the yardstick; 10 of 1,000 prices new 0.5 ms.
+Targets: all prices new, at most 2.5 ms and 1.5 x the yardstick; 10 of 1,000 prices new, at most 0.5 ms.
 """
 
 from functools import partial
@@ -36,7 +36,7 @@ def test_yardstick_bare_numpy(benchmark, engine):
     bare = BareBeat(engine.snapshot)
     totals = benchmark.pedantic(bare, args=(units.value, rates.value), rounds=ROUNDS, warmup_rounds=5)[0][0]
     published = np.concatenate(engine.snapshot.nodes.numbers, axis=1)[TOTAL]
-    assert np.allclose(totals, published[-len(totals) :]), "the yardstick sums something else"
+    assert np.allclose(totals, published[-len(totals) :]), "the yardstick computes other sums"
 
 
 @pytest.mark.benchmark(group="beat, 10 of 1,000 prices new")
@@ -48,6 +48,6 @@ def test_ten_equities_new(benchmark, engine, maker):
 
 @pytest.mark.benchmark(group="beat, 10 of 1,000 prices new")
 def test_ten_of_any_kind_new(benchmark, engine, maker):
-    """Now and then a pair against the dollar is among them, which moves a rate, and with it every number."""
+    """Sometimes a pair against the dollar is among them; it moves a rate, and with that every number."""
     numbers = partial(maker.seeded.sample, range(INSTRUMENTS), 10)
     benchmark.pedantic(beat, setup=partial(new_prices, maker, engine, numbers), rounds=ROUNDS)

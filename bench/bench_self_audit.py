@@ -1,7 +1,7 @@
-"""The self-audit: what looking everything over costs the writer, and how much longer a trade waits for it.
+"""Measures the self-audit: its cost to the writer, and how much longer a trade waits because of it.
 
-A pass takes a minute in the running engine: its seconds of work are its share of the writer. A trade goes through a writer that
-prices 1,000 instruments ten times a second; it is answered when it is published.
+In the running engine a pass takes a minute: its seconds of work are its share of the writer's time. The trade goes through a
+writer that prices 1,000 instruments ten times a second; its answer comes when it is published.
 """
 
 import threading
@@ -37,7 +37,7 @@ def test_a_step_of_it(benchmark, engine):
 
 
 def running(engine: Engine, maker: Maker, self_audit_s: float) -> Iterator[Inbox]:
-    """A writer under prices; its inbox."""
+    """Run a writer under prices; yield its inbox."""
     inbox = Inbox(1_000)
     writer = Writer(
         engine,

@@ -1,7 +1,7 @@
-"""Trades through identity, order, ledger and both roll-ups.
+"""Measures trades through identity, order, ledger and both roll-ups.
 
-At least 150,000/s; one trade applied and published at most 150 us. Spread over all 300,000 positions every trade finds
-its memory cold; over 300 of them, a busy desk's book, warm.
+Targets: at least 150,000/s; one trade applied and published in at most 150 us. Spread over all 300,000 positions, every trade
+meets a cold cache; over 300 positions, a busy desk's book, a warm one.
 """
 
 from functools import partial
@@ -15,7 +15,7 @@ TRADES = 50_000
 
 
 def apply_and_settle(engine: Engine, trades) -> None:
-    """What the writer does with batches, short of publishing."""
+    """Apply batches as the writer does, without publishing."""
     for batch in batches(trades):
         engine.apply(batch, NOW)
         engine.ledger.organisation.settle()
@@ -23,7 +23,7 @@ def apply_and_settle(engine: Engine, trades) -> None:
 
 
 def count_in_a_dict(trades) -> None:
-    """The least that any program does: one sum by desk and instrument."""
+    """The minimum for any program: one sum by desk and instrument."""
     held: dict[tuple[str, str], int] = {}
     for trade in trades:
         key = (trade.desk, trade.instrument)
@@ -37,7 +37,7 @@ def new_trades(maker: Maker, positions: int, *before):
 
 @pytest.fixture(scope="module")
 def fresh(maker):
-    """An engine whose settled rows nobody publishes, with a book of its own."""
+    """An engine with its own book, whose settled rows are never published."""
     engine = Engine(maker.reference, now=NOW)
     apply_and_settle(engine, maker.trades(maker.held))
     return engine

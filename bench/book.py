@@ -1,6 +1,6 @@
-"""The book that the figures are about: 20,000 leaf nodes x 15 positions of 1,000 instruments, in 200 desks, in 20 books, in 1.
+"""Makes the book of the benches: 20,000 leaf nodes x 15 positions in 1,000 instruments, below 200 desks, 20 books and one root.
 
-Seeded, so that two runs measure the same. Each position starts with one trade; 40 dealers have 500 leaves each.
+It is seeded: all runs measure the same book. Each position starts with one trade; 40 dealers have 500 leaves each.
 """
 
 import random
@@ -14,12 +14,12 @@ from riskengine.records.types import ONE, Instrument, Kind, Node, Trade, cash_an
 LEAVES, HELD, INSTRUMENTS, DEALERS = 20_000, 15, 1_000, 40
 POSITIONS = LEAVES * HELD
 BATCH = 256
-"""Trades that the store makes durable at once, at most."""
+"""Most trades that the store commits at once."""
 NOW = 1_772_625_600_000_000
 CURRENCIES = ("EUR", "GBP", "JPY", "CHF", "AUD", "NZD", "CAD", "SEK", "NOK")
 
 Held = tuple[int, int]
-"""A position: leaf and instrument, by number in the order of their making."""
+"""A position: numbers of its leaf and instrument, in order of creation."""
 
 
 def _nodes() -> Iterator[Node]:
@@ -40,7 +40,7 @@ def _instruments(seeded: random.Random) -> list[Instrument]:
 
 
 class Maker:
-    """Makes reference data, positions and their trades: every call of `trades` goes on where the last one ended."""
+    """Makes reference data, positions and their trades. Each call of `trades` continues after the last one."""
 
     def __init__(self) -> None:
         self.seeded = random.Random(20_000)
@@ -86,12 +86,12 @@ class Maker:
 
 
 def batches(trades: Sequence[Trade]) -> Iterator[Sequence[Trade]]:
-    """As the store hands them to the engine."""
+    """Split trades as the store hands them to the engine."""
     return (trades[first : first + BATCH] for first in range(0, len(trades), BATCH))
 
 
-def loaded(maker: Maker) -> Engine:
-    """An engine that holds the book, priced and published."""
+def load_engine(maker: Maker) -> Engine:
+    """Make an engine that holds the book, priced and published."""
     engine = Engine(maker.reference, now=NOW)
     for batch in batches(maker.trades(maker.held)):
         engine.apply(batch, NOW)

@@ -1,10 +1,10 @@
-"""Yardsticks of a broadcast, the same bytes to everybody and nothing else: `python -m bench.broadcast_servers KIND`.
+"""Yardsticks of a broadcast: servers that only send the same bytes to all clients (`python -m bench.broadcast_servers KIND`).
 
-picows   the barest that Python has: one prepared buffer written to each transport
-uvicorn  as most programs do it: a Starlette endpoint for each client, and a loop that awaits `send_text` for one after the other
+picows   the minimum in Python: one prepared buffer written to each transport
+uvicorn  the usual way: a Starlette endpoint for each client, and a loop that awaits `send_text` for each in turn
 
-Reads one line of options (`payload`, `hz`), prints its URL, broadcasts until it is ended. The payload's `as_of` is made new
-for each round.
+Reads one line of options (`payload`, `hz`), prints its URL, broadcasts until stopped. Each round has a new `as_of` in the
+payload.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ SUBSCRIBED = '{"type":"snapshot","id":"v0","rows":[]}'
 
 
 async def every(hz: float, payload: str, send: Callable[[str], Awaitable[None]]) -> None:
-    """Broadcast on a steady beat."""
+    """Broadcast at a steady rate."""
     before, after = re.split(r'(?<="as_of":)\d{16}', payload, maxsplit=1)
     due = time.monotonic()
     while True:

@@ -1,11 +1,11 @@
-"""The book is built once for all benches; the garbage collector stands as it does in the running process."""
+"""Builds the book once for all benches, and sets the garbage collector as in the running process."""
 
 import gc
 from collections.abc import Iterator
 
 import pytest
 
-from bench.book import Maker, loaded
+from bench.book import Maker, load_engine
 from riskengine.engine.engine import Engine
 from riskengine.rebuild.rebuild import settle_memory
 
@@ -18,7 +18,7 @@ def maker() -> Maker:
 @pytest.fixture(scope="session")
 def engine(maker: Maker) -> Iterator[Engine]:
     gc.disable()
-    built = loaded(maker)
+    built = load_engine(maker)
     gc.enable()
     settle_memory()
     yield built

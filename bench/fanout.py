@@ -1,15 +1,15 @@
-"""A thousand screens, server and clients as processes, both sides measured: `python -m bench.fanout SCENARIO`.
+"""Measures the stream with a thousand screens, on server and clients, as processes: `python -m bench.fanout SCENARIO`.
 
 load       1,000 clients at 2 Hz with two subscriptions each (the tree and one of several ladders), 100,000 ticks/s and 500
-           trades/s coming in over the wire; a probe whose ladder only its own trades move
+           trades/s over the wire; a probe whose ladder changes by its own trades only
 broadcast  2,000 clients, 10 Hz, patches of 2 KB: the engine, a bare picows broadcast of the same bytes, a plain uvicorn one
-idle       5,000 connections that nothing is sent to: memory of the server for each
+idle       5,000 connections without traffic: memory of the server for each
 growth     `load`, shorter, with 100 to 5,000 clients and with 1, 10 and 100 distinct ladders
 all        everything, `--runs` times each
 
-One line of JSON on stdout for each run, a table on stderr at the end; `--write FILE` writes it as Markdown, medians with lowest
-and highest. Under `load` bulk clients run at a lower priority than server and probe: in earnest they have machines of their own.
-Every client process says what it took itself; a figure beside `saturated` tells of the client rather than of the server.
+Prints one line of JSON on stdout for each run, and a table on stderr at the end (medians with lowest and highest); `--write FILE`
+writes the table as Markdown. Under `load` the bulk clients run at a lower priority than server and probe: in production they have
+their own machines. Every client process reports its own usage; a figure marked `saturated` measures the client, not the server.
 """
 
 import argparse
@@ -37,13 +37,13 @@ Options = dict[str, Any]
 
 
 class Crew:
-    """Client processes that have connected and wait to be told when it counts."""
+    """Client processes, connected and waiting for the measurement window."""
 
     def __init__(self) -> None:
         self.processes: list[subprocess.Popen[str]] = []
 
     def add(self, role: str, module: str = "bench.fanout_clients", **options: Any) -> None:
-        """Start one; returns once it has connected."""
+        """Start a client process; return once it has connected."""
         command = [sys.executable, "-m", module, role, json.dumps(options)]
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.processes.append(process)
@@ -51,7 +51,7 @@ class Crew:
         assert process.stdout.readline() == "ready\n", f"{role} has ended"
 
     def measure(self, seconds: float, meanwhile: Callable[[], Any] | None = None) -> list[dict[str, Any]]:
-        """Let all of them work; what each saw in `seconds` after a warm-up. `meanwhile` is called in the middle of it."""
+        """Run all clients; return the report of each for `seconds` after a warm-up. Calls `meanwhile` during the measurement."""
         first = time.time() + WARM_UP_S
         for process in self.processes:
             assert process.stdin is not None
@@ -84,7 +84,7 @@ def crew() -> Iterator[Crew]:
 
 
 class Server:
-    """What the server took and did between two moments of a measurement."""
+    """The usage and work of the server between two moments of a measurement."""
 
     def __init__(self, served: Engine) -> None:
         self.served = served
@@ -103,7 +103,7 @@ class Server:
 
 
 def add_screens(clients: Crew, asked: argparse.Namespace, number: int, **options: Any) -> None:
-    """So many screens, shared out over the processes."""
+    """Add `number` screens, distributed over the processes."""
     for place in range(asked.processes):
         share = number // asked.processes + (place < number % asked.processes)
         if share:
@@ -132,7 +132,7 @@ def load(
 
 
 def broadcast(asked: argparse.Namespace) -> Options:
-    """The engine, then the yardsticks with the bytes of one of its updates."""
+    """The engine, then the yardsticks with the bytes of one of the engine's updates."""
     number, lasting = asked.clients if asked.clients_given else 2_000, asked.seconds
     options: Options = {"max_hz": 10, "views": [[{"view": "ladder", "node": "CAST"}]], "sample": True}
     found: Options = {"clients": number, "hz": 10, "seconds": lasting}
@@ -164,8 +164,8 @@ def broadcast(asked: argparse.Namespace) -> Options:
     return found
 
 
-def worst(said: Options, name: str) -> float:
-    return float(max(process["as_of_to_received_ms"][name] for process in said["processes"] if process["role"] == "screens"))
+def worst(run: Options, name: str) -> float:
+    return float(max(process["as_of_to_received_ms"][name] for process in run["processes"] if process["role"] == "screens"))
 
 
 @contextlib.contextmanager
@@ -182,12 +182,12 @@ def yardstick(kind: str, payload: str) -> Iterator[tuple[str, int]]:
 
 
 def idle(asked: argparse.Namespace) -> Options:
-    """Connections without a subscription, then as many that watch a ladder which does not move."""
+    """Connections without a subscription, then as many with a ladder that does not change."""
     number = asked.clients if asked.clients_given else 5_000
     found: Options = {"clients": number}
     for kind, watched in (("connected", []), ("subscribed", [{"view": "ladder", "node": "PROBE"}])):
         with engine() as served, crew() as working:
-            working.add("screens", url=served.url, clients=200, views=[watched])  # what is allocated once
+            working.add("screens", url=served.url, clients=200, views=[watched])  # allocations that happen once
             time.sleep(1.0)
             before = resident_bytes(served.pid)
             working.add("screens", url=served.url, clients=number, views=[watched], nice=NICE)
@@ -215,7 +215,7 @@ def growth(asked: argparse.Namespace) -> Iterator[Options]:
 
 
 def runs(asked: argparse.Namespace) -> Iterator[Options]:
-    """Every run that was asked for, as it is done."""
+    """Do every requested run; yield each result."""
     names = ("load", "broadcast", "idle", "growth") if asked.scenario == "all" else (asked.scenario,)
     for name in names:
         for run in range(asked.runs):
@@ -228,19 +228,19 @@ def runs(asked: argparse.Namespace) -> Iterator[Options]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="The stream under many clients; server and clients as processes.")
+    parser = argparse.ArgumentParser(description="Measure the stream with many clients; server and clients are processes.")
     parser.add_argument("scenario", choices=["load", "broadcast", "idle", "growth", "all"])
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=15.0, help="of each measurement")
     parser.add_argument("--clients", type=int, help="default: 1000 (load), 2000 (broadcast), 5000 (idle)")
-    parser.add_argument("--ladders", type=int, default=10, help="distinct ones that clients watch")
+    parser.add_argument("--ladders", type=int, default=10, help="distinct ladders that clients watch")
     parser.add_argument("--hz", type=float, default=2.0)
     parser.add_argument("--ticks", type=int, default=100_000, help="a second")
     parser.add_argument("--frame", type=int, default=100, help="ticks in a frame")
     parser.add_argument("--trades", type=int, default=500, help="a second")
-    parser.add_argument("--over", choices=["http", "ingest"], default="http", help="how trades come in")
+    parser.add_argument("--over", choices=["http", "ingest"], default="http", help="how trades are sent")
     parser.add_argument("--probe", type=float, default=20.0, help="trades of the probe a second")
-    parser.add_argument("--processes", type=int, default=1, help="that the screens are shared out over")
+    parser.add_argument("--processes", type=int, default=1, help="processes that share the screens")
     parser.add_argument("--write", metavar="FILE", type=Path, help="the table as Markdown")
     asked = parser.parse_args(arguments)
     asked.clients_given, asked.clients = asked.clients is not None, asked.clients or 1_000

@@ -1,4 +1,4 @@
-"""Clients that a server must stand: they never read, read slowly, break off in the middle of a frame, or send no sense."""
+"""Bad clients that a server must withstand: they never read, read slowly, break off in the middle of a frame, or send garbage."""
 
 import asyncio
 import contextlib
@@ -22,10 +22,10 @@ HANDSHAKE = (
 SLOW_BYTES_PER_S = 20_000
 SLOW_READ = 4_096
 SETTLED = 8
-"""Updates after which the server knows how slow a client is."""
+"""Updates after which the server has measured how slow a client is."""
 
 
-def masked(payload: bytes, first: int = 0x81) -> bytes:
+def mask_frame(payload: bytes, first: int = 0x81) -> bytes:
     size = len(payload)
     return (bytes((first, 0x80 | size)) if size < 126 else struct.pack("!BBH", first, 0x80 | 126, size)) + bytes(4) + payload
 
@@ -33,7 +33,7 @@ def masked(payload: bytes, first: int = 0x81) -> bytes:
 Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-async def opened(url: str, views: list[dict[str, str]]) -> Pair:
+async def connect(url: str, views: list[dict[str, str]]) -> Pair:
     host = url.removeprefix("http://")
     address, _, port = host.rpartition(":")
     connection = socket.socket()
@@ -44,12 +44,12 @@ async def opened(url: str, views: list[dict[str, str]]) -> Pair:
     writer.write(HANDSHAKE.format(host=host).encode())
     await reader.readuntil(b"\r\n\r\n")
     for number, view in enumerate(views):
-        writer.write(masked(json.dumps({"op": "subscribe", "id": str(number), **view}).encode()))
+        writer.write(mask_frame(json.dumps({"op": "subscribe", "id": str(number), **view}).encode()))
     return reader, writer
 
 
 class Bad:
-    """What became of them."""
+    """The bad clients, and counts of what happened to them."""
 
     def __init__(self, url: str, views: list[dict[str, str]]) -> None:
         self.url = url
@@ -59,21 +59,21 @@ class Bad:
         self.oldest_ms = 0.0
 
     async def stuck(self) -> None:
-        """Never reads. Whether the server has dropped it is asked of the kernel, by writing."""
-        _, writer = await opened(self.url, self.views)
+        """Never read. A write shows whether the server has dropped the connection."""
+        _, writer = await connect(self.url, self.views)
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         began = time.monotonic()
         with contextlib.suppress(ConnectionError):
             while not writer.transport.is_closing():
-                writer.write(masked(b"", 0x8A))  # a pong that nobody asked for
+                writer.write(mask_frame(b"", 0x8A))  # an unsolicited pong
                 await writer.drain()
                 await asyncio.sleep(0.2)
         self.gone_after_s.append(time.monotonic() - began)
         writer.transport.abort()
 
     async def slow(self) -> None:
-        """Reads so many bytes a second, answers pings when it comes to them."""
-        reader, writer = await opened(self.url, self.views)
+        """Read SLOW_READ bytes a second; answer pings when they are reached."""
+        reader, writer = await connect(self.url, self.views)
         due, seq, heard = time.monotonic(), None, 0
         try:
             while True:
@@ -81,7 +81,7 @@ class Bad:
                 due = max(due + len(payload) / SLOW_BYTES_PER_S, time.monotonic())
                 await asyncio.sleep(due - time.monotonic())
                 if first & 0x0F == 9:
-                    writer.write(masked(payload, 0x8A))
+                    writer.write(mask_frame(payload, 0x8A))
                 elif first & 0x0F == 8:
                     break
                 elif payload.startswith(b'{"type":"update"'):
@@ -100,11 +100,11 @@ class Bad:
         writer.transport.abort()
 
     async def reset(self) -> None:
-        """Breaks off in the middle of a frame, with a reset, and comes again."""
+        """Reset the connection in the middle of a frame, and connect again."""
         while True:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-                _, writer = await opened(self.url, self.views)
-                writer.write(masked(b'{"op":"ping","id":"never whole"}')[:9])
+                _, writer = await connect(self.url, self.views)
+                writer.write(mask_frame(b'{"op":"ping","id":"never whole"}')[:9])
                 await asyncio.sleep(random.uniform(0.2, 1.0))
                 linger = struct.pack("ii", 1, 0)
                 writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -113,15 +113,15 @@ class Bad:
             await asyncio.sleep(0.05)
 
     async def garble(self) -> None:
-        """Sends noise: no JSON, no request, no frame."""
+        """Send garbage: not JSON, not a request, not a frame."""
         while True:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, TimeoutError):
-                reader, writer = await opened(self.url, [])
+                reader, writer = await connect(self.url, [])
                 for number in range(40):
                     noise = os.urandom(200)
-                    writer.write(masked(b"[" * 100) if number % 2 else masked(b'{"op":"' + noise.hex().encode() + b'"}'))
+                    writer.write(mask_frame(b"[" * 100) if number % 2 else mask_frame(b'{"op":"' + noise.hex().encode() + b'"}'))
                     await asyncio.sleep(0.02)
-                writer.write(random.choice([noise, masked(noise), masked(noise, 0x83)]))
+                writer.write(random.choice([noise, mask_frame(noise), mask_frame(noise, 0x83)]))
                 async with asyncio.timeout(5):
                     while await reader.read(65_536):
                         pass
@@ -140,7 +140,7 @@ async def _frame(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 
 
 async def bad(options: dict[str, Any], ready: Callable[[], Awaitable[None]]) -> dict[str, Any]:
-    """`each` of every kind, until the window ends."""
+    """Run `each` clients of every kind until the window ends."""
     made = Bad(options["url"], options["views"])
     kinds = (made.stuck, made.slow, made.reset, made.garble)
     working = [asyncio.create_task(kind()) for kind in kinds for _ in range(options["each"])]

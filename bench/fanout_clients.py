@@ -1,14 +1,14 @@
-"""The clients of the fan-out bench, each kind in a process of its own: `python -m bench.fanout_clients ROLE OPTIONS`.
+"""The clients of the fan-out bench, one process for each kind: `python -m bench.fanout_clients ROLE OPTIONS`.
 
-Started by `bench.fanout`. A process connects, prints `ready`, reads one line (from when until when it counts, Unix
-microseconds), does its work, and prints one line of JSON with what it saw and what it took itself: processor time, and how late
-its own timer came. Whoever is close to a whole core there has measured itself.
+`bench.fanout` starts them. A process connects, prints `ready`, reads one line (start and end of the window, Unix microseconds),
+does its work, and prints one line of JSON with its measurements and its own usage: processor time, and how late its timer fired.
+A process that uses nearly a whole core has measured itself.
 
-screens  many stream clients that look at nothing but `as_of`
+screens  many stream clients that read only `as_of`
 feed     ticks over `/v1/ingest`
-dealers  single trades over HTTP, evenly, whether or not those before have come back, or frames of them over `/v1/ingest`
+dealers  single trades over HTTP at fixed times, without waiting for answers, or frames of trades over `/v1/ingest`
 bad      clients that never read, read slowly, break off, or send garbage (`bench.fanout_bad`)
-probe    single trades for a ladder that nothing else moves, and the time until its patch; reads of ladders, `/healthz`, over HTTP
+probe    single trades for a ladder without other changes, and the time until its patch; reads of ladders, `/healthz`, over HTTP
 """
 
 import asyncio
@@ -30,20 +30,20 @@ from picows import WSMsgType
 from bench.fanout_bad import bad
 from bench.fanout_house import CAST, DEALERS, DESKS, QUOTED, raise_limit, spread, trade
 from bench.fanout_probe import probe
-from bench.fanout_wire import WINDOW, Client, Line, connected, line, now_us
+from bench.fanout_wire import WINDOW, Client, Line, line, now_us, open_websocket
 
 CONNECT_AT_ONCE = 50
 TIMER_S = 0.01
 SATURATED_PERCENT = 85.0
 PLACE_OF_AS_OF = 200
-"""An update says in its first bytes of which moment it is."""
+"""Bytes at the start of an update that contain its `as_of`."""
 
 
 # -- screens -----------------------------------------------------------------------------------------------------
 
 
 class Screens:
-    """Many clients; of each update only its moment is read."""
+    """Many clients that read only `as_of` of each update."""
 
     def __init__(self) -> None:
         self.delays = array("d")
@@ -51,7 +51,7 @@ class Screens:
         self.sample = b""
         self.clients: list[Client] = []
 
-    def heard(self, client: Client, message: bytes) -> None:
+    def on_message(self, client: Client, message: bytes) -> None:
         if message.startswith(b'{"type":"update"'):
             now = now_us()
             client.updates += 1
@@ -67,7 +67,7 @@ class Screens:
             raise AssertionError(message)
 
     async def connect(self, options: dict[str, Any], number: int) -> None:
-        client = await connected(options["url"], options.get("path", "/v1/stream"), self.heard)
+        client = await open_websocket(options["url"], options.get("path", "/v1/stream"), self.on_message)
         self.clients.append(client)
         if options.get("max_hz"):
             client.say(op="configure", max_hz=options["max_hz"])
@@ -79,7 +79,7 @@ class Screens:
 
 
 async def screens(options: dict[str, Any], ready: Callable[[], Awaitable[None]]) -> dict[str, Any]:
-    """`clients` many; client n subscribes to all of `views[n % len(views)]`."""
+    """Run `clients` screens; client n subscribes to all of `views[n % len(views)]`."""
     kept = Screens()
     for first in range(0, options["clients"], CONNECT_AT_ONCE):
         numbers = range(first, min(first + CONNECT_AT_ONCE, options["clients"]))
@@ -111,7 +111,7 @@ FRAMES_KEPT = 200
 
 
 def tick_frames(symbols: list[str], ticks: int, packed: bool) -> list[bytes]:
-    """Frames made beforehand, with `placeholder` for the time; prices walk over them."""
+    """Prepare frames, with a placeholder for the time; prices follow a random walk."""
     encode = msgspec.msgpack.encode if packed else msgspec.json.encode
     dice, prices = random.Random(1), dict.fromkeys(symbols, 100.0)
     frames = []
@@ -127,16 +127,16 @@ def tick_frames(symbols: list[str], ticks: int, packed: bool) -> list[bytes]:
 
 
 def stamp(packed: bool, ts: int) -> bytes:
-    """A time as it stands in a frame; always of the same length."""
+    """A time as encoded in a frame; always of the same length."""
     return msgspec.msgpack.encode(ts) if packed else str(ts).encode()
 
 
 async def feed(options: dict[str, Any], ready: Callable[[], Awaitable[None]]) -> dict[str, Any]:
-    """`ticks_per_s` in frames of `frame`, of `symbols`: "quoted" or "cast"; `packed`: in msgpack."""
+    """Send `ticks_per_s` in frames of `frame` ticks. `symbols` is "quoted" or "cast"; `packed` selects msgpack."""
     said: list[bytes] = []
     packed = bool(options.get("packed"))
     kind, placeholder = WSMsgType.BINARY if packed else WSMsgType.TEXT, stamp(packed, PLACEHOLDER)
-    client = await connected(options["url"], "/v1/ingest", lambda _, message: said.append(message))
+    client = await open_websocket(options["url"], "/v1/ingest", lambda _, message: said.append(message))
     frames = tick_frames(CAST if options.get("symbols") == "cast" else QUOTED, options["frame"], packed)
     await ready()
     pause, sent, skipped, number = options["frame"] / options["ticks_per_s"], 0, 0.0, 0
@@ -144,7 +144,7 @@ async def feed(options: dict[str, Any], ready: Callable[[], Awaitable[None]]) ->
     while time.time() * 1e6 < WINDOW.last:
         await client.writable.wait()
         now = time.monotonic()
-        if now - due > 1.0:  # held up by the server: what was not sent then is not sent now
+        if now - due > 1.0:  # blocked by the server: skip the missed frames
             skipped += now - due
             due = now
         while due <= now and client.writable.is_set():
@@ -167,11 +167,11 @@ TRADES_IN_FRAME = 10
 
 
 async def dealers(options: dict[str, Any], ready: Callable[[], Awaitable[None]]) -> dict[str, Any]:
-    """`trades_per_s`, `over` "http" or "ingest"."""
+    """Send `trades_per_s`; `over` is "http" or "ingest"."""
     dice, took, over_http = random.Random(2), array("d"), options["over"] == "http"
     waiting: deque[int] = deque()
 
-    def answered(_: Client, message: bytes) -> None:
+    def count_answer(_: Client, message: bytes) -> None:
         assert message.startswith(b'{"type":"trades"'), message
         began = waiting.popleft()
         if WINDOW.holds(began):
@@ -180,7 +180,7 @@ async def dealers(options: dict[str, Any], ready: Callable[[], Awaitable[None]])
     lines: asyncio.Queue[Line] = asyncio.Queue()
     for _ in range(LINES if over_http else 0):
         lines.put_nowait(await line(options["url"]))
-    client = None if over_http else await connected(options["url"], "/v1/ingest", answered)
+    client = None if over_http else await open_websocket(options["url"], "/v1/ingest", count_answer)
     await ready()
 
     async def deal(body: bytes) -> None:
@@ -214,7 +214,7 @@ async def dealers(options: dict[str, Any], ready: Callable[[], Awaitable[None]])
 
 
 async def lateness(late: array) -> None:
-    """How late a timer of this process comes: what it would add to anything that it measures."""
+    """Measure how late a timer of this process fires: the error of all its other measurements."""
     while True:
         began = time.monotonic()
         await asyncio.sleep(TIMER_S)
@@ -229,14 +229,14 @@ Role = Callable[[dict[str, Any], Callable[[], Awaitable[None]]], Awaitable[dict[
 
 
 async def main(roles: Mapping[str, Role], role: str, options: dict[str, Any]) -> None:
-    """One process of clients, from its first connection to what it says at its end."""
+    """Run one process of clients, from its first connection to its report."""
     late, began = array("d"), [0.0, 0.0]
 
     async def ready() -> None:
         print("ready", flush=True)
-        told = await asyncio.to_thread(sys.stdin.readline)
-        assert told, "the parent is gone"
-        WINDOW.first, WINDOW.last = json.loads(told)
+        window = await asyncio.to_thread(sys.stdin.readline)
+        assert window, "the parent process has ended"
+        WINDOW.first, WINDOW.last = json.loads(window)
         began[:] = processor_s(), time.monotonic()
 
     watching = asyncio.create_task(lateness(late))
@@ -253,7 +253,7 @@ def processor_s() -> float:
 
 
 def run(roles: Mapping[str, Role]) -> None:
-    """The program: ROLE OPTIONS."""
+    """Run the program with the arguments ROLE OPTIONS."""
     raise_limit()
     options = json.loads(sys.argv[2])
     os.nice(options.get("nice", 0))

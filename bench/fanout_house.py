@@ -1,7 +1,7 @@
-"""The house that the fan-out bench serves, and the engine as a process over it: 20 desks, 80 dealers, 60 instruments.
+"""The house of the fan-out bench (20 desks, 80 dealers, 60 instruments), and the engine that serves it, as a process.
 
-Desk PROBE holds instruments that nobody quotes again after the start, so that its ladder moves by trades alone; desk CAST holds
-seven that are quoted only where a scenario says so: their patch has about 2 KB.
+Desk PROBE holds instruments without new quotes after the start: only trades change its ladder. Desk CAST holds seven instruments
+that only some scenarios quote: their patch has about 2 KB.
 """
 
 import contextlib
@@ -26,11 +26,11 @@ QUOTED = [f"STOCK{number:02}" for number in range(40)]
 CAST, QUIET = [f"CAST{number}" for number in range(7)], [f"QUIET{number}" for number in range(14)]
 BOOKS = 4
 AHEAD_S = 50.0
-"""First prices are dated so far ahead, within what the engine takes, and stay fresh so much longer."""
+"""First prices are dated this far ahead, within the engine's limit, and stay fresh that much longer."""
 
 
 def views(count: int) -> list[dict[str, str]]:
-    """So many distinct ladders, of desks first."""
+    """`count` distinct ladders, desks first."""
     ladders = [{"node": desk} for desk in DESKS] + [{"dealer": dealer} for dealer in DEALERS]
     assert 1 <= count <= len(ladders), f"there are {len(ladders)} ladders"
     return ladders[:count]
@@ -50,7 +50,7 @@ def trade(trade_id: str, instrument: str, desk: str, dealer: str) -> dict[str, A
 
 
 def first_trades() -> list[dict[str, Any]]:
-    """One for each position: each desk and each dealer holds what is quoted, CAST and PROBE what is theirs."""
+    """One trade for each position: the desks and dealers hold the quoted instruments, CAST and PROBE their own."""
     made = []
     for place, desk in enumerate(DESKS):
         for number, symbol in enumerate(QUOTED):
@@ -61,7 +61,7 @@ def first_trades() -> list[dict[str, Any]]:
 
 
 def load(folder: Path) -> str:
-    """A store with the house in it; its URL."""
+    """Make a store with the house; return its URL."""
     nodes, instruments, store = folder / "nodes.csv", folder / "instruments.csv", f"sqlite:///{folder / 'bench.db'}"
     lines = ["ALL,total,", *(f"BOOK{book},book,ALL" for book in range(BOOKS)), "CAST,desk,BOOK0", "PROBE,desk,BOOK0"]
     lines += [f"{desk},desk,BOOK{place % BOOKS}" for place, desk in enumerate(DESKS)]
@@ -81,7 +81,7 @@ def post(url: str, path: str, body: Any) -> Any:
 
 
 def prime(url: str) -> None:
-    """Prices for all, then the first trades."""
+    """Post prices for all instruments, then the first trades."""
     ts = int((time.time() + AHEAD_S) * 1e6)
     quiet = [{"instrument": symbol, "ts": ts, "bid": 100.0, "ask": 100.02} for symbol in QUIET]
     moving = [{"instrument": symbol, "ts": time.time_ns() // 1_000, "bid": 100.0, "ask": 100.02} for symbol in (*QUOTED, *CAST)]
@@ -93,7 +93,7 @@ def prime(url: str) -> None:
 
 
 def raise_limit() -> None:
-    """As many sockets as this user may have, here and in the processes started from here."""
+    """Raise the limit on open sockets to the maximum, for this process and its children."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
@@ -107,14 +107,14 @@ class Engine:
         self.log = log
 
     def counts(self) -> dict[str, float]:
-        """What has flowed so far."""
+        """The counts of ticks and trades so far."""
         said = get(self.url, "/v1/status")
         return {"at": time.time(), "seq": said["seq"], "ticks": said["ticks"]["accepted"], "trades": said["counts"]["applied"]}
 
 
 @contextlib.contextmanager
 def engine(settings: str = "") -> Iterator[Engine]:
-    """The engine, live and primed, on a store of its own. `settings` is TOML."""
+    """Run the engine, live and primed, on its own store. `settings` is TOML."""
     with tempfile.TemporaryDirectory(prefix="bench-fanout-") as name:
         folder = Path(name)
         store, log, config = load(folder), folder / "log", folder / "bench.toml"
@@ -147,11 +147,11 @@ def end(server: "subprocess.Popen[str]") -> None:
         server.wait(10)
 
 
-# -- what a process takes ----------------------------------------------------------------------------------------
+# -- usage of a process ------------------------------------------------------------------------------------------
 
 
 class Usage:
-    """Processor time of a process since this was made, by `/proc`: of all threads, and of the first (the event loop's) alone."""
+    """Processor time of a process since creation of this object, from `/proc`: of all threads, and of the event loop's alone."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -161,7 +161,7 @@ class Usage:
         return tuple(_processor_s(f"/proc/{self.pid}/{place}") for place in ("", f"task/{self.pid}/"))  # type: ignore[return-value]
 
     def read(self) -> dict[str, float]:
-        """Per cent of one core, and resident memory now."""
+        """Per cent of one core since creation, and resident memory now."""
         then, whole, loop = self._before
         took, (whole_now, loop_now) = time.monotonic() - then, self._seconds()
         return {

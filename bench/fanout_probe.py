@@ -1,4 +1,4 @@
-"""The probe of the fan-out bench: single trades for a ladder that nothing else moves, and the time until each is seen there."""
+"""The probe of the fan-out bench: sends single trades for a ladder without other changes, and times their patches."""
 
 import asyncio
 import contextlib
@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 
 from bench.fanout_house import DESKS, QUIET, spread, trade
-from bench.fanout_wire import WINDOW, Client, Line, connected, line, now_us
+from bench.fanout_wire import WINDOW, Client, Line, line, now_us, open_websocket
 
 
 class Probe:
-    """A ladder that only its own trades move: when each was posted, answered, and seen."""
+    """A ladder that only the probe's trades change: when each was posted, answered and seen."""
 
     def __init__(self) -> None:
         self.posted: dict[str, deque[tuple[int, int]]] = {symbol: deque() for symbol in QUIET}
@@ -28,7 +28,7 @@ class Probe:
         self.client: Client
         self.arrived = asyncio.Event()
 
-    def heard(self, client: Client, message: bytes) -> None:
+    def on_message(self, client: Client, message: bytes) -> None:
         received = now_us()
         update = msgspec.json.decode(message)
         if update["type"] == "snapshot":
@@ -50,9 +50,9 @@ class Probe:
 
 
 async def probe(options: dict[str, Any], ready: Callable[[], Awaitable[None]]) -> dict[str, Any]:
-    """`trades_per_s` of its own beside what others do."""
+    """Run the probe with `trades_per_s` of its own, beside the other load."""
     watch, url = Probe(), options["url"]
-    client = watch.client = await connected(url, "/v1/stream", watch.heard)
+    client = watch.client = await open_websocket(url, "/v1/stream", watch.on_message)
     client.waiting = 1
     client.say(op="configure", max_hz=10)
     client.say(op="subscribe", id="probe", view="ladder", node="PROBE")
@@ -112,13 +112,13 @@ LOOKING = asyncio.Lock()
 
 
 async def since_applied(watch: Probe, url: str, what: tuple[str, int], seq: int, applied: array) -> None:
-    """From the moment of the snapshot that first held a trade to its patch, which may be of a later snapshot."""
+    """The time from the snapshot that first contained a trade to the trade's patch, which may be of a later snapshot."""
     while what not in watch.seen:
         watch.arrived.clear()
         await watch.arrived.wait()
     shown, as_of, received = watch.seen[what]
     if shown != seq:
-        async with LOOKING:  # a line of its own: one that is idle for seconds is closed by the server
+        async with LOOKING:  # a separate connection: the server closes one that idles for seconds
             looking = await line(url)
             as_of = json.loads(await looking.get(f"/v1/ladder?node=PROBE&seq={seq}"))["as_of"]
             looking.writer.close()
@@ -126,7 +126,7 @@ async def since_applied(watch: Probe, url: str, what: tuple[str, int], seq: int,
 
 
 async def repeated(asked: Line, path: Callable[[int], str], pause_s: float, took: array) -> None:
-    """Ask again and again, each time after a pause."""
+    """Send a request repeatedly, each after a pause."""
     number = 0
     while True:
         began = now_us()

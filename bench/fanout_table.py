@@ -1,4 +1,4 @@
-"""What the runs of the fan-out bench came to, as rows: median, lowest and highest of each figure, and what is asked for."""
+"""Summarises the runs of the fan-out bench in a table: median, lowest and highest of each figure, and its target."""
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,7 +8,7 @@ Run = Mapping[str, Any]
 
 
 class Row(NamedTuple):
-    """One figure over all runs. `asked` is the most that it may be (the least, where `least`), None where nothing is asked."""
+    """One figure over all runs. `asked` is its upper limit (lower limit if `least`), None if it has no target."""
 
     what: str
     values: Sequence[float]
@@ -28,47 +28,47 @@ class Row(NamedTuple):
 
 
 def process(run: Run, role: str) -> Mapping[str, Any]:
-    """What the worst process of a kind saw."""
-    found = [said for said in run["processes"] if said["role"] == role]
-    return max(found, key=lambda said: said.get("as_of_to_received_ms", {}).get("p99", 0.0)) if found else {}
+    """The report of the worst process of a role."""
+    found = [report for report in run["processes"] if report["role"] == role]
+    return max(found, key=lambda report: report.get("as_of_to_received_ms", {}).get("p99", 0.0)) if found else {}
 
 
-def seen(role: str, name: str, share: str) -> Callable[[Run], float]:
-    """Reads a time of one kind of process."""
+def _time_of(role: str, name: str, share: str) -> Callable[[Run], float]:
+    """A function that reads a time of one role from a run."""
     return lambda run: float(process(run, role)[name][share])
 
 
-def took(role: str) -> Callable[[Run], float]:
+def _cpu_of(role: str) -> Callable[[Run], float]:
     return lambda run: float(process(run, role)["instrument"]["cpu_percent"])
 
 
-def late(run: Run) -> float:
+def _timer_lateness(run: Run) -> float:
     return float(process(run, "probe")["instrument"]["timer_late_ms"]["p99"])
 
 
-def served(name: str) -> Callable[[Run], float]:
+def _server_figure(name: str) -> Callable[[Run], float]:
     return lambda run: float(run["server"][name])
 
 
 def load_rows(runs: Sequence[Run], title: str, asked: bool) -> list[Row]:
     figures: list[tuple[str, str, Callable[[Run], float], float | None]] = [
-        ("trade posted to patch, p50", "ms", seen("probe", "posted_to_patch_ms", "p50"), 8.0),
-        ("trade posted to patch, p99", "ms", seen("probe", "posted_to_patch_ms", "p99"), 25.0),
-        ("trade applied to patch, p50", "ms", seen("probe", "applied_to_patch_ms", "p50"), 1.0),
-        ("trade applied to patch, p99", "ms", seen("probe", "applied_to_patch_ms", "p99"), 10.0),
-        ("HTTP page of a ladder, p99", "ms", seen("probe", "ladder_page_ms", "p99"), 10.0),
-        ("HTTP /healthz, p99", "ms", seen("probe", "healthz_ms", "p99"), None),
-        ("trade posted to answer, p50", "ms", seen("probe", "posted_to_answer_ms", "p50"), None),
-        ("price update, snapshot to received, p99", "ms", seen("screens", "as_of_to_received_ms", "p99"), None),
+        ("trade posted to patch, p50", "ms", _time_of("probe", "posted_to_patch_ms", "p50"), 8.0),
+        ("trade posted to patch, p99", "ms", _time_of("probe", "posted_to_patch_ms", "p99"), 25.0),
+        ("trade applied to patch, p50", "ms", _time_of("probe", "applied_to_patch_ms", "p50"), 1.0),
+        ("trade applied to patch, p99", "ms", _time_of("probe", "applied_to_patch_ms", "p99"), 10.0),
+        ("HTTP page of a ladder, p99", "ms", _time_of("probe", "ladder_page_ms", "p99"), 10.0),
+        ("HTTP /healthz, p99", "ms", _time_of("probe", "healthz_ms", "p99"), None),
+        ("trade posted to answer, p50", "ms", _time_of("probe", "posted_to_answer_ms", "p50"), None),
+        ("price update, snapshot to received, p99", "ms", _time_of("screens", "as_of_to_received_ms", "p99"), None),
         ("updates to screens", "/s", lambda run: total(run, "updates_per_s"), None),
         ("bytes to screens", "MB/s", lambda run: total(run, "mb_per_s"), None),
-        ("ticks taken", "/s", served("ticks_per_s"), None),
-        ("trades applied", "/s", served("trades_per_s"), None),
-        ("server's processor", "%", served("cpu_percent"), None),
-        ("of that its event loop", "%", served("loop_cpu_percent"), None),
-        ("server resident", "MB", served("resident_mb"), None),
-        ("screens' processor (the measuring process)", "%", took("screens"), None),
-        ("the probe's timer late, p99", "ms", late, None),
+        ("ticks taken", "/s", _server_figure("ticks_per_s"), None),
+        ("trades applied", "/s", _server_figure("trades_per_s"), None),
+        ("server's processor", "%", _server_figure("cpu_percent"), None),
+        ("of that its event loop", "%", _server_figure("loop_cpu_percent"), None),
+        ("server resident", "MB", _server_figure("resident_mb"), None),
+        ("screens' processor (the measuring process)", "%", _cpu_of("screens"), None),
+        ("the probe's timer late, p99", "ms", _timer_lateness, None),
     ]
     return [
         Row(f"{title}: {what}", [read(run) for run in runs], unit, limit if asked else None)
@@ -105,7 +105,7 @@ def idle_rows(runs: Sequence[Run]) -> list[Row]:
 
 
 def rows_of(runs: Sequence[Run]) -> list[Row]:
-    """Every figure of these runs."""
+    """All figures of these runs."""
     rows: list[Row] = []
     for scenario in ("load", "broadcast", "idle"):
         found = [run for run in runs if run["scenario"] == scenario]
@@ -122,28 +122,28 @@ def rows_of(runs: Sequence[Run]) -> list[Row]:
 
 
 def table(runs: Sequence[Run], machine: Mapping[str, Any]) -> str:
-    """The figures as Markdown."""
+    """The table of all figures, as Markdown."""
     facts = ", ".join(f"{name} {value}" for name, value in machine.items())
     lines = [f"{facts}", "", "| what | median | lowest | highest | asked | |", "|---|---|---|---|---|---|"]
     lines += map(_line, rows_of(runs))
-    told = ((run["scenario"], said) for run in runs for said in _said(run))
-    saturated = sorted({f"{scenario}: {said['role']}" for scenario, said in told if said["instrument"]["saturated"]})
-    lines += ["", "Client processes that were saturated: " + (", ".join(saturated) or "none") + "."]
+    reports = ((run["scenario"], report) for run in runs for report in _reports(run))
+    saturated = sorted({f"{scenario}: {report['role']}" for scenario, report in reports if report["instrument"]["saturated"]})
+    lines += ["", "Saturated client processes: " + (", ".join(saturated) or "none") + "."]
     return "\n".join(lines)
 
 
 def _line(row: Row) -> str:
     asked = "" if row.asked is None else f"{row.asked:g} {row.unit}".strip()
     verdict = "" if row.asked is None else "met" if row.met else "not met"
-    lowest, highest = _shown(min(row.values)), _shown(max(row.values))
-    return f"| {row.what} | {_shown(row.median)} {row.unit} | {lowest} | {highest} | {asked} | {verdict} |"
+    lowest, highest = _format(min(row.values)), _format(max(row.values))
+    return f"| {row.what} | {_format(row.median)} {row.unit} | {lowest} | {highest} | {asked} | {verdict} |"
 
 
-def _shown(value: float) -> str:
+def _format(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _said(run: Run) -> Iterable[Mapping[str, Any]]:
+def _reports(run: Run) -> Iterable[Mapping[str, Any]]:
     yield from run.get("processes", ())
     for kind in ("engine", "picows", "uvicorn"):
         yield from run.get(kind, {}).get("processes", ())

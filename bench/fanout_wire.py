@@ -1,4 +1,4 @@
-"""What the clients of the fan-out bench speak with: a websocket, an HTTP connection, and the window in which it counts."""
+"""Connections of the fan-out bench's clients: a websocket, an HTTP connection, and the measurement window."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ def now_us() -> int:
 
 
 class Window:
-    """From when until when it counts; unknown until the parent says so."""
+    """The start and end of the measurement; unknown until the parent process sends them."""
 
     def __init__(self) -> None:
         self.first = self.last = float("inf")
@@ -30,10 +30,10 @@ WINDOW = Window()
 
 
 class Client(WSListener):
-    """A websocket that hands whole messages on."""
+    """A websocket that passes complete messages to `on_message`."""
 
-    def __init__(self, heard: Callable[["Client", bytes], None]) -> None:
-        self.heard = heard
+    def __init__(self, on_message: Callable[["Client", bytes], None]) -> None:
+        self.on_message = on_message
         self.transport: WSTransport
         self.waiting = 0
         self.updates = 0
@@ -46,7 +46,7 @@ class Client(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type in (WSMsgType.TEXT, WSMsgType.BINARY):
-            self.heard(self, frame.get_payload_as_bytes())
+            self.on_message(self, frame.get_payload_as_bytes())
         elif frame.msg_type == WSMsgType.CLOSE:
             transport.disconnect()
 
@@ -64,10 +64,10 @@ class Client(WSListener):
         self.transport.send(WSMsgType.TEXT, json.dumps(message).encode())
 
 
-async def connected(url: str, path: str, heard: Callable[[Client, bytes], None]) -> Client:
+async def open_websocket(url: str, path: str, on_message: Callable[[Client, bytes], None]) -> Client:
     address = url.replace("http", "ws", 1) + path
     _, client = await ws_connect(
-        lambda: Client(heard), address, websocket_handshake_timeout=60, enable_auto_ping=False, read_buffer_init_size=4_096
+        lambda: Client(on_message), address, websocket_handshake_timeout=60, enable_auto_ping=False, read_buffer_init_size=4_096
     )
     assert isinstance(client, Client)
     return client
@@ -90,7 +90,7 @@ class Line:
         return body
 
     async def ask(self, path: str) -> tuple[int, bytes]:
-        """Status and body, whatever they are."""
+        """The status and body of a GET, without any check."""
         return await self._send(f"GET {path} HTTP/1.1\r\nHost: {self.host}\r\n\r\n".encode())
 
     async def post(self, path: str, body: bytes) -> bytes:

@@ -1,8 +1,8 @@
-"""Ten million processed ids as history: `python -m bench.history`.
+"""Measures a history of ten million processed ids: `python -m bench.history`.
 
-Puts ids in as a replay does, a part at a time, then asks for known and unknown ones. Prints one JSON object: bytes that it holds,
-the highest that building took (beside the ids of one part), seconds, look-ups a second one at a time and in batches; exit status
-1 where it holds more than the target, or took more while it was built.
+Adds ids in parts, as a replay does, then looks up known and unknown ones. Prints one JSON object: bytes of the history, peak
+memory while building (beyond the ids of one part), seconds, look-ups a second, single and in batches; exit status 1 if the
+history, or its building, takes more memory than the target.
 """
 
 import argparse
@@ -21,8 +21,8 @@ ASKED = 100_000
 BATCH = 256
 
 
-def built(count: int) -> tuple[FrozenIds, float]:
-    """A history of `count` ids, and the seconds that it took."""
+def build_history(count: int) -> tuple[FrozenIds, float]:
+    """Build a history of `count` ids; return it and the seconds it took."""
     history, taken = FrozenIds(), 0.0
     for first in range(0, count, PART):
         prints = [identity_fingerprint("booking", f"T{number:010d}", 0) for number in range(first, min(count, first + PART))]
@@ -35,7 +35,7 @@ def built(count: int) -> tuple[FrozenIds, float]:
 
 
 def lookups_per_s(history: FrozenIds, identities: list[Identity], at_once: int) -> float:
-    """How many are asked for in a second, so many at once."""
+    """Look-ups a second, `at_once` in each call."""
     started = time.perf_counter()
     for first in range(0, len(identities), at_once):
         history.version_counts(identities[first : first + at_once])
@@ -43,14 +43,14 @@ def lookups_per_s(history: FrozenIds, identities: list[Identity], at_once: int) 
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Ten million processed ids as history.")
+    parser = argparse.ArgumentParser(description="Measure a history of ten million processed ids.")
     parser.add_argument("--ids", type=int, default=10_000_000)
     asked = parser.parse_args()
     tracemalloc.start()
-    history, _ = built(asked.ids)
+    history, _ = build_history(asked.ids)
     held, highest = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    history, seconds = built(asked.ids)
+    history, seconds = build_history(asked.ids)
     step = max(1, asked.ids // ASKED)
     known = [Identity("booking", f"T{number:010d}", 0) for number in range(0, asked.ids, step)]
     unknown = [Identity("booking", f"U{number:010d}", 0) for number in range(0, asked.ids, step)]

@@ -1,8 +1,8 @@
-"""How many ticks a second one publisher gets in over one websocket, in frames of 100: `python -m bench.ingest`.
+"""Measures the ticks a second of one publisher over one websocket, in frames of 100: `python -m bench.ingest`.
 
-Server and publisher are processes; the publisher sends as fast as it is let, JSON and then msgpack. What counts is what the
-server says it has accepted. Beside it: what server and publisher took, and how long `/healthz` and a ladder took meanwhile, for a
-feed must not hold up a reader. Prints one JSON object; exit status 1 where the target is missed.
+Server and publisher are processes; the publisher sends as fast as the server allows, first JSON, then msgpack. The figure is the
+server's own count of accepted ticks. It also measures the usage of server and publisher, and the response times of `/healthz` and
+a ladder, because a feed must not delay readers. Prints one JSON object; exit status 1 if the target is missed.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def add_feeds(working: Crew, url: str, publishers: int, packed: bool, frame: int
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Ticks a second over one websocket.")
+    parser = argparse.ArgumentParser(description="Measure ticks a second over one websocket.")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--frame", type=int, default=100, help="ticks in a frame")

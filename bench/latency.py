@@ -1,10 +1,10 @@
-"""From a trade posted over HTTP to its patch on a websocket, with 10,000 ticks a second running: `python bench/latency.py`.
+"""Measures the time from a trade posted over HTTP to its patch on a websocket, under 10,000 ticks/s: `python bench/latency.py`.
 
-The real server runs as a process of its own on a store made for the occasion, a publisher in another. Trades are posted 50 a
-second, each 10 to 30 ms after the one before and whether or not that has come back, so that a pause of the server is seen by
-every trade that meets it. They go round six desks, each watched by a client of its own, and count until the desk's ladder shows
-them; with `--desks 1` all are of one ladder, and most of the time is the pause between two pushes (`server.trade_push_ms`).
-Prints one JSON object; exit status 1 where a target is missed.
+The real server runs as a process on a temporary store, and a publisher in another process. The bench posts 50 trades a second, 10
+to 30 ms apart, without waiting for answers: a pause of the server delays every trade that falls into it. The trades rotate over
+six desks, each watched by its own client; a trade's time ends when the desk's ladder shows it. With `--desks 1` all trades are in
+one ladder, and most of the time is the pause between two pushes (`server.trade_push_ms`). Prints one JSON object; exit status 1
+if a target is missed.
 """
 
 import argparse
@@ -38,11 +38,11 @@ TARGET_MS = {"p50": 10.0, "p99": 50.0}
 FRAME_TICKS = 100
 WARM_UP_S = 2.0
 POSTERS = 4
-"""Keep-alive connections that trades are posted over."""
+"""Number of keep-alive connections for posting trades."""
 
 
 def load(folder: Path, store: str | None = None) -> str:
-    """A store with a small house in it; its URL. `store` is an empty one to use."""
+    """Make a store with a small house; return its URL. `store` is the URL of an empty store to use."""
     nodes = folder / "nodes.csv"
     desks = "".join(f"{desk},desk,BOOK\n" for desk in DESKS)
     nodes.write_text("node,level,parent\nALL,total,\nBOOK,book,ALL\n" + desks)
@@ -58,7 +58,7 @@ def load(folder: Path, store: str | None = None) -> str:
 
 @contextlib.contextmanager
 def serving(store: str) -> Iterator[str]:
-    """The engine, live; its URL."""
+    """Run the engine until the block ends; yield its URL once it is live."""
     command = [sys.executable, "-m", "riskengine.cli", "serve", "--store", store, "--port", "0"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         try:
@@ -91,7 +91,7 @@ def ticks_taken(url: str) -> int:
 
 
 def publish_ticks(url: str, ticks_per_s: int) -> None:
-    """A publisher that keeps its rhythm until it is ended: frames of 100, evenly."""
+    """Publish frames of 100 ticks at a steady rate until stopped."""
     encode = msgspec.json.Encoder().encode
     dice = random.Random(1)
     prices = dict.fromkeys(SYMBOLS, 100.0)
@@ -121,7 +121,7 @@ class Poster:
         assert answer["counts"]["applied"] == 1, answer
 
     async def send(self, body: bytes) -> bytes:
-        """What is answered to this body."""
+        """Post a body; return the answer."""
         self.writer.write(f"{self.head}{len(body)}\r\n\r\n".encode() + body)
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode().lower()
         assert head.startswith("http/1.1 200"), head
@@ -130,9 +130,9 @@ class Poster:
 
 
 class Watch:
-    """When each trade was posted, answered and seen. A ladder's row says how many trades of its instrument it holds.
+    """When each trade was posted, answered and seen. A ladder's row contains the number of trades of its instrument.
 
-    `name` begins its trades' ids; `held` is how many trades each ladder's row holds already.
+    `name` is the prefix of the trades' ids; `held` is the number of trades that each ladder's row already has.
     """
 
     def __init__(self, name: str = "bench", held: Mapping[tuple[str, str], int] | None = None) -> None:
@@ -247,7 +247,7 @@ def machine() -> dict[str, Any]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Latency from POST /v1/trades to the patch on /v1/stream.")
+    parser = argparse.ArgumentParser(description="Measure the latency from POST /v1/trades to the patch on /v1/stream.")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--ticks", type=int, default=10_000, help="a second")
     parser.add_argument("--trades", type=float, default=50.0, help="a second")

@@ -1,4 +1,4 @@
-"""How much memory the loaded book takes: `python -m bench.memory`. At most 700 MB resident with 300,000 trades kept."""
+"""Measures the memory of the loaded book: `python -m bench.memory`. At most 700 MB resident with 300,000 trades kept."""
 
 import gc
 import resource
@@ -11,7 +11,7 @@ from riskengine.rebuild.rebuild import settle_memory
 
 
 def resident_mb() -> float:
-    """Of this process, now where the system says, else at its highest."""
+    """Resident memory of this process, now if the system reports it, else the peak."""
     status = Path("/proc/self/statm")
     if status.exists():
         return int(status.read_text().split()[1]) * resource.getpagesize() / 1e6
@@ -27,7 +27,7 @@ def main() -> None:
     maker = Maker()
     gc.disable()
     trades = maker.trades(maker.held)
-    print(f"{resident_mb():7.0f} MB  and the reference data and {POSITIONS:,} trades themselves")
+    print(f"{resident_mb():7.0f} MB  with the reference data and {POSITIONS:,} trades")
     engine = Engine(maker.reference, now=NOW)
     for batch in batches(trades):
         engine.apply(batch, NOW)
@@ -35,8 +35,8 @@ def main() -> None:
     del trades
     gc.enable()
     settle_memory()
-    print(f"{resident_mb():7.0f} MB  and the engine that holds them, its snapshot published")
-    print(f"{highest_mb():7.0f} MB  at the highest")
+    print(f"{resident_mb():7.0f} MB  with the engine that holds them, its snapshot published")
+    print(f"{highest_mb():7.0f} MB  at the peak")
     for step in range(10):
         engine.beat(maker.marks(range(len(maker.instruments))), NOW + step)
         engine.publish(NOW + step)

@@ -1,11 +1,11 @@
-"""Reconciliation of 300,000 positions and 1 million trades beside live trading: `python -m bench.reconcile`.
+"""Measures reconciliation of 300,000 positions and 1 million trades beside live trading: `python -m bench.reconcile`.
 
-The real server runs on the store of `bench/start.py` (made in a temporary folder, or where `--store` says). 50 trades a second
-are posted to six accounts whose ladders six clients watch, as in `bench/latency.py`, without ticks. Stretches with nothing else
-alternate with stretches in which one reconciliation runs after the other (`POST /v1/reconcile`).
+The real server runs on the store of `bench/start.py` (made in a temporary folder, or at `--store`). The bench posts 50 trades a
+second to six accounts whose ladders six clients watch, as in `bench/latency.py`, without ticks. Stretches with nothing else
+alternate with stretches in which one reconciliation follows another (`POST /v1/reconcile`).
 
-Prints one JSON object: how long a run took, by the engine's clock, and trade-to-patch with and without it; exit status 1 where
-the median run takes longer than 5 s, or the p99 of trade-to-patch is more than 5 ms higher.
+Prints one JSON object: the time of a run, by the engine's clock, and trade-to-patch with and without it; exit status 1 if the
+median run takes longer than 5 s, or the p99 of trade-to-patch rises by more than 5 ms.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def reconcile(url: str) -> dict[str, Any]:
 
 
 class Reconciling:
-    """One reconciliation after the other, on a thread, while it is entered."""
+    """Runs one reconciliation after another on a thread, inside a `with` block."""
 
     def __init__(self, url: str) -> None:
         self.reports: list[dict[str, Any]] = []
@@ -88,7 +88,7 @@ def main() -> int:
         make_store(url, asked.trades)
         server, address = start(url, Path(folder))
         try:
-            time.sleep(5.0)  # what follows a start
+            time.sleep(5.0)  # let the work after a start finish
             run = f"{time.time_ns()}"
             for number in range(asked.rounds):
                 alone += stretch(address, f"{run}-alone-{number}", asked.seconds)

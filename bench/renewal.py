@@ -1,11 +1,11 @@
-"""What it costs that reference data arrives while the engine runs: `python -m bench.renewal`.
+"""Measures the cost of new reference data in a running engine: `python -m bench.renewal`.
 
-The real server runs on a store that is made for the occasion: 1 million trades on 300,000 positions of `bench/book.py`, or what
-`--trades` and `--positions` say. Single trades are posted at a rhythm, whether or not those before have come back; then another
-program saves an instrument, in which a stored row has been waiting.
+The real server runs on a temporary store: 1 million trades on 300,000 positions of `bench/book.py`, or as many as `--trades` and
+`--positions` say. The bench posts single trades at a steady rate, without waiting for answers; then another program saves an
+instrument for which a stored row is waiting.
 
-Prints one JSON object: seconds from then until that row is applied; acknowledgement times (p50, p99, the longest) before, until a
-second after the change and for a quarter of a minute after that, in which the old engine is given back; memory of the server.
+Prints one JSON object: seconds from the change until that row is applied; acknowledgement times (p50, p99, the longest) before,
+until a second after the change, and for 15 s after that, while the old engine is released; memory of the server.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def start(url: str, folder: Path) -> "tuple[subprocess.Popen[str], str]":
 
 
 class Dealing:
-    """Posts single trades at a rhythm and notes how long each took, by the part of the measurement."""
+    """Posts single trades at a steady rate and notes the time of each, by part of the measurement."""
 
     def __init__(self, posters: "asyncio.Queue[Poster]") -> None:
         self.posters = posters
@@ -116,10 +116,10 @@ async def measure(server_pid: int, address: str, store_url: str, per_s: float) -
     dealing.part = "during"
     started = time.perf_counter()
     await asyncio.to_thread(load)
-    while await asyncio.to_thread(quarantined):  # noqa: ASYNC110 - another process says so
+    while await asyncio.to_thread(quarantined):  # noqa: ASYNC110 - another process reports it
         await asyncio.sleep(0.05)
     applied_s = time.perf_counter() - started
-    await asyncio.sleep(1.0)  # what is in flight at the change counts as during
+    await asyncio.sleep(1.0)  # trades in flight at the change count as during it
     memory["peak"] = _status_mb(server_pid, "VmHWM")
     dealing.part = "after"
     await asyncio.sleep(15.0)
@@ -143,7 +143,7 @@ def main() -> int:
     parser.add_argument("--trades", type=int, default=1_000_000)
     parser.add_argument("--positions", type=int, default=300_000)
     parser.add_argument("--per-second", type=float, default=200.0)
-    parser.add_argument("--store", help="an empty place for a store; a temporary file where it is not given")
+    parser.add_argument("--store", help="URL of an empty store; default: a temporary file")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         url = chosen.store or f"sqlite:///{name}/renewal.db"
@@ -161,7 +161,7 @@ def main() -> int:
 
 
 def _book(url: str) -> None:
-    """A trade in an instrument that nobody has loaded yet, written by another program."""
+    """Insert a trade in an instrument that is not loaded yet, as another program does."""
     columns = "trade_id, ts, instrument, desk, side, quantity, price"
     values = ("B1", time.time_ns() // 1_000, "NEWCO", "L00000", "buy", "1", "2")
     if url.startswith("sqlite"):

@@ -1,12 +1,12 @@
-"""From `riskengine serve` to `/readyz` 200 on a store of 1 million trades on 300,000 positions: `python -m bench.start`.
+"""Measures a start: from `riskengine serve` to `/readyz` 200, 1 million trades on 300,000 positions: `python -m bench.start`.
 
 The book is that of `bench/book.py`. The first 300,000 trades open every position, the others go to positions at random; one
-trade in four has fees, one in a hundred is amended later and one in two hundred cancelled. The store is made once, in a temporary
-folder or where `--store` says (an empty one, or one that an earlier call has made; for PostgreSQL name a schema of its own:
-`postgresql://host/database?options=-csearch_path%3Dbench_start`). Then the real server is started on it again and again.
+trade in four has fees, one in a hundred is amended later and one in two hundred cancelled. The bench makes the store once, in a
+temporary folder or at `--store` (an empty store, or one from an earlier call; for PostgreSQL name a separate schema:
+`postgresql://host/database?options=-csearch_path%3Dbench_start`). Then it starts the real server on it several times.
 
 Prints one JSON object: seconds to live, CPU seconds and peak memory (VmHWM) of the engine's process, and of all its processes
-together; exit status 1 where the median is above the target.
+together; exit status 1 if the median is above the target.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from riskengine.store.open_store import open_store
 TARGET_S = {"sqlite": 9.0, "postgresql": 10.0}
 TARGET_MB = 1_500
 APPEND = 2_000
-"""Trades in one transaction while the store is made."""
+"""Trades in each transaction that fills the store."""
 LIMIT_S = 180.0
 
 
@@ -51,7 +51,7 @@ def trades_of(maker: Maker, count: int) -> Iterator[list[Trade]]:
         wanted = min(APPEND, count - made)
         first = made % POSITIONS if made < POSITIONS else None
         held = maker.held[first : first + wanted] if first is not None else dice.choices(maker.held, k=wanted)
-        part = [_dressed(trade, dice) for trade in maker.trades(held)]
+        part = [_add_fees(trade, dice) for trade in maker.trades(held)]
         for place in range(len(part)):
             draw = dice.random()
             if draw < 0.015 and len(waiting) > 100:
@@ -62,7 +62,7 @@ def trades_of(maker: Maker, count: int) -> Iterator[list[Trade]]:
         yield part
 
 
-def _dressed(trade: Trade, dice: random.Random) -> Trade:
+def _add_fees(trade: Trade, dice: random.Random) -> Trade:
     return msgspec.structs.replace(trade, fees=dice.randint(1, 500) * ONE // 100) if dice.random() < 0.25 else trade
 
 
@@ -77,13 +77,13 @@ def _later_version(trade: Trade, ts: int, *, cancel: bool) -> Trade:
 
 
 def make_store(url: str, count: int) -> None:
-    """Fill an empty store; one that was made before is left as it is."""
+    """Fill an empty store; leave a store from an earlier call unchanged."""
     store = open_store(url)
     try:
         held = store.counts().trades
         if held >= count:
             return
-        assert not held, f"{url} holds {held} trades, neither 0 nor {count} or more: name another place"
+        assert not held, f"{url} holds {held} trades, not 0, and fewer than {count}: name another store"
         maker = Maker()
         reference = maker.reference
         store.save_nodes(reference.hierarchy.nodes)
@@ -100,7 +100,7 @@ def make_store(url: str, count: int) -> None:
 
 
 class Watch:
-    """What the processes of a start use, looked at twenty times a second until `stop`."""
+    """The usage of a start's processes, sampled twenty times a second until `stop`."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -145,7 +145,7 @@ def _cpu_s(pid: int) -> dict[str, float]:
 
 
 def start_once(url: str) -> dict[str, Any]:
-    """One start of the real server, until live; then it is stopped."""
+    """Start the real server, wait until it is live, stop it; return the measurements."""
     command = [sys.executable, "-m", "riskengine.cli", "serve", "--store", url, "--port", "0"]
     with tempfile.TemporaryFile("w+") as log:
         began = time.monotonic()
@@ -182,7 +182,7 @@ def _tail(log: Any) -> str:
 
 
 def _live_line(log: Any) -> dict[str, Any]:
-    """What the engine itself says of its start."""
+    """The engine's own report of its start."""
     log.seek(0)
     lines = [json.loads(line) for line in log.read().splitlines() if line.startswith("{")]
     return next((line for line in lines if line.get("event") == "live"), {})
@@ -193,7 +193,7 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="From `riskengine serve` to /readyz 200.")
+    parser = argparse.ArgumentParser(description="Measure the time from `riskengine serve` to /readyz 200.")
     parser.add_argument("--store", metavar="URL", help="empty, or made by an earlier call; default: SQLite in a temporary folder")
     parser.add_argument("--trades", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=5)

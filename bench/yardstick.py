@@ -1,4 +1,4 @@
-"""What the numbers of a beat cost in bare NumPy: gather, multiply, `reduceat`, over arrays that somebody has laid out already.
+"""The yardstick of a beat: its numbers in bare NumPy (gather, multiply, `reduceat`) over arrays that are already laid out.
 
 The same sums as `valuation` over both roll-ups: value, cash and open cost, net and gross exposure of leaves and dealers,
 their sums up the tree, and the gross exposure of every inner node from its own netted legs. No snapshot, no flags, no rows.
@@ -17,7 +17,7 @@ IntArray = npt.NDArray[np.int64]
 
 
 class Cells(NamedTuple):
-    """Numbers by owner and column, owners in order; `starts` says where each owner's begin. Every owner has one."""
+    """Numbers by owner and column, in the order of owners; `starts` is the index of each owner's first. Every owner has one."""
 
     amounts: FloatArray
     columns: IntArray

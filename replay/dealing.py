@@ -1,6 +1,7 @@
-"""What a drill deals: seeded trades with everything that happens to trades, and a journal of what was sent and acknowledged.
+"""Makes the trades of a drill, with everything that happens to trades, and keeps a journal of what was sent and acknowledged.
 
-A message is what goes over the wire: a dictionary of the trade's columns, decimals as strings. Nothing here knows the engine.
+Trades are seeded. A message is a trade on the wire: a dictionary of its columns, decimals as
+strings. Nothing here imports the engine.
 """
 
 import random
@@ -35,26 +36,26 @@ INSTRUMENTS = {
     "ESZ6": ("future", "", "USD", 0, "50", "5012.25"),
 }
 UNKNOWN = "GHOST"
-"""An instrument that nobody knows: a booking system writes it all the same."""
+"""An unknown instrument, in which the booking system books nevertheless."""
 
 ACCEPTED = frozenset({"applied", "duplicate", "superseded", "parked", "quarantined", "booked"})
-"""Answers that promise that this very trade is durable."""
+"""Answers that promise that exactly this trade is durable."""
 
 
 def version_of(message: Message) -> Version:
-    """Which version of which trade a message is."""
+    """The identity and version of a message."""
     return message["source"], message["trade_id"], message["leg"], message["version"]
 
 
 def economics(message: Message) -> Message:
-    """What must be equal in a repeat: of a cancel only the action. Numbers as they were sent."""
+    """The fields that a repeat must have in common: of a cancel only the action. Numbers as sent."""
     if message["action"] == "cancel":
         return {"action": "cancel"}
     return {key: value for key, value in message.items() if key != "booked_ts"}
 
 
 class Sent:
-    """One message that was sent, maybe often, and what was answered."""
+    """One message, sent once or more, and its answers."""
 
     __slots__ = ("answers", "message", "times")
 
@@ -65,12 +66,12 @@ class Sent:
 
     @property
     def is_promised(self) -> bool:
-        """Whether somebody was told that it is durable."""
+        """Whether an answer promised that it is durable."""
         return not ACCEPTED.isdisjoint(self.answers)
 
 
 class Journal:
-    """Everything that was sent, by version: normally one message, several where they conflict. Any thread."""
+    """Everything sent, by version: one message, or several that conflict. Any thread may use it."""
 
     def __init__(self) -> None:
         self.versions: dict[Version, list[Sent]] = defaultdict(list)
@@ -79,32 +80,32 @@ class Journal:
         self._lock = threading.Lock()
         self._recent: list[Message] = []
 
-    def sending(self, messages: Iterable[Message], *, again: bool = False) -> None:
-        """Note before they leave."""
+    def note_sent(self, messages: Iterable[Message], *, again: bool = False) -> None:
+        """Note messages before they are sent."""
         with self._lock:
             for message in messages:
                 self.resent += again
                 self._entry(message).times += 1
-                if message.get("instrument") != UNKNOWN:  # over HTTP it would be refused at the door
+                if message.get("instrument") != UNKNOWN:  # HTTP refuses an unknown instrument
                     self._recent.append(message)
             del self._recent[:-2_000]
 
-    def answered(self, messages: Sequence[Message], statuses: Sequence[str]) -> None:
-        """Note what the answer said about each."""
-        assert len(messages) == len(statuses), "an answer says something about each trade"
+    def note_answers(self, messages: Sequence[Message], statuses: Sequence[str]) -> None:
+        """Note the answer to each message."""
+        assert len(messages) == len(statuses), "an answer has one status for each trade"
         with self._lock:
             for message, status in zip(messages, statuses, strict=True):
                 self._entry(message).answers[status] += 1
                 self.answers[status] += 1
 
     def some_recent(self, rng: random.Random) -> Message | None:
-        """Any message of late, whoever sent it: for duplicates."""
+        """A recent message of any sender, to be repeated."""
         with self._lock:
             return rng.choice(self._recent) if self._recent else None
 
     @property
     def promised(self) -> int:
-        """Versions that were acknowledged."""
+        """The number of acknowledged versions."""
         return sum(any(sent.is_promised for sent in each) for each in self.versions.values())
 
     def _entry(self, message: Message) -> Sent:
@@ -121,7 +122,7 @@ class Dealer:
     """Makes the messages of one sender: new and late trades, amends, cancels, repeats, conflicts, cancels before their trade."""
 
     def __init__(self, name: str, seed: int, journal: Journal, *, books: bool = False) -> None:
-        """`books`: as a booking system, which repeats only its own and does not ask whether an instrument is known."""
+        """`books`: a booking system, which repeats only its own trades and may use unknown instruments."""
         self._name = name
         self._books = books
         self._rng = random.Random(f"{seed} {name}")
@@ -132,7 +133,7 @@ class Dealer:
         self._overdue: list[Message] = []
 
     def batch(self, size: int) -> list[Message]:
-        """About `size` messages, in the order in which they are to be sent."""
+        """About `size` messages, in the order of sending."""
         messages: list[Message] = []
         while len(messages) < size:
             messages += self._next()
@@ -182,7 +183,7 @@ class Dealer:
         return self._message(*identity, 2, "cancel")
 
     def _conflict(self) -> Message:
-        """The same identity and version, another price."""
+        """A message with a known identity and version, at another price."""
         trade_id, leg = self._rng.choice(self._mine[-300:])
         return self._message(trade_id, leg, 1, "new")
 

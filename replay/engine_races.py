@@ -1,12 +1,12 @@
-"""A drill: two engines are started on one store at the same moment, again and again; exactly one lives, the other names it.
+"""A drill: starts two engines on one store at once, again and again. Exactly one must go live; the other must name it.
 
     python replay/engine_races.py --store sqlite --runs 20
     python replay/engine_races.py --store postgres --runs 20
 
-Of the two, one goes live and the other must end with status 1 and one line that names the holder's process. Then the holder is
-killed with `kill -9`, and the next engine must go live as fast as on a store that nobody held.
+One engine goes live; the other must end with status 1 and one line that names the holder's process. Then the drill kills the
+holder with `kill -9`, and the next engine must go live as fast as on a free store.
 
-One line a run on stdout, a summary as JSON at the end; exit status 0 where all went as it must.
+One line a run on stdout, a summary as JSON at the end; exit status 0 if nothing was wrong.
 """
 
 import argparse
@@ -28,11 +28,11 @@ from tests.running import Server, begin, start
 
 DECIDED_S = 60.0
 DELAYED_S = 2.0
-"""A start that took this much longer than the first on the free store was delayed."""
+"""A start that takes this much longer than the first one, on the free store, counts as delayed."""
 
 
 class Race(NamedTuple):
-    """What came of two engines started at once, and of the one after them. `wrong` says what must not be."""
+    """The result of two engines started at once, and of the next start. `wrong` lists the faults."""
 
     decided_s: float
     start_s: float
@@ -40,12 +40,12 @@ class Race(NamedTuple):
 
 
 def serve(url: str, log: Path) -> "subprocess.Popen[bytes]":
-    """An engine on its way, its stderr in a file of its own."""
+    """Start an engine without waiting for it; its stderr goes to `log`."""
     return begin("serve", "--port", "0", "--store", url, log=log, environment={"XDG_STATE_HOME": str(log.parent / "state")})
 
 
 def race(url: str, folder: Path) -> Race:
-    """Start two engines, kill the one that lives, start a third."""
+    """Start two engines, kill the one that goes live, start a third."""
     began = time.monotonic()
     logs = [folder / f"{time.monotonic_ns()}-{name}.log" for name in "ab"]
     engines = [serve(url, log) for log in logs]
@@ -66,7 +66,7 @@ def race(url: str, folder: Path) -> Race:
         stdout = engines[holder].stdout
         assert stdout is not None
         if not stdout.readline().startswith(b"riskengine "):
-            wrong.append(f"the one that is left does not serve: {logs[holder].read_text()[-300:]!r}")
+            wrong.append(f"the remaining engine does not serve: {logs[holder].read_text()[-300:]!r}")
         engines[holder].kill()
         engines[holder].wait()
         return Race(decided, timed_start(url, folder, wrong), wrong)
@@ -79,21 +79,21 @@ def race(url: str, folder: Path) -> Race:
 
 
 def timed_start(url: str, folder: Path, wrong: list[str]) -> float:
-    """How long an engine takes to go live; it is ended again."""
+    """Start an engine and stop it again; return the seconds until it was live."""
     began = time.monotonic()
     server: Server = start(
         "serve", "--port", "0", "--store", url, log=folder / "next.log", environment={"XDG_STATE_HOME": str(folder / "state")}
     )
     took = time.monotonic() - began
     if server.stop() != 0:
-        wrong.append("the next engine did not end well")
+        wrong.append("the next engine did not stop with status 0")
     assert server.process.stdout is not None
     server.process.stdout.close()
     return took
 
 
 def campaign(kind: str, runs: int) -> dict[str, Any]:
-    """`runs` races; prints a line for each. The summary."""
+    """Run `runs` races, print a line for each, return the summary."""
     found: list[Race] = []
     with tempfile.TemporaryDirectory(prefix="riskengine-races-") as name, new_store(kind, Path(name)) as url:
         make_store(url)
@@ -123,7 +123,7 @@ def campaign(kind: str, runs: int) -> dict[str, Any]:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the drill; the exit status."""
+    """Run the drill; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", choices=("sqlite", "postgres"), required=True)
     parser.add_argument("--runs", type=int, default=20)

@@ -1,7 +1,7 @@
-"""What the positions must be, worked out from what was sent and what is stored, in exact decimals, by no code of the engine.
+"""Computes the expected positions from the sent and the stored trades, in exact decimals, without any code of the engine.
 
-An acknowledged trade must be in the store as it was sent: else it is lost. One that nobody acknowledged may be there or not; the
-store says which. Of all versions that are there the highest counts, a cancel for nothing, and each once.
+An acknowledged trade that the store does not hold as sent is lost. An unacknowledged trade may be stored or not; the store says
+which. Of each trade only the highest stored version counts, once; a cancel counts as nothing.
 """
 
 from collections import Counter, defaultdict
@@ -16,7 +16,7 @@ Key = tuple[str, str, str]
 
 
 class Holding(NamedTuple):
-    """Quantity, net cash (minus what was paid) and number of effective trades."""
+    """Quantity, net cash (received minus paid) and number of effective trades."""
 
     quantity: Decimal
     cash: Decimal
@@ -28,7 +28,7 @@ NUMBERS = ("quantity", "price", "contra_amount")
 
 
 class Finding(NamedTuple):
-    """What is wrong, in words that can be looked up; empty where all is well."""
+    """The faults found, each in words that name the trade or position; empty if there are none."""
 
     lost: list[str]
     doubled: list[str]
@@ -36,11 +36,11 @@ class Finding(NamedTuple):
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there are no faults."""
         return not (self.lost or self.doubled or self.other)
 
     def lines(self, most: int = 20) -> list[str]:
-        """The first of it, a line each."""
+        """The first `most` faults, one line each."""
         return [f"    {each}" for each in [*self.lost, *self.doubled, *self.other][:most]]
 
     def __str__(self) -> str:
@@ -48,16 +48,16 @@ class Finding(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """The positions that the store's rows and the journal call for, and what is wrong with the rows themselves."""
+    """The positions that follow from the store's rows and the journal, and the faults of the rows themselves."""
 
     positions: dict[Key, Holding]
     finding: Finding
     durable_unanswered: int
-    """Versions in the store whose sender never got an answer (yet)."""
+    """Stored versions whose sender has no answer yet."""
 
 
-def expected(journal: Journal, rows: Iterable[Mapping[str, Any]]) -> Expected:
-    """Compare the store's trades, as plain column values, with the journal; the positions that follow."""
+def expected_positions(journal: Journal, rows: Iterable[Mapping[str, Any]]) -> Expected:
+    """Compare the store's trades, as plain column values, with the journal; return the expected positions and faults."""
     stored: dict[Version, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         stored[row["source"], row["trade_id"], row["leg"], row["version"]].append(row)
@@ -68,30 +68,30 @@ def expected(journal: Journal, rows: Iterable[Mapping[str, Any]]) -> Expected:
             doubled.append(f"{version} is {len(found)} times in the store")
         sent = next((each for each in journal.versions.get(version, ()) if _is_row(each.message, found[0])), None)
         if sent is None:
-            other.append(f"{version} is in the store as nobody sent it")
+            other.append(f"{version} is in the store with values that nobody sent")
             continue
         if set(sent.answers) & {"conflict", "rejected"}:
-            other.append(f"{version} is in the store, and was answered {dict(sent.answers)}")
+            other.append(f"{version} is in the store, but was answered {dict(sent.answers)}")
         unanswered += not sent.is_promised
         identity, message = version[:3], sent.message
         counts = message["action"] == "cancel" or message["instrument"] in INSTRUMENTS
         if counts and version[3] > standing.get(identity, (0, {}))[0]:
             standing[identity] = (version[3], message)
     for version, sents in journal.versions.items():
-        gone = [each for each in sents if each.is_promised and not _stands(each, stored)]
+        gone = [each for each in sents if each.is_promised and not _is_stored(each, stored)]
         lost += [f"{version} was answered {dict(each.answers)}" for each in gone]
     positions = _sum(message for _, message in standing.values() if message["action"] != "cancel")
     return Expected(positions, Finding(lost, doubled, other), unanswered)
 
 
-def _stands(sent: Sent, stored: Mapping[Version, list[Mapping[str, Any]]]) -> bool:
+def _is_stored(sent: Sent, stored: Mapping[Version, list[Mapping[str, Any]]]) -> bool:
     message = sent.message
     version = message["source"], message["trade_id"], message["leg"], message["version"]
     return any(_is_row(message, row) for row in stored.get(version, ()))
 
 
 def _is_row(message: Message, row: Mapping[str, Any]) -> bool:
-    """Whether a stored row is what was sent. A cancel is its identity and that it is one."""
+    """Whether a stored row equals the sent message. Of a cancel only identity and action count."""
     if message["action"] == "cancel" or row["action"] == "cancel":
         return bool(message["action"] == row["action"])
     for key in ("action", "ts", "source_seq", "instrument", "desk", "dealer", "side", "legs", *NUMBERS):
@@ -122,7 +122,7 @@ def _sum(messages: Iterable[Message]) -> dict[Key, Holding]:
 
 
 def differences(shown: Mapping[Key, Holding], due: Mapping[Key, Holding]) -> Finding:
-    """Where the engine's positions are not what they must be: fewer trades are lost ones, more are doubled."""
+    """Compare the engine's positions with the expected ones: fewer trades count as lost, more as doubled."""
     lost: list[str] = []
     doubled: list[str] = []
     other: list[str] = []
@@ -130,21 +130,21 @@ def differences(shown: Mapping[Key, Holding], due: Mapping[Key, Holding]) -> Fin
         here, there = shown.get(key, NOTHING), due.get(key, NOTHING)
         if here != there:
             kind = lost if here.trades < there.trades else doubled if here.trades > there.trades else other
-            kind.append(f"{' '.join(key)}: shown {_said(here)}, must be {_said(there)}")
+            kind.append(f"{' '.join(key)}: shown {_holding_text(here)}, must be {_holding_text(there)}")
     return Finding(lost, doubled, other)
 
 
-def _said(holding: Holding) -> str:
+def _holding_text(holding: Holding) -> str:
     return f"{holding.quantity:f} for {holding.cash:f} in {holding.trades} trades"
 
 
-def together(*findings: Finding) -> Finding:
-    """One finding of several."""
+def merge_findings(*findings: Finding) -> Finding:
+    """Merge several findings into one."""
     return Finding(*([said for each in findings for said in getattr(each, field)] for field in Finding._fields))
 
 
-def counted(findings: Iterable[Finding]) -> Counter[str]:
-    """How many of each kind."""
+def count_faults(findings: Iterable[Finding]) -> Counter[str]:
+    """The number of faults of each kind."""
     total: Counter[str] = Counter(lost=0, doubled=0, other=0)
     for each in findings:
         total.update({field: len(getattr(each, field)) for field in Finding._fields})

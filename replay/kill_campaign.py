@@ -1,17 +1,17 @@
-"""A drill: `kill -9` of the running engine at random moments under load, again and again; nothing may be lost, nothing doubled.
+"""A drill: `kill -9` of the running engine at random moments under load. No trade may be lost or doubled.
 
     python replay/kill_campaign.py --store sqlite --runs 200
-    python replay/kill_campaign.py --store postgres --runs 50     # RISKENGINE_TEST_POSTGRES, or a server of its own
+    python replay/kill_campaign.py --store postgres --runs 50     # RISKENGINE_TEST_POSTGRES, or a temporary server
 
-Clients post singles and batches over HTTP, a publisher sends frames over the websocket, a booking system writes rows of its own,
-prices flow; among the trades are repeats, amends, cancels, conflicts, cancels before their trade, and late ones. The server is
-killed under that load, sometimes also in the middle of its morning, and started again. Then everything that was not answered is
-sent again. Straight after the start, and again after that, quantity, net cash and number of trades of every leaf's and every
-dealer's position must equal a sum over the acknowledged trades that shares no code with the engine (`independent_sum.py`). A new
-store is begun every 25 kills; at its end a rebuild must give the digest that the engine shows, `riskengine reconcile` must find
-no break and `riskengine audit verify` a whole trail.
+Clients post single trades and batches over HTTP, a publisher sends frames over the websocket, a booking system writes its own
+rows and prices arrive. The trades include repeats, amends, cancels, conflicts, cancels before their trade, and late trades. The
+drill kills the server under that load, sometimes also during its start, and starts it again. Then the senders send everything
+unanswered again. Right after the start, and after the repeats, quantity, net cash and number of trades of every leaf's and every
+dealer's position must equal a sum over the acknowledged trades that shares no code with the engine (`independent_sum.py`). Every
+25 kills the drill changes to a new store. For the old one, a rebuild must give the engine's digest, `riskengine reconcile` must
+find no break, and `riskengine audit verify` an intact trail.
 
-One line a run on stdout, a summary as JSON at the end; exit status 0 where nothing was lost, doubled or otherwise wrong.
+One line a run on stdout, a summary as JSON at the end; exit status 0 if nothing was lost, doubled or otherwise wrong.
 """
 
 import argparse
@@ -31,27 +31,27 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from replay.dealing import Journal
-from replay.independent_sum import Expected, Finding, counted, differences, expected, together
+from replay.independent_sum import Expected, Finding, count_faults, differences, expected_positions, merge_findings
 from replay.own_postgres import Cluster, missing
 from replay.senders import Booking, Life, Market, Poster, Publisher, Sender
 from replay.shown_positions import shown_positions
-from replay.store_tables import connected, make_store, trade_rows
+from replay.store_tables import connection_to, make_store, trade_rows
 from tests.running import Server, begin, commands, start
 
 KILLS_A_STORE = 25
 APPLIED_WITHIN_S = 1.0
-"""How soon rows of others must be in the positions."""
+"""Time within which rows of other programs must reach the positions."""
 QUIET_S = 30.0
 ANSWERS = ("applied", "duplicate", "conflict", "superseded", "parked", "quarantined", "rejected", "booked")
 
 
 class Day:
-    """One store, the programs around it, and the server that is killed again and again."""
+    """One store, its senders, and the server that the drill kills repeatedly."""
 
     def __init__(self, store_url: str, folder: Path, seed: int, environment: Mapping[str, str] | None = None) -> None:
-        """A new day on an empty store; `environment` is what the server's gets besides."""
+        """Start a day on an empty store. `environment` is added to the server's."""
         self.url = store_url
-        # What an engine remembers of a store outside of it goes with the drill.
+        # The engine's state files outside the store are removed with the drill.
         self._environment = {"XDG_STATE_HOME": str(folder / "state"), **(environment or {})}
         self._log = folder / "server.log"
         self.rng = random.Random(f"{seed} kills")
@@ -71,12 +71,12 @@ class Day:
         self.server: Server | None = None
 
     def start_server(self) -> Server:
-        """Start it and wait until it is live."""
+        """Start the server and wait until it is live."""
         self.server = start("serve", "--port", "0", "--store", self.url, log=self._log, environment=self._environment)
         return self.server
 
     def kill_in_the_morning(self) -> float:
-        """Start it and kill it before or around the moment when it goes live; after how long."""
+        """Start the server and kill it shortly before or after it goes live; return the seconds until the kill."""
         process = begin("serve", "--port", "0", "--store", self.url, log=self._log, environment=self._environment)
         moment = self.rng.uniform(0.1, 1.5)
         time.sleep(moment)
@@ -87,7 +87,7 @@ class Day:
         return moment
 
     def kill_under_load(self) -> float:
-        """Deal, and kill it at a random moment; after how long."""
+        """Deal, and kill the server at a random moment; return the seconds until the kill."""
         assert self.server is not None
         self.life.url, self.life.dealing = self.server.url, True
         moment = self.rng.uniform(0.02, 0.9)
@@ -100,7 +100,7 @@ class Day:
         return moment
 
     def send_again(self) -> None:
-        """Let everybody send what was not answered, until all is. Raises TimeoutError."""
+        """Let all senders repeat unanswered messages until everything is answered. Raises TimeoutError."""
         assert self.server is not None
         for sender in self.senders:
             sender.idle.clear()
@@ -110,20 +110,20 @@ class Day:
                 raise TimeoutError(f"{sender.name} was not answered within {QUIET_S:.0f} s: {self.life.failures[-3:]}")
 
     def compare(self) -> tuple[Expected, Finding]:
-        """The engine's positions against the independent sum, nothing being on its way."""
+        """Compare the engine's positions with the independent sum, while nothing is in flight."""
         assert self.server is not None
         rows, newest = trade_rows(self.url)
-        due = expected(self.journal, rows)
+        due = expected_positions(self.journal, rows)
         deadline = time.monotonic() + APPLIED_WITHIN_S
         while True:
             here = differences(shown_positions(self.server), due.positions)
             seen = self.server.get("/v1/status")["watermark"]
             if (here.is_clean and seen >= newest) or time.monotonic() > deadline:
-                return due, together(due.finding, here)
+                return due, merge_findings(due.finding, here)
             time.sleep(0.02)
 
     def close(self) -> None:
-        """End the senders and the server."""
+        """Stop the senders and the server."""
         self.life.ended.set()
         for sender in self.senders:
             sender.join(QUIET_S)
@@ -133,8 +133,8 @@ class Day:
             self.server.process.stdout.close()
             self.server = None
 
-    def agrees(self) -> Finding:
-        """What the engine's own commands say: a rebuild has its digest, reconciliation finds no break, the trail is whole."""
+    def run_checks(self) -> Finding:
+        """Run the engine's own checks: rebuild gives its digest, reconcile finds no break, the audit trail is intact."""
         assert self.server is not None
         digest = self.server.get("/v1/digest")["digest"]
         rebuild, reconcile, audit = commands(
@@ -142,13 +142,17 @@ class Day:
             ("reconcile", "--engine", self.server.url, "--store", self.url, "--json"),
             ("audit", "verify", "--store", self.url, "--json"),
         )
-        wrong = [] if rebuild.returncode == 0 and json.loads(rebuild.stdout)["digest"] == digest else ["a rebuild differs"]
+        wrong = (
+            []
+            if rebuild.returncode == 0 and json.loads(rebuild.stdout)["digest"] == digest
+            else ["the digest of a rebuild differs"]
+        )
         wrong += [f"{each.args[0]}: {each.stdout[-300:]} {each.stderr[-300:]}" for each in (reconcile, audit) if each.returncode]
         return Finding([], [], wrong)
 
 
 def one_run(day: Day, number: int) -> tuple[Finding, str]:
-    """Kill, start, compare, send again, compare; what was wrong, and the line that says how it went."""
+    """Kill, start, compare, send again, compare; return the faults and the line of the run."""
     began = time.monotonic()
     moment = day.kill_under_load()
     resent, unanswered = day.journal.resent, sum(len(batch) for sender in day.senders for batch in sender.waiting)
@@ -157,7 +161,7 @@ def one_run(day: Day, number: int) -> tuple[Finding, str]:
     due, first = day.compare()
     day.send_again()
     _, second = day.compare()
-    finding = together(first, second, Finding([], [], day.life.failures[:]))
+    finding = merge_findings(first, second, Finding([], [], day.life.failures[:]))
     day.life.failures.clear()
     line = (
         f"run {number}: killed {moment:.3f} s into the load{morning}; {day.journal.promised:,} versions acknowledged,"
@@ -169,7 +173,7 @@ def one_run(day: Day, number: int) -> tuple[Finding, str]:
 
 @contextmanager
 def new_store(kind: str, folder: Path) -> Iterator[str]:
-    """The URL of an empty store of its own."""
+    """Make an empty store for the length of a block; its URL."""
     if kind == "sqlite":
         yield f"sqlite:///{folder}/day.db"
         return
@@ -182,10 +186,10 @@ def new_store(kind: str, folder: Path) -> Iterator[str]:
         server = own.url()
     schema = f"riskengine_drill_{secrets.token_hex(6)}"
     try:
-        with connected(server) as connection:
+        with connection_to(server) as connection:
             connection.execute(f"CREATE SCHEMA {schema}")
         yield f"{server}{'&' if '?' in server else '?'}options=-csearch_path%3D{schema}"
-        with connected(server) as connection:
+        with connection_to(server) as connection:
             connection.execute(f"DROP SCHEMA {schema} CASCADE")
     finally:
         if own is not None:
@@ -195,7 +199,7 @@ def new_store(kind: str, folder: Path) -> Iterator[str]:
 def campaign(
     kind: str, runs: int, seed: int, *, kills_a_store: int = KILLS_A_STORE, environment: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """`runs` kills; prints a line for each. The summary."""
+    """Run `runs` kills, print a line for each, return the summary."""
     findings: list[Finding] = []
     answers: Counter[str] = Counter()
     traffic: Counter[str] = Counter()
@@ -211,7 +215,7 @@ def campaign(
                     finding, line = one_run(day, done)
                     findings.append(finding)
                     print(line, *finding.lines(), sep="\n", flush=True)
-                findings.append(day.agrees())
+                findings.append(day.run_checks())
                 print(*findings[-1].lines(), sep="\n", end="", flush=True)
             finally:
                 day.close()
@@ -222,7 +226,7 @@ def campaign(
         "store": kind,
         "kills": done,
         "seed": seed,
-        **counted(findings),
+        **count_faults(findings),
         **totals,
         "answers": {status: answers[status] for status in ANSWERS},
         "traffic": dict(sorted(traffic.items())),
@@ -231,7 +235,7 @@ def campaign(
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the drill; the exit status."""
+    """Run the drill; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", choices=("sqlite", "postgres"), required=True)
     parser.add_argument("--runs", type=int, default=50)

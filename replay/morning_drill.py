@@ -1,11 +1,10 @@
-"""A drill: a morning start and a reconciliation with a repair, step by step, on a copy of a recorded day.
+"""A drill: a morning start, and a reconciliation with a repair, on a copy of a recorded day.
 
-    python replay/morning_drill.py ../shared/data            # two minutes the first time, half of it to make the day
+    python replay/morning_drill.py ../shared/data            # two minutes the first time, half of that to make the day
 
-Makes a store from the four TrueFX recordings and seeded trades (kept in --day, so that the next drill starts from it), works
-on a copy, and runs the real commands as a person would: start, reconcile, break the store by hand in every way that there is,
-reconcile, verify the audit trail, repair, reconcile again, kill, start. Prints what it does; exit status 0 if every step came
-out as it must.
+Makes a store from the four TrueFX recordings and seeded trades (--day keeps it for the next drill), works on a copy, and runs the
+real commands as a person would: start, reconcile, damage the store by hand in every way, reconcile, verify the audit trail,
+repair, reconcile again, kill, start. Prints each step; exit status 0 if every check passed.
 """
 
 import argparse
@@ -26,11 +25,11 @@ SOLO = (
     "source,trade_id,ts,instrument,desk,dealer,side,quantity,price\n"
     "booking,SOLO-1,1451936400000000,EURUSD,FX1,solo,buy,1000000,1.0842\n"
 )
-"""A dealer with one trade, to be deleted by hand."""
+"""A dealer with one trade, which the drill deletes by hand."""
 
 
 class Drill:
-    """One copy of the day, and whether everything so far came out as it must."""
+    """One copy of the day, and the number of failed checks."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "day.db"
@@ -46,7 +45,7 @@ class Drill:
         self.failed += not holds
 
     def command(self, *words: str | Path, expected: int) -> str:
-        """Run a command, show what it says, check its exit status."""
+        """Run a command, print its output, check its exit status."""
         done = command(*words, timeout=600)
         shown = [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("{")][:14]
         print(f"   $ riskengine {' '.join(map(str, words)).replace(self.store, 'sqlite:///day.db')}")
@@ -55,7 +54,7 @@ class Drill:
         return done.stdout
 
     def by_hand(self, *statements: str) -> None:
-        """What an administrator (or an accident) does to the store."""
+        """Change the store with SQL, as an administrator (or an accident) does."""
         connection = sqlite3.connect(self.path, timeout=10)
         for statement in statements:
             print(f"   sql> {' '.join(statement.split())[:150]}")
@@ -70,12 +69,12 @@ class Drill:
         told: dict[str, Any] = json.loads(done.stdout) if done.stdout else {}
         return told
 
-    def rebuilt(self) -> str:
+    def rebuild_digest(self) -> str:
         return str(json.loads(command("rebuild", "--store", self.store, "--json").stdout)["digest"])
 
 
 def make_day(data: Path, folder: Path, trades: int) -> Path:
-    """The recorded day played into a real engine; the store that it leaves."""
+    """Play the recorded day into a real engine; return the path of its store."""
     store, rows, solo = f"sqlite:///{folder}/day.db", folder / "trades.csv", folder / "solo.csv"
     ticks = tick_files(data)
     write_trades(rows, ticks, trades)
@@ -92,23 +91,23 @@ def make_day(data: Path, folder: Path, trades: int) -> Path:
 
 
 def morning(drill: Drill) -> str:
-    """Start, and what the start says of itself; the digest."""
+    """Start the engine and check its start report; return the digest."""
     drill.step("The morning: start the engine on the copy")
     with running("serve", "--port", "0", "--store", drill.store, log=drill.log) as server:
         start = server.get("/v1/status")["start"]
         print(f"   {json.dumps({key: value for key, value in start.items() if not isinstance(value, list)})[:400]}")
-        drill.check(start["trades_loaded"] > 0, "it says how many trades it loaded")
+        drill.check(start["trades_loaded"] > 0, "the report says how many trades it loaded")
         digest = str(server.get("/v1/digest")["digest"])
-        drill.check(digest == drill.rebuilt(), f"digest {digest[:16]}... is that of `riskengine rebuild`")
+        drill.check(digest == drill.rebuild_digest(), f"digest {digest[:16]}... equals that of `riskengine rebuild`")
         drill.step("Engine and store agree")
         drill.check(drill.reconcile(server, expected=0)["clean"], "reconcile finds nothing")
         server.stop()
     return digest
 
 
-def planted(drill: Drill, server: Server) -> None:
-    """Every kind of break at once, found, repaired, gone."""
-    drill.step("Somebody works on the store by hand, behind the engine's back")
+def plant_breaks(drill: Drill, server: Server) -> None:
+    """Plant every kind of break at once; check that all are found and repaired."""
+    drill.step("An administrator changes the store by hand; the engine does not know")
     drill.by_hand(
         "UPDATE trades SET quantity = '7000000' WHERE store_seq = (SELECT min(store_seq) FROM trades WHERE desk = 'EM1'"
         " AND dealer = 'ada' AND action = 'new')",
@@ -121,7 +120,7 @@ def planted(drill: Drill, server: Server) -> None:
         "INSERT INTO trades (store_seq, source, trade_id, ts, instrument, desk, dealer, side, quantity, price)"
         " SELECT 1, 'booking', 'UNSEEN-1', 1451936400000000, 'EURUSD', 'FX1', 'unseen', 'buy', '5', '1.08'",
     )
-    drill.step("Reconciliation finds and names all of it")
+    drill.step("Reconciliation finds and names every break")
     found = drill.reconcile(server, expected=1)
     kinds = {each["kind"] for each in found["breaks"]}
     for kind in ("quantity", "cash", "identity", "missing_here", "missing_there"):
@@ -130,29 +129,31 @@ def planted(drill: Drill, server: Server) -> None:
     drill.step("The repair takes the store's values")
     drill.command("reconcile", "--engine", server.url, "--store", drill.store, "--repair", expected=0)
     drill.check(drill.reconcile(server, expected=0)["clean"], "the second run is clean")
-    drill.check(server.get("/v1/digest")["digest"] == drill.rebuilt(), "the digest is that of a rebuild from the store")
+    drill.check(
+        server.get("/v1/digest")["digest"] == drill.rebuild_digest(), "the digest equals that of a rebuild from the store"
+    )
     rows = server.get("/v1/breaks?status=all&limit=1000")["rows"]
     print("".join(f"     {row['kind']:<14}{row.get('node') or row.get('dealer')} {row['status']}\n" for row in rows[:6]), end="")
-    drill.check(bool(rows) and all(row["status"] != "open" for row in rows), "the breaks are remembered, none is open")
+    drill.check(bool(rows) and all(row["status"] != "open" for row in rows), "the breaks are listed, none is open")
     drill.command("audit", "verify", "--store", drill.store, expected=0)
     drill.command("audit", "show", "--store", drill.store, "--limit", "4", expected=0)
 
 
-def moved(drill: Drill, server: Server) -> None:
-    """A desk that was moved in the tree: the engine follows by itself."""
+def move_desk(drill: Drill, server: Server) -> None:
+    """Move a desk in the tree; check that the engine follows by itself."""
     drill.step("A desk is moved in the tree")
     drill.by_hand("UPDATE nodes SET parent = 'EM' WHERE node = 'FX3'")
     drill.command("reconcile", "--engine", server.url, "--store", drill.store, "--repair", expected=0)
     row = next(row for row in server.get("/v1/nodes")["rows"] if row["node"] == "FX3")
-    drill.check(row["parent"] == "EM", "the engine's tree is the store's")
+    drill.check(row["parent"] == "EM", "the engine's tree equals the store's")
     drill.check(drill.reconcile(server, expected=0)["clean"], "the second run is clean")
 
 
 def main() -> int:
-    """Run the drill; the exit status."""
+    """Run the drill; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder that holds truefx-plotly/")
-    parser.add_argument("--day", type=Path, help="folder in which the made day is kept for the next drill")
+    parser.add_argument("--day", type=Path, help="folder that keeps the prepared day for the next drill")
     parser.add_argument("--trades", type=int, default=22_000)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="riskengine-drill-") as name:
@@ -168,16 +169,16 @@ def main() -> int:
         drill = Drill(folder)
         morning(drill)
         with running("serve", "--port", "0", "--store", drill.store, log=drill.log) as server:
-            planted(drill, server)
-            moved(drill, server)
+            plant_breaks(drill, server)
+            move_desk(drill, server)
             before = server.get("/v1/digest")["digest"]
-            drill.step("Killed, and started again")
+            drill.step("Kill the engine and start it again")
             server.kill()
         with running("serve", "--port", "0", "--store", drill.store, log=drill.log) as server:
             drill.check(server.get("/v1/digest")["digest"] == before, "the same digest")
             drill.check(drill.reconcile(server, expected=0)["clean"], "and nothing to reconcile")
             server.stop()
-    print(f"\n{'everything came out as it must' if not drill.failed else f'{drill.failed} checks FAILED'}")
+    print(f"\n{'all checks passed' if not drill.failed else f'{drill.failed} checks FAILED'}")
     return 1 if drill.failed else 0
 
 

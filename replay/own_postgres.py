@@ -1,6 +1,6 @@
-"""A PostgreSQL server of one's own in a temporary folder: made, killed and started again as often as a drill wants.
+"""A temporary PostgreSQL server, which a drill can kill and start again as often as it wants.
 
-It listens at a free port of 127.0.0.1 and nowhere else, with `fsync` on as in earnest. PostgreSQL refuses to run as root; then it
+It listens only on a free port of 127.0.0.1, with `fsync` on as in production. PostgreSQL refuses to run as root: then the server
 runs as the user `postgres`, or `nobody`.
 """
 
@@ -23,7 +23,7 @@ START_S = 30.0
 
 
 def binaries() -> Path | None:
-    """The folder of the newest installed server, None where there is none."""
+    """The folder of the newest installed server, None if there is none."""
     found = [path for path in Path("/usr/lib/postgresql").glob("*/bin") if (path / "initdb").exists()]
     if found:
         return max(found, key=lambda path: float(path.parent.name) if path.parent.name.replace(".", "").isdigit() else 0.0)
@@ -32,7 +32,7 @@ def binaries() -> Path | None:
 
 
 def missing() -> str:
-    """Why there can be no server here, empty where there can."""
+    """Why no server can run here; empty if one can."""
     if binaries() is None:
         return "no PostgreSQL server is installed here (no initdb in /usr/lib/postgresql/*/bin nor on the PATH)"
     if os.geteuid() == 0 and _user() is None:
@@ -50,10 +50,10 @@ def _user() -> pwd.struct_passwd | None:
 
 
 class Cluster:
-    """One server. `start`, `kill` and `start` again; `close` ends it and removes everything."""
+    """One server. `start` and `kill` it repeatedly; `close` stops it and removes all files."""
 
     def __init__(self, *, auth: str = "trust", password: str = "", settings: dict[str, str] | None = None) -> None:
-        """Make the cluster; `auth` is how users prove themselves (`trust`, `scram-sha-256`), `password` the superuser's."""
+        """Make the cluster. `auth` is the authentication method (`trust`, `scram-sha-256`), `password` the superuser's."""
         assert not missing(), missing()
         folder = binaries()
         assert folder is not None
@@ -82,13 +82,13 @@ class Cluster:
         return self.folder / "data"
 
     def url(self, database: str = "postgres", user: str = "postgres", password: str | None = None) -> str:
-        """The way to a database of this server."""
+        """The URL of a database of this server."""
         given = self._password if password is None else password
         return f"postgresql://{user}{':' + given if given else ''}@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
-        """Start, and wait until it takes connections (after a kill: until it has recovered). Raises TimeoutError."""
-        assert self._process is None, "runs already"
+        """Start, and wait until it accepts connections (after a kill: until recovery is complete). Raises TimeoutError."""
+        assert self._process is None, "the server is already running"
         settings = {
             "port": str(self.port),
             "listen_addresses": "127.0.0.1",
@@ -116,15 +116,15 @@ class Cluster:
             time.sleep(0.02)
 
     def is_ready(self) -> bool:
-        """Whether it takes connections now."""
+        """Whether it accepts connections now."""
         words = [str(self._bin / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-t", "2"]
         return subprocess.run(words, check=False).returncode == 0
 
     def kill(self) -> int:
-        """`kill -9` of the server and every process of it, at once; how many that were."""
-        assert self._process is not None, "does not run"
+        """`kill -9` the server and all its processes at once; return their number."""
+        assert self._process is not None, "the server is not running"
         pid = self._process.pid
-        os.kill(pid, signal.SIGSTOP)  # so that it makes no further children while they are counted
+        os.kill(pid, signal.SIGSTOP)  # it cannot fork while its children are counted
         children = _children(pid)
         for each in (pid, *children):
             try:
@@ -140,9 +140,9 @@ class Cluster:
         return 1 + len(children)
 
     @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """For the length of a block every process of it stands still: it answers nothing and refuses nothing."""
-        assert self._process is not None, "does not run"
+    def pause(self) -> Iterator[None]:
+        """Stop every process of the server for the length of a block: it neither answers nor refuses anything."""
+        assert self._process is not None, "the server is not running"
         everyone = [self._process.pid, *_children(self._process.pid)]
         for pid in everyone:
             os.kill(pid, signal.SIGSTOP)
@@ -153,13 +153,13 @@ class Cluster:
                 os.kill(pid, signal.SIGCONT)
 
     def close(self) -> None:
-        """End it if it runs, and remove its folder."""
+        """Stop the server if it runs, and remove its folder."""
         if self._process is not None:
             self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def execute(self, *statements: str, database: str = "postgres") -> None:
-        """Run statements as the superuser, each by itself."""
+        """Run statements as the superuser, each in its own transaction."""
         with psycopg.connect(self.url(database), autocommit=True) as connection:
             for statement in statements:
                 connection.execute(statement.encode())

@@ -1,14 +1,14 @@
-"""A drill: `kill -9` of PostgreSQL itself at random moments under load, while the engine stays up; nothing lost, nothing doubled.
+"""A drill: `kill -9` of PostgreSQL at random moments under load, while the engine stays up. No trade may be lost or doubled.
 
     python replay/postgres_kill_campaign.py --runs 20
 
-Makes a PostgreSQL server of its own (`own_postgres.py`; says so and skips where none is installed), runs the engine on it under
-the load of `kill_campaign.py`, kills the server with all its processes, leaves it dead for a moment and starts it again.
-Meanwhile every post must be answered 503 with Retry-After, every read of the snapshot 200, `/v1/status` must say degraded. When
-the server is back the engine must resume by itself; what was not acknowledged is sent again, and the positions must equal the
-independent sum. At the end the engine is stopped and started, and must show the same digest.
+Makes a temporary PostgreSQL server (`own_postgres.py`; skips with a message if none is installed), runs the engine on it under
+the load of `kill_campaign.py`, kills the server with all its processes, and starts it again after a moment. During the outage
+every post must be answered 503 with Retry-After, every read of the snapshot 200, and `/v1/status` must say degraded. When the
+server is back, the engine must resume by itself; the senders repeat unacknowledged messages, and the positions must equal the
+independent sum. At the end the engine is restarted, and must show the same digest.
 
-One line a run on stdout, a summary as JSON at the end; exit status 0 where nothing was lost, doubled or otherwise wrong.
+One line a run on stdout, a summary as JSON at the end; exit status 0 if nothing was lost, doubled or otherwise wrong.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from replay.independent_sum import Finding, counted, together
+from replay.independent_sum import Finding, count_faults, merge_findings
 from replay.kill_campaign import ANSWERS, Day
 from replay.own_postgres import Cluster, missing
 
@@ -37,7 +37,7 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Outage(NamedTuple):
-    """What was seen while the server was dead and until the engine had resumed."""
+    """What the drill saw from the death of the server until the engine had resumed."""
 
     processes: int
     reads: int
@@ -46,7 +46,7 @@ class Outage(NamedTuple):
     wrong: list[str]
 
 
-def outage(day: Day, cluster: Cluster) -> Outage:
+def watch_outage(day: Day, cluster: Cluster) -> Outage:
     """Kill the server under load, watch the engine, start the server again, wait until the engine has resumed."""
     assert day.server is not None
     wrong: list[str] = []
@@ -63,18 +63,18 @@ def outage(day: Day, cluster: Cluster) -> Outage:
 
 
 def _watch_degrading(day: Day, dead_s: float, wrong: list[str]) -> Counter[str]:
-    """While the server is dead, for `dead_s` and until the engine says degraded: every read is answered, every post refused."""
+    """Check that every read is answered and every post refused, for `dead_s` and until the engine says degraded."""
     assert day.server is not None
     seen: Counter[str] = Counter()
     began = time.monotonic()
     degraded = False
     while time.monotonic() - began < dead_s or not degraded:
         for path in READS:
-            status, _ = _asked(day.server.url + path)
+            status, _ = _request(day.server.url + path)
             seen["reads"] += 1
             if status != 200:
                 wrong.append(f"{path} was answered {status} while the server was dead")
-        status, headers = _asked(day.server.url + "/v1/trades", b"[" + _probe() + b"]")
+        status, headers = _request(day.server.url + "/v1/trades", b"[" + _probe() + b"]")
         seen["posts"] += 1
         if status != 503 or "Retry-After" not in headers:
             wrong.append(f"a post was answered {status} (Retry-After {headers.get('Retry-After')}) while the server was dead")
@@ -86,7 +86,7 @@ def _watch_degrading(day: Day, dead_s: float, wrong: list[str]) -> Counter[str]:
 
 
 def _probe() -> bytes:
-    """A trade that must never be stored: it is sent only while the server is dead."""
+    """A trade that must never be stored: the drill sends it only while the server is dead."""
     now = time.time_ns() // 1_000
     trade = {
         "source": "probe",
@@ -101,7 +101,7 @@ def _probe() -> bytes:
     return json.dumps(trade).encode()
 
 
-def _asked(url: str, body: bytes | None = None) -> tuple[int, Any]:
+def _request(url: str, body: bytes | None = None) -> tuple[int, Any]:
     request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"} if body else {})
     try:
         with _opener.open(request, timeout=20) as answer:
@@ -113,18 +113,18 @@ def _asked(url: str, body: bytes | None = None) -> tuple[int, Any]:
 
 
 def one_run(day: Day, cluster: Cluster, number: int) -> tuple[Finding, Outage]:
-    """Deal, kill PostgreSQL, start it, send again, compare; prints the line that says how it went."""
+    """Deal, kill PostgreSQL, start it, send again, compare; print the line of the run."""
     assert day.server is not None
     began, resent = time.monotonic(), day.journal.resent
     day.life.url, day.life.dealing = day.server.url, True
     moment = day.rng.uniform(0.02, 0.9)
     time.sleep(moment)
-    seen = outage(day, cluster)
-    time.sleep(day.rng.uniform(0.0, 0.2))  # dealing goes on after it has resumed
+    seen = watch_outage(day, cluster)
+    time.sleep(day.rng.uniform(0.0, 0.2))  # dealing continues after the engine has resumed
     day.life.dealing = False
     day.send_again()
     _, compared = day.compare()
-    finding = together(compared, Finding([], [], [*seen.wrong, *day.life.failures]))
+    finding = merge_findings(compared, Finding([], [], [*seen.wrong, *day.life.failures]))
     day.life.failures.clear()
     print(
         f"run {number}: PostgreSQL ({seen.processes} processes) killed {moment:.3f} s into the load; meanwhile {seen.reads} reads"
@@ -138,8 +138,8 @@ def one_run(day: Day, cluster: Cluster, number: int) -> tuple[Finding, Outage]:
     return finding, seen
 
 
-def restarted_alike(day: Day) -> Finding:
-    """Whether the engine, stopped and started, shows the same digest."""
+def check_restart(day: Day) -> Finding:
+    """Restart the engine and check that its digest is unchanged."""
     assert day.server is not None
     before = day.server.get("/v1/digest")["digest"]
     day.life.url = None
@@ -148,11 +148,11 @@ def restarted_alike(day: Day) -> Finding:
     day.server.process.stdout.close()
     after = day.start_server().get("/v1/digest")["digest"]
     wrong = [f"stopped with status {status}"] if status else []
-    return Finding([], [], wrong + (["another digest after a restart"] if before != after else []))
+    return Finding([], [], wrong + (["the digest changed in a restart"] if before != after else []))
 
 
 def campaign(runs: int, seed: int) -> dict[str, Any]:
-    """`runs` kills of PostgreSQL; prints a line for each. The summary."""
+    """Run `runs` kills of PostgreSQL, print a line for each, return the summary."""
     began = time.monotonic()
     cluster = Cluster()
     findings: list[Finding] = []
@@ -167,7 +167,7 @@ def campaign(runs: int, seed: int) -> dict[str, Any]:
                     finding, outage_seen = one_run(day, cluster, number)
                     findings.append(finding)
                     seen.append(outage_seen)
-                findings.append(restarted_alike(day))
+                findings.append(check_restart(day))
             finally:
                 day.close()
     finally:
@@ -175,7 +175,7 @@ def campaign(runs: int, seed: int) -> dict[str, Any]:
     return {
         "kills": runs,
         "seed": seed,
-        **counted(findings),
+        **count_faults(findings),
         "acknowledged": day.journal.promised,
         "resent": day.journal.resent,
         "reads_answered": sum(each.reads for each in seen),
@@ -188,13 +188,13 @@ def campaign(runs: int, seed: int) -> dict[str, Any]:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the drill; the exit status."""
+    """Run the drill; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(words)
     if missing():
-        print(f"SKIPPED, nothing was shown: {missing()}", file=sys.stderr)
+        print(f"SKIPPED, nothing was tested: {missing()}", file=sys.stderr)
         return 2
     summary = campaign(options.runs, options.seed)
     print(json.dumps(summary))

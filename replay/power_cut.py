@@ -1,24 +1,24 @@
-"""A drill: the power is cut at every operation on the disk while a SQLite store takes trades. What was acknowledged is there.
+"""A drill: cuts the power at every disk operation while a SQLite store takes trades. Acknowledged trades must survive.
 
-    python replay/power_cut.py                            # synchronous = FULL, as in earnest: nothing may be lost
-    python replay/power_cut.py --synchronous NORMAL       # must lose acknowledged trades, which shows that this drill can see it
-    python replay/power_cut.py --planted divided          # a batch in several transactions: must be found in part
-    python replay/power_cut.py --again 20                 # 20 of the disks that are left are cut again while they recover
+    python replay/power_cut.py                            # synchronous = FULL, as in production: nothing may be lost
+    python replay/power_cut.py --synchronous NORMAL       # must lose acknowledged trades: proves that the drill detects it
+    python replay/power_cut.py --planted divided          # a batch in several transactions: must be found partial
+    python replay/power_cut.py --again 20                 # cuts 20 of the remaining disks again while they recover
 
-A run of the store as it is (its migrations, settings, queries and transactions; only the way to the disk is another, see
-`power_cut_disk.py`) is recorded: batches of trades with repeats and conflicts, marks, a reader that holds a snapshot while the
-log is copied into the file, checkpoints, a stop and a start in between. Then the power is cut at each write, sync, truncation,
-creation and removal in turn: of what was not synced nothing is left, or everything, or the first operations with the last one
-torn, or each sector by chance, some as rubbish. After each cut the store is opened as in the morning, and
+The drill records a run of the real store (its migrations, settings, queries and transactions; only the file layer differs, see
+`power_cut_disk.py`): batches of trades with repeats and conflicts, marks, a reader that holds a snapshot during a checkpoint,
+further checkpoints, a stop and a start. Then it cuts the power at each write, sync, truncation, creation and removal in turn.
+Of unsynced operations nothing remains, or everything, or the first ones with the last one torn, or random sectors, some of them
+garbage. After each cut the drill opens the store as in the morning, and checks that
 
-- every batch that was acknowledged before the cut is there, whole and as it was;
-- of the batch that was under way everything is there or nothing, of later ones nothing;
-- SQLite's integrity check, the check of its keys and the epoch agree;
+- every batch acknowledged before the cut is there, complete and unchanged;
+- the batch in flight is there completely or not at all, and no later one;
+- SQLite's integrity check, foreign keys and the epoch are right;
 - the next batch can be stored.
 
-Before that, the power is cut everywhere while a store is made: the next start must finish it, or find it whole.
+Before that, it cuts the power everywhere while a store is made: the next start must complete the store, or find it complete.
 
-A summary as JSON; exit status 0 where nothing was lost, in part, damaged or invented.
+Prints a summary as JSON; exit status 0 if nothing was lost, partial, damaged or invented.
 """
 
 import argparse
@@ -47,12 +47,12 @@ from riskengine.store.sqlite import connection as sqlite_connection
 from tests.store_book import INSTRUMENTS, NODES, TS, cancel, new_store, trade
 
 WAYS = ("nothing", "everything", "first", "some", "some", "some")
-"""How the power is cut at each operation. `power_cut_disk.Disk.cut` tells what they mean."""
+"""The ways to cut the power at each operation; `power_cut_disk.Disk.cut` defines them."""
 CHECKPOINT_PAGES = 60
-"""In earnest 4,000 pages of log are copied at a time; here fewer, so that a run has many of these moments."""
+"""Pages of log between checkpoints. Production has 4,000; fewer here give a run many checkpoints."""
 NAME = "day.db"
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
-"""Where the disks that are left are looked at."""
+"""Folder for the disks under examination."""
 
 
 TABLES = {
@@ -61,18 +61,18 @@ TABLES = {
     "feeds": "SELECT * FROM feeds ORDER BY source",
     "audit": "SELECT * FROM audit WHERE last_store_seq IS NOT NULL ORDER BY audit_seq",
 }
-"""What a batch may change, all of it in one transaction."""
+"""The rows that a batch may change, all in one transaction."""
 
 
 class State(NamedTuple):
-    """How many trades a store holds, and a digest of all that batches change."""
+    """The number of trades in a store, and a digest of all rows that batches change."""
 
     trades: int
     digest: str
 
 
 class Recording(NamedTuple):
-    """A run: the disk before it, what happened to the disk, and what the store held before the first batch and after each."""
+    """A run: the disk before it, the operations, and the state of the store before the first batch and after each."""
 
     start: Image
     tape: Tape
@@ -81,13 +81,13 @@ class Recording(NamedTuple):
 
 
 class Begun(NamedTuple):
-    """A note on the tape: batch `number` is handed to the store."""
+    """A mark on the tape: batch `number` goes to the store."""
 
     number: int
 
 
 class Acknowledged(NamedTuple):
-    """A note on the tape: the store has said that batch `number` is durable."""
+    """A mark on the tape: the store has acknowledged batch `number` as durable."""
 
     number: int
 
@@ -96,7 +96,7 @@ class Acknowledged(NamedTuple):
 
 
 def record(batches: int, seed: int, *, synchronous: str = "FULL", divided: bool = False, start: Image | None = None) -> Recording:
-    """Run a store over a recording file layer, on a new disk or on `start`."""
+    """Run a store over a recording file layer, on an empty disk or on `start`."""
     rng = random.Random(f"{seed} power")
     tape = Tape()
     work = [_batch(rng, number, "T" if start is None else "again") for number in range(batches)]
@@ -127,7 +127,7 @@ def _pragmas_of(settings: list[str], mode: str) -> list[str]:
 
 
 def _batch(rng: random.Random, number: int, name: str) -> list[Trade]:
-    """New trades, now and then one that is known already, one that contradicts it, or a cancel."""
+    """New trades, sometimes with a repeat, a conflict or a cancel."""
     prices = [f"1.{rng.randint(0, 9999):04}" for _ in range(rng.randint(1, 12))]
     trades = [trade(f"{name}{number}-{place}", price=price, source_seq=number) for place, price in enumerate(prices)]
     if number and rng.random() < 0.5:
@@ -138,7 +138,7 @@ def _batch(rng: random.Random, number: int, name: str) -> list[Trade]:
 
 
 def _deal(path: Path, work: list[list[Trade]], rng: random.Random, tape: Tape, divided: bool) -> list[State]:
-    """What a day does to the disk."""
+    """Do the work of a day: batches, checkpoints, a restart. Returns the state after each batch."""
     store = _begin(path)
     reader: Any = None
     states = [_state(path)]
@@ -177,7 +177,7 @@ def _begin(path: Path) -> Store:
 
 
 def _image(folder: Path) -> Image:
-    """The files of a store that is closed. Its lock belongs to no disk."""
+    """The files of a closed store, without its lock file."""
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.suffix != ".lock"}
 
 
@@ -185,7 +185,7 @@ def _image(folder: Path) -> Image:
 
 
 class Outcome(NamedTuple):
-    """What was found after one cut; empty where all is well."""
+    """The faults found after one cut; empty if there are none."""
 
     lost: str = ""
     partly: str = ""
@@ -194,7 +194,7 @@ class Outcome(NamedTuple):
 
 
 def after_cut(image: Image, recording: Recording, acknowledged: int, begun: int, folder: Path) -> Outcome:
-    """Open what is left of a disk. `acknowledged` batches were answered before the cut, `begun` were handed to the store."""
+    """Open the store on a disk after a cut. `acknowledged` batches were answered before the cut, `begun` were started."""
     _write(image, folder)
     path = folder / NAME
     due = recording.states[acknowledged : begun + 1]
@@ -211,12 +211,12 @@ def after_cut(image: Image, recording: Recording, acknowledged: int, begun: int,
             if found not in recording.states:
                 return Outcome(partly=f"{found.trades} trades, a state between two batches")
             if found.trades > due[-1].trades:
-                return Outcome(other=f"{found.trades} trades, and only {due[-1].trades} were sent")
+                return Outcome(other=f"{found.trades} trades, but only {due[-1].trades} were sent")
             return Outcome(lost=f"{due[0].trades - found.trades} of {due[0].trades} acknowledged trades")
-        if begun > acknowledged:  # its sender was not answered and sends it again
+        if begun > acknowledged:  # without an answer the sender repeats it
             store.append_trades(recording.batches[acknowledged])
             if store.counts().trades != due[-1].trades:
-                return Outcome(other="sent again, the batch that was under way is not there once")
+                return Outcome(other="the batch in flight, sent again, is not there exactly once")
         return Outcome(other=_whole(store))
     except StoreError as error:
         return Outcome(damaged=str(error))
@@ -225,7 +225,7 @@ def after_cut(image: Image, recording: Recording, acknowledged: int, begun: int,
 
 
 def _write(image: Image, folder: Path) -> None:
-    """Make a folder hold an image and nothing else."""
+    """Replace the contents of a folder with an image."""
     for old in folder.iterdir():
         old.unlink()
     for name, content in image.items():
@@ -245,7 +245,7 @@ def _damage(path: Path) -> str:
 
 
 def _state(path: Path) -> State:
-    """Of the store as it is now. Over the recording file layer while that runs."""
+    """The state of the store now; over the recording file layer if that is active."""
     connection = sqlite_connection.connect(str(path), "ro")
     try:
         connection.execute("BEGIN")
@@ -257,7 +257,7 @@ def _state(path: Path) -> State:
 
 
 def _whole(store: Store) -> str:
-    """What else a morning needs: the reference data, and an epoch to go on from."""
+    """What a start would miss: reference data or an epoch; empty if nothing."""
     if len(store.nodes()) != len(NODES):
         return "reference data is gone"
     store.acquire_writer("morning")
@@ -265,9 +265,9 @@ def _whole(store: Store) -> str:
 
 
 def cut_everywhere(recording: Recording, seed: int, ways: Sequence[str] = WAYS, again: int = 0) -> Counter[str]:
-    """Cut the power behind each operation of a run, in each of `ways`. The counts of what was found.
+    """Cut the power after each operation of a run, in each of `ways`; return the counts of faults.
 
-    Of the disks that are left `again` are taken at random, and cut everywhere once more while a store recovers on them.
+    `again` of the remaining disks, taken at random, are cut everywhere once more while a store recovers on them.
     """
     rng = random.Random(f"{seed} cuts")
     marks = _marks(recording.tape)
@@ -301,7 +301,7 @@ def cut_everywhere(recording: Recording, seed: int, ways: Sequence[str] = WAYS, 
 
 
 def _marks(tape: Tape) -> list[tuple[int, int]]:
-    """For each place of a tape how many batches were acknowledged by then, and how many begun."""
+    """For each position of a tape, the numbers of batches acknowledged and begun so far."""
     found, acknowledged, begun = [], 0, 0
     for step in tape.steps:
         begun = step.note.number + 1 if isinstance(step.note, Begun) else begun
@@ -311,9 +311,9 @@ def _marks(tape: Tape) -> list[tuple[int, int]]:
 
 
 def cut_while_it_is_made(seed: int, ways: Sequence[str] = WAYS) -> Counter[str]:
-    """Cut the power everywhere while a store is made and gets its reference data. The counts of what the next start found.
+    """Cut the power everywhere while a store is made and loads its reference data; return the counts of faults.
 
-    It must end up with the tables whole, and with nodes and instruments once they were acknowledged.
+    The next start must end with complete tables, and with nodes and instruments if they were acknowledged.
     """
     tape = Tape()
     with tempfile.TemporaryDirectory(prefix="riskengine-power-") as name:
@@ -341,7 +341,7 @@ def cut_while_it_is_made(seed: int, ways: Sequence[str] = WAYS) -> Counter[str]:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the drill; the exit status."""
+    """Run the drill; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--synchronous", choices=("FULL", "NORMAL"), default="FULL")
     parser.add_argument("--planted", choices=("nothing", "divided"), default="nothing")

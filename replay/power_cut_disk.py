@@ -1,15 +1,15 @@
-"""A disk that remembers what was synced and what was only written, below SQLite, for drills that cut its power.
+"""A simulated disk below SQLite that tracks which writes were synced, for drills that cut its power.
 
-`RecordingVfs` is a file layer of apsw over the real one: reads, locks and shared memory pass through, every write, truncation,
-sync, creation and removal is noted on a `Tape` as well. `images` plays a tape back and says, for each moment, what a disk
-may hold after its power was cut then:
+`RecordingVfs` is an apsw file layer over the real one. Reads, locks and shared memory pass through; every write, truncation,
+sync, creation and removal is also recorded on a `Tape`. `images` replays a tape and yields, for each moment, what a disk may
+hold after a power cut then:
 
-- what a file held at its last sync is there;
-- of what was written to it since, each sector of 512 bytes is there or is not, each by itself, or the writing stopped short
-  inside of it and it holds rubbish; bytes beside what was written stay (SQLite relies on that, as on every disk in use);
-- a truncation that was not synced happened or did not;
-- files that appeared or went since their folder was last synced did so up to any point, in their order. A log or journal syncs
-  its folder with its first own sync, as SQLite's file layer does.
+- a file keeps its content as of its last sync;
+- each sector of 512 bytes written since then is there, or not, independently; or the write stopped inside it and it holds
+  garbage. Neighbouring bytes stay intact (SQLite relies on that, as on every real disk);
+- an unsynced truncation happened or did not;
+- files created or removed since the last sync of their folder did so up to any point, in order. The first sync of a log or
+  journal also syncs its folder, as SQLite's file layer does.
 """
 
 import random
@@ -22,14 +22,14 @@ import apsw
 
 SECTOR = 512
 RUBBISH = 0.1
-"""How often a sector that was being written holds rubbish."""
+"""Probability that a sector being written holds garbage."""
 
 Image = dict[str, bytes]
-"""A disk: what each file holds, by its name."""
+"""The contents of a disk: bytes of each file by name."""
 
 
 class Step(NamedTuple):
-    """One operation on the disk. `kind` is create, delete, write, truncate, sync, or mark: a note of the run's."""
+    """One operation on the disk. `kind` is create, delete, write, truncate, sync, or mark (a note of the run)."""
 
     kind: str
     file: str = ""
@@ -40,13 +40,13 @@ class Step(NamedTuple):
 
 
 class Tape:
-    """Everything that a run did to its disk, in order."""
+    """All operations of a run on its disk, in order."""
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
 
     def mark(self, note: Any) -> None:
-        """Note a moment of the run's own, such as an acknowledgement."""
+        """Record a moment of the run, such as an acknowledgement."""
         self.steps.append(Step("mark", note=note))
 
 
@@ -54,7 +54,7 @@ class Tape:
 
 
 class RecordingVfs(apsw.VFS):
-    """A file layer called `name` that notes on `tape` what happens below it. `close` takes it away again."""
+    """A file layer called `name` that records its operations on `tape`. `close` unregisters it."""
 
     def __init__(self, name: str, tape: Tape) -> None:
         self.name = name
@@ -78,7 +78,7 @@ class RecordingFile(apsw.VFSFile):
 
     def __init__(self, tape: Tape, name: "str | apsw.URIFilename | None", flags: list[int]) -> None:
         path = name.filename() if isinstance(name, apsw.URIFilename) else name
-        assert path is not None, "a temporary file on the disk: the store has none"
+        assert path is not None, "the store uses no temporary files on disk"
         self._file = Path(path).name
         self._steps = tape.steps
         self._syncs_folder = False
@@ -96,16 +96,16 @@ class RecordingFile(apsw.VFSFile):
         self._steps.append(Step("truncate", self._file, newsize))
 
     def xSync(self, flags: int) -> None:  # noqa: N802
-        # The real file need not be synced: the tape is the disk.
+        # The tape is the disk: syncing the real file is unnecessary.
         self._steps.append(Step("sync", self._file, syncs_folder=self._syncs_folder))
         self._syncs_folder = False
 
 
-# -- what is there after a cut -----------------------------------------------------------------------------------
+# -- the disk after a cut ----------------------------------------------------------------------------------------
 
 
 class _File:
-    """What a file held at its last sync, and what was done to it since."""
+    """A file's content at its last sync, and the operations since."""
 
     def __init__(self, durable: bytes = b"") -> None:
         self.durable = bytearray(durable)
@@ -126,7 +126,7 @@ class Disk:
         self._durable_files = dict(self._files)
 
     def step(self, step: Step) -> None:
-        """Do what the run did next."""
+        """Apply the next operation of the run."""
         if step.kind == "create":
             self._files[step.file] = _File()
             self._folder.append((step.file, self._files[step.file]))
@@ -142,7 +142,7 @@ class Disk:
             self._folder.clear()
 
     def cut(self, way: str, rng: random.Random) -> Image:
-        """What is there when the power comes back. `way` is nothing, everything, first or some: of what was not synced."""
+        """The contents when the power comes back. `way` selects the unsynced operations: nothing, everything, first or some."""
         kept = {"nothing": 0, "everything": len(self._folder)}.get(way, rng.randint(0, len(self._folder)))
         files = dict(self._durable_files)
         for name, file in self._folder[:kept]:
@@ -158,7 +158,7 @@ def _after_the_cut(file: _File, way: str, rng: random.Random) -> bytes:
     if way == "everything":
         for step in file.since:
             _apply(content, step)
-    elif way == "first":  # in order, the last of them torn
+    elif way == "first":  # in order, the last one torn
         count = rng.randint(0, len(file.since))
         for step in file.since[:count]:
             _apply(content, step)
@@ -183,7 +183,7 @@ def _apply(content: bytearray, step: Step) -> None:
 
 
 def _apply_some(content: bytearray, step: Step, rng: random.Random) -> None:
-    """Each sector that the step touches, or none of it, by chance."""
+    """Apply a random part of the step: any of its sectors, some of them garbage."""
     if step.kind == "truncate":
         if rng.random() < 0.5:
             _apply(content, step)
@@ -202,7 +202,7 @@ def _apply_some(content: bytearray, step: Step, rng: random.Random) -> None:
 
 
 def images(start: Image, steps: Sequence[Step], ways: Sequence[str], rng: random.Random) -> Iterator[tuple[int, str, Image]]:
-    """For each operation of a tape the place behind it, the way the power was cut there, and the disk that is left."""
+    """For each operation of a tape: the position after it, the way of the cut, and the remaining disk."""
     disk = Disk(start)
     for place, step in enumerate(steps):
         disk.step(step)
@@ -211,7 +211,7 @@ def images(start: Image, steps: Sequence[Step], ways: Sequence[str], rng: random
                 yield place, way, disk.cut(way, rng)
 
 
-# -- the store through it ----------------------------------------------------------------------------------------
+# -- the store on this disk --------------------------------------------------------------------------------------
 
 _KINDS = {
     sqlite3.SQLITE_CONSTRAINT: sqlite3.IntegrityError,
@@ -221,9 +221,9 @@ _KINDS = {
 
 
 class Through:
-    """Stands in for the module `sqlite3` where the store asks for a connection: gives one through a recording file layer.
+    """Replaces the module `sqlite3` where the store connects: its connections go through a recording file layer.
 
-    All else of the store runs as it is, its migrations, settings, queries and transactions; so that what is tested is what runs.
+    The rest of the store runs unchanged: its migrations, settings, queries and transactions.
     """
 
     def __init__(self, vfs: RecordingVfs) -> None:
@@ -233,14 +233,14 @@ class Through:
         return getattr(sqlite3, name)
 
     def connect(self, database: str, *, timeout: float = 5.0, **how: Any) -> "sqlite3.Connection | Connection":
-        """As `sqlite3.connect`. What lies in memory needs no disk."""
+        """Like `sqlite3.connect`; a database in memory bypasses the disk."""
         if not database.startswith("file:"):
             return sqlite3.connect(database, timeout=timeout, **how)
         return Connection(database, self._vfs.name, timeout)
 
 
 class Connection:
-    """The part of `sqlite3.Connection` that the store uses, with its errors, over apsw."""
+    """The part of `sqlite3.Connection` that the store uses, with the same errors, over apsw."""
 
     def __init__(self, uri: str, vfs: str, timeout: float) -> None:
         flags = apsw.SQLITE_OPEN_URI | apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
@@ -274,7 +274,7 @@ class Connection:
 
 
 class Answer:
-    """The rows of a statement, all of them read."""
+    """All rows of a statement, read at once."""
 
     def __init__(self, rows: list[Any]) -> None:
         self._rows = rows

@@ -2,9 +2,9 @@
 
     python replay/recorded_day.py ../shared/data --speed 60        # 20 minutes; --speed max takes half a minute
 
-Starts `riskengine serve` on a fresh SQLite store, plays the day into it, compares the final tree with a recomputation from
-the raw files in `decimal` that shares no code with the engine, stops it, starts it again and compares the digest. Exit
-status 0 if everything agrees. `tests/system/test_replay_day.py` runs the same at full speed.
+Starts `riskengine serve` on a new SQLite store, plays the day into it, and compares the final tree with a recomputation from
+the raw files in `decimal` that shares no code with the engine. Then it restarts the engine and compares the digest. Exit
+status 0 if all agree. `tests/system/test_replay_day.py` runs the same at full speed.
 """
 
 import argparse
@@ -25,7 +25,7 @@ CENT = Decimal("0.005")
 
 
 def main() -> int:
-    """Run the drill; the exit status."""
+    """Run the drill; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder that holds truefx-plotly/")
     parser.add_argument("--speed", default="60")

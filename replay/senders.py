@@ -1,7 +1,7 @@
-"""The programs around a running engine, a thread each: posting clients, a publisher on the websocket, a booking system, a market.
+"""The senders of a drill, one thread each: posting clients, a publisher on the websocket, a booking system, a market.
 
-Each keeps what it was not answered, and sends that again first. They outlive the server that they talk to: `life.url` says where
-it is now, None where it is not.
+Each keeps its unanswered messages and sends them again first. Senders outlive the server: `life.url` is its current URL, None
+while it is down.
 """
 
 import http.client
@@ -27,7 +27,7 @@ ANSWER_S = 20.0
 
 
 class Life:
-    """What the senders share: where the server is, whether to make new trades, when to end."""
+    """State that the senders share: the server's URL, whether to make new trades, when to stop."""
 
     def __init__(self, store_url: str, journal: Journal) -> None:
         self.store_url = store_url
@@ -38,11 +38,11 @@ class Life:
         self.counts: Counter[str] = Counter()
         """Posts, refusals by kind, cut connections."""
         self.failures: list[str] = []
-        """What must not happen: an answer that the interface does not allow."""
+        """Faults: answers that the interface does not allow."""
 
 
 class Sender(threading.Thread):
-    """One program. `step` sends one thing; `waiting` is what has no answer yet."""
+    """One sender. `step` sends once; `waiting` are the messages without an answer."""
 
     def __init__(self, name: str, life: Life, seed: int) -> None:
         super().__init__(name=name, daemon=True)
@@ -51,7 +51,7 @@ class Sender(threading.Thread):
         self.dealer = Dealer(name, seed, life.journal)
         self.waiting: deque[list[Message]] = deque()
         self.idle = threading.Event()
-        """Set while there is nothing to do: no dealing, and everything answered."""
+        """Set while the sender has nothing to do: no dealing, and everything answered."""
 
     def run(self) -> None:
         while not self.life.ended.is_set():
@@ -64,36 +64,36 @@ class Sender(threading.Thread):
             self.idle.clear()
             try:
                 self.step()
-            except Exception as error:  # a drill must not lose a sender in silence
+            except Exception as error:  # the drill must report a sender that fails
                 self.life.failures.append(f"{self.name}: {error!r}")
                 self.close()
                 time.sleep(PAUSE_S)
         self.close()
 
     def step(self) -> None:
-        """Send what waits, or something new."""
-        raise AssertionError("each sender has its own way")
+        """Send waiting messages, or new ones."""
+        raise AssertionError("each sender implements this")
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
 
     def next_batch(self, size: int) -> tuple[list[Message], bool]:
-        """What is to be sent next and whether it was sent before. It waits until `delivered`."""
+        """The messages to send next, and whether they were sent before. They wait until `mark_delivered`."""
         again = bool(self.waiting)
         if not again:
             self.waiting.append(self.dealer.batch(size))
         batch = self.waiting[0]
-        self.life.journal.sending(batch, again=again)
+        self.life.journal.note_sent(batch, again=again)
         return batch, again
 
-    def delivered(self, batch: list[Message], statuses: Sequence[str]) -> None:
-        """It was answered."""
+    def mark_delivered(self, batch: list[Message], statuses: Sequence[str]) -> None:
+        """Note the answer to a batch, which waits no longer."""
         self.waiting.popleft()
-        self.life.journal.answered(batch, statuses)
+        self.life.journal.note_answers(batch, statuses)
 
 
 class Poster(Sender):
-    """Posts batches, or singles, over HTTP."""
+    """Posts batches or single trades over HTTP."""
 
     def __init__(self, name: str, life: Life, seed: int, most: int) -> None:
         super().__init__(name, life, seed)
@@ -112,7 +112,7 @@ class Poster(Sender):
             return
         self.life.counts[f"posts answered {status}"] += 1
         if status == 200:
-            self.delivered(batch, [result["status"] for result in answer["results"]])
+            self.mark_delivered(batch, [result["status"] for result in answer["results"]])
         elif status == 503:
             if "Retry-After" not in headers:
                 self.life.failures.append(f"503 without Retry-After: {answer}")
@@ -140,7 +140,7 @@ class Poster(Sender):
 
 
 class Publisher(Sender):
-    """Sends frames of trades over `/v1/ingest`, a few on their way at a time, each with prices before it."""
+    """Sends frames of trades over `/v1/ingest`, a few in flight at a time, each after prices."""
 
     IN_FLIGHT = 3
 
@@ -150,9 +150,9 @@ class Publisher(Sender):
         self._held = ExitStack()
         self._at: str | None = None
         self._flying = 0
-        """How many of `waiting`, from the first, are on their way."""
+        """Frames in flight: the first so many of `waiting`."""
         self._sent_before = 0
-        """How many of `waiting`, from the first, have been sent, if only over a connection that was cut."""
+        """Frames sent at least once, also over a connection that was cut: the first so many of `waiting`."""
 
     def step(self) -> None:
         try:
@@ -183,7 +183,7 @@ class Publisher(Sender):
             if self._flying == len(self.waiting):
                 self.waiting.append(self.dealer.batch(self.rng.randint(1, 20)))
             batch = self.waiting[self._flying]
-            self.life.journal.sending(batch, again=self._flying < self._sent_before)
+            self.life.journal.note_sent(batch, again=self._flying < self._sent_before)
             self._flying += 1
             self._sent_before = max(self._sent_before, self._flying)
             self._socket.send(json.dumps({"ticks": prices(self.rng)}))
@@ -194,8 +194,8 @@ class Publisher(Sender):
             self._flying -= 1
             self._sent_before -= 1
             self.life.counts["frames answered"] += 1
-            self.delivered(self.waiting[0], [result["status"] for result in answer["results"]])
-        elif "retry_after_ms" in answer:  # nothing of it was taken: it and all behind it are sent again, in their order
+            self.mark_delivered(self.waiting[0], [result["status"] for result in answer["results"]])
+        elif "retry_after_ms" in answer:  # nothing was taken: send this frame and all behind it again, in order
             self.life.counts["frames refused"] += 1
             self.close()
             time.sleep(PAUSE_S * self.rng.random() * 5)
@@ -210,7 +210,7 @@ class Publisher(Sender):
 
 
 class Booking(Sender):
-    """Writes rows into `trades` itself; on PostgreSQL one of two transactions takes its numbers early and commits late."""
+    """Writes rows into `trades` itself; on PostgreSQL, half of its transactions take their numbers early and commit late."""
 
     def __init__(self, name: str, life: Life, seed: int) -> None:
         super().__init__(name, life, seed)
@@ -234,10 +234,10 @@ class Booking(Sender):
         time.sleep(0.01 + 0.03 * self.rng.random())
 
     def _overtake(self) -> None:
-        """Numbers taken early, committed late: in between another transaction comes and goes."""
+        """Take numbers early and commit late; another transaction begins and commits in between."""
         slow = self.dealer.batch(2)
         self.waiting.append(slow)
-        self.life.journal.sending(slow)
+        self.life.journal.note_sent(slow)
         first, second = self._connections
         first.execute("BEGIN")
         try:
@@ -248,16 +248,16 @@ class Booking(Sender):
         else:
             quick = [message for message in self.dealer.batch(2) if version_of(message) not in map(version_of, slow)]
             self.waiting.append(quick)
-            self.life.journal.sending(quick)
+            self.life.journal.note_sent(quick)
             self._book(second, quick)
             time.sleep(0.05 * self.rng.random())
             first.execute("COMMIT")
-            self.life.journal.answered(slow, ["booked"] * len(slow))
+            self.life.journal.note_answers(slow, ["booked"] * len(slow))
             self.life.counts["bookings committed late"] += 1
         self.waiting.clear()
 
     def _book(self, connection: Any, batch: list[Message]) -> None:
-        """One transaction; where a row is there already, each by itself."""
+        """Book a batch in one transaction; if a row exists already, book each by itself."""
         self.life.counts["bookings"] += 1
         connection.execute("BEGIN" if self._is_postgres else "BEGIN IMMEDIATE")
         try:
@@ -267,16 +267,16 @@ class Booking(Sender):
             connection.execute("ROLLBACK")
             self._book_each(connection, batch)
         else:
-            self.life.journal.answered(batch, ["booked"] * len(batch))
+            self.life.journal.note_answers(batch, ["booked"] * len(batch))
 
     def _book_each(self, connection: Any, batch: list[Message]) -> None:
         for message in batch:
             try:
                 insert(connection, [message])
             except REPEATED:
-                self.life.counts["bookings repeated"] += 1  # which one is there, this or another, the store says
+                self.life.counts["bookings repeated"] += 1  # the store says which of the two it holds
             else:
-                self.life.journal.answered([message], ["booked"])
+                self.life.journal.note_answers([message], ["booked"])
 
     def close(self) -> None:
         for connection in self._connections:
@@ -285,7 +285,7 @@ class Booking(Sender):
 
 
 class Market(Sender):
-    """Posts prices."""
+    """Posts prices over HTTP."""
 
     def step(self) -> None:
         url = self.life.url
@@ -304,7 +304,7 @@ class Market(Sender):
 
 
 def prices(rng: random.Random) -> list[dict[str, Any]]:
-    """A tick of every instrument."""
+    """One tick of every instrument."""
     now = time.time_ns() // 1_000
     mids = {symbol: float(price) * rng.uniform(0.98, 1.02) for symbol, (*_, price) in INSTRUMENTS.items()}
     return [{"instrument": symbol, "ts": now, "mid": round(mid, 6)} for symbol, mid in mids.items()]

@@ -1,4 +1,4 @@
-"""The positions that a running engine shows, read over HTTP as exact decimals."""
+"""Reads the positions of a running engine over HTTP, as exact decimals."""
 
 from decimal import Decimal
 from typing import Any, Protocol
@@ -8,18 +8,18 @@ from replay.independent_sum import Holding, Key
 
 
 class Readable(Protocol):
-    """A server as `tests.running.Server` is."""
+    """A server like `tests.running.Server`."""
 
     def get(self, path: str) -> Any:
-        """The JSON behind a path."""
+        """The decoded JSON answer of a path."""
         ...
 
 
 def shown_positions(server: Readable) -> dict[Key, Holding]:
-    """Every leaf's and every dealer's position of one snapshot each, keys as in `independent_sum`."""
+    """The positions of all leaves and of each dealer, each read from one snapshot; keys as in `independent_sum`."""
     found: dict[Key, Holding] = {}
     dealers = {row["dealer"] for row in server.get("/v1/dealers?limit=1000000")["rows"]}
-    assert dealers <= set(DEALERS), f"dealers whom nobody knows: {dealers}"
+    assert dealers <= set(DEALERS), f"unknown dealers: {dealers}"
     for kind, which in [("node", ""), *(("dealer", f"dealer={name}&") for name in sorted(dealers))]:
         for row in server.get(f"/v1/positions?{which}exact=true&limit=1000000")["rows"]:
             holding = Holding(Decimal(row["quantity"]), Decimal(row["net_cash"]), int(row["trade_count"]))

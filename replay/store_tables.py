@@ -1,4 +1,4 @@
-"""The store as another program sees it: its tables over a plain connection."""
+"""Access to the store's tables over a plain connection, as another program has it."""
 
 import sqlite3
 import time
@@ -34,14 +34,14 @@ REPEATED = (sqlite3.IntegrityError, psycopg.errors.UniqueViolation)
 
 
 def connect(url: str) -> Any:
-    """A connection where each statement commits by itself unless told BEGIN."""
+    """A connection in autocommit mode: each statement commits by itself outside BEGIN."""
     if url.startswith("postgresql:"):
         return psycopg.connect(url, autocommit=True, connect_timeout=5)
     return sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None, timeout=5, check_same_thread=False)
 
 
 @contextmanager
-def connected(url: str) -> Iterator[Any]:
+def connection_to(url: str) -> Iterator[Any]:
     """A connection for the length of a block."""
     connection = connect(url)
     try:
@@ -51,8 +51,8 @@ def connected(url: str) -> Iterator[Any]:
 
 
 def trade_rows(url: str) -> tuple[list[dict[str, Any]], int]:
-    """Every row of `trades` by column name, and the highest store_seq, of one moment."""
-    with connected(url) as connection:
+    """All rows of `trades` by column name, and the highest store_seq, read in one transaction."""
+    with connection_to(url) as connection:
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ" if url.startswith("postgresql:") else "BEGIN")
         found = connection.execute(f"SELECT {', '.join(READ)} FROM trades").fetchall()
         [(newest,)] = connection.execute("SELECT coalesce(max(store_seq), 0) FROM trades").fetchall()
@@ -61,7 +61,7 @@ def trade_rows(url: str) -> tuple[list[dict[str, Any]], int]:
 
 
 def insert(connection: Any, messages: Sequence[Message]) -> None:
-    """Book trades as a booking system does, each column that it knows, in the open transaction or each by itself."""
+    """Insert trades with all their columns, as a booking system does, in the open transaction or each by itself."""
     mark = "%s" if isinstance(connection, psycopg.Connection) else "?"
     for message in messages:
         columns = list(message)
@@ -72,7 +72,7 @@ def insert(connection: Any, messages: Sequence[Message]) -> None:
 
 
 def make_store(url: str) -> None:
-    """A store with the drill's nodes and instruments. Made by the engine's own code: what is in it is not what a drill checks."""
+    """Make a store with the drill's nodes and instruments, with the engine's own code: drills do not check this data."""
     expiry = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 90 * 86_400))
     store = open_store(url)
     store.save_nodes([Node(node, "", parent) for node, parent in PARENTS.items()])

@@ -1,14 +1,14 @@
-"""Drill: a thousand clients keep their own copies while prices and trades come in; every one must be right on every frame.
+"""A drill: a thousand clients keep their own copies under prices and trades; every copy must be right on every frame.
 
     python replay/swarm.py                      # 1,000 clients, a minute, 100,000 ticks/s, 500 trades/s
 
 The real engine runs as a process; so do the clients (each with the tree and a ladder, at 2 Hz), a publisher of ticks over
-`/v1/ingest`, and dealers who post over HTTP. On every frame of every client: the update goes on from where the client stands, two
-clients hold the same rows at the same seq, every parent is the sum of its children, and the ladder's rows come to its node's row
-in the tree. Copies by chance are held against `?seq=` over HTTP, field by field; checksums are worked out anew; and when nothing
-more comes in, all copies must be what the server shows.
+`/v1/ingest`, and dealers that post over HTTP. The drill checks every frame of every client: the update continues from the
+client's seq, all clients hold the same rows at the same seq, every parent is the sum of its children, and the ladder's rows add
+up to its node's row in the tree. Random copies are compared with `?seq=` over HTTP, field by field, and checksums are computed
+again. When no more input arrives, all copies must equal the server's rows.
 
-Prints one JSON object; exit status 0 where nothing was wrong.
+Prints one JSON object; exit status 0 if nothing was wrong.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from bench.fanout_house import DESKS, engine, raise_limit
 
 
 def drill(clients: int, seconds: float, ticks: int, trades: int, hz: float = 2.0, ladders: int = 10) -> dict[str, Any]:
-    """What the clients saw, and what the server did meanwhile."""
+    """Run the drill; return the reports of the clients and of the server."""
     raise_limit()
     nodes = [*DESKS[: ladders - 2], "BOOK1", "ALL"]
     with engine() as served, crew() as working:
@@ -37,18 +37,18 @@ def drill(clients: int, seconds: float, ticks: int, trades: int, hz: float = 2.0
 
 
 def verdict(found: dict[str, Any]) -> list[str]:
-    """What is wrong, in words; nothing where all went as it must."""
+    """The faults, in words; empty if there are none."""
     swarm = found["swarm"]
     faults = [f"{swarm['wrong_count']} wrong, such as {swarm['wrong'][:2]}"] if swarm["wrong_count"] else []
     faults += [f"{swarm['closed']} connections ended"] if swarm["closed"] else []
-    faults += [f"{swarm['behind_at_the_end']} copies differ at the end"] if swarm["behind_at_the_end"] else []
+    faults += [f"{swarm['behind_at_the_end']} copies differ from the server at the end"] if swarm["behind_at_the_end"] else []
     if not swarm["sampled"] or swarm["frames"] < swarm["clients"]:
-        faults.append("next to nothing was looked at")
+        faults.append("almost nothing was checked")
     return faults
 
 
 def main() -> int:
-    """The drill from the command line."""
+    """Run the drill; return the exit status."""
     parser = argparse.ArgumentParser(description="Clients that keep their own copies, under load.")
     parser.add_argument("--clients", type=int, default=1_000)
     parser.add_argument("--seconds", type=float, default=60.0)

@@ -1,6 +1,6 @@
-"""Many clients of the stream in one process, each with a copy of its own: `python -m replay.swarm_clients swarm OPTIONS`.
+"""Many clients of the stream in one process, each with its own copy: `python -m replay.swarm_clients swarm OPTIONS`.
 
-Started by `replay/swarm.py`, and speaks with it as the client processes of `bench/fanout.py` do.
+`replay/swarm.py` starts it; the two speak the protocol of the client processes of `bench/fanout.py`.
 """
 
 import asyncio
@@ -13,18 +13,18 @@ from typing import Any
 import msgspec
 
 from bench.fanout_clients import CONNECT_AT_ONCE, run
-from bench.fanout_wire import WINDOW, Client, Line, connected, line
+from bench.fanout_wire import WINDOW, Client, Line, line, open_websocket
 from replay.swarm_copies import Copies, Copy, Wrong
 
 SAMPLE_S = 0.1
 LAST_S = 15.0
-"""For how long the copies may take to come to where the server is, once nothing more comes in."""
+"""Time within which the copies must reach the server's state after the last input."""
 
 GONE, NOT_YET = 410, 404
 
 
 class Swarm:
-    """`clients` of them, client n with the tree and ladder n of `nodes`."""
+    """The clients; client n subscribes to the tree and to ladder n of `nodes`."""
 
     def __init__(self, url: str, nodes: list[str]) -> None:
         self.url = url
@@ -32,47 +32,47 @@ class Swarm:
         self.copies = Copies()
         self.clients: list[Client] = []
         self.node: dict[Client, str] = {}
-        self.held: dict[Client, Copy | None] = {}
+        self.copy_of: dict[Client, Copy | None] = {}
         self.wrong: list[str] = []
         self.closed = self.sampled = self.too_late = 0
 
     async def connect(self, number: int, max_hz: float) -> None:
-        def heard(client: Client, message: bytes) -> None:
+        def on_message(client: Client, message: bytes) -> None:
             try:
-                self.held[client] = self.copies.step(self.held.get(client), message)
+                self.copy_of[client] = self.copies.step(self.copy_of.get(client), message)
             except (Wrong, LookupError, TypeError, msgspec.MsgspecError) as problem:
                 self.wrong.append(f"client {number}: {problem!r}")
                 client.transport.disconnect()
 
-        client = await connected(self.url, "/v1/stream", heard)
+        client = await open_websocket(self.url, "/v1/stream", on_message)
         self.clients.append(client)
         node = self.node[client] = self.nodes[number % len(self.nodes)]
         client.say(op="configure", max_hz=max_hz)
         client.say(op="subscribe", id="nodes", view="nodes")
         client.say(op="subscribe", id="ladder", view="ladder", node=node)
         while not client.closed:
-            copy = self.held.get(client)
+            copy = self.copy_of.get(client)
             if copy is not None and len(copy.views) == 2:
                 return
             await asyncio.sleep(0.01)
 
     def paths(self, client: Client) -> dict[str, str]:
-        """Where each of its views is over HTTP."""
+        """The HTTP path of each of a client's views."""
         return {"nodes": "/v1/nodes", "ladder": f"/v1/ladder?node={self.node[client]}"}
 
     async def sample(self, asked: Line) -> None:
-        """Copies of clients by chance, held against the server's rows of the same seq, until cancelled."""
+        """Compare random clients' copies with the server's rows of the same seq, until cancelled."""
         dice = random.Random(4)
         while True:
             client = dice.choice(self.clients)
-            copy = self.held[client]
+            copy = self.copy_of[client]
             if copy is not None:
                 for name, path in self.paths(client).items():
                     await self.compare(asked, path, copy, name, f"&seq={copy.seq}" if "?" in path else f"?seq={copy.seq}")
             await asyncio.sleep(SAMPLE_S)
 
     async def compare(self, asked: Line, path: str, copy: Copy, name: str, at: str = "") -> bool:
-        """Whether a view of a copy is what the server says; what is not is noted, where it was asked for a certain seq."""
+        """Whether a view of a copy equals the server's rows. If `at` names a seq, a difference is noted as wrong."""
         status, body = await asked.ask(path + at)
         if status == GONE:
             self.too_late += 1
@@ -81,22 +81,22 @@ class Swarm:
         if status != 200:
             self.wrong.append(f"{path}{at}: {status} {answer}")
             return False
-        held = copy.views[name]
-        rows = {tuple(row[field] for field in held.key): row for row in answer["rows"]}
-        equal = rows == held.rows
+        view = copy.views[name]
+        rows = {tuple(row[field] for field in view.key): row for row in answer["rows"]}
+        equal = rows == view.rows
         if at:
             self.sampled += 1
             if not equal:
-                self.wrong.append(f"{path}{at}: {difference(held.rows, rows)}")
+                self.wrong.append(f"{path}{at}: {difference(view.rows, rows)}")
         return equal
 
     async def settle(self, asked: Line) -> int:
-        """Once nothing comes in: clients whose copies are not what the server shows, at the end of LAST_S."""
+        """After the last input, wait up to LAST_S; return the number of clients whose copies differ from the server."""
         end = time.monotonic() + LAST_S
         while True:
             verdicts: dict[tuple[int, str], bool] = {}
             for client in self.clients:
-                copy = self.held[client]
+                copy = self.copy_of[client]
                 assert copy is not None
                 for name, path in self.paths(client).items():
                     if (copy.views[name].number, path) not in verdicts:
@@ -107,14 +107,14 @@ class Swarm:
             await asyncio.sleep(0.5)
 
     def is_settled(self, client: Client, verdicts: dict[tuple[int, str], bool]) -> Iterator[bool]:
-        copy = self.held[client]
+        copy = self.copy_of[client]
         assert copy is not None
         for name, path in self.paths(client).items():
             yield verdicts.get((copy.views[name].number, path), False)
 
 
 def difference(here: Any, there: Any) -> str:
-    """The first of the differences between two views."""
+    """The first difference between two views."""
     for place in here.keys() | there.keys():
         mine, theirs = here.get(place), there.get(place)
         if mine != theirs:
@@ -126,7 +126,7 @@ def difference(here: Any, there: Any) -> str:
 
 
 async def swarm(options: dict[str, Any], ready: Callable[[], Awaitable[None]]) -> dict[str, Any]:
-    """`clients`, `max_hz`, `nodes`; what they saw."""
+    """Run the swarm. Options: `clients`, `max_hz`, `nodes`. Returns the report of the clients."""
     made = Swarm(options["url"], options["nodes"])
     for first in range(0, options["clients"], CONNECT_AT_ONCE):
         numbers = range(first, min(first + CONNECT_AT_ONCE, options["clients"]))
@@ -150,7 +150,7 @@ async def swarm(options: dict[str, Any], ready: Callable[[], Awaitable[None]]) -
         "behind_at_the_end": behind,
         "wrong": made.wrong[:10],
         "wrong_count": len(made.wrong),
-        "newest_seq": max(copy.seq for copy in made.held.values() if copy is not None),
+        "newest_seq": max(copy.seq for copy in made.copy_of.values() if copy is not None),
     }
 
 

@@ -7,7 +7,7 @@
         for state in engine.subscribe("ladder", node="FX1"):
             print(state.status, state.seq, {key: state.rows[key]["total_pnl"] for key in state.changed})
 
-It imports nothing of the engine but its errors.
+The client imports nothing of the engine except its errors.
 """
 
 from riskengine.client.aio import AsyncClient

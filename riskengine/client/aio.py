@@ -7,21 +7,22 @@ from typing import Any, Self
 
 import httpx
 
-from riskengine.client.exchange import Call, Exchange, GetToken, Pause, Reply, Rows, Send, Silence
+from riskengine.client.exchange import Call, Exchange, GetToken, NoAnswer, Pause, Reply, Rows, Send
 from riskengine.client.feed import State
 from riskengine.client.link import retry_after
 from riskengine.client.publisher import Publisher
 from riskengine.client.requests import Requests
-from riskengine.client.session import REQUEST_TIMEOUT_S, Session, Token, http_options, request_of, said
+from riskengine.client.session import REQUEST_TIMEOUT_S, Session, Token, error_text, http_options, request_of
 from riskengine.client.stream import Stream, Subscription
 
 
 class AsyncClient(Requests[Awaitable[Rows], Awaitable[dict[str, Any]]]):
-    """An engine, from an asyncio program. Use it on one event loop, with `async with` or `close`.
+    """Talks to an engine from an asyncio program. Use it on one event loop, in an `async with` block, or call `close`.
 
-    `token` is a text or what gives one (also a coroutine function), asked for at every connection of the stream and again when
-    an answer says that the last is over. `ssl_context` says whom to trust where the URL is https. `max_hz` limits
-    price-driven updates (0.2 to 10), `encoding` is json or msgpack, and `compression` deflates the stream.
+    `token` is a text, or a function or coroutine function that returns one. The client calls it at every connection of the
+    stream and again when an answer says that the last token has expired. `ssl_context` sets which certificates to trust if the
+    URL is https. `max_hz` limits price-driven updates (0.2 to 10), `encoding` is json or msgpack, and `compression` deflates the
+    stream.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class AsyncClient(Requests[Awaitable[Rows], Awaitable[dict[str, Any]]]):
         self._stream = Stream(self._session, max_hz)
 
     def subscribe(self, view: str, *, node: str | None = None, dealer: str | None = None) -> Subscription:
-        """A view as it changes; all subscriptions share one connection. Views are nodes, dealers, ladder and status."""
+        """Subscribe to a view: nodes, dealers, ladder or status. All subscriptions share one connection."""
         return self._stream.subscribe(view, node=node, dealer=dealer)
 
     def together(self, *subscriptions: Subscription) -> AsyncGenerator[tuple[State, ...], None]:
@@ -52,11 +53,11 @@ class AsyncClient(Requests[Awaitable[Rows], Awaitable[dict[str, Any]]]):
         return self._stream.together(*subscriptions)
 
     def publisher(self, source: str | None = None) -> Publisher:
-        """A websocket to send ticks and trades by; close it before the client. `source` is said to be alive every second."""
+        """A websocket that sends ticks and trades. Close it before the client. It reports every second that `source` is alive."""
         return Publisher(self._session, source)
 
     async def close(self) -> None:
-        """End subscriptions and connections; again is nothing."""
+        """End subscriptions and connections. Calling it again does nothing."""
         await self._stream.close()
         await self._http.aclose()
 
@@ -81,11 +82,11 @@ class AsyncClient(Requests[Awaitable[Rows], Awaitable[dict[str, Any]]]):
         except StopIteration as done:
             return done.value
 
-    async def _send(self, call: Call, token: str | None) -> Reply | Silence:
+    async def _send(self, call: Call, token: str | None) -> Reply | NoAnswer:
         try:
             answer = await self._http.request(**request_of(call, token))
         except httpx.TransportError as failed:
-            return Silence(f"no answer from {self._session.base_url}{call.path}: {said(failed)}")
+            return NoAnswer(f"no answer from {self._session.base_url}{call.path}: {error_text(failed)}")
         return Reply(answer.status_code, answer.content, retry_after(answer.headers.get("retry-after")))
 
     async def _give_token(self, again: bool) -> str | None:

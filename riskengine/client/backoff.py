@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt, so that a thousand clients of an engine that is back do not come at once."""
+"""Back-off before the next attempt: a thousand clients of a restarted engine do not reconnect at the same moment."""
 
 import random
 
@@ -7,17 +7,17 @@ LONGEST_S = 10.0
 
 
 class Backoff:
-    """Pauses that double, each of them drawn from its upper half."""
+    """Pauses that double up to LONGEST_S, each drawn at random from its upper half."""
 
     def __init__(self) -> None:
         self._failures = 0
 
     def next_s(self) -> float:
-        """Seconds to wait after one more failure."""
+        """Count a failure; return the seconds to wait."""
         longest = min(LONGEST_S, FIRST_S * 2.0 ** min(self._failures, 16))
         self._failures += 1
         return longest * random.uniform(0.5, 1.0)
 
     def reset(self) -> None:
-        """It worked."""
+        """Start again with the shortest pause, after a success."""
         self._failures = 0

@@ -1,4 +1,4 @@
-"""The client for programs without asyncio. One thread follows the stream while there are subscriptions; `close` ends it."""
+"""The client for programs without asyncio. The first subscription or publisher starts one thread; `close` ends it."""
 
 import asyncio
 import contextlib
@@ -12,12 +12,12 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from riskengine.client.errors import Closed
-from riskengine.client.exchange import Call, Exchange, GetToken, Pause, Reply, Rows, Send, Silence
+from riskengine.client.exchange import Call, Exchange, GetToken, NoAnswer, Pause, Reply, Rows, Send
 from riskengine.client.feed import State
 from riskengine.client.link import retry_after
 from riskengine.client.publisher import Publisher
 from riskengine.client.requests import Requests
-from riskengine.client.session import REQUEST_TIMEOUT_S, Session, http_options, request_of, said
+from riskengine.client.session import REQUEST_TIMEOUT_S, Session, error_text, http_options, request_of
 from riskengine.client.stream import Stream, Subscription
 from riskengine.errors import ConfigError
 
@@ -25,10 +25,12 @@ T = TypeVar("T")
 
 
 class Client(Requests[Rows, dict[str, Any]]):
-    """An engine, from any program. Use it in a `with` block, or `close` it. Any thread may ask; each subscription has one reader.
+    """Talks to an engine from any program. Use it in a `with` block, or call `close`.
 
-    The parameters are those of `AsyncClient`; `token` may be a text or a function (not a coroutine function), which is
-    called on the stream's thread for its connections.
+    Any thread may use it; each subscription has one reader.
+
+    The parameters are those of `AsyncClient`, except that `token` is a text or a function, not a coroutine function. The stream's
+    thread calls it for the connections of the stream.
     """
 
     def __init__(
@@ -57,16 +59,16 @@ class Client(Requests[Rows, dict[str, Any]]):
         self._closed = False
 
     def subscribe(self, view: str, *, node: str | None = None, dealer: str | None = None) -> "BlockingSubscription":
-        """A view as it changes; all subscriptions share one connection. Views are nodes, dealers, ladder and status."""
-        follower = self._following()
+        """Subscribe to a view: nodes, dealers, ladder or status. All subscriptions share one connection."""
+        follower = self._get_follower()
         return BlockingSubscription(follower, follower.subscribe(view, node, dealer))
 
     def publisher(self, source: str | None = None) -> "BlockingPublisher":
-        """A websocket to send ticks and trades by. `source` is said to be alive every second."""
-        follower = self._following()
+        """A websocket that sends ticks and trades. It reports every second that `source` is alive."""
+        follower = self._get_follower()
         return BlockingPublisher(follower, follower.publish(self._session, source))
 
-    def _following(self) -> "Follower":
+    def _get_follower(self) -> "Follower":
         with self._lock:
             if self._closed:
                 raise Closed("the client was closed")
@@ -84,7 +86,7 @@ class Client(Requests[Rows, dict[str, Any]]):
             yield follower.wait(anext_of(steps))
 
     def close(self) -> None:
-        """End subscriptions, connections and the thread; again is nothing."""
+        """End subscriptions, connections and the thread. Calling it again does nothing."""
         with self._lock:
             self._closed = True
             follower, self._follower = self._follower, None
@@ -115,11 +117,11 @@ class Client(Requests[Rows, dict[str, Any]]):
 
     _ask_rows = _ask
 
-    def _send(self, call: Call, token: str | None) -> Reply | Silence:
+    def _send(self, call: Call, token: str | None) -> Reply | NoAnswer:
         try:
             answer = self._http.request(**request_of(call, token))
         except httpx.TransportError as failed:
-            return Silence(f"no answer from {self._session.base_url}{call.path}: {said(failed)}")
+            return NoAnswer(f"no answer from {self._session.base_url}{call.path}: {error_text(failed)}")
         return Reply(answer.status_code, answer.content, retry_after(answer.headers.get("retry-after")))
 
     def _give_token(self, again: bool) -> str | None:
@@ -132,7 +134,7 @@ class Client(Requests[Rows, dict[str, Any]]):
 
 
 class Follower:
-    """A thread with an event loop that has the stream of one client."""
+    """A thread with an event loop, which runs the stream and the publishers of one client."""
 
     def __init__(self, session: Session, max_hz: float | None) -> None:
         self.stream = Stream(session, max_hz)
@@ -166,7 +168,7 @@ class Follower:
         return self.wait(publish())
 
     def wait(self, steps: Coroutine[Any, Any, T], timeout_s: float | None = None) -> T:
-        """What a coroutine gives on the loop. Raises TimeoutError, Closed, and what it raises."""
+        """Run a coroutine on the loop and return its result. Raises TimeoutError, Closed, and what the coroutine raises."""
         try:
             future = asyncio.run_coroutine_threadsafe(steps, self._loop)
         except RuntimeError:
@@ -178,22 +180,22 @@ class Follower:
             future.cancel()
             raise
 
-    def later(self, act: Callable[[], None]) -> None:
-        """Do something on the loop soon; nothing where it has ended."""
+    def call_soon(self, act: Callable[[], None]) -> None:
+        """Call `act` on the loop soon; do nothing if the loop has ended."""
         try:
             self._loop.call_soon_threadsafe(act)
         except RuntimeError:
             return
 
     def close(self) -> None:
-        """End the stream, the loop and the thread. Whoever waits is told Closed."""
+        """End the stream, the loop and the thread. Calls that still wait raise Closed."""
 
         async def close() -> None:
             await self.stream.close()
             for publisher in self._publishers:
                 await publisher.close()
             await asyncio.sleep(0)
-            # Whoever waits in another thread is woken by the stream's end.
+            # The end of the stream wakes the calls that wait in other threads.
             others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
             await asyncio.gather(*others, return_exceptions=True)
             await self._loop.shutdown_asyncgens()
@@ -204,7 +206,7 @@ class Follower:
 
 
 class BlockingSubscription:
-    """`stream.Subscription` without asyncio: iterate it for its states, for ever; each is the newest there is."""
+    """`stream.Subscription` without asyncio. Iterating never ends; each step returns the newest state."""
 
     def __init__(self, follower: Follower, inner: Subscription) -> None:
         self.inner = inner
@@ -217,12 +219,12 @@ class BlockingSubscription:
         return self.next()
 
     def next(self, timeout_s: float | None = None) -> State:
-        """The next state. Raises TimeoutError where none comes in time, and what an iteration raises."""
+        """Wait for the next state. Raises TimeoutError if none arrives in time, and what an iteration raises."""
         state: State = self._follower.wait(anext_of(self.inner), timeout_s)
         return state
 
     def state(self) -> State:
-        """What it shows now, without waiting; `changed` is against the last state that was given out."""
+        """The state now, without waiting. `changed` and `removed` compare it with the last state returned."""
 
         async def state() -> State:
             return self.inner.state()
@@ -231,8 +233,8 @@ class BlockingSubscription:
         return found
 
     def close(self) -> None:
-        """End it; the others go on."""
-        self._follower.later(self.inner.close)
+        """End this subscription; the others continue."""
+        self._follower.call_soon(self.inner.close)
 
     def __enter__(self) -> Self:
         return self
@@ -242,22 +244,22 @@ class BlockingSubscription:
 
 
 class BlockingPublisher:
-    """`publisher.Publisher` without asyncio. Any thread may send; the trades of several are on their way together."""
+    """`publisher.Publisher` without asyncio. Any thread may send; trades of several threads may be in flight together."""
 
     def __init__(self, follower: Follower, inner: Publisher) -> None:
         self.inner = inner
         self._follower = follower
 
     def send_ticks(self, ticks: Iterable[Mapping[str, Any]]) -> None:
-        """Send prices; they are not answered. Waits while there is no connection."""
+        """Send prices; the engine does not answer them. Waits while there is no connection."""
         self._follower.wait(self.inner.send_ticks(list(ticks)))
 
     def post_trades(self, trades: Iterable[Mapping[str, Any]], timeout_s: float | None = None) -> dict[str, Any]:
-        """Send trades and wait for the answer. Raises TimeoutError where none comes in time: they may be stored all the same."""
+        """Send trades and wait for the answer. Raises TimeoutError if none arrives in time; the trades may still be stored."""
         return self._follower.wait(self.inner.post_trades(list(trades)), timeout_s)
 
     def close(self) -> None:
-        """End the connection; again is nothing."""
+        """End the connection. Calling it again does nothing."""
         with contextlib.suppress(Closed):
             self._follower.wait(self.inner.close())
 
@@ -269,5 +271,5 @@ class BlockingPublisher:
 
 
 async def anext_of(steps: Any) -> Any:
-    """The next of an asynchronous iterator, as a coroutine."""
+    """The next item of an asynchronous iterator, as a coroutine."""
     return await anext(steps)

@@ -1,4 +1,4 @@
-"""The checksum by which a client finds that its copy of a view is not the engine's (manual/stream.md, "Checksums")."""
+"""The checksum with which a client detects that its copy of a view differs from the engine's (manual/stream.md, "Checksums")."""
 
 import struct
 import zlib
@@ -7,13 +7,13 @@ from typing import Any
 
 MODULUS = 1 << 32
 ROWS_AT_ONCE = 50
-"""Rows summed before others get their turn: about a millisecond."""
+"""Rows summed before other tasks get a turn: about a millisecond."""
 
 _double = struct.Struct(">d").pack
 
 
 def row_checksum(row: Mapping[str, Any]) -> int:
-    """CRC-32 over the fields that are a number, a text or true/false, by name. O(fields)."""
+    """CRC-32 over the fields whose value is a number, a text or a boolean, in the order of their names. O(fields)."""
     parts: list[bytes] = []
     for name in sorted(row):
         value = row[name]
@@ -32,7 +32,7 @@ def checksum(rows: Iterable[Mapping[str, Any]]) -> int:
 
 
 def checksum_in_turns(rows: Iterable[Mapping[str, Any]]) -> Iterator[int | None]:
-    """The same a slice at a time: yields None between the slices and the checksum at the end."""
+    """The same in slices of ROWS_AT_ONCE: yields None between slices and the checksum at the end."""
     total = 0
     for number, row in enumerate(rows, start=1):
         total += row_checksum(row)

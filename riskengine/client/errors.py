@@ -1,15 +1,15 @@
-"""What a client can meet, by who must act. Every one is a RiskEngineError; `str()` is one clear line.
+"""The errors that a client raises, by who must act. Each is a RiskEngineError; `str()` is one clear line.
 
-EngineUnreachable          nobody answers there, or what answers is no engine
+EngineUnreachable          nothing answers at the URL, or something that is not an engine
 ClientError
  +-- Problem               the engine answered a request with an error: title, detail, errors
  |    +-- BadRequest       the caller: a parameter or a body is wrong
- |    +-- NotSignedIn      the caller: no token, or one that is not (or no longer) known
- |    +-- NotAllowed       the person who grants: this token may not do or see this
- |    +-- NotFound         the caller: an unknown node, dealer, instrument or route; a seq that is not yet published
- |    +-- SnapshotGone     the caller: the snapshot of that seq is not kept any more
- |    +-- NotNow           wait: not live, no room, store away, too many requests; `retry_after_s` says how long
- +-- SubscriptionRefused   the caller: the engine will not serve this subscription
+ |    +-- NotSignedIn      the caller: no token, or an unknown, expired or revoked one
+ |    +-- NotAllowed       the person who grants access: this token may not do or see this
+ |    +-- NotFound         the caller: an unknown node, dealer, instrument or route, or a seq not published yet
+ |    +-- SnapshotGone     the caller: the engine no longer keeps the snapshot of that seq
+ |    +-- NotNow           nobody: retry after `retry_after_s`; the engine is not live, full or throttling, or its store is away
+ +-- SubscriptionRefused   the caller: the engine refuses this subscription
  +-- Closed                the caller: the client was closed
 """
 
@@ -35,11 +35,11 @@ __all__ = [
 
 
 class ClientError(RiskEngineError):
-    """Base of what a client raises, but for EngineUnreachable."""
+    """Base of all errors that a client raises, except EngineUnreachable."""
 
 
 class Problem(ClientError):
-    """An answer that is an error (RFC 9457). `errors` are `{index, field, reason}`; `told` is the whole answer."""
+    """The engine answered with an error (RFC 9457). `errors` are `{index, field, reason}`; `told` is the whole answer."""
 
     def __init__(self, status: int, told: Mapping[str, Any], retry_after_s: float | None = None) -> None:
         self.status = status
@@ -52,15 +52,15 @@ class Problem(ClientError):
 
 
 class BadRequest(Problem):
-    """A parameter or a body is wrong; sending the same again gives the same."""
+    """A parameter or a body is wrong; the same request fails again."""
 
 
 class NotSignedIn(Problem):
-    """No token was sent, or one that the engine does not know, or not any more."""
+    """The request had no token, or one that is unknown, expired or revoked."""
 
 
 class NotAllowed(Problem):
-    """The token has not the role, or not the node or dealer; or the request came from a page of another site."""
+    """The token lacks the role, the node or the dealer; or the request came from a page of another site."""
 
 
 class NotFound(Problem):
@@ -68,15 +68,15 @@ class NotFound(Problem):
 
 
 class SnapshotGone(Problem):
-    """The snapshot of that seq is not kept any more."""
+    """The engine no longer keeps the snapshot of that seq."""
 
 
 class NotNow(Problem):
-    """It may work in `retry_after_s` seconds. Of posted trades nothing was stored."""
+    """The request may succeed after `retry_after_s` seconds. None of the posted trades was stored."""
 
 
 class SubscriptionRefused(ClientError):
-    """The engine will not serve a subscription: an unknown name, one that is not granted, too many."""
+    """The engine refuses a subscription: the name is unknown or not granted, or there are too many subscriptions."""
 
     def __init__(self, title: str, detail: str) -> None:
         self.title = title
@@ -100,8 +100,8 @@ _KINDS: Mapping[int, type[Problem]] = {
 }
 
 
-def problem(status: int, told: object, retry_after_s: float | None = None) -> Problem:
-    """The error for an answer of `status` 300 or above; `told` is its body where that could be read."""
-    members = told if isinstance(told, Mapping) else {"title": "", "detail": "the answer is not one of an engine"}
+def problem(status: int, answer: object, retry_after_s: float | None = None) -> Problem:
+    """The error for an answer with `status` 300 or above. `answer` is the decoded body, None if it is not JSON."""
+    members = answer if isinstance(answer, Mapping) else {"title": "", "detail": "the answer is not from an engine"}
     kind = _KINDS.get(status) or (BadRequest if 400 <= status < 500 else Problem)
     return kind(status, members, retry_after_s)

@@ -1,4 +1,4 @@
-"""A websocket to the engine that is made again whenever it is lost: as the server asked for, or after pauses that grow."""
+"""A websocket to the engine that reconnects whenever it is lost: when the server asked for it, or with back-off."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from riskengine.client.backoff import Backoff
 from riskengine.client.errors import NotNow, NotSignedIn, Problem, problem
 from riskengine.client.feed import DISCONNECTED, LOADING
-from riskengine.client.session import Session, bearer, said
+from riskengine.client.session import Session, bearer, error_text
 from riskengine.errors import InputError
 
 OPEN_TIMEOUT_S = 10.0
@@ -20,14 +20,14 @@ TRY_AGAIN_LATER = 1013
 NOT_LIVE = 503
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 FRAMES_AHEAD = 4
-"""Frames that are read before they are asked for; then the engine finds the connection full, and sends newer updates later."""
+"""Frames read ahead. Beyond these the engine finds the connection full, waits, and later sends newer updates."""
 
 
 class Link:
-    """Connects, has `follow` read until the connection ends, says so by `lost` (status, reason), waits, and begins again.
+    """Connects, calls `follow` until the connection ends, reports that with `lost(status, reason)`, waits, and starts again.
 
-    `follow` notes what the server said of the end: `reconnect_after_s` and `farewell`, and by `worked` that all is well. It
-    raises InputError where the server breaks the protocol: then too another connection is made. One event loop uses it.
+    `follow` sets `reconnect_after_s` and `close_reason` from what the server sent, and calls `reset_backoff` once data flows. It
+    raises InputError if the server breaks the protocol: the link reconnects then too. One event loop uses a link.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Link:
     ) -> None:
         self.connection: ClientConnection | None = None
         self.reconnect_after_s: float | None = None
-        self.farewell = ""
+        self.close_reason = ""
         self._session = session
         self._url = session.websocket_url(path, options=options)
         self._compressed = session.compression and options
@@ -49,19 +49,19 @@ class Link:
         self._lost = lost
         self._backoff = Backoff()
 
-    def worked(self) -> None:
-        """The connection is a good one: the next pause is a short one again."""
+    def reset_backoff(self) -> None:
+        """Start the next pause short again: this connection delivers data."""
         self._backoff.reset()
 
     async def run(self) -> None:
-        """Until cancelled. Raises Problem where waiting does not help, EngineUnreachable, and mistakes of a token's function."""
+        """Run until cancelled. Raises Problem if a retry cannot help, EngineUnreachable, and exceptions of the token function."""
         while True:
-            self.reconnect_after_s, self.farewell = None, ""
-            pause_s = await self._once()
+            self.reconnect_after_s, self.close_reason = None, ""
+            pause_s = await self._connect_once()
             await asyncio.sleep(pause_s)
 
-    async def _once(self) -> float:
-        """One connection from its beginning to its end; seconds to wait before the next."""
+    async def _connect_once(self) -> float:
+        """Make one connection and follow it to its end; return the seconds to wait before the next."""
         try:
             async with await self._connect() as connection:
                 self.connection = connection
@@ -70,17 +70,17 @@ class Link:
                 finally:
                     self.connection = None
         except InvalidStatus as refused:
-            return self._refused(refused)
+            return self._handle_refusal(refused)
         except ConnectionClosed as closed:
             code = None if closed.rcvd is None else closed.rcvd.code
             if code == TRY_AGAIN_LATER:
                 self._lost(LOADING, "the engine is not live yet")
             else:
-                self._lost(DISCONNECTED, self.farewell or "the connection was lost")
+                self._lost(DISCONNECTED, self.close_reason or "the connection was lost")
         except InputError as mistake:
             self._lost(DISCONNECTED, str(mistake))
         except (OSError, TimeoutError, InvalidHandshake, WebSocketException) as failed:
-            self._lost(DISCONNECTED, f"no connection to {self._session.base_url}: {said(failed)}")
+            self._lost(DISCONNECTED, f"no connection to {self._session.base_url}: {error_text(failed)}")
         return self._backoff.next_s() if self.reconnect_after_s is None else self.reconnect_after_s
 
     async def _connect(self) -> connect:
@@ -103,8 +103,8 @@ class Link:
             **more,
         )
 
-    def _refused(self, refused: InvalidStatus) -> float:
-        """The handshake was answered with an error; seconds to wait. Raises Problem where waiting does not help."""
+    def _handle_refusal(self, refused: InvalidStatus) -> float:
+        """Handle an error answer to the handshake; return the seconds to wait. Raises Problem if a retry cannot help."""
         found = _problem(refused)
         if isinstance(found, NotNow):
             self._lost(LOADING if found.status == NOT_LIVE else DISCONNECTED, found.detail or str(found))
@@ -118,14 +118,14 @@ class Link:
 def _problem(refused: InvalidStatus) -> Problem:
     response = refused.response
     try:
-        told = msgspec.json.decode(response.body or b"")
+        answer = msgspec.json.decode(response.body or b"")
     except (msgspec.MsgspecError, UnicodeError):
-        told = None
-    return problem(response.status_code, told, retry_after(response.headers.get("Retry-After")))
+        answer = None
+    return problem(response.status_code, answer, retry_after(response.headers.get("Retry-After")))
 
 
 def retry_after(text: str | None) -> float | None:
-    """The seconds of a Retry-After header; None where there is none, or a date."""
+    """The seconds of a Retry-After header, 0 to 3,600; None if it is absent or a date."""
     try:
         return None if text is None else min(max(float(text), 0.0), 3_600.0)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What the stream says (manual/stream.md), decoded and checked. Messages of a type that is not known here are skipped."""
+"""The messages of the stream (manual/stream.md), decoded and checked. Messages of unknown types are skipped."""
 
 from collections.abc import Callable
 from typing import Any
@@ -36,14 +36,14 @@ class RowsMessage(msgspec.Struct, tag="snapshot"):
 
 
 class Patch(msgspec.Struct):
-    """What changed in one view."""
+    """The changed rows and removed keys of one view."""
 
     rows: list[Row] = []
     removed: list[list[Any]] = []
 
 
 class Update(msgspec.Struct, tag="update"):
-    """What brings every subscription of the connection from `prev_seq` to `seq`."""
+    """The patches that bring every subscription of the connection from `prev_seq` to `seq`."""
 
     epoch: int
     seq: int
@@ -55,7 +55,7 @@ class Update(msgspec.Struct, tag="update"):
 
 
 class Heartbeat(msgspec.Struct, tag="heartbeat"):
-    """The newest snapshot published, the engine's time, and how old that snapshot is."""
+    """The newest published snapshot, the engine's clock, and the age of that snapshot."""
 
     epoch: int
     seq: int
@@ -64,7 +64,7 @@ class Heartbeat(msgspec.Struct, tag="heartbeat"):
 
 
 class ErrorMessage(msgspec.Struct, tag="error"):
-    """A request was wrong (`id` is its own), or the session ends (`id` is null)."""
+    """The server refuses a request (`id` is the request's), or ends the session (`id` is null)."""
 
     title: str
     detail: str = ""
@@ -78,7 +78,7 @@ class Bye(msgspec.Struct, tag="bye"):
 
 
 class Other(msgspec.Struct):
-    """Any message: what tells whether its type is known."""
+    """Any message, with only its type decoded."""
 
     type: str = ""
 
@@ -96,7 +96,7 @@ encode_msgpack: Callable[[object], bytes] = msgspec.msgpack.Encoder().encode
 
 
 def decode(frame: str | bytes) -> Message | None:
-    """A message of the server, JSON as text or msgpack as bytes; None where its type is not known. Raises InputError."""
+    """Decode a message of the server: JSON text or msgpack bytes. None if its type is unknown. Raises InputError."""
     try:
         try:
             return _json(frame) if isinstance(frame, str) else _msgpack(frame)
@@ -110,5 +110,5 @@ def decode(frame: str | bytes) -> Message | None:
 
 
 def encode(request: Row, encoding: str) -> str | bytes:
-    """A request as one frame."""
+    """Encode a request as one frame."""
     return _encode_json(request).decode() if encoding == "json" else encode_msgpack(request)

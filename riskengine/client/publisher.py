@@ -1,7 +1,7 @@
-"""Sending ticks and trades over one websocket (manual/stream.md, "Publishing"): faster than requests, and no trade is lost.
+"""Sends ticks and trades over one websocket (manual/stream.md, "Publishing"): faster than requests, and no trade is lost.
 
-Trades that were not answered when a connection ends are sent again on the next; the engine knows them by their identity. What
-is kept is a few frames of trades: whoever sends more waits.
+When a connection ends, the publisher sends unanswered trades again on the next one; the engine recognises repeats by their
+identity. At most MAX_FRAMES_IN_FLIGHT frames of trades are kept: a caller that sends more waits.
 """
 
 import asyncio
@@ -15,20 +15,20 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from riskengine.client.errors import Closed
-from riskengine.client.exchange import bodies, joined_answers
+from riskengine.client.exchange import bodies, join_answers
 from riskengine.client.feed import CONNECTING, DISCONNECTED, LIVE
 from riskengine.client.link import Link
 from riskengine.client.session import Session
 from riskengine.errors import InputError
 
 MAX_FRAMES_IN_FLIGHT = 4
-"""Frames of trades that are not answered yet; the engine reads no further either."""
+"""Most frames of trades without an answer; the engine reads no further ahead either."""
 
 BEAT_S = 1.0
 
 
 class Frame:
-    """Trades on their way."""
+    """One frame of trades, and the future of its answer."""
 
     def __init__(self, payload: str) -> None:
         self.payload = payload
@@ -36,10 +36,10 @@ class Frame:
 
 
 class Publisher:
-    """One publisher. Where it has a `source`, it says every second that this is alive and the highest `source_seq` it sent.
+    """Sends ticks and trades. With a `source`, it reports every second that it is alive, and the highest `source_seq` sent.
 
-    `refused` counts the ticks that the engine refused, `reasons` are the last ones told. Made by `AsyncClient.publisher`; use it
-    on one event loop, with `async with` or `close`.
+    `refused` counts the ticks that the engine refused, `reasons` holds the latest reasons. `AsyncClient.publisher` makes it. Use
+    it on one event loop, in an `async with` block, or call `close`.
     """
 
     def __init__(self, session: Session, source: str | None) -> None:
@@ -50,32 +50,32 @@ class Publisher:
         self._last_seq: int | None = None
         self._link = Link(session, "/v1/ingest", self._follow, self._lost, options=False)
         self._waiting: deque[Frame] = deque()
-        """In the order in which they were sent, and so will be answered."""
+        """Frames without an answer, in the order of sending, which is the order of answers."""
         self._again: deque[Frame] = deque()
-        """Those of which nothing was stored, until they are sent again."""
+        """Frames that the engine had no room for, until they are sent again."""
         self._room = asyncio.Semaphore(MAX_FRAMES_IN_FLIGHT)
         self._connected = asyncio.Event()
         self._failure: Exception | None = None
         self._tasks = [asyncio.get_running_loop().create_task(each) for each in (self._run(), self._beat())]
 
     async def send_ticks(self, ticks: Iterable[Mapping[str, Any]]) -> None:
-        """Send prices; they are not answered. Waits while there is no connection; what is lost with one is followed by newer."""
+        """Send prices; the engine does not answer them. Waits for a connection. Ticks lost with a connection are not repeated."""
         for body, _ in bodies(ticks):
-            await self._say(f'{{"ticks":{body.decode()}}}')
+            await self._send_when_connected(f'{{"ticks":{body.decode()}}}')
 
     async def post_trades(self, trades: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-        """Send trades; answered when they are durable, applied and published, like `post_trades` of a client.
+        """Send trades; returns the answer once they are durable, applied and published, like `post_trades` of a client.
 
-        May be called again before that. Raises Closed, and what refuses the connection for good.
+        Several calls may wait at once. Raises Closed, and Problem if the engine refuses the connection for good.
         """
         sent = list(trades)
         frames = [await self._put(body) for body in [body for body, _ in bodies(sent)] or [b"[]"]]
         numbers = [each.get("source_seq") for each in sent if each.get("source") == self._source]
         self._last_seq = max([self._last_seq or 0, *(number for number in numbers if isinstance(number, int))]) or None
-        return joined_answers(await asyncio.gather(*(frame.answer for frame in frames)))
+        return join_answers(await asyncio.gather(*(frame.answer for frame in frames)))
 
     async def close(self) -> None:
-        """End the connection; what waits for an answer raises Closed. Again is nothing."""
+        """End the connection; calls that wait for an answer raise Closed. Calling it again does nothing."""
         self._fail(Closed("the publisher was closed"))
         for task in self._tasks:
             task.cancel()
@@ -99,7 +99,7 @@ class Publisher:
         await self._send(frame.payload)
         return frame
 
-    async def _say(self, payload: str) -> None:
+    async def _send_when_connected(self, payload: str) -> None:
         while True:
             if self._failure is not None:
                 raise self._failure
@@ -108,7 +108,7 @@ class Publisher:
                 return
 
     async def _send(self, payload: str) -> bool:
-        """Whether there was a connection to send it to; trades go with the next one otherwise."""
+        """Send over the connection; False if there is none. Trades then go with the next one."""
         connection = self._link.connection
         if connection is None or not self._connected.is_set():
             return False
@@ -120,7 +120,7 @@ class Publisher:
     async def _run(self) -> None:
         try:
             await self._link.run()
-        except Exception as failure:  # refused for good, or a mistake in the token's function: whoever sends raises it
+        except Exception as failure:  # refused for good, or an error of the token function: the sending calls raise it
             self._fail(failure)
 
     async def _beat(self) -> None:
@@ -130,7 +130,7 @@ class Publisher:
             await asyncio.sleep(BEAT_S)
 
     async def _follow(self, connection: ClientConnection) -> None:
-        """Send again what was not answered, then read until the connection ends."""
+        """Send unanswered frames again, then read until the connection ends."""
         self._waiting.extend(self._again)
         self._again.clear()
         sent = 0
@@ -149,7 +149,7 @@ class Publisher:
     async def _hear(self, connection: ClientConnection, message: dict[str, Any]) -> None:
         match message["type"]:
             case "trades":
-                self._link.worked()
+                self._link.reset_backoff()
                 frame = self._next_answered()
                 if not frame.answer.done():
                     frame.answer.set_result(message)
@@ -159,22 +159,22 @@ class Publisher:
             case "bye":
                 self._link.reconnect_after_s = message["reconnect_after_ms"] / 1_000
             case "error" if "retry_after_ms" in message:
-                # Nothing of the oldest frame was stored: the same again, behind what is under way.
+                # Nothing of the oldest frame was stored: send it again, behind the frames in flight.
                 self._again.append(self._next_waiting())
                 await asyncio.sleep(message["retry_after_ms"] / 1_000)
                 self._waiting.append(self._again.popleft())
                 await connection.send(self._waiting[-1].payload)
             case "error":
-                self._link.farewell = f"{message['title']}: {message['detail']}"
+                self._link.close_reason = f"{message['title']}: {message['detail']}"
 
     def _next_waiting(self) -> Frame:
-        """The frame that an answer is about: the oldest."""
+        """Take the frame that an answer belongs to: the oldest."""
         if not self._waiting:
-            raise InputError("the server answered trades that were not sent")
+            raise InputError("the server answered trades that this client did not send")
         return self._waiting.popleft()
 
     def _next_answered(self) -> Frame:
-        """The same, and there is room for another one."""
+        """Take the oldest frame and make room for another."""
         frame = self._next_waiting()
         self._room.release()
         return frame
@@ -187,7 +187,7 @@ class Publisher:
         if self._failure is None:
             self._failure = failure
             self.status, self.reason = DISCONNECTED, str(failure)
-        self._connected.set()  # whoever waits for a connection finds the failure
+        self._connected.set()  # wakes the calls that wait for a connection; they raise the failure
         frames = [*self._waiting, *self._again]
         self._waiting.clear()
         self._again.clear()

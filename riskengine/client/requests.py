@@ -1,7 +1,7 @@
-"""What can be asked of an engine over HTTP: one method for each route, for the client with and the one without asyncio.
+"""The requests of both clients, with and without asyncio: one method for each HTTP route.
 
-A list comes as `Rows`, everything else as the object that was answered. Each may raise EngineUnreachable and Problem (see
-`riskengine.client.errors`). Numbers are doubles; with `exact=True` they are decimal texts that lose nothing.
+Lists are returned as `Rows`, other answers as the decoded object. Every method may raise EngineUnreachable and Problem (see
+`riskengine.client.errors`). Numbers are doubles; with `exact=True` they are exact decimal texts.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,21 +15,21 @@ ObjectAnswer = TypeVar("ObjectAnswer")
 
 
 class Requests(Generic[RowsAnswer, ObjectAnswer]):
-    """The routes. `read_retry_s`: how long reads are tried again where the engine cannot answer now."""
+    """The routes. `read_retry_s`: how long reads are retried while the engine cannot answer."""
 
     read_retry_s: float
     renews_token: bool
 
     def _ask_rows(self, steps: Exchange) -> RowsAnswer:
-        raise AssertionError("a client asks with or without asyncio")
+        raise AssertionError("Client and AsyncClient implement this")
 
     def _ask(self, steps: Exchange) -> ObjectAnswer:
-        raise AssertionError("a client asks with or without asyncio")
+        raise AssertionError("Client and AsyncClient implement this")
 
     # -- reads -------------------------------------------------------------------------------------------------
 
     def nodes(self, node: str | None = None, *, seq: int | None = None, exact: bool = False) -> RowsAnswer:
-        """Rows of the tree, parents first; of one node and its children where one is named."""
+        """Rows of the tree, parents first. With `node`: that node and its children."""
         path = "/v1/nodes" if node is None else f"/v1/nodes/{quote(node, safe='')}"
         return self._rows(path, seq=seq, exact=exact)
 
@@ -43,7 +43,7 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         seq: int | None = None,
         exact: bool = False,
     ) -> RowsAnswer:
-        """What a node (without one: the root) or a dealer holds by instrument; `flat=False` leaves flat positions out."""
+        """Positions of a node (default: the root) or a dealer, summed by instrument. `flat=False` omits flat positions."""
         return self._rows("/v1/ladder", node=node, dealer=dealer, flat=None if flat else False, sort=sort, seq=seq, exact=exact)
 
     def positions(
@@ -58,7 +58,7 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         seq: int | None = None,
         exact: bool = False,
     ) -> RowsAnswer:
-        """Positions of the leaves below a node, or of a dealer. `sort="-unrealised_pnl"`: the largest first."""
+        """Positions of the leaves below a node, or of a dealer. `sort="-unrealised_pnl"` puts the largest first."""
         return self._rows(
             "/v1/positions",
             node=node,
@@ -80,7 +80,7 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         seq: int | None = None,
         exact: bool = False,
     ) -> RowsAnswer:
-        """One row per dealer with positions."""
+        """One row for each dealer with positions."""
         return self._rows("/v1/dealers", sort=sort, limit=limit, offset=offset, seq=seq, exact=exact)
 
     def marks(
@@ -92,7 +92,7 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         seq: int | None = None,
         exact: bool = False,
     ) -> RowsAnswer:
-        """Prices with source and age, by instrument."""
+        """The marks, with source and age, by instrument."""
         return self._rows("/v1/marks", sort=sort, limit=limit, offset=offset, seq=seq, exact=exact)
 
     def trades(
@@ -107,7 +107,7 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         seq: int | None = None,
         exact: bool = False,
     ) -> RowsAnswer:
-        """Trades, newest first; `versions="all"` with those that were amended. `since` is in microseconds, or RFC 3339."""
+        """Trades, newest first. `versions="all"` adds amended versions. `since` is in microseconds (UTC), or RFC 3339."""
         return self._rows(
             "/v1/trades",
             node=node,
@@ -130,7 +130,7 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         seq: int | None = None,
         exact: bool = False,
     ) -> RowsAnswer:
-        """The day's curve of one measure of a node (without one: the root), oldest first."""
+        """The day's curve of one measure of a node (default: the root), oldest first."""
         return self._rows("/v1/history", node=node, measure=measure, since=since, bucket=bucket, seq=seq, exact=exact)
 
     def status(self) -> ObjectAnswer:
@@ -138,15 +138,15 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         return self._object("/v1/status")
 
     def digest(self, *, seq: int | None = None) -> ObjectAnswer:
-        """SHA-256 over all positions, and the seq that it is of."""
+        """SHA-256 over all positions, and its seq."""
         return self._object("/v1/digest", seq=seq)
 
     def receipt(self, instrument: str, *, node: str | None = None, dealer: str | None = None) -> ObjectAnswer:
-        """What reproduces one cell: its trades in order, mark, rate and arithmetic."""
+        """All that reproduces one cell: its trades in order, mark, rate and arithmetic."""
         return self._object("/v1/receipt", instrument=instrument, node=node, dealer=dealer)
 
     def breaks(self, *, status: str | None = None) -> ObjectAnswer:
-        """What reconciliation found, and the last report; `status="all"` with what is resolved."""
+        """The breaks that reconciliation found, and its last report. `status="all"` adds resolved breaks."""
         return self._object("/v1/breaks", status=status)
 
     def exceptions(
@@ -159,26 +159,26 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         seq: int | None = None,
         exact: bool = False,
     ) -> RowsAnswer:
-        """What needs a person; of one kind, or of all."""
+        """The exceptions that need a decision, of one kind or of all."""
         return self._rows("/v1/exceptions", kind=kind, sort=sort, limit=limit, offset=offset, seq=seq, exact=exact)
 
     # -- posts -------------------------------------------------------------------------------------------------
 
     def post_trades(self, trades: Iterable[Mapping[str, Any]], *, retry_s: float = RETRY_S) -> ObjectAnswer:
-        """Post trades, answered when they are durable, applied and published: `results` in their order, `counts`, `seq`.
+        """Post trades; returns once they are durable, applied and published: `results` in their order, `counts`, `seq`.
 
-        More than a request holds go in several, in order. Where nothing can be taken now, or the connection breaks, the same is
-        sent again for `retry_s` seconds: a trade has an identity, and one that had been stored all the same is answered as a
-        `duplicate`. Amounts as `decimal.Decimal` or text stay exact.
+        A list larger than one request is split into several, sent in order. If the engine cannot take trades now, or the
+        connection breaks, the client sends the same request again for `retry_s` seconds. This is safe: a trade has an identity,
+        and the engine answers one that it has already stored with `duplicate`. Amounts as `decimal.Decimal` or text stay exact.
         """
         return self._ask(parts_exchange("/v1/trades", trades, retry_s, self.renews_token))
 
     def post_ticks(self, ticks: Iterable[Mapping[str, Any]], *, retry_s: float = RETRY_S) -> ObjectAnswer:
-        """Post prices: `accepted` and what was refused. Sent again likewise: an old price never replaces a newer one."""
+        """Post prices; returns `accepted` and the refusals. Retried like trades: an old price never replaces a newer one."""
         return self._ask(parts_exchange("/v1/ticks", ticks, retry_s, self.renews_token))
 
     def reconcile(self, *, repair: bool = False) -> ObjectAnswer:
-        """Compare engine and store now; `repair` takes the store's values."""
+        """Compare engine and store now; `repair=True` takes the store's values."""
         return self._post("/v1/reconcile", {"repair": repair})
 
     def decide(self, exception_id: str, action: str, comment: str = "") -> ObjectAnswer:
@@ -186,7 +186,7 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         return self._post(f"/v1/exceptions/{quote(exception_id, safe='')}", {"action": action, "comment": comment})
 
     def comment_break(self, break_id: int, comment: str) -> ObjectAnswer:
-        """Note what a person says of a break."""
+        """Add a person's comment to a break."""
         return self._post(f"/v1/breaks/{break_id}", {"comment": comment})
 
     # -- how ---------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Where a client finds the engine and as whom: URL, token, TLS."""
+"""How a client reaches the engine and signs in: URL, token, TLS."""
 
 import inspect
 import ssl
@@ -12,14 +12,14 @@ from riskengine.client.messages import ENCODINGS
 from riskengine.errors import ConfigError
 
 Token = str | Callable[[], str] | Callable[[], Awaitable[str]] | None
-"""A bearer token; or what gives one, asked at every connection of the stream and when an answer says that the last is over."""
+"""A bearer token, or a function that returns one: called at each connection of the stream and when the last token expired."""
 
 REQUEST_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The address of an engine. `ssl_context` replaces the machine's own trust, for `https`."""
+    """The address of an engine. For `https`, `ssl_context` replaces the machine's trusted certificates."""
 
     url: str
     token: Token = None
@@ -36,16 +36,16 @@ class Session:
 
     @property
     def base_url(self) -> str:
-        """Without a slash at its end."""
+        """The URL without a trailing slash."""
         return self.url.rstrip("/")
 
     @property
     def is_secure(self) -> bool:
-        """Whether it is spoken to by TLS."""
+        """Whether the connection uses TLS."""
         return self.url.startswith("https:")
 
     def websocket_url(self, path: str, *, options: bool = True) -> str:
-        """The address of a websocket there; `options`: with the encoding and compression of this session."""
+        """The address of a websocket. `options`: with the encoding and compression of this session."""
         asked = {"encoding": self.encoding} if self.encoding != "json" else {}
         if self.compression:
             asked["compression"] = "deflate"
@@ -54,11 +54,11 @@ class Session:
 
     @property
     def renews_token(self) -> bool:
-        """Whether another token can be had."""
+        """Whether a function can give another token."""
         return callable(self.token)
 
     async def give_token(self) -> str | None:
-        """The token to send, asked for now where it is given by a function."""
+        """The token to send; calls the token function if there is one."""
         token = self.token
         if not callable(token):
             return token
@@ -72,17 +72,17 @@ def bearer(token: str | None) -> dict[str, str]:
 
 
 def http_options(session: Session, timeout_s: float) -> dict[str, Any]:
-    """How httpx talks to the engine: straight, without a proxy, and without following anybody elsewhere."""
+    """Options for httpx: no proxy, no redirects, the TLS trust of this session."""
     trust: ssl.SSLContext | bool = session.is_secure if session.ssl_context is None else session.ssl_context
     return {"base_url": session.base_url, "timeout": timeout_s, "trust_env": False, "follow_redirects": False, "verify": trust}
 
 
 def request_of(call: Call, token: str | None) -> dict[str, Any]:
-    """A call as httpx takes it."""
+    """The arguments of httpx for a call."""
     headers = bearer(token) | ({"Content-Type": "application/json"} if call.body is not None else {})
     return {"method": call.method, "url": call.path, "params": call.query or None, "content": call.body, "headers": headers}
 
 
-def said(failed: Exception) -> str:
-    """What an error of the network says, or what it is where it says nothing."""
+def error_text(failed: Exception) -> str:
+    """The text of a network error, or its type if it has none."""
     return str(failed) or type(failed).__name__

@@ -1,7 +1,7 @@
-"""Subscriptions of an asyncio program: one websocket, made again whenever it is lost, read all the while.
+"""Subscriptions of an asyncio program, on one websocket that reconnects whenever it is lost.
 
-One task reads, so that a slow reader of states holds nobody up: it finds a newer state, never a queue of old ones. What is kept
-is one copy of the rows, and the one that was shown last.
+One task reads all the time. A slow reader of states therefore blocks nothing: it finds a newer state, never a queue of old ones.
+The stream keeps one copy of the rows, and the rows of the last state returned.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from riskengine.client.errors import Closed
-from riskengine.client.feed import DISCONNECTED, GIVE_UP_HEARTBEATS, SILENT_HEARTBEATS, Feed, Held, State
+from riskengine.client.feed import DISCONNECTED, GIVE_UP_HEARTBEATS, SILENT_HEARTBEATS, Feed, State, ViewCopy
 from riskengine.client.link import Link
 from riskengine.client.messages import decode, encode
 from riskengine.client.session import Session
@@ -22,7 +22,7 @@ from riskengine.errors import InputError
 
 
 class Stream:
-    """All subscriptions of one program on one connection. Use it on one event loop; close it there."""
+    """All subscriptions of one program on one connection. Use and close it on one event loop."""
 
     def __init__(self, session: Session, max_hz: float | None = None) -> None:
         self._session = session
@@ -35,25 +35,25 @@ class Stream:
         self._sending: set[asyncio.Task[None]] = set()
 
     def subscribe(self, view: str, *, node: str | None = None, dealer: str | None = None) -> "Subscription":
-        """One more subscription; with the first, the connection is made. Raises Closed."""
+        """Add a subscription; the first one connects. Raises Closed."""
         if self._closed:
             raise Closed("the client was closed")
-        held = self._feed.subscribe(view, node, dealer)
+        copy = self._feed.subscribe(view, node, dealer)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
         else:
             self._nudge()
-        return Subscription(self, held)
+        return Subscription(self, copy)
 
     async def together(self, *subscriptions: "Subscription") -> AsyncGenerator[tuple[State, ...], None]:
-        """States of several subscriptions, all of one snapshot: what is in one tuple adds up. Raises as a subscription does."""
+        """States of several subscriptions, all of one snapshot: a tuple adds up. Raises as a subscription does."""
         seen = -1
         while True:
             seen = await self.newer(seen, all_fresh=True)
             yield tuple(subscription.state() for subscription in subscriptions)
 
     async def close(self) -> None:
-        """End everything; again is nothing."""
+        """End all subscriptions and the connection. Calling it again does nothing."""
         self._closed = True
         tasks = [*self._sending, *([] if self._task is None else [self._task])]
         for task in tasks:
@@ -61,42 +61,42 @@ class Stream:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._wake()
 
-    async def newer(self, seen: int, *, all_fresh: bool = False, held: Held | None = None) -> int:
-        """Wait until there is something to show beyond version `seen`; the version then. Raises Closed, or why it ended.
+    async def newer(self, seen: int, *, all_fresh: bool = False, copy: ViewCopy | None = None) -> int:
+        """Wait for a version above `seen` and return it. Raises Closed, or the error that ended the stream.
 
-        `all_fresh`: while the connection stands, only moments at which all subscriptions are at one snapshot.
+        `all_fresh`: while connected, waits until all subscriptions are at one snapshot.
         """
         while True:
             if self._failure is not None:
                 raise self._failure
-            if self._closed or (held is not None and not self._feed.holds(held)):
+            if self._closed or (copy is not None and not self._feed.is_open(copy)):
                 raise Closed("the subscription was closed")
             if self._feed.version > seen and (not all_fresh or self._feed.all_fresh or not self._feed.connected):
                 return self._feed.version
             await self._changed.wait()
 
-    def state(self, held: Held) -> State:
-        """What a subscription shows now."""
-        return self._feed.state(held)
+    def state(self, copy: ViewCopy) -> State:
+        """The state of a subscription now."""
+        return self._feed.state(copy)
 
-    def end(self, held: Held) -> None:
+    def end(self, copy: ViewCopy) -> None:
         """End one subscription."""
-        self._feed.unsubscribe(held)
+        self._feed.unsubscribe(copy)
         self._nudge()
         self._wake()
 
     # -- the connection ----------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        """Follow the engine until cancelled, or refused for good."""
+        """Follow the engine until cancelled, or until it refuses for good."""
         try:
             await self._link.run()
-        except Exception as failure:  # refused for good, or a mistake in the token's function: the readers raise it
+        except Exception as failure:  # refused for good, or an error of the token function: the readers raise it
             self._failure = failure
             self._lost(DISCONNECTED, str(failure))
 
     def _lost(self, status: str, reason: str) -> None:
-        self._feed.lost(status, reason)
+        self._feed.note_lost(status, reason)
         self._wake()
 
     async def _follow(self, connection: ClientConnection) -> None:
@@ -109,8 +109,8 @@ class Stream:
             except TimeoutError:
                 silent_s = time.monotonic() - heard_at
                 if silent_s > GIVE_UP_HEARTBEATS * feed.heartbeat_s:
-                    raise InputError(f"nothing has come for {silent_s:.0f} s") from None
-                feed.silent(silent_s)
+                    raise InputError(f"no message for {silent_s:.0f} s") from None
+                feed.note_silence(silent_s)
                 self._wake()
                 continue
             heard_at = time.monotonic()
@@ -118,12 +118,12 @@ class Stream:
             if message is None:
                 continue
             feed.hear(message)
-            self._link.reconnect_after_s, self._link.farewell = feed.reconnect_after_s, feed.farewell
+            self._link.reconnect_after_s, self._link.close_reason = feed.reconnect_after_s, feed.close_reason
             for _ in feed.verify():
                 await asyncio.sleep(0)
             await self._send_requests(connection)
             if feed.seq is not None and feed.all_fresh:
-                self._link.worked()
+                self._link.reset_backoff()
             self._wake()
 
     async def _send_requests(self, connection: ClientConnection) -> None:
@@ -131,7 +131,7 @@ class Stream:
             await connection.send(encode(request, self._session.encoding))
 
     def _nudge(self) -> None:
-        """Have what was asked for now sent, where there is a connection; otherwise it goes with the next hello."""
+        """Send new requests now if there is a connection; otherwise they go out after the next hello."""
         connection = self._link.connection
         if connection is not None:
             sending = asyncio.get_running_loop().create_task(self._send_quietly(connection))
@@ -148,31 +148,31 @@ class Stream:
 
 
 class Subscription:
-    """One subscription: iterate it for its states, for ever; each is the newest there is, whatever was skipped.
+    """One subscription. Iterating never ends; each step returns the newest state and skips those in between.
 
-    An iteration raises SubscriptionRefused, Closed, Problem (the connection is not allowed) and EngineUnreachable (another
-    protocol); a connection that is lost is no error but a state.
+    Iterating raises SubscriptionRefused, Closed, Problem (the engine refuses the connection) and EngineUnreachable (another
+    protocol). A lost connection is a state, not an error.
     """
 
-    def __init__(self, stream: Stream, held: Held) -> None:
+    def __init__(self, stream: Stream, copy: ViewCopy) -> None:
         self._stream = stream
-        self._held = held
+        self._copy = copy
         self._seen = -1
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> State:
-        self._seen = await self._stream.newer(self._seen, held=self._held)
+        self._seen = await self._stream.newer(self._seen, copy=self._copy)
         return self.state()
 
     def state(self) -> State:
-        """What it shows now, without waiting; `changed` is against the last state that was given out."""
-        return self._stream.state(self._held)
+        """The state now, without waiting. `changed` and `removed` compare it with the last state returned."""
+        return self._stream.state(self._copy)
 
     def close(self) -> None:
-        """End it; the others go on."""
-        self._stream.end(self._held)
+        """End this subscription; the others continue."""
+        self._stream.end(self._copy)
 
     async def __aenter__(self) -> Self:
         return self

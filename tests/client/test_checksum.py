@@ -1,4 +1,4 @@
-"""The checksum of rows, held against its definition written another way."""
+"""The checksum of rows equals a second implementation of its definition."""
 
 import struct
 import zlib
@@ -12,8 +12,8 @@ VALUES = st.none() | st.booleans() | st.integers(-(10**15), 10**15) | st.floats(
 ROWS = st.dictionaries(st.text(min_size=1, max_size=4), VALUES | st.lists(st.integers(), max_size=2), max_size=6)
 
 
-def defined(row: dict) -> int:
-    """The definition of the page, word for word: fields in the order of their UTF-8 bytes."""
+def checksum_by_definition(row: dict) -> int:
+    """The definition of the manual, word for word: fields in the order of their UTF-8 bytes."""
     content = b""
     for name in sorted(row, key=lambda name: name.encode()):
         value = row[name]
@@ -28,13 +28,13 @@ def defined(row: dict) -> int:
 
 
 @given(ROWS)
-def test_a_row_s_checksum_is_as_defined(row):
-    assert row_checksum(row) == defined(row)
+def test_a_row_s_checksum_is_as_checksum_by_definition(row):
+    assert row_checksum(row) == checksum_by_definition(row)
 
 
 @given(st.lists(ROWS, max_size=120))
-def test_a_view_s_is_the_sum_over_its_rows_in_any_order_and_in_turns(rows):
-    expected = sum(map(defined, rows)) % 2**32
+def test_a_view_s_checksum_is_the_sum_over_its_rows_in_any_order_and_in_slices(rows):
+    expected = sum(map(checksum_by_definition, rows)) % 2**32
     assert checksum(rows) == checksum(rows[::-1]) == expected
     *turns, last = checksum_in_turns(rows)
     assert last == expected and turns == [None] * (len(rows) // 50)

@@ -1,4 +1,4 @@
-"""The examples of the client, as far as they can be run here."""
+"""The client's examples: the notebook runs, the Excel query asks for columns that exist."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ EXAMPLES = Path(riskengine.client.examples.__file__).parent
 
 
 def test_the_notebook_runs_against_an_engine_from_its_first_cell_to_its_last():
-    pytest.importorskip("pandas", reason="the notebook is NOT run: pandas is not here (it is no dependency)")
+    pytest.importorskip("pandas", reason="the notebook is NOT run: pandas is not installed (it is not a dependency)")
 
     def notebook(port: int) -> "subprocess.CompletedProcess[str]":
         environment = {**os.environ, "RISKENGINE_URL": f"http://127.0.0.1:{port}", "POINTS": "1"}
@@ -45,13 +45,13 @@ def test_the_notebook_runs_against_an_engine_from_its_first_cell_to_its_last():
     run(scenario())
 
 
-def test_the_notebook_asks_for_columns_that_there_are():
+def test_the_notebook_asks_for_columns_that_exist():
     text = (EXAMPLES / "notebook.py").read_text(encoding="utf-8")
     columns = set(re.findall(r"columns=\[(.*?)\]", text)[0].replace('"', "").split(", "))
     assert columns <= set(names(OF_NODE))
 
 
-def test_the_query_for_excel_asks_a_route_that_there_is_for_columns_that_there_are():
+def test_the_query_for_excel_asks_an_existing_route_for_existing_columns():
     text = (EXAMPLES / "ladder.pq").read_text(encoding="utf-8")
     [path] = re.findall(r'RelativePath = "([^"]+)"', text)
     assert f"/{path}" in {route.path for route in ROUTES}
@@ -60,7 +60,7 @@ def test_the_query_for_excel_asks_a_route_that_there_is_for_columns_that_there_a
     assert text.count("(") == text.count(")") and text.count("{") == text.count("}") and text.count("[") == text.count("]")
 
 
-def test_the_query_for_excel_is_answered_by_an_engine():
+def test_an_engine_answers_the_query_for_excel():
     with serving(create_app(traded())) as url, Client(url) as client:
         rows = client.ladder(node="ALL").rows
     text = (EXAMPLES / "ladder.pq").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The copy that a client keeps, message by message, without a socket."""
+"""The client's copy of its subscriptions, message by message, without a socket."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from riskengine.client.checksum import checksum
 from riskengine.client.errors import EngineUnreachable, SubscriptionRefused
-from riskengine.client.feed import DISCONNECTED, LIVE, LOADING, MAX_RESYNCS, STALE, Feed, Held
+from riskengine.client.feed import DISCONNECTED, LIVE, LOADING, MAX_RESYNCS, STALE, Feed, ViewCopy
 from riskengine.client.messages import decode, encode
 from riskengine.errors import InputError
 from tests.stream_client import Desk, dealt_desk
@@ -26,8 +26,8 @@ HELLO = {
 }
 
 
-def tell(feed: Feed, **message: Any) -> list[dict[str, Any]]:
-    """One message to the feed; what it wants to send."""
+def send(feed: Feed, **message: Any) -> list[dict[str, Any]]:
+    """Give one message to the feed; return the requests that it wants to send."""
     decoded = decode(msgspec.json.encode(message).decode())
     assert decoded is not None
     feed.hear(decoded)
@@ -36,15 +36,15 @@ def tell(feed: Feed, **message: Any) -> list[dict[str, Any]]:
     return feed.take_requests()
 
 
-def rows(feed: Feed, held: Held, seq: int, *listed: dict[str, Any], epoch: int = 3) -> list[dict[str, Any]]:
-    return tell(
-        feed, type="snapshot", id=held.id, epoch=epoch, seq=seq, as_of=seq * 1_000_000, key=["instrument"], rows=list(listed)
+def rows(feed: Feed, copy: ViewCopy, seq: int, *listed: dict[str, Any], epoch: int = 3) -> list[dict[str, Any]]:
+    return send(
+        feed, type="snapshot", id=copy.id, epoch=epoch, seq=seq, as_of=seq * 1_000_000, key=["instrument"], rows=list(listed)
     )
 
 
 def update(feed, prev_seq, seq, epoch=3, checksums=None, **views):
     more = {} if checksums is None else {"checksums": checksums}
-    return tell(
+    return send(
         feed,
         type="update",
         epoch=epoch,
@@ -57,115 +57,115 @@ def update(feed, prev_seq, seq, epoch=3, checksums=None, **views):
     )
 
 
-def following():
+def make_feed():
     """A feed with one ladder of one row, at seq 11."""
     feed = Feed()
-    held = feed.subscribe("ladder", "FX1", None)
-    tell(feed, **HELLO)
-    rows(feed, held, 11, {"instrument": "EURUSD", "quantity": 1.0, "stale": False})
-    return feed, held
+    copy = feed.subscribe("ladder", "FX1", None)
+    send(feed, **HELLO)
+    rows(feed, copy, 11, {"instrument": "EURUSD", "quantity": 1.0, "stale": False})
+    return feed, copy
 
 
 # -- what a state says ---------------------------------------------------------------------------------------------
 
 
-def test_before_anything_is_heard_a_state_says_connecting_and_after_the_hello_that_rows_are_on_their_way():
+def test_a_state_is_connecting_before_the_hello_and_loading_until_its_rows_arrive():
     feed = Feed(max_hz=10)
-    held = feed.subscribe("ladder", None, "ann")
-    assert (feed.state(held).status, feed.state(held).rows) == ("connecting", {})
+    copy = feed.subscribe("ladder", None, "ann")
+    assert (feed.state(copy).status, feed.state(copy).rows) == ("connecting", {})
     assert feed.take_requests() == []
-    assert tell(feed, **HELLO) == [
+    assert send(feed, **HELLO) == [
         {"op": "configure", "max_hz": 10},
-        {"op": "subscribe", "id": held.id, "view": "ladder", "dealer": "ann"},
+        {"op": "subscribe", "id": copy.id, "view": "ladder", "dealer": "ann"},
     ]
-    assert feed.state(held).status == LOADING
+    assert feed.state(copy).status == LOADING
 
 
-def test_a_state_says_what_changed_since_the_last_one_and_keeps_what_it_said():
-    feed, held = following()
-    first = feed.state(held)
+def test_a_state_lists_what_changed_since_the_last_one_and_never_changes_itself():
+    feed, copy = make_feed()
+    first = feed.state(copy)
     assert (first.status, first.changed, first.seq, first.epoch) == (LIVE, {"EURUSD"}, 11, 3)
-    update(feed, 11, 14, **{held.id: {"rows": [{"instrument": "EURUSD", "quantity": 2.0}, {"instrument": "GBPUSD"}]}})
-    second = feed.state(held)
+    update(feed, 11, 14, **{copy.id: {"rows": [{"instrument": "EURUSD", "quantity": 2.0}, {"instrument": "GBPUSD"}]}})
+    second = feed.state(copy)
     assert second.rows["EURUSD"] == {"instrument": "EURUSD", "quantity": 2.0, "stale": False}
     assert (second.changed, second.removed, second.conflated) == ({"EURUSD", "GBPUSD"}, frozenset(), 2)
-    update(feed, 14, 15, **{held.id: {"removed": [["EURUSD"]]}})
-    third = feed.state(held)
+    update(feed, 14, 15, **{copy.id: {"removed": [["EURUSD"]]}})
+    third = feed.state(copy)
     assert (third.changed, third.removed, third.conflated) == (frozenset(), {"EURUSD"}, 0)
     assert first.rows["EURUSD"]["quantity"] == 1.0 and set(second.rows) == {"EURUSD", "GBPUSD"}
 
 
-def test_a_row_of_a_view_without_a_key_and_one_of_several_fields():
+def test_rows_of_a_view_without_a_key_and_of_one_with_several_key_fields():
     feed = Feed()
     single, several = feed.subscribe("status", None, None), feed.subscribe("nodes", None, None)
-    tell(feed, **HELLO)
-    tell(feed, type="snapshot", id=single.id, epoch=3, seq=11, as_of=1, key=[], rows=[{"state": "live", "n": 1}])
-    tell(feed, type="snapshot", id=several.id, epoch=3, seq=11, as_of=1, key=["a", "b"], rows=[{"a": 1, "b": 2, "c": 3}])
+    send(feed, **HELLO)
+    send(feed, type="snapshot", id=single.id, epoch=3, seq=11, as_of=1, key=[], rows=[{"state": "live", "n": 1}])
+    send(feed, type="snapshot", id=several.id, epoch=3, seq=11, as_of=1, key=["a", "b"], rows=[{"a": 1, "b": 2, "c": 3}])
     assert set(feed.state(several).rows) == {(1, 2)}
     update(feed, 11, 12, **{single.id: {"rows": [{"n": 2}]}, several.id: {"removed": [[1, 2]]}})
     assert feed.state(single).rows == {"": {"state": "live", "n": 2}}
     assert feed.state(several).removed == {(1, 2)}
 
 
-def test_rows_stay_when_the_connection_is_lost_and_the_next_snapshot_says_only_what_differs():
-    feed, held = following()
-    feed.state(held)
-    feed.lost(DISCONNECTED, "gone")
-    lost = feed.state(held)
+def test_rows_stay_when_the_connection_is_lost_and_the_next_snapshot_lists_only_what_differs():
+    feed, copy = make_feed()
+    feed.state(copy)
+    feed.note_lost(DISCONNECTED, "gone")
+    lost = feed.state(copy)
     assert (lost.status, lost.reason, set(lost.rows), lost.changed) == (DISCONNECTED, "gone", {"EURUSD"}, frozenset())
-    assert tell(feed, **HELLO | {"epoch": 4, "seq": 2}) == [held.request()]
-    assert feed.state(held).status == LOADING
-    rows(feed, held, 3, {"instrument": "EURUSD", "quantity": 1.0, "stale": False}, {"instrument": "USDJPY"}, epoch=4)
-    back = feed.state(held)
+    assert send(feed, **HELLO | {"epoch": 4, "seq": 2}) == [copy.request()]
+    assert feed.state(copy).status == LOADING
+    rows(feed, copy, 3, {"instrument": "EURUSD", "quantity": 1.0, "stale": False}, {"instrument": "USDJPY"}, epoch=4)
+    back = feed.state(copy)
     assert (back.status, back.epoch, back.seq, back.changed) == (LIVE, 4, 3, {"USDJPY"})
 
 
-def test_silence_and_an_engine_that_publishes_nothing_are_stale_until_something_comes():
-    feed, held = following()
-    feed.silent(3.2)
-    assert (feed.state(held).status, feed.state(held).reason) == (STALE, "nothing has come for 3 s")
+def test_silence_and_an_engine_that_publishes_nothing_are_stale_until_a_message_arrives():
+    feed, copy = make_feed()
+    feed.note_silence(3.2)
+    assert (feed.state(copy).status, feed.state(copy).reason) == (STALE, "no message for 3 s")
     update(feed, 11, 12)
-    assert feed.state(held).status == LIVE
-    tell(feed, type="heartbeat", epoch=3, seq=12, ts=16_000_000, publish_age_ms=900)
-    assert feed.state(held).status == LIVE
-    tell(feed, type="heartbeat", epoch=3, seq=12, ts=19_000_000, publish_age_ms=7_100)
-    assert feed.state(held).reason == "the engine has published nothing for 7 s"
-    tell(feed, type="heartbeat", epoch=3, seq=13, ts=19_100_000, publish_age_ms=3)
-    assert feed.state(held).status == LIVE
+    assert feed.state(copy).status == LIVE
+    send(feed, type="heartbeat", epoch=3, seq=12, ts=16_000_000, publish_age_ms=900)
+    assert feed.state(copy).status == LIVE
+    send(feed, type="heartbeat", epoch=3, seq=12, ts=19_000_000, publish_age_ms=7_100)
+    assert feed.state(copy).reason == "the engine has published nothing for 7 s"
+    send(feed, type="heartbeat", epoch=3, seq=13, ts=19_100_000, publish_age_ms=3)
+    assert feed.state(copy).status == LIVE
 
 
 # -- when the copy may be wrong ------------------------------------------------------------------------------------
 
 
-def test_a_gap_asks_for_all_rows_anew_and_takes_no_change_until_they_are_here():
-    feed, held = following()
+def test_a_gap_requests_all_rows_again_and_ignores_updates_until_they_arrive():
+    feed, copy = make_feed()
     other = feed.subscribe("nodes", None, None)
     assert feed.take_requests() == [other.request()]
-    assert update(feed, 12, 13, **{held.id: {"rows": [{"instrument": "GBPUSD"}]}}) == [{"op": "resync", "id": held.id}]
-    state = feed.state(held)
+    assert update(feed, 12, 13, **{copy.id: {"rows": [{"instrument": "GBPUSD"}]}}) == [{"op": "resync", "id": copy.id}]
+    state = feed.state(copy)
     assert (state.status, set(state.rows)) == (LOADING, {"EURUSD"}) and "follows seq 12, not 11" in state.reason
-    assert update(feed, 13, 14, **{held.id: {"rows": [{"instrument": "GBPUSD"}]}}) == []
-    rows(feed, held, 14, {"instrument": "GBPUSD", "quantity": 5.0})
-    assert feed.state(held).rows == {"GBPUSD": {"instrument": "GBPUSD", "quantity": 5.0}}
-    assert feed.state(held).status == LIVE and not feed.all_fresh  # the other one is still to come
+    assert update(feed, 13, 14, **{copy.id: {"rows": [{"instrument": "GBPUSD"}]}}) == []
+    rows(feed, copy, 14, {"instrument": "GBPUSD", "quantity": 5.0})
+    assert feed.state(copy).rows == {"GBPUSD": {"instrument": "GBPUSD", "quantity": 5.0}}
+    assert feed.state(copy).status == LIVE and not feed.all_fresh  # the other subscription still waits for its rows
 
 
-def test_a_checksum_that_differs_asks_for_that_subscription_anew_and_one_that_agrees_does_not():
-    feed, held = following()
-    right = checksum(held.rows.values())
-    assert update(feed, 11, 12, checksums={held.id: right, "unknown": 1}) == []
-    assert update(feed, 12, 13, checksums={held.id: right ^ 1}) == [{"op": "resync", "id": held.id}]
-    assert "not the engine's at seq 13" in feed.state(held).reason
-    assert update(feed, 13, 14, checksums={held.id: right ^ 1}) == []  # nobody checks rows that are on their way
+def test_only_a_checksum_that_differs_requests_its_subscription_again():
+    feed, copy = make_feed()
+    right = checksum(copy.rows.values())
+    assert update(feed, 11, 12, checksums={copy.id: right, "unknown": 1}) == []
+    assert update(feed, 12, 13, checksums={copy.id: right ^ 1}) == [{"op": "resync", "id": copy.id}]
+    assert "differ from the engine's at seq 13" in feed.state(copy).reason
+    assert update(feed, 13, 14, checksums={copy.id: right ^ 1}) == []  # rows on their way are not checked
 
 
-def test_where_fresh_rows_do_not_help_another_connection_is_needed():
-    feed, held = following()
+def test_the_client_must_reconnect_if_fresh_rows_do_not_help():
+    feed, copy = make_feed()
     for number in range(MAX_RESYNCS):
-        update(feed, 11 + number, 12 + number, checksums={held.id: 1})
-        rows(feed, held, 12 + number, {"instrument": "EURUSD"})
+        update(feed, 11 + number, 12 + number, checksums={copy.id: 1})
+        rows(feed, copy, 12 + number, {"instrument": "EURUSD"})
     with pytest.raises(InputError, match="fresh rows did not help"):
-        update(feed, 11 + MAX_RESYNCS, 12 + MAX_RESYNCS, checksums={held.id: 1})
+        update(feed, 11 + MAX_RESYNCS, 12 + MAX_RESYNCS, checksums={copy.id: 1})
 
 
 @pytest.mark.parametrize(
@@ -178,10 +178,10 @@ def test_where_fresh_rows_do_not_help_another_connection_is_needed():
         {"type": "update", "epoch": 3, "seq": 11, "prev_seq": 11, "as_of": 1, "views": {}},
     ],
 )
-def test_what_no_engine_says_ends_the_connection(message):
-    feed, _ = following()
+def test_a_message_that_breaks_the_protocol_ends_the_connection(message):
+    feed, _ = make_feed()
     with pytest.raises(InputError):
-        tell(feed, **message)
+        send(feed, **message)
 
 
 @pytest.mark.parametrize(
@@ -198,48 +198,48 @@ def test_what_no_engine_says_ends_the_connection(message):
         "[" * 100_000,
     ],
 )
-def test_a_frame_that_is_no_message_is_one_kind_of_error(frame):
+def test_every_undecodable_frame_raises_the_same_error(frame):
     with pytest.raises(InputError, match="not of this protocol"):
         decode(frame)
 
 
-def test_a_message_or_a_field_that_is_not_known_yet_is_skipped():
-    feed, held = following()
+def test_unknown_messages_and_fields_are_skipped():
+    feed, copy = make_feed()
     assert decode('{"type":"weather","rows":7}') is None
     assert decode(encode({"type": "weather", "rows": 7}, "msgpack")) is None
     assert decode('{"type":"pong","id":1}') is None
     rows_of = {"instrument": "EURUSD", "new_field": 1}
-    tell(feed, type="snapshot", id=held.id, epoch=3, seq=12, as_of=1, key=["instrument"], rows=[rows_of], more="x")
-    assert feed.state(held).rows["EURUSD"] == rows_of
+    send(feed, type="snapshot", id=copy.id, epoch=3, seq=12, as_of=1, key=["instrument"], rows=[rows_of], more="x")
+    assert feed.state(copy).rows["EURUSD"] == rows_of
 
 
-def test_another_protocol_and_a_refused_subscription_are_errors_for_the_reader():
+def test_another_protocol_and_a_refused_subscription_raise_errors_for_the_reader():
     with pytest.raises(EngineUnreachable, match="protocol 2"):
-        tell(Feed(), **HELLO | {"protocol": 2})
-    feed, held = following()
+        send(Feed(), **HELLO | {"protocol": 2})
+    feed, copy = make_feed()
     wrong = feed.subscribe("ladder", "NOWHERE", None)
     feed.take_requests()
-    tell(feed, type="error", id=wrong.id, title="unknown name", detail="unknown node 'NOWHERE'")
+    send(feed, type="error", id=wrong.id, title="unknown name", detail="unknown node 'NOWHERE'")
     with pytest.raises(SubscriptionRefused, match="unknown name: unknown node 'NOWHERE'"):
         feed.state(wrong)
-    assert feed.state(held).status == LIVE
-    feed.lost(DISCONNECTED, "gone")
-    assert tell(feed, **HELLO) == [held.request()]  # what was refused is not asked for again
+    assert feed.state(copy).status == LIVE
+    feed.note_lost(DISCONNECTED, "gone")
+    assert send(feed, **HELLO) == [copy.request()]  # a refused subscription is not requested again
 
 
-def test_what_ends_the_session_is_remembered_for_the_state():
-    feed, _ = following()
-    tell(feed, type="error", id=None, title="token expired", detail="sign in again")
-    tell(feed, type="bye", reconnect_after_ms=700)
-    assert (feed.farewell, feed.reconnect_after_s) == ("token expired: sign in again", 0.7)
+def test_the_feed_keeps_the_server_s_reason_for_ending_the_session():
+    feed, _ = make_feed()
+    send(feed, type="error", id=None, title="token expired", detail="sign in again")
+    send(feed, type="bye", reconnect_after_ms=700)
+    assert (feed.close_reason, feed.reconnect_after_s) == ("token expired: sign in again", 0.7)
 
 
-def test_an_ended_subscription_is_told_to_the_engine_once():
-    feed, held = following()
-    feed.unsubscribe(held)
-    feed.unsubscribe(held)
-    assert feed.take_requests() == [{"op": "unsubscribe", "id": held.id}]
-    assert update(feed, 11, 12, **{held.id: {"rows": [{"instrument": "EURUSD", "quantity": 9.0}]}}) == []
+def test_an_ended_subscription_is_unsubscribed_once():
+    feed, copy = make_feed()
+    feed.unsubscribe(copy)
+    feed.unsubscribe(copy)
+    assert feed.take_requests() == [{"op": "unsubscribe", "id": copy.id}]
+    assert update(feed, 11, 12, **{copy.id: {"rows": [{"instrument": "EURUSD", "quantity": 9.0}]}}) == []
 
 
 # -- any sequence --------------------------------------------------------------------------------------------------
@@ -256,16 +256,16 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_after_any_sequence_of_snapshots_updates_losses_and_faults_the_rows_are_the_model_s(steps):
+def test_after_any_sequence_of_snapshots_updates_losses_and_faults_the_rows_equal_the_model(steps):
     feed = Feed()
-    held = feed.subscribe("ladder", None, None)
+    copy = feed.subscribe("ladder", None, None)
     model: dict[str, Any] = {}
     seen: dict[str, Any] = {}
     seq, epoch = 10, 3
-    tell(feed, **HELLO)
+    send(feed, **HELLO)
 
     def snapshot() -> None:
-        rows(feed, held, seq, *({"instrument": key} | fields for key, fields in model.items()), epoch=epoch)
+        rows(feed, copy, seq, *({"instrument": key} | fields for key, fields in model.items()), epoch=epoch)
 
     snapshot()
     for step in steps:
@@ -280,33 +280,33 @@ def test_after_any_sequence_of_snapshots_updates_losses_and_faults_the_rows_are_
             for key in removed:
                 model.pop(key, None)
             change = {"rows": [{"instrument": k} | f for k, f in patch.items()], "removed": [[k] for k in removed]}
-            told = {held.id: checksum({"instrument": key} | fields for key, fields in model.items())}
-            assert update(feed, seq, seq + 2, epoch=epoch, checksums=told, **{held.id: change}) == []
+            right = {copy.id: checksum({"instrument": key} | fields for key, fields in model.items())}
+            assert update(feed, seq, seq + 2, epoch=epoch, checksums=right, **{copy.id: change}) == []
             seq += 2
         elif step[0] == "lost":
-            feed.lost(DISCONNECTED, "gone")
+            feed.note_lost(DISCONNECTED, "gone")
             epoch, seq = epoch + 1, 1
-            tell(feed, **HELLO | {"epoch": epoch, "seq": seq})
+            send(feed, **HELLO | {"epoch": epoch, "seq": seq})
             snapshot()
         else:
-            asked = update(feed, seq + (step[1] == "gap"), seq + 2, epoch=epoch, checksums={held.id: _wrong(held)})
-            assert asked == [{"op": "resync", "id": held.id}]
+            asked = update(feed, seq + (step[1] == "gap"), seq + 2, epoch=epoch, checksums={copy.id: _wrong_checksum(copy)})
+            assert asked == [{"op": "resync", "id": copy.id}]
             seq += 2
             snapshot()
-            # The engine's next checksum agrees, so that faults far apart do not count together.
-            update(feed, seq, seq + 1, epoch=epoch, checksums={held.id: checksum(held.rows.values())})
+            # The engine's next checksum agrees: faults far apart do not add up.
+            update(feed, seq, seq + 1, epoch=epoch, checksums={copy.id: checksum(copy.rows.values())})
             seq += 1
-        state = feed.state(held)
+        state = feed.state(copy)
         assert state.status == LIVE and (state.epoch, state.seq) == (epoch, seq)
         assert state.rows == {key: {"instrument": key} | fields for key, fields in model.items()}
-        # What a state says changed, put on what was seen before, gives the rows.
+        # The changes of a state, applied to the rows seen before, give its rows.
         seen = {key: row for key, row in seen.items() if key not in state.removed}
         seen |= {key: state.rows[key] for key in state.changed}
         assert seen == state.rows
 
 
-def _wrong(held: Held) -> int:
-    return checksum(held.rows.values()) ^ 1
+def _wrong_checksum(copy: ViewCopy) -> int:
+    return checksum(copy.rows.values()) ^ 1
 
 
 # -- with the engine's own side of the protocol --------------------------------------------------------------------
@@ -333,6 +333,6 @@ def test_the_feed_follows_the_engine_s_own_messages():
         feed.hear(decode(client.subscriptions.update().decode()))
         exchange()
     assert feed.state(ladder).status == feed.state(tree).status == LIVE
-    for held, view, parameters in ((ladder, "ladder", {"node": "G10"}), (tree, "nodes", {})):
+    for copy, view, parameters in ((ladder, "ladder", {"node": "G10"}), (tree, "nodes", {})):
         [fresh] = desk.client().subscribe("x", view, **parameters)
-        assert feed.state(held).rows == {row[fresh["key"][0]]: row for row in fresh["rows"]}
+        assert feed.state(copy).rows == {row[fresh["key"][0]]: row for row in fresh["rows"]}

@@ -1,4 +1,4 @@
-"""The stream of the client against the real server, in one loop with it: what it follows, and what it may see."""
+"""The client's stream against the real server in the same event loop: what it follows, and what it may see."""
 
 import asyncio
 import threading
@@ -51,7 +51,7 @@ def test_several_subscriptions_follow_the_engine_and_add_up_at_one_seq(options):
     run(scenario())
 
 
-def test_compression_is_agreed_on_where_it_is_asked_for_and_only_there():
+def test_compression_is_negotiated_only_if_the_client_asks_for_it():
     async def scenario():
         async with wired() as engine:
             for compression in (True, False):
@@ -81,7 +81,7 @@ def test_a_slow_reader_finds_the_newest_state_and_is_never_dropped():
     run(scenario())
 
 
-def test_an_unknown_name_ends_only_its_own_subscription():
+def test_an_unknown_name_ends_only_its_subscription():
     async def scenario():
         async with wired() as engine, AsyncClient(f"http://127.0.0.1:{engine.port}") as client:
             good, bad = client.subscribe("ladder", node="FX1"), client.subscribe("ladder", node="NOWHERE")
@@ -95,7 +95,7 @@ def test_an_unknown_name_ends_only_its_own_subscription():
     run(scenario())
 
 
-def test_an_engine_without_tokens_that_says_bye_leaves_the_client_disconnected_and_closing_is_clean():
+def test_after_a_bye_the_client_is_disconnected_and_closes_cleanly():
     async def scenario():
         client = AsyncClient("http://127.0.0.1:1")
         async with wired() as engine:
@@ -112,7 +112,7 @@ def test_an_engine_without_tokens_that_says_bye_leaves_the_client_disconnected_a
     run(scenario())
 
 
-def test_without_asyncio_the_same_and_no_thread_is_left():
+def test_the_client_without_asyncio_does_the_same_and_leaves_no_thread():
     before = threading.active_count()
 
     async def scenario():
@@ -162,7 +162,7 @@ def _ended(subscription: Any) -> bool:
 # -- tokens --------------------------------------------------------------------------------------------------------
 
 
-def test_a_token_that_ends_is_asked_for_again_and_shows_what_it_was_granted(tmp_path: Path):
+def test_an_expired_token_is_requested_again_and_shows_what_it_grants(tmp_path: Path):
     keys = Keys(tmp_path)
     shown = ["ann"]
 
@@ -185,12 +185,12 @@ def test_a_token_that_ends_is_asked_for_again_and_shows_what_it_was_granted(tmp_
                 assert ended.reason.startswith("token revoked")
                 state = await state_where(tree, lambda state: state.is_live)
                 assert {"FX", "FX1", "EM1"} <= set(state.rows) and "FX" in state.changed
-                assert (await client.ladder(node="EM1")).total == 1  # over HTTP too, with the token of now
+                assert (await client.ladder(node="EM1")).total == 1  # over HTTP too, with the current token
 
     run(scenario())
 
 
-def test_who_may_not_is_told_so_by_the_iteration_and_by_the_request(tmp_path: Path):
+def test_a_client_without_permission_gets_an_error_from_the_iteration_and_the_request(tmp_path: Path):
     keys = Keys(tmp_path)
 
     async def scenario():

@@ -1,4 +1,4 @@
-"""Sending over `/v1/ingest`: in order, answered, again after a lost connection, nothing twice."""
+"""Publishing over `/v1/ingest`: in order, answered, repeated after a lost connection, nothing counted twice."""
 
 import asyncio
 import threading
@@ -26,7 +26,7 @@ def answer(frame: dict[str, Any]) -> dict[str, Any]:
     return {"type": "trades", "epoch": 1, "seq": 5, "results": results, "counts": {"applied": len(results)}, "errors": []}
 
 
-def test_ticks_trades_and_beats_reach_the_engine(monkeypatch):
+def test_ticks_trades_and_heartbeats_reach_the_engine(monkeypatch):
     monkeypatch.setattr(exchange_module, "MAX_BODY_BYTES", 2_000)
     monkeypatch.setattr("riskengine.client.publisher.BEAT_S", 0.05)
 
@@ -60,7 +60,7 @@ def test_ticks_trades_and_beats_reach_the_engine(monkeypatch):
     run(scenario())
 
 
-def test_what_was_not_answered_when_the_connection_ended_is_sent_again_in_order():
+def test_frames_without_an_answer_are_sent_again_in_order_after_a_lost_connection():
     heard: list[list[str]] = [[], []]
 
     async def first(visit: Visit) -> None:
@@ -85,7 +85,7 @@ def test_what_was_not_answered_when_the_connection_ended_is_sent_again_in_order(
     run(scenario())
 
 
-def test_trades_for_which_there_was_no_room_are_sent_again_when_the_engine_asked_for_it():
+def test_trades_that_the_engine_had_no_room_for_are_sent_again_after_its_retry_time():
     async def script(visit: Visit) -> None:
         frames = [await visit.hear(), await visit.hear()]
         await visit.say(type="error", id=None, title="no room for more trades", detail="full", retry_after_ms=100)
@@ -105,7 +105,7 @@ def test_trades_for_which_there_was_no_room_are_sent_again_when_the_engine_asked
     run(scenario())
 
 
-def test_no_more_than_a_few_frames_are_on_their_way_and_closing_frees_whoever_waits():
+def test_few_frames_are_in_flight_and_closing_wakes_the_waiting_calls():
     heard = []
 
     async def never_answers(visit: Visit) -> None:
@@ -130,7 +130,7 @@ def test_no_more_than_a_few_frames_are_on_their_way_and_closing_frees_whoever_wa
     run(scenario())
 
 
-def test_who_may_not_publish_is_told_so(tmp_path: Path):
+def test_a_client_that_may_not_publish_gets_an_error(tmp_path: Path):
     keys = Keys(tmp_path)
 
     async def scenario():
@@ -145,7 +145,7 @@ def test_who_may_not_publish_is_told_so(tmp_path: Path):
     run(scenario())
 
 
-def test_a_publisher_goes_on_through_a_kill_and_nothing_is_lost_or_counted_twice(tmp_path: Path):
+def test_a_publisher_continues_after_a_kill_and_nothing_is_lost_or_counted_twice(tmp_path: Path):
     store, log = f"sqlite:///{tmp_path}/engine.db", tmp_path / "log"
     opened = open_store(store)
     opened.save_nodes(nodes())

@@ -1,4 +1,4 @@
-"""What the client asks over HTTP, of the real application; and how it takes errors, waits and tokens, of one that refuses."""
+"""The client's requests to the real application; and its errors, retries and tokens against a server that refuses."""
 
 import asyncio
 import http.server
@@ -24,7 +24,7 @@ from riskengine.client import (
     SnapshotGone,
 )
 from riskengine.client import exchange as exchange_module
-from riskengine.client.exchange import _joined, parts_exchange
+from riskengine.client.exchange import _join, parts_exchange
 from riskengine.errors import StoreUnavailable
 from riskengine.serve.app import create_app
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, mark_rows, node_rows
@@ -65,7 +65,7 @@ def test_every_read_answers_rows_of_one_snapshot(engine, client):
     assert client.receipt("EURUSD", node="FX1")["node"] == "FX1"
 
 
-def test_a_read_of_a_past_seq_is_of_that_snapshot_and_one_that_is_gone_says_so(engine, client):
+def test_a_read_of_a_past_seq_returns_that_snapshot_or_says_that_it_is_gone(engine, client):
     before = client.ladder(node="FX1")
     client.post_trades([row("more", quantity="5")])
     assert client.ladder(node="FX1", seq=before.seq).rows == before.rows != client.ladder(node="FX1").rows
@@ -90,7 +90,7 @@ def test_exact_numbers_come_as_decimal_texts(client):
         (lambda client: client.nodes("no/../such"), NotFound, "no/../such"),
     ],
 )
-def test_an_error_carries_what_the_problem_says(client, ask, kind, said):
+def test_an_error_carries_the_fields_of_the_problem(client, ask, kind, said):
     with pytest.raises(kind, match=said) as caught:
         ask(client)
     problem = caught.value
@@ -100,7 +100,7 @@ def test_an_error_carries_what_the_problem_says(client, ask, kind, said):
         assert problem.errors[0]["field"] == "limit"
 
 
-def test_asyncio_asks_the_same(engine):
+def test_the_client_for_asyncio_returns_the_same(engine):
     async def scenario(url: str) -> None:
         async with AsyncClient(url) as client:
             tree, ladder = await asyncio.gather(client.nodes(), client.ladder(node="FX1"))
@@ -125,7 +125,7 @@ def test_posted_trades_are_answered_in_order_and_a_read_that_follows_sees_them(c
     assert client.trades(node="FX1", exact=True, limit=1_000).by("trade_id")["a"]["quantity"] == "0.1"
 
 
-def test_more_than_one_request_holds_goes_in_several_and_is_answered_as_one(client, monkeypatch):
+def test_a_list_larger_than_one_request_is_split_and_answered_as_one(client, monkeypatch):
     monkeypatch.setattr(exchange_module, "MAX_BODY_BYTES", 2_000)
     sent = [row(f"m{number}") for number in range(50)]
     sent[33] = row("m33", desk="NOWHERE")
@@ -137,11 +137,11 @@ def test_more_than_one_request_holds_goes_in_several_and_is_answered_as_one(clie
     assert (answer["accepted"] + answer["refused"], answer["errors"][-1]["index"]) == (100, 99)
 
 
-def test_an_empty_list_is_answered_too(client):
+def test_an_empty_list_is_answered(client):
     assert client.post_trades([])["results"] == []
 
 
-def test_trades_that_cannot_be_taken_now_are_posted_again_and_stored_once(engine, client):
+def test_trades_that_the_engine_cannot_take_now_are_posted_again_and_stored_once(engine, client):
     engine.broken = StoreUnavailable("the store is away")
     threading.Timer(0.5, lambda: setattr(engine, "broken", None)).start()
     answer = client.post_trades([row("patient")], retry_s=20)
@@ -153,7 +153,7 @@ def test_trades_that_cannot_be_taken_now_are_posted_again_and_stored_once(engine
     assert caught.value.retry_after_s == 1.0
 
 
-def test_what_a_person_says_is_posted(client):
+def test_decisions_and_comments_are_posted(client):
     assert client.reconcile()["clean"]
     assert client.comment_break(1, "known")["comment"] == "known"
     unpriced = client.exceptions(kind="unpriced").rows[0]
@@ -164,7 +164,7 @@ def test_what_a_person_says_is_posted(client):
 
 
 class Refusing(http.server.BaseHTTPRequestHandler):
-    """Answers from a list of (status, headers, body); remembers what was asked. None hangs up after the request was read."""
+    """Answers from a list of (status, headers, body) and keeps the requests. None closes the connection without an answer."""
 
     answers: ClassVar[list[Any]] = []
     asked: ClassVar[list[tuple[str, str, str | None, bytes]]] = []
@@ -204,7 +204,7 @@ def refusing(*answers: Any) -> Iterator[tuple[str, list[Any]]]:
         thread.join()
 
 
-def told(status: int, **headers: str) -> tuple[int, dict[str, str], bytes]:
+def problem_answer(status: int, **headers: str) -> tuple[int, dict[str, str], bytes]:
     return status, headers, json.dumps({"title": "T", "status": status, "detail": "D", "errors": []}).encode()
 
 
@@ -226,20 +226,24 @@ FINE: Any = (200, {}, b'{"results":[],"counts":{}}')
     ],
 )
 def test_each_status_has_its_error(status, kind):
-    with refusing(told(status)) as (url, _), Client(url) as client, pytest.raises(Problem, match=f"{status} T: D") as caught:
+    with (
+        refusing(problem_answer(status)) as (url, _),
+        Client(url) as client,
+        pytest.raises(Problem, match=f"{status} T: D") as caught,
+    ):
         client.status()
     assert type(caught.value) is kind
 
 
 def test_a_post_whose_answer_was_lost_is_sent_again_and_retry_after_is_kept():
-    with refusing(None, told(503, **{"Retry-After": "0.2"}), FINE) as (url, asked), Client(url) as client:
+    with refusing(None, problem_answer(503, **{"Retry-After": "0.2"}), FINE) as (url, asked), Client(url) as client:
         client.post_trades([row("x")])
     assert [(method, path) for method, path, _, _ in asked] == [("POST", "/v1/trades")] * 3
     assert len({body for *_, body in asked}) == 1
 
 
-def test_reads_wait_only_where_they_were_told_to():
-    with refusing(told(503, **{"Retry-After": "0"}), (200, {}, b"{}")) as (url, asked):
+def test_reads_are_retried_only_on_request():
+    with refusing(problem_answer(503, **{"Retry-After": "0"}), (200, {}, b"{}")) as (url, asked):
         with Client(url) as client, pytest.raises(NotNow):
             client.status()
         with Client(url, read_retry_s=5) as client:
@@ -247,10 +251,13 @@ def test_reads_wait_only_where_they_were_told_to():
     assert len(asked) == 2
 
 
-def test_a_token_function_is_asked_again_when_its_token_is_over_and_only_once():
+def test_a_token_function_is_called_again_once_when_its_token_has_expired():
     given = iter(["old", "new", "newer"])
     with (
-        refusing((200, {}, b"{}"), told(401), (200, {}, b"{}"), told(401), told(401)) as (url, asked),
+        refusing((200, {}, b"{}"), problem_answer(401), (200, {}, b"{}"), problem_answer(401), problem_answer(401)) as (
+            url,
+            asked,
+        ),
         Client(url, token=lambda: next(given)) as client,
     ):
         client.status()
@@ -260,33 +267,33 @@ def test_a_token_function_is_asked_again_when_its_token_is_over_and_only_once():
     assert [token for _, _, token, _ in asked] == [f"Bearer {each}" for each in ("old", "old", "new", "new", "newer")]
 
 
-def test_where_nobody_answers_or_no_engine_does_it_is_unreachable():
+def test_no_answer_or_one_that_is_not_from_an_engine_is_unreachable():
     with Client("http://127.0.0.1:1") as client, pytest.raises(EngineUnreachable, match=r"127\.0\.0\.1:1"):
         client.status()
     with refusing((200, {}, b"<html>"), (200, {}, b"[]")) as (url, _), Client(url) as client:
-        with pytest.raises(EngineUnreachable, match="no engine"):
+        with pytest.raises(EngineUnreachable, match="not an engine"):
             client.status()
-        with pytest.raises(EngineUnreachable, match="no engine"):
+        with pytest.raises(EngineUnreachable, match="not an engine"):
             client.nodes()
 
 
-def test_a_name_is_quoted_where_it_stands_in_a_path():
-    with refusing(told(404)) as (url, asked), Client(url) as client, pytest.raises(NotFound):
+def test_a_name_in_a_path_is_quoted():
+    with refusing(problem_answer(404)) as (url, asked), Client(url) as client, pytest.raises(NotFound):
         client.nodes("FX/1?a=b#c %")
     assert asked[0][1] == "/v1/nodes/FX%2F1%3Fa%3Db%23c%20%25"
 
 
-def test_a_part_that_fails_for_good_says_how_many_went_before(monkeypatch):
+def test_an_error_after_several_requests_says_how_many_items_were_posted(monkeypatch):
     monkeypatch.setattr(exchange_module, "MAX_BODY_BYTES", 10)
-    with refusing(FINE, told(403)) as (url, _), Client(url) as client, pytest.raises(NotAllowed) as caught:
+    with refusing(FINE, problem_answer(403)) as (url, _), Client(url) as client, pytest.raises(NotAllowed) as caught:
         client.post_trades([{"n": "aaaaaaaa"}, {"n": "bbbbbbbb"}])
-    assert caught.value.__notes__ == ["1 items were posted before"]
+    assert caught.value.__notes__ == ["1 items were posted before this error"]
 
 
-def test_answers_are_joined_as_if_they_were_one():
+def test_answers_to_parts_are_joined_into_one():
     first = {"seq": 1, "results": [1], "counts": {"applied": 1}, "errors": [{"index": 0}], "accepted": 2, "refused": 1}
     second = {"seq": 2, "results": [2], "counts": {"applied": 2, "late": 1}, "errors": [{"index": 1}], "accepted": 3}
-    assert _joined(first, second | {"refused": 0}, 10) == {
+    assert _join(first, second | {"refused": 0}, 10) == {
         "seq": 2,
         "results": [1, 2],
         "counts": {"applied": 3, "late": 1},

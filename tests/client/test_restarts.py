@@ -1,4 +1,4 @@
-"""The client through the life of the real engine: killed, shut down, started anew, given other reference data."""
+"""The client while the real engine is killed, shut down, restarted, and given other reference data."""
 
 import threading
 import time
@@ -17,20 +17,20 @@ from tests.running import running
 
 
 def assert_equal_at_its_seq(client: Client, ladder: Any, node: str) -> None:
-    """What the subscription holds is what the engine answers about the same snapshot."""
+    """The subscription's rows equal the engine's answer for the same snapshot."""
     for _ in range(50):
         state = next_state_where(ladder, lambda state: state.is_live)
         try:
-            told = client.ladder(node=node, seq=state.seq)
+            answer = client.ladder(node=node, seq=state.seq)
         except (NotFound, SnapshotGone):
             continue
-        assert told.by("instrument") == state.rows and told.epoch == state.epoch
+        assert answer.by("instrument") == state.rows and answer.epoch == state.epoch
         return
-    raise AssertionError("no snapshot was there long enough")
+    raise AssertionError("no snapshot was kept long enough")
 
 
 @pytest.mark.parametrize("options", [{}, {"encoding": "msgpack", "compression": True, "max_hz": 10}], ids=["json", "msgpack"])
-def test_a_ladder_stays_the_engine_s_through_a_kill_and_a_shutdown(house_url, tmp_path, options, monkeypatch):
+def test_a_ladder_equals_the_engine_s_after_a_kill_and_a_shutdown(house_url, tmp_path, options, monkeypatch):
     resyncs: list[str] = []
     verified: list[int] = []
     resync = Feed._resync
@@ -74,7 +74,7 @@ def test_a_ladder_stays_the_engine_s_through_a_kill_and_a_shutdown(house_url, tm
     assert resyncs == []
 
 
-def test_reference_data_that_changes_under_the_stream_arrives_as_rows_that_come_and_go(house_url, tmp_path):
+def test_new_reference_data_arrives_on_the_stream_as_added_and_removed_rows(house_url, tmp_path):
     with running("serve", "--port", "0", "--store", house_url, log=tmp_path / "log") as server, Client(server.url) as client:
         tree, status = client.subscribe("nodes"), client.subscribe("status")
         before = next_state_where(tree, lambda state: state.is_live)
@@ -86,7 +86,7 @@ def test_reference_data_that_changes_under_the_stream_arrives_as_rows_that_come_
         assert status.state().rows[""]["node_count"] == len(after.rows)
 
 
-def test_posts_go_on_through_a_restart_and_nothing_is_counted_twice(house_url, tmp_path):
+def test_posts_continue_after_a_restart_and_nothing_is_counted_twice(house_url, tmp_path):
     log = tmp_path / "engine.log"
     with running("serve", "--port", "0", "--store", house_url, log=log) as server, Client(server.url) as client:
         port = server.url.rpartition(":")[2]

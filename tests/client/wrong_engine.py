@@ -1,4 +1,4 @@
-"""A small server that speaks the stream's protocol as a test tells it to, also wrongly; and hears what the client says."""
+"""A small server that follows a test's script of the stream protocol, also a wrong one, and reads the client's messages."""
 
 import asyncio
 import contextlib
@@ -51,16 +51,23 @@ class Visit:
     async def update(
         self, changes: Mapping[str, Any] | None = None, *, prev_seq: int | None = None, checksums: dict[str, int] | None = None
     ) -> None:
-        told, self.seq = self.seq if prev_seq is None else prev_seq, self.seq + 1
-        shown = {name: {"rows": rows, "removed": []} for name, rows in (changes or {}).items()}
+        before, self.seq = self.seq if prev_seq is None else prev_seq, self.seq + 1
+        views = {name: {"rows": rows, "removed": []} for name, rows in (changes or {}).items()}
         more = {} if checksums is None else {"checksums": checksums}
         await self.say(
-            type="update", epoch=self.epoch, seq=self.seq, prev_seq=told, as_of=self.seq * 1_000, conflated=0, views=shown, **more
+            type="update",
+            epoch=self.epoch,
+            seq=self.seq,
+            prev_seq=before,
+            as_of=self.seq * 1_000,
+            conflated=0,
+            views=views,
+            **more,
         )
 
 
 class WrongEngine:
-    """Serves each connection with the next of the scripts; `answers` are handshakes to refuse: (status, headers, body)."""
+    """Runs the next script for each connection; first refuses a handshake with each of `answers`: (status, headers, body)."""
 
     def __init__(self, *scripts: Callable[[Visit], Awaitable[None]], answers: tuple[Any, ...] = ()) -> None:
         self.scripts = list(scripts)
@@ -98,7 +105,7 @@ async def wrong_engine(
     assert not engine.failed, engine.failed
 
 
-def told(*rows: dict[str, Any]) -> int:
+def checksum_of(*rows: dict[str, Any]) -> int:
     return checksum(rows)
 
 

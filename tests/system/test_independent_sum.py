@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from replay.dealing import UNKNOWN, Dealer, Journal, Message, economics, plain, version_of
-from replay.independent_sum import Holding, differences, expected
+from replay.independent_sum import Holding, differences, expected_positions
 from replay.store_tables import READ
 
 DEAL: Message = {
@@ -34,15 +34,15 @@ def row(message: Message, **stored: Any) -> dict[str, Any]:
 def journal(*sent: tuple[Message, str]) -> Journal:
     found = Journal()
     for message, answer in sent:
-        found.sending([message])
+        found.note_sent([message])
         if answer:
-            found.answered([message], [answer])
+            found.note_answers([message], [answer])
     return found
 
 
 def test_quantity_cash_and_count_of_both_roll_ups_are_summed_exactly():
     other = DEAL | {"trade_id": "2", "side": "sell", "quantity": "1", "contra_amount": "7.25"}
-    found = expected(journal((DEAL, "applied"), (other, "applied")), [row(DEAL), row(other)])
+    found = expected_positions(journal((DEAL, "applied"), (other, "applied")), [row(DEAL), row(other)])
     holding = Holding(Decimal(2), Decimal(-375) + Decimal("7.25"), 2)
     assert found.positions == {("node", "F1", "ESZ6"): holding, ("dealer", "ann", "ESZ6"): holding}
     assert found.finding.is_clean and not found.durable_unanswered
@@ -54,29 +54,29 @@ def test_the_highest_version_counts_once_a_cancel_for_nothing_and_a_quarantined_
     cancel = {key: DEAL[key] for key in ("source", "trade_id", "leg")} | {"version": 4, "action": "cancel"}
     seen = journal((DEAL, "superseded"), (amend, "applied"), (unknown, "booked"), (cancel, "applied"))
     versions = [row(DEAL), row(amend), row(unknown)]
-    assert set(expected(seen, versions[:1]).positions) == {("node", "F1", "ESZ6"), ("dealer", "ann", "ESZ6")}
-    assert set(expected(seen, versions).positions) == {("node", "F2", "ESZ6"), ("dealer", "ann", "ESZ6")}
-    assert expected(seen, [*versions, row(cancel)]).positions == {}
+    assert set(expected_positions(seen, versions[:1]).positions) == {("node", "F1", "ESZ6"), ("dealer", "ann", "ESZ6")}
+    assert set(expected_positions(seen, versions).positions) == {("node", "F2", "ESZ6"), ("dealer", "ann", "ESZ6")}
+    assert expected_positions(seen, [*versions, row(cancel)]).positions == {}
 
 
 def test_an_acknowledged_trade_that_is_not_stored_is_lost_and_an_unanswered_one_is_not():
-    assert len(expected(journal((DEAL, "applied")), []).finding.lost) == 1
-    assert len(expected(journal((DEAL, "applied")), [row(DEAL, price="2.51")]).finding.lost) == 1
-    assert expected(journal((DEAL, "")), []).finding.is_clean
-    found = expected(journal((DEAL, "")), [row(DEAL, price="2.50")])
+    assert len(expected_positions(journal((DEAL, "applied")), []).finding.lost) == 1
+    assert len(expected_positions(journal((DEAL, "applied")), [row(DEAL, price="2.51")]).finding.lost) == 1
+    assert expected_positions(journal((DEAL, "")), []).finding.is_clean
+    found = expected_positions(journal((DEAL, "")), [row(DEAL, price="2.50")])
     assert found.finding.is_clean and found.durable_unanswered == 1 and len(found.positions) == 2
 
 
 def test_a_row_twice_is_doubled_and_one_that_nobody_sent_is_wrong():
-    assert len(expected(journal((DEAL, "applied")), [row(DEAL), row(DEAL)]).finding.doubled) == 1
-    assert len(expected(journal(), [row(DEAL)]).finding.other) == 1
+    assert len(expected_positions(journal((DEAL, "applied")), [row(DEAL), row(DEAL)]).finding.doubled) == 1
+    assert len(expected_positions(journal(), [row(DEAL)]).finding.other) == 1
 
 
 def test_of_two_that_conflict_the_stored_one_counts_and_the_answers_must_say_so():
     rival = DEAL | {"price": "9"}
-    good = expected(journal((DEAL, "applied"), (rival, "conflict")), [row(DEAL)])
+    good = expected_positions(journal((DEAL, "applied"), (rival, "conflict")), [row(DEAL)])
     assert good.finding.is_clean
-    wrong = expected(journal((DEAL, "applied"), (rival, "conflict")), [row(rival)])
+    wrong = expected_positions(journal((DEAL, "applied"), (rival, "conflict")), [row(rival)])
     assert len(wrong.finding.lost) == 1 and len(wrong.finding.other) == 1
 
 
@@ -93,7 +93,7 @@ def test_a_dealer_makes_everything_that_happens_to_trades(books):
     found = Journal()
     dealer = Dealer("d", 1, found, books=books)
     for _ in range(400):
-        found.sending(dealer.batch(5))
+        found.note_sent(dealer.batch(5))
     versions = [each for each in found.versions.values() if each]
     actions = {sent.message["action"] for each in versions for sent in each}
     assert actions == {"new", "amend", "cancel"}

@@ -164,7 +164,7 @@ def test_a_server_that_stands_still_and_says_nothing(tmp_path: Path) -> None:
         cluster.start()
         with engine(tmp_path, cluster.url()) as server, ThreadPoolExecutor(1) as client:
             assert post(server, deal("before"))[0] == 200
-            with cluster.frozen():
+            with cluster.pause():
                 waiting = client.submit(post, server, deal("waiting"))
                 wait_until(lambda: server.get("/v1/status")["state"] == "degraded")
                 assert "has not answered for" in server.get("/v1/status")["store_error"]

@@ -113,7 +113,7 @@ def changed(message: Row, path: tuple[Any, ...], value: Any) -> Row:
         (("views", "nodes", "rows", 1, "total_pnl"), None, "is unknown"),
         (("views", "ladder", "rows", 0, "unrealised_pnl"), 1.99, "ladder of {'A'} at 3"),
         (("views", "ladder", "rows"), [], "a change that changes nothing"),
-        (("checksums",), {"nodes": 7}, "the checksum is another one"),
+        (("checksums",), {"nodes": 7}, "the checksum differs"),
     ],
 )
 def test_each_kind_of_mistake_in_an_update_is_found(path, value, said):
@@ -138,7 +138,7 @@ def test_two_clients_that_hold_different_rows_at_the_same_seq_are_found():
 
 
 def test_a_frame_of_no_known_kind_is_found():
-    with pytest.raises(Wrong, match="first comes"):
+    with pytest.raises(Wrong, match="the first message is"):
         told(Copies(), {"type": "heartbeat"})
     with pytest.raises(Wrong, match="error"):
         told(Copies(), Server().greeting()[0], {"type": "error"})

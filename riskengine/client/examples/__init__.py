@@ -1,1 +1,1 @@
-"""What to begin with: a notebook in Python, and a query for Excel."""
+"""Examples to start from: a Python notebook, and a query for Excel."""
