@@ -3,14 +3,14 @@
 Trades wait in one queue; whatever waits goes into one transaction (group commit), and only what is committed goes on to the
 writer. Rows that others wrote are found by the same thread: those before its own batches at once, the rest a few times a second.
 
-The position is what has been handed to the writer. It moves only with what is handed over, so whatever fails in between, the
+The bookmark is what has been handed to the writer. It moves only with what is handed over, so whatever fails in between, the
 rows behind it are read again: identity makes that harmless. The watermark is the highest store_seq of it; where transactions
 overtake each other (PostgreSQL) a lower one may follow.
 
 What was checked by other reference data than is in force in its turn (`renewed`) is judged again: what does not fit is refused.
 
 A failed commit answers everybody in it with the error. Whether it went through all the same is then looked up, never guessed:
-the next thing that succeeds is reading what the store holds beyond the position.
+the next thing that succeeds is reading what the store holds beyond the bookmark.
 """
 
 import threading
@@ -84,7 +84,7 @@ class StoreThread:
         *,
         batch_trades: int,
         watermark: int,
-        position: Bookmark,
+        bookmark: Bookmark,
         failed: Callable[[BaseException], None],
         looked: Callable[[Store], None] = lambda store: None,
         recall: Recall | None = None,
@@ -95,7 +95,7 @@ class StoreThread:
         self._metrics = metrics
         self._batch_trades = batch_trades
         self._watermark = watermark
-        self._position = position
+        self._bookmark = bookmark
         self._failed = failed
         self._looked = looked
         self._recall = recall
@@ -156,13 +156,13 @@ class StoreThread:
             self._marks.update((mark.instrument, mark) for mark in marks)
         self._queue.put(None)
 
-    def renewed(self, check: TradeCheck, position: Bookmark, watermark: int, recall: Recall | None = None) -> None:
-        """Judge by `check` from now on, and follow from `position`: what is before it is in the engine that takes over.
+    def renewed(self, check: TradeCheck, bookmark: Bookmark, watermark: int, recall: Recall | None = None) -> None:
+        """Judge by `check` from now on, and follow from `bookmark`: what is before it is in the engine that takes over.
 
         On the store thread, in a `write`, which puts that engine before the writer too.
         """
         assert threading.current_thread() is self._thread, "the store thread alone knows what it has handed over"
-        self._check, self._position, self._watermark = check, position, max(self._watermark, watermark)
+        self._check, self._bookmark, self._watermark = check, bookmark, max(self._watermark, watermark)
         self._recall = recall
         self.trail.sweep()  # the other engine read rows that were not handed over here
 
@@ -259,10 +259,10 @@ class StoreThread:
         stored = self._append(trades)
         ours = {one.store_seq for one in stored if one.outcome == "inserted"}
         reach = max((one.store_seq for one in stored), default=0)
-        position = self._position
+        bookmark = self._bookmark
         later: list[TradeRow] = []
         if reach - self._watermark > len(ours) or len(ours) < len(stored):
-            position, later = self._follow_up_to(reach, ours)
+            bookmark, later = self._follow_up_to(reach, ours)
         first = 0
         for submission in batch:
             own = stored[first : first + len(submission.trades)]
@@ -274,7 +274,7 @@ class StoreThread:
         self._crowded_until = time.monotonic() + CROWDED_S if len(batch) > 1 else 0.0
         batch.clear()
         self._follow(later, ())
-        self._position = position.passing(ours)
+        self._bookmark = bookmark.passing(ours)
 
     def _judged(self, submission: Submission) -> Submission:
         fitting = judged(submission, self._check, self._metrics)
@@ -319,26 +319,26 @@ class StoreThread:
         return stored
 
     def hand_over_all(self) -> bool:
-        """What lies beyond the position: others wrote it, or our commit's answer was lost. Whether that was all. Store thread."""
+        """What lies beyond the bookmark: others wrote it, or our commit's answer was lost. Whether that was all. Store thread."""
         self._ask_at = time.monotonic() + POLL_S
-        rows, position = self._store.trades_beyond(self._position, CATCH_UP_ROWS)
+        rows, bookmark = self._store.trades_beyond(self._bookmark, CATCH_UP_ROWS)
         self._follow(rows, ())
-        self._position = position
+        self._bookmark = bookmark
         if len(rows) == CATCH_UP_ROWS:
             self._ask_at = 0.0
         self._looked(self._store)
         return self._ask_at > 0.0
 
     def _follow_up_to(self, reach: int, ours: Collection[int]) -> tuple[Bookmark, list[TradeRow]]:
-        """Hand over what others wrote, up to number `reach`. The position behind it, and what it covers that is to follow."""
-        position = self._position
+        """Hand over what others wrote, up to number `reach`. The bookmark behind it, and what it covers that is to follow."""
+        bookmark = self._bookmark
         later: list[TradeRow] = []
         while True:
-            rows, position = self._store.trades_beyond(position, CATCH_UP_ROWS)
+            rows, bookmark = self._store.trades_beyond(bookmark, CATCH_UP_ROWS)
             self._follow([row for row in rows if row.store_seq <= reach], ours)
             later += [row for row in rows if row.store_seq > reach]
             if len(rows) < CATCH_UP_ROWS or rows[0].store_seq > reach:
-                return position, later
+                return bookmark, later
 
     def _follow(self, rows: Iterable[TradeRow], ours: Collection[int]) -> None:
         """Hand rows that are not `ours` to the writer, in store order. `ours` are handed over by the caller, after."""

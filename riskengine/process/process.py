@@ -127,7 +127,7 @@ class EngineProcess:
             self._store.record([acceptance(self._mismatches)])
             self.warnings["mismatch"] = accepted(self._mismatches)
         await self._publishers.follow(self._store.cursors)
-        self._go_live(loaded.engine, loaded.position, loaded.revision)
+        self._go_live(loaded.engine, loaded.bookmark, loaded.revision)
         self.morning.enter("live")
         self._watch.start(lambda: self.history.newest, self.morning.facts["openings_left_out"])
         self._summary = self._loop.create_task(summarise(self.morning, loaded.engine.snapshot, self.config, self._mismatches))
@@ -136,7 +136,7 @@ class EngineProcess:
         """Let a morning that is under way end with EngineNotLive at its next step."""
         self.morning.abandon()
 
-    def _go_live(self, engine: Engine, position: Bookmark, revision: int) -> None:
+    def _go_live(self, engine: Engine, bookmark: Bookmark, revision: int) -> None:
         assert self._store is not None
         config, reference = self.config, engine.reference
         self._renewals = renewals = Renewals(trade_check(reference), revision)
@@ -152,7 +152,7 @@ class EngineProcess:
             self.metrics,
             batch_trades=config.store.batch_trades,
             watermark=engine.snapshot.watermark,
-            position=position,
+            bookmark=bookmark,
             failed=self._fail_from_thread,
             looked=renewals.look,
             recall=Recall(self._store, renewals.check, engine),

@@ -45,11 +45,11 @@ SMALL = 50_000
 class Loaded(NamedTuple):
     """An engine that is ready to go live, and what speaks against going live.
 
-    `position` and `revision` (of the reference data) are the store's from before it was read.
+    `bookmark` and `revision` (of the reference data) are the store's from before it was read.
     """
 
     engine: Engine
-    position: Bookmark
+    bookmark: Bookmark
     revision: int
     mismatches: tuple[Mismatch, ...] = ()
 
@@ -101,7 +101,7 @@ def _begin(comparison: Comparison, store: Store) -> ComparisonFailed | None:
 
 def _load(store: Store, config: Config, epoch: int, now: int, listener: Listener) -> Loaded:
     # Both before anything else is read: what comes meanwhile is looked at again.
-    revision, position = store.reference_revision(), store.position()
+    revision, bookmark = store.reference_revision(), store.bookmark()
     conflicts = read_conflicts(store, MAX_NOTICES)
     engine = rebuild(
         store,
@@ -113,22 +113,22 @@ def _load(store: Store, config: Config, epoch: int, now: int, listener: Listener
         listener=listener,
         past=partial(Recall, store),
     )
-    return Loaded(engine, position, revision)
+    return Loaded(engine, bookmark, revision)
 
 
 def _brought_up_to_date(store: Store, config: Config, epoch: int, now: int, loaded: Loaded, first: Found) -> Loaded:
     """The engine brought to what the store says by now."""
     if first.revision == loaded.revision:
-        return loaded._replace(position=_catch_up(store, loaded.engine, loaded.position, now))
+        return loaded._replace(bookmark=_catch_up(store, loaded.engine, loaded.bookmark, now))
     return _load(store, config, epoch, now, NO_LISTENER)
 
 
-def _catch_up(store: Store, engine: Engine, position: Bookmark, now: int) -> Bookmark:
-    """Apply what became visible after `position`, as the store thread does all day; the position behind it."""
+def _catch_up(store: Store, engine: Engine, bookmark: Bookmark, now: int) -> Bookmark:
+    """Apply what became visible after `bookmark`, as the store thread does all day; the bookmark behind it."""
     check = trade_check(engine.reference)
     rows: list[TradeRow] | None = None
     while rows is None or len(rows) == CATCH_UP_ROWS:
-        rows, position = store.trades_beyond(position, CATCH_UP_ROWS)
+        rows, bookmark = store.trades_beyond(bookmark, CATCH_UP_ROWS)
         read = [trade_from_row(row, check) for row in rows]
         quarantine_rows(engine, [each for each in read if isinstance(each, RefusedRow)])
         trades = [each for each in read if not isinstance(each, RefusedRow)]
@@ -137,7 +137,7 @@ def _catch_up(store: Store, engine: Engine, position: Bookmark, now: int) -> Boo
             engine.thaw(recalled)
         engine.apply(trades, now, max((row.store_seq for row in rows), default=0))
     engine.publish(now)
-    return position
+    return bookmark
 
 
 def compare_here(store: Store, config: Config, snapshot: Snapshot) -> Found:

@@ -94,24 +94,24 @@ class RenewalParts(NamedTuple):
 class Built:
     """An engine that is being built, and how far it has come. One thread at a time."""
 
-    def __init__(self, store: Store, engine: Engine, position: Bookmark, revision: int) -> None:
+    def __init__(self, store: Store, engine: Engine, bookmark: Bookmark, revision: int) -> None:
         self.engine = engine
         self.revision = revision
         self.check = trade_check(engine.reference)
         self.recall = Recall(store, self.check, engine)
         self.since = engine.snapshot.as_of - MICROS_PER_SECOND
-        self.position = position
+        self.bookmark = bookmark
         self.watermark = engine.snapshot.watermark
 
-    def take(self, rows: Iterable[TradeRow], position: Bookmark, now: int) -> None:
-        """Apply stored rows up to `position`; those that it holds already change nothing."""
+    def take(self, rows: Iterable[TradeRow], bookmark: Bookmark, now: int) -> None:
+        """Apply stored rows up to `bookmark`; those that it holds already change nothing."""
         read = [(row.store_seq, trade_from_row(row, self.check)) for row in rows]
         trades = [trade for _, trade in read if not isinstance(trade, RefusedRow)]
         quarantine_rows(self.engine, (row for _, row in read if isinstance(row, RefusedRow)))
         self.watermark = max(self.watermark, *(store_seq for store_seq, _ in read), 0)
         self.take_back(trades, {store_seq for store_seq, _ in read}.__contains__)
         self.engine.apply(trades, now, self.watermark)
-        self.position = position
+        self.bookmark = bookmark
 
     def take_back(self, trades: Sequence[Trade], unseen: Unseen = nothing, *, moving: bool = False) -> None:
         """Have the engine take back what it has frozen and these trades touch. Raises StoreError."""
@@ -281,7 +281,7 @@ class Renewals:
             self._dismantling = None
         with giving_way(), uncollected():
             revision = self._settling.followed = store.reference_revision()  # before all that it is about
-            position = store.position()
+            bookmark = store.bookmark()
             engine = rebuild(
                 store,
                 self._with_rests(read_trades(store)),
@@ -293,7 +293,7 @@ class Renewals:
                 past=partial(Recall, store),
                 rest=Rests().rest_if_due,
             )
-            built = Built(store, engine, position, revision)
+            built = Built(store, engine, bookmark, revision)
             self._catch_up(built)
         return built
 
@@ -314,13 +314,13 @@ class Renewals:
 
     def _catch_up(self, built: Built) -> None:
         """Apply what was stored meanwhile, until few rows are left, and publish, so that the last step finds little to do."""
-        rows, position = self._parts.store.trades_beyond(built.position, CATCH_UP_ROWS)
+        rows, bookmark = self._parts.store.trades_beyond(built.bookmark, CATCH_UP_ROWS)
         while True:
-            built.take(rows, position, self._parts.clock.now())
+            built.take(rows, bookmark, self._parts.clock.now())
             if len(rows) < FEW_ROWS:
                 break
             self._go_on()
-            rows, position = self._parts.store.trades_beyond(built.position, CATCH_UP_ROWS)
+            rows, bookmark = self._parts.store.trades_beyond(built.bookmark, CATCH_UP_ROWS)
         built.engine.publish(self._parts.clock.now())
 
     # -- the change --------------------------------------------------------------------------------------------
@@ -332,12 +332,12 @@ class Renewals:
 
         def read_the_rest(store: Store) -> bool:
             """On the store thread: nothing of ours can be stored before the writer is told to change."""
-            rows, position = store.trades_beyond(built.position, CATCH_UP_ROWS)
+            rows, bookmark = store.trades_beyond(built.bookmark, CATCH_UP_ROWS)
             if len(rows) == CATCH_UP_ROWS:
                 return False
-            built.take(rows, position, self._parts.clock.now())
+            built.take(rows, bookmark, self._parts.clock.now())
             built.take_back(built.recall.in_question(built.since), moving=True)  # the writer decides about it anew
-            self._parts.committer.renewed(built.check, position, built.watermark, built.recall)
+            self._parts.committer.renewed(built.check, bookmark, built.watermark, built.recall)
             self.revision = built.revision
             self._parts.inbox.put_call(partial(self._change, built, tell_change))
             return True

@@ -26,7 +26,7 @@ from riskengine.store.audit_chain import (
     rows_detail,
 )
 from riskengine.store.audit_trail import Trail, newest_first
-from riskengine.store.session import Transaction
+from riskengine.store.queries import Transaction
 from riskengine.store.tables.reference import RECORDED
 
 PAGE = 5_000
@@ -79,7 +79,7 @@ class RecordedRows:
             self._spoiled.append((first, last))
 
     def compare(
-        self, session: Transaction, report: Report, advance: Callable[[int], None], caught_up: CaughtUp | None
+        self, transaction: Transaction, report: Report, advance: Callable[[int], None], caught_up: CaughtUp | None
     ) -> tuple[int, int]:
         """Hold every row against its newest entry. How many there are, and how many wait to be recorded."""
         expected = self._newest(report)
@@ -87,7 +87,7 @@ class RecordedRows:
         gone: dict[int, list[int]] = {}
         unrecorded: list[int] = []
         count = 0
-        for page in _pages(session):
+        for page in _pages(transaction):
             for row in page:
                 at = row[0]
                 while number < at:
@@ -108,7 +108,7 @@ class RecordedRows:
         for entry, numbers in gone.items():
             for first, last in ranges_of(numbers):
                 report(self._salts[entry][0], first, f"recorded {_named(first, last)}, which {_is(first, last)} gone")
-        return count, self._waiting(session, unrecorded, report, caught_up)
+        return count, self._waiting(transaction, unrecorded, report, caught_up)
 
     def _compare_row(self, row: _Row, digest: bytes, entry: int, report: Report) -> None:
         if entry != self._hashing:
@@ -140,7 +140,7 @@ class RecordedRows:
     def _expected(self, number: int, place: int) -> tuple[int, bytes, int]:
         return number, bytes(self._digests[place * DIGEST_BYTES : (place + 1) * DIGEST_BYTES]), self._entries[place]
 
-    def _waiting(self, session: Transaction, unrecorded: Sequence[int], report: Report, caught_up: CaughtUp | None) -> int:
+    def _waiting(self, transaction: Transaction, unrecorded: Sequence[int], report: Report, caught_up: CaughtUp | None) -> int:
         """How many rows in no entry may be waiting for an engine. The others are reported."""
         rows = [number for number in unrecorded if not any(first <= number <= last for first, last in self._spoiled)]
         if caught_up is None:
@@ -148,7 +148,7 @@ class RecordedRows:
         passed = [number for number in rows if number <= caught_up.store_seq]
         missed: list[int] = []
         for at in range(0, len(passed), PAGE):
-            known = session.rows("rows_before_horizon", (session.array(passed[at : at + PAGE]), caught_up.horizon))
+            known = transaction.rows("rows_before_horizon", (transaction.array(passed[at : at + PAGE]), caught_up.horizon))
             missed += [row[0] for row in known]
         for first, last in ranges_of(missed):
             what = f"{_named(first, last)} {_is(first, last)} in no entry"
@@ -159,10 +159,10 @@ class RecordedRows:
 _END = (1 << 63, b"", 0)
 
 
-def _pages(session: Transaction) -> Iterator[list[_Row]]:
+def _pages(transaction: Transaction) -> Iterator[list[_Row]]:
     """All rows of `trades`: the number, then the values that a hash covers."""
     after = -(1 << 63)
-    while page := session.rows("audited_rows", (after, PAGE)):
+    while page := transaction.rows("audited_rows", (after, PAGE)):
         yield page
         after = page[-1][0]
 
@@ -209,13 +209,13 @@ class RecordedReference:
         for key in said.get("gone", ()):
             known[tuple(key)] = None, entry.audit_seq
 
-    def compare(self, session: Transaction, report: Report, caught_up: CaughtUp | None) -> int:
+    def compare(self, transaction: Transaction, report: Report, caught_up: CaughtUp | None) -> int:
         """Hold every record against its newest entry. How many wait to be recorded."""
         waiting = 0
-        revision = session.rows("meta_get", (REFERENCE_KEY,))
+        revision = transaction.rows("meta_get", (REFERENCE_KEY,))
         settled = caught_up is not None and revision == [(caught_up.revision,)]
         for kind, known in self._records.items():
-            stored = stored_records(session, kind)
+            stored = stored_records(transaction, kind)
             for key, (record, entry) in known.items():
                 there = stored.pop(key, None)
                 if there != record:
@@ -228,42 +228,42 @@ class RecordedReference:
                 waiting += len(stored)
         return waiting
 
-    def changes(self, session: Transaction, kind: str) -> tuple[list[list[Any]], list[_Key]]:
+    def changes(self, transaction: Transaction, kind: str) -> tuple[list[list[Any]], list[_Key]]:
         """The records of a table that are not as they were recorded, and the keys of those that are gone."""
         known = self._records[kind]
-        stored = stored_records(session, kind)
+        stored = stored_records(transaction, kind)
         changed = [record for key, record in stored.items() if known.get(key, (None, 0))[0] != record]
         return changed, [key for key, (record, _) in known.items() if record is not None and key not in stored]
 
 
-def stored_records(session: Transaction, kind: str) -> dict[_Key, list[Any]]:
+def stored_records(transaction: Transaction, kind: str) -> dict[_Key, list[Any]]:
     """The rows of a table by their key."""
     width = RECORDED[kind].key
-    return {row[:width]: list(row) for row in session.rows(kind)}
+    return {row[:width]: list(row) for row in transaction.rows(kind)}
 
 
-def record_reference(session: Transaction, trail: Trail) -> None:
+def record_reference(transaction: Transaction, trail: Trail) -> None:
     """Put into the trail what others changed in the reference data. Cost 2 us for each record that was ever saved."""
     reference = RecordedReference()
     for kind in FOLLOWED_TABLES:
-        for row in session.rows("audit_of_kind", (kind,)):
+        for row in transaction.rows("audit_of_kind", (kind,)):
             with suppress(ValueError, TypeError, KeyError):  # spoiled: what it told of is recorded again
                 reference.take(AuditEntry._make(row))
-        changed, gone = reference.changes(session, kind)
+        changed, gone = reference.changes(transaction, kind)
         trail.records(kind, RECORDED[kind].columns, changed, FOLLOWED, gone)
 
 
-def record_caught_up(session: Transaction, trail: Trail, horizon: str, up_to: int) -> None:
+def record_caught_up(transaction: Transaction, trail: Trail, horizon: str, up_to: int) -> None:
     """Say that all rows up to a number are in the trail, and all reference data, which is seen to where it was changed."""
-    found = session.rows("meta_get", (REFERENCE_KEY,))
+    found = transaction.rows("meta_get", (REFERENCE_KEY,))
     revision = str(found[0][0]) if found else ""
     said = {"store_seq": up_to, "horizon": horizon, "reference_revision": revision}
-    last = next(newest_first(session, AuditFilter(kind=CAUGHT_UP)), None)
+    last = next(newest_first(transaction, AuditFilter(kind=CAUGHT_UP)), None)
     with suppress(ValueError, TypeError, KeyError):
         if last is not None and orjson.loads(last.detail)["reference_revision"] == revision:
             trail.events([AuditEvent(CAUGHT_UP, "", said, ENGINE)])
             return
-    record_reference(session, trail)
+    record_reference(transaction, trail)
     trail.events([AuditEvent(CAUGHT_UP, "", said, ENGINE)])
 
 

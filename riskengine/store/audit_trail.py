@@ -35,7 +35,7 @@ from riskengine.store.audit_chain import (
     row_digests,
     rows_detail,
 )
-from riskengine.store.session import Transaction
+from riskengine.store.queries import Transaction
 from riskengine.store.trade_rows import RowValues
 
 EPOCH_KEY = "writer_epoch"
@@ -65,8 +65,8 @@ def command_line_actor() -> str:
 class Trail:
     """Writes to the chain inside one transaction. `check_epoch` raises LeaseHeld where the epoch is not the caller's."""
 
-    def __init__(self, session: Transaction, actor: str, check_epoch: Callable[[int], None]) -> None:
-        self._session = session
+    def __init__(self, transaction: Transaction, actor: str, check_epoch: Callable[[int], None]) -> None:
+        self._transaction = transaction
         self._actor = actor
         self._check_epoch = check_epoch
 
@@ -111,7 +111,7 @@ class Trail:
             entry = linked(draft._replace(ts=ts), head)
             entries.append(entry)
             head = Head(entry.audit_seq, entry.hash)
-        self._session.save_entries(entries, str(head), cursors, ts)
+        self._transaction.save_entries(entries, str(head), cursors, ts)
 
     def _take_head(self) -> Head:
         """The newest entry, kept from other writers until the transaction ends; the epoch is checked on the way.
@@ -119,17 +119,17 @@ class Trail:
         The note in `meta` is believed where it is ahead of the table: then the tail was cut, and the gap shows it. Where the note
         is missing, spoiled or behind, the table knows better.
         """
-        session = self._session
-        found = {key: (value, newest) for key, value, newest in session.rows("audit_hold", (EPOCH_KEY,))}
+        transaction = self._transaction
+        found = {key: (value, newest) for key, value, newest in transaction.rows("audit_hold", (EPOCH_KEY,))}
         self._check_epoch(int(found[EPOCH_KEY][0]) if EPOCH_KEY in found else 0)
         if HEAD_KEY not in found:
-            session.run("meta_set", [(HEAD_KEY, "0")])
-            found = {key: (value, newest) for key, value, newest in session.rows("audit_hold", (EPOCH_KEY,))}
+            transaction.run("meta_set", [(HEAD_KEY, "0")])
+            found = {key: (value, newest) for key, value, newest in transaction.rows("audit_hold", (EPOCH_KEY,))}
         value, newest = found[HEAD_KEY]
         head = parse_head(value)
         if head is not None and head.audit_seq >= newest:
             return head
-        return newest_of(session)
+        return newest_of(transaction)
 
 
 def _draft(actor: str, kind: str, subject: str, rows: tuple[int | None, int | None, int], detail: str) -> AuditEntry:
@@ -164,10 +164,10 @@ def _json(detail: Mapping[str, Any]) -> str:
 # -- what others wrote ---------------------------------------------------------------------------------------------
 
 
-def recorded(session: Transaction, first: int, last: int) -> set[int]:
+def recorded(transaction: Transaction, first: int, last: int) -> set[int]:
     """Which of the numbers from `first` to `last` are in an entry. Cost 1 us for each entry of the last MAX_SPAN numbers."""
     numbers: set[int] = set()
-    for low, high, detail in session.rows("audit_recorded", (first - MAX_SPAN, last, first)):
+    for low, high, detail in transaction.rows("audit_recorded", (first - MAX_SPAN, last, first)):
         ranges = [[low, high]]
         if detail is not None:
             try:
@@ -179,31 +179,31 @@ def recorded(session: Transaction, first: int, last: int) -> set[int]:
     return numbers
 
 
-def unrecorded(session: Transaction, after: int, up_to: int, limit: int) -> tuple[list[int], int]:
+def unrecorded(transaction: Transaction, after: int, up_to: int, limit: int) -> tuple[list[int], int]:
     """Which of the next `limit` rows with numbers above `after` are in no entry, and the number up to which that is said."""
-    session.rows("read_along")
-    numbers = [row[0] for row in session.rows("trade_numbers", (after, up_to, limit))]
+    transaction.rows("read_along")
+    numbers = [row[0] for row in transaction.rows("trade_numbers", (after, up_to, limit))]
     reached = numbers[-1] if len(numbers) == limit else up_to
     if not numbers:
         return [], reached
-    known = recorded(session, numbers[0], numbers[-1])
+    known = recorded(transaction, numbers[0], numbers[-1])
     return [number for number in numbers if number not in known], reached
 
 
-def record_followed(session: Transaction, trail: Trail, store_seqs: Sequence[int]) -> int:
+def record_followed(transaction: Transaction, trail: Trail, store_seqs: Sequence[int]) -> int:
     """Record rows that others wrote, but for those that are recorded already, and how far their sources have come."""
     if not store_seqs:
         return 0
-    known = recorded(session, min(store_seqs), max(store_seqs))
-    rows = [(number, values) for number, values in stored_rows(session, store_seqs).items() if number not in known]
+    known = recorded(transaction, min(store_seqs), max(store_seqs))
+    rows = [(number, values) for number, values in stored_rows(transaction, store_seqs).items() if number not in known]
     if rows:
         trail.followed(rows)
     return len(rows)
 
 
-def stored_rows(session: Transaction, store_seqs: Iterable[int]) -> dict[int, RowValues]:
+def stored_rows(transaction: Transaction, store_seqs: Iterable[int]) -> dict[int, RowValues]:
     """The rows of these numbers as `trade_rows.row_values` has them, ascending; those that are gone are left out."""
-    return {row[0]: row[1:] for row in session.rows("audited_rows_of", (session.array(list(store_seqs)),))}
+    return {row[0]: row[1:] for row in transaction.rows("audited_rows_of", (transaction.array(list(store_seqs)),))}
 
 
 def cursors_of(rows: Iterable[RowValues]) -> dict[str, int]:
@@ -216,40 +216,40 @@ def cursors_of(rows: Iterable[RowValues]) -> dict[str, int]:
     return cursors
 
 
-def cursors(session: Transaction) -> dict[str, int]:
+def cursors(transaction: Transaction) -> dict[str, int]:
     """How far each source has come."""
-    return dict(session.rows("feeds"))
+    return dict(transaction.rows("feeds"))
 
 
-def horizon(session: Transaction) -> tuple[str, int]:
+def horizon(transaction: Transaction) -> tuple[str, int]:
     """What PostgreSQL shows now, as a snapshot (empty on SQLite, where numbers say it), and the highest store_seq."""
-    return str(session.rows("audit_horizon")[0][0]), int(session.rows("watermark")[0][0])
+    return str(transaction.rows("audit_horizon")[0][0]), int(transaction.rows("watermark")[0][0])
 
 
 # -- reading -------------------------------------------------------------------------------------------------------
 
 
-def newest_of(session: Transaction) -> Head:
+def newest_of(transaction: Transaction) -> Head:
     """The newest entry of the table, whatever the note in `meta` says."""
-    found = session.rows("audit_newest", {"before": _FAR, "limit": 1}, ["where_audit_before"])
+    found = transaction.rows("audit_newest", {"before": _FAR, "limit": 1}, ["where_audit_before"])
     if found:
         entry = AuditEntry._make(found[0])
         return Head(entry.audit_seq, entry.hash)
-    store_id = session.rows("meta_get", (STORE_KEY,))
+    store_id = transaction.rows("meta_get", (STORE_KEY,))
     return genesis(str(store_id[0][0]) if store_id else "")
 
 
-def entries(session: Transaction, wanted: AuditFilter, limit: int) -> list[AuditEntry]:
+def entries(transaction: Transaction, wanted: AuditFilter, limit: int) -> list[AuditEntry]:
     """The newest `limit` entries that match, oldest first."""
     if wanted.trade is not None:
-        candidates: Iterable[AuditEntry] = _of_trade(session, wanted, wanted.trade)
+        candidates: Iterable[AuditEntry] = _of_trade(transaction, wanted, wanted.trade)
     else:
-        candidates = newest_first(session, wanted)
+        candidates = newest_first(transaction, wanted)
     found: list[AuditEntry] = []
     for entry in candidates:
         if len(found) == limit:
             break
-        if wanted.node is None or _names(session, entry, wanted.node, wanted.desks):
+        if wanted.node is None or _names(transaction, entry, wanted.node, wanted.desks):
             found.append(entry)
     return found[::-1]
 
@@ -257,7 +257,7 @@ def entries(session: Transaction, wanted: AuditFilter, limit: int) -> list[Audit
 _PAGE = 500
 
 
-def newest_first(session: Transaction, wanted: AuditFilter, **more: Any) -> Iterator[AuditEntry]:
+def newest_first(transaction: Transaction, wanted: AuditFilter, **more: Any) -> Iterator[AuditEntry]:
     """Entries by kind and time, read as they are asked for; `more`: `subject`, or `first`, `last` and `lowest` of its rows."""
     where, values = ["where_audit_before"], {"before": _FAR, "limit": _PAGE, **more}
     if "first" in more:
@@ -275,27 +275,27 @@ def newest_first(session: Transaction, wanted: AuditFilter, **more: Any) -> Iter
     if wanted.kind not in (None, TRADES):
         where.append("where_audit_not_trades")  # so that the index of kinds serves
     while True:
-        page = [AuditEntry._make(row) for row in session.rows("audit_newest", values, where)]
+        page = [AuditEntry._make(row) for row in transaction.rows("audit_newest", values, where)]
         yield from page
         if len(page) < _PAGE:
             return
         values["before"] = page[-1].audit_seq
 
 
-def _of_trade(session: Transaction, wanted: AuditFilter, trade: str) -> list[AuditEntry]:
+def _of_trade(transaction: Transaction, wanted: AuditFilter, trade: str) -> list[AuditEntry]:
     """The entries that cover a row of the trade or are about it, newest first."""
     found: dict[int, AuditEntry] = {}
-    for number, subject in _rows_of(session, trade):
-        covering = newest_first(session, wanted, first=number, last=number, lowest=number - MAX_SPAN)
-        for entry in (*covering, *newest_first(session, wanted, subject=subject)):
+    for number, subject in _rows_of(transaction, trade):
+        covering = newest_first(transaction, wanted, first=number, last=number, lowest=number - MAX_SPAN)
+        for entry in (*covering, *newest_first(transaction, wanted, subject=subject)):
             if entry.row_count == 0 or number in _numbers(entry):
                 found[entry.audit_seq] = entry
-    for entry in newest_first(session, wanted, subject=trade):
+    for entry in newest_first(transaction, wanted, subject=trade):
         found[entry.audit_seq] = entry
     return [found[number] for number in sorted(found, reverse=True)]
 
 
-def _rows_of(session: Transaction, trade: str) -> list[tuple[int, str]]:
+def _rows_of(transaction: Transaction, trade: str) -> list[tuple[int, str]]:
     """The numbers of the rows that `trade` may mean, and the identity of each. Any part may hold a colon itself."""
     ends = [trade]
     ends += [trade[at + 1 :] for at, sign in enumerate(trade) if sign == ":"]
@@ -303,18 +303,18 @@ def _rows_of(session: Transaction, trade: str) -> list[tuple[int, str]]:
     for end in ends:
         head, _, leg = end.rpartition(":")
         for trade_id in {end, head} if head and leg.isdecimal() else {end}:
-            for number, source, name, its_leg in session.rows("trades_named", (trade_id,)):
+            for number, source, name, its_leg in transaction.rows("trades_named", (trade_id,)):
                 full = f"{source}:{name}"
                 if trade in (name, full, f"{full}:{its_leg}"):
                     rows[number] = f"{full}:{its_leg}"
     return sorted(rows.items())
 
 
-def _names(session: Transaction, entry: AuditEntry, node: str, desks: Sequence[str]) -> bool:
+def _names(transaction: Transaction, entry: AuditEntry, node: str, desks: Sequence[str]) -> bool:
     """Whether an entry is about trades at the desks, or about the node."""
     if entry.row_count:
-        spread = (entry.first_store_seq, entry.last_store_seq, session.array(list(desks)))
-        at_desks = {row[0] for row in session.rows("trades_at_desks", spread)} if desks else set()
+        spread = (entry.first_store_seq, entry.last_store_seq, transaction.array(list(desks)))
+        at_desks = {row[0] for row in transaction.rows("trades_at_desks", spread)} if desks else set()
         return bool(at_desks) and not at_desks.isdisjoint(_numbers(entry))
     if entry.subject == node:
         return True

@@ -28,7 +28,7 @@ from riskengine.store.audit_chain import (
 )
 from riskengine.store.audit_records import CaughtUp, RecordedReference, RecordedRows
 from riskengine.store.audit_trail import EPOCH_KEY, STORE_KEY
-from riskengine.store.session import Transaction
+from riskengine.store.queries import Transaction
 from riskengine.store.tables.reference import RECORDED
 
 ENTRIES_PAGE = 500
@@ -36,28 +36,28 @@ FROM_EPOCH_KEY = "audit_from_epoch"
 """Where `meta` keeps the epoch that the store had when the trail began."""
 
 
-def verify(session: Transaction, head: str | None, advance: Advance) -> AuditReport:
+def verify(transaction: Transaction, head: str | None, advance: Advance) -> AuditReport:
     """Walk the chain, then compare what it tells of with what is stored; `head` is a hash that was noted elsewhere.
 
     Cost 6 us a trade and 20 us an entry; 25 bytes of memory a trade.
     """
-    session.rows("read_along")
-    walk = _Walk(session, head)
-    while entries := session.rows("audit_after", (walk.last.audit_seq, ENTRIES_PAGE)):
+    transaction.rows("read_along")
+    walk = _Walk(transaction, head)
+    while entries := transaction.rows("audit_after", (walk.last.audit_seq, ENTRIES_PAGE)):
         for row in entries:
             walk.take(AuditEntry._make(row))
         advance(len(entries))
     walk.end()
-    trades, unrecorded = walk.rows.compare(session, walk.report, advance, walk.caught_up)
-    unrecorded += walk.reference.compare(session, walk.report, walk.caught_up)
+    trades, unrecorded = walk.rows.compare(transaction, walk.report, advance, walk.caught_up)
+    unrecorded += walk.reference.compare(transaction, walk.report, walk.caught_up)
     return AuditReport(walk.count, trades, unrecorded, walk.last, walk.findings)
 
 
 class _Walk:
     """The way from the first entry to the last, and what is remembered on it."""
 
-    def __init__(self, session: Transaction, wanted: str | None) -> None:
-        self._session = session
+    def __init__(self, transaction: Transaction, wanted: str | None) -> None:
+        self._transaction = transaction
         self._wanted = wanted
         self._epoch = self._meta(FROM_EPOCH_KEY) or "none"
         self.last = genesis(self._meta(STORE_KEY) or "")
@@ -73,7 +73,7 @@ class _Walk:
         self.findings.append(Finding(audit_seq, store_seq, what))
 
     def _meta(self, key: str) -> str | None:
-        found = self._session.rows("meta_get", (key,))
+        found = self._transaction.rows("meta_get", (key,))
         return str(found[0][0]) if found else None
 
     def take(self, entry: AuditEntry) -> None:

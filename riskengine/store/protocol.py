@@ -17,6 +17,7 @@ from typing import Protocol, TypeVar
 
 from riskengine.records.types import Close, Instrument, Node, Opening, Sample, StoredMark, Trade, Verdict
 from riskengine.store.audit_chain import Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport
+from riskengine.store.queries import Transaction
 from riskengine.store.results import (
     Bookmark,
     BreakKey,
@@ -30,7 +31,6 @@ from riskengine.store.results import (
     TableCounts,
     TradeFilter,
 )
-from riskengine.store.session import Transaction
 from riskengine.store.trade_rows import TradeRow
 
 T = TypeVar("T")
@@ -157,12 +157,12 @@ class Store(Protocol):
 
     # -- following what others write -------------------------------------------------------------------------------
 
-    def position(self) -> Bookmark:
+    def bookmark(self) -> Bookmark:
         """R. Now. Who takes it, then reads all of `trades_after`, then follows with `trades_beyond`, misses nothing."""
         ...
 
-    def trades_beyond(self, position: Bookmark, limit: int) -> tuple[list[TradeRow], Bookmark]:
-        """R. Rows that became visible after `position`, at most `limit` of them, and the position behind them.
+    def trades_beyond(self, bookmark: Bookmark, limit: int) -> tuple[list[TradeRow], Bookmark]:
+        """R. Rows that became visible after `bookmark`, at most `limit` of them, and the bookmark behind them.
 
         A row is given once, whichever number it has and however late its transaction commits, and no transaction that is
         still under way holds back the others. Fewer rows than `limit`: that was all. In store order, but for what comes late.
@@ -293,7 +293,7 @@ class Store(Protocol):
         """R. Rows in each table. Cost 5 ms per million trades."""
         ...
 
-    def standing(self, watermark: int = 0, trades: int = 0) -> StoreState:
+    def state(self, watermark: int = 0, trades: int = 0) -> StoreState:
         """R. How far the store has come. Of its trades only those after `watermark` are counted, and added to `trades`.
 
         Cost 10 ms per million trades counted.

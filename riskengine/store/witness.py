@@ -94,7 +94,7 @@ class Witness:
 
         No witness, a damaged one or one of another store says nothing; the last two are logged.
         """
-        now = self._store.standing()
+        now = self._store.state()
         self.store_id = now.store_id
         try:
             self.path = witness_path(self._config, self._store.name, now.store_id)
@@ -122,7 +122,7 @@ class Witness:
         is logged once and told by `error`.
         """
         seen = self._seen
-        now = self._store.standing(*((seen.watermark, seen.trades) if seen is not None and not count else (0, 0)))
+        now = self._store.state(*((seen.watermark, seen.trades) if seen is not None and not count else (0, 0)))
         if seen is not None and (back := self._went_back(seen, now)) is not None:
             return back
         noted = Seen(

@@ -182,8 +182,8 @@ def test_a_mistake_is_one_line(url: str, words: tuple[str, ...], said: str) -> N
 
 def test_looking_changes_nothing(url: str) -> None:
     before = open_store(url, read_only=True)
-    standing = before.standing()
+    state = before.state()
     for words in (("verify",), ("show",)):
         audit(*words, "--store", url)
-    assert before.standing() == standing
+    assert before.state() == state
     before.close()

@@ -53,9 +53,9 @@ class Moody:
         self.after(trades)
         return stored
 
-    def trades_beyond(self, position: Bookmark, limit: int) -> tuple[list[TradeRow], Bookmark]:
+    def trades_beyond(self, bookmark: Bookmark, limit: int) -> tuple[list[TradeRow], Bookmark]:
         self.reading()
-        rows, reached = self.store.trades_beyond(position, limit)
+        rows, reached = self.store.trades_beyond(bookmark, limit)
         return list(self.rows(rows)), reached
 
     def save_marks(self, marks: Sequence[StoredMark]) -> Any:
@@ -88,7 +88,7 @@ class House:
             self.metrics,
             batch_trades=batch_trades,
             watermark=0,
-            position=Bookmark(),
+            bookmark=Bookmark(),
             failed=self.failures.append,
         )
         self.writer = Writer(

@@ -89,7 +89,7 @@ def test_what_cannot_be_stored_is_answered_with_the_error_and_room_is_given_back
 def test_who_the_store_thread_follows_is_changed_on_it_alone(house: House) -> None:
     house.start()
     with pytest.raises(AssertionError, match="store thread"):
-        house.committer.renewed(CHECK, house.store.position(), 0)
+        house.committer.renewed(CHECK, house.store.bookmark(), 0)
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_a_row_that_becomes_visible_late_is_applied_before_the_second_look(postg
         after = loaded(store, postgres_url)
         assert after.mismatches == ()
         assert after.engine.snapshot.nodes.state(0).trade_count == 8
-        assert store.trades_beyond(after.position, 10)[0] == [], "the live engine goes on behind it"
+        assert store.trades_beyond(after.bookmark, 10)[0] == [], "the live engine goes on behind it"
     finally:
         outside.close()
         store.close()

@@ -9,8 +9,8 @@ import psycopg
 from riskengine.records.types import Close, Opening
 from riskengine.store.audit_chain import AuditEntry, AuditEvent, AuditReport
 from riskengine.store.audit_verify import verify
-from riskengine.store.postgres.connection import PostgresSession, connect, conninfo
-from riskengine.store.sqlite.connection import SqliteSession
+from riskengine.store.postgres.connection import PostgresTransaction, connect, conninfo
+from riskengine.store.sqlite.connection import SqliteTransaction
 from riskengine.store.trade_rows import COLUMNS
 from tests.store_book import TS, Outside, cancel, new_store, trade
 
@@ -57,8 +57,8 @@ class Day:
         return cursor.fetchall() if cursor.description else []
 
     def verify(self, head: str | None = None) -> AuditReport:
-        session: Any = PostgresSession(self.connection) if self.is_postgres else SqliteSession(self.connection)
-        return verify(session, head, lambda count: None)
+        transaction: Any = PostgresTransaction(self.connection) if self.is_postgres else SqliteTransaction(self.connection)
+        return verify(transaction, head, lambda count: None)
 
     def after(self, spoil: Callable[[], object], head: str | None = None) -> AuditReport:
         """The report once `spoil` has done its work, which is then undone."""

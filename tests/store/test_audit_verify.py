@@ -166,7 +166,7 @@ def test_reference_data_that_was_changed_beside_the_trail_is_named(day: Day, sta
 
 WRITE = """
 import sys
-from riskengine.adapters.store import open_store
+from riskengine.store.open_store import open_store
 from tests.store_book import trade
 store = open_store(sys.argv[1])
 for batch in range(25):

@@ -75,7 +75,7 @@ class Follower:
     def __init__(self, store: Store, rng: random.Random) -> None:
         self._store = store
         self._rng = rng
-        self._position = store.position()
+        self._bookmark = store.bookmark()
         self.seen: list[str] = []
         self.own = 0
 
@@ -84,7 +84,7 @@ class Follower:
         found: list[str] = []
         limit = self._rng.randint(1, 4)
         while True:
-            rows, self._position = self._store.trades_beyond(self._position, limit)
+            rows, self._bookmark = self._store.trades_beyond(self._bookmark, limit)
             found += [row.trade_id for row in rows]
             if len(rows) < limit:
                 self.seen += found
@@ -94,7 +94,7 @@ class Follower:
         """Store trades of our own in between."""
         batch = [trade(f"own{self.own + place}") for place in range(self._rng.randint(1, 3))]
         self.own += len(batch)
-        self._position = self._position.passing(one.store_seq for one in self._store.append_trades(batch))
+        self._bookmark = self._bookmark.passing(one.store_seq for one in self._store.append_trades(batch))
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -27,7 +27,7 @@ class Shelf:
         self.hashes: dict[int, str] = {}
         self.away = False
 
-    def standing(self, watermark: int = 0, trades: int = 0) -> StoreState:
+    def state(self, watermark: int = 0, trades: int = 0) -> StoreState:
         if self.away:
             raise StoreUnavailable("away")
         return self.now
@@ -229,15 +229,15 @@ def test_a_relative_state_home_is_ignored_and_no_home_is_an_error(monkeypatch: p
 
 
 def test_a_store_tells_how_far_it_has_come(store: Store) -> None:
-    empty = store.standing()
+    empty = store.state()
     assert (empty.epoch, empty.watermark, empty.last_received_ts, empty.trades) == (0, 0, None, 0)
     store.append_trades([trade("T1"), trade("T2"), trade("T3")])
     store.acquire_writer("engine")
     epoch = store.next_epoch(above=6)
-    now = store.standing()
+    now = store.state()
     assert (epoch, now.epoch, now.watermark, now.last_received_ts, now.trades) == (7, 7, 3, TS + 5, 3)
     assert len(now.store_id) == 32 and now.store_id == empty.store_id
-    assert store.standing(2, 50).trades == 51, "only the new ones are counted"
+    assert store.state(2, 50).trades == 51, "only the new ones are counted"
     assert store.audit_hash(10**9) is None
     assert now.audit_seq > 0 and store.audit_hash(now.audit_seq) == now.audit_hash
 

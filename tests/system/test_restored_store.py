@@ -160,7 +160,7 @@ def test_a_store_restored_from_an_older_backup_is_refused_and_nothing_is_changed
         with pytest.raises(StartRefused, match=r"restored from an older state: it ends at trade 2 of 20.*, epoch 1; this "):
             process.open()
     store = open_store(house, read_only=True)
-    assert (store.standing().epoch, store.standing().watermark) == (1, 2)
+    assert (store.state().epoch, store.standing().watermark) == (1, 2)
     store.close()
 
 
@@ -288,5 +288,5 @@ def test_what_was_seen_last_is_noted_at_the_end(house: str, monkeypatch: pytest.
     witness = Witness(StoreConfig(house), store, EngineProcess(settings(house)).clock)
     assert witness.judge() is None and witness._seen is not None
     assert (witness._seen.watermark, witness._seen.trades, witness._seen.epoch) == (2, 2, 1)
-    assert witness._seen.audit_seq == store.standing().audit_seq
+    assert witness._seen.audit_seq == store.state().audit_seq
     store.close()

@@ -21,10 +21,12 @@ from tests.store.small_disk import small_disk
 from tests.store_book import TS, Outside, new_store
 
 IMPATIENT = """
-from riskengine.adapters import committer, postgres_connection, sqlite_connection
-committer.SILENT_S = 0.5
-sqlite_connection.BUSY_TIMEOUT_MS = 200
-postgres_connection.LOCK_TIMEOUT_MS = 200
+from riskengine.intake import store_thread
+from riskengine.store.postgres import connection as postgres
+from riskengine.store.sqlite import connection as sqlite
+store_thread.SILENT_S = 0.5
+sqlite.BUSY_TIMEOUT_MS = 200
+postgres.LOCK_TIMEOUT_MS = 200
 """
 """In earnest another program may hold its lock for 5 s before a post is refused."""
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 APPENDER = """
 import itertools, sys
-from riskengine.adapters.store import open_store
+from riskengine.store.open_store import open_store
 from tests.store_book import trade
 store = open_store(sys.argv[1])
 store.acquire_writer("appender")
@@ -30,7 +30,7 @@ for batch in itertools.count():
 
 HOLDER = """
 import os, sys, time
-from riskengine.adapters.store import open_store
+from riskengine.store.open_store import open_store
 store = open_store(sys.argv[1])
 store.acquire_writer("riskengine serve")
 heard, told = os.pipe()

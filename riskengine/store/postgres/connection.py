@@ -16,7 +16,7 @@ from psycopg.types.string import TextLoader
 
 from riskengine.errors import StoreCorrupt, StoreError, StoreUnavailable
 from riskengine.store.audit_chain import AuditEntry
-from riskengine.store.session import Values, filled, load_queries
+from riskengine.store.queries import Values, filled, load_queries
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -179,8 +179,8 @@ class RawLoader(Loader):
         return bytes(data)
 
 
-class PostgresSession:
-    """A connection inside a transaction, as `store_session.Session`."""
+class PostgresTransaction:
+    """A connection inside a transaction, as `queries.Transaction`."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from riskengine.clock import MICROS_PER_SECOND, SystemClock
 from riskengine.errors import LeaseHeld
-from riskengine.store.postgres.connection import Connection, PostgresSession
+from riskengine.store.postgres.connection import Connection, PostgresTransaction
 
 END_SESSION_S = 5.0
 _UNKNOWN_HOLDER_S = 0.5
@@ -53,12 +53,12 @@ class SessionLease:
 
     def take(self, connection: Connection) -> None:
         """Lock and sign. Raises LeaseHeld naming the holder, at once unless that is dead; psycopg.Error."""
-        session = PostgresSession(connection)
+        transaction = PostgresTransaction(connection)
         key = _one(connection, _KEY)
         began = time.monotonic()
         while not _one(connection, "SELECT pg_try_advisory_lock(%s)", key):
             waited = time.monotonic() - began
-            holder = _holder(session, key)
+            holder = _holder(transaction, key)
             if holder is not None and self._is_gone(holder) and waited < END_SESSION_S:
                 _one(connection, "SELECT pg_terminate_backend(%s)", holder.backend)
             elif holder is not None or waited > _UNKNOWN_HOLDER_S:
@@ -72,7 +72,7 @@ class SessionLease:
         if _one(connection, "SELECT to_regclass('writer_lease') IS NULL"):
             return
         values = (self._holder, os.getpid(), socket.gethostname(), place(), self._since_ts, self._token)
-        PostgresSession(connection).run("holder_save", [values])
+        PostgresTransaction(connection).run("holder_save", [values])
 
     def _is_gone(self, holder: SessionHolder) -> bool:
         """Whether the session that holds the lock serves nobody any more."""
@@ -100,10 +100,10 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _holder(session: PostgresSession, key: object) -> SessionHolder | None:
-    if _one(session.connection, "SELECT to_regclass('writer_lease') IS NULL"):
+def _holder(transaction: PostgresTransaction, key: object) -> SessionHolder | None:
+    if _one(transaction.connection, "SELECT to_regclass('writer_lease') IS NULL"):
         return None
-    found = session.rows("holder", (key,))
+    found = transaction.rows("holder", (key,))
     return SessionHolder._make(found[0]) if found else None
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from riskengine.clock import SystemClock
 from riskengine.errors import StoreCorrupt, StoreError, StoreNewer, StoreUnavailable
 from riskengine.store.postgres.connection import MIN_VERSION, Connection, roll_back
-from riskengine.store.session import load_migrations
+from riskengine.store.queries import load_migrations
 
 _MIGRATION_KEY = "hashtextextended('riskengine migration', 0) # current_schema()::regnamespace::oid::bigint"
 _TABLE = re.compile(r"^CREATE TABLE (\w+) \(\n(.*?)^\);", re.MULTILINE | re.DOTALL)

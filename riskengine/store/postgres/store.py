@@ -22,7 +22,7 @@ from riskengine.store.audit_trail import EPOCH_KEY
 from riskengine.store.postgres import trades as postgres_trades
 from riskengine.store.postgres.connection import (
     Connection,
-    PostgresSession,
+    PostgresTransaction,
     connect,
     connection_lost,
     conninfo,
@@ -32,8 +32,8 @@ from riskengine.store.postgres.connection import (
 )
 from riskengine.store.postgres.lease import KeptFromChildren, SessionLease
 from riskengine.store.postgres.schema import check_and_migrate, check_server
+from riskengine.store.queries import Transaction
 from riskengine.store.results import Bookmark, Stored
-from riskengine.store.session import Transaction
 from riskengine.store.sql_store import SqlStore
 from riskengine.store.tables import reference
 from riskengine.store.trade_rows import TradeRow
@@ -126,11 +126,11 @@ class PostgresStore(SqlStore):
     def append_trades(self, trades: Sequence[Trade]) -> list[Stored]:
         if not trades:
             return []
-        with self._transaction() as session:
-            return postgres_trades.append(session, trades, self._trail(session))
+        with self._transaction() as transaction:
+            return postgres_trades.append(transaction, trades, self._trail(transaction))
 
     @contextmanager
-    def _transaction(self) -> Iterator[PostgresSession]:
+    def _transaction(self) -> Iterator[PostgresTransaction]:
         """The write connection inside a transaction that is durable when the block ends, or has changed nothing.
 
         Or, after an error while it commits, one of the two.
@@ -141,7 +141,7 @@ class PostgresStore(SqlStore):
         assert thread == self._write_thread, "two threads write to one store"
         connection = self._begin()
         try:
-            yield PostgresSession(connection)
+            yield PostgresTransaction(connection)
             if connection.execute("COMMIT").statusmessage != "COMMIT":
                 raise StoreError(f"store {self.name} rolled back what was to be committed")
         except psycopg.Error as error:
@@ -184,13 +184,13 @@ class PostgresStore(SqlStore):
             self._kept.connection = connection
         return connection
 
-    def _check_epoch(self, session: Transaction) -> None:
+    def _check_epoch(self, transaction: Transaction) -> None:
         """A writer that was stopped for long must not write once another has taken its place.
 
         The row stays locked until the commit, so that no newer epoch can begin in between.
         """
         if self._epoch is not None:
-            found = session.rows("meta_hold", (EPOCH_KEY,))
+            found = transaction.rows("meta_hold", (EPOCH_KEY,))
             self._expect_epoch(int(found[0][0]) if found else 0)
 
     def _said(self, error: psycopg.Error) -> StoreError:
@@ -205,11 +205,11 @@ class PostgresStore(SqlStore):
 
     # -- following what others write -------------------------------------------------------------------------------
 
-    def position(self) -> Bookmark:
+    def bookmark(self) -> Bookmark:
         return Bookmark(snapshot=self._read(postgres_trades.current_snapshot))
 
-    def trades_beyond(self, position: Bookmark, limit: int) -> tuple[list[TradeRow], Bookmark]:
-        return self._read(postgres_trades.beyond, position, limit)
+    def trades_beyond(self, bookmark: Bookmark, limit: int) -> tuple[list[TradeRow], Bookmark]:
+        return self._read(postgres_trades.beyond, bookmark, limit)
 
     def wait_for_news(self, timeout_s: float) -> bool:
         self._check_open()
@@ -271,7 +271,7 @@ class PostgresStore(SqlStore):
     def ping(self) -> None:
         self._read(reference.get_meta, EPOCH_KEY)
 
-    def _read(self, query: "Callable[Concatenate[PostgresSession, _P], _T]", *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    def _read(self, query: "Callable[Concatenate[PostgresTransaction, _P], _T]", *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """The answer of `query` from one committed state. A connection that broke while idle is replaced at once."""
         connection, reused = self._borrow()
         try:
@@ -283,7 +283,7 @@ class PostgresStore(SqlStore):
                 self._give_back(connection)
                 connection, _ = self._borrow(fresh=True)
                 connection.execute(_READ)
-            return query(PostgresSession(connection), *args, **kwargs)
+            return query(PostgresTransaction(connection), *args, **kwargs)
         except psycopg.Error as error:
             raise self._said(error) from error
         finally:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from riskengine.clock import SystemClock
 from riskengine.errors import StoreCorrupt, StoreError, StoreNewer, StoreUnavailable
 from riskengine.store.audit_chain import HEAD_KEY, AuditEntry
-from riskengine.store.session import Values, filled, load_migrations, load_queries
+from riskengine.store.queries import Values, filled, load_migrations, load_queries
 
 BUSY_TIMEOUT_MS = 5_000
 WRITER_CACHE_KIB = 65_536
@@ -125,8 +125,8 @@ def _use_log(connection: sqlite3.Connection, path: str) -> None:
 # -- queries -----------------------------------------------------------------------------------------------------
 
 
-class SqliteSession:
-    """A connection inside a transaction, as `store_session.Session`."""
+class SqliteTransaction:
+    """A connection inside a transaction, as `queries.Transaction`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection

@@ -16,12 +16,12 @@ from typing import Concatenate, ParamSpec, TypeVar
 from riskengine.errors import StoreError, StoreUnavailable
 from riskengine.records.types import Trade
 from riskengine.store.audit_trail import EPOCH_KEY
+from riskengine.store.queries import Transaction
 from riskengine.store.results import Bookmark, Stored
-from riskengine.store.session import Transaction
 from riskengine.store.sql_store import SqlStore
 from riskengine.store.sqlite import trades as sqlite_trades
 from riskengine.store.sqlite.connection import (
-    SqliteSession,
+    SqliteTransaction,
     check_and_migrate,
     check_path,
     connect,
@@ -136,16 +136,16 @@ class SqliteStore(SqlStore):
     def append_trades(self, trades: Sequence[Trade]) -> list[Stored]:
         if not trades:
             return []
-        with self._transaction() as session:
-            return sqlite_trades.append(session, trades, self._trail(session))
+        with self._transaction() as transaction:
+            return sqlite_trades.append(transaction, trades, self._trail(transaction))
 
     @contextmanager
-    def _transaction(self) -> Iterator[SqliteSession]:
+    def _transaction(self) -> Iterator[SqliteTransaction]:
         """The write connection inside a transaction that is durable when the block ends, or has changed nothing."""
         connection = self._write_connection()
         try:
             connection.execute("BEGIN IMMEDIATE")
-            yield SqliteSession(connection)
+            yield SqliteTransaction(connection)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._abandon(connection, error)
@@ -184,10 +184,10 @@ class SqliteStore(SqlStore):
             with suppress(sqlite3.Error):
                 connection.close()
 
-    def _check_epoch(self, session: Transaction) -> None:
+    def _check_epoch(self, transaction: Transaction) -> None:
         """A writer that was stopped for long must not write once another has taken its place."""
         if self._epoch is not None:
-            self._expect_epoch(int(reference.get_meta(session, EPOCH_KEY) or 0))
+            self._expect_epoch(int(reference.get_meta(transaction, EPOCH_KEY) or 0))
 
     def _check_open(self) -> None:
         if self._closed:
@@ -202,19 +202,19 @@ class SqliteStore(SqlStore):
         time.sleep(timeout_s)
         return False
 
-    def position(self) -> Bookmark:
+    def bookmark(self) -> Bookmark:
         return Bookmark(store_seq=self.watermark())
 
-    def trades_beyond(self, position: Bookmark, limit: int) -> tuple[list[TradeRow], Bookmark]:
+    def trades_beyond(self, bookmark: Bookmark, limit: int) -> tuple[list[TradeRow], Bookmark]:
         # One program writes at a time, so numbers become visible in their order: a number says all.
-        at = position.store_seq
+        at = bookmark.store_seq
         rows: list[TradeRow] = []
-        for first, last in [*position.passed, (_FAR, _FAR)]:
+        for first, last in [*bookmark.passed, (_FAR, _FAR)]:
             if first > at + 1:
                 rows += self._read(trades_of.rows_between, at, first, limit - len(rows))
             if len(rows) == limit:
                 at = rows[-1].store_seq
-                return rows, Bookmark(at, passed=tuple(each for each in position.passed if each[1] > at))
+                return rows, Bookmark(at, passed=tuple(each for each in bookmark.passed if each[1] > at))
             if last < _FAR:
                 at = max(at, last)
         return rows, Bookmark(max(at, rows[-1].store_seq) if rows else at)
@@ -242,7 +242,7 @@ class SqliteStore(SqlStore):
             connection = self._reader()
             connection.execute("BEGIN")
             try:
-                return query(SqliteSession(connection), *args, **kwargs)
+                return query(SqliteTransaction(connection), *args, **kwargs)
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")

@@ -20,7 +20,7 @@ from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import MAX_INTEGER, MAX_TEXT, TS_MAX, TS_MIN, Rejected, date, name
 from riskengine.records.types import DECIMALS, ONE, BoolArray, IntArray, Trade
 from riskengine.store.protocol import Store
-from riskengine.store.session import Transaction
+from riskengine.store.queries import Transaction
 from riskengine.store.tables.trade_columns import exact_numbers
 from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
 
@@ -76,11 +76,11 @@ def _page_after(store: Store, after: int) -> RowPage | None:
     return store.read(partial(_read_page, after=after))
 
 
-def _read_page(session: Transaction, after: int) -> RowPage | None:
-    up_to = session.rows("bulk_end", {"after": after, "limit": PAGE_ROWS})[0][0]
+def _read_page(transaction: Transaction, after: int) -> RowPage | None:
+    up_to = transaction.rows("bulk_end", {"after": after, "limit": PAGE_ROWS})[0][0]
     if up_to is None:
         return None
-    return RowPage(after, up_to, session.raw_row("bulk_columns", _LIMITS | {"after": after, "up_to": up_to}))
+    return RowPage(after, up_to, transaction.raw_row("bulk_columns", _LIMITS | {"after": after, "up_to": up_to}))
 
 
 def _trades_of(store: Store, page: RowPage, reader: "TradeReader", judge: Judge) -> Iterator[tuple[int, Any]]:
@@ -98,8 +98,8 @@ def _trades_of(store: Store, page: RowPage, reader: "TradeReader", judge: Judge)
     return zip(seqs, trades, strict=True)
 
 
-def _rows(session: Transaction, numbers: Sequence[int]) -> list[TradeRow]:
-    return [*map(TradeRow._make, session.rows("trades_by_store_seq", (session.array(numbers),)))]
+def _rows(transaction: Transaction, numbers: Sequence[int]) -> list[TradeRow]:
+    return [*map(TradeRow._make, transaction.rows("trades_by_store_seq", (transaction.array(numbers),)))]
 
 
 class TradeReader:

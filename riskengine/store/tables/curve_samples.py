@@ -7,27 +7,27 @@ import numpy as np
 import orjson
 
 from riskengine.records.types import MEASURES, Sample
-from riskengine.store.session import Transaction
+from riskengine.store.queries import Transaction
 
 _DOUBLE = np.dtype("<f8")
 _FASTEST = 1
 
 
-def save(session: Transaction, samples: Sequence[Sample], keep_from: int) -> None:
+def save(transaction: Transaction, samples: Sequence[Sample], keep_from: int) -> None:
     """Store samples, and remove what is older than `keep_from` or newer than the newest: a clock that was set back has no future.
 
     Storing one again changes nothing.
     """
-    session.run("curve_sample_save", [(each.ts, each.epoch, each.seq, packed(each)) for each in samples])
+    transaction.run("curve_sample_save", [(each.ts, each.epoch, each.seq, packed(each)) for each in samples])
     if samples:
-        session.run("curve_samples_prune", [(keep_from, samples[-1].ts)])
+        transaction.run("curve_samples_prune", [(keep_from, samples[-1].ts)])
 
 
-def since(session: Transaction, first_ts: int, last_ts: int) -> list[Sample]:
+def since(transaction: Transaction, first_ts: int, last_ts: int) -> list[Sample]:
     """Stored samples between two times, both included, oldest first; one that cannot be read is left out. 0.1 ms each."""
     found: list[Sample] = []
     names: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for ts, epoch, seq, content in session.rows("curve_samples_since", (first_ts, last_ts)):
+    for ts, epoch, seq, content in transaction.rows("curve_samples_since", (first_ts, last_ts)):
         sample = unpacked(ts, epoch, seq, content)
         if sample is not None:  # most samples have the nodes of the one before: one tuple for all of these
             found.append(sample._replace(nodes=names.setdefault(sample.nodes, sample.nodes)))

@@ -18,7 +18,7 @@ import numpy as np
 
 from riskengine.records.fields import Rejected, name
 from riskengine.records.types import DECIMALS, BoolArray, IntArray
-from riskengine.store.session import Transaction
+from riskengine.store.queries import Transaction
 
 PAGE_ROWS = 8_192
 """Read at a stretch."""
@@ -145,19 +145,19 @@ def _nothing_plain(numbers: IntArray) -> SumsPage:
 
 
 def pages(
-    session: Transaction, values: dict[str, Any]
+    transaction: Transaction, values: dict[str, Any]
 ) -> Iterator[tuple[Sequence[Any], Callable[[], tuple[IntArray, IntArray]]]]:
     """All trades up to `values["watermark"]` as `trade_columns` has them, and what gives the numbers and legs of a page.
 
     The database works on the next page while the caller does on this one.
     """
-    with ThreadPoolExecutor(1, "riskengine-read-ahead") as ahead:  # all of the reading, for a session is for one thread
+    with ThreadPoolExecutor(1, "riskengine-read-ahead") as ahead:  # all of the reading, for a transaction is for one thread
 
         def read(after: int) -> Future[tuple[Any, ...]]:
-            return ahead.submit(session.raw_row, "trade_columns", values | {"after": after, "rows": PAGE_ROWS})
+            return ahead.submit(transaction.raw_row, "trade_columns", values | {"after": after, "rows": PAGE_ROWS})
 
         def numbers_and_legs(after: int, up_to: int) -> tuple[IntArray, IntArray]:
-            numbers, legs = ahead.submit(session.raw_row, "numbers_and_legs", {"after": after, "up_to": up_to}).result()
+            numbers, legs = ahead.submit(transaction.raw_row, "numbers_and_legs", {"after": after, "up_to": up_to}).result()
             return np.fromstring(numbers.decode(), np.int64, sep=" "), np.fromstring(legs.decode(), np.int64, sep=" ")
 
         after, coming = BEFORE_ALL, read(BEFORE_ALL)

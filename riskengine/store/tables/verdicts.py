@@ -3,35 +3,35 @@
 from riskengine.errors import StoreError
 from riskengine.records.fields import shown
 from riskengine.records.types import Trade, Verdict
-from riskengine.store.session import Transaction
+from riskengine.store.queries import Transaction
 from riskengine.store.tables.trades import IDENTITY
 from riskengine.store.trade_rows import TradeRow, row_values, same_as_row
 
 
-def verdicts(session: Transaction) -> list[Verdict]:
+def verdicts(transaction: Transaction) -> list[Verdict]:
     """The newest word on each exception, oldest first."""
-    return [Verdict(*row) for row in session.rows("verdicts")]
+    return [Verdict(*row) for row in transaction.rows("verdicts")]
 
 
-def save_verdict(session: Transaction, verdict: Verdict) -> None:
+def save_verdict(transaction: Transaction, verdict: Verdict) -> None:
     """Put it in the place of an earlier one."""
-    session.run("verdict_save", [(verdict.id, verdict.verdict, verdict.comment, verdict.actor, verdict.ts)])
+    transaction.run("verdict_save", [(verdict.id, verdict.verdict, verdict.comment, verdict.actor, verdict.ts)])
 
 
-def accept_conflict(session: Transaction, trade: Trade) -> tuple[int, TradeRow]:
+def accept_conflict(transaction: Transaction, trade: Trade) -> tuple[int, TradeRow]:
     """Put what was kept apart in the place of the version that stands. Its store_seq, and the row as it was.
 
     received_ts stays that of the row: it says when the engine first heard of the version. Raises StoreError where the version is
     gone.
     """
     values = row_values(trade)
-    found = session.rows("standing_version", values[IDENTITY])
+    found = transaction.rows("standing_version", values[IDENTITY])
     if not found:
         raise StoreError(f"trade {shown(trade.trade_id)} version {trade.version} is not in the store any more")
     before = TradeRow._make(found[0])
-    session.run("trade_replace", [(*values[4:-1], before.store_seq)])
+    transaction.run("trade_replace", [(*values[4:-1], before.store_seq)])
     currency = trade.fees_currency
-    for number, *row in session.rows("conflicts_with_numbers", values[IDENTITY]):
+    for number, *row in transaction.rows("conflicts_with_numbers", values[IDENTITY]):
         if same_as_row(trade, TradeRow._make(row), currency):
-            session.run("conflict_delete", [(number,)])
+            transaction.run("conflict_delete", [(number,)])
     return before.store_seq, before
