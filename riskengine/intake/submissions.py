@@ -8,7 +8,7 @@ from riskengine.engine.inbox import Receipt
 from riskengine.observe import Metrics
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Trade
-from riskengine.store.trade_rows import RefusedRow, judged_again
+from riskengine.store.trade_rows import RefusedRow, check_again
 
 ReceiptAnswer = Callable[[Receipt], None]
 
@@ -29,7 +29,7 @@ def judged(submission: Submission, check: TradeCheck, metrics: Metrics) -> Submi
     trades: list[Trade] = []
     rejected: dict[int, Outcome] = {}
     for place, sent in enumerate(submission.trades):
-        trade = judged_again(sent, check)
+        trade = check_again(sent, check)
         if isinstance(trade, RefusedRow):
             rejected[place] = Outcome("rejected", False, f"{trade.field}: {trade.reason}")
         else:

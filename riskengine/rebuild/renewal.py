@@ -48,7 +48,7 @@ from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
 from riskengine.store.protocol import Store
 from riskengine.store.results import Bookmark
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
-from riskengine.store.trade_rows import RefusedRow, TradeRow, judged_again, trade_from_row
+from riskengine.store.trade_rows import RefusedRow, TradeRow, check_again, trade_from_row
 
 T = TypeVar("T")
 
@@ -391,7 +391,7 @@ class MuchIsLeft(Exception):
 
 def fitting(trade: Trade, check: TradeCheck) -> Trade | None:
     """A trade by the reference data of `check`; None where it does not fit that."""
-    judged = judged_again(trade, check)
+    judged = check_again(trade, check)
     return None if isinstance(judged, RefusedRow) else judged
 
 

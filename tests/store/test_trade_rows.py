@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from riskengine.records.decode import TradeInput, convert
 from riskengine.records.fields import Rejected
 from riskengine.records.types import Trade
-from riskengine.store.trade_rows import DEFAULT_SOURCE, RefusedRow, TradeRow, _plain, row_values, trade_from_row
+from riskengine.store.trade_rows import DEFAULT_SOURCE, RefusedRow, TradeRow, _plain_trade, row_values, trade_from_row
 from tests.store_book import CHECK, TS, cancel, sent, trade
 
 MICROS = st.integers(TS - 10**15, TS + 10**15)
@@ -61,7 +61,7 @@ ODD = ["", None, " x", "-1", "1.0", "1e3", "+1", "1_0", "\u0661", "NaN", "0", "x
 @given(TRADES, st.sampled_from(TradeRow._fields[:-2]), st.sampled_from(ODD))
 def test_the_quick_way_and_the_check_agree_whatever_a_column_holds(stored: Trade, column: str, value: object) -> None:
     row = row_of(stored, **{column: value})
-    quick = _plain(row, CHECK)
+    quick = _plain_trade(row, CHECK)
     try:
         checked: Trade | None = CHECK(convert(row._asdict(), TradeInput), row.received_ts, DEFAULT_SOURCE)
     except Rejected:
