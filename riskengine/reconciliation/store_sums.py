@@ -25,7 +25,17 @@ from riskengine.store.queries import Transaction
 from riskengine.store.sql_store import REVISION_KEY
 from riskengine.store.tables import reference
 from riskengine.store.tables import verdicts as verdicts_of
-from riskengine.store.tables.trade_columns import COUNT, FINGERPRINT, LIMB, NOTIONAL, QUANTITY, KeySums, Reader, pages, whole
+from riskengine.store.tables.trade_columns import (
+    COUNT,
+    FINGERPRINT,
+    LIMB,
+    NOTIONAL,
+    QUANTITY,
+    KeySums,
+    SumsReader,
+    join_limbs,
+    pages,
+)
 from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
 
 Owned = dict[str, dict[str, Holding]]
@@ -162,7 +172,7 @@ class PlainSums:
         upto = {"watermark": watermark}
         early = [row[0] for row in transaction.rows("before_openings", upto)] if rules.openings else []
         versioned = frozenset(f"{source}\0{trade_id}".encode() for source, trade_id in transaction.rows("versioned", upto))
-        self._reader = Reader(
+        self._reader = SumsReader(
             rules.leaves,
             [each.instrument for each in self._instruments],
             [each.quantity_decimals for each in self._instruments],
@@ -182,11 +192,11 @@ class PlainSums:
         for columns, numbers_and_legs in pages(transaction, values):
             page = self._reader.page(columns, numbers_and_legs)
             self.odd += page.odd
-            self._sums.put((page.desks * _DEALERS + page.dealers) * len(self._instruments) + page.instruments, page.sums)
+            self._sums.add((page.desks * _DEALERS + page.dealers) * len(self._instruments) + page.instruments, page.sums)
 
     def by_owner(self) -> tuple[Owned, Owned]:
         """What desks and dealers hold. O(positions)."""
-        keys, sums = self._sums.folded()
+        keys, sums = self._sums.totals()
         count = max(len(self._instruments), 1)
         desks, dealers, instruments = keys // count // _DEALERS, keys // count % _DEALERS, keys % count
         reader = self._reader
@@ -197,8 +207,8 @@ class PlainSums:
 
     def _of(self, keys: Ints, sums: Ints, owners: Sequence[str]) -> Owned:
         folding = KeySums()
-        folding.put(keys, sums)
-        keys, sums = folding.folded()
+        folding.add(keys, sums)
+        keys, sums = folding.totals()
         if not len(keys):
             return {}
         numbers = keys % len(self._instruments)
@@ -206,9 +216,9 @@ class PlainSums:
         units = [10 ** (DECIMALS - each.quantity_decimals) for each in self._instruments]
         cash_units = [-unit * each.multiplier for unit, each in zip(units, self._instruments, strict=True)]
         places = numbers.tolist()
-        quantities = [units[at] * one for at, one in zip(places, whole(sums[QUANTITY], LIMB), strict=True)]
-        cash = [cash_units[at] * one for at, one in zip(places, whole(sums[NOTIONAL], LIMB), strict=True)]
-        figures = zip(quantities, cash, sums[COUNT].tolist(), whole(sums[FINGERPRINT], 32), strict=True)
+        quantities = [units[at] * one for at, one in zip(places, join_limbs(sums[QUANTITY], LIMB), strict=True)]
+        cash = [cash_units[at] * one for at, one in zip(places, join_limbs(sums[NOTIONAL], LIMB), strict=True)]
+        figures = zip(quantities, cash, sums[COUNT].tolist(), join_limbs(sums[FINGERPRINT], 32), strict=True)
         holdings = map(_holding, figures)
         starts = np.flatnonzero(np.diff(keys // len(self._instruments), prepend=-1)).tolist()
         held = list(zip([symbols[at] for at in places], holdings, strict=True))

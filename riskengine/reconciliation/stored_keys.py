@@ -68,7 +68,7 @@ def _stored_keys(transaction: Transaction, config: Config, keys: Collection[Key]
             owners, instruments = (transaction.array(sorted(set(column))) for column in zip(*wanted, strict=True))
             found = transaction.rows(query, (owners, instruments))
             deals.update((source, trade_id) for source, trade_id, *key in found if tuple(key) in wanted)
-    rows = sorted(trades_of.of_deals(transaction, sorted(deals)), key=lambda row: row.store_seq)
+    rows = sorted(trades_of.select_deals(transaction, sorted(deals)), key=lambda row: row.store_seq)
     rules = Rules(transaction, config)
     read = [trade_from_row(row, rules.check) for row in rows]
     standing: dict[Key, list[Trade]] = {key: [] for key in keys}

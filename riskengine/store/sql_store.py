@@ -1,6 +1,6 @@
-"""What both databases do alike: each call is one transaction or one committed read around a query of the neighbours.
+"""The part of a store that both databases share: each method runs one function of `tables/` or of the trail in a transaction.
 
-A database adds how a transaction begins and ends (`_transaction`), where reads come from (`_read`) and who holds the lease.
+A database adds how a transaction begins and ends (`_transaction`), where reads come from (`_read`), and the lease.
 """
 
 from abc import ABC, abstractmethod
@@ -42,7 +42,7 @@ _T = TypeVar("_T")
 
 
 class SqlStore(ABC):
-    """The part of `store_protocol.Store` that does not depend on the database."""
+    """The part of `protocol.Store` that does not depend on the database."""
 
     name: str
     _lease: object | None
@@ -51,30 +51,30 @@ class SqlStore(ABC):
 
     @abstractmethod
     def _transaction(self) -> AbstractContextManager[Transaction]:
-        """The write connection inside a transaction that is durable when the block ends, or has changed nothing."""
+        """The write connection inside a transaction: durable when the block ends; after an error it has changed nothing."""
 
     @abstractmethod
     def _read(self, query: Callable[Concatenate[Transaction, _P], _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """The answer of `query` from one committed state."""
+        """The result of `query` on one committed state."""
 
     @abstractmethod
     def _check_epoch(self, transaction: Transaction) -> None:
-        """Raise LeaseHeld where a newer writer has taken over."""
+        """Raise LeaseHeld if a newer writer has taken over."""
 
     def _expect_epoch(self, epoch: int) -> None:
-        """Raise LeaseHeld, and what it means, where we write under another epoch than the store's."""
+        """Raise LeaseHeld, with what it means, if the store has another epoch than this writer."""
         if self._epoch is None or epoch == self._epoch:
             return
         if epoch > self._epoch:
             raise LeaseHeld(f"store {self.name} has a newer writer: epoch {epoch}, ours is {self._epoch}")
         raise LeaseHeld(
-            f"store {self.name} went back under its writer: it is at epoch {epoch} and was at {self._epoch}, so it was restored"
-            " from an older state"
+            f"store {self.name} was restored from an older state while this engine wrote it: it is at epoch {epoch} and was at"
+            f" {self._epoch}"
         )
 
     @property
     def _actor(self) -> str:
-        """Whose doing the trail says it is: the engine holds the lease, a command belongs to whoever runs it."""
+        """The actor that the audit trail names: the engine if this store holds the lease, else the user who runs the command."""
         return ENGINE if self._lease is not None else command_line_actor()
 
     def _trail(self, transaction: Transaction) -> Trail:
@@ -192,10 +192,10 @@ class SqlStore(ABC):
         return self._read(trades_of.select, wanted, limit)
 
     def trades_of_deals(self, deals: Sequence[tuple[str, str]]) -> list[TradeRow]:
-        return self._read(trades_of.of_deals, deals)
+        return self._read(trades_of.select_deals, deals)
 
     def trades_numbered(self, store_seqs: Sequence[int]) -> list[TradeRow]:
-        return self._read(trades_of.numbered, store_seqs)
+        return self._read(trades_of.select_numbered, store_seqs)
 
     def conflicts(self, limit: int = 1_000) -> list[Conflict]:
         return self._read(trades_of.conflicts, limit)

@@ -276,7 +276,9 @@ def test_a_store_whose_epoch_goes_back_ends_the_engine_with_the_reason(house: st
             await dealing("1")(process)
         await asyncio.wait_for(process.ended.wait(), 5)
         assert isinstance(process.failure, LeaseHeld)
-        assert "went back under its writer: it is at epoch 0 and was at 1" in str(process.failure)
+        assert "was restored from an older state while this engine wrote it: it is at epoch 0 and was at 1" in str(
+            process.failure
+        )
 
     life(house, test)
 

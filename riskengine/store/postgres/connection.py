@@ -16,7 +16,7 @@ from psycopg.types.string import TextLoader
 
 from riskengine.errors import StoreCorrupt, StoreError, StoreUnavailable
 from riskengine.store.audit_chain import AuditEntry
-from riskengine.store.queries import Values, filled, load_queries
+from riskengine.store.queries import Values, complete, load_queries
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -188,7 +188,7 @@ class PostgresTransaction:
     def rows(self, query: str, values: Values = (), where: Sequence[str] = ()) -> list[tuple[Any, ...]]:
         # A search is planned for its own values: a plan for any desk and any time would be a poor one.
         prepare = False if where else None
-        text = filled(_QUERIES, query, where).encode()
+        text = complete(_QUERIES, query, where).encode()
         return self.connection.execute(text, values or None, prepare=prepare).fetchall()
 
     def raw_row(self, query: str, values: Values = ()) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ from riskengine.store.audit_trail import Trail, cursors_of
 from riskengine.store.postgres.connection import PostgresTransaction
 from riskengine.store.results import Bookmark, Stored
 from riskengine.store.tables import trades as trades_of
-from riskengine.store.tables.trades import IDENTITY, repeated
+from riskengine.store.tables.trades import IDENTITY, store_repeat
 from riskengine.store.trade_rows import RowValues, TradeRow, row_values
 
 
@@ -30,7 +30,7 @@ def append(transaction: PostgresTransaction, trades: Sequence[Trade], trail: Tra
     if known:
         standing = _standing(transaction, [rows[place][IDENTITY] for place in known])
         for place in known:
-            results[place] = repeated(transaction, trades[place], rows[place], standing[rows[place][IDENTITY]])
+            results[place] = store_repeat(transaction, trades[place], rows[place], standing[rows[place][IDENTITY]])
     new = [(one.store_seq, row) for one, row in zip(results, rows, strict=True) if one is not None and one.outcome == "inserted"]
     trail.trades(sorted(new), cursors_of(rows))
     return [result for result in results if result is not None]

@@ -1,4 +1,4 @@
-"""Breaks that reconciliation found, remembered on either database until they are resolved; inside the caller's transaction."""
+"""The table `breaks`: what reconciliation found, kept until it is resolved. Inside the caller's transaction."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,9 +9,9 @@ from riskengine.store.results import BreakKey, BreakStatus, FoundBreak, StoredBr
 def remember(
     transaction: Transaction, found: Sequence[FoundBreak], *, against: str, epoch: int, watermark: int, ts: int, by: str
 ) -> list[StoredBreak]:
-    """What a whole run found: new breaks are opened, known ones seen again, and those that it did not find are gone.
+    """Store the breaks of one whole run: open new ones, update known ones, close those that it did not find as gone.
 
-    Returns the open ones. Running it again with the same changes nothing but when and how often they were seen.
+    Returns the open ones. The same run again only changes when and how often they were seen.
     """
     known = {one.key: one for one in breaks(transaction, status="open") if one.against == against}
     for one in found:
@@ -33,18 +33,18 @@ def remember(
 def resolve(
     transaction: Transaction, keys: Iterable[BreakKey], status: BreakStatus, *, against: str, by: str, ts: int, comment: str = ""
 ) -> None:
-    """Close open breaks. Those that are not open are left alone."""
+    """Close open breaks; skip breaks that are not open."""
     transaction.run("break_resolve", ((status, by, ts, comment, comment, against, *key) for key in keys))
 
 
 def comment(transaction: Transaction, break_id: int, text: str) -> StoredBreak | None:
-    """What a person says of one, open or not; None where there is none of that number."""
+    """Set the comment of a break, open or not; None if there is no break of that number."""
     transaction.run("break_comment", [(text, break_id)])
     return next((StoredBreak._make(row) for row in transaction.rows("break_by_id", (break_id,))), None)
 
 
 def breaks(transaction: Transaction, *, status: str | None = None, limit: int = 1_000_000) -> list[StoredBreak]:
-    """Open ones first, then the newest."""
+    """Breaks of a status (None: of any), open ones first, then the newest."""
     query = "breaks_all" if status is None else "breaks_of_status"
     values = (limit,) if status is None else (status, limit)
     return [StoredBreak._make(row) for row in transaction.rows(query, values)]

@@ -1,4 +1,4 @@
-"""Nodes, instruments, balances and prices on either database; saving happens inside the caller's transaction."""
+"""The tables `nodes`, `instruments`, `openings`, `marks`, `closes` and `meta`. Inside the caller's transaction."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -49,7 +49,7 @@ RECORDED = {
     "openings": RecordedTable(_OPENING_FIELDS, 3),
     "closes": RecordedTable(_CLOSE_FIELDS, 2),
 }
-"""By the name of the table, which is also that of the query that reads all of it."""
+"""By the name of the table; the query that reads all of a table has the same name."""
 
 _Record = TypeVar("_Record", Node, Instrument)
 
@@ -63,34 +63,34 @@ def nodes(transaction: Transaction) -> list[Node]:
 
 
 def save_nodes(transaction: Transaction, records: Sequence[Node], trail: Trail) -> Saved:
-    """Insert or update by name; what changes goes into the trail."""
+    """Insert or update by name, and record the changes in the trail."""
     stored = {node.node: node for node in nodes(transaction)}
-    changed = _changed(records, stored, lambda node: node.node)
-    rows = [(node.node, node.level, node.parent) for node in changed[1]]
+    saved, changed = _compare(records, stored, lambda node: node.node)
+    rows = [(node.node, node.level, node.parent) for node in changed]
     transaction.run("node_save", rows)
     trail.records("nodes", _NODE_FIELDS, rows)
-    return changed[0]
+    return saved
 
 
 def instruments(transaction: Transaction) -> list[Instrument]:
-    """All instruments by symbol. Raises StoreError naming the one that somebody spoiled."""
+    """All instruments by symbol. Raises StoreError naming an instrument that cannot be read."""
     return [_instrument(row) for row in transaction.rows("instruments")]
 
 
 def save_instruments(transaction: Transaction, records: Sequence[Instrument], trail: Trail) -> Saved:
-    """Insert or update by symbol; what changes goes into the trail."""
+    """Insert or update by symbol, and record the changes in the trail."""
     stored = {instrument.instrument: instrument for instrument in instruments(transaction)}
-    changed = _changed(records, stored, lambda instrument: instrument.instrument)
-    rows = [_instrument_values(instrument) for instrument in changed[1]]
+    saved, changed = _compare(records, stored, lambda instrument: instrument.instrument)
+    rows = [_instrument_values(instrument) for instrument in changed]
     transaction.run("instrument_save", rows)
     trail.records("instruments", _INSTRUMENT_FIELDS, rows)
-    return changed[0]
+    return saved
 
 
-def _changed(
+def _compare(
     records: Iterable[_Record], stored: dict[str, _Record], key: Callable[[_Record], str]
 ) -> tuple[Saved, list[_Record]]:
-    """What each record does to what is stored, and those that have to be written, in order."""
+    """The outcomes, counted, and the records to write, in order."""
     inserted = updated = duplicate = 0
     changed = []
     for record in records:
@@ -132,7 +132,7 @@ def openings(transaction: Transaction) -> list[Opening]:
 
 
 def save_openings(transaction: Transaction, records: Sequence[Opening], trail: Trail) -> Saved:
-    """Insert, and into the trail; an equal one is a duplicate, a different one is refused."""
+    """Insert and record in the trail. An equal balance is a duplicate, a different one is refused."""
     stored = {(opening.desk, opening.dealer, opening.instrument): opening for opening in openings(transaction)}
     known = _instrument_names(transaction)
     duplicate, new, refused = 0, [], []
@@ -145,7 +145,7 @@ def save_openings(transaction: Transaction, records: Sequence[Opening], trail: T
             fields = [field for field in opening.__struct_fields__ if getattr(before, field) != getattr(opening, field)]
             refused.append(Refusal(index, fields[0], "differs from the opening balance that is stored"))
         elif opening.instrument not in known:
-            refused.append(_unknown(index, opening.instrument))
+            refused.append(_unknown_instrument(index, opening.instrument))
         else:
             stored[key] = opening
             new.append(opening)
@@ -180,7 +180,7 @@ def marks(transaction: Transaction) -> list[StoredMark]:
 
 
 def save_marks(transaction: Transaction, records: Sequence[StoredMark]) -> Saved:
-    """The newest ts wins, the later arrival on ties. Cost 5 us a mark and 2 us for each stored one."""
+    """Keep the mark with the newest ts, on ties the later one. Cost 5 us a mark and 2 us for each stored one."""
     stored = {mark.instrument: mark for mark in marks(transaction)}
     known = _instrument_names(transaction)
     changed: dict[str, StoredMark] = {}
@@ -193,7 +193,7 @@ def save_marks(transaction: Transaction, records: Sequence[StoredMark]) -> Saved
         elif before is not None and before.ts > mark.ts:
             superseded += 1
         elif mark.instrument not in known:
-            refused.append(_unknown(index, mark.instrument))
+            refused.append(_unknown_instrument(index, mark.instrument))
         else:
             inserted += before is None
             updated += before is not None
@@ -204,7 +204,7 @@ def save_marks(transaction: Transaction, records: Sequence[StoredMark]) -> Saved
 
 
 def closes(transaction: Transaction, date: str | None) -> list[Close]:
-    """The closes of a date, or of all dates."""
+    """The closes of a date, or of all dates (None)."""
     if date is None:
         return [Close(*row) for row in transaction.rows("closes")]
     return [Close(*row) for row in transaction.rows("closes_of_date", (date,))]
@@ -216,7 +216,7 @@ def latest_closes(transaction: Transaction) -> list[Close]:
 
 
 def save_closes(transaction: Transaction, records: Sequence[Close], trail: Trail) -> Saved:
-    """Insert, and into the trail; an equal one is a duplicate, a different one is refused.
+    """Insert and record in the trail. An equal close is a duplicate, a different one is refused.
 
     Cost 5 us a close and 2 us for each of its date.
     """
@@ -230,7 +230,7 @@ def save_closes(transaction: Transaction, records: Sequence[Close], trail: Trail
     for index, close in enumerate(records):
         before = stored.get((close.date, close.instrument))
         if close.instrument not in known:
-            refused.append(_unknown(index, close.instrument))
+            refused.append(_unknown_instrument(index, close.instrument))
         elif before is None:
             stored[close.date, close.instrument] = close.price
             new.append((close.date, close.instrument, close.price))
@@ -247,7 +247,7 @@ def _instrument_names(transaction: Transaction) -> set[str]:
     return {row[0] for row in transaction.rows("instrument_names")}
 
 
-def _unknown(index: int, instrument: str) -> Refusal:
+def _unknown_instrument(index: int, instrument: str) -> Refusal:
     return Refusal(index, "instrument", f"unknown instrument {shown(instrument)}")
 
 
@@ -260,23 +260,23 @@ def counts(transaction: Transaction) -> TableCounts:
 
 
 def state(transaction: Transaction, epoch_key: str, watermark: int, trades: int) -> StoreState:
-    """How far the store has come; `trades` were counted up to `watermark` before."""
+    """How far the store has come. `trades` is the count up to `watermark`; only later rows are counted now."""
     store_id, epoch, highest, received_ts, more, audit_seq, audit_hash = transaction.rows("standing", (epoch_key, watermark))[0]
     return StoreState(store_id, int(epoch), highest, received_ts, trades + more, audit_seq, audit_hash)
 
 
 def audit_hash(transaction: Transaction, audit_seq: int) -> str | None:
-    """The hash of an entry of the audit trail."""
+    """The hash of an entry of the audit trail, None if there is no such entry."""
     found = transaction.rows("audit_hash_at", (audit_seq,))
     return str(found[0][0]) if found else None
 
 
 def get_meta(transaction: Transaction, key: str) -> str | None:
-    """A value of the store's own notes."""
+    """A value of the table `meta`, None if it has no such key."""
     found = transaction.rows("meta_get", (key,))
     return str(found[0][0]) if found else None
 
 
 def set_meta(transaction: Transaction, key: str, value: str) -> None:
-    """Note a value."""
+    """Set a value of the table `meta`."""
     transaction.run("meta_set", [(key, value)])

@@ -1,4 +1,4 @@
-"""Trades read back and searched inside the caller's transaction, on either database; appending is each database's own."""
+"""The tables `trades` and `conflicts`, read and searched inside the caller's transaction. Each database appends in its own way."""
 
 from collections.abc import Sequence
 from operator import itemgetter
@@ -10,15 +10,17 @@ from riskengine.store.results import Conflict, Stored, TradeFilter
 from riskengine.store.trade_rows import RowValues, TradeRow, same_as_row
 
 IDENTITY = slice(0, 4)
-"""Where a row has source, trade_id, leg and version."""
+"""The places of source, trade_id, leg and version in a row."""
 _FAR = 2**63 - 1
+"""Above every store_seq."""
 ROWS_AT_ONCE = 10_000
+"""Rows that one statement looks up by number."""
 DEALS_AT_ONCE = 500
-"""How many are looked up by one statement."""
+"""Deals that one statement looks up."""
 
 
-def repeated(transaction: Transaction, trade: Trade, values: RowValues, row: TradeRow) -> Stored:
-    """What a trade is whose identity and version are stored as `row`; other economics are kept as a conflict, once."""
+def store_repeat(transaction: Transaction, trade: Trade, values: RowValues, row: TradeRow) -> Stored:
+    """The outcome of a trade whose identity and version are stored as `row`. Keeps other economics as a conflict, once."""
     found = transaction.rows("fees_currency_of", (row.instrument,))
     currency = found[0][0] if found else ""
     if same_as_row(trade, row, currency):
@@ -35,11 +37,11 @@ def rows_after(transaction: Transaction, store_seq: int, limit: int) -> list[Tra
 
 
 def rows_between(transaction: Transaction, after: int, before: int, limit: int) -> list[TradeRow]:
-    """Rows with numbers between the two, which are left out, in store order."""
+    """Rows with numbers above `after` and below `before`, in store order."""
     return list(map(TradeRow._make, transaction.rows("trades_between", (after, before, limit))))
 
 
-def of_deals(transaction: Transaction, deals: Sequence[tuple[str, str]]) -> list[TradeRow]:
+def select_deals(transaction: Transaction, deals: Sequence[tuple[str, str]]) -> list[TradeRow]:
     """Every version of every leg of each (source, trade_id)."""
     rows: list[TradeRow] = []
     for first in range(0, len(deals), DEALS_AT_ONCE):
@@ -52,8 +54,8 @@ def of_deals(transaction: Transaction, deals: Sequence[tuple[str, str]]) -> list
     return rows
 
 
-def numbered(transaction: Transaction, store_seqs: Sequence[int]) -> list[TradeRow]:
-    """The rows with these numbers that there are."""
+def select_numbered(transaction: Transaction, store_seqs: Sequence[int]) -> list[TradeRow]:
+    """The rows with these numbers, without those that do not exist."""
     rows: list[TradeRow] = []
     for first in range(0, len(store_seqs), ROWS_AT_ONCE):
         numbers = transaction.array(store_seqs[first : first + ROWS_AT_ONCE])
@@ -62,7 +64,7 @@ def numbered(transaction: Transaction, store_seqs: Sequence[int]) -> list[TradeR
 
 
 def watermark(transaction: Transaction) -> int:
-    """The highest store_seq, 0 where there is none."""
+    """The highest store_seq, 0 in an empty table."""
     return int(transaction.rows("watermark")[0][0])
 
 
@@ -72,10 +74,10 @@ def conflicts(transaction: Transaction, limit: int) -> list[Conflict]:
 
 
 def select(transaction: Transaction, wanted: TradeFilter, limit: int) -> tuple[list[TradeRow], int]:
-    """The newest rows that match and how many do.
+    """The newest `limit` rows that match, and the number of all that match.
 
-    Cancels are few and may have to borrow their place from the version before them, so they are looked up on their own
-    and merged in.
+    Cancels are few, and may take their desk, instrument or ts from an earlier version: separate queries find them, and their rows
+    are merged in.
     """
     where, values = _where(transaction, wanted)
     values["limit"] = limit
@@ -83,7 +85,7 @@ def select(transaction: Transaction, wanted: TradeFilter, limit: int) -> tuple[l
     cancels = transaction.rows("cancels_newest", values, where)
     total = 0
     for found, count in ((trades, "newest_count"), (cancels, "cancels_count")):
-        if len(found) < limit:  # that was all
+        if len(found) < limit:
             total += len(found)
         else:
             total += transaction.rows(count, values, where)[0][0]
@@ -98,7 +100,7 @@ def select(transaction: Transaction, wanted: TradeFilter, limit: int) -> tuple[l
 
 
 def _where(transaction: Transaction, wanted: TradeFilter) -> tuple[list[str], dict[str, Any]]:
-    """The conditions in use and what they are bound to."""
+    """The names of the conditions, and the values of their placeholders."""
     values: dict[str, Any] = {"max_store_seq": _FAR if wanted.max_store_seq is None else wanted.max_store_seq}
     names = ["where_seen"]
     if wanted.desks is not None:

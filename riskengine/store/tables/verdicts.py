@@ -1,4 +1,4 @@
-"""What people decided about exceptions, on either database; inside the caller's transaction."""
+"""The table `verdicts`: what people decided about exceptions. Inside the caller's transaction."""
 
 from riskengine.errors import StoreError
 from riskengine.records.fields import shown
@@ -9,20 +9,20 @@ from riskengine.store.trade_rows import TradeRow, row_values, same_as_row
 
 
 def verdicts(transaction: Transaction) -> list[Verdict]:
-    """The newest word on each exception, oldest first."""
+    """The newest decision on each exception, oldest first."""
     return [Verdict(*row) for row in transaction.rows("verdicts")]
 
 
 def save_verdict(transaction: Transaction, verdict: Verdict) -> None:
-    """Put it in the place of an earlier one."""
+    """Store a decision in place of an earlier one on the same exception."""
     transaction.run("verdict_save", [(verdict.id, verdict.verdict, verdict.comment, verdict.actor, verdict.ts)])
 
 
 def accept_conflict(transaction: Transaction, trade: Trade) -> tuple[int, TradeRow]:
-    """Put what was kept apart in the place of the version that stands. Its store_seq, and the row as it was.
+    """Replace the stored version by a trade that was kept apart as a conflict. Returns its store_seq, and the row before.
 
-    received_ts stays that of the row: it says when the engine first heard of the version. Raises StoreError where the version is
-    gone.
+    received_ts stays that of the row: it is when the engine first received the version. Deletes the equal conflicts. Raises
+    StoreError if the version is gone.
     """
     values = row_values(trade)
     found = transaction.rows("standing_version", values[IDENTITY])
