@@ -43,7 +43,7 @@ def second(store_url: str, store: Store) -> Iterator[Outside]:
 
 def end_session(outside: Outside, store: Store) -> None:
     """End the session of the store's write connection, as a cut cable or a restart would."""
-    backend = store._kept.connection.info.backend_pid  # type: ignore[attr-defined]
+    backend = store._write.connection.info.backend_pid  # type: ignore[attr-defined]
     outside.execute("SELECT pg_terminate_backend(?, 5000)", (backend,))
 
 
@@ -169,7 +169,7 @@ def test_the_bell_rings_for_others_only_and_at_once(store: Store, outside: Outsi
     assert store.wait_for_news(10)
     assert time.monotonic() - began < 5
     ringing.join()
-    outside.execute("SELECT pg_terminate_backend(?, 5000)", (store._bell.info.backend_pid,))  # type: ignore[attr-defined]
+    outside.execute("SELECT pg_terminate_backend(?, 5000)", (store._listener.info.backend_pid,))  # type: ignore[attr-defined]
     with pytest.raises(StoreUnavailable):
         store.wait_for_news(5)
     assert store.wait_for_news(5)
@@ -253,8 +253,8 @@ def test_a_lock_left_by_our_own_lost_connection_is_taken_back(store: Store) -> N
     """The server has not noticed yet that the connection is gone: the store gave it up, the session lives."""
     store.acquire_writer("engine")
     store.next_epoch()
-    lost = store._kept.connection  # type: ignore[attr-defined]
-    store._kept.connection = None  # type: ignore[attr-defined]
+    lost = store._write.connection  # type: ignore[attr-defined]
+    store._write.connection = None  # type: ignore[attr-defined]
     assert store.append_trades([trade()])[0].outcome == "inserted"
     with pytest.raises(psycopg.OperationalError):
         lost.execute("SELECT 1")

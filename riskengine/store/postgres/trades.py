@@ -1,4 +1,4 @@
-"""Trades appended to PostgreSQL and followed there, inside the caller's transaction."""
+"""Appends trades to a PostgreSQL store, and follows what other programs append, inside the caller's transaction."""
 
 from collections.abc import Sequence
 from operator import attrgetter
@@ -13,9 +13,9 @@ from riskengine.store.trade_rows import RowValues, TradeRow, row_values
 
 
 def append(transaction: PostgresTransaction, trades: Sequence[Trade], trail: Trail) -> list[Stored]:
-    """Insert in order, in the open transaction, with the entry in the trail and the cursors of their sources.
+    """Insert trades in order, record them in the trail and advance the cursors of their sources.
 
-    All in one statement, which passes over what is stored already. Cost 30 us a trade, most of it the server's. Raises
+    One statement inserts all of them and skips stored versions. Cost 30 us a trade, most of it the server's. Raises
     psycopg.Error, LeaseHeld.
     """
     rows = [row_values(trade) for trade in trades]
@@ -28,29 +28,29 @@ def append(transaction: PostgresTransaction, trades: Sequence[Trade], trail: Tra
             known.append(place)
         results.append(None if number is None else Stored(number, "inserted"))
     if known:
-        standing = _standing(transaction, [rows[place][IDENTITY] for place in known])
+        stored = _stored_versions(transaction, [rows[place][IDENTITY] for place in known])
         for place in known:
-            results[place] = store_repeat(transaction, trades[place], rows[place], standing[rows[place][IDENTITY]])
+            results[place] = store_repeat(transaction, trades[place], rows[place], stored[rows[place][IDENTITY]])
     new = [(one.store_seq, row) for one, row in zip(results, rows, strict=True) if one is not None and one.outcome == "inserted"]
     trail.trades(sorted(new), cursors_of(rows))
     return [result for result in results if result is not None]
 
 
-def _standing(transaction: PostgresTransaction, identities: Sequence[RowValues]) -> dict[RowValues, TradeRow]:
+def _stored_versions(transaction: PostgresTransaction, identities: Sequence[RowValues]) -> dict[RowValues, TradeRow]:
     found = transaction.rows("trades_by_version", columns_of(identities))
     return {row[IDENTITY]: TradeRow._make(row) for row in found}
 
 
 def columns_of(rows: Sequence[RowValues]) -> list[str]:
-    """Rows turned into one array literal for each column: the driver's own way to write arrays takes ten times as long."""
+    """One array literal for each column of the rows: ten times faster than arrays written by the driver."""
     return [array_literal(column) for column in zip(*rows, strict=True)]
 
 
 def array_literal(values: Sequence[str | int | None]) -> str:
-    """PostgreSQL's text for an array. Example: `{"FX1","A B",NULL}`; numbers may stand in quotes too."""
+    """PostgreSQL's text for an array. Example: `{"FX1","A B",NULL}`. Numbers may be in quotes too."""
     try:
         joined = '","'.join(values)  # type: ignore[arg-type]
-    except TypeError:  # numbers, or one is missing
+    except TypeError:  # there are numbers or None
         return "{" + ",".join("NULL" if value is None else _quoted(str(value)) for value in values) + "}"
     if "\\" in joined or joined.count('"') != 2 * (len(values) - 1):
         return "{" + ",".join(map(_quoted, map(str, values))) + "}"
@@ -75,15 +75,15 @@ def rows_after(transaction: PostgresTransaction, store_seq: int, limit: int) -> 
 
 
 def current_snapshot(transaction: PostgresTransaction) -> str:
-    """What this transaction sees."""
+    """The snapshot of this transaction: which transactions it sees."""
     return str(transaction.rows("snapshot")[0][0])
 
 
 def beyond(transaction: PostgresTransaction, bookmark: Bookmark, limit: int) -> tuple[list[TradeRow], Bookmark]:
-    """Rows that `bookmark` does not cover and this transaction sees.
+    """Rows that this transaction sees and `bookmark` does not cover, at most `limit`, and the bookmark behind them.
 
-    What became visible is the difference of two snapshots, which the server states exactly, so nothing that is still under way
-    matters. A page that is full fixes the later snapshot until all of that difference has been read.
+    The rows that became visible are the difference of two snapshots, which the server knows exactly: open transactions do not
+    matter. A full page keeps the later snapshot as `target` until all of that difference has been read.
     """
     target = str(transaction.rows("snapshot_to_read_along")[0][0])
     target = bookmark.target or target
@@ -106,7 +106,7 @@ def beyond(transaction: PostgresTransaction, bookmark: Bookmark, limit: int) -> 
     if len(found) == limit:
         last = found[-1]
         return rows, bookmark._replace(target=target, after=(int(last[-1]), last[-3]))
-    if bookmark.target:  # all of an earlier difference: what came while it was read is next
+    if bookmark.target:  # an earlier difference is read to its end: the next one holds what came since
         more, reached = beyond(transaction, Bookmark(snapshot=target, passed=bookmark.passed), limit - len(rows))
         return rows + more, reached
-    return rows, Bookmark(snapshot=target)  # what the caller has passed was committed before, and lies in it
+    return rows, Bookmark(snapshot=target)  # the rows in `passed` were committed before it: it covers them

@@ -171,7 +171,7 @@ _NO_TEXT = {0xDC00 + byte: 0xF700 + byte for byte in range(0x80, 0x100)}
 
 
 def _decode_leniently(raw: bytes) -> str:
-    """Text with each undecodable byte as a private-use character: no valid name has one, and unlike a surrogate it can be encoded."""
+    """Text with each undecodable byte as a private-use character: no valid name has one, and it can be encoded again."""
     return raw.decode("utf-8", "surrogateescape").translate(_NO_TEXT)
 
 

@@ -1,4 +1,4 @@
-"""The tables `trades` and `conflicts`, read and searched inside the caller's transaction. Each database appends in its own way."""
+"""The tables `trades` and `conflicts`, read inside the caller's transaction. Each database appends in its own way."""
 
 from collections.abc import Sequence
 from operator import itemgetter
