@@ -9,7 +9,7 @@ from riskengine.reconciliation.store_sums import Rules, keys_of
 from riskengine.records.types import Identity, Key, Trade
 from riskengine.snapshot.compare import NODE
 from riskengine.store.audit_chain import DIGEST_BYTES, GONE, rows_detail
-from riskengine.store.audit_trail import recorded
+from riskengine.store.audit_trail import recorded_numbers
 from riskengine.store.protocol import Store
 from riskengine.store.queries import Transaction
 from riskengine.store.tables import trades as trades_of
@@ -56,7 +56,7 @@ def vanished_rows(transaction: Transaction, up_to: int) -> list[int]:
     for first in range(1, up_to + 1, ROWS_AT_ONCE):
         last = min(first + ROWS_AT_ONCE - 1, up_to)
         there = {row[0] for row in transaction.rows("trade_numbers", (first - 1, last, ROWS_AT_ONCE))}
-        gone += sorted(recorded(transaction, first, last) - there - answered)
+        gone += sorted(recorded_numbers(transaction, first, last) - there - answered)
     return gone
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from riskengine.store.audit_chain import AuditEntry, Head, linked
+from riskengine.store.audit_chain import AuditEntry, Head, link
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
 from tests.store.recorded_day import AUDIT, Day
@@ -22,14 +22,14 @@ def test_an_untouched_day_is_clean(day: Day) -> None:
 
 def test_an_edited_entry_is_named(day: Day) -> None:
     assert day.found(lambda: day.execute("UPDATE audit SET actor = 'nobody' WHERE audit_seq = 6")) == [
-        "entry 6 was edited: what it says does not fit its hash"
+        "entry 6 was edited: its content does not match its hash"
     ]
 
 
 def test_an_entry_that_was_edited_with_its_hash_is_named_by_the_next(day: Day) -> None:
     def spoil() -> None:
         entry = AuditEntry._make(day.execute(f"SELECT {', '.join(AUDIT)} FROM audit WHERE audit_seq = 6")[0])
-        forged = linked(entry._replace(actor="nobody"), Head(5, entry.previous_hash))
+        forged = link(entry._replace(actor="nobody"), Head(5, entry.previous_hash))
         day.execute("UPDATE audit SET actor = ?, hash = ? WHERE audit_seq = 6", forged.actor, forged.hash)
 
     assert day.found(spoil) == ["entry 7 does not follow entry 6: entries were removed, inserted, moved or rewritten here"]
@@ -59,7 +59,7 @@ def cut(day: Day, keep: int) -> None:
 
 
 def test_a_cut_that_takes_an_epoch_with_it_is_found_by_the_epoch(day: Day) -> None:
-    said = "but nothing tells how epoch '1' began: the trail knows of '0'"
+    said = "but no entry begins epoch '1': the trail is at epoch '0'"
     assert f"entry 2 is the last one, {said}" in day.found(lambda: cut(day, 2))
     assert f"the trail is empty, {said}" in day.found(lambda: cut(day, 0))
 
@@ -92,7 +92,7 @@ def test_a_chain_of_another_store_is_found(day: Day) -> None:
 
 def test_an_edited_row_is_named_with_its_entry(day: Day) -> None:
     [said] = day.found(lambda: day.execute("UPDATE trades SET quantity = '5' WHERE store_seq = 7"))
-    assert said == "entry 7 recorded how trade row 7 stands, which was edited since: 'api:T1-1:0 version 1'"
+    assert said == "entry 7 recorded trade row 7, which was edited since: 'api:T1-1:0 version 1'"
 
 
 def test_removed_rows_are_named_as_ranges(day: Day) -> None:
@@ -115,7 +115,7 @@ def stored_row(store_seq: int) -> list[Any]:
 
 def test_a_row_that_was_to_be_gone_and_is_there_is_named(day: Day) -> None:
     [said] = day.found(lambda: day.insert("trades", stored_row(8)))
-    assert said.endswith("recorded how trade row 8 is gone, but it is there: 'api:new:0 version 1'")
+    assert said.endswith("recorded trade row 8, as deleted, but it exists: 'api:new:0 version 1'")
 
 
 def test_a_row_of_others_is_unrecorded_while_no_engine_has_said_that_it_had_seen_to_all(day: Day) -> None:
@@ -140,7 +140,7 @@ def test_a_row_that_is_recorded_again_beside_the_chain_of_corrections_is_named(d
 
     def spoil() -> None:
         [(detail,)] = day.execute("SELECT detail FROM audit WHERE audit_seq = 7")
-        again = linked(AuditEntry(0, TS, "engine", "trades", "", 6, 10, 5, "", "", detail), day.head)
+        again = link(AuditEntry(0, TS, "engine", "trades", "", 6, 10, 5, "", "", detail), day.head)
         day.insert("audit", again)
         day.execute("UPDATE meta SET value = ? WHERE key = 'audit_head'", f"{again.audit_seq} {again.hash}")
 

@@ -61,9 +61,9 @@ def seen(shelf: Shelf) -> Any:
 def test_a_store_never_seen_and_one_that_went_on_are_believed(shelf: Shelf) -> None:
     shelf.come_to(1, 10, "ten")
     first = witness(shelf)
-    assert first.judge() is None and first.note() is None
+    assert first.check() is None and first.note() is None
     shelf.come_to(2, 12, "twelve")
-    assert witness(shelf).judge() is None
+    assert witness(shelf).check() is None
 
 
 @pytest.mark.parametrize(("epoch", "watermark", "trail"), [(1, 12, "twelve"), (2, 9, "nine"), (1, 0, "")])
@@ -71,7 +71,7 @@ def test_a_store_with_a_lower_epoch_or_fewer_trades_went_back(shelf: Shelf, epoc
     shelf.come_to(2, 12, "twelve")
     witness(shelf).note()
     shelf.come_to(epoch, watermark, trail)
-    said = witness(shelf).judge()
+    said = witness(shelf).check()
     assert said is not None and said.startswith("the store was restored from an older state: it ends at trade ")
     assert f"epoch {epoch}; this machine had seen trade 12, epoch 2, at 2026-09-21 14:13:21 UTC" in said
 
@@ -82,7 +82,7 @@ def test_an_older_store_that_was_filled_up_again_is_told_by_its_audit_trail(shel
     witness(shelf).note()
     shelf.come_to(2, 20, "twenty")
     shelf.hashes = {20: "twenty"} | ({12: there} if there else {})
-    said = witness(shelf).judge()
+    said = witness(shelf).check()
     assert said is not None and f"entry 12 of its audit trail {what}" in said
 
 
@@ -103,10 +103,10 @@ def test_an_accepted_store_is_believed_from_then_on(shelf: Shelf) -> None:
     witness(shelf).note()
     shelf.come_to(2, 7, "seven")
     ours = witness(shelf)
-    assert ours.judge() is not None and ours.epoch == 5
+    assert ours.check() is not None and ours.epoch == 5
     ours.adopt()
     assert ours.note() is None and seen(shelf)["epoch"] == 2
-    assert witness(shelf).judge() is None
+    assert witness(shelf).check() is None
 
 
 # -- the file ----------------------------------------------------------------------------------------------------
@@ -140,10 +140,10 @@ def test_it_is_written_when_something_changed_and_says_what(shelf: Shelf) -> Non
 def test_a_damaged_one_is_said_and_not_believed(shelf: Shelf, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
     Path(f"{shelf.name}.witness").write_bytes(content)
     ours = witness(shelf)
-    assert ours.judge() is None
+    assert ours.check() is None
     assert [cast(Any, record.msg)["event"] for record in caplog.records] == ["witness_unreadable"]
     ours.note()
-    assert witness(shelf).judge() is None and seen(shelf)["store_id"] == "one"
+    assert witness(shelf).check() is None and seen(shelf)["store_id"] == "one"
 
 
 def test_that_of_another_store_is_said_and_not_believed(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
@@ -151,7 +151,7 @@ def test_that_of_another_store_is_said_and_not_believed(shelf: Shelf, caplog: py
     witness(shelf).note()
     shelf.now = StoreState("two", 1, 0, None, 0, 0, "")
     ours = witness(shelf)
-    assert ours.judge() is None
+    assert ours.check() is None
     assert [cast(Any, record.msg)["event"] for record in caplog.records] == ["witness_of_another_store"]
     assert ours.note() is None and seen(shelf)["store_id"] == "two"
 
@@ -245,11 +245,11 @@ def test_a_store_tells_how_far_it_has_come(store: Store) -> None:
 def test_trades_that_are_gone_from_the_middle_are_counted(shelf: Shelf) -> None:
     shelf.come_to(1, 10)
     before = witness(shelf)
-    assert before.judge() is None
+    assert before.check() is None
     before.note()
     shelf.now = shelf.now._replace(trades=7)
     after = witness(shelf)
-    assert (after.judge(), after.gone) == (None, 3)
+    assert (after.check(), after.gone) == (None, 3)
     after.note(count=True)
     again = witness(shelf)
-    assert (again.judge(), again.gone) == (None, 0)
+    assert (again.check(), again.gone) == (None, 0)

@@ -288,7 +288,7 @@ def test_what_was_seen_last_is_noted_at_the_end(house: str, monkeypatch: pytest.
     life(house, dealing("1", "2"))
     store = open_store(house, read_only=True)
     witness = Witness(StoreConfig(house), store, EngineProcess(settings(house)).clock)
-    assert witness.judge() is None and witness._seen is not None
+    assert witness.check() is None and witness._seen is not None
     assert (witness._seen.watermark, witness._seen.trades, witness._seen.epoch) == (2, 2, 1)
     assert witness._seen.audit_seq == store.state().audit_seq
     store.close()

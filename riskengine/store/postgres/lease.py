@@ -1,4 +1,4 @@
-"""The lease of a PostgreSQL store, held by the one engine that writes it: an advisory lock of the session of its write connection.
+"""The lease of a PostgreSQL store, held by the one engine that writes it: an advisory lock of its write session.
 
 The lock ends with the session, and the session with the connection, however the process ends. Every write uses that session: a
 writer that lost the lock has also lost its connection. A paused writer whose session the server ended must take the lease again
@@ -57,7 +57,7 @@ class SessionLease:
         self._since_ts = SystemClock().now()
 
     def take(self, connection: Connection) -> None:
-        """Take the lock and write the holder's row. Raises LeaseHeld naming the holder, at once unless that is dead; psycopg.Error."""
+        """Take the lock and write our row. Raises LeaseHeld naming the holder, at once unless that is dead; psycopg.Error."""
         transaction = PostgresTransaction(connection)
         key = _one(connection, _KEY)
         began = time.monotonic()
@@ -73,7 +73,7 @@ class SessionLease:
         self.sign(connection)
 
     def sign(self, connection: Connection) -> None:
-        """Write the holder's row for other programs to read. A new store has no table for it until it is migrated."""
+        """Write our row, for other programs to read. A new store has no table for it until it is migrated."""
         if _one(connection, "SELECT to_regclass('writer_lease') IS NULL"):
             return
         values = (self._holder, os.getpid(), socket.gethostname(), process_place(), self._since_ts, self._token)
@@ -126,7 +126,7 @@ def _one(connection: Connection, query: str, *values: object) -> object:
 
 
 class UnsharedConnection:
-    """Holds the write connection of a store. A forked child drops its copy: it must not keep the session after its parent's death."""
+    """Holds the write connection of a store. A forked child drops its copy: the session must end with the parent."""
 
     def __init__(self) -> None:
         self.connection: Connection | None = None
