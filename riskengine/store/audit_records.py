@@ -140,8 +140,9 @@ class RecordedRows:
     def _expected(self, number: int, place: int) -> tuple[int, bytes, int]:
         return number, bytes(self._digests[place * DIGEST_BYTES : (place + 1) * DIGEST_BYTES]), self._entries[place]
 
-    def _count_waiting(self, transaction: Transaction, unrecorded: Sequence[int], report: Report, caught_up: CaughtUp | None) ->
-    int:
+    def _count_waiting(
+        self, transaction: Transaction, unrecorded: Sequence[int], report: Report, caught_up: CaughtUp | None
+    ) -> int:
         """The number of rows in no entry that may wait for an engine to record them. Reports all others."""
         rows = [number for number in unrecorded if not any(first <= number <= last for first, last in self._discarded)]
         if caught_up is None:

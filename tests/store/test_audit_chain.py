@@ -1,4 +1,4 @@
-"""The chain of hashes: what an entry and a row's hash cover."""
+"""The chain of hashes: the hash of an entry and the hash of a row."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ ENTRY = AuditEntry(0, 1_790_000_000_000_000, "ann", "verdict", "conflict:1", Non
 
 
 def test_an_entry_is_hashed_as_its_documentation_says() -> None:
-    """Whoever doubts us can work it out without us: SHA-256 of a JSON array."""
+    """Anybody can compute it without this program: SHA-256 of a JSON array."""
     entry = link(ENTRY, Head(4, "ab" * 32))
     said = [5, 1_790_000_000_000_000, "ann", "verdict", "conflict:1", None, None, 0, "ab" * 32, '{"verdict":"accept"}']
     text = json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode()

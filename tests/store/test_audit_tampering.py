@@ -1,4 +1,4 @@
-"""`audit verify`: any change whatever of the trail, or of a row that it tells of, is found.
+"""`audit verify` finds any change of the trail, or of a row that it records.
 
 Tampering happens inside a transaction that is rolled back afterwards, so that one recorded day serves for all of it.
 """
@@ -70,7 +70,7 @@ def test_any_two_rows_that_change_places_are_found(day: Day, data: st.DataObject
 @given(data=st.data())
 @edits
 def test_any_entry_that_is_put_in_between_is_found(day: Day, data: st.DataObject) -> None:
-    """Also one with sound hashes, and with all that follow moved on by one."""
+    """Also an entry with sound hashes, inserted before others that move on by one."""
     entries = [AuditEntry._make(row) for row in day.execute(f"SELECT {', '.join(AUDIT)} FROM audit ORDER BY audit_seq")]
     at = data.draw(st.integers(0, len(entries) - 1))
     before = Head(entries[at - 1].audit_seq, entries[at - 1].hash) if at else Head(0, entries[0].previous_hash)

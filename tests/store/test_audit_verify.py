@@ -1,4 +1,4 @@
-"""`audit verify`: what is said of each kind of change, what cannot be known from inside the store, and several writers."""
+"""`audit verify`: the finding for each kind of change, what no check inside the store can find, and several writers."""
 
 import subprocess
 import sys
@@ -36,7 +36,7 @@ def test_an_entry_that_was_edited_with_its_hash_is_named_by_the_next(day: Day) -
 
 
 def test_removed_entries_are_named(day: Day) -> None:
-    """What they recorded is then in no entry, although the trail says that all was."""
+    """Their rows are then in no entry, although the trail states that all are."""
     assert day.found(lambda: day.execute("DELETE FROM audit WHERE audit_seq IN (7, 8)")) == [
         "entry 7 is missing, and so are all up to entry 8",
         f"entry {day.head.audit_seq - 1} says that all rows were recorded, but trade rows 6 to 7 are in no entry",
@@ -52,7 +52,7 @@ def test_a_tail_that_was_cut_off_is_found_by_the_stores_own_note(day: Day) -> No
 
 
 def cut(day: Day, keep: int) -> None:
-    """Leave so many entries, and set back what `meta` notes of the end."""
+    """Keep so many entries, and set back the note of the end in `meta`."""
     day.execute("DELETE FROM audit WHERE audit_seq > ?", keep)
     [(number, digest)] = day.execute("SELECT audit_seq, hash FROM audit ORDER BY audit_seq DESC LIMIT 1") or [(0, "")]
     day.execute("UPDATE meta SET value = ? WHERE key = 'audit_head'", f"{number} {digest}".removesuffix(" "))
@@ -103,12 +103,12 @@ def test_removed_rows_are_named_as_ranges(day: Day) -> None:
 
 
 def test_rows_of_an_edited_entry_are_not_held_against_it(day: Day) -> None:
-    """One finding for one change, not one for each row that the entry told of."""
+    """One finding for one change, not one for each row of the entry."""
     assert len(day.found(lambda: day.execute("UPDATE audit SET detail = '{}' WHERE audit_seq = 6"))) == 1
 
 
 def stored_row(store_seq: int) -> list[Any]:
-    """A row that nobody has seen yet, with any number."""
+    """A row in no entry, with any number."""
     economics = ["new", TS, 0, "EURUSD", "FX1", "", "buy", "1", "2", "0", "", "", "", None, None, None, TS]
     return [store_seq, "api", "new", 0, 1, *economics]
 
@@ -136,7 +136,7 @@ def test_a_row_with_such_a_number_may_have_committed_late_where_numbers_come_bef
 
 
 def test_a_row_that_is_recorded_again_beside_the_chain_of_corrections_is_named(day: Day) -> None:
-    """Else an edit could be hidden by recording what it made of the row."""
+    """Otherwise a second entry could hide an edit."""
 
     def spoil() -> None:
         [(detail,)] = day.execute("SELECT detail FROM audit WHERE audit_seq = 7")
@@ -200,7 +200,7 @@ def test_who_writes_on_after_the_end_was_cut_leaves_the_gap_to_be_seen(store: St
 def test_a_note_of_the_head_that_is_lost_spoiled_or_set_back_stops_nobody(
     store: Store, outside: Outside, value: str | None
 ) -> None:
-    """The table says where the chain ends; trades must not be refused for it."""
+    """The chain goes on from the table: the store must not refuse trades for it."""
     store.append_trades([trade("A")])
     if value is None:
         outside.execute("DELETE FROM meta WHERE key = 'audit_head'")

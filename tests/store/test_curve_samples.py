@@ -1,4 +1,4 @@
-"""Samples of curves in a store: as they were, once, and not for ever."""
+"""Samples of curves in a store: unchanged, stored once, and removed when old."""
 
 import numpy as np
 import pytest

@@ -35,14 +35,14 @@ def store_url(postgres_url: str) -> str:
 
 @pytest.fixture
 def second(store_url: str, store: Store) -> Iterator[Outside]:
-    """One more program beside the store."""
+    """Another program at the same database."""
     program = Outside(store_url)
     yield program
     program.close()
 
 
 def end_session(outside: Outside, store: Store) -> None:
-    """End the session of the store's write connection, as a cut cable or a restart would."""
+    """End the session of the store's write connection, as a cut cable or a restart does."""
     backend = store._write.connection.info.backend_pid  # type: ignore[attr-defined]
     outside.execute("SELECT pg_terminate_backend(?, 5000)", (backend,))
 

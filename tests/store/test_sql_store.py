@@ -1,4 +1,4 @@
-"""What a store keeps and how it answers, on both databases."""
+"""A store keeps records and answers queries, the same on both databases."""
 
 import threading
 from decimal import Decimal

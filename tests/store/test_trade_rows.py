@@ -1,4 +1,4 @@
-"""A stored trade comes back as the record that left the door, and a spoiled row as a reason."""
+"""A stored trade comes back as the same record, and a damaged row as a refusal with its reason."""
 
 from decimal import Decimal
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a machine remembers of a store outside it."""
+"""The witness: the state of a store, remembered outside it."""
 
 import json
 import os
@@ -19,7 +19,7 @@ NOW = TS + 1_000_000
 
 
 class Shelf:
-    """What a witness asks of a store."""
+    """The methods of a store that a witness calls."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -36,7 +36,7 @@ class Shelf:
         return self.hashes.get(audit_seq)
 
     def come_to(self, epoch: int, watermark: int, audit_hash: str = "") -> None:
-        """The store as it is from now on; its audit trail has as many entries as it has trades."""
+        """Set the state of the store; its audit trail has as many entries as it has trades."""
         self.now = StoreState("one", epoch, watermark, TS, watermark, watermark if audit_hash else 0, audit_hash)
         self.hashes[watermark] = audit_hash
 
@@ -47,7 +47,7 @@ def shelf(tmp_path: Path) -> Shelf:
 
 
 def witness(shelf: Shelf, **settings: Any) -> Witness:
-    """As a start makes one."""
+    """A witness as a start makes it."""
     return Witness(StoreConfig(f"sqlite:///{shelf.name}", **settings), cast(Store, shelf), ManualClock(NOW))
 
 

@@ -1,4 +1,4 @@
-"""A store that was restored from an old backup is noticed, at the start and while the engine runs, on both databases."""
+"""The engine notices a store that was restored from an old backup, at the start and while it runs, on both databases."""
 
 import asyncio
 import shutil
@@ -61,7 +61,7 @@ def life(url: str, test: Test, *, accept: bool = False) -> Any:
 
 
 def dealing(*names: str) -> Test:
-    """A life in which these trades are sent; its epoch."""
+    """Run an engine, send these trades, stop it; returns its epoch."""
 
     async def deal(process: EngineProcess) -> int:
         now = process.clock.now()
@@ -73,7 +73,7 @@ def dealing(*names: str) -> Test:
 
 
 async def look(process: EngineProcess) -> tuple[int, list[str]]:
-    """The epoch, and the kinds of warnings that stand."""
+    """The epoch, and the kinds of active warnings."""
     return process.history.newest.epoch, list(process.warnings)
 
 
@@ -88,7 +88,7 @@ async def until(holds: Callable[[], Any]) -> None:
 
 
 class Backup:
-    """All of a store at one moment, to be put back as a restore does."""
+    """A copy of the whole store, to put back as a restore does."""
 
     def __init__(self, url: str, folder: Path) -> None:
         self.url = url
