@@ -160,7 +160,7 @@ def test_a_store_restored_from_an_older_backup_is_refused_and_nothing_is_changed
         with pytest.raises(StartRefused, match=r"restored from an older state: it ends at trade 2 of 20.*, epoch 1; this "):
             process.open()
     store = open_store(house, read_only=True)
-    assert (store.state().epoch, store.standing().watermark) == (1, 2)
+    assert (store.state().epoch, store.state().watermark) == (1, 2)
     store.close()
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from riskengine.records.types import Trade
 from riskengine.store.audit_trail import Trail, cursors_of
+from riskengine.store.queries import Transaction
 from riskengine.store.results import Bookmark, Stored
 from riskengine.store.sqlite.connection import SqliteTransaction
 from riskengine.store.tables.trades import IDENTITY, rows_between, store_repeat
@@ -50,7 +51,7 @@ def _inserted(transaction: SqliteTransaction, inserted: int) -> list[Stored]:
     return [Stored(store_seq, "inserted") for store_seq in range(last - inserted + 1, last + 1)]
 
 
-def beyond(transaction: SqliteTransaction, bookmark: Bookmark, limit: int) -> tuple[list[TradeRow], Bookmark]:
+def beyond(transaction: Transaction, bookmark: Bookmark, limit: int) -> tuple[list[TradeRow], Bookmark]:
     """Rows that `bookmark` does not cover, at most `limit` of them, in store order, and the bookmark behind them.
 
     One program writes at a time: rows become visible in the order of their numbers, and a number is all that a bookmark needs.

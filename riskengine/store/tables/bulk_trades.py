@@ -44,13 +44,13 @@ _decode_integers = msgspec.json.Decoder(list[int]).decode
 
 
 class BulkColumns(NamedTuple):
-    """The columns of the query `bulk_columns`, each one joined text of `count` values; in `flags` each value is one character.
+    """The columns of the query `bulk_columns`, each one joined text of `row_count` values, each one character in `flags`.
 
     Line ends separate names and dates, commas separate integers, spaces separate decimals. A NULL is an empty value in
     `booked_ts`, and 0 in `ts` and amounts. A flag says action and side (`_ACTIONS`, `_SIDES`), or "0" for an odd row.
     """
 
-    count: int
+    row_count: int
     store_seqs: bytes
     flags: bytes
     sources: bytes
@@ -195,7 +195,7 @@ class TradeReader:
             raise Unfit from None
 
     def _decode(self, columns: BulkColumns) -> DecodedPage:
-        count, flags = columns.count, columns.flags
+        count, flags = columns.row_count, columns.flags
         seqs = _ints(columns.store_seqs, count)
         if not self._symbols or len(flags) != count or seqs != sorted(seqs):
             raise Unfit
@@ -215,7 +215,7 @@ class TradeReader:
         return DecodedPage(seqs, trades, np.flatnonzero(odd).tolist())
 
     def _names(self, columns: BulkColumns, numbers: Sequence[int]) -> _Names:
-        count = columns.count
+        count = columns.row_count
         return _Names(
             self._sources.all(columns.sources, count),
             self._desks.all(columns.desks, count),
@@ -239,7 +239,7 @@ class TradeReader:
         amounts: "tuple[_Units, _Units, _Units]",
     ) -> list[Any]:
         """One trade for each row, in the order of the fields of `Trade`; that of an odd row means nothing."""
-        count, flags = columns.count, columns.flags
+        count, flags = columns.row_count, columns.flags
         quantity, price, fees = amounts
         buys = np.isin(np.frombuffer(flags, np.uint8), np.frombuffer(_BUYS, np.uint8)).tolist()
         signed = [units if buy else -units for buy, units in zip(buys, quantity.exact, strict=True)]
