@@ -13,7 +13,7 @@ PACKAGE = ROOT / "riskengine"
 
 INSIDE = {
     "serve/": "gateway < answers/ < access/ < routes/ < stream/ < operations < openapi < app",
-    "store/": "trade_rows < results < audit_chain < session < audit_trail < protocol < tables/ < audit_records < audit_verify"
+    "store/": "trade_rows < results < audit_chain < queries < audit_trail < protocol < tables/ < audit_records < audit_verify"
     " < sql_store witness < sqlite/ postgres/ < open_store",
 }
 """The order inside the two rooms that have rooms of their own; names between two `<` stand side by side."""
@@ -95,7 +95,7 @@ def places(order: str) -> dict[str, int]:
 
 
 def part_inside(module: str, outer: str) -> str:
-    """`tables/` of `riskengine.store.tables.trades` in `store/`, `session` of `riskengine.store.session`."""
+    """`tables/` of `riskengine.store.tables.trades` in `store/`, `queries` of `riskengine.store.queries`."""
     names = module.split(".")[2:]
     if not names or room(module) != outer.rstrip("/"):
         return ""

@@ -166,7 +166,7 @@ def _confirmed_breaks(engine: str, store: Store, config: Config) -> ReconcileRes
 
 def _compare_once(engine: str, store: Store, config: Config) -> ReconcileResult:
     here = _holdings(engine)
-    ours, theirs = store.standing(watermark=2**62).store_id, here.header.get("store_id")
+    ours, theirs = store.state(watermark=2**62).store_id, here.header.get("store_id")
     if theirs is not None and theirs != ours:
         raise InputError(f"the engine at {engine} serves another store than {store.name}")
     there = store_side(store, config, here.header["watermark"])

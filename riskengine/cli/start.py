@@ -33,7 +33,7 @@ from riskengine.snapshot.mismatch import Mismatch, disagreements, first_few, mis
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
-from riskengine.store.witness import Witness, moment
+from riskengine.store.witness import Witness, utc_text
 
 SWITCH_S = 0.000_5
 """How long one thread may hold the interpreter while others wait. A trade changes threads a dozen times before it is answered."""
@@ -177,7 +177,7 @@ def past_moment(context: click.Context, option: click.Parameter, value: str | No
     except Rejected as rejected:
         raise click.BadParameter(f"{rejected.reason} (microseconds since 1970, or 2026-03-04T17:00:00Z)") from None
     if ts > SystemClock().now():
-        raise click.BadParameter(f"{moment(ts)} lies in the future")
+        raise click.BadParameter(f"{utc_text(ts)} lies in the future")
     return ts
 
 
@@ -231,7 +231,7 @@ def check_store(store: Store, config: Config, engine: Engine, as_of: int | None)
         breaks = [again[each.key] for each in breaks if each.key in again]
     found = mismatches_of(breaks)
     witness = Witness(config.store, store, SystemClock())
-    if (back := witness.judge()) is not None:
+    if (back := witness.check()) is not None:
         found.append(Mismatch("restored", back))
     report = store.verify_audit(witness.audit_hash)
     if report.findings:

@@ -17,7 +17,7 @@ from riskengine.positions.processed import exception_id, unescape_name
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Identity, Key, Trade
 from riskengine.store.protocol import Store
-from riskengine.store.session import Transaction
+from riskengine.store.queries import Transaction
 from riskengine.store.tables.bulk_trades import read_conflicts
 from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
 
@@ -80,7 +80,7 @@ class Recall:
 
     def later_versions(self) -> dict[tuple[str, str], int]:
         """Deals with more than one stored version, and the store_seq of the last one. Raises StoreError. 2 us each."""
-        rows = self._store.read(lambda session: session.rows("later_versions"))
+        rows = self._store.read(lambda transaction: transaction.rows("later_versions"))
         return {(source, trade_id): store_seq for source, trade_id, store_seq in rows}
 
     def questioned_trades(self, since: int) -> list[Trade]:
@@ -145,10 +145,10 @@ class Recall:
                 yield trade
 
 
-def _numbers(session: Transaction, ledger_ranges: "dict[str, tuple[int, int, list[str], list[str]]]") -> list[int]:
+def _numbers(transaction: Transaction, ledger_ranges: "dict[str, tuple[int, int, list[str], list[str]]]") -> list[int]:
     found: set[int] = set()
     for rollup, (since, until, instruments, owners) in ledger_ranges.items():
         query = "numbers_of_desks" if rollup == "node" else "numbers_of_dealers"
-        rows = session.rows(query, (since, until, session.array(instruments), session.array(owners)))
+        rows = transaction.rows(query, (since, until, transaction.array(instruments), transaction.array(owners)))
         found.update(number for (number,) in rows)
     return sorted(found)

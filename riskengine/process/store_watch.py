@@ -47,7 +47,7 @@ class StoreWatch:
 
         A store that went back and is accepted continues above every epoch seen before, so that no old writer passes for this one.
         """
-        back = self.witness.judge()
+        back = self.witness.check()
         if back is None:
             if self.witness.gone:
                 self._warnings["gone"] = (

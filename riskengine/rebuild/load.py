@@ -97,7 +97,7 @@ def _begin(comparison: Comparison, store: Store) -> ComparisonFailed | None:
 
 def _load(store: Store, config: Config, epoch: int, now: int, listener: Listener) -> Loaded:
     # Both before anything else is read: what arrives meanwhile is read again.
-    revision, position = store.reference_revision(), store.position()
+    revision, bookmark = store.reference_revision(), store.bookmark()
     conflicts = read_conflicts(store, MAX_NOTICES)
     engine = rebuild(
         store,
@@ -109,7 +109,7 @@ def _load(store: Store, config: Config, epoch: int, now: int, listener: Listener
         listener=listener,
         past=partial(Recall, store),
     )
-    return Loaded(engine, position, revision)
+    return Loaded(engine, bookmark, revision)
 
 
 def _bring_up_to_date(store: Store, config: Config, epoch: int, now: int, loaded: Loaded, first: Found) -> Loaded:

@@ -47,7 +47,7 @@ from riskengine.records.types import Trade
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
 from riskengine.store.protocol import Store
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
-from riskengine.store.trade_rows import RefusedRow, judged_again
+from riskengine.store.trade_rows import RefusedRow, check_again
 
 T = TypeVar("T")
 
@@ -251,7 +251,7 @@ class Renewals:
             self._release = None
         with short_switch_interval(), pause_collection():
             revision = self._settling.followed = store.reference_revision()  # before all that it is about
-            position = store.position()
+            bookmark = store.bookmark()
             engine = rebuild(
                 store,
                 self._with_rests(read_trades(store)),
@@ -263,7 +263,7 @@ class Renewals:
                 past=partial(Recall, store),
                 rest=Rests().rest_if_due,
             )
-            follower = StoreFollower(store, engine, position, revision)
+            follower = StoreFollower(store, engine, bookmark, revision)
             self._catch_up(follower)
         return follower
 
@@ -354,7 +354,7 @@ class TooManyRowsLeft(Exception):
 
 def refit_trade(trade: Trade, check: TradeCheck) -> Trade | None:
     """The trade by the reference data of `check`; None if it does not fit that."""
-    checked = judged_again(trade, check)
+    checked = check_again(trade, check)
     return None if isinstance(checked, RefusedRow) else checked
 
 

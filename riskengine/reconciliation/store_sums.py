@@ -21,11 +21,21 @@ from riskengine.records.types import CASH_PER_ONE, DECIMALS, Identity, Instrumen
 from riskengine.records.types import IntArray as Ints
 from riskengine.snapshot.compare import DEALER, NODE, NOTHING, Holding, plus
 from riskengine.store.protocol import Store
-from riskengine.store.session import Transaction
+from riskengine.store.queries import Transaction
 from riskengine.store.sql_store import REVISION_KEY
 from riskengine.store.tables import reference
 from riskengine.store.tables import verdicts as verdicts_of
-from riskengine.store.tables.trade_columns import COUNT, FINGERPRINT, LIMB, NOTIONAL, QUANTITY, KeySums, Reader, pages, whole
+from riskengine.store.tables.trade_columns import (
+    COUNT,
+    FINGERPRINT,
+    LIMB,
+    NOTIONAL,
+    QUANTITY,
+    KeySums,
+    SumsReader,
+    join_limbs,
+    pages,
+)
 from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
 
 Owned = dict[str, dict[str, Holding]]
@@ -69,11 +79,11 @@ class Rules:
     `as_of`, microseconds since the epoch, leaves out later balances and verdicts.
     """
 
-    def __init__(self, session: Transaction, config: Config, as_of: int | None = None) -> None:
+    def __init__(self, transaction: Transaction, config: Config, as_of: int | None = None) -> None:
         until = TS_MAX if as_of is None else as_of
-        self.revision = int(reference.get_meta(session, REVISION_KEY) or 0)
-        self.nodes: list[Node] = reference.nodes(session)
-        self.instruments: dict[str, Instrument] = {each.instrument: each for each in reference.instruments(session)}
+        self.revision = int(reference.get_meta(transaction, REVISION_KEY) or 0)
+        self.nodes: list[Node] = reference.nodes(transaction)
+        self.instruments: dict[str, Instrument] = {each.instrument: each for each in reference.instruments(transaction)}
         parents = {node.parent for node in self.nodes}
         self.leaves = frozenset(node.node for node in self.nodes if node.node not in parents)
         reporting = config.engine.reporting_currency
@@ -81,12 +91,12 @@ class Rules:
         self.quarantine = Quarantine(self.instruments, config.engine)
         self.openings: list[Opening] = [
             opening
-            for opening in reference.openings(session)
+            for opening in reference.openings(transaction)
             if opening.desk in self.leaves and opening.instrument in self.instruments and opening.ts <= until
         ]
         for opening in self.openings:
             self.quarantine.open_with(opening)
-        for verdict in verdicts_of.verdicts(session):
+        for verdict in verdicts_of.verdicts(transaction):
             if verdict.verdict == "accept" and verdict.ts <= until:
                 self.quarantine.accepted.add(verdict.id)
         self.future_limit = int(config.engine.future_limit_s * MICROS_PER_SECOND)
@@ -128,12 +138,12 @@ def store_side(store: Store, config: Config, watermark: int) -> StoreSide:
     return store.read(partial(_store_side, config=config, watermark=watermark))
 
 
-def _store_side(session: Transaction, config: Config, watermark: int) -> StoreSide:
-    rules = Rules(session, config)
-    plain = PlainSums(session, rules, watermark)
+def _store_side(transaction: Transaction, config: Config, watermark: int) -> StoreSide:
+    rules = Rules(transaction, config)
+    plain = PlainSums(transaction, rules, watermark)
     nodes, dealers = plain.by_owner()
     sides = {NODE: nodes, DEALER: dealers}
-    for trade in rules.effective(_rows(session, plain.odd)):
+    for trade in rules.effective(_rows(transaction, plain.odd)):
         _add(sides, trade, holding_of(trade))
     for opening in rules.openings:
         _add(sides, opening, rules.opening_holding(opening))
@@ -147,22 +157,22 @@ def _add(sides: Mapping[str, Owned], what: Trade | Opening, holding: Holding) ->
         held[instrument] = plus(held.get(instrument, NOTHING), holding)
 
 
-def _rows(session: Transaction, numbers: Sequence[int]) -> Iterator[TradeRow]:
+def _rows(transaction: Transaction, numbers: Sequence[int]) -> Iterator[TradeRow]:
     for first in range(0, len(numbers), ROWS_AT_ONCE):
-        some = session.array(numbers[first : first + ROWS_AT_ONCE])
-        yield from map(TradeRow._make, session.rows("trades_by_store_seq", (some,)))
+        some = transaction.array(numbers[first : first + ROWS_AT_ONCE])
+        yield from map(TradeRow._make, transaction.rows("trades_by_store_seq", (some,)))
 
 
 class PlainSums:
     """The sums of a store's plain rows; `odd` are the numbers of all others."""
 
-    def __init__(self, session: Transaction, rules: Rules, watermark: int) -> None:
+    def __init__(self, transaction: Transaction, rules: Rules, watermark: int) -> None:
         self._instruments = list(rules.instruments.values())
         self.odd: list[int] = []
         upto = {"watermark": watermark}
-        early = [row[0] for row in session.rows("before_openings", upto)] if rules.openings else []
-        versioned = frozenset(f"{source}\0{trade_id}".encode() for source, trade_id in session.rows("versioned", upto))
-        self._reader = Reader(
+        early = [row[0] for row in transaction.rows("before_openings", upto)] if rules.openings else []
+        versioned = frozenset(f"{source}\0{trade_id}".encode() for source, trade_id in transaction.rows("versioned", upto))
+        self._reader = SumsReader(
             rules.leaves,
             [each.instrument for each in self._instruments],
             [each.quantity_decimals for each in self._instruments],
@@ -176,17 +186,17 @@ class PlainSums:
             "max_integer": MAX_INTEGER,
             "future_limit": rules.future_limit,
             "watermark": watermark,
-            "currencies": session.array(sorted(rules.check.currencies)),
+            "currencies": transaction.array(sorted(rules.check.currencies)),
         }
         self._sums = KeySums()
-        for columns, numbers_and_legs in pages(session, values):
+        for columns, numbers_and_legs in pages(transaction, values):
             page = self._reader.page(columns, numbers_and_legs)
             self.odd += page.odd
-            self._sums.put((page.desks * _DEALERS + page.dealers) * len(self._instruments) + page.instruments, page.sums)
+            self._sums.add((page.desks * _DEALERS + page.dealers) * len(self._instruments) + page.instruments, page.sums)
 
     def by_owner(self) -> tuple[Owned, Owned]:
         """The holdings of desks and of dealers. O(positions)."""
-        keys, sums = self._sums.folded()
+        keys, sums = self._sums.totals()
         count = max(len(self._instruments), 1)
         desks, dealers, instruments = keys // count // _DEALERS, keys // count % _DEALERS, keys % count
         reader = self._reader
@@ -197,8 +207,8 @@ class PlainSums:
 
     def _of(self, keys: Ints, sums: Ints, owners: Sequence[str]) -> Owned:
         folding = KeySums()
-        folding.put(keys, sums)
-        keys, sums = folding.folded()
+        folding.add(keys, sums)
+        keys, sums = folding.totals()
         if not len(keys):
             return {}
         numbers = keys % len(self._instruments)
@@ -206,9 +216,9 @@ class PlainSums:
         units = [10 ** (DECIMALS - each.quantity_decimals) for each in self._instruments]
         cash_units = [-unit * each.multiplier for unit, each in zip(units, self._instruments, strict=True)]
         places = numbers.tolist()
-        quantities = [units[at] * one for at, one in zip(places, whole(sums[QUANTITY], LIMB), strict=True)]
-        cash = [cash_units[at] * one for at, one in zip(places, whole(sums[NOTIONAL], LIMB), strict=True)]
-        figures = zip(quantities, cash, sums[COUNT].tolist(), whole(sums[FINGERPRINT], 32), strict=True)
+        quantities = [units[at] * one for at, one in zip(places, join_limbs(sums[QUANTITY], LIMB), strict=True)]
+        cash = [cash_units[at] * one for at, one in zip(places, join_limbs(sums[NOTIONAL], LIMB), strict=True)]
+        figures = zip(quantities, cash, sums[COUNT].tolist(), join_limbs(sums[FINGERPRINT], 32), strict=True)
         holdings = map(_holding, figures)
         starts = np.flatnonzero(np.diff(keys // len(self._instruments), prepend=-1)).tolist()
         held = list(zip([symbols[at] for at in places], holdings, strict=True))

@@ -9,9 +9,9 @@ from riskengine.reconciliation.store_sums import Rules, keys_of
 from riskengine.records.types import Identity, Key, Trade
 from riskengine.snapshot.compare import NODE
 from riskengine.store.audit_chain import DIGEST_BYTES, GONE, rows_detail
-from riskengine.store.audit_trail import recorded
+from riskengine.store.audit_trail import recorded_numbers
 from riskengine.store.protocol import Store
-from riskengine.store.session import Transaction
+from riskengine.store.queries import Transaction
 from riskengine.store.tables import trades as trades_of
 from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
 
@@ -43,13 +43,13 @@ def stored_keys(store: Store, config: Config, keys: Collection[Key], identities:
     return store.read(partial(_stored_keys, config=config, keys=keys, identities=identities))
 
 
-def vanished_rows(session: Transaction, up_to: int) -> list[int]:
+def vanished_rows(transaction: Transaction, up_to: int) -> list[int]:
     """Numbers of rows that are in the audit trail and not in the store, without a recorded correction.
 
     Cost 1 us for each row stored.
     """
     answered: set[int] = set()
-    for (detail,) in session.rows("audit_corrections"):
+    for (detail,) in transaction.rows("audit_corrections"):
         found = rows_detail(detail)
         digests = (found.digests[at : at + DIGEST_BYTES] for at in range(0, len(found.digests), DIGEST_BYTES))
         for number, digest in zip(found.store_seqs, digests, strict=True):
@@ -57,21 +57,21 @@ def vanished_rows(session: Transaction, up_to: int) -> list[int]:
     gone: list[int] = []
     for first in range(1, up_to + 1, ROWS_AT_ONCE):
         last = min(first + ROWS_AT_ONCE - 1, up_to)
-        there = {row[0] for row in session.rows("trade_numbers", (first - 1, last, ROWS_AT_ONCE))}
-        gone += sorted(recorded(session, first, last) - there - answered)
+        there = {row[0] for row in transaction.rows("trade_numbers", (first - 1, last, ROWS_AT_ONCE))}
+        gone += sorted(recorded_numbers(transaction, first, last) - there - answered)
     return gone
 
 
-def _stored_keys(session: Transaction, config: Config, keys: Collection[Key], identities: Iterable[Identity]) -> StoredKeys:
+def _stored_keys(transaction: Transaction, config: Config, keys: Collection[Key], identities: Iterable[Identity]) -> StoredKeys:
     deals = {(identity.source, identity.trade_id) for identity in identities}
     for rollup, query in ((NODE, "deals_of_desks"), ("dealer", "deals_of_dealers")):
         wanted = {key[1:] for key in keys if key[0] == rollup and key[2]}
         if wanted:
-            owners, instruments = (session.array(sorted(set(column))) for column in zip(*wanted, strict=True))
-            found = session.rows(query, (owners, instruments))
+            owners, instruments = (transaction.array(sorted(set(column))) for column in zip(*wanted, strict=True))
+            found = transaction.rows(query, (owners, instruments))
             deals.update((source, trade_id) for source, trade_id, *key in found if tuple(key) in wanted)
-    rows = sorted(trades_of.of_deals(session, sorted(deals)), key=lambda row: row.store_seq)
-    rules = Rules(session, config)
+    rows = sorted(trades_of.select_deals(transaction, sorted(deals)), key=lambda row: row.store_seq)
+    rules = Rules(transaction, config)
     read = [trade_from_row(row, rules.check) for row in rows]
     standing: dict[Key, list[Trade]] = {key: [] for key in keys}
     for trade in rules.effective(rows):

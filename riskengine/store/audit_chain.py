@@ -1,15 +1,15 @@
-"""The audit trail as a chain of hashes: what an entry covers and how it is worked out. Pure, the same for every database.
+"""The audit trail as a chain of hashes: its entries and their hashes. Pure functions, the same for every database.
 
-The hash of an entry is SHA-256 over the canonical text of its columns, the hash of the entry before it among them. So an entry
-that is edited no longer fits its own hash, and one that is removed, inserted or moved leaves a neighbour that names another hash
-than the one it follows. The first entry follows a hash made from the store's own id.
+The hash of an entry is SHA-256 over the canonical text of its columns, among them the hash of the previous entry. An edited entry
+no longer matches its own hash. A removed, inserted or moved entry leaves a neighbour that names the hash of another predecessor.
+The first entry follows a hash made from the id of the store.
 
-An entry about trades carries 8 bytes for each row: BLAKE2b over the canonical text of what is stored, begun from a salt that is
-drawn anew for each entry. Whoever sends trades cannot know the salt beforehand, so they cannot prepare two trades of equal hash;
-who wants to put another row in the place of a recorded one has to try 2**64 of them.
+An entry about trades carries 8 bytes for each row: BLAKE2b over the canonical text of the stored row, with a new random salt for
+each entry. A sender of trades does not know the salt beforehand and cannot prepare two trades of equal hash; to replace a
+recorded row by another of the same hash takes 2**64 attempts.
 
-Canonical text is JSON, an array without spaces: money is text, exactly as the database gives it back, and a row that the engine
-wrote reads back on either database as it was written.
+Canonical text is a JSON array without spaces. Money is text, exactly as the database returns it; a row that the engine wrote
+reads back the same on either database.
 """
 
 import json
@@ -25,10 +25,10 @@ DIGEST_BYTES = 8
 SALT_BYTES = 8
 
 GONE = bytes(DIGEST_BYTES)
-"""In the place of a row's hash: there is no such row any more, and somebody answers for that."""
+"""In place of the hash of a row: the row was deleted, and the actor of the entry answers for it."""
 
 MAX_SPAN = 16_384
-"""How far apart the numbers of one entry's rows may lie: who looks for the entries of a row looks no further back."""
+"""Largest distance of two row numbers in one entry: a search for the entries of a row goes no further back."""
 
 HEAD_KEY = "audit_head"
 """Where `meta` keeps `str(head)`."""
@@ -61,15 +61,15 @@ ENTRY_KINDS = (
 """Every kind of entry."""
 
 FOLLOWED = "followed"
-"""The actor of what others wrote into the store and the engine took over."""
+"""The actor of rows that other programs wrote and the engine took over."""
 
 ENGINE = "engine"
 
 
 class AuditEvent(NamedTuple):
-    """Something to be recorded: what kind of thing, what it is about, what else there is to say (JSON), and who did it.
+    """An event for the audit trail: its kind, its subject, details (become JSON), and the actor.
 
-    About a trade, `subject` is `source:trade_id:leg`; about a node, an instrument or a break, its name or number.
+    The `subject` of a trade is `source:trade_id:leg`, that of a node, an instrument or a break its name or number.
     """
 
     kind: str
@@ -79,7 +79,7 @@ class AuditEvent(NamedTuple):
 
 
 class AuditEntry(NamedTuple):
-    """A row of `audit`. The numbers of rows are None, and their count 0, where the entry is not about trades."""
+    """A row of `audit`. In an entry that is not about trades `row_count` is 0 and the store_seqs are None."""
 
     audit_seq: int
     ts: int
@@ -98,7 +98,8 @@ class AuditFilter(NamedTuple):
     """Which entries to list; None means any.
 
     `trade` is an identity as people write it: `source:trade_id`, `source:trade_id:leg` or the trade_id alone. `desks` are the
-    leaves below `node`: the entries of their trades, and those that name the node. `since_ts` is inclusive, `until_ts` is not.
+    leaves below `node`: lists the entries about their trades and those that name the node. `since_ts` is inclusive, `until_ts` is
+    not.
     """
 
     trade: str | None = None
@@ -110,7 +111,7 @@ class AuditFilter(NamedTuple):
 
 
 class Head(NamedTuple):
-    """The newest entry; number 0 with the hash that the first entry follows where there is none."""
+    """The newest entry of the trail. An empty trail has number 0 and the hash that the first entry will follow."""
 
     audit_seq: int
     hash: str
@@ -120,7 +121,7 @@ class Head(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """Something that is not as it was recorded: the entry that shows it (0: none does), the first row (0: none), and what."""
+    """A difference from what was recorded: the entry that shows it (0: none), the first row concerned (0: none), a text."""
 
     audit_seq: int
     store_seq: int
@@ -131,7 +132,7 @@ class Finding(NamedTuple):
 
 
 class AuditReport(NamedTuple):
-    """What `verify` found: how much was looked at, rows that wait to be recorded, the newest entry."""
+    """The result of `verify`: entries and trades checked, rows that wait to be recorded, the newest entry, the findings."""
 
     entries: int
     trades: int
@@ -141,11 +142,11 @@ class AuditReport(NamedTuple):
 
 
 Advance = Callable[[int], None]
-"""Is told how many more entries or rows were looked at."""
+"""Called with the number of entries or rows checked since the last call."""
 
 
 def parse_head(text: str | None) -> Head | None:
-    """What `str(head)` gave; None for anything else."""
+    """The inverse of `str(head)`; None for any other text."""
     number, _, digest = (text or "").partition(" ")
     if number.isascii() and number.isdigit() and len(number) <= 18 and digest:
         return Head(int(number), digest)
@@ -153,37 +154,37 @@ def parse_head(text: str | None) -> Head | None:
 
 
 def genesis(store_id: str) -> Head:
-    """What the first entry of a store follows: a chain cannot be moved to another store."""
+    """The head that the first entry follows. It depends on the store: a chain cannot be moved to another one."""
     return Head(0, sha256(f"riskengine audit trail of store {store_id}".encode()).hexdigest())
 
 
 def canonical(values: Sequence[object]) -> bytes:
-    """The text that a row's hash covers. Equal text, equal values. Cost 1 us.
+    """The canonical text of a row. Equal text means equal values. Cost 1 us.
 
-    JSON has no bytes, no text that is not UTF-8 and no infinity; all three can stand in a SQLite file, and are marked.
+    A SQLite file can hold bytes, text that is not UTF-8, and infinity. JSON has none of them: `json_form` wraps them.
     """
     if float not in map(type, values):
         try:
             return orjson.dumps(values)
         except TypeError:
             pass
-    return json.dumps([marked(value) for value in values], separators=(",", ":")).encode()
+    return json.dumps([json_form(value) for value in values], separators=(",", ":")).encode()
 
 
-def marked(value: object) -> object:
-    """A value that JSON has no form for, in one that says what it was; others as they are."""
+def json_form(value: object) -> object:
+    """Bytes and floats as an object that names their type; any other value unchanged."""
     if isinstance(value, bytes):
         return {"bytes": value.hex()}
     return {"float": value.hex()} if isinstance(value, float) else value
 
 
 def entry_hash(entry: Sequence[object]) -> str:
-    """The hash of an entry, from all its columns but `hash` itself."""
+    """The hash of an entry, over all its columns except `hash`."""
     return sha256(canonical([*entry[:9], *entry[10:]])).hexdigest()
 
 
-def linked(entry: AuditEntry, head: Head) -> AuditEntry:
-    """The entry put behind `head`: numbered, with both hashes."""
+def link(entry: AuditEntry, head: Head) -> AuditEntry:
+    """The entry as the next one after `head`, with its number and both hashes."""
     entry = entry._replace(audit_seq=head.audit_seq + 1, previous_hash=head.hash)
     return entry._replace(hash=entry_hash(entry))
 
@@ -192,7 +193,7 @@ def linked(entry: AuditEntry, head: Head) -> AuditEntry:
 
 
 def row_hasher(salt: bytes) -> Callable[[bytes], bytes]:
-    """What makes the hash of a row from its canonical text. Cost 0.5 us a row."""
+    """A function from the canonical text of a row to its hash. Cost 0.5 us a row."""
     begun = blake2b(digest_size=DIGEST_BYTES, salt=salt)
 
     def digest(text: bytes) -> bytes:
@@ -204,13 +205,13 @@ def row_hasher(salt: bytes) -> Callable[[bytes], bytes]:
 
 
 def row_digests(rows: Iterable[RowValues | None], salt: bytes) -> bytes:
-    """The hashes of rows one after the other, GONE where there is none."""
+    """The joined hashes of rows, GONE for None."""
     digest = row_hasher(salt)
     return b"".join([GONE if values is None else digest(canonical(values)) for values in rows])
 
 
 def new_row_digests(rows: Iterable[RowValues], salt: bytes) -> bytes:
-    """The same for rows that were made from trades, which have no odd values. Cost 1 us a row."""
+    """`row_digests` for rows made from trades, whose values all have a JSON form. Cost 1 us a row."""
     state, dumps = blake2b(digest_size=DIGEST_BYTES, salt=salt), orjson.dumps
     digests = []
     for values in rows:
@@ -234,7 +235,7 @@ def ranges_of(numbers: Sequence[int]) -> list[list[int]]:
 
 
 class RowsDetail(NamedTuple):
-    """What an entry says of rows: which ones, in ascending order, the hash of each, and the salt of the hashes."""
+    """The detail of an entry about trades: ascending ranges of store_seqs, the hash of each row, and the salt of the hashes."""
 
     ranges: list[list[int]]
     digests: bytes
@@ -246,16 +247,16 @@ class RowsDetail(NamedTuple):
         return [number for first, last in self.ranges for number in range(first, last + 1)]
 
     def text(self, **more: Any) -> str:
-        """The entry's detail."""
-        said = {"store_seqs": self.ranges, "rows": self.digests.hex(), "salt": self.salt.hex(), **more}
-        return orjson.dumps(said, option=orjson.OPT_SORT_KEYS).decode()
+        """The detail as JSON, with the fields of `more`."""
+        detail = {"store_seqs": self.ranges, "rows": self.digests.hex(), "salt": self.salt.hex(), **more}
+        return orjson.dumps(detail, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def rows_detail(detail: str) -> RowsDetail:
-    """What `RowsDetail.text` wrote. Raises ValueError for anything else."""
+    """The inverse of `RowsDetail.text`. Raises ValueError for any other text."""
     try:
-        said = orjson.loads(detail)
-        found = RowsDetail(said["store_seqs"], bytes.fromhex(said["rows"]), bytes.fromhex(said["salt"]))
+        fields = orjson.loads(detail)
+        found = RowsDetail(fields["store_seqs"], bytes.fromhex(fields["rows"]), bytes.fromhex(fields["salt"]))
         count = sum(last - first + 1 for first, last in found.ranges)
         ascending = [number for each in found.ranges for number in each]
     except (TypeError, KeyError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""What the trail says of rows, held against the rows: trades by their hashes, reference data by the records themselves."""
+"""Compares the audit trail with the tables: trades by their hashes, reference data by the records themselves."""
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
@@ -26,21 +26,21 @@ from riskengine.store.audit_chain import (
     rows_detail,
 )
 from riskengine.store.audit_trail import Trail, newest_first
-from riskengine.store.session import Transaction
+from riskengine.store.queries import Transaction
 from riskengine.store.tables.reference import RECORDED
 
 PAGE = 5_000
 
 Report = Callable[[int, int, str], None]
-"""Takes a finding: entry, row, what is wrong."""
+"""Called with a finding: audit_seq, store_seq, text."""
 
 _Row = tuple[Any, ...]
 
 
 class CaughtUp(NamedTuple):
-    """An engine's word that all rows with numbers up to `store_seq` were recorded, and all reference data up to a revision.
+    """An engine's statement that the trail holds all rows up to `store_seq`, and all reference data up to `revision`.
 
-    Not counted are rows of transactions that the `horizon`, a snapshot of PostgreSQL, does not see.
+    It does not cover rows of transactions that the `horizon`, a snapshot of PostgreSQL, does not see.
     """
 
     audit_seq: int
@@ -50,44 +50,44 @@ class CaughtUp(NamedTuple):
 
 
 class RecordedRows:
-    """The hash of each row of `trades` that entries tell of. `take` entries in their order, then `compare` once."""
+    """The recorded hash of each row of `trades`. `take` the entries in their order, then `compare` once."""
 
     def __init__(self) -> None:
         self._numbers = array("q")
         self._digests = bytearray()
         self._entries = array("q")
         self._salts: list[tuple[int, str, bytes]] = []
-        self._spoiled: list[tuple[int, int]] = []
+        self._discarded: list[tuple[int, int]] = []
         self._hashing = -1
         self._hasher = row_hasher(b"")
 
     def take(self, entry: AuditEntry, report: Report) -> None:
-        """What an entry says of rows. Raises ValueError where that cannot be read."""
+        """Add the rows of an entry. Raises ValueError if its detail cannot be read."""
         detail = rows_detail(entry.detail)
         numbers = detail.store_seqs
         if (entry.first_store_seq, entry.last_store_seq, entry.row_count) != (numbers[0], numbers[-1], len(numbers)):
-            raise ValueError("its detail tells of other rows than its columns")
+            raise ValueError("its detail names other rows than its columns")
         self._numbers.extend(numbers)
         self._digests += detail.digests
         self._entries.extend([len(self._salts)] * len(numbers))
         self._salts.append((entry.audit_seq, entry.kind, detail.salt))
 
-    def spoil(self, entry: AuditEntry) -> None:
-        """An entry that does not count tells nothing of its rows any more: they are not held against it."""
+    def discard(self, entry: AuditEntry) -> None:
+        """Leave out an entry that was edited or cannot be read: its rows are neither recorded nor missing."""
         first, last = entry.first_store_seq, entry.last_store_seq
         if type(first) is int and type(last) is int and 0 <= last - first <= MAX_SPAN:
-            self._spoiled.append((first, last))
+            self._discarded.append((first, last))
 
     def compare(
-        self, session: Transaction, report: Report, advance: Callable[[int], None], caught_up: CaughtUp | None
+        self, transaction: Transaction, report: Report, advance: Callable[[int], None], caught_up: CaughtUp | None
     ) -> tuple[int, int]:
-        """Hold every row against its newest entry. How many there are, and how many wait to be recorded."""
-        expected = self._newest(report)
+        """Compare every row with its newest entry. Returns the number of rows and how many wait to be recorded."""
+        expected = self._expected_rows(report)
         number, digest, entry = next(expected, _END)
         gone: dict[int, list[int]] = {}
         unrecorded: list[int] = []
         count = 0
-        for page in _pages(session):
+        for page in _pages(transaction):
             for row in page:
                 at = row[0]
                 while number < at:
@@ -107,19 +107,19 @@ class RecordedRows:
             number, digest, entry = next(expected, _END)
         for entry, numbers in gone.items():
             for first, last in ranges_of(numbers):
-                report(self._salts[entry][0], first, f"recorded {_named(first, last)}, which {_is(first, last)} gone")
-        return count, self._waiting(session, unrecorded, report, caught_up)
+                report(self._salts[entry][0], first, f"recorded {_rows_text(first, last)}, which {_are(first, last)} gone")
+        return count, self._count_waiting(transaction, unrecorded, report, caught_up)
 
     def _compare_row(self, row: _Row, digest: bytes, entry: int, report: Report) -> None:
         if entry != self._hashing:
             self._hashing, self._hasher = entry, row_hasher(self._salts[entry][2])
         if self._hasher(canonical(row[1:])) == digest:
             return
-        what = "is gone, but it is there" if digest == GONE else "stands, which was edited since"
-        report(self._salts[entry][0], row[0], f"recorded how trade row {row[0]} {what}: {_said(row)}")
+        what = "as deleted, but it exists" if digest == GONE else "which was edited since"
+        report(self._salts[entry][0], row[0], f"recorded trade row {row[0]}, {what}: {_identity_text(row)}")
 
-    def _newest(self, report: Report) -> Iterator[tuple[int, bytes, int]]:
-        """Number, hash and place of the entry for each row, by number: the first entry's, or the newest correction's."""
+    def _expected_rows(self, report: Report) -> Iterator[tuple[int, bytes, int]]:
+        """Number, hash and place of the entry of each recorded row, by number: its first entry, or its newest correction."""
         order = np.argsort(np.array(self._numbers, dtype=np.int64), kind="stable")
         waiting: tuple[int, int] | None = None
         for part in range(0, len(order), PAGE):
@@ -140,18 +140,20 @@ class RecordedRows:
     def _expected(self, number: int, place: int) -> tuple[int, bytes, int]:
         return number, bytes(self._digests[place * DIGEST_BYTES : (place + 1) * DIGEST_BYTES]), self._entries[place]
 
-    def _waiting(self, session: Transaction, unrecorded: Sequence[int], report: Report, caught_up: CaughtUp | None) -> int:
-        """How many rows in no entry may be waiting for an engine. The others are reported."""
-        rows = [number for number in unrecorded if not any(first <= number <= last for first, last in self._spoiled)]
+    def _count_waiting(
+        self, transaction: Transaction, unrecorded: Sequence[int], report: Report, caught_up: CaughtUp | None
+    ) -> int:
+        """The number of rows in no entry that may wait for an engine to record them. Reports all others."""
+        rows = [number for number in unrecorded if not any(first <= number <= last for first, last in self._discarded)]
         if caught_up is None:
             return len(rows)
         passed = [number for number in rows if number <= caught_up.store_seq]
         missed: list[int] = []
         for at in range(0, len(passed), PAGE):
-            known = session.rows("rows_before_horizon", (session.array(passed[at : at + PAGE]), caught_up.horizon))
+            known = transaction.rows("rows_before_horizon", (transaction.array(passed[at : at + PAGE]), caught_up.horizon))
             missed += [row[0] for row in known]
         for first, last in ranges_of(missed):
-            what = f"{_named(first, last)} {_is(first, last)} in no entry"
+            what = f"{_rows_text(first, last)} {_are(first, last)} in no entry"
             report(caught_up.audit_seq, first, f"says that all rows were recorded, but {what}")
         return len(rows) - len(missed)
 
@@ -159,24 +161,24 @@ class RecordedRows:
 _END = (1 << 63, b"", 0)
 
 
-def _pages(session: Transaction) -> Iterator[list[_Row]]:
-    """All rows of `trades`: the number, then the values that a hash covers."""
+def _pages(transaction: Transaction) -> Iterator[list[_Row]]:
+    """All rows of `trades`, in pages: the number, then the values that a hash covers."""
     after = -(1 << 63)
-    while page := session.rows("audited_rows", (after, PAGE)):
+    while page := transaction.rows("audited_rows", (after, PAGE)):
         yield page
         after = page[-1][0]
 
 
-def _named(first: int, last: int) -> str:
+def _rows_text(first: int, last: int) -> str:
     return f"trade row {first}" if first == last else f"trade rows {first} to {last}"
 
 
-def _is(first: int, last: int) -> str:
+def _are(first: int, last: int) -> str:
     return "is" if first == last else "are"
 
 
-def _said(row: _Row) -> str:
-    """The identity of a row for a person."""
+def _identity_text(row: _Row) -> str:
+    """The identity of a row, for a person."""
     source, trade_id, leg, version = row[1:5]
     return excerpt(f"{source}:{trade_id}:{leg} version {version}")
 
@@ -184,88 +186,88 @@ def _said(row: _Row) -> str:
 # -- reference data ------------------------------------------------------------------------------------------------
 
 REFERENCE_KEY = "reference_revision"
-"""Where `meta` counts the changes of nodes, instruments and opening balances, whoever makes them."""
+"""Where `meta` counts the changes of nodes, instruments and opening balances, by any program."""
 
 FOLLOWED_TABLES = ("nodes", "instruments", "openings")
-"""What the engine takes over from others when it starts. Closes come through `riskengine load` alone."""
+"""The tables whose changes by other programs the engine takes over when it starts. Only `riskengine load` writes closes."""
 
 _Key = tuple[Any, ...]
 
 
 class RecordedReference:
-    """The newest record of each node, instrument, opening balance and close that entries tell of, and which entry that is."""
+    """The newest recorded value of each node, instrument, opening balance and close, and the entry that holds it."""
 
     def __init__(self) -> None:
         self._records: dict[str, dict[_Key, tuple[list[Any] | None, int]]] = {kind: {} for kind in RECORDED}
 
     def take(self, entry: AuditEntry) -> None:
-        """What an entry says; the entries come in their order. Raises ValueError where it cannot be read."""
+        """Add the records of an entry; call in the order of the entries. Raises ValueError if it cannot be read."""
         table, known = RECORDED[entry.kind], self._records[entry.kind]
-        said = orjson.loads(entry.detail)
-        if tuple(said["columns"]) != table.columns:
+        detail = orjson.loads(entry.detail)
+        if tuple(detail["columns"]) != table.columns:
             raise ValueError(f"its columns are not those of {entry.kind}")
-        for record in said["records"]:
+        for record in detail["records"]:
             known[tuple(record[: table.key])] = record, entry.audit_seq
-        for key in said.get("gone", ()):
+        for key in detail.get("gone", ()):
             known[tuple(key)] = None, entry.audit_seq
 
-    def compare(self, session: Transaction, report: Report, caught_up: CaughtUp | None) -> int:
-        """Hold every record against its newest entry. How many wait to be recorded."""
+    def compare(self, transaction: Transaction, report: Report, caught_up: CaughtUp | None) -> int:
+        """Compare every record with its newest entry. Returns how many wait to be recorded."""
         waiting = 0
-        revision = session.rows("meta_get", (REFERENCE_KEY,))
+        revision = transaction.rows("meta_get", (REFERENCE_KEY,))
         settled = caught_up is not None and revision == [(caught_up.revision,)]
         for kind, known in self._records.items():
-            stored = stored_records(session, kind)
+            stored = stored_records(transaction, kind)
             for key, (record, entry) in known.items():
                 there = stored.pop(key, None)
                 if there != record:
-                    what = "is gone" if there is None else "is there again" if record is None else "was edited since"
-                    report(entry, 0, f"recorded {kind} {_shown_key(key)}, which {what}")
+                    what = "is gone" if there is None else "exists again" if record is None else "was edited since"
+                    report(entry, 0, f"recorded {kind} {_key_text(key)}, which {what}")
             if settled and caught_up is not None and kind in FOLLOWED_TABLES:
                 for key in stored:
-                    report(caught_up.audit_seq, 0, f"says that all was recorded, but {kind} {_shown_key(key)} is in no entry")
+                    report(caught_up.audit_seq, 0, f"says that all was recorded, but {kind} {_key_text(key)} is in no entry")
             else:
                 waiting += len(stored)
         return waiting
 
-    def changes(self, session: Transaction, kind: str) -> tuple[list[list[Any]], list[_Key]]:
-        """The records of a table that are not as they were recorded, and the keys of those that are gone."""
+    def changes(self, transaction: Transaction, kind: str) -> tuple[list[list[Any]], list[_Key]]:
+        """The records of a table that differ from their newest entry, and the keys of deleted ones."""
         known = self._records[kind]
-        stored = stored_records(session, kind)
+        stored = stored_records(transaction, kind)
         changed = [record for key, record in stored.items() if known.get(key, (None, 0))[0] != record]
         return changed, [key for key, (record, _) in known.items() if record is not None and key not in stored]
 
 
-def stored_records(session: Transaction, kind: str) -> dict[_Key, list[Any]]:
+def stored_records(transaction: Transaction, kind: str) -> dict[_Key, list[Any]]:
     """The rows of a table by their key."""
     width = RECORDED[kind].key
-    return {row[:width]: list(row) for row in session.rows(kind)}
+    return {row[:width]: list(row) for row in transaction.rows(kind)}
 
 
-def record_reference(session: Transaction, trail: Trail) -> None:
-    """Put into the trail what others changed in the reference data. Cost 2 us for each record that was ever saved."""
+def record_reference(transaction: Transaction, trail: Trail) -> None:
+    """Record changes of other programs to the reference data. Cost 2 us for each record ever saved."""
     reference = RecordedReference()
     for kind in FOLLOWED_TABLES:
-        for row in session.rows("audit_of_kind", (kind,)):
-            with suppress(ValueError, TypeError, KeyError):  # spoiled: what it told of is recorded again
+        for row in transaction.rows("audit_of_kind", (kind,)):
+            with suppress(ValueError, TypeError, KeyError):  # an unreadable entry does not count: its records are recorded again
                 reference.take(AuditEntry._make(row))
-        changed, gone = reference.changes(session, kind)
+        changed, gone = reference.changes(transaction, kind)
         trail.records(kind, RECORDED[kind].columns, changed, FOLLOWED, gone)
 
 
-def record_caught_up(session: Transaction, trail: Trail, horizon: str, up_to: int) -> None:
-    """Say that all rows up to a number are in the trail, and all reference data, which is seen to where it was changed."""
-    found = session.rows("meta_get", (REFERENCE_KEY,))
+def record_caught_up(transaction: Transaction, trail: Trail, horizon: str, up_to: int) -> None:
+    """State that the trail holds all rows up to `up_to`, and all reference data; records changed reference data first."""
+    found = transaction.rows("meta_get", (REFERENCE_KEY,))
     revision = str(found[0][0]) if found else ""
-    said = {"store_seq": up_to, "horizon": horizon, "reference_revision": revision}
-    last = next(newest_first(session, AuditFilter(kind=CAUGHT_UP)), None)
+    detail = {"store_seq": up_to, "horizon": horizon, "reference_revision": revision}
+    last = next(newest_first(transaction, AuditFilter(kind=CAUGHT_UP)), None)
     with suppress(ValueError, TypeError, KeyError):
         if last is not None and orjson.loads(last.detail)["reference_revision"] == revision:
-            trail.events([AuditEvent(CAUGHT_UP, "", said, ENGINE)])
+            trail.events([AuditEvent(CAUGHT_UP, "", detail, ENGINE)])
             return
-    record_reference(session, trail)
-    trail.events([AuditEvent(CAUGHT_UP, "", said, ENGINE)])
+    record_reference(transaction, trail)
+    trail.events([AuditEvent(CAUGHT_UP, "", detail, ENGINE)])
 
 
-def _shown_key(key: _Key) -> str:
+def _key_text(key: _Key) -> str:
     return ", ".join(excerpt(str(part)) for part in key)

@@ -1,8 +1,8 @@
-"""The audit trail written and searched inside the caller's transaction, on either database.
+"""Writes and searches the audit trail inside the caller's transaction, on either database.
 
-An entry is written in the transaction of what it tells of, last: `Trail` then takes the head of the chain, which on PostgreSQL
-stays locked until the commit (SQLite has one writer at a time), so that any number of programs extend one chain. Whoever holds it
-waits for nobody any more.
+An entry belongs to the transaction of the change that it records, and is written last. `Trail` then locks the head of the chain
+until the commit (PostgreSQL; SQLite has one writer at a time), and so any number of programs can extend one chain. A transaction
+that holds the head waits for no other lock.
 """
 
 import os
@@ -27,31 +27,31 @@ from riskengine.store.audit_chain import (
     Head,
     RowsDetail,
     genesis,
-    linked,
-    marked,
+    json_form,
+    link,
     new_row_digests,
     parse_head,
     ranges_of,
     row_digests,
     rows_detail,
 )
-from riskengine.store.session import Transaction
+from riskengine.store.queries import Transaction
 from riskengine.store.trade_rows import RowValues
 
 EPOCH_KEY = "writer_epoch"
 STORE_KEY = "store_id"
 
 MAX_ROWS = 5_000
-"""Rows in one entry."""
+"""Rows in one entry, at most."""
 
 MAX_RECORDS = 500
-"""Records of reference data in one entry."""
+"""Records of reference data in one entry, at most."""
 
 _FAR = 2**63 - 1
 
 
 def command_line_actor() -> str:
-    """Who runs this command: the user of the operating system, whatever the environment says."""
+    """The user of the operating system that runs this command, whatever the environment says."""
     uid = os.getuid()
     try:
         return pwd.getpwuid(uid).pw_name
@@ -63,43 +63,43 @@ def command_line_actor() -> str:
 
 
 class Trail:
-    """Writes to the chain inside one transaction. `check_epoch` raises LeaseHeld where the epoch is not the caller's."""
+    """Extends the chain inside one transaction. `check_epoch` raises LeaseHeld if the store's epoch is not the caller's."""
 
-    def __init__(self, session: Transaction, actor: str, check_epoch: Callable[[int], None]) -> None:
-        self._session = session
+    def __init__(self, transaction: Transaction, actor: str, check_epoch: Callable[[int], None]) -> None:
+        self._transaction = transaction
         self._actor = actor
         self._check_epoch = check_epoch
 
     def trades(self, rows: Sequence[tuple[int, RowValues]], cursors: Mapping[str, int]) -> None:
-        """Trades stored just now, by number, ascending, and how far their sources have come.
+        """Record trades that this transaction stored, ascending by number, and the cursors of their sources.
 
-        Cost 2 us a trade and 40 us (PostgreSQL 250 us).
+        Cost 2 us a trade, and 40 us (PostgreSQL 250 us) a call.
         """
         self._append([_rows_draft(part, self._actor, TRADES, new_row_digests) for part in _parts(rows)], cursors)
 
     def followed(self, rows: Sequence[tuple[int, RowValues]]) -> None:
-        """Rows of others, by number, ascending, as they were read back."""
+        """Record rows of other programs, ascending by number, as they were read back."""
         cursors = cursors_of(values for _, values in rows)
         self._append([_rows_draft(part, FOLLOWED, TRADES, row_digests) for part in _parts(rows)], cursors)
 
     def corrections(self, store_seqs: Iterable[int], rows: Mapping[int, RowValues], actor: str, reason: str) -> None:
-        """What stands in the rows of these numbers now (`rows`; the others are gone) and that `actor` answers for it."""
+        """Record the rows of these numbers as they are now (those not in `rows` are gone): `actor` answers for the change."""
         numbered = [(number, rows.get(number)) for number in sorted(set(store_seqs))]
         self._append([_rows_draft(part, actor, CORRECTION, row_digests, reason=reason) for part in _parts(numbered)])
 
     def events(self, events: Iterable[AuditEvent]) -> None:
-        """What people and the engine did."""
+        """Record events."""
         nothing = (None, None, 0)
         self._append([_draft(event.actor, event.kind, event.subject, nothing, _json(event.detail)) for event in events])
 
     def records(
         self, kind: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], actor: str = "", gone: Sequence[Any] = ()
     ) -> None:
-        """Records of reference data as they stand from now on, and the keys of those that are `gone`; `kind` is their table."""
-        said = [{"columns": columns, "records": rows[at : at + MAX_RECORDS]} for at in range(0, len(rows), MAX_RECORDS)]
+        """Record new values of reference data, and the keys of deleted records (`gone`). `kind` is the name of the table."""
+        details = [{"columns": columns, "records": rows[at : at + MAX_RECORDS]} for at in range(0, len(rows), MAX_RECORDS)]
         if gone:
-            said.append({"columns": columns, "records": [], "gone": gone})
-        self.events([AuditEvent(kind, "", each, actor or self._actor) for each in said])
+            details.append({"columns": columns, "records": [], "gone": gone})
+        self.events([AuditEvent(kind, "", each, actor or self._actor) for each in details])
 
     def _append(self, drafts: Sequence[AuditEntry], cursors: Mapping[str, int] = {}) -> None:
         head = self._take_head()
@@ -108,28 +108,29 @@ class Trail:
         ts = SystemClock().now()
         entries = []
         for draft in drafts:
-            entry = linked(draft._replace(ts=ts), head)
+            entry = link(draft._replace(ts=ts), head)
             entries.append(entry)
             head = Head(entry.audit_seq, entry.hash)
-        self._session.save_entries(entries, str(head), cursors, ts)
+        self._transaction.save_entries(entries, str(head), cursors, ts)
 
     def _take_head(self) -> Head:
-        """The newest entry, kept from other writers until the transaction ends; the epoch is checked on the way.
+        """Check the epoch and return the newest entry, locked until the transaction ends.
 
-        The note in `meta` is believed where it is ahead of the table: then the tail was cut, and the gap shows it. Where the note
-        is missing, spoiled or behind, the table knows better.
+        `meta` notes the newest entry too. A note ahead of the table means that the end of the trail was cut: the chain goes on
+        from the note, and the gap shows. A note that is missing, unreadable or behind does not count: the chain goes on from the
+        table.
         """
-        session = self._session
-        found = {key: (value, newest) for key, value, newest in session.rows("audit_hold", (EPOCH_KEY,))}
+        transaction = self._transaction
+        found = {key: (value, newest) for key, value, newest in transaction.rows("audit_hold", (EPOCH_KEY,))}
         self._check_epoch(int(found[EPOCH_KEY][0]) if EPOCH_KEY in found else 0)
         if HEAD_KEY not in found:
-            session.run("meta_set", [(HEAD_KEY, "0")])
-            found = {key: (value, newest) for key, value, newest in session.rows("audit_hold", (EPOCH_KEY,))}
+            transaction.run("meta_set", [(HEAD_KEY, "0")])
+            found = {key: (value, newest) for key, value, newest in transaction.rows("audit_hold", (EPOCH_KEY,))}
         value, newest = found[HEAD_KEY]
         head = parse_head(value)
         if head is not None and head.audit_seq >= newest:
             return head
-        return newest_of(session)
+        return newest_head(transaction)
 
 
 def _draft(actor: str, kind: str, subject: str, rows: tuple[int | None, int | None, int], detail: str) -> AuditEntry:
@@ -146,7 +147,7 @@ def _rows_draft(
 
 
 def _parts(rows: Sequence[tuple[int, Any]]) -> list[Sequence[tuple[int, Any]]]:
-    """Rows cut where one entry would hold too many or span too far: one part, but for bulk."""
+    """The rows in parts that fit into one entry each, by count and by span; usually one part."""
     if rows and len(rows) <= MAX_ROWS and rows[-1][0] - rows[0][0] < MAX_SPAN:
         return [rows]
     parts, first = [], 0
@@ -158,52 +159,55 @@ def _parts(rows: Sequence[tuple[int, Any]]) -> list[Sequence[tuple[int, Any]]]:
 
 
 def _json(detail: Mapping[str, Any]) -> str:
-    return orjson.dumps(detail, default=marked, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS).decode()
+    return orjson.dumps(detail, default=json_form, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS).decode()
 
 
-# -- what others wrote ---------------------------------------------------------------------------------------------
+# -- rows of other programs ----------------------------------------------------------------------------------------
 
 
-def recorded(session: Transaction, first: int, last: int) -> set[int]:
-    """Which of the numbers from `first` to `last` are in an entry. Cost 1 us for each entry of the last MAX_SPAN numbers."""
+def recorded_numbers(transaction: Transaction, first: int, last: int) -> set[int]:
+    """The numbers from `first` to `last` that are in an entry. Cost 1 us for each entry of the MAX_SPAN numbers before."""
     numbers: set[int] = set()
-    for low, high, detail in session.rows("audit_recorded", (first - MAX_SPAN, last, first)):
+    for low, high, detail in transaction.rows("audit_recorded", (first - MAX_SPAN, last, first)):
         ranges = [[low, high]]
         if detail is not None:
             try:
                 ranges = rows_detail(detail).ranges
-            except ValueError:  # spoiled: it does not stand for anything
+            except ValueError:  # an unreadable entry covers no row
                 continue
         for begin, end in ranges:
             numbers.update(range(max(begin, first), min(end, last) + 1))
     return numbers
 
 
-def unrecorded(session: Transaction, after: int, up_to: int, limit: int) -> tuple[list[int], int]:
-    """Which of the next `limit` rows with numbers above `after` are in no entry, and the number up to which that is said."""
-    session.rows("read_along")
-    numbers = [row[0] for row in session.rows("trade_numbers", (after, up_to, limit))]
+def unrecorded(transaction: Transaction, after: int, up_to: int, limit: int) -> tuple[list[int], int]:
+    """The rows in no entry, of the next `limit` rows with numbers above `after`, and the number up to which this holds."""
+    transaction.rows("read_along")
+    numbers = [row[0] for row in transaction.rows("trade_numbers", (after, up_to, limit))]
     reached = numbers[-1] if len(numbers) == limit else up_to
     if not numbers:
         return [], reached
-    known = recorded(session, numbers[0], numbers[-1])
+    known = recorded_numbers(transaction, numbers[0], numbers[-1])
     return [number for number in numbers if number not in known], reached
 
 
-def record_followed(session: Transaction, trail: Trail, store_seqs: Sequence[int]) -> int:
-    """Record rows that others wrote, but for those that are recorded already, and how far their sources have come."""
+def record_followed(transaction: Transaction, trail: Trail, store_seqs: Sequence[int]) -> int:
+    """Record rows that other programs wrote and that are in no entry yet, and advance the cursors of their sources.
+
+    Returns the number of rows recorded.
+    """
     if not store_seqs:
         return 0
-    known = recorded(session, min(store_seqs), max(store_seqs))
-    rows = [(number, values) for number, values in stored_rows(session, store_seqs).items() if number not in known]
+    known = recorded_numbers(transaction, min(store_seqs), max(store_seqs))
+    rows = [(number, values) for number, values in stored_rows(transaction, store_seqs).items() if number not in known]
     if rows:
         trail.followed(rows)
     return len(rows)
 
 
-def stored_rows(session: Transaction, store_seqs: Iterable[int]) -> dict[int, RowValues]:
-    """The rows of these numbers as `trade_rows.row_values` has them, ascending; those that are gone are left out."""
-    return {row[0]: row[1:] for row in session.rows("audited_rows_of", (session.array(list(store_seqs)),))}
+def stored_rows(transaction: Transaction, store_seqs: Iterable[int]) -> dict[int, RowValues]:
+    """The values (as of `trade_rows.row_values`) of these rows by number, ascending, without those that do not exist."""
+    return {row[0]: row[1:] for row in transaction.rows("audited_rows_of", (transaction.array(list(store_seqs)),))}
 
 
 def cursors_of(rows: Iterable[RowValues]) -> dict[str, int]:
@@ -216,40 +220,40 @@ def cursors_of(rows: Iterable[RowValues]) -> dict[str, int]:
     return cursors
 
 
-def cursors(session: Transaction) -> dict[str, int]:
-    """How far each source has come."""
-    return dict(session.rows("feeds"))
+def cursors(transaction: Transaction) -> dict[str, int]:
+    """The highest stored source_seq of each source that numbers its trades."""
+    return dict(transaction.rows("feeds"))
 
 
-def horizon(session: Transaction) -> tuple[str, int]:
-    """What PostgreSQL shows now, as a snapshot (empty on SQLite, where numbers say it), and the highest store_seq."""
-    return str(session.rows("audit_horizon")[0][0]), int(session.rows("watermark")[0][0])
+def horizon(transaction: Transaction) -> tuple[str, int]:
+    """The snapshot of this transaction ("" on SQLite, which needs none), and the highest store_seq."""
+    return str(transaction.rows("audit_horizon")[0][0]), int(transaction.rows("watermark")[0][0])
 
 
 # -- reading -------------------------------------------------------------------------------------------------------
 
 
-def newest_of(session: Transaction) -> Head:
-    """The newest entry of the table, whatever the note in `meta` says."""
-    found = session.rows("audit_newest", {"before": _FAR, "limit": 1}, ["where_audit_before"])
+def newest_head(transaction: Transaction) -> Head:
+    """The newest entry of the table, whatever `meta` notes."""
+    found = transaction.rows("audit_newest", {"before": _FAR, "limit": 1}, ["where_audit_before"])
     if found:
         entry = AuditEntry._make(found[0])
         return Head(entry.audit_seq, entry.hash)
-    store_id = session.rows("meta_get", (STORE_KEY,))
+    store_id = transaction.rows("meta_get", (STORE_KEY,))
     return genesis(str(store_id[0][0]) if store_id else "")
 
 
-def entries(session: Transaction, wanted: AuditFilter, limit: int) -> list[AuditEntry]:
+def entries(transaction: Transaction, wanted: AuditFilter, limit: int) -> list[AuditEntry]:
     """The newest `limit` entries that match, oldest first."""
     if wanted.trade is not None:
-        candidates: Iterable[AuditEntry] = _of_trade(session, wanted, wanted.trade)
+        candidates: Iterable[AuditEntry] = _entries_of_trade(transaction, wanted, wanted.trade)
     else:
-        candidates = newest_first(session, wanted)
+        candidates = newest_first(transaction, wanted)
     found: list[AuditEntry] = []
     for entry in candidates:
         if len(found) == limit:
             break
-        if wanted.node is None or _names(session, entry, wanted.node, wanted.desks):
+        if wanted.node is None or _concerns_node(transaction, entry, wanted.node, wanted.desks):
             found.append(entry)
     return found[::-1]
 
@@ -257,8 +261,8 @@ def entries(session: Transaction, wanted: AuditFilter, limit: int) -> list[Audit
 _PAGE = 500
 
 
-def newest_first(session: Transaction, wanted: AuditFilter, **more: Any) -> Iterator[AuditEntry]:
-    """Entries by kind and time, read as they are asked for; `more`: `subject`, or `first`, `last` and `lowest` of its rows."""
+def newest_first(transaction: Transaction, wanted: AuditFilter, **more: Any) -> Iterator[AuditEntry]:
+    """Entries by kind and time, read in pages on demand. `more`: the `subject`, or `first`, `last` and `lowest` store_seq."""
     where, values = ["where_audit_before"], {"before": _FAR, "limit": _PAGE, **more}
     if "first" in more:
         where.append("where_audit_covers")
@@ -273,49 +277,49 @@ def newest_first(session: Transaction, wanted: AuditFilter, **more: Any) -> Iter
             where.append(condition)
             values[name] = value
     if wanted.kind not in (None, TRADES):
-        where.append("where_audit_not_trades")  # so that the index of kinds serves
+        where.append("where_audit_not_trades")  # this lets the index of kinds serve
     while True:
-        page = [AuditEntry._make(row) for row in session.rows("audit_newest", values, where)]
+        page = [AuditEntry._make(row) for row in transaction.rows("audit_newest", values, where)]
         yield from page
         if len(page) < _PAGE:
             return
         values["before"] = page[-1].audit_seq
 
 
-def _of_trade(session: Transaction, wanted: AuditFilter, trade: str) -> list[AuditEntry]:
+def _entries_of_trade(transaction: Transaction, wanted: AuditFilter, trade: str) -> list[AuditEntry]:
     """The entries that cover a row of the trade or are about it, newest first."""
     found: dict[int, AuditEntry] = {}
-    for number, subject in _rows_of(session, trade):
-        covering = newest_first(session, wanted, first=number, last=number, lowest=number - MAX_SPAN)
-        for entry in (*covering, *newest_first(session, wanted, subject=subject)):
-            if entry.row_count == 0 or number in _numbers(entry):
+    for number, subject in _rows_of(transaction, trade):
+        covering = newest_first(transaction, wanted, first=number, last=number, lowest=number - MAX_SPAN)
+        for entry in (*covering, *newest_first(transaction, wanted, subject=subject)):
+            if entry.row_count == 0 or number in _row_numbers(entry):
                 found[entry.audit_seq] = entry
-    for entry in newest_first(session, wanted, subject=trade):
+    for entry in newest_first(transaction, wanted, subject=trade):
         found[entry.audit_seq] = entry
     return [found[number] for number in sorted(found, reverse=True)]
 
 
-def _rows_of(session: Transaction, trade: str) -> list[tuple[int, str]]:
-    """The numbers of the rows that `trade` may mean, and the identity of each. Any part may hold a colon itself."""
+def _rows_of(transaction: Transaction, trade: str) -> list[tuple[int, str]]:
+    """Number and identity of each row that `trade` can mean. Each part of an identity may itself hold a colon."""
     ends = [trade]
     ends += [trade[at + 1 :] for at, sign in enumerate(trade) if sign == ":"]
     rows: dict[int, str] = {}
     for end in ends:
         head, _, leg = end.rpartition(":")
         for trade_id in {end, head} if head and leg.isdecimal() else {end}:
-            for number, source, name, its_leg in session.rows("trades_named", (trade_id,)):
+            for number, source, name, its_leg in transaction.rows("trades_named", (trade_id,)):
                 full = f"{source}:{name}"
                 if trade in (name, full, f"{full}:{its_leg}"):
                     rows[number] = f"{full}:{its_leg}"
     return sorted(rows.items())
 
 
-def _names(session: Transaction, entry: AuditEntry, node: str, desks: Sequence[str]) -> bool:
-    """Whether an entry is about trades at the desks, or about the node."""
+def _concerns_node(transaction: Transaction, entry: AuditEntry, node: str, desks: Sequence[str]) -> bool:
+    """Whether an entry is about trades at `desks`, or about the node."""
     if entry.row_count:
-        spread = (entry.first_store_seq, entry.last_store_seq, session.array(list(desks)))
-        at_desks = {row[0] for row in session.rows("trades_at_desks", spread)} if desks else set()
-        return bool(at_desks) and not at_desks.isdisjoint(_numbers(entry))
+        spread = (entry.first_store_seq, entry.last_store_seq, transaction.array(list(desks)))
+        at_desks = {row[0] for row in transaction.rows("trades_at_desks", spread)} if desks else set()
+        return bool(at_desks) and not at_desks.isdisjoint(_row_numbers(entry))
     if entry.subject == node:
         return True
     try:
@@ -329,8 +333,8 @@ def _names(session: Transaction, entry: AuditEntry, node: str, desks: Sequence[s
     return isinstance(detail, dict) and detail.get("node") == node
 
 
-def _numbers(entry: AuditEntry) -> frozenset[int]:
-    """The rows of an entry; all between the first and the last where its detail cannot be read."""
+def _row_numbers(entry: AuditEntry) -> frozenset[int]:
+    """The row numbers of an entry; if its detail cannot be read, all from the first to the last."""
     assert entry.first_store_seq is not None and entry.last_store_seq is not None
     try:
         return frozenset(rows_detail(entry.detail).store_seqs)

@@ -1,4 +1,4 @@
-"""The way to a store: `open_store` by URL, and the names that its users need."""
+"""Opens a store by its URL: SQLite or PostgreSQL."""
 
 from collections.abc import Callable
 
@@ -27,17 +27,17 @@ def open_store(
     `sqlite:///relative.db` or `sqlite:////absolute.db`; `postgresql://user@host:5432/database`, with anything that libpq
     takes behind a `?`, such as `?options=-csearch_path%3Ddesk1` for a schema of its own, which must exist.
 
-    `create` makes a store where there is none; `read_only` never changes anything. `writer`, a word on who asks, takes the lease
-    before anything else is done (`Store.acquire_writer`), so that nothing is migrated under another engine; `entering` is told
-    "lease" and "schema" as each begins. `examine=False` trusts a SQLite file that somebody else examines. `beside` is
-    given a large one to examine that needs no migration: whoever relies on the store calls `finish` before.
+    `create` makes the store if there is none; `read_only` never changes anything. `writer` names the holder of the lease, which
+    is then taken first (`Store.acquire_writer`): no migration runs under another engine. `entering` is called with "lease" and
+    "schema" as each phase begins. `examine=False` skips the integrity check of a SQLite file that another process checks.
+    `beside` checks a large file that needs no migration on a thread of its own: call its `finish` before relying on the store.
 
-    Raises LeaseHeld, StoreError where the URL or the schema cannot be served, StoreUnavailable (no such file or database, not a
-    file, no server, wrong password, no permission, locked), StoreCorrupt (not a store, damaged) and StoreNewer. Cost: SQLite
-    reads and checks the whole file, about 1.5 s for 1 million trades; PostgreSQL 50 ms.
+    Raises LeaseHeld, StoreError (an unsupported URL or schema), StoreUnavailable (no such file or database, not a file, no
+    server, wrong password, no permission, locked), StoreCorrupt (not a store, damaged) and StoreNewer. Cost: SQLite reads and
+    checks the whole file, about 1.5 s for 1 million trades; PostgreSQL 50 ms.
     """
     if url.startswith(POSTGRES):
-        # Its driver takes 0.1 s to import, which a SQLite file need not wait for.
+        # The driver takes 0.1 s to import: a SQLite store does not wait for it.
         from riskengine.store.postgres.store import PostgresStore
 
         return PostgresStore.open(url, create=create and not read_only, read_only=read_only, writer=writer, entering=entering)
@@ -58,7 +58,7 @@ def open_store(
 
 
 def _scheme(url: str) -> str:
-    """What may be shown of a URL that is not ours: never its password."""
+    """The scheme of an unsupported URL, for a message: the rest may hold a password."""
     scheme, colon, _ = url.partition("://")
     return excerpt(scheme + colon) if colon else excerpt(url)
 

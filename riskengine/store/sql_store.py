@@ -1,6 +1,6 @@
-"""What both databases do alike: each call is one transaction or one committed read around a query of the neighbours.
+"""The part of a store that both databases share: each method runs one function of `tables/` or of the trail in a transaction.
 
-A database adds how a transaction begins and ends (`_transaction`), where reads come from (`_read`) and who holds the lease.
+A database adds how a transaction begins and ends (`_transaction`), where reads come from (`_read`), and the lease.
 """
 
 from abc import ABC, abstractmethod
@@ -15,6 +15,7 @@ from riskengine.store.audit_chain import ENGINE, EPOCH, Advance, AuditEntry, Aud
 from riskengine.store.audit_records import record_caught_up
 from riskengine.store.audit_trail import EPOCH_KEY, Trail, command_line_actor
 from riskengine.store.audit_verify import verify
+from riskengine.store.queries import Transaction
 from riskengine.store.results import (
     BreakKey,
     BreakStatus,
@@ -26,7 +27,6 @@ from riskengine.store.results import (
     TableCounts,
     TradeFilter,
 )
-from riskengine.store.session import Transaction
 from riskengine.store.tables import breaks as breaks_of
 from riskengine.store.tables import curve_samples as curves_of
 from riskengine.store.tables import reference
@@ -42,7 +42,7 @@ _T = TypeVar("_T")
 
 
 class SqlStore(ABC):
-    """The part of `store_protocol.Store` that does not depend on the database."""
+    """The part of `protocol.Store` that does not depend on the database."""
 
     name: str
     _lease: object | None
@@ -51,46 +51,46 @@ class SqlStore(ABC):
 
     @abstractmethod
     def _transaction(self) -> AbstractContextManager[Transaction]:
-        """The write connection inside a transaction that is durable when the block ends, or has changed nothing."""
+        """The write connection inside a transaction: durable when the block ends; after an error it has changed nothing."""
 
     @abstractmethod
     def _read(self, query: Callable[Concatenate[Transaction, _P], _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """The answer of `query` from one committed state."""
+        """The result of `query` on one committed state."""
 
     @abstractmethod
-    def _check_epoch(self, session: Transaction) -> None:
-        """Raise LeaseHeld where a newer writer has taken over."""
+    def _check_epoch(self, transaction: Transaction) -> None:
+        """Raise LeaseHeld if a newer writer has taken over."""
 
     def _expect_epoch(self, epoch: int) -> None:
-        """Raise LeaseHeld, and what it means, where we write under another epoch than the store's."""
+        """Raise LeaseHeld, with what it means, if the store has another epoch than this writer."""
         if self._epoch is None or epoch == self._epoch:
             return
         if epoch > self._epoch:
             raise LeaseHeld(f"store {self.name} has a newer writer: epoch {epoch}, ours is {self._epoch}")
         raise LeaseHeld(
-            f"store {self.name} went back under its writer: it is at epoch {epoch} and was at {self._epoch}, so it was restored"
-            " from an older state"
+            f"store {self.name} was restored from an older state while this engine wrote it: it is at epoch {epoch} and was at"
+            f" {self._epoch}"
         )
 
     @property
     def _actor(self) -> str:
-        """Whose doing the trail says it is: the engine holds the lease, a command belongs to whoever runs it."""
+        """The actor that the audit trail names: the engine if this store holds the lease, else the user who runs the command."""
         return ENGINE if self._lease is not None else command_line_actor()
 
-    def _trail(self, session: Transaction) -> Trail:
+    def _trail(self, transaction: Transaction) -> Trail:
         """The audit trail in this transaction."""
-        return Trail(session, self._actor, self._expect_epoch)
+        return Trail(transaction, self._actor, self._expect_epoch)
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def next_epoch(self, above: int = 0) -> int:
         assert self._lease is not None, "an epoch belongs to the holder of the lease"
-        with self._transaction() as session:
-            before = int(reference.get_meta(session, EPOCH_KEY) or 0)
+        with self._transaction() as transaction:
+            before = int(reference.get_meta(transaction, EPOCH_KEY) or 0)
             epoch = max(before, above) + 1
-            reference.set_meta(session, EPOCH_KEY, str(epoch))
+            reference.set_meta(transaction, EPOCH_KEY, str(epoch))
             began = AuditEvent(EPOCH, str(epoch), {"epoch": epoch, "after": before}, ENGINE)
-            Trail(session, ENGINE, lambda _: None).events([began])
+            Trail(transaction, ENGINE, lambda _: None).events([began])
         self._epoch = epoch
         return epoch
 
@@ -98,85 +98,85 @@ class SqlStore(ABC):
         self._write_thread = None
 
     def save_nodes(self, nodes: Sequence[Node]) -> Saved:
-        with self._transaction() as session:
-            return reference.save_nodes(session, nodes, self._trail(session))
+        with self._transaction() as transaction:
+            return reference.save_nodes(transaction, nodes, self._trail(transaction))
 
     def save_instruments(self, instruments: Sequence[Instrument]) -> Saved:
-        with self._transaction() as session:
-            return reference.save_instruments(session, instruments, self._trail(session))
+        with self._transaction() as transaction:
+            return reference.save_instruments(transaction, instruments, self._trail(transaction))
 
     def save_openings(self, openings: Sequence[Opening]) -> Saved:
-        with self._transaction() as session:
-            return reference.save_openings(session, openings, self._trail(session))
+        with self._transaction() as transaction:
+            return reference.save_openings(transaction, openings, self._trail(transaction))
 
     def save_closes(self, closes: Sequence[Close]) -> Saved:
-        with self._transaction() as session:
-            return reference.save_closes(session, closes, self._trail(session))
+        with self._transaction() as transaction:
+            return reference.save_closes(transaction, closes, self._trail(transaction))
 
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
-        with self._transaction() as session:
-            self._check_epoch(session)
-            return reference.save_marks(session, marks)
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            return reference.save_marks(transaction, marks)
 
     def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> None:
-        with self._transaction() as session:
-            self._check_epoch(session)
-            verdicts_of.save_verdict(session, verdict)
-            trail = self._trail(session)
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            verdicts_of.save_verdict(transaction, verdict)
+            trail = self._trail(transaction)
             said: dict[str, object] = {"verdict": verdict.verdict, "comment": verdict.comment}
             if conflict is not None:
-                store_seq, before = verdicts_of.accept_conflict(session, conflict)
+                store_seq, before = verdicts_of.accept_conflict(transaction, conflict)
                 said |= {"store_seq": store_seq, "replaced": before._asdict()}
-                stands = audit.stored_rows(session, [store_seq])
+                stands = audit.stored_rows(transaction, [store_seq])
                 trail.corrections([store_seq], stands, verdict.actor or ENGINE, f"accepted {verdict.id}")
             trail.events([AuditEvent("verdict", verdict.id, said, verdict.actor or ENGINE)])
 
     def record(self, events: Sequence[AuditEvent]) -> None:
-        with self._transaction() as session:
-            self._trail(session).events(events)
+        with self._transaction() as transaction:
+            self._trail(transaction).events(events)
 
     def record_followed(self, store_seqs: Sequence[int]) -> int:
-        with self._transaction() as session:
-            return audit.record_followed(session, self._trail(session), store_seqs)
+        with self._transaction() as transaction:
+            return audit.record_followed(transaction, self._trail(transaction), store_seqs)
 
     def record_caught_up(self, horizon: str, up_to: int) -> None:
-        with self._transaction() as session:
-            record_caught_up(session, self._trail(session), horizon, up_to)
+        with self._transaction() as transaction:
+            record_caught_up(transaction, self._trail(transaction), horizon, up_to)
 
     def record_corrections(self, store_seqs: Sequence[int], actor: str, reason: str) -> None:
-        with self._transaction() as session:
-            self._trail(session).corrections(store_seqs, audit.stored_rows(session, store_seqs), actor, reason)
+        with self._transaction() as transaction:
+            self._trail(transaction).corrections(store_seqs, audit.stored_rows(transaction, store_seqs), actor, reason)
 
     def remember_breaks(
         self, found: Sequence[FoundBreak], *, against: str, epoch: int, watermark: int, ts: int, by: str
     ) -> list[StoredBreak]:
-        with self._transaction() as session:
-            return breaks_of.remember(session, found, against=against, epoch=epoch, watermark=watermark, ts=ts, by=by)
+        with self._transaction() as transaction:
+            return breaks_of.remember(transaction, found, against=against, epoch=epoch, watermark=watermark, ts=ts, by=by)
 
     def resolve_breaks(
         self, keys: Sequence[BreakKey], status: BreakStatus, *, against: str, by: str, ts: int, comment: str = ""
     ) -> None:
-        with self._transaction() as session:
-            breaks_of.resolve(session, keys, status, against=against, by=by, ts=ts, comment=comment)
+        with self._transaction() as transaction:
+            breaks_of.resolve(transaction, keys, status, against=against, by=by, ts=ts, comment=comment)
 
     def comment_break(self, break_id: int, comment: str, actor: str) -> StoredBreak | None:
-        with self._transaction() as session:
-            found = breaks_of.comment(session, break_id, comment)
+        with self._transaction() as transaction:
+            found = breaks_of.comment(transaction, break_id, comment)
             if found is not None:
                 said = {"key": list(found.key), "kind": found.kind, "comment": comment}
-                self._trail(session).events([AuditEvent("break_comment", str(break_id), said, actor)])
+                self._trail(transaction).events([AuditEvent("break_comment", str(break_id), said, actor)])
             return found
 
     def save_curve_samples(self, samples: Sequence[Sample], keep_from: int) -> None:
-        with self._transaction() as session:
-            self._check_epoch(session)
-            curves_of.save(session, samples, keep_from)
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            curves_of.save(transaction, samples, keep_from)
 
     def is_writable(self) -> bool:
         try:
-            with self._transaction() as session:
-                probes = int(reference.get_meta(session, PROBE_KEY) or 0)
-                reference.set_meta(session, PROBE_KEY, str(probes + 1))
+            with self._transaction() as transaction:
+                probes = int(reference.get_meta(transaction, PROBE_KEY) or 0)
+                reference.set_meta(transaction, PROBE_KEY, str(probes + 1))
         except LeaseHeld:
             raise
         except StoreError:
@@ -192,10 +192,10 @@ class SqlStore(ABC):
         return self._read(trades_of.select, wanted, limit)
 
     def trades_of_deals(self, deals: Sequence[tuple[str, str]]) -> list[TradeRow]:
-        return self._read(trades_of.of_deals, deals)
+        return self._read(trades_of.select_deals, deals)
 
     def trades_numbered(self, store_seqs: Sequence[int]) -> list[TradeRow]:
-        return self._read(trades_of.numbered, store_seqs)
+        return self._read(trades_of.select_numbered, store_seqs)
 
     def conflicts(self, limit: int = 1_000) -> list[Conflict]:
         return self._read(trades_of.conflicts, limit)
@@ -233,8 +233,8 @@ class SqlStore(ABC):
     def watermark(self) -> int:
         return self._read(trades_of.watermark)
 
-    def standing(self, watermark: int = 0, trades: int = 0) -> StoreState:
-        return self._read(reference.standing, EPOCH_KEY, watermark, trades)
+    def state(self, watermark: int = 0, trades: int = 0) -> StoreState:
+        return self._read(reference.state, EPOCH_KEY, watermark, trades)
 
     def audit_hash(self, audit_seq: int) -> str | None:
         return self._read(reference.audit_hash, audit_seq)

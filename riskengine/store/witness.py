@@ -1,10 +1,9 @@
-"""What this machine remembers of a store, outside it: that it was further than it is now shows that it went back.
+"""Remembers, outside the store, how far it had come: a store that is behind this was restored from an older state.
 
-A store restored from an old backup is sound in itself: nothing in it tells of what was lost. So the engine notes how far the
-store has come in a small file of its own, at going live, every few seconds and at the end, and holds the store against it at the
-next start.
+A store restored from an old backup is sound in itself: nothing in it shows what was lost. So the engine writes the state of the
+store into a small file, when it goes live, every few seconds and at the end, and compares the store with it at the next start.
 
-Everything here may be called by any thread, one at a time.
+Any thread may call this module, one at a time.
 """
 
 import datetime as dt
@@ -27,8 +26,8 @@ SUFFIX = ".witness"
 log = get_logger("riskengine.witness")
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """The file: where the store stood at `ts`. `store` is there for the person who finds it."""
+class SeenState(msgspec.Struct, frozen=True, kw_only=True):
+    """The file: the state of the store at `ts`, microseconds since the epoch. `store` names it, for a person."""
 
     store_id: str
     store: str
@@ -41,9 +40,9 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def witness_path(config: StoreConfig, name: str, store_id: str) -> Path:
-    """Where the witness of a store lies: beside a SQLite file, else in a folder, under a name made of URL and store.
+    """The path of the file: beside a SQLite file, else in a folder, under a name made of the URL and the store's id.
 
-    A copy of a store at another place has none. Raises OSError where the user has no home.
+    A copy of a store at another place has no witness. Raises OSError if the user has no home.
     """
     if not config.witness and config.url.startswith("sqlite:"):
         return Path(name + SUFFIX)
@@ -53,9 +52,9 @@ def witness_path(config: StoreConfig, name: str, store_id: str) -> Path:
 
 
 def state_folder() -> Path:
-    """Where a user's programs keep what must outlive a restart. Raises OSError where there is no such place."""
+    """The folder for state that must outlive a restart of a user's programs. Raises OSError if there is none."""
     named = os.environ.get("XDG_STATE_HOME", "")
-    if os.path.isabs(named):  # the rule of that variable: a relative one is to be ignored
+    if os.path.isabs(named):  # its specification says to ignore a relative path
         return Path(named) / "riskengine"
     try:
         return Path.home() / ".local" / "state" / "riskengine"
@@ -64,41 +63,41 @@ def state_folder() -> Path:
 
 
 class Witness:
-    """The witness of one store: asked once at the start (`judge`), then kept up to date (`note`)."""
+    """The witness of one store: `check` it once at the start, then keep it up to date with `note`."""
 
     def __init__(self, config: StoreConfig, store: Store, clock: Clock) -> None:
         self._config = config
         self._store = store
         self._clock = clock
-        self._seen: Seen | None = None
+        self._seen: SeenState | None = None
         self.store_id: str | None = None
-        """Which store was judged."""
+        """The id of the store that was checked."""
         self.path: Path | None = None
         self.gone = 0
-        """Trades that the store held when it was last seen from here and does not hold any more."""
+        """The number of trades that the store held when this machine last saw it, and no longer holds."""
         self.error: str | None = None
-        """Why nothing can be noted; None while it can."""
+        """The reason why the file cannot be written, None while it can."""
 
     @property
     def epoch(self) -> int:
-        """The highest epoch that was seen here, 0 where nothing is known."""
+        """The highest epoch that this machine saw, 0 if it saw none."""
         return 0 if self._seen is None else self._seen.epoch
 
     @property
     def audit_hash(self) -> str | None:
-        """The newest entry of the audit trail that was seen, None where there is none."""
+        """The hash of the newest entry of the audit trail that this machine saw, None if it saw none."""
         return self._seen.audit_hash or None if self._seen is not None else None
 
-    def judge(self) -> str | None:
-        """What says that the store went back since it was last seen from here, or None. Raises StoreError.
+    def check(self) -> str | None:
+        """A text if the store is behind the state that this machine last saw, else None. Raises StoreError.
 
-        No witness, a damaged one or one of another store says nothing; the last two are logged.
+        Returns None, too, if the file is missing, damaged or of another store; logs the last two.
         """
-        now = self._store.standing()
+        now = self._store.state()
         self.store_id = now.store_id
         try:
             self.path = witness_path(self._config, self._store.name, now.store_id)
-            seen = msgspec.json.decode(self.path.read_bytes(), type=Seen)
+            seen = msgspec.json.decode(self.path.read_bytes(), type=SeenState)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:  # a ValueError: msgspec's, or a text that is not UTF-8
@@ -109,23 +108,23 @@ class Witness:
             return None
         self._seen = seen
         self.gone = max(0, seen.trades - now.trades)
-        return self._went_back(seen, now)
+        return self._behind(seen, now)
 
     def adopt(self) -> None:
-        """Believe the store as it is: what was seen before counts no more."""
+        """Accept the store as it is: forget the state that was seen before."""
         self._seen = None
 
     def note(self, *, count: bool = False) -> str | None:
-        """Write down where the store stands. What says that it went back since the last note, and then nothing is written.
+        """Write the state of the store into the file. If it is behind the last note, write nothing and return a text.
 
-        Only trades after the last note are counted, or all of them to `count`. Raises StoreError. That the file cannot be written
-        is logged once and told by `error`.
+        Counts only the trades after the last note, or all with `count`. Raises StoreError. If the file cannot be written, logs
+        that once and sets `error`.
         """
         seen = self._seen
-        now = self._store.standing(*((seen.watermark, seen.trades) if seen is not None and not count else (0, 0)))
-        if seen is not None and (back := self._went_back(seen, now)) is not None:
+        now = self._store.state(*((seen.watermark, seen.trades) if seen is not None and not count else (0, 0)))
+        if seen is not None and (back := self._behind(seen, now)) is not None:
             return back
-        noted = Seen(
+        noted = SeenState(
             store_id=now.store_id,
             store=without_password(self._config.url),
             epoch=now.epoch,
@@ -150,9 +149,9 @@ class Witness:
         self._seen = noted
         return None
 
-    def _went_back(self, seen: Seen, now: StoreState) -> str | None:
-        where = f"it ends at {_trade(now.watermark, now.last_received_ts)}, epoch {now.epoch}"
-        had = f"this machine had seen trade {seen.watermark}, epoch {seen.epoch}, at {moment(seen.ts)}"
+    def _behind(self, seen: SeenState, now: StoreState) -> str | None:
+        where = f"it ends at {_trade_text(now.watermark, now.last_received_ts)}, epoch {now.epoch}"
+        had = f"this machine had seen trade {seen.watermark}, epoch {seen.epoch}, at {utc_text(seen.ts)}"
         if now.epoch < seen.epoch or now.watermark < seen.watermark:
             return f"the store was restored from an older state: {where}; {had}"
         if seen.audit_seq:
@@ -165,7 +164,7 @@ class Witness:
 
 
 def write_durably(path: Path, content: bytes) -> None:
-    """Replace a file in one step that survives a power cut; its folder is made where there is none. Raises OSError."""
+    """Replace a file in one step that survives a power cut; make its folder if needed. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fd, temporary = tempfile.mkstemp(prefix=path.name, suffix=".tmp", dir=path.parent)
     try:
@@ -185,13 +184,13 @@ def write_durably(path: Path, content: bytes) -> None:
         os.close(folder)
 
 
-def moment(ts: int) -> str:
-    """Microseconds as a person reads them."""
+def utc_text(ts: int) -> str:
+    """Microseconds since the epoch as text, such as `2026-11-30 17:00:00 UTC`."""
     return dt.datetime.fromtimestamp(ts // MICROS_PER_SECOND, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _trade(watermark: int, received_ts: int | None) -> str:
-    return "no trade" if received_ts is None else f"trade {watermark} of {moment(received_ts)}"
+def _trade_text(watermark: int, received_ts: int | None) -> str:
+    return "no trade" if received_ts is None else f"trade {watermark} of {utc_text(received_ts)}"
 
 
 def _reason(error: Exception) -> str:

@@ -58,8 +58,8 @@ def test_each_finding_is_a_line_with_the_number_of_the_entry(url: str) -> None:
     done = audit("verify", "--store", url)
     assert done.exit_code == 1
     assert done.stdout.splitlines()[:2] == [
-        "entry 5 was edited: what it says does not fit its hash",
-        "entry 3 recorded how trade row 2 stands, which was edited since: 'api:B:0 version 1'",
+        "entry 5 was edited: its content does not match its hash",
+        "entry 3 recorded trade row 2, which was edited since: 'api:B:0 version 1'",
     ]
     assert "2 findings" in done.stdout.splitlines()[2]
 
@@ -182,8 +182,8 @@ def test_a_mistake_is_one_line(url: str, words: tuple[str, ...], said: str) -> N
 
 def test_looking_changes_nothing(url: str) -> None:
     before = open_store(url, read_only=True)
-    standing = before.standing()
+    state = before.state()
     for words in (("verify",), ("show",)):
         audit(*words, "--store", url)
-    assert before.standing() == standing
+    assert before.state() == state
     before.close()

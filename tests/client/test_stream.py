@@ -22,7 +22,7 @@ from riskengine.client import (
 from riskengine.client.backoff import FIRST_S, LONGEST_S, Backoff
 from riskengine.errors import ConfigError
 from tests.client.states import state_where
-from tests.client.wrong_engine import PATIENCE_S, Visit, stay, told, wrong_engine
+from tests.client.wrong_engine import PATIENCE_S, Visit, checksum_of, stay, wrong_engine
 from tests.serve.wired import run
 
 EUR = {"instrument": "EURUSD", "quantity": 1.0}
@@ -46,10 +46,10 @@ def test_a_wrong_prev_seq_or_checksum_leads_to_a_resync_and_the_right_rows(fault
         if fault == "prev_seq":
             await visit.update({name: [EUR | {"quantity": 99.0}]}, prev_seq=5)
         else:
-            await visit.update({name: [EUR | {"quantity": 99.0}]}, checksums={name: told(EUR | {"quantity": 2.0})})
+            await visit.update({name: [EUR | {"quantity": 99.0}]}, checksums={name: checksum_of(EUR | {"quantity": 2.0})})
         assert await visit.hear() == {"op": "resync", "id": name}
         await visit.snapshot(name, EUR | {"quantity": 2.0})
-        await visit.update(checksums={name: told(EUR | {"quantity": 2.0})})
+        await visit.update(checksums={name: checksum_of(EUR | {"quantity": 2.0})})
         await stay(visit)
 
     async def scenario():

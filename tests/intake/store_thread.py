@@ -52,9 +52,9 @@ class Moody:
         self.after(trades)
         return stored
 
-    def trades_beyond(self, position: Bookmark, limit: int) -> tuple[list[TradeRow], Bookmark]:
+    def trades_beyond(self, bookmark: Bookmark, limit: int) -> tuple[list[TradeRow], Bookmark]:
         self.reading()
-        rows, reached = self.store.trades_beyond(position, limit)
+        rows, reached = self.store.trades_beyond(bookmark, limit)
         return list(self.rows(rows)), reached
 
     def save_marks(self, marks: Sequence[StoredMark]) -> Any:

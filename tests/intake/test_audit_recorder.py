@@ -193,7 +193,7 @@ def test_rows_that_a_new_engine_read_for_itself_are_recorded(house: House) -> No
 
     def change_over(store: Store) -> None:
         house.book(trade_id="B1")
-        house.store_thread.take_over(trade_check(REFERENCE), store.position(), store.watermark())
+        house.store_thread.take_over(trade_check(REFERENCE), store.bookmark(), store.watermark())
 
     done = Answer()
     house.store_thread.write(change_over, lambda result, error: done.came.set())

@@ -9,7 +9,7 @@ import pytest
 from riskengine.engine.inbox import Receipt
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Instrument, Kind, Trade
-from riskengine.store.trade_rows import TradeRow, judged_again
+from riskengine.store.trade_rows import TradeRow, check_again
 from tests.intake.store_thread import Answer, House, away
 from tests.store_book import CHECK, INSTRUMENTS, TS, cancel, sent, trade
 
@@ -89,12 +89,12 @@ def test_what_cannot_be_stored_is_answered_with_the_error_and_room_is_given_back
 def test_who_the_store_thread_follows_is_changed_on_it_alone(house: House) -> None:
     house.start()
     with pytest.raises(AssertionError, match="store thread"):
-        house.store_thread.take_over(CHECK, house.store.position(), 0)
+        house.store_thread.take_over(CHECK, house.store.bookmark(), 0)
 
 
 @pytest.mark.parametrize(
     "before",
     [trade("1"), trade("2", contra_amount="7", legs=2, fees="1", value_date="2026-11-23", booked_ts=TS + 1), cancel("3")],
 )
-def test_a_trade_judged_again_by_the_same_reference_data_is_the_same(before: Trade) -> None:
-    assert judged_again(before, CHECK) == before
+def test_a_trade_check_again_by_the_same_reference_data_is_the_same(before: Trade) -> None:
+    assert check_again(before, CHECK) == before

@@ -107,7 +107,7 @@ def test_a_store_that_is_away_for_a_while_is_noted_when_it_is_back(place: Place,
     async def test(place: Place) -> None:
         await until(lambda: place.watch.witness._seen is not None)
         with monkeypatch.context() as patch:
-            patch.setattr(place.store, "standing", away)
+            patch.setattr(place.store, "state", away)
             await until(lambda: len(asked) > 2)
         place.store.acquire_writer("engine")
         place.store.next_epoch()

@@ -16,7 +16,7 @@ from riskengine.records.types import Key, Trade, Verdict
 from riskengine.snapshot.compare import NOTHING, Holding, plus, side_of
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
-from riskengine.store.session import Transaction
+from riskengine.store.queries import Transaction
 from riskengine.store.trade_rows import TradeRow
 from tests.reconciliation.furnished import CONFIG, engine_of, furnished
 from tests.store_book import Outside
@@ -35,10 +35,10 @@ def store(store_url: str) -> Iterable[Store]:
 def one_by_one(store: Store) -> dict[Key, Holding]:
     """The same account with every row judged on its own."""
 
-    def work_out(session: Transaction) -> dict[Key, Holding]:
-        rules = Rules(session, CONFIG)
+    def work_out(transaction: Transaction) -> dict[Key, Holding]:
+        rules = Rules(transaction, CONFIG)
         side: dict[Key, Holding] = {}
-        effective: Iterable[Trade] = rules.effective(map(TradeRow._make, session.rows("trades_after", (-(2**62), 2**62))))
+        effective: Iterable[Trade] = rules.effective(map(TradeRow._make, transaction.rows("trades_after", (-(2**62), 2**62))))
         parts = [(keys_of(each), module.holding_of(each)) for each in effective]
         for keys, holding in [*parts, *((keys_of(each), rules.opening_holding(each)) for each in rules.openings)]:
             for key in keys:

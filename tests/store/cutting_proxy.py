@@ -1,4 +1,4 @@
-"""A way to the server that is cut when a test says so: at a COMMIT, before or after the server has seen it."""
+"""A proxy to the server that cuts the connection on demand: at a COMMIT, before or after the server sees it."""
 
 import contextlib
 import re
@@ -13,7 +13,7 @@ Moment = Literal["never", "before", "after"]
 
 
 class CuttingProxy:
-    """Passes bytes to the server of `url` and back; `url` is then the way through it."""
+    """Passes bytes to the server of a URL and back; its own `url` leads through it."""
 
     def __init__(self, url: str) -> None:
         given = conninfo_to_dict(url)
@@ -23,7 +23,7 @@ class CuttingProxy:
         assert make_conninfo(self.url) != make_conninfo(url), "the URL must name host and port"
         self.cut_at_commit: Moment = "never"
         self.only_of = b""
-        """Cut only a commit of what contains this; empty: the next one, whoever's."""
+        """Cut only a commit of a transaction that contains this text; empty: cut the next commit of any."""
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._begin(self._accept)
@@ -57,7 +57,7 @@ class CuttingProxy:
         with contextlib.suppress(OSError):
             of_this, commit = b"", b"COMMIT"
             while data := client.recv(65_536):
-                # What is sent often is prepared by the driver, and from then on goes by that name.
+                # The driver prepares a statement that it sends often, and then sends only its name.
                 prepared = PREPARED_COMMIT.search(data)
                 of_this = data if self.only_of in data else of_this
                 if self.only_of in of_this and (b"COMMIT" in data or commit in data) and self.cut_at_commit != "never":

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from riskengine.store.session import load_migrations
+from riskengine.store.queries import load_migrations
 
 OLD_STORE = Path(__file__).with_name("store_2db4e73.json")
 """Rows of every table, and the digest, counts, amounts, positions and exceptions that commit 2db4e73 read from them."""

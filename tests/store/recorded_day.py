@@ -1,4 +1,4 @@
-"""A day with everything that an audit trail can hold, and a connection to spoil it on."""
+"""A day with every kind of entry in its audit trail, and a connection that damages it."""
 
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -9,8 +9,8 @@ import psycopg
 from riskengine.records.types import Close, Opening
 from riskengine.store.audit_chain import AuditEntry, AuditEvent, AuditReport
 from riskengine.store.audit_verify import verify
-from riskengine.store.postgres.connection import PostgresSession, connect, conninfo
-from riskengine.store.sqlite.connection import SqliteSession
+from riskengine.store.postgres.connection import PostgresTransaction, connect, conninfo
+from riskengine.store.sqlite.connection import SqliteTransaction
 from riskengine.store.trade_rows import COLUMNS
 from tests.store_book import TS, Outside, cancel, new_store, trade
 
@@ -20,7 +20,7 @@ REFUSED = (psycopg.Error, sqlite3.Error, OverflowError)
 
 
 class Day:
-    """A recorded day, and a connection to spoil it on."""
+    """A recorded day, and a connection that damages it."""
 
     def __init__(self, url: str) -> None:
         store = new_store(url)
@@ -57,11 +57,11 @@ class Day:
         return cursor.fetchall() if cursor.description else []
 
     def verify(self, head: str | None = None) -> AuditReport:
-        session: Any = PostgresSession(self.connection) if self.is_postgres else SqliteSession(self.connection)
-        return verify(session, head, lambda count: None)
+        transaction: Any = PostgresTransaction(self.connection) if self.is_postgres else SqliteTransaction(self.connection)
+        return verify(transaction, head, lambda count: None)
 
     def after(self, spoil: Callable[[], object], head: str | None = None) -> AuditReport:
-        """The report once `spoil` has done its work, which is then undone."""
+        """The report after `spoil` has run; then undoes it."""
         self.execute("BEGIN")
         try:
             spoil()
@@ -76,7 +76,7 @@ class Day:
         return self.execute(f"SELECT {column} FROM {table} WHERE {TABLES[table][0]} = ?", number)[0][0]
 
     def put(self, table: str, column: str, number: int, value: Any) -> bool:
-        """Put a value into a row. Whether that changed it."""
+        """Put a value into a row. Returns whether the row changed."""
         key, *columns = TABLES[table]
         if column == key:  # a number is not changed in place everywhere: take the row out and put it back
             [row] = self.execute(f"SELECT {', '.join(columns)} FROM {table} WHERE {key} = ?", number)
@@ -89,7 +89,7 @@ class Day:
         return (type(before), before) != (type(after), after)
 
     def insert(self, table: str, row: Sequence[Any]) -> None:
-        """A row with the number that it says, whatever numbers the database would give."""
+        """Insert a row with its own number, not one that the database assigns."""
         columns = TABLES[table]
         overriding = "OVERRIDING SYSTEM VALUE" if self.is_postgres and table == "trades" else ""
         marks = ", ".join("?" * len(columns))

@@ -1,4 +1,4 @@
-"""A disk of a few hundred kilobytes, for tests that fill it: a file system in memory, which only root may make."""
+"""A disk of a few hundred kilobytes, for tests that fill it: a file system in memory, which needs root."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ import pytest
 
 
 class SmallDisk:
-    """A mounted disk. `fill` leaves no byte free, `make_room` gives it all back, `forbid_writing` is what a broken disk does."""
+    """A mounted disk. `fill` leaves no byte free, `make_room` frees all again, `forbid_writing` acts like a broken disk."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -33,7 +33,7 @@ class SmallDisk:
 
 @contextmanager
 def small_disk(folder: Path, size: str = "1m") -> Iterator[SmallDisk]:
-    """A disk of that size at `folder`; skips the test where this user may not make one."""
+    """A disk of that size at `folder`; skips the test if this user may not mount one."""
     folder.mkdir()
     made = (
         os.geteuid() == 0

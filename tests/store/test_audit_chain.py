@@ -1,4 +1,4 @@
-"""The chain of hashes: what an entry and a row's hash cover."""
+"""The chain of hashes: the hash of an entry and the hash of a row."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from riskengine.store.audit_chain import (
     canonical,
     entry_hash,
     genesis,
-    linked,
+    link,
     new_row_digests,
     parse_head,
     ranges_of,
@@ -29,8 +29,8 @@ ENTRY = AuditEntry(0, 1_790_000_000_000_000, "ann", "verdict", "conflict:1", Non
 
 
 def test_an_entry_is_hashed_as_its_documentation_says() -> None:
-    """Whoever doubts us can work it out without us: SHA-256 of a JSON array."""
-    entry = linked(ENTRY, Head(4, "ab" * 32))
+    """Anybody can compute it without this program: SHA-256 of a JSON array."""
+    entry = link(ENTRY, Head(4, "ab" * 32))
     said = [5, 1_790_000_000_000_000, "ann", "verdict", "conflict:1", None, None, 0, "ab" * 32, '{"verdict":"accept"}']
     text = json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode()
     assert entry.hash == hashlib.sha256(text).hexdigest()
@@ -38,13 +38,13 @@ def test_an_entry_is_hashed_as_its_documentation_says() -> None:
 
 @pytest.mark.parametrize("field", [field for field in AuditEntry._fields if field != "hash"])
 def test_every_column_of_an_entry_is_covered(field: str) -> None:
-    entry = linked(ENTRY, genesis("store"))
+    entry = link(ENTRY, genesis("store"))
     other: Any = 7 if field.endswith(("seq", "ts", "count")) else "other"
     assert entry_hash(entry._replace(**{field: other})) != entry.hash
 
 
 def test_a_chain_belongs_to_its_store() -> None:
-    assert linked(ENTRY, genesis("one")).hash != linked(ENTRY, genesis("two")).hash
+    assert link(ENTRY, genesis("one")).hash != link(ENTRY, genesis("two")).hash
 
 
 def test_a_row_is_hashed_with_the_salt_of_its_entry() -> None:

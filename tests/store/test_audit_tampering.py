@@ -1,4 +1,4 @@
-"""`audit verify`: any change whatever of the trail, or of a row that it tells of, is found.
+"""`audit verify` finds any change of the trail, or of a row that it records.
 
 Tampering happens inside a transaction that is rolled back afterwards, so that one recorded day serves for all of it.
 """
@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from riskengine.store.audit_chain import AuditEntry, Head, linked
+from riskengine.store.audit_chain import AuditEntry, Head, link
 from tests.store.recorded_day import AUDIT, REFUSED, TABLES, Day
 
 edits = settings(max_examples=100, deadline=None)
@@ -70,11 +70,11 @@ def test_any_two_rows_that_change_places_are_found(day: Day, data: st.DataObject
 @given(data=st.data())
 @edits
 def test_any_entry_that_is_put_in_between_is_found(day: Day, data: st.DataObject) -> None:
-    """Also one with sound hashes, and with all that follow moved on by one."""
+    """Also an entry with sound hashes, inserted before others that move on by one."""
     entries = [AuditEntry._make(row) for row in day.execute(f"SELECT {', '.join(AUDIT)} FROM audit ORDER BY audit_seq")]
     at = data.draw(st.integers(0, len(entries) - 1))
     before = Head(entries[at - 1].audit_seq, entries[at - 1].hash) if at else Head(0, entries[0].previous_hash)
-    forged = linked(data.draw(st.sampled_from(entries))._replace(actor="nobody"), before)
+    forged = link(data.draw(st.sampled_from(entries))._replace(actor="nobody"), before)
     keep_hashes = data.draw(st.booleans())
 
     def spoil() -> None:
@@ -82,7 +82,7 @@ def test_any_entry_that_is_put_in_between_is_found(day: Day, data: st.DataObject
         day.insert("audit", forged)
         last = Head(forged.audit_seq, forged.hash)
         for entry in entries[at:]:
-            moved = linked(entry, last)
+            moved = link(entry, last)
             if keep_hashes:
                 moved = moved._replace(previous_hash=entry.previous_hash, hash=entry.hash)
             day.insert("audit", moved)

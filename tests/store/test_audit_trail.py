@@ -1,4 +1,4 @@
-"""What a store puts into its audit trail, and in which transaction."""
+"""The entries that a store writes into its audit trail, and in which transaction."""
 
 import json
 from typing import Any
@@ -75,7 +75,7 @@ def test_a_batch_that_fails_leaves_no_entry(store: Store, outside: Outside) -> N
 
 
 def spoiled() -> Trade:
-    """A trade that no database takes: its number does not fit."""
+    """A trade that every database refuses: its number is too large."""
     good = trade("B")
     values = {field: getattr(good, field) for field in good.__struct_fields__}
     return Trade(**(values | {"leg": -1}))
@@ -97,7 +97,7 @@ TRICKY = [
 
 
 def test_a_row_reads_back_as_it_was_hashed_when_it_was_written(store: Store) -> None:
-    """So that the hash can be made from the trade: on either database, whatever the trade holds."""
+    """The store makes the hash from the trade, without reading the row back: both must agree."""
     stored = store.append_trades(TRICKY)
     rows = store._read(stored_rows, [one.store_seq for one in stored])  # type: ignore[attr-defined]
     assert [rows[one.store_seq] for one in stored] == [row_values(each) for each in TRICKY]
@@ -231,7 +231,7 @@ def test_what_is_not_recorded_is_found_page_by_page(store: Store, outside: Outsi
 
 
 def test_rows_in_between_are_told_apart_from_those_of_an_entry(store: Store, outside: Outside) -> None:
-    """An entry's rows need not be next to each other: on PostgreSQL numbers are burnt by what turns out to be known."""
+    """The rows of an entry may have gaps: on PostgreSQL a trade that is stored already uses up a number."""
     for number in range(5):
         outside.book(trade_id=f"B{number}")
     store.record_followed([1, 3, 5])

@@ -1,4 +1,4 @@
-"""`audit verify`: what is said of each kind of change, what cannot be known from inside the store, and several writers."""
+"""`audit verify`: the finding for each kind of change, what no check inside the store can find, and several writers."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from riskengine.store.audit_chain import AuditEntry, Head, linked
+from riskengine.store.audit_chain import AuditEntry, Head, link
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
 from tests.store.recorded_day import AUDIT, Day
@@ -22,21 +22,21 @@ def test_an_untouched_day_is_clean(day: Day) -> None:
 
 def test_an_edited_entry_is_named(day: Day) -> None:
     assert day.found(lambda: day.execute("UPDATE audit SET actor = 'nobody' WHERE audit_seq = 6")) == [
-        "entry 6 was edited: what it says does not fit its hash"
+        "entry 6 was edited: its content does not match its hash"
     ]
 
 
 def test_an_entry_that_was_edited_with_its_hash_is_named_by_the_next(day: Day) -> None:
     def spoil() -> None:
         entry = AuditEntry._make(day.execute(f"SELECT {', '.join(AUDIT)} FROM audit WHERE audit_seq = 6")[0])
-        forged = linked(entry._replace(actor="nobody"), Head(5, entry.previous_hash))
+        forged = link(entry._replace(actor="nobody"), Head(5, entry.previous_hash))
         day.execute("UPDATE audit SET actor = ?, hash = ? WHERE audit_seq = 6", forged.actor, forged.hash)
 
     assert day.found(spoil) == ["entry 7 does not follow entry 6: entries were removed, inserted, moved or rewritten here"]
 
 
 def test_removed_entries_are_named(day: Day) -> None:
-    """What they recorded is then in no entry, although the trail says that all was."""
+    """Their rows are then in no entry, although the trail states that all are."""
     assert day.found(lambda: day.execute("DELETE FROM audit WHERE audit_seq IN (7, 8)")) == [
         "entry 7 is missing, and so are all up to entry 8",
         f"entry {day.head.audit_seq - 1} says that all rows were recorded, but trade rows 6 to 7 are in no entry",
@@ -52,14 +52,14 @@ def test_a_tail_that_was_cut_off_is_found_by_the_stores_own_note(day: Day) -> No
 
 
 def cut(day: Day, keep: int) -> None:
-    """Leave so many entries, and set back what `meta` notes of the end."""
+    """Keep so many entries, and set back the note of the end in `meta`."""
     day.execute("DELETE FROM audit WHERE audit_seq > ?", keep)
     [(number, digest)] = day.execute("SELECT audit_seq, hash FROM audit ORDER BY audit_seq DESC LIMIT 1") or [(0, "")]
     day.execute("UPDATE meta SET value = ? WHERE key = 'audit_head'", f"{number} {digest}".removesuffix(" "))
 
 
 def test_a_cut_that_takes_an_epoch_with_it_is_found_by_the_epoch(day: Day) -> None:
-    said = "but nothing tells how epoch '1' began: the trail knows of '0'"
+    said = "but no entry begins epoch '1': the trail is at epoch '0'"
     assert f"entry 2 is the last one, {said}" in day.found(lambda: cut(day, 2))
     assert f"the trail is empty, {said}" in day.found(lambda: cut(day, 0))
 
@@ -92,7 +92,7 @@ def test_a_chain_of_another_store_is_found(day: Day) -> None:
 
 def test_an_edited_row_is_named_with_its_entry(day: Day) -> None:
     [said] = day.found(lambda: day.execute("UPDATE trades SET quantity = '5' WHERE store_seq = 7"))
-    assert said == "entry 7 recorded how trade row 7 stands, which was edited since: 'api:T1-1:0 version 1'"
+    assert said == "entry 7 recorded trade row 7, which was edited since: 'api:T1-1:0 version 1'"
 
 
 def test_removed_rows_are_named_as_ranges(day: Day) -> None:
@@ -103,19 +103,19 @@ def test_removed_rows_are_named_as_ranges(day: Day) -> None:
 
 
 def test_rows_of_an_edited_entry_are_not_held_against_it(day: Day) -> None:
-    """One finding for one change, not one for each row that the entry told of."""
+    """One finding for one change, not one for each row of the entry."""
     assert len(day.found(lambda: day.execute("UPDATE audit SET detail = '{}' WHERE audit_seq = 6"))) == 1
 
 
 def stored_row(store_seq: int) -> list[Any]:
-    """A row that nobody has seen yet, with any number."""
+    """A row in no entry, with any number."""
     economics = ["new", TS, 0, "EURUSD", "FX1", "", "buy", "1", "2", "0", "", "", "", None, None, None, TS]
     return [store_seq, "api", "new", 0, 1, *economics]
 
 
 def test_a_row_that_was_to_be_gone_and_is_there_is_named(day: Day) -> None:
     [said] = day.found(lambda: day.insert("trades", stored_row(8)))
-    assert said.endswith("recorded how trade row 8 is gone, but it is there: 'api:new:0 version 1'")
+    assert said.endswith("recorded trade row 8, as deleted, but it exists: 'api:new:0 version 1'")
 
 
 def test_a_row_of_others_is_unrecorded_while_no_engine_has_said_that_it_had_seen_to_all(day: Day) -> None:
@@ -136,11 +136,11 @@ def test_a_row_with_such_a_number_may_have_committed_late_where_numbers_come_bef
 
 
 def test_a_row_that_is_recorded_again_beside_the_chain_of_corrections_is_named(day: Day) -> None:
-    """Else an edit could be hidden by recording what it made of the row."""
+    """Otherwise a second entry could hide an edit."""
 
     def spoil() -> None:
         [(detail,)] = day.execute("SELECT detail FROM audit WHERE audit_seq = 7")
-        again = linked(AuditEntry(0, TS, "engine", "trades", "", 6, 10, 5, "", "", detail), day.head)
+        again = link(AuditEntry(0, TS, "engine", "trades", "", 6, 10, 5, "", "", detail), day.head)
         day.insert("audit", again)
         day.execute("UPDATE meta SET value = ? WHERE key = 'audit_head'", f"{again.audit_seq} {again.hash}")
 
@@ -200,7 +200,7 @@ def test_who_writes_on_after_the_end_was_cut_leaves_the_gap_to_be_seen(store: St
 def test_a_note_of_the_head_that_is_lost_spoiled_or_set_back_stops_nobody(
     store: Store, outside: Outside, value: str | None
 ) -> None:
-    """The table says where the chain ends; trades must not be refused for it."""
+    """The chain goes on from the table: the store must not refuse trades for it."""
     store.append_trades([trade("A")])
     if value is None:
         outside.execute("DELETE FROM meta WHERE key = 'audit_head'")

@@ -1,4 +1,4 @@
-"""Breaks are remembered: first and last seen, how often, and how they ended. On both databases."""
+"""A store keeps breaks: first and last seen, how often, and how they ended. On both databases."""
 
 from collections.abc import Sequence
 

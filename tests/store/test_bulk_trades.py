@@ -1,4 +1,4 @@
-"""What a start reads a column at a time is what the rows say one by one, whatever anybody wrote into them."""
+"""Reading trades by column gives the same as reading them row by row, whatever another program wrote into them."""
 
 import random
 import sqlite3
@@ -21,7 +21,7 @@ from tests.store_book import CHECK, TS, Outside, cancel, new_store, trade
 
 
 def both_ways(store: Store, check: TradeCheck = CHECK) -> list[tuple[int, Any]]:
-    """The stored trades, which come out alike in columns and row by row."""
+    """The stored trades; checks that both ways give the same."""
     found = list(stored_trades(store, check))
     assert found == list(replay(store.trades_after(0), check))
     return found
@@ -106,10 +106,10 @@ OF_OTHERS: list[dict[str, Any]] = [
     {"version": 2},
     {"action": "cancel", "version": 3, "side": ""},
 ]
-"""What another program may write into a row that is plain otherwise."""
+"""Values that another program may write into an otherwise plain row."""
 
 UNTYPED = ["1.5", "1e3", "x", "1 2", "", b"12", b"\xff"]
-"""What SQLite takes in columns of text."""
+"""Values that SQLite accepts in columns of text."""
 
 
 @pytest.mark.parametrize("page_rows", [1, 1_000])

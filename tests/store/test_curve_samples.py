@@ -1,4 +1,4 @@
-"""Samples of curves in a store: as they were, once, and not for ever."""
+"""Samples of curves in a store: unchanged, stored once, and removed when old."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from riskengine.errors import LeaseHeld
 from riskengine.records.types import MEASURES, Sample
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
-from riskengine.store.tables.curve_samples import packed, unpacked
+from riskengine.store.tables.curve_samples import pack, unpack
 from tests.store_book import TS, Outside
 
 
@@ -56,16 +56,16 @@ def test_one_that_cannot_be_read_is_left_out(store: Store, outside: Outside):
     assert same(store.curve_samples(0, TS + 9), [one(2, 2.0)])
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", packed(one(1, 1.0))[:-9], b"\x78\x01\x03\x00\x00\x00\x00\x01"])
+@pytest.mark.parametrize("content", [b"", b"{}", pack(one(1, 1.0))[:-9], b"\x78\x01\x03\x00\x00\x00\x00\x01"])
 def test_what_makes_no_sense_is_no_sample(content):
-    assert unpacked(TS, 1, 1, content) is None
+    assert unpack(TS, 1, 1, content) is None
 
 
 def test_a_measure_that_was_not_stored_is_unknown(monkeypatch):
     monkeypatch.setattr("riskengine.store.tables.curve_samples.MEASURES", ("fees",))
-    content = packed(one(1, 5.0)._replace(amounts=np.array([[5.0]])))
+    content = pack(one(1, 5.0)._replace(amounts=np.array([[5.0]])))
     monkeypatch.undo()
-    found = unpacked(TS, 1, 1, content)
+    found = unpack(TS, 1, 1, content)
     assert found is not None
     assert [measure for measure, amount in zip(MEASURES, found.amounts[:, 0], strict=True) if amount == 5.0] == ["fees"]
     assert np.isnan(found.amounts).sum() == len(MEASURES) - 1

@@ -1,4 +1,4 @@
-"""A large SQLite file is examined beside what else is done with it, and refused all the same where it is damaged."""
+"""A large SQLite file is checked while the start goes on, and still refused if it is damaged."""
 
 import asyncio
 import sqlite3
@@ -18,7 +18,7 @@ from tests.store_book import new_store, trade
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A store with trades; however small, it counts as large."""
+    """A store with trades that counts as large, whatever its size."""
     monkeypatch.setattr(sqlite_examination, "SMALL_BYTES", 0)
     path = tmp_path / "engine.db"
     store = new_store(path)
@@ -28,7 +28,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def damage(path: Path) -> None:
-    """Break the tables' last pages, which nothing reads that is done at an opening."""
+    """Damage the last pages of the tables, which opening the store does not read."""
     raw = bytearray(path.read_bytes())
     last = len(raw) // 4096 - 1
     for page in range(last - 60, last):

@@ -1,4 +1,4 @@
-"""Hundreds of transactions of others that take their numbers early and commit late, or never: each row is followed once."""
+"""Hundreds of transactions of other programs take numbers early and commit late, or never: a follower gets each row once."""
 
 import random
 
@@ -12,7 +12,7 @@ MOST_OPEN = 5
 
 
 class Others:
-    """Programs beside the engine, each with a transaction of its own; on SQLite one writes at a time."""
+    """Other programs, each with a transaction of its own; on SQLite one writes at a time."""
 
     def __init__(self, url: str, rng: random.Random) -> None:
         self._rng = rng
@@ -24,7 +24,7 @@ class Others:
         self.overtaken = 0
 
     def step(self) -> list[str]:
-        """Begin, write more, commit or give up, by chance; what was committed."""
+        """Begin, write more, commit or roll back, at random; returns what was committed."""
         chance = self._rng.random()
         if self._idle and (not self._open or chance < 0.4):
             program = self._idle.pop()
@@ -70,31 +70,31 @@ class Others:
 
 
 class Follower:
-    """Reads what others wrote in small pages, as the store thread does, and passes over what is its own."""
+    """Reads the rows of other programs in small pages, as the store thread does, and skips its own."""
 
     def __init__(self, store: Store, rng: random.Random) -> None:
         self._store = store
         self._rng = rng
-        self._position = store.position()
+        self._bookmark = store.bookmark()
         self.seen: list[str] = []
         self.own = 0
 
     def follow(self) -> list[str]:
-        """Everything that is there now."""
+        """Read everything that is visible now."""
         found: list[str] = []
         limit = self._rng.randint(1, 4)
         while True:
-            rows, self._position = self._store.trades_beyond(self._position, limit)
+            rows, self._bookmark = self._store.trades_beyond(self._bookmark, limit)
             found += [row.trade_id for row in rows]
             if len(rows) < limit:
                 self.seen += found
                 return found
 
     def append(self) -> None:
-        """Store trades of our own in between."""
+        """Store trades of its own."""
         batch = [trade(f"own{self.own + place}") for place in range(self._rng.randint(1, 3))]
         self.own += len(batch)
-        self._position = self._position.passing(one.store_seq for one in self._store.append_trades(batch))
+        self._bookmark = self._bookmark.passing(one.store_seq for one in self._store.append_trades(batch))
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -1,4 +1,4 @@
-"""Opening a store: what is made, what is checked, and how a path that cannot work is said."""
+"""Opening a store: what it creates and checks, and the errors for a path that cannot work."""
 
 import sqlite3
 import sys

@@ -35,21 +35,21 @@ def store_url(postgres_url: str) -> str:
 
 @pytest.fixture
 def second(store_url: str, store: Store) -> Iterator[Outside]:
-    """One more program beside the store."""
+    """Another program at the same database."""
     program = Outside(store_url)
     yield program
     program.close()
 
 
 def end_session(outside: Outside, store: Store) -> None:
-    """End the session of the store's write connection, as a cut cable or a restart would."""
-    backend = store._kept.connection.info.backend_pid  # type: ignore[attr-defined]
+    """End the session of the store's write connection, as a cut cable or a restart does."""
+    backend = store._write.connection.info.backend_pid  # type: ignore[attr-defined]
     outside.execute("SELECT pg_terminate_backend(?, 5000)", (backend,))
 
 
-def following(store: Store, position: Bookmark) -> tuple[list[str], Bookmark]:
-    rows, position = store.trades_beyond(position, 1_000)
-    return [row.trade_id for row in rows], position
+def following(store: Store, bookmark: Bookmark) -> tuple[list[str], Bookmark]:
+    rows, bookmark = store.trades_beyond(bookmark, 1_000)
+    return [row.trade_id for row in rows], bookmark
 
 
 # -- exact numbers -----------------------------------------------------------------------------------------------
@@ -100,63 +100,63 @@ def test_an_array_is_written_as_the_server_reads_it(store: Store, outside: Outsi
 def test_a_row_that_took_its_number_early_and_committed_late_is_not_missed(
     store: Store, outside: Outside, second: Outside
 ) -> None:
-    position = store.position()
+    bookmark = store.bookmark()
     outside.execute("BEGIN")
     outside.book(trade_id="early")
     second.book(trade_id="quick")
-    found, position = following(store, position)
+    found, bookmark = following(store, bookmark)
     assert found == ["quick"]
-    assert following(store, position)[0] == [], "nothing is given twice"
+    assert following(store, bookmark)[0] == [], "nothing is given twice"
     outside.execute("COMMIT")
-    found, position = following(store, position)
+    found, bookmark = following(store, bookmark)
     assert found == ["early"]
     assert [row.trade_id for row in store.trades_after(0)] == ["early", "quick"], "its number is the lower one"
-    assert following(store, position)[0] == []
+    assert following(store, bookmark)[0] == []
 
 
 def test_a_long_transaction_elsewhere_holds_nothing_back_and_nothing_is_given_twice(
     store: Store, outside: Outside, second: Outside
 ) -> None:
-    position = store.position()
+    bookmark = store.bookmark()
     outside.execute("BEGIN")
     outside.execute("INSERT INTO nodes VALUES ('X', 'desk', 'Total')")
     for number in range(20):
         second.book(trade_id=f"B{number}")
-        found, position = following(store, position)
+        found, bookmark = following(store, bookmark)
         assert found == [f"B{number}"]
     outside.book(trade_id="long")
     outside.execute("COMMIT")
-    assert following(store, position)[0] == ["long"]
+    assert following(store, bookmark)[0] == ["long"]
 
 
 def test_pages_cover_what_came_while_they_were_read_and_leave_out_what_was_passed(store: Store, outside: Outside) -> None:
-    position = store.position()
+    bookmark = store.bookmark()
     for number in range(7):
         outside.book(trade_id=f"B{number}")
     seen: list[TradeRow] = []
     mine = 0
     while True:
-        rows, position = store.trades_beyond(position, 3)
+        rows, bookmark = store.trades_beyond(bookmark, 3)
         seen += rows
         if len(rows) < 3 and mine >= 4:
             break
         mine += 1
         stored = store.append_trades([trade(f"M{mine}")])
-        position = position.passing(one.store_seq for one in stored)
+        bookmark = bookmark.passing(one.store_seq for one in stored)
         outside.book(trade_id=f"C{mine}")
     found = [row.trade_id for row in seen]
     assert sorted(found) == [*(f"B{n}" for n in range(7)), *(f"C{n}" for n in range(1, mine + 1))]
-    assert following(store, position)[0] == []
+    assert following(store, bookmark)[0] == []
 
 
 def test_the_beginning_is_a_position_and_a_rolled_back_row_is_none(store: Store, outside: Outside) -> None:
     store.append_trades([trade("T1")])
     outside.execute("BEGIN")
     outside.book(trade_id="never")
-    found, position = following(store, Bookmark())
+    found, bookmark = following(store, Bookmark())
     assert found == ["T1"]
     outside.execute("ROLLBACK")
-    assert following(store, position)[0] == []
+    assert following(store, bookmark)[0] == []
 
 
 def test_the_bell_rings_for_others_only_and_at_once(store: Store, outside: Outside) -> None:
@@ -169,7 +169,7 @@ def test_the_bell_rings_for_others_only_and_at_once(store: Store, outside: Outsi
     assert store.wait_for_news(10)
     assert time.monotonic() - began < 5
     ringing.join()
-    outside.execute("SELECT pg_terminate_backend(?, 5000)", (store._bell.info.backend_pid,))  # type: ignore[attr-defined]
+    outside.execute("SELECT pg_terminate_backend(?, 5000)", (store._listener.info.backend_pid,))  # type: ignore[attr-defined]
     with pytest.raises(StoreUnavailable):
         store.wait_for_news(5)
     assert store.wait_for_news(5)
@@ -184,7 +184,7 @@ def test_the_store_thread_finds_a_late_row_within_a_second_with_the_bell_and_wit
     failures: list[BaseException] = []
     inbox = Inbox(1_000)
     store_thread = StoreThread(
-        store, inbox, CHECK, Metrics(), batch_trades=256, watermark=0, bookmark=store.position(), failed=failures.append
+        store, inbox, CHECK, Metrics(), batch_trades=256, watermark=0, bookmark=store.bookmark(), failed=failures.append
     )
     store_thread.start()
 
@@ -253,8 +253,8 @@ def test_a_lock_left_by_our_own_lost_connection_is_taken_back(store: Store) -> N
     """The server has not noticed yet that the connection is gone: the store gave it up, the session lives."""
     store.acquire_writer("engine")
     store.next_epoch()
-    lost = store._kept.connection  # type: ignore[attr-defined]
-    store._kept.connection = None  # type: ignore[attr-defined]
+    lost = store._write.connection  # type: ignore[attr-defined]
+    store._write.connection = None  # type: ignore[attr-defined]
     assert store.append_trades([trade()])[0].outcome == "inserted"
     with pytest.raises(psycopg.OperationalError):
         lost.execute("SELECT 1")
@@ -268,14 +268,14 @@ def test_a_commit_that_is_cut_is_unavailable_and_found_out_by_looking(store_url:
     store = open_store(proxy.url)
     store.acquire_writer("engine")
     store.next_epoch()
-    position = store.position()
+    bookmark = store.bookmark()
     batch = [trade("T1"), trade("T2")]
     proxy.cut_at_commit = moment  # type: ignore[assignment]
     with pytest.raises(StoreUnavailable):
         store.append_trades(batch)
     again = [one.outcome for one in store.append_trades(batch)]
     assert again == (["inserted"] * 2 if moment == "before" else ["existing"] * 2)
-    assert following(store, position)[0] == ["T1", "T2"]
+    assert following(store, bookmark)[0] == ["T1", "T2"]
     assert store.counts().trades == 2
     store.close()
     proxy.close()
@@ -389,6 +389,6 @@ def test_a_read_only_store_reads_and_never_writes(store: Store, store_url: str) 
 
 
 def test_others_are_told_nothing_by_a_number_of_their_own_in_written_xid(store: Store, outside: Outside) -> None:
-    position = store.position()
+    bookmark = store.bookmark()
     outside.book(written_xid="3")
-    assert following(store, position)[0] == ["B1"]
+    assert following(store, bookmark)[0] == ["B1"]

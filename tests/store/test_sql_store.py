@@ -1,4 +1,4 @@
-"""What a store keeps and how it answers, on both databases."""
+"""A store keeps records and answers queries, the same on both databases."""
 
 import threading
 from decimal import Decimal
@@ -190,19 +190,19 @@ def test_a_row_that_does_not_fit_the_reference_data_is_set_aside_and_the_rest_go
 
 def test_a_follower_gets_every_row_of_others_once_and_none_that_it_passed(store: Store, outside: Outside) -> None:
     outside.book(trade_id="B0")
-    position = store.position()
-    assert store.trades_beyond(position, 10) == ([], position) or outside.is_postgres
+    bookmark = store.bookmark()
+    assert store.trades_beyond(bookmark, 10) == ([], bookmark) or outside.is_postgres
     seen: list[str] = []
     for number in range(1, 6):
         outside.book(trade_id=f"B{number}")
         stored = store.append_trades([trade(f"M{number}"), trade(f"N{number}"), trade("M1")])
-        position = position.passing(one.store_seq for one in stored)
+        bookmark = bookmark.passing(one.store_seq for one in stored)
         outside.book(trade_id=f"C{number}")
         if number % 2:
-            rows, position = store.trades_beyond(position, 2)
+            rows, bookmark = store.trades_beyond(bookmark, 2)
             seen += [row.trade_id for row in rows]
-    while rows := (found := store.trades_beyond(position, 2))[0]:
-        position = found[1]
+    while rows := (found := store.trades_beyond(bookmark, 2))[0]:
+        bookmark = found[1]
         seen += [row.trade_id for row in rows]
     assert sorted(seen) == sorted(f"{kind}{number}" for kind in "BC" for number in range(1, 6))
     everything = store.trades_beyond(Bookmark(), 100)[0]
@@ -210,22 +210,22 @@ def test_a_follower_gets_every_row_of_others_once_and_none_that_it_passed(store:
 
 
 def test_what_a_failed_append_stored_all_the_same_is_found_by_looking(store: Store) -> None:
-    position = store.position()
+    bookmark = store.bookmark()
     store.append_trades([trade("T1")])  # and the answer is lost: nothing is passed
     stored = store.append_trades([trade("T2")])
-    rows, position = store.trades_beyond(position.passing(one.store_seq for one in stored), 10)
+    rows, bookmark = store.trades_beyond(bookmark.passing(one.store_seq for one in stored), 10)
     assert [row.trade_id for row in rows] == ["T1"]
-    assert store.trades_beyond(position, 10)[0] == []
+    assert store.trades_beyond(bookmark, 10)[0] == []
 
 
 @given(st.lists(st.lists(st.integers(1, 40), max_size=5), max_size=8))
 def test_passed_numbers_are_kept_as_few_ranges(batches: list[list[int]]) -> None:
-    position = Bookmark()
+    bookmark = Bookmark()
     for batch in batches:
-        position = position.passing(batch)
+        bookmark = bookmark.passing(batch)
     told = {number for batch in batches for number in batch}
-    assert {number for first, last in position.passed for number in range(first, last + 1)} == told
-    assert all(before[1] + 1 < after[0] for before, after in pairwise(position.passed))
+    assert {number for first, last in bookmark.passed for number in range(first, last + 1)} == told
+    assert all(before[1] + 1 < after[0] for before, after in pairwise(bookmark.passed))
 
 
 # -- searching ---------------------------------------------------------------------------------------------------

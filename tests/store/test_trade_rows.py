@@ -1,4 +1,4 @@
-"""A stored trade comes back as the record that left the door, and a spoiled row as a reason."""
+"""A stored trade comes back as the same record, and a damaged row as a refusal with its reason."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from riskengine.records.decode import TradeInput, convert
 from riskengine.records.fields import Rejected
 from riskengine.records.types import Trade
-from riskengine.store.trade_rows import DEFAULT_SOURCE, RefusedRow, TradeRow, _plain, row_values, trade_from_row
+from riskengine.store.trade_rows import DEFAULT_SOURCE, RefusedRow, TradeRow, _plain_trade, row_values, trade_from_row
 from tests.store.any_trades import TRADES
 from tests.store_book import CHECK, TS, cancel, sent, trade
 
@@ -30,7 +30,7 @@ ODD = ["", None, " x", "-1", "1.0", "1e3", "+1", "1_0", "\u0661", "NaN", "0", "x
 @given(TRADES, st.sampled_from(TradeRow._fields[:-2]), st.sampled_from(ODD))
 def test_the_quick_way_and_the_check_agree_whatever_a_column_holds(stored: Trade, column: str, value: object) -> None:
     row = row_of(stored, **{column: value})
-    quick = _plain(row, CHECK)
+    quick = _plain_trade(row, CHECK)
     try:
         checked: Trade | None = CHECK(convert(row._asdict(), TradeInput), row.received_ts, DEFAULT_SOURCE)
     except Rejected:
@@ -42,7 +42,7 @@ def test_the_quick_way_and_the_check_agree_whatever_a_column_holds(stored: Trade
 
 def test_ordinary_trades_go_the_quick_way() -> None:
     for stored in (trade(), trade(dealer="ann", fees="0.5", fees_currency="USD"), trade(instrument="BTCUSD", price="3.14159")):
-        assert _plain(row_of(stored), CHECK) == stored
+        assert _plain_trade(row_of(stored), CHECK) == stored
 
 
 def test_a_cancel_comes_back_equal_with_and_without_its_own_time() -> None:

@@ -1,4 +1,4 @@
-"""Verdicts are stored before they take effect, and a start judges by them: on both databases."""
+"""A verdict is stored before it takes effect, and a start applies it: on both databases."""
 
 from typing import Any
 

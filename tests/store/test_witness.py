@@ -1,4 +1,4 @@
-"""What a machine remembers of a store outside it."""
+"""The witness: the state of a store, remembered outside it."""
 
 import json
 import os
@@ -19,7 +19,7 @@ NOW = TS + 1_000_000
 
 
 class Shelf:
-    """What a witness asks of a store."""
+    """The methods of a store that a witness calls."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -27,7 +27,7 @@ class Shelf:
         self.hashes: dict[int, str] = {}
         self.away = False
 
-    def standing(self, watermark: int = 0, trades: int = 0) -> StoreState:
+    def state(self, watermark: int = 0, trades: int = 0) -> StoreState:
         if self.away:
             raise StoreUnavailable("away")
         return self.now
@@ -36,7 +36,7 @@ class Shelf:
         return self.hashes.get(audit_seq)
 
     def come_to(self, epoch: int, watermark: int, audit_hash: str = "") -> None:
-        """The store as it is from now on; its audit trail has as many entries as it has trades."""
+        """Set the state of the store; its audit trail has as many entries as it has trades."""
         self.now = StoreState("one", epoch, watermark, TS, watermark, watermark if audit_hash else 0, audit_hash)
         self.hashes[watermark] = audit_hash
 
@@ -47,7 +47,7 @@ def shelf(tmp_path: Path) -> Shelf:
 
 
 def witness(shelf: Shelf, **settings: Any) -> Witness:
-    """As a start makes one."""
+    """A witness as a start makes it."""
     return Witness(StoreConfig(f"sqlite:///{shelf.name}", **settings), cast(Store, shelf), ManualClock(NOW))
 
 
@@ -61,9 +61,9 @@ def seen(shelf: Shelf) -> Any:
 def test_a_store_never_seen_and_one_that_went_on_are_believed(shelf: Shelf) -> None:
     shelf.come_to(1, 10, "ten")
     first = witness(shelf)
-    assert first.judge() is None and first.note() is None
+    assert first.check() is None and first.note() is None
     shelf.come_to(2, 12, "twelve")
-    assert witness(shelf).judge() is None
+    assert witness(shelf).check() is None
 
 
 @pytest.mark.parametrize(("epoch", "watermark", "trail"), [(1, 12, "twelve"), (2, 9, "nine"), (1, 0, "")])
@@ -71,7 +71,7 @@ def test_a_store_with_a_lower_epoch_or_fewer_trades_went_back(shelf: Shelf, epoc
     shelf.come_to(2, 12, "twelve")
     witness(shelf).note()
     shelf.come_to(epoch, watermark, trail)
-    said = witness(shelf).judge()
+    said = witness(shelf).check()
     assert said is not None and said.startswith("the store was restored from an older state: it ends at trade ")
     assert f"epoch {epoch}; this machine had seen trade 12, epoch 2, at 2026-09-21 14:13:21 UTC" in said
 
@@ -82,7 +82,7 @@ def test_an_older_store_that_was_filled_up_again_is_told_by_its_audit_trail(shel
     witness(shelf).note()
     shelf.come_to(2, 20, "twenty")
     shelf.hashes = {20: "twenty"} | ({12: there} if there else {})
-    said = witness(shelf).judge()
+    said = witness(shelf).check()
     assert said is not None and f"entry 12 of its audit trail {what}" in said
 
 
@@ -103,10 +103,10 @@ def test_an_accepted_store_is_believed_from_then_on(shelf: Shelf) -> None:
     witness(shelf).note()
     shelf.come_to(2, 7, "seven")
     ours = witness(shelf)
-    assert ours.judge() is not None and ours.epoch == 5
+    assert ours.check() is not None and ours.epoch == 5
     ours.adopt()
     assert ours.note() is None and seen(shelf)["epoch"] == 2
-    assert witness(shelf).judge() is None
+    assert witness(shelf).check() is None
 
 
 # -- the file ----------------------------------------------------------------------------------------------------
@@ -140,10 +140,10 @@ def test_it_is_written_when_something_changed_and_says_what(shelf: Shelf) -> Non
 def test_a_damaged_one_is_said_and_not_believed(shelf: Shelf, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
     Path(f"{shelf.name}.witness").write_bytes(content)
     ours = witness(shelf)
-    assert ours.judge() is None
+    assert ours.check() is None
     assert [cast(Any, record.msg)["event"] for record in caplog.records] == ["witness_unreadable"]
     ours.note()
-    assert witness(shelf).judge() is None and seen(shelf)["store_id"] == "one"
+    assert witness(shelf).check() is None and seen(shelf)["store_id"] == "one"
 
 
 def test_that_of_another_store_is_said_and_not_believed(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
@@ -151,7 +151,7 @@ def test_that_of_another_store_is_said_and_not_believed(shelf: Shelf, caplog: py
     witness(shelf).note()
     shelf.now = StoreState("two", 1, 0, None, 0, 0, "")
     ours = witness(shelf)
-    assert ours.judge() is None
+    assert ours.check() is None
     assert [cast(Any, record.msg)["event"] for record in caplog.records] == ["witness_of_another_store"]
     assert ours.note() is None and seen(shelf)["store_id"] == "two"
 
@@ -229,15 +229,15 @@ def test_a_relative_state_home_is_ignored_and_no_home_is_an_error(monkeypatch: p
 
 
 def test_a_store_tells_how_far_it_has_come(store: Store) -> None:
-    empty = store.standing()
+    empty = store.state()
     assert (empty.epoch, empty.watermark, empty.last_received_ts, empty.trades) == (0, 0, None, 0)
     store.append_trades([trade("T1"), trade("T2"), trade("T3")])
     store.acquire_writer("engine")
     epoch = store.next_epoch(above=6)
-    now = store.standing()
+    now = store.state()
     assert (epoch, now.epoch, now.watermark, now.last_received_ts, now.trades) == (7, 7, 3, TS + 5, 3)
     assert len(now.store_id) == 32 and now.store_id == empty.store_id
-    assert store.standing(2, 50).trades == 51, "only the new ones are counted"
+    assert store.state(2, 50).trades == 51, "only the new ones are counted"
     assert store.audit_hash(10**9) is None
     assert now.audit_seq > 0 and store.audit_hash(now.audit_seq) == now.audit_hash
 
@@ -245,11 +245,11 @@ def test_a_store_tells_how_far_it_has_come(store: Store) -> None:
 def test_trades_that_are_gone_from_the_middle_are_counted(shelf: Shelf) -> None:
     shelf.come_to(1, 10)
     before = witness(shelf)
-    assert before.judge() is None
+    assert before.check() is None
     before.note()
     shelf.now = shelf.now._replace(trades=7)
     after = witness(shelf)
-    assert (after.judge(), after.gone) == (None, 3)
+    assert (after.check(), after.gone) == (None, 3)
     after.note(count=True)
     again = witness(shelf)
-    assert (again.judge(), again.gone) == (None, 0)
+    assert (again.check(), again.gone) == (None, 0)

@@ -29,7 +29,7 @@ def test_a_store_that_was_being_made_is_made_by_the_next_start():
 
 
 def test_without_a_sync_at_each_commit_the_same_cuts_lose_acknowledged_trades():
-    """That the drill can fail: this is what it is there to see."""
+    """The drill can fail: this is the fault that it must find."""
     counts = cut_everywhere(record(4, seed=3, synchronous="NORMAL"), 3, WAYS)
     assert counts["lost"] > counts["cuts"] // 10
     assert (counts["partly"], counts["damaged"], counts["other"]) == (0, 0, 0)

@@ -1,4 +1,4 @@
-"""What a user reads when the store cannot be used: one line that names the store and what to do, from `serve` and `load`."""
+"""The error of `serve` and `load` for a store that cannot be used: one line that names the store and what to do."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ SUPER = "opensesame"
 
 
 def assert_refused(refused: Mapping[str, tuple[str, str]], folder: Path) -> None:
-    """`refused` has a URL and what is to be said of it, for each mistake."""
+    """`refused` has a URL and the expected message for each mistake."""
     nodes = folder / "nodes.csv"
     nodes.write_text("node,level,parent\nTotal,,\nFX1,,Total\n")
     lines: list[tuple[str, ...]] = []

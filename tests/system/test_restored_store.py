@@ -1,4 +1,4 @@
-"""A store that was restored from an old backup is noticed, at the start and while the engine runs, on both databases."""
+"""The engine notices a store that was restored from an old backup, at the start and while it runs, on both databases."""
 
 import asyncio
 import shutil
@@ -49,7 +49,7 @@ def life(url: str, test: Test, *, accept: bool = False) -> Any:
 
 
 def dealing(*names: str) -> Test:
-    """A life in which these trades are sent; its epoch."""
+    """Run an engine, send these trades, stop it; returns its epoch."""
 
     async def deal(process: EngineProcess) -> int:
         now = process.clock.now()
@@ -61,7 +61,7 @@ def dealing(*names: str) -> Test:
 
 
 async def look(process: EngineProcess) -> tuple[int, list[str]]:
-    """The epoch, and the kinds of warnings that stand."""
+    """The epoch, and the kinds of active warnings."""
     return process.history.newest.epoch, list(process.warnings)
 
 
@@ -69,7 +69,7 @@ async def look(process: EngineProcess) -> tuple[int, list[str]]:
 
 
 class Backup:
-    """All of a store at one moment, to be put back as a restore does."""
+    """A copy of the whole store, to put back as a restore does."""
 
     def __init__(self, url: str, folder: Path) -> None:
         self.url = url
@@ -141,7 +141,7 @@ def test_a_store_restored_from_an_older_backup_is_refused_and_nothing_is_changed
         with pytest.raises(StartRefused, match=r"restored from an older state: it ends at trade 2 of 20.*, epoch 1; this "):
             process.open()
     store = open_store(house, read_only=True)
-    assert (store.standing().epoch, store.standing().watermark) == (1, 2)
+    assert (store.state().epoch, store.state().watermark) == (1, 2)
     store.close()
 
 
@@ -257,7 +257,9 @@ def test_a_store_whose_epoch_goes_back_ends_the_engine_with_the_reason(house: st
             await dealing("1")(process)
         await asyncio.wait_for(process.ended.wait(), 5)
         assert isinstance(process.failure, LeaseHeld)
-        assert "went back under its writer: it is at epoch 0 and was at 1" in str(process.failure)
+        assert "was restored from an older state while this engine wrote it: it is at epoch 0 and was at 1" in str(
+            process.failure
+        )
 
     life(house, test)
 
@@ -267,7 +269,7 @@ def test_what_was_seen_last_is_noted_at_the_end(house: str, monkeypatch: pytest.
     life(house, dealing("1", "2"))
     store = open_store(house, read_only=True)
     witness = Witness(StoreConfig(house), store, EngineProcess(settings(house)).clock)
-    assert witness.judge() is None and witness._seen is not None
+    assert witness.check() is None and witness._seen is not None
     assert (witness._seen.watermark, witness._seen.trades, witness._seen.epoch) == (2, 2, 1)
-    assert witness._seen.audit_seq == store.standing().audit_seq
+    assert witness._seen.audit_seq == store.state().audit_seq
     store.close()

@@ -26,7 +26,7 @@ store_thread.SILENT_S = 0.5
 sqlite_connection.BUSY_TIMEOUT_MS = 200
 postgres_connection.LOCK_TIMEOUT_MS = 200
 """
-"""In earnest another program may hold its lock for 5 s before a post is refused."""
+"""By default another program may hold its lock for 5 s before a post is refused."""
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def engine(folder: Path, url: str) -> Iterator[Server]:
 def check(
     server: Server, url: str, break_it: Callable[[], object], mend_it: Callable[[], object], reason: str, count: int = 1
 ) -> None:
-    """Break the store, see that posts are refused and all else goes on, mend it, see that nothing was lost or doubled."""
+    """Break the store: posts are refused and all else goes on. Repair it: no trade is lost or doubled."""
     assert post(server, deal("before"))[0] == 200
     before, digest = trade_count(server), server.get("/v1/digest")["digest"]
     break_it()
@@ -118,7 +118,7 @@ def test_a_file_that_is_moved_away_and_back(on_sqlite: tuple[Server, str]) -> No
 
 
 def test_a_file_that_is_deleted_takes_nothing_more(tmp_path: Path) -> None:
-    """Nobody can bring it back but a person, with a backup; until then no trade is acknowledged into a file without a name."""
+    """Only a person with a backup can bring it back; until then the store acknowledges no trade into a deleted file."""
     path = tmp_path / "engine.db"
     with engine(tmp_path, f"sqlite:///{path}") as server:
         assert post(server, deal("before"))[0] == 200

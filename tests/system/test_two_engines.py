@@ -27,7 +27,7 @@ def test_of_two_engines_started_at_once_one_lives_and_a_killed_holder_delays_nob
 
 @contextmanager
 def paused(url: str, folder: Path) -> Iterator[Server]:
-    """An engine that took a trade and was stopped in its tracks; whoever waits for it never hears."""
+    """An engine that stored a trade and was then paused; a caller that waits for it gets no answer."""
     new_store(url).close()
     server = start("serve", "--port", "0", "--store", url, log=folder / "paused.log")
     try:
@@ -54,7 +54,7 @@ def successor(url: str, folder: Path) -> Iterator[Server]:
 
 
 def assert_fenced(awake: Server, after: Server, url: str, folder: Path) -> None:
-    """The engine that woke up stores nothing more and ends by itself; the one after it goes on."""
+    """The engine that wakes up stores nothing and ends by itself; the new one goes on."""
     awake.process.send_signal(signal.SIGCONT)
     try:
         status, _, answer = post(awake, deal("late"))
@@ -92,7 +92,7 @@ def test_a_paused_holder_whose_session_the_administrator_ended_wakes_up_and_cann
 
 
 def test_a_paused_holder_whose_lock_file_was_removed_wakes_up_and_cannot_write(tmp_path: Path) -> None:
-    """What nobody should do, and somebody will."""
+    """A mistake that an operator can make."""
     url = f"sqlite:///{tmp_path}/engine.db"
     with paused(url, tmp_path) as holder:
         (tmp_path / "engine.db.lock").unlink()

@@ -1,1 +1,1 @@
-"""PostgreSQL alone."""
+"""The store in a PostgreSQL database."""

@@ -1,4 +1,4 @@
-"""A PostgreSQL server as the store uses it: connections, named queries, and its errors said in our words."""
+"""Connects to a PostgreSQL server for the store, runs named queries, and translates the server's errors."""
 
 import json
 import logging
@@ -16,7 +16,7 @@ from psycopg.types.string import TextLoader
 
 from riskengine.errors import StoreCorrupt, StoreError, StoreUnavailable
 from riskengine.store.audit_chain import AuditEntry
-from riskengine.store.session import Values, filled, load_queries
+from riskengine.store.queries import Values, complete, load_queries
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -25,15 +25,15 @@ MIN_VERSION = 140_000
 LOCK_TIMEOUT_MS = 5_000
 STATEMENT_TIMEOUT_MS = 30_000
 IDLE_TIMEOUT_MS = 30_000
-"""A writer that is stopped in the middle of a transaction loses it, and its session, after this long."""
+"""A writer that is paused in the middle of a transaction loses it, and its session, after this time."""
 
 _QUERIES = load_queries("postgres")
-# What psycopg gives up on is said in our words; its own would be a second line where nothing else is set up to log.
+# The store reports the errors of psycopg: without this its own log lines would appear too, if no logging is configured.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
 _CONNECTING = {
     "connect_timeout": "5",
     "application_name": "riskengine",
-    # A server whose machine is gone says nothing: notice within about 15 s instead of two hours.
+    # The machine of the server may vanish without a word: notice within about 15 s instead of two hours.
     "keepalives_idle": "5",
     "keepalives_interval": "2",
     "keepalives_count": "5",
@@ -43,7 +43,7 @@ _SETTINGS = {
     "client_encoding": "UTF8",
     "statement_timeout": f"{STATEMENT_TIMEOUT_MS}ms",
     "idle_in_transaction_session_timeout": f"{IDLE_TIMEOUT_MS}ms",
-    # The other direction: a client whose machine is gone must not keep its lease and its locks.
+    # The other direction: a client whose machine vanished must not keep its lease and its locks.
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "5",
@@ -57,13 +57,13 @@ _UNAVAILABLE: dict[str, str] = {
     "40001": "is written by another program at the same time",
     "57014": f"did not answer within {STATEMENT_TIMEOUT_MS // 1_000} s",
     "25006": "cannot be written: the server is read-only (a standby?)",
-    "25P03": "ended our transaction, which had stood still for too long",
+    "25P03": "ended our transaction, which was idle for too long",
     "28000": "refused the user",
     "28P01": "refused the user or password",
     "3D000": "does not exist on its server",
     "42501": "refuses: no permission until the owner of its tables grants it",
 }
-"""What may pass or be put right while the engine waits, by SQLSTATE."""
+"""Errors that may pass, or that an administrator can fix while the engine waits, by SQLSTATE."""
 _NOT_CONNECTED = (
     ("password authentication failed|no password supplied", "refuses the user or the password: check both"),
     ('database ".*" does not exist', "does not exist on its server: create it, or check its name"),
@@ -74,9 +74,9 @@ _NOT_CONNECTED = (
     ("Connection refused", "cannot be reached: is the server running, and at this port?"),
     ("resolve host", "cannot be reached: there is no such host"),
 )
-"""Where no connection was made there is no SQLSTATE, only what the driver or an English server said."""
+"""A connection that fails has no SQLSTATE, only the message of the driver or of an English server."""
 _UNAVAILABLE_CLASSES = ("08", "53", "57", "58")
-"""Connection lost; resources; the server stops or starts; its machine (I/O)."""
+"""Classes of SQLSTATE: connection lost; out of resources; the server stops or starts; I/O error."""
 _CORRUPT = {
     "XX001": "is damaged: restore it from a backup",
     "XX002": "is damaged: restore it from a backup",
@@ -89,24 +89,24 @@ _CORRUPT = {
 
 
 def store_error(name: str, error: psycopg.Error) -> StoreError:
-    """Our error for the server's or the driver's: one line that names the store and who must act."""
+    """The StoreError for an error of the server or the driver: one line that names the store and says who must act."""
     state = error.sqlstate or ""
-    said = _one_line(error)
+    message = _first_line(error)
     if state in _CORRUPT:
-        return StoreCorrupt(f"store {name} {_CORRUPT[state]} ({said})")
+        return StoreCorrupt(f"store {name} {_CORRUPT[state]} ({message})")
     if state in _UNAVAILABLE:
-        return StoreUnavailable(f"store {name} {_UNAVAILABLE[state]} ({said})")
+        return StoreUnavailable(f"store {name} {_UNAVAILABLE[state]} ({message})")
     if state.startswith(_UNAVAILABLE_CLASSES):
-        return StoreUnavailable(f"store {name} is not available: {said}")
+        return StoreUnavailable(f"store {name} is not available: {message}")
     if not state and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-        words = next((words for pattern, words in _NOT_CONNECTED if re.search(pattern, said)), "")
-        return StoreUnavailable(f"store {name} {words} ({said})" if words else f"store {name} cannot be reached: {said}")
-    return StoreError(f"store {name}: {said}")
+        words = next((words for pattern, words in _NOT_CONNECTED if re.search(pattern, message)), "")
+        return StoreUnavailable(f"store {name} {words} ({message})" if words else f"store {name} cannot be reached: {message}")
+    return StoreError(f"store {name}: {message}")
 
 
 @contextmanager
-def our_errors(name: str) -> Iterator[None]:
-    """Runs what it encloses; the driver's errors come out as ours."""
+def translate_errors(name: str) -> Iterator[None]:
+    """Run a block; raise the driver's errors as StoreError."""
     try:
         yield
     except psycopg.Error as error:
@@ -114,39 +114,39 @@ def our_errors(name: str) -> Iterator[None]:
 
 
 def connection_lost(connection: Connection, error: BaseException) -> bool:
-    """Whether `error` is about the way to the server, not about what was asked."""
+    """Whether `error` means that the connection broke, not that the statement failed."""
     return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and connection.closed
 
 
-def _one_line(error: psycopg.Error) -> str:
-    """What the server says first; of several addresses that were tried, the last one's trouble."""
-    said = error.diag.message_primary
-    if said is None:
+def _first_line(error: psycopg.Error) -> str:
+    """The first line of the server's message; if several addresses failed, that of the last one."""
+    message = error.diag.message_primary
+    if message is None:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         fatal = [line.partition("FATAL:")[2].strip() for line in lines if "FATAL:" in line]
-        said = (fatal or [line for line in lines if "failed:" in line][-1:] or lines or [type(error).__name__])[0]
-    return " ".join(said.split())
+        message = (fatal or [line for line in lines if "failed:" in line][-1:] or lines or [type(error).__name__])[0]
+    return " ".join(message.split())
 
 
 # -- connections -------------------------------------------------------------------------------------------------
 
 
 def conninfo(url: str, name: str) -> str:
-    """What the driver connects with: the URL and, where it says nothing, our time limits. Raises StoreError."""
+    """The connection string: the URL, with our time limits where it sets none. Raises StoreError."""
     try:
         given = conninfo_to_dict(url)
         return make_conninfo(**(_CONNECTING | {key: str(value) for key, value in given.items() if value is not None}))
-    except psycopg.Error:  # its text may quote the password
+    except psycopg.Error:  # its message may quote the password
         raise StoreError(
             f"store {name} is not a URL that PostgreSQL understands: expected postgresql://user@host:5432/database"
         ) from None
 
 
 def connect(info: str, *, read_only: bool) -> Connection:
-    """A connection that commits only when told to, with every setting that durability rests on. Raises psycopg.Error."""
+    """A connection without implicit transactions, with every setting that durability needs. Raises psycopg.Error."""
     connection = psycopg.connect(info, autocommit=True)
     try:
-        # Exact numbers as text: no float and no Decimal on the way; transaction numbers likewise.
+        # Load exact numbers as text, never as float or Decimal.
         connection.adapters.register_loader("numeric", TextLoader)
         settings = _SETTINGS | {"lock_timeout": f"{LOCK_TIMEOUT_MS}ms"}
         settings |= {"default_transaction_read_only": "on" if read_only else "off"}
@@ -163,7 +163,7 @@ def connect(info: str, *, read_only: bool) -> Connection:
 
 
 def roll_back(connection: Connection) -> None:
-    """End the transaction that is open, if any; a connection that cannot is closed."""
+    """Roll back the open transaction, if any; close the connection if that fails."""
     try:
         if connection.info.transaction_status != pq.TransactionStatus.IDLE:
             connection.execute("ROLLBACK")
@@ -172,23 +172,23 @@ def roll_back(connection: Connection) -> None:
 
 
 class RawLoader(Loader):
-    """Text as the server sends it: its bytes."""
+    """Loads a text as the bytes that the server sent."""
 
     def load(self, data: Buffer) -> bytes:
-        """A copy of them."""
+        """A copy of the bytes."""
         return bytes(data)
 
 
-class PostgresSession:
-    """A connection inside a transaction, as `store_session.Session`."""
+class PostgresTransaction:
+    """A connection inside a transaction: implements `queries.Transaction`."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
     def rows(self, query: str, values: Values = (), where: Sequence[str] = ()) -> list[tuple[Any, ...]]:
-        # A search is planned for its own values: a plan for any desk and any time would be a poor one.
+        # Plan each search for its own values: one plan for every desk and time would be slow.
         prepare = False if where else None
-        text = filled(_QUERIES, query, where).encode()
+        text = complete(_QUERIES, query, where).encode()
         return self.connection.execute(text, values or None, prepare=prepare).fetchall()
 
     def raw_row(self, query: str, values: Values = ()) -> tuple[Any, ...]:

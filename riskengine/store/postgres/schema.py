@@ -1,6 +1,6 @@
-"""The tables of a PostgreSQL store: made, checked, migrated; a newer or a foreign one refused.
+"""Makes, checks and migrates the tables of a PostgreSQL store; refuses a newer or a foreign one.
 
-All that is missing is applied in one transaction, under a lock that other programs starting at the same time wait for.
+All missing migrations run in one transaction, under a lock: other programs that start at the same time wait for it.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from riskengine.clock import SystemClock
 from riskengine.errors import StoreCorrupt, StoreError, StoreNewer, StoreUnavailable
 from riskengine.store.postgres.connection import MIN_VERSION, Connection, roll_back
-from riskengine.store.session import load_migrations
+from riskengine.store.queries import load_migrations
 
 _MIGRATION_KEY = "hashtextextended('riskengine migration', 0) # current_schema()::regnamespace::oid::bigint"
 _TABLE = re.compile(r"^CREATE TABLE (\w+) \(\n(.*?)^\);", re.MULTILINE | re.DOTALL)
@@ -24,7 +24,7 @@ def migrations() -> dict[int, tuple[str, str]]:
 
 
 def check_and_migrate(connection: Connection, name: str, *, create: bool, read_only: bool) -> None:
-    """Refuse what cannot be served, apply what is missing. Raises StoreError and its kinds, and psycopg.Error."""
+    """Refuse a schema that this program cannot use; apply missing migrations. Raises StoreError, psycopg.Error."""
     known = migrations()
     version = _version(connection, name, known, create=create)
     if version < max(known):
@@ -49,7 +49,7 @@ def check_server(connection: Connection, name: str) -> None:
 
 
 def _version(connection: Connection, name: str, known: dict[int, tuple[str, str]], *, create: bool) -> int:
-    """The schema's version, 0 where there is none yet."""
+    """The version of the schema, 0 if there is none yet."""
     ours = [table for table, _ in expected_columns(known)]
     found = connection.execute(
         "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v')"
@@ -76,7 +76,7 @@ def _version(connection: Connection, name: str, known: dict[int, tuple[str, str]
 def _migrate(connection: Connection, name: str, known: dict[int, tuple[str, str]], *, create: bool) -> None:
     connection.execute("BEGIN")
     try:
-        # One program at a time, however long the other's migration takes.
+        # Wait for the migration of another program, however long it takes.
         connection.execute("SET LOCAL lock_timeout = 0")
         connection.execute("SET LOCAL statement_timeout = 0")
         connection.execute(f"SELECT pg_advisory_xact_lock({_MIGRATION_KEY})".encode())
@@ -98,7 +98,7 @@ def _migrate(connection: Connection, name: str, known: dict[int, tuple[str, str]
 
 
 def expected_columns(known: dict[int, tuple[str, str]]) -> list[tuple[str, frozenset[str]]]:
-    """Each table of the migrations with its columns, read from their text."""
+    """Each table of the migrations with its columns, parsed from their text."""
     tables: dict[str, set[str]] = {}
     for _, text in known.values():
         for table, body in _TABLE.findall(text):
@@ -109,7 +109,7 @@ def expected_columns(known: dict[int, tuple[str, str]]) -> list[tuple[str, froze
 
 
 def _check_columns(connection: Connection, name: str, known: dict[int, tuple[str, str]]) -> None:
-    """A column that somebody dropped is named at the start, not at noon."""
+    """Report a dropped table or column at the start, not in the middle of the day."""
     for table, columns in expected_columns(known):
         there = _columns(connection, table)
         missing = columns - there

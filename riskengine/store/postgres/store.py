@@ -1,9 +1,8 @@
 """The store in a PostgreSQL database: threads, connections, transactions and the lease.
 
 One connection writes: a commit that returned is on the server's disk. Reads share a few connections, each call in one
-repeatable-read transaction. A connection that broke is made anew by the next call; what was under way on it ends with
-StoreUnavailable, and whether a commit went through all the same is for the caller to look up: `append_trades` may be
-repeated, `trades_beyond` gives what is there.
+repeatable-read transaction. When a connection breaks, the call in progress raises StoreUnavailable and the next call connects
+again. A commit in progress may have succeeded all the same: the caller can repeat `append_trades`, or read `trades_beyond`.
 """
 
 import threading
@@ -22,18 +21,18 @@ from riskengine.store.audit_trail import EPOCH_KEY
 from riskengine.store.postgres import trades as postgres_trades
 from riskengine.store.postgres.connection import (
     Connection,
-    PostgresSession,
+    PostgresTransaction,
     connect,
     connection_lost,
     conninfo,
-    our_errors,
     roll_back,
     store_error,
+    translate_errors,
 )
-from riskengine.store.postgres.lease import KeptFromChildren, SessionLease
+from riskengine.store.postgres.lease import SessionLease, UnsharedConnection
 from riskengine.store.postgres.schema import check_and_migrate, check_server
+from riskengine.store.queries import Transaction
 from riskengine.store.results import Bookmark, Stored
-from riskengine.store.session import Transaction
 from riskengine.store.sql_store import SqlStore
 from riskengine.store.tables import reference
 from riskengine.store.trade_rows import TradeRow
@@ -48,7 +47,7 @@ _T = TypeVar("_T")
 
 
 class PostgresStore(SqlStore):
-    """Carries out `store_protocol.Store`; made by `PostgresStore.open`."""
+    """Implements `protocol.Store`; made by `PostgresStore.open`."""
 
     rings = True
 
@@ -56,8 +55,8 @@ class PostgresStore(SqlStore):
         self.name = name
         self._info = info
         self._writes = writer is not None
-        self._kept = KeptFromChildren()
-        self._kept.connection = writer
+        self._write = UnsharedConnection()
+        self._write.connection = writer
         self._write_thread: int | None = None
         self._lease: SessionLease | None = None
         self._epoch: int | None = None
@@ -65,19 +64,19 @@ class PostgresStore(SqlStore):
         self._idle: list[Connection] = []
         self._busy: set[Connection] = set()
         self._lock = threading.Lock()
-        self._bell: Connection | None = None
-        self._bell_lock = threading.Lock()
+        self._listener: Connection | None = None
+        self._listener_lock = threading.Lock()
 
     @classmethod
     def open(
         cls, url: str, *, create: bool, read_only: bool, writer: str | None = None, entering: Callable[[str], None]
     ) -> "PostgresStore":
-        """Connect, check and migrate, as its writer where one is named. Raises as `store.open_store` says."""
+        """Connect, check and migrate, and take the lease if `writer` names a holder. Arguments and errors: `open_store`."""
         name = without_password(url)
         info = conninfo(url, name)
         lease = None if writer is None else SessionLease(name, writer)
         entering("lease")
-        with our_errors(name):
+        with translate_errors(name):
             connection = connect(info, read_only=read_only)
             try:
                 check_server(connection, name)
@@ -100,24 +99,24 @@ class PostgresStore(SqlStore):
         self._closed = True
         with self._lock:
             idle, self._idle = self._idle, []
-            for connection in self._busy:  # its own thread closes it
+            for connection in self._busy:  # the thread that uses it closes it
                 with suppress(psycopg.Error):
                     connection.cancel_safe(timeout=1.0)
         for connection in idle:
             connection.close()
-        if self._kept.connection is not None:
-            with suppress(psycopg.Error):  # closing gives the lease back too, a moment after this has returned
-                self._kept.connection.execute("SELECT pg_advisory_unlock_all()")
-            self._kept.connection.close()
-            self._kept.connection = None
-        self._drop_bell()
+        if self._write.connection is not None:
+            with suppress(psycopg.Error):  # closing releases the lease too, but only after this returns
+                self._write.connection.execute("SELECT pg_advisory_unlock_all()")
+            self._write.connection.close()
+            self._write.connection = None
+        self._drop_listener()
 
     # -- the one writer --------------------------------------------------------------------------------------------
 
     def acquire_writer(self, holder: str) -> None:
         assert self._lease is None, "this store object holds the lease already"
         lease = SessionLease(self.name, holder)
-        with our_errors(self.name):
+        with translate_errors(self.name):
             lease.take(self._write_connection())
         self._lease = lease
 
@@ -126,14 +125,14 @@ class PostgresStore(SqlStore):
     def append_trades(self, trades: Sequence[Trade]) -> list[Stored]:
         if not trades:
             return []
-        with self._transaction() as session:
-            return postgres_trades.append(session, trades, self._trail(session))
+        with self._transaction() as transaction:
+            return postgres_trades.append(transaction, trades, self._trail(transaction))
 
     @contextmanager
-    def _transaction(self) -> Iterator[PostgresSession]:
-        """The write connection inside a transaction that is durable when the block ends, or has changed nothing.
+    def _transaction(self) -> Iterator[PostgresTransaction]:
+        """The write connection inside a transaction: durable when the block ends; after an error it has changed nothing.
 
-        Or, after an error while it commits, one of the two.
+        After an error while it commits it is either.
         """
         thread = threading.get_ident()
         if self._write_thread is None:
@@ -141,28 +140,28 @@ class PostgresStore(SqlStore):
         assert thread == self._write_thread, "two threads write to one store"
         connection = self._begin()
         try:
-            yield PostgresSession(connection)
+            yield PostgresTransaction(connection)
             if connection.execute("COMMIT").statusmessage != "COMMIT":
-                raise StoreError(f"store {self.name} rolled back what was to be committed")
+                raise StoreError(f"store {self.name} rolled back a transaction instead of committing it")
         except psycopg.Error as error:
             roll_back(connection)
-            raise self._said(error) from error
+            raise self._translate(error) from error
         except BaseException:
             roll_back(connection)
             raise
 
     def _begin(self) -> Connection:
-        """The write connection, a transaction begun. One that broke while nobody used it is replaced at once."""
-        reused = self._kept.connection is not None
+        """The write connection, with a transaction begun. Replaces a connection that broke while it was idle."""
+        reused = self._write.connection is not None
         connection = self._write_connection()
         try:
             connection.execute("BEGIN")
         except psycopg.Error as error:
             if not (reused and connection_lost(connection, error)):
                 roll_back(connection)
-                raise self._said(error) from error
+                raise self._translate(error) from error
             connection = self._write_connection()
-            with our_errors(self.name):
+            with translate_errors(self.name):
                 connection.execute("BEGIN")
         return connection
 
@@ -170,10 +169,10 @@ class PostgresStore(SqlStore):
         self._check_open()
         if not self._writes:
             raise StoreError(f"store {self.name} is open for reading only")
-        connection = self._kept.connection
+        connection = self._write.connection
         if connection is None or connection.closed:
-            self._kept.connection = None
-            with our_errors(self.name):
+            self._write.connection = None
+            with translate_errors(self.name):
                 connection = connect(self._info, read_only=False)
                 try:
                     if self._lease is not None:
@@ -181,84 +180,84 @@ class PostgresStore(SqlStore):
                 except BaseException:
                     connection.close()
                     raise
-            self._kept.connection = connection
+            self._write.connection = connection
         return connection
 
-    def _check_epoch(self, session: Transaction) -> None:
-        """A writer that was stopped for long must not write once another has taken its place.
+    def _check_epoch(self, transaction: Transaction) -> None:
+        """A writer that was paused for long must not write once another has taken the lease.
 
-        The row stays locked until the commit, so that no newer epoch can begin in between.
+        The row stays locked until the commit: no newer epoch can begin in between.
         """
         if self._epoch is not None:
-            found = session.rows("meta_hold", (EPOCH_KEY,))
+            found = transaction.rows("meta_hold", (EPOCH_KEY,))
             self._expect_epoch(int(found[0][0]) if found else 0)
 
-    def _said(self, error: psycopg.Error) -> StoreError:
-        return self._is_closed() if self._closed else store_error(self.name, error)
+    def _translate(self, error: psycopg.Error) -> StoreError:
+        return self._closed_error() if self._closed else store_error(self.name, error)
 
-    def _is_closed(self) -> StoreUnavailable:
+    def _closed_error(self) -> StoreUnavailable:
         return StoreUnavailable(f"store {self.name} is closed")
 
     def _check_open(self) -> None:
         if self._closed:
-            raise self._is_closed()
+            raise self._closed_error()
 
     # -- following what others write -------------------------------------------------------------------------------
 
-    def position(self) -> Bookmark:
+    def bookmark(self) -> Bookmark:
         return Bookmark(snapshot=self._read(postgres_trades.current_snapshot))
 
-    def trades_beyond(self, position: Bookmark, limit: int) -> tuple[list[TradeRow], Bookmark]:
-        return self._read(postgres_trades.beyond, position, limit)
+    def trades_beyond(self, bookmark: Bookmark, limit: int) -> tuple[list[TradeRow], Bookmark]:
+        return self._read(postgres_trades.beyond, bookmark, limit)
 
     def wait_for_news(self, timeout_s: float) -> bool:
         self._check_open()
         try:
-            with self._bell_lock:
+            with self._listener_lock:
                 return self._listen(timeout_s)
         finally:
             if self._closed:
-                self._drop_bell()
+                self._drop_listener()
 
     def _listen(self, timeout_s: float) -> bool:
         deadline = time.monotonic() + timeout_s
         try:
-            if self._bell is None:
-                self._bell = connect(self._info, read_only=True)
-                self._bell.execute("LISTEN riskengine_trades")
-                return True  # whatever was written before nobody heard
+            if self._listener is None:
+                self._listener = connect(self._info, read_only=True)
+                self._listener.execute("LISTEN riskengine_trades")
+                return True  # nobody listened before: there may be rows
             while not self._closed and (left := deadline - time.monotonic()) > 0:
-                for rung in self._bell.notifies(timeout=left, stop_after=1):
-                    if rung.pid != self._write_backend():
+                for notification in self._listener.notifies(timeout=left, stop_after=1):
+                    if notification.pid != self._write_backend():
                         return True
         except psycopg.Error as error:
-            if self._bell is not None:
-                self._bell.close()
-                self._bell = None
-            raise self._said(error) from error
+            if self._listener is not None:
+                self._listener.close()
+                self._listener = None
+            raise self._translate(error) from error
         return False
 
     def _write_backend(self) -> int | None:
-        """The server's process that serves our own writes, which are no news."""
-        connection = self._kept.connection
+        """The server's process of our write connection: its notifications are about our own writes."""
+        connection = self._write.connection
         return None if connection is None or connection.closed else connection.info.backend_pid
 
-    def _drop_bell(self) -> None:
-        """Close it, unless somebody waits on it, who then does so."""
-        if self._bell_lock.acquire(blocking=False):
+    def _drop_listener(self) -> None:
+        """Close the listening connection, unless a thread waits on it, which then closes it."""
+        if self._listener_lock.acquire(blocking=False):
             try:
-                if self._bell is not None:
-                    self._bell.close()
-                    self._bell = None
+                if self._listener is not None:
+                    self._listener.close()
+                    self._listener = None
             finally:
-                self._bell_lock.release()
+                self._listener_lock.release()
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def trades_after(self, store_seq: int, limit: int | None = None) -> Iterator[TradeRow]:
         left = _FAR if limit is None else limit
         page = self._page(store_seq, left)
-        with ThreadPoolExecutor(1, "riskengine-read-ahead") as ahead:  # the server works on the next page meanwhile
+        with ThreadPoolExecutor(1, "riskengine-read-ahead") as ahead:  # the server reads the next page meanwhile
             while page:
                 store_seq, left = page[-1].store_seq, left - len(page)
                 coming = ahead.submit(self._page, store_seq, left) if len(page) == PAGE_ROWS else None
@@ -271,8 +270,8 @@ class PostgresStore(SqlStore):
     def ping(self) -> None:
         self._read(reference.get_meta, EPOCH_KEY)
 
-    def _read(self, query: "Callable[Concatenate[PostgresSession, _P], _T]", *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """The answer of `query` from one committed state. A connection that broke while idle is replaced at once."""
+    def _read(self, query: "Callable[Concatenate[PostgresTransaction, _P], _T]", *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """The result of `query` on one committed state. Replaces a connection that broke while it was idle."""
         connection, reused = self._borrow()
         try:
             try:
@@ -283,17 +282,17 @@ class PostgresStore(SqlStore):
                 self._give_back(connection)
                 connection, _ = self._borrow(fresh=True)
                 connection.execute(_READ)
-            return query(PostgresSession(connection), *args, **kwargs)
+            return query(PostgresTransaction(connection), *args, **kwargs)
         except psycopg.Error as error:
-            raise self._said(error) from error
+            raise self._translate(error) from error
         finally:
             self._give_back(connection)
 
     def _borrow(self, *, fresh: bool = False) -> tuple[Connection, bool]:
-        """A connection for this thread alone, and whether it was used before."""
+        """A connection for this thread alone, and whether it was used before. `fresh`: close the idle ones and connect anew."""
         self._check_open()
         with self._lock:
-            if fresh:  # what cut one has cut the others
+            if fresh:  # the cause that broke one has broken the others
                 stale, self._idle = self._idle, []
                 for connection in stale:
                     connection.close()
@@ -301,7 +300,7 @@ class PostgresStore(SqlStore):
                 connection = self._idle.pop()
                 self._busy.add(connection)
                 return connection, True
-        with our_errors(self.name):
+        with translate_errors(self.name):
             connection = connect(self._info, read_only=True)
         with self._lock:
             self._busy.add(connection)

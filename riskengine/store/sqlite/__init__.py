@@ -1,1 +1,1 @@
-"""SQLite alone."""
+"""The store in a SQLite file."""

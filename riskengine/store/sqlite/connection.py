@@ -1,4 +1,4 @@
-"""A SQLite file as the store uses it: opened, set up, checked, migrated, and its errors said in our words."""
+"""Opens a SQLite file for the store, checks and migrates it, runs named queries, and translates SQLite's errors."""
 
 import json
 import os
@@ -14,16 +14,16 @@ from urllib.parse import quote
 from riskengine.clock import SystemClock
 from riskengine.errors import StoreCorrupt, StoreError, StoreNewer, StoreUnavailable
 from riskengine.store.audit_chain import HEAD_KEY, AuditEntry
-from riskengine.store.session import Values, filled, load_migrations, load_queries
+from riskengine.store.queries import Values, complete, load_migrations, load_queries
 
 BUSY_TIMEOUT_MS = 5_000
 WRITER_CACHE_KIB = 65_536
-"""The index of identities of 1 million trades: looking an old one up must not wait for the disk."""
+"""Holds the index of identities of 1 million trades: looking up an old one must not wait for the disk."""
 READER_CACHE_KIB = 4_096
 ROOM_BYTES = 65_536
-"""With less than this left a disk is full: shared memory grows by half of it."""
+"""A disk with less room than this is full: the shared-memory file grows by half of it."""
 CHECKPOINT_PAGES = 4_000
-"""16 MB of log before it is copied into the file: fewer, larger copies; a start reads at most about that much."""
+"""16 MB of log before it is copied into the file: fewer, larger copies; a start reads at most about this much log."""
 
 _QUERIES = load_queries("sqlite")
 _UNAVAILABLE = {
@@ -46,12 +46,12 @@ Mode = Literal["ro", "rw", "rwc"]
 
 
 def store_error(path: str, error: sqlite3.Error) -> StoreError:
-    """Our error for SQLite's: one line that names the file and who must act."""
+    """The StoreError for an error of SQLite: one line that names the file and says who must act."""
     code = getattr(error, "sqlite_errorcode", None)
     primary = code & 0xFF if isinstance(code, int) else None
     if primary in _CORRUPT:
         return StoreCorrupt(f"store {path} {_CORRUPT[primary]}")
-    if primary == sqlite3.SQLITE_IOERR and is_full(path):  # so it calls a full disk where the shared memory finds no room
+    if primary == sqlite3.SQLITE_IOERR and is_full(path):  # SQLite's error if the shared-memory file finds no room
         primary = sqlite3.SQLITE_FULL
     if primary in _UNAVAILABLE:
         return StoreUnavailable(f"store {path} {_UNAVAILABLE[primary]}")
@@ -61,8 +61,8 @@ def store_error(path: str, error: sqlite3.Error) -> StoreError:
 
 
 @contextmanager
-def our_errors(path: str) -> Iterator[None]:
-    """Runs what it encloses; SQLite's errors come out as ours."""
+def translate_errors(path: str) -> Iterator[None]:
+    """Run a block; raise SQLite's errors as StoreError."""
     try:
         yield
     except sqlite3.Error as error:
@@ -70,9 +70,9 @@ def our_errors(path: str) -> Iterator[None]:
 
 
 def connect(path: str, mode: Mode) -> sqlite3.Connection:
-    """A connection that commits only when told to, with every setting that durability rests on. Raises sqlite3.Error.
+    """A connection without implicit transactions, with every setting that durability needs. Raises sqlite3.Error.
 
-    The store keeps each connection to one thread itself; the check is off so that `close` can close them all.
+    The store itself keeps each connection to one thread. SQLite's own check is off: `close` closes all of them.
     """
     connection = sqlite3.connect(
         f"file:{quote(path)}?mode={mode}",
@@ -83,7 +83,7 @@ def connect(path: str, mode: Mode) -> sqlite3.Connection:
     )
     try:
         if mode != "ro":
-            _use_log(connection, path)
+            _enable_wal(connection, path)
         for pragma in _pragmas(mode):
             connection.execute(f"PRAGMA {pragma}")
     except BaseException:
@@ -96,18 +96,18 @@ def _pragmas(mode: Mode) -> list[str]:
     cache_kib = READER_CACHE_KIB if mode == "ro" else WRITER_CACHE_KIB
     settings = ["synchronous = FULL", "foreign_keys = ON", f"cache_size = -{cache_kib}"]
     settings.append(f"wal_autocheckpoint = {CHECKPOINT_PAGES}")
-    if sys.platform == "darwin":  # there fsync alone does not reach the platter
+    if sys.platform == "darwin":  # there fsync alone does not reach the disk
         settings += ["fullfsync = ON", "checkpoint_fullfsync = ON"]
     if mode == "ro":
         settings.append("query_only = ON")
     return settings
 
 
-def _use_log(connection: sqlite3.Connection, path: str) -> None:
-    """Write-ahead logging, a property of the file: readers and the writer do not wait for each other.
+def _enable_wal(connection: sqlite3.Connection, path: str) -> None:
+    """Turn on write-ahead logging, a property of the file: readers and the writer then do not wait for each other.
 
-    Two programs that make the same file at once both want to change this; SQLite then refuses one of them at once, whatever its
-    busy timeout, because waiting could be for ever. Here waiting has an end.
+    Of two programs that create the same file at once SQLite refuses one immediately, whatever its busy timeout, to avoid a
+    deadlock. This function retries until BUSY_TIMEOUT_MS is over.
     """
     deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1_000
     while True:
@@ -125,21 +125,21 @@ def _use_log(connection: sqlite3.Connection, path: str) -> None:
 # -- queries -----------------------------------------------------------------------------------------------------
 
 
-class SqliteSession:
-    """A connection inside a transaction, as `store_session.Session`."""
+class SqliteTransaction:
+    """A connection inside a transaction: implements `queries.Transaction`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
 
     def rows(self, query: str, values: Values = (), where: Sequence[str] = ()) -> list[tuple[Any, ...]]:
-        text = filled(_QUERIES, query, where)
+        text = complete(_QUERIES, query, where)
         try:
             return self.connection.execute(text, values).fetchall()
         except sqlite3.OperationalError as error:
             if "decode to UTF-8" not in str(error):
                 raise
-        # Text that is not UTF-8 (another program wrote it) must not make its row unreadable.
-        self.connection.text_factory = _lenient
+        # Another program wrote text that is not UTF-8: read the row all the same.
+        self.connection.text_factory = _decode_leniently
         try:
             return self.connection.execute(text, values).fetchall()
         finally:
@@ -170,12 +170,14 @@ class SqliteSession:
 _NO_TEXT = {0xDC00 + byte: 0xF700 + byte for byte in range(0x80, 0x100)}
 
 
-def _lenient(raw: bytes) -> str:
-    """A byte that is no text as a character for private use: no name may have it, yet it can be encoded, unlike a surrogate."""
+def _decode_leniently(raw: bytes) -> str:
+    """Text with each undecodable byte as a private-use character: no valid name has one, and it can be encoded again."""
     return raw.decode("utf-8", "surrogateescape").translate(_NO_TEXT)
 
 
 # -- schema ------------------------------------------------------------------------------------------------------
+
+PUT_BACK = ": somebody changed it; put the column back or restore a backup"
 
 
 def migrations() -> dict[int, tuple[str, str]]:
@@ -183,25 +185,25 @@ def migrations() -> dict[int, tuple[str, str]]:
     return load_migrations("sqlite")
 
 
-def look_for_damage(connection: sqlite3.Connection, path: str) -> None:
-    """Read the whole file: 1.6 s for 1 million trades. Raises StoreCorrupt, sqlite3.Error."""
+def check_integrity(connection: sqlite3.Connection, path: str) -> None:
+    """Check the whole file for damage. Cost 1.6 s for 1 million trades. Raises StoreCorrupt, sqlite3.Error."""
     found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
         raise StoreCorrupt(f"store {path} is damaged: restore it from a backup ({str(found).splitlines()[-1]})")
 
 
 def is_current(connection: sqlite3.Connection, path: str) -> bool:
-    """Whether no migration is missing. Raises StoreCorrupt, sqlite3.Error."""
+    """Whether the file has every migration. Raises StoreCorrupt, sqlite3.Error."""
     return _schema_version(connection, path) == max(migrations())
 
 
 def check_and_migrate(connection: sqlite3.Connection, path: str, *, create: bool, read_only: bool, examine: bool = True) -> None:
-    """Refuse what is damaged, foreign or newer; apply what is missing, each migration in one transaction.
+    """Refuse a damaged, foreign or newer file; apply missing migrations, each in one transaction.
 
-    Raises StoreCorrupt, StoreNewer, StoreError, and sqlite3.Error for the rest.
+    `examine` checks for damage first. Raises StoreCorrupt, StoreNewer, StoreError, sqlite3.Error.
     """
     if examine:
-        look_for_damage(connection, path)
+        check_integrity(connection, path)
     known = migrations()
     version = _schema_version(connection, path)
     if version == 0 and not create:
@@ -232,7 +234,7 @@ def _schema_version(connection: sqlite3.Connection, path: str) -> int:
 def _apply(connection: sqlite3.Connection, path: str, number: int, name: str, text: str) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if _schema_version(connection, path) < number:  # another process may have been quicker
+        if _schema_version(connection, path) < number:  # another process may have applied it
             for statement in _statements(text):
                 connection.execute(statement)
             connection.execute("INSERT INTO schema_version VALUES (?, ?, ?)", (number, name, SystemClock().now()))
@@ -244,7 +246,7 @@ def _apply(connection: sqlite3.Connection, path: str, number: int, name: str, te
 
 
 def _statements(text: str) -> Iterator[str]:
-    """The statements of a script one by one: sqlite3's own `executescript` would commit before it starts."""
+    """The statements of a script one by one: `executescript` of sqlite3 commits before it starts."""
     waiting = ""
     for line in text.splitlines(keepends=True):
         waiting += line
@@ -255,7 +257,7 @@ def _statements(text: str) -> Iterator[str]:
 
 
 def _check_columns(connection: sqlite3.Connection, path: str, known: Mapping[int, tuple[str, str]]) -> None:
-    """Compare with a store made afresh, so that a column that somebody dropped is named at the start, not at noon."""
+    """Compare with a newly made store: report a dropped table or column at the start, not in the middle of the day."""
     fresh = sqlite3.connect(":memory:", isolation_level=None)
     try:
         for _, text in known.values():
@@ -276,13 +278,11 @@ def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
     return {row[0] for row in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))}
 
 
-PUT_BACK = ": somebody changed it; put the column back or restore a backup"
-
 # -- files -------------------------------------------------------------------------------------------------------
 
 
 def check_path(path: str, *, create: bool) -> None:
-    """Say plainly what is wrong with a path before SQLite says "unable to open". Raises StoreUnavailable."""
+    """Report what is wrong with a path, in plainer words than SQLite's "unable to open". Raises StoreUnavailable."""
     try:
         if os.path.isdir(path):
             raise StoreUnavailable(f"store {path} is a directory, not a file")
@@ -301,7 +301,7 @@ def check_path(path: str, *, create: bool) -> None:
 
 
 def is_full(path: str) -> bool:
-    """Whether the disk of a file, or of a file to be made, has no room for a page."""
+    """Whether the disk of a file, existing or not, has no room left."""
     try:
         disk = os.statvfs(Path(path).parent)
     except OSError:
@@ -310,7 +310,7 @@ def is_full(path: str) -> bool:
 
 
 def file_identity(path: str) -> tuple[int, int]:
-    """Which file a path leads to. Raises StoreUnavailable where it leads nowhere. Cost 1 us."""
+    """Device and inode of the file at a path. Raises StoreUnavailable if there is none. Cost 1 us."""
     try:
         found = os.stat(path)
     except OSError as error:

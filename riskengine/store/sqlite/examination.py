@@ -1,6 +1,7 @@
-"""A SQLite file looked through for damage beside what else is done: `PRAGMA quick_check` on a thread and a connection of its own.
+"""Checks a SQLite file for damage while the start goes on: `PRAGMA quick_check` on a thread and a connection of its own.
 
-It takes 1.6 s for 1 million trades, nearly all of it without the interpreter lock. Whoever goes live waits for what it finds.
+It takes 1.6 s for 1 million trades, nearly all of it without the interpreter lock. An engine waits for the result before it goes
+live.
 """
 
 import os
@@ -9,17 +10,17 @@ import sys
 import threading
 
 from riskengine.errors import StoreError
-from riskengine.store.sqlite.connection import connect, is_current, look_for_damage, our_errors
+from riskengine.store.sqlite.connection import check_integrity, connect, is_current, translate_errors
 
 SMALL_BYTES = 16 * 2**20
-"""A file up to this size is examined at once, before anything is written to it: that takes a tenth of a second."""
+"""A file up to this size is checked at once, before anything is written to it: that takes 0.1 s."""
 
 NICE = 10
-"""How far behind the rest of the start this stands when both want the processor."""
+"""The niceness of the thread: the rest of the start gets the processor first."""
 
 
 class Examination:
-    """One look at one file. `begin` and `finish` by one thread each, `close` by any, at any time."""
+    """One check of one file. One thread calls `begin`, one `finish`; `close` may be called by any thread, at any time."""
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
@@ -29,26 +30,26 @@ class Examination:
         self._closed = False
 
     def begin(self, connection: sqlite3.Connection, path: str) -> bool:
-        """Start to look through a file that is open already.
+        """Start to check a file that is open as `connection`.
 
-        False, and nothing is done, where it is to be examined before anything else is: a file that is to be migrated, and a small
-        one. Raises StoreCorrupt, StoreError, sqlite3.Error.
+        Returns False, and starts nothing, if the caller must check the file first: one that needs a migration, and a small one.
+        Raises StoreCorrupt, StoreError, sqlite3.Error.
         """
         if not is_current(connection, path) or os.path.getsize(path) <= SMALL_BYTES:
             return False
-        self._thread = threading.Thread(target=self._look, args=(path,), name="riskengine-examine", daemon=True)
+        self._thread = threading.Thread(target=self._check, args=(path,), name="riskengine-examine", daemon=True)
         self._thread.start()
         return True
 
     def finish(self) -> None:
-        """Wait for the end; at once where nothing was begun. Raises StoreCorrupt, StoreError."""
+        """Wait for the result; return at once if nothing was begun. Raises StoreCorrupt, StoreError."""
         if self._thread is not None:
             self._thread.join()
         if self._failed is not None:
             raise self._failed
 
     def close(self) -> None:
-        """End it, however far it is. Idempotent."""
+        """Interrupt the check. Idempotent."""
         with self._lock:
             self._closed = True
             if self._connection is not None:
@@ -56,18 +57,18 @@ class Examination:
         if self._thread is not None:
             self._thread.join()
 
-    def _look(self, path: str) -> None:
-        if sys.platform == "linux":  # where a thread has a priority of its own: the start goes first
+    def _check(self, path: str) -> None:
+        if sys.platform == "linux":  # there a thread has a priority of its own
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         try:
-            with our_errors(path):
+            with translate_errors(path):
                 connection = connect(path, "ro")
                 try:
                     with self._lock:
                         if self._closed:
                             return
                         self._connection = connection
-                    look_for_damage(connection, path)
+                    check_integrity(connection, path)
                 finally:
                     with self._lock:
                         self._connection = None

@@ -1,7 +1,7 @@
-"""The right to be the one engine that writes a store kept in a file: an operating-system lock on a file beside it.
+"""The lease of a SQLite store, held by the one engine that writes it: an operating-system lock on a file beside the store.
 
-The lock goes with its process, however that ends, so that a dead holder delays nobody. The file stays and says who
-holds, or last held, the lease.
+The lock ends with its process, however that ends: a dead holder delays nobody. The file stays, and names the current or the last
+holder.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ SUFFIX = ".lock"
 
 
 class FileHolder(msgspec.Struct, frozen=True):
-    """Who holds a lease. `since_ts` in microseconds since the epoch."""
+    """The content of the lock file: the holder of the lease. `since_ts` in microseconds since the epoch."""
 
     holder: str
     pid: int
@@ -30,10 +30,10 @@ class FileHolder(msgspec.Struct, frozen=True):
 
 
 class WriterLease:
-    """A held lease; released by `release` or by the end of the process."""
+    """A held lease, until `release` or the end of the process."""
 
     def __init__(self, path: str, holder: str, clock: Clock | None = None) -> None:
-        """Take the lease of the store at `path`. Raises LeaseHeld (at once, no waiting) and StoreUnavailable."""
+        """Take the lease of the store at `path`. Raises LeaseHeld, at once, and StoreUnavailable."""
         self.path = os.path.realpath(path) + SUFFIX
         self._fd = _open(self.path)
         try:
@@ -41,16 +41,16 @@ class WriterLease:
             now = (clock or SystemClock()).now()
             _write(self._fd, msgspec.json.encode(FileHolder(holder, os.getpid(), socket.gethostname(), now)))
         except BlockingIOError:
-            message = f"store {path} has a writer already: {_described(self._fd)}: end it first, or name another store"
+            message = f"store {path} has a writer already: {_holder_text(self._fd)}: end it first, or name another store"
             self.release()
             raise LeaseHeld(message) from None
         except OSError as error:
             self.release()
-            raise _not_lockable(self.path, error) from None
-        _in_child_too(self)
+            raise _lock_error(self.path, error) from None
+        _close_in_forked_child(self)
 
     def release(self) -> None:
-        """Give the lease up. Idempotent."""
+        """Give up the lease. Idempotent."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -60,10 +60,10 @@ def _open(path: str) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise _not_lockable(path, error) from None
+        raise _lock_error(path, error) from None
 
 
-def _not_lockable(path: str, error: OSError) -> StoreUnavailable:
+def _lock_error(path: str, error: OSError) -> StoreUnavailable:
     full = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
     return StoreUnavailable(f"store {path.removesuffix(SUFFIX)} cannot be locked for writing ({path}): {full}")
 
@@ -73,8 +73,8 @@ def _write(fd: int, text: bytes) -> None:
     os.pwrite(fd, text, 0)
 
 
-def _described(fd: int) -> str:
-    """The holder in the lock file, for a message; it may be a moment old while a new one writes its name."""
+def _holder_text(fd: int) -> str:
+    """The holder that the lock file names, for a message; a new holder may not have written its name yet."""
     try:
         found = msgspec.json.decode(os.pread(fd, 4_096, 0), type=FileHolder)
     except (msgspec.MsgspecError, OSError):
@@ -83,12 +83,12 @@ def _described(fd: int) -> str:
     return f"{found.holder} (pid {found.pid} on {found.host}, since {since})"
 
 
-def _in_child_too(lease: WriterLease) -> None:
-    """A forked child would share the lock and keep it beyond its parent's death: it closes its copy at birth."""
-    held = weakref.ref(lease)
+def _close_in_forked_child(lease: WriterLease) -> None:
+    """A forked child shares the lock and would keep it after its parent's death: close its copy at the fork."""
+    reference = weakref.ref(lease)
 
     def close_copy() -> None:
-        lease = held()
+        lease = reference()
         if lease is not None:
             with contextlib.suppress(OSError):
                 lease.release()

@@ -1,8 +1,8 @@
-"""The store in one SQLite file: threads, transactions and the lease; what is written and read is in its neighbours.
+"""The store in one SQLite file: its connections, transactions and lease.
 
-One connection writes, with `synchronous = FULL`: a commit that returned has been synced. Every reading thread has a
-connection of its own; with a write-ahead log neither waits for the other. Programs of others may write the same file:
-each waits for the other's transaction, at most `BUSY_TIMEOUT_MS`.
+One connection writes, with `synchronous = FULL`: a commit that returned is on the disk. Every reading thread has a connection of
+its own; with the write-ahead log readers and the writer do not wait for each other. Other programs may write the same file: each
+waits for the other's transaction, at most `BUSY_TIMEOUT_MS`.
 """
 
 import os
@@ -16,18 +16,18 @@ from typing import Concatenate, ParamSpec, TypeVar
 from riskengine.errors import StoreError, StoreUnavailable
 from riskengine.records.types import Trade
 from riskengine.store.audit_trail import EPOCH_KEY
+from riskengine.store.queries import Transaction
 from riskengine.store.results import Bookmark, Stored
-from riskengine.store.session import Transaction
 from riskengine.store.sql_store import SqlStore
 from riskengine.store.sqlite import trades as sqlite_trades
 from riskengine.store.sqlite.connection import (
-    SqliteSession,
+    SqliteTransaction,
     check_and_migrate,
     check_path,
     connect,
     file_identity,
-    our_errors,
     store_error,
+    translate_errors,
 )
 from riskengine.store.sqlite.examination import Examination
 from riskengine.store.sqlite.lease import WriterLease
@@ -36,16 +36,15 @@ from riskengine.store.tables import trades as trades_of
 from riskengine.store.trade_rows import TradeRow
 
 PAGE_ROWS = 5_000
-_FAR = 2**63 - 1
 _KEEP_CONNECTION = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT})
-"""Errors after which the connection is as good as before; after any other the write connection is opened anew."""
+"""Errors that leave the write connection usable; after any other it is opened anew."""
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
 class SqliteStore(SqlStore):
-    """Carries out `store_protocol.Store`; made by `SqliteStore.open`."""
+    """Implements `protocol.Store`; made by `SqliteStore.open`."""
 
     def __init__(self, path: str, writer: sqlite3.Connection | None) -> None:
         self.name = path
@@ -73,7 +72,7 @@ class SqliteStore(SqlStore):
         examine: bool = True,
         beside: Examination | None = None,
     ) -> "SqliteStore":
-        """Open, check and migrate the file, as its writer where one is named. Raises as `store.open_store` says."""
+        """Open, check and migrate the file, and take the lease if `writer` names a holder. Arguments and errors: `open_store`."""
         path = os.path.abspath(path)
         entering("lease")
         check_path(path, create=create)
@@ -92,7 +91,7 @@ class SqliteStore(SqlStore):
     def _open_checked(
         cls, path: str, *, create: bool, read_only: bool, examine: bool, beside: Examination | None
     ) -> "SqliteStore":
-        with our_errors(path):
+        with translate_errors(path):
             connection = connect(path, "ro" if read_only else "rwc" if create else "rw")
             try:
                 if beside is not None and beside.begin(connection, path):
@@ -118,7 +117,7 @@ class SqliteStore(SqlStore):
             self._readers, self._writer = [], None
         for connection in connections:
             if connection is not None:
-                with suppress(sqlite3.Error):  # what was committed is safe whatever closing says
+                with suppress(sqlite3.Error):  # committed data is safe, whatever closing raises
                     connection.close()
         if self._lease is not None:
             self._lease.release()
@@ -136,16 +135,16 @@ class SqliteStore(SqlStore):
     def append_trades(self, trades: Sequence[Trade]) -> list[Stored]:
         if not trades:
             return []
-        with self._transaction() as session:
-            return sqlite_trades.append(session, trades, self._trail(session))
+        with self._transaction() as transaction:
+            return sqlite_trades.append(transaction, trades, self._trail(transaction))
 
     @contextmanager
-    def _transaction(self) -> Iterator[SqliteSession]:
-        """The write connection inside a transaction that is durable when the block ends, or has changed nothing."""
+    def _transaction(self) -> Iterator[SqliteTransaction]:
+        """The write connection inside a transaction: durable when the block ends; after an error it has changed nothing."""
         connection = self._write_connection()
         try:
             connection.execute("BEGIN IMMEDIATE")
-            yield SqliteSession(connection)
+            yield SqliteTransaction(connection)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._abandon(connection, error)
@@ -163,16 +162,16 @@ class SqliteStore(SqlStore):
         self._check_open()
         if not self._writes:
             raise StoreError(f"store {self.name} is open for reading only")
-        # SQLite goes on happily with a file that was deleted or replaced; what it acknowledges then is lost.
+        # SQLite goes on writing to a file that was deleted or replaced, and those commits are lost.
         if file_identity(self.name) != self._file:
             raise StoreUnavailable(f"store {self.name} was replaced by another file while in use: restart")
         if self._writer is None:
-            with our_errors(self.name):
+            with translate_errors(self.name):
                 self._writer = connect(self.name, "rw")
         return self._writer
 
     def _abandon(self, connection: sqlite3.Connection, error: sqlite3.Error) -> None:
-        """Roll back; after an error that leaves doubt about the connection itself, drop it."""
+        """Roll back. Close the connection after an error that may have broken it."""
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -184,10 +183,10 @@ class SqliteStore(SqlStore):
             with suppress(sqlite3.Error):
                 connection.close()
 
-    def _check_epoch(self, session: Transaction) -> None:
-        """A writer that was stopped for long must not write once another has taken its place."""
+    def _check_epoch(self, transaction: Transaction) -> None:
+        """A writer that was paused for long must not write once another has taken the lease."""
         if self._epoch is not None:
-            self._expect_epoch(int(reference.get_meta(session, EPOCH_KEY) or 0))
+            self._expect_epoch(int(reference.get_meta(transaction, EPOCH_KEY) or 0))
 
     def _check_open(self) -> None:
         if self._closed:
@@ -202,22 +201,11 @@ class SqliteStore(SqlStore):
         time.sleep(timeout_s)
         return False
 
-    def position(self) -> Bookmark:
+    def bookmark(self) -> Bookmark:
         return Bookmark(store_seq=self.watermark())
 
-    def trades_beyond(self, position: Bookmark, limit: int) -> tuple[list[TradeRow], Bookmark]:
-        # One program writes at a time, so numbers become visible in their order: a number says all.
-        at = position.store_seq
-        rows: list[TradeRow] = []
-        for first, last in [*position.passed, (_FAR, _FAR)]:
-            if first > at + 1:
-                rows += self._read(trades_of.rows_between, at, first, limit - len(rows))
-            if len(rows) == limit:
-                at = rows[-1].store_seq
-                return rows, Bookmark(at, passed=tuple(each for each in position.passed if each[1] > at))
-            if last < _FAR:
-                at = max(at, last)
-        return rows, Bookmark(max(at, rows[-1].store_seq) if rows else at)
+    def trades_beyond(self, bookmark: Bookmark, limit: int) -> tuple[list[TradeRow], Bookmark]:
+        return self._read(sqlite_trades.beyond, bookmark, limit)
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -237,12 +225,12 @@ class SqliteStore(SqlStore):
         self._read(reference.get_meta, EPOCH_KEY)
 
     def _read(self, query: Callable[Concatenate[Transaction, _P], _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """The answer of `query` from one committed state, on this thread's own connection."""
-        with our_errors(self.name):
+        """The result of `query` on one committed state, read on this thread's own connection."""
+        with translate_errors(self.name):
             connection = self._reader()
             connection.execute("BEGIN")
             try:
-                return query(SqliteSession(connection), *args, **kwargs)
+                return query(SqliteTransaction(connection), *args, **kwargs)
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")

@@ -1,1 +1,1 @@
-"""One file for each table, the same on both databases."""
+"""One file for each table (trades have three: rows, bulk reading, sums); the same on both databases."""

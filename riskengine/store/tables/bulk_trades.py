@@ -1,9 +1,9 @@
-"""A million stored rows as trades: read and decoded a column at a time, in store order.
+"""Reads all stored trades, in store order, a column at a time: a start reads a million of them.
 
-The same `Trade` for each row as `trade_rows.trade_from_row` gives, for a fifth of the cost: the database joins each column of a
-page to one text, beside the interpreter, while the page before is decoded here, and every step of that is one call over a whole
-column. Rows that are not plainly trades as the engine writes them (cancels, legs, exact cash amounts, anything that is not
-understood here) are read again as rows and go the other way one by one. A test holds both ways to each other.
+Each row becomes the same `Trade` that `trade_rows.trade_from_row` makes, for a fifth of the cost. The database joins each column
+of a page to one text while this thread decodes the page before, and each step of the decoding is one call over a whole column.
+A plain row is a new trade or an amend as the engine writes it. All other rows (cancels, legs, exact cash amounts, values that
+this file does not understand) are odd: they are read again, as rows, and decoded one by one. A test compares both ways.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,55 +20,109 @@ from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import MAX_INTEGER, MAX_TEXT, TS_MAX, TS_MIN, Rejected, date, name
 from riskengine.records.types import DECIMALS, ONE, BoolArray, IntArray, Trade
 from riskengine.store.protocol import Store
-from riskengine.store.session import Transaction
+from riskengine.store.queries import Transaction
 from riskengine.store.tables.trade_columns import exact_numbers
 from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
 
-Judge = Callable[[TradeRow], Trade | RefusedRow]
-"""A row as a trade, or what says why it is none."""
+FromRow = Callable[[TradeRow], Trade | RefusedRow]
+"""`trade_from_row` with its check."""
 
 PAGE_ROWS = 2_048
-"""Rows read and decoded at a stretch: their columns stay in the processor's cache."""
+"""Rows in a page: few enough that their columns stay in the processor's cache."""
 
-_MAX_KNOWN = 100_000
-"""Texts remembered of one column: a date or a dealer comes again and again, an odd one need not be kept for ever."""
+_MAX_REMEMBERED = 100_000
+"""Texts remembered of one column. Dates and dealers repeat; a column of ever new texts must not grow this without end."""
 _LIMITS = {"max_integer": MAX_INTEGER, "ts_min": TS_MIN, "ts_end": TS_MAX}
 _POWERS: IntArray = 10 ** np.arange(DECIMALS + 1, dtype=np.int64)
 _ROOM: IntArray = np.iinfo(np.int64).max // _POWERS
 _EXACT = 2**53
-"""Integers below are doubles."""
+"""Every integer below is exact as a double."""
 _ACTIONS = {ord("b"): "new", ord("s"): "new", ord("B"): "amend", ord("S"): "amend", ord("0"): ""}
 _SIDES = {ord("b"): "buy", ord("s"): "sell", ord("B"): "buy", ord("S"): "sell", ord("0"): ""}
 _BUYS = b"bB"
-_integers = msgspec.json.Decoder(list[int]).decode
+_decode_integers = msgspec.json.Decoder(list[int]).decode
+
+
+class BulkColumns(NamedTuple):
+    """The columns of the query `bulk_columns`, each one joined text of `row_count` values, each one character in `flags`.
+
+    Line ends separate names and dates, commas separate integers, spaces separate decimals. A NULL is an empty value in
+    `booked_ts`, and 0 in `ts` and amounts. A flag says action and side (`_ACTIONS`, `_SIDES`), or "0" for an odd row.
+    """
+
+    row_count: int
+    store_seqs: bytes
+    flags: bytes
+    sources: bytes
+    trade_ids: bytes
+    legs: bytes
+    versions: bytes
+    ts: bytes
+    source_seqs: bytes
+    instruments: bytes
+    desks: bytes
+    dealers: bytes
+    quantities: bytes
+    prices: bytes
+    fees: bytes
+    fees_currencies: bytes
+    value_dates: bytes
+    trade_dates: bytes
+    booked_ts: bytes
+    received_ts: bytes
 
 
 class RowPage(NamedTuple):
-    """Rows after number `after`, up to `up_to`, in columns as `bulk_columns` has them."""
+    """The rows with numbers above `after` and up to `up_to`, in columns."""
 
     after: int
     up_to: int
-    columns: tuple[Any, ...]
+    columns: BulkColumns
+
+
+class DecodedPage(NamedTuple):
+    """The number and the trade of each row of a page. `odd` are the places of rows that are not plain: read those as rows."""
+
+    store_seqs: list[int]
+    trades: list[Any]
+    odd: list[int]
 
 
 class Unfit(Exception):
-    """Something in a column makes all of the page unfit for columns: its rows are read one by one."""
+    """A column of this page cannot be split into one value for each row: read all its rows one by one."""
+
+
+def read_trades(store: Store) -> Callable[[TradeCheck], Iterator[tuple[int, Trade | RefusedRow]]]:
+    """`stored_trades` of this store, for a caller that makes the check later, from reference data that it reads first."""
+    return partial(stored_trades, store)
+
+
+def read_conflicts(store: Store, limit: int) -> Callable[[TradeCheck], Iterator[Trade]]:
+    """`stored_conflicts` of this store, for a caller that makes the check later."""
+    return partial(stored_conflicts, store, limit)
+
+
+def stored_conflicts(store: Store, limit: int, check: TradeCheck) -> Iterator[Trade]:
+    """The trades of the newest `limit` conflicts, oldest first, without those that `check` refuses. Raises StoreError."""
+    for conflict in reversed(store.conflicts(limit)):
+        trade = trade_from_row(conflict.row, check)
+        if not isinstance(trade, RefusedRow):
+            yield trade
 
 
 def stored_trades(store: Store, check: TradeCheck) -> Iterator[tuple[int, Trade | RefusedRow]]:
-    """Every stored row with its number, in store order: its trade, or the row with the reason why it is none.
+    """Every stored row with its number, in store order: its trade, or the row and the reason why `check` refuses it.
 
-    Rows that are committed while it runs are included. Raises StoreError. Cost 2 us a plain row, 10 us any other, and 1.5 us
-    beside the interpreter.
+    Includes rows that are committed while it runs. Raises StoreError. Cost 2 us a plain row and 10 us any other; the database
+    spends another 1.5 us a row, in parallel.
     """
     reader = TradeReader(check)
-
-    judge = partial(trade_from_row, check=check)
+    from_row = partial(trade_from_row, check=check)
     with ThreadPoolExecutor(1, "riskengine-read-ahead") as ahead:
         page = _page_after(store, 0)
         while page is not None:
             coming = ahead.submit(_page_after, store, page.up_to)
-            yield from _trades_of(store, page, reader, judge)
+            yield from _trades_of(store, page, reader, from_row)
             page = coming.result()
 
 
@@ -76,30 +130,45 @@ def _page_after(store: Store, after: int) -> RowPage | None:
     return store.read(partial(_read_page, after=after))
 
 
-def _read_page(session: Transaction, after: int) -> RowPage | None:
-    up_to = session.rows("bulk_end", {"after": after, "limit": PAGE_ROWS})[0][0]
+def _read_page(transaction: Transaction, after: int) -> RowPage | None:
+    up_to = transaction.rows("bulk_end", {"after": after, "limit": PAGE_ROWS})[0][0]
     if up_to is None:
         return None
-    return RowPage(after, up_to, session.raw_row("bulk_columns", _LIMITS | {"after": after, "up_to": up_to}))
+    columns = transaction.raw_row("bulk_columns", _LIMITS | {"after": after, "up_to": up_to})
+    return RowPage(after, up_to, BulkColumns._make(columns))
 
 
-def _trades_of(store: Store, page: RowPage, reader: "TradeReader", judge: Judge) -> Iterator[tuple[int, Any]]:
+def _trades_of(store: Store, page: RowPage, reader: "TradeReader", from_row: FromRow) -> Iterator[tuple[int, Any]]:
     try:
-        seqs, trades, odd = reader(page.columns)
+        seqs, trades, odd = reader.decode(page.columns)
     except Unfit:
         rows = store.trades_after(page.after, PAGE_ROWS)
-        return ((row.store_seq, judge(row)) for row in rows if row.store_seq <= page.up_to)
+        return ((row.store_seq, from_row(row)) for row in rows if row.store_seq <= page.up_to)
     if odd:
         numbers = [seqs[at] for at in odd]
-        found = {row.store_seq: row for row in store.read(partial(_rows, numbers=numbers))}
+        found = {row.store_seq: row for row in store.read(partial(_rows_numbered, numbers=numbers))}
         for at, number in zip(odd, numbers, strict=True):
-            trades[at] = judge(found[number]) if number in found else None
+            trades[at] = from_row(found[number]) if number in found else None
         return ((seq, trade) for seq, trade in zip(seqs, trades, strict=True) if trade is not None)
     return zip(seqs, trades, strict=True)
 
 
-def _rows(session: Transaction, numbers: Sequence[int]) -> list[TradeRow]:
-    return [*map(TradeRow._make, session.rows("trades_by_store_seq", (session.array(numbers),)))]
+def _rows_numbered(transaction: Transaction, numbers: Sequence[int]) -> list[TradeRow]:
+    return [*map(TradeRow._make, transaction.rows("trades_by_store_seq", (transaction.array(numbers),)))]
+
+
+# -- decoding ----------------------------------------------------------------------------------------------------
+
+
+class _Names(NamedTuple):
+    """The checked names, dates and currencies of a page, a value for each row: None where it is not valid."""
+
+    sources: list[Any]
+    desks: list[Any]
+    dealers: list[Any]
+    value_dates: list[Any]
+    trade_dates: list[Any]
+    fees_currencies: list[Any]
 
 
 class TradeReader:
@@ -112,168 +181,162 @@ class TradeReader:
         self._currencies = [each.currency for each in instruments]
         self._negative_multipliers = [-each.multiplier for each in instruments]
         self._steps = np.array([10 ** (DECIMALS - each.quantity_decimals) for each in instruments], dtype=np.int64)
-        self._codes = _Known(lambda code: code if code in check.currencies else None)
-        self._desks = _Known(lambda desk: _sound(desk) if desk in check.leaves else None)
-        self._dealers = _Known(lambda dealer: _sound(dealer) if dealer else dealer)
-        self._sources = _Known(_sound)
-        self._dates = _Known(_sound_date)
+        self._codes = _Remembered(lambda code: code if code in check.currencies else None)
+        self._desks = _Remembered(lambda desk: _valid_name(desk) if desk in check.leaves else None)
+        self._dealers = _Remembered(lambda dealer: _valid_name(dealer) if dealer else dealer)
+        self._sources = _Remembered(_valid_name)
+        self._dates = _Remembered(_valid_date)
 
-    def __call__(self, columns: Sequence[Any]) -> tuple[list[int], list[Any], list[int]]:
-        """Numbers of the rows, what each is, and the places of those that need to be read as rows. Cost 2 us a row.
-
-        Raises Unfit.
-        """
+    def decode(self, columns: BulkColumns) -> DecodedPage:
+        """The trades of a page. Raises Unfit. Cost 2 us a row."""
         try:
-            return self._read(*columns)
+            return self._decode(columns)
         except (UnicodeDecodeError, msgspec.MsgspecError):
             raise Unfit from None
 
-    def _read(
-        self,
-        count: int,
-        seqs_text: bytes,
-        flags: bytes,
-        sources_text: bytes,
-        ids_text: bytes,
-        legs: bytes,
-        versions: bytes,
-        ts: bytes,
-        source_seqs: bytes,
-        symbols: bytes,
-        desks_text: bytes,
-        dealers_text: bytes,
-        quantities: bytes,
-        prices: bytes,
-        fees_text: bytes,
-        codes: bytes,
-        value_dates_text: bytes,
-        trade_dates_text: bytes,
-        booked: bytes,
-        received: bytes,
-    ) -> tuple[list[int], list[Any], list[int]]:
-        seqs = _ints(seqs_text, count)
+    def _decode(self, columns: BulkColumns) -> DecodedPage:
+        count, flags = columns.row_count, columns.flags
+        seqs = _ints(columns.store_seqs, count)
         if not self._symbols or len(flags) != count or seqs != sorted(seqs):
             raise Unfit
-        numbers = [*map(self._numbers.get, _texts(symbols, count), repeat(-1))]
+        numbers = [*map(self._numbers.get, _texts(columns.instruments, count), repeat(-1))]
         places = np.array(numbers)
-        quantity, of_quantity = _units(quantities, count)
-        price, of_price = _units(prices, count)
-        fees, of_fees = _units(fees_text, count)
-        buys = np.isin(np.frombuffer(flags, np.uint8), np.frombuffer(_BUYS, np.uint8)).tolist()
-        signed = [units if buy else -units for buy, units in zip(buys, quantity.exact, strict=True)]
-        known = [
-            self._sources.all(sources_text, count),
-            self._desks.all(desks_text, count),
-            self._dealers.all(dealers_text, count),
-            self._dates.all(value_dates_text, count),
-            self._dates.all(trade_dates_text, count),
-            self._fees_currencies(_texts(codes, count), numbers),
-        ]
-        sources, desks, dealers, value_dates, trade_dates, fees_currencies = known
-        trade_ids = _texts(ids_text, count)
-        trades: list[Any] = [
-            *map(
-                Trade,
-                sources,
-                trade_ids,
-                _ints(legs, count),
-                _ints(versions, count),
-                map(_ACTIONS.__getitem__, flags),
-                _ints(ts, count),
-                _ints(source_seqs, count),
-                map(self._symbols.__getitem__, numbers),
-                desks,
-                dealers,
-                map(_SIDES.__getitem__, flags),
-                quantity.exact,
-                price.exact,
-                fees.exact,
-                fees_currencies,
-                value_dates,
-                trade_dates,
-                _booked(booked, count),
-                repeat(None),
-                repeat(None),
-                _ints(received, count),
-                signed,
-                map(mul, map(mul, signed, price.exact), map(self._negative_multipliers.__getitem__, numbers)),
-                price.doubles(),
-            )
-        ]
-        odd = (np.frombuffer(flags, np.uint8) == ord("0")) | (places < 0) | ~(of_quantity & of_price & of_fees)
+        quantity, price, fees = (_units(column, count) for column in (columns.quantities, columns.prices, columns.fees))
+        names = self._names(columns, numbers)
+        trade_ids = _texts(columns.trade_ids, count)
+        trades = self._trades(columns, numbers, trade_ids, names, (quantity, price, fees))
+        odd = (np.frombuffer(flags, np.uint8) == ord("0")) | (places < 0) | ~(quantity.plain & price.plain & fees.plain)
         odd |= quantity.are_no_multiples(self._steps[places])
-        for column in known:
+        for column in names:
             if None in column:
                 odd |= np.fromiter((each is None for each in column), np.bool_, count)
-        if not _are_sound(trade_ids):
-            odd |= np.fromiter((_sound(each) is None for each in trade_ids), np.bool_, count)
-        return seqs, trades, np.flatnonzero(odd).tolist()
+        if not _are_all_valid(trade_ids):
+            odd |= np.fromiter((_valid_name(each) is None for each in trade_ids), np.bool_, count)
+        return DecodedPage(seqs, trades, np.flatnonzero(odd).tolist())
+
+    def _names(self, columns: BulkColumns, numbers: Sequence[int]) -> _Names:
+        count = columns.row_count
+        return _Names(
+            self._sources.all(columns.sources, count),
+            self._desks.all(columns.desks, count),
+            self._dealers.all(columns.dealers, count),
+            self._dates.all(columns.value_dates, count),
+            self._dates.all(columns.trade_dates, count),
+            self._fees_currencies(_texts(columns.fees_currencies, count), numbers),
+        )
 
     def _fees_currencies(self, codes: list[str], numbers: Sequence[int]) -> list[Any]:
         if "" not in codes:
             return [*map(self._codes.__getitem__, codes)]
         return [self._codes[code] if code else self._currencies[number] for code, number in zip(codes, numbers, strict=True)]
 
+    def _trades(
+        self,
+        columns: BulkColumns,
+        numbers: Sequence[int],
+        trade_ids: list[str],
+        names: _Names,
+        amounts: "tuple[_Units, _Units, _Units]",
+    ) -> list[Any]:
+        """One trade for each row, in the order of the fields of `Trade`; that of an odd row means nothing."""
+        count, flags = columns.row_count, columns.flags
+        quantity, price, fees = amounts
+        buys = np.isin(np.frombuffer(flags, np.uint8), np.frombuffer(_BUYS, np.uint8)).tolist()
+        signed = [units if buy else -units for buy, units in zip(buys, quantity.exact, strict=True)]
+        return [
+            *map(
+                Trade,
+                names.sources,
+                trade_ids,
+                _ints(columns.legs, count),
+                _ints(columns.versions, count),
+                map(_ACTIONS.__getitem__, flags),
+                _ints(columns.ts, count),
+                _ints(columns.source_seqs, count),
+                map(self._symbols.__getitem__, numbers),
+                names.desks,
+                names.dealers,
+                map(_SIDES.__getitem__, flags),
+                quantity.exact,
+                price.exact,
+                fees.exact,
+                names.fees_currencies,
+                names.value_dates,
+                names.trade_dates,
+                _optional_ints(columns.booked_ts, count),
+                repeat(None),
+                repeat(None),
+                _ints(columns.received_ts, count),
+                signed,
+                map(mul, map(mul, signed, price.exact), map(self._negative_multipliers.__getitem__, numbers)),
+                price.doubles(),
+            )
+        ]
+
 
 # -- columns -----------------------------------------------------------------------------------------------------
 
 
-class _Known(dict[str, Any]):
-    """What a text stands for, worked out when it first comes; None where it is not sound."""
+class _Remembered(dict[str, Any]):
+    """The checked value of each text of a column, None where the text is not valid. `check` is called once for each text."""
 
-    def __init__(self, work_out: Callable[[str], str | None]) -> None:
+    def __init__(self, check: Callable[[str], str | None]) -> None:
         super().__init__()
-        self._work_out = work_out
+        self._check = check
 
     def __missing__(self, text: str) -> str | None:
-        if len(self) >= _MAX_KNOWN:
+        if len(self) >= _MAX_REMEMBERED:
             self.clear()
-        found = self[text] = self._work_out(text)
+        found = self[text] = self._check(text)
         return found
 
     def all(self, column: bytes, count: int) -> list[Any]:
-        """What each text of a column stands for."""
-        one = _only(column, count, b"\n")
+        """The value of each text of a column."""
+        one = _only_value(column, count, b"\n")
         return [*map(self.__getitem__, _texts(column, count))] if one is None else [self[one.decode()]] * count
 
 
 class _Units(NamedTuple):
-    """Exact numbers in units of 1e-10; `small` are the same where all fit 64 bits."""
+    """A column of numbers in units of 1e-10. `small` holds the same numbers if all fit 64 bits.
+
+    `plain` says which rows held a plain decimal; the number of any other row is 0.
+    """
 
     exact: list[int]
     small: IntArray | None
+    plain: BoolArray
 
     def doubles(self) -> Iterable[float]:
-        """The nearest doubles of the numbers that they are the units of."""
+        """The nearest double of each number, in whole units rather than 1e-10."""
         if self.small is not None and (not len(self.small) or self.small.max() < _EXACT):
             doubles: list[float] = (self.small / ONE).tolist()
             return doubles
         return map(truediv, self.exact, repeat(ONE))
 
     def are_no_multiples(self, steps: IntArray) -> BoolArray:
-        """Which are 0, or no whole number of steps."""
+        """Which rows are 0 or no multiple of their step. Shape (rows,)."""
         if self.small is not None:
             rests: BoolArray = (self.small <= 0) | (self.small % steps != 0)
             return rests
         return np.array([not one or one % step for one, step in zip(self.exact, steps.tolist(), strict=True)], dtype=np.bool_)
 
 
-def _units(column: bytes, count: int) -> tuple[_Units, BoolArray]:
-    """The numbers of a column of plain decimals, and which are such; the others are 0."""
-    if _only(column, count, b" ") == b"0":
-        return _Units([0] * count, np.zeros(count, dtype=np.int64)), np.ones(count, dtype=np.bool_)
-    digits, decimals, fine = exact_numbers(column, count)
+def _units(column: bytes, count: int) -> _Units:
+    """The numbers of a column of plain decimals."""
+    if _only_value(column, count, b" ") == b"0":
+        return _Units([0] * count, np.zeros(count, dtype=np.int64), np.ones(count, dtype=np.bool_))
+    digits, decimals, plain = exact_numbers(column, count)
     lift = DECIMALS - decimals
-    fine = fine & (lift >= 0)
-    digits, lift = np.where(fine, digits, 0), np.where(fine, lift, 0)
+    plain = plain & (lift >= 0)
+    digits, lift = np.where(plain, digits, 0), np.where(plain, lift, 0)
     if (digits <= _ROOM[lift]).all():
         units = digits * _POWERS[lift]
-        return _Units(units.tolist(), units), fine
-    return _Units([*map(mul, digits.tolist(), _POWERS[lift].tolist())], None), fine
+        return _Units(units.tolist(), units, plain)
+    return _Units([*map(mul, digits.tolist(), _POWERS[lift].tolist())], None, plain)
 
 
-def _only(column: bytes, count: int, between: bytes) -> bytes | None:
-    """The one value that a column has in every row, None where it has several. 1 ns a row."""
+def _only_value(column: bytes, count: int, between: bytes) -> bytes | None:
+    """The value that all rows of a column share, None where they differ. Cost 1 ns a row."""
     size, rest = divmod(len(column) + 1, count)
     one = column[: size - 1]
     return None if rest or (one + between) * count != column + between else one
@@ -287,51 +350,34 @@ def _texts(column: bytes, count: int) -> list[str]:
 
 
 def _ints(column: bytes, count: int) -> list[int]:
-    one = _only(column, count, b",")
-    found = _integers(b"[%b]" % column) if one is None else _integers(b"[%b]" % one) * count
+    one = _only_value(column, count, b",")
+    found = _decode_integers(b"[%b]" % column) if one is None else _decode_integers(b"[%b]" % one) * count
     if len(found) != count:
         raise Unfit
     return found
 
 
-def _booked(column: bytes, count: int) -> Iterable[int | None]:
-    if _only(column, count, b",") == b"":
+def _optional_ints(column: bytes, count: int) -> Iterable[int | None]:
+    if _only_value(column, count, b",") == b"":
         return repeat(None)
-    return [int(ts) if ts else None for ts in column.split(b",")]
+    return [int(value) if value else None for value in column.split(b",")]
 
 
-def _are_sound(names: list[str]) -> bool:
-    """Whether all are sound names without blanks, as nearly all are."""
+def _are_all_valid(names: list[str]) -> bool:
+    """Whether all are valid names without spaces, as nearly all pages are. False: look at each."""
     together = "".join(names)
     return together.isprintable() and " " not in together and min(map(len, names)) > 0 and max(map(len, names)) <= MAX_TEXT
 
 
-def _sound(text: str) -> str | None:
+def _valid_name(text: str) -> str | None:
     try:
         return name(text, "")
     except Rejected:
         return None
 
 
-def _sound_date(text: str) -> str | None:
+def _valid_date(text: str) -> str | None:
     try:
         return date(text, "")
     except Rejected:
         return None
-
-
-def read_trades(store: Store) -> Callable[[TradeCheck], Iterator[tuple[int, Trade | RefusedRow]]]:
-    """The stored trades in the form that the morning reads."""
-    return lambda check: stored_trades(store, check)
-
-
-def read_conflicts(store: Store, limit: int) -> Callable[[TradeCheck], Iterator[Trade]]:
-    """The newest `limit` trades that the store kept apart, oldest first; those that no longer fit the reference data are left out."""
-
-    def read(check: TradeCheck) -> Iterator[Trade]:
-        for conflict in reversed(store.conflicts(limit)):
-            trade = trade_from_row(conflict.row, check)
-            if not isinstance(trade, RefusedRow):
-                yield trade
-
-    return read

@@ -1,4 +1,4 @@
-"""The samples of curves, on either database; inside the caller's transaction."""
+"""The table `curve_samples`: the amounts of all nodes, once a minute. Inside the caller's transaction."""
 
 import zlib
 from collections.abc import Sequence
@@ -7,45 +7,45 @@ import numpy as np
 import orjson
 
 from riskengine.records.types import MEASURES, Sample
-from riskengine.store.session import Transaction
+from riskengine.store.queries import Transaction
 
 _DOUBLE = np.dtype("<f8")
 _FASTEST = 1
 
 
-def save(session: Transaction, samples: Sequence[Sample], keep_from: int) -> None:
-    """Store samples, and remove what is older than `keep_from` or newer than the newest: a clock that was set back has no future.
+def save(transaction: Transaction, samples: Sequence[Sample], keep_from: int) -> None:
+    """Store samples in ascending order; remove samples older than `keep_from`, and newer than the last one.
 
-    Storing one again changes nothing.
+    Newer ones exist if the clock was set back. Storing a sample again changes nothing.
     """
-    session.run("curve_sample_save", [(each.ts, each.epoch, each.seq, packed(each)) for each in samples])
+    transaction.run("curve_sample_save", [(each.ts, each.epoch, each.seq, pack(each)) for each in samples])
     if samples:
-        session.run("curve_samples_prune", [(keep_from, samples[-1].ts)])
+        transaction.run("curve_samples_prune", [(keep_from, samples[-1].ts)])
 
 
-def since(session: Transaction, first_ts: int, last_ts: int) -> list[Sample]:
-    """Stored samples between two times, both included, oldest first; one that cannot be read is left out. 0.1 ms each."""
+def since(transaction: Transaction, first_ts: int, last_ts: int) -> list[Sample]:
+    """Samples between two times, both included, oldest first; skips a sample that cannot be read. Cost 0.1 ms each."""
     found: list[Sample] = []
     names: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for ts, epoch, seq, content in session.rows("curve_samples_since", (first_ts, last_ts)):
-        sample = unpacked(ts, epoch, seq, content)
-        if sample is not None:  # most samples have the nodes of the one before: one tuple for all of these
+    for ts, epoch, seq, content in transaction.rows("curve_samples_since", (first_ts, last_ts)):
+        sample = unpack(ts, epoch, seq, content)
+        if sample is not None:  # most samples have the same nodes: they share one tuple
             found.append(sample._replace(nodes=names.setdefault(sample.nodes, sample.nodes)))
     return found
 
 
-def packed(sample: Sample) -> bytes:
-    """The content of a row."""
+def pack(sample: Sample) -> bytes:
+    """The content of a row: zlib over a line of JSON, then little-endian doubles, all nodes of a measure together."""
     header = orjson.dumps({"measures": MEASURES, "nodes": sample.nodes})
     return zlib.compress(header + b"\n" + sample.amounts.astype(_DOUBLE).tobytes(), _FASTEST)
 
 
-def unpacked(ts: int, epoch: int, seq: int, content: bytes) -> Sample | None:
-    """The sample of a row, its measures by name: what was not stored is unknown. None where the content makes no sense."""
+def unpack(ts: int, epoch: int, seq: int, content: bytes) -> Sample | None:
+    """The sample of a row; a measure that it does not hold is NaN. None if the content cannot be read."""
     try:
         header, _, body = zlib.decompress(content).partition(b"\n")
-        told = orjson.loads(header)
-        nodes, measures = tuple(map(str, told["nodes"])), list(told["measures"])
+        names = orjson.loads(header)
+        nodes, measures = tuple(map(str, names["nodes"])), list(names["measures"])
         stored = np.frombuffer(body, _DOUBLE).reshape(len(measures), len(nodes))
     except (zlib.error, ValueError, KeyError, TypeError):
         return None

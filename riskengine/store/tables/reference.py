@@ -1,4 +1,4 @@
-"""Nodes, instruments, balances and prices on either database; saving happens inside the caller's transaction."""
+"""The tables `nodes`, `instruments`, `openings`, `marks`, `closes` and `meta`. Inside the caller's transaction."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -7,8 +7,8 @@ from riskengine.errors import StoreError
 from riskengine.records.fields import Rejected, excerpt, fixed, to_text
 from riskengine.records.types import DECIMALS, MULTIPLIER_DECIMALS, Close, Instrument, Kind, Node, Opening, Refusal, StoredMark
 from riskengine.store.audit_trail import Trail
+from riskengine.store.queries import Transaction
 from riskengine.store.results import Saved, StoreState, TableCounts
-from riskengine.store.session import Transaction
 
 _INSTRUMENT_FIELDS = (
     "instrument",
@@ -49,7 +49,7 @@ RECORDED = {
     "openings": RecordedTable(_OPENING_FIELDS, 3),
     "closes": RecordedTable(_CLOSE_FIELDS, 2),
 }
-"""By the name of the table, which is also that of the query that reads all of it."""
+"""By the name of the table; the query that reads all of a table has the same name."""
 
 _Record = TypeVar("_Record", Node, Instrument)
 
@@ -57,40 +57,40 @@ _Record = TypeVar("_Record", Node, Instrument)
 # -- nodes and instruments ---------------------------------------------------------------------------------------
 
 
-def nodes(session: Transaction) -> list[Node]:
+def nodes(transaction: Transaction) -> list[Node]:
     """All nodes by name."""
-    return [Node(*row) for row in session.rows("nodes")]
+    return [Node(*row) for row in transaction.rows("nodes")]
 
 
-def save_nodes(session: Transaction, records: Sequence[Node], trail: Trail) -> Saved:
-    """Insert or update by name; what changes goes into the trail."""
-    stored = {node.node: node for node in nodes(session)}
-    changed = _changed(records, stored, lambda node: node.node)
-    rows = [(node.node, node.level, node.parent) for node in changed[1]]
-    session.run("node_save", rows)
+def save_nodes(transaction: Transaction, records: Sequence[Node], trail: Trail) -> Saved:
+    """Insert or update by name, and record the changes in the trail."""
+    stored = {node.node: node for node in nodes(transaction)}
+    saved, changed = _compare(records, stored, lambda node: node.node)
+    rows = [(node.node, node.level, node.parent) for node in changed]
+    transaction.run("node_save", rows)
     trail.records("nodes", _NODE_FIELDS, rows)
-    return changed[0]
+    return saved
 
 
-def instruments(session: Transaction) -> list[Instrument]:
-    """All instruments by symbol. Raises StoreError naming the one that somebody spoiled."""
-    return [_instrument(row) for row in session.rows("instruments")]
+def instruments(transaction: Transaction) -> list[Instrument]:
+    """All instruments by symbol. Raises StoreError naming an instrument that cannot be read."""
+    return [_instrument(row) for row in transaction.rows("instruments")]
 
 
-def save_instruments(session: Transaction, records: Sequence[Instrument], trail: Trail) -> Saved:
-    """Insert or update by symbol; what changes goes into the trail."""
-    stored = {instrument.instrument: instrument for instrument in instruments(session)}
-    changed = _changed(records, stored, lambda instrument: instrument.instrument)
-    rows = [_instrument_values(instrument) for instrument in changed[1]]
-    session.run("instrument_save", rows)
+def save_instruments(transaction: Transaction, records: Sequence[Instrument], trail: Trail) -> Saved:
+    """Insert or update by symbol, and record the changes in the trail."""
+    stored = {instrument.instrument: instrument for instrument in instruments(transaction)}
+    saved, changed = _compare(records, stored, lambda instrument: instrument.instrument)
+    rows = [_instrument_values(instrument) for instrument in changed]
+    transaction.run("instrument_save", rows)
     trail.records("instruments", _INSTRUMENT_FIELDS, rows)
-    return changed[0]
+    return saved
 
 
-def _changed(
+def _compare(
     records: Iterable[_Record], stored: dict[str, _Record], key: Callable[[_Record], str]
 ) -> tuple[Saved, list[_Record]]:
-    """What each record does to what is stored, and those that have to be written, in order."""
+    """The outcomes, counted, and the records to write, in order."""
     inserted = updated = duplicate = 0
     changed = []
     for record in records:
@@ -126,15 +126,15 @@ def _instrument_values(instrument: Instrument) -> tuple[Any, ...]:
 # -- balances ----------------------------------------------------------------------------------------------------
 
 
-def openings(session: Transaction) -> list[Opening]:
+def openings(transaction: Transaction) -> list[Opening]:
     """All opening balances by (desk, dealer, instrument)."""
-    return [_opening(row) for row in session.rows("openings")]
+    return [_opening(row) for row in transaction.rows("openings")]
 
 
-def save_openings(session: Transaction, records: Sequence[Opening], trail: Trail) -> Saved:
-    """Insert, and into the trail; an equal one is a duplicate, a different one is refused."""
-    stored = {(opening.desk, opening.dealer, opening.instrument): opening for opening in openings(session)}
-    known = _instrument_names(session)
+def save_openings(transaction: Transaction, records: Sequence[Opening], trail: Trail) -> Saved:
+    """Insert and record in the trail. An equal balance is a duplicate, a different one is refused."""
+    stored = {(opening.desk, opening.dealer, opening.instrument): opening for opening in openings(transaction)}
+    known = _instrument_names(transaction)
     duplicate, new, refused = 0, [], []
     for index, opening in enumerate(records):
         key = (opening.desk, opening.dealer, opening.instrument)
@@ -145,12 +145,12 @@ def save_openings(session: Transaction, records: Sequence[Opening], trail: Trail
             fields = [field for field in opening.__struct_fields__ if getattr(before, field) != getattr(opening, field)]
             refused.append(Refusal(index, fields[0], "differs from the opening balance that is stored"))
         elif opening.instrument not in known:
-            refused.append(_unknown(index, opening.instrument))
+            refused.append(_unknown_instrument(index, opening.instrument))
         else:
             stored[key] = opening
             new.append(opening)
     rows = [_opening_values(opening) for opening in new]
-    session.run("opening_insert", rows)
+    transaction.run("opening_insert", rows)
     trail.records("openings", _OPENING_FIELDS, rows)
     return Saved(inserted=len(new), duplicate=duplicate, refused=tuple(refused))
 
@@ -174,15 +174,15 @@ def _opening_values(opening: Opening) -> tuple[Any, ...]:
 # -- prices ------------------------------------------------------------------------------------------------------
 
 
-def marks(session: Transaction) -> list[StoredMark]:
+def marks(transaction: Transaction) -> list[StoredMark]:
     """The stored mark of each instrument."""
-    return [StoredMark(*row) for row in session.rows("marks")]
+    return [StoredMark(*row) for row in transaction.rows("marks")]
 
 
-def save_marks(session: Transaction, records: Sequence[StoredMark]) -> Saved:
-    """The newest ts wins, the later arrival on ties. Cost 5 us a mark and 2 us for each stored one."""
-    stored = {mark.instrument: mark for mark in marks(session)}
-    known = _instrument_names(session)
+def save_marks(transaction: Transaction, records: Sequence[StoredMark]) -> Saved:
+    """Keep the mark with the newest ts, on ties the later one. Cost 5 us a mark and 2 us for each stored one."""
+    stored = {mark.instrument: mark for mark in marks(transaction)}
+    known = _instrument_names(transaction)
     changed: dict[str, StoredMark] = {}
     inserted = updated = duplicate = superseded = 0
     refused = []
@@ -193,44 +193,44 @@ def save_marks(session: Transaction, records: Sequence[StoredMark]) -> Saved:
         elif before is not None and before.ts > mark.ts:
             superseded += 1
         elif mark.instrument not in known:
-            refused.append(_unknown(index, mark.instrument))
+            refused.append(_unknown_instrument(index, mark.instrument))
         else:
             inserted += before is None
             updated += before is not None
             stored[mark.instrument] = changed[mark.instrument] = mark
     values = ((mark.instrument, mark.ts, mark.price, mark.source, mark.kind) for mark in changed.values())
-    session.run("mark_save", values)
+    transaction.run("mark_save", values)
     return Saved(inserted, updated, duplicate, superseded, tuple(refused))
 
 
-def closes(session: Transaction, date: str | None) -> list[Close]:
-    """The closes of a date, or of all dates."""
+def closes(transaction: Transaction, date: str | None) -> list[Close]:
+    """The closes of a date, or of all dates (None)."""
     if date is None:
-        return [Close(*row) for row in session.rows("closes")]
-    return [Close(*row) for row in session.rows("closes_of_date", (date,))]
+        return [Close(*row) for row in transaction.rows("closes")]
+    return [Close(*row) for row in transaction.rows("closes_of_date", (date,))]
 
 
-def latest_closes(session: Transaction) -> list[Close]:
+def latest_closes(transaction: Transaction) -> list[Close]:
     """The newest close of each instrument."""
-    return [Close(*row) for row in session.rows("latest_closes")]
+    return [Close(*row) for row in transaction.rows("latest_closes")]
 
 
-def save_closes(session: Transaction, records: Sequence[Close], trail: Trail) -> Saved:
-    """Insert, and into the trail; an equal one is a duplicate, a different one is refused.
+def save_closes(transaction: Transaction, records: Sequence[Close], trail: Trail) -> Saved:
+    """Insert and record in the trail. An equal close is a duplicate, a different one is refused.
 
     Cost 5 us a close and 2 us for each of its date.
     """
-    known = _instrument_names(session)
+    known = _instrument_names(transaction)
     stored = {
         (close.date, close.instrument): close.price
         for date in {close.date for close in records}
-        for close in closes(session, date)
+        for close in closes(transaction, date)
     }
     new, duplicate, refused = [], 0, []
     for index, close in enumerate(records):
         before = stored.get((close.date, close.instrument))
         if close.instrument not in known:
-            refused.append(_unknown(index, close.instrument))
+            refused.append(_unknown_instrument(index, close.instrument))
         elif before is None:
             stored[close.date, close.instrument] = close.price
             new.append((close.date, close.instrument, close.price))
@@ -238,45 +238,45 @@ def save_closes(session: Transaction, records: Sequence[Close], trail: Trail) ->
             duplicate += 1
         else:
             refused.append(Refusal(index, "price", f"differs from the published close {before!r}, which is never rewritten"))
-    session.run("close_insert", new)
+    transaction.run("close_insert", new)
     trail.records("closes", _CLOSE_FIELDS, new)
     return Saved(inserted=len(new), duplicate=duplicate, refused=tuple(refused))
 
 
-def _instrument_names(session: Transaction) -> set[str]:
-    return {row[0] for row in session.rows("instrument_names")}
+def _instrument_names(transaction: Transaction) -> set[str]:
+    return {row[0] for row in transaction.rows("instrument_names")}
 
 
-def _unknown(index: int, instrument: str) -> Refusal:
+def _unknown_instrument(index: int, instrument: str) -> Refusal:
     return Refusal(index, "instrument", f"unknown instrument {excerpt(instrument)}")
 
 
 # -- the store itself --------------------------------------------------------------------------------------------
 
 
-def counts(session: Transaction) -> TableCounts:
+def counts(transaction: Transaction) -> TableCounts:
     """Rows in each table."""
-    return TableCounts._make(session.rows("counts")[0])
+    return TableCounts._make(transaction.rows("counts")[0])
 
 
-def standing(session: Transaction, epoch_key: str, watermark: int, trades: int) -> StoreState:
-    """How far the store has come; `trades` were counted up to `watermark` before."""
-    store_id, epoch, highest, received_ts, more, audit_seq, audit_hash = session.rows("standing", (epoch_key, watermark))[0]
+def state(transaction: Transaction, epoch_key: str, watermark: int, trades: int) -> StoreState:
+    """How far the store has come. `trades` is the count up to `watermark`; only later rows are counted now."""
+    store_id, epoch, highest, received_ts, more, audit_seq, audit_hash = transaction.rows("standing", (epoch_key, watermark))[0]
     return StoreState(store_id, int(epoch), highest, received_ts, trades + more, audit_seq, audit_hash)
 
 
-def audit_hash(session: Transaction, audit_seq: int) -> str | None:
-    """The hash of an entry of the audit trail."""
-    found = session.rows("audit_hash_at", (audit_seq,))
+def audit_hash(transaction: Transaction, audit_seq: int) -> str | None:
+    """The hash of an entry of the audit trail, None if there is no such entry."""
+    found = transaction.rows("audit_hash_at", (audit_seq,))
     return str(found[0][0]) if found else None
 
 
-def get_meta(session: Transaction, key: str) -> str | None:
-    """A value of the store's own notes."""
-    found = session.rows("meta_get", (key,))
+def get_meta(transaction: Transaction, key: str) -> str | None:
+    """A value of the table `meta`, None if it has no such key."""
+    found = transaction.rows("meta_get", (key,))
     return str(found[0][0]) if found else None
 
 
-def set_meta(session: Transaction, key: str, value: str) -> None:
-    """Note a value."""
-    session.run("meta_set", [(key, value)])
+def set_meta(transaction: Transaction, key: str, value: str) -> None:
+    """Set a value of the table `meta`."""
+    transaction.run("meta_set", [(key, value)])

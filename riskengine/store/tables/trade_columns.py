@@ -1,9 +1,9 @@
-"""Trades as columns: what plain rows of the store add up to, worked out for thousands of rows at a time and exactly.
+"""Adds up the stored trades by key, exactly, thousands of rows at a time: the store's side of a reconciliation.
 
-A row is plain where nothing but sums is to be made of it (`sums.sql` says when, as far as the database can tell; names, numbers
-and dates are looked at here). Its quantity and price are whole numbers of at most 62 bits in fixed units; products and sums are
-kept in limbs of 31 bits, so that no sum of fewer than 2**29 rows can overflow 64. What is not plain is named by its number and
-left to whoever judges row by row.
+A row is plain if its sums are all that counts: `sums.sql` checks what the database can check, this file the names, numbers and
+dates. Quantity and price of a plain row are integers of at most 62 bits in fixed units. Products and sums are kept in limbs of 31
+bits: no sum of fewer than 2**29 rows can overflow 64 bits. All other rows are odd: this file returns their numbers, and the
+caller reads them row by row.
 """
 
 from binascii import crc_hqx
@@ -18,33 +18,34 @@ import numpy as np
 
 from riskengine.records.fields import Rejected, name
 from riskengine.records.types import DECIMALS, BoolArray, IntArray
-from riskengine.store.session import Transaction
+from riskengine.store.queries import Transaction
 
 PAGE_ROWS = 8_192
-"""Read at a stretch."""
+"""Rows in a page."""
 
 BEFORE_ALL = -(2**63)
-"""A number less than any row's."""
+"""A store_seq below that of every row."""
 
 FOLD_ROWS = 1 << 18
-"""Rows kept before they are added up."""
+"""Rows that `KeySums` collects before it adds them up."""
 
 MAX_DIGITS = 15
-"""Of a plain number: it then fits 50 bits."""
+"""Digits of a plain number, at most: it then fits 50 bits."""
 
 LIMB = 31
+"""Bits in a limb."""
 _MASK = (1 << LIMB) - 1
 _POWERS: IntArray = 10 ** np.arange(19, dtype=np.int64)
 _ROOM: IntArray = (1 << 62) // _POWERS
-"""The largest number that still has 62 bits when it is multiplied by a power."""
+"""For each power of ten the largest number whose product with it has at most 62 bits."""
 
 QUANTITY, NOTIONAL, FINGERPRINT, COUNT = slice(0, 2), slice(2, 6), slice(6, 8), 8
 WIDTH = 9
-"""Rows of a table of sums: limbs of the quantity, of quantity x price, of the fingerprints (two of 32 bits), and how many."""
+"""Rows of an array of sums: 2 limbs of the quantity, 4 of quantity x price, 2 of 32 bits of the fingerprints, and the count."""
 
 
 class Names(dict[bytes, int]):
-    """Numbers of names, -1 for what cannot be one. `known` are all there may be; without it any sound name is given a number."""
+    """Numbers of names; -1 for a text that is none. With `known` only these are names, else any valid name gets a number."""
 
     def __init__(self, known: Iterable[str] | None = None) -> None:
         super().__init__()
@@ -68,13 +69,16 @@ class Names(dict[bytes, int]):
             return -1
 
     def numbers(self, column: bytes, count: int) -> IntArray | None:
-        """The number of each name of a column; None where it has another count of them."""
+        """The number of each name of a column, shape (count,); None if the column does not hold `count` names."""
         names = column.split(b"\n")
         return np.fromiter(map(self.__getitem__, names), np.int64, count) if len(names) == count else None
 
 
 class SumsPage(NamedTuple):
-    """Plain rows, worked out: number of desk, dealer and instrument of each, its column of sums. `odd` are the others."""
+    """The plain rows of a page: numbers of desk, dealer and instrument, shape (rows,), and `sums`, shape (WIDTH, rows).
+
+    `odd` are the store_seqs of the other rows.
+    """
 
     desks: IntArray
     dealers: IntArray
@@ -83,11 +87,11 @@ class SumsPage(NamedTuple):
     odd: list[int]
 
 
-class Reader:
-    """Reads trades in columns with one set of names.
+class SumsReader:
+    """Makes sums of columns, page by page, with one set of names.
 
-    `is_dated` says whether a row of an instrument may be plain with its dates (`ts value_date trade_date`); `odd_texts` (source
-    and trade_id, parted by a zero byte) and `odd_numbers` are not plain in any case.
+    `is_dated` says whether a row of an instrument with these dates (`ts value_date trade_date`) may be plain. The rows with
+    `odd_texts` (source, a zero byte, trade_id) or `odd_numbers` are never plain.
     """
 
     def __init__(
@@ -108,7 +112,7 @@ class Reader:
         self._odd_numbers = np.array(sorted(odd_numbers), dtype=np.int64)
 
     def page(self, columns: Sequence[Any], numbers_and_legs: Callable[[], tuple[IntArray, IntArray]]) -> SumsPage:
-        """One page of `trade_columns`; its numbers and legs are asked for where they matter. Cost 1 us a row."""
+        """The sums of one page of `trade_columns`. Calls `numbers_and_legs` only if it needs them. Cost 1 us a row."""
         count, _, max_leg, texts_joined, desks, dealers, instruments, quantities, prices, dates, signs_text = columns
         places = [
             names.numbers(column, count)
@@ -117,7 +121,7 @@ class Reader:
         texts = _texts(texts_joined, count)
         dated = dates.split(b"\n")
         if texts is None or len(dated) != count or any(place is None for place in places):
-            return _nothing_plain(numbers_and_legs()[0])  # a line end in a name: the rows are looked at one by one
+            return _nothing_plain(numbers_and_legs()[0])  # a name holds a line end: all rows are odd
         desk, dealer, instrument = (place for place in places if place is not None)
         signs = np.frombuffer(signs_text, np.int8)
         plain = (signs != ord("0")) & (desk >= 0) & (dealer >= 0) & (instrument >= 0)
@@ -125,11 +129,11 @@ class Reader:
             plain &= ~np.isin(numbers_and_legs()[0], self._odd_numbers)
         if not self._odd_texts.isdisjoint(texts):
             plain &= np.fromiter((text not in self._odd_texts for text in texts), np.bool_, count)
-        if not _all_sound(texts_joined):
-            plain &= np.fromiter(map(_is_sound, texts), np.bool_, count)
+        if not _are_all_valid(texts_joined):
+            plain &= np.fromiter(map(_is_valid, texts), np.bool_, count)
         if len(dates) >= count:
-            judged = zip(instruments.split(b"\n"), dated, strict=True)
-            plain &= np.fromiter((not dates or self._is_dated(symbol, dates) for symbol, dates in judged), np.bool_, count)
+            pairs = zip(instruments.split(b"\n"), dated, strict=True)
+            plain &= np.fromiter((not dates or self._is_dated(symbol, dates) for symbol, dates in pairs), np.bool_, count)
         quantity, of_quantity = _scaled(quantities, count, self._decimals[instrument])
         price, of_price = _scaled(prices, count, np.full(count, DECIMALS))
         plain &= of_quantity & of_price & (quantity > 0)
@@ -145,19 +149,19 @@ def _nothing_plain(numbers: IntArray) -> SumsPage:
 
 
 def pages(
-    session: Transaction, values: dict[str, Any]
+    transaction: Transaction, values: dict[str, Any]
 ) -> Iterator[tuple[Sequence[Any], Callable[[], tuple[IntArray, IntArray]]]]:
-    """All trades up to `values["watermark"]` as `trade_columns` has them, and what gives the numbers and legs of a page.
+    """The pages of `trade_columns` up to `values["watermark"]`, each with a function that reads its numbers and legs.
 
-    The database works on the next page while the caller does on this one.
+    The database reads the next page while the caller works on this one.
     """
-    with ThreadPoolExecutor(1, "riskengine-read-ahead") as ahead:  # all of the reading, for a session is for one thread
+    with ThreadPoolExecutor(1, "riskengine-read-ahead") as ahead:  # does all reading: a transaction belongs to one thread
 
         def read(after: int) -> Future[tuple[Any, ...]]:
-            return ahead.submit(session.raw_row, "trade_columns", values | {"after": after, "rows": PAGE_ROWS})
+            return ahead.submit(transaction.raw_row, "trade_columns", values | {"after": after, "rows": PAGE_ROWS})
 
         def numbers_and_legs(after: int, up_to: int) -> tuple[IntArray, IntArray]:
-            numbers, legs = ahead.submit(session.raw_row, "numbers_and_legs", {"after": after, "up_to": up_to}).result()
+            numbers, legs = ahead.submit(transaction.raw_row, "numbers_and_legs", {"after": after, "up_to": up_to}).result()
             return np.fromstring(numbers.decode(), np.int64, sep=" "), np.fromstring(legs.decode(), np.int64, sep=" ")
 
         after, coming = BEFORE_ALL, read(BEFORE_ALL)
@@ -169,14 +173,14 @@ def pages(
 
 
 def _texts(joined: bytes, count: int) -> list[bytes] | None:
-    """Source and trade id of each row, parted by a zero byte; None where there are not `count` of them."""
+    """Source, a zero byte and trade_id of each row; None if there are not `count` of them."""
     joined = joined.replace(b"\1", b"\0")
     texts = joined.split(b"\n")
     return texts if len(texts) == count and joined.count(b"\0") == count else None
 
 
-def _all_sound(joined: bytes) -> bool:
-    """Whether all of the names are such as a trade may have: of printable characters, without blanks at the ends."""
+def _are_all_valid(joined: bytes) -> bool:
+    """Whether all are valid names: printable characters, no spaces at the ends."""
     try:
         text = joined.decode()
     except UnicodeDecodeError:
@@ -187,7 +191,7 @@ def _all_sound(joined: bytes) -> bool:
     )
 
 
-def _is_sound(text: bytes) -> bool:
+def _is_valid(text: bytes) -> bool:
     try:
         for part in text.decode().split("\0"):
             name(part, "")
@@ -197,7 +201,7 @@ def _is_sound(text: bytes) -> bool:
 
 
 def fingerprints(texts: Sequence[bytes], legs: IntArray) -> IntArray:
-    """`fingerprint.version_fingerprint` of first versions, by source and trade id parted by a zero byte. 0.3 us each."""
+    """`version_fingerprint` of first versions, of source, a zero byte and trade_id. Cost 0.3 us each."""
     hashed = map(hash, zip(map(crc32, texts), map(crc_hqx, texts, repeat(0)), legs.tolist(), repeat(1)))
     return np.fromiter(hashed, np.int64, len(texts))
 
@@ -206,7 +210,7 @@ def fingerprints(texts: Sequence[bytes], legs: IntArray) -> IntArray:
 
 
 def _scaled(column: bytes, count: int, decimals: IntArray) -> tuple[IntArray, BoolArray]:
-    """Numbers of a column in units of 10**-decimals, and which of them are plain and fit 62 bits."""
+    """The numbers of a column in units of 10**-decimals, and which of them are plain and fit 62 bits. Shapes (count,)."""
     digits, given, fine = exact_numbers(column, count)
     lift = decimals - given
     fine = fine & (lift >= 0)
@@ -216,9 +220,9 @@ def _scaled(column: bytes, count: int, decimals: IntArray) -> tuple[IntArray, Bo
 
 
 def exact_numbers(column: bytes, count: int) -> tuple[IntArray, IntArray, BoolArray]:
-    """Digits and decimals of `count` numbers parted by blanks (1.50 is 150 and 2), and which are plain.
+    """Digits and decimals of `count` numbers with spaces between them (1.50 is 150 and 2), and which are plain.
 
-    Plain is: digits, at most MAX_DIGITS, at most one point. Cost 0.1 us each.
+    A plain number has digits, at most MAX_DIGITS, and at most one point. Shapes (count,). Cost 0.1 us each.
     """
     found = _numbers(column, count)
     if found is not None:
@@ -230,7 +234,7 @@ def exact_numbers(column: bytes, count: int) -> tuple[IntArray, IntArray, BoolAr
     fine = [_is_plain(field) for field in fields]
     cleaned = b" ".join(field if plain else b"0" for field, plain in zip(fields, fine, strict=True))
     found = _numbers(cleaned, count)
-    assert found is not None, "what is left are plain numbers"
+    assert found is not None, "all are plain numbers now"
     return found[0], found[1], np.array(fine, dtype=np.bool_)
 
 
@@ -240,7 +244,7 @@ def _is_plain(field: bytes) -> bool:
 
 
 def _numbers(column: bytes, count: int) -> tuple[IntArray, IntArray, BoolArray] | None:
-    """The same where all of them are plain, else None."""
+    """`exact_numbers` if all are plain, else None."""
     if column.strip(b"0123456789. "):
         return None
     characters = np.frombuffer(column, np.uint8)
@@ -262,7 +266,7 @@ def _numbers(column: bytes, count: int) -> tuple[IntArray, IntArray, BoolArray] 
 
 
 def _sums(signs: IntArray, quantity: IntArray, price: IntArray, prints: IntArray) -> IntArray:
-    """What each row adds, in limbs: shape (WIDTH, rows)."""
+    """The summands of each row, in limbs: shape (WIDTH, rows)."""
     q0, q1, p0, p1 = quantity & _MASK, quantity >> LIMB, price & _MASK, price >> LIMB
     low, cross, high = q0 * p0, q0 * p1 + q1 * p0, q1 * p1
     limbs = (low & _MASK, (cross & _MASK) + (low >> LIMB), (cross >> LIMB) + (high & _MASK), high >> LIMB)
@@ -279,22 +283,21 @@ def _sums(signs: IntArray, quantity: IntArray, price: IntArray, prints: IntArray
 
 
 class KeySums:
-    """Sums by key, an integer >= 0. Rows may be put in any order and number."""
+    """Sums by key, an integer >= 0. Takes rows in any order and number."""
 
     def __init__(self) -> None:
         self._waiting: list[tuple[IntArray, IntArray]] = []
         self._rows = 0
 
-    def put(self, keys: IntArray, sums: IntArray) -> None:
-        """Rows with their keys, `sums` of shape (WIDTH, rows)."""
+    def add(self, keys: IntArray, sums: IntArray) -> None:
+        """Add rows: keys of shape (rows,), `sums` of shape (WIDTH, rows)."""
         self._waiting.append((keys, sums))
         self._rows += len(keys)
         if self._rows >= FOLD_ROWS:
-            folded = self.folded()
-            self._waiting, self._rows = [folded], 0
+            self._waiting, self._rows = [self.totals()], 0
 
-    def folded(self) -> tuple[IntArray, IntArray]:
-        """The keys, ascending, and the sums of each."""
+    def totals(self) -> tuple[IntArray, IntArray]:
+        """The keys, ascending, shape (keys,), and their sums, shape (WIDTH, keys)."""
         if not self._waiting:
             return np.zeros(0, dtype=np.int64), np.zeros((WIDTH, 0), dtype=np.int64)
         keys = np.concatenate([keys for keys, _ in self._waiting])
@@ -307,8 +310,8 @@ class KeySums:
         return ordered[starts], np.add.reduceat(sums[:, order], starts, axis=1)
 
 
-def whole(limbs: IntArray, bits: int) -> list[int]:
-    """Limbs of `bits` bits each, lowest first, shape (limbs, keys), as integers of any size."""
+def join_limbs(limbs: IntArray, bits: int) -> list[int]:
+    """The integers of any size that limbs of `bits` bits stand for; shape (limbs, keys), lowest limb first."""
     *lower, total = [limb.tolist() for limb in limbs]
     for limb in reversed(lower):
         total = [(high << bits) + low for high, low in zip(total, limb, strict=True)]

@@ -1,109 +1,114 @@
-"""Trades read back and searched inside the caller's transaction, on either database; appending is each database's own."""
+"""The tables `trades` and `conflicts`, read inside the caller's transaction. Each database appends in its own way."""
 
 from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
 from riskengine.records.types import Trade
+from riskengine.store.queries import Transaction
 from riskengine.store.results import Conflict, Stored, TradeFilter
-from riskengine.store.session import Transaction
 from riskengine.store.trade_rows import RowValues, TradeRow, same_as_row
 
 IDENTITY = slice(0, 4)
-"""Where a row has source, trade_id, leg and version."""
+"""The places of source, trade_id, leg and version in a row."""
 _FAR = 2**63 - 1
+"""Above every store_seq."""
 ROWS_AT_ONCE = 10_000
+"""Rows that one statement looks up by number."""
 DEALS_AT_ONCE = 500
-"""How many are looked up by one statement."""
+"""Deals that one statement looks up."""
 
 
-def repeated(session: Transaction, trade: Trade, values: RowValues, row: TradeRow) -> Stored:
-    """What a trade is whose identity and version are stored as `row`; other economics are kept as a conflict, once."""
-    found = session.rows("fees_currency_of", (row.instrument,))
+def store_repeat(transaction: Transaction, trade: Trade, values: RowValues, row: TradeRow) -> Stored:
+    """The outcome of a trade whose identity and version are stored as `row`. Keeps other economics as a conflict, once."""
+    found = transaction.rows("fees_currency_of", (row.instrument,))
     currency = found[0][0] if found else ""
     if same_as_row(trade, row, currency):
         return Stored(row.store_seq, "existing")
-    others = map(TradeRow._make, session.rows("conflicts_of_version", values[IDENTITY]))
+    others = map(TradeRow._make, transaction.rows("conflicts_of_version", values[IDENTITY]))
     if not any(same_as_row(trade, other, currency) for other in others):
-        session.run("conflict_insert", [values])
+        transaction.run("conflict_insert", [values])
     return Stored(row.store_seq, "conflict")
 
 
-def rows_after(session: Transaction, store_seq: int, limit: int) -> list[TradeRow]:
+def rows_after(transaction: Transaction, store_seq: int, limit: int) -> list[TradeRow]:
     """One page of rows in store order. Cost 3 us a row."""
-    return list(map(TradeRow._make, session.rows("trades_after", (store_seq, limit))))
+    return list(map(TradeRow._make, transaction.rows("trades_after", (store_seq, limit))))
 
 
-def rows_between(session: Transaction, after: int, before: int, limit: int) -> list[TradeRow]:
-    """Rows with numbers between the two, which are left out, in store order."""
-    return list(map(TradeRow._make, session.rows("trades_between", (after, before, limit))))
+def rows_between(transaction: Transaction, after: int, before: int, limit: int) -> list[TradeRow]:
+    """Rows with numbers above `after` and below `before`, in store order."""
+    return list(map(TradeRow._make, transaction.rows("trades_between", (after, before, limit))))
 
 
-def of_deals(session: Transaction, deals: Sequence[tuple[str, str]]) -> list[TradeRow]:
+def select_deals(transaction: Transaction, deals: Sequence[tuple[str, str]]) -> list[TradeRow]:
     """Every version of every leg of each (source, trade_id)."""
     rows: list[TradeRow] = []
     for first in range(0, len(deals), DEALS_AT_ONCE):
         some = deals[first : first + DEALS_AT_ONCE]
-        sources, trade_ids = session.array([source for source, _ in some]), session.array([trade_id for _, trade_id in some])
-        rows += map(TradeRow._make, session.rows("trades_of_deals", (sources, trade_ids)))
+        sources, trade_ids = (
+            transaction.array([source for source, _ in some]),
+            transaction.array([trade_id for _, trade_id in some]),
+        )
+        rows += map(TradeRow._make, transaction.rows("trades_of_deals", (sources, trade_ids)))
     return rows
 
 
-def numbered(session: Transaction, store_seqs: Sequence[int]) -> list[TradeRow]:
-    """The rows with these numbers that there are."""
+def select_numbered(transaction: Transaction, store_seqs: Sequence[int]) -> list[TradeRow]:
+    """The rows with these numbers, without those that do not exist."""
     rows: list[TradeRow] = []
     for first in range(0, len(store_seqs), ROWS_AT_ONCE):
-        numbers = session.array(store_seqs[first : first + ROWS_AT_ONCE])
-        rows += map(TradeRow._make, session.rows("trades_by_store_seq", (numbers,)))
+        numbers = transaction.array(store_seqs[first : first + ROWS_AT_ONCE])
+        rows += map(TradeRow._make, transaction.rows("trades_by_store_seq", (numbers,)))
     return rows
 
 
-def watermark(session: Transaction) -> int:
-    """The highest store_seq, 0 where there is none."""
-    return int(session.rows("watermark")[0][0])
+def watermark(transaction: Transaction) -> int:
+    """The highest store_seq, 0 in an empty table."""
+    return int(transaction.rows("watermark")[0][0])
 
 
-def conflicts(session: Transaction, limit: int) -> list[Conflict]:
+def conflicts(transaction: Transaction, limit: int) -> list[Conflict]:
     """The newest conflicts first."""
-    return [Conflict(row[0], TradeRow._make(row[1:])) for row in session.rows("conflicts_newest", (limit,))]
+    return [Conflict(row[0], TradeRow._make(row[1:])) for row in transaction.rows("conflicts_newest", (limit,))]
 
 
-def select(session: Transaction, wanted: TradeFilter, limit: int) -> tuple[list[TradeRow], int]:
-    """The newest rows that match and how many do.
+def select(transaction: Transaction, wanted: TradeFilter, limit: int) -> tuple[list[TradeRow], int]:
+    """The newest `limit` rows that match, and the number of all that match.
 
-    Cancels are few and may have to borrow their place from the version before them, so they are looked up on their own
-    and merged in.
+    Cancels are few, and may take their desk, instrument or ts from an earlier version: separate queries find them, and their rows
+    are merged in.
     """
-    where, values = _where(session, wanted)
+    where, values = _where(transaction, wanted)
     values["limit"] = limit
-    trades = list(map(TradeRow._make, session.rows("newest", values, where)))
-    cancels = session.rows("cancels_newest", values, where)
+    trades = list(map(TradeRow._make, transaction.rows("newest", values, where)))
+    cancels = transaction.rows("cancels_newest", values, where)
     total = 0
     for found, count in ((trades, "newest_count"), (cancels, "cancels_count")):
-        if len(found) < limit:  # that was all
+        if len(found) < limit:
             total += len(found)
         else:
-            total += session.rows(count, values, where)[0][0]
+            total += transaction.rows(count, values, where)[0][0]
     if not cancels:
         return trades, total
-    numbers = session.array([cancel[0] for cancel in cancels])
-    by_seq = {row.store_seq: row for row in map(TradeRow._make, session.rows("trades_by_store_seq", (numbers,)))}
+    numbers = transaction.array([cancel[0] for cancel in cancels])
+    by_seq = {row.store_seq: row for row in map(TradeRow._make, transaction.rows("trades_by_store_seq", (numbers,)))}
     placed = [(cancel[1:], by_seq[cancel[0]]) for cancel in cancels]
     placed += [((row.ts, row.source_seq, row.source, row.trade_id, row.leg, row.version), row) for row in trades]
     placed.sort(key=itemgetter(0), reverse=True)
     return [row for _, row in placed[:limit]], total
 
 
-def _where(session: Transaction, wanted: TradeFilter) -> tuple[list[str], dict[str, Any]]:
-    """The conditions in use and what they are bound to."""
+def _where(transaction: Transaction, wanted: TradeFilter) -> tuple[list[str], dict[str, Any]]:
+    """The names of the conditions, and the values of their placeholders."""
     values: dict[str, Any] = {"max_store_seq": _FAR if wanted.max_store_seq is None else wanted.max_store_seq}
     names = ["where_seen"]
     if wanted.desks is not None:
         names.append("where_desks")
-        values["desks"] = session.array(list(wanted.desks))
+        values["desks"] = transaction.array(list(wanted.desks))
     if wanted.shown is not None:
         names.append("where_shown")
-        values["shown_desks"], values["shown_dealers"] = (session.array(list(part)) for part in wanted.shown)
+        values["shown_desks"], values["shown_dealers"] = (transaction.array(list(part)) for part in wanted.shown)
     for field, name in (("instrument", "where_instrument"), ("dealer", "where_dealer"), ("since_ts", "where_since")):
         value = getattr(wanted, field)
         if value is not None:

@@ -129,7 +129,7 @@ WHEN (NEW.source IS NULL OR NEW.leg IS NULL OR NEW.version IS NULL OR NEW.action
       OR NEW.written_xid IS DISTINCT FROM pg_current_xact_id())
 EXECUTE FUNCTION trades_take_defaults();
 
--- A doorbell, no more: who misses it finds the rows at the next look.
+-- Only a hint: a follower that misses it finds the rows at its next query.
 CREATE FUNCTION trades_ring() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NOTIFY riskengine_trades;

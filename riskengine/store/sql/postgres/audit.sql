@@ -1,12 +1,12 @@
 -- Queries on the audit trail and the feeds' cursors.
 
--- Where the chain stands and which epoch writes; `newest` tells when the note about the head has been set back. The epoch is locked
--- first, as where it alone is held, so that nobody waits in a circle.
+-- The noted head of the chain and the epoch; `newest`, the last entry of the table, shows whether the note was set back. 
+-- Locks the epoch first, as every other writer does: no deadlock.
 -- name: audit_hold
 SELECT key, value, (SELECT coalesce(max(audit_seq), 0) FROM audit) AS newest FROM meta WHERE key IN ('audit_head', %s)
 ORDER BY key DESC FOR UPDATE
 
--- The server is a way off: entry, note of the head and cursors in one statement.
+-- Entry, note of the head and cursors in one statement: each statement is a round trip to the server.
 -- name: audit_append
 WITH entry AS (
     INSERT INTO audit (audit_seq, ts, actor, kind, subject, first_store_seq, last_store_seq, row_count, previous_hash, hash, detail)
@@ -56,7 +56,7 @@ ts >= %(since_ts)s
 -- name: where_audit_until
 ts < %(until_ts)s
 
--- Which entry holds a row is known from its numbers alone, but for those that leave some out.
+-- The first and last number say which rows an entry holds, except for entries that leave some numbers out.
 -- name: where_audit_covers
 first_store_seq > %(lowest)s AND first_store_seq <= %(last)s AND last_store_seq >= %(first)s
 
@@ -73,21 +73,21 @@ SELECT store_seq, {columns}, received_ts FROM trades WHERE store_seq > %s ORDER 
 -- name: audited_rows_of
 SELECT store_seq, {columns}, received_ts FROM trades WHERE store_seq = ANY(%s::bigint[]) ORDER BY store_seq
 
--- What may come to light later with a number that others have passed: rows of transactions that this snapshot does not see.
+-- Rows that may become visible later although higher numbers are visible already: those of transactions outside this snapshot.
 -- name: audit_horizon
 SELECT pg_current_snapshot()::text
 
 -- name: rows_before_horizon
 SELECT store_seq FROM trades WHERE store_seq = ANY(%s::bigint[]) AND pg_visible_in_snapshot(written_xid, %s::pg_snapshot) ORDER BY store_seq
 
--- Pages are read along an index (see trades.sql).
+-- Read pages along an index (see trades.sql).
 -- name: read_along
 SELECT set_config('enable_bitmapscan', 'off', true)
 
 -- name: trades_named
 SELECT store_seq, source, trade_id, leg FROM trades WHERE trade_id = %s ORDER BY store_seq
 
--- A cancel may leave out its desk: then it belongs where the version before it did.
+-- A cancel may leave out its desk: it then takes the desk of the version before it.
 -- name: trades_at_desks
 SELECT t.store_seq FROM trades AS t
 WHERE t.store_seq BETWEEN %s AND %s AND coalesce(nullif(t.desk, ''), (

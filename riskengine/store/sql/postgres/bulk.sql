@@ -1,12 +1,12 @@
--- What a start reads.
+-- Queries of a start: all trades, in columns.
 
 -- name: bulk_end
 SELECT max(store_seq) FROM (
     SELECT store_seq FROM trades WHERE store_seq > %(after)s ORDER BY store_seq LIMIT %(limit)s) AS page
 
--- A range of trades in columns, each one text: names parted by line ends, whole numbers by commas, decimals by blanks, nothing where
--- there is NULL. `flags` has a character for each row: b or s, a buy or a sell, large in an amend; 0 where more is to be looked at
--- than these columns (names and decimals apart, which the caller looks at).
+-- A range of trades in columns, each one text: line ends separate names, commas integers, spaces decimals; a NULL is empty or 0.
+-- `flags` has a character for each row: b for a buy and s for a sell (B and S in an amend), 0 for a row that needs more than these
+-- columns. The caller checks names and decimals.
 -- name: bulk_columns
 SELECT count(*), string_agg(store_seq::text, ','), string_agg(
             CASE WHEN source_seq BETWEEN 0 AND %(max_integer)s AND leg <= %(max_integer)s AND version <= %(max_integer)s

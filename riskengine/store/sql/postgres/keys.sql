@@ -1,4 +1,4 @@
--- Queries on the trades of some positions: what a repair reads, and what was frozen.
+-- Queries on the trades of some positions, for repairs and for frozen history.
 
 -- name: deals_of_desks
 SELECT DISTINCT source, trade_id, desk, instrument FROM trades WHERE desk = ANY(%s::text[]) AND instrument = ANY(%s::text[])
@@ -9,7 +9,7 @@ SELECT DISTINCT source, trade_id, dealer, instrument FROM trades WHERE dealer = 
 -- name: audit_corrections
 SELECT detail FROM audit WHERE kind = 'correction' ORDER BY audit_seq
 
--- Rows of some positions between two times: instruments, then owners, in pairs. `trades_by_time` holds all that is asked for.
+-- Rows of some positions between two times: instruments, then owners, in pairs. The index `trades_by_time` holds every column of the condition.
 -- name: numbers_of_desks
 SELECT store_seq FROM trades
 WHERE action <> 'cancel' AND ts >= %s AND ts <= %s AND (instrument, desk) IN (SELECT * FROM unnest(%s::text[], %s::text[]))

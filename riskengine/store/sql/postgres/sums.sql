@@ -1,8 +1,8 @@
--- What reconciliation reads.
+-- Queries of reconciliation: all trades, in columns, to be added up.
 
--- A range of trades in columns, each one text: numbers parted by blanks, names by line ends, source and trade_id by a byte of 1.
--- `signs` has a character for each row: + buy, - sell, 0 where the row is not plain. A plain row is a first version that nothing but
--- sums is to be made of, but for its names, numbers and dates, which the caller looks at.
+-- A range of trades in columns, each one text: spaces separate numbers, line ends names; source and trade_id are separated by a byte of 1.
+-- `signs` has a character for each row: + buy, - sell, 0 for a row that is not plain. A plain row is a first version of which only
+-- the sums count. The caller checks names, numbers and dates.
 -- name: trade_columns
 SELECT count(*), max(store_seq), max(leg), string_agg(source || E'\x01' || trade_id, E'\n'),
        string_agg(desk, E'\n'), string_agg(dealer, E'\n'), string_agg(instrument, E'\n'),
@@ -18,7 +18,7 @@ SELECT count(*), max(store_seq), max(leg), string_agg(source || E'\x01' || trade
              AND (fees_currency = '' OR fees_currency = ANY(%(currencies)s::text[]))
             THEN CASE side WHEN 'buy' THEN '+' ELSE '-' END ELSE '0' END, '')
 FROM (SELECT * FROM trades WHERE store_seq > %(after)s AND store_seq <= least(%(watermark)s, (
-        -- Where the page ends, asked first: from a range that ends at the watermark a prepared plan would read all of it every time.
+        -- The end of the page comes first: for a range that ends at the watermark a prepared plan would read all of it every time.
         SELECT max(store_seq) FROM (SELECT store_seq FROM trades WHERE store_seq > %(after)s ORDER BY store_seq LIMIT %(rows)s) AS page))
       ORDER BY store_seq) AS part
 
@@ -26,7 +26,7 @@ FROM (SELECT * FROM trades WHERE store_seq > %(after)s AND store_seq <= least(%(
 SELECT string_agg(store_seq::text, ' '), string_agg(leg::text, ' ')
 FROM (SELECT store_seq, leg FROM trades WHERE store_seq > %(after)s AND store_seq <= %(up_to)s ORDER BY store_seq) AS part
 
--- Trades of which there are several versions: few.
+-- Trades with several versions: few.
 -- name: versioned
 SELECT DISTINCT source, trade_id FROM trades WHERE version > 1 AND store_seq <= %(watermark)s
 

@@ -1,5 +1,5 @@
--- Queries on trades and conflicts. `{...}` is filled in from this file's own fragments and the column list when it is loaded
--- or, for `{where}`, when the caller's filters are known; values are always bound.
+-- Queries on trades and conflicts. Loading fills in `{columns}` and `{marks}`; each search fills in `{where}` and `{cancels}` from the
+-- fragments of this file. Values are always bound.
 
 -- name: trades_insert
 INSERT INTO trades ({columns}, received_ts)
@@ -23,13 +23,13 @@ SELECT {columns}, store_seq, received_ts FROM trades WHERE store_seq > %s ORDER 
 -- name: snapshot
 SELECT pg_current_snapshot()
 
--- Pages are read along an index. The planner, whose statistics lag behind a bulk load, would rather collect and sort all the
--- rows that are left, and do so again for every page.
+-- Read pages along an index. The statistics of the planner lag behind a bulk load: without this it collects and sorts all
+-- remaining rows, again for every page.
 -- name: snapshot_to_read_along
 SELECT pg_current_snapshot(), set_config('enable_bitmapscan', 'off', true)
 
--- What `target` sees and a snapshot before it did not: transactions that were under way then, and those that began later. Rows
--- that were restored from another server carry its numbers; those that lie in the future stay out.
+-- Rows that `target` sees and an earlier snapshot did not: of transactions that were open then, or began later. Rows that were
+-- restored from another server carry its transaction numbers; numbers in the future are left out.
 -- name: trades_beyond
 SELECT {columns}, store_seq, received_ts, written_xid FROM (
     (SELECT * FROM trades
@@ -96,7 +96,7 @@ SELECT {columns}, store_seq, received_ts FROM trades WHERE store_seq = ANY(%s::b
 SELECT {columns}, store_seq, received_ts
 FROM trades JOIN unnest(%s::text[], %s::text[]) AS deal (source, trade_id) USING (source, trade_id)
 
--- A cancel that does not say where and when its trade was is placed where the newest version before it was.
+-- A cancel without desk, instrument, dealer or ts takes them from the newest version before it.
 -- name: cancels
 SELECT c.store_seq, c.source_seq, c.source, c.trade_id, c.leg, c.version,
        coalesce(c.ts, p.ts, 0) AS ts,

@@ -1,4 +1,4 @@
--- Queries on where the store stands, for the witness that is kept outside it.
+-- Queries on the state of the store, for the witness that is kept outside it.
 
 -- name: standing
 SELECT (SELECT value FROM meta WHERE key = 'store_id'), coalesce((SELECT value FROM meta WHERE key = %s), '0'),

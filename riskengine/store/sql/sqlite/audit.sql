@@ -1,6 +1,6 @@
 -- Queries on the audit trail and the feeds' cursors.
 
--- Where the chain stands and which epoch writes; `newest` tells when the note about the head has been set back.
+-- The noted head of the chain and the epoch; `newest`, the last entry of the table, shows whether the note was set back.
 -- name: audit_hold
 SELECT key, value, (SELECT coalesce(max(audit_seq), 0) FROM audit) AS newest FROM meta WHERE key IN ('audit_head', ?)
 
@@ -45,7 +45,7 @@ ts >= :since_ts
 -- name: where_audit_until
 ts < :until_ts
 
--- Which entry holds a row is known from its numbers alone, but for those that leave some out.
+-- The first and last number say which rows an entry holds, except for entries that leave some numbers out.
 -- name: where_audit_covers
 first_store_seq > :lowest AND first_store_seq <= :last AND last_store_seq >= :first
 
@@ -62,7 +62,7 @@ SELECT store_seq, {columns}, received_ts FROM trades WHERE store_seq > ? ORDER B
 -- name: audited_rows_of
 SELECT store_seq, {columns}, received_ts FROM trades WHERE store_seq IN (SELECT value FROM json_each(?)) ORDER BY store_seq
 
--- What may come to light later with a number that others have passed: here nothing, numbers become visible in their order.
+-- Rows that may become visible later although higher numbers are visible already: none here, numbers become visible in order.
 -- name: audit_horizon
 SELECT ''
 
@@ -75,7 +75,7 @@ SELECT 1
 -- name: trades_named
 SELECT store_seq, source, trade_id, leg FROM trades WHERE trade_id = ? ORDER BY store_seq
 
--- A cancel may leave out its desk: then it belongs where the version before it did.
+-- A cancel may leave out its desk: it then takes the desk of the version before it.
 -- name: trades_at_desks
 SELECT t.store_seq FROM trades AS t
 WHERE t.store_seq BETWEEN ? AND ? AND coalesce(nullif(t.desk, ''), (

@@ -1,12 +1,11 @@
--- What a start reads.
+-- Queries of a start: all trades, in columns.
 
 -- name: bulk_end
 SELECT max(store_seq) FROM (SELECT store_seq FROM trades WHERE store_seq > :after ORDER BY store_seq LIMIT :limit)
 
--- A range of trades in columns, each one text: names parted by line ends, whole numbers by commas, decimals by blanks, nothing where
--- there is NULL. `flags` has a character for each row: b or s, a buy or a sell, large in an amend; 0 where more is to be looked at
--- than these columns (names and decimals apart, which the caller looks at). What should be text and is a blob sorts behind every
--- text.
+-- A range of trades in columns, each one text: line ends separate names, commas integers, spaces decimals; a NULL is empty or 0.
+-- `flags` has a character for each row: b for a buy and s for a sell (B and S in an amend), 0 for a row that needs more than these
+-- columns. The caller checks names and decimals. A blob in a text column sorts behind every text.
 -- name: bulk_columns
 SELECT count(*), group_concat(store_seq), group_concat(
             CASE WHEN source_seq BETWEEN 0 AND :max_integer AND leg <= :max_integer AND version <= :max_integer

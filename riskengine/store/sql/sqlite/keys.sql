@@ -1,4 +1,4 @@
--- Queries on the trades of some positions: what a repair reads, and what was frozen.
+-- Queries on the trades of some positions, for repairs and for frozen history.
 
 -- name: deals_of_desks
 SELECT DISTINCT source, trade_id, desk, instrument FROM trades
@@ -11,7 +11,7 @@ WHERE dealer IN (SELECT value FROM json_each(?)) AND instrument IN (SELECT value
 -- name: audit_corrections
 SELECT detail FROM audit WHERE kind = 'correction' ORDER BY audit_seq
 
--- Rows of some positions between two times: instruments, then owners, in pairs. `trades_by_time` holds all that is asked for.
+-- Rows of some positions between two times: instruments, then owners, in pairs. The index `trades_by_time` holds every column of the condition.
 -- name: numbers_of_desks
 SELECT store_seq FROM trades INDEXED BY trades_by_time
 WHERE action <> 'cancel' AND ts >= ? AND ts <= ? AND (instrument, desk) IN (SELECT json_extract(?, '$[' || key || ']'), value FROM json_each(?))

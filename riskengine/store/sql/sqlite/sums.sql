@@ -1,9 +1,8 @@
--- What reconciliation reads.
+-- Queries of reconciliation: all trades, in columns, to be added up.
 
--- A range of trades in columns, each one text: numbers parted by blanks, names by line ends, source and trade_id by a zero byte.
--- `signs` has a character for each row: + buy, - sell, 0 where the row is not plain. A plain row is a first version that nothing but
--- sums is to be made of, but for its names, numbers and dates, which the caller looks at. What should be text and is a blob sorts
--- behind every text.
+-- A range of trades in columns, each one text: spaces separate numbers, line ends names; source and trade_id are separated by a zero byte.
+-- `signs` has a character for each row: + buy, - sell, 0 for a row that is not plain. A plain row is a first version of which only
+-- the sums count. The caller checks names, numbers and dates. A blob in a text column sorts behind every text.
 -- name: trade_columns
 SELECT count(*), max(store_seq), max(leg), group_concat(source || char(0) || trade_id, char(10)), group_concat(desk, char(10)),
        group_concat(dealer, char(10)), group_concat(instrument, char(10)), group_concat(coalesce(quantity, '0'), ' '),
@@ -29,7 +28,7 @@ WHERE store_seq > :after AND store_seq <= (
 -- name: numbers_and_legs
 SELECT group_concat(store_seq, ' '), group_concat(leg, ' ') FROM trades WHERE store_seq > :after AND store_seq <= :up_to
 
--- Trades of which there are several versions: few.
+-- Trades with several versions: few.
 -- name: versioned
 SELECT DISTINCT source, trade_id FROM trades INDEXED BY trades_later WHERE version > 1 AND store_seq <= :watermark
 

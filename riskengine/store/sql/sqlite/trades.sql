@@ -1,5 +1,5 @@
--- Queries on trades and conflicts. `{...}` is filled in from this file's own fragments and the column list when it is loaded
--- or, for `{where}`, when the caller's filters are known; values are always bound.
+-- Queries on trades and conflicts. Loading fills in `{columns}` and `{marks}`; each search fills in `{where}` and `{cancels}` from the
+-- fragments of this file. Values are always bound.
 
 -- name: trade_insert
 INSERT INTO trades ({columns}, received_ts) VALUES ({marks}, ?)
@@ -63,7 +63,7 @@ SELECT {columns}, store_seq, received_ts FROM trades WHERE store_seq IN (SELECT 
 SELECT {columns}, store_seq, received_ts FROM json_each(?) AS wanted
 CROSS JOIN trades ON source = wanted.value AND trade_id = json_extract(?, '$[' || wanted.key || ']')
 
--- A cancel that does not say where and when its trade was is placed where the newest version before it was.
+-- A cancel without desk, instrument, dealer or ts takes them from the newest version before it.
 -- name: cancels
 SELECT c.store_seq, c.source_seq, c.source, c.trade_id, c.leg, c.version,
        coalesce(c.ts, p.ts, 0) AS ts,

@@ -1,4 +1,4 @@
--- Queries on what people decided.
+-- Queries on the decisions of people.
 
 -- name: verdicts
 SELECT id, verdict, comment, actor, ts FROM verdicts ORDER BY ts, id

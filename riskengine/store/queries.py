@@ -1,4 +1,8 @@
-"""What the code that saves and reads records needs of a database: named queries, run inside a transaction of its caller's."""
+"""The named queries of the store: the SQL files that hold them, and the transaction that runs them.
+
+A file of `sql/<dialect>/` is a migration (`0001_initial.sql`) or a list of queries, each below a line `-- name: ...`. Both
+dialects have the same names, so the code in `tables/` names a query and works on either database.
+"""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,47 +12,42 @@ from typing import Any, Literal, Protocol
 from riskengine.store.audit_chain import AuditEntry
 from riskengine.store.trade_rows import COLUMNS
 
-Values = Sequence[Any] | Mapping[str, Any]
-
-
-class Transaction(Protocol):
-    """One connection inside one transaction. Raises what its driver raises; the store says that in our words."""
-
-    def rows(self, query: str, values: Values = (), where: Sequence[str] = ()) -> list[tuple[Any, ...]]:
-        """All rows of the query called `query`, its conditions called `where`."""
-        ...
-
-    def raw_row(self, query: str, values: Values = ()) -> tuple[Any, ...]:
-        """The one row of the query called `query`, its texts as bytes, whatever they hold."""
-        ...
-
-    def run(self, query: str, values: Iterable[Sequence[Any]]) -> None:
-        """The query called `query` once for each of `values`."""
-        ...
-
-    def array(self, values: Sequence[str] | Sequence[int]) -> Any:
-        """A list as one bound value."""
-        ...
-
-    def save_entries(self, entries: Sequence[AuditEntry], head: str, cursors: Mapping[str, int], ts: int) -> None:
-        """Append to the audit trail, note its `head` in `meta`, and move the feeds' cursors on."""
-        ...
-
-
 Dialect = Literal["sqlite", "postgres"]
 
+Values = Sequence[Any] | Mapping[str, Any]
+"""What the placeholders of a query stand for, by place or by name."""
 
 _SQL = files("riskengine.store") / "sql"
-
-
 _MIGRATION = re.compile(r"\d{4}_\w+\.sql$")
-
-
 _PLACEHOLDER = {"sqlite": "?", "postgres": "%s"}
 
 
+class Transaction(Protocol):
+    """One connection inside one transaction. Raises the errors of its driver; the store translates them."""
+
+    def rows(self, query: str, values: Values = (), where: Sequence[str] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query; `where` names the conditions that fill its `{where}`."""
+        ...
+
+    def raw_row(self, query: str, values: Values = ()) -> tuple[Any, ...]:
+        """The one row of a query, its texts as undecoded bytes."""
+        ...
+
+    def run(self, query: str, values: Iterable[Sequence[Any]]) -> None:
+        """Run a query once for each of `values`."""
+        ...
+
+    def array(self, values: Sequence[str] | Sequence[int]) -> Any:
+        """A list in the form that the database binds to one placeholder."""
+        ...
+
+    def save_entries(self, entries: Sequence[AuditEntry], head: str, cursors: Mapping[str, int], ts: int) -> None:
+        """Append to the audit trail, store its `head` in `meta`, and advance the cursors of the sources."""
+        ...
+
+
 def load_queries(dialect: Dialect) -> dict[str, str]:
-    """All named queries, column lists filled in; `{where}` and `{cancels}` stay for the caller's filters."""
+    """All queries by name, `{columns}` and `{marks}` filled in; `complete` fills in `{where}` and `{cancels}`."""
     columns, marks = ", ".join(COLUMNS), ", ".join([_PLACEHOLDER[dialect]] * len(COLUMNS))
     queries: dict[str, str] = {}
     for file in sorted((_SQL / dialect).iterdir(), key=lambda file: file.name):
@@ -61,8 +60,8 @@ def load_queries(dialect: Dialect) -> dict[str, str]:
     return queries
 
 
-def filled(queries: dict[str, str], name: str, where: Sequence[str]) -> str:
-    """The query `name` with the conditions called `where`, joined, for its `{where}`."""
+def complete(queries: dict[str, str], name: str, where: Sequence[str]) -> str:
+    """The text of the query `name`, with the named conditions, joined by AND, as its `{where}`."""
     query = queries[name]
     if where:
         conditions = " AND ".join(queries[condition] for condition in where)
