@@ -239,7 +239,7 @@ def _suspect_items(snapshot: Snapshot) -> Iterator[ExceptionItem]:
 
 
 def _expired_items(snapshot: Snapshot, trading_day: TradingDay, grants: Grants) -> Iterator[ExceptionItem]:
-    """Open positions in expired instruments, at the expiry the instrument names or at the end of that day in the trading day's zone."""
+    """Open positions in expired instruments. An expiry that is a date ends with that day in the zone of the trading day."""
     now = trading_day.local_time(snapshot.as_of)
     for number, rows in groupby(_visible_rows(snapshot, grants), key=lambda row: row.instrument):
         instrument = snapshot.reference.instruments[number]
