@@ -260,5 +260,5 @@ def test_told_to_it_goes_live_and_every_screen_says_so(tmp_path: Path) -> None:
     while (answer := readiness(server.url))[0] != 200:
         time.sleep(0.01)
     [warning] = answer[1]["warnings"]
-    assert warning["kind"] == "mismatch" and "say different quantities" in warning["text"]
+    assert warning["kind"] == "mismatch" and "with different quantities" in warning["text"]
     assert server.end() == 0
