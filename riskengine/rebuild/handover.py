@@ -10,7 +10,7 @@ and its counts of applied, superseded and late trades are those of a fresh start
 - what people decided while the new engine was being built.
 
 A conflict or a verdict may have come after its rows were read: it is taken again here, which changes nothing where it is known.
-Writer thread, between two batches; the one module beside `engine` that knows what an engine keeps.
+Writer thread, between two batches. `Engine.state_to_carry` and `Engine.carry_on` know what an engine keeps.
 """
 
 import threading
