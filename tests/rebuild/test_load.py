@@ -103,7 +103,7 @@ def test_an_engine_that_lost_a_trade_is_found_out(store: Store, store_url: str, 
     forgetting(monkeypatch, "3")
     [mismatch] = loaded(store, store_url).mismatches
     assert mismatch.kind == QUANTITY
-    assert mismatch.text.endswith("different quantities: dealer ann EURUSD, node FX2 EURUSD")
+    assert mismatch.text == "2 positions with different quantities in engine and store: dealer ann EURUSD, node FX2 EURUSD"
 
 
 # -- what is no difference ---------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from riskengine.views.checksum import view_checksum
 from tests.browser import Browser
 from tests.running import Server, running
 from tests.serve.stand_in import StandIn, serving
+from tests.waiting import wait_until
 from tests.world import instruments, nodes
 
 TREE = "document.querySelector('#nodes').innerText"
@@ -101,6 +102,7 @@ def test_the_tree_shows_every_node(demo: Server, page: Browser) -> None:
 
 
 def test_the_tree_shows_the_numbers_of_the_api_at_the_same_seq(demo: Server, page: Browser) -> None:
+    wait_until(lambda: demo.get("/v1/nodes")["rows"][0]["trade_count"] > 3, 30)
     lines, rows = at_that_seq(demo, page, "nodes", "/v1/nodes")
     amounts = ("total_pnl", "realised_pnl", "unrealised_pnl", "net_exposure")
     sizes = ("gross_exposure", "trade_count", "unpriced_count", "stale_count")

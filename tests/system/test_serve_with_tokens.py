@@ -128,7 +128,7 @@ def test_a_person_logs_in_at_the_page_and_is_led_back_when_the_token_ends(server
         browser.open(server.url)
         browser.wait_for("location.pathname === '/login' && document.querySelector('#token') !== null")
         browser.ask("document.querySelector('#token').value = 'rt_wrong'; document.forms[0].submit()")
-        browser.wait_for("document.querySelector('#said')?.innerText === 'This token is not valid.'")
+        browser.wait_for("document.querySelector('#message')?.innerText === 'This token is not valid.'")
         browser.ask(f"document.querySelector('#token').value = {text!r}; document.forms[0].submit()")
         browser.wait_for(f"location.pathname === '/' && ({tree}).includes('FX1')")
         assert not browser.ask(f"({tree}).includes('ALL') || ({tree}).includes('EQ1')")
