@@ -110,7 +110,16 @@ class InstrumentSums:
 
 
 _EXACT = attrgetter(
-    "quantity", "cash", "open_cost", "open_count", "open_cash", "position_count", "trade_count", "identities", "quarantined"
+    "quantity",
+    "cash",
+    "open_cost",
+    "open_count",
+    "open_cash",
+    "position_count",
+    "trade_count",
+    "identities",
+    "quarantined",
+    "long_count",
 )
 
 

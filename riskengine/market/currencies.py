@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from riskengine.records.reference import Reference
-from riskengine.records.types import BoolArray, FloatArray, Kind
+from riskengine.records.types import BoolArray, FloatArray, Kind, small_lot
 
 
 class Pair(NamedTuple):
@@ -51,7 +51,7 @@ class CurrencyGraph:
         self._pairs = tuple(
             Pair(i.instrument, n, reference.currency_index[i.base_currency], reference.currency_index[i.quote_currency])
             for n, i in enumerate(reference.instruments)
-            if i.kind is Kind.FX
+            if i.kind is Kind.FX and small_lot(i.kind, i.multiplier) is None
         )
         self._instruments = np.array([pair.instrument for pair in self._pairs], dtype=np.int64)
         self._routed_for: tuple[bytes, bytes] | None = None

@@ -265,7 +265,7 @@ def position_row(
         "instrument": instrument.instrument,
         "quantity": row.quantity / ONE,
         "net_cash": row.cash / CASH_ONE,
-        "average_price": average if row.quantity else None,
+        "average_price": _average_price(row, average, size),
         "breakeven_price": -(row.cash / CASH_ONE) / size if row.quantity else None,
         "mark": mark.price if priced and mark is not None else None,
         "mark_source": mark.source or mark.kind if priced and mark is not None else None,
@@ -287,6 +287,15 @@ def position_row(
         **UNKNOWN_DAY,
     }
     return _for_reader(fields, row, exact, broken)
+
+
+def _average_price(row: Row, average: float | None, size: float) -> float | None:
+    """The average of the one position that the row stands for; of several the open cost over the quantity, if all are on one side."""
+    if not row.quantity:
+        return None
+    if average is not None or not row.is_one_sided:
+        return average
+    return row.open_cost / CASH_ONE / size
 
 
 def _for_reader(fields: RowDict, row: Row, exact: bool, broken: bool) -> RowDict:

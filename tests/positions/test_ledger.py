@@ -131,7 +131,7 @@ def test_a_trade_that_came_and_went_between_two_settlements_leaves_no_change(led
 
 
 def test_an_opening_enters_both_roll_ups_and_no_count_of_trades(ledger):
-    ledger.open_with(world.opening(quantity="10", average_price="2"))
+    ledger.open_with([world.opening(quantity="10", average_price="2")])
     settle(ledger)
     [dealer] = ledger.dealers.books[ledger.dealer_index["ann"]].rows
     for found in (row(ledger, "ALL"), dealer):

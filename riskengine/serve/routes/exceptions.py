@@ -27,7 +27,7 @@ from riskengine.views.grants import Grants
 
 MAX_COMMENT_CHARS = 2_000
 
-KINDS = ("conflict", "parked", "unmatched", "quarantined", "late", "unpriced", "suspect", "expired")
+KINDS = ("conflict", "parked", "unmatched", "quarantined", "late", "unpriced", "suspect", "older_rule", "expired")
 
 
 async def answer_exceptions(question: Question) -> Response:
@@ -69,6 +69,7 @@ ACTIONS = {
     "unmatched": ("accept",),
     "late": ("accept",),
     "unpriced": ("accept",),
+    "older_rule": ("accept",),
     "expired": ("accept",),
 }
 """The actions for each kind. `accept` without an effect of its own says that a person has seen the exception."""
