@@ -363,18 +363,20 @@ class Engine:
         flags_same = np.array_equal(fresh, self._fresh) and np.array_equal(self.marks.priced, self._priced)
         if not marks and flags_same:
             return False
-        self._fresh, self._priced = fresh, self.marks.priced.copy()
+        self._fresh, self._priced, before = fresh, self.marks.priced.copy(), self._rates
         rates_same = self._take_rates()
         if flags_same and rates_same:
             self._units = self._units.with_prices(self._terms, self.marks)
-            self._factors = self._factors.with_prices(self._units)
+            self._factors = self._factors.with_prices(self._units, self._rates)
         else:
             self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates)
             self._factors = Factors(self._units, self._rates)
+        moved = self._rates.fee_value != before.fee_value
+        fees_moved = np.flatnonzero(moved).tolist() if moved.any() else ()
         few = len(repriced) * 8 <= len(self.reference.instruments)
         for builder in (self._organisation, self._dealers):
             if flags_same and rates_same and few:
-                builder.valuation.reprice_some(repriced, self._factors)
+                builder.valuation.reprice_some(repriced, self._factors, fees_moved)
             else:
                 builder.valuation.reprice(self._factors)
         return True

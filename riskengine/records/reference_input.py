@@ -12,8 +12,8 @@ import msgspec
 from riskengine.records.fields import Rejected, currency, date, excerpt, fixed, integer, name, quote, timestamp, to_text
 from riskengine.records.types import (
     DECIMALS,
-    MULTIPLIER_DECIMALS,
     FX_KINDS,
+    MULTIPLIER_DECIMALS,
     OPTION_KINDS,
     Close,
     Instrument,
