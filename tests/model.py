@@ -307,11 +307,8 @@ class Model:
         return self.answer(("rate", currency, id(marks)), marks, lambda: self._rate(currency, marks))
 
     def _rate(self, currency: str, marks: Mapping[str, Quote]) -> tuple[Fraction, bool] | None:
-        pairs = {
-            s: (spec.base, spec.quote)
-            for s, spec in self.specs.items()
-            if spec.kind == "fx" and spec.multiplier >= 1 and s in marks
-        }
+        edges = {s: spec for s, spec in self.specs.items() if spec.kind == "fx" and spec.multiplier >= 1}
+        pairs = {s: (spec.base, spec.quote) for s, spec in edges.items() if s in marks}
         fresh = {s: pair for s, pair in pairs.items() if marks[s].ts >= self.priced_at - STALE_AFTER}
         for usable in (fresh, pairs):
             paths = list(self.walks(currency, (currency,), (), usable))

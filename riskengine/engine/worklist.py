@@ -108,7 +108,7 @@ class WorkList:
         self._changed = True
 
     def note_older_rule(self, trade: Trade, field: str, reason: str) -> None:
-        """List a trade that counts because its row is older than the rule that would refuse it now. It is listed while it counts."""
+        """List a trade that a rule would refuse now and that counts, because its row is older. It is listed while it counts."""
         item_id = exception_id(OLDER_RULE, trade)
         if item_id not in self._older and len(self._older) >= MAX_NOTICES:
             del self._older[next(iter(self._older))]
@@ -124,7 +124,7 @@ class WorkList:
         self._changed = True
 
     def forget_older(self, trades: Iterable[Trade]) -> None:
-        """Take trades off the list of what counts by an older rule: their rows have been read again, and may hold something else."""
+        """Take trades off the list of older rules: their rows have been read again, and may hold something else."""
         for trade in trades if self._older else ():
             self._older.pop(exception_id(OLDER_RULE, trade), None)
 

@@ -4,8 +4,8 @@ A store notes from which store_seq each rule judges. An older row counts as it a
 engine lists it as `older_rule`. Live, replay, renewal, repair and reconciliation judge a row by its number alone, so they judge
 alike. What comes to the door has no number yet: every rule judges it.
 
-To add a rule: its name here, in `RULES`; a migration that puts it into the table `rules`; its check in `decode.TradeCheck`, behind
-`self._judges(RULE, store_seq)`; and what it would have refused in `TradeCheck.broken_rule`.
+To add a rule: its name here, in `RULES`; a migration that puts it into the table `rules`; its check in `decode.TradeCheck`,
+behind `judges`; and what it would have refused in `TradeCheck.broken_rule`.
 """
 
 from collections.abc import Mapping

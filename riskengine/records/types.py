@@ -57,8 +57,8 @@ OPTION_KINDS = frozenset({Kind.FX_OPTION, Kind.EQUITY_OPTION})
 def small_lot(kind: Kind, multiplier: int) -> str | None:
     """Why a multiplier (units of 1e-8) is too small for an instrument of this kind; None if it is not.
 
-    The multiplier of an fx kind is a lot size. One below 1 says that the price is for more than one unit of the base, and then the
-    price is no rate: taken as one it would be wrong by that factor.
+    The multiplier of an fx kind is a lot size. One below 1 says that the price is for more than one unit of the base: taken as a
+    rate, the price would be wrong by that factor.
     """
     if kind not in FX_KINDS or multiplier >= 10**MULTIPLIER_DECIMALS:
         return None

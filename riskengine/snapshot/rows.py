@@ -317,7 +317,7 @@ def position_row(
 
 
 def _average_price(row: Row, average: float | None, size: float) -> float | None:
-    """The average of the one position that the row stands for; of several the open cost over the quantity, if all are on one side."""
+    """The average of the position that the row stands for; of several on one side the open cost over the quantity."""
     if not row.quantity:
         return None
     if average is not None or not row.is_one_sided:

@@ -6,7 +6,8 @@ summed up the tree. With Q the open quantities of a leaf, C its cash and K its o
     total = Q . value + C . X        unrealised = Q . value - K . X        realised = (C + K) . X
 
 The quantities stand in three matrices: of products, whose value is their exposure; of pairs, which are exposed by their currency
-legs; and of options, whose exposure is by a delta, which is unknown: they add to no exposure. An open position without a mark must not count its cash either: `open_cash` and `open_cost` take it out again.
+legs; and of options, whose exposure is by a delta, which is unknown: they add to no exposure. An open position without a mark
+must not count its cash either: `open_cash` and `open_cost` take it out again.
 Gross exposure is the sum of the absolute values of a node's own netted legs (currencies and products); long and short are (gross
 + net) / 2 and (net - gross) / 2.
 
@@ -39,8 +40,8 @@ CHUNK_NODES = 6 * PAGE
 """Nodes copied at once: 120 KB. An allocator fetches larger blocks from the system, and returns them, every time: that would cost
 more than the sums in them."""
 
-# Lines of the table of node numbers. Amounts are in the reporting currency; the counts are whole numbers. VALUE is without options:
-# the delta. UNPRICED counts the positions of which anything is unknown, NO_RATE those of which everything is.
+# Lines of the table of node numbers. Amounts are in the reporting currency; the counts are whole numbers. VALUE is without options.
+# UNPRICED counts the positions of which anything is unknown, NO_RATE those without a rate of their cash currency.
 TOTAL, UNREALISED, VALUE, NET, REALISED, FEES, UNPRICED, NO_RATE, STALE, GROSS = range(10)
 MEASURES = 10
 PRICED = 4
@@ -404,7 +405,8 @@ class Valuation:
     def reprice_some(self, instruments: Sequence[int], factors: Factors, fees_moved: Collection[int] = ()) -> None:
         """Compute the numbers after the prices, and nothing else, of a few instruments changed; the same bits as `reprice`.
 
-        `fees_moved` are currencies of which only the rate for fees moved with them. O(cells of the owners that hold them + owners).
+        `fees_moved` are currencies of which only the rate for fees moved with them. O(cells of the owners that hold them +
+        owners).
         """
         fees_move = bool(fees_moved) and self._foreign_fees.uses_any(fees_moved)
         if fees_move:

@@ -207,3 +207,20 @@ def test_the_check_needs_settled_roll_ups(ledger):
     ledger.add(trade(), TOLERANCE)
     with pytest.raises(AssertionError, match="settle"):
         ledger.check()
+
+
+def test_balances_of_one_position_are_folded_once_however_many_there_are(monkeypatch):
+    steps = []
+    monkeypatch.setattr(
+        "riskengine.positions.position.next_average", lambda *args: steps.append(args) or next_average(*args)
+    )
+    ledger = Ledger(world.REFERENCE)
+    balances = [
+        world.opening(desk=desk, dealer="", instrument=symbol, quantity="10", average_price="2", ts=NOON + number)
+        for number, (desk, symbol) in enumerate((desk, symbol) for desk in DESKS for symbol in ("EURUSD", "ACME"))
+    ]
+    ledger.open_with(balances)
+    assert len(steps) == 2 * len(balances), "each balance once in either roll-up"
+    ledger.organisation.settle()
+    ledger.dealers.settle()
+    ledger.check()
