@@ -261,6 +261,14 @@ class Model:
         fees = {currency: amount for currency, amount in fees.items() if amount}
         return Held(symbol, quantity, cash, average, fees, len(rows), max((row["ts"] for row in rows), default=0))
 
+    def average_of(self, positions: Iterable[Held]) -> float | None:
+        """The average price of a row that nets these positions of one instrument: of those that are open, on one side."""
+        held = [one for one in positions if one.quantity]
+        if not held or len({one.quantity > 0 for one in held}) > 1:
+            return None
+        cost = sum((one.quantity * Fraction(one.average or 0) for one in held), ZERO)
+        return float(cost / sum((one.quantity for one in held), ZERO))
+
     def below(self, node: str) -> Callable[[str], bool]:
         """Whether a desk lies at or below a node."""
 
@@ -299,7 +307,8 @@ class Model:
         return self.answer(("rate", currency, id(marks)), marks, lambda: self._rate(currency, marks))
 
     def _rate(self, currency: str, marks: Mapping[str, Quote]) -> tuple[Fraction, bool] | None:
-        pairs = {s: (spec.base, spec.quote) for s, spec in self.specs.items() if spec.kind == "fx" and s in marks}
+        edges = {s: spec for s, spec in self.specs.items() if spec.kind == "fx" and spec.multiplier >= 1}
+        pairs = {s: (spec.base, spec.quote) for s, spec in edges.items() if s in marks}
         fresh = {s: pair for s, pair in pairs.items() if marks[s].ts >= self.priced_at - STALE_AFTER}
         for usable in (fresh, pairs):
             paths = list(self.walks(currency, (currency,), (), usable))
@@ -311,6 +320,19 @@ class Model:
                     rate *= mid if pairs[symbol][0] == here else 1.0 / mid
                 return Fraction(rate), usable is pairs
         return None
+
+    def fee_rate(self, currency: str, marks: Mapping[str, Quote]) -> Fraction | None:
+        """The rate of fees: a currency's own, or that of a crypto's mark in its base."""
+        own = self.rate(currency, marks)
+        if own is not None:
+            return own[0]
+        found = []
+        for symbol, spec in self.specs.items():
+            cash = self.rate(spec.quote, marks)
+            if spec.kind == "crypto" and spec.base == currency and symbol in marks and cash is not None:
+                stale = cash[1] or marks[symbol].ts < self.priced_at - STALE_AFTER
+                found.append((stale, spec.quote != self.reporting, spec.quote, symbol, Fraction(marks[symbol].price) * cash[0]))
+        return min(found)[-1] if found else None
 
     def walks(
         self, here: str, corners: tuple[str, ...], symbols: tuple[str, ...], pairs: Mapping[str, tuple[str, str]]
@@ -336,21 +358,22 @@ class Model:
         rated = self.rate(spec.quote, marks)
         fees: Fraction | None = ZERO
         for currency, amount in held.fees.items():
-            one = self.rate(currency, marks)
-            fees = None if fees is None or one is None else fees + amount * one[0]
+            one = self.fee_rate(currency, marks)
+            fees = None if fees is None or one is None else fees + amount * one
+        unknown_fees = int(fees is None)
         if rated is None:
             return Worth(None, None, None, fees, 1, 0, ZERO)
         rate, stale = rated
         cost = spec.multiplier * held.quantity * Fraction(held.average or 0)
         realised = (held.cash + cost) * rate
         if not held.quantity:
-            return Worth(realised, realised, ZERO, fees, 0, stale, abs(held.cash * rate))
+            return Worth(realised, realised, ZERO, fees, unknown_fees, stale, abs(held.cash * rate))
         if mark is None:
             return Worth(None, realised, None, fees, 1, stale, abs(held.cash * rate))
         value = spec.multiplier * held.quantity * Fraction(mark.price)
         stale = stale or mark.ts < self.priced_at - STALE_AFTER
         scale = (abs(held.cash) + abs(value) + abs(cost)) * rate
-        return Worth((held.cash + value) * rate, realised, (value - cost) * rate, fees, 0, stale, scale)
+        return Worth((held.cash + value) * rate, realised, (value - cost) * rate, fees, unknown_fees, stale, scale)
 
     def worth_of(self, positions: Iterable[Held], marks: Mapping[str, Quote]) -> Worth:
         """The worth of several positions: the sum of the known ones, unknown if none is known, and the count of the others."""

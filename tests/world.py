@@ -41,7 +41,7 @@ INSTRUMENTS: tuple[dict[str, Any], ...] = (
     {"instrument": "GHOST", "kind": "equity", "quote_currency": "USD"},
     {"instrument": "MAREL", "kind": "equity", "quote_currency": "ISK"},
     {"instrument": "ESZ6", "kind": "future", "quote_currency": "USD", "multiplier": "50", "expiry": "2026-12-18"},
-    {"instrument": "BTCEUR", "kind": "crypto", "quote_currency": "EUR", "quantity_decimals": 10},
+    {"instrument": "BTCEUR", "kind": "crypto", "base_currency": "BTC", "quote_currency": "EUR", "quantity_decimals": 10},
 )
 """GHOST never gets a mark in these tests; there is no rate from ISK, MAREL's currency, to the reporting currency."""
 

@@ -25,8 +25,9 @@ from riskengine.positions.position import LateFold
 from riskengine.positions.processed import APPLIED, CONFLICT, DUPLICATE, PARKED, QUARANTINED, SUPERSEDED, Decision, Processed
 from riskengine.positions.quarantine import Quarantine
 from riskengine.positions.repair import Repaired, repair, set_aside
-from riskengine.records.reference import Reference
-from riskengine.records.types import CONFLICT_REASON, Key, Opening, Trade, Verdict
+from riskengine.records.reference import Reference, trade_check
+from riskengine.records.rules import judges_all
+from riskengine.records.types import CONFLICT_REASON, Key, Opening, Trade, Verdict, small_lot
 from riskengine.snapshot.snapshot import Counts, ExceptionItem, Snapshot
 from riskengine.valuation.node_values import Valuation
 from riskengine.valuation.unit_values import ContractTerms, Factors, Units
@@ -87,6 +88,12 @@ class Engine:
         self._tolerance = int(config.engine.tolerance_s * MICROS_PER_SECOND)
         self._counts = dict.fromkeys((APPLIED, DUPLICATE, CONFLICT, SUPERSEDED, PARKED, QUARANTINED, "late"), 0)
         self._work = WorkList()
+        self._check = trade_check(reference)
+        self._has_older_rows = not judges_all(reference.rule_starts)
+        for instrument in reference.instruments:
+            if (reason := small_lot(instrument.kind, instrument.multiplier)) is not None:
+                told = f"{reason}; it goes on with its positions, and its mark gives no currency rate"
+                self._work.note_older_instrument(instrument.instrument, "multiplier", told)
         self._decided: list[tuple[ExceptionItem, Verdict]] = []
         self._watermark = 0
         self._last_trade_at = 0
@@ -106,8 +113,9 @@ class Engine:
 
     def open_with(self, openings: Iterable[Opening]) -> None:
         """Take balances brought forward. Call it before the trades of their positions."""
-        for opening in openings:
-            self.ledger.open_with(opening)
+        balances = list(openings)
+        self.ledger.open_with(balances)
+        for opening in balances:
             self.quarantine.open_with(opening)
 
     def apply(
@@ -118,6 +126,8 @@ class Engine:
         `watermark` is the highest store_seq in the state after the batch. `progress` gets now and then which part of a batch of
         hundreds of thousands is done, 0 to 1. Raises nothing: every trade gets an outcome.
         """
+        if self._has_older_rows:
+            self._note_older(trades)
         changes = PositionChanges(progress)
         outcomes = [PLAIN] * len(trades)
         others = self._enter_all(trades, now, changes, outcomes) if len(trades) >= COLUMNS_FROM_TRADES else None
@@ -130,6 +140,15 @@ class Engine:
         if trades:
             self._last_trade_at = now
         return outcomes
+
+    def _note_older(self, trades: Iterable[Trade]) -> None:
+        """List the trades whose rows are older than a rule that would refuse them. 0.06 us for an ordinary one."""
+        rated, broken_rule = self._check.currencies, self._check.broken_rule
+        for trade in trades:
+            if trade.contra_amount is not None or trade.fees_currency not in rated:
+                broken = broken_rule(trade)
+                if broken is not None:
+                    self._work.note_older_rule(trade, *broken)
 
     def _enter_each(self, trades: Sequence[Trade], now: int, changes: PositionChanges, outcomes: list[Outcome]) -> int:
         """Decide trade by trade which positions change. Returns how many are anything but plain new trades."""
@@ -164,6 +183,7 @@ class Engine:
         self._counts[status] += 1
         if removed is not None:
             changes.leave(removed)
+            self._work.note_other_versions()
         if added is not None:
             changes.enter(added, place if removed is None and status == APPLIED else NOWHERE)
         return self._outcome_of(trade, status, other, now)
@@ -242,10 +262,12 @@ class Engine:
         self._decided.append((item, verdict))
 
     def _apply_decision(self, decision: Decision) -> None:
+        self._work.note_other_versions()
         if decision.removed is not None:
             self.ledger.remove(decision.removed)
         if decision.added is not None:
             self.ledger.add(decision.added, self._tolerance)
+            self._note_older((decision.added,))
 
     # -- repair ------------------------------------------------------------------------------------------------
 
@@ -271,7 +293,10 @@ class Engine:
         thread then puts the call to this. A key may name an inner node, or have an empty instrument: then its sums are added up
         again. O(trades of the keys + rows of their owners).
         """
-        repaired = repair(self.ledger, self.processed, self.quarantine.reason, keys, versions)
+        stored = list(versions)
+        repaired = repair(self.ledger, self.processed, self.quarantine.reason, keys, stored)
+        self._work.forget_older(stored)
+        self._note_older(stored)
         self._work.note_repaired(self.processed, keys, {*repaired.changed, *repaired.forgotten}, store_seqs)
         for key in repaired.aside:
             self._work.note_quarantined(key, NOT_AS_FROZEN, now)
@@ -338,18 +363,20 @@ class Engine:
         flags_same = np.array_equal(fresh, self._fresh) and np.array_equal(self.marks.priced, self._priced)
         if not marks and flags_same:
             return False
-        self._fresh, self._priced = fresh, self.marks.priced.copy()
+        self._fresh, self._priced, before = fresh, self.marks.priced.copy(), self._rates
         rates_same = self._take_rates()
         if flags_same and rates_same:
             self._units = self._units.with_prices(self._terms, self.marks)
-            self._factors = self._factors.with_prices(self._units)
+            self._factors = self._factors.with_prices(self._units, self._rates)
         else:
             self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates)
             self._factors = Factors(self._units, self._rates)
+        moved = self._rates.fee_value != before.fee_value
+        fees_moved = np.flatnonzero(moved).tolist() if moved.any() else ()
         few = len(repriced) * 8 <= len(self.reference.instruments)
         for builder in (self._organisation, self._dealers):
             if flags_same and rates_same and few:
-                builder.valuation.reprice_some(repriced, self._factors)
+                builder.valuation.reprice_some(repriced, self._factors, fees_moved)
             else:
                 builder.valuation.reprice(self._factors)
         return True

@@ -21,6 +21,9 @@ from riskengine.snapshot.snapshot import ExceptionItem
 MAX_NOTICES = 10_000
 """Late trades and conflicts on the list, of each; the oldest make room for new ones. The counts go on counting all."""
 
+OLDER_RULE = "older_rule"
+"""The kind of what counts by a rule that has been replaced by a stricter one since (`records.rules`)."""
+
 UNREADABLE_STANDS = "a row of the same identity and version was stored first, and it is no trade; it stands"
 
 
@@ -39,6 +42,7 @@ class WorkList:
         self._conflicts: dict[str, ExceptionItem] = {}
         self._unreadable: dict[int, ExceptionItem] = {}
         self._broken: dict[tuple[str, str, str], ExceptionItem] = {}
+        self._older: dict[str, ExceptionItem] = {}
         self._kept_out: dict[tuple[Identity, int], ExceptionItem] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._changed = False
@@ -103,6 +107,31 @@ class WorkList:
         self._unreadable[store_seq] = item
         self._changed = True
 
+    def note_older_rule(self, trade: Trade, field: str, reason: str) -> None:
+        """List a trade that a rule would refuse now and that counts, because its row is older. It is listed while it counts."""
+        item_id = exception_id(OLDER_RULE, trade)
+        if item_id not in self._older and len(self._older) >= MAX_NOTICES:
+            del self._older[next(iter(self._older))]
+        detail: dict[str, object] = {"field": field}
+        self._older[item_id] = ExceptionItem(item_id, OLDER_RULE, trade.received_ts, f"{field}: {reason}", trade, detail)
+        self._changed = True
+
+    def note_older_instrument(self, instrument: str, field: str, reason: str) -> None:
+        """List a stored instrument that `load instruments` would refuse now, and that goes on."""
+        item_id = f"{OLDER_RULE}:instrument:{escape_name(instrument)}"
+        detail: dict[str, object] = {"instrument": instrument, "field": field}
+        self._older[item_id] = ExceptionItem(item_id, OLDER_RULE, 0, f"{field}: {reason}", None, detail)
+        self._changed = True
+
+    def forget_older(self, trades: Iterable[Trade]) -> None:
+        """Take trades off the list of older rules: their rows have been read again, and may hold something else."""
+        for trade in trades if self._older else ():
+            self._older.pop(exception_id(OLDER_RULE, trade), None)
+
+    def note_other_versions(self) -> None:
+        """Another version of a trade takes part, or none does: the next `refresh` looks whether what is listed still counts."""
+        self._changed = self._changed or bool(self._older)
+
     def note_quarantined(self, key: tuple[str, str, str], reason: str, now: int) -> bool:
         """List a key that broke an invariant. Returns False if it was listed before."""
         if key in self._broken:
@@ -160,6 +189,7 @@ class WorkList:
         return {
             "conflict": tuple(item for item in self._conflicts.values() if not self._is_rejected(item.id)),
             "late": tuple(self._late),
+            OLDER_RULE: tuple(item for item in self._older.values() if _counts(item.trade, processed)),
             "parked": _items("parked", ((t, "a cancel whose trade has not come") for t in processed.parked.values())),
             "quarantined": (*self._broken.values(), *self._quarantined_items(processed), *self._unreadable.values()),
             "unmatched": tuple(
@@ -188,6 +218,14 @@ class WorkList:
     def _is_rejected(self, item_id: str) -> bool:
         verdict = self.verdict(item_id)
         return verdict is not None and verdict.verdict == "reject"
+
+
+def _counts(trade: Trade | None, processed: Processed) -> bool:
+    """Whether this version takes part, frozen or not; of an instrument, always."""
+    if trade is None:
+        return True
+    effective = processed.effective(trade.identity)
+    return effective.version == trade.version if effective is not None else processed.stands(trade)
 
 
 def _items(kind: str, trades: Iterable[tuple[Trade, str]]) -> tuple[ExceptionItem, ...]:

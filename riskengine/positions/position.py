@@ -6,8 +6,9 @@ checkpoint before it. Quantity, cash and fees are exact sums, which only take th
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple, cast
 
 from sortedcontainers import SortedKeyList
@@ -159,14 +160,15 @@ class Position:
         """Whether a base stands for its oldest trades, rather than the trades themselves. O(1)."""
         return self.base is not None
 
-    def open_with(self, opening: Opening, multiplier: int, currency: str) -> None:
-        """Add a balance brought forward: a trade at its average price plus its realised P&L, before every trade. O(trades).
+    def open_with(self, openings: Collection[Opening], multiplier: int, currency: str) -> None:
+        """Add balances brought forward: each a trade at its average price plus its realised P&L, before every trade.
 
-        A position nets several balances (of dealers at a desk, of desks of a dealer): they are folded by (ts, desk, dealer).
+        A position nets several balances (of dealers at a desk, of desks of a dealer): they are folded by (ts, desk, dealer), all
+        of them once a call. O(balances log balances + trades).
         """
-        self.openings = tuple(sorted((*self.openings, opening), key=lambda o: (o.ts, o.desk, o.dealer)))
-        self.cash += opening.realised * CASH_PER_ONE - opening.quantity * opening.average_price * multiplier
-        self._add_fees(currency, opening.fees)
+        self.openings = tuple(sorted((*self.openings, *openings), key=_opening_order))
+        self.cash += sum(each.realised * CASH_PER_ONE - each.quantity * each.average_price * multiplier for each in openings)
+        self._add_fees(currency, sum(each.fees for each in openings))
         self._fold_from(0)
 
     def add(self, trade: Trade, fingerprint: int | None = None) -> int:
@@ -360,6 +362,9 @@ class Position:
         assert (quantity, cash) == (self.quantity, self.cash), "I1: quantity or cash is not the sum of the trades"
         assert average == self.average, "I3: the average is not that of the trades in order"
         assert (self.average is None) == (self.quantity == 0), "flat exactly when there is no average"
+
+
+_opening_order = attrgetter("ts", "desk", "dealer")
 
 
 def fingerprint_of(trade: Trade) -> int:

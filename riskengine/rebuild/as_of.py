@@ -14,6 +14,7 @@ from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.market.trading_day import TradingDay
 from riskengine.reconciliation.store_sums import Rules, holding_of, keys_of
 from riskengine.records.decode import TradeCheck
+from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Key, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.compare import NOTHING, Holding, plus
 from riskengine.store.protocol import Store
@@ -57,6 +58,10 @@ class PastDay:
     def verdicts(self) -> list[Verdict]:
         """What had been decided; nothing for a decision that was changed later."""
         return [verdict for verdict in self._store.verdicts() if verdict.ts <= self._ts]
+
+    def rule_starts(self) -> RuleStarts:
+        """Today's: a rule judges by the number of a row, whatever the moment."""
+        return self._store.rule_starts()
 
     def watermark(self) -> int:
         """0: which rows had been received by then is known only once they are read."""

@@ -19,6 +19,7 @@ from riskengine.observe import get_logger
 from riskengine.positions.freezing import Recalled, freeze
 from riskengine.records.decode import TradeCheck
 from riskengine.records.reference import Reference, trade_check
+from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Key, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.store.trade_rows import RefusedRow
 
@@ -78,6 +79,7 @@ class DayStore(Protocol):
     def marks(self) -> list[StoredMark]: ...
     def latest_closes(self) -> list[Close]: ...
     def verdicts(self) -> list[Verdict]: ...
+    def rule_starts(self) -> RuleStarts: ...
     def watermark(self) -> int: ...
 
 
@@ -129,7 +131,7 @@ def rebuild(
     `[engine] history_days` are frozen on the way, 3 us each; without it all stay in memory. `rest` is called often meanwhile.
     """
     listener.enter("reference")
-    reference = Reference(store.nodes(), store.instruments(), config.engine.reporting_currency)
+    reference = Reference(store.nodes(), store.instruments(), config.engine.reporting_currency, store.rule_starts())
     engine = Engine(reference, config, epoch=epoch, now=now)
     engine.recall_verdicts(store.verdicts())
     openings = store.openings()

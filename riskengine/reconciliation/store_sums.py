@@ -25,6 +25,7 @@ from riskengine.store.queries import Transaction
 from riskengine.store.sql_store import REVISION_KEY
 from riskengine.store.tables import reference
 from riskengine.store.tables import verdicts as verdicts_of
+from riskengine.store.tables.rules import rule_starts
 from riskengine.store.tables.trade_columns import (
     COUNT,
     FINGERPRINT,
@@ -87,7 +88,8 @@ class Rules:
         parents = {node.parent for node in self.nodes}
         self.leaves = frozenset(node.node for node in self.nodes if node.node not in parents)
         reporting = config.engine.reporting_currency
-        self.check = TradeCheck(self.instruments, self.leaves, {node.node for node in self.nodes}, (reporting,))
+        names = {node.node for node in self.nodes}
+        self.check = TradeCheck(self.instruments, self.leaves, names, (reporting,), rule_starts(transaction))
         self.quarantine = Quarantine(self.instruments, config.engine)
         self.openings: list[Opening] = [
             opening

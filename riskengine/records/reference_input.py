@@ -21,6 +21,7 @@ from riskengine.records.types import (
     Node,
     Opening,
     StoredMark,
+    small_lot,
 )
 
 _KINDS = {kind.value: kind for kind in Kind}
@@ -109,6 +110,8 @@ def check_instrument(sent: InstrumentInput) -> Instrument:
     multiplier = fixed(sent.multiplier, MULTIPLIER_DECIMALS, "multiplier") // 10 ** (DECIMALS - MULTIPLIER_DECIMALS)
     if multiplier <= 0:
         raise Rejected("multiplier", "must be above 0")
+    if (reason := small_lot(kind, multiplier)) is not None:
+        raise Rejected("multiplier", reason)
     texts = {field: name(getattr(sent, field), field, required=False) for field in _NAMES}
     return Instrument(
         instrument=name(sent.instrument, "instrument"),

@@ -54,6 +54,17 @@ LEG_KINDS = frozenset({Kind.FX, Kind.FX_FORWARD})
 OPTION_KINDS = frozenset({Kind.FX_OPTION, Kind.EQUITY_OPTION})
 
 
+def small_lot(kind: Kind, multiplier: int) -> str | None:
+    """Why a multiplier (units of 1e-8) is too small for an instrument of this kind; None if it is not.
+
+    The multiplier of an fx kind is a lot size. One below 1 says that the price is for more than one unit of the base: taken as a
+    rate, the price would be wrong by that factor.
+    """
+    if kind not in FX_KINDS or multiplier >= 10**MULTIPLIER_DECIMALS:
+        return None
+    return f"of {kind.value} is a lot size and must be 1 or more: quote the price for one unit of the base currency"
+
+
 class Node(msgspec.Struct, frozen=True):
     """A node of the organisation tree. `parent` is empty for the root; `level` is only a label."""
 

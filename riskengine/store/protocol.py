@@ -14,6 +14,7 @@ closed), StoreCorrupt, or StoreError for anything else that the database refuses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
+from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Opening, Sample, StoredMark, Trade, Verdict
 from riskengine.store.audit_chain import Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport
 from riskengine.store.queries import Transaction
@@ -252,6 +253,10 @@ class Store(Protocol):
 
     def latest_closes(self) -> list[Close]:
         """R. The newest close of each instrument."""
+        ...
+
+    def rule_starts(self) -> RuleStarts:
+        """R. The first store_seq that each stricter rule judges, by rule (`records.rules`). Migrations alone change it."""
         ...
 
     def reference_revision(self) -> int:

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from typing import Concatenate, ParamSpec, TypeVar
 
 from riskengine.errors import LeaseHeld, StoreError
+from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Opening, Sample, StoredMark, Trade, Verdict
 from riskengine.store import audit_trail as audit
 from riskengine.store.audit_chain import ENGINE, EPOCH, Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport
@@ -30,6 +31,7 @@ from riskengine.store.results import (
 from riskengine.store.tables import breaks as breaks_of
 from riskengine.store.tables import curve_samples as curves_of
 from riskengine.store.tables import reference
+from riskengine.store.tables import rules as rules_of
 from riskengine.store.tables import trades as trades_of
 from riskengine.store.tables import verdicts as verdicts_of
 from riskengine.store.trade_rows import TradeRow
@@ -226,6 +228,9 @@ class SqlStore(ABC):
 
     def latest_closes(self) -> list[Close]:
         return self._read(reference.latest_closes)
+
+    def rule_starts(self) -> RuleStarts:
+        return self._read(rules_of.rule_starts)
 
     def reference_revision(self) -> int:
         return int(self._read(reference.get_meta, REVISION_KEY) or 0)

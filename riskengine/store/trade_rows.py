@@ -16,6 +16,9 @@ from riskengine.records.types import DECIMALS, Trade, cash_and_fill_price, econo
 DEFAULT_SOURCE = "file"
 """The source of a row that names no source (INTERFACE section 5)."""
 
+STORED_BEFORE = 0
+"""The store_seq of a record that passed its check long ago and has no number here: no rule that came later judges it."""
+
 _WHOLE_DIGITS = 15
 _SCALE: tuple[int, ...] = tuple(10 ** (DECIMALS - decimals) for decimals in range(DECIMALS + 1))
 
@@ -136,16 +139,22 @@ def trade_from_row(row: TradeRow, check: TradeCheck) -> Trade | RefusedRow:
     try:
         trade = _plain_trade(row, check)
         if trade is None:
-            trade = check(convert(row._asdict(), TradeInput), row.received_ts, DEFAULT_SOURCE)
+            trade = check(convert(row._asdict(), TradeInput), row.received_ts, DEFAULT_SOURCE, row.store_seq)
         return trade
     except Rejected as rejected:
         return RefusedRow(row.store_seq, rejected.field, rejected.reason, _printable(row))
 
 
 def check_again(trade: Trade, check: TradeCheck) -> Trade | RefusedRow:
-    """A trade that older reference data accepted, as a start would now read it from the store. Cost 10 us."""
+    """A stored trade that older reference data accepted, as a start would now read it from the store. Cost 10 us."""
     *columns, received_ts = row_values(trade)
-    return trade_from_row(TradeRow._make((*columns, 0, received_ts)), check)
+    return trade_from_row(TradeRow._make((*columns, STORED_BEFORE, received_ts)), check)
+
+
+def check_new_again(trade: Trade, check: TradeCheck) -> Trade | RefusedRow:
+    """A trade that is not stored yet, by newer reference data than accepted it. Every rule judges it. Cost 10 us."""
+    *columns, received_ts = row_values(trade)
+    return trade_from_row(TradeRow._make((*columns, MAX_INTEGER, received_ts)), check)
 
 
 def replay(rows: Iterable[TradeRow], check: TradeCheck) -> Iterator[tuple[int, Trade | RefusedRow]]:

@@ -16,6 +16,7 @@ from riskengine.rebuild import rebuild as start_of_day
 from riskengine.rebuild.rebuild import GENTLE_TRADES, READ_TRADES, rebuild
 from riskengine.records.decode import TradeCheck
 from riskengine.records.reference import trade_check
+from riskengine.records.rules import NO_STARTS, RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.digest import digest
 from riskengine.store.trade_rows import COLUMNS, RefusedRow, TradeRow, row_values
@@ -57,6 +58,9 @@ class Shelf:
 
     def verdicts(self) -> list[Verdict]:
         return []
+
+    def rule_starts(self) -> RuleStarts:
+        return NO_STARTS
 
     def latest_closes(self) -> list[Close]:
         return self.closes_

@@ -218,7 +218,7 @@ def test_the_exact_cash_replaces_quantity_times_price():
         ({"price": "1." + "0" * 90 + "1"}, "price", "has more than 10 decimals"),
         ({"fees": "1e16"}, "fees", "is larger than 1e15"),
         ({"fees_currency": "dollars"}, "fees_currency", "must be a code of 3 to 8 capital letters: 'dollars'"),
-        ({"contra_amount": -3}, "contra_amount", "must not be negative: side gives its sign"),
+        ({"contra_amount": -3}, "contra_amount", "must not be negative: it has the sign of the price, and side says who pays"),
         ({"trade_id": ""}, "trade_id", "is missing"),
         ({"trade_id": "x" * 10_240}, "trade_id", "is longer than 128 characters"),
         ({"trade_id": "a\nb"}, "trade_id", r"has a character that a name cannot have: 'a\nb'"),

@@ -93,8 +93,8 @@ def test_an_instrument_has_its_defaults():
 
 
 def test_an_instrument_keeps_every_column():
-    option = instrument(OPTION, multiplier="0.00000001", premium_currency="EUR", premium_style="percent", cut="NYC")
-    assert (option.multiplier, option.currency, option.premium_style, option.cut) == (1, "EUR", "percent", "NYC")
+    option = instrument(OPTION, multiplier="1.00000001", premium_currency="EUR", premium_style="percent", cut="NYC")
+    assert (option.multiplier, option.currency, option.premium_style, option.cut) == (100_000_001, "EUR", "percent", "NYC")
     assert option.expiry == "2026-12-18T10:00:00-05:00"
 
 

@@ -53,7 +53,7 @@ deals = st.fixed_dictionaries(
         "source_seq": st.sampled_from([1, 2]),
         "legs": st.just(2),
         "fees": st.sampled_from(["1.25", "-0.5"]),
-        "fees_currency": st.sampled_from(["USD", "JPY", "ISK"]),
+        "fees_currency": st.sampled_from(["USD", "JPY", "ISK", "BTC"]),
         "contra_amount": st.sampled_from(["110.01", "7"]),
         "value_date": st.sampled_from(["", "2026-03-06", "2026-06-04"]),
     },
@@ -385,8 +385,17 @@ class EngineAgainstModel(RuleBasedStateMachine):
                     scale = worth.scale + exposure.gross
                     agree(row["net_exposure"], exposure.net, scale, f"{name} net")
                     agree(row["gross_exposure"], exposure.gross, scale, f"{name} gross")
-                if all(self.model.worth(one, marks).fees is not None for one in held):
-                    agree(row["fees"], worth.fees, worth.scale, f"{name} fees")
+                agree(row["fees"], worth.fees, worth.scale, f"{name} fees")
+
+    @invariant()
+    @precondition(lambda self: self.settled)
+    def a_row_on_one_side_has_an_average(self) -> None:
+        for line in ladder_rows(self.snapshot):
+            average = self.model.average_of(
+                [held for (_, symbol), held in self.model.positions("desk").items() if symbol == line["instrument"]]
+            )
+            assert (line["average_price"] is None) == (average is None)
+            assert average is None or abs(line["average_price"] - average) <= 1e-9 * abs(average) + 1e-9, line["instrument"]
 
     @invariant()
     @precondition(lambda self: self.settled)

@@ -139,14 +139,14 @@ TRADE: Fields = (
     Field("value_date", TEXT, "when it settles"),
     Field("trade_date", TEXT, "the day it counts to, where the source says so"),
     Field("booked_ts", TIME, "when this version was booked"),
-    Field("contra_amount", NUMBER, "the exact cash, in place of quantity x price"),
+    Field("contra_amount", NUMBER, "the exact cash, in place of quantity x price; it has the sign of the price"),
     Field("legs", INTEGER, "how many legs there should be"),
     Field("store_seq", INTEGER, "the store's number"),
     Field("received_ts", TIME, "when the engine took it"),
 )
 EXCEPTION: Fields = (
     Field("id", TEXT, "names it for good"),
-    Field("kind", TEXT, "conflict, parked, unmatched, quarantined, late, unpriced, suspect or expired"),
+    Field("kind", TEXT, "conflict, parked, unmatched, quarantined, late, unpriced, suspect, older_rule or expired"),
     Field("ts", TIME, "when it was noticed; null where that is not known"),
     Field("reason", TEXT, "what is wrong"),
     Field("instrument", TEXT, "what it is about"),

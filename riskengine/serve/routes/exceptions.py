@@ -21,13 +21,13 @@ from riskengine.serve.answers.shapes import EXCEPTION, names
 from riskengine.serve.answers.wire import trade_record
 from riskengine.serve.routes.lists import Value, sorted_places
 from riskengine.serve.routes.trades import read_body
-from riskengine.snapshot.rows import RowDict
+from riskengine.snapshot.rows import RowDict, fees_are_known
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
 from riskengine.views.grants import Grants
 
 MAX_COMMENT_CHARS = 2_000
 
-KINDS = ("conflict", "parked", "unmatched", "quarantined", "late", "unpriced", "suspect", "expired")
+KINDS = ("conflict", "parked", "unmatched", "quarantined", "late", "unpriced", "suspect", "older_rule", "expired")
 
 
 async def answer_exceptions(question: Question) -> Response:
@@ -69,6 +69,7 @@ ACTIONS = {
     "unmatched": ("accept",),
     "late": ("accept",),
     "unpriced": ("accept",),
+    "older_rule": ("accept",),
     "expired": ("accept",),
 }
 """The actions for each kind. `accept` without an effect of its own says that a person has seen the exception."""
@@ -187,10 +188,21 @@ def _visible_part(item: ExceptionItem, grants: Grants, hierarchy: Hierarchy) -> 
     return item
 
 
+def _visible_positions(snapshot: Snapshot, grants: Grants) -> list[Row]:
+    """The rows of `_visible_rows`, of leaves and dealers in place of what is above them. O(positions)."""
+    hierarchy = snapshot.reference.hierarchy
+    tops = granted_tops(grants, hierarchy)
+    return _with_dealers(snapshot, grants, [hierarchy.index[leaf] for top in tops for leaf in hierarchy.leaves_below(top)])
+
+
 def _visible_rows(snapshot: Snapshot, grants: Grants) -> list[Row]:
     """The visible rows of the whole house, by instrument; several of one if several nodes or dealers are visible."""
-    tops = granted_tops(grants, snapshot.reference.hierarchy)
-    held = [row for top in tops for row in snapshot.nodes.state(top).positions()]
+    return _with_dealers(snapshot, grants, granted_tops(grants, snapshot.reference.hierarchy))
+
+
+def _with_dealers(snapshot: Snapshot, grants: Grants, nodes: Iterable[int]) -> list[Row]:
+    """The rows of some nodes, and those of the visible dealers in other instruments, by instrument."""
+    held = [row for node in nodes for row in snapshot.nodes.state(node).positions()]
     if not grants.see_everything:
         known = {row.instrument for row in held}
         numbers = (number for number, name in enumerate(snapshot.dealer_names) if grants.sees_dealer(name))
@@ -200,11 +212,12 @@ def _visible_rows(snapshot: Snapshot, grants: Grants) -> list[Row]:
 
 
 def _unpriced_items(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionItem]:
-    """Instruments with positions and an unknown price or rate.
+    """Instruments with positions of which something is unknown: the price, a rate, the delta or the fees.
 
     Their positions, with the quarantined ones, add up to the root's unpriced_count.
     """
     units, reference = snapshot.units, snapshot.reference
+    charged = _unknown_fees(snapshot, grants)
     for number, rows in groupby(_visible_rows(snapshot, grants), key=lambda row: row.instrument):
         held = list(rows)
         instrument = reference.instruments[number]
@@ -213,12 +226,38 @@ def _unpriced_items(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionIte
             reason = f"no rate leads from {instrument.currency} to {reference.reporting_currency}"
         elif not units.priced[number]:
             count, reason = sum(row.open_count for row in held), "no price has been received"
+        elif units.no_delta[number]:
+            count, reason = sum(row.open_count for row in held), "its delta is unknown, and so is its exposure"
         else:
-            count = 0
+            count, reason = 0, ""
+        if number in charged:
+            more, currencies = charged[number]
+            count += more
+            reason += f"{reason and '; '}fees in {', '.join(sorted(currencies))} have no rate"
         if not count:
             continue
         detail: dict[str, object] = {"instrument": instrument.instrument, "positions": count}
         yield ExceptionItem(f"unpriced:{instrument.instrument}", "unpriced", 0, reason, None, detail)
+
+
+def _unknown_fees(snapshot: Snapshot, grants: Grants) -> dict[int, tuple[int, set[str]]]:
+    """By instrument: how many visible positions are unpriced by nothing but their fees, and the currencies of those.
+
+    O(visible rows), and O(positions below) where some have fees without a rate.
+    """
+    wanted = {row.instrument for row in _visible_rows(snapshot, grants) if not fees_are_known(snapshot, row)}
+    units, index, known = snapshot.units, snapshot.reference.currency_index, snapshot.rates.fee_known
+    found: dict[int, tuple[int, set[str]]] = {}
+    for row in _visible_positions(snapshot, grants) if wanted else ():
+        number = row.instrument
+        if number not in wanted or not units.rated[number] or fees_are_known(snapshot, row):
+            continue
+        if row.open_count and (not units.priced[number] or units.no_delta[number]):
+            continue
+        count, currencies = found.setdefault(number, (0, set()))
+        currencies.update(code for code in row.fees if not known[index[code]])
+        found[number] = (count + 1, currencies)
+    return found
 
 
 def _suspect_items(snapshot: Snapshot) -> Iterator[ExceptionItem]:
