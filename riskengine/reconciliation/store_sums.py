@@ -197,7 +197,6 @@ class PlainSums:
             "max_integer": MAX_INTEGER,
             "future_limit": rules.future_limit,
             "watermark": watermark,
-            "currencies": transaction.array(sorted(rules.check.currencies)),
         }
         self._sums = KeySums()
         self._fees = {NODE: KeySums(FEES_WIDTH), DEALER: KeySums(FEES_WIDTH)}

@@ -1,8 +1,8 @@
 """Compares two sides that should be equal, key by key: what an engine holds (`here`) and what another account says (`there`).
 
-Pure and exact: quantities, cash and fees are integers. The sum of the trades' fingerprints is compared too, so two sides that agree
-in every figure but were made of different trades, or of trades that say something else, differ. Nothing here knows a store or a
-clock.
+Pure and exact: quantities, cash and fees are integers. The sum of the trades' fingerprints is compared too, so two sides that
+agree in every figure but were made of different trades, or of trades that say something else, differ. Nothing here knows a store
+or a clock.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

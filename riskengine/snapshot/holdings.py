@@ -2,10 +2,11 @@
 
 The first line is a header: `epoch`, `seq`, `as_of`, `watermark` and `nodes`, a list of [node, parent] from the root down. Then
 comes a line for each owner that holds something: `{"node": name, "rows": [..]}` for nodes, inner ones too, and
-`{"dealer": name, "rows": [..]}` for dealers. The last line is `{"end": true}`. A row is `[instrument, quantity, net cash, trades,
-identities, economics, fees]`: quantity in units of 1e-10, net cash in units of 1e-28, `identities` and `economics` the sums of the
-two parts of the trades' fingerprints (`records.fingerprints`: which they are, what they say), these four as the decimal text of an
-integer; `fees` by currency, each the decimal text of an integer in units of 1e-10.
+`{"dealer": name, "rows": [..]}` for dealers. The last line is `{"end": true}`.
+
+A row is `[instrument, quantity, net cash, trades, identities, economics, fees]`: quantity in units of 1e-10, net cash in units of
+1e-28, `identities` and `economics` the sums of both parts of the trades' fingerprints (`records.fingerprints`), these four as the
+decimal text of an integer; `fees` by currency, each the decimal text of an integer in units of 1e-10.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,8 +1,8 @@
 """Adds up the stored trades by key, exactly, thousands of rows at a time: the store's side of a reconciliation.
 
 A row is plain if its sums are all that counts: `sums.sql` checks what the database can check, this file the names, numbers and
-dates. Quantity, price and fees of a plain row are integers of at most 62 bits in fixed units. Products and sums are kept in limbs of
-31 bits: no sum of fewer than 2**29 rows can overflow 64 bits. All other rows are odd: this file returns their numbers, and the
+dates. Quantity, price and fees of a plain row are integers of at most 62 bits in fixed units. Products and sums are kept in limbs
+of 31 bits: no sum of fewer than 2**29 rows can overflow 64 bits. All other rows are odd: this file returns their numbers, and the
 caller reads them row by row.
 """
 
@@ -45,7 +45,7 @@ _ROOM: IntArray = (1 << 62) // _POWERS
 
 QUANTITY, NOTIONAL, VERSIONS, ECONOMICS, COUNT = slice(0, 2), slice(2, 6), slice(6, 8), slice(8, 10), 10
 WIDTH = 11
-"""Rows of an array of sums: 2 limbs of the quantity, 4 of quantity x price, 2 of 32 bits of each part of the fingerprints, and the
+"""Rows of an array of sums: 2 limbs of the quantity, 4 of quantity x price, 2 of 32 bits of each part of the fingerprints, the
 count."""
 FEES_WIDTH = 2
 """Rows of an array of sums of fees: 2 limbs."""
@@ -131,8 +131,8 @@ NumbersAndLegs = Callable[[], tuple[IntArray, IntArray]]
 class SumsReader:
     """Makes sums of columns, page by page, with one set of names.
 
-    `is_dated` says whether a row of an instrument, traded at a time (microseconds), may be plain with these value and trade dates.
-    The rows with `odd_texts` (source, a zero byte, trade_id) or `odd_numbers` are never plain.
+    `is_dated` says whether a row of an instrument, traded at a time in microseconds, may be plain with its value and trade date. The
+    rows with `odd_texts` (source, a zero byte, trade_id) or `odd_numbers` are never plain.
     """
 
     def __init__(
@@ -302,7 +302,7 @@ def fingerprints(texts: Sequence[bytes], legs: IntArray) -> IntArray:
 def _economics(
     versions: IntArray, columns: Sequence[IntArray], signed: Iterable[int], amounts: Sequence[IntArray], terms: Iterable[int]
 ) -> IntArray:
-    """`economics_fingerprints` of columns: times and codes of names, signed quantities in units of 1e-10, price and fees, terms."""
+    """`economics_fingerprints` of columns: times and codes of names, signed quantities in units of 1e-10, price, fees, terms."""
     lists = [[column.tolist() for column in some] for some in (columns, amounts)]
     hashed = economics_fingerprints(versions.tolist(), [*lists[0], signed, *lists[1], terms])
     return np.array(hashed, dtype=np.int64)

@@ -17,8 +17,6 @@ SELECT count(*), max(store_seq), max(leg), string_agg(source || E'\x01' || trade
              AND ts >= %(ts_min)s AND ts < %(ts_end)s AND ts::numeric - received_ts <= %(future_limit)s
              AND contra_amount IS NULL AND (legs IS NULL OR legs BETWEEN 1 AND 1000)
              AND (booked_ts IS NULL OR (booked_ts >= %(ts_min)s AND booked_ts < %(ts_end)s))
-             AND (fees = 0 OR (fees BETWEEN 0 AND 1e15 AND scale(fees) <= 10))
-             AND (fees_currency = '' OR fees_currency = ANY(%(currencies)s::text[]))
             THEN CASE side WHEN 'buy' THEN '+' ELSE '-' END ELSE '0' END, '')
 FROM (SELECT * FROM trades WHERE store_seq > %(after)s AND store_seq <= least(%(watermark)s, (
         -- The end of the page comes first: for a range that ends at the watermark a prepared plan would read all of it every time.

@@ -18,10 +18,8 @@ SELECT count(*), max(store_seq), max(leg), group_concat(source || char(0) || tra
              AND ts >= :ts_min AND ts < :ts_end AND ts - received_ts <= :future_limit
              AND contra_amount IS NULL AND (legs IS NULL OR legs BETWEEN 1 AND 1000)
              AND (booked_ts IS NULL OR (booked_ts >= :ts_min AND booked_ts < :ts_end))
-             AND (fees = '0' OR (fees NOT GLOB '*[^0-9.]*' AND fees GLOB '*[0-9]*' AND length(fees) <= 11 AND fees < x''
-                                 AND length(fees) - length(replace(fees, '.', '')) <= 1))
-             AND (fees_currency = '' OR fees_currency IN (SELECT value FROM json_each(:currencies)))
-             AND desk < x'' AND dealer < x'' AND instrument < x'' AND quantity < x'' AND price < x''
+             AND desk < x'' AND dealer < x'' AND instrument < x'' AND quantity < x'' AND price < x'' AND fees < x''
+             AND fees_currency < x''
             THEN CASE side WHEN 'buy' THEN '+' ELSE '-' END ELSE '0' END, '')
 FROM trades
 WHERE store_seq > :after AND store_seq <= (
