@@ -33,7 +33,7 @@ from riskengine.files.lines import display_name
 from riskengine.reconciliation.statement import against_statement, parse_tolerances, unreachable_error
 from riskengine.reconciliation.store_sums import store_side
 from riskengine.records.types import Key
-from riskengine.snapshot.compare import FEES, ORDER, Break, compare, found_row, tree_breaks
+from riskengine.snapshot.compare import FEES, ORDER, Break, compare, found_rows, tree_breaks
 from riskengine.snapshot.holdings import Holdings, read_holdings
 from riskengine.snapshot.rows import RowDict
 from riskengine.store.open_store import open_store
@@ -137,13 +137,13 @@ def _with_store(engine: str, config: Config, *, repair: bool) -> RowDict:
             "seq": found.header["seq"],
             "watermark": found.header["watermark"],
             "started_ts": started,
-            "breaks": [found_row(each) for each in found.breaks.values()],
+            "breaks": [row for each in found.breaks.values() for row in found_rows(each)],
         }
         if repair and found.breaks:
             _ask_for_repair(engine)
             left = _confirmed_breaks(engine, opened, config).breaks
-            for row, each in zip(report["breaks"], found.breaks.values(), strict=True):
-                row["repaired"] = each.key not in left
+            for row in report["breaks"]:
+                row["repaired"] = (row["rollup"], row[row["rollup"]], row["instrument"] or "") not in left
             report["repaired"] = not left
         return report | {"took_ms": (SystemClock().now() - started) // 1_000}
     finally:

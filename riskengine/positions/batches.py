@@ -15,7 +15,7 @@ import numpy as np
 from riskengine.positions.fold_columns import ColumnFold, Runs, TradeColumns, find_round_trips, put_position
 from riskengine.positions.ledger import MASK, SHIFT, Ledger, Rollup
 from riskengine.positions.position import LateFold, fold_in
-from riskengine.records.fingerprints import fingerprint_parts, join_parts
+from riskengine.records.fingerprints import fingerprint_columns, join_parts
 from riskengine.records.types import IntArray, Trade
 
 GROUP_FROM_TRADES = 2_048
@@ -83,14 +83,14 @@ class PositionChanges:
 
     def _apply_by_position(self, ledger: Ledger, tolerance: int) -> Iterator[Late]:
         trades = self.trades
-        versions, economics = fingerprint_parts(trades)
-        prints = join_parts(versions, economics)
+        parts = fingerprint_columns(trades)
+        prints = join_parts(*parts)
         self._report(0.2)
         dealers = {dealer: ledger.dealer_number(dealer) for dealer in dict.fromkeys(trade.dealer for trade in trades)}
         instruments = _numbers("instrument", ledger.reference.instrument_index, trades)
         fold = None
         if len(trades) >= COLUMNS_FROM_TRADES:
-            columns = TradeColumns(trades, np.array([versions, economics], dtype=np.int64), instruments, ledger.reference)
+            columns = TradeColumns(trades, np.array(parts, dtype=np.int64), instruments, ledger.reference)
             fold = partial(ColumnFold, columns, round_trips=find_round_trips(trades, self.leaving))
             self._report(0.4)
         keys = _numbers("dealer", dealers, trades) << SHIFT | instruments

@@ -39,7 +39,7 @@ State = tuple[int, float | None, int, int, dict[str, int] | None, Checkpoints | 
 class TradeColumns:
     """The fields of trades that positions are folded from, a column each, in the order of arrival. 0.6 us a trade.
 
-    `prints` are both parts of their fingerprints, shape (2, trades); `instruments` are their instrument numbers. A trade that is
+    `prints` are the parts of their fingerprints, shape (3, trades); `instruments` are their instrument numbers. A trade that is
     not `fits` has a number too large for columns.
     """
 
@@ -167,7 +167,6 @@ class ColumnFold:
         fits = np.add.reduceat(np.abs(signed).astype(np.float64), starts) < _EXACT
         fits[np.searchsorted(self._run_numbers, self._tied_wrongly())] = False
         quantity, average = self._averages(signed, columns.price[order])
-        versions, economics = (_sum_stretches(part[order], starts) for part in columns.prints)
         averages = average.astype(np.object_)
         averages[quantity == 0] = None
         trades = map(columns.trades.__getitem__, order.tolist())
@@ -176,7 +175,7 @@ class ColumnFold:
             _in_units(quantity, columns.step[self._instruments]),
             averages.tolist(),
             np.add.reduceat(columns.cash[order], starts).tolist(),
-            join_parts(versions, economics),
+            join_parts(*(_sum_stretches(part[order], starts) for part in columns.prints)),
             self._fees(),
             map(self._checkpoints.get, range(len(starts))),
             of_each,

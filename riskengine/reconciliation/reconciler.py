@@ -26,7 +26,7 @@ from riskengine.reconciliation.confirm import Compared, ReconcilerParts, catch_u
 from riskengine.reconciliation.self_repair import SelfRepair
 from riskengine.reconciliation.stored_keys import StoredKeys, stored_keys, vanished_rows
 from riskengine.records.types import Identity, Key
-from riskengine.snapshot.compare import HIERARCHY, KINDS, NODE, Break, found_row, holding_row
+from riskengine.snapshot.compare import HIERARCHY, KINDS, NODE, Break, found_rows, holding_row
 from riskengine.snapshot.rows import RowDict
 from riskengine.store.audit_chain import AuditEvent
 from riskengine.store.protocol import Store
@@ -136,7 +136,7 @@ class Reconciler:
             "started_ts": started,
             "took_ms": max(0, parts.clock.now() - started) // 1_000,
             "breaks": [
-                found_row(each)
+                row
                 | {
                     "trades": trades.get(each.key, []),
                     "repaired": each.key in repaired,
@@ -144,6 +144,7 @@ class Reconciler:
                     "age_s": max(0, started - seen[each.key].first_seen_ts) / MICROS_PER_SECOND if each.key in seen else 0.0,
                 }
                 for each in found.breaks.values()
+                for row in found_rows(each)
             ],
             "open": len(left),
         }

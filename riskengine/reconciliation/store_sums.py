@@ -29,12 +29,11 @@ from riskengine.store.tables import reference
 from riskengine.store.tables import verdicts as verdicts_of
 from riskengine.store.tables.trade_columns import (
     COUNT,
-    ECONOMICS,
     FEES_WIDTH,
     LIMB,
     NOTIONAL,
+    PRINTS,
     QUANTITY,
-    VERSIONS,
     KeySums,
     SumsPage,
     SumsReader,
@@ -249,7 +248,7 @@ class PlainSums:
         places = numbers.tolist()
         quantities = [units[at] * one for at, one in zip(places, join_limbs(sums[QUANTITY], LIMB), strict=True)]
         cash = [cash_units[at] * one for at, one in zip(places, join_limbs(sums[NOTIONAL], LIMB), strict=True)]
-        prints = join_parts(join_limbs(sums[VERSIONS], 32), join_limbs(sums[ECONOMICS], 32))
+        prints = join_parts(*(join_limbs(sums[part], 32) for part in PRINTS))
         charged = map(fees.get, keys.tolist(), repeat(NO_FEES))
         figures = zip(quantities, cash, sums[COUNT].tolist(), prints, charged, strict=True)
         holdings = map(_holding, figures)

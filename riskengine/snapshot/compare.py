@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from riskengine.records.fields import to_text
-from riskengine.records.fingerprints import versions_of
+from riskengine.records.fingerprints import split_parts, versions_of
 from riskengine.records.types import CASH_DECIMALS, Key
 
 if TYPE_CHECKING:  # the child process that compares needs none of a snapshot's modules
@@ -27,8 +27,15 @@ FEES = "fees"
 ORDER = "order"
 HIERARCHY = "hierarchy"
 
+AVERAGE = "average"
+UNKNOWN_NAME = "unknown_name"
+"""Of a comparison with an outside statement alone."""
+
 KINDS = (MISSING_HERE, MISSING_THERE, QUANTITY, CASH, IDENTITY, FEES, ORDER, HIERARCHY)
-"""By precedence: a break has the first kind that fits."""
+"""Between engine and store, by precedence: a break has the first kind that fits."""
+
+STATEMENT_KINDS = (UNKNOWN_NAME, MISSING_HERE, MISSING_THERE, QUANTITY, CASH, AVERAGE)
+"""Between engine and an outside statement, by precedence."""
 
 Fees = Mapping[str, int]
 """Fees by currency, units of 1e-10, without zeros."""
@@ -111,6 +118,14 @@ def kind_of(here: Holding | None, there: Holding | None) -> str:
     return FEES if here.fees != there.fees else ORDER
 
 
+def kinds_of(each: Break) -> list[str]:
+    """The kinds of a break: its kind, and `order` beside `fees` where the trades differ in more than fees."""
+    if each.kind != FEES:
+        return [each.kind]
+    sides = [split_parts((side or NOTHING).identities).economics for side in (each.here, each.there)]
+    return [FEES] if sides[0] == sides[1] else [FEES, ORDER]
+
+
 def compare(here: Side, there: Side) -> list[Break]:
     """One break for each key of either side about which they differ, sorted by key. O(keys)."""
     found = []
@@ -176,11 +191,10 @@ def tree_breaks(here: Mapping[str, str], there: Mapping[str, str]) -> list[Break
 # -- as reports show it ------------------------------------------------------------------------------------------
 
 
-def found_row(each: Break) -> dict[str, Any]:
-    """A break as a report shows it."""
+def found_rows(each: Break) -> list[dict[str, Any]]:
+    """A break as a report shows it: a row for each of its kinds."""
     rollup, owner, instrument = each.key
-    return {
-        "kind": each.kind,
+    row = {
         "rollup": rollup,
         rollup: owner,
         "instrument": instrument or None,
@@ -188,6 +202,7 @@ def found_row(each: Break) -> dict[str, Any]:
         "there": holding_row(each.there),
         "difference": holding_row(each.difference),
     }
+    return [{"kind": kind} | row for kind in kinds_of(each)]
 
 
 def holding_row(holding: Holding | None) -> dict[str, Any] | None:

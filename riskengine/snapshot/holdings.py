@@ -4,17 +4,17 @@ The first line is a header: `epoch`, `seq`, `as_of`, `watermark` and `nodes`, a 
 comes a line for each owner that holds something: `{"node": name, "rows": [..]}` for nodes, inner ones too, and
 `{"dealer": name, "rows": [..]}` for dealers. The last line is `{"end": true}`.
 
-A row is `[instrument, quantity, net cash, trades, identities, economics, fees]`: quantity in units of 1e-10, net cash in units of
-1e-28, `identities` and `economics` the sums of both parts of the trades' fingerprints (`records.fingerprints`), these four as the
-decimal text of an integer; `fees` by currency, each the decimal text of an integer in units of 1e-10.
+A row is `[instrument, quantity, net cash, trades, identities, economics, fees of trades, fees]`: quantity in units of 1e-10, net
+cash in units of 1e-28, then the sums of the three parts of the trades' fingerprints (`records.fingerprints`), these five as the
+decimal text of an integer; last the fees by currency, each the decimal text of an integer in units of 1e-10.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import orjson
 
-from riskengine.records.fingerprints import economics_of, join_parts, versions_of
+from riskengine.records.fingerprints import join_parts, split_parts
 from riskengine.records.types import Key
 from riskengine.snapshot.compare import DEALER, NODE, Break, Holding, hierarchy_breaks_of
 from riskengine.snapshot.snapshot import Snapshot, Table
@@ -46,8 +46,7 @@ def _line(rollup: str, name: str, table: Table, owner: int, symbols: tuple[str, 
             str(row.quantity),
             str(row.cash),
             row.trade_count,
-            str(versions_of(row.identities)),
-            str(economics_of(row.identities)),
+            *map(str, split_parts(row.identities)),
             {currency: str(units) for currency, units in row.fees.items()},
         ]
         for row in table.state(owner).positions()
@@ -90,9 +89,11 @@ class Holdings(NamedTuple):
         return hierarchy_breaks_of(children, lambda node: self.nodes.get(node, {}))
 
 
-def _holding(quantity: str, cash: str, trades: int, identities: str, economics: str, fees: Mapping[str, str]) -> Holding:
-    [fingerprints] = join_parts([int(identities)], [int(economics)])
-    return Holding(int(quantity), int(cash), trades, fingerprints, {currency: int(units) for currency, units in fees.items()})
+def _holding(quantity: str, cash: str, trades: int, *parts_and_fees: Any) -> Holding:
+    *parts, charged = parts_and_fees
+    versions, economics, fees = ([int(part)] for part in parts)
+    [identities] = join_parts(versions, economics, fees)
+    return Holding(int(quantity), int(cash), trades, identities, {currency: int(units) for currency, units in charged.items()})
 
 
 def read_holdings(lines: Iterable[bytes]) -> Holdings:

@@ -1,4 +1,4 @@
-"""A stored row that somebody edits, in any column that counts, is a break of the right kind; a repair makes a fresh start's state."""
+"""A stored row edited in any column that counts is a break of the right kind, and a repair makes the state of a fresh start."""
 
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -9,8 +9,8 @@ from riskengine.engine.engine import Engine
 from riskengine.positions.freezing import freeze
 from riskengine.positions.places import trades_under
 from riskengine.rebuild.edited_rows import changed_in_place
-from riskengine.reconciliation.stored_keys import stored_keys
 from riskengine.reconciliation.store_sums import store_side
+from riskengine.reconciliation.stored_keys import stored_keys
 from riskengine.records.types import Key, Trade, economics
 from riskengine.snapshot.compare import KINDS, compare, hierarchy_breaks, side_of
 from riskengine.snapshot.digest import digest

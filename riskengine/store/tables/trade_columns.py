@@ -18,7 +18,7 @@ from zlib import crc32
 import numpy as np
 
 from riskengine.records.fields import Rejected, name
-from riskengine.records.fingerprints import ORDINARY_TERMS, economics_fingerprints, terms_code, text_code
+from riskengine.records.fingerprints import ORDINARY_TERMS, hash_columns, terms_code, text_code
 from riskengine.records.types import DECIMALS, BoolArray, Instrument, IntArray
 from riskengine.store.queries import Transaction
 
@@ -43,8 +43,9 @@ _POWERS: IntArray = 10 ** np.arange(19, dtype=np.int64)
 _ROOM: IntArray = (1 << 62) // _POWERS
 """For each power of ten the largest number whose product with it has at most 62 bits."""
 
-QUANTITY, NOTIONAL, VERSIONS, ECONOMICS, COUNT = slice(0, 2), slice(2, 6), slice(6, 8), slice(8, 10), 10
-WIDTH = 11
+QUANTITY, NOTIONAL, COUNT = slice(0, 2), slice(2, 6), 12
+PRINTS = slice(6, 8), slice(8, 10), slice(10, 12)
+WIDTH = 13
 """Rows of an array of sums: 2 limbs of the quantity, 4 of quantity x price, 2 of 32 bits of each part of the fingerprints, the
 count."""
 FEES_WIDTH = 2
@@ -131,8 +132,8 @@ NumbersAndLegs = Callable[[], tuple[IntArray, IntArray]]
 class SumsReader:
     """Makes sums of columns, page by page, with one set of names.
 
-    `is_dated` says whether a row of an instrument, traded at a time in microseconds, may be plain with its value and trade date. The
-    rows with `odd_texts` (source, a zero byte, trade_id) or `odd_numbers` are never plain.
+    `is_dated` says whether a row of an instrument, traded at a time in microseconds, may be plain with its value and trade date.
+    The rows with `odd_texts` (source, a zero byte, trade_id) or `odd_numbers` are never plain.
     """
 
     def __init__(
@@ -183,15 +184,13 @@ class SumsReader:
         legs = numbers_and_legs()[1] if columns.max_leg else np.zeros(count, dtype=np.int64)
         sign = np.where(signs == ord("+"), 1, -1)
         versions = fingerprints(texts, legs)
-        codes_of_names = [each.codes(place) for each, place in zip(names, (desk, dealer, instrument, currency), strict=True)]
-        economics = _economics(
-            versions,
-            [ts, source_seqs, codes_of_names[2], *codes_of_names[:2], codes_of_names[3]],
-            _in_units(sign * quantity, DECIMALS - decimals),
-            [price, fees],
-            codes,
+        of_desk, of_dealer, of_instrument, of_currency = (
+            each.codes(place).tolist() for each, place in zip(names, (desk, dealer, instrument, currency), strict=True)
         )
-        sums = _sums(sign, quantity, price, versions, economics)
+        signed = _in_units(sign * quantity, DECIMALS - decimals)
+        names_and_amounts = (of_instrument, of_desk, of_dealer, signed, price.tolist(), codes)
+        prints = _parts(versions, [ts.tolist(), source_seqs.tolist(), *names_and_amounts], [fees.tolist(), of_currency])
+        sums = _sums(sign, quantity, price, prints)
         odd = [] if plain.all() else numbers_and_legs()[0][~plain].tolist()
         return SumsPage(desk[plain], dealer[plain], instrument[plain], sums[:, plain], fees[plain], currency[plain], odd)
 
@@ -299,13 +298,10 @@ def fingerprints(texts: Sequence[bytes], legs: IntArray) -> IntArray:
     return np.fromiter(hashed, np.int64, len(texts))
 
 
-def _economics(
-    versions: IntArray, columns: Sequence[IntArray], signed: Iterable[int], amounts: Sequence[IntArray], terms: Iterable[int]
-) -> IntArray:
-    """`economics_fingerprints` of columns: times and codes of names, signed quantities in units of 1e-10, price, fees, terms."""
-    lists = [[column.tolist() for column in some] for some in (columns, amounts)]
-    hashed = economics_fingerprints(versions.tolist(), [*lists[0], signed, *lists[1], terms])
-    return np.array(hashed, dtype=np.int64)
+def _parts(versions: IntArray, economics: Sequence[Iterable[int]], fees: Sequence[Iterable[int]]) -> list[IntArray]:
+    """The parts of the fingerprints of rows, from `hash_columns`' columns."""
+    known = versions.tolist()
+    return [versions, *(np.array(hash_columns(known, columns), dtype=np.int64) for columns in (economics, fees))]
 
 
 # -- numbers -----------------------------------------------------------------------------------------------------
@@ -382,7 +378,7 @@ def _numbers(column: bytes, count: int) -> tuple[IntArray, IntArray, BoolArray] 
 # -- sums --------------------------------------------------------------------------------------------------------
 
 
-def _sums(signs: IntArray, quantity: IntArray, price: IntArray, versions: IntArray, economics: IntArray) -> IntArray:
+def _sums(signs: IntArray, quantity: IntArray, price: IntArray, prints: Sequence[IntArray]) -> IntArray:
     """The summands of each row, in limbs: shape (WIDTH, rows)."""
     q0, q1, p0, p1 = quantity & _MASK, quantity >> LIMB, price & _MASK, price >> LIMB
     low, cross, high = q0 * p0, q0 * p1 + q1 * p0, q1 * p1
@@ -392,10 +388,7 @@ def _sums(signs: IntArray, quantity: IntArray, price: IntArray, versions: IntArr
             signs * q0,
             signs * q1,
             *(signs * limb for limb in limbs),
-            versions & 0xFFFF_FFFF,
-            versions >> 32,
-            economics & 0xFFFF_FFFF,
-            economics >> 32,
+            *(limb for part in prints for limb in (part & 0xFFFF_FFFF, part >> 32)),
             np.ones_like(signs),
         ]
     )
