@@ -158,6 +158,9 @@ class Metrics:
             (0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
         )
         self.breaks_open = self._gauge("riskengine_breaks_open", "Positions that differ from the store and are not repaired yet.")
+        self.breaks_open_by_kind = Gauge(
+            "riskengine_breaks_open_by_kind", "The same by kind of break.", ["kind"], registry=self.registry
+        )
         reconciliations = Counter(
             "riskengine_reconciliations", "Comparisons with the store, by result.", ["result"], registry=self.registry
         )

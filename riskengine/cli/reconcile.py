@@ -32,9 +32,8 @@ from riskengine.files.columns import ColumnOptions
 from riskengine.files.lines import display_name
 from riskengine.reconciliation.statement import against_statement, parse_tolerances, unreachable_error
 from riskengine.reconciliation.store_sums import store_side
-from riskengine.records.fields import to_text
-from riskengine.records.types import CASH_DECIMALS, Key
-from riskengine.snapshot.compare import Break, Holding, compare, tree_breaks
+from riskengine.records.types import Key
+from riskengine.snapshot.compare import FEES, ORDER, Break, compare, found_rows, tree_breaks
 from riskengine.snapshot.holdings import Holdings, read_holdings
 from riskengine.snapshot.rows import RowDict
 from riskengine.store.open_store import open_store
@@ -138,13 +137,13 @@ def _with_store(engine: str, config: Config, *, repair: bool) -> RowDict:
             "seq": found.header["seq"],
             "watermark": found.header["watermark"],
             "started_ts": started,
-            "breaks": [_break_row(each) for each in found.breaks.values()],
+            "breaks": [row for each in found.breaks.values() for row in found_rows(each)],
         }
         if repair and found.breaks:
             _ask_for_repair(engine)
             left = _confirmed_breaks(engine, opened, config).breaks
-            for row, each in zip(report["breaks"], found.breaks.values(), strict=True):
-                row["repaired"] = each.key not in left
+            for row in report["breaks"]:
+                row["repaired"] = (row["rollup"], row[row["rollup"]], row["instrument"] or "") not in left
             report["repaired"] = not left
         return report | {"took_ms": (SystemClock().now() - started) // 1_000}
     finally:
@@ -201,29 +200,6 @@ def _ask_for_repair(engine: str) -> None:
 # -- output ---------------------------------------------------------------------------------------------
 
 
-def _break_row(found: Break) -> RowDict:
-    rollup, owner, instrument = found.key
-    return {
-        "kind": found.kind,
-        "rollup": rollup,
-        rollup: owner,
-        "instrument": instrument or None,
-        "here": _side(found.here),
-        "there": _side(found.there),
-        "difference": _side(found.difference),
-    }
-
-
-def _side(holding: Holding | None) -> RowDict | None:
-    if holding is None:
-        return None
-    return {
-        "quantity": to_text(holding.quantity),
-        "net_cash": to_text(holding.cash, CASH_DECIMALS),
-        "trade_count": holding.trades,
-    }
-
-
 def _print(report: RowDict) -> None:
     breaks = report["breaks"]
     for each in breaks[:SHOWN_BREAKS]:
@@ -231,10 +207,12 @@ def _print(report: RowDict) -> None:
         outcome = "" if "repaired" not in each else "  repaired" if each["repaired"] else "  NOT repaired"
         click.echo(
             f"{each['kind']:<14}{each['rollup']} {owner}  {each['instrument'] or ''}  "
-            f"here {_short(each['here'])}  there {_short(each['there'])}{outcome}"
+            f"here {_short(each, 'here')}  there {_short(each, 'there')}{outcome}"
         )
     if len(breaks) > SHOWN_BREAKS:
         click.echo(f"... and {len(breaks) - SHOWN_BREAKS:,} more")
+    if any(each["kind"] == ORDER for each in breaks):
+        click.echo("order: the same trades and amounts, other columns; `riskengine audit verify` lists the rows that were edited")
     summary = "no breaks" if not breaks else f"{len(breaks):,} break{'s' * (len(breaks) > 1)}"
     summary += ", repaired" if report.get("repaired") else ""
     click.echo(
@@ -242,7 +220,11 @@ def _print(report: RowDict) -> None:
     )
 
 
-def _short(side: RowDict | None) -> str:
+def _short(found: RowDict, which: str) -> str:
+    """What one side of a break holds, in a few words: what its kind is about."""
+    side = found[which]
     if side is None:
         return "nothing"
+    if found["kind"] == FEES:
+        return "fees " + (", ".join(f"{units} {currency}" for currency, units in side["fees"].items()) or "0")
     return side["quantity"] if side["net_cash"] is None else f"{side['quantity']} (cash {side['net_cash']})"

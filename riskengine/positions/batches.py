@@ -15,7 +15,8 @@ import numpy as np
 from riskengine.positions.fold_columns import ColumnFold, Runs, TradeColumns, find_round_trips, put_position
 from riskengine.positions.ledger import MASK, SHIFT, Ledger, Rollup
 from riskengine.positions.position import LateFold, fold_in
-from riskengine.records.types import IntArray, Trade, version_fingerprints
+from riskengine.records.fingerprints import fingerprint_columns, join_parts
+from riskengine.records.types import IntArray, Trade
 
 GROUP_FROM_TRADES = 2_048
 """From this many trades on, sorting them by position pays."""
@@ -82,14 +83,14 @@ class PositionChanges:
 
     def _apply_by_position(self, ledger: Ledger, tolerance: int) -> Iterator[Late]:
         trades = self.trades
-        names = (map(attrgetter(field), trades) for field in ("source", "trade_id", "leg", "version"))
-        prints = version_fingerprints(*map(list, names))
+        parts = fingerprint_columns(trades)
+        prints = join_parts(*parts)
         self._report(0.2)
         dealers = {dealer: ledger.dealer_number(dealer) for dealer in dict.fromkeys(trade.dealer for trade in trades)}
         instruments = _numbers("instrument", ledger.reference.instrument_index, trades)
         fold = None
         if len(trades) >= COLUMNS_FROM_TRADES:
-            columns = TradeColumns(trades, np.fromiter(prints, np.int64, len(trades)), instruments, ledger.reference)
+            columns = TradeColumns(trades, np.array(parts, dtype=np.int64), instruments, ledger.reference)
             fold = partial(ColumnFold, columns, round_trips=find_round_trips(trades, self.leaving))
             self._report(0.4)
         keys = _numbers("dealer", dealers, trades) << SHIFT | instruments

@@ -14,9 +14,10 @@ from operator import attrgetter
 import msgspec
 
 from riskengine.positions.position import NO_FEES, LateFold, Position, fold_in, open_cost, replace_fees
+from riskengine.records.fingerprints import trade_fingerprint
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.reference import Reference
-from riskengine.records.types import MULTIPLIER_DECIMALS, ONE, Opening, Trade, version_fingerprint
+from riskengine.records.types import MULTIPLIER_DECIMALS, ONE, Opening, Trade
 
 SHIFT = 32
 """A (node, instrument) key is `node << SHIFT | instrument`."""
@@ -45,7 +46,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     trade_count     effective trades below
     last_trade_ts   time of the newest of them, microseconds, 0 if there is none
     fees            by currency, units of 1e-10
-    identities      sum of the fingerprints of the effective trades below: says which they are, whatever their order
+    identities      sum of the fingerprints of the effective trades below: says which they are and what their columns hold
     average         open price of a leaf position; None when flat, and in rows of inner nodes
     newest          the newest effective trade of a leaf position
     quarantined     positions below that are set aside: their amounts are unknown, and only the counts here include them
@@ -419,7 +420,7 @@ class Ledger:
         position before and after; else None.
         """
         number = self._instruments[trade.instrument]
-        fingerprint = version_fingerprint(trade.source, trade.trade_id, trade.leg, trade.version)
+        fingerprint = trade_fingerprint(trade)
         try:
             position = self._of_dealer[trade.dealer][number]
             self.dealers.touched[position] = None

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple, cast
 
 from sortedcontainers import SortedKeyList
 
+from riskengine.records.fingerprints import trade_fingerprint
 from riskengine.records.types import (
     CASH_ONE,
     CASH_PER_ONE,
@@ -21,7 +22,6 @@ from riskengine.records.types import (
     Opening,
     Trade,
     order_key,
-    version_fingerprint,
 )
 
 TRADES_PER_CHECKPOINT = 64
@@ -104,7 +104,7 @@ class Position:
     cash         net cash, units of 1e-28
     average      open price (double), None when flat
     fees         by currency, units of 1e-10; replaced, never changed in place; None where there are none
-    identities   sum of the fingerprints of all its effective trades
+    identities   sum of the fingerprints of all its effective trades (`records.fingerprints`): which they are and what they say
     trades       effective trades in memory, oldest first
     openings     balances brought forward
     base         the sums of still older trades (`freezing`), None where `trades` are all
@@ -174,10 +174,10 @@ class Position:
     def add(self, trade: Trade, fingerprint: int | None = None) -> int:
         """Put a trade in its place. Returns how many newer trades were there already (0: it is the newest).
 
-        Pass its `version_fingerprint` where it is known. O(1) for the newest; otherwise O(log n + trades since the last
+        Pass its `trade_fingerprint` where it is known. O(1) for the newest; otherwise O(log n + trades since the last
         checkpoint before it).
         """
-        self.identities += fingerprint_of(trade) if fingerprint is None else fingerprint
+        self.identities += trade_fingerprint(trade) if fingerprint is None else fingerprint
         trades = self.trades
         if trades:
             newest = trades[-1]
@@ -259,7 +259,7 @@ class Position:
         at = self._index(trade)
         assert self.trades[at].identity == trade.identity, "a trade to remove must be in its position"
         del self.trades[at]
-        self.identities -= fingerprint_of(trade)
+        self.identities -= trade_fingerprint(trade)
         self.cash -= trade.cash
         self._add_fees(trade.fees_currency, -trade.fees)
         self._fold_from(at)
@@ -357,7 +357,7 @@ class Position:
             average = next_average(quantity, average, trade.signed_quantity, trade.fill_price)
             quantity += trade.signed_quantity
             cash += trade.cash
-            identities += fingerprint_of(trade)
+            identities += trade_fingerprint(trade)
         assert identities == self.identities, "the fingerprints are not those of the trades"
         assert (quantity, cash) == (self.quantity, self.cash), "I1: quantity or cash is not the sum of the trades"
         assert average == self.average, "I3: the average is not that of the trades in order"
@@ -365,11 +365,6 @@ class Position:
 
 
 _opening_order = attrgetter("ts", "desk", "dealer")
-
-
-def fingerprint_of(trade: Trade) -> int:
-    """The fingerprint of a version of a trade, of which `identities` is the sum."""
-    return version_fingerprint(trade.source, trade.trade_id, trade.leg, trade.version)
 
 
 def open_cost(cost: float) -> int:

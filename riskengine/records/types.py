@@ -7,11 +7,8 @@ multiplier (8). Both are unbounded Python integers. Times (`ts`) are microsecond
 Records are frozen. The numerous ones hold only atoms and stay out of garbage collection (`gc=False`).
 """
 
-from binascii import crc_hqx
-from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
-from zlib import crc32
 
 import msgspec
 import numpy as np
@@ -201,32 +198,6 @@ def cash_and_fill_price(sign: int, quantity: int, price: int, contra_amount: int
     if contra_amount is None:
         return -sign * quantity * price * multiplier, price / ONE
     return -sign * contra_amount * CASH_PER_ONE, contra_amount * 10**MULTIPLIER_DECIMALS / (multiplier * quantity)
-
-
-def fingerprint(source: str, trade_id: str, leg: int) -> int:
-    """64 bits for an identity, the same in every process: CPython does not salt hashes of numbers. 0.4 us."""
-    text = f"{source}\0{trade_id}".encode()
-    return hash((crc32(text), crc_hqx(text, 0), leg))
-
-
-def version_fingerprint(source: str, trade_id: str, leg: int, version: int) -> int:
-    """64 bits for one version of a trade, to compare sets of versions by the sums of their fingerprints. 0.4 us."""
-    text = f"{source}\0{trade_id}".encode()
-    return hash((crc32(text), crc_hqx(text, 0), leg, version))
-
-
-def version_fingerprints(
-    sources: Sequence[str], trade_ids: Sequence[str], legs: Sequence[int], versions: Sequence[int]
-) -> list[int]:
-    """`version_fingerprint` over columns. 0.3 us each."""
-    prefixes = {}
-    for source in set(sources):
-        text = f"{source}\0".encode()
-        prefixes[source] = (crc32(text), crc_hqx(text, 0))
-    texts = [*map(str.encode, trade_ids)]
-    checks = map(crc32, texts, [prefixes[source][0] for source in sources])
-    others = map(crc_hqx, texts, [prefixes[source][1] for source in sources])
-    return [*map(hash, zip(checks, others, legs, versions, strict=True))]
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):

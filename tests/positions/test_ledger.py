@@ -211,9 +211,7 @@ def test_the_check_needs_settled_roll_ups(ledger):
 
 def test_balances_of_one_position_are_folded_once_however_many_there_are(monkeypatch):
     steps = []
-    monkeypatch.setattr(
-        "riskengine.positions.position.next_average", lambda *args: steps.append(args) or next_average(*args)
-    )
+    monkeypatch.setattr("riskengine.positions.position.next_average", lambda *args: steps.append(args) or next_average(*args))
     ledger = Ledger(world.REFERENCE)
     balances = [
         world.opening(desk=desk, dealer="", instrument=symbol, quantity="10", average_price="2", ts=NOON + number)
