@@ -322,7 +322,8 @@ def _average_price(row: Row, average: float | None, size: float) -> float | None
         return None
     if average is not None or not row.is_one_sided:
         return average
-    return row.open_cost / CASH_ONE / size
+    cost: float = row.open_cost / CASH_ONE
+    return cost / size
 
 
 def _for_reader(fields: RowDict, row: Row, exact: bool, broken: bool) -> RowDict:

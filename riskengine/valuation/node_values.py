@@ -40,8 +40,9 @@ CHUNK_NODES = 6 * PAGE
 """Nodes copied at once: 120 KB. An allocator fetches larger blocks from the system, and returns them, every time: that would cost
 more than the sums in them."""
 
-# Lines of the table of node numbers. Amounts are in the reporting currency; the counts are whole numbers. VALUE is without options.
-# UNPRICED counts the positions of which anything is unknown, NO_RATE those without a rate of their cash currency.
+# Lines of the table of node numbers. Amounts are in the reporting currency; the counts are whole numbers.
+# VALUE is without options. UNPRICED counts the positions of which anything is unknown, NO_RATE those without a rate of their cash
+# currency.
 TOTAL, UNREALISED, VALUE, NET, REALISED, FEES, UNPRICED, NO_RATE, STALE, GROSS = range(10)
 MEASURES = 10
 PRICED = 4

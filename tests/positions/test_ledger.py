@@ -5,9 +5,10 @@ import random
 import pytest
 
 from riskengine.positions.ledger import SHIFT, Ledger
+from riskengine.positions.position import next_average
 from riskengine.records.types import CASH_ONE, ONE
 from tests import world
-from tests.world import NOON, REFERENCE, SECOND, trade
+from tests.world import DESKS, NOON, REFERENCE, SECOND, trade
 
 TOLERANCE = 5 * SECOND
 EURUSD = REFERENCE.instrument_index["EURUSD"]
@@ -211,7 +212,12 @@ def test_the_check_needs_settled_roll_ups(ledger):
 
 def test_balances_of_one_position_are_folded_once_however_many_there_are(monkeypatch):
     steps = []
-    monkeypatch.setattr("riskengine.positions.position.next_average", lambda *args: steps.append(args) or next_average(*args))
+
+    def counted(*step):
+        steps.append(step)
+        return next_average(*step)
+
+    monkeypatch.setattr("riskengine.positions.position.next_average", counted)
     ledger = Ledger(world.REFERENCE)
     balances = [
         world.opening(desk=desk, dealer="", instrument=symbol, quantity="10", average_price="2", ts=NOON + number)

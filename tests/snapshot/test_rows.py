@@ -241,7 +241,7 @@ def test_a_parent_s_row_that_stands_for_one_position_has_its_average() -> None:
 
 def test_a_row_whose_open_positions_lie_on_one_side_has_their_cost_over_their_quantity() -> None:
     house = House()
-    short = {"side": "sell", "instrument": "ACME"}
+    short: dict[str, Any] = {"side": "sell", "instrument": "ACME"}
     house.deal(trade("1", quantity="3500", price="105.66", desk="EQ1", **short))
     house.deal(trade("2", quantity="7200", price="105.33", desk="EM1", **short))
     [row] = ladder_rows(house.engine.snapshot, node="ALL")

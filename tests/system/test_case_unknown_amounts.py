@@ -1,4 +1,4 @@
-"""What is unknown is null and counted, and what several positions agree on is shown; through the public interface, on both databases."""
+"""What is unknown is null and counted, and what several positions agree on is shown; over HTTP, on both databases."""
 
 import csv
 import io
