@@ -25,6 +25,7 @@ from riskengine.serve.app import ROUTES
 from riskengine.serve.operations import OPERATIONS, OTHER_PATHS
 from riskengine.serve.routes import exceptions
 from riskengine.snapshot.compare import KINDS as BREAKS
+from riskengine.snapshot.compare import STATEMENT_KINDS
 from riskengine.store.audit_chain import ENTRY_KINDS
 from riskengine.views.grants import ROLES
 from tests.preloaded import preloaded
@@ -377,6 +378,8 @@ def test_every_metric_stands_in_the_manual():
 def test_words_that_others_decide_by_stand_in_the_manual():
     expect_same(set(named(table(sections("audit.md")["Kinds of entry"]))), set(ENTRY_KINDS), "audit.md")
     expect_same(set(named(table(sections("reconciliation.md")["Kinds of break"]))), set(BREAKS), "reconciliation.md")
+    of_statements = set(named(table(sections("reconciliation.md")["Against a statement"])))
+    expect_same(of_statements, set(STATEMENT_KINDS) - set(BREAKS), "reconciliation.md")
     expect_same(set(named(table(sections("access.md")["Roles"]))), set(ROLES), "access.md")
     rows = table(sections("reading.md")["Exceptions"])
     expect_same(set(named(rows)), set(exceptions.KINDS), "reading.md")

@@ -1,8 +1,8 @@
 """Fingerprints of trades: integers that add up, so that two sums tell whether two sets of trades are the same.
 
 The fingerprint of a trade has three parts of 64 bits: which version of which trade it is, what its economics say but for fees,
-and its fees. The sum of some fingerprints is the sums of the parts (`split_parts`), whatever the order of the trades. They are the
-same in every process: CPython does not salt hashes of numbers, and texts enter by their CRC.
+and its fees. The sum of some fingerprints is the sums of the parts (`split_parts`), whatever the order of the trades. They are
+the same in every process: CPython does not salt hashes of numbers, and texts enter by their CRC.
 """
 
 from binascii import crc_hqx

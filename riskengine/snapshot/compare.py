@@ -84,13 +84,24 @@ class Break(NamedTuple):
 
 def plus(one: Holding, other: Holding) -> Holding:
     """The sum of two holdings."""
-    return Holding(*(a + b for a, b in zip(one[:4], other[:4], strict=True)), fees=add_fees(one.fees, other.fees))
+    return Holding(
+        one.quantity + other.quantity,
+        one.cash + other.cash,
+        one.trades + other.trades,
+        one.identities + other.identities,
+        add_fees(one.fees, other.fees),
+    )
 
 
 def minus(one: Holding, other: Holding) -> Holding:
     """One holding less another."""
-    fees = add_fees(one.fees, {currency: -units for currency, units in other.fees.items()})
-    return Holding(*(a - b for a, b in zip(one[:4], other[:4], strict=True)), fees=fees)
+    return Holding(
+        one.quantity - other.quantity,
+        one.cash - other.cash,
+        one.trades - other.trades,
+        one.identities - other.identities,
+        add_fees(one.fees, {currency: -units for currency, units in other.fees.items()}),
+    )
 
 
 def add_fees(one: Fees, other: Fees) -> Fees:

@@ -97,7 +97,7 @@ def test_both_at_once_are_told_apart(desk: Desk) -> None:
     repaired = desk.reconcile(repair=True)
     assert (kinds(repaired), repaired["open"], {each["repaired"] for each in repaired["breaks"]}) == (both, 0, {True})
     held = desk.position()
-    assert (held["average_price"], held["realised_pnl"], held["fees"]) == (Decimal("1.5"), 0, 5000)
+    assert [held[name] for name in ("average_price", "realised_pnl", "fees")] == [Decimal("1.5"), 0, 5000]
     assert desk.reconcile()["clean"]
 
 

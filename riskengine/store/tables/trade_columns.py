@@ -107,9 +107,9 @@ class SumsPage(NamedTuple):
 
 
 class TradePage(NamedTuple):
-    """The columns of the query `trade_columns`, each one joined text of `count` values."""
+    """The columns of the query `trade_columns`, each one joined text of `row_count` values."""
 
-    count: int
+    row_count: int
     up_to: int
     max_leg: int
     texts: bytes
@@ -160,7 +160,7 @@ class SumsReader:
 
     def page(self, columns: TradePage, numbers_and_legs: NumbersAndLegs) -> SumsPage:
         """The sums of one page. Calls `numbers_and_legs` only if it needs them. Cost 2 us a row."""
-        count = columns.count
+        count = columns.row_count
         names = (self.desks, self.dealers, self.instruments, self.currencies)
         joined = (columns.desks, columns.dealers, columns.instruments, columns.currencies)
         places = [each.numbers(column, count) for each, column in zip(names, joined, strict=True)]
@@ -196,18 +196,18 @@ class SumsReader:
 
     def _may_be_plain(self, columns: TradePage, texts: Sequence[bytes], numbers_and_legs: NumbersAndLegs) -> BoolArray:
         """Which rows have a valid identity, and no versions or numbers that make them odd. Shape (rows,)."""
-        plain = np.ones(columns.count, dtype=np.bool_)
+        plain = np.ones(columns.row_count, dtype=np.bool_)
         if len(self._odd_numbers):
             plain &= ~np.isin(numbers_and_legs()[0], self._odd_numbers)
         if not self._odd_texts.isdisjoint(texts):
-            plain &= np.fromiter((text not in self._odd_texts for text in texts), np.bool_, columns.count)
+            plain &= np.fromiter((text not in self._odd_texts for text in texts), np.bool_, columns.row_count)
         if not _are_all_valid(columns.texts):
-            plain &= np.fromiter(map(_is_valid, texts), np.bool_, columns.count)
+            plain &= np.fromiter(map(_is_valid, texts), np.bool_, columns.row_count)
         return plain
 
     def _codes_of_terms(self, columns: TradePage, terms: Sequence[bytes], ts: IntArray) -> tuple[Iterable[int], BoolArray]:
         """The `terms_code` of each row, and which rows may be plain with their dates. Shape (rows,)."""
-        count = columns.count
+        count = columns.row_count
         plain = np.ones(count, dtype=np.bool_)
         if len(columns.terms) < count:
             return repeat(ORDINARY_TERMS, count), plain
@@ -226,10 +226,8 @@ class _KnownTerms(dict[bytes, tuple[int, tuple[bytes, bytes] | None]]):
         if len(self) >= _MAX_REMEMBERED:
             self.clear()
         parts = terms.split(b" ") if terms else [b"new", b"", b"", b""]
-        dates: tuple[bytes, bytes] | None = (parts[1], parts[2]) if len(parts) == 4 else _NO_DATES
-        if not any(dates):
-            dates = None
-        found = self[terms] = terms_code(b" ".join(parts) + b" "), dates
+        dates = (parts[1], parts[2]) if len(parts) == 4 else _NO_DATES
+        found = self[terms] = terms_code(b" ".join(parts) + b" "), dates if any(dates) else None
         return found
 
 
