@@ -10,8 +10,19 @@ from typing import Any
 import click
 import orjson
 
-from riskengine.cli.terminal import Progress, complain, config_option, effective_config, fail, json_option, store_option
+from riskengine.cli.terminal import (
+    Progress,
+    complain,
+    config_option,
+    effective_config,
+    fail,
+    json_option,
+    say,
+    say_json,
+    store_option,
+)
 from riskengine.errors import InputError, RiskEngineError
+from riskengine.printable import printable_json
 from riskengine.records.fields import Rejected, excerpt, timestamp
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.store.audit_chain import ENTRY_KINDS, AuditEntry, AuditFilter, AuditReport
@@ -50,11 +61,11 @@ def verify_command(store: str | None, config_path: str | None, head: str | None,
     finally:
         progress.close()
     if as_json:
-        click.echo(orjson.dumps(_report_json(report)))
+        say_json(_report_json(report))
     else:
         for finding in report.findings:
-            click.echo(str(finding))
-        click.echo(_summary(report))
+            say(str(finding))
+        say(_summary(report))
     sys.exit(1 if report.findings else 0)
 
 
@@ -112,10 +123,12 @@ def show_command(
         )
         entries = opened.audit_entries(wanted, limit)
     if as_json:
-        click.echo(_json({"entries": [entry._asdict() | {"detail": _detail(entry)} for entry in entries]}))
+        click.echo(
+            printable_json(_json({"entries": [entry._asdict() | {"detail": _detail(entry)} for entry in entries]})).encode()
+        )
         return
     for entry in entries:
-        click.echo(_line(entry))
+        say(_line(entry))
     if not entries:
         complain("no entry matches")
 

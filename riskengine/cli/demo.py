@@ -4,11 +4,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
 from riskengine.cli.start import print_url, run_engine
-from riskengine.cli.terminal import column_options, effective_config, mapping_options, store_option
+from riskengine.cli.terminal import column_options, effective_config, mapping_options, say, store_option
 from riskengine.errors import InputError
 from riskengine.feeds.demo import DemoFeed, RecordedTicks
 from riskengine.feeds.replay import tick_stream
@@ -68,5 +69,6 @@ def _seed(url: str, nodes: Sequence[Node], instruments: Sequence[Instrument]) ->
 
 def _announce_demo(url: str) -> None:
     print_url(url)
-    click.echo("Press Ctrl-C to stop.")
-    sys.stdout.flush()
+    with suppress(OSError):
+        say("Press Ctrl-C to stop.")
+        sys.stdout.flush()

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Sequence
 
 import click
-import orjson
 
 from riskengine.cli.terminal import (
     Progress,
@@ -14,6 +13,8 @@ from riskengine.cli.terminal import (
     effective_config,
     json_option,
     mapping_options,
+    say,
+    say_json,
     store_option,
 )
 from riskengine.clock import SystemClock
@@ -45,9 +46,9 @@ def load_command(
         opened.close()
         progress.close()
     if as_json:
-        click.echo(orjson.dumps(report.counts))
+        say_json(report.counts)
     else:
-        click.echo(f"{kind}: " + ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items()))
+        say(f"{kind}: " + ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items()))
     sys.exit(1 if report.counts["refused"] or report.failures else 0)
 
 
@@ -69,11 +70,11 @@ class FirstRefusals:
         """Print how many more lines of each file were refused."""
         for path, count in self.counts.items():
             if count > self.LIMIT:
-                click.echo(f"{path}: {count - self.LIMIT} more lines were refused", err=True)
+                say(f"{path}: {count - self.LIMIT} more lines were refused", err=True)
 
 
 def print_refusal(path: str, refusal: Refusal) -> None:
     """Print one refused line on stderr: file, line number, field, reason."""
     field = f"{refusal.field}: " if refusal.field else ""
     place = f"{display_name(path)}:{refusal.index}" if refusal.index else display_name(path)
-    click.echo(f"{place}: {field}{refusal.reason}", err=True)
+    say(f"{place}: {field}{refusal.reason}", err=True)

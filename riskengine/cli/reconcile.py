@@ -22,6 +22,8 @@ from riskengine.cli.terminal import (
     effective_config,
     json_option,
     mapping_options,
+    say,
+    say_json,
     store_option,
 )
 from riskengine.clock import SystemClock
@@ -96,7 +98,7 @@ def reconcile_command(
         complain(f"could not compare: {error}")
         sys.exit(COULD_NOT_COMPARE)
     if as_json:
-        click.echo(orjson.dumps(report))
+        say_json(report)
     else:
         _print(report)
     sys.exit(0 if report["clean"] or report.get("repaired") else 1)
@@ -108,7 +110,7 @@ def reconcile_command(
 def _against(engine: str, path: str, options: ColumnOptions, tolerance: str) -> RowDict:
     found = against_statement(engine, path, options, parse_tolerances(tolerance))
     for refusal in found.refused[:SHOWN_REFUSALS]:
-        click.echo(f"{display_name(path)}:{refusal.index}: {refusal.field}: {refusal.reason}", err=True)
+        say(f"{display_name(path)}:{refusal.index}: {refusal.field}: {refusal.reason}", err=True)
     if found.refused:
         raise InputError(f"{display_name(path)}: {len(found.refused)} lines cannot be read")
     return {
@@ -229,17 +231,15 @@ def _print(report: RowDict) -> None:
     for each in breaks[:SHOWN_BREAKS]:
         owner = each.get("node") or each.get("dealer") or '""'
         outcome = "" if "repaired" not in each else "  repaired" if each["repaired"] else "  NOT repaired"
-        click.echo(
+        say(
             f"{each['kind']:<14}{each['rollup']} {owner}  {each['instrument'] or ''}  "
             f"here {_short(each['here'])}  there {_short(each['there'])}{outcome}"
         )
     if len(breaks) > SHOWN_BREAKS:
-        click.echo(f"... and {len(breaks) - SHOWN_BREAKS:,} more")
+        say(f"... and {len(breaks) - SHOWN_BREAKS:,} more")
     summary = "no breaks" if not breaks else f"{len(breaks):,} break{'s' * (len(breaks) > 1)}"
     summary += ", repaired" if report.get("repaired") else ""
-    click.echo(
-        f"{summary}, {report['compared']:,} positions compared against {report['against']}, watermark {report['watermark']}"
-    )
+    say(f"{summary}, {report['compared']:,} positions compared against {report['against']}, watermark {report['watermark']}")
 
 
 def _short(side: RowDict | None) -> str:

@@ -8,10 +8,13 @@ from typing import Any, NoReturn
 
 import click
 import msgspec
+import orjson
 
 from riskengine.config import Config, check_config, load_config
 from riskengine.errors import RiskEngineError
 from riskengine.files.records import ColumnOptions, load_alias, parse_columns
+from riskengine.observe import flush_log
+from riskengine.printable import printable, printable_json
 
 
 class Commands(click.Group):
@@ -46,7 +49,21 @@ def fail(message: str, status: int = 1) -> NoReturn:
 
 def complain(message: str) -> None:
     """Print one line on stderr."""
-    click.echo(f"riskengine: {message}", err=True)
+    flush_log()
+    say(f"riskengine: {message}", err=True)
+
+
+def say(text: str = "", *, err: bool = False) -> None:
+    """Print one line of the result on stdout, or a remark on stderr, with its control characters escaped.
+
+    Every command prints through this function and `say_json`: names and comments hold what others wrote.
+    """
+    click.echo(printable(text), err=err)
+
+
+def say_json(value: object) -> None:
+    """Print one JSON object on stdout, in UTF-8 whatever the terminal's encoding is."""
+    click.echo(printable_json(orjson.dumps(value).decode()).encode())
 
 
 store_option = click.option("--store", envvar="RISKENGINE_STORE", metavar="URL", help="sqlite:///path or postgresql://...")

@@ -2,14 +2,12 @@
 
 import datetime as dt
 import re
-import sys
 from collections.abc import Sequence
 
 import click
 import msgspec
-import orjson
 
-from riskengine.cli.terminal import complain, config_option, json_option
+from riskengine.cli.terminal import complain, config_option, json_option, say, say_json
 from riskengine.clock import SystemClock
 from riskengine.config import Config, load_config
 from riskengine.errors import ConfigError, InputError
@@ -91,7 +89,7 @@ def create_command(
         if name in tokens:
             raise InputError(f"token {excerpt(name)} exists already: revoke it first, or take another name")
         tokens[name] = token
-    click.echo(text)
+    say(text)
 
 
 @token_commands.command(name="list")
@@ -103,7 +101,7 @@ def list_command(config_path: str | None, tokens_path: str | None, as_json: bool
     tokens = read_tokens(_file(config_path, tokens_path))
     now = SystemClock().now()
     if as_json:
-        click.echo(orjson.dumps({"tokens": [_token_row(token, now) for token in tokens]}))
+        say_json({"tokens": [_token_row(token, now) for token in tokens]})
         return
     for token in tokens:
         shows = [
@@ -114,7 +112,7 @@ def list_command(config_path: str | None, tokens_path: str | None, as_json: bool
         ends = "EXPIRED" if _has_expired(token, now) else "expires"
         until = "never expires" if token.expires is None else f"{ends} {token.expires}"
         everything = ["everything"] if token.role == "ops" else []
-        click.echo(f"{token.name}  {token.role}  {'; '.join(everything + shows) or 'shown nothing'}  {until}")
+        say(f"{token.name}  {token.role}  {'; '.join(everything + shows) or 'shown nothing'}  {until}")
     if not tokens:
         complain("no tokens")
 
@@ -130,7 +128,7 @@ def revoke_command(name: str, config_path: str | None, tokens_path: str | None) 
     with editing(path) as tokens:
         if tokens.pop(name, None) is None:
             raise InputError(f"there is no token {excerpt(name)}")
-    click.echo(f"revoked {name}", file=sys.stderr)
+    say(f"revoked {name}", err=True)
 
 
 def _file(config_path: str | None, tokens_path: str | None) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from riskengine.cli.terminal import say
 from riskengine.cli.watch_lines import (
     ALARM,
     FAINT,
@@ -108,9 +109,9 @@ class Watched:
             except TimeoutError:
                 reason = f"{state.status}: {state.reason}" if state is not None else "no answer"
                 raise EngineUnreachable(f"{reason} (waited {ONCE_S:.0f} s)") from None
-        click.echo(status_line(self._title, state).text)
+        say(status_line(self._title, state).text)
         for line in table(self._columns, self._rows(state), PLAIN_WIDTH):
-            click.echo(line)
+            say(line)
 
     def print_changes(self) -> None:
         """Print a line for each changed row and each change of status, until interrupted."""
@@ -118,14 +119,14 @@ class Watched:
         for state in self._view:
             if (state.status, state.reason) != printed:
                 printed = state.status, state.reason
-                click.echo(status_line(self._title, state).text)
+                say(status_line(self._title, state).text)
             if state.status == LIVE and (state.changed or state.removed):
                 moment = clock(state.as_of or 0)
                 changed = [row for row in self._rows(state) if row[self._columns[0].heading] in state.changed]
                 for line in table(self._columns, changed, PLAIN_WIDTH)[1:]:
-                    click.echo(f"{moment}  {line}")
+                    say(f"{moment}  {line}")
                 for key in sorted(map(str, state.removed)):
-                    click.echo(f"{moment}  {key}  removed")
+                    say(f"{moment}  {key}  removed")
             sys.stdout.flush()
             time.sleep(REDRAW_S)
 
