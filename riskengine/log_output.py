@@ -34,13 +34,16 @@ class LogOutput:
     """
 
     def __init__(self, stream: TextIO | None, lost_line: Callable[[int], str]) -> None:
-        self._stream = stream
+        self.stream = stream
         self._lost_line = lost_line
         self._file = _file_of(stream)
         self._encoding = getattr(stream, "encoding", None) or "utf-8"
         self._dropped = 0
         self._told = 0
-        self._start_anew()
+        self._changed = threading.Condition(threading.Lock())
+        self._waiting: deque[tuple[bytes, int]] = deque()
+        self._waiting_bytes = 0
+        self._thread: threading.Thread | None = None
         os.register_at_fork(after_in_child=self._start_anew)
 
     @property
@@ -57,9 +60,9 @@ class LogOutput:
         """Queue a text that stands for so many lines of the log; drop it if there is no room. Never blocks. 5 us."""
         if self._file is None:
             with suppress(OSError, ValueError):
-                if self._stream is not None:
-                    self._stream.write(text)
-                    self._stream.flush()
+                if self.stream is not None:
+                    self.stream.write(text)
+                    self.stream.flush()
             return
         part = text.encode(self._encoding, "backslashreplace")
         with self._changed:
@@ -79,11 +82,11 @@ class LogOutput:
             return self._changed.wait_for(lambda: not self._waiting_bytes, timeout_s)
 
     def _start_anew(self) -> None:
-        """Begin with an empty queue and no thread: at first, and in a forked child, which has no copy of the thread."""
+        """In a forked child: begin with an empty queue and no thread. The child has a copy of the lock, perhaps locked."""
         self._changed = threading.Condition(threading.Lock())
-        self._waiting: deque[tuple[bytes, int]] = deque()
+        self._waiting.clear()
         self._waiting_bytes = 0
-        self._thread: threading.Thread | None = None
+        self._thread = None
 
     # -- the thread ------------------------------------------------------------------------------------------------
 

@@ -118,7 +118,7 @@ def _handlers() -> list[_LineHandler]:
 
 def flush_log(timeout_s: float = FLUSH_AT_EXIT_S) -> bool:
     """Wait until the lines so far are written, at most so long; returns whether they are."""
-    return all([handler.output.flush(timeout_s) for handler in _handlers()])
+    return all(handler.output.flush(timeout_s) for handler in _handlers())
 
 
 def lost_log_lines() -> tuple[int, bool]:
@@ -129,8 +129,8 @@ def lost_log_lines() -> tuple[int, bool]:
 
 def write_beside_log(text: str) -> None:
     """Write `text` to stderr in order with the lines of the log, and like them without waiting for whatever reads it."""
-    for handler in _handlers() or [_LineHandler(LogOutput(sys.stderr, _lost_text))]:
-        handler.output.put(text, 0)
+    outputs = [handler.output for handler in _handlers() if handler.output.stream is sys.stderr]
+    (outputs[0] if outputs else LogOutput(sys.stderr, _lost_text)).put(text, 0)
 
 
 def _lost_json(count: int) -> str:

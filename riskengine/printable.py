@@ -1,7 +1,7 @@
-"""Text that a terminal, a log or a page can show safely, whatever a sender put into a name or a comment.
+r"""Text that a terminal, a log or a page can show safely, whatever a sender put into a name or a comment.
 
 A control character (C0, C1 such as U+009B, DEL) can move the cursor or hide a line; a bidirectional control (U+202E) shows other
-letters than there are; a line end makes one line two. They become escapes such as `\\x9b` and `\\u202e`, as Python writes them.
+letters than there are; a line end makes one line two. They become escapes such as `\x9b` and `\u202e`, as Python writes them.
 Letters of every script, and spaces, stay. Pure functions.
 """
 
@@ -17,7 +17,7 @@ def printable_lines(text: str) -> str:
 
 
 def printable_json(text: str) -> str:
-    r"""JSON without characters that cannot be seen: in its strings they become `\u009b`, which reads back as the same character."""
+    r"""JSON whose strings hold `\u009b` and the like for what cannot be seen: it reads back as the same characters."""
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() or letter in "\n\t" else _json_escape(letter) for letter in text)

@@ -10,19 +10,17 @@ from typing import Any
 import click
 import orjson
 
+from riskengine.cli.streams import complain, say, say_json, say_json_text
 from riskengine.cli.terminal import (
+    STATUS_OF_LOST_OUTPUT,
     Progress,
-    complain,
     config_option,
     effective_config,
     fail,
     json_option,
-    say,
-    say_json,
     store_option,
 )
 from riskengine.errors import InputError, RiskEngineError
-from riskengine.printable import printable_json
 from riskengine.records.fields import Rejected, excerpt, timestamp
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.store.audit_chain import ENTRY_KINDS, AuditEntry, AuditFilter, AuditReport
@@ -52,6 +50,7 @@ def verify_command(store: str | None, config_path: str | None, head: str | None,
     """Walk the whole trail and compare every row. Exit 0: nothing found; 1: findings; 2: could not verify."""
     if head is not None and not (len(head) == 64 and set(head) <= set("0123456789abcdef")):
         raise click.BadParameter(f"{excerpt(head)} is not a hash of 64 hexadecimal digits", param_hint="--head")
+    click.get_current_context().meta[STATUS_OF_LOST_OUTPUT] = COULD_NOT
     progress = Progress("audit verify")
     try:
         with _reading(store, config_path) as opened:
@@ -123,9 +122,7 @@ def show_command(
         )
         entries = opened.audit_entries(wanted, limit)
     if as_json:
-        click.echo(
-            printable_json(_json({"entries": [entry._asdict() | {"detail": _detail(entry)} for entry in entries]})).encode()
-        )
+        say_json_text(_json({"entries": [entry._asdict() | {"detail": _detail(entry)} for entry in entries]}))
         return
     for entry in entries:
         say(_line(entry))

@@ -6,7 +6,8 @@ import click
 import msgspec
 import orjson
 
-from riskengine.cli.terminal import effective_config, say
+from riskengine.cli.streams import say
+from riskengine.cli.terminal import effective_config
 from riskengine.cli.token import check_access
 from riskengine.config import without_password
 from riskengine.printable import printable_json

@@ -9,7 +9,8 @@ from contextlib import suppress
 import click
 
 from riskengine.cli.start import print_url, run_engine
-from riskengine.cli.terminal import column_options, effective_config, mapping_options, say, store_option
+from riskengine.cli.streams import OutputLost, say
+from riskengine.cli.terminal import column_options, effective_config, mapping_options, store_option
 from riskengine.errors import InputError
 from riskengine.feeds.demo import DemoFeed, RecordedTicks
 from riskengine.feeds.replay import tick_stream
@@ -69,6 +70,5 @@ def _seed(url: str, nodes: Sequence[Node], instruments: Sequence[Instrument]) ->
 
 def _announce_demo(url: str) -> None:
     print_url(url)
-    with suppress(OSError):
+    with suppress(BrokenPipeError, OutputLost):
         say("Press Ctrl-C to stop.")
-        sys.stdout.flush()

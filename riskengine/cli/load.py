@@ -5,16 +5,14 @@ from collections.abc import Sequence
 
 import click
 
+from riskengine.cli.streams import complain, say, say_json
 from riskengine.cli.terminal import (
     Progress,
     column_options,
-    complain,
     config_option,
     effective_config,
     json_option,
     mapping_options,
-    say,
-    say_json,
     store_option,
 )
 from riskengine.clock import SystemClock

@@ -15,15 +15,14 @@ from urllib.request import Request
 import click
 import orjson
 
+from riskengine.cli.streams import complain, say, say_json
 from riskengine.cli.terminal import (
+    STATUS_OF_LOST_OUTPUT,
     column_options,
-    complain,
     config_option,
     effective_config,
     json_option,
     mapping_options,
-    say,
-    say_json,
     store_option,
 )
 from riskengine.clock import SystemClock
@@ -85,6 +84,7 @@ def reconcile_command(
     **mapping: str | None,
 ) -> None:
     """Compare the running engine's positions with the store's trades, or with an outside statement."""
+    click.get_current_context().meta[STATUS_OF_LOST_OUTPUT] = COULD_NOT_COMPARE
     try:
         if against is not None:
             if repair:

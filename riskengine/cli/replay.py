@@ -4,16 +4,8 @@ import click
 
 from riskengine.cli.load import FirstRefusals
 from riskengine.cli.state_text import print_state
-from riskengine.cli.terminal import (
-    column_options,
-    config_option,
-    effective_config,
-    json_option,
-    mapping_options,
-    say,
-    say_json,
-    store_option,
-)
+from riskengine.cli.streams import say, say_json
+from riskengine.cli.terminal import column_options, config_option, effective_config, json_option, mapping_options, store_option
 from riskengine.clock import SystemClock
 from riskengine.engine.engine import Engine
 from riskengine.feeds.replay import replay_here, replay_to

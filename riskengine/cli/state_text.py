@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from riskengine.cli.terminal import say, say_json
+from riskengine.cli.streams import say, say_json
 from riskengine.engine.engine import Engine
 from riskengine.printable import printable
 from riskengine.snapshot.digest import digest

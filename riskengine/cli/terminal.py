@@ -8,13 +8,14 @@ from typing import Any, NoReturn
 
 import click
 import msgspec
-import orjson
 
+from riskengine.cli.streams import OutputLost, complain, show
 from riskengine.config import Config, check_config, load_config
 from riskengine.errors import RiskEngineError
 from riskengine.files.records import ColumnOptions, load_alias, parse_columns
-from riskengine.observe import flush_log
-from riskengine.printable import printable, printable_json
+
+STATUS_OF_LOST_OUTPUT = "riskengine.status_of_lost_output"
+"""Key in a context's `meta`: the exit status when the result cannot be printed, of commands whose 1 says something else."""
 
 
 class Commands(click.Group):
@@ -34,6 +35,9 @@ class Commands(click.Group):
         except click.UsageError as error:
             where = (error.ctx or ctx).command_path
             fail(f"{' '.join(error.format_message().split())} ({where} --help says more)", error.exit_code)
+        except OutputLost as lost:
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - so that the interpreter does not try to flush it at exit
+            fail(str(lost), ctx.meta.get(STATUS_OF_LOST_OUTPUT, 1))
         except RiskEngineError as error:
             fail(str(error))
         except BrokenPipeError:
@@ -45,25 +49,6 @@ def fail(message: str, status: int = 1) -> NoReturn:
     """Print one line on stderr and exit with `status`."""
     complain(message)
     sys.exit(status)
-
-
-def complain(message: str) -> None:
-    """Print one line on stderr."""
-    flush_log()
-    say(f"riskengine: {message}", err=True)
-
-
-def say(text: str = "", *, err: bool = False) -> None:
-    """Print one line of the result on stdout, or a remark on stderr, with its control characters escaped.
-
-    Every command prints through this function and `say_json`: names and comments hold what others wrote.
-    """
-    click.echo(printable(text), err=err)
-
-
-def say_json(value: object) -> None:
-    """Print one JSON object on stdout, in UTF-8 whatever the terminal's encoding is."""
-    click.echo(printable_json(orjson.dumps(value).decode()).encode())
 
 
 store_option = click.option("--store", envvar="RISKENGINE_STORE", metavar="URL", help="sqlite:///path or postgresql://...")
@@ -128,9 +113,9 @@ class Progress:
         self._count += count
         if self._visible and time.monotonic() - self._shown_at > 0.1:
             self._shown_at = time.monotonic()
-            click.echo(f"\r{self._label}: {self._count:,}", err=True, nl=False)
+            show(f"\r{self._label}: {self._count:,}")
 
     def close(self) -> None:
         """Print the final count."""
         if self._visible and self._shown_at:
-            click.echo(f"\r{self._label}: {self._count:,}", err=True)
+            show(f"\r{self._label}: {self._count:,}\n")

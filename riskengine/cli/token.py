@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import click
 import msgspec
 
-from riskengine.cli.terminal import complain, config_option, json_option, say, say_json
+from riskengine.cli.streams import complain, say, say_json
+from riskengine.cli.terminal import config_option, json_option
 from riskengine.clock import SystemClock
 from riskengine.config import Config, load_config
 from riskengine.errors import ConfigError, InputError

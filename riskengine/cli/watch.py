@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from riskengine.cli.terminal import say
+from riskengine.cli.streams import say
 from riskengine.cli.watch_lines import (
     ALARM,
     FAINT,

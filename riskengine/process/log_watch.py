@@ -44,6 +44,6 @@ class LogWatch:
         elif not self._said or lost >= 2 * self._said:
             self._said = lost
             self._warnings[KIND] = (
-                f"at least {lost:,} lines of the log are lost: whatever reads the engine's stderr has stopped, or its disk is full; "
+                f"at least {lost:,} lines of the log are lost: what reads the engine's stderr has stopped, or its disk is full; "
                 "let it read again, or make room"
             )
