@@ -125,14 +125,12 @@ class OriginPolicy:
 
     def refusal(self, scope: Scope) -> str | None:
         """Why a request is refused, or None. Under a microsecond once a port is known."""
-        if scope["path"] in PROBES and scope["type"] == "http" and scope["method"] in SAFE_METHODS:
-            return None
         names = self._names_of(scope)
         hosts = _values(scope, b"host")
-        if len(hosts) != 1:
-            return "one Host header is required"
-        if hosts[0] not in names.hosts:
-            return "Host is not a name of this server"
+        if len(hosts) != 1 or hosts[0] not in names.hosts:
+            if scope["type"] == "http" and scope["path"] in PROBES and scope["method"] in SAFE_METHODS:
+                return None
+            return "one Host header is required" if len(hosts) != 1 else "Host is not a name of this server"
         if scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS:
             for origin in _values(scope, b"origin"):
                 if origin not in names.origins:
