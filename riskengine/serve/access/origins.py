@@ -128,7 +128,7 @@ class OriginPolicy:
         names = self._names_of(scope)
         hosts = _values(scope, b"host")
         if len(hosts) != 1 or hosts[0] not in names.hosts:
-            if scope["type"] == "http" and scope["path"] in PROBES and scope["method"] in SAFE_METHODS:
+            if scope["type"] == "http" and scope.get("path") in PROBES and scope["method"] in SAFE_METHODS:
                 return None
             return "one Host header is required" if len(hosts) != 1 else "Host is not a name of this server"
         if scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS:
