@@ -16,7 +16,7 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.positions.quarantine import Quarantine
 from riskengine.records.decode import TradeCheck
-from riskengine.records.fields import MAX_INTEGER, TS_MAX, TS_MIN, Rejected, date
+from riskengine.records.fields import MAX_INTEGER, MAX_SEQUENCE, TS_MAX, TS_MIN, Rejected, date
 from riskengine.records.types import CASH_PER_ONE, DECIMALS, Identity, Instrument, Key, Node, Opening, Trade, version_fingerprint
 from riskengine.records.types import IntArray as Ints
 from riskengine.snapshot.compare import DEALER, NODE, NOTHING, Holding, plus
@@ -184,6 +184,7 @@ class PlainSums:
             "ts_min": TS_MIN,
             "ts_end": TS_MAX,
             "max_integer": MAX_INTEGER,
+            "max_sequence": MAX_SEQUENCE,
             "future_limit": rules.future_limit,
             "watermark": watermark,
             "currencies": transaction.array(sorted(rules.check.currencies)),

@@ -16,7 +16,7 @@ from riskengine.serve.answers.coding import GZIP, MAX_INLINE_BYTES, decompress
 from riskengine.serve.answers.problems import HttpProblem
 from riskengine.serve.answers.shapes import TRADE, names
 from riskengine.serve.answers.turns import decode_items
-from riskengine.serve.answers.wire import with_doubles
+from riskengine.serve.answers.wire import with_doubles, with_safe_integers
 from riskengine.serve.routes.trades_answer import DEFAULT_SOURCE, REJECTED, answer_trades
 from riskengine.snapshot.rows import RowDict
 from riskengine.snapshot.snapshot import dealer_number, instrument_number, node_number
@@ -49,12 +49,8 @@ async def answer_stored_trades(question: Question) -> Response:
         snapshot=snapshot,
         grants=grants,
     )
-    row_of = _exact_row if question.exact else with_doubles
+    row_of = with_safe_integers if question.exact else with_doubles
     return list_answer(question, ListAnswer(question.header(), names(TRADE), found[offset:], row_of, total))
-
-
-def _exact_row(row: RowDict) -> RowDict:
-    return row
 
 
 async def take_trades(question: Question) -> Response:
