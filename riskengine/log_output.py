@@ -14,8 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TextIO
 
-MAX_WAITING_BYTES = 4 * 1024 * 1024
-"""Lines that wait for a slow reader; at most this much memory. About 20,000 lines."""
+MAX_WAITING_BYTES = 1024 * 1024
+"""Lines that wait for a slow reader; at most this much memory. About 5,000 lines."""
 
 PART_BYTES = 65_536
 FLUSH_AT_EXIT_S = 1.0

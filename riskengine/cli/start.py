@@ -15,7 +15,7 @@ import uvloop
 
 from riskengine import __version__
 from riskengine.cli.state_text import print_state, tree_lines
-from riskengine.cli.streams import OutputLost, complain, say
+from riskengine.cli.streams import complain, say
 from riskengine.cli.terminal import config_option, effective_config, json_option, store_option
 from riskengine.cli.token import check_access
 from riskengine.clock import SystemClock
@@ -86,8 +86,7 @@ def run_engine(
 def print_url(url: str) -> None:
     """Print on stdout where the engine answers. It runs all the same where stdout is closed or full: the log says where, too."""
     log.info("listening", url=url)
-    with suppress(BrokenPipeError, OutputLost):
-        say(f"riskengine {__version__} at {url}")
+    say_if_possible(f"riskengine {__version__} at {url}")
 
 
 # -- progress and summary of the start ----------------------------------------------------------------------------------

@@ -84,6 +84,14 @@ def say(text: str = "", *, err: bool = False) -> None:
         raise OutputLost(_reason(error)) from None
 
 
+def say_if_possible(text: str) -> None:
+    """Print one line on stdout; a program that goes on without stdout does not need it."""
+    try:
+        say(text)
+    except (BrokenPipeError, OutputLost):
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - so that nothing tries again to flush it
+
+
 def show(text: str) -> None:
     """Write text of ours, such as a progress bar, on stderr; nothing is to be done where that cannot be written."""
     with suppress(OSError):

@@ -28,7 +28,7 @@ from riskengine.cli.watch_lines import (
     table,
     tree_rows,
 )
-from riskengine.client import LIVE, LOADING, BlockingSubscription, Client, State, SubscriptionRefused
+from riskengine.client import DISCONNECTED, LIVE, LOADING, BlockingSubscription, Client, State, SubscriptionRefused
 from riskengine.errors import EngineUnreachable, RiskEngineError
 
 REDRAW_S = 0.25
@@ -100,12 +100,17 @@ class Watched:
         self._asked_at = 0.0
 
     def print_once(self) -> None:
-        """Print the first live state as plain lines. Raises EngineUnreachable if none comes in time."""
+        """Print the first live state as plain lines.
+
+        Raises EngineUnreachable if none comes in time, and at once if the engine cannot be connected to; errors of the client.
+        """
         end = time.monotonic() + ONCE_S
         state: State | None = None
         while state is None or state.status != LIVE:
             try:
                 state = self._view.next(max(end - time.monotonic(), 0.001))
+                if state.status == DISCONNECTED:
+                    raise EngineUnreachable(state.reason)
             except TimeoutError:
                 reason = f"{state.status}: {state.reason}" if state is not None else "no answer"
                 raise EngineUnreachable(f"{reason} (waited {ONCE_S:.0f} s)") from None

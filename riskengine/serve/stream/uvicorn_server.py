@@ -7,6 +7,7 @@ Even then a message is deflated once for all clients.
 import os
 import random
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,6 +86,12 @@ class Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Called once `serve` is to end."""
+        await super().shutdown(sockets)
+        if self.force_exit:  # it does not wait for connections then, and leaves this out too
+            await self.lifespan.shutdown()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Called for each signal."""
