@@ -8,6 +8,7 @@ import click
 
 from riskengine.cli.demo_folder import demo_folder
 from riskengine.cli.start import print_url, run_engine
+from riskengine.cli.streams import say_if_possible
 from riskengine.cli.terminal import column_options, effective_config, mapping_options, store_option
 from riskengine.errors import InputError
 from riskengine.feeds.demo import DemoFeed, RecordedTicks

@@ -15,7 +15,7 @@ import uvloop
 
 from riskengine import __version__
 from riskengine.cli.state_text import print_state, tree_lines
-from riskengine.cli.streams import complain, say
+from riskengine.cli.streams import complain, say, say_if_possible
 from riskengine.cli.terminal import config_option, effective_config, json_option, store_option
 from riskengine.cli.token import check_access
 from riskengine.clock import SystemClock
