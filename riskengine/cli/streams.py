@@ -9,7 +9,8 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from io import TextIOWrapper
+from io import BufferedWriter, RawIOBase, TextIOWrapper
+from typing import Any
 
 import orjson
 
@@ -20,6 +21,21 @@ from riskengine.printable import printable, printable_json
 
 class OutputLost(RiskEngineError):
     """stdout is closed or full: the result cannot be printed."""
+
+
+class _Nowhere(RawIOBase):
+    """Takes everything and keeps nothing."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        return len(data)
+
+
+def forget_stdout() -> None:
+    """Have nothing, not even the interpreter at its end, try again to write or flush stdout."""
+    sys.stdout = TextIOWrapper(BufferedWriter(_Nowhere()), encoding="utf-8")
 
 
 def prepare_streams() -> None:
@@ -50,7 +66,7 @@ def end_output(status: int) -> int:
 
 def lost_output(error: OSError, status: int = 1) -> int:
     """Say that stdout cannot be written, and have the interpreter not try it again. Returns `status`."""
-    sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - it lasts as long as the process
+    forget_stdout()
     if not isinstance(error, BrokenPipeError):  # who reads has gone on purpose
         complain(_reason(error))
     return status
@@ -89,7 +105,7 @@ def say_if_possible(text: str) -> None:
     try:
         say(text)
     except (BrokenPipeError, OutputLost):
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - so that nothing tries again to flush it
+        forget_stdout()
 
 
 def show(text: str) -> None:

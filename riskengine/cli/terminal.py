@@ -1,6 +1,5 @@
 """What the commands share: failing in one line, common options, progress, printing the state."""
 
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -9,7 +8,7 @@ from typing import Any, NoReturn
 import click
 import msgspec
 
-from riskengine.cli.streams import OutputLost, complain, show
+from riskengine.cli.streams import OutputLost, complain, forget_stdout, show
 from riskengine.config import Config, check_config, load_config
 from riskengine.errors import RiskEngineError
 from riskengine.files.records import ColumnOptions, load_alias, parse_columns
@@ -36,12 +35,12 @@ class Commands(click.Group):
             where = (error.ctx or ctx).command_path
             fail(f"{' '.join(error.format_message().split())} ({where} --help says more)", error.exit_code)
         except OutputLost as lost:
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - so that the interpreter does not try to flush it at exit
+            forget_stdout()
             fail(str(lost), ctx.meta.get(STATUS_OF_LOST_OUTPUT, 1))
         except RiskEngineError as error:
             fail(str(error))
         except BrokenPipeError:
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - so that the interpreter can flush it at exit
+            forget_stdout()
             ctx.exit(1)
 
 

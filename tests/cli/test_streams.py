@@ -1,7 +1,6 @@
-"""What commands print, and what becomes of it where it cannot be printed. Whole processes: tests/system/test_case_process_edges.py."""
+"""What commands print, and what becomes of it where it cannot be printed."""
 
 import errno
-import io
 import json
 import signal
 import sys
@@ -11,11 +10,10 @@ import pytest
 from riskengine.cli.streams import OutputLost, end_output, lost_output, say, say_if_possible, say_json, show
 
 
-class Full(io.StringIO):
+class Full:
     """A stream on a full disk, or behind a closed end."""
 
     def __init__(self, number: int) -> None:
-        super().__init__()
         self.number = number
         self.buffer = self
 
