@@ -4,9 +4,11 @@ import errno
 import json
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
+from riskengine.cli import streams
 from riskengine.cli.streams import OutputLost, end_output, lost_output, say, say_if_possible, say_json, show
 
 
@@ -73,3 +75,9 @@ def test_the_end_of_the_program_fails_where_its_output_does(monkeypatch, status,
         assert end_output(status) == ended
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_every_command_prints_through_this_room():
+    """`click.echo` would let the control characters of names through, and end in a traceback where stdout is full."""
+    folder = Path(streams.__file__).parent
+    assert [path.name for path in sorted(folder.glob("*.py")) if "click.echo" in path.read_text(encoding="utf-8")] == []
