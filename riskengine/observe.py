@@ -4,16 +4,22 @@ The log records events of the process (started, lease taken, store lost); the me
 a log line or a label lookup per tick or trade is too slow.
 """
 
+import atexit
+import json
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from io import StringIO
+from typing import Any, Literal, TextIO
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from structlog.types import Processor
+from structlog.types import EventDict, ExcInfo, Processor, WrappedLogger
+
+from riskengine.log_output import FLUSH_AT_EXIT_S, LogOutput
+from riskengine.printable import printable, printable_json, printable_lines
 
 METRICS_CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -63,10 +69,13 @@ def configure_logging(
 ) -> None:
     """Send the log of this process, with that of its libraries, to stderr: one JSON object a line, or lines for people.
 
+    No thread waits for whatever reads it: lines that find no room are dropped and counted (`log_output`). What comes from names,
+    comments and strangers is written with its control characters escaped. At the end of the process what waits is written, for
+    `FLUSH_AT_EXIT_S` at most.
     The last call counts. `level` applies to the engine. Libraries stay at `info` or above, because at `debug` they write a
     line per frame; the access log stays off, because it writes a line per request.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _LineHandler(LogOutput(sys.stderr, _lost_json if format == "json" else _lost_text))
     handler.name = _HANDLER
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -75,9 +84,11 @@ def configure_logging(
         )
     )
     root = logging.getLogger()
-    for old in [known for known in root.handlers if known.name == _HANDLER]:
+    for old in _handlers():
         root.removeHandler(old)
     root.addHandler(handler)
+    atexit.unregister(flush_log)
+    atexit.register(flush_log)
     own = logging.getLevelNamesMapping()[level.upper()]
     root.setLevel(max(own, logging.INFO))
     logging.getLogger("riskengine").setLevel(own)
@@ -86,15 +97,59 @@ def configure_logging(
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
 
 
+class _LineHandler(logging.Handler):
+    """Formats a record on the thread that logs it, and queues the line."""
+
+    def __init__(self, output: LogOutput) -> None:
+        super().__init__()
+        self.output = output
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Called by the logger."""
+        try:
+            self.output.put(f"{self.format(record)}\n")
+        except Exception:  # as logging itself does: a line that cannot be made must not end what it tells of
+            self.handleError(record)
+
+
+def _handlers() -> list[_LineHandler]:
+    return [handler for handler in logging.getLogger().handlers if isinstance(handler, _LineHandler)]
+
+
+def flush_log(timeout_s: float = FLUSH_AT_EXIT_S) -> bool:
+    """Wait until the lines so far are written, at most so long; returns whether they are."""
+    return all(handler.output.flush(timeout_s) for handler in _handlers())
+
+
+def lost_log_lines() -> tuple[int, bool]:
+    """The number of lines of the log that were dropped, and whether they still are. Any thread."""
+    outputs = [handler.output for handler in _handlers()]
+    return sum(output.dropped for output in outputs), any(output.is_losing for output in outputs)
+
+
+def write_beside_log(text: str) -> None:
+    """Write `text` to stderr in order with the lines of the log, and like them without waiting for whatever reads it."""
+    outputs = [handler.output for handler in _handlers() if handler.output.stream is sys.stderr]
+    (outputs[0] if outputs else LogOutput(sys.stderr, _lost_text)).put(text, 0)
+
+
+def _lost_json(count: int) -> str:
+    return json.dumps({"event": "log_lines_lost", "count": count, "level": "warning", "logger": __name__}) + "\n"
+
+
+def _lost_text(count: int) -> str:
+    return f"riskengine: {count:,} lines of the log were lost here: nothing read them\n"
+
+
 @contextmanager
 def before_each_line(action: Callable[[], None]) -> Iterator[None]:
-    """Inside the block, call `action` before each line of the log, on the thread that writes the line."""
+    """Inside the block, call `action` before each line of the log, on the thread that logs it."""
 
     def act(record: logging.LogRecord) -> bool:
         action()
         return True
 
-    handlers = [handler for handler in logging.getLogger().handlers if handler.name == _HANDLER]
+    handlers = _handlers()
     for handler in handlers:
         handler.addFilter(act)
     try:
@@ -107,13 +162,32 @@ def before_each_line(action: Callable[[], None]) -> Iterator[None]:
 def _renderers(format: Literal["json", "console"]) -> Sequence[Processor]:
     if format == "json":
         # Tracebacks as text: the structured form would print local variables, passwords among them.
-        return (structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
+        return (structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_printable_json))
     return (
+        _escape_texts,
         structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(),
-            exception_formatter=structlog.dev.plain_traceback,
+            colors=sys.stderr is not None and sys.stderr.isatty(), exception_formatter=_plain_traceback
         ),
     )
+
+
+def _printable_json(value: object, **options: Any) -> str:
+    return printable_json(json.dumps(value, **options))
+
+
+def _escape_texts(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    """Make every text of a line printable: names, comments and messages of libraries hold what strangers wrote."""
+    return {
+        key: printable(value.rstrip("\n")) if isinstance(value, str) and key != "exception" else value
+        for key, value in event.items()
+    }
+
+
+def _plain_traceback(file: TextIO, error: ExcInfo) -> None:
+    """Write a traceback; of its control characters only the line ends stay."""
+    text = StringIO()
+    structlog.dev.plain_traceback(text, error)
+    file.write(printable_lines(text.getvalue()))
 
 
 class Metrics:
@@ -186,6 +260,9 @@ class Metrics:
             registry=self.registry,
         )
         self.feeds_silent = self._gauge("riskengine_feeds_silent", "Sources that have fallen silent.")
+        self.log_lines_lost = self._counter(
+            "riskengine_log_lines_lost", "Lines of the log that were dropped because nothing read them."
+        )
         self.inbox_depth = self._gauge("riskengine_inbox_depth", "Trades waiting for the store or the writer.")
         self.quarantined = self._gauge(
             "riskengine_quarantined", "Trades kept out of the positions until reference data or a person admits them."
@@ -241,6 +318,8 @@ class Metrics:
     def render(self) -> bytes:
         """All metrics in Prometheus' text format; send them as `METRICS_CONTENT_TYPE`. 1 ms."""
         self.refresh()
+        lost, _ = lost_log_lines()
+        self.log_lines_lost.inc(max(0.0, lost - self.value(self.log_lines_lost)))
         return generate_latest(self.registry)
 
     @staticmethod

@@ -189,3 +189,26 @@ def test_the_stream_is_counted_and_every_reason_is_there_from_the_start():
     assert [metrics.value(metrics.conflated_snapshots), metrics.value(metrics.evictions["no pong"])] == [5, 1]
     assert sample(metrics, "riskengine_conflated_snapshots_total") == 5
     assert sample(metrics, 'riskengine_publish_to_send_seconds_bucket{le="0.005"}') == 1
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_control_characters_of_strangers_never_reach_the_log_raw(capsys, form):
+    configure_logging(form, "info")
+    log = get_logger("riskengine.process")
+    log.info("a_name", name="\x9b2J\u202eabc\x1b[0m\x7f")
+    logging.getLogger("uvicorn.error").info("from %s", "\x9b1m")
+    try:
+        raise ValueError("\x9b2J\u202e")
+    except ValueError:
+        log.exception("failed")
+    text = "".join(lines(capsys))
+    assert text.isprintable()
+    assert "9b" in text
+
+
+def test_lost_lines_are_counted_in_the_metrics(monkeypatch):
+    metrics = Metrics()
+    monkeypatch.setattr("riskengine.observe.lost_log_lines", lambda: (3, True))
+    assert b"riskengine_log_lines_lost_total 3.0" in metrics.render()
+    monkeypatch.setattr("riskengine.observe.lost_log_lines", lambda: (5, True))
+    assert b"riskengine_log_lines_lost_total 5.0" in metrics.render()

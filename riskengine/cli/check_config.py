@@ -6,9 +6,11 @@ import click
 import msgspec
 import orjson
 
+from riskengine.cli.streams import say
 from riskengine.cli.terminal import effective_config
 from riskengine.cli.token import check_access
 from riskengine.config import without_password
+from riskengine.printable import printable_json
 
 
 @click.command(name="check-config")
@@ -19,8 +21,8 @@ def check_config_command(file: str | None) -> None:
     check_access(config)
     shown = msgspec.structs.replace(config, store=msgspec.structs.replace(config.store, url=without_password(config.store.url)))
     for section, values in msgspec.to_builtins(shown).items():
-        click.echo(f"[{section}]")
+        say(f"[{section}]")
         for key, value in values.items():
-            text = f"# {key} is off" if value is None else f"{key} = {orjson.dumps(value).decode()}"
-            click.echo(text)
-        click.echo()
+            text = f"# {key} is off" if value is None else f"{key} = {printable_json(orjson.dumps(value).decode())}"
+            say(text)
+        say()

@@ -4,12 +4,11 @@ import sys
 from collections.abc import Sequence
 
 import click
-import orjson
 
+from riskengine.cli.streams import complain, say, say_json
 from riskengine.cli.terminal import (
     Progress,
     column_options,
-    complain,
     config_option,
     effective_config,
     json_option,
@@ -45,9 +44,9 @@ def load_command(
         opened.close()
         progress.close()
     if as_json:
-        click.echo(orjson.dumps(report.counts))
+        say_json(report.counts)
     else:
-        click.echo(f"{kind}: " + ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items()))
+        say(f"{kind}: " + ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items()))
     sys.exit(1 if report.counts["refused"] or report.failures else 0)
 
 
@@ -69,11 +68,11 @@ class FirstRefusals:
         """Print how many more lines of each file were refused."""
         for path, count in self.counts.items():
             if count > self.LIMIT:
-                click.echo(f"{path}: {count - self.LIMIT} more lines were refused", err=True)
+                say(f"{path}: {count - self.LIMIT} more lines were refused", err=True)
 
 
 def print_refusal(path: str, refusal: Refusal) -> None:
     """Print one refused line on stderr: file, line number, field, reason."""
     field = f"{refusal.field}: " if refusal.field else ""
     place = f"{display_name(path)}:{refusal.index}" if refusal.index else display_name(path)
-    click.echo(f"{place}: {field}{refusal.reason}", err=True)
+    say(f"{place}: {field}{refusal.reason}", err=True)

@@ -1,8 +1,12 @@
 """The command `riskengine`. Results go to stdout, logs and progress to stderr; a mistake is one clear line, never a traceback."""
 
+import sys
+from typing import NoReturn
+
 import click
 
 from riskengine import __version__
+from riskengine.cli.streams import end_output, lost_output, prepare_streams
 from riskengine.cli.terminal import Commands
 
 NAMES = ("audit", "check-config", "demo", "load", "rebuild", "reconcile", "replay", "serve", "token", "watch")
@@ -64,3 +68,16 @@ class MainCommands(Commands):
 @click.version_option(__version__, prog_name="riskengine")
 def main() -> None:
     """Position, P&L, exposure and Greeks of a dealing desk, right now."""
+
+
+def run() -> NoReturn:
+    """The program: one command, from its streams to its exit status."""
+    prepare_streams()
+    try:
+        main(prog_name="riskengine")
+        status = 0
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except OSError as error:  # help or version could not be printed
+        status = lost_output(error)
+    sys.exit(end_output(status))

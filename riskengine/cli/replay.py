@@ -1,10 +1,10 @@
 """`riskengine replay`: plays recorded ticks and trades into an engine of its own or a running one."""
 
 import click
-import orjson
 
 from riskengine.cli.load import FirstRefusals
 from riskengine.cli.state_text import print_state
+from riskengine.cli.streams import say, say_json
 from riskengine.cli.terminal import column_options, config_option, effective_config, json_option, mapping_options, store_option
 from riskengine.clock import SystemClock
 from riskengine.engine.engine import Engine
@@ -44,7 +44,10 @@ def replay_command(
     if url is not None:
         counts = replay_to(url, files, trades, options, pace, refusals)
         refusals.close()
-        click.echo(orjson.dumps(counts) if as_json else ", ".join(f"{count} {what}" for what, count in counts.items()))
+        if as_json:
+            say_json(counts)
+        else:
+            say(", ".join(f"{count} {what}" for what, count in counts.items()))
         return
     config = effective_config(config_path, store)
     opened = open_store(config.store.url, create=False, read_only=True)

@@ -15,13 +15,15 @@ import uvloop
 
 from riskengine import __version__
 from riskengine.cli.state_text import print_state, tree_lines
-from riskengine.cli.terminal import complain, config_option, effective_config, json_option, store_option
+from riskengine.cli.streams import complain, say, say_if_possible
+from riskengine.cli.terminal import config_option, effective_config, json_option, store_option
 from riskengine.cli.token import check_access
 from riskengine.clock import SystemClock
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
-from riskengine.observe import before_each_line, configure_logging
+from riskengine.observe import before_each_line, configure_logging, get_logger, write_beside_log
+from riskengine.printable import printable
 from riskengine.process.lifetime import Companion, bind, run_server
 from riskengine.process.process import EngineProcess
 from riskengine.rebuild.as_of import PastDay
@@ -37,6 +39,8 @@ from riskengine.store.witness import Witness, utc_text
 
 SWITCH_S = 0.000_5
 """How long one thread may hold the interpreter while others wait. A trade changes threads a dozen times before it is answered."""
+
+log = get_logger("riskengine.start")
 
 BAR_CELLS = 24
 BAR_EVERY_S = 0.1
@@ -80,9 +84,9 @@ def run_engine(
 
 
 def print_url(url: str) -> None:
-    """Print on stdout where the engine answers."""
-    click.echo(f"riskengine {__version__} at {url}")
-    sys.stdout.flush()
+    """Print on stdout where the engine answers. It runs all the same where stdout is closed or full: the log says where, too."""
+    log.info("listening", url=url)
+    say_if_possible(f"riskengine {__version__} at {url}")
 
 
 # -- progress and summary of the start ----------------------------------------------------------------------------------
@@ -95,7 +99,7 @@ async def show_start(process: EngineProcess) -> None:
             await _show_bar(process)
         await process.morning.complete.wait()
         if sys.stderr.isatty() or process.config.log.format == "console":
-            click.echo("\n".join(summary_page(process.morning.account())), err=True)
+            write_beside_log("".join(f"{printable(line)}\n" for line in summary_page(process.morning.account())))
 
 
 async def _show_bar(process: EngineProcess) -> None:
@@ -118,14 +122,14 @@ class Bar:
     def draw(self, text: str) -> None:
         """Replace the line by `text`."""
         width = shutil.get_terminal_size().columns
-        click.echo(f"\r\x1b[K{text[: width - 1]}", err=True, nl=False)
+        write_beside_log(f"\r\x1b[K{text[: width - 1]}")
         self._drawn = True
 
     def hide(self) -> None:
         """Clear the line."""
         if self._drawn:
             self._drawn = False
-            click.echo("\r\x1b[K", err=True, nl=False)
+            write_beside_log("\r\x1b[K")
 
 
 def bar_text(view: Mapping[str, Any]) -> str:
@@ -202,7 +206,7 @@ def rebuild_command(store: str | None, config_path: str | None, as_json: bool, a
         sys.exit(1)
     print_state(engine, as_json, as_of=as_of)
     if full and not as_json:
-        click.echo("every check passed: invariants, the store's own sums, the tree, the witness, the audit trail")
+        say("every check passed: invariants, the store's own sums, the tree, the witness, the audit trail")
 
 
 def rebuild_engine(store: Store, config: Config, as_of: int | None) -> Engine:

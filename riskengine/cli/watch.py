@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from riskengine.cli.streams import say
 from riskengine.cli.watch_lines import (
     ALARM,
     FAINT,
@@ -27,7 +28,7 @@ from riskengine.cli.watch_lines import (
     table,
     tree_rows,
 )
-from riskengine.client import LIVE, LOADING, BlockingSubscription, Client, State, SubscriptionRefused
+from riskengine.client import DISCONNECTED, LIVE, LOADING, BlockingSubscription, Client, State, SubscriptionRefused
 from riskengine.errors import EngineUnreachable, RiskEngineError
 
 REDRAW_S = 0.25
@@ -99,18 +100,23 @@ class Watched:
         self._asked_at = 0.0
 
     def print_once(self) -> None:
-        """Print the first live state as plain lines. Raises EngineUnreachable if none comes in time."""
+        """Print the first live state as plain lines.
+
+        Raises EngineUnreachable if none comes in time, and at once if the engine cannot be connected to; errors of the client.
+        """
         end = time.monotonic() + ONCE_S
         state: State | None = None
         while state is None or state.status != LIVE:
             try:
                 state = self._view.next(max(end - time.monotonic(), 0.001))
+                if state.status == DISCONNECTED:
+                    raise EngineUnreachable(state.reason)
             except TimeoutError:
                 reason = f"{state.status}: {state.reason}" if state is not None else "no answer"
                 raise EngineUnreachable(f"{reason} (waited {ONCE_S:.0f} s)") from None
-        click.echo(status_line(self._title, state).text)
+        say(status_line(self._title, state).text)
         for line in table(self._columns, self._rows(state), PLAIN_WIDTH):
-            click.echo(line)
+            say(line)
 
     def print_changes(self) -> None:
         """Print a line for each changed row and each change of status, until interrupted."""
@@ -118,14 +124,14 @@ class Watched:
         for state in self._view:
             if (state.status, state.reason) != printed:
                 printed = state.status, state.reason
-                click.echo(status_line(self._title, state).text)
+                say(status_line(self._title, state).text)
             if state.status == LIVE and (state.changed or state.removed):
                 moment = clock(state.as_of or 0)
                 changed = [row for row in self._rows(state) if row[self._columns[0].heading] in state.changed]
                 for line in table(self._columns, changed, PLAIN_WIDTH)[1:]:
-                    click.echo(f"{moment}  {line}")
+                    say(f"{moment}  {line}")
                 for key in sorted(map(str, state.removed)):
-                    click.echo(f"{moment}  {key}  removed")
+                    say(f"{moment}  {key}  removed")
             sys.stdout.flush()
             time.sleep(REDRAW_S)
 

@@ -70,8 +70,8 @@ class Publisher:
         """
         sent = list(trades)
         frames = [await self._put(body) for body in [body for body, _ in bodies(sent)] or [b"[]"]]
-        numbers = [each.get("source_seq") for each in sent if each.get("source") == self._source]
-        self._last_seq = max([self._last_seq or 0, *(number for number in numbers if isinstance(number, int))]) or None
+        numbers = [str(each.get("source_seq", "")) for each in sent if each.get("source") == self._source]
+        self._last_seq = max([self._last_seq or 0, *(int(text) for text in numbers if text.isdecimal())]) or None
         return join_answers(await asyncio.gather(*(frame.answer for frame in frames)))
 
     async def close(self) -> None:

@@ -170,7 +170,7 @@ def _raw_trades(path: str, on_refusal: OnRefusal) -> Iterator[RawTrade]:
             on_refusal(path, row)
             continue
         sent = {key: value for key, value in row.items() if value not in ("", None)}
-        for field in ("leg", "version", "source_seq", "legs", "ts", "booked_ts"):
+        for field in ("leg", "version", "legs", "ts", "booked_ts"):
             value = sent.get(field)
             if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 25:
                 sent[field] = int(value)

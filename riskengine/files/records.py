@@ -226,6 +226,8 @@ def _remember(names: dict[str, str], sent: str, checked: str) -> str:
 def _side(value: Any, field: str) -> float | None:
     if value is None or value == "":
         return None
+    if isinstance(value, Decimal):
+        return quote(float(value), field) or None
     return quote(value if type(value) is str else str(_json_value(value)), field) or None
 
 

@@ -1,7 +1,7 @@
 """One process from its first socket to its last: serve, rebuild, go live, stop in order.
 
-The port answers "loading" during the start. A signal ends the process: streams get their `bye`, acknowledged trades are applied,
-marks are stored, the lease is given up.
+The port answers "loading" during the start. SIGINT, SIGTERM or SIGHUP ends the process: streams get their `bye`, acknowledged
+trades are applied, marks are stored, the lease is given up.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from riskengine.errors import ConfigError, EngineNotLive, RiskEngineError, Start
 from riskengine.observe import get_logger
 from riskengine.process.process import EngineProcess
 from riskengine.serve.app import create_app
-from riskengine.serve.stream.uvicorn_server import make_server
+from riskengine.serve.stream.uvicorn_server import Server, make_server
 
 log = get_logger("riskengine.server")
 
@@ -58,6 +58,20 @@ async def run_server(
     the status is 1 and each reason is in the log.
     """
     server = make_server(create_app(process), config)
+    with server.ending_on_signals():
+        return await _run(process, config, listener, server, announce=announce, feed=feed, beside=beside)
+
+
+async def _run(
+    process: EngineProcess,
+    config: Config,
+    listener: socket.socket,
+    server: Server,
+    *,
+    announce: Callable[[str], None],
+    feed: Companion | None,
+    beside: Companion | None,
+) -> int:
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn offers a flag and no event
         await asyncio.sleep(0.005)

@@ -22,6 +22,7 @@ from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import Metrics, get_logger
 from riskengine.process.health import Health
 from riskengine.process.live import Calls, LiveEngine, Surroundings
+from riskengine.process.log_watch import LogWatch
 from riskengine.process.store_watch import StoreWatch
 from riskengine.rebuild.load import Loaded, acceptance, load
 from riskengine.rebuild.phases import Morning, summarise
@@ -55,6 +56,7 @@ class EngineProcess:
         self.metrics.refresh = lambda: self._health().measure(self.metrics)
         self.warnings = Warnings(self.clock)
         """What every screen says as long as it is true, by kind: set and cleared on the loop."""
+        self._log_watch = LogWatch(self.warnings)
         self.curves = Curves(config.curves.samples)
         self.morning = Morning(self.clock)
         self.live: LiveEngine | None = None
@@ -96,6 +98,7 @@ class EngineProcess:
         """The morning, then live. Raises StoreError, ReferenceDataError, EngineNotLive (abandoned), StartRefused."""
         assert self._store is not None and self._store_watch is not None, "open comes before start"
         self._wakeup.attach(asyncio.get_running_loop())
+        self._log_watch.start()
         self._state = "loading"
         loaded = await load(self._store, self.config, self.morning, epoch=self._epoch, now=self.clock.now())
         await asyncio.to_thread(self._examination.finish)
@@ -134,6 +137,7 @@ class EngineProcess:
         if self._stopped:
             return
         self._stopped = True
+        self._log_watch.stop()
         if self.live is not None:
             await self.live.sampling.stop()
         self._state = "stopping" if self.failure is None else "failed"

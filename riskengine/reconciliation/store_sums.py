@@ -17,7 +17,7 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.positions.quarantine import Quarantine
 from riskengine.records.decode import TradeCheck
-from riskengine.records.fields import MAX_INTEGER, TS_MAX, TS_MIN, Rejected, date
+from riskengine.records.fields import MAX_INTEGER, MAX_SEQUENCE, TS_MAX, TS_MIN, Rejected, date
 from riskengine.records.fingerprints import join_parts, trade_fingerprint
 from riskengine.records.types import CASH_PER_ONE, DECIMALS, Identity, Instrument, Key, Node, Opening, Trade
 from riskengine.records.types import IntArray as Ints
@@ -196,6 +196,7 @@ class PlainSums:
             "ts_min": TS_MIN,
             "ts_end": TS_MAX,
             "max_integer": MAX_INTEGER,
+            "max_sequence": MAX_SEQUENCE,
             "future_limit": rules.future_limit,
             "watermark": watermark,
         }

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from riskengine.errors import InputError
-from riskengine.records.fields import Rejected, currency, date, excerpt, fixed, integer, name, timestamp
+from riskengine.records.fields import Rejected, currency, date, excerpt, fixed, integer, name, sequence, timestamp
 from riskengine.records.rules import CONTRA_AMOUNT_SIGN, FEES_CURRENCY, NO_STARTS, RuleStarts, judges
 from riskengine.records.types import DECIMALS, Instrument, Kind, Refusal, Trade, cash_and_fill_price
 
@@ -30,7 +30,7 @@ class TradeInput(msgspec.Struct, kw_only=True, gc=False):
     version: int = 1
     action: str = "new"
     ts: int | str | None = None
-    source_seq: int = 0
+    source_seq: int | str = 0
     instrument: str = ""
     desk: str = ""
     dealer: str = ""
@@ -312,7 +312,7 @@ class TradeCheck:
             **self._identity(sent, default_source),
             action=sent.action,
             ts=timestamp(sent.ts, "ts"),
-            source_seq=integer(sent.source_seq, "source_seq"),
+            source_seq=sequence(sent.source_seq, "source_seq"),
             instrument=instrument.instrument,
             desk=self._intern(sent.desk),
             dealer=self._checked_name(sent.dealer, "dealer", required=False),
@@ -346,7 +346,7 @@ class TradeCheck:
             **self._identity(sent, default_source),
             action="cancel",
             ts=0 if sent.ts in (None, "") else timestamp(sent.ts, "ts"),
-            source_seq=integer(sent.source_seq, "source_seq"),
+            source_seq=sequence(sent.source_seq, "source_seq"),
             instrument=self._checked_name(sent.instrument, "instrument", required=False),
             desk=self._checked_name(sent.desk, "desk", required=False),
             dealer=self._checked_name(sent.dealer, "dealer", required=False),

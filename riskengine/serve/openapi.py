@@ -55,7 +55,7 @@ _TRADE_INPUT = _object(
         "version": _INTEGER | {"default": 1, "minimum": 1, "maximum": MAX_INTEGER},
         "action": _TEXT | {"enum": ["new", "amend", "cancel"], "default": "new"},
         "ts": _TIME,
-        "source_seq": _INTEGER | {"default": 0},
+        "source_seq": {"type": ["integer", "string"], "default": 0, "description": "below 2^63; a text above 2^53"},
         "instrument": _TEXT,
         "desk": _TEXT | {"description": "a leaf node"},
         "dealer": _TEXT,

@@ -175,7 +175,7 @@ OPERATIONS = (
         take_trades,
         "TradesAnswer",
         body="Trades",
-        fails=(400, 403, 408, 413, 503),
+        fails=(400, 403, 408, 413, 415, 503),
         needs=FEED,
     ),
     Operation(
@@ -185,7 +185,7 @@ OPERATIONS = (
         take_ticks,
         "TicksAnswer",
         body="Ticks",
-        fails=(400, 403, 408, 413, 503),
+        fails=(400, 403, 408, 413, 415, 503),
         needs=FEED,
     ),
     Operation(
@@ -214,7 +214,7 @@ OPERATIONS = (
         take_reconcile,
         "Reconciliation",
         body="Reconcile",
-        fails=(400, 403, 408, 413, 503),
+        fails=(400, 403, 408, 413, 415, 503),
         needs=OPS,
     ),
     Operation(
@@ -233,7 +233,7 @@ OPERATIONS = (
         take_comment,
         "Break",
         body="Comment",
-        fails=(400, 403, 404, 408, 413, 503),
+        fails=(400, 403, 404, 408, 413, 415, 503),
         needs=COMMENT,
     ),
     Operation(
@@ -254,7 +254,7 @@ OPERATIONS = (
         "Decided",
         (EXACT,),
         body="Verdict",
-        fails=(400, 403, 404, 408, 409, 413, 503),
+        fails=(400, 403, 404, 408, 409, 413, 415, 503),
         needs=COMMENT,
     ),
 )

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from riskengine.records.decode import TradeCheck, TradeInput, convert
-from riskengine.records.fields import MAX_INTEGER, TS_MAX, TS_MIN, Rejected, currency, date, fixed, name, to_text
+from riskengine.records.fields import MAX_INTEGER, MAX_SEQUENCE, TS_MAX, TS_MIN, Rejected, currency, date, fixed, name, to_text
 from riskengine.records.types import DECIMALS, Trade, cash_and_fill_price, economics
 
 DEFAULT_SOURCE = "file"
@@ -174,7 +174,7 @@ def _plain_trade(row: TradeRow, check: TradeCheck) -> Trade | None:
     if instrument is None or desk not in check.leaves or contra_text is not None or legs is not None:
         return None
     try:
-        if not (TS_MIN <= ts < TS_MAX and 0 <= source_seq <= MAX_INTEGER):  # type: ignore[operator]
+        if not (TS_MIN <= ts < TS_MAX and 0 <= source_seq <= MAX_SEQUENCE):  # type: ignore[operator]
             return None
         if not (0 <= leg <= MAX_INTEGER and 1 <= version <= MAX_INTEGER):
             return None

@@ -3,6 +3,7 @@
 import { DEALER_COLUMNS, NODE_COLUMNS, ladderColumns } from "./columns.js";
 import { Grid } from "./grid.js";
 import * as n from "./numbers.js";
+import { printable, printableLines } from "./printable.js";
 import { Stream } from "./stream.js";
 
 const AGES_EVERY_MS = 500;
@@ -220,14 +221,15 @@ function paintFrame() {
 /** The engine's warnings; the last ones stay while the link is down. */
 function paintWarnings() {
   const [engine] = status.rows.values();
-  const texts = (engine?.warnings ?? []).map((warning) => `${warning.text} (since ${n.time(warning.since)})`);
+  const texts = (engine?.warnings ?? []).map((warning) => `${printable(warning.text)} (since ${n.time(warning.since)})`);
   if (hangs()) texts.push(`the engine has published nothing for ${n.age(stream.publishAgeMs * 1000)}: all numbers are that old`);
   $("warnings").hidden = !texts.length;
   write($("warnings"), texts.join("\n"));
 }
 
 function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  const shown = printableLines(text);
+  if (element.textContent !== shown) element.textContent = shown;
 }
 
 // -- the three lights --------------------------------------------------------------------------------------------
@@ -275,7 +277,7 @@ function light(name, look, words, details) {
   const button = $(`light-${name}`);
   if (button.className !== look) button.className = look;
   write(button.lastElementChild, words);
-  button.title = details;
+  button.title = printable(details);
   if (openedLight === name) note(`${name}: ${details}`);
   else button.removeAttribute("aria-expanded");
 }

@@ -155,6 +155,27 @@ def test_a_page_whose_engine_loads_says_how_far_it_is_and_shows_no_numbers(tmp_p
         assert browser.ask("document.querySelectorAll('main td').length") == 0, "never zeros"
 
 
+def test_names_and_warnings_of_others_are_shown_with_their_controls_made_visible(tmp_path: Path) -> None:
+    odd = "de\x1bsk\x9b\u202eABC"
+    url = f"sqlite:///{tmp_path}/desk.db"
+    store = open_store(url)
+    store.save_nodes(nodes())
+    store.save_instruments(instruments())
+    store.close()
+    with sqlite3.connect(tmp_path / "desk.db") as outside:
+        outside.execute("INSERT INTO nodes (node, level, parent) VALUES (?, 'desk', 'ALL')", (odd,))
+    outside.close()
+    with (
+        running("serve", "--store", url, "--port", "0", log=tmp_path / "log") as server,
+        Browser(tmp_path / "profile") as browser,
+    ):
+        browser.open(server.url)
+        browser.wait_for("document.querySelector('#nodes').textContent.includes('ABC')")
+        text = browser.ask("document.body.textContent")
+        assert "de\\x1bsk\\x9b\\u202eABC" in text
+        assert not re.search("[\x1b\x9b\u202e]", text)
+
+
 def test_a_warning_is_a_red_banner_for_as_long_as_it_holds(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/desk.db"
     store = open_store(url)

@@ -5,12 +5,13 @@ OpenAPI document, CSV header line and sort parameter come from this one table. A
 
 from typing import Any, NamedTuple
 
-TEXT, NUMBER, INTEGER, TIME, FLAG, OBJECT = "text", "number", "integer", "time", "flag", "object"
+TEXT, NUMBER, INTEGER, SEQUENCE, TIME, FLAG, OBJECT = "text", "number", "integer", "sequence", "time", "flag", "object"
 
 _SCHEMAS: dict[str, dict[str, Any]] = {
     TEXT: {"type": ["string", "null"]},
     NUMBER: {"type": ["number", "string", "null"]},
     INTEGER: {"type": ["integer", "null"]},
+    SEQUENCE: {"type": ["integer", "string", "null"], "description": "a text above 2^53"},
     TIME: {"type": ["integer", "null"]},
     FLAG: {"type": ["boolean", "null"]},
     OBJECT: {"type": ["object", "null"]},
@@ -131,7 +132,7 @@ TRADE: Fields = (
     Field("version", INTEGER, "the highest one counts"),
     Field("action", TEXT, "new, amend or cancel"),
     Field("ts", TIME, "execution time"),
-    Field("source_seq", INTEGER, "the source's own number, orders trades of equal time"),
+    Field("source_seq", SEQUENCE, "the source's own number, orders trades of equal time"),
     Field("instrument", TEXT, "its symbol"),
     Field("desk", TEXT, "a leaf node"),
     Field("dealer", TEXT, "empty where there is none"),

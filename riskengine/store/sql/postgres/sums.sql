@@ -13,7 +13,7 @@ SELECT count(*), max(store_seq), max(leg), string_agg(source || E'\x01' || trade
        string_agg(CASE WHEN action = 'new' AND value_date = '' AND trade_date = '' AND legs IS NULL THEN ''
                        ELSE action || ' ' || value_date || ' ' || trade_date || ' ' || coalesce(legs::text, '') END, E'\n'),
        string_agg(
-            CASE WHEN version = 1 AND action <> 'cancel' AND leg <= %(max_integer)s AND source_seq BETWEEN 0 AND %(max_integer)s
+            CASE WHEN version = 1 AND action <> 'cancel' AND leg <= %(max_integer)s AND source_seq BETWEEN 0 AND %(max_sequence)s
              AND ts >= %(ts_min)s AND ts < %(ts_end)s AND ts::numeric - received_ts <= %(future_limit)s
              AND contra_amount IS NULL AND (legs IS NULL OR legs BETWEEN 1 AND 1000)
              AND (booked_ts IS NULL OR (booked_ts >= %(ts_min)s AND booked_ts < %(ts_end)s))

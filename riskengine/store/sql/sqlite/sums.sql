@@ -14,7 +14,7 @@ SELECT count(*), max(store_seq), max(leg), group_concat(source || char(0) || tra
                          THEN action || ' ' || value_date || ' ' || trade_date || ' ' || coalesce(legs, '')
                          ELSE '?' END, char(10)),
        group_concat(
-            CASE WHEN version = 1 AND action <> 'cancel' AND leg <= :max_integer AND source_seq BETWEEN 0 AND :max_integer
+            CASE WHEN version = 1 AND action <> 'cancel' AND leg <= :max_integer AND source_seq BETWEEN 0 AND :max_sequence
              AND ts >= :ts_min AND ts < :ts_end AND ts - received_ts <= :future_limit
              AND contra_amount IS NULL AND (legs IS NULL OR legs BETWEEN 1 AND 1000)
              AND (booked_ts IS NULL OR (booked_ts >= :ts_min AND booked_ts < :ts_end))
