@@ -5,7 +5,7 @@ import click
 from riskengine import __version__
 from riskengine.cli.terminal import Commands
 
-NAMES = ("audit", "check-config", "demo", "load", "rebuild", "reconcile", "replay", "serve", "token", "watch")
+NAMES = ("audit", "backup", "check-config", "demo", "load", "rebuild", "reconcile", "replay", "serve", "token", "watch")
 
 
 class MainCommands(Commands):
@@ -20,6 +20,10 @@ class MainCommands(Commands):
                 from riskengine.cli.audit import audit_commands
 
                 return audit_commands
+            case "backup":
+                from riskengine.cli.backup import backup_command
+
+                return backup_command
             case "check-config":
                 from riskengine.cli.check_config import check_config_command
 
