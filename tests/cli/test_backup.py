@@ -1,4 +1,4 @@
-"""`riskengine backup`: a copy is checked before it has its name, nothing is replaced by accident, PostgreSQL gets a line to run."""
+"""`riskengine backup`: a copy is checked before it has its name, nothing is replaced unasked, PostgreSQL gets a line to run."""
 
 import json
 import os
