@@ -102,7 +102,7 @@ class Drill:
             [result] = server.post("/v1/trades", sent)["results"]
             self.slowest_s = max(self.slowest_s, time.perf_counter() - asked)
             if result["status"] == "applied":
-                self.acknowledged[sent["trade_id"]] = sent
+                self.acknowledged[f"D{number}"] = sent
 
     def send_again(self, server: Server) -> dict[str, int]:
         """Send every acknowledged trade once more, as senders do who do not know what the store still has."""

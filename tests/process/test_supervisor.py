@@ -56,13 +56,13 @@ def engine(**more: Any) -> Any:
     return SimpleNamespace(starting=lambda: {"phase": "replay", "progress": told["progress"]}, **told)
 
 
-def heard_of(process: Any, listener: Listener, *, seconds: float = 0.1, **environment: str) -> list[str]:
+def heard_of(process: Any, listener: Listener, **environment: str) -> list[str]:
     """The lines of a report of some length."""
 
     async def watch() -> None:
         told = Supervisor({"NOTIFY_SOCKET": listener.name, **environment})
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(report(process, told), seconds)
+            await asyncio.wait_for(report(process, told), 0.1)
 
     asyncio.run(watch())
     return listener.heard()
