@@ -63,14 +63,13 @@ class Health(NamedTuple):
 
 
 def _measure_snapshot(snapshot: Snapshot, metrics: Metrics) -> None:
-    """Set the gauges of what needs a person. O(instruments), with verdicts also O(exceptions)."""
+    """Set the gauges of what needs a person. O(1), with verdicts O(exceptions)."""
     counts = {kind: len(items) for kind, items in snapshot.exceptions.items()}
     if snapshot.verdicts:
         counts = {
             kind: sum(item.id not in snapshot.verdicts or not snapshot.verdicts[item.id].verdict for item in items)
             for kind, items in snapshot.exceptions.items()
         }
-    counts["suspect"] = sum(mark is not None and mark.suspect is not None for mark in snapshot.units.marks)
     metrics.set_exceptions(counts)
     if len(snapshot.reference.hierarchy):
         measures = snapshot.nodes.measures(0)
