@@ -8,7 +8,7 @@ import atexit
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import StringIO
 from typing import Any, Literal, TextIO
@@ -25,6 +25,12 @@ METRICS_CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 EVICTIONS = ("reads nothing", "no pong", "too many mistakes", "text that is no UTF-8", "session ended", "stream failed")
 """Reasons for dropping a client of the stream."""
+
+STATES = ("starting", "loading", "live", "degraded", "stopping", "failed")
+"""The states of an engine, as `/v1/status` names them."""
+
+MAX_WARNING_KINDS = 64
+"""Most kinds of warning with a series of their own; the code has far fewer, and no sender names one."""
 
 MAX_SOURCES = 64
 """Most sources with an age series of their own. Senders choose the names, so that their number needs a bound."""
@@ -243,8 +249,28 @@ class Metrics:
             "riskengine_renewals", "Rebuilds beside the live engine, by result.", ["result"], registry=self.registry
         )
         self.renewals = {result: renewals.labels(result) for result in ("done", "refused")}
+        self._add_state_metrics()
         self._add_engine_metrics()
         self._add_stream_metrics()
+
+    def _add_state_metrics(self) -> None:
+        states = Gauge("riskengine_state", "1 for the engine's state, 0 for the others.", ["state"], registry=self.registry)
+        self.states = {state: states.labels(state) for state in STATES}
+        self.warnings = Gauge(
+            "riskengine_warnings",
+            "1 while a kind of warning stands on every screen, 0 once it is over.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self._warned: set[str] = set()
+        self.exceptions = Gauge(
+            "riskengine_exceptions",
+            "Exceptions that wait for a person, by kind: listed, and without a verdict.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.unpriced = self._gauge("riskengine_unpriced", "Positions that the root counts as unpriced: its sums lack them.")
+        self.stale = self._gauge("riskengine_stale", "Positions that are valued with a stale mark.")
 
     def _add_engine_metrics(self) -> None:
         self.publish_age = self._gauge("riskengine_publish_age_seconds", "Age of the newest snapshot.")
@@ -264,6 +290,7 @@ class Metrics:
             "riskengine_log_lines_lost", "Lines of the log that were dropped because nothing read them."
         )
         self.inbox_depth = self._gauge("riskengine_inbox_depth", "Trades waiting for the store or the writer.")
+        self.inbox_limit = self._gauge("riskengine_inbox_limit", "Trades for which the inbox has room: [inbox] max_trades.")
         self.quarantined = self._gauge(
             "riskengine_quarantined", "Trades kept out of the positions until reference data or a person admits them."
         )
@@ -300,6 +327,24 @@ class Metrics:
         for source, age in list(ages.items())[:MAX_SOURCES]:
             self.feed_age.labels(source).set(age)
         self.feeds_silent.set(silent)
+
+    def set_state(self, state: str) -> None:
+        """Set the engine's state, one of STATES."""
+        for name, gauge in self.states.items():
+            gauge.set(name == state)
+
+    def set_warnings(self, kinds: Iterable[str]) -> None:
+        """Set which kinds of warning stand now. A kind that stood before stays, at 0, so that its end can be seen."""
+        standing = set(kinds)
+        self._warned |= set(sorted(standing - self._warned)[: MAX_WARNING_KINDS - len(self._warned)])
+        for kind in self._warned:
+            self.warnings.labels(kind).set(kind in standing)
+
+    def set_exceptions(self, counts: Mapping[str, int]) -> None:
+        """Set how many exceptions of each kind are listed; a kind that is not in `counts` has none."""
+        self.exceptions.clear()
+        for kind, count in counts.items():
+            self.exceptions.labels(kind).set(count)
 
     def count_ticks(self, sent: int, refused: int, coalesced: int) -> None:
         """Count the ticks of one call."""

@@ -9,7 +9,9 @@ import pytest
 from riskengine.observe import (
     EVICTIONS,
     MAX_SOURCES,
+    MAX_WARNING_KINDS,
     METRICS_CONTENT_TYPE,
+    STATES,
     TRADE_OUTCOMES,
     Metrics,
     configure_logging,
@@ -212,3 +214,30 @@ def test_lost_lines_are_counted_in_the_metrics(monkeypatch):
     assert b"riskengine_log_lines_lost_total 3.0" in metrics.render()
     monkeypatch.setattr("riskengine.observe.lost_log_lines", lambda: (5, True))
     assert b"riskengine_log_lines_lost_total 5.0" in metrics.render()
+
+
+def test_the_state_is_one_of_its_gauges():
+    metrics = Metrics()
+    metrics.set_state("degraded")
+    text = metrics.render().decode()
+    assert 'riskengine_state{state="degraded"} 1.0' in text
+    assert text.count("riskengine_state{") == len(STATES) and text.count("} 1.0\n") == 1
+
+
+def test_a_warning_is_a_series_that_ends_at_0_and_their_number_is_bounded():
+    metrics = Metrics()
+    metrics.set_warnings(["breaks", "gone"])
+    metrics.set_warnings(["gone"])
+    assert 'riskengine_warnings{kind="breaks"} 0.0' in metrics.render().decode()
+    assert 'riskengine_warnings{kind="gone"} 1.0' in metrics.render().decode()
+    metrics.set_warnings(str(number) for number in range(1_000))
+    assert metrics.render().decode().count("riskengine_warnings{") == MAX_WARNING_KINDS
+
+
+def test_exceptions_of_a_kind_that_are_over_are_no_series_any_more():
+    metrics = Metrics()
+    metrics.set_exceptions({"conflict": 2, "parked": 1})
+    metrics.set_exceptions({"conflict": 3})
+    assert [line for line in metrics.render().decode().splitlines() if line.startswith("riskengine_exceptions{")] == [
+        'riskengine_exceptions{kind="conflict"} 3.0'
+    ]

@@ -9,7 +9,7 @@ from riskengine import __version__
 from riskengine.cli.streams import end_output, lost_output, prepare_streams
 from riskengine.cli.terminal import Commands
 
-NAMES = ("audit", "check-config", "demo", "load", "rebuild", "reconcile", "replay", "serve", "token", "watch")
+NAMES = ("audit", "backup", "check-config", "demo", "load", "rebuild", "reconcile", "replay", "serve", "token", "watch")
 
 
 class MainCommands(Commands):
@@ -24,6 +24,10 @@ class MainCommands(Commands):
                 from riskengine.cli.audit import audit_commands
 
                 return audit_commands
+            case "backup":
+                from riskengine.cli.backup import backup_command
+
+                return backup_command
             case "check-config":
                 from riskengine.cli.check_config import check_config_command
 

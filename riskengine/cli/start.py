@@ -28,7 +28,7 @@ from riskengine.process.lifetime import Companion, bind, run_server
 from riskengine.process.process import EngineProcess
 from riskengine.rebuild.as_of import PastDay
 from riskengine.rebuild.load import compare_here
-from riskengine.rebuild.rebuild import rebuild
+from riskengine.rebuild.rebuild import NO_LISTENER, Listener, rebuild
 from riskengine.records.fields import Rejected, timestamp
 from riskengine.snapshot.compare import Break, compare, hierarchy_breaks, side_of
 from riskengine.snapshot.mismatch import Mismatch, disagreements, first_few, mismatches_of
@@ -209,11 +209,11 @@ def rebuild_command(store: str | None, config_path: str | None, as_json: bool, a
         say("every check passed: invariants, the store's own sums, the tree, the witness, the audit trail")
 
 
-def rebuild_engine(store: Store, config: Config, as_of: int | None) -> Engine:
+def rebuild_engine(store: Store, config: Config, as_of: int | None, listener: Listener = NO_LISTENER) -> Engine:
     """The engine that a start would build, now or as of `as_of`. Raises StoreError, ReferenceDataError."""
     if as_of is None:
-        now = SystemClock().now()
-        return rebuild(store, read_trades(store), config, epoch=0, now=now, read_conflicts=read_conflicts(store, MAX_NOTICES))
+        conflicts, now = read_conflicts(store, MAX_NOTICES), SystemClock().now()
+        return rebuild(store, read_trades(store), config, epoch=0, now=now, read_conflicts=conflicts, listener=listener)
     past = PastDay(store, config, as_of)
     return rebuild(past, past.read_trades, config, epoch=0, now=as_of, read_conflicts=past.read_conflicts)
 

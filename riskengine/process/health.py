@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from riskengine.config import Config, without_password
 from riskengine.observe import Metrics
 from riskengine.process.live import LiveEngine
+from riskengine.snapshot.snapshot import Snapshot
+from riskengine.valuation.node_values import STALE, UNPRICED
 
 
 class Health(NamedTuple):
@@ -48,6 +50,7 @@ class Health(NamedTuple):
     def measure(self, metrics: Metrics) -> None:
         """Set the gauges."""
         metrics.inbox_depth.set(self.trades_waiting)
+        metrics.inbox_limit.set(self.config.inbox.max_trades)
         if self.live is not None:
             metrics.writer_lag.set(self.live.writer.lag_s)
             metrics.publish_age.set(self.live.writer.publish_age_s)
@@ -55,6 +58,23 @@ class Health(NamedTuple):
             metrics.tick_age.set(self.tick_age_us / 1e6)
         ages = {feed["source"]: feed["age_ms"] / 1_000 for feed in self.feeds}
         metrics.set_feeds(ages, sum(not feed["alive"] for feed in self.feeds))
+        if self.live is not None:
+            _measure_snapshot(self.live.newest(), metrics)
+
+
+def _measure_snapshot(snapshot: Snapshot, metrics: Metrics) -> None:
+    """Set the gauges of what needs a person. O(1), with verdicts O(exceptions)."""
+    counts = {kind: len(items) for kind, items in snapshot.exceptions.items()}
+    if snapshot.verdicts:
+        counts = {
+            kind: sum(item.id not in snapshot.verdicts or not snapshot.verdicts[item.id].verdict for item in items)
+            for kind, items in snapshot.exceptions.items()
+        }
+    metrics.set_exceptions(counts)
+    if len(snapshot.reference.hierarchy):
+        measures = snapshot.nodes.measures(0)
+        metrics.unpriced.set(measures[UNPRICED] + snapshot.nodes.state(0).quarantined_count)
+        metrics.stale.set(measures[STALE])
 
 
 def _tick_counts(live: LiveEngine) -> dict[str, int]:

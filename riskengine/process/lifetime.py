@@ -14,6 +14,7 @@ from riskengine.config import Config
 from riskengine.errors import ConfigError, EngineNotLive, RiskEngineError, StartRefused
 from riskengine.observe import get_logger
 from riskengine.process.process import EngineProcess
+from riskengine.process.supervisor import Supervisor, report
 from riskengine.serve.app import create_app
 from riskengine.serve.stream.uvicorn_server import Server, make_server
 
@@ -77,7 +78,10 @@ async def _run(
         await asyncio.sleep(0.005)
     announce(_url(listener, "https" if config.server.tls_certificate else "http"))
     status = 0
-    companion = None if beside is None else asyncio.create_task(beside(process))
+    supervisor = Supervisor()
+    companions = [asyncio.create_task(report(process, supervisor))]
+    if beside is not None:
+        companions.append(asyncio.create_task(beside(process)))
     try:
         await _live(process, serving, feed)
     except StartRefused as refused:
@@ -88,9 +92,10 @@ async def _run(
         log.error("start_refused", reason=str(error))
         status = 1
     finally:
-        if companion is not None:
+        for companion in companions:
             companion.cancel()
-            await asyncio.gather(companion, return_exceptions=True)
+        await asyncio.gather(*companions, return_exceptions=True)
+    supervisor.tell("STOPPING=1", f"STATUS={_ending(status, process)}")
     server.should_exit = True
     await serving
     await process.stop()
@@ -115,6 +120,13 @@ async def _live(process: EngineProcess, serving: "asyncio.Task[None]", feed: Com
     finally:
         for task in waiting:
             task.cancel()
+
+
+def _ending(status: int, process: EngineProcess) -> str:
+    """What the supervisor hears of the end; the log says more."""
+    if process.failure is not None:
+        return "stopping: the engine failed, see the log"
+    return "the start is refused, see the log" if status else "stopping"
 
 
 def _url(listener: socket.socket, scheme: str) -> str:

@@ -53,7 +53,7 @@ class EngineProcess:
         self.config = config
         self.clock: Clock = clock or SystemClock()
         self.metrics = Metrics()
-        self.metrics.refresh = lambda: self._health().measure(self.metrics)
+        self.metrics.refresh = self._measure
         self.warnings = Warnings(self.clock)
         """What every screen says as long as it is true, by kind: set and cleared on the loop."""
         self._log_watch = LogWatch(self.warnings)
@@ -218,6 +218,12 @@ class EngineProcess:
             self.morning.account(),
             self.live,
         )
+
+    def _measure(self) -> None:
+        """Set the gauges that nothing sets in between."""
+        self.metrics.set_state(self.state)
+        self.metrics.set_warnings(self.warnings)
+        self._health().measure(self.metrics)
 
     # -- trades and prices -------------------------------------------------------------------------------------
 
