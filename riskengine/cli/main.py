@@ -5,7 +5,21 @@ import click
 from riskengine import __version__
 from riskengine.cli.terminal import Commands
 
-NAMES = ("audit", "check-config", "demo", "load", "rebuild", "reconcile", "replay", "serve", "token", "watch")
+NAMES = (
+    "audit",
+    "check-config",
+    "decide",
+    "demo",
+    "exceptions",
+    "load",
+    "rebuild",
+    "reconcile",
+    "remove",
+    "replay",
+    "serve",
+    "token",
+    "watch",
+)
 
 
 class MainCommands(Commands):
@@ -24,10 +38,18 @@ class MainCommands(Commands):
                 from riskengine.cli.check_config import check_config_command
 
                 return check_config_command
+            case "decide":
+                from riskengine.cli.exceptions import decide_command
+
+                return decide_command
             case "demo":
                 from riskengine.cli.demo import demo_command
 
                 return demo_command
+            case "exceptions":
+                from riskengine.cli.exceptions import exceptions_command
+
+                return exceptions_command
             case "load":
                 from riskengine.cli.load import load_command
 
@@ -40,6 +62,10 @@ class MainCommands(Commands):
                 from riskengine.cli.reconcile import reconcile_command
 
                 return reconcile_command
+            case "remove":
+                from riskengine.cli.remove import remove_command
+
+                return remove_command
             case "replay":
                 from riskengine.cli.replay import replay_command
 

@@ -269,7 +269,7 @@ def test_repeated_names_share_memory():
 
 
 def test_a_row_of_texts_becomes_a_record_and_empty_texts_are_absent():
-    row = {"trade_id": "T1", "leg": "1", "ts": str(TS), "quantity": "1.10", "fees": "", "dealer": None, "comment": "x"}
+    row = {"trade_id": "T1", "leg": "1", "ts": str(TS), "quantity": "1.10", "fees": "", "dealer": None}
     assert convert(row, TradeInput) == TradeInput(trade_id="T1", leg=1, ts=str(TS), quantity=Decimal("1.10"))
 
 

@@ -12,6 +12,7 @@ from riskengine.serve.answers.problems import HttpProblem, bad_field
 from riskengine.serve.answers.turns import SlicedResponse
 from riskengine.serve.routes.exceptions import check_comment
 from riskengine.serve.routes.trades import read_body
+from riskengine.records.decode import refusal_text
 from riskengine.snapshot.holdings import holding_lines
 from riskengine.snapshot.rows import RowDict
 
@@ -44,7 +45,9 @@ async def take_reconcile(question: Question) -> Response:
     try:
         request = _decode_request(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise HttpProblem(400, f'the body is not {{"repair": true}} or {{"repair": false}}: {error}') from None
+        raise HttpProblem(
+            400, f'the body is not {{"repair": true}} or {{"repair": false}}: {refusal_text(error, ReconcileBody)}'
+        ) from None
     actor = question.principal.name
     report = await gateway.reconcile(repair=request.repair, actor=actor)
     gateway.note("reconcile", "", {"repair": request.repair, "clean": report["clean"], "breaks": len(report["breaks"])}, actor)
