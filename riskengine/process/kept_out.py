@@ -17,7 +17,7 @@ from riskengine.store.witness import utc_text
 class Told(NamedTuple):
     """What a warning says of one kind: how many, since when in microseconds, and the oldest of them."""
 
-    count: int
+    number: int
     since: int
     oldest: ExceptionItem
 
@@ -84,8 +84,8 @@ def text_of(kind: str, told: Told) -> str:
     oldest = told.oldest
     trade = oldest.trade
     name = f"{oldest.detail.get('trade_id', '')}" if trade is None else trade.trade_id
-    words = WORDS[kind][told.count > 1]
+    words = WORDS[kind][told.number > 1]
     first = f"the oldest is {name}: {oldest.reason}"
     return (
-        f"{told.count:,} {words}, since {utc_text(told.since)} ({first}); {WAYS_OUT[kind]} (riskengine exceptions --kind {kind})"
+        f"{told.number:,} {words}, since {utc_text(told.since)} ({first}); {WAYS_OUT[kind]} (riskengine exceptions --kind {kind})"
     )

@@ -70,7 +70,10 @@ class Store(Protocol):
         ...
 
     def remove_nodes(self, names: Sequence[str]) -> Removed:
-        """W. Remove nodes without trades, balances or nodes below them, in one transaction; refuse the others. O(trades) a name."""
+        """W. Remove nodes without trades, balances or nodes below them, in one transaction; refuse the others.
+
+        O(trades) a name.
+        """
         ...
 
     def remove_instruments(self, names: Sequence[str]) -> Removed:

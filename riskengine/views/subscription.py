@@ -106,8 +106,8 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 def _check_fields(operation: object, request: Mapping[str, Any]) -> None:
     """Refuse a field that the operation does not have."""
     known = FIELDS.get(operation) if isinstance(operation, str) else None
-    for field in request if known is not None else ():
-        if field not in known:
+    for field in request:
+        if known is not None and field not in known:
             raise Refused("bad parameter", f"{_quoted(field)}: {unknown(str(field), known, f'a field of {operation}')}")
 
 

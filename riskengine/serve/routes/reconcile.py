@@ -6,13 +6,13 @@ import msgspec
 from starlette.responses import Response
 
 from riskengine.errors import EngineNotLive
+from riskengine.records.decode import refusal_text
 from riskengine.records.fields import MAX_DIGITS, excerpt
 from riskengine.serve.answers.answers import Question, json_answer
 from riskengine.serve.answers.problems import HttpProblem, bad_field
 from riskengine.serve.answers.turns import SlicedResponse
 from riskengine.serve.routes.exceptions import check_comment
 from riskengine.serve.routes.trades import read_body
-from riskengine.records.decode import refusal_text
 from riskengine.snapshot.holdings import holding_lines
 from riskengine.snapshot.rows import RowDict
 
@@ -76,7 +76,7 @@ async def take_comment(question: Question) -> Response:
     try:
         sent = _decode_comment(await read_body(question))
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise HttpProblem(400, f'the body is not {{"comment": "..."}}: {error}') from None
+        raise HttpProblem(400, f'the body is not {{"comment": "..."}}: {refusal_text(error, CommentBody)}') from None
     check_comment(sent.comment)
     if not sent.comment.strip():
         raise bad_field("comment", "is missing")
