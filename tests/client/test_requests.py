@@ -150,7 +150,7 @@ def test_a_rejected_trade_raises_and_the_others_are_stored(client):
 
 def test_a_dictionary_is_one_trade_or_tick_and_not_its_keys(client):
     assert client.post_trades(row("single"))["counts"]["applied"] == 1
-    assert client.post_ticks({"instrument": "EURUSD", "ts": NOON, "mid": 1.1})["accepted"] == 1
+    assert client.post_ticks({"instrument": "EURUSD", "ts": row("x")["ts"], "mid": 1.1})["accepted"] == 1
 
 
 def test_a_rejection_over_asyncio_raises_too(engine):
