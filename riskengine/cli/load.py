@@ -25,7 +25,7 @@ from riskengine.clock import SystemClock
 from riskengine.config import Config
 from riskengine.errors import InputError
 from riskengine.files.lines import display_name
-from riskengine.files.loading import KINDS, SHAPES, Change, Judge, LoadReport, Target, let_in, load
+from riskengine.files.loading import KINDS, SHAPES, FieldChange, Judge, LoadReport, Target, let_in, load
 from riskengine.files.refused import RefusedLines
 from riskengine.positions.quarantine import Quarantine
 from riskengine.records.types import Refusal
@@ -44,7 +44,9 @@ ALWAYS_COUNTED = ("lines", "inserted", "updated", "duplicate", "refused")
 @config_option
 @click.option("--dry-run", is_flag=True, help="Say what the files would come to; store nothing.")
 @click.option("--refused", metavar="FILE", help="Write the lines that were not taken to a CSV, with the reason.")
-@click.option("--accept-changes", is_flag=True, help="Change kind, multiplier, currency, ... of instruments that have trades.")
+@click.option(
+    "--accept-changes", is_flag=True, help="FieldChange kind, multiplier, currency, ... of instruments that have trades."
+)
 @json_option
 @mapping_options
 def load_command(
@@ -153,7 +155,7 @@ def print_refusal(path: str, refusal: Refusal) -> None:
     click.echo(f"{place}: {field}{refusal.reason}", err=True)
 
 
-def print_change(path: str, change: Change) -> None:
+def print_change(path: str, change: FieldChange) -> None:
     """Print one change of a stored record on stderr: file, line number, record, column, old -> new."""
     place = f"{display_name(path)}:{change.line}"
     click.echo(f"{place}: {change.name}: {change.field} {change.old} -> {change.new}", err=True)

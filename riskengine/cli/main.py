@@ -38,18 +38,10 @@ class MainCommands(Commands):
                 from riskengine.cli.check_config import check_config_command
 
                 return check_config_command
-            case "decide":
-                from riskengine.cli.exceptions import decide_command
-
-                return decide_command
             case "demo":
                 from riskengine.cli.demo import demo_command
 
                 return demo_command
-            case "exceptions":
-                from riskengine.cli.exceptions import exceptions_command
-
-                return exceptions_command
             case "load":
                 from riskengine.cli.load import load_command
 
@@ -62,10 +54,6 @@ class MainCommands(Commands):
                 from riskengine.cli.reconcile import reconcile_command
 
                 return reconcile_command
-            case "remove":
-                from riskengine.cli.remove import remove_command
-
-                return remove_command
             case "replay":
                 from riskengine.cli.replay import replay_command
 
@@ -83,7 +71,26 @@ class MainCommands(Commands):
 
                 return watch_command
             case _:
-                return None
+                return _get_desk_command(cmd_name)
+
+
+def _get_desk_command(name: str) -> click.Command | None:
+    """The commands of a person who looks after the store."""
+    match name:
+        case "decide":
+            from riskengine.cli.exceptions import decide_command
+
+            return decide_command
+        case "exceptions":
+            from riskengine.cli.exceptions import exceptions_command
+
+            return exceptions_command
+        case "remove":
+            from riskengine.cli.remove import remove_command
+
+            return remove_command
+        case _:
+            return None
 
 
 @click.group(cls=MainCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -94,7 +94,7 @@ class LoadStore(Protocol):
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved: ...
 
 
-class Change(NamedTuple):
+class FieldChange(NamedTuple):
     """A stored record that a line changes: its name, the column, the value before and after."""
 
     line: int
@@ -116,7 +116,7 @@ class LoadReport:
         refuse: Callable[[str, Refusal], None],
         advance: Callable[[int], None],
         complain: Callable[[str], None],
-        changed: Callable[[str, Change], None] = lambda path, change: None,
+        changed: Callable[[str, FieldChange], None] = lambda path, change: None,
         refused_lines: RefusedLines | None = None,
     ) -> None:
         self._refuse = refuse
@@ -125,7 +125,7 @@ class LoadReport:
         self._changed = changed
         self._refused_lines = refused_lines
         self.failures: list[str] = []
-        self.changes: list[Change] = []
+        self.changes: list[FieldChange] = []
         self.counts: dict[str, int] = dict.fromkeys(
             ("lines", "inserted", "updated", "duplicate", "conflict", "quarantined", "parked", "rounded", "refused"), 0
         )
@@ -147,7 +147,7 @@ class LoadReport:
         self.failures.append(reason)
         self._complain(reason)
 
-    def add_change(self, path: str, change: Change) -> None:
+    def add_change(self, path: str, change: FieldChange) -> None:
         """Report a change of a stored record."""
         self.changes.append(change)
         self._changed(path, change)
@@ -283,7 +283,7 @@ def _load_instruments(path: str, options: ColumnOptions, target: Target) -> None
     held = {opening.instrument for opening in store.openings()}
     for batch in _batches(path, read_instruments(path, options), report, target.whole):
         taken: list[tuple[int, Instrument]] = []
-        changes: list[Change] = []
+        changes: list[FieldChange] = []
         for line, instrument in batch:
             symbol = instrument.instrument
             of_line = _changes(line, symbol, known.get(symbol), instrument)
@@ -304,20 +304,20 @@ def _is_traded(store: LoadStore, symbol: str) -> bool:
     return count > 0
 
 
-def _refused_change(terms: Sequence[Change]) -> Refusal:
+def _refused_change(terms: Sequence[FieldChange]) -> Refusal:
     line, symbol, field, *_ = terms[0]
     told = ", ".join(f"{change.field} {change.old} -> {change.new}" for change in terms)
     reason = f"{symbol} has trades or balances, and their worth would change: {told}; --accept-changes takes it"
     return Refusal(line, field, reason)
 
 
-def _changes(line: int, name: str, old: Node | Instrument | None, new: Node | Instrument) -> list[Change]:
+def _changes(line: int, name: str, old: Node | Instrument | None, new: Node | Instrument) -> list[FieldChange]:
     """The columns in which a record differs from the stored one."""
     if old is None or old == new:
         return []
     before, after = structs.asdict(old), structs.asdict(new)
     return [
-        Change(line, name, field, _value_text(field, before[field]), _value_text(field, after[field]))
+        FieldChange(line, name, field, _value_text(field, before[field]), _value_text(field, after[field]))
         for field in after
         if before[field] != after[field]
     ]
