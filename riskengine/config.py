@@ -13,11 +13,13 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from riskengine.errors import ConfigError
+from riskengine.nearest import nearest
 
 DEFAULT_PORT = 8321
 STORE_SCHEMES = ("sqlite:///", "postgresql://")
 
 _ORIGIN = re.compile(r"https?://[^\s/?#@]+")
+_HOST = re.compile(r"([\w.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?", re.ASCII)
 
 
 class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,6 +59,7 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     origins: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
     max_body_bytes: int = 1_048_576
     max_hz: float = 5.0
     heartbeat_ms: int = 1_000
@@ -154,7 +157,10 @@ def _setting_error(error: str) -> str:
     unknown = re.fullmatch("Object contains unknown field `(.*)`", reason)
     if unknown:
         name = unknown[1]
-        return f"[{setting}] has no setting {name}" if setting else f"there is no section [{name}]"
+        known = getattr(Config(), setting).__struct_fields__ if setting else Config.__struct_fields__
+        near = nearest(name, known)
+        meant = "" if near is None else f": did you mean {near}?" if setting else f": did you mean [{near}]?"
+        return f"[{setting}] has no setting {name}{meant}" if setting else f"there is no section [{name}]{meant}"
     return f"{setting}: {reason[:1].lower()}{reason[1:]}" if setting else reason
 
 
@@ -222,6 +228,11 @@ def _server_rules(server: ServerConfig) -> tuple[_Rule, ...]:
             all(map(_ORIGIN.fullmatch, server.origins)),
             "server.origins",
             "must be origins such as https://risk.example.com, without a path",
+        ),
+        (
+            all(map(_HOST.fullmatch, server.allowed_hosts)),
+            "server.allowed_hosts",
+            "must be names or addresses such as risk.example.com or 10.1.2.3:8321, without a scheme",
         ),
         (1_024 <= server.max_body_bytes <= 1_073_741_824, "server.max_body_bytes", "must be 1 KiB to 1 GiB"),
         (0.2 <= server.max_hz <= 10, "server.max_hz", "must be 0.2 to 10"),

@@ -94,12 +94,19 @@ def test_what_editors_on_windows_write_is_read(tmp_path, text):
         ("beat_ms = 100\n", "beat_ms"),
         ("[engine]\nbeat = 100\n", "[engine] has no setting beat"),
         ("[server]\nhosts = []\n", "[server] has no setting hosts"),
+        ("[server]\nallowed_host = []\n", "[server] has no setting allowed_host: did you mean allowed_hosts?"),
+        ("[mark]\nstale_after_s = 1\n", "there is no section [mark]: did you mean [marks]?"),
     ],
 )
 def test_an_unknown_setting_is_named(tmp_path, text, named):
     message = refusal(written(tmp_path, text))
     assert "there is no section" in message or "has no setting" in message
     assert named in message
+
+
+@pytest.mark.parametrize("host", ["https://risk.example.com", "risk.example.com/x", "", "a b", "host:port"])
+def test_an_allowed_host_is_a_name_or_an_address(tmp_path, host):
+    assert "server.allowed_hosts must be names" in refusal(written(tmp_path, f'[server]\nallowed_hosts = ["{host}"]\n'))
 
 
 @pytest.mark.parametrize(

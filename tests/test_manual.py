@@ -19,6 +19,7 @@ from riskengine.config import Config
 from riskengine.files import records
 from riskengine.files.columns import Shape
 from riskengine.observe import REFUSALS, Metrics
+from riskengine.process.kept_out import WORDS as KEPT_OUT
 from riskengine.reconciliation.statement import STATEMENT
 from riskengine.records import decode, reference_input
 from riskengine.serve.app import ROUTES
@@ -333,7 +334,7 @@ def warning_kinds() -> set[str]:
                     kind = key.value if isinstance(key, ast.Constant) else own.get(last_name(key))
                     assert isinstance(kind, str), f"{short(path)}:{node.lineno}: the kind of a warning is not known"
                     found.add(kind)
-    return found
+    return found | set(KEPT_OUT)
 
 
 LEVELS = {"info", "warning", "error", "critical", "exception"}

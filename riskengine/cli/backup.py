@@ -1,6 +1,5 @@
 """`riskengine backup`: a checked copy of a SQLite store while an engine writes it; for PostgreSQL the line that makes one."""
 
-import json
 import os
 import re
 import shlex
@@ -17,8 +16,23 @@ import click
 import msgspec
 
 from riskengine.cli.start import BAR_CELLS, BAR_EVERY_S, Bar, check_engine, check_store, rebuild_engine
-from riskengine.cli.streams import complain
-from riskengine.cli.terminal import config_option, effective_config, fail, json_option, store_option from riskengine.clock import SystemClock from riskengine.config import Config, without_password from riskengine.errors import ReferenceDataError, StoreError from riskengine.rebuild.rebuild import NoListener from riskengine.snapshot.digest import digest from riskengine.snapshot.mismatch import Mismatch from riskengine.store.open_store import POSTGRES, open_store, path_of from riskengine.store.results import StoreState from riskengine.store.sqlite.backup import copy_store, has_current_schema from riskengine.store.witness import utc_text  GIVE_WAY = 10 """The niceness of the command: a live engine gets the processor first."""  BESIDE = ("", "-wal", "-shm", ".lock", ".witness"
+from riskengine.cli.streams import complain, say, say_json
+from riskengine.cli.terminal import config_option, effective_config, fail, json_option, store_option
+from riskengine.clock import SystemClock
+from riskengine.config import Config, without_password
+from riskengine.errors import ReferenceDataError, StoreError
+from riskengine.rebuild.rebuild import NoListener
+from riskengine.snapshot.digest import digest
+from riskengine.snapshot.mismatch import Mismatch
+from riskengine.store.open_store import POSTGRES, open_store, path_of
+from riskengine.store.results import StoreState
+from riskengine.store.sqlite.backup import copy_store, has_current_schema
+from riskengine.store.witness import utc_text
+
+GIVE_WAY = 10
+"""The niceness of the command: a live engine gets the processor first."""
+
+BESIDE = ("", "-wal", "-shm", ".lock", ".witness")
 """The files of a store, by what follows its path."""
 
 
@@ -36,7 +50,7 @@ def backup_command(destination: str, store: str | None, config_path: str | None,
     """
     config = effective_config(config_path, store)
     if config.store.url.startswith(POSTGRES):
-        click.echo(pg_dump_line(config.store.url, destination))
+        say(pg_dump_line(config.store.url, destination))
         fail(
             f"nothing is copied yet: {without_password(config.store.url)} is PostgreSQL's; run the printed command, restore its"
             " file into an empty database and check that with riskengine rebuild --full"
@@ -198,13 +212,13 @@ def tell_done(checked: Checked, state: StoreState, url: str, target: str, starte
         "digest": checked.digest,
     }
     if as_json:
-        click.echo(json.dumps(told))
+        say_json(told)
         return
-    click.echo(f"copied {told['store']} as it was at {utc_text(started)} to {target}: {told['bytes']:,} bytes")
-    click.echo(f"trades {state.trades:,}, the last is number {state.watermark:,}; epoch {state.epoch}")
-    click.echo(f"digest {checked.digest}")
-    click.echo(f"audit head {state.audit_hash or 'none'}")
-    click.echo("every check passed: integrity, invariants, the store's own sums, the tree, the audit trail")
+    say(f"copied {told['store']} as it was at {utc_text(started)} to {target}: {told['bytes']:,} bytes")
+    say(f"trades {state.trades:,}, the last is number {state.watermark:,}; epoch {state.epoch}")
+    say(f"digest {checked.digest}")
+    say(f"audit head {state.audit_hash or 'none'}")
+    say("every check passed: integrity, invariants, the store's own sums, the tree, the audit trail")
 
 
 # -- PostgreSQL --------------------------------------------------------------------------------------------------------

@@ -9,7 +9,22 @@ from riskengine import __version__
 from riskengine.cli.streams import end_output, lost_output, prepare_streams
 from riskengine.cli.terminal import Commands
 
-NAMES = ("audit", "backup", "check-config", "demo", "load", "rebuild", "reconcile", "replay", "serve", "token", "watch")
+NAMES = (
+    "audit",
+    "backup",
+    "check-config",
+    "decide",
+    "demo",
+    "exceptions",
+    "load",
+    "rebuild",
+    "reconcile",
+    "remove",
+    "replay",
+    "serve",
+    "token",
+    "watch",
+)
 
 
 class MainCommands(Commands):
@@ -65,7 +80,26 @@ class MainCommands(Commands):
 
                 return watch_command
             case _:
-                return None
+                return _get_desk_command(cmd_name)
+
+
+def _get_desk_command(name: str) -> click.Command | None:
+    """The commands of a person who looks after the store."""
+    match name:
+        case "decide":
+            from riskengine.cli.exceptions import decide_command
+
+            return decide_command
+        case "exceptions":
+            from riskengine.cli.exceptions import exceptions_command
+
+            return exceptions_command
+        case "remove":
+            from riskengine.cli.remove import remove_command
+
+            return remove_command
+        case _:
+            return None
 
 
 @click.group(cls=MainCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -78,6 +78,7 @@ def column_options(
         time_format=time_format,
         instrument=instrument,
         alias=load_alias(alias) if alias else {},
+        tell=complain,
     )
 
 

@@ -196,7 +196,7 @@ class WorkList:
                 ExceptionItem(
                     f"unmatched:{escape_name(source)}:{escape_name(trade_id)}",
                     "unmatched",
-                    now,
+                    processed.first_leg_ts(source, trade_id, legs) or now,
                     f"{present} of {legs} legs have come",
                     None,
                     {"source": source, "trade_id": trade_id},

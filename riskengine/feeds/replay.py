@@ -20,7 +20,7 @@ from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine_access import engine_headers, engine_opener
 from riskengine.errors import EngineUnreachable, InputError
-from riskengine.files.records import ColumnOptions, merge_by_time, read_rows, read_ticks, read_trades
+from riskengine.files.records import TRADES, ColumnOptions, merge_by_time, read_rows, read_ticks, read_trades
 from riskengine.market.marks import QuoteBook
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import Rejected, excerpt, timestamp
@@ -165,7 +165,7 @@ def replay_to(
 
 
 def _raw_trades(path: str, on_refusal: OnRefusal) -> Iterator[RawTrade]:
-    for line, row in read_rows(path, NO_MAPPING):
+    for line, row in read_rows(path, NO_MAPPING, TRADES):
         if isinstance(row, Refusal):
             on_refusal(path, row)
             continue

@@ -379,6 +379,11 @@ class Processed:
             del self.unmatched[deal]
         self.revision += 1
 
+    def first_leg_ts(self, source: str, trade_id: str, legs: int) -> int:
+        """When the first leg of a deal was received, microseconds; 0 if none is in memory. O(legs)."""
+        received = (version.received_ts for leg in range(legs + 1) for version in self.versions((source, trade_id, leg)))
+        return min(received, default=0)
+
     def _expected_legs(self, identity: tuple[str, str, int]) -> int:
         newest_first = (version.legs for version in reversed(self.versions(identity)))
         return next((legs for legs in newest_first if legs is not None), 0)

@@ -16,6 +16,7 @@ from riskengine.config import Config
 from riskengine.errors import StartRefused, StoreError
 from riskengine.loop import start_task
 from riskengine.observe import get_logger
+from riskengine.process.kept_out import KeptOut
 from riskengine.rebuild.rebuild import has_a_place
 from riskengine.records.reference import Reference
 from riskengine.snapshot.mismatch import Mismatch
@@ -37,6 +38,7 @@ class StoreWatch:
         self.witness = Witness(config.store, store, clock)
         self._store = store
         self._warnings = warnings
+        self._kept_out = KeptOut(warnings)
         self._task: asyncio.Task[None] | None = None
         self._stopping: asyncio.Event | None = None
         self._listed: Mapping[str, Sequence[ExceptionItem]] | None = None
@@ -102,7 +104,11 @@ class StoreWatch:
             self._warnings.pop("restored", None)
 
     async def _warn_about(self, snapshot: Snapshot) -> None:
-        """Warn of what the positions lack: rows that are not trades, balances without a place. O(1) if nothing has changed."""
+        """Warn of what the positions lack: trades kept out, rows that are no trades, balances without a place.
+
+        O(1) if nothing has changed.
+        """
+        await self._kept_out.warn_about(snapshot)
         if len(snapshot.reference.hierarchy):
             self._warnings.pop("empty", None)
         else:
@@ -111,7 +117,9 @@ class StoreWatch:
             )
         if snapshot.exceptions is not self._listed:
             self._listed = snapshot.exceptions
-            self._warn_unreadable([item for item in snapshot.exceptions.get("quarantined", ()) if item.trade is None])
+            self._warn_unreadable(
+                [item for item in snapshot.exceptions.get("quarantined", ()) if item.trade is None and "store_seq" in item.detail]
+            )
         if snapshot.reference is not self._reference:
             with suppress(StoreError):
                 openings = await asyncio.to_thread(self._store.openings)

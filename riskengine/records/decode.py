@@ -14,20 +14,38 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from riskengine.errors import InputError
-from riskengine.records.fields import Rejected, currency, date, excerpt, fixed, integer, name, sequence, timestamp
+from riskengine.nearest import unknown
+from riskengine.records.currency_units import hundredths
+from riskengine.records.fields import (
+    MAX_TEXT,
+    Rejected,
+    currency,
+    date,
+    excerpt,
+    fixed,
+    integer,
+    is_finer,
+    name,
+    rounded,
+    sequence,
+    timestamp,
+)
 from riskengine.records.rules import CONTRA_AMOUNT_SIGN, FEES_CURRENCY, NO_STARTS, RuleStarts, judges
 from riskengine.records.types import DECIMALS, Instrument, Kind, Refusal, Trade, cash_and_fill_price
 
 Number = Decimal | None
 
 
-class TradeInput(msgspec.Struct, kw_only=True, gc=False):
-    """A trade as sent. Numbers may be JSON numbers or strings; both are exact."""
+class TradeInput(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=True):
+    """A trade as sent. Numbers may be JSON numbers or strings; both are exact.
+
+    `currency` is a check and not stored. `store_seq` and `received_ts` are known and ignored: what was read can be sent again.
+    """
 
     trade_id: str
     source: str | None = None
     leg: int = 0
-    version: int = 1
+    version: int | None = None
     action: str = "new"
     ts: int | str | None = None
     source_seq: int | str = 0
@@ -44,9 +62,12 @@ class TradeInput(msgspec.Struct, kw_only=True, gc=False):
     booked_ts: int | str | None = None
     contra_amount: Number = None
     legs: int | None = None
+    currency: str = ""
+    store_seq: Any = None
+    received_ts: Any = None
 
 
-class TickInput(msgspec.Struct, gc=False):
+class TickInput(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """A tick as sent."""
 
     instrument: str
@@ -151,12 +172,12 @@ def retry_without_nulls(error: Exception, index: int, into: type[_Item], sent: C
     try:
         item = sent()
         if not isinstance(item, dict) or None not in item.values():
-            return refusal_of(error, index)
+            return refusal_of(error, index, into)
         return msgspec.convert({key: value for key, value in item.items() if value is not None}, into, strict=True)
     except msgspec.ValidationError as problem:
-        return refusal_of(problem, index)
+        return refusal_of(problem, index, into)
     except (ValueError, ArithmeticError, RecursionError, msgspec.DecodeError):
-        return refusal_of(error, index)
+        return refusal_of(error, index, into)
 
 
 def _loads(text: bytes) -> object:
@@ -188,7 +209,7 @@ def _open_surrogates(body: bytes, into: type[_Item]) -> ItemParts[_Item] | None:
         except Rejected as error:
             return Refusal(index, error.field, error.reason)
         except _UNDECODABLE as error:
-            return refusal_of(error, index)
+            return refusal_of(error, index, into)
 
     return ItemParts(parts, one)
 
@@ -206,9 +227,20 @@ def _no_constant(text: str) -> float:
     raise ValueError(f"{text} is not JSON")
 
 
-def refusal_of(error: Exception, index: int) -> Refusal:
-    """A decoder's error as a refusal. msgspec writes the path at the end of its text: ``... - at `$.price` ``."""
+_NAMES = {"TradeInput": "trade", "TickInput": "tick", "IngestFrame": "frame", "FeedHeartbeat": "heartbeat"}
+_UNKNOWN_FIELD = "object contains unknown field `"
+
+
+def refusal_of(error: Exception, index: int, into: type[Any] | None = None) -> Refusal:
+    """A decoder's error as a refusal. msgspec writes the path at the end of its text: ``... - at `$.price` ``.
+
+    `into` is the record that was expected: a field that it does not have is refused with the nearest one that it has.
+    """
     text = _reason(error)
+    if into is not None and text.startswith(_UNKNOWN_FIELD):
+        field = text.removeprefix(_UNKNOWN_FIELD).partition("` - at `$")[0].removesuffix("`")
+        what = _NAMES.get(into.__name__, "record")
+        return Refusal(index, field[:MAX_TEXT], unknown(field, into.__struct_fields__, f"a field of a {what}"))
     reason, at, path = text.rpartition(" - at `")
     if at:
         field = path.rstrip("`").removeprefix("$[...]").removeprefix("$").lstrip(".")
@@ -216,6 +248,12 @@ def refusal_of(error: Exception, index: int) -> Refusal:
     if "missing required field `" in text:
         return Refusal(index, text.split("`")[1], "is missing")
     return Refusal(index, "", text)
+
+
+def refusal_text(error: Exception, into: type[Any]) -> str:
+    """A decoder's error as the rest of a sentence; `into` as for `refusal_of`."""
+    refusal = refusal_of(error, 0, into)
+    return f"{refusal.field}: {refusal.reason}" if refusal.field else refusal.reason
 
 
 def _reason(error: Exception) -> str:
@@ -234,7 +272,7 @@ def convert(row: Mapping[str, Any], into: type[_Item], *, strict: bool = False) 
     try:
         return msgspec.convert(present, into, strict=strict)
     except msgspec.ValidationError as error:
-        refusal = refusal_of(error, 0)
+        refusal = refusal_of(error, 0, into)
         raise Rejected(refusal.field, refusal.reason) from None
 
 
@@ -258,6 +296,27 @@ def _wrong_sign(contra: int, price: int) -> str:
     if price < 0 < contra:
         return "must be negative: it has the sign of the price, which is negative"
     return ""
+
+
+def has_rounded_fees(sent: TradeInput) -> bool:
+    """Whether the check rounds the fees of a trade: senders are told how many."""
+    return sent.fees is not None and is_finer(sent.fees)
+
+
+def _in_cash_currency(sent: TradeInput, instrument: Instrument) -> TradeInput:
+    """The same trade with price and contra_amount in the instrument's cash currency, exact. Raises Rejected for another one."""
+    per_unit = hundredths(sent.currency, instrument.currency)
+    if per_unit is None:
+        reason = f"is {excerpt(sent.currency)}, and {instrument.instrument} is dealt in {instrument.currency}"
+        raise Rejected("currency", f"{reason}: it is a check, and fees have fees_currency")
+    if per_unit == 1:
+        return sent
+    amounts = {field: getattr(sent, field) for field in ("price", "contra_amount")}
+    return msgspec.structs.replace(sent, **{field: _hundredth(amount, field) for field, amount in amounts.items()})
+
+
+def _hundredth(amount: Number, field: str) -> Number:
+    return None if amount is None else Decimal(fixed(amount, DECIMALS - 2, field)).scaleb(-DECIMALS - 2)
 
 
 class TradeCheck:
@@ -299,6 +358,8 @@ class TradeCheck:
         instrument = self.instruments.get(sent.instrument)
         if instrument is None:
             raise Rejected("instrument", self._unknown(sent.instrument, "instrument"))
+        if sent.currency:
+            sent = _in_cash_currency(sent, instrument)
         self._check_desk(sent.desk)
         if sent.side not in ("buy", "sell"):
             raise Rejected("side", f"must be buy or sell: {excerpt(sent.side)}" if sent.side else "is missing")
@@ -306,7 +367,7 @@ class TradeCheck:
         quantity = self._positive(sent.quantity, instrument.quantity_decimals, "quantity")
         price = self._price(sent.price, instrument)
         contra = self._contra(sent.contra_amount, price, store_seq)
-        fees = 0 if sent.fees is None else fixed(sent.fees, DECIMALS, "fees")
+        fees = 0 if sent.fees is None else rounded(sent.fees, "fees")
         cash, fill_price = cash_and_fill_price(sign, quantity, price, contra, instrument.multiplier)
         return Trade(
             **self._identity(sent, default_source),
@@ -333,11 +394,13 @@ class TradeCheck:
         )
 
     def _identity(self, sent: TradeInput, default_source: str) -> dict[str, Any]:
+        if sent.version is None and sent.action != "new":
+            raise Rejected("version", f"is missing: {'an amend' if sent.action == 'amend' else 'a cancel'} names its version")
         return {
             "source": self._checked_name(sent.source or default_source, "source"),
             "trade_id": name(sent.trade_id, "trade_id"),
             "leg": integer(sent.leg, "leg"),
-            "version": integer(sent.version, "version", 1),
+            "version": 1 if sent.version is None else integer(sent.version, "version", 1),
         }
 
     def _cancel(self, sent: TradeInput, received_ts: int, default_source: str) -> Trade:

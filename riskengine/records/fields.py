@@ -4,7 +4,7 @@ Pure functions. Each returns the exact value or raises `Rejected` with the field
 """
 
 import datetime as dt
-from decimal import Context, Decimal, Inexact, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation
 
 from riskengine.records.types import DECIMALS, ONE
 
@@ -24,6 +24,8 @@ TS_MAX = int(dt.datetime(END_YEAR, 1, 1, tzinfo=dt.UTC).timestamp()) * 1_000_000
 
 _WIDE = Context(prec=80, Emax=10_000, Emin=-10_000, traps=[Inexact, InvalidOperation])
 """Wide enough for every accepted number; a digit beyond it raises instead of rounding."""
+_ROUNDING = Context(prec=80, rounding=ROUND_HALF_EVEN, Emax=10_000, Emin=-10_000, traps=[InvalidOperation])
+_FINEST = Decimal(1).scaleb(-DECIMALS)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -55,6 +57,21 @@ def fixed(value: Decimal | int | str, decimals: int, field: str) -> int:
             raise Rejected(field, "is larger than 1e15")
         return value * int(ONE)
     return _scaled(value, decimals, field) * int(10 ** (DECIMALS - decimals))
+
+
+def rounded(value: Decimal, field: str) -> int:
+    """`value` in units of 1e-10, what is finer rounded half-even. Raises Rejected: not finite, above 1e15."""
+    return _scaled(_round(value) if is_finer(value) else value, DECIMALS, field)
+
+
+def is_finer(value: Decimal) -> bool:
+    """Whether `rounded` changes a number: it has more than 10 decimals, trailing zeros apart. 0.2 us for one that has not."""
+    exponent = value.as_tuple().exponent
+    return isinstance(exponent, int) and exponent < -DECIMALS and value.adjusted() < 16 and _round(value) != value
+
+
+def _round(value: Decimal) -> Decimal:
+    return Decimal(0) if value.adjusted() < -DECIMALS - 1 else value.quantize(_FINEST, context=_ROUNDING)
 
 
 def _scaled(value: Decimal, decimals: int, field: str) -> int:

@@ -52,7 +52,12 @@ _TRADE_INPUT = _object(
         "source": _TEXT | {"default": "api"},
         "trade_id": _TEXT,
         "leg": _INTEGER | {"default": 0, "minimum": 0},
-        "version": _INTEGER | {"default": 1, "minimum": 1, "maximum": MAX_INTEGER},
+        "version": _INTEGER
+        | {
+            "minimum": 1,
+            "maximum": MAX_INTEGER,
+            "description": "1 where the action is new; an amend or cancel names its version",
+        },
         "action": _TEXT | {"enum": ["new", "amend", "cancel"], "default": "new"},
         "ts": _TIME,
         "source_seq": {"type": ["integer", "string"], "default": 0, "description": "below 2^63; a text above 2^53"},
@@ -69,13 +74,16 @@ _TRADE_INPUT = _object(
         "booked_ts": _TIME,
         "contra_amount": _DECIMAL,
         "legs": _INTEGER,
+        "currency": _TEXT | {"description": "a check: the cash currency, or its minor unit, in which the amounts then are"},
+        "store_seq": {"description": "known and ignored, so that what was read can be posted"},
+        "received_ts": {"description": "known and ignored, so that what was read can be posted"},
     },
     ("trade_id",),
-)
+) | {"additionalProperties": False}
 _TICK_INPUT = _object(
     {"instrument": _TEXT, "ts": _TIME, "bid": _DECIMAL, "ask": _DECIMAL, "mid": _DECIMAL, "source": _TEXT},
     ("instrument", "ts"),
-)
+) | {"additionalProperties": False}
 _TRADE_RESULT = _object(
     {
         "source": {"type": ["string", "null"]},
@@ -208,7 +216,7 @@ SCHEMAS: dict[str, Schema] = {
             "seq": _INTEGER | {"description": "of the snapshot that holds them, already published"},
             "results": _list_of("TradeResult"),
             "errors": _ERRORS,
-            "counts": _object(dict.fromkeys(TRADE_OUTCOMES, _INTEGER), TRADE_OUTCOMES),
+            "counts": _object(dict.fromkeys((*TRADE_OUTCOMES, "rounded"), _INTEGER), (*TRADE_OUTCOMES, "rounded")),
         },
         ("epoch", "seq", "results", "errors", "counts"),
     ),

@@ -24,6 +24,7 @@ from riskengine.store.results import (
     BreakStatus,
     Conflict,
     FoundBreak,
+    Removed,
     Saved,
     Stored,
     StoredBreak,
@@ -67,6 +68,17 @@ class Store(Protocol):
 
     def save_instruments(self, instruments: Sequence[Instrument]) -> Saved:
         """W. Insert or update by symbol, in one transaction."""
+        ...
+
+    def remove_nodes(self, names: Sequence[str]) -> Removed:
+        """W. Remove nodes without trades, balances or nodes below them, in one transaction; refuse the others.
+
+        O(trades) a name.
+        """
+        ...
+
+    def remove_instruments(self, names: Sequence[str]) -> Removed:
+        """W. Remove instruments that no trade, balance or other instrument names, with mark and closes; refuse the others."""
         ...
 
     def save_openings(self, openings: Sequence[Opening]) -> Saved:

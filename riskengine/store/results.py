@@ -94,6 +94,17 @@ class Saved(NamedTuple):
     refused: tuple[Refusal, ...] = ()
 
 
+class Removed(NamedTuple):
+    """What was taken out of the reference data. Each of `refused` has a name as its field, and what refers to it.
+
+    `closes` is the number of closes that went with instruments.
+    """
+
+    removed: tuple[str, ...]
+    refused: tuple[Refusal, ...]
+    closes: int = 0
+
+
 # -- breaks --------------------------------------------------------------------------------------------------------
 
 BreakStatus = Literal["open", "repaired", "accepted", "gone"]

@@ -22,6 +22,7 @@ from riskengine.store.results import (
     BreakStatus,
     Conflict,
     FoundBreak,
+    Removed,
     Saved,
     StoredBreak,
     StoreState,
@@ -30,7 +31,7 @@ from riskengine.store.results import (
 )
 from riskengine.store.tables import breaks as breaks_of
 from riskengine.store.tables import curve_samples as curves_of
-from riskengine.store.tables import reference
+from riskengine.store.tables import reference, removal
 from riskengine.store.tables import rules as rules_of
 from riskengine.store.tables import trades as trades_of
 from riskengine.store.tables import verdicts as verdicts_of
@@ -106,6 +107,14 @@ class SqlStore(ABC):
     def save_instruments(self, instruments: Sequence[Instrument]) -> Saved:
         with self._transaction() as transaction:
             return reference.save_instruments(transaction, instruments, self._trail(transaction))
+
+    def remove_nodes(self, names: Sequence[str]) -> Removed:
+        with self._transaction() as transaction:
+            return removal.remove_nodes(transaction, names, self._trail(transaction))
+
+    def remove_instruments(self, names: Sequence[str]) -> Removed:
+        with self._transaction() as transaction:
+            return removal.remove_instruments(transaction, names, self._trail(transaction))
 
     def save_openings(self, openings: Sequence[Opening]) -> Saved:
         with self._transaction() as transaction:

@@ -10,6 +10,7 @@ const AGES_EVERY_MS = 500;
 const PRICES_RED_AFTER_US = 60e6;
 const HANGS_AFTER_MS = 2000; // the engine publishes at least once a second
 const UNFOLDED_NODES = 300;
+const KEPT_OUT = new Set(["quarantined", "parked", "conflict", "unmatched", "unreadable"]); // kinds of warnings
 
 const $ = (id) => document.getElementById(id);
 const here = new URL(".", location.href);
@@ -243,14 +244,22 @@ function paintLights() {
   const newest = marked.reduce((last, row) => Math.max(last, row.mark_ts ?? 0), 0);
   const prices = since(newest || null);
   const old = live && prices !== null && prices > PRICES_RED_AFTER_US;
-  light("trades", live ? "good" : "off", n.age(since(root?.last_trade_ts)),
-    `newest trade executed ${n.time(root?.last_trade_ts)}, ${n.size(root?.trade_count)} trades in force`);
+  const leftOut = keptOut();
+  light("trades", !live ? "off" : leftOut.length ? "fair" : "good", n.age(since(root?.last_trade_ts)),
+    `newest trade executed ${n.time(root?.last_trade_ts)}, ${n.size(root?.trade_count)} trades in force`
+    + leftOut.map((text) => `; ${text}`).join(""));
   const partly = prices === null || root?.unpriced_count > 0;
   light("prices", !live ? "off" : old ? "bad" : partly ? "fair" : "good", n.age(prices),
     `newest mark of this ladder ${n.time(newest || null)}; oldest mark in use ${n.age(since(root?.oldest_mark_ts))} old; `
     + `${n.size(root?.unpriced_count)} positions unpriced, ${n.size(root?.stale_count)} on stale marks`);
   light("link", live && !hangs() ? "good" : "bad", linkWords(), linkNote());
   document.body.classList.toggle("prices-old", old);
+}
+
+/** What the engine says of trades that it has and that no number on this page holds. */
+function keptOut() {
+  const [engine] = status.rows.values();
+  return (engine?.warnings ?? []).filter((warning) => KEPT_OUT.has(warning.kind)).map((warning) => warning.text);
 }
 
 /** Whether the engine answers but publishes nothing; its heartbeats carry the age of the newest snapshot. */

@@ -83,7 +83,7 @@ def test_a_load_says_what_became_of_the_lines(folder: Path, store: str) -> None:
     assert (done.exit_code, done.stdout) == (0, "trades: 3 lines, 2 inserted, 0 updated, 1 duplicate, 0 refused\n")
     assert done.stderr == ""
     done = riskengine("load", "trades", folder / "t.csv", "--store", store, "--json")
-    assert json.loads(done.stdout) == {"lines": 3, "inserted": 0, "updated": 0, "duplicate": 3, "refused": 0}
+    assert {outcome: count for outcome, count in json.loads(done.stdout).items() if count} == {"lines": 3, "duplicate": 3}
 
 
 def test_a_refused_line_is_told_with_its_place_and_the_rest_is_loaded(folder: Path, store: str) -> None:
@@ -326,7 +326,7 @@ def test_a_recording_full_of_bad_lines_shows_the_first_and_counts_the_rest(folde
     (folder / "ticks.csv").write_text(TICKS + f"XYZ,{NOON},1,1\n" * 30)
     done = riskengine("replay", "--ticks", folder / "ticks.csv", "--store", store)
     lines = done.stderr.splitlines()
-    assert len(lines) == 11 and lines[-1] == f"{folder}/ticks.csv: 20 more lines were refused"
+    assert len(lines) == 11 and lines[-1].startswith(f"{folder}/ticks.csv: 20 more lines were refused: ")
 
 
 @pytest.mark.parametrize(

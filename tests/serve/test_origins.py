@@ -110,6 +110,15 @@ def test_configured_origins_are_names_of_the_server_too():
     problem(post(app, "/v1/ticks", [], headers={"origin": "http://risk.example.com"}), 403)
 
 
+def test_allowed_hosts_are_names_of_the_server_and_of_no_page():
+    app = create_app(StandIn(config=config(allowed_hosts=("risk.example.com", "10.1.2.3:9000"))))
+    for host in ("risk.example.com", f"RISK.example.com:{PORT}", "10.1.2.3:9000"):
+        assert ask(app, "/v1/nodes", headers={"host": host}).status == 200
+    for host in ("risk.example.com:80", "10.1.2.3", "other.example.com"):
+        problem(ask(app, "/v1/nodes", headers={"host": host}), 403)
+    problem(post(app, "/v1/ticks", [], headers={"origin": "http://risk.example.com"}), 403)
+
+
 def test_on_port_80_browsers_leave_it_out():
     access = OriginPolicy(Config())
     scope = {"type": "http", "method": "POST", "server": ("127.0.0.1", 80)}

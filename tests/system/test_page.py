@@ -23,7 +23,7 @@ from tests.browser import Browser
 from tests.running import Server, running
 from tests.serve.stand_in import StandIn, serving
 from tests.waiting import wait_until
-from tests.world import instruments, nodes
+from tests.world import instruments, nodes, trade
 
 TREE = "document.querySelector('#nodes').innerText"
 CUT = "document.querySelector('#cut').innerText"
@@ -194,6 +194,25 @@ def test_a_warning_is_a_red_banner_for_as_long_as_it_holds(tmp_path: Path) -> No
         banner = "document.querySelector('#warnings')"
         browser.wait_for(f"{banner} && !{banner}.hidden && {banner}.innerText.includes('restored from an older state')")
         assert browser.ask(f"getComputedStyle({banner}).backgroundColor") == "rgb(179, 38, 30)"
+        assert browser.complaints == []
+
+
+def test_trades_that_are_kept_out_are_said_and_turn_the_light_of_trades_yellow(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/desk.db"
+    store = open_store(url)
+    store.save_nodes(nodes())
+    store.save_instruments(instruments())
+    now = SystemClock().now()
+    store.append_trades([trade("ahead", ts=now + 3_600_000_000, received_ts=now), trade("plain", ts=now, received_ts=now)])
+    store.close()
+    with (
+        running("serve", "--store", url, "--port", "0", log=tmp_path / "log") as server,
+        Browser(tmp_path / "profile") as browser,
+    ):
+        browser.open(server.url)
+        browser.wait_for("document.querySelector('#light-trades')?.className === 'fair'")
+        assert "1 trade is quarantined" in browser.ask("document.querySelector('#light-trades').title")
+        assert "1 trade is quarantined" in browser.ask("document.querySelector('#warnings').innerText")
         assert browser.complaints == []
 
 

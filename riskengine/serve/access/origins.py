@@ -121,6 +121,7 @@ class OriginPolicy:
         self._bound = f"[{bound}]" if ":" in bound else bound
         self._scheme = "https" if config.server.tls_certificate else "http"
         self._configured = frozenset(origin.lower() for origin in config.server.origins)
+        self._allowed_hosts = frozenset(host.lower() for host in config.server.allowed_hosts)
         self._names: dict[int | None, _Names] = {}
 
     def refusal(self, scope: Scope) -> str | None:
@@ -155,6 +156,8 @@ class OriginPolicy:
         if port == _DEFAULT_PORTS[self._scheme]:  # browsers omit the default port
             own |= {name.rpartition(":")[0] for name in own}
             hosts |= {name.rpartition(":")[0] for name in hosts}
+        # A name without a port is one on our port, and as a proxy on the usual port sends it.
+        hosts |= self._allowed_hosts | {f"{host}:{port}" for host in self._allowed_hosts}
         for origin in self._configured:
             parts = urlsplit(origin)
             hosts |= {parts.netloc, f"{parts.hostname}:{parts.port or _DEFAULT_PORTS[parts.scheme]}"}

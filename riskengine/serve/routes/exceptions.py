@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from riskengine.market.trading_day import TradingDay
 from riskengine.positions.ledger import Row
+from riskengine.records.decode import refusal_text
 from riskengine.records.fields import excerpt
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.types import Trade, Verdict
@@ -23,7 +24,7 @@ from riskengine.serve.routes.lists import Value, sorted_places
 from riskengine.serve.routes.trades import read_body
 from riskengine.snapshot.rows import RowDict, fees_are_known
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
-from riskengine.views.grants import Grants
+from riskengine.views.grants import EVERYTHING, Grants
 
 MAX_COMMENT_CHARS = 2_000
 
@@ -35,7 +36,7 @@ async def answer_exceptions(question: Question) -> Response:
     snapshot, values = question.snapshot, question.values
     trading_day = TradingDay.of(question.gateway.config.engine)
     kinds = KINDS if values["kind"] is None else (values["kind"],)
-    items = [item for kind in kinds for item in _visible_items(snapshot, kind, trading_day, question.grants)]
+    items = exception_items(snapshot, kinds, trading_day, question.grants)
     row_of = partial(exception_row, verdicts=snapshot.verdicts, exact=question.exact)
     if question.sort is not None:
         field = question.sort.field
@@ -90,7 +91,7 @@ async def take_verdict(question: Question) -> Response:
     action = sent.action or sent.verdict
     if action != "comment":
         check(OPS, principal)
-    _check_action(item, action)
+    check_action(item, action)
     known = snapshot.verdicts.get(item.id)
     if action == "comment" and known is not None:
         action = known.verdict  # a comment does not change the verdict
@@ -104,7 +105,7 @@ def _read_verdict(body: bytes) -> VerdictBody:
     try:
         sent = _decode_body(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise HttpProblem(400, f"the body is not a verdict: {error}") from None
+        raise HttpProblem(400, f"the body is not a verdict: {refusal_text(error, VerdictBody)}") from None
     if sent.action and sent.verdict and sent.action != sent.verdict:
         raise bad_field("verdict", "contradicts action")
     check_comment(sent.comment)
@@ -119,7 +120,7 @@ def check_comment(text: str) -> None:
         raise bad_field("comment", "has a NUL character")
 
 
-def _check_action(item: ExceptionItem, action: str) -> None:
+def check_action(item: ExceptionItem, action: str) -> None:
     """Raises HttpProblem if the action does not apply to the exception."""
     if action == "comment":
         return
@@ -149,6 +150,13 @@ def exception_row(item: ExceptionItem, *, verdicts: Mapping[str, Verdict], exact
         "verdict_by": None if verdict is None else verdict.actor,
         "verdict_ts": None if verdict is None else verdict.ts,
     }
+
+
+def exception_items(
+    snapshot: Snapshot, kinds: Iterable[str], trading_day: TradingDay, grants: Grants = EVERYTHING
+) -> list[ExceptionItem]:
+    """The visible exceptions of these kinds, in their order; the newest of a kind first."""
+    return [item for kind in kinds for item in _visible_items(snapshot, kind, trading_day, grants)]
 
 
 def _visible_items(snapshot: Snapshot, kind: str, trading_day: TradingDay, grants: Grants) -> list[ExceptionItem]:

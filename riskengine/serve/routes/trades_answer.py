@@ -10,13 +10,15 @@ from typing import Any
 
 from riskengine.engine.inbox import Receipt
 from riskengine.observe import TRADE_OUTCOMES
-from riskengine.records.decode import TradeCheck, TradeInput
+from riskengine.records.decode import TradeCheck, TradeInput, has_rounded_fees
 from riskengine.records.fields import Rejected
 from riskengine.records.types import Refusal, Trade
 from riskengine.serve.gateway import Gateway
 
 DEFAULT_SOURCE = "api"
 REJECTED = "rejected"
+ROUNDED = "rounded"
+"""Counted beside the outcomes: trades whose fees had more decimals than the store keeps."""
 
 TRADES_PER_TURN = 100
 """Trades checked before other tasks run: about a millisecond."""
@@ -39,11 +41,13 @@ class SubmittedTrades:
         gateway: Gateway,
         items: Sequence[Trade | TradeInput | Refusal],
         refusals: Sequence[Refusal],
+        rounded: int,
         receipt: "asyncio.Future[Receipt] | None",
     ) -> None:
         self._gateway = gateway
         self._items = items
         self._refusals = refusals
+        self._rounded = rounded
         self._receipt = receipt
 
     async def answer(self) -> dict[str, Any]:
@@ -55,7 +59,7 @@ class SubmittedTrades:
         newest = self._gateway.history.newest
         refusals = {refusal.index: refusal for refusal in self._refusals}
         outcomes = iter(() if receipt is None else receipt.outcomes)
-        results, counts = [], dict.fromkeys(TRADE_OUTCOMES, 0)
+        results, counts = [], dict.fromkeys(TRADE_OUTCOMES, 0) | {ROUNDED: self._rounded}
         for index, item in enumerate(self._items):
             refusal = refusals.get(index)
             if refusal is not None:
@@ -83,6 +87,7 @@ async def submit_trades(gateway: Gateway, items: Sequence[TradeInput | Refusal])
     checked: list[Trade | TradeInput | Refusal] = []
     trades: list[Trade] = []
     refusals: list[Refusal] = []
+    rounded = 0
     for index, item in enumerate(items):
         if index and not index % TRADES_PER_TURN:
             await asyncio.sleep(0)
@@ -90,6 +95,7 @@ async def submit_trades(gateway: Gateway, items: Sequence[TradeInput | Refusal])
         if isinstance(result, Trade):
             checked.append(result)
             trades.append(result)
+            rounded += isinstance(item, TradeInput) and has_rounded_fees(item)
         else:
             checked.append(item)
             refusals.append(result)
@@ -99,7 +105,7 @@ async def submit_trades(gateway: Gateway, items: Sequence[TradeInput | Refusal])
     if trades:
         receipt = asyncio.ensure_future(gateway.submit(trades, check))
         receipt.add_done_callback(_retrieve_error)
-    return SubmittedTrades(gateway, checked, refusals, receipt)
+    return SubmittedTrades(gateway, checked, refusals, rounded, receipt)
 
 
 def _retrieve_error(receipt: "asyncio.Future[Receipt]") -> None:
@@ -127,7 +133,7 @@ def _result(item: Trade | TradeInput | Refusal, status: str, late: bool, reason:
         "source": item.source or DEFAULT_SOURCE,
         "trade_id": item.trade_id,
         "leg": item.leg,
-        "version": item.version,
+        "version": 1 if item.version is None and item.action == "new" else item.version,
         "status": status,
         "late": late,
         "reason": reason,

@@ -24,7 +24,7 @@ from riskengine.records.decode import (
     check_parts,
     open_ticks,
     open_trades,
-    refusal_of,
+    refusal_text,
     retry_without_nulls,
 )
 from riskengine.records.fields import MAX_INTEGER, Rejected, integer, name
@@ -59,14 +59,14 @@ class TooMuchGarbage(Exception):
     """A publisher sends nothing that can be read."""
 
 
-class FeedHeartbeat(msgspec.Struct):
+class FeedHeartbeat(msgspec.Struct, forbid_unknown_fields=True):
     """A publisher is alive; `last_seq` is the highest `source_seq` that it has sent."""
 
     source: str
     last_seq: int | None = None
 
 
-class IngestFrame(msgspec.Struct):
+class IngestFrame(msgspec.Struct, forbid_unknown_fields=True):
     """One message of a publisher; the lists stay encoded, so that a bad item costs only itself."""
 
     ticks: msgspec.Raw = msgspec.Raw()
@@ -77,7 +77,7 @@ class IngestFrame(msgspec.Struct):
 log = get_logger("riskengine.serve.ingest")
 
 
-class WholeFrame(msgspec.Struct):
+class WholeFrame(msgspec.Struct, forbid_unknown_fields=True):
     """A frame of which every tick can be decoded, at once: nearly all frames."""
 
     ticks: list[TickInput] | msgspec.UnsetType = msgspec.UNSET
@@ -108,8 +108,8 @@ def decode_frame(message: str | bytes) -> IngestFrame:
     try:
         frame = _decode_json(message) if isinstance(message, str) else _decode_msgpack(message)
     except _UNDECODABLE as problem:
-        refusal = refusal_of(problem, 0)
-        raise InputError(f"{refusal.field}: {refusal.reason}" if refusal.field else refusal.reason) from None
+        beat = str(problem).endswith("`$.heartbeat`")
+        raise InputError(refusal_text(problem, FeedHeartbeat if beat else IngestFrame)) from None
     if not frame.ticks and not frame.trades and frame.heartbeat is None:
         raise InputError("a frame has ticks, trades or a heartbeat")
     return frame

@@ -83,3 +83,27 @@ INSERT INTO writer_lease (holder, pid, host, place, since_ts, backend, token) VA
 ON CONFLICT (one_row) DO UPDATE SET
     holder = excluded.holder, pid = excluded.pid, host = excluded.host, place = excluded.place, since_ts = excluded.since_ts,
     backend = excluded.backend, token = excluded.token
+
+-- What refers to a name: trades, conflicts, opening balances.
+-- name: desk_referred
+SELECT EXISTS (SELECT 1 FROM trades WHERE desk = %s), EXISTS (SELECT 1 FROM conflicts WHERE desk = %s),
+       EXISTS (SELECT 1 FROM openings WHERE desk = %s)
+
+-- name: instrument_referred
+SELECT EXISTS (SELECT 1 FROM trades WHERE instrument = %s), EXISTS (SELECT 1 FROM conflicts WHERE instrument = %s),
+       EXISTS (SELECT 1 FROM openings WHERE instrument = %s)
+
+-- name: node_delete
+DELETE FROM nodes WHERE node = %s
+
+-- name: instrument_delete
+DELETE FROM instruments WHERE instrument = %s
+
+-- name: mark_delete
+DELETE FROM marks WHERE instrument = %s
+
+-- name: closes_delete
+DELETE FROM closes WHERE instrument = %s
+
+-- name: closes_of_instrument
+SELECT date, instrument FROM closes WHERE instrument = %s ORDER BY date

@@ -66,3 +66,27 @@ SELECT value FROM meta WHERE key = ?
 
 -- name: meta_set
 INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value
+
+-- What refers to a name: trades, conflicts, opening balances.
+-- name: desk_referred
+SELECT EXISTS (SELECT 1 FROM trades WHERE desk = ?), EXISTS (SELECT 1 FROM conflicts WHERE desk = ?),
+       EXISTS (SELECT 1 FROM openings WHERE desk = ?)
+
+-- name: instrument_referred
+SELECT EXISTS (SELECT 1 FROM trades WHERE instrument = ?), EXISTS (SELECT 1 FROM conflicts WHERE instrument = ?),
+       EXISTS (SELECT 1 FROM openings WHERE instrument = ?)
+
+-- name: node_delete
+DELETE FROM nodes WHERE node = ?
+
+-- name: instrument_delete
+DELETE FROM instruments WHERE instrument = ?
+
+-- name: mark_delete
+DELETE FROM marks WHERE instrument = ?
+
+-- name: closes_delete
+DELETE FROM closes WHERE instrument = ?
+
+-- name: closes_of_instrument
+SELECT date, instrument FROM closes WHERE instrument = ? ORDER BY date
