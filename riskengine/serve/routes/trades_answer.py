@@ -5,13 +5,13 @@ others, and the `seq` of a snapshot that a later read will see.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from riskengine.engine.inbox import Receipt
 from riskengine.observe import TRADE_OUTCOMES
 from riskengine.records.decode import TradeCheck, TradeInput
-from riskengine.records.fields import Rejected
+from riskengine.records.fields import MAX_TEXT, Rejected
 from riskengine.records.types import Refusal, Trade
 from riskengine.serve.gateway import Gateway
 
@@ -40,14 +40,18 @@ class SubmittedTrades:
         items: Sequence[Trade | TradeInput | Refusal],
         refusals: Sequence[Refusal],
         receipt: "asyncio.Future[Receipt] | None",
+        numbered: "Awaitable[None] | None" = None,
     ) -> None:
         self._gateway = gateway
         self._items = items
         self._refusals = refusals
         self._receipt = receipt
+        self._numbered = numbered
 
     async def answer(self) -> dict[str, Any]:
         """The answer, once there is one. Raises what `answer_trades` raises."""
+        if self._numbered is not None:  # that the numbers of refused trades have come must be known after a restart
+            await self._numbered
         # The sender may go away; the submitted trades go on.
         receipt = None if self._receipt is None else await asyncio.shield(self._receipt)
         if receipt is not None and receipt.error is not None:
@@ -95,11 +99,18 @@ async def submit_trades(gateway: Gateway, items: Sequence[TradeInput | Refusal])
             refusals.append(result)
     if refusals:
         gateway.metrics.trades[REJECTED].inc(len(refusals))
+    numbers = [(item.source or DEFAULT_SOURCE, item.source_seq) for item in (checked[r.index] for r in refusals) if _number(item)]
+    numbered = gateway.note_refused(numbers) if numbers else None
     receipt: asyncio.Future[Receipt] | None = None
     if trades:
         receipt = asyncio.ensure_future(gateway.submit(trades, check))
         receipt.add_done_callback(_retrieve_error)
-    return SubmittedTrades(gateway, checked, refusals, receipt)
+    return SubmittedTrades(gateway, checked, refusals, receipt, numbered)
+
+
+def _number(item: Trade | TradeInput | Refusal) -> bool:
+    """Whether a refused item has a number of its source that can be stored."""
+    return 0 < item.source_seq < 2**63 and len(item.source or "") <= MAX_TEXT and (item.source or "").isprintable()
 
 
 def _retrieve_error(receipt: "asyncio.Future[Receipt]") -> None:
