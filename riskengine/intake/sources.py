@@ -342,8 +342,11 @@ class Sources:
             self._looking_up = asyncio.get_running_loop().create_task(self._look_up(self._read, gapped))
 
     async def _look_up(self, read: Callable[[Sequence[str] | None], Mapping[str, FeedState]], sources: Sequence[str]) -> None:
-        generation = self._generation
         try:
+            await self._stored()
+            if self._changes:
+                return  # the store is away and does not know yet what this engine does
+            generation = self._generation
             found = await asyncio.to_thread(read, sources)
             if generation != self._generation:
                 return  # a person or the source has changed it meanwhile: the next look-up sees that
@@ -441,17 +444,17 @@ class Sources:
         found = {}
         if gaps:
             found["feed_gap"] = (
-                f"trades are missing that a source says it has sent: {_few(gaps)}."
+                f"trades are missing that a source says it has sent: {name_few(gaps)}."
                 " Have the source send them again, or acknowledge the gap (POST /v1/feeds/NAME)"
             )
         if anew:
             found["feed_anew"] = (
-                f"a source numbers anew: {_few(anew)}. Lost trades of it stay unnoticed until somebody says restart"
+                f"a source numbers anew: {name_few(anew)}. Lost trades of it stay unnoticed until somebody says restart"
                 " (POST /v1/feeds/NAME)"
             )
         if silent:
             found["feed_silent"] = (
-                f"{len(silent)} of {len(self._beating)} sources have fallen silent: {_few(silent)}. Their trades and prices"
+                f"{len(silent)} of {len(self._beating)} sources have fallen silent: {name_few(silent)}. Their trades and prices"
                 " may be missing; retire a source that is no more (POST /v1/feeds/NAME)"
             )
         return found
@@ -480,6 +483,7 @@ def _named(ranges: Sequence[Range]) -> str:
     return ranges_text(ranges[:NAMED_SOURCES]) + more
 
 
-def _few(names: Sequence[str]) -> str:
+def name_few(names: Sequence[str]) -> str:
+    """The first of these names, and how many more there are."""
     more = f" and {len(names) - NAMED_SOURCES} more" if len(names) > NAMED_SOURCES else ""
     return "; ".join(names[:NAMED_SOURCES]) + more

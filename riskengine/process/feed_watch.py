@@ -4,7 +4,7 @@ import asyncio
 
 from riskengine.alerts import Warnings
 from riskengine.clock import Clock
-from riskengine.intake.sources import NAMED_SOURCES, Sources
+from riskengine.intake.sources import Sources, name_few
 from riskengine.loop import start_task
 from riskengine.market.clock_skew import ClockSkews
 from riskengine.observe import get_logger
@@ -56,13 +56,10 @@ class FeedWatch:
         found = self._sources.warnings(now)
         ahead = self._skews.ahead(now)
         if ahead:
-            named = "; ".join(
-                f"{source or '(no name)'} by {skew / 1_000:.0f} s" for source, skew in list(ahead.items())[:NAMED_SOURCES]
-            )
-            more = f" and {len(ahead) - NAMED_SOURCES} more" if len(ahead) > NAMED_SOURCES else ""
+            named = [f"{source or '(no name)'} by {skew / 1_000:.0f} s" for source, skew in ahead.items()]
             found["clock_ahead"] = (
-                f"the clock of a source of prices runs ahead: {named}{more}. Its ticks hide those of other sources until their time has"
-                " come: set that clock right (or this machine's, if every source is named)"
+                f"the clock of a source of prices runs ahead: {name_few(named)}. Its ticks hide those of other sources until"
+                " their time has come: set that clock right (or this machine's, if every source is named)"
             )
         for kind in KINDS:
             if kind not in found:

@@ -10,6 +10,7 @@ between them: what came there can no longer be told from what did not, so only a
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from operator import itemgetter
 
 Range = tuple[int, int]
@@ -28,7 +29,7 @@ def runs_of(numbers: Iterable[int]) -> list[Range]:
     if ordered[-1] - ordered[0] == len(ordered) - 1:
         return [(ordered[0], ordered[-1])]
     runs, first = [], ordered[0]
-    for before, number in zip(ordered, ordered[1:], strict=False):
+    for before, number in pairwise(ordered):
         if number != before + 1:
             runs.append((first, before))
             first = number

@@ -86,7 +86,7 @@ class Gateway(Protocol):
         ...
 
     def note_refused(self, numbers: Sequence[tuple[str, int]]) -> Awaitable[None] | None:
-        """Note that trades of these sources and numbers came and were refused. Await the result to have that stored; None: it is."""
+        """Note that refused trades had these sources and numbers. Await the result to have that stored; None: it is."""
         ...
 
     async def decide_feed(

@@ -167,7 +167,7 @@ def _open_msgpack(
 
 
 class TickTotals:
-    """What became of the ticks of one connection. `coalesced` ones are conflated: the newest of each instrument comes into force."""
+    """What became of the ticks of one connection. Of `coalesced` ones the newest of each instrument comes into force later."""
 
     __slots__ = ("coalesced", "in_force", "old", "refused", "taken", "unknown")
 
