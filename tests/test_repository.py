@@ -22,6 +22,7 @@ HARD_ENGLISH = re.compile(
 """Turns of phrase that leave out who acts, or make a clause of a noun."""
 
 TESTED_BY_OTHERS = {
+    "cli/replay.py": "tests/cli/test_main.py",
     "cli/terminal.py": "tests/cli/test_main.py",
     "client/blocking.py": "tests/client/test_restarts.py",
     "client/errors.py": "tests/client/test_requests.py",

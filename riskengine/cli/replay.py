@@ -18,7 +18,7 @@ from riskengine.cli.terminal import (
 )
 from riskengine.clock import SystemClock
 from riskengine.engine.engine import Engine
-from riskengine.feeds.replay import Played, Source, replay_here, replay_to
+from riskengine.feeds.replay import Played, Recording, replay_here, replay_to
 from riskengine.records.reference import Reference, trade_check
 from riskengine.store.open_store import open_store
 
@@ -51,7 +51,7 @@ def replay_command(
     if not files and trades is None:
         raise click.UsageError("give --ticks, --trades or both")
     now = SystemClock().now()
-    source = Source(files, trades, column_options(**mapping), _speed(speed), now if shifts else None)
+    source = Recording(files, trades, column_options(**mapping), _speed(speed), now if shifts else None)
     refusals = FirstRefusals()
     if url is not None:
         played = replay_to(url, source, refusals)

@@ -157,7 +157,7 @@ UNKNOWN = "instrument"
 """The field of a refused tick of an unknown instrument."""
 
 
-class Source(NamedTuple):
+class Recording(NamedTuple):
     """What to play: files, how to read them, how fast, and whether to move them so that the first tick is at `shift_to`."""
 
     ticks: Sequence[str]
@@ -208,7 +208,7 @@ def _moved(message: Any, distance: int) -> Any:
 
 
 def replay_here(
-    engine: Engine, source: Source, config: Config, check: TradeCheck, received_ts: int, on_refusal: OnRefusal
+    engine: Engine, source: Recording, config: Config, check: TradeCheck, received_ts: int, on_refusal: OnRefusal
 ) -> Played:
     """Play files into an engine on this thread; its last snapshot holds all of them. Raises InputError."""
     quotes = QuoteBook(engine.reference, config.marks, config.engine.future_limit_s)
@@ -259,7 +259,7 @@ def _trade_stream(path: str, check: TradeCheck, received_ts: int, on_refusal: On
             yield trade
 
 
-def replay_to(url: str, source: Source, on_refusal: OnRefusal) -> Played:
+def replay_to(url: str, source: Recording, on_refusal: OnRefusal) -> Played:
     """Play files into the running engine at `url`; returns once it has published the last message.
 
     Raises InputError, EngineUnreachable.

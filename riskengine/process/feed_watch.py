@@ -64,8 +64,14 @@ class FeedWatch:
         for kind in KINDS:
             if kind not in found:
                 self._warnings.pop(kind, None)
-            elif self._warnings.get(kind) != found[kind]:
-                self._warnings[kind] = found[kind]
+        if "feed_gap" in found:
+            self._warnings["feed_gap"] = found["feed_gap"]
+        if "feed_anew" in found:
+            self._warnings["feed_anew"] = found["feed_anew"]
+        if "feed_silent" in found:
+            self._warnings["feed_silent"] = found["feed_silent"]
+        if "clock_ahead" in found:
+            self._warnings["clock_ahead"] = found["clock_ahead"]
 
     async def _run(self) -> None:
         while True:

@@ -37,8 +37,8 @@ from riskengine.store.audit_chain import (
     row_digests,
     rows_detail,
 )
+from riskengine.store.feed_rows import Numbers, take_numbers
 from riskengine.store.queries import Transaction
-from riskengine.store.tables.feeds import Numbers, take_numbers
 from riskengine.store.trade_rows import RowValues
 
 EPOCH_KEY = "writer_epoch"

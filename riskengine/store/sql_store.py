@@ -13,6 +13,7 @@ from riskengine.errors import LeaseHeld, StoreError
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.types import Close, Instrument, Node, Opening, Sample, StoredMark, Trade, Verdict
 from riskengine.store import audit_trail as audit
+from riskengine.store import feed_rows as feeds_of
 from riskengine.store.audit_chain import ENGINE, EPOCH, Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport
 from riskengine.store.audit_records import record_caught_up
 from riskengine.store.audit_trail import EPOCH_KEY, Trail, command_line_actor
@@ -31,7 +32,6 @@ from riskengine.store.results import (
 )
 from riskengine.store.tables import breaks as breaks_of
 from riskengine.store.tables import curve_samples as curves_of
-from riskengine.store.tables import feeds as feeds_of
 from riskengine.store.tables import reference
 from riskengine.store.tables import trades as trades_of
 from riskengine.store.tables import verdicts as verdicts_of

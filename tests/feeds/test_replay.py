@@ -12,7 +12,7 @@ from riskengine.clock import SystemClock
 from riskengine.engine.engine import Engine
 from riskengine.errors import EngineUnreachable, InputError
 from riskengine.feeds import replay
-from riskengine.feeds.replay import FRAME_TRADES, Pace, Played, Source, replay_here, replay_to, steps, tick_stream
+from riskengine.feeds.replay import FRAME_TRADES, Pace, Played, Recording, replay_here, replay_to, steps, tick_stream
 from riskengine.files.records import ColumnOptions
 from riskengine.records.reference import trade_check
 from riskengine.records.types import Refusal, Tick
@@ -37,8 +37,8 @@ def play(ticks: list[Path], trades: Path | None, notes: Notes | None = None) -> 
     return play_counted(ticks, trades, notes)[0]
 
 
-def source_of(ticks: list[Path], trades: Path | None, shift_to: int | None = None) -> Source:
-    return Source([str(path) for path in ticks], None if trades is None else str(trades), shift_to=shift_to)
+def source_of(ticks: list[Path], trades: Path | None, shift_to: int | None = None) -> Recording:
+    return Recording([str(path) for path in ticks], None if trades is None else str(trades), shift_to=shift_to)
 
 
 def play_counted(
