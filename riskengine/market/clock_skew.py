@@ -99,7 +99,7 @@ class ClockSkews:
         return dict(sorted(found.items(), key=lambda each: -each[1]))
 
     def rows(self, known: Iterable[str], now: int) -> list[dict[str, Any]]:
-        """A row of `/v1/status` for each source of ticks that is not `known` by its heartbeats."""
+        """A row of `/v1/status` for each named source of ticks that is not `known` by its heartbeats."""
         beating = set(known)
         return [
             {
@@ -116,7 +116,7 @@ class ClockSkews:
                 "retired": False,
             }
             for source, skew in sorted(self._skews.items())
-            if source not in beating
+            if source and source not in beating
         ]
 
 

@@ -217,6 +217,11 @@ def test_what_came_before_the_start_counts_and_a_promise_is_kept() -> None:
     asyncio.run(test())
 
 
+async def looked_up(sources: Sources) -> None:
+    while sources._looking_up is not None:
+        await asyncio.sleep(0.01)
+
+
 def test_a_gap_that_was_filled_in_the_store_is_looked_up() -> None:
     """An operator loads what is missing from a file: the alarm ends without a restart and without another beat."""
 
@@ -226,10 +231,10 @@ def test_a_gap_that_was_filled_in_the_store_is_looked_up() -> None:
         await sources.follow(lambda _: dict(stored), NOW)
         sources.heartbeat("booking", 5, NOW)
         assert missing(sources) == [[4, 5]]
-        await asyncio.sleep(0.05)
+        await looked_up(sources)
         stored["booking"] = FeedState("booking", NumberSet(5))
         sources.look_up()
-        await asyncio.sleep(0.05)
+        await looked_up(sources)
         assert missing(sources) == []
 
     asyncio.run(test())
@@ -244,7 +249,7 @@ def test_a_store_that_is_away_leaves_the_gap() -> None:
 
         sources._read = away
         sources.heartbeat("booking", 5, NOW)
-        await asyncio.sleep(0.05)
+        await looked_up(sources)
         assert missing(sources) == [[4, 5]]
 
     asyncio.run(test())
@@ -311,6 +316,15 @@ def posted(number: int, **columns: Any) -> dict[str, Any]:
     return usual | {"side": "buy", "quantity": "1", "price": "1", "source_seq": number} | columns
 
 
+def until_stored(store_url: str, column: str, value: int) -> None:
+    """Wait until the store has what a heartbeat said: it is stored soon, and the next heartbeat says it again."""
+    outside, deadline = Outside(store_url), time.monotonic() + 10
+    while outside.execute(f"SELECT {column} FROM feeds WHERE source = 'booking'") != [(value,)]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    outside.close()
+
+
 WORDS = ("serve", "--port", "0", "--store")
 
 
@@ -325,6 +339,7 @@ def test_a_source_that_went_on_while_the_engine_was_dead_has_a_gap(store_url: st
         after = beat(server, 4)
         assert (after["received_seq"], after["missing"]) == (2, [[3, 4]])
         assert "booking 3-4" in warned(server, "feed_gap")
+        until_stored(store_url, "promised", 4)
         server.kill()
     with running(*WORDS, store_url, log=tmp_path / "log") as server:
         assert feeds(server)["booking"]["missing"] == [[3, 4]], "the claim is kept"
@@ -354,6 +369,7 @@ def test_a_person_ends_what_alarms_and_the_store_keeps_it(store_url: str, tmp_pa
         server.post("/v1/trades", [posted(number, trade_id=f"N{number}") for number in (1, 3)])
         assert beat(server, 3)["anew"]
         assert "booking (says 3 after 5)" in warned(server, "feed_anew")
+        until_stored(store_url, "anew_seq", 3)
         server.kill()
     with running(*WORDS, store_url, log=tmp_path / "log") as server:
         assert feeds(server)["booking"]["anew"], "until somebody says so"

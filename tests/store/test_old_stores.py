@@ -59,3 +59,16 @@ def test_the_audit_trail_still_verifies(store_url: str) -> None:
         store.close()
     assert [str(finding) for finding in report.findings] == []
     assert report.trades == len(load_old_store()["tables"]["trades"]["rows"])
+
+
+def test_numbers_up_to_the_cursors_of_before_count_as_come(store_url: str) -> None:
+    make_old_store(store_url)
+    columns, rows = (load_old_store()["tables"]["feeds"][part] for part in ("columns", "rows"))
+    cursors = {row[columns.index("source")]: row[columns.index("cursor")] for row in rows}
+    store = open_store(store_url)
+    try:
+        feeds = store.feeds()
+    finally:
+        store.close()
+    assert {source: state.came.highest for source, state in feeds.items()} == cursors
+    assert all(not state.came.missing and state.promised is None and not state.retired for state in feeds.values())
