@@ -211,6 +211,10 @@ class Metrics:
         # Every outcome starts at 0: a rate over a series that appears later misses its first step.
         self.trades: dict[str, Counter] = {outcome: trades.labels(outcome) for outcome in TRADE_OUTCOMES}
         self.ticks_accepted = self._counter("riskengine_ticks_accepted", "Ticks accepted, before coalescing.")
+        self.ticks_in_force = self._counter(
+            "riskengine_ticks_in_force",
+            "Accepted ticks that became the mark: neither too old, nor held back, nor conflated. Their rate is the news.",
+        )
         self.ticks_coalesced = self._counter(
             "riskengine_ticks_coalesced",
             "Ticks beyond a source's limit; the newest of each instrument is applied, the others are dropped.",
@@ -278,13 +282,29 @@ class Metrics:
             "riskengine_writer_lag_seconds",
             "Duration of the writer's last batch, or of the current one so far if that is longer.",
         )
-        self.tick_age = self._gauge("riskengine_last_tick_age_seconds", "Time since the last accepted tick.")
+        self.tick_age = self._gauge("riskengine_last_tick_age_seconds", "Time since the newest tick, by the tick's own time.")
         self.feed_age = Gauge(
             "riskengine_feed_age_seconds",
             f"Time since the last sign of life of a source; at most {MAX_SOURCES} sources.",
             ["source"],
             registry=self.registry,
         )
+        self.feed_missing = Gauge(
+            "riskengine_feed_missing_trades",
+            f"Trades that a source says it has sent and that have not come; at most {MAX_SOURCES} sources, those that miss most.",
+            ["source"],
+            registry=self.registry,
+        )
+        self.clock_skew = Gauge(
+            "riskengine_clock_skew_seconds",
+            f"How far a source's clock runs ahead of ours; at most {MAX_SOURCES} sources, the worst.",
+            ["source"],
+            registry=self.registry,
+        )
+        self.feeds_gapped = self._gauge("riskengine_feeds_gapped", "Sources of which trades are missing.")
+        self.feeds_anew = self._gauge("riskengine_feeds_anew", "Sources that number anew and wait for a person to say so.")
+        self.clocks_ahead = self._gauge("riskengine_clocks_ahead", "Sources whose clock runs ahead by more than a second.")
+        self.heartbeats_refused = self._counter("riskengine_heartbeats_refused", "Heartbeats refused: too many sources.")
         self.feeds_silent = self._gauge("riskengine_feeds_silent", "Sources that have fallen silent.")
         self.log_lines_lost = self._counter(
             "riskengine_log_lines_lost", "Lines of the log that were dropped because nothing read them."
@@ -321,12 +341,18 @@ class Metrics:
         )
         self.evictions = {reason: evictions.labels(reason) for reason in EVICTIONS}
 
-    def set_feeds(self, ages: Mapping[str, float], silent: int) -> None:
-        """Set the age of each source in seconds, and how many are silent. Drops the series of sources not in `ages`."""
-        self.feed_age.clear()
-        for source, age in list(ages.items())[:MAX_SOURCES]:
-            self.feed_age.labels(source).set(age)
-        self.feeds_silent.set(silent)
+    def set_feeds(self, rows: Sequence[Mapping[str, Any]], clocks_ahead: Mapping[str, int]) -> None:
+        """Set the gauges of sources by the rows of `/v1/status`, and by those whose clocks run ahead (ms). Drops other series."""
+        heard = [row for row in rows if row["age_ms"] is not None]
+        _set_series(self.feed_age, {row["source"]: row["age_ms"] / 1_000 for row in heard})
+        gapped = sorted((row for row in rows if row["gap"]), key=lambda row: -row["missing_count"])
+        _set_series(self.feed_missing, {row["source"]: row["missing_count"] for row in gapped})
+        skews = sorted((row for row in rows if row["clock_skew_ms"] is not None), key=lambda row: -row["clock_skew_ms"])
+        _set_series(self.clock_skew, {row["source"]: row["clock_skew_ms"] / 1_000 for row in skews})
+        self.feeds_gapped.set(len(gapped))
+        self.feeds_anew.set(sum(row["anew"] for row in rows))
+        self.feeds_silent.set(sum(row["alive"] is False for row in rows))
+        self.clocks_ahead.set(len(clocks_ahead))
 
     def set_state(self, state: str) -> None:
         """Set the engine's state, one of STATES."""
@@ -346,9 +372,11 @@ class Metrics:
         for kind, count in counts.items():
             self.exceptions.labels(kind).set(count)
 
-    def count_ticks(self, sent: int, refused: int, coalesced: int) -> None:
-        """Count the ticks of one call."""
+    def count_ticks(self, sent: int, refused: int, coalesced: int, in_force: int) -> None:
+        """Count the ticks of one call, and those that came into force with it."""
         self.ticks_accepted.inc(sent - refused)
+        if in_force:
+            self.ticks_in_force.inc(in_force)
         if refused:
             self.ticks_refused.inc(refused)
         if coalesced:
@@ -380,3 +408,10 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, bounds: tuple[float, ...]) -> Histogram:
         return Histogram(name, text, registry=self.registry, buckets=bounds)
+
+
+def _set_series(gauge: Gauge, values: Mapping[str, float]) -> None:
+    """Set the series of a gauge by source, the first MAX_SOURCES, and drop the others."""
+    gauge.clear()
+    for source, value in list(values.items())[:MAX_SOURCES]:
+        gauge.labels(source).set(value)

@@ -170,13 +170,28 @@ def test_gauges_that_somebody_else_keeps_are_asked_for_before_each_rendering():
     assert sample(metrics, "riskengine_publish_age_seconds") == 3
 
 
+def feed(source, age_ms, *, alive=True, missing=0, skew=None):
+    said = {"gap": missing > 0, "missing_count": missing, "anew": False, "clock_skew_ms": skew}
+    return {"source": source, "age_ms": age_ms, "alive": alive} | said
+
+
+def test_what_is_missing_and_clocks_that_run_ahead_are_gauges():
+    metrics = Metrics()
+    metrics.set_feeds([feed("a", 1, missing=3), feed("b", 1, skew=55_000), feed("c", None, alive=False)], {"b": 55_000})
+    assert sample(metrics, 'riskengine_feed_missing_trades{source="a"}') == 3
+    assert sample(metrics, "riskengine_feeds_gapped") == 1
+    assert sample(metrics, 'riskengine_clock_skew_seconds{source="b"}') == 55
+    assert sample(metrics, "riskengine_clocks_ahead") == 1
+    assert sample(metrics, "riskengine_feeds_silent") == 1
+
+
 def test_the_ages_of_sources_are_bounded_and_those_that_are_gone_are_shown_no_more():
     metrics = Metrics()
-    metrics.set_feeds({f"s{number}": number / 2 for number in range(1_000)}, silent=7)
+    metrics.set_feeds([feed(f"s{number}", 500 * number, alive=number >= 7) for number in range(1_000)], {})
     assert metrics.render().decode().count("riskengine_feed_age_seconds{") == MAX_SOURCES
     assert sample(metrics, 'riskengine_feed_age_seconds{source="s3"}') == 1.5
     assert sample(metrics, "riskengine_feeds_silent") == 7
-    metrics.set_feeds({"other": 2.0}, silent=0)
+    metrics.set_feeds([feed("other", 2_000)], {})
     assert metrics.render().decode().count("riskengine_feed_age_seconds{") == 1
 
 

@@ -1,6 +1,7 @@
 """Prints the state of an engine: the tree as text, counts and the digest, or all of it as one JSON object."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from riskengine.cli.streams import say, say_json
@@ -10,13 +11,18 @@ from riskengine.snapshot.digest import digest
 from riskengine.snapshot.rows import node_rows
 
 
-def print_state(engine: Engine, as_json: bool, *, as_of: int | None = None) -> None:
-    """Print tree, counts and digest as text or as one JSON object; `as_of` is the past time asked for, if any."""
+def print_state(
+    engine: Engine, as_json: bool, *, as_of: int | None = None, more: Mapping[str, Any] = MappingProxyType({})
+) -> None:
+    """Print tree, counts and digest as text or as one JSON object; `as_of` is the past time asked for, if any.
+
+    `more` are further fields of the JSON object.
+    """
     snapshot = engine.snapshot
     rows = node_rows(snapshot)
     counts = snapshot.counts._asdict()
     if as_json:
-        state: dict[str, Any] = {"digest": digest(snapshot), "counts": counts, "nodes": rows}
+        state: dict[str, Any] = {"digest": digest(snapshot), "counts": counts, "nodes": rows, **more}
         say_json(state if as_of is None else state | {"as_of": as_of})
         return
     for line in tree_lines(rows):

@@ -71,7 +71,8 @@ class QuoteState:
 class QuoteBook:
     """The quotes of all instruments. Owned by the thread that decodes ticks (the event loop; the caller in a replay).
 
-    Counts since the start: `accepted`, `refused`, `crossed`, `old` (an event time before the mark's).
+    Counts since the start: `accepted`, `refused`, `crossed`, `old` (an event time before the mark's), `held` (suspect, or
+    one-sided beside a fresh mid), and `in_force`, those that became the mark.
     """
 
     def __init__(self, reference: Reference, config: MarksConfig, future_limit_s: float) -> None:
@@ -92,6 +93,8 @@ class QuoteBook:
         self.refused = 0
         self.crossed = 0
         self.old = 0
+        self.held = 0
+        self.in_force = 0
         self.newest_ts = 0
 
     def restore(self, marks: Mapping[str, Mark]) -> None:
@@ -129,7 +132,7 @@ class QuoteBook:
         refusals: list[Refusal] = []
         states, changed, plain = self._states, self._changed, self._plain
         earliest, latest = TS_MIN, now + self._future_limit
-        newest = self.newest_ts
+        newest, without_effect = self.newest_ts, self.old + self.held
         for index, tick in enumerate(ticks):
             state = states.get(tick.instrument)
             bid, ask, ts = tick.bid, tick.ask, tick.ts
@@ -165,6 +168,7 @@ class QuoteBook:
         self.newest_ts = newest
         self.refused += len(refusals)
         self.accepted += len(ticks) - len(refusals)
+        self.in_force += len(ticks) - len(refusals) - (self.old + self.held - without_effect)
         return refusals
 
     def decide(self, instrument: str, *, release: bool) -> None:
@@ -223,6 +227,7 @@ class QuoteBook:
             self._set_mark(state, mid, ts, tick.source, TWO_SIDED, False, latest)
         else:
             if state.ts and state.kind == TWO_SIDED and ts - state.ts <= self._stale_after and state.ts <= latest:
+                self.held += 1
                 return
             self._set_mark(state, bid if bid is not None else ask or 0.0, ts, tick.source, ONE_SIDED, False, latest)
 
@@ -233,6 +238,7 @@ class QuoteBook:
             return
         is_doubtful = too_crossed or self._is_jump(price, state.price if state.ts else None)
         if is_doubtful and not self._confirm_suspect(state, price, ts, latest):
+            self.held += 1
             self._record_change(state)
             return
         state.price, state.ts, state.source, state.kind = price, ts, source, kind

@@ -26,10 +26,16 @@ _OTHERS = ""
 
 
 class TicksTaken(NamedTuple):
-    """The outcome of ticks: the refused ones, and how many were conflated because they exceeded their source's limit."""
+    """The outcome of ticks: the refused ones, and how many were conflated because they exceeded their source's limit.
+
+    Of the others: how many came into force, how many were too old, and their newest event time (0: none).
+    """
 
     refused: list[Refusal]
     coalesced: int
+    in_force: int = 0
+    old: int = 0
+    newest_ts: int = 0
 
 
 class TickAllowance:
@@ -105,9 +111,11 @@ class LimitedQuoteBook(QuoteBook):
 
     def offer_counted(self, ticks: Sequence[AnyTick], now: int) -> TicksTaken:
         """As `offer`, with the number of ticks beyond the limit."""
-        before = self.coalesced
+        coalesced, in_force, old = self.coalesced, self.in_force, self.old
+        known, self.newest_ts = self.newest_ts, 0
         refused = self.offer(ticks, now)
-        return TicksTaken(refused, self.coalesced - before)
+        newest, self.newest_ts = self.newest_ts, max(known, self.newest_ts)
+        return TicksTaken(refused, self.coalesced - coalesced, self.in_force - in_force, self.old - old, newest)
 
     def take(self) -> dict[int, Mark]:
         """See `QuoteBook.take`; applies the waiting ticks first."""

@@ -19,6 +19,7 @@ class Health(NamedTuple):
     trades_loaded: int
     tick_age_us: int | None
     feeds: Sequence[Mapping[str, Any]]
+    clocks_ahead: Mapping[str, int]
     start: Mapping[str, Any] | None
     live: LiveEngine | None
 
@@ -56,8 +57,7 @@ class Health(NamedTuple):
             metrics.publish_age.set(self.live.writer.publish_age_s)
         if self.tick_age_us is not None:
             metrics.tick_age.set(self.tick_age_us / 1e6)
-        ages = {feed["source"]: feed["age_ms"] / 1_000 for feed in self.feeds}
-        metrics.set_feeds(ages, sum(not feed["alive"] for feed in self.feeds))
+        metrics.set_feeds(self.feeds, self.clocks_ahead)
         if self.live is not None:
             _measure_snapshot(self.live.newest(), metrics)
 
@@ -82,6 +82,7 @@ def _tick_counts(live: LiveEngine) -> dict[str, int]:
     return {
         "accepted": quotes.accepted,
         "refused": quotes.refused,
+        "in_force": quotes.in_force,
         "crossed": quotes.crossed,
         "old": quotes.old,
         "coalesced": quotes.coalesced,

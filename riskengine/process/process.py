@@ -15,11 +15,13 @@ from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Receipt
 from riskengine.errors import EngineNotLive, RiskEngineError, StartRefused
 from riskengine.intake.audit_recorder import EarlyEvents, start_event
-from riskengine.intake.sources import Sources
+from riskengine.intake.sources import FeedAction, Sources
 from riskengine.loop import PendingAnswers, PublishWakeup, pending_answer
+from riskengine.market.clock_skew import ClockSkews
 from riskengine.market.marks import AnyTick
 from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import Metrics, get_logger
+from riskengine.process.feed_watch import FeedWatch
 from riskengine.process.health import Health
 from riskengine.process.live import Calls, LiveEngine, Surroundings
 from riskengine.process.log_watch import LogWatch
@@ -73,8 +75,10 @@ class EngineProcess:
         self._wakeup = PublishWakeup()
         self._stopped = False
         self._sources = Sources()
+        self._skews = ClockSkews()
+        self._in_force = 0
+        self._feed_watch = FeedWatch(self._sources, self._skews, self.warnings, self.clock)
         self._early_events = EarlyEvents()
-        self._last_tick_at = 0
         self.ended = asyncio.Event()
         """Set when the engine cannot go on; `failure` says why."""
         self.failure: BaseException | None = None
@@ -109,7 +113,7 @@ class EngineProcess:
                 raise StartRefused(self._mismatches)
             self._store.record([acceptance(self._mismatches)])
             self.warnings["mismatch"] = accepted_warning(self._mismatches)
-        await self._sources.follow(self._store.cursors)
+        await self._sources.follow(self._store.feeds, self.clock.now())
         live = self._go_live(self._store, loaded)
         self.morning.enter("live")
         self._store_watch.start(live.newest, self.morning.facts["openings_left_out"])
@@ -130,6 +134,8 @@ class EngineProcess:
         self._early_events.hand_to(live.store_thread.trail.record, event)
         live.start()
         self._state = "live"
+        self._sources.write_by(self.on_store)
+        self._feed_watch.start()
         return live
 
     async def stop(self) -> None:
@@ -138,7 +144,9 @@ class EngineProcess:
             return
         self._stopped = True
         self._log_watch.stop()
+        self._feed_watch.stop()
         if self.live is not None:
+            await self._sources.finish()
             await self.live.sampling.stop()
         self._state = "stopping" if self.failure is None else "failed"
         if self.live is not None:
@@ -213,8 +221,9 @@ class EngineProcess:
             self.config,
             self._store_watch.witness.store_id if self._store_watch is not None else None,
             self.morning.loaded,
-            self.clock.now() - self._last_tick_at if self._last_tick_at else None,
-            self._sources.rows(self.clock.now()),
+            self._tick_age(),
+            self._feed_rows(),
+            self._skews.ahead(self.clock.now()),
             self.morning.account(),
             self.live,
         )
@@ -224,6 +233,19 @@ class EngineProcess:
         self.metrics.set_state(self.state)
         self.metrics.set_warnings(self.warnings)
         self._health().measure(self.metrics)
+
+    def _tick_age(self) -> int | None:
+        """The time since the newest tick by its own clock, microseconds; None before the first."""
+        newest = 0 if self.live is None else self.live.quotes.newest_ts
+        return max(0, self.clock.now() - newest) if newest else None
+
+    def _feed_rows(self) -> list[dict[str, Any]]:
+        """A row for each source that beats or sends ticks, by name."""
+        now = self.clock.now()
+        beating = self._sources.rows(now)
+        rows = beating + self._skews.rows((row["source"] for row in beating), now)
+        rows.sort(key=lambda row: str(row["source"]))
+        return [row | {"clock_skew_ms": self._skews.skew_ms(row["source"], now)} for row in rows]
 
     # -- trades and prices -------------------------------------------------------------------------------------
 
@@ -238,14 +260,35 @@ class EngineProcess:
         """See `Gateway`."""
         quotes, now = self._when_live().quotes, self.clock.now()
         taken = quotes.offer_counted(ticks, now)
-        self.metrics.count_ticks(len(ticks), len(taken.refused), taken.coalesced)
-        if len(taken.refused) < len(ticks):
-            self._last_tick_at = now
+        # Conflated ticks come into force with a beat: those of before this call count now.
+        self.metrics.count_ticks(len(ticks), len(taken.refused), taken.coalesced, quotes.in_force - self._in_force)
+        self._in_force = quotes.in_force
+        if self._skews.note(ticks, taken.newest_ts, bool(taken.refused), now):
+            self._feed_watch.look_soon()
         return taken
 
-    def feed_heartbeat(self, source: str, last_seq: int | None) -> None:
+    def feed_heartbeat(self, source: str, last_seq: int | None) -> str | None:
         """See `Gateway`."""
-        self._sources.heartbeat(source, last_seq, self.clock.now())
+        refusal = self._sources.heartbeat(source, last_seq, self.clock.now())
+        if refusal is not None:
+            self.metrics.heartbeats_refused.inc()
+        self._feed_watch.look_soon()
+        return refusal
+
+    def note_refused(self, numbers: Sequence[tuple[str, int]]) -> Awaitable[None] | None:
+        """See `Gateway`."""
+        return self._sources.note_refused(numbers)
+
+    async def decide_feed(self, source: str, action: FeedAction, actor: str) -> dict[str, Any] | None:
+        """See `Gateway`."""
+        self._when_live()
+        if not self._sources.knows(source) and not self._skews.knows(source):
+            return None
+        row = await self._sources.decide(source, action, actor, self.clock.now())
+        if action == "retire":
+            self._skews.forget(source)
+        self._feed_watch.look()
+        return row | {"clock_skew_ms": self._skews.skew_ms(source, self.clock.now())}
 
     # -- other work --------------------------------------------------------------------------------------------
 

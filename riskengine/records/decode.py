@@ -169,15 +169,32 @@ def retry_without_nulls(error: Exception, index: int, into: type[_Item], sent: C
 
     Many writers of JSON send every field, and null can only mean absent. `sent` decodes the item loosely.
     """
+    item: object = None
     try:
         item = sent()
         if not isinstance(item, dict) or None not in item.values():
-            return refusal_of(error, index, into)
+            return with_number(refusal_of(error, index, into), item)
         return msgspec.convert({key: value for key, value in item.items() if value is not None}, into, strict=True)
     except msgspec.ValidationError as problem:
-        return refusal_of(problem, index, into)
+        return with_number(refusal_of(problem, index, into), item)
     except (ValueError, ArithmeticError, RecursionError, msgspec.DecodeError):
         return refusal_of(error, index, into)
+
+
+def with_number(refusal: Refusal, item: object) -> Refusal:
+    """The refusal with the source and its number of a loosely decoded trade, if they can be read."""
+    if not isinstance(item, dict):
+        return refusal
+    source, number = item.get("source"), item.get("source_seq")
+    if type(number) is str and number.isascii() and number.isdigit() and len(number) < 20:
+        number = int(number)
+    if type(number) is not int or not 0 < number < 2**63 or not isinstance(source, str | None):
+        return refusal
+    try:
+        name(source or "", "source", required=False)
+    except Rejected:
+        return refusal
+    return msgspec.structs.replace(refusal, source=source, source_seq=number)
 
 
 def _loads(text: bytes) -> object:
@@ -207,9 +224,9 @@ def _open_surrogates(body: bytes, into: type[_Item]) -> ItemParts[_Item] | None:
                 raise Rejected(broken[0] if _encodable(broken[0]) else "", "has half of a surrogate pair")
             return msgspec.convert(item, into, strict=True)
         except Rejected as error:
-            return Refusal(index, error.field, error.reason)
+            return with_number(Refusal(index, error.field, error.reason), item)
         except _UNDECODABLE as error:
-            return refusal_of(error, index, into)
+            return with_number(refusal_of(error, index, into), item)
 
     return ItemParts(parts, one)
 

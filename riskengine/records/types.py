@@ -259,11 +259,16 @@ CONFLICT_REASON = "another trade with the same identity and version was stored f
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Why one item of a batch was refused: its place in the batch, the field and the reason, for the sender."""
+    """Why one item of a batch was refused: its place in the batch, the field and the reason, for the sender.
+
+    Of a trade also its source and its number there, as far as they could be read: the number has come.
+    """
 
     index: int
     field: str
     reason: str
+    source: str | None = None
+    source_seq: int = 0
 
 
 class Verdict(msgspec.Struct, frozen=True):

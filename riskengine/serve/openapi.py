@@ -13,6 +13,7 @@ from riskengine.serve.answers import shapes
 from riskengine.serve.answers.problems import PROBLEM_JSON
 from riskengine.serve.answers.shapes import POLICIES, Fields
 from riskengine.serve.operations import Operation
+from riskengine.serve.routes.feeds import FEED_ACTIONS
 
 Schema = dict[str, Any]
 
@@ -115,6 +116,11 @@ def _judged_one_by_one(name: str) -> Schema:
     }
 
 
+def _feed_row() -> Schema:
+    holes: Schema = {"type": "array", "items": {"type": "array", "items": _INTEGER}}
+    return _object(_row(shapes.FEED)["properties"] | {"missing": holes}, ("source",))
+
+
 ROWS: dict[str, Schema] = {
     "NodeRow": _row(shapes.NODE),
     "DealerRow": _row(shapes.DEALER),
@@ -141,7 +147,7 @@ SCHEMAS: dict[str, Schema] = {
     "Metrics": _TEXT,
     "Status": _object(
         {field.name: field.schema() for field in shapes.STATUS}
-        | {"policies": _reference("Policies"), "feeds": {"type": "array", "items": {"type": "object"}}, "warnings": _WARNINGS},
+        | {"policies": _reference("Policies"), "feeds": _list_of("FeedRow"), "warnings": _WARNINGS},
         shapes.names(shapes.STATUS),
     ),
     "Digest": _object(
@@ -207,6 +213,8 @@ SCHEMAS: dict[str, Schema] = {
     "Decided": _object(
         _STAMP | {field.name: field.schema() for field in shapes.EXCEPTION}, ("epoch", "seq", "as_of", "id", "kind", "verdict")
     ),
+    "FeedRow": _feed_row(),
+    "FeedAction": _object({"action": _TEXT | {"enum": list(FEED_ACTIONS)}}, ("action",)) | {"additionalProperties": False},
     "TradeInput": _TRADE_INPUT,
     "Trades": _judged_one_by_one("TradeInput"),
     "TradeResult": _TRADE_RESULT,

@@ -24,6 +24,7 @@ from riskengine.serve.answers.params import (
     Parameter,
 )
 from riskengine.serve.routes.exceptions import KINDS, answer_exceptions, take_verdict
+from riskengine.serve.routes.feeds import take_feed_action
 from riskengine.serve.routes.positions import answer_ladder, answer_positions, answer_receipt
 from riskengine.serve.routes.reads import (
     DEFAULT_MEASURE,
@@ -235,6 +236,16 @@ OPERATIONS = (
         body="Comment",
         fails=(400, 403, 404, 408, 413, 415, 503),
         needs=COMMENT,
+    ),
+    Operation(
+        "POST",
+        "/v1/feeds/{source:path}",
+        "Say of a source that its gap is known, that it numbers anew, or that it is no more",
+        take_feed_action,
+        "FeedRow",
+        body="FeedAction",
+        fails=(400, 403, 404, 408, 413, 503),
+        needs=OPS,
     ),
     Operation(
         "GET",

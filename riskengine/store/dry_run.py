@@ -4,9 +4,10 @@ It judges by the rules of the tables themselves: their functions run in a transa
 "stored" before is remembered for trades; give it the whole of a file of other records at once.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from riskengine.records.numbers import Range
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade
 from riskengine.store.audit_chain import AuditEntry
 from riskengine.store.audit_trail import Trail, command_line_actor
@@ -109,8 +110,9 @@ class _Reading:
     def run(self, query: str, values: Iterable[Sequence[Any]]) -> None:
         """Write nothing."""
 
-    def save_entries(self, entries: Sequence[AuditEntry], head: str, cursors: Mapping[str, int], ts: int) -> None:
+    def save_entries(self, entries: Sequence[AuditEntry], head: str, next_runs: Mapping[str, Range], ts: int) -> Collection[str]:
         """Write nothing."""
+        return ()
 
 
 class _NoTrail(Trail):

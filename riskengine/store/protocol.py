@@ -11,9 +11,10 @@ Errors: any method may raise StoreUnavailable (locked for longer than the store 
 closed), StoreCorrupt, or StoreError for anything else that the database refuses. A W method that raises has changed nothing.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Opening, Sample, StoredMark, Trade, Verdict
 from riskengine.store.audit_chain import Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport
@@ -54,7 +55,7 @@ class Store(Protocol):
     def append_trades(self, trades: Sequence[Trade]) -> list[Stored]:
         """W. Store a batch in one transaction, in order; durable when it returns. One result for each trade.
 
-        The same transaction records the new trades in the audit trail and advances the cursors of their sources.
+        The same transaction records the new trades in the audit trail and notes that their sources' numbers have come.
 
         An equal repeat stores nothing. A conflict is kept apart, once, however often it is sent. After an error none of the batch
         is stored, or all of it if the answer to the commit was lost; appending it again is harmless. Raises LeaseHeld if a newer
@@ -103,6 +104,15 @@ class Store(Protocol):
 
     def record(self, events: Sequence[AuditEvent]) -> None:
         """W. Append events to the audit trail, in one transaction, in order."""
+        ...
+
+    def update_feeds(
+        self, changes: Mapping[str, Sequence[FeedChange]], events: Sequence[AuditEvent] = ()
+    ) -> dict[str, FeedState]:
+        """W. Change what is known of the numbers of sources, in one transaction with entries of the audit trail.
+
+        Returns the states as stored. Raises LeaseHeld if a newer writer has taken over.
+        """
         ...
 
     def record_followed(self, store_seqs: Sequence[int]) -> int:
@@ -283,8 +293,8 @@ class Store(Protocol):
         """R. The highest store_seq, 0 in an empty store."""
         ...
 
-    def cursors(self) -> dict[str, int]:
-        """R. The highest stored source_seq of each source that numbers its trades."""
+    def feeds(self, sources: Sequence[str] | None = None) -> dict[str, FeedState]:
+        """R. What is known of the numbers of these sources, None: of all that have any. Unknown ones are left out."""
         ...
 
     def unrecorded(self, after: int, up_to: int, limit: int) -> tuple[list[int], int]:

@@ -4,14 +4,17 @@ A database adds how a transaction begins and ends (`_transaction`), where reads 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Concatenate, ParamSpec, TypeVar
 
+from riskengine.clock import SystemClock
 from riskengine.errors import LeaseHeld, StoreError
+from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Opening, Sample, StoredMark, Trade, Verdict
 from riskengine.store import audit_trail as audit
+from riskengine.store import feed_rows as feeds_of
 from riskengine.store.audit_chain import ENGINE, EPOCH, Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport
 from riskengine.store.audit_records import record_caught_up
 from riskengine.store.audit_trail import EPOCH_KEY, Trail, command_line_actor
@@ -146,6 +149,13 @@ class SqlStore(ABC):
         with self._transaction() as transaction:
             self._trail(transaction).events(events)
 
+    def update_feeds(
+        self, changes: Mapping[str, Sequence[FeedChange]], events: Sequence[AuditEvent] = ()
+    ) -> dict[str, FeedState]:
+        with self._transaction() as transaction:
+            self._trail(transaction).events(events)  # holds the head of the trail: one program at a time changes feeds
+            return feeds_of.update(transaction, changes, SystemClock().now())
+
     def record_followed(self, store_seqs: Sequence[int]) -> int:
         with self._transaction() as transaction:
             return audit.record_followed(transaction, self._trail(transaction), store_seqs)
@@ -253,8 +263,8 @@ class SqlStore(ABC):
     def audit_hash(self, audit_seq: int) -> str | None:
         return self._read(reference.audit_hash, audit_seq)
 
-    def cursors(self) -> dict[str, int]:
-        return self._read(audit.cursors)
+    def feeds(self, sources: Sequence[str] | None = None) -> dict[str, FeedState]:
+        return self._read(feeds_of.states, sources)
 
     def unrecorded(self, after: int, up_to: int, limit: int) -> tuple[list[int], int]:
         return self._read(audit.unrecorded, after, up_to, limit)

@@ -319,7 +319,7 @@ def test_a_row_of_another_program_comes_in_within_a_second(path: Path) -> None:
 
 def test_a_source_that_beats_is_alive_and_one_that_sent_more_than_came_has_a_gap(path: Path) -> None:
     async def test(process: EngineProcess) -> None:
-        await process.submit([sent("1", process, source="desk", source_seq=5)])
+        await process.submit([sent(f"0{number}", process, source="desk", source_seq=number) for number in range(1, 6)])
         process.feed_heartbeat("desk", 5)
         [feed] = process.health()["feeds"]
         assert (feed["source"], feed["last_seq"], feed["gap"], feed["alive"]) == ("desk", 5, False, True)

@@ -103,8 +103,15 @@ class StandIn:
         self.publish()
         return taken
 
-    def feed_heartbeat(self, source: str, last_seq: int | None) -> None:
+    def feed_heartbeat(self, source: str, last_seq: int | None) -> str | None:
         """Nothing watches feeds here."""
+        return None
+
+    def note_refused(self, numbers: Sequence[tuple[str, int]]) -> None:
+        """Nothing watches feeds here."""
+
+    async def decide_feed(self, source: str, action: str, actor: str) -> dict[str, Any] | None:
+        return {"source": source, "retired": action == "retire"} if source == "desk" else None
 
     async def on_writer(self, action: Callable[[Engine], T]) -> T:
         self._require_live()

@@ -52,8 +52,15 @@ class Wired(StandIn):
         self.listeners.append(wake)
         return lambda: self.listeners.remove(wake)
 
-    def feed_heartbeat(self, source: str, last_seq: int | None) -> None:
+    def feed_heartbeat(self, source: str, last_seq: int | None) -> str | None:
         self.beats.append((source, last_seq))
+        return None
+
+    def note_refused(self, numbers: Sequence[tuple[str, int]]) -> None:
+        """Nothing watches feeds here."""
+
+    async def decide_feed(self, source: str, action: str, actor: str) -> dict[str, Any] | None:
+        return {"source": source, "retired": action == "retire"} if source == "desk" else None
 
     def deal(self, *trades: Trade) -> Snapshot:
         self.stored.extend(trades)

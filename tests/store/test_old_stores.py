@@ -176,3 +176,16 @@ def test_the_old_store_agrees_with_its_own_account(old_engine: Engine, store_url
         assert store_side(store, config(), 2**62).side() == side_of(old_engine.snapshot)
     finally:
         store.close()
+
+
+def test_numbers_up_to_the_cursors_of_before_count_as_come(store_url: str) -> None:
+    make_old_store(store_url)
+    columns, rows = (load_old_store()["tables"]["feeds"][part] for part in ("columns", "rows"))
+    cursors = {row[columns.index("source")]: row[columns.index("cursor")] for row in rows}
+    store = open_store(store_url)
+    try:
+        feeds = store.feeds()
+    finally:
+        store.close()
+    assert {source: state.came.highest for source, state in feeds.items()} == cursors
+    assert all(not state.came.missing and state.promised is None and not state.retired for state in feeds.values())

@@ -12,6 +12,7 @@ from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
+from websockets.sync.client import connect
 
 from riskengine.clock import SystemClock
 from riskengine.config import StoreConfig
@@ -23,7 +24,7 @@ from tests.browser import Browser
 from tests.running import Server, running
 from tests.serve.stand_in import StandIn, serving
 from tests.waiting import wait_until
-from tests.world import instruments, nodes, trade
+from tests.world import instruments, nodes, row, trade
 
 TREE = "document.querySelector('#nodes').innerText"
 CUT = "document.querySelector('#cut').innerText"
@@ -244,3 +245,37 @@ def test_a_page_whose_engine_is_gone_says_so(tmp_path: Path) -> None:
         browser.wait_for(f"{TREE}.includes('ALL')")
         server.kill()
         browser.wait_for("document.querySelector('#nodes').classList.contains('unsynced')")
+
+
+LIGHTS = "Object.fromEntries(['prices', 'feeds'].map((name) => [name, (({className, innerText, title}) => \
+    [className, innerText.replace(/\\s+/g, ' ').trim(), title])(document.querySelector(`#light-${name}`))]))"
+
+
+def test_the_lights_say_how_many_marks_are_old_and_what_is_with_the_feeds(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/desk.db"
+    store = open_store(url)
+    store.save_nodes(nodes())
+    store.save_instruments(instruments())
+    store.close()
+    now = SystemClock().now()
+    held = [row(name, instrument=name, ts=now, desk="FX1") for name in ("EURUSD", "GBPUSD", "EURGBP")]
+    with (
+        running("serve", "--store", url, "--port", "0", log=tmp_path / "log") as server,
+        Browser(tmp_path / "profile") as browser,
+    ):
+        server.post("/v1/trades", held)
+        old = now - 3 * 86_400_000_000
+        ages = [("EURUSD", now), ("GBPUSD", old), ("EURGBP", old)]
+        server.post("/v1/ticks", [{"instrument": name, "ts": ts, "mid": 1.1, "source": "s"} for name, ts in ages])
+        browser.open(server.url)
+        browser.wait_for(f"{LIGHTS}.prices[1].includes('2 of 3 old')")
+        assert browser.ask(LIGHTS)["prices"][0] == "bad", "more than half are three days old"
+        server.post("/v1/ticks", [{"instrument": "GBPUSD", "ts": SystemClock().now(), "mid": 1.1, "source": "s"}])
+        browser.wait_for(f"{LIGHTS}.prices[1].includes('1 of 3 old') && {LIGHTS}.prices[0] === 'fair'")
+        assert browser.ask(LIGHTS)["feeds"][:2] == ["good", "feeds 1"]
+        with connect(server.url.replace("http", "ws") + "/v1/ingest", proxy=None) as publisher:
+            publisher.send(json.dumps({"heartbeat": {"source": "booking", "last_seq": 7}}))
+        browser.wait_for(f"{LIGHTS}.feeds[1].includes('1 with gaps') && {LIGHTS}.feeds[0] === 'bad'")
+        assert "booking: 7 trades missing" in browser.ask(LIGHTS)["feeds"][2]
+        browser.wait_for(f"{LIGHTS}.feeds[1].includes('1 silent')")
+        assert browser.complaints == []

@@ -174,6 +174,22 @@ NUMBERS = frozenset(
 )
 """Fields that are numbers in every list, and decimal texts with `exact=true`."""
 
+FEED: Fields = (
+    Field("source", TEXT, "the source of trades or ticks"),
+    Field(
+        "age_ms", INTEGER, "since its last heartbeat, or its last tick where it sends none; null: not heard of since the start"
+    ),
+    Field("alive", FLAG, "false: no heartbeat for five seconds; null: it sends none"),
+    Field("last_seq", INTEGER, "the number that it says it sent last"),
+    Field("received_seq", INTEGER, "the highest number that has come"),
+    Field("gap", FLAG, "numbers are missing that it has sent"),
+    Field("missing_count", INTEGER, "how many"),
+    Field("missing", OBJECT, "a list: the first ten ranges of them, each first and last number"),
+    Field("acknowledged_count", INTEGER, "missing numbers that a person knows of"),
+    Field("anew", FLAG, "it seems to number anew, and waits for a person to say restart"),
+    Field("retired", FLAG, "a person said that it is no more"),
+    Field("clock_skew_ms", INTEGER, "how far its clock runs ahead of the engine's; null where it has sent no tick"),
+)
 STATUS: Fields = (
     Field("state", TEXT, "starting, loading, live, degraded (the store is away), stopping or failed"),
     Field("progress", NUMBER, "of the start, 0 to 1"),
@@ -197,7 +213,9 @@ STATUS: Fields = (
     Field("clients", INTEGER, "websocket connections of the stream"),
     Field("conflated", INTEGER, "snapshots that updates have skipped, added up over all clients since the start"),
     Field("evictions", OBJECT, "clients of the stream that were dropped since the start, by why"),
-    Field("feeds", OBJECT, "a list: each source that has said that it is alive, how long ago (age_ms), and whether it still is"),
+    Field(
+        "feeds", OBJECT, "a list: each source that beats or sends ticks, whether it is alive, what is missing of it, its clock"
+    ),
     Field("publish_age_ms", INTEGER, "since the newest snapshot was published; above two seconds the writer hangs"),
     Field("writer_lag_ms", NUMBER, "what the writer's last batch took, or the one at work has taken if that is more"),
     Field("last_beat_ms", NUMBER, "what the last revaluation took, publication included"),

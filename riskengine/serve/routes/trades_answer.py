@@ -5,13 +5,13 @@ others, and the `seq` of a snapshot that a later read will see.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from riskengine.engine.inbox import Receipt
 from riskengine.observe import TRADE_OUTCOMES
 from riskengine.records.decode import TradeCheck, TradeInput, has_rounded_fees
-from riskengine.records.fields import Rejected
+from riskengine.records.fields import MAX_TEXT, Rejected, sequence
 from riskengine.records.types import Refusal, Trade
 from riskengine.serve.gateway import Gateway
 
@@ -43,15 +43,19 @@ class SubmittedTrades:
         refusals: Sequence[Refusal],
         rounded: int,
         receipt: "asyncio.Future[Receipt] | None",
+        numbered: "Awaitable[None] | None" = None,
     ) -> None:
         self._gateway = gateway
         self._items = items
         self._refusals = refusals
         self._rounded = rounded
         self._receipt = receipt
+        self._numbered = numbered
 
     async def answer(self) -> dict[str, Any]:
         """The answer, once there is one. Raises what `answer_trades` raises."""
+        if self._numbered is not None:  # that the numbers of refused trades have come must be known after a restart
+            await self._numbered
         # The sender may go away; the submitted trades go on.
         receipt = None if self._receipt is None else await asyncio.shield(self._receipt)
         if receipt is not None and receipt.error is not None:
@@ -101,11 +105,25 @@ async def submit_trades(gateway: Gateway, items: Sequence[TradeInput | Refusal])
             refusals.append(result)
     if refusals:
         gateway.metrics.trades[REJECTED].inc(len(refusals))
+    numbers = [found for refusal in refusals if (found := _source_number(checked[refusal.index])) is not None]
+    numbered = gateway.note_refused(numbers) if numbers else None
     receipt: asyncio.Future[Receipt] | None = None
     if trades:
         receipt = asyncio.ensure_future(gateway.submit(trades, check))
         receipt.add_done_callback(_retrieve_error)
-    return SubmittedTrades(gateway, checked, refusals, rounded, receipt)
+    return SubmittedTrades(gateway, checked, refusals, rounded, receipt, numbered)
+
+
+def _source_number(item: Trade | TradeInput | Refusal) -> tuple[str, int] | None:
+    """Source and number of a refused item; None where it has none that can be stored."""
+    source = item.source or DEFAULT_SOURCE
+    if len(source) > MAX_TEXT or not source.isprintable():
+        return None
+    try:
+        number = sequence(item.source_seq, "source_seq")
+    except Rejected:
+        return None
+    return (source, number) if number else None
 
 
 def _retrieve_error(receipt: "asyncio.Future[Receipt]") -> None:

@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.string import TextLoader
 
 from riskengine.errors import StoreCorrupt, StoreError, StoreUnavailable
+from riskengine.records.numbers import Range
 from riskengine.store.audit_chain import AuditEntry
 from riskengine.store.postgres.pooler import SharedSession, refuse_shared_session
 from riskengine.store.queries import Values, complete, load_queries
@@ -217,9 +218,12 @@ class PostgresTransaction:
     def array(self, values: Sequence[str] | Sequence[int]) -> list[str | int]:
         return list(values)
 
-    def save_entries(self, entries: Sequence[AuditEntry], head: str, cursors: Mapping[str, int], ts: int) -> None:
-        sources = json.dumps(cursors)
-        if not entries:
-            self.run("feeds_save", [(ts, sources)])
-        for entry in entries:
-            self.connection.execute(_QUERIES["audit_append"].encode(), (*entry, ts, sources, head))
+    def save_entries(self, entries: Sequence[AuditEntry], head: str, next_runs: Mapping[str, Range], ts: int) -> Collection[str]:
+        noted: set[str] = set()
+        for number, entry in enumerate(entries):
+            runs = (
+                [{"source": source, "first": run[0], "last": run[1]} for source, run in next_runs.items()] if not number else []
+            )
+            found = self.connection.execute(_QUERIES["audit_append"].encode(), (*entry, ts, json.dumps(runs), head)).fetchone()
+            noted.update((found and found[0]) or ())
+        return noted

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 
 from riskengine.records.types import Trade
-from riskengine.store.audit_trail import Trail, cursors_of
+from riskengine.store.audit_trail import Trail, numbers_of
 from riskengine.store.postgres.connection import PostgresTransaction
 from riskengine.store.results import Bookmark, Stored
 from riskengine.store.tables import trades as trades_of
@@ -13,7 +13,7 @@ from riskengine.store.trade_rows import RowValues, TradeRow, row_values
 
 
 def append(transaction: PostgresTransaction, trades: Sequence[Trade], trail: Trail) -> list[Stored]:
-    """Insert trades in order, record them in the trail and advance the cursors of their sources.
+    """Insert trades in order, record them in the trail and note the numbers of their sources.
 
     One statement inserts all of them and skips stored versions. Cost 30 us a trade, most of it the server's. Raises
     psycopg.Error, LeaseHeld.
@@ -32,7 +32,7 @@ def append(transaction: PostgresTransaction, trades: Sequence[Trade], trail: Tra
         for place in known:
             results[place] = store_repeat(transaction, trades[place], rows[place], stored[rows[place][IDENTITY]])
     new = [(one.store_seq, row) for one, row in zip(results, rows, strict=True) if one is not None and one.outcome == "inserted"]
-    trail.trades(sorted(new), cursors_of(rows))
+    trail.trades(sorted(new), numbers_of(rows))
     return [result for result in results if result is not None]
 
 
