@@ -184,6 +184,7 @@ class Metrics:
         )
         self.feeds_silent = self._gauge("riskengine_feeds_silent", "Sources that have fallen silent.")
         self.inbox_depth = self._gauge("riskengine_inbox_depth", "Trades waiting for the store or the writer.")
+        self.suspects = self._gauge("riskengine_suspects", "Instruments of which a price too far from the mark is held back.")
         self.quarantined = self._gauge(
             "riskengine_quarantined", "Trades kept out of the positions until reference data or a person admits them."
         )

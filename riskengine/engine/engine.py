@@ -17,6 +17,7 @@ from riskengine.engine.table_builder import TableBuilder
 from riskengine.engine.worklist import Notices, WorkList
 from riskengine.market.currencies import CurrencyGraph
 from riskengine.market.marks import Mark, MarkTable
+from riskengine.market.trading_day import TradingDay
 from riskengine.positions.batches import COLUMNS_FROM_TRADES, NOWHERE, PositionChanges
 from riskengine.positions.freezing import Recalled, thaw
 from riskengine.positions.ledger import Ledger
@@ -81,7 +82,8 @@ class Engine:
         self.processed = Processed()
         self.quarantine = Quarantine(reference.by_symbol, config.engine)
         self.ledger = Ledger(reference)
-        self.marks = MarkTable(reference, config.marks, config.engine.future_limit_s)
+        trading_day = TradingDay.of(config.engine)
+        self.marks = MarkTable(reference, config.marks, config.engine.future_limit_s, trading_day)
         self._graph = CurrencyGraph(reference)
         self._terms = ContractTerms.of(reference)
         self._tolerance = int(config.engine.tolerance_s * MICROS_PER_SECOND)

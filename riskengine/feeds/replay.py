@@ -125,7 +125,7 @@ def replay_here(
         for refusal in quotes.offer(played, now):
             tick = played[refusal.index]
             on_refusal("ticks", Refusal(0, refusal.field, f"{refusal.reason} ({tick.instrument} at {tick.ts})"))
-        engine.beat(quotes.take(), now)
+        engine.beat(quotes.take(now), now)
         engine.publish(now)
 
 
@@ -187,7 +187,7 @@ def _send(socket: ClientConnection, step: Sequence[Any], counts: dict[str, int],
     ticks = [message for message in step if type(message) is Tick]
     if ticks:
         for tick in ticks:
-            if tick.mid is not None or (tick.bid is not None and tick.ask is not None):
+            if tick.mid or (tick.bid and tick.ask):  # of others the engine may keep the mark that it has
                 newest[tick.instrument] = max(tick.ts, newest.get(tick.instrument, 0))
         socket.send(orjson.dumps({"ticks": [_tick_row(tick) for tick in ticks]}).decode())
         counts["ticks"] += len(ticks)
@@ -225,7 +225,9 @@ def _wait_for_marks(url: str, newest: dict[str, int]) -> None:
     deadline = time.monotonic() + SETTLE_TIMEOUT_S
     while newest and time.monotonic() < deadline:
         with opener.open(f"{url.rstrip('/')}/v1/marks?limit=1000000", timeout=10) as answer:
-            marks = {row["instrument"]: row["ts"] or 0 for row in orjson.loads(answer.read())["rows"]}
+            rows = orjson.loads(answer.read())["rows"]
+        # A price that the engine holds back has come, too.
+        marks = {row["instrument"]: row["ts"] or 0 for row in rows if row["suspect"] is None}
         if all(marks[symbol] >= ts for symbol, ts in newest.items() if symbol in marks):
             return
         time.sleep(PACE_S)

@@ -20,6 +20,7 @@ from riskengine.loop import PublishWakeup
 from riskengine.market.marks import Mark
 from riskengine.market.tick_limits import LimitedQuoteBook
 from riskengine.observe import Metrics
+from riskengine.process.day_marks import DayMarks
 from riskengine.process.sampling import OnStore, Sampling
 from riskengine.process.verdicts import OnWriter, Verdicts
 from riskengine.rebuild.load import Loaded
@@ -80,7 +81,16 @@ class LiveEngine:
         self.renewals.work_on(self._renewal_parts())
         self.reconciler = Reconciler(self._reconciler_parts())
         self.verdicts = Verdicts(calls.on_store, calls.on_writer, self.store_thread.delivery, self.quotes)
-        self.beats = Beats(config.engine.beat_ms / 1_000, self.inbox, self.quotes, self.writer, around.warnings, calls.failed)
+        self.beats = Beats(
+            config.engine.beat_ms / 1_000,
+            self.inbox,
+            self.quotes,
+            self.writer,
+            around.warnings,
+            around.clock,
+            calls.failed,
+        )
+        self.day_marks = DayMarks(around.store, config, around.clock, self.quotes)
         self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store)
 
     def newest(self) -> Snapshot:
@@ -89,12 +99,12 @@ class LiveEngine:
 
     def start(self) -> None:
         """Start all threads and tasks."""
-        for part in (self.store_thread, self.writer, self.reconciler, self.beats, self.sampling):
+        for part in (self.store_thread, self.writer, self.reconciler, self.beats, self.day_marks, self.sampling):
             part.start()
 
     async def stop(self, failed: Callable[[], bool]) -> None:
         """Finish what waits and store the marks. Once `failed` says so, nobody waits for answers of the engine."""
-        for jobs in (self.beats, self.renewals, self.reconciler):
+        for jobs in (self.beats, self.day_marks, self.renewals, self.reconciler):
             jobs.stop()
         await asyncio.to_thread(self.store_thread.drain, lambda: not failed() and self.writer.alive)
         # After the drain the writer has taken the last batch of prices, and there is room for what came since.

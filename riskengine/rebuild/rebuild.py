@@ -13,7 +13,7 @@ from typing import Protocol
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
-from riskengine.market.marks import Mark
+from riskengine.market.marks import CLOSE, Mark
 from riskengine.market.trading_day import TradingDay
 from riskengine.observe import get_logger
 from riskengine.positions.freezing import Recalled, freeze
@@ -76,7 +76,7 @@ class DayStore(Protocol):
     def instruments(self) -> list[Instrument]: ...
     def openings(self) -> list[Opening]: ...
     def marks(self) -> list[StoredMark]: ...
-    def latest_closes(self) -> list[Close]: ...
+    def latest_closes(self, up_to: str) -> list[Close]: ...
     def verdicts(self) -> list[Verdict]: ...
     def watermark(self) -> int: ...
 
@@ -279,18 +279,17 @@ def settle_memory() -> None:
 
 
 def known_marks(store: DayStore, config: Config, now: int) -> dict[str, Mark]:
-    """Stored marks, and for each instrument without a newer mark its last close.
+    """Stored marks, and for each instrument without a newer mark its newest close whose day has ended by `now`.
 
-    A close of a day that has not ended counts from `now`, and only if nothing else is known: dated ahead, it would make every
-    tick until then an old one.
+    A close is dated to the end of its own day, never to now. One of a day that has not ended waits for that.
     """
     marks = {mark.instrument: Mark(mark.price, mark.ts, mark.source, mark.kind) for mark in store.marks()}
     trading_day = TradingDay.of(config.engine)
-    for close in store.latest_closes():
+    for close in store.latest_closes(trading_day.last_closed(now).isoformat()):
         ts = trading_day.close_of(dt.date.fromisoformat(close.date))
         known = marks.get(close.instrument)
-        if known is None or known.ts < ts <= now:
-            marks[close.instrument] = Mark(close.price, min(ts, now), "close", "close")
+        if known is None or known.ts < ts:
+            marks[close.instrument] = Mark(close.price, ts, CLOSE, CLOSE)
     return marks
 
 

@@ -52,6 +52,8 @@ FX_KINDS = frozenset({Kind.FX, Kind.FX_FORWARD, Kind.FX_OPTION})
 LEG_KINDS = frozenset({Kind.FX, Kind.FX_FORWARD})
 """Kinds with exposure by currency leg (ACCOUNTING section 5); all others have it by instrument."""
 OPTION_KINDS = frozenset({Kind.FX_OPTION, Kind.EQUITY_OPTION})
+WORTHLESS_KINDS = frozenset({Kind.EQUITY, Kind.CRYPTO, Kind.FX_OPTION, Kind.EQUITY_OPTION})
+"""Kinds that can become worthless: a mark or a close of them may be 0."""
 
 
 class Node(msgspec.Struct, frozen=True):

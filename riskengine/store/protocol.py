@@ -250,8 +250,8 @@ class Store(Protocol):
         """R. The closes of a date (`2026-11-21`), or of all dates, by date and instrument."""
         ...
 
-    def latest_closes(self) -> list[Close]:
-        """R. The newest close of each instrument."""
+    def latest_closes(self, up_to: str) -> list[Close]:
+        """R. The newest close of each instrument among those dated up to `up_to` (`2026-11-21`), that day included."""
         ...
 
     def reference_revision(self) -> int:

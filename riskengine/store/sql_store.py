@@ -224,8 +224,8 @@ class SqlStore(ABC):
     def closes(self, date: str | None = None) -> list[Close]:
         return self._read(reference.closes, date)
 
-    def latest_closes(self) -> list[Close]:
-        return self._read(reference.latest_closes)
+    def latest_closes(self, up_to: str) -> list[Close]:
+        return self._read(reference.latest_closes, up_to)
 
     def reference_revision(self) -> int:
         return int(self._read(reference.get_meta, REVISION_KEY) or 0)

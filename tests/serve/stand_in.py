@@ -127,7 +127,7 @@ class StandIn:
         if self.broken is not None:
             raise self.broken
         if item.kind == "suspect" and verdict.verdict:
-            self.quotes.decide(str(item.detail["instrument"]), release=verdict.verdict == "accept")
+            self.quotes.decide(str(item.detail["instrument"]), str(item.detail["source"]), release=verdict.verdict == "accept")
             self.engine.beat(self.quotes.take(), self.clock.now())
         self.engine.decide(item, verdict)
         self.publish()
