@@ -25,6 +25,9 @@ MAX_SOURCES = 64
 
 TRADE_OUTCOMES = ("applied", "duplicate", "conflict", "superseded", "parked", "quarantined", "rejected")
 
+NOTICE_KINDS = ("late", "off_market", "possible_duplicate")
+"""Why a trade that counts is listed."""
+
 REFUSALS = ("host", "origin", "token", "role", "grant", "rate", "connections")
 """Reasons for refusing a request: bad `Host` or `Origin`, no valid token, missing role or grant, too many requests or sockets."""
 
@@ -166,6 +169,8 @@ class Metrics:
             "riskengine_renewals", "Rebuilds beside the live engine, by result.", ["result"], registry=self.registry
         )
         self.renewals = {result: renewals.labels(result) for result in ("done", "refused")}
+        notices = Counter("riskengine_notices", "Trades that count and were noticed, by kind.", ["kind"], registry=self.registry)
+        self.notices: dict[str, Counter] = {kind: notices.labels(kind) for kind in NOTICE_KINDS}
         self._add_engine_metrics()
         self._add_stream_metrics()
 

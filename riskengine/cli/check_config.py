@@ -1,6 +1,7 @@
 """`riskengine check-config`: validates a configuration and prints the effective one."""
 
 import os
+from typing import Any
 
 import click
 import msgspec
@@ -19,8 +20,16 @@ def check_config_command(file: str | None) -> None:
     check_access(config)
     shown = msgspec.structs.replace(config, store=msgspec.structs.replace(config.store, url=without_password(config.store.url)))
     for section, values in msgspec.to_builtins(shown).items():
-        click.echo(f"[{section}]")
-        for key, value in values.items():
-            text = f"# {key} is off" if value is None else f"{key} = {orjson.dumps(value).decode()}"
-            click.echo(text)
-        click.echo()
+        _print_table(section, values)
+
+
+def _print_table(name: str, values: dict[str, Any]) -> None:
+    """A table as TOML, the tables in it behind its settings."""
+    click.echo(f"[{name}]")
+    inner = {key: value for key, value in values.items() if isinstance(value, dict)}
+    for key, value in values.items():
+        if key not in inner:
+            click.echo(f"# {key} is off" if value is None else f"{key} = {orjson.dumps(value).decode()}")
+    click.echo()
+    for key, table in inner.items():
+        _print_table(f"{name}.{key}", table)

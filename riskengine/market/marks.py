@@ -316,9 +316,7 @@ class QuoteBook:
             side = bid if bid is not None else ask or 0.0
             self._judge(tick.instrument, state, Offered(side, ts, tick.source, ONE_SIDED, now, latest), False)
 
-    def _judge(
-        self, symbol: str, state: QuoteState, offered: Offered, too_crossed: bool, *, keeps_mid: bool = False
-    ) -> None:
+    def _judge(self, symbol: str, state: QuoteState, offered: Offered, too_crossed: bool, *, keeps_mid: bool = False) -> None:
         """Make a price the mark, or hold it back as suspect. A mark dated after `latest` blocks no price.
 
         `keeps_mid`: the price is the mark, held to one side; it is no younger for that, and stays a mid.

@@ -6,7 +6,7 @@ checkpoint before it. Quantity, cash and fees are exact sums, which only take th
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple, cast
 
@@ -234,6 +234,20 @@ class Position:
         if checkpoints:
             self.checkpoints = (self.checkpoints or []) + checkpoints
         return True
+
+    def at_time(self, ts: int) -> Iterator[Trade]:
+        """Its trades in memory that were executed at `ts`, the last in order first. O(1) for the newest time, else O(log n)."""
+        trades = self.trades
+        if not trades or trades[-1].ts < ts:
+            return
+        end = len(trades)
+        if trades[-1].ts > ts:
+            after = (ts + 1,)
+            end = bisect_left(trades, after, key=order_key) if type(trades) is list else trades.bisect_key_left(after)
+        for at in range(end - 1, -1, -1):
+            if trades[at].ts != ts:
+                return
+            yield trades[at]
 
     def _insert(self, trade: Trade) -> int:
         """Put a trade before newer ones. Returns their number."""

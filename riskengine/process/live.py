@@ -15,6 +15,7 @@ from riskengine.engine.beats import Beats
 from riskengine.engine.inbox import Inbox
 from riskengine.engine.writer import Writer
 from riskengine.intake.recall import Recall
+from riskengine.intake.side_writes import notice_of
 from riskengine.intake.store_thread import StoreThread
 from riskengine.loop import PublishWakeup
 from riskengine.market.marks import Mark
@@ -30,7 +31,7 @@ from riskengine.reconciliation.reconciler import Reconciler
 from riskengine.records.reference import trade_check
 from riskengine.records.types import Key, StoredMark, Trade
 from riskengine.snapshot.curves import Curves
-from riskengine.snapshot.snapshot import Snapshot, SnapshotHistory
+from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 from riskengine.store.protocol import Store
 
 
@@ -142,6 +143,7 @@ class LiveEngine:
             store_marks_us=int(config.marks.store_every_s * MICROS_PER_SECOND),
             published=self._around.wakeup.wake,
             save_marks=self._save_marks,
+            save_notices=self._save_notices,
             failed=self._fail_from_thread,
             self_audit_s=config.engine.self_audit_s,
         )
@@ -192,6 +194,10 @@ class LiveEngine:
             for number, mark in marks
             if mark.kind != "close"
         )
+
+    def _save_notices(self, items: Sequence[ExceptionItem]) -> None:
+        """On the writer thread."""
+        self.store_thread.save_notices(map(notice_of, items))
 
     def _fail_from_thread(self, error: BaseException) -> None:
         self._loop.call_soon_threadsafe(self._calls.failed, error)

@@ -13,6 +13,7 @@ from functools import partial
 from riskengine.alerts import Warnings
 from riskengine.clock import Clock
 from riskengine.config import Config
+from riskengine.engine.worklist import OFF_MARKET, POSSIBLE_DUPLICATE
 from riskengine.errors import StartRefused, StoreError
 from riskengine.loop import start_task
 from riskengine.observe import get_logger
@@ -26,6 +27,12 @@ from riskengine.store.witness import Witness
 NOTE_EVERY_S = 10.0
 LOOK_EVERY_S = 1.0
 LAST_NOTE_S = 5.0
+
+NOTICED = {
+    OFF_MARKET: "trades count that lie far from the mark of their time",
+    POSSIBLE_DUPLICATE: "trades count that equal one of another source",
+}
+"""Kinds of notices that are warned of, and what the warning says."""
 
 log = get_logger("riskengine.watch")
 
@@ -111,12 +118,23 @@ class StoreWatch:
             )
         if snapshot.exceptions is not self._listed:
             self._listed = snapshot.exceptions
+            self._warn_noticed(snapshot)
             self._warn_unreadable([item for item in snapshot.exceptions.get("quarantined", ()) if item.trade is None])
         if snapshot.reference is not self._reference:
             with suppress(StoreError):
                 openings = await asyncio.to_thread(self._store.openings)
                 self._reference = snapshot.reference
                 self._warn_openings(sum(not has_a_place(opening, snapshot.reference) for opening in openings))
+
+    def _warn_noticed(self, snapshot: Snapshot) -> None:
+        """Warn of trades that were noticed as they came, until a person has seen each."""
+        for kind, what in NOTICED.items():
+            items = [item for item in snapshot.exceptions.get(kind, ()) if not _is_seen(item, snapshot)]
+            if items:
+                first = f"first: {items[0].reason}"
+                self._warnings[kind] = f"{len(items):,} {what} (exceptions of kind {kind}; {first})"
+            else:
+                self._warnings.pop(kind, None)
 
     def _warn_unreadable(self, items: Sequence[ExceptionItem]) -> None:
         if items:
@@ -130,3 +148,9 @@ class StoreWatch:
             self._warnings["openings"] = f"{left_out:,} opening balances are left out: their desk or instrument is unknown"
         else:
             self._warnings.pop("openings", None)
+
+
+def _is_seen(item: ExceptionItem, snapshot: Snapshot) -> bool:
+    """Whether a person has accepted an exception as seen."""
+    verdict = snapshot.verdicts.get(item.id)
+    return verdict is not None and verdict.verdict == "accept"

@@ -16,6 +16,7 @@ from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Close, Instrument, Key, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.compare import NOTHING, Holding, plus
 from riskengine.store.protocol import Store
+from riskengine.store.results import StoredNotice
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from riskengine.store.trade_rows import RefusedRow
 
@@ -48,6 +49,10 @@ class PastDay:
     def latest_closes(self, up_to: str) -> list[Close]:
         """The newest close of each instrument, dated up to `up_to`, whose day had ended."""
         return self._store.latest_closes(min(up_to, self._trading_day.last_closed(self._ts).isoformat()))
+
+    def notices(self, limit: int) -> list[StoredNotice]:
+        """What had been noticed of trades."""
+        return [stored for stored in self._store.notices(limit) if stored.notice.ts <= self._ts]
 
     def verdicts(self) -> list[Verdict]:
         """What had been decided; nothing for a decision that was changed later."""

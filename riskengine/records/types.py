@@ -296,6 +296,23 @@ class Verdict(msgspec.Struct, frozen=True):
     ts: int = 0
 
 
+class Notice(msgspec.Struct, frozen=True):
+    """What the engine noticed about one version of a trade when it came: `late`, `off_market` or `possible_duplicate`.
+
+    Stored then, because a mark of the moment decided it. `id` is that of the exception; `detail` is a JSON object.
+    """
+
+    id: str
+    kind: str
+    ts: int
+    reason: str
+    detail: str
+    source: str
+    trade_id: str
+    leg: int
+    version: int
+
+
 # -- positions and samples -----------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ closed), StoreCorrupt, or StoreError for anything else that the database refuses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
-from riskengine.records.types import Close, Instrument, Node, Opening, Sample, StoredMark, Trade, Verdict
+from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
 from riskengine.store.audit_chain import Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport
 from riskengine.store.queries import Transaction
 from riskengine.store.results import (
@@ -26,6 +26,7 @@ from riskengine.store.results import (
     Saved,
     Stored,
     StoredBreak,
+    StoredNotice,
     StoreState,
     TableCounts,
     TradeFilter,
@@ -86,6 +87,10 @@ class Store(Protocol):
         `conflict` is a trade that was kept apart and now replaces the stored version, in place. Raises StoreError if that version
         is gone.
         """
+        ...
+
+    def save_notices(self, notices: Sequence[Notice]) -> None:
+        """W. Store what the engine noticed about trades; the first notice of an id stands. Raises LeaseHeld as `save_marks`."""
         ...
 
     def record(self, events: Sequence[AuditEvent]) -> None:
@@ -216,6 +221,10 @@ class Store(Protocol):
 
     def conflicts(self, limit: int = 1_000) -> list[Conflict]:
         """R. The newest conflicts first."""
+        ...
+
+    def notices(self, limit: int) -> list[StoredNotice]:
+        """R. The newest notices about trades, oldest first, each with the row of its version. 10 us each."""
         ...
 
     def verdicts(self) -> list[Verdict]:

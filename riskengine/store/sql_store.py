@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from typing import Concatenate, ParamSpec, TypeVar
 
 from riskengine.errors import LeaseHeld, StoreError
-from riskengine.records.types import Close, Instrument, Node, Opening, Sample, StoredMark, Trade, Verdict
+from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
 from riskengine.store import audit_trail as audit
 from riskengine.store.audit_chain import ENGINE, EPOCH, Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport
 from riskengine.store.audit_records import record_caught_up
@@ -23,12 +23,14 @@ from riskengine.store.results import (
     FoundBreak,
     Saved,
     StoredBreak,
+    StoredNotice,
     StoreState,
     TableCounts,
     TradeFilter,
 )
 from riskengine.store.tables import breaks as breaks_of
 from riskengine.store.tables import curve_samples as curves_of
+from riskengine.store.tables import notices as notices_of
 from riskengine.store.tables import reference
 from riskengine.store.tables import trades as trades_of
 from riskengine.store.tables import verdicts as verdicts_of
@@ -131,6 +133,11 @@ class SqlStore(ABC):
                 trail.corrections([store_seq], stands, verdict.actor or ENGINE, f"accepted {verdict.id}")
             trail.events([AuditEvent("verdict", verdict.id, said, verdict.actor or ENGINE)])
 
+    def save_notices(self, notices: Sequence[Notice]) -> None:
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            notices_of.save_notices(transaction, notices)
+
     def record(self, events: Sequence[AuditEvent]) -> None:
         with self._transaction() as transaction:
             self._trail(transaction).events(events)
@@ -199,6 +206,9 @@ class SqlStore(ABC):
 
     def conflicts(self, limit: int = 1_000) -> list[Conflict]:
         return self._read(trades_of.conflicts, limit)
+
+    def notices(self, limit: int) -> list[StoredNotice]:
+        return self._read(notices_of.notices, limit)
 
     def verdicts(self) -> list[Verdict]:
         return self._read(verdicts_of.verdicts)

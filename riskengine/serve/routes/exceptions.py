@@ -28,7 +28,18 @@ from riskengine.views.grants import Grants
 
 MAX_COMMENT_CHARS = 2_000
 
-KINDS = ("conflict", "parked", "unmatched", "quarantined", "late", "unpriced", "suspect", "expired")
+KINDS = (
+    "conflict",
+    "parked",
+    "unmatched",
+    "quarantined",
+    "late",
+    "off_market",
+    "possible_duplicate",
+    "unpriced",
+    "suspect",
+    "expired",
+)
 
 
 async def answer_exceptions(question: Question) -> Response:
@@ -69,6 +80,8 @@ ACTIONS = {
     "parked": ("accept",),
     "unmatched": ("accept",),
     "late": ("accept",),
+    "off_market": ("accept",),
+    "possible_duplicate": ("accept",),
     "unpriced": ("accept",),
     "expired": ("accept",),
 }
