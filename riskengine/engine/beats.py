@@ -96,8 +96,8 @@ class Beats:
 def suspect_text(held: Sequence[str]) -> str:
     """The warning of the instruments of which a price is held back."""
     named = ", ".join(held[:MAX_NAMED]) + (f" and {len(held) - MAX_NAMED:,} more" if len(held) > MAX_NAMED else "")
-    one = len(held) == 1
+    what = "price is" if len(held) == 1 else "prices are"
     return (
-        f"{len(held):,} price{'' if one else 's'} too far from the last good mark {'is' if one else 'are'} held back ({named}): that"
-        " mark stays until the price is confirmed or a person decides (exceptions of kind suspect)"
+        f"{len(held):,} {what} held back, too far from the last good mark ({named}): that mark stays until the price is confirmed"
+        " or a person decides (exceptions of kind suspect)"
     )

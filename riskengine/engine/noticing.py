@@ -1,4 +1,4 @@
-"""What is noticed of a trade that counts, at the moment it comes: that it lies far from the mark, or resembles one of another source.
+"""What is noticed of a trade that counts when it comes: that it lies far from the mark, or equals one of another source.
 
 The mark at a trade's ts is taken to be the one in force when the trade comes, where its event time lies within `stale_after_s` of
 that ts, before or after. A trade that comes later than that, or without such a mark, is not judged: no mark of its time is known.

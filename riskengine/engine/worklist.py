@@ -1,8 +1,8 @@
 """The work list: exceptions that need a person, and the verdicts of people about them.
 
-It keeps late trades, trades that were noticed for another reason (`off_market`, `possible_duplicate`), conflicts, stored rows that
-are no trades, and keys that broke an invariant. It lists parked cancels, missing legs and quarantined versions from `processed`.
-The writer thread owns it; the lists that go into a snapshot are immutable.
+It keeps late trades, trades that were noticed for another reason (`off_market`, `possible_duplicate`), conflicts, stored rows
+that are no trades, and keys that broke an invariant. It lists parked cancels, missing legs and quarantined versions from
+`processed`. The writer thread owns it; the lists that go into a snapshot are immutable.
 
 What is noticed of a trade is to be stored then (`take_unsaved`): a start has no mark of that moment, and lists what is stored.
 """

@@ -1,4 +1,4 @@
-"""What the store thread writes beside trades: marks, what was noticed of trades, and single writes such as verdicts and breaks."""
+"""What the store thread writes beside trades: marks, what was noticed of trades, single writes such as verdicts and breaks."""
 
 import threading
 from collections.abc import Callable, Iterable

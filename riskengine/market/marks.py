@@ -8,8 +8,8 @@ the writer's side: arrays by instrument number.
 The newest event time wins, on ties the later arrival. A mark further ahead of the clock than a tick may be (somebody set the
 clock back) gives way to any tick. Two-sided: the mid, unrounded. One-sided: a fresh mid stays, held to the side that is there
 (never below a bid, never above an ask), else that side. A side of 0 is a price of a future alone; of every other kind it is no
-side. A crossed quote still gives its mid, and counts as crossed. A quote crossed beyond `max_cross_bp`, or beyond the limit of its
-kind (`max_move`; three times that after a gap) from the last good mark, makes its source suspect (`suspects`).
+side. A crossed quote still gives its mid, and counts as crossed. A quote crossed beyond `max_cross_bp`, or further from the last
+good mark than the limit of its kind (`max_move`; three times that after a gap), makes its source suspect (`suspects`).
 """
 
 import math

@@ -5,9 +5,10 @@ section 1. It depends on that order: when a trade arrives late, is amended or is
 checkpoint before it. Quantity, cash and fees are exact sums, which only take the difference.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple, cast
 
 from sortedcontainers import SortedKeyList
@@ -242,8 +243,8 @@ class Position:
             return
         end = len(trades)
         if trades[-1].ts > ts:
-            after = (ts + 1,)
-            end = bisect_left(trades, after, key=order_key) if type(trades) is list else trades.bisect_key_left(after)
+            is_list = type(trades) is list
+            end = bisect_right(trades, ts, key=attrgetter("ts")) if is_list else trades.bisect_key_left((ts + 1,))
         for at in range(end - 1, -1, -1):
             if trades[at].ts != ts:
                 return

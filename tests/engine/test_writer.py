@@ -34,6 +34,7 @@ class Desk:
         self.inbox = Inbox(1_000_000)
         self.history = SnapshotHistory(self.engine.snapshot, 60 * SECOND)
         self.snapshots: list[Snapshot] = []
+        self.noticed: list[ExceptionItem] = []
         self.saved: list[list[tuple[int, Mark]]] = []
         self.failures: list[BaseException] = []
         self.failed = threading.Event()
@@ -50,6 +51,7 @@ class Desk:
             store_marks_us=SECOND,
             published=self.published,
             save_marks=self.save,
+            save_notices=self.noticed.extend,
             failed=self.fail,
             self_audit_s=self_audit_s,
         )

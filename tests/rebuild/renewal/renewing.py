@@ -23,7 +23,7 @@ def settings(url: str, **marks: Any) -> Config:
     return Config(
         engine=EngineConfig(beat_ms=20),
         store=StoreConfig(url),
-        marks=MarksConfig(**{"store_every_s": 0.1, **marks}),
+        marks=mark_settings(**{"store_every_s": 0.1, **marks}),
     )
 
 
