@@ -353,7 +353,7 @@ class QuoteBook:
             return
         if known is not None and known.since > latest:
             known = None  # from before the clock was set back
-        quote = Suspect(source, price, ts, kind, None, ts, now)
+        quote = Suspect.of(source, price, ts, kind, now)
         level, is_third = extend_level(known, quote, state.limit)
         if (
             is_third
@@ -379,7 +379,7 @@ class QuoteBook:
                 continue
             if level.since <= latest and level.has_held(ts, now, self._release_after) and not level.ts < state.ts <= latest:
                 self._believe(symbol, state, level)
-            elif level.since > latest or ts - level.ts > self._stale_after or now - level.arrived > self._stale_after:
+            elif level.since > latest or ts - level.ts > self._stale_after or now - level.came > self._stale_after:
                 self._hold(symbol, state, {name: each for name, each in state.suspects.items() if name != level.source})
 
     def _believe(self, symbol: str, state: QuoteState, level: Suspect) -> None:

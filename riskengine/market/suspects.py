@@ -15,24 +15,30 @@ MAX_SUSPECT_SOURCES = 16
 
 
 class Suspect(NamedTuple):
-    """A level that one source quotes and that is held back. Event times, microseconds, but `arrived`, which is the clock's.
+    """A level that one source quotes and that is held back. Microseconds.
 
-    price, ts  its newest quote; `kind` as in a mark
-    before     the quote before that, where both agree; None for the first one of the level
-    since      when the level was quoted first, `arrived` when that quote came in
+    price, ts, kind, came  its newest quote: event time, kind as in a mark, and when it came by the clock
+    before                 the quote before that, where both agree; None for the first one of the level
+    since, since_came      the first quote of the level: event time, and when it came by the clock
     """
 
     source: str
     price: float
     ts: int
     kind: str
+    came: int
     before: float | None
     since: int
-    arrived: int
+    since_came: int
+
+    @classmethod
+    def of(cls, source: str, price: float, ts: int, kind: str, came: int) -> "Suspect":
+        """The level that one quote alone makes."""
+        return cls(source, price, ts, kind, came, None, ts, came)
 
     def has_held(self, ts: int, now: int, release_us: int) -> bool:
         """Whether the level is `release_us` old at event time `ts`, or by the clock at `now`."""
-        return ts - self.since >= release_us or now - self.arrived >= release_us
+        return ts - self.since >= release_us or now - self.since_came >= release_us
 
 
 def extend_level(known: Suspect | None, quote: Suspect, limit: float) -> tuple[Suspect, bool]:
@@ -43,10 +49,10 @@ def extend_level(known: Suspect | None, quote: Suspect, limit: float) -> tuple[S
     if known is None or not is_within(quote.price, known.price, limit):
         return quote, False
     if known.before is None:
-        return quote._replace(before=known.price, since=known.since, arrived=known.arrived), False
+        return quote._replace(before=known.price, since=known.since, since_came=known.since_came), False
     if is_within(quote.price, known.before, limit):
-        return quote._replace(before=known.price, since=known.since, arrived=known.arrived), True
-    return quote._replace(before=known.price, since=known.ts), False
+        return quote._replace(before=known.price, since=known.since, since_came=known.since_came), True
+    return quote._replace(before=known.price, since=known.ts, since_came=known.came), False
 
 
 def has_second_source(quote: Suspect, levels: Iterable[Suspect], limit: float) -> bool:

@@ -217,4 +217,4 @@ def _mark_price(value: float | str, instrument: Instrument) -> float:
         return price
     if instrument.kind in WORTHLESS_KINDS:
         raise Rejected("price", "must not be negative")
-    raise Rejected("price", f"must be above 0 for {instrument.kind.value}, which cannot become worthless")
+    raise Rejected("price", "must be above 0")

@@ -101,7 +101,7 @@ def test_a_tick_that_is_refused_takes_no_good_one_s_place_and_is_told_by_its_pla
 def test_a_one_sided_quote_that_waits_keeps_the_mid_that_came_before():
     quotes = limited(1_000)
     quotes.offer([tick(1.0)] * 10, NOON)
-    one_sided = Tick("EURUSD", NOON + 2, 1.9, None, None, "venue")
+    one_sided = Tick("EURUSD", NOON + 2, 1.4, None, None, "venue")
     quotes.offer([tick(1.5, NOON + 1), one_sided], NOON)
     assert quotes.take()[EURUSD] == Mark(1.5, NOON + 1, "venue", "quote")
 
