@@ -26,7 +26,9 @@ MAX_NOTICES = 10_000
 UNREADABLE_STANDS = "a row of the same identity and version was stored first, and it is no trade; it stands"
 
 
-LATE, OFF_MARKET, POSSIBLE_DUPLICATE = "late", "off_market", "possible_duplicate"
+LATE = "late"
+OFF_MARKET = "off_market"
+POSSIBLE_DUPLICATE = "possible_duplicate"
 NOTICED_KINDS = (OFF_MARKET, POSSIBLE_DUPLICATE)
 """Kinds of notices that end once their version of the trade does not stand any more."""
 

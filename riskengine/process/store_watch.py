@@ -28,12 +28,6 @@ NOTE_EVERY_S = 10.0
 LOOK_EVERY_S = 1.0
 LAST_NOTE_S = 5.0
 
-NOTICED = {
-    OFF_MARKET: "trades count that lie far from the mark of their time",
-    POSSIBLE_DUPLICATE: "trades count that equal one of another source",
-}
-"""Kinds of notices that are warned of, and what the warning says."""
-
 log = get_logger("riskengine.watch")
 
 
@@ -128,13 +122,17 @@ class StoreWatch:
 
     def _warn_noticed(self, snapshot: Snapshot) -> None:
         """Warn of trades that were noticed as they came, until a person has seen each."""
-        for kind, what in NOTICED.items():
-            items = [item for item in snapshot.exceptions.get(kind, ()) if not _is_seen(item, snapshot)]
-            if items:
-                first = f"first: {items[0].reason}"
-                self._warnings[kind] = f"{len(items):,} {what} (exceptions of kind {kind}; {first})"
-            else:
-                self._warnings.pop(kind, None)
+        far, equal = (_unseen(snapshot, kind) for kind in (OFF_MARKET, POSSIBLE_DUPLICATE))
+        if far:
+            text = f"{len(far):,} trades count that lie far from the mark of their time (exceptions of kind off_market; first: "
+            self._warnings[OFF_MARKET] = f"{text}{far[0].reason})"
+        else:
+            self._warnings.pop(OFF_MARKET, None)
+        if equal:
+            text = f"{len(equal):,} trades count that equal one of another source (exceptions of kind possible_duplicate; first: "
+            self._warnings[POSSIBLE_DUPLICATE] = f"{text}{equal[0].reason})"
+        else:
+            self._warnings.pop(POSSIBLE_DUPLICATE, None)
 
     def _warn_unreadable(self, items: Sequence[ExceptionItem]) -> None:
         if items:
@@ -150,7 +148,7 @@ class StoreWatch:
             self._warnings.pop("openings", None)
 
 
-def _is_seen(item: ExceptionItem, snapshot: Snapshot) -> bool:
-    """Whether a person has accepted an exception as seen."""
-    verdict = snapshot.verdicts.get(item.id)
-    return verdict is not None and verdict.verdict == "accept"
+def _unseen(snapshot: Snapshot, kind: str) -> list[ExceptionItem]:
+    """The exceptions of a kind that no person has accepted as seen."""
+    seen = {verdict.id for verdict in snapshot.verdicts.values() if verdict.verdict == "accept"}
+    return [item for item in snapshot.exceptions.get(kind, ()) if item.id not in seen]
