@@ -122,9 +122,7 @@ class MarkOf:
     def believe(self, source: str, heard: Heard) -> None:
         self.good = Quote(*heard[:3])
         self.said = {
-            other: row
-            for other, row in self.said.items()
-            if other != source and not near(row[-1].price, heard.price, self.limit)
+            other: row for other, row in self.said.items() if other != source and not near(row[-1].price, heard.price, self.limit)
         }
 
     def hear(self, source: str, bid: float | None, ask: float | None, ts: int, now: int) -> None:

@@ -5,7 +5,7 @@ that ts, before or after. A trade that comes later than that, or without such a 
 Pure. Writer thread only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from itertools import islice
 
 from riskengine.clock import MICROS_PER_SECOND
@@ -32,8 +32,11 @@ class Noticing:
         self._ledger = ledger
         self._work = work
 
-    def look_at(self, trade: Trade, marks: Sequence[Mark | None], now: int) -> None:
-        """Notice what there is about a trade that counts, by the marks in force. 1 us."""
+    def look_at(self, trade: Trade, marks: Sequence[Mark | None], now: int, to_come: Container[int]) -> None:
+        """Notice what there is about a trade that counts, by the marks in force. 1 us.
+
+        `to_come` has the `id` of trades that came after it and are applied already: they are compared with it, not it with them.
+        """
         number = self._index[trade.instrument]
         mark, limit = marks[number], self._limits[number]
         if mark is not None and limit and mark.ts and abs(trade.ts - mark.ts) <= self._stale_after:
@@ -42,7 +45,7 @@ class Noticing:
                 self._note_off_market(trade, mark, limit, now)
         desk, _ = self._ledger.positions_of(trade)
         for other in islice(desk.at_time(trade.ts), MAX_COMPARED):
-            if other.source != trade.source and _deal(other) == _deal(trade):
+            if other.source != trade.source and id(other) not in to_come and _deal(other) == _deal(trade):
                 self._note_possible_duplicate(trade, other, now)
                 break
 
