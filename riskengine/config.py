@@ -35,14 +35,50 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     day_zone: str = "America/New_York"
 
 
+class MoveLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[marks.max_move]: how far one quote may move a mark, by kind, as a fraction of the mark. 0: any distance."""
+
+    fx_g10: float = 0.005
+    fx: float = 0.03
+    metal: float = 0.02
+    equity: float = 0.1
+    crypto: float = 0.1
+    future: float = 0.05
+    fx_option: float = 0.0
+    equity_option: float = 0.0
+
+
 class MarksConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[marks]: which quotes become marks, and when a mark is stale. None switches that check off."""
 
     stale_after_s: float = 60.0
     max_cross_bp: float | None = None
-    max_move: float | None = None
-    suspect_release_s: float = 10.0
+    suspect_release_s: float = 2.0
     store_every_s: float = 1.0
+    max_move: float | MoveLimits = MoveLimits()
+
+
+class OffMarketLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[trades.off_market]: how far a trade may lie from the mark of its time without a notice, by kind. 0: any distance."""
+
+    fx_g10: float = 0.003
+    fx: float = 0.01
+    metal: float = 0.01
+    equity: float = 0.03
+    crypto: float = 0.02
+    future: float = 0.01
+    fx_option: float = 0.25
+    equity_option: float = 0.25
+
+
+KindLimits = MoveLimits | OffMarketLimits
+"""Limits by kind. `fx = 0` switches that of the G10 pairs off too."""
+
+
+class TradesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[trades]: which trades are listed although they count."""
+
+    off_market: float | OffMarketLimits = OffMarketLimits()
 
 
 class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,6 +153,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     engine: EngineConfig = EngineConfig()
     marks: MarksConfig = MarksConfig()
+    trades: TradesConfig = TradesConfig()
     store: StoreConfig = StoreConfig()
     server: ServerConfig = ServerConfig()
     access: AccessConfig = AccessConfig()
@@ -173,6 +210,8 @@ def check_config(config: Config, where: str = "configuration") -> None:
     rules = (
         *_engine_rules(config.engine),
         *_mark_rules(config.marks),
+        *_limit_rules(config.marks.max_move, "marks.max_move"),
+        *_limit_rules(config.trades.off_market, "trades.off_market"),
         *_store_rules(config.store),
         *_server_rules(config.server),
     )
@@ -202,10 +241,16 @@ def _mark_rules(marks: MarksConfig) -> tuple[_Rule, ...]:
     return (
         (0 < marks.stale_after_s <= 604_800, "marks.stale_after_s", "must be above 0, at most 604800"),
         (marks.max_cross_bp is None or 0 <= marks.max_cross_bp <= 10_000, "marks.max_cross_bp", "must be 0 to 10000"),
-        (marks.max_move is None or 0 < marks.max_move <= 1_000, "marks.max_move", "must be above 0, at most 1000"),
         (0 <= marks.suspect_release_s <= 3600, "marks.suspect_release_s", "must be 0 to 3600"),
         (0 < marks.store_every_s <= 3600, "marks.store_every_s", "must be above 0, at most 3600"),
     )
+
+
+def _limit_rules(limits: float | KindLimits, setting: str) -> tuple[_Rule, ...]:
+    """The rules of a limit that is one number for all kinds or a table by kind."""
+    named = {"": limits} if isinstance(limits, int | float) else msgspec.structs.asdict(limits)
+    reason = "must be 0 (off) to 1000, a fraction of the price"
+    return tuple((0 <= limit <= 1_000, f"{setting}.{kind}" if kind else setting, reason) for kind, limit in named.items())
 
 
 def _store_rules(store: StoreConfig) -> tuple[_Rule, ...]:

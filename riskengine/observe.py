@@ -37,6 +37,9 @@ MAX_SOURCES = 64
 
 TRADE_OUTCOMES = ("applied", "duplicate", "conflict", "superseded", "parked", "quarantined", "rejected")
 
+NOTICE_KINDS = ("late", "off_market", "possible_duplicate")
+"""Why a trade that counts is listed."""
+
 REFUSALS = ("host", "origin", "token", "role", "grant", "rate", "connections")
 """Reasons for refusing a request: bad `Host` or `Origin`, no valid token, missing role or grant, too many requests or sockets."""
 
@@ -254,6 +257,8 @@ class Metrics:
         )
         self.renewals = {result: renewals.labels(result) for result in ("done", "refused")}
         self._add_state_metrics()
+        notices = Counter("riskengine_notices", "Trades that count and were noticed, by kind.", ["kind"], registry=self.registry)
+        self.notices: dict[str, Counter] = {kind: notices.labels(kind) for kind in NOTICE_KINDS}
         self._add_engine_metrics()
         self._add_stream_metrics()
 
@@ -311,6 +316,7 @@ class Metrics:
         )
         self.inbox_depth = self._gauge("riskengine_inbox_depth", "Trades waiting for the store or the writer.")
         self.inbox_limit = self._gauge("riskengine_inbox_limit", "Trades for which the inbox has room: [inbox] max_trades.")
+        self.suspects = self._gauge("riskengine_suspects", "Instruments of which a price too far from the mark is held back.")
         self.quarantined = self._gauge(
             "riskengine_quarantined", "Trades kept out of the positions until reference data or a person admits them."
         )

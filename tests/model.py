@@ -15,6 +15,7 @@ Answer = TypeVar("Answer")
 
 SECOND = 1_000_000
 STALE_AFTER = 60 * SECOND
+RELEASE_AFTER = 2 * SECOND
 FUTURE_LIMIT = 60 * SECOND
 TOLERANCE = 5 * SECOND
 ZERO = Fraction(0)
@@ -87,6 +88,74 @@ class Quote(NamedTuple):
     kind: str
 
 
+class Heard(NamedTuple):
+    """A price that a source said and that is not believed yet."""
+
+    price: float
+    ts: int
+    kind: str
+    came: int
+
+
+def near(price: float, other: float, limit: float) -> bool:
+    """Whether a price lies within a fraction of another; without a fraction, or from 0, always."""
+    return not limit or not other or abs(Fraction(price) - Fraction(other)) <= Fraction(limit) * abs(Fraction(other))
+
+
+class MarkOf:
+    """The mark of one instrument on paper (ACCOUNTING section 8): the good one, and what each suspect source said in a row."""
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+        self.good: Quote | None = None
+        self.said: dict[str, list[Heard]] = {}
+
+    def clock(self, now: int, ts: int = 0) -> None:
+        """Event time or the clock has moved on: believe what has held and is newest, forget what nobody has said for long."""
+        for source, row in sorted(self.said.items(), key=lambda item: item[1][-1].ts):
+            held = ts - row[0].ts >= RELEASE_AFTER or now - row[0].came >= RELEASE_AFTER
+            if source in self.said and held and (self.good is None or row[-1].ts >= self.good.ts):
+                self.believe(source, row[-1])
+            elif source in self.said and (ts - row[-1].ts > STALE_AFTER or now - row[-1].came > STALE_AFTER):
+                del self.said[source]
+
+    def believe(self, source: str, heard: Heard) -> None:
+        self.good = Quote(*heard[:3])
+        self.said = {
+            other: row for other, row in self.said.items() if other != source and not near(row[-1].price, heard.price, self.limit)
+        }
+
+    def hear(self, source: str, bid: float | None, ask: float | None, ts: int, now: int) -> None:
+        self.clock(now, ts)
+        good, keeps = self.good, False
+        if bid is not None and ask is not None:
+            new = Quote(float((Fraction(bid) + Fraction(ask)) / 2), ts, "quote")
+        elif good is not None and good.kind == "quote" and ts - good.ts <= STALE_AFTER:
+            keeps = True
+            new = Quote(max(good.price, bid) if bid is not None else min(good.price, ask or 0.0), ts, "one_sided")
+        else:
+            new = Quote(bid if bid is not None else ask or 0.0, ts, "one_sided")
+        if good is not None and ts < good.ts:
+            return
+        wide = self.limit * (3 if good is not None and ts - good.ts > STALE_AFTER else 1)
+        if good is None or near(new.price, good.price, wide):
+            self.said.pop(source, None)
+            self.good = good._replace(price=new.price) if keeps and good is not None else new
+            return
+        row = self.said.get(source, [])
+        if row and ts < row[-1].ts:
+            return
+        row = [*row, Heard(*new, now)]
+        while not all(near(later.price, one.price, self.limit) for at, one in enumerate(row) for later in row[at + 1 :]):
+            row = row[1:]
+        agreeing = [other for name, other in self.said.items() if name != source and near(new.price, other[-1].price, self.limit)]
+        held = ts - row[0].ts >= RELEASE_AFTER or now - row[0].came >= RELEASE_AFTER
+        if len(row) == 3 or agreeing or held:
+            self.believe(source, row[-1])
+        else:
+            self.said[source] = row
+
+
 def average_after(quantity: Fraction, average: float | None, change: Fraction, price: float) -> float | None:
     """The table of ACCOUNTING section 1, case by case, in doubles."""
     if quantity == 0:
@@ -103,7 +172,15 @@ def average_after(quantity: Fraction, average: float | None, change: Fraction, p
 class Model:
     """A dealing house on paper. `take` and `ticks` note what happened; everything else is worked out at each call."""
 
-    def __init__(self, parents: Mapping[str, str], specs: Mapping[str, Spec], reporting: str) -> None:
+    def __init__(
+        self,
+        parents: Mapping[str, str],
+        specs: Mapping[str, Spec],
+        reporting: str,
+        limits: Mapping[str, float] | None = None,
+    ) -> None:
+        """`limits`: how far a quote may move the mark of an instrument; none for those that are not named."""
+        self.limits = limits or {}
         self.parents = parents
         self.specs = specs
         self.reporting = reporting
@@ -282,25 +359,23 @@ class Model:
     # -- marks and rates ---------------------------------------------------------------------------------------
 
     def marks(self) -> dict[str, Quote]:
-        """All ticks, one after the other, by the plain rules (no limits on crossing or moving). None is a restart."""
+        """All ticks, one after the other, by the rules (no limit on crossing). None is a restart; {"beat": now} the clock."""
         return self.answer("marks", None, self._marks)
 
     def _marks(self) -> dict[str, Quote]:
-        marks: dict[str, Quote] = {}
+        states: dict[str, MarkOf] = {}
         for tick in self.ticks:
-            if tick is None:
+            if tick is None or "beat" in tick:
+                for state in states.values():
+                    if tick is None:
+                        state.said = {}
+                    else:
+                        state.clock(tick["beat"])
                 continue
-            symbol, ts, bid, ask = tick["instrument"], tick["ts"], tick["bid"], tick["ask"]
-            mark = marks.get(symbol)
-            if bid is None or ask is None:
-                fresh = mark is not None and mark.kind == "quote" and ts - mark.ts <= STALE_AFTER
-                new = Quote(bid if ask is None else ask, ts, "one_sided")
-            else:
-                fresh = False
-                new = Quote(float((Fraction(bid) + Fraction(ask)) / 2), ts, "quote")
-            if not fresh and (mark is None or ts >= mark.ts):
-                marks[symbol] = new
-        return marks
+            symbol, ts = tick["instrument"], tick["ts"]
+            state = states.setdefault(symbol, MarkOf(self.limits.get(symbol, 0.0)))
+            state.hear(tick.get("source", ""), tick["bid"], tick["ask"], ts, tick.get("came", 0))
+        return {symbol: state.good for symbol, state in states.items() if state.good is not None}
 
     def rate(self, currency: str, marks: Mapping[str, Quote]) -> tuple[Fraction, bool] | None:
         """A currency in the reporting one, and whether it hangs on a stale pair; None where no path leads there."""

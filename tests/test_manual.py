@@ -184,12 +184,20 @@ TYPES = {
 
 def settings() -> dict[str, dict[str, tuple[str, Any]]]:
     """Every setting by section, with its type in words and its default, as TOML has it."""
-    found = {}
+    found: dict[str, dict[str, tuple[str, Any]]] = {}
+
+    def describe(section: str, own: msgspec.Struct) -> None:
+        values = msgspec.structs.asdict(own)
+        inner = {name: value for name, value in values.items() if isinstance(value, msgspec.Struct)}
+        defaults = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        kinds = {name: kind for name, kind in type(own).__annotations__.items() if name not in inner}
+        if kinds:
+            found[section] = {name: (type_of(kind), defaults[name]) for name, kind in kinds.items()}
+        for name, table_of in inner.items():
+            describe(f"{section}.{name}", table_of)
+
     for section, own in msgspec.structs.asdict(Config()).items():
-        defaults = {
-            name: list(value) if isinstance(value, tuple) else value for name, value in msgspec.structs.asdict(own).items()
-        }
-        found[section] = {name: (type_of(kind), defaults[name]) for name, kind in type(own).__annotations__.items()}
+        describe(section, own)
     return found
 
 

@@ -102,12 +102,21 @@ def opening(where: Reference = REFERENCE, **columns: Any) -> Opening:
     return check_opening(convert(plain | columns, OpeningInput), where.by_symbol)
 
 
+WIDE = 10.0
+"""The limit on moves of a mark in these worlds: their prices are chosen for the sums that they give, not to be near each other."""
+
+
+def mark_settings(**marks: Any) -> MarksConfig:
+    """[marks] with the limit of these worlds, unless a test sets its own."""
+    return MarksConfig(**({"max_move": WIDE} | marks))
+
+
 def config(*, engine: Mapping[str, Any] | None = None, marks: Mapping[str, Any] | None = None) -> Config:
-    return Config(engine=EngineConfig(**(engine or {})), marks=MarksConfig(**(marks or {})))
+    return Config(engine=EngineConfig(**(engine or {})), marks=mark_settings(**(marks or {})))
 
 
 def book(where: Reference = REFERENCE, **marks: Any) -> QuoteBook:
-    return QuoteBook(where, MarksConfig(**marks), 60.0)
+    return QuoteBook(where, mark_settings(**marks), 60.0)
 
 
 def quote(instrument: str, bid: float | None, ask: float | None, ts: int = NOON, mid: float | None = None) -> Tick:
@@ -120,7 +129,7 @@ class House:
     def __init__(self, where: Reference = REFERENCE, settings: Config | None = None, now: int = NOON) -> None:
         self.where = where
         self.now = now
-        settings = settings or Config()
+        settings = settings or config()
         self.engine = Engine(where, settings, now=now)
         self.quotes = QuoteBook(where, settings.marks, settings.engine.future_limit_s)
 

@@ -1,6 +1,7 @@
 """`riskengine check-config`: validates a configuration and prints the effective one."""
 
 import os
+from typing import Any
 
 import click
 import msgspec
@@ -21,8 +22,16 @@ def check_config_command(file: str | None) -> None:
     check_access(config)
     shown = msgspec.structs.replace(config, store=msgspec.structs.replace(config.store, url=without_password(config.store.url)))
     for section, values in msgspec.to_builtins(shown).items():
-        say(f"[{section}]")
-        for key, value in values.items():
-            text = f"# {key} is off" if value is None else f"{key} = {printable_json(orjson.dumps(value).decode())}"
-            say(text)
-        say()
+        _print_table(section, values)
+
+
+def _print_table(name: str, values: dict[str, Any]) -> None:
+    """A table as TOML, the tables in it behind its settings."""
+    say(f"[{name}]")
+    inner = {key: value for key, value in values.items() if isinstance(value, dict)}
+    for key, value in values.items():
+        if key not in inner:
+            say(f"# {key} is off" if value is None else f"{key} = {printable_json(orjson.dumps(value).decode())}")
+    say()
+    for key, table in inner.items():
+        _print_table(f"{name}.{key}", table)

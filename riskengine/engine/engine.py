@@ -13,10 +13,12 @@ from msgspec.structs import replace
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
+from riskengine.engine.noticing import Noticing
 from riskengine.engine.table_builder import TableBuilder
 from riskengine.engine.worklist import Notices, WorkList
 from riskengine.market.currencies import CurrencyGraph
 from riskengine.market.marks import Mark, MarkTable
+from riskengine.market.trading_day import TradingDay
 from riskengine.positions.batches import COLUMNS_FROM_TRADES, NOWHERE, PositionChanges
 from riskengine.positions.freezing import Recalled, thaw
 from riskengine.positions.ledger import Ledger
@@ -82,7 +84,8 @@ class Engine:
         self.processed = Processed()
         self.quarantine = Quarantine(reference.by_symbol, config.engine)
         self.ledger = Ledger(reference)
-        self.marks = MarkTable(reference, config.marks, config.engine.future_limit_s)
+        trading_day = TradingDay.of(config.engine)
+        self.marks = MarkTable(reference, config.marks, config.engine.future_limit_s, trading_day)
         self._graph = CurrencyGraph(reference)
         self._terms = ContractTerms.of(reference)
         self._tolerance = int(config.engine.tolerance_s * MICROS_PER_SECOND)
@@ -94,6 +97,7 @@ class Engine:
             if (reason := small_lot(instrument.kind, instrument.multiplier)) is not None:
                 told = f"{reason}; it goes on with its positions, and its mark gives no currency rate"
                 self._work.note_older_instrument(instrument.instrument, "multiplier", told)
+        self._noticing = Noticing(reference, config, self.ledger, self._work)
         self._decided: list[tuple[ExceptionItem, Verdict]] = []
         self._watermark = 0
         self._last_trade_at = 0
@@ -119,12 +123,19 @@ class Engine:
             self.quarantine.open_with(opening)
 
     def apply(
-        self, trades: Sequence[Trade], now: int, watermark: int = 0, progress: Callable[[float], None] | None = None
+        self,
+        trades: Sequence[Trade],
+        now: int,
+        watermark: int = 0,
+        progress: Callable[[float], None] | None = None,
+        *,
+        notice: bool = False,
     ) -> list[Outcome]:
         """Take a batch in its order of arrival; readers see nothing before `publish`. 6 us a trade.
 
         `watermark` is the highest store_seq in the state after the batch. `progress` gets now and then which part of a batch of
-        hundreds of thousands is done, 0 to 1. Raises nothing: every trade gets an outcome.
+        hundreds of thousands is done, 0 to 1. `notice`: the trades come now, not from the store again, so that what the marks say
+        of them is noticed (`take_noticed`). Raises nothing: every trade gets an outcome.
         """
         if self._has_older_rows:
             self._note_older(trades)
@@ -134,7 +145,9 @@ class Engine:
         if others is None:
             others = self._enter_each(trades, now, changes, outcomes)
         for late in changes.apply(self.ledger, self._tolerance):
-            outcomes[late.place] = self._note_late(late.trade, late.fold, now)
+            outcomes[late.place] = self._note_late(late.trade, late.fold, now, is_new=notice)
+        if notice:
+            self._notice(trades, outcomes, now)
         self._counts[APPLIED] += len(trades) - others
         self._watermark = max(self._watermark, watermark)
         if trades:
@@ -183,7 +196,7 @@ class Engine:
         self._counts[status] += 1
         if removed is not None:
             changes.leave(removed)
-            self._work.note_other_versions()
+            self._work.note_standing()
         if added is not None:
             changes.enter(added, place if removed is None and status == APPLIED else NOWHERE)
         return self._outcome_of(trade, status, other, now)
@@ -202,11 +215,27 @@ class Engine:
             return Outcome(PARKED, False, "a cancel whose trade has not come yet")
         return OUTCOMES[status]
 
-    def _note_late(self, trade: Trade, fold: LateFold, now: int) -> Outcome:
+    def _notice(self, trades: Sequence[Trade], outcomes: Sequence[Outcome], now: int) -> None:
+        """Look at the trades of a batch that count now, each beside those that came before it."""
+        to_come = set(map(id, trades))
+        for trade, outcome in zip(trades, outcomes, strict=True):
+            to_come.discard(id(trade))
+            if outcome.status == APPLIED and trade.action != "cancel":
+                self._noticing.look_at(trade, self.marks.marks, now, to_come)
+
+    def _note_late(self, trade: Trade, fold: LateFold, now: int, *, is_new: bool) -> Outcome:
         self._counts["late"] += 1
         mark = self.marks.marks[self.reference.instrument_index[trade.instrument]]
-        reason = self._work.note_late(trade, fold, mark.price if mark is not None and mark.ts else None, now)
+        reason = self._work.note_late(trade, fold, mark.price if mark is not None and mark.ts else None, now, is_new=is_new)
         return Outcome(APPLIED, True, reason)
+
+    def take_noticed(self) -> list[ExceptionItem]:
+        """What was noticed since the last call of trades that came now, to be stored. Writer thread."""
+        return self._work.take_unsaved()
+
+    def recall_notices(self, stored: Iterable[ExceptionItem]) -> None:
+        """List what was noticed of trades before the start, as it was stored then. Call it after the last trade. O(notices)."""
+        self._work.recall_notices(stored)
 
     def note_kept_apart(self, trade: Trade, now: int) -> None:
         """List a conflict with a stored row of the same identity and version that cannot be read as a trade."""
@@ -262,7 +291,7 @@ class Engine:
         self._decided.append((item, verdict))
 
     def _apply_decision(self, decision: Decision) -> None:
-        self._work.note_other_versions()
+        self._work.note_standing()
         if decision.removed is not None:
             self.ledger.remove(decision.removed)
         if decision.added is not None:
@@ -341,6 +370,8 @@ class Engine:
             if self._work.verdict(item.id) != verdict:
                 self.decide(replace(item, trade=None if item.trade is None else judge(item.trade)), verdict)
         self._decided[:] = state.decided
+        noticed = ((item, None if item.trade is None else judge(item.trade)) for item in state.notices.noticed.values())
+        self._work.recall_notices(replace(item, trade=trade) for item, trade in noticed if trade is not None)
         for item in state.notices.conflicts.values():
             if item.trade is not None and (trade := judge(item.trade)) is not None:
                 self.recall_conflict(trade)

@@ -1,8 +1,10 @@
 """The work list: exceptions that need a person, and the verdicts of people about them.
 
-It keeps late trades, conflicts, stored rows that are no trades, and keys that broke an invariant. It lists parked cancels,
-missing legs and quarantined versions from `processed`. The writer thread owns it; the lists that go into a snapshot are
-immutable.
+It keeps late trades, trades that were noticed for another reason (`off_market`, `possible_duplicate`), conflicts, stored rows
+that are no trades, and keys that broke an invariant. It lists parked cancels, missing legs and quarantined versions from
+`processed`. The writer thread owns it; the lists that go into a snapshot are immutable.
+
+What is noticed of a trade is to be stored then (`take_unsaved`): a start has no mark of that moment, and lists what is stored.
 """
 
 from collections import deque
@@ -27,11 +29,19 @@ OLDER_RULE = "older_rule"
 UNREADABLE_STANDS = "a row of the same identity and version was stored first, and it is no trade; it stands"
 
 
+LATE = "late"
+OFF_MARKET = "off_market"
+POSSIBLE_DUPLICATE = "possible_duplicate"
+NOTICED_KINDS = (OFF_MARKET, POSSIBLE_DUPLICATE)
+"""Kinds of notices that end once their version of the trade does not stand any more."""
+
+
 class Notices(NamedTuple):
-    """Late trades and conflicts of a work list, each by id, oldest first."""
+    """Late trades, trades noticed for another reason and conflicts of a work list, each by id, oldest first."""
 
     late: Mapping[str, ExceptionItem]
     conflicts: Mapping[str, ExceptionItem]
+    noticed: Mapping[str, ExceptionItem]
 
 
 class WorkList:
@@ -39,6 +49,8 @@ class WorkList:
 
     def __init__(self) -> None:
         self._late: deque[ExceptionItem] = deque(maxlen=MAX_NOTICES)
+        self._noticed: dict[str, dict[str, ExceptionItem]] = {kind: {} for kind in NOTICED_KINDS}
+        self._unsaved: list[ExceptionItem] = []
         self._conflicts: dict[str, ExceptionItem] = {}
         self._unreadable: dict[int, ExceptionItem] = {}
         self._broken: dict[tuple[str, str, str], ExceptionItem] = {}
@@ -56,8 +68,9 @@ class WorkList:
         return len(self._unreadable) + len(self._broken)
 
     def notices(self) -> Notices:
-        """The late trades listed, and the conflicts that nobody has accepted. O(list)."""
-        return Notices({item.id: item for item in self._late}, dict(self._conflicts))
+        """The trades listed as late or noticed, and the conflicts that nobody has accepted. O(list)."""
+        noticed = {item_id: item for items in self._noticed.values() for item_id, item in items.items()}
+        return Notices({item.id: item for item in self._late}, dict(self._conflicts), noticed)
 
     def count_conflicts_beyond(self, earlier: Notices) -> int:
         """How many conflicts are listed that an earlier list did not have. O(list)."""
@@ -77,15 +90,61 @@ class WorkList:
                 self._conflicts[item_id] = structs.replace(item, ts=earlier.conflicts[item_id].ts)
         self._changed = True
 
-    def note_late(self, trade: Trade, fold: LateFold, price: float | None, now: int) -> str:
-        """List a trade that was folded in behind newer ones. Returns the reason. `price` is the mark of its instrument."""
+    def take_unsaved(self) -> list[ExceptionItem]:
+        """What was noticed since the last call and is to be stored."""
+        unsaved, self._unsaved = self._unsaved, []
+        return unsaved
+
+    def note_standing(self) -> None:
+        """Another version of some trade stands now: lists of notices may be shorter. O(1)."""
+        self._changed = self._changed or bool(self._older) or any(self._noticed.values())
+
+    def note_trade(self, kind: str, trade: Trade, reason: str, detail: dict[str, object], now: int) -> None:
+        """List a trade that counts as `off_market` or `possible_duplicate`, once, and keep it to be stored."""
+        item = ExceptionItem(exception_id(kind, trade), kind, now, reason, trade, detail)
+        if self._add_noticed(item):
+            self._unsaved.append(item)
+
+    def _add_noticed(self, item: ExceptionItem) -> bool:
+        """List a notice. Returns False if it was listed before."""
+        items = self._noticed[item.kind]
+        if item.id in items:
+            return False
+        if len(items) >= MAX_NOTICES:
+            del items[next(iter(items))]
+        items[item.id] = item
+        self._changed = True
+        return True
+
+    def recall_notices(self, stored: Iterable[ExceptionItem]) -> None:
+        """List what was noticed and stored before, as it was then; a late trade that is listed gets the time and detail of then.
+
+        O(list).
+        """
+        late = {item.id: item for item in self._late}
+        for item in stored:
+            if item.kind in self._noticed:
+                self._add_noticed(item)
+            else:
+                late[item.id] = item
+        self._late = deque(late.values(), maxlen=MAX_NOTICES)
+        self._changed = True
+
+    def note_late(self, trade: Trade, fold: LateFold, price: float | None, now: int, *, is_new: bool) -> str:
+        """List a trade that was folded in behind newer ones. Returns the reason. `price` is the mark of its instrument.
+
+        `is_new`: it came now, and the notice is to be stored.
+        """
         reason = f"{fold.late_by / MICROS_PER_SECOND:.3f} s older than the newest trade of its position"
         detail: dict[str, object] = {
             "late_by_s": fold.late_by / MICROS_PER_SECOND,
             "before": fold.before.split(price),
             "after": fold.after.split(price),
         }
-        self._late.append(ExceptionItem(exception_id("late", trade), "late", now, reason, trade, detail))
+        item = ExceptionItem(exception_id(LATE, trade), LATE, now, reason, trade, detail)
+        self._late.append(item)
+        if is_new:
+            self._unsaved.append(item)
         self._changed = True
         return reason
 
@@ -127,10 +186,6 @@ class WorkList:
         """Take trades off the list of older rules: their rows have been read again, and may hold something else."""
         for trade in trades if self._older else ():
             self._older.pop(exception_id(OLDER_RULE, trade), None)
-
-    def note_other_versions(self) -> None:
-        """Another version of a trade takes part, or none does: the next `refresh` looks whether what is listed still counts."""
-        self._changed = self._changed or bool(self._older)
 
     def note_quarantined(self, key: tuple[str, str, str], reason: str, now: int) -> bool:
         """List a key that broke an invariant. Returns False if it was listed before."""
@@ -190,6 +245,7 @@ class WorkList:
             "conflict": tuple(item for item in self._conflicts.values() if not self._is_rejected(item.id)),
             "late": tuple(self._late),
             OLDER_RULE: tuple(item for item in self._older.values() if _counts(item.trade, processed)),
+            **{kind: _standing(items.values(), processed) for kind, items in self._noticed.items()},
             "parked": _items("parked", ((t, "a cancel whose trade has not come") for t in processed.parked.values())),
             "quarantined": (*self._broken.values(), *self._quarantined_items(processed), *self._unreadable.values()),
             "unmatched": tuple(
@@ -230,6 +286,18 @@ def _counts(trade: Trade | None, processed: Processed) -> bool:
 
 def _items(kind: str, trades: Iterable[tuple[Trade, str]]) -> tuple[ExceptionItem, ...]:
     return tuple(ExceptionItem(exception_id(kind, trade), kind, trade.received_ts, reason, trade) for trade, reason in trades)
+
+
+def _standing(items: Iterable[ExceptionItem], processed: Processed) -> tuple[ExceptionItem, ...]:
+    """The notices whose version still counts. A frozen trade does: nothing has touched it since."""
+    return tuple(item for item in items if item.trade is not None and _stands(item.trade, processed))
+
+
+def _stands(trade: Trade, processed: Processed) -> bool:
+    if not processed.is_in_memory(trade):
+        return True
+    effective = processed.effective(trade.identity)
+    return effective is not None and effective.version == trade.version
 
 
 def conflict_id(trade: Trade) -> str:

@@ -238,7 +238,7 @@ def replay_here(
             tick = ticks[refusal.index]
             played.ticks["refused"] += 1
             on_refusal("ticks", Refusal(0, refusal.field, f"{refusal.reason} ({tick.instrument} at {tick.ts})"))
-        engine.beat(quotes.take(), now)
+        engine.beat(quotes.take(now), now)
         engine.publish(now)
     played.ticks |= {"taken": quotes.accepted, "in_force": quotes.in_force, "old": quotes.old}
     return played
@@ -313,7 +313,7 @@ def _send(socket: ClientConnection, step: Sequence[Any], played: Played, newest:
     ticks = [message for message in step if type(message) is Tick]
     if ticks:
         for tick in ticks:
-            if tick.mid is not None or (tick.bid is not None and tick.ask is not None):
+            if tick.mid or (tick.bid and tick.ask):  # of others the engine may keep the mark that it has
                 newest[tick.instrument] = max(tick.ts, newest.get(tick.instrument, 0))
         socket.send(orjson.dumps({"ticks": [_tick_row(tick) for tick in ticks]}).decode())
         played.ticks["read"] += len(ticks)
@@ -355,7 +355,8 @@ def _wait_for_marks(url: str, newest: dict[str, int], taken_at: int) -> int:
     while time.monotonic() < deadline:
         with opener.open(f"{url.rstrip('/')}/v1/marks?limit=1000000", timeout=10) as answer:
             read = orjson.loads(answer.read())
-        marks = {row["instrument"]: row["ts"] or 0 for row in read["rows"]}
+        # A price that the engine holds back has come, too.
+        marks = {row["instrument"]: row["ts"] or 0 for row in read["rows"] if row["suspect"] is None}
         if read["as_of"] > taken_at + PUBLISHED_AFTER_US or all(marks[s] >= ts for s, ts in newest.items() if s in marks):
             return sum(marks.get(symbol) == ts for symbol, ts in newest.items())
         time.sleep(PACE_S)

@@ -161,8 +161,8 @@ def _parse_times(row: Row, parse: TimeParser) -> Row:
 def read_ticks(path: str, options: ColumnOptions) -> Iterator[tuple[int, Tick | Refusal]]:
     """The ticks of a file, in its order. Cost 3 us a tick from CSV.
 
-    A side of 0 counts as absent, as recorded feeds write it; a tick needs one side. The mark rules, which know the instruments,
-    check the instrument and the sign of the price.
+    A tick needs one side. The mark rules, which know the instruments, say what a side of 0 is (a price of a future, no side of
+    any other kind), and check the instrument and the sign of the price.
     """
     table = TableFile(path, options, TICKS)
     tick = _TickReader(options)
@@ -202,7 +202,7 @@ class _TickReader:
         moment = self._time(ts.strip() if type(ts) is str else _json_value(ts), "ts")
         bid, ask, mid = _side(bid, "bid"), _side(ask, "ask"), _side(mid, "mid")
         if bid is None and ask is None and mid is None:
-            raise Rejected("bid", "is missing or 0, as are ask and mid: a tick needs a price")
+            raise Rejected("bid", "is missing, as are ask and mid: a tick needs a price")
         known = self._sources.get(source) if type(source) is str else ""
         return Tick(symbol, moment, bid, ask, mid, self._source(source) if known is None else known)
 
@@ -228,8 +228,8 @@ def _side(value: Any, field: str) -> float | None:
     if value is None or value == "":
         return None
     if isinstance(value, Decimal):
-        return quote(float(value), field) or None
-    return quote(value if type(value) is str else str(_json_value(value)), field) or None
+        return quote(float(value), field)
+    return quote(value if type(value) is str else str(_json_value(value)), field)
 
 
 def _json_value(value: Any) -> str | int:

@@ -22,12 +22,12 @@ from riskengine.errors import Frozen, LeaseHeld, RiskEngineError, StoreError, St
 from riskengine.intake.audit_recorder import Recorder
 from riskengine.intake.delivery import Delivery
 from riskengine.intake.recall import Recall
-from riskengine.intake.side_writes import PendingMarks, SideWrites, Write, WriteAnswer
+from riskengine.intake.side_writes import PendingMarks, PendingNotices, SideWrites, Write, WriteAnswer
 from riskengine.intake.submissions import ReceiptAnswer, Submission, SubmissionQueue, recheck
 from riskengine.loop import Answer
 from riskengine.observe import Metrics, get_logger
 from riskengine.records.decode import TradeCheck
-from riskengine.records.types import StoredMark, Trade
+from riskengine.records.types import Notice, StoredMark, Trade
 from riskengine.snapshot.snapshot import UnknownName
 from riskengine.store.protocol import Store
 from riskengine.store.results import Bookmark, Stored
@@ -93,6 +93,7 @@ class StoreThread:
         self._submissions = SubmissionQueue(batch_trades)
         self._side_writes = SideWrites()
         self._marks = PendingMarks()
+        self._notices = PendingNotices()
         self._stopping = False
         self._ask_at = 0.0
         self.error: str | None = None
@@ -139,6 +140,11 @@ class StoreThread:
     def save_marks(self, marks: Iterable[StoredMark]) -> None:
         """Store marks soon; the newest of each instrument is kept until it is stored."""
         self._marks.put(marks)
+        self._submissions.wake()
+
+    def save_notices(self, notices: Iterable[Notice]) -> None:
+        """Store what was noticed of trades, soon; kept until it is stored."""
+        self._notices.put(notices)
         self._submissions.wake()
 
     def ask_writer(self, action: Callable[[Engine], Any], answer: Answer, *, again: bool = True) -> None:
@@ -209,6 +215,7 @@ class StoreThread:
         try:
             while not (self._stopping and self._submissions.is_empty and self._side_writes.is_empty):
                 self._step()
+            self._notices.save_last(self._store)
             self._marks.save_last(self._store)
             if self.error is None:
                 self.trail.finish(self._store)
@@ -227,6 +234,7 @@ class StoreThread:
             self._side_writes.run(self._store)
             if self.error is not None and not self._store.is_writable():
                 return  # that it can be read is not enough to call it back
+            self._notices.save(self._store)
             self._marks.save(self._store)
             self._note_recovery()
             self.trail.work(self._store, busy=not self._submissions.is_empty)

@@ -117,14 +117,14 @@ class LimitedQuoteBook(QuoteBook):
         newest, self.newest_ts = self.newest_ts, max(known, self.newest_ts)
         return TicksTaken(refused, self.coalesced - coalesced, self.in_force - in_force, self.old - old, newest)
 
-    def take(self) -> dict[int, Mark]:
+    def take(self, now: int = 0) -> dict[int, Mark]:
         """See `QuoteBook.take`; applies the waiting ticks first."""
         if self._waiting:
             waiting, self._waiting = self._waiting, {}
             self._take_waiting([tick for kept in waiting.values() for tick in kept.ticks()])
         if self._allowances:
             self._drop_full_allowances()
-        return super().take()
+        return super().take(now)
 
     def _room(self, source: str, wanted: int, now: int) -> int:
         """How many of `wanted` ticks the source's allowance covers; deducts them."""

@@ -5,8 +5,8 @@ section 1. It depends on that order: when a trade arrives late, is amended or is
 checkpoint before it. Quantity, cash and fees are exact sums, which only take the difference.
 """
 
-from bisect import bisect_left
-from collections.abc import Collection, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple, cast
@@ -236,6 +236,20 @@ class Position:
         if checkpoints:
             self.checkpoints = (self.checkpoints or []) + checkpoints
         return True
+
+    def at_time(self, ts: int) -> Iterator[Trade]:
+        """Its trades in memory that were executed at `ts`, the last in order first. O(1) for the newest time, else O(log n)."""
+        trades = self.trades
+        if not trades or trades[-1].ts < ts:
+            return
+        end = len(trades)
+        if trades[-1].ts > ts:
+            is_list = type(trades) is list
+            end = bisect_right(trades, ts, key=attrgetter("ts")) if is_list else trades.bisect_key_left((ts + 1,))
+        for at in range(end - 1, -1, -1):
+            if trades[at].ts != ts:
+                return
+            yield trades[at]
 
     def _insert(self, trade: Trade) -> int:
         """Put a trade before newer ones. Returns their number."""

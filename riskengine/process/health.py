@@ -54,6 +54,7 @@ class Health(NamedTuple):
         metrics.inbox_limit.set(self.config.inbox.max_trades)
         if self.live is not None:
             metrics.writer_lag.set(self.live.writer.lag_s)
+            metrics.suspects.set(len(self.live.quotes.suspects))
             metrics.publish_age.set(self.live.writer.publish_age_s)
         if self.tick_age_us is not None:
             metrics.tick_age.set(self.tick_age_us / 1e6)
@@ -86,6 +87,7 @@ def _tick_counts(live: LiveEngine) -> dict[str, int]:
         "crossed": quotes.crossed,
         "old": quotes.old,
         "coalesced": quotes.coalesced,
+        "held_back": quotes.held_back,
     }
 
 

@@ -15,11 +15,13 @@ from riskengine.engine.beats import Beats
 from riskengine.engine.inbox import Inbox
 from riskengine.engine.writer import Writer
 from riskengine.intake.recall import Recall
+from riskengine.intake.side_writes import notice_of
 from riskengine.intake.store_thread import StoreThread
 from riskengine.loop import PublishWakeup
 from riskengine.market.marks import Mark
 from riskengine.market.tick_limits import LimitedQuoteBook
 from riskengine.observe import Metrics
+from riskengine.process.day_marks import DayMarks
 from riskengine.process.sampling import OnStore, Sampling
 from riskengine.process.verdicts import OnWriter, Verdicts
 from riskengine.rebuild.load import Loaded
@@ -29,7 +31,7 @@ from riskengine.reconciliation.reconciler import Reconciler
 from riskengine.records.reference import trade_check
 from riskengine.records.types import Key, StoredMark, Trade
 from riskengine.snapshot.curves import Curves
-from riskengine.snapshot.snapshot import Snapshot, SnapshotHistory
+from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 from riskengine.store.protocol import Store
 
 
@@ -80,7 +82,16 @@ class LiveEngine:
         self.renewals.work_on(self._renewal_parts())
         self.reconciler = Reconciler(self._reconciler_parts())
         self.verdicts = Verdicts(calls.on_store, calls.on_writer, self.store_thread.delivery, self.quotes)
-        self.beats = Beats(config.engine.beat_ms / 1_000, self.inbox, self.quotes, self.writer, around.warnings, calls.failed)
+        self.beats = Beats(
+            config.engine.beat_ms / 1_000,
+            self.inbox,
+            self.quotes,
+            self.writer,
+            around.warnings,
+            around.clock,
+            calls.failed,
+        )
+        self.day_marks = DayMarks(around.store, config, around.clock, self.quotes)
         self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store)
 
     def newest(self) -> Snapshot:
@@ -89,12 +100,12 @@ class LiveEngine:
 
     def start(self) -> None:
         """Start all threads and tasks."""
-        for part in (self.store_thread, self.writer, self.reconciler, self.beats, self.sampling):
+        for part in (self.store_thread, self.writer, self.reconciler, self.beats, self.day_marks, self.sampling):
             part.start()
 
     async def stop(self, failed: Callable[[], bool]) -> None:
         """Finish what waits and store the marks. Once `failed` says so, nobody waits for answers of the engine."""
-        for jobs in (self.beats, self.renewals, self.reconciler):
+        for jobs in (self.beats, self.day_marks, self.renewals, self.reconciler):
             jobs.stop()
         await asyncio.to_thread(self.store_thread.drain, lambda: not failed() and self.writer.alive)
         # After the drain the writer has taken the last batch of prices, and there is room for what came since.
@@ -132,6 +143,7 @@ class LiveEngine:
             store_marks_us=int(config.marks.store_every_s * MICROS_PER_SECOND),
             published=self._around.wakeup.wake,
             save_marks=self._save_marks,
+            save_notices=self._save_notices,
             failed=self._fail_from_thread,
             self_audit_s=config.engine.self_audit_s,
         )
@@ -182,6 +194,10 @@ class LiveEngine:
             for number, mark in marks
             if mark.kind != "close"
         )
+
+    def _save_notices(self, items: Sequence[ExceptionItem]) -> None:
+        """On the writer thread."""
+        self.store_thread.save_notices(map(notice_of, items))
 
     def _fail_from_thread(self, error: BaseException) -> None:
         self._loop.call_soon_threadsafe(self._calls.failed, error)

@@ -13,6 +13,7 @@ from functools import partial
 from riskengine.alerts import Warnings
 from riskengine.clock import Clock
 from riskengine.config import Config
+from riskengine.engine.worklist import OFF_MARKET, POSSIBLE_DUPLICATE
 from riskengine.errors import StartRefused, StoreError
 from riskengine.loop import start_task
 from riskengine.observe import get_logger
@@ -117,6 +118,7 @@ class StoreWatch:
             )
         if snapshot.exceptions is not self._listed:
             self._listed = snapshot.exceptions
+            self._warn_noticed(snapshot)
             self._warn_unreadable(
                 [item for item in snapshot.exceptions.get("quarantined", ()) if item.trade is None and "store_seq" in item.detail]
             )
@@ -125,6 +127,20 @@ class StoreWatch:
                 openings = await asyncio.to_thread(self._store.openings)
                 self._reference = snapshot.reference
                 self._warn_openings(sum(not has_a_place(opening, snapshot.reference) for opening in openings))
+
+    def _warn_noticed(self, snapshot: Snapshot) -> None:
+        """Warn of trades that were noticed as they came, until a person has seen each."""
+        far, equal = (_unseen(snapshot, kind) for kind in (OFF_MARKET, POSSIBLE_DUPLICATE))
+        if far:
+            text = f"{len(far):,} trades count that lie far from the mark of their time (exceptions of kind off_market; first: "
+            self._warnings[OFF_MARKET] = f"{text}{far[0].reason})"
+        else:
+            self._warnings.pop(OFF_MARKET, None)
+        if equal:
+            text = f"{len(equal):,} trades count that equal one of another source (exceptions of kind possible_duplicate; first: "
+            self._warnings[POSSIBLE_DUPLICATE] = f"{text}{equal[0].reason})"
+        else:
+            self._warnings.pop(POSSIBLE_DUPLICATE, None)
 
     def _warn_unreadable(self, items: Sequence[ExceptionItem]) -> None:
         if items:
@@ -138,3 +154,9 @@ class StoreWatch:
             self._warnings["openings"] = f"{left_out:,} opening balances are left out: their desk or instrument is unknown"
         else:
             self._warnings.pop("openings", None)
+
+
+def _unseen(snapshot: Snapshot, kind: str) -> list[ExceptionItem]:
+    """The exceptions of a kind that no person has accepted as seen."""
+    seen = {verdict.id for verdict in snapshot.verdicts.values() if verdict.verdict == "accept"}
+    return [item for item in snapshot.exceptions.get(kind, ()) if item.id not in seen]

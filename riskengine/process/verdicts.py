@@ -75,5 +75,6 @@ class Verdicts:
 
     async def _take_effect(self, item: ExceptionItem, verdict: Verdict) -> None:
         if item.kind == "suspect" and verdict.verdict:
-            self._quotes.decide(str(item.detail["instrument"]), release=verdict.verdict == "accept")
+            instrument, source = str(item.detail["instrument"]), str(item.detail["source"])
+            self._quotes.decide(instrument, source, release=verdict.verdict == "accept")
         await self._on_writer(lambda engine: engine.decide(refit_item(item, engine.reference), verdict))

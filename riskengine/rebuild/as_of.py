@@ -5,7 +5,6 @@ place is as corrected. It keeps only the newest mark of each instrument; if that
 the moment stands in, and without one the position is unpriced.
 """
 
-import datetime as dt
 from collections.abc import Iterable, Iterator
 from functools import partial
 
@@ -18,6 +17,7 @@ from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Key, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.compare import NOTHING, Holding, plus
 from riskengine.store.protocol import Store
+from riskengine.store.results import StoredNotice
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from riskengine.store.trade_rows import RefusedRow
 
@@ -28,6 +28,7 @@ class PastDay:
     def __init__(self, store: Store, config: Config, ts: int) -> None:
         self._store = store
         self._config = config
+        self._trading_day = TradingDay.of(config.engine)
         self._ts = ts
 
     def nodes(self) -> list[Node]:
@@ -46,14 +47,13 @@ class PastDay:
         """Stored marks from before the moment."""
         return [mark for mark in self._store.marks() if mark.ts <= self._ts]
 
-    def latest_closes(self) -> list[Close]:
-        """The newest close of each instrument whose time had come. O(closes)."""
-        struck: dict[str, Close] = {}
-        trading_day = TradingDay.of(self._config.engine)
-        for close in self._store.closes():  # by date
-            if trading_day.close_of(dt.date.fromisoformat(close.date)) <= self._ts:
-                struck[close.instrument] = close
-        return list(struck.values())
+    def latest_closes(self, up_to: str) -> list[Close]:
+        """The newest close of each instrument, dated up to `up_to`, whose day had ended."""
+        return self._store.latest_closes(min(up_to, self._trading_day.last_closed(self._ts).isoformat()))
+
+    def notices(self, limit: int) -> list[StoredNotice]:
+        """What had been noticed of trades."""
+        return [stored for stored in self._store.notices(limit) if stored.notice.ts <= self._ts]
 
     def verdicts(self) -> list[Verdict]:
         """What had been decided; nothing for a decision that was changed later."""

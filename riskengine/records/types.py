@@ -49,6 +49,8 @@ FX_KINDS = frozenset({Kind.FX, Kind.FX_FORWARD, Kind.FX_OPTION})
 LEG_KINDS = frozenset({Kind.FX, Kind.FX_FORWARD})
 """Kinds with exposure by currency leg (ACCOUNTING section 5); all others have it by instrument."""
 OPTION_KINDS = frozenset({Kind.FX_OPTION, Kind.EQUITY_OPTION})
+WORTHLESS_KINDS = frozenset({Kind.EQUITY, Kind.CRYPTO, Kind.FX_OPTION, Kind.EQUITY_OPTION})
+"""Kinds that can become worthless: a mark or a close of them may be 0."""
 
 
 def small_lot(kind: Kind, multiplier: int) -> str | None:
@@ -279,6 +281,23 @@ class Verdict(msgspec.Struct, frozen=True):
     comment: str = ""
     actor: str = ""
     ts: int = 0
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """What the engine noticed about one version of a trade when it came: `late`, `off_market` or `possible_duplicate`.
+
+    Stored then, because a mark of the moment decided it. `id` is that of the exception; `detail` is a JSON object.
+    """
+
+    id: str
+    kind: str
+    ts: int
+    reason: str
+    detail: str
+    source: str
+    trade_id: str
+    leg: int
+    version: int
 
 
 # -- positions and samples -----------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
-from riskengine.records.types import Close, Instrument, Node, Opening, Sample, StoredMark, Trade, Verdict
+from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
 from riskengine.store.audit_chain import Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport
 from riskengine.store.queries import Transaction
 from riskengine.store.results import (
@@ -29,6 +29,7 @@ from riskengine.store.results import (
     Saved,
     Stored,
     StoredBreak,
+    StoredNotice,
     StoreState,
     TableCounts,
     TradeFilter,
@@ -100,6 +101,10 @@ class Store(Protocol):
         `conflict` is a trade that was kept apart and now replaces the stored version, in place. Raises StoreError if that version
         is gone.
         """
+        ...
+
+    def save_notices(self, notices: Sequence[Notice]) -> None:
+        """W. Store what the engine noticed about trades; the first notice of an id stands. Raises LeaseHeld as `save_marks`."""
         ...
 
     def record(self, events: Sequence[AuditEvent]) -> None:
@@ -241,6 +246,10 @@ class Store(Protocol):
         """R. The newest conflicts first."""
         ...
 
+    def notices(self, limit: int) -> list[StoredNotice]:
+        """R. The newest notices about trades, oldest first, each with the row of its version. 10 us each."""
+        ...
+
     def verdicts(self) -> list[Verdict]:
         """R. The newest decision on each exception, oldest first."""
         ...
@@ -273,8 +282,8 @@ class Store(Protocol):
         """R. The closes of a date (`2026-11-21`), or of all dates, by date and instrument."""
         ...
 
-    def latest_closes(self) -> list[Close]:
-        """R. The newest close of each instrument."""
+    def latest_closes(self, up_to: str) -> list[Close]:
+        """R. The newest close of each instrument among those dated up to `up_to` (`2026-11-21`), that day included."""
         ...
 
     def rule_starts(self) -> RuleStarts:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from riskengine.records.types import Refusal
+from riskengine.records.types import Notice, Refusal
 from riskengine.store.trade_rows import TradeRow
 
 # -- trades --------------------------------------------------------------------------------------------------------
@@ -76,6 +76,13 @@ class Bookmark(NamedTuple):
             else:
                 merged.append((first, last))
         return self._replace(passed=tuple(merged))
+
+
+class StoredNotice(NamedTuple):
+    """A notice and the row of the version that it is about."""
+
+    notice: Notice
+    row: TradeRow
 
 
 # -- reference data ------------------------------------------------------------------------------------------------

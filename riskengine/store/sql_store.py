@@ -12,7 +12,7 @@ from riskengine.clock import SystemClock
 from riskengine.errors import LeaseHeld, StoreError
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
-from riskengine.records.types import Close, Instrument, Node, Opening, Sample, StoredMark, Trade, Verdict
+from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
 from riskengine.store import audit_trail as audit
 from riskengine.store import feed_rows as feeds_of
 from riskengine.store.audit_chain import ENGINE, EPOCH, Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport
@@ -28,12 +28,14 @@ from riskengine.store.results import (
     Removed,
     Saved,
     StoredBreak,
+    StoredNotice,
     StoreState,
     TableCounts,
     TradeFilter,
 )
 from riskengine.store.tables import breaks as breaks_of
 from riskengine.store.tables import curve_samples as curves_of
+from riskengine.store.tables import notices as notices_of
 from riskengine.store.tables import reference, removal
 from riskengine.store.tables import rules as rules_of
 from riskengine.store.tables import trades as trades_of
@@ -145,6 +147,11 @@ class SqlStore(ABC):
                 trail.corrections([store_seq], stands, verdict.actor or ENGINE, f"accepted {verdict.id}")
             trail.events([AuditEvent("verdict", verdict.id, said, verdict.actor or ENGINE)])
 
+    def save_notices(self, notices: Sequence[Notice]) -> None:
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            notices_of.save_notices(transaction, notices)
+
     def record(self, events: Sequence[AuditEvent]) -> None:
         with self._transaction() as transaction:
             self._trail(transaction).events(events)
@@ -221,6 +228,9 @@ class SqlStore(ABC):
     def conflicts(self, limit: int = 1_000) -> list[Conflict]:
         return self._read(trades_of.conflicts, limit)
 
+    def notices(self, limit: int) -> list[StoredNotice]:
+        return self._read(notices_of.notices, limit)
+
     def verdicts(self) -> list[Verdict]:
         return self._read(verdicts_of.verdicts)
 
@@ -245,8 +255,8 @@ class SqlStore(ABC):
     def closes(self, date: str | None = None) -> list[Close]:
         return self._read(reference.closes, date)
 
-    def latest_closes(self) -> list[Close]:
-        return self._read(reference.latest_closes)
+    def latest_closes(self, up_to: str) -> list[Close]:
+        return self._read(reference.latest_closes, up_to)
 
     def rule_starts(self) -> RuleStarts:
         return self._read(rules_of.rule_starts)

@@ -340,7 +340,7 @@ def test_a_published_close_is_never_rewritten(store: Store) -> None:
     saved = store.save_closes([Close("2026-11-20", "EURUSD", 1.09), Close("2026-11-20", "XAUUSD", 1.0)])
     assert [(refusal.index, refusal.field) for refusal in saved.refused] == [(0, "price"), (1, "instrument")]
     assert store.closes("2026-11-20") == [closes[1]]
-    assert store.latest_closes() == [closes[2], closes[1]]
+    assert store.latest_closes("9999-12-31") == [closes[2], closes[1]]
     assert len(store.closes()) == 3
 
 

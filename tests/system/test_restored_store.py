@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import psycopg
 import pytest
 
-from riskengine.config import Config, EngineConfig, MarksConfig, StoreConfig
+from riskengine.config import Config, EngineConfig, StoreConfig
 from riskengine.errors import EngineNotLive, LeaseHeld, StartRefused
 from riskengine.process.process import EngineProcess
 from riskengine.store.open_store import open_store
@@ -19,7 +19,7 @@ from riskengine.store.witness import Witness
 from tests.live_process import Test, run_live
 from tests.store_book import Outside
 from tests.waiting import until
-from tests.world import SECOND, instruments, nodes, trade
+from tests.world import SECOND, instruments, mark_settings, nodes, trade
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def house(store_url: str) -> str:
 
 
 def settings(url: str) -> Config:
-    return Config(engine=EngineConfig(beat_ms=20), store=StoreConfig(url), marks=MarksConfig(store_every_s=0.05))
+    return Config(engine=EngineConfig(beat_ms=20), store=StoreConfig(url), marks=mark_settings(store_every_s=0.05))
 
 
 def life(url: str, test: Test, *, accept: bool = False) -> Any:

@@ -151,7 +151,11 @@ TRADE: Fields = (
 )
 EXCEPTION: Fields = (
     Field("id", TEXT, "names it for good"),
-    Field("kind", TEXT, "conflict, parked, unmatched, quarantined, late, unpriced, suspect, older_rule or expired"),
+    Field(
+        "kind",
+        TEXT,
+        "conflict, parked, unmatched, quarantined, late, off_market, possible_duplicate, unpriced, suspect, older_rule, expired",
+    ),
     Field("ts", TIME, "when it was noticed; null where that is not known"),
     Field("reason", TEXT, "what is wrong"),
     Field("instrument", TEXT, "what it is about"),
@@ -233,7 +237,8 @@ POLICIES: dict[str, dict[str, Any]] = {
     "beat_ms": {"type": "integer", "description": "how often prices move the totals"},
     "stale_after_s": {"type": "number", "description": "from which age on a mark is flagged"},
     "max_cross_bp": {"type": ["number", "null"], "description": "beyond it a crossed quote is suspect; null: off"},
-    "max_move": {"type": ["number", "null"], "description": "beyond it a move is suspect; null: off"},
+    "max_move": {"type": ["number", "object"], "description": "beyond it a move is suspect; of all kinds or by kind; 0: off"},
+    "off_market": {"type": ["number", "object"], "description": "beyond it a trade is listed; of all kinds or by kind; 0: off"},
     "suspect_release_s": {"type": "number", "description": "how long a suspect level holds until it is believed"},
 }
 

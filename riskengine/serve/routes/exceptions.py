@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from riskengine.market.trading_day import TradingDay
 from riskengine.positions.ledger import Row
+from riskengine.positions.processed import escape_name
 from riskengine.records.decode import refusal_text
 from riskengine.records.fields import excerpt
 from riskengine.records.hierarchy import Hierarchy
@@ -28,7 +29,19 @@ from riskengine.views.grants import EVERYTHING, Grants
 
 MAX_COMMENT_CHARS = 2_000
 
-KINDS = ("conflict", "parked", "unmatched", "quarantined", "late", "unpriced", "suspect", "older_rule", "expired")
+KINDS = (
+    "conflict",
+    "parked",
+    "unmatched",
+    "quarantined",
+    "late",
+    "off_market",
+    "possible_duplicate",
+    "unpriced",
+    "suspect",
+    "older_rule",
+    "expired",
+)
 
 
 async def answer_exceptions(question: Question) -> Response:
@@ -69,6 +82,8 @@ ACTIONS = {
     "parked": ("accept",),
     "unmatched": ("accept",),
     "late": ("accept",),
+    "off_market": ("accept",),
+    "possible_duplicate": ("accept",),
     "unpriced": ("accept",),
     "older_rule": ("accept",),
     "expired": ("accept",),
@@ -269,20 +284,22 @@ def _unknown_fees(snapshot: Snapshot, grants: Grants) -> dict[int, tuple[int, se
 
 
 def _suspect_items(snapshot: Snapshot) -> Iterator[ExceptionItem]:
-    """Instruments with a level that the mark policy holds back."""
+    """The levels that the mark policy holds back, one for each instrument and source."""
     for number, mark in enumerate(snapshot.units.marks):
-        if mark is not None and mark.suspect is not None:
+        for level in () if mark is None else mark.suspects:
             symbol = snapshot.reference.symbols[number]
-            good = mark.price if mark.ts else None
+            good = mark.price if mark is not None and mark.ts else None
             detail: dict[str, object] = {
                 "instrument": symbol,
-                "suspect": mark.suspect,
+                "source": level.source,
+                "suspect": level.price,
                 "mark": good,
-                "mark_ts": mark.ts or None,
+                "mark_ts": mark.ts or None if mark is not None else None,
             }
             stays = "there is no mark" if good is None else f"{good} stays the mark"
-            reason = f"{mark.suspect} is held back; {stays}"
-            yield ExceptionItem(f"suspect:{symbol}", "suspect", mark.suspect_ts, reason, None, detail)
+            said = f"{level.price} of source {excerpt(level.source)}" if level.source else f"{level.price}"
+            item_id = f"suspect:{escape_name(symbol)}" + (f":{escape_name(level.source)}" if level.source else "")
+            yield ExceptionItem(item_id, "suspect", level.since, f"{said} is held back; {stays}", None, detail)
 
 
 def _expired_items(snapshot: Snapshot, trading_day: TradingDay, grants: Grants) -> Iterator[ExceptionItem]:

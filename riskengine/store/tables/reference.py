@@ -210,9 +210,9 @@ def closes(transaction: Transaction, date: str | None) -> list[Close]:
     return [Close(*row) for row in transaction.rows("closes_of_date", (date,))]
 
 
-def latest_closes(transaction: Transaction) -> list[Close]:
-    """The newest close of each instrument."""
-    return [Close(*row) for row in transaction.rows("latest_closes")]
+def latest_closes(transaction: Transaction, up_to: str) -> list[Close]:
+    """The newest close of each instrument among those dated up to a date, included."""
+    return [Close(*row) for row in transaction.rows("latest_closes", (up_to,))]
 
 
 def save_closes(transaction: Transaction, records: Sequence[Close], trail: Trail) -> Saved:

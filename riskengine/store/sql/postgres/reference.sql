@@ -51,7 +51,8 @@ SELECT date, instrument, price FROM closes ORDER BY date, instrument
 SELECT date, instrument, price FROM closes WHERE date = %s ORDER BY instrument
 
 -- name: latest_closes
-SELECT DISTINCT ON (instrument) date, instrument, price FROM closes ORDER BY instrument, date DESC
+SELECT DISTINCT ON (instrument) date, instrument, price FROM closes WHERE date <= %s
+ORDER BY instrument, date DESC
 
 -- name: close_insert
 INSERT INTO closes (date, instrument, price) VALUES (%s, %s, %s)

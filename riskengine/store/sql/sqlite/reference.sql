@@ -51,7 +51,7 @@ SELECT date, instrument, price FROM closes ORDER BY date, instrument
 SELECT date, instrument, price FROM closes WHERE date = ? ORDER BY instrument
 
 -- name: latest_closes
-SELECT max(date), instrument, price FROM closes GROUP BY instrument ORDER BY instrument
+SELECT max(date), instrument, price FROM closes WHERE date <= ? GROUP BY instrument ORDER BY instrument
 
 -- name: close_insert
 INSERT INTO closes (date, instrument, price) VALUES (?, ?, ?)
