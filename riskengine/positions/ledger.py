@@ -236,20 +236,7 @@ class Rollup:
             row, now = rows[slot], None
             if row is None:
                 if count:
-                    now = Row(
-                        instrument,
-                        quantity,
-                        cash,
-                        cost,
-                        is_open,
-                        open_cash,
-                        count,
-                        trades,
-                        last,
-                        fees,
-                        identities,
-                        long_count=long,
-                    )
+                    now = Row(instrument, *rise[:8], fees, identities, None, None, 0, long)
             elif row.position_count + count:
                 newest = row.last_trade_ts
                 if last > newest:
