@@ -80,11 +80,11 @@ class Store(Protocol):
         """W. Keep the mark with the newest ts of each instrument, on ties the later one; an older mark is superseded."""
         ...
 
-    def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> None:
-        """W. Store a person's decision on an exception, in one transaction.
+    def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> int | None:
+        """W. Store a person's decision on an exception, in one transaction; one that is only a comment leaves the decision alone.
 
-        `conflict` is a trade that was kept apart and now replaces the stored version, in place. Raises StoreError if that version
-        is gone.
+        `conflict` is a trade that was kept apart and now replaces the stored version, in place and whole: the row becomes that
+        record, received_ts included. Returns the store_seq of that row. Raises StoreError if that version is gone.
         """
         ...
 

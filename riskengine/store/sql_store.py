@@ -118,7 +118,8 @@ class SqlStore(ABC):
             self._check_epoch(transaction)
             return reference.save_marks(transaction, marks)
 
-    def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> None:
+    def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> int | None:
+        store_seq: int | None = None
         with self._transaction() as transaction:
             self._check_epoch(transaction)
             verdicts_of.save_verdict(transaction, verdict)
@@ -130,6 +131,7 @@ class SqlStore(ABC):
                 stands = audit.stored_rows(transaction, [store_seq])
                 trail.corrections([store_seq], stands, verdict.actor or ENGINE, f"accepted {verdict.id}")
             trail.events([AuditEvent("verdict", verdict.id, said, verdict.actor or ENGINE)])
+        return store_seq
 
     def record(self, events: Sequence[AuditEvent]) -> None:
         with self._transaction() as transaction:
