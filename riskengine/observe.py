@@ -158,6 +158,9 @@ class Metrics:
             (0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
         )
         self.breaks_open = self._gauge("riskengine_breaks_open", "Positions that differ from the store and are not repaired yet.")
+        self.store_went_back = self._gauge(
+            "riskengine_store_went_back", "1 while the store is behind what this engine acknowledged: no trade is taken."
+        )
         reconciliations = Counter(
             "riskengine_reconciliations", "Comparisons with the store, by result.", ["result"], registry=self.registry
         )

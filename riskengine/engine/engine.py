@@ -202,6 +202,12 @@ class Engine:
             self._counts[CONFLICT] += 1
             self._work.note_conflict(trade, others[0], trade.received_ts)
 
+    def follow_conflicts(self, trades: Iterable[Trade]) -> None:
+        """List conflicts that another program stored, but for those that are listed. O(versions)."""
+        for trade in trades:
+            if not self._work.lists_conflict(trade):
+                self.recall_conflict(trade)
+
     def quarantine_row(self, store_seq: int, received_ts: int, reason: str) -> None:
         """List a stored row that cannot be read as a trade: another program wrote it, or its reference data is missing."""
         self._work.note_unreadable(store_seq, received_ts, reason)
@@ -242,6 +248,12 @@ class Engine:
                 self._judge_again(trade.identity, versions)
         self._work.note_verdict(verdict)
         self._decided.append((item, verdict))
+
+    def follow_verdict(self, item: ExceptionItem, verdict: Verdict) -> None:
+        """Take what another program stored that a person decided, unless this or a later word is known. O(versions)."""
+        known = self._work.verdict(verdict.id)
+        if known is None or known.ts <= verdict.ts and known != verdict:
+            self.decide(item, verdict)
 
     def _judge_again(self, identity: Identity, versions: Iterable[Trade]) -> None:
         decision = self.processed.judge_again(identity, [(one, self.quarantine.reason(one)) for one in versions])

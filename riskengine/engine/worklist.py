@@ -86,6 +86,11 @@ class WorkList:
         self._changed = True
         return reason
 
+    def lists_conflict(self, trade: Trade) -> bool:
+        """Whether this conflict is on the list, rejected or not. O(1)."""
+        same = self._cancels.get(exception_id("conflict", trade)) if trade.action == "cancel" else conflict_id(trade)
+        return same in self._conflicts
+
     def note_conflict(self, trade: Trade, other: Trade | None, now: int) -> None:
         """List a trade that conflicts with `other` (None: with a row that is no trade), once however often it comes."""
         item_id = conflict_id(trade)

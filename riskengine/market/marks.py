@@ -120,6 +120,23 @@ class QuoteBook:
                 self._record_change(state)
         self._changed = [state for state in self._states.values() if state.changed]
 
+    def take_stored(self, marks: Mapping[str, Mark], now: int) -> None:
+        """Put in marks that another program stored: the newest event time wins, on ties these, which came later. O(marks).
+
+        They go to the writer with the next `take`. Marks of unknown instruments are passed over.
+        """
+        latest = now + self._future_limit
+        for symbol, mark in marks.items():
+            state = self._states.get(symbol)
+            if (
+                state is None
+                or mark.ts < state.ts <= latest
+                or (mark.price, mark.ts, mark.kind) == (state.price, state.ts, state.kind)
+            ):
+                continue
+            state.price, state.ts, state.source, state.kind, state.suspect = mark.price, mark.ts, mark.source, mark.kind, None
+            self._record_change(state)
+
     def offer(self, ticks: Sequence[AnyTick], now: int) -> list[Refusal]:
         """Apply ticks in their order of arrival. A refusal has the tick's place, the field and the reason.
 

@@ -8,7 +8,8 @@ from another thread is a bug and raises AssertionError. Reads (marked R) come fr
 call answers from one committed state.
 
 Errors: any method may raise StoreUnavailable (locked for longer than the store waits, disk full, I/O error, file gone, store
-closed), StoreCorrupt, or StoreError for anything else that the database refuses. A W method that raises has changed nothing.
+closed), StoreWentBack (behind what this writer acknowledged), StoreCorrupt, or StoreError for anything else that the database
+refuses. A W method that raises has changed nothing.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,9 +19,11 @@ from riskengine.records.types import Close, Instrument, Node, Opening, Sample, S
 from riskengine.store.audit_chain import Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport
 from riskengine.store.queries import Transaction
 from riskengine.store.results import (
+    Acknowledged,
     Bookmark,
     BreakKey,
     BreakStatus,
+    Changes,
     Conflict,
     FoundBreak,
     Saved,
@@ -158,6 +161,19 @@ class Store(Protocol):
         """
         ...
 
+    def check_standing(self, watermark: int) -> None:
+        """R, on the write thread. Compare the store with what this writer acknowledged; it has applied rows up to `watermark`.
+
+        Raises StoreWentBack if the store is behind that, or another file; does nothing before `next_epoch`. Every commit of
+        trades compares the audit trail in the same way, in its own transaction. Cost 50 us (SQLite) or 500 us (PostgreSQL).
+        """
+        ...
+
+    @property
+    def acknowledged(self) -> Acknowledged | None:
+        """What this writer has acknowledged, None before `next_epoch`."""
+        ...
+
     # -- following what others write -------------------------------------------------------------------------------
 
     def bookmark(self) -> Bookmark:
@@ -170,6 +186,13 @@ class Store(Protocol):
         Returns each row once, whatever its number and however late its transaction commits; an open transaction does not hold
         back the others. Fewer rows than `limit`: there are no more. In store order, except for rows that commit late. Cost 50 us
         (SQLite) or 500 us (PostgreSQL), and 6 us a row.
+        """
+        ...
+
+    def changes_beyond(self, seen: Changes | None) -> tuple[frozenset[str], Changes]:
+        """R. Which of CHANGED_KINDS have rows that became visible after `seen` (None: all), and what has been seen now.
+
+        Own rows may be among them, but no marks that a writer with an epoch saved. Cost 30 us (SQLite) or 500 us (PostgreSQL).
         """
         ...
 
@@ -216,6 +239,18 @@ class Store(Protocol):
 
     def conflicts(self, limit: int = 1_000) -> list[Conflict]:
         """R. The newest conflicts first."""
+        ...
+
+    def conflict_ids(self, limit: int) -> list[int]:
+        """R. The numbers of the newest conflicts, newest first. Cost 0.2 us each."""
+        ...
+
+    def conflicts_numbered(self, conflict_ids: Sequence[int]) -> list[Conflict]:
+        """R. The conflicts with these numbers that exist, ascending; the store_seq of their rows is 0. Cost 5 us each."""
+        ...
+
+    def marks_of_others(self) -> list[StoredMark]:
+        """R. The stored marks that other programs wrote, by instrument."""
         ...
 
     def verdicts(self) -> list[Verdict]:

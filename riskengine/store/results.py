@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from riskengine.records.types import Refusal
+from riskengine.store.audit_chain import Head
 from riskengine.store.trade_rows import TradeRow
 
 # -- trades --------------------------------------------------------------------------------------------------------
@@ -76,6 +77,20 @@ class Bookmark(NamedTuple):
             else:
                 merged.append((first, last))
         return self._replace(passed=tuple(merged))
+
+
+CHANGED_KINDS = frozenset({"closes", "conflicts", "marks", "verdicts"})
+"""The tables other than `trades` and reference data whose changes by other programs an engine follows."""
+
+
+class Changes(NamedTuple):
+    """How far a follower has seen other programs' changes; `Store.changes_beyond` makes it.
+
+    SQLite: the count of changes of each kind. PostgreSQL: a snapshot.
+    """
+
+    counts: tuple[tuple[str, int], ...] = ()
+    snapshot: str = ""
 
 
 # -- reference data ------------------------------------------------------------------------------------------------
@@ -164,7 +179,8 @@ class StoreState(NamedTuple):
 
     `store_id` names the store, wherever it is copied to. `epoch` is that of its last writer. `watermark` is its highest store_seq
     (0: no trade) and `last_received_ts` when that row was received. `trades` counts the rows of `trades`. `audit_seq` and
-    `audit_hash` are those of the newest entry of the audit trail (0 and "": no entry).
+    `audit_hash` are those of the newest entry of the audit trail (0 and "": no entry). `issued` is the highest store_seq that the
+    database ever gave out, whether or not the row is still there (0: unknown).
     """
 
     store_id: str
@@ -174,3 +190,22 @@ class StoreState(NamedTuple):
     trades: int
     audit_seq: int
     audit_hash: str
+    issued: int = 0
+
+    @property
+    def come_to(self) -> int:
+        """The highest number that a trade of this store is known to have had."""
+        return max(self.watermark, self.issued)
+
+
+class Acknowledged(NamedTuple):
+    """What a writer has acknowledged: its store must never be behind it.
+
+    `watermark` is the highest store_seq of a row that it stored or applied, `head` the newest entry of the audit trail that it
+    wrote or saw.
+    """
+
+    store_id: str
+    epoch: int
+    watermark: int
+    head: Head
