@@ -50,10 +50,7 @@ class StoreUnavailable(StoreError):
 
 
 class StoreWentBack(StoreUnavailable):
-    """The store is behind what this program acknowledged, or no longer the same file: nothing may be written to it any more.
-
-    Unlike other causes this one does not pass: the program must be stopped.
-    """
+    """The store is behind what this program acknowledged, or another file: nothing may be written to it until a restart."""
 
 
 class StoreCorrupt(StoreError):

@@ -33,7 +33,7 @@ from riskengine.records.types import Key, StoredMark, Trade
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.snapshot import Snapshot, SnapshotHistory
 from riskengine.store.protocol import Store
-from riskengine.store.results import Acknowledged
+from riskengine.store.standing import Acknowledged
 
 
 class Surroundings(NamedTuple):

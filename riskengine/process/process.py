@@ -33,8 +33,9 @@ from riskengine.snapshot.mismatch import Mismatch, accepted_warning
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory, node_number
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
-from riskengine.store.results import Acknowledged, TradeFilter
+from riskengine.store.results import TradeFilter
 from riskengine.store.sqlite.examination import Examination
+from riskengine.store.standing import Acknowledged
 from riskengine.views.grants import EVERYTHING, Grants
 
 T = TypeVar("T")

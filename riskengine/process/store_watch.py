@@ -21,8 +21,7 @@ from riskengine.records.reference import Reference
 from riskengine.snapshot.mismatch import Mismatch
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
 from riskengine.store.protocol import Store
-from riskengine.store.results import Acknowledged
-from riskengine.store.standing import RESUME
+from riskengine.store.standing import RESUME, Acknowledged
 from riskengine.store.witness import Witness
 
 NOTE_EVERY_S = 10.0

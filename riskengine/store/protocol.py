@@ -19,7 +19,6 @@ from riskengine.records.types import Close, Instrument, Node, Opening, Sample, S
 from riskengine.store.audit_chain import Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport
 from riskengine.store.queries import Transaction
 from riskengine.store.results import (
-    Acknowledged,
     Bookmark,
     BreakKey,
     BreakStatus,
@@ -33,6 +32,7 @@ from riskengine.store.results import (
     TableCounts,
     TradeFilter,
 )
+from riskengine.store.standing import Acknowledged
 from riskengine.store.trade_rows import TradeRow
 
 T = TypeVar("T")

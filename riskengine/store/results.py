@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from riskengine.records.types import Refusal
-from riskengine.store.audit_chain import Head
 from riskengine.store.trade_rows import TradeRow
 
 # -- trades --------------------------------------------------------------------------------------------------------
@@ -196,16 +195,3 @@ class StoreState(NamedTuple):
     def come_to(self) -> int:
         """The highest number that a trade of this store is known to have had."""
         return max(self.watermark, self.issued)
-
-
-class Acknowledged(NamedTuple):
-    """What a writer has acknowledged: its store must never be behind it.
-
-    `watermark` is the highest store_seq of a row that it stored or applied, `head` the newest entry of the audit trail that it
-    wrote or saw.
-    """
-
-    store_id: str
-    epoch: int
-    watermark: int
-    head: Head

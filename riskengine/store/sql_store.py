@@ -17,7 +17,6 @@ from riskengine.store.audit_trail import EPOCH_KEY, STORE_KEY, Trail, command_li
 from riskengine.store.audit_verify import verify
 from riskengine.store.queries import Transaction
 from riskengine.store.results import (
-    Acknowledged,
     BreakKey,
     BreakStatus,
     Conflict,
@@ -28,7 +27,7 @@ from riskengine.store.results import (
     TableCounts,
     TradeFilter,
 )
-from riskengine.store.standing import RESUME, find_shortfall, lacking_entry
+from riskengine.store.standing import RESUME, Acknowledged, find_shortfall, lacking_entry
 from riskengine.store.tables import breaks as breaks_of
 from riskengine.store.tables import curve_samples as curves_of
 from riskengine.store.tables import reference

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from riskengine.store.audit_chain import Head, parse_head
 from riskengine.store.queries import Transaction
-from riskengine.store.results import Acknowledged
 
 RESUME = (
     "put the newer store back and start again; or accept this one, with `riskengine serve --accept-mismatch --reason TEXT`,"
@@ -19,7 +18,20 @@ RESUME = (
 """How service resumes once a store has gone back, for a person."""
 
 
-class Standing(NamedTuple):
+class Acknowledged(NamedTuple):
+    """What a writer has acknowledged: its store must never be behind it.
+
+    `watermark` is the highest store_seq of a row that it stored or applied, `head` the newest entry of the audit trail that it
+    wrote or saw.
+    """
+
+    store_id: str
+    epoch: int
+    watermark: int
+    head: Head
+
+
+class StoreStanding(NamedTuple):
     """How far a store has come, read at once.
 
     issued  highest store_seq that the database ever gave out, whether or not the row is still there; None where the server does
@@ -33,10 +45,10 @@ class Standing(NamedTuple):
     noted: Head | None
 
 
-def standing_of(transaction: Transaction) -> Standing:
+def standing_of(transaction: Transaction) -> StoreStanding:
     """How far the store has come. Cost 10 us (SQLite) or 150 us (PostgreSQL)."""
     store_id, epoch, noted, issued = transaction.rows("standing_now")[0]
-    return Standing(str(store_id), int(epoch), issued, parse_head(noted))
+    return StoreStanding(str(store_id), int(epoch), issued, parse_head(noted))
 
 
 def find_shortfall(transaction: Transaction, ours: Acknowledged) -> tuple[str | None, Acknowledged]:

@@ -21,7 +21,8 @@ from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.config import StoreConfig, without_password
 from riskengine.observe import get_logger
 from riskengine.store.protocol import Store
-from riskengine.store.results import Acknowledged, StoreState
+from riskengine.store.results import StoreState
+from riskengine.store.standing import Acknowledged
 
 SUFFIX = ".witness"
 

@@ -8,9 +8,11 @@ import pytest
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.rebuild.rebuild import rebuild
+from riskengine.records.types import StoredMark
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.rows import decimal_texts, node_rows
 from riskengine.store.open_store import open_store
+from riskengine.store.results import CHANGED_KINDS
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from tests.store.old_stores import load_old_store, make_old_store
 from tests.world import config
@@ -59,3 +61,21 @@ def test_the_audit_trail_still_verifies(store_url: str) -> None:
         store.close()
     assert [str(finding) for finding in report.findings] == []
     assert report.trades == len(load_old_store()["tables"]["trades"]["rows"])
+
+
+def test_an_engine_that_takes_it_over_compares_it_with_itself_and_notices_what_others_write(store_url: str) -> None:
+    make_old_store(store_url)
+    store = open_store(store_url, writer="a test")
+    try:
+        store.next_epoch()
+        store.check_standing(store.watermark())
+        assert store.marks_of_others() == store.marks(), "an earlier engine did not say which marks were its own"
+        kinds, seen = store.changes_beyond(None)
+        assert kinds == CHANGED_KINDS
+        loader = open_store(store_url)
+        [*marks] = loader.marks()
+        loader.save_marks([StoredMark(marks[0].instrument, marks[0].ts + 1, marks[0].price)])
+        loader.close()
+        assert store.changes_beyond(seen)[0] == {"marks"}
+    finally:
+        store.close()

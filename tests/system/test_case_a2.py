@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from riskengine.store.open_store import open_store
+from tests.backups import Backup
 from tests.posting import deal, post, trade_count
 from tests.running import Server, command, running
 from tests.store_book import Outside, new_store
-from tests.system.test_restored_store import Backup
 
 WITHIN_S = 2.0
 
