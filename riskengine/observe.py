@@ -248,6 +248,9 @@ class Metrics:
         self.breaks_open_by_kind = Gauge(
             "riskengine_breaks_open_by_kind", "The same by kind of break.", ["kind"], registry=self.registry
         )
+        self.store_went_back = self._gauge(
+            "riskengine_store_went_back", "1 while the store is behind what this engine acknowledged: no trade is taken."
+        )
         reconciliations = Counter(
             "riskengine_reconciliations", "Comparisons with the store, by result.", ["result"], registry=self.registry
         )

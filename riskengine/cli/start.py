@@ -55,14 +55,21 @@ BAR_EVERY_S = 0.1
 @click.option("--host", metavar="ADDRESS", help="Address to bind.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to bind; 0 takes a free one.")
 @click.option("--accept-mismatch", is_flag=True, help="Go live although engine and store disagree; every screen says so.")
+@click.option("--reason", default="", metavar="TEXT", help="Why the mismatch is accepted; the audit trail keeps it.")
 @click.option("--tokens", metavar="FILE", help="Access tokens (riskengine token); without them this machine only.")
 def serve(
-    config_path: str | None, store: str | None, host: str | None, port: int | None, accept_mismatch: bool, tokens: str | None
+    config_path: str | None,
+    store: str | None,
+    host: str | None,
+    port: int | None,
+    accept_mismatch: bool,
+    reason: str,
+    tokens: str | None,
 ) -> None:
     """Run the engine: morning start, then live, until a signal."""
     config = effective_config(config_path, store, host, port, tokens)
     configure_logging(config.log.format, config.log.level)
-    sys.exit(run_engine(config, print_url, accept_mismatch=accept_mismatch, beside=show_start))
+    sys.exit(run_engine(config, print_url, accept_mismatch=accept_mismatch, reason=reason.strip(), beside=show_start))
 
 
 def run_engine(
@@ -70,13 +77,14 @@ def run_engine(
     announce: Callable[[str], None],
     *,
     accept_mismatch: bool = False,
+    reason: str = "",
     feed: Companion | None = None,
     beside: Companion | None = None,
 ) -> int:
     """Serve until a signal; return the exit status. Takes port and store first, so that a refusal comes before anything runs."""
     check_access(config)
     with bind(config.server.host, config.server.port) as listener:
-        process = EngineProcess(config, accept_mismatch=accept_mismatch)
+        process = EngineProcess(config, accept_mismatch=accept_mismatch, reason=reason)
         process.open()
         sys.setswitchinterval(SWITCH_S)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -24,12 +24,12 @@ from riskengine.positions.freezing import Recalled, thaw
 from riskengine.positions.ledger import Ledger
 from riskengine.positions.places import place_of, trades_under
 from riskengine.positions.position import LateFold
-from riskengine.positions.processed import APPLIED, CONFLICT, DUPLICATE, PARKED, QUARANTINED, SUPERSEDED, Decision, Processed
+from riskengine.positions.processed import APPLIED, CONFLICT, DUPLICATE, PARKED, QUARANTINED, SUPERSEDED, Processed
 from riskengine.positions.quarantine import Quarantine
 from riskengine.positions.repair import Repaired, repair, set_aside
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import judges_all
-from riskengine.records.types import CONFLICT_REASON, Key, Opening, Trade, Verdict, small_lot
+from riskengine.records.types import CONFLICT_REASON, Identity, Key, Opening, Trade, Verdict, small_lot
 from riskengine.snapshot.snapshot import Counts, ExceptionItem, Snapshot
 from riskengine.valuation.node_values import Valuation
 from riskengine.valuation.unit_values import ContractTerms, Factors, Units
@@ -251,6 +251,12 @@ class Engine:
             self._counts[CONFLICT] += 1
             self._work.note_conflict(trade, others[0], trade.received_ts)
 
+    def follow_conflicts(self, trades: Iterable[Trade]) -> None:
+        """List conflicts that another program stored, but for those that are listed. O(versions)."""
+        for trade in trades:
+            if not self._work.lists_conflict(trade):
+                self.recall_conflict(trade)
+
     def quarantine_row(self, store_seq: int, received_ts: int, reason: str) -> None:
         """List a stored row that cannot be read as a trade: another program wrote it, or its reference data is missing."""
         self._work.note_unreadable(store_seq, received_ts, reason)
@@ -275,22 +281,31 @@ class Engine:
     def decide(self, item: ExceptionItem, verdict: Verdict) -> None:
         """Apply what a person decided about an exception, once the verdict is stored. O(versions).
 
-        An accepted conflict replaces the version that stands; a rejected one leaves the list. An accepted quarantined version
-        takes part from now on.
+        An accepted conflict replaces the version that stands, or the row that is no trade (`store_seq` in the item's detail); a
+        rejected one leaves the list. An accepted quarantined version takes part from now on, a rejected one does not. Judges the
+        record that the store holds from now on, by the rules of a start.
         """
-        trade, settles = item.trade, False
-        if item.kind == "conflict" and trade is not None:
-            if verdict.verdict == "accept":
-                self._apply_decision(self.processed.replace(trade, self.quarantine.reason(trade)))
-                settles = True
-        elif item.kind == "quarantined" and verdict.verdict == "accept":
-            self.quarantine.accepted.add(item.id)
-            if trade is not None and (trade.identity, trade.version) in self.processed.quarantined:
-                self._apply_decision(self.processed.release(trade))
-        self._work.note_verdict(verdict, settles=settles)
+        trade = item.trade
+        accepts = verdict.verdict == "accept"
+        if item.kind == "conflict" and trade is not None and accepts:
+            others = (one for one in self.processed.versions(trade.identity) if one.version != trade.version)
+            self._judge_again(trade.identity, [*others, trade])
+            self._work.note_replaced(trade, item.detail.get("store_seq"))
+        elif item.kind == "quarantined" and verdict.verdict:
+            (self.quarantine.accepted.add if accepts else self.quarantine.accepted.discard)(item.id)
+            if trade is not None and (versions := self.processed.versions(trade.identity)):
+                self._judge_again(trade.identity, versions)
+        self._work.note_verdict(verdict)
         self._decided.append((item, verdict))
 
-    def _apply_decision(self, decision: Decision) -> None:
+    def follow_verdict(self, item: ExceptionItem, verdict: Verdict) -> None:
+        """Take what another program stored that a person decided, unless this or a later word is known. O(versions)."""
+        known = self._work.verdict(verdict.id)
+        if known is None or known.ts <= verdict.ts and known != verdict:
+            self.decide(item, verdict)
+
+    def _judge_again(self, identity: Identity, versions: Iterable[Trade]) -> None:
+        decision = self.processed.judge_again(identity, [(one, self.quarantine.reason(one)) for one in versions])
         self._work.note_standing()
         if decision.removed is not None:
             self.ledger.remove(decision.removed)

@@ -52,6 +52,7 @@ class WorkList:
         self._noticed: dict[str, dict[str, ExceptionItem]] = {kind: {} for kind in NOTICED_KINDS}
         self._unsaved: list[ExceptionItem] = []
         self._conflicts: dict[str, ExceptionItem] = {}
+        self._cancels: dict[str, str] = {}  # the conflict that is listed for cancels of a version
         self._unreadable: dict[int, ExceptionItem] = {}
         self._broken: dict[tuple[str, str, str], ExceptionItem] = {}
         self._older: dict[str, ExceptionItem] = {}
@@ -148,13 +149,22 @@ class WorkList:
         self._changed = True
         return reason
 
+    def lists_conflict(self, trade: Trade) -> bool:
+        """Whether this conflict is on the list, rejected or not. O(1)."""
+        same = self._cancels.get(exception_id("conflict", trade)) if trade.action == "cancel" else conflict_id(trade)
+        return same in self._conflicts
+
     def note_conflict(self, trade: Trade, other: Trade | None, now: int) -> None:
         """List a trade that conflicts with `other` (None: with a row that is no trade), once however often it comes."""
         item_id = conflict_id(trade)
+        if trade.action == "cancel":  # two cancels of one version say the same, whatever else they carry
+            item_id = self._cancels.setdefault(exception_id("conflict", trade), item_id)
         if item_id in self._conflicts:
             return
         if len(self._conflicts) >= MAX_NOTICES:
-            del self._conflicts[next(iter(self._conflicts))]
+            oldest = next(iter(self._conflicts))
+            del self._conflicts[oldest]
+            self._cancels.pop(oldest.rpartition(":")[0], None)
         self._conflicts[item_id] = ExceptionItem(
             item_id, "conflict", now, UNREADABLE_STANDS if other is None else CONFLICT_REASON, trade, {"stands": other}
         )
@@ -224,11 +234,27 @@ class WorkList:
                 self._conflicts[item_id] = structs.replace(item, detail={"stands": stands[0]})
         self._changed = True
 
-    def note_verdict(self, verdict: Verdict, *, settles: bool = False) -> None:
-        """Keep what a person decided. `settles`: the verdict ends the conflict that it is about."""
+    def note_replaced(self, trade: Trade, store_seq: object) -> None:
+        """Take off the list what an accepted conflict settles; the others of its version conflict with `trade` now.
+
+        `store_seq` is the number of the row that the trade replaced, if it is known.
+        """
+        listed = self._cancels.pop(exception_id("conflict", trade), "") if trade.action == "cancel" else ""
+        self._conflicts.pop(listed or conflict_id(trade), None)
+        if isinstance(store_seq, int):
+            self._unreadable.pop(store_seq, None)
+        for item_id, item in self._conflicts.items():
+            other = item.trade
+            if other is not None and (other.identity, other.version) == (trade.identity, trade.version):
+                self._conflicts[item_id] = structs.replace(item, reason=CONFLICT_REASON, detail={"stands": trade})
+        self._changed = True
+
+    def note_verdict(self, verdict: Verdict) -> None:
+        """Keep what a person decided. A comment leaves a decision as it was, as in the store."""
+        known = self._verdicts.get(verdict.id)
+        if known is not None and not verdict.verdict:
+            verdict = structs.replace(verdict, verdict=known.verdict)
         self._verdicts[verdict.id] = verdict
-        if settles:
-            self._conflicts.pop(verdict.id, None)
         self._changed = True
 
     def refresh(self, processed: Processed, now: int) -> None:

@@ -181,22 +181,33 @@ class QuoteBook:
         self._states = {symbol: before.get(symbol) or QuoteState() for symbol in symbols}
         self._suspected = {symbol: state for symbol, state in self._suspected.items() if symbol in self._states}
         self._fit_states()
-        self.put_newer(marks)
-        self._changed = [state for state in self._states.values() if state.changed]
-
-    def put_newer(self, marks: Mapping[str, Mark]) -> list[str]:
-        """Put in marks from the store that are newer than the quotes here. Returns their symbols. O(marks).
-
-        They go to the writer with the next `take`.
-        """
-        newer = []
         for symbol, mark in marks.items():
             state = self._states.get(symbol)
             if state is not None and mark.ts > state.ts:
                 state.put(mark)
                 self._hold(symbol, state, {})
-                newer.append(symbol)
-        return newer
+        self._changed = [state for state in self._states.values() if state.changed]
+
+    def take_stored(self, marks: Mapping[str, Mark], now: int) -> list[str]:
+        """Put in marks that another program stored: the newest event time wins, on ties these, which came later. O(marks).
+
+        Returns the symbols whose mark they became. They go to the writer with the next `take`. Marks of unknown instruments are
+        passed over.
+        """
+        latest = now + self._future_limit
+        taken = []
+        for symbol, mark in marks.items():
+            state = self._states.get(symbol)
+            if (
+                state is None
+                or mark.ts < state.ts <= latest
+                or (mark.price, mark.ts, mark.kind) == (state.price, state.ts, state.kind)
+            ):
+                continue
+            state.put(mark)
+            self._hold(symbol, state, {})
+            taken.append(symbol)
+        return taken
 
     @property
     def suspects(self) -> list[str]:

@@ -58,5 +58,5 @@ class DayMarks:
         except StoreError:
             return  # the store thread reports it
         self._closed = closed
-        taken = self._quotes.put_newer(marks)
+        taken = self._quotes.take_stored(marks, now)
         log.info("closes_in_force", date=closed.isoformat(), instruments=len(taken))

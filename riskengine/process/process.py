@@ -38,6 +38,7 @@ from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
 from riskengine.store.results import TradeFilter
 from riskengine.store.sqlite.examination import Examination
+from riskengine.store.standing import Acknowledged
 from riskengine.views.grants import EVERYTHING, Grants
 
 T = TypeVar("T")
@@ -48,10 +49,11 @@ log = get_logger("riskengine.process")
 class EngineProcess:
     """One engine on one store; what `serve` sees as its `Gateway`. Methods are called on the event loop.
 
-    `accept_mismatch`: go live even if engine and store contradict each other, and have every screen say so.
+    `accept_mismatch`: go live even if engine and store contradict each other, and have every screen say so. `reason` is
+    why, for the audit trail; a store that went back is not accepted without.
     """
 
-    def __init__(self, config: Config, clock: Clock | None = None, *, accept_mismatch: bool = False) -> None:
+    def __init__(self, config: Config, clock: Clock | None = None, *, accept_mismatch: bool = False, reason: str = "") -> None:
         self.config = config
         self.clock: Clock = clock or SystemClock()
         self.metrics = Metrics()
@@ -65,6 +67,7 @@ class EngineProcess:
         """The parts of the engine once it is live; they stay when it has failed or stopped."""
         self._state = "starting"
         self._accept_mismatch = accept_mismatch
+        self._reason = reason
         self._mismatches: list[Mismatch] = []
         self._store: Store | None = None
         self._examination = Examination()
@@ -92,7 +95,7 @@ class EngineProcess:
         )
         try:
             self._store_watch = StoreWatch(self.config, store, self.clock, self.warnings)
-            self._epoch, self._mismatches = self._store_watch.take_epoch(self._accept_mismatch)
+            self._epoch, self._mismatches = self._store_watch.take_epoch(self._accept_mismatch, self._reason)
         except RiskEngineError:
             store.close()
             raise
@@ -111,8 +114,8 @@ class EngineProcess:
         if self._mismatches:
             if not self._accept_mismatch:
                 raise StartRefused(self._mismatches)
-            self._store.record([acceptance(self._mismatches)])
-            self.warnings["mismatch"] = accepted_warning(self._mismatches)
+            self._store.record([acceptance(self._mismatches, self._reason)])
+            self.warnings["mismatch"] = accepted_warning(self._mismatches, self._reason)
         await self._sources.follow(self._store.feeds, self.clock.now())
         live = self._go_live(self._store, loaded)
         self.morning.enter("live")
@@ -128,7 +131,8 @@ class EngineProcess:
         surroundings = Surroundings(
             store, self._epoch, self.config, self.clock, self.metrics, self.warnings, self.curves, self._wakeup
         )
-        self.live = live = LiveEngine(surroundings, loaded, Calls(self._fail, self.renew, self.on_store, self.on_writer))
+        calls = Calls(self._fail, self.renew, self._note_gone_back, self.on_store, self.on_writer)
+        self.live = live = LiveEngine(surroundings, loaded, calls)
         watermark = loaded.engine.snapshot.watermark
         event = start_event(self.config, epoch=self._epoch, watermark=watermark, revision=loaded.revision)
         self._early_events.hand_to(live.store_thread.trail.record, event)
@@ -166,6 +170,12 @@ class EngineProcess:
         self._state = "failed"
         self._pending.give_up(EngineNotLive("the engine failed before it could answer: send the trades again once it is live"))
         self.ended.set()
+
+    def _note_gone_back(self, text: str, acknowledged: Acknowledged) -> None:
+        """The store is behind what was acknowledged: no trade is taken any more, and every screen says so."""
+        assert self._store_watch is not None, "a live engine has a store"
+        self.metrics.store_went_back.set(1)
+        self._store_watch.note_gone_back(text, acknowledged)
 
     # -- the state ---------------------------------------------------------------------------------------------
 

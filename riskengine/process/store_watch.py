@@ -23,6 +23,7 @@ from riskengine.records.reference import Reference
 from riskengine.snapshot.mismatch import Mismatch
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
 from riskengine.store.protocol import Store
+from riskengine.store.standing import RESUME, Acknowledged
 from riskengine.store.witness import Witness
 
 NOTE_EVERY_S = 10.0
@@ -44,11 +45,14 @@ class StoreWatch:
         self._stopping: asyncio.Event | None = None
         self._listed: Mapping[str, Sequence[ExceptionItem]] | None = None
         self._reference: Reference | None = None
+        self._acknowledged: Acknowledged | None = None
+        self._wake = asyncio.Event()
 
-    def take_epoch(self, accept_mismatch: bool) -> tuple[int, list[Mismatch]]:
+    def take_epoch(self, accept_mismatch: bool, reason: str = "") -> tuple[int, list[Mismatch]]:
         """The epoch of this writer, and what the witness found wrong with the store. Raises StartRefused, StoreError.
 
-        A store that went back and is accepted continues above every epoch seen before, so that no old writer passes for this one.
+        A store that went back is accepted with a reason only. It continues above every epoch seen before, so that no old writer
+        passes for this one.
         """
         back = self.witness.check()
         if back is None:
@@ -58,12 +62,19 @@ class StoreWatch:
                     "`riskengine audit verify` lists their rows"
                 )
             return self._store.next_epoch(), []
+        if not (accept_mismatch and reason):
+            said = "--accept-mismatch needs a --reason here: " if accept_mismatch else ""
+            raise StartRefused([Mismatch("restored", f"{back}; {said}{RESUME}")])
         found = Mismatch("restored", back)
-        if not accept_mismatch:
-            raise StartRefused([found])
         epoch = self._store.next_epoch(above=self.witness.epoch)
         self.witness.adopt()
         return epoch, [found]
+
+    def note_gone_back(self, text: str, acknowledged: Acknowledged) -> None:
+        """The store has gone back under the engine: say so, for good, and have the witness keep what was acknowledged."""
+        self._warnings["restored"] = text
+        self._acknowledged = acknowledged
+        self._wake.set()
 
     def start(self, newest: Callable[[], Snapshot], openings_left_out: int) -> None:
         """Begin, once the engine is live."""
@@ -76,6 +87,7 @@ class StoreWatch:
         """Bring the witness up to date for the last time, and end. The store must still be open."""
         if self._task is not None and self._stopping is not None:
             self._stopping.set()
+            self._wake.set()
             await asyncio.wait([self._task], timeout=LAST_NOTE_S)
             self._task.cancel()
 
@@ -85,24 +97,33 @@ class StoreWatch:
         await self._update_witness(count=True)
         while True:
             last = stopping.is_set()
-            if last or loop.time() >= due:
+            if last or self._wake.is_set() or loop.time() >= due:
+                self._wake.clear()
                 await self._update_witness()
                 due = loop.time() + NOTE_EVERY_S
             if last:
                 return
             await self._warn_about(newest())
             with suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), LOOK_EVERY_S)
+                await asyncio.wait_for(self._wake.wait(), LOOK_EVERY_S)
 
     async def _update_witness(self, *, count: bool = False) -> None:
+        if (acknowledged := self._acknowledged) is not None:
+            await asyncio.to_thread(self.witness.keep, acknowledged)
+            return
         try:
             back = await asyncio.to_thread(partial(self.witness.note, count=count))
         except StoreError:
             return  # the store thread reports it
+        if self._acknowledged is not None:  # it went back meanwhile
+            self._wake.set()
+            return
         if back is not None:
             self._warnings["restored"] = back
         else:
             self._warnings.pop("restored", None)
+        if self.witness.cut is not None:
+            self._warnings["gone"] = self.witness.cut
 
     async def _warn_about(self, snapshot: Snapshot) -> None:
         """Warn of what the positions lack: trades kept out, rows that are no trades, balances without a place.

@@ -39,9 +39,10 @@ class Mismatch(NamedTuple):
     text: str
 
 
-def accepted_warning(mismatches: Iterable[Mismatch]) -> str:
-    """The warning on every screen of an engine that went live in spite of `mismatches`."""
-    return f"{'; '.join(mismatch.text for mismatch in mismatches)}; this was accepted when the engine was started"
+def accepted_warning(mismatches: Iterable[Mismatch], reason: str = "") -> str:
+    """The warning on every screen of an engine that went live in spite of `mismatches`, with the reason that a person gave."""
+    why = f": {reason}" if reason else ""
+    return f"{'; '.join(mismatch.text for mismatch in mismatches)}; this was accepted when the engine was started{why}"
 
 
 def disagreements(snapshot: Snapshot) -> list[Mismatch]:

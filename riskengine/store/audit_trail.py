@@ -66,12 +66,17 @@ def command_line_actor() -> str:
 
 
 class Trail:
-    """Extends the chain inside one transaction. `check_epoch` raises LeaseHeld if the store's epoch is not the caller's."""
+    """Extends the chain inside one transaction.
 
-    def __init__(self, transaction: Transaction, actor: str, check_epoch: Callable[[int], None]) -> None:
+    `check` gets the store's epoch and the newest entry before anything is appended, and raises LeaseHeld or StoreWentBack if they
+    are not what the caller may go on from. `head` is the newest entry of this transaction; None before the first append.
+    """
+
+    def __init__(self, transaction: Transaction, actor: str, check: Callable[[int, Head], None]) -> None:
         self._transaction = transaction
         self._actor = actor
-        self._check_epoch = check_epoch
+        self._check = check
+        self.head: Head | None = None
 
     def trades(self, rows: Sequence[tuple[int, RowValues]], numbers: Numbers) -> None:
         """Record trades that this transaction stored, ascending by number, and that their sources' numbers have come.
@@ -105,7 +110,9 @@ class Trail:
         self.events([AuditEvent(kind, "", each, actor or self._actor) for each in details])
 
     def _append(self, drafts: Sequence[AuditEntry], numbers: Numbers = MappingProxyType({})) -> None:
-        head = self._take_head()
+        head = self.head = self._take_head()
+        if not drafts and not numbers:
+            return
         ts = SystemClock().now()
         entries = []
         for draft in drafts:
@@ -118,9 +125,10 @@ class Trail:
                 entries, str(head), {s: runs[0] for s, runs in numbers.items() if len(runs) == 1}, ts
             )
         take_numbers(self._transaction, {source: runs for source, runs in numbers.items() if source not in noted}, ts)
+        self.head = head
 
     def _take_head(self) -> Head:
-        """Check the epoch and return the newest entry, locked until the transaction ends.
+        """Check and return the newest entry, locked until the transaction ends.
 
         `meta` notes the newest entry too. A note ahead of the table means that the end of the trail was cut: the chain goes on
         from the note, and the gap shows. A note that is missing, unreadable or behind does not count: the chain goes on from the
@@ -128,15 +136,16 @@ class Trail:
         """
         transaction = self._transaction
         found = {key: (value, newest) for key, value, newest in transaction.rows("audit_hold", (EPOCH_KEY,))}
-        self._check_epoch(int(found[EPOCH_KEY][0]) if EPOCH_KEY in found else 0)
+        epoch = int(found[EPOCH_KEY][0]) if EPOCH_KEY in found else 0
         if HEAD_KEY not in found:
             transaction.run("meta_set", [(HEAD_KEY, "0")])
             found = {key: (value, newest) for key, value, newest in transaction.rows("audit_hold", (EPOCH_KEY,))}
         value, newest = found[HEAD_KEY]
         head = parse_head(value)
-        if head is not None and head.audit_seq >= newest:
-            return head
-        return newest_head(transaction)
+        if head is None or head.audit_seq < newest:
+            head = newest_head(transaction)
+        self._check(epoch, head)
+        return head
 
 
 def _draft(actor: str, kind: str, subject: str, rows: tuple[int | None, int | None, int], detail: str) -> AuditEntry:

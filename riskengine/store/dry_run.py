@@ -88,7 +88,7 @@ class DryRun:
 
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
         """See `Store`."""
-        return self._read(lambda reading: reference.save_marks(reading, marks))
+        return self._read(lambda reading: reference.save_marks(reading, marks, 0))
 
     def _read(self, query: Callable[["_Reading"], T]) -> T:
         return self._store.read(lambda transaction: query(_Reading(transaction)))
@@ -119,7 +119,7 @@ class _NoTrail(Trail):
     """A trail that records nothing."""
 
     def __init__(self, transaction: Transaction) -> None:
-        super().__init__(transaction, command_line_actor(), lambda epoch: None)
+        super().__init__(transaction, command_line_actor(), lambda epoch, head: None)
 
     def records(self, *_: object) -> None:
         """Record nothing."""

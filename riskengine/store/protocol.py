@@ -8,7 +8,8 @@ from another thread is a bug and raises AssertionError. Reads (marked R) come fr
 call answers from one committed state.
 
 Errors: any method may raise StoreUnavailable (locked for longer than the store waits, disk full, I/O error, file gone, store
-closed), StoreCorrupt, or StoreError for anything else that the database refuses. A W method that raises has changed nothing.
+closed), StoreWentBack (behind what this writer acknowledged), StoreCorrupt, or StoreError for anything else that the database
+refuses. A W method that raises has changed nothing.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from riskengine.store.results import (
     Bookmark,
     BreakKey,
     BreakStatus,
+    Changes,
     Conflict,
     FoundBreak,
     Removed,
@@ -34,6 +36,7 @@ from riskengine.store.results import (
     TableCounts,
     TradeFilter,
 )
+from riskengine.store.standing import Acknowledged
 from riskengine.store.trade_rows import TradeRow
 
 T = TypeVar("T")
@@ -95,11 +98,11 @@ class Store(Protocol):
         """W. Keep the mark with the newest ts of each instrument, on ties the later one; an older mark is superseded."""
         ...
 
-    def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> None:
-        """W. Store a person's decision on an exception, in one transaction.
+    def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> int | None:
+        """W. Store a person's decision on an exception, in one transaction; one that is only a comment leaves the decision alone.
 
-        `conflict` is a trade that was kept apart and now replaces the stored version, in place. Raises StoreError if that version
-        is gone.
+        `conflict` is a trade that was kept apart and now replaces the stored version, in place and whole: the row becomes that
+        record, received_ts included. Returns the store_seq of that row. Raises StoreError if that version is gone.
         """
         ...
 
@@ -186,6 +189,19 @@ class Store(Protocol):
         """
         ...
 
+    def check_standing(self, watermark: int) -> None:
+        """R, on the write thread. Compare the store with what this writer acknowledged; it has applied rows up to `watermark`.
+
+        Raises StoreWentBack if the store is behind that, or another file; does nothing before `next_epoch`. Every commit of
+        trades compares the audit trail in the same way, in its own transaction. Cost 50 us (SQLite) or 500 us (PostgreSQL).
+        """
+        ...
+
+    @property
+    def acknowledged(self) -> Acknowledged | None:
+        """What this writer has acknowledged, None before `next_epoch`."""
+        ...
+
     # -- following what others write -------------------------------------------------------------------------------
 
     def bookmark(self) -> Bookmark:
@@ -198,6 +214,13 @@ class Store(Protocol):
         Returns each row once, whatever its number and however late its transaction commits; an open transaction does not hold
         back the others. Fewer rows than `limit`: there are no more. In store order, except for rows that commit late. Cost 50 us
         (SQLite) or 500 us (PostgreSQL), and 6 us a row.
+        """
+        ...
+
+    def changes_beyond(self, seen: Changes | None) -> tuple[frozenset[str], Changes]:
+        """R. Which of CHANGED_KINDS have rows that became visible after `seen` (None: all), and what has been seen now.
+
+        Own rows may be among them, but no marks that a writer with an epoch saved. Cost 30 us (SQLite) or 500 us (PostgreSQL).
         """
         ...
 
@@ -248,6 +271,18 @@ class Store(Protocol):
 
     def notices(self, limit: int) -> list[StoredNotice]:
         """R. The newest notices about trades, oldest first, each with the row of its version. 10 us each."""
+        ...
+
+    def conflict_ids(self, limit: int) -> list[int]:
+        """R. The numbers of the newest conflicts, newest first. Cost 0.2 us each."""
+        ...
+
+    def conflicts_numbered(self, conflict_ids: Sequence[int]) -> list[Conflict]:
+        """R. The conflicts with these numbers that exist, ascending; the store_seq of their rows is 0. Cost 5 us each."""
+        ...
+
+    def marks_of_others(self) -> list[StoredMark]:
+        """R. The stored marks that other programs wrote, by instrument."""
         ...
 
     def verdicts(self) -> list[Verdict]:

@@ -85,6 +85,20 @@ class StoredNotice(NamedTuple):
     row: TradeRow
 
 
+CHANGED_KINDS = frozenset({"closes", "conflicts", "marks", "verdicts"})
+"""The tables other than `trades` and reference data whose changes by other programs an engine follows."""
+
+
+class Changes(NamedTuple):
+    """How far a follower has seen other programs' changes; `Store.changes_beyond` makes it.
+
+    SQLite: the count of changes of each kind. PostgreSQL: a snapshot.
+    """
+
+    counts: tuple[tuple[str, int], ...] = ()
+    snapshot: str = ""
+
+
 # -- reference data ------------------------------------------------------------------------------------------------
 
 
@@ -182,7 +196,8 @@ class StoreState(NamedTuple):
 
     `store_id` names the store, wherever it is copied to. `epoch` is that of its last writer. `watermark` is its highest store_seq
     (0: no trade) and `last_received_ts` when that row was received. `trades` counts the rows of `trades`. `audit_seq` and
-    `audit_hash` are those of the newest entry of the audit trail (0 and "": no entry).
+    `audit_hash` are those of the newest entry of the audit trail (0 and "": no entry). `issued` is the highest store_seq that the
+    database ever gave out, whether or not the row is still there (0: unknown).
     """
 
     store_id: str
@@ -192,3 +207,9 @@ class StoreState(NamedTuple):
     trades: int
     audit_seq: int
     audit_hash: str
+    issued: int = 0
+
+    @property
+    def come_to(self) -> int:
+        """The highest number that a trade of this store is known to have had."""
+        return max(self.watermark, self.issued)

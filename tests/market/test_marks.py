@@ -285,6 +285,26 @@ def test_after_the_clock_was_set_back_a_mark_of_the_hour_that_never_was_gives_wa
     assert quotes.take() == {}, "and from then on the newest wins again"
 
 
+@pytest.mark.parametrize(
+    ("ts", "price", "in_force"),
+    [(NOON - 1, 1.5, 1.25), (NOON, 1.5, 1.5), (NOON + 1, 1.5, 1.5), (NOON, 1.25, 1.25)],
+    ids=["older", "of the same time, later", "newer", "the same"],
+)
+def test_a_mark_that_another_program_stored_counts_by_its_event_time(ts, price, in_force):
+    quotes = book()
+    quotes.offer([quote("EURUSD", 1.25, 1.25)], NOON)
+    assert len(quotes.take()) == 1
+    quotes.take_stored({"EURUSD": Mark(price, ts, "sheet", "quote"), "GONE": Mark(1.0, ts, "sheet", "quote")}, NOON)
+    assert [mark.price for mark in quotes.take().values()] == ([] if in_force == 1.25 else [in_force])
+
+
+def test_a_stored_mark_takes_the_place_of_one_from_an_hour_that_a_corrected_clock_never_had():
+    quotes = book()
+    quotes.restore({"EURUSD": Mark(1.25, NOON + 3_600 * SECOND, "feed", "quote")})
+    quotes.take_stored({"EURUSD": Mark(1.5, NOON, "sheet", "quote")}, NOON)
+    assert [mark.price for mark in quotes.take().values()] == [1.5]
+
+
 def test_a_restored_mark_of_an_instrument_that_is_gone_is_passed_over():
     quotes, table = book(), MarkTable(REFERENCE, MarksConfig())
     quotes.restore({"GONE": Mark(1.5, NOON, "feed", "quote")})

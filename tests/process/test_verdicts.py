@@ -38,6 +38,9 @@ class Shelf:
     def recall(self, trades: Sequence[Trade]) -> None:
         self.done.append(("recall", [one.trade_id for one in trades]))
 
+    def trades_of_deals(self, deals: Sequence[tuple[str, str]]) -> list[Any]:
+        return []
+
     def save_verdict(self, verdict: Verdict, conflict: Trade | None) -> None:
         self._verdicts.append(verdict)
         self.done.append(("save", None if conflict is None else conflict.trade_id))

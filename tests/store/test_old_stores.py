@@ -11,11 +11,12 @@ from riskengine.rebuild.load import compare_here
 from riskengine.rebuild.rebuild import rebuild
 from riskengine.reconciliation.store_sums import store_side
 from riskengine.records.rules import RULES
+from riskengine.records.types import StoredMark
 from riskengine.snapshot.compare import side_of
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.rows import decimal_texts, node_rows, position_rows
 from riskengine.store.open_store import open_store
-from riskengine.store.results import FoundBreak
+from riskengine.store.results import CHANGED_KINDS, FoundBreak
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from tests.store.old_stores import load_old_store, make_old_store
 from tests.store_book import Outside
@@ -189,3 +190,21 @@ def test_numbers_up_to_the_cursors_of_before_count_as_come(store_url: str) -> No
         store.close()
     assert {source: state.came.highest for source, state in feeds.items()} == cursors
     assert all(not state.came.missing and state.promised is None and not state.retired for state in feeds.values())
+
+
+def test_an_engine_that_takes_it_over_compares_it_with_itself_and_notices_what_others_write(store_url: str) -> None:
+    make_old_store(store_url)
+    store = open_store(store_url, writer="a test")
+    try:
+        store.next_epoch()
+        store.check_standing(store.watermark())
+        assert store.marks_of_others() == store.marks(), "an earlier engine did not say which marks were its own"
+        kinds, seen = store.changes_beyond(None)
+        assert kinds == CHANGED_KINDS
+        loader = open_store(store_url)
+        [*marks] = loader.marks()
+        loader.save_marks([StoredMark(marks[0].instrument, marks[0].ts + 1, marks[0].price)])
+        loader.close()
+        assert store.changes_beyond(seen)[0] == {"marks"}
+    finally:
+        store.close()

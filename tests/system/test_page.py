@@ -189,7 +189,7 @@ def test_a_warning_is_a_red_banner_for_as_long_as_it_holds(tmp_path: Path) -> No
     with sqlite3.connect(tmp_path / "desk.db") as outside:
         outside.execute("UPDATE meta SET value = '3' WHERE key = 'writer_epoch'")
     outside.close()
-    words = ("serve", "--accept-mismatch", "--store", url, "--port", "0")
+    words = ("serve", "--accept-mismatch", "--reason", "a drill", "--store", url, "--port", "0")
     with running(*words, log=tmp_path / "log") as server, Browser(tmp_path / "profile") as browser:
         browser.open(server.url)
         banner = "document.querySelector('#warnings')"

@@ -40,9 +40,9 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 SELECT instrument, ts, price, source, kind FROM marks ORDER BY instrument
 
 -- name: mark_save
-INSERT INTO marks (instrument, ts, price, source, kind) VALUES (?, ?, ?, ?, ?)
+INSERT INTO marks (instrument, ts, price, source, kind, saved) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (instrument) DO UPDATE SET ts = excluded.ts, price = excluded.price, source = excluded.source,
-    kind = excluded.kind
+    kind = excluded.kind, saved = excluded.saved
 
 -- name: closes
 SELECT date, instrument, price FROM closes ORDER BY date, instrument
