@@ -20,7 +20,7 @@ from riskengine.records.types import Close, Instrument, Node, Opening, StoredMar
 from riskengine.snapshot.digest import digest
 from riskengine.store.results import StoredNotice
 from riskengine.store.trade_rows import COLUMNS, RefusedRow, TradeRow, row_values
-from tests.world import NOON, SECOND, House, cancel, config, instruments, nodes, opening, quote, trade
+from tests.world import NOON, SECOND, House, cancel, config, instruments, nodes, opening, trade
 
 DAY = 86_400 * SECOND
 BEFORE_NOON = "2026-03-03"
