@@ -103,7 +103,7 @@ def opening(where: Reference = REFERENCE, **columns: Any) -> Opening:
 
 
 WIDE = 10.0
-"""The limit on moves of a mark in these worlds: their prices are chosen for the sums that they give, not to be near each other."""
+"""The limit on moves of a mark in these worlds, whose prices are chosen for the sums that they give."""
 
 
 def mark_settings(**marks: Any) -> MarksConfig:

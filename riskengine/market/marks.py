@@ -22,7 +22,7 @@ import numpy as np
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import MarksConfig
 from riskengine.market.price_limits import is_within, limit_of
-from riskengine.market.suspects import MAX_SUSPECT_SOURCES, Suspect, extend_level, has_second_source, without_agreeing
+from riskengine.market.suspects import MAX_SUSPECT_SOURCES, SuspectLevel, extend_level, has_second_source, without_agreeing
 from riskengine.market.trading_day import TradingDay
 from riskengine.records.decode import TickInput
 from riskengine.records.fields import QUOTE_DECIMALS, TS_MIN, Rejected, excerpt, quote, timestamp
@@ -44,7 +44,7 @@ NO_BAND = (math.nan, math.nan)
 
 @cache
 def _band(limit: float) -> tuple[float, float]:
-    """What times a mark bounds the prices within `limit` of it. One pair for all states: a tick finds it in the processor's cache."""
+    """What times a mark bounds the prices within `limit` of it. All states share one pair: the processor has it at hand."""
     return (1.0 - limit, 1.0 + limit) if limit else (-math.inf, math.inf)
 
 
@@ -58,7 +58,7 @@ class Mark(NamedTuple):
     ts: int
     source: str
     kind: str
-    suspects: tuple[Suspect, ...] = ()
+    suspects: tuple[SuspectLevel, ...] = ()
 
     @property
     def suspect(self) -> float | None:
@@ -92,7 +92,7 @@ class QuoteState:
         self.source = ""
         self.kind = ""
         self.down, self.up = NO_BAND
-        self.suspects: dict[str, Suspect] = {}
+        self.suspects: dict[str, SuspectLevel] = {}
         self.changed = False
 
     def fit(self, number: int, instrument: Instrument, limit: float) -> None:
@@ -106,7 +106,7 @@ class QuoteState:
         """Make a mark the good one; the suspects stay."""
         self.price, self.ts, self.source, self.kind = mark.price, mark.ts, mark.source, mark.kind
 
-    def hold(self, suspects: dict[str, Suspect]) -> None:
+    def hold(self, suspects: dict[str, SuspectLevel]) -> None:
         """Replace the suspect levels."""
         self.suspects = suspects
         self.down, self.up = NO_BAND if suspects else _band(self.limit)
@@ -217,7 +217,7 @@ class QuoteBook:
     def offer(self, ticks: Sequence[AnyTick], now: int) -> list[Refusal]:
         """Apply ticks in their order of arrival. A refusal has the tick's place, the field and the reason.
 
-        `now` limits how far ahead a tick may be, and says when a suspect level came. 0.4 us for a two-sided tick that is believed.
+        `now` limits how far ahead a tick may be, and says when a suspect level came. 0.4 us for one that is plain.
         """
         # A whole number divided by 1e12 is the double nearest to a decimal of 12 places: no need to round it. Adding 2**52 and
         # taking it away again leaves a whole number of whatever double.
@@ -369,7 +369,7 @@ class QuoteBook:
             return
         if known is not None and known.since > latest:
             known = None  # from before the clock was set back
-        quote = Suspect.of(source, price, ts, kind, now)
+        quote = SuspectLevel.of(source, price, ts, kind, now)
         level, is_third = extend_level(known, quote, state.limit)
         if (
             is_third
@@ -398,13 +398,13 @@ class QuoteBook:
             elif level.since > latest or ts - level.ts > self._stale_after or now - level.came > self._stale_after:
                 self._hold(symbol, state, {name: each for name, each in state.suspects.items() if name != level.source})
 
-    def _believe(self, symbol: str, state: QuoteState, level: Suspect) -> None:
+    def _believe(self, symbol: str, state: QuoteState, level: SuspectLevel) -> None:
         """Make a suspect level the mark."""
         state.price, state.ts, state.source, state.kind = level.price, level.ts, level.source, level.kind
         self.believed += 1
         self._hold(symbol, state, without_agreeing(state.suspects, level, state.limit))
 
-    def _hold(self, symbol: str, state: QuoteState, suspects: dict[str, Suspect]) -> None:
+    def _hold(self, symbol: str, state: QuoteState, suspects: dict[str, SuspectLevel]) -> None:
         """Replace the suspect levels of a state; `take` then hands its mark over."""
         state.hold(suspects)
         if suspects:
@@ -504,7 +504,7 @@ class MarkTable:
         self.unsaved.clear()
 
     def fresh(self, now: int) -> "np.typing.NDArray[np.bool_]":
-        """True for marks within `stale_after_s` of `now` by event time, and for closes while the market is shut since. O(instruments).
+        """True for marks within `stale_after_s` of `now` by event time, and closes while the market is shut. O(instruments).
 
         A mark further ahead of the clock than a tick may be is not fresh: somebody has set the clock back. Crypto is never shut.
         """

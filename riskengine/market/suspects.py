@@ -1,8 +1,8 @@
 """Prices that are not believed yet: what a quote state holds back, source by source, and when it is believed (ACCOUNTING 8).
 
 A source whose quote lies too far from the mark is suspect. It is believed once three of its quotes in a row agree, or a second
-source agrees with it, or its level has held for `suspect_release_s`, or a person says so. Another source that quotes near the mark
-keeps the mark and clears nothing. Pure; owned by the thread that owns the quote book.
+source agrees with it, or its level has held for `suspect_release_s`, or a person says so. Another source that quotes near the
+mark keeps the mark and clears nothing. Pure; owned by the thread that owns the quote book.
 """
 
 from collections.abc import Iterable
@@ -11,10 +11,10 @@ from typing import NamedTuple
 from riskengine.market.price_limits import is_within
 
 MAX_SUSPECT_SOURCES = 16
-"""Suspect sources of one instrument at one time: senders choose the names, so that their number needs a bound."""
+"""SuspectLevel sources of one instrument at one time: senders choose the names, so that their number needs a bound."""
 
 
-class Suspect(NamedTuple):
+class SuspectLevel(NamedTuple):
     """A level that one source quotes and that is held back. Microseconds.
 
     price, ts, kind, came  its newest quote: event time, kind as in a mark, and when it came by the clock
@@ -32,7 +32,7 @@ class Suspect(NamedTuple):
     since_came: int
 
     @classmethod
-    def of(cls, source: str, price: float, ts: int, kind: str, came: int) -> "Suspect":
+    def of(cls, source: str, price: float, ts: int, kind: str, came: int) -> "SuspectLevel":
         """The level that one quote alone makes."""
         return cls(source, price, ts, kind, came, None, ts, came)
 
@@ -41,7 +41,7 @@ class Suspect(NamedTuple):
         return ts - self.since >= release_us or now - self.since_came >= release_us
 
 
-def extend_level(known: Suspect | None, quote: Suspect, limit: float) -> tuple[Suspect, bool]:
+def extend_level(known: SuspectLevel | None, quote: SuspectLevel, limit: float) -> tuple[SuspectLevel, bool]:
     """A source's level after one more quote, and whether that was the third in a row to agree within `limit` of each other.
 
     `quote` is the quote as a level of its own, `known` the level of its source before it.
@@ -55,12 +55,12 @@ def extend_level(known: Suspect | None, quote: Suspect, limit: float) -> tuple[S
     return quote._replace(before=known.price, since=known.ts, since_came=known.came), False
 
 
-def has_second_source(quote: Suspect, levels: Iterable[Suspect], limit: float) -> bool:
+def has_second_source(quote: SuspectLevel, levels: Iterable[SuspectLevel], limit: float) -> bool:
     """Whether another source's level agrees with a quote within `limit`."""
     return any(other.source != quote.source and is_within(quote.price, other.price, limit) for other in levels)
 
 
-def without_agreeing(levels: dict[str, Suspect], believed: Suspect, limit: float) -> dict[str, Suspect]:
+def without_agreeing(levels: dict[str, SuspectLevel], believed: SuspectLevel, limit: float) -> dict[str, SuspectLevel]:
     """What is still held back once a level is believed: the other sources, but for those that agree with it."""
     return {
         source: level

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from riskengine.config import MarksConfig
 from riskengine.market.marks import Mark, MarkTable, QuoteBook
-from riskengine.market.suspects import Suspect
+from riskengine.market.suspects import SuspectLevel
 from riskengine.records.decode import TickInput
 from riskengine.records.types import Tick
 from tests.model import Model, Quote
@@ -359,7 +359,7 @@ def test_restored_marks_need_not_be_stored_again(table):
 
 
 def test_a_suspect_without_a_good_price_is_no_price(table):
-    table.take({0: Mark(0.0, 0, "", "", (Suspect.of("feed", 1.5, NOON, "quote", NOON),))})
+    table.take({0: Mark(0.0, 0, "", "", (SuspectLevel.of("feed", 1.5, NOON, "quote", NOON),))})
     assert not table.priced[0]
     assert table.take_unsaved() == []
 
