@@ -61,7 +61,12 @@ def fixed(value: Decimal | int | str, decimals: int, field: str) -> int:
 
 def rounded(value: Decimal, field: str) -> int:
     """`value` in units of 1e-10, what is finer rounded half-even. Raises Rejected: not finite, above 1e15."""
-    return _scaled(_round(value) if is_finer(value) else value, DECIMALS, field)
+    try:
+        return fixed(value, DECIMALS, field)
+    except Rejected:
+        if not is_finer(value):
+            raise
+        return _scaled(_round(value), DECIMALS, field)
 
 
 def is_finer(value: Decimal) -> bool:
