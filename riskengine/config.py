@@ -6,8 +6,9 @@
 import re
 import tomllib
 import zoneinfo
+from functools import reduce
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -194,7 +195,8 @@ def _setting_error(error: str) -> str:
     unknown = re.fullmatch("Object contains unknown field `(.*)`", reason)
     if unknown:
         name = unknown[1]
-        known = getattr(Config(), setting).__struct_fields__ if setting else Config.__struct_fields__
+        table: Any = reduce(getattr, setting.split("."), Config()) if setting else Config()
+        known = table.__struct_fields__
         near = nearest(name, known)
         meant = "" if near is None else f": did you mean {near}?" if setting else f": did you mean [{near}]?"
         return f"[{setting}] has no setting {name}{meant}" if setting else f"there is no section [{name}]{meant}"

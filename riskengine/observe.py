@@ -244,6 +244,14 @@ class Metrics:
             "One transaction of the store, until durable.",
             (0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
         )
+        self._add_store_metrics()
+        self._add_state_metrics()
+        notices = Counter("riskengine_notices", "Trades that count and were noticed, by kind.", ["kind"], registry=self.registry)
+        self.notices: dict[str, Counter] = {kind: notices.labels(kind) for kind in NOTICE_KINDS}
+        self._add_engine_metrics()
+        self._add_stream_metrics()
+
+    def _add_store_metrics(self) -> None:
         self.breaks_open = self._gauge("riskengine_breaks_open", "Positions that differ from the store and are not repaired yet.")
         self.breaks_open_by_kind = Gauge(
             "riskengine_breaks_open_by_kind", "The same by kind of break.", ["kind"], registry=self.registry
@@ -259,11 +267,6 @@ class Metrics:
             "riskengine_renewals", "Rebuilds beside the live engine, by result.", ["result"], registry=self.registry
         )
         self.renewals = {result: renewals.labels(result) for result in ("done", "refused")}
-        self._add_state_metrics()
-        notices = Counter("riskengine_notices", "Trades that count and were noticed, by kind.", ["kind"], registry=self.registry)
-        self.notices: dict[str, Counter] = {kind: notices.labels(kind) for kind in NOTICE_KINDS}
-        self._add_engine_metrics()
-        self._add_stream_metrics()
 
     def _add_state_metrics(self) -> None:
         states = Gauge("riskengine_state", "1 for the engine's state, 0 for the others.", ["state"], registry=self.registry)

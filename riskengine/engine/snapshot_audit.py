@@ -47,14 +47,14 @@ LINES = {
 }
 
 
-class Suspect(NamedTuple):
+class FaultPlace(NamedTuple):
     """Where a check failed: an owner, by number, and an instrument or ALL_ROWS."""
 
     owner: int
     instrument: int
 
 
-Walk = Iterator[Suspect | None]
+Walk = Iterator[FaultPlace | None]
 
 
 def audit_sums(snapshot: Snapshot) -> Walk:
@@ -74,12 +74,12 @@ def audit_sums(snapshot: Snapshot) -> Walk:
                     yield None
         for row in table.state(node).positions():
             if not below.pop_equals(row):
-                yield Suspect(node, row.instrument)
+                yield FaultPlace(node, row.instrument)
             spent += 1
             if spent >= STEP_ROWS:
                 spent = 0
                 yield None
-        yield from (Suspect(node, instrument) for instrument in below.exact)
+        yield from (FaultPlace(node, instrument) for instrument in below.exact)
 
 
 class InstrumentSums:
@@ -138,9 +138,9 @@ def audit_rollups(snapshot: Snapshot) -> Walk:
     for row in snapshot.nodes.state(0).positions():
         other = sum_of(dealt.pop(row.instrument, ()))
         if exact_figures(row) != exact_figures(other) and not (row.quarantined or (other is not None and other.quarantined)):
-            yield Suspect(0, row.instrument)
+            yield FaultPlace(0, row.instrument)
         yield None
-    yield from (Suspect(0, instrument) for instrument in dealt)
+    yield from (FaultPlace(0, instrument) for instrument in dealt)
 
 
 def exact_figures(row: Row | None) -> object:
@@ -159,7 +159,7 @@ def audit_numbers(snapshot: Snapshot, table: Table) -> Walk:
             if not number % STEP_ROWS:
                 yield None
         if check.fault():
-            yield Suspect(owner, ALL_ROWS)
+            yield FaultPlace(owner, ALL_ROWS)
         spent += 4 + table.state(owner).position_count % STEP_ROWS
         if spent >= STEP_ROWS:
             spent = 0
