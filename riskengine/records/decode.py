@@ -15,7 +15,7 @@ import msgspec
 
 from riskengine.errors import InputError
 from riskengine.nearest import unknown
-from riskengine.records.currency_units import hundredths
+from riskengine.records.currency_units import MINOR_UNITS, hundredths
 from riskengine.records.fields import (
     MAX_TEXT,
     Rejected,
@@ -375,6 +375,8 @@ class TradeCheck:
         instrument = self.instruments.get(sent.instrument)
         if instrument is None:
             raise Rejected("instrument", self._unknown(sent.instrument, "instrument"))
+        if sent.fees is not None:
+            sent = self._with_whole_fees(sent)
         if sent.currency:
             sent = _in_cash_currency(sent, instrument)
         self._check_desk(sent.desk)
@@ -471,6 +473,13 @@ class TradeCheck:
         elif contra < 0:
             raise Rejected("contra_amount", "must not be negative: side gives its sign")
         return contra
+
+    def _with_whole_fees(self, sent: TradeInput) -> TradeInput:
+        """The same trade with fees that came in a minor unit (`fees_currency`, or the row's `currency`) in the whole one, exact."""
+        unit = sent.fees_currency or sent.currency
+        if sent.fees is None or unit not in MINOR_UNITS or unit in self.currencies:
+            return sent
+        return msgspec.structs.replace(sent, fees=sent.fees.scaleb(-2), fees_currency=MINOR_UNITS[unit])
 
     def _fees_currency(self, sent: str, fees: int, instrument: Instrument, store_seq: int | None) -> str:
         """The fees' currency: one that has a rate, or will have one. That of fees of 0 need only be known."""

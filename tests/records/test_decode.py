@@ -341,6 +341,17 @@ def test_a_currency_is_a_check_and_a_minor_unit_of_it_is_a_hundredth():
         check_row(sent | {"currency": "GBX", "price": "0.123456789"}, NOON, where)
 
 
+def test_fees_in_a_minor_unit_are_hundredths_of_the_whole_one():
+    where = reference(rows=({"instrument": "VOD", "kind": "equity", "quote_currency": "GBP"},))
+    sent = row("f1", instrument="VOD", price="250", quantity="10", fees="100")
+    by_row = check_row(sent | {"currency": "GBX"}, NOON, where)
+    assert (by_row.fees, by_row.fees_currency) == (ONE, "GBP")
+    by_name = check_row(sent | {"price": "2.5", "fees_currency": "GBp"}, NOON, where)
+    assert (by_name.fees, by_name.fees_currency) == (ONE, "GBP")
+    whole = check_row(sent | {"currency": "GBX", "fees_currency": "GBP"}, NOON, where)
+    assert whole.fees == 100 * ONE
+
+
 @pytest.mark.parametrize(
     ("fees", "units", "is_rounded"),
     [

@@ -1,6 +1,8 @@
 """A writer tells a store that went back under it from rows that were deleted or corrected in place: on both databases."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -146,3 +148,22 @@ def test_a_copy_over_the_open_file_is_told_and_keeps_what_was_copied(tmp_path: P
         store.append_trades([trade("500")])
     store.close()
     assert path.read_bytes() == kept.read_bytes()
+
+
+def test_an_older_copy_that_is_written_over_a_file_that_has_grown_is_a_step_back(tmp_path: Path) -> None:
+    path, copy = tmp_path / "engine.db", tmp_path / "copy.db"
+    store = new_store(path)
+    store.acquire_writer("a test")
+    store.next_epoch()
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        shutil.copy(path, copy)
+        store.append_trades([trade(f"{number:05}") for number in range(2_000)])
+        other.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        store.check_standing(2_000)
+    path.write_bytes(copy.read_bytes())
+    with pytest.raises(StoreWentBack, match="shrank"):
+        store.append_trades([trade("one more")])
+    with pytest.raises(StoreWentBack, match="shrank"):
+        store.check_standing(2_000)
+    store.close()

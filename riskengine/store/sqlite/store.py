@@ -26,6 +26,7 @@ from riskengine.store.sqlite.connection import (
     check_path,
     connect,
     file_identity,
+    file_size,
     log_identity,
     store_error,
     translate_errors,
@@ -53,6 +54,7 @@ class SqliteStore(SqlStore):
         self._writer = writer
         self._writes = writer is not None
         self._file = file_identity(path)
+        self._size = file_size(path)
         self._log = log_identity(path) if writer is not None else None
         self._is_replaced = False
         self._write_thread: int | None = None
@@ -179,14 +181,29 @@ class SqliteStore(SqlStore):
         return self._writer
 
     def _check_file(self) -> None:
-        """Raise StoreUnavailable if the file is gone, StoreWentBack if another one or another log is in its place. Cost 3 us.
+        """Raise StoreUnavailable if the file is gone, StoreWentBack if another one or another log is in its place. Cost 4 us.
+
+        A file that is smaller than before, though the store has as many pages as before, was copied over (a VACUUM by somebody
+        else makes both smaller).
 
         SQLite goes on writing to a file or a log that was deleted or replaced, and those commits are lost.
         """
         if file_identity(self.name) != self._file:
             raise self._replaced("was replaced by another file")
+        size = file_size(self.name)
+        if size < self._size and self._store_bytes() >= self._size:
+            raise self._replaced(f"shrank from {self._size:,} to {size:,} bytes, as if a copy had been written over it,")
+        self._size = size
         if self._writer is not None and self._log is not None and log_identity(self.name) != self._log:
             raise self._replaced("lost its write-ahead log, as if a copy had been put in its place,")
+
+    def _store_bytes(self) -> int:
+        """How large the store is by its own count of pages, those in the log included. 0 before the first write."""
+        if self._writer is None:
+            return 0
+        with translate_errors(self.name):
+            pages, page_bytes = (self._writer.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+        return int(pages * page_bytes)
 
     def _replaced(self, what: str) -> StoreWentBack:
         self._is_replaced = True
