@@ -7,7 +7,7 @@ cost K = k q A enters sums as an integer (`open_cost`, units of 1e-28).
 Trades mark positions as touched; `settle` carries the differences upwards once per batch and returns what changed.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 from operator import attrgetter
 
@@ -420,6 +420,11 @@ class Ledger:
         position = self.organisation.position(self._desks[opening.desk], number)
         for held in (position, self._dealer_position(opening.dealer, number)):
             held.open_with(opening, instrument.multiplier, instrument.currency)
+
+    @property
+    def of_desks(self) -> Mapping[str, Mapping[int, Position]]:
+        """The positions of every leaf by name, each by instrument number. To look at only: nothing is marked as touched."""
+        return self._of_desk
 
     def positions_of(self, trade: Trade) -> tuple[Position, Position]:
         """The positions that a trade belongs to, its desk's and its dealer's, marked as touched; makes them. O(1)."""
