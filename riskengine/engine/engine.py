@@ -139,6 +139,7 @@ class Engine:
         """
         if self._has_older_rows:
             self._note_older(trades)
+        sights = self._noticing.look_at(trades, self.marks.marks) if notice else ()
         changes = PositionChanges(progress)
         outcomes = [PLAIN] * len(trades)
         others = self._enter_all(trades, now, changes, outcomes) if len(trades) >= COLUMNS_FROM_TRADES else None
@@ -146,8 +147,9 @@ class Engine:
             others = self._enter_each(trades, now, changes, outcomes)
         for late in changes.apply(self.ledger, self._tolerance):
             outcomes[late.place] = self._note_late(late.trade, late.fold, now, is_new=notice)
-        if notice:
-            self._notice(trades, outcomes, now)
+        for sight in sights:
+            if outcomes[sight.place].status == APPLIED:
+                self._noticing.note(trades[sight.place], sight, now)
         self._counts[APPLIED] += len(trades) - others
         self._watermark = max(self._watermark, watermark)
         if trades:
@@ -214,14 +216,6 @@ class Engine:
         if status == PARKED:
             return Outcome(PARKED, False, "a cancel whose trade has not come yet")
         return OUTCOMES[status]
-
-    def _notice(self, trades: Sequence[Trade], outcomes: Sequence[Outcome], now: int) -> None:
-        """Look at the trades of a batch that count now, each beside those that came before it."""
-        to_come = set(map(id, trades))
-        for trade, outcome in zip(trades, outcomes, strict=True):
-            to_come.discard(id(trade))
-            if outcome.status == APPLIED and trade.action != "cancel":
-                self._noticing.look_at(trade, self.marks.marks, now, to_come)
 
     def _note_late(self, trade: Trade, fold: LateFold, now: int, *, is_new: bool) -> Outcome:
         self._counts["late"] += 1

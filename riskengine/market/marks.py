@@ -14,14 +14,13 @@ good mark than the limit of its kind (`max_move`; three times that after a gap),
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import NamedTuple, cast
 
 import numpy as np
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import MarksConfig
-from riskengine.market.price_limits import is_within, limit_of
+from riskengine.market.price_limits import band_of, is_within, limit_of
 from riskengine.market.suspects import MAX_SUSPECT_SOURCES, SuspectLevel, extend_level, has_second_source, without_agreeing
 from riskengine.market.trading_day import TradingDay
 from riskengine.records.decode import TickInput
@@ -40,12 +39,6 @@ AFTER_A_GAP = 3.0
 
 
 NO_BAND = (math.nan, math.nan)
-
-
-@cache
-def _band(limit: float) -> tuple[float, float]:
-    """What times a mark bounds the prices within `limit` of it. All states share one pair: the processor has it at hand."""
-    return (1.0 - limit, 1.0 + limit) if limit else (-math.inf, math.inf)
 
 
 class Mark(NamedTuple):
@@ -109,7 +102,7 @@ class QuoteState:
     def hold(self, suspects: dict[str, SuspectLevel]) -> None:
         """Replace the suspect levels."""
         self.suspects = suspects
-        self.down, self.up = NO_BAND if suspects else _band(self.limit)
+        self.down, self.up = NO_BAND if suspects else band_of(self.limit)
 
     def mark(self) -> Mark | None:
         """The good mark with its suspects; None before the first price."""

@@ -3,6 +3,9 @@
 Pure. The limits come from the configuration (`[marks.max_move]`, `[trades.off_market]`; ACCOUNTING section 8).
 """
 
+import math
+from functools import cache
+
 from riskengine.config import KindLimits
 from riskengine.records.types import Instrument, Kind
 
@@ -27,3 +30,12 @@ def is_within(price: float, around: float, limit: float) -> bool:
         return True
     near, far = around * (1.0 - limit), around * (1.0 + limit)
     return near <= price <= far if around > 0.0 else far <= price <= near
+
+
+@cache
+def band_of(limit: float) -> tuple[float, float]:
+    """What times a price above 0 bounds the prices within `limit` of it.
+
+    All who have that limit share one pair, which the processor then has at hand.
+    """
+    return (1.0 - limit, 1.0 + limit) if limit else (-math.inf, math.inf)

@@ -7,7 +7,7 @@ cost K = k q A enters sums as an integer (`open_cost`, units of 1e-28).
 Trades mark positions as touched; `settle` carries the differences upwards once per batch and returns what changed.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from operator import attrgetter
 
@@ -440,6 +440,11 @@ class Ledger:
         for position, balances in opened.items():
             instrument = self.reference.instruments[position.instrument]
             position.open_with(balances, instrument.multiplier, instrument.currency)
+
+    @property
+    def of_desks(self) -> Mapping[str, Mapping[int, Position]]:
+        """The positions of every leaf by name, each by instrument number. To look at only: nothing is marked as touched."""
+        return self._of_desk
 
     def positions_of(self, trade: Trade) -> tuple[Position, Position]:
         """The positions that a trade belongs to, its desk's and its dealer's, marked as touched; makes them. O(1)."""

@@ -253,7 +253,7 @@ def test_when_the_engine_fails_whoever_waits_is_told_and_the_next_start_has_the_
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test(process: EngineProcess) -> float:
-        def broken(*_: Any) -> None:
+        def broken(*_: Any, **__: Any) -> None:
             raise RuntimeError("a mistake of ours")
 
         monkeypatch.setattr(process.live.writer._engine, "apply", broken)  # type: ignore[union-attr]
