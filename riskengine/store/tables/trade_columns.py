@@ -188,8 +188,8 @@ class SumsReader:
             each.codes(place).tolist() for each, place in zip(names, (desk, dealer, instrument, currency), strict=True)
         )
         signed = _in_units(sign * quantity, DECIMALS - decimals)
-        names_and_amounts = (of_instrument, of_desk, of_dealer, signed, price.tolist(), codes)
-        prints = _parts(versions, [ts.tolist(), source_seqs.tolist(), *names_and_amounts], [fees.tolist(), of_currency])
+        names_and_amounts = (of_instrument, of_desk, of_dealer, of_currency, signed, price.tolist(), codes)
+        prints = _parts(versions, [ts.tolist(), source_seqs.tolist(), *names_and_amounts], fees)
         sums = _sums(sign, quantity, price, prints)
         odd = [] if plain.all() else numbers_and_legs()[0][~plain].tolist()
         return SumsPage(desk[plain], dealer[plain], instrument[plain], sums[:, plain], fees[plain], currency[plain], odd)
@@ -296,10 +296,12 @@ def fingerprints(texts: Sequence[bytes], legs: IntArray) -> IntArray:
     return np.fromiter(hashed, np.int64, len(texts))
 
 
-def _parts(versions: IntArray, economics: Sequence[Iterable[int]], fees: Sequence[Iterable[int]]) -> list[IntArray]:
-    """The parts of the fingerprints of rows, from `hash_columns`' columns."""
-    known = versions.tolist()
-    return [versions, *(np.array(hash_columns(known, columns), dtype=np.int64) for columns in (economics, fees))]
+def _parts(versions: IntArray, economics: Sequence[Iterable[int]], fees: IntArray) -> list[IntArray]:
+    """The parts of the fingerprints of rows, from the columns of their economics and their fees."""
+    said = np.array(hash_columns(versions.tolist(), economics), dtype=np.int64)
+    charged, charges = np.flatnonzero(fees), np.zeros_like(fees)
+    charges[charged] = hash_columns(versions[charged].tolist(), [fees[charged].tolist()])
+    return [versions, said, charges]
 
 
 # -- numbers -----------------------------------------------------------------------------------------------------
