@@ -200,7 +200,7 @@ class SumsReader:
         if len(self._odd_numbers):
             plain &= ~np.isin(numbers_and_legs()[0], self._odd_numbers)
         if not self._odd_texts.isdisjoint(texts):
-            plain &= np.fromiter((text not in self._odd_texts for text in texts), np.bool_, columns.row_count)
+            plain &= ~np.fromiter(map(self._odd_texts.__contains__, texts), np.bool_, columns.row_count)
         if not _are_all_valid(columns.texts):
             plain &= np.fromiter(map(_is_valid, texts), np.bool_, columns.row_count)
         return plain
@@ -211,12 +211,15 @@ class SumsReader:
         plain = np.ones(count, dtype=np.bool_)
         if len(columns.terms) < count:
             return repeat(ORDINARY_TERMS, count), plain
-        known = [*map(self._terms.__getitem__, terms)]
-        symbols = columns.instruments.split(b"\n")
-        for at, (_, dates) in enumerate(known):
-            if dates is not None:
-                plain[at] = self._is_dated(symbols[at], ts.item(at), *dates)
-        return [code for code, _ in known], plain
+        known = {each: self._terms[each] for each in set(terms)}
+        if any(dates for _, dates in known.values()):
+            symbols = columns.instruments.split(b"\n")
+            for at, each in enumerate(terms):
+                dates = known[each][1] if each else None
+                if dates is not None:
+                    plain[at] = self._is_dated(symbols[at], ts.item(at), *dates)
+        codes = {each: code for each, (code, _) in known.items()}
+        return map(codes.__getitem__, terms), plain
 
 
 class _KnownTerms(dict[bytes, tuple[int, tuple[bytes, bytes] | None]]):
