@@ -231,11 +231,15 @@ class PlainSums:
     def _fees_by_key(self, rollup: str) -> dict[int, dict[str, int]]:
         """The fees of each key that has some, by currency."""
         keys, sums = self._fees[rollup].totals()
+        if not len(keys):
+            return {}
         names = self._reader.currencies.names
-        found: dict[int, dict[str, int]] = {}
-        for key, units in zip(keys.tolist(), join_limbs(sums, LIMB) if len(keys) else (), strict=True):
-            key, currency = divmod(key, len(names))
-            found.setdefault(key, {})[names[currency]] = units
+        places = keys // len(names)
+        owners, units = places.tolist(), join_limbs(sums, LIMB)
+        codes = [names[number] for number in (keys % len(names)).tolist()]
+        found = {place: {code: one} for place, code, one in zip(owners, codes, units, strict=True)}
+        for at in np.flatnonzero(np.diff(places) == 0).tolist():  # further currencies of the same key: the last one stands there
+            found[owners[at]][codes[at]] = units[at]
         return found
 
     def _of(self, keys: Ints, sums: Ints, owners: Sequence[str], fees: Mapping[int, Fees]) -> Owned:

@@ -11,6 +11,7 @@ import pytest
 from riskengine.store.open_store import open_store
 from tests.running import Server, command, running
 from tests.store_book import Outside
+from tests.waiting import wait_until
 from tests.world import SECOND, instruments, nodes, row
 
 KEYS = {("node", "FX1"), ("dealer", "ann")}
@@ -118,9 +119,10 @@ def test_a_renewal_says_that_rows_were_edited(desk: Desk) -> None:
     """Whatever makes the engine read its rows anew, here a new node, must not take over an edit in silence."""
     desk.administrator.execute(f"UPDATE trades SET ts = {desk.now - 60 * SECOND} WHERE trade_id = 'C'")
     desk.administrator.execute("INSERT INTO nodes (node, level, parent) VALUES ('FX9', 'desk', 'G10')")
-    for _ in range(300):
+
+    def is_said() -> bool:
         warnings = str(desk.server.get("/v1/status")["warnings"])
-        if "changed in place" in warnings:
-            break
-    assert "2 positions changed because stored trades were changed in place" in warnings
+        return "2 positions changed because stored trades were changed in place" in warnings
+
+    wait_until(is_said)
     assert desk.position()["average_price"] == Decimal("1.5")

@@ -188,8 +188,8 @@ class SumsReader:
             each.codes(place).tolist() for each, place in zip(names, (desk, dealer, instrument, currency), strict=True)
         )
         signed = _in_units(sign * quantity, DECIMALS - decimals)
-        names_and_amounts = (of_instrument, of_desk, of_dealer, signed, price.tolist(), codes)
-        prints = _parts(versions, [ts.tolist(), source_seqs.tolist(), *names_and_amounts], [fees.tolist(), of_currency])
+        names_and_amounts = (of_instrument, of_desk, of_dealer, of_currency, signed, price.tolist(), codes)
+        prints = _parts(versions, [ts.tolist(), source_seqs.tolist(), *names_and_amounts], fees)
         sums = _sums(sign, quantity, price, prints)
         odd = [] if plain.all() else numbers_and_legs()[0][~plain].tolist()
         return SumsPage(desk[plain], dealer[plain], instrument[plain], sums[:, plain], fees[plain], currency[plain], odd)
@@ -200,7 +200,7 @@ class SumsReader:
         if len(self._odd_numbers):
             plain &= ~np.isin(numbers_and_legs()[0], self._odd_numbers)
         if not self._odd_texts.isdisjoint(texts):
-            plain &= np.fromiter((text not in self._odd_texts for text in texts), np.bool_, columns.row_count)
+            plain &= ~np.fromiter(map(self._odd_texts.__contains__, texts), np.bool_, columns.row_count)
         if not _are_all_valid(columns.texts):
             plain &= np.fromiter(map(_is_valid, texts), np.bool_, columns.row_count)
         return plain
@@ -211,12 +211,15 @@ class SumsReader:
         plain = np.ones(count, dtype=np.bool_)
         if len(columns.terms) < count:
             return repeat(ORDINARY_TERMS, count), plain
-        known = [*map(self._terms.__getitem__, terms)]
-        symbols = columns.instruments.split(b"\n")
-        for at, (_, dates) in enumerate(known):
-            if dates is not None:
-                plain[at] = self._is_dated(symbols[at], ts.item(at), *dates)
-        return [code for code, _ in known], plain
+        known = {each: self._terms[each] for each in set(terms)}
+        if any(dates for _, dates in known.values()):
+            symbols = columns.instruments.split(b"\n")
+            for at, each in enumerate(terms):
+                dates = known[each][1] if each else None
+                if dates is not None:
+                    plain[at] = self._is_dated(symbols[at], ts.item(at), *dates)
+        codes = {each: code for each, (code, _) in known.items()}
+        return map(codes.__getitem__, terms), plain
 
 
 class _KnownTerms(dict[bytes, tuple[int, tuple[bytes, bytes] | None]]):
@@ -296,10 +299,12 @@ def fingerprints(texts: Sequence[bytes], legs: IntArray) -> IntArray:
     return np.fromiter(hashed, np.int64, len(texts))
 
 
-def _parts(versions: IntArray, economics: Sequence[Iterable[int]], fees: Sequence[Iterable[int]]) -> list[IntArray]:
-    """The parts of the fingerprints of rows, from `hash_columns`' columns."""
-    known = versions.tolist()
-    return [versions, *(np.array(hash_columns(known, columns), dtype=np.int64) for columns in (economics, fees))]
+def _parts(versions: IntArray, economics: Sequence[Iterable[int]], fees: IntArray) -> list[IntArray]:
+    """The parts of the fingerprints of rows, from the columns of their economics and their fees."""
+    said = np.array(hash_columns(versions.tolist(), economics), dtype=np.int64)
+    charged, charges = np.flatnonzero(fees), np.zeros_like(fees)
+    charges[charged] = hash_columns(versions[charged].tolist(), [fees[charged].tolist()])
+    return [versions, said, charges]
 
 
 # -- numbers -----------------------------------------------------------------------------------------------------
