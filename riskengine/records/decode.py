@@ -475,7 +475,7 @@ class TradeCheck:
         return contra
 
     def _with_whole_fees(self, sent: TradeInput) -> TradeInput:
-        """The same trade with fees that came in a minor unit (`fees_currency`, or the row's `currency`) in the whole one, exact."""
+        """The same trade, its fees in a minor unit (`fees_currency`, or the row's `currency`) told in the whole one, exact."""
         unit = sent.fees_currency or sent.currency
         if sent.fees is None or unit not in MINOR_UNITS or unit in self.currencies:
             return sent
