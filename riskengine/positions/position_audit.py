@@ -18,7 +18,7 @@ NOT_THE_SUM = "I1: quantity or net cash is not the sum of its trades"
 NOT_THE_AVERAGE = "I3: the average price is not that of its trades in order"
 NOT_THE_CHECKPOINT = "I3: a checkpoint is not what the trades up to it come to"
 NOT_THE_FEES = "I1: fees are not the sum of its trades"
-NOT_THE_IDENTITIES = "the fingerprints are not those of its trades"
+NOT_THE_IDENTITIES = "the identities are not those of its trades"
 
 
 class Belonging(NamedTuple):
