@@ -32,7 +32,7 @@ def test_what_was_appended_is_replayed_equal_and_in_order_after_a_restart(store:
     batch = [
         trade("T1", fees=Decimal("12.5"), fees_currency="EUR", dealer="ann", value_date="2026-11-23"),
         trade("T2", instrument="BTCUSD", quantity=Decimal("0.0000000001"), price=Decimal("60000.0123456789")),
-        trade("T3", instrument="ESZ6", side="sell", quantity=Decimal(3), price=Decimal(-1), contra_amount=Decimal(7)),
+        trade("T3", instrument="ESZ6", side="sell", quantity=Decimal(3), price=Decimal(-1), contra_amount=Decimal(-7)),
         cancel("T1"),
     ]
     assert store.append_trades(batch) == [Stored(seq, "inserted") for seq in (1, 2, 3, 4)]

@@ -64,12 +64,12 @@ def beside(store_url: str, tmp_path: Path) -> Iterator[Beside]:
 def test_a_conflict_that_load_writes_is_listed_and_counted(beside: Beside) -> None:
     now = time.time_ns() // 1_000
     lines = [f"1,{now},ACME,EQ1,buy,1,{price}\n" for price in (5, 6)]
-    beside.load("trades", "trade_id,ts,instrument,desk,side,quantity,price\n" + "".join(lines))
+    beside.load("trades", "trade_id,ts,instrument,desk,side,quantity,price\n" + "".join(lines), status=1)
     within(WITHIN_S, lambda: len(beside.conflicts()) == 1)
     [item] = beside.conflicts()
     assert (item["trade"]["price"], item["detail"]["stands"]["price"]) in ((6, 5), ("6", "5"), (6.0, 5.0))
     assert beside.engine.get("/v1/status")["counts"]["conflicts"] == 1
-    beside.load("trades", "trade_id,ts,instrument,desk,side,quantity,price\n" + lines[1])
+    beside.load("trades", "trade_id,ts,instrument,desk,side,quantity,price\n" + lines[1], status=1)
     time.sleep(2 * WITHIN_S)
     assert (len(beside.conflicts()), beside.engine.get("/v1/status")["counts"]["conflicts"]) == (1, 1), "once, however often"
 

@@ -150,7 +150,7 @@ def ticks(path: Path, *rows: str) -> Path:
 
 
 def test_b8_a_replay_says_what_took_effect(server: Server, tmp_path: Path) -> None:
-    of_2016 = [f"EURUSD,{1_451_900_000_000_000 + number},1.08,1.09" for number in range(300)]
+    of_2016 = [f"EURUSD,{1_451_900_000_000_000 + number},1.0995,1.1005" for number in range(300)]
     old = ticks(tmp_path / "2016.csv", *of_2016)
     code, said, stderr = replay(server, old)
     assert (code, said["ticks"]["taken"], said["ticks"]["in_force"], said["ticks"]["old"]) == (1, 300, 0, 300)
@@ -167,7 +167,7 @@ def test_b8_a_replay_says_what_took_effect(server: Server, tmp_path: Path) -> No
     assert "bad.csv:2: ts:" in stderr
 
     code, said, _ = replay(server, old, "--shift-to-now")
-    assert (code, said["ticks"]["in_force"], said["took_effect"]) == (0, 300, True)
+    assert (code, said["ticks"]["in_force"], said["took_effect"]) == (0, 300, True), (said, server.get("/v1/status"))
     assert server.get("/v1/marks?instrument=EURUSD")["rows"][0]["ts"] > 1_600_000_000_000_000
     plain = command("replay", "--to", server.url, "--ticks", old, "--shift-to-now").stdout
     assert plain.startswith("ticks: 300 read, 300 taken, 300 in force, 0 too old")
