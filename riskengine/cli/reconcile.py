@@ -32,9 +32,8 @@ from riskengine.files.columns import ColumnOptions
 from riskengine.files.lines import display_name
 from riskengine.reconciliation.statement import against_statement, parse_tolerances, unreachable_error
 from riskengine.reconciliation.store_sums import store_side
-from riskengine.records.fields import to_text
-from riskengine.records.types import CASH_DECIMALS, Key
-from riskengine.snapshot.compare import Break, Holding, compare, tree_breaks
+from riskengine.records.types import Key
+from riskengine.snapshot.compare import Break, compare, found_row, tree_breaks
 from riskengine.snapshot.holdings import Holdings, read_holdings
 from riskengine.snapshot.rows import RowDict
 from riskengine.store.open_store import open_store
@@ -138,7 +137,7 @@ def _with_store(engine: str, config: Config, *, repair: bool) -> RowDict:
             "seq": found.header["seq"],
             "watermark": found.header["watermark"],
             "started_ts": started,
-            "breaks": [_break_row(each) for each in found.breaks.values()],
+            "breaks": [found_row(each) for each in found.breaks.values()],
         }
         if repair and found.breaks:
             _ask_for_repair(engine)
@@ -199,29 +198,6 @@ def _ask_for_repair(engine: str) -> None:
 
 
 # -- output ---------------------------------------------------------------------------------------------
-
-
-def _break_row(found: Break) -> RowDict:
-    rollup, owner, instrument = found.key
-    return {
-        "kind": found.kind,
-        "rollup": rollup,
-        rollup: owner,
-        "instrument": instrument or None,
-        "here": _side(found.here),
-        "there": _side(found.there),
-        "difference": _side(found.difference),
-    }
-
-
-def _side(holding: Holding | None) -> RowDict | None:
-    if holding is None:
-        return None
-    return {
-        "quantity": to_text(holding.quantity),
-        "net_cash": to_text(holding.cash, CASH_DECIMALS),
-        "trade_count": holding.trades,
-    }
 
 
 def _print(report: RowDict) -> None:

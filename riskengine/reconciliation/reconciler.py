@@ -24,9 +24,8 @@ from riskengine.positions.repair import Repaired
 from riskengine.reconciliation.confirm import Compared, ReconcilerParts, catch_up, confirmed_breaks, differing_trades
 from riskengine.reconciliation.self_repair import SelfRepair
 from riskengine.reconciliation.stored_keys import StoredKeys, stored_keys, vanished_rows
-from riskengine.records.fields import to_text
-from riskengine.records.types import CASH_DECIMALS, Identity, Key
-from riskengine.snapshot.compare import HIERARCHY, NODE, Break, Holding
+from riskengine.records.types import Identity, Key
+from riskengine.snapshot.compare import HIERARCHY, NODE, Break, found_row, holding_row
 from riskengine.snapshot.rows import RowDict
 from riskengine.store.audit_chain import AuditEvent
 from riskengine.store.protocol import Store
@@ -301,31 +300,6 @@ class Reconciler:
 
 
 # -- rows of reports ---------------------------------------------------------------------------------------------
-
-
-def found_row(each: Break) -> RowDict:
-    """A break as a report shows it."""
-    rollup, owner, instrument = each.key
-    return {
-        "kind": each.kind,
-        "rollup": rollup,
-        rollup: owner,
-        "instrument": instrument or None,
-        "here": holding_row(each.here),
-        "there": holding_row(each.there),
-        "difference": holding_row(each.difference),
-    }
-
-
-def holding_row(holding: Holding | None) -> RowDict | None:
-    """A holding as a report shows it: exact decimals as texts."""
-    if holding is None:
-        return None
-    return {
-        "quantity": to_text(holding.quantity),
-        "net_cash": to_text(holding.cash, CASH_DECIMALS),
-        "trade_count": holding.trades,
-    }
 
 
 def break_row(one: StoredBreak, now: int) -> RowDict:

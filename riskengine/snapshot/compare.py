@@ -5,9 +5,10 @@ every figure but were made of different trades differ. Nothing here knows a stor
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from riskengine.records.types import Key
+from riskengine.records.fields import to_text
+from riskengine.records.types import CASH_DECIMALS, Key
 
 if TYPE_CHECKING:  # the child process that compares needs none of a snapshot's modules
     from riskengine.positions.ledger import Row
@@ -184,3 +185,28 @@ def hierarchy_breaks(snapshot: "Snapshot") -> list[Break]:
         return {symbols[row.instrument]: holding_of(row) for row in state.positions()}
 
     return hierarchy_breaks_of(children, row_of)
+
+
+def found_row(each: Break) -> dict[str, Any]:
+    """A break as a report shows it."""
+    rollup, owner, instrument = each.key
+    return {
+        "kind": each.kind,
+        "rollup": rollup,
+        rollup: owner,
+        "instrument": instrument or None,
+        "here": holding_row(each.here),
+        "there": holding_row(each.there),
+        "difference": holding_row(each.difference),
+    }
+
+
+def holding_row(holding: Holding | None) -> dict[str, Any] | None:
+    """A holding as a report shows it: exact decimals as texts."""
+    if holding is None:
+        return None
+    return {
+        "quantity": to_text(holding.quantity),
+        "net_cash": to_text(holding.cash, CASH_DECIMALS),
+        "trade_count": holding.trades,
+    }
