@@ -1,7 +1,6 @@
 """`riskengine token create | list | revoke` as a person runs them, and what a start refuses of access."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from riskengine.cli.token import check_access
 from riskengine.config import AccessConfig, Config, ServerConfig
 from riskengine.errors import ConfigError
 from riskengine.serve.access.tokens import hash_of, read_tokens
+from tests.certificates import make_certificate
 
 
 @pytest.fixture
@@ -118,28 +118,7 @@ def test_an_address_that_others_reach_is_served_with_tokens_and_loudly_without_t
 def certificate(folder: Path, *more: str) -> tuple[str, str]:
     """A certificate for this machine and its key, made for the test."""
     paths = str(folder / "server.pem"), str(folder / "server.key")
-    subprocess.run(
-        [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=localhost",
-            "-addext",
-            "subjectAltName=DNS:localhost,IP:127.0.0.1",
-            "-out",
-            paths[0],
-            "-keyout",
-            paths[1],
-            *(more or ("-nodes",)),
-        ],
-        check=True,
-        capture_output=True,
-    )
+    make_certificate(*paths, *more)
     return paths
 
 

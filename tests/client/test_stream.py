@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-import subprocess
 import time
 from typing import Any
 
@@ -21,6 +20,7 @@ from riskengine.client import (
 )
 from riskengine.client.backoff import FIRST_S, LONGEST_S, Backoff
 from riskengine.errors import ConfigError
+from tests.certificates import make_certificate
 from tests.client.states import state_where
 from tests.client.wrong_engine import PATIENCE_S, Visit, checksum_of, stay, wrong_engine
 from tests.serve.wired import run
@@ -235,28 +235,7 @@ def test_a_url_or_encoding_that_is_none_is_refused_at_once():
 
 def test_over_tls_only_whom_the_context_trusts_is_talked_to(tmp_path):
     certificate, key = tmp_path / "server.pem", tmp_path / "server.key"
-    subprocess.run(
-        [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=localhost",
-            "-addext",
-            "subjectAltName=DNS:localhost,IP:127.0.0.1",
-            "-out",
-            certificate,
-            "-keyout",
-            key,
-            "-nodes",
-        ],
-        check=True,
-        capture_output=True,
-    )
+    make_certificate(certificate, key)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate, key)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from http.client import BadStatusLine, HTTPSConnection
@@ -14,6 +13,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from tests.certificates import make_certificate
 from tests.serve.guarded import FORGED_ORIGINS
 from tests.serve.keys import EXPIRES, Keys
 from tests.serve.stand_in import Answer, Client
@@ -211,13 +211,6 @@ def test_the_status_on_the_stream_is_cut_as_it_is_over_http(keys: Keys) -> None:
 
 
 # -- TLS -----------------------------------------------------------------------------------------------------------
-
-
-def make_certificate(certificate: str, key: str) -> None:
-    """A self-signed certificate for this machine, and its key."""
-    names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
-    words = ("req", "-x509", "-newkey", "rsa:2048", "-days", "2", "-subj", "/CN=localhost", "-addext", names, "-nodes")
-    subprocess.run(["openssl", *words, "-out", certificate, "-keyout", key], check=True, capture_output=True)
 
 
 def test_with_a_certificate_everything_is_tls_and_cookies_are_for_it_alone(keys: Keys, tmp_path: Path) -> None:
