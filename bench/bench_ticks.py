@@ -1,4 +1,7 @@
-"""Measures ticks in JSON frames of 100: decode, check, coalesce. Target: at least 1,000,000/s."""
+"""Measures ticks in JSON frames of 100: decode, check, coalesce. Target: at least 1,000,000/s.
+
+The prices move by less than the limits on moves allow, which are on as by default.
+"""
 
 import json
 
@@ -23,8 +26,8 @@ def frames(maker):
                     "instrument": seeded.choice(symbols),
                     "ts": NOW + frame * TICKS + tick,
                     "source": "feed",
-                    "bid": round(seeded.uniform(1.0, 1.1), 5),
-                    "ask": round(seeded.uniform(1.1, 1.2), 5),
+                    "bid": round(seeded.uniform(1.0980, 1.0999), 5),
+                    "ask": round(seeded.uniform(1.1001, 1.1020), 5),
                 }
                 for tick in range(TICKS)
             ]
@@ -43,7 +46,7 @@ def test_decode_and_coalesce(benchmark, maker, frames):
         book.take()
 
     benchmark.pedantic(take, rounds=20, warmup_rounds=2)
-    assert not book.refused
+    assert not (book.refused or book.held_back)
 
 
 @pytest.mark.parametrize("loads", [json.loads, msgspec.json.decode], ids=["json", "msgspec"])

@@ -304,7 +304,7 @@ class Market(Sender):
 
 
 def prices(rng: random.Random) -> list[dict[str, Any]]:
-    """One tick of every instrument."""
+    """One tick of every instrument, near the one before, as the limits on moves want it."""
     now = time.time_ns() // 1_000
-    mids = {symbol: float(price) * rng.uniform(0.98, 1.02) for symbol, (*_, price) in INSTRUMENTS.items()}
+    mids = {symbol: float(price) * rng.uniform(0.999, 1.001) for symbol, (*_, price) in INSTRUMENTS.items()}
     return [{"instrument": symbol, "ts": now, "mid": round(mid, 6)} for symbol, mid in mids.items()]

@@ -32,9 +32,14 @@ class Warnings(MutableMapping[str, str]):
 
     def __setitem__(self, kind: str, text: str) -> None:
         known = self._alerts.get(kind)
+        self.set(kind, text, self._clock.now() if known is None else known.since)
+
+    def set(self, kind: str, text: str, since: int) -> None:
+        """Set a warning that says itself since when it holds, in microseconds since the epoch."""
+        known = self._alerts.get(kind)
         if known is None or known.text != text:
             log.warning("warning_set", kind=kind, text=text)
-        self._alerts = {**self._alerts, kind: Alert(text, self._clock.now() if known is None else known.since)}
+        self._alerts = {**self._alerts, kind: Alert(text, since)}
 
     def __delitem__(self, kind: str) -> None:
         if kind not in self._alerts:

@@ -6,18 +6,21 @@
 import re
 import tomllib
 import zoneinfo
+from functools import reduce
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
 from riskengine.errors import ConfigError
+from riskengine.nearest import nearest
 
 DEFAULT_PORT = 8321
 STORE_SCHEMES = ("sqlite:///", "postgresql://")
 
 _ORIGIN = re.compile(r"https?://[^\s/?#@]+")
+_HOST = re.compile(r"([\w.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?", re.ASCII)
 
 
 class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,14 +36,50 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     day_zone: str = "America/New_York"
 
 
+class MoveLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[marks.max_move]: how far one quote may move a mark, by kind, as a fraction of the mark. 0: any distance."""
+
+    fx_g10: float = 0.005
+    fx: float = 0.03
+    metal: float = 0.02
+    equity: float = 0.1
+    crypto: float = 0.1
+    future: float = 0.05
+    fx_option: float = 0.0
+    equity_option: float = 0.0
+
+
 class MarksConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[marks]: which quotes become marks, and when a mark is stale. None switches that check off."""
 
     stale_after_s: float = 60.0
     max_cross_bp: float | None = None
-    max_move: float | None = None
-    suspect_release_s: float = 10.0
+    suspect_release_s: float = 2.0
     store_every_s: float = 1.0
+    max_move: float | MoveLimits = MoveLimits()
+
+
+class OffMarketLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[trades.off_market]: how far a trade may lie from the mark of its time without a notice, by kind. 0: any distance."""
+
+    fx_g10: float = 0.003
+    fx: float = 0.01
+    metal: float = 0.01
+    equity: float = 0.03
+    crypto: float = 0.02
+    future: float = 0.01
+    fx_option: float = 0.25
+    equity_option: float = 0.25
+
+
+KindLimits = MoveLimits | OffMarketLimits
+"""Limits by kind. `fx = 0` switches that of the G10 pairs off too."""
+
+
+class TradesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[trades]: which trades are listed although they count."""
+
+    off_market: float | OffMarketLimits = OffMarketLimits()
 
 
 class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,6 +96,7 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     origins: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
     max_body_bytes: int = 1_048_576
     max_hz: float = 5.0
     heartbeat_ms: int = 1_000
@@ -114,6 +154,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     engine: EngineConfig = EngineConfig()
     marks: MarksConfig = MarksConfig()
+    trades: TradesConfig = TradesConfig()
     store: StoreConfig = StoreConfig()
     server: ServerConfig = ServerConfig()
     access: AccessConfig = AccessConfig()
@@ -154,7 +195,11 @@ def _setting_error(error: str) -> str:
     unknown = re.fullmatch("Object contains unknown field `(.*)`", reason)
     if unknown:
         name = unknown[1]
-        return f"[{setting}] has no setting {name}" if setting else f"there is no section [{name}]"
+        table: Any = reduce(getattr, setting.split("."), Config()) if setting else Config()
+        known = table.__struct_fields__
+        near = nearest(name, known)
+        meant = "" if near is None else f": did you mean {near}?" if setting else f": did you mean [{near}]?"
+        return f"[{setting}] has no setting {name}{meant}" if setting else f"there is no section [{name}]{meant}"
     return f"{setting}: {reason[:1].lower()}{reason[1:]}" if setting else reason
 
 
@@ -167,6 +212,8 @@ def check_config(config: Config, where: str = "configuration") -> None:
     rules = (
         *_engine_rules(config.engine),
         *_mark_rules(config.marks),
+        *_limit_rules(config.marks.max_move, "marks.max_move"),
+        *_limit_rules(config.trades.off_market, "trades.off_market"),
         *_store_rules(config.store),
         *_server_rules(config.server),
     )
@@ -196,10 +243,16 @@ def _mark_rules(marks: MarksConfig) -> tuple[_Rule, ...]:
     return (
         (0 < marks.stale_after_s <= 604_800, "marks.stale_after_s", "must be above 0, at most 604800"),
         (marks.max_cross_bp is None or 0 <= marks.max_cross_bp <= 10_000, "marks.max_cross_bp", "must be 0 to 10000"),
-        (marks.max_move is None or 0 < marks.max_move <= 1_000, "marks.max_move", "must be above 0, at most 1000"),
         (0 <= marks.suspect_release_s <= 3600, "marks.suspect_release_s", "must be 0 to 3600"),
         (0 < marks.store_every_s <= 3600, "marks.store_every_s", "must be above 0, at most 3600"),
     )
+
+
+def _limit_rules(limits: float | KindLimits, setting: str) -> tuple[_Rule, ...]:
+    """The rules of a limit that is one number for all kinds or a table by kind."""
+    named = {"": limits} if isinstance(limits, int | float) else msgspec.structs.asdict(limits)
+    reason = "must be 0 (off) to 1000, a fraction of the price"
+    return tuple((0 <= limit <= 1_000, f"{setting}.{kind}" if kind else setting, reason) for kind, limit in named.items())
 
 
 def _store_rules(store: StoreConfig) -> tuple[_Rule, ...]:
@@ -222,6 +275,11 @@ def _server_rules(server: ServerConfig) -> tuple[_Rule, ...]:
             all(map(_ORIGIN.fullmatch, server.origins)),
             "server.origins",
             "must be origins such as https://risk.example.com, without a path",
+        ),
+        (
+            all(map(_HOST.fullmatch, server.allowed_hosts)),
+            "server.allowed_hosts",
+            "must be names or addresses such as risk.example.com or 10.1.2.3:8321, without a scheme",
         ),
         (1_024 <= server.max_body_bytes <= 1_073_741_824, "server.max_body_bytes", "must be 1 KiB to 1 GiB"),
         (0.2 <= server.max_hz <= 10, "server.max_hz", "must be 0.2 to 10"),

@@ -6,6 +6,7 @@ RiskEngineError
  +-- InputError             the sender of the file or message
  +-- StoreError             the person who runs the database
  |    +-- StoreUnavailable  nobody yet: wait and try again
+ |    |    +-- StoreWentBack the same person: put the newer store back, or accept the older one
  |    +-- StoreCorrupt      the same person: restore a backup
  |    +-- StoreNewer        the same person: install the newer program
  |    +-- LeaseHeld         the same person: another engine is the writer of this store
@@ -46,6 +47,10 @@ class StoreError(RiskEngineError):
 
 class StoreUnavailable(StoreError):
     """The store is unreachable or cannot be written now; the same call may succeed later."""
+
+
+class StoreWentBack(StoreUnavailable):
+    """The store is behind what this program acknowledged, or another file: nothing may be written to it until a restart."""
 
 
 class StoreCorrupt(StoreError):

@@ -240,6 +240,7 @@ for _field, _value in {
     "fees": {"USD": 1},
     "identities": 1,
     "quarantined": 1,
+    "long_count": 1,
 }.items():
 
     def _plant(engine: Engine, changes: dict[str, Any] = {_field: _value}) -> None:  # noqa: B006

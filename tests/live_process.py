@@ -12,11 +12,11 @@ from tests.world import SECOND, trade
 Test = Callable[[EngineProcess], Awaitable[Any]]
 
 
-def run_live(config: Config, test: Test, *, accept_mismatch: bool = False, patience_s: float = 60) -> Any:
+def run_live(config: Config, test: Test, *, accept_mismatch: bool = False, reason: str = "", patience_s: float = 60) -> Any:
     """What `test` returns of a live process, which is stopped after it."""
 
     async def life() -> Any:
-        process = EngineProcess(config, accept_mismatch=accept_mismatch)
+        process = EngineProcess(config, accept_mismatch=accept_mismatch, reason=reason)
         process.open()
         try:
             await process.start()

@@ -15,6 +15,7 @@ Answer = TypeVar("Answer")
 
 SECOND = 1_000_000
 STALE_AFTER = 60 * SECOND
+RELEASE_AFTER = 2 * SECOND
 FUTURE_LIMIT = 60 * SECOND
 TOLERANCE = 5 * SECOND
 ZERO = Fraction(0)
@@ -87,6 +88,74 @@ class Quote(NamedTuple):
     kind: str
 
 
+class Heard(NamedTuple):
+    """A price that a source said and that is not believed yet."""
+
+    price: float
+    ts: int
+    kind: str
+    came: int
+
+
+def near(price: float, other: float, limit: float) -> bool:
+    """Whether a price lies within a fraction of another; without a fraction, or from 0, always."""
+    return not limit or not other or abs(Fraction(price) - Fraction(other)) <= Fraction(limit) * abs(Fraction(other))
+
+
+class MarkOf:
+    """The mark of one instrument on paper (ACCOUNTING section 8): the good one, and what each suspect source said in a row."""
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+        self.good: Quote | None = None
+        self.said: dict[str, list[Heard]] = {}
+
+    def clock(self, now: int, ts: int = 0) -> None:
+        """Event time or the clock has moved on: believe what has held and is newest, forget what nobody has said for long."""
+        for source, row in sorted(self.said.items(), key=lambda item: item[1][-1].ts):
+            held = ts - row[0].ts >= RELEASE_AFTER or now - row[0].came >= RELEASE_AFTER
+            if source in self.said and held and (self.good is None or row[-1].ts >= self.good.ts):
+                self.believe(source, row[-1])
+            elif source in self.said and (ts - row[-1].ts > STALE_AFTER or now - row[-1].came > STALE_AFTER):
+                del self.said[source]
+
+    def believe(self, source: str, heard: Heard) -> None:
+        self.good = Quote(*heard[:3])
+        self.said = {
+            other: row for other, row in self.said.items() if other != source and not near(row[-1].price, heard.price, self.limit)
+        }
+
+    def hear(self, source: str, bid: float | None, ask: float | None, ts: int, now: int) -> None:
+        self.clock(now, ts)
+        good, keeps = self.good, False
+        if bid is not None and ask is not None:
+            new = Quote(float((Fraction(bid) + Fraction(ask)) / 2), ts, "quote")
+        elif good is not None and good.kind == "quote" and ts - good.ts <= STALE_AFTER:
+            keeps = True
+            new = Quote(max(good.price, bid) if bid is not None else min(good.price, ask or 0.0), ts, "one_sided")
+        else:
+            new = Quote(bid if bid is not None else ask or 0.0, ts, "one_sided")
+        if good is not None and ts < good.ts:
+            return
+        wide = self.limit * (3 if good is not None and ts - good.ts > STALE_AFTER else 1)
+        if good is None or near(new.price, good.price, wide):
+            self.said.pop(source, None)
+            self.good = good._replace(price=new.price) if keeps and good is not None else new
+            return
+        row = self.said.get(source, [])
+        if row and ts < row[-1].ts:
+            return
+        row = [*row, Heard(*new, now)]
+        while not all(near(later.price, one.price, self.limit) for at, one in enumerate(row) for later in row[at + 1 :]):
+            row = row[1:]
+        agreeing = [other for name, other in self.said.items() if name != source and near(new.price, other[-1].price, self.limit)]
+        held = ts - row[0].ts >= RELEASE_AFTER or now - row[0].came >= RELEASE_AFTER
+        if len(row) == 3 or agreeing or held:
+            self.believe(source, row[-1])
+        else:
+            self.said[source] = row
+
+
 def average_after(quantity: Fraction, average: float | None, change: Fraction, price: float) -> float | None:
     """The table of ACCOUNTING section 1, case by case, in doubles."""
     if quantity == 0:
@@ -103,7 +172,15 @@ def average_after(quantity: Fraction, average: float | None, change: Fraction, p
 class Model:
     """A dealing house on paper. `take` and `ticks` note what happened; everything else is worked out at each call."""
 
-    def __init__(self, parents: Mapping[str, str], specs: Mapping[str, Spec], reporting: str) -> None:
+    def __init__(
+        self,
+        parents: Mapping[str, str],
+        specs: Mapping[str, Spec],
+        reporting: str,
+        limits: Mapping[str, float] | None = None,
+    ) -> None:
+        """`limits`: how far a quote may move the mark of an instrument; none for those that are not named."""
+        self.limits = limits or {}
         self.parents = parents
         self.specs = specs
         self.reporting = reporting
@@ -261,6 +338,14 @@ class Model:
         fees = {currency: amount for currency, amount in fees.items() if amount}
         return Held(symbol, quantity, cash, average, fees, len(rows), max((row["ts"] for row in rows), default=0))
 
+    def average_of(self, positions: Iterable[Held]) -> float | None:
+        """The average price of a row that nets these positions of one instrument: of those that are open, on one side."""
+        held = [one for one in positions if one.quantity]
+        if not held or len({one.quantity > 0 for one in held}) > 1:
+            return None
+        cost = sum((one.quantity * Fraction(one.average or 0) for one in held), ZERO)
+        return float(cost / sum((one.quantity for one in held), ZERO))
+
     def below(self, node: str) -> Callable[[str], bool]:
         """Whether a desk lies at or below a node."""
 
@@ -274,32 +359,31 @@ class Model:
     # -- marks and rates ---------------------------------------------------------------------------------------
 
     def marks(self) -> dict[str, Quote]:
-        """All ticks, one after the other, by the plain rules (no limits on crossing or moving). None is a restart."""
+        """All ticks, one after the other, by the rules (no limit on crossing). None is a restart; {"beat": now} the clock."""
         return self.answer("marks", None, self._marks)
 
     def _marks(self) -> dict[str, Quote]:
-        marks: dict[str, Quote] = {}
+        states: dict[str, MarkOf] = {}
         for tick in self.ticks:
-            if tick is None:
+            if tick is None or "beat" in tick:
+                for state in states.values():
+                    if tick is None:
+                        state.said = {}
+                    else:
+                        state.clock(tick["beat"])
                 continue
-            symbol, ts, bid, ask = tick["instrument"], tick["ts"], tick["bid"], tick["ask"]
-            mark = marks.get(symbol)
-            if bid is None or ask is None:
-                fresh = mark is not None and mark.kind == "quote" and ts - mark.ts <= STALE_AFTER
-                new = Quote(bid if ask is None else ask, ts, "one_sided")
-            else:
-                fresh = False
-                new = Quote(float((Fraction(bid) + Fraction(ask)) / 2), ts, "quote")
-            if not fresh and (mark is None or ts >= mark.ts):
-                marks[symbol] = new
-        return marks
+            symbol, ts = tick["instrument"], tick["ts"]
+            state = states.setdefault(symbol, MarkOf(self.limits.get(symbol, 0.0)))
+            state.hear(tick.get("source", ""), tick["bid"], tick["ask"], ts, tick.get("came", 0))
+        return {symbol: state.good for symbol, state in states.items() if state.good is not None}
 
     def rate(self, currency: str, marks: Mapping[str, Quote]) -> tuple[Fraction, bool] | None:
         """A currency in the reporting one, and whether it hangs on a stale pair; None where no path leads there."""
         return self.answer(("rate", currency, id(marks)), marks, lambda: self._rate(currency, marks))
 
     def _rate(self, currency: str, marks: Mapping[str, Quote]) -> tuple[Fraction, bool] | None:
-        pairs = {s: (spec.base, spec.quote) for s, spec in self.specs.items() if spec.kind == "fx" and s in marks}
+        edges = {s: spec for s, spec in self.specs.items() if spec.kind == "fx" and spec.multiplier >= 1}
+        pairs = {s: (spec.base, spec.quote) for s, spec in edges.items() if s in marks}
         fresh = {s: pair for s, pair in pairs.items() if marks[s].ts >= self.priced_at - STALE_AFTER}
         for usable in (fresh, pairs):
             paths = list(self.walks(currency, (currency,), (), usable))
@@ -311,6 +395,19 @@ class Model:
                     rate *= mid if pairs[symbol][0] == here else 1.0 / mid
                 return Fraction(rate), usable is pairs
         return None
+
+    def fee_rate(self, currency: str, marks: Mapping[str, Quote]) -> Fraction | None:
+        """The rate of fees: a currency's own, or that of a crypto's mark in its base."""
+        own = self.rate(currency, marks)
+        if own is not None:
+            return own[0]
+        found = []
+        for symbol, spec in self.specs.items():
+            cash = self.rate(spec.quote, marks)
+            if spec.kind == "crypto" and spec.base == currency and symbol in marks and cash is not None:
+                stale = cash[1] or marks[symbol].ts < self.priced_at - STALE_AFTER
+                found.append((stale, spec.quote != self.reporting, spec.quote, symbol, Fraction(marks[symbol].price) * cash[0]))
+        return min(found)[-1] if found else None
 
     def walks(
         self, here: str, corners: tuple[str, ...], symbols: tuple[str, ...], pairs: Mapping[str, tuple[str, str]]
@@ -336,21 +433,22 @@ class Model:
         rated = self.rate(spec.quote, marks)
         fees: Fraction | None = ZERO
         for currency, amount in held.fees.items():
-            one = self.rate(currency, marks)
-            fees = None if fees is None or one is None else fees + amount * one[0]
+            one = self.fee_rate(currency, marks)
+            fees = None if fees is None or one is None else fees + amount * one
+        unknown_fees = int(fees is None)
         if rated is None:
             return Worth(None, None, None, fees, 1, 0, ZERO)
         rate, stale = rated
         cost = spec.multiplier * held.quantity * Fraction(held.average or 0)
         realised = (held.cash + cost) * rate
         if not held.quantity:
-            return Worth(realised, realised, ZERO, fees, 0, stale, abs(held.cash * rate))
+            return Worth(realised, realised, ZERO, fees, unknown_fees, stale, abs(held.cash * rate))
         if mark is None:
             return Worth(None, realised, None, fees, 1, stale, abs(held.cash * rate))
         value = spec.multiplier * held.quantity * Fraction(mark.price)
         stale = stale or mark.ts < self.priced_at - STALE_AFTER
         scale = (abs(held.cash) + abs(value) + abs(cost)) * rate
-        return Worth((held.cash + value) * rate, realised, (value - cost) * rate, fees, 0, stale, scale)
+        return Worth((held.cash + value) * rate, realised, (value - cost) * rate, fees, unknown_fees, stale, scale)
 
     def worth_of(self, positions: Iterable[Held], marks: Mapping[str, Quote]) -> Worth:
         """The worth of several positions: the sum of the known ones, unknown if none is known, and the count of the others."""

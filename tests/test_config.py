@@ -3,11 +3,12 @@
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-from riskengine.config import Config, check_config, load_config, without_password
+from riskengine.config import Config, MoveLimits, check_config, load_config, without_password
 from riskengine.errors import ConfigError
 
 FOLDER = Path(__file__).resolve().parent.parent / "config"
@@ -45,18 +46,24 @@ def test_the_default_file_says_what_the_code_does():
     assert load_config(DEFAULT) == Config()
 
 
+def names_in(table: Any, before: str = "") -> set[str]:
+    """The full names of all settings of a table and of the tables in it."""
+    if not isinstance(table, dict):
+        return {before}
+    return {name for key, value in table.items() for name in names_in(value, f"{before}.{key}")}
+
+
 def test_the_default_file_mentions_every_setting_and_no_other():
     # Settings that are off by default stand in the file behind a "#", with an example.
     text = re.sub(r"^# (\w+ = )", r"\1", DEFAULT.read_text(), flags=re.MULTILINE)
-    in_file = {section: set(settings) for section, settings in tomllib.loads(text).items()}
-    assert in_file == {section: set(settings) for section, settings in msgspec.to_builtins(Config()).items()}
+    assert names_in(tomllib.loads(text)) == names_in(msgspec.to_builtins(Config()))
 
 
 def test_the_examples_of_the_default_file_are_valid(tmp_path):
     text = re.sub(r"^# (\w+ = )", r"\1", DEFAULT.read_text(), flags=re.MULTILINE)
     marks = load_config(written(tmp_path, text)).marks
     assert marks.max_cross_bp is not None
-    assert marks.max_move is not None
+    assert isinstance(marks.max_move, MoveLimits)
 
 
 def test_every_setting_of_the_default_file_is_explained():
@@ -94,12 +101,19 @@ def test_what_editors_on_windows_write_is_read(tmp_path, text):
         ("beat_ms = 100\n", "beat_ms"),
         ("[engine]\nbeat = 100\n", "[engine] has no setting beat"),
         ("[server]\nhosts = []\n", "[server] has no setting hosts"),
+        ("[server]\nallowed_host = []\n", "[server] has no setting allowed_host: did you mean allowed_hosts?"),
+        ("[mark]\nstale_after_s = 1\n", "there is no section [mark]: did you mean [marks]?"),
     ],
 )
 def test_an_unknown_setting_is_named(tmp_path, text, named):
     message = refusal(written(tmp_path, text))
     assert "there is no section" in message or "has no setting" in message
     assert named in message
+
+
+@pytest.mark.parametrize("host", ["https://risk.example.com", "risk.example.com/x", "", "a b", "host:port"])
+def test_an_allowed_host_is_a_name_or_an_address(tmp_path, host):
+    assert "server.allowed_hosts must be names" in refusal(written(tmp_path, f'[server]\nallowed_hosts = ["{host}"]\n'))
 
 
 @pytest.mark.parametrize(
@@ -132,7 +146,10 @@ def test_a_wrong_type_names_the_setting(tmp_path, text, setting):
         ("engine.day_zone", ['"America/Nowhere"', '""', '"../etc/passwd"', '"America"', '"/etc/localtime"']),
         ("marks.stale_after_s", ["0", "inf", "nan"]),
         ("marks.max_cross_bp", ["-1", "inf", "nan"]),
-        ("marks.max_move", ["0", "-0.1", "1e400", "nan"]),
+        ("marks.max_move", ["-0.1", "1e400", "nan", "1001"]),
+        ("marks.max_move.fx", ["-0.1", "1e400", "nan", "1001"]),
+        ("trades.off_market", ["-0.1", "inf"]),
+        ("trades.off_market.future", ["-0.1", "inf"]),
         ("marks.suspect_release_s", ["-1", "inf"]),
         ("marks.store_every_s", ["0", "inf"]),
         ("store.url", ['"riskengine.db"', '"mysql://a/b"', '""']),
@@ -149,7 +166,7 @@ def test_a_wrong_type_names_the_setting(tmp_path, text, setting):
     ],
 )
 def test_a_value_that_cannot_work_names_the_setting(tmp_path, setting, values):
-    section, key = setting.split(".")
+    section, _, key = setting.rpartition(".")
     for value in values:
         assert refusal(written(tmp_path, f"[{section}]\n{key} = {value}\n")).startswith(f"{setting} must ")
 
@@ -165,6 +182,13 @@ def test_a_value_that_cannot_work_names_the_setting(tmp_path, setting, values):
 )
 def test_the_ends_of_the_ranges_are_allowed(tmp_path, text):
     load_config(written(tmp_path, text))
+
+
+def test_a_limit_on_prices_is_one_number_for_all_kinds_or_a_table_that_names_what_differs(tmp_path):
+    assert load_config(written(tmp_path, "[marks]\nmax_move = 0\n[trades]\noff_market = 1\n")).trades.off_market == 1
+    limits = load_config(written(tmp_path, "[marks.max_move]\nfx = 0\n")).marks.max_move
+    assert limits == MoveLimits(fx=0.0)
+    assert refusal(written(tmp_path, "[marks.max_move]\nfxx = 0\n")) == "[marks.max_move] has no setting fxx"
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ PACKAGE = ROOT / "riskengine"
 
 INSIDE = {
     "serve/": "gateway < answers/ < access/ < routes/ < stream/ < operations < openapi < app",
-    "store/": "trade_rows < results < audit_chain < queries < audit_trail < protocol < tables/ < audit_records < audit_verify"
-    " < sql_store witness < sqlite/ postgres/ < open_store",
+    "store/": "trade_rows < results < audit_chain < queries < standing < feed_rows < audit_trail < protocol < tables/"
+    " < audit_records < audit_verify < sql_store witness dry_run < sqlite/ postgres/ < open_store",
 }
 """The order inside the two rooms that have rooms of their own; names between two `<` stand side by side."""
 

@@ -19,12 +19,14 @@ from riskengine.config import Config
 from riskengine.files import records
 from riskengine.files.columns import Shape
 from riskengine.observe import REFUSALS, Metrics
+from riskengine.process.kept_out import WORDS as KEPT_OUT
 from riskengine.reconciliation.statement import STATEMENT
 from riskengine.records import decode, reference_input
 from riskengine.serve.app import ROUTES
 from riskengine.serve.operations import OPERATIONS, OTHER_PATHS
 from riskengine.serve.routes import exceptions
 from riskengine.snapshot.compare import KINDS as BREAKS
+from riskengine.snapshot.compare import STATEMENT_KINDS
 from riskengine.store.audit_chain import ENTRY_KINDS
 from riskengine.views.grants import ROLES
 from tests.preloaded import preloaded
@@ -182,12 +184,20 @@ TYPES = {
 
 def settings() -> dict[str, dict[str, tuple[str, Any]]]:
     """Every setting by section, with its type in words and its default, as TOML has it."""
-    found = {}
+    found: dict[str, dict[str, tuple[str, Any]]] = {}
+
+    def describe(section: str, own: msgspec.Struct) -> None:
+        values = msgspec.structs.asdict(own)
+        inner = {name: value for name, value in values.items() if isinstance(value, msgspec.Struct)}
+        defaults = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        kinds = {name: kind for name, kind in type(own).__annotations__.items() if name not in inner}
+        if kinds:
+            found[section] = {name: (type_of(kind), defaults[name]) for name, kind in kinds.items()}
+        for name, table_of in inner.items():
+            describe(f"{section}.{name}", table_of)
+
     for section, own in msgspec.structs.asdict(Config()).items():
-        defaults = {
-            name: list(value) if isinstance(value, tuple) else value for name, value in msgspec.structs.asdict(own).items()
-        }
-        found[section] = {name: (type_of(kind), defaults[name]) for name, kind in type(own).__annotations__.items()}
+        describe(section, own)
     return found
 
 
@@ -332,7 +342,7 @@ def warning_kinds() -> set[str]:
                     kind = key.value if isinstance(key, ast.Constant) else own.get(last_name(key))
                     assert isinstance(kind, str), f"{short(path)}:{node.lineno}: the kind of a warning is not known"
                     found.add(kind)
-    return found
+    return found | set(KEPT_OUT)
 
 
 LEVELS = {"info", "warning", "error", "critical", "exception"}
@@ -377,6 +387,8 @@ def test_every_metric_stands_in_the_manual():
 def test_words_that_others_decide_by_stand_in_the_manual():
     expect_same(set(named(table(sections("audit.md")["Kinds of entry"]))), set(ENTRY_KINDS), "audit.md")
     expect_same(set(named(table(sections("reconciliation.md")["Kinds of break"]))), set(BREAKS), "reconciliation.md")
+    of_statements = set(named(table(sections("reconciliation.md")["Against a statement"])))
+    expect_same(of_statements, set(STATEMENT_KINDS) - set(BREAKS), "reconciliation.md")
     expect_same(set(named(table(sections("access.md")["Roles"]))), set(ROLES), "access.md")
     rows = table(sections("reading.md")["Exceptions"])
     expect_same(set(named(rows)), set(exceptions.KINDS), "reading.md")

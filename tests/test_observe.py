@@ -9,7 +9,9 @@ import pytest
 from riskengine.observe import (
     EVICTIONS,
     MAX_SOURCES,
+    MAX_WARNING_KINDS,
     METRICS_CONTENT_TYPE,
+    STATES,
     TRADE_OUTCOMES,
     Metrics,
     configure_logging,
@@ -168,13 +170,28 @@ def test_gauges_that_somebody_else_keeps_are_asked_for_before_each_rendering():
     assert sample(metrics, "riskengine_publish_age_seconds") == 3
 
 
+def feed(source, age_ms, *, alive=True, missing=0, skew=None):
+    said = {"gap": missing > 0, "missing_count": missing, "anew": False, "clock_skew_ms": skew}
+    return {"source": source, "age_ms": age_ms, "alive": alive} | said
+
+
+def test_what_is_missing_and_clocks_that_run_ahead_are_gauges():
+    metrics = Metrics()
+    metrics.set_feeds([feed("a", 1, missing=3), feed("b", 1, skew=55_000), feed("c", None, alive=False)], {"b": 55_000})
+    assert sample(metrics, 'riskengine_feed_missing_trades{source="a"}') == 3
+    assert sample(metrics, "riskengine_feeds_gapped") == 1
+    assert sample(metrics, 'riskengine_clock_skew_seconds{source="b"}') == 55
+    assert sample(metrics, "riskengine_clocks_ahead") == 1
+    assert sample(metrics, "riskengine_feeds_silent") == 1
+
+
 def test_the_ages_of_sources_are_bounded_and_those_that_are_gone_are_shown_no_more():
     metrics = Metrics()
-    metrics.set_feeds({f"s{number}": number / 2 for number in range(1_000)}, silent=7)
+    metrics.set_feeds([feed(f"s{number}", 500 * number, alive=number >= 7) for number in range(1_000)], {})
     assert metrics.render().decode().count("riskengine_feed_age_seconds{") == MAX_SOURCES
     assert sample(metrics, 'riskengine_feed_age_seconds{source="s3"}') == 1.5
     assert sample(metrics, "riskengine_feeds_silent") == 7
-    metrics.set_feeds({"other": 2.0}, silent=0)
+    metrics.set_feeds([feed("other", 2_000)], {})
     assert metrics.render().decode().count("riskengine_feed_age_seconds{") == 1
 
 
@@ -189,3 +206,53 @@ def test_the_stream_is_counted_and_every_reason_is_there_from_the_start():
     assert [metrics.value(metrics.conflated_snapshots), metrics.value(metrics.evictions["no pong"])] == [5, 1]
     assert sample(metrics, "riskengine_conflated_snapshots_total") == 5
     assert sample(metrics, 'riskengine_publish_to_send_seconds_bucket{le="0.005"}') == 1
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_control_characters_of_strangers_never_reach_the_log_raw(capsys, form):
+    configure_logging(form, "info")
+    log = get_logger("riskengine.process")
+    log.info("a_name", name="\x9b2J\u202eabc\x1b[0m\x7f")
+    logging.getLogger("uvicorn.error").info("from %s", "\x9b1m")
+    try:
+        raise ValueError("\x9b2J\u202e")
+    except ValueError:
+        log.exception("failed")
+    text = "".join(lines(capsys))
+    assert text.isprintable()
+    assert "9b" in text
+
+
+def test_lost_lines_are_counted_in_the_metrics(monkeypatch):
+    metrics = Metrics()
+    monkeypatch.setattr("riskengine.observe.lost_log_lines", lambda: (3, True))
+    assert b"riskengine_log_lines_lost_total 3.0" in metrics.render()
+    monkeypatch.setattr("riskengine.observe.lost_log_lines", lambda: (5, True))
+    assert b"riskengine_log_lines_lost_total 5.0" in metrics.render()
+
+
+def test_the_state_is_one_of_its_gauges():
+    metrics = Metrics()
+    metrics.set_state("degraded")
+    text = metrics.render().decode()
+    assert 'riskengine_state{state="degraded"} 1.0' in text
+    assert text.count("riskengine_state{") == len(STATES) and text.count("} 1.0\n") == 1
+
+
+def test_a_warning_is_a_series_that_ends_at_0_and_their_number_is_bounded():
+    metrics = Metrics()
+    metrics.set_warnings(["breaks", "gone"])
+    metrics.set_warnings(["gone"])
+    assert 'riskengine_warnings{kind="breaks"} 0.0' in metrics.render().decode()
+    assert 'riskengine_warnings{kind="gone"} 1.0' in metrics.render().decode()
+    metrics.set_warnings(str(number) for number in range(1_000))
+    assert metrics.render().decode().count("riskengine_warnings{") == MAX_WARNING_KINDS
+
+
+def test_exceptions_of_a_kind_that_are_over_are_no_series_any_more():
+    metrics = Metrics()
+    metrics.set_exceptions({"conflict": 2, "parked": 1})
+    metrics.set_exceptions({"conflict": 3})
+    assert [line for line in metrics.render().decode().splitlines() if line.startswith("riskengine_exceptions{")] == [
+        'riskengine_exceptions{kind="conflict"} 3.0'
+    ]

@@ -22,6 +22,9 @@ HARD_ENGLISH = re.compile(
 """Turns of phrase that leave out who acts, or make a clause of a noun."""
 
 TESTED_BY_OTHERS = {
+    "cli/exceptions.py": "tests/system/test_case_kept_out.py",
+    "cli/load.py": "tests/system/test_case_kept_out.py",
+    "cli/replay.py": "tests/cli/test_main.py",
     "cli/terminal.py": "tests/cli/test_main.py",
     "client/blocking.py": "tests/client/test_restarts.py",
     "client/errors.py": "tests/client/test_requests.py",
@@ -55,6 +58,7 @@ TESTED_BY_OTHERS = {
     "serve/routes/status.py": "tests/serve/test_app.py",
     "serve/routes/trades_answer.py": "tests/serve/test_trades.py",
     "serve/stream/uvicorn_server.py": "tests/system/test_hostile_clients.py",
+    "store/dry_run.py": "tests/files/test_loading.py",
     "store/audit_records.py": "tests/store/test_audit_trail.py",
     "store/postgres/connection.py": "tests/store/test_postgres_store.py",
     "store/postgres/lease.py": "tests/store/test_postgres_store.py",

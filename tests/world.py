@@ -41,7 +41,7 @@ INSTRUMENTS: tuple[dict[str, Any], ...] = (
     {"instrument": "GHOST", "kind": "equity", "quote_currency": "USD"},
     {"instrument": "MAREL", "kind": "equity", "quote_currency": "ISK"},
     {"instrument": "ESZ6", "kind": "future", "quote_currency": "USD", "multiplier": "50", "expiry": "2026-12-18"},
-    {"instrument": "BTCEUR", "kind": "crypto", "quote_currency": "EUR", "quantity_decimals": 10},
+    {"instrument": "BTCEUR", "kind": "crypto", "base_currency": "BTC", "quote_currency": "EUR", "quantity_decimals": 10},
 )
 """GHOST never gets a mark in these tests; there is no rate from ISK, MAREL's currency, to the reporting currency."""
 
@@ -102,12 +102,21 @@ def opening(where: Reference = REFERENCE, **columns: Any) -> Opening:
     return check_opening(convert(plain | columns, OpeningInput), where.by_symbol)
 
 
+WIDE = 10.0
+"""The limit on moves of a mark in these worlds, whose prices are chosen for the sums that they give."""
+
+
+def mark_settings(**marks: Any) -> MarksConfig:
+    """[marks] with the limit of these worlds, unless a test sets its own."""
+    return MarksConfig(**({"max_move": WIDE} | marks))
+
+
 def config(*, engine: Mapping[str, Any] | None = None, marks: Mapping[str, Any] | None = None) -> Config:
-    return Config(engine=EngineConfig(**(engine or {})), marks=MarksConfig(**(marks or {})))
+    return Config(engine=EngineConfig(**(engine or {})), marks=mark_settings(**(marks or {})))
 
 
 def book(where: Reference = REFERENCE, **marks: Any) -> QuoteBook:
-    return QuoteBook(where, MarksConfig(**marks), 60.0)
+    return QuoteBook(where, mark_settings(**marks), 60.0)
 
 
 def quote(instrument: str, bid: float | None, ask: float | None, ts: int = NOON, mid: float | None = None) -> Tick:
@@ -120,7 +129,7 @@ class House:
     def __init__(self, where: Reference = REFERENCE, settings: Config | None = None, now: int = NOON) -> None:
         self.where = where
         self.now = now
-        settings = settings or Config()
+        settings = settings or config()
         self.engine = Engine(where, settings, now=now)
         self.quotes = QuoteBook(where, settings.marks, settings.engine.future_limit_s)
 

@@ -1,5 +1,5 @@
 """`python -m riskengine.cli` is the command `riskengine`."""
 
-from riskengine.cli.main import main
+from riskengine.cli.main import run
 
-main(prog_name="riskengine")
+run()

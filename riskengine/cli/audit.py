@@ -10,7 +10,16 @@ from typing import Any
 import click
 import orjson
 
-from riskengine.cli.terminal import Progress, complain, config_option, effective_config, fail, json_option, store_option
+from riskengine.cli.streams import complain, say, say_json, say_json_text
+from riskengine.cli.terminal import (
+    STATUS_OF_LOST_OUTPUT,
+    Progress,
+    config_option,
+    effective_config,
+    fail,
+    json_option,
+    store_option,
+)
 from riskengine.errors import InputError, RiskEngineError
 from riskengine.records.fields import Rejected, excerpt, timestamp
 from riskengine.records.hierarchy import Hierarchy
@@ -41,6 +50,7 @@ def verify_command(store: str | None, config_path: str | None, head: str | None,
     """Walk the whole trail and compare every row. Exit 0: nothing found; 1: findings; 2: could not verify."""
     if head is not None and not (len(head) == 64 and set(head) <= set("0123456789abcdef")):
         raise click.BadParameter(f"{excerpt(head)} is not a hash of 64 hexadecimal digits", param_hint="--head")
+    click.get_current_context().meta[STATUS_OF_LOST_OUTPUT] = COULD_NOT
     progress = Progress("audit verify")
     try:
         with _reading(store, config_path) as opened:
@@ -50,11 +60,11 @@ def verify_command(store: str | None, config_path: str | None, head: str | None,
     finally:
         progress.close()
     if as_json:
-        click.echo(orjson.dumps(_report_json(report)))
+        say_json(_report_json(report))
     else:
         for finding in report.findings:
-            click.echo(str(finding))
-        click.echo(_summary(report))
+            say(str(finding))
+        say(_summary(report))
     sys.exit(1 if report.findings else 0)
 
 
@@ -112,10 +122,10 @@ def show_command(
         )
         entries = opened.audit_entries(wanted, limit)
     if as_json:
-        click.echo(_json({"entries": [entry._asdict() | {"detail": _detail(entry)} for entry in entries]}))
+        say_json_text(_json({"entries": [entry._asdict() | {"detail": _detail(entry)} for entry in entries]}))
         return
     for entry in entries:
-        click.echo(_line(entry))
+        say(_line(entry))
     if not entries:
         complain("no entry matches")
 

@@ -1,14 +1,17 @@
 """`riskengine check-config`: validates a configuration and prints the effective one."""
 
 import os
+from typing import Any
 
 import click
 import msgspec
 import orjson
 
+from riskengine.cli.streams import say
 from riskengine.cli.terminal import effective_config
 from riskengine.cli.token import check_access
 from riskengine.config import without_password
+from riskengine.printable import printable_json
 
 
 @click.command(name="check-config")
@@ -19,8 +22,16 @@ def check_config_command(file: str | None) -> None:
     check_access(config)
     shown = msgspec.structs.replace(config, store=msgspec.structs.replace(config.store, url=without_password(config.store.url)))
     for section, values in msgspec.to_builtins(shown).items():
-        click.echo(f"[{section}]")
-        for key, value in values.items():
-            text = f"# {key} is off" if value is None else f"{key} = {orjson.dumps(value).decode()}"
-            click.echo(text)
-        click.echo()
+        _print_table(section, values)
+
+
+def _print_table(name: str, values: dict[str, Any]) -> None:
+    """A table as TOML, the tables in it behind its settings."""
+    say(f"[{name}]")
+    inner = {key: value for key, value in values.items() if isinstance(value, dict)}
+    for key, value in values.items():
+        if key not in inner:
+            say(f"# {key} is off" if value is None else f"{key} = {printable_json(orjson.dumps(value).decode())}")
+    say()
+    for key, table in inner.items():
+        _print_table(f"{name}.{key}", table)

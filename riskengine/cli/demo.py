@@ -1,13 +1,14 @@
 """`riskengine demo`: a live engine with sample desks and a simulated or recorded market."""
 
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 
 import click
 
+from riskengine.cli.demo_folder import demo_folder
 from riskengine.cli.start import print_url, run_engine
+from riskengine.cli.streams import say_if_possible
 from riskengine.cli.terminal import column_options, effective_config, mapping_options, store_option
 from riskengine.errors import InputError
 from riskengine.feeds.demo import DemoFeed, RecordedTicks
@@ -31,7 +32,7 @@ def demo_command(port: int, ticks: str | None, store: str | None, **mapping: str
     """Run a live engine on an embedded store, with sample desks and a simulated market, until Ctrl-C."""
     options = column_options(**mapping)
     configure_logging("console", "warning")
-    with tempfile.TemporaryDirectory(prefix="riskengine-demo-") as folder:
+    with demo_folder() as folder:
         config = effective_config(None, store or f"sqlite:///{folder}/demo.db", None, port)
         nodes, instruments = sample_nodes(), sample_instruments()
         _seed(config.store.url, nodes, instruments)
@@ -68,5 +69,4 @@ def _seed(url: str, nodes: Sequence[Node], instruments: Sequence[Instrument]) ->
 
 def _announce_demo(url: str) -> None:
     print_url(url)
-    click.echo("Press Ctrl-C to stop.")
-    sys.stdout.flush()
+    say_if_possible("Press Ctrl-C to stop.")

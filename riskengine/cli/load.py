@@ -1,15 +1,19 @@
-"""`riskengine load`: files into the store, with a count for each outcome and a line for each refusal."""
+"""`riskengine load`: files into the store, with a count for each outcome and the first lines of each reason."""
 
+import os
+import re
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from functools import partial
 
 import click
-import orjson
+from msgspec import structs
 
+from riskengine.cli.streams import complain, say, say_json
 from riskengine.cli.terminal import (
     Progress,
     column_options,
-    complain,
     config_option,
     effective_config,
     json_option,
@@ -17,10 +21,19 @@ from riskengine.cli.terminal import (
     store_option,
 )
 from riskengine.clock import SystemClock
+from riskengine.config import Config
+from riskengine.errors import InputError
 from riskengine.files.lines import display_name
-from riskengine.files.loading import KINDS, LoadReport, load
+from riskengine.files.loading import KINDS, SHAPES, FieldChange, Judge, LoadReport, Target, let_in, load
+from riskengine.files.refused import RefusedLines
+from riskengine.positions.quarantine import Quarantine
 from riskengine.records.types import Refusal
+from riskengine.store.dry_run import DryRun
 from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
+
+ALWAYS_COUNTED = ("lines", "inserted", "updated", "duplicate", "refused")
+"""Counts that are printed also where they are 0."""
 
 
 @click.command(name="load")
@@ -28,52 +41,120 @@ from riskengine.store.open_store import open_store
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @store_option
 @config_option
+@click.option("--dry-run", is_flag=True, help="Say what the files would come to; store nothing.")
+@click.option("--refused", metavar="FILE", help="Write the lines that were not taken to a CSV, with the reason.")
+@click.option(
+    "--accept-changes", is_flag=True, help="FieldChange kind, multiplier, currency, ... of instruments that have trades."
+)
 @json_option
 @mapping_options
 def load_command(
-    kind: str, files: Sequence[str], store: str | None, config_path: str | None, as_json: bool, **mapping: str | None
+    kind: str,
+    files: Sequence[str],
+    store: str | None,
+    config_path: str | None,
+    dry_run: bool,
+    refused: str | None,
+    accept_changes: bool,
+    as_json: bool,
+    **mapping: str | None,
 ) -> None:
     """Load CSV or NDJSON files (.gz too, - is stdin) into the store. Loading a file again changes nothing."""
     config = effective_config(config_path, store)
     options = column_options(**mapping)
-    opened = open_store(config.store.url)
-    progress = Progress(f"load {kind}")
-    try:
-        report = LoadReport(print_refusal, progress.advance, complain)
-        load(kind, files, opened, options, config, SystemClock(), report)
-    finally:
-        opened.close()
-        progress.close()
+    with ExitStack() as stack:
+        opened = stack.enter_context(closing(_open(config, dry_run=dry_run)))
+        progress = stack.enter_context(closing(Progress(f"load {kind}")))
+        lines = None
+        if refused is not None:
+            lines = stack.enter_context(_refused_lines(refused, kind, files))
+            options = structs.replace(options, keep=lines.keep)
+        first = stack.enter_context(closing(FirstRefusals()))
+        report = LoadReport(first, progress.advance, complain, print_change, lines)
+        target = Target(
+            DryRun(opened) if dry_run else opened,
+            config,
+            SystemClock(),
+            report,
+            judge_of(opened, config) if kind == "trades" else let_in,
+            accept_changes,
+            whole=dry_run,
+        )
+        load(kind, files, options, target)
     if as_json:
-        click.echo(orjson.dumps(report.counts))
+        changes = [change._asdict() for change in report.changes]
+        say_json({**report.counts, "changes": changes, "dry_run": dry_run})
     else:
-        click.echo(f"{kind}: " + ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items()))
-    sys.exit(1 if report.counts["refused"] or report.failures else 0)
+        say(f"{kind}: {_counts_text(report)}{', nothing stored: a dry run' if dry_run else ''}")
+    sys.exit(0 if report.is_clean else 1)
+
+
+def _open(config: Config, *, dry_run: bool) -> Store:
+    return open_store(config.store.url, create=False, read_only=True) if dry_run else open_store(config.store.url)
+
+
+def _refused_lines(path: str, kind: str, files: Sequence[str]) -> RefusedLines:
+    if any(os.path.realpath(path) == os.path.realpath(file) for file in files):
+        raise InputError(f"--refused: {path} is one of the files to load")
+    return RefusedLines(path, SHAPES[kind].columns)
+
+
+def judge_of(store: Store, config: Config) -> Judge:
+    """The engine's own rule for trades that it keeps out: by their times, the stored balances and people's verdicts."""
+    instruments = {instrument.instrument: instrument for instrument in store.instruments()}
+    quarantine = Quarantine(instruments, config.engine)
+    for opening in store.openings():
+        quarantine.open_with(opening)
+    quarantine.accepted.update(verdict.id for verdict in store.verdicts() if verdict.verdict == "accept")
+    return quarantine.reason
+
+
+def _counts_text(report: LoadReport) -> str:
+    shown = {outcome: count for outcome, count in report.counts.items() if count or outcome in ALWAYS_COUNTED}
+    return ", ".join(f"{count} {outcome}" for outcome, count in shown.items())
 
 
 class FirstRefusals:
-    """Prints the first refusals of each file and counts the rest. A recording can have one on every line."""
+    """Prints the first lines of each reason, and how many more of it there were. A file can have one on every line."""
 
     LIMIT = 10
+    REASONS = 1_000
+    """Reasons that are told apart."""
 
     def __init__(self) -> None:
-        self.counts: dict[str, int] = {}
+        self.counts: dict[tuple[str, str, str], int] = {}
 
     def __call__(self, path: str, refusal: Refusal) -> None:
-        """Report one refused line."""
-        self.counts[path] = self.counts.get(path, 0) + 1
-        if self.counts[path] <= self.LIMIT:
+        """Report one line."""
+        key = (path, refusal.field, _kind_of(refusal.reason))
+        if key not in self.counts and len(self.counts) >= self.REASONS:
+            key = (path, "", "other reasons")
+        self.counts[key] = self.counts.get(key, 0) + 1
+        if self.counts[key] <= self.LIMIT:
             print_refusal(path, refusal)
 
     def close(self) -> None:
-        """Print how many more lines of each file were refused."""
-        for path, count in self.counts.items():
+        """Print how many more lines of each reason there were."""
+        for (path, field, reason), count in self.counts.items():
             if count > self.LIMIT:
-                click.echo(f"{path}: {count - self.LIMIT} more lines were refused", err=True)
+                rest = f"{count - self.LIMIT:,} more lines"
+                told = f"{rest} were refused: {field}: {reason}" if field else f"{rest}: {reason}"
+                print_refusal(path, Refusal(0, "", told))
+
+
+_PARTS = re.compile(r"'[^']*'|\"[^\"]*\"|-?\d[\d.,:-]*")
+_kind_of = partial(_PARTS.sub, "..")
+"""A reason without what is of its line alone: names in quotes, and numbers."""
 
 
 def print_refusal(path: str, refusal: Refusal) -> None:
-    """Print one refused line on stderr: file, line number, field, reason."""
+    """Print one line that was not taken on stderr: file, line number, field, reason."""
     field = f"{refusal.field}: " if refusal.field else ""
     place = f"{display_name(path)}:{refusal.index}" if refusal.index else display_name(path)
-    click.echo(f"{place}: {field}{refusal.reason}", err=True)
+    say(f"{place}: {field}{refusal.reason}", err=True)
+
+
+def print_change(path: str, change: FieldChange) -> None:
+    """Print one change of a stored record on stderr: file, line number, record, column, old -> new."""
+    place = f"{display_name(path)}:{change.line}"
+    say(f"{place}: {change.name}: {change.field} {change.old} -> {change.new}", err=True)

@@ -1,11 +1,30 @@
 """The command `riskengine`. Results go to stdout, logs and progress to stderr; a mistake is one clear line, never a traceback."""
 
+import sys
+from typing import NoReturn
+
 import click
 
 from riskengine import __version__
+from riskengine.cli.streams import end_output, lost_output, prepare_streams
 from riskengine.cli.terminal import Commands
 
-NAMES = ("audit", "check-config", "demo", "load", "rebuild", "reconcile", "replay", "serve", "token", "watch")
+NAMES = (
+    "audit",
+    "backup",
+    "check-config",
+    "decide",
+    "demo",
+    "exceptions",
+    "load",
+    "rebuild",
+    "reconcile",
+    "remove",
+    "replay",
+    "serve",
+    "token",
+    "watch",
+)
 
 
 class MainCommands(Commands):
@@ -20,6 +39,10 @@ class MainCommands(Commands):
                 from riskengine.cli.audit import audit_commands
 
                 return audit_commands
+            case "backup":
+                from riskengine.cli.backup import backup_command
+
+                return backup_command
             case "check-config":
                 from riskengine.cli.check_config import check_config_command
 
@@ -57,10 +80,42 @@ class MainCommands(Commands):
 
                 return watch_command
             case _:
-                return None
+                return _get_desk_command(cmd_name)
+
+
+def _get_desk_command(name: str) -> click.Command | None:
+    """The commands of a person who looks after the store."""
+    match name:
+        case "decide":
+            from riskengine.cli.exceptions import decide_command
+
+            return decide_command
+        case "exceptions":
+            from riskengine.cli.exceptions import exceptions_command
+
+            return exceptions_command
+        case "remove":
+            from riskengine.cli.remove import remove_command
+
+            return remove_command
+        case _:
+            return None
 
 
 @click.group(cls=MainCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="riskengine")
 def main() -> None:
     """Position, P&L, exposure and Greeks of a dealing desk, right now."""
+
+
+def run() -> NoReturn:
+    """The program: one command, from its streams to its exit status."""
+    prepare_streams()
+    try:
+        main(prog_name="riskengine")
+        status = 0
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except OSError as error:  # help or version could not be printed
+        status = lost_output(error)
+    sys.exit(end_output(status))

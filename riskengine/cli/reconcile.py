@@ -15,9 +15,10 @@ from urllib.request import Request
 import click
 import orjson
 
+from riskengine.cli.streams import complain, say, say_json
 from riskengine.cli.terminal import (
+    STATUS_OF_LOST_OUTPUT,
     column_options,
-    complain,
     config_option,
     effective_config,
     json_option,
@@ -33,7 +34,7 @@ from riskengine.files.lines import display_name
 from riskengine.reconciliation.statement import against_statement, parse_tolerances, unreachable_error
 from riskengine.reconciliation.store_sums import store_side
 from riskengine.records.types import Key
-from riskengine.snapshot.compare import Break, compare, found_row, tree_breaks
+from riskengine.snapshot.compare import FEES, ORDER, Break, compare, found_rows, tree_breaks
 from riskengine.snapshot.holdings import Holdings, read_holdings
 from riskengine.snapshot.rows import RowDict
 from riskengine.store.open_store import open_store
@@ -82,6 +83,7 @@ def reconcile_command(
     **mapping: str | None,
 ) -> None:
     """Compare the running engine's positions with the store's trades, or with an outside statement."""
+    click.get_current_context().meta[STATUS_OF_LOST_OUTPUT] = COULD_NOT_COMPARE
     try:
         if against is not None:
             if repair:
@@ -95,7 +97,7 @@ def reconcile_command(
         complain(f"could not compare: {error}")
         sys.exit(COULD_NOT_COMPARE)
     if as_json:
-        click.echo(orjson.dumps(report))
+        say_json(report)
     else:
         _print(report)
     sys.exit(0 if report["clean"] or report.get("repaired") else 1)
@@ -107,7 +109,7 @@ def reconcile_command(
 def _against(engine: str, path: str, options: ColumnOptions, tolerance: str) -> RowDict:
     found = against_statement(engine, path, options, parse_tolerances(tolerance))
     for refusal in found.refused[:SHOWN_REFUSALS]:
-        click.echo(f"{display_name(path)}:{refusal.index}: {refusal.field}: {refusal.reason}", err=True)
+        say(f"{display_name(path)}:{refusal.index}: {refusal.field}: {refusal.reason}", err=True)
     if found.refused:
         raise InputError(f"{display_name(path)}: {len(found.refused)} lines cannot be read")
     return {
@@ -137,13 +139,13 @@ def _with_store(engine: str, config: Config, *, repair: bool) -> RowDict:
             "seq": found.header["seq"],
             "watermark": found.header["watermark"],
             "started_ts": started,
-            "breaks": [found_row(each) for each in found.breaks.values()],
+            "breaks": [row for each in found.breaks.values() for row in found_rows(each)],
         }
         if repair and found.breaks:
             _ask_for_repair(engine)
             left = _confirmed_breaks(engine, opened, config).breaks
-            for row, each in zip(report["breaks"], found.breaks.values(), strict=True):
-                row["repaired"] = each.key not in left
+            for row in report["breaks"]:
+                row["repaired"] = (row["rollup"], row[row["rollup"]], row["instrument"] or "") not in left
             report["repaired"] = not left
         return report | {"took_ms": (SystemClock().now() - started) // 1_000}
     finally:
@@ -205,20 +207,24 @@ def _print(report: RowDict) -> None:
     for each in breaks[:SHOWN_BREAKS]:
         owner = each.get("node") or each.get("dealer") or '""'
         outcome = "" if "repaired" not in each else "  repaired" if each["repaired"] else "  NOT repaired"
-        click.echo(
+        say(
             f"{each['kind']:<14}{each['rollup']} {owner}  {each['instrument'] or ''}  "
-            f"here {_short(each['here'])}  there {_short(each['there'])}{outcome}"
+            f"here {_short(each, 'here')}  there {_short(each, 'there')}{outcome}"
         )
     if len(breaks) > SHOWN_BREAKS:
-        click.echo(f"... and {len(breaks) - SHOWN_BREAKS:,} more")
+        say(f"... and {len(breaks) - SHOWN_BREAKS:,} more")
+    if any(each["kind"] == ORDER for each in breaks):
+        say("order: the same trades and amounts, other columns; `riskengine audit verify` lists the rows that were edited")
     summary = "no breaks" if not breaks else f"{len(breaks):,} break{'s' * (len(breaks) > 1)}"
     summary += ", repaired" if report.get("repaired") else ""
-    click.echo(
-        f"{summary}, {report['compared']:,} positions compared against {report['against']}, watermark {report['watermark']}"
-    )
+    say(f"{summary}, {report['compared']:,} positions compared against {report['against']}, watermark {report['watermark']}")
 
 
-def _short(side: RowDict | None) -> str:
+def _short(found: RowDict, which: str) -> str:
+    """What one side of a break holds, in a few words: what its kind is about."""
+    side = found[which]
     if side is None:
         return "nothing"
+    if found["kind"] == FEES:
+        return "fees " + (", ".join(f"{units} {currency}" for currency, units in side["fees"].items()) or "0")
     return side["quantity"] if side["net_cash"] is None else f"{side['quantity']} (cash {side['net_cash']})"

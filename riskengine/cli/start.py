@@ -15,18 +15,20 @@ import uvloop
 
 from riskengine import __version__
 from riskengine.cli.state_text import print_state, tree_lines
-from riskengine.cli.terminal import complain, config_option, effective_config, json_option, store_option
+from riskengine.cli.streams import complain, say, say_if_possible
+from riskengine.cli.terminal import config_option, effective_config, json_option, store_option
 from riskengine.cli.token import check_access
 from riskengine.clock import SystemClock
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
-from riskengine.observe import before_each_line, configure_logging
+from riskengine.observe import before_each_line, configure_logging, get_logger, write_beside_log
+from riskengine.printable import printable
 from riskengine.process.lifetime import Companion, bind, run_server
 from riskengine.process.process import EngineProcess
 from riskengine.rebuild.as_of import PastDay
 from riskengine.rebuild.load import compare_here
-from riskengine.rebuild.rebuild import rebuild
+from riskengine.rebuild.rebuild import NO_LISTENER, Listener, rebuild
 from riskengine.records.fields import Rejected, timestamp
 from riskengine.snapshot.compare import Break, compare, hierarchy_breaks, side_of
 from riskengine.snapshot.mismatch import Mismatch, disagreements, first_few, mismatches_of
@@ -37,6 +39,8 @@ from riskengine.store.witness import Witness, utc_text
 
 SWITCH_S = 0.000_5
 """How long one thread may hold the interpreter while others wait. A trade changes threads a dozen times before it is answered."""
+
+log = get_logger("riskengine.start")
 
 BAR_CELLS = 24
 BAR_EVERY_S = 0.1
@@ -51,14 +55,21 @@ BAR_EVERY_S = 0.1
 @click.option("--host", metavar="ADDRESS", help="Address to bind.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to bind; 0 takes a free one.")
 @click.option("--accept-mismatch", is_flag=True, help="Go live although engine and store disagree; every screen says so.")
+@click.option("--reason", default="", metavar="TEXT", help="Why the mismatch is accepted; the audit trail keeps it.")
 @click.option("--tokens", metavar="FILE", help="Access tokens (riskengine token); without them this machine only.")
 def serve(
-    config_path: str | None, store: str | None, host: str | None, port: int | None, accept_mismatch: bool, tokens: str | None
+    config_path: str | None,
+    store: str | None,
+    host: str | None,
+    port: int | None,
+    accept_mismatch: bool,
+    reason: str,
+    tokens: str | None,
 ) -> None:
     """Run the engine: morning start, then live, until a signal."""
     config = effective_config(config_path, store, host, port, tokens)
     configure_logging(config.log.format, config.log.level)
-    sys.exit(run_engine(config, print_url, accept_mismatch=accept_mismatch, beside=show_start))
+    sys.exit(run_engine(config, print_url, accept_mismatch=accept_mismatch, reason=reason.strip(), beside=show_start))
 
 
 def run_engine(
@@ -66,13 +77,14 @@ def run_engine(
     announce: Callable[[str], None],
     *,
     accept_mismatch: bool = False,
+    reason: str = "",
     feed: Companion | None = None,
     beside: Companion | None = None,
 ) -> int:
     """Serve until a signal; return the exit status. Takes port and store first, so that a refusal comes before anything runs."""
     check_access(config)
     with bind(config.server.host, config.server.port) as listener:
-        process = EngineProcess(config, accept_mismatch=accept_mismatch)
+        process = EngineProcess(config, accept_mismatch=accept_mismatch, reason=reason)
         process.open()
         sys.setswitchinterval(SWITCH_S)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -80,9 +92,9 @@ def run_engine(
 
 
 def print_url(url: str) -> None:
-    """Print on stdout where the engine answers."""
-    click.echo(f"riskengine {__version__} at {url}")
-    sys.stdout.flush()
+    """Print on stdout where the engine answers. It runs all the same where stdout is closed or full: the log says where, too."""
+    log.info("listening", url=url)
+    say_if_possible(f"riskengine {__version__} at {url}")
 
 
 # -- progress and summary of the start ----------------------------------------------------------------------------------
@@ -95,7 +107,7 @@ async def show_start(process: EngineProcess) -> None:
             await _show_bar(process)
         await process.morning.complete.wait()
         if sys.stderr.isatty() or process.config.log.format == "console":
-            click.echo("\n".join(summary_page(process.morning.account())), err=True)
+            write_beside_log("".join(f"{printable(line)}\n" for line in summary_page(process.morning.account())))
 
 
 async def _show_bar(process: EngineProcess) -> None:
@@ -118,14 +130,14 @@ class Bar:
     def draw(self, text: str) -> None:
         """Replace the line by `text`."""
         width = shutil.get_terminal_size().columns
-        click.echo(f"\r\x1b[K{text[: width - 1]}", err=True, nl=False)
+        write_beside_log(f"\r\x1b[K{text[: width - 1]}")
         self._drawn = True
 
     def hide(self) -> None:
         """Clear the line."""
         if self._drawn:
             self._drawn = False
-            click.echo("\r\x1b[K", err=True, nl=False)
+            write_beside_log("\r\x1b[K")
 
 
 def bar_text(view: Mapping[str, Any]) -> str:
@@ -202,14 +214,14 @@ def rebuild_command(store: str | None, config_path: str | None, as_json: bool, a
         sys.exit(1)
     print_state(engine, as_json, as_of=as_of)
     if full and not as_json:
-        click.echo("every check passed: invariants, the store's own sums, the tree, the witness, the audit trail")
+        say("every check passed: invariants, the store's own sums, the tree, the witness, the audit trail")
 
 
-def rebuild_engine(store: Store, config: Config, as_of: int | None) -> Engine:
+def rebuild_engine(store: Store, config: Config, as_of: int | None, listener: Listener = NO_LISTENER) -> Engine:
     """The engine that a start would build, now or as of `as_of`. Raises StoreError, ReferenceDataError."""
     if as_of is None:
-        now = SystemClock().now()
-        return rebuild(store, read_trades(store), config, epoch=0, now=now, read_conflicts=read_conflicts(store, MAX_NOTICES))
+        conflicts, now = read_conflicts(store, MAX_NOTICES), SystemClock().now()
+        return rebuild(store, read_trades(store), config, epoch=0, now=now, read_conflicts=conflicts, listener=listener)
     past = PastDay(store, config, as_of)
     return rebuild(past, past.read_trades, config, epoch=0, now=as_of, read_conflicts=past.read_conflicts)
 

@@ -1,6 +1,5 @@
 """What the commands share: failing in one line, common options, progress, printing the state."""
 
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -9,9 +8,13 @@ from typing import Any, NoReturn
 import click
 import msgspec
 
+from riskengine.cli.streams import OutputLost, complain, forget_stdout, show
 from riskengine.config import Config, check_config, load_config
 from riskengine.errors import RiskEngineError
 from riskengine.files.records import ColumnOptions, load_alias, parse_columns
+
+STATUS_OF_LOST_OUTPUT = "riskengine.status_of_lost_output"
+"""Key in a context's `meta`: the exit status when the result cannot be printed, of commands whose 1 says something else."""
 
 
 class Commands(click.Group):
@@ -31,10 +34,13 @@ class Commands(click.Group):
         except click.UsageError as error:
             where = (error.ctx or ctx).command_path
             fail(f"{' '.join(error.format_message().split())} ({where} --help says more)", error.exit_code)
+        except OutputLost as lost:
+            forget_stdout()
+            fail(str(lost), ctx.meta.get(STATUS_OF_LOST_OUTPUT, 1))
         except RiskEngineError as error:
             fail(str(error))
         except BrokenPipeError:
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - so that the interpreter can flush it at exit
+            forget_stdout()
             ctx.exit(1)
 
 
@@ -42,11 +48,6 @@ def fail(message: str, status: int = 1) -> NoReturn:
     """Print one line on stderr and exit with `status`."""
     complain(message)
     sys.exit(status)
-
-
-def complain(message: str) -> None:
-    """Print one line on stderr."""
-    click.echo(f"riskengine: {message}", err=True)
 
 
 store_option = click.option("--store", envvar="RISKENGINE_STORE", metavar="URL", help="sqlite:///path or postgresql://...")
@@ -77,6 +78,7 @@ def column_options(
         time_format=time_format,
         instrument=instrument,
         alias=load_alias(alias) if alias else {},
+        tell=complain,
     )
 
 
@@ -111,9 +113,9 @@ class Progress:
         self._count += count
         if self._visible and time.monotonic() - self._shown_at > 0.1:
             self._shown_at = time.monotonic()
-            click.echo(f"\r{self._label}: {self._count:,}", err=True, nl=False)
+            show(f"\r{self._label}: {self._count:,}")
 
     def close(self) -> None:
         """Print the final count."""
         if self._visible and self._shown_at:
-            click.echo(f"\r{self._label}: {self._count:,}", err=True)
+            show(f"\r{self._label}: {self._count:,}\n")

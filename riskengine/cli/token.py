@@ -2,20 +2,21 @@
 
 import datetime as dt
 import re
-import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 import click
 import msgspec
-import orjson
 
-from riskengine.cli.terminal import complain, config_option, json_option
+from riskengine.cli.streams import complain, say, say_json
+from riskengine.cli.terminal import config_option, json_option, store_option
 from riskengine.clock import SystemClock
 from riskengine.config import Config, load_config
-from riskengine.errors import ConfigError, InputError
+from riskengine.errors import ConfigError, InputError, RiskEngineError
 from riskengine.records.fields import Rejected, excerpt, timestamp
 from riskengine.serve.access.origins import check_binding, check_tls, warning_of
-from riskengine.serve.access.tokens import StoredToken, check_token, editing, hash_of, micros, new_token, read_tokens
+from riskengine.serve.access.tokens import ALL, StoredToken, check_token, editing, hash_of, micros, new_token, read_tokens
+from riskengine.store.open_store import open_store
 from riskengine.views.grants import ROLES
 
 _DAYS = re.compile("([1-9][0-9]{0,3})d")
@@ -51,6 +52,7 @@ def token_commands() -> None:
 @click.option("--expires", metavar="30d|DATE", help="After so many days, or at a date or time (RFC 3339); without it never.")
 @config_option
 @tokens_option
+@store_option
 def create_command(
     name: str,
     role: str,
@@ -60,8 +62,12 @@ def create_command(
     expires: str | None,
     config_path: str | None,
     tokens_path: str | None,
+    store: str | None,
 ) -> None:
-    """Create a token and print it. It is shown only now: the file keeps its hash."""
+    """Create a token and print it. It is shown only now: the file keeps its hash.
+
+    Its nodes must be in the store of --store, RISKENGINE_STORE or the configuration.
+    """
     path = _file(config_path, tokens_path)
     granted = (*nodes, *totals, *dealers)
     if role == "ops" and granted:
@@ -87,11 +93,40 @@ def create_command(
         check_token(token)
     except Rejected as error:
         raise InputError(f"token {excerpt(name)}: {error}") from None
+    _check_nodes([*nodes, *totals], store or (load_config(config_path).store.url if config_path else None))
     with editing(path) as tokens:
         if name in tokens:
             raise InputError(f"token {excerpt(name)} exists already: revoke it first, or take another name")
         tokens[name] = token
-    click.echo(text)
+    say(text)
+
+
+def _check_nodes(named: Sequence[str], store: str | None) -> None:
+    """Refuse a node that the store does not have: a token for it would show nothing. Warn where that cannot be asked."""
+    wanted = [node for node in named if node != ALL]
+    if not wanted:
+        return
+    try:
+        known = _node_names(store)
+    except RiskEngineError as error:
+        complain(f"WARNING: not checked whether the nodes exist: {error}")
+        return
+    for node in wanted:
+        if node not in known:
+            near = get_close_matches(node, known, 1, 0.5)
+            hint = f"; did you mean {excerpt(near[0])}?" if near else ""
+            raise InputError(f"there is no node {excerpt(node)} in the store{hint} (load nodes first, or name another)")
+
+
+def _node_names(store: str | None) -> list[str]:
+    """The nodes of a store. Raises InputError, StoreError."""
+    if not store:
+        raise InputError("no store is named (--store, RISKENGINE_STORE, or --config)")
+    opened = open_store(store, create=False, read_only=True)
+    try:
+        return [node.node for node in opened.nodes()]
+    finally:
+        opened.close()
 
 
 @token_commands.command(name="list")
@@ -103,7 +138,7 @@ def list_command(config_path: str | None, tokens_path: str | None, as_json: bool
     tokens = read_tokens(_file(config_path, tokens_path))
     now = SystemClock().now()
     if as_json:
-        click.echo(orjson.dumps({"tokens": [_token_row(token, now) for token in tokens]}))
+        say_json({"tokens": [_token_row(token, now) for token in tokens]})
         return
     for token in tokens:
         shows = [
@@ -114,7 +149,7 @@ def list_command(config_path: str | None, tokens_path: str | None, as_json: bool
         ends = "EXPIRED" if _has_expired(token, now) else "expires"
         until = "never expires" if token.expires is None else f"{ends} {token.expires}"
         everything = ["everything"] if token.role == "ops" else []
-        click.echo(f"{token.name}  {token.role}  {'; '.join(everything + shows) or 'shown nothing'}  {until}")
+        say(f"{token.name}  {token.role}  {'; '.join(everything + shows) or 'shown nothing'}  {until}")
     if not tokens:
         complain("no tokens")
 
@@ -130,7 +165,7 @@ def revoke_command(name: str, config_path: str | None, tokens_path: str | None) 
     with editing(path) as tokens:
         if tokens.pop(name, None) is None:
             raise InputError(f"there is no token {excerpt(name)}")
-    click.echo(f"revoked {name}", file=sys.stderr)
+    say(f"revoked {name}", err=True)
 
 
 def _file(config_path: str | None, tokens_path: str | None) -> str:

@@ -6,11 +6,12 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
 
+from riskengine.cli.streams import say
 from riskengine.cli.watch_lines import (
     ALARM,
     FAINT,
@@ -21,13 +22,14 @@ from riskengine.cli.watch_lines import (
     Row,
     TerminalLine,
     clock,
+    cut,
     ladder_rows,
     screen,
     status_line,
     table,
     tree_rows,
 )
-from riskengine.client import LIVE, LOADING, BlockingSubscription, Client, State, SubscriptionRefused
+from riskengine.client import DISCONNECTED, LIVE, LOADING, BlockingSubscription, Client, State, SubscriptionRefused
 from riskengine.errors import EngineUnreachable, RiskEngineError
 
 REDRAW_S = 0.25
@@ -38,6 +40,9 @@ ONCE_S = 15.0
 
 PLAIN_WIDTH = 200
 """Line width without a terminal."""
+
+WARNING_WIDTH = 1_000
+"""The longest line of a warning there: it is one sentence."""
 
 LOOKS = {HEADING: "\x1b[1m", ALARM: "\x1b[1;7m", FAINT: "\x1b[2m"}
 ALTERNATE, BACK = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
@@ -99,35 +104,59 @@ class Watched:
         self._asked_at = 0.0
 
     def print_once(self) -> None:
-        """Print the first live state as plain lines. Raises EngineUnreachable if none comes in time."""
+        """Print the first live state as plain lines.
+
+        Raises EngineUnreachable if none comes in time, and at once if the engine cannot be connected to; errors of the client.
+        """
         end = time.monotonic() + ONCE_S
         state: State | None = None
         while state is None or state.status != LIVE:
             try:
                 state = self._view.next(max(end - time.monotonic(), 0.001))
+                if state.status == DISCONNECTED:
+                    raise EngineUnreachable(state.reason)
             except TimeoutError:
                 reason = f"{state.status}: {state.reason}" if state is not None else "no answer"
                 raise EngineUnreachable(f"{reason} (waited {ONCE_S:.0f} s)") from None
-        click.echo(status_line(self._title, state).text)
+        say(status_line(self._title, state).text)
+        with suppress(TimeoutError, SubscriptionRefused):
+            while self._status.state().status != LIVE:  # it comes with the first view
+                self._status.next(max(end - time.monotonic(), 0.001))
+        self._print_warnings(self._warnings())
         for line in table(self._columns, self._rows(state), PLAIN_WIDTH):
-            click.echo(line)
+            say(line)
 
     def print_changes(self) -> None:
-        """Print a line for each changed row and each change of status, until interrupted."""
+        """Print a line for each changed row, each change of status and each new warning, until interrupted."""
         printed: tuple[str, str] | None = None
-        for state in self._view:
-            if (state.status, state.reason) != printed:
-                printed = state.status, state.reason
-                click.echo(status_line(self._title, state).text)
-            if state.status == LIVE and (state.changed or state.removed):
-                moment = clock(state.as_of or 0)
-                changed = [row for row in self._rows(state) if row[self._columns[0].heading] in state.changed]
-                for line in table(self._columns, changed, PLAIN_WIDTH)[1:]:
-                    click.echo(f"{moment}  {line}")
-                for key in sorted(map(str, state.removed)):
-                    click.echo(f"{moment}  {key}  removed")
+        warned: list[str] = []
+        while True:
+            with suppress(TimeoutError):
+                state = self._view.next(1.0)
+                if (state.status, state.reason) != printed:
+                    printed = state.status, state.reason
+                    say(status_line(self._title, state).text)
+                if state.status == LIVE:
+                    self._print_changed_rows(state)
+            warnings = self._warnings()
+            self._print_warnings([text for text in warnings if text not in warned])
+            warned = warnings
             sys.stdout.flush()
             time.sleep(REDRAW_S)
+
+    def _print_changed_rows(self, state: State) -> None:
+        moment = clock(state.as_of or 0)
+        if state.changed:
+            changed = [row for row in self._rows(state) if row[self._columns[0].heading] in state.changed]
+            for line in table(self._columns, changed, PLAIN_WIDTH)[1:]:
+                say(f"{moment}  {line}")
+        for key in sorted(map(str, state.removed)):
+            say(f"{moment}  {key}  removed")
+
+    @staticmethod
+    def _print_warnings(texts: Sequence[str]) -> None:
+        for text in texts:
+            say(cut(f"warning: {text}", WARNING_WIDTH))
 
     def draw(self) -> None:
         """Redraw the screen on each change and once a second, until interrupted."""

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from riskengine.cli.state_text import money
 from riskengine.client.feed import LIVE, State
+from riskengine.printable import printable
 
 PLAIN, HEADING, ALARM, FAINT = "plain", "heading", "alarm", "faint"
 
@@ -102,7 +103,7 @@ def ladder_rows(rows: Iterable[Row]) -> list[Row]:
 
 def table(columns: Sequence[Column], rows: Sequence[Row], width: int) -> list[str]:
     """A heading and one line for each row, with as many columns as fit."""
-    texts = {column: [column.heading, *(column.text(row) for row in rows)] for column in columns}
+    texts = {column: [column.heading, *(printable(column.text(row)) for row in rows)] for column in columns}
     widths = {column: max(map(len, found)) for column, found in texts.items()}
     kept = list(columns)
     while sum(widths[column] + 2 for column in kept) - 2 > width and any(column.rank for column in kept):
@@ -118,8 +119,8 @@ def _cell(column: Column, text: str, width: int) -> str:
 
 
 def cut(text: str, width: int) -> str:
-    """`text` cut to `width`; control characters become `?`."""
-    text = "".join(letter if letter.isprintable() else "?" for letter in text).rstrip()
+    """`text` with its control characters escaped, cut to `width`."""
+    text = printable(text).rstrip()
     return text if len(text) <= width else text[: max(width - 1, 0)] + "…"
 
 

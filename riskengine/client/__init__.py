@@ -25,6 +25,7 @@ from riskengine.client.errors import (
     Problem,
     SnapshotGone,
     SubscriptionRefused,
+    TradesRejected,
 )
 from riskengine.client.exchange import Rows
 from riskengine.client.feed import CONNECTING, DISCONNECTED, LIVE, LOADING, STALE, State
@@ -56,6 +57,7 @@ __all__ = [
     "State",
     "Subscription",
     "SubscriptionRefused",
+    "TradesRejected",
     "checksum",
     "row_checksum",
 ]

@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from riskengine.client.errors import Closed
-from riskengine.client.exchange import Call, Exchange, GetToken, NoAnswer, Pause, Reply, Rows, Send
+from riskengine.client.exchange import Call, Exchange, GetToken, NoAnswer, Pause, Reply, Rows, Send, items_of
 from riskengine.client.feed import State
 from riskengine.client.link import retry_after
 from riskengine.client.publisher import Publisher
@@ -250,13 +250,23 @@ class BlockingPublisher:
         self.inner = inner
         self._follower = follower
 
-    def send_ticks(self, ticks: Iterable[Mapping[str, Any]]) -> None:
+    def send_ticks(self, ticks: Iterable[Mapping[str, Any]] | Mapping[str, Any]) -> None:
         """Send prices; the engine does not answer them. Waits while there is no connection."""
-        self._follower.wait(self.inner.send_ticks(list(ticks)))
+        self._follower.wait(self.inner.send_ticks(list(items_of(ticks))))
 
-    def post_trades(self, trades: Iterable[Mapping[str, Any]], timeout_s: float | None = None) -> dict[str, Any]:
-        """Send trades and wait for the answer. Raises TimeoutError if none arrives in time; the trades may still be stored."""
-        return self._follower.wait(self.inner.post_trades(list(trades)), timeout_s)
+    def post_trades(
+        self,
+        trades: Iterable[Mapping[str, Any]] | Mapping[str, Any],
+        timeout_s: float | None = None,
+        *,
+        raise_on_rejected: bool = True,
+    ) -> dict[str, Any]:
+        """Send trades and wait for the answer. Raises TimeoutError if none arrives in time; the trades may still be stored.
+
+        Raises TradesRejected if the engine refused one, unless `raise_on_rejected` is False.
+        """
+        sent = list(items_of(trades))
+        return self._follower.wait(self.inner.post_trades(sent, raise_on_rejected=raise_on_rejected), timeout_s)
 
     def close(self) -> None:
         """End the connection. Calling it again does nothing."""

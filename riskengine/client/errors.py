@@ -9,6 +9,7 @@ ClientError
  |    +-- NotFound         the caller: an unknown node, dealer, instrument or route, or a seq not published yet
  |    +-- SnapshotGone     the caller: the engine no longer keeps the snapshot of that seq
  |    +-- NotNow           nobody: retry after `retry_after_s`; the engine is not live, full or throttling, or its store is away
+ +-- TradesRejected        the caller: the engine refused some of the posted trades, and stored the others
  +-- SubscriptionRefused   the caller: the engine refuses this subscription
  +-- Closed                the caller: the client was closed
 """
@@ -30,6 +31,7 @@ __all__ = [
     "Problem",
     "SnapshotGone",
     "SubscriptionRefused",
+    "TradesRejected",
     "problem",
 ]
 
@@ -73,6 +75,28 @@ class SnapshotGone(Problem):
 
 class NotNow(Problem):
     """The request may succeed after `retry_after_s` seconds. None of the posted trades was stored."""
+
+
+class TradesRejected(ClientError):
+    """The engine refused some of the posted trades: `rejected` are their results. It took the others.
+
+    `answer` is the whole answer, as a post with `raise_on_rejected=False` returns it.
+    """
+
+    def __init__(self, answer: Mapping[str, Any]) -> None:
+        self.answer = answer
+        self.rejected: Sequence[Mapping[str, Any]] = rejected_of(answer)
+        first = self.rejected[0]
+        count, all_of_them = len(self.rejected), len(answer["results"])
+        super().__init__(
+            f"{count} of {all_of_them} trades were rejected, the first {first.get('trade_id')}: {first.get('reason')}"
+        )
+
+
+def rejected_of(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The results of an answer to trades that say rejected."""
+    results: Sequence[Mapping[str, Any]] = answer.get("results") or ()
+    return [result for result in results if result.get("status") == "rejected"]
 
 
 class SubscriptionRefused(ClientError):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from riskengine.client.backoff import Backoff
-from riskengine.client.errors import EngineUnreachable, NotNow, NotSignedIn, problem
+from riskengine.client.errors import EngineUnreachable, NotNow, NotSignedIn, TradesRejected, problem, rejected_of
 
 MAX_BODY_BYTES = 1_000_000
 """Largest body of one request. The engine's default limit is 1 MiB."""
@@ -154,6 +154,24 @@ def parts_exchange(path: str, items: Iterable[Any], retry_s: float, renews_token
     if joined is None:
         joined = yield from exchange(Call("POST", path, {}, b"[]", retry_s), renews_token)
     return joined
+
+
+def trades_exchange(trades: Iterable[Any], retry_s: float, renews_token: bool, *, raise_on_rejected: bool) -> Exchange:
+    """Post trades as `parts_exchange` does. Raises TradesRejected too, if it is to, for an answer with a rejected trade."""
+    answer = yield from parts_exchange("/v1/trades", trades, retry_s, renews_token)
+    return answer if not raise_on_rejected else checked_answer(answer)
+
+
+def checked_answer(answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer to trades. Raises TradesRejected if one was rejected."""
+    if rejected_of(answer):
+        raise TradesRejected(answer)
+    return answer
+
+
+def items_of(sent: Iterable[Mapping[str, Any]] | Mapping[str, Any]) -> Iterable[Any]:
+    """What to post: a single dictionary is one item, not its keys."""
+    return [sent] if isinstance(sent, Mapping) else sent
 
 
 def bodies(items: Iterable[Any]) -> Iterable[tuple[bytes, int]]:

@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from riskengine.client.errors import Closed
-from riskengine.client.exchange import bodies, join_answers
+from riskengine.client.exchange import bodies, checked_answer, items_of, join_answers
 from riskengine.client.feed import CONNECTING, DISCONNECTED, LIVE
 from riskengine.client.link import Link
 from riskengine.client.session import Session
@@ -58,21 +58,25 @@ class Publisher:
         self._failure: Exception | None = None
         self._tasks = [asyncio.get_running_loop().create_task(each) for each in (self._run(), self._beat())]
 
-    async def send_ticks(self, ticks: Iterable[Mapping[str, Any]]) -> None:
+    async def send_ticks(self, ticks: Iterable[Mapping[str, Any]] | Mapping[str, Any]) -> None:
         """Send prices; the engine does not answer them. Waits for a connection. Ticks lost with a connection are not repeated."""
-        for body, _ in bodies(ticks):
+        for body, _ in bodies(items_of(ticks)):
             await self._send_when_connected(f'{{"ticks":{body.decode()}}}')
 
-    async def post_trades(self, trades: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    async def post_trades(
+        self, trades: Iterable[Mapping[str, Any]] | Mapping[str, Any], *, raise_on_rejected: bool = True
+    ) -> dict[str, Any]:
         """Send trades; returns the answer once they are durable, applied and published, like `post_trades` of a client.
 
-        Several calls may wait at once. Raises Closed, and Problem if the engine refuses the connection for good.
+        Several calls may wait at once. Raises TradesRejected as there, Closed, and Problem if the engine refuses the connection
+        for good.
         """
-        sent = list(trades)
+        sent = list(items_of(trades))
         frames = [await self._put(body) for body in [body for body, _ in bodies(sent)] or [b"[]"]]
-        numbers = [each.get("source_seq") for each in sent if each.get("source") == self._source]
-        self._last_seq = max([self._last_seq or 0, *(number for number in numbers if isinstance(number, int))]) or None
-        return join_answers(await asyncio.gather(*(frame.answer for frame in frames)))
+        numbers = [str(each.get("source_seq", "")) for each in sent if each.get("source") == self._source]
+        self._last_seq = max([self._last_seq or 0, *(int(text) for text in numbers if text.isdecimal())]) or None
+        answer = join_answers(await asyncio.gather(*(frame.answer for frame in frames)))
+        return checked_answer(answer) if raise_on_rejected else answer
 
     async def close(self) -> None:
         """End the connection; calls that wait for an answer raise Closed. Calling it again does nothing."""

@@ -8,7 +8,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from riskengine.client.exchange import RETRY_S, Call, Exchange, encode_json, exchange, parts_exchange, rows_exchange
+from riskengine.client.exchange import (
+    RETRY_S,
+    Call,
+    Exchange,
+    encode_json,
+    exchange,
+    items_of,
+    parts_exchange,
+    rows_exchange,
+    trades_exchange,
+)
 
 RowsAnswer = TypeVar("RowsAnswer")
 ObjectAnswer = TypeVar("ObjectAnswer")
@@ -164,18 +174,30 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
 
     # -- posts -------------------------------------------------------------------------------------------------
 
-    def post_trades(self, trades: Iterable[Mapping[str, Any]], *, retry_s: float = RETRY_S) -> ObjectAnswer:
-        """Post trades; returns once they are durable, applied and published: `results` in their order, `counts`, `seq`.
+    def post_trades(
+        self,
+        trades: Iterable[Mapping[str, Any]] | Mapping[str, Any],
+        *,
+        retry_s: float = RETRY_S,
+        raise_on_rejected: bool = True,
+    ) -> ObjectAnswer:
+        """Post trades, or one as a single dictionary; returns once they are durable, applied and published.
+
+        The answer has `results` in their order, `counts`, `seq`.
 
         A list larger than one request is split into several, sent in order. If the engine cannot take trades now, or the
         connection breaks, the client sends the same request again for `retry_s` seconds. This is safe: a trade has an identity,
         and the engine answers one that it has already stored with `duplicate`. Amounts as `decimal.Decimal` or text stay exact.
-        """
-        return self._ask(parts_exchange("/v1/trades", trades, retry_s, self.renews_token))
 
-    def post_ticks(self, ticks: Iterable[Mapping[str, Any]], *, retry_s: float = RETRY_S) -> ObjectAnswer:
-        """Post prices; returns `accepted` and the refusals. Retried like trades: an old price never replaces a newer one."""
-        return self._ask(parts_exchange("/v1/ticks", ticks, retry_s, self.renews_token))
+        Raises TradesRejected if the engine refused one, once it has taken the others; with `raise_on_rejected=False` only the
+        answer says so.
+        """
+        steps = trades_exchange(items_of(trades), retry_s, self.renews_token, raise_on_rejected=raise_on_rejected)
+        return self._ask(steps)
+
+    def post_ticks(self, ticks: Iterable[Mapping[str, Any]] | Mapping[str, Any], *, retry_s: float = RETRY_S) -> ObjectAnswer:
+        """Post prices, or one; returns `accepted` and the refusals. Retried like trades: an old price never replaces a newer."""
+        return self._ask(parts_exchange("/v1/ticks", items_of(ticks), retry_s, self.renews_token))
 
     def reconcile(self, *, repair: bool = False) -> ObjectAnswer:
         """Compare engine and store now; `repair=True` takes the store's values."""

@@ -1,13 +1,14 @@
-"""Once a beat, hands changed prices to the writer and checks that it still publishes.
+"""Once a beat, hands changed prices to the writer, warns of prices held back, and checks that the writer still publishes.
 
 Runs on the event loop. Delays do not add up: a beat is due one period after the last was due. If that has passed, it comes at
 once, and the beats missed are left out.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from riskengine.alerts import Warnings
+from riskengine.clock import Clock
 from riskengine.engine.inbox import Inbox
 from riskengine.engine.writer import Writer
 from riskengine.loop import start_task
@@ -20,6 +21,12 @@ STALLED_AFTER_S = 2.0
 STALLED = (
     f"the writer hangs: it has published nothing for more than {STALLED_AFTER_S:.0f} s; newer trades and prices are not shown"
 )
+
+SUSPECT = "suspect"
+"""The kind of the warning of prices that are held back."""
+
+MAX_NAMED = 3
+"""Instruments that the warning names; it counts all."""
 
 log = get_logger("riskengine.beats")
 
@@ -34,6 +41,7 @@ class Beats:
         quotes: QuoteBook,
         writer: Writer,
         warnings: Warnings,
+        clock: Clock,
         failed: Callable[[BaseException], None],
     ) -> None:
         self._period_s = period_s
@@ -41,6 +49,7 @@ class Beats:
         self._quotes = quotes
         self._writer = writer
         self._warnings = warnings
+        self._clock = clock
         self._failed = failed
         self._task: asyncio.Task[None] | None = None
 
@@ -55,7 +64,7 @@ class Beats:
 
     def hand_over_prices(self) -> None:
         """Give the writer the marks that changed, unless it has not yet taken the last batch."""
-        if self._inbox.takes_prices and (marks := self._quotes.take()):
+        if self._inbox.takes_prices and (marks := self._quotes.take(self._clock.now())):
             self._inbox.put_prices(marks, self._quotes.reference)
 
     async def _run(self) -> None:
@@ -65,7 +74,16 @@ class Beats:
             due = max(due + self._period_s, loop.time())
             await asyncio.sleep(due - loop.time())
             self.hand_over_prices()
+            self._warn_of_suspects()
             self._check_writer()
+
+    def _warn_of_suspects(self) -> None:
+        """Keep the warning of prices that are held back up to date. O(suspects)."""
+        held = self._quotes.suspects
+        if held:
+            self._warnings[SUSPECT] = suspect_text(held)
+        elif SUSPECT in self._warnings:
+            del self._warnings[SUSPECT]
 
     def _check_writer(self) -> None:
         """Raise the warning `stalled` while the writer hangs. O(1)."""
@@ -73,3 +91,13 @@ class Beats:
             self._warnings["stalled"] = STALLED
         else:
             self._warnings.pop("stalled", None)
+
+
+def suspect_text(held: Sequence[str]) -> str:
+    """The warning of the instruments of which a price is held back."""
+    named = ", ".join(held[:MAX_NAMED]) + (f" and {len(held) - MAX_NAMED:,} more" if len(held) > MAX_NAMED else "")
+    what = "price is" if len(held) == 1 else "prices are"
+    return (
+        f"{len(held):,} {what} held back, too far from the last good mark ({named}): that mark stays until the price is confirmed"
+        " or a person decides (exceptions of kind suspect)"
+    )

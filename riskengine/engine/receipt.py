@@ -13,7 +13,7 @@ from riskengine.errors import Frozen
 from riskengine.positions.freezing import frozen_place
 from riskengine.positions.ledger import Row
 from riskengine.positions.position import next_average, open_cost
-from riskengine.records.fields import to_text
+from riskengine.records.fields import json_integer, to_text
 from riskengine.records.types import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, MULTIPLIER_DECIMALS, ONE, Opening, Trade
 from riskengine.snapshot.rows import QUANTITY_ONE, RowDict, decimal_texts, ladder_rows, mark_rows
 from riskengine.snapshot.snapshot import Snapshot, dealer_number, instrument_number, node_number
@@ -121,7 +121,8 @@ def _steps(position: ReceiptPosition, multiplier: int) -> Iterator[RowDict]:
         average = next_average(quantity, average, trade.signed_quantity, trade.fill_price)
         quantity += trade.signed_quantity
         cash += trade.cash
-        identity = {field: getattr(trade, field) for field in ("source", "trade_id", "leg", "version", "ts", "source_seq")}
+        identity = {field: getattr(trade, field) for field in ("source", "trade_id", "leg", "version", "ts")}
+        identity["source_seq"] = json_integer(trade.source_seq)
         yield {
             "trade": identity | {"desk": trade.desk, "dealer": trade.dealer},
             "signed_quantity": to_text(trade.signed_quantity),

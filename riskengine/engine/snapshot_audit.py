@@ -14,6 +14,7 @@ from riskengine.positions.ledger import ALL_ROWS, Row
 from riskengine.positions.position import NO_FEES, replace_fees
 from riskengine.positions.repair import sum_of
 from riskengine.records.types import CASH_ONE, ONE
+from riskengine.snapshot.rows import fees_are_known
 from riskengine.snapshot.snapshot import Snapshot, Table
 from riskengine.valuation.node_values import (
     ADDITIVE,
@@ -46,14 +47,14 @@ LINES = {
 }
 
 
-class Suspect(NamedTuple):
+class FaultPlace(NamedTuple):
     """Where a check failed: an owner, by number, and an instrument or ALL_ROWS."""
 
     owner: int
     instrument: int
 
 
-Walk = Iterator[Suspect | None]
+Walk = Iterator[FaultPlace | None]
 
 
 def audit_sums(snapshot: Snapshot) -> Walk:
@@ -73,12 +74,12 @@ def audit_sums(snapshot: Snapshot) -> Walk:
                     yield None
         for row in table.state(node).positions():
             if not below.pop_equals(row):
-                yield Suspect(node, row.instrument)
+                yield FaultPlace(node, row.instrument)
             spent += 1
             if spent >= STEP_ROWS:
                 spent = 0
                 yield None
-        yield from (Suspect(node, instrument) for instrument in below.exact)
+        yield from (FaultPlace(node, instrument) for instrument in below.exact)
 
 
 class InstrumentSums:
@@ -110,7 +111,16 @@ class InstrumentSums:
 
 
 _EXACT = attrgetter(
-    "quantity", "cash", "open_cost", "open_count", "open_cash", "position_count", "trade_count", "identities", "quarantined"
+    "quantity",
+    "cash",
+    "open_cost",
+    "open_count",
+    "open_cash",
+    "position_count",
+    "trade_count",
+    "identities",
+    "quarantined",
+    "long_count",
 )
 
 
@@ -128,9 +138,9 @@ def audit_rollups(snapshot: Snapshot) -> Walk:
     for row in snapshot.nodes.state(0).positions():
         other = sum_of(dealt.pop(row.instrument, ()))
         if exact_figures(row) != exact_figures(other) and not (row.quarantined or (other is not None and other.quarantined)):
-            yield Suspect(0, row.instrument)
+            yield FaultPlace(0, row.instrument)
         yield None
-    yield from (Suspect(0, instrument) for instrument in dealt)
+    yield from (FaultPlace(0, instrument) for instrument in dealt)
 
 
 def exact_figures(row: Row | None) -> object:
@@ -149,7 +159,7 @@ def audit_numbers(snapshot: Snapshot, table: Table) -> Walk:
             if not number % STEP_ROWS:
                 yield None
         if check.fault():
-            yield Suspect(owner, ALL_ROWS)
+            yield FaultPlace(owner, ALL_ROWS)
         spent += 4 + table.state(owner).position_count % STEP_ROWS
         if spent >= STEP_ROWS:
             spent = 0
@@ -174,6 +184,8 @@ class UnitLists:
         self.priced: list[bool] = units.priced.tolist()
         self.rated: list[bool] = units.rated.tolist()
         self.currency: list[float] = snapshot.rates.value.tolist()
+        self.no_delta: list[bool] = units.no_delta.tolist()
+        self.fees: list[float] = snapshot.rates.fee_value.tolist()
         self.legs = [instrument.multiplier * LEG_SCALE for instrument in reference.instruments]
 
 
@@ -192,28 +204,32 @@ class ExpectedNumbers:
         units, reference, number = self._units, self._snapshot.reference, row.instrument
         worth = row.quantity / ONE * units.value[number]
         base = reference.base_currency[number]
+        has_delta = not units.no_delta[number]
         if base >= 0:
             legs, other = self._legs, reference.cash_currency[number]
             legs[base] = legs.get(base, 0) + row.quantity * units.legs[number]
             legs[other] = legs.get(other, 0) + row.cash
-        else:
+        elif has_delta:
             self._net += worth
             self._gross += abs(worth)
         if self._is_sum:
             return
         rate, priced = units.rate[number], units.priced[number]
         cash, cost = row.cash / CASH_ONE * rate, row.open_cost / CASH_ONE * rate
+        fees_known = fees_are_known(self._snapshot, row)
         if not units.rated[number]:
             self._no_rate += row.position_count - row.quarantined
-        elif not priced:
+        elif row.open_count and not (priced and has_delta):
             self._unpriced += row.open_count
+        elif not fees_known:
+            self._unpriced += row.position_count - row.quarantined
         self._realised += cash + cost
-        self._value += worth
+        self._value += worth if has_delta else 0.0
         self._size += abs(cash) + abs(cost) + abs(worth)
         self._total += worth + (cash if priced else cash - row.open_cash / CASH_ONE * rate)
         self._unrealised += worth - cost if priced else 0.0
-        for currency, amount in row.fees.items():
-            self._fees += amount / ONE * units.currency[reference.currency_index[currency]]
+        for currency, amount in row.fees.items() if fees_known else ():
+            self._fees += amount / ONE * units.fees[reference.currency_index[currency]]
 
     def fault(self) -> str:
         """Which published number differs from the expected one, empty if none does."""

@@ -1,8 +1,10 @@
 """The work list: exceptions that need a person, and the verdicts of people about them.
 
-It keeps late trades, conflicts, stored rows that are no trades, and keys that broke an invariant. It lists parked cancels,
-missing legs and quarantined versions from `processed`. The writer thread owns it; the lists that go into a snapshot are
-immutable.
+It keeps late trades, trades that were noticed for another reason (`off_market`, `possible_duplicate`), conflicts, stored rows
+that are no trades, and keys that broke an invariant. It lists parked cancels, missing legs and quarantined versions from
+`processed`. The writer thread owns it; the lists that go into a snapshot are immutable.
+
+What is noticed of a trade is to be stored then (`take_unsaved`): a start has no mark of that moment, and lists what is stored.
 """
 
 from collections import deque
@@ -21,14 +23,25 @@ from riskengine.snapshot.snapshot import ExceptionItem
 MAX_NOTICES = 10_000
 """Late trades and conflicts on the list, of each; the oldest make room for new ones. The counts go on counting all."""
 
+OLDER_RULE = "older_rule"
+"""The kind of what counts by a rule that has been replaced by a stricter one since (`records.rules`)."""
+
 UNREADABLE_STANDS = "a row of the same identity and version was stored first, and it is no trade; it stands"
 
 
+LATE = "late"
+OFF_MARKET = "off_market"
+POSSIBLE_DUPLICATE = "possible_duplicate"
+NOTICED_KINDS = (OFF_MARKET, POSSIBLE_DUPLICATE)
+"""Kinds of notices that end once their version of the trade does not stand any more."""
+
+
 class Notices(NamedTuple):
-    """Late trades and conflicts of a work list, each by id, oldest first."""
+    """Late trades, trades noticed for another reason and conflicts of a work list, each by id, oldest first."""
 
     late: Mapping[str, ExceptionItem]
     conflicts: Mapping[str, ExceptionItem]
+    noticed: Mapping[str, ExceptionItem]
 
 
 class WorkList:
@@ -36,9 +49,13 @@ class WorkList:
 
     def __init__(self) -> None:
         self._late: deque[ExceptionItem] = deque(maxlen=MAX_NOTICES)
+        self._noticed: dict[str, dict[str, ExceptionItem]] = {kind: {} for kind in NOTICED_KINDS}
+        self._unsaved: list[ExceptionItem] = []
         self._conflicts: dict[str, ExceptionItem] = {}
+        self._cancels: dict[str, str] = {}  # the conflict that is listed for cancels of a version
         self._unreadable: dict[int, ExceptionItem] = {}
         self._broken: dict[tuple[str, str, str], ExceptionItem] = {}
+        self._older: dict[str, ExceptionItem] = {}
         self._kept_out: dict[tuple[Identity, int], ExceptionItem] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._changed = False
@@ -52,8 +69,9 @@ class WorkList:
         return len(self._unreadable) + len(self._broken)
 
     def notices(self) -> Notices:
-        """The late trades listed, and the conflicts that nobody has accepted. O(list)."""
-        return Notices({item.id: item for item in self._late}, dict(self._conflicts))
+        """The trades listed as late or noticed, and the conflicts that nobody has accepted. O(list)."""
+        noticed = {item_id: item for items in self._noticed.values() for item_id, item in items.items()}
+        return Notices({item.id: item for item in self._late}, dict(self._conflicts), noticed)
 
     def count_conflicts_beyond(self, earlier: Notices) -> int:
         """How many conflicts are listed that an earlier list did not have. O(list)."""
@@ -73,25 +91,80 @@ class WorkList:
                 self._conflicts[item_id] = structs.replace(item, ts=earlier.conflicts[item_id].ts)
         self._changed = True
 
-    def note_late(self, trade: Trade, fold: LateFold, price: float | None, now: int) -> str:
-        """List a trade that was folded in behind newer ones. Returns the reason. `price` is the mark of its instrument."""
+    def take_unsaved(self) -> list[ExceptionItem]:
+        """What was noticed since the last call and is to be stored."""
+        unsaved, self._unsaved = self._unsaved, []
+        return unsaved
+
+    def note_standing(self) -> None:
+        """Another version of some trade stands now: lists of notices may be shorter. O(1)."""
+        self._changed = self._changed or bool(self._older) or any(self._noticed.values())
+
+    def note_trade(self, kind: str, trade: Trade, reason: str, detail: dict[str, object], now: int) -> None:
+        """List a trade that counts as `off_market` or `possible_duplicate`, once, and keep it to be stored."""
+        item = ExceptionItem(exception_id(kind, trade), kind, now, reason, trade, detail)
+        if self._add_noticed(item):
+            self._unsaved.append(item)
+
+    def _add_noticed(self, item: ExceptionItem) -> bool:
+        """List a notice. Returns False if it was listed before."""
+        items = self._noticed[item.kind]
+        if item.id in items:
+            return False
+        if len(items) >= MAX_NOTICES:
+            del items[next(iter(items))]
+        items[item.id] = item
+        self._changed = True
+        return True
+
+    def recall_notices(self, stored: Iterable[ExceptionItem]) -> None:
+        """List what was noticed and stored before, as it was then; a late trade that is listed gets the time and detail of then.
+
+        O(list).
+        """
+        late = {item.id: item for item in self._late}
+        for item in stored:
+            if item.kind in self._noticed:
+                self._add_noticed(item)
+            else:
+                late[item.id] = item
+        self._late = deque(late.values(), maxlen=MAX_NOTICES)
+        self._changed = True
+
+    def note_late(self, trade: Trade, fold: LateFold, price: float | None, now: int, *, is_new: bool) -> str:
+        """List a trade that was folded in behind newer ones. Returns the reason. `price` is the mark of its instrument.
+
+        `is_new`: it came now, and the notice is to be stored.
+        """
         reason = f"{fold.late_by / MICROS_PER_SECOND:.3f} s older than the newest trade of its position"
         detail: dict[str, object] = {
             "late_by_s": fold.late_by / MICROS_PER_SECOND,
             "before": fold.before.split(price),
             "after": fold.after.split(price),
         }
-        self._late.append(ExceptionItem(exception_id("late", trade), "late", now, reason, trade, detail))
+        item = ExceptionItem(exception_id(LATE, trade), LATE, now, reason, trade, detail)
+        self._late.append(item)
+        if is_new:
+            self._unsaved.append(item)
         self._changed = True
         return reason
+
+    def lists_conflict(self, trade: Trade) -> bool:
+        """Whether this conflict is on the list, rejected or not. O(1)."""
+        same = self._cancels.get(exception_id("conflict", trade)) if trade.action == "cancel" else conflict_id(trade)
+        return same in self._conflicts
 
     def note_conflict(self, trade: Trade, other: Trade | None, now: int) -> None:
         """List a trade that conflicts with `other` (None: with a row that is no trade), once however often it comes."""
         item_id = conflict_id(trade)
+        if trade.action == "cancel":  # two cancels of one version say the same, whatever else they carry
+            item_id = self._cancels.setdefault(exception_id("conflict", trade), item_id)
         if item_id in self._conflicts:
             return
         if len(self._conflicts) >= MAX_NOTICES:
-            del self._conflicts[next(iter(self._conflicts))]
+            oldest = next(iter(self._conflicts))
+            del self._conflicts[oldest]
+            self._cancels.pop(oldest.rpartition(":")[0], None)
         self._conflicts[item_id] = ExceptionItem(
             item_id, "conflict", now, UNREADABLE_STANDS if other is None else CONFLICT_REASON, trade, {"stands": other}
         )
@@ -102,6 +175,27 @@ class WorkList:
         item = ExceptionItem(f"quarantined:row:{store_seq}", "quarantined", received_ts, reason, None, {"store_seq": store_seq})
         self._unreadable[store_seq] = item
         self._changed = True
+
+    def note_older_rule(self, trade: Trade, field: str, reason: str) -> None:
+        """List a trade that a rule would refuse now and that counts, because its row is older. It is listed while it counts."""
+        item_id = exception_id(OLDER_RULE, trade)
+        if item_id not in self._older and len(self._older) >= MAX_NOTICES:
+            del self._older[next(iter(self._older))]
+        detail: dict[str, object] = {"field": field}
+        self._older[item_id] = ExceptionItem(item_id, OLDER_RULE, trade.received_ts, f"{field}: {reason}", trade, detail)
+        self._changed = True
+
+    def note_older_instrument(self, instrument: str, field: str, reason: str) -> None:
+        """List a stored instrument that `load instruments` would refuse now, and that goes on."""
+        item_id = f"{OLDER_RULE}:instrument:{escape_name(instrument)}"
+        detail: dict[str, object] = {"instrument": instrument, "field": field}
+        self._older[item_id] = ExceptionItem(item_id, OLDER_RULE, 0, f"{field}: {reason}", None, detail)
+        self._changed = True
+
+    def forget_older(self, trades: Iterable[Trade]) -> None:
+        """Take trades off the list of older rules: their rows have been read again, and may hold something else."""
+        for trade in trades if self._older else ():
+            self._older.pop(exception_id(OLDER_RULE, trade), None)
 
     def note_quarantined(self, key: tuple[str, str, str], reason: str, now: int) -> bool:
         """List a key that broke an invariant. Returns False if it was listed before."""
@@ -140,11 +234,27 @@ class WorkList:
                 self._conflicts[item_id] = structs.replace(item, detail={"stands": stands[0]})
         self._changed = True
 
-    def note_verdict(self, verdict: Verdict, *, settles: bool = False) -> None:
-        """Keep what a person decided. `settles`: the verdict ends the conflict that it is about."""
+    def note_replaced(self, trade: Trade, store_seq: object) -> None:
+        """Take off the list what an accepted conflict settles; the others of its version conflict with `trade` now.
+
+        `store_seq` is the number of the row that the trade replaced, if it is known.
+        """
+        listed = self._cancels.pop(exception_id("conflict", trade), "") if trade.action == "cancel" else ""
+        self._conflicts.pop(listed or conflict_id(trade), None)
+        if isinstance(store_seq, int):
+            self._unreadable.pop(store_seq, None)
+        for item_id, item in self._conflicts.items():
+            other = item.trade
+            if other is not None and (other.identity, other.version) == (trade.identity, trade.version):
+                self._conflicts[item_id] = structs.replace(item, reason=CONFLICT_REASON, detail={"stands": trade})
+        self._changed = True
+
+    def note_verdict(self, verdict: Verdict) -> None:
+        """Keep what a person decided. A comment leaves a decision as it was, as in the store."""
+        known = self._verdicts.get(verdict.id)
+        if known is not None and not verdict.verdict:
+            verdict = structs.replace(verdict, verdict=known.verdict)
         self._verdicts[verdict.id] = verdict
-        if settles:
-            self._conflicts.pop(verdict.id, None)
         self._changed = True
 
     def refresh(self, processed: Processed, now: int) -> None:
@@ -160,13 +270,15 @@ class WorkList:
         return {
             "conflict": tuple(item for item in self._conflicts.values() if not self._is_rejected(item.id)),
             "late": tuple(self._late),
+            OLDER_RULE: tuple(item for item in self._older.values() if _counts(item.trade, processed)),
+            **{kind: _standing(items.values(), processed) for kind, items in self._noticed.items()},
             "parked": _items("parked", ((t, "a cancel whose trade has not come") for t in processed.parked.values())),
             "quarantined": (*self._broken.values(), *self._quarantined_items(processed), *self._unreadable.values()),
             "unmatched": tuple(
                 ExceptionItem(
                     f"unmatched:{escape_name(source)}:{escape_name(trade_id)}",
                     "unmatched",
-                    now,
+                    processed.first_leg_ts(source, trade_id, legs) or now,
                     f"{present} of {legs} legs have come",
                     None,
                     {"source": source, "trade_id": trade_id},
@@ -190,8 +302,28 @@ class WorkList:
         return verdict is not None and verdict.verdict == "reject"
 
 
+def _counts(trade: Trade | None, processed: Processed) -> bool:
+    """Whether this version takes part, frozen or not; of an instrument, always."""
+    if trade is None:
+        return True
+    effective = processed.effective(trade.identity)
+    return effective.version == trade.version if effective is not None else processed.stands(trade)
+
+
 def _items(kind: str, trades: Iterable[tuple[Trade, str]]) -> tuple[ExceptionItem, ...]:
     return tuple(ExceptionItem(exception_id(kind, trade), kind, trade.received_ts, reason, trade) for trade, reason in trades)
+
+
+def _standing(items: Iterable[ExceptionItem], processed: Processed) -> tuple[ExceptionItem, ...]:
+    """The notices whose version still counts. A frozen trade does: nothing has touched it since."""
+    return tuple(item for item in items if item.trade is not None and _stands(item.trade, processed))
+
+
+def _stands(trade: Trade, processed: Processed) -> bool:
+    if not processed.is_in_memory(trade):
+        return True
+    effective = processed.effective(trade.identity)
+    return effective is not None and effective.version == trade.version
 
 
 def conflict_id(trade: Trade) -> str:

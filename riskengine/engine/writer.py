@@ -16,7 +16,7 @@ from riskengine.engine.inbox import DurableTrades, Inbox, Message, Prices, Recei
 from riskengine.market.marks import Mark
 from riskengine.observe import Metrics, get_logger
 from riskengine.positions.processed import CONFLICT
-from riskengine.snapshot.snapshot import Snapshot, SnapshotHistory
+from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 
 IDLE_PUBLISH_US = MICROS_PER_SECOND
 """The writer publishes at least this often, so that `as_of` shows that the engine is alive when nothing trades or ticks."""
@@ -33,8 +33,9 @@ class Writer:
     """Runs the engine on a thread of its own, from `start` to `stop`.
 
     It calls `published` after each publication, on the writer thread; `published` must return at once. `save_marks` gets the
-    changed marks every `store_marks_us`. `failed` gets the exception that ended the thread: an error of ours, after which a new
-    start rebuilds the engine from the store. A self-audit pass over memory takes `self_audit_s` seconds (0: no self-audit).
+    changed marks every `store_marks_us`, `save_notices` at once what was noticed of trades. `failed` gets the exception that
+    ended the thread: an error of ours, after which a new start rebuilds the engine from the store. A self-audit pass over memory
+    takes `self_audit_s` seconds (0: no self-audit).
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Writer:
         store_marks_us: int,
         published: Callable[[Snapshot], None],
         save_marks: Callable[[Sequence[tuple[int, Mark]]], None],
+        save_notices: Callable[[Sequence[ExceptionItem]], None],
         failed: Callable[[BaseException], None],
         self_audit_s: float = 0.0,
     ) -> None:
@@ -61,6 +63,7 @@ class Writer:
         self._store_marks_us = store_marks_us
         self._published = published
         self._save_marks = save_marks
+        self._save_notices = save_notices
         self._failed = failed
         self._audit_schedule = AuditSchedule(self_audit_s, self._beat_s, metrics)
         self._marks_saved_at = clock.now()
@@ -208,6 +211,8 @@ class Writer:
                 answers.append((message, self._take_trades(message, now)))
                 done += len(message.trades)
             first += len(answers)
+            if noticed := self._engine.take_noticed():
+                self._note(noticed)
             snapshot = self._publish(now)
             for status, count in Counter(outcome.status for _, outcomes in answers for outcome in outcomes).items():
                 self._metrics.trades[status].inc(count)
@@ -235,12 +240,19 @@ class Writer:
             and all(version.version != trades[index].version for version in known(trades[index].identity))
         ]
         if not not_applied:
-            return engine.apply(trades, now, message.watermark)
-        outcomes = engine.apply([trade for index, trade in enumerate(trades) if index not in not_applied], now, message.watermark)
+            return engine.apply(trades, now, message.watermark, notice=True)
+        applied = [trade for index, trade in enumerate(trades) if index not in not_applied]
+        outcomes = engine.apply(applied, now, message.watermark, notice=True)
         for index in not_applied:
             engine.note_kept_apart(trades[index], now)
             outcomes.insert(index, KEPT_APART)
         return outcomes
+
+    def _note(self, noticed: Sequence[ExceptionItem]) -> None:
+        """Have what was noticed of trades stored, and count it."""
+        self._save_notices(noticed)
+        for kind, count in Counter(item.kind for item in noticed).items():
+            self._metrics.notices[kind].inc(count)
 
     def _publish(self, now: int) -> Snapshot:
         started = time.perf_counter()

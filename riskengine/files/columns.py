@@ -5,7 +5,7 @@ An unreadable line becomes a `Refusal` in its place; the lines after it are unha
 """
 
 import csv
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -13,6 +13,7 @@ import msgspec
 
 from riskengine.errors import InputError
 from riskengine.files.lines import LINE_LIMIT, Lines, display_name
+from riskengine.nearest import nearest
 from riskengine.records.decode import refusal_of
 from riskengine.records.fields import Rejected, excerpt, name
 from riskengine.records.types import Refusal
@@ -24,13 +25,25 @@ _QUOTED_LINES = 20
 _ALIASED = ("instrument", "desk", "dealer", "node")
 _json = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
+MAX_IGNORED = 40
+"""Names of ignored columns that are kept and told, of one file."""
+
+
+def tell_nobody(text: str) -> None:
+    """Say nothing."""
+
+
+def keep_nothing(line: int, row: Row) -> None:
+    """Keep no row."""
+
 
 class ColumnOptions(msgspec.Struct, frozen=True):
     """How to map a foreign file: the mapping options of the command line.
 
     `columns` maps our names to theirs; numbers (`ts=1,bid=2`) are columns of a file without a header, counted from 1.
     `instrument` is the instrument of rows without one. `alias` maps their names of instruments, desks, dealers and nodes to
-    ours. For `tz` and `time_format` see `times.time_parser`.
+    ours. For `tz` and `time_format` see `times.time_parser`. `tell` gets a sentence about each file of which columns are ignored,
+    `keep` each row of a file of records as it was read, with its line.
     """
 
     columns: dict[str, str] = {}
@@ -38,6 +51,8 @@ class ColumnOptions(msgspec.Struct, frozen=True):
     time_format: str | None = None
     instrument: str | None = None
     alias: dict[str, str] = {}
+    tell: Callable[[str], None] = tell_nobody
+    keep: Callable[[int, Row], None] = keep_nothing
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -93,7 +108,8 @@ def read_rows(path: str, options: ColumnOptions, shape: Shape = ANY) -> Iterator
     """The rows of a file with their line numbers, in constant memory. `-` is standard input.
 
     Columns are mapped by `options`. Values of a CSV are stripped texts, those of NDJSON are as sent; times are not parsed. The
-    names of a CSV header may be in any case, the keys of NDJSON are exact. A Refusal has its line number as index. Raises
+    names of a CSV header may be in any case, the keys of NDJSON are exact. Rows have the columns of `shape`; a column that looks
+    like one of them that is missing is refused, others are ignored and told. A Refusal has its line number as index. Raises
     InputError if the whole file cannot be read or lacks a column.
     """
     table = TableFile(path, options, shape)
@@ -105,7 +121,11 @@ def read_rows(path: str, options: ColumnOptions, shape: Shape = ANY) -> Iterator
         if isinstance(record, list):
             row: Row = {ours: record[index].strip() for ours, index in table.layout.items()}
         else:
-            row = table.rename(record)
+            known = table.known_fields(record, number)
+            if isinstance(known, Refusal):
+                yield number, known
+                continue
+            row = known
         if options.instrument and row.get("instrument") in (None, ""):
             row["instrument"] = options.instrument
         for field in _ALIASED if alias else ():
@@ -128,6 +148,7 @@ class TableFile:
         self._shape = shape
         self._header: list[str] | None = None
         self._width = 0
+        self._ignored: dict[str, None] = {}
         self._check_mapping()
         first = next((line for line in self._lines if line[1].strip()), None)
         if first is None:
@@ -147,10 +168,45 @@ class TableFile:
             self._read_header()
 
     def records(self) -> Iterator[tuple[int, list[str] | Row | Refusal]]:
-        """Each line as the fields of a CSV record, the object of an NDJSON line, or a Refusal."""
-        return _json_records(self._lines) if self.is_json else self._check_records()
+        """Each line as the fields of a CSV record, the object of an NDJSON line, or a Refusal. Then tells what was ignored."""
+        yield from _json_records(self._lines) if self.is_json else self._check_records()
+        if self._ignored:
+            names = list(map(_short_name, self._ignored))
+            more = ", and more" if len(names) >= MAX_IGNORED else ""
+            what = "column" if len(names) == 1 else "columns"
+            self._options.tell(f"{self.name}: ignored {what} that a {self._shape.what} does not have: {', '.join(names)}{more}")
 
-    def rename(self, record: Row) -> Row:
+    def known_fields(self, record: Row, number: int) -> Row | Refusal:
+        """An NDJSON object under our names, without the fields that nobody knows; a Refusal for one that looks misspelt."""
+        row = self._rename(record)
+        known = self._shape.columns
+        if not known or row.keys() <= set(known):
+            return row
+        for field in row.keys() - set(known):
+            reason = self._misspelt(field, row)
+            if reason is not None:
+                return Refusal(number, _short_name(field), reason)
+            self._ignore(field)
+        return {field: value for field, value in row.items() if field in known}
+
+    def _misspelt(self, column: str, given: Collection[str]) -> str | None:
+        """Why a column that nobody knows is refused: it looks like one that is missing. None if it is only ignored.
+
+        Under `--columns` somebody has said which columns count.
+        """
+        if self._options.columns:
+            return None
+        near = nearest(column, [ours for ours in self._shape.columns if ours not in given])
+        if near is None:
+            return None
+        what = self._shape.what
+        return f"is not a column of a {what}: did you mean {near}? Rename it, or name the columns that count by --columns"
+
+    def _ignore(self, column: str) -> None:
+        if len(self._ignored) < MAX_IGNORED:
+            self._ignored[column] = None
+
+    def _rename(self, record: Row) -> Row:
         """An NDJSON object under our names; a mapped field wins over a field that has the name itself."""
         columns = self._options.columns
         if not columns:
@@ -225,6 +281,21 @@ class TableFile:
                 continue
             if self.layout.setdefault(column, index) != index:
                 raise InputError(f"{self.name}: the header has {excerpt(column)} twice")
+        self._leave_out_unknown(header)
+
+    def _leave_out_unknown(self, header: list[str]) -> None:
+        """Take the columns that nobody knows out of the layout. Raises InputError for one that looks like one that is missing."""
+        known = self._shape.columns
+        strange = [ours for ours in self.layout if known and ours not in known]
+        given = self.layout.keys() - set(strange)
+        if self._options.instrument:
+            given |= {"instrument"}
+        for column in strange:
+            name = header[self.layout.pop(column)]
+            reason = self._misspelt(column, given)
+            if reason is not None:
+                raise InputError(f"{self.name}: {excerpt(name)} {reason}")
+            self._ignore(name)
 
     def _check_required(self, listed: str) -> None:
         given: Collection[str] = {*self.layout, "instrument"} if self._options.instrument else self.layout

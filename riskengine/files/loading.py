@@ -1,14 +1,24 @@
 """`riskengine load`: puts the records of files into the store, counts every outcome and reports every refusal. Idempotent."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from msgspec import structs
 
 from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.errors import InputError, ReferenceDataError
 from riskengine.files.lines import display_name
 from riskengine.files.records import (
+    CLOSES,
+    INSTRUMENTS,
+    MARKS,
+    NODES,
+    OPENINGS,
+    TRADES,
     ColumnOptions,
+    Shape,
     read_closes,
     read_instruments,
     read_marks,
@@ -16,66 +26,175 @@ from riskengine.files.records import (
     read_openings,
     read_trades,
 )
+from riskengine.files.refused import RefusedLines
+from riskengine.records.decode import TradeCheck, TradeInput, has_rounded_fees
+from riskengine.records.fields import to_text
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.reference import Reference, trade_check
-from riskengine.records.types import CONFLICT_REASON, Node, Opening, Refusal, Trade
-from riskengine.store.protocol import Store
-from riskengine.store.results import Saved, TradeFilter
+from riskengine.records.types import (
+    CONFLICT_REASON,
+    MULTIPLIER_DECIMALS,
+    Close,
+    Identity,
+    Instrument,
+    Node,
+    Opening,
+    Refusal,
+    StoredMark,
+    Trade,
+)
+from riskengine.store.results import Saved, Stored, TradeFilter
+from riskengine.store.trade_rows import TradeRow
 
-KINDS = ("nodes", "instruments", "positions", "closes", "marks", "trades")
-"""Kinds of records, in an order in which each needs only those before it."""
+SHAPES: Mapping[str, Shape] = {
+    "nodes": NODES,
+    "instruments": INSTRUMENTS,
+    "positions": OPENINGS,
+    "closes": CLOSES,
+    "marks": MARKS,
+    "trades": TRADES,
+}
+"""Kinds of records, in an order in which each needs only those before it, with the columns of their files."""
+
+KINDS = tuple(SHAPES)
 
 BATCH = 5_000
+
+DEAL_TERMS = ("kind", "multiplier", "base_currency", "quote_currency", "premium_currency", "strike", "expiry", "underlying")
+"""Columns of an instrument that say what its trades are worth: a change moves the P&L of every trade there is."""
+
+PARKED_REASON = "parked: a cancel whose trade has not come"
 
 _Record = TypeVar("_Record")
 
 Numbered = Iterator[tuple[int, _Record | Refusal]]
 
+Judge = Callable[[Trade], str]
+"""Why the engine keeps a stored trade out of the positions, or ""."""
+
+
+def let_in(trade: Trade) -> str:
+    """The judge who keeps nothing out."""
+    return ""
+
+
+class LoadStore(Protocol):
+    """What a load asks of a store; `store.dry_run` answers it without storing anything."""
+
+    def nodes(self) -> list[Node]: ...
+    def instruments(self) -> list[Instrument]: ...
+    def openings(self) -> list[Opening]: ...
+    def select_trades(self, wanted: TradeFilter, limit: int) -> tuple[list[TradeRow], int]: ...
+    def trades_of_deals(self, deals: Sequence[tuple[str, str]]) -> list[TradeRow]: ...
+    def append_trades(self, trades: Sequence[Trade]) -> list[Stored]: ...
+    def save_nodes(self, nodes: Sequence[Node]) -> Saved: ...
+    def save_instruments(self, instruments: Sequence[Instrument]) -> Saved: ...
+    def save_openings(self, openings: Sequence[Opening]) -> Saved: ...
+    def save_closes(self, closes: Sequence[Close]) -> Saved: ...
+    def save_marks(self, marks: Sequence[StoredMark]) -> Saved: ...
+
+
+class FieldChange(NamedTuple):
+    """A stored record that a line changes: its name, the column, the value before and after."""
+
+    line: int
+    name: str
+    field: str
+    old: str
+    new: str
+
 
 class LoadReport:
-    """Counts the outcomes of lines, over one or more files, and passes each refusal to `refuse` at once.
+    """Counts the outcomes of lines, over one or more files, and passes each line that was not taken to `refuse` at once.
 
-    `failures` are the reasons why files were not read, or not to their end; each goes to `complain` too.
+    `changed` gets each change of a stored record. `failures` are the reasons why files were not read, or not to their end; each
+    goes to `complain` too. `refused_lines`, if given, gets every line that was not taken.
     """
 
     def __init__(
-        self, refuse: Callable[[str, Refusal], None], advance: Callable[[int], None], complain: Callable[[str], None]
+        self,
+        refuse: Callable[[str, Refusal], None],
+        advance: Callable[[int], None],
+        complain: Callable[[str], None],
+        changed: Callable[[str, FieldChange], None] = lambda path, change: None,
+        refused_lines: RefusedLines | None = None,
     ) -> None:
         self._refuse = refuse
         self._advance = advance
         self._complain = complain
+        self._changed = changed
+        self._refused_lines = refused_lines
         self.failures: list[str] = []
-        self.counts: dict[str, int] = {"lines": 0, "inserted": 0, "updated": 0, "duplicate": 0, "refused": 0}
+        self.changes: list[FieldChange] = []
+        self.counts: dict[str, int] = dict.fromkeys(
+            ("lines", "inserted", "updated", "duplicate", "conflict", "quarantined", "parked", "rounded", "refused"), 0
+        )
 
-    def add_refusal(self, path: str, refusal: Refusal) -> None:
-        """Report a refused line."""
-        self.counts["refused"] += 1
+    @property
+    def is_clean(self) -> bool:
+        """Whether every file was read to its end, and no line was refused or in conflict."""
+        return not (self.counts["refused"] or self.counts["conflict"] or self.failures)
+
+    def add_refusal(self, path: str, refusal: Refusal, outcome: str = "refused") -> None:
+        """Report a line that was refused, or (another `outcome`) stored and not counted among the positions."""
+        self.add(outcome)
         self._refuse(path, refusal)
-
-    def add_conflict(self, path: str, line: int) -> None:
-        """Report a line that the store keeps as a conflict: listed, but not refused."""
-        self.add("conflict")
-        self._refuse(path, Refusal(line, "", f"conflict: {CONFLICT_REASON}"))
+        if self._refused_lines is not None:
+            self._refused_lines.write(path, refusal)
 
     def add_failure(self, reason: str) -> None:
         """Report a file that was not read, or not to its end."""
         self.failures.append(reason)
         self._complain(reason)
 
+    def add_change(self, path: str, change: FieldChange) -> None:
+        """Report a change of a stored record."""
+        self.changes.append(change)
+        self._changed(path, change)
+
     def add(self, outcome: str, count: int = 1) -> None:
         """Count lines with an outcome."""
         if count:
             self.counts[outcome] = self.counts.get(outcome, 0) + count
 
+    def hold(self, line: int) -> None:
+        """Keep a line, whose outcome only the end of the file shows."""
+        if self._refused_lines is not None:
+            self._refused_lines.hold(line)
+
     def count_lines(self, lines: int) -> None:
-        """Count lines that were read."""
+        """Count lines that were read and reported."""
         self.counts["lines"] += lines
         self._advance(lines)
 
+    def end_batch(self) -> None:
+        """The lines of a batch have been reported."""
+        if self._refused_lines is not None:
+            self._refused_lines.forget()
 
-def load(
-    kind: str, paths: Sequence[str], store: Store, options: ColumnOptions, config: Config, clock: Clock, report: LoadReport
-) -> None:
+    def end_file(self) -> None:
+        """The lines of a file have been reported."""
+        if self._refused_lines is not None:
+            self._refused_lines.forget(whole_file=True)
+
+
+class Target(NamedTuple):
+    """Where a load goes: the store, the rules of the engine, and who hears of every line.
+
+    `judge` is for trades. `accept_changes` lets instruments that have trades change what those are worth. `whole` takes a file in
+    one batch.
+    """
+
+    store: LoadStore
+    config: Config
+    clock: Clock
+    report: LoadReport
+    judge: Judge = let_in
+    accept_changes: bool = False
+    whole: bool = False
+
+
+def load(kind: str, paths: Sequence[str], options: ColumnOptions, target: Target) -> None:
     """Load files of one kind, in order. Raises StoreError; batches committed before stay.
 
     Of a damaged file the good lines before the damage are loaded (of nodes: none); the other files load as usual.
@@ -83,18 +202,21 @@ def load(
     for path in paths:
         try:
             if kind == "nodes":
-                _load_nodes(path, store, options, report)
+                _load_nodes(path, options, target)
+            elif kind == "instruments":
+                _load_instruments(path, options, target)
             elif kind == "trades":
-                _load_trades(path, store, options, config, clock, report)
+                _load_trades(path, options, target)
             else:
-                _load_records(kind, path, store, options, report)
+                _load_records(kind, path, options, target)
         except InputError as error:
-            report.add_failure(str(error))
+            target.report.add_failure(str(error))
         except ReferenceDataError as error:
-            report.add_failure(f"{display_name(path)}: {error}")
+            target.report.add_failure(f"{display_name(path)}: {error}")
+        target.report.end_file()
 
 
-def _batches(path: str, records: Numbered[_Record], report: LoadReport) -> Iterator[list[tuple[int, _Record]]]:
+def _batches(path: str, records: Numbered[_Record], report: LoadReport, whole: bool) -> Iterator[list[tuple[int, _Record]]]:
     """Good records in batches; refusals go to the report. Raises InputError after the good records before the damage."""
     batch: list[tuple[int, _Record]] = []
     damage: InputError | None = None
@@ -108,13 +230,14 @@ def _batches(path: str, records: Numbered[_Record], report: LoadReport) -> Itera
             damage = error
             break
         if isinstance(record, Refusal):
-            report.count_lines(1)
             report.add_refusal(path, record)
+            report.count_lines(1)
             continue
         batch.append((line, record))
-        if len(batch) == BATCH:
+        if len(batch) == BATCH and not whole:
             yield batch
             report.count_lines(len(batch))
+            report.end_batch()
             batch = []
     if batch:
         yield batch
@@ -123,17 +246,27 @@ def _batches(path: str, records: Numbered[_Record], report: LoadReport) -> Itera
         raise damage
 
 
-def _load_nodes(path: str, store: Store, options: ColumnOptions, report: LoadReport) -> None:
+# -- nodes, instruments, balances, prices ------------------------------------------------------------------------
+
+
+def _load_nodes(path: str, options: ColumnOptions, target: Target) -> None:
     """Store all nodes of a file at once: with those in the store they must form one tree, else none is stored."""
-    for batch in _one_batch(path, read_nodes(path, options), report):
-        nodes = [node for _, node in batch]
-        stored, replaced = store.nodes(), {node.node for node in nodes}
-        Hierarchy((*(node for node in stored if node.node not in replaced), *nodes))
-        _check_desks(stored, nodes, store)
-        _count(path, batch, store.save_nodes(nodes), report)
+    store = target.store
+    everything = [item for batch in _batches(path, read_nodes(path, options), target.report, True) for item in batch]
+    if not everything:
+        return
+    nodes = [node for _, node in everything]
+    stored, replaced = store.nodes(), {node.node for node in nodes}
+    Hierarchy((*(node for node in stored if node.node not in replaced), *nodes))
+    _check_desks(stored, nodes, store)
+    known = {node.node: node for node in stored}
+    changes = [change for line, node in everything for change in _changes(line, node.node, known.get(node.node), node)]
+    _count(path, everything, store.save_nodes(nodes), target.report)
+    for change in changes:
+        target.report.add_change(path, change)
 
 
-def _check_desks(stored: Sequence[Node], nodes: Sequence[Node], store: Store) -> None:
+def _check_desks(stored: Sequence[Node], nodes: Sequence[Node], store: LoadStore) -> None:
     """Raise ReferenceDataError for nodes below a desk with trades or balances: those attach to leaves."""
     parents = {node.parent for node in stored}
     desks = {node.node for node in stored} - parents
@@ -143,19 +276,65 @@ def _check_desks(stored: Sequence[Node], nodes: Sequence[Node], store: Store) ->
             raise ReferenceDataError(f"node {desk!r} has trades or balances: nodes cannot be put below it")
 
 
-def _one_batch(path: str, records: Numbered[_Record], report: LoadReport) -> Iterator[list[tuple[int, _Record]]]:
-    everything = [item for batch in _batches(path, records, report) for item in batch]
-    if everything:
-        yield everything
+def _load_instruments(path: str, options: ColumnOptions, target: Target) -> None:
+    """Store instruments. One that has trades keeps what those are worth, unless `accept_changes` says otherwise."""
+    report, store = target.report, target.store
+    known = {instrument.instrument: instrument for instrument in store.instruments()}
+    held = {opening.instrument for opening in store.openings()}
+    for batch in _batches(path, read_instruments(path, options), report, target.whole):
+        taken: list[tuple[int, Instrument]] = []
+        changes: list[FieldChange] = []
+        for line, instrument in batch:
+            symbol = instrument.instrument
+            of_line = _changes(line, symbol, known.get(symbol), instrument)
+            terms = [change for change in of_line if change.field in DEAL_TERMS]
+            if terms and not target.accept_changes and (symbol in held or _is_traded(store, symbol)):
+                report.add_refusal(path, _refused_change(terms))
+                continue
+            known[symbol] = instrument
+            taken.append((line, instrument))
+            changes += of_line
+        _count(path, taken, store.save_instruments([instrument for _, instrument in taken]), report)
+        for change in changes:
+            report.add_change(path, change)
 
 
-def _load_records(kind: str, path: str, store: Store, options: ColumnOptions, report: LoadReport) -> None:
+def _is_traded(store: LoadStore, symbol: str) -> bool:
+    _, count = store.select_trades(TradeFilter(instrument=symbol, versions="all"), 1)
+    return count > 0
+
+
+def _refused_change(terms: Sequence[FieldChange]) -> Refusal:
+    line, symbol, field, *_ = terms[0]
+    told = ", ".join(f"{change.field} {change.old} -> {change.new}" for change in terms)
+    reason = f"{symbol} has trades or balances, and their worth would change: {told}; --accept-changes takes it"
+    return Refusal(line, field, reason)
+
+
+def _changes(line: int, name: str, old: Node | Instrument | None, new: Node | Instrument) -> list[FieldChange]:
+    """The columns in which a record differs from the stored one."""
+    if old is None or old == new:
+        return []
+    before, after = structs.asdict(old), structs.asdict(new)
+    return [
+        FieldChange(line, name, field, _value_text(field, before[field]), _value_text(field, after[field]))
+        for field in after
+        if before[field] != after[field]
+    ]
+
+
+def _value_text(field: str, value: Any) -> str:
+    if field == "multiplier":
+        return to_text(value, MULTIPLIER_DECIMALS)
+    return str(value) if value != "" else "empty"
+
+
+def _load_records(kind: str, path: str, options: ColumnOptions, target: Target) -> None:
+    store = target.store
     instruments = {instrument.instrument: instrument for instrument in store.instruments()}
     records: Numbered[Any]
     save: Callable[[Any], Saved]
-    if kind == "instruments":
-        records, save = read_instruments(path, options), store.save_instruments
-    elif kind == "closes":
+    if kind == "closes":
         records, save = read_closes(path, options, instruments), store.save_closes
     elif kind == "marks":
         records, save = read_marks(path, options, instruments), store.save_marks
@@ -163,9 +342,9 @@ def _load_records(kind: str, path: str, store: Store, options: ColumnOptions, re
         leaves = Hierarchy(store.nodes()).leaves
         records, save = _check_desks_exist(read_openings(path, options, instruments), leaves), store.save_openings
     batch: list[tuple[int, Any]]
-    for batch in _batches(path, records, report):
+    for batch in _batches(path, records, target.report, target.whole):
         loaded: list[Any] = [record for _, record in batch]
-        _count(path, batch, save(loaded), report)
+        _count(path, batch, save(loaded), target.report)
 
 
 def _check_desks_exist(records: Numbered[Opening], leaves: Iterable[str]) -> Numbered[Opening]:
@@ -186,13 +365,62 @@ def _count(path: str, batch: Sequence[tuple[int, Any]], saved: Saved, report: Lo
         report.add_refusal(path, Refusal(batch[refusal.index][0], refusal.field, refusal.reason))
 
 
-def _load_trades(path: str, store: Store, options: ColumnOptions, config: Config, clock: Clock, report: LoadReport) -> None:
-    reference = Reference(store.nodes(), store.instruments(), config.engine.reporting_currency)
-    records = read_trades(path, options, trade_check(reference), clock.now)
-    batch: list[tuple[int, Trade]]
-    for batch in _batches(path, records, report):
-        for (line, _), stored in zip(batch, store.append_trades([trade for _, trade in batch]), strict=True):
-            if stored.outcome == "conflict":
-                report.add_conflict(path, line)
+# -- trades ------------------------------------------------------------------------------------------------------
+
+
+def _load_trades(path: str, options: ColumnOptions, target: Target) -> None:
+    """Store trades, and say of each that the engine will keep out of the positions why.
+
+    Whether the trade of a cancel has come shows at the end of the file.
+    """
+    store, report = target.store, target.report
+    reference = Reference(store.nodes(), store.instruments(), target.config.engine.reporting_currency)
+    check = partial(_check_counting, trade_check(reference), report)
+    cancels: list[tuple[int, Identity]] = []
+    damage: InputError | None = None
+    try:
+        for batch in _batches(path, read_trades(path, options, check, target.clock.now), report, False):
+            stored = store.append_trades([trade for _, trade in batch])
+            for (line, trade), (_, outcome) in zip(batch, stored, strict=True):
+                _report_trade(path, line, trade, outcome, target, cancels)
+    except InputError as error:
+        damage = error
+    _report_cancels(path, cancels, target)
+    if damage is not None:
+        raise damage
+
+
+def _check_counting(check: TradeCheck, report: LoadReport, sent: TradeInput, received_ts: int, default_source: str) -> Trade:
+    """The checked trade; counts it if its fees were rounded. Raises Rejected."""
+    trade = check(sent, received_ts, default_source)
+    if has_rounded_fees(sent):
+        report.add("rounded")
+    return trade
+
+
+def _report_trade(path: str, line: int, trade: Trade, outcome: str, target: Target, cancels: list[tuple[int, Identity]]) -> None:
+    report = target.report
+    if outcome == "conflict":
+        report.add_refusal(path, Refusal(line, "", f"conflict: {CONFLICT_REASON}"), "conflict")
+    elif outcome == "existing":
+        report.add("duplicate")
+    elif reason := target.judge(trade):
+        report.add_refusal(path, Refusal(line, "", f"quarantined: {reason}"), "quarantined")
+    elif trade.action == "cancel":
+        cancels.append((line, trade.identity))
+        report.hold(line)
+    else:
+        report.add("inserted")
+
+
+def _report_cancels(path: str, cancels: Sequence[tuple[int, Identity]], target: Target) -> None:
+    """Report the cancels of a file: parked where the store has no version of their trade that is no cancel."""
+    for first in range(0, len(cancels), BATCH):
+        some = cancels[first : first + BATCH]
+        rows = target.store.trades_of_deals(list({(identity.source, identity.trade_id) for _, identity in some}))
+        dealt = {Identity(row.source, row.trade_id, row.leg) for row in rows if row.action != "cancel"}
+        for line, identity in some:
+            if identity in dealt:
+                target.report.add("inserted")
             else:
-                report.add("duplicate" if stored.outcome == "existing" else stored.outcome)
+                target.report.add_refusal(path, Refusal(line, "", PARKED_REASON), "parked")

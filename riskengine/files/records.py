@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from riskengine.errors import InputError
 from riskengine.files.columns import ColumnOptions, Row, Shape, TableFile, load_alias, parse_columns, read_rows
 from riskengine.files.times import TimeParser, date_parser, time_parser
-from riskengine.records.decode import TickInput, TradeCheck, TradeInput, convert
+from riskengine.records.decode import TickInput, TradeInput, convert
 from riskengine.records.fields import Rejected, name, quote
 from riskengine.records.reference_input import (
     CloseInput,
@@ -85,7 +85,7 @@ def parse_time(text: str | int, options: ColumnOptions, field: str = "ts") -> in
 def read_trades(
     path: str,
     options: ColumnOptions,
-    check: TradeCheck,
+    check: Callable[[TradeInput, int, str], Trade],
     received_ts: Callable[[], int] | int,
     default_source: str = "file",
 ) -> Iterator[tuple[int, Trade | Refusal]]:
@@ -137,22 +137,22 @@ def _records(
         if isinstance(row, Refusal):
             yield number, row
             continue
+        options.keep(number, row)
         try:
             if parse_ts:
-                _parse_times(row, parse_ts)
+                row = _parse_times(row, parse_ts)
             if parse_date and isinstance(row.get("date"), str):
-                row["date"] = parse_date(row["date"])
+                row = row | {"date": parse_date(row["date"])}
             record: _Record | Refusal = check(convert(row, into))
         except Rejected as error:
             record = Refusal(number, error.field, error.reason)
         yield number, record
 
 
-def _parse_times(row: Row, parse: TimeParser) -> None:
-    for field in _TIMES:
-        value = row.get(field)
-        if value not in (None, ""):
-            row[field] = parse(value if isinstance(value, str | int) else str(value), field)
+def _parse_times(row: Row, parse: TimeParser) -> Row:
+    """The row with its times parsed; the row as it was read stays as it is. Raises Rejected."""
+    sent = {field: row[field] for field in _TIMES if row.get(field) not in (None, "")}
+    return row | {field: parse(value if isinstance(value, str | int) else str(value), field) for field, value in sent.items()}
 
 
 # -- ticks -------------------------------------------------------------------------------------------------------
@@ -161,8 +161,8 @@ def _parse_times(row: Row, parse: TimeParser) -> None:
 def read_ticks(path: str, options: ColumnOptions) -> Iterator[tuple[int, Tick | Refusal]]:
     """The ticks of a file, in its order. Cost 3 us a tick from CSV.
 
-    A side of 0 counts as absent, as recorded feeds write it; a tick needs one side. The mark rules, which know the instruments,
-    check the instrument and the sign of the price.
+    A tick needs one side. The mark rules, which know the instruments, say what a side of 0 is (a price of a future, no side of
+    any other kind), and check the instrument and the sign of the price.
     """
     table = TableFile(path, options, TICKS)
     tick = _TickReader(options)
@@ -177,7 +177,8 @@ def read_ticks(path: str, options: ColumnOptions) -> Iterator[tuple[int, Tick | 
             elif isinstance(record, Refusal):
                 made = record
             else:
-                made = tick(*map(table.rename(record).get, fields))
+                known = table.known_fields(record, number)
+                made = known if isinstance(known, Refusal) else tick(*map(known.get, fields))
         except Rejected as error:
             made = Refusal(number, error.field, error.reason)
         yield number, made
@@ -201,7 +202,7 @@ class _TickReader:
         moment = self._time(ts.strip() if type(ts) is str else _json_value(ts), "ts")
         bid, ask, mid = _side(bid, "bid"), _side(ask, "ask"), _side(mid, "mid")
         if bid is None and ask is None and mid is None:
-            raise Rejected("bid", "is missing or 0, as are ask and mid: a tick needs a price")
+            raise Rejected("bid", "is missing, as are ask and mid: a tick needs a price")
         known = self._sources.get(source) if type(source) is str else ""
         return Tick(symbol, moment, bid, ask, mid, self._source(source) if known is None else known)
 
@@ -226,7 +227,9 @@ def _remember(names: dict[str, str], sent: str, checked: str) -> str:
 def _side(value: Any, field: str) -> float | None:
     if value is None or value == "":
         return None
-    return quote(value if type(value) is str else str(_json_value(value)), field) or None
+    if isinstance(value, Decimal):
+        return quote(float(value), field)
+    return quote(value if type(value) is str else str(_json_value(value)), field)
 
 
 def _json_value(value: Any) -> str | int:

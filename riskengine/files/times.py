@@ -12,7 +12,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from riskengine.errors import InputError
-from riskengine.records.fields import TS_MAX, TS_MIN, Rejected, excerpt, fixed, micros, timestamp
+from riskengine.records.fields import TS_MAX, TS_MIN, Rejected, excerpt, fixed, iso_moment, micros, timestamp
 from riskengine.records.types import ONE
 
 TimeParser = Callable[[str | int, str], int]
@@ -38,7 +38,7 @@ def time_parser(tz: str | None, time_format: str | None) -> TimeParser:
     `tz` is a name of the IANA database; a format without one means UTC.
     """
     if time_format is None:
-        return timestamp if tz is None else _MinuteParser(zone(tz), _iso_minute, dt.datetime.fromisoformat)
+        return timestamp if tz is None else _MinuteParser(zone(tz), _iso_minute, iso_moment)
     epoch = _EPOCH_FORMAT.fullmatch(time_format)
     if epoch:
         return _epoch_parser(epoch[1], epoch[2], zone(tz))

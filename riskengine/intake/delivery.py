@@ -59,6 +59,11 @@ class Delivery:
         self._room = threading.Semaphore(MAX_HAND_OVERS)
         self._waits = True
 
+    @property
+    def watermark(self) -> int:
+        """The highest store_seq handed over. Store thread."""
+        return self._watermark
+
     def go_on_from(self, check: TradeCheck, bookmark: Bookmark, watermark: int, recall: Recall | None) -> None:
         """Follow for an engine that has read everything up to `bookmark`."""
         self.check, self._bookmark, self._watermark = check, bookmark, max(self._watermark, watermark)
@@ -70,9 +75,12 @@ class Delivery:
 
     # -- frozen trades -----------------------------------------------------------------------------------------
 
-    def recall(self, trades: Sequence[Trade], unseen: Unseen = nothing_unseen) -> None:
-        """Have the writer take back what it has frozen and these trades are about to touch. Raises StoreError."""
-        self._take_back(self._recall.for_trades(trades, unseen) if self._recall is not None else None)
+    def recall(self, trades: Sequence[Trade], unseen: Unseen = nothing_unseen, *, moving: bool = False) -> None:
+        """Have the writer take back what it has frozen and these trades are about to touch. Raises StoreError.
+
+        `moving` as in `Recall.for_trades`: a person has decided about them.
+        """
+        self._take_back(self._recall.for_trades(trades, unseen, moving=moving) if self._recall is not None else None)
 
     def recall_keys(self, keys: Collection[Key]) -> None:
         """Have the writer take back all trades of these positions. Raises StoreError."""

@@ -1,14 +1,20 @@
-"""What the store thread writes beside trades: marks, and single writes such as verdicts, breaks and curve samples."""
+"""What the store thread writes beside trades: marks, what was noticed of trades, single writes such as verdicts and breaks."""
 
 import threading
 from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
+import msgspec
+
 from riskengine.errors import StoreError
 from riskengine.observe import get_logger
-from riskengine.records.types import StoredMark
+from riskengine.records.types import Notice, StoredMark
+from riskengine.snapshot.snapshot import ExceptionItem
 from riskengine.store.protocol import Store
+
+MAX_PENDING_NOTICES = 20_000
+"""Notices kept while the store is away: more than a list shows."""
 
 log = get_logger("riskengine.store")
 
@@ -88,3 +94,44 @@ class PendingMarks:
             self.save(store)
         except StoreError as error:
             log.error("marks_not_stored", error=str(error), marks=len(self._marks))
+
+
+class PendingNotices:
+    """What was noticed of trades, kept until it is stored. Any thread may call `put`; the rest is the store thread's."""
+
+    def __init__(self) -> None:
+        self._notices: list[Notice] = []
+        self._lock = threading.Lock()
+
+    def put(self, notices: Iterable[Notice]) -> None:
+        """Add notices."""
+        with self._lock:
+            self._notices += notices
+
+    def save(self, store: Store) -> None:
+        """Store them. Raises StoreError, and then keeps the newest."""
+        with self._lock:
+            notices, self._notices = self._notices, []
+        if not notices:
+            return
+        try:
+            store.save_notices(notices)
+        except StoreError:
+            with self._lock:
+                self._notices = [*notices, *self._notices][-MAX_PENDING_NOTICES:]
+            raise
+
+    def save_last(self, store: Store) -> None:
+        """Store them at the end; where that fails, log it."""
+        try:
+            self.save(store)
+        except StoreError as error:
+            log.error("notices_not_stored", error=str(error), notices=len(self._notices))
+
+
+def notice_of(item: ExceptionItem) -> Notice:
+    """The record of what was noticed of a trade."""
+    trade = item.trade
+    assert trade is not None, "a notice is about a trade"
+    detail = msgspec.json.encode(item.detail).decode()
+    return Notice(item.id, item.kind, item.ts, item.reason, detail, *trade.identity, trade.version)

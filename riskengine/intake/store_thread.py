@@ -18,22 +18,25 @@ from typing import Any
 
 from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Inbox, Receipt
-from riskengine.errors import Frozen, LeaseHeld, RiskEngineError, StoreError, StoreUnavailable
+from riskengine.errors import Frozen, LeaseHeld, RiskEngineError, StoreError, StoreUnavailable, StoreWentBack
 from riskengine.intake.audit_recorder import Recorder
 from riskengine.intake.delivery import Delivery
 from riskengine.intake.recall import Recall
-from riskengine.intake.side_writes import PendingMarks, SideWrites, Write, WriteAnswer
+from riskengine.intake.side_writes import PendingMarks, PendingNotices, SideWrites, Write, WriteAnswer
 from riskengine.intake.submissions import ReceiptAnswer, Submission, SubmissionQueue, recheck
 from riskengine.loop import Answer
 from riskengine.observe import Metrics, get_logger
 from riskengine.records.decode import TradeCheck
-from riskengine.records.types import StoredMark, Trade
+from riskengine.records.types import Notice, StoredMark, Trade
 from riskengine.snapshot.snapshot import UnknownName
 from riskengine.store.protocol import Store
 from riskengine.store.results import Bookmark, Stored
 
 POLL_S = 0.25
 """How often the thread asks the store for rows that others wrote, whatever else happens."""
+
+COMPARE_S = 0.2
+"""Shortest time between two comparisons of the store with what was acknowledged."""
 
 BELL_S = 0.5
 """How long one wait for the doorbell lasts: the longest time until its thread notices the end."""
@@ -54,7 +57,8 @@ class StoreThread:
     """Owns the write side of a store between `start` and `stop`. Any thread may call `submit`, `write` and `save_marks`.
 
     `after_read` is called on the store thread after each read of what others wrote; what it raises counts as the store's.
-    `recall` reads what the engine behind the writer has frozen; None: it freezes nothing.
+    `recall` reads what the engine behind the writer has frozen; None: it freezes nothing. `went_back` is called once, on the
+    store thread, with the error if the store is behind what was acknowledged: nothing is written or read any more.
     """
 
     def __init__(
@@ -70,8 +74,12 @@ class StoreThread:
         failed: Callable[[BaseException], None],
         after_read: Callable[[Store], None] = lambda store: None,
         recall: Recall | None = None,
+        went_back: Callable[[StoreWentBack], None] = lambda error: None,
     ) -> None:
         self._store = store
+        self._say_went_back = went_back
+        self._went_back: StoreWentBack | None = None
+        self._compare_at = 0.0
         self._inbox = inbox
         self._metrics = metrics
         self._failed = failed
@@ -93,6 +101,7 @@ class StoreThread:
         self._submissions = SubmissionQueue(batch_trades)
         self._side_writes = SideWrites()
         self._marks = PendingMarks()
+        self._notices = PendingNotices()
         self._stopping = False
         self._ask_at = 0.0
         self.error: str | None = None
@@ -126,6 +135,8 @@ class StoreThread:
 
         Raises InboxFull, and StoreUnavailable if the store does not answer; then nothing is stored.
         """
+        if self._went_back is not None:
+            raise StoreWentBack(str(self._went_back))
         if (silence := self._silence()) is not None:
             raise StoreUnavailable(silence)
         self._inbox.reserve(len(trades))
@@ -139,6 +150,11 @@ class StoreThread:
     def save_marks(self, marks: Iterable[StoredMark]) -> None:
         """Store marks soon; the newest of each instrument is kept until it is stored."""
         self._marks.put(marks)
+        self._submissions.wake()
+
+    def save_notices(self, notices: Iterable[Notice]) -> None:
+        """Store what was noticed of trades, soon; kept until it is stored."""
+        self._notices.put(notices)
         self._submissions.wake()
 
     def ask_writer(self, action: Callable[[Engine], Any], answer: Answer, *, again: bool = True) -> None:
@@ -200,16 +216,26 @@ class StoreThread:
     def hand_over_all(self) -> bool:
         """Hand over what the store holds beyond the bookmark. Whether that was all. Raises StoreError."""
         self._ask_at = time.monotonic() + POLL_S
+        self._compare_standing()
         if self.delivery.follow():
             self._ask_at = 0.0
         self._after_read(self._store)
         return self._ask_at > 0.0
 
+    def _compare_standing(self) -> None:
+        """Compare the store with what was acknowledged, at every poll; a ring in between costs nothing. Raises StoreError."""
+        now = time.monotonic()
+        if now >= self._compare_at:
+            self._compare_at = now + COMPARE_S
+            self._store.check_standing(self.delivery.watermark)
+
     def _run(self) -> None:
         try:
             while not (self._stopping and self._submissions.is_empty and self._side_writes.is_empty):
                 self._step()
-            self._marks.save_last(self._store)
+            if self._went_back is None:
+                self._notices.save_last(self._store)
+                self._marks.save_last(self._store)
             if self.error is None:
                 self.trail.finish(self._store)
         except BaseException as error:
@@ -220,6 +246,8 @@ class StoreThread:
         batch = self._submissions.take(self._idle_s())
         self._asked_at = time.monotonic()
         try:
+            if self._went_back is not None:
+                raise self._went_back
             if self.error is not None or time.monotonic() >= self._ask_at:
                 self.hand_over_all()
             if batch:
@@ -227,10 +255,12 @@ class StoreThread:
             self._side_writes.run(self._store)
             if self.error is not None and not self._store.is_writable():
                 return  # that it can be read is not enough to call it back
+            self._notices.save(self._store)
             self._marks.save(self._store)
             self._note_recovery()
             self.trail.work(self._store, busy=not self._submissions.is_empty)
         except StoreError as error:
+            self._note_went_back(error)
             self._fail(batch, error)
             self._side_writes.refuse(error)
             if isinstance(error, LeaseHeld):
@@ -269,6 +299,11 @@ class StoreThread:
         stored = self._store.append_trades(trades)
         self._metrics.commit_seconds.observe(time.perf_counter() - started)
         return stored
+
+    def _note_went_back(self, error: StoreError) -> None:
+        if isinstance(error, StoreWentBack) and self._went_back is None:
+            self._went_back = error
+            self._say_went_back(error)
 
     def _fail(self, batch: list[Submission], error: StoreError) -> None:
         if self.error is None:

@@ -13,7 +13,7 @@ from riskengine.engine.inbox import Receipt
 from riskengine.observe import Metrics
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Trade
-from riskengine.store.trade_rows import RefusedRow, check_again
+from riskengine.store.trade_rows import RefusedRow, check_new_again
 
 CROWDED_S, LINGER_S = 0.002, 0.001
 """For CROWDED_S after a batch of several senders a batch waits LINGER_S for more: fewer, larger transactions. A sender alone
@@ -90,7 +90,7 @@ def recheck(submission: Submission, check: TradeCheck, metrics: Metrics) -> Subm
     trades: list[Trade] = []
     rejected: dict[int, Outcome] = {}
     for place, sent in enumerate(submission.trades):
-        trade = check_again(sent, check)
+        trade = check_new_again(sent, check)
         if isinstance(trade, RefusedRow):
             rejected[place] = Outcome("rejected", False, f"{trade.field}: {trade.reason}")
         else:

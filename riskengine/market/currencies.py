@@ -3,7 +3,7 @@
 Currencies are the nodes of a graph, FX spot pairs its edges. A rate is the product of mids along the path with the fewest
 hops among fresh pairs, else among all priced ones; of equal paths the first in alphabetical order (currency by currency from
 the one to value, then pair symbols); an inverse is 1/mid. A currency without a path has no rate: not 1.0, not 0
-(ACCOUNTING section 4).
+(ACCOUNTING section 4). A stored pair whose lot size is below 1 is no edge: its price is not the rate of one unit.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from riskengine.records.reference import Reference
-from riskengine.records.types import BoolArray, FloatArray, Kind
+from riskengine.records.types import BoolArray, FloatArray, Kind, small_lot
 
 
 class Pair(NamedTuple):
@@ -34,12 +34,25 @@ class Hop(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """Rates by currency number. `value` is 0 if not `known`. A rate is `stale` if a pair on its path is."""
+    """Rates by currency number. `value` is 0 if not `known`. A rate is `stale` if a pair on its path is.
+
+    `fee_value` and `fee_known` are the same for fees, for which the mark of a crypto is also the rate of its base.
+    """
 
     value: FloatArray
     known: BoolArray
     stale: BoolArray
     paths: tuple[tuple[Hop, ...] | None, ...]
+    fee_value: FloatArray
+    fee_known: BoolArray
+
+
+class Coins(NamedTuple):
+    """The cryptos whose marks are rates for fees in their base, one each: numbers of instrument, base and cash currency."""
+
+    instruments: npt.NDArray[np.int64]
+    bases: npt.NDArray[np.int64]
+    currencies: npt.NDArray[np.int64]
 
 
 class CurrencyGraph:
@@ -51,10 +64,17 @@ class CurrencyGraph:
         self._pairs = tuple(
             Pair(i.instrument, n, reference.currency_index[i.base_currency], reference.currency_index[i.quote_currency])
             for n, i in enumerate(reference.instruments)
-            if i.kind is Kind.FX
+            if i.kind is Kind.FX and small_lot(i.kind, i.multiplier) is None
         )
         self._instruments = np.array([pair.instrument for pair in self._pairs], dtype=np.int64)
-        self._routed_for: tuple[bytes, bytes] | None = None
+        self._cryptos = tuple(
+            Pair(i.instrument, n, reference.currency_index[i.base_currency], reference.currency_index[i.currency])
+            for n, i in enumerate(reference.instruments)
+            if i.kind is Kind.CRYPTO and i.base_currency
+        )
+        self._crypto_instruments = np.array([crypto.instrument for crypto in self._cryptos], dtype=np.int64)
+        self._coins = _coins(())
+        self._routed_for: tuple[bytes, ...] | None = None
         self._paths: tuple[tuple[Hop, ...] | None, ...] = ()
         self._stale = np.zeros(self._count, dtype=np.bool_)
 
@@ -67,9 +87,12 @@ class CurrencyGraph:
         """Rates for marks `prices` by instrument number. O(currencies x hops), plus a search if usable or fresh pairs changed."""
         usable = priced[self._instruments] & (prices[self._instruments] > 0.0)
         fresh_pairs = usable & fresh[self._instruments]
-        state = (usable.tobytes(), fresh_pairs.tobytes())
+        coins = priced[self._crypto_instruments] & (prices[self._crypto_instruments] > 0.0)
+        fresh_coins = coins & fresh[self._crypto_instruments]
+        state = (usable.tobytes(), fresh_pairs.tobytes(), coins.tobytes(), fresh_coins.tobytes())
         if state != self._routed_for:
             self._route(usable, fresh_pairs)
+            self._coins = self._choose_coins(coins, fresh_coins)
             self._routed_for = state
         value = np.zeros(self._count)
         known = np.zeros(self._count, dtype=np.bool_)
@@ -81,9 +104,29 @@ class CurrencyGraph:
                     rate *= 1.0 / mid if hop.inverse else mid
                 value[currency] = rate
                 known[currency] = True
-        for array in (value, known, self._stale):
+        fee_value, fee_known = value, known
+        if len(self._coins.bases):
+            fee_value, fee_known = value.copy(), known.copy()
+            fee_value[self._coins.bases] = prices[self._coins.instruments] * value[self._coins.currencies]
+            fee_known[self._coins.bases] = True
+        for array in (value, known, self._stale, fee_value, fee_known):
             array.flags.writeable = False
-        return Rates(value, known, self._stale, self._paths)
+        return Rates(value, known, self._stale, self._paths, fee_value, fee_known)
+
+    def _choose_coins(self, usable: BoolArray, fresh: BoolArray) -> Coins:
+        """For each base of a crypto that no pair leads from, the crypto that gives its rate. O(cryptos).
+
+        Fresh ones come before stale ones, then those with the fewest hops, then by the names of currency and instrument.
+        """
+        best: dict[int, tuple[tuple[bool, int, int, str], Pair]] = {}
+        for crypto, is_usable, is_fresh in zip(self._cryptos, usable.tolist(), fresh.tolist(), strict=True):
+            path = self._paths[crypto.quote]
+            if not is_usable or path is None or self._paths[crypto.base] is not None:
+                continue
+            rank = (not is_fresh or bool(self._stale[crypto.quote]), len(path), crypto.quote, crypto.symbol)
+            if crypto.base not in best or rank < best[crypto.base][0]:
+                best[crypto.base] = (rank, crypto)
+        return _coins([crypto for _, crypto in best.values()])
 
     def _route(self, usable: BoolArray, fresh: BoolArray) -> None:
         best = self._search([pair for pair, use in zip(self._pairs, fresh, strict=True) if use])
@@ -113,3 +156,8 @@ class CurrencyGraph:
                 paths[currency] = (hop, *(paths[hop.to] or ()))
             frontier = set(reached)
         return paths
+
+
+def _coins(cryptos: Sequence[Pair]) -> Coins:
+    columns = ([getattr(each, field) for each in cryptos] for field in ("instrument", "base", "quote"))
+    return Coins(*(np.array(column, dtype=np.int64) for column in columns))

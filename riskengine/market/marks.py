@@ -6,11 +6,13 @@ beat the owner takes the changed marks (`take`) and hands that dictionary over t
 the writer's side: arrays by instrument number.
 
 The newest event time wins, on ties the later arrival. A mark further ahead of the clock than a tick may be (somebody set the
-clock back) gives way to any tick. Two-sided: the mid, unrounded. One-sided: a fresh mid stays, else that side. A crossed quote
-still gives its mid, and counts as crossed. A quote crossed beyond `max_cross_bp`, or beyond `max_move` from the last good mark,
-is suspect until the level has lasted for `suspect_release_s` of event time.
+clock back) gives way to any tick. Two-sided: the mid, unrounded. One-sided: a fresh mid stays, held to the side that is there
+(never below a bid, never above an ask), else that side. A side of 0 is a price of a future alone; of every other kind it is no
+side. A crossed quote still gives its mid, and counts as crossed. A quote crossed beyond `max_cross_bp`, or further from the last
+good mark than the limit of its kind (`max_move`; three times that after a gap), makes its source suspect (`suspects`).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast
 
@@ -18,88 +20,148 @@ import numpy as np
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import MarksConfig
+from riskengine.market.price_limits import band_of, is_within, limit_of
+from riskengine.market.suspects import MAX_SUSPECT_SOURCES, SuspectLevel, extend_level, has_second_source, without_agreeing
+from riskengine.market.trading_day import TradingDay
 from riskengine.records.decode import TickInput
 from riskengine.records.fields import QUOTE_DECIMALS, TS_MIN, Rejected, excerpt, quote, timestamp
 from riskengine.records.reference import Reference
-from riskengine.records.types import Kind, Refusal, Tick
+from riskengine.records.types import Instrument, Kind, Refusal, Tick
 
 ONE_SIDED = "one_sided"
 TWO_SIDED = "quote"
-"""The kinds of a mark from a feed; a third, `close`, is the last official close."""
+CLOSE = "close"
+"""The kinds of a mark: two from a feed, and the last official close."""
+
+
+AFTER_A_GAP = 3.0
+"""The limit on moves counts this many times for the first quote after a gap: the mark is stale by event time."""
+
+
+NO_BAND = (math.nan, math.nan)
 
 
 class Mark(NamedTuple):
-    """The price that values an instrument. `kind` is `quote`, `one_sided` or `close`.
+    """The price that values an instrument. `kind` is `quote`, `one_sided` or `close`. Event times, microseconds.
 
-    `suspect` is a level that the mark policy has held back since `suspect_ts`, or None. Event times, microseconds.
+    `suspects` are the levels that the mark policy holds back, one a source.
     """
 
     price: float
     ts: int
     source: str
     kind: str
-    suspect: float | None = None
-    suspect_ts: int = 0
+    suspects: tuple[SuspectLevel, ...] = ()
+
+    @property
+    def suspect(self) -> float | None:
+        """The suspect level that was quoted last, or None."""
+        return max(self.suspects, key=lambda level: level.ts).price if self.suspects else None
+
+    @property
+    def suspect_ts(self) -> int:
+        """Since when that level is held back, or 0."""
+        return max(self.suspects, key=lambda level: level.ts).since if self.suspects else 0
 
 
 AnyTick = Tick | TickInput
 
 
 class QuoteState:
-    """The quote of one instrument: its good mark, and a suspect level beside it."""
+    """The quote of one instrument: its good mark, and the suspect levels beside it.
 
-    __slots__ = ("changed", "kind", "number", "positive", "price", "source", "suspect", "suspect_since", "ts")
+    A mark times `down` and times `up` bounds what the fast way of a tick believes. While a source is suspect they are no numbers,
+    so that every tick goes by all rules.
+    """
 
-    def __init__(self, number: int, positive: bool) -> None:
-        self.number = number
-        self.positive = positive
+    __slots__ = ("changed", "down", "kind", "limit", "may_be_zero", "number", "price", "source", "suspects", "ts", "up")
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.may_be_zero = False
+        self.limit = 0.0
         self.price = 0.0
         self.ts = 0
         self.source = ""
         self.kind = ""
-        self.suspect: float | None = None
-        self.suspect_since = 0
+        self.down, self.up = NO_BAND
+        self.suspects: dict[str, SuspectLevel] = {}
         self.changed = False
 
+    def fit(self, number: int, instrument: Instrument, limit: float) -> None:
+        """Take an instrument's number, and how far a quote may move its mark (a fraction, 0: any distance)."""
+        self.number = number
+        self.may_be_zero = instrument.kind is Kind.FUTURE
+        self.limit = limit
+        self.hold(self.suspects)
+
+    def put(self, mark: Mark) -> None:
+        """Make a mark the good one; the suspects stay."""
+        self.price, self.ts, self.source, self.kind = mark.price, mark.ts, mark.source, mark.kind
+
+    def hold(self, suspects: dict[str, SuspectLevel]) -> None:
+        """Replace the suspect levels."""
+        self.suspects = suspects
+        self.down, self.up = NO_BAND if suspects else band_of(self.limit)
+
     def mark(self) -> Mark | None:
-        """The good mark with any suspect level; None before the first price."""
-        if not self.ts and self.suspect is None:
+        """The good mark with its suspects; None before the first price."""
+        if not self.ts and not self.suspects:
             return None
-        return Mark(self.price, self.ts, self.source, self.kind, self.suspect, 0 if self.suspect is None else self.suspect_since)
+        return Mark(self.price, self.ts, self.source, self.kind, tuple(self.suspects.values()))
+
+
+class Offered(NamedTuple):
+    """A tick as a price: its event time and source, the kind of mark that it makes. `now` and `latest` are of its arrival."""
+
+    price: float
+    ts: int
+    source: str
+    kind: str
+    now: int
+    latest: int
 
 
 class QuoteBook:
     """The quotes of all instruments. Owned by the thread that decodes ticks (the event loop; the caller in a replay).
 
-    Counts since the start: `accepted`, `refused`, `crossed`, `old` (an event time before the mark's).
+    Counts since the start: `accepted`, `refused`, `crossed`, `old` (an event time before the mark's), `held_back` (quotes of
+    suspect sources), `believed` (suspect levels that became the mark), `kept` (one-sided quotes that left a fresh mid as it is),
+    and `in_force`, those that became the mark.
     """
 
     def __init__(self, reference: Reference, config: MarksConfig, future_limit_s: float) -> None:
         self.reference = reference
         """Defines the instrument numbers in `take`."""
-        self._states = {
-            instrument.instrument: QuoteState(number, instrument.kind is not Kind.FUTURE)
-            for number, instrument in enumerate(reference.instruments)
-        }
+        self._max_move = config.max_move
+        self._states = {instrument.instrument: QuoteState() for instrument in reference.instruments}
+        self._fit_states()
         self._changed: list[QuoteState] = []
+        self._suspected: dict[str, QuoteState] = {}
         self._future_limit = int(future_limit_s * MICROS_PER_SECOND)
         self._stale_after = int(config.stale_after_s * MICROS_PER_SECOND)
         self._release_after = int(config.suspect_release_s * MICROS_PER_SECOND)
         self._max_cross = None if config.max_cross_bp is None else config.max_cross_bp / 10_000.0
-        self._max_move = config.max_move
-        self._plain = self._max_cross is None and self._max_move is None
         self.accepted = 0
         self.refused = 0
         self.crossed = 0
         self.old = 0
+        self.held_back = 0
+        self.believed = 0
+        self.kept = 0
+        self.in_force = 0
         self.newest_ts = 0
+
+    def _fit_states(self) -> None:
+        for number, instrument in enumerate(self.reference.instruments):
+            self._states[instrument.instrument].fit(number, instrument, limit_of(instrument, self._max_move))
 
     def restore(self, marks: Mapping[str, Mark]) -> None:
         """Put in marks from before the start: newer ticks replace them, older ones do not. Call before the first tick."""
         for symbol, mark in marks.items():
             state = self._states.get(symbol)
             if state is not None:
-                state.price, state.ts, state.source, state.kind = mark.price, mark.ts, mark.source, mark.kind
+                state.put(mark)
 
     def renew(self, reference: Reference, marks: Mapping[str, Mark]) -> None:
         """Change to other reference data: quotes stay with their symbols; those of removed instruments go. O(instruments).
@@ -108,46 +170,73 @@ class QuoteBook:
         writer again with the next `take`, so that both sides agree whatever was in flight between them.
         """
         before, self.reference = self._states, reference
-        self._states = {}
-        for number, instrument in enumerate(reference.instruments):
-            positive = instrument.kind is not Kind.FUTURE
-            state = before.get(instrument.instrument) or QuoteState(number, positive)
-            state.number, state.positive = number, positive
-            self._states[instrument.instrument] = state
-            mark = marks.get(instrument.instrument)
-            if mark is not None and mark.ts > state.ts:
-                state.price, state.ts, state.source, state.kind, state.suspect = mark.price, mark.ts, mark.source, mark.kind, None
-                self._record_change(state)
+        symbols = [instrument.instrument for instrument in reference.instruments]
+        self._states = {symbol: before.get(symbol) or QuoteState() for symbol in symbols}
+        self._suspected = {symbol: state for symbol, state in self._suspected.items() if symbol in self._states}
+        self._fit_states()
+        for symbol, mark in marks.items():
+            state = self._states.get(symbol)
+            if state is not None and mark.ts > state.ts:
+                state.put(mark)
+                self._hold(symbol, state, {})
         self._changed = [state for state in self._states.values() if state.changed]
+
+    def take_stored(self, marks: Mapping[str, Mark], now: int) -> list[str]:
+        """Put in marks that another program stored: the newest event time wins, on ties these, which came later. O(marks).
+
+        Returns the symbols whose mark they became. They go to the writer with the next `take`. Marks of unknown instruments are
+        passed over.
+        """
+        latest = now + self._future_limit
+        taken = []
+        for symbol, mark in marks.items():
+            state = self._states.get(symbol)
+            if (
+                state is None
+                or mark.ts < state.ts <= latest
+                or (mark.price, mark.ts, mark.kind) == (state.price, state.ts, state.kind)
+            ):
+                continue
+            state.put(mark)
+            self._hold(symbol, state, {})
+            taken.append(symbol)
+        return taken
+
+    @property
+    def suspects(self) -> list[str]:
+        """The instruments of which a level is held back, in the order of the first one. O(suspects)."""
+        return list(self._suspected)
 
     def offer(self, ticks: Sequence[AnyTick], now: int) -> list[Refusal]:
         """Apply ticks in their order of arrival. A refusal has the tick's place, the field and the reason.
 
-        `now` only limits how far ahead a tick may be. 0.4 us for a plain two-sided tick, without allocation.
+        `now` limits how far ahead a tick may be, and says when a suspect level came. 0.4 us for one that is plain.
         """
-        # A whole number divided by 1e12 is the double nearest to a decimal of 12 places: no need to round it.
+        # A whole number divided by 1e12 is the double nearest to a decimal of 12 places: no need to round it. Adding 2**52 and
+        # taking it away again leaves a whole number of whatever double.
         refusals: list[Refusal] = []
-        states, changed, plain = self._states, self._changed, self._plain
+        # A mark of 0 (there is none yet) and one below 0 are in no band: those ticks go by all rules.
+        states, changed = self._states, self._changed
         earliest, latest = TS_MIN, now + self._future_limit
-        newest = self.newest_ts
+        newest, without_effect = self.newest_ts, self.old + self.held_back + self.kept
         for index, tick in enumerate(ticks):
             state = states.get(tick.instrument)
             bid, ask, ts = tick.bid, tick.ask, tick.ts
             if (
-                plain
-                and state is not None
+                state is not None
                 and type(bid) is float
                 and type(ask) is float
                 and type(ts) is int
                 and 0.0 < bid <= ask < 1e15
                 and earliest <= ts <= latest
-                and (int(bid * 1e12 + 0.5) / 1e12 == bid or round(bid, QUOTE_DECIMALS) == bid)
-                and (int(ask * 1e12 + 0.5) / 1e12 == ask or round(ask, QUOTE_DECIMALS) == ask)
+                and (last := state.price) * state.down <= (price := (bid + ask) * 0.5) <= last * state.up
+                and ((bid * 1e12 + 2.0**52 - 2.0**52) / 1e12 == bid or round(bid, QUOTE_DECIMALS) == bid)
+                and ((ask * 1e12 + 2.0**52 - 2.0**52) / 1e12 == ask or round(ask, QUOTE_DECIMALS) == ask)
             ):
                 if ts < state.ts <= latest:
                     self.old += 1
                     continue
-                state.price = (bid + ask) * 0.5
+                state.price = price
                 state.ts = ts
                 state.source = tick.source
                 state.kind = TWO_SIDED
@@ -158,24 +247,29 @@ class QuoteBook:
                     newest = ts
                 continue
             try:
-                self._apply(state, tick, latest)
+                self._apply(state, tick, now, latest)
                 newest = max(newest, timestamp(ts, "ts"))
             except Rejected as error:
                 refusals.append(Refusal(index, error.field, error.reason))
         self.newest_ts = newest
         self.refused += len(refusals)
         self.accepted += len(ticks) - len(refusals)
+        self.in_force += len(ticks) - len(refusals) - (self.old + self.held_back + self.kept - without_effect)
         return refusals
 
-    def decide(self, instrument: str, *, release: bool) -> None:
-        """Carry out a person's verdict on a suspect level: make it the mark, dated to its first tick, or drop it. O(1)."""
+    def decide(self, instrument: str, source: str, *, release: bool) -> None:
+        """Carry out a person's verdict on the suspect level of a source: make it the mark, or drop it. O(sources).
+
+        Released, it is dated to its newest quote, or to the mark's time if that is newer, so that it is stored.
+        """
         state = self._states.get(instrument)
-        if state is None or state.suspect is None:
+        level = None if state is None else state.suspects.get(source)
+        if state is None or level is None:
             return
         if release:
-            state.price, state.ts = state.suspect, state.suspect_since
-        state.suspect = None
-        self._record_change(state)
+            self._believe(instrument, state, level._replace(ts=max(level.ts, state.ts)))
+        else:
+            self._hold(instrument, state, {name: other for name, other in state.suspects.items() if name != source})
 
     def examine(self, tick: AnyTick, now: int) -> tuple[int, bool]:
         """Check a tick as `offer` at `now` would: its event time, and whether it has a mid. Raises Rejected. Changes nothing."""
@@ -207,58 +301,123 @@ class QuoteBook:
         ask = _side(tick.ask, "ask", state)
         mid = _side(tick.mid, "mid", state)
         if bid is None and ask is None and mid is None:
-            raise Rejected("bid", "is missing: a tick needs bid, ask or mid")
+            raise Rejected("bid", "is missing or 0, as are ask and mid: a tick needs a price")
         return state, ts, bid, ask, mid
 
-    def _apply(self, known: QuoteState | None, tick: AnyTick, latest: int) -> None:
+    def _apply(self, known: QuoteState | None, tick: AnyTick, now: int, latest: int) -> None:
         """Apply one tick by all rules. Raises Rejected."""
         state, ts, bid, ask, mid = self._read(known, tick, latest)
+        if state.suspects:
+            self._settle(tick.instrument, state, ts, now)
         if bid is not None and ask is not None:
             crossed = bid > ask
             self.crossed += crossed
             price = (bid + ask) * 0.5
             too_crossed = crossed and self._max_cross is not None and bid - ask > self._max_cross * abs(price)
-            self._set_mark(state, price, ts, tick.source, TWO_SIDED, too_crossed, latest)
+            self._judge(tick.instrument, state, Offered(price, ts, tick.source, TWO_SIDED, now, latest), too_crossed)
         elif mid is not None:
-            self._set_mark(state, mid, ts, tick.source, TWO_SIDED, False, latest)
+            self._judge(tick.instrument, state, Offered(mid, ts, tick.source, TWO_SIDED, now, latest), False)
+        elif state.ts and state.kind == TWO_SIDED and ts - state.ts <= self._stale_after and state.ts <= latest:
+            kept = max(state.price, bid) if bid is not None else min(state.price, ask or 0.0)
+            self._judge(tick.instrument, state, Offered(kept, ts, tick.source, ONE_SIDED, now, latest), False, keeps_mid=True)
         else:
-            if state.ts and state.kind == TWO_SIDED and ts - state.ts <= self._stale_after and state.ts <= latest:
-                return
-            self._set_mark(state, bid if bid is not None else ask or 0.0, ts, tick.source, ONE_SIDED, False, latest)
+            side = bid if bid is not None else ask or 0.0
+            self._judge(tick.instrument, state, Offered(side, ts, tick.source, ONE_SIDED, now, latest), False)
 
-    def _set_mark(self, state: QuoteState, price: float, ts: int, source: str, kind: str, too_crossed: bool, latest: int) -> None:
-        """Make a price the mark, or hold it as suspect. A mark dated after `latest` blocks no price."""
-        if ts < state.ts <= latest:
+    def _judge(self, symbol: str, state: QuoteState, offered: Offered, too_crossed: bool, *, keeps_mid: bool = False) -> None:
+        """Make a price the mark, or hold it back as suspect. A mark dated after `latest` blocks no price.
+
+        `keeps_mid`: the price is the mark, held to one side; it is no younger for that, and stays a mid.
+        """
+        if offered.ts < state.ts <= offered.latest:
             self.old += 1
             return
-        is_doubtful = too_crossed or self._is_jump(price, state.price if state.ts else None)
-        if is_doubtful and not self._confirm_suspect(state, price, ts, latest):
-            self._record_change(state)
+        if too_crossed or not self._is_in_band(state, offered):
+            self._doubt(symbol, state, offered)
             return
-        state.price, state.ts, state.source, state.kind = price, ts, source, kind
-        state.suspect = None
+        if offered.source in state.suspects:
+            self._hold(symbol, state, {name: level for name, level in state.suspects.items() if name != offered.source})
+        if keeps_mid:
+            if offered.price == state.price:
+                self.kept += 1
+                return
+            state.price = offered.price
+        else:
+            state.price, state.ts, state.source, state.kind = offered.price, offered.ts, offered.source, offered.kind
         self._record_change(state)
 
-    def _is_jump(self, price: float, reference: float | None) -> bool:
-        if self._max_move is None or reference is None:
-            return False
-        return abs(price - reference) > self._max_move * abs(reference)
+    def _is_in_band(self, state: QuoteState, offered: Offered) -> bool:
+        """Whether a price lies within the limit of the last good mark. The first price has nothing to have moved from."""
+        if not state.ts:
+            return True
+        gap = offered.ts - state.ts > self._stale_after or state.ts > offered.latest
+        return is_within(offered.price, state.price, state.limit * (AFTER_A_GAP if gap else 1.0))
 
-    def _confirm_suspect(self, state: QuoteState, price: float, ts: int, latest: int) -> bool:
-        """Record a suspect level, and say whether it has lasted for `suspect_release_s`. A new level starts its time again."""
-        if state.suspect is None or state.suspect_since > latest or self._is_jump(price, state.suspect):
-            state.suspect, state.suspect_since = price, ts
+    def _doubt(self, symbol: str, state: QuoteState, offered: Offered) -> None:
+        """Hold a price back, unless it is the third in a row, a second source agrees, or the level has held long enough."""
+        price, ts, source, kind, now, latest = offered
+        known = state.suspects.get(source)
+        if known is not None and ts < known.ts <= latest:
+            self.old += 1
+            return
+        if known is not None and known.since > latest:
+            known = None  # from before the clock was set back
+        quote = SuspectLevel.of(source, price, ts, kind, now)
+        level, is_third = extend_level(known, quote, state.limit)
+        if (
+            is_third
+            or level.has_held(ts, now, self._release_after)
+            or has_second_source(level, state.suspects.values(), state.limit)
+        ):
+            self._believe(symbol, state, level)
+            return
+        self.held_back += 1
+        suspects = state.suspects | {source: level}
+        if len(suspects) > MAX_SUSPECT_SOURCES:
+            del suspects[min(suspects.values(), key=lambda each: each.ts).source]
+        self._hold(symbol, state, suspects)
+
+    def _settle(self, symbol: str, state: QuoteState, ts: int, now: int) -> None:
+        """Believe levels that have held until event time `ts`, or by the clock, where no newer quote has set the mark since.
+
+        Forgets levels that nobody has quoted for as long as it takes a mark to be stale, and those from ahead of the clock.
+        """
+        latest = now + self._future_limit
+        for level in sorted(state.suspects.values(), key=lambda each: each.ts):
+            if level.source not in state.suspects:
+                continue
+            if level.since <= latest and level.has_held(ts, now, self._release_after) and not level.ts < state.ts <= latest:
+                self._believe(symbol, state, level)
+            elif level.since > latest or ts - level.ts > self._stale_after or now - level.came > self._stale_after:
+                self._hold(symbol, state, {name: each for name, each in state.suspects.items() if name != level.source})
+
+    def _believe(self, symbol: str, state: QuoteState, level: SuspectLevel) -> None:
+        """Make a suspect level the mark."""
+        state.price, state.ts, state.source, state.kind = level.price, level.ts, level.source, level.kind
+        self.believed += 1
+        self._hold(symbol, state, without_agreeing(state.suspects, level, state.limit))
+
+    def _hold(self, symbol: str, state: QuoteState, suspects: dict[str, SuspectLevel]) -> None:
+        """Replace the suspect levels of a state; `take` then hands its mark over."""
+        state.hold(suspects)
+        if suspects:
+            self._suspected[symbol] = state
         else:
-            state.suspect = price
-        return ts - state.suspect_since >= self._release_after
+            self._suspected.pop(symbol, None)
+        self._record_change(state)
 
     def _record_change(self, state: QuoteState) -> None:
         if not state.changed:
             state.changed = True
             self._changed.append(state)
 
-    def take(self) -> dict[int, Mark]:
-        """The marks that changed since the last call, by instrument number. The caller owns the dictionary. O(changed)."""
+    def take(self, now: int = 0) -> dict[int, Mark]:
+        """The marks that changed since the last call, by instrument number. The caller owns the dictionary. O(changed).
+
+        A suspect level that has held until `now`, by the clock, is believed first.
+        """
+        for symbol, state in tuple(self._suspected.items()) if now else ():
+            self._settle(symbol, state, 0, now)
         changed, self._changed = self._changed, []
         taken: dict[int, Mark] = {}
         for state in changed:
@@ -270,11 +429,11 @@ class QuoteBook:
 
 
 def _side(value: float | str | None, field: str, state: QuoteState) -> float | None:
-    """A side of a quote. Feeds write 0 for an absent side, except for futures, which can trade at 0."""
+    """A side of a quote. Feeds write 0 for an absent side, and a bid of 0 is no bid, except of futures, which can trade at 0."""
     if value is None or value == "":
         return None
     price = quote(value, field)
-    if state.positive and price <= 0.0:
+    if price <= 0.0 and not state.may_be_zero:
         if price == 0.0:
             return None
         raise Rejected(field, "must not be negative")
@@ -284,11 +443,21 @@ def _side(value: float | str | None, field: str, state: QuoteState) -> float | N
 class MarkTable:
     """The marks in force, by instrument number. Owned by the writer thread.
 
-    `future_limit_s` is how far ahead of the clock a tick, and so a mark, may be.
+    `future_limit_s` is how far ahead of the clock a tick, and so a mark, may be. `trading_day` says when the market is shut: a
+    close is stale unless it has been shut since; None: it is never shut.
     """
 
-    def __init__(self, reference: Reference, config: MarksConfig, future_limit_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        reference: Reference,
+        config: MarksConfig,
+        future_limit_s: float = 60.0,
+        trading_day: TradingDay | None = None,
+    ) -> None:
         size = len(reference.instruments)
+        self._trading_day = trading_day
+        self._shuts = np.array([instrument.kind is not Kind.CRYPTO for instrument in reference.instruments], dtype=np.bool_)
+        self._is_close = np.zeros(size, dtype=np.bool_)
         self._index = reference.instrument_index
         self._stale_after = int(config.stale_after_s * MICROS_PER_SECOND)
         self._future_limit = int(future_limit_s * MICROS_PER_SECOND)
@@ -312,11 +481,12 @@ class MarkTable:
         if not good:
             return []
         numbers = np.fromiter(good, dtype=np.int64, count=len(good))
-        price, ts, *_ = zip(*good.values(), strict=True)
+        price, ts, _, kind, _ = zip(*good.values(), strict=True)
         prices = np.array(price)
         moved = numbers[(prices != self.price[numbers]) | ~self.priced[numbers]]
         self.price[numbers] = prices
         self.ts[numbers] = ts
+        self._is_close[numbers] = [each == CLOSE for each in kind]
         self.priced[numbers] = True
         self.unsaved.update(good)
         return cast(list[int], moved.tolist())
@@ -327,11 +497,16 @@ class MarkTable:
         self.unsaved.clear()
 
     def fresh(self, now: int) -> "np.typing.NDArray[np.bool_]":
-        """True for marks within `stale_after_s` of `now` by event time. O(instruments).
+        """True for marks within `stale_after_s` of `now` by event time, and closes while the market is shut. O(instruments).
 
-        A mark further ahead of the clock than a tick may be is not fresh: somebody has set the clock back.
+        A mark further ahead of the clock than a tick may be is not fresh: somebody has set the clock back. Crypto is never shut.
         """
-        return np.asarray(self.priced & (self.ts >= now - self._stale_after) & (self.ts <= now + self._future_limit))
+        since = self.ts >= now - self._stale_after
+        if self._trading_day is not None and self._is_close.any():
+            shut_since = self._trading_day.shut_since(now)
+            if shut_since is not None:
+                since |= self._is_close & self._shuts & (self.ts >= shut_since)
+        return np.asarray(self.priced & since & (self.ts <= now + self._future_limit))
 
     def take_unsaved(self) -> list[tuple[int, Mark]]:
         """The marks that changed since the last call, for the store."""

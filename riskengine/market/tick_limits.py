@@ -26,10 +26,16 @@ _OTHERS = ""
 
 
 class TicksTaken(NamedTuple):
-    """The outcome of ticks: the refused ones, and how many were conflated because they exceeded their source's limit."""
+    """The outcome of ticks: the refused ones, and how many were conflated because they exceeded their source's limit.
+
+    Of the others: how many came into force, how many were too old, and their newest event time (0: none).
+    """
 
     refused: list[Refusal]
     coalesced: int
+    in_force: int = 0
+    old: int = 0
+    newest_ts: int = 0
 
 
 class TickAllowance:
@@ -105,18 +111,20 @@ class LimitedQuoteBook(QuoteBook):
 
     def offer_counted(self, ticks: Sequence[AnyTick], now: int) -> TicksTaken:
         """As `offer`, with the number of ticks beyond the limit."""
-        before = self.coalesced
+        coalesced, in_force, old = self.coalesced, self.in_force, self.old
+        known, self.newest_ts = self.newest_ts, 0
         refused = self.offer(ticks, now)
-        return TicksTaken(refused, self.coalesced - before)
+        newest, self.newest_ts = self.newest_ts, max(known, self.newest_ts)
+        return TicksTaken(refused, self.coalesced - coalesced, self.in_force - in_force, self.old - old, newest)
 
-    def take(self) -> dict[int, Mark]:
+    def take(self, now: int = 0) -> dict[int, Mark]:
         """See `QuoteBook.take`; applies the waiting ticks first."""
         if self._waiting:
             waiting, self._waiting = self._waiting, {}
             self._take_waiting([tick for kept in waiting.values() for tick in kept.ticks()])
         if self._allowances:
             self._drop_full_allowances()
-        return super().take()
+        return super().take(now)
 
     def _room(self, source: str, wanted: int, now: int) -> int:
         """How many of `wanted` ticks the source's allowance covers; deducts them."""

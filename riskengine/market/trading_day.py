@@ -47,6 +47,18 @@ class TradingDay:
         """The moment at which the trading day `date` ends: the first that no longer belongs to it."""
         return micros(dt.datetime.combine(date, self._boundary, self._zone))
 
+    def last_closed(self, ts: int) -> dt.date:
+        """The newest calendar date whose close, at the boundary, has been struck by `ts`."""
+        local = self.local_time(ts)
+        return local.date() if local.time() >= self._boundary else local.date() - _DAY
+
+    def shut_since(self, ts: int) -> int | None:
+        """The moment since which the market has been shut without a break until `ts`; None while it is open."""
+        if self.is_open(ts):
+            return None
+        date = self.local_time(ts).date()
+        return self.close_of(date - _DAY * ((date.weekday() - _FRIDAY) % 7))
+
     def is_open(self, ts: int) -> bool:
         """Whether the market is open: always but from Friday's boundary to Sunday's."""
         local = self.local_time(ts)

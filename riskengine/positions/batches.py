@@ -15,7 +15,8 @@ import numpy as np
 from riskengine.positions.fold_columns import ColumnFold, Runs, TradeColumns, find_round_trips, put_position
 from riskengine.positions.ledger import MASK, SHIFT, Ledger, Rollup
 from riskengine.positions.position import LateFold, fold_in
-from riskengine.records.types import IntArray, Trade, version_fingerprints
+from riskengine.records.fingerprints import fingerprint_columns, join_parts
+from riskengine.records.types import IntArray, Trade
 
 GROUP_FROM_TRADES = 2_048
 """From this many trades on, sorting them by position pays."""
@@ -82,24 +83,23 @@ class PositionChanges:
 
     def _apply_by_position(self, ledger: Ledger, tolerance: int) -> Iterator[Late]:
         trades = self.trades
-        names = (map(attrgetter(field), trades) for field in ("source", "trade_id", "leg", "version"))
-        prints = version_fingerprints(*map(list, names))
+        parts = np.array(fingerprint_columns(trades), dtype=np.int64)
         self._report(0.2)
         dealers = {dealer: ledger.dealer_number(dealer) for dealer in dict.fromkeys(trade.dealer for trade in trades)}
         instruments = _numbers("instrument", ledger.reference.instrument_index, trades)
         fold = None
         if len(trades) >= COLUMNS_FROM_TRADES:
-            columns = TradeColumns(trades, np.fromiter(prints, np.int64, len(trades)), instruments, ledger.reference)
+            columns = TradeColumns(trades, parts, instruments, ledger.reference)
             fold = partial(ColumnFold, columns, round_trips=find_round_trips(trades, self.leaving))
             self._report(0.4)
         keys = _numbers("dealer", dealers, trades) << SHIFT | instruments
-        for _ in self._apply_to(ledger.dealers, keys, prints, tolerance, fold):
+        for _ in self._apply_to(ledger.dealers, keys, parts, tolerance, fold):
             pass  # the organisation alone reports what came late
         self._report(0.6)
         desks = _numbers("desk", ledger.reference.hierarchy.index, trades)
         if fold is not None:
             fold = partial(fold, watched=np.array(self.places) != NOWHERE, tolerance=tolerance)
-        yield from self._apply_to(ledger.organisation, desks << SHIFT | instruments, prints, tolerance, fold)
+        yield from self._apply_to(ledger.organisation, desks << SHIFT | instruments, parts, tolerance, fold)
         self._report(1.0)
 
     def _report(self, share: float) -> None:
@@ -107,9 +107,12 @@ class PositionChanges:
             self._on_progress(share)
 
     def _apply_to(
-        self, rollup: Rollup, keys: IntArray, prints: Sequence[int], tolerance: int, fold: Callable[..., ColumnFold] | None
+        self, rollup: Rollup, keys: IntArray, parts: IntArray, tolerance: int, fold: Callable[..., ColumnFold] | None
     ) -> Iterator[Late]:
-        """Apply the changes to one roll-up: by owner, and for each by instrument in the order of first trades."""
+        """Apply the changes to one roll-up: by owner, and for each by instrument in the order of first trades.
+
+        `parts` are those of the trades' fingerprints, shape (3, trades).
+        """
         order = np.argsort(keys, kind="stable")
         ordered_keys = keys[order]
         starts = np.flatnonzero(np.diff(ordered_keys, prepend=-1))
@@ -123,7 +126,7 @@ class PositionChanges:
             runs = runs[~np.array(is_put, dtype=np.bool_)]
             order, starts, ends = _keep_runs(runs, order, starts, ends)
         arrived = order.tolist()
-        ordered, ordered_prints = [*map(self.trades.__getitem__, arrived)], [*map(prints.__getitem__, arrived)]
+        ordered, ordered_prints = [*map(self.trades.__getitem__, arrived)], join_parts(*parts[:, order].tolist())
         instruments, leaving, places = rollup.reference.instruments, self.leaving, self.places
         for key, start, stop in zip(*(column[runs].tolist() for column in (run_keys, starts, ends)), strict=True):
             position = rollup.position(key >> SHIFT, key & MASK)

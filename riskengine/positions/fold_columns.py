@@ -17,6 +17,7 @@ import numpy as np
 
 from riskengine.positions.ledger import Rollup
 from riskengine.positions.position import TRADES_PER_CHECKPOINT, Position
+from riskengine.records.fingerprints import join_parts
 from riskengine.records.reference import Reference
 from riskengine.records.types import DECIMALS, ONE, BoolArray, FloatArray, IntArray, Trade, order_key
 
@@ -38,8 +39,8 @@ State = tuple[int, float | None, int, int, dict[str, int] | None, Checkpoints | 
 class TradeColumns:
     """The fields of trades that positions are folded from, a column each, in the order of arrival. 0.6 us a trade.
 
-    `prints` are their `version_fingerprint`s, `instruments` their instrument numbers. A trade that is not `fits` has a number too
-    large for columns.
+    `prints` are the parts of their fingerprints, shape (3, trades); `instruments` are their instrument numbers. A trade that is
+    not `fits` has a number too large for columns.
     """
 
     def __init__(self, trades: Sequence[Trade], prints: IntArray, instruments: IntArray, reference: Reference) -> None:
@@ -166,9 +167,6 @@ class ColumnFold:
         fits = np.add.reduceat(np.abs(signed).astype(np.float64), starts) < _EXACT
         fits[np.searchsorted(self._run_numbers, self._tied_wrongly())] = False
         quantity, average = self._averages(signed, columns.price[order])
-        prints = columns.prints[order]
-        low = np.add.reduceat(prints & ((1 << _LIMB) - 1), starts).tolist()
-        high = np.add.reduceat(prints >> _LIMB, starts).tolist()
         averages = average.astype(np.object_)
         averages[quantity == 0] = None
         trades = map(columns.trades.__getitem__, order.tolist())
@@ -177,7 +175,7 @@ class ColumnFold:
             _in_units(quantity, columns.step[self._instruments]),
             averages.tolist(),
             np.add.reduceat(columns.cash[order], starts).tolist(),
-            [(above << _LIMB) + below for above, below in zip(high, low, strict=True)],
+            join_parts(*(_sum_stretches(part[order], starts) for part in columns.prints)),
             self._fees(),
             map(self._checkpoints.get, range(len(starts))),
             of_each,
@@ -272,6 +270,13 @@ def _step(quantity: IntArray, average: FloatArray, signed: IntArray, price: Floa
     kept = np.where((after > 0) == (quantity > 0), average, price)
     average[:] = np.where(quantity == 0, price, np.where((quantity > 0) == (signed > 0), mixed, kept))
     quantity[:] = after
+
+
+def _sum_stretches(prints: IntArray, starts: IntArray) -> list[int]:
+    """The exact sum of each stretch of 64-bit numbers."""
+    low = np.add.reduceat(prints & ((1 << _LIMB) - 1), starts).tolist()
+    high = np.add.reduceat(prints >> _LIMB, starts).tolist()
+    return [(above << _LIMB) + below for above, below in zip(high, low, strict=True)]
 
 
 def _in_units(quantity: IntArray, step: IntArray) -> list[int]:

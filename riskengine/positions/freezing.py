@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 from riskengine.positions.ledger import Ledger
 from riskengine.positions.places import Place, leaf_keys, place_of
-from riskengine.positions.position import NO_FEES, Base, Position, fingerprint_of, replace_fees
+from riskengine.positions.position import NO_FEES, Base, Position, replace_fees
 from riskengine.positions.position_audit import Belonging, fold_openings, fold_trades
 from riskengine.positions.processed import TRADES_PER_REST, Processed
+from riskengine.records.fingerprints import trade_fingerprint
 from riskengine.records.types import Key, Trade, order_key
 
 
@@ -77,7 +78,7 @@ def freeze_oldest(position: Position, count: int) -> None:
     quantity, average = position.state_after(count)
     left = list(trades[count:])
     cash -= sum(trade.cash for trade in left)
-    identities -= sum(map(fingerprint_of, left))
+    identities -= sum(map(trade_fingerprint, left))
     for trade in filter(attrgetter("fees"), left):
         fees = replace_fees(fees, {trade.fees_currency: trade.fees}, NO_FEES)
     base = Base(quantity, cash, average, identities, fees, newest, position.trade_count - len(left), since)

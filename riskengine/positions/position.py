@@ -5,13 +5,15 @@ section 1. It depends on that order: when a trade arrives late, is amended or is
 checkpoint before it. Quantity, cash and fees are exact sums, which only take the difference.
 """
 
-from bisect import bisect_left
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple, cast
 
 from sortedcontainers import SortedKeyList
 
+from riskengine.records.fingerprints import trade_fingerprint
 from riskengine.records.types import (
     CASH_ONE,
     CASH_PER_ONE,
@@ -20,7 +22,6 @@ from riskengine.records.types import (
     Opening,
     Trade,
     order_key,
-    version_fingerprint,
 )
 
 TRADES_PER_CHECKPOINT = 64
@@ -103,7 +104,7 @@ class Position:
     cash         net cash, units of 1e-28
     average      open price (double), None when flat
     fees         by currency, units of 1e-10; replaced, never changed in place; None where there are none
-    identities   sum of the fingerprints of all its effective trades
+    identities   sum of the fingerprints of all its effective trades (`records.fingerprints`): which they are and what they say
     trades       effective trades in memory, oldest first
     openings     balances brought forward
     base         the sums of still older trades (`freezing`), None where `trades` are all
@@ -159,23 +160,24 @@ class Position:
         """Whether a base stands for its oldest trades, rather than the trades themselves. O(1)."""
         return self.base is not None
 
-    def open_with(self, opening: Opening, multiplier: int, currency: str) -> None:
-        """Add a balance brought forward: a trade at its average price plus its realised P&L, before every trade. O(trades).
+    def open_with(self, openings: Collection[Opening], multiplier: int, currency: str) -> None:
+        """Add balances brought forward: each a trade at its average price plus its realised P&L, before every trade.
 
-        A position nets several balances (of dealers at a desk, of desks of a dealer): they are folded by (ts, desk, dealer).
+        A position nets several balances (of dealers at a desk, of desks of a dealer): they are folded by (ts, desk, dealer), all
+        of them once a call. O(balances log balances + trades).
         """
-        self.openings = tuple(sorted((*self.openings, opening), key=lambda o: (o.ts, o.desk, o.dealer)))
-        self.cash += opening.realised * CASH_PER_ONE - opening.quantity * opening.average_price * multiplier
-        self._add_fees(currency, opening.fees)
+        self.openings = tuple(sorted((*self.openings, *openings), key=_opening_order))
+        self.cash += sum(each.realised * CASH_PER_ONE - each.quantity * each.average_price * multiplier for each in openings)
+        self._add_fees(currency, sum(each.fees for each in openings))
         self._fold_from(0)
 
     def add(self, trade: Trade, fingerprint: int | None = None) -> int:
         """Put a trade in its place. Returns how many newer trades were there already (0: it is the newest).
 
-        Pass its `version_fingerprint` where it is known. O(1) for the newest; otherwise O(log n + trades since the last
+        Pass its `trade_fingerprint` where it is known. O(1) for the newest; otherwise O(log n + trades since the last
         checkpoint before it).
         """
-        self.identities += fingerprint_of(trade) if fingerprint is None else fingerprint
+        self.identities += trade_fingerprint(trade) if fingerprint is None else fingerprint
         trades = self.trades
         if trades:
             newest = trades[-1]
@@ -235,6 +237,20 @@ class Position:
             self.checkpoints = (self.checkpoints or []) + checkpoints
         return True
 
+    def at_time(self, ts: int) -> Iterator[Trade]:
+        """Its trades in memory that were executed at `ts`, the last in order first. O(1) for the newest time, else O(log n)."""
+        trades = self.trades
+        if not trades or trades[-1].ts < ts:
+            return
+        end = len(trades)
+        if trades[-1].ts > ts:
+            is_list = type(trades) is list
+            end = bisect_right(trades, ts, key=attrgetter("ts")) if is_list else trades.bisect_key_left((ts + 1,))
+        for at in range(end - 1, -1, -1):
+            if trades[at].ts != ts:
+                return
+            yield trades[at]
+
     def _insert(self, trade: Trade) -> int:
         """Put a trade before newer ones. Returns their number."""
         assert not self.covers(trade), BEHIND_THE_BASE
@@ -257,7 +273,7 @@ class Position:
         at = self._index(trade)
         assert self.trades[at].identity == trade.identity, "a trade to remove must be in its position"
         del self.trades[at]
-        self.identities -= fingerprint_of(trade)
+        self.identities -= trade_fingerprint(trade)
         self.cash -= trade.cash
         self._add_fees(trade.fees_currency, -trade.fees)
         self._fold_from(at)
@@ -355,16 +371,14 @@ class Position:
             average = next_average(quantity, average, trade.signed_quantity, trade.fill_price)
             quantity += trade.signed_quantity
             cash += trade.cash
-            identities += fingerprint_of(trade)
+            identities += trade_fingerprint(trade)
         assert identities == self.identities, "the fingerprints are not those of the trades"
         assert (quantity, cash) == (self.quantity, self.cash), "I1: quantity or cash is not the sum of the trades"
         assert average == self.average, "I3: the average is not that of the trades in order"
         assert (self.average is None) == (self.quantity == 0), "flat exactly when there is no average"
 
 
-def fingerprint_of(trade: Trade) -> int:
-    """The fingerprint of a version of a trade, of which `identities` is the sum."""
-    return version_fingerprint(trade.source, trade.trade_id, trade.leg, trade.version)
+_opening_order = attrgetter("ts", "desk", "dealer")
 
 
 def open_cost(cost: float) -> int:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from riskengine.positions.position import NO_FEES, TRADES_PER_CHECKPOINT, Fold, Position, next_average, replace_fees
-from riskengine.records.types import CASH_PER_ONE, ONE, Instrument, Opening, Trade, order_key, version_fingerprint
+from riskengine.records.fingerprints import trade_fingerprint
+from riskengine.records.types import CASH_PER_ONE, ONE, Instrument, Opening, Trade, order_key
 
 NOT_IN_ORDER = "I3: its trades are not in order, or one stands in it twice"
 NOT_ITS_TRADE = "a trade of another position stands in it"
@@ -54,7 +55,7 @@ def fold_openings(openings: Sequence[Opening], instrument: Instrument) -> Fold:
 
 
 def fold_trades(before: Fold, trades: Sequence[Trade], symbol: str, belonging: Belonging) -> Fold | str:
-    """What a position must be after newer trades, or the fault of the first that must not stand there. 1.2 us a trade."""
+    """What a position must be after newer trades, or the fault of the first that must not stand there. 2 us a trade."""
     quantity, cash, average, identities, fees, newest = before
     owner, of_desk, stands = belonging
     for trade in trades:
@@ -68,7 +69,7 @@ def fold_trades(before: Fold, trades: Sequence[Trade], symbol: str, belonging: B
         average = next_average(quantity, average, signed, trade.fill_price) if quantity else trade.fill_price
         quantity += signed
         cash += trade.cash
-        identities += version_fingerprint(trade.source, trade.trade_id, trade.leg, trade.version)
+        identities += trade_fingerprint(trade)
         if trade.fees:
             fees = replace_fees(fees, NO_FEES, {trade.fees_currency: trade.fees})
         newest = trade

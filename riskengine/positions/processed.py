@@ -139,35 +139,18 @@ class Processed:
             return Decision(PARKED)
         return Decision(APPLIED, None, trade)
 
-    def release(self, trade: Trade) -> Decision:
-        """Let a quarantined version take part. O(versions)."""
-        versions = self._versions_of(trade)
-        before = self._effective(versions)
-        del self.quarantined[trade.identity, trade.version]
-        return self._decide_again(trade, before, versions)
+    def judge_again(self, identity: Identity, judged: Sequence[tuple[Trade, str]]) -> Decision:
+        """Make `judged` the versions of an identity (`restore`). Returns what leaves and enters the positions. O(versions).
 
-    def replace(self, trade: Trade, quarantine: str = "") -> Decision:
-        """Replace a known version by one with other economics. `quarantine` as for `admit`. O(versions)."""
-        known = self._versions_of(trade)
-        before = self._effective(known)
-        versions = [trade if version.version == trade.version else version for version in known]
-        self._remember(trade, versions if len(versions) > 1 else trade)
-        self.quarantined.pop((trade.identity, trade.version), None)
-        if quarantine:
-            self.quarantined[trade.identity, trade.version] = (trade, quarantine)
-        return self._decide_again(trade, before, versions)
-
-    def _decide_again(self, trade: Trade, before: Trade | None, versions: list[Trade]) -> Decision:
-        """What leaves and enters the positions after a change of `versions`; `before` is the one that took part until then."""
-        if self._counts_legs(trade):
-            self._note_leg(trade)
-        self._note_parked(trade.identity, versions)
-        self.revision += 1
-        after = self._note_inert(trade.identity, versions)
+        One version may have other economics than before, or be judged otherwise.
+        """
+        before = self.effective(identity)
+        self.restore(identity, judged)
+        after = self.effective(identity)
         return Decision(APPLIED) if after is before else Decision(APPLIED, before, after)
 
     def restore(self, identity: Identity, judged: Sequence[tuple[Trade, str]]) -> None:
-        """Replace what is remembered of an identity, for a repair. O(versions + legs).
+        """Replace what is remembered of an identity. O(versions + legs).
 
         `judged` are the versions that the store holds, each with the reason to keep it out, or ""; none: the identity is
         forgotten.
@@ -378,6 +361,11 @@ class Processed:
         else:
             del self.unmatched[deal]
         self.revision += 1
+
+    def first_leg_ts(self, source: str, trade_id: str, legs: int) -> int:
+        """When the first leg of a deal was received, microseconds; 0 if none is in memory. O(legs)."""
+        received = (version.received_ts for leg in range(legs + 1) for version in self.versions((source, trade_id, leg)))
+        return min(received, default=0)
 
     def _expected_legs(self, identity: tuple[str, str, int]) -> int:
         newest_first = (version.legs for version in reversed(self.versions(identity)))

@@ -10,7 +10,7 @@ Writer thread only.
 """
 
 from bisect import insort
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from typing import ClassVar, NamedTuple
 
 from riskengine.positions.ledger import ALL_ROWS, EMPTY_ROW, MASK, SHIFT, Book, Ledger, Rollup, Row
@@ -37,9 +37,9 @@ class SetAsidePosition(Position):
         self.openings, self.base = broken.openings, broken.base
         self.trades = sorted({trade.identity: trade for trade in broken.trades}.values(), key=order_key)
 
-    def open_with(self, opening: Opening, multiplier: int, currency: str) -> None:
-        """Keep a balance brought forward."""
-        self.openings = (*self.openings, opening)
+    def open_with(self, openings: Collection[Opening], multiplier: int, currency: str) -> None:
+        """Keep balances brought forward."""
+        self.openings = (*self.openings, *openings)
 
     def add(self, trade: Trade, fingerprint: int | None = None) -> int:
         """Keep a trade. Returns 0: nothing was folded. O(log n) for the newest, O(n) for others."""
@@ -201,8 +201,7 @@ def _fold_again(
             continue
         fresh = Position(before.owner, before.instrument, before.slot)
         instrument = ledger.reference.instruments[before.instrument]
-        for opening in before.openings:
-            fresh.open_with(opening, instrument.multiplier, instrument.currency)
+        fresh.open_with(before.openings, instrument.multiplier, instrument.currency)
         for trade in sorted(trades, key=order_key):
             fresh.add(trade)
         _put(place, fresh)
@@ -283,7 +282,7 @@ def sum_of(rows: Iterable[Row | None]) -> Row | None:
     held = [row for row in rows if row is not None]
     if not held:
         return None
-    quantity = cash = cost = is_open = open_cash = count = trades = last = identities = quarantined = 0
+    quantity = cash = cost = is_open = open_cash = count = trades = last = identities = quarantined = long = 0
     fees = NO_FEES
     for row in held:
         quantity += row.quantity
@@ -296,6 +295,7 @@ def sum_of(rows: Iterable[Row | None]) -> Row | None:
         last = max(last, row.last_trade_ts)
         identities += row.identities
         quarantined += row.quarantined
+        long += row.long_count
         if row.fees:
             fees = replace_fees(fees, NO_FEES, row.fees)
     return Row(
@@ -313,6 +313,7 @@ def sum_of(rows: Iterable[Row | None]) -> Row | None:
         None,
         None,
         quarantined,
+        long,
     )
 
 

@@ -27,7 +27,7 @@ class Level(NamedTuple):
     exact: Sequence[ObjectArray]
     """Quantity, cash, open cost, open cash, identities."""
     counts: Sequence[IntArray]
-    """Open positions, positions, trades."""
+    """Open positions, positions, trades, long positions."""
     last_trade_ts: IntArray
     fees: Sequence[dict[str, int]]
 
@@ -85,6 +85,7 @@ def _settle_leaves(rollup: Rollup, held: list[Position]) -> Level:
         costs = open_costs(size * prices)
     open_cash = [*map(mul, cash, is_open.tolist())]
     last = [each.ts if each is not None else 0 for each in newest]
+    is_long = np.fromiter((each > 0 for each in quantity), np.int64, count)
     lengths, fees = [each.trade_count for each in held], [each.fees or NO_FEES for each in held]
     rows = map(
         Row,
@@ -101,6 +102,8 @@ def _settle_leaves(rollup: Rollup, held: list[Position]) -> Level:
         identities,
         average,
         newest,
+        repeat(0),
+        is_long.tolist(),
     )
     books = rollup.books
     for position, row in zip(held, rows, strict=False):  # repeat has no end
@@ -109,7 +112,7 @@ def _settle_leaves(rollup: Rollup, held: list[Position]) -> Level:
     level = Level(
         owners << SHIFT | np.array(instruments, dtype=np.int64),
         [_objects(column) for column in (quantity, cash, costs, open_cash, identities)],
-        [is_open, np.ones(count, dtype=np.int64), np.array(lengths, dtype=np.int64)],
+        [is_open, np.ones(count, dtype=np.int64), np.array(lengths, dtype=np.int64), is_long],
         np.array(last, dtype=np.int64),
         fees,
     )
@@ -134,7 +137,7 @@ def _lift(rollup: Rollup, rising: Level) -> Level:
     """Put the new rows of one level, the sums of what rises to it, in their places. Returns them in columns."""
     level = _sum_by_key(rising)
     quantity, cash, costs, open_cash, identities = (column.tolist() for column in level.exact)
-    is_open, positions, trades = (column.tolist() for column in level.counts)
+    is_open, positions, trades, long = (column.tolist() for column in level.counts)
     instruments = (level.keys & MASK).tolist()
     rows = map(
         Row,
@@ -149,6 +152,10 @@ def _lift(rollup: Rollup, rising: Level) -> Level:
         level.last_trade_ts.tolist(),
         level.fees,
         identities,
+        repeat(None),
+        repeat(None),
+        repeat(0),
+        long,
     )
     books = rollup.books
     for node, instrument, row in zip((level.keys >> SHIFT).tolist(), instruments, rows, strict=True):
@@ -195,7 +202,7 @@ def _count(rollup: Rollup, level: Level) -> None:
     starts = np.flatnonzero(np.diff(owners[order], prepend=-1))
     if not len(starts):
         return
-    _, positions, trades = (np.add.reduceat(column[order], starts).tolist() for column in level.counts)
+    _, positions, trades, _ = (np.add.reduceat(column[order], starts).tolist() for column in level.counts)
     last = np.maximum.reduceat(level.last_trade_ts[order], starts).tolist()
     for owner, *figures in zip(owners[order][starts].tolist(), positions, trades, last, strict=True):
         book = books[owner]

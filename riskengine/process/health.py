@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from riskengine.config import Config, without_password
 from riskengine.observe import Metrics
 from riskengine.process.live import LiveEngine
+from riskengine.snapshot.snapshot import Snapshot
+from riskengine.valuation.node_values import STALE, UNPRICED
 
 
 class Health(NamedTuple):
@@ -17,6 +19,7 @@ class Health(NamedTuple):
     trades_loaded: int
     tick_age_us: int | None
     feeds: Sequence[Mapping[str, Any]]
+    clocks_ahead: Mapping[str, int]
     start: Mapping[str, Any] | None
     live: LiveEngine | None
 
@@ -48,13 +51,31 @@ class Health(NamedTuple):
     def measure(self, metrics: Metrics) -> None:
         """Set the gauges."""
         metrics.inbox_depth.set(self.trades_waiting)
+        metrics.inbox_limit.set(self.config.inbox.max_trades)
         if self.live is not None:
             metrics.writer_lag.set(self.live.writer.lag_s)
+            metrics.suspects.set(len(self.live.quotes.suspects))
             metrics.publish_age.set(self.live.writer.publish_age_s)
         if self.tick_age_us is not None:
             metrics.tick_age.set(self.tick_age_us / 1e6)
-        ages = {feed["source"]: feed["age_ms"] / 1_000 for feed in self.feeds}
-        metrics.set_feeds(ages, sum(not feed["alive"] for feed in self.feeds))
+        metrics.set_feeds(self.feeds, self.clocks_ahead)
+        if self.live is not None:
+            _measure_snapshot(self.live.newest(), metrics)
+
+
+def _measure_snapshot(snapshot: Snapshot, metrics: Metrics) -> None:
+    """Set the gauges of what needs a person. O(1), with verdicts O(exceptions)."""
+    counts = {kind: len(items) for kind, items in snapshot.exceptions.items()}
+    if snapshot.verdicts:
+        counts = {
+            kind: sum(item.id not in snapshot.verdicts or not snapshot.verdicts[item.id].verdict for item in items)
+            for kind, items in snapshot.exceptions.items()
+        }
+    metrics.set_exceptions(counts)
+    if len(snapshot.reference.hierarchy):
+        measures = snapshot.nodes.measures(0)
+        metrics.unpriced.set(measures[UNPRICED] + snapshot.nodes.state(0).quarantined_count)
+        metrics.stale.set(measures[STALE])
 
 
 def _tick_counts(live: LiveEngine) -> dict[str, int]:
@@ -62,9 +83,11 @@ def _tick_counts(live: LiveEngine) -> dict[str, int]:
     return {
         "accepted": quotes.accepted,
         "refused": quotes.refused,
+        "in_force": quotes.in_force,
         "crossed": quotes.crossed,
         "old": quotes.old,
         "coalesced": quotes.coalesced,
+        "held_back": quotes.held_back,
     }
 
 

@@ -1,7 +1,7 @@
 """One process from its first socket to its last: serve, rebuild, go live, stop in order.
 
-The port answers "loading" during the start. A signal ends the process: streams get their `bye`, acknowledged trades are applied,
-marks are stored, the lease is given up.
+The port answers "loading" during the start. SIGINT, SIGTERM or SIGHUP ends the process: streams get their `bye`, acknowledged
+trades are applied, marks are stored, the lease is given up.
 """
 
 import asyncio
@@ -14,8 +14,9 @@ from riskengine.config import Config
 from riskengine.errors import ConfigError, EngineNotLive, RiskEngineError, StartRefused
 from riskengine.observe import get_logger
 from riskengine.process.process import EngineProcess
+from riskengine.process.supervisor import Supervisor, report
 from riskengine.serve.app import create_app
-from riskengine.serve.stream.uvicorn_server import make_server
+from riskengine.serve.stream.uvicorn_server import Server, make_server
 
 log = get_logger("riskengine.server")
 
@@ -58,12 +59,29 @@ async def run_server(
     the status is 1 and each reason is in the log.
     """
     server = make_server(create_app(process), config)
+    with server.ending_on_signals():
+        return await _run(process, config, listener, server, announce=announce, feed=feed, beside=beside)
+
+
+async def _run(
+    process: EngineProcess,
+    config: Config,
+    listener: socket.socket,
+    server: Server,
+    *,
+    announce: Callable[[str], None],
+    feed: Companion | None,
+    beside: Companion | None,
+) -> int:
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn offers a flag and no event
         await asyncio.sleep(0.005)
     announce(_url(listener, "https" if config.server.tls_certificate else "http"))
     status = 0
-    companion = None if beside is None else asyncio.create_task(beside(process))
+    supervisor = Supervisor()
+    companions = [asyncio.create_task(report(process, supervisor))]
+    if beside is not None:
+        companions.append(asyncio.create_task(beside(process)))
     try:
         await _live(process, serving, feed)
     except StartRefused as refused:
@@ -74,9 +92,10 @@ async def run_server(
         log.error("start_refused", reason=str(error))
         status = 1
     finally:
-        if companion is not None:
+        for companion in companions:
             companion.cancel()
-            await asyncio.gather(companion, return_exceptions=True)
+        await asyncio.gather(*companions, return_exceptions=True)
+    supervisor.tell("STOPPING=1", f"STATUS={_ending(status, process)}")
     server.should_exit = True
     await serving
     await process.stop()
@@ -101,6 +120,13 @@ async def _live(process: EngineProcess, serving: "asyncio.Task[None]", feed: Com
     finally:
         for task in waiting:
             task.cancel()
+
+
+def _ending(status: int, process: EngineProcess) -> str:
+    """What the supervisor hears of the end; the log says more."""
+    if process.failure is not None:
+        return "stopping: the engine failed, see the log"
+    return "the start is refused, see the log" if status else "stopping"
 
 
 def _url(listener: socket.socket, scheme: str) -> str:

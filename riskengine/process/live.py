@@ -14,12 +14,16 @@ from riskengine.config import Config
 from riskengine.engine.beats import Beats
 from riskengine.engine.inbox import Inbox
 from riskengine.engine.writer import Writer
+from riskengine.errors import StoreWentBack
 from riskengine.intake.recall import Recall
+from riskengine.intake.side_writes import notice_of
 from riskengine.intake.store_thread import StoreThread
 from riskengine.loop import PublishWakeup
 from riskengine.market.marks import Mark
 from riskengine.market.tick_limits import LimitedQuoteBook
 from riskengine.observe import Metrics
+from riskengine.process.day_marks import DayMarks
+from riskengine.process.neighbours import NeighbourParts, Neighbours
 from riskengine.process.sampling import OnStore, Sampling
 from riskengine.process.verdicts import OnWriter, Verdicts
 from riskengine.rebuild.load import Loaded
@@ -29,8 +33,9 @@ from riskengine.reconciliation.reconciler import Reconciler
 from riskengine.records.reference import trade_check
 from riskengine.records.types import Key, StoredMark, Trade
 from riskengine.snapshot.curves import Curves
-from riskengine.snapshot.snapshot import Snapshot, SnapshotHistory
+from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 from riskengine.store.protocol import Store
+from riskengine.store.standing import Acknowledged
 
 
 class Surroundings(NamedTuple):
@@ -51,11 +56,13 @@ class Calls(NamedTuple):
 
     failed     the engine cannot go on, called on the loop; refuses nothing
     renew      rebuild everything from the store
+    went_back  the store is behind what was acknowledged, called on the loop with a text and what was acknowledged
     on_store, on_writer  have something done on the store thread or the writer thread
     """
 
     failed: Callable[[BaseException], None]
     renew: Callable[[str], Awaitable[None]]
+    went_back: Callable[[str, Acknowledged], None]
     on_store: OnStore
     on_writer: OnWriter
 
@@ -80,7 +87,17 @@ class LiveEngine:
         self.renewals.work_on(self._renewal_parts())
         self.reconciler = Reconciler(self._reconciler_parts())
         self.verdicts = Verdicts(calls.on_store, calls.on_writer, self.store_thread.delivery, self.quotes)
-        self.beats = Beats(config.engine.beat_ms / 1_000, self.inbox, self.quotes, self.writer, around.warnings, calls.failed)
+        self.beats = Beats(
+            config.engine.beat_ms / 1_000,
+            self.inbox,
+            self.quotes,
+            self.writer,
+            around.warnings,
+            around.clock,
+            calls.failed,
+        )
+        self.day_marks = DayMarks(around.store, config, around.clock, self.quotes)
+        self.neighbours = Neighbours(self._neighbour_parts())
         self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store)
 
     def newest(self) -> Snapshot:
@@ -89,12 +106,12 @@ class LiveEngine:
 
     def start(self) -> None:
         """Start all threads and tasks."""
-        for part in (self.store_thread, self.writer, self.reconciler, self.beats, self.sampling):
+        for part in (self.store_thread, self.writer, self.reconciler, self.beats, self.day_marks, self.sampling):
             part.start()
 
     async def stop(self, failed: Callable[[], bool]) -> None:
         """Finish what waits and store the marks. Once `failed` says so, nobody waits for answers of the engine."""
-        for jobs in (self.beats, self.renewals, self.reconciler):
+        for jobs in (self.beats, self.day_marks, self.renewals, self.reconciler, self.neighbours):
             jobs.stop()
         await asyncio.to_thread(self.store_thread.drain, lambda: not failed() and self.writer.alive)
         # After the drain the writer has taken the last batch of prices, and there is room for what came since.
@@ -116,8 +133,9 @@ class LiveEngine:
             watermark=loaded.engine.snapshot.watermark,
             bookmark=loaded.bookmark,
             failed=self._fail_from_thread,
-            after_read=self.renewals.check_reference,
+            after_read=self._after_read,
             recall=Recall(self._around.store, check, loaded.engine),
+            went_back=self._store_went_back,
         )
 
     def _make_writer(self, loaded: Loaded) -> Writer:
@@ -132,6 +150,7 @@ class LiveEngine:
             store_marks_us=int(config.marks.store_every_s * MICROS_PER_SECOND),
             published=self._around.wakeup.wake,
             save_marks=self._save_marks,
+            save_notices=self._save_notices,
             failed=self._fail_from_thread,
             self_audit_s=config.engine.self_audit_s,
         )
@@ -169,7 +188,25 @@ class LiveEngine:
             compare=compare_beside(around.config),
         )
 
+    def _neighbour_parts(self) -> NeighbourParts:
+        around = self._around
+        return NeighbourParts(
+            store=around.store,
+            config=around.config,
+            clock=around.clock,
+            inbox=self.inbox,
+            store_thread=self.store_thread,
+            quotes=self.quotes,
+            newest=self.newest,
+            on_store=self._calls.on_store,
+        )
+
     # -- between the parts -------------------------------------------------------------------------------------
+
+    def _after_read(self, store: Store) -> None:
+        """On the store thread, after each read of what others wrote."""
+        self.renewals.check_reference(store)
+        self.neighbours.look(store)
 
     def _trades_standing(self, keys: Collection[Key]) -> Awaitable[Mapping[Key, list[Trade]]]:
         return self._calls.on_writer(lambda engine: trades_standing(engine, keys))
@@ -182,6 +219,17 @@ class LiveEngine:
             for number, mark in marks
             if mark.kind != "close"
         )
+
+    def _save_notices(self, items: Sequence[ExceptionItem]) -> None:
+        """On the writer thread."""
+        self.store_thread.save_notices(map(notice_of, items))
+
+    def _store_went_back(self, error: StoreWentBack) -> None:
+        """On the store thread."""
+        acknowledged = self._around.store.acknowledged
+        assert acknowledged is not None, "only a writer with an epoch finds that its store went back"
+        reached = max(acknowledged.watermark, self.store_thread.delivery.watermark)
+        self._loop.call_soon_threadsafe(self._calls.went_back, str(error), acknowledged._replace(watermark=reached))
 
     def _fail_from_thread(self, error: BaseException) -> None:
         self._loop.call_soon_threadsafe(self._calls.failed, error)

@@ -15,13 +15,16 @@ from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Receipt
 from riskengine.errors import EngineNotLive, RiskEngineError, StartRefused
 from riskengine.intake.audit_recorder import EarlyEvents, start_event
-from riskengine.intake.sources import Sources
+from riskengine.intake.sources import FeedAction, Sources
 from riskengine.loop import PendingAnswers, PublishWakeup, pending_answer
+from riskengine.market.clock_skew import ClockSkews
 from riskengine.market.marks import AnyTick
 from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import Metrics, get_logger
+from riskengine.process.feed_watch import FeedWatch
 from riskengine.process.health import Health
 from riskengine.process.live import Calls, LiveEngine, Surroundings
+from riskengine.process.log_watch import LogWatch
 from riskengine.process.store_watch import StoreWatch
 from riskengine.rebuild.load import Loaded, acceptance, load
 from riskengine.rebuild.phases import Morning, summarise
@@ -35,6 +38,7 @@ from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
 from riskengine.store.results import TradeFilter
 from riskengine.store.sqlite.examination import Examination
+from riskengine.store.standing import Acknowledged
 from riskengine.views.grants import EVERYTHING, Grants
 
 T = TypeVar("T")
@@ -45,22 +49,25 @@ log = get_logger("riskengine.process")
 class EngineProcess:
     """One engine on one store; what `serve` sees as its `Gateway`. Methods are called on the event loop.
 
-    `accept_mismatch`: go live even if engine and store contradict each other, and have every screen say so.
+    `accept_mismatch`: go live even if engine and store contradict each other, and have every screen say so. `reason` is
+    why, for the audit trail; a store that went back is not accepted without.
     """
 
-    def __init__(self, config: Config, clock: Clock | None = None, *, accept_mismatch: bool = False) -> None:
+    def __init__(self, config: Config, clock: Clock | None = None, *, accept_mismatch: bool = False, reason: str = "") -> None:
         self.config = config
         self.clock: Clock = clock or SystemClock()
         self.metrics = Metrics()
-        self.metrics.refresh = lambda: self._health().measure(self.metrics)
+        self.metrics.refresh = self._measure
         self.warnings = Warnings(self.clock)
         """What every screen says as long as it is true, by kind: set and cleared on the loop."""
+        self._log_watch = LogWatch(self.warnings)
         self.curves = Curves(config.curves.samples)
         self.morning = Morning(self.clock)
         self.live: LiveEngine | None = None
         """The parts of the engine once it is live; they stay when it has failed or stopped."""
         self._state = "starting"
         self._accept_mismatch = accept_mismatch
+        self._reason = reason
         self._mismatches: list[Mismatch] = []
         self._store: Store | None = None
         self._examination = Examination()
@@ -71,8 +78,10 @@ class EngineProcess:
         self._wakeup = PublishWakeup()
         self._stopped = False
         self._sources = Sources()
+        self._skews = ClockSkews()
+        self._in_force = 0
+        self._feed_watch = FeedWatch(self._sources, self._skews, self.warnings, self.clock)
         self._early_events = EarlyEvents()
-        self._last_tick_at = 0
         self.ended = asyncio.Event()
         """Set when the engine cannot go on; `failure` says why."""
         self.failure: BaseException | None = None
@@ -86,7 +95,7 @@ class EngineProcess:
         )
         try:
             self._store_watch = StoreWatch(self.config, store, self.clock, self.warnings)
-            self._epoch, self._mismatches = self._store_watch.take_epoch(self._accept_mismatch)
+            self._epoch, self._mismatches = self._store_watch.take_epoch(self._accept_mismatch, self._reason)
         except RiskEngineError:
             store.close()
             raise
@@ -96,6 +105,7 @@ class EngineProcess:
         """The morning, then live. Raises StoreError, ReferenceDataError, EngineNotLive (abandoned), StartRefused."""
         assert self._store is not None and self._store_watch is not None, "open comes before start"
         self._wakeup.attach(asyncio.get_running_loop())
+        self._log_watch.start()
         self._state = "loading"
         loaded = await load(self._store, self.config, self.morning, epoch=self._epoch, now=self.clock.now())
         await asyncio.to_thread(self._examination.finish)
@@ -104,9 +114,9 @@ class EngineProcess:
         if self._mismatches:
             if not self._accept_mismatch:
                 raise StartRefused(self._mismatches)
-            self._store.record([acceptance(self._mismatches)])
-            self.warnings["mismatch"] = accepted_warning(self._mismatches)
-        await self._sources.follow(self._store.cursors)
+            self._store.record([acceptance(self._mismatches, self._reason)])
+            self.warnings["mismatch"] = accepted_warning(self._mismatches, self._reason)
+        await self._sources.follow(self._store.feeds, self.clock.now())
         live = self._go_live(self._store, loaded)
         self.morning.enter("live")
         self._store_watch.start(live.newest, self.morning.facts["openings_left_out"])
@@ -121,12 +131,15 @@ class EngineProcess:
         surroundings = Surroundings(
             store, self._epoch, self.config, self.clock, self.metrics, self.warnings, self.curves, self._wakeup
         )
-        self.live = live = LiveEngine(surroundings, loaded, Calls(self._fail, self.renew, self.on_store, self.on_writer))
+        calls = Calls(self._fail, self.renew, self._note_gone_back, self.on_store, self.on_writer)
+        self.live = live = LiveEngine(surroundings, loaded, calls)
         watermark = loaded.engine.snapshot.watermark
         event = start_event(self.config, epoch=self._epoch, watermark=watermark, revision=loaded.revision)
         self._early_events.hand_to(live.store_thread.trail.record, event)
         live.start()
         self._state = "live"
+        self._sources.write_by(self.on_store)
+        self._feed_watch.start()
         return live
 
     async def stop(self) -> None:
@@ -134,7 +147,10 @@ class EngineProcess:
         if self._stopped:
             return
         self._stopped = True
+        self._log_watch.stop()
+        self._feed_watch.stop()
         if self.live is not None:
+            await self._sources.finish()
             await self.live.sampling.stop()
         self._state = "stopping" if self.failure is None else "failed"
         if self.live is not None:
@@ -154,6 +170,12 @@ class EngineProcess:
         self._state = "failed"
         self._pending.give_up(EngineNotLive("the engine failed before it could answer: send the trades again once it is live"))
         self.ended.set()
+
+    def _note_gone_back(self, text: str, acknowledged: Acknowledged) -> None:
+        """The store is behind what was acknowledged: no trade is taken any more, and every screen says so."""
+        assert self._store_watch is not None, "a live engine has a store"
+        self.metrics.store_went_back.set(1)
+        self._store_watch.note_gone_back(text, acknowledged)
 
     # -- the state ---------------------------------------------------------------------------------------------
 
@@ -209,11 +231,31 @@ class EngineProcess:
             self.config,
             self._store_watch.witness.store_id if self._store_watch is not None else None,
             self.morning.loaded,
-            self.clock.now() - self._last_tick_at if self._last_tick_at else None,
-            self._sources.rows(self.clock.now()),
+            self._tick_age(),
+            self._feed_rows(),
+            self._skews.ahead(self.clock.now()),
             self.morning.account(),
             self.live,
         )
+
+    def _measure(self) -> None:
+        """Set the gauges that nothing sets in between."""
+        self.metrics.set_state(self.state)
+        self.metrics.set_warnings(self.warnings)
+        self._health().measure(self.metrics)
+
+    def _tick_age(self) -> int | None:
+        """The time since the newest tick by its own clock, microseconds; None before the first."""
+        newest = 0 if self.live is None else self.live.quotes.newest_ts
+        return max(0, self.clock.now() - newest) if newest else None
+
+    def _feed_rows(self) -> list[dict[str, Any]]:
+        """A row for each source that beats or sends ticks, by name."""
+        now = self.clock.now()
+        beating = self._sources.rows(now)
+        rows = beating + self._skews.rows((row["source"] for row in beating), now)
+        rows.sort(key=lambda row: str(row["source"]))
+        return [row | {"clock_skew_ms": self._skews.skew_ms(row["source"], now)} for row in rows]
 
     # -- trades and prices -------------------------------------------------------------------------------------
 
@@ -228,14 +270,35 @@ class EngineProcess:
         """See `Gateway`."""
         quotes, now = self._when_live().quotes, self.clock.now()
         taken = quotes.offer_counted(ticks, now)
-        self.metrics.count_ticks(len(ticks), len(taken.refused), taken.coalesced)
-        if len(taken.refused) < len(ticks):
-            self._last_tick_at = now
+        # Conflated ticks come into force with a beat: those of before this call count now.
+        self.metrics.count_ticks(len(ticks), len(taken.refused), taken.coalesced, quotes.in_force - self._in_force)
+        self._in_force = quotes.in_force
+        if self._skews.note(ticks, taken.newest_ts, bool(taken.refused), now):
+            self._feed_watch.look_soon()
         return taken
 
-    def feed_heartbeat(self, source: str, last_seq: int | None) -> None:
+    def feed_heartbeat(self, source: str, last_seq: int | None) -> str | None:
         """See `Gateway`."""
-        self._sources.heartbeat(source, last_seq, self.clock.now())
+        refusal = self._sources.heartbeat(source, last_seq, self.clock.now())
+        if refusal is not None:
+            self.metrics.heartbeats_refused.inc()
+        self._feed_watch.look_soon()
+        return refusal
+
+    def note_refused(self, numbers: Sequence[tuple[str, int]]) -> Awaitable[None] | None:
+        """See `Gateway`."""
+        return self._sources.note_refused(numbers)
+
+    async def decide_feed(self, source: str, action: FeedAction, actor: str) -> dict[str, Any] | None:
+        """See `Gateway`."""
+        self._when_live()
+        if not self._sources.knows(source) and not self._skews.knows(source):
+            return None
+        row = await self._sources.decide(source, action, actor, self.clock.now())
+        if action == "retire":
+            self._skews.forget(source)
+        self._feed_watch.look()
+        return row | {"clock_skew_ms": self._skews.skew_ms(source, self.clock.now())}
 
     # -- other work --------------------------------------------------------------------------------------------
 

@@ -13,14 +13,17 @@ from functools import partial
 from riskengine.alerts import Warnings
 from riskengine.clock import Clock
 from riskengine.config import Config
+from riskengine.engine.worklist import OFF_MARKET, POSSIBLE_DUPLICATE
 from riskengine.errors import StartRefused, StoreError
 from riskengine.loop import start_task
 from riskengine.observe import get_logger
+from riskengine.process.kept_out import KeptOut
 from riskengine.rebuild.rebuild import has_a_place
 from riskengine.records.reference import Reference
 from riskengine.snapshot.mismatch import Mismatch
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
 from riskengine.store.protocol import Store
+from riskengine.store.standing import RESUME, Acknowledged
 from riskengine.store.witness import Witness
 
 NOTE_EVERY_S = 10.0
@@ -37,15 +40,19 @@ class StoreWatch:
         self.witness = Witness(config.store, store, clock)
         self._store = store
         self._warnings = warnings
+        self._kept_out = KeptOut(warnings)
         self._task: asyncio.Task[None] | None = None
         self._stopping: asyncio.Event | None = None
         self._listed: Mapping[str, Sequence[ExceptionItem]] | None = None
         self._reference: Reference | None = None
+        self._acknowledged: Acknowledged | None = None
+        self._wake = asyncio.Event()
 
-    def take_epoch(self, accept_mismatch: bool) -> tuple[int, list[Mismatch]]:
+    def take_epoch(self, accept_mismatch: bool, reason: str = "") -> tuple[int, list[Mismatch]]:
         """The epoch of this writer, and what the witness found wrong with the store. Raises StartRefused, StoreError.
 
-        A store that went back and is accepted continues above every epoch seen before, so that no old writer passes for this one.
+        A store that went back is accepted with a reason only. It continues above every epoch seen before, so that no old writer
+        passes for this one.
         """
         back = self.witness.check()
         if back is None:
@@ -55,12 +62,19 @@ class StoreWatch:
                     "`riskengine audit verify` lists their rows"
                 )
             return self._store.next_epoch(), []
+        if not (accept_mismatch and reason):
+            said = "--accept-mismatch needs a --reason here: " if accept_mismatch else ""
+            raise StartRefused([Mismatch("restored", f"{back}; {said}{RESUME}")])
         found = Mismatch("restored", back)
-        if not accept_mismatch:
-            raise StartRefused([found])
         epoch = self._store.next_epoch(above=self.witness.epoch)
         self.witness.adopt()
         return epoch, [found]
+
+    def note_gone_back(self, text: str, acknowledged: Acknowledged) -> None:
+        """The store has gone back under the engine: say so, for good, and have the witness keep what was acknowledged."""
+        self._warnings["restored"] = text
+        self._acknowledged = acknowledged
+        self._wake.set()
 
     def start(self, newest: Callable[[], Snapshot], openings_left_out: int) -> None:
         """Begin, once the engine is live."""
@@ -73,6 +87,7 @@ class StoreWatch:
         """Bring the witness up to date for the last time, and end. The store must still be open."""
         if self._task is not None and self._stopping is not None:
             self._stopping.set()
+            self._wake.set()
             await asyncio.wait([self._task], timeout=LAST_NOTE_S)
             self._task.cancel()
 
@@ -82,27 +97,40 @@ class StoreWatch:
         await self._update_witness(count=True)
         while True:
             last = stopping.is_set()
-            if last or loop.time() >= due:
+            if last or self._wake.is_set() or loop.time() >= due:
+                self._wake.clear()
                 await self._update_witness()
                 due = loop.time() + NOTE_EVERY_S
             if last:
                 return
             await self._warn_about(newest())
             with suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), LOOK_EVERY_S)
+                await asyncio.wait_for(self._wake.wait(), LOOK_EVERY_S)
 
     async def _update_witness(self, *, count: bool = False) -> None:
+        if (acknowledged := self._acknowledged) is not None:
+            await asyncio.to_thread(self.witness.keep, acknowledged)
+            return
         try:
             back = await asyncio.to_thread(partial(self.witness.note, count=count))
         except StoreError:
             return  # the store thread reports it
+        if self._acknowledged is not None:  # it went back meanwhile
+            self._wake.set()
+            return
         if back is not None:
             self._warnings["restored"] = back
         else:
             self._warnings.pop("restored", None)
+        if self.witness.cut is not None:
+            self._warnings["gone"] = self.witness.cut
 
     async def _warn_about(self, snapshot: Snapshot) -> None:
-        """Warn of what the positions lack: rows that are not trades, balances without a place. O(1) if nothing has changed."""
+        """Warn of what the positions lack: trades kept out, rows that are no trades, balances without a place.
+
+        O(1) if nothing has changed.
+        """
+        await self._kept_out.warn_about(snapshot)
         if len(snapshot.reference.hierarchy):
             self._warnings.pop("empty", None)
         else:
@@ -111,12 +139,29 @@ class StoreWatch:
             )
         if snapshot.exceptions is not self._listed:
             self._listed = snapshot.exceptions
-            self._warn_unreadable([item for item in snapshot.exceptions.get("quarantined", ()) if item.trade is None])
+            self._warn_noticed(snapshot)
+            self._warn_unreadable(
+                [item for item in snapshot.exceptions.get("quarantined", ()) if item.trade is None and "store_seq" in item.detail]
+            )
         if snapshot.reference is not self._reference:
             with suppress(StoreError):
                 openings = await asyncio.to_thread(self._store.openings)
                 self._reference = snapshot.reference
                 self._warn_openings(sum(not has_a_place(opening, snapshot.reference) for opening in openings))
+
+    def _warn_noticed(self, snapshot: Snapshot) -> None:
+        """Warn of trades that were noticed as they came, until a person has seen each."""
+        far, equal = (_unseen(snapshot, kind) for kind in (OFF_MARKET, POSSIBLE_DUPLICATE))
+        if far:
+            text = f"{len(far):,} trades count that lie far from the mark of their time (exceptions of kind off_market; first: "
+            self._warnings[OFF_MARKET] = f"{text}{far[0].reason})"
+        else:
+            self._warnings.pop(OFF_MARKET, None)
+        if equal:
+            text = f"{len(equal):,} trades count that equal one of another source (exceptions of kind possible_duplicate; first: "
+            self._warnings[POSSIBLE_DUPLICATE] = f"{text}{equal[0].reason})"
+        else:
+            self._warnings.pop(POSSIBLE_DUPLICATE, None)
 
     def _warn_unreadable(self, items: Sequence[ExceptionItem]) -> None:
         if items:
@@ -130,3 +175,9 @@ class StoreWatch:
             self._warnings["openings"] = f"{left_out:,} opening balances are left out: their desk or instrument is unknown"
         else:
             self._warnings.pop("openings", None)
+
+
+def _unseen(snapshot: Snapshot, kind: str) -> list[ExceptionItem]:
+    """The exceptions of a kind that no person has accepted as seen."""
+    seen = {verdict.id for verdict in snapshot.verdicts.values() if verdict.verdict == "accept"}
+    return [item for item in snapshot.exceptions.get(kind, ()) if item.id not in seen]

@@ -6,7 +6,10 @@ says whether the verdict is there, and then the verdict takes effect, as it woul
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Protocol
+
+from msgspec import structs
 
 from riskengine.engine.engine import Engine
 from riskengine.errors import EngineNotLive, StoreError, StoreUnavailable
@@ -45,16 +48,16 @@ class Verdicts:
         accepted = [item.trade] if item.trade is not None and verdict.verdict == "accept" else []
         conflict = accepted[0] if accepted and item.kind == "conflict" else None
 
-        def save(store: Store) -> None:
+        def save(store: Store) -> int | None:
             self._delivery.recall(accepted)  # before the store has it in the place of what stands
-            store.save_verdict(verdict, conflict)
+            return store.save_verdict(verdict, conflict)
 
         try:
-            await self._on_store(save)
+            replaced = await self._on_store(save)
         except StoreUnavailable:
             start_task(self.settle(item, verdict), log)
             raise
-        await self._take_effect(item, verdict)
+        await self._take_effect(item, verdict, replaced)
 
     async def settle(self, item: ExceptionItem, verdict: Verdict) -> None:
         """Ask until the store answers whether it has the verdict; if so, let it take effect.
@@ -64,8 +67,9 @@ class Verdicts:
         while True:
             await asyncio.sleep(RETRY_S)
             try:
-                if await self._on_store(lambda store: verdict in store.verdicts()):
-                    await self._take_effect(item, verdict)
+                found = await self._on_store(partial(_find_stored, item=item, verdict=verdict))
+                if found is not None:
+                    await self._take_effect(item, *found)
                     log.info("verdict_was_stored", id=verdict.id, verdict=verdict.verdict)
                 return
             except EngineNotLive:
@@ -73,7 +77,22 @@ class Verdicts:
             except StoreError:
                 continue
 
-    async def _take_effect(self, item: ExceptionItem, verdict: Verdict) -> None:
+    async def _take_effect(self, item: ExceptionItem, verdict: Verdict, replaced: int | None) -> None:
+        """`replaced` is the store_seq of the row that an accepted conflict replaced, None where there is none."""
+        if replaced is not None:
+            item = structs.replace(item, detail={**item.detail, "store_seq": replaced})
         if item.kind == "suspect" and verdict.verdict:
-            self._quotes.decide(str(item.detail["instrument"]), release=verdict.verdict == "accept")
+            instrument, source = str(item.detail["instrument"]), str(item.detail["source"])
+            self._quotes.decide(instrument, source, release=verdict.verdict == "accept")
         await self._on_writer(lambda engine: engine.decide(refit_item(item, engine.reference), verdict))
+
+
+def _find_stored(store: Store, item: ExceptionItem, verdict: Verdict) -> tuple[Verdict, int | None] | None:
+    """The verdict as the store has it, and the number of the row that it replaced; None if the store does not have it."""
+    same = (one for one in store.verdicts() if (one.id, one.ts, one.actor) == (verdict.id, verdict.ts, verdict.actor))
+    stored = next(same, None)
+    trade = item.trade
+    if stored is None or trade is None or item.kind != "conflict" or stored.verdict != "accept":
+        return None if stored is None else (stored, None)
+    versions = store.trades_of_deals([(trade.source, trade.trade_id)])
+    return stored, next((row.store_seq for row in versions if (row.leg, row.version) == (trade.leg, trade.version)), None)

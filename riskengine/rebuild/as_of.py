@@ -1,24 +1,32 @@
 """The store as it was at a moment: what had been received by then, valued with what was known by then.
 
 The store overwrites some things, and those cannot be restored: nodes and instruments are today's; a trade that was corrected in
-place is as corrected. It keeps only the newest mark of each instrument; if that is later than the moment, the last close before
-the moment stands in, and without one the position is unpriced.
+place is as corrected, but for an accepted conflict, of which the audit trail holds the row that it replaced. The store keeps only
+the newest mark of each instrument; if that is later than the moment, the last close before the moment stands in, and without one
+the position is unpriced.
 """
 
-import datetime as dt
 from collections.abc import Iterable, Iterator
-from functools import partial
+from contextlib import suppress
+from functools import cached_property, partial
+
+import orjson
 
 from riskengine.config import Config
 from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.market.trading_day import TradingDay
 from riskengine.reconciliation.store_sums import Rules, holding_of, keys_of
 from riskengine.records.decode import TradeCheck
+from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Key, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.compare import NOTHING, Holding, plus
+from riskengine.store.audit_chain import AuditFilter
 from riskengine.store.protocol import Store
+from riskengine.store.results import StoredNotice
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
-from riskengine.store.trade_rows import RefusedRow
+from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
+
+MAX_VERDICTS = 1_000_000
 
 
 class PastDay:
@@ -27,6 +35,7 @@ class PastDay:
     def __init__(self, store: Store, config: Config, ts: int) -> None:
         self._store = store
         self._config = config
+        self._trading_day = TradingDay.of(config.engine)
         self._ts = ts
 
     def nodes(self) -> list[Node]:
@@ -45,18 +54,21 @@ class PastDay:
         """Stored marks from before the moment."""
         return [mark for mark in self._store.marks() if mark.ts <= self._ts]
 
-    def latest_closes(self) -> list[Close]:
-        """The newest close of each instrument whose time had come. O(closes)."""
-        struck: dict[str, Close] = {}
-        trading_day = TradingDay.of(self._config.engine)
-        for close in self._store.closes():  # by date
-            if trading_day.close_of(dt.date.fromisoformat(close.date)) <= self._ts:
-                struck[close.instrument] = close
-        return list(struck.values())
+    def latest_closes(self, up_to: str) -> list[Close]:
+        """The newest close of each instrument, dated up to `up_to`, whose day had ended."""
+        return self._store.latest_closes(min(up_to, self._trading_day.last_closed(self._ts).isoformat()))
+
+    def notices(self, limit: int) -> list[StoredNotice]:
+        """What had been noticed of trades."""
+        return [stored for stored in self._store.notices(limit) if stored.notice.ts <= self._ts]
 
     def verdicts(self) -> list[Verdict]:
         """What had been decided; nothing for a decision that was changed later."""
         return [verdict for verdict in self._store.verdicts() if verdict.ts <= self._ts]
+
+    def rule_starts(self) -> RuleStarts:
+        """Today's: a rule judges by the number of a row, whatever the moment."""
+        return self._store.rule_starts()
 
     def watermark(self) -> int:
         """0: which rows had been received by then is known only once they are read."""
@@ -64,17 +76,33 @@ class PastDay:
 
     def read_trades(self, check: TradeCheck) -> Iterator[tuple[int, Trade | RefusedRow]]:
         """Rows that had been received, in store order, as `ReadTrades`."""
-        return (numbered for numbered in read_trades(self._store)(check) if numbered[1].received_ts <= self._ts)
+        for store_seq, trade in read_trades(self._store)(check):
+            row = self._replaced.get(store_seq)
+            then = trade if row is None else trade_from_row(row, check)
+            if then.received_ts <= self._ts:
+                yield store_seq, then
 
     def read_conflicts(self, check: TradeCheck) -> Iterable[Trade]:
         """Conflicts that had been received, as `ReadConflicts`."""
         return (trade for trade in read_conflicts(self._store, MAX_NOTICES)(check) if trade.received_ts <= self._ts)
 
+    @cached_property
+    def _replaced(self) -> dict[int, TradeRow]:
+        """The rows, by number, that accepted conflicts replaced after the moment, as they were at it."""
+        found: dict[int, TradeRow] = {}
+        decided = AuditFilter(kind="verdict", since_ts=self._ts + 1)
+        for entry in self._store.audit_entries(decided, MAX_VERDICTS):
+            with suppress(ValueError, TypeError, KeyError):  # an entry that cannot be read says nothing
+                said = orjson.loads(entry.detail)
+                found.setdefault(said["store_seq"], TradeRow(**said["replaced"]))
+        return found
+
     def side(self) -> dict[Key, Holding]:
         """Every position by the store's own account, like `store_side`, at the moment. 15 us a row."""
         rules = self._store.read(partial(Rules, config=self._config, as_of=self._ts))
         side: dict[Key, Holding] = {}
-        rows = (row for row in self._store.trades_after(0) if row.received_ts <= self._ts)
+        then = (self._replaced.get(row.store_seq, row) for row in self._store.trades_after(0))
+        rows = (row for row in then if row.received_ts <= self._ts)
         for trade in rules.effective(rows):
             for key in keys_of(trade):
                 side[key] = plus(side.get(key, NOTHING), holding_of(trade))

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from riskengine.background import Rests, short_switch_interval
 from riskengine.engine.engine import Engine
 from riskengine.positions.places import place_of
+from riskengine.records.fingerprints import versions_of
 from riskengine.records.types import Key
 from riskengine.snapshot.compare import DEALER, NODE
 from riskengine.snapshot.snapshot import Snapshot, Table
@@ -18,12 +19,12 @@ EDITED = "edited"
 
 
 def changed_in_place(before: Engine, now: Engine, first: Snapshot) -> list[Key]:
-    """Keys with the same versions of the same trades in both engines and other amounts, though nothing else has changed.
+    """Keys with the same versions of the same trades in both engines that say something else, though nothing else has changed.
 
     `before` was replaced; `first` is the first snapshot of `now`. 1 us a position, and as long for rests.
     """
     with short_switch_interval():
-        return [key for key in _keys_with_other_amounts(before.snapshot, first) if _openings(before, key) == _openings(now, key)]
+        return [key for key in _keys_with_other_columns(before.snapshot, first) if _openings(before, key) == _openings(now, key)]
 
 
 def warning_text(keys: Sequence[Key]) -> str:
@@ -34,7 +35,7 @@ def warning_text(keys: Sequence[Key]) -> str:
     )
 
 
-def _keys_with_other_amounts(before: Snapshot, now: Snapshot) -> Iterator[Key]:
+def _keys_with_other_columns(before: Snapshot, now: Snapshot) -> Iterator[Key]:
     instruments, others = before.reference.by_symbol, now.reference.by_symbol
     same = {symbol for symbol, instrument in instruments.items() if others.get(symbol) == instrument}
     leaves = before.reference.hierarchy.leaves & now.reference.hierarchy.leaves
@@ -49,17 +50,20 @@ def _keys_with_other_amounts(before: Snapshot, now: Snapshot) -> Iterator[Key]:
     rests = Rests()
     for rollup, owner, table, number, other_table, other_number in pairs:
         rests.rest_if_due()
-        held = _amounts(table, number, before)
-        for symbol, (trades, amounts) in _amounts(other_table, other_number, now).items():
+        held = _held(table, number, before)
+        for symbol, (trades, amounts) in _held(other_table, other_number, now).items():
             if symbol in same and symbol in held and held[symbol][0] == trades and held[symbol][1] != amounts:
                 yield rollup, owner, symbol
 
 
-def _amounts(table: Table, owner: int, snapshot: Snapshot) -> dict[str, tuple[tuple[int, int], tuple[int, int]]]:
-    """By instrument: which trades an owner holds, and their amounts; without positions that are set aside."""
+def _held(table: Table, owner: int, snapshot: Snapshot) -> dict[str, tuple[object, object]]:
+    """By instrument: which trades an owner holds, and what they say and come to; without positions that are set aside."""
     symbols = snapshot.reference.symbols
     return {
-        symbols[row.instrument]: ((row.trade_count, row.identities), (row.quantity, row.cash))
+        symbols[row.instrument]: (
+            (row.trade_count, versions_of(row.identities)),
+            (row.quantity, row.cash, row.identities, row.fees),
+        )
         for row in table.state(owner).positions()
         if not row.quarantined
     }

@@ -141,7 +141,7 @@ def in_both(first: Iterable[Break], again: Iterable[Break]) -> list[Break]:
     return [each for each in again if known.get(each.key) == each.difference]
 
 
-def acceptance(mismatches: Iterable[Mismatch]) -> AuditEvent:
-    """For the audit trail: the person who started the engine accepted these mismatches."""
-    detail = {"mismatches": [mismatch._asdict() for mismatch in mismatches]}
+def acceptance(mismatches: Iterable[Mismatch], reason: str) -> AuditEvent:
+    """For the audit trail: the person who started the engine accepted these mismatches, and why."""
+    detail = {"mismatches": [mismatch._asdict() for mismatch in mismatches], "because": reason}
     return AuditEvent("mismatch_accepted", "", detail, command_line_actor())

@@ -10,17 +10,23 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from itertools import islice
 from typing import Protocol
 
+import msgspec
+
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
-from riskengine.market.marks import Mark
+from riskengine.engine.worklist import MAX_NOTICES
+from riskengine.market.marks import CLOSE, Mark
 from riskengine.market.trading_day import TradingDay
 from riskengine.observe import get_logger
 from riskengine.positions.freezing import Recalled, freeze
 from riskengine.records.decode import TradeCheck
 from riskengine.records.reference import Reference, trade_check
+from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Key, Node, Opening, StoredMark, Trade, Verdict
-from riskengine.store.trade_rows import RefusedRow
+from riskengine.snapshot.snapshot import ExceptionItem
+from riskengine.store.results import StoredNotice
+from riskengine.store.trade_rows import RefusedRow, trade_from_row
 
 BATCH_TRADES = 1 << 20
 """Trades applied at once: a position is fetched from memory once for all its trades of a batch; a new one folds in columns."""
@@ -76,8 +82,10 @@ class DayStore(Protocol):
     def instruments(self) -> list[Instrument]: ...
     def openings(self) -> list[Opening]: ...
     def marks(self) -> list[StoredMark]: ...
-    def latest_closes(self) -> list[Close]: ...
+    def latest_closes(self, up_to: str) -> list[Close]: ...
+    def notices(self, limit: int) -> list[StoredNotice]: ...
     def verdicts(self) -> list[Verdict]: ...
+    def rule_starts(self) -> RuleStarts: ...
     def watermark(self) -> int: ...
 
 
@@ -129,7 +137,7 @@ def rebuild(
     `[engine] history_days` are frozen on the way, 3 us each; without it all stay in memory. `rest` is called often meanwhile.
     """
     listener.enter("reference")
-    reference = Reference(store.nodes(), store.instruments(), config.engine.reporting_currency)
+    reference = Reference(store.nodes(), store.instruments(), config.engine.reporting_currency, store.rule_starts())
     engine = Engine(reference, config, epoch=epoch, now=now)
     engine.recall_verdicts(store.verdicts())
     openings = store.openings()
@@ -152,6 +160,7 @@ def rebuild(
             freezer.thaw_for([trade for trade in conflicts if not engine.processed.is_in_memory(trade)])
         for trade in conflicts:
             engine.recall_conflict(trade)
+        engine.recall_notices(_stored_items(store.notices(MAX_NOTICES), check))
         engine.beat({}, now)
         engine.publish(now, at_once=not gentle)
     finally:
@@ -279,19 +288,26 @@ def settle_memory() -> None:
 
 
 def known_marks(store: DayStore, config: Config, now: int) -> dict[str, Mark]:
-    """Stored marks, and for each instrument without a newer mark its last close.
+    """Stored marks, and for each instrument without a newer mark its newest close whose day has ended by `now`.
 
-    A close of a day that has not ended counts from `now`, and only if nothing else is known: dated ahead, it would make every
-    tick until then an old one.
+    A close is dated to the end of its own day, never to now. One of a day that has not ended waits for that.
     """
     marks = {mark.instrument: Mark(mark.price, mark.ts, mark.source, mark.kind) for mark in store.marks()}
     trading_day = TradingDay.of(config.engine)
-    for close in store.latest_closes():
+    for close in store.latest_closes(trading_day.last_closed(now).isoformat()):
         ts = trading_day.close_of(dt.date.fromisoformat(close.date))
         known = marks.get(close.instrument)
-        if known is None or known.ts < ts <= now:
-            marks[close.instrument] = Mark(close.price, min(ts, now), "close", "close")
+        if known is None or known.ts < ts:
+            marks[close.instrument] = Mark(close.price, ts, CLOSE, CLOSE)
     return marks
+
+
+def _stored_items(stored: Iterable[StoredNotice], check: TradeCheck) -> Iterator[ExceptionItem]:
+    """What was noticed before, with trades by the reference data of today; without those that do not fit it."""
+    for notice, row in stored:
+        trade = trade_from_row(row, check)
+        if not isinstance(trade, RefusedRow):
+            yield ExceptionItem(notice.id, notice.kind, notice.ts, notice.reason, trade, msgspec.json.decode(notice.detail))
 
 
 def has_a_place(opening: Opening, reference: Reference) -> bool:

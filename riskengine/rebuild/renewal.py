@@ -31,7 +31,7 @@ from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Inbox
 from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.engine.writer import Writer
-from riskengine.errors import EngineNotLive, RiskEngineError, StoreError, StoreUnavailable
+from riskengine.errors import EngineNotLive, RiskEngineError, StoreError, StoreUnavailable, StoreWentBack
 from riskengine.intake.follow import CATCH_UP_ROWS, StoreFollower
 from riskengine.intake.recall import Recall
 from riskengine.intake.store_thread import StoreThread
@@ -219,6 +219,8 @@ class Renewals:
             try:
                 change = await self._change_over(follower)
                 break
+            except StoreWentBack:
+                raise
             except (StoreUnavailable, TooManyRowsLeft):
                 await asyncio.sleep(RETRY_S)
                 await self._on_helper(partial(self._catch_up, follower))

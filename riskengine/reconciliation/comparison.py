@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, islice
 from operator import attrgetter
@@ -41,7 +41,7 @@ REST_S = 0.000_4
 END_S = 2.0
 """How long a killed child may take to end."""
 
-_figures = attrgetter("quantity", "cash", "trade_count", "identities")
+_figures = attrgetter("quantity", "cash", "trade_count", "identities", "fees")
 
 
 class Found(NamedTuple):
@@ -180,7 +180,7 @@ def _rows(rollup: str, names: tuple[str, ...], table: Table, symbols: tuple[str,
 # -- what comes back ---------------------------------------------------------------------------------------------
 
 
-def _holding(figures: tuple[int, int, int, int] | None) -> Holding | None:
+def _holding(figures: Sequence[Any] | None) -> Holding | None:
     return None if figures is None else Holding(*figures)
 
 

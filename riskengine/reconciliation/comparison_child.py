@@ -126,7 +126,7 @@ def _answer(messages: "SimpleQueue[bytes]") -> dict[str, Any]:
     }
 
 
-def _plain(holding: Holding | None) -> tuple[int, ...] | None:
+def _plain(holding: Holding | None) -> tuple[Any, ...] | None:
     return None if holding is None else tuple(holding)
 
 

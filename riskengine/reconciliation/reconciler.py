@@ -7,7 +7,8 @@ does not hold is dropped. Runs one at a time, on the event loop; a child process
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -25,7 +26,7 @@ from riskengine.reconciliation.confirm import Compared, ReconcilerParts, catch_u
 from riskengine.reconciliation.self_repair import SelfRepair
 from riskengine.reconciliation.stored_keys import StoredKeys, stored_keys, vanished_rows
 from riskengine.records.types import Identity, Key
-from riskengine.snapshot.compare import HIERARCHY, NODE, Break, found_row, holding_row
+from riskengine.snapshot.compare import HIERARCHY, KINDS, NODE, Break, found_rows, holding_row
 from riskengine.snapshot.rows import RowDict
 from riskengine.store.audit_chain import AuditEvent
 from riskengine.store.protocol import Store
@@ -113,12 +114,15 @@ class Reconciler:
         repaired: set[Key] = set()
         if found.breaks:
             log.error(
-                "breaks_found", breaks=len(found.breaks), kinds=_count_by_kind(found), first=_key_text(next(iter(found.breaks)))
+                "breaks_found",
+                breaks=len(found.breaks),
+                kinds=count_by_kind(found.breaks.values()),
+                first=_key_text(next(iter(found.breaks))),
             )
-            self._show_open(len(open_breaks))
+            self._show_open(open_breaks)
             if repair:
                 repaired = await self._repair(found.breaks, actor)
-        left = len(open_breaks) - len(repaired)
+        left = [one for one in open_breaks if one.key not in repaired]
         self._show_open(left)
         seen = {one.key: one for one in open_breaks}
         snapshot = found.snapshot
@@ -132,7 +136,7 @@ class Reconciler:
             "started_ts": started,
             "took_ms": max(0, parts.clock.now() - started) // 1_000,
             "breaks": [
-                found_row(each)
+                row
                 | {
                     "trades": trades.get(each.key, []),
                     "repaired": each.key in repaired,
@@ -140,8 +144,9 @@ class Reconciler:
                     "age_s": max(0, started - seen[each.key].first_seen_ts) / MICROS_PER_SECOND if each.key in seen else 0.0,
                 }
                 for each in found.breaks.values()
+                for row in found_rows(each)
             ],
-            "open": left,
+            "open": len(left),
         }
 
     async def _differing_trades(self, breaks: list[Break]) -> dict[Key, list[RowDict]]:
@@ -171,10 +176,16 @@ class Reconciler:
         breaks: list[StoredBreak] = await self._write(remember)
         return breaks
 
-    def _show_open(self, left: int) -> None:
-        self._parts.metrics.breaks_open.set(left)
+    def _show_open(self, left: Sequence[StoredBreak]) -> None:
+        metrics = self._parts.metrics
+        metrics.breaks_open.set(len(left))
+        metrics.breaks_open_by_kind.clear()
+        kinds = count_by_kind(left)
+        for kind, count in kinds.items():
+            metrics.breaks_open_by_kind.labels(kind).set(count)
         if left:
-            self._parts.warnings["breaks"] = f"positions that differ from the store: {left:,}; see /v1/breaks"
+            by_kind = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
+            self._parts.warnings["breaks"] = f"positions that differ from the store: {len(left):,} ({by_kind}); see /v1/breaks"
         else:
             self._parts.warnings.pop("breaks", None)
 
@@ -336,11 +347,10 @@ def _is_tree_break(each: Break) -> bool:
     return each.kind == HIERARCHY and not each.key[2]
 
 
-def _count_by_kind(found: Compared) -> dict[str, int]:
-    kinds: dict[str, int] = {}
-    for each in found.breaks.values():
-        kinds[each.kind] = kinds.get(each.kind, 0) + 1
-    return kinds
+def count_by_kind(breaks: Iterable[Break | StoredBreak]) -> dict[str, int]:
+    """How many breaks there are of each kind that occurs, in the order of KINDS."""
+    found = Counter(each.kind for each in breaks)
+    return {kind: found[kind] for kind in KINDS if kind in found}
 
 
 def _key_text(key: Key) -> str:

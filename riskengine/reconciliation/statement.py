@@ -5,7 +5,7 @@ without an owner column are those of the root. Several rows of one position (lot
 statement names are compared, both ways round; leaving out a flat position is no difference. Pure, except for the two readers.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -19,13 +19,15 @@ from riskengine.errors import EngineUnreachable, InputError
 from riskengine.files.columns import ColumnOptions, Row, Shape, read_rows
 from riskengine.records.fields import MAX_MAGNITUDE, Rejected, excerpt, fixed, name, to_text
 from riskengine.records.types import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, DECIMALS, Key, Refusal
-from riskengine.snapshot.compare import CASH, DEALER, MISSING_HERE, MISSING_THERE, NODE, QUANTITY
+from riskengine.snapshot.compare import AVERAGE, CASH, DEALER, MISSING_HERE, MISSING_THERE, NODE, QUANTITY, UNKNOWN_NAME
 from riskengine.snapshot.rows import RowDict
 
 COLUMNS = ("node", "desk", "dealer", "instrument", "quantity", "net_cash", "average_price")
 STATEMENT = Shape("statement", COLUMNS, (("instrument",), ("quantity",)))
 TOLERATED = ("quantity", "net_cash", "average_price")
 TIMEOUT_S = 30
+MAX_LIMIT = 1_000_000
+"""The largest `limit` of a list (INTERFACE section 2)."""
 
 
 class Stated(NamedTuple):
@@ -132,11 +134,20 @@ def _add(one: Stated, other: Stated) -> Stated:
 
 
 class EnginePositions(NamedTuple):
-    """What an engine shows of some owners, by position, and the epoch and seq of its answer."""
+    """What an engine shows of some owners, by position, and the epoch and seq of its answer.
+
+    `unknown` are the owners, by roll-up, that it does not know; `instruments` all that it knows.
+    """
 
     positions: dict[Key, Stated]
     epoch: int
     seq: int
+    unknown: frozenset[tuple[str, str]]
+    instruments: frozenset[str]
+
+    def knows(self, key: Key) -> bool:
+        """Whether the engine knows the owner and the instrument of a key."""
+        return key[:2] not in self.unknown and key[2] in self.instruments
 
 
 def engine_root(url: str) -> str:
@@ -146,11 +157,15 @@ def engine_root(url: str) -> str:
 
 
 def engine_positions(url: str, owners: Iterable[tuple[str, str]]) -> EnginePositions:
-    """The ladders of some owners, exact. An unknown owner has no positions. Raises EngineUnreachable."""
+    """The ladders of some owners, exact. Raises EngineUnreachable."""
     positions: dict[Key, Stated] = {}
+    unknown: set[tuple[str, str]] = set()
     epoch = seq = 0
     for rollup, owner in sorted(set(owners)):
-        answer = _ask(url, "/v1/ladder", {rollup: owner, "exact": "true"}, unknown_is_empty=True)
+        answer = _ask(url, "/v1/ladder", {rollup: owner, "exact": "true"}, unknown_is_none=True)
+        if answer is None:
+            unknown.add((rollup, owner))
+            continue
         epoch, seq = answer.get("epoch", epoch), answer.get("seq", seq)
         for row in answer["rows"]:
             positions[rollup, owner, row["instrument"]] = Stated(
@@ -158,7 +173,8 @@ def engine_positions(url: str, owners: Iterable[tuple[str, str]]) -> EnginePosit
                 int(Fraction(row["net_cash"]) * CASH_ONE),
                 None if row["average_price"] is None else Decimal(row["average_price"]),
             )
-    return EnginePositions(positions, epoch, seq)
+    marks = _ask(url, "/v1/marks", {"limit": str(MAX_LIMIT)})
+    return EnginePositions(positions, epoch, seq, frozenset(unknown), frozenset(row["instrument"] for row in marks["rows"]))
 
 
 def unreachable_error(url: str, error: Exception) -> EngineUnreachable:
@@ -168,15 +184,15 @@ def unreachable_error(url: str, error: Exception) -> EngineUnreachable:
     return EngineUnreachable(f"{url}: {what} ({reason}): start `riskengine serve`, or name the one that runs")
 
 
-def _ask(url: str, path: str, query: Mapping[str, str], *, unknown_is_empty: bool = False) -> RowDict:
+def _ask(url: str, path: str, query: Mapping[str, str], *, unknown_is_none: bool = False) -> Any:
     address = f"{url.rstrip('/')}{path}" + (f"?{urlencode(query)}" if query else "")
     try:
         with engine_opener().open(address, timeout=TIMEOUT_S) as answer:
             answered: RowDict = orjson.loads(answer.read())
     except HTTPError as error:
         with error:
-            if error.code == 404 and unknown_is_empty:
-                return {"rows": []}
+            if error.code == 404 and unknown_is_none:
+                return None
         raise EngineUnreachable(f"{url}: the engine answered {path} with {error.code}") from None
     except (OSError, ValueError) as error:
         raise unreachable_error(url, error) from None
@@ -186,11 +202,16 @@ def _ask(url: str, path: str, query: Mapping[str, str], *, unknown_is_empty: boo
 # -- the comparison ----------------------------------------------------------------------------------------------
 
 
-def compare_statement(here: Mapping[Key, Stated], there: Mapping[Key, Stated], tolerances: Tolerances) -> list[RowDict]:
-    """Where the engine (`here`) and the statement (`there`) differ by more than the tolerances, by key."""
+def compare_statement(
+    here: Mapping[Key, Stated], there: Mapping[Key, Stated], tolerances: Tolerances, knows: Callable[[Key], bool]
+) -> list[RowDict]:
+    """Where the engine (`here`) and the statement (`there`) differ by more than the tolerances, by key.
+
+    `knows` says whether the engine knows the names of a key: a statement that names others is told so, whatever the quantity.
+    """
     found = []
     for key in sorted(here.keys() | there.keys()):
-        kind = _kind(here.get(key), there.get(key), tolerances)
+        kind = _kind(here.get(key), there.get(key), tolerances) if knows(key) else UNKNOWN_NAME
         if kind:
             found.append(_break(kind, key, here.get(key), there.get(key)))
     return found
@@ -206,7 +227,7 @@ def _kind(here: Stated | None, there: Stated | None, tolerances: Tolerances) -> 
     if here.net_cash is not None and there.net_cash is not None and abs(here.net_cash - there.net_cash) > tolerances.net_cash:
         return CASH
     if here.average_price is not None and there.average_price is not None:
-        return CASH if abs(here.average_price - there.average_price) > tolerances.average_price else ""
+        return AVERAGE if abs(here.average_price - there.average_price) > tolerances.average_price else ""
     return ""
 
 
@@ -243,7 +264,7 @@ def against_statement(url: str, path: str, options: ColumnOptions, tolerances: T
     """Compare what the engine at `url` shows with the statement in a file. Raises EngineUnreachable, InputError."""
     stated, refused = read_statement(path, options, engine_root(url))
     seen = engine_positions(url, ((rollup, owner) for rollup, owner, _ in stated))
-    breaks = compare_statement(seen.positions, stated, tolerances)
+    breaks = compare_statement(seen.positions, stated, tolerances, seen.knows)
     watermark = int(_ask(url, "/v1/status", {})["watermark"] or 0)
     compared = len(seen.positions.keys() | stated.keys())
     return StatementReport(compared, seen.epoch, seen.seq, watermark, breaks, refused)

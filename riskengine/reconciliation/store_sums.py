@@ -8,7 +8,8 @@ rules of quarantine as anywhere. All of it is read in one transaction, at one wa
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import NamedTuple
+from itertools import repeat
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,23 +17,28 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.positions.quarantine import Quarantine
 from riskengine.records.decode import TradeCheck
-from riskengine.records.fields import MAX_INTEGER, TS_MAX, TS_MIN, Rejected, date
-from riskengine.records.types import CASH_PER_ONE, DECIMALS, Identity, Instrument, Key, Node, Opening, Trade, version_fingerprint
+from riskengine.records.fields import MAX_INTEGER, MAX_SEQUENCE, TS_MAX, TS_MIN, Rejected, date
+from riskengine.records.fingerprints import join_parts, trade_fingerprint
+from riskengine.records.types import CASH_PER_ONE, DECIMALS, Identity, Instrument, Key, Node, Opening, Trade
 from riskengine.records.types import IntArray as Ints
-from riskengine.snapshot.compare import DEALER, NODE, NOTHING, Holding, plus
+from riskengine.snapshot.compare import DEALER, NO_FEES, NODE, NOTHING, Fees, Holding, plus
 from riskengine.store.protocol import Store
 from riskengine.store.queries import Transaction
 from riskengine.store.sql_store import REVISION_KEY
 from riskengine.store.tables import reference
 from riskengine.store.tables import verdicts as verdicts_of
+from riskengine.store.tables.rules import rule_starts
 from riskengine.store.tables.trade_columns import (
     COUNT,
-    FINGERPRINT,
+    FEES_WIDTH,
     LIMB,
     NOTIONAL,
+    PRINTS,
     QUANTITY,
     KeySums,
+    SumsPage,
     SumsReader,
+    fees_limbs,
     join_limbs,
     pages,
 )
@@ -87,7 +93,8 @@ class Rules:
         parents = {node.parent for node in self.nodes}
         self.leaves = frozenset(node.node for node in self.nodes if node.node not in parents)
         reporting = config.engine.reporting_currency
-        self.check = TradeCheck(self.instruments, self.leaves, {node.node for node in self.nodes}, (reporting,))
+        names = {node.node for node in self.nodes}
+        self.check = TradeCheck(self.instruments, self.leaves, names, (reporting,), rule_starts(transaction))
         self.quarantine = Quarantine(self.instruments, config.engine)
         self.openings: list[Opening] = [
             opening
@@ -115,8 +122,10 @@ class Rules:
 
     def opening_holding(self, opening: Opening) -> Holding:
         """What an opening balance adds to a position."""
-        cost = opening.quantity * opening.average_price * self.instruments[opening.instrument].multiplier
-        return Holding(opening.quantity, opening.realised * CASH_PER_ONE - cost, 0, 0)
+        instrument = self.instruments[opening.instrument]
+        cost = opening.quantity * opening.average_price * instrument.multiplier
+        fees = _fees(instrument.currency, opening.fees)
+        return Holding(opening.quantity, opening.realised * CASH_PER_ONE - cost, 0, 0, fees)
 
 
 def keys_of(trade: Trade | Opening) -> tuple[Key, Key]:
@@ -126,8 +135,11 @@ def keys_of(trade: Trade | Opening) -> tuple[Key, Key]:
 
 def holding_of(trade: Trade) -> Holding:
     """What a trade adds to a position."""
-    fingerprint = version_fingerprint(trade.source, trade.trade_id, trade.leg, trade.version)
-    return Holding(trade.signed_quantity, trade.cash, 1, fingerprint)
+    return Holding(trade.signed_quantity, trade.cash, 1, trade_fingerprint(trade), _fees(trade.fees_currency, trade.fees))
+
+
+def _fees(currency: str, units: int) -> Fees:
+    return {currency: units} if units else NO_FEES
 
 
 def store_side(store: Store, config: Config, watermark: int) -> StoreSide:
@@ -174,8 +186,8 @@ class PlainSums:
         versioned = frozenset(f"{source}\0{trade_id}".encode() for source, trade_id in transaction.rows("versioned", upto))
         self._reader = SumsReader(
             rules.leaves,
-            [each.instrument for each in self._instruments],
-            [each.quantity_decimals for each in self._instruments],
+            self._instruments,
+            sorted(rules.check.currencies),
             _date_check(rules),
             versioned,
             early,
@@ -184,15 +196,26 @@ class PlainSums:
             "ts_min": TS_MIN,
             "ts_end": TS_MAX,
             "max_integer": MAX_INTEGER,
+            "max_sequence": MAX_SEQUENCE,
             "future_limit": rules.future_limit,
             "watermark": watermark,
-            "currencies": transaction.array(sorted(rules.check.currencies)),
         }
         self._sums = KeySums()
+        self._fees = {NODE: KeySums(FEES_WIDTH), DEALER: KeySums(FEES_WIDTH)}
         for columns, numbers_and_legs in pages(transaction, values):
             page = self._reader.page(columns, numbers_and_legs)
             self.odd += page.odd
             self._sums.add((page.desks * _DEALERS + page.dealers) * len(self._instruments) + page.instruments, page.sums)
+            self._add_fees(page)
+
+    def _add_fees(self, page: SumsPage) -> None:
+        charged = np.flatnonzero(page.fees)
+        if not len(charged):
+            return
+        fees, instruments, currencies = fees_limbs(page.fees[charged]), page.instruments[charged], page.currencies[charged]
+        for rollup, owners in ((NODE, page.desks[charged]), (DEALER, page.dealers[charged])):
+            keys = (owners * len(self._instruments) + instruments) * len(self._reader.currencies.names) + currencies
+            self._fees[rollup].add(keys, fees)
 
     def by_owner(self) -> tuple[Owned, Owned]:
         """The holdings of desks and of dealers. O(positions)."""
@@ -201,11 +224,25 @@ class PlainSums:
         desks, dealers, instruments = keys // count // _DEALERS, keys // count % _DEALERS, keys % count
         reader = self._reader
         return (
-            self._of(desks * count + instruments, sums, reader.desks.names),
-            self._of(dealers * count + instruments, sums, reader.dealers.names),
+            self._of(desks * count + instruments, sums, reader.desks.names, self._fees_by_key(NODE)),
+            self._of(dealers * count + instruments, sums, reader.dealers.names, self._fees_by_key(DEALER)),
         )
 
-    def _of(self, keys: Ints, sums: Ints, owners: Sequence[str]) -> Owned:
+    def _fees_by_key(self, rollup: str) -> dict[int, dict[str, int]]:
+        """The fees of each key that has some, by currency."""
+        keys, sums = self._fees[rollup].totals()
+        if not len(keys):
+            return {}
+        names = self._reader.currencies.names
+        places = keys // len(names)
+        owners, units = places.tolist(), join_limbs(sums, LIMB)
+        codes = [names[number] for number in (keys % len(names)).tolist()]
+        found = {place: {code: one} for place, code, one in zip(owners, codes, units, strict=True)}
+        for at in np.flatnonzero(np.diff(places) == 0).tolist():  # further currencies of the same key: the last one stands there
+            found[owners[at]][codes[at]] = units[at]
+        return found
+
+    def _of(self, keys: Ints, sums: Ints, owners: Sequence[str], fees: Mapping[int, Fees]) -> Owned:
         folding = KeySums()
         folding.add(keys, sums)
         keys, sums = folding.totals()
@@ -218,7 +255,9 @@ class PlainSums:
         places = numbers.tolist()
         quantities = [units[at] * one for at, one in zip(places, join_limbs(sums[QUANTITY], LIMB), strict=True)]
         cash = [cash_units[at] * one for at, one in zip(places, join_limbs(sums[NOTIONAL], LIMB), strict=True)]
-        figures = zip(quantities, cash, sums[COUNT].tolist(), join_limbs(sums[FINGERPRINT], 32), strict=True)
+        prints = join_parts(*(join_limbs(sums[part], 32) for part in PRINTS))
+        charged = map(fees.get, keys.tolist(), repeat(NO_FEES))
+        figures = zip(quantities, cash, sums[COUNT].tolist(), prints, charged, strict=True)
         holdings = map(_holding, figures)
         starts = np.flatnonzero(np.diff(keys // len(self._instruments), prepend=-1)).tolist()
         held = list(zip([symbols[at] for at in places], holdings, strict=True))
@@ -229,15 +268,15 @@ class PlainSums:
         }
 
 
-_holding: Callable[[tuple[int, ...]], Holding] = partial(tuple.__new__, Holding)
+_holding: Callable[[tuple[Any, ...]], Holding] = partial(tuple.__new__, Holding)
 """`Holding._make` at a third of its cost."""
 
 _DEALERS = 1 << 24
 """More dealers than there can be."""
 
 
-def _date_check(rules: Rules) -> Callable[[bytes, bytes], bool]:
-    """Tells whether a plain row counts with its dates: `ts value_date trade_date`, some of them empty."""
+def _date_check(rules: Rules) -> Callable[[bytes, int, bytes, bytes], bool]:
+    """Tells whether a plain row of an instrument, traded at a time, counts with its value_date and trade_date."""
 
     @lru_cache(maxsize=65_536)
     def judge(symbol: bytes, minute: int, value_date: bytes, trade_date: bytes) -> bool:
@@ -255,8 +294,7 @@ def _date_check(rules: Rules) -> Callable[[bytes, bytes], bool]:
             return False
         return not rules.quarantine.reason(trade)
 
-    def is_dated(symbol: bytes, dates: bytes) -> bool:
-        parts = dates.split(b" ")
-        return len(parts) == 3 and parts[0].isdigit() and judge(symbol, int(parts[0]) // MINUTE, parts[1], parts[2])
+    def is_dated(symbol: bytes, ts: int, value_date: bytes, trade_date: bytes) -> bool:
+        return judge(symbol, ts // MINUTE, value_date, trade_date)
 
     return is_dated

@@ -14,22 +14,41 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from riskengine.errors import InputError
-from riskengine.records.fields import Rejected, currency, date, excerpt, fixed, integer, name, timestamp
+from riskengine.nearest import unknown
+from riskengine.records.currency_units import MINOR_UNITS, hundredths
+from riskengine.records.fields import (
+    MAX_TEXT,
+    Rejected,
+    currency,
+    date,
+    excerpt,
+    fixed,
+    integer,
+    is_finer,
+    name,
+    rounded,
+    sequence,
+    timestamp,
+)
+from riskengine.records.rules import CONTRA_AMOUNT_SIGN, FEES_CURRENCY, NO_STARTS, RuleStarts, judges
 from riskengine.records.types import DECIMALS, Instrument, Kind, Refusal, Trade, cash_and_fill_price
 
 Number = Decimal | None
 
 
-class TradeInput(msgspec.Struct, kw_only=True, gc=False):
-    """A trade as sent. Numbers may be JSON numbers or strings; both are exact."""
+class TradeInput(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=True):
+    """A trade as sent. Numbers may be JSON numbers or strings; both are exact.
+
+    `currency` is a check and not stored. `store_seq` and `received_ts` are known and ignored: what was read can be sent again.
+    """
 
     trade_id: str
     source: str | None = None
     leg: int = 0
-    version: int = 1
+    version: int | None = None
     action: str = "new"
     ts: int | str | None = None
-    source_seq: int = 0
+    source_seq: int | str = 0
     instrument: str = ""
     desk: str = ""
     dealer: str = ""
@@ -43,9 +62,12 @@ class TradeInput(msgspec.Struct, kw_only=True, gc=False):
     booked_ts: int | str | None = None
     contra_amount: Number = None
     legs: int | None = None
+    currency: str = ""
+    store_seq: Any = None
+    received_ts: Any = None
 
 
-class TickInput(msgspec.Struct, gc=False):
+class TickInput(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """A tick as sent."""
 
     instrument: str
@@ -147,15 +169,32 @@ def retry_without_nulls(error: Exception, index: int, into: type[_Item], sent: C
 
     Many writers of JSON send every field, and null can only mean absent. `sent` decodes the item loosely.
     """
+    item: object = None
     try:
         item = sent()
         if not isinstance(item, dict) or None not in item.values():
-            return refusal_of(error, index)
+            return with_number(refusal_of(error, index, into), item)
         return msgspec.convert({key: value for key, value in item.items() if value is not None}, into, strict=True)
     except msgspec.ValidationError as problem:
-        return refusal_of(problem, index)
+        return with_number(refusal_of(problem, index, into), item)
     except (ValueError, ArithmeticError, RecursionError, msgspec.DecodeError):
-        return refusal_of(error, index)
+        return refusal_of(error, index, into)
+
+
+def with_number(refusal: Refusal, item: object) -> Refusal:
+    """The refusal with the source and its number of a loosely decoded trade, if they can be read."""
+    if not isinstance(item, dict):
+        return refusal
+    source, number = item.get("source"), item.get("source_seq")
+    if type(number) is str and number.isascii() and number.isdigit() and len(number) < 20:
+        number = int(number)
+    if type(number) is not int or not 0 < number < 2**63 or not isinstance(source, str | None):
+        return refusal
+    try:
+        name(source or "", "source", required=False)
+    except Rejected:
+        return refusal
+    return msgspec.structs.replace(refusal, source=source, source_seq=number)
 
 
 def _loads(text: bytes) -> object:
@@ -185,9 +224,9 @@ def _open_surrogates(body: bytes, into: type[_Item]) -> ItemParts[_Item] | None:
                 raise Rejected(broken[0] if _encodable(broken[0]) else "", "has half of a surrogate pair")
             return msgspec.convert(item, into, strict=True)
         except Rejected as error:
-            return Refusal(index, error.field, error.reason)
+            return with_number(Refusal(index, error.field, error.reason), item)
         except _UNDECODABLE as error:
-            return refusal_of(error, index)
+            return with_number(refusal_of(error, index, into), item)
 
     return ItemParts(parts, one)
 
@@ -205,9 +244,20 @@ def _no_constant(text: str) -> float:
     raise ValueError(f"{text} is not JSON")
 
 
-def refusal_of(error: Exception, index: int) -> Refusal:
-    """A decoder's error as a refusal. msgspec writes the path at the end of its text: ``... - at `$.price` ``."""
+_NAMES = {"TradeInput": "trade", "TickInput": "tick", "IngestFrame": "frame", "FeedHeartbeat": "heartbeat"}
+_UNKNOWN_FIELD = "object contains unknown field `"
+
+
+def refusal_of(error: Exception, index: int, into: type[Any] | None = None) -> Refusal:
+    """A decoder's error as a refusal. msgspec writes the path at the end of its text: ``... - at `$.price` ``.
+
+    `into` is the record that was expected: a field that it does not have is refused with the nearest one that it has.
+    """
     text = _reason(error)
+    if into is not None and text.startswith(_UNKNOWN_FIELD):
+        field = text.removeprefix(_UNKNOWN_FIELD).partition("` - at `$")[0].removesuffix("`")
+        what = _NAMES.get(into.__name__, "record")
+        return Refusal(index, field[:MAX_TEXT], unknown(field, into.__struct_fields__, f"a field of a {what}"))
     reason, at, path = text.rpartition(" - at `")
     if at:
         field = path.rstrip("`").removeprefix("$[...]").removeprefix("$").lstrip(".")
@@ -215,6 +265,12 @@ def refusal_of(error: Exception, index: int) -> Refusal:
     if "missing required field `" in text:
         return Refusal(index, text.split("`")[1], "is missing")
     return Refusal(index, "", text)
+
+
+def refusal_text(error: Exception, into: type[Any]) -> str:
+    """A decoder's error as the rest of a sentence; `into` as for `refusal_of`."""
+    refusal = refusal_of(error, 0, into)
+    return f"{refusal.field}: {refusal.reason}" if refusal.field else refusal.reason
 
 
 def _reason(error: Exception) -> str:
@@ -233,7 +289,7 @@ def convert(row: Mapping[str, Any], into: type[_Item], *, strict: bool = False) 
     try:
         return msgspec.convert(present, into, strict=strict)
     except msgspec.ValidationError as error:
-        refusal = refusal_of(error, 0)
+        refusal = refusal_of(error, 0, into)
         raise Rejected(refusal.field, refusal.reason) from None
 
 
@@ -246,12 +302,46 @@ def split_refusals(items: list[_Item | Refusal]) -> Iterator[tuple[int, _Item]]:
 
 # -- trades ------------------------------------------------------------------------------------------------------
 
+MAX_NAMED = 12
+"""Currencies that a refusal names."""
+
+
+def _wrong_sign(contra: int, price: int) -> str:
+    """Why an exact cash amount contradicts its price, or ""."""
+    if contra < 0 <= price:
+        return "must not be negative: it has the sign of the price, and side says who pays"
+    if price < 0 < contra:
+        return "must be negative: it has the sign of the price, which is negative"
+    return ""
+
+
+def has_rounded_fees(sent: TradeInput) -> bool:
+    """Whether the check rounds the fees of a trade: senders are told how many."""
+    return sent.fees is not None and is_finer(sent.fees)
+
+
+def _in_cash_currency(sent: TradeInput, instrument: Instrument) -> TradeInput:
+    """The same trade with price and contra_amount in the instrument's cash currency, exact. Raises Rejected for another one."""
+    per_unit = hundredths(sent.currency, instrument.currency)
+    if per_unit is None:
+        reason = f"is {excerpt(sent.currency)}, and {instrument.instrument} is dealt in {instrument.currency}"
+        raise Rejected("currency", f"{reason}: it is a check, and fees have fees_currency")
+    if per_unit == 1:
+        return sent
+    amounts = {field: getattr(sent, field) for field in ("price", "contra_amount")}
+    return msgspec.structs.replace(sent, **{field: _hundredth(amount, field) for field, amount in amounts.items()})
+
+
+def _hundredth(amount: Number, field: str) -> Number:
+    return None if amount is None else Decimal(fixed(amount, DECIMALS - 2, field)).scaleb(-DECIMALS - 2)
+
 
 class TradeCheck:
     """Checks a `TradeInput` against the reference data and makes it a `Trade`. Equal names share one string.
 
-    `instruments` are by symbol; trades attach to `leaves`, which are some of `nodes`. Fees may be in any currency of an
-    instrument or in one of `currencies`.
+    `instruments` are by symbol; trades attach to `leaves`, which are some of `nodes`. Fees may be in `currencies`: those of
+    instruments that can have a rate, and the `more_currencies` named. `rule_starts` says from which stored row on each of the
+    stricter rules judges (`records.rules`).
     """
 
     def __init__(
@@ -259,17 +349,25 @@ class TradeCheck:
         instruments: Mapping[str, Instrument],
         leaves: Container[str],
         nodes: Container[str],
-        currencies: Iterable[str] = (),
+        more_currencies: Iterable[str] = (),
+        rule_starts: RuleStarts = NO_STARTS,
     ) -> None:
         self.instruments = instruments
         self.leaves = leaves
         self.nodes = nodes
-        self.currencies = {c for i in instruments.values() for c in (i.currency, i.quote_currency, i.base_currency)}
-        self.currencies.update(currencies)
+        self.rule_starts = rule_starts
+        cash = {code for each in instruments.values() for code in (each.currency, each.quote_currency)} | {*more_currencies}
+        bases = {each.base_currency for each in instruments.values() if each.kind is not Kind.METAL}
+        self.currencies = (cash | bases) - {""}
+        """Currencies of fees that have a rate, or will have one once their pair has a price."""
+        self._metals = {each.base_currency for each in instruments.values()} - self.currencies - {""}
         self._names: dict[str, str] = {}
 
-    def __call__(self, sent: TradeInput, received_ts: int, default_source: str) -> Trade:
-        """The checked trade. Raises Rejected for the first bad field."""
+    def __call__(self, sent: TradeInput, received_ts: int, default_source: str, store_seq: int | None = None) -> Trade:
+        """The checked trade. Raises Rejected for the first bad field.
+
+        `store_seq` is the number of a stored row, 0 of one without a number that was stored before; None: not stored yet.
+        """
         if sent.action == "cancel":
             return self._cancel(sent, received_ts, default_source)
         if sent.action not in ("new", "amend"):
@@ -277,27 +375,32 @@ class TradeCheck:
         instrument = self.instruments.get(sent.instrument)
         if instrument is None:
             raise Rejected("instrument", self._unknown(sent.instrument, "instrument"))
+        if sent.fees is not None:
+            sent = self._with_whole_fees(sent)
+        if sent.currency:
+            sent = _in_cash_currency(sent, instrument)
         self._check_desk(sent.desk)
         if sent.side not in ("buy", "sell"):
             raise Rejected("side", f"must be buy or sell: {excerpt(sent.side)}" if sent.side else "is missing")
         sign = 1 if sent.side == "buy" else -1
         quantity = self._positive(sent.quantity, instrument.quantity_decimals, "quantity")
         price = self._price(sent.price, instrument)
-        contra = self._contra(sent.contra_amount)
+        contra = self._contra(sent.contra_amount, price, store_seq)
+        fees = 0 if sent.fees is None else rounded(sent.fees, "fees")
         cash, fill_price = cash_and_fill_price(sign, quantity, price, contra, instrument.multiplier)
         return Trade(
             **self._identity(sent, default_source),
             action=sent.action,
             ts=timestamp(sent.ts, "ts"),
-            source_seq=integer(sent.source_seq, "source_seq"),
+            source_seq=sequence(sent.source_seq, "source_seq"),
             instrument=instrument.instrument,
             desk=self._intern(sent.desk),
             dealer=self._checked_name(sent.dealer, "dealer", required=False),
             side=self._intern(sent.side),
             quantity=quantity,
             price=price,
-            fees=0 if sent.fees is None else fixed(sent.fees, DECIMALS, "fees"),
-            fees_currency=self._fees_currency(sent.fees_currency, instrument),
+            fees=fees,
+            fees_currency=self._fees_currency(sent.fees_currency, fees, instrument, store_seq),
             value_date=date(sent.value_date, "value_date"),
             trade_date=date(sent.trade_date, "trade_date"),
             booked_ts=None if sent.booked_ts in (None, "") else timestamp(sent.booked_ts, "booked_ts"),
@@ -310,11 +413,13 @@ class TradeCheck:
         )
 
     def _identity(self, sent: TradeInput, default_source: str) -> dict[str, Any]:
+        if sent.version is None and sent.action != "new":
+            raise Rejected("version", f"is missing: {'an amend' if sent.action == 'amend' else 'a cancel'} names its version")
         return {
             "source": self._checked_name(sent.source or default_source, "source"),
             "trade_id": name(sent.trade_id, "trade_id"),
             "leg": integer(sent.leg, "leg"),
-            "version": integer(sent.version, "version", 1),
+            "version": 1 if sent.version is None else integer(sent.version, "version", 1),
         }
 
     def _cancel(self, sent: TradeInput, received_ts: int, default_source: str) -> Trade:
@@ -323,7 +428,7 @@ class TradeCheck:
             **self._identity(sent, default_source),
             action="cancel",
             ts=0 if sent.ts in (None, "") else timestamp(sent.ts, "ts"),
-            source_seq=integer(sent.source_seq, "source_seq"),
+            source_seq=sequence(sent.source_seq, "source_seq"),
             instrument=self._checked_name(sent.instrument, "instrument", required=False),
             desk=self._checked_name(sent.desk, "desk", required=False),
             dealer=self._checked_name(sent.dealer, "dealer", required=False),
@@ -357,22 +462,52 @@ class TradeCheck:
             raise Rejected("price", "must not be negative")
         return price
 
-    def _contra(self, value: Number) -> int | None:
+    def _contra(self, value: Number, price: int, store_seq: int | None) -> int | None:
         if value is None:
             return None
         contra = fixed(value, DECIMALS, "contra_amount")
-        if contra < 0:
+        if judges(self.rule_starts, CONTRA_AMOUNT_SIGN, store_seq):
+            reason = _wrong_sign(contra, price)
+            if reason:
+                raise Rejected("contra_amount", reason)
+        elif contra < 0:
             raise Rejected("contra_amount", "must not be negative: side gives its sign")
         return contra
 
-    def _fees_currency(self, sent: str, instrument: Instrument) -> str:
-        """The fees' currency: one that an instrument has, because no other could be valued."""
+    def _with_whole_fees(self, sent: TradeInput) -> TradeInput:
+        """The same trade, its fees in a minor unit (`fees_currency`, or the row's `currency`) told in the whole one, exact."""
+        unit = sent.fees_currency or sent.currency
+        if sent.fees is None or unit not in MINOR_UNITS or unit in self.currencies:
+            return sent
+        return msgspec.structs.replace(sent, fees=sent.fees.scaleb(-2), fees_currency=MINOR_UNITS[unit])
+
+    def _fees_currency(self, sent: str, fees: int, instrument: Instrument, store_seq: int | None) -> str:
+        """The fees' currency: one that has a rate, or will have one. That of fees of 0 need only be known."""
         if not sent:
             return instrument.currency
         code = currency(sent, "fees_currency")
         if code not in self.currencies:
-            raise Rejected("fees_currency", f"no instrument has the currency {excerpt(code)}")
+            if code not in self._metals:
+                raise Rejected("fees_currency", f"no instrument has the currency {excerpt(code)}")
+            if fees and judges(self.rule_starts, FEES_CURRENCY, store_seq):
+                raise Rejected("fees_currency", self._never_rated(code))
         return self._intern(code)
+
+    def _never_rated(self, code: str) -> str:
+        possible = sorted(self.currencies)
+        more = f" and {len(possible) - MAX_NAMED} more" if len(possible) > MAX_NAMED else ""
+        return f"{excerpt(code)} is a metal, and fees in it never get a rate; possible: {', '.join(possible[:MAX_NAMED])}{more}"
+
+    def broken_rule(self, trade: Trade) -> tuple[str, str] | None:
+        """The field and the reason for which a stricter rule would refuse this trade now; None if none would. 0.1 us.
+
+        A trade that counts and breaks a rule is from a row that is older than the rule.
+        """
+        if trade.fees_currency not in self.currencies and trade.fees:
+            return "fees_currency", self._never_rated(trade.fees_currency)
+        if trade.contra_amount is not None and (reason := _wrong_sign(trade.contra_amount, trade.price)):
+            return "contra_amount", reason
+        return None
 
     def _checked_name(self, text: str, field: str, *, required: bool = True) -> str:
         """A checked name; a repeated one skips the check."""

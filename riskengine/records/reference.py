@@ -6,16 +6,24 @@ import numpy as np
 
 from riskengine.records.decode import TradeCheck
 from riskengine.records.hierarchy import Hierarchy
+from riskengine.records.rules import NO_STARTS, RuleStarts
 from riskengine.records.types import OPTION_KINDS, Instrument, Node
 
 
 class Reference:
     """Nodes and instruments of one moment, and their numbers, which index positions, marks and rates. Immutable.
 
-    Instruments and currencies are numbered by name, so that sums over them add in the order of names.
+    Instruments and currencies are numbered by name, so that sums over them add in the order of names. `rule_starts` says which
+    stored rows the stricter rules judge (`records.rules`).
     """
 
-    def __init__(self, nodes: Iterable[Node], instruments: Iterable[Instrument], reporting_currency: str) -> None:
+    def __init__(
+        self,
+        nodes: Iterable[Node],
+        instruments: Iterable[Instrument],
+        reporting_currency: str,
+        rule_starts: RuleStarts = NO_STARTS,
+    ) -> None:
         self.hierarchy = Hierarchy(nodes)
         by_symbol = {instrument.instrument: instrument for instrument in instruments}
         self.instruments: tuple[Instrument, ...] = tuple(by_symbol[symbol] for symbol in sorted(by_symbol))
@@ -23,6 +31,7 @@ class Reference:
         self.instrument_index: dict[str, int] = {symbol: number for number, symbol in enumerate(self.symbols)}
         self.by_symbol: dict[str, Instrument] = {instrument.instrument: instrument for instrument in self.instruments}
         self.reporting_currency = reporting_currency
+        self.rule_starts = rule_starts
         self.currencies: tuple[str, ...] = tuple(sorted(_currencies(self.instruments) | {reporting_currency}))
         self.currency_index: dict[str, int] = {code: number for number, code in enumerate(self.currencies)}
         self.cash_currency: tuple[int, ...] = tuple(self.currency_index[i.currency] for i in self.instruments)
@@ -43,4 +52,5 @@ def _currencies(instruments: Sequence[Instrument]) -> set[str]:
 def trade_check(reference: Reference) -> TradeCheck:
     """The check of incoming trades against this reference data."""
     hierarchy = reference.hierarchy
-    return TradeCheck(reference.by_symbol, hierarchy.leaves, hierarchy.index, reference.currencies)
+    more = (reference.reporting_currency,)
+    return TradeCheck(reference.by_symbol, hierarchy.leaves, hierarchy.index, more, reference.rule_starts)

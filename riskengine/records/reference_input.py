@@ -15,12 +15,14 @@ from riskengine.records.types import (
     FX_KINDS,
     MULTIPLIER_DECIMALS,
     OPTION_KINDS,
+    WORTHLESS_KINDS,
     Close,
     Instrument,
     Kind,
     Node,
     Opening,
     StoredMark,
+    small_lot,
 )
 
 _KINDS = {kind.value: kind for kind in Kind}
@@ -109,6 +111,8 @@ def check_instrument(sent: InstrumentInput) -> Instrument:
     multiplier = fixed(sent.multiplier, MULTIPLIER_DECIMALS, "multiplier") // 10 ** (DECIMALS - MULTIPLIER_DECIMALS)
     if multiplier <= 0:
         raise Rejected("multiplier", "must be above 0")
+    if (reason := small_lot(kind, multiplier)) is not None:
+        raise Rejected("multiplier", reason)
     texts = {field: name(getattr(sent, field), field, required=False) for field in _NAMES}
     return Instrument(
         instrument=name(sent.instrument, "instrument"),
@@ -210,7 +214,10 @@ def _instrument(symbol: str, instruments: Mapping[str, Instrument]) -> Instrumen
 
 
 def _mark_price(value: float | str, instrument: Instrument) -> float:
+    """A mark or a close: of a future any number, above 0 for what cannot become worthless, else 0 too."""
     price = quote(value, "price")
-    if price <= 0 and instrument.kind is not Kind.FUTURE:
-        raise Rejected("price", "must be above 0")
-    return price
+    if instrument.kind is Kind.FUTURE or price > 0 or (price == 0 and instrument.kind in WORTHLESS_KINDS):
+        return price
+    if instrument.kind in WORTHLESS_KINDS:
+        raise Rejected("price", "must not be negative")
+    raise Rejected("price", "must be above 0")

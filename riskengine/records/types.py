@@ -7,11 +7,8 @@ multiplier (8). Both are unbounded Python integers. Times (`ts`) are microsecond
 Records are frozen. The numerous ones hold only atoms and stay out of garbage collection (`gc=False`).
 """
 
-from binascii import crc_hqx
-from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
-from zlib import crc32
 
 import msgspec
 import numpy as np
@@ -52,6 +49,19 @@ FX_KINDS = frozenset({Kind.FX, Kind.FX_FORWARD, Kind.FX_OPTION})
 LEG_KINDS = frozenset({Kind.FX, Kind.FX_FORWARD})
 """Kinds with exposure by currency leg (ACCOUNTING section 5); all others have it by instrument."""
 OPTION_KINDS = frozenset({Kind.FX_OPTION, Kind.EQUITY_OPTION})
+WORTHLESS_KINDS = frozenset({Kind.EQUITY, Kind.CRYPTO, Kind.FX_OPTION, Kind.EQUITY_OPTION})
+"""Kinds that can become worthless: a mark or a close of them may be 0."""
+
+
+def small_lot(kind: Kind, multiplier: int) -> str | None:
+    """Why a multiplier (units of 1e-8) is too small for an instrument of this kind; None if it is not.
+
+    The multiplier of an fx kind is a lot size. One below 1 says that the price is for more than one unit of the base: taken as a
+    rate, the price would be wrong by that factor.
+    """
+    if kind not in FX_KINDS or multiplier >= 10**MULTIPLIER_DECIMALS:
+        return None
+    return f"of {kind.value} is a lot size and must be 1 or more: quote the price for one unit of the base currency"
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -192,32 +202,6 @@ def cash_and_fill_price(sign: int, quantity: int, price: int, contra_amount: int
     return -sign * contra_amount * CASH_PER_ONE, contra_amount * 10**MULTIPLIER_DECIMALS / (multiplier * quantity)
 
 
-def fingerprint(source: str, trade_id: str, leg: int) -> int:
-    """64 bits for an identity, the same in every process: CPython does not salt hashes of numbers. 0.4 us."""
-    text = f"{source}\0{trade_id}".encode()
-    return hash((crc32(text), crc_hqx(text, 0), leg))
-
-
-def version_fingerprint(source: str, trade_id: str, leg: int, version: int) -> int:
-    """64 bits for one version of a trade, to compare sets of versions by the sums of their fingerprints. 0.4 us."""
-    text = f"{source}\0{trade_id}".encode()
-    return hash((crc32(text), crc_hqx(text, 0), leg, version))
-
-
-def version_fingerprints(
-    sources: Sequence[str], trade_ids: Sequence[str], legs: Sequence[int], versions: Sequence[int]
-) -> list[int]:
-    """`version_fingerprint` over columns. 0.3 us each."""
-    prefixes = {}
-    for source in set(sources):
-        text = f"{source}\0".encode()
-        prefixes[source] = (crc32(text), crc_hqx(text, 0))
-    texts = [*map(str.encode, trade_ids)]
-    checks = map(crc32, texts, [prefixes[source][0] for source in sources])
-    others = map(crc_hqx, texts, [prefixes[source][1] for source in sources])
-    return [*map(hash, zip(checks, others, legs, versions, strict=True))]
-
-
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """An opening balance of (desk, dealer, instrument): a position brought forward, not a trade.
 
@@ -277,11 +261,16 @@ CONFLICT_REASON = "another trade with the same identity and version was stored f
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Why one item of a batch was refused: its place in the batch, the field and the reason, for the sender."""
+    """Why one item of a batch was refused: its place in the batch, the field and the reason, for the sender.
+
+    Of a trade also its source and its number there, as far as they could be read: the number has come.
+    """
 
     index: int
     field: str
     reason: str
+    source: str | None = None
+    source_seq: int = 0
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -292,6 +281,23 @@ class Verdict(msgspec.Struct, frozen=True):
     comment: str = ""
     actor: str = ""
     ts: int = 0
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """What the engine noticed about one version of a trade when it came: `late`, `off_market` or `possible_duplicate`.
+
+    Stored then, because a mark of the moment decided it. `id` is that of the exception; `detail` is a JSON object.
+    """
+
+    id: str
+    kind: str
+    ts: int
+    reason: str
+    detail: str
+    source: str
+    trade_id: str
+    leg: int
+    version: int
 
 
 # -- positions and samples -----------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from starlette.types import Scope
 
@@ -81,8 +81,21 @@ class Gateway(Protocol):
         """Take ticks; the snapshot after the next beat shows them. Raises EngineNotLive."""
         ...
 
-    def feed_heartbeat(self, source: str, last_seq: int | None) -> None:
-        """Note that a publisher is alive, and the highest `source_seq` that it has sent."""
+    def feed_heartbeat(self, source: str, last_seq: int | None) -> str | None:
+        """Note that a publisher is alive, and the highest `source_seq` that it has sent. Returns why not, None where it did."""
+        ...
+
+    def note_refused(self, numbers: Sequence[tuple[str, int]]) -> Awaitable[None] | None:
+        """Note that refused trades had these sources and numbers. Await the result to have that stored; None: it is."""
+        ...
+
+    async def decide_feed(
+        self, source: str, action: Literal["acknowledge", "restart", "retire"], actor: str
+    ) -> dict[str, Any] | None:
+        """Store and carry out a person's word on a source, and return its row of `feeds`; None if nobody knows the source.
+
+        Raises EngineNotLive, StoreError.
+        """
         ...
 
     def on_writer(self, action: Callable[[Engine], T]) -> Awaitable[T]:

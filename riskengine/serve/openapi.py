@@ -13,6 +13,7 @@ from riskengine.serve.answers import shapes
 from riskengine.serve.answers.problems import PROBLEM_JSON
 from riskengine.serve.answers.shapes import POLICIES, Fields
 from riskengine.serve.operations import Operation
+from riskengine.serve.routes.feeds import FEED_ACTIONS
 
 Schema = dict[str, Any]
 
@@ -52,10 +53,15 @@ _TRADE_INPUT = _object(
         "source": _TEXT | {"default": "api"},
         "trade_id": _TEXT,
         "leg": _INTEGER | {"default": 0, "minimum": 0},
-        "version": _INTEGER | {"default": 1, "minimum": 1, "maximum": MAX_INTEGER},
+        "version": _INTEGER
+        | {
+            "minimum": 1,
+            "maximum": MAX_INTEGER,
+            "description": "1 where the action is new; an amend or cancel names its version",
+        },
         "action": _TEXT | {"enum": ["new", "amend", "cancel"], "default": "new"},
         "ts": _TIME,
-        "source_seq": _INTEGER | {"default": 0},
+        "source_seq": {"type": ["integer", "string"], "default": 0, "description": "below 2^63; a text above 2^53"},
         "instrument": _TEXT,
         "desk": _TEXT | {"description": "a leaf node"},
         "dealer": _TEXT,
@@ -69,13 +75,16 @@ _TRADE_INPUT = _object(
         "booked_ts": _TIME,
         "contra_amount": _DECIMAL,
         "legs": _INTEGER,
+        "currency": _TEXT | {"description": "a check: the cash currency, or its minor unit, in which the amounts then are"},
+        "store_seq": {"description": "known and ignored, so that what was read can be posted"},
+        "received_ts": {"description": "known and ignored, so that what was read can be posted"},
     },
     ("trade_id",),
-)
+) | {"additionalProperties": False}
 _TICK_INPUT = _object(
     {"instrument": _TEXT, "ts": _TIME, "bid": _DECIMAL, "ask": _DECIMAL, "mid": _DECIMAL, "source": _TEXT},
     ("instrument", "ts"),
-)
+) | {"additionalProperties": False}
 _TRADE_RESULT = _object(
     {
         "source": {"type": ["string", "null"]},
@@ -107,6 +116,11 @@ def _judged_one_by_one(name: str) -> Schema:
     }
 
 
+def _feed_row() -> Schema:
+    holes: Schema = {"type": "array", "items": {"type": "array", "items": _INTEGER}}
+    return _object(_row(shapes.FEED)["properties"] | {"missing": holes}, ("source",))
+
+
 ROWS: dict[str, Schema] = {
     "NodeRow": _row(shapes.NODE),
     "DealerRow": _row(shapes.DEALER),
@@ -133,7 +147,7 @@ SCHEMAS: dict[str, Schema] = {
     "Metrics": _TEXT,
     "Status": _object(
         {field.name: field.schema() for field in shapes.STATUS}
-        | {"policies": _reference("Policies"), "feeds": {"type": "array", "items": {"type": "object"}}, "warnings": _WARNINGS},
+        | {"policies": _reference("Policies"), "feeds": _list_of("FeedRow"), "warnings": _WARNINGS},
         shapes.names(shapes.STATUS),
     ),
     "Digest": _object(
@@ -199,6 +213,8 @@ SCHEMAS: dict[str, Schema] = {
     "Decided": _object(
         _STAMP | {field.name: field.schema() for field in shapes.EXCEPTION}, ("epoch", "seq", "as_of", "id", "kind", "verdict")
     ),
+    "FeedRow": _feed_row(),
+    "FeedAction": _object({"action": _TEXT | {"enum": list(FEED_ACTIONS)}}, ("action",)) | {"additionalProperties": False},
     "TradeInput": _TRADE_INPUT,
     "Trades": _judged_one_by_one("TradeInput"),
     "TradeResult": _TRADE_RESULT,
@@ -208,7 +224,7 @@ SCHEMAS: dict[str, Schema] = {
             "seq": _INTEGER | {"description": "of the snapshot that holds them, already published"},
             "results": _list_of("TradeResult"),
             "errors": _ERRORS,
-            "counts": _object(dict.fromkeys(TRADE_OUTCOMES, _INTEGER), TRADE_OUTCOMES),
+            "counts": _object(dict.fromkeys((*TRADE_OUTCOMES, "rounded"), _INTEGER), (*TRADE_OUTCOMES, "rounded")),
         },
         ("epoch", "seq", "results", "errors", "counts"),
     ),

@@ -24,6 +24,7 @@ from riskengine.serve.answers.params import (
     Parameter,
 )
 from riskengine.serve.routes.exceptions import KINDS, answer_exceptions, take_verdict
+from riskengine.serve.routes.feeds import take_feed_action
 from riskengine.serve.routes.positions import answer_ladder, answer_positions, answer_receipt
 from riskengine.serve.routes.reads import (
     DEFAULT_MEASURE,
@@ -175,7 +176,7 @@ OPERATIONS = (
         take_trades,
         "TradesAnswer",
         body="Trades",
-        fails=(400, 403, 408, 413, 503),
+        fails=(400, 403, 408, 413, 415, 503),
         needs=FEED,
     ),
     Operation(
@@ -185,7 +186,7 @@ OPERATIONS = (
         take_ticks,
         "TicksAnswer",
         body="Ticks",
-        fails=(400, 403, 408, 413, 503),
+        fails=(400, 403, 408, 413, 415, 503),
         needs=FEED,
     ),
     Operation(
@@ -214,7 +215,7 @@ OPERATIONS = (
         take_reconcile,
         "Reconciliation",
         body="Reconcile",
-        fails=(400, 403, 408, 413, 503),
+        fails=(400, 403, 408, 413, 415, 503),
         needs=OPS,
     ),
     Operation(
@@ -233,8 +234,18 @@ OPERATIONS = (
         take_comment,
         "Break",
         body="Comment",
-        fails=(400, 403, 404, 408, 413, 503),
+        fails=(400, 403, 404, 408, 413, 415, 503),
         needs=COMMENT,
+    ),
+    Operation(
+        "POST",
+        "/v1/feeds/{source:path}",
+        "Say of a source that its gap is known, that it numbers anew, or that it is no more",
+        take_feed_action,
+        "FeedRow",
+        body="FeedAction",
+        fails=(400, 403, 404, 408, 413, 503),
+        needs=OPS,
     ),
     Operation(
         "GET",
@@ -254,7 +265,7 @@ OPERATIONS = (
         "Decided",
         (EXACT,),
         body="Verdict",
-        fails=(400, 403, 404, 408, 409, 413, 503),
+        fails=(400, 403, 404, 408, 409, 413, 415, 503),
         needs=COMMENT,
     ),
 )

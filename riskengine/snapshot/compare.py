@@ -1,13 +1,15 @@
 """Compares two sides that should be equal, key by key: what an engine holds (`here`) and what another account says (`there`).
 
-Pure and exact: quantities and cash are integers. The sum of the trades' fingerprints is compared too, so two sides that agree in
-every figure but were made of different trades differ. Nothing here knows a store or a clock.
+Pure and exact: quantities, cash and fees are integers. The sum of the trades' fingerprints is compared too, so two sides that
+agree in every figure but were made of different trades, or of trades that say something else, differ. Nothing here knows a store
+or a clock.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from riskengine.records.fields import to_text
+from riskengine.records.fingerprints import split_parts, versions_of
 from riskengine.records.types import CASH_DECIMALS, Key
 
 if TYPE_CHECKING:  # the child process that compares needs none of a snapshot's modules
@@ -21,10 +23,24 @@ MISSING_THERE = "missing_there"
 QUANTITY = "quantity"
 CASH = "cash"
 IDENTITY = "identity"
+FEES = "fees"
+ORDER = "order"
 HIERARCHY = "hierarchy"
 
-KINDS = (MISSING_HERE, MISSING_THERE, QUANTITY, CASH, IDENTITY, HIERARCHY)
-"""By precedence: a break has the first kind that fits."""
+AVERAGE = "average"
+UNKNOWN_NAME = "unknown_name"
+"""Of a comparison with an outside statement alone."""
+
+KINDS = (MISSING_HERE, MISSING_THERE, QUANTITY, CASH, IDENTITY, FEES, ORDER, HIERARCHY)
+"""Between engine and store, by precedence: a break has the first kind that fits."""
+
+STATEMENT_KINDS = (UNKNOWN_NAME, MISSING_HERE, MISSING_THERE, QUANTITY, CASH, AVERAGE)
+"""Between engine and an outside statement, by precedence."""
+
+Fees = Mapping[str, int]
+"""Fees by currency, units of 1e-10, without zeros."""
+
+NO_FEES: Fees = {}
 
 
 class Holding(NamedTuple):
@@ -33,13 +49,15 @@ class Holding(NamedTuple):
     quantity    signed, long > 0, units of 1e-10
     cash        net cash in the instrument's currency, units of 1e-28, received > 0
     trades      effective trades (an opening balance is none)
-    identities  sum of the fingerprints of their versions (`records.types.version_fingerprint`)
+    identities  sum of the fingerprints of their versions (`records.fingerprints`): which they are, and what they say
+    fees        by currency; never changed in place
     """
 
     quantity: int
     cash: int
     trades: int
     identities: int
+    fees: Fees = NO_FEES
 
 
 NOTHING = Holding(0, 0, 0, 0)
@@ -66,12 +84,32 @@ class Break(NamedTuple):
 
 def plus(one: Holding, other: Holding) -> Holding:
     """The sum of two holdings."""
-    return Holding(*(a + b for a, b in zip(one, other, strict=True)))
+    return Holding(
+        one.quantity + other.quantity,
+        one.cash + other.cash,
+        one.trades + other.trades,
+        one.identities + other.identities,
+        add_fees(one.fees, other.fees),
+    )
 
 
 def minus(one: Holding, other: Holding) -> Holding:
     """One holding less another."""
-    return Holding(*(a - b for a, b in zip(one, other, strict=True)))
+    return Holding(
+        one.quantity - other.quantity,
+        one.cash - other.cash,
+        one.trades - other.trades,
+        one.identities - other.identities,
+        add_fees(one.fees, {currency: -units for currency, units in other.fees.items()}),
+    )
+
+
+def add_fees(one: Fees, other: Fees) -> Fees:
+    """The sum of fees by currency. O(currencies)."""
+    if not one or not other:
+        return one or other
+    total = {currency: one.get(currency, 0) + other.get(currency, 0) for currency in (*one, *other)}
+    return {currency: units for currency, units in total.items() if units}
 
 
 def kind_of(here: Holding | None, there: Holding | None) -> str:
@@ -84,7 +122,19 @@ def kind_of(here: Holding | None, there: Holding | None) -> str:
         return MISSING_THERE
     if here.quantity != there.quantity:
         return QUANTITY
-    return CASH if here.cash != there.cash else IDENTITY
+    if here.cash != there.cash:
+        return CASH
+    if here.trades != there.trades or versions_of(here.identities) != versions_of(there.identities):
+        return IDENTITY
+    return FEES if here.fees != there.fees else ORDER
+
+
+def kinds_of(each: Break) -> list[str]:
+    """The kinds of a break: its kind, and `order` beside `fees` where the trades differ in more than fees."""
+    if each.kind != FEES:
+        return [each.kind]
+    sides = [split_parts((side or NOTHING).identities).economics for side in (each.here, each.there)]
+    return [FEES] if sides[0] == sides[1] else [FEES, ORDER]
 
 
 def compare(here: Side, there: Side) -> list[Break]:
@@ -101,20 +151,22 @@ class Totals:
     """The sums of what several owners hold, by instrument."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, list[int]] = {}
+        self._sums: dict[str, list[Any]] = {}
 
     def add(self, held: Mapping[str, Holding]) -> None:
         """Add what one more owner holds. 0.5 us a row."""
         sums = self._sums
-        for instrument, (quantity, cash, trades, identities) in held.items():
+        for instrument, (quantity, cash, trades, identities, fees) in held.items():
             total = sums.get(instrument)
             if total is None:
-                sums[instrument] = [quantity, cash, trades, identities]
+                sums[instrument] = [quantity, cash, trades, identities, fees]
             else:
                 total[0] += quantity
                 total[1] += cash
                 total[2] += trades
                 total[3] += identities
+                if fees:
+                    total[4] = add_fees(total[4], fees)
 
     def breaks(self, node: str, held: Mapping[str, Holding]) -> list[Break]:
         """Breaks where the rows of `node` differ from these sums."""
@@ -128,7 +180,7 @@ class Totals:
 
 
 def hierarchy_breaks_of(children: Mapping[str, Iterable[str]], row_of: Callable[[str], Mapping[str, Holding]]) -> list[Break]:
-    """Breaks where the row of an inner node is not the sum of its children's: quantity, cash, trades, identities by instrument.
+    """Breaks where the row of an inner node is not the sum of its children's: quantity, cash, trades, fees by instrument.
 
     `children` names the children of each inner node; `row_of` returns what a node holds, by instrument. O(rows).
     """
@@ -147,12 +199,41 @@ def tree_breaks(here: Mapping[str, str], there: Mapping[str, str]) -> list[Break
     return [Break(HIERARCHY, (NODE, name, ""), None, None) for name in names if here.get(name) != there.get(name)]
 
 
+# -- as reports show it ------------------------------------------------------------------------------------------
+
+
+def found_rows(each: Break) -> list[dict[str, Any]]:
+    """A break as a report shows it: a row for each of its kinds."""
+    rollup, owner, instrument = each.key
+    row = {
+        "rollup": rollup,
+        rollup: owner,
+        "instrument": instrument or None,
+        "here": holding_row(each.here),
+        "there": holding_row(each.there),
+        "difference": holding_row(each.difference),
+    }
+    return [{"kind": kind} | row for kind in kinds_of(each)]
+
+
+def holding_row(holding: Holding | None) -> dict[str, Any] | None:
+    """A holding as a report shows it: exact decimals as texts, fees by currency."""
+    if holding is None:
+        return None
+    return {
+        "quantity": to_text(holding.quantity),
+        "net_cash": to_text(holding.cash, CASH_DECIMALS),
+        "trade_count": holding.trades,
+        "fees": {currency: to_text(units) for currency, units in sorted(holding.fees.items())},
+    }
+
+
 # -- the engine's side -------------------------------------------------------------------------------------------
 
 
 def holding_of(row: "Row") -> Holding:
     """The holding of a row of a snapshot."""
-    return Holding(row.quantity, row.cash, row.trade_count, row.identities)
+    return Holding(row.quantity, row.cash, row.trade_count, row.identities, row.fees)
 
 
 def side_of(snapshot: "Snapshot") -> dict[Key, Holding]:
@@ -185,28 +266,3 @@ def hierarchy_breaks(snapshot: "Snapshot") -> list[Break]:
         return {symbols[row.instrument]: holding_of(row) for row in state.positions()}
 
     return hierarchy_breaks_of(children, row_of)
-
-
-def found_row(each: Break) -> dict[str, Any]:
-    """A break as a report shows it."""
-    rollup, owner, instrument = each.key
-    return {
-        "kind": each.kind,
-        "rollup": rollup,
-        rollup: owner,
-        "instrument": instrument or None,
-        "here": holding_row(each.here),
-        "there": holding_row(each.there),
-        "difference": holding_row(each.difference),
-    }
-
-
-def holding_row(holding: Holding | None) -> dict[str, Any] | None:
-    """A holding as a report shows it: exact decimals as texts."""
-    if holding is None:
-        return None
-    return {
-        "quantity": to_text(holding.quantity),
-        "net_cash": to_text(holding.cash, CASH_DECIMALS),
-        "trade_count": holding.trades,
-    }

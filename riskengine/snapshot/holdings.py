@@ -2,9 +2,11 @@
 
 The first line is a header: `epoch`, `seq`, `as_of`, `watermark` and `nodes`, a list of [node, parent] from the root down. Then
 comes a line for each owner that holds something: `{"node": name, "rows": [..]}` for nodes, inner ones too, and
-`{"dealer": name, "rows": [..]}` for dealers. The last line is `{"end": true}`. A row is `[instrument, quantity, net cash, trades,
-identities]`: quantity in units of 1e-10, net cash in units of 1e-28, `identities` the sum of the trades' fingerprints, these
-three as the decimal text of an integer.
+`{"dealer": name, "rows": [..]}` for dealers. The last line is `{"end": true}`.
+
+A row is `[instrument, quantity, net cash, trades, identities, economics, fees of trades, fees]`: quantity in units of 1e-10, net
+cash in units of 1e-28, then the sums of the three parts of the trades' fingerprints (`records.fingerprints`), these five as the
+decimal text of an integer; last the fees by currency, each the decimal text of an integer in units of 1e-10.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,13 +14,14 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from riskengine.records.fingerprints import join_parts, split_parts
 from riskengine.records.types import Key
 from riskengine.snapshot.compare import DEALER, NODE, Break, Holding, hierarchy_breaks_of
 from riskengine.snapshot.snapshot import Snapshot, Table
 
 
 def holding_lines(snapshot: Snapshot, more: dict[str, Any]) -> Iterator[bytes]:
-    """The lines of a snapshot, with `more` added to the header. 1.5 us a row; any thread."""
+    """The lines of a snapshot, with `more` added to the header. 2 us a row; any thread."""
     hierarchy = snapshot.reference.hierarchy
     header = {
         "epoch": snapshot.epoch,
@@ -38,7 +41,14 @@ def holding_lines(snapshot: Snapshot, more: dict[str, Any]) -> Iterator[bytes]:
 
 def _line(rollup: str, name: str, table: Table, owner: int, symbols: tuple[str, ...]) -> bytes:
     rows = [
-        [symbols[row.instrument], str(row.quantity), str(row.cash), row.trade_count, str(row.identities)]
+        [
+            symbols[row.instrument],
+            str(row.quantity),
+            str(row.cash),
+            row.trade_count,
+            *map(str, split_parts(row.identities)),
+            {currency: str(units) for currency, units in row.fees.items()},
+        ]
         for row in table.state(owner).positions()
     ]
     return orjson.dumps({rollup: name, "rows": rows}) + b"\n" if rows else b""
@@ -79,6 +89,13 @@ class Holdings(NamedTuple):
         return hierarchy_breaks_of(children, lambda node: self.nodes.get(node, {}))
 
 
+def _holding(quantity: str, cash: str, trades: int, *parts_and_fees: Any) -> Holding:
+    *parts, charged = parts_and_fees
+    versions, economics, fees = ([int(part)] for part in parts)
+    [identities] = join_parts(versions, economics, fees)
+    return Holding(int(quantity), int(cash), trades, identities, {currency: int(units) for currency, units in charged.items()})
+
+
 def read_holdings(lines: Iterable[bytes]) -> Holdings:
     """Read what `holding_lines` wrote. Raises ValueError if the lines are something else, or cut short."""
     waiting = iter(lines)
@@ -93,8 +110,5 @@ def read_holdings(lines: Iterable[bytes]) -> Holdings:
             continue
         record = orjson.loads(line)
         owners = found.nodes if NODE in record else found.dealers
-        owners[record[NODE] if NODE in record else record[DEALER]] = {
-            instrument: Holding(int(quantity), int(cash), trades, int(identities))
-            for instrument, quantity, cash, trades, identities in record["rows"]
-        }
+        owners[record[NODE] if NODE in record else record[DEALER]] = {str(row[0]): _holding(*row[1:]) for row in record["rows"]}
     raise ValueError("the holdings are cut short")

@@ -6,7 +6,18 @@ Pure functions; any thread.
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from riskengine.snapshot.compare import CASH, HIERARCHY, IDENTITY, KINDS, MISSING_HERE, MISSING_THERE, QUANTITY, Break
+from riskengine.snapshot.compare import (
+    CASH,
+    FEES,
+    HIERARCHY,
+    IDENTITY,
+    KINDS,
+    MISSING_HERE,
+    MISSING_THERE,
+    ORDER,
+    QUANTITY,
+    Break,
+)
 from riskengine.snapshot.snapshot import Snapshot
 
 _TEXTS = {
@@ -15,6 +26,8 @@ _TEXTS = {
     QUANTITY: "with different quantities in engine and store",
     CASH: "with different net cash in engine and store",
     IDENTITY: "made of different trades in engine and store",
+    FEES: "with different fees in engine and store",
+    ORDER: "made of the same trades with other columns in engine and store",
     HIERARCHY: "of nodes that are not the sums of their children",
 }
 
@@ -26,9 +39,10 @@ class Mismatch(NamedTuple):
     text: str
 
 
-def accepted_warning(mismatches: Iterable[Mismatch]) -> str:
-    """The warning on every screen of an engine that went live in spite of `mismatches`."""
-    return f"{'; '.join(mismatch.text for mismatch in mismatches)}; this was accepted when the engine was started"
+def accepted_warning(mismatches: Iterable[Mismatch], reason: str = "") -> str:
+    """The warning on every screen of an engine that went live in spite of `mismatches`, with the reason that a person gave."""
+    why = f": {reason}" if reason else ""
+    return f"{'; '.join(mismatch.text for mismatch in mismatches)}; this was accepted when the engine was started{why}"
 
 
 def disagreements(snapshot: Snapshot) -> list[Mismatch]:

@@ -7,9 +7,7 @@ microseconds and is made only for a reader that asks for it.
 
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import Any
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from riskengine.positions.ledger import Row
 from riskengine.records.fields import to_text
@@ -99,24 +97,23 @@ def _with_amounts(row: RowDict, snapshot: Snapshot, table: Table, owner: int) ->
     numbers = table.measures(owner).tolist()
     state = table.state(owner)
     quarantined = state.quarantined_count
-    unpriced, no_rate = int(numbers[UNPRICED]) + quarantined, int(numbers[NO_RATE]) + quarantined
-    broken = table.is_broken(owner)
-    known = not broken and (not state.position_count or unpriced < state.position_count)
-    rated = not broken and (not state.position_count or no_rate < state.position_count)
+    unpriced = int(numbers[UNPRICED]) + quarantined
+    known = _known_amounts(snapshot, table, owner, unpriced, int(numbers[NO_RATE]) + quarantined)
     net, gross = numbers[NET], numbers[GROSS]
-    exposed = known or (gross > 0.0 and not broken)  # the legs of a pair without a mark have rates of their own
+    # The legs of a pair without a mark have rates of their own.
+    exposed = known.exposure or (gross > 0.0 and not table.is_broken(owner))
     long, short = (gross + net) / 2.0, (net - gross) / 2.0
     if long <= SNAP * gross:
         long = 0.0
     if -short <= SNAP * gross:
         short = 0.0
-    greeks = known and not _holds_options(snapshot, state)
+    greeks = known.exposure
     row.update(
         {
-            "total_pnl": numbers[TOTAL] + 0.0 if known else None,
-            "realised_pnl": numbers[REALISED] + 0.0 if rated else None,
-            "unrealised_pnl": numbers[UNREALISED] + 0.0 if known else None,
-            "fees": numbers[FEES] + 0.0 if not broken and (numbers[FEES] or _fees_known(snapshot, state)) else None,
+            "total_pnl": numbers[TOTAL] + 0.0 if known.total else None,
+            "realised_pnl": numbers[REALISED] + 0.0 if known.realised else None,
+            "unrealised_pnl": numbers[UNREALISED] + 0.0 if known.total else None,
+            "fees": numbers[FEES] + 0.0 if known.fees else None,
             "net_exposure": net + 0.0 if exposed else None,
             "gross_exposure": gross if exposed else None,
             "long_exposure": long if exposed else None,
@@ -138,15 +135,51 @@ def _with_amounts(row: RowDict, snapshot: Snapshot, table: Table, owner: int) ->
     return row
 
 
-def _fees_known(snapshot: Snapshot, state: OwnerState) -> bool:
-    """Whether the owner has no fees, or some in a currency that has a rate. O(1) while every currency has one."""
-    known = snapshot.rates.known
-    if state.quarantined_count and state.quarantined_count == state.position_count:
-        return False
-    if known.all():
+class KnownAmounts(NamedTuple):
+    """Whether at least one position of an owner has each kind of amount; an owner without positions has them all, as 0."""
+
+    total: bool
+    realised: bool
+    exposure: bool
+    fees: bool
+
+
+ALL_KNOWN, NONE_KNOWN = KnownAmounts(*(True,) * 4), KnownAmounts(*(False,) * 4)
+
+
+def _known_amounts(snapshot: Snapshot, table: Table, owner: int, unpriced: int, no_rate: int) -> KnownAmounts:
+    """Which amounts of an owner are known. O(1) where one position is known in every respect, else O(rows)."""
+    state = table.state(owner)
+    count = state.position_count
+    if table.is_broken(owner):
+        return NONE_KNOWN
+    if not count or unpriced < count:
+        return ALL_KNOWN
+    units = snapshot.units
+    valued = exposed = count - no_rate  # without the quarantined ones
+    for row in state.positions():
+        if row.open_count and units.rated.item(row.instrument):
+            if not units.priced.item(row.instrument):
+                valued -= row.open_count
+                exposed -= row.open_count
+            elif units.no_delta.item(row.instrument):
+                exposed -= row.open_count
+    return KnownAmounts(valued > 0, count > no_rate, exposed > 0, _is_any_fee_known(snapshot, table, owner))
+
+
+def _is_any_fee_known(snapshot: Snapshot, table: Table, owner: int) -> bool:
+    """Whether all fees of at least one position are known. O(rows), of the owners below too where no row here says so."""
+    if any(row.quarantined < row.position_count and fees_are_known(snapshot, row) for row in table.state(owner).positions()):
         return True
-    currencies = {currency for row in state.positions() for currency in row.fees}
-    return not currencies or any(known[snapshot.reference.currency_index[currency]] for currency in currencies)
+    if table is not snapshot.nodes:
+        return False
+    return any(_is_any_fee_known(snapshot, table, child) for child in range(*snapshot.reference.hierarchy.children[owner]))
+
+
+def fees_are_known(snapshot: Snapshot, row: Row) -> bool:
+    """Whether every currency of the row's fees has a rate. O(currencies)."""
+    known, index = snapshot.rates.fee_known, snapshot.reference.currency_index
+    return all(known.item(index[currency]) for currency in row.fees)
 
 
 def _oldest_mark(snapshot: Snapshot, state: OwnerState) -> int | None:
@@ -159,12 +192,6 @@ def _oldest_mark(snapshot: Snapshot, state: OwnerState) -> int | None:
         times = times[times > 0]
         return int(times.min()) if len(times) else None
     return oldest
-
-
-def _holds_options(snapshot: Snapshot, state: OwnerState) -> bool:
-    """Whether the owner has an open option: options' Greeks are not modelled, so sums over them are unknown."""
-    options = snapshot.reference.options
-    return bool(len(options)) and bool(np.isin(state.open_instruments(), options).any())
 
 
 # -- positions and ladders ---------------------------------------------------------------------------------------
@@ -265,7 +292,7 @@ def position_row(
         "instrument": instrument.instrument,
         "quantity": row.quantity / ONE,
         "net_cash": row.cash / CASH_ONE,
-        "average_price": average if row.quantity else None,
+        "average_price": _average_price(row, average, size),
         "breakeven_price": -(row.cash / CASH_ONE) / size if row.quantity else None,
         "mark": mark.price if priced and mark is not None else None,
         "mark_source": mark.source or mark.kind if priced and mark is not None else None,
@@ -287,6 +314,16 @@ def position_row(
         **UNKNOWN_DAY,
     }
     return _for_reader(fields, row, exact, broken)
+
+
+def _average_price(row: Row, average: float | None, size: float) -> float | None:
+    """The average of the position that the row stands for; of several on one side the open cost over the quantity."""
+    if not row.quantity:
+        return None
+    if average is not None or not row.is_one_sided:
+        return average
+    cost: float = row.open_cost / CASH_ONE
+    return cost / size
 
 
 def _for_reader(fields: RowDict, row: Row, exact: bool, broken: bool) -> RowDict:
@@ -315,12 +352,11 @@ def _greeks(instrument: Instrument, row: Row, size: float, market_value: float |
 
 
 def _fees(snapshot: Snapshot, row: Row) -> float | None:
+    if not fees_are_known(snapshot, row):
+        return None
     total = 0.0
     for currency, units in sorted(row.fees.items()):
-        number = snapshot.reference.currency_index[currency]
-        if not snapshot.rates.known[number]:
-            return None
-        total += units / ONE * float(snapshot.rates.value[number])
+        total += units / ONE * snapshot.rates.fee_value.item(snapshot.reference.currency_index[currency])
     return total
 
 

@@ -48,6 +48,7 @@ ENTRY_KINDS = (
     "verdict",
     "repair",
     "break_comment",
+    "feed",
     "mismatch_accepted",
     "start",
     EPOCH,

@@ -45,7 +45,7 @@ def open_store(
         raise StoreError(
             f"store {_scheme(url)} is not supported: expected sqlite:///path/to/file.db or postgresql://user@host/database"
         )
-    path = _path_of(url)
+    path = path_of(url)
     return SqliteStore.open(
         path,
         create=create and not read_only,
@@ -63,7 +63,8 @@ def _scheme(url: str) -> str:
     return excerpt(scheme + colon) if colon else excerpt(url)
 
 
-def _path_of(url: str) -> str:
+def path_of(url: str) -> str:
+    """The path of the file that a SQLite URL names. Raises StoreError if it names none."""
     rest = url.removeprefix(SQLITE)
     path = rest.removeprefix("/")
     if path == rest or not path or path.startswith(":memory:") or "\0" in path:

@@ -8,28 +8,35 @@ from another thread is a bug and raises AssertionError. Reads (marked R) come fr
 call answers from one committed state.
 
 Errors: any method may raise StoreUnavailable (locked for longer than the store waits, disk full, I/O error, file gone, store
-closed), StoreCorrupt, or StoreError for anything else that the database refuses. A W method that raises has changed nothing.
+closed), StoreWentBack (behind what this writer acknowledged), StoreCorrupt, or StoreError for anything else that the database
+refuses. A W method that raises has changed nothing.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from riskengine.records.types import Close, Instrument, Node, Opening, Sample, StoredMark, Trade, Verdict
+from riskengine.records.numbers import FeedChange, FeedState
+from riskengine.records.rules import RuleStarts
+from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
 from riskengine.store.audit_chain import Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport
 from riskengine.store.queries import Transaction
 from riskengine.store.results import (
     Bookmark,
     BreakKey,
     BreakStatus,
+    Changes,
     Conflict,
     FoundBreak,
+    Removed,
     Saved,
     Stored,
     StoredBreak,
+    StoredNotice,
     StoreState,
     TableCounts,
     TradeFilter,
 )
+from riskengine.store.standing import Acknowledged
 from riskengine.store.trade_rows import TradeRow
 
 T = TypeVar("T")
@@ -52,7 +59,7 @@ class Store(Protocol):
     def append_trades(self, trades: Sequence[Trade]) -> list[Stored]:
         """W. Store a batch in one transaction, in order; durable when it returns. One result for each trade.
 
-        The same transaction records the new trades in the audit trail and advances the cursors of their sources.
+        The same transaction records the new trades in the audit trail and notes that their sources' numbers have come.
 
         An equal repeat stores nothing. A conflict is kept apart, once, however often it is sent. After an error none of the batch
         is stored, or all of it if the answer to the commit was lost; appending it again is harmless. Raises LeaseHeld if a newer
@@ -68,6 +75,17 @@ class Store(Protocol):
         """W. Insert or update by symbol, in one transaction."""
         ...
 
+    def remove_nodes(self, names: Sequence[str]) -> Removed:
+        """W. Remove nodes without trades, balances or nodes below them, in one transaction; refuse the others.
+
+        O(trades) a name.
+        """
+        ...
+
+    def remove_instruments(self, names: Sequence[str]) -> Removed:
+        """W. Remove instruments that no trade, balance or other instrument names, with mark and closes; refuse the others."""
+        ...
+
     def save_openings(self, openings: Sequence[Opening]) -> Saved:
         """W. Insert by (desk, dealer, instrument). An equal balance is a duplicate, a different one is refused."""
         ...
@@ -80,16 +98,29 @@ class Store(Protocol):
         """W. Keep the mark with the newest ts of each instrument, on ties the later one; an older mark is superseded."""
         ...
 
-    def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> None:
-        """W. Store a person's decision on an exception, in one transaction.
+    def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> int | None:
+        """W. Store a person's decision on an exception, in one transaction; one that is only a comment leaves the decision alone.
 
-        `conflict` is a trade that was kept apart and now replaces the stored version, in place. Raises StoreError if that version
-        is gone.
+        `conflict` is a trade that was kept apart and now replaces the stored version, in place and whole: the row becomes that
+        record, received_ts included. Returns the store_seq of that row. Raises StoreError if that version is gone.
         """
+        ...
+
+    def save_notices(self, notices: Sequence[Notice]) -> None:
+        """W. Store what the engine noticed about trades; the first notice of an id stands. Raises LeaseHeld as `save_marks`."""
         ...
 
     def record(self, events: Sequence[AuditEvent]) -> None:
         """W. Append events to the audit trail, in one transaction, in order."""
+        ...
+
+    def update_feeds(
+        self, changes: Mapping[str, Sequence[FeedChange]], events: Sequence[AuditEvent] = ()
+    ) -> dict[str, FeedState]:
+        """W. Change what is known of the numbers of sources, in one transaction with entries of the audit trail.
+
+        Returns the states as stored. Raises LeaseHeld if a newer writer has taken over.
+        """
         ...
 
     def record_followed(self, store_seqs: Sequence[int]) -> int:
@@ -158,6 +189,19 @@ class Store(Protocol):
         """
         ...
 
+    def check_standing(self, watermark: int) -> None:
+        """R, on the write thread. Compare the store with what this writer acknowledged; it has applied rows up to `watermark`.
+
+        Raises StoreWentBack if the store is behind that, or another file; does nothing before `next_epoch`. Every commit of
+        trades compares the audit trail in the same way, in its own transaction. Cost 50 us (SQLite) or 500 us (PostgreSQL).
+        """
+        ...
+
+    @property
+    def acknowledged(self) -> Acknowledged | None:
+        """What this writer has acknowledged, None before `next_epoch`."""
+        ...
+
     # -- following what others write -------------------------------------------------------------------------------
 
     def bookmark(self) -> Bookmark:
@@ -170,6 +214,13 @@ class Store(Protocol):
         Returns each row once, whatever its number and however late its transaction commits; an open transaction does not hold
         back the others. Fewer rows than `limit`: there are no more. In store order, except for rows that commit late. Cost 50 us
         (SQLite) or 500 us (PostgreSQL), and 6 us a row.
+        """
+        ...
+
+    def changes_beyond(self, seen: Changes | None) -> tuple[frozenset[str], Changes]:
+        """R. Which of CHANGED_KINDS have rows that became visible after `seen` (None: all), and what has been seen now.
+
+        Own rows may be among them, but no marks that a writer with an epoch saved. Cost 30 us (SQLite) or 500 us (PostgreSQL).
         """
         ...
 
@@ -218,6 +269,22 @@ class Store(Protocol):
         """R. The newest conflicts first."""
         ...
 
+    def notices(self, limit: int) -> list[StoredNotice]:
+        """R. The newest notices about trades, oldest first, each with the row of its version. 10 us each."""
+        ...
+
+    def conflict_ids(self, limit: int) -> list[int]:
+        """R. The numbers of the newest conflicts, newest first. Cost 0.2 us each."""
+        ...
+
+    def conflicts_numbered(self, conflict_ids: Sequence[int]) -> list[Conflict]:
+        """R. The conflicts with these numbers that exist, ascending; the store_seq of their rows is 0. Cost 5 us each."""
+        ...
+
+    def marks_of_others(self) -> list[StoredMark]:
+        """R. The stored marks that other programs wrote, by instrument."""
+        ...
+
     def verdicts(self) -> list[Verdict]:
         """R. The newest decision on each exception, oldest first."""
         ...
@@ -250,8 +317,12 @@ class Store(Protocol):
         """R. The closes of a date (`2026-11-21`), or of all dates, by date and instrument."""
         ...
 
-    def latest_closes(self) -> list[Close]:
-        """R. The newest close of each instrument."""
+    def latest_closes(self, up_to: str) -> list[Close]:
+        """R. The newest close of each instrument among those dated up to `up_to` (`2026-11-21`), that day included."""
+        ...
+
+    def rule_starts(self) -> RuleStarts:
+        """R. The first store_seq that each stricter rule judges, by rule (`records.rules`). Migrations alone change it."""
         ...
 
     def reference_revision(self) -> int:
@@ -266,8 +337,8 @@ class Store(Protocol):
         """R. The highest store_seq, 0 in an empty store."""
         ...
 
-    def cursors(self) -> dict[str, int]:
-        """R. The highest stored source_seq of each source that numbers its trades."""
+    def feeds(self, sources: Sequence[str] | None = None) -> dict[str, FeedState]:
+        """R. What is known of the numbers of these sources, None: of all that have any. Unknown ones are left out."""
         ...
 
     def unrecorded(self, after: int, up_to: int, limit: int) -> tuple[list[int], int]:

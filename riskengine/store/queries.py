@@ -5,10 +5,11 @@ dialects have the same names, so the code in `tables/` names a query and works o
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Literal, Protocol
 
+from riskengine.records.numbers import Range
 from riskengine.store.audit_chain import AuditEntry
 from riskengine.store.trade_rows import COLUMNS
 
@@ -41,8 +42,11 @@ class Transaction(Protocol):
         """A list in the form that the database binds to one placeholder."""
         ...
 
-    def save_entries(self, entries: Sequence[AuditEntry], head: str, cursors: Mapping[str, int], ts: int) -> None:
-        """Append to the audit trail, store its `head` in `meta`, and advance the cursors of the sources."""
+    def save_entries(self, entries: Sequence[AuditEntry], head: str, next_runs: Mapping[str, Range], ts: int) -> Collection[str]:
+        """Append to the audit trail and store its `head` in `meta`.
+
+        `next_runs` are numbers that have come; returns the sources of which it has noted them at no cost (not always any).
+        """
         ...
 
 

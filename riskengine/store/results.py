@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from riskengine.records.types import Refusal
+from riskengine.records.types import Notice, Refusal
 from riskengine.store.trade_rows import TradeRow
 
 # -- trades --------------------------------------------------------------------------------------------------------
@@ -78,6 +78,27 @@ class Bookmark(NamedTuple):
         return self._replace(passed=tuple(merged))
 
 
+class StoredNotice(NamedTuple):
+    """A notice and the row of the version that it is about."""
+
+    notice: Notice
+    row: TradeRow
+
+
+CHANGED_KINDS = frozenset({"closes", "conflicts", "marks", "verdicts"})
+"""The tables other than `trades` and reference data whose changes by other programs an engine follows."""
+
+
+class Changes(NamedTuple):
+    """How far a follower has seen other programs' changes; `Store.changes_beyond` makes it.
+
+    SQLite: the count of changes of each kind. PostgreSQL: a snapshot.
+    """
+
+    counts: tuple[tuple[str, int], ...] = ()
+    snapshot: str = ""
+
+
 # -- reference data ------------------------------------------------------------------------------------------------
 
 
@@ -92,6 +113,17 @@ class Saved(NamedTuple):
     duplicate: int = 0
     superseded: int = 0
     refused: tuple[Refusal, ...] = ()
+
+
+class Removed(NamedTuple):
+    """What was taken out of the reference data. Each of `refused` has a name as its field, and what refers to it.
+
+    `closes` is the number of closes that went with instruments.
+    """
+
+    removed: tuple[str, ...]
+    refused: tuple[Refusal, ...]
+    closes: int = 0
 
 
 # -- breaks --------------------------------------------------------------------------------------------------------
@@ -164,7 +196,8 @@ class StoreState(NamedTuple):
 
     `store_id` names the store, wherever it is copied to. `epoch` is that of its last writer. `watermark` is its highest store_seq
     (0: no trade) and `last_received_ts` when that row was received. `trades` counts the rows of `trades`. `audit_seq` and
-    `audit_hash` are those of the newest entry of the audit trail (0 and "": no entry).
+    `audit_hash` are those of the newest entry of the audit trail (0 and "": no entry). `issued` is the highest store_seq that the
+    database ever gave out, whether or not the row is still there (0: unknown).
     """
 
     store_id: str
@@ -174,3 +207,9 @@ class StoreState(NamedTuple):
     trades: int
     audit_seq: int
     audit_hash: str
+    issued: int = 0
+
+    @property
+    def come_to(self) -> int:
+        """The highest number that a trade of this store is known to have had."""
+        return max(self.watermark, self.issued)

@@ -4,16 +4,20 @@ A database adds how a transaction begins and ends (`_transaction`), where reads 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Concatenate, ParamSpec, TypeVar
 
-from riskengine.errors import LeaseHeld, StoreError
-from riskengine.records.types import Close, Instrument, Node, Opening, Sample, StoredMark, Trade, Verdict
+from riskengine.clock import SystemClock
+from riskengine.errors import LeaseHeld, StoreError, StoreWentBack
+from riskengine.records.numbers import FeedChange, FeedState
+from riskengine.records.rules import RuleStarts
+from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
 from riskengine.store import audit_trail as audit
-from riskengine.store.audit_chain import ENGINE, EPOCH, Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport
+from riskengine.store import feed_rows as feeds_of
+from riskengine.store.audit_chain import ENGINE, EPOCH, Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport, Head
 from riskengine.store.audit_records import record_caught_up
-from riskengine.store.audit_trail import EPOCH_KEY, Trail, command_line_actor
+from riskengine.store.audit_trail import EPOCH_KEY, STORE_KEY, Trail, command_line_actor
 from riskengine.store.audit_verify import verify
 from riskengine.store.queries import Transaction
 from riskengine.store.results import (
@@ -21,15 +25,20 @@ from riskengine.store.results import (
     BreakStatus,
     Conflict,
     FoundBreak,
+    Removed,
     Saved,
     StoredBreak,
+    StoredNotice,
     StoreState,
     TableCounts,
     TradeFilter,
 )
+from riskengine.store.standing import RESUME, Acknowledged, find_shortfall, lacking_entry
 from riskengine.store.tables import breaks as breaks_of
 from riskengine.store.tables import curve_samples as curves_of
-from riskengine.store.tables import reference
+from riskengine.store.tables import notices as notices_of
+from riskengine.store.tables import reference, removal
+from riskengine.store.tables import rules as rules_of
 from riskengine.store.tables import trades as trades_of
 from riskengine.store.tables import verdicts as verdicts_of
 from riskengine.store.trade_rows import TradeRow
@@ -48,28 +57,41 @@ class SqlStore(ABC):
     _lease: object | None
     _epoch: int | None
     _write_thread: int | None
+    _acknowledged: Acknowledged | None = None
+    _open_trail: Trail | None = None
+    _mark_saves = 0
 
     @abstractmethod
     def _transaction(self) -> AbstractContextManager[Transaction]:
-        """The write connection inside a transaction: durable when the block ends; after an error it has changed nothing."""
+        """The write connection inside a transaction: durable when the block ends; after an error it has changed nothing.
+
+        Sets `_open_trail` to None when it begins, and calls `_note_committed` when it has ended well.
+        """
 
     @abstractmethod
     def _read(self, query: Callable[Concatenate[Transaction, _P], _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """The result of `query` on one committed state."""
 
     @abstractmethod
+    def _forget_changes(self, transaction: Transaction) -> None:
+        """Remove what only an earlier engine needed to know of the changes by other programs."""
+
+    @abstractmethod
     def _check_epoch(self, transaction: Transaction) -> None:
         """Raise LeaseHeld if a newer writer has taken over."""
 
     def _expect_epoch(self, epoch: int) -> None:
-        """Raise LeaseHeld, with what it means, if the store has another epoch than this writer."""
+        """Raise LeaseHeld or StoreWentBack, with what it means, if the store has another epoch than this writer."""
         if self._epoch is None or epoch == self._epoch:
             return
         if epoch > self._epoch:
             raise LeaseHeld(f"store {self.name} has a newer writer: epoch {epoch}, ours is {self._epoch}")
-        raise LeaseHeld(
-            f"store {self.name} was restored from an older state while this engine wrote it: it is at epoch {epoch} and was at"
-            f" {self._epoch}"
+        raise self._went_back(f"it is at epoch {epoch} and was at {self._epoch}")
+
+    def _went_back(self, lack: str) -> StoreWentBack:
+        return StoreWentBack(
+            f"store {self.name} was restored from an older state while this engine wrote it: {lack}."
+            f" Stop this engine, then {RESUME}"
         )
 
     @property
@@ -79,7 +101,21 @@ class SqlStore(ABC):
 
     def _trail(self, transaction: Transaction) -> Trail:
         """The audit trail in this transaction."""
-        return Trail(transaction, self._actor, self._expect_epoch)
+
+        def check(epoch: int, head: Head) -> None:
+            self._expect_epoch(epoch)
+            ours = self._acknowledged
+            if ours is not None and head != ours.head and (lack := lacking_entry(transaction, ours.head)) is not None:
+                raise self._went_back(lack)
+
+        self._open_trail = Trail(transaction, self._actor, check)
+        return self._open_trail
+
+    def _note_committed(self) -> None:
+        """The transaction is durable: what it appended to the audit trail is acknowledged."""
+        trail, ours = self._open_trail, self._acknowledged
+        if trail is not None and trail.head is not None and ours is not None:
+            self._acknowledged = ours._replace(head=trail.head)
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
@@ -90,9 +126,26 @@ class SqlStore(ABC):
             epoch = max(before, above) + 1
             reference.set_meta(transaction, EPOCH_KEY, str(epoch))
             began = AuditEvent(EPOCH, str(epoch), {"epoch": epoch, "after": before}, ENGINE)
-            Trail(transaction, ENGINE, lambda _: None).events([began])
-        self._epoch = epoch
+            self._forget_changes(transaction)
+            trail = Trail(transaction, ENGINE, lambda epoch, head: None)
+            trail.events([began])
+            store_id = reference.get_meta(transaction, STORE_KEY) or ""
+        assert trail.head is not None, "an entry was appended"
+        self._epoch, self._acknowledged = epoch, Acknowledged(store_id, epoch, 0, trail.head)
         return epoch
+
+    def check_standing(self, watermark: int) -> None:
+        if self._acknowledged is None:
+            return
+        ours = self._acknowledged
+        ours = ours._replace(watermark=max(ours.watermark, watermark))
+        lack, self._acknowledged = self._read(find_shortfall, ours)
+        if lack is not None:
+            raise self._went_back(lack)
+
+    @property
+    def acknowledged(self) -> Acknowledged | None:
+        return self._acknowledged
 
     def hand_over(self) -> None:
         self._write_thread = None
@@ -105,6 +158,14 @@ class SqlStore(ABC):
         with self._transaction() as transaction:
             return reference.save_instruments(transaction, instruments, self._trail(transaction))
 
+    def remove_nodes(self, names: Sequence[str]) -> Removed:
+        with self._transaction() as transaction:
+            return removal.remove_nodes(transaction, names, self._trail(transaction))
+
+    def remove_instruments(self, names: Sequence[str]) -> Removed:
+        with self._transaction() as transaction:
+            return removal.remove_instruments(transaction, names, self._trail(transaction))
+
     def save_openings(self, openings: Sequence[Opening]) -> Saved:
         with self._transaction() as transaction:
             return reference.save_openings(transaction, openings, self._trail(transaction))
@@ -116,9 +177,12 @@ class SqlStore(ABC):
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
         with self._transaction() as transaction:
             self._check_epoch(transaction)
-            return reference.save_marks(transaction, marks)
+            self._mark_saves += 1
+            save = 0 if self._epoch is None else (self._epoch << 32) + self._mark_saves
+            return reference.save_marks(transaction, marks, save)
 
-    def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> None:
+    def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> int | None:
+        store_seq: int | None = None
         with self._transaction() as transaction:
             self._check_epoch(transaction)
             verdicts_of.save_verdict(transaction, verdict)
@@ -130,10 +194,23 @@ class SqlStore(ABC):
                 stands = audit.stored_rows(transaction, [store_seq])
                 trail.corrections([store_seq], stands, verdict.actor or ENGINE, f"accepted {verdict.id}")
             trail.events([AuditEvent("verdict", verdict.id, said, verdict.actor or ENGINE)])
+        return store_seq
+
+    def save_notices(self, notices: Sequence[Notice]) -> None:
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            notices_of.save_notices(transaction, notices)
 
     def record(self, events: Sequence[AuditEvent]) -> None:
         with self._transaction() as transaction:
             self._trail(transaction).events(events)
+
+    def update_feeds(
+        self, changes: Mapping[str, Sequence[FeedChange]], events: Sequence[AuditEvent] = ()
+    ) -> dict[str, FeedState]:
+        with self._transaction() as transaction:
+            self._trail(transaction).events(events)  # holds the head of the trail: one program at a time changes feeds
+            return feeds_of.update(transaction, changes, SystemClock().now())
 
     def record_followed(self, store_seqs: Sequence[int]) -> int:
         with self._transaction() as transaction:
@@ -200,6 +277,18 @@ class SqlStore(ABC):
     def conflicts(self, limit: int = 1_000) -> list[Conflict]:
         return self._read(trades_of.conflicts, limit)
 
+    def notices(self, limit: int) -> list[StoredNotice]:
+        return self._read(notices_of.notices, limit)
+
+    def conflict_ids(self, limit: int) -> list[int]:
+        return self._read(trades_of.conflict_ids, limit)
+
+    def conflicts_numbered(self, conflict_ids: Sequence[int]) -> list[Conflict]:
+        return self._read(trades_of.conflicts_numbered, conflict_ids)
+
+    def marks_of_others(self) -> list[StoredMark]:
+        return self._read(reference.marks_of_others)
+
     def verdicts(self) -> list[Verdict]:
         return self._read(verdicts_of.verdicts)
 
@@ -224,8 +313,11 @@ class SqlStore(ABC):
     def closes(self, date: str | None = None) -> list[Close]:
         return self._read(reference.closes, date)
 
-    def latest_closes(self) -> list[Close]:
-        return self._read(reference.latest_closes)
+    def latest_closes(self, up_to: str) -> list[Close]:
+        return self._read(reference.latest_closes, up_to)
+
+    def rule_starts(self) -> RuleStarts:
+        return self._read(rules_of.rule_starts)
 
     def reference_revision(self) -> int:
         return int(self._read(reference.get_meta, REVISION_KEY) or 0)
@@ -239,8 +331,8 @@ class SqlStore(ABC):
     def audit_hash(self, audit_seq: int) -> str | None:
         return self._read(reference.audit_hash, audit_seq)
 
-    def cursors(self) -> dict[str, int]:
-        return self._read(audit.cursors)
+    def feeds(self, sources: Sequence[str] | None = None) -> dict[str, FeedState]:
+        return self._read(feeds_of.states, sources)
 
     def unrecorded(self, after: int, up_to: int, limit: int) -> tuple[list[int], int]:
         return self._read(audit.unrecorded, after, up_to, limit)

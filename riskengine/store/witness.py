@@ -1,7 +1,9 @@
 """Remembers, outside the store, how far it had come: a store that is behind this was restored from an older state.
 
 A store restored from an old backup is sound in itself: nothing in it shows what was lost. So the engine writes the state of the
-store into a small file, when it goes live, every few seconds and at the end, and compares the store with it at the next start.
+store into a small file, when it goes live, every few seconds and at the end, and compares the store with it at the next start. If
+the store goes back under it, it writes what it had acknowledged. What the file says never goes back by itself: only a person who
+accepts the older store makes it do so.
 
 Any thread may call this module, one at a time.
 """
@@ -20,6 +22,7 @@ from riskengine.config import StoreConfig, without_password
 from riskengine.observe import get_logger
 from riskengine.store.protocol import Store
 from riskengine.store.results import StoreState
+from riskengine.store.standing import Acknowledged
 
 SUFFIX = ".witness"
 
@@ -75,6 +78,8 @@ class Witness:
         self.path: Path | None = None
         self.gone = 0
         """The number of trades that the store held when this machine last saw it, and no longer holds."""
+        self.cut: str | None = None
+        """A text if the newest rows were deleted since the note before, None if not: a row that was deleted is a break."""
         self.error: str | None = None
         """The reason why the file cannot be written, None while it can."""
 
@@ -124,21 +129,54 @@ class Witness:
         now = self._store.state(*((seen.watermark, seen.trades) if seen is not None and not count else (0, 0)))
         if seen is not None and (back := self._behind(seen, now)) is not None:
             return back
+        self.cut = None
+        if seen is not None and now.watermark < seen.watermark:
+            self.cut = (
+                f"the newest trades were deleted from the store: it ends at trade {now.watermark} and had come to"
+                f" {seen.watermark}; reconcile, and `riskengine audit verify` lists the rows"
+            )
         noted = SeenState(
             store_id=now.store_id,
             store=without_password(self._config.url),
             epoch=now.epoch,
-            watermark=now.watermark,
+            watermark=now.watermark if seen is None else max(now.watermark, seen.watermark),
             trades=now.trades,
             audit_seq=now.audit_seq,
             audit_hash=now.audit_hash,
             ts=self._clock.now(),
         )
+        self._save(noted)
+        return None
+
+    def keep(self, acknowledged: Acknowledged) -> None:
+        """Write what a writer has acknowledged, whatever the store holds now: the next start compares the store with that.
+
+        Nothing is noted that is lower than what is noted already. Errors as for `note`.
+        """
+        seen = self._seen
+        lower = seen is not None and acknowledged.head.audit_seq < seen.audit_seq
+        audit_seq, audit_hash = (seen.audit_seq, seen.audit_hash) if seen is not None and lower else acknowledged.head
+        self._save(
+            SeenState(
+                store_id=acknowledged.store_id,
+                store=without_password(self._config.url),
+                epoch=max(acknowledged.epoch, self.epoch),
+                watermark=max(acknowledged.watermark, 0 if seen is None else seen.watermark),
+                trades=0 if seen is None else seen.trades,
+                audit_seq=audit_seq,
+                audit_hash=audit_hash,
+                ts=self._clock.now(),
+            )
+        )
+
+    def _save(self, noted: SeenState) -> None:
+        """Write the file unless it says the same already. If it cannot be written, log that once and set `error`."""
+        seen = self._seen
         if seen is not None and self.error is None and msgspec.structs.replace(noted, ts=seen.ts) == seen:
-            return None
+            return
         try:
             if self.path is None:
-                self.path = witness_path(self._config, self._store.name, now.store_id)
+                self.path = witness_path(self._config, self._store.name, noted.store_id)
             write_durably(self.path, msgspec.json.encode(noted))
         except OSError as error:
             if self.error is None:
@@ -147,12 +185,11 @@ class Witness:
         else:
             self.error = None
         self._seen = noted
-        return None
 
     def _behind(self, seen: SeenState, now: StoreState) -> str | None:
         where = f"it ends at {_trade_text(now.watermark, now.last_received_ts)}, epoch {now.epoch}"
         had = f"this machine had seen trade {seen.watermark}, epoch {seen.epoch}, at {utc_text(seen.ts)}"
-        if now.epoch < seen.epoch or now.watermark < seen.watermark:
+        if now.epoch < seen.epoch or now.come_to < seen.watermark:
             return f"the store was restored from an older state: {where}; {had}"
         if seen.audit_seq:
             there = self._store.audit_hash(seen.audit_seq)

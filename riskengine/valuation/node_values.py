@@ -5,17 +5,21 @@ summed up the tree. With Q the open quantities of a leaf, C its cash and K its o
 
     total = Q . value + C . X        unrealised = Q . value - K . X        realised = (C + K) . X
 
-The quantities stand in two matrices: of products, whose value is their exposure, and of pairs, which are exposed by their
-currency legs. An open position without a mark must not count its cash either: `open_cash` and `open_cost` take it out again.
+The quantities stand in three matrices: of products, whose value is their exposure; of pairs, which are exposed by their currency
+legs; and of options, whose exposure is by a delta, which is unknown: they add to no exposure. An open position without a mark
+must not count its cash either: `open_cash` and `open_cost` take it out again.
 Gross exposure is the sum of the absolute values of a node's own netted legs (currencies and products); long and short are (gross
 + net) / 2 and (net - gross) / 2.
+
+A position with fees in a currency without a rate has unknown fees: the sums leave them out, all of them, and it counts as
+unpriced. These positions are few; `ForeignFees` finds them among those with fees in another currency than that of their cash.
 
 The numbers of a leaf depend on its exact state and the unit values alone: after a trade and after a beat the same sequential sums
 compute them, to the same bit. Owned by the writer thread.
 """
 
 from array import array
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import compress, repeat
 from operator import attrgetter, mul, truediv
 from typing import Any
@@ -23,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from riskengine.positions.ledger import EMPTY_ROW, MASK, SHIFT, Book, Changes, Row
+from riskengine.positions.position import NO_FEES, replace_fees
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.reference import Reference
 from riskengine.records.types import CASH_ONE, MULTIPLIER_DECIMALS, ONE, BoolArray, FloatArray, Int32Array, IntArray
@@ -36,6 +41,8 @@ CHUNK_NODES = 6 * PAGE
 more than the sums in them."""
 
 # Lines of the table of node numbers. Amounts are in the reporting currency; the counts are whole numbers.
+# VALUE is without options. UNPRICED counts the positions of which anything is unknown, NO_RATE those without a rate of their cash
+# currency.
 TOTAL, UNREALISED, VALUE, NET, REALISED, FEES, UNPRICED, NO_RATE, STALE, GROSS = range(10)
 MEASURES = 10
 PRICED = 4
@@ -51,7 +58,8 @@ LEG_SCALE = CASH_ONE // LEG_ONE
 # Layers of the sparse rows.
 QUANTITY, SIZE, OPEN_CASH, OPEN_COST, OPEN, HELD = range(6)
 # Lines of the sums that prices do not move, by owner.
-CASH, COST, LEGS, LEG_SIZE, PAIRS = range(5)
+CASH, COST, LEGS, LEG_SIZE, PAIRS, OPTIONS = range(6)
+FIXED = 6
 
 BLOCK_COLUMNS = 16
 """Gross exposure above the leaves is kept as one sum for each node and block of so many instruments. A price changes the sums of
@@ -104,6 +112,68 @@ class RowColumns:
         return np.split(self.owners[order], ends)
 
 
+class ForeignFees:
+    """The rows of leaves with fees in another currency than that of their cash: those may be unknown where all else is known."""
+
+    def __init__(self, reference: Reference) -> None:
+        self._codes = [instrument.currency for instrument in reference.instruments]
+        self._index = reference.currency_index
+        self._rows: dict[int, dict[int, Row]] = {}
+        self._uses: dict[int, int] = {}
+
+    def clear(self) -> None:
+        """Forget all rows."""
+        self._rows.clear()
+        self._uses.clear()
+
+    def clear_owner(self, owner: int) -> None:
+        """Forget the rows of one owner. O(those)."""
+        for number in list(self._rows.get(owner, ())):
+            self._forget(owner, number)
+
+    def note(self, owner: int, number: int, row: Row) -> None:
+        """Note what an owner holds of an instrument now. O(currencies of its fees)."""
+        fees = row.fees
+        if owner in self._rows:
+            self._forget(owner, number)
+        if len(fees) > 1 or (fees and self._codes[number] not in fees):
+            self._rows.setdefault(owner, {})[number] = row
+            for code in fees:
+                self._uses[self._index[code]] = self._uses.get(self._index[code], 0) + 1
+
+    def _forget(self, owner: int, number: int) -> None:
+        row = self._rows[owner].pop(number, None)
+        if row is None:
+            return
+        if not self._rows[owner]:
+            del self._rows[owner]
+        for code in row.fees:
+            at = self._index[code]
+            self._uses[at] -= 1
+            if not self._uses[at]:
+                del self._uses[at]
+
+    def uses_any(self, currencies: Collection[int]) -> bool:
+        """Whether a row has fees in one of these currencies. O(currencies)."""
+        return not self._uses.keys().isdisjoint(currencies)
+
+    def unknown(self, owner: int | None, known: BoolArray) -> Iterator[tuple[int, list[Row]]]:
+        """The owners (all, or this one) with the rows of which some fees have no rate. O(1) where every rate is `known`."""
+        if not any(not known[at] for at in self._uses):
+            return
+        codes = {code for code, at in self._index.items() if at in self._uses and not known[at]}
+        for number in sorted(self._rows) if owner is None else (owner,):
+            rows = [row for row in self._rows.get(number, {}).values() if not codes.isdisjoint(row.fees)]
+            if rows:
+                yield number, rows
+
+
+def _is_counted(row: Row, factors: Factors) -> bool:
+    """Whether a position is unpriced by its mark, its rate or its delta."""
+    number = row.instrument
+    return bool(factors.unrated[number] or (row.open_count and (factors.unmarked[number] or factors.undelta[number])))
+
+
 class Valuation:
     """The numbers of one roll-up: its sums, kept as sparse rows, and their products with the unit values.
 
@@ -121,6 +191,11 @@ class Valuation:
         self._currencies = currencies
         self._products = SparseRows(self.size, instruments, 6)
         self._pairs = SparseRows(self.size, instruments, 6)
+        self._options = SparseRows(self.size, instruments, 6)
+        self._is_option = np.zeros(instruments, dtype=np.bool_)
+        self._is_option[reference.options] = True
+        self._has_options = bool(len(reference.options))
+        self._foreign_fees = ForeignFees(reference)
         self._cash = ExactRows(self.size, currencies, CASH_ONE)
         self._cost = ExactRows(self.size, currencies, CASH_ONE)
         self._fees = ExactRows(self.size, currencies, ONE)
@@ -134,18 +209,21 @@ class Valuation:
         self._touched_blocks: set[int] = set()
         self._touched_legs: set[int] = set()
         self._holders = [array("i") for _ in range(instruments)]
-        self._fixed = np.zeros((5, self.size))
+        self._fixed = np.zeros((FIXED, self.size))
         self._numbers = np.zeros((MEASURES, self.size))
         self._publish(range(-(-self.size // PAGE)))
 
     def add_owner(self) -> None:
         """Make room for one more dealer. O(dealers)."""
-        for rows in (self._products, self._pairs, self._cash, self._cost, self._fees, self._legs):
+        for rows in self._matrices():
             rows.add_row()
-        self._fixed = np.concatenate((self._fixed, np.zeros((5, 1))), axis=1)
+        self._fixed = np.concatenate((self._fixed, np.zeros((FIXED, 1))), axis=1)
         self._numbers = np.concatenate((self._numbers, np.zeros((MEASURES, 1))), axis=1)
         self._publish((self.size // PAGE,))
         self.size += 1
+
+    def _matrices(self) -> tuple[SparseRows | ExactRows, ...]:
+        return (self._products, self._pairs, self._options, self._cash, self._cost, self._fees, self._legs)
 
     # -- trades ------------------------------------------------------------------------------------------------
 
@@ -161,10 +239,11 @@ class Valuation:
         for amounts in (self._cash, self._cost, self._fees, self._legs):
             amounts.clear()
         self._holders = [array("i") for _ in self._holders]
+        self._foreign_fees.clear()
         inner = self._inner_row
         self._take_leaves(RowColumns((owner, book) for owner, book in enumerate(books) if owner not in inner))
         above = RowColumns((owner, book) for owner, book in enumerate(books) if owner in inner)
-        sums = above.select(self._reference.products[above.instruments])
+        sums = above.select(self._reference.products[above.instruments] & ~self._is_option[above.instruments])
         places = np.fromiter(map(inner.__getitem__, sums.owners.tolist()), dtype=np.int32, count=len(sums))
         blocks = places * self._block_count + sums.instruments // BLOCK_COLUMNS
         self._blocks.fill(Cells(blocks, sums.instruments, np.abs(sums.amounts("quantity", ONE))[:, None]))
@@ -187,16 +266,18 @@ class Valuation:
             ),
             axis=1,
         )
-        products = reference.products[numbers]
-        self._products.fill(Cells(owners[products], numbers[products], values[products]))
-        self._pairs.fill(Cells(owners[~products], numbers[~products], values[~products]))
+        pairs, options = ~reference.products[numbers], self._is_option[numbers]
+        for matrix, which in ((self._products, ~pairs & ~options), (self._pairs, pairs), (self._options, options)):
+            matrix.fill(Cells(owners[which], numbers[which], values[which]))
         self._holders = [array("i", owners.tobytes()) for owners in held.owners_by_instrument(len(self._holders))]
         currencies = np.array(reference.cash_currency, dtype=np.int32)[numbers]
         self._cash.add_all(owners, currencies, held.integers("cash"))
         self._cost.add_all(owners, currencies, held.integers("open_cost"))
         for owner, row in zip(owners.tolist(), held.rows, strict=True):
-            for code, fees in row.fees.items():
-                self._fees.add(owner, reference.currency_index[code], fees)
+            if row.fees:
+                self._foreign_fees.note(owner, row.instrument, row)
+                for code, fees in row.fees.items():
+                    self._fees.add(owner, reference.currency_index[code], fees)
         self._take_pairs_legs(held)
 
     def _take_pairs_legs(self, held: RowColumns) -> None:
@@ -216,8 +297,9 @@ class Valuation:
         The owners above them must be among them.
         """
         for owner in owners:
-            for rows in (self._products, self._pairs, self._cash, self._cost, self._fees, self._legs):
+            for rows in self._matrices():
                 rows.clear_row(owner)
+            self._foreign_fees.clear_owner(owner)
             inner = self._inner_row.get(owner)
             if inner is not None:
                 first = inner * self._block_count
@@ -244,14 +326,14 @@ class Valuation:
             multiplier = reference.instruments[number].multiplier
             self._take_leg(owner, base, (quantity - before.quantity) * multiplier * LEG_SCALE)
             self._take_leg(owner, currency, d_cash)
-        inner = self._inner_row.get(owner)
+        inner, is_option = self._inner_row.get(owner), bool(self._is_option[number]) if self._has_options else False
         if inner is not None:
-            if base < 0:
+            if base < 0 and not is_option:
                 block = inner * self._block_count + number // BLOCK_COLUMNS
                 self._blocks.set(block, number, (abs(quantity) / ONE,))
                 self._touched_blocks.add(block)
             return
-        if (self._products if base < 0 else self._pairs).set(
+        if (self._options if is_option else self._products if base < 0 else self._pairs).set(
             owner,
             number,
             (
@@ -269,6 +351,8 @@ class Valuation:
         d_cost = now.open_cost - before.open_cost
         if d_cost:
             self._cost.add(owner, currency, d_cost)
+        if now.fees or before.fees:
+            self._foreign_fees.note(owner, number, now)
         if now.fees is not before.fees:
             for code in {*before.fees, *now.fees}:
                 change = now.fees.get(code, 0) - before.fees.get(code, 0)
@@ -315,23 +399,33 @@ class Valuation:
         self._sum_blocks(None, factors)
         self._touched_legs.clear()
         if self._hierarchy is not None:
-            flags = self._fees or factors.any_unmarked or factors.any_unrated or factors.any_stale
+            flags = self._fees or factors.any_unmarked or factors.any_unrated or factors.any_stale or self._has_options
             self._hierarchy.sum_up(self._numbers[: ADDITIVE if flags else FEES])
         self._publish_all()
 
-    def reprice_some(self, instruments: Sequence[int], factors: Factors) -> None:
+    def reprice_some(self, instruments: Sequence[int], factors: Factors, fees_moved: Collection[int] = ()) -> None:
         """Compute the numbers after the prices, and nothing else, of a few instruments changed; the same bits as `reprice`.
 
-        O(cells of the owners that hold them + owners).
+        `fees_moved` are currencies of which only the rate for fees moved with them. O(cells of the owners that hold them +
+        owners).
         """
+        fees_move = bool(fees_moved) and self._foreign_fees.uses_any(fees_moved)
+        if fees_move:
+            self._value_fees(None, factors)
+            if self._hierarchy is not None:
+                self._hierarchy.sum_up(self._numbers[FEES : FEES + 1])
         held = np.zeros(self.size, dtype=np.bool_)
         for instrument in instruments:
             held[np.frombuffer(self._holders[instrument], dtype=np.int32)] = True
         rows = np.flatnonzero(held)
         if not len(rows):
+            if fees_move:
+                self._publish_all()
             return
         if not self._reference.products[instruments].all():
             self._fixed[PAIRS, rows] = self._pairs.product_of_rows(QUANTITY, rows, factors.value)
+        if self._has_options and self._is_option[instruments].any():
+            self._fixed[OPTIONS, rows] = self._options.product_of_rows(QUANTITY, rows, factors.value)
         self._price(rows, factors)
         first = np.arange(len(self._inner))[:, None] * self._block_count
         self._sum_blocks((first + sorted({number // BLOCK_COLUMNS for number in instruments})).ravel(), factors)
@@ -339,8 +433,8 @@ class Valuation:
             self._hierarchy.sum_up(self._numbers[:PRICED])
         self._publish_all()
 
-    def _own_numbers(self, rows: Rows, factors: Factors) -> None:
-        """Compute the numbers of one owner, some (ascending) or all, from what they hold themselves: for a leaf, that is all.
+    def _own_numbers(self, rows: int | None, factors: Factors) -> None:
+        """Compute the numbers of one owner or all, from what they hold themselves: for a leaf, that is all.
 
         For one owner the terms are floats, for several arrays: the same expressions give the same numbers.
         """
@@ -348,8 +442,6 @@ class Valuation:
         numbers, fixed = self._numbers, self._fixed
         cash, cost = self._cash.product(QUANTITY, rates, rows), self._cost.product(QUANTITY, rates, rows)
         numbers[REALISED][every] = cash + cost
-        if self._fees:
-            numbers[FEES][every] = self._fees.product(QUANTITY, rates, rows)
         no_rate = self._product(HELD, factors.unrated, rows) if factors.any_unrated else 0.0
         unmarked = stale = 0.0
         if factors.any_unmarked:
@@ -358,11 +450,29 @@ class Valuation:
             unmarked = self._product(OPEN, factors.unmarked, rows)
         if factors.any_stale:
             stale = self._product(OPEN, factors.stale_open, rows) + self._product(HELD, factors.stale_held, rows)
-        numbers[UNPRICED][every], numbers[NO_RATE][every], numbers[STALE][every] = unmarked + no_rate, no_rate, stale
+        unpriced = unmarked + no_rate
+        if self._has_options:
+            unpriced = unpriced + self._options.product(OPEN, factors.undelta, rows)
+            fixed[OPTIONS][every] = self._options.product(QUANTITY, factors.value, rows)
+        numbers[UNPRICED][every], numbers[NO_RATE][every], numbers[STALE][every] = unpriced, no_rate, stale
+        if self._fees:
+            self._value_fees(rows, factors)
+            for owner, unknown in self._foreign_fees.unknown(rows, factors.fees_known):
+                numbers[UNPRICED][owner] += sum(not _is_counted(row, factors) for row in unknown)
         fixed[CASH][every], fixed[COST][every] = cash, cost
         if not isinstance(rows, int) or rows in self._touched_legs:
             self._fix_legs(rows, every, factors)
         self._price(rows, factors)
+
+    def _value_fees(self, rows: int | None, factors: Factors) -> None:
+        """Compute the fees of one owner or all, without those of positions of which some are unknown."""
+        self._numbers[FEES][slice(None) if rows is None else rows] = self._fees.product(QUANTITY, factors.fees, rows)
+        for owner, unknown in self._foreign_fees.unknown(rows, factors.fees_known):
+            left_out = NO_FEES
+            for row in unknown:
+                left_out = replace_fees(left_out, NO_FEES, row.fees)
+            columns = {self._reference.currency_index[code]: units for code, units in left_out.items()}
+            self._numbers[FEES, owner] = self._fees.product_of_rest(owner, columns, factors.fees)
 
     def _fix_legs(self, rows: Rows, every: Any, factors: Factors) -> None:
         """Compute what pairs add to the numbers of one owner, some or all; trades in products do not change it."""
@@ -374,18 +484,20 @@ class Valuation:
     def _price(self, rows: Rows, factors: Factors) -> None:
         """Compute the lines that prices move, of one owner, some or all."""
         every = slice(None) if rows is None else rows
-        cash, cost, legs, leg_size, pairs = self._fixed[:, every]
+        cash, cost, legs, leg_size, pairs, options = self._fixed[:, every]
         products, sizes = self._products.products(rows, (QUANTITY, factors.value), (SIZE, factors.size))
         value = products + pairs
+        worth = value + options if self._has_options else value
         numbers = self._numbers
-        numbers[TOTAL][every] = value + cash
-        numbers[UNREALISED][every] = value - cost
+        numbers[TOTAL][every] = worth + cash
+        numbers[UNREALISED][every] = worth - cost
         numbers[VALUE][every] = value
         numbers[NET][every] = products + legs
         numbers[GROSS][every] = sizes + leg_size
 
     def _product(self, layer: int, factors: FloatArray, rows: Rows) -> Any:
-        return self._products.product(layer, factors, rows) + self._pairs.product(layer, factors, rows)
+        found = self._products.product(layer, factors, rows) + self._pairs.product(layer, factors, rows)
+        return found + self._options.product(layer, factors, rows) if self._has_options else found
 
     def _sum_blocks(self, blocks: IntArray | None, factors: Factors) -> None:
         """Compute the sizes of products above the leaves, by node and block of instruments: all, or some (ascending)."""

@@ -19,16 +19,21 @@ class ContractTerms(NamedTuple):
 
     multiplier     k, a double
     cash_currency  number of the currency of its cash
+    is_option      its exposure is by delta
     """
 
     multiplier: FloatArray
     cash_currency: IntArray
+    is_option: BoolArray
 
     @classmethod
     def of(cls, reference: Reference) -> "ContractTerms":
         """The terms of all instruments. O(instruments)."""
         multiplier = np.array([instrument.multiplier / 10**MULTIPLIER_DECIMALS for instrument in reference.instruments])
-        return cls(multiplier, np.array(reference.cash_currency, dtype=np.int64))
+        is_option = np.zeros(len(reference.instruments), dtype=np.bool_)
+        is_option[reference.options] = True
+        is_option.flags.writeable = False
+        return cls(multiplier, np.array(reference.cash_currency, dtype=np.int64), is_option)
 
 
 class Units(NamedTuple):
@@ -40,6 +45,7 @@ class Units(NamedTuple):
     mark_ts      event time of the mark, microseconds, 0 where there is none
     stale_mark   the mark is older than the limit
     stale_rate   the mark of a pair on the path of the rate is older than the limit
+    no_delta     an option without Greeks: its delta and its exposure are unknown, whatever its mark
     """
 
     price: FloatArray
@@ -50,6 +56,7 @@ class Units(NamedTuple):
     mark_ts: IntArray
     stale_mark: BoolArray
     stale_rate: BoolArray
+    no_delta: BoolArray
     marks: tuple[Mark | None, ...]
 
     @classmethod
@@ -63,7 +70,7 @@ class Units(NamedTuple):
         value, stale_mark, stale_rate = terms.multiplier * price * rate, ~fresh & priced, rates.stale[currency]
         for array in (price, priced, value, rate, rated, mark_ts, stale_mark, stale_rate):
             array.flags.writeable = False
-        return cls(price, priced, value, rate, rated, mark_ts, stale_mark, stale_rate, tuple(marks.marks))
+        return cls(price, priced, value, rate, rated, mark_ts, stale_mark, stale_rate, terms.is_option, tuple(marks.marks))
 
     def with_prices(self, terms: ContractTerms, marks: MarkTable) -> "Units":
         """The same with the prices in force, where no rate and no flag has changed. O(instruments)."""
@@ -80,10 +87,14 @@ class Factors:
     def __init__(self, units: Units, rates: Rates) -> None:
         self.currency = rates.value
         self.currency_size = np.abs(rates.value)
+        self.fees = rates.fee_value
+        self.fees_known = rates.fee_known
         unmarked = units.rated & ~units.priced
         self.unmarked_rate = np.where(unmarked, units.rate, 0.0)
         self.unmarked = unmarked.astype(np.float64)
         self.unrated = (~units.rated).astype(np.float64)
+        self.undelta = (units.no_delta & units.priced & units.rated).astype(np.float64)
+        """1.0 for options that have a value and no delta."""
         self.any_unmarked = bool(unmarked.any())
         self.any_unrated = not bool(units.rated.all())
         stale_rate = units.stale_rate & units.rated
@@ -92,9 +103,10 @@ class Factors:
         self.any_stale = bool(self.stale_open.any() or self.stale_held.any())
         self._set_value(units)
 
-    def with_prices(self, units: Units) -> "Factors":
-        """The same with other prices, where no rate and no flag has changed. O(instruments)."""
+    def with_prices(self, units: Units, rates: Rates) -> "Factors":
+        """The same with other prices and rates of fees, where no other rate and no flag has changed. O(instruments)."""
         factors = copy(self)
+        factors.fees = rates.fee_value
         factors._set_value(units)
         return factors
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from riskengine.config import ServerConfig
+from riskengine.nearest import unknown
 from riskengine.records.fields import MAX_INTEGER
 from riskengine.snapshot.snapshot import Snapshot, UnknownName
 from riskengine.views.board import Board, Encoding, SharedView
@@ -90,6 +91,24 @@ def decode_message(message: str | bytes) -> dict[str, Any]:
     if not isinstance(decoded, dict):
         raise Refused("malformed message", "a message is an object with the field 'op'")
     return decoded
+
+
+FIELDS: Mapping[str, tuple[str, ...]] = {
+    "subscribe": ("op", "id", "view", "node", "dealer"),
+    "unsubscribe": ("op", "id"),
+    "resync": ("op", "id"),
+    "configure": ("op", "id", "max_hz"),
+    "ping": ("op", "id"),
+}
+"""What the messages of a client hold."""
+
+
+def _check_fields(operation: object, request: Mapping[str, Any]) -> None:
+    """Refuse a field that the operation does not have."""
+    known = FIELDS.get(operation) if isinstance(operation, str) else None
+    for field in request:
+        if known is not None and field not in known:
+            raise Refused("bad parameter", f"{_quoted(field)}: {unknown(str(field), known, f'a field of {operation}')}")
 
 
 def _is_id(value: object) -> bool:
@@ -176,6 +195,7 @@ class Subscriptions:
             request = decode_message(message)
             request_id = request.get("id")
             operation = request.get("op")
+            _check_fields(operation, request)
             if operation == "subscribe":
                 return self._subscribe(request)
             if operation == "unsubscribe":
@@ -225,8 +245,8 @@ class Subscriptions:
             self._check_grants(node, dealer)
         try:
             shared = self._board.open(view, node, dealer, self._grants)
-        except UnknownName as unknown:
-            raise Refused("unknown name", str(unknown)) from None
+        except UnknownName as lookup:
+            raise Refused("unknown name", str(lookup)) from None
         others = sum(view.size for known, view in self._subscribed.items() if known != name)
         if others and others + shared.size > MAX_ROWS:
             self._board.close(shared)

@@ -3,12 +3,16 @@
 import { DEALER_COLUMNS, NODE_COLUMNS, ladderColumns } from "./columns.js";
 import { Grid } from "./grid.js";
 import * as n from "./numbers.js";
+import { printable, printableLines } from "./printable.js";
 import { Stream } from "./stream.js";
 
 const AGES_EVERY_MS = 500;
 const PRICES_RED_AFTER_US = 60e6;
 const HANGS_AFTER_MS = 2000; // the engine publishes at least once a second
+const AHEAD_MS = 1000; // a source whose clock runs ahead by more is named
+const NAMED_FEEDS = 5;
 const UNFOLDED_NODES = 300;
+const KEPT_OUT = new Set(["quarantined", "parked", "conflict", "unmatched", "unreadable"]); // kinds of warnings
 
 const $ = (id) => document.getElementById(id);
 const here = new URL(".", location.href);
@@ -220,17 +224,18 @@ function paintFrame() {
 /** The engine's warnings; the last ones stay while the link is down. */
 function paintWarnings() {
   const [engine] = status.rows.values();
-  const texts = (engine?.warnings ?? []).map((warning) => `${warning.text} (since ${n.time(warning.since)})`);
+  const texts = (engine?.warnings ?? []).map((warning) => `${printable(warning.text)} (since ${n.time(warning.since)})`);
   if (hangs()) texts.push(`the engine has published nothing for ${n.age(stream.publishAgeMs * 1000)}: all numbers are that old`);
   $("warnings").hidden = !texts.length;
   write($("warnings"), texts.join("\n"));
 }
 
 function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  const shown = printableLines(text);
+  if (element.textContent !== shown) element.textContent = shown;
 }
 
-// -- the three lights --------------------------------------------------------------------------------------------
+// -- the four lights ---------------------------------------------------------------------------------------------
 
 function paintLights() {
   const root = tree().roots[0];
@@ -241,14 +246,55 @@ function paintLights() {
   const newest = marked.reduce((last, row) => Math.max(last, row.mark_ts ?? 0), 0);
   const prices = since(newest || null);
   const old = live && prices !== null && prices > PRICES_RED_AFTER_US;
-  light("trades", live ? "good" : "off", n.age(since(root?.last_trade_ts)),
-    `newest trade executed ${n.time(root?.last_trade_ts)}, ${n.size(root?.trade_count)} trades in force`);
-  const partly = prices === null || root?.unpriced_count > 0;
-  light("prices", !live ? "off" : old ? "bad" : partly ? "fair" : "good", n.age(prices),
-    `newest mark of this ladder ${n.time(newest || null)}; oldest mark in use ${n.age(since(root?.oldest_mark_ts))} old; `
+  const leftOut = keptOut();
+  light("trades", !live ? "off" : leftOut.length ? "fair" : "good", n.age(since(root?.last_trade_ts)),
+    `newest trade executed ${n.time(root?.last_trade_ts)}, ${n.size(root?.trade_count)} trades in force`
+    + leftOut.map((text) => `; ${text}`).join(""));
+  const held = marked.filter((row) => row.quantity !== 0 && n.known(row.mark_ts));
+  const stale = held.filter((row) => row.stale).length; // by event time, whenever the tick arrived
+  const partly = prices === null || stale > 0 || root?.unpriced_count > 0 || root?.stale_count > 0;
+  const look = old || 2 * stale > held.length ? "bad" : partly ? "fair" : "good";
+  light("prices", live ? look : "off", stale > 0 ? `${stale} of ${held.length} old` : n.age(prices),
+    `newest mark of this ladder ${n.time(newest || null)}; ${stale} of ${held.length} marks that it is valued with are old; `
+    + `oldest mark in use ${n.age(since(root?.oldest_mark_ts))} old; `
     + `${n.size(root?.unpriced_count)} positions unpriced, ${n.size(root?.stale_count)} on stale marks`);
+  paintFeeds(live);
   light("link", live && !hangs() ? "good" : "bad", linkWords(), linkNote());
   document.body.classList.toggle("prices-old", old);
+}
+
+/** What the engine says of trades that it has and that no number on this page holds. */
+function keptOut() {
+  const [engine] = status.rows.values();
+  return (engine?.warnings ?? []).filter((warning) => KEPT_OUT.has(warning.kind)).map((warning) => warning.text);
+}
+
+const FEED_WARNINGS = { feed_gap: "bad", feed_anew: "bad", feed_silent: "bad", clock_ahead: "fair" };
+
+/** Sources of trades and ticks: what is missing, who is silent, whose clock is wrong. Who is not shown them sees the light alone. */
+function paintFeeds(live) {
+  const [engine] = status.rows.values();
+  const feeds = engine?.feeds ?? [];
+  const looks = (engine?.warnings ?? []).map((warning) => FEED_WARNINGS[warning.kind]);
+  const look = looks.includes("bad") ? "bad" : looks.includes("fair") ? "fair" : "good";
+  const counts = [
+    [feeds.filter((feed) => feed.gap).length, "with gaps"], [feeds.filter((feed) => feed.anew).length, "number anew"],
+    [feeds.filter((feed) => feed.alive === false).length, "silent"],
+    [looks.includes("fair") ? feeds.filter((feed) => feed.clock_skew_ms > AHEAD_MS).length : 0, "ahead"],
+  ].filter(([count]) => count > 0);
+  const words = counts.length ? counts.map(([count, what]) => `${count} ${what}`).join(", ") : `${feeds.length}`;
+  const bad = feeds.filter((feed) => feed.gap || feed.anew || feed.alive === false || feed.clock_skew_ms > AHEAD_MS);
+  light("feeds", !live || (!feeds.length && look === "good") ? "off" : look, look !== "good" && !counts.length ? "see above" : words,
+    bad.length ? bad.slice(0, NAMED_FEEDS).map(feedNote).join("; ") : `${feeds.length} sources of trades and prices, none with a fault`);
+}
+
+function feedNote(feed) {
+  const faults = [];
+  if (feed.gap) faults.push(`${n.size(feed.missing_count)} trades missing`);
+  if (feed.anew) faults.push("numbers anew");
+  if (feed.alive === false) faults.push(`silent${n.known(feed.age_ms) ? ` for ${n.age(feed.age_ms * 1000)}` : " since the start"}`);
+  if (feed.clock_skew_ms > AHEAD_MS) faults.push(`its clock runs ahead by ${n.age(feed.clock_skew_ms * 1000)}`);
+  return `${feed.source || "(no name)"}: ${faults.join(", ")}`;
 }
 
 /** Whether the engine answers but publishes nothing; its heartbeats carry the age of the newest snapshot. */
@@ -275,7 +321,7 @@ function light(name, look, words, details) {
   const button = $(`light-${name}`);
   if (button.className !== look) button.className = look;
   write(button.lastElementChild, words);
-  button.title = details;
+  button.title = printable(details);
   if (openedLight === name) note(`${name}: ${details}`);
   else button.removeAttribute("aria-expanded");
 }
@@ -292,7 +338,7 @@ function toggleDetails(name) {
   paintSoon();
 }
 
-for (const name of ["trades", "prices", "link"]) $(`light-${name}`).addEventListener("click", () => toggleDetails(name));
+for (const name of ["trades", "prices", "feeds", "link"]) $(`light-${name}`).addEventListener("click", () => toggleDetails(name));
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") toggleDetails(openedLight);
 });

@@ -8,7 +8,7 @@ const SET_ASIDE = "quarantined: it broke an invariant; unknown until it has been
 
 function unpriced(row) {
   const broken = row.quarantined_count > 0 ? `, ${row.quarantined_count} of them quarantined` : "";
-  return `${row.unpriced_count} of ${row.position_count ?? "its"} positions without a value${broken}`;
+  return `${row.unpriced_count} of ${row.position_count ?? "its"} positions with an unknown amount${broken}`;
 }
 
 /** A column of amounts in the reporting currency, signed and coloured. */
@@ -72,7 +72,7 @@ export const DEALER_COLUMNS = [
 function priceUnknown(row, field) {
   if (row.quarantined) return SET_ASIDE;
   if (row.quantity === 0) return "flat: nothing is open";
-  if (field === "average_price") return "nets several positions, each with its own average price";
+  if (field === "average_price") return "nets long and short positions, each with its own average price";
   return "not known yet";
 }
 

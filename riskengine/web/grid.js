@@ -1,5 +1,7 @@
 // Tables that change in place: a cell is written only if its text has changed, and then tints for a moment.
 
+import { printable, printableLines } from "./printable.js";
+
 /**
  * A table of fixed columns. A column is {label, title, text(row), tone?(row, text), hover?(row), width, align?,
  * tints?}; `text` is the cell's text, `tone` its class, `hover` its title, computed only while the mouse is on it.
@@ -60,7 +62,7 @@ export class Grid {
       const tone = column.tone ? column.tone(row, text) : "";
       if (text === cell.text && tone === cell.tone) return;
       const tints = cell.text !== null && text !== cell.text && column.tints !== false && !options.still;
-      if (text !== cell.text) cell.td.textContent = text;
+      if (text !== cell.text) cell.td.textContent = printable(text);
       // Two classes with the same animation alternate: only a changed name restarts it.
       if (tints) cell.odd = !cell.odd;
       const tint = tints || cell.tinted ? (cell.odd ? "tint-odd" : "tint-even") : "";
@@ -86,7 +88,7 @@ export class Grid {
     const line = td && this.lines.get(td.parentElement.dataset.key);
     if (!line?.row) return;
     const column = this.columns[[...td.parentElement.children].indexOf(td)];
-    td.title = column.hover ? column.hover(line.row) : "";
+    td.title = column.hover ? printableLines(column.hover(line.row)) : "";
   }
 }
 

@@ -110,7 +110,7 @@ def test_rows_that_are_not_live_look_faint_and_warnings_stand_above_them():
 
 
 def test_what_a_name_could_do_to_a_terminal_it_does_not():
-    assert cut("a\x1b[2Jb\nc", 80) == "a?[2Jb?c"
+    assert cut("a\x1b[2Jb\nc", 80) == "a\\x1b[2Jb\\nc"
     assert cut("long name", 5) == "long…"
 
 

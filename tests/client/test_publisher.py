@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from riskengine.client import LIVE, AsyncClient, Client, Closed, NotAllowed
+from riskengine.client import LIVE, AsyncClient, Client, Closed, NotAllowed, TradesRejected
 from riskengine.client import exchange as exchange_module
 from riskengine.snapshot.rows import mark_rows
 from riskengine.store.open_store import open_store
@@ -44,7 +44,9 @@ def test_ticks_trades_and_heartbeats_reach_the_engine(monkeypatch):
             )
             sent = [row(f"p{number}", source_seq=number) for number in range(1, 41)]
             sent[7] = row("p8", desk="NOWHERE", source_seq=8)
-            done = await publisher.post_trades(sent)
+            done = await publisher.post_trades(sent, raise_on_rejected=False)
+            with pytest.raises(TradesRejected):
+                await publisher.post_trades(sent[7])
             assert [each["trade_id"] for each in done["results"]] == [each["trade_id"] for each in sent]
             assert done["counts"]["applied"] == 39 and [error["index"] for error in done["errors"]] == [7]
             both = await asyncio.gather(publisher.post_trades([row("x")]), publisher.post_trades([row("y")]))

@@ -22,6 +22,7 @@ from riskengine.client import (
     NotSignedIn,
     Problem,
     SnapshotGone,
+    TradesRejected,
 )
 from riskengine.client import exchange as exchange_module
 from riskengine.client.exchange import _join, parts_exchange
@@ -119,7 +120,7 @@ def test_the_client_for_asyncio_returns_the_same(engine):
 
 def test_posted_trades_are_answered_in_order_and_a_read_that_follows_sees_them(client):
     sent = [row("a", quantity=Decimal("0.1")), row("b", desk="NOWHERE"), row("a", quantity=Decimal("0.10"))]
-    answer = client.post_trades(sent)
+    answer = client.post_trades(sent, raise_on_rejected=False)
     assert [each["status"] for each in answer["results"]] == ["applied", "rejected", "duplicate"]
     assert client.ladder(node="FX1").seq >= answer["seq"]
     assert client.trades(node="FX1", exact=True, limit=1_000).by("trade_id")["a"]["quantity"] == "0.1"
@@ -129,12 +130,37 @@ def test_a_list_larger_than_one_request_is_split_and_answered_as_one(client, mon
     monkeypatch.setattr(exchange_module, "MAX_BODY_BYTES", 2_000)
     sent = [row(f"m{number}") for number in range(50)]
     sent[33] = row("m33", desk="NOWHERE")
-    answer = client.post_trades(iter(sent))
+    answer = client.post_trades(iter(sent), raise_on_rejected=False)
     assert [each["trade_id"] for each in answer["results"]] == [each["trade_id"] for each in sent]
     assert answer["counts"]["applied"] == 49 and [error["index"] for error in answer["errors"]] == [33]
     ticks = [{"instrument": "EURUSD", "ts": 1, "mid": 1.0 + number} for number in range(99)] + [{"instrument": "X"}]
     answer = client.post_ticks(ticks)
     assert (answer["accepted"] + answer["refused"], answer["errors"][-1]["index"]) == (100, 99)
+
+
+def test_a_rejected_trade_raises_and_the_others_are_stored(client):
+    with pytest.raises(
+        TradesRejected, match=r"1 of 2 trades were rejected, the first bad: desk: unknown desk 'NOWHERE'"
+    ) as raised:
+        client.post_trades([row("good"), row("bad", desk="NOWHERE")])
+    assert [each["trade_id"] for each in raised.value.rejected] == ["bad"]
+    assert [each["status"] for each in raised.value.answer["results"]] == ["applied", "rejected"]
+    assert client.trades(node="FX1", limit=1_000).by("trade_id").keys() >= {"good"}
+
+
+def test_a_dictionary_is_one_trade_or_tick_and_not_its_keys(client):
+    assert client.post_trades(row("single"))["counts"]["applied"] == 1
+    assert client.post_ticks({"instrument": "EURUSD", "ts": row("x")["ts"], "mid": 1.1})["accepted"] == 1
+
+
+def test_a_rejection_over_asyncio_raises_too(engine):
+    async def scenario(url):
+        async with AsyncClient(url) as client:
+            with pytest.raises(TradesRejected):
+                await client.post_trades(row("bad", fee=1))
+
+    with serving(create_app(engine)) as url:
+        asyncio.run(scenario(url))
 
 
 def test_an_empty_list_is_answered(client):

@@ -300,7 +300,7 @@ def test_the_state_to_carry_is_what_the_store_does_not_record(house):
     house.engine.decide(conflict, verdict)
     state = house.engine.state_to_carry()
     assert state[:6] == (snapshot.seq, 7, NOON, 2, 1, 1)
-    assert state.notices == ({late.id: late}, {conflict.id: conflict})
+    assert state.notices == ({late.id: late}, {conflict.id: conflict}, {})
     assert state.decided == ((conflict, verdict),)
 
 

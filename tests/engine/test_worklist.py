@@ -41,5 +41,5 @@ def test_a_notice_that_an_earlier_list_had_keeps_its_time_and_a_new_one_its_own(
 def test_without_earlier_notices_every_time_stays():
     work = conflict_list("5")
     before = work.notices()
-    work.keep_times_of(Notices({}, {}))
+    work.keep_times_of(Notices({}, {}, {}))
     assert work.notices() == before

@@ -15,7 +15,7 @@ from riskengine.market.marks import Mark
 from riskengine.observe import Metrics
 from riskengine.rebuild.handover import hand_over
 from riskengine.records.types import ONE
-from riskengine.snapshot.snapshot import Snapshot, SnapshotHistory
+from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 from tests.waiting import wait_until
 from tests.world import INSTRUMENTS, NOON, REFERENCE, SECOND, House, quote, reference, trade
 
@@ -34,6 +34,7 @@ class Desk:
         self.inbox = Inbox(1_000_000)
         self.history = SnapshotHistory(self.engine.snapshot, 60 * SECOND)
         self.snapshots: list[Snapshot] = []
+        self.noticed: list[ExceptionItem] = []
         self.saved: list[list[tuple[int, Mark]]] = []
         self.failures: list[BaseException] = []
         self.failed = threading.Event()
@@ -50,6 +51,7 @@ class Desk:
             store_marks_us=SECOND,
             published=self.published,
             save_marks=self.save,
+            save_notices=self.noticed.extend,
             failed=self.fail,
             self_audit_s=self_audit_s,
         )
@@ -209,7 +211,7 @@ def test_a_failure_of_the_engine_ends_in_failed_and_not_in_silence(
 ) -> None:
     broken = RuntimeError("a mistake of ours")
 
-    def apply(*_: Any) -> None:
+    def apply(*_: Any, **__: Any) -> None:
         raise broken
 
     monkeypatch.setattr(desk.engine, "apply", apply)

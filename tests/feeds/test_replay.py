@@ -12,7 +12,7 @@ from riskengine.clock import SystemClock
 from riskengine.engine.engine import Engine
 from riskengine.errors import EngineUnreachable, InputError
 from riskengine.feeds import replay
-from riskengine.feeds.replay import FRAME_TRADES, NO_MAPPING, Pace, replay_here, replay_to, steps, tick_stream
+from riskengine.feeds.replay import FRAME_TRADES, Pace, Played, Recording, replay_here, replay_to, steps, tick_stream
 from riskengine.files.records import ColumnOptions
 from riskengine.records.reference import trade_check
 from riskengine.records.types import Refusal, Tick
@@ -34,19 +34,19 @@ class Notes(list[str]):
 
 
 def play(ticks: list[Path], trades: Path | None, notes: Notes | None = None) -> Engine:
-    engine = Engine(REFERENCE)
-    replay_here(
-        engine,
-        [str(path) for path in ticks],
-        None if trades is None else str(trades),
-        NO_MAPPING,
-        config(),
-        trade_check(REFERENCE),
-        None,
-        SystemClock().now(),
-        notes if notes is not None else Notes(),
-    )
-    return engine
+    return play_counted(ticks, trades, notes)[0]
+
+
+def source_of(ticks: list[Path], trades: Path | None, shift_to: int | None = None) -> Recording:
+    return Recording([str(path) for path in ticks], None if trades is None else str(trades), shift_to=shift_to)
+
+
+def play_counted(
+    ticks: list[Path], trades: Path | None, notes: Notes | None = None, shift_to: int | None = None
+) -> tuple[Engine, Played]:
+    engine, source = Engine(REFERENCE), source_of(ticks, trades, shift_to)
+    check, now = trade_check(REFERENCE), SystemClock().now()
+    return engine, replay_here(engine, source, config(), check, now, notes if notes is not None else Notes())
 
 
 def write(path: Path, header: str, rows: list[str]) -> Path:
@@ -158,6 +158,33 @@ def test_unknown_instruments_are_left_to_the_engine_where_none_are_given(ticks: 
     assert list(tick_stream(str(ticks), ColumnOptions(), Notes(), {"GBPUSD"})) == []
 
 
+def test_what_became_of_ticks_and_trades_is_counted(tmp_path: Path) -> None:
+    rows = [
+        f"EURUSD,{NOON + 2},1,1",
+        f"EURUSD,{NOON + 3},1.1,1.1",
+        f"EURUSD,{NOON + 1},1,1",
+        f"EUR/USD,{NOON},1,1",
+        "EURUSD,x,1,1",
+    ]
+    trades = write(tmp_path / "t.csv", TRADES, [*trade_rows(3), *trade_rows(1)])
+    _, played = play_counted([write(tmp_path / "ticks.csv", TICKS, rows)], trades)
+    assert played.ticks == {"read": 4, "taken": 3, "in_force": 2, "old": 1, "coalesced": 0, "refused": 1, "unknown": 1}
+    assert played.trades == {"read": 4, "applied": 3, "duplicate": 1}
+    assert (played.lines_refused, played.refused, played.took_effect) == (1, 2, True)
+    assert list(played.reasons) == ["unknown instrument 'EUR/USD'"]
+
+
+def test_a_recording_can_be_moved_so_that_its_first_tick_is_now(ticks: Path, tmp_path: Path) -> None:
+    now = SystemClock().now()
+    rows = [f"a,{NOON - SECOND},0,EURUSD,FX1,buy,1,1", f"b,{NOON + 100 * SECOND},0,EURUSD,FX1,buy,1,1"]
+    engine, played = play_counted([ticks], write(tmp_path / "t.csv", TRADES, rows), None, now)
+    assert played.ticks["in_force"] == 50 and played.trades == {"read": 2, "applied": 2}
+    assert engine.snapshot.units.marks[REFERENCE.instrument_index["EURUSD"]].ts == now + 49 * SECOND  # type: ignore[union-attr]
+    assert engine.snapshot.as_of == now + 100 * SECOND
+    engine, played = play_counted([], tmp_path / "t.csv", None, now)
+    assert engine.snapshot.as_of == now + 101 * SECOND, "without ticks the first trade is now"
+
+
 # -- into a running engine -----------------------------------------------------------------------------------------
 
 
@@ -173,26 +200,22 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def into(server: Server, ticks: list[Path], trades: Path | None, notes: Notes | None = None) -> dict[str, int]:
-    return replay_to(
-        server.url,
-        [str(path) for path in ticks],
-        None if trades is None else str(trades),
-        NO_MAPPING,
-        None,
-        notes if notes is not None else Notes(),
-    )
+def into(server: Server, ticks: list[Path], trades: Path | None, notes: Notes | None = None) -> Played:
+    return replay_to(server.url, source_of(ticks, trades), notes if notes is not None else Notes())
 
 
 def test_a_running_engine_ends_where_one_here_does(served: Server, ticks: Path, tmp_path: Path) -> None:
     trades = write(tmp_path / "t.csv", TRADES, trade_rows(3 * FRAME_TRADES))
-    counts = into(served, [ticks], trades)
-    assert counts == {"ticks": 50, "trades": 1_500, "applied": 1_500}
+    played = into(served, [ticks], trades)
+    assert played.trades == {"read": 1_500, "applied": 1_500}
+    assert (played.ticks["read"], played.ticks["taken"], played.ticks["in_force"]) == (50, 50, 50)
     expected = play([ticks], trades).snapshot
     assert served.get("/v1/digest")["digest"] == digest(expected)
     marks = {row["instrument"]: row["price"] for row in served.get("/v1/marks")["rows"]}
     assert marks["EURUSD"] == expected.units.price[REFERENCE.instrument_index["EURUSD"]]
-    assert into(served, [], trades) == {"ticks": 0, "trades": 1_500, "duplicate": 1_500}
+    again = into(served, [ticks], trades)
+    assert again.trades == {"read": 1_500, "duplicate": 1_500}
+    assert (again.ticks["old"], again.ticks["in_force"]) == (49, 1), "the newest is as new as the mark"
 
 
 def test_ndjson_with_numbers_of_every_kind_reaches_the_engine(served: Server, tmp_path: Path) -> None:
@@ -205,26 +228,32 @@ def test_ndjson_with_numbers_of_every_kind_reaches_the_engine(served: Server, tm
     ]
     path = tmp_path / "t.ndjson"
     path.write_text("".join(json.dumps(plain | row) + "\n" for row in rows))
-    assert into(served, [], path) == {"ticks": 0, "trades": 4, "applied": 1, "rejected": 3}
+    played = into(served, [], path)
+    assert played.trades == {"read": 4, "applied": 1, "rejected": 3}
+    assert any(reason.startswith("trade 'n2' rejected: source_seq") for reason in played.reasons)
 
 
 def test_a_cancel_without_a_time_comes_first_and_is_parked(served: Server, tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", "trade_id,action,version,ts\n", ["c1,cancel,2,"])
-    assert into(served, [], path) == {"ticks": 0, "trades": 1, "parked": 1}
+    played = into(served, [], path)
+    assert played.trades == {"read": 1, "parked": 1} and not played.took_effect
 
 
 def test_a_trade_whose_time_cannot_be_read_is_told_and_not_sent(served: Server, tmp_path: Path) -> None:
     notes = Notes()
     path = write(tmp_path / "t.csv", TRADES, ["x1,yesterday,1,EURUSD,FX1,buy,1,1"])
-    assert into(served, [], path, notes) == {"ticks": 0, "trades": 0}
+    played = into(served, [], path, notes)
+    assert (played.trades, played.lines_refused) == ({"read": 0}, 1)
     assert [note.split(": ")[:2] for note in notes] == [["t.csv:2", "ts"]]
 
 
 def test_ticks_that_the_engine_refuses_are_counted_as_they_are_reported(served: Server, tmp_path: Path) -> None:
     path = write(tmp_path / "ticks.csv", TICKS, [f"XYZ,{NOON},1,1", f"EURGBP,{NOON},0.8,0.8"])
-    assert into(served, [path], None)["ticks"] == 2
+    played = into(served, [path], None)
+    assert (played.ticks["read"], played.ticks["taken"], played.ticks["refused"], played.ticks["unknown"]) == (2, 1, 1, 1)
+    assert list(played.reasons) == ["tick refused: instrument: unknown instrument 'XYZ'"]
 
 
 def test_nothing_listens_there(ticks: Path) -> None:
     with pytest.raises(EngineUnreachable, match=r"http://127\.0\.0\.1:1"):
-        replay_to("http://127.0.0.1:1", [str(ticks)], None, NO_MAPPING, None, Notes())
+        replay_to("http://127.0.0.1:1", source_of([ticks], None), Notes())

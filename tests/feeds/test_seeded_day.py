@@ -44,7 +44,7 @@ def test_versions_of_a_seeded_day_are_whole_and_a_cancel_is_the_last():
     for trade in day(9):
         versions[trade.trade_id].append(trade)
     for chain in versions.values():
-        chain.sort(key=lambda trade: trade.version)
+        chain.sort(key=lambda trade: trade.version or 0)
         assert [trade.version for trade in chain] == list(range(1, len(chain) + 1))
         assert all(trade.action != "cancel" for trade in chain[:-1])
 

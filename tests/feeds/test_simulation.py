@@ -6,12 +6,15 @@ from itertools import pairwise
 
 import pytest
 
+from riskengine.config import Config
 from riskengine.feeds.simulation.dealing import DealingSimulator
 from riskengine.feeds.simulation.market import MarketSimulator
 from riskengine.feeds.simulation.sample_book import DEALERS, MANDATES, sample_instruments, sample_nodes
 from riskengine.feeds.simulation.seeded_random import SeededRandom, Stepper
+from riskengine.market.marks import QuoteBook
 from riskengine.records.decode import TradeCheck, TradeInput
 from riskengine.records.fields import quote
+from riskengine.records.reference import Reference
 from riskengine.records.types import Instrument, Kind, Node, Tick, Trade
 
 START_TS = 1_763_700_000_000_000
@@ -350,3 +353,12 @@ def test_a_house_of_ones_own_deals_in_everything_without_dealer_names():
     sent = dealing.trades(START_TS, 5.0, lambda symbol: (1.1, 1.2))
     assert {trade.desk for trade in sent if trade.action == "new"} == {"D1", "D2"}
     assert {trade.dealer for trade in sent} == {""}
+
+
+def test_no_price_of_the_simulated_market_is_too_far_from_the_one_before() -> None:
+    """The demo runs with the limits on moves of the default configuration, and none of its prices is held back."""
+    quotes = QuoteBook(Reference(NODES, sample_instruments(), "USD"), Config().marks, 60.0)
+    for tick in market_ticks(7, 60):
+        quotes.offer([tick], tick.ts)
+    assert quotes.accepted > 10_000
+    assert (quotes.held_back, quotes.refused) == (0, 0)

@@ -340,3 +340,44 @@ def test_aliases_are_read_with_or_without_header(written):
 def test_a_bad_alias_file_is_an_error_with_the_line(written, content, words):
     with pytest.raises(InputError, match=words):
         load_alias(written(content))
+
+
+# -- columns that nobody knows -----------------------------------------------------------------------------------------
+
+TRADE = Shape("trade", ("trade_id", "side", "fees", "fees_currency", "multiplier"), (("trade_id",),))
+
+
+def told_rows(path, **options):
+    """The rows of a file, and what is told about it."""
+    told: list[str] = []
+    return list(read_rows(str(path), ColumnOptions(tell=told.append, **options), TRADE)), told
+
+
+@pytest.mark.parametrize("column", ["fee", "FEE", "Multiplyer", "Fees Currency", "feesCurrency", "sides", "mutliplier"])
+def test_a_column_that_looks_like_one_that_is_missing_ends_the_file(written, column):
+    with pytest.raises(InputError, match=f"'{column}' is not a column of a trade: did you mean"):
+        told_rows(written(f"trade_id,{column}\na,1\n".encode()))
+
+
+def test_a_lacking_column_under_another_spelling_is_named(written):
+    with pytest.raises(InputError, match=r"'Trade ID' is not a column of a trade: did you mean trade_id?"):
+        told_rows(written(b"Trade ID,side\na,buy\n"))
+
+
+def test_other_unknown_columns_are_left_out_and_told_once(written):
+    path = written(b"trade_id,venue,side,sides\na,X,buy,1\nb,Y,sell,2\n")
+    rows, told = told_rows(path)
+    assert [row for _, row in rows] == [{"trade_id": "a", "side": "buy"}, {"trade_id": "b", "side": "sell"}]
+    assert told == [f"{path}: ignored columns that a trade does not have: venue, sides"]
+
+
+def test_a_field_of_ndjson_that_looks_like_one_that_is_missing_costs_its_line(written):
+    rows, told = told_rows(written(b'{"trade_id": "a", "fee": 1}\n{"trade_id": "b", "fees": 1, "venue": "X"}\n'))
+    assert rows[0][1].field == "fee" and "did you mean fees?" in rows[0][1].reason
+    assert rows[1][1] == {"trade_id": "b", "fees": 1}
+    assert len(told) == 1 and told[0].endswith("ignored column that a trade does not have: venue")
+
+
+def test_where_somebody_says_which_columns_count_the_others_are_only_told(written):
+    rows, told = told_rows(written(b"Ref,fee\na,1\n"), columns={"trade_id": "Ref"})
+    assert rows[0][1] == {"trade_id": "a"} and "fee" in told[0]

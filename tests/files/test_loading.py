@@ -8,14 +8,17 @@ import pytest
 
 from riskengine.clock import ManualClock
 from riskengine.errors import StoreUnavailable
-from riskengine.files.loading import KINDS, LoadReport, load
+from riskengine.files.loading import KINDS, Judge, LoadReport, LoadStore, Target, let_in, load
 from riskengine.files.records import ColumnOptions
 from riskengine.records.types import Refusal
+from riskengine.store.dry_run import DryRun
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
 from tests.store_book import INSTRUMENTS, NODES, TS
 from tests.world import config
 
+OUTCOMES = ("inserted", "updated", "duplicate", "conflict", "quarantined", "parked", "rounded", "refused")
+NOTHING = dict.fromkeys(("lines", *OUTCOMES), 0)
 TRADES = "trade_id,ts,instrument,desk,side,quantity,price\n"
 
 
@@ -28,6 +31,9 @@ class Loader:
         self.refusals: list[str] = []
         self.complaints: list[str] = []
         self.advanced = 0
+        self.judge: Judge = let_in
+        self.accept_changes = False
+        self.is_dry = False
 
     def file(self, name: str, content: str | bytes) -> str:
         path = self.folder / name
@@ -37,7 +43,9 @@ class Loader:
     def load(self, kind: str, *paths: str) -> LoadReport:
         self.refusals, self.complaints = [], []
         report = LoadReport(self.refused, self.advance, self.complaints.append)
-        load(kind, paths, self.store, ColumnOptions(), config(), ManualClock(TS), report)
+        store: LoadStore = DryRun(self.store) if self.is_dry else self.store
+        target = Target(store, config(), ManualClock(TS), report, self.judge, self.accept_changes, self.is_dry)
+        load(kind, paths, ColumnOptions(), target)
         return report
 
     def refused(self, path: str, refusal: Refusal) -> None:
@@ -68,8 +76,8 @@ def lines(*ids: str, **columns: str) -> str:
 
 def test_trades_load_once_however_often_they_are_loaded(loader: Loader) -> None:
     path = loader.file("t.csv", TRADES + lines("a", "b", "a"))
-    assert loader.load("trades", path).counts == {"lines": 3, "inserted": 2, "updated": 0, "duplicate": 1, "refused": 0}
-    assert loader.load("trades", path).counts == {"lines": 3, "inserted": 0, "updated": 0, "duplicate": 3, "refused": 0}
+    assert loader.load("trades", path).counts == NOTHING | {"lines": 3, "inserted": 2, "duplicate": 1}
+    assert loader.load("trades", path).counts == NOTHING | {"lines": 3, "duplicate": 3}
 
 
 def test_a_line_that_says_something_else_of_a_stored_trade_is_named_and_kept_apart(loader: Loader) -> None:
@@ -198,3 +206,89 @@ def test_a_store_that_fails_stops_the_load(loader: Loader) -> None:
     loader.store.close()
     with pytest.raises(StoreUnavailable):
         loader.load("trades", path)
+
+
+# -- what the engine keeps out, and what a change would move -----------------------------------------------------------
+
+
+def test_a_trade_that_the_engine_keeps_out_is_counted_and_named_with_the_reason(loader: Loader) -> None:
+    loader.judge = lambda trade: "ts is before the opening balance" if trade.trade_id == "b" else ""
+    report = loader.load("trades", loader.file("t.csv", TRADES + lines("a", "b")))
+    assert (report.counts["inserted"], report.counts["quarantined"], report.counts["refused"]) == (1, 1, 0)
+    assert loader.refusals == ["t.csv:3: : quarantined: ts is before the opening balance"]
+    assert report.is_clean and loader.store.watermark() == 2
+
+
+def test_a_cancel_is_parked_unless_its_trade_comes_in_the_same_file(loader: Loader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("riskengine.files.loading.BATCH", 2)
+    header = "trade_id,version,action,ts,instrument,desk,side,quantity,price\n"
+    text = header + f"x,2,cancel,,,,,,\ny,2,cancel,,,,,,\nz,,new,{TS},EURUSD,FX1,buy,5,1.1\nx,1,new,{TS},EURUSD,FX1,buy,5,1.1\n"
+    report = loader.load("trades", loader.file("t.csv", text))
+    assert (report.counts["inserted"], report.counts["parked"]) == (3, 1)
+    assert loader.refusals == ["t.csv:3: : parked: a cancel whose trade has not come"]
+
+
+def test_an_amend_without_a_version_is_refused(loader: Loader) -> None:
+    header = "trade_id,action,ts,instrument,desk,side,quantity,price\n"
+    report = loader.load("trades", loader.file("t.csv", f"{header}a,amend,{TS},EURUSD,FX1,buy,5,1.1\n"))
+    assert report.counts["refused"] == 1 and loader.refusals == ["t.csv:2: version: is missing: an amend names its version"]
+
+
+def test_rounded_fees_are_counted_beside_the_outcomes(loader: Loader) -> None:
+    header = "trade_id,ts,instrument,desk,side,quantity,price,fees\n"
+    text = f"{header}a,{TS},EURUSD,FX1,buy,5,1.1,0.2808559209946952\nb,{TS},EURUSD,FX1,buy,5,1.1,0.28\n"
+    report = loader.load("trades", loader.file("t.csv", text))
+    assert (report.counts["inserted"], report.counts["rounded"], report.counts["refused"]) == (2, 1, 0)
+    assert [row.fees for row in loader.store.trades_after(0)] == ["0.280855921", "0.28"]
+
+
+FUTURES = "instrument,kind,quote_currency,multiplier,expiry,underlying,sector\n"
+
+
+def test_a_change_that_moves_the_worth_of_trades_is_refused_with_old_and_new_value(loader: Loader) -> None:
+    loader.load("trades", loader.file("t.csv", TRADES + lines("a", instrument="ESZ6")))
+    path = loader.file("i.csv", FUTURES + "ESZ6,future,USD,500,2026-12-18,SPX,\n")
+    report = loader.load("instruments", path)
+    assert report.counts["refused"] == 1 and not report.changes
+    assert "ESZ6 has trades or balances" in loader.refusals[0] and "multiplier 50 -> 500; --accept-changes" in loader.refusals[0]
+    loader.accept_changes = True
+    report = loader.load("instruments", path)
+    assert [change[1:] for change in report.changes] == [("ESZ6", "multiplier", "50", "500")]
+    assert report.counts["updated"] == 1
+
+
+def test_other_changes_and_those_of_instruments_without_trades_are_told(loader: Loader) -> None:
+    report = loader.load("instruments", loader.file("i.csv", FUTURES + "ESZ6,future,USD,20,2026-12-18,SPX,index\n"))
+    assert [change[2:] for change in report.changes] == [("multiplier", "50", "20"), ("sector", "empty", "index")]
+    report = loader.load("nodes", loader.file("n.csv", "node,level,parent\nFX1,book,Total\n"))
+    assert [change[1:] for change in report.changes] == [("FX1", "level", "desk", "book")]
+
+
+def test_a_balance_holds_its_instrument_too(loader: Loader) -> None:
+    loader.load("positions", loader.file("p.csv", f"desk,instrument,ts,quantity,average_price\nFX1,ESZ6,{TS},5,1.1\n"))
+    report = loader.load("instruments", loader.file("i.csv", FUTURES + "ESZ6,future,EUR,50,2026-12-18,SPX,\n"))
+    assert report.counts["refused"] == 1 and "quote_currency USD -> EUR" in loader.refusals[0]
+
+
+# -- a dry run ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_counts_as_the_load_does_and_stores_nothing(loader: Loader) -> None:
+    files = {
+        "nodes": "node,level,parent\nFX3,desk,Total\nFX1,desk,Total\n",
+        "instruments": "instrument,kind,base_currency,quote_currency\nGBPUSD,fx,GBP,USD\nEURUSD,fx,EUR,USD\nGBPUSD,fx,GBP,USD\n",
+        "positions": f"desk,instrument,ts,quantity,average_price\nFX2,EURUSD,{TS},5,1.1\nFX2,EURUSD,{TS},6,1.1\n",
+        "closes": "date,instrument,price\n2026-01-05,EURUSD,1.1\n2026-01-05,EURUSD,1.1\n",
+        "marks": f"instrument,ts,price\nEURUSD,{TS},1.2\nEURUSD,{TS - 1},1.3\n",
+        "trades": TRADES + lines("a", "b", "a") + lines("b", price="2"),
+    }
+    loader.load("trades", loader.file("first.csv", TRADES + lines("a")))
+    for kind, text in files.items():
+        path = loader.file(f"{kind}.csv", text)
+        before = loader.store.counts()
+        loader.is_dry = True
+        dry = loader.load(kind, path)
+        assert loader.store.counts() == before and loader.store.conflicts() == []
+        loader.is_dry = False
+        assert loader.load(kind, path).counts == dry.counts, kind
+    assert loader.load("trades", loader.file("again.csv", files["trades"])).counts["duplicate"] == 3

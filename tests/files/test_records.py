@@ -195,8 +195,8 @@ def test_balances_become_records_and_their_times_obey_the_options(written):
     [
         (f"EURUSD,{TS},1.1,1.2", Tick("EURUSD", TS, 1.1, 1.2)),
         (f" EURUSD , {TS} , 1.1 , 1.2 ", Tick("EURUSD", TS, 1.1, 1.2)),
-        (f"EURUSD,{TS},0,1.2", Tick("EURUSD", TS, None, 1.2)),
-        (f"EURUSD,{TS},1.1,0.0000", Tick("EURUSD", TS, 1.1, None)),
+        (f"EURUSD,{TS},0,1.2", Tick("EURUSD", TS, 0.0, 1.2)),
+        (f"EURUSD,{TS},1.1,0.0000", Tick("EURUSD", TS, 1.1, 0.0)),
         (f"EURUSD,{TS},1.1,", Tick("EURUSD", TS, 1.1, None)),
         (f"CLZ6,{TS},-37.63,-37.6", Tick("CLZ6", TS, -37.63, -37.6)),
         ("EURUSD,2026-11-21T12:00:00Z,1.1,1.2", Tick("EURUSD", TS, 1.1, 1.2)),
@@ -209,7 +209,6 @@ def test_a_tick_has_the_sides_that_are_quoted(written, line, tick):
 @pytest.mark.parametrize(
     ("line", "field"),
     [
-        (f"EURUSD,{TS},0,0", "bid"),
         (f"EURUSD,{TS},,", "bid"),
         (f",{TS},1.1,1.2", "instrument"),
         (f"E\x07,{TS},1.1,1.2", "instrument"),

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from riskengine.config import MarksConfig
 from riskengine.market.marks import Mark, MarkTable, QuoteBook
+from riskengine.market.suspects import SuspectLevel
 from riskengine.records.decode import TickInput
 from riskengine.records.types import Tick
 from tests.model import Model, Quote
-from tests.world import NOON, REFERENCE, SECOND, book, quote
+from tests.world import NOON, REFERENCE, SECOND, book, mark_settings, quote
 
 EURUSD = REFERENCE.instrument_index["EURUSD"]
 
@@ -96,8 +97,41 @@ def test_one_side_does_not_make_a_mid_younger():
     assert good(marked(*ticks))[1] == NOON - 2 * SECOND
 
 
+@pytest.mark.parametrize(
+    ("sides", "price"),
+    [((1.6, None), 1.6), ((1.4, None), 1.5), ((None, 1.4), 1.4), ((None, 1.6), 1.5)],
+    ids=["bid above", "bid below", "ask below", "ask above"],
+)
+def test_a_kept_mid_is_held_to_the_side_that_is_there(sides, price):
+    mark = marked(two_sided(1.5, NOON - SECOND), quote("EURUSD", *sides))
+    assert good(mark) == (price, NOON - SECOND, "quote")
+
+
+def test_an_old_side_does_not_hold_a_newer_mid():
+    quotes = book()
+    quotes.offer([two_sided(1.5), quote("EURUSD", None, 1.4, NOON - 1)], NOON)
+    assert (good(quotes.take()[EURUSD])[0], quotes.old) == (1.5, 1)
+
+
 def test_one_side_replaces_one_side():
     assert good(marked(quote("EURUSD", 1.2, None), quote("EURUSD", None, 1.3)))[0] == 1.3
+
+
+@pytest.mark.parametrize(
+    ("sides", "price"),
+    [({"mid": 0.0}, 0.0), ({"bid": -0.02, "ask": 0.0}, -0.01), ({"bid": 0.0, "ask": 0.02}, 0.01)],
+)
+def test_a_side_of_zero_is_a_price_of_a_future(sides, price):
+    quotes = book()
+    before, after = Tick("ESZ6", NOON, -5.0, -5.0), Tick("ESZ6", NOON + SECOND, **sides)
+    assert quotes.offer([before, after], NOON + SECOND) == []
+    assert quotes.take()[REFERENCE.instrument_index["ESZ6"]].price == price
+
+
+def test_a_bid_of_zero_of_a_share_is_no_bid():
+    quotes = book()
+    assert quotes.offer([quote("ACME", 0.5, 0.6), quote("ACME", 0.0, 0.05, NOON + SECOND)], NOON + SECOND) == []
+    assert quotes.take()[REFERENCE.instrument_index["ACME"]].price == 0.05
 
 
 def test_a_future_may_trade_at_zero_and_below():
@@ -117,7 +151,7 @@ def test_a_future_may_trade_at_zero_and_below():
         pytest.param(quote("EURUSD", 1.0, math.inf), "ask", id="infinite"),
         pytest.param(quote("EURUSD", -1.0, 1.0), "bid", id="negative"),
         pytest.param(quote("EURUSD", 1.0, 2e15), "ask", id="too large"),
-        pytest.param(quote("EURUSD", 1.00000000000012, 1.1), "bid", id="more than 12 decimals"),
+        pytest.param(TickInput("EURUSD", NOON, "1.00000000000012", 1.1), "bid", id="more than 12 decimals"),
         pytest.param(quote("EURUSD", None, None), "bid", id="no side"),
         pytest.param(quote("EURUSD", 0.0, 0.0), "bid", id="both sides zero"),
         pytest.param(quote("EURUSD", 1.0, 1.0, NOON * 1000), "ts", id="nanoseconds"),
@@ -142,39 +176,7 @@ def test_a_price_may_come_as_text(side):
     assert good(marked(Tick("EURUSD", NOON, side, 1.25)))[0] == 1.25
 
 
-# Suspects
-
-
-def test_a_move_beyond_the_limit_is_held_and_the_last_good_mark_stays():
-    mark = marked(two_sided(1.0), two_sided(1.5, NOON + 1), max_move=0.1)
-    assert good(mark) == (1.0, NOON, "quote")
-    assert mark is not None
-    assert (mark.suspect, mark.suspect_ts) == (1.5, NOON + 1)
-
-
-def test_a_good_price_clears_the_suspect():
-    mark = marked(two_sided(1.0), two_sided(1.5, NOON + 1), two_sided(1.01, NOON + 2), max_move=0.1)
-    assert mark is not None
-    assert (mark.price, mark.suspect, mark.suspect_ts) == (1.01, None, 0)
-
-
-@pytest.mark.parametrize(("held_s", "price"), [(9.9, 1.0), (10.0, 1.51)])
-def test_a_level_that_holds_for_ten_seconds_is_believed(held_s, price):
-    later = NOON + int(held_s * SECOND)
-    mark = marked(two_sided(1.0), two_sided(1.5), two_sided(1.51, later), now=later, max_move=0.1)
-    assert good(mark)[0] == price
-
-
-def test_another_level_starts_its_own_ten_seconds():
-    ticks = [two_sided(1.0), two_sided(1.5), two_sided(2.0, NOON + 9 * SECOND), two_sided(2.0, NOON + 18 * SECOND)]
-    mark = marked(*ticks, max_move=0.1)
-    assert good(mark)[0] == 1.0
-    assert mark is not None
-    assert mark.suspect_ts == NOON + 9 * SECOND
-
-
-def test_the_first_price_has_nothing_to_have_moved_from():
-    assert good(marked(two_sided(1.0), max_move=0.1))[0] == 1.0
+# Crossed
 
 
 @pytest.mark.parametrize(("bid", "suspect"), [(1.0001, None), (1.01, 1.005)])
@@ -196,19 +198,20 @@ steps = st.tuples(
     st.sampled_from(["EURUSD", "ACME", "ESZ6"]),
     st.sampled_from([1.0, 1.004, 1.02, 1.11, 1.5]),
     st.sampled_from(["both", "both", "mid", "bid", "ask", "crossed", "far crossed"]),
-    st.integers(-15, 70),
+    st.sampled_from([-15, -1, 0, 0, 1, 3, 70]),
+    st.sampled_from(["", "venue", "bank"]),
 )
 
 
-def ticks_of(drawn: list[tuple[str, float, str, int]]) -> list[Tick]:
+def ticks_of(drawn: list[tuple[str, float, str, int, str]]) -> list[Tick]:
     """Ticks in their order of arrival; event times go forward, and now and then back."""
     ticks, ts = [], NOON
-    for symbol, price, kind, step in drawn:
+    for symbol, price, kind, step, source in drawn:
         ts += step * SECOND
         half = {"crossed": -0.0003, "far crossed": -0.05}.get(kind, 0.0002)
         bid = None if kind in ("ask", "mid") else round(price - half, 6)
         ask = None if kind in ("bid", "mid") else round(price + half, 6)
-        ticks.append(quote(symbol, bid, ask, ts, price if kind == "mid" else None))
+        ticks.append(Tick(symbol, ts, bid, ask, price if kind == "mid" else None, source))
     return ticks
 
 
@@ -224,7 +227,7 @@ def offered(quotes: QuoteBook, table: MarkTable, ticks: list[Tick]) -> None:
 @given(st.lists(steps, max_size=30), st.lists(st.integers(0, 30), max_size=5), st.sampled_from(POLICIES))
 def test_any_cut_of_ticks_into_beats_gives_the_marks_of_one_tick_a_beat(drawn, cuts, policy):
     ticks = ticks_of(drawn)
-    one_by_one, at_once = (MarkTable(REFERENCE, MarksConfig(**policy)) for _ in range(2))
+    one_by_one, at_once = (MarkTable(REFERENCE, mark_settings(**policy)) for _ in range(2))
     quotes = book(**policy)
     for tick in ticks:
         offered(quotes, one_by_one, [tick])
@@ -236,15 +239,16 @@ def test_any_cut_of_ticks_into_beats_gives_the_marks_of_one_tick_a_beat(drawn, c
     assert np.array_equal(at_once.ts, one_by_one.ts)
 
 
-@given(st.lists(steps, max_size=30))
-def test_the_marks_are_those_of_the_rules_read_one_tick_after_the_other(drawn):
-    ticks, model = ticks_of(drawn), Model({}, {}, "USD")
+@given(st.lists(steps, max_size=30), st.sampled_from([0.0, 0.01, 0.03]))
+def test_the_marks_are_those_of_the_rules_read_one_tick_after_the_other(drawn, limit):
+    ticks, model = ticks_of(drawn), Model({}, {}, "USD", dict.fromkeys(REFERENCE.symbols, limit))
     for tick in ticks:
-        sides = (tick.mid, tick.mid) if tick.mid is not None else (tick.bid, tick.ask)
-        model.ticks.append({"instrument": tick.instrument, "ts": tick.ts, "bid": sides[0], "ask": sides[1]})
-    quotes = book()
+        bid, ask = (tick.mid, tick.mid) if tick.mid is not None else (tick.bid, tick.ask)
+        row = {"instrument": tick.instrument, "ts": tick.ts, "bid": bid, "ask": ask, "source": tick.source, "came": FAR}
+        model.ticks.append(row)
+    quotes = book(max_move=limit)
     quotes.offer(ticks, FAR)
-    taken = {REFERENCE.symbols[n]: Quote(m.price, m.ts, m.kind) for n, m in quotes.take().items()}
+    taken = {REFERENCE.symbols[n]: Quote(m.price, m.ts, m.kind) for n, m in quotes.take().items() if m.ts}
     assert taken == model.marks()
 
 
@@ -281,12 +285,24 @@ def test_after_the_clock_was_set_back_a_mark_of_the_hour_that_never_was_gives_wa
     assert quotes.take() == {}, "and from then on the newest wins again"
 
 
-def test_after_the_clock_was_set_back_a_suspect_level_is_believed_after_its_time():
-    quotes, hour = book(max_move=0.05, suspect_release_s=10.0), 3_600 * SECOND
-    quotes.offer([two_sided(1.0, NOON)], NOON)
-    quotes.offer([two_sided(1.5, NOON + hour)], NOON + hour)
-    quotes.offer([two_sided(1.5, NOON + 1), two_sided(1.5, NOON + 1 + 10 * SECOND)], NOON)
-    assert good(quotes.take()[EURUSD])[0] == 1.5
+@pytest.mark.parametrize(
+    ("ts", "price", "in_force"),
+    [(NOON - 1, 1.5, 1.25), (NOON, 1.5, 1.5), (NOON + 1, 1.5, 1.5), (NOON, 1.25, 1.25)],
+    ids=["older", "of the same time, later", "newer", "the same"],
+)
+def test_a_mark_that_another_program_stored_counts_by_its_event_time(ts, price, in_force):
+    quotes = book()
+    quotes.offer([quote("EURUSD", 1.25, 1.25)], NOON)
+    assert len(quotes.take()) == 1
+    quotes.take_stored({"EURUSD": Mark(price, ts, "sheet", "quote"), "GONE": Mark(1.0, ts, "sheet", "quote")}, NOON)
+    assert [mark.price for mark in quotes.take().values()] == ([] if in_force == 1.25 else [in_force])
+
+
+def test_a_stored_mark_takes_the_place_of_one_from_an_hour_that_a_corrected_clock_never_had():
+    quotes = book()
+    quotes.restore({"EURUSD": Mark(1.25, NOON + 3_600 * SECOND, "feed", "quote")})
+    quotes.take_stored({"EURUSD": Mark(1.5, NOON, "sheet", "quote")}, NOON)
+    assert [mark.price for mark in quotes.take().values()] == [1.5]
 
 
 def test_a_restored_mark_of_an_instrument_that_is_gone_is_passed_over():
@@ -343,7 +359,7 @@ def test_restored_marks_need_not_be_stored_again(table):
 
 
 def test_a_suspect_without_a_good_price_is_no_price(table):
-    table.take({0: Mark(0.0, 0, "", "", 1.5, NOON)})
+    table.take({0: Mark(0.0, 0, "", "", (SuspectLevel.of("feed", 1.5, NOON, "quote", NOON),))})
     assert not table.priced[0]
     assert table.take_unsaved() == []
 
@@ -351,7 +367,7 @@ def test_a_suspect_without_a_good_price_is_no_price(table):
 @given(
     st.integers(1, 10**16).map(lambda n: n / 1e12) | st.floats(1e-9, 1e6) | st.decimals("0.000001", 99_999, places=6).map(float)
 )
-def test_a_price_of_more_decimals_than_a_quote_may_have_is_refused_and_no_other(price):
-    allowed = round(price, 12) == price
-    refusals = book().offer([TickInput("EURUSD", NOON, price, price)], NOON)
-    assert [refusal.reason for refusal in refusals] == ([] if allowed else ["has more than 12 decimals"])
+def test_a_price_in_doubles_is_rounded_to_the_decimals_that_a_quote_may_have(price):
+    quotes = book()
+    assert quotes.offer([TickInput("EURUSD", NOON, price, price)], NOON) == []
+    assert [mark.price for mark in quotes.take().values()] == [round(price, 12)]

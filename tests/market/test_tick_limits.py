@@ -6,19 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskengine.config import IngestConfig, MarksConfig
+from riskengine.config import IngestConfig
 from riskengine.market.marks import Mark, QuoteBook
 from riskengine.market.tick_limits import MAX_NAME, MAX_SOURCES, LimitedQuoteBook
 from riskengine.records.decode import TickInput
 from riskengine.records.types import Tick
-from tests.world import NOON, REFERENCE, SECOND
+from tests.world import NOON, REFERENCE, SECOND, mark_settings
 
 SYMBOLS = REFERENCE.symbols[:3]
 EURUSD = REFERENCE.instrument_index["EURUSD"]
 
 
 def limited(ticks_per_s: int, burst_ticks: int = 10, **marks: Any) -> LimitedQuoteBook:
-    return LimitedQuoteBook(REFERENCE, MarksConfig(**marks), 60.0, IngestConfig(ticks_per_s, burst_ticks))
+    return LimitedQuoteBook(REFERENCE, mark_settings(**marks), 60.0, IngestConfig(ticks_per_s, burst_ticks))
 
 
 def tick(price: float, ts: int = NOON, source: str = "venue", instrument: str = "EURUSD") -> Tick:
@@ -101,7 +101,7 @@ def test_a_tick_that_is_refused_takes_no_good_one_s_place_and_is_told_by_its_pla
 def test_a_one_sided_quote_that_waits_keeps_the_mid_that_came_before():
     quotes = limited(1_000)
     quotes.offer([tick(1.0)] * 10, NOON)
-    one_sided = Tick("EURUSD", NOON + 2, 1.9, None, None, "venue")
+    one_sided = Tick("EURUSD", NOON + 2, 1.4, None, None, "venue")
     quotes.offer([tick(1.5, NOON + 1), one_sided], NOON)
     assert quotes.take()[EURUSD] == Mark(1.5, NOON + 1, "venue", "quote")
 
@@ -141,7 +141,7 @@ def sent(draw: st.DrawFn) -> list[Any]:
 @given(sent(), st.integers(1, 5))
 @pytest.mark.parametrize("ticks_per_s", [1, 100_000])
 def test_after_every_beat_the_marks_are_those_of_a_book_without_a_limit(ticks_per_s, frames, burst):
-    bounded, plain = limited(ticks_per_s, burst), QuoteBook(REFERENCE, MarksConfig(), 60.0)
+    bounded, plain = limited(ticks_per_s, burst), QuoteBook(REFERENCE, mark_settings(), 60.0)
     marks: tuple[dict[int, Mark], dict[int, Mark]] = {}, {}
     for step, frame in enumerate([*frames, None]):
         if frame is None:

@@ -15,7 +15,8 @@ from riskengine.engine.engine import Engine
 from riskengine.positions import batches, fold_columns, settle_columns
 from riskengine.positions.position import TRADES_PER_CHECKPOINT, open_cost
 from riskengine.positions.settle_columns import open_costs
-from riskengine.records.types import Trade, version_fingerprint, version_fingerprints
+from riskengine.records.fingerprints import version_fingerprint, version_fingerprints
+from riskengine.records.types import Trade
 from riskengine.snapshot.digest import digest
 from tests import world
 from tests.world import NOON, SECOND

@@ -37,7 +37,7 @@ def deals(count: int, seed: int = 3) -> list[Trade]:
 
 def fold(trades: list[Trade]) -> Position:
     position = Position()
-    position.open_with(world.opening(quantity="10", average_price="1.5", realised="3", fees="1"), K, "USD")
+    position.open_with([world.opening(quantity="10", average_price="1.5", realised="3", fees="1")], K, "USD")
     for trade in trades:
         position.add(trade)
     return position

@@ -5,9 +5,10 @@ import random
 import pytest
 
 from riskengine.positions.ledger import SHIFT, Ledger
+from riskengine.positions.position import next_average
 from riskengine.records.types import CASH_ONE, ONE
 from tests import world
-from tests.world import NOON, REFERENCE, SECOND, trade
+from tests.world import DESKS, NOON, REFERENCE, SECOND, trade
 
 TOLERANCE = 5 * SECOND
 EURUSD = REFERENCE.instrument_index["EURUSD"]
@@ -131,7 +132,7 @@ def test_a_trade_that_came_and_went_between_two_settlements_leaves_no_change(led
 
 
 def test_an_opening_enters_both_roll_ups_and_no_count_of_trades(ledger):
-    ledger.open_with(world.opening(quantity="10", average_price="2"))
+    ledger.open_with([world.opening(quantity="10", average_price="2")])
     settle(ledger)
     [dealer] = ledger.dealers.books[ledger.dealer_index["ann"]].rows
     for found in (row(ledger, "ALL"), dealer):
@@ -207,3 +208,23 @@ def test_the_check_needs_settled_roll_ups(ledger):
     ledger.add(trade(), TOLERANCE)
     with pytest.raises(AssertionError, match="settle"):
         ledger.check()
+
+
+def test_balances_of_one_position_are_folded_once_however_many_there_are(monkeypatch):
+    steps = []
+
+    def counted(*step):
+        steps.append(step)
+        return next_average(*step)
+
+    monkeypatch.setattr("riskengine.positions.position.next_average", counted)
+    ledger = Ledger(world.REFERENCE)
+    balances = [
+        world.opening(desk=desk, dealer="", instrument=symbol, quantity="10", average_price="2", ts=NOON + number)
+        for number, (desk, symbol) in enumerate((desk, symbol) for desk in DESKS for symbol in ("EURUSD", "ACME"))
+    ]
+    ledger.open_with(balances)
+    assert len(steps) == 2 * len(balances), "each balance once in either roll-up"
+    ledger.organisation.settle()
+    ledger.dealers.settle()
+    ledger.check()

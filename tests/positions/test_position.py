@@ -291,7 +291,7 @@ def test_a_long_history_gives_trades_back():
 def open_with(*openings: dict[str, Any]) -> Position:
     position = Position()
     for columns in openings:
-        position.open_with(world.opening(**columns), K, "USD")
+        position.open_with([world.opening(**columns)], K, "USD")
     return position
 
 
@@ -317,7 +317,7 @@ def test_trades_fold_after_the_opening_even_if_they_came_before_it():
     first, last = open_with(columns), fold(trades)
     for trade in trades:
         first.add(trade)
-    last.open_with(world.opening(**columns), K, "USD")
+    last.open_with([world.opening(**columns)], K, "USD")
     assert state(first) == state(last)
 
 

@@ -71,7 +71,7 @@ def test_numbers_compare_by_value_not_by_text():
         {"trade_date": "2026-03-04"},
         {"contra_amount": "110"},
         {"legs": 2},
-        {"action": "amend"},
+        {"action": "amend", "version": 1},
     ],
     ids=lambda column: next(iter(column)),
 )

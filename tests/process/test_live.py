@@ -36,7 +36,7 @@ def made(store: Store, failed: Callable[[BaseException], None]) -> LiveEngine:
     engine = rebuild(store, read_trades(store), config, epoch=1, now=clock.now())
     loaded = Loaded(engine, Bookmark(), store.reference_revision())
     surroundings = Surroundings(store, 1, config, clock, Metrics(), Warnings(clock), Curves(10), PublishWakeup())
-    return LiveEngine(surroundings, loaded, Calls(failed, refuse, refuse, refuse))
+    return LiveEngine(surroundings, loaded, Calls(failed, refuse, lambda text, acknowledged: None, refuse, refuse))
 
 
 def test_nothing_runs_before_the_start_and_nothing_after_the_stop(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from riskengine.config import Config, EngineConfig, InboxConfig, MarksConfig, StoreConfig
+from riskengine.config import Config, EngineConfig, InboxConfig, StoreConfig
 from riskengine.errors import EngineNotLive, InboxFull, LeaseHeld, StoreUnavailable
 from riskengine.process.process import EngineProcess
 from riskengine.records.types import ONE, StoredMark
@@ -18,7 +18,7 @@ from riskengine.snapshot.rows import mark_rows, node_rows
 from riskengine.store.open_store import open_store
 from tests.live_process import Test, run_live, sent
 from tests.waiting import until
-from tests.world import SECOND, instruments, nodes, quote, row
+from tests.world import SECOND, instruments, mark_settings, nodes, quote, row
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def settings(path: Path, max_trades: int = 1_000) -> Config:
         engine=EngineConfig(beat_ms=20),
         store=StoreConfig(f"sqlite:///{path}"),
         inbox=InboxConfig(max_trades),
-        marks=MarksConfig(store_every_s=0.1),
+        marks=mark_settings(store_every_s=0.1),
     )
 
 
@@ -206,7 +206,7 @@ def test_a_listener_that_ends_itself_does_not_rob_the_next_of_its_wake(path: Pat
 def test_a_beat_that_breaks_fails_the_engine_and_not_in_silence(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(process: EngineProcess) -> None:
         assert process.live is not None
-        monkeypatch.setattr(process.live.quotes, "take", lambda: 1 / 0)
+        monkeypatch.setattr(process.live.quotes, "take", lambda now: 1 / 0)
         await asyncio.wait_for(process.ended.wait(), 5)
         assert isinstance(process.failure, ZeroDivisionError)
         assert process.state == "failed" and not process.is_live
@@ -253,7 +253,7 @@ def test_when_the_engine_fails_whoever_waits_is_told_and_the_next_start_has_the_
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test(process: EngineProcess) -> float:
-        def broken(*_: Any) -> None:
+        def broken(*_: Any, **__: Any) -> None:
             raise RuntimeError("a mistake of ours")
 
         monkeypatch.setattr(process.live.writer._engine, "apply", broken)  # type: ignore[union-attr]
@@ -319,7 +319,7 @@ def test_a_row_of_another_program_comes_in_within_a_second(path: Path) -> None:
 
 def test_a_source_that_beats_is_alive_and_one_that_sent_more_than_came_has_a_gap(path: Path) -> None:
     async def test(process: EngineProcess) -> None:
-        await process.submit([sent("1", process, source="desk", source_seq=5)])
+        await process.submit([sent(f"0{number}", process, source="desk", source_seq=number) for number in range(1, 6)])
         process.feed_heartbeat("desk", 5)
         [feed] = process.health()["feeds"]
         assert (feed["source"], feed["last_seq"], feed["gap"], feed["alive"]) == ("desk", 5, False, True)

@@ -15,7 +15,7 @@ from tests.world import trade
 
 VERDICT = Verdict("conflict:test:t1:0:1:ab", "accept", "", "ann", 1)
 CONFLICT = ExceptionItem(VERDICT.id, "conflict", 1, "another version stands", trade("t1"))
-SUSPECT = ExceptionItem("suspect:EURUSD", "suspect", 1, "far from the last", None, {"instrument": "EURUSD"})
+SUSPECT = ExceptionItem("suspect:EURUSD", "suspect", 1, "far from the last", None, {"instrument": "EURUSD", "source": "feed"})
 
 
 class Shelf:
@@ -38,12 +38,15 @@ class Shelf:
     def recall(self, trades: Sequence[Trade]) -> None:
         self.done.append(("recall", [one.trade_id for one in trades]))
 
+    def trades_of_deals(self, deals: Sequence[tuple[str, str]]) -> list[Any]:
+        return []
+
     def save_verdict(self, verdict: Verdict, conflict: Trade | None) -> None:
         self._verdicts.append(verdict)
         self.done.append(("save", None if conflict is None else conflict.trade_id))
 
-    def decide(self, instrument: str, *, release: bool) -> None:
-        self.done.append(("quotes", instrument, release))
+    def decide(self, instrument: str, source: str, *, release: bool) -> None:
+        self.done.append(("quotes", instrument, source, release))
 
     async def on_store(self, action: Callable[[Any], Any]) -> Any:
         if self._ended:
@@ -72,7 +75,7 @@ def test_a_trade_that_is_accepted_is_recalled_before_it_is_stored() -> None:
 def test_a_verdict_on_a_price_goes_to_the_quotes_too(word: str, release: bool) -> None:
     shelf = Shelf()
     asyncio.run(shelf.carried_out.decide(SUSPECT, Verdict(SUSPECT.id, word, "", "ann", 1)))
-    assert shelf.done == [("recall", []), ("save", None), ("quotes", "EURUSD", release), "on_writer"]
+    assert shelf.done == [("recall", []), ("save", None), ("quotes", "EURUSD", "feed", release), "on_writer"]
 
 
 def test_while_the_store_is_away_the_person_hears_that_and_nothing_takes_effect() -> None:

@@ -117,6 +117,18 @@ def test_a_conflict_and_a_verdict_are_known_from_when_they_came(store: Store) ->
     assert engine_at(store, TS + 8 * SECOND).snapshot.verdicts[item.id].comment == "asked"
 
 
+def test_before_a_conflict_was_accepted_what_it_replaced_stood(store: Store) -> None:
+    first, other = received(trade("a"), TS), received(trade("a", quantity="9"), TS + 5 * SECOND)
+    store.append_trades([first, other])
+    [item] = engine_at(store, TS + 5 * SECOND).snapshot.exceptions["conflict"]
+    store.save_verdict(Verdict(id=item.id, verdict="accept", actor="me", ts=TS + 8 * SECOND), other)
+    held = [row.quantity for row in engine_at(store, TS + 4 * SECOND).snapshot.nodes.state(0).positions()]
+    assert held == [first.quantity]
+    long_after = engine_at(store, 2 * TS).snapshot
+    assert [row.quantity for row in long_after.nodes.state(0).positions()] == [other.quantity]
+    assert PastDay(store, config(), TS + 4 * SECOND).side() == side_of(engine_at(store, TS + 4 * SECOND).snapshot)
+
+
 def test_a_row_that_is_no_trade_is_quarantined_from_when_it_came(store: Store, outside: Outside) -> None:
     outside.book(desk="nowhere", received_ts=TS + SECOND)
     assert engine_at(store, TS).snapshot.counts.quarantined == 0

@@ -8,6 +8,7 @@ import pytest
 
 from riskengine.engine.engine import Engine
 from riskengine.market.marks import Mark
+from riskengine.market.suspects import SuspectLevel
 from riskengine.rebuild.handover import hand_over
 from riskengine.rebuild.renewal import refit_trade
 from riskengine.records.reference import Reference, trade_check
@@ -93,8 +94,8 @@ def test_the_newer_of_what_is_in_force_and_what_is_stored_counts(house):
 
 
 def test_a_level_that_is_held_back_stays_listed():
-    house = House(settings=None)
-    house.engine.beat({REFERENCE.instrument_index["EURUSD"]: Mark(1.2, NOON, "feed", "quote", 2.0, NOON + 1)}, NOON)
+    house, suspect = House(settings=None), SuspectLevel.of("feed", 2.0, NOON + 1, "quote", NOON + 1)
+    house.engine.beat({REFERENCE.instrument_index["EURUSD"]: Mark(1.2, NOON, "feed", "quote", (suspect,))}, NOON)
     [shown] = [row for row in mark_rows(taken_over(house).snapshot) if row["instrument"] == "EURUSD"]
     assert (shown["price"], shown["suspect"], shown["suspect_ts"]) == (1.2, 2.0, NOON + 1)
 

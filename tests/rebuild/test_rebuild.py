@@ -16,10 +16,12 @@ from riskengine.rebuild import rebuild as start_of_day
 from riskengine.rebuild.rebuild import GENTLE_TRADES, READ_TRADES, rebuild
 from riskengine.records.decode import TradeCheck
 from riskengine.records.reference import trade_check
+from riskengine.records.rules import NO_STARTS, RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.digest import digest
+from riskengine.store.results import StoredNotice
 from riskengine.store.trade_rows import COLUMNS, RefusedRow, TradeRow, row_values
-from tests.world import NOON, SECOND, House, cancel, config, instruments, nodes, opening, quote, trade
+from tests.world import NOON, SECOND, House, cancel, config, instruments, nodes, opening, trade
 
 DAY = 86_400 * SECOND
 BEFORE_NOON = "2026-03-03"
@@ -58,8 +60,14 @@ class Shelf:
     def verdicts(self) -> list[Verdict]:
         return []
 
-    def latest_closes(self) -> list[Close]:
-        return self.closes_
+    def rule_starts(self) -> RuleStarts:
+        return NO_STARTS
+
+    def notices(self, limit: int) -> list[StoredNotice]:
+        return []
+
+    def latest_closes(self, up_to: str) -> list[Close]:
+        return list({close.instrument: close for close in self.closes_ if close.date <= up_to}.values())
 
     def watermark(self) -> int:
         return len(self.trades_) if self.highest is None else self.highest
@@ -247,16 +255,30 @@ def test_the_last_close_stands_where_nothing_newer_is_known():
     assert mark_of(shelf) == (1.1, closed, "quote")
 
 
-def test_a_close_dated_ahead_neither_replaces_a_mark_nor_stops_the_ticks_until_then():
+def test_a_close_dated_today_or_later_waits_for_its_day_and_hides_none_before_it():
     shelf = Shelf()
-    shelf.closes_ = [Close(TODAY, "EURUSD", 1.2)]
-    assert mark_of(shelf) == (1.2, NOON, "close")
-    house = House()
-    house.quotes.restore({"EURUSD": shelf.rebuild().marks.marks[house.where.instrument_index["EURUSD"]]})  # type: ignore[dict-item]
-    house.quotes.offer([quote("EURUSD", 1.3, 1.3, NOON + 1)], NOON + 1)
-    assert house.quotes.old == 0
-    shelf.marks_ = [StoredMark("EURUSD", NOON - 1, 1.1, "feed")]
-    assert mark_of(shelf) == (1.1, NOON - 1, "quote")
+    shelf.closes_ = [Close(TODAY, "EURUSD", 1.2), Close("2031-01-01", "EURUSD", 9.0)]
+    assert mark_of(shelf) is None
+    shelf.closes_ = [Close(BEFORE_NOON, "EURUSD", 1.1), *shelf.closes_]
+    closed = TradingDay.of(config().engine).close_of(dt.date.fromisoformat(BEFORE_NOON))
+    assert mark_of(shelf) == (1.1, closed, "close")
+    ends = TradingDay.of(config().engine).close_of(dt.date.fromisoformat(TODAY))
+    assert mark_of(shelf, now=ends - 1) == (1.1, closed, "close")
+    assert mark_of(shelf, now=ends) == (1.2, ends, "close")
+
+
+def test_a_close_is_stale_unless_the_market_has_been_shut_since():
+    shelf = Shelf()
+    shelf.closes_ = [Close("2026-11-20", "EURUSD", 1.2), Close("2026-11-20", "BTCEUR", 6e4), Close("2026-11-19", "GBPUSD", 1.3)]
+    day = TradingDay.of(config().engine)
+    closed, opens = (day.close_of(dt.date.fromisoformat(date)) for date in ("2026-11-20", "2026-11-22"))
+
+    def stale(now: int) -> set[str]:
+        snapshot = shelf.rebuild(now=now).snapshot
+        return {symbol for symbol, flag in zip(snapshot.reference.symbols, snapshot.units.stale_mark, strict=True) if flag}
+
+    assert stale(closed + DAY) == stale(opens - 1) == {"BTCEUR", "GBPUSD"}, "Friday's close, on the weekend"
+    assert stale(opens) == {"BTCEUR", "EURUSD", "GBPUSD"}
 
 
 def test_the_door_knows_leaves_and_instruments():

@@ -123,6 +123,7 @@ def test_what_was_changed_in_the_store_is_found_and_named(store: Store, store_ur
         ("node", "EM1", "USDJPY"): "identity",
         ("node", "EQ1", "ESZ6"): "missing_there",
         ("node", "EM1", "ESZ6"): "missing_here",
+        ("dealer", "ann", "ESZ6"): "order",  # the desk is one of the columns that count
         ("dealer", "bob", "GBPUSD"): "quantity",
         ("node", "EM1", "GBPUSD"): "quantity",
         ("node", "EM1", ""): "hierarchy",

@@ -31,7 +31,7 @@ def statement(tmp_path: Path, text: str, **options: Any) -> Any:
 
 def kinds(here: Stated | None, there: Stated | None, tolerances: Tolerances | None = None) -> list[str]:
     sides = [{} if side is None else {KEY: side} for side in (here, there)]
-    return [found["kind"] for found in compare_statement(sides[0], sides[1], tolerances or Tolerances())]
+    return [found["kind"] for found in compare_statement(sides[0], sides[1], tolerances or Tolerances(), lambda key: True)]
 
 
 def test_a_row_without_an_owner_is_of_the_root_and_lots_count_together(tmp_path):
@@ -79,7 +79,8 @@ def test_a_line_that_cannot_be_read_is_refused_with_its_field(tmp_path, line, fi
         (Stated(5, 1), Stated(6, 2), ["quantity"]),
         (Stated(5, 1), Stated(5, 2), ["cash"]),
         (Stated(5, 1), Stated(5, None), []),
-        (Stated(5, 1, Decimal("1.1")), Stated(5, 1, Decimal("1.2")), ["cash"]),
+        (Stated(5, 1, Decimal("1.1")), Stated(5, 1, Decimal("1.2")), ["average"]),
+        (Stated(5, 1, Decimal("1.1")), Stated(5, 2, Decimal("1.2")), ["cash"]),
         (Stated(5, 1, Decimal("1.1")), Stated(5, 1, Decimal("1.1000000001")), []),
     ],
 )
@@ -104,18 +105,20 @@ def test_a_tolerance_that_makes_no_sense_is_refused(text):
 def test_a_statement_is_compared_with_what_a_running_engine_shows(tmp_path):
     path = tmp_path / "broker.csv"
     path.write_text(
-        "node,dealer,instrument,quantity,net_cash\nFX1,,EURUSD,100,-110\nFX1,,GBPUSD,99,\n,bob,EURUSD,-40.5,\n,zoe,ACME,3,\n"
+        "node,dealer,instrument,quantity,net_cash\nFX1,,EURUSD,100,-110\nFX1,,GBPUSD,99,\n,bob,EURUSD,-40.5,\nFX1,,ACME,3,\n,zoe,ACME,3,\nFX1,,NOPE,0,\n"
     )
     with serving(create_app(traded())) as url:
         report = against_statement(url, str(path), ColumnOptions(), Tolerances())
     found = {(each["rollup"], each["instrument"]): each for each in report.breaks}
     assert {key: each["kind"] for key, each in found.items()} == {
         ("node", "GBPUSD"): "quantity",
-        ("dealer", "ACME"): "missing_here",
+        ("node", "ACME"): "missing_here",
+        ("dealer", "ACME"): "unknown_name",
+        ("node", "NOPE"): "unknown_name",
     }
     assert found["node", "GBPUSD"]["difference"]["quantity"] == "-1"
     assert (found["dealer", "ACME"]["dealer"], found["dealer", "ACME"]["here"]) == ("zoe", None)
-    assert report.compared == 4
+    assert report.compared == 6
 
 
 def test_an_engine_that_is_not_there_is_said():

@@ -9,9 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskengine.errors import InputError
-from riskengine.records.decode import TickInput, TradeCheck, TradeInput, convert, decode_ticks, decode_trades, split_refusals
+from riskengine.records.decode import (
+    TickInput,
+    TradeCheck,
+    TradeInput,
+    convert,
+    decode_ticks,
+    decode_trades,
+    has_rounded_fees,
+    split_refusals,
+)
 from riskengine.records.fields import Rejected
 from riskengine.records.types import CASH_ONE, ONE, Instrument, Kind, Refusal, Trade
+from tests.world import NOON, check_row, reference, row
 
 TS = 1_795_262_400_000_000
 EURUSD = Instrument(instrument="EURUSD", kind=Kind.FX, base_currency="EUR", quote_currency="USD")
@@ -218,7 +228,7 @@ def test_the_exact_cash_replaces_quantity_times_price():
         ({"price": "1." + "0" * 90 + "1"}, "price", "has more than 10 decimals"),
         ({"fees": "1e16"}, "fees", "is larger than 1e15"),
         ({"fees_currency": "dollars"}, "fees_currency", "must be a code of 3 to 8 capital letters: 'dollars'"),
-        ({"contra_amount": -3}, "contra_amount", "must not be negative: side gives its sign"),
+        ({"contra_amount": -3}, "contra_amount", "must not be negative: it has the sign of the price, and side says who pays"),
         ({"trade_id": ""}, "trade_id", "is missing"),
         ({"trade_id": "x" * 10_240}, "trade_id", "is longer than 128 characters"),
         ({"trade_id": "a\nb"}, "trade_id", r"has a character that a name cannot have: 'a\nb'"),
@@ -269,7 +279,7 @@ def test_repeated_names_share_memory():
 
 
 def test_a_row_of_texts_becomes_a_record_and_empty_texts_are_absent():
-    row = {"trade_id": "T1", "leg": "1", "ts": str(TS), "quantity": "1.10", "fees": "", "dealer": None, "comment": "x"}
+    row = {"trade_id": "T1", "leg": "1", "ts": str(TS), "quantity": "1.10", "fees": "", "dealer": None}
     assert convert(row, TradeInput) == TradeInput(trade_id="T1", leg=1, ts=str(TS), quantity=Decimal("1.10"))
 
 
@@ -288,3 +298,78 @@ def test_a_bad_row_is_refused_by_field(row, field, reason):
     with pytest.raises(Rejected) as caught:
         convert(row, TradeInput)
     assert (caught.value.field, caught.value.reason) == (field, reason)
+
+
+# -- names that nobody knows ----------------------------------------------------------------------------------------
+
+
+def test_a_misspelt_field_of_a_trade_is_refused_with_the_nearest_one_and_the_others_are_taken():
+    body = b'[{"trade_id": "a", "fee": 5}, {"trade_id": "b"}, {"trade_id": "c", "colour": 1, "dealer": null}]'
+    first, second, third = decode_trades(body)
+    assert first == Refusal(0, "fee", "is not a field of a trade: did you mean fees?")
+    assert second == TradeInput(trade_id="b")
+    assert isinstance(third, Refusal) and third.field == "colour" and "there are trade_id, source" in third.reason
+
+
+def test_a_misspelt_field_of_a_tick_is_refused_with_the_nearest_one():
+    [found] = decode_ticks(b'[{"instrument": "EURUSD", "ts": 1, "bid": 1, "aks": 1}]')
+    assert found == Refusal(0, "aks", "is not a field of a tick: did you mean ask?")
+
+
+def test_what_was_read_can_be_sent_again():
+    [found] = decode_trades(b'{"trade_id": "a", "store_seq": 7, "received_ts": "2026-11-20T15:04:05Z"}')
+    assert isinstance(found, TradeInput)
+
+
+@pytest.mark.parametrize("action", ["amend", "cancel"])
+def test_an_amend_or_cancel_names_its_version(action):
+    with pytest.raises(Rejected, match=f"version: is missing: an? {action} names its version"):
+        check_row({**row(), "action": action, "version": None}, NOON)
+
+
+def test_a_currency_is_a_check_and_a_minor_unit_of_it_is_a_hundredth():
+    where = reference(rows=({"instrument": "VOD", "kind": "equity", "quote_currency": "GBP"},))
+    sent = row(instrument="VOD", price="71.25", contra_amount="7125")
+    plain = check_row(row(instrument="VOD", price="0.7125", contra_amount="71.25"), NOON, where)
+    for code in ("GBX", "GBp"):
+        assert check_row(sent | {"currency": code}, NOON, where) == plain
+    assert check_row(row(instrument="VOD", currency="GBP"), NOON, where) == check_row(row(instrument="VOD"), NOON, where)
+    for code in ("EUR", "ZAc", "gbp"):
+        with pytest.raises(Rejected, match=f"currency: is '{code}', and VOD is dealt in GBP"):
+            check_row(sent | {"currency": code}, NOON, where)
+    with pytest.raises(Rejected, match="price: has more than 8 decimals"):
+        check_row(sent | {"currency": "GBX", "price": "0.123456789"}, NOON, where)
+
+
+def test_fees_in_a_minor_unit_are_hundredths_of_the_whole_one():
+    where = reference(rows=({"instrument": "VOD", "kind": "equity", "quote_currency": "GBP"},))
+    sent = row("f1", instrument="VOD", price="250", quantity="10", fees="100")
+    by_row = check_row(sent | {"currency": "GBX"}, NOON, where)
+    assert (by_row.fees, by_row.fees_currency) == (ONE, "GBP")
+    by_name = check_row(sent | {"price": "2.5", "fees_currency": "GBp"}, NOON, where)
+    assert (by_name.fees, by_name.fees_currency) == (ONE, "GBP")
+    whole = check_row(sent | {"currency": "GBX", "fees_currency": "GBP"}, NOON, where)
+    assert whole.fees == 100 * ONE
+
+
+@pytest.mark.parametrize(
+    ("fees", "units", "is_rounded"),
+    [
+        ("0.2808559209946952", 2_808_559_210, True),
+        ("0.00000000005", 0, True),
+        ("0.00000000015", 2, True),
+        ("-0.00000000025", -2, True),
+        ("1e-400", 0, True),
+        ("1.10000000000000", 11_000_000_000, False),
+        ("0", 0, False),
+    ],
+)
+def test_fees_with_a_long_tail_are_rounded_half_even_and_counted(fees, units, is_rounded):
+    assert check_row(row(fees=fees), NOON).fees == units
+    assert has_rounded_fees(convert(row(fees=fees), TradeInput)) is is_rounded
+
+
+@pytest.mark.parametrize("fees", ["NaN", "Infinity", "1e16", "1e400"])
+def test_fees_that_are_no_amount_are_refused_all_the_same(fees):
+    with pytest.raises(Rejected, match="fees"):
+        check_row(row(fees=fees), NOON)

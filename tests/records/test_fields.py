@@ -20,6 +20,7 @@ from riskengine.records.fields import (
     micros,
     name,
     quote,
+    sequence,
     timestamp,
     to_text,
 )
@@ -130,10 +131,45 @@ def test_every_quote_of_twelve_decimals_is_taken_as_text_and_as_double(value):
     assert quote(float(value), "field") == float(value)
 
 
-def test_a_quote_of_thirteen_decimals_is_refused():
+def test_a_text_of_thirteen_decimals_is_refused():
     assert reason(quote, "1.0000000000001") == "has more than 12 decimals"
-    assert reason(quote, 1.0000000000001) == "has more than 12 decimals"
     assert reason(quote, "1e-9999999") == "has more than 12 decimals"
+
+
+def test_a_doubles_tail_is_rounded_and_never_to_nothing():
+    assert quote(0.1 + 0.2, "field") == 0.3
+    assert quote(1.0842000000000001, "field") == 1.0842
+    assert quote(-37.630000000000003, "field") == -37.63
+    assert quote(1.0000000000001, "field") == 1.0
+    assert reason(quote, 1e-13) == "has more than 12 decimals"
+
+
+@pytest.mark.parametrize(
+    ("sent", "second_after"),
+    [
+        ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00Z"),
+        ("2016-12-31T23:59:60.25Z", "2017-01-01T00:00:00.25Z"),
+        ("2017-01-01T00:59:60+01:00", "2017-01-01T01:00:00+01:00"),
+        ("2016-12-31 18:59:60-05:00", "2016-12-31T19:00:00-05:00"),
+    ],
+)
+def test_a_leap_second_is_the_second_after(sent, second_after):
+    assert timestamp(sent, "ts") == timestamp(second_after, "ts")
+
+
+@pytest.mark.parametrize("sent", ["2016-12-31T23:59:61Z", "2016-12-31T23:60:00Z", "2016-12-31T23:59:60", "9999-12-31T23:59:60Z"])
+def test_other_seconds_beyond_59_are_no_time(sent):
+    assert reason(timestamp, sent)
+
+
+@pytest.mark.parametrize("sent", [0, 1, 2**53 - 1, "0", "12", str(2**53), str(2**63 - 1), " 7 "])
+def test_a_source_seq_is_below_2_63_and_a_text_above_2_53(sent):
+    assert sequence(sent, "source_seq") == int(sent)
+
+
+@pytest.mark.parametrize("sent", [-1, 2**53, 2**63, "-1", str(2**63), "1.0", "", "x", "\u0661", "1" * 30])
+def test_any_other_source_seq_is_refused(sent):
+    assert reason(sequence, sent)
 
 
 @pytest.mark.parametrize("sent", [float("nan"), float("inf"), float("-inf")])

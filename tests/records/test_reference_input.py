@@ -23,7 +23,8 @@ from riskengine.records.types import ONE, Close, Instrument, Kind, Node, Opening
 TS = 1_795_262_400_000_000
 EURUSD = Instrument(instrument="EURUSD", kind=Kind.FX, base_currency="EUR", quote_currency="USD")
 CRUDE = Instrument(instrument="CLZ6", kind=Kind.FUTURE, quote_currency="USD", quantity_decimals=0)
-BOOK = {"EURUSD": EURUSD, "CLZ6": CRUDE}
+SHARE = Instrument(instrument="ACME", kind=Kind.EQUITY, quote_currency="USD")
+BOOK = {"EURUSD": EURUSD, "CLZ6": CRUDE, "ACME": SHARE}
 
 SPOT = {"instrument": "EURUSD", "kind": "fx", "base_currency": "EUR", "quote_currency": "USD"}
 FUTURE = {"instrument": "CLZ6", "kind": "future", "quote_currency": "USD", "expiry": "2026-11-19"}
@@ -93,8 +94,8 @@ def test_an_instrument_has_its_defaults():
 
 
 def test_an_instrument_keeps_every_column():
-    option = instrument(OPTION, multiplier="0.00000001", premium_currency="EUR", premium_style="percent", cut="NYC")
-    assert (option.multiplier, option.currency, option.premium_style, option.cut) == (1, "EUR", "percent", "NYC")
+    option = instrument(OPTION, multiplier="1.00000001", premium_currency="EUR", premium_style="percent", cut="NYC")
+    assert (option.multiplier, option.currency, option.premium_style, option.cut) == (100_000_001, "EUR", "percent", "NYC")
     assert option.expiry == "2026-12-18T10:00:00-05:00"
 
 
@@ -201,10 +202,12 @@ def test_closes_and_marks_are_prices_of_known_instruments():
     assert mark(price=Decimal("1.1"), source="fixing") == StoredMark("EURUSD", TS, 1.1, "fixing")
 
 
-def test_only_a_future_may_be_priced_at_or_below_zero():
-    assert close(instrument="CLZ6", price="-37.63").price == -37.63
-    assert mark(instrument="CLZ6", price="0").price == 0.0
+def test_only_a_future_may_be_priced_below_zero_and_only_what_can_become_worthless_at_zero():
     for call in (close, mark):
+        assert call(instrument="CLZ6", price="-37.63").price == -37.63
+        assert call(instrument="CLZ6", price="0").price == 0.0
+        assert call(instrument="ACME", price="0").price == 0.0
+        assert refused(call, instrument="ACME", price="-1") == ("price", "must not be negative")
         assert refused(call, price="0") == ("price", "must be above 0")
         assert refused(call, price="-1") == ("price", "must be above 0")
 

@@ -33,7 +33,7 @@ from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 from riskengine.views.grants import EVERYTHING, Grants
-from tests.world import NOON, REFERENCE, row
+from tests.world import NOON, REFERENCE, mark_settings, row
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class StandIn:
     """`riskengine.serve.gateway.Gateway`, small. `broken` is raised instead of taking trades."""
 
     def __init__(self, reference: Reference = REFERENCE, config: Config | None = None, clock: Clock | None = None) -> None:
-        self.config = config or Config()
+        self.config = config or Config(marks=mark_settings())
         self.clock = clock or ManualClock(NOON)
         self.metrics = Metrics()
         self.warnings = Warnings(self.clock)
@@ -103,8 +103,15 @@ class StandIn:
         self.publish()
         return taken
 
-    def feed_heartbeat(self, source: str, last_seq: int | None) -> None:
+    def feed_heartbeat(self, source: str, last_seq: int | None) -> str | None:
         """Nothing watches feeds here."""
+        return None
+
+    def note_refused(self, numbers: Sequence[tuple[str, int]]) -> None:
+        """Nothing watches feeds here."""
+
+    async def decide_feed(self, source: str, action: str, actor: str) -> dict[str, Any] | None:
+        return {"source": source, "retired": action == "retire"} if source == "desk" else None
 
     async def on_writer(self, action: Callable[[Engine], T]) -> T:
         self._require_live()
@@ -127,7 +134,7 @@ class StandIn:
         if self.broken is not None:
             raise self.broken
         if item.kind == "suspect" and verdict.verdict:
-            self.quotes.decide(str(item.detail["instrument"]), release=verdict.verdict == "accept")
+            self.quotes.decide(str(item.detail["instrument"]), str(item.detail["source"]), release=verdict.verdict == "accept")
             self.engine.beat(self.quotes.take(), self.clock.now())
         self.engine.decide(item, verdict)
         self.publish()

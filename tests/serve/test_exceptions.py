@@ -4,17 +4,17 @@ from typing import Any
 
 import pytest
 
-from riskengine.config import Config, MarksConfig
+from riskengine.config import Config
 from riskengine.serve.app import create_app
 from tests.serve.stand_in import StandIn, ask, post, problem
-from tests.world import NOON, SECOND, row
+from tests.world import NOON, SECOND, mark_settings, row
 
 
 class Desk:
     """The application of one engine, and its list of exceptions."""
 
     def __init__(self, **marks: Any) -> None:
-        self.gateway = StandIn(config=Config(marks=MarksConfig(**marks)))
+        self.gateway = StandIn(config=Config(marks=mark_settings(**marks)))
         self.app = create_app(self.gateway)
 
     def send(self, *trades: dict[str, Any]) -> list[str]:

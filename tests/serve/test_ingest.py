@@ -273,6 +273,8 @@ def test_a_heartbeat_says_that_a_source_is_alive(path):
         ('{"heartbeat": {}}', "source"),
         ('{"heartbeat": {"source": ""}}', "heartbeat.source"),
         ('{"heartbeat": {"source": "v", "last_seq": -1}}', "heartbeat.last_seq"),
+        ('{"heartbeat": {"source": "v", "last_sequence": 1}}', "last_sequence: is not a field of a heartbeat"),
+        ('{"tick": []}', "tick: is not a field of a frame: did you mean ticks?"),
         (b"\xc1", ""),
         (b"\x81\xa5ticks\x05", "list"),
         (b"\x81\xa5ticks\x91\xc1", ""),

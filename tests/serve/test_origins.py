@@ -66,7 +66,7 @@ def test_the_servers_own_names_are_hosts(app, host):
         f"localhost.:{PORT}",
     ],
 )
-@pytest.mark.parametrize("path", ["/", "/healthz", "/v1/nodes", "/nothing"])
+@pytest.mark.parametrize("path", ["/", "/v1/nodes", "/nothing"])
 def test_another_host_is_refused_everywhere(app, host, path):
     answer = ask(app, path, headers={"host": host})
     problem(answer, 403)
@@ -103,10 +103,19 @@ def test_another_page_may_not_post_anything(origin):
 def test_configured_origins_are_names_of_the_server_too():
     app = create_app(StandIn(config=config(origins=("https://risk.example.com", "http://desk.example:8080"))))
     for host in ("risk.example.com", "risk.example.com:443", "desk.example:8080"):
-        assert ask(app, "/healthz", headers={"host": host}).status == 200
+        assert ask(app, "/v1/status", headers={"host": host}).status == 200
     for host in ("risk.example.com:80", "desk.example", "desk.example:443"):
-        problem(ask(app, "/healthz", headers={"host": host}), 403)
+        problem(ask(app, "/v1/status", headers={"host": host}), 403)
     assert post(app, "/v1/ticks", [], headers={"origin": "https://risk.example.com"}).status == 200
+    problem(post(app, "/v1/ticks", [], headers={"origin": "http://risk.example.com"}), 403)
+
+
+def test_allowed_hosts_are_names_of_the_server_and_of_no_page():
+    app = create_app(StandIn(config=config(allowed_hosts=("risk.example.com", "10.1.2.3:9000"))))
+    for host in ("risk.example.com", f"RISK.example.com:{PORT}", "10.1.2.3:9000"):
+        assert ask(app, "/v1/nodes", headers={"host": host}).status == 200
+    for host in ("risk.example.com:80", "10.1.2.3", "other.example.com"):
+        problem(ask(app, "/v1/nodes", headers={"host": host}), 403)
     problem(post(app, "/v1/ticks", [], headers={"origin": "http://risk.example.com"}), 403)
 
 

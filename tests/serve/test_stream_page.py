@@ -12,7 +12,7 @@ from riskengine.client.checksum import row_checksum
 from riskengine.client.feed import GIVE_UP_HEARTBEATS, SILENT_HEARTBEATS, Feed
 from riskengine.client.messages import decode
 from riskengine.config import AccessConfig, ServerConfig
-from riskengine.serve.stream import ingest, outlet, sender, stream
+from riskengine.serve.stream import heads, ingest, outlet, sender, stream
 from riskengine.serve.stream import uvicorn_server as server
 from riskengine.serve.stream.frames import MAX_DEFLATE_BYTES, MIN_DEFLATE_BYTES
 from riskengine.views.subscription import MAX_HZ, MAX_ID_CHARACTERS, MAX_MESSAGE_BYTES, MAX_SUBSCRIPTIONS, MIN_HZ, VIEWS
@@ -69,7 +69,7 @@ def test_limits_and_times_on_the_page_are_those_in_the_code():
         f"at most every {config.trade_push_ms} ms",
         f"{MAX_SUBSCRIPTIONS} subscriptions a connection; {MAX_MESSAGE_BYTES:,} bytes a request;",
         f"{stream.BURST_MESSAGES:.0f} requests at once and {stream.MESSAGES_PER_S:.0f} a second after that",
-        f"{server.REQUEST_HEAD_S:.0f} s for the handshake's lines",
+        f"{heads.REQUEST_HEAD_S:.0f} s for the handshake's lines",
         f"drops a client that reads nothing for {sender.STALL_TIMEOUT_S:.0f} s",
         f"{stream.MAX_MISTAKES} mistakes in a row",
         f"About every {sender.CHECKSUM_INTERVAL_S:.0f} s an update carries",

@@ -79,6 +79,7 @@ def test_bad_items_do_not_harm_the_others_and_are_named_in_their_places(gateway,
         "parked": 0,
         "quarantined": 0,
         "rejected": 9,
+        "rounded": 0,
     }
     assert [(error["index"], error["field"]) for error in answer["errors"]] == [
         (1, "quantity"),

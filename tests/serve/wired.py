@@ -18,7 +18,7 @@ from riskengine.serve.app import create_app
 from riskengine.serve.stream.uvicorn_server import Server, make_server
 from riskengine.snapshot.snapshot import Snapshot
 from tests.serve.stand_in import StandIn
-from tests.world import quote
+from tests.world import mark_settings, quote
 
 PATIENCE_S = 5.0
 
@@ -52,8 +52,15 @@ class Wired(StandIn):
         self.listeners.append(wake)
         return lambda: self.listeners.remove(wake)
 
-    def feed_heartbeat(self, source: str, last_seq: int | None) -> None:
+    def feed_heartbeat(self, source: str, last_seq: int | None) -> str | None:
         self.beats.append((source, last_seq))
+        return None
+
+    def note_refused(self, numbers: Sequence[tuple[str, int]]) -> None:
+        """Nothing watches feeds here."""
+
+    async def decide_feed(self, source: str, action: str, actor: str) -> dict[str, Any] | None:
+        return {"source": source, "retired": action == "retire"} if source == "desk" else None
 
     def deal(self, *trades: Trade) -> Snapshot:
         self.stored.extend(trades)
@@ -117,7 +124,11 @@ async def talk(engine: Wired, path: str = "/v1/stream", **options: Any) -> Async
 @contextlib.asynccontextmanager
 async def wired(*, access: AccessConfig | None = None, ingest: IngestConfig | None = None, **server: Any) -> AsyncIterator[Wired]:
     """An engine behind a server on a free port, with some history."""
-    engine = Wired(Config(server=ServerConfig(**server), access=access or AccessConfig(), ingest=ingest or IngestConfig()))
+    engine = Wired(
+        Config(
+            marks=mark_settings(), server=ServerConfig(**server), access=access or AccessConfig(), ingest=ingest or IngestConfig()
+        )
+    )
     engine.marks(EURUSD=1.1, GBPUSD=1.3)
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))

@@ -169,6 +169,7 @@ def test_fees_of_which_none_has_a_rate_are_unknown_and_others_sum_what_is_known(
     assert house.node("CASH")["fees"] is None
     assert house.node("EQ1")["total_pnl"] == 0.0
     assert house.node("ALL")["fees"] == 2.0
+    assert [house.node(name)["unpriced_count"] for name in ("EQ1", "CASH", "ALL", "EM1")] == [1, 1, 1, 0]
     assert house.node("EM1")["fees"] == 0.0
     assert house.position("ACME", node="EQ1")["fees"] is None
 
@@ -229,13 +230,28 @@ def test_a_parent_s_row_that_stands_for_one_position_has_its_average() -> None:
     for name in ("FX1", "G10", "FX", "ALL"):
         averages = {row["instrument"]: row["average_price"] for row in ladder_rows(house.engine.snapshot, node=name)}
         assert averages["EURUSD"] == 1.1
-        assert averages["GBPUSD"] == (1.1 if name in ("FX1", "G10") else None)
+        assert averages["GBPUSD"] == 1.1
     [acme] = ladder_rows(house.engine.snapshot, node="CASH")
     assert acme["average_price"] == 9.0
-    # A second, flat position below: the row nets two.
+    # A second, flat position below has no side.
     house.deal(trade("5", desk="FX2", ts=NOON), trade("6", desk="FX2", side="sell", ts=NOON + 1))
     [row] = [row for row in ladder_rows(house.engine.snapshot, node="ALL") if row["instrument"] == "EURUSD"]
-    assert (row["quantity"], row["average_price"]) == (100.0, None)
+    assert (row["quantity"], row["average_price"]) == (100.0, pytest.approx(1.1, rel=1e-15))
+
+
+def test_a_row_whose_open_positions_lie_on_one_side_has_their_cost_over_their_quantity() -> None:
+    house = House()
+    short: dict[str, Any] = {"side": "sell", "instrument": "ACME"}
+    house.deal(trade("1", quantity="3500", price="105.66", desk="EQ1", **short))
+    house.deal(trade("2", quantity="7200", price="105.33", desk="EM1", **short))
+    [row] = ladder_rows(house.engine.snapshot, node="ALL")
+    assert row["average_price"] == pytest.approx((3500 * 105.66 + 7200 * 105.33) / 10_700, rel=1e-15)
+    house.deal(trade("3", quantity="1", price="100", desk="FX1", instrument="ACME"))
+    [row] = ladder_rows(house.engine.snapshot, node="ALL")
+    assert (row["quantity"], row["average_price"]) == (-10_699.0, None), "one of them is long"
+    house.deal(trade("4", quantity="1", price="101", desk="FX1", ts=NOON + 1, **short))
+    [row] = ladder_rows(house.engine.snapshot, node="ALL")
+    assert row["average_price"] == pytest.approx((3500 * 105.66 + 7200 * 105.33) / 10_700, rel=1e-15)
 
 
 def test_a_dealer_s_position_over_several_desks_is_one_position_with_an_average() -> None:
@@ -273,7 +289,7 @@ def test_a_multiplier_counts_in_size_cash_and_break_even() -> None:
     assert (row["breakeven_price"], row["total_pnl"]) == (6_000.0, pytest.approx(1_000.0))
 
 
-def test_greeks_of_an_open_option_are_unknown_and_so_are_sums_over_it() -> None:
+def test_greeks_and_exposure_of_an_open_option_are_unknown_and_sums_are_of_the_others() -> None:
     where = reference(rows=(*INSTRUMENTS, OPTION))
     house = House(where)
     house.deal(trade("1", where=where, instrument="CALL", desk="EQ1", quantity="1", price="3"))
@@ -283,7 +299,17 @@ def test_greeks_of_an_open_option_are_unknown_and_so_are_sums_over_it() -> None:
     row = house.position("CALL", node="EQ1")
     assert all(row[field] is None for field in (*greeks, "delta_base"))
     assert row["total_pnl"] == pytest.approx(100.0)
-    assert all(house.node("ALL")[field] is None for field in greeks)
+    node = house.node("ALL")
+    exposures = ("net_exposure", "gross_exposure", "long_exposure", "delta_cash")
+    assert [node[field] for field in exposures] == [91.0] * 4
+    assert (node["unpriced_count"], node["total_pnl"]) == (1, pytest.approx(101.0))
+    house.deal(trade("4", where=where, instrument="ACME", desk="EQ1", quantity="1", price="90", side="sell", ts=NOON + 1))
+    house.deal(trade("5", where=where, instrument="CALL", desk="FX1", quantity="1", price="3"))
+    alone = house.node("FX1")
+    assert [alone[field] for field in (*exposures, "short_exposure", *greeks)] == [None] * 9
+    assert (alone["unpriced_count"], alone["total_pnl"]) == (1, pytest.approx(100.0))
+    house.deal(trade("6", where=where, instrument="CALL", desk="FX1", quantity="1", price="3", side="sell", ts=NOON + 1))
+    house.deal(trade("7", where=where, instrument="ACME", desk="EQ1", quantity="1", price="90", ts=NOON + 2))
     house.deal(trade("3", where=where, instrument="CALL", desk="EQ1", quantity="1", price="3", side="sell", ts=NOON + 1))
     assert house.position("CALL", node="EQ1")["gamma_cash"] == 0.0
     assert house.node("ALL")["delta_cash"] == pytest.approx(91.0)

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+import pytest
+
+from riskengine.snapshot.compare import KINDS, STATEMENT_KINDS
 from riskengine.store.audit_chain import AuditFilter
 from riskengine.store.protocol import Store
 from riskengine.store.results import BreakKey, FoundBreak, StoredBreak
@@ -36,6 +39,12 @@ def test_a_break_that_is_not_found_any_more_is_gone(store: Store) -> None:
     assert told(seen(store, *found(ANN), at=7)) == [(ANN, "open", 0, 7, 2)]
     [gone] = store.breaks(status="gone")
     assert (gone.key, gone.resolved_by, gone.resolved_ts) == (EUR, "reconciliation", TS + 7)
+
+
+@pytest.mark.parametrize("kind", sorted({*KINDS, *STATEMENT_KINDS}))
+def test_every_kind_of_break_can_be_kept(store: Store, kind: str) -> None:
+    [one] = seen(store, *found(EUR, kind=kind))
+    assert one.kind == kind
 
 
 def test_a_break_that_comes_back_is_a_new_one(store: Store) -> None:

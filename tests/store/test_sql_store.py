@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskengine.errors import StoreError, StoreUnavailable
-from riskengine.records.types import Close, Instrument, Kind, Node, Opening, Refusal, StoredMark
+from riskengine.records.types import Close, Instrument, Kind, Node, Notice, Opening, Refusal, StoredMark
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
 from riskengine.store.results import Bookmark, Saved, Stored, TradeFilter
@@ -32,7 +32,7 @@ def test_what_was_appended_is_replayed_equal_and_in_order_after_a_restart(store:
     batch = [
         trade("T1", fees=Decimal("12.5"), fees_currency="EUR", dealer="ann", value_date="2026-11-23"),
         trade("T2", instrument="BTCUSD", quantity=Decimal("0.0000000001"), price=Decimal("60000.0123456789")),
-        trade("T3", instrument="ESZ6", side="sell", quantity=Decimal(3), price=Decimal(-1), contra_amount=Decimal(7)),
+        trade("T3", instrument="ESZ6", side="sell", quantity=Decimal(3), price=Decimal(-1), contra_amount=Decimal(-7)),
         cancel("T1"),
     ]
     assert store.append_trades(batch) == [Stored(seq, "inserted") for seq in (1, 2, 3, 4)]
@@ -340,7 +340,7 @@ def test_a_published_close_is_never_rewritten(store: Store) -> None:
     saved = store.save_closes([Close("2026-11-20", "EURUSD", 1.09), Close("2026-11-20", "XAUUSD", 1.0)])
     assert [(refusal.index, refusal.field) for refusal in saved.refused] == [(0, "price"), (1, "instrument")]
     assert store.closes("2026-11-20") == [closes[1]]
-    assert store.latest_closes() == [closes[2], closes[1]]
+    assert store.latest_closes("9999-12-31") == [closes[2], closes[1]]
     assert len(store.closes()) == 3
 
 
@@ -368,3 +368,26 @@ def test_readers_on_other_threads_see_what_is_committed_and_close_closes_them(st
     for use in (store.watermark, store.ping, lambda: store.append_trades([trade("T2")])):
         with pytest.raises(StoreUnavailable, match="is closed"):
             use()
+
+
+def test_what_was_noticed_of_trades_comes_back_with_their_rows(store: Store) -> None:
+    store.append_trades([trade("T1"), trade("T2")])
+    first = [
+        Notice("late:desk:T1:0:1", "late", TS + 1, "late", '{"late_by_s":9.0}', "api", "T1", 0, 1),
+        Notice("off_market:desk:T2:0:1", "off_market", TS, "far", "{}", "api", "T2", 0, 1),
+        Notice("off_market:desk:gone:0:1", "off_market", TS, "far", "{}", "api", "gone", 0, 1),
+    ]
+    store.save_notices(first)
+    store.save_notices([msgspec.structs.replace(first[0], reason="again")])
+    found = store.notices(10)
+    assert [(one.notice, one.row.trade_id) for one in found] == [(first[1], "T2"), (first[0], "T1")]
+    assert [one.notice for one in store.notices(1)] == [first[0]]
+
+
+def test_the_newest_close_up_to_a_date_is_found(store: Store) -> None:
+    store.save_closes(
+        [Close("2026-11-19", "EURUSD", 1.08), Close("2026-11-20", "EURUSD", 1.09), Close("2031-01-01", "EURUSD", 9.0)]
+    )
+    assert store.latest_closes("2026-11-20") == [Close("2026-11-20", "EURUSD", 1.09)]
+    assert store.latest_closes("2026-11-19") == [Close("2026-11-19", "EURUSD", 1.08)]
+    assert store.latest_closes("2026-11-18") == []

@@ -10,8 +10,10 @@ import pytest
 from riskengine.clock import ManualClock
 from riskengine.config import StoreConfig
 from riskengine.errors import StoreUnavailable
+from riskengine.store.audit_chain import Head
 from riskengine.store.protocol import Store
 from riskengine.store.results import StoreState
+from riskengine.store.standing import Acknowledged
 from riskengine.store.witness import Witness, state_folder, witness_path, write_durably
 from tests.store_book import TS, trade
 
@@ -96,6 +98,31 @@ def test_while_it_runs_a_store_that_went_back_is_told_and_what_was_seen_is_kept(
     shelf.come_to(1, 11, "eleven")
     shelf.hashes[10] = "ten"
     assert ours.note() is None and seen(shelf)["watermark"] == 11
+
+
+def test_what_was_acknowledged_is_kept_and_never_goes_back_by_itself(shelf: Shelf) -> None:
+    shelf.come_to(3, 10, "ten")
+    ours = witness(shelf)
+    ours.note()
+    ours.keep(Acknowledged("one", 3, 12, Head(14, "fourteen")))
+    assert (seen(shelf)["epoch"], seen(shelf)["watermark"], seen(shelf)["audit_seq"]) == (3, 12, 14)
+    ours.keep(Acknowledged("one", 2, 5, Head(6, "six")))
+    assert (seen(shelf)["epoch"], seen(shelf)["watermark"], seen(shelf)["audit_hash"]) == (3, 12, "fourteen")
+    assert "this machine had seen trade 12, epoch 3" in str(witness(shelf).check())
+
+
+def test_rows_that_were_deleted_are_no_step_back_and_are_said(shelf: Shelf) -> None:
+    shelf.come_to(1, 10, "ten")
+    ours = witness(shelf)
+    ours.note()
+    shelf.now = shelf.now._replace(watermark=7, issued=10)
+    assert ours.note() is None and "it ends at trade 7 and had come to 10" in str(ours.cut)
+    assert seen(shelf)["watermark"] == 10
+    shelf.now = shelf.now._replace(watermark=11, issued=11)
+    assert ours.note() is None and ours.cut is None
+    shelf.now = shelf.now._replace(trades=3)
+    again = witness(shelf)
+    assert again.check() is None and again.gone == 7
 
 
 def test_an_accepted_store_is_believed_from_then_on(shelf: Shelf) -> None:

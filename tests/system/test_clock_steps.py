@@ -94,8 +94,8 @@ def test_an_hour_forward_and_back(desk: Desk) -> None:
     desk.clock.set(HOUR_S)
     desk.assert_beating(HOUR_S)
     desk.assert_marked(1.1, stale=True)
-    assert desk.tick(1.2, HOUR_S)["refused"] == 0
-    desk.assert_marked(1.2)
+    assert desk.tick(1.103, HOUR_S)["refused"] == 0
+    desk.assert_marked(1.103)
     assert desk.deal(HOUR_S) | {"trade_id": ""} == {
         "source": "api",
         "trade_id": "",
@@ -108,9 +108,9 @@ def test_an_hour_forward_and_back(desk: Desk) -> None:
 
     desk.clock.set(0)
     desk.assert_beating(0)
-    desk.assert_marked(1.2, stale=True)  # dated an hour ahead: not to be believed, and not to be waited for
-    assert desk.tick(1.3)["refused"] == 0
-    desk.assert_marked(1.3)
+    desk.assert_marked(1.103, stale=True)  # dated an hour ahead: not to be believed, and not to be waited for
+    assert desk.tick(1.106)["refused"] == 0
+    desk.assert_marked(1.106)
     result = desk.deal()
     assert (result["status"], result["late"]) == ("applied", True), "its time is before that of the trade of the wrong hour"
     assert desk.position()["quantity"] == 3_000_000 and desk.position()["trade_count"] == 3
@@ -121,19 +121,19 @@ def test_an_hour_back_and_forward(desk: Desk) -> None:
     desk.clock.set(-HOUR_S)
     desk.assert_beating(-HOUR_S)
     desk.assert_marked(1.1, stale=True)
-    answer = desk.tick(1.2)
+    answer = desk.tick(1.103)
     assert answer["refused"] == 1 and "ahead of the clock" in answer["errors"][0]["reason"]
     assert desk.deal()["status"] == "quarantined"
     assert desk.position()["trade_count"] == 1
     assert desk.server.get("/v1/exceptions?kind=quarantined")["total"] == 1
-    assert desk.tick(1.25, -HOUR_S)["refused"] == 0
-    desk.assert_marked(1.25)
+    assert desk.tick(1.104, -HOUR_S)["refused"] == 0
+    desk.assert_marked(1.104)
 
     desk.clock.set(0)
     desk.assert_beating(0)
-    desk.assert_marked(1.25, stale=True)
-    assert desk.tick(1.3)["refused"] == 0
-    desk.assert_marked(1.3)
+    desk.assert_marked(1.104, stale=True)
+    assert desk.tick(1.106)["refused"] == 0
+    desk.assert_marked(1.106)
     assert desk.deal()["status"] == "applied"
     assert desk.position()["trade_count"] == 2
     assert desk.server.get("/v1/exceptions?kind=quarantined")["total"] == 1, "judged from stored facts: a person lets it in"
@@ -173,7 +173,7 @@ def gone_from(server: Server, seq: int) -> bool:
 def test_a_start_after_a_step_holds_the_same_trades(desk: Desk, tmp_path: Path, step_s: int) -> None:
     desk.clock.set(step_s)
     assert desk.deal(step_s)["status"] == "applied"
-    desk.tick(1.2, step_s)
+    desk.tick(1.103, step_s)
     digest = desk.server.get("/v1/digest")["digest"]
     desk.server.kill()
     desk.clock.set(0)
@@ -182,8 +182,8 @@ def test_a_start_after_a_step_holds_the_same_trades(desk: Desk, tmp_path: Path, 
         assert server.get("/v1/digest")["digest"] == digest
         again = Desk(server, desk.clock)
         again.sent = desk.sent
-        again.tick(1.4)
-        again.assert_marked(1.4)
+        again.tick(1.104)
+        again.assert_marked(1.104)
         assert again.deal()["status"] == "applied" and again.position()["trade_count"] == 3
     rebuilt = command("rebuild", "--store", f"sqlite:///{tmp_path}/engine.db", "--json")
     assert rebuilt.returncode == 0

@@ -10,9 +10,10 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from riskengine.config import Config
 from riskengine.engine.self_audit import SelfAudit
 from riskengine.positions.places import place_of
-from riskengine.records.types import CASH_ONE, ONE, Key, Trade
+from riskengine.records.types import CASH_ONE, ONE, Key, Tick, Trade
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_rows, position_rows
 from riskengine.snapshot.snapshot import Snapshot, Table
 from tests import world
@@ -33,6 +34,7 @@ OPENING_MIDS = {symbol: MIDS.get(symbol, 1.25) for symbol in SYMBOLS}
 quantities = st.sampled_from(["1", "2", "3", "100", "250", "12500000"])
 prices = st.sampled_from(["1", "1.08432", "1.1", "0.8512345678", "99.5", "60000"])
 offsets = st.sampled_from([0, 0, 1, 2, 3, 8, 20]).map(lambda seconds: NOON + seconds * SECOND)
+sources = st.sampled_from(["", "venue", "bank"])
 waits = st.sampled_from([0, 1, 100_000, SECOND, 30 * SECOND, 61 * SECOND])
 deals = st.fixed_dictionaries(
     {
@@ -53,12 +55,14 @@ deals = st.fixed_dictionaries(
         "source_seq": st.sampled_from([1, 2]),
         "legs": st.just(2),
         "fees": st.sampled_from(["1.25", "-0.5"]),
-        "fees_currency": st.sampled_from(["USD", "JPY", "ISK"]),
+        "fees_currency": st.sampled_from(["USD", "JPY", "ISK", "BTC"]),
         "contra_amount": st.sampled_from(["110.01", "7"]),
         "value_date": st.sampled_from(["", "2026-03-06", "2026-06-04"]),
     },
 )
-bumps = st.sampled_from([0.98, 0.999, 1.0, 1.0, 1.0013, 1.05])
+bumps = st.sampled_from([0.98, 0.999, 1.0, 1.0, 1.0013, 1.04])
+LIMITS = {symbol: {"fx": 0.005, "equity": 0.1, "crypto": 0.1, "future": 0.05}[spec.kind] for symbol, spec in SPECS.items()}
+"""How far a quote may move a mark by default; every pair here is of two of the ten currencies."""
 
 
 def price_of(units: int) -> Fraction:
@@ -115,7 +119,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
     def open_house(self, opened: bool, priced: bool) -> None:
         """`priced`: every instrument has a mark, so that a beat may revalue in part; GHOST never has one otherwise."""
         self.now = NOON + 30 * SECOND
-        self.model = Model(PARENTS, SPECS, "USD")
+        self.model = Model(PARENTS, SPECS, "USD", LIMITS)
         self.durable: list[Trade] = []
         self.sent: list[dict[str, Any]] = []
         self.waiting: list[dict[str, Any]] = []
@@ -150,7 +154,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
 
     def start(self) -> None:
         """Start an engine from what is durable."""
-        self.house = world.House(now=self.now)
+        self.house = world.House(settings=Config(), now=self.now)
         self.house.engine.open_with(world.opening(**row) for row in self.model.openings)
         self.house.engine.apply(self.durable, self.now)
         self.settled = False
@@ -228,28 +232,28 @@ class EngineAgainstModel(RuleBasedStateMachine):
 
     @rule(
         quotes=st.lists(
-            st.tuples(st.sampled_from(MARKED), bumps, st.sampled_from(["both", "both", "crossed", "bid", "ask"]), waits),
+            st.tuples(st.sampled_from(MARKED), bumps, st.sampled_from(["both", "both", "crossed", "bid", "ask"]), waits, sources),
             min_size=1,
             max_size=6,
         ),
         beat=st.booleans(),
     )
-    def ticks_come(self, quotes: list[tuple[str, float, str, int]], beat: bool) -> None:
+    def ticks_come(self, quotes: list[tuple[str, float, str, int, str]], beat: bool) -> None:
         ticks: list[dict[str, Any]] = []
-        for symbol, bump, kind, age in quotes:
+        for symbol, bump, kind, age, source in quotes:
             middle = MIDS.get(symbol, 1.25) * bump
             half = round(middle * 0.0001, 6) * (-1 if kind == "crossed" else 1)
             bid = None if kind == "ask" else round(middle - half, 6)
             ask = None if kind == "bid" else round(middle + half, 6)
-            ticks.append({"instrument": symbol, "ts": self.now - age, "bid": bid, "ask": ask})
+            ticks.append({"instrument": symbol, "ts": self.now - age, "bid": bid, "ask": ask, "source": source})
         self.hear(ticks)
         if beat:
             self.beat(0)
 
     def hear(self, ticks: list[dict[str, Any]]) -> None:
-        sent = [world.quote(tick["instrument"], tick["bid"], tick["ask"], tick["ts"]) for tick in ticks]
+        sent = [Tick(each["instrument"], each["ts"], each["bid"], each["ask"], None, each.get("source", "")) for each in ticks]
         assert self.house.quotes.offer(sent, self.now) == []
-        self.waiting.extend(ticks)
+        self.waiting.extend(tick | {"came": self.now} for tick in ticks)
 
     @rule(symbol=st.sampled_from(["ACME", "ESZ6", "BTCEUR", "EURGBP"]), moves=st.lists(bumps, min_size=2, max_size=3))
     def one_price_moves_alone(self, symbol: str, moves: list[float]) -> None:
@@ -268,9 +272,10 @@ class EngineAgainstModel(RuleBasedStateMachine):
     def price(self) -> None:
         """Put the waiting ticks in force."""
         self.model.ticks.extend(self.waiting)
+        self.model.ticks.append({"beat": self.now})
         self.waiting.clear()
         self.model.priced_at = self.now
-        self.house.engine.beat(self.house.quotes.take(), self.now)
+        self.house.engine.beat(self.house.quotes.take(self.now), self.now)
 
     @rule(wait=waits)
     def the_engine_starts_again(self, wait: int) -> None:
@@ -385,8 +390,17 @@ class EngineAgainstModel(RuleBasedStateMachine):
                     scale = worth.scale + exposure.gross
                     agree(row["net_exposure"], exposure.net, scale, f"{name} net")
                     agree(row["gross_exposure"], exposure.gross, scale, f"{name} gross")
-                if all(self.model.worth(one, marks).fees is not None for one in held):
-                    agree(row["fees"], worth.fees, worth.scale, f"{name} fees")
+                agree(row["fees"], worth.fees, worth.scale, f"{name} fees")
+
+    @invariant()
+    @precondition(lambda self: self.settled)
+    def a_row_on_one_side_has_an_average(self) -> None:
+        for line in ladder_rows(self.snapshot):
+            average = self.model.average_of(
+                [held for (_, symbol), held in self.model.positions("desk").items() if symbol == line["instrument"]]
+            )
+            assert (line["average_price"] is None) == (average is None)
+            assert average is None or abs(line["average_price"] - average) <= 1e-9 * abs(average) + 1e-9, line["instrument"]
 
     @invariant()
     @precondition(lambda self: self.settled)

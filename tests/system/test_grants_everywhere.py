@@ -39,6 +39,7 @@ WHO: Mapping[tuple[str, str], frozenset[str]] = {
     ("POST", "/v1/reconcile"): BOSS,
     ("GET", "/v1/breaks"): EVERYBODY,
     ("POST", "/v1/breaks/{id}"): frozenset({"dealer", "boss"}),
+    ("POST", "/v1/feeds/{source:path}"): BOSS,
     ("GET", "/v1/exceptions"): EVERYBODY,
     ("POST", "/v1/exceptions/{id:path}"): frozenset({"dealer", "boss"}),
 }
@@ -69,6 +70,7 @@ BODIES: Mapping[str, Any] = {
     "Ticks": [{"instrument": "EURUSD", "mid": 1.2, "ts": 1}],
     "Reconcile": {"repair": False},
     "Comment": {"comment": "seen"},
+    "FeedAction": {"action": "acknowledge"},
     "Verdict": {"action": "comment", "comment": "seen"},
 }
 HIDDEN_NAMES = ("ZETA", "zeta", "zoltan")
@@ -98,6 +100,8 @@ def paths(operation: Operation, house: Guarded) -> list[str]:
         return [start + node for node in NODES]
     if operation.path.startswith("/v1/breaks/"):
         return [f"{start}{number}" for number in range(8)]
+    if operation.path.startswith("/v1/feeds/"):
+        return [f"{start}{source}" for source in ("desk", "no such source")]
     assert operation.path.startswith("/v1/exceptions/"), f"{operation.path}: tell this test what to ask"
     listed = house.ask("boss", "/v1/exceptions", {"limit": 1000}).json()["rows"]
     assert {"conflict", "late", "unpriced", "unmatched", "parked"} <= {item["kind"] for item in listed}

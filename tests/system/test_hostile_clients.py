@@ -14,8 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
-from riskengine.serve.stream import stream
-from riskengine.serve.stream import uvicorn_server as server
+from riskengine.serve.stream import heads, stream
 from riskengine.snapshot.rows import node_rows
 from riskengine.views.subscription import MAX_SUBSCRIPTIONS
 from tests.serve.raw_client import clients, healthy, masked, raw
@@ -103,7 +102,7 @@ def test_a_client_that_breaks_off_in_the_middle_of_a_frame_is_forgotten():
 
 
 def test_a_request_that_does_not_come_to_its_point_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr(server, "REQUEST_HEAD_S", 0.3)
+    monkeypatch.setattr(heads, "REQUEST_HEAD_S", 0.3)
 
     async def scenario():
         async with wired() as engine:

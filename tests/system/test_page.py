@@ -12,6 +12,7 @@ from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
+from websockets.sync.client import connect
 
 from riskengine.clock import SystemClock
 from riskengine.config import StoreConfig
@@ -23,7 +24,7 @@ from tests.browser import Browser
 from tests.running import Server, running
 from tests.serve.stand_in import StandIn, serving
 from tests.waiting import wait_until
-from tests.world import instruments, nodes
+from tests.world import instruments, nodes, row, trade
 
 TREE = "document.querySelector('#nodes').innerText"
 CUT = "document.querySelector('#cut').innerText"
@@ -155,6 +156,27 @@ def test_a_page_whose_engine_loads_says_how_far_it_is_and_shows_no_numbers(tmp_p
         assert browser.ask("document.querySelectorAll('main td').length") == 0, "never zeros"
 
 
+def test_names_and_warnings_of_others_are_shown_with_their_controls_made_visible(tmp_path: Path) -> None:
+    odd = "de\x1bsk\x9b\u202eABC"
+    url = f"sqlite:///{tmp_path}/desk.db"
+    store = open_store(url)
+    store.save_nodes(nodes())
+    store.save_instruments(instruments())
+    store.close()
+    with sqlite3.connect(tmp_path / "desk.db") as outside:
+        outside.execute("INSERT INTO nodes (node, level, parent) VALUES (?, 'desk', 'ALL')", (odd,))
+    outside.close()
+    with (
+        running("serve", "--store", url, "--port", "0", log=tmp_path / "log") as server,
+        Browser(tmp_path / "profile") as browser,
+    ):
+        browser.open(server.url)
+        browser.wait_for("document.querySelector('#nodes').textContent.includes('ABC')")
+        text = browser.ask("document.body.textContent")
+        assert "de\\x1bsk\\x9b\\u202eABC" in text
+        assert not re.search("[\x1b\x9b\u202e]", text)
+
+
 def test_a_warning_is_a_red_banner_for_as_long_as_it_holds(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/desk.db"
     store = open_store(url)
@@ -167,12 +189,31 @@ def test_a_warning_is_a_red_banner_for_as_long_as_it_holds(tmp_path: Path) -> No
     with sqlite3.connect(tmp_path / "desk.db") as outside:
         outside.execute("UPDATE meta SET value = '3' WHERE key = 'writer_epoch'")
     outside.close()
-    words = ("serve", "--accept-mismatch", "--store", url, "--port", "0")
+    words = ("serve", "--accept-mismatch", "--reason", "a drill", "--store", url, "--port", "0")
     with running(*words, log=tmp_path / "log") as server, Browser(tmp_path / "profile") as browser:
         browser.open(server.url)
         banner = "document.querySelector('#warnings')"
         browser.wait_for(f"{banner} && !{banner}.hidden && {banner}.innerText.includes('restored from an older state')")
         assert browser.ask(f"getComputedStyle({banner}).backgroundColor") == "rgb(179, 38, 30)"
+        assert browser.complaints == []
+
+
+def test_trades_that_are_kept_out_are_said_and_turn_the_light_of_trades_yellow(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/desk.db"
+    store = open_store(url)
+    store.save_nodes(nodes())
+    store.save_instruments(instruments())
+    now = SystemClock().now()
+    store.append_trades([trade("ahead", ts=now + 3_600_000_000, received_ts=now), trade("plain", ts=now, received_ts=now)])
+    store.close()
+    with (
+        running("serve", "--store", url, "--port", "0", log=tmp_path / "log") as server,
+        Browser(tmp_path / "profile") as browser,
+    ):
+        browser.open(server.url)
+        browser.wait_for("document.querySelector('#light-trades')?.className === 'fair'")
+        assert "1 trade is quarantined" in browser.ask("document.querySelector('#light-trades').title")
+        assert "1 trade is quarantined" in browser.ask("document.querySelector('#warnings').innerText")
         assert browser.complaints == []
 
 
@@ -204,3 +245,37 @@ def test_a_page_whose_engine_is_gone_says_so(tmp_path: Path) -> None:
         browser.wait_for(f"{TREE}.includes('ALL')")
         server.kill()
         browser.wait_for("document.querySelector('#nodes').classList.contains('unsynced')")
+
+
+LIGHTS = "Object.fromEntries(['prices', 'feeds'].map((name) => [name, (({className, innerText, title}) => \
+    [className, innerText.replace(/\\s+/g, ' ').trim(), title])(document.querySelector(`#light-${name}`))]))"
+
+
+def test_the_lights_say_how_many_marks_are_old_and_what_is_with_the_feeds(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/desk.db"
+    store = open_store(url)
+    store.save_nodes(nodes())
+    store.save_instruments(instruments())
+    store.close()
+    now = SystemClock().now()
+    held = [row(name, instrument=name, ts=now, desk="FX1") for name in ("EURUSD", "GBPUSD", "EURGBP")]
+    with (
+        running("serve", "--store", url, "--port", "0", log=tmp_path / "log") as server,
+        Browser(tmp_path / "profile") as browser,
+    ):
+        server.post("/v1/trades", held)
+        old = now - 3 * 86_400_000_000
+        ages = [("EURUSD", now), ("GBPUSD", old), ("EURGBP", old)]
+        server.post("/v1/ticks", [{"instrument": name, "ts": ts, "mid": 1.1, "source": "s"} for name, ts in ages])
+        browser.open(server.url)
+        browser.wait_for(f"{LIGHTS}.prices[1].includes('2 of 3 old')")
+        assert browser.ask(LIGHTS)["prices"][0] == "bad", "more than half are three days old"
+        server.post("/v1/ticks", [{"instrument": "GBPUSD", "ts": SystemClock().now(), "mid": 1.1, "source": "s"}])
+        browser.wait_for(f"{LIGHTS}.prices[1].includes('1 of 3 old') && {LIGHTS}.prices[0] === 'fair'")
+        assert browser.ask(LIGHTS)["feeds"][:2] == ["good", "feeds 1"]
+        with connect(server.url.replace("http", "ws") + "/v1/ingest", proxy=None) as publisher:
+            publisher.send(json.dumps({"heartbeat": {"source": "booking", "last_seq": 7}}))
+        browser.wait_for(f"{LIGHTS}.feeds[1].includes('1 with gaps') && {LIGHTS}.feeds[0] === 'bad'")
+        assert "booking: 7 trades missing" in browser.ask(LIGHTS)["feeds"][2]
+        browser.wait_for(f"{LIGHTS}.feeds[1].includes('1 silent')")
+        assert browser.complaints == []

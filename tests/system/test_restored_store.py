@@ -2,24 +2,22 @@
 
 import asyncio
 import shutil
-import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
-import psycopg
 import pytest
 
-from riskengine.config import Config, EngineConfig, MarksConfig, StoreConfig
-from riskengine.errors import EngineNotLive, LeaseHeld, StartRefused
+from riskengine.config import Config, EngineConfig, StoreConfig
+from riskengine.errors import StartRefused, StoreWentBack
 from riskengine.process.process import EngineProcess
 from riskengine.store.open_store import open_store
 from riskengine.store.witness import Witness
+from tests.backups import Backup
 from tests.live_process import Test, run_live
 from tests.store_book import Outside
 from tests.waiting import until
-from tests.world import SECOND, instruments, nodes, trade
+from tests.world import SECOND, instruments, mark_settings, nodes, trade
 
 
 @pytest.fixture(autouse=True)
@@ -40,12 +38,12 @@ def house(store_url: str) -> str:
 
 
 def settings(url: str) -> Config:
-    return Config(engine=EngineConfig(beat_ms=20), store=StoreConfig(url), marks=MarksConfig(store_every_s=0.05))
+    return Config(engine=EngineConfig(beat_ms=20), store=StoreConfig(url), marks=mark_settings(store_every_s=0.05))
 
 
 def life(url: str, test: Test, *, accept: bool = False) -> Any:
     """Run a test against a live engine, from the opening of its store to the end."""
-    return run_live(settings(url), test, accept_mismatch=accept)
+    return run_live(settings(url), test, accept_mismatch=accept, reason="the newer one is lost" if accept else "")
 
 
 def dealing(*names: str) -> Test:
@@ -66,51 +64,6 @@ async def look(process: EngineProcess) -> tuple[int, list[str]]:
 
 
 # -- backups -----------------------------------------------------------------------------------------------------
-
-
-class Backup:
-    """A copy of the whole store, to put back as a restore does."""
-
-    def __init__(self, url: str, folder: Path) -> None:
-        self.url = url
-        self._path = Path(url.removeprefix("sqlite:///"))
-        self._copy = folder / "backup.db"
-        if url.startswith("sqlite:"):
-            with sqlite3.connect(self._path) as source, sqlite3.connect(self._copy) as target:
-                source.backup(target)
-            source.close()
-            target.close()
-        else:
-            self._schema = unquote(url).rpartition("search_path=")[2]
-            with psycopg.connect(url, autocommit=True) as connection:
-                connection.execute(f"CREATE SCHEMA {self._schema}_backup".encode())
-                for table in self._tables(connection):
-                    connection.execute(f"CREATE TABLE {self._schema}_backup.{table} AS TABLE {table}".encode())
-
-    def restore(self) -> None:
-        if self.url.startswith("sqlite:"):
-            for suffix in ("", "-wal", "-shm"):
-                Path(f"{self._path}{suffix}").unlink(missing_ok=True)
-            shutil.copyfile(self._copy, self._path)
-            return
-        with psycopg.connect(self.url) as connection:
-            connection.execute("SET session_replication_role = replica")  # no foreign keys, no triggers
-            tables = self._tables(connection)
-            connection.execute(f"TRUNCATE {', '.join(tables)}".encode())
-            for table in tables:
-                connection.execute(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE TABLE {self._schema}_backup.{table}".encode())
-            connection.execute(
-                "SELECT setval(pg_get_serial_sequence('trades', 'store_seq'), (SELECT max(store_seq) FROM trades))"
-            )
-
-    def drop(self) -> None:
-        if not self.url.startswith("sqlite:"):
-            with psycopg.connect(self.url, autocommit=True) as connection:
-                connection.execute(f"DROP SCHEMA {self._schema}_backup CASCADE".encode())
-
-    @staticmethod
-    def _tables(connection: Any) -> list[str]:
-        return [row[0] for row in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")]
 
 
 @pytest.fixture
@@ -171,7 +124,7 @@ def test_that_it_was_accepted_is_in_the_audit_trail(house: str, back_up: Callabl
     outside = Outside(house)
     [(actor, detail)] = outside.execute("SELECT actor, detail FROM audit WHERE kind = 'mismatch_accepted'")
     outside.close()
-    assert actor and "restored from an older state" in detail
+    assert actor and "restored from an older state" in detail and "the newer one is lost" in detail
 
 
 def test_a_backup_of_the_same_epoch_that_others_filled_up_again_is_told_by_its_audit_trail(
@@ -230,7 +183,7 @@ def test_a_witness_that_cannot_be_read_or_written_stops_nothing(house: str, tmp_
 # -- while it runs -----------------------------------------------------------------------------------------------
 
 
-def test_rows_that_vanish_under_a_live_engine_are_said_and_stay_known(house: str) -> None:
+def test_rows_that_were_deleted_are_said_and_are_no_store_that_went_back(house: str) -> None:
     async def test(process: EngineProcess) -> None:
         watch = process._store_watch
         assert watch is not None
@@ -239,27 +192,121 @@ def test_rows_that_vanish_under_a_live_engine_are_said_and_stay_known(house: str
         outside = Outside(house)
         outside.execute("DELETE FROM trades WHERE store_seq > 1")
         outside.close()
-        await until(lambda: "restored" in process.warnings)
-        assert "it ends at trade 1 of" in process.warnings["restored"]
-        assert process.is_live
+        await until(lambda: "gone" in process.warnings)
+        assert "it ends at trade 1 and had come to 3" in process.warnings["gone"]
+        await dealing("4")(process)
+        report = await process.reconcile(repair=False, actor="test")
+        assert [each["kind"] for each in report["breaks"]], "a deleted row is a break"
+        assert "restored" not in process.warnings and process.live is not None and process.live.store_thread.trouble is None
 
     life(house, test)
-    with pytest.raises(StartRefused, match="ends at trade 1 of"):
+
+    async def said(process: EngineProcess) -> Any:
+        return dict(process.warnings)
+
+    assert life(house, said)["gone"].startswith("2 trades are missing that the store held")
+
+
+async def refused(process: EngineProcess, said: str) -> None:
+    """No trade is taken, the reason says why and how service resumes, and every screen says so."""
+    await until(lambda: "restored" in process.warnings, 2)
+    with pytest.raises(StoreWentBack, match=said) as error:
+        await dealing("later")(process)
+    assert "--accept-mismatch --reason" in str(error.value)
+    assert process.warnings["restored"] == str(error.value)
+    assert process.state == "degraded" and process.is_live
+    assert process.metrics.value(process.metrics.store_went_back) == 1
+
+
+def test_a_store_that_goes_back_under_the_engine_is_said_takes_no_trade_and_is_refused_later(
+    house: str, back_up: Callable[[], Backup]
+) -> None:
+    async def test(process: EngineProcess) -> None:
+        await dealing("b1")(process)
+        backup = back_up()
+        await dealing("b2", "b3")(process)
+        backup.restore_in_place()
+        outside = Outside(house)
+        outside.book(trade_id="q1")
+        outside.close()
+        await refused(process, r"restored from an older state while this engine wrote it: ")
+        assert process.history.newest.nodes.state(0).trade_count == 3, "what it acknowledged stays on the screens"
+
+    life(house, test)
+    opened = open_store(house, read_only=True)
+    assert [row.trade_id for row in opened.trades_after(0)] == ["b1", "q1"], "nothing was written into the older store"
+    opened.close()
+    with pytest.raises(
+        StartRefused, match=r"restored from an older state: .*put the newer store back .* --accept-mismatch --reason"
+    ):
         EngineProcess(settings(house)).open()
+    with pytest.raises(StartRefused, match="--accept-mismatch needs a --reason here"):
+        EngineProcess(settings(house), accept_mismatch=True).open()
 
 
-def test_a_store_whose_epoch_goes_back_ends_the_engine_with_the_reason(house: str) -> None:
+def test_a_commit_into_a_store_that_went_back_is_refused_before_any_poll(
+    house: str, back_up: Callable[[], Backup], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("riskengine.intake.store_thread.COMPARE_S", 1_000.0)
+
+    async def test(process: EngineProcess) -> None:
+        await dealing("b1")(process)
+        backup = back_up()
+        await dealing("b2")(process)
+        backup.restore_in_place()
+        with pytest.raises(StoreWentBack, match="of its audit trail is missing"):
+            await dealing("b3")(process)
+        await refused(process, "of its audit trail is missing")
+
+    life(house, test)
+    opened = open_store(house, read_only=True)
+    assert opened.watermark() == 1
+    opened.close()
+
+
+def test_a_store_that_went_back_and_was_filled_up_by_others_is_told_by_its_audit_trail(
+    house: str, back_up: Callable[[], Backup], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("riskengine.intake.store_thread.POLL_S", 0.6)
+    monkeypatch.setattr("riskengine.intake.store_thread.COMPARE_S", 0.6)
+
+    async def test(process: EngineProcess) -> None:
+        await dealing("b1")(process)
+        backup = back_up()
+        await dealing("b2")(process)
+        backup.restore_in_place()
+        loader = open_store(house)
+        loader.append_trades([trade(f"q{number}") for number in range(3)])
+        loader.close()
+        await refused(process, "restored from an older state")  # by whichever of the three is compared first
+
+    life(house, test)
+
+
+def test_a_store_whose_epoch_goes_back_takes_no_trade_with_the_reason(house: str) -> None:
     async def test(process: EngineProcess) -> None:
         outside = Outside(house)
         outside.execute("UPDATE meta SET value = '0' WHERE key = 'writer_epoch'")
         outside.close()
-        with pytest.raises((LeaseHeld, EngineNotLive)):  # whatever is written first finds it
-            await dealing("1")(process)
-        await asyncio.wait_for(process.ended.wait(), 5)
-        assert isinstance(process.failure, LeaseHeld)
-        assert "was restored from an older state while this engine wrote it: it is at epoch 0 and was at 1" in str(
-            process.failure
-        )
+        await refused(process, "it is at epoch 0 and was at 1")
+
+    life(house, test)
+
+
+def test_a_trail_that_others_extend_a_note_that_is_gone_and_rows_corrected_in_place_are_no_step_back(house: str) -> None:
+    async def test(process: EngineProcess) -> None:
+        await dealing("1", "2")(process)
+        loader = open_store(house)
+        loader.append_trades([trade("loaded")])
+        loader.close()
+        outside = Outside(house)
+        outside.execute("UPDATE trades SET price = '7' WHERE trade_id = '1'")
+        await dealing("3")(process)
+        outside.execute("DELETE FROM meta WHERE key = 'audit_head'")
+        await asyncio.sleep(0.6)
+        await dealing("4")(process)
+        outside.close()
+        assert process.state == "live" and "restored" not in process.warnings
 
     life(house, test)
 

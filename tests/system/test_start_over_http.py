@@ -186,7 +186,8 @@ def test_a_restored_store_is_refused_in_one_line(restored: str) -> None:
 
 
 def test_accepted_it_is_live_and_every_screen_says_so(restored: str, tmp_path: Path) -> None:
-    with running("serve", "--accept-mismatch", "--store", restored, "--port", "0", log=tmp_path / "log") as server:
+    words = ("serve", "--accept-mismatch", "--reason", "the newer one is lost")
+    with running(*words, "--store", restored, "--port", "0", log=tmp_path / "log") as server:
         for path in ("/readyz", "/v1/status"):
             [warning] = server.get(path)["warnings"]
             assert warning["kind"] == "mismatch" and "restored from an older state" in warning["text"]

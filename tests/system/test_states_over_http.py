@@ -163,7 +163,13 @@ def test_exceptions_of_every_kind():
     assert of["conflict"]["trade"]["price"] == 1.2
     assert of["conflict"]["detail"]["stands"]["price"] == 1.1
     assert of["unmatched"]["detail"] == {"source": "test", "trade_id": "y"}
-    assert of["suspect"]["detail"] == {"instrument": "EURUSD", "suspect": 9.0, "mark": 1.2, "mark_ts": NOON}
+    assert of["suspect"]["detail"] == {
+        "instrument": "EURUSD",
+        "source": "",
+        "suspect": 9.0,
+        "mark": 1.2,
+        "mark_ts": NOON,
+    }
     assert of["late"]["detail"]["after"].keys() == {"average_price", "realised_pnl", "unrealised_pnl"}
     assert of["expired"]["instrument"] == "ESZ6"
 

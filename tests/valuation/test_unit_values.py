@@ -60,7 +60,7 @@ def test_other_prices_alone_give_the_bits_of_units_made_anew():
         assert np.array_equal(getattr(repriced, name), getattr(fresh, name)), name
     assert repriced.marks == fresh.marks
     assert first.price[NUMBERS["BTCEUR"]] == 60_000.0, "the first ones stay as they were"
-    with_prices, anew = vars(factors.with_prices(repriced)), vars(Factors(fresh, rates(marks)))
+    with_prices, anew = vars(factors.with_prices(repriced, rates(marks))), vars(Factors(fresh, rates(marks)))
     assert {name: np.asarray(value).tolist() for name, value in with_prices.items()} == {
         name: np.asarray(value).tolist() for name, value in anew.items()
     }

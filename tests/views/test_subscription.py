@@ -259,6 +259,22 @@ def test_msgpack_says_the_same(desk):
 
 
 @pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (
+            {"op": "subscribe", "id": "a", "view": "ladder", "nodes": "FX1"},
+            "'nodes': is not a field of subscribe: did you mean node?",
+        ),
+        ({"op": "configure", "maxhz": 3}, "'maxhz': is not a field of configure: did you mean max_hz?"),
+        ({"op": "ping", "colour": 1}, "'colour': is not a field of ping; there are op, id"),
+    ],
+)
+def test_a_field_that_nobody_knows_is_refused_with_the_nearest_one(desk, message, reason):
+    [answer] = desk.client().ask(**message)
+    assert (answer["type"], answer["title"], answer["detail"]) == ("error", "bad parameter", reason)
+
+
+@pytest.mark.parametrize(
     ("message", "named"),
     [
         ("{", "truncated"),

@@ -139,6 +139,7 @@ class DealingSimulator:
             price += Decimal(rng.below(1_000)).scaleb(-min(fill.instrument.price_decimals + 3, DECIMALS))
         self._source_seq += 1
         trade = TradeInput(
+            version=1,
             trade_id=fill.trade_id,
             source=SOURCE,
             ts=ts,
@@ -179,6 +180,7 @@ class DealingSimulator:
             self._net_lots[key] = self._net_lots.get(key, 0) + change
             self._source_seq += 1
             trade = TradeInput(
+                version=1,
                 trade_id=order_id,
                 leg=leg,
                 legs=2,
@@ -230,7 +232,7 @@ def amend_of(
         quantity += -lot if quantity > lot and rng.chance(0.5) else lot
     return msgspec.structs.replace(
         trade,
-        version=trade.version + 1,
+        version=(trade.version or 1) + 1,
         action="amend",
         booked_ts=booked_ts,
         desk=desk,
@@ -247,7 +249,7 @@ def cancel_of(trade: TradeInput, booked_ts: int) -> TradeInput:
         trade_id=trade.trade_id,
         source=trade.source,
         leg=trade.leg,
-        version=trade.version + 1,
+        version=(trade.version or 1) + 1,
         action="cancel",
         ts=trade.ts,
         source_seq=trade.source_seq,

@@ -51,6 +51,7 @@ def seeded_day(
         )
         quantity = (1 + rng.below(10)) * style_of(instrument).lot
         trade = TradeInput(
+            version=1,
             trade_id=f"{seed}-{number:06d}",
             source=SOURCE,
             ts=ts,

@@ -10,12 +10,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from riskengine.serve.access.audit import AccessAudit
-from riskengine.serve.access.identity import Authentication, Authenticator
+from riskengine.serve.access.identity import UNAUTHENTICATED, Authentication, Authenticator
 from riskengine.serve.access.origins import SECURITY_HEADERS, STRANGER, OriginPolicy, header_values
 from riskengine.serve.access.permissions import Need, check
 from riskengine.serve.access.sessions import Sessions
 from riskengine.serve.answers.problems import Forbidden, HttpProblem
 from riskengine.serve.gateway import PRINCIPAL
+from riskengine.views.grants import LOCAL
 
 PAGE = "/"
 LOGIN = "login"
@@ -65,6 +66,8 @@ class Admission:
             return
         await self._authenticator.refresh()
         authentication = self._authenticator.authenticate(scope)
+        if authentication.principal is LOCAL and self._origins.is_foreign(scope):
+            authentication = UNAUTHENTICATED  # it may be a page of somebody else
         refusal = self._refusal(scope, authentication)
         if refusal is not None:
             await _refuse(scope, receive, send_secured, refusal)

@@ -2,7 +2,8 @@
 
 A browser lets any page send requests to 127.0.0.1. Two headers that a page cannot forge keep it out: `Origin` names the page that
 opens a websocket or posts, `Host` the name under which the server was addressed (a foreign name that points here belongs to a
-foreign page). Programs send no `Origin` and are let in. The rules hold with tokens and without.
+foreign page; only the probes answer there, and as to a stranger). Programs send no `Origin` and are let in. The rules hold with
+tokens and without.
 """
 
 import ipaddress
@@ -32,6 +33,9 @@ SECURITY_HEADERS = (
 
 STRANGER = Principal("", frozenset(), Grants())
 """The principal of a request without a token, on paths that are open."""
+
+PROBES = frozenset({"/healthz", "/readyz"})
+"""Paths on which `Host` is not checked: load balancers and orchestrators address an engine by whatever address it has."""
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -117,24 +121,34 @@ class OriginPolicy:
         self._bound = f"[{bound}]" if ":" in bound else bound
         self._scheme = "https" if config.server.tls_certificate else "http"
         self._configured = frozenset(origin.lower() for origin in config.server.origins)
+        self._allowed_hosts = frozenset(host.lower() for host in config.server.allowed_hosts)
         self._names: dict[int | None, _Names] = {}
 
     def refusal(self, scope: Scope) -> str | None:
         """Why a request is refused, or None. Under a microsecond once a port is known."""
-        port = (scope.get("server") or (None, None))[1]
-        names = self._names.get(port)
-        if names is None:
-            names = self._names[port] = self._names_on(port)
+        names = self._names_of(scope)
         hosts = _values(scope, b"host")
-        if len(hosts) != 1:
-            return "one Host header is required"
-        if hosts[0] not in names.hosts:
-            return "Host is not a name of this server"
+        if len(hosts) != 1 or hosts[0] not in names.hosts:
+            if scope["type"] == "http" and scope.get("path") in PROBES and scope["method"] in SAFE_METHODS:
+                return None
+            return "one Host header is required" if len(hosts) != 1 else "Host is not a name of this server"
         if scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS:
             for origin in _values(scope, b"origin"):
                 if origin not in names.origins:
                     return "Origin is not allowed here"
         return None
+
+    def is_foreign(self, scope: Scope) -> bool:
+        """Whether a request does not address the server under a name of its own: only probes get so far."""
+        hosts = _values(scope, b"host")
+        return len(hosts) != 1 or hosts[0] not in self._names_of(scope).hosts
+
+    def _names_of(self, scope: Scope) -> _Names:
+        port = (scope.get("server") or (None, None))[1]
+        names = self._names.get(port)
+        if names is None:
+            names = self._names[port] = self._names_on(port)
+        return names
 
     def _names_on(self, port: int | None) -> _Names:
         own = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", self._bound)}
@@ -142,6 +156,8 @@ class OriginPolicy:
         if port == _DEFAULT_PORTS[self._scheme]:  # browsers omit the default port
             own |= {name.rpartition(":")[0] for name in own}
             hosts |= {name.rpartition(":")[0] for name in hosts}
+        # A name without a port is one on our port, and as a proxy on the usual port sends it.
+        hosts |= self._allowed_hosts | {f"{host}:{port}" for host in self._allowed_hosts}
         for origin in self._configured:
             parts = urlsplit(origin)
             hosts |= {parts.netloc, f"{parts.hostname}:{parts.port or _DEFAULT_PORTS[parts.scheme]}"}

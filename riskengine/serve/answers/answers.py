@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+from msgspec import structs
 from starlette.requests import Request
 from starlette.responses import Response
 
-from riskengine.config import Config
+from riskengine.config import Config, KindLimits
 from riskengine.errors import EngineNotLive
 from riskengine.serve.answers.coding import q_values
 from riskengine.serve.answers.params import Sort
@@ -118,9 +119,15 @@ def policies(config: Config) -> RowDict:
         "beat_ms": engine.beat_ms,
         "stale_after_s": marks.stale_after_s,
         "max_cross_bp": marks.max_cross_bp,
-        "max_move": marks.max_move,
+        "max_move": limits_row(marks.max_move),
+        "off_market": limits_row(config.trades.off_market),
         "suspect_release_s": marks.suspect_release_s,
     }
+
+
+def limits_row(limits: float | KindLimits) -> float | RowDict:
+    """A limit on prices: one number for all kinds, or a number by kind."""
+    return limits if isinstance(limits, int | float) else structs.asdict(limits)
 
 
 def prefers_csv(accept: str) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from riskengine.clock import MICROS_PER_SECOND
+from riskengine.nearest import nearest
 from riskengine.records.fields import MAX_INTEGER, TS_MAX, TS_MIN, Rejected, excerpt, timestamp
 from riskengine.serve.answers.problems import bad_field
 
@@ -42,7 +43,8 @@ def read_parameters(parameters: Sequence[Parameter], sent: Iterable[tuple[str, s
     for name, text in sent:
         parameter = known.get(name)
         if parameter is None:
-            takes = f"; it takes {', '.join(known)}" if known else ""
+            near = nearest(name, known)
+            takes = f": did you mean {near}?" if near else f"; it takes {', '.join(known)}" if known else ""
             raise bad_field(name[:40], f"is not a parameter of this route{takes}")
         if name in values:
             raise bad_field(name, "is given twice")

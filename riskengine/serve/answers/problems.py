@@ -23,7 +23,10 @@ log = get_logger("riskengine.serve")
 
 
 class HttpProblem(Exception):
-    """An error as an answer. `errors` are `{index, field, reason}`; `more` are further members of the answer."""
+    """An error as an answer. `errors` are `{index, field, reason}`; `more` are further members of the answer.
+
+    `headers` go with it.
+    """
 
     def __init__(
         self,
@@ -34,8 +37,10 @@ class HttpProblem(Exception):
         title: str = "",
         kind: str = "",
         more: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
+        self.headers = headers or {}
         self.status = status
         self.detail = detail
         self.errors = errors
@@ -53,7 +58,7 @@ class HttpProblem(Exception):
             "errors": list(self.errors),
             **self.more,
         }
-        extra = dict(headers or {})
+        extra = {**self.headers, **(headers or {})}
         if self.status == HTTPStatus.SERVICE_UNAVAILABLE:
             extra["retry-after"] = str(RETRY_AFTER_S)
         return Response(encode(content), self.status, extra, PROBLEM_JSON)

@@ -5,12 +5,13 @@ OpenAPI document, CSV header line and sort parameter come from this one table. A
 
 from typing import Any, NamedTuple
 
-TEXT, NUMBER, INTEGER, TIME, FLAG, OBJECT = "text", "number", "integer", "time", "flag", "object"
+TEXT, NUMBER, INTEGER, SEQUENCE, TIME, FLAG, OBJECT = "text", "number", "integer", "sequence", "time", "flag", "object"
 
 _SCHEMAS: dict[str, dict[str, Any]] = {
     TEXT: {"type": ["string", "null"]},
     NUMBER: {"type": ["number", "string", "null"]},
     INTEGER: {"type": ["integer", "null"]},
+    SEQUENCE: {"type": ["integer", "string", "null"], "description": "a text above 2^53"},
     TIME: {"type": ["integer", "null"]},
     FLAG: {"type": ["boolean", "null"]},
     OBJECT: {"type": ["object", "null"]},
@@ -57,7 +58,11 @@ AMOUNTS: Fields = (
     Field("theta", NUMBER, "for one calendar day"),
     Field("position_count", INTEGER, "positions below, flat ones too"),
     Field("trade_count", INTEGER, "effective trades below"),
-    Field("unpriced_count", INTEGER, "positions below whose value is unknown: the amounts are without them"),
+    Field(
+        "unpriced_count",
+        INTEGER,
+        "positions below of which an amount is unknown: value, fees or exposure; that amount is without them",
+    ),
     Field("quarantined_count", INTEGER, "of them, those set aside because they broke an invariant"),
     Field("stale_count", INTEGER, "positions below that are valued with a stale price or rate"),
     Field("last_trade_ts", TIME, "execution time of the newest trade"),
@@ -75,7 +80,7 @@ HOLDING: Fields = (
     Field("instrument", TEXT, "its symbol"),
     Field("quantity", NUMBER, "signed, long is positive"),
     Field("net_cash", NUMBER, "in currency: received less paid, fees apart"),
-    Field("average_price", NUMBER, "average open price; null when flat and where several positions are netted"),
+    Field("average_price", NUMBER, "average open price; null when flat and where long and short positions are netted"),
     Field("breakeven_price", NUMBER, "the price at which total P&L is zero; null when flat"),
     Field("mark", NUMBER, "the price it is valued with"),
     Field("mark_source", TEXT, "who quoted it"),
@@ -127,7 +132,7 @@ TRADE: Fields = (
     Field("version", INTEGER, "the highest one counts"),
     Field("action", TEXT, "new, amend or cancel"),
     Field("ts", TIME, "execution time"),
-    Field("source_seq", INTEGER, "the source's own number, orders trades of equal time"),
+    Field("source_seq", SEQUENCE, "the source's own number, orders trades of equal time"),
     Field("instrument", TEXT, "its symbol"),
     Field("desk", TEXT, "a leaf node"),
     Field("dealer", TEXT, "empty where there is none"),
@@ -139,14 +144,18 @@ TRADE: Fields = (
     Field("value_date", TEXT, "when it settles"),
     Field("trade_date", TEXT, "the day it counts to, where the source says so"),
     Field("booked_ts", TIME, "when this version was booked"),
-    Field("contra_amount", NUMBER, "the exact cash, in place of quantity x price"),
+    Field("contra_amount", NUMBER, "the exact cash, in place of quantity x price; it has the sign of the price"),
     Field("legs", INTEGER, "how many legs there should be"),
     Field("store_seq", INTEGER, "the store's number"),
     Field("received_ts", TIME, "when the engine took it"),
 )
 EXCEPTION: Fields = (
     Field("id", TEXT, "names it for good"),
-    Field("kind", TEXT, "conflict, parked, unmatched, quarantined, late, unpriced, suspect or expired"),
+    Field(
+        "kind",
+        TEXT,
+        "conflict, parked, unmatched, quarantined, late, off_market, possible_duplicate, unpriced, suspect, older_rule, expired",
+    ),
     Field("ts", TIME, "when it was noticed; null where that is not known"),
     Field("reason", TEXT, "what is wrong"),
     Field("instrument", TEXT, "what it is about"),
@@ -169,6 +178,22 @@ NUMBERS = frozenset(
 )
 """Fields that are numbers in every list, and decimal texts with `exact=true`."""
 
+FEED: Fields = (
+    Field("source", TEXT, "the source of trades or ticks"),
+    Field(
+        "age_ms", INTEGER, "since its last heartbeat, or its last tick where it sends none; null: not heard of since the start"
+    ),
+    Field("alive", FLAG, "false: no heartbeat for five seconds; null: it sends none"),
+    Field("last_seq", INTEGER, "the number that it says it sent last"),
+    Field("received_seq", INTEGER, "the highest number that has come"),
+    Field("gap", FLAG, "numbers are missing that it has sent"),
+    Field("missing_count", INTEGER, "how many"),
+    Field("missing", OBJECT, "a list: the first ten ranges of them, each first and last number"),
+    Field("acknowledged_count", INTEGER, "missing numbers that a person knows of"),
+    Field("anew", FLAG, "it seems to number anew, and waits for a person to say restart"),
+    Field("retired", FLAG, "a person said that it is no more"),
+    Field("clock_skew_ms", INTEGER, "how far its clock runs ahead of the engine's; null where it has sent no tick"),
+)
 STATUS: Fields = (
     Field("state", TEXT, "starting, loading, live, degraded (the store is away), stopping or failed"),
     Field("progress", NUMBER, "of the start, 0 to 1"),
@@ -184,7 +209,7 @@ STATUS: Fields = (
     Field("instrument_count", INTEGER, "instruments known"),
     Field("dealer_count", INTEGER, "dealers with positions"),
     Field("position_count", INTEGER, "positions of the organisation, flat ones too"),
-    Field("unpriced_count", INTEGER, "of them, those whose value is unknown"),
+    Field("unpriced_count", INTEGER, "of them, those of which an amount is unknown: value, fees or exposure"),
     Field("quarantined_count", INTEGER, "of them, those set aside because they broke an invariant"),
     Field("watermark", INTEGER, "the highest store_seq in the snapshot"),
     Field("last_trade_at", TIME, "when the engine last applied a trade"),
@@ -192,7 +217,9 @@ STATUS: Fields = (
     Field("clients", INTEGER, "websocket connections of the stream"),
     Field("conflated", INTEGER, "snapshots that updates have skipped, added up over all clients since the start"),
     Field("evictions", OBJECT, "clients of the stream that were dropped since the start, by why"),
-    Field("feeds", OBJECT, "a list: each source that has said that it is alive, how long ago (age_ms), and whether it still is"),
+    Field(
+        "feeds", OBJECT, "a list: each source that beats or sends ticks, whether it is alive, what is missing of it, its clock"
+    ),
     Field("publish_age_ms", INTEGER, "since the newest snapshot was published; above two seconds the writer hangs"),
     Field("writer_lag_ms", NUMBER, "what the writer's last batch took, or the one at work has taken if that is more"),
     Field("last_beat_ms", NUMBER, "what the last revaluation took, publication included"),
@@ -210,7 +237,8 @@ POLICIES: dict[str, dict[str, Any]] = {
     "beat_ms": {"type": "integer", "description": "how often prices move the totals"},
     "stale_after_s": {"type": "number", "description": "from which age on a mark is flagged"},
     "max_cross_bp": {"type": ["number", "null"], "description": "beyond it a crossed quote is suspect; null: off"},
-    "max_move": {"type": ["number", "null"], "description": "beyond it a move is suspect; null: off"},
+    "max_move": {"type": ["number", "object"], "description": "beyond it a move is suspect; of all kinds or by kind; 0: off"},
+    "off_market": {"type": ["number", "object"], "description": "beyond it a trade is listed; of all kinds or by kind; 0: off"},
     "suspect_release_s": {"type": "number", "description": "how long a suspect level holds until it is believed"},
 }
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from riskengine.records.fields import to_text
+from riskengine.records.fields import MAX_INTEGER, json_integer, to_text
 from riskengine.records.types import Trade
 from riskengine.serve.answers.shapes import NUMBERS
 from riskengine.serve.answers.turns import Item
@@ -52,7 +52,7 @@ def trade_record(trade: Trade, *, exact: bool = False) -> RowDict:
         "version": trade.version,
         "action": trade.action,
         "ts": trade.ts or None,
-        "source_seq": trade.source_seq,
+        "source_seq": json_integer(trade.source_seq),
         "instrument": trade.instrument,
         "desk": trade.desk,
         "dealer": trade.dealer,
@@ -73,7 +73,13 @@ def trade_record(trade: Trade, *, exact: bool = False) -> RowDict:
 
 def with_doubles(record: RowDict) -> RowDict:
     """A trade's columns, with the nearest doubles in place of exact decimal texts."""
+    record = with_safe_integers(record)
     return record | {name: _double(record[name]) for name in TRADE_NUMBERS}
+
+
+def with_safe_integers(record: RowDict) -> RowDict:
+    """A trade's columns; a `source_seq` that a JSON number cannot carry is a text."""
+    return record if record["source_seq"] <= MAX_INTEGER else record | {"source_seq": json_integer(record["source_seq"])}
 
 
 def _double(text: str | None) -> float | None:

@@ -11,6 +11,8 @@ from starlette.responses import Response
 
 from riskengine.market.trading_day import TradingDay
 from riskengine.positions.ledger import Row
+from riskengine.positions.processed import escape_name
+from riskengine.records.decode import refusal_text
 from riskengine.records.fields import excerpt
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.types import Trade, Verdict
@@ -21,13 +23,25 @@ from riskengine.serve.answers.shapes import EXCEPTION, names
 from riskengine.serve.answers.wire import trade_record
 from riskengine.serve.routes.lists import Value, sorted_places
 from riskengine.serve.routes.trades import read_body
-from riskengine.snapshot.rows import RowDict
+from riskengine.snapshot.rows import RowDict, fees_are_known
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
-from riskengine.views.grants import Grants
+from riskengine.views.grants import EVERYTHING, Grants
 
 MAX_COMMENT_CHARS = 2_000
 
-KINDS = ("conflict", "parked", "unmatched", "quarantined", "late", "unpriced", "suspect", "expired")
+KINDS = (
+    "conflict",
+    "parked",
+    "unmatched",
+    "quarantined",
+    "late",
+    "off_market",
+    "possible_duplicate",
+    "unpriced",
+    "suspect",
+    "older_rule",
+    "expired",
+)
 
 
 async def answer_exceptions(question: Question) -> Response:
@@ -35,7 +49,7 @@ async def answer_exceptions(question: Question) -> Response:
     snapshot, values = question.snapshot, question.values
     trading_day = TradingDay.of(question.gateway.config.engine)
     kinds = KINDS if values["kind"] is None else (values["kind"],)
-    items = [item for kind in kinds for item in _visible_items(snapshot, kind, trading_day, question.grants)]
+    items = exception_items(snapshot, kinds, trading_day, question.grants)
     row_of = partial(exception_row, verdicts=snapshot.verdicts, exact=question.exact)
     if question.sort is not None:
         field = question.sort.field
@@ -68,7 +82,10 @@ ACTIONS = {
     "parked": ("accept",),
     "unmatched": ("accept",),
     "late": ("accept",),
+    "off_market": ("accept",),
+    "possible_duplicate": ("accept",),
     "unpriced": ("accept",),
+    "older_rule": ("accept",),
     "expired": ("accept",),
 }
 """The actions for each kind. `accept` without an effect of its own says that a person has seen the exception."""
@@ -89,7 +106,7 @@ async def take_verdict(question: Question) -> Response:
     action = sent.action or sent.verdict
     if action != "comment":
         check(OPS, principal)
-    _check_action(item, action)
+    check_action(item, action)
     known = snapshot.verdicts.get(item.id)
     if action == "comment" and known is not None:
         action = known.verdict  # a comment does not change the verdict
@@ -103,7 +120,7 @@ def _read_verdict(body: bytes) -> VerdictBody:
     try:
         sent = _decode_body(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise HttpProblem(400, f"the body is not a verdict: {error}") from None
+        raise HttpProblem(400, f"the body is not a verdict: {refusal_text(error, VerdictBody)}") from None
     if sent.action and sent.verdict and sent.action != sent.verdict:
         raise bad_field("verdict", "contradicts action")
     check_comment(sent.comment)
@@ -118,7 +135,7 @@ def check_comment(text: str) -> None:
         raise bad_field("comment", "has a NUL character")
 
 
-def _check_action(item: ExceptionItem, action: str) -> None:
+def check_action(item: ExceptionItem, action: str) -> None:
     """Raises HttpProblem if the action does not apply to the exception."""
     if action == "comment":
         return
@@ -148,6 +165,13 @@ def exception_row(item: ExceptionItem, *, verdicts: Mapping[str, Verdict], exact
         "verdict_by": None if verdict is None else verdict.actor,
         "verdict_ts": None if verdict is None else verdict.ts,
     }
+
+
+def exception_items(
+    snapshot: Snapshot, kinds: Iterable[str], trading_day: TradingDay, grants: Grants = EVERYTHING
+) -> list[ExceptionItem]:
+    """The visible exceptions of these kinds, in their order; the newest of a kind first."""
+    return [item for kind in kinds for item in _visible_items(snapshot, kind, trading_day, grants)]
 
 
 def _visible_items(snapshot: Snapshot, kind: str, trading_day: TradingDay, grants: Grants) -> list[ExceptionItem]:
@@ -187,10 +211,21 @@ def _visible_part(item: ExceptionItem, grants: Grants, hierarchy: Hierarchy) -> 
     return item
 
 
+def _visible_positions(snapshot: Snapshot, grants: Grants) -> list[Row]:
+    """The rows of `_visible_rows`, of leaves and dealers in place of what is above them. O(positions)."""
+    hierarchy = snapshot.reference.hierarchy
+    tops = granted_tops(grants, hierarchy)
+    return _with_dealers(snapshot, grants, [hierarchy.index[leaf] for top in tops for leaf in hierarchy.leaves_below(top)])
+
+
 def _visible_rows(snapshot: Snapshot, grants: Grants) -> list[Row]:
     """The visible rows of the whole house, by instrument; several of one if several nodes or dealers are visible."""
-    tops = granted_tops(grants, snapshot.reference.hierarchy)
-    held = [row for top in tops for row in snapshot.nodes.state(top).positions()]
+    return _with_dealers(snapshot, grants, granted_tops(grants, snapshot.reference.hierarchy))
+
+
+def _with_dealers(snapshot: Snapshot, grants: Grants, nodes: Iterable[int]) -> list[Row]:
+    """The rows of some nodes, and those of the visible dealers in other instruments, by instrument."""
+    held = [row for node in nodes for row in snapshot.nodes.state(node).positions()]
     if not grants.see_everything:
         known = {row.instrument for row in held}
         numbers = (number for number, name in enumerate(snapshot.dealer_names) if grants.sees_dealer(name))
@@ -200,11 +235,12 @@ def _visible_rows(snapshot: Snapshot, grants: Grants) -> list[Row]:
 
 
 def _unpriced_items(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionItem]:
-    """Instruments with positions and an unknown price or rate.
+    """Instruments with positions of which something is unknown: the price, a rate, the delta or the fees.
 
     Their positions, with the quarantined ones, add up to the root's unpriced_count.
     """
     units, reference = snapshot.units, snapshot.reference
+    charged = _unknown_fees(snapshot, grants)
     for number, rows in groupby(_visible_rows(snapshot, grants), key=lambda row: row.instrument):
         held = list(rows)
         instrument = reference.instruments[number]
@@ -213,29 +249,57 @@ def _unpriced_items(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionIte
             reason = f"no rate leads from {instrument.currency} to {reference.reporting_currency}"
         elif not units.priced[number]:
             count, reason = sum(row.open_count for row in held), "no price has been received"
+        elif units.no_delta[number]:
+            count, reason = sum(row.open_count for row in held), "its delta is unknown, and so is its exposure"
         else:
-            count = 0
+            count, reason = 0, ""
+        if number in charged:
+            more, currencies = charged[number]
+            count += more
+            reason += f"{reason and '; '}fees in {', '.join(sorted(currencies))} have no rate"
         if not count:
             continue
         detail: dict[str, object] = {"instrument": instrument.instrument, "positions": count}
         yield ExceptionItem(f"unpriced:{instrument.instrument}", "unpriced", 0, reason, None, detail)
 
 
+def _unknown_fees(snapshot: Snapshot, grants: Grants) -> dict[int, tuple[int, set[str]]]:
+    """By instrument: how many visible positions are unpriced by nothing but their fees, and the currencies of those.
+
+    O(visible rows), and O(positions below) where some have fees without a rate.
+    """
+    wanted = {row.instrument for row in _visible_rows(snapshot, grants) if not fees_are_known(snapshot, row)}
+    units, index, known = snapshot.units, snapshot.reference.currency_index, snapshot.rates.fee_known
+    found: dict[int, tuple[int, set[str]]] = {}
+    for row in _visible_positions(snapshot, grants) if wanted else ():
+        number = row.instrument
+        if number not in wanted or not units.rated[number] or fees_are_known(snapshot, row):
+            continue
+        if row.open_count and (not units.priced[number] or units.no_delta[number]):
+            continue
+        count, currencies = found.setdefault(number, (0, set()))
+        currencies.update(code for code in row.fees if not known[index[code]])
+        found[number] = (count + 1, currencies)
+    return found
+
+
 def _suspect_items(snapshot: Snapshot) -> Iterator[ExceptionItem]:
-    """Instruments with a level that the mark policy holds back."""
+    """The levels that the mark policy holds back, one for each instrument and source."""
     for number, mark in enumerate(snapshot.units.marks):
-        if mark is not None and mark.suspect is not None:
+        for level in () if mark is None else mark.suspects:
             symbol = snapshot.reference.symbols[number]
-            good = mark.price if mark.ts else None
+            good = mark.price if mark is not None and mark.ts else None
             detail: dict[str, object] = {
                 "instrument": symbol,
-                "suspect": mark.suspect,
+                "source": level.source,
+                "suspect": level.price,
                 "mark": good,
-                "mark_ts": mark.ts or None,
+                "mark_ts": mark.ts or None if mark is not None else None,
             }
             stays = "there is no mark" if good is None else f"{good} stays the mark"
-            reason = f"{mark.suspect} is held back; {stays}"
-            yield ExceptionItem(f"suspect:{symbol}", "suspect", mark.suspect_ts, reason, None, detail)
+            said = f"{level.price} of source {excerpt(level.source)}" if level.source else f"{level.price}"
+            item_id = f"suspect:{escape_name(symbol)}" + (f":{escape_name(level.source)}" if level.source else "")
+            yield ExceptionItem(item_id, "suspect", level.since, f"{said} is held back; {stays}", None, detail)
 
 
 def _expired_items(snapshot: Snapshot, trading_day: TradingDay, grants: Grants) -> Iterator[ExceptionItem]:

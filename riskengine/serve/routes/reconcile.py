@@ -6,6 +6,7 @@ import msgspec
 from starlette.responses import Response
 
 from riskengine.errors import EngineNotLive
+from riskengine.records.decode import refusal_text
 from riskengine.records.fields import MAX_DIGITS, excerpt
 from riskengine.serve.answers.answers import Question, json_answer
 from riskengine.serve.answers.problems import HttpProblem, bad_field
@@ -44,7 +45,9 @@ async def take_reconcile(question: Question) -> Response:
     try:
         request = _decode_request(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise HttpProblem(400, f'the body is not {{"repair": true}} or {{"repair": false}}: {error}') from None
+        raise HttpProblem(
+            400, f'the body is not {{"repair": true}} or {{"repair": false}}: {refusal_text(error, ReconcileBody)}'
+        ) from None
     actor = question.principal.name
     report = await gateway.reconcile(repair=request.repair, actor=actor)
     gateway.note("reconcile", "", {"repair": request.repair, "clean": report["clean"], "breaks": len(report["breaks"])}, actor)
@@ -73,7 +76,7 @@ async def take_comment(question: Question) -> Response:
     try:
         sent = _decode_comment(await read_body(question))
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise HttpProblem(400, f'the body is not {{"comment": "..."}}: {error}') from None
+        raise HttpProblem(400, f'the body is not {{"comment": "..."}}: {refusal_text(error, CommentBody)}') from None
     check_comment(sent.comment)
     if not sent.comment.strip():
         raise bad_field("comment", "is missing")

@@ -8,14 +8,15 @@ from starlette.responses import Response
 
 from riskengine.errors import EngineNotLive
 from riskengine.records.decode import open_ticks, open_trades, split_refusals
-from riskengine.records.fields import MAX_INTEGER
+from riskengine.records.fields import MAX_INTEGER, excerpt
 from riskengine.records.types import Refusal
 from riskengine.serve.access.permissions import check_dealer, check_node
 from riskengine.serve.answers.answers import ListAnswer, Question, json_answer, list_answer
+from riskengine.serve.answers.coding import GZIP, MAX_INLINE_BYTES, decompress
 from riskengine.serve.answers.problems import HttpProblem
 from riskengine.serve.answers.shapes import TRADE, names
 from riskengine.serve.answers.turns import decode_items
-from riskengine.serve.answers.wire import with_doubles
+from riskengine.serve.answers.wire import with_doubles, with_safe_integers
 from riskengine.serve.routes.trades_answer import DEFAULT_SOURCE, REJECTED, answer_trades
 from riskengine.snapshot.rows import RowDict
 from riskengine.snapshot.snapshot import dealer_number, instrument_number, node_number
@@ -48,12 +49,8 @@ async def answer_stored_trades(question: Question) -> Response:
         snapshot=snapshot,
         grants=grants,
     )
-    row_of = _exact_row if question.exact else with_doubles
+    row_of = with_safe_integers if question.exact else with_doubles
     return list_answer(question, ListAnswer(question.header(), names(TRADE), found[offset:], row_of, total))
-
-
-def _exact_row(row: RowDict) -> RowDict:
-    return row
 
 
 async def take_trades(question: Question) -> Response:
@@ -89,10 +86,12 @@ def _require_live(question: Question) -> None:
 
 
 async def read_body(question: Question) -> bytes:
-    """The request's body, without a byte-order mark. Raises HttpProblem if it is too large, too slow or empty.
+    """The request's body, unpacked, without a byte-order mark. Raises HttpProblem if it is too large, too slow or empty.
 
-    A body that is too large is refused as soon as its Content-Length or the bytes received so far say so, and is never held.
+    A body that is too large is refused as soon as its Content-Length or the bytes received so far say so, and is never held; what
+    was packed as gzip has the same bound when it is unpacked. Other codings are refused.
     """
+    is_gzip = _is_gzip(question)
     request, limit = question.request, question.gateway.config.server.max_body_bytes
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length[:20]) > limit:
@@ -108,10 +107,36 @@ async def read_body(question: Question) -> bytes:
                 parts.append(part)
     except TimeoutError:
         raise HttpProblem(408, f"the body did not come within {READ_TIMEOUT_S:.0f} s") from None
-    body = b"".join(parts).removeprefix(BOM)
+    body = b"".join(parts)
+    if is_gzip:
+        body = await _unpacked(body, limit)
+    body = body.removeprefix(BOM)
     if not body.strip():
         raise HttpProblem(400, "the body is empty: JSON is expected")
     return body
+
+
+def _is_gzip(question: Question) -> bool:
+    """Whether the body is packed as gzip. Raises HttpProblem (415) for every other coding."""
+    sent = ",".join(question.request.headers.getlist("content-encoding"))
+    codings = [name for part in sent.lower().split(",") if (name := part.strip()) and name != "identity"]
+    if codings not in ([], [GZIP], ["x-gzip"]):
+        detail = f"a body in {excerpt(sent)} is not read: send it plain, or as {GZIP}"
+        raise HttpProblem(415, detail, headers={"accept-encoding": GZIP})
+    return bool(codings)
+
+
+async def _unpacked(body: bytes, limit: int) -> bytes:
+    try:
+        if len(body) <= MAX_INLINE_BYTES:
+            found = decompress(body, limit)
+        else:
+            found = await asyncio.to_thread(decompress, body, limit)
+    except ValueError as error:
+        raise HttpProblem(400, f"the body is no {GZIP}: {error}") from None
+    if found is None:
+        raise _too_large(limit)
+    return found
 
 
 def _too_large(limit: int) -> HttpProblem:

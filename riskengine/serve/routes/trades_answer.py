@@ -5,18 +5,20 @@ others, and the `seq` of a snapshot that a later read will see.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from riskengine.engine.inbox import Receipt
 from riskengine.observe import TRADE_OUTCOMES
-from riskengine.records.decode import TradeCheck, TradeInput
-from riskengine.records.fields import Rejected
+from riskengine.records.decode import TradeCheck, TradeInput, has_rounded_fees
+from riskengine.records.fields import MAX_TEXT, Rejected, sequence
 from riskengine.records.types import Refusal, Trade
 from riskengine.serve.gateway import Gateway
 
 DEFAULT_SOURCE = "api"
 REJECTED = "rejected"
+ROUNDED = "rounded"
+"""Counted beside the outcomes: trades whose fees had more decimals than the store keeps."""
 
 TRADES_PER_TURN = 100
 """Trades checked before other tasks run: about a millisecond."""
@@ -39,15 +41,21 @@ class SubmittedTrades:
         gateway: Gateway,
         items: Sequence[Trade | TradeInput | Refusal],
         refusals: Sequence[Refusal],
+        rounded: int,
         receipt: "asyncio.Future[Receipt] | None",
+        numbered: "Awaitable[None] | None" = None,
     ) -> None:
         self._gateway = gateway
         self._items = items
         self._refusals = refusals
+        self._rounded = rounded
         self._receipt = receipt
+        self._numbered = numbered
 
     async def answer(self) -> dict[str, Any]:
         """The answer, once there is one. Raises what `answer_trades` raises."""
+        if self._numbered is not None:  # that the numbers of refused trades have come must be known after a restart
+            await self._numbered
         # The sender may go away; the submitted trades go on.
         receipt = None if self._receipt is None else await asyncio.shield(self._receipt)
         if receipt is not None and receipt.error is not None:
@@ -55,7 +63,7 @@ class SubmittedTrades:
         newest = self._gateway.history.newest
         refusals = {refusal.index: refusal for refusal in self._refusals}
         outcomes = iter(() if receipt is None else receipt.outcomes)
-        results, counts = [], dict.fromkeys(TRADE_OUTCOMES, 0)
+        results, counts = [], dict.fromkeys(TRADE_OUTCOMES, 0) | {ROUNDED: self._rounded}
         for index, item in enumerate(self._items):
             refusal = refusals.get(index)
             if refusal is not None:
@@ -83,6 +91,7 @@ async def submit_trades(gateway: Gateway, items: Sequence[TradeInput | Refusal])
     checked: list[Trade | TradeInput | Refusal] = []
     trades: list[Trade] = []
     refusals: list[Refusal] = []
+    rounded = 0
     for index, item in enumerate(items):
         if index and not index % TRADES_PER_TURN:
             await asyncio.sleep(0)
@@ -90,16 +99,31 @@ async def submit_trades(gateway: Gateway, items: Sequence[TradeInput | Refusal])
         if isinstance(result, Trade):
             checked.append(result)
             trades.append(result)
+            rounded += isinstance(item, TradeInput) and has_rounded_fees(item)
         else:
             checked.append(item)
             refusals.append(result)
     if refusals:
         gateway.metrics.trades[REJECTED].inc(len(refusals))
+    numbers = [found for refusal in refusals if (found := _source_number(checked[refusal.index])) is not None]
+    numbered = gateway.note_refused(numbers) if numbers else None
     receipt: asyncio.Future[Receipt] | None = None
     if trades:
         receipt = asyncio.ensure_future(gateway.submit(trades, check))
         receipt.add_done_callback(_retrieve_error)
-    return SubmittedTrades(gateway, checked, refusals, receipt)
+    return SubmittedTrades(gateway, checked, refusals, rounded, receipt, numbered)
+
+
+def _source_number(item: Trade | TradeInput | Refusal) -> tuple[str, int] | None:
+    """Source and number of a refused item; None where it has none that can be stored."""
+    source = item.source or DEFAULT_SOURCE
+    if len(source) > MAX_TEXT or not source.isprintable():
+        return None
+    try:
+        number = sequence(item.source_seq, "source_seq")
+    except Rejected:
+        return None
+    return (source, number) if number else None
 
 
 def _retrieve_error(receipt: "asyncio.Future[Receipt]") -> None:
@@ -127,7 +151,7 @@ def _result(item: Trade | TradeInput | Refusal, status: str, late: bool, reason:
         "source": item.source or DEFAULT_SOURCE,
         "trade_id": item.trade_id,
         "leg": item.leg,
-        "version": item.version,
+        "version": 1 if item.version is None and item.action == "new" else item.version,
         "status": status,
         "late": late,
         "reason": reason,

@@ -16,6 +16,7 @@ import msgspec
 from starlette.websockets import WebSocket
 
 from riskengine.errors import EngineNotLive, InboxFull, InputError, RiskEngineError, StoreUnavailable
+from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import get_logger
 from riskengine.records.decode import (
     ItemParts,
@@ -24,10 +25,10 @@ from riskengine.records.decode import (
     check_parts,
     open_ticks,
     open_trades,
-    refusal_of,
+    refusal_text,
     retry_without_nulls,
 )
-from riskengine.records.fields import MAX_INTEGER, Rejected, integer, name
+from riskengine.records.fields import MAX_INTEGER, Rejected, excerpt, integer, name
 from riskengine.records.types import Refusal
 from riskengine.serve.answers.problems import POLICY_VIOLATION
 from riskengine.serve.answers.turns import TURN_S, Item, decode_items
@@ -59,30 +60,32 @@ class TooMuchGarbage(Exception):
     """A publisher sends nothing that can be read."""
 
 
-class FeedHeartbeat(msgspec.Struct):
+class FeedHeartbeat(msgspec.Struct, forbid_unknown_fields=True):
     """A publisher is alive; `last_seq` is the highest `source_seq` that it has sent."""
 
     source: str
     last_seq: int | None = None
 
 
-class IngestFrame(msgspec.Struct):
+class IngestFrame(msgspec.Struct, forbid_unknown_fields=True):
     """One message of a publisher; the lists stay encoded, so that a bad item costs only itself."""
 
     ticks: msgspec.Raw = msgspec.Raw()
     trades: msgspec.Raw = msgspec.Raw()
     heartbeat: FeedHeartbeat | None = None
+    counts: bool = False
 
 
 log = get_logger("riskengine.serve.ingest")
 
 
-class WholeFrame(msgspec.Struct):
+class WholeFrame(msgspec.Struct, forbid_unknown_fields=True):
     """A frame of which every tick can be decoded, at once: nearly all frames."""
 
     ticks: list[TickInput] | msgspec.UnsetType = msgspec.UNSET
     trades: msgspec.Raw = msgspec.Raw()
     heartbeat: FeedHeartbeat | None = None
+    counts: bool = False
 
 
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError, TypeError)
@@ -108,9 +111,9 @@ def decode_frame(message: str | bytes) -> IngestFrame:
     try:
         frame = _decode_json(message) if isinstance(message, str) else _decode_msgpack(message)
     except _UNDECODABLE as problem:
-        refusal = refusal_of(problem, 0)
-        raise InputError(f"{refusal.field}: {refusal.reason}" if refusal.field else refusal.reason) from None
-    if not frame.ticks and not frame.trades and frame.heartbeat is None:
+        beat = str(problem).endswith("`$.heartbeat`")
+        raise InputError(refusal_text(problem, FeedHeartbeat if beat else IngestFrame)) from None
+    if not frame.ticks and not frame.trades and frame.heartbeat is None and not frame.counts:
         raise InputError("a frame has ticks, trades or a heartbeat")
     return frame
 
@@ -163,6 +166,30 @@ def _open_msgpack(
     return ItemParts(parts, one)
 
 
+class TickTotals:
+    """What became of the ticks of one connection. Of `coalesced` ones the newest of each instrument comes into force later."""
+
+    __slots__ = ("coalesced", "in_force", "old", "refused", "taken", "unknown")
+
+    def __init__(self) -> None:
+        self.taken = self.in_force = self.old = self.refused = self.unknown = self.coalesced = 0
+
+    def add(self, offered: int, taken: TicksTaken) -> None:
+        """Count the ticks of one call."""
+        refused = len(taken.refused)
+        self.taken += offered - refused
+        self.in_force += taken.in_force
+        self.old += taken.old
+        self.coalesced += taken.coalesced
+        if refused:
+            self.refused += refused
+            self.unknown += sum(refusal.field == "instrument" for refusal in taken.refused)
+
+    def fields(self) -> dict[str, int]:
+        """The counts by name."""
+        return {name: getattr(self, name) for name in ("taken", "in_force", "old", "coalesced", "refused", "unknown")}
+
+
 # -- one publisher -----------------------------------------------------------------------------------------------
 
 
@@ -174,7 +201,8 @@ class PublisherConnection:
         self._outlet = outlet
         self._encoding = JSON
         self._answers: asyncio.Queue[SubmittedTrades | Mapping[str, Any]] = asyncio.Queue(MAX_FRAMES_IN_FLIGHT)
-        self._refused = self._coalesced = self._malformed = 0
+        self._refused = self._coalesced = self._malformed = self._beats_refused = 0
+        self._taken = TickTotals()
         self._reported: list[Refusal] = []
         self._report_timer: asyncio.TimerHandle | None = None
 
@@ -191,6 +219,9 @@ class PublisherConnection:
                 taken |= await self._take_ticks(ticks)
             if frame.trades:
                 taken |= await self._take_trades(trades_of(frame, is_text))
+            if frame.counts:
+                taken = True
+                await self._answers.put(self._counts())
         except InputError as problem:
             taken = False
             await self._answers.put(error(None, "malformed frame", str(problem)))
@@ -234,7 +265,17 @@ class PublisherConnection:
             last_seq = None if beat.last_seq is None else integer(beat.last_seq, "heartbeat.last_seq", 0, MAX_INTEGER)
         except Rejected as problem:
             raise InputError(str(problem)) from None
-        self._gateway.feed_heartbeat(source, last_seq)
+        refusal = self._gateway.feed_heartbeat(source, last_seq)
+        if refusal is not None:
+            self._beats_refused += 1
+            self._report_soon([Refusal(0, "heartbeat.source", f"{excerpt(source)}: {refusal}")])
+
+    def _counts(self) -> dict[str, Any]:
+        """What became of the ticks of this connection so far; refusals that wait to be reported go before it."""
+        if self._report_timer is not None:
+            self._report_timer.cancel()
+            self._report()
+        return {"type": "counts", "ts": self._gateway.clock.now(), "ticks": self._taken.fields()}
 
     async def _take_ticks(self, opened: Opened[TickInput]) -> bool:
         """Offer ticks in order. Returns whether the list is empty or any of them could be read."""
@@ -245,6 +286,7 @@ class PublisherConnection:
             ticks = [item for item in items if not isinstance(item, Refusal)]
             undecoded = [item for item in items if isinstance(item, Refusal)]
             self._gateway.metrics.ticks_refused.inc(len(undecoded))
+            self._taken.refused += len(undecoded)
             self._note(undecoded, range(len(items)))
             readable = bool(ticks)
         else:
@@ -252,9 +294,11 @@ class PublisherConnection:
         for first in range(0, len(ticks), TICKS_PER_TURN):
             if first:
                 await asyncio.sleep(0)
-            refused, coalesced = self._gateway.offer_ticks(ticks[first : first + TICKS_PER_TURN])
-            if refused or coalesced:
-                self._note(refused, places[first:], coalesced)
+            part = ticks[first : first + TICKS_PER_TURN]
+            taken = self._gateway.offer_ticks(part)
+            self._taken.add(len(part), taken)
+            if taken.refused or taken.coalesced:
+                self._note(taken.refused, places[first:], taken.coalesced)
         return readable
 
     async def _take_trades(self, opened: Opened[TradeInput]) -> bool:
@@ -275,15 +319,20 @@ class PublisherConnection:
         """
         self._refused += len(refusals)
         self._coalesced += coalesced
-        room = REPORTED_REFUSALS - len(self._reported)
-        self._reported += [msgspec.structs.replace(refusal, index=places[refusal.index]) for refusal in refusals[:room]]
+        self._report_soon(
+            [msgspec.structs.replace(refusal, index=places[refusal.index]) for refusal in refusals[:REPORTED_REFUSALS]]
+        )
+
+    def _report_soon(self, refusals: Sequence[Refusal]) -> None:
+        self._reported += refusals[: REPORTED_REFUSALS - len(self._reported)]
         if self._report_timer is None:
             self._report_timer = asyncio.get_running_loop().call_later(REPORT_AFTER_S, self._report)
 
     def _report(self) -> None:
         errors = [{"index": refusal.index, "field": refusal.field, "reason": refusal.reason} for refusal in self._reported]
-        self._send({"type": "refused", "count": self._refused, "coalesced": self._coalesced, "errors": errors})
-        self._refused, self._coalesced, self._reported, self._report_timer = 0, 0, [], None
+        heartbeats = {"heartbeats": self._beats_refused} if self._beats_refused else {}
+        self._send({"type": "refused", "count": self._refused, "coalesced": self._coalesced, **heartbeats, "errors": errors})
+        self._refused, self._coalesced, self._beats_refused, self._reported, self._report_timer = 0, 0, 0, [], None
 
     def _send(self, message: Mapping[str, Any]) -> None:
         self._outlet.write_message(self._encoding.encode(message), self._encoding.is_text)

@@ -8,11 +8,13 @@ import asyncio
 from itertools import count
 from typing import Any
 
-from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from riskengine.observe import get_logger
-from riskengine.serve.answers.problems import POLICY_VIOLATION, bad_field
+from riskengine.serve.answers.problems import POLICY_VIOLATION, HttpProblem, bad_field
 from riskengine.serve.gateway import Gateway, principal_of
 from riskengine.serve.routes.status import status, visible_status
 from riskengine.serve.stream.frames import DEFLATED_FRAMED, FRAMED
@@ -175,7 +177,15 @@ def stream_routes(gateway: Gateway) -> list[BaseRoute]:
         finally:
             hub.leave(connection)
 
-    return [WebSocketRoute("/v1/stream", serve_stream), WebSocketRoute("/v1/ingest", ingest_endpoint(gateway))]
+    endpoints = {"/v1/stream": serve_stream, "/v1/ingest": ingest_endpoint(gateway)}
+    sockets: list[BaseRoute] = [WebSocketRoute(path, endpoint) for path, endpoint in endpoints.items()]
+    return [*sockets, *(Route(path, refuse_without_upgrade, methods=["GET"]) for path in endpoints)]
+
+
+async def refuse_without_upgrade(request: Request) -> Response:
+    """426: a request by plain HTTP for what is a websocket."""
+    detail = f"{request.url.path} is a websocket: connect to it with ws:// or wss://"
+    return HttpProblem(426, detail, headers={"upgrade": "websocket", "connection": "upgrade"}).response()
 
 
 async def _take_messages(websocket: WebSocket, hub: StreamHub, connection: StreamConnection) -> None:

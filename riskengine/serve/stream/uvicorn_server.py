@@ -1,73 +1,40 @@
-"""uvicorn as this project runs it: ready-made frames, and time limits for slow clients.
+"""uvicorn as this project runs it: ready-made frames, bounds for slow and long requests, and an end in order.
 
 Per-message deflate is off unless a client asks for it in its URL (browsers always offer it, and it triples the cost of a send).
 Even then a message is deflated once for all clients.
 """
 
-import asyncio
+import os
 import random
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import HANDLED_SIGNALS
 
 from riskengine.config import Config
 from riskengine.serve.access.sessions import attach
 from riskengine.serve.gateway import Gateway
+from riskengine.serve.stream.heads import HttpConnection
 from riskengine.serve.stream.outlet import OUTLET, PING_INTERVAL_S, PING_TIMEOUT_S, Outlet
 from riskengine.views.board import Encoding
 from riskengine.views.subscription import bye
 
 GRACEFUL_SHUTDOWN_S = 5
 
-REQUEST_HEAD_S = 10.0
-"""Time for a client to send the lines before the body of a request, or of a websocket's handshake."""
-
 RECONNECT_AFTER_MS = range(500, 3_000, 50)
 """Each client is told one of these at random, so that a thousand do not reconnect at the same moment."""
 
 TRY_AGAIN_LATER = 1013
 
-
-class HttpConnection(HttpToolsProtocol):
-    """An HTTP connection that is dropped when a request's head does not come in time."""
-
-    _head_timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Called by the transport."""
-        super().connection_made(transport)
-        self._await_head()
-
-    def on_message_begin(self) -> None:
-        """Called by the parser: a request begins."""
-        super().on_message_begin()
-        if self._head_timer is None:
-            self._await_head()
-
-    def on_headers_complete(self) -> None:
-        """Called by the parser: the head is complete."""
-        self._stop_waiting()
-        super().on_headers_complete()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Called by the transport."""
-        self._stop_waiting()
-        super().connection_lost(exc)
-
-    def _await_head(self) -> None:
-        self._head_timer = self.loop.call_later(REQUEST_HEAD_S, self.transport.abort)
-
-    def _stop_waiting(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+MAX_SIGNALS = 2
+"""Signals after which the process still ends in order."""
 
 
 async def accept_when_live(websocket: WebSocket, gateway: Gateway, encoding: Encoding) -> Outlet | None:
@@ -94,21 +61,47 @@ async def accept_when_live(websocket: WebSocket, gateway: Gateway, encoding: Enc
 class Server(uvicorn.Server):
     """A server that a signal stops in order: it tells its clients, closes the connections, then `serve` returns.
 
-    The signal is not raised again afterwards: the engine behind the server must still stop.
+    The signal is not raised again afterwards: the engine behind the server must still stop. Hold `ending_on_signals` until then.
     """
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handle SIGINT and SIGTERM while it serves, if it serves on the main thread."""
+        """Leave the signals to `ending_on_signals`."""
+        yield
+
+    @contextmanager
+    def ending_on_signals(self) -> Iterator[None]:
+        """Inside the block SIGINT, SIGTERM and SIGHUP end the server in order, if this is the main thread.
+
+        A second one has it not wait for its connections, the third ends the process at once. SIGHUP stays ignored where the
+        parent ignores it (`nohup`).
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self.handle_exit) for number in HANDLED_SIGNALS}
+        numbers = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN or number != signal.SIGHUP]
+        before = {number: signal.signal(number, self.handle_exit) for number in numbers}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Called once `serve` is to end."""
+        await super().shutdown(sockets)
+        if self.force_exit:  # it does not wait for connections then, and leaves this out too
+            await self.lifespan.shutdown()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Called for each signal."""
+        self._signals += 1
+        self.should_exit = True
+        self.force_exit = self._signals > 1
+        if self._signals > MAX_SIGNALS:
+            os._exit(128 + sig)  # what is stored is applied by the next start
+
+    _signals = 0
 
 
 def make_server(app: ASGIApp, config: Config) -> Server:

@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.string import TextLoader
 
 from riskengine.errors import StoreCorrupt, StoreError, StoreUnavailable
+from riskengine.records.numbers import Range
 from riskengine.store.audit_chain import AuditEntry
+from riskengine.store.postgres.pooler import SharedSession, refuse_shared_session
 from riskengine.store.queries import Values, complete, load_queries
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -75,6 +77,8 @@ _NOT_CONNECTED = (
     ("resolve host", "cannot be reached: there is no such host"),
 )
 """A connection that fails has no SQLSTATE, only the message of the driver or of an English server."""
+_QUOTED, _SPACE = re.compile('"[^"]*"'), re.compile(r"(?<!\\) ")
+"""A space in quotes in `options`, as in `-csearch_path="Risk Desk"`: the server wants a backslash before it."""
 _UNAVAILABLE_CLASSES = ("08", "53", "57", "58")
 """Classes of SQLSTATE: connection lost; out of resources; the server stops or starts; I/O error."""
 _CORRUPT = {
@@ -92,6 +96,8 @@ def store_error(name: str, error: psycopg.Error) -> StoreError:
     """The StoreError for an error of the server or the driver: one line that names the store and says who must act."""
     state = error.sqlstate or ""
     message = _first_line(error)
+    if isinstance(error, SharedSession):
+        return StoreUnavailable(f"store {name} is behind {error}")
     if state in _CORRUPT:
         return StoreCorrupt(f"store {name} {_CORRUPT[state]} ({message})")
     if state in _UNAVAILABLE:
@@ -135,6 +141,8 @@ def conninfo(url: str, name: str) -> str:
     """The connection string: the URL, with our time limits where it sets none. Raises StoreError."""
     try:
         given = conninfo_to_dict(url)
+        if given.get("options"):
+            given["options"] = _QUOTED.sub(lambda quoted: _SPACE.sub(r"\\ ", quoted[0]), str(given["options"]))
         return make_conninfo(**(_CONNECTING | {key: str(value) for key, value in given.items() if value is not None}))
     except psycopg.Error:  # its message may quote the password
         raise StoreError(
@@ -143,13 +151,19 @@ def conninfo(url: str, name: str) -> str:
 
 
 def connect(info: str, *, read_only: bool) -> Connection:
-    """A connection without implicit transactions, with every setting that durability needs. Raises psycopg.Error."""
+    """A connection without implicit transactions, with every setting that durability needs. Raises psycopg.Error.
+
+    The settings are of the session, so a session that a pooler shares among programs is refused first (`SharedSession`). Reading
+    only is a property of each transaction, never of the session.
+    """
     connection = psycopg.connect(info, autocommit=True)
     try:
+        refuse_shared_session(connection, info)
         # Load exact numbers as text, never as float or Decimal.
         connection.adapters.register_loader("numeric", TextLoader)
         settings = _SETTINGS | {"lock_timeout": f"{LOCK_TIMEOUT_MS}ms"}
-        settings |= {"default_transaction_read_only": "on" if read_only else "off"}
+        if not read_only:  # whatever the role or the database sets
+            settings |= {"default_transaction_read_only": "off"}
         chosen = ", ".join(f"set_config('{key}', '{value}', false)" for key, value in settings.items())
         connection.execute(f"SELECT {chosen}".encode())
         connection.execute(
@@ -204,9 +218,12 @@ class PostgresTransaction:
     def array(self, values: Sequence[str] | Sequence[int]) -> list[str | int]:
         return list(values)
 
-    def save_entries(self, entries: Sequence[AuditEntry], head: str, cursors: Mapping[str, int], ts: int) -> None:
-        sources = json.dumps(cursors)
-        if not entries:
-            self.run("feeds_save", [(ts, sources)])
-        for entry in entries:
-            self.connection.execute(_QUERIES["audit_append"].encode(), (*entry, ts, sources, head))
+    def save_entries(self, entries: Sequence[AuditEntry], head: str, next_runs: Mapping[str, Range], ts: int) -> Collection[str]:
+        noted: set[str] = set()
+        for number, entry in enumerate(entries):
+            runs = (
+                [{"source": source, "first": run[0], "last": run[1]} for source, run in next_runs.items()] if not number else []
+            )
+            found = self.connection.execute(_QUERIES["audit_append"].encode(), (*entry, ts, json.dumps(runs), head)).fetchone()
+            noted.update((found and found[0]) or ())
+        return noted

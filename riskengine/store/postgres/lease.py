@@ -7,7 +7,7 @@ before it writes. The store checks the epoch as well.
 A session can outlive its process: a forked child keeps the connection open, or the network lost its end. This lease ends the
 session of a holder that is dead (same machine, same boot, same process namespace, no such process), and an earlier session of the
 same store object. The server's keepalives notice within about 15 s that a holder on another machine vanished from the network.
-The lock needs a direct connection: a pooler that shares sessions between clients breaks it.
+The lock needs a session of its own: a pooler that shares sessions is refused (`pooler`).
 """
 
 import contextlib
@@ -28,7 +28,7 @@ END_SESSION_S = 5.0
 """Longest wait for the server to end the session of a dead holder."""
 _UNKNOWN_HOLDER_S = 0.5
 """Longest wait for the name of a holder that took the lock, or released it, a moment ago."""
-_KEY = "SELECT hashtextextended('riskengine writer', 0) # current_schema()::regnamespace::oid::bigint"
+_KEY = "SELECT hashtextextended('riskengine writer', 0) # quote_ident(current_schema())::regnamespace::oid::bigint"
 
 
 class SessionHolder(NamedTuple):

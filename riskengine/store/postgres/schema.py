@@ -11,7 +11,7 @@ from riskengine.errors import StoreCorrupt, StoreError, StoreNewer, StoreUnavail
 from riskengine.store.postgres.connection import MIN_VERSION, Connection, roll_back
 from riskengine.store.queries import load_migrations
 
-_MIGRATION_KEY = "hashtextextended('riskengine migration', 0) # current_schema()::regnamespace::oid::bigint"
+_MIGRATION_KEY = "hashtextextended('riskengine migration', 0) # quote_ident(current_schema())::regnamespace::oid::bigint"
 _TABLE = re.compile(r"^CREATE TABLE (\w+) \(\n(.*?)^\);", re.MULTILINE | re.DOTALL)
 PUT_BACK = ": somebody changed it; put the column back or restore a backup"
 _COLUMN = re.compile(r"^    ([a-z]\w*) ", re.MULTILINE)
@@ -52,8 +52,8 @@ def _version(connection: Connection, name: str, known: dict[int, tuple[str, str]
     """The version of the schema, 0 if there is none yet."""
     ours = [table for table, _ in expected_columns(known)]
     found = connection.execute(
-        "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v')"
-        " AND relname = ANY(%s)",
+        "SELECT relname FROM pg_class WHERE relnamespace = quote_ident(current_schema())::regnamespace"
+        " AND relkind IN ('r', 'p', 'v') AND relname = ANY(%s)",
         (ours,),
     ).fetchall()
     tables = {row[0] for row in found}
@@ -122,7 +122,7 @@ def _check_columns(connection: Connection, name: str, known: dict[int, tuple[str
 def _columns(connection: Connection, table: str) -> set[str]:
     found: Iterable[tuple[str, ...]] = connection.execute(
         "SELECT attname FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped AND attrelid ="
-        " (SELECT oid FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relname = %s)",
+        " (SELECT oid FROM pg_class WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relname = %s)",
         (table,),
     ).fetchall()
     return {row[0] for row in found}

@@ -32,7 +32,7 @@ from riskengine.store.postgres.connection import (
 from riskengine.store.postgres.lease import SessionLease, UnsharedConnection
 from riskengine.store.postgres.schema import check_and_migrate, check_server
 from riskengine.store.queries import Transaction
-from riskengine.store.results import Bookmark, Stored
+from riskengine.store.results import Bookmark, Changes, Stored
 from riskengine.store.sql_store import SqlStore
 from riskengine.store.tables import reference
 from riskengine.store.trade_rows import TradeRow
@@ -139,10 +139,12 @@ class PostgresStore(SqlStore):
             self._write_thread = thread
         assert thread == self._write_thread, "two threads write to one store"
         connection = self._begin()
+        self._open_trail = None
         try:
             yield PostgresTransaction(connection)
             if connection.execute("COMMIT").statusmessage != "COMMIT":
                 raise StoreError(f"store {self.name} rolled back a transaction instead of committing it")
+            self._note_committed()
         except psycopg.Error as error:
             roll_back(connection)
             raise self._translate(error) from error
@@ -209,6 +211,12 @@ class PostgresStore(SqlStore):
 
     def trades_beyond(self, bookmark: Bookmark, limit: int) -> tuple[list[TradeRow], Bookmark]:
         return self._read(postgres_trades.beyond, bookmark, limit)
+
+    def changes_beyond(self, seen: Changes | None) -> tuple[frozenset[str], Changes]:
+        return self._read(postgres_trades.changes_beyond, seen)
+
+    def _forget_changes(self, transaction: Transaction) -> None:
+        transaction.run("changes_forget", [()])
 
     def wait_for_news(self, timeout_s: float) -> bool:
         self._check_open()

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from operator import attrgetter
 
 from riskengine.records.types import Trade
-from riskengine.store.audit_trail import Trail, cursors_of
+from riskengine.store.audit_trail import Trail, numbers_of
 from riskengine.store.postgres.connection import PostgresTransaction
-from riskengine.store.results import Bookmark, Stored
+from riskengine.store.results import CHANGED_KINDS, Bookmark, Changes, Stored
 from riskengine.store.tables import trades as trades_of
 from riskengine.store.tables.trades import IDENTITY, store_repeat
 from riskengine.store.trade_rows import RowValues, TradeRow, row_values
 
 
 def append(transaction: PostgresTransaction, trades: Sequence[Trade], trail: Trail) -> list[Stored]:
-    """Insert trades in order, record them in the trail and advance the cursors of their sources.
+    """Insert trades in order, record them in the trail and note the numbers of their sources.
 
     One statement inserts all of them and skips stored versions. Cost 30 us a trade, most of it the server's. Raises
     psycopg.Error, LeaseHeld.
@@ -32,7 +32,7 @@ def append(transaction: PostgresTransaction, trades: Sequence[Trade], trail: Tra
         for place in known:
             results[place] = store_repeat(transaction, trades[place], rows[place], stored[rows[place][IDENTITY]])
     new = [(one.store_seq, row) for one, row in zip(results, rows, strict=True) if one is not None and one.outcome == "inserted"]
-    trail.trades(sorted(new), cursors_of(rows))
+    trail.trades(sorted(new), numbers_of(rows))
     return [result for result in results if result is not None]
 
 
@@ -110,3 +110,12 @@ def beyond(transaction: PostgresTransaction, bookmark: Bookmark, limit: int) -> 
         more, reached = beyond(transaction, Bookmark(snapshot=target, passed=bookmark.passed), limit - len(rows))
         return rows + more, reached
     return rows, Bookmark(snapshot=target)  # the rows in `passed` were committed before it: it covers them
+
+
+def changes_beyond(transaction: PostgresTransaction, seen: Changes | None) -> tuple[frozenset[str], Changes]:
+    """The kinds with changes that this transaction sees and `seen` does not cover, and what it sees."""
+    now = current_snapshot(transaction)
+    if seen is None:
+        return CHANGED_KINDS, Changes(snapshot=now)
+    found = transaction.rows("changes_beyond", {"seen": seen.snapshot, "now": now})
+    return frozenset(kind for (kind,) in found) & CHANGED_KINDS, Changes(snapshot=now)

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Concatenate, ParamSpec, TypeVar
 
-from riskengine.errors import StoreError, StoreUnavailable
+from riskengine.errors import StoreError, StoreUnavailable, StoreWentBack
 from riskengine.records.types import Trade
 from riskengine.store.audit_trail import EPOCH_KEY
 from riskengine.store.queries import Transaction
-from riskengine.store.results import Bookmark, Stored
+from riskengine.store.results import CHANGED_KINDS, Bookmark, Changes, Stored
 from riskengine.store.sql_store import SqlStore
 from riskengine.store.sqlite import trades as sqlite_trades
 from riskengine.store.sqlite.connection import (
@@ -26,11 +26,14 @@ from riskengine.store.sqlite.connection import (
     check_path,
     connect,
     file_identity,
+    file_size,
+    log_identity,
     store_error,
     translate_errors,
 )
 from riskengine.store.sqlite.examination import Examination
 from riskengine.store.sqlite.lease import WriterLease
+from riskengine.store.standing import RESUME
 from riskengine.store.tables import reference
 from riskengine.store.tables import trades as trades_of
 from riskengine.store.trade_rows import TradeRow
@@ -51,6 +54,9 @@ class SqliteStore(SqlStore):
         self._writer = writer
         self._writes = writer is not None
         self._file = file_identity(path)
+        self._size = file_size(path)
+        self._log = log_identity(path) if writer is not None else None
+        self._is_replaced = False
         self._write_thread: int | None = None
         self._lease: WriterLease | None = None
         self._epoch: int | None = None
@@ -114,6 +120,9 @@ class SqliteStore(SqlStore):
             self._beside.close()
         with self._readers_lock:
             connections = [*self._readers, self._writer]
+            if self._is_replaced:
+                # The last connection copies its log into the file. One that only reads cannot: what was put there stays as it is.
+                connections.reverse()
             self._readers, self._writer = [], None
         for connection in connections:
             if connection is not None:
@@ -142,10 +151,12 @@ class SqliteStore(SqlStore):
     def _transaction(self) -> Iterator[SqliteTransaction]:
         """The write connection inside a transaction: durable when the block ends; after an error it has changed nothing."""
         connection = self._write_connection()
+        self._open_trail = None
         try:
             connection.execute("BEGIN IMMEDIATE")
             yield SqliteTransaction(connection)
             connection.execute("COMMIT")
+            self._note_committed()
         except sqlite3.Error as error:
             self._abandon(connection, error)
             raise store_error(self.name, error) from error
@@ -162,13 +173,45 @@ class SqliteStore(SqlStore):
         self._check_open()
         if not self._writes:
             raise StoreError(f"store {self.name} is open for reading only")
-        # SQLite goes on writing to a file that was deleted or replaced, and those commits are lost.
-        if file_identity(self.name) != self._file:
-            raise StoreUnavailable(f"store {self.name} was replaced by another file while in use: restart")
+        self._check_file()
         if self._writer is None:
             with translate_errors(self.name):
                 self._writer = connect(self.name, "rw")
+            self._log = log_identity(self.name)
         return self._writer
+
+    def _check_file(self) -> None:
+        """Raise StoreUnavailable if the file is gone, StoreWentBack if another one or another log is in its place. Cost 4 us.
+
+        A file that is smaller than before, though the store has as many pages as before, was copied over (a VACUUM by somebody
+        else makes both smaller).
+
+        SQLite goes on writing to a file or a log that was deleted or replaced, and those commits are lost.
+        """
+        if file_identity(self.name) != self._file:
+            raise self._replaced("was replaced by another file")
+        size = file_size(self.name)
+        if size < self._size and self._store_bytes() >= self._size:
+            raise self._replaced(f"shrank from {self._size:,} to {size:,} bytes, as if a copy had been written over it,")
+        self._size = size
+        if self._writer is not None and self._log is not None and log_identity(self.name) != self._log:
+            raise self._replaced("lost its write-ahead log, as if a copy had been put in its place,")
+
+    def _store_bytes(self) -> int:
+        """How large the store is by its own count of pages, those in the log included. 0 before the first write."""
+        if self._writer is None:
+            return 0
+        with translate_errors(self.name):
+            pages, page_bytes = (self._writer.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+        return int(pages * page_bytes)
+
+    def _replaced(self, what: str) -> StoreWentBack:
+        self._is_replaced = True
+        return StoreWentBack(f"store {self.name} {what} while in use. Stop this engine, then {RESUME}")
+
+    def check_standing(self, watermark: int) -> None:
+        self._check_file()
+        super().check_standing(watermark)
 
     def _abandon(self, connection: sqlite3.Connection, error: sqlite3.Error) -> None:
         """Roll back. Close the connection after an error that may have broken it."""
@@ -207,6 +250,15 @@ class SqliteStore(SqlStore):
     def trades_beyond(self, bookmark: Bookmark, limit: int) -> tuple[list[TradeRow], Bookmark]:
         return self._read(sqlite_trades.beyond, bookmark, limit)
 
+    def changes_beyond(self, seen: Changes | None) -> tuple[frozenset[str], Changes]:
+        now = Changes(counts=tuple(self._read(lambda transaction: transaction.rows("change_counts"))))
+        if seen is None:
+            return CHANGED_KINDS, now
+        return frozenset(kind for kind, _ in set(now.counts) - set(seen.counts)) & CHANGED_KINDS, now
+
+    def _forget_changes(self, transaction: Transaction) -> None:
+        """Counters take no room."""
+
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def trades_after(self, store_seq: int, limit: int | None = None) -> Iterator[TradeRow]:
@@ -220,8 +272,7 @@ class SqliteStore(SqlStore):
             left = left if left < 0 else left - len(page)
 
     def ping(self) -> None:
-        if file_identity(self.name) != self._file:
-            raise StoreUnavailable(f"store {self.name} was replaced by another file while in use: restart")
+        self._check_file()
         self._read(reference.get_meta, EPOCH_KEY)
 
     def _read(self, query: Callable[Concatenate[Transaction, _P], _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from riskengine.records.decode import TradeCheck
-from riskengine.records.fields import MAX_INTEGER, MAX_TEXT, TS_MAX, TS_MIN, Rejected, date, name
+from riskengine.records.fields import MAX_INTEGER, MAX_SEQUENCE, MAX_TEXT, TS_MAX, TS_MIN, Rejected, date, name
 from riskengine.records.types import DECIMALS, ONE, BoolArray, IntArray, Trade
 from riskengine.store.protocol import Store
 from riskengine.store.queries import Transaction
@@ -32,7 +32,7 @@ PAGE_ROWS = 2_048
 
 _MAX_REMEMBERED = 100_000
 """Texts remembered of one column. Dates and dealers repeat; a column of ever new texts must not grow this without end."""
-_LIMITS = {"max_integer": MAX_INTEGER, "ts_min": TS_MIN, "ts_end": TS_MAX}
+_LIMITS = {"max_integer": MAX_INTEGER, "max_sequence": MAX_SEQUENCE, "ts_min": TS_MIN, "ts_end": TS_MAX}
 _POWERS: IntArray = 10 ** np.arange(DECIMALS + 1, dtype=np.int64)
 _ROOM: IntArray = np.iinfo(np.int64).max // _POWERS
 _EXACT = 2**53

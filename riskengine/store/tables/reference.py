@@ -179,8 +179,16 @@ def marks(transaction: Transaction) -> list[StoredMark]:
     return [StoredMark(*row) for row in transaction.rows("marks")]
 
 
-def save_marks(transaction: Transaction, records: Sequence[StoredMark]) -> Saved:
-    """Keep the mark with the newest ts, on ties the later one. Cost 5 us a mark and 2 us for each stored one."""
+def marks_of_others(transaction: Transaction) -> list[StoredMark]:
+    """The stored marks that no engine saved. O(those)."""
+    return [StoredMark(*row) for row in transaction.rows("marks_of_others")]
+
+
+def save_marks(transaction: Transaction, records: Sequence[StoredMark], save: int) -> Saved:
+    """Keep the mark with the newest ts, on ties the later one. Cost 5 us a mark and 2 us for each stored one.
+
+    `save` is the number of this save if the engine makes it, another one each time; 0: another program.
+    """
     stored = {mark.instrument: mark for mark in marks(transaction)}
     known = _instrument_names(transaction)
     changed: dict[str, StoredMark] = {}
@@ -198,7 +206,7 @@ def save_marks(transaction: Transaction, records: Sequence[StoredMark]) -> Saved
             inserted += before is None
             updated += before is not None
             stored[mark.instrument] = changed[mark.instrument] = mark
-    values = ((mark.instrument, mark.ts, mark.price, mark.source, mark.kind) for mark in changed.values())
+    values = ((mark.instrument, mark.ts, mark.price, mark.source, mark.kind, save) for mark in changed.values())
     transaction.run("mark_save", values)
     return Saved(inserted, updated, duplicate, superseded, tuple(refused))
 
@@ -210,9 +218,9 @@ def closes(transaction: Transaction, date: str | None) -> list[Close]:
     return [Close(*row) for row in transaction.rows("closes_of_date", (date,))]
 
 
-def latest_closes(transaction: Transaction) -> list[Close]:
-    """The newest close of each instrument."""
-    return [Close(*row) for row in transaction.rows("latest_closes")]
+def latest_closes(transaction: Transaction, up_to: str) -> list[Close]:
+    """The newest close of each instrument among those dated up to a date, included."""
+    return [Close(*row) for row in transaction.rows("latest_closes", (up_to,))]
 
 
 def save_closes(transaction: Transaction, records: Sequence[Close], trail: Trail) -> Saved:
@@ -261,8 +269,9 @@ def counts(transaction: Transaction) -> TableCounts:
 
 def state(transaction: Transaction, epoch_key: str, watermark: int, trades: int) -> StoreState:
     """How far the store has come. `trades` is the count up to `watermark`; only later rows are counted now."""
-    store_id, epoch, highest, received_ts, more, audit_seq, audit_hash = transaction.rows("standing", (epoch_key, watermark))[0]
-    return StoreState(store_id, int(epoch), highest, received_ts, trades + more, audit_seq, audit_hash)
+    found = transaction.rows("standing", (epoch_key, watermark))[0]
+    store_id, epoch, highest, received_ts, more, audit_seq, audit_hash, issued = found
+    return StoreState(store_id, int(epoch), highest, received_ts, trades + more, audit_seq, audit_hash, issued)
 
 
 def audit_hash(transaction: Transaction, audit_seq: int) -> str | None:

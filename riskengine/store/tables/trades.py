@@ -73,6 +73,20 @@ def conflicts(transaction: Transaction, limit: int) -> list[Conflict]:
     return [Conflict(row[0], TradeRow._make(row[1:])) for row in transaction.rows("conflicts_newest", (limit,))]
 
 
+def conflict_ids(transaction: Transaction, limit: int) -> list[int]:
+    """The numbers of the newest `limit` conflicts, newest first."""
+    return [number for (number,) in transaction.rows("conflict_ids", (limit,))]
+
+
+def conflicts_numbered(transaction: Transaction, numbers: Sequence[int]) -> list[Conflict]:
+    """The conflicts with these numbers, without those that do not exist, ascending."""
+    found: list[Conflict] = []
+    for first in range(0, len(numbers), ROWS_AT_ONCE):
+        some = transaction.array(numbers[first : first + ROWS_AT_ONCE])
+        found += [Conflict(row[0], TradeRow._make(row[1:])) for row in transaction.rows("conflicts_by_id", (some,))]
+    return found
+
+
 def select(transaction: Transaction, wanted: TradeFilter, limit: int) -> tuple[list[TradeRow], int]:
     """The newest `limit` rows that match, and the number of all that match.
 

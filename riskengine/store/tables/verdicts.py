@@ -14,22 +14,22 @@ def verdicts(transaction: Transaction) -> list[Verdict]:
 
 
 def save_verdict(transaction: Transaction, verdict: Verdict) -> None:
-    """Store a decision in place of an earlier one on the same exception."""
+    """Store a decision in place of an earlier one on the same exception; a comment leaves the decision as it was."""
     transaction.run("verdict_save", [(verdict.id, verdict.verdict, verdict.comment, verdict.actor, verdict.ts)])
 
 
 def accept_conflict(transaction: Transaction, trade: Trade) -> tuple[int, TradeRow]:
     """Replace the stored version by a trade that was kept apart as a conflict. Returns its store_seq, and the row before.
 
-    received_ts stays that of the row: it is when the engine first received the version. Deletes the equal conflicts. Raises
-    StoreError if the version is gone.
+    The row becomes that record whole, received_ts included: live and every replay judge it by that. Deletes the equal conflicts.
+    Raises StoreError if the version is gone.
     """
     values = row_values(trade)
     found = transaction.rows("standing_version", values[IDENTITY])
     if not found:
         raise StoreError(f"trade {excerpt(trade.trade_id)} version {trade.version} is not in the store any more")
     before = TradeRow._make(found[0])
-    transaction.run("trade_replace", [(*values[4:-1], before.store_seq)])
+    transaction.run("trade_replace", [(*values[4:], before.store_seq)])
     currency = trade.fees_currency
     for number, *row in transaction.rows("conflicts_with_numbers", values[IDENTITY]):
         if same_as_row(trade, TradeRow._make(row), currency):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from riskengine.config import Config, EngineConfig, MarksConfig, StoreConfig
+from riskengine.config import Config, EngineConfig, StoreConfig
 from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.process.process import EngineProcess
 from riskengine.rebuild.rebuild import rebuild
@@ -11,6 +11,7 @@ from riskengine.snapshot.rows import dealer_rows, node_rows, position_rows
 from riskengine.snapshot.snapshot import Snapshot
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from tests.live_process import Test, run_live
+from tests.world import mark_settings
 
 LATER: tuple[dict[str, Any], ...] = (
     {"instrument": "AARDVARK", "kind": "equity", "quote_currency": "USD"},
@@ -23,7 +24,7 @@ def settings(url: str, **marks: Any) -> Config:
     return Config(
         engine=EngineConfig(beat_ms=20),
         store=StoreConfig(url),
-        marks=MarksConfig(**{"store_every_s": 0.1, **marks}),
+        marks=mark_settings(**{"store_every_s": 0.1, **marks}),
     )
 
 

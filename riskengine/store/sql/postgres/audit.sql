@@ -1,4 +1,4 @@
--- Queries on the audit trail and the feeds' cursors.
+-- Queries on the audit trail.
 
 -- The noted head of the chain and the epoch; `newest`, the last entry of the table, shows whether the note was set back. 
 -- Locks the epoch first, as every other writer does: no deadlock.
@@ -6,25 +6,22 @@
 SELECT key, value, (SELECT coalesce(max(audit_seq), 0) FROM audit) AS newest FROM meta WHERE key IN ('audit_head', %s)
 ORDER BY key DESC FOR UPDATE
 
--- Entry, note of the head and cursors in one statement: each statement is a round trip to the server.
+-- Entry, note of the head, and numbers that are the next ones of their sources, in one statement: each statement is a round trip to
+-- the server. Says which sources those are; the others take a second statement.
 -- name: audit_append
 WITH entry AS (
     INSERT INTO audit (audit_seq, ts, actor, kind, subject, first_store_seq, last_store_seq, row_count, previous_hash, hash, detail)
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ), fed AS (
     INSERT INTO feeds (source, cursor, ts)
-    SELECT key, value::bigint, %s FROM jsonb_each_text(%s::jsonb)
-    ON CONFLICT (source) DO UPDATE SET cursor = excluded.cursor, ts = excluded.ts WHERE excluded.cursor > feeds.cursor
+    SELECT run.source, run.last, %s
+    FROM jsonb_to_recordset(%s::jsonb) AS run (source text, first bigint, last bigint)
+    LEFT JOIN feeds AS known ON known.source = run.source
+    WHERE coalesce(known.cursor, 0) = run.first - 1 AND known.anew IS NULL
+    ON CONFLICT (source) DO UPDATE SET cursor = excluded.cursor, ts = excluded.ts
+    RETURNING source
 )
-UPDATE meta SET value = %s WHERE key = 'audit_head'
-
--- name: feeds_save
-INSERT INTO feeds (source, cursor, ts)
-SELECT key, value::bigint, %s FROM jsonb_each_text(%s::jsonb)
-ON CONFLICT (source) DO UPDATE SET cursor = excluded.cursor, ts = excluded.ts WHERE excluded.cursor > feeds.cursor
-
--- name: feeds
-SELECT source, cursor FROM feeds ORDER BY source
+UPDATE meta SET value = %s WHERE key = 'audit_head' RETURNING (SELECT array_agg(source) FROM fed)
 
 -- name: audit_after
 SELECT audit_seq, ts, actor, kind, subject, first_store_seq, last_store_seq, row_count, previous_hash, hash, detail

@@ -9,7 +9,7 @@ SELECT max(store_seq) FROM (
 -- columns. The caller checks names and decimals.
 -- name: bulk_columns
 SELECT count(*), string_agg(store_seq::text, ','), string_agg(
-            CASE WHEN source_seq BETWEEN 0 AND %(max_integer)s AND leg <= %(max_integer)s AND version <= %(max_integer)s
+            CASE WHEN source_seq BETWEEN 0 AND %(max_sequence)s AND leg <= %(max_integer)s AND version <= %(max_integer)s
              AND ts >= %(ts_min)s AND ts < %(ts_end)s
              AND (booked_ts IS NULL OR (booked_ts >= %(ts_min)s AND booked_ts < %(ts_end)s))
              AND contra_amount IS NULL AND legs IS NULL

@@ -40,9 +40,9 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
 SELECT instrument, ts, price, source, kind FROM marks ORDER BY instrument
 
 -- name: mark_save
-INSERT INTO marks (instrument, ts, price, source, kind) VALUES (%s, %s, %s, %s, %s)
+INSERT INTO marks (instrument, ts, price, source, kind, saved) VALUES (%s, %s, %s, %s, %s, %s)
 ON CONFLICT (instrument) DO UPDATE SET ts = excluded.ts, price = excluded.price, source = excluded.source,
-    kind = excluded.kind
+    kind = excluded.kind, saved = excluded.saved
 
 -- name: closes
 SELECT date, instrument, price FROM closes ORDER BY date, instrument
@@ -51,7 +51,8 @@ SELECT date, instrument, price FROM closes ORDER BY date, instrument
 SELECT date, instrument, price FROM closes WHERE date = %s ORDER BY instrument
 
 -- name: latest_closes
-SELECT DISTINCT ON (instrument) date, instrument, price FROM closes ORDER BY instrument, date DESC
+SELECT DISTINCT ON (instrument) date, instrument, price FROM closes WHERE date <= %s
+ORDER BY instrument, date DESC
 
 -- name: close_insert
 INSERT INTO closes (date, instrument, price) VALUES (%s, %s, %s)
@@ -83,3 +84,27 @@ INSERT INTO writer_lease (holder, pid, host, place, since_ts, backend, token) VA
 ON CONFLICT (one_row) DO UPDATE SET
     holder = excluded.holder, pid = excluded.pid, host = excluded.host, place = excluded.place, since_ts = excluded.since_ts,
     backend = excluded.backend, token = excluded.token
+
+-- What refers to a name: trades, conflicts, opening balances.
+-- name: desk_referred
+SELECT EXISTS (SELECT 1 FROM trades WHERE desk = %s), EXISTS (SELECT 1 FROM conflicts WHERE desk = %s),
+       EXISTS (SELECT 1 FROM openings WHERE desk = %s)
+
+-- name: instrument_referred
+SELECT EXISTS (SELECT 1 FROM trades WHERE instrument = %s), EXISTS (SELECT 1 FROM conflicts WHERE instrument = %s),
+       EXISTS (SELECT 1 FROM openings WHERE instrument = %s)
+
+-- name: node_delete
+DELETE FROM nodes WHERE node = %s
+
+-- name: instrument_delete
+DELETE FROM instruments WHERE instrument = %s
+
+-- name: mark_delete
+DELETE FROM marks WHERE instrument = %s
+
+-- name: closes_delete
+DELETE FROM closes WHERE instrument = %s
+
+-- name: closes_of_instrument
+SELECT date, instrument FROM closes WHERE instrument = %s ORDER BY date

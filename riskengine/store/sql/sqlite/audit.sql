@@ -1,4 +1,4 @@
--- Queries on the audit trail and the feeds' cursors.
+-- Queries on the audit trail.
 
 -- The noted head of the chain and the epoch; `newest`, the last entry of the table, shows whether the note was set back.
 -- name: audit_hold
@@ -7,13 +7,6 @@ SELECT key, value, (SELECT coalesce(max(audit_seq), 0) FROM audit) AS newest FRO
 -- name: audit_insert
 INSERT INTO audit (audit_seq, ts, actor, kind, subject, first_store_seq, last_store_seq, row_count, previous_hash, hash, detail)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-
--- name: feed_save
-INSERT INTO feeds (source, cursor, ts) VALUES (?, ?, ?)
-ON CONFLICT (source) DO UPDATE SET cursor = excluded.cursor, ts = excluded.ts WHERE excluded.cursor > feeds.cursor
-
--- name: feeds
-SELECT source, cursor FROM feeds ORDER BY source
 
 -- name: audit_after
 SELECT audit_seq, ts, actor, kind, subject, first_store_seq, last_store_seq, row_count, previous_hash, hash, detail

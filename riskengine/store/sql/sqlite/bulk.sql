@@ -8,7 +8,7 @@ SELECT max(store_seq) FROM (SELECT store_seq FROM trades WHERE store_seq > :afte
 -- columns. The caller checks names and decimals. A blob in a text column sorts behind every text.
 -- name: bulk_columns
 SELECT count(*), group_concat(store_seq), group_concat(
-            CASE WHEN source_seq BETWEEN 0 AND :max_integer AND leg <= :max_integer AND version <= :max_integer
+            CASE WHEN source_seq BETWEEN 0 AND :max_sequence AND leg <= :max_integer AND version <= :max_integer
              AND ts >= :ts_min AND ts < :ts_end AND (booked_ts IS NULL OR (booked_ts >= :ts_min AND booked_ts < :ts_end))
              AND contra_amount IS NULL AND legs IS NULL
              AND source < x'' AND trade_id < x'' AND instrument < x'' AND desk < x'' AND dealer < x'' AND quantity < x''

@@ -40,9 +40,9 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 SELECT instrument, ts, price, source, kind FROM marks ORDER BY instrument
 
 -- name: mark_save
-INSERT INTO marks (instrument, ts, price, source, kind) VALUES (?, ?, ?, ?, ?)
+INSERT INTO marks (instrument, ts, price, source, kind, saved) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (instrument) DO UPDATE SET ts = excluded.ts, price = excluded.price, source = excluded.source,
-    kind = excluded.kind
+    kind = excluded.kind, saved = excluded.saved
 
 -- name: closes
 SELECT date, instrument, price FROM closes ORDER BY date, instrument
@@ -51,7 +51,7 @@ SELECT date, instrument, price FROM closes ORDER BY date, instrument
 SELECT date, instrument, price FROM closes WHERE date = ? ORDER BY instrument
 
 -- name: latest_closes
-SELECT max(date), instrument, price FROM closes GROUP BY instrument ORDER BY instrument
+SELECT max(date), instrument, price FROM closes WHERE date <= ? GROUP BY instrument ORDER BY instrument
 
 -- name: close_insert
 INSERT INTO closes (date, instrument, price) VALUES (?, ?, ?)
@@ -66,3 +66,27 @@ SELECT value FROM meta WHERE key = ?
 
 -- name: meta_set
 INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value
+
+-- What refers to a name: trades, conflicts, opening balances.
+-- name: desk_referred
+SELECT EXISTS (SELECT 1 FROM trades WHERE desk = ?), EXISTS (SELECT 1 FROM conflicts WHERE desk = ?),
+       EXISTS (SELECT 1 FROM openings WHERE desk = ?)
+
+-- name: instrument_referred
+SELECT EXISTS (SELECT 1 FROM trades WHERE instrument = ?), EXISTS (SELECT 1 FROM conflicts WHERE instrument = ?),
+       EXISTS (SELECT 1 FROM openings WHERE instrument = ?)
+
+-- name: node_delete
+DELETE FROM nodes WHERE node = ?
+
+-- name: instrument_delete
+DELETE FROM instruments WHERE instrument = ?
+
+-- name: mark_delete
+DELETE FROM marks WHERE instrument = ?
+
+-- name: closes_delete
+DELETE FROM closes WHERE instrument = ?
+
+-- name: closes_of_instrument
+SELECT date, instrument FROM closes WHERE instrument = ? ORDER BY date

@@ -3,9 +3,12 @@
 -- name: verdicts
 SELECT id, verdict, comment, actor, ts FROM verdicts ORDER BY ts, id
 
+-- An empty verdict is a comment: what was decided before it stands.
 -- name: verdict_save
 INSERT INTO verdicts (id, verdict, comment, actor, ts) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (id) DO UPDATE SET verdict = excluded.verdict, comment = excluded.comment, actor = excluded.actor, ts = excluded.ts
+ON CONFLICT (id) DO UPDATE SET
+    verdict = CASE WHEN excluded.verdict = '' THEN verdicts.verdict ELSE excluded.verdict END,
+    comment = excluded.comment, actor = excluded.actor, ts = excluded.ts
 
 -- name: standing_version
 SELECT {columns}, store_seq, received_ts FROM trades
@@ -13,7 +16,8 @@ WHERE source = ? AND trade_id = ? AND leg = ? AND version = ?
 
 -- name: trade_replace
 UPDATE trades SET action = ?, ts = ?, source_seq = ?, instrument = ?, desk = ?, dealer = ?, side = ?, quantity = ?, price = ?,
-    fees = ?, fees_currency = ?, value_date = ?, trade_date = ?, booked_ts = ?, contra_amount = ?, legs = ?
+    fees = ?, fees_currency = ?, value_date = ?, trade_date = ?, booked_ts = ?, contra_amount = ?, legs = ?,
+    received_ts = ?
 WHERE store_seq = ?
 
 -- name: conflicts_with_numbers

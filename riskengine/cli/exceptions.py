@@ -1,0 +1,169 @@
+"""`riskengine exceptions` and `decide`: what needs a person, from a running engine or the store, and the person's decision."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http.client import HTTPException
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import quote, urlencode
+from urllib.request import Request
+
+import click
+import orjson
+
+from riskengine.cli.start import rebuild_engine
+from riskengine.cli.streams import complain, say, say_json_text
+from riskengine.cli.terminal import config_option, effective_config, fail, json_option, store_option
+from riskengine.clock import SystemClock
+from riskengine.config import Config
+from riskengine.engine_access import engine_opener
+from riskengine.errors import EngineUnreachable, InputError, LeaseHeld
+from riskengine.market.trading_day import TradingDay
+from riskengine.records.fields import excerpt
+from riskengine.records.types import Verdict
+from riskengine.serve.answers.problems import HttpProblem
+from riskengine.serve.answers.wire import encode
+from riskengine.serve.routes.exceptions import KINDS, check_action, check_comment, exception_items, exception_row
+from riskengine.snapshot.snapshot import ExceptionItem
+from riskengine.store.audit_trail import command_line_actor
+from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
+from riskengine.store.witness import utc_text
+
+ACTIONS = ("accept", "reject", "comment")
+ALL_ROWS = 1_000_000
+TIMEOUT_S = 120
+
+engine_option = click.option("--engine", metavar="URL", help="A running engine instead of the store.")
+
+Row = Mapping[str, Any]
+
+
+@click.command(name="exceptions")
+@click.option("--kind", type=click.Choice(KINDS), metavar="KIND", help=f"One kind: {', '.join(KINDS)}.")
+@engine_option
+@store_option
+@config_option
+@json_option
+def exceptions_command(kind: str | None, engine: str | None, store: str | None, config_path: str | None, as_json: bool) -> None:
+    """List what needs a person: conflicts, quarantined trades, parked cancels and more."""
+    if engine is not None:
+        asked = {"limit": str(ALL_ROWS)} | ({} if kind is None else {"kind": kind})
+        rows = _ask(engine, f"/v1/exceptions?{urlencode(asked)}")["rows"]
+    else:
+        rows = _rows_of_store(effective_config(config_path, store), KINDS if kind is None else (kind,))
+    if as_json:
+        say_json_text(encode({"rows": rows, "total": len(rows)}).decode())
+        return
+    for row in rows:
+        say(_line(row))
+    if not rows:
+        say("nothing needs a person")
+
+
+def _rows_of_store(config: Config, kinds: Sequence[str]) -> list[Row]:
+    opened = open_store(config.store.url, create=False, read_only=True)
+    try:
+        snapshot = rebuild_engine(opened, config, None).snapshot
+    finally:
+        opened.close()
+    items = exception_items(snapshot, kinds, TradingDay.of(config.engine))
+    return [exception_row(item, verdicts=snapshot.verdicts, exact=True) for item in items]
+
+
+def _line(row: Row) -> str:
+    """`quarantined  2026-11-30 17:00:00 UTC  quarantined:file:T1:0:1  ts is ...`, and what a person said."""
+    when = "-" if row["ts"] is None else utc_text(row["ts"])
+    said = "" if row["verdict_ts"] is None else f"  [{row['verdict'] or 'comment'} by {_safe(row['verdict_by'])}{_comment(row)}]"
+    return f"{row['kind']:<18} {when:<23}  {_safe(row['id'])}  {_safe(row['reason'])}{said}"
+
+
+def _comment(row: Row) -> str:
+    return f": {_safe(row['comment'])}" if row["comment"] else ""
+
+
+def _safe(text: object) -> str:
+    """A text of somebody else for a terminal: what is not printable is escaped."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(text or ""))
+
+
+# -- deciding ----------------------------------------------------------------------------------------------------
+
+
+@click.command(name="decide")
+@click.argument("exception_id", metavar="ID")
+@click.argument("action", type=click.Choice(ACTIONS))
+@click.option("--comment", default="", metavar="TEXT", help="Why; kept with the decision.")
+@engine_option
+@store_option
+@config_option
+def decide_command(
+    exception_id: str, action: str, comment: str, engine: str | None, store: str | None, config_path: str | None
+) -> None:
+    """Decide about an exception (`riskengine exceptions` has the IDs): accept, reject, or only comment."""
+    if action == "comment" and not comment.strip():
+        raise click.UsageError("comment: --comment says what")
+    if engine is not None:
+        body = orjson.dumps({"action": action, "comment": comment})
+        row = _ask(engine, f"/v1/exceptions/{quote(exception_id, safe='')}", body)
+    else:
+        row = _decide_in_store(effective_config(config_path, store), exception_id, action, comment)
+    say(_line(row))
+
+
+def _decide_in_store(config: Config, exception_id: str, action: str, comment: str) -> Row:
+    """Store a decision as the one writer: the next start takes it into effect. Raises InputError, StoreError."""
+    with _as_writer(config) as store:
+        snapshot = rebuild_engine(store, config, None).snapshot
+        items = exception_items(snapshot, KINDS, TradingDay.of(config.engine))
+        item = next((item for item in items if item.id == exception_id), None)
+        if item is None:
+            raise InputError(f"unknown exception {excerpt(exception_id)}; `riskengine exceptions` lists them")
+        verdict = _verdict(item, snapshot.verdicts.get(item.id), action, comment)
+        accepts = item.kind == "conflict" and verdict.verdict == "accept" and action == "accept"
+        store.save_verdict(verdict, item.trade if accepts else None)
+    return exception_row(item, verdicts={item.id: verdict}, exact=True)
+
+
+def _verdict(item: ExceptionItem, known: Verdict | None, action: str, comment: str) -> Verdict:
+    try:
+        check_action(item, action)
+        check_comment(comment)
+    except HttpProblem as problem:
+        raise InputError(problem.detail) from None
+    said = action if action != "comment" else known.verdict if known is not None else ""
+    return Verdict(item.id, said, comment, command_line_actor(), SystemClock().now())
+
+
+@contextmanager
+def _as_writer(config: Config) -> Iterator[Store]:
+    try:
+        store = open_store(config.store.url, create=False, writer="riskengine decide")
+    except LeaseHeld as held:
+        complain(str(held))
+        fail("a running engine takes decisions itself: name it by --engine URL")
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _ask(engine: str, path: str, body: bytes | None = None) -> Any:
+    """The answer of a running engine. Raises EngineUnreachable; a refusal ends the command with the engine's reason."""
+    try:
+        request = Request(f"{engine.rstrip('/')}{path}", body, {"Content-Type": "application/json"} if body else {})  # noqa: S310
+        with engine_opener().open(request, timeout=TIMEOUT_S) as answer:
+            return orjson.loads(answer.read())
+    except HTTPError as error:
+        with error:
+            fail(f"{engine}: {_safe(_detail(error))}")
+    except (OSError, ValueError, HTTPException) as error:
+        reason = getattr(error, "reason", None) or error
+        raise EngineUnreachable(f"{engine}: no answer from an engine: {reason}") from None
+
+
+def _detail(error: HTTPError) -> str:
+    try:
+        return str(orjson.loads(error.read())["detail"])
+    except (ValueError, KeyError, TypeError, OSError):
+        return f"the engine answered HTTP {error.code}"

@@ -1,0 +1,120 @@
+"""What is noticed of a trade that counts when it comes: that it lies far from the mark, or equals one of another source.
+
+The mark at a trade's ts is taken to be the one in force when the trade comes, where its event time lies within `stale_after_s` of
+that ts, before or after. A trade that comes later than that, or without such a mark, is not judged: no mark of its time is known.
+Pure. Writer thread only.
+"""
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from riskengine.clock import MICROS_PER_SECOND
+from riskengine.config import Config
+from riskengine.engine.worklist import OFF_MARKET, POSSIBLE_DUPLICATE, WorkList
+from riskengine.market.marks import Mark
+from riskengine.market.price_limits import band_of, is_within, limit_of
+from riskengine.positions.ledger import Ledger
+from riskengine.records.fields import excerpt
+from riskengine.records.reference import Reference
+from riskengine.records.types import Trade
+
+MAX_COMPARED = 64
+"""Trades of one position and one microsecond that a new one is compared with, the last in order first."""
+
+
+class Sight(NamedTuple):
+    """A trade of a batch, by its place, that lies far from a mark, or equals another trade. It is noticed if it counts."""
+
+    place: int
+    against: Mark | Trade
+
+
+class Noticing:
+    """Looks at the trades of a batch before they are applied, and puts on the work list what there is about those that count."""
+
+    def __init__(self, reference: Reference, config: Config, ledger: Ledger, work: WorkList) -> None:
+        self._index = reference.instrument_index
+        self._limits = [limit_of(instrument, config.trades.off_market) for instrument in reference.instruments]
+        self._bands = [band_of(limit) for limit in self._limits]
+        self._stale_after = int(config.marks.stale_after_s * MICROS_PER_SECOND)
+        self._ledger = ledger
+        self._work = work
+
+    def look_at(self, trades: Sequence[Trade], marks: Sequence[Mark | None]) -> list[Sight]:
+        """What there is about trades that come now, by the marks in force and the trades before them. 0.5 us a trade."""
+        sights: list[Sight] = []
+        index, bands, of_desks = self._index, self._bands, self._ledger.of_desks
+        earlier: dict[tuple[int, str, str], list[Trade]] | None = {} if len({trade.source for trade in trades}) > 1 else None
+        for place, trade in enumerate(trades):
+            if not trade.signed_quantity:
+                continue  # a cancel
+            number, ts = index[trade.instrument], trade.ts
+            mark = marks[number]
+            if mark is not None:
+                last, band = mark[0], bands[number]
+                if not last * band[0] <= trade.fill_price <= last * band[1] and self._is_off_market(trade, mark, number):
+                    sights.append(Sight(place, mark))
+            position = of_desks[trade.desk].get(number)
+            if position is not None and (there := position.trades) and there[-1].ts >= ts:
+                sights += (
+                    Sight(place, other) for other in islice(position.at_time(ts), MAX_COMPARED) if _are_equal(trade, other)
+                )
+            if earlier is not None:
+                same = earlier.setdefault((ts, trade.instrument, trade.desk), [])
+                sights += (Sight(place, other) for other in same[-MAX_COMPARED:] if _are_equal(trade, other))
+                same.append(trade)
+        return sights
+
+    def note(self, trade: Trade, sight: Sight, now: int) -> None:
+        """List a trade that counts for what was seen of it, once for each kind."""
+        if isinstance(sight.against, Mark):
+            self._note_off_market(trade, sight.against, now)
+        else:
+            self._note_possible_duplicate(trade, sight.against, now)
+
+    def _is_off_market(self, trade: Trade, mark: Mark, number: int) -> bool:
+        is_of_its_time = mark.ts and abs(trade.ts - mark.ts) <= self._stale_after
+        return bool(is_of_its_time) and not is_within(trade.fill_price, mark.price, self._limits[number])
+
+    def _note_off_market(self, trade: Trade, mark: Mark, now: int) -> None:
+        move = (trade.fill_price - mark.price) / abs(mark.price)
+        limit = self._limits[self._index[trade.instrument]]
+        reason = f"{trade.fill_price:.12g} is {move:+.2%} from the mark {mark.price:.12g} of its time; {limit:.2%} is the limit"
+        detail: dict[str, object] = {
+            "price": trade.fill_price,
+            "mark": mark.price,
+            "mark_ts": mark.ts,
+            "mark_source": mark.source,
+            "move": move,
+            "limit": limit,
+        }
+        self._work.note_trade(OFF_MARKET, trade, reason, detail, now)
+
+    def _note_possible_duplicate(self, trade: Trade, other: Trade, now: int) -> None:
+        reason = f"source {excerpt(other.source)} has sent an equal trade, {excerpt(other.trade_id)}; both count"
+        detail: dict[str, object] = {
+            "other": {"source": other.source, "trade_id": other.trade_id, "leg": other.leg, "version": other.version}
+        }
+        self._work.note_trade(POSSIBLE_DUPLICATE, trade, reason, detail, now)
+
+
+def _are_equal(trade: Trade, other: Trade) -> bool:
+    """Whether trades of two sources at one desk have equal economics but for what each source numbers."""
+    return trade.source != other.source and _deal(trade) == _deal(other)
+
+
+def _deal(trade: Trade) -> tuple[object, ...]:
+    """The economics of a trade at a desk without what its source numbers: source_seq, legs, new or amend."""
+    return (
+        trade.ts,
+        trade.dealer,
+        trade.side,
+        trade.quantity,
+        trade.price,
+        trade.fees,
+        trade.fees_currency,
+        trade.value_date,
+        trade.trade_date,
+        trade.contra_amount,
+    )

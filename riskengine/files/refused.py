@@ -1,0 +1,62 @@
+"""Writes the lines that a load did not take to a CSV file, so that they can be corrected and loaded again."""
+
+import csv
+from collections.abc import Sequence
+from typing import Any, Self, TextIO
+
+from riskengine.errors import InputError
+from riskengine.files.columns import Row
+from riskengine.files.lines import display_name
+from riskengine.records.types import Refusal
+
+LINE, REASON = "line", "reason"
+
+
+class RefusedLines:
+    """A CSV of refused lines: our columns as they were read, then file, line and reason. Use it in a `with` block.
+
+    `keep` holds the rows of the batch at work; `forget` drops them, but those that `hold` has set aside for the end of the file.
+    """
+
+    def __init__(self, path: str, columns: Sequence[str]) -> None:
+        """Create the file. Raises InputError."""
+        try:
+            self._file: TextIO = open(path, "w", encoding="utf-8", newline="")  # noqa: SIM115 - `close` closes it
+        except OSError as error:
+            raise InputError(f"--refused: {path}: cannot be written: {error.strerror}") from None
+        self._columns = columns
+        self._csv = csv.writer(self._file, lineterminator="\n")
+        self._csv.writerow((*columns, "file", LINE, REASON))
+        self._rows: dict[int, Row] = {}
+        self._held: dict[int, Row] = {}
+
+    def keep(self, line: int, row: Row) -> None:
+        """Remember a row until its batch is stored."""
+        self._rows[line] = row
+
+    def hold(self, line: int) -> None:
+        """Remember the row of a line until the end of its file."""
+        if line in self._rows:
+            self._held[line] = self._rows[line]
+
+    def forget(self, *, whole_file: bool = False) -> None:
+        """Drop the rows of a batch, or of a file."""
+        self._rows.clear()
+        if whole_file:
+            self._held.clear()
+
+    def write(self, path: str, refusal: Refusal) -> None:
+        """Write one refused line. A line that could not be split into columns has its place and the reason only."""
+        row = self._rows.pop(refusal.index, None) or self._held.pop(refusal.index, None) or {}
+        reason = f"{refusal.field}: {refusal.reason}" if refusal.field else refusal.reason
+        self._csv.writerow((*(_text(row.get(column)) for column in self._columns), display_name(path), refusal.index, reason))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,206 @@
+"""Takes over what other programs write beside the engine, but for trades and reference data: in force within a second.
+
+`riskengine load`, `riskengine decide` or SQL may write conflicts, closes, marks and verdicts. The store thread notices which of
+these tables have changed (`look`), and a task on the event loop brings what is new where it belongs, by the rules of a start:
+
+- conflicts are listed and counted, once the rows that they conflict with have gone to the writer;
+- closes and marks go through the quote book, where the newest event time wins. The store tells the marks that the engine saves
+  itself from those of others; one that is in force already is not stored again;
+- verdicts are followed, and judge the record that the store holds.
+
+What is read again and known already changes nothing.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+from riskengine.clock import Clock
+from riskengine.config import Config
+from riskengine.engine.engine import Engine
+from riskengine.engine.inbox import Inbox
+from riskengine.engine.worklist import MAX_NOTICES
+from riskengine.errors import EngineNotLive, StoreError
+from riskengine.intake.store_thread import StoreThread
+from riskengine.loop import start_task
+from riskengine.market.marks import Mark, QuoteBook
+from riskengine.observe import get_logger
+from riskengine.positions.processed import unescape_name
+from riskengine.process.sampling import OnStore
+from riskengine.rebuild.rebuild import known_marks
+from riskengine.records.types import Trade, Verdict
+from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
+from riskengine.store.protocol import Store
+from riskengine.store.results import Changes, Conflict
+from riskengine.store.trade_rows import RefusedRow, trade_from_row
+
+T = TypeVar("T")
+
+LOOK_S = 0.25
+"""How often the store thread asks what others have changed."""
+
+RETRY_S = 0.1
+"""Pause before asking again what the store did not answer, or while rows wait to be handed over."""
+
+log = get_logger("riskengine.neighbours")
+
+
+class NeighbourParts(NamedTuple):
+    """What a live engine's neighbours are brought to."""
+
+    store: Store
+    config: Config
+    clock: Clock
+    inbox: Inbox
+    store_thread: StoreThread
+    quotes: QuoteBook
+    newest: Callable[[], Snapshot]
+    on_store: OnStore
+
+
+class Neighbours:
+    """What other programs change beside one live engine. On the loop, except `look`: on the store thread."""
+
+    def __init__(self, parts: NeighbourParts) -> None:
+        self._parts = parts
+        self._loop = asyncio.get_running_loop()
+        self._look_at = 0.0
+        self._seen: Changes | None = None
+        self._changed: set[str] = set()
+        self._conflicts: set[int] = set()
+        self._marks: dict[str, Mark] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    def look(self, store: Store) -> None:
+        """Ask what has changed, every LOOK_S however often it is called. Store thread. Raises StoreError."""
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + LOOK_S
+        kinds, self._seen = store.changes_beyond(self._seen)
+        if kinds:
+            self._loop.call_soon_threadsafe(self._request, kinds)
+
+    def stop(self) -> None:
+        """Take over nothing more."""
+        self._stopping = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def _request(self, kinds: Iterable[str]) -> None:
+        self._changed.update(kinds)
+        if self._task is None and not self._stopping:
+            self._task = start_task(self._run(), log, "neighbours_failed")
+
+    async def _run(self) -> None:
+        while self._changed:
+            kinds, self._changed = self._changed, set()
+            try:
+                if not kinds.isdisjoint(("closes", "marks")):
+                    await self._take_prices()
+                if "conflicts" in kinds:
+                    await self._take_conflicts()
+                if "verdicts" in kinds:
+                    await self._take_verdicts()
+            except EngineNotLive:
+                break
+            except StoreError:  # the store thread reports it
+                self._changed |= kinds
+                await asyncio.sleep(RETRY_S)
+        self._task = None
+
+    async def _once_rows_are_there(self, action: Callable[[Store], T | None]) -> T:
+        """What `action` returns on the store thread; asked again while it returns None, because rows wait to be handed over."""
+        while True:
+            result: T | None = await self._parts.on_store(action)
+            if result is not None:
+                return result
+            await asyncio.sleep(RETRY_S)
+
+    # -- closes and marks --------------------------------------------------------------------------------------
+
+    async def _take_prices(self) -> None:
+        now = self._parts.clock.now()
+        marks = await asyncio.to_thread(self._read_prices, now)
+        new = {symbol: mark for symbol, mark in marks.items() if self._marks.get(symbol) != mark}
+        self._marks = marks
+        self._parts.quotes.take_stored(new, now)
+
+    def _read_prices(self, now: int) -> dict[str, Mark]:
+        """Marks of others, and the closes that count where nothing newer is stored, as for a start. Any thread."""
+        store = self._parts.store
+        marks = {mark.instrument: Mark(mark.price, mark.ts, mark.source, mark.kind) for mark in store.marks_of_others()}
+        closes = {symbol: mark for symbol, mark in known_marks(store, self._parts.config, now).items() if mark.kind == "close"}
+        return marks | closes
+
+    # -- conflicts ---------------------------------------------------------------------------------------------
+
+    async def _take_conflicts(self) -> None:
+        store = self._parts.store
+        numbers = await asyncio.to_thread(store.conflict_ids, MAX_NOTICES)
+        new = [number for number in numbers if number not in self._conflicts]
+        if new:
+            found = await asyncio.to_thread(store.conflicts_numbered, new)
+            await self._once_rows_are_there(partial(self._hand_over_conflicts, found))
+        self._conflicts = set(numbers)
+
+    def _hand_over_conflicts(self, found: Sequence[Conflict], store: Store) -> int | None:
+        """On the store thread: the rows that these conflict with go to the writer before them. None while rows wait."""
+        thread = self._parts.store_thread
+        if not thread.hand_over_all():
+            return None
+        read = (trade_from_row(conflict.row, thread.delivery.check) for conflict in found)
+        trades = [trade for trade in read if not isinstance(trade, RefusedRow)]
+        thread.delivery.recall(trades)
+
+        def follow(engine: Engine) -> None:
+            engine.follow_conflicts(trades)
+
+        self._parts.inbox.put_call(follow)
+        return len(trades)
+
+    # -- verdicts ----------------------------------------------------------------------------------------------
+
+    async def _take_verdicts(self) -> None:
+        stored = await asyncio.to_thread(self._parts.store.verdicts)
+        known = self._parts.newest().verdicts
+        if all(known.get(verdict.id) == verdict for verdict in stored):
+            return
+        for verdict in await self._once_rows_are_there(partial(self._hand_over_verdicts, known)):
+            kind, *names = verdict.id.split(":")
+            if kind == "suspect" and verdict.verdict and names:
+                instrument, source = unescape_name(names[0]), unescape_name(names[1]) if len(names) > 1 else ""
+                self._parts.quotes.decide(instrument, source, release=verdict.verdict == "accept")
+
+    def _hand_over_verdicts(self, known: Mapping[str, Verdict], store: Store) -> list[Verdict] | None:
+        """On the store thread, so that no verdict of our own comes between. The verdicts, or None while rows wait."""
+        thread = self._parts.store_thread
+        if not thread.hand_over_all():
+            return None
+        new = [verdict for verdict in store.verdicts() if known.get(verdict.id) != verdict]
+        items = [self._item_of(verdict, store) for verdict in new]
+        thread.delivery.recall([item.trade for item in items if item.trade is not None], moving=True)
+
+        def follow(engine: Engine) -> None:
+            for item, verdict in zip(items, new, strict=True):
+                engine.follow_verdict(item, verdict)
+
+        self._parts.inbox.put_call(follow)
+        return new
+
+    def _item_of(self, verdict: Verdict, store: Store) -> ExceptionItem:
+        """What a verdict is about, with the record that the store holds now; without a trade if that is no trade."""
+        kind, *words = verdict.id.split(":")
+        plain = ExceptionItem(verdict.id, kind, verdict.ts, "", None, {})
+        if (kind, len(words)) not in (("conflict", 5), ("quarantined", 4)):
+            return plain
+        source, trade_id, leg, version = words[:4]
+        for row in store.trades_of_deals([(unescape_name(source), unescape_name(trade_id))]):
+            if (str(row.leg), str(row.version)) == (leg, version):
+                trade = trade_from_row(row, self._parts.store_thread.delivery.check)
+                if isinstance(trade, Trade):
+                    return ExceptionItem(verdict.id, kind, verdict.ts, "", trade, {"store_seq": row.store_seq})
+        return plain

@@ -1,0 +1,125 @@
+"""A store that answers what a load would come to, and stores nothing (`riskengine load --dry-run`).
+
+It judges by the rules of the tables themselves: their functions run in a transaction that reads and does not write. What was
+"stored" before is remembered for trades; give it the whole of a file of other records at once.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from riskengine.records.numbers import Range
+from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade
+from riskengine.store.audit_chain import AuditEntry
+from riskengine.store.audit_trail import Trail, command_line_actor
+from riskengine.store.protocol import Store
+from riskengine.store.queries import Transaction
+from riskengine.store.results import Saved, Stored, StoredAs, TradeFilter
+from riskengine.store.tables import reference
+from riskengine.store.trade_rows import TradeRow, row_values, same_as_row
+
+T = TypeVar("T")
+
+_Version = tuple[str, str, int, int]
+"""Source, trade_id, leg and version of a trade."""
+
+
+class DryRun:
+    """The part of a store that a load uses; see `protocol.Store`. Memory: the trades that it was given."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._currencies = {instrument.instrument: instrument.currency for instrument in store.instruments()}
+        self._new: dict[_Version, Trade] = {}
+
+    def nodes(self) -> list[Node]:
+        """See `Store`."""
+        return self._store.nodes()
+
+    def instruments(self) -> list[Instrument]:
+        """See `Store`."""
+        return self._store.instruments()
+
+    def openings(self) -> list[Opening]:
+        """See `Store`."""
+        return self._store.openings()
+
+    def select_trades(self, wanted: TradeFilter, limit: int) -> tuple[list[TradeRow], int]:
+        """See `Store`."""
+        return self._store.select_trades(wanted, limit)
+
+    def trades_of_deals(self, deals: Sequence[tuple[str, str]]) -> list[TradeRow]:
+        """See `Store`; with the trades that would be stored."""
+        asked = set(deals)
+        new = [_row_of(trade) for trade in self._new.values() if (trade.source, trade.trade_id) in asked]
+        return [*self._store.trades_of_deals(deals), *new]
+
+    def append_trades(self, trades: Sequence[Trade]) -> list[Stored]:
+        """What `Store` would answer, with store_seq 0 for a new trade."""
+        rows = self._store.trades_of_deals(list({(trade.source, trade.trade_id) for trade in trades}))
+        stored = {(row.source, row.trade_id, row.leg, row.version): row for row in rows}
+        return [self._outcome(trade, stored) for trade in trades]
+
+    def _outcome(self, trade: Trade, stored: Mapping[_Version, TradeRow]) -> Stored:
+        version = (trade.source, trade.trade_id, trade.leg, trade.version)
+        row = stored.get(version)
+        outcome: StoredAs
+        if row is not None:
+            outcome = "existing" if same_as_row(trade, row, self._currencies.get(row.instrument, "")) else "conflict"
+            return Stored(row.store_seq, outcome)
+        first = self._new.setdefault(version, trade)
+        outcome = "inserted" if first is trade else "existing" if first.same_economics(trade) else "conflict"
+        return Stored(0, outcome)
+
+    def save_nodes(self, nodes: Sequence[Node]) -> Saved:
+        """See `Store`."""
+        return self._read(lambda reading: reference.save_nodes(reading, nodes, _NoTrail(reading)))
+
+    def save_instruments(self, instruments: Sequence[Instrument]) -> Saved:
+        """See `Store`."""
+        return self._read(lambda reading: reference.save_instruments(reading, instruments, _NoTrail(reading)))
+
+    def save_openings(self, openings: Sequence[Opening]) -> Saved:
+        """See `Store`."""
+        return self._read(lambda reading: reference.save_openings(reading, openings, _NoTrail(reading)))
+
+    def save_closes(self, closes: Sequence[Close]) -> Saved:
+        """See `Store`."""
+        return self._read(lambda reading: reference.save_closes(reading, closes, _NoTrail(reading)))
+
+    def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
+        """See `Store`."""
+        return self._read(lambda reading: reference.save_marks(reading, marks, 0))
+
+    def _read(self, query: Callable[["_Reading"], T]) -> T:
+        return self._store.read(lambda transaction: query(_Reading(transaction)))
+
+
+def _row_of(trade: Trade) -> TradeRow:
+    *columns, received_ts = row_values(trade)
+    return TradeRow._make((*columns, 0, received_ts))
+
+
+class _Reading:
+    """A transaction whose writes do nothing."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self.rows = transaction.rows
+        self.raw_row = transaction.raw_row
+        self.array = transaction.array
+
+    def run(self, query: str, values: Iterable[Sequence[Any]]) -> None:
+        """Write nothing."""
+
+    def save_entries(self, entries: Sequence[AuditEntry], head: str, next_runs: Mapping[str, Range], ts: int) -> Collection[str]:
+        """Write nothing."""
+        return ()
+
+
+class _NoTrail(Trail):
+    """A trail that records nothing."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        super().__init__(transaction, command_line_actor(), lambda epoch, head: None)
+
+    def records(self, *_: object) -> None:
+        """Record nothing."""

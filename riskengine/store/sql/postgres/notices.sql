@@ -1,0 +1,9 @@
+-- Queries on what the engine noticed about trades.
+
+-- name: notices_newest
+SELECT id, kind, ts, reason, detail, source, trade_id, leg, version FROM notices ORDER BY ts DESC, id DESC LIMIT %s
+
+-- name: notice_save
+INSERT INTO notices (id, kind, ts, reason, detail, source, trade_id, leg, version)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (id) DO NOTHING

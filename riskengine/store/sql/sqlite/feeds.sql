@@ -1,0 +1,15 @@
+-- Queries on the sources of trades and their numbers.
+
+-- name: feeds
+SELECT source, cursor, missing, joined, promised, acknowledged, anew, anew_seq, retired FROM feeds ORDER BY source
+
+-- name: feeds_of
+SELECT source, cursor, missing, joined, promised, acknowledged, anew, anew_seq, retired FROM feeds
+WHERE source IN (SELECT value FROM json_each(?))
+
+-- name: feed_save
+INSERT INTO feeds (source, cursor, missing, joined, promised, acknowledged, anew, anew_seq, retired, ts)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (source) DO UPDATE SET cursor = excluded.cursor, missing = excluded.missing, joined = excluded.joined,
+    promised = excluded.promised, acknowledged = excluded.acknowledged, anew = excluded.anew, anew_seq = excluded.anew_seq,
+    retired = excluded.retired, ts = excluded.ts

@@ -1,0 +1,23 @@
+"""The table `notices`: what the engine noticed about trades when they came. Inside the caller's transaction."""
+
+from collections.abc import Sequence
+
+from riskengine.records.types import Notice
+from riskengine.store.queries import Transaction
+from riskengine.store.results import StoredNotice
+from riskengine.store.tables.trades import select_deals
+
+
+def notices(transaction: Transaction, limit: int) -> list[StoredNotice]:
+    """The newest notices, oldest first, each with the row of its version; without those whose row is gone. 10 us a notice."""
+    newest = [Notice(*row) for row in reversed(transaction.rows("notices_newest", (limit,)))]
+    deals = list(dict.fromkeys((notice.source, notice.trade_id) for notice in newest))
+    rows = {(row.source, row.trade_id, row.leg, row.version): row for row in select_deals(transaction, deals)}
+    found = ((notice, rows.get((notice.source, notice.trade_id, notice.leg, notice.version))) for notice in newest)
+    return [StoredNotice(notice, row) for notice, row in found if row is not None]
+
+
+def save_notices(transaction: Transaction, records: Sequence[Notice]) -> None:
+    """Store notices; the first about the same thing stands."""
+    values = ((n.id, n.kind, n.ts, n.reason, n.detail, n.source, n.trade_id, n.leg, n.version) for n in records)
+    transaction.run("notice_save", values)

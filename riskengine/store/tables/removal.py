@@ -1,0 +1,79 @@
+"""Takes nodes and instruments out that nothing refers to. Inside the caller's transaction."""
+
+from collections.abc import Sequence
+
+from riskengine.records.types import Refusal
+from riskengine.store.audit_trail import Trail
+from riskengine.store.queries import Transaction
+from riskengine.store.results import Removed
+from riskengine.store.tables.reference import RECORDED, instruments, nodes
+
+_REFERRING = ("trades", "conflicts", "opening balances")
+"""What `desk_referred` and `instrument_referred` look for, in their order."""
+
+
+def remove_nodes(transaction: Transaction, names: Sequence[str], trail: Trail) -> Removed:
+    """Remove nodes without trades, balances or nodes below them, children before their parents. O(trades) a name."""
+    parents = {node.node: node.parent for node in nodes(transaction)}
+    removed: list[str] = []
+    refused: list[Refusal] = []
+    places = {name: place for place, name in reversed([*enumerate(names)])}
+    for name in sorted(places, key=lambda name: -_depth(name, parents)):
+        children = sorted(child for child, parent in parents.items() if parent == name)
+        if name not in parents:
+            refused.append(Refusal(places[name], name, "there is no such node"))
+        elif children:
+            refused.append(Refusal(places[name], name, f"has nodes below it: {_first(children)}"))
+        elif found := _references(transaction, "desk_referred", name):
+            refused.append(Refusal(places[name], name, f"has {found}"))
+        else:
+            transaction.run("node_delete", [(name,)])
+            del parents[name]
+            removed.append(name)
+    trail.records("nodes", RECORDED["nodes"].columns, [], gone=[(name,) for name in removed])
+    return Removed(tuple(removed), tuple(refused))
+
+
+def remove_instruments(transaction: Transaction, names: Sequence[str], trail: Trail) -> Removed:
+    """Remove instruments that no trade, balance or other instrument names, with their mark and closes. O(trades) a name."""
+    known = {instrument.instrument: instrument.underlying for instrument in instruments(transaction)}
+    removed: list[str] = []
+    refused: list[Refusal] = []
+    closes: list[tuple[str, str]] = []
+    places = {name: place for place, name in reversed([*enumerate(names)])}
+    # An option before its underlying, so that both can go at once.
+    for name in sorted(places, key=lambda name: not known.get(name)):
+        above = sorted(other for other, underlying in known.items() if underlying == name and other != name)
+        if name not in known:
+            refused.append(Refusal(places[name], name, "there is no such instrument"))
+        elif above:
+            refused.append(Refusal(places[name], name, f"is the underlying of {_first(above)}"))
+        elif found := _references(transaction, "instrument_referred", name):
+            refused.append(Refusal(places[name], name, f"has {found}"))
+        else:
+            closes += transaction.rows("closes_of_instrument", (name,))
+            for query in ("mark_delete", "closes_delete", "instrument_delete"):
+                transaction.run(query, [(name,)])
+            del known[name]
+            removed.append(name)
+    trail.records("closes", RECORDED["closes"].columns, [], gone=closes)
+    trail.records("instruments", RECORDED["instruments"].columns, [], gone=[(name,) for name in removed])
+    return Removed(tuple(removed), tuple(refused), len(closes))
+
+
+def _references(transaction: Transaction, query: str, name: str) -> str:
+    """What refers to a name, in words; empty for nothing."""
+    found = transaction.rows(query, (name,) * len(_REFERRING))[0]
+    return ", ".join(what for what, is_there in zip(_REFERRING, found, strict=True) if is_there)
+
+
+def _depth(name: str, parents: dict[str, str]) -> int:
+    """How many nodes stand above a node."""
+    depth = 0
+    while (name := parents.get(name, "")) and depth < len(parents):
+        depth += 1
+    return depth
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,0 +1,43 @@
+"""The lines that a load did not take, as a CSV that can be corrected and loaded again."""
+
+import csv
+
+import pytest
+
+from riskengine.errors import InputError
+from riskengine.files.refused import RefusedLines
+from riskengine.records.types import Refusal
+
+
+def test_a_line_is_written_as_it_was_read_with_its_place_and_reason(tmp_path):
+    path = tmp_path / "refused.csv"
+    with RefusedLines(str(path), ["trade_id", "price"]) as lines:
+        lines.keep(2, {"trade_id": "a", "price": "1,5", "dealer": "ann"})
+        lines.write("t.csv", Refusal(2, "price", "is not a number"))
+        lines.write("t.csv", Refusal(3, "", "has 1 field; the header has 2"))
+    with path.open(newline="") as file:
+        assert list(csv.reader(file)) == [
+            ["trade_id", "price", "file", "line", "reason"],
+            ["a", "1,5", "t.csv", "2", "price: is not a number"],
+            ["", "", "t.csv", "3", "has 1 field; the header has 2"],
+        ]
+
+
+def test_a_row_that_is_held_outlives_its_batch_and_no_file(tmp_path):
+    path = tmp_path / "refused.csv"
+    with RefusedLines(str(path), ["trade_id"]) as lines:
+        for line in (2, 3, 4):
+            lines.keep(line, {"trade_id": str(line)})
+        lines.hold(3)
+        lines.forget()
+        lines.write("t.csv", Refusal(2, "", "gone"))
+        lines.write("t.csv", Refusal(3, "", "held"))
+        lines.hold(4)
+        lines.forget(whole_file=True)
+        lines.write("u.csv", Refusal(3, "", "another file"))
+    assert path.read_text().splitlines()[1:] == [",t.csv,2,gone", "3,t.csv,3,held", ",u.csv,3,another file"]
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
+    with pytest.raises(InputError, match=r"--refused: .* cannot be written"):
+        RefusedLines(str(tmp_path), [])

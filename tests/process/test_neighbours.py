@@ -1,0 +1,163 @@
+"""What other programs write beside a live engine is taken over by the rules of a start, once, whatever comes between."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from riskengine.config import Config, StoreConfig
+from riskengine.errors import StoreUnavailable
+from riskengine.process.process import EngineProcess
+from riskengine.records.types import Close, StoredMark, Tick, Verdict
+from riskengine.snapshot.digest import digest
+from riskengine.store.open_store import open_store
+from riskengine.store.protocol import Store
+from tests.live_process import Test, run_live, sent
+from tests.waiting import until
+from tests.world import SECOND, instruments, nodes, trade
+
+
+@pytest.fixture
+def url(store_url: str) -> str:
+    opened = open_store(store_url)
+    opened.save_nodes(nodes())
+    opened.save_instruments(instruments())
+    opened.close()
+    return store_url
+
+
+def live(url: str, test: Test) -> Any:
+    return run_live(Config(store=StoreConfig(url)), test)
+
+
+def price(process: EngineProcess, symbol: str) -> float | None:
+    newest = process.history.newest
+    mark = newest.units.marks[newest.reference.instrument_index[symbol]]
+    return None if mark is None else mark.price
+
+
+def conflicts(process: EngineProcess) -> tuple[int, int]:
+    newest = process.history.newest
+    return newest.counts.conflicts, len(newest.exceptions.get("conflict", ()))
+
+
+async def seen(process: EngineProcess) -> Any:
+    newest = process.history.newest
+    return digest(newest), newest.counts.conflicts, sorted(item.id for item in newest.exceptions["conflict"]), newest.verdicts
+
+
+def beside(url: str) -> Store:
+    return open_store(url)
+
+
+def test_conflicts_of_another_program_and_of_ours_are_counted_once_and_a_restart_says_the_same(url: str) -> None:
+    async def test(process: EngineProcess) -> Any:
+        await process.submit([sent("ours", process), sent("ours", process, quantity="7")])
+        loader = beside(url)
+        now = process.clock.now()
+        for quantity in ("1", "2", "3", "3"):
+            loader.append_trades([trade("theirs", ts=now - SECOND, received_ts=now, quantity=quantity)])
+        loader.append_trades([trade("theirs", action="cancel", version=1, received_ts=now)])
+        loader.append_trades([trade("theirs", action="cancel", version=1, received_ts=now, ts=now - 5)])
+        loader.close()
+        await until(lambda: conflicts(process) == (4, 4))
+        await asyncio.sleep(0.6)
+        assert conflicts(process) == (4, 4)
+        return await seen(process)
+
+    assert live(url, test) == live(url, seen)
+
+
+def test_a_conflict_waits_for_the_row_that_it_is_with(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More rows than are handed over at once come between."""
+    monkeypatch.setattr("riskengine.intake.delivery.CATCH_UP_ROWS", 20)
+
+    async def test(process: EngineProcess) -> None:
+        now = process.clock.now()
+        loader = beside(url)
+        rows = [trade(f"t{number}", ts=now - SECOND, received_ts=now) for number in range(200)]
+        loader.append_trades([*rows, trade("t199", ts=now - SECOND, received_ts=now, quantity="9")])
+        loader.close()
+        await until(lambda: conflicts(process) == (1, 1))
+        [item] = process.history.newest.exceptions["conflict"]
+        assert item.detail["stands"] is not None
+
+    live(url, test)
+
+
+def test_a_close_gives_way_to_any_newer_price_and_is_no_news_twice(url: str) -> None:
+    async def test(process: EngineProcess) -> None:
+        now = process.clock.now()
+        loader = beside(url)
+        loader.save_closes([Close("2026-03-04", "ACME", 50.0), Close("2026-03-04", "GHOST", 70.0)])
+        await until(lambda: (price(process, "ACME"), price(process, "GHOST")) == (50.0, 70.0))
+        process.offer_ticks([Tick("ACME", now, 55.0, 55.0)])
+        await until(lambda: price(process, "ACME") == 55.0)
+        loader.save_closes([Close("2026-03-05", "GHOST", 71.0)])
+        await until(lambda: price(process, "GHOST") == 71.0)
+        assert price(process, "ACME") == 55.0
+        loader.close()
+
+    live(url, test)
+
+
+def test_a_quote_of_the_same_time_that_came_later_stays(url: str) -> None:
+    async def test(process: EngineProcess) -> None:
+        now = process.clock.now()
+        loader = beside(url)
+        loader.save_marks([StoredMark("ACME", now, 50.0)])
+        await until(lambda: price(process, "ACME") == 50.0)
+        process.offer_ticks([Tick("ACME", now, 51.0, 51.0)])
+        await until(lambda: price(process, "ACME") == 51.0)
+        loader.save_marks([StoredMark("GHOST", now, 3.0)])  # all are read again
+        await until(lambda: price(process, "GHOST") == 3.0)
+        await asyncio.sleep(0.3)
+        assert price(process, "ACME") == 51.0
+        loader.close()
+
+    live(url, test)
+
+
+@pytest.mark.parametrize("word", ["accept", "reject"])
+def test_a_verdict_of_another_program_is_followed_and_a_restart_says_the_same(url: str, word: str) -> None:
+    async def test(process: EngineProcess) -> Any:
+        first, other = sent("1", process), sent("1", process, quantity="7")
+        early = trade("2", ts=process.clock.now() + 900 * SECOND, received_ts=process.clock.now())
+        await process.submit([first, other, early])
+        listed = process.history.newest.exceptions
+        decider, now = beside(url), process.clock.now()
+        for item in (*listed["conflict"], *listed["quarantined"]):
+            conflict = item.trade if item.kind == "conflict" and word == "accept" else None
+            decider.save_verdict(Verdict(item.id, word, "by another", "bob", now), conflict)
+        decider.save_verdict(Verdict("late:nothing", "accept", "", "bob", now))
+        decider.close()
+        await until(lambda: len(process.history.newest.verdicts) == 3)
+        report = await process.reconcile(repair=False, actor="test")
+        assert report["clean"], report["breaks"]
+        newest = process.history.newest
+        assert newest.counts.quarantined == (word == "reject")
+        assert {row.quantity // 10**10 for row in newest.nodes.state(0).positions()} == ({107} if word == "accept" else {100})
+        return (await seen(process))[0::2]
+
+    assert live(url, test) == live(url, seen)[0::2]
+
+
+def test_what_the_store_did_not_answer_is_asked_again(url: str) -> None:
+    async def test(process: EngineProcess) -> None:
+        store = process._store
+        assert store is not None
+        asked: list[int] = []
+
+        def away(*_: Any) -> Any:
+            asked.append(1)
+            raise StoreUnavailable("away")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(store, "marks_of_others", away)
+            loader = beside(url)
+            loader.save_marks([StoredMark("ACME", process.clock.now(), 50.0)])
+            loader.close()
+            await until(lambda: len(asked) > 2)
+        await until(lambda: price(process, "ACME") == 50.0)
+
+    live(url, test)

@@ -1,0 +1,11 @@
+"""The drill of `replay/restore_drill.py`, shortened: a lost store comes back from a copy, and nothing is lost or hidden."""
+
+import pytest
+
+from replay import restore_drill
+
+
+@pytest.mark.parametrize("part", ["start", *restore_drill.LIVE])
+def test_a_store_that_comes_back_from_a_copy_is_refused_named_and_made_whole(part, capsys):
+    failed = restore_drill.run(60, [part])
+    assert failed == [], capsys.readouterr().out
