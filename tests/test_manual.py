@@ -143,7 +143,11 @@ KINDS: dict[str, tuple[Shape, type[msgspec.Struct] | None]] = {
     "Ticks": (records.TICKS, decode.TickInput),
     "Statement": (STATEMENT, None),
 }
-DEFAULT_IN_THE_CHECK = {("Trades", "source"): "file", ("Trades", "fees"): "0", ("Trades", "fees_currency"): "the instrument's"}
+DEFAULT_IN_THE_CHECK = {
+    ("Trades", "source"): "file",
+    ("Trades", "fees"): "0",
+    ("Trades", "fees_currency"): "the instrument's; with a minor unit in `currency` that one",
+}
 """Defaults that the record does not hold: its check fills them in."""
 MAY_BE_EMPTY = {"parent"}
 """Columns that must be there, and whose fields may be empty."""

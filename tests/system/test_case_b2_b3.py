@@ -134,8 +134,8 @@ def test_marks_that_sql_writes_are_in_force_and_the_newest_event_time_wins(besid
     outside.execute("UPDATE marks SET ts = ?, price = 1.0, source = 'sheet' WHERE instrument = 'C'", [now - SECOND])
     time.sleep(2 * WITHIN_S)
     assert beside.total("C") == 60, "an older one changes nothing"
-    beside.engine.post("/v1/ticks", [{"instrument": "C", "ts": now + 2 * SECOND, "bid": 6, "ask": 6}])
-    within(WITHIN_S, lambda: beside.total("C") == 10)
+    beside.engine.post("/v1/ticks", [{"instrument": "C", "ts": now + 2 * SECOND, "bid": 11.5, "ask": 11.5}])
+    within(WITHIN_S, lambda: beside.total("C") == 65)
     outside.close()
 
 

@@ -201,7 +201,9 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Engines of this process lose a trade: a mistake of ours that the child process does not share."""
     apply = Engine.apply
     monkeypatch.setattr(
-        Engine, "apply", lambda self, trades, *more: apply(self, [each for each in trades if each.trade_id != "000001"], *more)
+        Engine,
+        "apply",
+        lambda self, trades, *more, **named: apply(self, [each for each in trades if each.trade_id != "000001"], *more, **named),
     )
     monkeypatch.setattr("riskengine.rebuild.load.LOOK_AGAIN_S", 0.01)
     monkeypatch.setattr("riskengine.rebuild.load.SMALL", 0)
