@@ -61,7 +61,7 @@ class Maker:
         self._made += 1
         side = self.seeded.choice(("buy", "buy", "sell"))
         sign = 1 if side == "buy" else -1
-        quantity, price = self.seeded.randint(1, 1_000) * ONE, self.seeded.randint(9 * 10**9, 11 * 10**9)
+        quantity, price = self.seeded.randint(1, 1_000) * ONE, self.seeded.randint(9_990_000_000, 10_010_000_000)
         cash, fill_price = cash_and_fill_price(sign, quantity, price, None, instrument.multiplier)
         return Trade(
             source="bench",
@@ -81,8 +81,8 @@ class Maker:
         )
 
     def marks(self, numbers: Sequence[int]) -> Mapping[int, Mark]:
-        """New prices for some instruments."""
-        return {number: Mark(self.seeded.uniform(0.5, 1.5), NOW, "bench", "quote") for number in numbers}
+        """New prices for some instruments, within the limits of the trades' prices: those would be `off_market` otherwise."""
+        return {number: Mark(self.seeded.uniform(0.999, 1.001), NOW, "bench", "quote") for number in numbers}
 
 
 def batches(trades: Sequence[Trade]) -> Iterator[Sequence[Trade]]:

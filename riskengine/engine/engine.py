@@ -198,9 +198,10 @@ class Engine:
         self._counts[status] += 1
         if removed is not None:
             changes.leave(removed)
-            self._work.note_standing()
         if added is not None:
             changes.enter(added, place if removed is None and status == APPLIED else NOWHERE)
+        if removed is not added:
+            self._work.note_standing(trade.identity)
         return self._outcome_of(trade, status, other, now)
 
     def _outcome_of(self, trade: Trade, status: str, other: Trade | None, now: int) -> Outcome:
@@ -300,7 +301,7 @@ class Engine:
 
     def _judge_again(self, identity: Identity, versions: Iterable[Trade]) -> None:
         decision = self.processed.judge_again(identity, [(one, self.quarantine.reason(one)) for one in versions])
-        self._work.note_standing()
+        self._work.note_standing(identity)
         if decision.removed is not None:
             self.ledger.remove(decision.removed)
         if decision.added is not None:

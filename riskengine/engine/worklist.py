@@ -15,6 +15,7 @@ from typing import NamedTuple
 from msgspec import structs
 
 from riskengine.clock import MICROS_PER_SECOND
+from riskengine.engine.standing_notices import StandingNotices
 from riskengine.positions.position import LateFold
 from riskengine.positions.processed import Processed, escape_name, exception_id
 from riskengine.records.types import CONFLICT_REASON, Identity, Trade, Verdict, economics
@@ -33,7 +34,13 @@ LATE = "late"
 OFF_MARKET = "off_market"
 POSSIBLE_DUPLICATE = "possible_duplicate"
 NOTICED_KINDS = (OFF_MARKET, POSSIBLE_DUPLICATE)
-"""Kinds of notices that end once their version of the trade does not stand any more."""
+"""Kinds of notices that end once their version of the trade does not stand any more, and that are stored."""
+
+KINDS = ("conflict", LATE, OLDER_RULE, *NOTICED_KINDS, "parked", "quarantined", "unmatched")
+"""The kinds of exceptions of a work list, in the order of `exceptions`."""
+
+VERDICTS = "verdicts"
+"""What has changed, where it is not the list of a kind."""
 
 
 class Notices(NamedTuple):
@@ -49,18 +56,17 @@ class WorkList:
 
     def __init__(self) -> None:
         self._late: deque[ExceptionItem] = deque(maxlen=MAX_NOTICES)
-        self._noticed: dict[str, dict[str, ExceptionItem]] = {kind: {} for kind in NOTICED_KINDS}
+        self._noticed = StandingNotices((*NOTICED_KINDS, OLDER_RULE), MAX_NOTICES)
         self._unsaved: list[ExceptionItem] = []
         self._conflicts: dict[str, ExceptionItem] = {}
         self._cancels: dict[str, str] = {}  # the conflict that is listed for cancels of a version
         self._unreadable: dict[int, ExceptionItem] = {}
         self._broken: dict[tuple[str, str, str], ExceptionItem] = {}
-        self._older: dict[str, ExceptionItem] = {}
         self._kept_out: dict[tuple[Identity, int], ExceptionItem] = {}
         self._verdicts: dict[str, Verdict] = {}
-        self._changed = False
-        self._revision = 0
-        self.exceptions: Mapping[str, tuple[ExceptionItem, ...]] = {}
+        self._changed = {"conflict", LATE, "quarantined", VERDICTS}
+        self._revision = -1
+        self.exceptions: Mapping[str, tuple[ExceptionItem, ...]] = dict.fromkeys(KINDS, ())
         self.verdicts: Mapping[str, Verdict] = {}
 
     @property
@@ -70,8 +76,7 @@ class WorkList:
 
     def notices(self) -> Notices:
         """The trades listed as late or noticed, and the conflicts that nobody has accepted. O(list)."""
-        noticed = {item_id: item for items in self._noticed.values() for item_id, item in items.items()}
-        return Notices({item.id: item for item in self._late}, dict(self._conflicts), noticed)
+        return Notices({item.id: item for item in self._late}, dict(self._conflicts), self._noticed.of_kinds(NOTICED_KINDS))
 
     def count_conflicts_beyond(self, earlier: Notices) -> int:
         """How many conflicts are listed that an earlier list did not have. O(list)."""
@@ -89,33 +94,22 @@ class WorkList:
         for item_id, item in self._conflicts.items():
             if item_id in earlier.conflicts:
                 self._conflicts[item_id] = structs.replace(item, ts=earlier.conflicts[item_id].ts)
-        self._changed = True
+        self._changed |= {LATE, "conflict"}
 
     def take_unsaved(self) -> list[ExceptionItem]:
         """What was noticed since the last call and is to be stored."""
         unsaved, self._unsaved = self._unsaved, []
         return unsaved
 
-    def note_standing(self) -> None:
-        """Another version of some trade stands now: lists of notices may be shorter. O(1)."""
-        self._changed = self._changed or bool(self._older) or any(self._noticed.values())
+    def note_standing(self, identity: Identity) -> None:
+        """Another version of this trade may stand now: a notice ends, or is listed again. O(notices of the trade)."""
+        self._noticed.note_standing(identity)
 
     def note_trade(self, kind: str, trade: Trade, reason: str, detail: dict[str, object], now: int) -> None:
         """List a trade that counts as `off_market` or `possible_duplicate`, once, and keep it to be stored."""
         item = ExceptionItem(exception_id(kind, trade), kind, now, reason, trade, detail)
-        if self._add_noticed(item):
+        if self._noticed.add(item):
             self._unsaved.append(item)
-
-    def _add_noticed(self, item: ExceptionItem) -> bool:
-        """List a notice. Returns False if it was listed before."""
-        items = self._noticed[item.kind]
-        if item.id in items:
-            return False
-        if len(items) >= MAX_NOTICES:
-            del items[next(iter(items))]
-        items[item.id] = item
-        self._changed = True
-        return True
 
     def recall_notices(self, stored: Iterable[ExceptionItem]) -> None:
         """List what was noticed and stored before, as it was then; a late trade that is listed gets the time and detail of then.
@@ -124,12 +118,12 @@ class WorkList:
         """
         late = {item.id: item for item in self._late}
         for item in stored:
-            if item.kind in self._noticed:
-                self._add_noticed(item)
+            if item.kind in NOTICED_KINDS:
+                self._noticed.add(item)
             else:
                 late[item.id] = item
         self._late = deque(late.values(), maxlen=MAX_NOTICES)
-        self._changed = True
+        self._changed.add(LATE)
 
     def note_late(self, trade: Trade, fold: LateFold, price: float | None, now: int, *, is_new: bool) -> str:
         """List a trade that was folded in behind newer ones. Returns the reason. `price` is the mark of its instrument.
@@ -146,7 +140,7 @@ class WorkList:
         self._late.append(item)
         if is_new:
             self._unsaved.append(item)
-        self._changed = True
+        self._changed.add(LATE)
         return reason
 
     def lists_conflict(self, trade: Trade) -> bool:
@@ -168,34 +162,31 @@ class WorkList:
         self._conflicts[item_id] = ExceptionItem(
             item_id, "conflict", now, UNREADABLE_STANDS if other is None else CONFLICT_REASON, trade, {"stands": other}
         )
-        self._changed = True
+        self._changed.add("conflict")
 
     def note_unreadable(self, store_seq: int, received_ts: int, reason: str) -> None:
         """List a stored row that cannot be read as a trade."""
         item = ExceptionItem(f"quarantined:row:{store_seq}", "quarantined", received_ts, reason, None, {"store_seq": store_seq})
         self._unreadable[store_seq] = item
-        self._changed = True
+        self._changed.add("quarantined")
 
     def note_older_rule(self, trade: Trade, field: str, reason: str) -> None:
         """List a trade that a rule would refuse now and that counts, because its row is older. It is listed while it counts."""
         item_id = exception_id(OLDER_RULE, trade)
-        if item_id not in self._older and len(self._older) >= MAX_NOTICES:
-            del self._older[next(iter(self._older))]
         detail: dict[str, object] = {"field": field}
-        self._older[item_id] = ExceptionItem(item_id, OLDER_RULE, trade.received_ts, f"{field}: {reason}", trade, detail)
-        self._changed = True
+        self._noticed.discard(OLDER_RULE, item_id)
+        self._noticed.add(ExceptionItem(item_id, OLDER_RULE, trade.received_ts, f"{field}: {reason}", trade, detail))
 
     def note_older_instrument(self, instrument: str, field: str, reason: str) -> None:
         """List a stored instrument that `load instruments` would refuse now, and that goes on."""
         item_id = f"{OLDER_RULE}:instrument:{escape_name(instrument)}"
         detail: dict[str, object] = {"instrument": instrument, "field": field}
-        self._older[item_id] = ExceptionItem(item_id, OLDER_RULE, 0, f"{field}: {reason}", None, detail)
-        self._changed = True
+        self._noticed.add(ExceptionItem(item_id, OLDER_RULE, 0, f"{field}: {reason}", None, detail))
 
     def forget_older(self, trades: Iterable[Trade]) -> None:
         """Take trades off the list of older rules: their rows have been read again, and may hold something else."""
-        for trade in trades if self._older else ():
-            self._older.pop(exception_id(OLDER_RULE, trade), None)
+        for trade in trades:
+            self._noticed.discard(OLDER_RULE, exception_id(OLDER_RULE, trade))
 
     def note_quarantined(self, key: tuple[str, str, str], reason: str, now: int) -> bool:
         """List a key that broke an invariant. Returns False if it was listed before."""
@@ -205,7 +196,7 @@ class WorkList:
         detail: dict[str, object] = {"rollup": rollup, "owner": owner, "instrument": instrument}
         item_id = f"quarantined:{rollup}:{escape_name(owner)}:{escape_name(instrument)}"
         self._broken[key] = ExceptionItem(item_id, "quarantined", now, reason, None, detail)
-        self._changed = True
+        self._changed.add("quarantined")
         return True
 
     def note_repaired(
@@ -232,7 +223,9 @@ class WorkList:
                 del self._conflicts[item_id]
             else:
                 self._conflicts[item_id] = structs.replace(item, detail={"stands": stands[0]})
-        self._changed = True
+        for identity in identities:
+            self._noticed.note_standing(identity)
+        self._changed |= {"conflict", "quarantined"}
 
     def note_replaced(self, trade: Trade, store_seq: object) -> None:
         """Take off the list what an accepted conflict settles; the others of its version conflict with `trade` now.
@@ -247,7 +240,7 @@ class WorkList:
             other = item.trade
             if other is not None and (other.identity, other.version) == (trade.identity, trade.version):
                 self._conflicts[item_id] = structs.replace(item, reason=CONFLICT_REASON, detail={"stands": trade})
-        self._changed = True
+        self._changed |= {"conflict", "quarantined"}
 
     def note_verdict(self, verdict: Verdict) -> None:
         """Keep what a person decided. A comment leaves a decision as it was, as in the store."""
@@ -255,37 +248,38 @@ class WorkList:
         if known is not None and not verdict.verdict:
             verdict = structs.replace(verdict, verdict=known.verdict)
         self._verdicts[verdict.id] = verdict
-        self._changed = True
+        self._changed |= {"conflict", VERDICTS}
 
     def refresh(self, processed: Processed, now: int) -> None:
-        """Bring `exceptions` and `verdicts` up to date. O(1) if nothing has changed, else O(list)."""
-        if not self._changed and self._revision == processed.revision:
-            return
-        self._changed = False
-        self._revision = processed.revision
-        self.exceptions = self._list(processed, now)
-        self.verdicts = dict(self._verdicts)
+        """Bring `exceptions` and `verdicts` up to date. O(1) if nothing has changed, else O(the lists that have)."""
+        changed, self._changed = self._changed, set()
+        lists = dict(self._noticed.changed(processed))
+        if self._revision != processed.revision:
+            self._revision = processed.revision
+            changed.add("quarantined")
+            lists["parked"] = _items("parked", ((t, "a cancel whose trade has not come") for t in processed.parked.values()))
+            lists["unmatched"] = tuple(self._unmatched_items(processed, now))
+        if "quarantined" in changed:
+            lists["quarantined"] = (*self._broken.values(), *self._quarantined_items(processed), *self._unreadable.values())
+        if "conflict" in changed:
+            lists["conflict"] = tuple(item for item in self._conflicts.values() if not self._is_rejected(item.id))
+        if LATE in changed:
+            lists[LATE] = tuple(self._late)
+        if lists:
+            self.exceptions = {**self.exceptions, **lists}
+        if VERDICTS in changed:
+            self.verdicts = dict(self._verdicts)
 
-    def _list(self, processed: Processed, now: int) -> Mapping[str, tuple[ExceptionItem, ...]]:
-        return {
-            "conflict": tuple(item for item in self._conflicts.values() if not self._is_rejected(item.id)),
-            "late": tuple(self._late),
-            OLDER_RULE: tuple(item for item in self._older.values() if _counts(item.trade, processed)),
-            **{kind: _standing(items.values(), processed) for kind, items in self._noticed.items()},
-            "parked": _items("parked", ((t, "a cancel whose trade has not come") for t in processed.parked.values())),
-            "quarantined": (*self._broken.values(), *self._quarantined_items(processed), *self._unreadable.values()),
-            "unmatched": tuple(
-                ExceptionItem(
-                    f"unmatched:{escape_name(source)}:{escape_name(trade_id)}",
-                    "unmatched",
-                    processed.first_leg_ts(source, trade_id, legs) or now,
-                    f"{present} of {legs} legs have come",
-                    None,
-                    {"source": source, "trade_id": trade_id},
-                )
-                for (source, trade_id), (present, legs) in processed.unmatched.items()
-            ),
-        }
+    def _unmatched_items(self, processed: Processed, now: int) -> Iterable[ExceptionItem]:
+        for (source, trade_id), (present, legs) in processed.unmatched.items():
+            yield ExceptionItem(
+                f"unmatched:{escape_name(source)}:{escape_name(trade_id)}",
+                "unmatched",
+                processed.first_leg_ts(source, trade_id, legs) or now,
+                f"{present} of {legs} legs have come",
+                None,
+                {"source": source, "trade_id": trade_id},
+            )
 
     def _quarantined_items(self, processed: Processed) -> Iterable[ExceptionItem]:
         """The quarantined versions. There may be many, so each item is made once and kept."""
@@ -302,28 +296,8 @@ class WorkList:
         return verdict is not None and verdict.verdict == "reject"
 
 
-def _counts(trade: Trade | None, processed: Processed) -> bool:
-    """Whether this version takes part, frozen or not; of an instrument, always."""
-    if trade is None:
-        return True
-    effective = processed.effective(trade.identity)
-    return effective.version == trade.version if effective is not None else processed.stands(trade)
-
-
 def _items(kind: str, trades: Iterable[tuple[Trade, str]]) -> tuple[ExceptionItem, ...]:
     return tuple(ExceptionItem(exception_id(kind, trade), kind, trade.received_ts, reason, trade) for trade, reason in trades)
-
-
-def _standing(items: Iterable[ExceptionItem], processed: Processed) -> tuple[ExceptionItem, ...]:
-    """The notices whose version still counts. A frozen trade does: nothing has touched it since."""
-    return tuple(item for item in items if item.trade is not None and _stands(item.trade, processed))
-
-
-def _stands(trade: Trade, processed: Processed) -> bool:
-    if not processed.is_in_memory(trade):
-        return True
-    effective = processed.effective(trade.identity)
-    return effective is not None and effective.version == trade.version
 
 
 def conflict_id(trade: Trade) -> str:

@@ -20,6 +20,7 @@ from riskengine.observe import get_logger
 from riskengine.process.kept_out import KeptOut
 from riskengine.rebuild.rebuild import has_a_place
 from riskengine.records.reference import Reference
+from riskengine.records.types import Verdict
 from riskengine.snapshot.mismatch import Mismatch
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
 from riskengine.store.protocol import Store
@@ -44,6 +45,7 @@ class StoreWatch:
         self._task: asyncio.Task[None] | None = None
         self._stopping: asyncio.Event | None = None
         self._listed: Mapping[str, Sequence[ExceptionItem]] | None = None
+        self._decided: Mapping[str, Verdict] | None = None
         self._reference: Reference | None = None
         self._acknowledged: Acknowledged | None = None
         self._wake = asyncio.Event()
@@ -137,8 +139,8 @@ class StoreWatch:
             self._warnings["empty"] = (
                 f"store {self._store.name} has no nodes: nothing has been loaded yet, or it is the wrong store"
             )
-        if snapshot.exceptions is not self._listed:
-            self._listed = snapshot.exceptions
+        if snapshot.exceptions is not self._listed or snapshot.verdicts is not self._decided:
+            self._listed, self._decided = snapshot.exceptions, snapshot.verdicts
             self._warn_noticed(snapshot)
             self._warn_unreadable(
                 [item for item in snapshot.exceptions.get("quarantined", ()) if item.trade is None and "store_seq" in item.detail]
