@@ -13,6 +13,8 @@ import msgspec
 
 from riskengine.errors import InputError
 from riskengine.files.lines import LINE_LIMIT, Lines, display_name
+from riskengine.files.mapping import FileMapping
+from riskengine.files.shapes import ANY, Shape
 from riskengine.nearest import nearest
 from riskengine.records.decode import refusal_of
 from riskengine.records.fields import Rejected, excerpt, name
@@ -43,7 +45,8 @@ class ColumnOptions(msgspec.Struct, frozen=True):
     `columns` maps our names to theirs; numbers (`ts=1,bid=2`) are columns of a file without a header, counted from 1.
     `instrument` is the instrument of rows without one. `alias` maps their names of instruments, desks, dealers and nodes to
     ours. For `tz` and `time_format` see `times.time_parser`. `tell` gets a sentence about each file of which columns are ignored,
-    `keep` each row of a file of records as it was read, with its line.
+    `keep` each row of a file of records as it was read, with its line. `mapping` describes a file in full (`mapped_rows`);
+    `columns` are then part of it.
     """
 
     columns: dict[str, str] = {}
@@ -53,18 +56,7 @@ class ColumnOptions(msgspec.Struct, frozen=True):
     alias: dict[str, str] = {}
     tell: Callable[[str], None] = tell_nobody
     keep: Callable[[int, Row], None] = keep_nothing
-
-
-class Shape(msgspec.Struct, frozen=True):
-    """The columns of a kind of file. `required` are groups; the file needs one column or more of each group."""
-
-    what: str = "row"
-    columns: tuple[str, ...] = ()
-    required: tuple[tuple[str, ...], ...] = ()
-
-
-ANY = Shape()
-"""A file of any columns, each under its own name."""
+    mapping: FileMapping | None = None
 
 
 def parse_columns(text: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from riskengine.errors import InputError
 from riskengine.files.columns import ColumnOptions, Row, Shape, TableFile, load_alias, parse_columns, read_rows
+from riskengine.files.shapes import CLOSES, INSTRUMENTS, MARKS, NODES, OPENINGS, TICKS, TRADES
 from riskengine.files.times import TimeParser, date_parser, time_parser
 from riskengine.records.decode import TickInput, TradeInput, convert
 from riskengine.records.fields import Rejected, name, quote
@@ -29,6 +30,13 @@ from riskengine.records.reference_input import (
 from riskengine.records.types import Close, Instrument, Node, Opening, Refusal, StoredMark, Tick, Trade
 
 __all__ = [
+    "CLOSES",
+    "INSTRUMENTS",
+    "MARKS",
+    "NODES",
+    "OPENINGS",
+    "TICKS",
+    "TRADES",
     "ColumnOptions",
     "Shape",
     "load_alias",
@@ -50,25 +58,6 @@ _Record = TypeVar("_Record")
 
 _NAMES_KEPT = 10_000
 _TIMES = ("ts", "booked_ts")
-
-
-def _shape(what: str, sent: type[Any], *required: tuple[str, ...]) -> Shape:
-    return Shape(what, sent.__struct_fields__, required)
-
-
-NODES = _shape("node", NodeInput, ("node",), ("parent",))
-INSTRUMENTS = _shape("instrument", InstrumentInput, ("instrument",), ("kind",), ("quote_currency",))
-TRADES = _shape(
-    "trade",
-    TradeInput,
-    ("trade_id",),
-    # A file with actions may hold cancels alone, which need no other column.
-    *((column, "action") for column in ("ts", "instrument", "desk", "side", "quantity", "price")),
-)
-TICKS = _shape("tick", TickInput, ("instrument",), ("ts",), ("bid", "ask", "mid"))
-OPENINGS = _shape("position", OpeningInput, ("desk",), ("instrument",), ("ts",), ("quantity",))
-CLOSES = _shape("close", CloseInput, ("date",), ("instrument",), ("price",))
-MARKS = _shape("mark", MarkInput, ("instrument",), ("ts",), ("price",))
 
 
 def parse_time(text: str | int, options: ColumnOptions, field: str = "ts") -> int:
