@@ -13,6 +13,7 @@ import msgspec
 
 from riskengine.errors import InputError
 from riskengine.files.lines import LINE_LIMIT, Lines, display_name
+from riskengine.files.times import RepeatedHour
 from riskengine.nearest import nearest
 from riskengine.records.decode import refusal_of
 from riskengine.records.fields import Rejected, excerpt, name
@@ -42,7 +43,7 @@ class ColumnOptions(msgspec.Struct, frozen=True):
 
     `columns` maps our names to theirs; numbers (`ts=1,bid=2`) are columns of a file without a header, counted from 1.
     `instrument` is the instrument of rows without one. `alias` maps their names of instruments, desks, dealers and nodes to
-    ours. For `tz` and `time_format` see `times.time_parser`. `tell` gets a sentence about each file of which columns are ignored,
+    ours. For `tz`, `time_format` and `repeated_hour` see `times.time_parser`, for `date_format` `times.date_parser`. `tell` gets a sentence about each file of which columns are ignored,
     `keep` each row of a file of records as it was read, with its line.
     """
 
@@ -53,6 +54,8 @@ class ColumnOptions(msgspec.Struct, frozen=True):
     alias: dict[str, str] = {}
     tell: Callable[[str], None] = tell_nobody
     keep: Callable[[int, Row], None] = keep_nothing
+    date_format: str | None = None
+    repeated_hour: RepeatedHour | None = None
 
 
 class Shape(msgspec.Struct, frozen=True):

@@ -50,6 +50,7 @@ _Record = TypeVar("_Record")
 
 _NAMES_KEPT = 10_000
 _TIMES = ("ts", "booked_ts")
+_DATES = ("date", "value_date", "trade_date", "expiry")
 
 
 def _shape(what: str, sent: type[Any], *required: tuple[str, ...]) -> Shape:
@@ -76,7 +77,12 @@ def parse_time(text: str | int, options: ColumnOptions, field: str = "ts") -> in
 
     Cost 0.7 us for a time in a cached minute.
     """
-    return time_parser(options.tz, options.time_format)(text, field)
+    return _time_parser(options)(text, field)
+
+
+def _time_parser(options: ColumnOptions) -> TimeParser:
+    """A parser for one column of one file."""
+    return time_parser(options.tz, options.time_format, options.repeated_hour)
 
 
 # -- trades and balances -----------------------------------------------------------------------------------------
@@ -117,7 +123,7 @@ def read_openings(
 def read_closes(
     path: str, options: ColumnOptions, instruments: Mapping[str, Instrument]
 ) -> Iterator[tuple[int, Close | Refusal]]:
-    """The closing prices of a file. `time_format` may give the format of its dates."""
+    """The closing prices of a file."""
     return _records(path, options, CLOSES, CloseInput, lambda sent: check_close(sent, instruments))
 
 
@@ -131,28 +137,42 @@ def read_marks(
 def _records(
     path: str, options: ColumnOptions, shape: Shape, into: type[_Sent], check: Callable[[_Sent], _Record]
 ) -> Iterator[tuple[int, _Record | Refusal]]:
-    parse_ts = time_parser(options.tz, options.time_format) if options.tz or options.time_format else None
-    parse_date = date_parser(options.time_format) if shape is CLOSES else None
+    parsers: dict[str, Parser] = _parsers(options, shape)
     for number, row in read_rows(path, options, shape):
         if isinstance(row, Refusal):
             yield number, row
             continue
         options.keep(number, row)
         try:
-            if parse_ts:
-                row = _parse_times(row, parse_ts)
-            if parse_date and isinstance(row.get("date"), str):
-                row = row | {"date": parse_date(row["date"])}
+            if parsers:
+                row = _parse_times(row, parsers)
             record: _Record | Refusal = check(convert(row, into))
         except Rejected as error:
             record = Refusal(number, error.field, error.reason)
         yield number, record
 
 
-def _parse_times(row: Row, parse: TimeParser) -> Row:
-    """The row with its times parsed; the row as it was read stays as it is. Raises Rejected."""
-    sent = {field: row[field] for field in _TIMES if row.get(field) not in (None, "")}
-    return row | {field: parse(value if isinstance(value, str | int) else str(value), field) for field, value in sent.items()}
+Parser = Callable[[str | int, str], int | str]
+"""From a time or a date as sent, and its field's name, to the same as our records have it. Raises Rejected."""
+
+
+def _parsers(options: ColumnOptions, shape: Shape) -> dict[str, Parser]:
+    """The parsers of a file's times and dates by column, without those that need none. Raises InputError."""
+    found: dict[str, Parser] = {field: _time_parser(options) for field in _TIMES if field in shape.columns}
+    # The dates of closes have always been told by the format of times: such a file has no time.
+    parse_date = date_parser(options.date_format or (options.time_format if shape is CLOSES else None))
+    if parse_date is not None:
+        found |= {field: parse_date for field in _DATES if field in shape.columns}
+    return found
+
+
+def _parse_times(row: Row, parsers: Mapping[str, Parser]) -> Row:
+    """The row with its times and dates parsed; the row as it was read stays as it is. Raises Rejected."""
+    sent = {field: row[field] for field in parsers if row.get(field) not in (None, "")}
+    parsed = {
+        field: parsers[field](value if isinstance(value, str | int) else str(value), field) for field, value in sent.items()
+    }
+    return row | parsed
 
 
 # -- ticks -------------------------------------------------------------------------------------------------------
@@ -190,7 +210,7 @@ class _TickReader:
     def __init__(self, options: ColumnOptions) -> None:
         self._alias = options.alias
         self._instrument = options.instrument or ""
-        self._time = time_parser(options.tz, options.time_format)
+        self._time = _time_parser(options)
         self._instruments: dict[str, str] = {}
         self._sources: dict[str, str] = {"": ""}
 

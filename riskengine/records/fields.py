@@ -22,6 +22,9 @@ FIRST_YEAR, END_YEAR = 1980, 2200
 TS_MIN = int(dt.datetime(FIRST_YEAR, 1, 1, tzinfo=dt.UTC).timestamp()) * 1_000_000
 TS_MAX = int(dt.datetime(END_YEAR, 1, 1, tzinfo=dt.UTC).timestamp()) * 1_000_000
 
+NO_OFFSET = "has no offset from UTC"
+"""Why a time is refused that does not say on whose clock it is."""
+
 _WIDE = Context(prec=80, Emax=10_000, Emin=-10_000, traps=[Inexact, InvalidOperation])
 """Wide enough for every accepted number; a digit beyond it raises instead of rounding."""
 _ROUNDING = Context(prec=80, rounding=ROUND_HALF_EVEN, Emax=10_000, Emin=-10_000, traps=[InvalidOperation])
@@ -59,8 +62,10 @@ def fixed(value: Decimal | int | str, decimals: int, field: str) -> int:
     return _scaled(value, decimals, field) * int(10 ** (DECIMALS - decimals))
 
 
-def rounded(value: Decimal, field: str) -> int:
+def rounded(value: Decimal | str, field: str) -> int:
     """`value` in units of 1e-10, what is finer rounded half-even. Raises Rejected: not finite, above 1e15."""
+    if isinstance(value, str):
+        value = _decimal(value, field)
     try:
         return fixed(value, DECIMALS, field)
     except Rejected:
@@ -170,7 +175,7 @@ def _rfc3339(text: str, field: str) -> int:
     except (ValueError, OverflowError):
         raise Rejected(field, f"is not a time: {excerpt(text)}") from None
     if moment.tzinfo is None:
-        raise Rejected(field, f"has no offset from UTC: {excerpt(text)}")
+        raise Rejected(field, f"{NO_OFFSET}: {excerpt(text)}")
     return micros(moment)
 
 

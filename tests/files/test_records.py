@@ -138,7 +138,7 @@ def test_the_time_options_read_both_times_of_a_trade(written):
     ((_, trade),) = trades(path, ColumnOptions(tz="America/New_York"))
     assert (trade.ts, trade.booked_ts) == (1451948440420000, 1451948441000000)
     ((_, refusal),) = trades(path)
-    assert refusal == Refusal(2, "ts", "has no offset from UTC: '2016-01-04 18:00:40.420'")
+    assert refusal == Refusal(2, "ts", "has no offset from UTC: '2016-01-04 18:00:40.420'; --tz names its zone")
 
 
 def test_the_time_of_arrival_may_be_asked_for_each(written):
