@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 from riskengine.errors import InputError
 from riskengine.files.columns import ColumnOptions, Row, Shape, TableFile, load_alias, parse_columns, read_rows
+from riskengine.files.lines import display_name
+from riskengine.files.spreadsheet import unescape_formula
 from riskengine.files.times import TimeParser, date_parser, time_parser
 from riskengine.records.decode import TickInput, TradeInput, convert
 from riskengine.records.fields import Rejected, name, quote
@@ -47,6 +49,9 @@ __all__ = [
 
 _Sent = TypeVar("_Sent")
 _Record = TypeVar("_Record")
+
+Parser = Callable[[str | int, str], int | str]
+"""From a time or a date as sent, and its field's name, to the same as our records have it. Raises Rejected."""
 
 _NAMES_KEPT = 10_000
 _TIMES = ("ts", "booked_ts")
@@ -130,17 +135,27 @@ def read_closes(
 def read_marks(
     path: str, options: ColumnOptions, instruments: Mapping[str, Instrument]
 ) -> Iterator[tuple[int, StoredMark | Refusal]]:
-    """The marks of a file."""
-    return _records(path, options, MARKS, MarkInput, lambda sent: check_mark(sent, instruments))
+    """The marks of a file. A line with neither price nor time says that there is no mark: those are passed over, and told."""
+    return _records(path, options, MARKS, MarkInput, lambda sent: check_mark(sent, instruments), passed_over=("price", "ts"))
 
 
 def _records(
-    path: str, options: ColumnOptions, shape: Shape, into: type[_Sent], check: Callable[[_Sent], _Record]
+    path: str,
+    options: ColumnOptions,
+    shape: Shape,
+    into: type[_Sent],
+    check: Callable[[_Sent], _Record],
+    passed_over: tuple[str, ...] = (),
 ) -> Iterator[tuple[int, _Record | Refusal]]:
-    parsers: dict[str, Parser] = _parsers(options, shape)
+    """The records of a file. Rows with all of the columns `passed_over` empty are no records; how many is told."""
+    parsers = _parsers(options, shape)
+    left_out = 0
     for number, row in read_rows(path, options, shape):
         if isinstance(row, Refusal):
             yield number, row
+            continue
+        if passed_over and all(row.get(field) in (None, "") for field in passed_over):
+            left_out += 1
             continue
         options.keep(number, row)
         try:
@@ -150,10 +165,9 @@ def _records(
         except Rejected as error:
             record = Refusal(number, error.field, error.reason)
         yield number, record
-
-
-Parser = Callable[[str | int, str], int | str]
-"""From a time or a date as sent, and its field's name, to the same as our records have it. Raises Rejected."""
+    if left_out:
+        lines = "1 line" if left_out == 1 else f"{left_out:,} lines"
+        options.tell(f"{display_name(path)}: {lines} without {' and '.join(passed_over)} passed over: no {shape.what} there")
 
 
 def _parsers(options: ColumnOptions, shape: Shape) -> dict[str, Parser]:
@@ -185,7 +199,7 @@ def read_ticks(path: str, options: ColumnOptions) -> Iterator[tuple[int, Tick | 
     any other kind), and check the instrument and the sign of the price.
     """
     table = TableFile(path, options, TICKS)
-    tick = _TickReader(options)
+    tick = _TickReader(options, is_csv=not table.is_json)
     fields = ("instrument", "ts", "bid", "ask", "mid", "source")
     # A missing column has index -1: each record gets an empty field at its end.
     instrument, ts, bid, ask, mid, source = (table.layout.get(field, -1) for field in fields)
@@ -207,7 +221,8 @@ def read_ticks(path: str, options: ColumnOptions) -> Iterator[tuple[int, Tick | 
 class _TickReader:
     """Makes ticks from the values of one file. Caches its names, so that ticks share them."""
 
-    def __init__(self, options: ColumnOptions) -> None:
+    def __init__(self, options: ColumnOptions, *, is_csv: bool) -> None:
+        self._unescape: Callable[[str], str] = unescape_formula if is_csv else str
         self._alias = options.alias
         self._instrument = options.instrument or ""
         self._time = _time_parser(options)
@@ -229,12 +244,12 @@ class _TickReader:
     def _symbol(self, sent: Any) -> str:
         if not isinstance(sent, str | None):
             raise Rejected("instrument", "is not a text")
-        text = (sent or "").strip() or self._instrument
+        text = self._unescape((sent or "").strip()) or self._instrument
         symbol = name(self._alias.get(text, text), "instrument")
         return _remember(self._instruments, sent or "", symbol)
 
     def _source(self, sent: str) -> str:
-        return _remember(self._sources, sent, name(sent.strip(), "source", required=False))
+        return _remember(self._sources, sent, name(self._unescape(sent.strip()), "source", required=False))
 
 
 def _remember(names: dict[str, str], sent: str, checked: str) -> str:
