@@ -13,6 +13,7 @@ from riskengine.config import Config, check_config, load_config
 from riskengine.errors import RiskEngineError
 from riskengine.files.records import ColumnOptions, load_alias, parse_columns
 from riskengine.files.times import REPEATED_HOURS, RepeatedHour
+from riskengine.records.currency_units import check_price_units
 
 STATUS_OF_LOST_OUTPUT = "riskengine.status_of_lost_output"
 """Key in a context's `meta`: the exit status when the result cannot be printed, of commands whose 1 says something else."""
@@ -111,6 +112,7 @@ def effective_config(
     if tokens:
         config = msgspec.structs.replace(config, access=msgspec.structs.replace(config.access, tokens_file=tokens))
     check_config(config, path or "command line")
+    check_price_units(config.price_units)
     return config
 
 

@@ -14,6 +14,7 @@ from riskengine.files.columns import ColumnOptions, Row, Shape, TableFile, load_
 from riskengine.files.lines import display_name
 from riskengine.files.spreadsheet import unescape_formula
 from riskengine.files.times import TimeParser, date_parser, time_parser
+from riskengine.records.currency_units import AS_THEY_ARE, PriceUnits
 from riskengine.records.decode import TickInput, TradeInput, convert
 from riskengine.records.fields import Rejected, name, quote
 from riskengine.records.reference_input import (
@@ -126,17 +127,24 @@ def read_openings(
 
 
 def read_closes(
-    path: str, options: ColumnOptions, instruments: Mapping[str, Instrument]
+    path: str, options: ColumnOptions, instruments: Mapping[str, Instrument], units: PriceUnits = AS_THEY_ARE
 ) -> Iterator[tuple[int, Close | Refusal]]:
-    """The closing prices of a file."""
-    return _records(path, options, CLOSES, CloseInput, lambda sent: check_close(sent, instruments))
+    """The closing prices of a file. `units` are those of sources that quote in another unit than the instrument."""
+    return _records(path, options, CLOSES, CloseInput, lambda sent: check_close(sent, instruments, units))
 
 
 def read_marks(
-    path: str, options: ColumnOptions, instruments: Mapping[str, Instrument]
+    path: str, options: ColumnOptions, instruments: Mapping[str, Instrument], units: PriceUnits = AS_THEY_ARE
 ) -> Iterator[tuple[int, StoredMark | Refusal]]:
-    """The marks of a file. A line with neither price nor time says that there is no mark: those are passed over, and told."""
-    return _records(path, options, MARKS, MarkInput, lambda sent: check_mark(sent, instruments), passed_over=("price", "ts"))
+    """The marks of a file. `units` as for `read_closes`.
+
+    A line with neither price nor time says that there is no mark: those are passed over, and told.
+    """
+
+    def check(sent: MarkInput) -> StoredMark:
+        return check_mark(sent, instruments, units)
+
+    return _records(path, options, MARKS, MarkInput, check, passed_over=("price", "ts"))
 
 
 def _records(

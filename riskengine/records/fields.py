@@ -6,6 +6,7 @@ Pure functions. Each returns the exact value or raises `Rejected` with the field
 import datetime as dt
 from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation
 
+from riskengine.records.currency_units import MINOR_UNITS, one_spelling
 from riskengine.records.types import DECIMALS, ONE
 
 MAX_TEXT = 128
@@ -251,7 +252,12 @@ def excerpt(text: str) -> str:
 
 
 def currency(value: str, field: str) -> str:
-    """A currency code of 3 to 8 capital letters or digits (`EUR`, `USDT`), or empty. Raises Rejected."""
+    """A currency code of 3 to 8 capital letters or digits (`EUR`, `USDT`), a minor unit (`GBX`), or empty. Raises Rejected.
+
+    A unit with two spellings comes back under one.
+    """
+    if value in MINOR_UNITS:
+        return one_spelling(value)
     if value and not (3 <= len(value) <= 8 and value.isascii() and value.isalnum() and value.upper() == value):
         raise Rejected(field, f"must be a code of 3 to 8 capital letters: {excerpt(value)}")
     return value
