@@ -21,6 +21,7 @@ from riskengine.files.mapped_steps import Record, Roundings, RowSteps, translate
 from riskengine.files.mapping import Combined, Condition, FileMapping, RecordRule, Wanted, column_refs
 from riskengine.files.row_ids import RowIds
 from riskengine.files.shapes import Shape
+from riskengine.files.spreadsheet import unescape_formula
 from riskengine.nearest import nearest
 from riskengine.records.fields import Rejected, excerpt
 from riskengine.records.types import Refusal
@@ -101,6 +102,7 @@ class MappedFile:
         rules = mapping.records or (RecordRule(),)
         self._plans = [self._plan(mapping.for_record(rule), rule, place) for place, rule in enumerate(rules)]
         self._ids = RowIds()
+        self._cleaned = _own_text if mapping.own_names else str.strip
         self._id = self._id_of(mapping)
         self.unmapped = self._columns.unused()
         self._refuse_misspelt()
@@ -233,7 +235,7 @@ class MappedFile:
             if isinstance(sent, Refusal):
                 yield number, sent
                 continue
-            record = list(map(str.strip, sent))
+            record = list(map(self._cleaned, sent))
             if self._empty:
                 record = ["" if field in self._empty else field for field in record]
             if filters and not self._takes(record, filters):
@@ -385,6 +387,11 @@ def _made_columns(mapping: FileMapping) -> list[str]:
     """The names of the columns that a mapping makes, in the order of `_splits_of`."""
     groups = [group for pattern in mapping.extract.values() for group in re.compile(pattern).groupindex]
     return groups + [name for field, unit, _ in _units_of(mapping) for name in (_number_name(field), unit)]
+
+
+def _own_text(field: str) -> str:
+    """A field of a file under our own names, which may be one that the engine wrote: without what guards it in a spreadsheet."""
+    return unescape_formula(field.strip())
 
 
 def _taker(wanted: Wanted) -> Callable[[str], bool]:
