@@ -3,6 +3,7 @@
 import sys
 
 import click
+from msgspec import structs
 
 from riskengine.cli.load import FirstRefusals
 from riskengine.cli.state_text import print_state
@@ -18,6 +19,7 @@ from riskengine.cli.terminal import (
 from riskengine.clock import SystemClock
 from riskengine.engine.engine import Engine
 from riskengine.feeds.replay import Played, Recording, replay_here, replay_to
+from riskengine.files.near_names import NearNames
 from riskengine.records.reference import Reference, trade_check
 from riskengine.store.open_store import open_store
 
@@ -67,8 +69,12 @@ def replay_command(
         finally:
             opened.close()
         engine = Engine(reference, config)
+        names = NearNames({"instrument": lambda: reference.symbols, "desk": lambda: sorted(reference.hierarchy.leaves)})
+        source = source._replace(options=structs.replace(source.options, near=names.hint))
         played = replay_here(engine, source, config, trade_check(reference), now, refusals)
         refusals.close()
+        for line in names.summary():
+            complain(line)
         if not as_json:
             _print_played(played)
         print_state(engine, as_json, more={"replayed": played.fields()})

@@ -145,7 +145,8 @@ def _records(
                 row = row | {"date": parse_date(row["date"])}
             record: _Record | Refusal = check(convert(row, into))
         except Rejected as error:
-            record = Refusal(number, error.field, error.reason)
+            hint = options.near(error.field, error.unknown) if error.unknown else ""
+            record = Refusal(number, error.field, f"{error.reason}{hint}")
         yield number, record
 
 

@@ -209,7 +209,7 @@ def check_mark(sent: MarkInput, instruments: Mapping[str, Instrument]) -> Stored
 def _instrument(symbol: str, instruments: Mapping[str, Instrument]) -> Instrument:
     instrument = instruments.get(symbol)
     if instrument is None:
-        raise Rejected("instrument", f"unknown instrument {excerpt(symbol)}" if symbol else "is missing")
+        raise Rejected("instrument", f"unknown instrument {excerpt(symbol)}" if symbol else "is missing", symbol)
     return instrument
 
 

@@ -129,7 +129,7 @@ def test_a_file_of_cancels_needs_no_more_than_identity_and_version(written):
 
 
 def test_a_file_that_cannot_hold_trades_is_an_error(written):
-    with pytest.raises(InputError, match="lacks ts or action, desk or action; the header is "):
+    with pytest.raises(InputError, match=r"lacks ts, desk \(a file of cancels needs action instead\); the header is "):
         trades(written("trade_id,instrument,side,quantity,price\n"))
 
 
