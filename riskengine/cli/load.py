@@ -11,6 +11,7 @@ import click
 from msgspec import structs
 
 from riskengine.cli.streams import complain, say, say_json
+from riskengine.cli.template import KindCommand
 from riskengine.cli.terminal import (
     Progress,
     column_options,
@@ -37,7 +38,7 @@ ALWAYS_COUNTED = ("lines", "inserted", "updated", "duplicate", "refused")
 """Counts that are printed also where they are 0."""
 
 
-@click.command(name="load")
+@click.command(name="load", cls=KindCommand)
 @click.argument("kind", type=click.Choice(KINDS))
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @store_option
