@@ -32,12 +32,16 @@ class NearNames:
         self._left = MAX_COMPARISONS
 
     def hint(self, field: str, name: str) -> str:
-        """Count a name that no record has; the rest of the sentence that refuses it. O(known names x letters^2) at first."""
-        self._count(field, name)
-        near = self._nearest(field, name)
+        """Count a name as `near` does; the rest of the sentence that refuses it."""
+        near = self.near(field, name)
         if near is not None:
             return f": did you mean {excerpt(near)}? ({ALIAS})"
         return f" ({ALIAS})"
+
+    def near(self, field: str, name: str) -> str | None:
+        """Count a name that no record has; the known one that comes near. O(known names x letters^2) at first."""
+        self._count(field, name)
+        return self._nearest(field, name)
 
     def summary(self) -> list[str]:
         """A line for each field: its unknown names with their counts, the most frequent first. Empty if few lines had one."""
