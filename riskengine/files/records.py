@@ -13,7 +13,7 @@ from riskengine.errors import InputError
 from riskengine.files.columns import ColumnOptions, Row, Shape, TableFile, load_alias, parse_columns, read_rows
 from riskengine.files.times import TimeParser, date_parser, time_parser
 from riskengine.records.decode import TickInput, TradeInput, convert
-from riskengine.records.fields import Rejected, name, quote
+from riskengine.records.fields import Rejected, excerpt, name, quote
 from riskengine.records.reference_input import (
     CloseInput,
     InstrumentInput,
@@ -138,6 +138,7 @@ def _records(
             yield number, row
             continue
         options.keep(number, row)
+        read = row
         try:
             if parse_ts:
                 row = _parse_times(row, parse_ts)
@@ -145,9 +146,17 @@ def _records(
                 row = row | {"date": parse_date(row["date"])}
             record: _Record | Refusal = check(convert(row, into))
         except Rejected as error:
-            hint = options.near(error.field, error.unknown) if error.unknown else ""
-            record = Refusal(number, error.field, f"{error.reason}{hint}")
+            record = _refusal(number, error, read, options)
         yield number, record
+
+
+def _refusal(number: int, error: Rejected, row: Row, options: ColumnOptions) -> Refusal:
+    """The refusal of a line, with the value as the file has it: a person looks for it there."""
+    hint = options.near(error.field, error.unknown) if error.unknown else ""
+    sent = row.get(error.field)
+    if not hint and sent not in (None, "") and excerpt(str(sent)) not in error.reason:
+        hint = f": {excerpt(str(sent))}"
+    return Refusal(number, error.field, f"{error.reason}{hint}")
 
 
 def _parse_times(row: Row, parse: TimeParser) -> Row:
@@ -181,8 +190,15 @@ def read_ticks(path: str, options: ColumnOptions) -> Iterator[tuple[int, Tick | 
                 known = table.known_fields(record, number)
                 made = known if isinstance(known, Refusal) else tick(*map(known.get, fields))
         except Rejected as error:
-            made = Refusal(number, error.field, error.reason)
+            made = _refusal(number, error, _as_row(record, table), options)
         yield number, made
+
+
+def _as_row(record: list[str] | Row | Refusal, table: TableFile) -> Row:
+    """A record under our names, for the reason why it is refused."""
+    if isinstance(record, list):
+        return {ours: record[index] for ours, index in table.layout.items()}
+    return record if isinstance(record, dict) else {}
 
 
 class _TickReader:

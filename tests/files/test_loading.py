@@ -92,7 +92,7 @@ def test_a_bad_line_is_refused_with_its_place_and_the_others_are_loaded(loader: 
     path = loader.file("t.csv", TRADES + lines("a") + lines("b", desk="X") + lines("c", quantity="1e400") + lines("d"))
     report = loader.load("trades", path)
     assert (report.counts["inserted"], report.counts["refused"], report.counts["lines"]) == (2, 2, 4)
-    assert loader.refusals == ["t.csv:3: desk: unknown desk 'X'", "t.csv:4: quantity: is larger than 1e15"]
+    assert loader.refusals == ["t.csv:3: desk: unknown desk 'X'", "t.csv:4: quantity: is larger than 1e15: '1e400'"]
     assert loader.advanced == 4
 
 
