@@ -1,9 +1,12 @@
 """`riskengine load` as an operator runs it at 06:30: what it says of a file that does not fit."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from riskengine.cli.load import FirstRefusals
+from riskengine.records.types import Refusal
 from riskengine.store.open_store import open_store
 from tests.cli.commands import riskengine
 from tests.store_book import INSTRUMENTS, NODES
@@ -57,6 +60,18 @@ def test_ten_lines_of_a_reason_are_shown_and_the_rest_and_its_names_are_counted(
         "unknown instruments: 'EUR/USD' in 5,000 lines (near: 'EURUSD'); --alias FILE gives their names ours"
     )
     assert len(told) == 12
+
+
+def test_a_file_in_which_every_line_has_a_reason_of_its_own_costs_bounded_memory_and_output(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with closing(FirstRefusals()) as first:
+        for line in range(5_000):
+            first("t.csv", Refusal(line, f"field{line}", "is wrong"))
+    assert len(first.counts) <= FirstRefusals.REASONS + 1
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == FirstRefusals.REASONS + FirstRefusals.LIMIT + 1
+    assert told[-1] == "t.csv: 3,990 more lines: other reasons"
 
 
 def test_a_dry_run_says_so_and_stores_nothing(tmp_path: Path, store: str) -> None:
