@@ -158,7 +158,8 @@ def summary_page(account: Mapping[str, Any]) -> list[str]:
         f"live  epoch {account['epoch']}, watermark {account['watermark']:,}, {account['store']}",
         f"trades loaded {account['trades_loaded']:,}: "
         + ", ".join(f"{what} {count:,}" for what, count in counts.items())
-        + _exception(account["unreadable"], "rows cannot be read as trades"),
+        + _exception(account["unreadable"], "rows cannot be read as trades")
+        + _exception(account["unjudged"], "not compared with a mark of their time"),
         f"opening balances {account['openings']:,}"
         + _exception(account["openings_left_out"], "left out: unknown desk or instrument"),
     ]

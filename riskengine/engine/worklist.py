@@ -57,7 +57,7 @@ class WorkList:
     def __init__(self) -> None:
         self._late: deque[ExceptionItem] = deque(maxlen=MAX_NOTICES)
         self._noticed = StandingNotices((*NOTICED_KINDS, OLDER_RULE), MAX_NOTICES)
-        self._unsaved: list[ExceptionItem] = []
+        self._unsaved: deque[ExceptionItem] = deque(maxlen=3 * MAX_NOTICES)  # of a first start there may be millions
         self._conflicts: dict[str, ExceptionItem] = {}
         self._cancels: dict[str, str] = {}  # the conflict that is listed for cancels of a version
         self._unreadable: dict[int, ExceptionItem] = {}
@@ -98,7 +98,8 @@ class WorkList:
 
     def take_unsaved(self) -> list[ExceptionItem]:
         """What was noticed since the last call and is to be stored."""
-        unsaved, self._unsaved = self._unsaved, []
+        unsaved = [*self._unsaved]
+        self._unsaved.clear()
         return unsaved
 
     def note_standing(self, identity: Identity) -> None:
@@ -111,24 +112,27 @@ class WorkList:
         if self._noticed.add(item):
             self._unsaved.append(item)
 
-    def recall_notices(self, stored: Iterable[ExceptionItem]) -> None:
-        """List what was noticed and stored before, as it was then; a late trade that is listed gets the time and detail of then.
+    def recall_notices(self, stored: Iterable[ExceptionItem]) -> int:
+        """List what was noticed and stored before, as it was then, late trades before those that are listed.
 
-        O(list).
+        Returns how many of the late trades were listed already. O(list).
         """
-        late = {item.id: item for item in self._late}
+        late: dict[str, ExceptionItem] = {}
         for item in stored:
             if item.kind in NOTICED_KINDS:
                 self._noticed.add(item)
             else:
                 late[item.id] = item
-        self._late = deque(late.values(), maxlen=MAX_NOTICES)
+        listed = [item for item in self._late if item.id not in late]
+        known = len(self._late) - len(listed)
+        self._late = deque([*late.values(), *listed], maxlen=MAX_NOTICES)
         self._changed.add(LATE)
+        return known
 
-    def note_late(self, trade: Trade, fold: LateFold, price: float | None, now: int, *, is_new: bool) -> str:
-        """List a trade that was folded in behind newer ones. Returns the reason. `price` is the mark of its instrument.
+    def note_late(self, trade: Trade, fold: LateFold, price: float | None, now: int) -> str:
+        """List a trade that was folded in behind newer ones, and keep it to be stored. Returns the reason.
 
-        `is_new`: it came now, and the notice is to be stored.
+        `price` is the mark of its instrument.
         """
         reason = f"{fold.late_by / MICROS_PER_SECOND:.3f} s older than the newest trade of its position"
         detail: dict[str, object] = {
@@ -138,8 +142,7 @@ class WorkList:
         }
         item = ExceptionItem(exception_id(LATE, trade), LATE, now, reason, trade, detail)
         self._late.append(item)
-        if is_new:
-            self._unsaved.append(item)
+        self._unsaved.append(item)
         self._changed.add(LATE)
         return reason
 

@@ -152,10 +152,10 @@ class StoreThread:
         self._marks.put(marks)
         self._submissions.wake()
 
-    def save_notices(self, notices: Iterable[Notice]) -> None:
-        """Store what was noticed of trades, soon; kept until it is stored."""
-        self._notices.put(notices)
-        self._submissions.wake()
+    def save_notices(self, notices: Iterable[Notice], up_to: int) -> None:
+        """Store what was noticed of trades, soon; kept until it is stored. It is all there is about rows up to `up_to`."""
+        if self._notices.put(notices, up_to):
+            self._submissions.wake()
 
     def ask_writer(self, action: Callable[[Engine], Any], answer: Answer, *, again: bool = True) -> None:
         """Have `action` done on the writer thread; `answer` gets its result or error once a snapshot shows what it did.

@@ -119,7 +119,7 @@ class EngineProcess:
         await self._sources.follow(self._store.feeds, self.clock.now())
         live = self._go_live(self._store, loaded)
         self.morning.enter("live")
-        self._store_watch.start(live.newest, self.morning.facts["openings_left_out"])
+        self._store_watch.start(live.newest, self.morning.facts["openings_left_out"], self.morning.facts["unjudged"])
         summary = summarise(self.morning, loaded.engine.snapshot, self.config, self._mismatches)
         self._summary = asyncio.get_running_loop().create_task(summary)
 
