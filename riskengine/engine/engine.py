@@ -395,8 +395,9 @@ class Engine:
         self._decided[:] = state.decided
         items = (*state.notices.late.values(), *state.notices.noticed.values())
         noticed = ((item, None if item.trade is None else judge(item.trade)) for item in items)
-        self._work.recall_notices(replace(item, trade=trade) for item, trade in noticed if trade is not None)
-        self._counts["late"] = max(self._counts["late"], state.late)
+        found = self._work.late_count
+        found -= self._work.recall_notices(replace(item, trade=trade) for item, trade in noticed if trade is not None)
+        self._counts["late"] = state.late + found  # those that this engine alone has seen
         for item in state.notices.conflicts.values():
             if item.trade is not None and (trade := judge(item.trade)) is not None:
                 self.recall_conflict(trade)

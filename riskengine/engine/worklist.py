@@ -74,6 +74,11 @@ class WorkList:
         """How many stored rows are no trades, plus how many keys broke an invariant."""
         return len(self._unreadable) + len(self._broken)
 
+    @property
+    def late_count(self) -> int:
+        """How many late trades are listed."""
+        return len(self._late)
+
     def notices(self) -> Notices:
         """The trades listed as late or noticed, and the conflicts that nobody has accepted. O(list)."""
         return Notices({item.id: item for item in self._late}, dict(self._conflicts), self._noticed.of_kinds(NOTICED_KINDS))

@@ -103,8 +103,8 @@ def test_an_engine_that_loses_a_trade_differs_from_the_store_s_own_sums(
 ) -> None:
     apply = Engine.apply
 
-    def forgetful(self: Engine, trades: Any, *more: Any) -> Any:
-        return apply(self, [each for each in trades if each.trade_id != "b"], *more)
+    def forgetful(self: Engine, trades: Any, *more: Any, **how: Any) -> Any:
+        return apply(self, [each for each in trades if each.trade_id != "b"], *more, **how)
 
     monkeypatch.setattr(Engine, "apply", forgetful)
     assert root(rebuilt(url, *words))["trade_count"] == 1, "the engine itself finds nothing wrong"
