@@ -264,6 +264,10 @@ class Engine:
             if not self._work.lists_conflict(trade):
                 self.recall_conflict(trade)
 
+    def forget_conflicts(self, item_ids: Iterable[str]) -> None:
+        """List conflicts no more that another program deleted from the store. O(those)."""
+        self._work.forget_conflicts(item_ids)
+
     def quarantine_row(self, store_seq: int, received_ts: int, reason: str) -> None:
         """List a stored row that cannot be read as a trade: another program wrote it, or its reference data is missing."""
         self._work.note_unreadable(store_seq, received_ts, reason)
@@ -310,6 +314,17 @@ class Engine:
         known = self._work.verdict(verdict.id)
         if known is None or known.ts <= verdict.ts and known != verdict:
             self.decide(item, verdict)
+
+    def forget_verdict(self, item: ExceptionItem) -> None:
+        """Undo a verdict that another program deleted from the store, as a start would not know it. O(versions).
+
+        A record that took the place of another one by the verdict is what is stored, and stays.
+        """
+        self._work.forget_verdict(item.id)
+        self._decided[:] = [decided for decided in self._decided if decided[0].id != item.id]
+        self.quarantine.accepted.discard(item.id)
+        if item.kind == "quarantined" and item.trade is not None and (versions := self.processed.versions(item.trade.identity)):
+            self._judge_again(item.trade.identity, versions)
 
     def _judge_again(self, identity: Identity, versions: Iterable[Trade]) -> None:
         decision = self.processed.judge_again(identity, [(one, self.quarantine.reason(one)) for one in versions])

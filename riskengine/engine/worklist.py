@@ -156,6 +156,13 @@ class WorkList:
         same = self._cancels.get(exception_id("conflict", trade)) if trade.action == "cancel" else conflict_id(trade)
         return same in self._conflicts
 
+    def forget_conflicts(self, item_ids: Iterable[str]) -> None:
+        """Take conflicts off the list that the store does not hold any more. O(those)."""
+        for item_id in item_ids:
+            if self._conflicts.pop(item_id, None) is not None and self._cancels.get(base := item_id.rpartition(":")[0]) == item_id:
+                del self._cancels[base]
+        self._changed.add("conflict")
+
     def note_conflict(self, trade: Trade, other: Trade | None, now: int) -> None:
         """List a trade that conflicts with `other` (None: with a row that is no trade), once however often it comes."""
         item_id = conflict_id(trade)
@@ -256,6 +263,11 @@ class WorkList:
         if known is not None and not verdict.verdict:
             verdict = structs.replace(verdict, verdict=known.verdict)
         self._verdicts[verdict.id] = verdict
+        self._changed |= {"conflict", VERDICTS}
+
+    def forget_verdict(self, item_id: str) -> None:
+        """Nobody has decided on this exception: the store does not hold the decision any more."""
+        self._verdicts.pop(item_id, None)
         self._changed |= {"conflict", VERDICTS}
 
     def refresh(self, processed: Processed, now: int) -> None:

@@ -68,11 +68,26 @@ class SideWrites:
 
 
 class PendingMarks:
-    """The newest mark of each instrument, kept until it is stored. Any thread may call `put`; the rest is the store thread's."""
+    """The newest mark of each instrument, kept until it is stored.
+
+    Any thread may call `put`, `note_stored` and `stored`; the rest is the store thread's.
+    """
 
     def __init__(self) -> None:
         self._marks: dict[str, StoredMark] = {}
+        self._stored: dict[str, int] = {}
         self._lock = threading.Lock()
+
+    def note_stored(self, marks: Iterable[tuple[str, int]]) -> None:
+        """The store holds, or has held, marks of these instruments and event times."""
+        with self._lock:
+            for instrument, ts in marks:
+                self._stored[instrument] = max(ts, self._stored.get(instrument, ts))
+
+    def stored(self) -> dict[str, int]:
+        """The newest event time of each instrument that the store holds, unless somebody took it back. O(instruments)."""
+        with self._lock:
+            return dict(self._stored)
 
     def put(self, marks: Iterable[StoredMark]) -> None:
         """Add marks in place of older ones."""
@@ -87,6 +102,7 @@ class PendingMarks:
             return
         try:
             store.save_marks(list(marks.values()))
+            self.note_stored((mark.instrument, mark.ts) for mark in marks.values())
         except StoreError:
             with self._lock:
                 self._marks = marks | self._marks

@@ -84,6 +84,9 @@ class LiveEngine:
         )
         self.history = SnapshotHistory(engine.snapshot, int(config.server.snapshot_history_s * MICROS_PER_SECOND))
         self.store_thread = self._make_store_thread(loaded)
+        self.store_thread.marks.note_stored(
+            (engine.reference.symbols[number], mark.ts) for number, mark in enumerate(engine.marks.marks) if mark is not None
+        )
         self.writer = self._make_writer(loaded)
         self.renewals.work_on(self._renewal_parts())
         self.reconciler = Reconciler(self._reconciler_parts())
@@ -202,6 +205,7 @@ class LiveEngine:
             quotes=self.quotes,
             newest=self.newest,
             on_store=self._calls.on_store,
+            warnings=around.warnings,
         )
 
     # -- between the parts -------------------------------------------------------------------------------------
