@@ -18,7 +18,7 @@ from riskengine.cli.state_text import print_state, tree_lines
 from riskengine.cli.streams import complain, say, say_if_possible
 from riskengine.cli.terminal import config_option, effective_config, json_option, store_option
 from riskengine.cli.token import check_access
-from riskengine.clock import SystemClock
+from riskengine.clock import SystemClock, utc_text
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
@@ -35,7 +35,7 @@ from riskengine.snapshot.mismatch import Mismatch, disagreements, first_few, mis
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
-from riskengine.store.witness import Witness, utc_text
+from riskengine.store.witness import Witness
 
 SWITCH_S = 0.000_5
 """How long one thread may hold the interpreter while others wait. A trade changes threads a dozen times before it is answered."""

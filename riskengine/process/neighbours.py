@@ -150,7 +150,7 @@ class Neighbours:
         self._warn_of_set_back(set_back(in_force, stored, known))
 
     def _read_prices(self, now: int) -> tuple[dict[str, Mark], dict[str, Mark]]:
-        """Marks of others and the closes that count where nothing newer is stored; and all that a start would know. Any thread."""
+        """Marks of others and the closes that count where nothing newer is stored; and all a start would know. Any thread."""
         store = self._parts.store
         marks = {mark.instrument: Mark(mark.price, mark.ts, mark.source, mark.kind) for mark in store.marks_of_others()}
         known = known_marks(store, self._parts.config, now)
@@ -165,9 +165,9 @@ class Neighbours:
             log.warning("prices_set_back", instruments=len(symbols), first=symbols[0])
         named = ", ".join(symbols[:MAX_NAMED]) + (f" and {len(symbols) - MAX_NAMED:,} more" if len(symbols) > MAX_NAMED else "")
         self._parts.warnings[SET_BACK] = (
-            f"the store does not hold the price in force of {len(symbols):,} instruments any more ({named}): another program deleted"
-            " the mark or close or set it back. The engine keeps the price; a start would use what is stored. Load the mark or close"
-            " again, or send a newer price"
+            f"the store does not hold the price in force of {len(symbols):,} instruments any more ({named}): another program"
+            " deleted the mark or close or set it back. The engine keeps the price; a start would use what is stored. Load the mark"
+            " or close again, or send a newer price"
         )
 
     # -- conflicts ---------------------------------------------------------------------------------------------

@@ -62,6 +62,8 @@ class EngineProcess:
         """What every screen says as long as it is true, by kind: set and cleared on the loop."""
         self._log_watch = LogWatch(self.warnings)
         self.curves = Curves(config.curves.samples)
+        self.deciding = asyncio.Lock()
+        """See `Gateway`."""
         self.morning = Morning(self.clock)
         self.live: LiveEngine | None = None
         """The parts of the engine once it is live; they stay when it has failed or stopped."""

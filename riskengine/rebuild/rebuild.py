@@ -58,7 +58,7 @@ class Listener(Protocol):
         ...
 
     def note(self, **facts: int) -> None:
-        """Facts for the summary: `openings` applied, `openings_left_out`; `unjudged` trades, that no mark of their time judges."""
+        """Facts for the summary: `openings` applied, `openings_left_out`; trades that no mark judges, `unjudged`."""
         ...
 
 
@@ -139,9 +139,9 @@ def rebuild(
     `gentle` builds it beside a live engine: in short steps, which take longer together. With `past`, trades older than
     `[engine] history_days` are frozen on the way, 3 us each; without it all stay in memory. `rest` is called often meanwhile.
 
-    What a live engine noticed of trades is stored: nobody works it out again. Of rows beyond those (the last moment before a kill,
-    what came while no engine ran) it is worked out now, and is among `take_noticed`; `noticed_up_to` is from which row on, if a
-    live engine knows that better than the store.
+    What a live engine noticed of trades is stored: nobody works it out again. Of rows beyond those (the last moment before a
+    kill, what came while no engine ran) it is worked out now, and is among `take_noticed`; `noticed_up_to` is from which row on,
+    if a live engine knows that better than the store.
     """
     listener.enter("reference")
     known = store.noticed_up_to()
@@ -192,9 +192,7 @@ class _Progress(NamedTuple):
     known: int | None
 
 
-def _replay(
-    engine: Engine, trades: Iterator[tuple[int, Trade | RefusedRow]], how: _Progress, freezer: "Freezer | None"
-) -> int:
+def _replay(engine: Engine, trades: Iterator[tuple[int, Trade | RefusedRow]], how: _Progress, freezer: "Freezer | None") -> int:
     """Apply every trade; returns how many there were."""
     now, last, listener, size, known = how
     loaded = seq = unjudged = 0

@@ -65,7 +65,7 @@ def test_it_is_judged_by_the_cash_of_its_kind_and_only_where_the_mark_of_its_tim
 def test_trades_that_come_from_the_store_again_are_not_judged(house: House) -> None:
     house.engine.apply([trade("far", price="1.2"), trade("x", source="other")], NOON)
     assert listed(house.engine) == {}
-    assert house.engine.take_noticed() [0] == []
+    assert house.engine.take_noticed()[0] == []
 
 
 def test_equal_trades_of_two_sources_count_both_and_the_later_one_is_listed(house: House) -> None:
