@@ -159,11 +159,9 @@ class WorkList:
     def forget_conflicts(self, item_ids: Iterable[str]) -> None:
         """Take conflicts off the list that the store does not hold any more. O(those)."""
         for item_id in item_ids:
-            if (
-                self._conflicts.pop(item_id, None) is not None
-                and self._cancels.get(base := item_id.rpartition(":")[0]) == item_id
-            ):
-                del self._cancels[base]
+            self._conflicts.pop(item_id, None)
+            if self._cancels.get(of_version := item_id.rpartition(":")[0]) == item_id:
+                del self._cancels[of_version]
         self._changed.add("conflict")
 
     def note_conflict(self, trade: Trade, other: Trade | None, now: int) -> None:
