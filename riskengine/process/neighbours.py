@@ -166,8 +166,8 @@ class Neighbours:
         named = ", ".join(symbols[:MAX_NAMED]) + (f" and {len(symbols) - MAX_NAMED:,} more" if len(symbols) > MAX_NAMED else "")
         self._parts.warnings[SET_BACK] = (
             f"the store does not hold the price in force of {len(symbols):,} instruments any more ({named}): another program"
-            " deleted the mark or close or set it back. The engine keeps the price; a start would use what is stored. Load it again,"
-            " or send a newer price"
+            " deleted the mark or close or set it back. The engine keeps the price; a start would use what is stored. Load it"
+            " again, or send a newer price"
         )
 
     # -- conflicts ---------------------------------------------------------------------------------------------

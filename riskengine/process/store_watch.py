@@ -89,7 +89,7 @@ class StoreWatch:
         if unjudged:
             self._warnings[UNJUDGED] = (
                 f"{unjudged:,} trades count that came while no engine was live, or just before it ended, and are not compared"
-                " with a mark of their time: none is known; look at their prices (GET /v1/trades); the next start says this no more"
+                " with a mark of their time: none is known; look at their prices (GET /v1/trades); the next start says nothing"
             )
         self._task = start_task(self._run(newest, self._stopping), log, "watch_failed")
 
