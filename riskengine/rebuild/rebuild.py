@@ -164,11 +164,7 @@ def rebuild(
     try:
         size = GENTLE_TRADES if gentle else BATCH_TRADES
         loaded = _replay(engine, read_trades(check), _Progress(now, last, listener, size, known), freezer)
-        conflicts = list(read_conflicts(check))
-        if freezer is not None:
-            freezer.thaw_for([trade for trade in conflicts if not engine.processed.is_in_memory(trade)])
-        for trade in conflicts:
-            engine.recall_conflict(trade)
+        _recall_conflicts(engine, list(read_conflicts(check)), freezer)
         engine.recall_notices(_stored_items(store.notices(MAX_NOTICES), check), store.late_count())
         engine.beat({}, now)
         engine.publish(now, at_once=not gentle)
@@ -177,6 +173,13 @@ def rebuild(
             gc.enable()
     listener.advance(1.0, loaded)
     return engine
+
+
+def _recall_conflicts(engine: Engine, conflicts: Sequence[Trade], freezer: "Freezer | None") -> None:
+    if freezer is not None:
+        freezer.thaw_for([trade for trade in conflicts if not engine.processed.is_in_memory(trade)])
+    for trade in conflicts:
+        engine.recall_conflict(trade)
 
 
 class _Progress(NamedTuple):
