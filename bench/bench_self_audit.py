@@ -48,7 +48,7 @@ def running(engine: Engine, maker: Maker, self_audit_s: float) -> Iterator[Inbox
         beat_us=int(BEAT_S * 1e6),
         store_marks_us=10**12,
         published=lambda snapshot: None,
-        save_notices=lambda items: None,
+        save_notices=lambda items, up_to: None,
         save_marks=lambda marks: None,
         failed=lambda error: None,
         self_audit_s=self_audit_s,

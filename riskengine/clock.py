@@ -3,10 +3,16 @@
 All times are integers, microseconds since the Unix epoch, UTC.
 """
 
+import datetime as dt
 import time
 from typing import Protocol
 
 MICROS_PER_SECOND = 1_000_000
+
+
+def utc_text(ts: int) -> str:
+    """Microseconds since the epoch as text, such as `2026-11-30 17:00:00 UTC`."""
+    return dt.datetime.fromtimestamp(ts // MICROS_PER_SECOND, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 class Clock(Protocol):

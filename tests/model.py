@@ -108,18 +108,35 @@ class MarkOf:
     def __init__(self, limit: float) -> None:
         self.limit = limit
         self.good: Quote | None = None
+        self.by = ""
+        self.left: float | None = None
         self.said: dict[str, list[Heard]] = {}
 
     def clock(self, now: int, ts: int = 0) -> None:
         """Event time or the clock has moved on: believe what has held and is newest, forget what nobody has said for long."""
         for source, row in sorted(self.said.items(), key=lambda item: item[1][-1].ts):
             held = ts - row[0].ts >= RELEASE_AFTER or now - row[0].came >= RELEASE_AFTER
-            if source in self.said and held and (self.good is None or row[-1].ts >= self.good.ts):
+            at = max(ts, row[-1].ts + now - row[-1].came)
+            newest = self.good is None or row[-1].ts >= self.good.ts
+            if source in self.said and held and newest and not self.opposed(source, row, at):
                 self.believe(source, row[-1])
             elif source in self.said and (ts - row[-1].ts > STALE_AFTER or now - row[-1].came > STALE_AFTER):
                 del self.said[source]
 
+    def opposed(self, source: str, row: list[Heard], at: int) -> bool:
+        """One print, or the price that the mark has left, beside a mark that another source keeps."""
+        if self.good is None or self.by == source:
+            return False
+        return (len(row) == 1 and self.good.ts >= at - STALE_AFTER) or self.lags(source, row[-1].price, at)
+
+    def lags(self, source: str, price: float, at: int) -> bool:
+        if self.left is None or self.good is None or self.by == source:
+            return False
+        return near(price, self.left, self.limit) and self.good.ts >= at - RELEASE_AFTER
+
     def believe(self, source: str, heard: Heard) -> None:
+        self.left = self.good.price if self.good is not None and self.by != source else None
+        self.by = source
         self.good = Quote(*heard[:3])
         self.said = {
             other: row for other, row in self.said.items() if other != source and not near(row[-1].price, heard.price, self.limit)
@@ -139,7 +156,9 @@ class MarkOf:
             return
         wide = self.limit * (3 if good is not None and ts - good.ts > STALE_AFTER else 1)
         if good is None or near(new.price, good.price, wide):
-            self.said.pop(source, None)
+            if self.said.pop(source, None) is not None:
+                self.left = None
+            self.by = self.by if keeps else source
             self.good = good._replace(price=new.price) if keeps and good is not None else new
             return
         row = self.said.get(source, [])
@@ -150,7 +169,7 @@ class MarkOf:
             row = row[1:]
         agreeing = [other for name, other in self.said.items() if name != source and near(new.price, other[-1].price, self.limit)]
         held = ts - row[0].ts >= RELEASE_AFTER or now - row[0].came >= RELEASE_AFTER
-        if len(row) == 3 or agreeing or held:
+        if agreeing or ((len(row) == 3 or held) and not self.lags(source, new.price, ts)):
             self.believe(source, row[-1])
         else:
             self.said[source] = row

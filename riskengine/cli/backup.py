@@ -18,7 +18,7 @@ import msgspec
 from riskengine.cli.start import BAR_CELLS, BAR_EVERY_S, Bar, check_engine, check_store, rebuild_engine
 from riskengine.cli.streams import complain, say, say_json
 from riskengine.cli.terminal import config_option, effective_config, fail, json_option, store_option
-from riskengine.clock import SystemClock
+from riskengine.clock import SystemClock, utc_text
 from riskengine.config import Config, without_password
 from riskengine.errors import ReferenceDataError, StoreError
 from riskengine.rebuild.rebuild import NoListener
@@ -27,7 +27,6 @@ from riskengine.snapshot.mismatch import Mismatch
 from riskengine.store.open_store import POSTGRES, open_store, path_of
 from riskengine.store.results import StoreState
 from riskengine.store.sqlite.backup import copy_store, has_current_schema
-from riskengine.store.witness import utc_text
 
 GIVE_WAY = 10
 """The niceness of the command: a live engine gets the processor first."""

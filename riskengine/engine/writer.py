@@ -50,7 +50,7 @@ class Writer:
         store_marks_us: int,
         published: Callable[[Snapshot], None],
         save_marks: Callable[[Sequence[tuple[int, Mark]]], None],
-        save_notices: Callable[[Sequence[ExceptionItem]], None],
+        save_notices: Callable[[Sequence[ExceptionItem], int], None],
         failed: Callable[[BaseException], None],
         self_audit_s: float = 0.0,
     ) -> None:
@@ -195,6 +195,7 @@ class Writer:
         """Continue with another engine, whose state is this one's or newer, and publish it. Only inside a `WriterCall`."""
         assert threading.get_ident() == self._owner, "only the writer thread writes"
         self._engine = engine
+        self._note(*engine.take_noticed())
         self._audit_schedule.forget()
         self._publish(self._clock.now())
 
@@ -211,8 +212,7 @@ class Writer:
                 answers.append((message, self._take_trades(message, now)))
                 done += len(message.trades)
             first += len(answers)
-            if noticed := self._engine.take_noticed():
-                self._note(noticed)
+            self._note(*self._engine.take_noticed())
             snapshot = self._publish(now)
             for status, count in Counter(outcome.status for _, outcomes in answers for outcome in outcomes).items():
                 self._metrics.trades[status].inc(count)
@@ -248,9 +248,9 @@ class Writer:
             outcomes.insert(index, KEPT_APART)
         return outcomes
 
-    def _note(self, noticed: Sequence[ExceptionItem]) -> None:
-        """Have what was noticed of trades stored, and count it."""
-        self._save_notices(noticed)
+    def _note(self, noticed: Sequence[ExceptionItem], up_to: int) -> None:
+        """Have what was noticed of trades stored, with the store_seq up to which that is all, and count it."""
+        self._save_notices(noticed, up_to)
         for kind, count in Counter(item.kind for item in noticed).items():
             self._metrics.notices[kind].inc(count)
 

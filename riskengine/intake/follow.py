@@ -85,7 +85,7 @@ class StoreFollower:
         quarantine_rows(self.engine, refused)
         self.watermark = max(self.watermark, *(row.store_seq for row in rows), 0)
         self._thaw_for(trades, {row.store_seq for row in rows}.__contains__)
-        self.engine.apply(trades, now, self.watermark)
+        self.engine.apply(trades, now, self.watermark, notice=True)
         self.bookmark = bookmark
 
     def thaw_questioned(self) -> None:

@@ -1,6 +1,7 @@
 """What the store thread writes beside trades: marks, what was noticed of trades, single writes such as verdicts and breaks."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from typing import Any, NamedTuple
@@ -15,6 +16,9 @@ from riskengine.store.protocol import Store
 
 MAX_PENDING_NOTICES = 20_000
 """Notices kept while the store is away: more than a list shows."""
+
+SAVE_EVERY_S = 1.0
+"""Longest time for which rows count as not noticed that were, and had nothing about them."""
 
 log = get_logger("riskengine.store")
 
@@ -64,11 +68,26 @@ class SideWrites:
 
 
 class PendingMarks:
-    """The newest mark of each instrument, kept until it is stored. Any thread may call `put`; the rest is the store thread's."""
+    """The newest mark of each instrument, kept until it is stored.
+
+    Any thread may call `put`, `note_stored` and `stored`; the rest is the store thread's.
+    """
 
     def __init__(self) -> None:
         self._marks: dict[str, StoredMark] = {}
+        self._stored: dict[str, int] = {}
         self._lock = threading.Lock()
+
+    def note_stored(self, marks: Iterable[tuple[str, int]]) -> None:
+        """The store holds, or has held, marks of these instruments and event times."""
+        with self._lock:
+            for instrument, ts in marks:
+                self._stored[instrument] = max(ts, self._stored.get(instrument, ts))
+
+    def stored(self) -> dict[str, int]:
+        """The newest event time of each instrument that the store holds, unless somebody took it back. O(instruments)."""
+        with self._lock:
+            return dict(self._stored)
 
     def put(self, marks: Iterable[StoredMark]) -> None:
         """Add marks in place of older ones."""
@@ -83,6 +102,7 @@ class PendingMarks:
             return
         try:
             store.save_marks(list(marks.values()))
+            self.note_stored((mark.instrument, mark.ts) for mark in marks.values())
         except StoreError:
             with self._lock:
                 self._marks = marks | self._marks
@@ -97,34 +117,45 @@ class PendingMarks:
 
 
 class PendingNotices:
-    """What was noticed of trades, kept until it is stored. Any thread may call `put`; the rest is the store thread's."""
+    """What was noticed of trades, kept until it is stored, and up to which row that is all.
+
+    Any thread may call `put`; the rest is the store thread's. A notice is stored at once; the number of the row without one at
+    least every SAVE_EVERY_S: what is beyond it is worked out again by the next start.
+    """
 
     def __init__(self) -> None:
         self._notices: list[Notice] = []
+        self._up_to = 0
+        self._saved_up_to = -1
+        self._save_at = 0.0
         self._lock = threading.Lock()
 
-    def put(self, notices: Iterable[Notice]) -> None:
-        """Add notices."""
+    def put(self, notices: Iterable[Notice], up_to: int) -> bool:
+        """Add notices; with those put before they are all there is about rows up to `up_to`. Whether there are any."""
         with self._lock:
             self._notices += notices
+            self._up_to = max(self._up_to, up_to)
+            return bool(self._notices)
 
-    def save(self, store: Store) -> None:
-        """Store them. Raises StoreError, and then keeps the newest."""
+    def save(self, store: Store, *, at_once: bool = False) -> None:
+        """Store what waits, `at_once` the number too. Raises StoreError, and then keeps the newest."""
+        now = time.monotonic()
         with self._lock:
-            notices, self._notices = self._notices, []
-        if not notices:
+            notices, self._notices, up_to = self._notices, [], self._up_to
+        if not notices and (up_to == self._saved_up_to or (now < self._save_at and not at_once)):
             return
         try:
-            store.save_notices(notices)
+            store.save_notices(notices, up_to)
         except StoreError:
             with self._lock:
                 self._notices = [*notices, *self._notices][-MAX_PENDING_NOTICES:]
             raise
+        self._saved_up_to, self._save_at = up_to, now + SAVE_EVERY_S
 
     def save_last(self, store: Store) -> None:
         """Store them at the end; where that fails, log it."""
         try:
-            self.save(store)
+            self.save(store, at_once=True)
         except StoreError as error:
             log.error("notices_not_stored", error=str(error), notices=len(self._notices))
 

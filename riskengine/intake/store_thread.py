@@ -100,7 +100,8 @@ class StoreThread:
         """What goes to the writer. Store thread."""
         self._submissions = SubmissionQueue(batch_trades)
         self._side_writes = SideWrites()
-        self._marks = PendingMarks()
+        self.marks = PendingMarks()
+        """The marks to store, and how far they are stored."""
         self._notices = PendingNotices()
         self._stopping = False
         self._ask_at = 0.0
@@ -149,13 +150,13 @@ class StoreThread:
 
     def save_marks(self, marks: Iterable[StoredMark]) -> None:
         """Store marks soon; the newest of each instrument is kept until it is stored."""
-        self._marks.put(marks)
+        self.marks.put(marks)
         self._submissions.wake()
 
-    def save_notices(self, notices: Iterable[Notice]) -> None:
-        """Store what was noticed of trades, soon; kept until it is stored."""
-        self._notices.put(notices)
-        self._submissions.wake()
+    def save_notices(self, notices: Iterable[Notice], up_to: int) -> None:
+        """Store what was noticed of trades, soon; kept until it is stored. It is all there is about rows up to `up_to`."""
+        if self._notices.put(notices, up_to):
+            self._submissions.wake()
 
     def ask_writer(self, action: Callable[[Engine], Any], answer: Answer, *, again: bool = True) -> None:
         """Have `action` done on the writer thread; `answer` gets its result or error once a snapshot shows what it did.
@@ -235,7 +236,7 @@ class StoreThread:
                 self._step()
             if self._went_back is None:
                 self._notices.save_last(self._store)
-                self._marks.save_last(self._store)
+                self.marks.save_last(self._store)
             if self.error is None:
                 self.trail.finish(self._store)
         except BaseException as error:
@@ -256,7 +257,7 @@ class StoreThread:
             if self.error is not None and not self._store.is_writable():
                 return  # that it can be read is not enough to call it back
             self._notices.save(self._store)
-            self._marks.save(self._store)
+            self.marks.save(self._store)
             self._note_recovery()
             self.trail.work(self._store, busy=not self._submissions.is_empty)
         except StoreError as error:

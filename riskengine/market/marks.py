@@ -75,7 +75,7 @@ class QuoteState:
     so that every tick goes by all rules.
     """
 
-    __slots__ = ("changed", "down", "kind", "limit", "may_be_zero", "number", "price", "source", "suspects", "ts", "up")
+    __slots__ = ("changed", "down", "kind", "left", "limit", "may_be_zero", "number", "price", "source", "suspects", "ts", "up")
 
     def __init__(self) -> None:
         self.number = 0
@@ -85,6 +85,7 @@ class QuoteState:
         self.ts = 0
         self.source = ""
         self.kind = ""
+        self.left: float | None = None  # the price that the mark left for one that was held back
         self.down, self.up = NO_BAND
         self.suspects: dict[str, SuspectLevel] = {}
         self.changed = False
@@ -99,6 +100,16 @@ class QuoteState:
     def put(self, mark: Mark) -> None:
         """Make a mark the good one; the suspects stay."""
         self.price, self.ts, self.source, self.kind = mark.price, mark.ts, mark.source, mark.kind
+        self.left = None
+
+    def is_contradicted(self, level: SuspectLevel, since: int) -> bool:
+        """Whether another source than the level's has set the mark, with a quote of `since` or later."""
+        return self.source != level.source and self.ts >= since
+
+    def repeats_left(self, source: str, price: float, since: int) -> bool:
+        """Whether a source goes on saying the price that the mark has left, and the mark was quoted at `since` or later."""
+        is_left = self.left is not None and source != self.source and is_within(price, self.left, self.limit)
+        return is_left and self.ts >= since
 
     def hold(self, suspects: dict[str, SuspectLevel]) -> None:
         """Replace the suspect levels."""
@@ -357,6 +368,7 @@ class QuoteBook:
             self._doubt(symbol, state, offered)
             return
         if offered.source in state.suspects:
+            state.left = None
             self._hold(symbol, state, {name: level for name, level in state.suspects.items() if name != offered.source})
         if keeps_mid:
             if offered.price == state.price:
@@ -385,11 +397,10 @@ class QuoteBook:
             known = None  # from before the clock was set back
         quote = SuspectLevel.of(source, price, ts, kind, now)
         level, is_third = extend_level(known, quote, state.limit)
-        if (
-            is_third
-            or level.has_held(ts, now, self._release_after)
-            or has_second_source(level, state.suspects.values(), state.limit)
-        ):
+        is_confirmed = is_third or level.has_held(ts, now, self._release_after)
+        if is_confirmed and state.repeats_left(source, price, ts - self._release_after):
+            is_confirmed = False
+        if is_confirmed or has_second_source(level, state.suspects.values(), state.limit):
             self._believe(symbol, state, level)
             return
         self.held_back += 1
@@ -407,13 +418,27 @@ class QuoteBook:
         for level in sorted(state.suspects.values(), key=lambda each: each.ts):
             if level.source not in state.suspects:
                 continue
-            if level.since <= latest and level.has_held(ts, now, self._release_after) and not level.ts < state.ts <= latest:
+            if level.since <= latest and self._has_held(state, level, ts, now):
                 self._believe(symbol, state, level)
             elif level.since > latest or ts - level.ts > self._stale_after or now - level.came > self._stale_after:
                 self._hold(symbol, state, {name: each for name, each in state.suspects.items() if name != level.source})
 
+    def _has_held(self, state: QuoteState, level: SuspectLevel, ts: int, now: int) -> bool:
+        """Whether a level has held until event time `ts` or by the clock, and nothing speaks against it.
+
+        A newer quote that set the mark does. So does the mark itself: while it is fresh and another source's, one print that
+        nobody repeated does not replace it; while it is quoted, the price that it has left does not.
+        """
+        if not level.has_held(ts, now, self._release_after) or level.ts < state.ts <= now + self._future_limit:
+            return False
+        at = max(ts, level.ts + now - level.came)
+        if level.before is None and state.is_contradicted(level, at - self._stale_after):
+            return False
+        return not state.repeats_left(level.source, level.price, at - self._release_after)
+
     def _believe(self, symbol: str, state: QuoteState, level: SuspectLevel) -> None:
         """Make a suspect level the mark."""
+        state.left = state.price if state.ts and state.source != level.source else None
         state.price, state.ts, state.source, state.kind = level.price, level.ts, level.source, level.kind
         self.believed += 1
         self._hold(symbol, state, without_agreeing(state.suspects, level, state.limit))

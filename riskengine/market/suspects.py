@@ -2,7 +2,8 @@
 
 A source whose quote lies too far from the mark is suspect. It is believed once three of its quotes in a row agree, or a second
 source agrees with it, or its level has held for `suspect_release_s`, or a person says so. Another source that quotes near the
-mark keeps the mark and clears nothing. Pure; owned by the thread that owns the quote book.
+mark keeps the mark and clears nothing. One print that nobody repeats, and the price that the mark has just left, do not hold by
+time alone beside a mark that another source keeps. Pure; owned by the thread that owns the quote book.
 """
 
 from collections.abc import Iterable

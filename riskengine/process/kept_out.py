@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from riskengine.alerts import Warnings
+from riskengine.clock import utc_text
 from riskengine.records.fields import TS_MAX, TS_MIN
 from riskengine.records.types import Verdict
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
-from riskengine.store.witness import utc_text
 
 
 class Told(NamedTuple):

@@ -75,6 +75,7 @@ class LiveEngine:
         self._around = around
         self._calls = calls
         self._loop = asyncio.get_running_loop()
+        self._start_notices = engine.take_noticed()
         self.inbox = Inbox(config.inbox.max_trades)
         self.renewals = Renewals(trade_check(engine.reference), loaded.revision)
         self.quotes = LimitedQuoteBook(engine.reference, config.marks, config.engine.future_limit_s, config.ingest)
@@ -83,6 +84,9 @@ class LiveEngine:
         )
         self.history = SnapshotHistory(engine.snapshot, int(config.server.snapshot_history_s * MICROS_PER_SECOND))
         self.store_thread = self._make_store_thread(loaded)
+        self.store_thread.marks.note_stored(
+            (engine.reference.symbols[number], mark.ts) for number, mark in enumerate(engine.marks.marks) if mark is not None
+        )
         self.writer = self._make_writer(loaded)
         self.renewals.work_on(self._renewal_parts())
         self.reconciler = Reconciler(self._reconciler_parts())
@@ -106,6 +110,7 @@ class LiveEngine:
 
     def start(self) -> None:
         """Start all threads and tasks."""
+        self._save_notices(*self._start_notices)  # what a start had to work out is stored, as what comes later
         for part in (self.store_thread, self.writer, self.reconciler, self.beats, self.day_marks, self.sampling):
             part.start()
 
@@ -168,6 +173,7 @@ class LiveEngine:
             quotes=self.quotes,
             warnings=around.warnings,
             metrics=around.metrics,
+            newest=self.newest,
         )
 
     def _reconciler_parts(self) -> ReconcilerParts:
@@ -199,6 +205,7 @@ class LiveEngine:
             quotes=self.quotes,
             newest=self.newest,
             on_store=self._calls.on_store,
+            warnings=around.warnings,
         )
 
     # -- between the parts -------------------------------------------------------------------------------------
@@ -220,9 +227,9 @@ class LiveEngine:
             if mark.kind != "close"
         )
 
-    def _save_notices(self, items: Sequence[ExceptionItem]) -> None:
-        """On the writer thread."""
-        self.store_thread.save_notices(map(notice_of, items))
+    def _save_notices(self, items: Sequence[ExceptionItem], up_to: int) -> None:
+        """On the writer thread, and before it runs."""
+        self.store_thread.save_notices(map(notice_of, items), up_to)
 
     def _store_went_back(self, error: StoreWentBack) -> None:
         """On the store thread."""

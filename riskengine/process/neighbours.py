@@ -8,6 +8,9 @@ these tables have changed (`look`), and a task on the event loop brings what is 
   itself from those of others; one that is in force already is not stored again;
 - verdicts are followed, and judge the record that the store holds.
 
+What they delete is gone here too, conflicts and verdicts at least. A price that was deleted or set back stays in force, because
+nothing newer takes its place; a start would not know it, so a warning says so for as long as that is so.
+
 What is read again and known already changes nothing.
 """
 
@@ -17,15 +20,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, TypeVar
 
+from riskengine.alerts import Warnings
 from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Inbox
-from riskengine.engine.worklist import MAX_NOTICES
+from riskengine.engine.worklist import MAX_NOTICES, conflict_id
 from riskengine.errors import EngineNotLive, StoreError
 from riskengine.intake.store_thread import StoreThread
 from riskengine.loop import start_task
-from riskengine.market.marks import Mark, QuoteBook
+from riskengine.market.marks import CLOSE, Mark, QuoteBook
 from riskengine.observe import get_logger
 from riskengine.positions.processed import unescape_name
 from riskengine.process.sampling import OnStore
@@ -40,6 +44,15 @@ T = TypeVar("T")
 
 LOOK_S = 0.25
 """How often the store thread asks what others have changed."""
+
+LOOK_AGAIN_S = 1.0
+"""How often prices are compared again while the store lacks some."""
+
+SET_BACK = "set_back"
+"""The kind of the warning of prices in force that the store does not hold."""
+
+MAX_NAMED = 3
+"""Instruments that the warning names; it counts all."""
 
 RETRY_S = 0.1
 """Pause before asking again what the store did not answer, or while rows wait to be handed over."""
@@ -58,6 +71,7 @@ class NeighbourParts(NamedTuple):
     quotes: QuoteBook
     newest: Callable[[], Snapshot]
     on_store: OnStore
+    warnings: Warnings
 
 
 class Neighbours:
@@ -69,7 +83,8 @@ class Neighbours:
         self._look_at = 0.0
         self._seen: Changes | None = None
         self._changed: set[str] = set()
-        self._conflicts: set[int] = set()
+        self._conflicts: dict[int, str] = {}
+        self._look_again_at = 0.0
         self._marks: dict[str, Mark] = {}
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
@@ -81,6 +96,8 @@ class Neighbours:
             return
         self._look_at = now + LOOK_S
         kinds, self._seen = store.changes_beyond(self._seen)
+        if now >= self._look_again_at > 0.0:
+            kinds, self._look_again_at = kinds | {"marks"}, 0.0
         if kinds:
             self._loop.call_soon_threadsafe(self._request, kinds)
 
@@ -124,17 +141,34 @@ class Neighbours:
 
     async def _take_prices(self) -> None:
         now = self._parts.clock.now()
-        marks = await asyncio.to_thread(self._read_prices, now)
+        in_force, stored = self._parts.newest(), self._parts.store_thread.marks.stored()  # before the store is read: it has these
+        marks, known = await asyncio.to_thread(self._read_prices, now)
         new = {symbol: mark for symbol, mark in marks.items() if self._marks.get(symbol) != mark}
         self._marks = marks
         self._parts.quotes.take_stored(new, now)
+        self._parts.store_thread.marks.note_stored((symbol, mark.ts) for symbol, mark in known.items())
+        self._warn_of_set_back(set_back(in_force, stored, known))
 
-    def _read_prices(self, now: int) -> dict[str, Mark]:
-        """Marks of others, and the closes that count where nothing newer is stored, as for a start. Any thread."""
+    def _read_prices(self, now: int) -> tuple[dict[str, Mark], dict[str, Mark]]:
+        """Marks of others and the closes that count where nothing newer is stored; and all a start would know. Any thread."""
         store = self._parts.store
         marks = {mark.instrument: Mark(mark.price, mark.ts, mark.source, mark.kind) for mark in store.marks_of_others()}
-        closes = {symbol: mark for symbol, mark in known_marks(store, self._parts.config, now).items() if mark.kind == "close"}
-        return marks | closes
+        known = known_marks(store, self._parts.config, now)
+        return marks | {symbol: mark for symbol, mark in known.items() if mark.kind == CLOSE}, known
+
+    def _warn_of_set_back(self, symbols: Sequence[str]) -> None:
+        self._look_again_at = time.monotonic() + LOOK_AGAIN_S if symbols else 0.0
+        if not symbols:
+            self._parts.warnings.pop(SET_BACK, None)
+            return
+        if SET_BACK not in self._parts.warnings:
+            log.warning("prices_set_back", instruments=len(symbols), first=symbols[0])
+        named = ", ".join(symbols[:MAX_NAMED]) + (f" and {len(symbols) - MAX_NAMED:,} more" if len(symbols) > MAX_NAMED else "")
+        self._parts.warnings[SET_BACK] = (
+            f"the store does not hold the price in force of {len(symbols):,} instruments any more ({named}): another program"
+            " deleted the mark or close or set it back. The engine keeps the price; a start would use what is stored. Load it"
+            " again, or send a newer price"
+        )
 
     # -- conflicts ---------------------------------------------------------------------------------------------
 
@@ -142,30 +176,51 @@ class Neighbours:
         store = self._parts.store
         numbers = await asyncio.to_thread(store.conflict_ids, MAX_NOTICES)
         new = [number for number in numbers if number not in self._conflicts]
+        kept = {number: self._conflicts[number] for number in numbers if number in self._conflicts}
         if new:
             found = await asyncio.to_thread(store.conflicts_numbered, new)
-            await self._once_rows_are_there(partial(self._hand_over_conflicts, found))
-        self._conflicts = set(numbers)
+            kept |= await self._once_rows_are_there(partial(self._hand_over_conflicts, found))
+        oldest = min(numbers) if len(numbers) == MAX_NOTICES else 0  # older ones have made room, and are not gone
+        listed = set(kept.values())
+        gone = {item for number, item in self._conflicts.items() if number >= oldest and item not in listed}
+        if gone:
+            log.info("conflicts_gone", conflicts=len(gone))
+            await self._parts.on_store(partial(self._forget_conflicts, gone))
+        self._conflicts = kept
 
-    def _hand_over_conflicts(self, found: Sequence[Conflict], store: Store) -> int | None:
-        """On the store thread: the rows that these conflict with go to the writer before them. None while rows wait."""
+    def _forget_conflicts(self, gone: set[str], _: Store) -> None:
+        """On the store thread, after what it has put there before."""
+        self._parts.inbox.put_call(lambda engine: engine.forget_conflicts(gone))
+
+    def _hand_over_conflicts(self, found: Sequence[Conflict], store: Store) -> dict[int, str] | None:
+        """On the store thread: the rows that these conflict with go to the writer before them. None while rows wait.
+
+        Returns the ids under which they are listed, by number.
+        """
         thread = self._parts.store_thread
         if not thread.hand_over_all():
             return None
-        read = (trade_from_row(conflict.row, thread.delivery.check) for conflict in found)
-        trades = [trade for trade in read if not isinstance(trade, RefusedRow)]
+        read = ((conflict.conflict_id, trade_from_row(conflict.row, thread.delivery.check)) for conflict in found)
+        numbered = {number: trade for number, trade in read if not isinstance(trade, RefusedRow)}
+        trades = [*numbered.values()]
         thread.delivery.recall(trades)
 
         def follow(engine: Engine) -> None:
             engine.follow_conflicts(trades)
 
         self._parts.inbox.put_call(follow)
-        return len(trades)
+        return {number: conflict_id(trade) for number, trade in numbered.items()}
 
     # -- verdicts ----------------------------------------------------------------------------------------------
 
     async def _take_verdicts(self) -> None:
+        before = self._parts.newest().verdicts  # the store has these, or somebody has deleted them
         stored = await asyncio.to_thread(self._parts.store.verdicts)
+        there = {verdict.id for verdict in stored}
+        gone = [verdict for item_id, verdict in before.items() if item_id not in there]
+        if gone:
+            log.warning("verdicts_gone", verdicts=len(gone), first=gone[0].id)
+            await self._once_rows_are_there(partial(self._forget_verdicts, gone))
         known = self._parts.newest().verdicts
         if all(known.get(verdict.id) == verdict for verdict in stored):
             return
@@ -191,6 +246,22 @@ class Neighbours:
         self._parts.inbox.put_call(follow)
         return new
 
+    def _forget_verdicts(self, gone: Sequence[Verdict], store: Store) -> int | None:
+        """On the store thread: undo verdicts that were deleted, unless somebody has decided anew. None while rows wait."""
+        thread = self._parts.store_thread
+        if not thread.hand_over_all():
+            return None
+        there = {verdict.id for verdict in store.verdicts()}
+        items = [self._item_of(verdict, store) for verdict in gone if verdict.id not in there]
+        thread.delivery.recall([item.trade for item in items if item.trade is not None], moving=True)
+
+        def follow(engine: Engine) -> None:
+            for item in items:
+                engine.forget_verdict(item)
+
+        self._parts.inbox.put_call(follow)
+        return len(items)
+
     def _item_of(self, verdict: Verdict, store: Store) -> ExceptionItem:
         """What a verdict is about, with the record that the store holds now; without a trade if that is no trade."""
         kind, *words = verdict.id.split(":")
@@ -204,3 +275,18 @@ class Neighbours:
                 if isinstance(trade, Trade):
                     return ExceptionItem(verdict.id, kind, verdict.ts, "", trade, {"store_seq": row.store_seq})
         return plain
+
+
+def set_back(snapshot: Snapshot, stored: Mapping[str, int], known: Mapping[str, Mark]) -> list[str]:
+    """The instruments whose price in force the store held and holds no more: a start would know none, or an older one.
+
+    `stored` is the newest event time that the store has held of each, `known` what a start would know now. O(instruments).
+    """
+    found = []
+    for symbol, mark in zip(snapshot.reference.symbols, snapshot.units.marks, strict=True):
+        if mark is None or not mark.ts or mark.ts > stored.get(symbol, mark.ts - 1):
+            continue  # there is none, or it is still to be stored
+        there = known.get(symbol)
+        if there is None or there.ts < mark.ts:
+            found.append(symbol)
+    return found

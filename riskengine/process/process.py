@@ -62,6 +62,8 @@ class EngineProcess:
         """What every screen says as long as it is true, by kind: set and cleared on the loop."""
         self._log_watch = LogWatch(self.warnings)
         self.curves = Curves(config.curves.samples)
+        self.deciding = asyncio.Lock()
+        """See `Gateway`."""
         self.morning = Morning(self.clock)
         self.live: LiveEngine | None = None
         """The parts of the engine once it is live; they stay when it has failed or stopped."""
@@ -119,7 +121,7 @@ class EngineProcess:
         await self._sources.follow(self._store.feeds, self.clock.now())
         live = self._go_live(self._store, loaded)
         self.morning.enter("live")
-        self._store_watch.start(live.newest, self.morning.facts["openings_left_out"])
+        self._store_watch.start(live.newest, self.morning.facts["openings_left_out"], self.morning.facts["unjudged"])
         summary = summarise(self.morning, loaded.engine.snapshot, self.config, self._mismatches)
         self._summary = asyncio.get_running_loop().create_task(summary)
 

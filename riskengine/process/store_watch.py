@@ -31,6 +31,9 @@ NOTE_EVERY_S = 10.0
 LOOK_EVERY_S = 1.0
 LAST_NOTE_S = 5.0
 
+UNJUDGED = "unjudged"
+"""The kind of the warning about trades of which nobody knows whether they lie far from the mark of their time."""
+
 log = get_logger("riskengine.watch")
 
 
@@ -78,11 +81,16 @@ class StoreWatch:
         self._acknowledged = acknowledged
         self._wake.set()
 
-    def start(self, newest: Callable[[], Snapshot], openings_left_out: int) -> None:
-        """Begin, once the engine is live."""
+    def start(self, newest: Callable[[], Snapshot], openings_left_out: int, unjudged: int = 0) -> None:
+        """Begin, once the engine is live. `unjudged` trades came while none was, and no mark of their time is known."""
         self._stopping = asyncio.Event()
         self._reference = newest().reference
         self._warn_openings(openings_left_out)
+        if unjudged:
+            self._warnings[UNJUDGED] = (
+                f"{unjudged:,} trades count that came while no engine was live, or just before it ended, and are not compared"
+                " with a mark of their time: none is known; look at their prices (GET /v1/trades); the next start says nothing"
+            )
         self._task = start_task(self._run(newest, self._stopping), log, "watch_failed")
 
     async def stop(self) -> None:

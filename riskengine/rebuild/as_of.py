@@ -13,7 +13,7 @@ from functools import cached_property, partial
 import orjson
 
 from riskengine.config import Config
-from riskengine.engine.worklist import MAX_NOTICES
+from riskengine.engine.worklist import LATE, MAX_NOTICES
 from riskengine.market.trading_day import TradingDay
 from riskengine.reconciliation.store_sums import Rules, holding_of, keys_of
 from riskengine.records.decode import TradeCheck
@@ -61,6 +61,14 @@ class PastDay:
     def notices(self, limit: int) -> list[StoredNotice]:
         """What had been noticed of trades."""
         return [stored for stored in self._store.notices(limit) if stored.notice.ts <= self._ts]
+
+    def late_count(self) -> int:
+        """How many late trades had been noticed, of those that are listed."""
+        return sum(stored.notice.kind == LATE for stored in self.notices(MAX_NOTICES))
+
+    def noticed_up_to(self) -> int | None:
+        """Today's: what was noticed of a row is stored with its time."""
+        return self._store.noticed_up_to()
 
     def verdicts(self) -> list[Verdict]:
         """What had been decided; nothing for a decision that was changed later."""

@@ -30,6 +30,7 @@ FACTS = (
     "trades_total",
     "openings",
     "openings_left_out",
+    "unjudged",
     "watermark",
     "counts",
     "unreadable",

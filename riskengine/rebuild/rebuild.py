@@ -8,7 +8,7 @@ import datetime as dt
 import gc
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -58,7 +58,7 @@ class Listener(Protocol):
         ...
 
     def note(self, **facts: int) -> None:
-        """Facts for the summary: `openings` applied, `openings_left_out`."""
+        """Facts for the summary: `openings` applied, `openings_left_out`; trades that no mark judges, `unjudged`."""
         ...
 
 
@@ -84,6 +84,8 @@ class DayStore(Protocol):
     def marks(self) -> list[StoredMark]: ...
     def latest_closes(self, up_to: str) -> list[Close]: ...
     def notices(self, limit: int) -> list[StoredNotice]: ...
+    def late_count(self) -> int: ...
+    def noticed_up_to(self) -> int | None: ...
     def verdicts(self) -> list[Verdict]: ...
     def rule_starts(self) -> RuleStarts: ...
     def watermark(self) -> int: ...
@@ -130,13 +132,20 @@ def rebuild(
     gentle: bool = False,
     past: OpenPast | None = None,
     rest: Callable[[], None] = lambda: None,
+    noticed_up_to: int = 0,
 ) -> Engine:
     """An engine that holds everything the store does. Raises StoreError, ReferenceDataError. 9 us a trade.
 
     `gentle` builds it beside a live engine: in short steps, which take longer together. With `past`, trades older than
     `[engine] history_days` are frozen on the way, 3 us each; without it all stay in memory. `rest` is called often meanwhile.
+
+    What a live engine noticed of trades is stored: nobody works it out again. Of rows beyond those (the last moment before a
+    kill, what came while no engine ran) it is worked out now, and is among `take_noticed`; `noticed_up_to` is from which row on,
+    if a live engine knows that better than the store.
     """
     listener.enter("reference")
+    known = store.noticed_up_to()
+    known = known if known is None else max(known, noticed_up_to)
     currency, units = config.engine.reporting_currency, config.price_units
     reference = Reference(store.nodes(), store.instruments(), currency, store.rule_starts(), units)
     engine = Engine(reference, config, epoch=epoch, now=now)
@@ -155,13 +164,9 @@ def rebuild(
     gc.disable()  # a replay makes no garbage; scanning all of it again and again would be the main cost
     try:
         size = GENTLE_TRADES if gentle else BATCH_TRADES
-        loaded = _replay(engine, read_trades(check), now, last, listener, size, freezer)
-        conflicts = list(read_conflicts(check))
-        if freezer is not None:
-            freezer.thaw_for([trade for trade in conflicts if not engine.processed.is_in_memory(trade)])
-        for trade in conflicts:
-            engine.recall_conflict(trade)
-        engine.recall_notices(_stored_items(store.notices(MAX_NOTICES), check))
+        loaded = _replay(engine, read_trades(check), _Progress(now, last, listener, size, known), freezer)
+        _recall_conflicts(engine, list(read_conflicts(check)), freezer)
+        engine.recall_notices(_stored_items(store.notices(MAX_NOTICES), check), store.late_count())
         engine.beat({}, now)
         engine.publish(now, at_once=not gentle)
     finally:
@@ -171,24 +176,41 @@ def rebuild(
     return engine
 
 
-def _replay(
-    engine: Engine,
-    trades: Iterator[tuple[int, Trade | RefusedRow]],
-    now: int,
-    last: int,
-    listener: Listener,
-    size: int,
-    freezer: "Freezer | None",
-) -> int:
+def _recall_conflicts(engine: Engine, conflicts: Sequence[Trade], freezer: "Freezer | None") -> None:
+    if freezer is not None:
+        freezer.thaw_for([trade for trade in conflicts if not engine.processed.is_in_memory(trade)])
+    for trade in conflicts:
+        engine.recall_conflict(trade)
+
+
+class _Progress(NamedTuple):
+    """How a replay goes: the time, the number of its last row, who listens, the trades of a batch.
+
+    `known` is the row up to which what there is to notice is stored; None: no engine ever ran on the store.
+    """
+
+    now: int
+    last: int
+    listener: Listener
+    size: int
+    known: int | None
+
+
+def _replay(engine: Engine, trades: Iterator[tuple[int, Trade | RefusedRow]], how: _Progress, freezer: "Freezer | None") -> int:
     """Apply every trade; returns how many there were."""
-    loaded = seq = 0
+    now, last, listener, size, known = how
+    loaded = seq = unjudged = 0
     done = 0.0
     while True:
         batch: list[Trade] = []
+        noticed = 0
         first = seq + 1
         begun, whole = done, done
         while len(batch) < size and (rows := [*islice(trades, min(READ_TRADES, size - len(batch)))]):
             batch += [trade for _, trade in rows if type(trade) is Trade]
+            if known is not None and rows[0][0] <= known:
+                beyond = rows[-1][0] > known and sum(number > known and type(trade) is Trade for number, trade in rows)
+                noticed = len(batch) - beyond
             for _, row in rows:
                 if type(row) is RefusedRow:
                     engine.quarantine_row(row.store_seq, row.received_ts, row.field_and_reason)
@@ -199,14 +221,34 @@ def _replay(
         is_last = len(batch) < size
         if freezer is not None:
             freezer.thaw_for(batch, first)
-        engine.apply(batch, now, max(seq, last) if is_last else seq, _batch_progress(listener, begun, whole, loaded))
+        watermark = max(seq, last) if is_last else seq
+        progress = _batch_progress(listener, begun, whole, loaded)
+        if known is None or noticed == len(batch):
+            engine.apply(batch, now, watermark, progress, noticed=known is not None)
+        else:
+            engine.apply(batch[:noticed], now, watermark, progress, noticed=True)
+            unjudged += _apply_new(engine, batch[noticed:], now, watermark)
         if freezer is not None:
             freezer.freeze_after(batch, seq)
         if is_last:
             if freezer is not None:
                 freezer.finish()
+            listener.note(unjudged=unjudged)
             return loaded
         done = whole
+
+
+def _apply_new(engine: Engine, trades: Sequence[Trade], now: int, watermark: int) -> int:
+    """Apply trades that no live engine has seen for certain, as if they came now, in pieces, as the door takes them.
+
+    Returns how many of them had to be compared with a mark of their time, and there is none any more.
+    """
+    unjudged = 0
+    for first in range(0, len(trades), READ_TRADES):
+        piece = trades[first : first + READ_TRADES]
+        unjudged += len(engine.without_a_mark(piece))
+        engine.apply(piece, now, watermark, notice=True)
+    return unjudged
 
 
 def _batch_progress(listener: Listener, begun: float, whole: float, loaded: int) -> Callable[[float], None]:

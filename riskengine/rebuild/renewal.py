@@ -88,6 +88,7 @@ class RenewalParts(NamedTuple):
     quotes: QuoteBook
     warnings: MutableMapping[str, str]
     metrics: Metrics
+    newest: Callable[[], Snapshot]
 
 
 class Settling:
@@ -254,6 +255,7 @@ class Renewals:
         with short_switch_interval(), pause_collection():
             revision = self._settling.followed = store.reference_revision()  # before all that it is about
             bookmark = store.bookmark()
+            known = parts.newest().watermark  # what the live engine noticed up to there is handed over
             engine = rebuild(
                 store,
                 self._with_rests(read_trades(store)),
@@ -264,6 +266,7 @@ class Renewals:
                 gentle=True,
                 past=partial(Recall, store),
                 rest=Rests().rest_if_due,
+                noticed_up_to=known,
             )
             follower = StoreFollower(store, engine, bookmark, revision)
             self._catch_up(follower)

@@ -316,11 +316,15 @@ MAX_NAMED = 12
 
 def _wrong_sign(contra: int, price: int) -> str:
     """Why an exact cash amount contradicts its price, or ""."""
-    if contra < 0 <= price:
+    if (contra > 0) - (contra < 0) == (price > 0) - (price < 0):
+        return ""
+    if not price:
+        return "must be 0: it has the sign of the price, which is 0"
+    if not contra:
+        return "must not be 0: it has the sign of the price, which is not 0"
+    if price > 0:
         return "must not be negative: it has the sign of the price, and side says who pays"
-    if price < 0 < contra:
-        return "must be negative: it has the sign of the price, which is negative"
-    return ""
+    return "must be negative: it has the sign of the price, which is negative"
 
 
 def has_rounded_fees(sent: TradeInput) -> bool:

@@ -3,6 +3,7 @@
 `process` implements it; tests put something small behind it. Called on the event loop unless a method says otherwise.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -33,6 +34,8 @@ class Gateway(Protocol):
     metrics: Metrics
     warnings: Warnings
     curves: Curves
+    deciding: asyncio.Lock
+    """Held while a person's verdict is looked up and decided: the second of two sees what the first has decided."""
 
     @property
     def state(self) -> str:

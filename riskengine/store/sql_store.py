@@ -45,6 +45,7 @@ from riskengine.store.trade_rows import TradeRow
 
 PROBE_KEY = "probe"
 REVISION_KEY = "reference_revision"
+NOTICED_KEY = "noticed_up_to"
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -196,10 +197,12 @@ class SqlStore(ABC):
             trail.events([AuditEvent("verdict", verdict.id, said, verdict.actor or ENGINE)])
         return store_seq
 
-    def save_notices(self, notices: Sequence[Notice]) -> None:
+    def save_notices(self, notices: Sequence[Notice], up_to: int) -> None:
         with self._transaction() as transaction:
             self._check_epoch(transaction)
             notices_of.save_notices(transaction, notices)
+            if up_to > int(reference.get_meta(transaction, NOTICED_KEY) or -1):
+                reference.set_meta(transaction, NOTICED_KEY, str(up_to))
 
     def record(self, events: Sequence[AuditEvent]) -> None:
         with self._transaction() as transaction:
@@ -279,6 +282,13 @@ class SqlStore(ABC):
 
     def notices(self, limit: int) -> list[StoredNotice]:
         return self._read(notices_of.notices, limit)
+
+    def late_count(self) -> int:
+        return self._read(notices_of.late_count)
+
+    def noticed_up_to(self) -> int | None:
+        found = self._read(reference.get_meta, NOTICED_KEY)
+        return None if found is None else int(found)
 
     def conflict_ids(self, limit: int) -> list[int]:
         return self._read(trades_of.conflict_ids, limit)

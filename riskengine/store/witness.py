@@ -8,7 +8,6 @@ accepts the older store makes it do so.
 Any thread may call this module, one at a time.
 """
 
-import datetime as dt
 import hashlib
 import os
 import tempfile
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from riskengine.clock import MICROS_PER_SECOND, Clock
+from riskengine.clock import Clock, utc_text
 from riskengine.config import StoreConfig, without_password
 from riskengine.observe import get_logger
 from riskengine.store.protocol import Store
@@ -219,11 +218,6 @@ def write_durably(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def utc_text(ts: int) -> str:
-    """Microseconds since the epoch as text, such as `2026-11-30 17:00:00 UTC`."""
-    return dt.datetime.fromtimestamp(ts // MICROS_PER_SECOND, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _trade_text(watermark: int, received_ts: int | None) -> str:

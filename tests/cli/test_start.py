@@ -103,8 +103,8 @@ def test_an_engine_that_loses_a_trade_differs_from_the_store_s_own_sums(
 ) -> None:
     apply = Engine.apply
 
-    def forgetful(self: Engine, trades: Any, *more: Any) -> Any:
-        return apply(self, [each for each in trades if each.trade_id != "b"], *more)
+    def forgetful(self: Engine, trades: Any, *more: Any, **how: Any) -> Any:
+        return apply(self, [each for each in trades if each.trade_id != "b"], *more, **how)
 
     monkeypatch.setattr(Engine, "apply", forgetful)
     assert root(rebuilt(url, *words))["trade_count"] == 1, "the engine itself finds nothing wrong"
@@ -162,6 +162,7 @@ ACCOUNT: dict[str, Any] = {
     "store": "sqlite:///desk.db",
     "trades_loaded": 1_234,
     "unreadable": 0,
+    "unjudged": 0,
     "compared": 12,
     "counts": {"applied": 1_200, "late": 34},
     "openings": 7,
@@ -194,12 +195,13 @@ def test_the_page_says_what_is_not_as_it_should_be() -> None:
         ACCOUNT
         | {
             "unreadable": 2,
+            "unjudged": 3,
             "openings_left_out": 1,
             "nodes_below": 20_000,
             "mismatches": [{"kind": "restored", "text": "it went back"}],
         }
     )
-    assert page[1].endswith("late 34 (2 rows cannot be read as trades)")
+    assert page[1].endswith("late 34 (2 rows cannot be read as trades) (3 not compared with a mark of their time)")
     assert page[2] == "opening balances 7 (1 left out: unknown desk or instrument)"
     assert "MISMATCH, accepted: it went back" in page and "... and 20,000 nodes below" in page
 

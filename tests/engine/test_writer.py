@@ -51,7 +51,7 @@ class Desk:
             store_marks_us=SECOND,
             published=self.published,
             save_marks=self.save,
-            save_notices=self.noticed.extend,
+            save_notices=lambda items, up_to: self.noticed.extend(items),
             failed=self.fail,
             self_audit_s=self_audit_s,
         )

@@ -100,7 +100,7 @@ class House:
             store_marks_us=10**9,
             published=self.snapshots.append,
             save_marks=lambda marks: None,
-            save_notices=lambda notices: None,
+            save_notices=lambda notices, up_to: None,
             failed=self.failures.append,
         )
         self.outside = sqlite3.connect(path, isolation_level=None, check_same_thread=False)

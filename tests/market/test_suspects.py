@@ -163,6 +163,70 @@ def test_a_level_that_has_held_does_not_take_the_place_of_a_newer_mark():
     assert feed.mark(at_s=62.0).suspects == (), "nobody has quoted it for as long as it takes a mark to be stale"
 
 
+@pytest.mark.parametrize("every_s", [0.5, 5.0, 30.0])
+def test_one_print_that_nobody_repeats_never_becomes_the_mark_beside_another_fresh_source(every_s: float) -> None:
+    """However slowly that one quotes, and whether the time passes by the clock or by its next tick."""
+    feed = Feed().say(1.0, 0.0, "bank").say(1.5, 0.1)
+    at_s = 0.2
+    while at_s < 59.0:
+        assert feed.price(at_s) == pytest.approx(1.0, abs=0.001)
+        at_s += every_s
+        assert feed.say(1.001, at_s, "bank").price() == pytest.approx(1.0, abs=0.001)
+    assert feed.quotes.believed == 0
+
+
+def test_one_print_becomes_the_mark_once_the_other_source_is_stale() -> None:
+    feed = Feed(suspect_release_s=2.0, stale_after_s=10.0).say(1.0, 0.0, "bank").say(1.5, 5.0)
+    assert feed.price(9.9) == 1.0
+    assert feed.price(10.1) == 1.5
+
+
+def test_a_level_that_was_repeated_is_believed_after_its_time_though_another_source_was_near_the_mark() -> None:
+    feed = Feed().say(1.0, 0.0, "bank").say(1.5, 0.1).say(1.5, 0.2)
+    assert feed.price(2.2) == 1.5
+
+
+def test_two_sources_that_go_on_to_disagree_do_not_make_the_mark_flip() -> None:
+    """A true jump costs three quotes; the feed that lags behind says nothing new by going on, and is listed."""
+    feed = Feed().say(1.0, 0.0, "slow")
+    prices = []
+    for number in range(1, 60):
+        prices.append(feed.say(1.5, number / 10).price(number / 10))
+        prices.append(feed.say(1.0, number / 10 + 0.05, "slow").price(number / 10 + 0.05))
+    first = prices.index(1.5)
+    assert first <= 5 and set(prices[first:]) == {1.5}
+    assert [level.source for level in feed.mark().suspects] == ["slow"]
+
+
+def test_the_price_that_the_mark_left_comes_back_with_a_second_source_or_once_the_mark_is_silent() -> None:
+    def disagreeing() -> Feed:
+        feed = Feed().say(1.0, 0.0, "slow")
+        for number in range(1, 4):
+            feed.say(1.5, number / 10)
+            feed.say(1.0, number / 10 + 0.05, "slow")
+        assert feed.price() == 1.5
+        return feed
+
+    assert disagreeing().say(1.0, 0.5, "third").price() == 1.0
+    feed = disagreeing()
+    assert feed.say(1.0, 1.0, "slow").say(1.0, 2.0, "slow").price() == 1.5
+    assert feed.say(1.0, 2.4, "slow").price() == 1.0, "nobody else has quoted for 2 s"
+    feed = disagreeing().say(1.0, 0.4, "slow")
+    assert feed.price(2.2) == 1.5
+    assert feed.price(2.4) == 1.0
+
+
+def test_a_source_that_has_followed_may_jump_again() -> None:
+    feed = Feed().say(1.0, 0.0, "slow")
+    for number in range(1, 4):
+        feed.say(1.5, number / 10)
+    feed.say(1.0, 0.4, "slow").say(1.5, 0.5, "slow").say(1.5, 0.6)
+    assert feed.price() == 1.5
+    for number in range(3):
+        feed.say(1.0, 0.7 + number / 10, "slow")
+    assert feed.price() == 1.0
+
+
 def test_a_person_decides_about_the_level_of_one_source():
     feed = Feed().say(1.0).say(1.5, 0.1).say(1.9, 0.2, "bank")
     feed.quotes.decide("EURUSD", "bank", release=False)

@@ -13,6 +13,7 @@ from riskengine.snapshot.digest import digest
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
 from tests.live_process import Test, run_live, sent
+from tests.store_book import Outside
 from tests.waiting import until
 from tests.world import SECOND, instruments, nodes, trade
 
@@ -159,5 +160,98 @@ def test_what_the_store_did_not_answer_is_asked_again(url: str) -> None:
             loader.close()
             await until(lambda: len(asked) > 2)
         await until(lambda: price(process, "ACME") == 50.0)
+
+    live(url, test)
+
+
+# -- what others delete ------------------------------------------------------------------------------------------
+
+
+def outside(url: str, statement: str) -> None:
+    other = Outside(url)
+    other.execute(statement)
+    other.close()
+
+
+def test_a_conflict_that_another_program_deletes_is_listed_no_more(url: str) -> None:
+    async def test(process: EngineProcess) -> Any:
+        await process.submit([sent("a", process), sent("a", process, quantity="7"), sent("b", process)])
+        await process.submit([sent("b", process, quantity="7")])
+        await until(lambda: conflicts(process)[1] == 2 and len(process.live.neighbours._conflicts) == 2)  # type: ignore[union-attr]
+        outside(url, "DELETE FROM conflicts WHERE trade_id = 'a'")
+        await until(lambda: conflicts(process)[1] == 1, 1.0)
+        [item] = process.history.newest.exceptions["conflict"]
+        assert item.trade is not None and item.trade.trade_id == "b"
+        return (await seen(process))[2]
+
+    assert live(url, test) == live(url, seen)[2]
+
+
+@pytest.mark.parametrize("word", ["accept", "reject"])
+def test_a_verdict_that_another_program_deletes_is_undone_as_a_restart_would(url: str, word: str) -> None:
+    async def test(process: EngineProcess) -> Any:
+        now = process.clock.now()
+        await process.submit([sent("a", process), sent("a", process, quantity="7")])
+        await process.submit([trade("early", ts=now + 900 * SECOND, received_ts=now)])
+        listed = process.history.newest.exceptions
+        for item in (*listed["quarantined"], *(listed["conflict"] if word == "reject" else ())):
+            await process.decide(item, Verdict(item.id, word, "", "ann", now))
+        before = process.history.newest
+        assert before.counts.quarantined == (word == "reject")
+        outside(url, "DELETE FROM verdicts")
+        await until(lambda: not process.history.newest.verdicts, 1.0)
+        assert process.history.newest.counts.quarantined == 1
+        report = await process.reconcile(repair=False, actor="test")
+        assert report["clean"], report["breaks"]
+        await process.renew("test")
+        return await seen(process)
+
+    found = live(url, test)
+    assert found == live(url, seen)
+
+
+def told(process: EngineProcess) -> str:
+    return process.warnings.get("set_back", "")
+
+
+@pytest.mark.parametrize("of_others", [True, False])
+@pytest.mark.parametrize("statement", ["DELETE FROM marks", "UPDATE marks SET ts = ts - 5000000"])
+def test_a_mark_that_is_deleted_or_set_back_is_told_until_the_store_holds_the_price_in_force(
+    url: str, statement: str, of_others: bool
+) -> None:
+    async def test(process: EngineProcess) -> None:
+        now = process.clock.now()
+        if of_others:
+            loader = beside(url)
+            loader.save_marks([StoredMark("ACME", now, 50.0), StoredMark("GHOST", now, 7.0)])
+            loader.close()
+        else:
+            process.offer_ticks([Tick("ACME", now, 50.0, 50.0), Tick("GHOST", now, 7.0, 7.0)])
+        await until(lambda: (price(process, "ACME"), price(process, "GHOST")) == (50.0, 7.0))
+        store = process._store
+        assert store is not None
+        await until(lambda: len(store.marks()) == 2)
+        await asyncio.sleep(1.5)  # until the engine has stored what it has: it would put a mark back that it still has to store
+        assert told(process) == ""
+        outside(url, f"{statement} WHERE instrument = 'ACME'")
+        await until(lambda: told(process), 1.0)
+        assert "the price in force of 1 instruments any more (ACME)" in told(process)
+        assert price(process, "ACME") == 50.0
+        process.offer_ticks([Tick("ACME", now + 1, 51.0, 51.0)])
+        await until(lambda: not told(process), 4.0)
+
+    live(url, test)
+
+
+def test_a_close_that_is_deleted_is_told(url: str) -> None:
+    async def test(process: EngineProcess) -> None:
+        loader = beside(url)
+        loader.save_closes([Close("2026-03-03", "ACME", 49.0), Close("2026-03-04", "ACME", 50.0)])
+        await until(lambda: price(process, "ACME") == 50.0)
+        outside(url, "DELETE FROM closes WHERE date = '2026-03-04'")
+        await until(lambda: told(process), 1.0)
+        loader.save_closes([Close("2026-03-04", "ACME", 50.0)])
+        loader.close()
+        await until(lambda: not told(process), 4.0)
 
     live(url, test)

@@ -66,7 +66,7 @@ def forgetting(monkeypatch: Patch, trade_id: str) -> None:
     monkeypatch.setattr(
         Engine,
         "apply",
-        lambda self, trades, *more: apply(self, [each for each in trades if each.trade_id != trade_id], *more),
+        lambda self, trades, *more, **how: apply(self, [each for each in trades if each.trade_id != trade_id], *more, **how),
     )
 
 

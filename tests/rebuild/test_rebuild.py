@@ -44,6 +44,7 @@ class Shelf:
         self.marks_: list[StoredMark] = []
         self.closes_: list[Close] = []
         self.highest: int | None = None
+        self.noticed: int | None = None
 
     def nodes(self) -> list[Node]:
         return self.nodes_
@@ -65,6 +66,12 @@ class Shelf:
 
     def notices(self, limit: int) -> list[StoredNotice]:
         return []
+
+    def late_count(self) -> int:
+        return 0
+
+    def noticed_up_to(self) -> int | None:
+        return self.noticed
 
     def latest_closes(self, up_to: str) -> list[Close]:
         return list({close.instrument: close for close in self.closes_ if close.date <= up_to}.values())
@@ -209,7 +216,7 @@ def test_a_balance_without_a_place_is_left_out_aloud(caplog: pytest.LogCaptureFi
     told = Told()
     engine = shelf.rebuild(listener=told)
     assert engine.snapshot.nodes.state(0).position_count == 1
-    assert told.facts == {"openings": 1, "openings_left_out": 1}
+    assert told.facts == {"openings": 1, "openings_left_out": 1, "unjudged": 0}
     [record] = caplog.records
     assert record.levelname == "ERROR" and "GONE" in str(record.msg)
 

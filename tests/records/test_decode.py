@@ -230,6 +230,9 @@ def test_the_exact_cash_replaces_quantity_times_price():
         ({"fees": "1e16"}, "fees", "is larger than 1e15"),
         ({"fees_currency": "dollars"}, "fees_currency", "must be a code of 3 to 8 capital letters: 'dollars'"),
         ({"contra_amount": -3}, "contra_amount", "must not be negative: it has the sign of the price, and side says who pays"),
+        ({"contra_amount": "0"}, "contra_amount", "must not be 0: it has the sign of the price, which is not 0"),
+        ({"price": "0", "contra_amount": "3"}, "contra_amount", "must be 0: it has the sign of the price, which is 0"),
+        ({"price": "0", "contra_amount": "-3"}, "contra_amount", "must be 0: it has the sign of the price, which is 0"),
         ({"trade_id": ""}, "trade_id", "is missing"),
         ({"trade_id": "x" * 10_240}, "trade_id", "is longer than 128 characters"),
         ({"trade_id": "a\nb"}, "trade_id", r"has a character that a name cannot have: 'a\nb'"),
@@ -251,6 +254,10 @@ def test_a_wrong_column_is_refused_by_its_name(changes, field, reason):
     with pytest.raises(Rejected) as caught:
         checked(**changes)
     assert (caught.value.field, caught.value.reason) == (field, reason)
+
+
+def test_a_price_of_zero_may_have_an_exact_cash_of_zero():
+    assert checked(price="0", contra_amount="0").cash == 0
 
 
 def test_a_reason_never_repeats_ten_kilobytes():

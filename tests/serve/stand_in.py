@@ -50,6 +50,7 @@ class StandIn:
         self.metrics = Metrics()
         self.warnings = Warnings(self.clock)
         self.curves = Curves(self.config.curves.samples)
+        self.deciding = asyncio.Lock()
         self.engine = Engine(reference, self.config, epoch=7, now=self.clock.now())
         self.quotes = LimitedQuoteBook(reference, self.config.marks, self.config.engine.future_limit_s, self.config.ingest)
         self.trade_check = TradeCheck(reference.by_symbol, reference.hierarchy.leaves, reference.hierarchy.index)

@@ -129,5 +129,73 @@ def test_what_is_no_verdict_is_refused(body, said):
     assert desk.listed("parked")[0]["verdict"] is None
 
 
+def listed_of(desk: Desk, kind: str) -> str:
+    """The id of an exception of a kind, the only one."""
+    trades = {
+        "conflict": [row("t1"), row("t1", quantity="70")],
+        "quarantined": [row("t1", ts=NOON + 61 * SECOND)],
+        "parked": [row("t1", action="cancel", version=2)],
+    }
+    if kind == "suspect":
+        post(desk.app, "/v1/ticks", [{"instrument": "EURUSD", "ts": NOON + n, "mid": mid} for n, mid in enumerate((1.2, 2.0))])
+    else:
+        desk.send(*trades[kind])
+    [item] = desk.listed(kind)
+    return str(item["id"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "action"),
+    [
+        ("conflict", "accept"),
+        ("conflict", "reject"),
+        ("quarantined", "accept"),
+        ("quarantined", "reject"),
+        ("suspect", "accept"),
+        ("suspect", "reject"),
+        ("parked", "accept"),
+    ],
+)
+def test_a_verdict_that_is_sent_again_is_answered_with_the_one_that_stands(kind: str, action: str) -> None:
+    desk = Desk(max_move=0.1)
+    item = listed_of(desk, kind)
+    first = desk.decide(item, action, "because")
+    desk.gateway.clock.advance(SECOND)  # type: ignore[attr-defined]
+    again = desk.decide(item, action)
+    wanted = ("id", "kind", "verdict", "comment", "verdict_by", "verdict_ts")
+    assert [again[field] for field in wanted] == [first[field] for field in wanted]
+
+
+@pytest.mark.parametrize(
+    ("kind", "action", "contrary"),
+    [
+        ("conflict", "accept", "reject"),
+        ("conflict", "reject", "accept"),
+        ("quarantined", "accept", "reject"),
+        ("suspect", "accept", "reject"),
+    ],
+)
+def test_a_contrary_verdict_on_what_is_decided_is_refused_and_says_who_decided_and_when(
+    kind: str, action: str, contrary: str
+) -> None:
+    desk = Desk(max_move=0.1)
+    item = listed_of(desk, kind)
+    desk.decide(item, action)
+    before = desk.quantity()
+    answer = post(desk.app, f"/v1/exceptions/{item}", {"action": contrary})
+    assert problem(answer, 409)["detail"] == (
+        f"action: {contrary}: it is not listed any more; 'local' decided {action} at 2026-03-04 12:00:00 UTC, and that stands"
+    )
+    assert desk.quantity() == before
+
+
+def test_a_rejected_trade_that_is_still_listed_may_be_accepted_after_all() -> None:
+    desk = Desk()
+    item = listed_of(desk, "quarantined")
+    desk.decide(item, "reject")
+    desk.decide(item, "accept")
+    assert desk.quantity() == 100.0
+
+
 def test_an_unknown_exception_is_404():
     assert "unknown exception" in problem(post(Desk().app, "/v1/exceptions/late:a:b:0:1", {"action": "accept"}), 404)["detail"]

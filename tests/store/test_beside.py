@@ -60,6 +60,21 @@ def test_each_kind_is_noticed_once(writer: Store, store_url: str, outside: Outsi
     other.close()
 
 
+def test_what_is_deleted_or_set_back_is_noticed_too(writer: Store, outside: Outside) -> None:
+    writer.append_trades([trade("1"), trade("1", price="3")])
+    writer.save_marks([MARK])
+    writer.save_closes([Close("2026-09-20", "EURUSD", 1.1)])
+    writer.save_verdict(Verdict("late:x", "accept", "", "ann", TS))
+    _, seen = writer.changes_beyond(None)
+    outside.execute("UPDATE marks SET ts = ts - 1")
+    kinds, seen = writer.changes_beyond(seen)
+    assert kinds == {"marks"}
+    for kind in CHANGED_KINDS:
+        outside.execute(f"DELETE FROM {kind}")
+        kinds, seen = writer.changes_beyond(seen)
+        assert kinds == {kind}
+
+
 def test_an_open_transaction_elsewhere_is_noticed_when_it_commits_and_keeps_nobody_waiting(
     writer: Store, store_url: str, outside: Outside
 ) -> None:

@@ -11,7 +11,7 @@ from riskengine.rebuild.load import compare_here
 from riskengine.rebuild.rebuild import rebuild
 from riskengine.reconciliation.store_sums import store_side
 from riskengine.records.rules import RULES
-from riskengine.records.types import StoredMark
+from riskengine.records.types import CASH_ONE, StoredMark
 from riskengine.snapshot.compare import side_of
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.rows import decimal_texts, node_rows, position_rows
@@ -133,6 +133,28 @@ def test_an_older_row_that_is_corrected_or_amended_leaves_the_list(store_url: st
     finally:
         store.close()
     assert {item.id for item in engine.snapshot.exceptions["older_rule"]} == {"older_rule:instrument:JPYCHF"}
+
+
+def test_an_older_row_whose_exact_cash_is_zero_beside_a_price_counts_as_it_did_and_is_listed(store_url: str) -> None:
+    make_old_store(store_url)
+    older = Outside(store_url)
+    plain = {"source": "booking", "instrument": "CL", "desk": "EQ1", "quantity": "5", "ts": NOW, "received_ts": NOW}
+    older.book(**plain, trade_id="cash", price="40", contra_amount="0")
+    older.book(**plain, trade_id="price", price="0", contra_amount="200000")
+    older.close()
+    store = open_store(store_url)
+    try:
+        engine = rebuild(store, read_trades(store), config(), epoch=9, now=NOW)
+        assert compare_here(store, config(), engine.snapshot).breaks == []
+    finally:
+        store.close()
+    counted = (engine.processed.effective(("booking", name, 0)) for name in ("cash", "price"))
+    assert [each.cash for each in counted if each is not None] == [0, -200_000 * CASH_ONE]
+    listed = {item.id: item.reason for item in engine.snapshot.exceptions["older_rule"]}
+    assert listed == OLDER | {
+        "older_rule:booking:cash:0:1": "contra_amount: must not be 0: it has the sign of the price, which is not 0",
+        "older_rule:booking:price:0:1": "contra_amount: must be 0: it has the sign of the price, which is 0",
+    }
 
 
 def test_rules_of_a_new_store_judge_every_row(store_url: str) -> None:

@@ -175,6 +175,12 @@ def test_the_bell_rings_for_others_only_and_at_once(store: Store, outside: Outsi
     assert store.wait_for_news(5)
 
 
+def test_the_bell_of_another_schema_is_not_ours(store: Store, outside: Outside) -> None:
+    assert store.wait_for_news(5), "what came before nobody heard"
+    outside.execute("SELECT pg_notify('riskengine_trades', 'another')")
+    assert not store.wait_for_news(0.3)
+
+
 @pytest.mark.parametrize("bell", [True, False])
 def test_the_store_thread_finds_a_late_row_within_a_second_with_the_bell_and_without(
     store: Store, outside: Outside, second: Outside, bell: bool

@@ -377,11 +377,13 @@ def test_what_was_noticed_of_trades_comes_back_with_their_rows(store: Store) -> 
         Notice("off_market:desk:T2:0:1", "off_market", TS, "far", "{}", "api", "T2", 0, 1),
         Notice("off_market:desk:gone:0:1", "off_market", TS, "far", "{}", "api", "gone", 0, 1),
     ]
-    store.save_notices(first)
-    store.save_notices([msgspec.structs.replace(first[0], reason="again")])
+    assert store.noticed_up_to() is None
+    store.save_notices(first, 2)
+    store.save_notices([msgspec.structs.replace(first[0], reason="again")], 1)
     found = store.notices(10)
-    assert [(one.notice, one.row.trade_id) for one in found] == [(first[1], "T2"), (first[0], "T1")]
-    assert [one.notice for one in store.notices(1)] == [first[0]]
+    assert [(one.notice, one.row.trade_id) for one in found] == [(first[0], "T1"), (first[1], "T2")]
+    assert [one.notice for one in store.notices(1)] == [first[0]], "the newest of each kind, and the row of one is gone"
+    assert (store.late_count(), store.noticed_up_to()) == (1, 2)
 
 
 def test_the_newest_close_up_to_a_date_is_found(store: Store) -> None:

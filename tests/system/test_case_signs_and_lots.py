@@ -10,6 +10,7 @@ import pytest
 
 from tests.running import Server, command, running
 from tests.store_book import Outside
+from tests.waiting import wait_until
 
 NODES = "node,level,parent\nALL,total,\nFX,book,ALL\nFX1,desk,FX\nFX2,desk,FX\nEQ,book,ALL\nEQ1,desk,EQ\nEQ2,desk,EQ\n"
 INSTRUMENTS = """instrument,kind,base_currency,quote_currency,multiplier,expiry
@@ -107,6 +108,30 @@ def test_a6_an_exact_cash_amount_has_the_sign_of_a_negative_price_by_every_door(
     assert desk.server.get("/v1/exceptions?kind=older_rule")["rows"] == []
     assert desk.server.post("/v1/reconcile", {"repair": False})["breaks"] == []
     assert_a_start_agrees(desk)
+
+
+@pytest.mark.parametrize(
+    ("price", "contra_amount", "reason"),
+    [
+        ("40", "0", "contra_amount: must not be 0: it has the sign of the price, which is not 0"),
+        ("0", "200000", "contra_amount: must be 0: it has the sign of the price, which is 0"),
+        ("0", "-200000", "contra_amount: must be 0: it has the sign of the price, which is 0"),
+    ],
+)
+def test_an_exact_cash_of_zero_contradicts_a_price_and_a_price_of_zero_any_cash_by_every_door(
+    desk: Desk, price: str, contra_amount: str, reason: str
+) -> None:
+    posted, loaded, booked = (oil(name, contra_amount, "FX1") | {"price": price} for name in ("posted", "loaded", "booked"))
+    [result] = desk.server.post("/v1/trades", [posted])["results"]
+    assert (result["status"], result["reason"]) == ("rejected", reason)
+    refused = desk.load("trades", as_csv(loaded))
+    assert refused.returncode == 1 and reason in refused.stderr
+    booking = Outside(desk.url)
+    booking.book(**booked)
+    booking.close()
+    wait_until(lambda: desk.server.get("/v1/exceptions?kind=quarantined")["rows"])
+    [kept_out] = desk.server.get("/v1/exceptions?kind=quarantined")["rows"]
+    assert kept_out["reason"] == reason
 
 
 def assert_a_start_agrees(desk: Desk) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import structs
 from starlette.responses import Response
 
+from riskengine.clock import utc_text
 from riskengine.market.trading_day import TradingDay
 from riskengine.positions.ledger import Row
 from riskengine.positions.processed import escape_name
@@ -93,27 +94,57 @@ ACTIONS = {
 
 async def take_verdict(question: Question) -> Response:
     """Accept, reject or comment on an exception. Raises HttpProblem, Forbidden, StoreUnavailable, EngineNotLive."""
-    gateway, snapshot, principal = question.gateway, question.snapshot, question.principal
     sent = _read_verdict(await read_body(question))
-    item_id = question.request.path_params["id"]
+    async with question.gateway.deciding:
+        item, verdict = await _decide(question, question.request.path_params["id"], sent)
+    newest = question.gateway.history.newest
+    return json_answer(stamp(newest) | exception_row(item, verdicts={item.id: verdict}, exact=question.exact))
+
+
+async def _decide(question: Question, item_id: str, sent: VerdictBody) -> tuple[ExceptionItem, Verdict]:
+    """The exception and the verdict that is in force on it: the one sent, or the equal one from before."""
+    gateway, principal = question.gateway, question.principal
+    snapshot = gateway.history.newest
     trading_day = TradingDay.of(gateway.config.engine)
     item = next(
         (item for kind in KINDS for item in _visible_items(snapshot, kind, trading_day, principal.grants) if item.id == item_id),
         None,
     )
-    if item is None:
-        raise HttpProblem(404, f"unknown exception {excerpt(item_id)}")
+    known = snapshot.verdicts.get(item_id)
     action = sent.action or sent.verdict
+    if item is None:
+        if known is None or not known.verdict or not principal.grants.see_everything:
+            raise HttpProblem(404, f"unknown exception {excerpt(item_id)}")
+        check(OPS, principal)
+        return ExceptionItem(item_id, item_id.partition(":")[0], 0, DECIDED, None, {}), same_verdict(known, action)
     if action != "comment":
         check(OPS, principal)
     check_action(item, action)
-    known = snapshot.verdicts.get(item.id)
+    if known is not None and is_repeat(item, known, action, sent.comment):
+        return item, known
     if action == "comment" and known is not None:
         action = known.verdict  # a comment does not change the verdict
     verdict = Verdict(item.id, "" if action == "comment" else action, sent.comment, principal.name, gateway.clock.now())
     await gateway.decide(item, verdict)
-    newest = gateway.history.newest
-    return json_answer(stamp(newest) | exception_row(item, verdicts={item.id: verdict}, exact=question.exact))
+    return item, verdict
+
+
+DECIDED = "decided, and off the list"
+
+
+def same_verdict(known: Verdict, action: str) -> Verdict:
+    """The verdict that stands on what is not listed any more, if it is this one. Raises HttpProblem: who decided, and when."""
+    if action == known.verdict:
+        return known
+    said = f"{excerpt(known.actor)} decided {known.verdict} at {utc_text(known.ts)}"
+    if action not in ("accept", "reject", "comment"):
+        raise bad_field("action", f"must be accept, reject or comment: {excerpt(action)}")
+    raise conflict("action", f"{action}: it is not listed any more; {said}, and that stands")
+
+
+def is_repeat(item: ExceptionItem, known: Verdict, action: str, comment: str) -> bool:
+    """Whether a person says again what stands. A level that is held back is a new one: what was decided was another."""
+    return item.kind != "suspect" and action == known.verdict and comment in ("", known.comment)
 
 
 def _read_verdict(body: bytes) -> VerdictBody:

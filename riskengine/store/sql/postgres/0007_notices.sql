@@ -11,4 +11,4 @@ CREATE TABLE notices (
     leg       bigint NOT NULL,
     version   bigint NOT NULL
 );
-CREATE INDEX notices_by_time ON notices (ts);
+CREATE INDEX notices_by_time ON notices (kind, ts);

@@ -11,4 +11,4 @@ CREATE TABLE notices (
     leg       INTEGER NOT NULL,
     version   INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX notices_by_time ON notices (ts);
+CREATE INDEX notices_by_time ON notices (kind, ts);
