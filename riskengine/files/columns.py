@@ -15,6 +15,8 @@ import msgspec
 
 from riskengine.errors import InputError
 from riskengine.files.lines import LINE_LIMIT, Lines, display_name
+from riskengine.files.mapping import FileMapping
+from riskengine.files.shapes import ANY, Shape
 from riskengine.nearest import nearest
 from riskengine.records.decode import refusal_of
 from riskengine.records.fields import Rejected, excerpt, name
@@ -24,7 +26,7 @@ Row = dict[str, Any]
 
 _QUOTED_LINES = 20
 """The most lines in a quoted field: a quote without an end must not swallow the file."""
-_ALIASED = ("instrument", "underlying", "desk", "dealer", "node", "parent")
+ALIASED = ("instrument", "underlying", "desk", "dealer", "node", "parent")
 _json = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
 _SEPARATORS = {
@@ -58,7 +60,8 @@ class ColumnOptions(msgspec.Struct, frozen=True):
     `instrument` is the instrument of rows without one. `alias` maps their names of instruments, desks, dealers and nodes to
     ours. For `tz` and `time_format` see `times.time_parser`. `tell` gets a sentence about each file of which columns are ignored,
     `keep` each row of a file of records as it was read, with its line. `near` says of a field and a name that no record has what
-    comes near, as the rest of the reason why the line is refused (`near_names`).
+    comes near, as the rest of the reason why the line is refused (`near_names`). `mapping` describes a file in full
+    (`mapped_rows`); `columns` are then part of it.
     """
 
     columns: dict[str, str] = {}
@@ -69,18 +72,7 @@ class ColumnOptions(msgspec.Struct, frozen=True):
     tell: Callable[[str], None] = tell_nobody
     keep: Callable[[int, Row], None] = keep_nothing
     near: Callable[[str, str], str] = no_hint
-
-
-class Shape(msgspec.Struct, frozen=True):
-    """The columns of a kind of file. `required` are groups; the file needs one column or more of each group."""
-
-    what: str = "row"
-    columns: tuple[str, ...] = ()
-    required: tuple[tuple[str, ...], ...] = ()
-
-
-ANY = Shape()
-"""A file of any columns, each under its own name."""
+    mapping: FileMapping | None = None
 
 
 def parse_columns(text: str) -> dict[str, str]:
@@ -106,7 +98,7 @@ def load_alias(path: str) -> dict[str, str]:
         if isinstance(fields, Refusal):
             raise InputError(f"{where}: {fields.reason}")
         if len(fields) != 2:
-            raise InputError(f"{where}: has {_count_fields(fields)}; two are expected: their name and ours")
+            raise InputError(f"{where}: has {count_fields(fields)}; two are expected: their name and ours")
         theirs, ours = (field.strip() for field in fields)
         if not alias and (theirs.lower(), ours.lower()) == ("alias", "name"):
             continue
@@ -144,7 +136,7 @@ def read_rows(path: str, options: ColumnOptions, shape: Shape = ANY) -> Iterator
             row = known
         if options.instrument and row.get("instrument") in (None, ""):
             row["instrument"] = options.instrument
-        for field in _ALIASED if alias else ():
+        for field in ALIASED if alias else ():
             value = row.get(field)
             if isinstance(value, str):
                 row[field] = alias.get(value, value)
@@ -187,20 +179,13 @@ class TableFile:
     def records(self) -> Iterator[tuple[int, list[str] | Row | Refusal]]:
         """Each line as the fields of a CSV record, the object of an NDJSON line, or a Refusal. Then tells what was ignored."""
         yield from _json_records(self._lines) if self.is_json else self._check_records()
-        self._tell_of_its_end()
+        if not self.is_json:  # NDJSON that was cut off lacks the last bracket
+            tell_open_end(self._lines, self._options.tell)
         if self._ignored:
             names = list(map(_short_name, self._ignored))
             more = ", and more" if len(names) >= MAX_IGNORED else ""
             what = "column" if len(names) == 1 else "columns"
             self._options.tell(f"{self.name}: ignored {what} that a {self._shape.what} does not have: {', '.join(names)}{more}")
-
-    def _tell_of_its_end(self) -> None:
-        """Tell of a last line without an end: a CSV that was cut off inside its last field looks whole."""
-        if self._lines.open_end and not self.is_json:
-            line = self._lines.open_end[0]
-            self._options.tell(
-                f"{self.name}: the last line ({line}) has no line end: make sure that the file was not cut off there"
-            )
 
     def known_fields(self, record: Row, number: int) -> Row | Refusal:
         """An NDJSON object under our names, without the fields that nobody knows; a Refusal for one that looks misspelt."""
@@ -251,8 +236,8 @@ class TableFile:
                 short = len(fields) < width
                 yield number, Refusal(number, "", _short_reason(fields, width)) if short else fields
             elif len(fields) != width:
-                yield number, Refusal(number, "", f"has {_count_fields(fields)}; the header has {width}")
-            elif fields[-1].strip() == header[-1] and _strip_header(fields) == header:
+                yield number, Refusal(number, "", f"has {count_fields(fields)}; the header has {width}")
+            elif fields[-1].strip() == header[-1] and strip_header(fields) == header:
                 yield number, Refusal(number, "", "repeats the header")
             else:
                 yield number, fields
@@ -282,7 +267,7 @@ class TableFile:
             raise InputError(f"{self.name}: line {number}: {fields.reason}{more} (a header was expected there)")
         if any("\r" in field for field in fields):
             raise InputError(f"{self.name}: has lines that end in a carriage return alone; save it with Unix line ends")
-        self._header = _strip_header(fields)
+        self._header = strip_header(fields)
         self._width = len(fields)
         listed = f"the header is {', '.join(map(_short_name, self._header[:40]))}"
         for column in filter(None, self._header):
@@ -346,6 +331,12 @@ class TableFile:
         return f"; near ones are mapped by --columns {shlex.quote(mapped)}"
 
 
+def tell_open_end(lines: Lines, tell: Callable[[str], None]) -> None:
+    """Tell of a last line without an end: a file that was cut off inside its last field looks whole."""
+    for line in lines.open_end:
+        tell(f"{lines.name}: the last line ({line}) has no line end: make sure that the file was not cut off there")
+
+
 def similar_columns(wanted: Iterable[str], header: Sequence[str]) -> dict[str, str]:
     """For each of our columns the one of a file's header that comes near, if there is one; each is named once.
 
@@ -386,26 +377,32 @@ def _separator_hint(line: bytes) -> str:
     return f"it looks separated by {_SEPARATORS[separator]}"
 
 
-def csv_records(lines: Lines, width: int | None = None) -> Iterator[tuple[int, list[str] | Refusal]]:
+def csv_records(
+    lines: Lines, width: int | None = None, delimiter: str = ",", *, quote: bool = True
+) -> Iterator[tuple[int, list[str] | Refusal]]:
     """The fields of each line that is not blank, with its number (for a record over several lines, that of the first).
 
-    A record over several lines must have `width` fields, if given; otherwise its first line is refused.
+    A record over several lines must have `width` fields, if given; otherwise its first line is refused. Without `quote` a
+    quote is an ordinary character.
     """
     for number, raw in lines:
         try:
             text = raw.decode()
         except UnicodeDecodeError as error:
-            yield number, Refusal(number, "", f"is not UTF-8 at byte {error.start + 1}: save the file as UTF-8")
+            yield (
+                number,
+                Refusal(number, "", f"is not UTF-8 at byte {error.start + 1}: save the file as UTF-8, or name its --encoding"),
+            )
             continue
         if "\0" in text:
             yield number, Refusal(number, "", "has a NUL byte: the file is damaged, export it again")
-        elif '"' in text:
-            yield number, _read_quoted(number, text, lines, width)
+        elif quote and '"' in text:
+            yield number, _read_quoted(number, text, lines, width, delimiter)
         elif text and not text.isspace():
-            yield number, text.split(",")
+            yield number, text.split(delimiter)
 
 
-def _read_quoted(number: int, text: str, lines: Lines, width: int | None) -> list[str] | Refusal:
+def _read_quoted(number: int, text: str, lines: Lines, width: int | None, delimiter: str) -> list[str] | Refusal:
     """Read a record with quotes, which may continue over line ends.
 
     If it has no valid end, only its first line is refused; the lines after it are read again on their own.
@@ -415,7 +412,7 @@ def _read_quoted(number: int, text: str, lines: Lines, width: int | None) -> lis
     reason = "has a quote that is not closed"
     while True:
         try:
-            fields = next(csv.reader(texts, strict=True))
+            fields = next(csv.reader(texts, strict=True, delimiter=delimiter))
             if len(texts) == 1 or width is None or len(fields) == width:
                 return fields
             break
@@ -448,18 +445,19 @@ def _json_records(lines: Lines) -> Iterator[tuple[int, Row | Refusal]]:
             yield number, Refusal(number, "", "has a number that is out of range")
 
 
-def _strip_header(fields: list[str]) -> list[str]:
+def strip_header(fields: list[str]) -> list[str]:
     """The fields of a header. Joined files may have a byte-order mark in the middle."""
     return [field.strip().removeprefix("\ufeff") for field in fields]
 
 
-def _count_fields(fields: list[str]) -> str:
+def count_fields(fields: list[str]) -> str:
+    """How many fields there are, in words."""
     return "1 field" if len(fields) == 1 else f"{len(fields)} fields"
 
 
 def _short_reason(fields: list[str], mapped: int) -> str:
     hint = _separator_hint(fields[0].encode()) if len(fields) == 1 else ""
-    return f"has {_count_fields(fields)}; {mapped} are mapped{'; ' if hint else ''}{hint}"
+    return f"has {count_fields(fields)}; {mapped} are mapped{'; ' if hint else ''}{hint}"
 
 
 def _short_name(text: str) -> str:

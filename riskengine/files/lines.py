@@ -3,23 +3,26 @@
 The first bytes tell gzip from plain text; the file's name does not matter. Errors name the file and the line.
 """
 
+import codecs
 import sys
 import zlib
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 from typing import BinaryIO, cast
 
 from riskengine.errors import InputError
 
 STDIN = "-"
+UTF_8 = "utf-8"
 LINE_LIMIT = 1 << 20
 """The most bytes in a line: one without an end must not fill the memory."""
 
 _BLOCK = 1 << 16
 _GZIP = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_AS_UTF_8 = "UTF-8 is expected: save it again as UTF-8"
+_AS_UTF_8 = "UTF-8 is expected: save it as UTF-8, or name its --encoding"
 _AS_CSV = "CSV or NDJSON is expected: open it and save it as CSV in UTF-8"
 _FOREIGN = {
     b"\xff\xfe\0\0": f"is UTF-32; {_AS_UTF_8}",
@@ -52,15 +55,15 @@ def display_name(path: str) -> str:
 class Lines(Iterator[tuple[int, bytes]]):
     """The lines of a file without their ends, numbered from 1. `give_back` returns lines to be read again.
 
-    Opens the file at the first line. Raises InputError if the file cannot be opened or read, is empty, is damaged (after the
-    lines before the damage, and never half a line) or has a line above `LINE_LIMIT`. `open_end` gets the number of a last line
-    without a line end: a file that was cut off ends so.
+    Opens the file at the first line. Lines are UTF-8, whatever the file's `encoding` is. Raises InputError if the file cannot
+    be opened or read, is empty, is damaged (after the lines before the damage, and never half a line) or has a line above
+    `LINE_LIMIT`. `open_end` gets the number of a last line without a line end: a file that was cut off ends so.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, encoding: str = UTF_8) -> None:
         self.name = display_name(path)
         self.open_end: list[int] = []
-        self._lines = _number_lines(path, self.open_end)
+        self._lines = _number_lines(path, encoding, self.open_end)
         self._given_back: deque[tuple[int, bytes]] = deque()
 
     def __next__(self) -> tuple[int, bytes]:
@@ -77,12 +80,12 @@ class Lines(Iterator[tuple[int, bytes]]):
         self._lines.close()
 
 
-def _number_lines(path: str, open_end: list[int]) -> Generator[tuple[int, bytes], None, None]:
+def _number_lines(path: str, encoding: str, open_end: list[int]) -> Generator[tuple[int, bytes], None, None]:
     name = display_name(path)
     number = 0
     pending = b""
     try:
-        for block in _text_blocks(path):
+        for block in _text_blocks(path) if encoding == UTF_8 else _transcoded(path, encoding):
             parts = block.split(b"\n")
             if len(pending) + len(parts[0]) > LINE_LIMIT:
                 raise InputError(f"{name}: line {number + 1} is longer than {LINE_LIMIT:,} bytes")
@@ -109,13 +112,18 @@ def _text_blocks(path: str) -> Iterator[bytes]:
         start += block
         if len(start) >= 6:
             break
-    for magic, reason in _FOREIGN.items():
-        if start[: len(magic)].lower() == magic.lower():
-            raise _CannotRead(reason)
+    _refuse_foreign(start)
     if _is_unmarked_utf_16(start[:400]):
         raise _CannotRead(f"is UTF-16 without a byte-order mark; {_AS_UTF_8}")
     yield start.removeprefix(_BYTE_ORDER_MARK)
     yield from blocks
+
+
+def _refuse_foreign(start: bytes, *, any_text: bool = False) -> None:
+    """Raise _CannotRead where a file begins as one that is no text, or (but for `any_text`) in another encoding than UTF-8."""
+    for magic, reason in _FOREIGN.items():
+        if start[: len(magic)].lower() == magic.lower() and not (any_text and _AS_UTF_8 in reason):
+            raise _CannotRead(reason)
 
 
 def _is_unmarked_utf_16(start: bytes) -> bool:
@@ -124,6 +132,25 @@ def _is_unmarked_utf_16(start: bytes) -> bool:
     return any(
         zeros.count(0) * 10 >= len(zeros) * 8 and 0 not in letters for zeros, letters in ((even, odd), (odd, even)) if zeros
     )
+
+
+def _transcoded(path: str, encoding: str) -> Iterator[bytes]:
+    """The unpacked text as UTF-8, without a byte-order mark."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    blocks = _blocks(path)
+    taken, is_first = 0, True
+    for block in chain(blocks, (b"",)):
+        if not taken:
+            _refuse_foreign(block, any_text=True)
+        try:
+            text = decoder.decode(block, final=not block)
+        except UnicodeError as error:
+            at = taken + error.start + 1 if isinstance(error, UnicodeDecodeError) else taken + 1
+            raise _CannotRead(f"is not {encoding} near byte {at}") from None
+        taken += len(block)
+        if text and is_first:
+            text, is_first = text.removeprefix("\ufeff"), False
+        yield text.encode("utf-8", "surrogatepass")
 
 
 def _blocks(path: str) -> Iterator[bytes]:

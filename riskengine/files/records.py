@@ -9,10 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from msgspec import structs
+
 from riskengine.errors import InputError
-from riskengine.files.columns import ColumnOptions, Row, Shape, TableFile, load_alias, parse_columns, read_rows
+from riskengine.files.columns import ColumnOptions, Row, TableFile, load_alias, parse_columns, read_rows
+from riskengine.files.mapped_rows import rows_of
+from riskengine.files.shapes import CLOSES, INSTRUMENTS, MARKS, NODES, OPENINGS, TICKS, TRADES, Shape
 from riskengine.files.times import TimeParser, date_parser, time_parser
-from riskengine.records.decode import TickInput, TradeInput, convert
+from riskengine.records.decode import TradeInput, convert
 from riskengine.records.fields import Rejected, excerpt, name, quote
 from riskengine.records.reference_input import (
     CloseInput,
@@ -29,6 +33,13 @@ from riskengine.records.reference_input import (
 from riskengine.records.types import Close, Instrument, Node, Opening, Refusal, StoredMark, Tick, Trade
 
 __all__ = [
+    "CLOSES",
+    "INSTRUMENTS",
+    "MARKS",
+    "NODES",
+    "OPENINGS",
+    "TICKS",
+    "TRADES",
     "ColumnOptions",
     "Shape",
     "load_alias",
@@ -48,27 +59,10 @@ __all__ = [
 _Sent = TypeVar("_Sent")
 _Record = TypeVar("_Record")
 
+TICK_FIELDS = ("instrument", "ts", "bid", "ask", "mid", "source")
+
 _NAMES_KEPT = 10_000
 _TIMES = ("ts", "booked_ts")
-
-
-def _shape(what: str, sent: type[Any], *required: tuple[str, ...]) -> Shape:
-    return Shape(what, sent.__struct_fields__, required)
-
-
-NODES = _shape("node", NodeInput, ("node",), ("parent",))
-INSTRUMENTS = _shape("instrument", InstrumentInput, ("instrument",), ("kind",), ("quote_currency",))
-TRADES = _shape(
-    "trade",
-    TradeInput,
-    ("trade_id",),
-    # A file with actions may hold cancels alone, which need no other column.
-    *((column, "action") for column in ("ts", "instrument", "desk", "side", "quantity", "price")),
-)
-TICKS = _shape("tick", TickInput, ("instrument",), ("ts",), ("bid", "ask", "mid"))
-OPENINGS = _shape("position", OpeningInput, ("desk",), ("instrument",), ("ts",), ("quantity",))
-CLOSES = _shape("close", CloseInput, ("date",), ("instrument",), ("price",))
-MARKS = _shape("mark", MarkInput, ("instrument",), ("ts",), ("price",))
 
 
 def parse_time(text: str | int, options: ColumnOptions, field: str = "ts") -> int:
@@ -131,9 +125,11 @@ def read_marks(
 def _records(
     path: str, options: ColumnOptions, shape: Shape, into: type[_Sent], check: Callable[[_Sent], _Record]
 ) -> Iterator[tuple[int, _Record | Refusal]]:
+    if options.mapping is not None:
+        options = structs.replace(options, tz=None, time_format=None)  # the mapping has read the times
     parse_ts = time_parser(options.tz, options.time_format) if options.tz or options.time_format else None
     parse_date = date_parser(options.time_format) if shape is CLOSES else None
-    for number, row in read_rows(path, options, shape):
+    for number, row in rows_of(path, options, shape):
         if isinstance(row, Refusal):
             yield number, row
             continue
@@ -174,11 +170,13 @@ def read_ticks(path: str, options: ColumnOptions) -> Iterator[tuple[int, Tick | 
     A tick needs one side. The mark rules, which know the instruments, say what a side of 0 is (a price of a future, no side of
     any other kind), and check the instrument and the sign of the price.
     """
+    if options.mapping is not None:
+        yield from _mapped_ticks(path, options)
+        return
     table = TableFile(path, options, TICKS)
     tick = _TickReader(options)
-    fields = ("instrument", "ts", "bid", "ask", "mid", "source")
     # A missing column has index -1: each record gets an empty field at its end.
-    instrument, ts, bid, ask, mid, source = (table.layout.get(field, -1) for field in fields)
+    instrument, ts, bid, ask, mid, source = (table.layout.get(field, -1) for field in TICK_FIELDS)
     for number, record in table.records():
         try:
             if isinstance(record, list):
@@ -188,9 +186,19 @@ def read_ticks(path: str, options: ColumnOptions) -> Iterator[tuple[int, Tick | 
                 made = record
             else:
                 known = table.known_fields(record, number)
-                made = known if isinstance(known, Refusal) else tick(*map(known.get, fields))
+                made = known if isinstance(known, Refusal) else tick(*map(known.get, TICK_FIELDS))
         except Rejected as error:
             made = _refusal(number, error, _as_row(record, table), options)
+        yield number, made
+
+
+def _mapped_ticks(path: str, options: ColumnOptions) -> Iterator[tuple[int, Tick | Refusal]]:
+    make = _TickReader(structs.replace(options, tz=None, time_format=None, alias={}))  # the mapping has read times and names
+    for number, row in rows_of(path, options, TICKS):
+        try:
+            made = row if isinstance(row, Refusal) else make(*map(row.get, TICK_FIELDS))
+        except Rejected as error:
+            made = _refusal(number, error, row if isinstance(row, dict) else {}, options)
         yield number, made
 
 

@@ -16,15 +16,15 @@ import orjson
 
 from riskengine.engine_access import engine_opener
 from riskengine.errors import EngineUnreachable, InputError
-from riskengine.files.columns import ColumnOptions, Row, Shape, read_rows
+from riskengine.files.columns import ColumnOptions, Row
+from riskengine.files.mapped_rows import rows_of
 from riskengine.files.near_names import NearNames
+from riskengine.files.shapes import STATEMENT
 from riskengine.records.fields import MAX_MAGNITUDE, Rejected, excerpt, fixed, name, to_text
 from riskengine.records.types import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, DECIMALS, Key, Refusal
 from riskengine.snapshot.compare import AVERAGE, CASH, DEALER, MISSING_HERE, MISSING_THERE, NODE, QUANTITY, UNKNOWN_NAME
 from riskengine.snapshot.rows import RowDict
 
-COLUMNS = ("node", "desk", "dealer", "instrument", "quantity", "net_cash", "average_price")
-STATEMENT = Shape("statement", COLUMNS, (("instrument",), ("quantity",)))
 TOLERATED = ("quantity", "net_cash", "average_price")
 TIMEOUT_S = 30
 MAX_LIMIT = 1_000_000
@@ -81,7 +81,7 @@ def read_statement(path: str, options: ColumnOptions, root: str) -> tuple[dict[K
     """A statement's figures by position, and the lines that cannot be read. Raises InputError."""
     stated: dict[Key, Stated] = {}
     refused: list[Refusal] = []
-    for line, row in read_rows(path, options, STATEMENT):
+    for line, row in rows_of(path, options, STATEMENT):
         if isinstance(row, Refusal):
             refused.append(row)
             continue

@@ -7,8 +7,9 @@ import pytest
 
 from riskengine.files import records
 from riskengine.files.loading import SHAPES
+from riskengine.files.shapes import STATEMENT
 from riskengine.files.templates import KINDS, column_help, template
-from riskengine.reconciliation.statement import STATEMENT, read_statement
+from riskengine.reconciliation.statement import read_statement
 from riskengine.records.types import Refusal
 from tests.cli.commands import riskengine
 

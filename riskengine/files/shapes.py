@@ -1,0 +1,69 @@
+"""The columns of each kind of file that can be read: which there are, and which a file must have."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from riskengine.records.decode import TickInput, TradeInput
+from riskengine.records.reference_input import CloseInput, InstrumentInput, MarkInput, NodeInput, OpeningInput
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """The columns of a kind of file. `required` are groups; the file needs one column or more of each group."""
+
+    what: str = "row"
+    columns: tuple[str, ...] = ()
+    required: tuple[tuple[str, ...], ...] = ()
+
+
+ANY = Shape()
+"""A file of any columns, each under its own name."""
+
+
+def _shape(what: str, sent: type[Any], *required: tuple[str, ...]) -> Shape:
+    return Shape(what, sent.__struct_fields__, required)
+
+
+NODES = _shape("node", NodeInput, ("node",), ("parent",))
+INSTRUMENTS = _shape("instrument", InstrumentInput, ("instrument",), ("kind",), ("quote_currency",))
+TRADES = _shape(
+    "trade",
+    TradeInput,
+    ("trade_id",),
+    # A file with actions may hold cancels alone, which need no other column.
+    *((column, "action") for column in ("ts", "instrument", "desk", "side", "quantity", "price")),
+)
+TICKS = _shape("tick", TickInput, ("instrument",), ("ts",), ("bid", "ask", "mid"))
+OPENINGS = _shape("position", OpeningInput, ("desk",), ("instrument",), ("ts",), ("quantity",))
+CLOSES = _shape("close", CloseInput, ("date",), ("instrument",), ("price",))
+MARKS = _shape("mark", MarkInput, ("instrument",), ("ts",), ("price",))
+STATEMENT = Shape(
+    "statement",
+    ("node", "desk", "dealer", "instrument", "quantity", "net_cash", "average_price"),
+    (("instrument",), ("quantity",)),
+)
+
+MAPPED: Mapping[str, Shape] = {
+    "trades": TRADES,
+    "ticks": TICKS,
+    "positions": OPENINGS,
+    "closes": CLOSES,
+    "marks": MARKS,
+    "statement": STATEMENT,
+    "nodes": NODES,
+    "instruments": INSTRUMENTS,
+}
+"""The kinds that a mapping can describe."""
+
+INPUTS: Mapping[str, type[msgspec.Struct] | None] = {
+    "trades": TradeInput,
+    "ticks": TickInput,
+    "positions": OpeningInput,
+    "closes": CloseInput,
+    "marks": MarkInput,
+    "statement": None,
+    "nodes": NodeInput,
+    "instruments": InstrumentInput,
+}
+"""The loose record that a row of each kind becomes; a statement's rows become none."""
