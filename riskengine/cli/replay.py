@@ -67,7 +67,8 @@ def replay_command(
         config = effective_config(config_path, store)
         opened = open_store(config.store.url, create=False, read_only=True)
         try:
-            reference = Reference(opened.nodes(), opened.instruments(), config.engine.reporting_currency)
+            currency, units = config.engine.reporting_currency, config.price_units
+            reference = Reference(opened.nodes(), opened.instruments(), currency, price_units=units)
         finally:
             opened.close()
         engine = Engine(reference, config)

@@ -17,6 +17,8 @@ from riskengine.errors import InputError
 from riskengine.files.lines import LINE_LIMIT, Lines, display_name
 from riskengine.files.mapping import FileMapping
 from riskengine.files.shapes import ANY, Shape
+from riskengine.files.spreadsheet import unescape_formula
+from riskengine.files.times import RepeatedHour
 from riskengine.nearest import nearest
 from riskengine.records.decode import refusal_of
 from riskengine.records.fields import Rejected, excerpt, name
@@ -58,10 +60,11 @@ class ColumnOptions(msgspec.Struct, frozen=True):
 
     `columns` maps our names to theirs; numbers (`ts=1,bid=2`) are columns of a file without a header, counted from 1.
     `instrument` is the instrument of rows without one. `alias` maps their names of instruments, desks, dealers and nodes to
-    ours. For `tz` and `time_format` see `times.time_parser`. `tell` gets a sentence about each file of which columns are ignored,
-    `keep` each row of a file of records as it was read, with its line. `near` says of a field and a name that no record has what
-    comes near, as the rest of the reason why the line is refused (`near_names`). `mapping` describes a file in full
-    (`mapped_rows`); `columns` are then part of it.
+    ours. For `tz`, `time_format` and `repeated_hour` see `times.time_parser`, for `date_format` `times.date_parser`. `tell` gets
+    a sentence about each file of which columns are ignored, `keep` each row of a file of records as it was read, with its line.
+    `near` says of a field and a name that no record has what comes near, as the rest of the reason why the line is refused
+    (`near_names`). `mapping` describes a file in full (`mapped_rows`); the other options but `alias` and `instrument` are then
+    part of it.
     """
 
     columns: dict[str, str] = {}
@@ -72,6 +75,8 @@ class ColumnOptions(msgspec.Struct, frozen=True):
     tell: Callable[[str], None] = tell_nobody
     keep: Callable[[int, Row], None] = keep_nothing
     near: Callable[[str, str], str] = no_hint
+    date_format: str | None = None
+    repeated_hour: RepeatedHour | None = None
     mapping: FileMapping | None = None
 
 
@@ -99,7 +104,7 @@ def load_alias(path: str) -> dict[str, str]:
             raise InputError(f"{where}: {fields.reason}")
         if len(fields) != 2:
             raise InputError(f"{where}: has {count_fields(fields)}; two are expected: their name and ours")
-        theirs, ours = (field.strip() for field in fields)
+        theirs, ours = (unescape_formula(field.strip()) for field in fields)
         if not alias and (theirs.lower(), ours.lower()) == ("alias", "name"):
             continue
         try:
@@ -115,7 +120,8 @@ def load_alias(path: str) -> dict[str, str]:
 def read_rows(path: str, options: ColumnOptions, shape: Shape = ANY) -> Iterator[tuple[int, Row | Refusal]]:
     """The rows of a file with their line numbers, in constant memory. `-` is standard input.
 
-    Columns are mapped by `options`. Values of a CSV are stripped texts, those of NDJSON are as sent; times are not parsed. The
+    Columns are mapped by `options`. Values of a CSV are stripped texts without
+    the apostrophe before what would start a formula (`spreadsheet`), those of NDJSON are as sent; times are not parsed. The
     names of a CSV header may be in any case, the keys of NDJSON are exact. Rows have the columns of `shape`; a column that looks
     like one of them that is missing is refused, others are ignored and told. A Refusal has its line number as index. Raises
     InputError if the whole file cannot be read or lacks a column.
@@ -127,7 +133,7 @@ def read_rows(path: str, options: ColumnOptions, shape: Shape = ANY) -> Iterator
             yield number, record
             continue
         if isinstance(record, list):
-            row: Row = {ours: record[index].strip() for ours, index in table.layout.items()}
+            row: Row = {ours: unescape_formula(record[index].strip()) for ours, index in table.layout.items()}
         else:
             known = table.known_fields(record, number)
             if isinstance(known, Refusal):

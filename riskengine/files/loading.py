@@ -351,9 +351,9 @@ def _load_records(kind: str, path: str, options: ColumnOptions, target: Target) 
     records: Numbered[Any]
     save: Callable[[Any], Saved]
     if kind == "closes":
-        records, save = read_closes(path, options, instruments), store.save_closes
+        records, save = read_closes(path, options, instruments, target.config.price_units), store.save_closes
     elif kind == "marks":
-        records, save = read_marks(path, options, instruments), store.save_marks
+        records, save = read_marks(path, options, instruments, target.config.price_units), store.save_marks
     else:
         leaves = Hierarchy(store.nodes()).leaves
         records, save = _check_desks_exist(read_openings(path, options, instruments), leaves, options), store.save_openings
@@ -391,7 +391,8 @@ def _load_trades(path: str, options: ColumnOptions, target: Target) -> None:
     Whether the trade of a cancel has come shows at the end of the file.
     """
     store, report = target.store, target.report
-    reference = Reference(store.nodes(), store.instruments(), target.config.engine.reporting_currency)
+    currency, units = target.config.engine.reporting_currency, target.config.price_units
+    reference = Reference(store.nodes(), store.instruments(), currency, price_units=units)
     check = partial(_check_counting, trade_check(reference), report)
     cancels: list[tuple[int, Identity]] = []
     damage: InputError | None = None

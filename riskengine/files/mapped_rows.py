@@ -30,6 +30,7 @@ from riskengine.files.mapped_steps import Record, Roundings, RowSteps, translate
 from riskengine.files.mapping import Combined, Condition, FileMapping, RecordRule, Wanted, column_refs
 from riskengine.files.row_ids import RowIds
 from riskengine.files.shapes import Shape
+from riskengine.files.spreadsheet import unescape_formula
 from riskengine.nearest import nearest
 from riskengine.records.fields import Rejected, excerpt
 from riskengine.records.types import Refusal
@@ -236,13 +237,15 @@ class MappedFile:
         """The rows and refusals of the file with their line numbers; then tells what became of the rest."""
         for note in self._mapping.notes:
             self._options.tell(f"{self._mapping.name}: {note}")
-        width, header, filters = self._columns.width, self._header, self._filters
+        mapping, width, header, filters = self._mapping, self._columns.width, self._header, self._filters
         simple = self._plans[0].steps.make if self._is_simple() else None
         for number, sent in self._lines_as_fields():
             if isinstance(sent, Refusal):
                 yield number, sent
                 continue
             record = list(map(str.strip, sent))
+            if mapping.own_names:
+                record = list(map(unescape_formula, record))
             if self._empty:
                 record = ["" if field in self._empty else field for field in record]
             if filters and not self._takes(record, filters):

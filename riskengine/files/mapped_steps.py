@@ -247,7 +247,7 @@ def _sign_step(field: str, sign: str) -> Step:
 
 
 def _time_step(field: str, rule: TimeRule) -> Step:
-    parse = time_parser(rule.zone, rule.format)
+    parse = time_parser(rule.zone, rule.format, rule.repeated_hour)
 
     def step(record: Record, row: Row) -> None:
         text = row.get(field)
@@ -259,14 +259,12 @@ def _time_step(field: str, rule: TimeRule) -> Step:
 
 def _date_step(field: str, form: str) -> Step:
     parse = date_parser(form)
+    assert parse is not None
 
     def step(record: Record, row: Row) -> None:
         text = row.get(field)
         if text:
-            try:
-                row[field] = parse(text)
-            except Rejected as error:
-                raise Rejected(field, error.reason) from None
+            row[field] = parse(text, field)
 
     return step
 

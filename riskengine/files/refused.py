@@ -7,15 +7,20 @@ from typing import Any, Self, TextIO
 from riskengine.errors import InputError
 from riskengine.files.columns import Row
 from riskengine.files.lines import display_name
+from riskengine.files.spreadsheet import escape_formula, is_plain_number
 from riskengine.records.types import Refusal
 
 LINE, REASON = "line", "reason"
 
+_NUMBERS = frozenset(("quantity", "price", "fees", "contra_amount", "average_price", "realised"))
+"""Columns in which a number below 0 is a number, and no name that begins like a formula."""
+
 
 class RefusedLines:
-    """A CSV of refused lines: our columns as they were read, then file, line and reason. Use it in a `with` block.
+    """A CSV of refused lines: our columns as they were read, then file, line and reason, safe to open in a spreadsheet.
 
-    `keep` holds the rows of the batch at work; `forget` drops them, but those that `hold` has set aside for the end of the file.
+    Use it in a `with` block. `keep` holds the rows of the batch at work; `forget` drops them, but those that `hold` has set aside
+    for the end of the file.
     """
 
     def __init__(self, path: str, columns: Sequence[str]) -> None:
@@ -49,7 +54,9 @@ class RefusedLines:
         """Write one refused line. A line that could not be split into columns has its place and the reason only."""
         row = self._rows.pop(refusal.index, None) or self._held.pop(refusal.index, None) or {}
         reason = f"{refusal.field}: {refusal.reason}" if refusal.field else refusal.reason
-        self._csv.writerow((*(_text(row.get(column)) for column in self._columns), display_name(path), refusal.index, reason))
+        cells = (_cell(column, row.get(column)) for column in self._columns)
+        place = escape_formula(display_name(path))
+        self._csv.writerow((*cells, place, refusal.index, escape_formula(reason)))
 
     def __enter__(self) -> Self:
         return self
@@ -58,5 +65,6 @@ class RefusedLines:
         self._file.close()
 
 
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
+def _cell(column: str, value: Any) -> str:
+    text = "" if value is None else str(value)
+    return text if column in _NUMBERS and is_plain_number(text) else escape_formula(text)

@@ -32,10 +32,10 @@ class Desk:
     def load(self, text: str | bytes, *words: str | Path) -> Any:
         return riskengine("load", "trades", self.file("export.csv", text), "--store", self.url, *words)
 
-    def trades(self) -> list[tuple[str, str, str, str, str]]:
+    def trades(self) -> list[tuple[str | None, ...]]:
         opened = open_store(self.url)
         try:
-            rows = opened.trades_after(0)
+            rows = list(opened.trades_after(0))
         finally:
             opened.close()
         return [(row.trade_id, row.side, row.quantity, row.price, row.fees) for row in rows]

@@ -106,6 +106,15 @@ def test_a_pipe_that_trickles_is_read(tmp_path):
         os.close(read)
 
 
+def test_the_apostrophe_that_our_own_files_put_before_a_formula_is_taken_off(written):
+    path = written(b"a,b\n'=C,'-77\n'tHooft,''s\n")
+    assert [row for _, row in rows(path)] == [{"a": "=C", "b": "-77"}, {"a": "'tHooft", "b": "'s"}]
+
+
+def test_a_name_of_ndjson_keeps_its_apostrophe(written):
+    assert [row for _, row in rows(written(b'{"a": "\'=C"}\n'))] == [{"a": "'=C"}]
+
+
 # One bad line
 
 

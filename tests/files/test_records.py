@@ -160,7 +160,7 @@ def test_the_time_options_read_both_times_of_a_trade(written):
     ((_, trade),) = trades(path, ColumnOptions(tz="America/New_York"))
     assert (trade.ts, trade.booked_ts) == (1451948440420000, 1451948441000000)
     ((_, refusal),) = trades(path)
-    assert refusal == Refusal(2, "ts", "has no offset from UTC: '2016-01-04 18:00:40.420'")
+    assert refusal == Refusal(2, "ts", "has no offset from UTC: '2016-01-04 18:00:40.420'; --tz names its zone")
 
 
 def test_the_time_of_arrival_may_be_asked_for_each(written):
@@ -378,3 +378,9 @@ def test_merging_holds_one_message_of_each_stream():
         yield from map(at, range(10**12))
 
     assert [tick.ts for tick in islice(merge_by_time([endless(), endless()]), 4)] == [0, 0, 1, 1]
+
+
+def test_names_of_ticks_are_read_like_those_of_every_csv(written):
+    assert [tick.instrument for _, tick in ticks(written(f"{TICK_HEADER}'=C,{TS},1,2\n"))] == ["=C"]
+    as_json = written(f'{{"instrument": "\'=C", "ts": {TS}, "mid": 1}}\n', "ticks.ndjson")
+    assert [tick.instrument for _, tick in ticks(as_json)] == ["'=C"]
