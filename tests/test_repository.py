@@ -36,6 +36,8 @@ TESTED_BY_OTHERS = {
     "feeds/simulation/sample_book.py": "tests/feeds/test_simulation.py",
     "feeds/simulation/seeded_random.py": "tests/feeds/test_simulation.py",
     "files/lines.py": "tests/files/test_records.py",
+    "files/mapped_columns.py": "tests/files/test_mapped_rows.py",
+    "files/mapped_steps.py": "tests/files/test_mapped_rows.py",
     "positions/position_audit.py": "tests/engine/test_self_audit.py",
     "positions/settle_columns.py": "tests/positions/test_fold_columns.py",
     "process/lifetime.py": "tests/system/test_start_over_http.py",

@@ -104,7 +104,7 @@ def _set_where(table: dict[str, Any], texts: Sequence[str]) -> None:
 
 
 def _set_times(table: dict[str, Any], options: ColumnOptions) -> None:
-    """Put what the command line says of times and dates in the place of what the mapping says."""
+    """Put the zone and the format of the command line in the place of those of the mapping."""
     given = {
         "zone": options.tz,
         "format": options.time_format,

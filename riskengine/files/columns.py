@@ -62,8 +62,9 @@ class ColumnOptions(msgspec.Struct, frozen=True):
     `instrument` is the instrument of rows without one. `alias` maps their names of instruments, desks, dealers and nodes to
     ours. For `tz`, `time_format` and `repeated_hour` see `times.time_parser`, for `date_format` `times.date_parser`. `tell` gets
     a sentence about each file of which columns are ignored, `keep` each row of a file of records as it was read, with its line.
-    `mapping` describes a file in full (`mapped_rows`); `columns` are then part of it. `near` says of a field and a name that no
-    record has what comes near, as the rest of the reason why the line is refused (`near_names`).
+    `near` says of a field and a name that no record has what comes near, as the rest of the reason why the line is refused
+    (`near_names`). `mapping` describes a file in full (`mapped_rows`); the other options but `alias` and `instrument` are then
+    part of it.
     """
 
     columns: dict[str, str] = {}
@@ -73,10 +74,10 @@ class ColumnOptions(msgspec.Struct, frozen=True):
     alias: dict[str, str] = {}
     tell: Callable[[str], None] = tell_nobody
     keep: Callable[[int, Row], None] = keep_nothing
-    mapping: FileMapping | None = None
+    near: Callable[[str, str], str] = no_hint
     date_format: str | None = None
     repeated_hour: RepeatedHour | None = None
-    near: Callable[[str, str], str] = no_hint
+    mapping: FileMapping | None = None
 
 
 def parse_columns(text: str) -> dict[str, str]:
@@ -184,20 +185,13 @@ class TableFile:
     def records(self) -> Iterator[tuple[int, list[str] | Row | Refusal]]:
         """Each line as the fields of a CSV record, the object of an NDJSON line, or a Refusal. Then tells what was ignored."""
         yield from _json_records(self._lines) if self.is_json else self._check_records()
-        self._tell_of_its_end()
+        if not self.is_json:  # NDJSON that was cut off lacks the last bracket
+            tell_open_end(self._lines, self._options.tell)
         if self._ignored:
             names = list(map(_short_name, self._ignored))
             more = ", and more" if len(names) >= MAX_IGNORED else ""
             what = "column" if len(names) == 1 else "columns"
             self._options.tell(f"{self.name}: ignored {what} that a {self._shape.what} does not have: {', '.join(names)}{more}")
-
-    def _tell_of_its_end(self) -> None:
-        """Tell of a last line without an end: a CSV that was cut off inside its last field looks whole."""
-        if self._lines.open_end and not self.is_json:
-            line = self._lines.open_end[0]
-            self._options.tell(
-                f"{self.name}: the last line ({line}) has no line end: make sure that the file was not cut off there"
-            )
 
     def known_fields(self, record: Row, number: int) -> Row | Refusal:
         """An NDJSON object under our names, without the fields that nobody knows; a Refusal for one that looks misspelt."""
@@ -343,6 +337,12 @@ class TableFile:
         return f"; near ones are mapped by --columns {shlex.quote(mapped)}"
 
 
+def tell_open_end(lines: Lines, tell: Callable[[str], None]) -> None:
+    """Tell of a last line without an end: a file that was cut off inside its last field looks whole."""
+    for line in lines.open_end:
+        tell(f"{lines.name}: the last line ({line}) has no line end: make sure that the file was not cut off there")
+
+
 def similar_columns(wanted: Iterable[str], header: Sequence[str]) -> dict[str, str]:
     """For each of our columns the one of a file's header that comes near, if there is one; each is named once.
 
@@ -395,7 +395,10 @@ def csv_records(
         try:
             text = raw.decode()
         except UnicodeDecodeError as error:
-            yield number, Refusal(number, "", f"is not UTF-8 at byte {error.start + 1}: save the file as UTF-8")
+            yield (
+                number,
+                Refusal(number, "", f"is not UTF-8 at byte {error.start + 1}: save the file as UTF-8, or name its --encoding"),
+            )
             continue
         if "\0" in text:
             yield number, Refusal(number, "", "has a NUL byte: the file is damaged, export it again")

@@ -22,7 +22,7 @@ LINE_LIMIT = 1 << 20
 _BLOCK = 1 << 16
 _GZIP = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_AS_UTF_8 = "UTF-8 is expected: save it again as UTF-8"
+_AS_UTF_8 = "UTF-8 is expected: save it as UTF-8, or name its --encoding"
 _AS_CSV = "CSV or NDJSON is expected: open it and save it as CSV in UTF-8"
 _FOREIGN = {
     b"\xff\xfe\0\0": f"is UTF-32; {_AS_UTF_8}",
@@ -112,13 +112,26 @@ def _text_blocks(path: str) -> Iterator[bytes]:
         start += block
         if len(start) >= 6:
             break
-    for magic, reason in _FOREIGN.items():
-        if start[: len(magic)].lower() == magic.lower():
-            raise _CannotRead(reason)
+    _refuse_foreign(start)
     if _is_unmarked_utf_16(start[:400]):
         raise _CannotRead(f"is UTF-16 without a byte-order mark; {_AS_UTF_8}")
     yield start.removeprefix(_BYTE_ORDER_MARK)
     yield from blocks
+
+
+def _refuse_foreign(start: bytes, *, any_text: bool = False) -> None:
+    """Raise _CannotRead where a file begins as one that is no text, or (but for `any_text`) in another encoding than UTF-8."""
+    for magic, reason in _FOREIGN.items():
+        if start[: len(magic)].lower() == magic.lower() and not (any_text and _AS_UTF_8 in reason):
+            raise _CannotRead(reason)
+
+
+def _is_unmarked_utf_16(start: bytes) -> bool:
+    """Whether text begins as UTF-16 writes Latin letters: every other byte is 0, and no byte in between."""
+    even, odd = start[::2], start[1::2]
+    return any(
+        zeros.count(0) * 10 >= len(zeros) * 8 and 0 not in letters for zeros, letters in ((even, odd), (odd, even)) if zeros
+    )
 
 
 def _transcoded(path: str, encoding: str) -> Iterator[bytes]:
@@ -127,6 +140,8 @@ def _transcoded(path: str, encoding: str) -> Iterator[bytes]:
     blocks = _blocks(path)
     taken, is_first = 0, True
     for block in chain(blocks, (b"",)):
+        if not taken:
+            _refuse_foreign(block, any_text=True)
         try:
             text = decoder.decode(block, final=not block)
         except UnicodeError as error:
@@ -136,14 +151,6 @@ def _transcoded(path: str, encoding: str) -> Iterator[bytes]:
         if text and is_first:
             text, is_first = text.removeprefix("\ufeff"), False
         yield text.encode("utf-8", "surrogatepass")
-
-
-def _is_unmarked_utf_16(start: bytes) -> bool:
-    """Whether text begins as UTF-16 writes Latin letters: every other byte is 0, and no byte in between."""
-    even, odd = start[::2], start[1::2]
-    return any(
-        zeros.count(0) * 10 >= len(zeros) * 8 and 0 not in letters for zeros, letters in ((even, odd), (odd, even)) if zeros
-    )
 
 
 def _blocks(path: str) -> Iterator[bytes]:

@@ -13,7 +13,16 @@ from typing import NamedTuple
 import msgspec
 
 from riskengine.errors import InputError
-from riskengine.files.columns import ALIASED, ColumnOptions, Row, count_fields, csv_records, read_rows, strip_header
+from riskengine.files.columns import (
+    ALIASED,
+    ColumnOptions,
+    Row,
+    count_fields,
+    csv_records,
+    read_rows,
+    strip_header,
+    tell_open_end,
+)
 from riskengine.files.lines import Lines, display_name
 from riskengine.files.mapped_columns import HeaderColumns, find_name, listed_names, named_columns
 from riskengine.files.mapped_numbers import split_unit
@@ -102,7 +111,6 @@ class MappedFile:
         rules = mapping.records or (RecordRule(),)
         self._plans = [self._plan(mapping.for_record(rule), rule, place) for place, rule in enumerate(rules)]
         self._ids = RowIds()
-        self._cleaned = _own_text if mapping.own_names else str.strip
         self._id = self._id_of(mapping)
         self.unmapped = self._columns.unused()
         self._refuse_misspelt()
@@ -229,13 +237,15 @@ class MappedFile:
         """The rows and refusals of the file with their line numbers; then tells what became of the rest."""
         for note in self._mapping.notes:
             self._options.tell(f"{self._mapping.name}: {note}")
-        width, header, filters = self._columns.width, self._header, self._filters
+        mapping, width, header, filters = self._mapping, self._columns.width, self._header, self._filters
         simple = self._plans[0].steps.make if self._is_simple() else None
         for number, sent in self._lines_as_fields():
             if isinstance(sent, Refusal):
                 yield number, sent
                 continue
-            record = list(map(self._cleaned, sent))
+            record = list(map(str.strip, sent))
+            if mapping.own_names:
+                record = list(map(unescape_formula, record))
             if self._empty:
                 record = ["" if field in self._empty else field for field in record]
             if filters and not self._takes(record, filters):
@@ -352,6 +362,7 @@ class MappedFile:
 
     def _tell(self) -> None:
         tell, name = self._options.tell, self.name
+        tell_open_end(self._lines, tell)
         for column, values in self._left_out.items():
             told = ", ".join(f"{excerpt(value) if value else 'empty'} ({count:,})" for value, count in values.items())
             tell(f"{name}: {sum(values.values()):,} left out by where.{column}: {told}")
@@ -387,11 +398,6 @@ def _made_columns(mapping: FileMapping) -> list[str]:
     """The names of the columns that a mapping makes, in the order of `_splits_of`."""
     groups = [group for pattern in mapping.extract.values() for group in re.compile(pattern).groupindex]
     return groups + [name for field, unit, _ in _units_of(mapping) for name in (_number_name(field), unit)]
-
-
-def _own_text(field: str) -> str:
-    """A field of a file under our own names, which may be one that the engine wrote: without what guards it in a spreadsheet."""
-    return unescape_formula(field.strip())
 
 
 def _taker(wanted: Wanted) -> Callable[[str], bool]:

@@ -259,7 +259,7 @@ def _time_step(field: str, rule: TimeRule) -> Step:
 
 def _date_step(field: str, form: str) -> Step:
     parse = date_parser(form)
-    assert parse is not None, "a format has a parser"
+    assert parse is not None
 
     def step(record: Record, row: Row) -> None:
         text = row.get(field)

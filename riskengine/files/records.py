@@ -62,10 +62,10 @@ __all__ = [
 _Sent = TypeVar("_Sent")
 _Record = TypeVar("_Record")
 
+TICK_FIELDS = ("instrument", "ts", "bid", "ask", "mid", "source")
+
 Parser = Callable[[str | int, str], int | str]
 """From a time or a date as sent, and its field's name, to the same as our records have it. Raises Rejected."""
-
-TICK_FIELDS = ("instrument", "ts", "bid", "ask", "mid", "source")
 
 _NAMES_KEPT = 10_000
 _TIMES = ("ts", "booked_ts")
@@ -150,7 +150,8 @@ def _records(
     passed_over: tuple[str, ...] = (),
 ) -> Iterator[tuple[int, _Record | Refusal]]:
     """The records of a file. Rows with all of the columns `passed_over` empty are no records; how many is told."""
-    parsers = {} if options.mapping is not None else _parsers(options, shape)  # a mapping has read times and dates
+    # A mapping has read the times and dates of its rows.
+    parsers = {} if options.mapping is not None else _parsers(options, shape)
     left_out = 0
     for number, row in rows_of(path, options, shape):
         if isinstance(row, Refusal):
@@ -173,6 +174,15 @@ def _records(
         options.tell(f"{display_name(path)}: {lines} without {' and '.join(passed_over)} passed over: no {shape.what} there")
 
 
+def _refusal(number: int, error: Rejected, row: Row, options: ColumnOptions) -> Refusal:
+    """The refusal of a line, with the value as the file has it: a person looks for it there."""
+    hint = options.near(error.field, error.unknown) if error.unknown else ""
+    sent = row.get(error.field)
+    if not hint and sent not in (None, "") and excerpt(str(sent)) not in error.reason:
+        hint = f": {excerpt(str(sent))}"
+    return Refusal(number, error.field, f"{error.reason}{hint}")
+
+
 def _parsers(options: ColumnOptions, shape: Shape) -> dict[str, Parser]:
     """The parsers of a file's times and dates by column, without those that need none. Raises InputError."""
     found: dict[str, Parser] = {field: _time_parser(options) for field in _TIMES if field in shape.columns}
@@ -190,15 +200,6 @@ def _parse_times(row: Row, parsers: Mapping[str, Parser]) -> Row:
         field: parsers[field](value if isinstance(value, str | int) else str(value), field) for field, value in sent.items()
     }
     return row | parsed
-
-
-def _refusal(number: int, error: Rejected, row: Row, options: ColumnOptions) -> Refusal:
-    """The refusal of a line, with the value as the file has it: a person looks for it there."""
-    hint = options.near(error.field, error.unknown) if error.unknown else ""
-    sent = row.get(error.field)
-    if not hint and sent not in (None, "") and excerpt(str(sent)) not in error.reason:
-        hint = f": {excerpt(str(sent))}"
-    return Refusal(number, error.field, f"{error.reason}{hint}")
 
 
 # -- ticks -------------------------------------------------------------------------------------------------------
@@ -233,8 +234,8 @@ def read_ticks(path: str, options: ColumnOptions) -> Iterator[tuple[int, Tick | 
 
 
 def _mapped_ticks(path: str, options: ColumnOptions) -> Iterator[tuple[int, Tick | Refusal]]:
-    # The mapping has read times and names.
-    make = _TickReader(structs.replace(options, tz=None, time_format=None, repeated_hour=None, alias={}), is_csv=False)
+    plain = structs.replace(options, tz=None, time_format=None, alias={})  # the mapping has read times and names
+    make = _TickReader(plain, is_csv=False)
     for number, row in rows_of(path, options, TICKS):
         try:
             made = row if isinstance(row, Refusal) else make(*map(row.get, TICK_FIELDS))

@@ -32,7 +32,7 @@ class Desk:
     def load(self, text: str | bytes, *words: str | Path) -> Any:
         return riskengine("load", "trades", self.file("export.csv", text), "--store", self.url, *words)
 
-    def trades(self) -> list[tuple[str, str, str | None, str | None, str]]:
+    def trades(self) -> list[tuple[str | None, ...]]:
         opened = open_store(self.url)
         try:
             rows = list(opened.trades_after(0))

@@ -8,8 +8,8 @@ import pytest
 from riskengine.files import records
 from riskengine.files.loading import SHAPES
 from riskengine.files.shapes import STATEMENT
-from riskengine.reconciliation.statement import read_statement
 from riskengine.files.templates import KINDS, column_help, template
+from riskengine.reconciliation.statement import read_statement
 from riskengine.records.types import Refusal
 from tests.cli.commands import riskengine
 
