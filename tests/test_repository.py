@@ -23,7 +23,6 @@ HARD_ENGLISH = re.compile(
 
 TESTED_BY_OTHERS = {
     "cli/exceptions.py": "tests/system/test_case_kept_out.py",
-    "cli/load.py": "tests/system/test_case_kept_out.py",
     "cli/replay.py": "tests/cli/test_main.py",
     "cli/terminal.py": "tests/cli/test_main.py",
     "client/blocking.py": "tests/client/test_restarts.py",

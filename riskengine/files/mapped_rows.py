@@ -13,7 +13,17 @@ from typing import NamedTuple
 import msgspec
 
 from riskengine.errors import InputError
-from riskengine.files.columns import ALIASED, ColumnOptions, Row, count_fields, csv_records, keep_nothing, read_rows, strip_header
+from riskengine.files.columns import (
+    ALIASED,
+    ColumnOptions,
+    Row,
+    count_fields,
+    csv_records,
+    keep_nothing,
+    read_rows,
+    strip_header,
+    tell_open_end,
+)
 from riskengine.files.lines import Lines, display_name
 from riskengine.files.mapped_columns import HeaderColumns, find_name, listed_names, named_columns
 from riskengine.files.mapped_numbers import split_unit
@@ -359,6 +369,7 @@ class MappedFile:
 
     def _tell(self) -> None:
         tell, name = self._options.tell, self.name
+        tell_open_end(self._lines, tell)
         for column, values in self._left_out.items():
             told = ", ".join(f"{excerpt(value) if value else 'empty'} ({count:,})" for value, count in values.items())
             tell(f"{name}: {sum(values.values()):,} left out by where.{column}: {told}")

@@ -20,7 +20,7 @@ from riskengine.files.spreadsheet import unescape_formula
 from riskengine.files.times import TimeParser, date_parser, time_parser
 from riskengine.records.currency_units import AS_THEY_ARE, PriceUnits
 from riskengine.records.decode import TradeInput, convert
-from riskengine.records.fields import Rejected, name, quote
+from riskengine.records.fields import Rejected, excerpt, name, quote
 from riskengine.records.reference_input import (
     CloseInput,
     InstrumentInput,
@@ -161,16 +161,26 @@ def _records(
             left_out += 1
             continue
         options.keep(number, row)
+        read = row
         try:
             if parsers:
                 row = _parse_times(row, parsers)
             record: _Record | Refusal = check(convert(row, into))
         except Rejected as error:
-            record = Refusal(number, error.field, error.reason)
+            record = _refusal(number, error, read, options)
         yield number, record
     if left_out:
         lines = "1 line" if left_out == 1 else f"{left_out:,} lines"
         options.tell(f"{display_name(path)}: {lines} without {' and '.join(passed_over)} passed over: no {shape.what} there")
+
+
+def _refusal(number: int, error: Rejected, row: Row, options: ColumnOptions) -> Refusal:
+    """The refusal of a line, with the value as the file has it: a person looks for it there."""
+    hint = options.near(error.field, error.unknown) if error.unknown else ""
+    sent = row.get(error.field)
+    if not hint and sent not in (None, "") and excerpt(str(sent)) not in error.reason:
+        hint = f": {excerpt(str(sent))}"
+    return Refusal(number, error.field, f"{error.reason}{hint}")
 
 
 def _parsers(options: ColumnOptions, shape: Shape) -> dict[str, Parser]:
@@ -219,7 +229,7 @@ def read_ticks(path: str, options: ColumnOptions) -> Iterator[tuple[int, Tick | 
                 known = table.known_fields(record, number)
                 made = known if isinstance(known, Refusal) else tick(*map(known.get, TICK_FIELDS))
         except Rejected as error:
-            made = Refusal(number, error.field, error.reason)
+            made = _refusal(number, error, _as_row(record, table), options)
         yield number, made
 
 
@@ -230,8 +240,15 @@ def _mapped_ticks(path: str, options: ColumnOptions) -> Iterator[tuple[int, Tick
         try:
             made = row if isinstance(row, Refusal) else make(*map(row.get, TICK_FIELDS))
         except Rejected as error:
-            made = Refusal(number, error.field, error.reason)
+            made = _refusal(number, error, row if isinstance(row, dict) else {}, options)
         yield number, made
+
+
+def _as_row(record: list[str] | Row | Refusal, table: TableFile) -> Row:
+    """A record under our names, for the reason why it is refused."""
+    if isinstance(record, list):
+        return {ours: record[index] for ours, index in table.layout.items()}
+    return record if isinstance(record, dict) else {}
 
 
 class _TickReader:

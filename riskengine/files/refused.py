@@ -20,8 +20,8 @@ class RefusedLines:
     """A CSV of refused lines: our columns as they were read, then file, line and reason, safe to open in a spreadsheet.
 
     Use it in a `with` block. `keep` holds the rows of the batch at work; `forget` drops them, but those that `hold` has set aside
-    for the end of the file. Under a mapping a line may have several rows: the first refusal writes all that are left of it; what is
-    loaded again changes nothing.
+    for the end of the file. A line may have several rows, under a mapping. Its first refusal writes all left of it: to load
+    one again that was taken changes nothing.
     """
 
     def __init__(self, path: str, columns: Sequence[str]) -> None:

@@ -20,6 +20,7 @@ from riskengine.engine_access import engine_opener
 from riskengine.errors import EngineUnreachable, InputError
 from riskengine.files.columns import ColumnOptions, Row
 from riskengine.files.mapped_rows import rows_of
+from riskengine.files.near_names import NearNames
 from riskengine.files.shapes import STATEMENT
 from riskengine.records.fields import MAX_MAGNITUDE, MAX_TEXT, Rejected, excerpt, fixed, name, to_text
 from riskengine.records.types import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, DECIMALS, Key, Refusal
@@ -294,6 +295,31 @@ def _break(kind: str, key: Key, here: Stated | None, there: Stated | None) -> Ro
     }
 
 
+def explain_unknown(breaks: Iterable[RowDict], seen: EnginePositions, names: NearNames) -> None:
+    """Say in each break of kind `unknown_name` which of its names the engine does not know, and which known one comes near.
+
+    As `unknown`: a list of `{field, name, near}`; `near` is None where none does.
+    """
+    for found in breaks:
+        if found["kind"] != UNKNOWN_NAME:
+            continue
+        rollup, instrument = found["rollup"], found["instrument"]
+        unknown = [(rollup, found[rollup])] if (rollup, found[rollup]) in seen.unknown else []
+        unknown += [] if instrument in seen.instruments else [("instrument", instrument)]
+        found["unknown"] = [{"field": field, "name": name, "near": names.near(field, name)} for field, name in unknown]
+
+
+def _known_names(url: str, seen: EnginePositions) -> NearNames:
+    """The names that the engine at `url` knows, each kind asked for once one is unknown."""
+    return NearNames(
+        {
+            "instrument": lambda: sorted(seen.instruments),
+            "node": lambda: [row["node"] for row in _ask(url, "/v1/nodes", {})["rows"]],
+            "dealer": lambda: [row["dealer"] for row in _ask(url, "/v1/dealers", {"limit": str(MAX_LIMIT)})["rows"]],
+        }
+    )
+
+
 class StatementReport(NamedTuple):
     """The result of a comparison with a statement. `compared` counts positions of either side."""
 
@@ -310,6 +336,7 @@ def against_statement(url: str, path: str, options: ColumnOptions, tolerances: T
     stated, refused = read_statement(path, options, engine_root(url))
     seen = engine_positions(url, ((rollup, owner) for rollup, owner, _ in stated))
     breaks = compare_statement(seen.positions, stated, tolerances, seen.knows)
+    explain_unknown(breaks, seen, _known_names(url, seen))
     watermark = int(_ask(url, "/v1/status", {})["watermark"] or 0)
     compared = len(seen.positions.keys() | stated.keys())
     return StatementReport(compared, seen.epoch, seen.seq, watermark, breaks, refused)

@@ -394,7 +394,7 @@ class TradeCheck:
             raise Rejected("action", f"must be new, amend or cancel: {excerpt(sent.action)}")
         instrument = self.instruments.get(sent.instrument)
         if instrument is None:
-            raise Rejected("instrument", self._unknown(sent.instrument, "instrument"))
+            raise Rejected("instrument", self._unknown(sent.instrument, "instrument"), sent.instrument)
         if sent.fees is not None:
             sent = self._with_fees_unit(sent)
         if sent.currency:
@@ -464,7 +464,7 @@ class TradeCheck:
         if desk not in self.leaves:
             if desk in self.nodes:
                 raise Rejected("desk", f"{excerpt(desk)} has nodes below it; trades attach to leaf nodes")
-            raise Rejected("desk", self._unknown(desk, "desk"))
+            raise Rejected("desk", self._unknown(desk, "desk"), desk)
 
     def _unknown(self, value: str, what: str) -> str:
         return f"unknown {what} {excerpt(value)}" if value else "is missing"

@@ -34,12 +34,16 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class Rejected(Exception):
-    """Refuses one item of a batch. The code that decodes the batch catches it and makes it a `Refusal`."""
+    """Refuses one item of a batch. The code that decodes the batch catches it and makes it a `Refusal`.
 
-    def __init__(self, field: str, reason: str) -> None:
+    `unknown` is the name that no record has, where that is the reason: a door may look which known one comes near.
+    """
+
+    def __init__(self, field: str, reason: str, unknown: str = "") -> None:
         super().__init__(f"{field}: {reason}" if field else reason)
         self.field = field
         self.reason = reason
+        self.unknown = unknown
 
 
 def fixed(value: Decimal | int | str, decimals: int, field: str) -> int:

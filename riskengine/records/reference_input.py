@@ -229,7 +229,7 @@ def _in_own_unit(sent: CloseInput | MarkInput, instrument: Instrument, units: Pr
 def _instrument(symbol: str, instruments: Mapping[str, Instrument]) -> Instrument:
     instrument = instruments.get(symbol)
     if instrument is None:
-        raise Rejected("instrument", f"unknown instrument {excerpt(symbol)}" if symbol else "is missing")
+        raise Rejected("instrument", f"unknown instrument {excerpt(symbol)}" if symbol else "is missing", symbol)
     return instrument
 
 
