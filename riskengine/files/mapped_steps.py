@@ -5,6 +5,7 @@ for a value that it cannot read.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -70,6 +71,14 @@ class RowSteps:
             row.update(self._constants)
         for step in self.steps:
             step(record, row)
+        return row
+
+    def make_partly(self, record: Record) -> Row:
+        """The row of a record as far as it can be read: what cannot stays as it was written, for a person who mends it."""
+        row: Row = {field: record[at] for field, at in self.simple.items()} | self._constants
+        for step in self.steps:
+            with suppress(Rejected):
+                step(record, row)
         return row
 
     # -- where fields come from ----------------------------------------------------------------------------------
