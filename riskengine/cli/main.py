@@ -15,6 +15,7 @@ NAMES = (
     "check-config",
     "decide",
     "demo",
+    "draft-mapping",
     "exceptions",
     "load",
     "rebuild",
@@ -84,12 +85,16 @@ class MainCommands(Commands):
 
 
 def _get_desk_command(name: str) -> click.Command | None:
-    """The commands of a person who looks after the store."""
+    """The commands of a person who looks after the store and the files that come."""
     match name:
         case "decide":
             from riskengine.cli.exceptions import decide_command
 
             return decide_command
+        case "draft-mapping":
+            from riskengine.cli.draft_mapping import draft_mapping_command
+
+            return draft_mapping_command
         case "exceptions":
             from riskengine.cli.exceptions import exceptions_command
 

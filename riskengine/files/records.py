@@ -13,7 +13,7 @@ from riskengine.errors import InputError
 from riskengine.files.columns import ColumnOptions, Row, Shape, TableFile, load_alias, parse_columns, read_rows
 from riskengine.files.shapes import CLOSES, INSTRUMENTS, MARKS, NODES, OPENINGS, TICKS, TRADES
 from riskengine.files.times import TimeParser, date_parser, time_parser
-from riskengine.records.decode import TickInput, TradeInput, convert
+from riskengine.records.decode import TradeInput, convert
 from riskengine.records.fields import Rejected, name, quote
 from riskengine.records.reference_input import (
     CloseInput,

@@ -1,0 +1,557 @@
+"""Writes a draft as the text of a mapping (manual/mappings.md): every guess with its evidence, every doubt beside it.
+
+What the draft cannot tell is a line that is commented out, with the question. A mapping with such lines is valid TOML and passes
+the check of mappings; a load with it is refused until the questions that matter are answered. Pure.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from riskengine.files.column_evidence import Known, store_name
+from riskengine.files.date_styles import ISO, DateStyle
+from riskengine.files.draft import Draft, Guess
+from riskengine.files.header_words import fold
+from riskengine.files.mapping import DATES, NUMBERS
+from riskengine.files.shapes import MAPPED
+from riskengine.files.sniff import SampleRow
+from riskengine.files.value_shapes import Values, is_cancel, side_in, written_number
+from riskengine.nearest import nearest
+from riskengine.printable import printable
+
+_ZONES = {
+    "en": "America/New_York",
+    "de": "Europe/Berlin",
+    "fr": "Europe/Paris",
+    "nl": "Europe/Amsterdam",
+    "es": "Europe/Madrid",
+    "it": "Europe/Rome",
+}
+"""An example of a zone for the language of a header: only ever written as a question."""
+
+_WIDTH = 110
+_THOUSANDS = {"\u00a0": " ", "\u202f": " ", "\u2019": "'"}
+_NAMES = ("instrument", "desk")
+"""Columns whose values are names in the store."""
+
+
+def draft_text(draft: Draft, name: str, known: Known | None = None) -> str:
+    """The mapping that a draft describes, in TOML. `name` is the file's, for the first lines. `known` are names of a store."""
+    return "\n".join([*_Writer(draft, name, known or Known()).lines(), ""])
+
+
+class _Writer:
+    """Writes one draft. Columns that the kind of file does not have are left out, with what they seem to be."""
+
+    def __init__(self, draft: Draft, name: str, known: Known) -> None:
+        self._draft = draft
+        self._name = printable(name)
+        self._known = known
+        self._fields = MAPPED[draft.kind].columns
+        self._refs = _column_refs(draft)
+
+    def lines(self) -> list[str]:
+        """The lines of the mapping: what the file is, which rows count, columns, words, constants, numbers, times."""
+        tables = (self._columns(), self._extract(), self._values(), self._set(), self._numbers(), self._times(), self._check())
+        parts = [self._head(), self._file(), self._rows(), *tables, self._records(), self._unused()]
+        lines: list[str] = []
+        for part in filter(None, parts):
+            lines += [*part, ""]
+        return lines[:-1]
+
+    def _head(self) -> list[str]:
+        sample = self._draft.sample
+        doubts = sum(bool(guess.doubts) for guess in self._draft.columns)
+        part = "all" if sample.whole else "the first"
+        return [
+            f"# A draft, guessed from {part} {len(sample.rows)} rows of {self._name}. Nothing was loaded.",
+            "# Beside each line stands what speaks for it. DOUBT: look at the file and decide. ASK: the file does not tell;",
+            f"# write the answer and take the # away. In doubt: {doubts} of {len(sample.header)} columns. Then:",
+            f"#   riskengine check-mapping THIS_FILE --against {self._name}",
+        ]
+
+    # -- the file ------------------------------------------------------------------------------------------------
+
+    def _file(self) -> list[str]:
+        sample = self._draft.sample
+        lines = [f'kind = "{self._draft.kind}"']
+        if not sample.slices:
+            delimiter = {"\t": "tab"}.get(sample.separator.value, sample.separator.value)
+            lines += _said(f"delimiter = {_text(delimiter)}", sample.separator.evidence, [sample.separator.doubt])
+        lines += _said(f"encoding = {_text(sample.encoding.value)}", sample.encoding.evidence, [sample.encoding.doubt])
+        lines += self._number_marks()
+        lines += self._skip()
+        if sample.slices:
+            lines += _said("", sample.separator.evidence, [sample.separator.doubt])
+            cuts = zip(self._refs, sample.slices, strict=True)
+            places = [f"{_key(ref)} = {_text(f'{cut.start + 1}-{cut.end}')}" for ref, cut in cuts]
+            lines.append(f"fixed = {{ {', '.join(places)} }}")
+        return lines + self._identity()
+
+    def _number_marks(self) -> list[str]:
+        numbers = self._draft.numbers
+        thousands = _THOUSANDS.get(numbers.thousands, numbers.thousands)
+        if numbers.doubt:
+            other = "," if numbers.decimal == "." else "."
+            return [
+                f"# ASK: {printable(numbers.doubt)}. One of:",
+                f'# decimal = "{numbers.decimal}"',
+                f'# decimal = "{other}"',
+                f'# thousands = "{numbers.decimal}"',
+            ]
+        lines = _said(f'decimal = "{numbers.decimal}"', numbers.evidence)
+        if thousands:
+            lines += _said(f"thousands = {_text(thousands)}", f"groups of three digits with {numbers.thousands!r} between them")
+        return lines
+
+    def _skip(self) -> list[str]:
+        sample = self._draft.sample
+        if sample.slices:
+            before = sample.rows[0].line - 1 if sample.rows else sample.header_line
+            return _said(f"skip = {before}", "lines before the first row; a fixed-width file has no header") if before else []
+        if not sample.header_line:
+            lines = _said("header = false", "the first row has values, no names")
+            return lines + (_said(f"skip = {len(sample.preamble)}", "lines before the first row") if sample.preamble else [])
+        if sample.header_line > 1:
+            return _said(
+                'skip = "header"', f"the header is line {sample.header_line}; before it: {'; '.join(sample.preamble[:2])}"
+            )
+        return []
+
+    def _identity(self) -> list[str]:
+        """Where the ids of trades come from."""
+        if self._draft.kind != "trades" or self._draft.guess("trade_id") is not None:
+            return []
+        order = self._draft.guess("order_id")
+        lines = [
+            "# DOUBT: no column has an id of the trade: two equal rows of two files would be two trades only by their count."
+        ]
+        if order is not None:
+            lines.append(
+                f"# {self._ref(order)} is an order's: several fills may have one. If it is a trade's: id = {self._value(order)}"
+            )
+        return [*lines, 'id = { hash = "row" }']
+
+    # -- rows ----------------------------------------------------------------------------------------------------
+
+    def _rows(self) -> list[str]:
+        """Which rows count: none of a sum, none whose side is no side. A load refuses words that the sample does not have."""
+        sample = self._draft.sample
+        left_out = [*sample.totals, *sample.odd]
+        lines = [f"# DOUBT: line {row.line} is another row than most: {_short(_row_text(row))}" for row in sample.odd[:3]]
+        asked, wanted = self._other_sides()
+        lines += asked
+        if left_out and (guess := self._always_full()) is not None:
+            wanted.append(f"{_key(self._ref(guess))} = true")
+        if wanted:
+            said = (
+                f"line {left_out[0].line} has none: {_short(_row_text(left_out[0]))}" if left_out else "rows that are no trades"
+            )
+            lines += _said(f"where = {{ {', '.join(wanted)} }}", said)
+        elif left_out:
+            lines.append(f"# ASK: which column tells line {left_out[0].line} from the others? Then: where = {{ Column = true }}")
+        return lines
+
+    def _other_sides(self) -> tuple[list[str], list[str]]:
+        """Questions about words of the side that are none, and the condition that leaves such rows out."""
+        side = self._draft.guess("side")
+        if side is None:
+            return [], []
+        words = [word for word in dict.fromkeys(self._draft.sample.column(side.index)) if word and not side_in(word)]
+        # What may take a trade back, or is a letter, is left for a load to refuse.
+        others = [word for word in words if len(word) > 3 and not is_cancel(word)]
+        asked = [
+            f"# DOUBT: a side of {_short(word)}: a cancel? Its rows are refused, see values"
+            for word in words
+            if word not in others
+        ]
+        if not others:
+            return asked, []
+        asked.append(f"# DOUBT: rows with {_short(', '.join(others))} are taken for no trades: income, fees, transfers?")
+        return asked, [f"{_key(self._ref(side))} = {{ not = [{', '.join(map(_text, others))}] }}"]
+
+    def _always_full(self) -> Guess | None:
+        """A mapped column that every row has and no total."""
+        sample = self._draft.sample
+        left_out = [*sample.totals, *sample.odd]
+        for guess in self._draft.columns:
+            is_full = guess.role and all(row.values[guess.index] for row in sample.rows)
+            if is_full and not any(len(row.values) > guess.index and row.values[guess.index] for row in left_out):
+                return guess
+        return None
+
+    # -- columns -------------------------------------------------------------------------------------------------
+
+    def _columns(self) -> list[str]:
+        """The mapped columns, in the order of the record's."""
+        lines = ["[columns]"]
+        for field in self._fields:
+            if field == "ts":
+                lines += self._ts()
+                continue
+            guess = self._draft.guess(field)
+            if guess is not None:
+                lines += _said(f"{field} = {self._value(guess)}", *self._about(guess))
+            elif field in self._required() and not self._comes_otherwise(field):
+                lines.append(f"# ASK: no column was found for {field}.")
+                lines.append(f'# {field} = "?"')
+        return lines
+
+    def _ts(self) -> list[str]:
+        guesses = [guess for role in ("ts", "date", "time") if (guess := self._draft.guess(role)) is not None]
+        if "ts" not in self._fields:
+            return []
+        if not guesses:
+            return ["# ASK: no column has the time.", '# ts = "?"']
+        said = [self._about(guess) for guess in guesses]
+        values = [self._value(guess) for guess in guesses]
+        source = values[0] if len(values) == 1 else f"[{', '.join(values)}]"
+        return _said(
+            f"ts = {source}", "; ".join(evidence for evidence, _ in said), [doubt for _, doubts in said for doubt in doubts]
+        )
+
+    def _about(self, guess: Guess) -> tuple[str, list[str]]:
+        """Evidence and doubts of a column, with an example of its values."""
+        values = self._draft.facts[guess.index].values
+        example = f"; such as {values.examples[0]}" if values.examples else "; empty in every row"
+        doubts = list(guess.doubts)
+        if guess.role in _NAMES:
+            doubts += self._doubt_names(guess)
+        return "; ".join(guess.evidence) + example, doubts
+
+    def _doubt_names(self, guess: Guess) -> list[str]:
+        """Ask about names that the store does not know, or that nobody could look up."""
+        names = self._known.instruments if guess.role == "instrument" else self._known.desks
+        values = sorted({value for value in self._draft.sample.column(guess.index) if value})
+        if not names:
+            return [f"are these the store's names of {guess.role}s? --store looks them up, --alias and values change them"]
+        strange = [value for value in values if value not in names and store_name(value) not in names]
+        near = [f"{value}{f' ({found}?)' if (found := nearest(value, names)) else ''}" for value in strange[:5]]
+        return [f"the store knows no {guess.role} {', '.join(near)}: values or --alias name them"] if strange else []
+
+    def _comes_otherwise(self, field: str) -> bool:
+        """Whether a field that no column has is a constant, an id of the row's content, or taken out of a text."""
+        draft = self._draft
+        if field in ("quantity", "price") and draft.guess("deal") is not None:
+            return True
+        return field in ("trade_id", "desk") or (field == "side" and self._sign_of_quantity() == "side")
+
+    def _required(self) -> set[str]:
+        return {group[0] for group in MAPPED[self._draft.kind].required}
+
+    def _extract(self) -> list[str]:
+        guess = self._draft.guess("deal")
+        if guess is None:
+            return []
+        return ["[extract]", *_said(f"{_key(self._ref(guess))} = '{guess.pattern}'", *self._about(guess))]
+
+    # -- words and constants -------------------------------------------------------------------------------------
+
+    def _values(self) -> list[str]:
+        side = self._draft.guess("side")
+        lines: list[str] = []
+        if side is not None and "side" in self._fields:
+            lines.append("[values.side]")
+            for word in dict.fromkeys(filter(None, self._draft.sample.column(side.index))):
+                if (meant := side_in(word)) is not None:
+                    lines.append(f'{_text(word)} = "{meant}"')
+        for field in _NAMES:
+            if respelt := self._respelt(field):
+                lines += [*([""] if lines else []), f"[values.{field}]", *respelt]
+        if removed := self._separators_of_pairs():
+            lines += [*([""] if lines else []), "[remove]"]
+            lines += _said(
+                f"instrument = {_text(removed)}", "so that pairs are named as EURUSD is", ["does the store name them so?"]
+            )
+        return lines
+
+    def _respelt(self, field: str) -> list[str]:
+        """Names that the store writes in another way: EUR.USD is its EURUSD."""
+        guess = self._draft.guess(field)
+        names = self._known.instruments if field == "instrument" else ()
+        if guess is None or not names:
+            return []
+        values = [value for value in dict.fromkeys(self._draft.sample.column(guess.index)) if value and value not in names]
+        lines = [f"{_text(value)} = {_text(store_name(value))}" for value in values if store_name(value) in names]
+        return [*lines, *_said('"*" = "*"', "all others as they are")] if lines else []
+
+    def _separators_of_pairs(self) -> str:
+        """What stands between the currencies of every pair; empty where it is none, or where the store has it so."""
+        guess = self._draft.guess("instrument")
+        if guess is None or self._draft.facts[guess.index].values.shape != "pair":
+            return ""
+        values = [value for value in self._draft.sample.column(guess.index) if value]
+        marks = {mark for value in values for mark in re.findall(r"[^A-Za-z0-9]", value)}
+        if len(marks) != 1 or self._known.instruments:
+            return ""
+        return str(marks.pop())
+
+    def _set(self) -> list[str]:
+        """Constants that somebody has to give."""
+        draft = self._draft
+        lines = ["[set]"]
+        if "source" in self._fields and draft.guess("source") is None and draft.kind == "trades":
+            lines += ["# ASK: under which name do its trades go? Ids are unique within a source.", '# source = "?"']
+        if "desk" in self._fields and draft.guess("desk") is None:
+            some = f", such as {', '.join(sorted(self._known.desks)[:3])}" if self._known.desks else ""
+            lines += [f"# ASK: no column names a desk. Which one is it{some}?", '# desk = "?"']
+        if (
+            draft.kind == "trades"
+            and draft.guess("fees") is not None
+            and draft.guess("fees_currency") is None
+            and not self._unit("fees")
+        ):
+            lines += ["# ASK: in which currency are the fees? Without an answer, in that of the row.", '# fees_currency = "?"']
+        return lines if len(lines) > 1 else []
+
+    # -- numbers -------------------------------------------------------------------------------------------------
+
+    def _numbers(self) -> list[str]:
+        lines: list[str] = []
+        for field in self._fields:
+            guess = self._draft.guess(field)
+            if guess is None or field not in NUMBERS:
+                continue
+            rules = [*self._marks_of(guess), *self._signs_of(guess)]
+            if rules:
+                lines += [*([""] if lines else []), f"[numbers.{field}]", *rules]
+        return lines
+
+    def _marks_of(self, guess: Guess) -> list[str]:
+        """Currency marks and units beside the numbers of a column."""
+        values = self._draft.facts[guess.index].values
+        marks = [unit for unit in values.units if not unit.isalpha()]
+        lines = []
+        if marks:
+            asked = [f"is {', '.join(marks)} the row's currency?"] if self._draft.guess("currency") is None else []
+            lines += _said(f"strip = [{', '.join(map(_text, marks))}]", "stand beside the numbers", asked)
+        if unit := self._unit(guess.role):
+            lines += _said(f"unit = {_text(unit)}", f"units beside the numbers: {', '.join(values.units[:5])}")
+        if guess.role == "quantity" and self._is_in_lots(values):
+            lines += ["# ASK: in lots? Then how many units is one?", "# multiply = 100000"]
+        return lines
+
+    def _unit(self, role: str) -> str:
+        """The field or column that takes the units of a column of numbers; empty where it has none."""
+        guess = self._draft.guess(role)
+        if guess is None or not any(unit.isalpha() for unit in self._draft.facts[guess.index].values.units):
+            return ""
+        if role == "fees" and self._draft.guess("fees_currency") is None:
+            return "fees_currency"
+        return f"{role}_unit"
+
+    def _is_in_lots(self, values: Values) -> bool:
+        """Whether a volume of pairs is that small that it may be in lots."""
+        guess, instrument = self._draft.guess("quantity"), self._draft.guess("instrument")
+        if guess is None or instrument is None or self._draft.facts[instrument.index].values.shape != "pair":
+            return False
+        named = {"volume", "lots", "lotti", "lose", "lotes", "size"} & set(fold(guess.header).split())
+        numbers = [number.value(self._draft.numbers.decimal) or Decimal(0) for number in values.numbers]
+        return bool(named) and not values.units and max(map(abs, numbers), default=Decimal(0)) < 1_000
+
+    def _signs_of(self, guess: Guess) -> list[str]:
+        values = self._draft.facts[guess.index].values
+        if guess.role == "fees":
+            return self._signs_of_fees(values)
+        if guess.role == "quantity" and (sign := self._sign_of_quantity()):
+            said = {
+                "side": ("no column has the side: above 0 is a buy", ["is it so, and not the other way round?"]),
+                "agrees": ("below 0 where it is a sale, in every row", []),
+                "opposes": ("below 0 where it is a buy, in every row", []),
+                "ignore": ("signs do not go with the sides", ["what does the sign mean?"]),
+            }
+            return _said(f'sign = "{sign}"', *said[sign])
+        if guess.role == "contra_amount" and values.has_negatives:
+            sign = self._sign_beside_side(guess)
+            asked = [] if sign != "ignore" else ["signs do not go with the sides: what do they mean?"]
+            return _said(f'sign = "{sign}"', "as the sides of the rows say", asked)
+        return []
+
+    def _signs_of_fees(self, values: Values) -> list[str]:
+        if values.is_never_positive:
+            return _said("negate = true", "no value is above 0: a cost is below 0 there, and above 0 here")
+        if values.has_negatives:
+            return ["# DOUBT: fees of both signs: which of them is a cost? Above 0 is one here.", "# negate = true"]
+        return []
+
+    def _sign_of_quantity(self) -> str:
+        """The rule for the sign of the quantity, "" where it has none."""
+        guess = self._draft.guess("quantity")
+        if guess is None or self._draft.kind != "trades":
+            return ""
+        if self._draft.guess("side") is None:
+            return "side"
+        return self._sign_beside_side(guess) if self._draft.facts[guess.index].values.has_negatives else ""
+
+    def _sign_beside_side(self, guess: Guess) -> str:
+        """How the sign of a column goes with the side, which is a column or the sign of the quantity."""
+        side, quantity = self._draft.guess("side"), self._draft.guess("quantity")
+        met = set()
+        for row in self._draft.sample.rows:
+            number = written_number(row.values[guess.index])
+            if side is not None:
+                bought = {"buy": 1, "sell": -1}.get(side_in(row.values[side.index]) or "", 0)
+            else:
+                held = written_number(row.values[quantity.index]) if quantity is not None else None
+                bought = held.sign if held is not None else 0
+            if number is not None and bought and re.search("[1-9]", number.core):
+                met.add(bought * number.sign)
+        return "agrees" if met == {1} else "opposes" if met == {-1} else "ignore"
+
+    # -- times ---------------------------------------------------------------------------------------------------
+
+    def _times(self) -> list[str]:
+        lines = ["[times]"]
+        if "ts" in self._fields:
+            lines += self._format_of_ts()
+        styles = {
+            field: style
+            for field in self._fields
+            if field in DATES and (guess := self._draft.guess(field)) and (style := self._draft.facts[guess.index].dates)
+        }
+        formats = list(dict.fromkeys(style.format for style in styles.values()))
+        if formats:
+            lines += _date_key("dates", next(iter(styles.values())), ", ".join(styles))
+        for field, style in styles.items():
+            if style.format != formats[0]:
+                lines += ["", f"[times.{field}]", *_date_key("format", style, field)]
+        return lines if len(lines) > 1 else []
+
+    def _format_of_ts(self) -> list[str]:
+        draft = self._draft
+        guesses = [guess for role in ("ts", "date", "time") if (guess := draft.guess(role)) is not None]
+        styles = [
+            style for guess in guesses if (style := draft.facts[guess.index].dates or _clock(draft.facts[guess.index].values))
+        ]
+        if not styles or len(styles) < len(guesses):
+            return []
+        # Joined columns have a blank between them; a date of ISO and a time behind it are no ISO time for every reader.
+        if len(styles) == 1:
+            lines = _date_key("format", styles[0], "ts")
+        else:
+            joined = " ".join("%Y-%m-%d" if style.format == ISO else style.format for style in styles)
+            if styles[0].open:
+                others = [f"{each} {styles[1].format}" for each in styles[0].others]
+                lines = [f"# ASK: {printable(styles[0].doubt)}. One of:", *(f"# format = {_text(each)}" for each in others)]
+            else:
+                lines = _said(f"format = {_text(joined)}", styles[0].evidence, [styles[0].doubt])
+        return lines + self._zone(guesses, styles)
+
+    def _zone(self, guesses: Sequence[Guess], styles: Sequence[DateStyle]) -> list[str]:
+        if any(style.has_zone for style in styles):
+            return []
+        words = {word for guess in guesses for word in fold(guess.header).split()}
+        if words & {"utc", "gmt", "zulu"}:
+            return _said('zone = "UTC"', f"the header says so: {guesses[0].header}")
+        return ["# ASK: times have no zone. On whose clock are they?", f'# zone = "{_ZONES[self._draft.language]}"']
+
+    def _check(self) -> list[str]:
+        """The check that the amounts of the sample pass."""
+        guess = self._draft.guess("contra_amount")
+        if guess is None or not any(" x " in each for each in guess.evidence) or "contra_amount" not in self._fields:
+            return []
+        return ["[check]", *_said(f"total = {self._value(guess)}", next(each for each in guess.evidence if " x " in each))]
+
+    # -- a second record, and the rest ---------------------------------------------------------------------------
+
+    def _records(self) -> list[str]:
+        second = [guess for guess in self._draft.columns if guess.record == 2]
+        if not second:
+            return []
+        columns = ", ".join(f"{guess.role} = {self._value(guess)}" for guess in second)
+        lines = [
+            f"# DOUBT: {second[0].doubts[0]}",
+            "# Taken for an opening and a closing trade, the fees with the opening; if not, take both tables away.",
+            "[[records]]",
+            "",
+            "[[records]]",
+            f"columns = {{ {columns} }}",
+        ]
+        if self._draft.guess("fees") is not None:
+            lines.append('set = { fees = "0" }')
+        if (side := self._draft.guess("side")) is not None:
+            turned = {"buy": "sell", "sell": "buy"}
+            words = [word for word in dict.fromkeys(self._draft.sample.column(side.index)) if side_in(word)]
+            pairs = ", ".join(f'{_text(word)} = "{turned[side_in(word) or ""]}"' for word in words)
+            lines.append(f"values = {{ side = {{ {pairs} }} }}")
+        return lines
+
+    def _unused(self) -> list[str]:
+        """The columns that are not mapped, each with what it seems to be."""
+        lines = []
+        for guess in self._draft.columns:
+            if guess.field in self._fields or guess.role == "deal":
+                continue
+            seems = guess.role or "; ".join(guess.evidence) or "unknown"
+            if guess.role:
+                seems = f"{guess.role}, which a {MAPPED[self._draft.kind].what} does not have"
+            examples = ", ".join(self._draft.facts[guess.index].values.examples) or "empty"
+            doubt = f" DOUBT: {'; '.join(guess.doubts)}" if guess.doubts else ""
+            lines.append(f"#   {printable(f'{self._ref(guess)}: {seems} ({_short(examples)}).{doubt}')}")
+        return ["# Not mapped:", *lines] if lines else []
+
+    def _ref(self, guess: Guess) -> str | int:
+        return self._refs[guess.index]
+
+    def _value(self, guess: Guess) -> str:
+        ref = self._ref(guess)
+        return str(ref) if isinstance(ref, int) else _text(ref)
+
+
+def _column_refs(draft: Draft) -> list[str | int]:
+    """How the mapping names each column: its header, `Time#2` for the second of that name, its number where it has none."""
+    header = draft.sample.header
+    refs: list[str | int] = []
+    folded = [name.lower() for name in header]
+    for index, name in enumerate(header):
+        if not name:
+            refs.append(f"column {index + 1}" if draft.sample.slices else index + 1)
+        elif folded.count(name.lower()) > 1:
+            refs.append(f"{name}#{folded[: index + 1].count(name.lower())}")
+        else:
+            refs.append(name)
+    return refs
+
+
+def _clock(values: Values) -> DateStyle | None:
+    """The style of times of day in six digits."""
+    if values.examples and all(len(value) == 6 and value.isdigit() for value in values.examples):
+        return DateStyle("%H%M%S", "six digits", has_date=False, has_time=True)
+    return None
+
+
+def _date_key(key: str, style: DateStyle, field: str) -> list[str]:
+    """The format of times or dates, or the question which of several it is."""
+    if style.open:
+        return [f"# ASK: {printable(style.doubt)}. One of:", *(f"# {key} = {_text(each)}" for each in style.others)]
+    if style.format == ISO:
+        return [f"# {field}: ISO 8601, which needs no format"] if not style.doubt else [f"# DOUBT: {printable(style.doubt)}"]
+    return _said(f"{key} = {_text(style.format)}", style.evidence, [style.doubt])
+
+
+def _said(line: str, evidence: str, doubts: Iterable[str] = ()) -> list[str]:
+    """A line with its evidence behind it, or before it where that is long, and a line for each doubt before it."""
+    asked = [f"# DOUBT: {printable(doubt)}" for doubt in doubts if doubt]
+    said = f"# {printable(evidence)}"
+    if len(line) + len(said) > _WIDTH or not line:
+        return [said, *asked, *filter(None, [line])]
+    return [*asked, f"{line}  {said}"]
+
+
+def _row_text(row: SampleRow) -> str:
+    return " ".join(filter(None, row.values))
+
+
+def _short(text: str, most: int = 100) -> str:
+    return printable(text if len(text) <= most else f"{text[:most]}..")
+
+
+def _key(name: str | int) -> str:
+    text = str(name)
+    return text if re.fullmatch(r"[A-Za-z0-9_-]+", text) else _text(text)
+
+
+def _text(text: str) -> str:
+    """A TOML string."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(each if each.isprintable() else f"\\U{ord(each):08X}" for each in escaped) + '"'
