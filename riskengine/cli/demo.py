@@ -3,13 +3,15 @@
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from riskengine.cli.demo_folder import demo_folder
+from riskengine.cli.layout_options import foreign_options, layout_options
 from riskengine.cli.start import print_url, run_engine
 from riskengine.cli.streams import say_if_possible
-from riskengine.cli.terminal import column_options, effective_config, mapping_options, store_option
+from riskengine.cli.terminal import effective_config, mapping_options, store_option
 from riskengine.errors import InputError
 from riskengine.feeds.demo import DemoFeed, RecordedTicks
 from riskengine.feeds.replay import tick_stream
@@ -28,9 +30,10 @@ DEMO_SEED = 20260105
 @click.option("--ticks", metavar="FILE", help="Recorded ticks instead of the simulated market, shifted to now.")
 @store_option
 @mapping_options
-def demo_command(port: int, ticks: str | None, store: str | None, **mapping: str | None) -> None:
+@layout_options
+def demo_command(port: int, ticks: str | None, store: str | None, **mapping: Any) -> None:
     """Run a live engine on an embedded store, with sample desks and a simulated market, until Ctrl-C."""
-    options = column_options(**mapping)
+    options = foreign_options("ticks", mapping)
     configure_logging("console", "warning")
     with demo_folder() as folder:
         config = effective_config(None, store or f"sqlite:///{folder}/demo.db", None, port)

@@ -6,14 +6,15 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from functools import partial
+from typing import Any
 
 import click
 from msgspec import structs
 
+from riskengine.cli.layout_options import foreign_options, layout_options
 from riskengine.cli.streams import complain, say, say_json
 from riskengine.cli.terminal import (
     Progress,
-    column_options,
     config_option,
     effective_config,
     json_option,
@@ -48,6 +49,7 @@ ALWAYS_COUNTED = ("lines", "inserted", "updated", "duplicate", "refused")
 )
 @json_option
 @mapping_options
+@layout_options
 def load_command(
     kind: str,
     files: Sequence[str],
@@ -57,11 +59,11 @@ def load_command(
     refused: str | None,
     accept_changes: bool,
     as_json: bool,
-    **mapping: str | None,
+    **mapping: Any,
 ) -> None:
     """Load CSV or NDJSON files (.gz too, - is stdin) into the store. Loading a file again changes nothing."""
     config = effective_config(config_path, store)
-    options = column_options(**mapping)
+    options = foreign_options(kind, mapping)
     with ExitStack() as stack:
         opened = stack.enter_context(closing(_open(config, dry_run=dry_run)))
         progress = stack.enter_context(closing(Progress(f"load {kind}")))

@@ -13,6 +13,7 @@ NAMES = (
     "audit",
     "backup",
     "check-config",
+    "check-mapping",
     "decide",
     "demo",
     "draft-mapping",
@@ -85,8 +86,12 @@ class MainCommands(Commands):
 
 
 def _get_desk_command(name: str) -> click.Command | None:
-    """The commands of a person who looks after the store and the files that come."""
+    """The commands of a person who looks after the store and its files."""
     match name:
+        case "check-mapping":
+            from riskengine.cli.check_mapping import check_mapping_command
+
+            return check_mapping_command
         case "decide":
             from riskengine.cli.exceptions import decide_command
 

@@ -15,10 +15,10 @@ from urllib.request import Request
 import click
 import orjson
 
+from riskengine.cli.layout_options import foreign_options, layout_options
 from riskengine.cli.streams import complain, say, say_json
 from riskengine.cli.terminal import (
     STATUS_OF_LOST_OUTPUT,
-    column_options,
     config_option,
     effective_config,
     json_option,
@@ -72,6 +72,7 @@ class ReconcileResult(NamedTuple):
 @click.option("--repair", is_flag=True, help="Make the engine take the store's values where they differ.")
 @json_option
 @mapping_options
+@layout_options
 def reconcile_command(
     engine: str,
     store: str | None,
@@ -80,7 +81,7 @@ def reconcile_command(
     tolerance: str,
     repair: bool,
     as_json: bool,
-    **mapping: str | None,
+    **mapping: Any,
 ) -> None:
     """Compare the running engine's positions with the store's trades, or with an outside statement."""
     click.get_current_context().meta[STATUS_OF_LOST_OUTPUT] = COULD_NOT_COMPARE
@@ -88,7 +89,7 @@ def reconcile_command(
         if against is not None:
             if repair:
                 raise InputError("--repair takes the store's values; it cannot be combined with --against")
-            report = _against(engine, against, column_options(**mapping), tolerance)
+            report = _against(engine, against, foreign_options("statement", mapping), tolerance)
         elif tolerance:
             raise InputError("--tolerance is for statements; use it with --against")
         else:

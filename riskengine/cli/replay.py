@@ -1,14 +1,15 @@
 """`riskengine replay`: plays recorded ticks and trades into an engine of its own or a running one."""
 
 import sys
+from typing import Any
 
 import click
 
+from riskengine.cli.layout_options import foreign_options, layout_options
 from riskengine.cli.load import FirstRefusals
 from riskengine.cli.state_text import print_state
 from riskengine.cli.streams import complain, say, say_json
 from riskengine.cli.terminal import (
-    column_options,
     config_option,
     effective_config,
     json_option,
@@ -32,6 +33,7 @@ from riskengine.store.open_store import open_store
 @config_option
 @json_option
 @mapping_options
+@layout_options
 @click.argument("more_ticks", nargs=-1, metavar="[TICKS...]")
 def replay_command(
     ticks: tuple[str, ...],
@@ -43,14 +45,14 @@ def replay_command(
     url: str | None,
     config_path: str | None,
     as_json: bool,
-    **mapping: str | None,
+    **mapping: Any,
 ) -> None:
     """Play recorded ticks and trades in event-time order, then print the tree and the digest."""
     files = (*ticks, *more_ticks)
     if not files and trades is None:
         raise click.UsageError("give --ticks, --trades or both")
     now = SystemClock().now()
-    source = Recording(files, trades, column_options(**mapping), _speed(speed), now if shifts else None)
+    source = Recording(files, trades, foreign_options("ticks", mapping), _speed(speed), now if shifts else None)
     refusals = FirstRefusals()
     if url is not None:
         played = replay_to(url, source, refusals)

@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 _QUOTED_LINES = 20
 """The most lines in a quoted field: a quote without an end must not swallow the file."""
-_ALIASED = ("instrument", "desk", "dealer", "node")
+ALIASED = ("instrument", "desk", "dealer", "node")
 _json = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
 MAX_IGNORED = 40
@@ -82,7 +82,7 @@ def load_alias(path: str) -> dict[str, str]:
         if isinstance(fields, Refusal):
             raise InputError(f"{where}: {fields.reason}")
         if len(fields) != 2:
-            raise InputError(f"{where}: has {_count_fields(fields)}; two are expected: their name and ours")
+            raise InputError(f"{where}: has {count_fields(fields)}; two are expected: their name and ours")
         theirs, ours = (field.strip() for field in fields)
         if not alias and (theirs.lower(), ours.lower()) == ("alias", "name"):
             continue
@@ -120,7 +120,7 @@ def read_rows(path: str, options: ColumnOptions, shape: Shape = ANY) -> Iterator
             row = known
         if options.instrument and row.get("instrument") in (None, ""):
             row["instrument"] = options.instrument
-        for field in _ALIASED if alias else ():
+        for field in ALIASED if alias else ():
             value = row.get(field)
             if isinstance(value, str):
                 row[field] = alias.get(value, value)
@@ -215,10 +215,10 @@ class TableFile:
                 yield number, fields
             elif header is None:
                 short = len(fields) < width
-                yield number, Refusal(number, "", f"has {_count_fields(fields)}; {width} are mapped") if short else fields
+                yield number, Refusal(number, "", f"has {count_fields(fields)}; {width} are mapped") if short else fields
             elif len(fields) != width:
-                yield number, Refusal(number, "", f"has {_count_fields(fields)}; the header has {width}")
-            elif fields[-1].strip() == header[-1] and _strip_header(fields) == header:
+                yield number, Refusal(number, "", f"has {count_fields(fields)}; the header has {width}")
+            elif fields[-1].strip() == header[-1] and strip_header(fields) == header:
                 yield number, Refusal(number, "", "repeats the header")
             else:
                 yield number, fields
@@ -246,7 +246,7 @@ class TableFile:
             raise InputError(f"{self.name}: line {number}: {fields.reason}, where a header was expected")
         if any("\r" in field for field in fields):
             raise InputError(f"{self.name}: has lines that end in a carriage return alone; save it with Unix line ends")
-        self._header = _strip_header(fields)
+        self._header = strip_header(fields)
         self._width = len(fields)
         listed = f"the header is {', '.join(map(_short_name, self._header[:40]))}"
         for column in filter(None, self._header):
@@ -297,10 +297,13 @@ class TableFile:
             raise InputError(f"{self.name}: lacks {', '.join(lacking)}; {listed}{hint}")
 
 
-def csv_records(lines: Lines, width: int | None = None) -> Iterator[tuple[int, list[str] | Refusal]]:
+def csv_records(
+    lines: Lines, width: int | None = None, delimiter: str = ",", *, quote: bool = True
+) -> Iterator[tuple[int, list[str] | Refusal]]:
     """The fields of each line that is not blank, with its number (for a record over several lines, that of the first).
 
-    A record over several lines must have `width` fields, if given; otherwise its first line is refused.
+    A record over several lines must have `width` fields, if given; otherwise its first line is refused. Without `quote` a
+    quote is an ordinary character.
     """
     for number, raw in lines:
         try:
@@ -310,13 +313,13 @@ def csv_records(lines: Lines, width: int | None = None) -> Iterator[tuple[int, l
             continue
         if "\0" in text:
             yield number, Refusal(number, "", "has a NUL byte")
-        elif '"' in text:
-            yield number, _read_quoted(number, text, lines, width)
+        elif quote and '"' in text:
+            yield number, _read_quoted(number, text, lines, width, delimiter)
         elif text and not text.isspace():
-            yield number, text.split(",")
+            yield number, text.split(delimiter)
 
 
-def _read_quoted(number: int, text: str, lines: Lines, width: int | None) -> list[str] | Refusal:
+def _read_quoted(number: int, text: str, lines: Lines, width: int | None, delimiter: str) -> list[str] | Refusal:
     """Read a record with quotes, which may continue over line ends.
 
     If it has no valid end, only its first line is refused; the lines after it are read again on their own.
@@ -326,7 +329,7 @@ def _read_quoted(number: int, text: str, lines: Lines, width: int | None) -> lis
     reason = "has a quote that is not closed"
     while True:
         try:
-            fields = next(csv.reader(texts, strict=True))
+            fields = next(csv.reader(texts, strict=True, delimiter=delimiter))
             if len(texts) == 1 or width is None or len(fields) == width:
                 return fields
             break
@@ -359,12 +362,13 @@ def _json_records(lines: Lines) -> Iterator[tuple[int, Row | Refusal]]:
             yield number, Refusal(number, "", "has a number that is out of range")
 
 
-def _strip_header(fields: list[str]) -> list[str]:
+def strip_header(fields: list[str]) -> list[str]:
     """The fields of a header. Joined files may have a byte-order mark in the middle."""
     return [field.strip().removeprefix("\ufeff") for field in fields]
 
 
-def _count_fields(fields: list[str]) -> str:
+def count_fields(fields: list[str]) -> str:
+    """How many fields there are, in words."""
     return "1 field" if len(fields) == 1 else f"{len(fields)} fields"
 
 

@@ -252,7 +252,8 @@ def _net_amount(draft: Draft, amounts: Mapping[int, Sequence[Decimal | None]]) -
         for quantity, price, fee, total in zip(columns["quantity"], columns["price"], fees, columns["contra_amount"], strict=False)
         if quantity and price and total
     ]
-    if sums and all(min(abs(gross + fee - total), abs(gross - fee - total)) < Decimal("0.006") for gross, fee, total in sums):
+    cent = Decimal("0.006")
+    if sums and all(min(abs(gross + fee - total), abs(gross - fee - total)) < cent for gross, fee, total in sums):
         _drop(amount, "is quantity x price with the fees in it")
     else:
         amount.doubts.append("is not quantity x price: with fees or interest in it, or of contracts of another size?")

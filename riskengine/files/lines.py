@@ -3,16 +3,19 @@
 The first bytes tell gzip from plain text; the file's name does not matter. Errors name the file and the line.
 """
 
+import codecs
 import sys
 import zlib
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 from typing import BinaryIO, cast
 
 from riskengine.errors import InputError
 
 STDIN = "-"
+UTF_8 = "utf-8"
 LINE_LIMIT = 1 << 20
 """The most bytes in a line: one without an end must not fill the memory."""
 
@@ -42,13 +45,14 @@ def display_name(path: str) -> str:
 class Lines(Iterator[tuple[int, bytes]]):
     """The lines of a file without their ends, numbered from 1. `give_back` returns lines to be read again.
 
-    Opens the file at the first line. Raises InputError if the file cannot be opened or read, is empty, is damaged (after the
-    lines before the damage, and never half a line) or has a line above `LINE_LIMIT`.
+    Opens the file at the first line. Lines are UTF-8, whatever the file's `encoding` is. Raises InputError if the file cannot
+    be opened or read, is empty, is damaged (after the lines before the damage, and never half a line) or has a line above
+    `LINE_LIMIT`.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, encoding: str = UTF_8) -> None:
         self.name = display_name(path)
-        self._lines = _number_lines(path)
+        self._lines = _number_lines(path, encoding)
         self._given_back: deque[tuple[int, bytes]] = deque()
 
     def __next__(self) -> tuple[int, bytes]:
@@ -65,12 +69,12 @@ class Lines(Iterator[tuple[int, bytes]]):
         self._lines.close()
 
 
-def _number_lines(path: str) -> Generator[tuple[int, bytes], None, None]:
+def _number_lines(path: str, encoding: str) -> Generator[tuple[int, bytes], None, None]:
     name = display_name(path)
     number = 0
     pending = b""
     try:
-        for block in _text_blocks(path):
+        for block in _text_blocks(path) if encoding == UTF_8 else _transcoded(path, encoding):
             parts = block.split(b"\n")
             if len(pending) + len(parts[0]) > LINE_LIMIT:
                 raise InputError(f"{name}: line {number + 1} is longer than {LINE_LIMIT:,} bytes")
@@ -101,6 +105,23 @@ def _text_blocks(path: str) -> Iterator[bytes]:
             raise _CannotRead(reason)
     yield start.removeprefix(_BYTE_ORDER_MARK)
     yield from blocks
+
+
+def _transcoded(path: str, encoding: str) -> Iterator[bytes]:
+    """The unpacked text as UTF-8, without a byte-order mark."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    blocks = _blocks(path)
+    taken, is_first = 0, True
+    for block in chain(blocks, (b"",)):
+        try:
+            text = decoder.decode(block, final=not block)
+        except UnicodeError as error:
+            at = taken + error.start + 1 if isinstance(error, UnicodeDecodeError) else taken + 1
+            raise _CannotRead(f"is not {encoding} near byte {at}") from None
+        taken += len(block)
+        if text and is_first:
+            text, is_first = text.removeprefix("\ufeff"), False
+        yield text.encode("utf-8", "surrogatepass")
 
 
 def _blocks(path: str) -> Iterator[bytes]:

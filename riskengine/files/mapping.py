@@ -173,7 +173,7 @@ class FileMapping(msgspec.Struct, frozen=True, kw_only=True):
 
     def for_record(self, rule: RecordRule) -> "FileMapping":
         """The mapping of one of several records: the rule's keys before those of the file, its conditions beside them."""
-        given = {field for field in (*rule.columns, *rule.set)}
+        given = {*rule.columns, *rule.set}
         return msgspec.structs.replace(
             self,
             records=(),
@@ -199,30 +199,44 @@ def shipped_names() -> list[str]:
 
 def read_mapping(reference: str) -> FileMapping:
     """The mapping in a file, or the ready one of that name. Raises InputError."""
-    path = Path(reference)
-    if path.suffix != ".toml" and len(path.parts) == 1 and not path.exists():
-        path = next((folder / f"{reference}.toml" for folder in SHIPPED if (folder / f"{reference}.toml").exists()), path)
-        if path.suffix != ".toml":
-            names = shipped_names()
-            near = nearest(reference, names)
-            hint = f"did you mean {near}?" if near else f"there are {', '.join(names)}"
-            raise InputError(f"--mapping: {reference} is neither a file nor a ready mapping; {hint}")
+    return mapping_of(read_table(reference), reference)
+
+
+def read_table(reference: str) -> dict[str, Any]:
+    """The keys of a mapping file, or of the ready mapping of that name, unchecked. Raises InputError."""
+    path = _find(reference)
     try:
-        text = path.read_text(encoding="utf-8")
+        return parse_table(path.read_text(encoding="utf-8"), reference)
     except UnicodeDecodeError:
         raise InputError(f"{reference}: is not UTF-8; a mapping is a TOML file, which is") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{reference}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    return parse_mapping(text, reference)
+
+
+def _find(reference: str) -> Path:
+    path = Path(reference)
+    if path.suffix == ".toml" or len(path.parts) != 1 or path.exists():
+        return path
+    for folder in SHIPPED:
+        if (folder / f"{reference}.toml").is_file():
+            return folder / f"{reference}.toml"
+    names = shipped_names()
+    near = nearest(reference, names)
+    hint = f"did you mean {near}?" if near else f"those are {', '.join(names)}"
+    raise InputError(f"--mapping: {reference} is neither a file nor a ready mapping: {hint}")
+
+
+def parse_table(text: str, name: str) -> dict[str, Any]:
+    """The keys of a TOML text. Raises InputError."""
+    try:
+        return tomllib.loads(text.removeprefix("\ufeff"), parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{name}: is not TOML: {error}") from None
 
 
 def parse_mapping(text: str, name: str) -> FileMapping:
     """The mapping that a TOML text describes. `name` is for messages. Raises InputError."""
-    try:
-        table = tomllib.loads(text.removeprefix("\ufeff"), parse_float=Decimal)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{name}: is not TOML: {error}") from None
-    return mapping_of(table, name)
+    return mapping_of(parse_table(text, name), name)
 
 
 def mapping_of(table: Mapping[str, Any], name: str, *, own_names: bool = False) -> FileMapping:
@@ -394,7 +408,8 @@ class _Reader:
             given["numbers"] = self._numbers(given["numbers"], f"{key}.numbers")
         if "check" in given:
             given["check"] = self._rule(given["check"], CheckRule, f"{key}.check")
-        return self._convert(given, RecordRule, key)
+        record: RecordRule = self._convert(given, RecordRule, key)
+        return record
 
     def _with_delimiter(self, mapping: FileMapping) -> FileMapping:
         try:

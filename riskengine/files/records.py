@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from msgspec import structs
+
 from riskengine.errors import InputError
-from riskengine.files.columns import ColumnOptions, Row, Shape, TableFile, load_alias, parse_columns, read_rows
-from riskengine.files.shapes import CLOSES, INSTRUMENTS, MARKS, NODES, OPENINGS, TICKS, TRADES
+from riskengine.files.columns import ColumnOptions, Row, TableFile, load_alias, parse_columns, read_rows
+from riskengine.files.mapped_rows import rows_of
+from riskengine.files.shapes import CLOSES, INSTRUMENTS, MARKS, NODES, OPENINGS, TICKS, TRADES, Shape
 from riskengine.files.times import TimeParser, date_parser, time_parser
 from riskengine.records.decode import TradeInput, convert
 from riskengine.records.fields import Rejected, name, quote
@@ -55,6 +58,8 @@ __all__ = [
 
 _Sent = TypeVar("_Sent")
 _Record = TypeVar("_Record")
+
+TICK_FIELDS = ("instrument", "ts", "bid", "ask", "mid", "source")
 
 _NAMES_KEPT = 10_000
 _TIMES = ("ts", "booked_ts")
@@ -120,9 +125,11 @@ def read_marks(
 def _records(
     path: str, options: ColumnOptions, shape: Shape, into: type[_Sent], check: Callable[[_Sent], _Record]
 ) -> Iterator[tuple[int, _Record | Refusal]]:
+    if options.mapping is not None:
+        options = structs.replace(options, tz=None, time_format=None)  # the mapping has read the times
     parse_ts = time_parser(options.tz, options.time_format) if options.tz or options.time_format else None
     parse_date = date_parser(options.time_format) if shape is CLOSES else None
-    for number, row in read_rows(path, options, shape):
+    for number, row in rows_of(path, options, shape):
         if isinstance(row, Refusal):
             yield number, row
             continue
@@ -153,11 +160,13 @@ def read_ticks(path: str, options: ColumnOptions) -> Iterator[tuple[int, Tick | 
     A tick needs one side. The mark rules, which know the instruments, say what a side of 0 is (a price of a future, no side of
     any other kind), and check the instrument and the sign of the price.
     """
+    if options.mapping is not None:
+        yield from _mapped_ticks(path, options)
+        return
     table = TableFile(path, options, TICKS)
     tick = _TickReader(options)
-    fields = ("instrument", "ts", "bid", "ask", "mid", "source")
     # A missing column has index -1: each record gets an empty field at its end.
-    instrument, ts, bid, ask, mid, source = (table.layout.get(field, -1) for field in fields)
+    instrument, ts, bid, ask, mid, source = (table.layout.get(field, -1) for field in TICK_FIELDS)
     for number, record in table.records():
         try:
             if isinstance(record, list):
@@ -167,7 +176,17 @@ def read_ticks(path: str, options: ColumnOptions) -> Iterator[tuple[int, Tick | 
                 made = record
             else:
                 known = table.known_fields(record, number)
-                made = known if isinstance(known, Refusal) else tick(*map(known.get, fields))
+                made = known if isinstance(known, Refusal) else tick(*map(known.get, TICK_FIELDS))
+        except Rejected as error:
+            made = Refusal(number, error.field, error.reason)
+        yield number, made
+
+
+def _mapped_ticks(path: str, options: ColumnOptions) -> Iterator[tuple[int, Tick | Refusal]]:
+    make = _TickReader(structs.replace(options, tz=None, time_format=None, alias={}))  # the mapping has read times and names
+    for number, row in rows_of(path, options, TICKS):
+        try:
+            made = row if isinstance(row, Refusal) else make(*map(row.get, TICK_FIELDS))
         except Rejected as error:
             made = Refusal(number, error.field, error.reason)
         yield number, made

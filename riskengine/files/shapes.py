@@ -55,3 +55,15 @@ MAPPED: Mapping[str, Shape] = {
     "instruments": INSTRUMENTS,
 }
 """The kinds that a mapping can describe."""
+
+INPUTS: Mapping[str, type[msgspec.Struct] | None] = {
+    "trades": TradeInput,
+    "ticks": TickInput,
+    "positions": OpeningInput,
+    "closes": CloseInput,
+    "marks": MarkInput,
+    "statement": None,
+    "nodes": NodeInput,
+    "instruments": InstrumentInput,
+}
+"""The loose record that a row of each kind becomes; a statement's rows become none."""

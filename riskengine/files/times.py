@@ -12,6 +12,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from riskengine.errors import InputError
+from riskengine.files.server_clock import ServerClock, split_clock
 from riskengine.records.fields import TS_MAX, TS_MIN, Rejected, excerpt, fixed, iso_moment, micros, timestamp
 from riskengine.records.types import ONE
 
@@ -57,6 +58,9 @@ def zone(tz: str | None) -> dt.tzinfo:
     """The zone of that name, UTC for None. Raises InputError."""
     if tz is None or tz == "UTC":
         return dt.UTC
+    clock = split_clock(tz)
+    if clock is not None:
+        return ServerClock(zone(clock[0]), clock[1])
     try:
         return ZoneInfo(tz)
     except (KeyError, ValueError, OSError):  # a folder of the database, such as America, is an OSError

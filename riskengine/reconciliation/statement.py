@@ -16,7 +16,8 @@ import orjson
 
 from riskengine.engine_access import engine_opener
 from riskengine.errors import EngineUnreachable, InputError
-from riskengine.files.columns import ColumnOptions, Row, read_rows
+from riskengine.files.columns import ColumnOptions, Row
+from riskengine.files.mapped_rows import rows_of
 from riskengine.files.shapes import STATEMENT
 from riskengine.records.fields import MAX_MAGNITUDE, Rejected, excerpt, fixed, name, to_text
 from riskengine.records.types import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, DECIMALS, Key, Refusal
@@ -79,7 +80,7 @@ def read_statement(path: str, options: ColumnOptions, root: str) -> tuple[dict[K
     """A statement's figures by position, and the lines that cannot be read. Raises InputError."""
     stated: dict[Key, Stated] = {}
     refused: list[Refusal] = []
-    for line, row in read_rows(path, options, STATEMENT):
+    for line, row in rows_of(path, options, STATEMENT):
         if isinstance(row, Refusal):
             refused.append(row)
             continue

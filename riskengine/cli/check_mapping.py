@@ -1,0 +1,125 @@
+"""`riskengine check-mapping`: validates a mapping, and shows the first rows of a file as they would be read."""
+
+import datetime as dt
+import sys
+from typing import Any
+
+import click
+import msgspec
+
+from riskengine.cli.streams import complain, say, say_json
+from riskengine.cli.terminal import json_option
+from riskengine.files.columns import ColumnOptions, Row
+from riskengine.files.mapped_rows import MappedFile
+from riskengine.files.mapping import TIMES, FileMapping, read_mapping
+from riskengine.files.shapes import INPUTS
+from riskengine.records.decode import convert
+from riskengine.records.fields import Rejected
+from riskengine.records.types import Refusal
+
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+SHOWN_ROWS = 5
+SHOWN_REFUSALS = 10
+
+
+class Looked(msgspec.Struct):
+    """What a file comes to under a mapping: the first rows, how many there are, and the lines that cannot be read."""
+
+    first: list[tuple[int, Row]] = []
+    rows: int = 0
+    refused: list[Refusal] = []
+    refusals: int = 0
+    told: list[str] = []
+
+
+@click.command(name="check-mapping")
+@click.argument("mapping", metavar="NAME|FILE")
+@click.option("--against", metavar="FILE", help="A file of that layout: shows its first rows as they would be read.")
+@click.option("--rows", default=SHOWN_ROWS, show_default=True, type=click.IntRange(1, 1000), help="Rows to show.")
+@json_option
+def check_mapping_command(mapping: str, against: str | None, rows: int, as_json: bool) -> None:
+    """Validate a mapping; with --against also on a file of that layout. Loads nothing."""
+    checked = read_mapping(mapping)
+    if against is None:
+        say(f"{mapping}: a valid mapping of {checked.kind}; --against FILE shows how a file reads")
+        return
+    looked = look(against, checked, rows)
+    if as_json:
+        say_json(_answer(checked, looked))
+    else:
+        _print(against, checked, looked)
+    sys.exit(1 if looked.refusals or not looked.rows else 0)
+
+
+def look(path: str, mapping: FileMapping, rows: int) -> Looked:
+    """Read a whole file by a mapping; names of instruments and desks are not looked up. Raises InputError.
+
+    What the mapping leaves to the command line (`--set desk=FX1`) does not keep a file from being shown.
+    """
+    looked = Looked()
+    options = ColumnOptions(mapping=mapping, tell=looked.told.append)
+    into = INPUTS[mapping.kind]
+    for line, row in MappedFile(path, options, mapping.shape, requires=False).rows():
+        refusal = row if isinstance(row, Refusal) else _refusal(line, row, into)
+        if refusal is not None:
+            looked.refusals += 1
+            if len(looked.refused) < SHOWN_REFUSALS:
+                looked.refused.append(refusal)
+            continue
+        looked.rows += 1
+        if len(looked.first) < rows and not isinstance(row, Refusal):
+            looked.first.append((line, row))
+    return looked
+
+
+def _refusal(line: int, row: Row, into: type[Any] | None) -> Refusal | None:
+    """Why a row is no record of its kind, whatever the reference data; None if it may be one."""
+    try:
+        if into is not None:
+            convert({field: value for field, value in row.items() if field in into.__struct_fields__}, into)
+    except Rejected as error:
+        # The desk may come from the command line.
+        return None if error.reason == "is missing" and error.field not in row else Refusal(line, error.field, error.reason)
+    return None
+
+
+def _answer(mapping: FileMapping, looked: Looked) -> dict[str, Any]:
+    return {
+        "kind": mapping.kind,
+        "rows": looked.rows,
+        "refused": looked.refusals,
+        "first": [{"line": line} | row for line, row in looked.first],
+        "refusals": [{"line": each.index, "field": each.field, "reason": each.reason} for each in looked.refused],
+        "told": looked.told,
+    }
+
+
+def _print(path: str, mapping: FileMapping, looked: Looked) -> None:
+    for line, row in looked.first:
+        fields = ", ".join(f"{field} {_shown(field, row[field])}" for field in mapping.shape.columns if row.get(field))
+        say(f"line {line}: {fields}")
+    for told in looked.told:
+        complain(told)
+    for refusal in looked.refused:
+        field = f"{refusal.field}: " if refusal.field else ""
+        complain(f"{path}:{refusal.index}: {field}{refusal.reason}")
+    if looked.refusals > len(looked.refused):
+        complain(f"{path}: {looked.refusals - len(looked.refused):,} more lines were refused")
+    lacking = _left_to_the_command_line(mapping, looked)
+    if lacking:
+        complain(
+            f"{mapping.name}: gives no {', no '.join(lacking)}: --set {lacking[0]}=.. does, or columns or set of the mapping"
+        )
+    say(f"{path}: {looked.rows:,} {mapping.kind} rows would be read, {looked.refusals:,} lines refused")
+
+
+def _shown(field: str, value: Any) -> str:
+    """A value for a reader; a time in UTC."""
+    if field not in TIMES or not isinstance(value, int):
+        return str(value)
+    return (EPOCH + dt.timedelta(microseconds=value)).isoformat().replace("+00:00", "Z")
+
+
+def _left_to_the_command_line(mapping: FileMapping, looked: Looked) -> list[str]:
+    given = {field for _, row in looked.first for field in row}
+    return [group[0] for group in mapping.shape.required if given and not given.intersection(group)]
