@@ -21,15 +21,19 @@ COLUMN_ROLES: Mapping[str, Mapping[str, str]] = {
     | _INSTRUMENT,
     "ticks": {name: name for name in ("instrument", "ts", "date", "time", "bid", "ask", "mid", "source")} | _INSTRUMENT,
     "positions": {name: name for name in ("desk", "dealer", "instrument", "ts", "date", "time", "quantity", "average_price")}
-    | {"realised": "realised", "fees": "fees", "mark": "mark", "price": "average_price", "holding": "quantity"}
+    | {"realised": "realised", "fees": "fees", "mark": "mark"}
+    | {"price": "average_price", "holding": "quantity"}
     | _INSTRUMENT,
-    "closes": {"date": "date", "ts": "date", "instrument": "instrument", "price": "price", "mark": "price"} | _INSTRUMENT,
+    "closes": {"date": "day", "ts": "day", "instrument": "instrument", "price": "price", "mark": "price"} | _INSTRUMENT,
     "marks": {name: name for name in ("instrument", "ts", "date", "time", "price", "source")} | {"mark": "price"} | _INSTRUMENT,
     "statement": {"desk": "desk", "dealer": "dealer", "instrument": "instrument", "quantity": "quantity"}
     | {"average_price": "average_price", "price": "average_price", "holding": "quantity"}
     | _INSTRUMENT,
 }
-"""For each kind of file, the role that a column has whose header has a meaning. `date` and `time` are halves of `ts`."""
+"""For each kind of file, the role that a column has whose header has a meaning.
+
+`date` and `time` are halves of `ts`, `day` is a date of its own.
+"""
 
 _ANY = {
     "code": 0.9,
@@ -160,8 +164,8 @@ def _by_shape(facts: ColumnFacts, kind: str, column: list[str]) -> Iterator[Cand
     values, dates, index = facts.values, facts.dates, facts.index
 
     def guess(score: float, role: str, evidence: str) -> Iterator[Candidate]:
-        if role in COLUMN_ROLES[kind].values():
-            yield Candidate(score, index, role, evidence, role)
+        if role in COLUMN_ROLES[kind]:
+            yield Candidate(score, index, COLUMN_ROLES[kind][role], evidence, role)
 
     if dates is not None and values.shape == "time":
         role = "ts" if dates.has_date and dates.has_time else "date" if dates.has_date else "time"

@@ -27,11 +27,16 @@ _SURE = 0.75
 _RIVAL = 0.85
 """A second role with this share of the score of the first is told."""
 _PRODUCT = 0.5
+_LOT_WORDS = frozenset({"volume", "lots", "lotti", "lose", "lotes", "size"})
+_LARGEST_LOTS = 1_000
 _AMOUNTS = ("quantity", "price", "fees", "contra_amount")
 
 
 DEAL = re.compile(r".*?(?P<quantity>\d[\d.,]*)(?:/\d[\d.,]*)? ?(?:@|x|à|zu|at|a) ?(?P<price>\d[\d.,]*).*")
 """A deal in a text: a quantity (`34` or `34/42`), a sign for "at", a price."""
+
+
+_FIELDS = {"date": "ts", "time": "ts", "day": "date", "deal": "quantity+price"}
 
 
 class Guess(msgspec.Struct):
@@ -55,9 +60,7 @@ class Guess(msgspec.Struct):
     @property
     def field(self) -> str:
         """The column of the record that the column goes into, "" for none; `quantity+price` for the text of a deal."""
-        if self.role == "deal":
-            return "quantity+price"
-        return "ts" if self.role in ("date", "time") else self.role
+        return _FIELDS.get(self.role, self.role)
 
 
 class Draft(msgspec.Struct):
@@ -73,6 +76,10 @@ class Draft(msgspec.Struct):
     def guess(self, role: str, record: int = 1) -> Guess | None:
         """The column that was taken for a role; None if none was."""
         return next((guess for guess in self.columns if guess.role == role and guess.record == record), None)
+
+    def guess_of(self, field: str) -> Guess | None:
+        """The first column that goes into a column of the record; None if none does."""
+        return next((guess for guess in self.columns if guess.field == field and guess.record == 1), None)
 
 
 def make_draft(sample: Sample, kind: str = "trades", known: Known | None = None) -> Draft:
@@ -247,9 +254,10 @@ def _net_amount(draft: Draft, amounts: Mapping[int, Sequence[Decimal | None]]) -
         return
     columns = {role: amounts.get(guess.index, []) for role, guess in taken.items() if guess is not None}
     fees = columns.get("fees") or [None] * len(draft.sample.rows)
+    rows = zip(columns["quantity"], columns["price"], fees, columns["contra_amount"], strict=False)
     sums = [
         (abs(quantity * price), abs(fee or Decimal(0)), abs(total))
-        for quantity, price, fee, total in zip(columns["quantity"], columns["price"], fees, columns["contra_amount"], strict=False)
+        for quantity, price, fee, total in rows
         if quantity and price and total
     ]
     cent = Decimal("0.006")
@@ -284,8 +292,6 @@ def _halves_of_time(draft: Draft) -> None:
     if whole is not None and style is not None and not style.has_time and (time is not None or date is None):
         whole.role, date = ("date", whole) if date is None else ("date", date)
         whole = None
-    if draft.kind == "closes":
-        return
     if whole is not None:
         for half in (date, time):
             if half is not None:
@@ -321,7 +327,7 @@ def _doubt_values(draft: Draft, guess: Guess) -> None:
     values, dates = facts.values, facts.dates
     if values.others:
         guess.doubts.append(f"{', '.join(values.others)} is no {values.shape} as the others are")
-    if dates is not None and dates.doubt and guess.role in ("ts", "date", "time", "value_date", "booked_ts", "trade_date"):
+    if dates is not None and dates.doubt and guess.field in ("ts", "date", "value_date", "booked_ts", "trade_date"):
         guess.doubts.append(dates.doubt)
     if guess.role in _AMOUNTS and draft.numbers.doubt:
         guess.doubts.append(draft.numbers.doubt)
@@ -329,7 +335,20 @@ def _doubt_values(draft: Draft, guess: Guess) -> None:
         guess.doubts.append(
             "one half of a pair? Where the store has pairs, join two columns: instrument = [.., ..], join.instrument = ''"
         )
+    if guess.role == "quantity" and may_be_lots(draft):
+        guess.doubts.append("in lots, and not in units of the first currency?")
     if guess.role == "trade_id" and not values.is_unique and values.count > 1:
         guess.doubts.append("values stand more than once: fills of one order, versions of one trade, or legs?")
     if guess.role in ("currency", "fees_currency") and any(value not in CURRENCIES for value in values.examples):
         guess.doubts.append("not every value is a currency")
+
+
+def may_be_lots(draft: Draft) -> bool:
+    """Whether the volume of pairs is that small that it may be in lots."""
+    guess, instrument = draft.guess("quantity"), draft.guess("instrument")
+    if guess is None or instrument is None or draft.facts[instrument.index].values.shape != "pair":
+        return False
+    values = draft.facts[guess.index].values
+    numbers = [number.value(draft.numbers.decimal) or Decimal(0) for number in values.numbers]
+    is_named = not _LOT_WORDS.isdisjoint(fold(guess.header).split())
+    return is_named and not values.units and max(map(abs, numbers), default=Decimal(0)) < _LARGEST_LOTS

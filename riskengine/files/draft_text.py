@@ -6,16 +6,16 @@ the check of mappings; a load with it is refused until the questions that matter
 
 import re
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
 
 from riskengine.files.column_evidence import Known, store_name
 from riskengine.files.date_styles import ISO, DateStyle
-from riskengine.files.draft import Draft, Guess
+from riskengine.files.draft import Draft, Guess, may_be_lots
 from riskengine.files.header_words import fold
-from riskengine.files.mapping import DATES, NUMBERS
+from riskengine.files.mapped_columns import find_name, named_columns
+from riskengine.files.mapping import DATES, NUMBERS, read_mapping, shipped_names
 from riskengine.files.shapes import MAPPED
 from riskengine.files.sniff import SampleRow
-from riskengine.files.value_shapes import Values, is_cancel, side_in, written_number
+from riskengine.files.value_shapes import Values, WrittenNumber, is_cancel, side_in, written_number
 from riskengine.nearest import nearest
 from riskengine.printable import printable
 
@@ -30,6 +30,8 @@ _ZONES = {
 """An example of a zone for the language of a header: only ever written as a question."""
 
 _WIDTH = 110
+_MOST_DECIMALS = {"price": 10, "contra_amount": 10, "quantity": 10}
+"""Decimals that a trade's numbers may have. Fees are rounded by the engine itself."""
 _THOUSANDS = {"\u00a0": " ", "\u202f": " ", "\u2019": "'"}
 _NAMES = ("instrument", "desk")
 """Columns whose values are names in the store."""
@@ -38,6 +40,18 @@ _NAMES = ("instrument", "desk")
 def draft_text(draft: Draft, name: str, known: Known | None = None) -> str:
     """The mapping that a draft describes, in TOML. `name` is the file's, for the first lines. `known` are names of a store."""
     return "\n".join([*_Writer(draft, name, known or Known()).lines(), ""])
+
+
+def ready_mappings(header: Sequence[str], kind: str) -> list[str]:
+    """The names of the ready mappings whose columns a header has, all of them and four at least."""
+    found = []
+    for name in shipped_names():
+        mapping = read_mapping(name)
+        made = {group for pattern in mapping.extract.values() for group in re.compile(pattern).groupindex}
+        refs = {ref for _, ref in named_columns(mapping) if isinstance(ref, str)} - made - set(mapping.optional)
+        if mapping.kind == kind and len(refs) >= 4 and all(isinstance(find_name(header, ref), int) for ref in refs):
+            found.append(name)
+    return found
 
 
 class _Writer:
@@ -49,6 +63,7 @@ class _Writer:
         self._known = known
         self._fields = MAPPED[draft.kind].columns
         self._refs = _column_refs(draft)
+        self._ready = ready_mappings(draft.sample.header, draft.kind)
 
     def lines(self) -> list[str]:
         """The lines of the mapping: what the file is, which rows count, columns, words, constants, numbers, times."""
@@ -64,10 +79,11 @@ class _Writer:
         doubts = sum(bool(guess.doubts) for guess in self._draft.columns)
         part = "all" if sample.whole else "the first"
         return [
-            f"# A draft, guessed from {part} {len(sample.rows)} rows of {self._name}. Nothing was loaded.",
+            f"# A draft, guessed from {part} {len(sample.rows):,} rows of {self._name}. Nothing was loaded.",
             "# Beside each line stands what speaks for it. DOUBT: look at the file and decide. ASK: the file does not tell;",
             f"# write the answer and take the # away. In doubt: {doubts} of {len(sample.header)} columns. Then:",
             f"#   riskengine check-mapping THIS_FILE --against {self._name}",
+            *(f"# The ready mapping {name} names columns that this file has: look at it first." for name in self._ready),
         ]
 
     # -- the file ------------------------------------------------------------------------------------------------
@@ -141,7 +157,7 @@ class _Writer:
         lines = [f"# DOUBT: line {row.line} is another row than most: {_short(_row_text(row))}" for row in sample.odd[:3]]
         asked, wanted = self._other_sides()
         lines += asked
-        if left_out and (guess := self._always_full()) is not None:
+        if left_out and (guess := self._always_full(but=self._draft.guess("side") if wanted else None)) is not None:
             wanted.append(f"{_key(self._ref(guess))} = true")
         if wanted:
             said = (
@@ -170,12 +186,12 @@ class _Writer:
         asked.append(f"# DOUBT: rows with {_short(', '.join(others))} are taken for no trades: income, fees, transfers?")
         return asked, [f"{_key(self._ref(side))} = {{ not = [{', '.join(map(_text, others))}] }}"]
 
-    def _always_full(self) -> Guess | None:
-        """A mapped column that every row has and no total."""
+    def _always_full(self, but: Guess | None) -> Guess | None:
+        """A mapped column that every row has and no total, another one than `but`."""
         sample = self._draft.sample
         left_out = [*sample.totals, *sample.odd]
         for guess in self._draft.columns:
-            is_full = guess.role and all(row.values[guess.index] for row in sample.rows)
+            is_full = guess.role and guess is not but and all(row.values[guess.index] for row in sample.rows)
             if is_full and not any(len(row.values) > guess.index and row.values[guess.index] for row in left_out):
                 return guess
         return None
@@ -189,7 +205,7 @@ class _Writer:
             if field == "ts":
                 lines += self._ts()
                 continue
-            guess = self._draft.guess(field)
+            guess = self._draft.guess_of(field)
             if guess is not None:
                 lines += _said(f"{field} = {self._value(guess)}", *self._about(guess))
             elif field in self._required() and not self._comes_otherwise(field):
@@ -325,9 +341,12 @@ class _Writer:
         if marks:
             asked = [f"is {', '.join(marks)} the row's currency?"] if self._draft.guess("currency") is None else []
             lines += _said(f"strip = [{', '.join(map(_text, marks))}]", "stand beside the numbers", asked)
+        longest = max((_decimals(number) for number in values.numbers), default=0)
+        if guess.role in _MOST_DECIMALS and longest > _MOST_DECIMALS[guess.role]:
+            lines += _said(f"round = {_MOST_DECIMALS[guess.role]}", f"some have {longest} decimals, more than a trade keeps")
         if unit := self._unit(guess.role):
             lines += _said(f"unit = {_text(unit)}", f"units beside the numbers: {', '.join(values.units[:5])}")
-        if guess.role == "quantity" and self._is_in_lots(values):
+        if guess.role == "quantity" and may_be_lots(self._draft):
             lines += ["# ASK: in lots? Then how many units is one?", "# multiply = 100000"]
         return lines
 
@@ -336,18 +355,8 @@ class _Writer:
         guess = self._draft.guess(role)
         if guess is None or not any(unit.isalpha() for unit in self._draft.facts[guess.index].values.units):
             return ""
-        if role == "fees" and self._draft.guess("fees_currency") is None:
-            return "fees_currency"
-        return f"{role}_unit"
-
-    def _is_in_lots(self, values: Values) -> bool:
-        """Whether a volume of pairs is that small that it may be in lots."""
-        guess, instrument = self._draft.guess("quantity"), self._draft.guess("instrument")
-        if guess is None or instrument is None or self._draft.facts[instrument.index].values.shape != "pair":
-            return False
-        named = {"volume", "lots", "lotti", "lose", "lotes", "size"} & set(fold(guess.header).split())
-        numbers = [number.value(self._draft.numbers.decimal) or Decimal(0) for number in values.numbers]
-        return bool(named) and not values.units and max(map(abs, numbers), default=Decimal(0)) < 1_000
+        field = {"fees": "fees_currency", "contra_amount": "currency"}.get(role, "")
+        return field if field in self._fields and self._draft.guess(field) is None else f"{role}_unit"
 
     def _signs_of(self, guess: Guess) -> list[str]:
         values = self._draft.facts[guess.index].values
@@ -407,7 +416,7 @@ class _Writer:
         styles = {
             field: style
             for field in self._fields
-            if field in DATES and (guess := self._draft.guess(field)) and (style := self._draft.facts[guess.index].dates)
+            if field in DATES and (guess := self._draft.guess_of(field)) and (style := self._draft.facts[guess.index].dates)
         }
         formats = list(dict.fromkeys(style.format for style in styles.values()))
         if formats:
@@ -448,7 +457,9 @@ class _Writer:
     def _check(self) -> list[str]:
         """The check that the amounts of the sample pass."""
         guess = self._draft.guess("contra_amount")
-        if guess is None or not any(" x " in each for each in guess.evidence) or "contra_amount" not in self._fields:
+        if guess is None or "contra_amount" not in self._fields or self._unit("contra_amount"):
+            return []
+        if not any(" x " in each for each in guess.evidence):
             return []
         return ["[check]", *_said(f"total = {self._value(guess)}", next(each for each in guess.evidence if " x " in each))]
 
@@ -536,6 +547,12 @@ def _said(line: str, evidence: str, doubts: Iterable[str] = ()) -> list[str]:
     if len(line) + len(said) > _WIDTH or not line:
         return [said, *asked, *filter(None, [line])]
     return [*asked, f"{line}  {said}"]
+
+
+def _decimals(number: WrittenNumber) -> int:
+    """Decimals as written, under either mark: the digits behind the last one, where it is no mark of thousands."""
+    tail = re.search(r"[.,](\d+)$", number.core)
+    return len(tail[1].rstrip("0")) if tail else 0
 
 
 def _row_text(row: SampleRow) -> str:

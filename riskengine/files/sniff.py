@@ -92,7 +92,7 @@ def take_sample(data: bytes, name: str, *, whole: bool = True) -> Sample:
         ]
         ends = f"{slices[0].start + 1} to {slices[-1].end}"
         found = Finding("", f"no separator fits; {len(slices)} columns stand one below the other in characters {ends}", _FIXED)
-        return _divide(rows, len(slices), slices, encoding, found, lines, whole)
+        return _divide(rows[:SAMPLE_ROWS], len(slices), slices, encoding, found, lines, whole)
     rows = read_separated(lines, separator.value)
     return _divide(rows, width, [], encoding, separator, lines, whole)
 
@@ -257,7 +257,8 @@ def _divide(
     even = [row for row in body if row not in odd]
     last = (before[-1].line if before else 0) if header_line == 0 else header_line - 1
     preamble = [line for line in lines[:last] if line.strip()]
-    return Sample(encoding, separator, header_line, header, even, preamble, totals, odd, slices, whole)
+    is_all = whole and len(rows) < SAMPLE_ROWS
+    return Sample(encoding, separator, header_line, header, even, preamble, totals, odd, slices, is_all)
 
 
 def _find_header(rows: list[SampleRow], width: int) -> int | None:
