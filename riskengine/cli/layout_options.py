@@ -65,7 +65,8 @@ def _mapping_of(kind: str, parts: dict[str, Any], options: ColumnOptions) -> Fil
     _set_where(table, parts["where"])
     if parts["row_id"]:
         _forget(table, "trade_id")
-        table["id"] = {"hash": "row"} if parts["row_id"] == BY_HASH else _ref(parts["row_id"])
+        made: Any = {"hash": "row"} if parts["row_id"] == BY_HASH else _ref(parts["row_id"])
+        table["id"] = made
     _set_times(table, options)
     return mapping_of(table, reference or "command line", own_names=not reference)
 

@@ -1,0 +1,97 @@
+"""The ready mappings: each export of `broker-exports` loads as it is, and positions, cash and fees are those expected."""
+
+import json
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from riskengine.files.mapping import read_mapping, shipped_names
+from riskengine.rebuild.rebuild import rebuild
+from riskengine.snapshot.holdings import holding_lines, read_holdings
+from riskengine.store.open_store import open_store
+from riskengine.store.tables.bulk_trades import read_trades
+from tests.cli.commands import riskengine
+from tests.world import config
+
+NODES = "node,level,parent\nALL,total,\nFX1,desk,ALL\nFX2,desk,ALL\nEQ1,desk,ALL\n"
+INSTRUMENTS = """instrument,kind,base_currency,quote_currency,quantity_decimals,multiplier,expiry
+AAPL,equity,,USD,0,1,
+US0000000001,equity,,USD,0,1,
+SPYL.DE,equity,,EUR,4,1,
+ESZ6,future,,USD,0,50,2026-12-18
+EURUSD,fx,EUR,USD,2,1,
+USDJPY,fx,USD,JPY,2,1,
+BTCEUR,crypto,BTC,EUR,10,1,
+DOGEEUR,crypto,DOGE,EUR,8,1,
+ETHEUR,crypto,ETH,EUR,10,1,
+"""
+NOW = 1_795_000_000_000_000
+"""A moment after all rows of the exports: 18 November 2026."""
+
+EXPORTS = (
+    "binance_spot",
+    "coinbase",
+    "degiro_transactions",
+    "excel_blotter_de",
+    "ibkr_flex_trades",
+    "kraken_trades",
+    "mt5_history",
+    "xtb_cash",
+)
+WITH_A_DESK = ("excel_blotter_de",)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    """A store with the reference data of the exports."""
+    url = f"sqlite:///{tmp_path}/desk.db"
+    for kind, text in (("nodes", NODES), ("instruments", INSTRUMENTS)):
+        (tmp_path / f"{kind}.csv").write_text(text)
+        assert riskengine("load", kind, tmp_path / f"{kind}.csv", "--store", url).exit_code == 0
+    return url
+
+
+def held(url: str) -> dict[str, Any]:
+    """What an engine that starts from a store holds: by instrument, fees by currency, and how many trades."""
+    with closing(open_store(url)) as opened:
+        engine = rebuild(opened, read_trades(opened), config(), epoch=1, now=NOW)
+    root = read_holdings(holding_lines(engine.snapshot, {})).nodes["ALL"]
+    fees: dict[str, Decimal] = {}
+    for holding in root.values():
+        for currency, units in holding.fees.items():
+            fees[currency] = fees.get(currency, Decimal(0)) + Decimal(units).scaleb(-10)
+    found: dict[str, Any] = {
+        instrument: {"quantity": Decimal(holding.quantity).scaleb(-10), "net_cash": Decimal(holding.cash).scaleb(-28)}
+        for instrument, holding in root.items()
+    }
+    return found | {"fees": fees, "trades": sum(holding.trades for holding in root.values())}
+
+
+@pytest.mark.parametrize("export", EXPORTS)
+def test_an_export_loads_as_it_is(export: str, store: str, shared_data: Path) -> None:
+    folder = shared_data / "broker-exports"
+    expected = json.loads((folder / "expected.json").read_text(), parse_float=Decimal)[export]
+    expected.pop("note", None)
+    words = ["load", "trades", folder / f"{export}.csv", "--mapping", export, "--store", store]
+    if export not in WITH_A_DESK:
+        words += ["--set", "desk=EQ1"]
+
+    done = riskengine(*words)
+    assert done.exit_code == 0, done.stderr
+    assert held(store) == expected
+
+    again = riskengine(*words, "--json")
+    counts = json.loads(again.stdout)
+    assert (counts["inserted"], counts["duplicate"], counts["conflict"]) == (0, expected["trades"], 0)
+
+
+def test_every_export_has_a_ready_mapping_of_its_name() -> None:
+    assert set(EXPORTS) <= set(shipped_names())
+
+
+def test_every_ready_mapping_is_valid() -> None:
+    for name in shipped_names():
+        assert read_mapping(name).kind in ("trades", "positions", "statement")
