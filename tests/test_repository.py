@@ -36,6 +36,8 @@ TESTED_BY_OTHERS = {
     "feeds/simulation/market.py": "tests/feeds/test_simulation.py",
     "feeds/simulation/sample_book.py": "tests/feeds/test_simulation.py",
     "feeds/simulation/seeded_random.py": "tests/feeds/test_simulation.py",
+    "files/column_evidence.py": "tests/files/test_draft.py",
+    "files/draft_numbers.py": "tests/files/test_draft_text.py",
     "files/lines.py": "tests/files/test_records.py",
     "positions/position_audit.py": "tests/engine/test_self_audit.py",
     "positions/settle_columns.py": "tests/positions/test_fold_columns.py",

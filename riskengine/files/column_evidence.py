@@ -7,7 +7,7 @@ import msgspec
 
 from riskengine.files.date_styles import DateStyle, date_style
 from riskengine.files.header_words import LANGUAGES, Meaning, meanings
-from riskengine.files.sniff import Sample
+from riskengine.files.sniff import FileSample
 from riskengine.files.value_shapes import Values, describe, side_in
 
 _SAME = ("source", "leg", "version", "action", "source_seq", "instrument", "desk", "dealer")
@@ -104,7 +104,7 @@ class Candidate(NamedTuple):
     meaning: str
 
 
-def gather_facts(sample: Sample, language: str) -> list[ColumnFacts]:
+def gather_facts(sample: FileSample, language: str) -> list[ColumnFacts]:
     """Describe every column. `language` is that of the header, which tells day from month where nothing else does."""
     day_first = "" if language == "en" else f"the header is {LANGUAGES[language]}, where the day stands first"
     facts = []
@@ -113,7 +113,22 @@ def gather_facts(sample: Sample, language: str) -> list[ColumnFacts]:
         described = describe(values)
         dates = date_style(values, day_first=day_first) if described.dates or described.shape == "number" else None
         facts.append(ColumnFacts(index, header, described, dates, meanings(header)))
-    return facts
+    return [msgspec.structs.replace(each, dates=_as_elsewhere(each, facts)) for each in facts]
+
+
+def _as_elsewhere(column: ColumnFacts, facts: Sequence[ColumnFacts]) -> DateStyle | None:
+    """The dates of a column that fit two readings, read as the dates of another column that fit one."""
+    style = column.dates
+    if style is None or not style.open:
+        return style
+    for other in facts:
+        if other.dates is None or other.dates.doubt or not other.dates.has_date:
+            continue
+        same = [each for each in style.others if each[:8] == other.dates.format[:8]]
+        if len(same) == 1:
+            evidence = f"{other.header or f'column {other.index + 1}'} can be read in this order only: {other.values.examples[0]}"
+            return msgspec.structs.replace(style, format=same[0], evidence=evidence, open=False)
+    return style
 
 
 def candidates_of(facts: ColumnFacts, kind: str, language: str, known: Known, column: list[str]) -> list[Candidate]:

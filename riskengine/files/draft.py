@@ -13,7 +13,7 @@ import msgspec
 
 from riskengine.files.column_evidence import COLUMN_ROLES, Candidate, ColumnFacts, Known, by_pairs, candidates_of, gather_facts
 from riskengine.files.header_words import LANGUAGES, fold, languages_of
-from riskengine.files.sniff import Sample
+from riskengine.files.sniff import FileSample
 from riskengine.files.sums import Product, find_products
 from riskengine.files.value_shapes import CURRENCIES, NumberStyle, number_style, side_in, written_number
 
@@ -67,7 +67,7 @@ class Draft(msgspec.Struct):
     """All guesses of a file: one for each column, the style of its numbers, the language of its header."""
 
     kind: str
-    sample: Sample
+    sample: FileSample
     facts: list[ColumnFacts]
     columns: list[Guess]
     numbers: NumberStyle
@@ -82,7 +82,7 @@ class Draft(msgspec.Struct):
         return next((guess for guess in self.columns if guess.field == field and guess.record == 1), None)
 
 
-def make_draft(sample: Sample, kind: str = "trades", known: Known | None = None) -> Draft:
+def make_draft(sample: FileSample, kind: str = "trades", known: Known | None = None) -> Draft:
     """Guess the columns of a sample for a kind of file (`KINDS`). `known` are the names of a store, if there is one."""
     known = known or Known()
     scores = languages_of(sample.header)
@@ -115,7 +115,7 @@ def _all_dates(facts: ColumnFacts) -> bool:
     return facts.dates is not None and facts.dates.has_date
 
 
-def _amounts(sample: Sample, facts: Sequence[ColumnFacts], decimal: str) -> dict[int, list[Decimal | None]]:
+def _amounts(sample: FileSample, facts: Sequence[ColumnFacts], decimal: str) -> dict[int, list[Decimal | None]]:
     """The numbers of each column of numbers."""
     found: dict[int, list[Decimal | None]] = {}
     for each in facts:
@@ -337,6 +337,8 @@ def _doubt_values(draft: Draft, guess: Guess) -> None:
         )
     if guess.role == "quantity" and may_be_lots(draft):
         guess.doubts.append("in lots, and not in units of the first currency?")
+    if guess.role == "side" and values.examples and all(value.isdigit() for value in values.examples):
+        guess.doubts.append("are 1 and 2 a buy and a sell, as in FIX?")
     if guess.role == "trade_id" and not values.is_unique and values.count > 1:
         guess.doubts.append("values stand more than once: fills of one order, versions of one trade, or legs?")
     if guess.role in ("currency", "fees_currency") and any(value not in CURRENCIES for value in values.examples):

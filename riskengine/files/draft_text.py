@@ -5,33 +5,21 @@ the check of mappings; a load with it is refused until the questions that matter
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from riskengine.files.column_evidence import Known, store_name
-from riskengine.files.date_styles import ISO, DateStyle
-from riskengine.files.draft import Draft, Guess, may_be_lots
-from riskengine.files.header_words import fold
+from riskengine.files.draft import Draft, Guess
+from riskengine.files.draft_lines import said_line, shortened, toml_key, toml_text
+from riskengine.files.draft_numbers import number_tables, sign_of_quantity, unit_of
+from riskengine.files.draft_times import time_table
 from riskengine.files.mapped_columns import find_name, named_columns
-from riskengine.files.mapping import DATES, NUMBERS, read_mapping, shipped_names
+from riskengine.files.mapping import read_mapping, shipped_names
 from riskengine.files.shapes import MAPPED
 from riskengine.files.sniff import SampleRow
-from riskengine.files.value_shapes import Values, WrittenNumber, is_cancel, side_in, written_number
+from riskengine.files.value_shapes import is_cancel, side_in
 from riskengine.nearest import nearest
 from riskengine.printable import printable
 
-_ZONES = {
-    "en": "America/New_York",
-    "de": "Europe/Berlin",
-    "fr": "Europe/Paris",
-    "nl": "Europe/Amsterdam",
-    "es": "Europe/Madrid",
-    "it": "Europe/Rome",
-}
-"""An example of a zone for the language of a header: only ever written as a question."""
-
-_WIDTH = 110
-_MOST_DECIMALS = {"price": 10, "contra_amount": 10, "quantity": 10}
-"""Decimals that a trade's numbers may have. Fees are rounded by the engine itself."""
 _THOUSANDS = {"\u00a0": " ", "\u202f": " ", "\u2019": "'"}
 _NAMES = ("instrument", "desk")
 """Columns whose values are names in the store."""
@@ -67,7 +55,15 @@ class _Writer:
 
     def lines(self) -> list[str]:
         """The lines of the mapping: what the file is, which rows count, columns, words, constants, numbers, times."""
-        tables = (self._columns(), self._extract(), self._values(), self._set(), self._numbers(), self._times(), self._check())
+        tables = (
+            self._columns(),
+            self._extract(),
+            self._values(),
+            self._set(),
+            number_tables(self._draft),
+            time_table(self._draft),
+            self._check(),
+        )
         parts = [self._head(), self._file(), self._rows(), *tables, self._records(), self._unused()]
         lines: list[str] = []
         for part in filter(None, parts):
@@ -93,14 +89,14 @@ class _Writer:
         lines = [f'kind = "{self._draft.kind}"']
         if not sample.slices:
             delimiter = {"\t": "tab"}.get(sample.separator.value, sample.separator.value)
-            lines += _said(f"delimiter = {_text(delimiter)}", sample.separator.evidence, [sample.separator.doubt])
-        lines += _said(f"encoding = {_text(sample.encoding.value)}", sample.encoding.evidence, [sample.encoding.doubt])
+            lines += said_line(f"delimiter = {toml_text(delimiter)}", sample.separator.evidence, [sample.separator.doubt])
+        lines += said_line(f"encoding = {toml_text(sample.encoding.value)}", sample.encoding.evidence, [sample.encoding.doubt])
         lines += self._number_marks()
         lines += self._skip()
         if sample.slices:
-            lines += _said("", sample.separator.evidence, [sample.separator.doubt])
+            lines += said_line("", sample.separator.evidence, [sample.separator.doubt])
             cuts = zip(self._refs, sample.slices, strict=True)
-            places = [f"{_key(ref)} = {_text(f'{cut.start + 1}-{cut.end}')}" for ref, cut in cuts]
+            places = [f"{toml_key(ref)} = {toml_text(f'{cut.start + 1}-{cut.end}')}" for ref, cut in cuts]
             lines.append(f"fixed = {{ {', '.join(places)} }}")
         return lines + self._identity()
 
@@ -115,21 +111,23 @@ class _Writer:
                 f'# decimal = "{other}"',
                 f'# thousands = "{numbers.decimal}"',
             ]
-        lines = _said(f'decimal = "{numbers.decimal}"', numbers.evidence)
+        lines = said_line(f'decimal = "{numbers.decimal}"', numbers.evidence)
         if thousands:
-            lines += _said(f"thousands = {_text(thousands)}", f"groups of three digits with {numbers.thousands!r} between them")
+            lines += said_line(
+                f"thousands = {toml_text(thousands)}", f"groups of three digits with {numbers.thousands!r} between them"
+            )
         return lines
 
     def _skip(self) -> list[str]:
         sample = self._draft.sample
         if sample.slices:
             before = sample.rows[0].line - 1 if sample.rows else sample.header_line
-            return _said(f"skip = {before}", "lines before the first row; a fixed-width file has no header") if before else []
+            return said_line(f"skip = {before}", "lines before the first row; a fixed-width file has no header") if before else []
         if not sample.header_line:
-            lines = _said("header = false", "the first row has values, no names")
-            return lines + (_said(f"skip = {len(sample.preamble)}", "lines before the first row") if sample.preamble else [])
+            lines = said_line("header = false", "the first row has values, no names")
+            return lines + (said_line(f"skip = {len(sample.preamble)}", "lines before the first row") if sample.preamble else [])
         if sample.header_line > 1:
-            return _said(
+            return said_line(
                 'skip = "header"', f"the header is line {sample.header_line}; before it: {'; '.join(sample.preamble[:2])}"
             )
         return []
@@ -154,16 +152,18 @@ class _Writer:
         """Which rows count: none of a sum, none whose side is no side. A load refuses words that the sample does not have."""
         sample = self._draft.sample
         left_out = [*sample.totals, *sample.odd]
-        lines = [f"# DOUBT: line {row.line} is another row than most: {_short(_row_text(row))}" for row in sample.odd[:3]]
+        lines = [f"# DOUBT: line {row.line} is another row than most: {shortened(_row_text(row))}" for row in sample.odd[:3]]
         asked, wanted = self._other_sides()
         lines += asked
         if left_out and (guess := self._always_full(but=self._draft.guess("side") if wanted else None)) is not None:
-            wanted.append(f"{_key(self._ref(guess))} = true")
+            wanted.append(f"{toml_key(self._ref(guess))} = true")
         if wanted:
             said = (
-                f"line {left_out[0].line} has none: {_short(_row_text(left_out[0]))}" if left_out else "rows that are no trades"
+                f"line {left_out[0].line} has none: {shortened(_row_text(left_out[0]))}"
+                if left_out
+                else "rows that are no trades"
             )
-            lines += _said(f"where = {{ {', '.join(wanted)} }}", said)
+            lines += said_line(f"where = {{ {', '.join(wanted)} }}", said)
         elif left_out:
             lines.append(f"# ASK: which column tells line {left_out[0].line} from the others? Then: where = {{ Column = true }}")
         return lines
@@ -177,14 +177,14 @@ class _Writer:
         # What may take a trade back, or is a letter, is left for a load to refuse.
         others = [word for word in words if len(word) > 3 and not is_cancel(word)]
         asked = [
-            f"# DOUBT: a side of {_short(word)}: a cancel? Its rows are refused, see values"
+            f"# DOUBT: a side of {shortened(word)}: a cancel? Its rows are refused, see values"
             for word in words
             if word not in others
         ]
         if not others:
             return asked, []
-        asked.append(f"# DOUBT: rows with {_short(', '.join(others))} are taken for no trades: income, fees, transfers?")
-        return asked, [f"{_key(self._ref(side))} = {{ not = [{', '.join(map(_text, others))}] }}"]
+        asked.append(f"# DOUBT: rows with {shortened(', '.join(others))} are taken for no trades: income, fees, transfers?")
+        return asked, [f"{toml_key(self._ref(side))} = {{ not = [{', '.join(map(toml_text, others))}] }}"]
 
     def _always_full(self, but: Guess | None) -> Guess | None:
         """A mapped column that every row has and no total, another one than `but`."""
@@ -207,7 +207,7 @@ class _Writer:
                 continue
             guess = self._draft.guess_of(field)
             if guess is not None:
-                lines += _said(f"{field} = {self._value(guess)}", *self._about(guess))
+                lines += said_line(f"{field} = {self._value(guess)}", *self._about(guess))
             elif field in self._required() and not self._comes_otherwise(field):
                 lines.append(f"# ASK: no column was found for {field}.")
                 lines.append(f'# {field} = "?"')
@@ -222,7 +222,7 @@ class _Writer:
         said = [self._about(guess) for guess in guesses]
         values = [self._value(guess) for guess in guesses]
         source = values[0] if len(values) == 1 else f"[{', '.join(values)}]"
-        return _said(
+        return said_line(
             f"ts = {source}", "; ".join(evidence for evidence, _ in said), [doubt for _, doubts in said for doubt in doubts]
         )
 
@@ -250,7 +250,7 @@ class _Writer:
         draft = self._draft
         if field in ("quantity", "price") and draft.guess("deal") is not None:
             return True
-        return field in ("trade_id", "desk") or (field == "side" and self._sign_of_quantity() == "side")
+        return field in ("trade_id", "desk") or (field == "side" and sign_of_quantity(self._draft) == "side")
 
     def _required(self) -> set[str]:
         return {group[0] for group in MAPPED[self._draft.kind].required}
@@ -259,7 +259,7 @@ class _Writer:
         guess = self._draft.guess("deal")
         if guess is None:
             return []
-        return ["[extract]", *_said(f"{_key(self._ref(guess))} = '{guess.pattern}'", *self._about(guess))]
+        return ["[extract]", *said_line(f"{toml_key(self._ref(guess))} = '{guess.pattern}'", *self._about(guess))]
 
     # -- words and constants -------------------------------------------------------------------------------------
 
@@ -270,14 +270,14 @@ class _Writer:
             lines.append("[values.side]")
             for word in dict.fromkeys(filter(None, self._draft.sample.column(side.index))):
                 if (meant := side_in(word)) is not None:
-                    lines.append(f'{_text(word)} = "{meant}"')
+                    lines.append(f'{toml_text(word)} = "{meant}"')
         for field in _NAMES:
             if respelt := self._respelt(field):
                 lines += [*([""] if lines else []), f"[values.{field}]", *respelt]
         if removed := self._separators_of_pairs():
             lines += [*([""] if lines else []), "[remove]"]
-            lines += _said(
-                f"instrument = {_text(removed)}", "so that pairs are named as EURUSD is", ["does the store name them so?"]
+            lines += said_line(
+                f"instrument = {toml_text(removed)}", "so that pairs are named as EURUSD is", ["does the store name them so?"]
             )
         return lines
 
@@ -288,8 +288,8 @@ class _Writer:
         if guess is None or not names:
             return []
         values = [value for value in dict.fromkeys(self._draft.sample.column(guess.index)) if value and value not in names]
-        lines = [f"{_text(value)} = {_text(store_name(value))}" for value in values if store_name(value) in names]
-        return [*lines, *_said('"*" = "*"', "all others as they are")] if lines else []
+        lines = [f"{toml_text(value)} = {toml_text(store_name(value))}" for value in values if store_name(value) in names]
+        return [*lines, *said_line('"*" = "*"', "all others as they are")] if lines else []
 
     def _separators_of_pairs(self) -> str:
         """What stands between the currencies of every pair; empty where it is none, or where the store has it so."""
@@ -315,153 +315,19 @@ class _Writer:
             draft.kind == "trades"
             and draft.guess("fees") is not None
             and draft.guess("fees_currency") is None
-            and not self._unit("fees")
+            and not unit_of(draft, "fees")
         ):
             lines += ["# ASK: in which currency are the fees? Without an answer, in that of the row.", '# fees_currency = "?"']
         return lines if len(lines) > 1 else []
 
-    # -- numbers -------------------------------------------------------------------------------------------------
-
-    def _numbers(self) -> list[str]:
-        lines: list[str] = []
-        for field in self._fields:
-            guess = self._draft.guess(field)
-            if guess is None or field not in NUMBERS:
-                continue
-            rules = [*self._marks_of(guess), *self._signs_of(guess)]
-            if rules:
-                lines += [*([""] if lines else []), f"[numbers.{field}]", *rules]
-        return lines
-
-    def _marks_of(self, guess: Guess) -> list[str]:
-        """Currency marks and units beside the numbers of a column."""
-        values = self._draft.facts[guess.index].values
-        marks = [unit for unit in values.units if not unit.isalpha()]
-        lines = []
-        if marks:
-            asked = [f"is {', '.join(marks)} the row's currency?"] if self._draft.guess("currency") is None else []
-            lines += _said(f"strip = [{', '.join(map(_text, marks))}]", "stand beside the numbers", asked)
-        longest = max((_decimals(number) for number in values.numbers), default=0)
-        if guess.role in _MOST_DECIMALS and longest > _MOST_DECIMALS[guess.role]:
-            lines += _said(f"round = {_MOST_DECIMALS[guess.role]}", f"some have {longest} decimals, more than a trade keeps")
-        if unit := self._unit(guess.role):
-            lines += _said(f"unit = {_text(unit)}", f"units beside the numbers: {', '.join(values.units[:5])}")
-        if guess.role == "quantity" and may_be_lots(self._draft):
-            lines += ["# ASK: in lots? Then how many units is one?", "# multiply = 100000"]
-        return lines
-
-    def _unit(self, role: str) -> str:
-        """The field or column that takes the units of a column of numbers; empty where it has none."""
-        guess = self._draft.guess(role)
-        if guess is None or not any(unit.isalpha() for unit in self._draft.facts[guess.index].values.units):
-            return ""
-        field = {"fees": "fees_currency", "contra_amount": "currency"}.get(role, "")
-        return field if field in self._fields and self._draft.guess(field) is None else f"{role}_unit"
-
-    def _signs_of(self, guess: Guess) -> list[str]:
-        values = self._draft.facts[guess.index].values
-        if guess.role == "fees":
-            return self._signs_of_fees(values)
-        if guess.role == "quantity" and (sign := self._sign_of_quantity()):
-            said = {
-                "side": ("no column has the side: above 0 is a buy", ["is it so, and not the other way round?"]),
-                "agrees": ("below 0 where it is a sale, in every row", []),
-                "opposes": ("below 0 where it is a buy, in every row", []),
-                "ignore": ("signs do not go with the sides", ["what does the sign mean?"]),
-            }
-            return _said(f'sign = "{sign}"', *said[sign])
-        if guess.role == "contra_amount" and values.has_negatives:
-            sign = self._sign_beside_side(guess)
-            asked = [] if sign != "ignore" else ["signs do not go with the sides: what do they mean?"]
-            return _said(f'sign = "{sign}"', "as the sides of the rows say", asked)
-        return []
-
-    def _signs_of_fees(self, values: Values) -> list[str]:
-        if values.is_never_positive:
-            return _said("negate = true", "no value is above 0: a cost is below 0 there, and above 0 here")
-        if values.has_negatives:
-            return ["# DOUBT: fees of both signs: which of them is a cost? Above 0 is one here.", "# negate = true"]
-        return []
-
-    def _sign_of_quantity(self) -> str:
-        """The rule for the sign of the quantity, "" where it has none."""
-        guess = self._draft.guess("quantity")
-        if guess is None or self._draft.kind != "trades":
-            return ""
-        if self._draft.guess("side") is None:
-            return "side"
-        return self._sign_beside_side(guess) if self._draft.facts[guess.index].values.has_negatives else ""
-
-    def _sign_beside_side(self, guess: Guess) -> str:
-        """How the sign of a column goes with the side, which is a column or the sign of the quantity."""
-        side, quantity = self._draft.guess("side"), self._draft.guess("quantity")
-        met = set()
-        for row in self._draft.sample.rows:
-            number = written_number(row.values[guess.index])
-            if side is not None:
-                bought = {"buy": 1, "sell": -1}.get(side_in(row.values[side.index]) or "", 0)
-            else:
-                held = written_number(row.values[quantity.index]) if quantity is not None else None
-                bought = held.sign if held is not None else 0
-            if number is not None and bought and re.search("[1-9]", number.core):
-                met.add(bought * number.sign)
-        return "agrees" if met == {1} else "opposes" if met == {-1} else "ignore"
-
-    # -- times ---------------------------------------------------------------------------------------------------
-
-    def _times(self) -> list[str]:
-        lines = ["[times]"]
-        if "ts" in self._fields:
-            lines += self._format_of_ts()
-        styles = {
-            field: style
-            for field in self._fields
-            if field in DATES and (guess := self._draft.guess_of(field)) and (style := self._draft.facts[guess.index].dates)
-        }
-        formats = list(dict.fromkeys(style.format for style in styles.values()))
-        if formats:
-            lines += _date_key("dates", next(iter(styles.values())), ", ".join(styles))
-        for field, style in styles.items():
-            if style.format != formats[0]:
-                lines += ["", f"[times.{field}]", *_date_key("format", style, field)]
-        return lines if len(lines) > 1 else []
-
-    def _format_of_ts(self) -> list[str]:
-        draft = self._draft
-        guesses = [guess for role in ("ts", "date", "time") if (guess := draft.guess(role)) is not None]
-        styles = [
-            style for guess in guesses if (style := draft.facts[guess.index].dates or _clock(draft.facts[guess.index].values))
-        ]
-        if not styles or len(styles) < len(guesses):
-            return []
-        # Joined columns have a blank between them; a date of ISO and a time behind it are no ISO time for every reader.
-        if len(styles) == 1:
-            lines = _date_key("format", styles[0], "ts")
-        else:
-            joined = " ".join("%Y-%m-%d" if style.format == ISO else style.format for style in styles)
-            if styles[0].open:
-                others = [f"{each} {styles[1].format}" for each in styles[0].others]
-                lines = [f"# ASK: {printable(styles[0].doubt)}. One of:", *(f"# format = {_text(each)}" for each in others)]
-            else:
-                lines = _said(f"format = {_text(joined)}", styles[0].evidence, [styles[0].doubt])
-        return lines + self._zone(guesses, styles)
-
-    def _zone(self, guesses: Sequence[Guess], styles: Sequence[DateStyle]) -> list[str]:
-        if any(style.has_zone for style in styles):
-            return []
-        words = {word for guess in guesses for word in fold(guess.header).split()}
-        if words & {"utc", "gmt", "zulu"}:
-            return _said('zone = "UTC"', f"the header says so: {guesses[0].header}")
-        return ["# ASK: times have no zone. On whose clock are they?", f'# zone = "{_ZONES[self._draft.language]}"']
-
     def _check(self) -> list[str]:
         """The check that the amounts of the sample pass."""
         guess = self._draft.guess("contra_amount")
-        if guess is None or "contra_amount" not in self._fields or self._unit("contra_amount"):
+        if guess is None or "contra_amount" not in self._fields or unit_of(self._draft, "contra_amount"):
             return []
         if not any(" x " in each for each in guess.evidence):
             return []
-        return ["[check]", *_said(f"total = {self._value(guess)}", next(each for each in guess.evidence if " x " in each))]
+        return ["[check]", *said_line(f"total = {self._value(guess)}", next(each for each in guess.evidence if " x " in each))]
 
     # -- a second record, and the rest ---------------------------------------------------------------------------
 
@@ -483,7 +349,7 @@ class _Writer:
         if (side := self._draft.guess("side")) is not None:
             turned = {"buy": "sell", "sell": "buy"}
             words = [word for word in dict.fromkeys(self._draft.sample.column(side.index)) if side_in(word)]
-            pairs = ", ".join(f'{_text(word)} = "{turned[side_in(word) or ""]}"' for word in words)
+            pairs = ", ".join(f'{toml_text(word)} = "{turned[side_in(word) or ""]}"' for word in words)
             lines.append(f"values = {{ side = {{ {pairs} }} }}")
         return lines
 
@@ -498,7 +364,7 @@ class _Writer:
                 seems = f"{guess.role}, which a {MAPPED[self._draft.kind].what} does not have"
             examples = ", ".join(self._draft.facts[guess.index].values.examples) or "empty"
             doubt = f" DOUBT: {'; '.join(guess.doubts)}" if guess.doubts else ""
-            lines.append(f"#   {printable(f'{self._ref(guess)}: {seems} ({_short(examples)}).{doubt}')}")
+            lines.append(f"#   {printable(f'{self._ref(guess)}: {seems} ({shortened(examples)}).{doubt}')}")
         return ["# Not mapped:", *lines] if lines else []
 
     def _ref(self, guess: Guess) -> str | int:
@@ -506,7 +372,7 @@ class _Writer:
 
     def _value(self, guess: Guess) -> str:
         ref = self._ref(guess)
-        return str(ref) if isinstance(ref, int) else _text(ref)
+        return str(ref) if isinstance(ref, int) else toml_text(ref)
 
 
 def _column_refs(draft: Draft) -> list[str | int]:
@@ -524,51 +390,5 @@ def _column_refs(draft: Draft) -> list[str | int]:
     return refs
 
 
-def _clock(values: Values) -> DateStyle | None:
-    """The style of times of day in six digits."""
-    if values.examples and all(len(value) == 6 and value.isdigit() for value in values.examples):
-        return DateStyle("%H%M%S", "six digits", has_date=False, has_time=True)
-    return None
-
-
-def _date_key(key: str, style: DateStyle, field: str) -> list[str]:
-    """The format of times or dates, or the question which of several it is."""
-    if style.open:
-        return [f"# ASK: {printable(style.doubt)}. One of:", *(f"# {key} = {_text(each)}" for each in style.others)]
-    if style.format == ISO:
-        return [f"# {field}: ISO 8601, which needs no format"] if not style.doubt else [f"# DOUBT: {printable(style.doubt)}"]
-    return _said(f"{key} = {_text(style.format)}", style.evidence, [style.doubt])
-
-
-def _said(line: str, evidence: str, doubts: Iterable[str] = ()) -> list[str]:
-    """A line with its evidence behind it, or before it where that is long, and a line for each doubt before it."""
-    asked = [f"# DOUBT: {printable(doubt)}" for doubt in doubts if doubt]
-    said = f"# {printable(evidence)}"
-    if len(line) + len(said) > _WIDTH or not line:
-        return [said, *asked, *filter(None, [line])]
-    return [*asked, f"{line}  {said}"]
-
-
-def _decimals(number: WrittenNumber) -> int:
-    """Decimals as written, under either mark: the digits behind the last one, where it is no mark of thousands."""
-    tail = re.search(r"[.,](\d+)$", number.core)
-    return len(tail[1].rstrip("0")) if tail else 0
-
-
 def _row_text(row: SampleRow) -> str:
     return " ".join(filter(None, row.values))
-
-
-def _short(text: str, most: int = 100) -> str:
-    return printable(text if len(text) <= most else f"{text[:most]}..")
-
-
-def _key(name: str | int) -> str:
-    text = str(name)
-    return text if re.fullmatch(r"[A-Za-z0-9_-]+", text) else _text(text)
-
-
-def _text(text: str) -> str:
-    """A TOML string."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(each if each.isprintable() else f"\\U{ord(each):08X}" for each in escaped) + '"'

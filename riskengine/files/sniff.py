@@ -24,7 +24,7 @@ SAMPLE_ROWS = 5_000
 _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
-class Finding(msgspec.Struct, frozen=True):
+class FormatFinding(msgspec.Struct, frozen=True):
     """Something found in a file: what it is, what speaks for it, and what could be otherwise ("" if nothing)."""
 
     value: str
@@ -46,15 +46,15 @@ class Slice(msgspec.Struct, frozen=True):
     end: int
 
 
-class Sample(msgspec.Struct):
+class FileSample(msgspec.Struct):
     """The first rows of a file, taken apart. `slices` are there for fixed-width files alone, which have no separator.
 
     `header_line` is 0 where no header was found, and `header` then has empty names. `totals` are rows that sum up or end the
     file, `odd` those that have another number of values than most, `preamble` the lines before the header.
     """
 
-    encoding: Finding
-    separator: Finding
+    encoding: FormatFinding
+    separator: FormatFinding
     header_line: int
     header: list[str]
     rows: list[SampleRow]
@@ -69,7 +69,7 @@ class Sample(msgspec.Struct):
         return [row.values[index] for row in self.rows]
 
 
-def take_sample(data: bytes, name: str, *, whole: bool = True) -> Sample:
+def take_sample(data: bytes, name: str, *, whole: bool = True) -> FileSample:
     """Take apart the first bytes of a file. `whole` says that there are no more. Raises InputError: no rows, not a text."""
     encoding = find_encoding(data, name)
     text = data.decode(encoding.value, errors="replace").removeprefix("\ufeff")
@@ -91,7 +91,9 @@ def take_sample(data: bytes, name: str, *, whole: bool = True) -> Sample:
             if line.strip()
         ]
         ends = f"{slices[0].start + 1} to {slices[-1].end}"
-        found = Finding("", f"no separator fits; {len(slices)} columns stand one below the other in characters {ends}", _FIXED)
+        found = FormatFinding(
+            "", f"no separator fits; {len(slices)} columns stand one below the other in characters {ends}", _FIXED
+        )
         return _divide(rows[:SAMPLE_ROWS], len(slices), slices, encoding, found, lines, whole)
     rows = read_separated(lines, separator.value)
     return _divide(rows, width, [], encoding, separator, lines, whole)
@@ -100,11 +102,11 @@ def take_sample(data: bytes, name: str, *, whole: bool = True) -> Sample:
 _FIXED = "columns without a blank between them cannot be told apart: compare the characters with the file's description"
 
 
-def find_encoding(data: bytes, name: str) -> Finding:
+def find_encoding(data: bytes, name: str) -> FormatFinding:
     """The encoding of a text. Raises InputError for what is no text."""
     for mark, encoding in _MARKS:
         if data.startswith(mark):
-            return Finding(encoding, f"starts with the byte-order mark of {encoding.upper()}")
+            return FormatFinding(encoding, f"starts with the byte-order mark of {encoding.upper()}")
     if data.startswith(b"PK\x03\x04"):
         raise InputError(f"{name}: is a zip archive or a spreadsheet (xlsx): save it as CSV first")
     start = data[:4096]
@@ -112,7 +114,7 @@ def find_encoding(data: bytes, name: str) -> Finding:
     if zeros:
         if zeros > len(start) // 4:
             little = start[1::2].count(0) >= start[::2].count(0)
-            return Finding("utf-16-le" if little else "utf-16-be", "every second byte is 0", "no byte-order mark says so")
+            return FormatFinding("utf-16-le" if little else "utf-16-be", "every second byte is 0", "no byte-order mark says so")
         raise InputError(f"{name}: has bytes of 0 in it: it is no text")
     try:
         data.decode()
@@ -120,10 +122,12 @@ def find_encoding(data: bytes, name: str) -> Finding:
         if error.end < len(data) - 3:
             byte = data[error.start]
             evidence = f"byte {error.start + 1} is {byte:#x}, which is not UTF-8"
-            return Finding("cp1252", evidence, "another one-byte encoding (iso-8859-15, mac) looks alike: look at the accents")
+            return FormatFinding(
+                "cp1252", evidence, "another one-byte encoding (iso-8859-15, mac) looks alike: look at the accents"
+            )
     if data.isascii():
-        return Finding("utf-8", "all letters are ASCII")
-    return Finding("utf-8", "all letters are valid UTF-8")
+        return FormatFinding("utf-8", "all letters are ASCII")
+    return FormatFinding("utf-8", "all letters are valid UTF-8")
 
 
 def read_separated(lines: list[str], separator: str) -> list[SampleRow]:
@@ -145,7 +149,7 @@ def read_separated(lines: list[str], separator: str) -> list[SampleRow]:
     return rows
 
 
-def find_separator(lines: list[str]) -> tuple[Finding | None, int]:
+def find_separator(lines: list[str]) -> tuple[FormatFinding | None, int]:
     """The separator that makes a table of the lines, and its number of columns; None if none does (a fixed-width file?).
 
     A separator is as good as the share of lines that it cuts into equally many values, times the share of values that look like
@@ -172,7 +176,7 @@ def find_separator(lines: list[str]) -> tuple[Finding | None, int]:
     evidence = f"a {SEPARATORS[separator]} cuts {count} lines into {width} values each"
     rivals = [other for other in scores[1:] if other[0] > 0.8 * score and other[1] >= width]
     doubt = f"a {SEPARATORS[rivals[0][2]]} would make {rivals[0][1]} values" if rivals else ""
-    return Finding(separator, evidence, doubt), width
+    return FormatFinding(separator, evidence, doubt), width
 
 
 def _is_clean(value: str, separator: str) -> bool:
@@ -236,11 +240,11 @@ def _divide(
     rows: list[SampleRow],
     width: int,
     slices: list[Slice],
-    encoding: Finding,
-    separator: Finding,
+    encoding: FormatFinding,
+    separator: FormatFinding,
     lines: list[str],
     whole: bool,
-) -> Sample:
+) -> FileSample:
     """Tell preamble, header, rows and totals apart."""
     header_at = _find_header(rows, width)
     if header_at is None:
@@ -258,7 +262,7 @@ def _divide(
     last = (before[-1].line if before else 0) if header_line == 0 else header_line - 1
     preamble = [line for line in lines[:last] if line.strip()]
     is_all = whole and len(rows) < SAMPLE_ROWS
-    return Sample(encoding, separator, header_line, header, even, preamble, totals, odd, slices, is_all)
+    return FileSample(encoding, separator, header_line, header, even, preamble, totals, odd, slices, is_all)
 
 
 def _find_header(rows: list[SampleRow], width: int) -> int | None:

@@ -105,6 +105,19 @@ def test_a_day_that_may_be_a_month_is_a_doubt() -> None:
     assert "01 February 2026 or 02 January 2026" in doubts(drafted("Date;Symbol;Qty;Price\n01/02/2026;AAPL;5;1.5\n"), "date")
 
 
+def test_another_column_tells_the_order_of_day_and_month_and_the_doubt_stays() -> None:
+    draft = drafted("Date;Value Date;Symbol;Qty\n12/11/2026;13/11/2026;AAPL;5\n")
+    style = draft.facts[0].dates
+    assert style is not None
+    assert (style.format, style.open) == ("%d/%m/%Y", False)
+    assert "Value Date can be read in this order only" in style.evidence
+    assert "12 November 2026 or 11 December 2026" in doubts(draft, "date")
+
+
+def test_sides_as_digits_are_a_doubt() -> None:
+    assert "as in FIX" in doubts(drafted("Symbol;Side;Qty\nAAPL;1;5\nAAPL;2;6\n"), "side")
+
+
 def test_a_number_of_two_readings_is_a_doubt_of_every_column_of_numbers() -> None:
     draft = drafted("Date;Symbol;Qty;Price\n2026-02-01;AAPL;5;1,234\n2026-02-01;AAPL;7;1,235\n")
     assert "1,234 may be 1.234 or 1234" in doubts(draft, "price")
