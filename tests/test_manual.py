@@ -17,10 +17,9 @@ import pytest
 from riskengine.cli.main import main
 from riskengine.config import Config
 from riskengine.files import records
-from riskengine.files.columns import Shape
+from riskengine.files.shapes import STATEMENT, Shape
 from riskengine.observe import REFUSALS, Metrics
 from riskengine.process.kept_out import WORDS as KEPT_OUT
-from riskengine.reconciliation.statement import STATEMENT
 from riskengine.records import decode, reference_input
 from riskengine.serve.app import ROUTES
 from riskengine.serve.operations import OPERATIONS, OTHER_PATHS

@@ -14,51 +14,56 @@ NumberReader = Callable[[str, str], str]
 """From a number as written and its field's name to the same with a decimal point. Raises Rejected."""
 
 EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
-_PLAIN = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
 _SPACES = " \u00a0\u202f"
 _APOSTROPHES = "'\u2019"
-_NUMBER_WITH_UNIT = re.compile(
-    rf"(?P<number>[-+\u2212(]?[{_SPACES}]?(?:[\d.,{_APOSTROPHES}{_SPACES}]*\d[.,]?|\d)[-)]?)\s*(?P<unit>[^\W\d_]\w*)?"
-)
-_UNIT_WITH_NUMBER = re.compile(
-    rf"(?P<unit>[^\W\d_]\w*?)\s*(?P<number>[-+\u2212(]?(?:[\d.,{_APOSTROPHES}{_SPACES}]*\d[.,]?|\d)[-)]?)"
-)
+_NUMBER = rf"(?P<number>[-+\u2212(]?[{_SPACES}]?(?:[\d.,{_APOSTROPHES}{_SPACES}]*\d[.,]?|\d)[-)]?)"
+_UNIT = r"(?P<unit>[A-Z]{0,3}[$\u20a0-\u20c0\u00a2-\u00a5]|[^\W\d_]\w*%s)"
+_NUMBER_WITH_UNIT = re.compile(rf"{_NUMBER}\s*{_UNIT % ''}?")
+_UNIT_WITH_NUMBER = re.compile(rf"(?P<sign>[-+\u2212]?){_UNIT % '?'}\s*{_NUMBER}")
 
 
 def number_reader(mapping: FileMapping, rule: NumberRule) -> NumberReader:
-    """The reader of the numbers of a field: marks off, its signs, groups and decimal mark read. Cost 0.2 to 1 us."""
-    pattern, grouping = _pattern(mapping.decimal, mapping.thousands), _grouping(mapping.thousands)
-    comma, marks = mapping.decimal == ",", rule.strip
-    is_plain = mapping.decimal == "." and not mapping.thousands
+    """The reader of the numbers of a field: marks off, its signs, groups and decimal mark read. Cost 0.4 to 2 us."""
+    matches = _pattern(mapping.decimal, mapping.thousands).fullmatch
+    groups, comma, marks = _same_marks(mapping.thousands), mapping.decimal == ",", rule.strip
 
     def read(text: str, field: str) -> str:
-        if is_plain and _PLAIN.fullmatch(text):
-            return text
-        body = _without_marks(text, marks) if marks else text
-        if body.startswith("(") and body.endswith(")"):
-            body = f"-{body[1:-1].strip()}"
-        elif body.endswith("-"):
-            body = f"-{body[:-1].strip()}"
-        elif body.startswith("\u2212"):
-            body = f"-{body[1:]}"
-        if marks and body.startswith(("-", "+")):
-            body = body[0] + _without_marks(body[1:], marks)
-        if not pattern.fullmatch(body):
-            raise Rejected(field, _misfit(text, mapping))
-        if grouping:
-            body = body.translate(grouping)
-        body = body.removeprefix("+")
-        return body.replace(",", ".") if comma else body
+        if not matches(text):
+            written, text = text, _without_habits(text, marks)
+            if not matches(text):
+                raise Rejected(field, _misfit(written, mapping))
+        for mark in groups:
+            text = text.replace(mark, "")
+        if comma:
+            text = text.replace(",", ".")
+        return text[1:] if text.startswith("+") else text
 
     return read
 
 
+def _without_habits(text: str, marks: tuple[str, ...]) -> str:
+    """A number without currency marks, and with its sign in front: (5), 5- and a typographic minus are below 0."""
+    body = _without_marks(text, marks)
+    if body.startswith("(") and body.endswith(")"):
+        body = f"-{body[1:-1].strip()}"
+    elif body.endswith("-"):
+        body = f"-{body[:-1].strip()}"
+    elif body.startswith("\u2212"):
+        body = f"-{body[1:]}"
+    if marks and body.startswith(("-", "+")):
+        body = body[0] + _without_marks(body[1:], marks)
+    return body
+
+
 def split_unit(text: str) -> tuple[str, str]:
     """A number and the unit beside it, empty if there is none. Raises ValueError."""
-    match = _NUMBER_WITH_UNIT.fullmatch(text) or _UNIT_WITH_NUMBER.fullmatch(text)
+    match = _NUMBER_WITH_UNIT.fullmatch(text)
+    if match is not None:
+        return match["number"].strip(), match["unit"] or ""
+    match = _UNIT_WITH_NUMBER.fullmatch(text)
     if match is None:
-        raise ValueError(text)
-    return match["number"].strip(), match["unit"] or ""
+        raise ValueError(f"is not a number with a unit: {excerpt(text)}")
+    return match["sign"] + match["number"].strip(), match["unit"]
 
 
 def changed(text: str, rule: NumberRule) -> tuple[str, bool]:
@@ -84,8 +89,8 @@ def negated(text: str) -> str:
 
 
 def is_zero(text: str) -> bool:
-    """Whether a number without exponent is 0."""
-    return not text.strip("-0.")
+    """Whether a number is 0."""
+    return not text.strip("-0.") or not Decimal(text)
 
 
 def _pattern(decimal: str, thousands: str) -> re.Pattern[str]:
@@ -94,10 +99,6 @@ def _pattern(decimal: str, thousands: str) -> re.Pattern[str]:
     if thousands:
         whole = rf"(?:\d{{1,3}}(?:[{re.escape(_same_marks(thousands))}]\d{{3}})+|\d+)"
     return re.compile(rf"[-+]?(?:{whole}(?:{point}\d*)?|{point}\d+)(?:[eE][-+]?\d{{1,3}})?", re.ASCII)
-
-
-def _grouping(thousands: str) -> dict[int, None]:
-    return {ord(mark): None for mark in _same_marks(thousands)}
 
 
 def _same_marks(thousands: str) -> str:

@@ -18,7 +18,7 @@ from riskengine.files.lines import Lines, display_name
 from riskengine.files.mapped_columns import HeaderColumns, find_name, listed_names, named_columns
 from riskengine.files.mapped_numbers import split_unit
 from riskengine.files.mapped_steps import Record, Roundings, RowSteps, translated, without
-from riskengine.files.mapping import Condition, FileMapping, RecordRule, Wanted, column_refs
+from riskengine.files.mapping import Combined, Condition, FileMapping, RecordRule, Wanted, column_refs
 from riskengine.files.row_ids import RowIds
 from riskengine.files.shapes import Shape
 from riskengine.nearest import nearest
@@ -30,6 +30,9 @@ HEADER_LINES = 1_000
 
 NEWEST_FIRST = 1 << 40
 """From here `order = "newest-first"` counts down."""
+
+ID_JOIN = "-"
+"""What stands between the columns of an id."""
 
 _LEFT_OUT_VALUES = 10
 _JSON_STARTS = (b"{", b"[")
@@ -156,6 +159,9 @@ class MappedFile:
         if mapping.own_names and self._header is not None:
             folded = [name.lower() for name in self._header]
             implied |= {field: field for field in known if folded.count(field) == 1}
+        if mapping.id is not None and not (isinstance(mapping.id, Combined) and mapping.id.hash):
+            join = {"trade_id": ID_JOIN} | mapping.join
+            mapping = msgspec.structs.replace(mapping, id=None, columns=mapping.columns | {"trade_id": mapping.id}, join=join)
         taken = {*mapping.columns, *mapping.set, *(("trade_id",) if mapping.id is not None else ())}
         if any(rule.sign == "side" for rule in mapping.numbers.values()):
             taken.add("side")
@@ -207,20 +213,12 @@ class MappedFile:
                 raise InputError(f"{self.name}: {excerpt(column)} {what} Rename it, or name the columns that count by --columns")
 
     def _id_of(self, mapping: FileMapping) -> Callable[[Record, Record], str] | None:
-        """From a line's fields, and those with what was made of them, to its id."""
-        if mapping.id is None:
+        """From a line's fields, and those with what was made of them, to an id from its content; None if a column has it."""
+        if not isinstance(mapping.id, Combined):
             return None
-        places = [at for ref in column_refs(mapping.id) if (at := self._columns.find(ref, "id")) is not None]
-        if isinstance(mapping.id, str | int):
-            [place] = places or [self._columns.require(mapping.id, "id")]
-            return lambda sent, record: record[place]
-        if isinstance(mapping.id, tuple):
-            between = mapping.join.get("trade_id", "-")
-            return lambda sent, record: between.join([record[at] for at in places if record[at]])
-        if mapping.id.first:
-            return lambda sent, record: next((record[at] for at in places if record[at]), "")
         if mapping.id.hash == "row":
             return lambda sent, record: self._ids.of(sent)
+        places = [at for ref in column_refs(mapping.id) if (at := self._columns.find(ref, "id")) is not None]
         return lambda sent, record: self._ids.of([record[at] for at in places])
 
     # -- reading -------------------------------------------------------------------------------------------------
@@ -230,6 +228,7 @@ class MappedFile:
         for note in self._mapping.notes:
             self._options.tell(f"{self._mapping.name}: {note}")
         width, header, filters = self._columns.width, self._header, self._filters
+        simple = self._plans[0].steps.make if self._is_simple() else None
         for number, sent in self._lines_as_fields():
             if isinstance(sent, Refusal):
                 yield number, sent
@@ -243,9 +242,22 @@ class MappedFile:
                 yield number, Refusal(number, "", self._wrong_width(record))
             elif record == header:
                 yield number, Refusal(number, "", "repeats the header")
+            elif simple is not None:
+                made: Row | Refusal
+                try:
+                    made = simple(record)
+                except Rejected as error:
+                    made = Refusal(number, error.field, error.reason)
+                yield number, made
             else:
                 yield from self._rows_of(number, record)
         self._tell()
+
+    def _is_simple(self) -> bool:
+        """Whether each line is one record with nothing but its steps."""
+        taken_apart = self._splits or self._late_filters or len(self._plans) > 1 or self._plans[0].filters
+        changed = self._id or self._mapping.order or self._options.instrument or self._options.alias
+        return not (taken_apart or changed)
 
     def _rows_of(self, number: int, record: Record) -> Iterator[tuple[int, Row | Refusal]]:
         sent = record
@@ -332,7 +344,7 @@ class MappedFile:
 
     def _wrong_width(self, record: Record) -> str:
         if self._mapping.fixed:
-            return f"is too short: it ends within the first {count_fields(record)} of {self._columns.width}"
+            return f"is too short: it reaches {len(record)} of {self._columns.width} columns"
         what = "the header has" if self._header is not None else "columns are named up to"
         return f"has {count_fields(record)}; {what} {self._columns.width}"
 
@@ -417,7 +429,7 @@ def _unit_split(at: int | None, field: str) -> _Split:
     def parts(value: str) -> Sequence[str]:
         try:
             return split_unit(value)
-        except ValueError:
-            raise Rejected(field, f"is not a number with a unit: {excerpt(value)}") from None
+        except ValueError as error:
+            raise Rejected(field, str(error)) from None
 
     return _Split(at, parts, ("", ""))

@@ -66,7 +66,8 @@ class RowSteps:
     def make(self, record: Record) -> Row:
         """The row of a record. Raises Rejected."""
         row: Row = {field: record[at] for field, at in self.simple.items()}
-        row.update(self._constants)
+        if self._constants:
+            row.update(self._constants)
         for step in self.steps:
             step(record, row)
         return row
@@ -126,6 +127,8 @@ class RowSteps:
 
     def _number_step(self, field: str, rule: NumberRule, *, is_read: bool) -> Step:
         read, rounded = self._reader(field), self._rounded
+        if not is_read and rule == NumberRule(strip=rule.strip, sign=rule.sign):
+            return _plain_number_step(field, read)
         changes = rule.negate or rule.multiply is not None or rule.round is not None
         unit = rule.unit
 
@@ -161,6 +164,15 @@ class RowSteps:
             self.steps.append(_total_step(at, tolerance, number_reader(self._mapping, NumberRule(strip=marks))))
 
 
+def _plain_number_step(field: str, read: NumberReader) -> Step:
+    def step(record: Record, row: Row) -> None:
+        text = row.get(field)
+        if text:
+            row[field] = read(text, field)
+
+    return step
+
+
 def _first_step(field: str, places: Sequence[int]) -> Step:
     def step(record: Record, row: Row) -> None:
         row[field] = next((record[at] for at in places if record[at]), "")
@@ -193,7 +205,9 @@ def without(text: str, parts: Sequence[str]) -> str:
 
 def _words_step(field: str, words: Mapping[str, str]) -> Step:
     def step(record: Record, row: Row) -> None:
-        row[field] = translated(row.get(field, ""), words, field)
+        text = row.get(field, "")
+        ours = words.get(text)
+        row[field] = ours if ours is not None else translated(text, words, field)
 
     return step
 

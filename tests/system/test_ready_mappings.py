@@ -75,7 +75,7 @@ def test_an_export_loads_as_it_is(export: str, store: str, shared_data: Path) ->
     folder = shared_data / "broker-exports"
     expected = json.loads((folder / "expected.json").read_text(), parse_float=Decimal)[export]
     expected.pop("note", None)
-    words = ["load", "trades", folder / f"{export}.csv", "--mapping", export, "--store", store]
+    words: list[str | Path] = ["load", "trades", folder / f"{export}.csv", "--mapping", export, "--store", store]
     if export not in WITH_A_DESK:
         words += ["--set", "desk=EQ1"]
 
