@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from riskengine.files.date_styles import DateStyle, date_style
+from riskengine.files.date_styles import DateStyle, date_style, day_numbers
 from riskengine.files.header_words import LANGUAGES, Meaning, meanings
 from riskengine.files.sniff import FileSample
 from riskengine.files.value_shapes import Values, describe, side_in
@@ -112,7 +112,10 @@ def gather_facts(sample: FileSample, language: str) -> list[ColumnFacts]:
         values = sample.column(index)
         described = describe(values)
         dates = date_style(values, day_first=day_first) if described.dates or described.shape == "number" else None
-        facts.append(ColumnFacts(index, header, described, dates, meanings(header)))
+        meant = meanings(header)
+        if dates is None and meant and meant[0].field in ("ts", "date", "value_date", "booked_ts"):
+            dates = day_numbers(values)
+        facts.append(ColumnFacts(index, header, described, dates, meant))
     return [msgspec.structs.replace(each, dates=_as_elsewhere(each, facts)) for each in facts]
 
 

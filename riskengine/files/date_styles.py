@@ -35,6 +35,11 @@ _WHOLE = re.compile(
 )
 _EPOCHS = ((10, "s"), (13, "ms"), (16, "us"), (19, "ns"))
 _EPOCH = re.compile(r"(1\d{9,18})(?:\.\d{1,9})?")
+LONGEST = 64
+"""Characters of the longest text that is looked at as a date or a number; patterns are slow on longer ones."""
+DAYS = "days"
+"""The format of a spreadsheet's day numbers."""
+_DAY_NUMBER = re.compile(r"(?:3652[6-9]|365[3-9]\d|36[6-9]\d\d|3[7-9]\d{3}|[4-6]\d{4}|7[0-2]\d{3})(?:\.\d+)?")
 ISO = "iso"
 """The format of ISO 8601 and RFC 3339 times, which need none."""
 
@@ -59,6 +64,8 @@ class DateStyle(msgspec.Struct, frozen=True):
 @lru_cache(maxsize=4096)
 def date_formats(text: str) -> tuple[str, ...]:
     """Every format that reads a text as a date, a time of day or both; empty if none does. Plain numbers are YYYYMMDD."""
+    if len(text) > LONGEST:
+        return ()
     for pattern, time_format in _TIMES[:-1]:
         if pattern.fullmatch(text):
             return (_with_gap(time_format, text),)
@@ -99,6 +106,15 @@ def date_style(values: Sequence[str], *, day_first: str = "") -> DateStyle | Non
     if not common:
         return _mixed(kept)
     return _choose(kept, sorted(common), day_first)
+
+
+def day_numbers(values: Sequence[str]) -> DateStyle | None:
+    """The style of a spreadsheet's day numbers from 2000 to 2099 (46328.395 is a morning in November 2026); None for others."""
+    kept = [value for value in values if value]
+    if not kept or not all(_DAY_NUMBER.fullmatch(value) for value in kept):
+        return None
+    has_time = any("." in value for value in kept)
+    return DateStyle(DAYS, "numbers of five digits under such a name", "days of a spreadsheet?", has_time=has_time)
 
 
 def _mixed(kept: Sequence[str]) -> DateStyle | None:

@@ -27,6 +27,7 @@ _SURE = 0.75
 _RIVAL = 0.85
 """A second role with this share of the score of the first is told."""
 _PRODUCT = 0.5
+_LONGEST_DEAL = 200
 _LOT_WORDS = frozenset({"volume", "lots", "lotti", "lose", "lotes", "size"})
 _LARGEST_LOTS = 1_000
 _AMOUNTS = ("quantity", "price", "fees", "contra_amount")
@@ -219,7 +220,7 @@ def _deal_in_text(draft: Draft) -> None:
         texts = [
             row.values[facts.index]
             for row in draft.sample.rows
-            if row.values[facts.index] and (side is None or side_in(row.values[side.index]))
+            if 0 < len(row.values[facts.index]) <= _LONGEST_DEAL and (side is None or side_in(row.values[side.index]))
         ]
         example = next(filter(DEAL.fullmatch, texts), None)
         if facts.values.shape not in ("text", "code") or example is None:

@@ -22,6 +22,8 @@ LANGUAGES: Mapping[str, str] = {
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _NO_LETTER = re.compile(r"[^a-z0-9]+")
+_LONGEST = 100
+"""Characters of a header that are looked at."""
 _LEAST_HEAD = 4
 """Letters that the last part of a compound word (Handelsgebühr) needs to tell what it is."""
 
@@ -58,7 +60,7 @@ def fold(header: str) -> str:
 
 def meanings(header: str) -> list[Meaning]:
     """What a header may mean, the strongest first; of each field and language only the best. Empty for strange words."""
-    folded = _essence(fold(header))
+    folded = _essence(fold(header[:_LONGEST]))
     best: dict[tuple[str, str], Meaning] = {}
     for strength, phrase, words in _candidates(folded):
         for word in words:

@@ -76,6 +76,8 @@ def take_sample(data: bytes, name: str, *, whole: bool = True) -> FileSample:
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if not whole:
         lines.pop()  # the last line of a part may be half a line
+        if not lines:
+            raise InputError(f"{name}: its first line is longer than {len(data):,} bytes: is it a table?")
     if not any(line.strip() for line in lines):
         raise InputError(f"{name}: is empty")
     if next(line for line in lines if line.strip()).lstrip()[:1] in "{[<":
@@ -140,9 +142,8 @@ def read_separated(lines: list[str], separator: str) -> list[SampleRow]:
             values = next(reader)
         except StopIteration:
             break
-        except csv.Error:
-            before = reader.line_num
-            continue
+        except csv.Error as error:
+            values = [f"({error})"]
         if any(value.strip() for value in values):
             rows.append(SampleRow(before + 1, [value.strip() for value in values]))
         before = reader.line_num

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from riskengine.files.date_styles import date_formats
+from riskengine.files.date_styles import LONGEST, date_formats
 from riskengine.files.header_words import fold
 
 _WORDS: dict[str, dict[str, list[str]]] = tomllib.loads(
@@ -123,7 +123,7 @@ def _is_nonzero(number: WrittenNumber) -> bool:
 
 def written_number(text: str) -> WrittenNumber | None:
     """A text taken apart as a number; None if it is none."""
-    found = _NUMBER.fullmatch(text)
+    found = _NUMBER.fullmatch(text) if len(text) <= LONGEST else None
     if found is None or bool(found["open"]) != bool(found["close"]):
         return None
     core = found["core"].strip()

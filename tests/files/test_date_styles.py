@@ -2,7 +2,7 @@
 
 import pytest
 
-from riskengine.files.date_styles import date_formats, date_style, epoch_unit
+from riskengine.files.date_styles import DAYS, date_formats, date_style, day_numbers, epoch_unit
 
 
 @pytest.mark.parametrize(
@@ -77,3 +77,11 @@ def test_moments_since_1970_have_a_unit(text, unit):
 def test_what_is_no_date_has_no_style():
     assert date_style(["AAPL", "12.5"]) is None
     assert date_style(["", ""]) is None
+
+
+def test_day_numbers_of_a_spreadsheet_are_a_doubt():
+    style = day_numbers(["46328.395", "46329"])
+    assert style is not None
+    assert (style.format, style.has_time) == (DAYS, True)
+    assert style.doubt
+    assert day_numbers(["46328", "12"]) is None

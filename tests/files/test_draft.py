@@ -114,6 +114,12 @@ def test_another_column_tells_the_order_of_day_and_month_and_the_doubt_stays() -
     assert "12 November 2026 or 11 December 2026" in doubts(draft, "date")
 
 
+def test_five_digits_under_the_name_of_a_date_may_be_days_of_a_spreadsheet_and_elsewhere_are_an_amount() -> None:
+    draft = drafted("Datum;Symbol;Menge\n46328;AAPL;46328\n46329;AAPL;46329\n")
+    assert found(draft) == ["ts", "instrument", "quantity"]
+    assert "days of a spreadsheet?" in doubts(draft, "date")
+
+
 def test_sides_as_digits_are_a_doubt() -> None:
     assert "as in FIX" in doubts(drafted("Symbol;Side;Qty\nAAPL;1;5\nAAPL;2;6\n"), "side")
 

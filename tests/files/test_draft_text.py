@@ -1,10 +1,15 @@
 """A draft as a mapping: valid, with evidence, doubts and questions, and readable once the questions are answered."""
 
+import csv
+import io
 import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from riskengine.errors import InputError
 from riskengine.files.column_evidence import Known
 from riskengine.files.draft import KINDS, make_draft
 from riskengine.files.draft_text import draft_text
@@ -80,6 +85,46 @@ def test_no_value_or_header_of_a_file_breaks_the_mapping(value: str) -> None:
     quoted = '"' + value.replace('"', '""') + '"'
     mapping = mapping_of(f"Symbol;{quoted};Side;Quantity\n{quoted};{quoted};Buy;5\n{quoted};{quoted};Sell;6\n")
     assert mapping.columns["quantity"] == "Quantity"
+
+
+WORDS = st.sampled_from(
+    ["", "Date", "Zeit", "Symbol", "Sens", "Aantal", "Precio", "Prezzo", "Amount", "Fee", "Devise", "Time", "Price", "Xyzzy", "1"]
+)
+VALUES = st.sampled_from(
+    [
+        "",
+        "02/11/2026",
+        "13.11.2026 10:00:00",
+        "1.234",
+        "1,5",
+        "(5)",
+        "-2",
+        "\u20ac5",
+        "5EUR",
+        "Buy",
+        "V",
+        "1",
+        "EUR",
+        "EUR/USD",
+        "Total",
+    ]
+) | st.text("abc;|\t\"'#=\\\x07\u00e9 ", max_size=8)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    header=st.lists(WORDS, min_size=2, max_size=8),
+    rows=st.lists(st.lists(VALUES, min_size=8, max_size=8), min_size=1, max_size=6),
+    kind=st.sampled_from(KINDS),
+)
+def test_whatever_a_table_holds_its_draft_is_a_valid_mapping(header: list[str], rows: list[list[str]], kind: str) -> None:
+    lines = io.StringIO()
+    csv.writer(lines, delimiter=";").writerows([header, *(row[: len(header)] for row in rows)])
+    try:
+        text = text_of(lines.getvalue().encode(), kind)
+    except InputError:  # is no table, and says so
+        return
+    assert parse_mapping(text, "draft").kind == kind
 
 
 # What it says of the file

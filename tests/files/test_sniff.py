@@ -110,3 +110,14 @@ def test_half_a_line_at_the_end_of_a_part_is_left_out():
     taken = take_sample(b"Date;Qty;Price\n2026-11-02;5;1.5\n2026-11-03;6;1.6\n2026-11", "strange.csv", whole=False)
     assert len(taken.rows) == 2
     assert taken.odd == []
+
+
+def test_a_first_line_without_an_end_is_no_table():
+    with pytest.raises(InputError, match="first line is longer than"):
+        take_sample(b"1" * 1000, "strange.csv", whole=False)
+
+
+def test_a_line_that_cannot_be_read_is_told_apart():
+    taken = sample("Date;Symbol;Qty\n2026-11-02;AAPL;5\n2026-11-02;" + "9" * 200_000 + ";5\n2026-11-03;AAPL;6\n")
+    assert [row.line for row in taken.rows] == [2, 4]
+    assert "field larger than field limit" in taken.odd[0].values[0]
