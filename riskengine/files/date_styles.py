@@ -33,6 +33,7 @@ _WHOLE = re.compile(
     r"(?P<date>.*?\d)(?P<gap>T|[ ]*[;,][ ]*|[ ]-[ ]|[ ]+|-)(?P<time>\d{1,2}:.+?|\d{6})"
     r"(?P<zone>[ ]?(?:Z|UTC|GMT)|[ ]?[-+]\d{2}:?\d{2})?"
 )
+_TIME_FIRST = re.compile(r"(?P<time>\d{1,2}:\d{2}(?::\d{2})?) (?P<date>\d.*)")
 _EPOCHS = ((10, "s"), (13, "ms"), (16, "us"), (19, "ns"))
 _EPOCH = re.compile(r"(1\d{9,18})(?:\.\d{1,9})?")
 LONGEST = 64
@@ -71,6 +72,9 @@ def date_formats(text: str) -> tuple[str, ...]:
             return (_with_gap(time_format, text),)
     if dates := _formats_of_date(text):
         return tuple(dates)
+    if turned := _TIME_FIRST.fullmatch(text):
+        time, date = date_formats(turned["time"]), _formats_of_date(turned["date"])
+        return tuple(f"{time[0]} {each}" for each in date) if time else ()
     found = _WHOLE.fullmatch(text)
     if found is None or not (dates := _formats_of_date(found["date"])):
         return ()

@@ -338,6 +338,9 @@ def _doubt_values(draft: Draft, guess: Guess) -> None:
         )
     if guess.role == "quantity" and may_be_lots(draft):
         guess.doubts.append("in lots, and not in units of the first currency?")
+    has_currency = draft.guess("fees_currency") is not None or any(unit.isalpha() for unit in values.units)
+    if guess.role == "fees" and draft.kind == "trades" and not has_currency:
+        guess.doubts.append("in which currency?")
     if guess.role == "side" and values.examples and all(value.isdigit() for value in values.examples):
         guess.doubts.append("are 1 and 2 a buy and a sell, as in FIX?")
     if guess.role == "trade_id" and not values.is_unique and values.count > 1:

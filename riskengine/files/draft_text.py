@@ -334,7 +334,7 @@ class _Writer:
     def _records(self) -> list[str]:
         second = [guess for guess in self._draft.columns if guess.record == 2]
         if not second:
-            return []
+            return self._exchanges()
         columns = ", ".join(f"{guess.role} = {self._value(guess)}" for guess in second)
         lines = [
             f"# DOUBT: {second[0].doubts[0]}",
@@ -352,6 +352,17 @@ class _Writer:
             pairs = ", ".join(f'{toml_text(word)} = "{turned[side_in(word) or ""]}"' for word in words)
             lines.append(f"values = {{ side = {{ {pairs} }} }}")
         return lines
+
+    def _exchanges(self) -> list[str]:
+        """Ask about a column of exchange rates: the broker's exchange of currency is a trade of its own."""
+        rates = [guess for guess in self._draft.columns if not guess.role and guess.meaning == "exchange_rate"]
+        if self._draft.kind != "trades" or not rates or not self._draft.facts[rates[0].index].values.count:
+            return []
+        name = printable(str(self._ref(rates[0])))
+        return [
+            f"# ASK: {name} is an exchange rate. Did the broker exchange the currency too? Then that is a second trade",
+            "# of the row, in the pair: [[records]] says how.",
+        ]
 
     def _unused(self) -> list[str]:
         """The columns that are not mapped, each with what it seems to be."""

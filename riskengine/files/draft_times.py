@@ -1,5 +1,6 @@
 """The times of a drafted mapping: formats and zones, and what cannot be told of them. Pure."""
 
+import re
 from collections.abc import Sequence
 
 from riskengine.files.date_styles import ISO, DateStyle
@@ -62,10 +63,14 @@ def _format_of_ts(draft: Draft) -> list[str]:
 def _zone(draft: Draft, guesses: Sequence[Guess], styles: Sequence[DateStyle]) -> list[str]:
     if any(style.has_zone for style in styles):
         return []
-    words = {word for guess in guesses for word in fold(guess.header).split()}
-    if words & {"utc", "gmt", "zulu"}:
-        return said_line('zone = "UTC"', f"the header says so: {guesses[0].header}")
-    return ["# ASK: times have no zone. On whose clock are they?", f'# zone = "{_ZONES[draft.language]}"']
+    ask = "# ASK: times have no zone. On whose clock are they?"
+    named = next((guess.header for guess in guesses if {"utc", "gmt", "zulu"} & set(fold(guess.header).split())), "")
+    if re.search(r"[+-]\s*0*[1-9]", named):
+        ask = f"# ASK: {printable(named)} names an offset: which zone is it? (Etc/GMT-8 is eight hours ahead of UTC.)"
+    elif named:
+        doubt = "in summer too, or London's clock?" if "gmt" in fold(named) else ""
+        return said_line('zone = "UTC"', f"the header says so: {named}", [doubt])
+    return [ask, f'# zone = "{_ZONES[draft.language]}"']
 
 
 def _clock(values: Values) -> DateStyle | None:

@@ -47,7 +47,7 @@ _GROUPED = {
     ",": re.compile(r"\d*(?:,\d*)?|\d{1,3}(?:(?P<mark>[.'\u2019\u00a0\u202f ])\d{3})(?:(?P=mark)\d{3})*(?:,\d*)?"),
 }
 _ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}\d")
-_PAIR = re.compile(r"([A-Z0-9]{2,6})[/._-]?([A-Z]{3,4})")
+_PAIR = re.compile(r"([A-Z0-9]{2,6})([/._-]?)([A-Z]{3,4})")
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/^=-]{0,23}")
 _MOST_VALUES = 1_000
 
@@ -250,5 +250,10 @@ def _is_side(kept: Sequence[str]) -> bool:
 
 
 def _is_pair(value: str) -> bool:
+    """Whether a value is a name and a currency, with or without a mark between them: EURUSD, EUR/USD, DOGEEUR, BTC-USDT."""
     found = _PAIR.fullmatch(value)
-    return found is not None and found[2] in CURRENCIES and (len(found[1]) == 3 or found[1] not in CURRENCIES)
+    if found is None:
+        return False
+    name, mark, rest = found.groups()
+    cuts = [(name, rest)] if mark else [(value[:-size], value[-size:]) for size in (4, 3)]
+    return any(quote in CURRENCIES and (len(base) == 3 or (len(base) > 1 and base not in CURRENCIES)) for base, quote in cuts)

@@ -21,6 +21,7 @@ from riskengine.files.date_styles import DAYS, date_formats, date_style, day_num
         ("Nov 2, 2026", ("%b %d, %Y",)),
         ("13/11/2026 3:05:00 PM", ("%d/%m/%Y %I:%M:%S %p",)),
         ("09:15", ("%H:%M",)),
+        ("09:15 2026-11-02", ("%H:%M %Y-%m-%d",)),
         ("31/02/2026", ()),
         ("1234567", ()),
         ("hello", ()),

@@ -11,6 +11,7 @@ from riskengine.files.sniff import take_sample
 
 HERE = Path(__file__).parent / "strange_files"
 EXPECTED: dict[str, dict[str, list[str]]] = tomllib.loads((HERE / "expected.toml").read_text(encoding="utf-8"))
+SCORES: dict[str, str] = EXPECTED.pop("scores")  # type: ignore[assignment]
 LEAST_RIGHT = 0.8
 """At least four of five columns are right."""
 
@@ -33,29 +34,30 @@ def doubts(draft: Draft, role: str) -> str:
     return "; ".join(guess.doubts) if guess else "not found"
 
 
-def assert_good(draft: Draft, expected: list[str]) -> None:
-    """Four of five columns are right, and none is wrong without a doubt beside it."""
+def assert_good(draft: Draft, expected: list[str], stated: str) -> None:
+    """Four of five columns are right, none is wrong without a doubt beside it, and the score is the one that is stated."""
     guessed = found(draft)
     assert len(guessed) == len(expected)
     wrong = [guess for guess, got, want in zip(draft.columns, guessed, expected, strict=True) if got != want]
     told = [f"{guess.header}: {guess.field or 'not mapped'}: {guess.doubts}" for guess in wrong]
     assert 1 - len(wrong) / len(expected) >= LEAST_RIGHT, told
     assert [guess.header for guess in wrong if not guess.doubts] == []
+    assert f"{len(expected) - len(wrong)} of {len(expected)}" == stated, told
 
 
 @pytest.mark.parametrize("layout", EXPECTED["broker_exports"])
 def test_the_columns_of_a_known_export_are_found(layout: str, shared_data: Path) -> None:
-    assert_good(draft_of(shared_data / "broker-exports" / f"{layout}.csv"), EXPECTED["broker_exports"][layout])
+    assert_good(draft_of(shared_data / "broker-exports" / f"{layout}.csv"), EXPECTED["broker_exports"][layout], SCORES[layout])
 
 
 @pytest.mark.parametrize("layout", EXPECTED["strange_files"])
 def test_the_columns_of_an_invented_layout_are_found(layout: str) -> None:
-    assert_good(draft_of(HERE / layout), EXPECTED["strange_files"][layout])
+    assert_good(draft_of(HERE / layout), EXPECTED["strange_files"][layout], SCORES[layout])
 
 
 @pytest.mark.parametrize("layout", EXPECTED["published_headers"])
 def test_the_columns_of_a_published_header_are_found(layout: str) -> None:
-    assert_good(draft_of(HERE / layout), EXPECTED["published_headers"][layout])
+    assert_good(draft_of(HERE / layout), EXPECTED["published_headers"][layout], SCORES[layout])
 
 
 def test_every_strange_file_has_a_score() -> None:

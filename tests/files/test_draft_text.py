@@ -225,6 +225,13 @@ def test_a_zone_in_the_header_is_taken() -> None:
     assert mapping_of("Time (UTC);Symbol;Quantity\n2026-11-02 10:00:00;ABC;5\n").times.every.zone == "UTC"
 
 
+def test_an_offset_in_the_header_is_a_question_and_gmt_a_doubt() -> None:
+    offset = text_of(b"Time (UTC+8);Symbol;Quantity\n2026-11-02 10:00:00;ABC;5\n")
+    assert "ASK: Time (UTC+8) names an offset" in offset
+    assert not re.search(r"^zone =", offset, re.MULTILINE)
+    assert "London's clock?" in text_of(b"Time (GMT);Symbol;Quantity\n2026-11-02 10:00:00;ABC;5\n")
+
+
 def test_an_order_of_day_and_month_that_nothing_tells_is_a_question_with_both_answers() -> None:
     text = text_of(b"Date;Symbol;Quantity\n01/02/2026;ABC;5\n")
     assert '# format = "%d/%m/%Y"' in text

@@ -88,7 +88,7 @@ def test_a_side_is_found_in_a_few_words(text, side):
         (["K", "X"], "code"),
         (["EUR", "USD"], "currency"),
         (["EUR/USD", "USD/JPY"], "pair"),
-        (["EURUSD", "DOGEEUR"], "pair"),
+        (["EURUSD", "DOGEEUR", "BTCUSDT", "BTC-USDT"], "pair"),
         (["US0000000001"], "isin"),
         (["1.5", "-2"], "number"),
         (["02.11.2026", "03.11.2026"], "time"),
