@@ -35,6 +35,8 @@ TESTED_BY_OTHERS = {
     "feeds/simulation/market.py": "tests/feeds/test_simulation.py",
     "feeds/simulation/sample_book.py": "tests/feeds/test_simulation.py",
     "feeds/simulation/seeded_random.py": "tests/feeds/test_simulation.py",
+    "files/column_evidence.py": "tests/files/test_draft.py",
+    "files/draft_numbers.py": "tests/files/test_draft_text.py",
     "files/lines.py": "tests/files/test_records.py",
     "files/mapped_columns.py": "tests/files/test_mapped_rows.py",
     "files/mapped_steps.py": "tests/files/test_mapped_rows.py",

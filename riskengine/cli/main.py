@@ -16,6 +16,7 @@ NAMES = (
     "check-mapping",
     "decide",
     "demo",
+    "draft-mapping",
     "exceptions",
     "load",
     "rebuild",
@@ -100,6 +101,10 @@ def _get_desk_command(name: str) -> click.Command | None:
             from riskengine.cli.exceptions import decide_command
 
             return decide_command
+        case "draft-mapping":
+            from riskengine.cli.draft_mapping import draft_mapping_command
+
+            return draft_mapping_command
         case "exceptions":
             from riskengine.cli.exceptions import exceptions_command
 

@@ -16,7 +16,7 @@ import orjson
 
 from riskengine.errors import RiskEngineError
 from riskengine.observe import flush_log
-from riskengine.printable import printable, printable_json
+from riskengine.printable import printable, printable_json, printable_lines
 
 
 class OutputLost(RiskEngineError):
@@ -94,6 +94,18 @@ def say(text: str = "", *, err: bool = False) -> None:
     try:
         sys.stdout.write(f"{printable(text)}\n")
         sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputLost(_reason(error)) from None
+
+
+def say_document(text: str) -> None:
+    """Print a text of several lines that programs read too, in UTF-8 whatever the terminal's encoding is. Raises OutputLost."""
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(printable_lines(text).encode())
+        sys.stdout.buffer.flush()
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -211,3 +211,23 @@ def _read(file: BinaryIO) -> bytes:
 
 def _os_reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
+
+
+def first_bytes(path: str, most: int) -> tuple[bytes, bool]:
+    """The first unpacked bytes of a file, in whatever encoding, and whether they are all of it. Raises InputError.
+
+    At least `most` where the file has so many, and at most four blocks more.
+    """
+    data, whole = bytearray(), True
+    try:
+        for block in _blocks(path):
+            data += block
+            if len(data) >= most:
+                whole = False
+                break
+    except _CannotRead as error:
+        raise InputError(f"{display_name(path)}: {error}") from None
+    for magic, reason in _FOREIGN.items():
+        if data.startswith(magic) and not magic.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise InputError(f"{display_name(path)}: {reason}")
+    return bytes(data), whole

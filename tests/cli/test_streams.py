@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from riskengine.cli import streams
-from riskengine.cli.streams import OutputLost, end_output, lost_output, say, say_if_possible, say_json, show
+from riskengine.cli.streams import OutputLost, end_output, lost_output, say, say_document, say_if_possible, say_json, show
 
 
 class Full:
@@ -39,10 +39,15 @@ def test_json_reads_back_as_the_same_text(capsysbinary):
     assert json.loads(out) == {"name": "Zürich \x9b\u202e"}
 
 
+def test_a_document_keeps_its_lines_and_is_utf_8(capsysbinary):
+    say_document("# Zürich \x9b\n[columns]\n")
+    assert capsysbinary.readouterr().out.decode() == "# Zürich \\x9b\n[columns]\n"
+
+
 @pytest.mark.parametrize(("number", "said"), [(errno.ENOSPC, "cannot be written: does not go"), (errno.EBADF, "is closed")])
 def test_a_result_that_cannot_be_printed_is_told(monkeypatch, number, said):
     monkeypatch.setattr(sys, "stdout", Full(number))
-    for print_it in (lambda: say("x"), lambda: say_json({})):
+    for print_it in (lambda: say("x"), lambda: say_json({}), lambda: say_document("x")):
         with pytest.raises(OutputLost, match=said):
             print_it()
 

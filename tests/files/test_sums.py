@@ -1,0 +1,31 @@
+"""Which columns multiply to which."""
+
+from decimal import Decimal
+
+from riskengine.files.sums import find_products
+
+
+def column(*values: str) -> list[Decimal | None]:
+    return [Decimal(value) if value else None for value in values]
+
+
+def test_the_amount_of_two_factors_is_found_whatever_the_signs():
+    [product] = find_products({0: column("10", "-4"), 1: column("268.5", "270.25"), 2: column("-2685.00", "1081.00")})
+    assert (product.factors, product.amount, product.rows, product.exact) == ((0, 1), 2, 2, True)
+
+
+def test_an_amount_is_right_where_it_is_right_to_its_last_place():
+    [product] = find_products({0: column("0.00185"), 1: column("54054.0"), 2: column("100.00")})
+    assert not product.exact
+
+
+def test_an_amount_that_is_off_by_more_is_none():
+    assert find_products({0: column("3", "5"), 1: column("7", "11"), 2: column("21.00", "54.00")}) == []
+
+
+def test_factors_that_are_always_one_prove_nothing():
+    assert find_products({0: column("1", "1"), 1: column("7", "8"), 2: column("7", "8")}) == []
+
+
+def test_rows_with_a_gap_count_for_nothing():
+    assert find_products({0: column("", ""), 1: column("7", "8"), 2: column("7", "8")}) == []
