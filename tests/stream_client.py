@@ -30,6 +30,7 @@ class Client:
         self.subscriptions = Subscriptions(board, encoding, ServerConfig(), grants)
         self.keys: dict[str, list[str]] = {}
         self.views: dict[str, dict[tuple, dict[str, Any]]] = {}
+        self.summaries: dict[str, dict[str, Any]] = {}
         self.log: list[dict[str, Any]] = []
         self.hear(self.subscriptions.hello())
         self.seq = self.log[-1]["seq"]
@@ -42,13 +43,14 @@ class Client:
             self.seq = message["seq"]
             self.keys[message["id"]] = message["key"]
             self.views[message["id"]] = {self.key(message["id"], row): row for row in message["rows"]}
+            self.summaries[message["id"]] = message.get("summary", {})
         elif message["type"] == "update":
             assert message["prev_seq"] == self.seq
             assert message["seq"] > self.seq
             assert message["conflated"] == message["seq"] - self.seq - 1
             self.seq = message["seq"]
             for name, change in message["views"].items():
-                assert change["rows"] or change["removed"], "a view without changes is absent"
+                assert change["rows"] or change["removed"] or "summary" in change, "a view without changes is absent"
                 self.patch(name, change)
         return message
 
@@ -56,6 +58,7 @@ class Client:
         return tuple(row[field] for field in self.keys[name])
 
     def patch(self, name: str, change: dict[str, Any]) -> None:
+        self.summaries[name] = change.get("summary", self.summaries[name])
         rows = self.views[name]
         for row in change["rows"]:
             rows.setdefault(self.key(name, row), {}).update(row)

@@ -14,6 +14,7 @@ from riskengine.serve.answers.problems import PROBLEM_JSON
 from riskengine.serve.answers.shapes import POLICIES, Fields
 from riskengine.serve.operations import Operation
 from riskengine.serve.routes.feeds import FEED_ACTIONS
+from riskengine.snapshot.exposure import BY, TOP
 
 Schema = dict[str, Any]
 
@@ -129,10 +130,11 @@ ROWS: dict[str, Schema] = {
     "TradeRow": _row(shapes.TRADE),
     "ExceptionRow": _row(shapes.EXCEPTION),
     "Point": _row(shapes.POINT),
+    "ExposureRow": _object(_row(shapes.EVERY_EXPOSURE)["properties"], shapes.names((*shapes.EXPOSURE, shapes.UNPRICED_HERE))),
 }
 """The rows of lists."""
 
-VALUED_ROWS = frozenset({"NodeRow", "DealerRow", "PositionRow", "MarkRow", "Point"})
+VALUED_ROWS = frozenset({"NodeRow", "DealerRow", "PositionRow", "MarkRow", "Point", "ExposureRow"})
 """Rows whose answers also carry the settings that decide their numbers."""
 
 SCHEMAS: dict[str, Schema] = {
@@ -336,10 +338,21 @@ def _content(operation: Operation) -> Schema:
         properties |= {"reporting_currency": _TEXT, "policies": _reference("Policies")}
     if operation.answer == "Point":
         properties |= {"node": {"type": ["string", "null"]}, "measure": _TEXT, "bucket_s": {"type": ["number", "null"]}}
+    if operation.answer == "ExposureRow":
+        properties |= _beside_exposure()
     content = {"application/json": {"schema": _object(properties, properties)}}
     if any(parameter.name == "format" for parameter in operation.parameters):
         content["text/csv"] = {"schema": _TEXT | {"description": "a header line, then a line per row"}}
     return content
+
+
+def _beside_exposure() -> Schema:
+    """What stands beside the rows of an exposure."""
+    name, owner = _row(shapes.NAME), {"type": ["string", "null"]}
+    figures = {field.name: field.schema() for field in shapes.BESIDE_EXPOSURE}
+    figures["largest"] |= {"properties": name["properties"], "required": name["required"]}
+    figures["top_five"] = {"type": "array", "items": name, "maxItems": TOP}
+    return {"by": _TEXT | {"enum": list(BY)}, "node": owner, "dealer": owner} | figures
 
 
 def _failure(status: int) -> Schema:

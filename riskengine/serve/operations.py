@@ -24,6 +24,7 @@ from riskengine.serve.answers.params import (
     Parameter,
 )
 from riskengine.serve.routes.exceptions import KINDS, answer_exceptions, take_verdict
+from riskengine.serve.routes.exposure import answer_exposure
 from riskengine.serve.routes.feeds import take_feed_action
 from riskengine.serve.routes.positions import answer_ladder, answer_positions, answer_receipt
 from riskengine.serve.routes.reads import (
@@ -37,6 +38,7 @@ from riskengine.serve.routes.reads import (
 from riskengine.serve.routes.reconcile import answer_breaks, answer_holdings, take_comment, take_reconcile
 from riskengine.serve.routes.status import answer_digest, answer_health, answer_metrics, answer_ready, answer_status
 from riskengine.serve.routes.trades import answer_stored_trades, take_ticks, take_trades
+from riskengine.snapshot.exposure import BY, CURRENCY
 
 
 class Operation(NamedTuple):
@@ -72,6 +74,8 @@ _READ_FAILS = (400, 404, 410, 503)
 _FLAT = params.flag_parameter("flat", "`false` hides rows without quantity", True)
 _VERSIONS = params.choice_parameter("versions", "the highest of each trade, or all", ("latest", "all"), "latest")
 _BREAKS = params.choice_parameter("status", "those that are open, or all that are remembered", ("open", "all"), "open")
+_BY = params.choice_parameter("by", "what a row is of", BY, CURRENCY)
+_BY_SORT = params.sort_parameter(shapes.names(shapes.EVERY_EXPOSURE), shapes.names((*shapes.EXPOSURE, shapes.UNPRICED_HERE)))
 _MEASURE = params.choice_parameter("measure", "which amount", MEASURES, DEFAULT_MEASURE)
 _KIND = params.choice_parameter("kind", "only these; without it all, kind by kind", KINDS)
 
@@ -148,6 +152,16 @@ OPERATIONS = (
         answer_marks,
         "MarkRow",
         (INSTRUMENT, STALE, *_READ, *_PAGE, _sort(shapes.MARK)),
+        fails=_READ_FAILS,
+        cacheable=True,
+    ),
+    Operation(
+        "GET",
+        "/v1/exposure",
+        "What a node (without one: the root) or a dealer is exposed to; by currency the net open position",
+        answer_exposure,
+        "ExposureRow",
+        (_BY, NODE, DEALER, *_READ, LIMIT_IGNORED, _BY_SORT),
         fails=_READ_FAILS,
         cacheable=True,
     ),

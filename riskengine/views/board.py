@@ -18,17 +18,24 @@ from weakref import WeakValueDictionary, ref
 import msgspec
 
 from riskengine.clock import MICROS_PER_SECOND
+from riskengine.snapshot.exposure import CURRENCY
 from riskengine.snapshot.rows import RowDict
 from riskengine.snapshot.snapshot import Snapshot
 from riskengine.views.checksum import view_checksum
 from riskengine.views.grants import EVERYTHING, Grants
-from riskengine.views.sources import AllDealers, AllNodes, Dealers, Ladder, Nodes, Source, Status
+from riskengine.views.sources import AllDealers, AllNodes, Dealers, Ladder, Nodes, OwnerExposure, Source, Status
 
 MAX_KEPT_ROWS = 20_000
 """Rows kept in all versions of a view but the newest."""
 
 MAX_KEPT_MESSAGES = 32
 """Snapshot messages kept for a version: clients choose the names in them, so there may be many, and one can be a megabyte."""
+
+OWNER_VIEWS = ("ladder", "exposure")
+"""Views of one node or dealer."""
+
+SUMMARY = "summary"
+"""The field beside the rows of a view that has a summary; a change has it where the summary changed."""
 
 QUIET_US = MICROS_PER_SECOND
 """A connection whose views do not change gets an update without views this often."""
@@ -59,12 +66,16 @@ ENCODINGS = {encoding.name: encoding for encoding in (JSON, MSGPACK)}
 
 
 class Version:
-    """The rows of a view from one snapshot until something in them changes. `number` rises from version to version."""
+    """The rows of a view from one snapshot until something in them changes. `number` rises from version to version.
 
-    __slots__ = ("__weakref__", "_changes", "_checksum", "_messages", "_whole", "number", "rows")
+    `summary` are the figures beside the rows, empty for most views.
+    """
 
-    def __init__(self, number: int, rows: dict[str, RowDict]) -> None:
+    __slots__ = ("__weakref__", "_changes", "_checksum", "_messages", "_whole", "number", "rows", "summary")
+
+    def __init__(self, number: int, rows: dict[str, RowDict], summary: RowDict) -> None:
         self.number = number
+        self.summary = summary
         self.rows: dict[str, RowDict] | None = rows
         """By key; None after `drop_rows`."""
         self._whole: dict[str, msgspec.Raw] = {}
@@ -81,11 +92,12 @@ class Version:
         return found
 
     def change(self, since: int, encoding: Encoding, build: Callable[[], RowDict]) -> msgspec.Raw | None:
-        """The change from version `since` to this one, encoded once; None if every row is again as it was."""
+        """The change from version `since` to this one, encoded once; None if everything is again as it was."""
         key = since, encoding.name
         if key not in self._changes:
             change = build()
-            self._changes[key] = msgspec.Raw(encoding.encode(change)) if any(change.values()) else None
+            has_news = any(change.values()) or SUMMARY in change
+            self._changes[key] = msgspec.Raw(encoding.encode(change)) if has_news else None
         return self._changes[key]
 
     def message(self, seq: int, key: object, build: Callable[[], bytes]) -> bytes:
@@ -121,20 +133,20 @@ class SharedView:
     """
 
     def __init__(
-        self, source: Source, snapshot: Snapshot, *, checked: bool = True, ladder_of: tuple[str | None, str | None] | None = None
+        self, source: Source, snapshot: Snapshot, *, checked: bool = True, owner: tuple[str | None, str | None] | None = None
     ) -> None:
         self.key = source.key
         self.checked = checked
         """Whether its rows have a checksum."""
-        self.ladder_of = ladder_of
-        """The node or the dealer of a ladder; None for other views."""
+        self.owner = owner
+        """The node or the dealer that all its rows are about (neither: the root); None for a view of many."""
         self.users = 0
         self.trade_seq = 0
         self._source = source
         self._seq = snapshot.seq
         self._trade_token = source.trade_token(snapshot)
         self._tokens = (self._trade_token, source.price_token(snapshot))
-        self._newest = Version(1, self._rows(snapshot))
+        self._newest = Version(1, self._rows(snapshot), source.summary(snapshot))
         self._older: deque[ref[Version]] = deque()
         """Versions before the newest at which a connection may still stand."""
         self._removed: dict[str, int] = {}
@@ -159,25 +171,25 @@ class SharedView:
             assert snapshot.seq > self._seq, "a board does not move back"
             trade_token, price_token = self._source.trade_token(snapshot), self._source.price_token(snapshot)
             if trade_token is not self._tokens[0] or price_token is not self._tokens[1]:
-                self._advance(self._rows(snapshot))
+                self._advance(self._rows(snapshot), self._source.summary(snapshot))
                 self._tokens = (trade_token, price_token)
             self._seq = snapshot.seq
         return self._newest
 
     def change(self, since: Version, encoding: Encoding) -> msgspec.Raw | None:
-        """The change that brings a client from a version to the newest: `{rows, removed}`, encoded; None if there is none."""
+        """The change from a version to the newest: rows, removed keys, a summary that changed; encoded. None if there is none."""
         return self._newest.change(since.number, encoding, lambda: self._change(since))
 
     def _rows(self, snapshot: Snapshot) -> dict[str, RowDict]:
         field = self.key[0] if self.key else None
         return {row[field] if field is not None else "": row for row in self._source.rows(snapshot)}
 
-    def _advance(self, rows: dict[str, RowDict]) -> None:
-        """Make `rows` the newest version, unless they equal those of the newest."""
+    def _advance(self, rows: dict[str, RowDict], summary: RowDict) -> None:
+        """Make these the newest version, unless they equal those of the newest."""
         newest = self._newest
         before = newest.rows
         assert before is not None, "the newest version has its rows"
-        changed = len(rows) != len(before)
+        changed = len(rows) != len(before) or summary != newest.summary
         for key, row in rows.items():
             if before.get(key) == row:
                 rows[key] = before[key]
@@ -192,7 +204,7 @@ class SharedView:
             del self._removed[key]
         newest.drop_encodings()
         self._older.append(ref(newest))
-        self._newest = Version(number, rows)
+        self._newest = Version(number, rows, summary)
         del newest
         self._drop_old_rows()
 
@@ -208,11 +220,12 @@ class SharedView:
             version.drop_rows()
 
     def _change(self, since: Version) -> RowDict:
-        rows, before = self._newest.rows, since.rows
+        rows, before, summary = self._newest.rows, since.rows, self._newest.summary
         assert rows is not None, "the newest version has its rows"
+        more = {SUMMARY: summary} if summary != since.summary else {}
         if before is None:
             removed = [[key] for key, number in self._removed.items() if number > since.number]
-            return {"rows": list(rows.values()), "removed": removed}
+            return {"rows": list(rows.values()), "removed": removed} | more
         changed = []
         for key, row in rows.items():
             old = before.get(key)
@@ -223,7 +236,7 @@ class SharedView:
                 fields |= dict.fromkeys(old.keys() - row.keys())
                 if len(fields) > len(self.key):
                     changed.append(fields)
-        return {"rows": changed, "removed": [[key] for key in before if key not in rows]}
+        return {"rows": changed, "removed": [[key] for key in before if key not in rows]} | more
 
 
 # -- where connections stand -------------------------------------------------------------------------------------
@@ -350,7 +363,7 @@ class Board:
         self._status = status
         self._nodes = AllNodes()
         self._dealers = AllDealers()
-        self._views: dict[tuple[str, str | None, str | None, Grants | None], SharedView] = {}
+        self._views: dict[tuple[str, str | None, str | None, str | None, Grants | None], SharedView] = {}
         self._layouts: WeakValueDictionary[tuple[Encoding, Items], Layout] = WeakValueDictionary()
         self._layout_number = 0
 
@@ -367,18 +380,20 @@ class Board:
             self.note(snapshot)
             self.snapshot = snapshot
 
-    def open(self, view: str, node: str | None, dealer: str | None, grants: Grants = EVERYTHING) -> SharedView:
+    def open(
+        self, view: str, node: str | None, dealer: str | None, grants: Grants = EVERYTHING, by: str | None = None
+    ) -> SharedView:
         """A view for one more subscription; `close` it when that ends. Raises UnknownName.
 
-        The caller has checked that the grants allow a ladder; its rows are the same for all that may see it.
+        The caller has checked that the grants allow a view of one owner; its rows are the same for all that may see it.
         """
         grants = grants.of_view(view)
-        key = (view, node, dealer, None if view == "ladder" else grants)
-        source = self._source(view, node, dealer, grants)  # also for a view that is open: its owner may be gone since
+        key = (view, node, dealer, by, None if view in OWNER_VIEWS else grants)
+        source = self._source(view, node, dealer, by, grants)  # also for a view that is open: its owner may be gone since
         shared = self._views.get(key)
         if shared is None:
-            ladder_of = (node, dealer) if view == "ladder" else None
-            shared = self._views[key] = SharedView(source, self.snapshot, checked=view != "status", ladder_of=ladder_of)
+            owner = (node, dealer) if view in OWNER_VIEWS else None
+            shared = self._views[key] = SharedView(source, self.snapshot, checked=view != "status", owner=owner)
         shared.users += 1
         return shared
 
@@ -396,11 +411,13 @@ class Board:
             found = self._layouts[encoding, items] = Layout(self, encoding, items, self._layout_number)
         return found
 
-    def _source(self, view: str, node: str | None, dealer: str | None, grants: Grants) -> Source:
+    def _source(self, view: str, node: str | None, dealer: str | None, by: str | None, grants: Grants) -> Source:
         if view == "nodes":
             return Nodes(self._nodes, grants)
         if view == "dealers":
             return Dealers(self._dealers, grants)
         if view == "status":
             return Status(lambda snapshot: self._status(snapshot, grants))
+        if view == "exposure":
+            return OwnerExposure(self.snapshot, node, dealer, by or CURRENCY)
         return Ladder(self.snapshot, node, dealer)

@@ -1,4 +1,4 @@
-"""The sources of views: roll-ups, ladders and the status make the rows of a view from one snapshot.
+"""The sources of views: roll-ups, ladders, exposures and the status make the rows of a view from one snapshot.
 
 A source also gives two tokens for a snapshot, which tell cheaply whether its rows can have changed: a token is another object if
 they can. No clock, thread, task or socket. One thread uses a source, with snapshots in ascending order.
@@ -10,6 +10,7 @@ from typing import Protocol
 
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.reference import Reference
+from riskengine.snapshot.exposure import Exposure, exposure
 from riskengine.snapshot.rows import RowDict, dealer_row, ladder_rows, node_row
 from riskengine.snapshot.snapshot import OwnerState, Snapshot, Table, UnknownName, dealer_number, node_number
 from riskengine.valuation.node_values import PAGE
@@ -33,6 +34,13 @@ class Source(Protocol):
     def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
         """The rows of a snapshot, which must not be older than that of the last call."""
         ...
+
+    def summary(self, snapshot: Snapshot) -> RowDict:
+        """Figures that stand beside the rows of the snapshot of the last call; empty for most views."""
+        ...
+
+
+NO_SUMMARY: RowDict = {}
 
 
 class OwnerRows:
@@ -134,6 +142,10 @@ class GrantedRows:
         """See `Source`."""
         return snapshot.units
 
+    def summary(self, snapshot: Snapshot) -> RowDict:
+        """See `Source`."""
+        return NO_SUMMARY
+
 
 class Nodes(GrantedRows):
     """The nodes that an access class may see, parents first. A row does not name a parent that the class may not see."""
@@ -185,24 +197,22 @@ class Dealers(GrantedRows):
         return sorted((row for row in rows if row["position_count"]), key=lambda row: str(row["dealer"]))
 
 
-class Ladder:
-    """What a node or a dealer (default: the root) holds, by instrument. The constructor raises UnknownName.
+class OfOneOwner:
+    """Rows about one node or dealer (default: the root). The constructor raises UnknownName.
 
     An owner that other reference data has removed since holds nothing until it comes back.
     """
 
-    key: tuple[str, ...] = ("instrument",)
-
     def __init__(self, snapshot: Snapshot, node: str | None, dealer: str | None) -> None:
-        self._node, self._dealer = node, dealer
+        self.node, self.dealer = node, dealer
         self._reference = snapshot.reference
         self._owner: int | None = self._number(snapshot)
 
     def _number(self, snapshot: Snapshot) -> int:
-        if self._dealer is not None:
-            return dealer_number(snapshot, self._dealer)
+        if self.dealer is not None:
+            return dealer_number(snapshot, self.dealer)
         root = next(iter(snapshot.reference.hierarchy.names), "")
-        return node_number(snapshot, root if self._node is None else self._node)
+        return node_number(snapshot, root if self.node is None else self.node)
 
     def trade_token(self, snapshot: Snapshot) -> object:
         """See `Source`. O(dealers) while the dealer is gone, and once for other reference data."""
@@ -213,19 +223,57 @@ class Ladder:
             except UnknownName:
                 self._owner = None
                 return None
-        if self._dealer is not None and self._owner >= len(snapshot.dealer_names):
+        if self.dealer is not None and self._owner >= len(snapshot.dealer_names):
             return None  # the snapshot is older than the one with which the dealer came back
-        return (snapshot.nodes if self._dealer is None else snapshot.dealers).state(self._owner)
+        return (snapshot.nodes if self.dealer is None else snapshot.dealers).state(self._owner)
 
     def price_token(self, snapshot: Snapshot) -> object:
         """See `Source`."""
         return snapshot.units
 
+
+class Ladder(OfOneOwner):
+    """What a node or a dealer holds, by instrument."""
+
+    key: tuple[str, ...] = ("instrument",)
+
     def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
         """See `Source`. O(instruments there)."""
         if self.trade_token(snapshot) is None:
             return ()
-        return ladder_rows(snapshot, node=self._node, dealer=self._dealer)
+        return ladder_rows(snapshot, node=self.node, dealer=self.dealer)
+
+    def summary(self, snapshot: Snapshot) -> RowDict:
+        """See `Source`."""
+        return NO_SUMMARY
+
+
+class OwnerExposure(OfOneOwner):
+    """What a node or a dealer is exposed to, by one of `exposure.BY`; beside the rows the figures of `exposure`."""
+
+    def __init__(self, snapshot: Snapshot, node: str | None, dealer: str | None, by: str) -> None:
+        super().__init__(snapshot, node, dealer)
+        self.key: tuple[str, ...] = (by,)
+        self._by = by
+        self._made: tuple[Snapshot, Exposure] | None = None
+
+    def _exposure(self, snapshot: Snapshot) -> Exposure | None:
+        """None while the owner is gone. O(instruments there) for the first call with a snapshot."""
+        if self._made is None or self._made[0] is not snapshot:
+            if self.trade_token(snapshot) is None:
+                return None
+            self._made = snapshot, exposure(snapshot, self._by, node=self.node, dealer=self.dealer)
+        return self._made[1]
+
+    def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
+        """See `Source`. O(instruments there)."""
+        made = self._exposure(snapshot)
+        return () if made is None else made.rows
+
+    def summary(self, snapshot: Snapshot) -> RowDict:
+        """See `Source`."""
+        made = self._exposure(snapshot)
+        return NO_SUMMARY if made is None else made.summary
 
 
 class Status:
@@ -247,6 +295,10 @@ class Status:
     def rows(self, snapshot: Snapshot) -> Iterable[RowDict]:
         """See `Source`."""
         return (self._status(snapshot),)
+
+    def summary(self, snapshot: Snapshot) -> RowDict:
+        """See `Source`."""
+        return NO_SUMMARY
 
 
 def changed_owners(before: Table, now: Table) -> Iterator[int]:

@@ -14,12 +14,13 @@ import msgspec
 from riskengine.config import ServerConfig
 from riskengine.nearest import unknown
 from riskengine.records.fields import MAX_INTEGER
+from riskengine.snapshot.exposure import BY, CURRENCY
 from riskengine.snapshot.snapshot import Snapshot, UnknownName
-from riskengine.views.board import Board, Encoding, SharedView
+from riskengine.views.board import OWNER_VIEWS, SUMMARY, Board, Encoding, SharedView
 from riskengine.views.grants import EVERYTHING, Grants
 
 PROTOCOL = 1
-VIEWS = ("nodes", "dealers", "ladder", "status")
+VIEWS = ("nodes", "dealers", "ladder", "exposure", "status")
 MAX_SUBSCRIPTIONS = 100
 MAX_ROWS = 50_000
 """Of all subscriptions of a connection together, when it makes another; a single one may have more."""
@@ -94,7 +95,7 @@ def decode_message(message: str | bytes) -> dict[str, Any]:
 
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
-    "subscribe": ("op", "id", "view", "node", "dealer"),
+    "subscribe": ("op", "id", "view", "node", "dealer", "by"),
     "unsubscribe": ("op", "id"),
     "resync": ("op", "id"),
     "configure": ("op", "id", "max_hz"),
@@ -109,6 +110,20 @@ def _check_fields(operation: object, request: Mapping[str, Any]) -> None:
     for field in request:
         if known is not None and field not in known:
             raise Refused("bad parameter", f"{_quoted(field)}: {unknown(str(field), known, f'a field of {operation}')}")
+
+
+def _by(request: Mapping[str, Any], view: str) -> str | None:
+    """What the rows of an exposure are of; None for other views. Raises Refused."""
+    by = request.get("by")
+    if view != "exposure":
+        if by is not None:
+            raise Refused("bad parameter", f"by: the view {view!r} takes none")
+        return None
+    if by is None:
+        return CURRENCY
+    if by not in BY:
+        raise Refused("bad parameter", f"by: {_quoted(by)}: there are {', '.join(BY[:-1])} and {BY[-1]}")
+    return str(by)
 
 
 def _is_id(value: object) -> bool:
@@ -213,12 +228,12 @@ class Subscriptions:
             return [self._encoding.message(error(request_id, refused.title, refused.detail))]
 
     def review(self) -> list[bytes]:
-        """End ladders that other reference data has moved out of the grants. Returns their error frames. O(subscriptions)."""
+        """End views of owners that other reference data moved out of the grants. Returns error frames. O(subscriptions)."""
         frames = []
         for name, view in tuple(self._subscribed.items()):
             try:
-                if view.ladder_of is not None:
-                    self._check_grants(*view.ladder_of)
+                if view.owner is not None:
+                    self._check_grants(*view.owner)
             except Refused as refused:
                 self._drop(name)
                 frames.append(self._encoding.message(error(name, refused.title, refused.detail)))
@@ -234,17 +249,19 @@ class Subscriptions:
         for field, value in (("node", node), ("dealer", dealer)):
             if value is not None and not isinstance(value, str):
                 raise Refused("bad parameter", f"{field}: must be a text")
-            if value is not None and view != "ladder":
+            if value is not None and view not in OWNER_VIEWS:
                 raise Refused("bad parameter", f"{field}: the view {view!r} takes none")
         if node is not None and dealer is not None:
-            raise Refused("bad parameter", "dealer: a ladder is of a node or of a dealer, not of both")
+            article = "an" if view == "exposure" else "a"
+            raise Refused("bad parameter", f"dealer: {article} {view} is of a node or of a dealer, not of both")
+        by = _by(request, view)
         if name not in self._subscribed and len(self._subscribed) >= MAX_SUBSCRIPTIONS:
             raise Refused("too many subscriptions", f"a connection has at most {MAX_SUBSCRIPTIONS}")
         self.refresh()
-        if view == "ladder":
+        if view in OWNER_VIEWS:
             self._check_grants(node, dealer)
         try:
-            shared = self._board.open(view, node, dealer, self._grants)
+            shared = self._board.open(view, node, dealer, self._grants, by)
         except UnknownName as lookup:
             raise Refused("unknown name", str(lookup)) from None
         others = sum(view.size for known, view in self._subscribed.items() if known != name)
@@ -258,7 +275,7 @@ class Subscriptions:
         return [*frames, self._snapshot(name, shared)]
 
     def _check_grants(self, node: str | None, dealer: str | None) -> None:
-        """Refuse a ladder that is not granted, in the same words whether or not its owner exists."""
+        """Refuse a view of an owner that is not granted, in the same words whether or not the owner exists."""
         grants, hierarchy = self._grants, self._board.snapshot.reference.hierarchy
         if grants.see_everything:
             return
@@ -352,6 +369,7 @@ class Subscriptions:
                     "key": view.key,
                     "rows": version.all_rows(encoding),
                 }
+                | ({SUMMARY: version.summary} if version.summary else {})
             ),
         )
 

@@ -233,6 +233,7 @@ READS = [
     ("/v1/marks", {}),
     ("/v1/trades", {}),
     ("/v1/digest", {}),
+    ("/v1/exposure", {"by": "sector"}),
     ("/v1/history", {}),
     ("/v1/exceptions", {}),
     ("/v1/breaks", {}),

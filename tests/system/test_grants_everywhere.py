@@ -31,6 +31,7 @@ WHO: Mapping[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/dealers"): EVERYBODY,
     ("GET", "/v1/marks"): EVERYBODY,
     ("GET", "/v1/trades"): EVERYBODY,
+    ("GET", "/v1/exposure"): EVERYBODY,
     ("GET", "/v1/history"): EVERYBODY,
     ("POST", "/v1/trades"): frozenset({"feed"}),
     ("POST", "/v1/ticks"): frozenset({"feed"}),
@@ -63,6 +64,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "seq": ("2",),
     "stale": ("true",),
     "bucket": ("60s",),
+    "by": ("currency", "sector", "instrument", "kind"),
     "measure": ("total_pnl",),
 }
 BODIES: Mapping[str, Any] = {

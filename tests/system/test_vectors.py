@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from riskengine.snapshot.exposure import exposure
 from tests import world
 from tests.world import NOON, House, trade
 
@@ -82,6 +83,32 @@ def test_fxc_4_a_rate_is_chained_through_a_common_currency(vectors):
     house = House(where)
     snapshot = house.marks(**{pair: float(mid) for pair, mid in vector["rates"].items()})
     assert snapshot.rates.value[where.currency_index["EUR"]] == pytest.approx(float(vector["EURGBP"]), rel=1e-14)
+
+
+def test_every_net_open_position_has_its_shorthand_figure(shared_vectors):
+    """Each amount is a position in its pair with the Swiss franc, gold a metal; every price is 1."""
+    for vector in json.loads(shared_vectors.read_text())["nop"]:
+        book = vector["ccy"] | {"XAU": vector["gold"]}
+        rows = [
+            {
+                "instrument": f"{code}CHF",
+                "kind": "metal" if code == "XAU" else "fx",
+                "base_currency": code,
+                "quote_currency": "CHF",
+            }
+            for code in book
+        ]
+        where = world.reference(rows=rows, reporting_currency="CHF")
+        house = House(where)
+        for code, amount in book.items():
+            side = "buy" if amount > 0 else "sell"
+            sent = trade(code, where=where, instrument=f"{code}CHF", side=side, quantity=str(abs(amount)), price="1")
+            assert house.deal(sent) == ["applied"]
+        house.marks(**{f"{code}CHF": 1.0 for code in book})
+        found = exposure(house.engine.snapshot, "currency")
+        assert {row["currency"]: row["net"] for row in found.rows if row["currency"] != "CHF"} == book
+        assert found.summary["shorthand"] == vector["shorthand"]
+        assert found.summary["shorthand"] * 0.08 == pytest.approx(vector["charge8pct"])
 
 
 # ACCOUNTING section 4

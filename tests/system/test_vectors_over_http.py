@@ -1,7 +1,7 @@
-"""Every average-cost and FX vector through HTTP, against a running server.
+"""Every average-cost, FX and net-open-position vector through HTTP, against a running server.
 
 Without RISKENGINE_URL a server is started here. With it, the engine there must have been loaded with NODES and INSTRUMENTS,
-hold nothing yet, and report in USD.
+hold nothing yet, and report in USD. Net open positions are reported in CHF, so they always have a server of their own.
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from riskengine.clock import SystemClock
+from riskengine.config import Config, EngineConfig
 from riskengine.serve.app import create_app
 from tests.serve.stand_in import Client, StandIn, serving
 from tests.world import reference
@@ -148,3 +149,27 @@ def test_rates_and_their_cross(client, vectors):
     through_euro = vector["rates"]["EURUSD"] / vector["rates"]["EURCHF"]
     assert rates["CHF"] == pytest.approx(through_euro, rel=1e-14)
     assert total(client, "FXC-4") == pytest.approx(100_000 * through_euro, abs=CENT)
+
+
+def test_net_open_positions_have_their_shorthand_figures(shared_vectors):
+    for vector in json.loads(shared_vectors.read_text())["nop"]:
+        book = vector["ccy"] | {"XAU": vector["gold"]}
+        rows = [
+            {
+                "instrument": f"{code}CHF",
+                "kind": "metal" if code == "XAU" else "fx",
+                "base_currency": code,
+                "quote_currency": "CHF",
+            }
+            for code in book
+        ]
+        where = reference({"ALL": "", "NOP": "ALL"}, rows, "CHF")
+        own = StandIn(where, config=Config(engine=EngineConfig(reporting_currency="CHF")), clock=SystemClock())
+        with serving(create_app(own)) as url:
+            client = Client(url)
+            for number, (code, amount) in enumerate(book.items()):
+                trade(client, "NOP", f"{code}CHF", amount, 1, number)
+            quote(client, **{f"{code}CHF": 1.0 for code in book})
+            answer = client.get("/v1/exposure", by="currency", node="NOP")
+        assert {row["currency"]: row["net"] for row in answer["rows"] if row["currency"] != "CHF"} == book
+        assert [answer[name] for name in ("reporting_currency", "shorthand")] == ["CHF", vector["shorthand"]]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.rebuild.renewal import refit_trade
 from riskengine.records.reference import trade_check
+from riskengine.snapshot.exposure import Exposure, exposure
 from riskengine.snapshot.rows import dealer_rows, ladder_rows, node_row, node_rows
 from riskengine.snapshot.snapshot import Snapshot, UnknownName
 from riskengine.views import board
@@ -259,6 +260,46 @@ def test_a_ladder_of_what_is_gone_holds_nothing_until_it_comes_back_and_cannot_b
     assert client.rows("b") == ladder_rows(desk.snapshot, dealer="ann")
 
 
+def test_an_exposure_of_what_is_gone_has_no_rows_and_no_figures_until_it_comes_back(desk):
+    client = desk.client()
+    client.subscribe("a", "exposure", node="FX1")
+    assert client.summaries["a"] == exposure(desk.snapshot, "currency", node="FX1").summary
+    desk.renew(SMALLER)
+    client.update()
+    assert (client.rows("a"), client.summaries["a"]) == ([], {})
+    desk.renew(world.REFERENCE)
+    client.update()
+    assert client.rows("a") == exposure(desk.snapshot, "currency", node="FX1").rows
+    assert client.summaries["a"] == exposure(desk.snapshot, "currency", node="FX1").summary
+
+
+def test_an_exposure_is_worked_out_once_a_snapshot_for_all_and_never_for_nobody(desk, monkeypatch):
+    calls = []
+
+    def count_call(*arguments, **named):
+        calls.append(named)
+        return exposure(*arguments, **named)
+
+    monkeypatch.setattr("riskengine.views.sources.exposure", count_call)
+    desk.marks(EURUSD=1.2)
+    assert calls == []
+    clients = [desk.client() for _ in range(5)]
+    for client in clients:
+        client.subscribe("a", "exposure", node="FX1")
+    desk.marks(EURUSD=1.3)
+    assert len({id(client.subscriptions.update()) for client in clients}) == 1
+    assert len(calls) == 2
+
+
+def test_figures_that_did_not_change_are_not_sent_again(desk):
+    client = desk.client()
+    client.subscribe("a", "exposure", by="sector")
+    desk.marks(EURUSD=1.2)
+    assert "summary" in client.update()["views"]["a"]
+    desk.marks(USDJPY=151.0)
+    assert client.update() is None
+
+
 # The chain
 
 PLACES: tuple[tuple[str, dict[str, str]], ...] = (
@@ -267,6 +308,9 @@ PLACES: tuple[tuple[str, dict[str, str]], ...] = (
     ("ladder", {"node": "ALL"}),
     ("ladder", {"node": "FX1"}),
     ("ladder", {"dealer": "ann"}),
+    ("exposure", {}),
+    ("exposure", {"node": "FX1", "by": "instrument"}),
+    ("exposure", {"dealer": "ann", "by": "kind"}),
     ("status", {}),
 )
 SYMBOLS = ("EURUSD", "GBPUSD", "ACME", "BTCEUR")
@@ -315,9 +359,19 @@ def expected(snapshot: Snapshot, view: str, parameters: dict[str, str]) -> list[
             return ladder_rows(snapshot, node=parameters.get("node"), dealer=parameters.get("dealer"))
         except UnknownName:
             return []
+    if view == "exposure":
+        return fresh_exposure(snapshot, parameters).rows
     if view == "status":
         return [status(snapshot)]
     return node_rows(snapshot) if view == "nodes" else dealer_rows(snapshot)
+
+
+def fresh_exposure(snapshot: Snapshot, parameters: dict[str, str]) -> Exposure:
+    try:
+        by = parameters.get("by", "currency")
+        return exposure(snapshot, by, node=parameters.get("node"), dealer=parameters.get("dealer"))
+    except UnknownName:
+        return Exposure([], {})
 
 
 def play(desk: Desk, clients: list[Client], held: list[dict[str, Any]], event: str, argument: Any) -> None:
@@ -361,6 +415,8 @@ def test_patches_applied_to_the_first_snapshot_give_a_fresh_snapshot_at_that_seq
             for name, (view, parameters) in places.items():
                 fresh = expected(seen[client.seq], view, parameters)
                 assert client.views[name] == {client.key(name, row): row for row in fresh}
+                if view == "exposure":
+                    assert client.summaries[name] == fresh_exposure(seen[client.seq], parameters).summary
 
 
 def test_rows_that_changed_and_changed_back_are_no_change(desk):

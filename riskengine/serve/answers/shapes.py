@@ -69,6 +69,7 @@ AMOUNTS: Fields = (
     Field("oldest_mark_ts", TIME, "event time of the oldest mark of an open position"),
     *DAY,
 )
+UNPRICED_HERE = Field("unpriced_count", INTEGER, "positions that the row lacks, because a part of them in it is unknown")
 NODE: Fields = (
     Field("node", TEXT, "its name"),
     Field("level", TEXT, "what kind of place it is"),
@@ -166,6 +167,51 @@ EXCEPTION: Fields = (
     Field("verdict_by", TEXT, "who"),
     Field("verdict_ts", TIME, "when"),
 )
+EXPOSURE: Fields = (
+    Field("net", NUMBER, "long less short; null where none of it is known"),
+    Field("long", NUMBER, "the positive part, after netting"),
+    Field("short", NUMBER, "the negative part, after netting"),
+    Field("percent", NUMBER, "net as a share of the longs less the shorts of all rows"),
+)
+BY_CURRENCY: Fields = (
+    Field("currency", TEXT, "the currency, or the asset of a metal or a crypto"),
+    *EXPOSURE,
+    Field("net_local", NUMBER, "net in the currency itself"),
+    UNPRICED_HERE,
+)
+BY_SECTOR: Fields = (Field("sector", TEXT, "of the instruments; empty for those without one"), *EXPOSURE, UNPRICED_HERE)
+BY_INSTRUMENT: Fields = (Field("instrument", TEXT, "its symbol"), *EXPOSURE, UNPRICED_HERE)
+BY_KIND: Fields = (Field("kind", TEXT, "of the instruments"), *EXPOSURE, UNPRICED_HERE)
+EXPOSED_BY: dict[str, Fields] = {
+    "currency": BY_CURRENCY,
+    "sector": BY_SECTOR,
+    "instrument": BY_INSTRUMENT,
+    "kind": BY_KIND,
+}
+EVERY_EXPOSURE: Fields = (
+    *(fields[0]._replace(text=f"{fields[0].text}; only with by={by}") for by, fields in EXPOSED_BY.items()),
+    *EXPOSURE,
+    BY_CURRENCY[-2]._replace(text="net in the currency itself; only with by=currency"),
+    UNPRICED_HERE,
+)
+NAME: Fields = (
+    Field("instrument", TEXT, "its symbol"),
+    Field("net", NUMBER, "what is held of it"),
+    Field("percent", NUMBER, "of the longs less the shorts of all instruments"),
+)
+BESIDE_EXPOSURE: Fields = (
+    Field("shorthand", NUMBER, "the larger of long and |short|, plus |gold|"),
+    Field("long", NUMBER, "longs by currency, without the reporting currency and gold"),
+    Field("short", NUMBER, "shorts by currency, likewise"),
+    Field("gold", NUMBER, "net of XAU"),
+    Field("quoted_apart", NUMBER, "what pairs are marked beyond the rates of their currencies; in the reporting currency's row"),
+    Field("unpriced_count", INTEGER, "positions that the rows lack"),
+    Field("sector_count", INTEGER, "sectors of which an open position is held"),
+    Field("largest", OBJECT, "the instrument with the largest net, pairs of currencies apart; null where none is held"),
+    Field("top_five", OBJECT, "a list: the five largest of them"),
+    Field("top_five_percent", NUMBER, "the sizes of their shares, added up"),
+)
+"""What stands beside the rows of an exposure."""
 POINT: Fields = (
     Field("ts", TIME, "of the snapshot; with bucket= the beginning of the stretch"),
     Field("value", NUMBER, "the amount; the last one of a stretch; null where that was unknown"),
@@ -174,7 +220,10 @@ POINT: Fields = (
     Field("samples", INTEGER, "how many there are in the stretch; one without any is not listed"),
 )
 NUMBERS = frozenset(
-    field.name for fields in (NODE, DEALER, POSITION, MARK, TRADE, EXCEPTION, POINT) for field in fields if field.kind == NUMBER
+    field.name
+    for fields in (NODE, DEALER, POSITION, MARK, TRADE, EXCEPTION, POINT, EVERY_EXPOSURE)
+    for field in fields
+    if field.kind == NUMBER
 )
 """Fields that are numbers in every list, and decimal texts with `exact=true`."""
 

@@ -37,7 +37,7 @@ OwnedRow = tuple[str, Row]
 async def answer_ladder(question: Question) -> Response:
     """What a node or dealer holds by instrument; never cut. Raises UnknownName, Forbidden."""
     snapshot, values = question.snapshot, question.values
-    node, dealer = _owner_asked(question)
+    node, dealer = owner_asked(question)
     if dealer is None:
         check_node(question.grants, snapshot.reference.hierarchy, node)
     if dealer is not None:
@@ -74,7 +74,7 @@ async def answer_positions(question: Question) -> Response:
     Raises UnknownName, Forbidden.
     """
     snapshot, values = question.snapshot, question.values
-    node, dealer = _owner_asked(question)
+    node, dealer = owner_asked(question)
     key, fields = ("node", OF_NODE) if dealer is None else ("dealer", OF_DEALER)
     _check_sort(question, fields)
     first, end = values["offset"], values["offset"] + values["limit"]
@@ -239,7 +239,7 @@ async def answer_receipt(question: Question) -> Response:
     instrument = values["instrument"]
     if instrument is None:
         raise bad_field("instrument", "is missing: a receipt is for one instrument")
-    node, dealer = _owner_asked(question)
+    node, dealer = owner_asked(question)
     if dealer is None:
         check_node(question.grants, gateway.history.newest.reference.hierarchy, node)
     requested = question.snapshot if values["seq"] is not None else None
@@ -259,7 +259,7 @@ async def answer_receipt(question: Question) -> Response:
 # -- what was asked ----------------------------------------------------------------------------------------------
 
 
-def _owner_asked(question: Question) -> tuple[str | None, str | None]:
+def owner_asked(question: Question) -> tuple[str | None, str | None]:
     """The node or the dealer in the question. Raises HttpProblem if both are given, Forbidden for a hidden dealer."""
     node, dealer = question.values["node"], question.values["dealer"]
     if node is not None and dealer is not None:

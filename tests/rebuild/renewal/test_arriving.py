@@ -9,8 +9,10 @@ from riskengine.process.process import EngineProcess
 from riskengine.rebuild.renewal import LATEST_S, Settling
 from riskengine.records.types import Node
 from riskengine.snapshot.digest import digest
+from riskengine.snapshot.exposure import exposure
 from riskengine.snapshot.rows import ladder_rows
 from riskengine.store.protocol import Store
+from riskengine.views.sources import OwnerExposure
 from tests.live_process import sent
 from tests.rebuild.renewal.renewing import LATER, assert_as_fresh, live, newest, quarantined
 from tests.store_book import Outside
@@ -167,6 +169,27 @@ def test_after_any_change_the_state_is_that_of_a_fresh_start(
         late = await process.submit([sent("6", process, desk="FX2", instrument="EURUSD")])
         assert [outcome.status for outcome in late.outcomes] == ["applied"]
         assert_as_fresh(process)
+
+    live(store_url, test)
+
+
+def test_a_sector_that_is_loaded_anew_moves_the_exposure_without_a_restart(store_url: str, loader: Store) -> None:
+    shares = {"instrument": "ACME", "kind": "equity", "quote_currency": "USD", "quantity_decimals": 0}
+
+    async def test(process: EngineProcess) -> None:
+        process.offer_ticks([quote("ACME", 12.0, 12.0, process.clock.now())])
+        await process.submit([sent("1", process, instrument="ACME", desk="EQ1", quantity="10", price="11")])
+        await until(lambda: newest(process).units.priced.sum() == 1)
+        view = OwnerExposure(newest(process), "EQ1", None, "sector")
+        before = view.price_token(newest(process))
+        assert [(row["sector"], row["net"]) for row in view.rows(newest(process))] == [("", 120.0)]
+        loader.save_instruments(instruments([shares | {"sector": "Mining"}]))
+        await until(lambda: newest(process).reference.by_symbol["ACME"].sector == "Mining", 2.0)
+        found = exposure(newest(process), "sector")
+        assert [(row["sector"], row["net"]) for row in found.rows] == [("Mining", 120.0)]
+        assert found.summary["sector_count"] == 1
+        assert view.price_token(newest(process)) is not before, "screens get it too"
+        assert list(view.rows(newest(process))) == found.rows
 
     live(store_url, test)
 
