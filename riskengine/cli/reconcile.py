@@ -34,7 +34,7 @@ from riskengine.files.lines import display_name
 from riskengine.reconciliation.statement import against_statement, parse_tolerances, unreachable_error
 from riskengine.reconciliation.store_sums import store_side
 from riskengine.records.types import Key
-from riskengine.snapshot.compare import FEES, ORDER, Break, compare, found_rows, tree_breaks
+from riskengine.snapshot.compare import AVERAGE, FEES, ORDER, Break, compare, found_rows, tree_breaks
 from riskengine.snapshot.holdings import Holdings, read_holdings
 from riskengine.snapshot.rows import RowDict
 from riskengine.store.open_store import open_store
@@ -227,4 +227,6 @@ def _short(found: RowDict, which: str) -> str:
         return "nothing"
     if found["kind"] == FEES:
         return "fees " + (", ".join(f"{units} {currency}" for currency, units in side["fees"].items()) or "0")
+    if found["kind"] == AVERAGE:
+        return f"average {side['average_price']}"
     return side["quantity"] if side["net_cash"] is None else f"{side['quantity']} (cash {side['net_cash']})"

@@ -92,6 +92,25 @@ def test_a_statement_that_agrees_or_differs(desk: Desk, tmp_path: Path) -> None:
     assert (found["kind"], found["node"], found["difference"]["quantity"]) == ("quantity", "FX1", "0.005")
 
 
+def test_people_are_told_both_averages_where_those_differ(desk: Desk, tmp_path: Path) -> None:
+    statement = tmp_path / "averages.csv"
+    statement.write_text("node,instrument,quantity,average_price\nFX2,EURUSD,100,1.25\n")
+    done = command("reconcile", "--engine", desk.server.url, "--against", statement)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[0].split() == [
+        "average",
+        "node",
+        "FX2",
+        "EURUSD",
+        "here",
+        "average",
+        "1.2",
+        "there",
+        "average",
+        "1.25",
+    ]
+
+
 def test_where_it_cannot_compare_stdout_is_empty_and_the_status_2(desk: Desk, tmp_path: Path) -> None:
     other = tmp_path / "other.db"
     open_store(f"sqlite:///{other}").close()
