@@ -81,6 +81,14 @@ def test_a_character_set_is_read_as_the_mapping_says(written: Written) -> None:
     assert "is not UTF-8 at byte 2" in error(path, columns)
 
 
+def test_a_line_that_is_not_utf_8_is_refused_alone_however_that_is_written(written: Written) -> None:
+    path = written(b"A,B\nX,1\n\xff,1\nY,1\n")
+    for name in ("utf-8", "UTF8", "U8"):
+        found = read(path, f'encoding = "{name}"\n' + BOTH)
+        assert [line for line, made in found if isinstance(made, dict)] == [2, 4]
+        assert "is not UTF-8 at byte 1" in found[1][1]
+
+
 def test_a_file_in_another_character_set_than_the_mapping_says_is_told(written: Written) -> None:
     assert "is not utf-16-le near byte" in error(written(b"A,B\nX,1\n\xdc"), 'encoding = "utf-16-le"\n' + BOTH)
 
@@ -293,6 +301,27 @@ def test_a_total_that_contradicts_quantity_times_price_is_told_with_both(written
     found = trades(written(HEADER + f"{MOMENT},buy,5,1.5,-7.50\n{MOMENT},buy,5,1.5,8.5\n"), text)
     assert found[0]["price"] == "1.5"
     assert found[1] == "total: is 8.5, but quantity x price is 7.5 (5 x 1.5)"
+
+
+def test_the_total_of_contracts_is_that_of_their_size(written: Written) -> None:
+    text = TRADE + 'id = "Time"\n[check]\ntotal = "Sum"\nmultiplier = "Size"\n'
+    header = HEADER.replace("Sum", "Sum,Size")
+    found = trades(written(header + f"{MOMENT},buy,2,1.5,150,50\n{MOMENT},buy,2,1.5,3,50\n"), text)
+    assert found[0]["price"] == "1.5"
+    assert found[1] == "total: is 3, but quantity x price is 150 (2 x 1.5 x 50)"
+
+
+def test_a_time_that_is_set_is_ours(written: Written) -> None:
+    text = TRADE.replace('ts = "Time", ', "").replace("set = {", f'set = {{ ts = "{MOMENT}",') + 'id = "Sum"\n'
+    text += '[times]\nformat = "%d.%m.%Y"\nzone = "UTC"\n'
+    assert trades(written(HEADER + "then,buy,5,1.5,1\n"), text)[0]["ts"] == MOMENT
+
+
+def test_a_format_that_cannot_be_is_told_with_its_mapping(written: Written) -> None:
+    said = error(written(HEADER), TRADE + 'id = "Sum"\n[times]\nformat = "%H:%M"\nzone = "UTC"\n', "trades")
+    assert said.startswith("our.toml: times (ts): bad time format '%H:%M'")
+    said = error(written(HEADER), TRADE + 'id = "Sum"\n[times]\nformat = "%d.%m.%Y"\n', "trades")
+    assert said.startswith("our.toml: times (ts): times in the format '%d.%m.%Y' have no zone")
 
 
 def test_the_order_of_lines_may_be_that_of_the_source(written: Written) -> None:
