@@ -32,11 +32,12 @@ ALIASED = ("instrument", "underlying", "desk", "dealer", "node", "parent")
 _json = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
 _SEPARATORS = {
+    b",": "commas: leave --delimiter out",
     b";": "';': --delimiter ';' reads it",
     b"\t": "tabs: --delimiter tab reads it",
     b"|": "'|': --delimiter '|' reads it",
 }
-"""What may stand between fields in the place of a comma, and the option that says so."""
+"""What may stand between fields, and the option that says so."""
 
 MAX_IGNORED = 40
 """Names of ignored columns that are kept and told, of one file."""
@@ -330,10 +331,12 @@ def listed_header(header: Sequence[str]) -> str:
     return f"the header is {', '.join(map(_short_name, header[:40]))}"
 
 
-def lacking_error(name: str, shape: Shape, lacking: Sequence[tuple[str, ...]], header: Sequence[str]) -> InputError:
+def lacking_error(
+    name: str, shape: Shape, lacking: Sequence[tuple[str, ...]], header: Sequence[str], delimiter: str = ","
+) -> InputError:
     """The error of a file whose header lacks columns, with the way out: another separator, another line, near columns."""
     told = f"{name}: lacks {', '.join(_listed_groups(lacking))}; {listed_header(header)}"
-    separator = _separator_hint(header[0].encode()) if len(header) == 1 else ""
+    separator = _separator_hint(header[0].encode(), delimiter) if len(header) == 1 else ""
     if separator:
         return InputError(f"{told}; {separator}")
     near = similar_columns(
@@ -384,11 +387,11 @@ def _listed_groups(groups: Sequence[tuple[str, ...]]) -> list[str]:
     return names
 
 
-def _separator_hint(line: bytes) -> str:
-    """What separates the fields of a line, where that is not a comma and occurs more often; else empty."""
+def _separator_hint(line: bytes, delimiter: str = ",") -> str:
+    """What separates the fields of a line, where that is not `delimiter` and occurs more often; else empty."""
     counts = {separator: line.count(separator) for separator in _SEPARATORS}
     separator = max(counts, key=lambda each: counts[each])
-    if counts[separator] <= line.count(b","):
+    if counts[separator] <= line.count(delimiter.encode()):
         return ""
     return f"it looks separated by {_SEPARATORS[separator]}"
 

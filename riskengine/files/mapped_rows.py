@@ -206,7 +206,7 @@ class MappedFile:
         groups = [group for group in mapping.shape.required if not given.intersection(group)]
         lacking = [" or ".join(group) for group in groups]
         if lacking and self._requires and mapping.own_names and self._header is not None:
-            raise lacking_error(self.name, mapping.shape, groups, self._header)
+            raise lacking_error(self.name, mapping.shape, groups, self._header, mapping.delimiter)
         if lacking and self._requires:
             where = f" ({key.rstrip('.')})" if key else ""
             first = lacking[0].split(" ")[0]
