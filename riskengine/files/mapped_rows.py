@@ -19,6 +19,7 @@ from riskengine.files.columns import (
     Row,
     count_fields,
     csv_records,
+    keep_nothing,
     lacking_error,
     read_rows,
     strip_header,
@@ -136,7 +137,10 @@ class MappedFile:
             if fields is None:
                 raise InputError(f"{self.name}: ends before its header")
             if isinstance(fields, Refusal):
-                raise InputError(f"{self.name}: line {number}: {fields.reason}, where a header was expected")
+                raise InputError(
+                    f"{self.name}: line {number}: {fields.reason}, where a header was expected: "
+                    f"is it the mapping of this file ({mapping.name}), and its delimiter?"
+                )
             self._header = strip_header(fields)
 
     def _search_header(self, mapping: FileMapping) -> list[str]:
@@ -263,7 +267,7 @@ class MappedFile:
                 try:
                     made = simple(record)
                 except Rejected as error:
-                    made = Refusal(number, error.field, error.reason)
+                    made = self._refused(number, error, self._plans[0], record, None)
                 yield number, made
             else:
                 yield from self._rows_of(number, record)
@@ -293,13 +297,15 @@ class MappedFile:
             try:
                 row = plan.steps.make(record)
             except Rejected as error:
-                yield number, Refusal(number, error.field, error.reason)
+                yield number, self._refused(number, error, plan, record, trade_id)
                 continue
-            if trade_id is not None:
-                row["trade_id"] = trade_id
-            if plan.leg is not None:
-                row["leg"] = plan.leg
-            yield number, self._finished(row, number)
+            yield number, self._finished(row, number, plan, trade_id)
+
+    def _refused(self, number: int, error: Rejected, plan: _Plan, record: Record, trade_id: str | None) -> Refusal:
+        """The refusal of a row; what of it can be read is kept for those who mend it."""
+        if self._options.keep is not keep_nothing:
+            self._options.keep(number, self._finished(plan.steps.make_partly(record), number, plan, trade_id))
+        return Refusal(number, error.field, error.reason)
 
     def _misfit(self, number: int, record: Record) -> Refusal:
         """A row that the conditions of the file take, and those of none of its records."""
@@ -307,9 +313,13 @@ class MappedFile:
         told = ", ".join(f"{name} {excerpt(value)}" for name, value in asked.items())
         return Refusal(number, next(iter(asked), ""), f"fits the conditions of none of the records: {told}")
 
-    def _finished(self, row: Row, number: int) -> Row:
-        """The row with its place in the file, if that is its order, and under our names of things."""
+    def _finished(self, row: Row, number: int, plan: _Plan, trade_id: str | None) -> Row:
+        """The row with its id and its place in the file, where they make it, and under our names of things."""
         order, options = self._mapping.order, self._options
+        if trade_id is not None:
+            row["trade_id"] = trade_id
+        if plan.leg is not None:
+            row["leg"] = plan.leg
         if order:
             row["source_seq"] = number if order == "line" else NEWEST_FIRST - number
         if options.instrument and not row.get("instrument"):

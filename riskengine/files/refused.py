@@ -20,7 +20,8 @@ class RefusedLines:
     """A CSV of refused lines: our columns as they were read, then file, line and reason, safe to open in a spreadsheet.
 
     Use it in a `with` block. `keep` holds the rows of the batch at work; `forget` drops them, but those that `hold` has set aside
-    for the end of the file.
+    for the end of the file. A line may have several rows, under a mapping. Its first refusal writes all left of it: to load
+    one again that was taken changes nothing.
     """
 
     def __init__(self, path: str, columns: Sequence[str]) -> None:
@@ -32,12 +33,13 @@ class RefusedLines:
         self._columns = columns
         self._csv = csv.writer(self._file, lineterminator="\n")
         self._csv.writerow((*columns, "file", LINE, REASON))
-        self._rows: dict[int, Row] = {}
-        self._held: dict[int, Row] = {}
+        self._rows: dict[int, list[Row]] = {}
+        self._held: dict[int, list[Row]] = {}
+        self._written: set[int] = set()
 
     def keep(self, line: int, row: Row) -> None:
         """Remember a row until its batch is stored."""
-        self._rows[line] = row
+        self._rows.setdefault(line, []).append(row)
 
     def hold(self, line: int) -> None:
         """Remember the row of a line until the end of its file."""
@@ -47,16 +49,20 @@ class RefusedLines:
     def forget(self, *, whole_file: bool = False) -> None:
         """Drop the rows of a batch, or of a file."""
         self._rows.clear()
+        self._written.clear()
         if whole_file:
             self._held.clear()
 
     def write(self, path: str, refusal: Refusal) -> None:
         """Write one refused line. A line that could not be split into columns has its place and the reason only."""
-        row = self._rows.pop(refusal.index, None) or self._held.pop(refusal.index, None) or {}
-        reason = f"{refusal.field}: {refusal.reason}" if refusal.field else refusal.reason
-        cells = (_cell(column, row.get(column)) for column in self._columns)
+        rows = self._rows.pop(refusal.index, None) or self._held.pop(refusal.index, None)
+        if rows is None and refusal.index in self._written:
+            return
+        self._written.add(refusal.index)
+        reason = escape_formula(f"{refusal.field}: {refusal.reason}" if refusal.field else refusal.reason)
         place = escape_formula(display_name(path))
-        self._csv.writerow((*cells, place, refusal.index, escape_formula(reason)))
+        for row in rows or ({},):
+            self._csv.writerow((*(_cell(column, row.get(column)) for column in self._columns), place, refusal.index, reason))
 
     def __enter__(self) -> Self:
         return self
