@@ -150,7 +150,10 @@ class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All settings; each section is the TOML table of the same name."""
+    """All settings; each section is the TOML table of the same name.
+
+    `price_units` are the units in which sources quote, by source and the instrument's currency (`records.currency_units`).
+    """
 
     engine: EngineConfig = EngineConfig()
     marks: MarksConfig = MarksConfig()
@@ -162,6 +165,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     curves: CurvesConfig = CurvesConfig()
     ingest: IngestConfig = IngestConfig()
     reconcile: ReconcileConfig = ReconcileConfig()
+    price_units: dict[str, dict[str, str]] = {}
     log: LogConfig = LogConfig()
 
 

@@ -100,8 +100,9 @@ def check_command(command: ShownCommand) -> None:
     words = command.words
     if nested := re.search(r"\$\((riskengine [^)]*)\)", command.text):
         check_riskengine(shlex.split(nested[1])[1:])
-    if "|" in words:
-        words = words[: words.index("|")]
+    for end in ("|", ">"):
+        if end in words:
+            words = words[: words.index(end)]
     program, arguments = words[0], words[1:]
     if program == "riskengine":
         check_riskengine(arguments)

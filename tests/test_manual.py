@@ -145,7 +145,7 @@ KINDS: dict[str, tuple[Shape, type[msgspec.Struct] | None]] = {
 DEFAULT_IN_THE_CHECK = {
     ("Trades", "source"): "file",
     ("Trades", "fees"): "0",
-    ("Trades", "fees_currency"): "the instrument's; with a minor unit in `currency` that one",
+    ("Trades", "fees_currency"): "that of `currency`, else the instrument's",
 }
 """Defaults that the record does not hold: its check fills them in."""
 MAY_BE_EMPTY = {"parent"}
@@ -200,7 +200,10 @@ def settings() -> dict[str, dict[str, tuple[str, Any]]]:
             describe(f"{section}.{name}", table_of)
 
     for section, own in msgspec.structs.asdict(Config()).items():
-        describe(section, own)
+        if isinstance(own, msgspec.Struct):
+            describe(section, own)
+        else:  # a table of tables, whose names the user gives
+            found[section] = {"SOURCE.CURRENCY": ("text", None)}
     return found
 
 

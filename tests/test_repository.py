@@ -23,7 +23,6 @@ HARD_ENGLISH = re.compile(
 
 TESTED_BY_OTHERS = {
     "cli/exceptions.py": "tests/system/test_case_kept_out.py",
-    "cli/load.py": "tests/system/test_case_kept_out.py",
     "cli/replay.py": "tests/cli/test_main.py",
     "cli/terminal.py": "tests/cli/test_main.py",
     "client/blocking.py": "tests/client/test_restarts.py",
@@ -39,6 +38,8 @@ TESTED_BY_OTHERS = {
     "files/column_evidence.py": "tests/files/test_draft.py",
     "files/draft_numbers.py": "tests/files/test_draft_text.py",
     "files/lines.py": "tests/files/test_records.py",
+    "files/mapped_columns.py": "tests/files/test_mapped_rows.py",
+    "files/mapped_steps.py": "tests/files/test_mapped_rows.py",
     "positions/position_audit.py": "tests/engine/test_self_audit.py",
     "positions/settle_columns.py": "tests/positions/test_fold_columns.py",
     "process/lifetime.py": "tests/system/test_start_over_http.py",

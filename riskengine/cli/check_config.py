@@ -1,6 +1,7 @@
 """`riskengine check-config`: validates a configuration and prints the effective one."""
 
 import os
+import re
 from typing import Any
 
 import click
@@ -31,7 +32,12 @@ def _print_table(name: str, values: dict[str, Any]) -> None:
     inner = {key: value for key, value in values.items() if isinstance(value, dict)}
     for key, value in values.items():
         if key not in inner:
-            say(f"# {key} is off" if value is None else f"{key} = {printable_json(orjson.dumps(value).decode())}")
+            say(f"# {key} is off" if value is None else f"{_key(key)} = {printable_json(orjson.dumps(value).decode())}")
     say()
     for key, table in inner.items():
-        _print_table(f"{name}.{key}", table)
+        _print_table(f"{name}.{_key(key)}", table)
+
+
+def _key(text: str) -> str:
+    """A key of a TOML table: in quotes where it is not of plain letters."""
+    return text if re.fullmatch("[A-Za-z0-9_-]+", text) else printable_json(orjson.dumps(text).decode())

@@ -110,7 +110,8 @@ def _print(path: str, mapping: FileMapping, looked: Looked) -> None:
         complain(
             f"{mapping.name}: gives no {', no '.join(lacking)}: --set {lacking[0]}=.. does, or columns or set of the mapping"
         )
-    say(f"{path}: {looked.rows:,} {mapping.kind} rows would be read, {looked.refusals:,} lines refused")
+    rows_text = "1 row" if looked.rows == 1 else f"{looked.rows:,} rows"
+    say(f"{path}: {rows_text} of {mapping.kind} would be read, {looked.refusals:,} refused")
 
 
 def _shown(field: str, value: Any) -> str:

@@ -105,7 +105,12 @@ def _set_where(table: dict[str, Any], texts: Sequence[str]) -> None:
 
 def _set_times(table: dict[str, Any], options: ColumnOptions) -> None:
     """Put the zone and the format of the command line in the place of those of the mapping."""
-    given = {"zone": options.tz, "format": options.time_format}
+    given = {
+        "zone": options.tz,
+        "format": options.time_format,
+        "dates": options.date_format,
+        "repeated_hour": options.repeated_hour,
+    }
     _table(table, "times").update({key: value for key, value in given.items() if value is not None})
 
 

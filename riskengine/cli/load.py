@@ -13,6 +13,7 @@ from msgspec import structs
 
 from riskengine.cli.layout_options import foreign_options, layout_options
 from riskengine.cli.streams import complain, say, say_json
+from riskengine.cli.template import KindCommand
 from riskengine.cli.terminal import (
     Progress,
     config_option,
@@ -26,6 +27,7 @@ from riskengine.config import Config
 from riskengine.errors import InputError
 from riskengine.files.lines import display_name
 from riskengine.files.loading import KINDS, SHAPES, FieldChange, Judge, LoadReport, Target, let_in, load
+from riskengine.files.near_names import NearNames
 from riskengine.files.refused import RefusedLines
 from riskengine.positions.quarantine import Quarantine
 from riskengine.records.types import Refusal
@@ -37,16 +39,14 @@ ALWAYS_COUNTED = ("lines", "inserted", "updated", "duplicate", "refused")
 """Counts that are printed also where they are 0."""
 
 
-@click.command(name="load")
+@click.command(name="load", cls=KindCommand)
 @click.argument("kind", type=click.Choice(KINDS))
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @store_option
 @config_option
 @click.option("--dry-run", is_flag=True, help="Say what the files would come to; store nothing.")
 @click.option("--refused", metavar="FILE", help="Write the lines that were not taken to a CSV, with the reason.")
-@click.option(
-    "--accept-changes", is_flag=True, help="FieldChange kind, multiplier, currency, ... of instruments that have trades."
-)
+@click.option("--accept-changes", is_flag=True, help="Change kind, multiplier, currency, ... of instruments that have trades.")
 @json_option
 @mapping_options
 @layout_options
@@ -71,6 +71,8 @@ def load_command(
         if refused is not None:
             lines = stack.enter_context(_refused_lines(refused, kind, files))
             options = structs.replace(options, keep=lines.keep)
+        names = NearNames({"instrument": lambda: symbols_of(opened), "desk": lambda: desks_of(opened)})
+        options = structs.replace(options, near=names.hint)
         first = stack.enter_context(closing(FirstRefusals()))
         report = LoadReport(first, progress.advance, complain, print_change, lines)
         target = Target(
@@ -83,12 +85,27 @@ def load_command(
             whole=dry_run,
         )
         load(kind, files, options, target)
+    for line in names.summary():
+        complain(line)
+    report.tell_repeated_failures()
     if as_json:
         changes = [change._asdict() for change in report.changes]
-        say_json({**report.counts, "changes": changes, "dry_run": dry_run})
+        say_json({**report.counts, "changes": changes, "failures": report.failures, "dry_run": dry_run})
     else:
         say(f"{kind}: {_counts_text(report)}{', nothing stored: a dry run' if dry_run else ''}")
     sys.exit(0 if report.is_clean else 1)
+
+
+def symbols_of(store: Store) -> list[str]:
+    """The instruments that a trade may name."""
+    return [instrument.instrument for instrument in store.instruments()]
+
+
+def desks_of(store: Store) -> list[str]:
+    """The nodes that a trade may name: those without children."""
+    nodes = store.nodes()
+    parents = {node.parent for node in nodes}
+    return [node.node for node in nodes if node.node not in parents]
 
 
 def _open(config: Config, *, dry_run: bool) -> Store:

@@ -24,6 +24,7 @@ NAMES = (
     "remove",
     "replay",
     "serve",
+    "template",
     "token",
     "watch",
 )
@@ -73,6 +74,10 @@ class MainCommands(Commands):
                 from riskengine.cli.start import serve
 
                 return serve
+            case "template":
+                from riskengine.cli.template import template_command
+
+                return template_command
             case "token":
                 from riskengine.cli.token import token_commands
 

@@ -33,8 +33,9 @@ from riskengine.files.columns import ColumnOptions
 from riskengine.files.lines import display_name
 from riskengine.reconciliation.statement import against_statement, parse_tolerances, unreachable_error
 from riskengine.reconciliation.store_sums import store_side
+from riskengine.records.fields import excerpt
 from riskengine.records.types import Key
-from riskengine.snapshot.compare import FEES, ORDER, Break, compare, found_rows, tree_breaks
+from riskengine.snapshot.compare import AVERAGE, FEES, ORDER, UNKNOWN_NAME, Break, compare, found_rows, tree_breaks
 from riskengine.snapshot.holdings import Holdings, read_holdings
 from riskengine.snapshot.rows import RowDict
 from riskengine.store.open_store import open_store
@@ -208,14 +209,17 @@ def _print(report: RowDict) -> None:
     for each in breaks[:SHOWN_BREAKS]:
         owner = each.get("node") or each.get("dealer") or '""'
         outcome = "" if "repaired" not in each else "  repaired" if each["repaired"] else "  NOT repaired"
+        here = "" if each["kind"] == UNKNOWN_NAME else f"here {_short(each, 'here')}  "
         say(
             f"{each['kind']:<14}{each['rollup']} {owner}  {each['instrument'] or ''}  "
-            f"here {_short(each, 'here')}  there {_short(each, 'there')}{outcome}"
+            f"{here}there {_short(each, 'there')}{outcome}{_unknown_names(each)}"
         )
     if len(breaks) > SHOWN_BREAKS:
         say(f"... and {len(breaks) - SHOWN_BREAKS:,} more")
     if any(each["kind"] == ORDER for each in breaks):
         say("order: the same trades and amounts, other columns; `riskengine audit verify` lists the rows that were edited")
+    if any(each["kind"] == UNKNOWN_NAME for each in breaks):
+        say("unknown_name: the engine does not know the name; load it, or give their name ours by --alias FILE (theirs,ours)")
     summary = "no breaks" if not breaks else f"{len(breaks):,} break{'s' * (len(breaks) > 1)}"
     summary += ", repaired" if report.get("repaired") else ""
     say(f"{summary}, {report['compared']:,} positions compared against {report['against']}, watermark {report['watermark']}")
@@ -228,4 +232,15 @@ def _short(found: RowDict, which: str) -> str:
         return "nothing"
     if found["kind"] == FEES:
         return "fees " + (", ".join(f"{units} {currency}" for currency, units in side["fees"].items()) or "0")
+    if found["kind"] == AVERAGE:
+        return f"average {side['average_price']} of {side['quantity']}"
     return side["quantity"] if side["net_cash"] is None else f"{side['quantity']} (cash {side['net_cash']})"
+
+
+def _unknown_names(found: RowDict) -> str:
+    """Which names of a break the engine does not know, and what comes near."""
+    told = []
+    for each in found.get("unknown", ()):
+        near = f": did you mean {excerpt(each['near'])}?" if each["near"] else ""
+        told.append(f"  unknown {each['field']} {excerpt(each['name'])}{near}")
+    return "".join(told)

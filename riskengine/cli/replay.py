@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 import click
+from msgspec import structs
 
 from riskengine.cli.layout_options import foreign_options, layout_options
 from riskengine.cli.load import FirstRefusals
@@ -19,6 +20,7 @@ from riskengine.cli.terminal import (
 from riskengine.clock import SystemClock
 from riskengine.engine.engine import Engine
 from riskengine.feeds.replay import Played, Recording, replay_here, replay_to
+from riskengine.files.near_names import NearNames
 from riskengine.records.reference import Reference, trade_check
 from riskengine.store.open_store import open_store
 
@@ -65,12 +67,17 @@ def replay_command(
         config = effective_config(config_path, store)
         opened = open_store(config.store.url, create=False, read_only=True)
         try:
-            reference = Reference(opened.nodes(), opened.instruments(), config.engine.reporting_currency)
+            currency, units = config.engine.reporting_currency, config.price_units
+            reference = Reference(opened.nodes(), opened.instruments(), currency, price_units=units)
         finally:
             opened.close()
         engine = Engine(reference, config)
+        names = NearNames({"instrument": lambda: reference.symbols, "desk": lambda: sorted(reference.hierarchy.leaves)})
+        source = source._replace(options=structs.replace(source.options, near=names.hint))
         played = replay_here(engine, source, config, trade_check(reference), now, refusals)
         refusals.close()
+        for line in names.summary():
+            complain(line)
         if not as_json:
             _print_played(played)
         print_state(engine, as_json, more={"replayed": played.fields()})

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import click
 import msgspec
@@ -12,6 +12,8 @@ from riskengine.cli.streams import OutputLost, complain, forget_stdout, show
 from riskengine.config import Config, check_config, load_config
 from riskengine.errors import RiskEngineError
 from riskengine.files.records import ColumnOptions, load_alias, parse_columns
+from riskengine.files.times import REPEATED_HOURS, RepeatedHour
+from riskengine.records.currency_units import check_price_units
 
 STATUS_OF_LOST_OUTPUT = "riskengine.status_of_lost_output"
 """Key in a context's `meta`: the exit status when the result cannot be printed, of commands whose 1 says something else."""
@@ -60,7 +62,13 @@ def mapping_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--instrument", metavar="SYMBOL", help="Instrument of files without such a column."),
         click.option("--alias", metavar="FILE", help="CSV of their names and ours (theirs,ours)."),
-        click.option("--time-format", metavar="F", help="strptime format, or s, ms, us, ns."),
+        click.option(
+            "--repeated-hour",
+            type=click.Choice(REPEATED_HOURS),
+            help="Which reading of a local time that occurs twice; in-order: the one that keeps the file from going back.",
+        ),
+        click.option("--date-format", metavar="F", help="strptime format of dates, or days (a spreadsheet's numbers)."),
+        click.option("--time-format", metavar="F", help="strptime format, or s, ms, us, ns, days; local ones need --tz."),
         click.option("--tz", metavar="ZONE", help="Time zone of times without an offset."),
         click.option("--columns", metavar="OURS=THEIRS,...", help="Names (or numbers) of the file's columns."),
     ):
@@ -69,13 +77,21 @@ def mapping_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def column_options(
-    columns: str | None, tz: str | None, time_format: str | None, alias: str | None, instrument: str | None
+    columns: str | None,
+    tz: str | None,
+    time_format: str | None,
+    date_format: str | None,
+    repeated_hour: str | None,
+    alias: str | None,
+    instrument: str | None,
 ) -> ColumnOptions:
     """The mapping options in the form that the file readers take."""
     return ColumnOptions(
         columns=parse_columns(columns) if columns else {},
         tz=tz,
         time_format=time_format,
+        date_format=date_format,
+        repeated_hour=cast(RepeatedHour | None, repeated_hour),  # click has checked the choice
         instrument=instrument,
         alias=load_alias(alias) if alias else {},
         tell=complain,
@@ -96,6 +112,7 @@ def effective_config(
     if tokens:
         config = msgspec.structs.replace(config, access=msgspec.structs.replace(config.access, tokens_file=tokens))
     check_config(config, path or "command line")
+    check_price_units(config.price_units)
     return config
 
 

@@ -13,6 +13,7 @@ from riskengine.errors import Frozen
 from riskengine.positions.freezing import frozen_place
 from riskengine.positions.ledger import Row
 from riskengine.positions.position import next_average, open_cost
+from riskengine.records.currency_units import MINOR_UNITS
 from riskengine.records.fields import json_integer, to_text
 from riskengine.records.types import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, MULTIPLIER_DECIMALS, ONE, Opening, Trade
 from riskengine.snapshot.rows import QUANTITY_ONE, RowDict, decimal_texts, ladder_rows, mark_rows
@@ -142,7 +143,10 @@ def _state_after(change: int, quantity: int, cash: int, average: float | None, m
 
 
 def _rate(snapshot: Snapshot, number: int) -> RowDict:
-    """The rate of the cash currency, and the pairs whose product it is, in order, starting from 1."""
+    """The rate of the cash currency, and the pairs whose product it is, in order, starting from 1.
+
+    Of a minor unit it is a hundredth of that product, which is the rate of `hundredths_of`.
+    """
     reference, units = snapshot.reference, snapshot.units
     path = snapshot.rates.paths[reference.cash_currency[number]]
     hops = []
@@ -161,6 +165,7 @@ def _rate(snapshot: Snapshot, number: int) -> RowDict:
         )
     return {
         "from": reference.instruments[number].currency,
+        "hundredths_of": MINOR_UNITS.get(reference.instruments[number].currency),
         "to": reference.reporting_currency,
         "value": repr(float(units.rate[number])) if units.rated[number] else None,
         "path": hops if path is not None else None,

@@ -148,7 +148,8 @@ def tick_stream(path: str, options: ColumnOptions, on_refusal: OnRefusal, known:
         if isinstance(tick, Refusal):
             on_refusal(path, tick)
         elif known is not None and tick.instrument not in known:
-            on_refusal(path, Refusal(line, UNKNOWN, f"unknown instrument {excerpt(tick.instrument)}"))
+            hint = options.near(UNKNOWN, tick.instrument)
+            on_refusal(path, Refusal(line, UNKNOWN, f"unknown instrument {excerpt(tick.instrument)}{hint}"))
         else:
             yield tick
 

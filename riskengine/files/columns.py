@@ -5,7 +5,9 @@ An unreadable line becomes a `Refusal` in its place; the lines after it are unha
 """
 
 import csv
-from collections.abc import Callable, Collection, Iterator
+import re
+import shlex
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -15,6 +17,8 @@ from riskengine.errors import InputError
 from riskengine.files.lines import LINE_LIMIT, Lines, display_name
 from riskengine.files.mapping import FileMapping
 from riskengine.files.shapes import ANY, Shape
+from riskengine.files.spreadsheet import unescape_formula
+from riskengine.files.times import RepeatedHour
 from riskengine.nearest import nearest
 from riskengine.records.decode import refusal_of
 from riskengine.records.fields import Rejected, excerpt, name
@@ -24,8 +28,15 @@ Row = dict[str, Any]
 
 _QUOTED_LINES = 20
 """The most lines in a quoted field: a quote without an end must not swallow the file."""
-ALIASED = ("instrument", "desk", "dealer", "node")
+ALIASED = ("instrument", "underlying", "desk", "dealer", "node", "parent")
 _json = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+
+_SEPARATORS = {
+    b";": "';': --delimiter ';' reads it",
+    b"\t": "tabs: --delimiter tab reads it",
+    b"|": "'|': --delimiter '|' reads it",
+}
+"""What may stand between fields in the place of a comma, and the option that says so."""
 
 MAX_IGNORED = 40
 """Names of ignored columns that are kept and told, of one file."""
@@ -33,6 +44,11 @@ MAX_IGNORED = 40
 
 def tell_nobody(text: str) -> None:
     """Say nothing."""
+
+
+def no_hint(field: str, name: str) -> str:
+    """Nothing to say of a name that no record has."""
+    return ""
 
 
 def keep_nothing(line: int, row: Row) -> None:
@@ -44,9 +60,11 @@ class ColumnOptions(msgspec.Struct, frozen=True):
 
     `columns` maps our names to theirs; numbers (`ts=1,bid=2`) are columns of a file without a header, counted from 1.
     `instrument` is the instrument of rows without one. `alias` maps their names of instruments, desks, dealers and nodes to
-    ours. For `tz` and `time_format` see `times.time_parser`. `tell` gets a sentence about each file of which columns are ignored,
-    `keep` each row of a file of records as it was read, with its line. `mapping` describes a file in full (`mapped_rows`);
-    `columns` are then part of it.
+    ours. For `tz`, `time_format` and `repeated_hour` see `times.time_parser`, for `date_format` `times.date_parser`. `tell` gets
+    a sentence about each file of which columns are ignored, `keep` each row of a file of records as it was read, with its line.
+    `near` says of a field and a name that no record has what comes near, as the rest of the reason why the line is refused
+    (`near_names`). `mapping` describes a file in full (`mapped_rows`); the other options but `alias` and `instrument` are then
+    part of it.
     """
 
     columns: dict[str, str] = {}
@@ -56,6 +74,9 @@ class ColumnOptions(msgspec.Struct, frozen=True):
     alias: dict[str, str] = {}
     tell: Callable[[str], None] = tell_nobody
     keep: Callable[[int, Row], None] = keep_nothing
+    date_format: str | None = None
+    repeated_hour: RepeatedHour | None = None
+    near: Callable[[str, str], str] = no_hint
     mapping: FileMapping | None = None
 
 
@@ -83,7 +104,7 @@ def load_alias(path: str) -> dict[str, str]:
             raise InputError(f"{where}: {fields.reason}")
         if len(fields) != 2:
             raise InputError(f"{where}: has {count_fields(fields)}; two are expected: their name and ours")
-        theirs, ours = (field.strip() for field in fields)
+        theirs, ours = (unescape_formula(field.strip()) for field in fields)
         if not alias and (theirs.lower(), ours.lower()) == ("alias", "name"):
             continue
         try:
@@ -99,7 +120,8 @@ def load_alias(path: str) -> dict[str, str]:
 def read_rows(path: str, options: ColumnOptions, shape: Shape = ANY) -> Iterator[tuple[int, Row | Refusal]]:
     """The rows of a file with their line numbers, in constant memory. `-` is standard input.
 
-    Columns are mapped by `options`. Values of a CSV are stripped texts, those of NDJSON are as sent; times are not parsed. The
+    Columns are mapped by `options`. Values of a CSV are stripped texts without
+    the apostrophe before what would start a formula (`spreadsheet`), those of NDJSON are as sent; times are not parsed. The
     names of a CSV header may be in any case, the keys of NDJSON are exact. Rows have the columns of `shape`; a column that looks
     like one of them that is missing is refused, others are ignored and told. A Refusal has its line number as index. Raises
     InputError if the whole file cannot be read or lacks a column.
@@ -111,7 +133,7 @@ def read_rows(path: str, options: ColumnOptions, shape: Shape = ANY) -> Iterator
             yield number, record
             continue
         if isinstance(record, list):
-            row: Row = {ours: record[index].strip() for ours, index in table.layout.items()}
+            row: Row = {ours: unescape_formula(record[index].strip()) for ours, index in table.layout.items()}
         else:
             known = table.known_fields(record, number)
             if isinstance(known, Refusal):
@@ -146,6 +168,7 @@ class TableFile:
         if first is None:
             raise InputError(f"{self.name}: is empty")
         self._lines.give_back([first])
+        self._first_line = first[1]
         numbered = [theirs.isascii() and theirs.isdigit() for theirs in options.columns.values()]
         start = first[1].lstrip()[:1]
         if start == b"[":
@@ -162,6 +185,8 @@ class TableFile:
     def records(self) -> Iterator[tuple[int, list[str] | Row | Refusal]]:
         """Each line as the fields of a CSV record, the object of an NDJSON line, or a Refusal. Then tells what was ignored."""
         yield from _json_records(self._lines) if self.is_json else self._check_records()
+        if not self.is_json:  # NDJSON that was cut off lacks the last bracket
+            tell_open_end(self._lines, self._options.tell)
         if self._ignored:
             names = list(map(_short_name, self._ignored))
             more = ", and more" if len(names) >= MAX_IGNORED else ""
@@ -215,7 +240,7 @@ class TableFile:
                 yield number, fields
             elif header is None:
                 short = len(fields) < width
-                yield number, Refusal(number, "", f"has {count_fields(fields)}; {width} are mapped") if short else fields
+                yield number, Refusal(number, "", _short_reason(fields, width)) if short else fields
             elif len(fields) != width:
                 yield number, Refusal(number, "", f"has {count_fields(fields)}; the header has {width}")
             elif fields[-1].strip() == header[-1] and strip_header(fields) == header:
@@ -243,7 +268,9 @@ class TableFile:
     def _read_header(self) -> None:
         number, fields = next(csv_records(self._lines))
         if isinstance(fields, Refusal):
-            raise InputError(f"{self.name}: line {number}: {fields.reason}, where a header was expected")
+            hint = _separator_hint(self._first_line)
+            more = f"; {hint}" if hint else ""
+            raise InputError(f"{self.name}: line {number}: {fields.reason}{more} (a header was expected there)")
         if any("\r" in field for field in fields):
             raise InputError(f"{self.name}: has lines that end in a carriage return alone; save it with Unix line ends")
         self._header = strip_header(fields)
@@ -291,10 +318,69 @@ class TableFile:
 
     def _check_required(self, listed: str) -> None:
         given: Collection[str] = {*self.layout, "instrument"} if self._options.instrument else self.layout
-        lacking = [" or ".join(group) for group in self._shape.required if not any(ours in given for ours in group)]
+        lacking = _listed_groups([group for group in self._shape.required if not any(ours in given for ours in group)])
         if lacking:
-            hint = "; --columns maps other names" if self._header else ""
-            raise InputError(f"{self.name}: lacks {', '.join(lacking)}; {listed}{hint}")
+            raise InputError(f"{self.name}: lacks {', '.join(lacking)}; {listed}{self._hint(given)}")
+
+    def _hint(self, given: Collection[str]) -> str:
+        """The way out for a file that lacks columns: another separator, or which of its columns come near."""
+        if self._header is None:
+            return ""
+        separator = _separator_hint(self._first_line) if len(self._header) == 1 else ""
+        if separator:
+            return f"; {separator}"
+        wanted = [ours for group in self._shape.required for ours in group if not any(each in given for each in group)]
+        near = similar_columns(wanted, [column for column in self._header if column.lower() not in self._shape.columns])
+        if not near:
+            return "; --columns maps other names"
+        mapped = ",".join(f"{ours}={theirs}" for ours, theirs in near.items())
+        return f"; near ones are mapped by --columns {shlex.quote(mapped)}"
+
+
+def tell_open_end(lines: Lines, tell: Callable[[str], None]) -> None:
+    """Tell of a last line without an end: a file that was cut off inside its last field looks whole."""
+    for line in lines.open_end:
+        tell(f"{lines.name}: the last line ({line}) has no line end: make sure that the file was not cut off there")
+
+
+def similar_columns(wanted: Iterable[str], header: Sequence[str]) -> dict[str, str]:
+    """For each of our columns the one of a file's header that comes near, if there is one; each is named once.
+
+    Near is what `nearest` takes, what has our name's words among its own (`Trade Price`), or what shortens it (`qty`).
+    """
+    found: dict[str, str] = {}
+    for ours in wanted:
+        left = [column for column in header if column not in found.values() and "," not in column and "=" not in column]
+        theirs = nearest(ours, left) or next((column for column in left if _is_like(ours, column)), None)
+        if theirs is not None:
+            found[ours] = theirs
+    return found
+
+
+def _is_like(ours: str, theirs: str) -> bool:
+    words = set(re.findall(r"[^\W_]+", theirs.casefold()))
+    if set(ours.split("_")) <= words:
+        return True
+    rest = iter(ours)
+    short = theirs.casefold()
+    return 3 <= len(short) < len(ours) and short[0] == ours[0] and all(letter in rest for letter in short)
+
+
+def _listed_groups(groups: Sequence[tuple[str, ...]]) -> list[str]:
+    """The columns that a file lacks, as texts. What an `action` stands in for is said once: it is for files of cancels."""
+    names = [" or ".join(column for column in group if column != "action") for group in groups]
+    if any("action" in group for group in groups):
+        names[-1] += " (a file of cancels needs action instead)"
+    return names
+
+
+def _separator_hint(line: bytes) -> str:
+    """What separates the fields of a line, where that is not a comma and occurs more often; else empty."""
+    counts = {separator: line.count(separator) for separator in _SEPARATORS}
+    separator = max(counts, key=lambda each: counts[each])
+    if counts[separator] <= line.count(b","):
+        return ""
+    return f"it looks separated by {_SEPARATORS[separator]}"
 
 
 def csv_records(
@@ -309,10 +395,13 @@ def csv_records(
         try:
             text = raw.decode()
         except UnicodeDecodeError as error:
-            yield number, Refusal(number, "", f"is not UTF-8 at byte {error.start + 1}")
+            yield (
+                number,
+                Refusal(number, "", f"is not UTF-8 at byte {error.start + 1}: save the file as UTF-8, or name its --encoding"),
+            )
             continue
         if "\0" in text:
-            yield number, Refusal(number, "", "has a NUL byte")
+            yield number, Refusal(number, "", "has a NUL byte: the file is damaged, export it again")
         elif quote and '"' in text:
             yield number, _read_quoted(number, text, lines, width, delimiter)
         elif text and not text.isspace():
@@ -370,6 +459,11 @@ def strip_header(fields: list[str]) -> list[str]:
 def count_fields(fields: list[str]) -> str:
     """How many fields there are, in words."""
     return "1 field" if len(fields) == 1 else f"{len(fields)} fields"
+
+
+def _short_reason(fields: list[str], mapped: int) -> str:
+    hint = _separator_hint(fields[0].encode()) if len(fields) == 1 else ""
+    return f"has {count_fields(fields)}; {mapped} are mapped{'; ' if hint else ''}{hint}"
 
 
 def _short_name(text: str) -> str:

@@ -22,15 +22,25 @@ LINE_LIMIT = 1 << 20
 _BLOCK = 1 << 16
 _GZIP = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_AS_UTF_8 = "UTF-8 is expected: save it as UTF-8, or name its --encoding"
+_AS_CSV = "CSV or NDJSON is expected: open it and save it as CSV in UTF-8"
 _FOREIGN = {
-    b"\xff\xfe": "is UTF-16; UTF-8 is expected",
-    b"\xfe\xff": "is UTF-16; UTF-8 is expected",
-    b"PK\x03\x04": "is a zip archive or a spreadsheet; CSV or NDJSON is expected",
-    b"BZh": "is compressed with bzip2; only gzip is supported",
-    b"\xfd7zXZ": "is compressed with xz; only gzip is supported",
-    b"\x28\xb5\x2f\xfd": "is compressed with zstd; only gzip is supported",
-    b"PAR1": "is a Parquet file; CSV or NDJSON is expected",
+    b"\xff\xfe\0\0": f"is UTF-32; {_AS_UTF_8}",
+    b"\0\0\xfe\xff": f"is UTF-32; {_AS_UTF_8}",
+    b"\xff\xfe": f"is UTF-16; {_AS_UTF_8}",
+    b"\xfe\xff": f"is UTF-16; {_AS_UTF_8}",
+    b"PK\x03\x04": f"is a zip archive or a spreadsheet (.xlsx, .ods), whatever its name says; {_AS_CSV}",
+    b"\xd0\xcf\x11\xe0": f"is an old Excel workbook (.xls), whatever its name says; {_AS_CSV}",
+    b"%PDF": f"is a PDF; {_AS_CSV}",
+    b"<!DOCTYPE": "is a web page; CSV or NDJSON is expected: was it a page to log in that was downloaded?",
+    b"<html": "is a web page; CSV or NDJSON is expected: was it a page to log in that was downloaded?",
+    b"<?xml": f"is XML; {_AS_CSV}",
+    b"BZh": "is compressed with bzip2; only gzip is supported: unpack it",
+    b"\xfd7zXZ": "is compressed with xz; only gzip is supported: unpack it",
+    b"\x28\xb5\x2f\xfd": "is compressed with zstd; only gzip is supported: unpack it",
+    b"PAR1": f"is a Parquet file; {_AS_CSV}",
 }
+"""How files begin that are no text in UTF-8: what they are, and the way out."""
 
 
 class _CannotRead(Exception):
@@ -47,12 +57,13 @@ class Lines(Iterator[tuple[int, bytes]]):
 
     Opens the file at the first line. Lines are UTF-8, whatever the file's `encoding` is. Raises InputError if the file cannot
     be opened or read, is empty, is damaged (after the lines before the damage, and never half a line) or has a line above
-    `LINE_LIMIT`.
+    `LINE_LIMIT`. `open_end` gets the number of a last line without a line end: a file that was cut off ends so.
     """
 
     def __init__(self, path: str, encoding: str = UTF_8) -> None:
         self.name = display_name(path)
-        self._lines = _number_lines(path, encoding)
+        self.open_end: list[int] = []
+        self._lines = _number_lines(path, encoding, self.open_end)
         self._given_back: deque[tuple[int, bytes]] = deque()
 
     def __next__(self) -> tuple[int, bytes]:
@@ -69,7 +80,7 @@ class Lines(Iterator[tuple[int, bytes]]):
         self._lines.close()
 
 
-def _number_lines(path: str, encoding: str) -> Generator[tuple[int, bytes], None, None]:
+def _number_lines(path: str, encoding: str, open_end: list[int]) -> Generator[tuple[int, bytes], None, None]:
     name = display_name(path)
     number = 0
     pending = b""
@@ -87,9 +98,10 @@ def _number_lines(path: str, encoding: str) -> Generator[tuple[int, bytes], None
         where = f" (after line {number})" if number else ""
         raise InputError(f"{name}: {error}{where}") from None
     if pending:
+        open_end.append(number + 1)
         yield number + 1, pending.removesuffix(b"\r")
     elif not number:
-        raise InputError(f"{name}: is empty")
+        raise InputError(f"{name}: is empty{' or closed' if path == STDIN else ''}")
 
 
 def _text_blocks(path: str) -> Iterator[bytes]:
@@ -100,11 +112,26 @@ def _text_blocks(path: str) -> Iterator[bytes]:
         start += block
         if len(start) >= 6:
             break
-    for magic, reason in _FOREIGN.items():
-        if start.startswith(magic):
-            raise _CannotRead(reason)
+    _refuse_foreign(start)
+    if _is_unmarked_utf_16(start[:400]):
+        raise _CannotRead(f"is UTF-16 without a byte-order mark; {_AS_UTF_8}")
     yield start.removeprefix(_BYTE_ORDER_MARK)
     yield from blocks
+
+
+def _refuse_foreign(start: bytes, *, any_text: bool = False) -> None:
+    """Raise _CannotRead where a file begins as one that is no text, or (but for `any_text`) in another encoding than UTF-8."""
+    for magic, reason in _FOREIGN.items():
+        if start[: len(magic)].lower() == magic.lower() and not (any_text and _AS_UTF_8 in reason):
+            raise _CannotRead(reason)
+
+
+def _is_unmarked_utf_16(start: bytes) -> bool:
+    """Whether text begins as UTF-16 writes Latin letters: every other byte is 0, and no byte in between."""
+    even, odd = start[::2], start[1::2]
+    return any(
+        zeros.count(0) * 10 >= len(zeros) * 8 and 0 not in letters for zeros, letters in ((even, odd), (odd, even)) if zeros
+    )
 
 
 def _transcoded(path: str, encoding: str) -> Iterator[bytes]:
@@ -113,6 +140,8 @@ def _transcoded(path: str, encoding: str) -> Iterator[bytes]:
     blocks = _blocks(path)
     taken, is_first = 0, True
     for block in chain(blocks, (b"",)):
+        if not taken:
+            _refuse_foreign(block, any_text=True)
         try:
             text = decoder.decode(block, final=not block)
         except UnicodeError as error:

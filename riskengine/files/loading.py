@@ -60,6 +60,9 @@ KINDS = tuple(SHAPES)
 
 BATCH = 5_000
 
+SHOWN_FILES = 10
+"""Files that are named of those that failed alike."""
+
 DEAL_TERMS = ("kind", "multiplier", "base_currency", "quote_currency", "premium_currency", "strike", "expiry", "underlying")
 """Columns of an instrument that say what its trades are worth: a change moves the P&L of every trade there is."""
 
@@ -107,8 +110,9 @@ class FieldChange(NamedTuple):
 class LoadReport:
     """Counts the outcomes of lines, over one or more files, and passes each line that was not taken to `refuse` at once.
 
-    `changed` gets each change of a stored record. `failures` are the reasons why files were not read, or not to their end; each
-    goes to `complain` too. `refused_lines`, if given, gets every line that was not taken.
+    `changed` gets each change of a stored record. `failures` are the reasons why files were not read, or not to their end; the
+    first of each reason goes to `complain` at once, the files that it repeats itself in by `tell_repeated_failures`.
+    `refused_lines`, if given, gets every line that was not taken.
     """
 
     def __init__(
@@ -125,6 +129,7 @@ class LoadReport:
         self._changed = changed
         self._refused_lines = refused_lines
         self.failures: list[str] = []
+        self._failed: dict[str, list[str]] = {}
         self.changes: list[FieldChange] = []
         self.counts: dict[str, int] = dict.fromkeys(
             ("lines", "inserted", "updated", "duplicate", "conflict", "quarantined", "parked", "rounded", "refused"), 0
@@ -142,10 +147,23 @@ class LoadReport:
         if self._refused_lines is not None:
             self._refused_lines.write(path, refusal)
 
-    def add_failure(self, reason: str) -> None:
+    def add_failure(self, path: str, reason: str) -> None:
         """Report a file that was not read, or not to its end."""
-        self.failures.append(reason)
-        self._complain(reason)
+        name = display_name(path)
+        reason = reason.removeprefix(f"{name}: ")
+        told = f"{name}: {reason}"
+        self.failures.append(told)
+        files = self._failed.setdefault(reason, [])
+        if not files:
+            self._complain(told)
+        files.append(name)
+
+    def tell_repeated_failures(self) -> None:
+        """Say once of each failure in how many more files it was, and in which."""
+        for reason, (_, *more) in self._failed.items():
+            if more:
+                names = ", ".join(more[:SHOWN_FILES]) + (", ..." if len(more) > SHOWN_FILES else "")
+                self._complain(f"{len(more):,} more {'file' if len(more) == 1 else 'files'} ({names}): {reason}")
 
     def add_change(self, path: str, change: FieldChange) -> None:
         """Report a change of a stored record."""
@@ -209,10 +227,8 @@ def load(kind: str, paths: Sequence[str], options: ColumnOptions, target: Target
                 _load_trades(path, options, target)
             else:
                 _load_records(kind, path, options, target)
-        except InputError as error:
-            target.report.add_failure(str(error))
-        except ReferenceDataError as error:
-            target.report.add_failure(f"{display_name(path)}: {error}")
+        except (InputError, ReferenceDataError) as error:
+            target.report.add_failure(path, str(error))
         target.report.end_file()
 
 
@@ -335,23 +351,24 @@ def _load_records(kind: str, path: str, options: ColumnOptions, target: Target) 
     records: Numbered[Any]
     save: Callable[[Any], Saved]
     if kind == "closes":
-        records, save = read_closes(path, options, instruments), store.save_closes
+        records, save = read_closes(path, options, instruments, target.config.price_units), store.save_closes
     elif kind == "marks":
-        records, save = read_marks(path, options, instruments), store.save_marks
+        records, save = read_marks(path, options, instruments, target.config.price_units), store.save_marks
     else:
         leaves = Hierarchy(store.nodes()).leaves
-        records, save = _check_desks_exist(read_openings(path, options, instruments), leaves), store.save_openings
+        records, save = _check_desks_exist(read_openings(path, options, instruments), leaves, options), store.save_openings
     batch: list[tuple[int, Any]]
     for batch in _batches(path, records, target.report, target.whole):
         loaded: list[Any] = [record for _, record in batch]
         _count(path, batch, save(loaded), target.report)
 
 
-def _check_desks_exist(records: Numbered[Opening], leaves: Iterable[str]) -> Numbered[Opening]:
+def _check_desks_exist(records: Numbered[Opening], leaves: Iterable[str], options: ColumnOptions) -> Numbered[Opening]:
     known = frozenset(leaves)
     for line, record in records:
         if isinstance(record, Opening) and record.desk not in known:
-            yield line, Refusal(line, "desk", f"unknown desk {record.desk!r}, or not a leaf node")
+            hint = options.near("desk", record.desk)
+            yield line, Refusal(line, "desk", f"unknown desk {record.desk!r}, or not a leaf node{hint}")
         else:
             yield line, record
 
@@ -374,7 +391,8 @@ def _load_trades(path: str, options: ColumnOptions, target: Target) -> None:
     Whether the trade of a cancel has come shows at the end of the file.
     """
     store, report = target.store, target.report
-    reference = Reference(store.nodes(), store.instruments(), target.config.engine.reporting_currency)
+    currency, units = target.config.engine.reporting_currency, target.config.price_units
+    reference = Reference(store.nodes(), store.instruments(), currency, price_units=units)
     check = partial(_check_counting, trade_check(reference), report)
     cancels: list[tuple[int, Identity]] = []
     damage: InputError | None = None

@@ -13,7 +13,17 @@ from typing import NamedTuple
 import msgspec
 
 from riskengine.errors import InputError
-from riskengine.files.columns import ALIASED, ColumnOptions, Row, count_fields, csv_records, read_rows, strip_header
+from riskengine.files.columns import (
+    ALIASED,
+    ColumnOptions,
+    Row,
+    count_fields,
+    csv_records,
+    keep_nothing,
+    read_rows,
+    strip_header,
+    tell_open_end,
+)
 from riskengine.files.lines import Lines, display_name
 from riskengine.files.mapped_columns import HeaderColumns, find_name, listed_names, named_columns
 from riskengine.files.mapped_numbers import split_unit
@@ -21,6 +31,7 @@ from riskengine.files.mapped_steps import Record, Roundings, RowSteps, translate
 from riskengine.files.mapping import Combined, Condition, FileMapping, RecordRule, Wanted, column_refs
 from riskengine.files.row_ids import RowIds
 from riskengine.files.shapes import Shape
+from riskengine.files.spreadsheet import unescape_formula
 from riskengine.nearest import nearest
 from riskengine.records.fields import Rejected, excerpt
 from riskengine.records.types import Refusal
@@ -227,13 +238,15 @@ class MappedFile:
         """The rows and refusals of the file with their line numbers; then tells what became of the rest."""
         for note in self._mapping.notes:
             self._options.tell(f"{self._mapping.name}: {note}")
-        width, header, filters = self._columns.width, self._header, self._filters
+        mapping, width, header, filters = self._mapping, self._columns.width, self._header, self._filters
         simple = self._plans[0].steps.make if self._is_simple() else None
         for number, sent in self._lines_as_fields():
             if isinstance(sent, Refusal):
                 yield number, sent
                 continue
             record = list(map(str.strip, sent))
+            if mapping.own_names:
+                record = list(map(unescape_formula, record))
             if self._empty:
                 record = ["" if field in self._empty else field for field in record]
             if filters and not self._takes(record, filters):
@@ -247,7 +260,7 @@ class MappedFile:
                 try:
                     made = simple(record)
                 except Rejected as error:
-                    made = Refusal(number, error.field, error.reason)
+                    made = self._refused(number, error, self._plans[0], record, None)
                 yield number, made
             else:
                 yield from self._rows_of(number, record)
@@ -277,13 +290,15 @@ class MappedFile:
             try:
                 row = plan.steps.make(record)
             except Rejected as error:
-                yield number, Refusal(number, error.field, error.reason)
+                yield number, self._refused(number, error, plan, record, trade_id)
                 continue
-            if trade_id is not None:
-                row["trade_id"] = trade_id
-            if plan.leg is not None:
-                row["leg"] = plan.leg
-            yield number, self._finished(row, number)
+            yield number, self._finished(row, number, plan, trade_id)
+
+    def _refused(self, number: int, error: Rejected, plan: _Plan, record: Record, trade_id: str | None) -> Refusal:
+        """The refusal of a row; what of it can be read is kept for those who mend it."""
+        if self._options.keep is not keep_nothing:
+            self._options.keep(number, self._finished(plan.steps.make_partly(record), number, plan, trade_id))
+        return Refusal(number, error.field, error.reason)
 
     def _misfit(self, number: int, record: Record) -> Refusal:
         """A row that the conditions of the file take, and those of none of its records."""
@@ -291,9 +306,13 @@ class MappedFile:
         told = ", ".join(f"{name} {excerpt(value)}" for name, value in asked.items())
         return Refusal(number, next(iter(asked), ""), f"fits the conditions of none of the records: {told}")
 
-    def _finished(self, row: Row, number: int) -> Row:
-        """The row with its place in the file, if that is its order, and under our names of things."""
+    def _finished(self, row: Row, number: int, plan: _Plan, trade_id: str | None) -> Row:
+        """The row with its id and its place in the file, where they make it, and under our names of things."""
         order, options = self._mapping.order, self._options
+        if trade_id is not None:
+            row["trade_id"] = trade_id
+        if plan.leg is not None:
+            row["leg"] = plan.leg
         if order:
             row["source_seq"] = number if order == "line" else NEWEST_FIRST - number
         if options.instrument and not row.get("instrument"):
@@ -350,6 +369,7 @@ class MappedFile:
 
     def _tell(self) -> None:
         tell, name = self._options.tell, self.name
+        tell_open_end(self._lines, tell)
         for column, values in self._left_out.items():
             told = ", ".join(f"{excerpt(value) if value else 'empty'} ({count:,})" for value, count in values.items())
             tell(f"{name}: {sum(values.values()):,} left out by where.{column}: {told}")

@@ -5,6 +5,7 @@ for a value that it cannot read.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -70,6 +71,14 @@ class RowSteps:
             row.update(self._constants)
         for step in self.steps:
             step(record, row)
+        return row
+
+    def make_partly(self, record: Record) -> Row:
+        """The row of a record as far as it can be read: what cannot stays as it was written, for a person who mends it."""
+        row: Row = {field: record[at] for field, at in self.simple.items()} | self._constants
+        for step in self.steps:
+            with suppress(Rejected):
+                step(record, row)
         return row
 
     # -- where fields come from ----------------------------------------------------------------------------------
@@ -247,7 +256,7 @@ def _sign_step(field: str, sign: str) -> Step:
 
 
 def _time_step(field: str, rule: TimeRule) -> Step:
-    parse = time_parser(rule.zone, rule.format)
+    parse = time_parser(rule.zone, rule.format, rule.repeated_hour)
 
     def step(record: Record, row: Row) -> None:
         text = row.get(field)
@@ -259,14 +268,12 @@ def _time_step(field: str, rule: TimeRule) -> Step:
 
 def _date_step(field: str, form: str) -> Step:
     parse = date_parser(form)
+    assert parse is not None
 
     def step(record: Record, row: Row) -> None:
         text = row.get(field)
         if text:
-            try:
-                row[field] = parse(text)
-            except Rejected as error:
-                raise Rejected(field, error.reason) from None
+            row[field] = parse(text, field)
 
     return step
 

@@ -13,11 +13,14 @@ from msgspec import structs
 
 from riskengine.errors import InputError
 from riskengine.files.columns import ColumnOptions, Row, TableFile, load_alias, parse_columns, read_rows
+from riskengine.files.lines import display_name
 from riskengine.files.mapped_rows import rows_of
 from riskengine.files.shapes import CLOSES, INSTRUMENTS, MARKS, NODES, OPENINGS, TICKS, TRADES, Shape
+from riskengine.files.spreadsheet import unescape_formula
 from riskengine.files.times import TimeParser, date_parser, time_parser
+from riskengine.records.currency_units import AS_THEY_ARE, PriceUnits
 from riskengine.records.decode import TradeInput, convert
-from riskengine.records.fields import Rejected, name, quote
+from riskengine.records.fields import Rejected, excerpt, name, quote
 from riskengine.records.reference_input import (
     CloseInput,
     InstrumentInput,
@@ -61,8 +64,12 @@ _Record = TypeVar("_Record")
 
 TICK_FIELDS = ("instrument", "ts", "bid", "ask", "mid", "source")
 
+Parser = Callable[[str | int, str], int | str]
+"""From a time or a date as sent, and its field's name, to the same as our records have it. Raises Rejected."""
+
 _NAMES_KEPT = 10_000
 _TIMES = ("ts", "booked_ts")
+_DATES = ("date", "value_date", "trade_date", "expiry")
 
 
 def parse_time(text: str | int, options: ColumnOptions, field: str = "ts") -> int:
@@ -70,7 +77,12 @@ def parse_time(text: str | int, options: ColumnOptions, field: str = "ts") -> in
 
     Cost 0.7 us for a time in a cached minute.
     """
-    return time_parser(options.tz, options.time_format)(text, field)
+    return _time_parser(options)(text, field)
+
+
+def _time_parser(options: ColumnOptions) -> TimeParser:
+    """A parser for one column of one file."""
+    return time_parser(options.tz, options.time_format, options.repeated_hour)
 
 
 # -- trades and balances -----------------------------------------------------------------------------------------
@@ -109,46 +121,85 @@ def read_openings(
 
 
 def read_closes(
-    path: str, options: ColumnOptions, instruments: Mapping[str, Instrument]
+    path: str, options: ColumnOptions, instruments: Mapping[str, Instrument], units: PriceUnits = AS_THEY_ARE
 ) -> Iterator[tuple[int, Close | Refusal]]:
-    """The closing prices of a file. `time_format` may give the format of its dates."""
-    return _records(path, options, CLOSES, CloseInput, lambda sent: check_close(sent, instruments))
+    """The closing prices of a file. `units` are those of sources that quote in another unit than the instrument."""
+    return _records(path, options, CLOSES, CloseInput, lambda sent: check_close(sent, instruments, units))
 
 
 def read_marks(
-    path: str, options: ColumnOptions, instruments: Mapping[str, Instrument]
+    path: str, options: ColumnOptions, instruments: Mapping[str, Instrument], units: PriceUnits = AS_THEY_ARE
 ) -> Iterator[tuple[int, StoredMark | Refusal]]:
-    """The marks of a file."""
-    return _records(path, options, MARKS, MarkInput, lambda sent: check_mark(sent, instruments))
+    """The marks of a file. `units` as for `read_closes`.
+
+    A line with neither price nor time says that there is no mark: those are passed over, and told.
+    """
+
+    def check(sent: MarkInput) -> StoredMark:
+        return check_mark(sent, instruments, units)
+
+    return _records(path, options, MARKS, MarkInput, check, passed_over=("price", "ts"))
 
 
 def _records(
-    path: str, options: ColumnOptions, shape: Shape, into: type[_Sent], check: Callable[[_Sent], _Record]
+    path: str,
+    options: ColumnOptions,
+    shape: Shape,
+    into: type[_Sent],
+    check: Callable[[_Sent], _Record],
+    passed_over: tuple[str, ...] = (),
 ) -> Iterator[tuple[int, _Record | Refusal]]:
-    if options.mapping is not None:
-        options = structs.replace(options, tz=None, time_format=None)  # the mapping has read the times
-    parse_ts = time_parser(options.tz, options.time_format) if options.tz or options.time_format else None
-    parse_date = date_parser(options.time_format) if shape is CLOSES else None
+    """The records of a file. Rows with all of the columns `passed_over` empty are no records; how many is told."""
+    # A mapping has read the times and dates of its rows.
+    parsers = {} if options.mapping is not None else _parsers(options, shape)
+    left_out = 0
     for number, row in rows_of(path, options, shape):
         if isinstance(row, Refusal):
             yield number, row
             continue
+        if passed_over and all(row.get(field) in (None, "") for field in passed_over):
+            left_out += 1
+            continue
         options.keep(number, row)
+        read = row
         try:
-            if parse_ts:
-                row = _parse_times(row, parse_ts)
-            if parse_date and isinstance(row.get("date"), str):
-                row = row | {"date": parse_date(row["date"])}
+            if parsers:
+                row = _parse_times(row, parsers)
             record: _Record | Refusal = check(convert(row, into))
         except Rejected as error:
-            record = Refusal(number, error.field, error.reason)
+            record = _refusal(number, error, read, options)
         yield number, record
+    if left_out:
+        lines = "1 line" if left_out == 1 else f"{left_out:,} lines"
+        options.tell(f"{display_name(path)}: {lines} without {' and '.join(passed_over)} passed over: no {shape.what} there")
 
 
-def _parse_times(row: Row, parse: TimeParser) -> Row:
-    """The row with its times parsed; the row as it was read stays as it is. Raises Rejected."""
-    sent = {field: row[field] for field in _TIMES if row.get(field) not in (None, "")}
-    return row | {field: parse(value if isinstance(value, str | int) else str(value), field) for field, value in sent.items()}
+def _refusal(number: int, error: Rejected, row: Row, options: ColumnOptions) -> Refusal:
+    """The refusal of a line, with the value as the file has it: a person looks for it there."""
+    hint = options.near(error.field, error.unknown) if error.unknown else ""
+    sent = row.get(error.field)
+    if not hint and sent not in (None, "") and excerpt(str(sent)) not in error.reason:
+        hint = f": {excerpt(str(sent))}"
+    return Refusal(number, error.field, f"{error.reason}{hint}")
+
+
+def _parsers(options: ColumnOptions, shape: Shape) -> dict[str, Parser]:
+    """The parsers of a file's times and dates by column, without those that need none. Raises InputError."""
+    found: dict[str, Parser] = {field: _time_parser(options) for field in _TIMES if field in shape.columns}
+    # The dates of closes have always been told by the format of times: such a file has no time.
+    parse_date = date_parser(options.date_format or (options.time_format if shape is CLOSES else None))
+    if parse_date is not None:
+        found |= {field: parse_date for field in _DATES if field in shape.columns}
+    return found
+
+
+def _parse_times(row: Row, parsers: Mapping[str, Parser]) -> Row:
+    """The row with its times and dates parsed; the row as it was read stays as it is. Raises Rejected."""
+    sent = {field: row[field] for field in parsers if row.get(field) not in (None, "")}
+    parsed = {
+        field: parsers[field](value if isinstance(value, str | int) else str(value), field) for field, value in sent.items()
+    }
+    return row | parsed
 
 
 # -- ticks -------------------------------------------------------------------------------------------------------
@@ -164,7 +215,7 @@ def read_ticks(path: str, options: ColumnOptions) -> Iterator[tuple[int, Tick | 
         yield from _mapped_ticks(path, options)
         return
     table = TableFile(path, options, TICKS)
-    tick = _TickReader(options)
+    tick = _TickReader(options, is_csv=not table.is_json)
     # A missing column has index -1: each record gets an empty field at its end.
     instrument, ts, bid, ask, mid, source = (table.layout.get(field, -1) for field in TICK_FIELDS)
     for number, record in table.records():
@@ -178,27 +229,36 @@ def read_ticks(path: str, options: ColumnOptions) -> Iterator[tuple[int, Tick | 
                 known = table.known_fields(record, number)
                 made = known if isinstance(known, Refusal) else tick(*map(known.get, TICK_FIELDS))
         except Rejected as error:
-            made = Refusal(number, error.field, error.reason)
+            made = _refusal(number, error, _as_row(record, table), options)
         yield number, made
 
 
 def _mapped_ticks(path: str, options: ColumnOptions) -> Iterator[tuple[int, Tick | Refusal]]:
-    make = _TickReader(structs.replace(options, tz=None, time_format=None, alias={}))  # the mapping has read times and names
+    plain = structs.replace(options, tz=None, time_format=None, alias={})  # the mapping has read times and names
+    make = _TickReader(plain, is_csv=False)
     for number, row in rows_of(path, options, TICKS):
         try:
             made = row if isinstance(row, Refusal) else make(*map(row.get, TICK_FIELDS))
         except Rejected as error:
-            made = Refusal(number, error.field, error.reason)
+            made = _refusal(number, error, row if isinstance(row, dict) else {}, options)
         yield number, made
+
+
+def _as_row(record: list[str] | Row | Refusal, table: TableFile) -> Row:
+    """A record under our names, for the reason why it is refused."""
+    if isinstance(record, list):
+        return {ours: record[index] for ours, index in table.layout.items()}
+    return record if isinstance(record, dict) else {}
 
 
 class _TickReader:
     """Makes ticks from the values of one file. Caches its names, so that ticks share them."""
 
-    def __init__(self, options: ColumnOptions) -> None:
+    def __init__(self, options: ColumnOptions, *, is_csv: bool) -> None:
+        self._unescape: Callable[[str], str] = unescape_formula if is_csv else str
         self._alias = options.alias
         self._instrument = options.instrument or ""
-        self._time = time_parser(options.tz, options.time_format)
+        self._time = _time_parser(options)
         self._instruments: dict[str, str] = {}
         self._sources: dict[str, str] = {"": ""}
 
@@ -217,12 +277,12 @@ class _TickReader:
     def _symbol(self, sent: Any) -> str:
         if not isinstance(sent, str | None):
             raise Rejected("instrument", "is not a text")
-        text = (sent or "").strip() or self._instrument
+        text = self._unescape((sent or "").strip()) or self._instrument
         symbol = name(self._alias.get(text, text), "instrument")
         return _remember(self._instruments, sent or "", symbol)
 
     def _source(self, sent: str) -> str:
-        return _remember(self._sources, sent, name(sent.strip(), "source", required=False))
+        return _remember(self._sources, sent, name(self._unescape(sent.strip()), "source", required=False))
 
 
 def _remember(names: dict[str, str], sent: str, checked: str) -> str:

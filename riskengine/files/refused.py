@@ -7,15 +7,21 @@ from typing import Any, Self, TextIO
 from riskengine.errors import InputError
 from riskengine.files.columns import Row
 from riskengine.files.lines import display_name
+from riskengine.files.spreadsheet import escape_formula, is_plain_number
 from riskengine.records.types import Refusal
 
 LINE, REASON = "line", "reason"
 
+_NUMBERS = frozenset(("quantity", "price", "fees", "contra_amount", "average_price", "realised"))
+"""Columns in which a number below 0 is a number, and no name that begins like a formula."""
+
 
 class RefusedLines:
-    """A CSV of refused lines: our columns as they were read, then file, line and reason. Use it in a `with` block.
+    """A CSV of refused lines: our columns as they were read, then file, line and reason, safe to open in a spreadsheet.
 
-    `keep` holds the rows of the batch at work; `forget` drops them, but those that `hold` has set aside for the end of the file.
+    Use it in a `with` block. `keep` holds the rows of the batch at work; `forget` drops them, but those that `hold` has set aside
+    for the end of the file. A line may have several rows, under a mapping. Its first refusal writes all left of it: to load
+    one again that was taken changes nothing.
     """
 
     def __init__(self, path: str, columns: Sequence[str]) -> None:
@@ -27,12 +33,13 @@ class RefusedLines:
         self._columns = columns
         self._csv = csv.writer(self._file, lineterminator="\n")
         self._csv.writerow((*columns, "file", LINE, REASON))
-        self._rows: dict[int, Row] = {}
-        self._held: dict[int, Row] = {}
+        self._rows: dict[int, list[Row]] = {}
+        self._held: dict[int, list[Row]] = {}
+        self._written: set[int] = set()
 
     def keep(self, line: int, row: Row) -> None:
         """Remember a row until its batch is stored."""
-        self._rows[line] = row
+        self._rows.setdefault(line, []).append(row)
 
     def hold(self, line: int) -> None:
         """Remember the row of a line until the end of its file."""
@@ -42,14 +49,20 @@ class RefusedLines:
     def forget(self, *, whole_file: bool = False) -> None:
         """Drop the rows of a batch, or of a file."""
         self._rows.clear()
+        self._written.clear()
         if whole_file:
             self._held.clear()
 
     def write(self, path: str, refusal: Refusal) -> None:
         """Write one refused line. A line that could not be split into columns has its place and the reason only."""
-        row = self._rows.pop(refusal.index, None) or self._held.pop(refusal.index, None) or {}
-        reason = f"{refusal.field}: {refusal.reason}" if refusal.field else refusal.reason
-        self._csv.writerow((*(_text(row.get(column)) for column in self._columns), display_name(path), refusal.index, reason))
+        rows = self._rows.pop(refusal.index, None) or self._held.pop(refusal.index, None)
+        if rows is None and refusal.index in self._written:
+            return
+        self._written.add(refusal.index)
+        reason = escape_formula(f"{refusal.field}: {refusal.reason}" if refusal.field else refusal.reason)
+        place = escape_formula(display_name(path))
+        for row in rows or ({},):
+            self._csv.writerow((*(_cell(column, row.get(column)) for column in self._columns), place, refusal.index, reason))
 
     def __enter__(self) -> Self:
         return self
@@ -58,5 +71,6 @@ class RefusedLines:
         self._file.close()
 
 
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
+def _cell(column: str, value: Any) -> str:
+    text = "" if value is None else str(value)
+    return text if column in _NUMBERS and is_plain_number(text) else escape_formula(text)

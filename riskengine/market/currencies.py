@@ -3,7 +3,8 @@
 Currencies are the nodes of a graph, FX spot pairs its edges. A rate is the product of mids along the path with the fewest
 hops among fresh pairs, else among all priced ones; of equal paths the first in alphabetical order (currency by currency from
 the one to value, then pair symbols); an inverse is 1/mid. A currency without a path has no rate: not 1.0, not 0
-(ACCOUNTING section 4). A stored pair whose lot size is below 1 is no edge: its price is not the rate of one unit.
+(ACCOUNTING section 4). A minor unit (GBX) has a hundredth of the rate of its currency. A stored pair whose lot size is below 1
+is no edge: its price is not the rate of one unit.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from riskengine.records.currency_units import MINOR_UNITS
 from riskengine.records.reference import Reference
 from riskengine.records.types import BoolArray, FloatArray, Kind, small_lot
 
@@ -73,6 +75,8 @@ class CurrencyGraph:
             if i.kind is Kind.CRYPTO and i.base_currency
         )
         self._crypto_instruments = np.array([crypto.instrument for crypto in self._cryptos], dtype=np.int64)
+        numbers = reference.currency_index
+        self._minor_units = tuple((numbers[code], numbers[MINOR_UNITS[code]]) for code in numbers if code in MINOR_UNITS)
         self._coins = _coins(())
         self._routed_for: tuple[bytes, ...] | None = None
         self._paths: tuple[tuple[Hop, ...] | None, ...] = ()
@@ -104,6 +108,9 @@ class CurrencyGraph:
                     rate *= 1.0 / mid if hop.inverse else mid
                 value[currency] = rate
                 known[currency] = True
+        for minor, major in self._minor_units:
+            if known[major]:
+                value[minor] = value[major] / 100.0
         fee_value, fee_known = value, known
         if len(self._coins.bases):
             fee_value, fee_known = value.copy(), known.copy()
@@ -136,6 +143,9 @@ class CurrencyGraph:
         for currency in range(self._count):
             stale[currency] = best[currency] is None and fallback[currency] is not None
             paths.append(fallback[currency] if best[currency] is None else best[currency])
+        for minor, major in self._minor_units:
+            if paths[major] is not None:
+                paths[minor], stale[minor] = paths[major], stale[major]
         self._paths, self._stale = tuple(paths), stale
 
     def _search(self, pairs: Sequence[Pair]) -> list[tuple[Hop, ...] | None]:

@@ -23,6 +23,7 @@ from riskengine.config import MarksConfig
 from riskengine.market.price_limits import band_of, is_within, limit_of
 from riskengine.market.suspects import MAX_SUSPECT_SOURCES, SuspectLevel, extend_level, has_second_source, without_agreeing
 from riskengine.market.trading_day import TradingDay
+from riskengine.records.currency_units import move_quote, quoted_places
 from riskengine.records.decode import TickInput
 from riskengine.records.fields import QUOTE_DECIMALS, TS_MIN, Rejected, excerpt, quote, timestamp
 from riskengine.records.reference import Reference
@@ -210,8 +211,28 @@ class QuoteBook:
     def offer(self, ticks: Sequence[AnyTick], now: int) -> list[Refusal]:
         """Apply ticks in their order of arrival. A refusal has the tick's place, the field and the reason.
 
-        `now` limits how far ahead a tick may be, and says when a suspect level came. 0.4 us for one that is plain.
+        `now` limits how far ahead a tick may be, and says when a suspect level came. 0.4 us for one that is plain. Prices of a
+        source that quotes in another unit are converted first (5 us a tick).
         """
+        return self.apply(self.in_own_units(ticks), now)
+
+    def in_own_units(self, ticks: Sequence[AnyTick]) -> Sequence[AnyTick]:
+        """The ticks with prices in their instruments' cash currencies; the same list where no source quotes in another unit."""
+        units = self.reference.price_units
+        if not units:
+            return ticks
+        return [tick if tick.source not in units else self._in_own_unit(tick) for tick in ticks]
+
+    def _in_own_unit(self, tick: AnyTick) -> AnyTick:
+        instrument = self.reference.by_symbol.get(tick.instrument)
+        places = quoted_places(self.reference.price_units, tick.source, instrument.currency) if instrument is not None else 0
+        if not places:
+            return tick
+        bid, ask, mid = (move_quote(side, places) for side in (tick.bid, tick.ask, tick.mid))
+        return TickInput(tick.instrument, tick.ts, bid, ask, mid, tick.source)
+
+    def apply(self, ticks: Sequence[AnyTick], now: int) -> list[Refusal]:
+        """As `offer`, for ticks that have passed the door: their prices are in their instruments' cash currencies."""
         # A whole number divided by 1e12 is the double nearest to a decimal of 12 places: no need to round it. Adding 2**52 and
         # taking it away again leaves a whole number of whatever double.
         refusals: list[Refusal] = []

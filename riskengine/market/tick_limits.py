@@ -92,8 +92,9 @@ class LimitedQuoteBook(QuoteBook):
     def offer(self, ticks: Sequence[AnyTick], now: int) -> list[Refusal]:
         """See `QuoteBook.offer`. Costs 0.05 us a tick more within the limit; a tick that waits costs 0.5 us."""
         self._now = now
+        ticks = self.in_own_units(ticks)
         if not self._per_us or not ticks:
-            return super().offer(ticks, now)
+            return self.apply(ticks, now)
         refusals: list[Refusal] = []
         first, size = 0, len(ticks)
         while first < size:
@@ -146,12 +147,12 @@ class LimitedQuoteBook(QuoteBook):
         if self._waiting:
             before = [kept for tick in ticks if (kept := self._waiting.pop(tick.instrument, None)) is not None]
             self._take_waiting([tick for kept in before for tick in kept.ticks()])
-        return super().offer(ticks, now)
+        return self.apply(ticks, now)
 
     def _take_waiting(self, ticks: Sequence[AnyTick]) -> None:
         """Apply ticks that were accepted on arrival. If an instrument has gone since, drop its ticks without a refusal."""
         accepted = self.accepted
-        self.accepted = accepted - len(super().offer(ticks, self._now))
+        self.accepted = accepted - len(self.apply(ticks, self._now))
 
     def _keep_newest(self, ticks: Sequence[AnyTick], places: Sequence[int], now: int) -> list[Refusal]:
         refusals = []

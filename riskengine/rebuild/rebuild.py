@@ -137,7 +137,8 @@ def rebuild(
     `[engine] history_days` are frozen on the way, 3 us each; without it all stay in memory. `rest` is called often meanwhile.
     """
     listener.enter("reference")
-    reference = Reference(store.nodes(), store.instruments(), config.engine.reporting_currency, store.rule_starts())
+    currency, units = config.engine.reporting_currency, config.price_units
+    reference = Reference(store.nodes(), store.instruments(), currency, store.rule_starts(), units)
     engine = Engine(reference, config, epoch=epoch, now=now)
     engine.recall_verdicts(store.verdicts())
     openings = store.openings()

@@ -1,8 +1,10 @@
 """`riskengine reconcile --against FILE`: compares a statement (a custodian's, a broker's) with what a running engine shows.
 
 A statement has rows by node or dealer and instrument: the signed quantity and, if it has them, net cash and average price. Rows
-without an owner column are those of the root. Several rows of one position (lots) are added up. Only the owners that the
-statement names are compared, both ways round; leaving out a flat position is no difference. Pure, except for the two readers.
+without an owner column are those of the root; in a statement by dealer, an empty dealer is that of the trades without one.
+Several rows of one position (lots) are added up. Only the owners that the statement names are compared, both ways round; leaving
+out a flat position is no difference. The engine's own CSV of positions or of a ladder is a statement too. Pure, except for the
+two readers.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,14 +20,18 @@ from riskengine.engine_access import engine_opener
 from riskengine.errors import EngineUnreachable, InputError
 from riskengine.files.columns import ColumnOptions, Row
 from riskengine.files.mapped_rows import rows_of
+from riskengine.files.near_names import NearNames
 from riskengine.files.shapes import STATEMENT
-from riskengine.records.fields import MAX_MAGNITUDE, Rejected, excerpt, fixed, name, to_text
+from riskengine.records.fields import MAX_MAGNITUDE, MAX_TEXT, Rejected, excerpt, fixed, name, to_text
 from riskengine.records.types import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, DECIMALS, Key, Refusal
 from riskengine.snapshot.compare import AVERAGE, CASH, DEALER, MISSING_HERE, MISSING_THERE, NODE, QUANTITY, UNKNOWN_NAME
 from riskengine.snapshot.rows import RowDict
 
 TOLERATED = ("quantity", "net_cash", "average_price")
 TIMEOUT_S = 30
+MAX_CASH_DIGITS = 30
+"""Digits of net cash before the point: those of many positions of 1e15 at any price."""
+
 MAX_LIMIT = 1_000_000
 """The largest `limit` of a list (INTERFACE section 2)."""
 
@@ -98,11 +104,16 @@ def _parse_row(row: Row, root: str) -> tuple[Key, Stated]:
     owners = [field for field in ("node", "desk", "dealer") if row.get(field) not in (None, "")]
     if len(owners) > 1:
         raise Rejected(owners[1], f"cannot be combined with {owners[0]}: a row has one owner")
-    rollup, owner = (DEALER if owners == ["dealer"] else NODE), name(str(row[owners[0]]), owners[0]) if owners else root
+    if owners:
+        rollup, owner = (DEALER if owners == ["dealer"] else NODE), name(str(row[owners[0]]), owners[0])
+    elif row.get("dealer") is not None and "node" not in row and "desk" not in row:
+        rollup, owner = DEALER, ""  # a statement by dealer: those of the trades without one
+    else:
+        rollup, owner = NODE, root
     cash, average = row.get("net_cash"), row.get("average_price")
     figures = Stated(
         _number(row.get("quantity"), "quantity"),
-        None if cash in (None, "") else _number(cash, "net_cash") * CASH_PER_ONE,
+        None if cash in (None, "") else _cash(cash),
         None if average in (None, "") else _average(average),
     )
     return (rollup, owner, name(str(row.get("instrument") or ""), "instrument")), figures
@@ -116,13 +127,36 @@ def _number(value: Any, field: str) -> int:
 
 def _average(value: Any) -> Decimal:
     """With all digits of the sender: an average has no fixed number of them."""
-    try:
-        average = Decimal(str(value).strip())
-    except InvalidOperation:
-        raise Rejected("average_price", f"is not a number: {excerpt(str(value))}") from None
-    if not average.is_finite() or abs(average) > MAX_MAGNITUDE:
+    average = _exact(value, "average_price")
+    if abs(average) > MAX_MAGNITUDE:
         raise Rejected("average_price", "is not a finite number of at most 1e15")
     return average
+
+
+def _cash(value: Any) -> int:
+    """Cash in units of 1e-28: quantity times price has more decimals than either, and the engine shows them all."""
+    exact = _exact(value, "net_cash")
+    if exact.adjusted() >= MAX_CASH_DIGITS:
+        raise Rejected("net_cash", f"has more than {MAX_CASH_DIGITS} digits before the point")
+    if exact and exact.adjusted() < -CASH_DECIMALS:
+        raise Rejected("net_cash", f"has more than {CASH_DECIMALS} decimals")
+    units = Fraction(exact) * CASH_ONE
+    if units.denominator != 1:
+        raise Rejected("net_cash", f"has more than {CASH_DECIMALS} decimals")
+    return int(units)
+
+
+def _exact(value: Any, field: str) -> Decimal:
+    text = str(value).strip()
+    try:
+        if len(text) > MAX_TEXT:
+            raise InvalidOperation
+        exact = Decimal(text)
+    except InvalidOperation:
+        raise Rejected(field, f"is not a number: {excerpt(str(value))}") from None
+    if not exact.is_finite():
+        raise Rejected(field, "is not a finite number of at most 1e15")
+    return exact
 
 
 def _add(one: Stated, other: Stated) -> Stated:
@@ -222,13 +256,25 @@ def _kind(here: Stated | None, there: Stated | None, tolerances: Tolerances) -> 
         return MISSING_THERE if here is not None and abs(here.quantity) > tolerances.quantity else ""
     if here is None:
         return MISSING_HERE if abs(there.quantity) > tolerances.quantity else ""
-    if abs(here.quantity - there.quantity) > tolerances.quantity:
+    if _differ(here.quantity, there.quantity, tolerances.quantity, DECIMALS):
         return QUANTITY
-    if here.net_cash is not None and there.net_cash is not None and abs(here.net_cash - there.net_cash) > tolerances.net_cash:
+    cash = here.net_cash, there.net_cash
+    if cash[0] is not None and cash[1] is not None and _differ(cash[0], cash[1], tolerances.net_cash, CASH_DECIMALS):
         return CASH
     if here.average_price is not None and there.average_price is not None:
         return AVERAGE if abs(here.average_price - there.average_price) > tolerances.average_price else ""
     return ""
+
+
+def _differ(here: int, there: int, tolerance: int, decimals: int) -> bool:
+    """Whether two figures in units of 1e-`decimals` differ by more than the tolerance.
+
+    What the engine itself shows of a figure where nobody asks for it exactly, the nearest double, is no difference.
+    """
+    if abs(here - there) <= tolerance:
+        return False
+    shown = repr(here / 10**decimals)
+    return Fraction(there, 10**decimals) != Fraction(shown)
 
 
 def _break(kind: str, key: Key, here: Stated | None, there: Stated | None) -> RowDict:
@@ -249,6 +295,31 @@ def _break(kind: str, key: Key, here: Stated | None, there: Stated | None) -> Ro
     }
 
 
+def explain_unknown(breaks: Iterable[RowDict], seen: EnginePositions, names: NearNames) -> None:
+    """Say in each break of kind `unknown_name` which of its names the engine does not know, and which known one comes near.
+
+    As `unknown`: a list of `{field, name, near}`; `near` is None where none does.
+    """
+    for found in breaks:
+        if found["kind"] != UNKNOWN_NAME:
+            continue
+        rollup, instrument = found["rollup"], found["instrument"]
+        unknown = [(rollup, found[rollup])] if (rollup, found[rollup]) in seen.unknown else []
+        unknown += [] if instrument in seen.instruments else [("instrument", instrument)]
+        found["unknown"] = [{"field": field, "name": name, "near": names.near(field, name)} for field, name in unknown]
+
+
+def _known_names(url: str, seen: EnginePositions) -> NearNames:
+    """The names that the engine at `url` knows, each kind asked for once one is unknown."""
+    return NearNames(
+        {
+            "instrument": lambda: sorted(seen.instruments),
+            "node": lambda: [row["node"] for row in _ask(url, "/v1/nodes", {})["rows"]],
+            "dealer": lambda: [row["dealer"] for row in _ask(url, "/v1/dealers", {"limit": str(MAX_LIMIT)})["rows"]],
+        }
+    )
+
+
 class StatementReport(NamedTuple):
     """The result of a comparison with a statement. `compared` counts positions of either side."""
 
@@ -265,6 +336,7 @@ def against_statement(url: str, path: str, options: ColumnOptions, tolerances: T
     stated, refused = read_statement(path, options, engine_root(url))
     seen = engine_positions(url, ((rollup, owner) for rollup, owner, _ in stated))
     breaks = compare_statement(seen.positions, stated, tolerances, seen.knows)
+    explain_unknown(breaks, seen, _known_names(url, seen))
     watermark = int(_ask(url, "/v1/status", {})["watermark"] or 0)
     compared = len(seen.positions.keys() | stated.keys())
     return StatementReport(compared, seen.epoch, seen.seq, watermark, breaks, refused)

@@ -15,7 +15,15 @@ import msgspec
 
 from riskengine.errors import InputError
 from riskengine.nearest import unknown
-from riskengine.records.currency_units import MINOR_UNITS, hundredths
+from riskengine.records.currency_units import (
+    AS_THEY_ARE,
+    MINOR_UNITS,
+    PriceUnits,
+    move_point,
+    one_spelling,
+    places_between,
+    quoted_places,
+)
 from riskengine.records.fields import (
     MAX_TEXT,
     Rejected,
@@ -322,18 +330,26 @@ def has_rounded_fees(sent: TradeInput) -> bool:
 
 def _in_cash_currency(sent: TradeInput, instrument: Instrument) -> TradeInput:
     """The same trade with price and contra_amount in the instrument's cash currency, exact. Raises Rejected for another one."""
-    per_unit = hundredths(sent.currency, instrument.currency)
-    if per_unit is None:
+    places = places_between(sent.currency, instrument.currency)
+    if places is None:
         reason = f"is {excerpt(sent.currency)}, and {instrument.instrument} is dealt in {instrument.currency}"
         raise Rejected("currency", f"{reason}: it is a check, and fees have fees_currency")
-    if per_unit == 1:
+    return _moved(sent, places)
+
+
+def _moved(sent: TradeInput, places: int) -> TradeInput:
+    """The same trade, price and contra_amount in another unit: their decimal points moved. Raises Rejected."""
+    if not places:
         return sent
     amounts = {field: getattr(sent, field) for field in ("price", "contra_amount")}
-    return msgspec.structs.replace(sent, **{field: _hundredth(amount, field) for field, amount in amounts.items()})
+    return msgspec.structs.replace(sent, **{field: _moved_amount(amount, places, field) for field, amount in amounts.items()})
 
 
-def _hundredth(amount: Number, field: str) -> Number:
-    return None if amount is None else Decimal(fixed(amount, DECIMALS - 2, field)).scaleb(-DECIMALS - 2)
+def _moved_amount(amount: Number, places: int, field: str) -> Number:
+    if amount is None:
+        return None
+    fixed(amount, min(DECIMALS, DECIMALS + places), field)  # refused in the unit in which it was sent
+    return move_point(amount, places)
 
 
 class TradeCheck:
@@ -341,7 +357,8 @@ class TradeCheck:
 
     `instruments` are by symbol; trades attach to `leaves`, which are some of `nodes`. Fees may be in `currencies`: those of
     instruments that can have a rate, and the `more_currencies` named. `rule_starts` says from which stored row on each of the
-    stricter rules judges (`records.rules`).
+    stricter rules judges (`records.rules`). `price_units` are the units of sources that quote in another than the instrument's:
+    what comes in is converted; what is stored, or says by a `store_seq` that it was read from an engine, has been.
     """
 
     def __init__(
@@ -351,12 +368,15 @@ class TradeCheck:
         nodes: Container[str],
         more_currencies: Iterable[str] = (),
         rule_starts: RuleStarts = NO_STARTS,
+        price_units: PriceUnits = AS_THEY_ARE,
     ) -> None:
         self.instruments = instruments
         self.leaves = leaves
         self.nodes = nodes
         self.rule_starts = rule_starts
+        self.price_units = price_units
         cash = {code for each in instruments.values() for code in (each.currency, each.quote_currency)} | {*more_currencies}
+        cash |= {MINOR_UNITS[code] for code in cash if code in MINOR_UNITS}
         bases = {each.base_currency for each in instruments.values() if each.kind is not Kind.METAL}
         self.currencies = (cash | bases) - {""}
         """Currencies of fees that have a rate, or will have one once their pair has a price."""
@@ -374,11 +394,14 @@ class TradeCheck:
             raise Rejected("action", f"must be new, amend or cancel: {excerpt(sent.action)}")
         instrument = self.instruments.get(sent.instrument)
         if instrument is None:
-            raise Rejected("instrument", self._unknown(sent.instrument, "instrument"))
+            raise Rejected("instrument", self._unknown(sent.instrument, "instrument"), sent.instrument)
         if sent.fees is not None:
-            sent = self._with_whole_fees(sent)
+            sent = self._with_fees_unit(sent)
         if sent.currency:
             sent = _in_cash_currency(sent, instrument)
+        elif store_seq is None and self.price_units and sent.store_seq is None:
+            source = sent.source or default_source
+            sent = _moved(sent, quoted_places(self.price_units, source, instrument.currency))
         self._check_desk(sent.desk)
         if sent.side not in ("buy", "sell"):
             raise Rejected("side", f"must be buy or sell: {excerpt(sent.side)}" if sent.side else "is missing")
@@ -441,7 +464,7 @@ class TradeCheck:
         if desk not in self.leaves:
             if desk in self.nodes:
                 raise Rejected("desk", f"{excerpt(desk)} has nodes below it; trades attach to leaf nodes")
-            raise Rejected("desk", self._unknown(desk, "desk"))
+            raise Rejected("desk", self._unknown(desk, "desk"), desk)
 
     def _unknown(self, value: str, what: str) -> str:
         return f"unknown {what} {excerpt(value)}" if value else "is missing"
@@ -474,12 +497,17 @@ class TradeCheck:
             raise Rejected("contra_amount", "must not be negative: side gives its sign")
         return contra
 
-    def _with_whole_fees(self, sent: TradeInput) -> TradeInput:
-        """The same trade, its fees in a minor unit (`fees_currency`, or the row's `currency`) told in the whole one, exact."""
-        unit = sent.fees_currency or sent.currency
-        if sent.fees is None or unit not in MINOR_UNITS or unit in self.currencies:
+    def _with_fees_unit(self, sent: TradeInput) -> TradeInput:
+        """The same trade with the unit of its fees named: `fees_currency`, or the row's `currency`, in which its amounts are.
+
+        Fees in a minor unit that no instrument has are told in the whole one, exact.
+        """
+        unit = one_spelling(sent.fees_currency or sent.currency)
+        if sent.fees is None or not unit:
             return sent
-        return msgspec.structs.replace(sent, fees=sent.fees.scaleb(-2), fees_currency=MINOR_UNITS[unit])
+        if unit in MINOR_UNITS and unit not in self.currencies:
+            return msgspec.structs.replace(sent, fees=move_point(sent.fees, -2), fees_currency=MINOR_UNITS[unit])
+        return sent if unit == sent.fees_currency else msgspec.structs.replace(sent, fees_currency=unit)
 
     def _fees_currency(self, sent: str, fees: int, instrument: Instrument, store_seq: int | None) -> str:
         """The fees' currency: one that has a rate, or will have one. That of fees of 0 need only be known."""

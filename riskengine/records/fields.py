@@ -6,6 +6,7 @@ Pure functions. Each returns the exact value or raises `Rejected` with the field
 import datetime as dt
 from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation
 
+from riskengine.records.currency_units import MINOR_UNITS, one_spelling
 from riskengine.records.types import DECIMALS, ONE
 
 MAX_TEXT = 128
@@ -22,6 +23,9 @@ FIRST_YEAR, END_YEAR = 1980, 2200
 TS_MIN = int(dt.datetime(FIRST_YEAR, 1, 1, tzinfo=dt.UTC).timestamp()) * 1_000_000
 TS_MAX = int(dt.datetime(END_YEAR, 1, 1, tzinfo=dt.UTC).timestamp()) * 1_000_000
 
+NO_OFFSET = "has no offset from UTC"
+"""Why a time is refused that does not say on whose clock it is."""
+
 _WIDE = Context(prec=80, Emax=10_000, Emin=-10_000, traps=[Inexact, InvalidOperation])
 """Wide enough for every accepted number; a digit beyond it raises instead of rounding."""
 _ROUNDING = Context(prec=80, rounding=ROUND_HALF_EVEN, Emax=10_000, Emin=-10_000, traps=[InvalidOperation])
@@ -30,12 +34,16 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class Rejected(Exception):
-    """Refuses one item of a batch. The code that decodes the batch catches it and makes it a `Refusal`."""
+    """Refuses one item of a batch. The code that decodes the batch catches it and makes it a `Refusal`.
 
-    def __init__(self, field: str, reason: str) -> None:
+    `unknown` is the name that no record has, where that is the reason: a door may look which known one comes near.
+    """
+
+    def __init__(self, field: str, reason: str, unknown: str = "") -> None:
         super().__init__(f"{field}: {reason}" if field else reason)
         self.field = field
         self.reason = reason
+        self.unknown = unknown
 
 
 def fixed(value: Decimal | int | str, decimals: int, field: str) -> int:
@@ -59,8 +67,10 @@ def fixed(value: Decimal | int | str, decimals: int, field: str) -> int:
     return _scaled(value, decimals, field) * int(10 ** (DECIMALS - decimals))
 
 
-def rounded(value: Decimal, field: str) -> int:
+def rounded(value: Decimal | str, field: str) -> int:
     """`value` in units of 1e-10, what is finer rounded half-even. Raises Rejected: not finite, above 1e15."""
+    if isinstance(value, str):
+        value = _decimal(value, field)
     try:
         return fixed(value, DECIMALS, field)
     except Rejected:
@@ -170,7 +180,7 @@ def _rfc3339(text: str, field: str) -> int:
     except (ValueError, OverflowError):
         raise Rejected(field, f"is not a time: {excerpt(text)}") from None
     if moment.tzinfo is None:
-        raise Rejected(field, f"has no offset from UTC: {excerpt(text)}")
+        raise Rejected(field, f"{NO_OFFSET}: {excerpt(text)}")
     return micros(moment)
 
 
@@ -246,7 +256,12 @@ def excerpt(text: str) -> str:
 
 
 def currency(value: str, field: str) -> str:
-    """A currency code of 3 to 8 capital letters or digits (`EUR`, `USDT`), or empty. Raises Rejected."""
+    """A currency code of 3 to 8 capital letters or digits (`EUR`, `USDT`), a minor unit (`GBX`), or empty. Raises Rejected.
+
+    A unit with two spellings comes back under one.
+    """
+    if value in MINOR_UNITS:
+        return one_spelling(value)
     if value and not (3 <= len(value) <= 8 and value.isascii() and value.isalnum() and value.upper() == value):
         raise Rejected(field, f"must be a code of 3 to 8 capital letters: {excerpt(value)}")
     return value

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import msgspec
 
+from riskengine.records.currency_units import AS_THEY_ARE, PriceUnits, move_quote, places_between, quoted_places
 from riskengine.records.fields import Rejected, currency, date, excerpt, fixed, integer, name, quote, timestamp, to_text
 from riskengine.records.types import (
     DECIMALS,
@@ -75,20 +76,23 @@ class OpeningInput(msgspec.Struct, kw_only=True):
 
 
 class CloseInput(msgspec.Struct, kw_only=True):
-    """A row of a closes file."""
+    """A row of a closes file. `source` and `currency` say in which unit its price is; they are not stored."""
 
     date: str
     instrument: str
     price: float | str
+    source: str = "file"
+    currency: str = ""
 
 
 class MarkInput(msgspec.Struct, kw_only=True):
-    """A row of a marks file."""
+    """A row of a marks file. `currency` says in which unit its price is; it is not stored."""
 
     instrument: str
     ts: int | str
     price: float | str
     source: str = "file"
+    currency: str = ""
 
 
 def check_node(sent: NodeInput) -> Node:
@@ -187,29 +191,45 @@ def check_opening(sent: OpeningInput, instruments: Mapping[str, Instrument]) -> 
     )
 
 
-def check_close(sent: CloseInput, instruments: Mapping[str, Instrument]) -> Close:
-    """A closing price of a known instrument. Raises Rejected."""
+def check_close(sent: CloseInput, instruments: Mapping[str, Instrument], units: PriceUnits = AS_THEY_ARE) -> Close:
+    """A closing price of a known instrument. `units` as for `check_mark`. Raises Rejected."""
     instrument = _instrument(sent.instrument, instruments)
     if not sent.date:
         raise Rejected("date", "is missing")
-    return Close(date(sent.date, "date"), instrument.instrument, _mark_price(sent.price, instrument))
+    return Close(date(sent.date, "date"), instrument.instrument, _mark_price(_in_own_unit(sent, instrument, units), instrument))
 
 
-def check_mark(sent: MarkInput, instruments: Mapping[str, Instrument]) -> StoredMark:
-    """A mark of a known instrument. Raises Rejected."""
+def check_mark(sent: MarkInput, instruments: Mapping[str, Instrument], units: PriceUnits = AS_THEY_ARE) -> StoredMark:
+    """A mark of a known instrument. `units` are those of sources that quote in another unit than the instrument's.
+
+    Raises Rejected.
+    """
     instrument = _instrument(sent.instrument, instruments)
     return StoredMark(
         instrument=instrument.instrument,
         ts=timestamp(sent.ts, "ts"),
-        price=_mark_price(sent.price, instrument),
+        price=_mark_price(_in_own_unit(sent, instrument, units), instrument),
         source=name(sent.source, "source", required=False),
     )
+
+
+def _in_own_unit(sent: CloseInput | MarkInput, instrument: Instrument, units: PriceUnits) -> float | str:
+    """The price in the instrument's cash currency: from the unit that the row names, else from that of its source."""
+    if sent.currency:
+        places = places_between(sent.currency, instrument.currency)
+        if places is None:
+            reason = f"is {excerpt(sent.currency)}, and {instrument.instrument} is dealt in {instrument.currency}"
+            raise Rejected("currency", reason)
+    else:
+        places = quoted_places(units, sent.source, instrument.currency)
+    moved = move_quote(sent.price, places) if places else sent.price
+    return "" if moved is None else moved
 
 
 def _instrument(symbol: str, instruments: Mapping[str, Instrument]) -> Instrument:
     instrument = instruments.get(symbol)
     if instrument is None:
-        raise Rejected("instrument", f"unknown instrument {excerpt(symbol)}" if symbol else "is missing")
+        raise Rejected("instrument", f"unknown instrument {excerpt(symbol)}" if symbol else "is missing", symbol)
     return instrument
 
 

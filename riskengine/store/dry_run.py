@@ -1,9 +1,12 @@
 """A store that answers what a load would come to, and stores nothing (`riskengine load --dry-run`).
 
 It judges by the rules of the tables themselves: their functions run in a transaction that reads and does not write. What was
-"stored" before is remembered for trades; give it the whole of a file of other records at once.
+"stored" before is remembered for trades, in a temporary database, so that memory does not grow with the file; give it the whole
+of a file of other records at once.
 """
 
+import sqlite3
+import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -24,12 +27,12 @@ _Version = tuple[str, str, int, int]
 
 
 class DryRun:
-    """The part of a store that a load uses; see `protocol.Store`. Memory: the trades that it was given."""
+    """The part of a store that a load uses; see `protocol.Store`. Memory: bounded; disk: the trades that it was given."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._currencies = {instrument.instrument: instrument.currency for instrument in store.instruments()}
-        self._new: dict[_Version, Trade] = {}
+        self._new = _NewTrades()
 
     def nodes(self) -> list[Node]:
         """See `Store`."""
@@ -49,9 +52,7 @@ class DryRun:
 
     def trades_of_deals(self, deals: Sequence[tuple[str, str]]) -> list[TradeRow]:
         """See `Store`; with the trades that would be stored."""
-        asked = set(deals)
-        new = [_row_of(trade) for trade in self._new.values() if (trade.source, trade.trade_id) in asked]
-        return [*self._store.trades_of_deals(deals), *new]
+        return [*self._store.trades_of_deals(deals), *(row for deal in set(deals) for row in self._new.of_deal(deal))]
 
     def append_trades(self, trades: Sequence[Trade]) -> list[Stored]:
         """What `Store` would answer, with store_seq 0 for a new trade."""
@@ -64,11 +65,13 @@ class DryRun:
         row = stored.get(version)
         outcome: StoredAs
         if row is not None:
-            outcome = "existing" if same_as_row(trade, row, self._currencies.get(row.instrument, "")) else "conflict"
-            return Stored(row.store_seq, outcome)
-        first = self._new.setdefault(version, trade)
-        outcome = "inserted" if first is trade else "existing" if first.same_economics(trade) else "conflict"
+            return Stored(row.store_seq, self._compared(trade, row))
+        first = self._new.add(trade)
+        outcome = "inserted" if first is None else self._compared(trade, first)
         return Stored(0, outcome)
+
+    def _compared(self, trade: Trade, row: TradeRow) -> StoredAs:
+        return "existing" if same_as_row(trade, row, self._currencies.get(row.instrument, "")) else "conflict"
 
     def save_nodes(self, nodes: Sequence[Node]) -> Saved:
         """See `Store`."""
@@ -94,9 +97,35 @@ class DryRun:
         return self._store.read(lambda transaction: query(_Reading(transaction)))
 
 
-def _row_of(trade: Trade) -> TradeRow:
-    *columns, received_ts = row_values(trade)
-    return TradeRow._make((*columns, 0, received_ts))
+class _NewTrades:
+    """The trades that would be stored, in a temporary database of SQLite: up to `_CACHE_KIB` in memory, the rest on disk."""
+
+    def __init__(self) -> None:
+        self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        weakref.finalize(self, self._db.close)
+        self._db.execute("PRAGMA journal_mode = OFF")
+        self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        key = ", ".join(_VERSION_COLUMNS)
+        self._db.execute(f"CREATE TABLE new ({', '.join(TradeRow._fields)}, PRIMARY KEY ({key})) WITHOUT ROWID")
+        self._db.execute("BEGIN")  # never committed: nothing of it is to outlive the command
+
+    def add(self, trade: Trade) -> TradeRow | None:
+        """Keep a trade; the row with its identity and version that is there already, which stays, if there is one."""
+        *columns, received_ts = row_values(trade)
+        row = TradeRow._make((*columns, 0, received_ts))
+        if self._db.execute(_INSERT, row).rowcount:
+            return None
+        return TradeRow._make(self._db.execute(f"{_OF_DEAL} AND leg = ? AND version = ?", row[:4]).fetchone())
+
+    def of_deal(self, deal: tuple[str, str]) -> list[TradeRow]:
+        """The rows of a deal, given by source and trade_id."""
+        return list(map(TradeRow._make, self._db.execute(_OF_DEAL, deal)))
+
+
+_CACHE_KIB = 32_768
+_VERSION_COLUMNS = TradeRow._fields[:4]
+_INSERT = f"INSERT OR IGNORE INTO new VALUES ({', '.join('?' * len(TradeRow._fields))})"  # noqa: S608 - question marks
+_OF_DEAL = "SELECT * FROM new WHERE source = ? AND trade_id = ?"
 
 
 class _Reading:

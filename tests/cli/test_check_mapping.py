@@ -47,7 +47,7 @@ def test_the_first_rows_are_shown_as_they_would_be_read(mapping: Path, tmp_path:
     assert rows == [
         f"line {line}: trade_id 1, ts 2026-03-02T08:00:00Z, instrument EURUSD, side buy, quantity 5, price 1.5" for line in (2, 3)
     ]
-    assert summary.endswith("9 trades rows would be read, 0 lines refused")
+    assert summary.endswith("9 rows of trades would be read, 0 refused")
     assert "ignored column that" in done.stderr and "Note" in done.stderr
     assert "gives no desk: --set desk=.. does" in done.stderr
 
@@ -55,7 +55,7 @@ def test_the_first_rows_are_shown_as_they_would_be_read(mapping: Path, tmp_path:
 def test_a_line_that_cannot_be_read_is_shown_and_fails(mapping: Path, tmp_path: Path) -> None:
     done = riskengine("check-mapping", mapping, "--against", export(tmp_path, GOOD + GOOD.replace("1.5", "1,5")))
     assert done.exit_code == 1
-    assert "export.csv:3: : has 8 fields; the header has 7".replace(": :", ":") in done.stderr
+    assert "export.csv:3: has 8 fields; the header has 7" in done.stderr
     done = riskengine("check-mapping", mapping, "--against", export(tmp_path, GOOD.replace("1.5", "1x5")))
     assert done.exit_code == 1
     assert "export.csv:2: price: " in done.stderr

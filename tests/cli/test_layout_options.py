@@ -32,10 +32,10 @@ class Desk:
     def load(self, text: str | bytes, *words: str | Path) -> Any:
         return riskengine("load", "trades", self.file("export.csv", text), "--store", self.url, *words)
 
-    def trades(self) -> list[tuple[str, str, str, str, str]]:
+    def trades(self) -> list[tuple[str | None, ...]]:
         opened = open_store(self.url)
         try:
-            rows = opened.trades_after(0)
+            rows = list(opened.trades_after(0))
         finally:
             opened.close()
         return [(row.trade_id, row.side, row.quantity, row.price, row.fees) for row in rows]
@@ -124,6 +124,18 @@ def test_refused_lines_are_written_as_rows_of_ours(desk: Desk) -> None:
     done = desk.load(EXPORT.replace("1,5;", "1,5;").replace("BOT", "SLD"), *PARTS, "--set", "desk=FX9", "--refused", refused)
     assert done.exit_code == 1
     assert "FX9" in refused.read_text() and "1000.50" in refused.read_text()
+
+
+def test_a_line_that_the_mapping_cannot_read_is_written_as_far_as_it_can_and_loads_once_mended(desk: Desk) -> None:
+    refused = desk.folder / "refused.csv"
+    done = desk.load(EXPORT.replace("1,5;", "1x5;"), *PARTS, "--refused", refused)
+    assert done.exit_code == 1
+    text = refused.read_text()
+    assert "1000.50,1x5,2.5" in text and "price: is not a number with the decimal mark" in text
+    refused.write_text(text.replace("1x5,", "1.5,", 1))
+    mended = riskengine("load", "trades", refused, "--store", desk.url)
+    assert "1 inserted" in mended.stdout, mended.stderr
+    assert desk.trades() == [("1", "buy", "1000.5", "1.5", "2.5")]
 
 
 def test_ticks_are_replayed_by_a_mapping(desk: Desk) -> None:

@@ -92,6 +92,36 @@ def test_a_statement_that_agrees_or_differs(desk: Desk, tmp_path: Path) -> None:
     assert (found["kind"], found["node"], found["difference"]["quantity"]) == ("quantity", "FX1", "0.005")
 
 
+def test_names_that_the_engine_does_not_know_are_told_apart_and_averages_as_such(desk: Desk, tmp_path: Path) -> None:
+    statement = tmp_path / "broker.csv"
+    statement.write_text(
+        "node,dealer,instrument,quantity,average_price\n"
+        "FX2,,EURUSD,100,1.25\nFX2,,EUR/SEK,5,\nFX-2,,EURUSD,1,\n,Bob,EURUSD,1,\nNOPE,,EUR/USD,5,\nFX2,,GBPUSD,7,\n"
+    )
+    told = command("reconcile", "--engine", desk.server.url, "--against", statement)
+    assert told.returncode == 1
+    assert told.stdout.splitlines() == [
+        "unknown_name  dealer Bob  EURUSD  there 1  unknown dealer 'Bob': did you mean 'bob'?",
+        "unknown_name  node FX-2  EURUSD  there 1  unknown node 'FX-2': did you mean 'FX2'?",
+        "unknown_name  node FX2  EUR/SEK  there 5  unknown instrument 'EUR/SEK'",
+        "average       node FX2  EURUSD  here average 1.2 of 100  there average 1.25 of 100",
+        "missing_here  node FX2  GBPUSD  here nothing  there 7",
+        "unknown_name  node NOPE  EUR/USD  there 5  unknown node 'NOPE'  unknown instrument 'EUR/USD': did you mean 'EURUSD'?",
+        "unknown_name: the engine does not know the name; load it, or give their name ours by --alias FILE (theirs,ours)",
+        "6 breaks, 6 positions compared against " + str(statement) + ", watermark 3",
+    ]
+    found = desk.reconcile("--against", statement, status=1)["breaks"]
+    assert found[0]["unknown"] == [{"field": "dealer", "name": "Bob", "near": "bob"}]
+    assert (found[3]["here"]["average_price"], found[3]["there"]["average_price"]) == ("1.2", "1.25")
+
+
+def test_an_alias_file_gives_the_names_of_a_statement_ours(desk: Desk, tmp_path: Path) -> None:
+    statement, names = tmp_path / "broker.csv", tmp_path / "names.csv"
+    statement.write_text("node,dealer,instrument,quantity\nZurich,,EUR/USD,100\n,Bob,EUR/USD,100\n")
+    names.write_text("Zurich,FX2\nBob,bob\nEUR/USD,EURUSD\n")
+    assert desk.reconcile("--against", statement, "--alias", names, status=0)["clean"]
+
+
 def test_where_it_cannot_compare_stdout_is_empty_and_the_status_2(desk: Desk, tmp_path: Path) -> None:
     other = tmp_path / "other.db"
     open_store(f"sqlite:///{other}").close()

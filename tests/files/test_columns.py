@@ -106,6 +106,15 @@ def test_a_pipe_that_trickles_is_read(tmp_path):
         os.close(read)
 
 
+def test_the_apostrophe_that_our_own_files_put_before_a_formula_is_taken_off(written):
+    path = written(b"a,b\n'=C,'-77\n'tHooft,''s\n")
+    assert [row for _, row in rows(path)] == [{"a": "=C", "b": "-77"}, {"a": "'tHooft", "b": "'s"}]
+
+
+def test_a_name_of_ndjson_keeps_its_apostrophe(written):
+    assert [row for _, row in rows(written(b'{"a": "\'=C"}\n'))] == [{"a": "'=C"}]
+
+
 # One bad line
 
 
@@ -116,8 +125,8 @@ def test_a_pipe_that_trickles_is_read(tmp_path):
         (b"1,2,3", "has 3 fields; the header has 2"),
         (b"a,b", "repeats the header"),
         (b"\xef\xbb\xbfa,b", "repeats the header"),
-        (b"\xff,x", "is not UTF-8 at byte 1"),
-        (b"1\0,x", "has a NUL byte"),
+        (b"\xff,x", "is not UTF-8 at byte 1: save the file as UTF-8, or name its --encoding"),
+        (b"1\0,x", "has a NUL byte: the file is damaged, export it again"),
         (b'1,"x', "has a quote that is not closed"),
         (b'"1"x,"', "',' expected after '\"'"),
         (b'1,"' + b"x" * 140_000 + b'"', "field larger than field limit (131072)"),
@@ -182,8 +191,14 @@ def _denied(path, mode):
         (gzip.compress(b"", mtime=0), "is empty"),
         (b"\x1f\x8b", "ends in the middle"),
         (b"\x1f\x8bnonsense and more", "is damaged"),
-        ("a,b\n1,x\n".encode("utf-16"), "is UTF-16"),
-        (b"PK\x03\x04....", "spreadsheet"),
+        ("a,b\n1,x\n".encode("utf-16"), "is UTF-16; UTF-8 is expected: save it as UTF-8, or name its --encoding"),
+        ("a,b\n1,x\n".encode("utf-16-le"), "is UTF-16 without a byte-order mark"),
+        ("a,b\n1,x\n".encode("utf-16-be"), "is UTF-16 without a byte-order mark"),
+        ("a,b\n1,x\n".encode("utf-32"), "is UTF-32"),
+        (b"PK\x03\x04....", "is a zip archive or a spreadsheet (.xlsx, .ods), whatever its name says"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is an old Excel workbook (.xls)"),
+        (b"%PDF-1.7\n", "is a PDF"),
+        (b"<!doctype html>\n", "is a web page"),
         (b"BZh91AY&SY", "bzip2"),
         (b"\x80\x81\x82\x83,\x84\n", "line 1: is not UTF-8 at byte 1"),
         (b"a\0,b\n", "line 1: has a NUL byte"),
@@ -270,6 +285,41 @@ def test_lacking_columns_are_an_error_that_lists_the_header(written):
     assert error(path, PLAIN, PRICES) == (
         f"{path}: lacks instrument, ts, price; the header is Sym, Date, Bid; --columns maps other names"
     )
+
+
+def test_lacking_columns_that_others_come_near_are_named_with_the_option_that_maps_them(written):
+    path = written(b"Instr,Trade Time,Fill Price,Venue\n")
+    assert error(path, PLAIN, PRICES) == (
+        f"{path}: lacks instrument, ts, price; the header is Instr, Trade Time, Fill Price, Venue;"
+        " near ones are mapped by --columns 'instrument=Instr,price=Fill Price'"
+    )
+
+
+def test_of_a_lacking_column_that_an_action_makes_up_for_that_is_said_once(written):
+    shape = Shape("deal", ("id", "ts", "side", "action"), (("id",), ("ts", "action"), ("side", "action")))
+    assert "lacks ts, side (a file of cancels needs action instead); the header is id" in error(written(b"id\n"), PLAIN, shape)
+
+
+@pytest.mark.parametrize(
+    ("separator", "told"), [(";", "';': --delimiter ';'"), ("\t", "tabs: --delimiter tab"), ("|", "'|': --delimiter '|'")]
+)
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_header_in_one_piece_is_told_with_its_separator(written, separator, told, quote):
+    header = separator.join(f"{quote}{name}{quote}" for name in ("instrument", "ts", "price"))
+    assert f"it looks separated by {told} reads it" in error(written(f"{header}\n".encode()), PLAIN, PRICES)
+
+
+def test_a_line_in_one_piece_without_header_is_told_with_its_separator(written):
+    [(_, refusal)] = rows(written(b"EURUSD;5;1.1\n"), ColumnOptions({"instrument": "1", "ts": "2", "price": "3"}), PRICES)
+    assert refusal.reason == "has 1 field; 3 are mapped; it looks separated by ';': --delimiter ';' reads it"
+
+
+@pytest.mark.parametrize(("content", "line"), [(b"a,b\n1,2\n3,4.0", 3), (b"a,b\n1,2\n3", 3), (b'a,b\n1,"2', 2)])
+def test_a_last_line_without_an_end_is_told_because_a_file_that_was_cut_off_ends_so(written, content, line):
+    told: list[str] = []
+    path = written(content)
+    rows(path, ColumnOptions(tell=told.append))
+    assert told == [f"{path}: the last line ({line}) has no line end: make sure that the file was not cut off there"]
 
 
 def test_a_mapping_to_a_column_that_does_not_exist_is_an_error(written):

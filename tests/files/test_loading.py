@@ -92,7 +92,7 @@ def test_a_bad_line_is_refused_with_its_place_and_the_others_are_loaded(loader: 
     path = loader.file("t.csv", TRADES + lines("a") + lines("b", desk="X") + lines("c", quantity="1e400") + lines("d"))
     report = loader.load("trades", path)
     assert (report.counts["inserted"], report.counts["refused"], report.counts["lines"]) == (2, 2, 4)
-    assert loader.refusals == ["t.csv:3: desk: unknown desk 'X'", "t.csv:4: quantity: is larger than 1e15"]
+    assert loader.refusals == ["t.csv:3: desk: unknown desk 'X'", "t.csv:4: quantity: is larger than 1e15: '1e400'"]
     assert loader.advanced == 4
 
 
@@ -292,3 +292,21 @@ def test_a_dry_run_counts_as_the_load_does_and_stores_nothing(loader: Loader) ->
         loader.is_dry = False
         assert loader.load(kind, path).counts == dry.counts, kind
     assert loader.load("trades", loader.file("again.csv", files["trades"])).counts["duplicate"] == 3
+
+
+def test_a_failure_of_several_files_is_told_once_with_the_others_counted(loader: Loader) -> None:
+    workbook = b"PK\x03\x04...."
+    files = [loader.file(f"{number}.csv", workbook) for number in range(3)]
+    report = loader.load("trades", *files, loader.file("empty.csv", b""))
+    report.tell_repeated_failures()
+    first, empty, more = loader.complaints
+    assert first.startswith(f"{files[0]}: is a zip archive or a spreadsheet") and empty.endswith("empty.csv: is empty")
+    assert more.startswith(f"2 more files ({files[1]}, {files[2]}): is a zip archive or a spreadsheet")
+    assert len(report.failures) == 4
+
+
+def test_files_of_overlapping_days_load_each_trade_once_and_count_the_others(loader: Loader) -> None:
+    monday = loader.file("monday.csv", TRADES + lines("a", "b", "c"))
+    tuesday = loader.file("tuesday.csv", TRADES + lines("b", "c", "d"))
+    counts = loader.load("trades", monday, tuesday).counts
+    assert (counts["lines"], counts["inserted"], counts["duplicate"]) == (6, 4, 2)

@@ -123,13 +123,35 @@ def test_each_bad_trade_is_refused_with_line_and_field_and_the_others_are_read(w
     assert [item.trade_id for _, item in found if isinstance(item, Trade)] == ["T1", "T9"]
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"price": "1,1"}, "invalid decimal string: '1,1'"),
+        ({"quantity": "-5"}, "must be above 0: '-5'"),
+        ({"side": "BOT"}, "must be buy or sell: 'BOT'"),
+        ({"instrument": ""}, "is missing"),
+    ],
+)
+def test_a_refused_field_is_told_with_its_value_once(written, change, reason):
+    row = {"trade_id": "a", "ts": str(TS), "instrument": "EURUSD", "desk": "FX1", "side": "buy"}
+    row |= {"quantity": "5", "price": "1.1"} | change
+    [(_, refusal)] = trades(written(",".join(row) + "\n" + ",".join(f'"{value}"' for value in row.values()) + "\n"))
+    assert refusal == Refusal(2, next(iter(change)), reason)
+
+
+def test_a_refused_tick_is_told_with_its_value(written):
+    for text in (f"instrument,ts,bid\nEURUSD,{TS},much\n", json.dumps({"instrument": "EURUSD", "ts": TS, "bid": "much"})):
+        [(_, refusal)] = ticks(written(text))
+        assert refusal.field == "bid" and refusal.reason.endswith(": 'much'")
+
+
 def test_a_file_of_cancels_needs_no_more_than_identity_and_version(written):
     ((_, cancel),) = trades(written("trade_id,version,action\nT1,2,cancel\n"))
     assert (cancel.trade_id, cancel.version, cancel.action) == ("T1", 2, "cancel")
 
 
 def test_a_file_that_cannot_hold_trades_is_an_error(written):
-    with pytest.raises(InputError, match="lacks ts or action, desk or action; the header is "):
+    with pytest.raises(InputError, match=r"lacks ts, desk \(a file of cancels needs action instead\); the header is "):
         trades(written("trade_id,instrument,side,quantity,price\n"))
 
 
@@ -138,7 +160,7 @@ def test_the_time_options_read_both_times_of_a_trade(written):
     ((_, trade),) = trades(path, ColumnOptions(tz="America/New_York"))
     assert (trade.ts, trade.booked_ts) == (1451948440420000, 1451948441000000)
     ((_, refusal),) = trades(path)
-    assert refusal == Refusal(2, "ts", "has no offset from UTC: '2016-01-04 18:00:40.420'")
+    assert refusal == Refusal(2, "ts", "has no offset from UTC: '2016-01-04 18:00:40.420'; --tz names its zone")
 
 
 def test_the_time_of_arrival_may_be_asked_for_each(written):
@@ -183,7 +205,7 @@ def test_balances_become_records_and_their_times_obey_the_options(written):
     marks = written("instrument,ts,price\nEUR/USD,04.01.2016,1.1\nEUR/USD,04.01.2016,NaN\n")
     assert [record for _, record in read_marks(marks, options, BOOK)] == [
         StoredMark("EURUSD", day, 1.1, "file"),
-        Refusal(3, "price", "is not a finite number"),
+        Refusal(3, "price", "is not a finite number: 'NaN'"),
     ]
 
 
@@ -356,3 +378,9 @@ def test_merging_holds_one_message_of_each_stream():
         yield from map(at, range(10**12))
 
     assert [tick.ts for tick in islice(merge_by_time([endless(), endless()]), 4)] == [0, 0, 1, 1]
+
+
+def test_names_of_ticks_are_read_like_those_of_every_csv(written):
+    assert [tick.instrument for _, tick in ticks(written(f"{TICK_HEADER}'=C,{TS},1,2\n"))] == ["=C"]
+    as_json = written(f'{{"instrument": "\'=C", "ts": {TS}, "mid": 1}}\n', "ticks.ndjson")
+    assert [tick.instrument for _, tick in ticks(as_json)] == ["'=C"]

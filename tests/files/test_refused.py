@@ -41,3 +41,23 @@ def test_a_row_that_is_held_outlives_its_batch_and_no_file(tmp_path):
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
     with pytest.raises(InputError, match=r"--refused: .* cannot be written"):
         RefusedLines(str(tmp_path), [])
+
+
+def test_what_would_be_a_formula_is_guarded_and_a_number_is_not(tmp_path):
+    path = tmp_path / "refused.csv"
+    with RefusedLines(str(path), ["trade_id", "price"]) as lines:
+        lines.keep(2, {"trade_id": "=1+1", "price": "-5"})
+        lines.write("@t.csv", Refusal(2, "", "-x"))
+        lines.keep(3, {"trade_id": "-77", "price": "=5"})
+        lines.write("t.csv", Refusal(3, "price", "is not a number"))
+    assert path.read_text().splitlines()[1:] == ["'=1+1,-5,'@t.csv,2,'-x", "'-77,'=5,t.csv,3,price: is not a number"]
+
+
+def test_all_rows_of_a_line_are_written_once(tmp_path):
+    path = tmp_path / "refused.csv"
+    with RefusedLines(str(path), ["trade_id", "leg"]) as lines:
+        for leg in "01":
+            lines.keep(2, {"trade_id": "a", "leg": leg})
+        lines.write("t.csv", Refusal(2, "", "conflict"))
+        lines.write("t.csv", Refusal(2, "", "conflict"))
+    assert path.read_text().splitlines()[1:] == ["a,0,t.csv,2,conflict", "a,1,t.csv,2,conflict"]

@@ -41,6 +41,16 @@ def test_the_reporting_currency_is_worth_one():
     assert rate(pairs("EURUSD"), "USD", {}) == 1.0
 
 
+def test_a_minor_unit_has_a_hundredth_of_the_rate_of_its_currency_also_where_that_is_stale():
+    share = {"instrument": "VOD", "kind": "equity", "quote_currency": "GBp"}
+    pair = {"instrument": "GBPUSD", "kind": "fx", "base_currency": "GBP", "quote_currency": "USD"}
+    where = world.reference(rows=(share, pair))
+    assert rate(where, "GBX", {"GBPUSD": 1.25}) == 0.0125
+    assert rates_of(where, {"GBPUSD": 1.25}, ("GBPUSD",)).stale[where.currency_index["GBX"]]
+    assert rate(where, "GBX", {}) is None
+    assert rate(world.reference(rows=(share,), reporting_currency="GBP"), "GBX", {}) == 0.01
+
+
 def test_a_direct_pair_is_its_mid():
     assert rate(pairs("EURUSD"), "EUR", {"EURUSD": 1.0842}) == 1.0842
 

@@ -10,8 +10,9 @@ from riskengine.config import IngestConfig
 from riskengine.market.marks import Mark, QuoteBook
 from riskengine.market.tick_limits import MAX_NAME, MAX_SOURCES, LimitedQuoteBook
 from riskengine.records.decode import TickInput
+from riskengine.records.reference import Reference
 from riskengine.records.types import Tick
-from tests.world import NOON, REFERENCE, SECOND, mark_settings
+from tests.world import NOON, REFERENCE, SECOND, instruments, mark_settings, nodes
 
 SYMBOLS = REFERENCE.symbols[:3]
 EURUSD = REFERENCE.instrument_index["EURUSD"]
@@ -44,6 +45,24 @@ def test_beyond_it_the_newest_of_each_instrument_is_in_the_book_by_the_next_beat
     assert taken[EURUSD] == Mark(1.5, NOON + 2, "venue", "quote")
     assert taken[REFERENCE.instrument_index["GBPUSD"]].price == 2.0
     assert quotes.accepted == 14
+
+
+def test_a_source_that_quotes_in_another_unit_is_converted_once_also_where_its_ticks_wait():
+    share = {"instrument": "VOD", "kind": "equity", "quote_currency": "GBP"}
+    where = Reference(nodes(), instruments([share]), "USD", price_units={"lse": {"GBP": "GBX"}})
+    quotes = LimitedQuoteBook(where, mark_settings(), 60.0, IngestConfig(1_000, 2))
+    sent: list[Tick | TickInput] = [
+        Tick("VOD", NOON, 250.5, 250.5, None, "lse"),
+        TickInput("VOD", NOON + 1, "71.1", "71.3", None, "lse"),
+        TickInput("VOD", NOON + 2, None, None, 71.25, "lse"),
+        TickInput("VOD", NOON + 3, None, None, "x", "lse"),
+        TickInput("NONE", NOON + 3, None, None, 1.0, "lse"),
+    ]
+    refusals = quotes.offer(sent, NOON)
+    assert [(each.index, each.field) for each in refusals] == [(3, "mid"), (4, "instrument")]
+    assert quotes.take()[0] == Mark(0.7125, NOON + 2, "lse", "quote")
+    quotes.offer([Tick("VOD", NOON + 4, None, None, 0.7, "other")], NOON)
+    assert quotes.take()[0].price == 0.7
 
 
 def test_on_equal_event_times_the_later_arrival_wins_whether_or_not_it_waits():

@@ -68,6 +68,31 @@ def test_a_line_that_cannot_be_read_is_refused_with_its_field(tmp_path, line, fi
     assert stated == {KEY: Stated(2 * ONE)}
 
 
+def test_cash_keeps_every_decimal_that_the_engine_shows(tmp_path):
+    head, line = "node,instrument,quantity,net_cash\n", "FX1,EURUSD,1,"
+    stated, refused = statement(tmp_path, head + line + "-1084.5701348510480000000000000001\n")
+    assert stated == {KEY: Stated(ONE, -10845701348510480000000000000001)}
+    assert refused == []
+
+
+@pytest.mark.parametrize("cash", ["1e-29", "1e30", "NaN", "Infinity", "x", "1e999999999", "1e-999999999", "9" * 200])
+def test_cash_that_no_book_has_is_refused(tmp_path, cash):
+    _, [refusal] = statement(tmp_path, f"node,instrument,quantity,net_cash\nFX1,EURUSD,1,{cash}\n")
+    assert refusal.field == "net_cash"
+
+
+def test_the_double_that_the_engine_shows_of_a_figure_is_no_difference(tmp_path):
+    exact = -10845701348510480000000000000001
+    for shown, kind in ((repr(exact / CASH_ONE), []), ("-1084.5701", ["cash"])):
+        stated, _ = statement(tmp_path, f"node,instrument,quantity,net_cash\nFX1,EURUSD,1,{shown}\n")
+        assert kinds(Stated(ONE, exact), stated[KEY]) == kind
+
+
+def test_in_a_statement_by_dealer_an_empty_one_is_that_of_trades_without_a_dealer(tmp_path):
+    stated, _ = statement(tmp_path, "dealer,instrument,quantity\n,EURUSD,1\nann,EURUSD,2\n")
+    assert stated == {("dealer", "", "EURUSD"): Stated(ONE), ("dealer", "ann", "EURUSD"): Stated(2 * ONE)}
+
+
 @pytest.mark.parametrize(
     ("here", "there", "kind"),
     [

@@ -20,8 +20,9 @@ from riskengine.records.decode import (
     split_refusals,
 )
 from riskengine.records.fields import Rejected
+from riskengine.records.reference import Reference, trade_check
 from riskengine.records.types import CASH_ONE, ONE, Instrument, Kind, Refusal, Trade
-from tests.world import NOON, check_row, reference, row
+from tests.world import NOON, check_row, instruments, nodes, reference, row
 
 TS = 1_795_262_400_000_000
 EURUSD = Instrument(instrument="EURUSD", kind=Kind.FX, base_currency="EUR", quote_currency="USD")
@@ -350,6 +351,45 @@ def test_fees_in_a_minor_unit_are_hundredths_of_the_whole_one():
     assert (by_name.fees, by_name.fees_currency) == (ONE, "GBP")
     whole = check_row(sent | {"currency": "GBX", "fees_currency": "GBP"}, NOON, where)
     assert whole.fees == 100 * ONE
+
+
+PENCE = ({"instrument": "VOD", "kind": "equity", "quote_currency": "GBp"},)
+POUNDS = ({"instrument": "VOD", "kind": "equity", "quote_currency": "GBP"},)
+
+
+def test_an_instrument_in_a_minor_unit_takes_prices_in_the_whole_one():
+    where = reference(rows=PENCE)
+    plain = check_row(row(instrument="VOD", price="71.25", fees="100"), NOON, where)
+    assert plain.fees_currency == "GBX"
+    assert check_row(row(instrument="VOD", price="71.25", fees="100", currency="GBp"), NOON, where) == plain
+    whole = check_row(row(instrument="VOD", price="0.7125", fees="1", currency="GBP"), NOON, where)
+    assert (whole.price, whole.fees, whole.fees_currency) == (plain.price, ONE, "GBP")
+
+
+def test_fees_of_a_row_in_a_minor_unit_are_in_it_also_where_an_instrument_has_that_unit():
+    where = reference(rows=(*POUNDS, {"instrument": "BP", "kind": "equity", "quote_currency": "GBX"}))
+    trade = check_row(row(instrument="VOD", price="250", fees="100", currency="GBX"), NOON, where)
+    assert (trade.price, trade.fees, trade.fees_currency) == (5 * ONE // 2, 100 * ONE, "GBX")
+
+
+def in_pence(sent: dict, store_seq: int | None = None, rows: tuple = POUNDS) -> Trade:
+    where = Reference(nodes(), instruments(rows), "USD", price_units={"lse": {"GBP": "GBX", "GBX": "GBP"}})
+    return trade_check(where)(convert(sent, TradeInput), NOON, "lse", store_seq)
+
+
+def test_a_source_that_quotes_in_another_unit_is_converted_at_the_door():
+    sent = row(instrument="VOD", price="71.25", contra_amount="7125", source="lse")
+    plain = check_row(row(instrument="VOD", price="0.7125", contra_amount="71.25", source="lse"), NOON, reference(rows=POUNDS))
+    assert in_pence(sent) == plain
+    assert in_pence({**sent, "source": None}) == plain, "the default source is one, too"
+    assert in_pence(row(instrument="VOD", price="0.7125", contra_amount="71.25", source="lse", currency="GBP")) == plain
+    assert in_pence({**sent, "source": "other"}).price == 7125 * ONE // 100
+    assert in_pence(row(instrument="VOD", price="0.7125", source="lse"), rows=PENCE).price == 7125 * ONE // 100
+
+
+def test_what_was_read_from_an_engine_or_its_store_is_not_converted_again():
+    sent = row(instrument="VOD", price="0.7125", source="lse")
+    assert in_pence(sent, store_seq=7).price == in_pence(sent | {"store_seq": 7}).price == 7125 * ONE // 10_000
 
 
 @pytest.mark.parametrize(

@@ -233,3 +233,30 @@ def test_a_bad_price_is_refused_by_column(call, changes, field, reason):
 def test_a_close_has_a_date_even_when_it_did_not_come_from_a_file():
     assert refused(close, date="20.11.2026") == ("date", "is not a date: '20.11.2026'")
     assert refused(check_close, CloseInput(date="", instrument="EURUSD", price=1.1), BOOK) == ("date", "is missing")
+
+
+# Units of prices
+
+
+VOD = Instrument(instrument="VOD", kind=Kind.EQUITY, quote_currency="GBP")
+UNITS = {"lse": {"GBP": "GBX"}}
+
+
+@pytest.mark.parametrize(
+    ("more", "price"),
+    [({}, 71.25), ({"source": "lse"}, 0.7125), ({"currency": "GBp"}, 0.7125), ({"source": "lse", "currency": "GBP"}, 71.25)],
+)
+def test_the_price_of_a_mark_or_close_is_converted_from_the_unit_of_its_row_else_of_its_source(more, price):
+    sent = {"instrument": "VOD", "price": "71.25"} | more
+    book = {"VOD": VOD}
+    assert check_mark(convert({"ts": MARK["ts"]} | sent, MarkInput), book, UNITS).price == price
+    assert check_close(convert({"date": "2026-03-04"} | sent, CloseInput), book, UNITS).price == price
+
+
+def test_a_price_in_another_currency_is_refused():
+    assert refused(mark, currency="ZAc")[0] == "currency"
+
+
+@pytest.mark.parametrize(("sent", "kept"), [("GBp", "GBX"), ("GBX", "GBX"), ("ZAc", "ZAc"), ("ILA", "ILA")])
+def test_an_instrument_may_be_in_a_minor_unit(sent, kept):
+    assert instrument({"instrument": "A", "kind": "equity", "quote_currency": sent}).currency == kept

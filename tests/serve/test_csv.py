@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskengine.serve.answers.wire import csv_slices, escape_formula
+from riskengine.files.spreadsheet import escape_formula
+from riskengine.serve.answers.wire import csv_slices
 from riskengine.serve.app import create_app
 from tests.serve.stand_in import StandIn, ask, post, traded
 from tests.world import reference, row

@@ -95,3 +95,66 @@ def test_every_export_has_a_ready_mapping_of_its_name() -> None:
 def test_every_ready_mapping_is_valid() -> None:
     for name in shipped_names():
         assert read_mapping(name).kind in ("trades", "positions", "statement")
+
+
+def loaded(store: str, folder: Path, name: str, text: str) -> dict[str, Any]:
+    """What a store holds once a text has been loaded by a ready mapping."""
+    (folder / "export.csv").write_text(text)
+    done = riskengine("load", "trades", folder / "export.csv", "--mapping", name, "--store", store, "--set", "desk=EQ1")
+    assert done.exit_code == 0, done.stderr
+    return held(store)
+
+
+FLEX = "Symbol,DateTime,Buy/Sell,Quantity,TradePrice,IBCommission,IBCommissionCurrency,CurrencyPrimary,TradeID,SettleDateTarget"
+
+
+def test_a_cancel_of_interactive_brokers_takes_back_the_trade_that_it_names(store: str, tmp_path: Path) -> None:
+    text = f"""{FLEX},OrigTradeID
+AAPL,20261102;093015,BUY,100,268.5,-1,USD,USD,700000001,20261103,
+AAPL,20261102;093015,BUY,50,268.5,-1,USD,USD,700000002,20261103,
+AAPL,20261102;101500,BUY (Ca.),-100,268.5,1,USD,USD,700000009,20261103,700000001
+"""
+    found = loaded(store, tmp_path, "ibkr_flex_trades", text)
+    assert found["AAPL"]["quantity"] == 50
+    assert found["fees"] == {"USD": 1}
+
+
+def test_of_interactive_brokers_executions_count_and_taxes_are_fees(store: str, tmp_path: Path) -> None:
+    text = f"""{FLEX},LevelOfDetail,Taxes
+AAPL,20261102;093015,BUY,100,268.5,-1,USD,USD,,20261103,ORDER,-0.5
+AAPL,20261102;093015,BUY,100,268.5,-1,USD,USD,700000001,20261103,EXECUTION,-0.5
+AAPL,20261102;093015,BUY,100,268.5,-1,USD,USD,700000001,20261103,CLOSED_LOT,0
+"""
+    found = loaded(store, tmp_path, "ibkr_flex_trades", text)
+    assert (found["trades"], found["fees"]) == (1, {"USD": Decimal("1.5")})
+
+
+def test_a_word_of_interactive_brokers_that_nobody_knows_is_refused(store: str, tmp_path: Path) -> None:
+    (tmp_path / "export.csv").write_text(f"{FLEX}\nAAPL,20261102;093015,BUY (Co.),100,268.5,-1,USD,USD,7,20261103\n")
+    words = ("--mapping", "ibkr_flex_trades", "--store", store, "--set", "desk=EQ1")
+    done = riskengine("load", "trades", tmp_path / "export.csv", *words)
+    assert done.exit_code == 1
+    assert "Buy/Sell: fits the conditions of none of the records: Buy/Sell 'BUY (Co.)'" in done.stderr
+
+
+def test_an_open_position_of_metatrader_is_one_deal(store: str, tmp_path: Path) -> None:
+    text = (
+        "Time;Position;Symbol;Type;Volume;Price;S / L;T / P;Time;Price;Commission;Swap;Profit\n"
+        "2026.11.02 10:00:00;900001;EURUSD;buy;0.50;1.08420;;;;;-3.50;0.00;\n"
+    )
+    found = loaded(store, tmp_path, "mt5_history", text)
+    assert (found["trades"], found["EURUSD"]["quantity"]) == (1, 50_000)
+
+
+def test_a_price_of_coinbase_in_another_currency_than_the_instrument_is_refused(
+    store: str, shared_data: Path, tmp_path: Path
+) -> None:
+    text = (
+        (shared_data / "broker-exports" / "coinbase.csv")
+        .read_text()
+        .replace("€3343.11229989,€835.77807", "$3343.11229989,€835.77807")
+    )
+    (tmp_path / "export.csv").write_text(text)
+    done = riskengine("load", "trades", tmp_path / "export.csv", "--mapping", "coinbase", "--store", store, "--set", "desk=EQ1")
+    assert done.exit_code == 1
+    assert "currency: is 'USD', and ETHEUR is dealt in EUR" in done.stderr

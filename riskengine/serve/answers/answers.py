@@ -122,6 +122,7 @@ def policies(config: Config) -> RowDict:
         "max_move": limits_row(marks.max_move),
         "off_market": limits_row(config.trades.off_market),
         "suspect_release_s": marks.suspect_release_s,
+        "price_units": config.price_units,
     }
 
 

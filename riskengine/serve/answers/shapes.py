@@ -240,6 +240,7 @@ POLICIES: dict[str, dict[str, Any]] = {
     "max_move": {"type": ["number", "object"], "description": "beyond it a move is suspect; of all kinds or by kind; 0: off"},
     "off_market": {"type": ["number", "object"], "description": "beyond it a trade is listed; of all kinds or by kind; 0: off"},
     "suspect_release_s": {"type": "number", "description": "how long a suspect level holds until it is believed"},
+    "price_units": {"type": "object", "description": "by source and currency, the other unit in which that source quotes"},
 }
 
 

@@ -5,13 +5,12 @@ orjson writes the JSON; numbers that are not finite become null. Times are integ
 
 import csv
 import io
-import re
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
 
+from riskengine.files.spreadsheet import escape_formula, is_plain_number
 from riskengine.records.fields import MAX_INTEGER, json_integer, to_text
 from riskengine.records.types import Trade
 from riskengine.serve.answers.shapes import NUMBERS
@@ -130,25 +129,7 @@ def _csv_lines(lines: Sequence[Sequence[object]]) -> bytes:
 def _cell(value: object, numeric: bool) -> object:
     """A value as `csv` writes it. `numeric`: a text may be an exact number."""
     if isinstance(value, str):
-        return value if numeric and _NUMBER.fullmatch(value) else escape_formula(value)
+        return value if numeric and is_plain_number(value) else escape_formula(value)
     if isinstance(value, bool):
         return str(value).lower()
     return escape_formula(encode(value).decode()) if isinstance(value, dict | list) else value
-
-
-def escape_formula(text: str) -> str:
-    """A text that no spreadsheet takes for a formula; see `csv_slices`. 0.2 us for a plain name."""
-    first = text[:1]
-    if first.isascii() and first.isalnum():
-        return text
-    start = text.lstrip(_SKIPPED)[:1]
-    starts_formula = unicodedata.normalize("NFKC", start)[:1] in _FORMULA
-    return f"'{text}" if first in _GUARDED or (start and starts_formula) else text
-
-
-_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
-_FORMULA = frozenset("=+-@\u2212")
-"""First characters of a formula. Some spreadsheets read full-width, small and superscript forms the same way (NFKC)."""
-_GUARDED = frozenset("'\t\r\n")
-_SKIPPED = " \t\r\n\v\f\0\u00a0\u200b\u2060\u3000\ufeff"
-"""Characters that a spreadsheet may skip before it looks for a formula."""
