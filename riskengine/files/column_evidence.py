@@ -24,8 +24,12 @@ COLUMN_ROLES: Mapping[str, Mapping[str, str]] = {
     | {"realised": "realised", "fees": "fees", "mark": "mark"}
     | {"price": "average_price", "holding": "quantity"}
     | _INSTRUMENT,
-    "closes": {"date": "day", "ts": "day", "instrument": "instrument", "price": "price", "mark": "price"} | _INSTRUMENT,
-    "marks": {name: name for name in ("instrument", "ts", "date", "time", "price", "source")} | {"mark": "price"} | _INSTRUMENT,
+    "closes": {name: name for name in ("instrument", "price", "source", "currency")}
+    | {"date": "day", "ts": "day", "mark": "price"}
+    | _INSTRUMENT,
+    "marks": {name: name for name in ("instrument", "ts", "date", "time", "price", "source", "currency")}
+    | {"mark": "price"}
+    | _INSTRUMENT,
     "statement": {"desk": "desk", "dealer": "dealer", "instrument": "instrument", "quantity": "quantity"}
     | {"average_price": "average_price", "price": "average_price", "holding": "quantity"}
     | _INSTRUMENT,
