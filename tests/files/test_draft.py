@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from riskengine.files.column_evidence import Known
-from riskengine.files.draft import Draft, make_draft
-from riskengine.files.sniff import take_sample
+from riskengine.files.drafts.column_evidence import Known
+from riskengine.files.drafts.draft import Draft, make_draft
+from riskengine.files.drafts.sniff import take_sample
 
 HERE = Path(__file__).parent / "strange_files"
 EXPECTED: dict[str, dict[str, list[str]]] = tomllib.loads((HERE / "expected.toml").read_text(encoding="utf-8"))

@@ -3,7 +3,7 @@
 import pytest
 
 from riskengine.errors import InputError
-from riskengine.files.sniff import find_encoding, take_sample
+from riskengine.files.drafts.sniff import find_encoding, take_sample
 
 
 def sample(text: str, encoding: str = "utf-8"):

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from riskengine.files.sums import find_products
+from riskengine.files.drafts.sums import find_products
 
 
 def column(*values: str) -> list[Decimal | None]:

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from riskengine.files.date_styles import DateStyle, date_style, day_numbers
-from riskengine.files.header_words import LANGUAGES, Meaning, meanings
-from riskengine.files.sniff import FileSample
-from riskengine.files.value_shapes import Values, describe, side_in
+from riskengine.files.drafts.date_styles import DateStyle, date_style, day_numbers
+from riskengine.files.drafts.header_words import LANGUAGES, Meaning, meanings
+from riskengine.files.drafts.sniff import FileSample
+from riskengine.files.drafts.value_shapes import Values, describe, side_in
 
 _SAME = ("source", "leg", "version", "action", "source_seq", "instrument", "desk", "dealer")
 _OUTSIDE = ("counterparty", "account", "broker", "order_id", "strategy", "comment")

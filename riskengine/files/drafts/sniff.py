@@ -12,8 +12,8 @@ from statistics import median
 import msgspec
 
 from riskengine.errors import InputError
-from riskengine.files.header_words import fold, meanings
-from riskengine.files.value_shapes import has_shape, is_number, is_total
+from riskengine.files.drafts.header_words import fold, meanings
+from riskengine.files.drafts.value_shapes import has_shape, is_number, is_total
 
 SEPARATORS = {";": "semicolon", ",": "comma", "\t": "tab", "|": "vertical bar", "~": "tilde", "^": "caret"}
 """What may stand between the values of a row, with its name."""

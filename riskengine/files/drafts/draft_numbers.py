@@ -2,11 +2,11 @@
 
 import re
 
-from riskengine.files.draft import Draft, Guess, may_be_lots
-from riskengine.files.draft_lines import said_line, toml_text
+from riskengine.files.drafts.draft import Draft, Guess, may_be_lots
+from riskengine.files.drafts.draft_lines import said_line, toml_text
+from riskengine.files.drafts.value_shapes import Values, WrittenNumber, side_in, written_number
 from riskengine.files.mapping import NUMBERS
 from riskengine.files.shapes import MAPPED
-from riskengine.files.value_shapes import Values, WrittenNumber, side_in, written_number
 
 _MOST_DECIMALS = {"price": 10, "contra_amount": 10, "quantity": 10}
 """Decimals that a trade's numbers may have. Fees are rounded by the engine itself."""

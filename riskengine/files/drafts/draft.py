@@ -11,11 +11,19 @@ from decimal import Decimal
 
 import msgspec
 
-from riskengine.files.column_evidence import COLUMN_ROLES, Candidate, ColumnFacts, Known, by_pairs, candidates_of, gather_facts
-from riskengine.files.header_words import LANGUAGES, fold, languages_of
-from riskengine.files.sniff import FileSample
-from riskengine.files.sums import Product, find_products
-from riskengine.files.value_shapes import CURRENCIES, NumberStyle, number_style, side_in, written_number
+from riskengine.files.drafts.column_evidence import (
+    COLUMN_ROLES,
+    Candidate,
+    ColumnFacts,
+    Known,
+    by_pairs,
+    candidates_of,
+    gather_facts,
+)
+from riskengine.files.drafts.header_words import LANGUAGES, fold, languages_of
+from riskengine.files.drafts.sniff import FileSample
+from riskengine.files.drafts.sums import Product, find_products
+from riskengine.files.drafts.value_shapes import CURRENCIES, NumberStyle, number_style, side_in, written_number
 
 KINDS = tuple(COLUMN_ROLES)
 """The kinds of files that a draft is made for."""
