@@ -74,9 +74,9 @@ class ColumnOptions(msgspec.Struct, frozen=True):
     alias: dict[str, str] = {}
     tell: Callable[[str], None] = tell_nobody
     keep: Callable[[int, Row], None] = keep_nothing
+    near: Callable[[str, str], str] = no_hint
     date_format: str | None = None
     repeated_hour: RepeatedHour | None = None
-    near: Callable[[str, str], str] = no_hint
     mapping: FileMapping | None = None
 
 

@@ -19,8 +19,9 @@ def named_columns(mapping: FileMapping) -> list[tuple[str, ColumnRef]]:
         named += [(f"{key}where.{column}", column) for column in each.where]
         named += [(f"{key}columns.{field}", ref) for field, source in each.columns.items() for ref in column_refs(source)]
         named += [("id", ref) for ref in column_refs(each.id)]
-        if each.check.total:
-            named.append((f"{key}check.total", each.check.total))
+        for part in ("total", "multiplier"):
+            if getattr(each.check, part):
+                named.append((f"{key}check.{part}", getattr(each.check, part)))
     return list({ref: (key, ref) for key, ref in reversed(named)}.values())[::-1]
 
 

@@ -9,10 +9,11 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
+from riskengine.errors import InputError
 from riskengine.files.columns import Row
 from riskengine.files.mapped_columns import HeaderColumns
 from riskengine.files.mapped_numbers import EXACT, NumberReader, changed, is_zero, number_reader
-from riskengine.files.mapping import DATES, NUMBERS, TIMES, ColumnRef, Combined, FileMapping, NumberRule, TimeRule, Words
+from riskengine.files.mapping import DATES, NUMBERS, TIMES, CheckRule, Combined, FileMapping, NumberRule, TimeRule, Words
 from riskengine.files.times import date_parser, time_parser
 from riskengine.records.fields import Rejected, excerpt
 
@@ -62,7 +63,7 @@ class RowSteps:
         self._add_numbers()
         self._add_times()
         if mapping.check.total:
-            self._add_total(mapping.check.total, mapping.check.tolerance)
+            self._add_total(mapping.check)
 
     def make(self, record: Record) -> Row:
         """The row of a record. Raises Rejected."""
@@ -159,18 +160,24 @@ class RowSteps:
     # -- times and checks ----------------------------------------------------------------------------------------
 
     def _add_times(self) -> None:
-        for field in self.fields & (TIMES | DATES):
+        """Constants are not of the file: they are RFC 3339 or ISO, as in files of ours."""
+        for field in [field for field in self._mapping.columns if field in TIMES | DATES]:
             rule = self._mapping.times.of(field)
-            if field in TIMES:
-                self.steps.append(_time_step(field, rule))
-            elif rule.format is not None:
-                self.steps.append(_date_step(field, rule.format))
+            try:
+                if field in TIMES:
+                    self.steps.append(_time_step(field, rule))
+                elif rule.format is not None:
+                    self.steps.append(_date_step(field, rule.format))
+            except InputError as error:
+                raise InputError(f"{self._mapping.name}: {self._key}times ({field}): {error}") from None
 
-    def _add_total(self, ref: ColumnRef, tolerance: Decimal) -> None:
-        at = self._columns.find(ref, f"{self._key}check.total")
+    def _add_total(self, check: CheckRule) -> None:
+        at = self._columns.find(check.total, f"{self._key}check.total")
+        by = self._columns.find(check.multiplier, f"{self._key}check.multiplier") if check.multiplier else None
         if at is not None:
             marks = tuple({mark: None for rule in self._mapping.numbers.values() for mark in rule.strip})
-            self.steps.append(_total_step(at, tolerance, number_reader(self._mapping, NumberRule(strip=marks))))
+            read = number_reader(self._mapping, NumberRule(strip=marks))
+            self.steps.append(_total_step(at, by, check.tolerance, read))
 
 
 def _plain_number_step(field: str, read: NumberReader) -> Step:
@@ -278,18 +285,21 @@ def _date_step(field: str, form: str) -> Step:
     return step
 
 
-def _total_step(at: int, tolerance: Decimal, read: NumberReader) -> Step:
+def _total_step(at: int, by: int | None, tolerance: Decimal, read: NumberReader) -> Step:
     def step(record: Record, row: Row) -> None:
         quantity, price, total = row.get("quantity"), row.get("price"), record[at]
         if not (quantity and price and total):
             return
+        factors = [quantity, price, *([read(record[by], "multiplier")] if by is not None and record[by] else ())]
+        product = Decimal(1)
         try:
-            product = EXACT.multiply(EXACT.create_decimal(quantity), EXACT.create_decimal(price))
+            for factor in factors:
+                product = EXACT.multiply(product, EXACT.create_decimal(factor))
         except ArithmeticError:
             return  # the check of the record says which of them is no number
         said = EXACT.create_decimal(read(total, "total"))
         if abs(abs(product) - abs(said)) > tolerance:
-            text = format(product.normalize(EXACT), "f")
-            raise Rejected("total", f"is {total}, but quantity x price is {text} ({quantity} x {price})")
+            text, formula = format(product.normalize(EXACT), "f"), " x ".join(factors)
+            raise Rejected("total", f"is {total}, but quantity x price is {text} ({formula})")
 
     return step

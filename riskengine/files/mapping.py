@@ -113,9 +113,13 @@ class TimeRules(msgspec.Struct, frozen=True):
 
 
 class CheckRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Checks of a row: quantity x price must be the number of the column `total`, but for its sign and `tolerance`."""
+    """Checks of a row: quantity x price must be the number of the column `total`, but for its sign and `tolerance`.
+
+    `multiplier` is a column of contract sizes, by which the product is multiplied.
+    """
 
     total: ColumnRef = ""
+    multiplier: ColumnRef = ""
     tolerance: Decimal = Decimal("0.01")
 
 

@@ -295,6 +295,27 @@ def test_a_total_that_contradicts_quantity_times_price_is_told_with_both(written
     assert found[1] == "total: is 8.5, but quantity x price is 7.5 (5 x 1.5)"
 
 
+def test_the_total_of_contracts_is_that_of_their_size(written: Written) -> None:
+    text = TRADE + 'id = "Time"\n[check]\ntotal = "Sum"\nmultiplier = "Size"\n'
+    header = HEADER.replace("Sum", "Sum,Size")
+    found = trades(written(header + f"{MOMENT},buy,2,1.5,150,50\n{MOMENT},buy,2,1.5,3,50\n"), text)
+    assert found[0]["price"] == "1.5"
+    assert found[1] == "total: is 3, but quantity x price is 150 (2 x 1.5 x 50)"
+
+
+def test_a_time_that_is_set_is_ours(written: Written) -> None:
+    text = TRADE.replace('ts = "Time", ', "").replace("set = {", f'set = {{ ts = "{MOMENT}",') + 'id = "Sum"\n'
+    text += '[times]\nformat = "%d.%m.%Y"\nzone = "UTC"\n'
+    assert trades(written(HEADER + "then,buy,5,1.5,1\n"), text)[0]["ts"] == MOMENT
+
+
+def test_a_format_that_cannot_be_is_told_with_its_mapping(written: Written) -> None:
+    said = error(written(HEADER), TRADE + 'id = "Sum"\n[times]\nformat = "%H:%M"\nzone = "UTC"\n', "trades")
+    assert said.startswith("our.toml: times (ts): bad time format '%H:%M'")
+    said = error(written(HEADER), TRADE + 'id = "Sum"\n[times]\nformat = "%d.%m.%Y"\n', "trades")
+    assert said.startswith("our.toml: times (ts): times in the format '%d.%m.%Y' have no zone")
+
+
 def test_the_order_of_lines_may_be_that_of_the_source(written: Written) -> None:
     path = written(HEADER + f"{MOMENT},buy,5,1.5,1\n{MOMENT},buy,5,1.5,2\n")
     assert [made["source_seq"] for made in trades(path, TRADE + 'id = "Sum"\norder = "line"')] == [2, 3]
