@@ -74,6 +74,28 @@ def test_a_sum_that_comes_out_finds_columns_of_unknown_words() -> None:
     assert draft.columns[3].role == "contra_amount"
 
 
+def test_a_price_in_hundredths_of_the_amount_is_a_doubt() -> None:
+    draft = drafted("TIDM;Qty;Price (p);Consideration\nVOD;10000;72.45;7245.00\nBARC;2500;265.10;6627.50\n")
+    assert found(draft) == ["instrument", "quantity", "price", "contra_amount"]
+    assert "pence" in doubts(draft, "price")
+
+
+def test_a_file_without_a_header_is_guessed_by_its_values_with_doubts() -> None:
+    draft = drafted("2026-11-02;09:15:00;EURUSD;B;1000000;1.0842\n2026-11-02;09:20:00;USDJPY;S;500000;154.31\n")
+    assert found(draft) == ["ts", "ts", "instrument", "side", "quantity", "price"]
+    assert "little speaks for it" in doubts(draft, "quantity")
+
+
+def test_a_closing_time_and_price_are_a_second_trade_with_a_doubt() -> None:
+    draft = drafted(
+        "Ticket;Open Time;Type;Size;Item;Price;Close Time;Price\n"
+        "1;2026.11.02 10:00;buy;5000;EURUSD;1.1;2026.11.02 11:00;1.2\n"
+        "2;2026.11.02 10:00;sell;5000;EURUSD;1.1;2026.11.02 12:00;1.2\n"
+    )
+    assert found(draft)[6:] == ["2:ts", "2:price"]
+    assert all(guess.doubts for guess in draft.columns[6:])
+
+
 def test_names_of_the_store_find_instruments_and_desks() -> None:
     known = Known(instruments=frozenset({"EURUSD", "USDJPY"}), desks=frozenset({"FX1", "FX2"}))
     draft = drafted("Xa;Xb;Price\nEUR/USD;FX1;1.084\nUSD/JPY;FX2;154.31\n", known=known)

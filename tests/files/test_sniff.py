@@ -106,6 +106,14 @@ def test_a_column_written_to_the_right_gets_the_blanks_before_it_for_longer_numb
     assert (cut.start, cut.end) == (16, 31)
 
 
+def test_a_title_and_a_total_do_not_join_the_columns_of_a_fixed_width_file():
+    title = "ACME CUSTODY SERVICES   HOLDINGS AS OF TODAY\n"
+    taken = sample(title + FIXED + "TOTAL           1,251,075.50\n")
+    assert taken.header == ["REF", "TRDDATE", "QUANTITY", "CCY"]
+    assert len(taken.rows) == 3
+    assert len(taken.totals) == 1
+
+
 def test_half_a_line_at_the_end_of_a_part_is_left_out():
     taken = take_sample(b"Date;Qty;Price\n2026-11-02;5;1.5\n2026-11-03;6;1.6\n2026-11", "strange.csv", whole=False)
     assert len(taken.rows) == 2

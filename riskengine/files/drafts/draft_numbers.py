@@ -38,6 +38,8 @@ def _marks_of(draft: Draft, guess: Guess) -> list[str]:
         lines += said_line(f"round = {_MOST_DECIMALS[guess.role]}", f"some have {longest} decimals, more than a trade keeps")
     if unit := unit_of(draft, guess.role):
         lines += said_line(f"unit = {toml_text(unit)}", f"units beside the numbers: {', '.join(values.units[:5])}")
+    if guess.role == "price" and guess.scale > 1:
+        lines += ["# ASK: in hundredths of the row's currency? Or give currency = GBX and the like.", "# multiply = 0.01"]
     if guess.role == "quantity" and may_be_lots(draft):
         lines += ["# ASK: in lots? Then how many units is one?", "# multiply = 100000"]
     return lines

@@ -325,9 +325,9 @@ class _Writer:
         guess = self._draft.guess("contra_amount")
         if guess is None or "contra_amount" not in self._fields or unit_of(self._draft, "contra_amount"):
             return []
-        if not any(" x " in each for each in guess.evidence):
+        if not guess.product or guess.scale > 1:
             return []
-        return ["[check]", *said_line(f"total = {self._value(guess)}", next(each for each in guess.evidence if " x " in each))]
+        return ["[check]", *said_line(f"total = {self._value(guess)}", guess.product)]
 
     # -- a second record, and the rest ---------------------------------------------------------------------------
 
