@@ -51,11 +51,13 @@ def foreign_options(kind: str, given: dict[str, Any]) -> ColumnOptions:
 
 def _mapping_of(kind: str, parts: dict[str, Any], options: ColumnOptions) -> FileMapping:
     reference = parts["mapping"]
-    table = read_table(reference) if reference else {"kind": kind}
+    table: dict[str, Any] = read_table(reference) if reference else {"kind": kind}
     if reference and table.get("kind", kind) != kind:
         raise InputError(f"{reference}: kind: is {table['kind']}, and the files are to be read as {kind}")
     _set_format(table, parts)
     _set_columns(table, options.columns)
+    if not reference and options.columns and all(isinstance(ref, int) for ref in table["columns"].values()):
+        table["header"] = False
     _set_constants(table, parts["set_to"])
     for text in parts["words"]:
         translated, words = _parse_words(text)
@@ -84,8 +86,6 @@ def _set_columns(table: dict[str, Any], columns: dict[str, str]) -> None:
     for field, theirs in columns.items():
         _forget(table, field)
         _table(table, "columns")[field] = _ref(theirs)
-    if columns and "kind" in table and all(theirs.isascii() and theirs.isdigit() for theirs in columns.values()):
-        table.setdefault("header", False)
 
 
 def _set_constants(table: dict[str, Any], texts: Sequence[str]) -> None:

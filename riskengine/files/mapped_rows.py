@@ -136,7 +136,10 @@ class MappedFile:
             if fields is None:
                 raise InputError(f"{self.name}: ends before its header")
             if isinstance(fields, Refusal):
-                raise InputError(f"{self.name}: line {number}: {fields.reason}, where a header was expected")
+                raise InputError(
+                    f"{self.name}: line {number}: {fields.reason}, where a header was expected: "
+                    f"is it the mapping of this file ({mapping.name}), and its delimiter?"
+                )
             self._header = strip_header(fields)
 
     def _search_header(self, mapping: FileMapping) -> list[str]:

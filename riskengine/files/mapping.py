@@ -303,9 +303,8 @@ class _Reader:
             FileMapping,
             "",
         )
-        mapping = self._with_delimiter(mapping)
         self._check(mapping)
-        return mapping
+        return self._normal(mapping)
 
     def _error(self, key: str, reason: str) -> InputError:
         return InputError(f"{self._name}: {key}: {reason}" if key else f"{self._name}: {reason}")
@@ -415,11 +414,13 @@ class _Reader:
         record: RecordRule = self._convert(given, RecordRule, key)
         return record
 
-    def _with_delimiter(self, mapping: FileMapping) -> FileMapping:
+    def _normal(self, mapping: FileMapping) -> FileMapping:
+        """The mapping with one way to write its delimiter and its encoding."""
         try:
-            return msgspec.structs.replace(mapping, delimiter=delimiter_of(mapping.delimiter))
+            delimiter = delimiter_of(mapping.delimiter)
         except ValueError as error:
             raise self._error("delimiter", str(error)) from None
+        return msgspec.structs.replace(mapping, delimiter=delimiter, encoding=codecs.lookup(mapping.encoding).name)
 
     # -- what the keys say together ------------------------------------------------------------------------------
 

@@ -67,8 +67,9 @@ def time_parser(tz: str | None, time_format: str | None, repeated_hour: Repeated
       since 1899-12-30, or since the day named; to the nearest millisecond, which is what a spreadsheet keeps of a time;
     - a `strptime` format, on the clock of `tz` unless it has `%z`, or `%Z`, which takes UTC, GMT and Z only.
 
-    `tz` is a name of the IANA database. For `repeated_hour` None a local time that occurs twice is refused. A parser for
-    `in-order` remembers the last time that it gave, so each column of each file needs its own.
+    `tz` is a name of the IANA database, or a clock so many hours ahead of one (`America/New_York+7h`). For `repeated_hour` None
+    a local time that occurs twice is refused. A parser for `in-order` remembers the last time that it gave, so each column of
+    each file needs its own.
     """
     if repeated_hour == "in-order":
         first = _reader(tz, time_format, "first")

@@ -75,6 +75,20 @@ def test_a_mapping_file_reads_the_same(desk: Desk) -> None:
     assert desk.load(EXPORT, *PARTS).stdout.startswith("trades: 1 lines, 0 inserted, 0 updated, 1 duplicate")
 
 
+def test_columns_by_number_are_of_a_file_without_header(desk: Desk) -> None:
+    words = ("--columns", "trade_id=1,ts=2,side=3,quantity=4,price=5", "--set", "desk=FX1", "--set", "instrument=EURUSD")
+    assert desk.load("1;2026-11-02T10:00:00Z;buy;5;1.5\n", "--delimiter", ";", *words).exit_code == 0
+    assert desk.trades() == [("1", "buy", "5", "1.5", "0")]
+
+
+def test_a_number_takes_the_place_of_a_name_of_the_mapping(desk: Desk) -> None:
+    columns = 'columns = { trade_id = "Ref", ts = "ts", side = "side", quantity = "quantity", price = "Wrong" }\n'
+    mapping = desk.file("our.toml", f'kind = "trades"\n{columns}set = {{ desk = "FX1", instrument = "EURUSD" }}\n')
+    text = "Ref,ts,side,quantity,\n1,2026-11-02T10:00:00Z,buy,5,1.5\n"
+    assert desk.load(text, "--mapping", mapping, "--columns", "price=5").exit_code == 0
+    assert desk.trades() == [("1", "buy", "5", "1.5", "0")]
+
+
 def test_ids_by_hash_keep_two_equal_fills_two(desk: Desk) -> None:
     line = "2026-11-02T10:00:00Z;FX1;EURUSD;buy;5;1.5\n"
     words = ("--delimiter", ";", "--id", "hash")

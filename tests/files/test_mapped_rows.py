@@ -81,6 +81,14 @@ def test_a_character_set_is_read_as_the_mapping_says(written: Written) -> None:
     assert "is not UTF-8 at byte 2" in error(path, columns)
 
 
+def test_a_line_that_is_not_utf_8_is_refused_alone_however_that_is_written(written: Written) -> None:
+    path = written(b"A,B\nX,1\n\xff,1\nY,1\n")
+    for name in ("utf-8", "UTF8", "U8"):
+        found = read(path, f'encoding = "{name}"\n' + BOTH)
+        assert [line for line, made in found if isinstance(made, dict)] == [2, 4]
+        assert "is not UTF-8 at byte 1" in found[1][1]
+
+
 def test_a_file_in_another_character_set_than_the_mapping_says_is_told(written: Written) -> None:
     assert "is not utf-16-le near byte" in error(written(b"A,B\nX,1\n\xdc"), 'encoding = "utf-16-le"\n' + BOTH)
 

@@ -10,6 +10,7 @@ import pytest
 
 from riskengine.files.mapping import read_mapping, shipped_names
 from riskengine.rebuild.rebuild import rebuild
+from riskengine.records.fields import to_text
 from riskengine.snapshot.holdings import holding_lines, read_holdings
 from riskengine.store.open_store import open_store
 from riskengine.store.tables.bulk_trades import read_trades
@@ -158,3 +159,54 @@ def test_a_price_of_coinbase_in_another_currency_than_the_instrument_is_refused(
     done = riskengine("load", "trades", tmp_path / "export.csv", "--mapping", "coinbase", "--store", store, "--set", "desk=EQ1")
     assert done.exit_code == 1
     assert "currency: is 'USD', and ETHEUR is dealt in EUR" in done.stderr
+
+
+@pytest.mark.parametrize("export", EXPORTS)
+def test_another_export_is_no_file_of_a_mapping(export: str, store: str, shared_data: Path) -> None:
+    for name in EXPORTS:
+        if name != export:
+            path = shared_data / "broker-exports" / f"{export}.csv"
+            done = riskengine("load", "trades", path, "--mapping", name, "--store", store, "--set", "desk=EQ1", "--json")
+            counts = json.loads(done.stdout)
+            assert (done.exit_code, counts["lines"], counts["inserted"]) == (1, 0, 0)
+            assert "is it the mapping of this file" in done.stderr
+
+
+PRIME = """HDR20261130PRIME BROKER POSITIONS
+DACC00001US0378331005    L000015000000000026850000USD
+DACC00001GB00B03MLX29    S000004000000000002710500GBP
+TRL000002
+"""
+PRIME_MAPPING = """kind = "positions"
+where = { type = "D" }
+set = { desk = "EQ1", ts = "2026-11-30T22:00:00Z" }
+columns = { instrument = "isin", quantity = "quantity", average_price = "price" }
+[fixed]
+type = "1"
+isin = "10-21"
+side = "26"
+quantity = "27-38"
+price = "39-50"
+[numbers]
+average_price = { multiply = 0.00001 }
+[[records]]
+where = { side = "L" }
+numbers = { quantity = { multiply = 0.0001 } }
+[[records]]
+where = { side = "S" }
+numbers = { quantity = { multiply = 0.0001, negate = true } }
+"""
+
+
+def test_a_fixed_width_file_of_positions_loads_by_twenty_lines(store: str, tmp_path: Path) -> None:
+    assert len(PRIME_MAPPING.splitlines()) <= 20
+    (tmp_path / "prime.toml").write_text(PRIME_MAPPING)
+    (tmp_path / "prime.txt").write_text(PRIME)
+    (tmp_path / "more.csv").write_text("instrument,kind,quote_currency\nUS0378331005,equity,USD\nGB00B03MLX29,equity,GBP\n")
+    assert riskengine("load", "instruments", tmp_path / "more.csv", "--store", store).exit_code == 0
+    words = ("--mapping", tmp_path / "prime.toml", "--store", store)
+    done = riskengine("load", "positions", tmp_path / "prime.txt", *words)
+    assert done.exit_code == 0, done.stderr
+    with closing(open_store(store)) as opened:
+        found = {each.instrument: (to_text(each.quantity), to_text(each.average_price)) for each in opened.openings()}
+    assert found == {"US0378331005": ("1500", "268.5"), "GB00B03MLX29": ("-400", "27.105")}
