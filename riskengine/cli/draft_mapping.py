@@ -7,11 +7,11 @@ import click
 
 from riskengine.cli.streams import say_document
 from riskengine.cli.terminal import store_option
-from riskengine.files.column_evidence import Known
-from riskengine.files.draft import KINDS, make_draft
-from riskengine.files.draft_text import draft_text
+from riskengine.files.drafts.column_evidence import Known
+from riskengine.files.drafts.draft import KINDS, make_draft
+from riskengine.files.drafts.draft_text import draft_text
+from riskengine.files.drafts.sniff import SAMPLE_BYTES, take_sample
 from riskengine.files.lines import STDIN, display_name, first_bytes
-from riskengine.files.sniff import SAMPLE_BYTES, take_sample
 from riskengine.store.open_store import open_store
 
 

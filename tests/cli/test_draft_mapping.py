@@ -1,6 +1,7 @@
 """`riskengine draft-mapping`: a mapping on stdout, and nothing loaded."""
 
 import gzip
+import re
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,21 @@ def test_the_names_of_a_store_are_looked_up_and_the_store_stays_as_it_is(tmp_pat
     assert done.exit_code == 0
     assert (tmp_path / "desk.db").read_bytes() == before
     assert "the store knows 1 of 1 values as instruments: ACME" in done.stdout
+
+
+@pytest.mark.parametrize(("answers", "said"), [({"desk": "EQ1"}, "no zone"), ({"zone": "UTC"}, "desk")])
+def test_a_load_is_refused_until_the_questions_are_answered(
+    tmp_path: Path, store: str, answers: dict[str, str], said: str
+) -> None:
+    (tmp_path / "strange.csv").write_bytes(FILE)
+    draft = riskengine("draft-mapping", tmp_path / "strange.csv", "--store", store).stdout
+    for key, answer in answers.items():
+        draft = re.sub(rf"^# {key} = .*$", f'{key} = "{answer}"', draft, flags=re.MULTILINE)
+    (tmp_path / "draft.toml").write_text(draft, encoding="utf-8")
+    done = riskengine("load", "trades", tmp_path / "strange.csv", "--mapping", tmp_path / "draft.toml", "--store", store)
+    assert done.exit_code == 1
+    assert said in done.stderr
+    assert "1 inserted" not in done.stdout
 
 
 def test_a_packed_file_and_standard_input_are_read(tmp_path: Path) -> None:

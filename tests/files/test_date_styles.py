@@ -2,7 +2,7 @@
 
 import pytest
 
-from riskengine.files.date_styles import DAYS, date_formats, date_style, day_numbers, epoch_unit
+from riskengine.files.drafts.date_styles import DAYS, date_formats, date_style, day_numbers, epoch_unit
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from riskengine.files.column_evidence import Known
-from riskengine.files.draft import Draft, make_draft
-from riskengine.files.sniff import take_sample
+from riskengine.files.drafts.column_evidence import Known
+from riskengine.files.drafts.draft import Draft, make_draft
+from riskengine.files.drafts.sniff import take_sample
 
 HERE = Path(__file__).parent / "strange_files"
 EXPECTED: dict[str, dict[str, list[str]]] = tomllib.loads((HERE / "expected.toml").read_text(encoding="utf-8"))
@@ -72,6 +72,28 @@ def test_a_sum_that_comes_out_finds_columns_of_unknown_words() -> None:
     draft = drafted("Xa;Xb;Xc;Xd\nAAPL;10;268.5;2685.00\nMSFT;4;31.25;125.00\nAAPL;7;270.01;1890.07\n")
     assert draft.guess("contra_amount") is not None
     assert draft.columns[3].role == "contra_amount"
+
+
+def test_a_price_in_hundredths_of_the_amount_is_a_doubt() -> None:
+    draft = drafted("TIDM;Qty;Price (p);Consideration\nVOD;10000;72.45;7245.00\nBARC;2500;265.10;6627.50\n")
+    assert found(draft) == ["instrument", "quantity", "price", "contra_amount"]
+    assert "pence" in doubts(draft, "price")
+
+
+def test_a_file_without_a_header_is_guessed_by_its_values_with_doubts() -> None:
+    draft = drafted("2026-11-02;09:15:00;EURUSD;B;1000000;1.0842\n2026-11-02;09:20:00;USDJPY;S;500000;154.31\n")
+    assert found(draft) == ["ts", "ts", "instrument", "side", "quantity", "price"]
+    assert "little speaks for it" in doubts(draft, "quantity")
+
+
+def test_a_closing_time_and_price_are_a_second_trade_with_a_doubt() -> None:
+    draft = drafted(
+        "Ticket;Open Time;Type;Size;Item;Price;Close Time;Price\n"
+        "1;2026.11.02 10:00;buy;5000;EURUSD;1.1;2026.11.02 11:00;1.2\n"
+        "2;2026.11.02 10:00;sell;5000;EURUSD;1.1;2026.11.02 12:00;1.2\n"
+    )
+    assert found(draft)[6:] == ["2:ts", "2:price"]
+    assert all(guess.doubts for guess in draft.columns[6:])
 
 
 def test_names_of_the_store_find_instruments_and_desks() -> None:

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riskengine.errors import InputError
-from riskengine.files.column_evidence import Known
-from riskengine.files.draft import KINDS, make_draft
-from riskengine.files.draft_text import draft_text
+from riskengine.files.drafts.column_evidence import Known
+from riskengine.files.drafts.draft import KINDS, make_draft
+from riskengine.files.drafts.draft_text import draft_text
+from riskengine.files.drafts.sniff import take_sample
 from riskengine.files.mapping import Combined, FileMapping, parse_mapping
-from riskengine.files.sniff import take_sample
 from tests.cli.commands import riskengine
 
 HERE = Path(__file__).parent / "strange_files"

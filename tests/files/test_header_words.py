@@ -2,7 +2,7 @@
 
 import pytest
 
-from riskengine.files.header_words import LANGUAGES, fold, languages_of, meanings
+from riskengine.files.drafts.header_words import LANGUAGES, fold, languages_of, meanings
 
 
 def field_of(header: str) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from riskengine.errors import InputError
-from riskengine.files.sniff import find_encoding, take_sample
+from riskengine.files.drafts.sniff import find_encoding, take_sample
 
 
 def sample(text: str, encoding: str = "utf-8"):
@@ -104,6 +104,14 @@ def test_a_fixed_width_file_is_cut_where_every_row_is_blank():
 def test_a_column_written_to_the_right_gets_the_blanks_before_it_for_longer_numbers():
     cut = sample(FIXED).slices[2]
     assert (cut.start, cut.end) == (16, 31)
+
+
+def test_a_title_and_a_total_do_not_join_the_columns_of_a_fixed_width_file():
+    title = "ACME CUSTODY SERVICES   HOLDINGS AS OF TODAY\n"
+    taken = sample(title + FIXED + "TOTAL           1,251,075.50\n")
+    assert taken.header == ["REF", "TRDDATE", "QUANTITY", "CCY"]
+    assert len(taken.rows) == 3
+    assert len(taken.totals) == 1
 
 
 def test_half_a_line_at_the_end_of_a_part_is_left_out():

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from riskengine.files.sums import find_products
+from riskengine.files.drafts.sums import find_products
 
 
 def column(*values: str) -> list[Decimal | None]:
@@ -29,3 +29,8 @@ def test_factors_that_are_always_one_prove_nothing():
 
 def test_rows_with_a_gap_count_for_nothing():
     assert find_products({0: column("", ""), 1: column("7", "8"), 2: column("7", "8")}) == []
+
+
+def test_a_price_in_pence_makes_an_amount_in_pounds():
+    [product] = find_products({0: column("10000", "2500"), 1: column("72.45", "265.10"), 2: column("7245.00", "6627.50")})
+    assert (product.factors, product.amount, product.scale) == ((0, 1), 2, 100)

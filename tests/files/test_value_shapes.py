@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from riskengine.files.value_shapes import describe, is_number, is_total, number_style, side_in, written_number
+from riskengine.files.drafts.value_shapes import describe, is_number, is_total, number_style, side_in, written_number
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from riskengine.files.date_styles import LONGEST, date_formats
-from riskengine.files.header_words import fold
+from riskengine.files.drafts.date_styles import LONGEST, date_formats
+from riskengine.files.drafts.header_words import fold
 
 _WORDS: dict[str, dict[str, list[str]]] = tomllib.loads(
-    files("riskengine.files").joinpath("value_words.toml").read_text(encoding="utf-8")
+    files("riskengine.files.drafts").joinpath("value_words.toml").read_text(encoding="utf-8")
 )
 
 

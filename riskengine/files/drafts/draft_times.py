@@ -3,13 +3,13 @@
 import re
 from collections.abc import Sequence
 
-from riskengine.files.date_styles import ISO, DateStyle
-from riskengine.files.draft import Draft, Guess
-from riskengine.files.draft_lines import said_line, toml_text
-from riskengine.files.header_words import fold
+from riskengine.files.drafts.date_styles import ISO, DateStyle
+from riskengine.files.drafts.draft import Draft, Guess
+from riskengine.files.drafts.draft_lines import said_line, toml_text
+from riskengine.files.drafts.header_words import fold
+from riskengine.files.drafts.value_shapes import Values
 from riskengine.files.mapping import DATES
 from riskengine.files.shapes import MAPPED
-from riskengine.files.value_shapes import Values
 from riskengine.printable import printable
 
 _ZONES = {

@@ -11,17 +11,22 @@ from typing import NamedTuple
 _ROWS = 200
 _COLUMNS = 30
 """Columns that are tried, the first ones: a file of a thousand columns would have half a billion triples."""
+_SCALES = (1, 100)
 _LEAST_SHARE = Decimal("0.9")
 
 
 class Product(NamedTuple):
-    """`factors` multiply to the absolute value of `amount`: numbers of columns. `rows` agreed, of `of` that had all three."""
+    """`factors` multiply to the absolute value of `amount`: numbers of columns. `rows` agreed, of `of` that had all three.
+
+    `scale` is 1, or 100 where the amount is a hundredth of the product: the price is in pence, the amount in pounds.
+    """
 
     factors: tuple[int, int]
     amount: int
     rows: int
     of: int
     exact: bool
+    scale: int = 1
 
 
 def find_products(columns: Mapping[int, Sequence[Decimal | None]]) -> list[Product]:
@@ -37,30 +42,29 @@ def find_products(columns: Mapping[int, Sequence[Decimal | None]]) -> list[Produ
         for amount in telling:
             if amount in (first, second):
                 continue
-            product = _check(first, second, amount, telling)
-            if product is not None:
-                found.append(product)
-    return sorted(found, key=lambda product: (-product.rows, not product.exact))
+            checked = (_check(first, second, amount, telling, scale) for scale in _SCALES)
+            found += [product for product in checked if product is not None]
+    return sorted(found, key=lambda product: (-product.rows, product.scale, not product.exact))
 
 
 def _can_tell(values: Sequence[Decimal | None]) -> bool:
     return any(value for value in values[:_ROWS])
 
 
-def _check(first: int, second: int, amount: int, columns: Mapping[int, Sequence[Decimal | None]]) -> Product | None:
+def _check(first: int, second: int, amount: int, columns: Mapping[int, Sequence[Decimal | None]], scale: int) -> Product | None:
     rows = of = 0
     exact = True
     for left, right, total in zip(columns[first][:_ROWS], columns[second][:_ROWS], columns[amount][:_ROWS], strict=True):
         if not left or not right or not total:
             continue
         of += 1
-        difference = abs(abs(left * right) - abs(total))
+        difference = abs(abs(left * right) / scale - abs(total))
         if difference <= _half_unit(total):
             rows += 1
             exact = exact and difference == 0
     if not rows or rows < of * _LEAST_SHARE:
         return None
-    return Product((first, second), amount, rows, of, exact)
+    return Product((first, second), amount, rows, of, exact, scale)
 
 
 def _half_unit(total: Decimal) -> Decimal:

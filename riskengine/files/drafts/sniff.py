@@ -7,13 +7,14 @@ file could be read another way.
 import csv
 import re
 from collections import Counter
+from collections.abc import Sequence
 from statistics import median
 
 import msgspec
 
 from riskengine.errors import InputError
-from riskengine.files.header_words import fold, meanings
-from riskengine.files.value_shapes import has_shape, is_number, is_total
+from riskengine.files.drafts.header_words import fold, meanings
+from riskengine.files.drafts.value_shapes import has_shape, is_number, is_total
 
 SEPARATORS = {";": "semicolon", ",": "comma", "\t": "tab", "|": "vertical bar", "~": "tilde", "^": "caret"}
 """What may stand between the values of a row, with its name."""
@@ -201,7 +202,9 @@ def find_slices(lines: list[str]) -> list[Slice]:
     A column takes the blanks behind it, unless the next one is written to the right: then they are its own, for longer numbers.
     """
     full = _full_lines(lines)
-    body = full[1:] if len(full) > 2 and _is_header(full[0].split()) else full
+    named = _best_header([re.split(r" {2,}", line.strip()) for line in full[:20]])
+    full = full if named is None else full[named:]
+    body = full[1:] if len(full) > 1 and named is not None else full
     length = max(map(len, body), default=0)
     blank = [all(index >= len(line) or line[index] == " " for line in body) for index in range(length)]
     starts = [index for index in range(length) if not blank[index] and (index == 0 or blank[index - 1])]
@@ -213,7 +216,7 @@ def find_slices(lines: list[str]) -> list[Slice]:
         while cut < start and full[0][cut - 1 : cut].strip() and full[0][cut : cut + 1].strip():
             cut += 1  # not through a word of the header
         cuts.append(cut)
-    slices = [Slice(start, end) for start, end in zip(cuts, [*cuts[1:], max(map(len, full), default=0)], strict=True)]
+    slices = [Slice(start, end) for start, end in zip(cuts, [*cuts[1:], max(map(len, lines), default=0)], strict=True)]
     return _join_times(slices, full[0] if len(body) < len(full) else "")
 
 
@@ -267,17 +270,20 @@ def _divide(
 
 
 def _find_header(rows: list[SampleRow], width: int) -> int | None:
-    """The row of names before the first row of values."""
-    for index, row in enumerate(rows[:50]):
-        if abs(len(row.values) - width) <= 1 and len(row.values) > 1 and _is_header(row.values):
-            return index
-    return None
+    """The row of names before the rows of values."""
+    return _best_header([row.values if abs(len(row.values) - width) <= 1 else [] for row in rows[:50]])
 
 
-def _is_header(values: list[str]) -> bool:
+def _best_header(rows: Sequence[Sequence[str]]) -> int | None:
+    """The row with the most known words among those that may be a header; of equal ones the first. None if none may be one."""
+    places = [index for index, values in enumerate(rows) if len(values) > 1 and _is_header(values)]
+    return max(places, key=lambda index: sum(bool(meanings(value)) for value in rows[index]), default=None)
+
+
+def _is_header(values: Sequence[str]) -> bool:
     """Whether a row names columns: mostly words, no numbers, and known words or words alone."""
     named = [value for value in values if value]
-    if len(named) * 2 < len(values) or any(is_number(value) for value in named):
+    if len(named) < 2 or len(named) * 2 < len(values) or any(is_number(value) for value in named):
         return False
     known = sum(bool(meanings(value)) for value in named)
     typed = sum(has_shape(value) for value in named)

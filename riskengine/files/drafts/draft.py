@@ -11,11 +11,19 @@ from decimal import Decimal
 
 import msgspec
 
-from riskengine.files.column_evidence import COLUMN_ROLES, Candidate, ColumnFacts, Known, by_pairs, candidates_of, gather_facts
-from riskengine.files.header_words import LANGUAGES, fold, languages_of
-from riskengine.files.sniff import FileSample
-from riskengine.files.sums import Product, find_products
-from riskengine.files.value_shapes import CURRENCIES, NumberStyle, number_style, side_in, written_number
+from riskengine.files.drafts.column_evidence import (
+    COLUMN_ROLES,
+    Candidate,
+    ColumnFacts,
+    Known,
+    by_pairs,
+    candidates_of,
+    gather_facts,
+)
+from riskengine.files.drafts.header_words import LANGUAGES, fold, languages_of
+from riskengine.files.drafts.sniff import FileSample
+from riskengine.files.drafts.sums import Product, find_products
+from riskengine.files.drafts.value_shapes import CURRENCIES, NumberStyle, number_style, side_in, written_number
 
 KINDS = tuple(COLUMN_ROLES)
 """The kinds of files that a draft is made for."""
@@ -57,6 +65,8 @@ class Guess(msgspec.Struct):
     meaning: str = ""
     record: int = 1
     pattern: str = ""
+    product: str = ""
+    scale: int = 1
 
     @property
     def field(self) -> str:
@@ -98,8 +108,10 @@ def make_draft(sample: FileSample, kind: str = "trades", known: Known | None = N
     amounts = _amounts(sample, facts, numbers.decimal)
     if kind == "trades":
         candidates += by_pairs(facts, [sample.column(each.index) for each in facts])
-        candidates += _by_products(find_products(amounts), candidates, facts)
+    likely = _likely_sum(find_products(amounts), candidates, facts) if kind == "trades" else None
+    candidates += _by_sum(likely, candidates)
     guesses = _assign(facts, candidates)
+    _note_sum(likely, guesses)
     draft = Draft(kind, sample, facts, guesses, numbers, language)
     if kind == "trades":
         _currencies_beside(draft)
@@ -126,31 +138,50 @@ def _amounts(sample: FileSample, facts: Sequence[ColumnFacts], decimal: str) -> 
     return found
 
 
-def _by_products(products: Sequence[Product], candidates: Sequence[Candidate], facts: Sequence[ColumnFacts]) -> list[Candidate]:
-    """What the products say: the amount, and which of the factors is the price."""
+class _Sum(msgspec.Struct):
+    """A product that the roles of three columns make likely, with what it says."""
 
-    def score(index: int, role: str) -> float:
-        return max((each.score for each in candidates if each.place == index and each.role == role), default=0.0)
+    product: Product
+    roles: dict[int, str]
+    said: str
 
-    best: tuple[float, list[Candidate]] = (0.0, [])
+
+def _likely_sum(products: Sequence[Product], candidates: Sequence[Candidate], facts: Sequence[ColumnFacts]) -> _Sum | None:
+    """The product that fits the headers best, and which of its factors is the price; None if none fits."""
+    scores: dict[tuple[int, str], float] = {}
+    for each in candidates:
+        scores[each.place, each.role] = max(each.score, scores.get((each.place, each.role), 0.0))
+    best, found = 0.0, None
     for product in products:
         for quantity, price in (product.factors, product.factors[::-1]):
-            if facts[price].values.has_negatives:
+            roles = {quantity: "quantity", price: "price", product.amount: "contra_amount"}
+            support = sum(scores.get((index, role), 0.0) for index, role in roles.items())
+            support += 0.1 * facts[quantity].values.has_negatives + 0.2 * product.exact - 0.3 * (product.scale > 1)
+            is_proof = product.rows > 1 and product.scale == 1
+            if facts[price].values.has_negatives or support <= best or (support < 1 and not is_proof):
                 continue
-            support = score(quantity, "quantity") + score(price, "price") + score(product.amount, "contra_amount")
-            support += 0.1 * facts[quantity].values.has_negatives + 0.2 * product.exact
-            if product.rows < 2 and support < 1:
-                continue
-            if support > best[0]:
-                said = (
-                    f"{_named(facts[quantity])} x {_named(facts[price])} = {_named(facts[product.amount])} in {product.rows} rows"
-                )
-                roles = ((quantity, "quantity"), (price, "price"), (product.amount, "contra_amount"))
-                best = (
-                    support,
-                    [Candidate(min(1.5, score(index, role) + _PRODUCT), index, role, said, role) for index, role in roles],
-                )
-    return best[1]
+            scale = f" / {product.scale}" if product.scale > 1 else ""
+            terms = f"{_named(facts[quantity])} x {_named(facts[price])}{scale} = {_named(facts[product.amount])}"
+            best, found = support, _Sum(product, roles, f"{terms} in {product.rows} rows")
+    return found
+
+
+def _by_sum(likely: _Sum | None, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates of a likely product: each of its columns has what its header says, and more."""
+    found = []
+    for index, role in likely.roles.items() if likely is not None else ():
+        own = max((each.score for each in candidates if (each.place, each.role) == (index, role)), default=0.0)
+        found.append(Candidate(min(1.5, own + _PRODUCT), index, role, likely.said if likely is not None else "", role))
+    return found
+
+
+def _note_sum(likely: _Sum | None, guesses: Sequence[Guess]) -> None:
+    """Note the product at its columns, if they got the roles that it has for them."""
+    if likely is None or any(guesses[index].role != role for index, role in likely.roles.items()):
+        return
+    for index in likely.roles:
+        guesses[index].product = likely.said
+        guesses[index].scale = likely.product.scale
 
 
 def _named(facts: ColumnFacts) -> str:
@@ -251,7 +282,7 @@ def _net_amount(draft: Draft, amounts: Mapping[int, Sequence[Decimal | None]]) -
     """An amount that is quantity x price with the fees in it is no amount of the trade; one that is neither is a doubt."""
     taken = {role: draft.guess(role) for role in _AMOUNTS}
     amount = taken["contra_amount"]
-    if amount is None or taken["quantity"] is None or taken["price"] is None or any(" x " in each for each in amount.evidence):
+    if amount is None or taken["quantity"] is None or taken["price"] is None or amount.product:
         return
     columns = {role: amounts.get(guess.index, []) for role, guess in taken.items() if guess is not None}
     fees = columns.get("fees") or [None] * len(draft.sample.rows)
@@ -270,20 +301,24 @@ def _net_amount(draft: Draft, amounts: Mapping[int, Sequence[Decimal | None]]) -
 
 def _second_record(draft: Draft) -> None:
     """A time and a price that stand a second time under the same names are a second trade in the row, often the closing one."""
-    for role in ("ts", "price"):
-        first = draft.guess(role)
-        if first is None or not first.header:
-            return
-        same = [each for each in draft.columns if each.index > first.index and fold(each.header) == fold(first.header)]
-        if not same:
-            return
-    for role in ("ts", "price"):
-        first = draft.guess(role)
-        assert first is not None
-        again = next(each for each in draft.columns if each.index > first.index and fold(each.header) == fold(first.header))
-        again.role, again.record, again.score = role, 2, first.score
-        again.evidence = [f"{again.header} stands twice"]
-        again.doubts = ["a second trade in the row, the closing one with the other side? Or is it something else?"]
+    found = {role: (first, _again(draft, first)) for role in ("ts", "price") if (first := draft.guess(role)) is not None}
+    if len(found) < 2 or any(again is None for _, again in found.values()):
+        return
+    for role, (first, again) in found.items():
+        if again is not None:
+            again.role, again.record, again.score = role, 2, first.score
+            again.evidence = [f"stands twice, or is a closing one: {again.header}"]
+            again.doubts = ["a second trade in the row, the closing one with the other side? Or is it something else?"]
+
+
+def _again(draft: Draft, first: Guess) -> Guess | None:
+    """The column behind another one that has its name again, or is called a closing one; None if none does."""
+    shape = draft.facts[first.index].values.shape
+    for each in draft.columns[first.index + 1 :]:
+        is_same = bool(first.header) and fold(each.header) == fold(first.header)
+        if (is_same or each.meaning == "closing") and draft.facts[each.index].values.shape == shape:
+            return each
+    return None
 
 
 def _halves_of_time(draft: Draft) -> None:
@@ -308,6 +343,8 @@ def _doubt_scores(draft: Draft, candidates: Sequence[Candidate]) -> None:
     """Ask about guesses on little evidence, and about columns that could as well be something else that nothing else is."""
     for guess in draft.columns:
         if not guess.role:
+            if 0 < guess.score < _SURE:
+                guess.doubts.append("is it really of no use? Little speaks for it")
             continue
         if guess.score < _SURE:
             guess.doubts.append("little speaks for it")
@@ -341,6 +378,8 @@ def _doubt_values(draft: Draft, guess: Guess) -> None:
     has_currency = draft.guess("fees_currency") is not None or any(unit.isalpha() for unit in values.units)
     if guess.role == "fees" and draft.kind == "trades" and not has_currency:
         guess.doubts.append("in which currency?")
+    if guess.role == "price" and guess.scale > 1:
+        guess.doubts.append("in hundredths (pence, cents), while the amount is in whole ones?")
     if guess.role == "side" and values.examples and all(value.isdigit() for value in values.examples):
         guess.doubts.append("are 1 and 2 a buy and a sell, as in FIX?")
     if guess.role == "trade_id" and not values.is_unique and values.count > 1:

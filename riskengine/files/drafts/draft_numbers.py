@@ -2,11 +2,11 @@
 
 import re
 
-from riskengine.files.draft import Draft, Guess, may_be_lots
-from riskengine.files.draft_lines import said_line, toml_text
+from riskengine.files.drafts.draft import Draft, Guess, may_be_lots
+from riskengine.files.drafts.draft_lines import said_line, toml_text
+from riskengine.files.drafts.value_shapes import Values, WrittenNumber, side_in, written_number
 from riskengine.files.mapping import NUMBERS
 from riskengine.files.shapes import MAPPED
-from riskengine.files.value_shapes import Values, WrittenNumber, side_in, written_number
 
 _MOST_DECIMALS = {"price": 10, "contra_amount": 10, "quantity": 10}
 """Decimals that a trade's numbers may have. Fees are rounded by the engine itself."""
@@ -38,6 +38,8 @@ def _marks_of(draft: Draft, guess: Guess) -> list[str]:
         lines += said_line(f"round = {_MOST_DECIMALS[guess.role]}", f"some have {longest} decimals, more than a trade keeps")
     if unit := unit_of(draft, guess.role):
         lines += said_line(f"unit = {toml_text(unit)}", f"units beside the numbers: {', '.join(values.units[:5])}")
+    if guess.role == "price" and guess.scale > 1:
+        lines += ["# ASK: in hundredths of the row's currency? Or give currency = GBX and the like.", "# multiply = 0.01"]
     if guess.role == "quantity" and may_be_lots(draft):
         lines += ["# ASK: in lots? Then how many units is one?", "# multiply = 100000"]
     return lines

@@ -1,14 +1,15 @@
 """What speaks for a column of a strange file being a column of a record: candidates with a score and their evidence. Pure."""
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from riskengine.files.date_styles import DateStyle, date_style, day_numbers
-from riskengine.files.header_words import LANGUAGES, Meaning, meanings
-from riskengine.files.sniff import FileSample
-from riskengine.files.value_shapes import Values, describe, side_in
+from riskengine.files.drafts.date_styles import DateStyle, date_style, day_numbers
+from riskengine.files.drafts.header_words import LANGUAGES, Meaning, meanings
+from riskengine.files.drafts.sniff import FileSample
+from riskengine.files.drafts.value_shapes import Values, describe, side_in
 
 _SAME = ("source", "leg", "version", "action", "source_seq", "instrument", "desk", "dealer")
 _OUTSIDE = ("counterparty", "account", "broker", "order_id", "strategy", "comment")
@@ -24,8 +25,12 @@ COLUMN_ROLES: Mapping[str, Mapping[str, str]] = {
     | {"realised": "realised", "fees": "fees", "mark": "mark"}
     | {"price": "average_price", "holding": "quantity"}
     | _INSTRUMENT,
-    "closes": {"date": "day", "ts": "day", "instrument": "instrument", "price": "price", "mark": "price"} | _INSTRUMENT,
-    "marks": {name: name for name in ("instrument", "ts", "date", "time", "price", "source")} | {"mark": "price"} | _INSTRUMENT,
+    "closes": {name: name for name in ("instrument", "price", "source", "currency")}
+    | {"date": "day", "ts": "day", "mark": "price"}
+    | _INSTRUMENT,
+    "marks": {name: name for name in ("instrument", "ts", "date", "time", "price", "source", "currency")}
+    | {"mark": "price"}
+    | _INSTRUMENT,
     "statement": {"desk": "desk", "dealer": "dealer", "instrument": "instrument", "quantity": "quantity"}
     | {"average_price": "average_price", "price": "average_price", "holding": "quantity"}
     | _INSTRUMENT,
@@ -72,6 +77,14 @@ _FITS: Mapping[str, Mapping[str, float]] = {
     **dict.fromkeys(("desk", "dealer", "counterparty", "account", "broker", "strategy", "source"), _NAME),
 }
 """How well a shape of values fits a meaning; a shape that is not named rules it out."""
+
+_NO_NAME = ("code", "text", "pair", "currency", "isin", "side")
+_UNUSED_MISFITS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("row_number", "multiplier", "exit_levels", "result", "net_total"), (*_NO_NAME, "time")),
+    **dict.fromkeys(("exchange_rate", "base_value", "tax"), (*_NO_NAME, "time")),
+    **dict.fromkeys(("asset_class", "order_type", "venue"), ("time",)),
+}
+"""Shapes of values that a column without use does not have: the words of its header then mean something else."""
 
 _FOREIGN_LANGUAGE = 0.85
 _LEAST_KNOWN = 0.5
@@ -149,6 +162,8 @@ def _by_header(facts: ColumnFacts, kind: str, language: str) -> Iterator[Candida
         own = meaning.language in (language, "en")
         strength = meaning.strength * (1.0 if own else _FOREIGN_LANGUAGE)
         words = f'"{meaning.words}" is {LANGUAGES[meaning.language]} for {meaning.field.replace("_", " ")}'
+        if facts.values.shape in _UNUSED_MISFITS.get(meaning.field, ()):
+            continue
         if meaning.unused or meaning.field not in roles:
             yield Candidate(strength * 0.95, facts.index, "", words, meaning.field)
             continue
@@ -201,10 +216,15 @@ def _by_shape(facts: ColumnFacts, kind: str, column: list[str]) -> Iterator[Cand
             yield from _by_currency(facts, guess)
         case "code" if values.is_unique and any(any(map(str.isdigit, each)) for each in values.examples):
             yield from guess(0.35, "trade_id", "each value stands once")
+        case "number" if not facts.meanings and dates is None:
+            has_part = any(re.search(r"[.,]\d*[1-9]", number.core) for number in values.numbers)
+            yield from guess(0.31, "price" if has_part else "quantity", "numbers with decimals" if has_part else "whole numbers")
         case "text" | "code":
             sides = [value for value in column if side_in(value)]
             if len(sides) * 2 >= max(1, values.count) and len({side_in(value) for value in sides}) == 2:
                 yield from guess(0.5, "side", f"values name a side: {sides[0]}")
+            if not facts.meanings and values.shape == "code":
+                yield from guess(0.31, "instrument", f"values are short names: {values.examples[0]}")
 
 
 def _by_currency(facts: ColumnFacts, guess: Callable[[float, str, str], Iterator[Candidate]]) -> Iterator[Candidate]:

@@ -7,16 +7,16 @@ the check of mappings; a load with it is refused until the questions that matter
 import re
 from collections.abc import Sequence
 
-from riskengine.files.column_evidence import Known, store_name
-from riskengine.files.draft import Draft, Guess
-from riskengine.files.draft_lines import said_line, shortened, toml_key, toml_text
-from riskengine.files.draft_numbers import number_tables, sign_of_quantity, unit_of
-from riskengine.files.draft_times import time_table
+from riskengine.files.drafts.column_evidence import Known, store_name
+from riskengine.files.drafts.draft import Draft, Guess
+from riskengine.files.drafts.draft_lines import said_line, shortened, toml_key, toml_text
+from riskengine.files.drafts.draft_numbers import number_tables, sign_of_quantity, unit_of
+from riskengine.files.drafts.draft_times import time_table
+from riskengine.files.drafts.sniff import SampleRow
+from riskengine.files.drafts.value_shapes import is_cancel, side_in
 from riskengine.files.mapped_columns import find_name, named_columns
 from riskengine.files.mapping import read_mapping, shipped_names
 from riskengine.files.shapes import MAPPED
-from riskengine.files.sniff import SampleRow
-from riskengine.files.value_shapes import is_cancel, side_in
 from riskengine.nearest import nearest
 from riskengine.printable import printable
 
@@ -325,9 +325,9 @@ class _Writer:
         guess = self._draft.guess("contra_amount")
         if guess is None or "contra_amount" not in self._fields or unit_of(self._draft, "contra_amount"):
             return []
-        if not any(" x " in each for each in guess.evidence):
+        if not guess.product or guess.scale > 1:
             return []
-        return ["[check]", *said_line(f"total = {self._value(guess)}", next(each for each in guess.evidence if " x " in each))]
+        return ["[check]", *said_line(f"total = {self._value(guess)}", guess.product)]
 
     # -- a second record, and the rest ---------------------------------------------------------------------------
 

@@ -110,7 +110,7 @@ def _candidates(folded: str) -> list[tuple[float, str, list[_Word]]]:
 
 @cache
 def _vocabulary() -> dict[str, list[_Word]]:
-    text = files("riskengine.files").joinpath("header_words.toml").read_text(encoding="utf-8")
+    text = files("riskengine.files.drafts").joinpath("header_words.toml").read_text(encoding="utf-8")
     tables: dict[str, Any] = tomllib.loads(text)
     unused: dict[str, dict[str, list[str]]] = tables.pop("unused")
     vocabulary: dict[str, list[_Word]] = {}
