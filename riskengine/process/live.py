@@ -100,7 +100,7 @@ class LiveEngine:
             around.clock,
             calls.failed,
         )
-        self.day_marks = DayMarks(around.store, config, around.clock, self.quotes)
+        self.day_marks = DayMarks(around.store, config, around.clock, self.quotes, lambda: self.neighbours.read_closes())
         self.neighbours = Neighbours(self._neighbour_parts())
         self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store)
 
