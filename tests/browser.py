@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -28,6 +28,14 @@ FLAGS = (
     "--remote-debugging-port=0",
     "--window-size=1440,900",
 )
+
+
+NAVIGATED = ("Inspected target navigated or closed", "Execution context was destroyed", "Cannot find context")
+"""What the browser says of a question to a page that gave way to another one meanwhile."""
+
+
+class PageGone(AssertionError):
+    """The page that was asked is not there any more."""
 
 
 class Browser:
@@ -71,12 +79,14 @@ class Browser:
         self._process.stderr.close()
 
     def call(self, method: str, **parameters: Any) -> Any:
-        """One command of the DevTools protocol."""
+        """One command of the DevTools protocol. Raises PageGone if the page has changed before it answered."""
         self._number += 1
         self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
         while True:
             message = json.loads(self._socket.recv(timeout=30))
             if message.get("id") == self._number:
+                if any(words in message.get("error", {}).get("message", "") for words in NAVIGATED):
+                    raise PageGone(message)
                 assert "error" not in message, message
                 return message["result"]
             self._listen(message)
@@ -97,11 +107,11 @@ class Browser:
         return self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)["result"].get("value")
 
     def wait_for(self, expression: str, timeout_s: float = 20.0) -> Any:
-        """The first truthy value of an expression."""
+        """The first truthy value of an expression, in this page or in those that it goes to."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            value = self.ask(expression)
-            if value:
-                return value
+            with suppress(PageGone):
+                if value := self.ask(expression):
+                    return value
             time.sleep(0.05)
         raise AssertionError(f"not in {timeout_s} s: {expression}; {self.complaints}")

@@ -62,10 +62,13 @@ class Beats:
         if self._task is not None:
             self._task.cancel()
 
-    def hand_over_prices(self) -> None:
-        """Give the writer the marks that changed, unless it has not yet taken the last batch."""
-        if self._inbox.takes_prices and (marks := self._quotes.take(self._clock.now())):
+    def hand_over_prices(self) -> bool:
+        """Give the writer the marks that changed, unless it has not yet taken the last batch. Whether it has."""
+        if not self._inbox.takes_prices:
+            return False
+        if marks := self._quotes.take(self._clock.now()):
             self._inbox.put_prices(marks, self._quotes.reference)
+        return True
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()

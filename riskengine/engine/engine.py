@@ -29,7 +29,7 @@ from riskengine.positions.quarantine import Quarantine
 from riskengine.positions.repair import Repaired, repair, set_aside
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import judges_all
-from riskengine.records.types import CONFLICT_REASON, Identity, Key, Opening, Trade, Verdict, small_lot
+from riskengine.records.types import CONFLICT_REASON, Close, Identity, Key, Opening, Trade, Verdict, small_lot
 from riskengine.snapshot.snapshot import Counts, ExceptionItem, Snapshot
 from riskengine.valuation.node_values import Valuation
 from riskengine.valuation.unit_values import ContractTerms, Factors, Units
@@ -267,6 +267,10 @@ class Engine:
     def forget_conflicts(self, item_ids: Iterable[str]) -> None:
         """List conflicts no more that another program deleted from the store. O(those)."""
         self._work.forget_conflicts(item_ids)
+
+    def note_waiting(self, closes: Iterable[Close]) -> None:
+        """List the stored closes that wait for the end of their day, in place of those listed before. O(those)."""
+        self._work.note_waiting(closes)
 
     def quarantine_row(self, store_seq: int, received_ts: int, reason: str) -> None:
         """List a stored row that cannot be read as a trade: another program wrote it, or its reference data is missing."""

@@ -18,7 +18,7 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.engine.standing_notices import StandingNotices
 from riskengine.positions.position import LateFold
 from riskengine.positions.processed import Processed, escape_name, exception_id
-from riskengine.records.types import CONFLICT_REASON, Identity, Trade, Verdict, economics
+from riskengine.records.types import CONFLICT_REASON, Close, Identity, Trade, Verdict, economics
 from riskengine.snapshot.snapshot import ExceptionItem
 
 MAX_NOTICES = 10_000
@@ -36,7 +36,10 @@ POSSIBLE_DUPLICATE = "possible_duplicate"
 NOTICED_KINDS = (OFF_MARKET, POSSIBLE_DUPLICATE)
 """Kinds of notices that end once their version of the trade does not stand any more, and that are stored."""
 
-KINDS = ("conflict", LATE, OLDER_RULE, *NOTICED_KINDS, "parked", "quarantined", "unmatched")
+WAITING = "waiting"
+"""The kind of closes that wait for the end of their day."""
+
+KINDS = ("conflict", LATE, OLDER_RULE, *NOTICED_KINDS, "parked", "quarantined", "unmatched", WAITING)
 """The kinds of exceptions of a work list, in the order of `exceptions`."""
 
 VERDICTS = "verdicts"
@@ -62,6 +65,7 @@ class WorkList:
         self._cancels: dict[str, str] = {}  # the conflict that is listed for cancels of a version
         self._unreadable: dict[int, ExceptionItem] = {}
         self._broken: dict[tuple[str, str, str], ExceptionItem] = {}
+        self._waiting: tuple[ExceptionItem, ...] = ()
         self._kept_out: dict[tuple[Identity, int], ExceptionItem] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._changed = {"conflict", LATE, "quarantined", VERDICTS}
@@ -199,6 +203,21 @@ class WorkList:
         detail: dict[str, object] = {"instrument": instrument, "field": field}
         self._noticed.add(ExceptionItem(item_id, OLDER_RULE, 0, f"{field}: {reason}", None, detail))
 
+    def note_waiting(self, closes: Iterable[Close]) -> None:
+        """List the closes that wait for the end of their day, in place of those listed before."""
+        self._waiting = tuple(
+            ExceptionItem(
+                f"{WAITING}:close:{escape_name(close.instrument)}:{close.date}",
+                WAITING,
+                0,
+                f"the close {close.price:.12g} of {close.date} takes effect when that day ends",
+                None,
+                {"instrument": close.instrument, "date": close.date, "price": close.price},
+            )
+            for close in closes
+        )
+        self._changed.add(WAITING)
+
     def forget_older(self, trades: Iterable[Trade]) -> None:
         """Take trades off the list of older rules: their rows have been read again, and may hold something else."""
         for trade in trades:
@@ -286,6 +305,8 @@ class WorkList:
             lists["conflict"] = tuple(item for item in self._conflicts.values() if not self._is_rejected(item.id))
         if LATE in changed:
             lists[LATE] = tuple(self._late)
+        if WAITING in changed:
+            lists[WAITING] = self._waiting
         if lists:
             self.exceptions = {**self.exceptions, **lists}
         if VERDICTS in changed:

@@ -314,7 +314,7 @@ def _send(socket: ClientConnection, step: Sequence[Any], played: Played, newest:
     ticks = [message for message in step if type(message) is Tick]
     if ticks:
         for tick in ticks:
-            if tick.mid or (tick.bid and tick.ask):  # of others the engine may keep the mark that it has
+            if tick.mid is not None or (tick.bid and tick.ask):  # of others the engine may keep the mark that it has
                 newest[tick.instrument] = max(tick.ts, newest.get(tick.instrument, 0))
         socket.send(orjson.dumps({"ticks": [_tick_row(tick) for tick in ticks]}).decode())
         played.ticks["read"] += len(ticks)

@@ -8,8 +8,9 @@ the writer's side: arrays by instrument number.
 The newest event time wins, on ties the later arrival. A mark further ahead of the clock than a tick may be (somebody set the
 clock back) gives way to any tick. Two-sided: the mid, unrounded. One-sided: a fresh mid stays, held to the side that is there
 (never below a bid, never above an ask), else that side. A side of 0 is a price of a future alone; of every other kind it is no
-side. A crossed quote still gives its mid, and counts as crossed. A quote crossed beyond `max_cross_bp`, or further from the last
-good mark than the limit of its kind (`max_move`; three times that after a gap), makes its source suspect (`suspects`).
+side. A mid of 0 that comes alone is a price of what can become worthless. A crossed quote still gives its mid, and counts as
+crossed. A quote crossed beyond `max_cross_bp`, or further from the last good mark than the limit of its kind (`max_move`; three
+times that after a gap), makes its source suspect (`suspects`).
 """
 
 import math
@@ -27,7 +28,7 @@ from riskengine.records.currency_units import move_quote, quoted_places
 from riskengine.records.decode import TickInput
 from riskengine.records.fields import QUOTE_DECIMALS, TS_MIN, Rejected, excerpt, quote, timestamp
 from riskengine.records.reference import Reference
-from riskengine.records.types import Instrument, Kind, Refusal, Tick
+from riskengine.records.types import WORTHLESS_KINDS, Instrument, Kind, Refusal, Tick
 
 ONE_SIDED = "one_sided"
 TWO_SIDED = "quote"
@@ -75,11 +76,26 @@ class QuoteState:
     so that every tick goes by all rules.
     """
 
-    __slots__ = ("changed", "down", "kind", "left", "limit", "may_be_zero", "number", "price", "source", "suspects", "ts", "up")
+    __slots__ = (
+        "changed",
+        "down",
+        "kind",
+        "left",
+        "limit",
+        "may_be_worthless",
+        "may_be_zero",
+        "number",
+        "price",
+        "source",
+        "suspects",
+        "ts",
+        "up",
+    )
 
     def __init__(self) -> None:
         self.number = 0
         self.may_be_zero = False
+        self.may_be_worthless = False
         self.limit = 0.0
         self.price = 0.0
         self.ts = 0
@@ -94,6 +110,7 @@ class QuoteState:
         """Take an instrument's number, and how far a quote may move its mark (a fraction, 0: any distance)."""
         self.number = number
         self.may_be_zero = instrument.kind is Kind.FUTURE
+        self.may_be_worthless = instrument.kind in WORTHLESS_KINDS
         self.limit = limit
         self.hold(self.suspects)
 
@@ -332,6 +349,8 @@ class QuoteBook:
         bid = _side(tick.bid, "bid", state)
         ask = _side(tick.ask, "ask", state)
         mid = _side(tick.mid, "mid", state)
+        if mid is None and bid is None and ask is None and state.may_be_worthless and tick.mid not in (None, ""):
+            mid = 0.0  # said to be worthless, as by a mark or close of 0; a side of 0 is none
         if bid is None and ask is None and mid is None:
             raise Rejected("bid", "is missing or 0, as are ask and mid: a tick needs a price")
         return state, ts, bid, ask, mid

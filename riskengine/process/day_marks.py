@@ -5,6 +5,7 @@ as it would after a start at that moment.
 """
 
 import asyncio
+from collections.abc import Callable
 
 from riskengine.clock import Clock
 from riskengine.config import Config
@@ -24,8 +25,12 @@ log = get_logger("riskengine.marks")
 class DayMarks:
     """Watches for the end of a trading day, from `start` to `stop`."""
 
-    def __init__(self, store: Store, config: Config, clock: Clock, quotes: QuoteBook) -> None:
+    def __init__(
+        self, store: Store, config: Config, clock: Clock, quotes: QuoteBook, ended: Callable[[], None] = lambda: None
+    ) -> None:
+        """`ended` is called when the closes of a day are in force: they wait no more."""
         self._store = store
+        self._ended = ended
         self._config = config
         self._clock = clock
         self._quotes = quotes
@@ -59,4 +64,5 @@ class DayMarks:
             return  # the store thread reports it
         self._closed = closed
         taken = self._quotes.take_stored(marks, now)
+        self._ended()
         log.info("closes_in_force", date=closed.isoformat(), instruments=len(taken))

@@ -90,7 +90,6 @@ class LiveEngine:
         self.writer = self._make_writer(loaded)
         self.renewals.work_on(self._renewal_parts())
         self.reconciler = Reconciler(self._reconciler_parts())
-        self.verdicts = Verdicts(calls.on_store, calls.on_writer, self.store_thread.delivery, self.quotes)
         self.beats = Beats(
             config.engine.beat_ms / 1_000,
             self.inbox,
@@ -100,7 +99,10 @@ class LiveEngine:
             around.clock,
             calls.failed,
         )
-        self.day_marks = DayMarks(around.store, config, around.clock, self.quotes)
+        self.verdicts = Verdicts(
+            calls.on_store, calls.on_writer, self.store_thread.delivery, self.quotes, self.beats.hand_over_prices
+        )
+        self.day_marks = DayMarks(around.store, config, around.clock, self.quotes, lambda: self.neighbours.read_closes())
         self.neighbours = Neighbours(self._neighbour_parts())
         self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store)
 

@@ -4,7 +4,8 @@
 these tables have changed (`look`), and a task on the event loop brings what is new where it belongs, by the rules of a start:
 
 - conflicts are listed and counted, once the rows that they conflict with have gone to the writer;
-- closes and marks go through the quote book, where the newest event time wins. The store tells the marks that the engine saves
+- closes and marks go through the quote book, where the newest event time wins; closes of days that have not ended are listed
+  as `waiting`. The store tells the marks that the engine saves
   itself from those of others; one that is in force already is not stored again;
 - verdicts are followed, and judge the record that the store holds.
 
@@ -33,8 +34,8 @@ from riskengine.market.marks import CLOSE, Mark, QuoteBook
 from riskengine.observe import get_logger
 from riskengine.positions.processed import unescape_name
 from riskengine.process.sampling import OnStore
-from riskengine.rebuild.rebuild import known_marks
-from riskengine.records.types import Trade, Verdict
+from riskengine.rebuild.rebuild import known_marks, waiting_closes
+from riskengine.records.types import Close, Trade, Verdict
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
 from riskengine.store.protocol import Store
 from riskengine.store.results import Changes, Conflict
@@ -85,6 +86,7 @@ class Neighbours:
         self._changed: set[str] = set()
         self._conflicts: dict[int, str] = {}
         self._look_again_at = 0.0
+        self._waiting: list[Close] | None = None
         self._marks: dict[str, Mark] = {}
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
@@ -100,6 +102,10 @@ class Neighbours:
             kinds, self._look_again_at = kinds | {"marks"}, 0.0
         if kinds:
             self._loop.call_soon_threadsafe(self._request, kinds)
+
+    def read_closes(self) -> None:
+        """Read closes again: a day has ended."""
+        self._request(("closes",))
 
     def stop(self) -> None:
         """Take over nothing more."""
@@ -118,6 +124,8 @@ class Neighbours:
             try:
                 if not kinds.isdisjoint(("closes", "marks")):
                     await self._take_prices()
+                if "closes" in kinds:
+                    await self._list_waiting()
                 if "conflicts" in kinds:
                     await self._take_conflicts()
                 if "verdicts" in kinds:
@@ -155,6 +163,13 @@ class Neighbours:
         marks = {mark.instrument: Mark(mark.price, mark.ts, mark.source, mark.kind) for mark in store.marks_of_others()}
         known = known_marks(store, self._parts.config, now)
         return marks | {symbol: mark for symbol, mark in known.items() if mark.kind == CLOSE}, known
+
+    async def _list_waiting(self) -> None:
+        parts = self._parts
+        closes = await asyncio.to_thread(waiting_closes, parts.store, parts.config, parts.clock.now())
+        if closes != self._waiting:
+            self._waiting = closes
+            parts.inbox.put_call(lambda engine: engine.note_waiting(closes))
 
     def _warn_of_set_back(self, symbols: Sequence[str]) -> None:
         self._look_again_at = time.monotonic() + LOOK_AGAIN_S if symbols else 0.0

@@ -37,11 +37,20 @@ class OnWriter(Protocol):
 class Verdicts:
     """Carries out verdicts on the exceptions of one live engine."""
 
-    def __init__(self, on_store: OnStore, on_writer: OnWriter, delivery: Delivery, quotes: LimitedQuoteBook) -> None:
+    def __init__(
+        self,
+        on_store: OnStore,
+        on_writer: OnWriter,
+        delivery: Delivery,
+        quotes: LimitedQuoteBook,
+        hand_over_prices: Callable[[], bool],
+    ) -> None:
+        """`hand_over_prices` is that of the beats."""
         self._on_store = on_store
         self._on_writer = on_writer
         self._delivery = delivery
         self._quotes = quotes
+        self._hand_over_prices = hand_over_prices
 
     async def decide(self, item: ExceptionItem, verdict: Verdict) -> None:
         """Store a verdict on `item`, then let it take effect. Raises EngineNotLive, StoreError."""
@@ -84,7 +93,14 @@ class Verdicts:
         if item.kind == "suspect" and verdict.verdict:
             instrument, source = str(item.detail["instrument"]), str(item.detail["source"])
             self._quotes.decide(instrument, source, release=verdict.verdict == "accept")
+            if not self._hand_over_prices():  # before the call below, whose snapshot the answer waits for
+                await self._on_writer(_nothing)  # now the last batch is taken; a beat since then has handed over this price
+                self._hand_over_prices()
         await self._on_writer(lambda engine: engine.decide(refit_item(item, engine.reference), verdict))
+
+
+def _nothing(_: Engine) -> None:
+    """Done once the writer has done all that was put before."""
 
 
 def _find_stored(store: Store, item: ExceptionItem, verdict: Verdict) -> tuple[Verdict, int | None] | None:

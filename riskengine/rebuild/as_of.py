@@ -58,6 +58,10 @@ class PastDay:
         """The newest close of each instrument, dated up to `up_to`, whose day had ended."""
         return self._store.latest_closes(min(up_to, self._trading_day.last_closed(self._ts).isoformat()))
 
+    def closes_after(self, date: str, limit: int) -> list[Close]:
+        """None: which of them had come by then, no store records."""
+        return []
+
     def notices(self, limit: int) -> list[StoredNotice]:
         """What had been noticed of trades."""
         return [stored for stored in self._store.notices(limit) if stored.notice.ts <= self._ts]

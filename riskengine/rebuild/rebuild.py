@@ -83,6 +83,7 @@ class DayStore(Protocol):
     def openings(self) -> list[Opening]: ...
     def marks(self) -> list[StoredMark]: ...
     def latest_closes(self, up_to: str) -> list[Close]: ...
+    def closes_after(self, date: str, limit: int) -> list[Close]: ...
     def notices(self, limit: int) -> list[StoredNotice]: ...
     def late_count(self) -> int: ...
     def noticed_up_to(self) -> int | None: ...
@@ -156,6 +157,7 @@ def rebuild(
     listener.note(openings=len(placed), openings_left_out=len(openings) - len(placed))
     listener.enter("marks")
     engine.marks.restore(known_marks(store, config, now))
+    engine.note_waiting(waiting_closes(store, config, now))
     listener.enter("replay")
     last, check = store.watermark(), trade_check(reference)
     days = config.engine.history_days
@@ -343,6 +345,11 @@ def known_marks(store: DayStore, config: Config, now: int) -> dict[str, Mark]:
         if known is None or known.ts < ts:
             marks[close.instrument] = Mark(close.price, ts, CLOSE, CLOSE)
     return marks
+
+
+def waiting_closes(store: DayStore, config: Config, now: int) -> list[Close]:
+    """The first MAX_NOTICES closes of days that have not ended by `now`, by date."""
+    return store.closes_after(TradingDay.of(config.engine).last_closed(now).isoformat(), MAX_NOTICES)
 
 
 def _stored_items(stored: Iterable[StoredNotice], check: TradeCheck) -> Iterator[ExceptionItem]:

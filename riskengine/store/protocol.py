@@ -332,6 +332,10 @@ class Store(Protocol):
         """R. The newest close of each instrument among those dated up to `up_to` (`2026-11-21`), that day included."""
         ...
 
+    def closes_after(self, date: str, limit: int) -> list[Close]:
+        """R. The first closes dated after `date`, by date. Cost 1 us each."""
+        ...
+
     def rule_starts(self) -> RuleStarts:
         """R. The first store_seq that each stricter rule judges, by rule (`records.rules`). Migrations alone change it."""
         ...

@@ -326,6 +326,9 @@ class SqlStore(ABC):
     def latest_closes(self, up_to: str) -> list[Close]:
         return self._read(reference.latest_closes, up_to)
 
+    def closes_after(self, date: str, limit: int) -> list[Close]:
+        return self._read(reference.closes_after, date, limit)
+
     def rule_starts(self) -> RuleStarts:
         return self._read(rules_of.rule_starts)
 

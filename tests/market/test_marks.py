@@ -176,6 +176,40 @@ def test_a_price_may_come_as_text(side):
     assert good(marked(Tick("EURUSD", NOON, side, 1.25)))[0] == 1.25
 
 
+@pytest.mark.parametrize("zero", [0.0, 0, "0", "0.00"])
+@pytest.mark.parametrize("symbol", ["ACME", "BTCEUR", "ESZ6"])
+def test_a_mid_of_zero_is_a_price_of_what_can_become_worthless(symbol: str, zero: Any) -> None:
+    quotes = book()
+    assert quotes.offer([TickInput(symbol, NOON, None, None, zero)], NOON) == []
+    mark = quotes.take()[REFERENCE.instrument_index[symbol]]
+    assert (mark.price, mark.ts, mark.kind) == (0.0, NOON, "quote")
+
+
+def test_what_was_worthless_may_have_a_price_again() -> None:
+    quotes = book(max_move=0.1)
+    quotes.offer([TickInput("ACME", NOON, None, None, 0), Tick("ACME", NOON + 1, 3.0, 3.0)], NOON)
+    assert quotes.take()[REFERENCE.instrument_index["ACME"]].price == 3.0
+
+
+@pytest.mark.parametrize("sides", [{"mid": 0.0}, {"bid": 0.0}, {"ask": 0.0, "mid": 0.0}])
+def test_what_cannot_become_worthless_has_no_price_of_zero(sides: dict[str, Any]) -> None:
+    [refusal] = book().offer([TickInput("EURUSD", NOON, **sides)], NOON)
+    assert refusal.field == "bid"
+
+
+@pytest.mark.parametrize("sides", [{"bid": 0.0}, {"ask": 0.0}, {"bid": 0.0, "ask": 0.0}])
+def test_a_side_of_zero_of_a_share_is_no_side(sides: dict[str, Any]) -> None:
+    [refusal] = book().offer([TickInput("ACME", NOON, **sides)], NOON)
+    assert refusal.field == "bid"
+
+
+def test_a_mid_of_zero_beside_a_side_is_none() -> None:
+    """As feeds write what they do not know."""
+    quotes = book()
+    quotes.offer([TickInput("ACME", NOON, 3.0, 0.0, 0.0)], NOON)
+    assert good(quotes.take()[REFERENCE.instrument_index["ACME"]])[0] == 3.0
+
+
 # Crossed
 
 

@@ -24,7 +24,8 @@ def test_a_close_takes_effect_when_its_day_ends_where_no_newer_price_is(store: S
     clock, quotes = ManualClock(NOON), book()
     quotes.offer([quote("EURUSD", 1.1, 1.1)], NOON)
     quotes.take()
-    days = DayMarks(store, Config(store=StoreConfig(store_url)), clock, quotes)
+    ended: list[int] = []
+    days = DayMarks(store, Config(store=StoreConfig(store_url)), clock, quotes, lambda: ended.append(clock.ts))
 
     def taken() -> dict[int, tuple[float, int, str]]:
         asyncio.run(days.take_closes())
@@ -37,6 +38,7 @@ def test_a_close_takes_effect_when_its_day_ends_where_no_newer_price_is(store: S
     clock.advance(1)
     assert taken() == {EURUSD: (1.2, ENDS, "close")}
     assert taken() == {}
+    assert ended == [ENDS], "what waited is told once"
 
 
 def test_a_store_that_is_away_is_asked_again(tmp_path: Path) -> None:

@@ -164,6 +164,35 @@ def test_what_the_store_did_not_answer_is_asked_again(url: str) -> None:
     live(url, test)
 
 
+def waiting(process: EngineProcess) -> list[str]:
+    return [item.id for item in process.history.newest.exceptions["waiting"]]
+
+
+def test_a_close_that_waits_for_its_day_is_listed_with_its_date_live_and_after_a_restart(url: str) -> None:
+    async def test(process: EngineProcess) -> Any:
+        loader = beside(url)
+        loader.save_closes(
+            [Close("2026-03-04", "ACME", 50.0), Close("2031-01-02", "ACME", 51.0), Close("2031-01-01", "GHOST", 7.0)]
+        )
+        await until(lambda: len(waiting(process)) == 2, 1.0)
+        outside(url, "DELETE FROM closes WHERE date = '2031-01-02'")
+        await until(lambda: len(waiting(process)) == 1, 1.0)
+        loader.save_closes([Close("2031-01-02", "ACME", 51.0)])
+        loader.close()
+        await until(lambda: len(waiting(process)) == 2, 1.0)
+        assert price(process, "ACME") == 50.0
+        return process.history.newest.exceptions["waiting"]
+
+    async def listed(process: EngineProcess) -> Any:
+        return process.history.newest.exceptions["waiting"]
+
+    found = live(url, test)
+    assert [item.id for item in found] == ["waiting:close:GHOST:2031-01-01", "waiting:close:ACME:2031-01-02"]
+    assert found[0].detail == {"instrument": "GHOST", "date": "2031-01-01", "price": 7.0}
+    assert found[0].reason == "the close 7 of 2031-01-01 takes effect when that day ends"
+    assert live(url, listed) == found
+
+
 # -- what others delete ------------------------------------------------------------------------------------------
 
 

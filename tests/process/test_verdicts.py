@@ -2,16 +2,22 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from riskengine.config import Config, EngineConfig, MarksConfig, StoreConfig
 from riskengine.errors import EngineNotLive, StoreError, StoreUnavailable
+from riskengine.process.process import EngineProcess
 from riskengine.process.verdicts import Verdicts
-from riskengine.records.types import Trade, Verdict
+from riskengine.records.types import Tick, Trade, Verdict
 from riskengine.snapshot.snapshot import ExceptionItem
-from tests.world import trade
+from riskengine.store.open_store import open_store
+from tests.live_process import run_live
+from tests.waiting import until
+from tests.world import instruments, nodes, trade
 
 VERDICT = Verdict("conflict:test:t1:0:1:ab", "accept", "", "ann", 1)
 CONFLICT = ExceptionItem(VERDICT.id, "conflict", 1, "another version stands", trade("t1"))
@@ -26,7 +32,8 @@ class Shelf:
         self._away = away
         self._ended = ended
         self.done: list[Any] = []
-        self.carried_out = Verdicts(self.on_store, self.on_writer, self, self)  # type: ignore[arg-type]
+        self.writer_has_prices = True
+        self.carried_out = Verdicts(self.on_store, self.on_writer, self, self, self.hand_over_prices)  # type: ignore[arg-type]
 
     @property
     def effects(self) -> int:
@@ -56,6 +63,10 @@ class Shelf:
             raise StoreUnavailable("away")
         return action(self)
 
+    def hand_over_prices(self) -> bool:
+        self.done.append("prices")
+        return self.writer_has_prices
+
     async def on_writer(self, action: Callable[[Any], Any]) -> None:
         self.done.append("on_writer")
 
@@ -75,7 +86,37 @@ def test_a_trade_that_is_accepted_is_recalled_before_it_is_stored() -> None:
 def test_a_verdict_on_a_price_goes_to_the_quotes_too(word: str, release: bool) -> None:
     shelf = Shelf()
     asyncio.run(shelf.carried_out.decide(SUSPECT, Verdict(SUSPECT.id, word, "", "ann", 1)))
-    assert shelf.done == [("recall", []), ("save", None), ("quotes", "EURUSD", "feed", release), "on_writer"]
+    assert shelf.done == [("recall", []), ("save", None), ("quotes", "EURUSD", "feed", release), "prices", "on_writer"]
+
+
+def test_a_price_that_was_decided_waits_until_the_writer_has_taken_those_before_it() -> None:
+    shelf = Shelf()
+    shelf.writer_has_prices = False
+    asyncio.run(shelf.carried_out.decide(SUSPECT, Verdict(SUSPECT.id, "accept", "", "ann", 1)))
+    assert shelf.done[-4:] == ["prices", "on_writer", "prices", "on_writer"]
+
+
+@pytest.mark.parametrize(("word", "price"), [("accept", 1.5), ("reject", 1.1)])
+def test_what_a_person_decided_about_a_price_is_in_force_with_the_answer(tmp_path: Path, word: str, price: float) -> None:
+    """However long a beat is."""
+    url = f"sqlite:///{tmp_path}/engine.db"
+    store = open_store(url)
+    store.save_nodes(nodes())
+    store.save_instruments(instruments())
+    store.close()
+
+    async def test(process: EngineProcess) -> None:
+        now = process.clock.now()
+        process.offer_ticks([Tick("EURUSD", now - 1, 1.1, 1.1), Tick("EURUSD", now, 1.5, 1.5)])
+        number = process.history.newest.reference.instrument_index["EURUSD"]
+        await until(lambda: process.history.newest.units.marks[number])
+        item = ExceptionItem("suspect:EURUSD", "suspect", now, "", None, {"instrument": "EURUSD", "source": ""})
+        await process.decide(item, Verdict(item.id, word, "", "ann", process.clock.now()))
+        mark = process.history.newest.units.marks[number]
+        assert mark is not None and (mark.price, mark.suspects) == (price, ())
+
+    marks = MarksConfig(suspect_release_s=60.0)
+    run_live(Config(engine=EngineConfig(beat_ms=700), marks=marks, store=StoreConfig(url)), test)
 
 
 def test_while_the_store_is_away_the_person_hears_that_and_nothing_takes_effect() -> None:

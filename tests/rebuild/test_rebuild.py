@@ -76,6 +76,9 @@ class Shelf:
     def latest_closes(self, up_to: str) -> list[Close]:
         return list({close.instrument: close for close in self.closes_ if close.date <= up_to}.values())
 
+    def closes_after(self, date: str, limit: int) -> list[Close]:
+        return [close for close in self.closes_ if close.date > date]
+
     def watermark(self) -> int:
         return len(self.trades_) if self.highest is None else self.highest
 
@@ -272,6 +275,14 @@ def test_a_close_dated_today_or_later_waits_for_its_day_and_hides_none_before_it
     ends = TradingDay.of(config().engine).close_of(dt.date.fromisoformat(TODAY))
     assert mark_of(shelf, now=ends - 1) == (1.1, closed, "close")
     assert mark_of(shelf, now=ends) == (1.2, ends, "close")
+
+
+def test_closes_of_days_that_have_not_ended_are_listed_as_waiting():
+    shelf = Shelf()
+    shelf.closes_ = [Close(BEFORE_NOON, "ACME", 40.0), Close(TODAY, "ACME", 41.0)]
+    [item] = shelf.rebuild().snapshot.exceptions["waiting"]
+    assert (item.id, item.trade) == (f"waiting:close:ACME:{TODAY}", None)
+    assert shelf.rebuild(now=NOON + DAY).snapshot.exceptions["waiting"] == ()
 
 
 def test_a_close_is_stale_unless_the_market_has_been_shut_since():

@@ -166,6 +166,18 @@ def test_what_can_become_worthless_is_marked_at_zero(desk: Desk) -> None:
         assert (mark(server, "ACME")["price"], mark(server, "ACMEC")["price"]) == (0, 0)
 
 
+@pytest.mark.parametrize("symbol", ["ACME", "ACMEC"])
+def test_what_has_become_worthless_may_be_quoted_at_zero_by_post_and_by_replay(desk: Desk, symbol: str) -> None:
+    trade = "trade_id,ts,instrument,desk,side,quantity,price\nT1,{},{},EQ1,buy,10,40\n"
+    desk.load("trades", trade.format(now() - SECOND, symbol))
+    with desk.serve() as server:
+        tick(server, symbol, mid=0)
+        wait_until(lambda: mark(server, symbol)["price"] == 0)
+        posted = total(server)
+    assert posted == (-40_000 if symbol == "ACMEC" else -400)
+    assert through_replay(desk, [{"instrument": symbol, "ts": now(), "mid": 0}], "") == posted
+
+
 @pytest.fixture
 def franc(desk: Desk) -> Iterator[Server]:
     """A desk that is long a million dollars against the franc, at a price that is fresh."""

@@ -44,6 +44,16 @@ def page(demo: Server, tmp_path: Path) -> Iterator[Browser]:
         yield browser
 
 
+def test_a_question_to_a_page_that_gives_way_to_another_is_asked_again(tmp_path: Path) -> None:
+    for name in ("before", "after"):
+        (tmp_path / f"{name}.html").write_text(f"<title>{name}</title>")
+    go_on = "document.title === 'after' ? 'there' : (location.href = 'after.html', new Promise(() => 0))"
+    with Browser(tmp_path / "profile") as browser:
+        browser.open((tmp_path / "before.html").as_uri())
+        browser.wait_for("document.title === 'before'")
+        assert browser.wait_for(go_on) == "there"
+
+
 def lines_of(table: str) -> str:
     """An expression: the texts of a table's cells, line by line."""
     rows = f"document.querySelectorAll('#{table} tbody tr')"

@@ -155,7 +155,8 @@ EXCEPTION: Fields = (
     Field(
         "kind",
         TEXT,
-        "conflict, parked, unmatched, quarantined, late, off_market, possible_duplicate, unpriced, suspect, older_rule, expired",
+        "conflict, parked, unmatched, quarantined, late, off_market, possible_duplicate, unpriced, suspect, older_rule, waiting,"
+        " expired",
     ),
     Field("ts", TIME, "when it was noticed; null where that is not known"),
     Field("reason", TEXT, "what is wrong"),

@@ -41,6 +41,7 @@ KINDS = (
     "unpriced",
     "suspect",
     "older_rule",
+    "waiting",
     "expired",
 )
 
@@ -87,6 +88,7 @@ ACTIONS = {
     "possible_duplicate": ("accept",),
     "unpriced": ("accept",),
     "older_rule": ("accept",),
+    "waiting": ("accept",),
     "expired": ("accept",),
 }
 """The actions for each kind. `accept` without an effect of its own says that a person has seen the exception."""
@@ -213,6 +215,7 @@ def _visible_items(snapshot: Snapshot, kind: str, trading_day: TradingDay, grant
     visible: dict[str, Callable[[], Iterator[ExceptionItem]]] = {
         "unpriced": lambda: _unpriced_items(snapshot, grants),
         "suspect": lambda: _suspect_items(snapshot),
+        "waiting": lambda: iter(snapshot.exceptions.get("waiting", ())),
         "expired": lambda: _expired_items(snapshot, trading_day, grants),
     }
     if kind in visible:

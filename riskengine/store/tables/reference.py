@@ -223,6 +223,11 @@ def latest_closes(transaction: Transaction, up_to: str) -> list[Close]:
     return [Close(*row) for row in transaction.rows("latest_closes", (up_to,))]
 
 
+def closes_after(transaction: Transaction, date: str, limit: int) -> list[Close]:
+    """The first closes dated after a date, by date."""
+    return [Close(*row) for row in transaction.rows("closes_after", (date, limit))]
+
+
 def save_closes(transaction: Transaction, records: Sequence[Close], trail: Trail) -> Saved:
     """Insert and record in the trail. An equal close is a duplicate, a different one is refused.
 

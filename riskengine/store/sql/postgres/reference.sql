@@ -54,6 +54,9 @@ SELECT date, instrument, price FROM closes WHERE date = %s ORDER BY instrument
 SELECT DISTINCT ON (instrument) date, instrument, price FROM closes WHERE date <= %s
 ORDER BY instrument, date DESC
 
+-- name: closes_after
+SELECT date, instrument, price FROM closes WHERE date > %s ORDER BY date, instrument LIMIT %s
+
 -- name: close_insert
 INSERT INTO closes (date, instrument, price) VALUES (%s, %s, %s)
 

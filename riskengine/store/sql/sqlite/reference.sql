@@ -53,6 +53,9 @@ SELECT date, instrument, price FROM closes WHERE date = ? ORDER BY instrument
 -- name: latest_closes
 SELECT max(date), instrument, price FROM closes WHERE date <= ? GROUP BY instrument ORDER BY instrument
 
+-- name: closes_after
+SELECT date, instrument, price FROM closes WHERE date > ? ORDER BY date, instrument LIMIT ?
+
 -- name: close_insert
 INSERT INTO closes (date, instrument, price) VALUES (?, ?, ?)
 
