@@ -1,0 +1,73 @@
+"""What a day of bad intent found, through the public doors: each test was a wrong number, a silence or a lost connection."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.sync.client import connect
+
+from tests.running import Server, command, running
+from tests.store_book import Outside, new_store
+
+DAY_US = 86_400_000_000
+
+
+def now() -> int:
+    return int(time.time() * 1e6)
+
+
+@pytest.fixture
+def server(store_url: str, tmp_path: Path) -> Iterator[Server]:
+    new_store(store_url).close()
+    with running("serve", "--port", "0", "--store", store_url, log=tmp_path / "log") as server:
+        yield server
+
+
+def deal(server: Server, **columns: Any) -> None:
+    usual = {
+        "trade_id": "T1",
+        "ts": now() - 1,
+        "instrument": "EURUSD",
+        "desk": "FX1",
+        "side": "buy",
+        "quantity": "100",
+        "price": "1.1",
+    }
+    answer = server.post("/v1/trades", [usual | columns])
+    assert answer["results"][0]["status"] == "applied", answer
+
+
+def row(server: Server, instrument: str = "EURUSD") -> dict[str, Any]:
+    found: dict[str, Any] = next(row for row in server.get("/v1/ladder")["rows"] if row["instrument"] == instrument)
+    return found
+
+
+def until(holds: Callable[[], Any], within_s: float = 5.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def warned(server: Server) -> dict[str, str]:
+    return {warning["kind"]: warning["text"] for warning in server.get("/v1/status")["warnings"]}
+
+
+def load(kind: str, path: Path, text: str, store_url: str) -> tuple[int, str]:
+    path.write_text(text)
+    done = command("load", kind, path, "--store", store_url)
+    return done.returncode, done.stderr
+
+
+def test_a_source_that_numbers_above_2_to_the_53_can_promise_its_numbers(server: Server) -> None:
+    first, last = 2**53 + 1, 2**53 + 3
+    with connect(server.url.replace("http", "ws") + "/v1/ingest", proxy=None) as socket:
+        deal(server, source="wide", source_seq=str(first))
+        socket.send(json.dumps({"heartbeat": {"source": "wide", "last_seq": str(last)}}))
+        until(lambda: any(feed["source"] == "wide" for feed in server.get("/v1/status")["feeds"]))
+    feed = next(feed for feed in server.get("/v1/status")["feeds"] if feed["source"] == "wide")
+    assert (feed["last_seq"], feed["received_seq"]) == (str(last), str(first))
+    assert feed["missing"] == [[1, str(first - 1)], [str(last - 1), str(last)]]
