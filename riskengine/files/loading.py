@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from msgspec import structs
 
-from riskengine.clock import Clock
+from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.config import Config
 from riskengine.errors import InputError, ReferenceDataError
 from riskengine.files.lines import display_name
@@ -337,7 +337,7 @@ def _load_records(kind: str, path: str, options: ColumnOptions, target: Target) 
     if kind == "closes":
         records, save = read_closes(path, options, instruments), store.save_closes
     elif kind == "marks":
-        records, save = read_marks(path, options, instruments), store.save_marks
+        records, save = _check_marks_are_past(read_marks(path, options, instruments), target), store.save_marks
     else:
         leaves = Hierarchy(store.nodes()).leaves
         records, save = _check_desks_exist(read_openings(path, options, instruments), leaves), store.save_openings
@@ -354,6 +354,17 @@ def _check_desks_exist(records: Numbered[Opening], leaves: Iterable[str]) -> Num
             yield line, Refusal(line, "desk", f"unknown desk {record.desk!r}, or not a leaf node")
         else:
             yield line, record
+def _check_marks_are_past(records: Numbered[StoredMark], target: Target) -> Numbered[StoredMark]:
+    """Refuse marks further ahead of the clock than ticks may be: such a price would be in force until its time has come."""
+    limit_s = target.config.engine.future_limit_s
+    latest = target.clock.now() + int(limit_s * MICROS_PER_SECOND)
+    for line, record in records:
+        if isinstance(record, StoredMark) and record.ts > latest:
+            yield line, Refusal(line, "ts", f"is more than {limit_s:g} s ahead of the clock")
+        else:
+            yield line, record
+
+
 
 
 def _count(path: str, batch: Sequence[tuple[int, Any]], saved: Saved, report: LoadReport) -> None:

@@ -62,6 +62,28 @@ def load(kind: str, path: Path, text: str, store_url: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
+def test_a_mark_from_ahead_of_the_clock_is_refused_at_the_door(store_url: str, tmp_path: Path) -> None:
+    new_store(store_url).close()
+    status, said = load("marks", tmp_path / "m.csv", f"instrument,ts,price\nEURUSD,{now() + 400 * DAY_US},9.2\n", store_url)
+    assert (status, "ts: is more than 60 s ahead of the clock" in said) == (1, True), said
+
+
+def test_a_stored_mark_from_ahead_of_the_clock_is_not_in_force_again_after_a_restart(store_url: str, tmp_path: Path) -> None:
+    new_store(store_url).close()
+    outside = Outside(store_url)
+    outside.execute("INSERT INTO marks (instrument, ts, price) VALUES ('EURUSD', ?, ?)", (now() + 400 * DAY_US, 9.2))
+    with running("serve", "--port", "0", "--store", store_url, log=tmp_path / "log") as server:
+        deal(server)
+        for _ in range(3):  # so far from the mark that it takes three to be believed
+            server.post("/v1/ticks", [{"instrument": "EURUSD", "ts": now(), "mid": "1.12", "source": "venue"}])
+        until(lambda: row(server)["mark"] == 1.12)
+        until(lambda: outside.execute("SELECT price FROM marks")[0][0] == 1.12)
+        server.kill()
+    outside.close()
+    with running("serve", "--port", "0", "--store", store_url, log=tmp_path / "log") as server:
+        assert row(server)["mark"] == 1.12
+
+
 def test_a_source_that_numbers_above_2_to_the_53_can_promise_its_numbers(server: Server) -> None:
     first, last = 2**53 + 1, 2**53 + 3
     with connect(server.url.replace("http", "ws") + "/v1/ingest", proxy=None) as socket:
