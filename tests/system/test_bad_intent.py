@@ -84,6 +84,20 @@ def test_a_stored_mark_from_ahead_of_the_clock_is_not_in_force_again_after_a_res
         assert row(server)["mark"] == 1.12
 
 
+@pytest.mark.parametrize("multiplier", ["0", "-5"])
+def test_a_multiplier_that_is_none_leaves_the_earlier_reference_data_in_force(
+    server: Server, store_url: str, multiplier: str
+) -> None:
+    deal(server, instrument="ESZ6", quantity="2", price="5000")
+    server.post("/v1/ticks", [{"instrument": "ESZ6", "ts": now(), "mid": "5001"}])
+    until(lambda: row(server, "ESZ6")["total_pnl"] == 100.0)
+    outside = Outside(store_url)
+    outside.execute("UPDATE instruments SET multiplier = ? WHERE instrument = 'ESZ6'", (multiplier,))
+    until(lambda: "multiplier: must be above 0" in warned(server).get("reference", ""))
+    assert row(server, "ESZ6")["total_pnl"] == 100.0
+    outside.close()
+
+
 def test_a_source_that_numbers_above_2_to_the_53_can_promise_its_numbers(server: Server) -> None:
     first, last = 2**53 + 1, 2**53 + 3
     with connect(server.url.replace("http", "ws") + "/v1/ingest", proxy=None) as socket:

@@ -113,6 +113,8 @@ def _instrument(row: tuple[Any, ...]) -> Instrument:
     values = dict(zip(_INSTRUMENT_FIELDS, row, strict=True))
     try:
         exact = fixed(values["multiplier"], MULTIPLIER_DECIMALS, "multiplier")
+        if exact <= 0:
+            raise Rejected("multiplier", "must be above 0")
     except Rejected as rejected:
         raise StoreError(f"instrument {excerpt(row[0])} in the store: {rejected}") from None
     values["multiplier"] = exact // 10 ** (DECIMALS - MULTIPLIER_DECIMALS)
