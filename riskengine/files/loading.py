@@ -287,7 +287,7 @@ def _load_instruments(path: str, options: ColumnOptions, target: Target) -> None
         for line, instrument in batch:
             symbol = instrument.instrument
             of_line = _changes(line, symbol, known.get(symbol), instrument)
-            terms = [change for change in of_line if change.field in DEAL_TERMS]
+            terms = [change for change in of_line if _is_term(change)]
             if terms and not target.accept_changes and (symbol in held or _is_traded(store, symbol)):
                 report.add_refusal(path, _refused_change(terms))
                 continue
@@ -297,6 +297,13 @@ def _load_instruments(path: str, options: ColumnOptions, target: Target) -> None
         _count(path, taken, store.save_instruments([instrument for _, instrument in taken]), report)
         for change in changes:
             report.add_change(path, change)
+
+
+def _is_term(change: FieldChange) -> bool:
+    """Whether a change may move the P&L of trades. With fewer decimals than before, stored quantities may be none any more."""
+    if change.field == "quantity_decimals":
+        return int(change.new) < int(change.old)
+    return change.field in DEAL_TERMS
 
 
 def _is_traded(store: LoadStore, symbol: str) -> bool:
@@ -347,13 +354,6 @@ def _load_records(kind: str, path: str, options: ColumnOptions, target: Target) 
         _count(path, batch, save(loaded), target.report)
 
 
-def _check_desks_exist(records: Numbered[Opening], leaves: Iterable[str]) -> Numbered[Opening]:
-    known = frozenset(leaves)
-    for line, record in records:
-        if isinstance(record, Opening) and record.desk not in known:
-            yield line, Refusal(line, "desk", f"unknown desk {record.desk!r}, or not a leaf node")
-        else:
-            yield line, record
 def _check_marks_are_past(records: Numbered[StoredMark], target: Target) -> Numbered[StoredMark]:
     """Refuse marks further ahead of the clock than ticks may be: such a price would be in force until its time has come."""
     limit_s = target.config.engine.future_limit_s
@@ -365,6 +365,13 @@ def _check_marks_are_past(records: Numbered[StoredMark], target: Target) -> Numb
             yield line, record
 
 
+def _check_desks_exist(records: Numbered[Opening], leaves: Iterable[str]) -> Numbered[Opening]:
+    known = frozenset(leaves)
+    for line, record in records:
+        if isinstance(record, Opening) and record.desk not in known:
+            yield line, Refusal(line, "desk", f"unknown desk {record.desk!r}, or not a leaf node")
+        else:
+            yield line, record
 
 
 def _count(path: str, batch: Sequence[tuple[int, Any]], saved: Saved, report: LoadReport) -> None:

@@ -98,6 +98,13 @@ def test_a_multiplier_that_is_none_leaves_the_earlier_reference_data_in_force(
     outside.close()
 
 
+def test_fewer_decimals_of_quantity_need_a_word_once_there_are_trades(server: Server, store_url: str, tmp_path: Path) -> None:
+    deal(server, instrument="BTCUSD", quantity="0.1234567891", price="60000")
+    fewer = "instrument,kind,quote_currency,quantity_decimals\nBTCUSD,crypto,USD,2\n"
+    status, said = load("instruments", tmp_path / "i.csv", fewer, store_url)
+    assert (status, "quantity_decimals 10 -> 2; --accept-changes takes it" in said) == (1, True), said
+
+
 def test_a_source_that_numbers_above_2_to_the_53_can_promise_its_numbers(server: Server) -> None:
     first, last = 2**53 + 1, 2**53 + 3
     with connect(server.url.replace("http", "ws") + "/v1/ingest", proxy=None) as socket:

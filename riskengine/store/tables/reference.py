@@ -197,9 +197,9 @@ def save_marks(transaction: Transaction, records: Sequence[StoredMark], save: in
     force again after each start. `save` is the number of this save if the engine makes it, another one each time; 0: another
     program. `now` is the time.
     """
+    latest = now + MARK_AHEAD_US
     stored = {mark.instrument: mark for mark in marks(transaction)}
     known = _instrument_names(transaction)
-    latest = now + MARK_AHEAD_US
     changed: dict[str, StoredMark] = {}
     inserted = updated = duplicate = superseded = 0
     refused = []
