@@ -23,7 +23,7 @@ from riskengine.records.fields import excerpt
 from riskengine.records.types import Verdict
 from riskengine.serve.answers.problems import HttpProblem
 from riskengine.serve.answers.wire import encode
-from riskengine.serve.routes.exceptions import KINDS, check_action, check_comment, exception_items, exception_row
+from riskengine.serve.routes.exceptions import KINDS, check_action, check_comment, exception_items, exception_row, listed_row
 from riskengine.snapshot.snapshot import ExceptionItem
 from riskengine.store.audit_trail import command_line_actor
 from riskengine.store.open_store import open_store
@@ -68,7 +68,7 @@ def _rows_of_store(config: Config, kinds: Sequence[str]) -> list[Row]:
     finally:
         opened.close()
     items = exception_items(snapshot, kinds, TradingDay.of(config.engine))
-    return [exception_row(item, verdicts=snapshot.verdicts, exact=True) for item in items]
+    return [listed_row(item, verdicts=snapshot.verdicts, exact=True) for item in items]
 
 
 def _line(row: Row) -> str:

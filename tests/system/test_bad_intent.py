@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from websockets.sync.client import connect
@@ -114,3 +115,75 @@ def test_a_source_that_numbers_above_2_to_the_53_can_promise_its_numbers(server:
     feed = next(feed for feed in server.get("/v1/status")["feeds"] if feed["source"] == "wide")
     assert (feed["last_seq"], feed["received_seq"]) == (str(last), str(first))
     assert feed["missing"] == [[1, str(first - 1)], [str(last - 1), str(last)]]
+
+
+def listed(server: Server, kind: str) -> list[tuple[str, str | None]]:
+    return [(item["id"], item["verdict"]) for item in server.get(f"/v1/exceptions?kind={kind}")["rows"]]
+
+
+def say(server: Server, item_id: str, action: str) -> dict[str, Any]:
+    answer: dict[str, Any] = server.post("/v1/exceptions/" + quote(item_id, safe=""), {"action": action, "comment": "why"})
+    return answer
+
+
+def conflict_of_earlier_days(server: Server) -> str:
+    """A conflict that was accepted, gave way to another one, and has come again. Its id; the record of 1 stands."""
+    ts = now() - 1_000_000
+
+    def send(quantity: str) -> None:
+        trade = {
+            "trade_id": "K",
+            "ts": ts,
+            "instrument": "EURUSD",
+            "desk": "FX1",
+            "side": "buy",
+            "quantity": quantity,
+            "price": "1.1",
+        }
+        server.post("/v1/trades", [trade])
+
+    send("1")
+    send("2")
+    second = listed(server, "conflict")[0][0]
+    assert say(server, second, "accept")["verdict"] == "accept"
+    send("1")
+    say(server, listed(server, "conflict")[0][0], "accept")
+    send("2")
+    assert row(server)["quantity"] == 1.0
+    return second
+
+
+def test_a_comment_never_carries_out_what_was_decided_about_an_earlier_conflict(server: Server) -> None:
+    again = conflict_of_earlier_days(server)
+    say(server, again, "comment")
+    assert row(server)["quantity"] == 1.0
+    assert again in dict(listed(server, "conflict"))
+
+
+def test_a_conflict_that_comes_again_after_it_was_accepted_waits_for_a_person(server: Server) -> None:
+    again = conflict_of_earlier_days(server)
+    assert listed(server, "conflict") == [(again, None)]
+    until(lambda: "conflict" in warned(server))
+    assert b'riskengine_exceptions{kind="conflict"} 1.0' in server.get("/metrics", raw=True)
+    say(server, again, "accept")
+    assert row(server)["quantity"] == 2.0
+
+
+def test_a_comment_never_releases_a_price_because_an_earlier_one_was_accepted(server: Server) -> None:
+    deal(server)
+
+    def tick(mid: str) -> None:
+        server.post("/v1/ticks", [{"instrument": "EURUSD", "ts": now(), "mid": mid, "source": "venue"}])
+
+    tick("1.1")
+    until(lambda: row(server)["mark"] == 1.1)
+    tick("1.2")
+    until(lambda: listed(server, "suspect"))
+    item_id = listed(server, "suspect")[0][0]
+    say(server, item_id, "accept")
+    until(lambda: row(server)["mark"] == 1.2)
+    tick("1.4")
+    until(lambda: listed(server, "suspect") == [(item_id, None)], 1.5)
+    say(server, item_id, "comment")
+    time.sleep(0.3)  # several beats, and less than suspect_release_s
+    assert row(server)["mark"] == 1.2
