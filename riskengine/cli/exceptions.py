@@ -10,6 +10,7 @@ from urllib.request import Request
 
 import click
 import orjson
+from msgspec import structs
 
 from riskengine.cli.start import rebuild_engine
 from riskengine.cli.streams import complain, say, say_json_text
@@ -31,9 +32,10 @@ from riskengine.serve.routes.exceptions import (
     exception_items,
     exception_row,
     is_repeat,
+    listed_row,
     same_verdict,
 )
-from riskengine.snapshot.snapshot import ExceptionItem
+from riskengine.snapshot.snapshot import ExceptionItem, verdict_on
 from riskengine.store.audit_trail import command_line_actor
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
@@ -76,7 +78,7 @@ def _rows_of_store(config: Config, kinds: Sequence[str]) -> list[Row]:
     finally:
         opened.close()
     items = exception_items(snapshot, kinds, TradingDay.of(config.engine))
-    return [exception_row(item, verdicts=snapshot.verdicts, exact=True) for item in items]
+    return [listed_row(item, verdicts=snapshot.verdicts, exact=True) for item in items]
 
 
 def _line(row: Row) -> str:
@@ -131,11 +133,14 @@ def _decide_in_store(config: Config, exception_id: str, action: str, comment: st
         if item is None:
             gone = ExceptionItem(exception_id, exception_id.partition(":")[0], 0, DECIDED, None, {})
             return exception_row(gone, verdicts={gone.id: _standing(known, action)}, exact=True)
-        if known is not None and is_repeat(item, known, action, comment):
-            return exception_row(item, verdicts={item.id: known}, exact=True)
-        verdict = _verdict(item, known, action, comment)
-        accepts = item.kind == "conflict" and verdict.verdict == "accept" and action == "accept"
+        stands = verdict_on(item, snapshot.verdicts)
+        if stands is not None and is_repeat(stands, action, comment):
+            return exception_row(item, verdicts={item.id: stands}, exact=True)
+        verdict = _verdict(item, action, comment)
+        accepts = item.kind == "conflict" and verdict.verdict == "accept"
         store.save_verdict(verdict, item.trade if accepts else None)
+        if action == "comment" and stands is not None:  # it decides nothing and leaves what was decided
+            verdict = structs.replace(verdict, verdict=stands.verdict)
     return exception_row(item, verdicts={item.id: verdict}, exact=True)
 
 
@@ -147,14 +152,13 @@ def _standing(known: Verdict | None, action: str) -> Verdict:
         raise InputError(problem.detail) from None
 
 
-def _verdict(item: ExceptionItem, known: Verdict | None, action: str, comment: str) -> Verdict:
+def _verdict(item: ExceptionItem, action: str, comment: str) -> Verdict:
     try:
         check_action(item, action)
         check_comment(comment)
     except HttpProblem as problem:
         raise InputError(problem.detail) from None
-    said = action if action != "comment" else known.verdict if known is not None else ""
-    return Verdict(item.id, said, comment, command_line_actor(), SystemClock().now())
+    return Verdict(item.id, "" if action == "comment" else action, comment, command_line_actor(), SystemClock().now())
 
 
 @contextmanager

@@ -26,6 +26,9 @@ MAX_FRAMES_IN_FLIGHT = 4
 
 BEAT_S = 1.0
 
+LARGEST_JSON_INTEGER = 2**53 - 1
+"""A larger number goes as a text, because JSON numbers lose digits there."""
+
 
 class Frame:
     """One frame of trades, and the future of its answer."""
@@ -129,7 +132,9 @@ class Publisher:
 
     async def _beat(self) -> None:
         while self._source is not None:
-            beat = {"heartbeat": {"source": self._source, "last_seq": self._last_seq}}
+            number = self._last_seq
+            last_seq = str(number) if number is not None and number > LARGEST_JSON_INTEGER else number
+            beat = {"heartbeat": {"source": self._source, "last_seq": last_seq}}
             await self._send(msgspec.json.encode(beat).decode())
             await asyncio.sleep(BEAT_S)
 

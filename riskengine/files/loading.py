@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from msgspec import structs
 
-from riskengine.clock import Clock
+from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.config import Config
 from riskengine.errors import InputError, ReferenceDataError
 from riskengine.files.lines import display_name
@@ -313,7 +313,7 @@ def _load_instruments(path: str, options: ColumnOptions, target: Target) -> None
         for line, instrument in batch:
             symbol = instrument.instrument
             of_line = _changes(line, symbol, known.get(symbol), instrument)
-            terms = [change for change in of_line if change.field in DEAL_TERMS]
+            terms = [change for change in of_line if _is_term(change)]
             if terms and not target.accept_changes and (symbol in held or _is_traded(store, symbol)):
                 report.add_refusal(path, _refused_change(terms))
                 continue
@@ -323,6 +323,13 @@ def _load_instruments(path: str, options: ColumnOptions, target: Target) -> None
         _count(path, taken, store.save_instruments([instrument for _, instrument in taken]), report)
         for change in changes:
             report.add_change(path, change)
+
+
+def _is_term(change: FieldChange) -> bool:
+    """Whether a change may move the P&L of trades. With fewer decimals than before, stored quantities may be none any more."""
+    if change.field == "quantity_decimals":
+        return int(change.new) < int(change.old)
+    return change.field in DEAL_TERMS
 
 
 def _is_traded(store: LoadStore, symbol: str) -> bool:
@@ -363,7 +370,8 @@ def _load_records(kind: str, path: str, options: ColumnOptions, target: Target) 
     if kind == "closes":
         records, save = read_closes(path, options, instruments, target.config.price_units), store.save_closes
     elif kind == "marks":
-        records, save = read_marks(path, options, instruments, target.config.price_units), store.save_marks
+        marks = read_marks(path, options, instruments, target.config.price_units)
+        records, save = _check_marks_are_past(marks, target), store.save_marks
     else:
         leaves = Hierarchy(store.nodes()).leaves
         records, save = _check_desks_exist(read_openings(path, options, instruments), leaves, options), store.save_openings
@@ -371,6 +379,17 @@ def _load_records(kind: str, path: str, options: ColumnOptions, target: Target) 
     for batch in _batches(path, records, target.report, target.whole):
         loaded: list[Any] = [record for _, record in batch]
         _count(path, batch, save(loaded), target.report)
+
+
+def _check_marks_are_past(records: Numbered[StoredMark], target: Target) -> Numbered[StoredMark]:
+    """Refuse marks further ahead of the clock than ticks may be: such a price would be in force until its time has come."""
+    limit_s = target.config.engine.future_limit_s
+    latest = target.clock.now() + int(limit_s * MICROS_PER_SECOND)
+    for line, record in records:
+        if isinstance(record, StoredMark) and record.ts > latest:
+            yield line, Refusal(line, "ts", f"is more than {limit_s:g} s ahead of the clock")
+        else:
+            yield line, record
 
 
 def _check_desks_exist(records: Numbered[Opening], leaves: Iterable[str], options: ColumnOptions) -> Numbered[Opening]:

@@ -18,6 +18,7 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.engine.inbox import Receipt
 from riskengine.errors import RiskEngineError
 from riskengine.observe import get_logger
+from riskengine.records.fields import json_integer
 from riskengine.records.numbers import FeedChange, FeedState, NumberSet, Range, count_of, ranges_text, remove_range, runs_of
 from riskengine.records.types import Trade
 from riskengine.store.audit_chain import AuditEvent
@@ -415,13 +416,14 @@ class Sources:
     def _row(self, source: str, heard: Heard, now: int) -> dict[str, Any]:
         state, missing = self._states.get(source) or FeedState(source), self._missing(source)
         last = heard.heard_at or self._started_at
+        last_seq = heard.last_seq if heard.last_seq is not None else state.promised
         return {
             "source": source,
             "age_ms": (now - heard.heard_at) // 1_000 if heard.heard_at else None,
-            "last_seq": heard.last_seq if heard.last_seq is not None else state.promised,
-            "received_seq": self._received_seq(source) or None,
+            "last_seq": None if last_seq is None else json_integer(last_seq),
+            "received_seq": json_integer(self._received_seq(source)) or None,
             "gap": bool(missing),
-            "missing": [list(hole) for hole in missing[:LISTED_HOLES]],
+            "missing": [[json_integer(end) for end in hole] for hole in missing[:LISTED_HOLES]],
             "missing_count": count_of(missing),
             "acknowledged_count": count_of(state.acknowledged),
             "anew": state.anew is not None,

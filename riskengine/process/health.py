@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from riskengine.config import Config, without_password
 from riskengine.observe import Metrics
 from riskengine.process.live import LiveEngine
-from riskengine.snapshot.snapshot import Snapshot
+from riskengine.snapshot.snapshot import Snapshot, verdict_on
 from riskengine.valuation.node_values import STALE, UNPRICED
 
 
@@ -68,7 +68,7 @@ def _measure_snapshot(snapshot: Snapshot, metrics: Metrics) -> None:
     counts = {kind: len(items) for kind, items in snapshot.exceptions.items()}
     if snapshot.verdicts:
         counts = {
-            kind: sum(item.id not in snapshot.verdicts or not snapshot.verdicts[item.id].verdict for item in items)
+            kind: sum((said := verdict_on(item, snapshot.verdicts)) is None or not said.verdict for item in items)
             for kind, items in snapshot.exceptions.items()
         }
     metrics.set_exceptions(counts)

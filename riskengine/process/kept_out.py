@@ -11,7 +11,7 @@ from riskengine.alerts import Warnings
 from riskengine.clock import utc_text
 from riskengine.records.fields import TS_MAX, TS_MIN
 from riskengine.records.types import Verdict
-from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
+from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, verdict_on
 
 
 class Told(NamedTuple):
@@ -67,7 +67,8 @@ def kept_out(snapshot: Snapshot) -> Iterator[tuple[str, Told]]:
         for item in snapshot.exceptions.get(kind, ()):
             if item.trade is None and kind != "unmatched":
                 continue  # rows that are no trades, and positions set aside, have warnings of their own
-            if item.id in verdicts and verdicts[item.id].verdict:
+            said = verdict_on(item, verdicts)
+            if said is not None and said.verdict:
                 continue
             count += 1
             if oldest is None or item.ts < oldest.ts:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec import structs
 
 from riskengine.market.currencies import Rates
 from riskengine.positions.ledger import ALL_ROWS, SHIFT, Row
@@ -124,6 +125,18 @@ class ExceptionItem(msgspec.Struct, frozen=True):
     reason: str
     trade: Trade | None = None
     detail: dict[str, object] = {}
+
+
+def verdict_on(item: ExceptionItem, verdicts: Mapping[str, Verdict]) -> Verdict | None:
+    """What a person has said of a listed exception as it stands, None where nobody has. Its verdict is empty if none is in force.
+
+    An accepted conflict leaves the list, and so does a price that was accepted or rejected: one that is listed with such a
+    verdict has come again since, and nobody has decided about that.
+    """
+    verdict = verdicts.get(item.id)
+    if verdict is not None and (item.kind == "suspect" or (item.kind == "conflict" and verdict.verdict == "accept")):
+        return structs.replace(verdict, verdict="")
+    return verdict
 
 
 class Counts(NamedTuple):

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from riskengine.clock import SystemClock
 from riskengine.records.numbers import Range
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade
 from riskengine.store.audit_chain import AuditEntry
@@ -91,7 +92,7 @@ class DryRun:
 
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
         """See `Store`."""
-        return self._read(lambda reading: reference.save_marks(reading, marks, 0))
+        return self._read(lambda reading: reference.save_marks(reading, marks, 0, SystemClock().now()))
 
     def _read(self, query: Callable[["_Reading"], T]) -> T:
         return self._store.read(lambda transaction: query(_Reading(transaction)))

@@ -95,7 +95,10 @@ class Store(Protocol):
         ...
 
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
-        """W. Keep the mark with the newest ts of each instrument, on ties the later one; an older mark is superseded."""
+        """W. Keep the mark with the newest ts of each instrument, on ties the later one; an older mark is superseded.
+
+        A stored mark from more than an hour ahead of the clock gives way to every other one.
+        """
         ...
 
     def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> int | None:

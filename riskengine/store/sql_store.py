@@ -180,7 +180,7 @@ class SqlStore(ABC):
             self._check_epoch(transaction)
             self._mark_saves += 1
             save = 0 if self._epoch is None else (self._epoch << 32) + self._mark_saves
-            return reference.save_marks(transaction, marks, save)
+            return reference.save_marks(transaction, marks, save, SystemClock().now())
 
     def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> int | None:
         store_seq: int | None = None

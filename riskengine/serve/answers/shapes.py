@@ -234,8 +234,8 @@ FEED: Fields = (
         "age_ms", INTEGER, "since its last heartbeat, or its last tick where it sends none; null: not heard of since the start"
     ),
     Field("alive", FLAG, "false: no heartbeat for five seconds; null: it sends none"),
-    Field("last_seq", INTEGER, "the number that it says it sent last"),
-    Field("received_seq", INTEGER, "the highest number that has come"),
+    Field("last_seq", SEQUENCE, "the number that it says it sent last"),
+    Field("received_seq", SEQUENCE, "the highest number that has come"),
     Field("gap", FLAG, "numbers are missing that it has sent"),
     Field("missing_count", INTEGER, "how many"),
     Field("missing", OBJECT, "a list: the first ten ranges of them, each first and last number"),

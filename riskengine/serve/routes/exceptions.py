@@ -25,7 +25,7 @@ from riskengine.serve.answers.wire import trade_record
 from riskengine.serve.routes.lists import Value, sorted_places
 from riskengine.serve.routes.trades import read_body
 from riskengine.snapshot.rows import RowDict, fees_are_known
-from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
+from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, verdict_on
 from riskengine.views.grants import EVERYTHING, Grants
 
 MAX_COMMENT_CHARS = 2_000
@@ -52,12 +52,12 @@ async def answer_exceptions(question: Question) -> Response:
     trading_day = TradingDay.of(question.gateway.config.engine)
     kinds = KINDS if values["kind"] is None else (values["kind"],)
     items = exception_items(snapshot, kinds, trading_day, question.grants)
-    row_of = partial(exception_row, verdicts=snapshot.verdicts, exact=question.exact)
+    row_of = partial(listed_row, verdicts=snapshot.verdicts, exact=question.exact)
     if question.sort is not None:
         field = question.sort.field
 
         def value_of(item: ExceptionItem) -> Value:
-            value = exception_row(item, verdicts=snapshot.verdicts)[field]
+            value = listed_row(item, verdicts=snapshot.verdicts)[field]
             return value if isinstance(value, int | float | str) else None
 
         places = await sorted_places(items, value_of, descending=question.sort.descending)
@@ -122,12 +122,13 @@ async def _decide(question: Question, item_id: str, sent: VerdictBody) -> tuple[
     if action != "comment":
         check(OPS, principal)
     check_action(item, action)
-    if known is not None and is_repeat(item, known, action, sent.comment):
-        return item, known
-    if action == "comment" and known is not None:
-        action = known.verdict  # a comment does not change the verdict
+    stands = verdict_on(item, snapshot.verdicts)
+    if stands is not None and is_repeat(stands, action, sent.comment):
+        return item, stands
     verdict = Verdict(item.id, "" if action == "comment" else action, sent.comment, principal.name, gateway.clock.now())
     await gateway.decide(item, verdict)
+    if action == "comment" and stands is not None:  # it decides nothing and leaves what was decided
+        verdict = structs.replace(verdict, verdict=stands.verdict)
     return item, verdict
 
 
@@ -144,9 +145,9 @@ def same_verdict(known: Verdict, action: str) -> Verdict:
     raise conflict("action", f"{action}: it is not listed any more; {said}, and that stands")
 
 
-def is_repeat(item: ExceptionItem, known: Verdict, action: str, comment: str) -> bool:
-    """Whether a person says again what stands. A level that is held back is a new one: what was decided was another."""
-    return item.kind != "suspect" and action == known.verdict and comment in ("", known.comment)
+def is_repeat(stands: Verdict, action: str, comment: str) -> bool:
+    """Whether a person says again what stands (`verdict_on`)."""
+    return action == stands.verdict and comment in ("", stands.comment)
 
 
 def _read_verdict(body: bytes) -> VerdictBody:
@@ -198,6 +199,12 @@ def exception_row(item: ExceptionItem, *, verdicts: Mapping[str, Verdict], exact
         "verdict_by": None if verdict is None else verdict.actor,
         "verdict_ts": None if verdict is None else verdict.ts,
     }
+
+
+def listed_row(item: ExceptionItem, *, verdicts: Mapping[str, Verdict], exact: bool = False) -> RowDict:
+    """The row of an exception that is listed now: what was decided about an earlier one of its id is not its verdict."""
+    verdict = verdict_on(item, verdicts)
+    return exception_row(item, verdicts={} if verdict is None else {item.id: verdict}, exact=exact)
 
 
 def exception_items(

@@ -28,7 +28,7 @@ from riskengine.records.decode import (
     refusal_text,
     retry_without_nulls,
 )
-from riskengine.records.fields import MAX_INTEGER, Rejected, excerpt, integer, name
+from riskengine.records.fields import Rejected, excerpt, name, sequence
 from riskengine.records.types import Refusal
 from riskengine.serve.answers.problems import POLICY_VIOLATION
 from riskengine.serve.answers.turns import TURN_S, Item, decode_items
@@ -61,10 +61,10 @@ class TooMuchGarbage(Exception):
 
 
 class FeedHeartbeat(msgspec.Struct, forbid_unknown_fields=True):
-    """A publisher is alive; `last_seq` is the highest `source_seq` that it has sent."""
+    """A publisher is alive; `last_seq` is the highest `source_seq` that it has sent: a text above 2^53, as there."""
 
     source: str
-    last_seq: int | None = None
+    last_seq: int | str | None = None
 
 
 class IngestFrame(msgspec.Struct, forbid_unknown_fields=True):
@@ -262,7 +262,7 @@ class PublisherConnection:
     def _take_heartbeat(self, beat: FeedHeartbeat) -> None:
         try:
             source = name(beat.source, "heartbeat.source")
-            last_seq = None if beat.last_seq is None else integer(beat.last_seq, "heartbeat.last_seq", 0, MAX_INTEGER)
+            last_seq = None if beat.last_seq is None else sequence(beat.last_seq, "heartbeat.last_seq")
         except Rejected as problem:
             raise InputError(str(problem)) from None
         refusal = self._gateway.feed_heartbeat(source, last_seq)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+from riskengine.clock import MICROS_PER_SECOND
 from riskengine.errors import StoreError
 from riskengine.records.fields import Rejected, excerpt, fixed, to_text
 from riskengine.records.types import DECIMALS, MULTIPLIER_DECIMALS, Close, Instrument, Kind, Node, Opening, Refusal, StoredMark
@@ -34,6 +35,9 @@ _INSTRUMENT_FIELDS = (
 _NODE_FIELDS = ("node", "level", "parent")
 _OPENING_FIELDS = ("desk", "dealer", "instrument", "ts", "quantity", "average_price", "realised", "fees")
 _CLOSE_FIELDS = ("date", "instrument", "price")
+
+MARK_AHEAD_US = 3600 * MICROS_PER_SECOND
+"""How far ahead of the clock a tick, and so a mark, may be at most (`[engine] future_limit_s`)."""
 
 
 class RecordedTable(NamedTuple):
@@ -109,6 +113,8 @@ def _instrument(row: tuple[Any, ...]) -> Instrument:
     values = dict(zip(_INSTRUMENT_FIELDS, row, strict=True))
     try:
         exact = fixed(values["multiplier"], MULTIPLIER_DECIMALS, "multiplier")
+        if exact <= 0:
+            raise Rejected("multiplier", "must be above 0")
     except Rejected as rejected:
         raise StoreError(f"instrument {excerpt(row[0])} in the store: {rejected}") from None
     values["multiplier"] = exact // 10 ** (DECIMALS - MULTIPLIER_DECIMALS)
@@ -184,11 +190,14 @@ def marks_of_others(transaction: Transaction) -> list[StoredMark]:
     return [StoredMark(*row) for row in transaction.rows("marks_of_others")]
 
 
-def save_marks(transaction: Transaction, records: Sequence[StoredMark], save: int) -> Saved:
+def save_marks(transaction: Transaction, records: Sequence[StoredMark], save: int, now: int) -> Saved:
     """Keep the mark with the newest ts, on ties the later one. Cost 5 us a mark and 2 us for each stored one.
 
-    `save` is the number of this save if the engine makes it, another one each time; 0: another program.
+    A stored mark from ahead of the clock gives way to every other one, as it does in a running engine: kept, it would be in
+    force again after each start. `save` is the number of this save if the engine makes it, another one each time; 0: another
+    program. `now` is the time.
     """
+    latest = now + MARK_AHEAD_US
     stored = {mark.instrument: mark for mark in marks(transaction)}
     known = _instrument_names(transaction)
     changed: dict[str, StoredMark] = {}
@@ -198,7 +207,7 @@ def save_marks(transaction: Transaction, records: Sequence[StoredMark], save: in
         before = stored.get(mark.instrument)
         if before == mark:
             duplicate += 1
-        elif before is not None and before.ts > mark.ts:
+        elif before is not None and mark.ts < before.ts <= latest:
             superseded += 1
         elif mark.instrument not in known:
             refused.append(_unknown_instrument(index, mark.instrument))
