@@ -405,7 +405,7 @@ def dealt(book: list[Deal], reporting: str) -> House:
     where = REFERENCES[reporting]
     house = House(where, config(engine={"reporting_currency": reporting}))
     for number, deal in enumerate(book):
-        columns = {
+        columns: dict[str, Any] = {
             "instrument": deal.symbol,
             "side": "buy" if deal.quantity > 0 else "sell",
             "quantity": str(abs(deal.quantity)),
@@ -491,6 +491,48 @@ def test_the_rows_sum_to_the_nav_whatever_is_quoted_apart(drawn, shifts):
     house.marks(**{symbol: price * shift for (symbol, price), shift in zip(marks_of(WORTH).items(), shifts, strict=True)})
     found = exposure(house.engine.snapshot, "currency")
     assert sum(row["net"] for row in found.rows) == pytest.approx(nav(house), abs=size_of(book, "USD") * 1e-12)
+
+
+UNPRICEABLE = sorted(symbol for symbol, spec in SPECS.items() if spec.kind != "fx")
+
+
+def known_parts(book: list[Deal], unmarked: set[str]) -> tuple[dict[str, Fraction], dict[str, int], dict[str, int]]:
+    """By currency what is known without some marks, and the positions that have a known and an unknown part in it."""
+    positions: dict[tuple[int, str], list[Deal]] = {}
+    for number, deal in enumerate(book):
+        positions.setdefault((number % 3, deal.symbol), []).append(deal)
+    amounts: dict[str, Fraction] = {}
+    known: dict[str, int] = {}
+    unknown: dict[str, int] = {}
+    for (_, symbol), held in positions.items():
+        spec = SPECS[symbol]
+        lost: set[str] = set()
+        if symbol in unmarked and sum(deal.quantity for deal in held) != 0:
+            lost = {spec.base or spec.quote}
+        for code, amount in amounts_of(held).items():
+            fees = sum((Fraction(deal.fees) for deal in held if deal.fees_currency == code), Fraction(0))
+            amounts[code] = amounts.get(code, Fraction(0)) + (-fees if code in lost else amount)
+        for code in {spec.base or spec.quote, spec.quote, *(deal.fees_currency for deal in held if deal.fees)}:
+            counted = unknown if code in lost else known
+            counted[code] = counted.get(code, 0) + 1
+    return amounts, known, unknown
+
+
+@settings(max_examples=80, deadline=None)
+@given(drawn=deals, unmarked=st.sets(st.sampled_from(UNPRICEABLE), max_size=6))
+def test_without_some_marks_a_row_is_what_is_known_and_counts_what_is_not(drawn, unmarked):
+    book = [deal._replace(fees=Decimal(0)) if deal.fees_currency == "BTC" else deal for deal in priced(drawn)]
+    house = dealt(book, "USD")
+    house.marks(**{symbol: price for symbol, price in marks_of(WORTH).items() if symbol not in unmarked})
+    amounts, known, unknown = known_parts(book, unmarked)
+    found = rows_by(house)
+    for code, amount in amounts.items():
+        row = found[code]
+        assert row["unpriced_count"] == unknown.get(code, 0), code
+        assert (row["net"] is None) is not (code in known), code
+        if row["net"] is not None:
+            assert row["net"] == pytest.approx(float(amount) * WORTH[code], abs=size_of(book, "USD") * 1e-12), code
+    assert summary(house)["unpriced_count"] == sum(unknown.values())
 
 
 @settings(max_examples=40, deadline=None)
