@@ -145,7 +145,7 @@ def _counts(snapshot: Snapshot, held: ExposureColumns, values: Values) -> tuple[
     missing = np.where(part_is[DELTA], open_count, 0)
     missing[part_is[LEG] & ~rates.known[currency]] = positions[part_is[LEG] & ~rates.known[currency]]
     missing[part_is[FEES] & ~rates.fee_known[currency]] = positions[part_is[FEES] & ~rates.fee_known[currency]]
-    unvalued = part_is[WORTH] & (held.is_priced & ~values.has_value)[line] & (currency == held.worth_in[line])
+    unvalued = part_is[WORTH] & ~values.has_value[line]
     missing[unvalued] = open_count[unvalued]
     lacking = np.zeros(len(held.place_line), dtype=np.int64)
     np.maximum.at(lacking, held.part_place, missing)
@@ -180,7 +180,7 @@ def _shorthand(snapshot: Snapshot, currencies: Iterable[RowDict]) -> RowDict:
 
 
 class Amounts(NamedTuple):
-    """Longs and shorts by group, after netting by currency and instrument inside it, and how many positions are known in each."""
+    """Longs and shorts by group, after netting by currency and instrument inside it, and the positions known and unknown in each."""
 
     long: FloatArray
     short: FloatArray
@@ -200,7 +200,8 @@ def _amounts(snapshot: Snapshot, held: ExposureColumns, values: Values, groups: 
     return Amounts(
         _added(places, np.maximum(parts, 0.0), count),
         _added(places, np.minimum(parts, 0.0), count),
-        _sums(groups.of_line, held.known - missing, count),
+        # Flat positions beside an open one of unknown worth do not make it known: it is null, as its row of the ladder is.
+        _sums(groups.of_line, np.where(missing > 0, 0, held.known), count),
         _sums(groups.of_line, held.quarantined + missing, count),
     )
 
