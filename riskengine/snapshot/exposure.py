@@ -180,7 +180,7 @@ def _shorthand(snapshot: Snapshot, currencies: Iterable[RowDict]) -> RowDict:
 
 
 class Amounts(NamedTuple):
-    """Longs and shorts by group, after netting by currency and instrument inside it, and the positions known and unknown in each."""
+    """Longs and shorts by group, after netting by currency and instrument inside it, and its known and unknown positions."""
 
     long: FloatArray
     short: FloatArray
@@ -234,7 +234,7 @@ def _row(by: str, name: str, long: float, short: float, is_known: bool) -> RowDi
     """The first fields of a row."""
     if not is_known:
         return {by: name, "net": None, "long": None, "short": None, "percent": None}
-    long, short = max(long, 0.0), min(short, 0.0) + 0.0
+    long, short = max(long, 0.0) + 0.0, min(short, 0.0) + 0.0
     return {by: name, "net": long + short + 0.0, "long": long, "short": short, "percent": None}
 
 
@@ -252,8 +252,9 @@ def _concentration(held: ExposureColumns, amounts: Amounts) -> RowDict:
 
     `amounts` are those by instrument: one for each line.
     """
-    nets, gross = amounts.long + amounts.short, fsum((amounts.long - amounts.short).tolist())
-    nets = np.where(held.is_pair, 0.0, nets)
+    is_known = (amounts.known > 0) | (amounts.unknown == 0)
+    gross = fsum((amounts.long - amounts.short)[is_known].tolist())
+    nets = np.where(held.is_pair | ~is_known, 0.0, amounts.long + amounts.short)
     largest = np.argsort(-np.abs(nets), kind="stable")[:TOP].tolist()
     top = [
         {"instrument": held.instruments[line].instrument, "net": net, "percent": net / gross * 100.0}

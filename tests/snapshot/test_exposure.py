@@ -198,6 +198,21 @@ def test_a_kind_held_alone_is_its_node(crossed: House) -> None:
     ]
 
 
+def test_shares_of_names_are_those_of_their_rows(sectors: House) -> None:
+    sectors.deal(trade("cad", where=sectors.where, instrument="USDCAD", quantity="100", price="1.3"))
+    sectors.deal(trade("eur", where=sectors.where, instrument="EURUSD", quantity="100", price="1.3"))
+    sectors.marks(EURUSD=1.1)
+    rows = rows_by(sectors, "instrument")
+    for name in summary(sectors)["top_five"]:
+        assert name == {field: rows[name["instrument"]][field] for field in name}
+
+
+def test_no_number_is_a_negative_zero(crossed: House) -> None:
+    for by in BY:
+        for row in exposure(crossed.engine.snapshot, by).rows:
+            assert not [field for field, value in row.items() if str(value) == "-0.0"], row
+
+
 # -- whose -------------------------------------------------------------------------------------------------------
 
 
