@@ -61,6 +61,7 @@ TESTED_BY_OTHERS = {
     "serve/routes/status.py": "tests/serve/test_app.py",
     "serve/routes/trades_answer.py": "tests/serve/test_trades.py",
     "serve/stream/uvicorn_server.py": "tests/system/test_hostile_clients.py",
+    "snapshot/exposure_columns.py": "tests/snapshot/test_exposure.py",
     "store/dry_run.py": "tests/files/test_loading.py",
     "store/audit_records.py": "tests/store/test_audit_trail.py",
     "store/postgres/connection.py": "tests/store/test_postgres_store.py",

@@ -44,9 +44,9 @@ class AsyncClient(Requests[Awaitable[Rows], Awaitable[dict[str, Any]]]):
         self._http = httpx.AsyncClient(**http_options(self._session, timeout_s))
         self._stream = Stream(self._session, max_hz)
 
-    def subscribe(self, view: str, *, node: str | None = None, dealer: str | None = None) -> Subscription:
-        """Subscribe to a view: nodes, dealers, ladder or status. All subscriptions share one connection."""
-        return self._stream.subscribe(view, node=node, dealer=dealer)
+    def subscribe(self, view: str, *, node: str | None = None, dealer: str | None = None, by: str | None = None) -> Subscription:
+        """Subscribe to a view: nodes, dealers, ladder, exposure (`by`) or status. All subscriptions share one connection."""
+        return self._stream.subscribe(view, node=node, dealer=dealer, by=by)
 
     def together(self, *subscriptions: Subscription) -> AsyncGenerator[tuple[State, ...], None]:
         """States of several subscriptions, each tuple of one snapshot."""

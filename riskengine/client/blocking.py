@@ -58,10 +58,12 @@ class Client(Requests[Rows, dict[str, Any]]):
         self._lock = threading.Lock()
         self._closed = False
 
-    def subscribe(self, view: str, *, node: str | None = None, dealer: str | None = None) -> "BlockingSubscription":
-        """Subscribe to a view: nodes, dealers, ladder or status. All subscriptions share one connection."""
+    def subscribe(
+        self, view: str, *, node: str | None = None, dealer: str | None = None, by: str | None = None
+    ) -> "BlockingSubscription":
+        """Subscribe to a view: nodes, dealers, ladder, exposure (`by`) or status. All subscriptions share one connection."""
         follower = self._get_follower()
-        return BlockingSubscription(follower, follower.subscribe(view, node, dealer))
+        return BlockingSubscription(follower, follower.subscribe(view, node, dealer, by))
 
     def publisher(self, source: str | None = None) -> "BlockingPublisher":
         """A websocket that sends ticks and trades. It reports every second that `source` is alive."""
@@ -150,11 +152,11 @@ class Follower:
         finally:
             self._loop.close()
 
-    def subscribe(self, view: str, node: str | None, dealer: str | None) -> Subscription:
+    def subscribe(self, view: str, node: str | None, dealer: str | None, by: str | None) -> Subscription:
         """See `Client.subscribe`."""
 
         async def subscribe() -> Subscription:
-            return self.stream.subscribe(view, node=node, dealer=dealer)
+            return self.stream.subscribe(view, node=node, dealer=dealer, by=by)
 
         return self.wait(subscribe())
 

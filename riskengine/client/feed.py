@@ -45,7 +45,8 @@ class State:
     disconnected   the connection was lost and the client reconnects: the rows are as of `as_of`
 
     `changed` and `removed` are the keys that differ from the previous state; `conflated` counts the snapshots skipped in
-    between. `epoch` changes when the engine restarts. Times are in microseconds, UTC.
+    between. `epoch` changes when the engine restarts. `summary` has the figures beside the rows of an `exposure`; it is empty
+    for other views. Times are in microseconds, UTC.
     """
 
     status: str
@@ -58,6 +59,7 @@ class State:
     removed: frozenset[Key]
     conflated: int
     reporting_currency: str | None
+    summary: Row = field(default_factory=dict)
 
     @property
     def is_live(self) -> bool:
@@ -73,8 +75,10 @@ class ViewCopy:
     view: str
     node: str | None
     dealer: str | None
+    by: str | None = None
     key: tuple[str, ...] = ()
     rows: dict[Key, Row] = field(default_factory=dict)
+    summary: Row = field(default_factory=dict)
     fresh: bool = False
     refused: SubscriptionRefused | None = None
     conflated: int = 0
@@ -82,7 +86,7 @@ class ViewCopy:
 
     def request(self) -> Row:
         """The message that subscribes to the view."""
-        named = {"node": self.node, "dealer": self.dealer}
+        named = {"node": self.node, "dealer": self.dealer, "by": self.by}
         asked = {"op": "subscribe", "id": self.id, "view": self.view}
         return asked | {name: value for name, value in named.items() if value is not None}
 
@@ -95,6 +99,7 @@ class ViewCopy:
             key = self._key(row)
             known = before.get(key)
             rows[key] = row if known != row else known
+        self.summary = message.summary
         self.fresh = True
 
     def patch(self, change: Patch) -> None:
@@ -105,6 +110,8 @@ class ViewCopy:
             self.rows[key] = row if known is None else known | row
         for values in change.removed:
             self.rows.pop(values[0] if len(values) == 1 else tuple(values), None)
+        if change.summary is not None:
+            self.summary = change.summary
 
     def differences(self) -> tuple[dict[Key, Row], frozenset[Key], frozenset[Key]]:
         """A copy of the rows, and the keys changed and removed since the last call. O(rows)."""
@@ -147,10 +154,10 @@ class Feed:
 
     # -- subscriptions -----------------------------------------------------------------------------------------
 
-    def subscribe(self, view: str, node: str | None, dealer: str | None) -> ViewCopy:
+    def subscribe(self, view: str, node: str | None, dealer: str | None, by: str | None = None) -> ViewCopy:
         """Add a subscription; its rows arrive with a later message."""
         self._number += 1
-        copy = self._copies[str(self._number)] = ViewCopy(str(self._number), view, node, dealer)
+        copy = self._copies[str(self._number)] = ViewCopy(str(self._number), view, node, dealer, by)
         if self.connected:
             self._requests.append(copy.request())
         return copy
@@ -180,6 +187,7 @@ class Feed:
             removed,
             conflated,
             self.reporting_currency,
+            copy.summary,
         )
 
     def is_open(self, copy: ViewCopy) -> bool:

@@ -33,13 +33,15 @@ class RowsMessage(msgspec.Struct, tag="snapshot"):
     as_of: int
     key: list[str]
     rows: list[Row]
+    summary: Row = {}
 
 
 class Patch(msgspec.Struct):
-    """The changed rows and removed keys of one view."""
+    """The changed rows and removed keys of one view, and its summary if that changed."""
 
     rows: list[Row] = []
     removed: list[list[Any]] = []
+    summary: Row | None = None
 
 
 class Update(msgspec.Struct, tag="update"):

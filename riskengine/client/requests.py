@@ -130,6 +130,22 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
             exact=exact,
         )
 
+    def exposure(
+        self,
+        by: str = "currency",
+        *,
+        node: str | None = None,
+        dealer: str | None = None,
+        sort: str | None = None,
+        seq: int | None = None,
+        exact: bool = False,
+    ) -> RowsAnswer:
+        """Exposure of a node (default: the root) or a dealer by currency, sector, instrument or kind.
+
+        The figures beside the rows, such as `shorthand`, are in the `header`.
+        """
+        return self._rows("/v1/exposure", by=by, node=node, dealer=dealer, sort=sort, seq=seq, exact=exact)
+
     def history(
         self,
         node: str | None = None,

@@ -34,11 +34,13 @@ class Stream:
         self._closed = False
         self._sending: set[asyncio.Task[None]] = set()
 
-    def subscribe(self, view: str, *, node: str | None = None, dealer: str | None = None) -> "Subscription":
+    def subscribe(
+        self, view: str, *, node: str | None = None, dealer: str | None = None, by: str | None = None
+    ) -> "Subscription":
         """Add a subscription; the first one connects. Raises Closed."""
         if self._closed:
             raise Closed("the client was closed")
-        copy = self._feed.subscribe(view, node, dealer)
+        copy = self._feed.subscribe(view, node, dealer, by)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
         else:

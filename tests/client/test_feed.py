@@ -317,6 +317,7 @@ def test_the_feed_follows_the_engine_s_own_messages():
     feed: Any = Feed()
     client: Any = desk.client()
     ladder, tree = feed.subscribe("ladder", "G10", None), feed.subscribe("nodes", None, None)
+    kinds = feed.subscribe("exposure", "G10", None, "kind")
     feed.hear(decode(msgspec.json.encode(client.log[0]).decode()))
 
     def exchange() -> None:
@@ -333,6 +334,13 @@ def test_the_feed_follows_the_engine_s_own_messages():
         feed.hear(decode(client.subscriptions.update().decode()))
         exchange()
     assert feed.state(ladder).status == feed.state(tree).status == LIVE
-    for copy, view, parameters in ((ladder, "ladder", {"node": "G10"}), (tree, "nodes", {})):
+    followed: tuple[tuple[Any, str, dict[str, str]], ...] = (
+        (ladder, "ladder", {"node": "G10"}),
+        (tree, "nodes", {}),
+        (kinds, "exposure", {"node": "G10", "by": "kind"}),
+    )
+    for copy, view, parameters in followed:
         [fresh] = desk.client().subscribe("x", view, **parameters)
         assert feed.state(copy).rows == {row[fresh["key"][0]]: row for row in fresh["rows"]}
+        assert feed.state(copy).summary == fresh.get("summary", {})
+    assert feed.state(kinds).summary["shorthand"] > 0

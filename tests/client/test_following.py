@@ -51,6 +51,21 @@ def test_several_subscriptions_follow_the_engine_and_add_up_at_one_seq(options):
     run(scenario())
 
 
+def test_an_exposure_that_is_followed_is_the_one_that_is_read_at_the_same_seq():
+    async def scenario():
+        async with wired() as engine, AsyncClient(f"http://127.0.0.1:{engine.port}") as client:
+            followed = client.subscribe("exposure", node="FX1")
+            for number in range(5):
+                newest = engine.deal(trade(f"x{number}", instrument="EURGBP", price="0.85", quantity=str(1_000 + number)))
+                state = await state_where(followed, lambda state, seq=newest.seq: state.is_live and state.seq == seq)
+                read = await client.exposure("currency", node="FX1", seq=newest.seq)
+                assert state.rows == read.by("currency")
+                assert state.summary
+                assert {name: read.header[name] for name in state.summary} == state.summary
+
+    run(scenario())
+
+
 def test_compression_is_negotiated_only_if_the_client_asks_for_it():
     async def scenario():
         async with wired() as engine:

@@ -88,6 +88,16 @@ def test_the_shorthand_figure_is_the_larger_side_and_gold_on_top() -> None:
     assert [beside[name] for name in ("long", "short", "gold", "shorthand")] == [300.0, -200.0, -20.0, 320.0]
 
 
+def test_the_shorthand_figure_takes_the_shorts_where_they_are_larger() -> None:
+    house = House()
+    house.deal(
+        trade("1", quantity="100", price="1.1"),
+        trade("2", instrument="GBPUSD", quantity="300", price="1.3", side="sell"),
+    )
+    house.marks(EURUSD=1.0, GBPUSD=1.0)
+    assert [summary(house)[name] for name in ("long", "short", "shorthand")] == [100.0, -300.0, 300.0]
+
+
 def test_gold_and_coins_stand_against_their_cash_and_other_products_as_what_they_came_to() -> None:
     gold = {"instrument": "XAUUSD", "kind": "metal", "base_currency": "XAU", "quote_currency": "USD", "multiplier": "100"}
     where = reference(rows=(*INSTRUMENTS, gold))
@@ -186,6 +196,21 @@ def test_a_kind_held_alone_is_its_node(crossed: House) -> None:
     assert [row[side] for side in ("net", "long", "short")] == [
         pytest.approx(node[f"{side}_exposure"]) for side in ("net", "long", "short")
     ]
+
+
+def test_shares_of_names_are_those_of_their_rows(sectors: House) -> None:
+    sectors.deal(trade("cad", where=sectors.where, instrument="USDCAD", quantity="100", price="1.3"))
+    sectors.deal(trade("eur", where=sectors.where, instrument="EURUSD", quantity="100", price="1.3"))
+    sectors.marks(EURUSD=1.1)
+    rows = rows_by(sectors, "instrument")
+    for name in summary(sectors)["top_five"]:
+        assert name == {field: rows[name["instrument"]][field] for field in name}
+
+
+def test_no_number_is_a_negative_zero(crossed: House) -> None:
+    for by in BY:
+        for row in exposure(crossed.engine.snapshot, by).rows:
+            assert not [field for field, value in row.items() if str(value) == "-0.0"], row
 
 
 # -- whose -------------------------------------------------------------------------------------------------------
@@ -292,6 +317,54 @@ def test_an_option_is_null_without_a_delta_never_its_premium() -> None:
         "USD": (None, 1),
     }
     assert nets(house, "instrument") == {"EURCALL": None}
+
+
+def test_the_premium_of_an_open_option_is_in_no_row_and_that_of_a_closed_one_is_money() -> None:
+    where = reference(rows=(*INSTRUMENTS, *OPTIONS))
+    house = House(where)
+    house.deal(
+        trade("1", where=where, instrument="EURCALL", quantity="1000", price="0.01"),
+        trade("2", where=where, instrument="EURCALL", quantity="500", price="0.02", desk="FX2"),
+        trade("3", where=where, instrument="EURCALL", quantity="500", price="0.05", desk="FX2", side="sell", ts=NOON + 1),
+    )
+    house.marks(EURCALL=0.02, EURUSD=1.1)
+    dollar = rows_by(house)["USD"]
+    assert (dollar["net"], dollar["unpriced_count"]) == (pytest.approx(15.0), 1)
+
+
+def test_a_group_with_an_option_sums_the_others() -> None:
+    where = reference(rows=(*INSTRUMENTS, *OPTIONS))
+    house = House(where)
+    house.deal(trade("1", where=where, instrument="CALL", desk="EQ1", quantity="10", price="3"))
+    house.deal(trade("2", where=where, instrument="ACME", desk="EQ1", quantity="2", price="90"))
+    house.marks(CALL=4.0, ACME=91.0)
+    [row] = exposure(house.engine.snapshot, "sector").rows
+    assert (row["net"], row["unpriced_count"]) == (182.0, 1)
+
+
+def test_a_pair_whose_currency_has_no_rate_is_unknown_there_and_known_in_the_other() -> None:
+    house = House()
+    house.deal(trade("1", instrument="USDCAD", quantity="100", price="1.3"))
+    found = rows_by(house)
+    assert [(found[code]["net"], found[code]["net_local"], found[code]["unpriced_count"]) for code in ("CAD", "USD")] == [
+        (None, -130.0, 1),
+        (100.0, 100.0, 0),
+    ]
+    [pair] = exposure(house.engine.snapshot, "instrument").rows
+    assert (pair["net"], pair["unpriced_count"]) == (None, 1)
+
+
+def test_of_an_instrument_without_a_price_only_the_open_positions_are_unknown() -> None:
+    house = House()
+    house.deal(
+        trade("1", instrument="GHOST", desk="EQ1", quantity="10", price="5"),
+        trade("2", instrument="GHOST", desk="FX1", quantity="10", price="5"),
+        trade("3", instrument="GHOST", desk="FX1", quantity="10", price="7", side="sell", ts=NOON + 1),
+    )
+    [dollar] = exposure(house.engine.snapshot, "currency").rows
+    assert (dollar["net"], dollar["net_local"], dollar["unpriced_count"]) == (pytest.approx(20.0), 20.0, 1)
+    [ghost] = exposure(house.engine.snapshot, "instrument").rows
+    assert (ghost["net"], ghost["unpriced_count"]) == (None, 1), "null, as in the ladder"
 
 
 def test_an_equity_option_is_worth_money_of_its_currency_and_its_delta_is_unknown() -> None:
@@ -491,6 +564,48 @@ def test_the_rows_sum_to_the_nav_whatever_is_quoted_apart(drawn, shifts):
     house.marks(**{symbol: price * shift for (symbol, price), shift in zip(marks_of(WORTH).items(), shifts, strict=True)})
     found = exposure(house.engine.snapshot, "currency")
     assert sum(row["net"] for row in found.rows) == pytest.approx(nav(house), abs=size_of(book, "USD") * 1e-12)
+
+
+UNPRICEABLE = sorted(symbol for symbol, spec in SPECS.items() if spec.kind != "fx")
+
+
+def known_parts(book: list[Deal], unmarked: set[str]) -> tuple[dict[str, Fraction], dict[str, int], dict[str, int]]:
+    """By currency what is known without some marks, and the positions that have a known and an unknown part in it."""
+    positions: dict[tuple[int, str], list[Deal]] = {}
+    for number, deal in enumerate(book):
+        positions.setdefault((number % 3, deal.symbol), []).append(deal)
+    amounts: dict[str, Fraction] = {}
+    known: dict[str, int] = {}
+    unknown: dict[str, int] = {}
+    for (_, symbol), held in positions.items():
+        spec = SPECS[symbol]
+        lost: set[str] = set()
+        if symbol in unmarked and sum(deal.quantity for deal in held) != 0:
+            lost = {spec.base or spec.quote}
+        for code, amount in amounts_of(held).items():
+            fees = sum((Fraction(deal.fees) for deal in held if deal.fees_currency == code), Fraction(0))
+            amounts[code] = amounts.get(code, Fraction(0)) + (-fees if code in lost else amount)
+        for code in {spec.base or spec.quote, spec.quote, *(deal.fees_currency for deal in held if deal.fees)}:
+            counted = unknown if code in lost else known
+            counted[code] = counted.get(code, 0) + 1
+    return amounts, known, unknown
+
+
+@settings(max_examples=80, deadline=None)
+@given(drawn=deals, unmarked=st.sets(st.sampled_from(UNPRICEABLE), max_size=6))
+def test_without_some_marks_a_row_is_what_is_known_and_counts_what_is_not(drawn, unmarked):
+    book = [deal._replace(fees=Decimal(0)) if deal.fees_currency == "BTC" else deal for deal in priced(drawn)]
+    house = dealt(book, "USD")
+    house.marks(**{symbol: price for symbol, price in marks_of(WORTH).items() if symbol not in unmarked})
+    amounts, known, unknown = known_parts(book, unmarked)
+    found = rows_by(house)
+    for code, amount in amounts.items():
+        row = found[code]
+        assert row["unpriced_count"] == unknown.get(code, 0), code
+        assert (row["net"] is None) is not (code in known), code
+        if row["net"] is not None:
+            assert row["net"] == pytest.approx(float(amount) * WORTH[code], abs=size_of(book, "USD") * 1e-12), code
+    assert summary(house)["unpriced_count"] == sum(unknown.values())
 
 
 @settings(max_examples=40, deadline=None)

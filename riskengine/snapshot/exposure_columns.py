@@ -1,0 +1,199 @@
+"""What an owner holds, in the columns that its exposure is computed from: made after a trade, multiplied after a price.
+
+Amounts of currencies are added up as exact integers, so that what nets out is exactly flat; what prices decide stays a double an
+instrument. Immutable.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from riskengine.positions.ledger import Row
+from riskengine.records.reference import Reference
+from riskengine.records.types import (
+    CASH_ONE,
+    CASH_PER_ONE,
+    MULTIPLIER_DECIMALS,
+    ONE,
+    OPTION_KINDS,
+    BoolArray,
+    FloatArray,
+    Instrument,
+    IntArray,
+    Kind,
+)
+from riskengine.snapshot.rows import QUANTITY_ONE
+
+ASSET_KINDS = frozenset({Kind.METAL, Kind.CRYPTO})
+"""Their base currency, where they name one, is an asset that is held against cash."""
+
+LEG_SCALE = CASH_ONE // (ONE * 10**MULTIPLIER_DECIMALS)
+"""Turns k q in units of 1e-18 into units of 1e-28, those of cash."""
+
+GROUPINGS: Mapping[str, Callable[[Instrument], str]] = {
+    "sector": lambda instrument: instrument.sector,
+    "instrument": lambda instrument: instrument.instrument,
+    "kind": lambda instrument: instrument.kind.value,
+}
+"""Where an instrument belongs, by the name of the breakdown."""
+
+
+class Part(NamedTuple):
+    """What a line posts in one currency. `line` and `currency` are numbers.
+
+    leg    an exact amount that is known where the currency has a rate
+    worth  an amount that the instrument's price decides
+    fees   an exact amount that is known where fees in the currency have a rate
+    delta  what an option would move, which is unknown
+    nothing   it is flat there
+    """
+
+    line: int
+    currency: int
+    role: str
+
+
+LEG, WORTH, FEES, DELTA, NOTHING = "leg", "worth", "fees", "delta", "nothing"
+
+
+class Groups(NamedTuple):
+    """The lines put together by sector, instrument or kind.
+
+    of_line          the group of each line, an index of `names`
+    leg_group, leg_currency, leg_amount   net currency legs of the groups, without the reporting currency
+    """
+
+    names: tuple[str, ...]
+    of_line: IntArray
+    leg_group: IntArray
+    leg_currency: IntArray
+    leg_amount: FloatArray
+
+
+class ExposureColumns:
+    """The lines of an owner, one an instrument held, in the order of instruments; and exact sums by currency.
+
+    Made of the owner's rows; those of instruments in `broken` were found wrong, and nothing in them is known. 4 us a row.
+
+    number       of the instrument
+    size         k q of the positions whose amounts are known
+    known        how many positions those are; `quarantined` ones come on top
+    open_count   how many of them are not flat
+    is_pair, is_option, is_priced   whether it posts two legs; is an option; is worth k q m in one currency (`worth_in`)
+    ends         by (line, 2): the currencies of base and cash of a pair
+    has_foreign_leg   by (line, 2): whether those are amounts, in another than the reporting currency
+    worth_in     the currency, or the asset (`is_asset`), of what `is_priced`
+    sectors      of which an open position is held
+    legs, fees   by currency number, exact, units of 1e-28; of an open FX option without the cash of its premium
+    """
+
+    def __init__(self, reference: Reference, rows: Iterable[Row], broken: Collection[int] = ()) -> None:
+        self.reference = reference
+        self.rows: list[Row] = [
+            _without_amounts(row) if row.instrument in broken else row for row in sorted(rows, key=lambda row: row.instrument)
+        ]
+        self.instruments: list[Instrument] = [reference.instruments[row.instrument] for row in self.rows]
+        self.legs: dict[int, int] = {}
+        self.fees: dict[int, int] = {}
+        self.number = np.array([row.instrument for row in self.rows], dtype=np.int64)
+        multipliers = [instrument.multiplier for instrument in self.instruments]
+        self.size = _doubles(row.quantity * k / QUANTITY_ONE for row, k in zip(self.rows, multipliers, strict=True))
+        self.known = _counts(row.position_count - row.quarantined for row in self.rows)
+        self.quarantined = _counts(row.quarantined for row in self.rows)
+        self.open_count = _counts(row.open_count for row in self.rows)
+        self.is_pair = _flags(instrument.posts_legs for instrument in self.instruments)
+        self.is_option = _flags(instrument.kind in OPTION_KINDS for instrument in self.instruments)
+        self.ends = np.zeros((len(self.rows), 2), dtype=np.int64)
+        self.has_foreign_leg: BoolArray = np.zeros((len(self.rows), 2), dtype=np.bool_)
+        self.worth_in = np.zeros(len(self.rows), dtype=np.int64)
+        self.is_asset = np.zeros(len(self.rows), dtype=np.bool_)
+        self.is_priced = np.zeros(len(self.rows), dtype=np.bool_)
+        parts: list[Part] = []
+        for line in range(len(self.rows)):
+            self._post(line, parts)
+        self._keep_parts(parts)
+        self.sectors = {each.sector for each, row in zip(self.instruments, self.rows, strict=True) if row.open_count} - {""}
+        self._groups: dict[str, Groups] = {}
+
+    def _post(self, line: int, parts: list[Part]) -> None:
+        """Add what a line posts to the exact sums, and note its parts."""
+        row, instrument, index = self.rows[line], self.instruments[line], self.reference.currency_index
+        code, cash = index[instrument.currency], row.cash
+        if instrument.posts_legs:
+            base = index[instrument.base_currency]
+            self.ends[line] = base, code
+            size = row.quantity * instrument.multiplier * LEG_SCALE
+            self.legs[base] = self.legs.get(base, 0) + size
+            parts.append(Part(line, base, LEG if size else NOTHING))
+            own = index[self.reference.reporting_currency]
+            self.has_foreign_leg[line] = (base != own and size != 0, code != own and cash != 0)
+        elif instrument.kind is Kind.FX_OPTION:
+            if row.open_count:
+                cash -= row.open_cash  # as unknown as what was bought with it
+                both = index[instrument.base_currency], index[instrument.quote_currency], code
+                parts.extend(Part(line, currency, DELTA) for currency in both)
+        else:
+            asset = instrument.base_currency if instrument.kind in ASSET_KINDS else ""
+            self.is_priced[line], self.is_asset[line] = True, bool(asset)
+            self.worth_in[line] = index[asset] if asset else code
+            parts.append(Part(line, int(self.worth_in[line]), WORTH))
+        self.legs[code] = self.legs.get(code, 0) + cash
+        parts.append(Part(line, code, LEG if cash else NOTHING))
+        for fees_code, units in row.fees.items():
+            currency = index[fees_code]
+            self.fees[currency] = self.fees.get(currency, 0) + units * CASH_PER_ONE
+            parts.append(Part(line, currency, FEES))
+
+    def _keep_parts(self, parts: list[Part]) -> None:
+        """The parts in columns, those of one line in one currency under one place."""
+        places: dict[tuple[int, int], int] = {}
+        self.part_place = _counts(places.setdefault((part.line, part.currency), len(places)) for part in parts)
+        self.part_line = _counts(part.line for part in parts)
+        self.part_currency = _counts(part.currency for part in parts)
+        self.part_is = {role: _flags(part.role == role for part in parts) for role in (LEG, WORTH, FEES, DELTA)}
+        self.place_line = _counts(line for line, _ in places)
+        self.place_currency = _counts(currency for _, currency in places)
+
+    def groups(self, by: str) -> Groups:
+        """The lines by sector, instrument or kind. O(lines) at the first call, then kept."""
+        if by not in self._groups:
+            self._groups[by] = self._grouped(GROUPINGS[by])
+        return self._groups[by]
+
+    def _grouped(self, group_of: Callable[[Instrument], str]) -> Groups:
+        labels = [group_of(instrument) for instrument in self.instruments]
+        names = sorted(set(labels))
+        place = {name: number for number, name in enumerate(names)}
+        index, legs = self.reference.currency_index, dict[tuple[int, int], int]()
+        own = index[self.reference.reporting_currency]
+        for line in np.flatnonzero(self.is_pair).tolist():
+            row, instrument, group = self.rows[line], self.instruments[line], place[labels[line]]
+            size = row.quantity * instrument.multiplier * LEG_SCALE
+            for currency, units in ((index[instrument.base_currency], size), (index[instrument.currency], row.cash)):
+                if currency != own:
+                    legs[group, currency] = legs.get((group, currency), 0) + units
+        return Groups(
+            tuple(names),
+            _counts(place[label] for label in labels),
+            _counts(group for group, _ in legs),
+            _counts(currency for _, currency in legs),
+            _doubles(units / CASH_ONE for units in legs.values()),
+        )
+
+
+def _without_amounts(row: Row) -> Row:
+    """The row of a sum that was found wrong: nothing in it is known."""
+    return Row(row.instrument, 0, 0, 0, 0, 0, row.position_count, 0, 0, {}, 0, quarantined=row.position_count)
+
+
+def _counts(values: Iterable[int]) -> IntArray:
+    return np.array([*values], dtype=np.int64)
+
+
+def _doubles(values: Iterable[float]) -> FloatArray:
+    return np.array([*values], dtype=np.float64)
+
+
+def _flags(values: Iterable[bool]) -> BoolArray:
+    return np.array([*values], dtype=np.bool_)
