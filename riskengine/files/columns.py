@@ -32,11 +32,12 @@ ALIASED = ("instrument", "underlying", "desk", "dealer", "node", "parent")
 _json = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
 _SEPARATORS = {
+    b",": "commas: leave --delimiter out",
     b";": "';': --delimiter ';' reads it",
     b"\t": "tabs: --delimiter tab reads it",
     b"|": "'|': --delimiter '|' reads it",
 }
-"""What may stand between fields in the place of a comma, and the option that says so."""
+"""What may stand between fields, and the option that says so."""
 
 MAX_IGNORED = 40
 """Names of ignored columns that are kept and told, of one file."""
@@ -275,7 +276,7 @@ class TableFile:
             raise InputError(f"{self.name}: has lines that end in a carriage return alone; save it with Unix line ends")
         self._header = strip_header(fields)
         self._width = len(fields)
-        listed = f"the header is {', '.join(map(_short_name, self._header[:40]))}"
+        listed = listed_header(self._header)
         for column in filter(None, self._header):
             if self._header.count(column) > 1:
                 raise InputError(f"{self.name}: the header has {excerpt(column)} twice")
@@ -318,23 +319,35 @@ class TableFile:
 
     def _check_required(self, listed: str) -> None:
         given: Collection[str] = {*self.layout, "instrument"} if self._options.instrument else self.layout
-        lacking = _listed_groups([group for group in self._shape.required if not any(ours in given for ours in group)])
+        lacking = [group for group in self._shape.required if not any(ours in given for ours in group)]
+        if lacking and self._header is None:
+            raise InputError(f"{self.name}: lacks {', '.join(_listed_groups(lacking))}; {listed}")
         if lacking:
-            raise InputError(f"{self.name}: lacks {', '.join(lacking)}; {listed}{self._hint(given)}")
+            raise lacking_error(self.name, self._shape, lacking, self._header or [])
 
-    def _hint(self, given: Collection[str]) -> str:
-        """The way out for a file that lacks columns: another separator, or which of its columns come near."""
-        if self._header is None:
-            return ""
-        separator = _separator_hint(self._first_line) if len(self._header) == 1 else ""
-        if separator:
-            return f"; {separator}"
-        wanted = [ours for group in self._shape.required for ours in group if not any(each in given for each in group)]
-        near = similar_columns(wanted, [column for column in self._header if column.lower() not in self._shape.columns])
-        if not near:
-            return "; --columns maps other names"
+
+def listed_header(header: Sequence[str]) -> str:
+    """A file's header for a message, cut where it is long."""
+    return f"the header is {', '.join(map(_short_name, header[:40]))}"
+
+
+def lacking_error(
+    name: str, shape: Shape, lacking: Sequence[tuple[str, ...]], header: Sequence[str], delimiter: str = ","
+) -> InputError:
+    """The error of a file whose header lacks columns, with the way out: another separator, another line, near columns."""
+    told = f"{name}: lacks {', '.join(_listed_groups(lacking))}; {listed_header(header)}"
+    separator = _separator_hint(header[0].encode(), delimiter) if len(header) == 1 else ""
+    if separator:
+        return InputError(f"{told}; {separator}")
+    near = similar_columns(
+        [ours for group in lacking for ours in group], [column for column in header if column.lower() not in shape.columns]
+    )
+    if near:
         mapped = ",".join(f"{ours}={theirs}" for ours, theirs in near.items())
-        return f"; near ones are mapped by --columns {shlex.quote(mapped)}"
+        return InputError(f"{told}; near ones are mapped by --columns {shlex.quote(mapped)}")
+    if len(header) == 1:
+        return InputError(f"{told}; if other lines stand above the header, --skip N passes over them")
+    return InputError(f"{told}; --columns maps other names")
 
 
 def tell_open_end(lines: Lines, tell: Callable[[str], None]) -> None:
@@ -374,11 +387,11 @@ def _listed_groups(groups: Sequence[tuple[str, ...]]) -> list[str]:
     return names
 
 
-def _separator_hint(line: bytes) -> str:
-    """What separates the fields of a line, where that is not a comma and occurs more often; else empty."""
+def _separator_hint(line: bytes, delimiter: str = ",") -> str:
+    """What separates the fields of a line, where that is not `delimiter` and occurs more often; else empty."""
     counts = {separator: line.count(separator) for separator in _SEPARATORS}
     separator = max(counts, key=lambda each: counts[each])
-    if counts[separator] <= line.count(b","):
+    if counts[separator] <= line.count(delimiter.encode()):
         return ""
     return f"it looks separated by {_SEPARATORS[separator]}"
 

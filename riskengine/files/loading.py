@@ -218,6 +218,7 @@ def load(kind: str, paths: Sequence[str], options: ColumnOptions, target: Target
     Of a damaged file the good lines before the damage are loaded (of nodes: none); the other files load as usual.
     """
     for path in paths:
+        before = target.report.counts["lines"]
         try:
             if kind == "nodes":
                 _load_nodes(path, options, target)
@@ -228,8 +229,17 @@ def load(kind: str, paths: Sequence[str], options: ColumnOptions, target: Target
             else:
                 _load_records(kind, path, options, target)
         except (InputError, ReferenceDataError) as error:
-            target.report.add_failure(path, str(error))
+            target.report.add_failure(path, f"{error}{_taken_before(kind, target.report.counts['lines'] - before)}")
         target.report.end_file()
+
+
+def _taken_before(kind: str, lines: int) -> str:
+    """What became of the lines before the damage of a file, as the rest of a sentence."""
+    if not lines:
+        return ""
+    if kind == "nodes":
+        return "; none of its nodes is taken"
+    return f"; of the {lines:,} lines before that the good ones are taken, as counted"
 
 
 def _batches(path: str, records: Numbered[_Record], report: LoadReport, whole: bool) -> Iterator[list[tuple[int, _Record]]]:

@@ -20,6 +20,7 @@ from riskengine.files.columns import (
     count_fields,
     csv_records,
     keep_nothing,
+    lacking_error,
     read_rows,
     strip_header,
     tell_open_end,
@@ -206,7 +207,10 @@ class MappedFile:
     def _check_required(self, mapping: FileMapping, fields: set[str], key: str) -> None:
         given = fields | ({"instrument"} if self._options.instrument else set())
         given |= {"trade_id"} if mapping.id is not None else set()
-        lacking = [" or ".join(group) for group in mapping.shape.required if not given.intersection(group)]
+        groups = [group for group in mapping.shape.required if not given.intersection(group)]
+        lacking = [" or ".join(group) for group in groups]
+        if lacking and self._requires and mapping.own_names and self._header is not None:
+            raise lacking_error(self.name, mapping.shape, groups, self._header, mapping.delimiter)
         if lacking and self._requires:
             where = f" ({key.rstrip('.')})" if key else ""
             first = lacking[0].split(" ")[0]

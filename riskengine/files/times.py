@@ -231,7 +231,7 @@ def _midnight(day: dt.datetime, clock: "_Clock") -> int:
         raise InputError(f"the midnight of {day.date()} {error}") from None
 
 
-class _ClockChange(Exception):
+class _ClockChange(ValueError):
     """A local time does not occur, or occurs twice; the message is the rest of the sentence."""
 
 

@@ -89,3 +89,27 @@ def test_files_that_fail_alike_are_told_once_and_a_program_gets_each(tmp_path: P
     first, more = done.stderr.splitlines()
     assert f"{files[0]}: is a zip archive or a spreadsheet" in first and f"2 more files ({files[1]}, {files[2]})" in more
     assert [str(file) in done.stdout for file in files] == [True] * 3
+
+
+def test_a_separator_that_was_named_wrongly_is_told_too(tmp_path: Path, store: str) -> None:
+    path = trades(tmp_path / "t.csv", trade(1))
+    told = riskengine("load", "trades", path, "--store", store, "--delimiter", ";").stderr
+    assert told.rstrip().endswith("it looks separated by commas: leave --delimiter out")
+
+
+def test_the_option_that_a_header_in_one_piece_is_told_with_reads_the_file(tmp_path: Path, store: str) -> None:
+    for option, mark in ((";", ";"), ("tab", "\t"), ("|", "|")):
+        path = tmp_path / "t.csv"
+        path.write_text((HEADER + trade(1) + "\n").replace(",", mark))
+        told = riskengine("load", "trades", path, "--store", store).stderr
+        assert f"--delimiter {option}" in told.replace("'", "")
+        assert riskengine("load", "trades", path, "--store", store, "--delimiter", option).exit_code == 0
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"])
+def test_the_encoding_that_a_file_in_another_one_asks_for_reads_it(tmp_path: Path, store: str, encoding: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes((HEADER + trade(1).replace("t1", "tré1") + "\n").encode(encoding))
+    assert "--encoding" in riskengine("load", "trades", path, "--store", store).stderr
+    done = riskengine("load", "trades", path, "--store", store, "--encoding", encoding)
+    assert (done.exit_code, done.stdout) == (0, "trades: 1 lines, 1 inserted, 0 updated, 0 duplicate, 0 refused\n")

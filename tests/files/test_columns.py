@@ -295,6 +295,13 @@ def test_lacking_columns_that_others_come_near_are_named_with_the_option_that_ma
     )
 
 
+def test_a_first_line_that_is_no_header_is_told_with_the_option_that_passes_over_it(written):
+    path = written(b"Activity of 6 January\ninstrument,ts,price\n")
+    assert error(path, PLAIN, PRICES).endswith(
+        "the header is Activity of 6 January; if other lines stand above the header, --skip N passes over them"
+    )
+
+
 def test_of_a_lacking_column_that_an_action_makes_up_for_that_is_said_once(written):
     shape = Shape("deal", ("id", "ts", "side", "action"), (("id",), ("ts", "action"), ("side", "action")))
     assert "lacks ts, side (a file of cancels needs action instead); the header is id" in error(written(b"id\n"), PLAIN, shape)

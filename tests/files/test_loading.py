@@ -117,12 +117,14 @@ def test_of_a_half_written_file_the_good_lines_stay_and_the_next_file_is_loaded(
     assert rows[-1] == "good" and len(rows) > 1_000
     assert report.counts["inserted"] == len(rows) and report.counts["refused"] == 0
     assert rows[:-1] == [f"{n:05}" for n in range(len(rows) - 1)]
+    assert loader.complaints[1].endswith(f"; of the {len(rows) - 1:,} lines before that the good ones are taken, as counted")
 
 
 def test_a_damaged_file_of_nodes_loads_none_of_them(empty: Loader) -> None:
     packed = gzip.compress(("node,parent\n" + "ALL,\n" + "".join(f"N{n},ALL\n" for n in range(20_000))).encode(), 0)
     report = empty.load("nodes", empty.file("nodes.csv.gz", packed[:60_000]))
-    assert report.failures and empty.store.nodes() == []
+    [failure] = report.failures
+    assert "the file is incomplete" in failure and empty.store.nodes() == []
 
 
 @pytest.mark.parametrize(
@@ -162,7 +164,7 @@ def test_a_desk_that_has_something_gets_no_nodes_below_it(loader: Loader, kind: 
     assert loader.load(kind, loader.file("held.csv", text)).counts["inserted"] == 1
     before = loader.store.nodes()
     loader.load("nodes", loader.file("more.csv", "node,parent\nDesk,FX1\n"))
-    assert loader.complaints[0].endswith("node 'FX1' has trades or balances: nodes cannot be put below it")
+    assert "node 'FX1' has trades or balances: nodes cannot be put below it; none of its nodes is taken" in loader.complaints[0]
     assert loader.store.nodes() == before
     assert loader.load("nodes", loader.file("other.csv", "node,parent\nDesk,FX2\n")).counts["inserted"] == 1
 

@@ -163,6 +163,12 @@ def test_a_repeated_minute_is_the_same_when_it_is_known():
         assert parsed("2020-11-01 01:30:59.5", ISO, NEW_YORK, "second") == utc(2020, 11, 1, 6, 30, 59, 500_000)
 
 
+@pytest.mark.parametrize("minute", ["2020-11-01T01:30", "2020-03-08T02:30"])
+def test_a_time_with_an_offset_is_taken_whatever_the_clock_of_the_zone_shows_then(minute):
+    for hour in (None, *REPEATED_HOURS):
+        assert parsed(f"{minute}:00Z", None, NEW_YORK, hour) == timestamp(f"{minute}:00Z", "ts")
+
+
 def test_in_order_a_file_goes_through_the_repeated_hour_twice():
     parse = time_parser(NEW_YORK, None, "in-order")
     clock = ["00:59", "01:00", "01:59", "01:00", "01:30", "01:59", "02:00"]
