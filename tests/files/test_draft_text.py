@@ -186,6 +186,11 @@ def test_fees_of_both_signs_are_a_question() -> None:
     assert "fees of both signs" in text_of(b"Side;Quantity;Price;Fee\nBuy;5;2;-1\nSell;6;2;1\n")
 
 
+def test_further_columns_of_fees_and_taxes_are_a_question() -> None:
+    text = text_of(b"Side;Quantity;Price;Commission;Exchange Fees;Stamp Duty\nBuy;5;2;1;0.5;0.1\nSell;6;2;1;0.5;0\n")
+    assert '# fees = { sum = ["Commission", "Exchange Fees", "Stamp Duty"] }' in text
+
+
 def test_currency_marks_and_units_are_taken_off() -> None:
     marked = rule_of("Fee", "\u20ac1.50", "\u20ac2.50", "fees")
     with_unit = rule_of("Fee", "0.5DOGE", "1.5DOGE", "fees")

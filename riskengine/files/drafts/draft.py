@@ -53,7 +53,8 @@ class Guess(msgspec.Struct):
 
     `role` is a column of the record, or "" where none was found; `date` and `time` are halves of `ts`; `deal` is a text that
     quantity and price are taken from by `pattern`. `record` is 2 for a column of a second record in the same row. `evidence`
-    speaks for it, `doubts` ask a person.
+    speaks for it, `doubts` ask a person. `product` is the sum that it is a part of, with the factor `scale` between the sides;
+    `lost` is the role that another column fits better.
     """
 
     index: int
@@ -67,6 +68,7 @@ class Guess(msgspec.Struct):
     pattern: str = ""
     product: str = ""
     scale: int = 1
+    lost: str = ""
 
     @property
     def field(self) -> str:
@@ -200,6 +202,7 @@ def _assign(facts: Sequence[ColumnFacts], candidates: Sequence[Candidate]) -> li
         if candidate.role in taken:
             if not any(candidate.role in doubt for doubt in guess.doubts):
                 other = _named(facts[taken[candidate.role]])
+                guess.lost = guess.lost or candidate.role
                 guess.doubts.append(f"may be {candidate.role} too ({candidate.evidence}), but {other} fits better")
             continue
         decided.add(candidate.place)

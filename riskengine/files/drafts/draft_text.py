@@ -207,11 +207,25 @@ class _Writer:
                 continue
             guess = self._draft.guess_of(field)
             if guess is not None:
+                lines += self._more_fees(guess) if field == "fees" else []
                 lines += said_line(f"{field} = {self._value(guess)}", *self._about(guess))
             elif field in self._required() and not self._comes_otherwise(field):
                 lines.append(f"# ASK: no column was found for {field}.")
                 lines.append(f'# {field} = "?"')
         return lines
+
+    def _more_fees(self, fees: Guess) -> list[str]:
+        """Ask whether other columns of fees, and of taxes, belong to the fees."""
+        more = [
+            guess
+            for guess in self._draft.columns
+            if not guess.role and (guess.lost == "fees" or guess.meaning == "tax") and self._draft.facts[guess.index].values.count
+        ]
+        if not more:
+            return []
+        names = ", ".join(printable(str(self._ref(guess))) for guess in more)
+        source = ", ".join(map(self._value, (fees, *more)))
+        return [f"# ASK: do {names} belong to the fees? Then instead of the line below:", f"# fees = {{ sum = [{source}] }}"]
 
     def _ts(self) -> list[str]:
         guesses = [guess for role in ("ts", "date", "time") if (guess := self._draft.guess(role)) is not None]
