@@ -13,7 +13,7 @@ from riskengine.errors import InputError
 from riskengine.files.columns import ColumnOptions, Row, Shape, TableFile, load_alias, parse_columns, read_rows
 from riskengine.files.lines import display_name
 from riskengine.files.spreadsheet import unescape_formula
-from riskengine.files.times import TimeParser, date_parser, time_parser
+from riskengine.files.times import TimeParser, date_parser, time_parser, with_way_out
 from riskengine.records.currency_units import AS_THEY_ARE, PriceUnits
 from riskengine.records.decode import TickInput, TradeInput, convert
 from riskengine.records.fields import Rejected, name, quote
@@ -171,7 +171,7 @@ def _records(
                 row = _parse_times(row, parsers)
             record: _Record | Refusal = check(convert(row, into))
         except Rejected as error:
-            record = Refusal(number, error.field, error.reason)
+            record = Refusal(number, error.field, with_way_out(error.reason))
         yield number, record
     if left_out:
         lines = "1 line" if left_out == 1 else f"{left_out:,} lines"
@@ -180,7 +180,9 @@ def _records(
 
 def _parsers(options: ColumnOptions, shape: Shape) -> dict[str, Parser]:
     """The parsers of a file's times and dates by column, without those that need none. Raises InputError."""
-    found: dict[str, Parser] = {field: _time_parser(options) for field in _TIMES if field in shape.columns}
+    found: dict[str, Parser] = {}
+    if options.tz is not None or options.time_format is not None:
+        found |= {field: _time_parser(options) for field in _TIMES if field in shape.columns}
     # The dates of closes have always been told by the format of times: such a file has no time.
     parse_date = date_parser(options.date_format or (options.time_format if shape is CLOSES else None))
     if parse_date is not None:
