@@ -17,7 +17,7 @@ from riskengine.files.lines import display_name
 from riskengine.files.mapped_rows import rows_of
 from riskengine.files.shapes import CLOSES, INSTRUMENTS, MARKS, NODES, OPENINGS, TICKS, TRADES, Shape
 from riskengine.files.spreadsheet import unescape_formula
-from riskengine.files.times import TimeParser, date_parser, time_parser
+from riskengine.files.times import TimeParser, date_parser, time_parser, with_way_out
 from riskengine.records.currency_units import AS_THEY_ARE, PriceUnits
 from riskengine.records.decode import TradeInput, convert
 from riskengine.records.fields import Rejected, excerpt, name, quote
@@ -180,12 +180,14 @@ def _refusal(number: int, error: Rejected, row: Row, options: ColumnOptions) -> 
     sent = row.get(error.field)
     if not hint and sent not in (None, "") and excerpt(str(sent)) not in error.reason:
         hint = f": {excerpt(str(sent))}"
-    return Refusal(number, error.field, f"{error.reason}{hint}")
+    return Refusal(number, error.field, f"{with_way_out(error.reason)}{hint}")
 
 
 def _parsers(options: ColumnOptions, shape: Shape) -> dict[str, Parser]:
     """The parsers of a file's times and dates by column, without those that need none. Raises InputError."""
-    found: dict[str, Parser] = {field: _time_parser(options) for field in _TIMES if field in shape.columns}
+    found: dict[str, Parser] = {}
+    if options.tz is not None or options.time_format is not None:
+        found |= {field: _time_parser(options) for field in _TIMES if field in shape.columns}
     # The dates of closes have always been told by the format of times: such a file has no time.
     parse_date = date_parser(options.date_format or (options.time_format if shape is CLOSES else None))
     if parse_date is not None:

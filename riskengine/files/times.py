@@ -174,9 +174,12 @@ def _plain_time(value: str | int, field: str) -> int:
     try:
         return timestamp(value, field)
     except Rejected as error:
-        if error.reason.startswith(NO_OFFSET):
-            raise Rejected(field, error.reason + NAME_THE_ZONE) from None
-        raise
+        raise Rejected(field, with_way_out(error.reason)) from None
+
+
+def with_way_out(reason: str) -> str:
+    """The reason of a refusal; that of a time without an offset names the option that helps."""
+    return reason + NAME_THE_ZONE if reason.startswith(NO_OFFSET) else reason
 
 
 def _tells_zone(time_format: str) -> bool:
