@@ -187,3 +187,22 @@ def test_a_comment_never_releases_a_price_because_an_earlier_one_was_accepted(se
     say(server, item_id, "comment")
     time.sleep(0.3)  # several beats, and less than suspect_release_s
     assert row(server)["mark"] == 1.2
+
+
+def test_a_trade_that_comes_again_and_again_with_other_numbers_holds_up_nobody(server: Server) -> None:
+    ts = now() - 1_000_000
+    usual = {"trade_id": "C", "ts": ts, "instrument": "EURUSD", "desk": "FX1", "side": "buy", "price": "1.1"}
+
+    def send(quantities: range) -> dict[str, int]:
+        answer: dict[str, int] = server.post("/v1/trades", [usual | {"quantity": str(quantity)} for quantity in quantities])[
+            "counts"
+        ]
+        return answer
+
+    send(range(1, 2))
+    send(range(2, 1502))
+    began = time.monotonic()
+    assert send(range(1502, 1702))["conflict"] == 200
+    assert time.monotonic() - began < 4.0, "the cost of a conflict must not be that of reading all others of its version"
+    assert send(range(1602, 1603))["conflict"] == 1
+    assert server.get("/v1/exceptions?kind=conflict&limit=1")["total"] == 1700

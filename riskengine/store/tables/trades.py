@@ -7,10 +7,12 @@ from typing import Any
 from riskengine.records.types import Trade
 from riskengine.store.queries import Transaction
 from riskengine.store.results import Conflict, Stored, TradeFilter
-from riskengine.store.trade_rows import RowValues, TradeRow, same_as_row
+from riskengine.store.trade_rows import COLUMNS, RowValues, TradeRow, same_as_row
 
 IDENTITY = slice(0, 4)
 """The places of source, trade_id, leg and version in a row."""
+_ALIKE = itemgetter(*(COLUMNS.index(column) for column in ("action", "ts", "quantity", "price")))
+"""Of a row what two equal records share, as far as a database compares it quickly."""
 _FAR = 2**63 - 1
 """Above every store_seq."""
 ROWS_AT_ONCE = 10_000
@@ -25,7 +27,8 @@ def store_repeat(transaction: Transaction, trade: Trade, values: RowValues, row:
     currency = found[0][0] if found else ""
     if same_as_row(trade, row, currency):
         return Stored(row.store_seq, "existing")
-    others = map(TradeRow._make, transaction.rows("conflicts_of_version", values[IDENTITY]))
+    alike = (*values[IDENTITY], *_ALIKE(values))
+    others = map(TradeRow._make, transaction.rows("conflicts_of_version", alike))
     if not any(same_as_row(trade, other, currency) for other in others):
         transaction.run("conflict_insert", [values])
     return Stored(row.store_seq, "conflict")

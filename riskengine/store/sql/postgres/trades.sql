@@ -55,8 +55,11 @@ SELECT coalesce(max(store_seq), 0) FROM trades
 -- name: conflict_insert
 INSERT INTO conflicts ({columns}, received_ts) VALUES ({marks}, %s)
 
+-- Of the conflicts with a version those that may say the same as a trade: many may come, and to read them all takes far longer.
 -- name: conflicts_of_version
-SELECT {columns}, 0, received_ts FROM conflicts WHERE source = %s AND trade_id = %s AND leg = %s AND version = %s
+SELECT {columns}, 0, received_ts FROM conflicts
+WHERE source = %s AND trade_id = %s AND leg = %s AND version = %s AND (action = 'cancel') = (%s::text = 'cancel')
+  AND (action = 'cancel' OR (ts = %s::bigint AND quantity = %s::numeric AND price = %s::numeric))
 
 -- name: conflicts_newest
 SELECT c.conflict_id, c.source, c.trade_id, c.leg, c.version, c.action, c.ts, c.source_seq, c.instrument, c.desk, c.dealer,

@@ -22,8 +22,11 @@ SELECT coalesce(max(store_seq), 0) FROM trades
 -- name: conflict_insert
 INSERT INTO conflicts ({columns}, received_ts) VALUES ({marks}, ?)
 
+-- Of the conflicts with a version those that may say the same as a trade: many may come, and to read them all takes far longer.
 -- name: conflicts_of_version
-SELECT {columns}, 0, received_ts FROM conflicts WHERE source = ? AND trade_id = ? AND leg = ? AND version = ?
+SELECT {columns}, 0, received_ts FROM conflicts
+WHERE source = ? AND trade_id = ? AND leg = ? AND version = ? AND (action = 'cancel') = (? = 'cancel')
+  AND (action = 'cancel' OR (ts = ? AND quantity + 0.0 = ? + 0.0 AND price + 0.0 = ? + 0.0))
 
 -- name: conflicts_newest
 SELECT c.conflict_id, c.source, c.trade_id, c.leg, c.version, c.action, c.ts, c.source_seq, c.instrument, c.desk, c.dealer,
