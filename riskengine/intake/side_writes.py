@@ -14,8 +14,14 @@ from riskengine.records.types import Notice, StoredMark
 from riskengine.snapshot.snapshot import ExceptionItem
 from riskengine.store.protocol import Store
 
-MAX_PENDING_NOTICES = 20_000
+MAX_PENDING_NOTICES = 30_000
 """Notices kept while the store is away: more than a list shows."""
+
+SAVE_NOTICES = 1_000
+"""Notices stored in one transaction, 10 ms: those of a first start keep no trade waiting for longer."""
+
+NOTHING = -1
+"""The number of no row: nobody has noticed anything."""
 
 SAVE_EVERY_S = 1.0
 """Longest time for which rows count as not noticed that were, and had nothing about them."""
@@ -125,8 +131,7 @@ class PendingNotices:
 
     def __init__(self) -> None:
         self._notices: list[Notice] = []
-        self._up_to = 0
-        self._saved_up_to = -1
+        self._up_to = self._saved_up_to = NOTHING
         self._save_at = 0.0
         self._lock = threading.Lock()
 
@@ -138,10 +143,12 @@ class PendingNotices:
             return bool(self._notices)
 
     def save(self, store: Store, *, at_once: bool = False) -> None:
-        """Store what waits, `at_once` the number too. Raises StoreError, and then keeps the newest."""
+        """Store what waits, of many SAVE_NOTICES; `at_once` all of it. Raises StoreError, and then keeps the newest."""
         now = time.monotonic()
         with self._lock:
-            notices, self._notices, up_to = self._notices, [], self._up_to
+            size = len(self._notices) if at_once else SAVE_NOTICES
+            notices, self._notices = self._notices[:size], self._notices[size:]
+            up_to = self._saved_up_to if self._notices else self._up_to
         if not notices and (up_to == self._saved_up_to or (now < self._save_at and not at_once)):
             return
         try:

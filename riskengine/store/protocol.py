@@ -112,7 +112,7 @@ class Store(Protocol):
     def save_notices(self, notices: Sequence[Notice], up_to: int) -> None:
         """W. Store what the engine noticed about trades; the first notice of an id stands. Raises LeaseHeld as `save_marks`.
 
-        With those stored before they are all that the engine noticed about rows up to number `up_to`.
+        With those stored before they are all that the engine noticed about rows up to number `up_to`; -1: more are to come.
         """
         ...
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from riskengine.errors import StoreError, StoreUnavailable
-from riskengine.intake.side_writes import PendingMarks, SideWrites, Write
-from riskengine.records.types import StoredMark
+from riskengine.intake.side_writes import NOTHING, SAVE_NOTICES, PendingMarks, PendingNotices, SideWrites, Write
+from riskengine.records.types import Notice, StoredMark
 from tests.store_book import TS
 
 EUR, NEWER, BTC = StoredMark("EURUSD", TS, 1.1), StoredMark("EURUSD", TS + 1, 1.2), StoredMark("BTCUSD", TS, 60_000.0)
@@ -78,3 +78,61 @@ def test_the_newest_mark_of_each_instrument_is_kept_until_it_is_stored() -> None
     assert {mark.instrument: mark for mark in saved} == {"EURUSD": NEWER, "BTCUSD": BTC}, (
         "the one that came while the store was away is newer"
     )
+
+
+class Board:
+    """A store that takes notices, unless it is away."""
+
+    def __init__(self) -> None:
+        self.saved: list[tuple[list[str], int]] = []
+        self.is_away = False
+
+    def save_notices(self, notices: Sequence[Notice], up_to: int) -> None:
+        if self.is_away:
+            raise StoreUnavailable("away")
+        self.saved.append(([each.id for each in notices], up_to))
+
+
+def notice(name: str) -> Notice:
+    return Notice(name, "late", TS, "late", "{}", "desk", name, 0, 1)
+
+
+def test_a_notice_is_stored_at_once_and_a_number_without_one_at_the_end_or_in_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    pending, board = PendingNotices(), Board()
+    pending.save(board)  # type: ignore[arg-type]
+    assert board.saved == [], "nobody has noticed anything"
+    pending.put([], 3)
+    pending.save(board)  # type: ignore[arg-type]
+    pending.put([], 4)
+    pending.save(board)  # type: ignore[arg-type]
+    assert board.saved == [([], 3)]
+    pending.put([notice("a")], 5)
+    pending.save(board)  # type: ignore[arg-type]
+    pending.put([], 6)
+    pending.save_last(board)  # type: ignore[arg-type]
+    assert board.saved[1:] == [(["a"], 5), ([], 6)]
+    monkeypatch.setattr("riskengine.intake.side_writes.SAVE_EVERY_S", 0.0)
+    for up_to in (7, 8):
+        pending.put([], up_to)
+        pending.save_last(board)  # type: ignore[arg-type]
+    assert board.saved[3:] == [([], 7), ([], 8)]
+
+
+def test_many_notices_are_stored_in_pieces_and_the_number_with_the_last() -> None:
+    pending, board = PendingNotices(), Board()
+    pending.put([notice(f"{number}") for number in range(SAVE_NOTICES + 5)], 9)
+    for _ in range(3):
+        pending.save(board)  # type: ignore[arg-type]
+    assert [(len(ids), up_to) for ids, up_to in board.saved] == [(SAVE_NOTICES, NOTHING), (5, 9)]
+
+
+def test_notices_that_the_store_did_not_take_are_kept() -> None:
+    pending, board = PendingNotices(), Board()
+    board.is_away = True
+    pending.put([notice("a")], 1)
+    with pytest.raises(StoreUnavailable):
+        pending.save(board)  # type: ignore[arg-type]
+    board.is_away = False
+    pending.put([notice("b")], 2)
+    pending.save(board)  # type: ignore[arg-type]
+    assert board.saved == [(["a", "b"], 2)]
