@@ -256,6 +256,11 @@ class MappedFile:
                 record = list(map(unescape_formula, record))
             if self._empty:
                 record = ["" if field in self._empty else field for field in record]
+            if len(record) < width and number in self._lines.open_end:
+                # A line of totals may be short; one without a line end may as well be a trade that was cut off.
+                reason = f"{self._wrong_width(record)}, and the line has no end: the file was cut off here, or give it a line end"
+                yield number, Refusal(number, "", reason)
+                continue
             if filters and not self._takes(record, filters):
                 continue
             if len(record) != width and (header is not None or len(record) < width):

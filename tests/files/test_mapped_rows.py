@@ -48,6 +48,7 @@ def error(path: str, text: str, kind: str = "statement") -> str:
 
 
 MOMENT = "2026-03-02T08:00:00Z"
+CUT_OFF = ", and the line has no end: the file was cut off here, or give it a line end"
 BOTH = 'columns = { instrument = "A", quantity = "B" }\n'
 
 
@@ -177,8 +178,15 @@ def test_a_line_of_totals_may_have_fewer_fields_than_the_header(written: Written
     assert read(path, BOTH)[-1] == (3, ": has 1 field; the header has 3")
 
 
+def test_a_last_line_that_was_cut_off_is_no_line_of_totals(written: Written) -> None:
+    text = 'where = { T = "Sell" }\n' + BOTH
+    found = read(written("T,A,B\nSell,X,1\nSel"), text)
+    assert found[1][0] == 3 and "has 1 field; the header has 3, and the line has no end: the file was cut off" in found[1][1]
+    assert read(written("T,A,B\nSell,X,1\nSum\n"), text) == [(2, row("X", "1"))]
+
+
 def test_a_line_that_was_cut_is_refused(written: Written) -> None:
-    assert read(written("A,B,C\nX,1,c\nX,1"), BOTH) == [(2, row("X", "1")), (3, ": has 2 fields; the header has 3")]
+    assert read(written("A,B,C\nX,1,c\nX,1"), BOTH) == [(2, row("X", "1")), (3, f": has 2 fields; the header has 3{CUT_OFF}")]
 
 
 def test_several_records_of_one_row_have_legs_of_their_own(written: Written) -> None:
@@ -356,7 +364,7 @@ def test_a_server_ahead_of_new_york_changes_its_clock_with_new_york(written: Wri
 
 def test_what_the_mapping_gives_no_value_is_asked_for(written: Written) -> None:
     said = error(written(HEADER), TRADE.replace(', desk = "D"', "") + 'id = "Sum"', "trades")
-    assert said == "our.toml: gives no desk or action: columns or set name it, and so does --set desk=.."
+    assert said == "our.toml: gives no desk: columns or set name it, and so does --set desk=.."
 
 
 # -- the wrong file --------------------------------------------------------------------------------------------------
