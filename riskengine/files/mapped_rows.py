@@ -208,7 +208,8 @@ class MappedFile:
         given = fields | ({"instrument"} if self._options.instrument else set())
         given |= {"trade_id"} if mapping.id is not None else set()
         groups = [group for group in mapping.shape.required if not given.intersection(group)]
-        lacking = [" or ".join(group) for group in groups]
+        # An `action` may stand in for columns that a cancel does not need; it is not what a file lacks.
+        lacking = [" or ".join(field for field in group if field != "action") for group in groups]
         if lacking and self._requires and mapping.own_names and self._header is not None:
             raise lacking_error(self.name, mapping.shape, groups, self._header, mapping.delimiter)
         if lacking and self._requires:
