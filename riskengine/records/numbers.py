@@ -204,8 +204,9 @@ class FeedState:
         self.anew, self.anew_seq = self.anew or since.copy(), last_seq
 
     def acknowledge(self) -> None:
-        """A person knows of what is missing: these numbers alarm no more."""
-        known = [*self.acknowledged, *self.came.missing_up_to(self.promised or 0)]
+        """A person knows of what is missing: these numbers alarm no more. Nothing is missing of a source that promised nothing."""
+        missing = [] if self.promised is None else self.came.missing_up_to(self.promised)
+        known = [*self.acknowledged, *missing]
         self.acknowledged = sorted(known)[-MAX_HOLES:]
         self.came = NumberSet(max(self.came.highest, self.promised or 0))
 

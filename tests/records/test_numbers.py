@@ -87,3 +87,10 @@ def test_a_retired_source_promises_nothing() -> None:
     assert (state.missing(), state.retired) == ([], True)
     state.promise(9)
     assert state.missing() == [(8, 9)], "what was missing before it retired is known"
+
+
+def test_nothing_is_acknowledged_of_a_source_that_promised_nothing():
+    state = FeedState("venue")
+    state.came.add(2**62)
+    state.acknowledge()
+    assert state.acknowledged == []
