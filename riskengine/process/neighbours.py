@@ -35,7 +35,7 @@ from riskengine.observe import get_logger
 from riskengine.positions.processed import unescape_name
 from riskengine.process.sampling import OnStore
 from riskengine.rebuild.rebuild import known_marks, waiting_closes
-from riskengine.records.types import Close, Trade, Verdict
+from riskengine.records.types import Trade, Verdict
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot
 from riskengine.store.protocol import Store
 from riskengine.store.results import Changes, Conflict
@@ -86,7 +86,6 @@ class Neighbours:
         self._changed: set[str] = set()
         self._conflicts: dict[int, str] = {}
         self._look_again_at = 0.0
-        self._waiting: list[Close] | None = None
         self._marks: dict[str, Mark] = {}
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
@@ -167,8 +166,10 @@ class Neighbours:
     async def _list_waiting(self) -> None:
         parts = self._parts
         closes = await asyncio.to_thread(waiting_closes, parts.store, parts.config, parts.clock.now())
-        if closes != self._waiting:
-            self._waiting = closes
+        listed = [item.detail for item in parts.newest().exceptions["waiting"]]
+        if [(each.instrument, each.date, each.price) for each in closes] != [
+            (detail["instrument"], detail["date"], detail["price"]) for detail in listed
+        ]:
             parts.inbox.put_call(lambda engine: engine.note_waiting(closes))
 
     def _warn_of_set_back(self, symbols: Sequence[str]) -> None:
