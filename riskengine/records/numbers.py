@@ -204,7 +204,7 @@ class FeedState:
         self.anew, self.anew_seq = self.anew or since.copy(), last_seq
 
     def acknowledge(self) -> None:
-        """A person knows of what is missing: these numbers alarm no more. Nothing is missing of a source that promised nothing."""
+        """A person knows of what is missing: these numbers alarm no more. Nothing is missing where nothing was promised."""
         missing = [] if self.promised is None else self.came.missing_up_to(self.promised)
         known = [*self.acknowledged, *missing]
         self.acknowledged = sorted(known)[-MAX_HOLES:]

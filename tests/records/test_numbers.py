@@ -91,6 +91,6 @@ def test_a_retired_source_promises_nothing() -> None:
 
 def test_nothing_is_acknowledged_of_a_source_that_promised_nothing():
     state = FeedState("venue")
-    state.came.add(2**62)
+    state.came.take([(2**62, 2**62)])
     state.acknowledge()
     assert state.acknowledged == []
