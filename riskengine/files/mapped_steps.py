@@ -300,6 +300,17 @@ def _total_step(at: int, by: int | None, tolerance: Decimal, read: NumberReader)
         said = EXACT.create_decimal(read(total, "total"))
         if abs(abs(product) - abs(said)) > tolerance:
             text, formula = format(product.normalize(EXACT), "f"), " x ".join(factors)
-            raise Rejected("total", f"is {total}, but quantity x price is {text} ({formula})")
+            raise Rejected("total", f"is {total}, but quantity x price is {text} ({formula}){_hundredth(product, said)}")
 
     return step
+
+
+def _hundredth(product: Decimal, said: Decimal) -> str:
+    """What a total that is 1/100 of the product to its last place, or 100 times, probably is; empty for any other."""
+    product, said = abs(product), abs(said)
+    half = Decimal(5).scaleb(int(said.as_tuple().exponent) - 1)
+    if said and abs(EXACT.multiply(product, Decimal("0.01")) - said) < half:
+        return ". It is exactly 1/100 of it: are the amounts in pounds and the prices in pence?"
+    if said and abs(EXACT.multiply(product, Decimal(100)) - said) < half:
+        return ". It is exactly 100 times of it: are the amounts in pence and the prices in pounds?"
+    return ""

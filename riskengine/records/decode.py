@@ -39,7 +39,7 @@ from riskengine.records.fields import (
     timestamp,
 )
 from riskengine.records.rules import CONTRA_AMOUNT_SIGN, FEES_CURRENCY, NO_STARTS, RuleStarts, judges
-from riskengine.records.types import DECIMALS, Instrument, Kind, Refusal, Trade, cash_and_fill_price
+from riskengine.records.types import DECIMALS, MULTIPLIER_DECIMALS, Instrument, Kind, Refusal, Trade, cash_and_fill_price
 
 Number = Decimal | None
 
@@ -310,6 +310,12 @@ def split_refusals(items: list[_Item | Refusal]) -> Iterator[tuple[int, _Item]]:
 
 # -- trades ------------------------------------------------------------------------------------------------------
 
+_ABOUT_100 = (50, 200)
+"""Between these factors an amount is in another unit than a price in a minor one."""
+
+_MOST_DIGITS = 40
+"""Numbers of more digits before or behind the point are refused as they are."""
+
 MAX_NAMED = 12
 """Currencies that a refusal names."""
 
@@ -339,6 +345,29 @@ def _in_cash_currency(sent: TradeInput, instrument: Instrument) -> TradeInput:
         reason = f"is {excerpt(sent.currency)}, and {instrument.instrument} is dealt in {instrument.currency}"
         raise Rejected("currency", f"{reason}: it is a check, and fees have fees_currency")
     return _moved(sent, places)
+
+
+def _check_one_unit(sent: TradeInput, instrument: Instrument) -> None:
+    """Refuse a row in a minor unit whose contra_amount is about 100 times quantity x price, or 1/100: one is in whole ones.
+
+    Other differences are the sender's to make: a contra_amount may have what a price does not show. Raises Rejected.
+    """
+    whole = MINOR_UNITS.get(sent.currency)
+    if whole is None or not sent.contra_amount or not sent.price or not sent.quantity:
+        return
+    contra, price, quantity = amounts = (sent.contra_amount, sent.price, sent.quantity)
+    if not all(each.is_finite() and abs(each.adjusted()) < _MOST_DIGITS for each in amounts):
+        return  # refused as a number
+    product = abs(quantity * price * instrument.multiplier).scaleb(-MULTIPLIER_DECIMALS)
+    low, high = sorted((abs(contra), product))
+    if not _ABOUT_100[0] * low <= high <= _ABOUT_100[1] * low:
+        return
+    field = "contra_amount" if high == product else "price"
+    reason = f"is {contra:f}, but quantity x price is {product.normalize():f} {sent.currency} ({quantity:f} x {price:f})"
+    way_out = f"write both in {sent.currency}, or both in {whole} with that as currency, or leave contra_amount out"
+    raise Rejected(
+        "contra_amount", f"{reason}, about {'1/100' if field == 'price' else '100 times'} of it: is {field} in {whole}? {way_out}"
+    )
 
 
 def _moved(sent: TradeInput, places: int) -> TradeInput:
@@ -402,6 +431,8 @@ class TradeCheck:
         if sent.fees is not None:
             sent = self._with_fees_unit(sent)
         if sent.currency:
+            if store_seq is None:
+                _check_one_unit(sent, instrument)
             sent = _in_cash_currency(sent, instrument)
         elif store_seq is None and self.price_units and sent.store_seq is None:
             source = sent.source or default_source

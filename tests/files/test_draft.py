@@ -125,6 +125,28 @@ def test_an_amount_that_is_no_product_is_a_doubt() -> None:
     assert "is not quantity x price" in doubts(draft, "contra_amount")
 
 
+MIXED = "Symbol;Ccy;Qty;Price;Amount\nENEL;EUR;1000;6.5;6500.00\nVOD;GBX;12000;71.24;8548.80\nSTLA;EUR;400;9.1;3640.00\n"
+
+
+def test_an_amount_in_another_unit_than_the_price_of_one_row_is_not_taken_and_told_with_its_line() -> None:
+    draft = drafted(MIXED)
+    assert draft.guess("contra_amount") is None
+    assert "fits in 2 of 3 rows; line 3 (GBX) differs by 100" in "; ".join(draft.columns[4].doubts)
+
+
+def test_an_amount_of_a_file_of_pence_is_not_taken_where_the_currency_says_pence() -> None:
+    rows = "VOD;GBX;12000;71.24;8548.80\nBP;GBX;400;450.5;1802.00\n"
+    assert drafted(f"Symbol;Ccy;Qty;Price;Amount\n{rows}").guess("contra_amount") is None
+    assert drafted(f"Symbol;Ccy;Qty;Price;Amount\n{rows.replace('GBX', 'GBP')}").guess("contra_amount") is not None
+
+
+def test_an_amount_that_is_a_product_in_most_rows_is_a_doubt_with_the_line_that_differs() -> None:
+    draft = drafted(MIXED.replace("8548.80", "854900.00").replace("3640", "3641"))
+    assert "fits in 1 of 3 rows" not in doubts(draft, "contra_amount")
+    draft = drafted(MIXED.replace("8548.80", "862000.00"))
+    assert "fits in 2 of 3 rows; line 3 (GBX) differs by a factor of 1.008" in doubts(draft, "contra_amount")
+
+
 def test_a_day_that_may_be_a_month_is_a_doubt() -> None:
     assert "01 February 2026 or 02 January 2026" in doubts(drafted("Date;Symbol;Qty;Price\n01/02/2026;AAPL;5;1.5\n"), "date")
 

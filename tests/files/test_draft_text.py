@@ -169,6 +169,19 @@ def test_a_side_that_may_be_a_cancel_is_left_for_the_load_to_refuse() -> None:
     assert "DOUBT: a side of Buy (Ca.): a cancel?" in text_of(text.encode())
 
 
+# Amounts
+
+
+def test_the_check_of_an_amount_is_live_where_other_rows_are_in_another_unit_and_a_doubt_where_they_differ_by_little() -> None:
+    text = "Symbol;Ccy;Qty;Price;Amount\nENEL;EUR;1000;6.5;6500.00\nVOD;GBX;12000;71.24;8548.80\nSTLA;EUR;400;9.1;3640.00\n"
+    assert "DOUBT: fits in 2 of 3 rows; line 3 (GBX) differs by 100" in text_of(text.encode())
+    mapping = mapping_of(text)
+    assert (mapping.check.total, "contra_amount" in mapping.columns) == ("Amount", False)
+    mapping = mapping_of(text.replace("8548.80", "862000.00"))
+    assert (mapping.check.total, mapping.columns["contra_amount"]) == ("", "Amount")
+    assert '# total = "Amount"' in text_of(text.replace("8548.80", "862000.00").encode())
+
+
 # Numbers
 
 

@@ -311,6 +311,17 @@ def test_a_total_that_contradicts_quantity_times_price_is_told_with_both(written
     assert found[1] == "total: is 8.5, but quantity x price is 7.5 (5 x 1.5)"
 
 
+def test_a_total_that_is_off_by_exactly_100_says_so(written: Written) -> None:
+    text = TRADE + 'id = "Time"\n[check]\ntotal = "Sum"\n'
+    found = trades(written(HEADER + f"{MOMENT},buy,500,71.24,-356.20\n{MOMENT},buy,5,1.5,750\n{MOMENT},buy,5,1.5,75\n"), text)
+    assert (
+        "is -356.20, but quantity x price is 35620 (500 x 71.24). It is exactly 1/100 of it: are the amounts in pounds"
+        in found[0]
+    )
+    assert "It is exactly 100 times of it: are the amounts in pence" in found[1]
+    assert "exactly" not in found[2]
+
+
 def test_the_total_of_contracts_is_that_of_their_size(written: Written) -> None:
     text = TRADE + 'id = "Time"\n[check]\ntotal = "Sum"\nmultiplier = "Size"\n'
     header = HEADER.replace("Sum", "Sum,Size")

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from riskengine.files.drafts.sums import find_products
+from riskengine.files.drafts.sums import agreement, find_products
 
 
 def column(*values: str) -> list[Decimal | None]:
@@ -34,3 +34,10 @@ def test_rows_with_a_gap_count_for_nothing():
 def test_a_price_in_pence_makes_an_amount_in_pounds():
     [product] = find_products({0: column("10000", "2500"), 1: column("72.45", "265.10"), 2: column("7245.00", "6627.50")})
     assert (product.factors, product.amount, product.scale) == ((0, 1), 2, 100)
+
+
+def test_the_rows_that_are_no_product_are_told_with_their_factors():
+    found = agreement(column("10", "3", "", "2", "5"), column("2", "50", "9", "2", "4"), column("-20", "1.50", "9", "5", "2000"))
+    assert (found.fits, found.of) == (1, 4)
+    assert found.off == ((1, Decimal(100)), (3, Decimal("0.8")), (4, Decimal("0.01")))
+    assert [place for place, _ in found.by_hundred] == [1, 4]

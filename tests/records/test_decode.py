@@ -1,6 +1,7 @@
 """Decoding trades and ticks: a bad item is refused with its place and reason, the others are unharmed."""
 
 import json
+import re
 from contextlib import suppress
 from decimal import Decimal
 
@@ -347,6 +348,37 @@ def test_a_currency_is_a_check_and_a_minor_unit_of_it_is_a_hundredth():
             check_row(sent | {"currency": code}, NOON, where)
     with pytest.raises(Rejected, match="price: has more than 8 decimals"):
         check_row(sent | {"currency": "GBX", "price": "0.123456789"}, NOON, where)
+
+
+@pytest.mark.parametrize(
+    ("price", "contra", "said"),
+    [
+        ("71.24", "8548.80", "is 8548.80, but quantity x price is 854880 GBX (12000 x 71.24), about 100 times of it"),
+        ("0.7124", "854880", "is 854880, but quantity x price is 8548.8 GBX (12000 x 0.7124), about 1/100 of it"),
+        ("71.24", "8590", "is contra_amount in GBP? write both in GBX"),
+    ],
+)
+def test_a_row_of_pence_whose_amount_is_in_pounds_is_refused_with_both(price, contra, said):
+    sent = row(instrument="VOD", quantity="12000", price=price, contra_amount=contra, currency="GBX")
+    for rows in (POUNDS, PENCE):
+        with pytest.raises(Rejected, match=f"contra_amount: .*{re.escape(said)}"):
+            check_row(sent, NOON, reference(rows=rows))
+
+
+@pytest.mark.parametrize(
+    "sent", [{"contra_amount": "900000"}, {"contra_amount": "860000"}, {"contra_amount": "8548.80", "currency": ""}]
+)
+def test_an_amount_that_differs_by_another_factor_or_without_a_minor_unit_is_the_senders(sent):
+    given = row(instrument="VOD", quantity="12000", price="71.24", currency="GBX")
+    assert check_row(given | sent, NOON, reference(rows=POUNDS)).contra_amount is not None
+
+
+def test_the_size_of_a_contract_is_no_other_unit():
+    where = reference(
+        rows=({"instrument": "VOD", "kind": "future", "quote_currency": "GBP", "multiplier": "100", "expiry": "2027-03-19"},)
+    )
+    given = row(instrument="VOD", quantity="10", price="71.24", contra_amount="71240", currency="GBX")
+    assert check_row(given, NOON, where).contra_amount == 71240 * ONE // 100
 
 
 def test_fees_in_a_minor_unit_are_hundredths_of_the_whole_one():

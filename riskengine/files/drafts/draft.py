@@ -22,8 +22,9 @@ from riskengine.files.drafts.column_evidence import (
 )
 from riskengine.files.drafts.header_words import LANGUAGES, fold, languages_of
 from riskengine.files.drafts.sniff import FileSample
-from riskengine.files.drafts.sums import Product, find_products
+from riskengine.files.drafts.sums import Agreement, Product, agreement, find_products
 from riskengine.files.drafts.value_shapes import CURRENCIES, NumberStyle, number_style, side_in, written_number
+from riskengine.records.currency_units import MINOR_UNITS
 
 KINDS = tuple(COLUMN_ROLES)
 """The kinds of files that a draft is made for."""
@@ -36,6 +37,7 @@ _RIVAL = 0.85
 """A second role with this share of the score of the first is told."""
 _PRODUCT = 0.5
 _LONGEST_DEAL = 200
+_SHOWN_ROWS = 3
 _LOT_WORDS = frozenset({"volume", "lots", "lotti", "lose", "lotes", "size"})
 _LARGEST_LOTS = 1_000
 _AMOUNTS = ("quantity", "price", "fees", "contra_amount")
@@ -54,7 +56,8 @@ class Guess(msgspec.Struct):
     `role` is a column of the record, or "" where none was found; `date` and `time` are halves of `ts`; `deal` is a text that
     quantity and price are taken from by `pattern`. `record` is 2 for a column of a second record in the same row. `evidence`
     speaks for it, `doubts` ask a person. `product` is the sum that it is a part of, with the factor `scale` between the sides;
-    `lost` is the role that another column fits better.
+    `lost` is the role that another column fits better. `partly` says of an amount in how many rows it is quantity x price, and
+    which differ; `is_mostly` that most rows fit and the others are in another unit.
     """
 
     index: int
@@ -69,6 +72,8 @@ class Guess(msgspec.Struct):
     product: str = ""
     scale: int = 1
     lost: str = ""
+    partly: str = ""
+    is_mostly: bool = False
 
     @property
     def field(self) -> str:
@@ -285,9 +290,12 @@ def _net_amount(draft: Draft, amounts: Mapping[int, Sequence[Decimal | None]]) -
     """An amount that is quantity x price with the fees in it is no amount of the trade; one that is neither is a doubt."""
     taken = {role: draft.guess(role) for role in _AMOUNTS}
     amount = taken["contra_amount"]
-    if amount is None or taken["quantity"] is None or taken["price"] is None or amount.product:
+    if amount is None or taken["quantity"] is None or taken["price"] is None:
         return
     columns = {role: amounts.get(guess.index, []) for role, guess in taken.items() if guess is not None}
+    agreed = agreement(columns["quantity"], columns["price"], columns["contra_amount"])
+    if _other_unit(draft, amount, agreed) or amount.product:
+        return
     fees = columns.get("fees") or [None] * len(draft.sample.rows)
     rows = zip(columns["quantity"], columns["price"], fees, columns["contra_amount"], strict=False)
     sums = [
@@ -298,8 +306,39 @@ def _net_amount(draft: Draft, amounts: Mapping[int, Sequence[Decimal | None]]) -
     cent = Decimal("0.006")
     if sums and all(min(abs(gross + fee - total), abs(gross - fee - total)) < cent for gross, fee, total in sums):
         _drop(amount, "is quantity x price with the fees in it")
+    elif agreed.fits * 2 > agreed.of:
+        amount.partly = _said_of(draft, agreed, agreed.off)
+        amount.doubts.append(f"{amount.partly}: with interest in it, or wrong?")
     else:
         amount.doubts.append("is not quantity x price: with fees or interest in it, or of contracts of another size?")
+
+
+def _other_unit(draft: Draft, amount: Guess, agreed: Agreement) -> bool:
+    """Whether the amount of some rows is in another unit than their price: then it is no amount of the trade, which it drops."""
+    currency = draft.guess("currency")
+    units = draft.sample.column(currency.index) if currency is not None else []
+    is_named = any(units[place] in MINOR_UNITS for place, _ in agreed.by_hundred if place < len(units))
+    # In a file of pence alone the price is the doubt, unless its currency says pence: the amount would be read as pence too.
+    if not agreed.by_hundred or not (agreed.fits or is_named):
+        return False
+    said = _said_of(draft, agreed, agreed.by_hundred)
+    _drop(amount, "would be the amount of the trade where it is quantity x price")
+    amount.doubts.append(f"{said}: in another unit there than the price, and not drafted as contra_amount")
+    amount.partly, amount.is_mostly, amount.product = said, agreed.fits * 2 > agreed.of, ""
+    return True
+
+
+def _said_of(draft: Draft, agreed: Agreement, off: Sequence[tuple[int, Decimal]]) -> str:
+    """`fits in 5 of 6 rows; line 8 (GBX) differs by 100`."""
+    currency = draft.guess("currency")
+    rows = []
+    for place, factor in off[:_SHOWN_ROWS]:
+        row = draft.sample.rows[place]
+        unit = f" ({row.values[currency.index]})" if currency is not None and row.values[currency.index] else ""
+        times = factor if factor >= 1 else 1 / factor
+        rows.append(f"line {row.line}{unit} differs by {'100' if times == 100 else f'a factor of {times:.4g}'}")
+    more = f", and {len(off) - _SHOWN_ROWS:,} more rows differ" if len(off) > _SHOWN_ROWS else ""
+    return f"fits in {agreed.fits:,} of {agreed.of:,} rows; {', '.join(rows)}{more}"
 
 
 def _second_record(draft: Draft) -> None:

@@ -336,12 +336,22 @@ class _Writer:
 
     def _check(self) -> list[str]:
         """The check that the amounts of the sample pass."""
+        if (partly := next((guess for guess in self._draft.columns if guess.partly), None)) is not None:
+            return self._check_of_some(partly)
         guess = self._draft.guess("contra_amount")
         if guess is None or "contra_amount" not in self._fields or unit_of(self._draft, "contra_amount"):
             return []
         if not guess.product or guess.scale > 1:
             return []
         return ["[check]", *said_line(f"total = {self._value(guess)}", guess.product)]
+
+    def _check_of_some(self, guess: Guess) -> list[str]:
+        """The check that most rows pass: it refuses the others, where they are in another unit. Else a doubt."""
+        total = f"total = {self._value(guess)}"
+        if guess.is_mostly:
+            doubt = "that row is refused until its unit is settled: [[records]] (mappings.md, pence and pounds in one file)"
+            return ["[check]", *said_line(total, "quantity x price in most rows", [guess.partly, doubt])]
+        return ["[check]", f"# DOUBT: {printable(guess.partly)}; a row that differs is refused by", f"# {total}"]
 
     # -- a second record, and the rest ---------------------------------------------------------------------------
 

@@ -47,6 +47,40 @@ def find_products(columns: Mapping[int, Sequence[Decimal | None]]) -> list[Produ
     return sorted(found, key=lambda product: (-product.rows, product.scale, not product.exact))
 
 
+class Agreement(NamedTuple):
+    """How far an amount is quantity x price: it `fits` in so many rows, `of` that had all three.
+
+    `off` are the other rows: their places, and product / amount, which is exactly 100 or 1/100 where that fits.
+    """
+
+    fits: int
+    of: int
+    off: tuple[tuple[int, Decimal], ...]
+
+    @property
+    def by_hundred(self) -> tuple[tuple[int, Decimal], ...]:
+        """The rows in which the amount is in another unit than the price: a hundredth of the product, or 100 times."""
+        return tuple(each for each in self.off if each[1] in (100, Decimal("0.01")))
+
+
+def agreement(
+    quantities: Sequence[Decimal | None], prices: Sequence[Decimal | None], amounts: Sequence[Decimal | None]
+) -> Agreement:
+    """Compare the amounts of a file with quantity x price, but for signs. Rows with a 0 or a gap count for nothing."""
+    fits, off = 0, []
+    for place, (quantity, price, amount) in enumerate(zip(quantities, prices, amounts, strict=False)):
+        if not quantity or not price or not amount:
+            continue
+        product, total = abs(quantity * price), abs(amount)
+        scales = (scale for scale in (1, 100, Decimal("0.01")) if abs(product / scale - total) <= _half_unit(amount))
+        scale = next(scales, product / total)
+        if scale == 1:
+            fits += 1
+        else:
+            off.append((place, Decimal(scale)))
+    return Agreement(fits, fits + len(off), tuple(off))
+
+
 def _can_tell(values: Sequence[Decimal | None]) -> bool:
     return any(value for value in values[:_ROWS])
 
