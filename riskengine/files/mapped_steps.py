@@ -4,6 +4,7 @@ A record is the list of a line's fields, stripped, with the columns that the map
 for a value that it cannot read.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
@@ -14,7 +15,7 @@ from riskengine.files.columns import Row
 from riskengine.files.mapped_columns import HeaderColumns
 from riskengine.files.mapped_numbers import EXACT, NumberReader, changed, is_zero, number_reader
 from riskengine.files.mapping import DATES, NUMBERS, TIMES, CheckRule, Combined, FileMapping, NumberRule, TimeRule, Words
-from riskengine.files.times import date_parser, time_parser
+from riskengine.files.times import NAME_THE_ZONE, date_parser, needs_zone, time_parser
 from riskengine.records.fields import Rejected, excerpt
 
 Record = list[str]
@@ -26,6 +27,7 @@ OTHERS = "*"
 MAX_WORDS = 12
 """Known words that a refusal lists."""
 
+_ZONE_KEY = 'zone under [times] names it, such as zone = "Europe/London"'
 _NO_RULE = NumberRule()
 
 
@@ -169,7 +171,7 @@ class RowSteps:
                 elif rule.format is not None:
                     self.steps.append(_date_step(field, rule.format))
             except InputError as error:
-                raise InputError(f"{self._mapping.name}: {self._key}times ({field}): {error}") from None
+                raise InputError(f"{self._mapping.name}: times ({field}): {error}") from None
 
     def _add_total(self, check: CheckRule) -> None:
         at = self._columns.find(check.total, f"{self._key}check.total")
@@ -236,10 +238,18 @@ def translated(text: str, words: Mapping[str, str], field: str) -> str:
     if not text:
         return text
     others = words.get(OTHERS)
+    if others is None and not words:
+        ours = '"buy" or "sell"' if field == "side" else '".."'
+        raise Rejected(field, f"is {excerpt(text)}; values.{field} has no words yet: write {_toml_word(text)} = {ours}")
     if others is None:
         known = ", ".join(map(repr, list(words)[:MAX_WORDS])) + (", .." if len(words) > MAX_WORDS else "")
         raise Rejected(field, f"is {excerpt(text)}, a word that values.{field} does not have; there are {known}")
     return text if others == OTHERS else others
+
+
+def _toml_word(text: str) -> str:
+    """A word as the key of a table, in quotes where TOML wants them."""
+    return text if re.fullmatch(r"[A-Za-z0-9_-]{1,40}", text) else f'"{excerpt(text)[1:-1]}"'
 
 
 def _sign_step(field: str, sign: str) -> Step:
@@ -263,12 +273,18 @@ def _sign_step(field: str, sign: str) -> Step:
 
 
 def _time_step(field: str, rule: TimeRule) -> Step:
+    if rule.zone is None and needs_zone(rule.format):
+        raise InputError(f"times in the format {rule.format!r} have no zone: {_ZONE_KEY}")
     parse = time_parser(rule.zone, rule.format, rule.repeated_hour)
 
     def step(record: Record, row: Row) -> None:
         text = row.get(field)
         if text:
-            row[field] = parse(text, field)
+            try:
+                row[field] = parse(text, field)
+            except Rejected as error:
+                reason = error.reason.removesuffix(NAME_THE_ZONE)
+                raise Rejected(field, reason if reason == error.reason else f"{reason}; {_ZONE_KEY}") from None
 
     return step
 

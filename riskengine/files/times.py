@@ -11,10 +11,11 @@ import re
 from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Literal
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from riskengine.errors import InputError
 from riskengine.files.server_clock import ServerClock, split_clock
+from riskengine.nearest import nearest
 from riskengine.records.fields import (
     NO_OFFSET,
     TS_MAX,
@@ -52,6 +53,7 @@ _DIRECTIVE = re.compile("%(.)", re.DOTALL)
 _UTC_WORDS = ("UTC", "GMT", "Z")
 _FIRST_DAY = "1899-12-30"
 """Day 0 of a spreadsheet."""
+_CITY_LETTERS = 3
 _MILLIS_PER_DAY = 86_400_000
 
 
@@ -119,6 +121,14 @@ def _require_zone(tz: str | None, time_format: str) -> None:
         raise InputError(f"times in the format {time_format!r} have no zone: --tz names it, such as --tz UTC")
 
 
+def needs_zone(time_format: str | None) -> bool:
+    """Whether times in a format (`time_parser`) are on a clock that somebody must name. RFC 3339 may tell it in each value."""
+    if time_format is None:
+        return False
+    unit = _UNIT_FORMAT.fullmatch(time_format)
+    return unit[1] == DAYS or unit[2] is not None if unit else not _tells_zone(time_format)
+
+
 def zone(tz: str | None) -> dt.tzinfo:
     """The zone of that name, UTC for None. Raises InputError."""
     if tz is None or tz == "UTC":
@@ -129,7 +139,20 @@ def zone(tz: str | None) -> dt.tzinfo:
     try:
         return ZoneInfo(tz)
     except (KeyError, ValueError, OSError):  # a folder of the database, such as America, is an OSError
-        raise InputError(f"unknown time zone {excerpt(tz)}: a name like America/New_York is expected") from None
+        near = _near_zone(tz)
+        hint = f"did you mean {near}?" if near else "a name like America/New_York is expected"
+        raise InputError(f"unknown time zone {excerpt(tz)}: {hint}") from None
+
+
+def _near_zone(tz: str) -> str | None:
+    """The zone of the IANA database whose name comes near: by two letters, or by the beginning of its city (Europe/Roma)."""
+    if "/" not in tz:
+        return None  # among names of three letters any would do
+    names = sorted(available_timezones())
+    area, _, city = tz.rpartition("/")
+    start = city[:_CITY_LETTERS].casefold()
+    cities = [name for name in names if name.casefold().startswith(f"{area}/{start}".casefold())]
+    return nearest(tz, names) or (cities[0] if len(cities) == 1 and len(start) == _CITY_LETTERS else None)
 
 
 def date_parser(date_format: str | None) -> DateParser | None:

@@ -169,6 +169,20 @@ def test_a_side_that_may_be_a_cancel_is_left_for_the_load_to_refuse() -> None:
     assert "DOUBT: a side of Buy (Ca.): a cancel?" in text_of(text.encode())
 
 
+def test_a_short_word_that_is_no_side_is_drafted_as_a_question_and_is_no_cancel() -> None:
+    text = "Type;Symbol;Qty;Price\nBuy;ABC;5;1.5\nSell;ABC;5;1.6\nXQ;ABC;5;1.5\nSTORNO XQ;ABC;5;1.5\n"
+    drafted = text_of(text.encode())
+    assert '# XQ = "?"\n# "STORNO XQ" = "?"' in drafted
+    assert "a side of XQ" not in drafted
+    assert "DOUBT: a side of STORNO XQ: a cancel?" in drafted
+
+
+def test_where_no_word_is_a_side_none_is_left_out_and_all_are_questions() -> None:
+    text = "Side;Symbol;Qty;Price\nNAKUP;ABC;5;1.5\nPRODEJ;ABC;5;1.6\n"
+    assert mapping_of(text).where == {}
+    assert '[values.side]\n# NAKUP = "?"\n# PRODEJ = "?"' in text_of(text.encode())
+
+
 # Amounts
 
 

@@ -239,6 +239,13 @@ def test_a_word_that_nobody_named_is_refused_with_the_known_ones(written: Writte
     assert read(written("A,B\nX,1\nZ,1\n"), text + '"*" = "*"')[1] == (3, row("Z", "1"))
 
 
+@pytest.mark.parametrize(("word", "key"), [("ACQ", "ACQ"), ("STORNO ACQ", '"STORNO ACQ"')])
+def test_the_first_word_of_a_side_without_words_is_told_as_the_line_to_write(written: Written, word: str, key: str) -> None:
+    text = TRADE + 'id = "Sum"\n[values.side]\n'
+    [found] = trades(written(HEADER + f"{MOMENT},{word},5,1.5,1\n"), text)
+    assert found == f'side: is \'{word}\'; values.side has no words yet: write {key} = "buy" or "sell"'
+
+
 def test_words_that_mean_nothing_are_empty(written: Written) -> None:
     assert read(written("A,B,C\nX,1,n/a\n"), 'empty = ["n/a"]\n' + BOTH.replace("}", ', desk = "C" }'))[0][1]["desk"] == ""
 
@@ -339,8 +346,24 @@ def test_a_time_that_is_set_is_ours(written: Written) -> None:
 def test_a_format_that_cannot_be_is_told_with_its_mapping(written: Written) -> None:
     said = error(written(HEADER), TRADE + 'id = "Sum"\n[times]\nformat = "%H:%M"\nzone = "UTC"\n', "trades")
     assert said.startswith("our.toml: times (ts): bad time format '%H:%M'")
-    said = error(written(HEADER), TRADE + 'id = "Sum"\n[times]\nformat = "%d.%m.%Y"\n', "trades")
-    assert said.startswith("our.toml: times (ts): times in the format '%d.%m.%Y' have no zone")
+
+
+@pytest.mark.parametrize("records", ["", '[[records]]\nset = { leg = "0" }\n'])
+@pytest.mark.parametrize("form", ["%d.%m.%Y", "days", "ms@2026-03-02"])
+def test_times_without_a_zone_name_the_key_of_the_mapping(written: Written, form: str, records: str) -> None:
+    said = error(written(HEADER), TRADE + f'id = "Sum"\n[times]\nformat = "{form}"\n{records}', "trades")
+    assert said.startswith(f"our.toml: times (ts): times in the format '{form}' have no zone: zone under [times] names it")
+    assert "--tz" not in said
+
+
+def test_a_time_without_an_offset_is_refused_with_the_key_of_the_mapping(written: Written) -> None:
+    [found] = trades(written(HEADER + "2026-03-02T08:00:00,buy,5,1.5,1\n"), TRADE + 'id = "Sum"\n')
+    assert found.startswith("ts: has no offset from UTC: '2026-03-02T08:00:00'; zone under [times] names it")
+
+
+def test_a_zone_of_another_language_is_told_with_the_near_one(written: Written) -> None:
+    said = error(written(HEADER), TRADE + 'id = "Sum"\n[times]\nformat = "%d.%m.%Y"\nzone = "Europe/Roma"\n', "trades")
+    assert said == "our.toml: times (ts): unknown time zone 'Europe/Roma': did you mean Europe/Rome?"
 
 
 def test_the_order_of_lines_may_be_that_of_the_source(written: Written) -> None:

@@ -1,6 +1,7 @@
 """Foreign times: exact to the microsecond, right when clocks change, and equal with and without the cache of minutes."""
 
 import datetime as dt
+import re
 import time
 from zoneinfo import ZoneInfo
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from riskengine.errors import InputError
 from riskengine.files.records import ColumnOptions, parse_time
-from riskengine.files.times import REPEATED_HOURS, RepeatedHour, date_parser, time_parser
+from riskengine.files.times import REPEATED_HOURS, RepeatedHour, date_parser, needs_zone, time_parser, zone
 from riskengine.records.fields import Rejected, micros, timestamp
 
 ISO = "%Y-%m-%d %H:%M:%S.%f"
@@ -302,3 +303,25 @@ def test_a_useless_format_is_an_error_of_the_command(time_format):
 
 def test_a_plain_time_is_the_one_of_messages():
     assert parsed("2016-01-04T18:00:40Z") == timestamp("2016-01-04T18:00:40Z", "ts")
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        ("Europe/Berlino", "did you mean Europe/Berlin?"),
+        ("Europe/Roma", "did you mean Europe/Rome?"),
+        ("Mars/Olympus", "a name like America/New_York"),
+        ("BST", "a name like America/New_York"),
+    ],
+)
+def test_an_unknown_zone_is_told_with_the_near_one(sent, said):
+    with pytest.raises(InputError, match=re.escape(said)):
+        zone(sent)
+
+
+@pytest.mark.parametrize(
+    ("form", "needed"),
+    [(None, False), ("ms", False), ("days", True), ("ms@2026-03-02", True), ("%d.%m.%Y", True), ("%d.%m.%Y%z", False)],
+)
+def test_a_format_tells_whether_its_times_need_a_zone(form, needed):
+    assert needs_zone(form) is needed

@@ -118,3 +118,27 @@ def test_a_total_begins_with_its_word_and_has_gaps():
     assert is_total(["Summe", "", "3,5"])
     assert is_total(["TRL000004", "", ""])
     assert not is_total(["Totale Energie", "FR0000000018", "5"])
+
+
+@pytest.mark.parametrize(
+    ("word", "side"),
+    [
+        ("ACQ", "buy"),
+        ("ACQUISTO", "buy"),
+        ("VEN", "sell"),
+        ("VENDITA", "sell"),
+        ("Ach.", "buy"),
+        ("VTE", "sell"),
+        ("Kf.", "buy"),
+        ("Vk.", "sell"),
+        ("Verk.", "sell"),
+        ("Cpra.", "buy"),
+        ("VTA", "sell"),
+        ("Compra", "buy"),
+        ("Venda", "sell"),
+        ("STORNO ACQ", None),
+        ("Estorno venda", None),
+    ],
+)
+def test_short_words_of_a_side_are_known_and_those_that_take_one_back_are_none(word: str, side: str | None) -> None:
+    assert side_in(word) == side

@@ -21,6 +21,7 @@ from riskengine.nearest import nearest
 from riskengine.printable import printable
 
 _THOUSANDS = {"\u00a0": " ", "\u202f": " ", "\u2019": "'"}
+_MOST_WORDS = 20
 _NAMES = ("instrument", "desk")
 """Columns whose values are names in the store."""
 
@@ -173,18 +174,27 @@ class _Writer:
         side = self._draft.guess("side")
         if side is None:
             return [], []
-        words = [word for word in dict.fromkeys(self._draft.sample.column(side.index)) if word and not side_in(word)]
-        # What may take a trade back, or is a letter, is left for a load to refuse.
-        others = [word for word in words if len(word) > 3 and not is_cancel(word)]
+        words, others = self._strange_sides(side)
         asked = [
             f"# DOUBT: a side of {shortened(word)}: a cancel? Its rows are refused, see values"
             for word in words
-            if word not in others
+            if is_cancel(word)
         ]
         if not others:
             return asked, []
         asked.append(f"# DOUBT: rows with {shortened(', '.join(others))} are taken for no trades: income, fees, transfers?")
         return asked, [f"{toml_key(self._ref(side))} = {{ not = [{', '.join(map(toml_text, others))}] }}"]
+
+    def _strange_sides(self, side: Guess) -> tuple[list[str], list[str]]:
+        """The words of the side that a load refuses, as long as nobody says what they are, and those that are left out.
+
+        What may take a trade back, or is short, is for a person to say; and where no word is a side, every one of them.
+        """
+        all_words = list(dict.fromkeys(filter(None, self._draft.sample.column(side.index))))
+        words = [word for word in all_words if not side_in(word)]
+        is_known = len(words) < len(all_words)
+        others = [word for word in words if is_known and len(word) > 3 and not is_cancel(word)]
+        return [word for word in words if word not in others], others
 
     def _always_full(self, but: Guess | None) -> Guess | None:
         """A mapped column that every row has and no total, another one than `but`."""
@@ -285,6 +295,8 @@ class _Writer:
             for word in dict.fromkeys(filter(None, self._draft.sample.column(side.index))):
                 if (meant := side_in(word)) is not None:
                     lines.append(f'{toml_text(word)} = "{meant}"')
+            for word in self._strange_sides(side)[0][:_MOST_WORDS]:
+                lines.append(f'# {toml_key(word)} = "?"')
         for field in _NAMES:
             if respelt := self._respelt(field):
                 lines += [*([""] if lines else []), f"[values.{field}]", *respelt]

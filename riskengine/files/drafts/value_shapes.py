@@ -30,7 +30,7 @@ CURRENCIES = frozenset(_all_words("currencies"))
 """Codes that a column of currencies holds."""
 
 SIDE_WORDS: dict[str, str] = {word: side for side in ("buy", "sell") for word in _all_words(side)}
-"""Words of a side in six languages, folded as headers are; all are guesses until a person has looked."""
+"""Words of a side in seven languages, folded as headers are; all are guesses until a person has looked."""
 
 _CANCEL_WORDS = frozenset(_all_words("cancel"))
 _TOTALS = re.compile("(?:" + "|".join(word.replace("*", "[a-z]*") for word in _all_words("total")) + r")(?![a-z])")
