@@ -10,6 +10,9 @@ from collections.abc import Iterable
 SHORT = 4
 """Letters of a short name: two edits make any of them almost any other."""
 
+FEWEST = 3
+"""Letters of first words that tell anything."""
+
 
 def nearest(sent: str, known: Iterable[str]) -> str | None:
     """The known name that looks like `sent`, or None. O(known x letters^2)."""
@@ -24,6 +27,27 @@ def nearest(sent: str, known: Iterable[str]) -> str | None:
         if edits < best_edits and edits <= (1 if shortest <= SHORT else 2):
             best, best_edits = name, edits
     return best
+
+
+def by_first_words(sent: str, known: Iterable[str]) -> str | None:
+    """The known name that is the first word or words of `sent` (ENEL of ENEL SPA), the longest one.
+
+    Else the only known name whose first words `sent` is; None where there are several. O(known).
+    """
+    words = sent.casefold().split()
+    shorter: list[str] = []
+    longer: list[str] = []
+    for name in known:
+        ours = name.casefold().split()
+        if len("".join(min(words, ours, key=len))) < FEWEST:
+            continue
+        if len(ours) < len(words) and words[: len(ours)] == ours:
+            shorter.append(name)
+        elif len(words) < len(ours) and ours[: len(words)] == words:
+            longer.append(name)
+    if shorter:
+        return max(shorter, key=len)
+    return longer[0] if len(longer) == 1 else None
 
 
 def unknown(sent: str, known: Iterable[str], what: str) -> str:

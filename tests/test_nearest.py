@@ -2,7 +2,7 @@
 
 import pytest
 
-from riskengine.nearest import nearest, unknown
+from riskengine.nearest import by_first_words, nearest, unknown
 
 TRADE = ("trade_id", "leg", "fees", "fees_currency", "side", "legs", "ts", "price", "desk", "mid", "multiplier")
 
@@ -41,3 +41,20 @@ def test_a_name_without_a_near_one_is_refused_with_all_that_there_are() -> None:
 
 def test_a_long_name_costs_no_more_than_a_short_one() -> None:
     assert nearest("x" * 1_000_000, TRADE) is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "known", "meant"),
+    [
+        ("ENEL SPA", ["ENI", "ENEL"], "ENEL"),
+        ("Enel Green Power SpA", ["ENEL", "ENEL GREEN POWER"], "ENEL GREEN POWER"),
+        ("VODAFONE", ["VODAFONE GROUP PLC", "BP PLC"], "VODAFONE GROUP PLC"),
+        ("VODAFONE", ["VODAFONE GROUP", "VODAFONE PLC"], None),
+        ("VODAFONE GRP", ["VODAFONE PLC"], None),
+        ("ENELX SPA", ["ENEL"], None),
+        ("A 2027", ["A"], None),
+        ("", ["ENEL"], None),
+    ],
+)
+def test_the_first_words_of_a_name_find_the_known_one(sent, known, meant):
+    assert by_first_words(sent, known) == meant

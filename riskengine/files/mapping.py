@@ -450,7 +450,8 @@ class _Reader:
         if mapping.thousands not in ("", ".", ",", "'", " ", "_"):
             raise self._error("thousands", f"must be a dot, comma, space, apostrophe or empty, not {mapping.thousands!r}")
         if mapping.thousands == mapping.decimal:
-            raise self._error("thousands", "is the same as decimal")
+            default = ', which is "." where the mapping does not say: write decimal = ","' if mapping.decimal == "." else ""
+            raise self._error("thousands", f"is the same as decimal{default}")
         try:
             "".encode(mapping.encoding)
             codecs.getincrementaldecoder(mapping.encoding)

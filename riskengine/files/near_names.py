@@ -5,7 +5,7 @@ A file can name a million of them: the looking is bounded, and so are the names 
 
 from collections.abc import Callable, Iterable, Mapping
 
-from riskengine.nearest import nearest
+from riskengine.nearest import by_first_words, nearest
 from riskengine.records.fields import excerpt
 
 ALIAS = "--alias FILE gives their names ours"
@@ -15,6 +15,9 @@ MAX_NAMES = 1_000
 
 MAX_COMPARISONS = 200_000
 """Pairs of names that are compared, of one command: a few seconds."""
+
+_TITLES = ("instrument", "underlying")
+"""Fields whose names senders write with more words than the store, or fewer: ENEL SPA."""
 
 SHOWN = 10
 """Unknown names that a summary lists."""
@@ -81,7 +84,10 @@ class NearNames:
         if len(known) > self._left or key not in self._counts:
             return None
         self._left -= len(known)
-        self._near[key] = nearest(name, known)
+        near = nearest(name, known)
+        if near is None and field in _TITLES:
+            near = by_first_words(name, known)
+        self._near[key] = near
         return self._near[key]
 
 

@@ -299,6 +299,11 @@ def test_names_that_the_store_writes_in_another_way_are_mapped_and_strange_ones_
     assert "such as FX1" in told
 
 
+def test_the_doubt_of_a_name_that_the_store_does_not_know_has_the_one_that_its_first_words_are() -> None:
+    text = text_of(b"Symbol;Side;Qty;Price\nENEL SPA;Buy;5;1.5\n", known=Known(instruments=frozenset({"ENEL"})))
+    assert "the store knows no instrument ENEL SPA (ENEL?)" in text
+
+
 def test_a_header_that_a_ready_mapping_fits_is_told() -> None:
     text = text_of(b"txid,ordertxid,pair,time,type,ordertype,price,cost,fee,vol,margin,misc,ledgers\nA,B,C,D,E,F,1,1,1,1,1,,\n")
     assert "The ready mapping kraken_trades" in text

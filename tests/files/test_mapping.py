@@ -75,6 +75,10 @@ def test_a_key_that_nobody_knows_is_refused_with_the_nearest(text: str, said: st
         ('decimal = ";"', "decimal: must be"),
         ('thousands = "x"', "thousands: must be"),
         ('decimal = ","\nthousands = ","', "thousands: is the same as decimal"),
+        (
+            'thousands = "."',
+            'thousands: is the same as decimal, which is "." where the mapping does not say: write decimal = ","',
+        ),
         ('encoding = "utf-99"', "encoding: 'utf-99' is not known"),
         ('encoding = "hex"', "encoding: 'hex' is not known"),
         ("skip = -1", "skip: must be 0 or more"),

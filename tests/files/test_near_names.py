@@ -14,6 +14,12 @@ def test_a_name_that_comes_near_is_asked_for_and_the_way_out_is_named():
     assert names.hint("desk", "fx-2") == f": did you mean 'FX2'? ({ALIAS})"
 
 
+def test_an_instrument_that_the_sender_writes_with_more_words_is_asked_for_and_a_desk_is_not():
+    names = NearNames({"instrument": lambda: ["ENEL"], "desk": lambda: ["ENEL"]})
+    assert names.near("instrument", "ENEL SPA") == "ENEL"
+    assert names.near("desk", "ENEL SPA") is None
+
+
 def test_where_none_comes_near_only_the_way_out_is_named():
     assert NearNames(KNOWN).hint("instrument", "XAUCHF") == f" ({ALIAS})"
     assert NearNames({}).hint("desk", "FX3") == f" ({ALIAS})"

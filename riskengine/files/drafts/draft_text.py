@@ -17,7 +17,7 @@ from riskengine.files.drafts.value_shapes import is_cancel, side_in
 from riskengine.files.mapped_columns import find_name, named_columns
 from riskengine.files.mapping import read_mapping, shipped_names
 from riskengine.files.shapes import MAPPED
-from riskengine.nearest import nearest
+from riskengine.nearest import by_first_words, nearest
 from riskengine.printable import printable
 
 _THOUSANDS = {"\u00a0": " ", "\u202f": " ", "\u2019": "'"}
@@ -266,7 +266,8 @@ class _Writer:
         if not names:
             return [f"are these the store's names of {guess.role}s? --store looks them up, --alias and values change them"]
         strange = [value for value in values if value not in names and store_name(value) not in names]
-        near = [f"{value}{f' ({found}?)' if (found := nearest(value, names)) else ''}" for value in strange[:5]]
+        meant = {value: nearest(value, names) or by_first_words(value, names) for value in strange[:5]}
+        near = [f"{value} ({found}?)" if found else value for value, found in meant.items()]
         return [f"the store knows no {guess.role} {', '.join(near)}: values or --alias name them"] if strange else []
 
     def _comes_otherwise(self, field: str) -> bool:
