@@ -39,7 +39,7 @@ def by_first_words(sent: str, known: Iterable[str]) -> str | None:
     longer: list[str] = []
     for name in known:
         ours = name.casefold().split()
-        if len("".join(min(words, ours, key=len))) < FEWEST:
+        if len("".join(words if len(words) < len(ours) else ours)) < FEWEST:
             continue
         if len(ours) < len(words) and words[: len(ours)] == ours:
             shorter.append(name)

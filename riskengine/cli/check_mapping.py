@@ -10,14 +10,17 @@ import msgspec
 from riskengine.cli.streams import complain, say, say_json
 from riskengine.cli.terminal import json_option
 from riskengine.files.columns import ColumnOptions, Row
+from riskengine.files.lines import display_name
 from riskengine.files.mapped_rows import MappedFile
 from riskengine.files.mapping import TIMES, FileMapping, read_mapping
 from riskengine.files.shapes import INPUTS
+from riskengine.files.times import zone
 from riskengine.records.decode import convert
 from riskengine.records.fields import Rejected
 from riskengine.records.types import Refusal
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+FAR_VALUE_DATE = dt.timedelta(days=31)
 SHOWN_ROWS = 5
 SHOWN_REFUSALS = 10
 
@@ -59,6 +62,7 @@ def look(path: str, mapping: FileMapping, rows: int) -> Looked:
     looked = Looked()
     options = ColumnOptions(mapping=mapping, tell=looked.told.append)
     into = INPUTS[mapping.kind]
+    dates = _ValueDates(mapping)
     for line, row in MappedFile(path, options, mapping.shape, requires=False).rows():
         refusal = row if isinstance(row, Refusal) else _refusal(line, row, into)
         if refusal is not None:
@@ -67,9 +71,51 @@ def look(path: str, mapping: FileMapping, rows: int) -> Looked:
                 looked.refused.append(refusal)
             continue
         looked.rows += 1
+        if not isinstance(row, Refusal):
+            dates.see(line, row)
         if len(looked.first) < rows and not isinstance(row, Refusal):
             looked.first.append((line, row))
+    looked.told += [f"{display_name(path)}: {doubt}" for doubt in dates.doubts()]
     return looked
+
+
+class _ValueDates:
+    """Counts the trades whose value date cannot well be that of their day: a doubt of how the dates are read."""
+
+    def __init__(self, mapping: FileMapping) -> None:
+        rule = mapping.times.of("ts")
+        self._zone = zone(rule.zone)
+        # Where each value has an offset of its own, the sender's day may be the one beside that of UTC.
+        self._slack = dt.timedelta(days=0 if rule.zone else 1)
+        self._met: dict[str, tuple[int, str]] = {}
+
+    def see(self, line: int, row: Row) -> None:
+        """Look at one row; one without the two dates says nothing."""
+        moment, value = row.get("ts"), row.get("value_date")
+        if not isinstance(moment, int) or not value:
+            return
+        try:
+            dealt = (EPOCH + dt.timedelta(microseconds=moment)).astimezone(self._zone).date()
+            day = dt.date.fromisoformat(row.get("trade_date") or dealt.isoformat())
+            after = dt.date.fromisoformat(value) - day
+        except (ValueError, OverflowError):
+            return  # refused as no date
+        if after < -self._slack:
+            self._count("before the trade's day", f"line {line}: {day} and {value}")
+        elif after > FAR_VALUE_DATE:
+            self._count(f"more than {FAR_VALUE_DATE.days} days after the trade's day", f"line {line}: {day} and {value}")
+
+    def _count(self, what: str, example: str) -> None:
+        count, first = self._met.get(what, (0, example))
+        self._met[what] = count + 1, first
+
+    def doubts(self) -> list[str]:
+        """A sentence for each kind of doubt, with how many rows have it and the first of them."""
+        return [
+            f"DOUBT: value_date is {what} in {count:,} {'row' if count == 1 else 'rows'} ({first}): "
+            "are day and month read the right way round?"
+            for what, (count, first) in self._met.items()
+        ]
 
 
 def _refusal(line: int, row: Row, into: type[Any] | None) -> Refusal | None:

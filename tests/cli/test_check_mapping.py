@@ -76,3 +76,25 @@ def test_programs_get_one_object(mapping: Path, tmp_path: Path) -> None:
     answer = json.loads(done.stdout)
     assert (answer["kind"], answer["rows"], answer["refused"]) == ("trades", 1, 0)
     assert answer["first"][0]["line"] == 2
+
+
+DATED = MAPPING.replace('instrument = "Sym"', 'instrument = "Sym", value_date = "Note"')
+
+
+@pytest.mark.parametrize(
+    ("value", "zone", "said"),
+    [
+        ("2026-02-03", "", "value_date is before the trade's day in 2 rows (line 2: 2026-03-02 and 2026-02-03)"),
+        ("2026-04-03", "", "value_date is more than 31 days after the trade's day in 2 rows"),
+        ("2026-04-02", "", ""),
+        ("2026-03-01", "", ""),
+        ("2026-03-01", "[times]\nzone = 'Europe/Rome'", "is before the trade's day in 2 rows"),
+    ],
+)
+def test_a_value_date_far_from_its_trade_is_a_doubt_and_no_refusal(
+    mapping: Path, tmp_path: Path, value: str, zone: str, said: str
+) -> None:
+    mapping.write_text(f"{DATED}{zone}\n")
+    done = riskengine("check-mapping", mapping, "--against", export(tmp_path, GOOD.replace(",x", f",{value}") * 2))
+    assert done.exit_code == 0
+    assert (said in done.stderr) if said else ("DOUBT" not in done.stderr)

@@ -151,13 +151,26 @@ def test_a_day_that_may_be_a_month_is_a_doubt() -> None:
     assert "01 February 2026 or 02 January 2026" in doubts(drafted("Date;Symbol;Qty;Price\n01/02/2026;AAPL;5;1.5\n"), "date")
 
 
-def test_another_column_tells_the_order_of_day_and_month_and_the_doubt_stays() -> None:
-    draft = drafted("Date;Value Date;Symbol;Qty\n12/11/2026;13/11/2026;AAPL;5\n")
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("Date;Value Date;Symbol;Qty\n", "so it is in Value Date: 13/11/2026 can be read in no other way"),
+        ("Data;Data valuta;Titolo;Quantita\n", "so it is in Data valuta"),
+        ("2/11/2026 - 27/11/2026;;;\nDate;Note;Symbol;Qty\n", "a line before the header has 27/11/2026"),
+    ],
+)
+def test_another_column_or_a_title_line_settles_the_order_of_day_and_month(header: str, said: str) -> None:
+    draft = drafted(header + ("12/11/2026;x;AAPL;5\n" if "Note" in header else "12/11/2026;13/11/2026;AAPL;5\n"))
     style = draft.facts[0].dates
     assert style is not None
-    assert (style.format, style.open) == ("%d/%m/%Y", False)
-    assert "Value Date can be read in this order only" in style.evidence
-    assert "12 November 2026 or 11 December 2026" in doubts(draft, "date")
+    assert (style.format, style.open, style.doubt) == ("%d/%m/%Y", False, "")
+    assert said in style.evidence
+
+
+def test_title_lines_of_both_orders_settle_nothing() -> None:
+    style = drafted("13/11/2026 - 11/13/2026;;\nDate;Symbol;Qty\n12/11/2026;AAPL;5\n").facts[0].dates
+    assert style is not None
+    assert style.doubt and style.open
 
 
 def test_five_digits_under_the_name_of_a_date_may_be_days_of_a_spreadsheet_and_elsewhere_are_an_amount() -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from riskengine.files.drafts.date_styles import DateStyle, date_style, day_numbers
+from riskengine.files.drafts.date_styles import DateStyle, date_formats, date_style, day_numbers
 from riskengine.files.drafts.header_words import LANGUAGES, Meaning, meanings
 from riskengine.files.drafts.sniff import FileSample
 from riskengine.files.drafts.value_shapes import Values, describe, side_in
@@ -86,6 +86,8 @@ _UNUSED_MISFITS: Mapping[str, tuple[str, ...]] = {
 }
 """Shapes of values that a column without use does not have: the words of its header then mean something else."""
 
+_ORDER = len("%d/%m")
+_TITLE_DATE = re.compile(r"(?<![\d./-])\d{1,2}([-./])\d{1,2}\1\d{2,4}(?!\d)")
 _FOREIGN_LANGUAGE = 0.85
 _LEAST_KNOWN = 0.5
 
@@ -129,22 +131,38 @@ def gather_facts(sample: FileSample, language: str) -> list[ColumnFacts]:
         if dates is None and meant and meant[0].field in ("ts", "date", "value_date", "booked_ts"):
             dates = day_numbers(values)
         facts.append(ColumnFacts(index, header, described, dates, meant))
-    return [msgspec.structs.replace(each, dates=_as_elsewhere(each, facts)) for each in facts]
+    title = _order_of_title(sample)
+    return [msgspec.structs.replace(each, dates=_as_elsewhere(each, facts, title)) for each in facts]
 
 
-def _as_elsewhere(column: ColumnFacts, facts: Sequence[ColumnFacts]) -> DateStyle | None:
-    """The dates of a column that fit two readings, read as the dates of another column that fit one."""
+def _as_elsewhere(column: ColumnFacts, facts: Sequence[ColumnFacts], title: tuple[str, str]) -> DateStyle | None:
+    """The dates of a column that fit two readings, read as those of another column, or of a title line, that fit one."""
     style = column.dates
-    if style is None or not style.open:
+    if style is None or len(style.others) < 2:
         return style
-    for other in facts:
-        if other.dates is None or other.dates.doubt or not other.dates.has_date:
-            continue
-        same = [each for each in style.others if each[:8] == other.dates.format[:8]]
+    orders = [
+        (other.dates.format[:_ORDER], f"so it is in {other.header or f'column {other.index + 1}'}: {other.dates.evidence}")
+        for other in facts
+        if other.dates is not None and not other.dates.doubt and other.dates.has_date
+    ]
+    for order, evidence in (*orders, title):
+        same = [each for each in style.others if order and each[:_ORDER] == order]
         if len(same) == 1:
-            evidence = f"{other.header or f'column {other.index + 1}'} can be read in this order only: {other.values.examples[0]}"
-            return msgspec.structs.replace(style, format=same[0], evidence=evidence, open=False)
+            return msgspec.structs.replace(style, format=same[0], evidence=evidence, doubt="", open=False)
     return style
+
+
+def _order_of_title(sample: FileSample) -> tuple[str, str]:
+    """The order of day and month in the lines before the header, with its evidence; empty where they have none, or both."""
+    found: dict[str, str] = {}
+    for match in _TITLE_DATE.finditer(" ".join(sample.preamble)):
+        formats = date_formats(match[0])
+        if len(formats) == 1:
+            found.setdefault(formats[0][:_ORDER], match[0])
+    if len(found) != 1:
+        return "", ""
+    ((order, example),) = found.items()
+    return order, f"a line before the header has {example}, which can be read in this order only"
 
 
 def candidates_of(facts: ColumnFacts, kind: str, language: str, known: Known, column: list[str]) -> list[Candidate]:
