@@ -205,6 +205,27 @@ def test_several_records_of_one_row_have_legs_of_their_own(written: Written) -> 
     assert made == [(2, "7", "0", "buy", "10"), (2, "7", "1", "sell", "11"), (3, "8", "0", "buy", "12")]
 
 
+PENCE_AND_POUNDS = """
+set = { source = "s", desk = "EQ1", ts = "2026-03-02T08:00:00Z", side = "buy" }
+columns = { trade_id = "Ref", instrument = "Ref", currency = "Ccy", quantity = "Q", price = "P" }
+check = { total = "Sum" }
+[[records]]
+where = { Ccy = "EUR" }
+set = { leg = "0" }
+[[records]]
+where = { Ccy = "GBX" }
+set = { leg = "0", currency = "GBP" }
+numbers = { price = { multiply = 0.01 } }
+"""
+
+
+def test_rows_of_pence_become_pounds_by_a_record_of_their_own(written: Written) -> None:
+    path = written("Ref,Ccy,Q,P,Sum\n1,EUR,10,6.5,65\n2,GBX,12000,71.24,8548.80\n")
+    found = [row for _, row in read(path, PENCE_AND_POUNDS, "trades")]
+    assert [(row["leg"], row["source"]) for row in found] == [("0", "s"), ("0", "s")]
+    assert [(row["price"], row["currency"]) for row in found] == [("6.5", "EUR"), ("0.7124", "GBP")]
+
+
 def test_a_row_that_fits_none_of_the_records_is_refused(written: Written) -> None:
     text = BOTH + '[[records]]\nwhere = { T = "Buy" }\n[[records]]\nwhere = { T = "Sell" }\n'
     found = read(written("A,B,T\nX,1,Buy\nX,1,Split\n"), text)
