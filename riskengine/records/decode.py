@@ -363,7 +363,9 @@ def _check_one_unit(sent: TradeInput, instrument: Instrument) -> None:
     if not _ABOUT_100[0] * low <= high <= _ABOUT_100[1] * low:
         return
     field = "contra_amount" if high == product else "price"
-    reason = f"is {contra:f}, but quantity x price is {product.normalize():f} {sent.currency} ({quantity:f} x {price:f})"
+    what = "quantity x price" if instrument.multiplier == 10**MULTIPLIER_DECIMALS else "quantity x price x multiplier"
+    sum_text = f"{product.normalize():f} {sent.currency} ({quantity:f} x {price:f})"
+    reason = f"is {excerpt(format(contra, 'f'))}, but {what} is {sum_text}"
     way_out = f"write both in {sent.currency}, or both in {whole} with that as currency, or leave contra_amount out"
     raise Rejected(
         "contra_amount", f"{reason}, about {'1/100' if field == 'price' else '100 times'} of it: is {field} in {whole}? {way_out}"

@@ -213,6 +213,13 @@ def test_fees_of_both_signs_are_a_question() -> None:
     assert "fees of both signs" in text_of(b"Side;Quantity;Price;Fee\nBuy;5;2;-1\nSell;6;2;1\n")
 
 
+def test_fees_of_a_row_of_pence_are_a_doubt() -> None:
+    text = "Symbol;Ccy;Side;Qty;Price;Fee\nVOD;GBX;Buy;5;71.5;6.00\nENEL;EUR;Buy;5;6.5;6.00\n"
+    assert "DOUBT: fees of a row in GBX would be hundredths of GBP" in text_of(text.encode())
+    assert "hundredths" not in text_of(text.replace("GBX", "GBP").encode())
+    assert "fees_currency" not in mapping_of(text).columns
+
+
 def test_further_columns_of_fees_and_taxes_are_a_question() -> None:
     text = text_of(b"Side;Quantity;Price;Commission;Exchange Fees;Stamp Duty\nBuy;5;2;1;0.5;0.1\nSell;6;2;1;0.5;0\n")
     assert '# fees = { sum = ["Commission", "Exchange Fees", "Stamp Duty"] }' in text

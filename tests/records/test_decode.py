@@ -353,8 +353,8 @@ def test_a_currency_is_a_check_and_a_minor_unit_of_it_is_a_hundredth():
 @pytest.mark.parametrize(
     ("price", "contra", "said"),
     [
-        ("71.24", "8548.80", "is 8548.80, but quantity x price is 854880 GBX (12000 x 71.24), about 100 times of it"),
-        ("0.7124", "854880", "is 854880, but quantity x price is 8548.8 GBX (12000 x 0.7124), about 1/100 of it"),
+        ("71.24", "8548.80", "is '8548.80', but quantity x price is 854880 GBX (12000 x 71.24), about 100 times of it"),
+        ("0.7124", "854880", "is '854880', but quantity x price is 8548.8 GBX (12000 x 0.7124), about 1/100 of it"),
         ("71.24", "8590", "is contra_amount in GBP? write both in GBX"),
     ],
 )

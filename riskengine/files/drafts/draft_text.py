@@ -19,6 +19,7 @@ from riskengine.files.mapping import read_mapping, shipped_names
 from riskengine.files.shapes import MAPPED
 from riskengine.nearest import by_first_words, nearest
 from riskengine.printable import printable
+from riskengine.records.currency_units import MINOR_UNITS
 
 _THOUSANDS = {"\u00a0": " ", "\u202f": " ", "\u2019": "'"}
 _MOST_WORDS = 20
@@ -344,8 +345,22 @@ class _Writer:
             and draft.guess("fees_currency") is None
             and not unit_of(draft, "fees")
         ):
-            lines += ["# ASK: in which currency are the fees? Without an answer, in that of the row.", '# fees_currency = "?"']
+            lines += [*self._ask_fees_currency(), '# fees_currency = "?"']
         return lines if len(lines) > 1 else []
+
+    def _ask_fees_currency(self) -> list[str]:
+        """The question in which currency the fees are; beside a minor unit they would be hundredths."""
+        currency = self._draft.guess("currency")
+        units = self._draft.sample.column(currency.index) if currency is not None else []
+        minor = next((unit for unit in units if unit in MINOR_UNITS), "")
+        lines = ["# ASK: in which currency are the fees? Without an answer, in that of the row."]
+        if minor and currency is not None:
+            lines += [
+                f"# DOUBT: fees of a row in {minor} would be hundredths of {MINOR_UNITS[minor]}. If they are whole ones:",
+                f"# fees_currency = {self._value(currency)} under [columns], and under [values.fees_currency]",
+                f'# {minor} = "{MINOR_UNITS[minor]}" and the others as they are (mappings.md, pence and pounds in one file).',
+            ]
+        return lines
 
     def _check(self) -> list[str]:
         """The check that the amounts of the sample pass."""
