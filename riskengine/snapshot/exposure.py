@@ -79,7 +79,7 @@ def exposure_of(snapshot: Snapshot, held: ExposureColumns, by: str) -> Exposure:
 class Values:
     """What the lines of an owner are worth at a snapshot's prices, by line.
 
-    local    k q m in the cash currency; `has_local` where it is known
+    local    k q m in the cash currency, of minor units in theirs; `has_local` where it is known
     value    the same in the reporting currency; `has_value` where it is known
     """
 
@@ -87,8 +87,9 @@ class Values:
 
     def __init__(self, snapshot: Snapshot, held: ExposureColumns) -> None:
         units, number, flat = snapshot.units, held.number, held.open_count == 0
-        self.local: FloatArray = held.size * units.price[number]
-        self.value: FloatArray = self.local * units.rate[number]
+        worth = held.size * units.price[number]
+        self.local: FloatArray = np.where(held.in_hundredths, worth / 100.0, worth)
+        self.value: FloatArray = worth * units.rate[number]
         self.has_local: BoolArray = units.priced[number] | flat
         self.has_value: BoolArray = self.has_local & (units.rated[number] | flat)
 
@@ -118,7 +119,8 @@ def _balances(snapshot: Snapshot, held: ExposureColumns, values: Values) -> Bala
     value[own] += apart
     legs = dict(held.legs)
     for line in np.flatnonzero(priced & ~values.has_local & ~held.is_asset).tolist():
-        legs[held.worth_in.item(line)] -= held.rows[line].open_cash  # as unknown as what was bought with it
+        # The cash is as unknown as what was bought with it.
+        legs[held.worth_in.item(line)] -= held.in_whole_units(line, held.rows[line].open_cash)
     has_part = np.zeros(count, dtype=np.bool_)
     has_part[held.worth_in[has_local]] = True
     rows = []
