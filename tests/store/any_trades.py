@@ -1,9 +1,11 @@
 """Trades of every kind for hypothesis, as the door lets them in."""
 
 from decimal import Decimal
+from typing import Any
 
 from hypothesis import strategies as st
 
+from riskengine.records.types import Trade
 from tests.store_book import TS, trade
 
 MICROS = st.integers(TS - 10**15, TS + 10**15)
@@ -16,8 +18,15 @@ def decimals(places: int, low: str = "0", high: str = "1e15") -> st.SearchStrate
     return st.decimals(Decimal(low), Decimal(high), places=places, allow_nan=False, allow_infinity=False)
 
 
+def fitting(name: str, **columns: Any) -> Trade:
+    """A trade whose exact cash, if it has one, does not contradict its price: both are 0, or neither."""
+    if columns["contra_amount"] is not None and bool(columns["contra_amount"]) != bool(columns["price"]):
+        columns["contra_amount"] = None
+    return trade(name, **columns)
+
+
 TRADES = st.builds(
-    trade,
+    fitting,
     NAMES,
     source=NAMES,
     leg=st.integers(0, 2**53 - 1),
