@@ -64,7 +64,7 @@ def rows_of(table: Table, owner: int) -> tuple[Iterable[Row], frozenset[int]]:
 
 def exposure_of(snapshot: Snapshot, held: ExposureColumns, by: str) -> Exposure:
     """The exposure of what is held, which must be that of the snapshot. O(instruments held), in arrays. Any thread."""
-    values = Values(snapshot, held)
+    values = LineValues(snapshot, held)
     balances = _balances(snapshot, held, values)
     instruments = _amounts(snapshot, held, values, held.groups("instrument"))
     rows, unpriced = balances.rows, balances.unpriced
@@ -76,10 +76,10 @@ def exposure_of(snapshot: Snapshot, held: ExposureColumns, by: str) -> Exposure:
     return Exposure(rows, summary | _concentration(held, instruments))
 
 
-class Values:
+class LineValues:
     """What the lines of an owner are worth at a snapshot's prices, by line.
 
-    local    k q m in the cash currency; `has_local` where it is known
+    local    k q m in the cash currency, of minor units in theirs; `has_local` where it is known
     value    the same in the reporting currency; `has_value` where it is known
     """
 
@@ -87,8 +87,9 @@ class Values:
 
     def __init__(self, snapshot: Snapshot, held: ExposureColumns) -> None:
         units, number, flat = snapshot.units, held.number, held.open_count == 0
-        self.local: FloatArray = held.size * units.price[number]
-        self.value: FloatArray = self.local * units.rate[number]
+        worth = held.size * units.price[number]
+        self.local: FloatArray = np.where(held.in_hundredths, worth / 100.0, worth)
+        self.value: FloatArray = worth * units.rate[number]
         self.has_local: BoolArray = units.priced[number] | flat
         self.has_value: BoolArray = self.has_local & (units.rated[number] | flat)
 
@@ -104,7 +105,7 @@ class Balances(NamedTuple):
     apart: float
 
 
-def _balances(snapshot: Snapshot, held: ExposureColumns, values: Values) -> Balances:
+def _balances(snapshot: Snapshot, held: ExposureColumns, values: LineValues) -> Balances:
     reference, rates = snapshot.reference, snapshot.rates
     count, own = len(reference.currencies), reference.currency_index[reference.reporting_currency]
     known, unknown, unpriced = _counts(snapshot, held, values)
@@ -118,7 +119,8 @@ def _balances(snapshot: Snapshot, held: ExposureColumns, values: Values) -> Bala
     value[own] += apart
     legs = dict(held.legs)
     for line in np.flatnonzero(priced & ~values.has_local & ~held.is_asset).tolist():
-        legs[held.worth_in.item(line)] -= held.rows[line].open_cash  # as unknown as what was bought with it
+        # The cash is as unknown as what was bought with it.
+        legs[held.worth_in.item(line)] -= held.in_whole_units(line, held.rows[line].open_cash)
     has_part = np.zeros(count, dtype=np.bool_)
     has_part[held.worth_in[has_local]] = True
     rows = []
@@ -138,7 +140,7 @@ def _balances(snapshot: Snapshot, held: ExposureColumns, values: Values) -> Bala
     return Balances(_percents(rows), unpriced, apart)
 
 
-def _counts(snapshot: Snapshot, held: ExposureColumns, values: Values) -> tuple[IntArray, IntArray, int]:
+def _counts(snapshot: Snapshot, held: ExposureColumns, values: LineValues) -> tuple[IntArray, IntArray, int]:
     """By currency, how many positions have a known and how many an unknown part in it; and positions with any unknown part."""
     rates, line, currency, part_is = snapshot.rates, held.part_line, held.part_currency, held.part_is
     positions, open_count = held.known[line], held.open_count[line]
@@ -157,7 +159,7 @@ def _counts(snapshot: Snapshot, held: ExposureColumns, values: Values) -> tuple[
     return known, unknown, int(of_line.sum() + held.quarantined.sum())
 
 
-def _apart(snapshot: Snapshot, held: ExposureColumns, values: Values) -> float:
+def _apart(snapshot: Snapshot, held: ExposureColumns, values: LineValues) -> float:
     """What pairs are marked beyond the rates of their currencies, in the reporting currency."""
     pairs = held.is_pair & values.has_value & snapshot.rates.known[held.ends[:, 0]]
     at_rates = held.size[pairs] * snapshot.rates.value[held.ends[pairs, 0]]
@@ -188,7 +190,7 @@ class Amounts(NamedTuple):
     unknown: IntArray
 
 
-def _amounts(snapshot: Snapshot, held: ExposureColumns, values: Values, groups: Groups) -> Amounts:
+def _amounts(snapshot: Snapshot, held: ExposureColumns, values: LineValues, groups: Groups) -> Amounts:
     count, rates = len(groups.names), snapshot.rates
     products = ~held.is_pair & ~held.is_option & values.has_value
     parts = np.concatenate((groups.leg_amount * rates.value[groups.leg_currency], values.value[products]))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from riskengine.positions.ledger import Row
+from riskengine.records.currency_units import MINOR_UNITS
 from riskengine.records.reference import Reference
 from riskengine.records.types import (
     CASH_ONE,
@@ -84,6 +85,7 @@ class ExposureColumns:
     ends         by (line, 2): the currencies of base and cash of a pair
     has_foreign_leg   by (line, 2): whether those are amounts, in another than the reporting currency
     worth_in     the currency, or the asset (`is_asset`), of what `is_priced`
+    in_hundredths   whether its prices and cash are in a minor unit, such as pence: they are posted in its currency
     sectors      of which an open position is held
     legs, fees   by currency number, exact, units of 1e-28; of an open FX option without the cash of its premium
     """
@@ -109,6 +111,7 @@ class ExposureColumns:
         self.worth_in = np.zeros(len(self.rows), dtype=np.int64)
         self.is_asset = np.zeros(len(self.rows), dtype=np.bool_)
         self.is_priced = np.zeros(len(self.rows), dtype=np.bool_)
+        self.in_hundredths = _flags(instrument.currency in MINOR_UNITS for instrument in self.instruments)
         parts: list[Part] = []
         for line in range(len(self.rows)):
             self._post(line, parts)
@@ -119,7 +122,7 @@ class ExposureColumns:
     def _post(self, line: int, parts: list[Part]) -> None:
         """Add what a line posts to the exact sums, and note its parts."""
         row, instrument, index = self.rows[line], self.instruments[line], self.reference.currency_index
-        code, cash = index[instrument.currency], row.cash
+        code, cash = index[_whole(instrument.currency)], row.cash
         if instrument.posts_legs:
             base = index[instrument.base_currency]
             self.ends[line] = base, code
@@ -138,12 +141,16 @@ class ExposureColumns:
             self.is_priced[line], self.is_asset[line] = True, bool(asset)
             self.worth_in[line] = index[asset] if asset else code
             parts.append(Part(line, int(self.worth_in[line]), WORTH))
-        self.legs[code] = self.legs.get(code, 0) + cash
+        self.legs[code] = self.legs.get(code, 0) + self.in_whole_units(line, cash)
         parts.append(Part(line, code, LEG if cash else NOTHING))
         for fees_code, units in row.fees.items():
-            currency = index[fees_code]
-            self.fees[currency] = self.fees.get(currency, 0) + units * CASH_PER_ONE
+            currency, amount = index[_whole(fees_code)], units * CASH_PER_ONE
+            self.fees[currency] = self.fees.get(currency, 0) + (_hundredth(amount) if fees_code in MINOR_UNITS else amount)
             parts.append(Part(line, currency, FEES))
+
+    def in_whole_units(self, line: int, cash: int) -> int:
+        """Cash of a line in its currency, where the instrument has it in hundredths."""
+        return _hundredth(cash) if self.in_hundredths[line] else cash
 
     def _keep_parts(self, parts: list[Part]) -> None:
         """The parts in columns, those of one line in one currency under one place."""
@@ -180,6 +187,16 @@ class ExposureColumns:
             _counts(currency for _, currency in legs),
             _doubles(units / CASH_ONE for units in legs.values()),
         )
+
+
+def _whole(code: str) -> str:
+    """The currency of a code, which may be one of a minor unit."""
+    return MINOR_UNITS.get(code, code)
+
+
+def _hundredth(units: int) -> int:
+    """The hundredth of an amount, to the nearest unit: exact but for products of more than 26 decimals."""
+    return (2 * units + 100) // 200
 
 
 def _without_amounts(row: Row) -> Row:

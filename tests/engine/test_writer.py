@@ -282,7 +282,7 @@ def test_it_runs_passes_while_trades_never_stop_coming(audited: Desk) -> None:
     again = [trade(f"{number}") for number in range(200)]
     audited.put(*again)
     audited.writer.start()
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + 6 * WAIT_S  # a busy machine takes longer; that it ends is what counts
     while passes(audited) < 3:
         assert time.monotonic() < deadline
         while audited.inbox.reserved < 20_000:

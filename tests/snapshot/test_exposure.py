@@ -276,6 +276,29 @@ def test_a_currency_without_a_rate_has_its_own_amount_and_no_other() -> None:
     assert [summary(house)[name] for name in ("shorthand", "long", "short")] == [None] * 3
 
 
+LONDON = reference(rows=[*INSTRUMENTS, {"instrument": "VOD", "kind": "equity", "quote_currency": "GBX"}])
+
+
+def test_what_is_in_pence_is_exposure_to_pounds() -> None:
+    house = House(LONDON)
+    house.deal(
+        trade("1", where=LONDON, instrument="VOD", desk="EQ1", quantity="1000", price="70.5", fees="3", fees_currency="GBP"),
+        trade("2", where=LONDON, instrument="EURGBP", quantity="100", price="0.8", fees="7", fees_currency="GBX"),
+    )
+    house.marks(VOD=71.0, EURUSD=1.1, GBPUSD=1.25)
+    assert set(nets(house)) == {"EUR", "GBP", "USD"}
+    pounds = rows_by(house)["GBP"]
+    assert (pounds["net_local"], pounds["net"]) == (pytest.approx(5 - 80 - 3.07), pytest.approx(-78.07 * 1.25))
+    assert nets(house, "sector")[""] == pytest.approx(710 * 1.25 + 100 * 1.1 - 80 * 1.25)
+
+
+def test_what_was_paid_in_pence_for_what_has_no_price_is_unknown_too() -> None:
+    house = House(LONDON)
+    house.deal(trade("1", where=LONDON, instrument="VOD", desk="EQ1", quantity="1000", price="70.5"))
+    house.marks(GBPUSD=1.25)
+    assert (rows_by(house)["GBP"]["net"], rows_by(house)["GBP"]["unpriced_count"]) == (None, 1)
+
+
 def test_the_legs_of_a_pair_without_a_mark_have_rates_of_their_own() -> None:
     house = House()
     house.deal(trade("1", instrument="EURGBP", quantity="100", price="0.8"))

@@ -18,23 +18,16 @@ def decimals(places: int, low: str = "0", high: str = "1e15") -> st.SearchStrate
     return st.decimals(Decimal(low), Decimal(high), places=places, allow_nan=False, allow_infinity=False)
 
 
-SMALLEST = "1e-10"
-PRICES = st.one_of(
-    st.tuples(decimals(10), st.none()),
-    st.tuples(decimals(10, SMALLEST), decimals(10, SMALLEST)),
-    st.just((Decimal(0), Decimal(0))),
-)
-"""Price and exact cash, which have one sign."""
-
-
-def _priced(trade_id: str, priced: tuple[Decimal, Decimal | None], **columns: Any) -> Trade:
-    return trade(trade_id, price=priced[0], contra_amount=priced[1], **columns)
+def fitting(name: str, **columns: Any) -> Trade:
+    """A trade whose exact cash, if it has one, does not contradict its price: both are 0, or neither."""
+    if columns["contra_amount"] is not None and bool(columns["contra_amount"]) != bool(columns["price"]):
+        columns["contra_amount"] = None
+    return trade(name, **columns)
 
 
 TRADES = st.builds(
-    _priced,
+    fitting,
     NAMES,
-    PRICES,
     source=NAMES,
     leg=st.integers(0, 2**53 - 1),
     version=st.integers(1, 2**53 - 1),
@@ -45,10 +38,12 @@ TRADES = st.builds(
     dealer=st.one_of(st.just(""), NAMES),
     side=st.sampled_from(["buy", "sell"]),
     quantity=decimals(2, "0.01"),
+    price=decimals(10),
     fees=st.one_of(st.none(), decimals(10, "-1e15")),
     fees_currency=st.sampled_from(["", "USD", "EUR"]),
     value_date=st.sampled_from(["", "2026-11-23"]),
     trade_date=st.sampled_from(["", "2026-11-20"]),
     booked_ts=st.one_of(st.none(), MICROS),
+    contra_amount=st.one_of(st.none(), decimals(10)),
     legs=st.one_of(st.none(), st.integers(1, 1_000)),
 )

@@ -96,10 +96,11 @@ ACTIONS = {
 
 async def take_verdict(question: Question) -> Response:
     """Accept, reject or comment on an exception. Raises HttpProblem, Forbidden, StoreUnavailable, EngineNotLive."""
+    history = question.gateway.history  # an engine that is not live says so, whatever was sent
     sent = _read_verdict(await read_body(question))
     async with question.gateway.deciding:
         item, verdict = await _decide(question, question.request.path_params["id"], sent)
-    newest = question.gateway.history.newest
+    newest = history.newest
     return json_answer(stamp(newest) | exception_row(item, verdicts={item.id: verdict}, exact=question.exact))
 
 

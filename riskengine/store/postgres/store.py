@@ -233,9 +233,9 @@ class PostgresStore(SqlStore):
         try:
             if self._listener is None:
                 self._listener = connect(self._info, read_only=True)
-                self._listener.execute("LISTEN riskengine_trades")
                 found = self._listener.execute("SELECT current_schema()").fetchone()
                 self._rings_in = {"", *(found or ())}
+                self._listener.execute("LISTEN riskengine_trades")  # what the server shows as this session's query
                 return True  # nobody listened before: there may be rows
             while not self._closed and (left := deadline - time.monotonic()) > 0:
                 for notification in self._listener.notifies(timeout=left, stop_after=1):
