@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 from bench.latency import machine
 from riskengine.files.columns import ColumnOptions
-from riskengine.files.mapping import parse_mapping
+from riskengine.files.mappings.mapping import parse_mapping
 from riskengine.files.records import read_trades
 from riskengine.records.decode import TradeCheck
 from riskengine.records.reference_input import InstrumentInput, check_instrument

@@ -11,8 +11,8 @@ from riskengine.cli.streams import complain, say, say_json
 from riskengine.cli.terminal import json_option
 from riskengine.files.columns import ColumnOptions, Row
 from riskengine.files.lines import display_name
-from riskengine.files.mapped_rows import MappedFile
-from riskengine.files.mapping import TIMES, FileMapping, read_mapping
+from riskengine.files.mappings.mapped_rows import MappedFile
+from riskengine.files.mappings.mapping import TIMES, FileMapping, read_mapping
 from riskengine.files.shapes import INPUTS
 from riskengine.files.times import zone
 from riskengine.records.decode import convert

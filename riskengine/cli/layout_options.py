@@ -9,7 +9,7 @@ from msgspec import structs
 from riskengine.cli.terminal import column_options
 from riskengine.errors import InputError
 from riskengine.files.columns import ColumnOptions
-from riskengine.files.mapping import FileMapping, mapping_of, read_table
+from riskengine.files.mappings.mapping import FileMapping, mapping_of, read_table
 from riskengine.records.fields import excerpt
 
 PARTS = ("mapping", "delimiter", "decimal", "thousands", "encoding", "skip", "where", "set_to", "words", "negate", "row_id")

@@ -15,7 +15,7 @@ import msgspec
 
 from riskengine.errors import InputError
 from riskengine.files.lines import LINE_LIMIT, Lines, display_name
-from riskengine.files.mapping import FileMapping
+from riskengine.files.mappings.mapping import FileMapping
 from riskengine.files.shapes import ANY, Shape
 from riskengine.files.spreadsheet import unescape_formula
 from riskengine.files.times import RepeatedHour

@@ -19,7 +19,7 @@ import orjson
 from riskengine.engine_access import engine_opener
 from riskengine.errors import EngineUnreachable, InputError
 from riskengine.files.columns import ColumnOptions, Row
-from riskengine.files.mapped_rows import rows_of
+from riskengine.files.mappings.mapped_rows import rows_of
 from riskengine.files.near_names import NearNames
 from riskengine.files.shapes import STATEMENT
 from riskengine.records.fields import MAX_MAGNITUDE, MAX_TEXT, Rejected, excerpt, fixed, name, to_text

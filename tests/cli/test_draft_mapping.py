@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from riskengine.files.mapping import parse_mapping
+from riskengine.files.mappings.mapping import parse_mapping
 from tests.cli.commands import fails, riskengine
 
 STRANGE = Path(__file__).parent.parent / "files" / "strange_files"

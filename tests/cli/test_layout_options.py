@@ -173,7 +173,7 @@ def test_ticks_of_a_mapping_are_those_of_a_plain_file(desk: Desk) -> None:
 
 
 def _mapped_ticks() -> ColumnOptions:
-    from riskengine.files.mapping import parse_mapping
+    from riskengine.files.mappings.mapping import parse_mapping
 
     text = "columns = { instrument = 'instrument', ts = 'ts', bid = 'bid', ask = 'ask' }"
     return ColumnOptions(mapping=parse_mapping(f"kind = 'ticks'\n{text}", "t.toml"))

@@ -14,7 +14,7 @@ from riskengine.files.drafts.column_evidence import Known
 from riskengine.files.drafts.draft import KINDS, make_draft
 from riskengine.files.drafts.draft_text import draft_text
 from riskengine.files.drafts.sniff import take_sample
-from riskengine.files.mapping import Combined, FileMapping, parse_mapping
+from riskengine.files.mappings.mapping import Combined, FileMapping, parse_mapping
 from tests.cli.commands import riskengine
 
 HERE = Path(__file__).parent / "strange_files"

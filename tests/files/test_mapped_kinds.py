@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from riskengine.files.columns import ColumnOptions
-from riskengine.files.mapping import parse_mapping
+from riskengine.files.mappings.mapping import parse_mapping
 from riskengine.files.records import read_closes, read_instruments, read_marks, read_nodes, read_openings, read_ticks
 from riskengine.reconciliation.statement import read_statement
 from riskengine.records.types import Refusal

@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from riskengine.files.mapped_numbers import changed, number_reader, split_unit
-from riskengine.files.mapping import NumberRule, parse_mapping
+from riskengine.files.mappings.mapped_numbers import changed, number_reader, split_unit
+from riskengine.files.mappings.mapping import NumberRule, parse_mapping
 from riskengine.records.fields import Rejected
 
 

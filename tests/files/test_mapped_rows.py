@@ -10,8 +10,8 @@ import pytest
 
 from riskengine.errors import InputError
 from riskengine.files.columns import ColumnOptions
-from riskengine.files.mapped_rows import rows_of
-from riskengine.files.mapping import parse_mapping
+from riskengine.files.mappings.mapped_rows import rows_of
+from riskengine.files.mappings.mapping import parse_mapping
 from riskengine.records.types import Refusal
 
 Written = Callable[[bytes | str], str]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from riskengine.errors import InputError
-from riskengine.files.mapping import FileMapping, NumberRule, parse_mapping, read_mapping, shipped_names
+from riskengine.files.mappings.mapping import FileMapping, NumberRule, parse_mapping, read_mapping, shipped_names
 
 
 def mapping(text: str, kind: str = "trades") -> FileMapping:

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from riskengine.files.columns import ColumnOptions
-from riskengine.files.mapping import parse_mapping
+from riskengine.files.mappings.mapping import parse_mapping
 from riskengine.files.records import read_trades
 from riskengine.records.decode import TradeInput
 from riskengine.records.types import Refusal

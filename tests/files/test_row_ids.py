@@ -2,7 +2,7 @@
 
 import tracemalloc
 
-from riskengine.files.row_ids import RowIds
+from riskengine.files.mappings.row_ids import RowIds
 
 
 def test_equal_rows_are_counted_in_their_order() -> None:

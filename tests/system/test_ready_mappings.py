@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from riskengine.files.mapping import read_mapping, shipped_names
+from riskengine.files.mappings.mapping import read_mapping, shipped_names
 from riskengine.rebuild.rebuild import rebuild
 from riskengine.records.fields import to_text
 from riskengine.snapshot.holdings import holding_lines, read_holdings

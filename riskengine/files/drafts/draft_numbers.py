@@ -5,7 +5,7 @@ import re
 from riskengine.files.drafts.draft import Draft, Guess, may_be_lots
 from riskengine.files.drafts.draft_lines import said_line, toml_text
 from riskengine.files.drafts.value_shapes import Values, WrittenNumber, side_in, written_number
-from riskengine.files.mapping import NUMBERS
+from riskengine.files.mappings.mapping import NUMBERS
 from riskengine.files.shapes import MAPPED
 
 _MOST_DECIMALS = {"price": 10, "contra_amount": 10, "quantity": 10}

@@ -14,8 +14,8 @@ from riskengine.files.drafts.draft_numbers import number_tables, sign_of_quantit
 from riskengine.files.drafts.draft_times import time_table
 from riskengine.files.drafts.sniff import SampleRow
 from riskengine.files.drafts.value_shapes import is_cancel, side_in
-from riskengine.files.mapped_columns import find_name, named_columns
-from riskengine.files.mapping import read_mapping, shipped_names
+from riskengine.files.mappings.mapped_columns import find_name, named_columns
+from riskengine.files.mappings.mapping import read_mapping, shipped_names
 from riskengine.files.shapes import MAPPED
 from riskengine.nearest import by_first_words, nearest
 from riskengine.printable import printable

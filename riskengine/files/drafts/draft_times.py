@@ -8,7 +8,7 @@ from riskengine.files.drafts.draft import Draft, Guess
 from riskengine.files.drafts.draft_lines import said_line, toml_text
 from riskengine.files.drafts.header_words import fold
 from riskengine.files.drafts.value_shapes import Values
-from riskengine.files.mapping import DATES
+from riskengine.files.mappings.mapping import DATES
 from riskengine.files.shapes import MAPPED
 from riskengine.printable import printable
 

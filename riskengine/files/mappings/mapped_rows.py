@@ -26,11 +26,11 @@ from riskengine.files.columns import (
     tell_open_end,
 )
 from riskengine.files.lines import Lines, display_name
-from riskengine.files.mapped_columns import HeaderColumns, find_name, listed_names, named_columns
-from riskengine.files.mapped_numbers import split_unit
-from riskengine.files.mapped_steps import Record, Roundings, RowSteps, translated, without
-from riskengine.files.mapping import Combined, Condition, FileMapping, RecordRule, Wanted, column_refs
-from riskengine.files.row_ids import RowIds
+from riskengine.files.mappings.mapped_columns import HeaderColumns, find_name, listed_names, named_columns
+from riskengine.files.mappings.mapped_numbers import split_unit
+from riskengine.files.mappings.mapped_steps import Record, Roundings, RowSteps, translated, without
+from riskengine.files.mappings.mapping import Combined, Condition, FileMapping, RecordRule, Wanted, column_refs
+from riskengine.files.mappings.row_ids import RowIds
 from riskengine.files.shapes import Shape
 from riskengine.files.spreadsheet import unescape_formula
 from riskengine.nearest import nearest

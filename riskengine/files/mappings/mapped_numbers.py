@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
-from riskengine.files.mapping import FileMapping, NumberRule
+from riskengine.files.mappings.mapping import FileMapping, NumberRule
 from riskengine.records.fields import Rejected, excerpt
 
 NumberReader = Callable[[str, str], str]

@@ -23,7 +23,7 @@ ColumnRef = str | int
 
 Words = str | tuple[str, ...]
 
-SHIPPED = (Path(__file__).parent / "mappings", Path(__file__).parents[2] / "config" / "mappings")
+SHIPPED = (Path(__file__).parent, Path(__file__).parents[3] / "config" / "mappings")
 """Where ready mappings lie: in the wheel, and in the source tree."""
 
 NUMBERS = frozenset(

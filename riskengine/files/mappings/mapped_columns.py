@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from riskengine.errors import InputError
-from riskengine.files.mapping import ColumnRef, FileMapping, column_refs
+from riskengine.files.mappings.mapping import ColumnRef, FileMapping, column_refs
 from riskengine.nearest import nearest
 from riskengine.records.fields import excerpt
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from riskengine.errors import InputError
 from riskengine.files.columns import Row
-from riskengine.files.mapped_columns import HeaderColumns
-from riskengine.files.mapped_numbers import EXACT, NumberReader, changed, is_zero, number_reader
-from riskengine.files.mapping import DATES, NUMBERS, TIMES, CheckRule, Combined, FileMapping, NumberRule, TimeRule, Words
+from riskengine.files.mappings.mapped_columns import HeaderColumns
+from riskengine.files.mappings.mapped_numbers import EXACT, NumberReader, changed, is_zero, number_reader
+from riskengine.files.mappings.mapping import DATES, NUMBERS, TIMES, CheckRule, Combined, FileMapping, NumberRule, TimeRule, Words
 from riskengine.files.times import NAME_THE_ZONE, date_parser, needs_zone, time_parser
 from riskengine.records.fields import Rejected, excerpt
 
