@@ -59,7 +59,7 @@ class CuttingProxy:
             while data := client.recv(65_536):
                 # The driver prepares a statement that it sends often, by itself; then it sends only the name.
                 prepared = PREPARED_COMMIT.search(data)
-                commits = commit in data or (b"COMMIT" in data and not prepared)
+                commits = not prepared and (b"COMMIT" in data or commit in data)
                 of_this = data if self.only_of in data else of_this
                 if self.only_of in of_this and commits and self.cut_at_commit != "never":
                     moment, self.cut_at_commit = self.cut_at_commit, "never"
