@@ -141,8 +141,11 @@ class LogOutput:
 
 
 def _file_of(stream: TextIO | None) -> int | None:
-    """The number of the file behind a stream, None if there is none."""
+    """A descriptor of our own for the file behind a stream, None if there is none.
+
+    That of the stream may be closed, and its number may then be that of a socket: the log must not be written there.
+    """
     try:
-        return None if stream is None else stream.fileno()
+        return None if stream is None else os.dup(stream.fileno())
     except (OSError, ValueError, AttributeError):
         return None

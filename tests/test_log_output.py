@@ -71,6 +71,23 @@ def test_lines_that_a_full_disk_refuses_are_counted():
         assert output.is_losing
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_what_gets_the_number_of_a_closed_stream_is_never_written_to(monkeypatch):
+    monkeypatch.setattr(log_output, "TELL_AGAIN_S", 0.01)
+    reading, writing = os.pipe()
+    with open("/dev/full", "w") as full:
+        number = full.fileno()
+        output = LogOutput(full, lost)
+        output.put("one\n")
+        output.flush(5.0)
+    os.dup2(writing, number)
+    os.close(writing)
+    time.sleep(0.5)  # it goes on trying to tell of the lost line
+    os.close(number)
+    assert os.read(reading, 100) == b""
+    os.close(reading)
+
+
 def test_a_stream_without_a_file_is_written_at_once(capsys):
     import sys
 
