@@ -16,19 +16,10 @@ from riskengine.files.drafts.draft_text import draft_text
 from riskengine.files.drafts.sniff import take_sample
 from riskengine.files.mappings.mapping import Combined, FileMapping, parse_mapping
 from tests.cli.commands import riskengine
+from tests.exports import EXPORTS
 
 HERE = Path(__file__).parent / "strange_files"
 LAYOUTS = sorted(path.name for path in HERE.iterdir() if path.suffix != ".toml")
-EXPORTS = (
-    "binance_spot",
-    "coinbase",
-    "degiro_transactions",
-    "excel_blotter_de",
-    "ibkr_flex_trades",
-    "kraken_trades",
-    "mt5_history",
-    "xtb_cash",
-)
 
 
 def text_of(data: bytes, kind: str = "trades", known: Known | None = None, name: str = "strange.csv") -> str:

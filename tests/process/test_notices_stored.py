@@ -11,18 +11,9 @@ from riskengine.records.types import Tick, Verdict
 from riskengine.store.open_store import open_store
 from tests.live_process import Test, run_live, sent
 from tests.waiting import until
-from tests.world import SECOND, instruments, nodes, trade
+from tests.world import SECOND, trade
 
 KINDS = ("late", "off_market", "possible_duplicate")
-
-
-@pytest.fixture
-def url(store_url: str) -> str:
-    opened = open_store(store_url)
-    opened.save_nodes(nodes())
-    opened.save_instruments(instruments())
-    opened.close()
-    return store_url
 
 
 def live(url: str, test: Test) -> Any:

@@ -13,18 +13,9 @@ from riskengine.store.open_store import open_store
 from tests.live_process import run_live
 from tests.store_book import Outside
 from tests.waiting import until
-from tests.world import SECOND, instruments, nodes, trade
+from tests.world import SECOND, trade
 
 STEPS = 90
-
-
-@pytest.fixture
-def url(store_url: str) -> str:
-    opened = open_store(store_url)
-    opened.save_nodes(nodes())
-    opened.save_instruments(instruments())
-    opened.close()
-    return store_url
 
 
 class Day:

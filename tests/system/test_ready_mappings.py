@@ -15,33 +15,12 @@ from riskengine.snapshot.holdings import holding_lines, read_holdings
 from riskengine.store.open_store import open_store
 from riskengine.store.tables.bulk_trades import read_trades
 from tests.cli.commands import riskengine
+from tests.exports import EXPORTS, INSTRUMENTS, NODES
 from tests.world import config
 
-NODES = "node,level,parent\nALL,total,\nFX1,desk,ALL\nFX2,desk,ALL\nEQ1,desk,ALL\n"
-INSTRUMENTS = """instrument,kind,base_currency,quote_currency,quantity_decimals,multiplier,expiry
-AAPL,equity,,USD,0,1,
-US0000000001,equity,,USD,0,1,
-SPYL.DE,equity,,EUR,4,1,
-ESZ6,future,,USD,0,50,2026-12-18
-EURUSD,fx,EUR,USD,2,1,
-USDJPY,fx,USD,JPY,2,1,
-BTCEUR,crypto,BTC,EUR,10,1,
-DOGEEUR,crypto,DOGE,EUR,8,1,
-ETHEUR,crypto,ETH,EUR,10,1,
-"""
 NOW = 1_795_000_000_000_000
 """A moment after all rows of the exports: 18 November 2026."""
 
-EXPORTS = (
-    "binance_spot",
-    "coinbase",
-    "degiro_transactions",
-    "excel_blotter_de",
-    "ibkr_flex_trades",
-    "kraken_trades",
-    "mt5_history",
-    "xtb_cash",
-)
 WITH_A_DESK = ("excel_blotter_de",)
 
 
