@@ -1,0 +1,81 @@
+"""The close of a trading day as the roll strikes it: what every position was, and what it was worth, at the boundary.
+
+A `StruckClose` is never rewritten. A later version (an official price that came late) supersedes it and stands beside it in the
+store. `records.types.Close` is another thing: one official price of one instrument, as a person or a feed loads it.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from riskengine.records.types import FloatArray
+
+CLOSE_MEASURES = (
+    "total_pnl",
+    "day_pnl",
+    "net_day_pnl",
+    "fees",
+    "net_exposure",
+    "gross_exposure",
+    "nav",
+)
+"""The fields of an owner that a close keeps, in the reporting currency; not a number (nan) where unknown."""
+
+
+class ClosePrice(NamedTuple):
+    """The mark of a close: `price` in the instrument's cash currency, with its own event time `ts` (microseconds) and source.
+
+    `official` says that it is a loaded close or settlement of that date, not a mark of the feeds.
+    """
+
+    price: float
+    ts: int
+    source: str = ""
+    official: bool = False
+
+
+class ClosedPosition(NamedTuple):
+    """A leaf position at a close: `owner` is its node or dealer; units as in `positions.position` (1e-10 and 1e-28)."""
+
+    owner: str
+    instrument: str
+    quantity: int
+    cash: int
+    average: float | None
+    fees: Mapping[str, int]
+
+
+class OwnerTotals(NamedTuple):
+    """Amounts of several nodes or dealers: `amounts` has shape (CLOSE_MEASURES, owners)."""
+
+    owners: tuple[str, ...]
+    amounts: FloatArray
+
+
+class StruckClose(msgspec.Struct, frozen=True, kw_only=True):
+    """The close of one trading day, of the whole engine.
+
+    date       the trading day, YYYY-MM-DD
+    version    1, then higher for each one that supersedes it
+    ts         the boundary that ends the day, microseconds
+    struck_ts  when it was struck
+    prices     the mark of the close by instrument; an instrument without one is absent
+    rates      the value of one unit of each currency in the reporting currency; a currency without a rate is absent
+    nodes      positions of leaf nodes, sorted by (owner, instrument)
+    dealers    positions of dealers, sorted by (owner, instrument)
+    node_totals, dealer_totals
+               amounts of all nodes, inner ones too, and of all dealers
+    """
+
+    date: str
+    version: int
+    ts: int
+    struck_ts: int
+    reporting_currency: str
+    prices: Mapping[str, ClosePrice]
+    rates: Mapping[str, float]
+    nodes: tuple[ClosedPosition, ...]
+    dealers: tuple[ClosedPosition, ...]
+    node_totals: OwnerTotals
+    dealer_totals: OwnerTotals
