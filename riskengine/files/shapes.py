@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from riskengine.records.cash import CarryInput, CashInput
 from riskengine.records.decode import TickInput, TradeInput
 from riskengine.records.reference_input import CloseInput, InstrumentInput, MarkInput, NodeInput, OpeningInput
 
@@ -38,6 +39,8 @@ TICKS = _shape("tick", TickInput, ("instrument",), ("ts",), ("bid", "ask", "mid"
 OPENINGS = _shape("position", OpeningInput, ("desk",), ("instrument",), ("ts",), ("quantity",))
 CLOSES = _shape("close", CloseInput, ("date",), ("instrument",), ("price",))
 MARKS = _shape("mark", MarkInput, ("instrument",), ("ts",), ("price",))
+CASH = _shape("movement", CashInput, ("cash_id",), ("node",), ("currency",), ("ts",), ("amount",))
+CARRY = _shape("carry record", CarryInput, ("carry_id",), ("desk",), ("instrument",), ("ts",), ("amount",), ("type",))
 STATEMENT = Shape(
     "statement",
     ("node", "desk", "dealer", "instrument", "quantity", "net_cash", "average_price"),
@@ -50,6 +53,8 @@ MAPPED: Mapping[str, Shape] = {
     "positions": OPENINGS,
     "closes": CLOSES,
     "marks": MARKS,
+    "cash": CASH,
+    "carry": CARRY,
     "statement": STATEMENT,
     "nodes": NODES,
     "instruments": INSTRUMENTS,
@@ -62,6 +67,8 @@ INPUTS: Mapping[str, type[msgspec.Struct] | None] = {
     "positions": OpeningInput,
     "closes": CloseInput,
     "marks": MarkInput,
+    "cash": CashInput,
+    "carry": CarryInput,
     "statement": None,
     "nodes": NodeInput,
     "instruments": InstrumentInput,
