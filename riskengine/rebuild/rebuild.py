@@ -25,7 +25,7 @@ from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Key, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.snapshot import ExceptionItem
-from riskengine.store.results import StoredNotice
+from riskengine.store.results import CashRows, Changes, StoredNotice
 from riskengine.store.trade_rows import RefusedRow, trade_from_row
 
 BATCH_TRADES = 1 << 20
@@ -88,6 +88,7 @@ class DayStore(Protocol):
     def late_count(self) -> int: ...
     def noticed_up_to(self) -> int | None: ...
     def verdicts(self) -> list[Verdict]: ...
+    def cash_beyond(self, seen: Changes | None) -> CashRows: ...
     def rule_starts(self) -> RuleStarts: ...
     def watermark(self) -> int: ...
 
@@ -155,7 +156,9 @@ def rebuild(
     placed = list(_placed_openings(openings, reference))
     engine.open_with(placed)
     listener.note(openings=len(placed), openings_left_out=len(openings) - len(placed))
+    engine.take_cash(store.cash_beyond(None).rows, now, is_all=True)
     listener.enter("marks")
+    engine.set_settlements(settlements(store, config, now))
     engine.marks.restore(known_marks(store, config, now))
     engine.note_waiting(waiting_closes(store, config, now))
     listener.enter("replay")
@@ -345,6 +348,13 @@ def known_marks(store: DayStore, config: Config, now: int) -> dict[str, Mark]:
         if known is None or known.ts < ts:
             marks[close.instrument] = Mark(close.price, ts, CLOSE, CLOSE)
     return marks
+
+
+def settlements(store: DayStore, config: Config, now: int) -> dict[str, tuple[int, float]]:
+    """The newest close of each instrument whose day has ended by `now`: the end of that day and the price."""
+    trading_day = TradingDay.of(config.engine)
+    closes = store.latest_closes(trading_day.last_closed(now).isoformat())
+    return {close.instrument: (trading_day.close_of(dt.date.fromisoformat(close.date)), close.price) for close in closes}
 
 
 def waiting_closes(store: DayStore, config: Config, now: int) -> list[Close]:
