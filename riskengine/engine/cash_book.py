@@ -13,8 +13,11 @@ from sortedcontainers import SortedKeyList
 from riskengine.positions.ledger import Ledger
 from riskengine.records.cash import CARRY, CASH, KEPT_OUT, CarryRecord, CashMovement, CashRow, EntryCheck, StoredCashRow
 from riskengine.records.fields import Rejected
-from riskengine.records.types import CASH_PER_ONE
+from riskengine.records.types import CASH_PER_ONE, Kind
 from riskengine.valuation.cash_values import NodeCash
+
+NO_NOTIONAL = frozenset({Kind.FUTURE, Kind.FX_FORWARD})
+"""Kinds of which nothing is paid with the trade."""
 
 RecordId = tuple[str, str]
 """The kind of a record, `cash` or `carry`, and its id."""
@@ -37,6 +40,10 @@ class CashTaken(NamedTuple):
     kept_out: tuple[KeptOutRecord, ...]
 
 
+def _time_order(record: CashMovement | CarryRecord) -> tuple[int, str]:
+    return record.ts, record.record_id
+
+
 class CashBook:
     """All versions by id, the one of each that counts, and the movements that wait for their time."""
 
@@ -45,11 +52,14 @@ class CashBook:
         self._node_cash = node_cash
         self._check = check
         self._index = ledger.reference.hierarchy.index
+        self._kind_of = {symbol: each.kind for symbol, each in ledger.reference.by_symbol.items()}
         self._versions: dict[RecordId, dict[int, StoredCashRow]] = {}
         self._standing: dict[RecordId, CashMovement | CarryRecord] = {}
         self._kept_out: dict[RecordId, tuple[KeptOutRecord, ...]] = {}
         self._waiting: SortedKeyList = SortedKeyList(key=lambda movement: (movement.ts, movement.cash_id))
         self._in_force: dict[str, CashMovement] = {}
+        self._by_time: SortedKeyList = SortedKeyList(key=_time_order)
+        self._without_notional: dict[str, CarryRecord] = {}
         self._now = 0
 
     @property
@@ -75,6 +85,15 @@ class CashBook:
     def waiting(self) -> Iterator[CashMovement]:
         """The external movements whose time has not come, by time."""
         return iter(self._waiting)
+
+    def since(self, ts: int) -> Iterator[CashMovement | CarryRecord]:
+        """The records that count and are dated from a moment on, those to come included. O(log n + those)."""
+        return self._by_time.irange_key(min_key=(ts, ""))  # type: ignore[no-any-return]
+
+    @property
+    def without_notional(self) -> Iterator[CarryRecord]:
+        """The carry of futures and forwards, whose net cash is no money of its date."""
+        return iter(self._without_notional.values())
 
     def in_force_before(self, ts: int) -> dict[str, dict[str, int]]:
         """The movements from before a moment, by node and currency, units of 1e-10: what a day brought forward. O(records)."""
@@ -132,6 +151,13 @@ class CashBook:
                 self._standing[key] = now
             if before == now:
                 continue
+            if before is not None:
+                self._by_time.remove(before)
+                self._without_notional.pop(before.record_id, None)
+            if now is not None:
+                self._by_time.add(now)
+                if isinstance(now, CarryRecord) and self._kind_of[now.instrument] in NO_NOTIONAL:
+                    self._without_notional[now.carry_id] = now
             if isinstance(before, CarryRecord):
                 leaving.append(before)
             elif before is not None:

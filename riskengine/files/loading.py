@@ -31,7 +31,7 @@ from riskengine.files.records import (
     read_trades,
 )
 from riskengine.files.refused import RefusedLines
-from riskengine.records.cash import CarryRow, CashRecord, EntryCheck, opening_times
+from riskengine.records.cash import CASH_CONFLICT_REASON, CarryRow, CashRecord, EntryCheck, opening_times
 from riskengine.records.decode import TradeCheck, TradeInput, has_rounded_fees
 from riskengine.records.fields import to_text
 from riskengine.records.hierarchy import Hierarchy
@@ -72,8 +72,6 @@ SHOWN_FILES = 10
 
 DEAL_TERMS = ("kind", "multiplier", "base_currency", "quote_currency", "premium_currency", "strike", "expiry", "underlying")
 """Columns of an instrument that say what its trades are worth: a change moves the P&L of every trade there is."""
-
-CASH_CONFLICT = "another record with the same id and version was stored first; that one counts"
 
 PARKED_REASON = "parked: a cancel whose trade has not come"
 
@@ -439,7 +437,7 @@ def _load_cash(kind: str, path: str, options: ColumnOptions, target: Target) -> 
         saved = store.save_cash(kind, [record for _, record in batch])
         for (line, record), (outcome, received_ts) in zip(batch, saved, strict=True):
             if outcome == "conflict":
-                report.add_refusal(path, Refusal(line, "", f"conflict: {CASH_CONFLICT}"), "conflict")
+                report.add_refusal(path, Refusal(line, "", f"conflict: {CASH_CONFLICT_REASON}"), "conflict")
             elif outcome == "existing":
                 report.add("duplicate")
             elif reason := check.kept_out(structs.replace(record, received_ts=received_ts)):

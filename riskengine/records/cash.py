@@ -22,6 +22,8 @@ CASH, CARRY = "cash", "carry"
 
 CARRY_TYPES = ("swap_points", "funding", "interest", "borrow", "withholding", "dividend")
 
+CASH_CONFLICT_REASON = "another record with the same id and version was stored first; that one counts"
+
 KEPT_OUT = "kept out"
 """The field of a `Rejected` record whose fields are all sound: its times keep it out of the numbers."""
 
@@ -167,6 +169,19 @@ class CarryRow(NamedTuple):
 
 
 StoredCashRow = CashRow | CarryRow
+
+
+class CashOutcome(NamedTuple):
+    """What became of one record for its sender: `applied`, `duplicate`, `superseded`, `conflict` or `quarantined`, and why."""
+
+    status: str
+    reason: str = ""
+
+
+def stored_row(record: "CashRecord", received_ts: int) -> StoredCashRow:
+    """The row of a record that was stored at a time, as the store gives it back."""
+    values = values_of(msgspec.structs.replace(record, received_ts=received_ts))
+    return CashRow(*values) if isinstance(record, CashMovement) else CarryRow(*values)
 
 
 # -- the check -------------------------------------------------------------------------------------------------------

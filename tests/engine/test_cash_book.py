@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def node(house: House, name: str = "ALL") -> dict:
     return node_row(house.engine.snapshot, REFERENCE.hierarchy.index[name])
 
 
-def position(house: House, instrument: str = "EURUSD", **owner: str) -> dict:
+def position(house: House, instrument: str = "EURUSD", **owner: Any) -> dict:
     rows = ladder_rows(house.engine.snapshot, **(owner or {"node": "FX1"}))
     return next(row for row in rows if row["instrument"] == instrument)
 
@@ -101,7 +102,7 @@ def test_pence_and_pounds_are_one_currency() -> None:
 
 def test_any_order_of_trades_carry_and_their_versions_ends_in_the_same_state() -> None:
     trades = [trade("1"), trade("2", side="sell", quantity="30", price="1.2", ts=NOON + SECOND)]
-    rows = [
+    rows: list[StoredCashRow] = [
         carry(),
         carry(amount="-11", version=2),
         carry("K2", "7", currency="JPY"),
@@ -275,7 +276,13 @@ def restarted(house: House, rows: Iterable[StoredCashRow], trades: Iterable) -> 
 
 def test_an_engine_that_takes_everything_at_once_has_the_same_digest_and_cash() -> None:
     trades = [trade("1"), trade("2", instrument="ACME", desk="EQ1", quantity="2", price="10", fees="1")]
-    rows = [cash(), cash(amount="900", version=2), carry(), carry("K2", "7", currency="JPY"), cash("C2", "3", ts=NOON + DAY)]
+    rows: list[StoredCashRow] = [
+        cash(),
+        cash(amount="900", version=2),
+        carry(),
+        carry("K2", "7", currency="JPY"),
+        cash("C2", "3", ts=NOON + DAY),
+    ]
     live = House()
     for one in trades:
         live.deal(one)

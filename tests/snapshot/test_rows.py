@@ -31,8 +31,8 @@ AMOUNTS = names(
 )
 POSITION = names(
     "instrument quantity net_cash average_price breakeven_price mark mark_source mark_ts currency total_pnl realised_pnl"
-    " unrealised_pnl day_pnl total_pnl_local realised_pnl_local unrealised_pnl_local fees beside market_value delta_base delta_cash"
-    " gamma_cash vega theta stale quarantined trade_count last_trade_ts"
+    " unrealised_pnl day_pnl total_pnl_local realised_pnl_local unrealised_pnl_local fees beside market_value delta_base"
+    " delta_cash gamma_cash vega theta stale quarantined trade_count last_trade_ts"
 )
 OPTION = {
     "instrument": "CALL",

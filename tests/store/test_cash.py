@@ -1,6 +1,7 @@
 """External cash and carry in the store: versions, repeats, conflicts, and what other programs write."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -11,13 +12,13 @@ from tests.store_book import CHECK, TS, Outside
 ENTRIES = EntryCheck(CHECK)
 
 
-def movement(cash_id: str = "C1", amount: str = "1000", **columns: object) -> CashMovement:
-    usual = {"node": "FX1", "currency": "USD", "ts": TS} | columns
+def movement(cash_id: str = "C1", amount: str = "1000", **columns: Any) -> CashMovement:
+    usual: dict[str, Any] = {"node": "FX1", "currency": "USD", "ts": TS} | columns
     return ENTRIES.cash(CashInput(cash_id=cash_id, amount=Decimal(amount), **usual), 0)
 
 
-def carry(carry_id: str = "K1", amount: str = "-12.5", **columns: object) -> CarryRecord:
-    usual = {"desk": "FX1", "instrument": "EURUSD", "ts": TS, "type": "swap_points"} | columns
+def carry(carry_id: str = "K1", amount: str = "-12.5", **columns: Any) -> CarryRecord:
+    usual: dict[str, Any] = {"desk": "FX1", "instrument": "EURUSD", "ts": TS, "type": "swap_points"} | columns
     return ENTRIES.carry(CarryInput(carry_id=carry_id, amount=Decimal(amount), **usual), 0)
 
 

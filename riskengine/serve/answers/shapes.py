@@ -75,6 +75,13 @@ CASH: Fields = (
     Field("available_cash", NUMBER, "external cash, net cash of what is paid for, settled P&L of FX and futures, less fees"),
     Field("cash_translation_pnl", NUMBER, "of the day's NAV, from rate changes on the cash and fees brought forward"),
 )
+CASH_FLOW: Fields = (
+    Field("currency", TEXT, "of the flow"),
+    Field("value_date", TEXT, "when it flows; null for what is due"),
+    Field("bucket", TEXT, "due (its date is over: settled), today, tom, spot, or the date"),
+    Field("amount", NUMBER, "in the currency; comes in where positive"),
+    Field("amount_reporting", NUMBER, "what that is worth; null without a rate"),
+)
 UNPRICED_HERE = Field("unpriced_count", INTEGER, "positions that the row lacks, because a part of them in it is unknown")
 NODE: Fields = (
     Field("node", TEXT, "its name"),
