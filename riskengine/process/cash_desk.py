@@ -40,9 +40,9 @@ class CashDesk:
         self._on_writer = on_writer
         self._seen: Changes | None = None
 
-    async def take(self, kind: str, records: Sequence[CashRecord]) -> list[CashOutcome]:
+    async def take(self, kind: str, records: Sequence[CashRecord], actor: str) -> list[CashOutcome]:
         """Store records of one kind; returns once a published snapshot shows them. Raises EngineNotLive, StoreError."""
-        saved: list[CashSaved] = await self._on_store(lambda store: store.save_cash(kind, records))
+        saved: list[CashSaved] = await self._on_store(lambda store: store.save_cash(kind, records, actor))
         rows = [
             stored_row(record, each.received_ts)
             for record, each in zip(records, saved, strict=True)

@@ -328,9 +328,9 @@ class EngineProcess:
         """See `Gateway`."""
         await self._when_live().verdicts.decide(item, verdict)
 
-    async def take_cash(self, kind: str, records: Sequence[CashRecord]) -> list[CashOutcome]:
+    async def take_cash(self, kind: str, records: Sequence[CashRecord], actor: str) -> list[CashOutcome]:
         """See `Gateway`."""
-        return await self._when_live().cash_desk.take(kind, records)
+        return await self._when_live().cash_desk.take(kind, records, actor)
 
     async def reconcile(self, *, repair: bool, actor: str) -> dict[str, Any]:
         """See `Gateway`."""

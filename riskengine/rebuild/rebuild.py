@@ -152,11 +152,7 @@ def rebuild(
     reference = Reference(store.nodes(), store.instruments(), currency, store.rule_starts(), units)
     engine = Engine(reference, config, epoch=epoch, now=now)
     engine.recall_verdicts(store.verdicts())
-    openings = store.openings()
-    placed = list(_placed_openings(openings, reference))
-    engine.open_with(placed)
-    listener.note(openings=len(placed), openings_left_out=len(openings) - len(placed))
-    engine.take_cash(store.cash_beyond(None).rows, now, is_all=True)
+    _take_balances(engine, store, now, listener)
     listener.enter("marks")
     engine.set_settlements(settlements(store, config, now))
     engine.marks.restore(known_marks(store, config, now))
@@ -179,6 +175,15 @@ def rebuild(
             gc.enable()
     listener.advance(1.0, loaded)
     return engine
+
+
+def _take_balances(engine: Engine, store: DayStore, now: int, listener: Listener) -> None:
+    """Opening balances, cash and carry: all that is known of positions and nodes before the first trade."""
+    openings = store.openings()
+    placed = list(_placed_openings(openings, engine.reference))
+    engine.open_with(placed)
+    listener.note(openings=len(placed), openings_left_out=len(openings) - len(placed))
+    engine.take_cash(store.cash_beyond(None).rows, now, is_all=True)
 
 
 def _recall_conflicts(engine: Engine, conflicts: Sequence[Trade], freezer: "Freezer | None") -> None:

@@ -110,7 +110,7 @@ class Gateway(Protocol):
         """
         ...
 
-    async def take_cash(self, kind: str, records: Sequence[CashRecord]) -> list[CashOutcome]:
+    async def take_cash(self, kind: str, records: Sequence[CashRecord], actor: str) -> list[CashOutcome]:
         """Make records of one kind, `cash` or `carry`, durable and take them; when this returns, a published snapshot shows them.
 
         Raises EngineNotLive, StoreError.

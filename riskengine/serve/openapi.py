@@ -219,6 +219,7 @@ SCHEMAS: dict[str, Schema] = {
             "row": {"type": ["object", "null"], "description": "the cell's row, numbers as texts"},
             "mark": {"type": "object"},
             "rate": {"type": "object"},
+            "beside_rates": {"type": "object", "description": "of the currencies of amounts beside net cash"},
             "positions": {"type": "array", "items": {"type": "object"}},
             "arithmetic": {"type": "array", "items": {"type": "object"}},
         },

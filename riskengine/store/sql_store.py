@@ -185,10 +185,10 @@ class SqlStore(ABC):
             save = 0 if self._epoch is None else (self._epoch << 32) + self._mark_saves
             return reference.save_marks(transaction, marks, save, SystemClock().now())
 
-    def save_cash(self, kind: str, records: Sequence[CashRecord]) -> list[CashSaved]:
+    def save_cash(self, kind: str, records: Sequence[CashRecord], actor: str = "") -> list[CashSaved]:
         with self._transaction() as transaction:
             self._check_epoch(transaction)
-            return cash_of.save(transaction, kind, records, SystemClock().now(), self._trail(transaction))
+            return cash_of.save(transaction, kind, records, SystemClock().now(), self._trail(transaction), actor)
 
     def record_followed_cash(self) -> None:
         with self._transaction() as transaction:

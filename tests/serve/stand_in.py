@@ -119,7 +119,7 @@ class StandIn:
         self._require_live()
         return action(self.engine)
 
-    async def take_cash(self, kind: str, records: Sequence[CashRecord]) -> list[CashOutcome]:
+    async def take_cash(self, kind: str, records: Sequence[CashRecord], actor: str) -> list[CashOutcome]:
         self._require_live()
         if self.broken is not None:
             raise self.broken

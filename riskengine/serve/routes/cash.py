@@ -66,7 +66,7 @@ async def _take(
 
     judged = await map_in_turns(checked, enumerate(items))
     records = [each for each in judged if not isinstance(each, Refusal)]
-    outcomes = iter(await gateway.take_cash(kind, records) if records else ())
+    outcomes = iter(await gateway.take_cash(kind, records, question.principal.name) if records else ())
     results, refusals = [], []
     for item, each in zip(items, judged, strict=True):
         if isinstance(each, Refusal):

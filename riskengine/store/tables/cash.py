@@ -27,7 +27,9 @@ def cash_rows(transaction: Transaction) -> list[StoredCashRow]:
     ]
 
 
-def save(transaction: Transaction, kind: str, records: Sequence[CashRecord], now: int, trail: Trail) -> list[CashSaved]:
+def save(
+    transaction: Transaction, kind: str, records: Sequence[CashRecord], now: int, trail: Trail, actor: str = ""
+) -> list[CashSaved]:
     """Insert versions of records of one kind and record them in the trail; what is stored already is never rewritten.
 
     Returns for each whether it is new, the highest version or a lower one, equal to the stored one, or in conflict with it.
@@ -50,7 +52,7 @@ def save(transaction: Transaction, kind: str, records: Sequence[CashRecord], now
             highest[record.record_id] = max(record.version, highest.get(record.record_id, 0))
         saved.append(CashSaved(outcome, now))
     transaction.run(f"{kind}_insert", new)
-    trail.records(kind, RECORDED[kind].columns, [values[:-1] for values in new])
+    trail.records(kind, RECORDED[kind].columns, [values[:-1] for values in new], actor)
     return saved
 
 
