@@ -107,8 +107,8 @@ class Store(Protocol):
     def save_cash(self, kind: str, records: Sequence[CashRecord], actor: str = "") -> list[CashSaved]:
         """W. Insert versions of records of one kind, `cash` or `carry`, in one transaction, with the audit trail.
 
-        A stored version is never rewritten: an equal one is `existing`, a different one a `conflict` and not stored. `actor` is who
-        sent them, for the trail.
+        A stored version is never rewritten: an equal one is `existing`, a different one a `conflict` and not stored. `actor` is
+        who sent them, for the trail.
         """
         ...
 
