@@ -234,6 +234,7 @@ READS = [
     ("/v1/trades", {}),
     ("/v1/digest", {}),
     ("/v1/exposure", {"by": "sector"}),
+    ("/v1/cashladder", {}),
     ("/v1/history", {}),
     ("/v1/exceptions", {}),
     ("/v1/breaks", {}),
