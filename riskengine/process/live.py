@@ -90,6 +90,8 @@ class LiveEngine:
         )
         self.writer = self._make_writer(loaded)
         self.renewals.work_on(self._renewal_parts())
+        self.cash_desk = CashDesk(around.store, config, around.clock, calls.on_store, calls.on_writer)
+        self.cash_desk.go_on(loaded.seen, engine.settlements)
         self.reconciler = Reconciler(self._reconciler_parts())
         self.beats = Beats(
             config.engine.beat_ms / 1_000,
@@ -104,8 +106,6 @@ class LiveEngine:
             calls.on_store, calls.on_writer, self.store_thread.delivery, self.quotes, self.beats.hand_over_prices
         )
         self.day_marks = DayMarks(around.store, config, around.clock, self.quotes, lambda: self.neighbours.read_closes())
-        self.cash_desk = CashDesk(around.store, config, around.clock, calls.on_store, calls.on_writer)
-        self.cash_desk.go_on(loaded.seen, engine.settlements)
         self.neighbours = Neighbours(self._neighbour_parts())
         self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store)
 
@@ -197,6 +197,7 @@ class LiveEngine:
             renew=self._calls.renew,
             alone=self.renewals.alone,
             compare=compare_beside(around.config),
+            follow_cash=self.cash_desk.follow,
         )
 
     def _neighbour_parts(self) -> NeighbourParts:
