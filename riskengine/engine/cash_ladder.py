@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from riskengine.engine.cash_book import NO_NOTIONAL
 from riskengine.engine.engine import Engine
 from riskengine.errors import Frozen
-from riskengine.market.settlement import business_day_after, settlement_date, value_date_of
+from riskengine.market.settlement import business_day_after, business_day_before, settlement_date, value_date_of
 from riskengine.market.trading_day import TradingDay
 from riskengine.positions.ledger import Row
 from riskengine.records.cash import CarryRecord, CashMovement, CashRecord, entry_of
@@ -32,7 +32,10 @@ LEG_SCALE = CASH_ONE // (ONE * 10**MULTIPLIER_DECIMALS)
 """Turns k q into units of 1e-28."""
 
 LOOK_BACK_DAYS = 9
-"""Calendar days before which every spot trade has settled."""
+"""Calendar days before which every spot trade has settled, whatever the holidays."""
+
+UNSETTLED_DAYS = 2
+"""Business days after its trading day on which a trade settles at the latest, unless its own value date says otherwise."""
 
 AT_ONCE = 2_000
 """Positions that the writer looks at in one step: 2 ms."""
@@ -68,14 +71,25 @@ class LadderTrades(NamedTuple):
     without_notional: tuple[CarryRecord, ...]
 
 
-def look_back(trading_day: TradingDay, now: int) -> int:
-    """The moment since which trades may not have settled."""
-    return trading_day.close_of(trading_day.date_of(now) - dt.timedelta(days=LOOK_BACK_DAYS))
+class LookBack(NamedTuple):
+    """Which trades are looked at: those in memory since `since`; those since `unsettled` are recalled where they are frozen."""
+
+    since: int
+    unsettled: int
+    today: str
 
 
-def places_of(snapshot: Snapshot, node: int, since: int) -> Iterator[tuple[Place, Row]]:
+def look_back(trading_day: TradingDay, now: int) -> LookBack:
+    """The look back of a ladder at a moment."""
+    today = trading_day.date_of(now)
+    first = business_day_before(today, UNSETTLED_DAYS + 1)
+    since = trading_day.close_of(today - dt.timedelta(days=LOOK_BACK_DAYS))
+    return LookBack(since, trading_day.close_of(first), today.isoformat())
+
+
+def places_of(snapshot: Snapshot, node: int, back: LookBack) -> Iterator[tuple[Place, Row]]:
     """The positions at or below a node that must be looked at, with their rows. O(leaves + positions of those that traded)."""
-    hierarchy = snapshot.reference.hierarchy
+    hierarchy, since = snapshot.reference.hierarchy, back.since
     for name in hierarchy.leaves_below(node):
         leaf = hierarchy.index[name]
         state = snapshot.nodes.state(leaf)
@@ -85,7 +99,7 @@ def places_of(snapshot: Snapshot, node: int, since: int) -> Iterator[tuple[Place
                     yield (leaf, row.instrument), row
 
 
-def tails_of(engine: Engine, wanted: Iterable[tuple[Place, Row]], since: int) -> dict[Place, Tail]:
+def tails_of(engine: Engine, wanted: Iterable[tuple[Place, Row]], back: LookBack) -> dict[Place, Tail]:
     """The tails of positions that still have these rows. Writer thread. Raises Frozen. 1 us each, and its trades."""
     books, found, frozen = engine.ledger.organisation.books, dict[Place, Tail](), []
     names, symbols = engine.reference.hierarchy.names, engine.reference.symbols
@@ -93,11 +107,11 @@ def tails_of(engine: Engine, wanted: Iterable[tuple[Place, Row]], since: int) ->
         position = books[leaf].positions.get(number)
         if position is None or books[leaf].rows[position.slot] is not row:
             continue
-        if position.base is not None and position.base.newest.ts >= since:
+        if position.base is not None and _may_be_unsettled(position.base.newest, back):
             frozen.append(("node", names[leaf], symbols[number]))
         trades = position.trades
         first = len(trades)
-        while first and trades[first - 1].ts >= since:
+        while first and trades[first - 1].ts >= back.since:
             first -= 1
         found[leaf, number] = Tail(row, tuple(trades[first:]))
     if frozen:
@@ -105,7 +119,11 @@ def tails_of(engine: Engine, wanted: Iterable[tuple[Place, Row]], since: int) ->
     return found
 
 
-def collect(engine: Engine, *, node: str | None, since: int, known: Mapping[Place, Tail]) -> LadderTrades:
+def _may_be_unsettled(trade: Trade, back: LookBack) -> bool:
+    return trade.ts >= back.unsettled or trade.value_date >= back.today
+
+
+def collect(engine: Engine, *, node: str | None, back: LookBack, known: Mapping[Place, Tail]) -> LadderTrades:
     """What a ladder of a node (None: the root) is made from; `known` are tails that were taken before. Writer thread.
 
     Raises UnknownName, Frozen. O(positions that traded since), and the trades of those that are not known.
@@ -114,32 +132,32 @@ def collect(engine: Engine, *, node: str | None, since: int, known: Mapping[Plac
     number = 0 if node is None else node_number(snapshot, node)
     tails: dict[Place, Tail] = {}
     missing: list[tuple[Place, Row]] = []
-    for place, row in places_of(snapshot, number, since) if len(snapshot.reference.hierarchy) else ():
+    for place, row in places_of(snapshot, number, back) if len(snapshot.reference.hierarchy) else ():
         tail = known.get(place)
         if tail is not None and tail.row is row:
             tails[place] = tail
         else:
             missing.append((place, row))
-    tails |= tails_of(engine, missing, since)
-    return LadderTrades(snapshot, number, tails, tuple(engine.cash.since(since)), tuple(engine.cash.without_notional))
+    tails |= tails_of(engine, missing, back)
+    return LadderTrades(snapshot, number, tails, tuple(engine.cash.since(back.since)), tuple(engine.cash.without_notional))
 
 
 def collect_known(
-    engine: Engine, *, snapshot: Snapshot, node: int, since: int, known: Mapping[Place, Tail]
+    engine: Engine, *, snapshot: Snapshot, node: int, back: LookBack, known: Mapping[Place, Tail]
 ) -> LadderTrades | None:
     """The same of a snapshot of which all tails are known; None if a trade has come since. Writer thread. O(records since)."""
     newest = engine.snapshot
     if newest.trade_seq > snapshot.seq or newest.reference is not snapshot.reference:
         return None
-    return LadderTrades(snapshot, node, known, tuple(engine.cash.since(since)), tuple(engine.cash.without_notional))
+    return LadderTrades(snapshot, node, known, tuple(engine.cash.since(back.since)), tuple(engine.cash.without_notional))
 
 
-def unknown_places(snapshot: Snapshot, node: int, since: int, known: dict[Place, Tail]) -> list[list[tuple[Place, Row]]]:
+def unknown_places(snapshot: Snapshot, node: int, back: LookBack, known: dict[Place, Tail]) -> list[list[tuple[Place, Row]]]:
     """The positions of a snapshot that must be looked at and are not `known`, in steps of AT_ONCE; forgets the others.
 
     Any thread. O(leaves + positions of those that traded).
     """
-    wanted = dict(places_of(snapshot, node, since))
+    wanted = dict(places_of(snapshot, node, back))
     for place in [place for place, tail in known.items() if wanted.get(place) is not tail.row]:
         del known[place]
     return list(steps_of((place, row) for place, row in wanted.items() if place not in known))

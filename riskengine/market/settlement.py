@@ -41,6 +41,14 @@ def business_day_after(date: dt.date, count: int) -> dt.date:
     return date
 
 
+def business_day_before(date: dt.date, count: int) -> dt.date:
+    """The weekday that is `count` weekdays before a date."""
+    while count:
+        date -= _DAY
+        count -= date.weekday() < _SATURDAY
+    return date
+
+
 def settlement_date(instrument: Instrument, traded: dt.date) -> dt.date | None:
     """The value date of what a trade of this trading day pays; None for futures. 3 us."""
     kind = instrument.kind
