@@ -171,6 +171,7 @@ SCHEMAS: dict[str, Schema] = {
             "mark": {"type": "object"},
             "rate": {"type": "object"},
             "positions": {"type": "array", "items": {"type": "object"}},
+            "day": {"type": ["object", "null"], "description": "the position at the last close, from which the day's lines come"},
             "arithmetic": {"type": "array", "items": {"type": "object"}},
         },
         ("epoch", "seq", "as_of", "instrument", "row", "mark", "rate", "positions", "arithmetic"),
