@@ -1,7 +1,7 @@
 """Sixty business days of published euro reference rates through the real program, against a recomputation in decimals.
 
-A book in twelve pairs; the rates are the official closes of their dates. The program loads everything, starts on the day after the
-last one, and makes up the closes of all days; nothing of the recomputation is the engine's.
+A book in twelve pairs; the rates are the official closes of their dates. The program loads everything, starts on the day after
+the last one, and makes up the closes of all days; nothing of the recomputation is the engine's.
 """
 
 import csv
@@ -10,8 +10,9 @@ import gzip
 import random
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -73,7 +74,7 @@ class Expected:
 
     def days(self, node: str) -> list[Decimal]:
         totals = self.totals[node]
-        return [after - before for before, after in zip(totals, totals[1:], strict=False)]
+        return [after - before for before, after in pairwise(totals)]
 
     def drawdown(self, node: str) -> Decimal:
         peak, worst = self.totals[node][0], Decimal(0)
@@ -116,7 +117,8 @@ def load_book(folder: Path, store: str, rates: dict[str, dict[str, Decimal]], de
             ),
         ),
     }
-    for done in commands(*(["load", kind, path, "--store", store] for kind, path in files.items())):
+    words: list[list[str | Path]] = [["load", kind, path, "--store", store] for kind, path in files.items()]
+    for done in commands(*words):
         assert done.returncode == 0, done.stderr
 
 
@@ -145,11 +147,11 @@ def server(rates: dict[str, dict[str, Decimal]], tmp_path_factory: pytest.TempPa
     clock.close()
 
 
-def history(server: Server, node: str, measure: str) -> dict[str, object]:
+def history(server: Server, node: str, measure: str) -> dict[str, Any]:
     return server.get(f"/v1/history?node={node}&measure={measure}&days=365")
 
 
-def by_date(answer: dict[str, object], dates: list[str]) -> list[float]:
+def by_date(answer: dict[str, Any], dates: list[str]) -> list[float]:
     """The values at the boundaries of these dates."""
     values = {row["ts"]: row["value"] for row in answer["rows"]}
     return [values[boundary(date)] for date in dates]
