@@ -76,6 +76,8 @@ class LiveEngine:
         self._calls = calls
         self._loop = asyncio.get_running_loop()
         self._start_notices = engine.take_noticed()
+        self.spot_dates = engine.quarantine.spot_dates
+        """What judges value dates, in this engine and in those that take over from it."""
         self.inbox = Inbox(config.inbox.max_trades)
         self.renewals = Renewals(trade_check(engine.reference), loaded.revision)
         self.quotes = LimitedQuoteBook(engine.reference, config.marks, config.engine.future_limit_s, config.ingest)
@@ -143,6 +145,7 @@ class LiveEngine:
             after_read=self._after_read,
             recall=Recall(self._around.store, check, loaded.engine),
             went_back=self._store_went_back,
+            spot_dates=self.spot_dates,
         )
 
     def _make_writer(self, loaded: Loaded) -> Writer:
@@ -176,6 +179,7 @@ class LiveEngine:
             warnings=around.warnings,
             metrics=around.metrics,
             newest=self.newest,
+            spot_dates=self.spot_dates,
         )
 
     def _reconciler_parts(self) -> ReconcilerParts:
@@ -208,6 +212,8 @@ class LiveEngine:
             newest=self.newest,
             on_store=self._calls.on_store,
             warnings=around.warnings,
+            spot_dates=self.spot_dates,
+            renew=self._calls.renew,
         )
 
     # -- between the parts -------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ from riskengine.loop import start_task
 from riskengine.market.marks import CLOSE, Mark, QuoteBook
 from riskengine.observe import get_logger
 from riskengine.positions.processed import unescape_name
+from riskengine.process.calendar_watch import CalendarParts, take_calendars
 from riskengine.process.sampling import OnStore
 from riskengine.rebuild.rebuild import known_marks, waiting_closes
 from riskengine.records.types import Trade, Verdict
@@ -73,6 +74,8 @@ class NeighbourParts(NamedTuple):
     newest: Callable[[], Snapshot]
     on_store: OnStore
     warnings: Warnings
+    spot_dates: SpotDates
+    renew: Callable[[str], Awaitable[None]]
 
 
 class Neighbours:
@@ -125,6 +128,8 @@ class Neighbours:
                     await self._take_prices()
                 if "closes" in kinds:
                     await self._list_waiting()
+                if "calendars" in kinds:
+                    await take_calendars(self._parts)
                 if "conflicts" in kinds:
                     await self._take_conflicts()
                 if "verdicts" in kinds:

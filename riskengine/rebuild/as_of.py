@@ -22,7 +22,7 @@ from riskengine.records.types import Close, Instrument, Key, Node, Opening, Stor
 from riskengine.snapshot.compare import NOTHING, Holding, plus
 from riskengine.store.audit_chain import AuditFilter
 from riskengine.store.protocol import Store
-from riskengine.store.results import StoredNotice
+from riskengine.store.results import CalendarState, StoredNotice
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
 
@@ -81,6 +81,10 @@ class PastDay:
     def rule_starts(self) -> RuleStarts:
         """Today's: a rule judges by the number of a row, whatever the moment."""
         return self._store.rule_starts()
+
+    def calendar_state(self) -> CalendarState:
+        """Today's: a spot date judges from the `received_ts` on that stands beside it, whatever the moment."""
+        return self._store.calendar_state()
 
     def watermark(self) -> int:
         """0: which rows had been received by then is known only once they are read."""

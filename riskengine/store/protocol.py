@@ -15,6 +15,7 @@ refuses. A W method that raises has changed nothing.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from riskengine.records.calendars import CalendarEntry, SpotFact
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
@@ -24,6 +25,7 @@ from riskengine.store.results import (
     Bookmark,
     BreakKey,
     BreakStatus,
+    CalendarState,
     Changes,
     Conflict,
     FoundBreak,
@@ -92,6 +94,14 @@ class Store(Protocol):
 
     def save_closes(self, closes: Sequence[Close]) -> Saved:
         """W. Insert by (date, instrument). A stored close is never rewritten: a different price is refused."""
+        ...
+
+    def save_calendars(self, entries: Sequence[CalendarEntry]) -> Saved:
+        """W. Insert or replace by calendar and date, in one transaction."""
+        ...
+
+    def save_spot_facts(self, facts: Sequence[SpotFact]) -> list[SpotFact]:
+        """W. Insert spot dates that are not there yet; a stored one is never changed. Returns all of those pairs and dates."""
         ...
 
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
@@ -337,6 +347,14 @@ class Store(Protocol):
 
     def closes_after(self, date: str, limit: int) -> list[Close]:
         """R. The first closes dated after `date`, by date. Cost 1 us each."""
+        ...
+
+    def calendar_state(self) -> CalendarState:
+        """R. Loaded calendars and everything else by which value dates are judged. Cost 1 us a row."""
+        ...
+
+    def newest_with_value_date(self) -> int:
+        """R. The newest `received_ts` of a trade with a value date, 0 without any. Cost 0.1 s a million trades."""
         ...
 
     def rule_starts(self) -> RuleStarts:

@@ -10,6 +10,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from riskengine.clock import SystemClock
 from riskengine.errors import LeaseHeld, StoreError, StoreWentBack
+from riskengine.records.calendars import CalendarEntry, SpotFact
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
@@ -23,6 +24,7 @@ from riskengine.store.queries import Transaction
 from riskengine.store.results import (
     BreakKey,
     BreakStatus,
+    CalendarState,
     Conflict,
     FoundBreak,
     Removed,
@@ -35,6 +37,7 @@ from riskengine.store.results import (
 )
 from riskengine.store.standing import RESUME, Acknowledged, find_shortfall, lacking_entry
 from riskengine.store.tables import breaks as breaks_of
+from riskengine.store.tables import calendars as calendars_of
 from riskengine.store.tables import curve_samples as curves_of
 from riskengine.store.tables import notices as notices_of
 from riskengine.store.tables import reference, removal
@@ -174,6 +177,14 @@ class SqlStore(ABC):
     def save_closes(self, closes: Sequence[Close]) -> Saved:
         with self._transaction() as transaction:
             return reference.save_closes(transaction, closes, self._trail(transaction))
+
+    def save_calendars(self, entries: Sequence[CalendarEntry]) -> Saved:
+        with self._transaction() as transaction:
+            return calendars_of.save_calendars(transaction, entries, self._trail(transaction))
+
+    def save_spot_facts(self, facts: Sequence[SpotFact]) -> list[SpotFact]:
+        with self._transaction() as transaction:
+            return calendars_of.save_spot_facts(transaction, facts)
 
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
         with self._transaction() as transaction:
@@ -328,6 +339,12 @@ class SqlStore(ABC):
 
     def closes_after(self, date: str, limit: int) -> list[Close]:
         return self._read(reference.closes_after, date, limit)
+
+    def calendar_state(self) -> CalendarState:
+        return self._read(calendars_of.calendar_state)
+
+    def newest_with_value_date(self) -> int:
+        return self._read(calendars_of.newest_with_value_date)
 
     def rule_starts(self) -> RuleStarts:
         return self._read(rules_of.rule_starts)

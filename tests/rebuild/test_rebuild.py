@@ -19,7 +19,7 @@ from riskengine.records.reference import trade_check
 from riskengine.records.rules import NO_STARTS, RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.digest import digest
-from riskengine.store.results import StoredNotice
+from riskengine.store.results import CalendarState, StoredNotice
 from riskengine.store.trade_rows import COLUMNS, RefusedRow, TradeRow, row_values
 from tests.world import NOON, SECOND, House, cancel, config, instruments, nodes, opening, trade
 
@@ -63,6 +63,9 @@ class Shelf:
 
     def rule_starts(self) -> RuleStarts:
         return NO_STARTS
+
+    def calendar_state(self) -> CalendarState:
+        return CalendarState()
 
     def notices(self, limit: int) -> list[StoredNotice]:
         return []
