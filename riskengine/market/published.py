@@ -3,7 +3,7 @@
 Why this one: it agrees with the market on every spot date that was checked, at 17 MB. QuantLib agrees as well and is 88 MB of a
 compiled library for this one purpose; exchange_calendars knows days of exchanges only, and brings pandas. Importing it takes
 0.1 s, so the first question does it. It is asked for one year at a time and never made to reach beyond: a year that is not
-published (China's after the newest decree, dates that the library calls estimated) is not covered, and `Published.covers` says so.
+published (China's after the newest decree, dates that the library calls estimated) is not covered: `Published.covers` says so.
 
 Dollar holidays are the Federal Reserve's and the euro's are TARGET's, never lists of countries. A currency that is absent here
 has weekends alone: who asks must say so.

@@ -20,7 +20,7 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import EngineConfig
 from riskengine.market.calendars import Calendars
 from riskengine.market.trading_day import TradingDay
-from riskengine.records.calendars import SpotFact
+from riskengine.records.calendars import CalendarState, SpotFact
 from riskengine.records.types import Instrument, Kind, Trade
 
 NEXT_DAY_CURRENCIES = frozenset({"CAD", "TRY", "PHP", "RUB"})
@@ -147,22 +147,30 @@ class SpotDates:
         self._minds_changed = False
         self.adopt(facts)
 
+    @classmethod
+    def of(cls, state: CalendarState, config: EngineConfig) -> "SpotDates":
+        """What judges value dates, as a store has it."""
+        return cls(Calendars(state.entries), config, state.facts, state.exact_since)
+
     @property
     def may_differ(self) -> bool:
         """Whether there may be trades that today's calendars judge otherwise than the fact that counts."""
         return self._minds_changed or bool(self._exact_since)
 
-    def adopt(self, facts: Iterable[SpotFact]) -> None:
-        """Take facts as the store has them: the stored word counts."""
+    def adopt(self, facts: Iterable[SpotFact]) -> bool:
+        """Take facts as the store has them: the stored word counts. Whether a known spot date is another one now."""
         taken: dict[Pair, list[SpotFact]] = {}
+        is_changed = False
         for fact in facts:
             taken.setdefault((fact.base, fact.quote, fact.traded), []).append(fact)
         with self._lock:
             for pair, known in taken.items():
                 known.sort(key=lambda one: one.since_ts)
+                is_changed = is_changed or self._facts.get(pair, (known[-1],))[-1].spot != known[-1].spot
                 self._facts[pair] = tuple(known)
                 self._unsaved.pop(pair, None)
                 self._minds_changed = self._minds_changed or len(known) > 1
+        return is_changed
 
     def unsaved(self) -> list[SpotFact]:
         """The facts that no store has yet: save them, and `adopt` what is stored then."""
@@ -222,8 +230,9 @@ class SpotDates:
         value = dt.date.fromisoformat(trade.value_date)
         return SpotVerdict(spot <= value <= spot + GRACE, spot.isoformat(), True)
 
-    def changed_facts(self, calendars: Calendars, since_ts: int) -> list[SpotFact]:
-        """The facts that these calendars would make otherwise, in force for trades received from `since_ts` on. 5 us a fact."""
+    def changed_facts(self, since_ts: int = 0) -> list[SpotFact]:
+        """The facts that the calendars would make otherwise, for trades received from `since_ts` on. 5 us a fact."""
+        calendars = self.calendars
         with self._lock:
             newest = [facts[-1] for facts in self._facts.values()]
         found = []
@@ -238,3 +247,12 @@ def described(facts: Sequence[SpotFact], named: int = 3) -> str:
     """Facts in words, the first few by name: for a message about what calendars would change."""
     first = ", ".join(f"{one.base}{one.quote} of {one.traded} to {one.spot}" for one in facts[:named])
     return first + (f" and {len(facts) - named:,} more" if len(facts) > named else "")
+
+
+def text_of_changes(facts: Sequence[SpotFact]) -> str:
+    """What changed calendars mean for the trades that came before, for people."""
+    return (
+        f"{len(facts):,} spot dates that have judged trades are others by the calendars of today: {described(facts)}."
+        " They judge the trades that come from now on; earlier ones keep their verdict, and those that would be judged otherwise"
+        " are listed (riskengine exceptions --kind older_rule, --kind quarantined)"
+    )

@@ -12,6 +12,9 @@ from riskengine.market.spot_dates import SpotDates
 from riskengine.positions.processed import exception_id
 from riskengine.records.types import Instrument, Kind, Opening, Trade
 
+WAS_NOT_SPOT = "was not spot"
+"""Part of the reason of a trade that the calendars of today would let in."""
+
 
 class Quarantine:
     """Why a trade is kept out of the positions, from stored facts alone.
@@ -72,8 +75,8 @@ class Quarantine:
         if is_spot:
             return ""
         if self.spot_dates.may_differ and trade.value_date == self.spot_dates.newest_spot(trade, instrument):
-            changed = "by the calendars of today it is, and a person may accept it"
-            return f"value_date {trade.value_date} was not spot ({spot}) by the calendars of its time; {changed}"
+            changed = "by those of today it is, and a person may accept it"
+            return f"value_date {trade.value_date} {WAS_NOT_SPOT} ({spot}) by the calendars of its time; {changed}"
         return f"value_date {trade.value_date} is not spot ({spot}); forwards are not valued"
 
     def outdated_spot(self, trade: Trade) -> str | None:

@@ -22,6 +22,7 @@ from riskengine.loop import PublishWakeup
 from riskengine.market.marks import Mark
 from riskengine.market.tick_limits import LimitedQuoteBook
 from riskengine.observe import Metrics
+from riskengine.process.calendar_watch import CalendarWatch
 from riskengine.process.day_marks import DayMarks
 from riskengine.process.neighbours import NeighbourParts, Neighbours
 from riskengine.process.sampling import OnStore, Sampling
@@ -106,6 +107,7 @@ class LiveEngine:
         )
         self.day_marks = DayMarks(around.store, config, around.clock, self.quotes, lambda: self.neighbours.read_closes())
         self.neighbours = Neighbours(self._neighbour_parts())
+        self.calendar_watch = CalendarWatch(self.newest, self.spot_dates, around.warnings, around.clock)
         self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store)
 
     def newest(self) -> Snapshot:
@@ -115,12 +117,14 @@ class LiveEngine:
     def start(self) -> None:
         """Start all threads and tasks."""
         self._save_notices(*self._start_notices)  # what a start had to work out is stored, as what comes later
-        for part in (self.store_thread, self.writer, self.reconciler, self.beats, self.day_marks, self.sampling):
+        for part in (self.store_thread, self.writer, self.reconciler, self.beats):
             part.start()
+        for watch in (self.day_marks, self.calendar_watch, self.sampling):
+            watch.start()
 
     async def stop(self, failed: Callable[[], bool]) -> None:
         """Finish what waits and store the marks. Once `failed` says so, nobody waits for answers of the engine."""
-        for jobs in (self.beats, self.day_marks, self.renewals, self.reconciler, self.neighbours):
+        for jobs in (self.beats, self.day_marks, self.calendar_watch, self.renewals, self.reconciler, self.neighbours):
             jobs.stop()
         await asyncio.to_thread(self.store_thread.drain, lambda: not failed() and self.writer.alive)
         # After the drain the writer has taken the last batch of prices, and there is room for what came since.

@@ -16,13 +16,14 @@ from riskengine.config import Config
 from riskengine.engine.worklist import LATE, MAX_NOTICES
 from riskengine.market.trading_day import TradingDay
 from riskengine.reconciliation.store_sums import Rules, holding_of, keys_of
+from riskengine.records.calendars import CalendarState
 from riskengine.records.decode import TradeCheck
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Key, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.compare import NOTHING, Holding, plus
 from riskengine.store.audit_chain import AuditFilter
 from riskengine.store.protocol import Store
-from riskengine.store.results import CalendarState, StoredNotice
+from riskengine.store.results import StoredNotice
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
 

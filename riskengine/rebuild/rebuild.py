@@ -16,18 +16,18 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
-from riskengine.market.calendars import Calendars
 from riskengine.market.marks import CLOSE, Mark
 from riskengine.market.spot_dates import SpotDates
 from riskengine.market.trading_day import TradingDay
 from riskengine.observe import get_logger
 from riskengine.positions.freezing import Recalled, freeze
+from riskengine.records.calendars import CalendarState
 from riskengine.records.decode import TradeCheck
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Key, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.snapshot import ExceptionItem
-from riskengine.store.results import CalendarState, StoredNotice
+from riskengine.store.results import StoredNotice
 from riskengine.store.trade_rows import RefusedRow, trade_from_row
 
 BATCH_TRADES = 1 << 20
@@ -143,7 +143,6 @@ def rebuild(
 
     `gentle` builds it beside a live engine: in short steps, which take longer together. With `past`, trades older than
     `[engine] history_days` are frozen on the way, 3 us each; without it all stay in memory. `rest` is called often meanwhile.
-
     What a live engine noticed of trades is stored: nobody works it out again. Of rows beyond those (the last moment before a
     kill, what came while no engine ran) it is worked out now, and is among `take_noticed`; `noticed_up_to` is from which row on,
     if a live engine knows that better than the store. `spot_dates` are those of a live engine; None: as the store has them.
@@ -151,9 +150,9 @@ def rebuild(
     listener.enter("reference")
     known = store.noticed_up_to()
     known = known if known is None else max(known, noticed_up_to)
-    currency, units = config.engine.reporting_currency, config.price_units
-    reference = Reference(store.nodes(), store.instruments(), currency, store.rule_starts(), units)
-    judge = read_spot_dates(store, config) if spot_dates is None else spot_dates
+    currency = config.engine.reporting_currency
+    reference = Reference(store.nodes(), store.instruments(), currency, store.rule_starts(), config.price_units)
+    judge = spot_dates or SpotDates.of(store.calendar_state(), config.engine)
     engine = Engine(reference, config, epoch=epoch, now=now, spot_dates=judge)
     engine.recall_verdicts(store.verdicts())
     openings = store.openings()
@@ -335,12 +334,6 @@ def settle_memory() -> None:
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-
-
-def read_spot_dates(store: DayStore, config: Config) -> SpotDates:
-    """What judges value dates, as the store has it: loaded calendars and stored spot dates."""
-    state = store.calendar_state()
-    return SpotDates(Calendars(state.entries), config.engine, state.facts, state.exact_since)
 
 
 def known_marks(store: DayStore, config: Config, now: int) -> dict[str, Mark]:

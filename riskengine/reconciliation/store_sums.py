@@ -15,7 +15,6 @@ import numpy as np
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
-from riskengine.market.calendars import Calendars
 from riskengine.market.spot_dates import SpotDates
 from riskengine.positions.quarantine import Quarantine
 from riskengine.records.decode import TradeCheck
@@ -98,8 +97,7 @@ class Rules:
         reporting = config.engine.reporting_currency
         names = {node.node for node in self.nodes}
         self.check = TradeCheck(self.instruments, self.leaves, names, (reporting,), rule_starts(transaction))
-        state = calendar_state(transaction)
-        spot_dates = SpotDates(Calendars(state.entries), config.engine, state.facts, state.exact_since)
+        spot_dates = SpotDates.of(calendar_state(transaction), config.engine)
         self.quarantine = Quarantine(self.instruments, config.engine, spot_dates)
         self.openings: list[Opening] = [
             opening

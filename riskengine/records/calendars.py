@@ -9,6 +9,7 @@ until a later fact of the same pair and date, whatever calendars say afterwards.
 import datetime as dt
 import re
 import zoneinfo
+from typing import NamedTuple
 
 import msgspec
 
@@ -64,6 +65,21 @@ class SpotFact(msgspec.Struct, frozen=True):
     traded: str
     since_ts: int
     spot: str
+
+
+class CalendarState(NamedTuple):
+    """Everything by which a store has value dates judged.
+
+    entries        loaded calendar entries
+    facts          stored spot dates, by pair, date and time
+    exact_since    the `received_ts` from which on spot dates are exact; 0: always
+    compared_with  names the calendars with which the facts were compared last
+    """
+
+    entries: tuple[CalendarEntry, ...] = ()
+    facts: tuple[SpotFact, ...] = ()
+    exact_since: int = 0
+    compared_with: str = ""
 
 
 def check_calendar(sent: CalendarInput) -> CalendarEntry:

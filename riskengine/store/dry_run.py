@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from riskengine.clock import SystemClock
-from riskengine.records.calendars import CalendarEntry
+from riskengine.records.calendars import CalendarEntry, CalendarState
 from riskengine.records.numbers import Range
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade
 from riskengine.store.audit_chain import AuditEntry
@@ -35,6 +35,7 @@ class DryRun:
         self._store = store
         self._currencies = {instrument.instrument: instrument.currency for instrument in store.instruments()}
         self._new = _NewTrades()
+        self._entries: dict[tuple[str, bool, str], CalendarEntry] = {}
 
     def nodes(self) -> list[Node]:
         """See `Store`."""
@@ -92,8 +93,15 @@ class DryRun:
         return self._read(lambda reading: reference.save_closes(reading, closes, _NoTrail(reading)))
 
     def save_calendars(self, entries: Sequence[CalendarEntry]) -> Saved:
-        """See `Store`."""
+        """See `Store`; `calendar_state` has them from then on."""
+        self._entries |= {entry.key: entry for entry in entries}
         return self._read(lambda reading: calendars.save_calendars(reading, entries, _NoTrail(reading)))
+
+    def calendar_state(self) -> CalendarState:
+        """See `Store`; with the entries that would be stored."""
+        state = self._store.calendar_state()
+        entries = {entry.key: entry for entry in state.entries} | self._entries
+        return state._replace(entries=tuple(entries.values()))
 
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
         """See `Store`."""

@@ -15,7 +15,7 @@ refuses. A W method that raises has changed nothing.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from riskengine.records.calendars import CalendarEntry, SpotFact
+from riskengine.records.calendars import CalendarEntry, CalendarState, SpotFact
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
@@ -25,7 +25,6 @@ from riskengine.store.results import (
     Bookmark,
     BreakKey,
     BreakStatus,
-    CalendarState,
     Changes,
     Conflict,
     FoundBreak,
@@ -100,8 +99,11 @@ class Store(Protocol):
         """W. Insert or replace by calendar and date, in one transaction."""
         ...
 
-    def save_spot_facts(self, facts: Sequence[SpotFact]) -> list[SpotFact]:
-        """W. Insert spot dates that are not there yet; a stored one is never changed. Returns all of those pairs and dates."""
+    def save_spot_facts(self, facts: Sequence[SpotFact], compared_with: str = "") -> list[SpotFact]:
+        """W. Insert spot dates that are not there yet; a stored one is never changed. Returns all of those pairs and dates.
+
+        `compared_with`, if it is not empty, names the calendars with which all stored ones have been compared.
+        """
         ...
 
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from riskengine.records.calendars import CalendarEntry, SpotFact
 from riskengine.records.types import Notice, Refusal
 from riskengine.store.trade_rows import TradeRow
 
@@ -88,17 +87,6 @@ class StoredNotice(NamedTuple):
 
 CHANGED_KINDS = frozenset({"calendars", "closes", "conflicts", "marks", "verdicts"})
 """The tables other than `trades` and reference data whose changes by other programs an engine follows."""
-
-
-class CalendarState(NamedTuple):
-    """Everything by which value dates are judged: loaded entries, stored spot dates by pair, date and time.
-
-    `exact_since` is the `received_ts` from which on spot dates are exact; 0: always.
-    """
-
-    entries: tuple[CalendarEntry, ...] = ()
-    facts: tuple[SpotFact, ...] = ()
-    exact_since: int = 0
 
 
 class Changes(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from riskengine.clock import SystemClock
 from riskengine.errors import LeaseHeld, StoreError, StoreWentBack
-from riskengine.records.calendars import CalendarEntry, SpotFact
+from riskengine.records.calendars import CalendarEntry, CalendarState, SpotFact
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
@@ -24,7 +24,6 @@ from riskengine.store.queries import Transaction
 from riskengine.store.results import (
     BreakKey,
     BreakStatus,
-    CalendarState,
     Conflict,
     FoundBreak,
     Removed,
@@ -182,9 +181,9 @@ class SqlStore(ABC):
         with self._transaction() as transaction:
             return calendars_of.save_calendars(transaction, entries, self._trail(transaction))
 
-    def save_spot_facts(self, facts: Sequence[SpotFact]) -> list[SpotFact]:
+    def save_spot_facts(self, facts: Sequence[SpotFact], compared_with: str = "") -> list[SpotFact]:
         with self._transaction() as transaction:
-            return calendars_of.save_spot_facts(transaction, facts)
+            return calendars_of.save_spot_facts(transaction, facts, compared_with)
 
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
         with self._transaction() as transaction:

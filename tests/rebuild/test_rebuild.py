@@ -14,12 +14,13 @@ from riskengine.market.trading_day import TradingDay
 from riskengine.positions.batches import COLUMNS_FROM_TRADES
 from riskengine.rebuild import rebuild as start_of_day
 from riskengine.rebuild.rebuild import GENTLE_TRADES, READ_TRADES, rebuild
+from riskengine.records.calendars import CalendarState
 from riskengine.records.decode import TradeCheck
 from riskengine.records.reference import trade_check
 from riskengine.records.rules import NO_STARTS, RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.digest import digest
-from riskengine.store.results import CalendarState, StoredNotice
+from riskengine.store.results import StoredNotice
 from riskengine.store.trade_rows import COLUMNS, RefusedRow, TradeRow, row_values
 from tests.world import NOON, SECOND, House, cancel, config, instruments, nodes, opening, trade
 

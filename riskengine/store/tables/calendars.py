@@ -5,14 +5,18 @@ Inside the caller's transaction.
 
 from collections.abc import Iterable, Sequence
 
-from riskengine.records.calendars import SESSION, CalendarEntry, SpotFact
+from riskengine.records.calendars import SESSION, CalendarEntry, CalendarState, SpotFact
 from riskengine.store.audit_trail import Trail
 from riskengine.store.queries import Transaction
-from riskengine.store.results import CalendarState, Saved
-from riskengine.store.tables.reference import CALENDAR_FIELDS, get_meta
+from riskengine.store.results import Saved
+from riskengine.store.tables.reference import CALENDAR_FIELDS, get_meta, set_meta
 
 EXACT_SINCE_KEY = "exact_spot_since"
 """Where `meta` keeps from which `received_ts` on spot dates are exact; a store that is younger than the rule has no such row."""
+
+
+COMPARED_KEY = "spot_dates_compared_with"
+"""Where `meta` keeps with which calendars the spot dates were compared last."""
 
 
 def calendars(transaction: Transaction) -> list[CalendarEntry]:
@@ -26,7 +30,8 @@ def calendars(transaction: Transaction) -> list[CalendarEntry]:
 def calendar_state(transaction: Transaction) -> CalendarState:
     """Everything by which value dates are judged. 1 us a row."""
     facts = tuple(SpotFact(*row) for row in transaction.rows("spot_dates"))
-    return CalendarState(tuple(calendars(transaction)), facts, int(get_meta(transaction, EXACT_SINCE_KEY) or 0))
+    exact_since = int(get_meta(transaction, EXACT_SINCE_KEY) or 0)
+    return CalendarState(tuple(calendars(transaction)), facts, exact_since, get_meta(transaction, COMPARED_KEY) or "")
 
 
 def save_calendars(transaction: Transaction, records: Sequence[CalendarEntry], trail: Trail) -> Saved:
@@ -53,8 +58,13 @@ def _values(entry: CalendarEntry) -> tuple[str, ...]:
     return (entry.calendar, part, entry.date, entry.kind, entry.open, entry.close, entry.zone, entry.comment)
 
 
-def save_spot_facts(transaction: Transaction, facts: Iterable[SpotFact]) -> list[SpotFact]:
-    """Insert facts where there is none of that pair, date and time yet. Returns all that are stored of those pairs and dates."""
+def save_spot_facts(transaction: Transaction, facts: Iterable[SpotFact], compared_with: str) -> list[SpotFact]:
+    """Insert facts where there is none of that pair, date and time yet. Returns all that are stored of those pairs and dates.
+
+    `compared_with`, if it is not empty, names the calendars with which all facts have been compared.
+    """
+    if compared_with:
+        set_meta(transaction, COMPARED_KEY, compared_with)
     new = list(facts)
     transaction.run("spot_date_save", [(one.base, one.quote, one.traded, one.since_ts, one.spot) for one in new])
     keys = dict.fromkeys((one.base, one.quote, one.traded) for one in new)
