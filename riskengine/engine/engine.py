@@ -18,9 +18,11 @@ from riskengine.engine.day_state import DayState
 from riskengine.engine.noticing import Noticing
 from riskengine.engine.table_builder import TableBuilder
 from riskengine.engine.worklist import Notices, WorkList
+from riskengine.market.calendars import Calendars
 from riskengine.market.currencies import CurrencyGraph
 from riskengine.market.marks import Mark, MarkTable
-from riskengine.market.trading_day import TradingDay
+from riskengine.market.sessions import MarketHours
+from riskengine.market.spot_dates import SpotDates
 from riskengine.positions.batches import COLUMNS_FROM_TRADES, NOWHERE, PositionChanges
 from riskengine.positions.day_window import DayWindow
 from riskengine.positions.freezing import Recalled, thaw
@@ -84,15 +86,24 @@ PLAIN = OUTCOMES[APPLIED]
 class Engine:
     """The state of one writer. `snapshot` is the newest; any thread reads it without a lock."""
 
-    def __init__(self, reference: Reference, config: Config | None = None, *, epoch: int = 0, now: int = 0) -> None:
+    def __init__(
+        self,
+        reference: Reference,
+        config: Config | None = None,
+        *,
+        epoch: int = 0,
+        now: int = 0,
+        spot_dates: SpotDates | None = None,
+    ) -> None:
+        """`spot_dates` judges value dates, and has the calendars in force; None: the published ones."""
         config = config or Config()
         self.reference = reference
         self.processed = Processed()
-        self.quarantine = Quarantine(reference.by_symbol, config.engine)
+        self._config = config.engine
+        self.quarantine = Quarantine(reference.by_symbol, config.engine, spot_dates)
         self.ledger = Ledger(reference)
-        trading_day = TradingDay.of(config.engine)
-        self.trading_day = trading_day
-        self.marks = MarkTable(reference, config.marks, config.engine.future_limit_s, trading_day)
+        self.marks = MarkTable(reference, config.marks, config.engine.future_limit_s)
+        self.take_calendars(self.quarantine.spot_dates.calendars)
         self._graph = CurrencyGraph(reference)
         self._terms = ContractTerms.of(reference)
         self._tolerance = int(config.engine.tolerance_s * MICROS_PER_SECOND)
@@ -111,7 +122,7 @@ class Engine:
         self._fresh = self.marks.fresh(now)
         self._priced = self.marks.priced.copy()
         self._rates = self._graph.rates(self.marks.price, self._priced, self._fresh)
-        self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates)
+        self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates, self.marks.shut(now))
         self._factors = Factors(self._units, self._rates)
         self._organisation = TableBuilder(self.ledger.organisation, Valuation(reference, reference.hierarchy))
         self._dealers = TableBuilder(self.ledger.dealers, Valuation(reference, None))
@@ -149,7 +160,7 @@ class Engine:
         comes late among them is not worked out again, because other verdicts may be in force than then. Without either, late
         trades alone are noticed. Raises nothing: every trade gets an outcome.
         """
-        if self._has_older_rows:
+        if self._has_older_rows or self.quarantine.spot_dates.may_differ:
             self._note_older(trades)
         sights = self._noticing.look_at(trades, self.marks.marks) if notice else ()
         changes = PositionChanges(progress)
@@ -172,7 +183,10 @@ class Engine:
     def _note_older(self, trades: Iterable[Trade]) -> None:
         """List the trades whose rows are older than a rule that would refuse them. 0.06 us for an ordinary one."""
         rated, broken_rule = self._check.currencies, self._check.broken_rule
+        outdated = self.quarantine.outdated_spot if self.quarantine.spot_dates.may_differ else None
         for trade in trades:
+            if outdated is not None and trade.value_date and (reason := outdated(trade)) is not None:
+                self._work.note_older_rule(trade, "value_date", reason)
             if trade.contra_amount is not None or trade.fees_currency not in rated:
                 broken = broken_rule(trade)
                 if broken is not None:
@@ -440,11 +454,22 @@ class Engine:
 
     # -- prices ------------------------------------------------------------------------------------------------
 
+    def take_calendars(self, calendars: Calendars) -> None:
+        """Put calendars in force: which markets are shut, and the engine's own days. Value dates are judged as before."""
+        self.calendars = calendars
+        self.trading_day = calendars.trading_day(self._config)
+        self.marks.hours = MarketHours(self.reference.instruments, calendars, self.trading_day)
+
     def beat(self, marks: Mapping[int, Mark], now: int) -> bool:
         """Put changed marks in force and revalue what depends on them. Returns whether anything that readers see has changed."""
         repriced = self.marks.take(marks)
         fresh = self.marks.fresh(now)
-        flags_same = np.array_equal(fresh, self._fresh) and np.array_equal(self.marks.priced, self._priced)
+        shut = self.marks.shut(now)
+        flags_same = (
+            np.array_equal(fresh, self._fresh)
+            and np.array_equal(self.marks.priced, self._priced)
+            and (shut is self._units.closed or np.array_equal(shut, self._units.closed))
+        )
         if not marks and flags_same:
             return False
         self._fresh, self._priced, before = fresh, self.marks.priced.copy(), self._rates
@@ -453,7 +478,7 @@ class Engine:
             self._units = self._units.with_prices(self._terms, self.marks)
             self._factors = self._factors.with_prices(self._units, self._rates)
         else:
-            self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates)
+            self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates, shut)
             self._factors = Factors(self._units, self._rates)
         moved = self._rates.fee_value != before.fee_value
         fees_moved = np.flatnonzero(moved).tolist() if moved.any() else ()

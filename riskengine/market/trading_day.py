@@ -1,4 +1,4 @@
-"""The trading day: which day a moment belongs to, when that day closes, when the market is open; and spot dates.
+"""The trading day: which day a moment belongs to, when that day closes, when the market is open.
 
 The boundary is a time on the clock of a zone, so the moments follow both changes to and from summer time. The engine rolls on
 every day but Saturday, Sunday, 25 December and 1 January; a loaded calendar `ENGINE` adds holidays to those or takes them away.
@@ -13,9 +13,6 @@ from zoneinfo import ZoneInfo
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import EngineConfig
 from riskengine.records.fields import micros
-
-NEXT_DAY_PAIRS = frozenset({("USD", "CAD"), ("USD", "TRY"), ("USD", "PHP"), ("USD", "RUB")})
-"""Pairs that settle one business day after the trade; all others settle after two."""
 
 _SATURDAY = 5
 _DAY = dt.timedelta(days=1)
@@ -130,13 +127,3 @@ class TradingDay:
         So from Friday's boundary to Sunday's, and from that of 24 December to that of the 25th.
         """
         return self.days.is_business_day(self._slot(ts))
-
-
-def spot_date(traded: dt.date, base: str, quote: str) -> dt.date:
-    """The spot date of a pair dealt on `traded`, by weekdays alone."""
-    left = 1 if (base, quote) in NEXT_DAY_PAIRS else 2
-    day = traded
-    while left:
-        day += _DAY
-        left -= day.weekday() < _SATURDAY
-    return day

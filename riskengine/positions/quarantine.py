@@ -3,27 +3,31 @@
 The rules of ACCOUNTING section 2. Pure: every decision follows from stored facts alone, so a replay decides the same.
 """
 
-import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import EngineConfig
-from riskengine.market.trading_day import TradingDay, spot_date
+from riskengine.market.calendars import Calendars
+from riskengine.market.spot_dates import SpotDates
 from riskengine.positions.processed import exception_id
 from riskengine.records.types import Instrument, Kind, Opening, Trade
+
+WAS_NOT_SPOT = "was not spot"
+"""Part of the reason of a trade that the calendars of today would let in."""
 
 
 class Quarantine:
     """Why a trade is kept out of the positions, from stored facts alone.
 
-    openings  times of opening balances by (desk, dealer, instrument), microseconds
-    accepted  exceptions (`exception_id`) that a person let in
+    openings    times of opening balances by (desk, dealer, instrument), microseconds
+    accepted    exceptions (`exception_id`) that a person let in
+    spot_dates  judges value dates; None: by the published calendars, and nothing is stored yet
     """
 
-    def __init__(self, instruments: Mapping[str, Instrument], config: EngineConfig) -> None:
+    def __init__(self, instruments: Mapping[str, Instrument], config: EngineConfig, spot_dates: SpotDates | None = None) -> None:
         self._instruments = instruments
         self._future_limit = int(config.future_limit_s * MICROS_PER_SECOND)
-        self._trading_day = TradingDay.of(config)
+        self.spot_dates = SpotDates(Calendars(), config) if spot_dates is None else spot_dates
         self.openings: dict[tuple[str, str, str], int] = {}
         self.accepted: set[str] = set()
 
@@ -62,15 +66,25 @@ class Quarantine:
     def _not_spot(self, trade: Trade) -> str:
         """Why the value date of a spot pair is not its spot date, or "".
 
-        A later date makes it a forward, whose points would show as phantom P&L. A spot date may lie up to four
-        days beyond the weekday rule, because holidays push it.
+        A later date makes it a forward, whose points would show as phantom P&L.
         """
         instrument = self._instruments.get(trade.instrument)
         if instrument is None or instrument.kind is not Kind.FX:
             return ""
-        traded = dt.date.fromisoformat(trade.trade_date) if trade.trade_date else self._trading_day.date_of(trade.ts)
-        spot = spot_date(traded, instrument.base_currency, instrument.quote_currency)
-        value = dt.date.fromisoformat(trade.value_date)
-        if spot <= value <= spot + dt.timedelta(days=4):
+        is_spot, spot, _ = self.spot_dates.verdict(trade, instrument)
+        if is_spot:
             return ""
-        return f"value_date {trade.value_date} is not spot ({spot.isoformat()}); forwards are not valued"
+        if self.spot_dates.may_differ and trade.value_date == self.spot_dates.newest_spot(trade, instrument):
+            changed = "by those of today it is, and a person may accept it"
+            return f"value_date {trade.value_date} {WAS_NOT_SPOT} ({spot}) by the calendars of its time; {changed}"
+        return f"value_date {trade.value_date} is not spot ({spot}); forwards are not valued"
+
+    def outdated_spot(self, trade: Trade) -> str | None:
+        """Why the calendars of today would keep out a trade that counts as spot; None where they agree with that. 2 us."""
+        instrument = self._instruments.get(trade.instrument)
+        if not trade.value_date or trade.action == "cancel" or instrument is None or instrument.kind is not Kind.FX:
+            return None
+        newest = self.spot_dates.newest_spot(trade, instrument)
+        if trade.value_date == newest or not self.spot_dates.verdict(trade, instrument).is_spot:
+            return None
+        return f"{trade.value_date} was spot by the calendars of its time, and counts; by those of today spot is {newest}"

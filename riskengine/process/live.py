@@ -22,6 +22,7 @@ from riskengine.loop import PublishWakeup
 from riskengine.market.marks import Mark
 from riskengine.market.tick_limits import LimitedQuoteBook
 from riskengine.observe import Metrics
+from riskengine.process.calendar_watch import CalendarWatch
 from riskengine.process.day_marks import DayMarks
 from riskengine.process.neighbours import NeighbourParts, Neighbours
 from riskengine.process.sampling import OnStore, Sampling
@@ -76,6 +77,8 @@ class LiveEngine:
         self._calls = calls
         self._loop = asyncio.get_running_loop()
         self._start_notices = engine.take_noticed()
+        self.spot_dates = engine.quarantine.spot_dates
+        """What judges value dates, in this engine and in those that take over from it."""
         self.inbox = Inbox(config.inbox.max_trades)
         self.renewals = Renewals(trade_check(engine.reference), loaded.revision)
         self.quotes = LimitedQuoteBook(engine.reference, config.marks, config.engine.future_limit_s, config.ingest)
@@ -104,6 +107,7 @@ class LiveEngine:
         )
         self.day_marks = DayMarks(around.store, config, around.clock, self.quotes, lambda: self.neighbours.read_closes())
         self.neighbours = Neighbours(self._neighbour_parts())
+        self.calendar_watch = CalendarWatch(self.newest, self.spot_dates, around.warnings, around.clock)
         self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store)
 
     def newest(self) -> Snapshot:
@@ -113,12 +117,14 @@ class LiveEngine:
     def start(self) -> None:
         """Start all threads and tasks."""
         self._save_notices(*self._start_notices)  # what a start had to work out is stored, as what comes later
-        for part in (self.store_thread, self.writer, self.reconciler, self.beats, self.day_marks, self.sampling):
+        for part in (self.store_thread, self.writer, self.reconciler, self.beats):
             part.start()
+        for watch in (self.day_marks, self.calendar_watch, self.sampling):
+            watch.start()
 
     async def stop(self, failed: Callable[[], bool]) -> None:
         """Finish what waits and store the marks. Once `failed` says so, nobody waits for answers of the engine."""
-        for jobs in (self.beats, self.day_marks, self.renewals, self.reconciler, self.neighbours):
+        for jobs in (self.beats, self.day_marks, self.calendar_watch, self.renewals, self.reconciler, self.neighbours):
             jobs.stop()
         await asyncio.to_thread(self.store_thread.drain, lambda: not failed() and self.writer.alive)
         # After the drain the writer has taken the last batch of prices, and there is room for what came since.
@@ -143,6 +149,7 @@ class LiveEngine:
             after_read=self._after_read,
             recall=Recall(self._around.store, check, loaded.engine),
             went_back=self._store_went_back,
+            spot_dates=self.spot_dates,
         )
 
     def _make_writer(self, loaded: Loaded) -> Writer:
@@ -176,6 +183,7 @@ class LiveEngine:
             warnings=around.warnings,
             metrics=around.metrics,
             newest=self.newest,
+            spot_dates=self.spot_dates,
         )
 
     def _reconciler_parts(self) -> ReconcilerParts:
@@ -208,6 +216,8 @@ class LiveEngine:
             newest=self.newest,
             on_store=self._calls.on_store,
             warnings=around.warnings,
+            spot_dates=self.spot_dates,
+            renew=self._calls.renew,
         )
 
     # -- between the parts -------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from riskengine.config import Config
 from riskengine.engine.worklist import LATE, MAX_NOTICES
 from riskengine.market.trading_day import TradingDay
 from riskengine.reconciliation.store_sums import Rules, holding_of, keys_of
+from riskengine.records.calendars import CalendarState
 from riskengine.records.closes import StruckClose
 from riskengine.records.decode import TradeCheck
 from riskengine.records.rules import RuleStarts
@@ -96,6 +97,10 @@ class PastDay:
     def rule_starts(self) -> RuleStarts:
         """Today's: a rule judges by the number of a row, whatever the moment."""
         return self._store.rule_starts()
+
+    def calendar_state(self) -> CalendarState:
+        """Today's: a spot date judges from the `received_ts` on that stands beside it, whatever the moment."""
+        return self._store.calendar_state()
 
     def watermark(self) -> int:
         """0: which rows had been received by then is known only once they are read."""

@@ -17,10 +17,12 @@ from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.market.marks import CLOSE, Mark
+from riskengine.market.spot_dates import SpotDates
 from riskengine.market.trading_day import TradingDay
 from riskengine.observe import get_logger
 from riskengine.positions.freezing import Recalled, freeze
 from riskengine.rebuild.day import begin_stored_day
+from riskengine.records.calendars import CalendarState
 from riskengine.records.closes import StruckClose
 from riskengine.records.decode import TradeCheck
 from riskengine.records.reference import Reference, trade_check
@@ -91,6 +93,7 @@ class DayStore(Protocol):
     def noticed_up_to(self) -> int | None: ...
     def verdicts(self) -> list[Verdict]: ...
     def rule_starts(self) -> RuleStarts: ...
+    def calendar_state(self) -> CalendarState: ...
     def watermark(self) -> int: ...
     def struck_close_dates(self) -> dict[str, int]: ...
     def struck_close(self, date: str, version: int | None = None) -> StruckClose | None: ...
@@ -138,22 +141,23 @@ def rebuild(
     past: OpenPast | None = None,
     rest: Callable[[], None] = lambda: None,
     noticed_up_to: int = 0,
+    spot_dates: SpotDates | None = None,
 ) -> Engine:
     """An engine that holds everything the store does. Raises StoreError, ReferenceDataError. 9 us a trade.
 
     `gentle` builds it beside a live engine: in short steps, which take longer together. With `past`, trades older than
     `[engine] history_days` are frozen on the way, 3 us each; without it all stay in memory. `rest` is called often meanwhile.
-
     What a live engine noticed of trades is stored: nobody works it out again. Of rows beyond those (the last moment before a
     kill, what came while no engine ran) it is worked out now, and is among `take_noticed`; `noticed_up_to` is from which row on,
-    if a live engine knows that better than the store.
+    if a live engine knows that better than the store. `spot_dates` are those of a live engine; None: as the store has them.
     """
     listener.enter("reference")
     known = store.noticed_up_to()
     known = known if known is None else max(known, noticed_up_to)
-    currency, units = config.engine.reporting_currency, config.price_units
-    reference = Reference(store.nodes(), store.instruments(), currency, store.rule_starts(), units)
-    engine = Engine(reference, config, epoch=epoch, now=now)
+    currency = config.engine.reporting_currency
+    reference = Reference(store.nodes(), store.instruments(), currency, store.rule_starts(), config.price_units)
+    judge = spot_dates or SpotDates.of(store.calendar_state(), config.engine)
+    engine = Engine(reference, config, epoch=epoch, now=now, spot_dates=judge)
     engine.recall_verdicts(store.verdicts())
     openings = store.openings()
     placed = list(_placed_openings(openings, reference))

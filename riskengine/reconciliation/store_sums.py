@@ -15,11 +15,12 @@ import numpy as np
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
+from riskengine.market.spot_dates import SpotDates
 from riskengine.positions.quarantine import Quarantine
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import MAX_INTEGER, MAX_SEQUENCE, TS_MAX, TS_MIN, Rejected, date
 from riskengine.records.fingerprints import join_parts, trade_fingerprint
-from riskengine.records.types import CASH_PER_ONE, DECIMALS, Identity, Instrument, Key, Node, Opening, Trade
+from riskengine.records.types import CASH_PER_ONE, DECIMALS, Identity, Instrument, Key, Kind, Node, Opening, Trade
 from riskengine.records.types import IntArray as Ints
 from riskengine.snapshot.compare import DEALER, NO_FEES, NODE, NOTHING, Fees, Holding, plus
 from riskengine.store.protocol import Store
@@ -27,6 +28,7 @@ from riskengine.store.queries import Transaction
 from riskengine.store.sql_store import REVISION_KEY
 from riskengine.store.tables import reference
 from riskengine.store.tables import verdicts as verdicts_of
+from riskengine.store.tables.calendars import calendar_state
 from riskengine.store.tables.rules import rule_starts
 from riskengine.store.tables.trade_columns import (
     COUNT,
@@ -95,7 +97,8 @@ class Rules:
         reporting = config.engine.reporting_currency
         names = {node.node for node in self.nodes}
         self.check = TradeCheck(self.instruments, self.leaves, names, (reporting,), rule_starts(transaction))
-        self.quarantine = Quarantine(self.instruments, config.engine)
+        spot_dates = SpotDates.of(calendar_state(transaction), config.engine)
+        self.quarantine = Quarantine(self.instruments, config.engine, spot_dates)
         self.openings: list[Opening] = [
             opening
             for opening in reference.openings(transaction)
@@ -276,23 +279,21 @@ _DEALERS = 1 << 24
 
 
 def _date_check(rules: Rules) -> Callable[[bytes, int, bytes, bytes], bool]:
-    """Tells whether a plain row of an instrument, traded at a time, counts with its value_date and trade_date."""
+    """Tells whether a plain row of an instrument, traded at a time, counts with its value_date and trade_date.
+
+    Only if it counts whenever it was received: what a calendar of another day judged otherwise is judged row by row.
+    """
 
     @lru_cache(maxsize=65_536)
     def judge(symbol: bytes, minute: int, value_date: bytes, trade_date: bytes) -> bool:
         try:
-            trade = Trade(
-                source="",
-                trade_id="",
-                ts=minute * MINUTE,
-                received_ts=minute * MINUTE,
-                instrument=symbol.decode(),
-                value_date=date(value_date.decode(), "value_date"),
-                trade_date=date(trade_date.decode(), "trade_date"),
-            )
-        except (Rejected, UnicodeDecodeError):
+            valued, traded = date(value_date.decode(), "value_date"), date(trade_date.decode(), "trade_date")
+            instrument = rules.instruments[symbol.decode()]
+        except (Rejected, UnicodeDecodeError, KeyError):
             return False
-        return not rules.quarantine.reason(trade)
+        if not valued or instrument.kind is not Kind.FX:
+            return True
+        return rules.quarantine.spot_dates.every_verdict(instrument, minute * MINUTE, valued, traded) == {True}
 
     def is_dated(symbol: bytes, ts: int, value_date: bytes, trade_date: bytes) -> bool:
         return judge(symbol, ts // MINUTE, value_date, trade_date)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from riskengine.clock import SystemClock
+from riskengine.records.calendars import CalendarEntry, CalendarState
 from riskengine.records.numbers import Range
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade
 from riskengine.store.audit_chain import AuditEntry
@@ -18,7 +19,7 @@ from riskengine.store.audit_trail import Trail, command_line_actor
 from riskengine.store.protocol import Store
 from riskengine.store.queries import Transaction
 from riskengine.store.results import Saved, Stored, StoredAs, TradeFilter
-from riskengine.store.tables import reference
+from riskengine.store.tables import calendars, reference
 from riskengine.store.trade_rows import TradeRow, row_values, same_as_row
 
 T = TypeVar("T")
@@ -34,6 +35,7 @@ class DryRun:
         self._store = store
         self._currencies = {instrument.instrument: instrument.currency for instrument in store.instruments()}
         self._new = _NewTrades()
+        self._entries: dict[tuple[str, bool, str], CalendarEntry] = {}
 
     def nodes(self) -> list[Node]:
         """See `Store`."""
@@ -89,6 +91,17 @@ class DryRun:
     def save_closes(self, closes: Sequence[Close]) -> Saved:
         """See `Store`."""
         return self._read(lambda reading: reference.save_closes(reading, closes, _NoTrail(reading)))
+
+    def save_calendars(self, entries: Sequence[CalendarEntry]) -> Saved:
+        """See `Store`; `calendar_state` has them from then on."""
+        self._entries |= {entry.key: entry for entry in entries}
+        return self._read(lambda reading: calendars.save_calendars(reading, entries, _NoTrail(reading)))
+
+    def calendar_state(self) -> CalendarState:
+        """See `Store`; with the entries that would be stored."""
+        state = self._store.calendar_state()
+        entries = {entry.key: entry for entry in state.entries} | self._entries
+        return state._replace(entries=tuple(entries.values()))
 
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
         """See `Store`."""

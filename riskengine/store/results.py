@@ -85,7 +85,7 @@ class StoredNotice(NamedTuple):
     row: TradeRow
 
 
-CHANGED_KINDS = frozenset({"closes", "conflicts", "marks", "verdicts"})
+CHANGED_KINDS = frozenset({"calendars", "closes", "conflicts", "marks", "verdicts"})
 """The tables other than `trades` and reference data whose changes by other programs an engine follows."""
 
 
