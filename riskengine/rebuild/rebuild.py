@@ -154,20 +154,9 @@ def rebuild(
     listener.enter("reference")
     known = store.noticed_up_to()
     known = known if known is None else max(known, noticed_up_to)
-    currency = config.engine.reporting_currency
-    reference = Reference(store.nodes(), store.instruments(), currency, store.rule_starts(), config.price_units)
-    judge = spot_dates or SpotDates.of(store.calendar_state(), config.engine)
-    engine = Engine(reference, config, epoch=epoch, now=now, spot_dates=judge)
-    engine.recall_verdicts(store.verdicts())
-    openings = store.openings()
-    placed = list(_placed_openings(openings, reference))
-    engine.open_with(placed)
-    listener.note(openings=len(placed), openings_left_out=len(openings) - len(placed))
-    listener.enter("marks")
-    engine.marks.restore(known_marks(store, config, now))
-    engine.note_waiting(waiting_closes(store, config, now))
+    engine = _without_trades(store, config, listener, epoch, now, spot_dates)
     listener.enter("replay")
-    last, check = store.watermark(), trade_check(reference)
+    last, check = store.watermark(), trade_check(engine.reference)
     days = config.engine.history_days
     freezer = Freezer(engine, past(check, engine), now - days * DAY, last, rest) if past is not None and days else None
     collecting = gc.isenabled()
@@ -183,6 +172,25 @@ def rebuild(
         if collecting:
             gc.enable()
     listener.advance(1.0, loaded)
+    return engine
+
+
+def _without_trades(
+    store: DayStore, config: Config, listener: Listener, epoch: int, now: int, spot_dates: SpotDates | None
+) -> Engine:
+    """An engine with reference data, balances, verdicts and marks of the store, before its first trade."""
+    currency = config.engine.reporting_currency
+    reference = Reference(store.nodes(), store.instruments(), currency, store.rule_starts(), config.price_units)
+    judge = spot_dates or SpotDates.of(store.calendar_state(), config.engine)
+    engine = Engine(reference, config, epoch=epoch, now=now, spot_dates=judge)
+    engine.recall_verdicts(store.verdicts())
+    openings = store.openings()
+    placed = list(_placed_openings(openings, reference))
+    engine.open_with(placed)
+    listener.note(openings=len(placed), openings_left_out=len(openings) - len(placed))
+    listener.enter("marks")
+    engine.marks.restore(known_marks(store, config, now))
+    engine.note_waiting(waiting_closes(store, config, now))
     return engine
 
 
