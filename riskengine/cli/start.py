@@ -6,7 +6,7 @@ On a terminal `serve` draws a progress bar while it loads, then prints a summary
 import asyncio
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -43,6 +43,9 @@ SWITCH_S = 0.000_5
 log = get_logger("riskengine.start")
 
 BAR_CELLS = 24
+
+SHOWN_DAYS = 5
+"""Dates that the page names of closes made up at the start."""
 BAR_EVERY_S = 0.1
 
 
@@ -163,6 +166,8 @@ def summary_page(account: Mapping[str, Any]) -> list[str]:
         f"opening balances {account['openings']:,}"
         + _exception(account["openings_left_out"], "left out: unknown desk or instrument"),
     ]
+    if account["closed"]:
+        lines.append(f"last close {account['closed']}{_made_up(account['made_up'])}")
     if account["compared"] is not None:
         lines.append(f"compared with the store: {account['compared']:,} positions")
     lines += [f"MISMATCH, accepted: {mismatch['text']}" for mismatch in account["mismatches"]]
@@ -176,6 +181,14 @@ def summary_page(account: Mapping[str, Any]) -> list[str]:
 
 def _exception(count: int, what: str) -> str:
     return f" ({count:,} {what})" if count else ""
+
+
+def _made_up(dates: Sequence[str]) -> str:
+    """The closes that this start has struck, because no engine ran when their days ended."""
+    if not dates:
+        return ""
+    named = ", ".join(dates[:SHOWN_DAYS]) + (f" and {len(dates) - SHOWN_DAYS:,} more" if len(dates) > SHOWN_DAYS else "")
+    return f"; made up at this start, no engine ran when the day ended: {named}"
 
 
 # -- rebuild -----------------------------------------------------------------------------------------------------

@@ -96,6 +96,16 @@ def _session_state(exchange: str, zone: str, calendars: Calendars, ts: int) -> M
     return MarketState(shut_since, ts + _DAY_US if opens is None else opens, shut_since)
 
 
+def session_end(instrument: Instrument, date: dt.date, calendars: Calendars) -> int | None:
+    """When the last session of an instrument's exchange ends on a date of the exchange's zone, microseconds.
+
+    None where its market is no exchange, or has no session on the date. 20 us.
+    """
+    market = market_of(instrument, calendars)
+    sessions = calendars.sessions(market, date) if calendars.has_sessions(market) else []
+    return max((ends for _, ends in sessions), default=None)
+
+
 class MarketHours:
     """The markets of all instruments by number, and since when each is shut."""
 

@@ -6,6 +6,7 @@ store's write side; a pool answers reads of the store.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from riskengine.alerts import Warnings
@@ -19,13 +20,20 @@ from riskengine.intake.recall import Recall
 from riskengine.intake.side_writes import notice_of
 from riskengine.intake.store_thread import StoreThread
 from riskengine.loop import PublishWakeup
+from riskengine.market.calendars import Calendars
+from riskengine.market.clock_skew import ClockSkews
+from riskengine.market.closing_book import ClosingMarks
+from riskengine.market.closing_prices import ClosingRules
 from riskengine.market.marks import Mark
+from riskengine.market.sessions import session_end
 from riskengine.market.tick_limits import LimitedQuoteBook
 from riskengine.observe import Metrics
 from riskengine.process.calendar_watch import CalendarWatch
 from riskengine.process.day_marks import DayMarks
 from riskengine.process.neighbours import NeighbourParts, Neighbours
+from riskengine.process.roll import Roll, RollParts, RollStart
 from riskengine.process.sampling import OnStore, Sampling
+from riskengine.process.strikes import StrikeParts, Strikes
 from riskengine.process.verdicts import OnWriter, Verdicts
 from riskengine.rebuild.load import Loaded
 from riskengine.rebuild.renewal import RenewalParts, Renewals
@@ -39,6 +47,11 @@ from riskengine.store.protocol import Store
 from riskengine.store.standing import Acknowledged
 
 
+def closing_rules(config: Config, calendars: Calendars) -> ClosingRules:
+    """What decides when days and sessions end."""
+    return ClosingRules(calendars.trading_day(config.engine), partial(session_end, calendars=calendars))
+
+
 class Surroundings(NamedTuple):
     """What a live engine stands on: it was there before, and the process goes on with it."""
 
@@ -50,6 +63,7 @@ class Surroundings(NamedTuple):
     warnings: Warnings
     curves: Curves
     wakeup: PublishWakeup
+    skews: ClockSkews
 
 
 class Calls(NamedTuple):
@@ -71,7 +85,7 @@ class Calls(NamedTuple):
 class LiveEngine:
     """The parts of a live engine. Made on the event loop; nothing runs before `start`."""
 
-    def __init__(self, around: Surroundings, loaded: Loaded, calls: Calls) -> None:
+    def __init__(self, around: Surroundings, loaded: Loaded, calls: Calls, begin: RollStart) -> None:
         config, engine = around.config, loaded.engine
         self._around = around
         self._calls = calls
@@ -101,10 +115,12 @@ class LiveEngine:
             around.warnings,
             around.clock,
             calls.failed,
+            self._save_closing,
         )
         self.verdicts = Verdicts(
             calls.on_store, calls.on_writer, self.store_thread.delivery, self.quotes, self.beats.hand_over_prices
         )
+        self.roll = Roll(self._roll_parts(), begin)
         self.day_marks = DayMarks(around.store, config, around.clock, self.quotes, lambda: self.neighbours.read_closes())
         self.neighbours = Neighbours(self._neighbour_parts())
         self.calendar_watch = CalendarWatch(self.newest, self.spot_dates, around.warnings, around.clock)
@@ -117,15 +133,17 @@ class LiveEngine:
     def start(self) -> None:
         """Start all threads and tasks."""
         self._save_notices(*self._start_notices)  # what a start had to work out is stored, as what comes later
-        for part in (self.store_thread, self.writer, self.reconciler, self.beats):
+        for part in (self.store_thread, self.writer, self.reconciler, self.beats, self.roll):
             part.start()
         for watch in (self.day_marks, self.calendar_watch, self.sampling):
             watch.start()
 
     async def stop(self, failed: Callable[[], bool]) -> None:
         """Finish what waits and store the marks. Once `failed` says so, nobody waits for answers of the engine."""
-        for jobs in (self.beats, self.day_marks, self.calendar_watch, self.renewals, self.reconciler, self.neighbours):
+        for jobs in (self.beats, self.roll, self.day_marks, self.calendar_watch):
             jobs.stop()
+        for others in (self.renewals, self.reconciler, self.neighbours):
+            others.stop()
         await asyncio.to_thread(self.store_thread.drain, lambda: not failed() and self.writer.alive)
         # After the drain the writer has taken the last batch of prices, and there is room for what came since.
         self.beats.hand_over_prices()
@@ -218,6 +236,33 @@ class LiveEngine:
             warnings=around.warnings,
             spot_dates=self.spot_dates,
             renew=self._calls.renew,
+            closes_changed=lambda: self.roll.note_closes_changed(),
+        )
+
+    def _roll_parts(self) -> RollParts:
+        around, calls = self._around, self._calls
+        strikes = StrikeParts(
+            store=around.store,
+            config=around.config,
+            clock=around.clock,
+            inbox=self.inbox,
+            on_store=calls.on_store,
+            on_writer=calls.on_writer,
+            newest=self.newest,
+            alone=self.renewals.alone,
+        )
+        return RollParts(
+            store=around.store,
+            config=around.config,
+            clock=around.clock,
+            quotes=self.quotes,
+            skews=around.skews,
+            warnings=around.warnings,
+            metrics=around.metrics,
+            on_store=calls.on_store,
+            strikes=Strikes(strikes),
+            save_closing=self._save_closing,
+            rules=lambda: closing_rules(around.config, self.spot_dates.calendars),
         )
 
     # -- between the parts -------------------------------------------------------------------------------------
@@ -237,6 +282,13 @@ class LiveEngine:
             StoredMark(symbols[number], mark.ts, mark.price, mark.source, mark.kind)
             for number, mark in marks
             if mark.kind != "close"
+        )
+
+    def _save_closing(self, closing: ClosingMarks) -> None:
+        """On the loop, before the writer gets marks from the cutoff on."""
+        self.store_thread.save_closing_marks(
+            closing.date,
+            (StoredMark(symbol, mark.ts, mark.price, mark.source, mark.kind) for symbol, mark in closing.marks.items()),
         )
 
     def _save_notices(self, items: Sequence[ExceptionItem], up_to: int) -> None:

@@ -67,7 +67,7 @@ log = get_logger("riskengine.neighbours")
 
 
 class NeighbourParts(NamedTuple):
-    """What a live engine's neighbours are brought to."""
+    """What a live engine's neighbours are brought to. `closes_changed` is called when somebody has written closes."""
 
     store: Store
     config: Config
@@ -80,6 +80,7 @@ class NeighbourParts(NamedTuple):
     warnings: Warnings
     spot_dates: SpotDates
     renew: Callable[[str], Awaitable[None]]
+    closes_changed: Callable[[], None] = lambda: None
 
 
 class Neighbours:
@@ -133,6 +134,7 @@ class Neighbours:
                 if not kinds.isdisjoint(("closes", "marks")):
                     await self._take_prices()
                 if "closes" in kinds:
+                    self._parts.closes_changed()
                     await self._list_waiting()
                 if "calendars" in kinds:
                     await self._take_calendars()

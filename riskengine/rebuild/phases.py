@@ -31,6 +31,8 @@ FACTS = (
     "openings",
     "openings_left_out",
     "unjudged",
+    "closed",
+    "made_up",
     "watermark",
     "counts",
     "unreadable",

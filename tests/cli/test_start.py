@@ -167,6 +167,8 @@ ACCOUNT: dict[str, Any] = {
     "counts": {"applied": 1_200, "late": 34},
     "openings": 7,
     "openings_left_out": 0,
+    "closed": "2026-12-01",
+    "made_up": [],
     "mismatches": [],
     "nodes_below": 0,
     "digest": "d1",
@@ -181,6 +183,7 @@ def test_the_page_says_what_was_loaded_what_came_of_it_and_what_it_took() -> Non
         "live  epoch 3, watermark 1,234, sqlite:///desk.db",
         "trades loaded 1,234: applied 1,200, late 34",
         "opening balances 7",
+        "last close 2026-12-01",
         "compared with the store: 12 positions",
         "node           total P&L          realised        unrealised   trades unpriced",
         "ALL            48,250.00                 -             -1.00     1200        1",
@@ -197,12 +200,15 @@ def test_the_page_says_what_is_not_as_it_should_be() -> None:
             "unreadable": 2,
             "unjudged": 3,
             "openings_left_out": 1,
+            "made_up": [f"2026-11-{day}" for day in range(23, 31)],
             "nodes_below": 20_000,
             "mismatches": [{"kind": "restored", "text": "it went back"}],
         }
     )
     assert page[1].endswith("late 34 (2 rows cannot be read as trades) (3 not compared with a mark of their time)")
     assert page[2] == "opening balances 7 (1 left out: unknown desk or instrument)"
+    assert page[3].startswith("last close 2026-12-01; made up at this start, no engine ran when the day ended: 2026-11-23, ")
+    assert page[3].endswith("2026-11-27 and 3 more")
     assert "MISMATCH, accepted: it went back" in page and "... and 20,000 nodes below" in page
 
 
