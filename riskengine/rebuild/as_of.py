@@ -106,7 +106,7 @@ class PastDay:
         for entry in self._store.audit_entries(decided, MAX_VERDICTS):
             with suppress(ValueError, TypeError, KeyError):  # an entry that cannot be read says nothing
                 said = orjson.loads(entry.detail)
-                found.setdefault(said["store_seq"], TradeRow(**said["replaced"]))
+                found.setdefault(said["store_seq"], TradeRow(**said["replaced"]))  # of before there were attributes: without
         return found
 
     def side(self) -> dict[Key, Holding]:

@@ -20,7 +20,7 @@ from riskengine.records.rules import NO_STARTS, RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.digest import digest
 from riskengine.store.results import StoredNotice
-from riskengine.store.trade_rows import COLUMNS, RefusedRow, TradeRow, row_values
+from riskengine.store.trade_rows import RefusedRow, TradeRow, row_of
 from tests.world import NOON, SECOND, House, cancel, config, instruments, nodes, opening, trade
 
 DAY = 86_400 * SECOND
@@ -30,8 +30,7 @@ TODAY = "2026-03-04"
 
 
 def a_row(store_seq: int) -> TradeRow:
-    columns = dict(zip((*COLUMNS, "received_ts"), row_values(trade("2")), strict=True))
-    return TradeRow(**columns, store_seq=store_seq)  # type: ignore[arg-type]
+    return row_of(trade("2"), store_seq)
 
 
 class Shelf:

@@ -147,6 +147,12 @@ TRADE: Fields = (
     Field("booked_ts", TIME, "when this version was booked"),
     Field("contra_amount", NUMBER, "the exact cash, in place of quantity x price; it has the sign of the price"),
     Field("legs", INTEGER, "how many legs there should be"),
+    Field("counterparty", TEXT, "with whom it was dealt; this and what follows up to comment is outside the economics"),
+    Field("account", TEXT, "for which account"),
+    Field("broker", TEXT, "through whom"),
+    Field("order_id", TEXT, "by which order"),
+    Field("strategy", TEXT, "by which strategy"),
+    Field("comment", TEXT, "a remark"),
     Field("store_seq", INTEGER, "the store's number"),
     Field("received_ts", TIME, "when the engine took it"),
 )
