@@ -29,6 +29,7 @@ from riskengine.files.lines import display_name
 from riskengine.files.loading import KINDS, SHAPES, FieldChange, Judge, LoadReport, Target, let_in, load
 from riskengine.files.near_names import NearNames
 from riskengine.files.refused import RefusedLines
+from riskengine.market.trading_day import current_day
 from riskengine.positions.quarantine import Quarantine
 from riskengine.records.types import Refusal
 from riskengine.store.dry_run import DryRun
@@ -121,7 +122,7 @@ def _refused_lines(path: str, kind: str, files: Sequence[str]) -> RefusedLines:
 def judge_of(store: Store, config: Config) -> Judge:
     """The engine's own rule for trades that it keeps out: by their times, the stored balances and people's verdicts."""
     instruments = {instrument.instrument: instrument for instrument in store.instruments()}
-    quarantine = Quarantine(instruments, config.engine)
+    quarantine = Quarantine(instruments, config.engine, current_day=current_day(config.engine, SystemClock().now()))
     for opening in store.openings():
         quarantine.open_with(opening)
     quarantine.accepted.update(verdict.id for verdict in store.verdicts() if verdict.verdict == "accept")

@@ -14,7 +14,7 @@ import orjson
 
 from riskengine.config import Config
 from riskengine.engine.worklist import LATE, MAX_NOTICES
-from riskengine.market.trading_day import TradingDay
+from riskengine.market.trading_day import TradingDay, current_day
 from riskengine.reconciliation.store_sums import Rules, holding_of, keys_of
 from riskengine.records.decode import TradeCheck
 from riskengine.records.rules import RuleStarts
@@ -111,7 +111,8 @@ class PastDay:
 
     def side(self) -> dict[Key, Holding]:
         """Every position by the store's own account, like `store_side`, at the moment. 15 us a row."""
-        rules = self._store.read(partial(Rules, config=self._config, as_of=self._ts))
+        day = current_day(self._config.engine, self._ts)
+        rules = self._store.read(partial(Rules, config=self._config, as_of=self._ts, current_day=day))
         side: dict[Key, Holding] = {}
         then = (self._replaced.get(row.store_seq, row) for row in self._store.trades_after(0))
         rows = (row for row in then if row.received_ts <= self._ts)

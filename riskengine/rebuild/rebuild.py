@@ -19,7 +19,8 @@ from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.market.marks import CLOSE, Mark
 from riskengine.market.trading_day import TradingDay
 from riskengine.observe import get_logger
-from riskengine.positions.freezing import Recalled, freeze
+from riskengine.positions.freezing import Recalled, freeze, keys_of_identities
+from riskengine.positions.quarantine import is_waiting
 from riskengine.records.decode import TradeCheck
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import RuleStarts
@@ -134,6 +135,7 @@ def rebuild(
     past: OpenPast | None = None,
     rest: Callable[[], None] = lambda: None,
     noticed_up_to: int = 0,
+    current_day: str | None = None,
 ) -> Engine:
     """An engine that holds everything the store does. Raises StoreError, ReferenceDataError. 9 us a trade.
 
@@ -142,14 +144,13 @@ def rebuild(
 
     What a live engine noticed of trades is stored: nobody works it out again. Of rows beyond those (the last moment before a
     kill, what came while no engine ran) it is worked out now, and is among `take_noticed`; `noticed_up_to` is from which row on,
-    if a live engine knows that better than the store.
+    if a live engine knows that better than the store. `current_day` is the trading day that is running; None: that of `now`.
     """
     listener.enter("reference")
     known = store.noticed_up_to()
     known = known if known is None else max(known, noticed_up_to)
-    currency, units = config.engine.reporting_currency, config.price_units
-    reference = Reference(store.nodes(), store.instruments(), currency, store.rule_starts(), units)
-    engine = Engine(reference, config, epoch=epoch, now=now)
+    reference = _reference(store, config)
+    engine = Engine(reference, config, epoch=epoch, now=now, current_day=current_day)
     engine.recall_verdicts(store.verdicts())
     openings = store.openings()
     placed = list(_placed_openings(openings, reference))
@@ -176,6 +177,11 @@ def rebuild(
             gc.enable()
     listener.advance(1.0, loaded)
     return engine
+
+
+def _reference(store: DayStore, config: Config) -> Reference:
+    currency, units = config.engine.reporting_currency, config.price_units
+    return Reference(store.nodes(), store.instruments(), currency, store.rule_starts(), units)
 
 
 def _recall_conflicts(engine: Engine, conflicts: Sequence[Trade], freezer: "Freezer | None") -> None:
@@ -311,13 +317,15 @@ class Freezer:
 
     def _freeze(self, traded_before: int, open_deals: Container[tuple[str, str]]) -> None:
         engine = self._engine
+        waiting = (trade for trade, reason in engine.processed.quarantined.values() if is_waiting(reason))
         freeze(
             engine.ledger,
             engine.processed,
             before=self._before,
             traded_before=traded_before,
             open_deals=open_deals,
-            except_keys=self._thawed,
+            # What changes when a day begins must be in memory: nobody reads the store then.
+            except_keys={*self._thawed, *keys_of_identities(engine.processed, waiting)},
             rest=self._rest,
         )
 

@@ -267,6 +267,7 @@ class Renewals:
                 past=partial(Recall, store),
                 rest=Rests().rest_if_due,
                 noticed_up_to=known,
+                current_day=parts.newest().current_day,
             )
             follower = StoreFollower(store, engine, bookmark, revision)
             self._catch_up(follower)

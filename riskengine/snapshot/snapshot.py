@@ -150,6 +150,7 @@ class Counts(NamedTuple):
     parked: int = 0
     quarantined: int = 0
     unmatched: int = 0
+    waiting: int = 0
 
 
 class Snapshot:
@@ -158,6 +159,7 @@ class Snapshot:
     __slots__ = (
         "as_of",
         "counts",
+        "current_day",
         "dealer_names",
         "dealers",
         "epoch",
@@ -191,6 +193,7 @@ class Snapshot:
         trade_seq: int,
         last_trade_at: int,
         verdicts: Mapping[str, Verdict],
+        current_day: str = "",
     ) -> None:
         self.epoch = epoch
         self.seq = seq
@@ -211,6 +214,8 @@ class Snapshot:
         """`seq` of the last snapshot that a trade changed: later ones differ from it in prices only."""
         self.last_trade_at = last_trade_at
         """When the engine last applied a trade, in microseconds; 0 before the first."""
+        self.current_day = current_day
+        """The trading day that is running, YYYY-MM-DD: trades dated later wait. "": none is known."""
 
     def keys_set_aside(self) -> list[tuple[str, str, str]]:
         """Keys (roll-up, owner, instrument) that broke an invariant and wait for a repair. O(quarantined).

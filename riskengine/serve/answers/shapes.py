@@ -260,7 +260,7 @@ STATUS: Fields = (
     Field("as_of", TIME, "when the snapshot was published"),
     Field("reporting_currency", TEXT, "of amounts without a suffix"),
     Field("policies", OBJECT, "the settings that decide visible numbers"),
-    Field("counts", OBJECT, "applied, duplicates, conflicts, superseded, late, parked, quarantined, unmatched"),
+    Field("counts", OBJECT, "applied, duplicates, conflicts, superseded, late, parked, quarantined, unmatched, waiting"),
     Field("node_count", INTEGER, "nodes of the organisation"),
     Field("instrument_count", INTEGER, "instruments known"),
     Field("dealer_count", INTEGER, "dealers with positions"),
