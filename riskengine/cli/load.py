@@ -31,6 +31,7 @@ from riskengine.files.near_names import NearNames
 from riskengine.files.refused import RefusedLines
 from riskengine.market.settled_spot_dates import settle
 from riskengine.market.spot_dates import SpotDates, text_of_changes
+from riskengine.market.trading_day import current_day
 from riskengine.positions.quarantine import Quarantine
 from riskengine.records.calendars import SpotFact
 from riskengine.records.types import Refusal
@@ -131,7 +132,9 @@ def changed_spot_dates(into: Store | DryRun, store: Store, config: Config, *, dr
 def quarantine_of(store: Store, config: Config) -> Quarantine:
     """The engine's own rule for trades that it keeps out: by times, balances, value dates and verdicts, as they are stored."""
     instruments = {instrument.instrument: instrument for instrument in store.instruments()}
-    quarantine = Quarantine(instruments, config.engine, SpotDates.of(store.calendar_state(), config.engine))
+    spot_dates = SpotDates.of(store.calendar_state(), config.engine)
+    day = current_day(spot_dates.calendars.trading_day(config.engine), config.engine.tolerance_s, SystemClock().now())
+    quarantine = Quarantine(instruments, config.engine, spot_dates, current_day=day)
     for opening in store.openings():
         quarantine.open_with(opening)
     quarantine.accepted.update(verdict.id for verdict in store.verdicts() if verdict.verdict == "accept")

@@ -23,6 +23,7 @@ from riskengine.market.currencies import CurrencyGraph
 from riskengine.market.marks import Mark, MarkTable
 from riskengine.market.sessions import MarketHours
 from riskengine.market.spot_dates import SpotDates
+from riskengine.market.trading_day import DayClock
 from riskengine.positions.batches import COLUMNS_FROM_TRADES, NOWHERE, PositionChanges
 from riskengine.positions.day_window import DayWindow
 from riskengine.positions.freezing import Recalled, thaw
@@ -30,7 +31,7 @@ from riskengine.positions.ledger import Ledger
 from riskengine.positions.places import place_of, trades_under
 from riskengine.positions.position import LateFold
 from riskengine.positions.processed import APPLIED, CONFLICT, DUPLICATE, PARKED, QUARANTINED, SUPERSEDED, Processed
-from riskengine.positions.quarantine import Quarantine
+from riskengine.positions.quarantine import Quarantine, is_waiting
 from riskengine.positions.repair import Repaired, repair, set_aside
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import judges_all
@@ -64,6 +65,7 @@ class CarriedState(NamedTuple):
                    how many trades had that outcome since the start
     notices        late trades and conflicts, with the time at which each was first noticed
     decided        exceptions that people decided since the start, with their verdicts, oldest first
+    current_day    the trading day that is running
     """
 
     seq: int
@@ -75,6 +77,7 @@ class CarriedState(NamedTuple):
     late: int
     notices: Notices
     decided: Sequence[tuple[ExceptionItem, Verdict]]
+    current_day: str
 
 
 NOT_AS_FROZEN = "the store no longer holds the trades that this position was built from"
@@ -94,16 +97,23 @@ class Engine:
         epoch: int = 0,
         now: int = 0,
         spot_dates: SpotDates | None = None,
+        current_day: str | None = None,
     ) -> None:
-        """`spot_dates` judges value dates, and has the calendars in force; None: the published ones."""
+        """`spot_dates` judges value dates, and has the calendars in force; None: the published ones.
+
+        `current_day` is the trading day that is running, YYYY-MM-DD; None: the day of `now`, none if that is 0.
+        """
         config = config or Config()
         self.reference = reference
         self.processed = Processed()
         self._config = config.engine
-        self.quarantine = Quarantine(reference.by_symbol, config.engine, spot_dates)
         self.ledger = Ledger(reference)
+        self.quarantine = Quarantine(reference.by_symbol, config.engine, spot_dates, reference.rule_starts)
         self.marks = MarkTable(reference, config.marks, config.engine.future_limit_s)
-        self.take_calendars(self.quarantine.spot_dates.calendars)
+        calendars = self.quarantine.spot_dates.calendars
+        self._day_clock = DayClock(calendars.trading_day(config.engine), config.engine.tolerance_s)
+        self.quarantine.current_day = self._day_clock.begin(now, current_day)
+        self.take_calendars(calendars)
         self._graph = CurrencyGraph(reference)
         self._terms = ContractTerms.of(reference)
         self._tolerance = int(config.engine.tolerance_s * MICROS_PER_SECOND)
@@ -184,6 +194,7 @@ class Engine:
         """List the trades whose rows are older than a rule that would refuse them. 0.06 us for an ordinary one."""
         rated, broken_rule = self._check.currencies, self._check.broken_rule
         outdated = self.quarantine.outdated_spot if self.quarantine.spot_dates.may_differ else None
+        counts_early = self.quarantine.counts_early
         for trade in trades:
             if outdated is not None and trade.value_date and (reason := outdated(trade)) is not None:
                 self._work.note_older_rule(trade, "value_date", reason)
@@ -191,6 +202,8 @@ class Engine:
                 broken = broken_rule(trade)
                 if broken is not None:
                     self._work.note_older_rule(trade, *broken)
+            if trade.trade_date and counts_early(trade):
+                self._work.note_older_rule(trade, "trade_date", "is after the current trading day, and counts already")
 
     def _enter_each(self, trades: Sequence[Trade], now: int, changes: PositionChanges, outcomes: list[Outcome]) -> int:
         """Decide trade by trade which positions change. Returns how many are anything but plain new trades."""
@@ -361,6 +374,24 @@ class Engine:
             self.ledger.add(decision.added, self._tolerance)
             self._note_older((decision.added,))
 
+    # -- the trading day ---------------------------------------------------------------------------------------
+
+    def set_current_day(self, date: str, now: int) -> int:
+        """Begin a trading day (YYYY-MM-DD): trades that waited for it take part from now on. Returns how many. O(waiting).
+
+        They are judged as at a start on that day. A day before the current one changes nothing. `now` is the time. Writer thread.
+        """
+        if date <= self.quarantine.current_day:
+            return 0
+        self.quarantine.current_day = date
+        self._day_clock.note(date)
+        due = [trade for trade, reason in self.processed.quarantined.values() if is_waiting(reason) and trade.trade_date <= date]
+        for identity in dict.fromkeys(trade.identity for trade in due):
+            self._judge_again(identity, self.processed.versions(identity))
+        if due:
+            self._last_trade_at = now
+        return len(due)
+
     # -- repair ------------------------------------------------------------------------------------------------
 
     def trades_of(self, keys: Iterable[Key]) -> list[Trade]:
@@ -422,6 +453,7 @@ class Engine:
             counts["late"],
             self._work.notices(),
             tuple(self._decided),
+            self.quarantine.current_day,
         )
 
     def carry_on(self, state: CarriedState, judge: Judge) -> None:
@@ -448,6 +480,7 @@ class Engine:
         self._counts[DUPLICATE] = state.duplicates
         if self._counts[APPLIED] <= state.applied:
             self._last_trade_at = state.last_trade_at
+        self.set_current_day(state.current_day, self.snapshot.as_of)
         self._watermark = max(self._watermark, state.watermark)
         self._seq = state.seq
         self._trade_seq = state.seq + 1
@@ -458,10 +491,18 @@ class Engine:
         """Put calendars in force: which markets are shut, and the engine's own days. Value dates are judged as before."""
         self.calendars = calendars
         self.trading_day = calendars.trading_day(self._config)
+        self._day_clock.follow(self.trading_day)
         self.marks.hours = MarketHours(self.reference.instruments, calendars, self.trading_day)
 
     def beat(self, marks: Mapping[int, Mark], now: int) -> bool:
-        """Put changed marks in force and revalue what depends on them. Returns whether anything that readers see has changed."""
+        """Put changed marks in force and revalue what depends on them. Returns whether anything that readers see has changed.
+
+        Where the clock has passed the end of the trading day and its tolerance, the next one begins.
+        """
+        begun = self._day_clock.has_ended(now) and self.set_current_day(self._day_clock.date_of(now), now) > 0
+        return self._reprice(marks, now) or begun
+
+    def _reprice(self, marks: Mapping[int, Mark], now: int) -> bool:
         repriced = self.marks.take(marks)
         fresh = self.marks.fresh(now)
         shut = self.marks.shut(now)
@@ -564,8 +605,9 @@ class Engine:
                 counts[SUPERSEDED],
                 counts["late"],
                 len(self.processed.parked),
-                len(self.processed.quarantined) + self._work.quarantined_count,
+                self._work.quarantined_count,
                 len(self.processed.unmatched),
+                self._work.waiting_count,
             ),
             exceptions=self._work.exceptions,
             verdicts=self._work.verdicts,
@@ -573,6 +615,7 @@ class Engine:
             trade_seq=self._trade_seq,
             last_trade_at=self._last_trade_at,
             day=self._day.start,
+            current_day=self.quarantine.current_day,
         )
         return self.snapshot
 

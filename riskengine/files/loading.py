@@ -70,6 +70,9 @@ SHOWN_FILES = 10
 DEAL_TERMS = ("kind", "multiplier", "base_currency", "quote_currency", "premium_currency", "strike", "expiry", "underlying")
 """Columns of an instrument that say what its trades are worth: a change moves the P&L of every trade there is."""
 
+OTHER_ATTRIBUTES = "other_attributes"
+"""Duplicates that differ outside the economics, counted beside: what the store has stays, an amend changes it."""
+
 PARKED_REASON = "parked: a cancel whose trade has not come"
 
 _Record = TypeVar("_Record")
@@ -450,8 +453,8 @@ def _load_trades(path: str, options: ColumnOptions, target: Target) -> None:
     try:
         for batch in _batches(path, read_trades(path, options, check, target.clock.now), report, False):
             stored = store.append_trades([trade for _, trade in batch])
-            for (line, trade), (_, outcome) in zip(batch, stored, strict=True):
-                _report_trade(path, line, trade, outcome, target, cancels)
+            for (line, trade), one in zip(batch, stored, strict=True):
+                _report_trade(path, line, trade, one, target, cancels)
     except InputError as error:
         damage = error
     _report_cancels(path, cancels, target)
@@ -467,12 +470,15 @@ def _check_counting(check: TradeCheck, report: LoadReport, sent: TradeInput, rec
     return trade
 
 
-def _report_trade(path: str, line: int, trade: Trade, outcome: str, target: Target, cancels: list[tuple[int, Identity]]) -> None:
+def _report_trade(
+    path: str, line: int, trade: Trade, stored: Stored, target: Target, cancels: list[tuple[int, Identity]]
+) -> None:
     report = target.report
-    if outcome == "conflict":
+    if stored.outcome == "conflict":
         report.add_refusal(path, Refusal(line, "", f"conflict: {CONFLICT_REASON}"), "conflict")
-    elif outcome == "existing":
+    elif stored.outcome == "existing":
         report.add("duplicate")
+        report.add(OTHER_ATTRIBUTES, bool(stored.other_attributes))
     elif reason := target.judge(trade):
         report.add_refusal(path, Refusal(line, "", f"quarantined: {reason}"), "quarantined")
     elif trade.action == "cancel":

@@ -13,11 +13,11 @@ from riskengine.engine.inbox import DurableTrades, Inbox
 from riskengine.intake.audit_recorder import Recorder
 from riskengine.intake.follow import CATCH_UP_ROWS, QuarantineLog, quarantine_rows, split_rows
 from riskengine.intake.recall import Recall, Unseen, nothing_unseen
-from riskengine.intake.submissions import Submission
+from riskengine.intake.submissions import Submission, telling_attributes
 from riskengine.market.spot_dates import SpotDates
 from riskengine.positions.freezing import Recalled
 from riskengine.records.decode import TradeCheck
-from riskengine.records.types import Key, Trade
+from riskengine.records.types import Key, Trade, without_attributes
 from riskengine.store.protocol import Store
 from riskengine.store.results import Bookmark, Stored
 from riskengine.store.trade_rows import TradeRow
@@ -126,7 +126,8 @@ class Delivery:
             # Each with its own watermark: a snapshot between two of them must not claim the second.
             self._watermark = max(self._watermark, max((one.store_seq for one in own if one.outcome == "inserted"), default=0))
             apart = frozenset(index for index, one in enumerate(own) if one.outcome == "conflict")
-            self._inbox.put_trades(DurableTrades(submission.trades, self._watermark, submission.answer, apart, submission.at))
+            trades, answer = without_attributes(submission.trades), telling_attributes(submission.answer, own)
+            self._inbox.put_trades(DurableTrades(trades, self._watermark, answer, apart, submission.at))
         batch.clear()
         self._follow(later, ())
         self._bookmark = bookmark.passing(ours)

@@ -127,3 +127,46 @@ class TradingDay:
         So from Friday's boundary to Sunday's, and from that of 24 December to that of the 25th.
         """
         return self.days.is_business_day(self._slot(ts))
+
+
+class DayClock:
+    """Tells by the clock when the current trading day has ended: at its boundary and a tolerance for trades that come late.
+
+    Owned by the writer thread. Without a day (a time of 0 at the beginning) none ever ends.
+    """
+
+    def __init__(self, trading_day: TradingDay, tolerance_s: float) -> None:
+        self._trading_day = trading_day
+        self._tolerance = int(tolerance_s * MICROS_PER_SECOND)
+        self._ends_at = NEVER
+
+    def begin(self, now: int, date: str | None = None) -> str:
+        """The current day, YYYY-MM-DD: `date`, or else that of `now`; "" where that is 0."""
+        day = date if date is not None else self.date_of(now) if now else ""
+        if day:
+            self.note(day)
+        return day
+
+    def follow(self, trading_day: TradingDay) -> None:
+        """Other days are business days from now on; the current day goes on, to its own boundary."""
+        self._trading_day = trading_day
+
+    def date_of(self, now: int) -> str:
+        """The trading day that is running at a moment: until the tolerance is over, the one whose boundary has just passed."""
+        return self._trading_day.date_of(now - self._tolerance).isoformat()
+
+    def note(self, date: str) -> None:
+        """A trading day has begun."""
+        self._ends_at = self._trading_day.close_of(dt.date.fromisoformat(date)) + self._tolerance
+
+    def has_ended(self, now: int) -> bool:
+        """Whether the current day is over. O(1)."""
+        return now >= self._ends_at
+
+
+NEVER = 2**63 - 1
+
+
+def current_day(trading_day: TradingDay, tolerance_s: float, now: int) -> str:
+    """The trading day that is running at a moment by the clock, YYYY-MM-DD, as an engine that starts then has it."""
+    return DayClock(trading_day, tolerance_s).date_of(now)

@@ -31,6 +31,7 @@ from riskengine.rebuild.load import Loaded, acceptance, load
 from riskengine.rebuild.phases import Morning, summarise
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Trade, Verdict
+from riskengine.serve.gateway import NO_ATTRIBUTE
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.mismatch import Mismatch, accepted_warning
@@ -372,6 +373,7 @@ class EngineProcess:
         limit: int,
         snapshot: Snapshot,
         grants: Grants = EVERYTHING,
+        attributes: Mapping[str, str] = NO_ATTRIBUTE,
     ) -> tuple[list[dict[str, Any]], int]:
         """See `Gateway`."""
         if self._store is None:
@@ -385,6 +387,7 @@ class EngineProcess:
             "all" if versions == "all" else "latest",
             snapshot.watermark,
             grants.visible_trades(snapshot.reference.hierarchy, snapshot.dealer_names),
+            tuple(attributes.items()),
         )
         rows, total = await asyncio.to_thread(self._store.select_trades, wanted, limit)
         return [row._asdict() for row in rows], total

@@ -14,7 +14,8 @@ import orjson
 
 from riskengine.config import Config
 from riskengine.engine.worklist import LATE, MAX_NOTICES
-from riskengine.market.trading_day import TradingDay
+from riskengine.market.spot_dates import SpotDates
+from riskengine.market.trading_day import TradingDay, current_day
 from riskengine.reconciliation.store_sums import Rules, holding_of, keys_of
 from riskengine.records.calendars import CalendarState
 from riskengine.records.closes import StruckClose
@@ -126,12 +127,14 @@ class PastDay:
         for entry in self._store.audit_entries(decided, MAX_VERDICTS):
             with suppress(ValueError, TypeError, KeyError):  # an entry that cannot be read says nothing
                 said = orjson.loads(entry.detail)
-                found.setdefault(said["store_seq"], TradeRow(**said["replaced"]))
+                found.setdefault(said["store_seq"], TradeRow(**said["replaced"]))  # of before there were attributes: without
         return found
 
     def side(self) -> dict[Key, Holding]:
         """Every position by the store's own account, like `store_side`, at the moment. 15 us a row."""
-        rules = self._store.read(partial(Rules, config=self._config, as_of=self._ts))
+        trading_day = SpotDates.of(self.calendar_state(), self._config.engine).calendars.trading_day(self._config.engine)
+        day = current_day(trading_day, self._config.engine.tolerance_s, self._ts)
+        rules = self._store.read(partial(Rules, config=self._config, as_of=self._ts, current_day=day))
         side: dict[Key, Holding] = {}
         then = (self._replaced.get(row.store_seq, row) for row in self._store.trades_after(0))
         rows = (row for row in then if row.received_ts <= self._ts)

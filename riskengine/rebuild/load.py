@@ -20,6 +20,7 @@ from riskengine.intake.follow import StoreFollower
 from riskengine.intake.recall import Recall
 from riskengine.market.settled_spot_dates import settle
 from riskengine.market.spot_dates import SpotDates, described
+from riskengine.market.trading_day import current_day
 from riskengine.observe import get_logger
 from riskengine.rebuild.phases import Morning
 from riskengine.rebuild.rebuild import NO_LISTENER, Listener, rebuild, settle_memory
@@ -62,9 +63,10 @@ async def load(store: Store, config: Config, morning: Morning, *, epoch: int, no
     try:
         stored = await asyncio.to_thread(store.counts)
         is_small = stored.trades <= SMALL
-        not_begun = None if is_small else await asyncio.to_thread(_begin, comparison, store)
-        morning.note(store=without_password(config.store.url), epoch=epoch, trades_total=stored.trades)
         spot_dates = await asyncio.to_thread(_spot_dates, store, config)
+        day = current_day(spot_dates.calendars.trading_day(config.engine), config.engine.tolerance_s, now)
+        not_begun = None if is_small else await asyncio.to_thread(_begin, comparison, store, day)
+        morning.note(store=without_password(config.store.url), epoch=epoch, trades_total=stored.trades)
         _settle(store, spot_dates, now)
         loaded = await asyncio.to_thread(_load, store, config, epoch, now, morning, spot_dates)
         morning.enter("integrity")
@@ -94,10 +96,10 @@ async def load(store: Store, config: Config, morning: Morning, *, epoch: int, no
     return loaded._replace(mismatches=tuple(found))
 
 
-def _begin(comparison: Comparison, store: Store) -> ComparisonFailed | None:
+def _begin(comparison: Comparison, store: Store, day: str) -> ComparisonFailed | None:
     """Have a child process read the store. Returns its error, which counts only when the time to compare has come."""
     try:
-        comparison.start(store.watermark())
+        comparison.start(store.watermark(), day)
     except ComparisonFailed as error:
         return error
     return None
@@ -143,7 +145,7 @@ def _bring_up_to_date(store: Store, config: Config, epoch: int, now: int, loaded
 
 def compare_here(store: Store, config: Config, snapshot: Snapshot) -> Found:
     """Compare a snapshot with the store's own sums in this process, not in a child. Raises StoreError. 5 us a row."""
-    there = store_side(store, config, snapshot.watermark)
+    there = store_side(store, config, snapshot.watermark, snapshot.current_day)
     here, sums = side_of(snapshot), there.side()
     parents = {node.node: node.parent for node in snapshot.reference.hierarchy.nodes}
     misplaced = sorted(name for name in parents.keys() | there.parents.keys() if parents.get(name) != there.parents.get(name))

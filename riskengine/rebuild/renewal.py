@@ -271,6 +271,7 @@ class Renewals:
                 rest=Rests().rest_if_due,
                 noticed_up_to=known,
                 spot_dates=parts.spot_dates,
+                current_day=parts.newest().current_day,
             )
             follower = StoreFollower(store, engine, bookmark, revision)
             self._catch_up(follower)

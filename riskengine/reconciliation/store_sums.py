@@ -84,10 +84,11 @@ class StoreSide(NamedTuple):
 class Rules:
     """The rules by which trades of this store count: reference data, balances and verdicts as they are stored.
 
-    `as_of`, microseconds since the epoch, leaves out later balances and verdicts.
+    `current_day` is the trading day that is running: trades dated later wait; "": none waits. `as_of`, microseconds since the
+    epoch, leaves out later balances and verdicts.
     """
 
-    def __init__(self, transaction: Transaction, config: Config, as_of: int | None = None) -> None:
+    def __init__(self, transaction: Transaction, config: Config, as_of: int | None = None, current_day: str = "") -> None:
         until = TS_MAX if as_of is None else as_of
         self.revision = int(reference.get_meta(transaction, REVISION_KEY) or 0)
         self.nodes: list[Node] = reference.nodes(transaction)
@@ -96,9 +97,10 @@ class Rules:
         self.leaves = frozenset(node.node for node in self.nodes if node.node not in parents)
         reporting = config.engine.reporting_currency
         names = {node.node for node in self.nodes}
-        self.check = TradeCheck(self.instruments, self.leaves, names, (reporting,), rule_starts(transaction))
+        starts = rule_starts(transaction)
+        self.check = TradeCheck(self.instruments, self.leaves, names, (reporting,), starts)
         spot_dates = SpotDates.of(calendar_state(transaction), config.engine)
-        self.quarantine = Quarantine(self.instruments, config.engine, spot_dates)
+        self.quarantine = Quarantine(self.instruments, config.engine, spot_dates, starts, current_day)
         self.openings: list[Opening] = [
             opening
             for opening in reference.openings(transaction)
@@ -145,16 +147,16 @@ def _fees(currency: str, units: int) -> Fees:
     return {currency: units} if units else NO_FEES
 
 
-def store_side(store: Store, config: Config, watermark: int) -> StoreSide:
-    """The store's own account of everything up to number `watermark`. Any thread. Raises StoreError.
+def store_side(store: Store, config: Config, watermark: int, current_day: str = "") -> StoreSide:
+    """The store's own account of everything up to number `watermark`, on a trading day. Any thread. Raises StoreError.
 
     Costs 3 us for each row that is the first and only version, 15 us for any other.
     """
-    return store.read(partial(_store_side, config=config, watermark=watermark))
+    return store.read(partial(_store_side, config=config, watermark=watermark, current_day=current_day))
 
 
-def _store_side(transaction: Transaction, config: Config, watermark: int) -> StoreSide:
-    rules = Rules(transaction, config)
+def _store_side(transaction: Transaction, config: Config, watermark: int, current_day: str) -> StoreSide:
+    rules = Rules(transaction, config, current_day=current_day)
     plain = PlainSums(transaction, rules, watermark)
     nodes, dealers = plain.by_owner()
     sides = {NODE: nodes, DEALER: dealers}
@@ -291,6 +293,8 @@ def _date_check(rules: Rules) -> Callable[[bytes, int, bytes, bytes], bool]:
             instrument = rules.instruments[symbol.decode()]
         except (Rejected, UnicodeDecodeError, KeyError):
             return False
+        if rules.quarantine.current_day and traded > rules.quarantine.current_day:
+            return False  # when it was received decides
         if not valued or instrument.kind is not Kind.FX:
             return True
         return rules.quarantine.spot_dates.every_verdict(instrument, minute * MINUTE, valued, traded) == {True}

@@ -5,6 +5,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, Protocol, TypeVar
 
 from starlette.types import Scope
@@ -24,6 +25,8 @@ from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistor
 from riskengine.views.grants import EVERYTHING, Grants, Principal
 
 T = TypeVar("T")
+
+NO_ATTRIBUTE: Mapping[str, str] = MappingProxyType({})
 
 
 class Gateway(Protocol):
@@ -145,8 +148,12 @@ class Gateway(Protocol):
         limit: int,
         snapshot: Snapshot,
         grants: Grants = EVERYTHING,
+        attributes: Mapping[str, str] = NO_ATTRIBUTE,
     ) -> tuple[list[dict[str, Any]], int]:
-        """Stored trades that `snapshot` holds and `grants` allow, newest first, and their total; numbers as decimal texts."""
+        """Stored trades that `snapshot` holds and `grants` allow, newest first, and their total; numbers as decimal texts.
+
+        `attributes` are values that the attributes of these names must have.
+        """
         ...
 
     async def digest(self, snapshot: Snapshot) -> str:

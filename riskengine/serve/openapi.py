@@ -7,7 +7,8 @@ from typing import Any
 
 from riskengine import __version__
 from riskengine.observe import METRICS_CONTENT_TYPE, TRADE_OUTCOMES
-from riskengine.records.fields import MAX_INTEGER
+from riskengine.records.decode import NAMED_ATTRIBUTES
+from riskengine.records.fields import MAX_INTEGER, MAX_REMARK, MAX_TEXT
 from riskengine.serve.access.identity import COOKIE
 from riskengine.serve.answers import shapes
 from riskengine.serve.answers.problems import PROBLEM_JSON
@@ -49,6 +50,7 @@ _WARNINGS: Schema = {
     "type": "array",
     "items": _object({"kind": _TEXT, "text": _TEXT, "since": _INTEGER}, ("kind", "text", "since")),
 }
+ATTRIBUTE_TEXT = "outside the economics: stored and sent on, in no sum; a repeat with another one is a duplicate"
 _TRADE_INPUT = _object(
     {
         "source": _TEXT | {"default": "api"},
@@ -77,6 +79,8 @@ _TRADE_INPUT = _object(
         "contra_amount": _DECIMAL,
         "legs": _INTEGER,
         "currency": _TEXT | {"description": "a check: the cash currency, or its minor unit, in which the amounts then are"},
+        **{name: _TEXT | {"maxLength": MAX_TEXT, "description": ATTRIBUTE_TEXT} for name in NAMED_ATTRIBUTES},
+        "comment": _TEXT | {"maxLength": MAX_REMARK, "description": ATTRIBUTE_TEXT},
         "store_seq": {"description": "known and ignored, so that what was read can be posted"},
         "received_ts": {"description": "known and ignored, so that what was read can be posted"},
     },

@@ -8,6 +8,7 @@ from riskengine.serve.access.permissions import COMMENT, FEED, OPEN, OPS, READ, 
 from riskengine.serve.answers import params, shapes
 from riskengine.serve.answers.answers import Handler
 from riskengine.serve.answers.params import (
+    ATTRIBUTES,
     BUCKET,
     DEALER,
     EXACT,
@@ -180,7 +181,7 @@ OPERATIONS = (
         "Stored trades, newest first",
         answer_stored_trades,
         "TradeRow",
-        (NODE, INSTRUMENT, DEALER, SINCE, _VERSIONS, *_READ, *_PAGE),
+        (NODE, INSTRUMENT, DEALER, *ATTRIBUTES, SINCE, _VERSIONS, *_READ, *_PAGE),
         fails=_READ_FAILS,
     ),
     Operation(

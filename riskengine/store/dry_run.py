@@ -18,9 +18,10 @@ from riskengine.store.audit_chain import AuditEntry
 from riskengine.store.audit_trail import Trail, command_line_actor
 from riskengine.store.protocol import Store
 from riskengine.store.queries import Transaction
-from riskengine.store.results import Saved, Stored, StoredAs, TradeFilter
+from riskengine.store.results import Saved, Stored, TradeFilter
 from riskengine.store.tables import calendars, reference
-from riskengine.store.trade_rows import TradeRow, row_values, same_as_row
+from riskengine.store.tables.trades import other_attributes
+from riskengine.store.trade_rows import TradeRow, row_of, same_as_row
 
 T = TypeVar("T")
 
@@ -66,15 +67,15 @@ class DryRun:
     def _outcome(self, trade: Trade, stored: Mapping[_Version, TradeRow]) -> Stored:
         version = (trade.source, trade.trade_id, trade.leg, trade.version)
         row = stored.get(version)
-        outcome: StoredAs
         if row is not None:
-            return Stored(row.store_seq, self._compared(trade, row))
+            return self._compared(trade, row)
         first = self._new.add(trade)
-        outcome = "inserted" if first is None else self._compared(trade, first)
-        return Stored(0, outcome)
+        return Stored(0, "inserted") if first is None else self._compared(trade, first)
 
-    def _compared(self, trade: Trade, row: TradeRow) -> StoredAs:
-        return "existing" if same_as_row(trade, row, self._currencies.get(row.instrument, "")) else "conflict"
+    def _compared(self, trade: Trade, row: TradeRow) -> Stored:
+        if same_as_row(trade, row, self._currencies.get(row.instrument, "")):
+            return Stored(row.store_seq, "existing", other_attributes(trade, row))
+        return Stored(row.store_seq, "conflict")
 
     def save_nodes(self, nodes: Sequence[Node]) -> Saved:
         """See `Store`."""
@@ -125,8 +126,7 @@ class _NewTrades:
 
     def add(self, trade: Trade) -> TradeRow | None:
         """Keep a trade; the row with its identity and version that is there already, which stays, if there is one."""
-        *columns, received_ts = row_values(trade)
-        row = TradeRow._make((*columns, 0, received_ts))
+        row = row_of(trade, 0)
         if self._db.execute(_INSERT, row).rowcount:
             return None
         return TradeRow._make(self._db.execute(f"{_OF_DEAL} AND leg = ? AND version = ?", row[:4]).fetchone())

@@ -27,8 +27,9 @@ from riskengine.observe import Metrics
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import to_text
 from riskengine.records.reference import Reference
-from riskengine.records.types import Trade, Verdict
+from riskengine.records.types import Trade, Verdict, attributes_of
 from riskengine.serve.app import create_app
+from riskengine.serve.gateway import NO_ATTRIBUTE
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
@@ -151,6 +152,7 @@ class StandIn:
         limit: int,
         snapshot: Snapshot,
         grants: Grants = EVERYTHING,
+        attributes: Mapping[str, str] = NO_ATTRIBUTE,
     ) -> tuple[list[dict[str, Any]], int]:
         hierarchy = snapshot.reference.hierarchy
         desks = hierarchy.leaves if node is None else set(hierarchy.leaves_below(hierarchy.index[node]))
@@ -161,6 +163,7 @@ class StandIn:
             and instrument in (None, trade.instrument)
             and dealer in (None, trade.dealer)
             and trade.ts >= (since or 0)
+            and attributes.items() <= attributes_of(trade)._asdict().items()
             and grants.sees_trade(hierarchy, trade.desk, trade.dealer)
         ]
         if versions == "latest":
@@ -208,6 +211,7 @@ def _stored_row(trade: Trade, store_seq: int) -> dict[str, Any]:
         "booked_ts": trade.booked_ts,
         "contra_amount": None if contra is None else to_text(contra),
         "legs": trade.legs,
+        **attributes_of(trade)._asdict(),
         "store_seq": store_seq,
         "received_ts": trade.received_ts,
     }

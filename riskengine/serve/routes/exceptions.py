@@ -229,7 +229,7 @@ def _visible_items(snapshot: Snapshot, kind: str, trading_day: TradingDay, grant
         "unpriced": lambda: _unpriced_items(snapshot, grants),
         "no_close": lambda: _no_close_items(snapshot, grants),
         "suspect": lambda: _suspect_items(snapshot),
-        "waiting": lambda: iter(snapshot.exceptions.get("waiting", ())),
+        "waiting": lambda: _waiting_items(snapshot, grants),
         "expired": lambda: _expired_items(snapshot, trading_day, grants),
     }
     if kind in visible:
@@ -239,6 +239,15 @@ def _visible_items(snapshot: Snapshot, kind: str, trading_day: TradingDay, grant
         hierarchy = snapshot.reference.hierarchy
         items = [part for item in items if (part := _visible_part(item, grants, hierarchy)) is not None]
     return sorted(items, key=lambda item: -item.ts)
+
+
+def _waiting_items(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionItem]:
+    """Closes that wait for the end of their day, which everybody may see, and visible trades that wait for their day."""
+    hierarchy = snapshot.reference.hierarchy
+    for item in snapshot.exceptions.get("waiting", ()):
+        part = item if item.trade is None or grants.see_everything else _visible_part(item, grants, hierarchy)
+        if part is not None:
+            yield part
 
 
 def _visible_part(item: ExceptionItem, grants: Grants, hierarchy: Hierarchy) -> ExceptionItem | None:
