@@ -32,6 +32,7 @@ from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Trade, Verdict
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.digest import digest
+from riskengine.snapshot.history import CloseTotals
 from riskengine.snapshot.mismatch import Mismatch, accepted_warning
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory, node_number
 from riskengine.store.open_store import open_store
@@ -376,6 +377,12 @@ class EngineProcess:
         )
         rows, total = await asyncio.to_thread(self._store.select_trades, wanted, limit)
         return [row._asdict() for row in rows], total
+
+    async def close_totals(self, node: str, since_date: str) -> CloseTotals:
+        """See `Gateway`."""
+        if self._store is None:
+            raise EngineNotLive(f"the engine is {self._state}")
+        return await asyncio.to_thread(self._store.close_totals, "node", node, since_date)
 
     async def digest(self, snapshot: Snapshot) -> str:
         """See `Gateway`."""

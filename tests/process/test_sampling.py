@@ -13,6 +13,7 @@ import pytest
 from riskengine.config import Config, CurvesConfig, EngineConfig, StoreConfig
 from riskengine.errors import StoreUnavailable
 from riskengine.process.process import EngineProcess
+from riskengine.snapshot.history import points
 from riskengine.store.open_store import open_store
 from tests.live_process import run_live, sent
 from tests.running import Server, running
@@ -47,7 +48,7 @@ async def moving(process: EngineProcess, holds: Any) -> None:
 
 def values(process: EngineProcess, node: str = "ALL") -> list[float | None]:
     newest = process.history.newest.as_of, 0.0
-    return [point.value for point in process.curves.points(node, "total_pnl", 0, newest)][:-1]
+    return [point.value for point in points(process.curves.series(node, "total_pnl", 0, newest))][:-1]
 
 
 def test_a_curve_goes_on_after_a_restart(house: str) -> None:
