@@ -56,7 +56,7 @@ class PastDay:
 
     def latest_closes(self, up_to: str) -> list[Close]:
         """The newest close of each instrument, dated up to `up_to`, whose day had ended."""
-        return self._store.latest_closes(min(up_to, self._trading_day.last_closed(self._ts).isoformat()))
+        return self._store.latest_closes(min(up_to, self._trading_day.last_boundary(self._ts).isoformat()))
 
     def closes_after(self, date: str, limit: int) -> list[Close]:
         """None: which of them had come by then, no store records."""

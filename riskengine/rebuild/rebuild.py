@@ -339,7 +339,7 @@ def known_marks(store: DayStore, config: Config, now: int) -> dict[str, Mark]:
     """
     marks = {mark.instrument: Mark(mark.price, mark.ts, mark.source, mark.kind) for mark in store.marks()}
     trading_day = TradingDay.of(config.engine)
-    for close in store.latest_closes(trading_day.last_closed(now).isoformat()):
+    for close in store.latest_closes(trading_day.last_boundary(now).isoformat()):
         ts = trading_day.close_of(dt.date.fromisoformat(close.date))
         known = marks.get(close.instrument)
         if known is None or known.ts < ts:
@@ -349,7 +349,7 @@ def known_marks(store: DayStore, config: Config, now: int) -> dict[str, Mark]:
 
 def waiting_closes(store: DayStore, config: Config, now: int) -> list[Close]:
     """The first MAX_NOTICES closes of days that have not ended by `now`, by date."""
-    return store.closes_after(TradingDay.of(config.engine).last_closed(now).isoformat(), MAX_NOTICES)
+    return store.closes_after(TradingDay.of(config.engine).last_boundary(now).isoformat(), MAX_NOTICES)
 
 
 def _stored_items(stored: Iterable[StoredNotice], check: TradeCheck) -> Iterator[ExceptionItem]:

@@ -19,6 +19,8 @@ CLOSE_MEASURES = (
     "net_exposure",
     "gross_exposure",
     "nav",
+    "month_pnl",
+    "year_pnl",
 )
 """The fields of an owner that a close keeps, in the reporting currency; not a number (nan) where unknown."""
 
@@ -36,7 +38,10 @@ class ClosePrice(NamedTuple):
 
 
 class ClosedPosition(NamedTuple):
-    """A leaf position at a close: `owner` is its node or dealer; units as in `positions.position` (1e-10 and 1e-28)."""
+    """A leaf position at a close: `owner` is its node or dealer; units as in `positions.position` (1e-10 and 1e-28).
+
+    `month_pnl` and `year_pnl` are to date in the reporting currency, this day included; None where unknown.
+    """
 
     owner: str
     instrument: str
@@ -44,6 +49,8 @@ class ClosedPosition(NamedTuple):
     cash: int
     average: float | None
     fees: Mapping[str, int]
+    month_pnl: float | None = None
+    year_pnl: float | None = None
 
 
 class OwnerTotals(NamedTuple):
@@ -66,6 +73,7 @@ class StruckClose(msgspec.Struct, frozen=True, kw_only=True):
     dealers    positions of dealers, sorted by (owner, instrument)
     node_totals, dealer_totals
                amounts of all nodes, inner ones too, and of all dealers
+    openings   (desk, dealer, instrument) of the opening balances that the positions contain
     """
 
     date: str
@@ -79,3 +87,4 @@ class StruckClose(msgspec.Struct, frozen=True, kw_only=True):
     dealers: tuple[ClosedPosition, ...]
     node_totals: OwnerTotals
     dealer_totals: OwnerTotals
+    openings: tuple[tuple[str, str, str], ...] = ()
