@@ -18,7 +18,7 @@ from riskengine.cli.state_text import print_state, tree_lines
 from riskengine.cli.streams import complain, say, say_if_possible
 from riskengine.cli.terminal import config_option, effective_config, json_option, store_option
 from riskengine.cli.token import check_access
-from riskengine.clock import SystemClock, utc_text
+from riskengine.clock import Clock, SystemClock, utc_text
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
@@ -80,11 +80,15 @@ def run_engine(
     reason: str = "",
     feed: Companion | None = None,
     beside: Companion | None = None,
+    clock: Clock | None = None,
 ) -> int:
-    """Serve until a signal; return the exit status. Takes port and store first, so that a refusal comes before anything runs."""
+    """Serve until a signal; return the exit status. Takes port and store first, so that a refusal comes before anything runs.
+
+    `clock` is the engine's, that of the machine if None.
+    """
     check_access(config)
     with bind(config.server.host, config.server.port) as listener:
-        process = EngineProcess(config, accept_mismatch=accept_mismatch, reason=reason)
+        process = EngineProcess(config, clock, accept_mismatch=accept_mismatch, reason=reason)
         process.open()
         sys.setswitchinterval(SWITCH_S)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -53,7 +53,7 @@ class DemoFeed:
         self._sending: set[asyncio.Task[None]] = set()
 
     async def run(self, target: FeedTarget) -> None:
-        """Send until cancelled or the engine stops. A late step makes up for the time it missed, up to one second of real time."""
+        """Send until cancelled or the engine stops. A late step makes up for the time it missed, up to a real second."""
         before, longest_s = target.clock.now(), target.clock.speed
         while True:
             await asyncio.sleep(STEP_S)

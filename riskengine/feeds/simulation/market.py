@@ -127,23 +127,26 @@ class MarketSimulator:
 
     def start_from(self, mids: Mapping[str, float]) -> None:
         """Let prices go on from these, by instrument; others stay. A currency is moved by its price in USD."""
+        usd = self._currencies.names.get("USD")
         for quoting in self._quotings:
-            mid = mids.get(quoting.instrument)
-            if mid is None or mid <= 0.0:
+            mid, values = mids.get(quoting.instrument, 0.0), quoting.walk.values
+            if mid <= 0.0:
                 continue
-            if quoting.denominator < 0:
-                quoting.walk.values[quoting.numerator] = mid
-            elif quoting.denominator == self._currencies.names["USD"]:
-                quoting.walk.values[quoting.numerator] = mid
-            elif quoting.numerator == self._currencies.names["USD"]:
-                quoting.walk.values[quoting.denominator] = 1.0 / mid
+            if quoting.denominator < 0 or quoting.denominator == usd:
+                values[quoting.numerator] = mid
+            elif quoting.numerator == usd:
+                values[quoting.denominator] = 1.0 / mid
+
+    def whole_book(self, ts: int) -> list[Tick]:
+        """A two-sided quote of every instrument."""
+        return [self._tick(quoting, ts, whole=True) for quoting in self._quotings]
 
     def _step(self, end_ts: int, ticks: list[Tick]) -> None:
         self._activity.step()
         self._currencies.step(self._activity.volatility)
         self._shares.step(self._activity.volatility)
         if not self._last:
-            ticks.extend(self._tick(quoting, end_ts, whole=True) for quoting in self._quotings)
+            ticks.extend(self.whole_book(end_ts))
             return
         rng = self._rng
         count = rng.count(self._rate_per_step * self._activity.rate)
