@@ -70,15 +70,16 @@ def demo_command(port: int, ticks: str | None, speed: float, start_at: int | Non
     configure_logging("console", "warning")
     with demo_folder() as folder:
         config = effective_config(None, store or f"sqlite:///{folder}/demo.db", None, port)
-        clock = _clock(speed, start_at)
+        begin = SystemClock().now() if start_at is None else start_at
         nodes, instruments = sample_nodes(), sample_instruments()
         symbols = frozenset(instrument.instrument for instrument in instruments)
         recorded = None if ticks is None else _recorded_ticks(ticks, options, symbols)
         market = MarketSimulator(DEMO_SEED, instruments, speed=speed)
         house = House(nodes, instruments)
-        lots = fill_store(config, house, DEMO_SEED, clock.now(), market, with_morning=recorded is None)
+        lots = fill_store(config, house, DEMO_SEED, begin, market, with_morning=recorded is None)
         dealing = DealingSimulator(DEMO_SEED, nodes, instruments, run=f"{int(time.time()):x}", speed=speed, lots=lots)
         feed = DemoFeed(market, dealing, recorded)
+        clock: Clock = SystemClock() if speed == 1.0 and start_at is None else FastClock(speed, begin)
 
         def announce(url: str) -> None:
             print_url(url)
@@ -88,12 +89,6 @@ def demo_command(port: int, ticks: str | None, speed: float, start_at: int | Non
 
         status = run_engine(paced(config, speed), announce, feed=feed.run, clock=clock)
     sys.exit(status)
-
-
-def _clock(speed: float, start_at: int | None) -> Clock:
-    if speed == 1.0 and start_at is None:
-        return SystemClock()
-    return FastClock(speed, SystemClock().now() if start_at is None else start_at)
 
 
 def _recorded_ticks(path: str, options: ColumnOptions, symbols: frozenset[str]) -> RecordedTicks:
