@@ -46,6 +46,7 @@ TESTED_BY_OTHERS = {
     "rebuild/renewal.py": "tests/rebuild/renewal/test_arriving.py",
     "reconciliation/comparison_child.py": "tests/reconciliation/test_comparison.py",
     "reconciliation/confirm.py": "tests/reconciliation/test_reconciler.py",
+    "records/closes.py": "tests/store/test_struck_closes.py",
     "records/types.py": "tests/records/test_decode.py",
     "serve/access/identity.py": "tests/serve/test_admission.py",
     "serve/access/login.py": "tests/serve/test_admission.py",

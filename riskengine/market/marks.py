@@ -42,6 +42,9 @@ AFTER_A_GAP = 3.0
 
 NO_BAND = (math.nan, math.nan)
 
+NEVER = 2**63 - 1
+"""Later than every event time."""
+
 
 class Mark(NamedTuple):
     """The price that values an instrument. `kind` is `quote`, `one_sided` or `close`. Event times, microseconds.
@@ -73,12 +76,15 @@ class QuoteState:
     """The quote of one instrument: its good mark, and the suspect levels beside it.
 
     A mark times `down` and times `up` bounds what the fast way of a tick believes. While a source is suspect they are no numbers,
-    so that every tick goes by all rules.
+    so that every tick goes by all rules; so does a tick from event time `bound` on, and one before the mark's while `is_closing`
+    (see `closing_book`).
     """
 
     __slots__ = (
+        "bound",
         "changed",
         "down",
+        "is_closing",
         "kind",
         "left",
         "limit",
@@ -105,6 +111,8 @@ class QuoteState:
         self.down, self.up = NO_BAND
         self.suspects: dict[str, SuspectLevel] = {}
         self.changed = False
+        self.bound = NEVER
+        self.is_closing = False
 
     def fit(self, number: int, instrument: Instrument, limit: float) -> None:
         """Take an instrument's number, and how far a quote may move its mark (a fraction, 0: any distance)."""
@@ -118,6 +126,14 @@ class QuoteState:
         """Make a mark the good one; the suspects stay."""
         self.price, self.ts, self.source, self.kind = mark.price, mark.ts, mark.source, mark.kind
         self.left = None
+
+    def copy(self) -> "QuoteState":
+        """The same quote apart, as one that has not changed and has no cutoff."""
+        other = QuoteState()
+        for name in ("number", "may_be_zero", "may_be_worthless", "limit", "price", "ts", "source", "kind", "left"):
+            setattr(other, name, getattr(self, name))
+        other.hold(dict(self.suspects))
+        return other
 
     def is_contradicted(self, level: SuspectLevel, since: int) -> bool:
         """Whether another source than the level's has set the mark, with a quote of `since` or later."""
@@ -183,7 +199,10 @@ class QuoteBook:
 
     def _fit_states(self) -> None:
         for number, instrument in enumerate(self.reference.instruments):
-            self._states[instrument.instrument].fit(number, instrument, limit_of(instrument, self._max_move))
+            self._fit(self._states[instrument.instrument], number, instrument)
+
+    def _fit(self, state: QuoteState, number: int, instrument: Instrument) -> None:
+        state.fit(number, instrument, limit_of(instrument, self._max_move))
 
     def restore(self, marks: Mapping[str, Mark]) -> None:
         """Put in marks from before the start: newer ticks replace them, older ones do not. Call before the first tick."""
@@ -278,12 +297,15 @@ class QuoteBook:
                 and type(ts) is int
                 and 0.0 < bid <= ask < 1e15
                 and earliest <= ts <= latest
+                and ts < state.bound
                 and (last := state.price) * state.down <= (price := (bid + ask) * 0.5) <= last * state.up
                 and ((bid * 1e12 + 2.0**52 - 2.0**52) / 1e12 == bid or round(bid, QUOTE_DECIMALS) == bid)
                 and ((ask * 1e12 + 2.0**52 - 2.0**52) / 1e12 == ask or round(ask, QUOTE_DECIMALS) == ask)
             ):
                 if ts < state.ts <= latest:
                     self.old += 1
+                    if state.is_closing:
+                        self._take_late(tick, ts, now)
                     continue
                 state.price = price
                 state.ts = ts
@@ -358,6 +380,10 @@ class QuoteBook:
     def _apply(self, known: QuoteState | None, tick: AnyTick, now: int, latest: int) -> None:
         """Apply one tick by all rules. Raises Rejected."""
         state, ts, bid, ask, mid = self._read(known, tick, latest)
+        if ts >= state.bound:
+            self._pass_cutoff(tick.instrument, state, ts)
+        if state.is_closing:
+            self._take_late(tick, ts, now)
         if state.suspects:
             self._settle(tick.instrument, state, ts, now)
         if bid is not None and ask is not None:
@@ -374,6 +400,12 @@ class QuoteBook:
         else:
             side = bid if bid is not None else ask or 0.0
             self._judge(tick.instrument, state, Offered(side, ts, tick.source, ONE_SIDED, now, latest), False)
+
+    def _pass_cutoff(self, symbol: str, state: QuoteState, ts: int) -> None:
+        """A tick of event time `ts` comes, from the state's `bound` on. A book without cutoffs has no bounds."""
+
+    def _take_late(self, tick: AnyTick, ts: int, now: int) -> None:
+        """A tick of event time `ts` comes to an instrument whose closing mark is kept apart (`is_closing`)."""
 
     def _judge(self, symbol: str, state: QuoteState, offered: Offered, too_crossed: bool, *, keeps_mid: bool = False) -> None:
         """Make a price the mark, or hold it back as suspect. A mark dated after `latest` blocks no price.

@@ -60,6 +60,27 @@ class OwnerTotals(NamedTuple):
     amounts: FloatArray
 
 
+class CloseHeader(NamedTuple):
+    """A struck close without its positions and totals; the fields are those of `StruckClose`."""
+
+    date: str
+    version: int
+    ts: int
+    struck_ts: int
+    reporting_currency: str
+    prices: Mapping[str, ClosePrice]
+    rates: Mapping[str, float]
+    openings: tuple[tuple[str, str, str], ...] = ()
+
+
+class OwnerClose(NamedTuple):
+    """What one node or dealer came to at one version of a close: `amounts` by CLOSE_MEASURES, None where unknown."""
+
+    date: str
+    version: int
+    amounts: Mapping[str, float | None]
+
+
 class StruckClose(msgspec.Struct, frozen=True, kw_only=True):
     """The close of one trading day, of the whole engine.
 

@@ -10,6 +10,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from riskengine.clock import SystemClock
 from riskengine.errors import LeaseHeld, StoreError, StoreWentBack
+from riskengine.records.closes import ClosedPosition, CloseHeader, OwnerClose, StruckClose
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
@@ -39,8 +40,11 @@ from riskengine.store.tables import curve_samples as curves_of
 from riskengine.store.tables import notices as notices_of
 from riskengine.store.tables import reference, removal
 from riskengine.store.tables import rules as rules_of
+from riskengine.store.tables import struck_closes as struck_of
 from riskengine.store.tables import trades as trades_of
 from riskengine.store.tables import verdicts as verdicts_of
+from riskengine.store.tables.closed_columns import PackedChunk
+from riskengine.store.tables.struck_closes import ChangedDate, PackedClose
 from riskengine.store.trade_rows import TradeRow
 
 PROBE_KEY = "probe"
@@ -181,6 +185,27 @@ class SqlStore(ABC):
             self._mark_saves += 1
             save = 0 if self._epoch is None else (self._epoch << 32) + self._mark_saves
             return reference.save_marks(transaction, marks, save, SystemClock().now())
+
+    def save_closing_marks(self, date: str, marks: Sequence[StoredMark]) -> None:
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            struck_of.save_closing_marks(transaction, date, marks)
+
+    def save_close_chunks(self, chunks: Sequence[PackedChunk]) -> None:
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            struck_of.save_chunks(transaction, chunks)
+
+    def save_struck_close(self, close: StruckClose | PackedClose) -> None:
+        packed = struck_of.pack_close(close) if isinstance(close, StruckClose) else close
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            struck_of.save(transaction, packed, self._trail(transaction), self._actor)
+
+    def forget_closes_changed(self, changed: Sequence[ChangedDate]) -> None:
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            struck_of.forget_changed(transaction, changed)
 
     def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> int | None:
         store_seq: int | None = None
@@ -328,6 +353,30 @@ class SqlStore(ABC):
 
     def closes_after(self, date: str, limit: int) -> list[Close]:
         return self._read(reference.closes_after, date, limit)
+
+    def first_close_date(self, since: str) -> str | None:
+        return self._read(struck_of.first_close_date, since)
+
+    def closes_changed(self) -> list[ChangedDate]:
+        return self._read(struck_of.closes_changed)
+
+    def closing_marks(self, date: str) -> list[StoredMark]:
+        return self._read(struck_of.closing_marks, date)
+
+    def struck_close_dates(self) -> dict[str, int]:
+        return self._read(struck_of.dates)
+
+    def struck_close(self, date: str, version: int | None = None) -> StruckClose | None:
+        return self._read(struck_of.read, date, version)
+
+    def struck_close_header(self, date: str, version: int | None = None) -> CloseHeader | None:
+        return self._read(struck_of.header, date, version)
+
+    def closed_positions(self, date: str, version: int, rollup: str, owners: Sequence[str] | None = None) -> list[ClosedPosition]:
+        return self._read(struck_of.positions, date, version, rollup, owners)
+
+    def close_totals(self, rollup: str, owner: str, since_date: str) -> list[OwnerClose]:
+        return self._read(struck_of.totals_of, rollup, owner, since_date)
 
     def rule_starts(self) -> RuleStarts:
         return self._read(rules_of.rule_starts)
