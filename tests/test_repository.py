@@ -31,7 +31,9 @@ TESTED_BY_OTHERS = {
     "client/exchange.py": "tests/client/test_publisher.py",
     "client/link.py": "tests/client/test_stream.py",
     "client/messages.py": "tests/client/test_feed.py",
+    "engine/closing.py": "tests/engine/test_day_state.py",
     "engine/snapshot_audit.py": "tests/engine/test_self_audit.py",
+    "engine/table_builder.py": "tests/engine/test_engine.py",
     "feeds/simulation/dealing.py": "tests/feeds/test_simulation.py",
     "feeds/simulation/market.py": "tests/feeds/test_simulation.py",
     "feeds/simulation/sample_book.py": "tests/feeds/test_simulation.py",
@@ -63,6 +65,7 @@ TESTED_BY_OTHERS = {
     "serve/routes/status.py": "tests/serve/test_app.py",
     "serve/routes/trades_answer.py": "tests/serve/test_trades.py",
     "serve/stream/uvicorn_server.py": "tests/system/test_hostile_clients.py",
+    "snapshot/day_lines.py": "tests/engine/test_day_state.py",
     "snapshot/exposure_columns.py": "tests/snapshot/test_exposure.py",
     "store/dry_run.py": "tests/files/test_loading.py",
     "store/audit_records.py": "tests/store/test_audit_trail.py",
@@ -78,6 +81,8 @@ TESTED_BY_OTHERS = {
     "store/tables/trade_columns.py": "tests/store/test_bulk_trades.py",
     "store/tables/trades.py": "tests/store/test_sql_store.py",
     "views/sources.py": "tests/views/test_board.py",
+    "valuation/day_start.py": "tests/engine/test_day_state.py",
+    "valuation/day_values.py": "tests/engine/test_day_state.py",
 }
 """Files of 100 lines or more without a test file of their name, and the test file that tests them."""
 

@@ -13,6 +13,8 @@ from msgspec.structs import replace
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
+from riskengine.engine.closing import ClosingRows
+from riskengine.engine.day_state import DayState
 from riskengine.engine.noticing import Noticing
 from riskengine.engine.table_builder import TableBuilder
 from riskengine.engine.worklist import Notices, WorkList
@@ -20,6 +22,7 @@ from riskengine.market.currencies import CurrencyGraph
 from riskengine.market.marks import Mark, MarkTable
 from riskengine.market.trading_day import TradingDay
 from riskengine.positions.batches import COLUMNS_FROM_TRADES, NOWHERE, PositionChanges
+from riskengine.positions.day_window import DayWindow
 from riskengine.positions.freezing import Recalled, thaw
 from riskengine.positions.ledger import Ledger
 from riskengine.positions.places import place_of, trades_under
@@ -31,6 +34,8 @@ from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import judges_all
 from riskengine.records.types import CONFLICT_REASON, Close, Identity, Key, Opening, Trade, Verdict, small_lot
 from riskengine.snapshot.snapshot import Counts, ExceptionItem, Snapshot
+from riskengine.valuation.day_start import DayStart
+from riskengine.valuation.day_values import DayValues
 from riskengine.valuation.node_values import Valuation
 from riskengine.valuation.unit_values import ContractTerms, Factors, Units
 
@@ -109,6 +114,7 @@ class Engine:
         self._factors = Factors(self._units, self._rates)
         self._organisation = TableBuilder(self.ledger.organisation, Valuation(reference, reference.hierarchy))
         self._dealers = TableBuilder(self.ledger.dealers, Valuation(reference, None))
+        self._day = DayState(reference, self.ledger, (self._organisation, self._dealers))
         self._epoch = epoch
         self._seq = 0
         self._trade_seq = 0
@@ -120,6 +126,7 @@ class Engine:
         """Take balances brought forward. Call it before the trades of their positions."""
         balances = list(openings)
         self.ledger.open_with(balances)
+        self._day.note_openings(balances)
         for opening in balances:
             self.quarantine.open_with(opening)
 
@@ -453,8 +460,14 @@ class Engine:
         for builder in (self._organisation, self._dealers):
             if flags_same and rates_same and few:
                 builder.valuation.reprice_some(repriced, self._factors, fees_moved)
+                if builder.day is not None and not fees_moved:
+                    builder.day.reprice_some(repriced, self._units, self._factors)
+                elif builder.day is not None:
+                    builder.day.reprice(self._units, self._factors)
             else:
                 builder.valuation.reprice(self._factors)
+                if builder.day is not None:
+                    builder.day.reprice(self._units, self._factors)
         return True
 
     def _take_rates(self) -> bool:
@@ -463,6 +476,35 @@ class Engine:
         self._rates = self._graph.rates(self.marks.price, self._priced, self._fresh)
         return all(np.array_equal(old, new) for old, new in zip(before[:3], self._rates[:3], strict=True))
 
+    # -- the day -----------------------------------------------------------------------------------------------
+
+    def close_rows(self, window: DayWindow, following: DayWindow) -> ClosingRows:
+        """What positions were at the end of the day `window`, for `make_close`. Call it right after `publish`. Writer thread.
+
+        From here on trades are dated by the day `following`. O(positions that have traded for that day).
+        """
+        return self._day.close_rows(self.snapshot, window, following)
+
+    def number_dealers(self, names: Iterable[str]) -> dict[str, int]:
+        """The number of every dealer, those of a close that have no trade among them. O(dealers)."""
+        for name in names:
+            self.ledger.dealer_number(name)
+        return dict(self.ledger.dealer_index)
+
+    def day_values(self, start: DayStart) -> dict[str, DayValues]:
+        """The lines of a day that begins, valued now. O(positions). Any thread, while no trade comes in, or the writer's."""
+        reference, books = self.reference, (self.ledger.organisation.books, self.ledger.dealers.books)
+        tables = (("node", start.nodes, reference.hierarchy), ("dealer", start.dealers, None))
+        return {
+            name: DayValues(reference, hierarchy, table, start.prices, held, self._units, self._factors)
+            for (name, table, hierarchy), held in zip(tables, books, strict=True)
+        }
+
+    def begin_day(self, start: DayStart, values: Mapping[str, DayValues]) -> None:
+        """Put the start of a day in force; readers see it with the next publication. O(corrections). Writer thread."""
+        self._day.begin(start, values, self._units, self._factors)
+        self._units = self._units._replace()  # readers look at every row again
+
     # -- snapshots ---------------------------------------------------------------------------------------------
 
     def publish(self, now: int, *, at_once: bool = False) -> Snapshot:
@@ -470,8 +512,10 @@ class Engine:
 
         `at_once` works in long steps, for a time when no other thread needs the interpreter.
         """
-        nodes, nodes_changed = self._organisation.table(self._factors, at_once=at_once)
-        dealers, dealers_changed = self._dealers.table(self._factors, at_once=at_once)
+        nodes_changed = self._organisation.settle(self._units, self._factors, at_once=at_once)
+        dealers_changed = self._dealers.settle(self._units, self._factors, at_once=at_once)
+        if self._day.restate(self._units, self._factors):
+            self._units = self._units._replace()  # readers look at every row again
         self._seq += 1
         if nodes_changed or dealers_changed or self._seq == 1:
             self._trade_seq = self._seq
@@ -482,8 +526,8 @@ class Engine:
             seq=self._seq,
             as_of=now,
             reference=self.reference,
-            nodes=nodes,
-            dealers=dealers,
+            nodes=self._organisation.table(),
+            dealers=self._dealers.table(),
             dealer_names=tuple(self.ledger.dealer_index),
             units=self._units,
             rates=self._rates,
@@ -502,6 +546,7 @@ class Engine:
             watermark=self._watermark,
             trade_seq=self._trade_seq,
             last_trade_at=self._last_trade_at,
+            day=self._day.start,
         )
         return self.snapshot
 

@@ -18,6 +18,8 @@ from riskengine.market.currencies import Rates
 from riskengine.positions.ledger import ALL_ROWS, SHIFT, Row
 from riskengine.records.reference import Reference
 from riskengine.records.types import FloatArray, IntArray, Trade, Verdict
+from riskengine.valuation.day_start import DayStart
+from riskengine.valuation.day_values import DayTable
 from riskengine.valuation.node_values import PAGE
 from riskengine.valuation.unit_values import Units
 
@@ -73,10 +75,11 @@ EMPTY_STATE = OwnerState()
 class Table:
     """One roll-up at one moment: `states` by owner number and the numbers of `MEASURES`, in pages of `PAGE` owners.
 
-    `broken` are the sums that were found wrong and have not been compared with the store since: keys as in the ledger.
+    `broken` are the sums that were found wrong and have not been compared with the store since: keys as in the ledger. `day` is
+    where the trading day began, and its lines; None while the engine knows no day.
     """
 
-    __slots__ = ("broken", "numbers", "size", "states")
+    __slots__ = ("broken", "day", "numbers", "size", "states")
 
     def __init__(
         self,
@@ -84,11 +87,13 @@ class Table:
         states: tuple[tuple[OwnerState, ...], ...],
         numbers: tuple[FloatArray, ...],
         broken: Collection[int] = (),
+        day: DayTable | None = None,
     ) -> None:
         self.size = size
         self.states = states
         self.numbers = numbers
         self.broken = broken
+        self.day = day
 
     def state(self, owner: int) -> OwnerState:
         """What an owner holds. O(1)."""
@@ -158,6 +163,7 @@ class Snapshot:
     __slots__ = (
         "as_of",
         "counts",
+        "day",
         "dealer_names",
         "dealers",
         "epoch",
@@ -191,6 +197,7 @@ class Snapshot:
         trade_seq: int,
         last_trade_at: int,
         verdicts: Mapping[str, Verdict],
+        day: DayStart | None = None,
     ) -> None:
         self.epoch = epoch
         self.seq = seq
@@ -211,6 +218,8 @@ class Snapshot:
         """`seq` of the last snapshot that a trade changed: later ones differ from it in prices only."""
         self.last_trade_at = last_trade_at
         """When the engine last applied a trade, in microseconds; 0 before the first."""
+        self.day = day
+        """Where the trading day began; None while the engine knows no day."""
 
     def keys_set_aside(self) -> list[tuple[str, str, str]]:
         """Keys (roll-up, owner, instrument) that broke an invariant and wait for a repair. O(quarantined).

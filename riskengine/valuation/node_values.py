@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from riskengine.positions.ledger import EMPTY_ROW, MASK, SHIFT, Book, Changes, Row
+from riskengine.positions.ledger import EMPTY_ROW, MASK, SHIFT, Changes, Row, RowsOfOwner
 from riskengine.positions.position import NO_FEES, replace_fees
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.reference import Reference
@@ -75,7 +75,7 @@ class RowColumns:
     A number made here is that of the single row, to the bit: the same division of the same integers.
     """
 
-    def __init__(self, books: Iterable[tuple[int, Book]]) -> None:
+    def __init__(self, books: Iterable[tuple[int, RowsOfOwner]]) -> None:
         self.rows: list[Row] = []
         owners: list[int] = []
         counts: list[int] = []
@@ -234,7 +234,7 @@ class Valuation:
         self._flush()
         self._reprice_few(sorted({key >> SHIFT for key in changes}), factors)
 
-    def take_all(self, books: Sequence[Book], factors: Factors) -> None:
+    def take_all(self, books: Sequence[RowsOfOwner], factors: Factors) -> None:
         """Build all sums and numbers from the rows: at a start, and after more changes than `settle` lists. O(rows)."""
         for amounts in (self._cash, self._cost, self._fees, self._legs):
             amounts.clear()
@@ -291,7 +291,7 @@ class Valuation:
             exposed = currencies != self._reporting
             self._legs.add_all(pairs.owners[exposed], currencies[exposed], compress(amounts, exposed.tolist()))
 
-    def retake(self, owners: Collection[int], books: Sequence[Book], factors: Factors) -> None:
+    def retake(self, owners: Collection[int], books: Sequence[RowsOfOwner], factors: Factors) -> None:
         """Build the sums and numbers of some owners from their rows, whatever was wrong with them. O(their rows + owners).
 
         The owners above them must be among them.

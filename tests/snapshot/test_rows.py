@@ -22,11 +22,14 @@ DAY = {
     "day_translation_pnl",
     "correction_pnl",
     "net_day_pnl",
+    "month_pnl",
+    "year_pnl",
     "day_start_ts",
 }
 AMOUNTS = names(
     "total_pnl realised_pnl unrealised_pnl day_pnl fees net_exposure gross_exposure long_exposure short_exposure delta_cash"
     " gamma_cash vega theta position_count trade_count unpriced_count quarantined_count stale_count last_trade_ts oldest_mark_ts"
+    " day_unknown_count"
 )
 POSITION = names(
     "instrument quantity net_cash average_price breakeven_price mark mark_source mark_ts currency total_pnl realised_pnl"

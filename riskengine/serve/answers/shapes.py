@@ -34,13 +34,15 @@ class Field(NamedTuple):
 Fields = tuple[Field, ...]
 
 DAY: Fields = (
-    Field("day_pnl", NUMBER, "P&L of the trading day before fees: the sum of the five lines; null until the day is kept"),
+    Field("day_pnl", NUMBER, "P&L of the trading day before fees: the sum of the five lines"),
     Field("day_position_pnl", NUMBER, "of it, from price changes of what was held at the last close"),
     Field("day_carry_pnl", NUMBER, "of it, cash dividends and financing"),
     Field("day_trading_pnl", NUMBER, "of it, from the day's trades"),
     Field("day_translation_pnl", NUMBER, "of it, from rate changes on the P&L brought forward"),
     Field("correction_pnl", NUMBER, "of it, corrections of earlier days"),
-    Field("net_day_pnl", NUMBER, "day_pnl after fees"),
+    Field("net_day_pnl", NUMBER, "day_pnl after the fees of the day"),
+    Field("month_pnl", NUMBER, "P&L of the month to date: of its closes, and of the day"),
+    Field("year_pnl", NUMBER, "the same of the year"),
     Field("day_start_ts", TIME, "when the trading day began"),
 )
 AMOUNTS: Fields = (
@@ -68,6 +70,7 @@ AMOUNTS: Fields = (
     Field("last_trade_ts", TIME, "execution time of the newest trade"),
     Field("oldest_mark_ts", TIME, "event time of the oldest mark of an open position"),
     *DAY,
+    Field("day_unknown_count", INTEGER, "positions brought forward without a close: the lines of the day are without them"),
 )
 UNPRICED_HERE = Field("unpriced_count", INTEGER, "positions that the row lacks, because a part of them in it is unknown")
 NODE: Fields = (
