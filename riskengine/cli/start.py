@@ -170,12 +170,30 @@ def summary_page(account: Mapping[str, Any]) -> list[str]:
     if account["compared"] is not None:
         lines.append(f"compared with the store: {account['compared']:,} positions")
     lines += [f"MISMATCH, accepted: {mismatch['text']}" for mismatch in account["mismatches"]]
+    lines.append("no close has been struck: the P&L of the day is unknown" if account["closed"] is None else day_line(account))
     lines += tree_lines(nodes)
     if account["nodes_below"]:
         lines.append(f"... and {account['nodes_below']:,} nodes below")
+    lines.append(person_line(account["needs_a_person"]))
     lines.append(f"digest {account['digest']}")
     times = [f"{phase['phase']} {phase['seconds']:.2f}" for phase in account["phases"] if phase["seconds"] is not None]
     return [*lines, f"{account['seconds']:.2f} s: {', '.join(times)}"]
+
+
+def day_line(account: Mapping[str, Any]) -> str:
+    """Which close the P&L of the day is against."""
+    left_out = account["needs_a_person"]["without_close"] or 0
+    return f"day P&L against the close of {account['closed']}" + _exception(left_out, "positions brought forward without a close")
+
+
+def person_line(work: Mapping[str, Any]) -> str:
+    """What waits for somebody, and how to see it: `needs a person: conflict 1, late 3, breaks unknown (riskengine ..)`."""
+    counts = {**work["exceptions"], "open breaks": work["breaks"], "positions unpriced": work["unpriced"]}
+    counts["positions without a close"] = work["without_close"] or 0
+    told = [f"{what} {'unknown' if count is None else f'{count:,}'}" for what, count in counts.items() if count != 0]
+    if not told:
+        return "nothing needs a person"
+    return f"needs a person: {', '.join(told)} (riskengine exceptions; GET /v1/breaks)"
 
 
 def _exception(count: int, what: str) -> str:

@@ -6,6 +6,7 @@ A life reads: open the store and become its writer; answer "loading" while the e
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from riskengine.alerts import Warnings
@@ -20,11 +21,13 @@ from riskengine.loop import PendingAnswers, PublishWakeup, pending_answer
 from riskengine.market.clock_skew import ClockSkews
 from riskengine.market.marks import AnyTick
 from riskengine.market.tick_limits import TicksTaken
+from riskengine.market.trading_day import TradingDay
 from riskengine.observe import Metrics, get_logger
 from riskengine.process.feed_watch import FeedWatch
 from riskengine.process.health import Health
 from riskengine.process.live import Calls, LiveEngine, Surroundings
 from riskengine.process.log_watch import LogWatch
+from riskengine.process.morning_work import needing_a_person
 from riskengine.process.store_watch import StoreWatch
 from riskengine.rebuild.load import Loaded, acceptance, load
 from riskengine.rebuild.phases import Morning, summarise
@@ -123,7 +126,8 @@ class EngineProcess:
         live = self._go_live(self._store, loaded)
         self.morning.enter("live")
         self._store_watch.start(live.newest, self.morning.facts["openings_left_out"], self.morning.facts["unjudged"])
-        summary = summarise(self.morning, loaded.engine.snapshot, self.config, self._mismatches)
+        work = partial(needing_a_person, loaded.engine.snapshot, TradingDay.of(self.config.engine), self._store)
+        summary = summarise(self.morning, loaded.engine.snapshot, self.config, self._mismatches, work)
         self._summary = asyncio.get_running_loop().create_task(summary)
 
     def abandon_start(self) -> None:

@@ -16,7 +16,8 @@ from riskengine.errors import InputError
 from riskengine.feeds.simulation.market import MarketSimulator
 from riskengine.feeds.simulation.sample_book import sample_instruments, sample_nodes
 from riskengine.rebuild.rebuild import rebuild
-from riskengine.snapshot.rows import DAY_LINES, ladder_rows, node_rows
+from riskengine.snapshot.day_lines import DAY_LINES
+from riskengine.snapshot.rows import ladder_rows, node_rows
 from riskengine.store.open_store import open_store
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from tests.cli.commands import fails, riskengine
