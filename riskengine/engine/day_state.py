@@ -52,8 +52,8 @@ class DayState:
         }
         ledger.window = following
         self._since_close = {name: {} for name in overrides}
-        for rollup in self._rollups().values():
-            rollup.ahead = {}
+        for name, rollup in self._rollups().items():
+            rollup.ahead = {key: None for key in ahead[name] if _is_ahead(rollup, key, following)}
         return ClosingRows(
             snapshot, overrides["node"], overrides["dealer"], dict(ledger.dealer_index), tuple(sorted(self._openings))
         )
@@ -87,6 +87,7 @@ class DayState:
                 continue
             table = builder.day.start
             found = {key: self._restated(rollup, key, self.start.window) for key in keys}
+            rollup.ahead.update((key, None) for key in keys if _is_ahead(rollup, key, self.start.window))
             differing = {key: held for key, held in found.items() if held != _held_in(table, key)}
             touched = self._carry_up(rollup, table, differing)
             table.ghosts = ghosts_of(table, {*keys, *touched}, rollup.books)
@@ -128,6 +129,12 @@ class DayState:
             sums = (sum(each.quantity for each in known), sum(each.cash for each in known))
             table.replace_restated({key: UNKNOWN if len(known) < len(below) else sums})
         return list(above)
+
+
+def _is_ahead(rollup: Rollup, key: int, window: DayWindow) -> bool:
+    """Whether a position holds a trade that belongs after the day. O(trades in memory)."""
+    position = rollup.books[key >> SHIFT].positions.get(key & MASK)
+    return position is not None and any(map(window.is_after, position.trades))
 
 
 def _held_in(table: StartTable, key: int) -> tuple[int, int] | None:

@@ -91,6 +91,7 @@ class Engine:
         self.quarantine = Quarantine(reference.by_symbol, config.engine)
         self.ledger = Ledger(reference)
         trading_day = TradingDay.of(config.engine)
+        self.trading_day = trading_day
         self.marks = MarkTable(reference, config.marks, config.engine.future_limit_s, trading_day)
         self._graph = CurrencyGraph(reference)
         self._terms = ContractTerms.of(reference)

@@ -16,6 +16,7 @@ from riskengine.config import Config
 from riskengine.engine.worklist import LATE, MAX_NOTICES
 from riskengine.market.trading_day import TradingDay
 from riskengine.reconciliation.store_sums import Rules, holding_of, keys_of
+from riskengine.records.closes import StruckClose
 from riskengine.records.decode import TradeCheck
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Key, Node, Opening, StoredMark, Trade, Verdict
@@ -61,6 +62,20 @@ class PastDay:
     def closes_after(self, date: str, limit: int) -> list[Close]:
         """None: which of them had come by then, no store records."""
         return []
+
+    def struck_close_dates(self) -> dict[str, int]:
+        """Closes that had been struck, with the newest version of then."""
+        found = {}
+        for date, newest in self._store.struck_close_dates().items():
+            for version in range(1, newest + 1):
+                header = self._store.struck_close_header(date, version)
+                if header is not None and header.struck_ts <= self._ts:
+                    found[date] = version
+        return found
+
+    def struck_close(self, date: str, version: int | None = None) -> StruckClose | None:
+        """A close that had been struck, its newest version of then unless one is named."""
+        return self._store.struck_close(date, self.struck_close_dates().get(date) if version is None else version)
 
     def notices(self, limit: int) -> list[StoredNotice]:
         """What had been noticed of trades."""

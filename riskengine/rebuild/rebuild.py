@@ -20,6 +20,8 @@ from riskengine.market.marks import CLOSE, Mark
 from riskengine.market.trading_day import TradingDay
 from riskengine.observe import get_logger
 from riskengine.positions.freezing import Recalled, freeze
+from riskengine.rebuild.day import begin_stored_day
+from riskengine.records.closes import StruckClose
 from riskengine.records.decode import TradeCheck
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import RuleStarts
@@ -90,6 +92,8 @@ class DayStore(Protocol):
     def verdicts(self) -> list[Verdict]: ...
     def rule_starts(self) -> RuleStarts: ...
     def watermark(self) -> int: ...
+    def struck_close_dates(self) -> dict[str, int]: ...
+    def struck_close(self, date: str, version: int | None = None) -> StruckClose | None: ...
 
 
 NO_LISTENER = NoListener()
@@ -167,9 +171,9 @@ def rebuild(
     try:
         size = GENTLE_TRADES if gentle else BATCH_TRADES
         loaded = _replay(engine, read_trades(check), _Progress(now, last, listener, size, known), freezer)
-        _recall_conflicts(engine, list(read_conflicts(check)), freezer)
-        engine.recall_notices(_stored_items(store.notices(MAX_NOTICES), check), store.late_count())
+        _recall_lists(engine, store, check, list(read_conflicts(check)), freezer)
         engine.beat({}, now)
+        begin_stored_day(engine, store)
         engine.publish(now, at_once=not gentle)
     finally:
         if collecting:
@@ -178,11 +182,15 @@ def rebuild(
     return engine
 
 
-def _recall_conflicts(engine: Engine, conflicts: Sequence[Trade], freezer: "Freezer | None") -> None:
+def _recall_lists(
+    engine: Engine, store: DayStore, check: TradeCheck, conflicts: Sequence[Trade], freezer: "Freezer | None"
+) -> None:
+    """List stored conflicts, and what was noticed of trades before."""
     if freezer is not None:
         freezer.thaw_for([trade for trade in conflicts if not engine.processed.is_in_memory(trade)])
     for trade in conflicts:
         engine.recall_conflict(trade)
+    engine.recall_notices(_stored_items(store.notices(MAX_NOTICES), check), store.late_count())
 
 
 class _Progress(NamedTuple):

@@ -25,6 +25,7 @@ from riskengine.records.types import (
     BoolArray,
     FloatArray,
     IntArray,
+    ObjectArray,
     Opening,
 )
 
@@ -73,19 +74,13 @@ class StartTable:
     """
 
     def __init__(
-        self,
-        sums: Mapping[int, list[int]],
-        to_date: Mapping[int, tuple[float, float]],
-        fees: Mapping[int, dict[str, int]],
-        fees_by_key: Mapping[int, Mapping[str, int]],
+        self, columns: "_Columns", fees: Mapping[int, dict[str, int]], fees_by_key: Mapping[int, Mapping[str, int]]
     ) -> None:
-        self.keys: IntArray = np.array(sorted(sums), dtype=np.int64)
-        ordered = [sums[key] for key in self.keys.tolist()]
-        self.quantity: list[int] = [each[0] for each in ordered]
-        self.cash: list[int] = [each[1] for each in ordered]
-        dates = [to_date.get(key, (0.0, 0.0)) for key in self.keys.tolist()]
-        self.month: FloatArray = np.array([each[0] for each in dates], dtype=np.float64)
-        self.year: FloatArray = np.array([each[1] for each in dates], dtype=np.float64)
+        self.keys: IntArray = columns.keys
+        self.quantity: list[int] = columns.quantity.tolist()
+        self.cash: list[int] = columns.cash.tolist()
+        self.month = columns.month
+        self.year = columns.year
         self.fees = fees
         """By owner, then currency, units of 1e-10."""
         self._fees_by_key = fees_by_key
@@ -154,63 +149,102 @@ class DayStart:
         """
         prices = _prices(reference, close, published)
         first = published[0] if published else close
-        later = [each for each in openings if (each.desk, each.dealer, each.instrument) not in set(first.openings)]
-        known = reference.instrument_index
+        known_before = set(first.openings)
+        later = [each for each in openings if (each.desk, each.dealer, each.instrument) not in known_before]
         same_month, same_year = close.date[:7] == window.current[:7], close.date[:4] == window.current[:4]
         tables = []
         for positions, index, hierarchy, totals in (
             (first.nodes, reference.hierarchy.index, reference.hierarchy, first.node_totals),
             (first.dealers, dealers, None, first.dealer_totals),
         ):
-            held = [each for each in positions if each.owner in index and each.instrument in known]
             opened = _opened(later, reference, is_dealer=hierarchy is None)
-            builder = _Builder(reference, index, hierarchy, same_month, same_year)
-            for each in (*held, *opened):
-                if each.owner in index:
-                    builder.add(each)
-            table = StartTable(builder.sums, builder.to_date, builder.fees, builder.fees_by_key)
+            table = _start_table([*positions, *opened], reference, index, hierarchy, same_month, same_year)
             table.owner_to_date = _owner_to_date(totals, index, same_month, same_year)
             tables.append(table)
         return cls(window, prices, *tables)
 
 
-class _Builder:
-    """Adds up positions of a close by owner and instrument, and above leaves by every ancestor."""
+class _Columns(NamedTuple):
+    """Positions of a close in columns, one for each owner and instrument."""
 
-    def __init__(
-        self, reference: Reference, index: Mapping[str, int], hierarchy: Hierarchy | None, same_month: bool, same_year: bool
-    ) -> None:
-        self._instruments = reference.instrument_index
-        self._index = index
-        self._ancestors = hierarchy.ancestors if hierarchy is not None else None
-        self._kept = (same_month, same_year)
-        self.sums: dict[int, list[int]] = {}
-        self.to_date: dict[int, tuple[float, float]] = {}
-        self.fees: dict[int, dict[str, int]] = {}
-        self.fees_by_key: dict[int, Mapping[str, int]] = {}
+    keys: IntArray
+    quantity: ObjectArray
+    cash: ObjectArray
+    month: FloatArray
+    year: FloatArray
 
-    def add(self, position: ClosedPosition) -> None:
-        """Add one leaf position. O(depth)."""
-        owner, number = self._index[position.owner], self._instruments[position.instrument]
-        month, year = (
-            0.0 if not kept else float("nan") if amount is None else amount
-            for kept, amount in zip(self._kept, (position.month_pnl, position.year_pnl), strict=True)
+    @classmethod
+    def of(cls, positions: Sequence[ClosedPosition], keys: IntArray, same_month: bool, same_year: bool) -> "_Columns":
+        """The positions, whose keys may repeat. P&L to date begins anew with a month and a year."""
+        count = len(positions)
+        month = [0.0] * count if not same_month else [_or_nan(each.month_pnl) for each in positions]
+        year = [0.0] * count if not same_year else [_or_nan(each.year_pnl) for each in positions]
+        return cls(
+            keys,
+            np.fromiter((each.quantity for each in positions), np.object_, count),
+            np.fromiter((each.cash for each in positions), np.object_, count),
+            np.array(month, dtype=np.float64),
+            np.array(year, dtype=np.float64),
         )
-        for each in (owner, *(self._ancestors[owner] if self._ancestors is not None else ())):
-            key = each << SHIFT | number
-            held = self.sums.get(key)
-            if held is None:
-                self.sums[key] = [position.quantity, position.cash]
-                self.to_date[key] = (month, year)
-            else:
-                held[0] += position.quantity
-                held[1] += position.cash
-                before = self.to_date[key]
-                self.to_date[key] = (before[0] + month, before[1] + year)
-            if position.fees:
-                self.fees[each] = replace_fees(self.fees.get(each, NO_FEES), NO_FEES, dict(position.fees))
-                known = self.fees_by_key.get(key)
-                self.fees_by_key[key] = position.fees if known is None else replace_fees({**known}, NO_FEES, {**position.fees})
+
+    def joined(self, other: "_Columns") -> "_Columns":
+        """These and others."""
+        return _Columns(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
+
+    def summed(self) -> "_Columns":
+        """One for each key, ascending: the sums, exact ones exact. O(n log n), in arrays."""
+        if not len(self.keys):
+            return self
+        order = np.argsort(self.keys, kind="stable")
+        keys = self.keys[order]
+        starts = np.flatnonzero(np.diff(keys, prepend=-1))
+        return _Columns(keys[starts], *(np.add.reduceat(column[order], starts) for column in self[1:]))
+
+    def with_sums_above(self, hierarchy: Hierarchy | None) -> "_Columns":
+        """With the sums of all inner nodes. O(positions x depth)."""
+        leaves = self.summed()
+        if hierarchy is None or not len(leaves.keys):
+            return leaves
+        parents, every = np.array(hierarchy.parents, dtype=np.int64), leaves
+        rising = leaves
+        while True:
+            above = parents[rising.keys >> SHIFT]
+            kept = above >= 0
+            if not kept.any():
+                return every.summed()
+            rising = _Columns((above << SHIFT | rising.keys & MASK)[kept], *(column[kept] for column in rising[1:])).summed()
+            every = every.joined(rising)
+
+
+def _start_table(
+    positions: Sequence[ClosedPosition],
+    reference: Reference,
+    index: Mapping[str, int],
+    hierarchy: Hierarchy | None,
+    same_month: bool,
+    same_year: bool,
+) -> StartTable:
+    """The table of one roll-up: positions of known owners and instruments, and the sums above them."""
+    numbers = reference.instrument_index
+    held = [each for each in positions if each.owner in index and each.instrument in numbers]
+    listed = ((index[each.owner] << SHIFT) | numbers[each.instrument] for each in held)
+    keys = np.fromiter(listed, dtype=np.int64, count=len(held))
+    columns = _Columns.of(held, keys, same_month, same_year).with_sums_above(hierarchy)
+    fees: dict[int, dict[str, int]] = {}
+    fees_by_key: dict[int, Mapping[str, int]] = {}
+    for each, key in zip(held, keys.tolist(), strict=True):
+        if each.fees:
+            owner = key >> SHIFT
+            for node in (owner, *(hierarchy.ancestors[owner] if hierarchy is not None else ())):
+                fees[node] = replace_fees(fees.get(node, NO_FEES), NO_FEES, {**each.fees})
+                place = node << SHIFT | key & MASK
+                known = fees_by_key.get(place)
+                fees_by_key[place] = each.fees if known is None else replace_fees({**known}, NO_FEES, {**each.fees})
+    return StartTable(columns, fees, fees_by_key)
+
+
+def _or_nan(amount: float | None) -> float:
+    return float("nan") if amount is None else amount
 
 
 def _prices(reference: Reference, close: StruckClose, published: Sequence[StruckClose]) -> ClosePrices:
