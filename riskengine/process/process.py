@@ -21,7 +21,6 @@ from riskengine.loop import PendingAnswers, PublishWakeup, pending_answer
 from riskengine.market.clock_skew import ClockSkews
 from riskengine.market.marks import AnyTick
 from riskengine.market.tick_limits import TicksTaken
-from riskengine.market.trading_day import TradingDay
 from riskengine.observe import Metrics, get_logger
 from riskengine.process.feed_watch import FeedWatch
 from riskengine.process.health import Health
@@ -126,7 +125,7 @@ class EngineProcess:
         live = self._go_live(self._store, loaded)
         self.morning.enter("live")
         self._store_watch.start(live.newest, self.morning.facts["openings_left_out"], self.morning.facts["unjudged"])
-        work = partial(needing_a_person, loaded.engine.snapshot, TradingDay.of(self.config.engine), self._store)
+        work = partial(needing_a_person, loaded.engine.snapshot, loaded.engine.trading_day, self._store)
         summary = summarise(self.morning, loaded.engine.snapshot, self.config, self._mismatches, work)
         self._summary = asyncio.get_running_loop().create_task(summary)
 

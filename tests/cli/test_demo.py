@@ -16,9 +16,10 @@ from riskengine.errors import InputError
 from riskengine.feeds.simulation.market import MarketSimulator
 from riskengine.feeds.simulation.sample_book import sample_instruments, sample_nodes
 from riskengine.rebuild.rebuild import rebuild
-from riskengine.snapshot.day_lines import DAY_LINES
+from riskengine.records.types import MEASURES
 from riskengine.snapshot.rows import ladder_rows, node_rows
 from riskengine.store.open_store import open_store
+from riskengine.store.results import TradeFilter
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from tests.cli.commands import fails, riskengine
 from tests.running import running
@@ -50,24 +51,37 @@ def test_a_start_finds_the_desk_at_noon(tmp_path: Path) -> None:
     engine = rebuild(store, read_trades(store), where, epoch=1, now=NOON, read_conflicts=read_conflicts(store, 100))
     snapshot, rows = engine.snapshot, ladder_rows(engine.snapshot)
     assert {row["instrument"] for row in rows} == {each.instrument for each in HOUSE.instruments}
-    not_yet = {*DAY_LINES, "average_price"}  # the day's lines, and the average where desks stand on both sides
-    assert [
-        (row["instrument"], name) for row in rows for name, value in row.items() if value is None and name not in not_yet
-    ] == []
+    unknown = {name for row in rows for name, value in row.items() if value is None}
+    assert unknown <= {"average_price", "breakeven_price"}, "of desks on both sides, or flat together"
     assert not any(row["stale"] for row in rows)
     kinds = Counter(item.kind for items in snapshot.exceptions.values() for item in items)
-    assert {kind: kinds[kind] for kind in ("conflict", "parked", "quarantined", "unmatched")} == dict.fromkeys(
-        ("conflict", "parked", "quarantined", "unmatched"), 1
-    )
+    assert [kinds[kind] for kind in ("conflict", "parked", "quarantined", "unmatched")] == [1, 1, 1, 1]
     assert 1 <= kinds["late"] < 40
+    marks = {mark.instrument: mark.price for mark in store.marks()}
+    assert marks == pytest.approx(market.mids(), rel=2e-3)
+    store.close()
+
+
+def test_the_curve_leads_from_the_closes_of_a_month_to_now(tmp_path: Path) -> None:
+    where = config(tmp_path)
+    fill(where)
+    store = open_store(where.store.url)
+    snapshot = rebuild(store, read_trades(store), where, epoch=1, now=NOON).snapshot
+    now = {row["node"]: row for row in node_rows(snapshot)}
     samples = store.curve_samples(0, NOON)
     assert len(samples) == 300 and samples[-1].ts == NOON
-    totals = {row["node"]: row["total_pnl"] for row in node_rows(snapshot)}
-    assert dict(zip(samples[-1].nodes, samples[-1].amounts[0], strict=True)) == pytest.approx(totals), "the curve ends here"
-    assert len(store.closes()) == 22 * len(HOUSE.instruments)
-    marks = {mark.instrument: mark.price for mark in store.marks()}
+    for measure in ("total_pnl", "day_pnl", "net_exposure"):
+        last = dict(zip(samples[-1].nodes, samples[-1].amounts[MEASURES.index(measure)], strict=True))
+        assert last == pytest.approx({node: row[measure] for node, row in now.items()})
+    assert len(store.closes()) == 22 * len(HOUSE.instruments) and len(store.struck_close_dates()) == 22
+    closes = store.close_totals("node", "FX1", "2026-03-01")
+    assert [(close.date, close.version) for close in closes] == [("2026-03-02", 1), ("2026-03-03", 1)]
+    row = now["FX1"]
+    assert row["total_pnl"] == pytest.approx(closes[-1].amounts["total_pnl"] + row["day_pnl"])
+    assert row["month_pnl"] == pytest.approx(sum(close.amounts["day_pnl"] or 0.0 for close in closes) + row["day_pnl"])
+    first, amended = [trade for trade in store.select_trades(TradeFilter(versions="all"), 10_000)[0] if trade.trade_id == "pm-1"]
+    assert {first.version, amended.version} == {1, 2} and row["correction_pnl"] != 0, "a trade of yesterday was amended"
     store.close()
-    assert marks == pytest.approx(market.mids(), rel=2e-3)
 
 
 def test_a_store_of_a_demo_goes_on_as_it_is(tmp_path: Path) -> None:
@@ -84,20 +98,18 @@ def test_a_store_of_a_demo_goes_on_as_it_is(tmp_path: Path) -> None:
     assert market.mids()["EURUSD"] == marks["EURUSD"] and market.mids()["AAPL"] == marks["AAPL"]
 
 
-def test_what_a_kill_left_half_is_filled_by_the_next_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_a_kill_left_half_filled_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     where = config(tmp_path)
 
     def killed(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("riskengine.cli.demo_store._live_through", killed)
+    monkeypatch.setattr("riskengine.cli.demo_store.Desk", killed)
     with pytest.raises(KeyboardInterrupt):
         fill(where)
     monkeypatch.undo()
-    fill(where, NOON + SECOND)
-    store = open_store(where.store.url)
-    assert store.watermark() > 1_000
-    store.close()
+    with pytest.raises(InputError, match="was left half filled by a demo that was killed: delete it, and begin again"):
+        fill(where, NOON + SECOND)
 
 
 def test_recorded_prices_find_flat_desks(tmp_path: Path) -> None:

@@ -94,6 +94,11 @@ class DealingSimulator:
         """What each desk holds of each instrument by its orders, in lots of the instrument; sold short is below 0."""
         return self._net_lots
 
+    def hold(self, desk: str, instrument: str, lots: int) -> None:
+        """Take lots that a desk holds by no order of its own, such as a position brought forward."""
+        key = desk, instrument
+        self._net_lots[key] = self._net_lots.get(key, 0) + lots
+
     def trades(self, now_ts: int, elapsed_s: float, quotes: Quotes) -> list[TradeInput]:
         """The messages of the `elapsed_s` seconds up to `now_ts`, in order of arrival; no `ts` is after `now_ts`."""
         sent: list[TradeInput] = []
