@@ -6,7 +6,7 @@ On a terminal `serve` draws a progress bar while it loads, then prints a summary
 import asyncio
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -43,6 +43,9 @@ SWITCH_S = 0.000_5
 log = get_logger("riskengine.start")
 
 BAR_CELLS = 24
+
+SHOWN_DAYS = 5
+"""Dates that the page names of closes made up at the start."""
 BAR_EVERY_S = 0.1
 
 
@@ -167,10 +170,11 @@ def summary_page(account: Mapping[str, Any]) -> list[str]:
         f"opening balances {account['openings']:,}"
         + _exception(account["openings_left_out"], "left out: unknown desk or instrument"),
     ]
+    if account["closed"]:
+        lines.append(f"last close {account['closed']}{_made_up(account['made_up'])}")
     if account["compared"] is not None:
         lines.append(f"compared with the store: {account['compared']:,} positions")
     lines += [f"MISMATCH, accepted: {mismatch['text']}" for mismatch in account["mismatches"]]
-    lines.append("no close has been struck: the P&L of the day is unknown" if account["closed"] is None else day_line(account))
     lines += tree_lines(nodes)
     if account["nodes_below"]:
         lines.append(f"... and {account['nodes_below']:,} nodes below")
@@ -178,12 +182,6 @@ def summary_page(account: Mapping[str, Any]) -> list[str]:
     lines.append(f"digest {account['digest']}")
     times = [f"{phase['phase']} {phase['seconds']:.2f}" for phase in account["phases"] if phase["seconds"] is not None]
     return [*lines, f"{account['seconds']:.2f} s: {', '.join(times)}"]
-
-
-def day_line(account: Mapping[str, Any]) -> str:
-    """Which close the P&L of the day is against."""
-    left_out = account["needs_a_person"]["without_close"] or 0
-    return f"day P&L against the close of {account['closed']}" + _exception(left_out, "positions brought forward without a close")
 
 
 def person_line(work: Mapping[str, Any]) -> str:
@@ -198,6 +196,14 @@ def person_line(work: Mapping[str, Any]) -> str:
 
 def _exception(count: int, what: str) -> str:
     return f" ({count:,} {what})" if count else ""
+
+
+def _made_up(dates: Sequence[str]) -> str:
+    """The closes that this start has struck, because no engine ran when their days ended."""
+    if not dates:
+        return ""
+    named = ", ".join(dates[:SHOWN_DAYS]) + (f" and {len(dates) - SHOWN_DAYS:,} more" if len(dates) > SHOWN_DAYS else "")
+    return f"; made up at this start, no engine ran when the day ended: {named}"
 
 
 # -- rebuild -----------------------------------------------------------------------------------------------------

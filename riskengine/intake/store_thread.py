@@ -153,6 +153,11 @@ class StoreThread:
         self.marks.put(marks)
         self._submissions.wake()
 
+    def save_closing_marks(self, date: str, marks: Iterable[StoredMark]) -> None:
+        """Store closing marks of a trading day soon, before every mark that comes to `save_marks` after this call."""
+        self.marks.closing.put(date, marks)
+        self._submissions.wake()
+
     def save_notices(self, notices: Iterable[Notice], up_to: int) -> None:
         """Store what was noticed of trades, soon; kept until it is stored. It is all there is about rows up to `up_to`."""
         if self._notices.put(notices, up_to):

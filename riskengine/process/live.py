@@ -19,12 +19,18 @@ from riskengine.intake.recall import Recall
 from riskengine.intake.side_writes import notice_of
 from riskengine.intake.store_thread import StoreThread
 from riskengine.loop import PublishWakeup
+from riskengine.market.clock_skew import ClockSkews
+from riskengine.market.closing_book import ClosingMarks
+from riskengine.market.closing_prices import ClosingRules
 from riskengine.market.marks import Mark
 from riskengine.market.tick_limits import LimitedQuoteBook
+from riskengine.market.trading_day import TradingDay
 from riskengine.observe import Metrics
 from riskengine.process.day_marks import DayMarks
 from riskengine.process.neighbours import NeighbourParts, Neighbours
+from riskengine.process.roll import Roll, RollParts, RollStart
 from riskengine.process.sampling import OnStore, Sampling
+from riskengine.process.strikes import StrikeParts, Strikes
 from riskengine.process.verdicts import OnWriter, Verdicts
 from riskengine.rebuild.load import Loaded
 from riskengine.rebuild.renewal import RenewalParts, Renewals
@@ -38,6 +44,11 @@ from riskengine.store.protocol import Store
 from riskengine.store.standing import Acknowledged
 
 
+def closing_rules(config: Config) -> ClosingRules:
+    """What decides when days and sessions end."""
+    return ClosingRules(TradingDay.of(config.engine))
+
+
 class Surroundings(NamedTuple):
     """What a live engine stands on: it was there before, and the process goes on with it."""
 
@@ -49,6 +60,7 @@ class Surroundings(NamedTuple):
     warnings: Warnings
     curves: Curves
     wakeup: PublishWakeup
+    skews: ClockSkews
 
 
 class Calls(NamedTuple):
@@ -70,7 +82,7 @@ class Calls(NamedTuple):
 class LiveEngine:
     """The parts of a live engine. Made on the event loop; nothing runs before `start`."""
 
-    def __init__(self, around: Surroundings, loaded: Loaded, calls: Calls) -> None:
+    def __init__(self, around: Surroundings, loaded: Loaded, calls: Calls, begin: RollStart) -> None:
         config, engine = around.config, loaded.engine
         self._around = around
         self._calls = calls
@@ -98,10 +110,12 @@ class LiveEngine:
             around.warnings,
             around.clock,
             calls.failed,
+            self._save_closing,
         )
         self.verdicts = Verdicts(
             calls.on_store, calls.on_writer, self.store_thread.delivery, self.quotes, self.beats.hand_over_prices
         )
+        self.roll = Roll(self._roll_parts(), begin)
         self.day_marks = DayMarks(around.store, config, around.clock, self.quotes, lambda: self.neighbours.read_closes())
         self.neighbours = Neighbours(self._neighbour_parts())
         self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store, around.clock.speed)
@@ -113,12 +127,12 @@ class LiveEngine:
     def start(self) -> None:
         """Start all threads and tasks."""
         self._save_notices(*self._start_notices)  # what a start had to work out is stored, as what comes later
-        for part in (self.store_thread, self.writer, self.reconciler, self.beats, self.day_marks, self.sampling):
+        for part in (self.store_thread, self.writer, self.reconciler, self.beats, self.roll, self.day_marks, self.sampling):
             part.start()
 
     async def stop(self, failed: Callable[[], bool]) -> None:
         """Finish what waits and store the marks. Once `failed` says so, nobody waits for answers of the engine."""
-        for jobs in (self.beats, self.day_marks, self.renewals, self.reconciler, self.neighbours):
+        for jobs in (self.beats, self.roll, self.day_marks, self.renewals, self.reconciler, self.neighbours):
             jobs.stop()
         await asyncio.to_thread(self.store_thread.drain, lambda: not failed() and self.writer.alive)
         # After the drain the writer has taken the last batch of prices, and there is room for what came since.
@@ -208,6 +222,33 @@ class LiveEngine:
             newest=self.newest,
             on_store=self._calls.on_store,
             warnings=around.warnings,
+            closes_changed=lambda: self.roll.note_closes_changed(),
+        )
+
+    def _roll_parts(self) -> RollParts:
+        around, calls = self._around, self._calls
+        strikes = StrikeParts(
+            store=around.store,
+            config=around.config,
+            clock=around.clock,
+            inbox=self.inbox,
+            on_store=calls.on_store,
+            on_writer=calls.on_writer,
+            newest=self.newest,
+            alone=self.renewals.alone,
+        )
+        return RollParts(
+            store=around.store,
+            config=around.config,
+            clock=around.clock,
+            quotes=self.quotes,
+            skews=around.skews,
+            warnings=around.warnings,
+            metrics=around.metrics,
+            on_store=calls.on_store,
+            strikes=Strikes(strikes),
+            save_closing=self._save_closing,
+            rules=lambda: closing_rules(around.config),
         )
 
     # -- between the parts -------------------------------------------------------------------------------------
@@ -227,6 +268,13 @@ class LiveEngine:
             StoredMark(symbols[number], mark.ts, mark.price, mark.source, mark.kind)
             for number, mark in marks
             if mark.kind != "close"
+        )
+
+    def _save_closing(self, closing: ClosingMarks) -> None:
+        """On the loop, before the writer gets marks from the cutoff on."""
+        self.store_thread.save_closing_marks(
+            closing.date,
+            (StoredMark(symbol, mark.ts, mark.price, mark.source, mark.kind) for symbol, mark in closing.marks.items()),
         )
 
     def _save_notices(self, items: Sequence[ExceptionItem], up_to: int) -> None:

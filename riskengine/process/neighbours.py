@@ -62,7 +62,7 @@ log = get_logger("riskengine.neighbours")
 
 
 class NeighbourParts(NamedTuple):
-    """What a live engine's neighbours are brought to."""
+    """What a live engine's neighbours are brought to. `closes_changed` is called when somebody has written closes."""
 
     store: Store
     config: Config
@@ -73,6 +73,7 @@ class NeighbourParts(NamedTuple):
     newest: Callable[[], Snapshot]
     on_store: OnStore
     warnings: Warnings
+    closes_changed: Callable[[], None] = lambda: None
 
 
 class Neighbours:
@@ -124,6 +125,7 @@ class Neighbours:
                 if not kinds.isdisjoint(("closes", "marks")):
                     await self._take_prices()
                 if "closes" in kinds:
+                    self._parts.closes_changed()
                     await self._list_waiting()
                 if "conflicts" in kinds:
                     await self._take_conflicts()

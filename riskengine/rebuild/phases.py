@@ -31,12 +31,13 @@ FACTS = (
     "openings",
     "openings_left_out",
     "unjudged",
+    "closed",
+    "made_up",
     "watermark",
     "counts",
     "unreadable",
     "compared",
     "mismatches",
-    "closed",
     "needs_a_person",
     "nodes",
     "nodes_below",
@@ -213,7 +214,6 @@ async def summarise(
     hierarchy = snapshot.reference.hierarchy
     nodes = await asyncio.to_thread(summary_nodes, snapshot)
     morning.note(
-        closed=None if snapshot.day is None else snapshot.day.window.closed,
         needs_a_person=await asyncio.to_thread(needing_a_person),
         watermark=snapshot.watermark,
         counts=snapshot.counts._asdict(),

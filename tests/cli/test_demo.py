@@ -164,7 +164,7 @@ def test_it_says_when_the_trading_day_ends() -> None:
     assert "ends in 5.0 h" in clock_text(FastClock(1.0, NOON, lambda: 0), Config())
 
 
-def test_the_first_screen_is_full_and_hours_pass_in_seconds(tmp_path: Path) -> None:
+def test_the_first_screen_is_full_and_the_day_rolls_in_seconds(tmp_path: Path) -> None:
     began = time.monotonic()
     with running("demo", "--port", "0", "--clock", "3600x", "--start-at", "2026-03-04T21:30:00Z", log=tmp_path / "log") as server:
         wait_until(lambda: server.get("/readyz")["state"] == "live", 5)
@@ -178,4 +178,8 @@ def test_the_first_screen_is_full_and_hours_pass_in_seconds(tmp_path: Path) -> N
         assert len(points) > 10, "samples keep up with the clock"
         assert now["as_of"] > start["as_of"] + 3_000 * SECOND and now["publish_age_ms"] < 1_500
         assert not any(warning["kind"] in ("stalled", "suspect") for warning in now["warnings"])
+        boundary = NOON + 5 * 3_600 * SECOND
+        wait_until(lambda: server.get("/v1/nodes/ALL")["rows"][0]["day_start_ts"] == boundary, 10)  # the roll
+        days = server.get("/v1/history?days=7")
+        assert days["closes"] >= 5 and boundary in [point["ts"] for point in days["rows"]]
         assert server.stop() == 0

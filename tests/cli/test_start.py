@@ -169,8 +169,9 @@ ACCOUNT: dict[str, Any] = {
     "counts": {"applied": 1_200, "late": 34},
     "openings": 7,
     "openings_left_out": 0,
+    "closed": "2026-12-01",
+    "made_up": [],
     "mismatches": [],
-    "closed": "2026-03-03",
     "needs_a_person": {"exceptions": {}, "breaks": 0, "unpriced": 0, "without_close": 0},
     "nodes_below": 0,
     "digest": "d1",
@@ -185,8 +186,8 @@ def test_the_page_says_what_was_loaded_what_came_of_it_and_what_it_took() -> Non
         "live  epoch 3, watermark 1,234, sqlite:///desk.db",
         "trades loaded 1,234: applied 1,200, late 34",
         "opening balances 7",
+        "last close 2026-12-01",
         "compared with the store: 12 positions",
-        "day P&L against the close of 2026-03-03",
         "node             day P&L         total P&L          realised        unrealised positions   trades unpriced",
         "ALL            -3,500.50         48,250.00                 -             -1.00        40     1200        1",
         "  FX             unknown              1.00              2.00             -1.00        40     1200        1",
@@ -203,6 +204,7 @@ def test_the_page_says_what_is_not_as_it_should_be() -> None:
             "unreadable": 2,
             "unjudged": 3,
             "openings_left_out": 1,
+            "made_up": [f"2026-11-{day}" for day in range(23, 31)],
             "nodes_below": 20_000,
             "mismatches": [{"kind": "restored", "text": "it went back"}],
         }
@@ -210,19 +212,19 @@ def test_the_page_says_what_is_not_as_it_should_be() -> None:
     assert page[1].endswith("late 34 (2 rows cannot be read as trades) (3 not compared with a mark of their time)")
     assert page[2] == "opening balances 7 (1 left out: unknown desk or instrument)"
     assert page[-3] == "nothing needs a person"
+    assert page[3].startswith("last close 2026-12-01; made up at this start, no engine ran when the day ended: 2026-11-23, ")
+    assert page[3].endswith("2026-11-27 and 3 more")
     assert "MISMATCH, accepted: it went back" in page and "... and 20,000 nodes below" in page
 
 
-def test_the_page_says_what_needs_a_person_and_what_the_day_is_measured_against() -> None:
+def test_the_page_says_what_needs_a_person() -> None:
     work = {"exceptions": {"conflict": 1, "late": 1_200}, "breaks": None, "unpriced": 2, "without_close": 3}
     page = summary_page(ACCOUNT | {"needs_a_person": work})
-    assert "day P&L against the close of 2026-03-03 (3 positions brought forward without a close)" in page
     assert (
         "needs a person: conflict 1, late 1,200, open breaks unknown, positions unpriced 2, positions without a close 3"
         " (riskengine exceptions; GET /v1/breaks)"
     ) in page
-    first = summary_page(ACCOUNT | {"closed": None, "needs_a_person": work | {"without_close": None, "breaks": 0}})
-    assert "no close has been struck: the P&L of the day is unknown" in first
+    first = summary_page(ACCOUNT | {"needs_a_person": work | {"without_close": None, "breaks": 0}})
     assert any(line.startswith("needs a person: conflict 1, late 1,200, positions unpriced 2 (") for line in first)
 
 
