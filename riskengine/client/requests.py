@@ -165,12 +165,16 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         measure: str | None = None,
         *,
         since: int | str | None = None,
+        days: int | None = None,
         bucket: int | str | None = None,
         seq: int | None = None,
         exact: bool = False,
     ) -> RowsAnswer:
-        """The day's curve of one measure of a node (default: the root), oldest first."""
-        return self._rows("/v1/history", node=node, measure=measure, since=since, bucket=bucket, seq=seq, exact=exact)
+        """The curve of one measure of a node (default: the root), oldest first; the `header` has its `drawdown`.
+
+        `days` is 1, 7, 30 or 365: days before the samples in memory are told by their closes.
+        """
+        return self._rows("/v1/history", node=node, measure=measure, since=since, days=days, bucket=bucket, seq=seq, exact=exact)
 
     def status(self) -> ObjectAnswer:
         """State, counts, policies, feeds, warnings."""

@@ -124,7 +124,7 @@ class LiveEngine:
         self.day_marks = DayMarks(around.store, config, around.clock, self.quotes, lambda: self.neighbours.read_closes())
         self.neighbours = Neighbours(self._neighbour_parts())
         self.calendar_watch = CalendarWatch(self.newest, self.spot_dates, around.warnings, around.clock)
-        self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store)
+        self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store, around.clock.speed)
 
     def newest(self) -> Snapshot:
         """The newest snapshot. Any thread."""

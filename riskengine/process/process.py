@@ -6,6 +6,7 @@ A life reads: open the store and become its writer; answer "loading" while the e
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from riskengine.alerts import Warnings
@@ -25,6 +26,7 @@ from riskengine.process.feed_watch import FeedWatch
 from riskengine.process.health import Health
 from riskengine.process.live import Calls, LiveEngine, Surroundings, closing_rules
 from riskengine.process.log_watch import LogWatch
+from riskengine.process.morning_work import needing_a_person
 from riskengine.process.roll import RollStart, start_roll
 from riskengine.process.store_watch import StoreWatch
 from riskengine.rebuild.load import Loaded, acceptance, load
@@ -34,6 +36,7 @@ from riskengine.records.types import Trade, Verdict
 from riskengine.serve.gateway import NO_ATTRIBUTE
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.digest import digest
+from riskengine.snapshot.history import CloseTotals
 from riskengine.snapshot.mismatch import Mismatch, accepted_warning
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory, node_number
 from riskengine.store.open_store import open_store
@@ -125,7 +128,8 @@ class EngineProcess:
         live = self._go_live(self._store, loaded, await self._begin_roll(self._store, loaded))
         self.morning.enter("live")
         self._store_watch.start(live.newest, self.morning.facts["openings_left_out"], self.morning.facts["unjudged"])
-        summary = summarise(self.morning, loaded.engine.snapshot, self.config, self._mismatches)
+        work = partial(needing_a_person, loaded.engine.snapshot, loaded.engine.trading_day, self._store)
+        summary = summarise(self.morning, loaded.engine.snapshot, self.config, self._mismatches, work)
         self._summary = asyncio.get_running_loop().create_task(summary)
 
     async def _begin_roll(self, store: Store, loaded: Loaded) -> RollStart:
@@ -391,6 +395,12 @@ class EngineProcess:
         )
         rows, total = await asyncio.to_thread(self._store.select_trades, wanted, limit)
         return [row._asdict() for row in rows], total
+
+    async def close_totals(self, node: str, since_date: str) -> CloseTotals:
+        """See `Gateway`."""
+        if self._store is None:
+            raise EngineNotLive(f"the engine is {self._state}")
+        return await asyncio.to_thread(self._store.close_totals, "node", node, since_date)
 
     async def digest(self, snapshot: Snapshot) -> str:
         """See `Gateway`."""

@@ -319,8 +319,7 @@ class ClockCheck:
         monotonic = time.monotonic()
         passed, went = now - self._looked_at, monotonic - self._looked
         self._looked_at, self._looked = now, monotonic
-        # A clock of the demo runs fast, but steadily.
-        if passed > JUMP_US + 100 * went * MICROS_PER_SECOND and self._skews.any_known:
+        if passed > JUMP_US + 2 * self._clock.speed * went * MICROS_PER_SECOND and self._skews.any_known:
             self._set_at = monotonic
         behind, fresh = self._skews.behind(boundary, now)
         if 2 * len(behind) > fresh:

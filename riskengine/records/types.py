@@ -348,8 +348,17 @@ class Notice(msgspec.Struct, frozen=True):
 Key = tuple[str, str, str]
 """Roll-up ("node" or "dealer"), owner, instrument; an empty instrument stands for all that the owner holds."""
 
-MEASURES = ("total_pnl", "realised_pnl", "unrealised_pnl", "fees", "net_exposure", "gross_exposure")
-"""The sampled fields of a node's row, in the reporting currency."""
+MEASURES = (
+    "total_pnl",
+    "realised_pnl",
+    "unrealised_pnl",
+    "fees",
+    "net_exposure",
+    "gross_exposure",
+    "day_pnl",
+    "nav",
+)
+"""The sampled fields of a node's row, in the reporting currency. A stored sample names its own: older ones have fewer."""
 
 
 class Sample(NamedTuple):

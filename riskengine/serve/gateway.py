@@ -21,6 +21,7 @@ from riskengine.observe import Metrics
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Trade, Verdict
 from riskengine.snapshot.curves import Curves
+from riskengine.snapshot.history import CloseTotals
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 from riskengine.views.grants import EVERYTHING, Grants, Principal
 
@@ -153,6 +154,13 @@ class Gateway(Protocol):
         """Stored trades that `snapshot` holds and `grants` allow, newest first, and their total; numbers as decimal texts.
 
         `attributes` are values that the attributes of these names must have.
+        """
+        ...
+
+    async def close_totals(self, node: str, since_date: str) -> CloseTotals:
+        """The amounts of a node at the closes dated `since_date` (YYYY-MM-DD) or later, every version.
+
+        Raises EngineNotLive, StoreError.
         """
         ...
 

@@ -343,6 +343,7 @@ def _content(operation: Operation) -> Schema:
         properties |= {"reporting_currency": _TEXT, "policies": _reference("Policies")}
     if operation.answer == "Point":
         properties |= {"node": {"type": ["string", "null"]}, "measure": _TEXT, "bucket_s": {"type": ["number", "null"]}}
+        properties |= {"closes": _INTEGER, "drawdown": _row(shapes.DRAWDOWN)}
     if operation.answer == "ExposureRow":
         properties |= _beside_exposure()
     content = {"application/json": {"schema": _object(properties, properties)}}

@@ -57,6 +57,8 @@ class StandIn:
         self.trade_check = TradeCheck(reference.by_symbol, reference.hierarchy.leaves, reference.hierarchy.index)
         self.recent = SnapshotHistory(self.engine.snapshot, int(self.config.server.snapshot_history_s * 1_000_000))
         self.stored: list[Trade] = []
+        self.closes: dict[str, list[tuple[str, int, dict[str, float | None]]]] = {}
+        """Of each node the date, version and amounts of its closes."""
         self.digests_made = 0
         self.broken: Exception | None = None
         self.noted: list[tuple[str, str, dict[str, Any], str]] = []
@@ -170,6 +172,9 @@ class StandIn:
             found = list({trade.identity: (trade, number) for trade, number in found}.values())
         found.sort(key=lambda pair: (pair[0].ts, pair[1]), reverse=True)
         return [_stored_row(trade, number) for trade, number in found[:limit]], len(found)
+
+    async def close_totals(self, node: str, since_date: str) -> list[tuple[str, int, dict[str, float | None]]]:
+        return [close for close in self.closes.get(node, ()) if close[0] >= since_date]
 
     async def digest(self, snapshot: Snapshot) -> str:
         self.digests_made += 1

@@ -192,7 +192,9 @@ SINCE = Parameter(
     TIME_SCHEMA,
     _time,
 )
-FROM = SINCE._replace(text="time from which on, microseconds since the epoch or RFC 3339 with an offset; without it all there is")
+FROM = SINCE._replace(
+    text="time from which on, microseconds since the epoch or RFC 3339 with an offset; without it and days= the samples in memory"
+)
 BUCKET = Parameter(
     "bucket",
     "puts together what falls into one stretch of this length, such as 60s, 5m or 1h, at most 24h",

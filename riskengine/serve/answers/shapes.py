@@ -225,12 +225,18 @@ BESIDE_EXPOSURE: Fields = (
 )
 """What stands beside the rows of an exposure."""
 POINT: Fields = (
-    Field("ts", TIME, "of the snapshot; with bucket= the beginning of the stretch"),
+    Field("ts", TIME, "of the snapshot, or the boundary of the close; with bucket= the beginning of the stretch"),
     Field("value", NUMBER, "the amount; the last one of a stretch; null where that was unknown"),
     Field("min", NUMBER, "the least of those known in the stretch"),
     Field("max", NUMBER, "the largest of those known in the stretch"),
-    Field("samples", INTEGER, "how many there are in the stretch; one without any is not listed"),
+    Field("samples", INTEGER, "how many there are in the stretch, closes too; one without any is not listed"),
 )
+DRAWDOWN: Fields = (
+    Field("amount", NUMBER, "the greatest fall below the highest value before it, 0 or more; null where nothing is known"),
+    Field("peak_ts", TIME, "when it stood highest before that; null where it never fell"),
+    Field("trough_ts", TIME, "when it stood lowest after that; null where it never fell"),
+)
+"""Beside the points of a history, of every sample and close in it, before they are put into stretches."""
 NUMBERS = frozenset(
     field.name
     for fields in (NODE, DEALER, POSITION, MARK, TRADE, EXCEPTION, POINT, EVERY_EXPOSURE)
