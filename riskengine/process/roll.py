@@ -309,6 +309,7 @@ class ClockCheck:
 
     def __init__(self, skews: ClockSkews, clock: Clock, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._skews = skews
+        self._clock = clock
         self._monotonic = monotonic
         self._looked_at = clock.now()
         self._looked = monotonic()
