@@ -150,10 +150,9 @@ def rebuild(
     listener.enter("reference")
     known = store.noticed_up_to()
     known = known if known is None else max(known, noticed_up_to)
-    currency = config.engine.reporting_currency
-    reference = Reference(store.nodes(), store.instruments(), currency, store.rule_starts(), config.price_units)
-    judge = spot_dates or SpotDates.of(store.calendar_state(), config.engine)
-    engine = Engine(reference, config, epoch=epoch, now=now, spot_dates=judge)
+    reference = _reference(store, config)
+    spot_dates = spot_dates or SpotDates.of(store.calendar_state(), config.engine)
+    engine = Engine(reference, config, epoch=epoch, now=now, spot_dates=spot_dates)
     engine.recall_verdicts(store.verdicts())
     openings = store.openings()
     placed = list(_placed_openings(openings, reference))
@@ -180,6 +179,11 @@ def rebuild(
             gc.enable()
     listener.advance(1.0, loaded)
     return engine
+
+
+def _reference(store: DayStore, config: Config) -> Reference:
+    currency, units = config.engine.reporting_currency, config.price_units
+    return Reference(store.nodes(), store.instruments(), currency, store.rule_starts(), units)
 
 
 def _recall_conflicts(engine: Engine, conflicts: Sequence[Trade], freezer: "Freezer | None") -> None:

@@ -69,10 +69,11 @@ CURRENCIES = ("USD", "EUR", "JPY", "GBP", "CAD", "CHF", "MXN", "NZD", "CNY", "SE
     st.lists(st.sampled_from(CURRENCIES), min_size=2, max_size=2, unique=True),
 )
 def test_spot_is_a_good_day_after_the_trade_and_never_goes_back(traded: dt.date, pair: list[str]) -> None:
-    spot, after = (spot_date(date, *pair, CALENDARS) for date in (traded, traded + DAY))
+    base, quote = pair
+    spot, after = (spot_date(date, base, quote, CALENDARS) for date in (traded, traded + DAY))
     assert all(CALENDARS.is_business_day(currency, spot) for currency in (*pair, "USD"))
     assert traded < spot <= after
-    assert spot == spot_date(traded, *reversed(pair), CALENDARS)
+    assert spot == spot_date(traded, quote, base, CALENDARS)
     # Counted naively: enough days good in each currency but the dollar lie between the trade and its spot date.
     days = [traded + DAY * ahead for ahead in range(1, (spot - traded).days + 1)]
     for currency in {*pair} - {"USD"}:
