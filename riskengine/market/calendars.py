@@ -28,6 +28,9 @@ from riskengine.records.types import Instrument, Kind
 PUBLISHED = Published()
 """What the installed library publishes: the same for every engine of a process."""
 
+ALWAYS = "24/7"
+"""The calendar of what is never shut: crypto's, and of any instrument that names it."""
+
 _SATURDAY = 5
 _DAY = dt.timedelta(days=1)
 AHEAD_DAYS = 45
@@ -155,6 +158,6 @@ def _in_use(instruments: Iterable[Instrument]) -> set[tuple[str, bool]]:
     for instrument in instruments:
         if instrument.kind is Kind.FX:
             used |= {(instrument.base_currency, True), (instrument.quote_currency, True)}
-        if instrument.calendar:
+        if instrument.calendar not in ("", ALWAYS):
             used.add((instrument.calendar, instrument.calendar in CURRENCIES))
     return used

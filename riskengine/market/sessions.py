@@ -12,12 +12,12 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from riskengine.clock import MICROS_PER_SECOND
-from riskengine.market.calendars import Calendars
+from riskengine.market.calendars import ALWAYS, Calendars
 from riskengine.market.trading_day import TradingDay
 from riskengine.records.types import BoolArray, Instrument, IntArray, Kind
 
-ALWAYS, WEEK = "", "FX week"
-"""Markets that are no exchange: never shut; open from Sunday to Friday by the engine's boundary."""
+WEEK = ""
+"""The market that is open from Sunday to Friday by the engine's boundary."""
 
 OPEN = np.iinfo(np.int64).max
 """In an array of times since which markets are shut: this one is open."""
@@ -45,6 +45,8 @@ def market_of(instrument: Instrument, calendars: Calendars) -> str:
     A currency as calendar: the FX week on the business days of that currency. A name that nobody knows: the FX week, and
     `Calendars.gaps` says so.
     """
+    if instrument.calendar == ALWAYS:
+        return ALWAYS
     if instrument.calendar and (calendars.has_sessions(instrument.calendar) or calendars.knows(instrument.calendar)):
         return instrument.calendar
     return ALWAYS if instrument.kind is Kind.CRYPTO else WEEK

@@ -64,16 +64,17 @@ class CalendarWatch:
         now_used = (snapshot.reference, calendars, today)
         if self._looked_at != now_used:  # reference and calendars compare by identity
             self._looked_at = now_used
-            self._warn(GAPS, text_of_gaps(await asyncio.to_thread(calendars.gaps, snapshot.reference.instruments, today)))
+            gaps = await asyncio.to_thread(calendars.gaps, snapshot.reference.instruments, today)
+            if gaps:
+                self._warnings[GAPS] = text_of_gaps(gaps)
+            else:
+                self._warnings.pop(GAPS, None)
         if snapshot.exceptions is not self._listed:
             self._listed = snapshot.exceptions
-            self._warn(OUTDATED, text_of_outdated(judged_otherwise(snapshot)))
-
-    def _warn(self, kind: str, text: str) -> None:
-        if text:
-            self._warnings[kind] = text
-        else:
-            self._warnings.pop(kind, None)
+            if items := judged_otherwise(snapshot):
+                self._warnings[OUTDATED] = text_of_outdated(items)
+            else:
+                self._warnings.pop(OUTDATED, None)
 
 
 def judged_otherwise(snapshot: Snapshot) -> list[ExceptionItem]:
@@ -83,18 +84,14 @@ def judged_otherwise(snapshot: Snapshot) -> list[ExceptionItem]:
 
 
 def text_of_gaps(gaps: Sequence[CalendarGap]) -> str:
-    """What the warning says of incomplete calendars; empty without any."""
-    if not gaps:
-        return ""
+    """What the warning says of incomplete calendars."""
     named = "; ".join(f"{gap.calendar} {gap.reason}" for gap in gaps[:MAX_NAMED])
     more = f"; and {len(gaps) - MAX_NAMED:,} more" if len(gaps) > MAX_NAMED else ""
     return f"{len(gaps):,} calendars in use are not complete: {named}{more}. Load what is missing: riskengine load calendars FILE"
 
 
 def text_of_outdated(items: Sequence[ExceptionItem]) -> str:
-    """What the warning says of trades that would be judged otherwise today; empty without any."""
-    if not items:
-        return ""
+    """What the warning says of trades that would be judged otherwise today."""
     return (
         f"{len(items):,} trades would be judged otherwise by the calendars of today, and stay as they were judged when they came"
         f" (first: {items[0].reason}); riskengine exceptions --kind older_rule and --kind quarantined list them"

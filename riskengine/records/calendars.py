@@ -49,8 +49,8 @@ class CalendarInput(msgspec.Struct, kw_only=True):
     """A row of a calendars file."""
 
     calendar: str
-    kind: str
     date: str = ""
+    kind: str
     open: str = ""
     close: str = ""
     zone: str = ""

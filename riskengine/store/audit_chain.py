@@ -45,6 +45,7 @@ ENTRY_KINDS = (
     "instruments",
     "openings",
     "closes",
+    "calendars",
     "verdict",
     "repair",
     "break_comment",

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from riskengine.config import EngineConfig, MarksConfig
-from riskengine.market.calendars import Calendars
+from riskengine.market.calendars import ALWAYS, Calendars
 from riskengine.market.marks import Mark, MarkTable
-from riskengine.market.sessions import ALWAYS, OPEN, WEEK, MarketHours, market_of, state_at
+from riskengine.market.sessions import OPEN, WEEK, MarketHours, market_of, state_at
 from riskengine.market.trading_day import TradingDay
 from riskengine.records.calendars import CalendarEntry
 from tests.world import SECOND, instruments, reference
@@ -77,11 +77,12 @@ def test_an_instrument_follows_its_calendar_or_the_rule_of_its_kind() -> None:
         {**plain, "kind": "crypto"},
         {**plain, "kind": "crypto", "calendar": "USD"},
         {**plain, "kind": "metal", "base_currency": "XAU"},
+        {**plain, "kind": "metal", "base_currency": "XAU", "calendar": "24/7"},
         {**plain, "kind": "fx", "base_currency": "EUR"},
         {**plain, "kind": "future", "expiry": "2030-12-19"},
     ]
     markets = [market_of(one, CALENDARS) for one in instruments(rows)]
-    assert markets == [WEEK, "XNYS", WEEK, ALWAYS, "USD", WEEK, WEEK, WEEK]
+    assert markets == [WEEK, "XNYS", WEEK, ALWAYS, "USD", WEEK, ALWAYS, WEEK, WEEK]
 
 
 ROWS = (
