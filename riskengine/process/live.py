@@ -29,6 +29,7 @@ from riskengine.market.sessions import session_end
 from riskengine.market.tick_limits import LimitedQuoteBook
 from riskengine.observe import Metrics
 from riskengine.process.calendar_watch import CalendarWatch
+from riskengine.process.cash_desk import CashDesk
 from riskengine.process.day_marks import DayMarks
 from riskengine.process.neighbours import NeighbourParts, Neighbours
 from riskengine.process.roll import Roll, RollParts, RollStart
@@ -122,6 +123,7 @@ class LiveEngine:
         )
         self.roll = Roll(self._roll_parts(), begin)
         self.day_marks = DayMarks(around.store, config, around.clock, self.quotes, lambda: self.neighbours.read_closes())
+        self.cash_desk = CashDesk(around.store, config, around.clock, calls.on_store, calls.on_writer)
         self.neighbours = Neighbours(self._neighbour_parts())
         self.calendar_watch = CalendarWatch(self.newest, self.spot_dates, around.warnings, around.clock)
         self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store, around.clock.speed)
@@ -237,6 +239,7 @@ class LiveEngine:
             spot_dates=self.spot_dates,
             renew=self._calls.renew,
             closes_changed=lambda: self.roll.note_closes_changed(),
+            cash=self.cash_desk,
         )
 
     def _roll_parts(self) -> RollParts:

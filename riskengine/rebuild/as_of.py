@@ -25,7 +25,7 @@ from riskengine.records.types import Close, Instrument, Key, Node, Opening, Stor
 from riskengine.snapshot.compare import NOTHING, Holding, plus
 from riskengine.store.audit_chain import AuditFilter
 from riskengine.store.protocol import Store
-from riskengine.store.results import StoredNotice
+from riskengine.store.results import CashRows, Changes, StoredNotice
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
 
@@ -95,6 +95,11 @@ class PastDay:
         """What had been decided; nothing for a decision that was changed later."""
         return [verdict for verdict in self._store.verdicts() if verdict.ts <= self._ts]
 
+    def cash_beyond(self, seen: Changes | None) -> CashRows:
+        """The versions of cash and carry that had been received."""
+        found = self._store.cash_beyond(None)
+        return found._replace(rows=[row for row in found.rows if row.received_ts <= self._ts])
+
     def rule_starts(self) -> RuleStarts:
         """Today's: a rule judges by the number of a row, whatever the moment."""
         return self._store.rule_starts()
@@ -144,4 +149,7 @@ class PastDay:
         for opening in rules.openings:
             for key in keys_of(opening):
                 side[key] = plus(side.get(key, NOTHING), rules.opening_holding(opening))
+        for record in rules.carry:
+            for key in keys_of(record):
+                side[key] = plus(side.get(key, NOTHING), rules.carry_holding(record))
         return side

@@ -44,7 +44,9 @@ def _overrides(positions: Iterable[ClosedPosition], owners: Mapping[str, int], r
     """The positions of a close by leaf key, without those whose node or instrument exists no more."""
     known = reference.instrument_index
     return {
-        owners[each.owner] << SHIFT | known[each.instrument]: Held(each.quantity, each.cash, each.average, dict(each.fees))
+        owners[each.owner] << SHIFT | known[each.instrument]: Held(
+            each.quantity, each.cash, each.average, dict(each.fees), dict(each.beside)
+        )
         for each in positions
         if each.owner in owners and each.instrument in known
     }

@@ -46,6 +46,8 @@ ENTRY_KINDS = (
     "openings",
     "closes",
     "calendars",
+    "cash",
+    "carry",
     "verdict",
     "repair",
     "break_comment",

@@ -11,6 +11,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from riskengine.clock import SystemClock
 from riskengine.errors import LeaseHeld, StoreError, StoreWentBack
 from riskengine.records.calendars import CalendarEntry, CalendarState, SpotFact
+from riskengine.records.cash import CARRY, CASH, CashRecord
 from riskengine.records.closes import ClosedPosition, CloseHeader, OwnerClose, StruckClose
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
@@ -18,13 +19,14 @@ from riskengine.records.types import Close, Instrument, Node, Notice, Opening, S
 from riskengine.store import audit_trail as audit
 from riskengine.store import feed_rows as feeds_of
 from riskengine.store.audit_chain import ENGINE, EPOCH, Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport, Head
-from riskengine.store.audit_records import record_caught_up
+from riskengine.store.audit_records import record_caught_up, record_reference
 from riskengine.store.audit_trail import EPOCH_KEY, STORE_KEY, Trail, command_line_actor
 from riskengine.store.audit_verify import verify
 from riskengine.store.queries import Transaction
 from riskengine.store.results import (
     BreakKey,
     BreakStatus,
+    CashSaved,
     Conflict,
     FoundBreak,
     Removed,
@@ -38,6 +40,7 @@ from riskengine.store.results import (
 from riskengine.store.standing import RESUME, Acknowledged, find_shortfall, lacking_entry
 from riskengine.store.tables import breaks as breaks_of
 from riskengine.store.tables import calendars as calendars_of
+from riskengine.store.tables import cash as cash_of
 from riskengine.store.tables import curve_samples as curves_of
 from riskengine.store.tables import notices as notices_of
 from riskengine.store.tables import reference, removal
@@ -216,6 +219,15 @@ class SqlStore(ABC):
         with self._transaction() as transaction:
             self._check_epoch(transaction)
             struck_of.forget_changed(transaction, changed)
+
+    def save_cash(self, kind: str, records: Sequence[CashRecord], actor: str = "") -> list[CashSaved]:
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            return cash_of.save(transaction, kind, records, SystemClock().now(), self._trail(transaction), actor)
+
+    def record_followed_cash(self) -> None:
+        with self._transaction() as transaction:
+            record_reference(transaction, self._trail(transaction), (CASH, CARRY))
 
     def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> int | None:
         store_seq: int | None = None
