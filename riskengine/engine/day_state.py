@@ -56,7 +56,7 @@ class DayState:
             name: closing_overrides(rollup, ahead[name], window, self._reference) for name, rollup in self._rollups().items()
         }
         ledger.window = following
-        self._since_close = {name: {} for name in overrides}
+        self._since_close = {name: dict.fromkeys(keys) for name, keys in overrides.items()}  # their carry may be of the next day
         for name, rollup in self._rollups().items():
             rollup.ahead = {key: None for key in ahead[name] if _is_ahead(rollup, key, following)}
         return ClosingRows(
