@@ -31,7 +31,7 @@ from riskengine.rebuild.restrike import restrike
 from riskengine.records.closes import ClosePrice, StruckClose
 from riskengine.records.reference import Reference
 from riskengine.store.protocol import Store
-from riskengine.store.tables.struck_closes import ChangedDate
+from riskengine.store.results import ChangedDate
 
 LOOK_EVERY_S = 0.25
 """Longest time between two looks at the clock."""

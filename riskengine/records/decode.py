@@ -139,6 +139,11 @@ def open_ticks(body: bytes) -> "list[TickInput] | ItemParts[TickInput]":
     return _open_list(body, _ticks_decoder, _tick_decoder, TickInput)
 
 
+def open_items(body: bytes, into: type[_Item]) -> "list[_Item] | ItemParts[_Item]":
+    """Decode one item or a list of items of another record in one call, as `open_trades`. Raises InputError."""
+    return _open_list(body, msgspec.json.Decoder(list[into]), msgspec.json.Decoder(into), into)  # type: ignore[valid-type]
+
+
 def _open_list(
     body: bytes, whole: msgspec.json.Decoder[list[_Item]], single: msgspec.json.Decoder[_Item], into: type[_Item]
 ) -> list[_Item] | ItemParts[_Item]:
@@ -252,7 +257,13 @@ def _no_constant(text: str) -> float:
     raise ValueError(f"{text} is not JSON")
 
 
-_NAMES = {"TradeInput": "trade", "TickInput": "tick", "IngestFrame": "frame", "FeedHeartbeat": "heartbeat"}
+_NAMES = {
+    "TradeInput": "trade",
+    "TickInput": "tick",
+    "CloseInput": "close",
+    "IngestFrame": "frame",
+    "FeedHeartbeat": "heartbeat",
+}
 _UNKNOWN_FIELD = "object contains unknown field `"
 
 

@@ -25,9 +25,12 @@ from riskengine.store.results import (
     Bookmark,
     BreakKey,
     BreakStatus,
+    ChangedDate,
     Changes,
     Conflict,
     FoundBreak,
+    PackedChunk,
+    PackedClose,
     Removed,
     Saved,
     Stored,
@@ -38,8 +41,6 @@ from riskengine.store.results import (
     TradeFilter,
 )
 from riskengine.store.standing import Acknowledged
-from riskengine.store.tables.closed_columns import PackedChunk
-from riskengine.store.tables.struck_closes import ChangedDate, PackedClose
 from riskengine.store.trade_rows import TradeRow
 
 T = TypeVar("T")

@@ -24,8 +24,11 @@ from riskengine.store.queries import Transaction
 from riskengine.store.results import (
     BreakKey,
     BreakStatus,
+    ChangedDate,
     Conflict,
     FoundBreak,
+    PackedChunk,
+    PackedClose,
     Removed,
     Saved,
     StoredBreak,
@@ -43,8 +46,6 @@ from riskengine.store.tables import rules as rules_of
 from riskengine.store.tables import struck_closes as struck_of
 from riskengine.store.tables import trades as trades_of
 from riskengine.store.tables import verdicts as verdicts_of
-from riskengine.store.tables.closed_columns import PackedChunk
-from riskengine.store.tables.struck_closes import ChangedDate, PackedClose
 from riskengine.store.trade_rows import TradeRow
 
 PROBE_KEY = "probe"
