@@ -5,6 +5,7 @@ from typing import Any
 
 from riskengine.engine.engine import Engine
 from riskengine.rebuild.rebuild import rebuild
+from riskengine.records.calendars import CalendarState
 from riskengine.records.closes import StruckClose
 from riskengine.records.decode import TradeCheck
 from riskengine.records.rules import NO_STARTS, RuleStarts
@@ -44,6 +45,9 @@ class Shelf:
 
     def rule_starts(self) -> RuleStarts:
         return NO_STARTS
+
+    def calendar_state(self) -> CalendarState:
+        return CalendarState()
 
     def notices(self, limit: int) -> list[StoredNotice]:
         return []

@@ -22,6 +22,7 @@ HARD_ENGLISH = re.compile(
 """Turns of phrase that leave out who acts, or make a clause of a noun."""
 
 TESTED_BY_OTHERS = {
+    "cli/demo_store.py": "tests/cli/test_demo.py",
     "cli/exceptions.py": "tests/system/test_case_kept_out.py",
     "cli/replay.py": "tests/cli/test_main.py",
     "cli/terminal.py": "tests/cli/test_main.py",

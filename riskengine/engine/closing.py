@@ -133,7 +133,7 @@ class _Market(NamedTuple):
         )
         fresh, priced = marks.fresh(ts), marks.priced.copy()
         rates, terms = CurrencyGraph(reference).rates(marks.price, priced, fresh), ContractTerms.of(reference)
-        units = Units.of(terms, marks, priced, fresh, rates)
+        units = Units.of(terms, marks, priced, fresh, rates, marks.shut(ts))
         return cls(terms, units, rates, Factors(units, rates))
 
 

@@ -11,6 +11,7 @@ from riskengine.config import Config
 from riskengine.errors import InputError, ReferenceDataError
 from riskengine.files.lines import display_name
 from riskengine.files.records import (
+    CALENDARS,
     CLOSES,
     INSTRUMENTS,
     MARKS,
@@ -19,6 +20,7 @@ from riskengine.files.records import (
     TRADES,
     ColumnOptions,
     Shape,
+    read_calendars,
     read_closes,
     read_instruments,
     read_marks,
@@ -27,6 +29,7 @@ from riskengine.files.records import (
     read_trades,
 )
 from riskengine.files.refused import RefusedLines
+from riskengine.records.calendars import CalendarEntry, CalendarState
 from riskengine.records.decode import TradeCheck, TradeInput, has_rounded_fees
 from riskengine.records.fields import to_text
 from riskengine.records.hierarchy import Hierarchy
@@ -49,6 +52,7 @@ from riskengine.store.trade_rows import TradeRow
 SHAPES: Mapping[str, Shape] = {
     "nodes": NODES,
     "instruments": INSTRUMENTS,
+    "calendars": CALENDARS,
     "positions": OPENINGS,
     "closes": CLOSES,
     "marks": MARKS,
@@ -66,9 +70,13 @@ SHOWN_FILES = 10
 DEAL_TERMS = ("kind", "multiplier", "base_currency", "quote_currency", "premium_currency", "strike", "expiry", "underlying")
 """Columns of an instrument that say what its trades are worth: a change moves the P&L of every trade there is."""
 
+OTHER_ATTRIBUTES = "other_attributes"
+"""Duplicates that differ outside the economics, counted beside: what the store has stays, an amend changes it."""
+
 PARKED_REASON = "parked: a cancel whose trade has not come"
 
 _Record = TypeVar("_Record")
+_Stored = TypeVar("_Stored", Node, Instrument, CalendarEntry)
 
 Numbered = Iterator[tuple[int, _Record | Refusal]]
 
@@ -94,6 +102,8 @@ class LoadStore(Protocol):
     def save_nodes(self, nodes: Sequence[Node]) -> Saved: ...
     def save_instruments(self, instruments: Sequence[Instrument]) -> Saved: ...
     def save_openings(self, openings: Sequence[Opening]) -> Saved: ...
+    def calendar_state(self) -> CalendarState: ...
+    def save_calendars(self, entries: Sequence[CalendarEntry]) -> Saved: ...
     def save_closes(self, closes: Sequence[Close]) -> Saved: ...
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved: ...
 
@@ -225,6 +235,8 @@ def load(kind: str, paths: Sequence[str], options: ColumnOptions, target: Target
                 _load_nodes(path, options, target)
             elif kind == "instruments":
                 _load_instruments(path, options, target)
+            elif kind == "calendars":
+                _load_calendars(path, options, target)
             elif kind == "trades":
                 _load_trades(path, options, target)
             else:
@@ -326,6 +338,19 @@ def _load_instruments(path: str, options: ColumnOptions, target: Target) -> None
             report.add_change(path, change)
 
 
+def _load_calendars(path: str, options: ColumnOptions, target: Target) -> None:
+    """Store calendar entries; one that replaces another is told."""
+    report, store = target.report, target.store
+    known = {entry.key: entry for entry in store.calendar_state().entries}
+    for batch in _batches(path, read_calendars(path, options), report, target.whole):
+        for line, entry in batch:
+            told = f"{entry.calendar} {entry.date or 'always'}"
+            for change in _changes(line, told, known.get(entry.key), entry):
+                report.add_change(path, change)
+            known[entry.key] = entry
+        _count(path, batch, store.save_calendars([entry for _, entry in batch]), report)
+
+
 def _is_term(change: FieldChange) -> bool:
     """Whether a change may move the P&L of trades. With fewer decimals than before, stored quantities may be none any more."""
     if change.field == "quantity_decimals":
@@ -345,7 +370,7 @@ def _refused_change(terms: Sequence[FieldChange]) -> Refusal:
     return Refusal(line, field, reason)
 
 
-def _changes(line: int, name: str, old: Node | Instrument | None, new: Node | Instrument) -> list[FieldChange]:
+def _changes(line: int, name: str, old: _Stored | None, new: _Stored) -> list[FieldChange]:
     """The columns in which a record differs from the stored one."""
     if old is None or old == new:
         return []
@@ -445,8 +470,8 @@ def _load_trades(path: str, options: ColumnOptions, target: Target) -> None:
     try:
         for batch in _batches(path, read_trades(path, options, check, target.clock.now), report, False):
             stored = store.append_trades([trade for _, trade in batch])
-            for (line, trade), (_, outcome) in zip(batch, stored, strict=True):
-                _report_trade(path, line, trade, outcome, target, cancels)
+            for (line, trade), one in zip(batch, stored, strict=True):
+                _report_trade(path, line, trade, one, target, cancels)
     except InputError as error:
         damage = error
     _report_cancels(path, cancels, target)
@@ -462,12 +487,15 @@ def _check_counting(check: TradeCheck, report: LoadReport, sent: TradeInput, rec
     return trade
 
 
-def _report_trade(path: str, line: int, trade: Trade, outcome: str, target: Target, cancels: list[tuple[int, Identity]]) -> None:
+def _report_trade(
+    path: str, line: int, trade: Trade, stored: Stored, target: Target, cancels: list[tuple[int, Identity]]
+) -> None:
     report = target.report
-    if outcome == "conflict":
+    if stored.outcome == "conflict":
         report.add_refusal(path, Refusal(line, "", f"conflict: {CONFLICT_REASON}"), "conflict")
-    elif outcome == "existing":
+    elif stored.outcome == "existing":
         report.add("duplicate")
+        report.add(OTHER_ATTRIBUTES, bool(stored.other_attributes))
     elif reason := target.judge(trade):
         report.add_refusal(path, Refusal(line, "", f"quarantined: {reason}"), "quarantined")
     elif trade.action == "cancel":

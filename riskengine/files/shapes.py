@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from riskengine.records.calendars import CalendarInput
 from riskengine.records.decode import TickInput, TradeInput
 from riskengine.records.reference_input import CloseInput, InstrumentInput, MarkInput, NodeInput, OpeningInput
 
@@ -37,6 +38,7 @@ TRADES = _shape(
 TICKS = _shape("tick", TickInput, ("instrument",), ("ts",), ("bid", "ask", "mid"))
 OPENINGS = _shape("position", OpeningInput, ("desk",), ("instrument",), ("ts",), ("quantity",))
 CLOSES = _shape("close", CloseInput, ("date",), ("instrument",), ("price",))
+CALENDARS = _shape("calendar entry", CalendarInput, ("calendar",), ("kind",))
 MARKS = _shape("mark", MarkInput, ("instrument",), ("ts",), ("price",))
 STATEMENT = Shape(
     "statement",
@@ -48,6 +50,7 @@ MAPPED: Mapping[str, Shape] = {
     "trades": TRADES,
     "ticks": TICKS,
     "positions": OPENINGS,
+    "calendars": CALENDARS,
     "closes": CLOSES,
     "marks": MARKS,
     "statement": STATEMENT,
@@ -60,6 +63,7 @@ INPUTS: Mapping[str, type[msgspec.Struct] | None] = {
     "trades": TradeInput,
     "ticks": TickInput,
     "positions": OpeningInput,
+    "calendars": CalendarInput,
     "closes": CloseInput,
     "marks": MarkInput,
     "statement": None,

@@ -27,6 +27,7 @@ from riskengine.process.feed_watch import FeedWatch
 from riskengine.process.health import Health
 from riskengine.process.live import Calls, LiveEngine, Surroundings, closing_rules
 from riskengine.process.log_watch import LogWatch
+from riskengine.process.morning_work import needing_a_person
 from riskengine.process.roll import RollStart, start_roll
 from riskengine.process.store_watch import StoreWatch
 from riskengine.rebuild.load import Loaded, acceptance, load
@@ -34,8 +35,10 @@ from riskengine.rebuild.phases import Morning, summarise
 from riskengine.records.closes import ClosedPosition, CloseHeader, CloseOutcome
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Close, Trade, Verdict
+from riskengine.serve.gateway import NO_ATTRIBUTE
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.digest import digest
+from riskengine.snapshot.history import CloseTotals
 from riskengine.snapshot.mismatch import Mismatch, accepted_warning
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory, node_number
 from riskengine.store.open_store import open_store
@@ -127,13 +130,14 @@ class EngineProcess:
         live = self._go_live(self._store, loaded, await self._begin_roll(self._store, loaded))
         self.morning.enter("live")
         self._store_watch.start(live.newest, self.morning.facts["openings_left_out"], self.morning.facts["unjudged"])
-        summary = summarise(self.morning, loaded.engine.snapshot, self.config, self._mismatches)
+        work = partial(needing_a_person, loaded.engine.snapshot, loaded.engine.trading_day, self._store)
+        summary = summarise(self.morning, loaded.engine.snapshot, self.config, self._mismatches, work)
         self._summary = asyncio.get_running_loop().create_task(summary)
 
     async def _begin_roll(self, store: Store, loaded: Loaded) -> RollStart:
         """Make up the rolls that were missed, on the pool: the store is written there until its own thread begins."""
         store.hand_over()
-        rules = closing_rules(self.config)
+        rules = closing_rules(self.config, loaded.engine.calendars)
         begin = await asyncio.to_thread(start_roll, store, self.config, rules, loaded, self.clock.now())
         store.hand_over()
         self.metrics.closes_struck.inc(len(begin.made_up))
@@ -375,6 +379,7 @@ class EngineProcess:
         limit: int,
         snapshot: Snapshot,
         grants: Grants = EVERYTHING,
+        attributes: Mapping[str, str] = NO_ATTRIBUTE,
     ) -> tuple[list[dict[str, Any]], int]:
         """See `Gateway`."""
         if self._store is None:
@@ -388,6 +393,7 @@ class EngineProcess:
             "all" if versions == "all" else "latest",
             snapshot.watermark,
             grants.visible_trades(snapshot.reference.hierarchy, snapshot.dealer_names),
+            tuple(attributes.items()),
         )
         rows, total = await asyncio.to_thread(self._store.select_trades, wanted, limit)
         return [row._asdict() for row in rows], total
@@ -407,6 +413,12 @@ class EngineProcess:
         live.roll.note_closes_changed()
         self.note(*posted_event(closes, outcomes), actor)
         return outcomes
+
+    async def close_totals(self, node: str, since_date: str) -> CloseTotals:
+        """See `Gateway`."""
+        if self._store is None:
+            raise EngineNotLive(f"the engine is {self._state}")
+        return await asyncio.to_thread(self._store.close_totals, "node", node, since_date)
 
     async def digest(self, snapshot: Snapshot) -> str:
         """See `Gateway`."""

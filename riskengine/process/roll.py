@@ -309,6 +309,7 @@ class ClockCheck:
 
     def __init__(self, skews: ClockSkews, clock: Clock, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._skews = skews
+        self._clock = clock
         self._monotonic = monotonic
         self._looked_at = clock.now()
         self._looked = monotonic()
@@ -322,8 +323,7 @@ class ClockCheck:
         monotonic = self._monotonic()
         passed, went = now - self._looked_at, monotonic - self._looked
         self._looked_at, self._looked = now, monotonic
-        # A clock of the demo runs fast, but steadily.
-        if passed > JUMP_US + 100 * went * MICROS_PER_SECOND and self._skews.any_known:
+        if passed > JUMP_US + 2 * self._clock.speed * went * MICROS_PER_SECOND and self._skews.any_known:
             self._set_at = monotonic
         behind, fresh = self._skews.behind(boundary, now)
         if 2 * len(behind) > fresh:

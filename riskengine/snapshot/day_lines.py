@@ -15,7 +15,8 @@ import math
 from typing import Any
 
 from riskengine.positions.ledger import Row
-from riskengine.records.types import CASH_ONE, MULTIPLIER_DECIMALS, ONE
+from riskengine.records.fields import to_text
+from riskengine.records.types import CASH_DECIMALS, CASH_ONE, MULTIPLIER_DECIMALS, ONE
 from riskengine.snapshot.snapshot import Snapshot, Table
 from riskengine.valuation.day_start import DayStart, Start
 from riskengine.valuation.day_values import (
@@ -93,6 +94,34 @@ def position_day(snapshot: Snapshot, table: Table, owner: int, row: Row, fees: f
         "year_pnl": _to_date(start.year, day_pnl),
         "day_start_ts": begun.window.start_ts,
     }
+
+
+def day_receipt(snapshot: Snapshot, table: Table, owner: int, instrument: int) -> RowDict | None:
+    """What the lines of a row are worked out from: the position at the last close, restated and as published, price and rate.
+
+    Exact decimal texts; null where unknown. None where the engine knows no day. O(log positions).
+    """
+    day, begun = table.day, snapshot.day
+    if day is None or begun is None:
+        return None
+    start = day.start.start(owner, instrument)
+    prices, reference = begun.prices, snapshot.reference
+    rate = prices.rate.item(reference.cash_currency[instrument])
+    return {
+        "closed": begun.window.closed,
+        "start_ts": begun.window.start_ts,
+        "quantity": None if start is None else to_text(start.quantity),
+        "net_cash": None if start is None else to_text(start.cash, CASH_DECIMALS),
+        "published_quantity": None if start is None else to_text(start.published_quantity),
+        "published_net_cash": None if start is None else to_text(start.published_cash, CASH_DECIMALS),
+        "price": _text_or_none(prices.price.item(instrument)),
+        "published_price": _text_or_none(prices.published.item(instrument)),
+        "rate": _text_or_none(rate),
+    }
+
+
+def _text_or_none(amount: float) -> str | None:
+    return None if math.isnan(amount) else repr(amount)
 
 
 def _lines(snapshot: Snapshot, day: DayStart, start: Start, row: Row) -> RowDict | None:

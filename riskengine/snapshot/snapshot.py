@@ -155,6 +155,7 @@ class Counts(NamedTuple):
     parked: int = 0
     quarantined: int = 0
     unmatched: int = 0
+    waiting: int = 0
 
 
 class Snapshot:
@@ -163,6 +164,7 @@ class Snapshot:
     __slots__ = (
         "as_of",
         "counts",
+        "current_day",
         "day",
         "dealer_names",
         "dealers",
@@ -198,6 +200,7 @@ class Snapshot:
         last_trade_at: int,
         verdicts: Mapping[str, Verdict],
         day: DayStart | None = None,
+        current_day: str = "",
     ) -> None:
         self.epoch = epoch
         self.seq = seq
@@ -220,6 +223,8 @@ class Snapshot:
         """When the engine last applied a trade, in microseconds; 0 before the first."""
         self.day = day
         """Where the trading day began; None while the engine knows no day."""
+        self.current_day = current_day
+        """The trading day that is running, YYYY-MM-DD: trades dated later wait. "": none is known."""
 
     def keys_set_aside(self) -> list[tuple[str, str, str]]:
         """Keys (roll-up, owner, instrument) that broke an invariant and wait for a repair. O(quarantined).

@@ -15,6 +15,7 @@ refuses. A W method that raises has changed nothing.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from riskengine.records.calendars import CalendarEntry, CalendarState, SpotFact
 from riskengine.records.closes import ClosedPosition, CloseHeader, OwnerClose, StruckClose
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
@@ -118,6 +119,17 @@ class Store(Protocol):
 
     def forget_closes_changed(self, changed: Sequence[ChangedDate]) -> None:
         """W. Forget changes that `closes_changed` has told; changes that came since stay. Raises LeaseHeld."""
+        ...
+
+    def save_calendars(self, entries: Sequence[CalendarEntry]) -> Saved:
+        """W. Insert or replace by calendar and date, in one transaction."""
+        ...
+
+    def save_spot_facts(self, facts: Sequence[SpotFact], compared_with: str = "") -> list[SpotFact]:
+        """W. Insert spot dates that are not there yet; a stored one is never changed. Returns all of those pairs and dates.
+
+        `compared_with`, if it is not empty, names the calendars with which all stored ones have been compared.
+        """
         ...
 
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
@@ -401,6 +413,14 @@ class Store(Protocol):
 
         By date and version. 0.1 ms a close.
         """
+        ...
+
+    def calendar_state(self) -> CalendarState:
+        """R. Loaded calendars and everything else by which value dates are judged. Cost 1 us a row."""
+        ...
+
+    def newest_with_value_date(self) -> int:
+        """R. The newest `received_ts` of a trade with a value date, 0 without any. Cost 0.1 s a million trades."""
         ...
 
     def rule_starts(self) -> RuleStarts:

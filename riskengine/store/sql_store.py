@@ -10,6 +10,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from riskengine.clock import SystemClock
 from riskengine.errors import LeaseHeld, StoreError, StoreWentBack
+from riskengine.records.calendars import CalendarEntry, CalendarState, SpotFact
 from riskengine.records.closes import ClosedPosition, CloseHeader, OwnerClose, StruckClose
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
@@ -39,6 +40,7 @@ from riskengine.store.results import (
 )
 from riskengine.store.standing import RESUME, Acknowledged, find_shortfall, lacking_entry
 from riskengine.store.tables import breaks as breaks_of
+from riskengine.store.tables import calendars as calendars_of
 from riskengine.store.tables import curve_samples as curves_of
 from riskengine.store.tables import notices as notices_of
 from riskengine.store.tables import reference, removal
@@ -179,6 +181,14 @@ class SqlStore(ABC):
     def save_closes(self, closes: Sequence[Close]) -> Saved:
         with self._transaction() as transaction:
             return reference.save_closes(transaction, closes, self._trail(transaction))
+
+    def save_calendars(self, entries: Sequence[CalendarEntry]) -> Saved:
+        with self._transaction() as transaction:
+            return calendars_of.save_calendars(transaction, entries, self._trail(transaction))
+
+    def save_spot_facts(self, facts: Sequence[SpotFact], compared_with: str = "") -> list[SpotFact]:
+        with self._transaction() as transaction:
+            return calendars_of.save_spot_facts(transaction, facts, compared_with)
 
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
         with self._transaction() as transaction:
@@ -378,6 +388,12 @@ class SqlStore(ABC):
 
     def close_totals(self, rollup: str, owner: str, since_date: str) -> list[OwnerClose]:
         return self._read(struck_of.totals_of, rollup, owner, since_date)
+
+    def calendar_state(self) -> CalendarState:
+        return self._read(calendars_of.calendar_state)
+
+    def newest_with_value_date(self) -> int:
+        return self._read(calendars_of.newest_with_value_date)
 
     def rule_starts(self) -> RuleStarts:
         return self._read(rules_of.rule_starts)

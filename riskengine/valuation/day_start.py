@@ -6,7 +6,7 @@ is made off the writer thread from a `StruckClose` and is immutable but for `res
 earlier trades changed since.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import truediv
 from typing import NamedTuple
 
@@ -111,6 +111,14 @@ class StartTable:
     def fees_of(self, owner: int, instrument: int) -> Mapping[str, int]:
         """The fees of an owner in an instrument at the close, by currency, units of 1e-10. O(1)."""
         return self._fees_by_key.get(owner << SHIFT | instrument, NO_FEES)
+
+    def carried(self) -> Iterator[tuple[int, int]]:
+        """Owner and instrument of every key that had a quantity at the close, restated. O(keys)."""
+        restated = self.restated
+        for at, key in enumerate(self.keys.tolist()):
+            held = restated.get(key, (self.quantity[at], 0)) if restated else (self.quantity[at], 0)
+            if held is None or held[0] or self.quantity[at]:
+                yield key >> SHIFT, key & MASK
 
     def is_carried(self, key: int) -> bool:
         """Whether the close has something of a key: quantity or cash. O(log keys)."""

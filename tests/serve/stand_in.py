@@ -28,8 +28,9 @@ from riskengine.records.closes import ClosedPosition, CloseHeader, CloseOutcome,
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import to_text
 from riskengine.records.reference import Reference
-from riskengine.records.types import Close, Trade, Verdict
+from riskengine.records.types import Close, Trade, Verdict, attributes_of
 from riskengine.serve.app import create_app
+from riskengine.serve.gateway import NO_ATTRIBUTE
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
@@ -60,6 +61,8 @@ class StandIn:
         self.stored: list[Trade] = []
         self.struck: dict[str, StruckClose] = {}
         self.official: list[Close] = []
+        self.closes: dict[str, list[tuple[str, int, dict[str, float | None]]]] = {}
+        """Of each node the date, version and amounts of its closes."""
         self.digests_made = 0
         self.broken: Exception | None = None
         self.noted: list[tuple[str, str, dict[str, Any], str]] = []
@@ -155,6 +158,7 @@ class StandIn:
         limit: int,
         snapshot: Snapshot,
         grants: Grants = EVERYTHING,
+        attributes: Mapping[str, str] = NO_ATTRIBUTE,
     ) -> tuple[list[dict[str, Any]], int]:
         hierarchy = snapshot.reference.hierarchy
         desks = hierarchy.leaves if node is None else set(hierarchy.leaves_below(hierarchy.index[node]))
@@ -165,6 +169,7 @@ class StandIn:
             and instrument in (None, trade.instrument)
             and dealer in (None, trade.dealer)
             and trade.ts >= (since or 0)
+            and attributes.items() <= attributes_of(trade)._asdict().items()
             and grants.sees_trade(hierarchy, trade.desk, trade.dealer)
         ]
         if versions == "latest":
@@ -189,6 +194,9 @@ class StandIn:
             raise self.broken
         self.official += closes
         return [CloseOutcome("applied") for _ in closes]
+
+    async def close_totals(self, node: str, since_date: str) -> list[tuple[str, int, dict[str, float | None]]]:
+        return [close for close in self.closes.get(node, ()) if close[0] >= since_date]
 
     async def digest(self, snapshot: Snapshot) -> str:
         self.digests_made += 1
@@ -230,6 +238,7 @@ def _stored_row(trade: Trade, store_seq: int) -> dict[str, Any]:
         "booked_ts": trade.booked_ts,
         "contra_amount": None if contra is None else to_text(contra),
         "legs": trade.legs,
+        **attributes_of(trade)._asdict(),
         "store_seq": store_seq,
         "received_ts": trade.received_ts,
     }

@@ -34,7 +34,7 @@ AMOUNTS = names(
 POSITION = names(
     "instrument quantity net_cash average_price breakeven_price mark mark_source mark_ts currency total_pnl realised_pnl"
     " unrealised_pnl day_pnl total_pnl_local realised_pnl_local unrealised_pnl_local fees market_value delta_base delta_cash"
-    " gamma_cash vega theta stale quarantined trade_count last_trade_ts"
+    " gamma_cash vega theta stale closed quarantined trade_count last_trade_ts"
 )
 OPTION = {
     "instrument": "CALL",
@@ -390,6 +390,7 @@ def test_marks_come_with_source_and_age_and_null_where_there_is_none(house: Hous
         "kind": "quote",
         "age_ms": 2_000,
         "stale": False,
+        "closed": False,
         "suspect": None,
         "suspect_ts": None,
         "currency": "USD",
