@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple, Protocol
 
+from msgspec import structs
+
 from riskengine.alerts import Warnings
 from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.config import Config
@@ -295,8 +297,8 @@ class Roll:
             return False
         close = await asyncio.to_thread(parts.store.struck_close, date)
         assert close is not None, "a date that is listed has a close"
-        made = partial(restrike, parts.store, parts.config, reference, close, prices, parts.clock.now())
-        superseding = await beside(made)
+        following = structs.replace(close, version=close.version + 1, struck_ts=parts.clock.now())
+        superseding = await beside(partial(restrike, parts.store, parts.config, rules, reference, following, prices))
         await parts.strikes.save(superseding)
         parts.metrics.closes_struck.inc()
         moved = [symbol for symbol, price in prices.items() if header.prices.get(symbol) != price]
