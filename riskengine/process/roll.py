@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple, Protocol
 
+from msgspec import structs
+
 from riskengine.alerts import Warnings
 from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.config import Config
@@ -31,7 +33,7 @@ from riskengine.rebuild.restrike import restrike
 from riskengine.records.closes import ClosePrice, StruckClose
 from riskengine.records.reference import Reference
 from riskengine.store.protocol import Store
-from riskengine.store.tables.struck_closes import ChangedDate
+from riskengine.store.results import ChangedDate
 
 LOOK_EVERY_S = 0.25
 """Longest time between two looks at the clock."""
@@ -295,8 +297,8 @@ class Roll:
             return False
         close = await asyncio.to_thread(parts.store.struck_close, date)
         assert close is not None, "a date that is listed has a close"
-        made = partial(restrike, parts.store, parts.config, reference, close, prices, parts.clock.now())
-        superseding = await beside(made)
+        following = structs.replace(close, version=close.version + 1, struck_ts=parts.clock.now())
+        superseding = await beside(partial(restrike, parts.store, parts.config, rules, reference, following, prices))
         await parts.strikes.save(superseding)
         parts.metrics.closes_struck.inc()
         moved = [symbol for symbol, price in prices.items() if header.prices.get(symbol) != price]

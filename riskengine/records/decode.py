@@ -279,6 +279,7 @@ _NAMES = {
     "TickInput": "tick",
     "CashInput": "movement",
     "CarryInput": "carry record",
+    "CloseInput": "close",
     "IngestFrame": "frame",
     "FeedHeartbeat": "heartbeat",
 }

@@ -16,6 +16,7 @@ from riskengine.serve.answers.problems import PROBLEM_JSON
 from riskengine.serve.answers.shapes import POLICIES, Fields
 from riskengine.serve.operations import Operation
 from riskengine.serve.routes.cash import CASH_OUTCOMES
+from riskengine.serve.routes.closes import CLOSE_OUTCOMES
 from riskengine.serve.routes.feeds import FEED_ACTIONS
 from riskengine.snapshot.exposure import BY, TOP
 
@@ -92,6 +93,25 @@ _TICK_INPUT = _object(
     {"instrument": _TEXT, "ts": _TIME, "bid": _DECIMAL, "ask": _DECIMAL, "mid": _DECIMAL, "source": _TEXT},
     ("instrument", "ts"),
 ) | {"additionalProperties": False}
+_CLOSE_INPUT = _object(
+    {
+        "date": _TEXT | {"format": "date"},
+        "instrument": _TEXT,
+        "price": _DECIMAL,
+        "source": _TEXT | {"description": "decides the unit of the price, where that source quotes in another one"},
+        "currency": _TEXT | {"description": "the unit of the price: the cash currency, or its minor unit"},
+    },
+    ("date", "instrument", "price"),
+) | {"additionalProperties": False}
+_CLOSE_RESULT = _object(
+    {
+        "date": {"type": ["string", "null"]},
+        "instrument": {"type": ["string", "null"]},
+        "status": _TEXT | {"enum": list(CLOSE_OUTCOMES)},
+        "reason": _TEXT | {"description": "why it was rejected, or old and new price of a new version"},
+    },
+    ("date", "instrument", "status", "reason"),
+)
 _TRADE_RESULT = _object(
     {
         "source": {"type": ["string", "null"]},
@@ -178,6 +198,7 @@ ROWS: dict[str, Schema] = {
     "NodeRow": _row(shapes.NODE),
     "DealerRow": _row(shapes.DEALER),
     "PositionRow": _object(_row(shapes.POSITION)["properties"], shapes.names(shapes.HOLDING)),
+    "CloseRow": _object(_row(shapes.CLOSE)["properties"], shapes.names((*shapes.CLOSED, *shapes.CLOSED_HOLDING))),
     "MarkRow": _row(shapes.MARK),
     "TradeRow": _row(shapes.TRADE),
     "ExceptionRow": _row(shapes.EXCEPTION),
@@ -187,7 +208,7 @@ ROWS: dict[str, Schema] = {
 }
 """The rows of lists."""
 
-VALUED_ROWS = frozenset({"NodeRow", "DealerRow", "PositionRow", "MarkRow", "Point", "CashFlow", "ExposureRow"})
+VALUED_ROWS = frozenset({"NodeRow", "DealerRow", "PositionRow", "CloseRow", "MarkRow", "Point", "CashFlow", "ExposureRow"})
 """Rows whose answers also carry the settings that decide their numbers."""
 
 SCHEMAS: dict[str, Schema] = {
@@ -291,6 +312,19 @@ SCHEMAS: dict[str, Schema] = {
     "CarryInput": _CARRY_INPUT,
     "CarryRecords": _judged_one_by_one("CarryInput"),
     "CarryAnswer": _cash_answer("carry_id"),
+    "CloseInput": _CLOSE_INPUT,
+    "Closes": _judged_one_by_one("CloseInput"),
+    "CloseResult": _CLOSE_RESULT,
+    "ClosesAnswer": _object(
+        {
+            "epoch": _INTEGER,
+            "seq": _INTEGER,
+            "results": _list_of("CloseResult"),
+            "errors": _ERRORS,
+            "counts": _object(dict.fromkeys(CLOSE_OUTCOMES, _INTEGER), CLOSE_OUTCOMES),
+        },
+        ("epoch", "seq", "results", "errors", "counts"),
+    ),
     "TickInput": _TICK_INPUT,
     "Ticks": _judged_one_by_one("TickInput"),
     "TicksAnswer": _object({"accepted": _INTEGER, "refused": _INTEGER, "errors": _ERRORS}, ("accepted", "refused", "errors")),
@@ -400,6 +434,9 @@ def _content(operation: Operation) -> Schema:
     if operation.answer == "Point":
         properties |= {"node": {"type": ["string", "null"]}, "measure": _TEXT, "bucket_s": {"type": ["number", "null"]}}
         properties |= {"closes": _INTEGER, "drawdown": _row(shapes.DRAWDOWN)}
+    if operation.answer == "CloseRow":
+        owner: Schema = {"type": ["string", "null"]}
+        properties |= {"date": _TEXT, "version": _INTEGER, "ts": _INTEGER, "struck_ts": _INTEGER, "node": owner, "dealer": owner}
     if operation.answer == "ExposureRow":
         properties |= _beside_exposure()
     if operation.answer == "CashFlow":

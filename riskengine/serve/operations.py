@@ -11,6 +11,7 @@ from riskengine.serve.answers.params import (
     ATTRIBUTES,
     BUCKET,
     CURRENCY_ASKED,
+    DATE,
     DEALER,
     EXACT,
     FORMAT,
@@ -26,6 +27,7 @@ from riskengine.serve.answers.params import (
     Parameter,
 )
 from riskengine.serve.routes.cash import answer_cash_ladder, take_carry, take_cash
+from riskengine.serve.routes.closes import answer_closes, take_closes
 from riskengine.serve.routes.exceptions import KINDS, answer_exceptions, take_verdict
 from riskengine.serve.routes.exposure import answer_exposure
 from riskengine.serve.routes.feeds import take_feed_action
@@ -180,6 +182,25 @@ OPERATIONS = (
         "Point",
         (NODE, _MEASURE, FROM, _DAYS, BUCKET, *_READ, LIMIT_IGNORED),
         fails=(400, 403, 404, 410, 503),
+    ),
+    Operation(
+        "GET",
+        "/v1/closes",
+        "Positions as a trading day closed them, below a node (without one: all) or of a dealer",
+        answer_closes,
+        "CloseRow",
+        (DATE, NODE, DEALER, *_READ, *_PAGE),
+        fails=_READ_FAILS,
+    ),
+    Operation(
+        "POST",
+        "/v1/closes",
+        "Official closing prices, one or a list; answered when they are durable",
+        take_closes,
+        "ClosesAnswer",
+        body="Closes",
+        fails=(400, 403, 408, 413, 415, 503),
+        needs=OPS,
     ),
     Operation(
         "GET",

@@ -45,6 +45,8 @@ ENTRY_KINDS = (
     "instruments",
     "openings",
     "closes",
+    "closes_posted",
+    "close_struck",
     "calendars",
     "cash",
     "carry",

@@ -29,9 +29,12 @@ from riskengine.store.results import (
     BreakStatus,
     CashRows,
     CashSaved,
+    ChangedDate,
     Changes,
     Conflict,
     FoundBreak,
+    PackedChunk,
+    PackedClose,
     Removed,
     Saved,
     Stored,
@@ -42,8 +45,6 @@ from riskengine.store.results import (
     TradeFilter,
 )
 from riskengine.store.standing import Acknowledged
-from riskengine.store.tables.closed_columns import PackedChunk
-from riskengine.store.tables.struck_closes import ChangedDate, PackedClose
 from riskengine.store.trade_rows import TradeRow
 
 T = TypeVar("T")

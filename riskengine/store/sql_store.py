@@ -27,8 +27,11 @@ from riskengine.store.results import (
     BreakKey,
     BreakStatus,
     CashSaved,
+    ChangedDate,
     Conflict,
     FoundBreak,
+    PackedChunk,
+    PackedClose,
     Removed,
     Saved,
     StoredBreak,
@@ -48,8 +51,6 @@ from riskengine.store.tables import rules as rules_of
 from riskengine.store.tables import struck_closes as struck_of
 from riskengine.store.tables import trades as trades_of
 from riskengine.store.tables import verdicts as verdicts_of
-from riskengine.store.tables.closed_columns import PackedChunk
-from riskengine.store.tables.struck_closes import ChangedDate, PackedClose
 from riskengine.store.trade_rows import TradeRow
 
 PROBE_KEY = "probe"
