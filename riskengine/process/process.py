@@ -29,6 +29,7 @@ from riskengine.process.store_watch import StoreWatch
 from riskengine.rebuild.load import Loaded, acceptance, load
 from riskengine.rebuild.phases import Morning, summarise
 from riskengine.records.decode import TradeCheck
+from riskengine.records.manual_marks import ManualMark, MarkStatus
 from riskengine.records.types import Trade, Verdict
 from riskengine.serve.gateway import NO_ATTRIBUTE
 from riskengine.snapshot.curves import Curves
@@ -327,6 +328,10 @@ class EngineProcess:
     async def decide(self, item: ExceptionItem, verdict: Verdict) -> None:
         """See `Gateway`."""
         await self._when_live().verdicts.decide(item, verdict)
+
+    async def set_marks(self, marks: Sequence[ManualMark], actor: str) -> tuple[list[MarkStatus], int]:
+        """See `Gateway`."""
+        return await self._when_live().manual_marks.set_marks(marks, actor)
 
     async def reconcile(self, *, repair: bool, actor: str) -> dict[str, Any]:
         """See `Gateway`."""

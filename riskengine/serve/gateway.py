@@ -19,6 +19,7 @@ from riskengine.market.marks import AnyTick
 from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import Metrics
 from riskengine.records.decode import TradeCheck
+from riskengine.records.manual_marks import ManualMark, MarkStatus
 from riskengine.records.types import Trade, Verdict
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
@@ -109,6 +110,13 @@ class Gateway(Protocol):
 
         The answer comes when a published snapshot shows what `action` did. Raises EngineNotLive, and any RiskEngineError or
         UnknownName that `action` raises.
+        """
+        ...
+
+    async def set_marks(self, marks: Sequence[ManualMark], actor: str) -> tuple[list[MarkStatus], int]:
+        """Store marks that a person sets by hand and put them in force; what became of each, and the `seq` that shows them.
+
+        Raises StoreError, EngineNotLive.
         """
         ...
 

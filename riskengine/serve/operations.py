@@ -27,6 +27,7 @@ from riskengine.serve.answers.params import (
 from riskengine.serve.routes.exceptions import KINDS, answer_exceptions, take_verdict
 from riskengine.serve.routes.exposure import answer_exposure
 from riskengine.serve.routes.feeds import take_feed_action
+from riskengine.serve.routes.marks import take_marks
 from riskengine.serve.routes.positions import answer_ladder, answer_positions, answer_receipt
 from riskengine.serve.routes.reads import (
     DEFAULT_MEASURE,
@@ -155,6 +156,16 @@ OPERATIONS = (
         (INSTRUMENT, STALE, *_READ, *_PAGE, _sort(shapes.MARK)),
         fails=_READ_FAILS,
         cacheable=True,
+    ),
+    Operation(
+        "POST",
+        "/v1/marks",
+        "Set marks by hand, or clear them; answered when they are durable and in force",
+        take_marks,
+        "MarksAnswer",
+        body="Marks",
+        fails=(400, 403, 408, 413, 415, 503),
+        needs=OPS,
     ),
     Operation(
         "GET",

@@ -45,6 +45,7 @@ ENTRY_KINDS = (
     "instruments",
     "openings",
     "closes",
+    "manual_mark",
     "verdict",
     "repair",
     "break_comment",

@@ -15,6 +15,7 @@ from riskengine.positions.batches import COLUMNS_FROM_TRADES
 from riskengine.rebuild import rebuild as start_of_day
 from riskengine.rebuild.rebuild import GENTLE_TRADES, READ_TRADES, rebuild
 from riskengine.records.decode import TradeCheck
+from riskengine.records.manual_marks import ManualMark
 from riskengine.records.reference import trade_check
 from riskengine.records.rules import NO_STARTS, RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
@@ -58,6 +59,9 @@ class Shelf:
         return self.marks_
 
     def verdicts(self) -> list[Verdict]:
+        return []
+
+    def manual_marks(self) -> list[ManualMark]:
         return []
 
     def rule_starts(self) -> RuleStarts:

@@ -26,6 +26,7 @@ from riskengine.market.tick_limits import LimitedQuoteBook, TicksTaken
 from riskengine.observe import Metrics
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import to_text
+from riskengine.records.manual_marks import ManualMark, MarkStatus
 from riskengine.records.reference import Reference
 from riskengine.records.types import Trade, Verdict, attributes_of
 from riskengine.serve.app import create_app
@@ -118,6 +119,14 @@ class StandIn:
     async def on_writer(self, action: Callable[[Engine], T]) -> T:
         self._require_live()
         return action(self.engine)
+
+    async def set_marks(self, marks: Sequence[ManualMark], actor: str) -> tuple[list[MarkStatus], int]:
+        self._require_live()
+        for mark in marks:
+            self.quotes.set_by_hand(mark, self.clock.now())
+        self.engine.beat(self.quotes.take(), self.clock.now())
+        self.publish()
+        return ["applied"] * len(marks), self.engine.snapshot.seq
 
     async def reconcile(self, *, repair: bool, actor: str) -> dict[str, Any]:
         self._require_live()

@@ -30,6 +30,7 @@ WHO: Mapping[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/ladder"): EVERYBODY,
     ("GET", "/v1/dealers"): EVERYBODY,
     ("GET", "/v1/marks"): EVERYBODY,
+    ("POST", "/v1/marks"): BOSS,
     ("GET", "/v1/trades"): EVERYBODY,
     ("GET", "/v1/exposure"): EVERYBODY,
     ("GET", "/v1/history"): EVERYBODY,
@@ -68,6 +69,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "measure": ("total_pnl",),
 }
 BODIES: Mapping[str, Any] = {
+    "Marks": [{"instrument": "EURUSD", "ts": 1772625600000000, "price": 1.2, "reason": "as agreed"}],
     "Trades": [row("new-1", desk="OURDESK", dealer="ann"), row("new-2", desk="NODESK")],
     "Ticks": [{"instrument": "EURUSD", "mid": 1.2, "ts": 1}],
     "Reconcile": {"repair": False},

@@ -125,6 +125,9 @@ MARK: Fields = (
     Field("suspect_ts", TIME, "since when"),
     Field("currency", TEXT, "of the price"),
     Field("rate", NUMBER, "of that currency into the reporting one"),
+    Field("author", TEXT, "who set it, where a person did"),
+    Field("reason", TEXT, "why"),
+    Field("expires_ts", TIME, "until when it holds against the feeds; null: a newer price replaces it"),
 )
 TRADE: Fields = (
     Field("source", TEXT, "who sent it; with trade_id and leg its identity"),
