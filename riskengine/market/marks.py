@@ -248,10 +248,12 @@ class QuoteBook:
         a cleared one ends what holds.
         """
         symbol, state = mark.instrument, self._states.get(mark.instrument)
-        if state is None:
+        before = self._by_hand.get(symbol)
+        held = before is not None and before.expires_ts is not None
+        if state is None or (mark.cleared and not held):
             return
-        before = self._by_hand.pop(symbol, None)
-        if before is not None and before.expires_ts is not None:
+        self._by_hand.pop(symbol, None)
+        if held:
             self._release(symbol, state)
         if mark.cleared or (mark.expires_ts is not None and not mark.holds(now)):
             return

@@ -120,7 +120,8 @@ def test_any_history_is_that_of_the_model_and_of_a_start_from_what_is_stored(his
                     feed = Mark(one.price, one.ts, "manual", "quote")
         elif event == "clear":
             house.quotes.set_by_hand(by_hand(0.0, cleared=True), now)
-            newest = by_hand(0.0, cleared=True, entered_ts=now)
+            if newest is not None and newest.holds(now):
+                newest = by_hand(0.0, cleared=True, entered_ts=now)
         else:
             now += said[0]
         house.engine.beat(house.quotes.take(now), now)

@@ -70,58 +70,40 @@ def url(store_url: str) -> str:
     return store_url
 
 
+def assert_held(server: Server) -> dict[str, Any]:
+    """A mark that holds is in force at once, and no feed moves it. Returns its row."""
+    deal = {"trade_id": "a", "ts": now() - SECOND, "instrument": "EURUSD", "desk": "FX1"}
+    server.post("/v1/trades", deal | {"side": "buy", "quantity": 100, "price": 1.1})
+    tick(server, 1.1)
+    wait_until(lambda: mark(server)["price"] == 1.1, 3)
+    until = now() + HOUR
+    assert set_mark(server, price=1.101, author="ann", expires_ts=until)["status"] == "applied"
+    held = mark(server)
+    told = [held[field] for field in ("price", "source", "author", "reason", "expires_ts", "stale")]
+    assert told == [1.101, "manual", "ann", "feed is wrong", until, False]
+    [row] = server.get("/v1/ladder?node=FX1")["rows"]
+    assert (row["mark"], row["mark_source"], round(row["total_pnl"], 9)) == (1.101, "manual", 0.1)
+    tick(server, 1.102)
+    wait_until(lambda: warned(server) != [], 3)
+    assert "1 price is set by hand and held against the feeds (EURUSD by ann until " in warned(server)[0]
+    assert set_mark(server, price=1.101, author="ann", expires_ts=until, ts=held["ts"])["status"] == "duplicate"
+    older = set_mark(server, price=1.2, expires_ts=until, ts=held["ts"] - 1)
+    assert (older["status"], older["reason"]) == ("superseded", "a newer mark is in force")
+    assert mark(server) | {"age_ms": 0} == held | {"age_ms": 0}
+    return held
+
+
 def test_a_mark_of_a_person_holds_until_it_expires_and_over_a_restart(url: str, tmp_path: Path) -> None:
     serving = ("serve", "--port", "0", "--store", url)
     with running(*serving, log=tmp_path / "log") as server:
-        server.post(
-            "/v1/trades",
-            {
-                "trade_id": "a",
-                "ts": now() - SECOND,
-                "instrument": "EURUSD",
-                "desk": "FX1",
-                "side": "buy",
-                "quantity": 100,
-                "price": 1.1,
-            },
-        )
-        tick(server, 1.1)
-        wait_until(lambda: mark(server)["price"] == 1.1, 3)
-        until = now() + HOUR
-        assert set_mark(server, price=1.101, author="ann", expires_ts=until)["status"] == "applied"
-        held = mark(server)
-        assert (held["price"], held["source"], held["author"], held["reason"], held["expires_ts"], held["stale"]) == (
-            1.101,
-            "manual",
-            "ann",
-            "feed is wrong",
-            until,
-            False,
-        )
-        [row] = server.get("/v1/ladder?node=FX1")["rows"]
-        assert (row["mark"], row["mark_source"], round(row["total_pnl"], 9)) == (1.101, "manual", 0.1)
-        tick(server, 1.102)
-        wait_until(lambda: warned(server) != [], 3)
-        assert "1 price is set by hand and held against the feeds (EURUSD by ann until " in warned(server)[0]
-        assert set_mark(server, price=1.101, author="ann", expires_ts=until, ts=held["ts"])["status"] == "duplicate"
-        assert set_mark(server, price=1.2, expires_ts=until, ts=held["ts"] - 1) | {"ts": 0} == {
-            "instrument": "EURUSD",
-            "ts": 0,
-            "status": "superseded",
-            "reason": "a newer mark is in force",
-        }
-        assert mark(server) | {"age_ms": 0} == held | {"age_ms": 0}
+        held = assert_held(server)
         refused = server.post("/v1/marks", [{"instrument": "NONE", "ts": now(), "price": 1}, {"instrument": "EURUSD"}])
         assert [each["status"] for each in refused["results"]] == ["rejected", "rejected"]
         assert refused["errors"][0] == {"index": 0, "field": "instrument", "reason": "unknown instrument 'NONE'"}
         assert_one_of_its_own_kind(server)
         server.stop()
     with running(*serving, log=tmp_path / "log") as server:
-        assert (mark(server, OTHER)["price"], mark(server, OTHER)["source"], mark(server, OTHER)["author"]) == (
-            1.61,
-            "manual",
-            "ann",
-        )
+        assert [mark(server, OTHER)[field] for field in ("price", "source", "author")] == [1.61, "manual", "ann"]
         assert mark(server) | {"age_ms": 0} == held | {"age_ms": 0}
         wait_until(lambda: warned(server) != [], 3)
         assert set_mark(server, price=1.103, author="bob", expires_ts=now() + SECOND)["status"] == "applied"
