@@ -668,7 +668,8 @@ class MarkTable:
         self.price[numbers] = prices
         self.ts[numbers] = ts
         self._is_close[numbers] = [each == CLOSE for each in kind]
-        self._is_held[numbers] = [each is not None and each.expires_ts is not None for each in by_hand]
+        if any(by_hand) or self._is_held.any():
+            self._is_held[numbers] = [each is not None and each.expires_ts is not None for each in by_hand]
         self.priced[numbers] = True
         self.unsaved.update(good)
         return cast(list[int], moved.tolist())
