@@ -269,6 +269,13 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         """
         return self._post("/v1/closes", list(items_of(closes)))
 
+    def post_marks(self, marks: Iterable[Mapping[str, Any]] | Mapping[str, Any], *, retry_s: float = RETRY_S) -> ObjectAnswer:
+        """Set marks by hand, or one; returns `results` and `counts` once they are in force. Sent again, one is a duplicate.
+
+        `expires_ts` says until when a mark holds against the feeds; `{"action": "clear"}` ends it.
+        """
+        return self._ask(parts_exchange("/v1/marks", items_of(marks), retry_s, self.renews_token))
+
     def reconcile(self, *, repair: bool = False) -> ObjectAnswer:
         """Compare engine and store now; `repair=True` takes the store's values."""
         return self._post("/v1/reconcile", {"repair": repair})

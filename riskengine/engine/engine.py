@@ -131,6 +131,8 @@ class Engine:
             if (reason := small_lot(instrument.kind, instrument.multiplier)) is not None:
                 told = f"{reason}; it goes on with its positions, and its mark gives no currency rate"
                 self._work.note_older_instrument(instrument.instrument, "multiplier", told)
+        self._early: list[Trade] = []
+        """Trades that count before their day, because they came before the rule that would have them wait."""
         self._noticing = Noticing(reference, config, self.ledger, self._work)
         self._decided: list[tuple[ExceptionItem, Verdict]] = []
         self._watermark = 0
@@ -215,6 +217,7 @@ class Engine:
                 if broken is not None:
                     self._work.note_older_rule(trade, *broken)
             if trade.trade_date and counts_early(trade):
+                self._early.append(trade)
                 self._work.note_older_rule(trade, "trade_date", "is after the current trading day, and counts already")
 
     def _enter_each(self, trades: Sequence[Trade], now: int, changes: PositionChanges, outcomes: list[Outcome]) -> int:
@@ -424,6 +427,9 @@ class Engine:
         due = [trade for trade, reason in self.processed.quarantined.values() if is_waiting(reason) and trade.trade_date <= date]
         for identity in dict.fromkeys(trade.identity for trade in due):
             self._judge_again(identity, self.processed.versions(identity))
+        early, self._early = self._early, []
+        self._work.forget_older(early)
+        self._note_older(early)
         if due:
             self._last_trade_at = now
         return len(due)

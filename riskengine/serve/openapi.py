@@ -18,6 +18,7 @@ from riskengine.serve.operations import Operation
 from riskengine.serve.routes.cash import CASH_OUTCOMES
 from riskengine.serve.routes.closes import CLOSE_OUTCOMES
 from riskengine.serve.routes.feeds import FEED_ACTIONS
+from riskengine.serve.routes.marks import MARK_OUTCOMES
 from riskengine.snapshot.exposure import BY, TOP
 
 Schema = dict[str, Any]
@@ -111,6 +112,28 @@ _CLOSE_RESULT = _object(
         "reason": _TEXT | {"description": "why it was rejected, or old and new price of a new version"},
     },
     ("date", "instrument", "status", "reason"),
+)
+_MARK_INPUT = _object(
+    {
+        "instrument": _TEXT,
+        "ts": _TIME,
+        "price": _DECIMAL,
+        "author": _TEXT | {"maxLength": MAX_TEXT, "description": "without it the name of the token"},
+        "reason": _TEXT | {"maxLength": MAX_REMARK},
+        "expires_ts": _TIME | {"description": "until when it holds against the feeds; without it a newer price replaces it"},
+        "action": _TEXT | {"enum": ["set", "clear"], "default": "set", "description": "clear ends the one that holds"},
+        "currency": _TEXT | {"description": "the unit of the price: the cash currency, or its minor unit"},
+    },
+    ("instrument", "ts"),
+) | {"additionalProperties": False}
+_MARK_RESULT = _object(
+    {
+        "instrument": {"type": ["string", "null"]},
+        "ts": {"type": ["integer", "null"]},
+        "status": _TEXT | {"enum": list(MARK_OUTCOMES)},
+        "reason": _TEXT,
+    },
+    ("instrument", "ts", "status", "reason"),
 )
 _TRADE_RESULT = _object(
     {
@@ -322,6 +345,19 @@ SCHEMAS: dict[str, Schema] = {
             "results": _list_of("CloseResult"),
             "errors": _ERRORS,
             "counts": _object(dict.fromkeys(CLOSE_OUTCOMES, _INTEGER), CLOSE_OUTCOMES),
+        },
+        ("epoch", "seq", "results", "errors", "counts"),
+    ),
+    "MarkInput": _MARK_INPUT,
+    "Marks": _judged_one_by_one("MarkInput"),
+    "MarkResult": _MARK_RESULT,
+    "MarksAnswer": _object(
+        {
+            "epoch": _INTEGER,
+            "seq": _INTEGER | {"description": "of a snapshot in which they are in force, already published"},
+            "results": _list_of("MarkResult"),
+            "errors": _ERRORS,
+            "counts": _object(dict.fromkeys(MARK_OUTCOMES, _INTEGER), MARK_OUTCOMES),
         },
         ("epoch", "seq", "results", "errors", "counts"),
     ),

@@ -32,6 +32,7 @@ from riskengine.serve.routes.exceptions import KINDS, answer_exceptions, take_ve
 from riskengine.serve.routes.exposure import answer_exposure
 from riskengine.serve.routes.feeds import take_feed_action
 from riskengine.serve.routes.history import DAYS, DEFAULT_MEASURE, answer_history
+from riskengine.serve.routes.marks import take_marks
 from riskengine.serve.routes.positions import answer_ladder, answer_positions, answer_receipt
 from riskengine.serve.routes.reads import answer_dealers, answer_marks, answer_node, answer_nodes
 from riskengine.serve.routes.reconcile import answer_breaks, answer_holdings, take_comment, take_reconcile
@@ -154,6 +155,16 @@ OPERATIONS = (
         (INSTRUMENT, STALE, *_READ, *_PAGE, _sort(shapes.MARK)),
         fails=_READ_FAILS,
         cacheable=True,
+    ),
+    Operation(
+        "POST",
+        "/v1/marks",
+        "Set marks by hand, or clear them; answered when they are durable and in force",
+        take_marks,
+        "MarksAnswer",
+        body="Marks",
+        fails=(400, 403, 408, 413, 415, 503),
+        needs=OPS,
     ),
     Operation(
         "GET",

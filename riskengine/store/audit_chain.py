@@ -50,6 +50,7 @@ ENTRY_KINDS = (
     "calendars",
     "cash",
     "carry",
+    "manual_mark",
     "verdict",
     "repair",
     "break_comment",

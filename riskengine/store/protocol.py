@@ -18,6 +18,8 @@ from typing import Protocol, TypeVar
 from riskengine.records.calendars import CalendarEntry, CalendarState, SpotFact
 from riskengine.records.cash import CashRecord
 from riskengine.records.closes import ClosedPosition, CloseHeader, OwnerClose, StruckClose
+from riskengine.records.fields import TS_MAX
+from riskengine.records.manual_marks import ManualMark, MarkStatus
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
@@ -152,6 +154,13 @@ class Store(Protocol):
 
     def record_followed_cash(self) -> None:
         """W. Record in the audit trail what other programs wrote into `cash` and `carry`. Cost 2 us for each row ever saved."""
+        ...
+
+    def save_manual_marks(self, marks: Sequence[ManualMark], actor: str) -> list[MarkStatus]:
+        """W. Store marks that people set by hand, and note them in the audit trail, in one transaction; what became of each.
+
+        Those without an expiry go into `marks` too. Raises LeaseHeld as `save_marks`.
+        """
         ...
 
     def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> int | None:
@@ -385,6 +394,10 @@ class Store(Protocol):
 
     def marks(self) -> list[StoredMark]:
         """R. The stored mark of each instrument."""
+        ...
+
+    def manual_marks(self, entered_until: int = TS_MAX) -> list[ManualMark]:
+        """R. The newest mark set by hand of each instrument, of those entered until a moment: in force, expired or cleared."""
         ...
 
     def closes(self, date: str | None = None) -> list[Close]:

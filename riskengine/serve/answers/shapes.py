@@ -167,6 +167,9 @@ MARK: Fields = (
     Field("suspect_ts", TIME, "since when"),
     Field("currency", TEXT, "of the price"),
     Field("rate", NUMBER, "of that currency into the reporting one"),
+    Field("author", TEXT, "who set it, where a person did"),
+    Field("reason", TEXT, "why"),
+    Field("expires_ts", TIME, "until when it holds against the feeds; null: a newer price replaces it"),
 )
 TRADE: Fields = (
     Field("source", TEXT, "who sent it; with trade_id and leg its identity"),
@@ -206,14 +209,15 @@ EXCEPTION: Fields = (
         "conflict, parked, unmatched, quarantined, late, off_market, possible_duplicate, unpriced, suspect, older_rule, waiting,"
         " expired",
     ),
-    Field("ts", TIME, "when it was noticed; null where that is not known"),
+    Field("ts", TIME, "when it was first seen; null where that is not known"),
+    Field("age_s", NUMBER, "how long ago that was, seconds"),
     Field("reason", TEXT, "what is wrong"),
     Field("instrument", TEXT, "what it is about"),
     Field("trade", OBJECT, "the trade that it is about, as columns"),
     Field("detail", OBJECT, "what else is known"),
     Field("verdict", TEXT, "accept or reject, where a person said so"),
     Field("comment", TEXT, "what a person wrote"),
-    Field("verdict_by", TEXT, "who"),
+    Field("verdict_by", TEXT, "who decided or commented last"),
     Field("verdict_ts", TIME, "when"),
 )
 EXPOSURE: Fields = (
