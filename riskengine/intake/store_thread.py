@@ -25,6 +25,7 @@ from riskengine.intake.recall import Recall
 from riskengine.intake.side_writes import PendingMarks, PendingNotices, SideWrites, Write, WriteAnswer
 from riskengine.intake.submissions import ReceiptAnswer, Submission, SubmissionQueue, recheck
 from riskengine.loop import Answer
+from riskengine.market.spot_dates import SpotDates
 from riskengine.observe import Metrics, get_logger
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Notice, StoredMark, Trade
@@ -58,7 +59,8 @@ class StoreThread:
 
     `after_read` is called on the store thread after each read of what others wrote; what it raises counts as the store's.
     `recall` reads what the engine behind the writer has frozen; None: it freezes nothing. `went_back` is called once, on the
-    store thread, with the error if the store is behind what was acknowledged: nothing is written or read any more.
+    store thread, with the error if the store is behind what was acknowledged: nothing is written or read any more. `spot_dates`
+    judge value dates in the engine behind the writer.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class StoreThread:
         after_read: Callable[[Store], None] = lambda store: None,
         recall: Recall | None = None,
         went_back: Callable[[StoreWentBack], None] = lambda error: None,
+        spot_dates: SpotDates | None = None,
     ) -> None:
         self._store = store
         self._say_went_back = went_back
@@ -96,6 +99,7 @@ class StoreThread:
             watermark=watermark,
             bookmark=bookmark,
             waited=self._restart_silence,
+            spot_dates=spot_dates,
         )
         """What goes to the writer. Store thread."""
         self._submissions = SubmissionQueue(batch_trades)
@@ -289,6 +293,7 @@ class StoreThread:
         senders = len(batch)
         batch[:] = map(self._recheck, batch)
         trades = [trade for submission in batch for trade in submission.trades]
+        self.delivery.store_spot_dates(trades)
         self.delivery.recall(trades)  # before they are stored: what is read then is what the engine has seen
         self.delivery.deliver(batch, self._append(trades))
         self._submissions.note_senders(senders)

@@ -15,20 +15,20 @@ times that after a gap), makes its source suspect (`suspects`).
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import MarksConfig
 from riskengine.market.price_limits import band_of, is_within, limit_of
+from riskengine.market.sessions import MarketHours
 from riskengine.market.suspects import MAX_SUSPECT_SOURCES, SuspectLevel, extend_level, has_second_source, without_agreeing
-from riskengine.market.trading_day import TradingDay
 from riskengine.records.currency_units import move_quote, quoted_places
 from riskengine.records.decode import TickInput
 from riskengine.records.fields import QUOTE_DECIMALS, TS_MIN, Rejected, excerpt, quote, timestamp
 from riskengine.records.reference import Reference
-from riskengine.records.types import WORTHLESS_KINDS, Instrument, Kind, Refusal, Tick
+from riskengine.records.types import WORTHLESS_KINDS, BoolArray, Instrument, Kind, Refusal, Tick
 
 ONE_SIDED = "one_sided"
 TWO_SIDED = "quote"
@@ -540,8 +540,8 @@ def _side(value: float | str | None, field: str, state: QuoteState) -> float | N
 class MarkTable:
     """The marks in force, by instrument number. Owned by the writer thread.
 
-    `future_limit_s` is how far ahead of the clock a tick, and so a mark, may be. `trading_day` says when the market is shut: a
-    close is stale unless it has been shut since; None: it is never shut.
+    `future_limit_s` is how far ahead of the clock a tick, and so a mark, may be. `hours` say when the market of each instrument
+    is shut: a mark that was fresh when it shut, or that came since, is closed and not stale. None: no market is ever shut.
     """
 
     def __init__(
@@ -549,12 +549,12 @@ class MarkTable:
         reference: Reference,
         config: MarksConfig,
         future_limit_s: float = 60.0,
-        trading_day: TradingDay | None = None,
+        hours: MarketHours | None = None,
     ) -> None:
         size = len(reference.instruments)
-        self._trading_day = trading_day
-        self._shuts = np.array([instrument.kind is not Kind.CRYPTO for instrument in reference.instruments], dtype=np.bool_)
-        self._is_close = np.zeros(size, dtype=np.bool_)
+        self.hours = hours
+        self._never_shut = np.zeros(size, dtype=np.bool_)
+        self._never_shut.flags.writeable = False
         self._index = reference.instrument_index
         self._stale_after = int(config.stale_after_s * MICROS_PER_SECOND)
         self._future_limit = int(future_limit_s * MICROS_PER_SECOND)
@@ -578,12 +578,11 @@ class MarkTable:
         if not good:
             return []
         numbers = np.fromiter(good, dtype=np.int64, count=len(good))
-        price, ts, _, kind, _ = zip(*good.values(), strict=True)
+        price, ts, _, _, _ = zip(*good.values(), strict=True)
         prices = np.array(price)
         moved = numbers[(prices != self.price[numbers]) | ~self.priced[numbers]]
         self.price[numbers] = prices
         self.ts[numbers] = ts
-        self._is_close[numbers] = [each == CLOSE for each in kind]
         self.priced[numbers] = True
         self.unsaved.update(good)
         return cast(list[int], moved.tolist())
@@ -594,16 +593,19 @@ class MarkTable:
         self.unsaved.clear()
 
     def fresh(self, now: int) -> "np.typing.NDArray[np.bool_]":
-        """True for marks within `stale_after_s` of `now` by event time, and closes while the market is shut. O(instruments).
+        """True for marks within `stale_after_s` of `now` by event time; while a market is shut, of when it shut. O(instruments).
 
-        A mark further ahead of the clock than a tick may be is not fresh: somebody has set the clock back. Crypto is never shut.
+        A mark further ahead of the clock than a tick may be is not fresh: somebody has set the clock back.
         """
-        since = self.ts >= now - self._stale_after
-        if self._trading_day is not None and self._is_close.any():
-            shut_since = self._trading_day.shut_since(now)
-            if shut_since is not None:
-                since |= self._is_close & self._shuts & (self.ts >= shut_since)
+        latest: Any = now
+        if self.hours is not None and self.hours.any_shut(now):
+            latest = np.minimum(self.hours.shut_since(now), now)
+        since = self.ts >= latest - self._stale_after
         return np.asarray(self.priced & since & (self.ts <= now + self._future_limit))
+
+    def shut(self, now: int) -> BoolArray:
+        """Whether the market of each instrument is shut; read-only, and the same array while nothing opens or shuts."""
+        return self._never_shut if self.hours is None else self.hours.shut(now)
 
     def take_unsaved(self) -> list[tuple[int, Mark]]:
         """The marks that changed since the last call, for the store."""

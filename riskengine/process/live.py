@@ -6,6 +6,7 @@ store's write side; a pool answers reads of the store.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from riskengine.alerts import Warnings
@@ -19,13 +20,16 @@ from riskengine.intake.recall import Recall
 from riskengine.intake.side_writes import notice_of
 from riskengine.intake.store_thread import StoreThread
 from riskengine.loop import PublishWakeup
+from riskengine.market.calendars import Calendars
 from riskengine.market.clock_skew import ClockSkews
 from riskengine.market.closing_book import ClosingMarks
 from riskengine.market.closing_prices import ClosingRules
 from riskengine.market.marks import Mark
+from riskengine.market.sessions import session_end
 from riskengine.market.tick_limits import LimitedQuoteBook
-from riskengine.market.trading_day import TradingDay
 from riskengine.observe import Metrics
+from riskengine.process.calendar_watch import CalendarWatch
+from riskengine.process.cash_desk import CashDesk
 from riskengine.process.day_marks import DayMarks
 from riskengine.process.neighbours import NeighbourParts, Neighbours
 from riskengine.process.roll import Roll, RollParts, RollStart
@@ -44,9 +48,9 @@ from riskengine.store.protocol import Store
 from riskengine.store.standing import Acknowledged
 
 
-def closing_rules(config: Config) -> ClosingRules:
+def closing_rules(config: Config, calendars: Calendars) -> ClosingRules:
     """What decides when days and sessions end."""
-    return ClosingRules(TradingDay.of(config.engine))
+    return ClosingRules(calendars.trading_day(config.engine), partial(session_end, calendars=calendars))
 
 
 class Surroundings(NamedTuple):
@@ -88,6 +92,8 @@ class LiveEngine:
         self._calls = calls
         self._loop = asyncio.get_running_loop()
         self._start_notices = engine.take_noticed()
+        self.spot_dates = engine.quarantine.spot_dates
+        """What judges value dates, in this engine and in those that take over from it."""
         self.inbox = Inbox(config.inbox.max_trades)
         self.renewals = Renewals(trade_check(engine.reference), loaded.revision)
         self.quotes = LimitedQuoteBook(engine.reference, config.marks, config.engine.future_limit_s, config.ingest)
@@ -117,7 +123,9 @@ class LiveEngine:
         )
         self.roll = Roll(self._roll_parts(), begin)
         self.day_marks = DayMarks(around.store, config, around.clock, self.quotes, lambda: self.neighbours.read_closes())
+        self.cash_desk = CashDesk(around.store, config, around.clock, calls.on_store, calls.on_writer)
         self.neighbours = Neighbours(self._neighbour_parts())
+        self.calendar_watch = CalendarWatch(self.newest, self.spot_dates, around.warnings, around.clock)
         self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store, around.clock.speed)
 
     def newest(self) -> Snapshot:
@@ -127,13 +135,17 @@ class LiveEngine:
     def start(self) -> None:
         """Start all threads and tasks."""
         self._save_notices(*self._start_notices)  # what a start had to work out is stored, as what comes later
-        for part in (self.store_thread, self.writer, self.reconciler, self.beats, self.roll, self.day_marks, self.sampling):
+        for part in (self.store_thread, self.writer, self.reconciler, self.beats, self.roll):
             part.start()
+        for watch in (self.day_marks, self.calendar_watch, self.sampling):
+            watch.start()
 
     async def stop(self, failed: Callable[[], bool]) -> None:
         """Finish what waits and store the marks. Once `failed` says so, nobody waits for answers of the engine."""
-        for jobs in (self.beats, self.roll, self.day_marks, self.renewals, self.reconciler, self.neighbours):
+        for jobs in (self.beats, self.roll, self.day_marks, self.calendar_watch):
             jobs.stop()
+        for others in (self.renewals, self.reconciler, self.neighbours):
+            others.stop()
         await asyncio.to_thread(self.store_thread.drain, lambda: not failed() and self.writer.alive)
         # After the drain the writer has taken the last batch of prices, and there is room for what came since.
         self.beats.hand_over_prices()
@@ -157,6 +169,7 @@ class LiveEngine:
             after_read=self._after_read,
             recall=Recall(self._around.store, check, loaded.engine),
             went_back=self._store_went_back,
+            spot_dates=self.spot_dates,
         )
 
     def _make_writer(self, loaded: Loaded) -> Writer:
@@ -190,6 +203,7 @@ class LiveEngine:
             warnings=around.warnings,
             metrics=around.metrics,
             newest=self.newest,
+            spot_dates=self.spot_dates,
         )
 
     def _reconciler_parts(self) -> ReconcilerParts:
@@ -222,7 +236,10 @@ class LiveEngine:
             newest=self.newest,
             on_store=self._calls.on_store,
             warnings=around.warnings,
+            spot_dates=self.spot_dates,
+            renew=self._calls.renew,
             closes_changed=lambda: self.roll.note_closes_changed(),
+            cash=self.cash_desk,
         )
 
     def _roll_parts(self) -> RollParts:
@@ -248,7 +265,7 @@ class LiveEngine:
             on_store=calls.on_store,
             strikes=Strikes(strikes),
             save_closing=self._save_closing,
-            rules=lambda: closing_rules(around.config),
+            rules=lambda: closing_rules(around.config, self.spot_dates.calendars),
         )
 
     # -- between the parts -------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from riskengine.market.clock_skew import ClockSkews
 from riskengine.market.marks import AnyTick
 from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import Metrics, get_logger
+from riskengine.process.closes import posted_event, read_close, save_closes_one_by_one
 from riskengine.process.feed_watch import FeedWatch
 from riskengine.process.health import Health
 from riskengine.process.live import Calls, LiveEngine, Surroundings, closing_rules
@@ -31,8 +32,11 @@ from riskengine.process.roll import RollStart, start_roll
 from riskengine.process.store_watch import StoreWatch
 from riskengine.rebuild.load import Loaded, acceptance, load
 from riskengine.rebuild.phases import Morning, summarise
+from riskengine.records.cash import CashOutcome, CashRecord
+from riskengine.records.closes import ClosedPosition, CloseHeader, CloseOutcome
 from riskengine.records.decode import TradeCheck
-from riskengine.records.types import Trade, Verdict
+from riskengine.records.types import Close, Trade, Verdict
+from riskengine.serve.gateway import NO_ATTRIBUTE
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.history import CloseTotals
@@ -134,7 +138,7 @@ class EngineProcess:
     async def _begin_roll(self, store: Store, loaded: Loaded) -> RollStart:
         """Make up the rolls that were missed, on the pool: the store is written there until its own thread begins."""
         store.hand_over()
-        rules = closing_rules(self.config)
+        rules = closing_rules(self.config, loaded.engine.calendars)
         begin = await asyncio.to_thread(start_roll, store, self.config, rules, loaded, self.clock.now())
         store.hand_over()
         self.metrics.closes_struck.inc(len(begin.made_up))
@@ -343,6 +347,10 @@ class EngineProcess:
         """See `Gateway`."""
         await self._when_live().verdicts.decide(item, verdict)
 
+    async def take_cash(self, kind: str, records: Sequence[CashRecord], actor: str) -> list[CashOutcome]:
+        """See `Gateway`."""
+        return await self._when_live().cash_desk.take(kind, records, actor)
+
     async def reconcile(self, *, repair: bool, actor: str) -> dict[str, Any]:
         """See `Gateway`."""
         return await self._when_live().reconciler.run(repair=repair, actor=actor)
@@ -376,6 +384,7 @@ class EngineProcess:
         limit: int,
         snapshot: Snapshot,
         grants: Grants = EVERYTHING,
+        attributes: Mapping[str, str] = NO_ATTRIBUTE,
     ) -> tuple[list[dict[str, Any]], int]:
         """See `Gateway`."""
         if self._store is None:
@@ -389,9 +398,26 @@ class EngineProcess:
             "all" if versions == "all" else "latest",
             snapshot.watermark,
             grants.visible_trades(snapshot.reference.hierarchy, snapshot.dealer_names),
+            tuple(attributes.items()),
         )
         rows, total = await asyncio.to_thread(self._store.select_trades, wanted, limit)
         return [row._asdict() for row in rows], total
+
+    async def struck_close(
+        self, date: str | None, rollup: str, owners: Sequence[str] | None
+    ) -> tuple[CloseHeader, list[ClosedPosition]] | None:
+        """See `Gateway`."""
+        self._when_live()
+        assert self._store is not None, "a live engine has a store"
+        return await asyncio.to_thread(read_close, self._store, date, rollup, owners)
+
+    async def save_closes(self, closes: Sequence[Close], actor: str) -> list[CloseOutcome]:
+        """See `Gateway`."""
+        live = self._when_live()
+        outcomes = await self.on_store(partial(save_closes_one_by_one, closes=closes))
+        live.roll.note_closes_changed()
+        self.note(*posted_event(closes, outcomes), actor)
+        return outcomes
 
     async def close_totals(self, node: str, since_date: str) -> CloseTotals:
         """See `Gateway`."""

@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple, Protocol
 
+from msgspec import structs
+
 from riskengine.alerts import Warnings
 from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.config import Config
 from riskengine.errors import EngineNotLive, RiskEngineError
-from riskengine.intake.sources import name_few
 from riskengine.loop import start_task
 from riskengine.market.clock_skew import ClockSkews
 from riskengine.market.closing_book import ClosingMarks, ClosingQuoteBook
@@ -32,7 +33,7 @@ from riskengine.rebuild.restrike import restrike
 from riskengine.records.closes import ClosePrice, StruckClose
 from riskengine.records.reference import Reference
 from riskengine.store.protocol import Store
-from riskengine.store.tables.struck_closes import ChangedDate
+from riskengine.store.results import ChangedDate
 
 LOOK_EVERY_S = 0.25
 """Longest time between two looks at the clock."""
@@ -45,6 +46,9 @@ JUMP_US = 60 * MICROS_PER_SECOND
 
 SETTLE_S = 5.0
 """How long after that the sources of prices are given to say what time it is."""
+
+MAX_NAMED = 5
+"""Sources or instruments that a message names."""
 
 KIND = "roll"
 """The kind of the warnings about the roll."""
@@ -122,7 +126,8 @@ class Roll:
         self._day = begin.day
         self._ends = 0
         self._reference: Reference | None = None
-        self._unsaved_cutoffs: list[int] = []
+        self._cutoffs: list[int] = []
+        self._stored_cutoffs: set[int] = set()
         self._priced: dict[str, ClosePrice] | None = None
         self._clock_check = ClockCheck(parts.skews, parts.clock)
         self._wake = asyncio.Event()
@@ -176,9 +181,8 @@ class Roll:
 
     def _until_boundary_s(self, otherwise: float) -> float:
         """The time until the next cutoff if that comes soon: its closing marks are stored at once."""
-        if not self._unsaved_cutoffs:
-            return otherwise
-        left = (self._unsaved_cutoffs[0] - self._parts.clock.now()) / MICROS_PER_SECOND
+        now = self._parts.clock.now()
+        left = min((cutoff - now for cutoff in self._cutoffs if cutoff > now), default=0) / MICROS_PER_SECOND
         return left if 0.0 < left < otherwise else otherwise
 
     async def look(self) -> None:
@@ -221,6 +225,7 @@ class Roll:
         self._day = day
         self._ends = self._parts.rules().trading_day.close_of(day)
         self._priced = None
+        self._stored_cutoffs = set()
         self._parts.quotes.set_cutoffs(day.isoformat(), {})
         self._give_cutoffs(closing)
 
@@ -229,19 +234,19 @@ class Roll:
         self._reference = parts.quotes.reference
         cutoffs = cutoffs_of(self._reference.instruments, self._day, parts.rules())
         parts.quotes.add_cutoffs(cutoffs, closing)
-        now = parts.clock.now()
-        self._unsaved_cutoffs = sorted({cutoff for cutoff in cutoffs.values() if cutoff > now} | {self._ends})
+        self._cutoffs = sorted({*cutoffs.values(), self._ends})
 
     def _store_at_cutoffs(self, now: int) -> None:
         """Have the closing marks stored whose cutoff has come: a kill before the strike then loses none. O(instruments) then."""
-        passed = [cutoff for cutoff in self._unsaved_cutoffs if cutoff <= now]
-        if not passed:
+        passed = {cutoff for cutoff in self._cutoffs if cutoff <= now}
+        new, self._stored_cutoffs = passed - self._stored_cutoffs, passed  # again, after a clock that was set back
+        if not new:
             return
-        self._unsaved_cutoffs = self._unsaved_cutoffs[len(passed) :]
         quotes = self._parts.quotes
         date, marks = quotes.closing_marks()
-        ended = {symbol: mark for symbol, mark in marks.items() if (quotes.cutoff_of(symbol) or 0) in passed}
-        self._parts.save_closing(ClosingMarks(date, ended))
+        self._parts.save_closing(
+            ClosingMarks(date, {symbol: mark for symbol, mark in marks.items() if quotes.cutoff_of(symbol) in new})
+        )
 
     async def _strike(self) -> None:
         """Strike the close of the day, unless it is there, and begin the next day."""
@@ -292,23 +297,24 @@ class Roll:
             return False
         close = await asyncio.to_thread(parts.store.struck_close, date)
         assert close is not None, "a date that is listed has a close"
-        made = partial(restrike, parts.store, parts.config, reference, close, prices, parts.clock.now())
-        superseding = await beside(made)
+        following = structs.replace(close, version=close.version + 1, struck_ts=parts.clock.now())
+        superseding = await beside(partial(restrike, parts.store, parts.config, rules, reference, following, prices))
         await parts.strikes.save(superseding)
         parts.metrics.closes_struck.inc()
         moved = [symbol for symbol, price in prices.items() if header.prices.get(symbol) != price]
-        log.info("close_superseded", date=date, version=superseding.version, official=name_few(moved))
+        log.info("close_superseded", date=date, version=superseding.version, official=moved[:MAX_NAMED])
         return True
 
 
 class ClockCheck:
     """Whether the sources of prices say that this machine's clock is right."""
 
-    def __init__(self, skews: ClockSkews, clock: Clock) -> None:
+    def __init__(self, skews: ClockSkews, clock: Clock, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._skews = skews
         self._clock = clock
+        self._monotonic = monotonic
         self._looked_at = clock.now()
-        self._looked = time.monotonic()
+        self._looked = monotonic()
         self._set_at: float | None = None
 
     def doubt(self, boundary: int, now: int) -> str:
@@ -316,16 +322,17 @@ class ClockCheck:
 
         Call it at every look: it notices that the clock was set in between.
         """
-        monotonic = time.monotonic()
+        monotonic = self._monotonic()
         passed, went = now - self._looked_at, monotonic - self._looked
         self._looked_at, self._looked = now, monotonic
         if passed > JUMP_US + 2 * self._clock.speed * went * MICROS_PER_SECOND and self._skews.any_known:
             self._set_at = monotonic
         behind, fresh = self._skews.behind(boundary, now)
         if 2 * len(behind) > fresh:
+            named = ", ".join(behind[:MAX_NAMED])
             return (
-                f"{len(behind)} of {fresh} sources of prices ({name_few(behind)}) send ticks from more than a minute before the"
-                " boundary, so this machine's clock seems to run ahead: set it right"
+                f"{len(behind)} of {fresh} sources of prices ({named}) send ticks from more than a minute before the boundary,"
+                " so this machine's clock seems to run ahead: set it right"
             )
         if self._set_at is not None and not fresh:
             if monotonic - self._set_at < SETTLE_S:

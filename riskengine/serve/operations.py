@@ -8,7 +8,10 @@ from riskengine.serve.access.permissions import COMMENT, FEED, OPEN, OPS, READ, 
 from riskengine.serve.answers import params, shapes
 from riskengine.serve.answers.answers import Handler
 from riskengine.serve.answers.params import (
+    ATTRIBUTES,
     BUCKET,
+    CURRENCY_ASKED,
+    DATE,
     DEALER,
     EXACT,
     FORMAT,
@@ -23,6 +26,8 @@ from riskengine.serve.answers.params import (
     STALE,
     Parameter,
 )
+from riskengine.serve.routes.cash import answer_cash_ladder, take_carry, take_cash
+from riskengine.serve.routes.closes import answer_closes, take_closes
 from riskengine.serve.routes.exceptions import KINDS, answer_exceptions, take_verdict
 from riskengine.serve.routes.exposure import answer_exposure
 from riskengine.serve.routes.feeds import take_feed_action
@@ -162,6 +167,15 @@ OPERATIONS = (
     ),
     Operation(
         "GET",
+        "/v1/cashladder",
+        "What flows in and out of a node (without one: the root), by currency and value date",
+        answer_cash_ladder,
+        "CashFlow",
+        (NODE, CURRENCY_ASKED, *_READ, LIMIT_IGNORED),
+        fails=(400, 403, 404, 410, 503),
+    ),
+    Operation(
+        "GET",
         "/v1/history",
         "What a node (without one: the root) came to over the day, or over days",
         answer_history,
@@ -171,11 +185,30 @@ OPERATIONS = (
     ),
     Operation(
         "GET",
+        "/v1/closes",
+        "Positions as a trading day closed them, below a node (without one: all) or of a dealer",
+        answer_closes,
+        "CloseRow",
+        (DATE, NODE, DEALER, *_READ, *_PAGE),
+        fails=_READ_FAILS,
+    ),
+    Operation(
+        "POST",
+        "/v1/closes",
+        "Official closing prices, one or a list; answered when they are durable",
+        take_closes,
+        "ClosesAnswer",
+        body="Closes",
+        fails=(400, 403, 408, 413, 415, 503),
+        needs=OPS,
+    ),
+    Operation(
+        "GET",
         "/v1/trades",
         "Stored trades, newest first",
         answer_stored_trades,
         "TradeRow",
-        (NODE, INSTRUMENT, DEALER, SINCE, _VERSIONS, *_READ, *_PAGE),
+        (NODE, INSTRUMENT, DEALER, *ATTRIBUTES, SINCE, _VERSIONS, *_READ, *_PAGE),
         fails=_READ_FAILS,
     ),
     Operation(
@@ -197,6 +230,26 @@ OPERATIONS = (
         body="Ticks",
         fails=(400, 403, 408, 413, 415, 503),
         needs=FEED,
+    ),
+    Operation(
+        "POST",
+        "/v1/cash",
+        "External movements of nodes, one or a list; answered when they are durable and published",
+        take_cash,
+        "CashAnswer",
+        body="CashRecords",
+        fails=(400, 403, 408, 413, 415, 503),
+        needs=OPS,
+    ),
+    Operation(
+        "POST",
+        "/v1/carry",
+        "Carry of positions, one record or a list; answered when they are durable and published",
+        take_carry,
+        "CarryAnswer",
+        body="CarryRecords",
+        fails=(400, 403, 408, 413, 415, 503),
+        needs=OPS,
     ),
     Operation(
         "GET",

@@ -15,6 +15,8 @@ refuses. A W method that raises has changed nothing.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from riskengine.records.calendars import CalendarEntry, CalendarState, SpotFact
+from riskengine.records.cash import CashRecord
 from riskengine.records.closes import ClosedPosition, CloseHeader, OwnerClose, StruckClose
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
@@ -25,9 +27,14 @@ from riskengine.store.results import (
     Bookmark,
     BreakKey,
     BreakStatus,
+    CashRows,
+    CashSaved,
+    ChangedDate,
     Changes,
     Conflict,
     FoundBreak,
+    PackedChunk,
+    PackedClose,
     Removed,
     Saved,
     Stored,
@@ -38,8 +45,6 @@ from riskengine.store.results import (
     TradeFilter,
 )
 from riskengine.store.standing import Acknowledged
-from riskengine.store.tables.closed_columns import PackedChunk
-from riskengine.store.tables.struck_closes import ChangedDate, PackedClose
 from riskengine.store.trade_rows import TradeRow
 
 T = TypeVar("T")
@@ -119,11 +124,34 @@ class Store(Protocol):
         """W. Forget changes that `closes_changed` has told; changes that came since stay. Raises LeaseHeld."""
         ...
 
+    def save_calendars(self, entries: Sequence[CalendarEntry]) -> Saved:
+        """W. Insert or replace by calendar and date, in one transaction."""
+        ...
+
+    def save_spot_facts(self, facts: Sequence[SpotFact], compared_with: str = "") -> list[SpotFact]:
+        """W. Insert spot dates that are not there yet; a stored one is never changed. Returns all of those pairs and dates.
+
+        `compared_with`, if it is not empty, names the calendars with which all stored ones have been compared.
+        """
+        ...
+
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
         """W. Keep the mark with the newest ts of each instrument, on ties the later one; an older mark is superseded.
 
         A stored mark from more than an hour ahead of the clock gives way to every other one.
         """
+        ...
+
+    def save_cash(self, kind: str, records: Sequence[CashRecord], actor: str = "") -> list[CashSaved]:
+        """W. Insert versions of records of one kind, `cash` or `carry`, in one transaction, with the audit trail.
+
+        A stored version is never rewritten: an equal one is `existing`, a different one a `conflict` and not stored. `actor` is
+        who sent them, for the trail.
+        """
+        ...
+
+    def record_followed_cash(self) -> None:
+        """W. Record in the audit trail what other programs wrote into `cash` and `carry`. Cost 2 us for each row ever saved."""
         ...
 
     def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> int | None:
@@ -252,6 +280,13 @@ class Store(Protocol):
         """R. Which of CHANGED_KINDS have rows that became visible after `seen` (None: all), and what has been seen now.
 
         Own rows may be among them, but no marks that a writer with an epoch saved. Cost 30 us (SQLite) or 500 us (PostgreSQL).
+        """
+        ...
+
+    def cash_beyond(self, seen: Changes | None) -> CashRows:
+        """R. Rows of `cash` and `carry` that became visible or were edited after `seen`; all of them if it is None.
+
+        Also all of them where rows were deleted since. Own rows are among them. Cost 2 us a row.
         """
         ...
 
@@ -400,6 +435,14 @@ class Store(Protocol):
 
         By date and version. 0.1 ms a close.
         """
+        ...
+
+    def calendar_state(self) -> CalendarState:
+        """R. Loaded calendars and everything else by which value dates are judged. Cost 1 us a row."""
+        ...
+
+    def newest_with_value_date(self) -> int:
+        """R. The newest `received_ts` of a trade with a value date, 0 without any. Cost 0.1 s a million trades."""
         ...
 
     def rule_starts(self) -> RuleStarts:

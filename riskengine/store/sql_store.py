@@ -10,6 +10,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from riskengine.clock import SystemClock
 from riskengine.errors import LeaseHeld, StoreError, StoreWentBack
+from riskengine.records.calendars import CalendarEntry, CalendarState, SpotFact
+from riskengine.records.cash import CARRY, CASH, CashRecord
 from riskengine.records.closes import ClosedPosition, CloseHeader, OwnerClose, StruckClose
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
@@ -17,15 +19,19 @@ from riskengine.records.types import Close, Instrument, Node, Notice, Opening, S
 from riskengine.store import audit_trail as audit
 from riskengine.store import feed_rows as feeds_of
 from riskengine.store.audit_chain import ENGINE, EPOCH, Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport, Head
-from riskengine.store.audit_records import record_caught_up
+from riskengine.store.audit_records import record_caught_up, record_reference
 from riskengine.store.audit_trail import EPOCH_KEY, STORE_KEY, Trail, command_line_actor
 from riskengine.store.audit_verify import verify
 from riskengine.store.queries import Transaction
 from riskengine.store.results import (
     BreakKey,
     BreakStatus,
+    CashSaved,
+    ChangedDate,
     Conflict,
     FoundBreak,
+    PackedChunk,
+    PackedClose,
     Removed,
     Saved,
     StoredBreak,
@@ -36,6 +42,8 @@ from riskengine.store.results import (
 )
 from riskengine.store.standing import RESUME, Acknowledged, find_shortfall, lacking_entry
 from riskengine.store.tables import breaks as breaks_of
+from riskengine.store.tables import calendars as calendars_of
+from riskengine.store.tables import cash as cash_of
 from riskengine.store.tables import curve_samples as curves_of
 from riskengine.store.tables import notices as notices_of
 from riskengine.store.tables import reference, removal
@@ -43,8 +51,6 @@ from riskengine.store.tables import rules as rules_of
 from riskengine.store.tables import struck_closes as struck_of
 from riskengine.store.tables import trades as trades_of
 from riskengine.store.tables import verdicts as verdicts_of
-from riskengine.store.tables.closed_columns import PackedChunk
-from riskengine.store.tables.struck_closes import ChangedDate, PackedClose
 from riskengine.store.trade_rows import TradeRow
 
 PROBE_KEY = "probe"
@@ -179,6 +185,14 @@ class SqlStore(ABC):
         with self._transaction() as transaction:
             return reference.save_closes(transaction, closes, self._trail(transaction))
 
+    def save_calendars(self, entries: Sequence[CalendarEntry]) -> Saved:
+        with self._transaction() as transaction:
+            return calendars_of.save_calendars(transaction, entries, self._trail(transaction))
+
+    def save_spot_facts(self, facts: Sequence[SpotFact], compared_with: str = "") -> list[SpotFact]:
+        with self._transaction() as transaction:
+            return calendars_of.save_spot_facts(transaction, facts, compared_with)
+
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
         with self._transaction() as transaction:
             self._check_epoch(transaction)
@@ -206,6 +220,15 @@ class SqlStore(ABC):
         with self._transaction() as transaction:
             self._check_epoch(transaction)
             struck_of.forget_changed(transaction, changed)
+
+    def save_cash(self, kind: str, records: Sequence[CashRecord], actor: str = "") -> list[CashSaved]:
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            return cash_of.save(transaction, kind, records, SystemClock().now(), self._trail(transaction), actor)
+
+    def record_followed_cash(self) -> None:
+        with self._transaction() as transaction:
+            record_reference(transaction, self._trail(transaction), (CASH, CARRY))
 
     def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> int | None:
         store_seq: int | None = None
@@ -377,6 +400,12 @@ class SqlStore(ABC):
 
     def close_totals(self, rollup: str, owner: str, since_date: str) -> list[OwnerClose]:
         return self._read(struck_of.totals_of, rollup, owner, since_date)
+
+    def calendar_state(self) -> CalendarState:
+        return self._read(calendars_of.calendar_state)
+
+    def newest_with_value_date(self) -> int:
+        return self._read(calendars_of.newest_with_value_date)
 
     def rule_starts(self) -> RuleStarts:
         return self._read(rules_of.rule_starts)

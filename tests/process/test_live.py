@@ -38,7 +38,7 @@ def made(store: Store, failed: Callable[[BaseException], None]) -> LiveEngine:
     engine = rebuild(store, read_trades(store), config, epoch=1, now=clock.now())
     loaded = Loaded(engine, Bookmark(), store.reference_revision())
     surroundings = Surroundings(store, 1, config, clock, Metrics(), Warnings(clock), Curves(10), PublishWakeup(), ClockSkews())
-    begin = start_roll(store, config, closing_rules(config), loaded, clock.now())
+    begin = start_roll(store, config, closing_rules(config, engine.calendars), loaded, clock.now())
     store.hand_over()
     calls = Calls(failed, refuse, lambda text, acknowledged: None, refuse, refuse)
     return LiveEngine(surroundings, loaded, calls, begin)

@@ -1,14 +1,19 @@
 """An engine with tokens: two desks that must not see each other, a token of every role, and every request."""
 
+import datetime as dt
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from riskengine.clock import ManualClock
 from riskengine.config import AccessConfig, Config, ServerConfig
+from riskengine.engine.closing import ClosingDay, make_close
+from riskengine.positions.day_window import DayWindow
+from riskengine.records.closes import ClosePrice, StruckClose
 from riskengine.serve.access.tokens import StoredToken, editing, hash_of, new_token
 from riskengine.serve.app import create_app
 from riskengine.snapshot.snapshot import Snapshot
+from tests.rolling import TRADING_DAY
 from tests.serve.stand_in import MIDS, PORT, Answer, StandIn, ask, post
 from tests.world import INSTRUMENTS, NOON, reference, row
 
@@ -131,6 +136,7 @@ class Guarded:
             ours = "OURDESK" in key
             self.gateway.engine.set_aside_key(key, "its trades do not add up" + ("" if ours else ": 8675309.75"), NOON)
         self.gateway.publish()
+        self.gateway.struck["2026-03-04"] = _closed(self.gateway)
         self.gateway.warnings["breaks"] = "positions of ZETADESK differ: 8675309"
         return self
 
@@ -140,6 +146,14 @@ class Guarded:
 
     def post(self, name: str, path: str, body: Any, **more: Any) -> Answer:
         return post(self.app, path, body, headers=bearer(self.tokens[name]) | more.pop("headers", {}), **more)
+
+
+def _closed(gateway: StandIn) -> StruckClose:
+    """A close of both desks as they are."""
+    window, following = (DayWindow.after(dt.date(2026, 3, day), TRADING_DAY) for day in (3, 4))
+    rows = gateway.engine.close_rows(window, following)
+    prices = {name: ClosePrice(mid, NOON) for name, mid in MIDS.items()}
+    return make_close(rows, prices, ClosingDay(window.current, window.end_ts, NOON), gateway.config)
 
 
 def _listed(value: Any) -> Any:
