@@ -140,7 +140,8 @@ class EngineProcess:
         """Make up the rolls that were missed, on the pool: the store is written there until its own thread begins."""
         store.hand_over()
         rules = closing_rules(self.config, loaded.engine.calendars)
-        begin = await asyncio.to_thread(start_roll, store, self.config, rules, loaded, self.clock.now())
+        now, rest = self.clock.now(), self.morning.raise_if_abandoned
+        begin = await asyncio.to_thread(start_roll, store, self.config, rules, loaded, now, rest)
         store.hand_over()
         self.metrics.closes_struck.inc(len(begin.made_up))
         self.morning.note(closed=begin.closed, made_up=list(begin.made_up))

@@ -15,7 +15,7 @@ from riskengine.market.clock_skew import ClockSkews
 from riskengine.market.closing_book import ClosingMarks, ClosingQuoteBook
 from riskengine.market.closing_prices import ClosingRules
 from riskengine.market.marks import Mark
-from riskengine.market.trading_day import TradingDay
+from riskengine.market.trading_day import EngineDays, TradingDay
 from riskengine.observe import Metrics
 from riskengine.process.closes import read_close, save_closes_one_by_one
 from riskengine.process.process import EngineProcess
@@ -88,6 +88,7 @@ class Place:
         self.clock, self.ledger, self.skews, self.metrics = ManualClock(now), Ledger(), ClockSkews(), Metrics()
         self.quotes = ClosingQuoteBook(REFERENCE, mark_settings(), 60.0)
         self.warnings = Warnings(self.clock)
+        self.rules = RULES
         parts = RollParts(
             self.ledger,  # type: ignore[arg-type]
             Config(),
@@ -99,7 +100,7 @@ class Place:
             self.on_store,
             self.ledger,
             self.ledger.saved.append,
-            lambda: RULES,
+            lambda: self.rules,
         )
         self.roll = Roll(parts, RollStart(day, {}))
         self.set_us = 0
@@ -205,6 +206,17 @@ def test_two_days_that_a_sleeping_machine_passed_are_struck_one_after_the_other(
     place.look(later)
     assert place.look(later + 1) == ["2026-03-04", "2026-03-05"]
     assert place.ledger.struck["2026-03-05"]["EURUSD"] == ClosePrice(1.1, ENDS - HOUR, "feed")
+
+
+def test_a_calendar_that_is_loaded_today_takes_the_roll_of_today_away():
+    place = Place(WEDNESDAY, ENDS - HOUR)
+    place.quote(tick(1.1, ENDS - HOUR))
+    place.look(ENDS - HOUR)
+    place.rules = ClosingRules(TradingDay.of(EngineConfig(), EngineDays(holidays=frozenset([WEDNESDAY]))))
+    assert place.look(ENDS + 5 * SECOND) == [] and place.quotes.closing_date == "2026-03-05"
+    place.rules = RULES
+    assert place.look(ENDS + 6 * SECOND) == ["2026-03-04"]
+    assert place.ledger.struck["2026-03-04"]["EURUSD"].price == 1.1
 
 
 # A clock that is wrong
