@@ -328,7 +328,8 @@ class Store(Protocol):
     def select_trades(self, wanted: TradeFilter, limit: int) -> tuple[list[TradeRow], int]:
         """R. The newest matching rows and the number of all: ordered by (ts, source_seq, source, trade_id, leg, version).
 
-        Cost 0.2 us for each trade since `since_ts` (without it: each trade), 0.7 us for each match.
+        Cost 0.2 us for each trade since `since_ts` (without it: each trade), 1 us where an attribute is wanted; 0.7 us for each
+        match.
         """
         ...
 
