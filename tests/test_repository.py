@@ -43,6 +43,7 @@ TESTED_BY_OTHERS = {
     "files/lines.py": "tests/files/test_records.py",
     "files/mappings/mapped_columns.py": "tests/files/test_mapped_rows.py",
     "files/mappings/mapped_steps.py": "tests/files/test_mapped_rows.py",
+    "positions/day_window.py": "tests/engine/test_day_state.py",
     "positions/position_audit.py": "tests/engine/test_self_audit.py",
     "positions/settled_cash.py": "tests/engine/test_cash_book.py",
     "positions/settle_columns.py": "tests/positions/test_fold_columns.py",

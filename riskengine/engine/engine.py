@@ -127,10 +127,7 @@ class Engine:
         self._work = WorkList()
         self._check = trade_check(reference)
         self._has_older_rows = not judges_all(reference.rule_starts)
-        for instrument in reference.instruments:
-            if (reason := small_lot(instrument.kind, instrument.multiplier)) is not None:
-                told = f"{reason}; it goes on with its positions, and its mark gives no currency rate"
-                self._work.note_older_instrument(instrument.instrument, "multiplier", told)
+        self._note_small_lots()
         self._early: list[Trade] = []
         """Trades that count before their day, because they came before the rule that would have them wait."""
         self._noticing = Noticing(reference, config, self.ledger, self._work)
@@ -145,16 +142,26 @@ class Engine:
         self._organisation = TableBuilder(self.ledger.organisation, Valuation(reference, reference.hierarchy))
         self._dealers = TableBuilder(self.ledger.dealers, Valuation(reference, None))
         self._day = DayState(reference, self.ledger, (self._organisation, self._dealers))
+        self._begin_cash(config)
+        self._epoch = epoch
+        self._seq = 0
+        self._trade_seq = 0
+        self.snapshot = self.publish(now)
+
+    def _note_small_lots(self) -> None:
+        """List instruments of an older store whose multiplier is no lot size."""
+        for instrument in self.reference.instruments:
+            if (reason := small_lot(instrument.kind, instrument.multiplier)) is not None:
+                told = f"{reason}; it goes on with its positions, and its mark gives no currency rate"
+                self._work.note_older_instrument(instrument.instrument, "multiplier", told)
+
+    def _begin_cash(self, config: Config) -> None:
         node_cash = self._organisation.valuation.node_cash
         assert node_cash is not None, "the organisation has nodes"
         self._node_cash = node_cash
         entries = EntryCheck(self._check, self.quarantine.openings, config.engine.future_limit_s)
         self.cash = CashBook(self.ledger, node_cash, entries)
-        self._settled = SettledCash(reference, self.ledger.organisation, self.trading_day, self.calendars)
-        self._epoch = epoch
-        self._seq = 0
-        self._trade_seq = 0
-        self.snapshot = self.publish(now)
+        self._settled = SettledCash(self.reference, self.ledger.organisation, self.trading_day, self.calendars)
 
     # -- trades ------------------------------------------------------------------------------------------------
 
