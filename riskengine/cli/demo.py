@@ -76,7 +76,10 @@ def demo_command(port: int, ticks: str | None, speed: float, start_at: int | Non
         recorded = None if ticks is None else _recorded_ticks(ticks, options, symbols)
         market = MarketSimulator(DEMO_SEED, instruments, speed=speed)
         house = House(nodes, instruments)
-        lots = fill_store(config, house, DEMO_SEED, begin, market, with_morning=recorded is None)
+        try:
+            lots = fill_store(config, house, DEMO_SEED, begin, market, with_morning=recorded is None)
+        except KeyboardInterrupt:  # Ctrl-C ends a demo, also one that only begins
+            sys.exit(0)
         dealing = DealingSimulator(DEMO_SEED, nodes, instruments, run=f"{int(time.time()):x}", speed=speed, lots=lots)
         feed = DemoFeed(market, dealing, recorded)
         clock: Clock = SystemClock() if speed == 1.0 and start_at is None else FastClock(speed, begin)

@@ -172,6 +172,12 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         """
         return self._rows("/v1/exposure", by=by, node=node, dealer=dealer, sort=sort, seq=seq, exact=exact)
 
+    def cash_ladder(
+        self, node: str | None = None, currency: str | None = None, *, seq: int | None = None, exact: bool = False
+    ) -> RowsAnswer:
+        """Cash flows of a node (default: the root) by currency and value date. `totals` of the dates are in the `header`."""
+        return self._rows("/v1/cashladder", node=node, currency=currency, seq=seq, exact=exact)
+
     def history(
         self,
         node: str | None = None,
@@ -245,12 +251,30 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         """Post prices, or one; returns `accepted` and the refusals. Retried like trades: an old price never replaces a newer."""
         return self._ask(parts_exchange("/v1/ticks", items_of(ticks), retry_s, self.renews_token))
 
+    def post_cash(self, movements: Iterable[Mapping[str, Any]] | Mapping[str, Any]) -> ObjectAnswer:
+        """Post external movements of nodes, or one; returns `results` and `counts` once they are durable and published.
+
+        Sending them again is safe: an equal version is answered with `duplicate`.
+        """
+        return self._post("/v1/cash", list(items_of(movements)))
+
+    def post_carry(self, records: Iterable[Mapping[str, Any]] | Mapping[str, Any]) -> ObjectAnswer:
+        """Post carry of positions, or one record; as `post_cash`."""
+        return self._post("/v1/carry", list(items_of(records)))
+
     def post_closes(self, closes: Iterable[Mapping[str, Any]] | Mapping[str, Any]) -> ObjectAnswer:
         """Post official closing prices, or one; returns `results` and `counts` once they are durable.
 
         Sending them again is safe: an equal close is answered with `duplicate`.
         """
         return self._post("/v1/closes", list(items_of(closes)))
+
+    def post_marks(self, marks: Iterable[Mapping[str, Any]] | Mapping[str, Any], *, retry_s: float = RETRY_S) -> ObjectAnswer:
+        """Set marks by hand, or one; returns `results` and `counts` once they are in force. Sent again, one is a duplicate.
+
+        `expires_ts` says until when a mark holds against the feeds; `{"action": "clear"}` ends it.
+        """
+        return self._ask(parts_exchange("/v1/marks", items_of(marks), retry_s, self.renews_token))
 
     def reconcile(self, *, repair: bool = False) -> ObjectAnswer:
         """Compare engine and store now; `repair=True` takes the store's values."""

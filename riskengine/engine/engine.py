@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
+from riskengine.engine.cash_book import CashBook, CashTaken
 from riskengine.engine.closing import ClosingRows
 from riskengine.engine.day_state import DayState
 from riskengine.engine.noticing import Noticing
@@ -33,6 +34,8 @@ from riskengine.positions.position import LateFold
 from riskengine.positions.processed import APPLIED, CONFLICT, DUPLICATE, PARKED, QUARANTINED, SUPERSEDED, Processed
 from riskengine.positions.quarantine import Quarantine, is_waiting
 from riskengine.positions.repair import Repaired, repair, set_aside
+from riskengine.positions.settled_cash import SettledCash
+from riskengine.records.cash import EntryCheck, StoredCashRow
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import judges_all
 from riskengine.records.types import CONFLICT_REASON, Close, Identity, Key, Opening, Trade, Verdict, small_lot
@@ -66,6 +69,7 @@ class CarriedState(NamedTuple):
     notices        late trades and conflicts, with the time at which each was first noticed
     decided        exceptions that people decided since the start, with their verdicts, oldest first
     current_day    the trading day that is running
+    cash           the records of cash and carry as they were followed; None: as the store has them
     """
 
     seq: int
@@ -78,6 +82,7 @@ class CarriedState(NamedTuple):
     notices: Notices
     decided: Sequence[tuple[ExceptionItem, Verdict]]
     current_day: str
+    cash: Sequence[StoredCashRow] | None = None
 
 
 NOT_AS_FROZEN = "the store no longer holds the trades that this position was built from"
@@ -111,6 +116,7 @@ class Engine:
         self.quarantine = Quarantine(reference.by_symbol, config.engine, spot_dates, reference.rule_starts)
         self.marks = MarkTable(reference, config.marks, config.engine.future_limit_s)
         calendars = self.quarantine.spot_dates.calendars
+        self._settled: SettledCash | None = None
         self._day_clock = DayClock(calendars.trading_day(config.engine), config.engine.tolerance_s)
         self.quarantine.current_day = self._day_clock.begin(now, current_day)
         self.take_calendars(calendars)
@@ -121,10 +127,9 @@ class Engine:
         self._work = WorkList()
         self._check = trade_check(reference)
         self._has_older_rows = not judges_all(reference.rule_starts)
-        for instrument in reference.instruments:
-            if (reason := small_lot(instrument.kind, instrument.multiplier)) is not None:
-                told = f"{reason}; it goes on with its positions, and its mark gives no currency rate"
-                self._work.note_older_instrument(instrument.instrument, "multiplier", told)
+        self._note_small_lots()
+        self._early: list[Trade] = []
+        """Trades that count before their day, because they came before the rule that would have them wait."""
         self._noticing = Noticing(reference, config, self.ledger, self._work)
         self._decided: list[tuple[ExceptionItem, Verdict]] = []
         self._watermark = 0
@@ -137,10 +142,26 @@ class Engine:
         self._organisation = TableBuilder(self.ledger.organisation, Valuation(reference, reference.hierarchy))
         self._dealers = TableBuilder(self.ledger.dealers, Valuation(reference, None))
         self._day = DayState(reference, self.ledger, (self._organisation, self._dealers))
+        self._begin_cash(config)
         self._epoch = epoch
         self._seq = 0
         self._trade_seq = 0
         self.snapshot = self.publish(now)
+
+    def _note_small_lots(self) -> None:
+        """List instruments of an older store whose multiplier is no lot size."""
+        for instrument in self.reference.instruments:
+            if (reason := small_lot(instrument.kind, instrument.multiplier)) is not None:
+                told = f"{reason}; it goes on with its positions, and its mark gives no currency rate"
+                self._work.note_older_instrument(instrument.instrument, "multiplier", told)
+
+    def _begin_cash(self, config: Config) -> None:
+        node_cash = self._organisation.valuation.node_cash
+        assert node_cash is not None, "the organisation has nodes"
+        self._node_cash = node_cash
+        entries = EntryCheck(self._check, self.quarantine.openings, config.engine.future_limit_s)
+        self.cash = CashBook(self.ledger, node_cash, entries)
+        self._settled = SettledCash(self.reference, self.ledger.organisation, self.trading_day, self.calendars)
 
     # -- trades ------------------------------------------------------------------------------------------------
 
@@ -203,6 +224,7 @@ class Engine:
                 if broken is not None:
                     self._work.note_older_rule(trade, *broken)
             if trade.trade_date and counts_early(trade):
+                self._early.append(trade)
                 self._work.note_older_rule(trade, "trade_date", "is after the current trading day, and counts already")
 
     def _enter_each(self, trades: Sequence[Trade], now: int, changes: PositionChanges, outcomes: list[Outcome]) -> int:
@@ -319,6 +341,30 @@ class Engine:
         for key in thaw(self.ledger, self.processed, recalled):
             self.set_aside_key(key, NOT_AS_FROZEN, self.snapshot.as_of)
 
+    # -- cash and carry ----------------------------------------------------------------------------------------
+
+    def take_cash(self, rows: Iterable[StoredCashRow], now: int, *, is_all: bool = False) -> CashTaken:
+        """Take stored records of cash and carry; `is_all`: all others are gone. Known ones change nothing. 10 us a new row."""
+        before = self.cash.kept_out_count
+        taken = self.cash.take(rows, now, is_all=is_all)
+        if taken.changed and (before or taken.kept_out):
+            self._work.note_cash_kept_out(self.cash.kept_out)
+        return taken
+
+    def set_settlements(self, prices: Mapping[str, tuple[int, float]]) -> None:
+        """The last settlement of each future: time and price by symbol (other instruments may be among them)."""
+        self._settled_cash.set_settlements(prices)
+
+    def _bring_cash(self, now: int, *, at_once: bool) -> None:
+        """Put movements in force whose time has come, and bring up to date what has been settled. O(what is due)."""
+        self.cash.advance(now)
+        self._settled_cash.set_time(now)
+        for owner, instrument, change, unsettled in self._settled_cash.changes(at_once=at_once):
+            if change:
+                self._node_cash.settle(owner, instrument, change)
+            if unsettled:
+                self._node_cash.note_unsettled(owner, unsettled)
+
     # -- verdicts ----------------------------------------------------------------------------------------------
 
     def recall_verdicts(self, verdicts: Iterable[Verdict]) -> None:
@@ -388,6 +434,9 @@ class Engine:
         due = [trade for trade, reason in self.processed.quarantined.values() if is_waiting(reason) and trade.trade_date <= date]
         for identity in dict.fromkeys(trade.identity for trade in due):
             self._judge_again(identity, self.processed.versions(identity))
+        early, self._early = self._early, []
+        self._work.forget_older(early)
+        self._note_older(early)
         if due:
             self._last_trade_at = now
         return len(due)
@@ -454,6 +503,7 @@ class Engine:
             self._work.notices(),
             tuple(self._decided),
             self.quarantine.current_day,
+            self.cash.rows(),
         )
 
     def carry_on(self, state: CarriedState, judge: Judge) -> None:
@@ -462,6 +512,8 @@ class Engine:
         The trades of notices and verdicts may have been read before those came, so they are taken again here, by this engine's
         reference data (`judge`); a trade that is already known changes nothing.
         """
+        if state.cash is not None:
+            self.take_cash(state.cash, self.snapshot.as_of, is_all=True)
         for item, verdict in state.decided:
             if self._work.verdict(item.id) != verdict:
                 self.decide(replace(item, trade=None if item.trade is None else judge(item.trade)), verdict)
@@ -487,11 +539,18 @@ class Engine:
 
     # -- prices ------------------------------------------------------------------------------------------------
 
+    @property
+    def _settled_cash(self) -> SettledCash:
+        assert self._settled is not None, "made before the first publication"
+        return self._settled
+
     def take_calendars(self, calendars: Calendars) -> None:
         """Put calendars in force: which markets are shut, and the engine's own days. Value dates are judged as before."""
         self.calendars = calendars
         self.trading_day = calendars.trading_day(self._config)
         self._day_clock.follow(self.trading_day)
+        if self._settled is not None:
+            self._settled.follow(self.trading_day, calendars)
         self.marks.hours = MarketHours(self.reference.instruments, calendars, self.trading_day)
 
     def beat(self, marks: Mapping[int, Mark], now: int) -> bool:
@@ -550,7 +609,7 @@ class Engine:
 
         From here on trades are dated by the day `following`. O(positions that have traded for that day).
         """
-        return self._day.close_rows(self.snapshot, window, following)
+        return self._day.close_rows(self.snapshot, window, following, self.cash.own_movements(window.end_ts))
 
     def number_dealers(self, names: Iterable[str]) -> dict[str, int]:
         """The number of every dealer, those of a close that have no trade among them. O(dealers)."""
@@ -570,6 +629,7 @@ class Engine:
     def begin_day(self, start: DayStart, values: Mapping[str, DayValues]) -> None:
         """Put the start of a day in force; readers see it with the next publication. O(corrections). Writer thread."""
         self._day.begin(start, values, self._units, self._factors)
+        self.cash.begin_day(start.window.start_ts)
         self._units = self._units._replace()  # readers look at every row again
 
     # -- snapshots ---------------------------------------------------------------------------------------------
@@ -579,6 +639,7 @@ class Engine:
 
         `at_once` works in long steps, for a time when no other thread needs the interpreter.
         """
+        self._bring_cash(now, at_once=at_once)
         nodes_changed = self._organisation.settle(self._units, self._factors, at_once=at_once)
         dealers_changed = self._dealers.settle(self._units, self._factors, at_once=at_once)
         if self._day.restate(self._units, self._factors):

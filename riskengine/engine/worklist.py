@@ -15,6 +15,7 @@ from typing import NamedTuple
 from msgspec import structs
 
 from riskengine.clock import MICROS_PER_SECOND
+from riskengine.engine.cash_book import KeptOutRecord
 from riskengine.engine.standing_notices import StandingNotices
 from riskengine.positions.position import LateFold
 from riskengine.positions.processed import Processed, escape_name, exception_id
@@ -70,6 +71,7 @@ class WorkList:
         self._outside = 0
         self.waiting_count = 0
         """How many trades wait for their day, as of the last `refresh`."""
+        self._cash_kept_out: tuple[ExceptionItem, ...] = ()
         self._kept_out: dict[tuple[Identity, int], ExceptionItem] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._changed = {"conflict", LATE, "quarantined", VERDICTS}
@@ -79,8 +81,11 @@ class WorkList:
 
     @property
     def quarantined_count(self) -> int:
-        """Trades kept out for a person to decide (as of the last `refresh`), stored rows that are no trades, and broken keys."""
-        return self._outside + len(self._unreadable) + len(self._broken)
+        """Trades and records of cash kept out for a person to decide, stored rows that are no trades, and broken keys.
+
+        Of trades as of the last `refresh`.
+        """
+        return self._outside + len(self._unreadable) + len(self._broken) + len(self._cash_kept_out)
 
     @property
     def late_count(self) -> int:
@@ -222,6 +227,22 @@ class WorkList:
         )
         self._changed.add(WAITING)
 
+    def note_cash_kept_out(self, records: Iterable[KeptOutRecord]) -> None:
+        """List the records of cash and carry that take no part, in place of those listed before."""
+        found = sorted(records, key=lambda each: (each.received_ts, each.kind, each.record_id, each.version))
+        self._cash_kept_out = tuple(
+            ExceptionItem(
+                f"quarantined:{each.kind}:{escape_name(each.record_id)}:{each.version}",
+                "quarantined",
+                each.received_ts,
+                each.reason,
+                None,
+                {"record": each.kind, "id": each.record_id, "version": each.version},
+            )
+            for each in found[-MAX_NOTICES:]
+        )
+        self._changed.add("quarantined")
+
     def forget_older(self, trades: Iterable[Trade]) -> None:
         """Take trades off the list of older rules: their rows have been read again, and may hold something else."""
         for trade in trades:
@@ -306,7 +327,8 @@ class WorkList:
         if "quarantined" in changed:
             outside, waiting = self._kept_out_items(processed)
             self._outside, self.waiting_count = len(outside), len(waiting)
-            lists["quarantined"] = (*self._broken.values(), *outside, *self._unreadable.values())
+            rows = (*self._unreadable.values(), *self._cash_kept_out)
+            lists["quarantined"] = (*self._broken.values(), *outside, *rows)
             lists[WAITING] = (*self._waiting, *waiting)
         if "conflict" in changed:
             lists["conflict"] = tuple(item for item in self._conflicts.values() if not self._is_rejected(item.id))

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from riskengine.records.calendars import CalendarInput
+from riskengine.records.cash import CarryInput, CashInput
 from riskengine.records.decode import TickInput, TradeInput
 from riskengine.records.reference_input import CloseInput, InstrumentInput, MarkInput, NodeInput, OpeningInput
 
@@ -40,6 +41,8 @@ OPENINGS = _shape("position", OpeningInput, ("desk",), ("instrument",), ("ts",),
 CLOSES = _shape("close", CloseInput, ("date",), ("instrument",), ("price",))
 CALENDARS = _shape("calendar entry", CalendarInput, ("calendar",), ("kind",))
 MARKS = _shape("mark", MarkInput, ("instrument",), ("ts",), ("price",))
+CASH = _shape("movement", CashInput, ("cash_id",), ("node",), ("currency",), ("ts",), ("amount",))
+CARRY = _shape("carry record", CarryInput, ("carry_id",), ("desk",), ("instrument",), ("ts",), ("amount",), ("type",))
 STATEMENT = Shape(
     "statement",
     ("node", "desk", "dealer", "instrument", "quantity", "net_cash", "average_price"),
@@ -53,6 +56,8 @@ MAPPED: Mapping[str, Shape] = {
     "calendars": CALENDARS,
     "closes": CLOSES,
     "marks": MARKS,
+    "cash": CASH,
+    "carry": CARRY,
     "statement": STATEMENT,
     "nodes": NODES,
     "instruments": INSTRUMENTS,
@@ -66,6 +71,8 @@ INPUTS: Mapping[str, type[msgspec.Struct] | None] = {
     "calendars": CalendarInput,
     "closes": CloseInput,
     "marks": MarkInput,
+    "cash": CashInput,
+    "carry": CarryInput,
     "statement": None,
     "nodes": NodeInput,
     "instruments": InstrumentInput,

@@ -134,13 +134,14 @@ class SpotVerdict(NamedTuple):
 class SpotDates:
     """Judges value dates: by stored facts, and by calendars where there is none yet. Any thread.
 
-    `exact_since`: trades received before count by the rule of older stores. `calendars` are those by which new facts are made.
+    `exact_since`: trades received before that moment count by the rule of older stores. `calendars` are those by which new facts
+    are made; the owner replaces them.
     """
 
     def __init__(self, calendars: Calendars, config: EngineConfig, facts: Iterable[SpotFact] = (), exact_since: int = 0) -> None:
         self.calendars = calendars
         self._dates = TradeDates(config)
-        self._exact_since = exact_since
+        self.exact_since = exact_since
         self._facts: dict[Pair, tuple[SpotFact, ...]] = {}
         self._unsaved: dict[Pair, SpotFact] = {}
         self._lock = threading.Lock()
@@ -155,7 +156,7 @@ class SpotDates:
     @property
     def may_differ(self) -> bool:
         """Whether there may be trades that today's calendars judge otherwise than the fact that counts."""
-        return self._minds_changed or bool(self._exact_since)
+        return self._minds_changed or bool(self.exact_since)
 
     def adopt(self, facts: Iterable[SpotFact]) -> bool:
         """Take facts as the store has them: the stored word counts. Whether a known spot date is another one now."""
@@ -188,7 +189,7 @@ class SpotDates:
 
     def verdict(self, trade: Trade, instrument: Instrument) -> SpotVerdict:
         """The verdict that counts on the value date of a trade on a spot pair. 1 us."""
-        if trade.received_ts < self._exact_since:
+        if trade.received_ts < self.exact_since:
             return self._older_verdict(trade, instrument)
         facts = self._of(self._pair(trade, instrument))
         fact = facts[0]
@@ -205,7 +206,7 @@ class SpotDates:
         """The verdicts on a value date, whenever the trade was received: one of them, or both."""
         trade = Trade("", "", ts=ts, instrument=instrument.instrument, value_date=value_date, trade_date=trade_date)
         found = {value_date == fact.spot for fact in self._of(self._pair(trade, instrument))}
-        return found | {self._older_verdict(trade, instrument).is_spot} if self._exact_since else found
+        return found | {self._older_verdict(trade, instrument).is_spot} if self.exact_since else found
 
     def _pair(self, trade: Trade, instrument: Instrument) -> Pair:
         base, quote = instrument.base_currency, instrument.quote_currency

@@ -8,7 +8,7 @@ import datetime as dt
 from collections.abc import Callable, Sequence
 
 from riskengine.alerts import Warnings
-from riskengine.clock import MICROS_PER_SECOND, Clock
+from riskengine.clock import MICROS_PER_SECOND, Clock, utc_text
 from riskengine.engine.worklist import OLDER_RULE
 from riskengine.loop import start_task
 from riskengine.market.calendars import CalendarGap, Calendars
@@ -23,6 +23,9 @@ GAPS = "calendars"
 
 OUTDATED = "value_dates"
 """The kind of the warning about trades whose value dates the calendars of today would judge otherwise."""
+
+NOT_EXACT = "spot_dates"
+"""The kind of the warning that value dates are not judged exactly yet."""
 
 LOOK_EVERY_S = 1.0
 MAX_NAMED = 5
@@ -75,6 +78,10 @@ class CalendarWatch:
                 self._warnings[OUTDATED] = text_of_outdated(items)
             else:
                 self._warnings.pop(OUTDATED, None)
+        if self._spot_dates.exact_since > self._clock.now():
+            self._warnings[NOT_EXACT] = text_of_not_exact(self._spot_dates.exact_since)
+        else:
+            self._warnings.pop(NOT_EXACT, None)
 
 
 def judged_otherwise(snapshot: Snapshot) -> list[ExceptionItem]:
@@ -95,4 +102,13 @@ def text_of_outdated(items: Sequence[ExceptionItem]) -> str:
     return (
         f"{len(items):,} trades would be judged otherwise by the calendars of today, and stay as they were judged when they came"
         f" (first: {items[0].reason}); riskengine exceptions --kind older_rule and --kind quarantined list them"
+    )
+
+
+def text_of_not_exact(since: int) -> str:
+    """What the warning says where a row of long ago says that it was received in the future."""
+    return (
+        f"value dates are judged by weekdays with four days of grace until {utc_text(since)}: when this store learned the exact"
+        " rule, a trade in it said that it was received then; correct received_ts of that trade, and exact_spot_since in the"
+        " table meta"
     )

@@ -1,14 +1,16 @@
 """Takes over what other programs write beside the engine, but for trades and reference data: in force within a second.
 
-`riskengine load`, `riskengine decide` or SQL may write conflicts, closes, marks and verdicts. The store thread notices which of
-these tables have changed (`look`), and a task on the event loop brings what is new where it belongs, by the rules of a start:
+`riskengine load`, `riskengine decide` or SQL may write conflicts, closes, marks, verdicts, cash and carry. The store thread
+notices which of these tables have changed (`look`), and a task on the event loop brings what is new where it belongs, by the
+rules of a start:
 
 - conflicts are listed and counted, once the rows that they conflict with have gone to the writer;
 - closes and marks go through the quote book, where the newest event time wins; closes of days that have not ended are listed
   as `waiting`. The store tells the marks that the engine saves
   itself from those of others; one that is in force already is not stored again;
 - calendars are in force for what comes next; if a spot date that has judged trades changes, a renewal lists those trades;
-- verdicts are followed, and judge the record that the store holds.
+- verdicts are followed, and judge the record that the store holds;
+- cash and carry go to `CashDesk`.
 
 What they delete is gone here too, conflicts and verdicts at least. A price that was deleted or set back stays in force, because
 nothing newer takes its place; a start would not know it, so a warning says so for as long as that is so.
@@ -38,6 +40,7 @@ from riskengine.market.settled_spot_dates import settle
 from riskengine.market.spot_dates import SpotDates
 from riskengine.observe import get_logger
 from riskengine.positions.processed import unescape_name
+from riskengine.process.cash_desk import CashDesk
 from riskengine.process.sampling import OnStore
 from riskengine.rebuild.rebuild import known_marks, waiting_closes
 from riskengine.records.types import Trade, Verdict
@@ -80,6 +83,7 @@ class NeighbourParts(NamedTuple):
     warnings: Warnings
     spot_dates: SpotDates
     renew: Callable[[str], Awaitable[None]]
+    cash: CashDesk
     closes_changed: Callable[[], None] = lambda: None
 
 
@@ -136,8 +140,11 @@ class Neighbours:
                 if "closes" in kinds:
                     self._parts.closes_changed()
                     await self._list_waiting()
+                    await self._parts.cash.follow_settlements()
                 if "calendars" in kinds:
                     await self._take_calendars()
+                if not kinds.isdisjoint(("cash", "cash_gone", "carry", "carry_gone")):
+                    await self._parts.cash.follow()
                 if "conflicts" in kinds:
                     await self._take_conflicts()
                 if "verdicts" in kinds:
@@ -334,7 +341,8 @@ def set_back(snapshot: Snapshot, stored: Mapping[str, int], known: Mapping[str, 
     `stored` is the newest event time that the store has held of each, `known` what a start would know now. O(instruments).
     """
     found = []
-    for symbol, mark in zip(snapshot.reference.symbols, snapshot.units.marks, strict=True):
+    for symbol, in_force in zip(snapshot.reference.symbols, snapshot.units.marks, strict=True):
+        mark = None if in_force is None else in_force.lasting
         if mark is None or not mark.ts or mark.ts > stored.get(symbol, mark.ts - 1):
             continue  # there is none, or it is still to be stored
         there = known.get(symbol)

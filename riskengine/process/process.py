@@ -32,8 +32,10 @@ from riskengine.process.roll import RollStart, start_roll
 from riskengine.process.store_watch import StoreWatch
 from riskengine.rebuild.load import Loaded, acceptance, load
 from riskengine.rebuild.phases import Morning, summarise
+from riskengine.records.cash import CashOutcome, CashRecord
 from riskengine.records.closes import ClosedPosition, CloseHeader, CloseOutcome
 from riskengine.records.decode import TradeCheck
+from riskengine.records.manual_marks import ManualMark, MarkStatus
 from riskengine.records.types import Close, Trade, Verdict
 from riskengine.serve.gateway import NO_ATTRIBUTE
 from riskengine.snapshot.curves import Curves
@@ -346,6 +348,14 @@ class EngineProcess:
     async def decide(self, item: ExceptionItem, verdict: Verdict) -> None:
         """See `Gateway`."""
         await self._when_live().verdicts.decide(item, verdict)
+
+    async def take_cash(self, kind: str, records: Sequence[CashRecord], actor: str) -> list[CashOutcome]:
+        """See `Gateway`."""
+        return await self._when_live().cash_desk.take(kind, records, actor)
+
+    async def set_marks(self, marks: Sequence[ManualMark], actor: str) -> tuple[list[MarkStatus], int]:
+        """See `Gateway`."""
+        return await self._when_live().manual_marks.set_marks(marks, actor)
 
     async def reconcile(self, *, repair: bool, actor: str) -> dict[str, Any]:
         """See `Gateway`."""

@@ -20,12 +20,13 @@ from riskengine.reconciliation.store_sums import Rules, holding_of, keys_of
 from riskengine.records.calendars import CalendarState
 from riskengine.records.closes import StruckClose
 from riskengine.records.decode import TradeCheck
+from riskengine.records.manual_marks import ManualMark
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Key, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.compare import NOTHING, Holding, plus
 from riskengine.store.audit_chain import AuditFilter
 from riskengine.store.protocol import Store
-from riskengine.store.results import StoredNotice
+from riskengine.store.results import CashRows, Changes, StoredNotice
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
 
@@ -56,6 +57,10 @@ class PastDay:
     def marks(self) -> list[StoredMark]:
         """Stored marks from before the moment."""
         return [mark for mark in self._store.marks() if mark.ts <= self._ts]
+
+    def manual_marks(self) -> list[ManualMark]:
+        """What people had set by hand."""
+        return self._store.manual_marks(self._ts)
 
     def latest_closes(self, up_to: str) -> list[Close]:
         """The newest close of each instrument, dated up to `up_to`, whose day had ended."""
@@ -94,6 +99,11 @@ class PastDay:
     def verdicts(self) -> list[Verdict]:
         """What had been decided; nothing for a decision that was changed later."""
         return [verdict for verdict in self._store.verdicts() if verdict.ts <= self._ts]
+
+    def cash_beyond(self, seen: Changes | None) -> CashRows:
+        """The versions of cash and carry that had been received."""
+        found = self._store.cash_beyond(None)
+        return found._replace(rows=[row for row in found.rows if row.received_ts <= self._ts])
 
     def rule_starts(self) -> RuleStarts:
         """Today's: a rule judges by the number of a row, whatever the moment."""
@@ -144,4 +154,7 @@ class PastDay:
         for opening in rules.openings:
             for key in keys_of(opening):
                 side[key] = plus(side.get(key, NOTHING), rules.opening_holding(opening))
+        for record in rules.carry:
+            for key in keys_of(record):
+                side[key] = plus(side.get(key, NOTHING), rules.carry_holding(record))
         return side

@@ -39,7 +39,8 @@ def _take_marks(engine: Engine, before: Engine, now: int) -> None:
         if mark is None or number is None:
             continue
         stored = table.marks[number]
-        if stored is None or mark.ts >= stored.ts:
+        # What a person holds, or no longer holds, the live engine knows best.
+        if stored is None or mark.is_held or stored.is_held or mark.ts >= stored.ts:
             carried[number] = mark
             if old in before.marks.unsaved:
                 unsaved.add(number)

@@ -16,7 +16,7 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
-from riskengine.market.marks import CLOSE, Mark
+from riskengine.market.marks import CLOSE, TWO_SIDED, Mark, SetByHand
 from riskengine.market.spot_dates import SpotDates
 from riskengine.market.trading_day import TradingDay
 from riskengine.observe import get_logger
@@ -26,11 +26,12 @@ from riskengine.rebuild.day import begin_stored_day
 from riskengine.records.calendars import CalendarState
 from riskengine.records.closes import StruckClose
 from riskengine.records.decode import TradeCheck
+from riskengine.records.manual_marks import MANUAL, ManualMark
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Key, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.snapshot import ExceptionItem
-from riskengine.store.results import StoredNotice
+from riskengine.store.results import CashRows, Changes, StoredNotice
 from riskengine.store.trade_rows import RefusedRow, trade_from_row
 
 BATCH_TRADES = 1 << 20
@@ -87,12 +88,14 @@ class DayStore(Protocol):
     def instruments(self) -> list[Instrument]: ...
     def openings(self) -> list[Opening]: ...
     def marks(self) -> list[StoredMark]: ...
+    def manual_marks(self) -> list[ManualMark]: ...
     def latest_closes(self, up_to: str) -> list[Close]: ...
     def closes_after(self, date: str, limit: int) -> list[Close]: ...
     def notices(self, limit: int) -> list[StoredNotice]: ...
     def late_count(self) -> int: ...
     def noticed_up_to(self) -> int | None: ...
     def verdicts(self) -> list[Verdict]: ...
+    def cash_beyond(self, seen: Changes | None) -> CashRows: ...
     def rule_starts(self) -> RuleStarts: ...
     def calendar_state(self) -> CalendarState: ...
     def watermark(self) -> int: ...
@@ -187,17 +190,15 @@ def _without_trades(
     spot_dates: SpotDates | None,
     current_day: str | None,
 ) -> Engine:
-    """An engine with reference data, balances, verdicts and marks of the store, before its first trade."""
+    """An engine with reference data, balances, cash, verdicts and marks of the store, before its first trade."""
     reference = _reference(store, config)
     judge = spot_dates or SpotDates.of(store.calendar_state(), config.engine)
     engine = Engine(reference, config, epoch=epoch, now=now, spot_dates=judge, current_day=current_day)
     engine.recall_verdicts(store.verdicts())
-    openings = store.openings()
-    placed = list(_placed_openings(openings, reference))
-    engine.open_with(placed)
-    listener.note(openings=len(placed), openings_left_out=len(openings) - len(placed))
+    _take_balances(engine, store, now, listener)
     listener.enter("marks")
-    engine.marks.restore(known_marks(store, config, now))
+    engine.set_settlements(settlements(store, config, now))
+    engine.marks.restore(with_manual(known_marks(store, config, now), store.manual_marks(), now))
     engine.note_waiting(waiting_closes(store, config, now))
     return engine
 
@@ -205,6 +206,15 @@ def _without_trades(
 def _reference(store: DayStore, config: Config) -> Reference:
     currency, units = config.engine.reporting_currency, config.price_units
     return Reference(store.nodes(), store.instruments(), currency, store.rule_starts(), units)
+
+
+def _take_balances(engine: Engine, store: DayStore, now: int, listener: Listener) -> None:
+    """Opening balances, cash and carry: all that is known of positions and nodes before the first trade."""
+    openings = store.openings()
+    placed = list(_placed_openings(openings, engine.reference))
+    engine.open_with(placed)
+    listener.note(openings=len(placed), openings_left_out=len(openings) - len(placed))
+    engine.take_cash(store.cash_beyond(None).rows, now, is_all=True)
 
 
 def _recall_lists(
@@ -380,6 +390,26 @@ def known_marks(store: DayStore, config: Config, now: int) -> dict[str, Mark]:
         if known is None or known.ts < ts:
             marks[close.instrument] = Mark(close.price, ts, CLOSE, CLOSE)
     return marks
+
+
+def settlements(store: DayStore, config: Config, now: int) -> dict[str, tuple[int, float]]:
+    """The newest close of each instrument whose day has ended by `now`: the end of that day and the price."""
+    trading_day = TradingDay.of(config.engine)
+    closes = store.latest_closes(trading_day.last_closed(now).isoformat())
+    return {close.instrument: (trading_day.close_of(dt.date.fromisoformat(close.date)), close.price) for close in closes}
+
+
+def with_manual(marks: Mapping[str, Mark], by_hand: Iterable[ManualMark], now: int) -> dict[str, Mark]:
+    """Marks with those that people set by hand: one that holds lies over the other, one without an expiry is told as theirs."""
+    found = dict(marks)
+    for one in by_hand:
+        mark = found.get(one.instrument)
+        if one.holds(now):
+            said = SetByHand(one.author, one.reason, one.expires_ts, mark)
+            found[one.instrument] = Mark(one.price, one.ts, MANUAL, TWO_SIDED, (), said)
+        elif mark is not None and one.expires_ts is None and not one.cleared and (mark.source, mark.ts) == (MANUAL, one.ts):
+            found[one.instrument] = mark._replace(by_hand=SetByHand(one.author, one.reason))
+    return found
 
 
 def waiting_closes(store: DayStore, config: Config, now: int) -> list[Close]:

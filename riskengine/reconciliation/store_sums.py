@@ -7,6 +7,7 @@ rules of quarantine as anywhere. All of it is read in one transaction, at one wa
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache, partial
 from itertools import repeat
 from typing import Any, NamedTuple
@@ -17,6 +18,8 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.market.spot_dates import SpotDates
 from riskengine.positions.quarantine import Quarantine
+from riskengine.records.cash import CarryRecord, EntryCheck, StoredCashRow
+from riskengine.records.currency_units import MINOR_UNITS
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import MAX_INTEGER, MAX_SEQUENCE, TS_MAX, TS_MIN, Rejected, date
 from riskengine.records.fingerprints import join_parts, trade_fingerprint
@@ -29,6 +32,7 @@ from riskengine.store.sql_store import REVISION_KEY
 from riskengine.store.tables import reference
 from riskengine.store.tables import verdicts as verdicts_of
 from riskengine.store.tables.calendars import calendar_state
+from riskengine.store.tables.cash import cash_rows
 from riskengine.store.tables.rules import rule_starts
 from riskengine.store.tables.trade_columns import (
     COUNT,
@@ -111,6 +115,8 @@ class Rules:
         for verdict in verdicts_of.verdicts(transaction):
             if verdict.verdict == "accept" and verdict.ts <= until:
                 self.quarantine.accepted.add(verdict.id)
+        entries = EntryCheck(self.check, self.quarantine.openings, config.engine.future_limit_s)
+        self.carry = _carry_that_counts(cash_rows(transaction), entries, until)
         self.future_limit = int(config.engine.future_limit_s * MICROS_PER_SECOND)
 
     def effective(self, rows: Iterable[TradeRow]) -> Iterator[Trade]:
@@ -132,9 +138,32 @@ class Rules:
         fees = _fees(instrument.currency, opening.fees)
         return Holding(opening.quantity, opening.realised * CASH_PER_ONE - cost, 0, 0, fees)
 
+    def carry_holding(self, record: CarryRecord) -> Holding:
+        """What a carry record adds to a position: cash, or an amount beside it."""
+        cash_currency = self.instruments[record.instrument].currency
+        units = record.amount * CASH_PER_ONE
+        if record.currency == cash_currency:
+            return Holding(0, units, 0, 0)
+        if record.currency == MINOR_UNITS.get(cash_currency):
+            return Holding(0, 100 * units, 0, 0)
+        return Holding(0, 0, 0, 0, NO_FEES, {record.currency: units})
 
-def keys_of(trade: Trade | Opening) -> tuple[Key, Key]:
-    """The two positions that a trade or balance belongs to."""
+
+def _carry_that_counts(rows: Iterable[StoredCashRow], check: EntryCheck, until: int) -> list[CarryRecord]:
+    """Of each carry record the highest version that takes part, unless that says that there is nothing; received by `until`."""
+    highest: dict[str, CarryRecord] = {}
+    for row in rows:
+        with suppress(Rejected):
+            record = check.stored(row)
+            if isinstance(record, CarryRecord) and record.received_ts <= until:
+                known = highest.get(record.carry_id)
+                if known is None or known.version < record.version:
+                    highest[record.carry_id] = record
+    return [record for record in highest.values() if record.amount]
+
+
+def keys_of(trade: Trade | Opening | CarryRecord) -> tuple[Key, Key]:
+    """The two positions that a trade, balance or carry record belongs to."""
     return (NODE, trade.desk, trade.instrument), (DEALER, trade.dealer, trade.instrument)
 
 
@@ -164,11 +193,13 @@ def _store_side(transaction: Transaction, config: Config, watermark: int, curren
         _add(sides, trade, holding_of(trade))
     for opening in rules.openings:
         _add(sides, opening, rules.opening_holding(opening))
+    for record in rules.carry:
+        _add(sides, record, rules.carry_holding(record))
     parents = {node.node: node.parent for node in rules.nodes}
     return StoreSide(nodes, dealers, parents, watermark, rules.revision)
 
 
-def _add(sides: Mapping[str, Owned], what: Trade | Opening, holding: Holding) -> None:
+def _add(sides: Mapping[str, Owned], what: Trade | Opening | CarryRecord, holding: Holding) -> None:
     for rollup, owner, instrument in keys_of(what):
         held = sides[rollup].setdefault(owner, {})
         held[instrument] = plus(held.get(instrument, NOTHING), holding)
@@ -262,7 +293,7 @@ class PlainSums:
         cash = [cash_units[at] * one for at, one in zip(places, join_limbs(sums[NOTIONAL], LIMB), strict=True)]
         prints = join_parts(*(join_limbs(sums[part], 32) for part in PRINTS))
         charged = map(fees.get, keys.tolist(), repeat(NO_FEES))
-        figures = zip(quantities, cash, sums[COUNT].tolist(), prints, charged, strict=True)
+        figures = zip(quantities, cash, sums[COUNT].tolist(), prints, charged, repeat(NO_FEES), strict=False)
         holdings = map(_holding, figures)
         starts = np.flatnonzero(np.diff(keys // len(self._instruments), prepend=-1)).tolist()
         held = list(zip([symbols[at] for at in places], holdings, strict=True))

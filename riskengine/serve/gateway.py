@@ -18,8 +18,10 @@ from riskengine.engine.inbox import Receipt
 from riskengine.market.marks import AnyTick
 from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import Metrics
+from riskengine.records.cash import CashOutcome, CashRecord
 from riskengine.records.closes import ClosedPosition, CloseHeader, CloseOutcome
 from riskengine.records.decode import TradeCheck
+from riskengine.records.manual_marks import ManualMark, MarkStatus
 from riskengine.records.types import Close, Trade, Verdict
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.history import CloseTotals
@@ -111,6 +113,20 @@ class Gateway(Protocol):
 
         The answer comes when a published snapshot shows what `action` did. Raises EngineNotLive, and any RiskEngineError or
         UnknownName that `action` raises.
+        """
+        ...
+
+    async def take_cash(self, kind: str, records: Sequence[CashRecord], actor: str) -> list[CashOutcome]:
+        """Make records of one kind, `cash` or `carry`, durable and take them; when this returns, a published snapshot shows them.
+
+        Raises EngineNotLive, StoreError.
+        """
+        ...
+
+    async def set_marks(self, marks: Sequence[ManualMark], actor: str) -> tuple[list[MarkStatus], int]:
+        """Store marks that a person sets by hand and put them in force; what became of each, and the `seq` that shows them.
+
+        Raises StoreError, EngineNotLive.
         """
         ...
 

@@ -10,6 +10,7 @@ from riskengine.serve.answers.answers import Handler
 from riskengine.serve.answers.params import (
     ATTRIBUTES,
     BUCKET,
+    CURRENCY_ASKED,
     DATE,
     DEALER,
     EXACT,
@@ -25,11 +26,13 @@ from riskengine.serve.answers.params import (
     STALE,
     Parameter,
 )
+from riskengine.serve.routes.cash import answer_cash_ladder, take_carry, take_cash
 from riskengine.serve.routes.closes import answer_closes, take_closes
 from riskengine.serve.routes.exceptions import KINDS, answer_exceptions, take_verdict
 from riskengine.serve.routes.exposure import answer_exposure
 from riskengine.serve.routes.feeds import take_feed_action
 from riskengine.serve.routes.history import DAYS, DEFAULT_MEASURE, answer_history
+from riskengine.serve.routes.marks import take_marks
 from riskengine.serve.routes.positions import answer_ladder, answer_positions, answer_receipt
 from riskengine.serve.routes.reads import answer_dealers, answer_marks, answer_node, answer_nodes
 from riskengine.serve.routes.reconcile import answer_breaks, answer_holdings, take_comment, take_reconcile
@@ -154,6 +157,16 @@ OPERATIONS = (
         cacheable=True,
     ),
     Operation(
+        "POST",
+        "/v1/marks",
+        "Set marks by hand, or clear them; answered when they are durable and in force",
+        take_marks,
+        "MarksAnswer",
+        body="Marks",
+        fails=(400, 403, 408, 413, 415, 503),
+        needs=OPS,
+    ),
+    Operation(
         "GET",
         "/v1/exposure",
         "What a node (without one: the root) or a dealer is exposed to; by currency the net open position",
@@ -162,6 +175,15 @@ OPERATIONS = (
         (_BY, NODE, DEALER, *_READ, LIMIT_IGNORED, _BY_SORT),
         fails=_READ_FAILS,
         cacheable=True,
+    ),
+    Operation(
+        "GET",
+        "/v1/cashladder",
+        "What flows in and out of a node (without one: the root), by currency and value date",
+        answer_cash_ladder,
+        "CashFlow",
+        (NODE, CURRENCY_ASKED, *_READ, LIMIT_IGNORED),
+        fails=(400, 403, 404, 410, 503),
     ),
     Operation(
         "GET",
@@ -219,6 +241,26 @@ OPERATIONS = (
         body="Ticks",
         fails=(400, 403, 408, 413, 415, 503),
         needs=FEED,
+    ),
+    Operation(
+        "POST",
+        "/v1/cash",
+        "External movements of nodes, one or a list; answered when they are durable and published",
+        take_cash,
+        "CashAnswer",
+        body="CashRecords",
+        fails=(400, 403, 408, 413, 415, 503),
+        needs=OPS,
+    ),
+    Operation(
+        "POST",
+        "/v1/carry",
+        "Carry of positions, one record or a list; answered when they are durable and published",
+        take_carry,
+        "CarryAnswer",
+        body="CarryRecords",
+        fails=(400, 403, 408, 413, 415, 503),
+        needs=OPS,
     ),
     Operation(
         "GET",

@@ -15,6 +15,7 @@ import math
 from typing import Any
 
 from riskengine.positions.ledger import Row
+from riskengine.positions.position import NO_FEES
 from riskengine.records.fields import to_text
 from riskengine.records.types import CASH_DECIMALS, CASH_ONE, MULTIPLIER_DECIMALS, ONE
 from riskengine.snapshot.snapshot import Snapshot, Table
@@ -114,6 +115,10 @@ def day_receipt(snapshot: Snapshot, table: Table, owner: int, instrument: int) -
         "net_cash": None if start is None else to_text(start.cash, CASH_DECIMALS),
         "published_quantity": None if start is None else to_text(start.published_quantity),
         "published_net_cash": None if start is None else to_text(start.published_cash, CASH_DECIMALS),
+        "carry": None if start is None else to_text(start.carry, CASH_DECIMALS),
+        "beside": None
+        if start is None
+        else {code: to_text(units, CASH_DECIMALS) for code, units in sorted(start.beside.items())},
         "price": _text_or_none(prices.price.item(instrument)),
         "published_price": _text_or_none(prices.published.item(instrument)),
         "rate": _text_or_none(rate),
@@ -135,6 +140,9 @@ def _lines(snapshot: Snapshot, day: DayStart, start: Start, row: Row) -> RowDict
     carried = was_open or bool(start.cash or start.published_cash)
     if (was_open or row.open_count) and not units.priced.item(number):
         return None
+    carry, moved, corrected_beside = _beside_lines(snapshot, day, start, row)
+    if carry is None or moved is None or corrected_beside is None:
+        return None
     price, before = units.price.item(number), 0.0
     closed, published = day.prices.price.item(number), day.prices.published.item(number)
     if carried:
@@ -148,11 +156,28 @@ def _lines(snapshot: Snapshot, day: DayStart, start: Start, row: Row) -> RowDict
     held = start.quantity * scale * (price - closed) if start.quantity else 0.0
     return {
         "day_position_pnl": held * rate + 0.0,
-        "day_carry_pnl": 0.0,
-        "day_trading_pnl": ((row.cash - start.cash) / CASH_ONE + traded) * rate + 0.0,
-        "day_translation_pnl": (start.cash / CASH_ONE + worth) * (rate - before) + 0.0 if carried else 0.0,
-        "correction_pnl": corrected * before + 0.0,
+        "day_carry_pnl": start.carry / CASH_ONE * rate + carry + 0.0,
+        "day_trading_pnl": ((row.cash - start.cash - start.carry) / CASH_ONE + traded) * rate + 0.0,
+        "day_translation_pnl": ((start.cash / CASH_ONE + worth) * (rate - before) if carried else 0.0) + moved + 0.0,
+        "correction_pnl": corrected * before + corrected_beside + 0.0,
     }
+
+
+def _beside_lines(snapshot: Snapshot, day: DayStart, start: Start, row: Row) -> tuple[float | None, float | None, float | None]:
+    """What amounts beside net cash add to carry, translation and correction, each at its own rates; None where one is unknown."""
+    carry = moved = corrected = 0.0
+    now, rates, index = row.beside or NO_FEES, snapshot.rates, snapshot.reference.currency_index
+    for code in sorted({*now, *start.beside, *start.published_beside}):
+        at, then, first = index.get(code), start.beside.get(code, 0), start.published_beside.get(code, 0)
+        before = math.nan if at is None else day.prices.rate.item(at)
+        if at is None or not rates.fee_known.item(at) or ((then or first) and math.isnan(before)):
+            return None, None, None
+        rate = rates.fee_value.item(at)
+        carry += (now.get(code, 0) - then) / CASH_ONE * rate
+        if then or first:
+            moved += then / CASH_ONE * (rate - before)
+            corrected += (then - first) / CASH_ONE * before
+    return carry, moved, corrected
 
 
 def _start_fees(snapshot: Snapshot, table: Table, owner: int, instrument: int) -> float | None:

@@ -18,6 +18,7 @@ from riskengine.market.currencies import Rates
 from riskengine.positions.ledger import ALL_ROWS, SHIFT, Row
 from riskengine.records.reference import Reference
 from riskengine.records.types import FloatArray, IntArray, Trade, Verdict
+from riskengine.valuation.cash_values import CashValues
 from riskengine.valuation.day_start import DayStart
 from riskengine.valuation.day_values import DayTable
 from riskengine.valuation.node_values import PAGE
@@ -75,11 +76,11 @@ EMPTY_STATE = OwnerState()
 class Table:
     """One roll-up at one moment: `states` by owner number and the numbers of `MEASURES`, in pages of `PAGE` owners.
 
-    `broken` are the sums that were found wrong and have not been compared with the store since: keys as in the ledger. `day` is
-    where the trading day began, and its lines; None while the engine knows no day.
+    `broken` are the sums that were found wrong and have not been compared with the store since: keys as in the ledger. `cash` is
+    that of nodes; the dealers have none. `day` is where the trading day began, and its lines; None while the engine knows no day.
     """
 
-    __slots__ = ("broken", "day", "numbers", "size", "states")
+    __slots__ = ("broken", "cash", "day", "numbers", "size", "states")
 
     def __init__(
         self,
@@ -87,12 +88,14 @@ class Table:
         states: tuple[tuple[OwnerState, ...], ...],
         numbers: tuple[FloatArray, ...],
         broken: Collection[int] = (),
+        cash: CashValues | None = None,
         day: DayTable | None = None,
     ) -> None:
         self.size = size
         self.states = states
         self.numbers = numbers
         self.broken = broken
+        self.cash = cash
         self.day = day
 
     def state(self, owner: int) -> OwnerState:

@@ -16,7 +16,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from riskengine.records.calendars import CalendarEntry, CalendarState, SpotFact
+from riskengine.records.cash import CashRecord
 from riskengine.records.closes import ClosedPosition, CloseHeader, OwnerClose, StruckClose
+from riskengine.records.fields import TS_MAX
+from riskengine.records.manual_marks import ManualMark, MarkStatus
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
@@ -26,6 +29,8 @@ from riskengine.store.results import (
     Bookmark,
     BreakKey,
     BreakStatus,
+    CashRows,
+    CashSaved,
     ChangedDate,
     Changes,
     Conflict,
@@ -136,6 +141,25 @@ class Store(Protocol):
         """W. Keep the mark with the newest ts of each instrument, on ties the later one; an older mark is superseded.
 
         A stored mark from more than an hour ahead of the clock gives way to every other one.
+        """
+        ...
+
+    def save_cash(self, kind: str, records: Sequence[CashRecord], actor: str = "") -> list[CashSaved]:
+        """W. Insert versions of records of one kind, `cash` or `carry`, in one transaction, with the audit trail.
+
+        A stored version is never rewritten: an equal one is `existing`, a different one a `conflict` and not stored. `actor` is
+        who sent them, for the trail.
+        """
+        ...
+
+    def record_followed_cash(self) -> None:
+        """W. Record in the audit trail what other programs wrote into `cash` and `carry`. Cost 2 us for each row ever saved."""
+        ...
+
+    def save_manual_marks(self, marks: Sequence[ManualMark], actor: str) -> list[MarkStatus]:
+        """W. Store marks that people set by hand, and note them in the audit trail, in one transaction; what became of each.
+
+        Those without an expiry go into `marks` too. Raises LeaseHeld as `save_marks`.
         """
         ...
 
@@ -268,6 +292,13 @@ class Store(Protocol):
         """
         ...
 
+    def cash_beyond(self, seen: Changes | None) -> CashRows:
+        """R. Rows of `cash` and `carry` that became visible or were edited after `seen`; all of them if it is None.
+
+        Also all of them where rows were deleted since. Own rows are among them. Cost 2 us a row.
+        """
+        ...
+
     @property
     def rings(self) -> bool:
         """Whether `wait_for_news` can return before its time is over."""
@@ -297,7 +328,8 @@ class Store(Protocol):
     def select_trades(self, wanted: TradeFilter, limit: int) -> tuple[list[TradeRow], int]:
         """R. The newest matching rows and the number of all: ordered by (ts, source_seq, source, trade_id, leg, version).
 
-        Cost 0.2 us for each trade since `since_ts` (without it: each trade), 0.7 us for each match.
+        Cost 0.2 us for each trade since `since_ts` (without it: each trade), 1 us where an attribute is wanted; 0.7 us for each
+        match.
         """
         ...
 
@@ -363,6 +395,10 @@ class Store(Protocol):
 
     def marks(self) -> list[StoredMark]:
         """R. The stored mark of each instrument."""
+        ...
+
+    def manual_marks(self, entered_until: int = TS_MAX) -> list[ManualMark]:
+        """R. The newest mark set by hand of each instrument, of those entered until a moment: in force, expired or cleared."""
         ...
 
     def closes(self, date: str | None = None) -> list[Close]:

@@ -155,6 +155,15 @@ def test_on_a_fast_clock_prices_and_readers_have_the_same_real_time() -> None:
     assert fast.engine == plain.engine and fast.curves == plain.curves
 
 
+def test_ctrl_c_ends_it_in_order_while_it_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("riskengine.cli.demo.fill_store", stopped)
+    done = riskengine("demo", "--port", "0", "--store", f"sqlite:///{tmp_path}/demo.db")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_it_says_when_the_trading_day_ends() -> None:
     assert clock_text(FastClock(60.0, NOON, lambda: 0), Config()) == (
         "Its clock begins at 2026-03-04 17:00:00 UTC and runs 60 times as fast: the trading day ends in 5 min, at"

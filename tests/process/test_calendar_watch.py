@@ -10,7 +10,7 @@ from riskengine.clock import ManualClock
 from riskengine.config import Config, EngineConfig, StoreConfig
 from riskengine.market.calendars import Calendars
 from riskengine.market.spot_dates import SpotDates
-from riskengine.process.calendar_watch import GAPS, OUTDATED, CalendarWatch
+from riskengine.process.calendar_watch import GAPS, NOT_EXACT, OUTDATED, CalendarWatch
 from riskengine.process.process import EngineProcess
 from riskengine.records.calendars import CalendarEntry
 from riskengine.snapshot.digest import digest
@@ -130,3 +130,15 @@ def test_what_is_missing_is_said_and_no_more_once_it_is_loaded() -> None:
     assert said() is None
     clock.advance(305 * 86_400 * 1_000_000)
     assert "ISK is not published for 2027" in (said() or "")
+
+
+def test_a_store_whose_oldest_rows_come_from_the_future_says_that_it_is_not_exact_yet() -> None:
+    house = House()
+    clock, warnings = ManualClock(house.now), Warnings(ManualClock(house.now))
+    dates = SpotDates(Calendars(), EngineConfig(), exact_since=house.now + 1)
+    watch = CalendarWatch(lambda: house.engine.snapshot, dates, warnings, clock)
+    asyncio.run(watch.look())
+    assert "until 2026-03-04" in warnings[NOT_EXACT]
+    clock.advance(1)
+    asyncio.run(watch.look())
+    assert NOT_EXACT not in warnings

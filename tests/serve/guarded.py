@@ -17,6 +17,7 @@ from tests.rolling import TRADING_DAY
 from tests.serve.stand_in import MIDS, PORT, Answer, StandIn, ask, post
 from tests.world import INSTRUMENTS, NOON, reference, row
 
+ASKED = {"counterparty": "ZETABANK", "account": "zeta-account", "comment": "for zeta"}
 PARENTS = {"ALL": "", "OURBOOK": "ALL", "OURDESK": "OURBOOK", "ZETABOOK": "ALL", "ZETADESK": "ZETABOOK"}
 HOUSE = reference(PARENTS, INSTRUMENTS)
 
@@ -43,13 +44,14 @@ def deals() -> list[dict[str, Any]]:
     ours.append(row("our-4", desk="OURDESK", dealer="ann", instrument="ESZ6", quantity="3", price="5000", ts=NOON + 5))
     other = {"desk": "ZETADESK", "dealer": "zoltan"}
     theirs = [
-        row("zeta-1", desk="ZETADESK", dealer="zoltan", quantity="777123.5", price="1.173911", source="zetasource"),
+        row("zeta-1", desk="ZETADESK", dealer="zoltan", quantity="777123.5", price="1.173911", source="zetasource", **ASKED),
         row("zeta-2", **other, instrument="ACME", side="sell", quantity="31337", price="41.87653", ts=NOON + 2),
         row("zeta-2", **other, instrument="ACME", side="sell", quantity="31339", price="41.8", ts=NOON + 2),
         row("zeta-3", **other, quantity="98765.4", price="1.1414", ts=NOON - 3_600_000_000),
         row("zeta-4", **other, instrument="MAREL", quantity="54321", price="511.25", ts=NOON + 3),
         row("zeta-5", **other, quantity="11.25", price="1.2", legs=2, ts=NOON + 4),
         row("zeta-6", action="cancel"),
+        row("zeta-8", **other, quantity="13579.5", price="1.31313", trade_date="2031-01-02"),
         row("zeta-7", **other, instrument="ESZ6", quantity="24680", price="5012.25", ts=NOON + 5),
         # What was ours at first and is theirs now, and the other way round.
         row("moved-1", desk="OURDESK", dealer="ann", quantity="12", price="1.2", ts=NOON + 5),

@@ -24,9 +24,11 @@ from riskengine.errors import EngineNotLive
 from riskengine.market.marks import AnyTick
 from riskengine.market.tick_limits import LimitedQuoteBook, TicksTaken
 from riskengine.observe import Metrics
+from riskengine.records.cash import CashOutcome, CashRecord, stored_row
 from riskengine.records.closes import ClosedPosition, CloseHeader, CloseOutcome, StruckClose
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import to_text
+from riskengine.records.manual_marks import ManualMark, MarkStatus
 from riskengine.records.reference import Reference
 from riskengine.records.types import Close, Trade, Verdict, attributes_of
 from riskengine.serve.app import create_app
@@ -124,6 +126,24 @@ class StandIn:
     async def on_writer(self, action: Callable[[Engine], T]) -> T:
         self._require_live()
         return action(self.engine)
+
+    async def take_cash(self, kind: str, records: Sequence[CashRecord], actor: str) -> list[CashOutcome]:
+        self._require_live()
+        if self.broken is not None:
+            raise self.broken
+        taken = self.engine.take_cash([stored_row(record, self.clock.now()) for record in records], self.clock.now())
+        self.publish()
+        kept_out = {(each.record_id, each.version): each.reason for each in taken.kept_out}
+        reasons = [kept_out.get((record.record_id, record.version)) for record in records]
+        return [CashOutcome("applied") if reason is None else CashOutcome("quarantined", reason) for reason in reasons]
+
+    async def set_marks(self, marks: Sequence[ManualMark], actor: str) -> tuple[list[MarkStatus], int]:
+        self._require_live()
+        for mark in marks:
+            self.quotes.set_by_hand(mark, self.clock.now())
+        self.engine.beat(self.quotes.take(), self.clock.now())
+        self.publish()
+        return ["applied"] * len(marks), self.engine.snapshot.seq
 
     async def reconcile(self, *, repair: bool, actor: str) -> dict[str, Any]:
         self._require_live()

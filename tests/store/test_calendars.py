@@ -44,6 +44,8 @@ def test_the_first_word_about_a_spot_date_stands(store: Store) -> None:
     assert store.save_spot_facts([other, later], "calendars of today") == [FACT, later]
     state = store.calendar_state()
     assert (state.facts, state.compared_with, state.exact_since) == ((FACT, later), "calendars of today", 0)
+    again = SpotFact("EUR", "USD", "2026-09-21", TS + 1, "2026-09-24")
+    assert store.save_spot_facts([again]) == [FACT, later], "another program has said so before"
     store.save_spot_facts([FACT])
     assert store.calendar_state().compared_with == "calendars of today"
 

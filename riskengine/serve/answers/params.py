@@ -184,6 +184,8 @@ DEALER = text_parameter("dealer", "a dealer; empty for trades without one")
 INSTRUMENT = text_parameter("instrument", "an instrument")
 ATTRIBUTES = tuple(text_parameter(name, f"trades with this {name}; empty for those without one") for name in NAMED_ATTRIBUTES)
 """A parameter for each attribute that trades can be searched by."""
+
+CURRENCY_ASKED = text_parameter("currency", "only this currency")
 STALE = Parameter(
     "stale",
     "`true`: only rows that are valued with a stale price or rate; `false`: only the others",

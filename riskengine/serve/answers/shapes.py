@@ -63,7 +63,8 @@ AMOUNTS: Fields = (
     Field(
         "unpriced_count",
         INTEGER,
-        "positions below of which an amount is unknown: value, fees or exposure; that amount is without them",
+        "positions below of which an amount is unknown: value, fees or exposure; that amount is without them; of a node also"
+        " balances of external cash without a rate",
     ),
     Field("quarantined_count", INTEGER, "of them, those set aside because they broke an invariant"),
     Field("stale_count", INTEGER, "positions below that are valued with a stale price or rate"),
@@ -72,12 +73,25 @@ AMOUNTS: Fields = (
     *DAY,
     Field("day_unknown_count", INTEGER, "positions brought forward without a close: the lines of the day are without them"),
 )
+CASH: Fields = (
+    Field("nav", NUMBER, "external cash, plus total P&L, less fees"),
+    Field("available_cash", NUMBER, "external cash, net cash of what is paid for, settled P&L of FX and futures, less fees"),
+    Field("cash_translation_pnl", NUMBER, "of the day's NAV, from rate changes on the cash and fees brought forward"),
+)
+CASH_FLOW: Fields = (
+    Field("currency", TEXT, "of the flow"),
+    Field("value_date", TEXT, "when it flows; null for what is due"),
+    Field("bucket", TEXT, "due (its date is over: settled), today, tom, spot, or the date"),
+    Field("amount", NUMBER, "in the currency; comes in where positive"),
+    Field("amount_reporting", NUMBER, "what that is worth; null without a rate"),
+)
 UNPRICED_HERE = Field("unpriced_count", INTEGER, "positions that the row lacks, because a part of them in it is unknown")
 NODE: Fields = (
     Field("node", TEXT, "its name"),
     Field("level", TEXT, "what kind of place it is"),
     Field("parent", TEXT, "the node above; null for the root"),
     *AMOUNTS,
+    *CASH,
 )
 DEALER: Fields = (Field("dealer", TEXT, "the name; empty for trades without one"), *AMOUNTS)
 HOLDING: Fields = (
@@ -97,6 +111,7 @@ HOLDING: Fields = (
     Field("realised_pnl_local", NUMBER, "the same in currency"),
     Field("unrealised_pnl_local", NUMBER, "the same in currency"),
     Field("fees", NUMBER, "a cost where positive"),
+    Field("beside", NUMBER, "carry in other currencies, beside net_cash; in total and realised P&L, in no _local amount"),
     Field("market_value", NUMBER, "value at the mark"),
     Field("delta_base", NUMBER, "delta in base units"),
     Field("delta_cash", NUMBER, "value of the delta at spot"),
@@ -152,6 +167,9 @@ MARK: Fields = (
     Field("suspect_ts", TIME, "since when"),
     Field("currency", TEXT, "of the price"),
     Field("rate", NUMBER, "of that currency into the reporting one"),
+    Field("author", TEXT, "who set it, where a person did"),
+    Field("reason", TEXT, "why"),
+    Field("expires_ts", TIME, "until when it holds against the feeds; null: a newer price replaces it"),
 )
 TRADE: Fields = (
     Field("source", TEXT, "who sent it; with trade_id and leg its identity"),
@@ -191,14 +209,15 @@ EXCEPTION: Fields = (
         "conflict, parked, unmatched, quarantined, late, off_market, possible_duplicate, unpriced, suspect, older_rule, waiting,"
         " expired",
     ),
-    Field("ts", TIME, "when it was noticed; null where that is not known"),
+    Field("ts", TIME, "when it was first seen; null where that is not known"),
+    Field("age_s", NUMBER, "how long ago that was, seconds"),
     Field("reason", TEXT, "what is wrong"),
     Field("instrument", TEXT, "what it is about"),
     Field("trade", OBJECT, "the trade that it is about, as columns"),
     Field("detail", OBJECT, "what else is known"),
     Field("verdict", TEXT, "accept or reject, where a person said so"),
     Field("comment", TEXT, "what a person wrote"),
-    Field("verdict_by", TEXT, "who"),
+    Field("verdict_by", TEXT, "who decided or commented last"),
     Field("verdict_ts", TIME, "when"),
 )
 EXPOSURE: Fields = (

@@ -61,14 +61,23 @@ def _values(entry: CalendarEntry) -> tuple[str, ...]:
 def save_spot_facts(transaction: Transaction, facts: Iterable[SpotFact], compared_with: str) -> list[SpotFact]:
     """Insert facts where there is none of that pair, date and time yet. Returns all that are stored of those pairs and dates.
 
+    A fact that says what the newest one says is left out: two programs that compared at once change a spot date once.
     `compared_with`, if it is not empty, names the calendars with which all facts have been compared.
     """
-    if compared_with:
+    if compared_with:  # first: on PostgreSQL the row keeps a second program waiting until this transaction ends
         set_meta(transaction, COMPARED_KEY, compared_with)
-    new = list(facts)
+    facts = list(facts)
+    stored = {(one.base, one.quote, one.traded): _facts_of(transaction, one) for one in facts}
+    new = [one for one in facts if not ((known := stored[one.base, one.quote, one.traded]) and known[-1].spot == one.spot)]
     transaction.run("spot_date_save", [(one.base, one.quote, one.traded, one.since_ts, one.spot) for one in new])
-    keys = dict.fromkeys((one.base, one.quote, one.traded) for one in new)
-    return [SpotFact(*row) for key in keys for row in transaction.rows("spot_dates_of", key)]
+    changed = {(one.base, one.quote, one.traded): one for one in new}
+    stored |= {pair: _facts_of(transaction, one) for pair, one in changed.items()}
+    return [fact for known in stored.values() for fact in known]
+
+
+def _facts_of(transaction: Transaction, fact: SpotFact) -> list[SpotFact]:
+    """The stored facts of the pair and date of a fact, oldest first."""
+    return [SpotFact(*row) for row in transaction.rows("spot_dates_of", (fact.base, fact.quote, fact.traded))]
 
 
 def newest_with_value_date(transaction: Transaction) -> int:
