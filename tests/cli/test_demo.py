@@ -122,12 +122,19 @@ def test_a_store_that_a_kill_left_half_filled_is_refused(tmp_path: Path, monkeyp
         fill(where, NOON + SECOND)
 
 
-def test_recorded_prices_find_flat_desks(tmp_path: Path) -> None:
+def test_before_recorded_prices_the_past_ends_at_them(tmp_path: Path) -> None:
     where = config(tmp_path)
-    fill(where, with_morning=False)
+    market = MarketSimulator(DEMO_SEED, HOUSE.instruments)
+    prices = {"EURUSD": 1.0832, "USDJPY": 119.25, "AAPL": 27.0, "OTHER": 5.0}
+    fill_store(where, HOUSE, DEMO_SEED, NOON, market, prices)
+    mids = market.mids()
+    assert {symbol: mids[symbol] for symbol in prices if symbol != "OTHER"} == pytest.approx(
+        {"EURUSD": 1.0832, "USDJPY": 119.25, "AAPL": 27.0}, rel=1e-3
+    )
     store = open_store(where.store.url)
-    assert (store.watermark(), store.openings(), store.closes(), len(store.nodes())) == (0, [], [], 10)
+    marks = {mark.instrument: mark.price for mark in store.marks()}
     store.close()
+    assert marks == pytest.approx(mids, rel=2e-3) and marks["EURJPY"] == pytest.approx(1.0832 * 119.25, rel=2e-3)
 
 
 def test_a_store_from_ahead_of_the_clock_is_refused_with_the_way_on(where: Config) -> None:
