@@ -161,6 +161,8 @@ class Engine:
         self._node_cash = node_cash
         entries = EntryCheck(self._check, self.quarantine.openings, config.engine.future_limit_s)
         self.cash = CashBook(self.ledger, node_cash, entries)
+        self.settlements: Mapping[str, tuple[int, float]] = {}
+        """As they were given last; replaced, never changed."""
         self._settled = SettledCash(self.reference, self.ledger.organisation, self.trading_day, self.calendars)
 
     # -- trades ------------------------------------------------------------------------------------------------
@@ -353,6 +355,7 @@ class Engine:
 
     def set_settlements(self, prices: Mapping[str, tuple[int, float]]) -> None:
         """The last settlement of each future: time and price by symbol (other instruments may be among them)."""
+        self.settlements = prices
         self._settled_cash.set_settlements(prices)
 
     def _bring_cash(self, now: int, *, at_once: bool) -> None:

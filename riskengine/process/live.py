@@ -128,6 +128,7 @@ class LiveEngine:
         self.manual_marks = ManualMarks(calls.on_store, calls.on_writer, self.quotes, self.beats.hand_over_prices, around.clock)
         self.day_marks = DayMarks(around.store, config, around.clock, self.quotes, lambda: self.neighbours.read_closes())
         self.cash_desk = CashDesk(around.store, config, around.clock, calls.on_store, calls.on_writer)
+        self.cash_desk.go_on(loaded.seen, engine.settlements)
         self.neighbours = Neighbours(self._neighbour_parts())
         self.calendar_watch = CalendarWatch(self.newest, self.spot_dates, around.warnings, around.clock)
         self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store, around.clock.speed)

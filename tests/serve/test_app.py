@@ -237,6 +237,7 @@ READS = [
     ("/v1/cashladder", {}),
     ("/v1/exposure", {"by": "sector"}),
     ("/v1/closes", {}),
+    ("/v1/cashladder", {}),
     ("/v1/history", {}),
     ("/v1/exceptions", {}),
     ("/v1/breaks", {}),
