@@ -136,7 +136,8 @@ def collect_known(
     newest = engine.snapshot
     if newest.trade_seq > snapshot.seq or newest.reference is not snapshot.reference:
         return None
-    return LadderTrades(snapshot, node, known, tuple(engine.cash.since(since)), tuple(engine.cash.without_notional))
+    records, carry = tuple(engine.cash.since(since)), tuple(engine.cash.without_notional)
+    return LadderTrades(snapshot, node, known, records, carry, engine.calendars)
 
 
 def unknown_places(snapshot: Snapshot, node: int, since: int, known: dict[Place, Tail]) -> list[list[tuple[Place, Row]]]:

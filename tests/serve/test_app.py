@@ -234,7 +234,6 @@ READS = [
     ("/v1/marks", {}),
     ("/v1/trades", {}),
     ("/v1/digest", {}),
-    ("/v1/cashladder", {}),
     ("/v1/exposure", {"by": "sector"}),
     ("/v1/closes", {}),
     ("/v1/cashladder", {}),
