@@ -14,10 +14,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
+from riskengine.clock import MICROS_PER_SECOND
 from riskengine.engine.cash_book import NO_NOTIONAL
 from riskengine.engine.engine import Engine
 from riskengine.errors import Frozen
-from riskengine.market.settlement import business_day_after, business_day_before, settlement_date, value_date_of
+from riskengine.market.calendars import Calendars
+from riskengine.market.settlement import LONGEST_DAYS, settlement_date, value_date_of
 from riskengine.market.trading_day import TradingDay
 from riskengine.positions.ledger import Row
 from riskengine.records.cash import CarryRecord, CashMovement, CashRecord, entry_of
@@ -31,11 +33,8 @@ from riskengine.snapshot.snapshot import Snapshot, node_number
 LEG_SCALE = CASH_ONE // (ONE * 10**MULTIPLIER_DECIMALS)
 """Turns k q into units of 1e-28."""
 
-LOOK_BACK_DAYS = 9
-"""Calendar days before which every spot trade has settled, whatever the holidays."""
-
-UNSETTLED_DAYS = 2
-"""Business days after its trading day on which a trade settles at the latest, unless its own value date says otherwise."""
+LOOK_BACK_US = 9 * 86_400 * MICROS_PER_SECOND
+"""Trades of so many days are looked at even where those of their instrument have settled: one may have a later value date."""
 
 AT_ONCE = 2_000
 """Positions that the writer looks at in one step: 2 ms."""
@@ -62,6 +61,7 @@ class LadderTrades(NamedTuple):
     snapshot, node, tails  the snapshot that it is of, the number of the node, and its tails
     records                cash and carry of the last days and those to come
     without_notional       the carry of futures and forwards
+    calendars              those in force
     """
 
     snapshot: Snapshot
@@ -69,27 +69,17 @@ class LadderTrades(NamedTuple):
     tails: Mapping[Place, Tail]
     records: tuple[CashRecord, ...]
     without_notional: tuple[CarryRecord, ...]
+    calendars: Calendars
 
 
-class LookBack(NamedTuple):
-    """Which trades are looked at: those in memory since `since`; those since `unsettled` are recalled where they are frozen."""
-
-    since: int
-    unsettled: int
-    today: str
+def look_back(trading_day: TradingDay, now: int) -> int:
+    """The moment before which every trade has settled, whatever the holidays."""
+    return trading_day.close_of(trading_day.date_of(now) - dt.timedelta(days=LONGEST_DAYS))
 
 
-def look_back(trading_day: TradingDay, now: int) -> LookBack:
-    """The look back of a ladder at a moment."""
-    today = trading_day.date_of(now)
-    first = business_day_before(today, UNSETTLED_DAYS + 1)
-    since = trading_day.close_of(today - dt.timedelta(days=LOOK_BACK_DAYS))
-    return LookBack(since, trading_day.close_of(first), today.isoformat())
-
-
-def places_of(snapshot: Snapshot, node: int, back: LookBack) -> Iterator[tuple[Place, Row]]:
+def places_of(snapshot: Snapshot, node: int, since: int) -> Iterator[tuple[Place, Row]]:
     """The positions at or below a node that must be looked at, with their rows. O(leaves + positions of those that traded)."""
-    hierarchy, since = snapshot.reference.hierarchy, back.since
+    hierarchy = snapshot.reference.hierarchy
     for name in hierarchy.leaves_below(node):
         leaf = hierarchy.index[name]
         state = snapshot.nodes.state(leaf)
@@ -99,19 +89,25 @@ def places_of(snapshot: Snapshot, node: int, back: LookBack) -> Iterator[tuple[P
                     yield (leaf, row.instrument), row
 
 
-def tails_of(engine: Engine, wanted: Iterable[tuple[Place, Row]], back: LookBack) -> dict[Place, Tail]:
-    """The tails of positions that still have these rows. Writer thread. Raises Frozen. 1 us each, and its trades."""
+def tails_of(engine: Engine, wanted: Iterable[tuple[Place, Row]], since: int) -> dict[Place, Tail]:
+    """The tails of positions that still have these rows. Writer thread. 1 us each, and its trades.
+
+    Raises Frozen for those of which a frozen trade may not have settled.
+    """
+    today, now = engine.trading_day.date_of(engine.snapshot.as_of).isoformat(), engine.snapshot.as_of
     books, found, frozen = engine.ledger.organisation.books, dict[Place, Tail](), []
     names, symbols = engine.reference.hierarchy.names, engine.reference.symbols
     for (leaf, number), row in wanted:
         position = books[leaf].positions.get(number)
         if position is None or books[leaf].rows[position.slot] is not row:
             continue
-        if position.base is not None and _may_be_unsettled(position.base.newest, back):
+        unsettled = engine.unsettled_since(number)
+        newest = None if position.base is None else position.base.newest
+        if newest is not None and (newest.ts >= unsettled or newest.value_date >= today):
             frozen.append(("node", names[leaf], symbols[number]))
-        trades = position.trades
+        trades, looked_at = position.trades, max(since, min(unsettled, now - LOOK_BACK_US))
         first = len(trades)
-        while first and trades[first - 1].ts >= back.since:
+        while first and trades[first - 1].ts >= looked_at:
             first -= 1
         found[leaf, number] = Tail(row, tuple(trades[first:]))
     if frozen:
@@ -119,11 +115,7 @@ def tails_of(engine: Engine, wanted: Iterable[tuple[Place, Row]], back: LookBack
     return found
 
 
-def _may_be_unsettled(trade: Trade, back: LookBack) -> bool:
-    return trade.ts >= back.unsettled or trade.value_date >= back.today
-
-
-def collect(engine: Engine, *, node: str | None, back: LookBack, known: Mapping[Place, Tail]) -> LadderTrades:
+def collect(engine: Engine, *, node: str | None, since: int, known: Mapping[Place, Tail]) -> LadderTrades:
     """What a ladder of a node (None: the root) is made from; `known` are tails that were taken before. Writer thread.
 
     Raises UnknownName, Frozen. O(positions that traded since), and the trades of those that are not known.
@@ -132,32 +124,35 @@ def collect(engine: Engine, *, node: str | None, back: LookBack, known: Mapping[
     number = 0 if node is None else node_number(snapshot, node)
     tails: dict[Place, Tail] = {}
     missing: list[tuple[Place, Row]] = []
-    for place, row in places_of(snapshot, number, back) if len(snapshot.reference.hierarchy) else ():
+    for place, row in places_of(snapshot, number, since) if len(snapshot.reference.hierarchy) else ():
         tail = known.get(place)
         if tail is not None and tail.row is row:
             tails[place] = tail
         else:
             missing.append((place, row))
-    tails |= tails_of(engine, missing, back)
-    return LadderTrades(snapshot, number, tails, tuple(engine.cash.since(back.since)), tuple(engine.cash.without_notional))
+    tails |= tails_of(engine, missing, since)
+    return LadderTrades(
+        snapshot, number, tails, tuple(engine.cash.since(since)), tuple(engine.cash.without_notional), engine.calendars
+    )
 
 
 def collect_known(
-    engine: Engine, *, snapshot: Snapshot, node: int, back: LookBack, known: Mapping[Place, Tail]
+    engine: Engine, *, snapshot: Snapshot, node: int, since: int, known: Mapping[Place, Tail]
 ) -> LadderTrades | None:
     """The same of a snapshot of which all tails are known; None if a trade has come since. Writer thread. O(records since)."""
     newest = engine.snapshot
     if newest.trade_seq > snapshot.seq or newest.reference is not snapshot.reference:
         return None
-    return LadderTrades(snapshot, node, known, tuple(engine.cash.since(back.since)), tuple(engine.cash.without_notional))
+    records, carry = tuple(engine.cash.since(since)), tuple(engine.cash.without_notional)
+    return LadderTrades(snapshot, node, known, records, carry, engine.calendars)
 
 
-def unknown_places(snapshot: Snapshot, node: int, back: LookBack, known: dict[Place, Tail]) -> list[list[tuple[Place, Row]]]:
+def unknown_places(snapshot: Snapshot, node: int, since: int, known: dict[Place, Tail]) -> list[list[tuple[Place, Row]]]:
     """The positions of a snapshot that must be looked at and are not `known`, in steps of AT_ONCE; forgets the others.
 
     Any thread. O(leaves + positions of those that traded).
     """
-    wanted = dict(places_of(snapshot, node, back))
+    wanted = dict(places_of(snapshot, node, since))
     for place in [place for place, tail in known.items() if wanted.get(place) is not tail.row]:
         del known[place]
     return list(steps_of((place, row) for place, row in wanted.items() if place not in known))
@@ -173,8 +168,10 @@ def steps_of(wanted: Iterable[tuple[Place, Row]]) -> Iterator[list[tuple[Place, 
 class Flows:
     """Exact amounts by currency and value date, units of 1e-28, positive where money comes in."""
 
-    def __init__(self, today: dt.date) -> None:
-        self.today = today
+    def __init__(self, now: int, trading_day: TradingDay, calendars: Calendars) -> None:
+        self.today = trading_day.date_of(now)
+        self.trading_day = trading_day
+        self.calendars = calendars
         self.amounts: dict[FlowKey, int] = {}
 
     def add(self, currency: str, date: dt.date | None, units: int) -> None:
@@ -195,20 +192,20 @@ class Flows:
 def cash_ladder(taken: LadderTrades, trading_day: TradingDay, currency: str | None = None) -> tuple[list[RowDict], RowDict]:
     """The rows of a ladder, by currency and value date, and the figures beside them. O(trades of the last days). Any thread."""
     snapshot = taken.snapshot
-    flows = Flows(trading_day.date_of(snapshot.as_of))
+    flows = Flows(snapshot.as_of, trading_day, taken.calendars)
     state = snapshot.nodes.state(taken.node) if len(snapshot.reference.hierarchy) else None
     quarantined = 0
     for row in state.positions() if state is not None else ():
         quarantined += row.quarantined
         _add_row(flows, snapshot.reference.instruments[row.instrument], row)
     for (_, number), tail in taken.tails.items():
-        _move_tail(flows, snapshot.reference.instruments[number], tail, trading_day)
+        _move_tail(flows, snapshot.reference.instruments[number], tail)
     for code, units in balances_of(snapshot, taken.node).items() if state is not None else ():
         flows.add(code, None, units)
     for each in taken.without_notional:
         _add_carry(flows, snapshot, taken.node, each)
     for record in taken.records:
-        _move_record(flows, snapshot, taken.node, record, trading_day)
+        _move_record(flows, snapshot, taken.node, record)
     rows = _rows(flows, snapshot, currency)
     return rows, {"today": flows.today.isoformat(), "totals": _totals(rows), "quarantined_count": quarantined}
 
@@ -218,7 +215,7 @@ def _add_row(flows: Flows, instrument: Instrument, row: Row) -> None:
     if instrument.kind is Kind.FX:
         flows.add(instrument.base_currency, None, row.quantity * instrument.multiplier * LEG_SCALE)
     if instrument.kind is Kind.FX_FORWARD:
-        date = settlement_date(instrument, flows.today)
+        date = settlement_date(instrument, flows.today, flows.calendars)
         flows.add(instrument.base_currency, date, row.quantity * instrument.multiplier * LEG_SCALE)
         flows.add(instrument.currency, date, row.cash)
     elif instrument.kind is not Kind.FUTURE:
@@ -229,10 +226,10 @@ def _add_row(flows: Flows, instrument: Instrument, row: Row) -> None:
         flows.add(code, None, -units * CASH_PER_ONE)
 
 
-def _move_tail(flows: Flows, instrument: Instrument, tail: Tail, trading_day: TradingDay) -> None:
+def _move_tail(flows: Flows, instrument: Instrument, tail: Tail) -> None:
     """Move the trades of a position to their value dates."""
     for trade in tail.trades:
-        date = value_date_of(trade, instrument, trading_day)
+        date = value_date_of(trade, instrument, flows.trading_day, flows.calendars)
         if instrument.kind is Kind.FX:
             flows.move(instrument.base_currency, date, trade.signed_quantity * instrument.multiplier * LEG_SCALE)
         if instrument.kind not in NO_NOTIONAL:
@@ -254,15 +251,15 @@ def _add_carry(flows: Flows, snapshot: Snapshot, node: int, record: CarryRecord)
     if entry.is_beside or not _is_below(snapshot, node, record.desk):
         return
     if instrument.kind is Kind.FX_FORWARD:
-        flows.add(entry.currency, settlement_date(instrument, flows.today), -entry.amount)
+        flows.add(entry.currency, settlement_date(instrument, flows.today, flows.calendars), -entry.amount)
     flows.add(entry.currency, None, entry.amount)
 
 
-def _move_record(flows: Flows, snapshot: Snapshot, node: int, record: CashRecord, trading_day: TradingDay) -> None:
+def _move_record(flows: Flows, snapshot: Snapshot, node: int, record: CashRecord) -> None:
     """Put cash and carry of the last days and those to come on the trading day of their time."""
     if not _is_below(snapshot, node, record.node if isinstance(record, CashMovement) else record.desk):
         return
-    date, units = trading_day.date_of(record.ts), record.amount * CASH_PER_ONE
+    date, units = flows.trading_day.date_of(record.ts), record.amount * CASH_PER_ONE
     if isinstance(record, CashMovement) and record.ts > snapshot.as_of:
         flows.add(record.currency, date, units)  # not in force: in no sum yet
     else:
@@ -270,7 +267,8 @@ def _move_record(flows: Flows, snapshot: Snapshot, node: int, record: CashRecord
 
 
 def _rows(flows: Flows, snapshot: Snapshot, currency: str | None) -> list[RowDict]:
-    names = {flows.today: TODAY, business_day_after(flows.today, 1): TOM, business_day_after(flows.today, 2): SPOT}
+    tom = flows.trading_day.next(flows.today)
+    names = {flows.today: TODAY, tom: TOM, flows.trading_day.next(tom): SPOT}
     index, rates = snapshot.reference.currency_index, snapshot.rates
     found = []
     for (code, date), units in sorted(flows.amounts.items(), key=lambda flow: (flow[0][0], flow[0][1] or dt.date.min)):

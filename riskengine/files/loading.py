@@ -11,6 +11,7 @@ from riskengine.config import Config
 from riskengine.errors import InputError, ReferenceDataError
 from riskengine.files.lines import display_name
 from riskengine.files.records import (
+    CALENDARS,
     CARRY,
     CASH,
     CLOSES,
@@ -21,6 +22,7 @@ from riskengine.files.records import (
     TRADES,
     ColumnOptions,
     Shape,
+    read_calendars,
     read_carry,
     read_cash,
     read_closes,
@@ -31,6 +33,7 @@ from riskengine.files.records import (
     read_trades,
 )
 from riskengine.files.refused import RefusedLines
+from riskengine.records.calendars import CalendarEntry, CalendarState
 from riskengine.records.cash import CASH_CONFLICT_REASON, CarryRow, CashRecord, EntryCheck, opening_times
 from riskengine.records.decode import TradeCheck, TradeInput, has_rounded_fees
 from riskengine.records.fields import to_text
@@ -54,6 +57,7 @@ from riskengine.store.trade_rows import TradeRow
 SHAPES: Mapping[str, Shape] = {
     "nodes": NODES,
     "instruments": INSTRUMENTS,
+    "calendars": CALENDARS,
     "positions": OPENINGS,
     "closes": CLOSES,
     "marks": MARKS,
@@ -73,9 +77,13 @@ SHOWN_FILES = 10
 DEAL_TERMS = ("kind", "multiplier", "base_currency", "quote_currency", "premium_currency", "strike", "expiry", "underlying")
 """Columns of an instrument that say what its trades are worth: a change moves the P&L of every trade there is."""
 
+OTHER_ATTRIBUTES = "other_attributes"
+"""Duplicates that differ outside the economics, counted beside: what the store has stays, an amend changes it."""
+
 PARKED_REASON = "parked: a cancel whose trade has not come"
 
 _Record = TypeVar("_Record")
+_Stored = TypeVar("_Stored", Node, Instrument, CalendarEntry)
 
 Numbered = Iterator[tuple[int, _Record | Refusal]]
 
@@ -97,9 +105,12 @@ class LoadStore(Protocol):
     def select_trades(self, wanted: TradeFilter, limit: int) -> tuple[list[TradeRow], int]: ...
     def trades_of_deals(self, deals: Sequence[tuple[str, str]]) -> list[TradeRow]: ...
     def append_trades(self, trades: Sequence[Trade]) -> list[Stored]: ...
+    def closes(self, date: str | None = None) -> list[Close]: ...
     def save_nodes(self, nodes: Sequence[Node]) -> Saved: ...
     def save_instruments(self, instruments: Sequence[Instrument]) -> Saved: ...
     def save_openings(self, openings: Sequence[Opening]) -> Saved: ...
+    def calendar_state(self) -> CalendarState: ...
+    def save_calendars(self, entries: Sequence[CalendarEntry]) -> Saved: ...
     def save_closes(self, closes: Sequence[Close]) -> Saved: ...
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved: ...
     def save_cash(self, kind: str, records: Sequence[CashRecord]) -> list[CashSaved]: ...
@@ -233,6 +244,8 @@ def load(kind: str, paths: Sequence[str], options: ColumnOptions, target: Target
                 _load_nodes(path, options, target)
             elif kind == "instruments":
                 _load_instruments(path, options, target)
+            elif kind == "calendars":
+                _load_calendars(path, options, target)
             elif kind == "trades":
                 _load_trades(path, options, target)
             elif kind in ("cash", "carry"):
@@ -338,6 +351,19 @@ def _load_instruments(path: str, options: ColumnOptions, target: Target) -> None
             report.add_change(path, change)
 
 
+def _load_calendars(path: str, options: ColumnOptions, target: Target) -> None:
+    """Store calendar entries; one that replaces another is told."""
+    report, store = target.report, target.store
+    known = {entry.key: entry for entry in store.calendar_state().entries}
+    for batch in _batches(path, read_calendars(path, options), report, target.whole):
+        for line, entry in batch:
+            told = f"{entry.calendar} {entry.date or 'always'}"
+            for change in _changes(line, told, known.get(entry.key), entry):
+                report.add_change(path, change)
+            known[entry.key] = entry
+        _count(path, batch, store.save_calendars([entry for _, entry in batch]), report)
+
+
 def _is_term(change: FieldChange) -> bool:
     """Whether a change may move the P&L of trades. With fewer decimals than before, stored quantities may be none any more."""
     if change.field == "quantity_decimals":
@@ -357,7 +383,7 @@ def _refused_change(terms: Sequence[FieldChange]) -> Refusal:
     return Refusal(line, field, reason)
 
 
-def _changes(line: int, name: str, old: Node | Instrument | None, new: Node | Instrument) -> list[FieldChange]:
+def _changes(line: int, name: str, old: _Stored | None, new: _Stored) -> list[FieldChange]:
     """The columns in which a record differs from the stored one."""
     if old is None or old == new:
         return []
@@ -391,7 +417,23 @@ def _load_records(kind: str, path: str, options: ColumnOptions, target: Target) 
     batch: list[tuple[int, Any]]
     for batch in _batches(path, records, target.report, target.whole):
         loaded: list[Any] = [record for _, record in batch]
+        changes = _new_prices(batch, store) if kind == "closes" else ()
         _count(path, batch, save(loaded), target.report)
+        for change in changes:
+            target.report.add_change(path, change)
+
+
+def _new_prices(batch: Sequence[tuple[int, Any]], store: LoadStore) -> list[FieldChange]:
+    """The lines that give a stored close another price: each is a new version of it."""
+    dates = {close.date for _, close in batch}
+    known = {(each.date, each.instrument): each.price for date in dates for each in store.closes(date)}
+    changes = []
+    for line, close in batch:
+        before = known.get((close.date, close.instrument))
+        if before is not None and before != close.price:
+            changes.append(FieldChange(line, f"{close.instrument} {close.date}", "price", repr(before), repr(close.price)))
+        known[close.date, close.instrument] = close.price
+    return changes
 
 
 def _check_marks_are_past(records: Numbered[StoredMark], target: Target) -> Numbered[StoredMark]:
@@ -463,8 +505,8 @@ def _load_trades(path: str, options: ColumnOptions, target: Target) -> None:
     try:
         for batch in _batches(path, read_trades(path, options, check, target.clock.now), report, False):
             stored = store.append_trades([trade for _, trade in batch])
-            for (line, trade), (_, outcome) in zip(batch, stored, strict=True):
-                _report_trade(path, line, trade, outcome, target, cancels)
+            for (line, trade), one in zip(batch, stored, strict=True):
+                _report_trade(path, line, trade, one, target, cancels)
     except InputError as error:
         damage = error
     _report_cancels(path, cancels, target)
@@ -480,12 +522,15 @@ def _check_counting(check: TradeCheck, report: LoadReport, sent: TradeInput, rec
     return trade
 
 
-def _report_trade(path: str, line: int, trade: Trade, outcome: str, target: Target, cancels: list[tuple[int, Identity]]) -> None:
+def _report_trade(
+    path: str, line: int, trade: Trade, stored: Stored, target: Target, cancels: list[tuple[int, Identity]]
+) -> None:
     report = target.report
-    if outcome == "conflict":
+    if stored.outcome == "conflict":
         report.add_refusal(path, Refusal(line, "", f"conflict: {CONFLICT_REASON}"), "conflict")
-    elif outcome == "existing":
+    elif stored.outcome == "existing":
         report.add("duplicate")
+        report.add(OTHER_ATTRIBUTES, bool(stored.other_attributes))
     elif reason := target.judge(trade):
         report.add_refusal(path, Refusal(line, "", f"quarantined: {reason}"), "quarantined")
     elif trade.action == "cancel":

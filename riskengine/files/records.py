@@ -15,9 +15,10 @@ from riskengine.errors import InputError
 from riskengine.files.columns import ColumnOptions, Row, TableFile, load_alias, parse_columns, read_rows
 from riskengine.files.lines import display_name
 from riskengine.files.mappings.mapped_rows import rows_of
-from riskengine.files.shapes import CARRY, CASH, CLOSES, INSTRUMENTS, MARKS, NODES, OPENINGS, TICKS, TRADES, Shape
+from riskengine.files.shapes import CALENDARS, CARRY, CASH, CLOSES, INSTRUMENTS, MARKS, NODES, OPENINGS, TICKS, TRADES, Shape
 from riskengine.files.spreadsheet import unescape_formula
 from riskengine.files.times import TimeParser, date_parser, time_parser, with_way_out
+from riskengine.records.calendars import CalendarEntry, CalendarInput, check_calendar
 from riskengine.records.cash import CarryInput, CarryRecord, CashInput, CashMovement, EntryCheck
 from riskengine.records.currency_units import AS_THEY_ARE, PriceUnits
 from riskengine.records.decode import TradeInput, convert
@@ -37,6 +38,7 @@ from riskengine.records.reference_input import (
 from riskengine.records.types import Close, Instrument, Node, Opening, Refusal, StoredMark, Tick, Trade
 
 __all__ = [
+    "CALENDARS",
     "CARRY",
     "CASH",
     "CLOSES",
@@ -52,6 +54,7 @@ __all__ = [
     "merge_by_time",
     "parse_columns",
     "parse_time",
+    "read_calendars",
     "read_carry",
     "read_cash",
     "read_closes",
@@ -116,6 +119,11 @@ def read_nodes(path: str, options: ColumnOptions) -> Iterator[tuple[int, Node | 
 def read_instruments(path: str, options: ColumnOptions) -> Iterator[tuple[int, Instrument | Refusal]]:
     """The instruments of a file."""
     return _records(path, options, INSTRUMENTS, InstrumentInput, check_instrument)
+
+
+def read_calendars(path: str, options: ColumnOptions) -> Iterator[tuple[int, CalendarEntry | Refusal]]:
+    """The calendar entries of a file."""
+    return _records(path, options, CALENDARS, CalendarInput, check_calendar)
 
 
 def read_openings(

@@ -16,13 +16,14 @@ import numpy as np
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
+from riskengine.market.spot_dates import SpotDates
 from riskengine.positions.quarantine import Quarantine
 from riskengine.records.cash import CarryRecord, EntryCheck, StoredCashRow
 from riskengine.records.currency_units import MINOR_UNITS
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import MAX_INTEGER, MAX_SEQUENCE, TS_MAX, TS_MIN, Rejected, date
 from riskengine.records.fingerprints import join_parts, trade_fingerprint
-from riskengine.records.types import CASH_PER_ONE, DECIMALS, Identity, Instrument, Key, Node, Opening, Trade
+from riskengine.records.types import CASH_PER_ONE, DECIMALS, Identity, Instrument, Key, Kind, Node, Opening, Trade
 from riskengine.records.types import IntArray as Ints
 from riskengine.snapshot.compare import DEALER, NO_FEES, NODE, NOTHING, Fees, Holding, plus
 from riskengine.store.protocol import Store
@@ -30,6 +31,7 @@ from riskengine.store.queries import Transaction
 from riskengine.store.sql_store import REVISION_KEY
 from riskengine.store.tables import reference
 from riskengine.store.tables import verdicts as verdicts_of
+from riskengine.store.tables.calendars import calendar_state
 from riskengine.store.tables.cash import cash_rows
 from riskengine.store.tables.rules import rule_starts
 from riskengine.store.tables.trade_columns import (
@@ -86,10 +88,11 @@ class StoreSide(NamedTuple):
 class Rules:
     """The rules by which trades of this store count: reference data, balances and verdicts as they are stored.
 
-    `as_of`, microseconds since the epoch, leaves out later balances and verdicts.
+    `current_day` is the trading day that is running: trades dated later wait; "": none waits. `as_of`, microseconds since the
+    epoch, leaves out later balances and verdicts.
     """
 
-    def __init__(self, transaction: Transaction, config: Config, as_of: int | None = None) -> None:
+    def __init__(self, transaction: Transaction, config: Config, as_of: int | None = None, current_day: str = "") -> None:
         until = TS_MAX if as_of is None else as_of
         self.revision = int(reference.get_meta(transaction, REVISION_KEY) or 0)
         self.nodes: list[Node] = reference.nodes(transaction)
@@ -98,8 +101,10 @@ class Rules:
         self.leaves = frozenset(node.node for node in self.nodes if node.node not in parents)
         reporting = config.engine.reporting_currency
         names = {node.node for node in self.nodes}
-        self.check = TradeCheck(self.instruments, self.leaves, names, (reporting,), rule_starts(transaction))
-        self.quarantine = Quarantine(self.instruments, config.engine)
+        starts = rule_starts(transaction)
+        self.check = TradeCheck(self.instruments, self.leaves, names, (reporting,), starts)
+        spot_dates = SpotDates.of(calendar_state(transaction), config.engine)
+        self.quarantine = Quarantine(self.instruments, config.engine, spot_dates, starts, current_day)
         self.openings: list[Opening] = [
             opening
             for opening in reference.openings(transaction)
@@ -171,16 +176,16 @@ def _fees(currency: str, units: int) -> Fees:
     return {currency: units} if units else NO_FEES
 
 
-def store_side(store: Store, config: Config, watermark: int) -> StoreSide:
-    """The store's own account of everything up to number `watermark`. Any thread. Raises StoreError.
+def store_side(store: Store, config: Config, watermark: int, current_day: str = "") -> StoreSide:
+    """The store's own account of everything up to number `watermark`, on a trading day. Any thread. Raises StoreError.
 
     Costs 3 us for each row that is the first and only version, 15 us for any other.
     """
-    return store.read(partial(_store_side, config=config, watermark=watermark))
+    return store.read(partial(_store_side, config=config, watermark=watermark, current_day=current_day))
 
 
-def _store_side(transaction: Transaction, config: Config, watermark: int) -> StoreSide:
-    rules = Rules(transaction, config)
+def _store_side(transaction: Transaction, config: Config, watermark: int, current_day: str) -> StoreSide:
+    rules = Rules(transaction, config, current_day=current_day)
     plain = PlainSums(transaction, rules, watermark)
     nodes, dealers = plain.by_owner()
     sides = {NODE: nodes, DEALER: dealers}
@@ -307,23 +312,23 @@ _DEALERS = 1 << 24
 
 
 def _date_check(rules: Rules) -> Callable[[bytes, int, bytes, bytes], bool]:
-    """Tells whether a plain row of an instrument, traded at a time, counts with its value_date and trade_date."""
+    """Tells whether a plain row of an instrument, traded at a time, counts with its value_date and trade_date.
+
+    Only if it counts whenever it was received: what a calendar of another day judged otherwise is judged row by row.
+    """
 
     @lru_cache(maxsize=65_536)
     def judge(symbol: bytes, minute: int, value_date: bytes, trade_date: bytes) -> bool:
         try:
-            trade = Trade(
-                source="",
-                trade_id="",
-                ts=minute * MINUTE,
-                received_ts=minute * MINUTE,
-                instrument=symbol.decode(),
-                value_date=date(value_date.decode(), "value_date"),
-                trade_date=date(trade_date.decode(), "trade_date"),
-            )
-        except (Rejected, UnicodeDecodeError):
+            valued, traded = date(value_date.decode(), "value_date"), date(trade_date.decode(), "trade_date")
+            instrument = rules.instruments[symbol.decode()]
+        except (Rejected, UnicodeDecodeError, KeyError):
             return False
-        return not rules.quarantine.reason(trade)
+        if rules.quarantine.current_day and traded > rules.quarantine.current_day:
+            return False  # when it was received decides
+        if not valued or instrument.kind is not Kind.FX:
+            return True
+        return rules.quarantine.spot_dates.every_verdict(instrument, minute * MINUTE, valued, traded) == {True}
 
     def is_dated(symbol: bytes, ts: int, value_date: bytes, trade_date: bytes) -> bool:
         return judge(symbol, ts // MINUTE, value_date, trade_date)

@@ -8,14 +8,17 @@ from typing import Any
 from riskengine import __version__
 from riskengine.observe import METRICS_CONTENT_TYPE, TRADE_OUTCOMES
 from riskengine.records.cash import CARRY_TYPES
-from riskengine.records.fields import MAX_INTEGER
+from riskengine.records.decode import NAMED_ATTRIBUTES
+from riskengine.records.fields import MAX_INTEGER, MAX_REMARK, MAX_TEXT
 from riskengine.serve.access.identity import COOKIE
 from riskengine.serve.answers import shapes
 from riskengine.serve.answers.problems import PROBLEM_JSON
 from riskengine.serve.answers.shapes import POLICIES, Fields
 from riskengine.serve.operations import Operation
 from riskengine.serve.routes.cash import CASH_OUTCOMES
+from riskengine.serve.routes.closes import CLOSE_OUTCOMES
 from riskengine.serve.routes.feeds import FEED_ACTIONS
+from riskengine.serve.routes.marks import MARK_OUTCOMES
 from riskengine.snapshot.exposure import BY, TOP
 
 Schema = dict[str, Any]
@@ -51,6 +54,7 @@ _WARNINGS: Schema = {
     "type": "array",
     "items": _object({"kind": _TEXT, "text": _TEXT, "since": _INTEGER}, ("kind", "text", "since")),
 }
+ATTRIBUTE_TEXT = "outside the economics: stored and sent on, in no sum; a repeat with another one is a duplicate"
 _TRADE_INPUT = _object(
     {
         "source": _TEXT | {"default": "api"},
@@ -79,6 +83,8 @@ _TRADE_INPUT = _object(
         "contra_amount": _DECIMAL,
         "legs": _INTEGER,
         "currency": _TEXT | {"description": "a check: the cash currency, or its minor unit, in which the amounts then are"},
+        **{name: _TEXT | {"maxLength": MAX_TEXT, "description": ATTRIBUTE_TEXT} for name in NAMED_ATTRIBUTES},
+        "comment": _TEXT | {"maxLength": MAX_REMARK, "description": ATTRIBUTE_TEXT},
         "store_seq": {"description": "known and ignored, so that what was read can be posted"},
         "received_ts": {"description": "known and ignored, so that what was read can be posted"},
     },
@@ -88,6 +94,47 @@ _TICK_INPUT = _object(
     {"instrument": _TEXT, "ts": _TIME, "bid": _DECIMAL, "ask": _DECIMAL, "mid": _DECIMAL, "source": _TEXT},
     ("instrument", "ts"),
 ) | {"additionalProperties": False}
+_CLOSE_INPUT = _object(
+    {
+        "date": _TEXT | {"format": "date"},
+        "instrument": _TEXT,
+        "price": _DECIMAL,
+        "source": _TEXT | {"description": "decides the unit of the price, where that source quotes in another one"},
+        "currency": _TEXT | {"description": "the unit of the price: the cash currency, or its minor unit"},
+    },
+    ("date", "instrument", "price"),
+) | {"additionalProperties": False}
+_CLOSE_RESULT = _object(
+    {
+        "date": {"type": ["string", "null"]},
+        "instrument": {"type": ["string", "null"]},
+        "status": _TEXT | {"enum": list(CLOSE_OUTCOMES)},
+        "reason": _TEXT | {"description": "why it was rejected, or old and new price of a new version"},
+    },
+    ("date", "instrument", "status", "reason"),
+)
+_MARK_INPUT = _object(
+    {
+        "instrument": _TEXT,
+        "ts": _TIME,
+        "price": _DECIMAL,
+        "author": _TEXT | {"maxLength": MAX_TEXT, "description": "without it the name of the token"},
+        "reason": _TEXT | {"maxLength": MAX_REMARK},
+        "expires_ts": _TIME | {"description": "until when it holds against the feeds; without it a newer price replaces it"},
+        "action": _TEXT | {"enum": ["set", "clear"], "default": "set", "description": "clear ends the one that holds"},
+        "currency": _TEXT | {"description": "the unit of the price: the cash currency, or its minor unit"},
+    },
+    ("instrument", "ts"),
+) | {"additionalProperties": False}
+_MARK_RESULT = _object(
+    {
+        "instrument": {"type": ["string", "null"]},
+        "ts": {"type": ["integer", "null"]},
+        "status": _TEXT | {"enum": list(MARK_OUTCOMES)},
+        "reason": _TEXT,
+    },
+    ("instrument", "ts", "status", "reason"),
+)
 _TRADE_RESULT = _object(
     {
         "source": {"type": ["string", "null"]},
@@ -174,6 +221,7 @@ ROWS: dict[str, Schema] = {
     "NodeRow": _row(shapes.NODE),
     "DealerRow": _row(shapes.DEALER),
     "PositionRow": _object(_row(shapes.POSITION)["properties"], shapes.names(shapes.HOLDING)),
+    "CloseRow": _object(_row(shapes.CLOSE)["properties"], shapes.names((*shapes.CLOSED, *shapes.CLOSED_HOLDING))),
     "MarkRow": _row(shapes.MARK),
     "TradeRow": _row(shapes.TRADE),
     "ExceptionRow": _row(shapes.EXCEPTION),
@@ -183,7 +231,7 @@ ROWS: dict[str, Schema] = {
 }
 """The rows of lists."""
 
-VALUED_ROWS = frozenset({"NodeRow", "DealerRow", "PositionRow", "MarkRow", "Point", "CashFlow", "ExposureRow"})
+VALUED_ROWS = frozenset({"NodeRow", "DealerRow", "PositionRow", "CloseRow", "MarkRow", "Point", "CashFlow", "ExposureRow"})
 """Rows whose answers also carry the settings that decide their numbers."""
 
 SCHEMAS: dict[str, Schema] = {
@@ -221,6 +269,7 @@ SCHEMAS: dict[str, Schema] = {
             "rate": {"type": "object"},
             "beside_rates": {"type": "object", "description": "of the currencies of amounts beside net cash"},
             "positions": {"type": "array", "items": {"type": "object"}},
+            "day": {"type": ["object", "null"], "description": "the position at the last close, from which the day's lines come"},
             "arithmetic": {"type": "array", "items": {"type": "object"}},
         },
         ("epoch", "seq", "as_of", "instrument", "row", "mark", "rate", "positions", "arithmetic"),
@@ -286,6 +335,32 @@ SCHEMAS: dict[str, Schema] = {
     "CarryInput": _CARRY_INPUT,
     "CarryRecords": _judged_one_by_one("CarryInput"),
     "CarryAnswer": _cash_answer("carry_id"),
+    "CloseInput": _CLOSE_INPUT,
+    "Closes": _judged_one_by_one("CloseInput"),
+    "CloseResult": _CLOSE_RESULT,
+    "ClosesAnswer": _object(
+        {
+            "epoch": _INTEGER,
+            "seq": _INTEGER,
+            "results": _list_of("CloseResult"),
+            "errors": _ERRORS,
+            "counts": _object(dict.fromkeys(CLOSE_OUTCOMES, _INTEGER), CLOSE_OUTCOMES),
+        },
+        ("epoch", "seq", "results", "errors", "counts"),
+    ),
+    "MarkInput": _MARK_INPUT,
+    "Marks": _judged_one_by_one("MarkInput"),
+    "MarkResult": _MARK_RESULT,
+    "MarksAnswer": _object(
+        {
+            "epoch": _INTEGER,
+            "seq": _INTEGER | {"description": "of a snapshot in which they are in force, already published"},
+            "results": _list_of("MarkResult"),
+            "errors": _ERRORS,
+            "counts": _object(dict.fromkeys(MARK_OUTCOMES, _INTEGER), MARK_OUTCOMES),
+        },
+        ("epoch", "seq", "results", "errors", "counts"),
+    ),
     "TickInput": _TICK_INPUT,
     "Ticks": _judged_one_by_one("TickInput"),
     "TicksAnswer": _object({"accepted": _INTEGER, "refused": _INTEGER, "errors": _ERRORS}, ("accepted", "refused", "errors")),
@@ -394,6 +469,10 @@ def _content(operation: Operation) -> Schema:
         properties |= {"reporting_currency": _TEXT, "policies": _reference("Policies")}
     if operation.answer == "Point":
         properties |= {"node": {"type": ["string", "null"]}, "measure": _TEXT, "bucket_s": {"type": ["number", "null"]}}
+        properties |= {"closes": _INTEGER, "drawdown": _row(shapes.DRAWDOWN)}
+    if operation.answer == "CloseRow":
+        owner: Schema = {"type": ["string", "null"]}
+        properties |= {"date": _TEXT, "version": _INTEGER, "ts": _INTEGER, "struck_ts": _INTEGER, "node": owner, "dealer": owner}
     if operation.answer == "ExposureRow":
         properties |= _beside_exposure()
     if operation.answer == "CashFlow":

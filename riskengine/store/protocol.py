@@ -15,7 +15,11 @@ refuses. A W method that raises has changed nothing.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from riskengine.records.calendars import CalendarEntry, CalendarState, SpotFact
 from riskengine.records.cash import CashRecord
+from riskengine.records.closes import ClosedPosition, CloseHeader, OwnerClose, StruckClose
+from riskengine.records.fields import TS_MAX
+from riskengine.records.manual_marks import ManualMark, MarkStatus
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
@@ -27,9 +31,12 @@ from riskengine.store.results import (
     BreakStatus,
     CashRows,
     CashSaved,
+    ChangedDate,
     Changes,
     Conflict,
     FoundBreak,
+    PackedChunk,
+    PackedClose,
     Removed,
     Saved,
     Stored,
@@ -94,7 +101,40 @@ class Store(Protocol):
         ...
 
     def save_closes(self, closes: Sequence[Close]) -> Saved:
-        """W. Insert by (date, instrument). A stored close is never rewritten: a different price is refused."""
+        """W. Insert by (date, instrument). An equal close is a duplicate, another price a new version (`updated`)."""
+        ...
+
+    def save_closing_marks(self, date: str, marks: Sequence[StoredMark]) -> None:
+        """W. Keep these as the closing marks of a trading day, in place of those of the same instruments.
+
+        Raises LeaseHeld as `save_marks`.
+        """
+        ...
+
+    def save_close_chunks(self, chunks: Sequence[PackedChunk]) -> None:
+        """W. Store contents of a close ahead of it, so that `save_struck_close` is short. 1 ms each. Raises LeaseHeld."""
+        ...
+
+    def save_struck_close(self, close: StruckClose | PackedClose) -> None:
+        """W. Store a close whole, in one transaction, with an entry in the audit trail; forget the closing marks up to its date.
+
+        Raises StoreError if that version of that date is stored already, ValueError if positions are not sorted, LeaseHeld.
+        """
+        ...
+
+    def forget_closes_changed(self, changed: Sequence[ChangedDate]) -> None:
+        """W. Forget changes that `closes_changed` has told; changes that came since stay. Raises LeaseHeld."""
+        ...
+
+    def save_calendars(self, entries: Sequence[CalendarEntry]) -> Saved:
+        """W. Insert or replace by calendar and date, in one transaction."""
+        ...
+
+    def save_spot_facts(self, facts: Sequence[SpotFact], compared_with: str = "") -> list[SpotFact]:
+        """W. Insert spot dates that are not there yet; a stored one is never changed. Returns all of those pairs and dates.
+
+        `compared_with`, if it is not empty, names the calendars with which all stored ones have been compared.
+        """
         ...
 
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
@@ -114,6 +154,13 @@ class Store(Protocol):
 
     def record_followed_cash(self) -> None:
         """W. Record in the audit trail what other programs wrote into `cash` and `carry`. Cost 2 us for each row ever saved."""
+        ...
+
+    def save_manual_marks(self, marks: Sequence[ManualMark], actor: str) -> list[MarkStatus]:
+        """W. Store marks that people set by hand, and note them in the audit trail, in one transaction; what became of each.
+
+        Those without an expiry go into `marks` too. Raises LeaseHeld as `save_marks`.
+        """
         ...
 
     def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> int | None:
@@ -281,7 +328,8 @@ class Store(Protocol):
     def select_trades(self, wanted: TradeFilter, limit: int) -> tuple[list[TradeRow], int]:
         """R. The newest matching rows and the number of all: ordered by (ts, source_seq, source, trade_id, leg, version).
 
-        Cost 0.2 us for each trade since `since_ts` (without it: each trade), 0.7 us for each match.
+        Cost 0.2 us for each trade since `since_ts` (without it: each trade), 1 us where an attribute is wanted; 0.7 us for each
+        match.
         """
         ...
 
@@ -349,6 +397,10 @@ class Store(Protocol):
         """R. The stored mark of each instrument."""
         ...
 
+    def manual_marks(self, entered_until: int = TS_MAX) -> list[ManualMark]:
+        """R. The newest mark set by hand of each instrument, of those entered until a moment: in force, expired or cleared."""
+        ...
+
     def closes(self, date: str | None = None) -> list[Close]:
         """R. The closes of a date (`2026-11-21`), or of all dates, by date and instrument."""
         ...
@@ -359,6 +411,52 @@ class Store(Protocol):
 
     def closes_after(self, date: str, limit: int) -> list[Close]:
         """R. The first closes dated after `date`, by date. Cost 1 us each."""
+        ...
+
+    def first_close_date(self, since: str) -> str | None:
+        """R. The earliest date from `since` on that has an official close of any instrument."""
+        ...
+
+    def closes_changed(self) -> list[ChangedDate]:
+        """R. Dates whose official closes any program wrote since the engine last forgot that."""
+        ...
+
+    def closing_marks(self, date: str) -> list[StoredMark]:
+        """R. The closing marks stored for a trading day that is not struck, by instrument."""
+        ...
+
+    def struck_close_dates(self) -> dict[str, int]:
+        """R. The dates of all struck closes, ascending, with the newest version of each."""
+        ...
+
+    def struck_close(self, date: str, version: int | None = None) -> StruckClose | None:
+        """R. A struck close, whole, its newest version unless one is named; None if there is none. 3 us a position."""
+        ...
+
+    def struck_close_header(self, date: str, version: int | None = None) -> CloseHeader | None:
+        """R. As `struck_close`, without positions and totals. 1 us for each instrument."""
+        ...
+
+    def closed_positions(self, date: str, version: int, rollup: str, owners: Sequence[str] | None = None) -> list[ClosedPosition]:
+        """R. The positions of a struck close in a roll-up ("node": leaves, or "dealer"), by owner and instrument.
+
+        Of `owners` only: reads the chunks that may hold them, 5 ms each. Empty if there is no such close.
+        """
+        ...
+
+    def close_totals(self, rollup: str, owner: str, since_date: str) -> list[OwnerClose]:
+        """R. What a node or dealer came to at every close from a date on: its first version, and the newest if that is another.
+
+        By date and version. 0.1 ms a close.
+        """
+        ...
+
+    def calendar_state(self) -> CalendarState:
+        """R. Loaded calendars and everything else by which value dates are judged. Cost 1 us a row."""
+        ...
+
+    def newest_with_value_date(self) -> int:
+        """R. The newest `received_ts` of a trade with a value date, 0 without any. Cost 0.1 s a million trades."""
         ...
 
     def rule_starts(self) -> RuleStarts:

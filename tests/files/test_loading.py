@@ -174,6 +174,7 @@ def test_every_kind_of_reference_data_has_its_way_in(empty: Loader) -> None:
     files = {
         "nodes": "node,parent\nALL,\nFX1,ALL\n",
         "instruments": "instrument,kind,base_currency,quote_currency\nEURUSD,fx,EUR,USD\n",
+        "calendars": "calendar,kind,date\nEUR,holiday,2026-07-14\nEUR,holiday,\n",
         "positions": f"desk,instrument,ts,quantity,average_price\nFX1,EURUSD,{TS},5,1.1\nALL,EURUSD,{TS},5,1.1\n",
         "closes": "date,instrument,price\n2026-01-05,EURUSD,1.1\n2026-01-05,XYZ,1\n",
         "marks": f"instrument,ts,price\nEURUSD,{TS},1.2\nEURUSD,{TS - 1},1.3\n",
@@ -186,6 +187,7 @@ def test_every_kind_of_reference_data_has_its_way_in(empty: Loader) -> None:
     assert {kind: count["inserted"] for kind, count in counts.items()} == {
         "nodes": 2,
         "instruments": 1,
+        "calendars": 1,
         "positions": 1,
         "closes": 1,
         "marks": 1,
@@ -193,7 +195,7 @@ def test_every_kind_of_reference_data_has_its_way_in(empty: Loader) -> None:
         "carry": 1,
         "trades": 1,
     }
-    assert counts["positions"]["refused"] == counts["closes"]["refused"] == 1
+    assert counts["positions"]["refused"] == counts["closes"]["refused"] == counts["calendars"]["refused"] == 1
     assert counts["marks"]["superseded"] == 1
     assert (counts["cash"]["duplicate"], counts["cash"]["refused"], counts["carry"]["conflict"]) == (1, 1, 1)
 
@@ -302,6 +304,16 @@ def test_other_changes_and_those_of_instruments_without_trades_are_told(loader: 
     assert [change[2:] for change in report.changes] == [("multiplier", "50", "20"), ("sector", "empty", "index")]
     report = loader.load("nodes", loader.file("n.csv", "node,level,parent\nFX1,book,Total\n"))
     assert [change[1:] for change in report.changes] == [("FX1", "level", "desk", "book")]
+
+
+@pytest.mark.parametrize("dry", [True, False], ids=["dry run", "for good"])
+def test_a_close_with_another_price_is_a_new_version_and_told(loader: Loader, dry: bool) -> None:
+    loader.load("closes", loader.file("c.csv", "date,instrument,price\n2026-01-05,EURUSD,1.1\n2026-01-06,EURUSD,1.2\n"))
+    loader.is_dry = dry
+    again = "date,instrument,price\n2026-01-05,EURUSD,1.25\n2026-01-06,EURUSD,1.2\n2026-01-07,EURUSD,1.3\n"
+    report = loader.load("closes", loader.file("again.csv", again))
+    assert [report.counts[outcome] for outcome in ("updated", "duplicate", "inserted", "refused")] == [1, 1, 1, 0]
+    assert [change[1:] for change in report.changes] == [("EURUSD 2026-01-05", "price", "1.1", "1.25")]
 
 
 def test_a_balance_holds_its_instrument_too(loader: Loader) -> None:

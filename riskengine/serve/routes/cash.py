@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from riskengine.engine.cash_ladder import (
     LadderTrades,
-    LookBack,
     Place,
     Tail,
     cash_ladder,
@@ -120,8 +119,8 @@ async def answer_cash_ladder(question: Question) -> Response:
     gateway, node, snapshot = question.gateway, question.values["node"], question.snapshot
     check_node(question.grants, snapshot.reference.hierarchy, node)
     trading_day = TradingDay.of(gateway.config.engine)
-    back = look_back(trading_day, snapshot.as_of)
-    taken = await _collect(question, node, back)
+    since = look_back(trading_day, snapshot.as_of)
+    taken = await _collect(question, node, since)
     if question.values["seq"] is not None:
         if snapshot.reference is not taken.snapshot.reference or taken.snapshot.trade_seq > snapshot.seq:
             raise SeqGone(f"trades have come since seq {snapshot.seq}: a cash ladder shows the trades of now")
@@ -139,7 +138,7 @@ async def answer_cash_ladder(question: Question) -> Response:
     return list_answer(question, ListAnswer(header, names(CASH_FLOW), rows, same_row, len(rows), items_are_rows=True))
 
 
-async def _collect(question: Question, node: str | None, back: LookBack) -> LadderTrades:
+async def _collect(question: Question, node: str | None, since: int) -> LadderTrades:
     """What the ladder is made from. Of many positions the writer is asked in steps; those that trade meanwhile are read again.
 
     Raises UnknownName, EngineNotLive.
@@ -151,13 +150,13 @@ async def _collect(question: Question, node: str | None, back: LookBack) -> Ladd
         if not len(snapshot.reference.hierarchy):
             break
         number = 0 if node is None else node_number(snapshot, node)
-        wanted = await asyncio.to_thread(unknown_places, snapshot, number, back, known)
+        wanted = await asyncio.to_thread(unknown_places, snapshot, number, since, known)
         if len(wanted) <= 1 and not known:
             break  # one look of the writer at all is short
         for step in wanted:
-            known |= await gateway.on_writer(partial(tails_of, wanted=step, back=back))
-        look = partial(collect_known, snapshot=snapshot, node=number, back=back, known=known)
+            known |= await gateway.on_writer(partial(tails_of, wanted=step, since=since))
+        look = partial(collect_known, snapshot=snapshot, node=number, since=since, known=known)
         taken: LadderTrades | None = await gateway.on_writer(look)
         if taken is not None:
             return taken
-    return await gateway.on_writer(partial(collect, node=node, back=back, known=known))
+    return await gateway.on_writer(partial(collect, node=node, since=since, known=known))
