@@ -360,8 +360,7 @@ class Engine:
 
     def unsettled_since(self, number: int) -> int:
         """The moment since which trades of an instrument may not have settled. O(1) once a day and instrument, else 50 us."""
-        assert self._settled is not None, "an engine that has published knows the day"
-        return self._settled.unsettled_since(number)
+        return self._settled_cash.unsettled_since(number)
 
     def _bring_cash(self, now: int, *, at_once: bool) -> None:
         """Put movements in force whose time has come, and bring up to date what has been settled. O(what is due)."""
