@@ -2,11 +2,11 @@
 
 With 0 the last close, as published and as restated from all trades of earlier days, a `DayStart` gives for every position
 quantity and cash of both, the price and the rate of the close, and the P&L to date of month and year (ACCOUNTING section 8). It
-is made off the writer thread from a `StruckClose` and is immutable but for `restate`, which replaces entries of positions whose
-earlier trades changed since.
+is made off the writer thread from a `StruckClose` and is immutable: a table whose earlier trades have changed is replaced.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from operator import truediv
 from typing import NamedTuple
 
@@ -107,9 +107,9 @@ class StartTable:
         self.owner_to_date: dict[int, tuple[float, float]] = {}
         """P&L to date of month and year at the close, by owner."""
         self.restated: Mapping[int, HeldBefore | None] = {}
-        """What was held where earlier trades say otherwise than the close, or with carry of the day. Replaced, never changed."""
+        """What was held where earlier trades say otherwise than the close, or with carry of the day."""
         self.ghosts: Mapping[int, tuple[int, ...]] = {}
-        """By owner, the instruments that the close has and whose position has gone since. Replaced, never changed."""
+        """By owner, the instruments that the close has and whose position has gone since."""
 
     def place(self, key: int) -> int:
         """Where a key stands in the columns; -1 if the close has no such position. O(log keys)."""
@@ -149,9 +149,11 @@ class StartTable:
         at = self.place(key)
         return at >= 0 and bool(self.quantity[at] or self.cash[at] or key in self.beside)
 
-    def replace_restated(self, changes: Mapping[int, HeldBefore | None]) -> None:
-        """Take what some keys held, restated. O(all that are restated). Writer thread."""
-        self.restated = {**self.restated, **changes}
+    def with_restated(self, changes: Mapping[int, HeldBefore | None]) -> "StartTable":
+        """The same with what some keys held, restated: snapshots that have this one keep it. O(all that are restated)."""
+        table = copy(self)
+        table.restated = {**self.restated, **changes}
+        return table
 
 
 class DayStart:
