@@ -385,19 +385,21 @@ def columns_of(
     is_found = found.tolist()
     quantity = [table.quantity[place] if there else 0 for place, there in zip(at, is_found, strict=True)]
     cash = [table.cash[place] if there else 0 for place, there in zip(at, is_found, strict=True)]
-    q0, c0 = list(quantity), list(cash)
+    published_quantity, published_cash = _amounts(quantity, ONE), _amounts(cash, CASH_ONE)
+    restated_quantity, restated_cash = published_quantity, published_cash
     aside = np.zeros(len(listed), dtype=np.bool_)
     if table.restated:
+        restated_quantity, restated_cash = published_quantity.copy(), published_cash.copy()
         for place, key in enumerate(listed):
             if key in table.restated:
                 restated = table.restated[key]
                 if restated is UNKNOWN:
                     aside[place] = True
                 else:
-                    q0[place], c0[place] = restated.quantity, restated.cash
+                    restated_quantity[place], restated_cash[place] = restated.quantity / ONE, restated.cash / CASH_ONE
     numbers = keys & MASK
-    needs_price = np.array([bool(one or other) for one, other in zip(q0, quantity, strict=True)], dtype=np.bool_)
-    needs_rate = needs_price | np.array([bool(one or other) for one, other in zip(c0, cash, strict=True)], dtype=np.bool_)
+    needs_price = (restated_quantity != 0.0) | (published_quantity != 0.0)  # of a sum that is not 0 the double is not
+    needs_rate = needs_price | (restated_cash != 0.0) | (published_cash != 0.0)
     no_price = np.isnan(prices.price) | np.isnan(prices.published) | is_unmarked
     no_rate = np.isnan(prices.rate)[cash_currency]
     unknown = aside | (needs_price & no_price[numbers]) | (needs_rate & no_rate[numbers])
@@ -405,10 +407,10 @@ def columns_of(
     return StartColumns(
         keys >> SHIFT,
         numbers,
-        _amounts(q0, ONE),
-        _amounts(c0, CASH_ONE),
-        _amounts(quantity, ONE),
-        _amounts(cash, CASH_ONE),
+        restated_quantity,
+        restated_cash,
+        published_quantity,
+        published_cash,
         unknown,
     )
 
