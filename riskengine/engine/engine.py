@@ -13,20 +13,25 @@ from msgspec.structs import replace
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
+from riskengine.engine.action_notices import action_items
 from riskengine.engine.noticing import Noticing
 from riskengine.engine.table_builder import TableBuilder
 from riskengine.engine.worklist import Notices, WorkList
+from riskengine.errors import Frozen
 from riskengine.market.currencies import CurrencyGraph
 from riskengine.market.marks import Mark, MarkTable
 from riskengine.market.trading_day import TradingDay
+from riskengine.positions.adjustments import Adjustments
 from riskengine.positions.batches import COLUMNS_FROM_TRADES, NOWHERE, PositionChanges
 from riskengine.positions.freezing import Recalled, thaw
+from riskengine.positions.generated import ActionLedger
 from riskengine.positions.ledger import Ledger
 from riskengine.positions.places import place_of, trades_under
 from riskengine.positions.position import LateFold
 from riskengine.positions.processed import APPLIED, CONFLICT, DUPLICATE, PARKED, QUARANTINED, SUPERSEDED, Processed
 from riskengine.positions.quarantine import Quarantine
 from riskengine.positions.repair import Repaired, repair, set_aside
+from riskengine.records.actions import NO_ACTIONS, ActionRows
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import judges_all
 from riskengine.records.types import CONFLICT_REASON, Close, Identity, Key, Opening, Trade, Verdict, small_lot
@@ -89,6 +94,11 @@ class Engine:
         self.marks = MarkTable(reference, config.marks, config.engine.future_limit_s, trading_day)
         self._graph = CurrencyGraph(reference)
         self._terms = ContractTerms.of(reference)
+        self.actions = ActionLedger(self.ledger)
+        self.action_rows = NO_ACTIONS
+        """Corporate actions as they were read last (`take_actions`)."""
+        self._trading_day = trading_day
+        self._listed_actions = -1
         self._tolerance = int(config.engine.tolerance_s * MICROS_PER_SECOND)
         self._counts = dict.fromkeys((APPLIED, DUPLICATE, CONFLICT, SUPERSEDED, PARKED, QUARANTINED, "late"), 0)
         self._work = WorkList()
@@ -225,7 +235,7 @@ class Engine:
 
     def _note_late(self, trade: Trade, fold: LateFold, now: int) -> Outcome:
         self._counts["late"] += 1
-        mark = self.marks.marks[self.reference.instrument_index[trade.instrument]]
+        mark = self.marks.marks[self.ledger.numbers[trade.instrument]]
         reason = self._work.note_late(trade, fold, mark.price if mark is not None and mark.ts else None, now)
         return Outcome(APPLIED, True, reason)
 
@@ -430,6 +440,32 @@ class Engine:
         self._seq = state.seq
         self._trade_seq = state.seq + 1
 
+    # -- corporate actions -------------------------------------------------------------------------------------
+
+    def take_actions(self, rows: ActionRows, now: int) -> None:
+        """Put in force, from the next publication on, what a store knows of corporate actions and whose ex-date has begun.
+
+        Call it at the start before balances and trades, and whenever an action, a close or the day has changed. Positions of the
+        instruments concerned fold again, marks from before an ex-date are divided. O(their trades), O(actions) if nothing is new.
+        Raises Frozen where trades must be recalled first, and then has done nothing.
+        """
+        adjustments = Adjustments(rows, self.reference.by_symbol, now, self._trading_day)
+        if frozen := self.actions.frozen_keys(adjustments):
+            raise Frozen(frozen)
+        self.action_rows = rows
+        self.actions.put_in_force(adjustments)
+        self._listed_actions = -1
+        unsaved = set(self.marks.unsaved)
+        self.beat(self.marks.take_splits(adjustments.prices()), now)
+        self.marks.unsaved = unsaved
+
+    def _refresh_actions(self) -> None:
+        """Bring what actions generate, and what is listed of them, up to date. O(1) if nothing has changed."""
+        self.actions.refresh()
+        if self._listed_actions != self.actions.revision and self.ledger.adjustments is not None:
+            self._listed_actions = self.actions.revision
+            self._work.note_actions(action_items(self.ledger.adjustments, self.actions))
+
     # -- prices ------------------------------------------------------------------------------------------------
 
     def beat(self, marks: Mapping[int, Mark], now: int) -> bool:
@@ -470,6 +506,7 @@ class Engine:
 
         `at_once` works in long steps, for a time when no other thread needs the interpreter.
         """
+        self._refresh_actions()
         nodes, nodes_changed = self._organisation.table(self._factors, at_once=at_once)
         dealers, dealers_changed = self._dealers.table(self._factors, at_once=at_once)
         self._seq += 1
@@ -502,6 +539,7 @@ class Engine:
             watermark=self._watermark,
             trade_seq=self._trade_seq,
             last_trade_at=self._last_trade_at,
+            adjustments=self.ledger.adjustments,
         )
         return self.snapshot
 

@@ -37,7 +37,7 @@ NOTICED_KINDS = (OFF_MARKET, POSSIBLE_DUPLICATE)
 """Kinds of notices that end once their version of the trade does not stand any more, and that are stored."""
 
 WAITING = "waiting"
-"""The kind of closes that wait for the end of their day."""
+"""The kind of closes that wait for the end of their day, and of corporate actions that wait for theirs."""
 
 KINDS = ("conflict", LATE, OLDER_RULE, *NOTICED_KINDS, "parked", "quarantined", "unmatched", WAITING)
 """The kinds of exceptions of a work list, in the order of `exceptions`."""
@@ -66,6 +66,7 @@ class WorkList:
         self._unreadable: dict[int, ExceptionItem] = {}
         self._broken: dict[tuple[str, str, str], ExceptionItem] = {}
         self._waiting: tuple[ExceptionItem, ...] = ()
+        self._actions: tuple[ExceptionItem, ...] = ()
         self._kept_out: dict[tuple[Identity, int], ExceptionItem] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._changed = {"conflict", LATE, "quarantined", VERDICTS}
@@ -218,6 +219,12 @@ class WorkList:
         )
         self._changed.add(WAITING)
 
+    def note_actions(self, items: tuple[ExceptionItem, ...]) -> None:
+        """List what waits of corporate actions (`action_notices`), in place of what was listed before."""
+        if items != self._actions:
+            self._actions = items
+            self._changed.add(WAITING)
+
     def forget_older(self, trades: Iterable[Trade]) -> None:
         """Take trades off the list of older rules: their rows have been read again, and may hold something else."""
         for trade in trades:
@@ -306,7 +313,7 @@ class WorkList:
         if LATE in changed:
             lists[LATE] = tuple(self._late)
         if WAITING in changed:
-            lists[WAITING] = self._waiting
+            lists[WAITING] = (*self._waiting, *self._actions)
         if lists:
             self.exceptions = {**self.exceptions, **lists}
         if VERDICTS in changed:

@@ -13,6 +13,8 @@ from operator import attrgetter
 
 import msgspec
 
+from riskengine.positions.adjusted import AdjustedPosition
+from riskengine.positions.adjustments import Adjustments, Terms
 from riskengine.positions.position import NO_FEES, LateFold, Position, fold_in, open_cost, replace_fees
 from riskengine.records.fingerprints import trade_fingerprint
 from riskengine.records.hierarchy import Hierarchy
@@ -135,6 +137,10 @@ class Rollup:
         """Keys whose rows the next publication sums again from those below (`repair.resum`)."""
         self.broken_sums: dict[int, None] = {}
         """Keys of inner nodes (`ALL_ROWS` for all of an owner) whose sums are broken, until a repair."""
+        self.terms: dict[int, Terms] = {}
+        """By instrument number, the corporate actions that act on its positions (`generated`)."""
+        self.waiting: dict[Position, None] = {}
+        """Positions whose generated entries the next publication works out again."""
         self._depth = max(map(len, self.ancestors), default=0)
         self.cost_scale = [i.multiplier / 10**MULTIPLIER_DECIMALS for i in reference.instruments]
 
@@ -150,10 +156,17 @@ class Rollup:
         if position is None:
             book = self.books[owner]
             assert book.leaf, "trades attach to leaves"
-            position = book.positions[instrument] = Position(owner, instrument, len(book.rows))
+            position = book.positions[instrument] = self.make_position(owner, instrument, len(book.rows))
             book.rows.append(None)
         self.touched[position] = None
         return position
+
+    def make_position(self, owner: int, instrument: int, slot: int) -> Position:
+        """A new, empty position; the caller puts it in its place."""
+        terms = self.terms.get(instrument) if self.terms else None
+        return (
+            Position(owner, instrument, slot) if terms is None else AdjustedPosition(owner, instrument, slot, terms, self.waiting)
+        )
 
     def positions(self) -> Iterator[tuple[int, int, Position]]:
         """Every position with its owner and instrument, without empty ones. O(positions)."""
@@ -344,7 +357,7 @@ def row_of(position: Position, cost_scale: float) -> Row | None:
     base = position.base
     count = len(trades) if base is None else len(trades) + base.trade_count
     newest = trades[-1] if trades else base.newest if base is not None else None
-    if newest is None and not position.openings and not position.quarantined:
+    if newest is None and not position.openings and not position.quarantined and not position.has_entries:
         return None
     last_trade_ts = 0 if newest is None else newest.ts
     if average is None:
@@ -398,7 +411,10 @@ class Ledger:
         # Positions by the name of their owner, then instrument: one look-up instead of two for those that exist.
         self._of_desk = {name: self.organisation.books[self._desks[name]].positions for name in reference.hierarchy.leaves}
         self._of_dealer: dict[str, dict[int, Position]] = {}
-        self._instruments = reference.instrument_index
+        self.adjustments: Adjustments | None = None
+        """The corporate actions in force; None before any were known."""
+        self.numbers: Mapping[str, int] = reference.instrument_index
+        """By stored instrument the number of the positions in which its trades count: that of another one once it is renamed."""
 
     def add(self, trade: Trade, tolerance: int) -> "LateFold | None":
         """Fold a trade into both positions. O(1) for the newest of its position (see `Position.add`).
@@ -406,7 +422,7 @@ class Ledger:
         If it came more than `tolerance` microseconds of event time behind the newest trade of its desk's position, returns that
         position before and after; else None.
         """
-        number = self._instruments[trade.instrument]
+        number = self.numbers[trade.instrument]
         fingerprint = trade_fingerprint(trade)
         try:
             position = self._of_dealer[trade.dealer][number]
@@ -423,7 +439,7 @@ class Ledger:
 
     def remove(self, trade: Trade) -> None:
         """Take an effective trade out of both positions. See `Position.remove`."""
-        number = self._instruments[trade.instrument]
+        number = self.numbers[trade.instrument]
         self._dealer_position(trade.dealer, number).remove(trade)
         self.organisation.position(self._desks[trade.desk], number).remove(trade)
 
@@ -434,7 +450,7 @@ class Ledger:
         """
         opened: dict[Position, list[Opening]] = {}
         for opening in openings:
-            number = self._instruments[opening.instrument]
+            number = self.numbers[opening.instrument]
             opened.setdefault(self.organisation.position(self._desks[opening.desk], number), []).append(opening)
             opened.setdefault(self._dealer_position(opening.dealer, number), []).append(opening)
         for position, balances in opened.items():
@@ -448,7 +464,7 @@ class Ledger:
 
     def positions_of(self, trade: Trade) -> tuple[Position, Position]:
         """The positions that a trade belongs to, its desk's and its dealer's, marked as touched; makes them. O(1)."""
-        number = self._instruments[trade.instrument]
+        number = self.numbers[trade.instrument]
         return self.organisation.position(self._desks[trade.desk], number), self._dealer_position(trade.dealer, number)
 
     def _dealer_position(self, dealer: str, instrument: int) -> Position:

@@ -15,6 +15,7 @@ import numpy as np
 from msgspec import structs
 
 from riskengine.market.currencies import Rates
+from riskengine.positions.adjustments import Adjustments
 from riskengine.positions.ledger import ALL_ROWS, SHIFT, Row
 from riskengine.records.reference import Reference
 from riskengine.records.types import FloatArray, IntArray, Trade, Verdict
@@ -156,6 +157,7 @@ class Snapshot:
     """One moment: `seq` rises by one with every publication, `epoch` rises with every start of a writer."""
 
     __slots__ = (
+        "adjustments",
         "as_of",
         "counts",
         "dealer_names",
@@ -191,7 +193,10 @@ class Snapshot:
         trade_seq: int,
         last_trade_at: int,
         verdicts: Mapping[str, Verdict],
+        adjustments: Adjustments | None = None,
     ) -> None:
+        """`adjustments` are the corporate actions in force; None before any were known."""
+        self.adjustments = adjustments
         self.epoch = epoch
         self.seq = seq
         self.as_of = as_of

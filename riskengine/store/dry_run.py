@@ -11,13 +11,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from riskengine.clock import SystemClock
+from riskengine.records.actions import Action
 from riskengine.records.numbers import Range
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade
 from riskengine.store.audit_chain import AuditEntry
 from riskengine.store.audit_trail import Trail, command_line_actor
 from riskengine.store.protocol import Store
 from riskengine.store.queries import Transaction
-from riskengine.store.results import Saved, Stored, StoredAs, TradeFilter
+from riskengine.store.results import ActionStoredAs, Saved, Stored, StoredAs, TradeFilter
+from riskengine.store.tables import actions as actions_of
 from riskengine.store.tables import reference
 from riskengine.store.trade_rows import TradeRow, row_values, same_as_row
 
@@ -93,6 +95,10 @@ class DryRun:
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
         """See `Store`."""
         return self._read(lambda reading: reference.save_marks(reading, marks, 0, SystemClock().now()))
+
+    def save_actions(self, actions: Sequence[Action]) -> list[ActionStoredAs]:
+        """See `Store`."""
+        return self._read(lambda reading: actions_of.save_actions(reading, actions, _NoTrail(reading)))
 
     def _read(self, query: Callable[["_Reading"], T]) -> T:
         return self._store.read(lambda transaction: query(_Reading(transaction)))

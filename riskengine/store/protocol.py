@@ -12,15 +12,18 @@ closed), StoreWentBack (behind what this writer acknowledged), StoreCorrupt, or 
 refuses. A W method that raises has changed nothing.
 """
 
+import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from riskengine.records.actions import Action, ActionRows
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
 from riskengine.store.audit_chain import Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport
 from riskengine.store.queries import Transaction
 from riskengine.store.results import (
+    ActionStoredAs,
     Bookmark,
     BreakKey,
     BreakStatus,
@@ -92,6 +95,13 @@ class Store(Protocol):
 
     def save_closes(self, closes: Sequence[Close]) -> Saved:
         """W. Insert by (date, instrument). A stored close is never rewritten: a different price is refused."""
+        ...
+
+    def save_actions(self, actions: Sequence[Action]) -> list[ActionStoredAs]:
+        """W. Insert versions of corporate actions by (action_id, version), in one transaction: one outcome each, in order.
+
+        A different record under a stored identity and version is a conflict, and is not stored.
+        """
         ...
 
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
@@ -337,6 +347,13 @@ class Store(Protocol):
 
     def closes_after(self, date: str, limit: int) -> list[Close]:
         """R. The first closes dated after `date`, by date. Cost 1 us each."""
+        ...
+
+    def action_rows(self, as_of: int | None = None, closed: dt.date | None = None) -> ActionRows:
+        """R. All versions of corporate actions, and the closes that splits need. Cost 5 us each.
+
+        Without actions received after `as_of` (microseconds) and closes of days after `closed`.
+        """
         ...
 
     def rule_starts(self) -> RuleStarts:

@@ -19,6 +19,10 @@ class Stored(NamedTuple):
     outcome: StoredAs
 
 
+ActionStoredAs = Literal["inserted", "existing", "conflict", "superseded"]
+"""What became of a version of a corporate action. `superseded`: stored, and a higher version stands. A conflict is not stored."""
+
+
 class Conflict(NamedTuple):
     """Economics that arrived under an identity and version that is stored with other economics.
 
@@ -85,7 +89,7 @@ class StoredNotice(NamedTuple):
     row: TradeRow
 
 
-CHANGED_KINDS = frozenset({"closes", "conflicts", "marks", "verdicts"})
+CHANGED_KINDS = frozenset({"actions", "closes", "conflicts", "marks", "verdicts"})
 """The tables other than `trades` and reference data whose changes by other programs an engine follows."""
 
 

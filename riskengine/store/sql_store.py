@@ -3,6 +3,7 @@
 A database adds how a transaction begins and ends (`_transaction`), where reads come from (`_read`), and the lease.
 """
 
+import datetime as dt
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -10,6 +11,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from riskengine.clock import SystemClock
 from riskengine.errors import LeaseHeld, StoreError, StoreWentBack
+from riskengine.records.actions import Action, ActionRows
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
@@ -21,6 +23,7 @@ from riskengine.store.audit_trail import EPOCH_KEY, STORE_KEY, Trail, command_li
 from riskengine.store.audit_verify import verify
 from riskengine.store.queries import Transaction
 from riskengine.store.results import (
+    ActionStoredAs,
     BreakKey,
     BreakStatus,
     Conflict,
@@ -34,6 +37,7 @@ from riskengine.store.results import (
     TradeFilter,
 )
 from riskengine.store.standing import RESUME, Acknowledged, find_shortfall, lacking_entry
+from riskengine.store.tables import actions as actions_of
 from riskengine.store.tables import breaks as breaks_of
 from riskengine.store.tables import curve_samples as curves_of
 from riskengine.store.tables import notices as notices_of
@@ -174,6 +178,10 @@ class SqlStore(ABC):
     def save_closes(self, closes: Sequence[Close]) -> Saved:
         with self._transaction() as transaction:
             return reference.save_closes(transaction, closes, self._trail(transaction))
+
+    def save_actions(self, actions: Sequence[Action]) -> list[ActionStoredAs]:
+        with self._transaction() as transaction:
+            return actions_of.save_actions(transaction, actions, self._trail(transaction))
 
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
         with self._transaction() as transaction:
@@ -328,6 +336,9 @@ class SqlStore(ABC):
 
     def closes_after(self, date: str, limit: int) -> list[Close]:
         return self._read(reference.closes_after, date, limit)
+
+    def action_rows(self, as_of: int | None = None, closed: dt.date | None = None) -> ActionRows:
+        return self._read(actions_of.action_rows, as_of, closed)
 
     def rule_starts(self) -> RuleStarts:
         return self._read(rules_of.rule_starts)

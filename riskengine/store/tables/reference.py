@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.errors import StoreError
+from riskengine.records.actions import ACTION_FIELDS
 from riskengine.records.fields import Rejected, excerpt, fixed, to_text
 from riskengine.records.types import DECIMALS, MULTIPLIER_DECIMALS, Close, Instrument, Kind, Node, Opening, Refusal, StoredMark
 from riskengine.store.audit_trail import Trail
@@ -52,6 +53,7 @@ RECORDED = {
     "instruments": RecordedTable(_INSTRUMENT_FIELDS, 1),
     "openings": RecordedTable(_OPENING_FIELDS, 3),
     "closes": RecordedTable(_CLOSE_FIELDS, 2),
+    "actions": RecordedTable(ACTION_FIELDS, 2),
 }
 """By the name of the table; the query that reads all of a table has the same name."""
 
