@@ -108,12 +108,14 @@ class _Simulation:
         self._held: dict[str, _Held] = {}
         self._called: dict[str, str] = {}
         self._found = Entitled([gift.entry for gift in gifts])
-        self._waiting = [self._of_opening(opening) for opening in openings]
-        self._waiting += [self._of_trade(trade) for trade in sorted(trades, key=order_key)]
-        self._waiting += [
+        given = [
             _Item(gift.entry.ts, "", gift.entry.rank, gift.name, gift.entry.quantity, -gift.entry.cash, gift.entry.signed)
             for gift in gifts
         ]
+        dealt = [self._of_trade(trade) for trade in sorted(trades, key=order_key)]
+        # Balances first; then by time, and what is given before every trade of its time, as positions fold it.
+        self._waiting = [self._of_opening(opening) for opening in openings]
+        self._waiting += sorted([*given, *dealt], key=lambda item: item.ts)
 
     def run(self) -> Entitled:
         """Go through all actions."""

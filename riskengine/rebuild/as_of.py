@@ -15,7 +15,8 @@ import orjson
 from riskengine.config import Config
 from riskengine.engine.worklist import LATE, MAX_NOTICES
 from riskengine.market.trading_day import TradingDay
-from riskengine.reconciliation.store_sums import Rules, holding_of, keys_of
+from riskengine.reconciliation.store_sums import Rules, keys_of
+from riskengine.records.actions import ActionRows
 from riskengine.records.decode import TradeCheck
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Key, Node, Opening, StoredMark, Trade, Verdict
@@ -61,6 +62,10 @@ class PastDay:
     def closes_after(self, date: str, limit: int) -> list[Close]:
         """None: which of them had come by then, no store records."""
         return []
+
+    def action_rows(self) -> ActionRows:
+        """Corporate actions that had been received."""
+        return self._store.action_rows(self._ts)
 
     def notices(self, limit: int) -> list[StoredNotice]:
         """What had been noticed of trades."""
@@ -115,10 +120,10 @@ class PastDay:
         side: dict[Key, Holding] = {}
         then = (self._replaced.get(row.store_seq, row) for row in self._store.trades_after(0))
         rows = (row for row in then if row.received_ts <= self._ts)
-        for trade in rules.effective(rows):
-            for key in keys_of(trade):
-                side[key] = plus(side.get(key, NOTHING), holding_of(trade))
-        for opening in rules.openings:
-            for key in keys_of(opening):
-                side[key] = plus(side.get(key, NOTHING), rules.opening_holding(opening))
+
+        def add(what: Trade | Opening, symbol: str, holding: Holding) -> None:
+            for key in keys_of(what, symbol):
+                side[key] = plus(side.get(key, NOTHING), holding)
+
+        rules.add_all(add, rules.effective(rows))
         return side

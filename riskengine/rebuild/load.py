@@ -57,7 +57,7 @@ async def load(store: Store, config: Config, morning: Morning, *, epoch: int, no
     try:
         stored = await asyncio.to_thread(store.counts)
         is_small = stored.trades <= SMALL
-        not_begun = None if is_small else await asyncio.to_thread(_begin, comparison, store)
+        not_begun = None if is_small else await asyncio.to_thread(_begin, comparison, store, now)
         morning.note(store=without_password(config.store.url), epoch=epoch, trades_total=stored.trades)
         loaded = await asyncio.to_thread(_load, store, config, epoch, now, morning)
         morning.enter("integrity")
@@ -86,10 +86,10 @@ async def load(store: Store, config: Config, morning: Morning, *, epoch: int, no
     return loaded._replace(mismatches=tuple(found))
 
 
-def _begin(comparison: Comparison, store: Store) -> ComparisonFailed | None:
+def _begin(comparison: Comparison, store: Store, now: int) -> ComparisonFailed | None:
     """Have a child process read the store. Returns its error, which counts only when the time to compare has come."""
     try:
-        comparison.start(store.watermark())
+        comparison.start(store.watermark(), now)
     except ComparisonFailed as error:
         return error
     return None
@@ -123,7 +123,7 @@ def _bring_up_to_date(store: Store, config: Config, epoch: int, now: int, loaded
 
 def compare_here(store: Store, config: Config, snapshot: Snapshot) -> Found:
     """Compare a snapshot with the store's own sums in this process, not in a child. Raises StoreError. 5 us a row."""
-    there = store_side(store, config, snapshot.watermark)
+    there = store_side(store, config, snapshot.watermark, snapshot.as_of)
     here, sums = side_of(snapshot), there.side()
     parents = {node.node: node.parent for node in snapshot.reference.hierarchy.nodes}
     misplaced = sorted(name for name in parents.keys() | there.parents.keys() if parents.get(name) != there.parents.get(name))

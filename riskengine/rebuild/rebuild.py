@@ -20,6 +20,7 @@ from riskengine.market.marks import CLOSE, Mark
 from riskengine.market.trading_day import TradingDay
 from riskengine.observe import get_logger
 from riskengine.positions.freezing import Recalled, freeze
+from riskengine.records.actions import ActionRows
 from riskengine.records.decode import TradeCheck
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import RuleStarts
@@ -84,6 +85,7 @@ class DayStore(Protocol):
     def marks(self) -> list[StoredMark]: ...
     def latest_closes(self, up_to: str) -> list[Close]: ...
     def closes_after(self, date: str, limit: int) -> list[Close]: ...
+    def action_rows(self) -> ActionRows: ...
     def notices(self, limit: int) -> list[StoredNotice]: ...
     def late_count(self) -> int: ...
     def noticed_up_to(self) -> int | None: ...
@@ -150,11 +152,7 @@ def rebuild(
     currency, units = config.engine.reporting_currency, config.price_units
     reference = Reference(store.nodes(), store.instruments(), currency, store.rule_starts(), units)
     engine = Engine(reference, config, epoch=epoch, now=now)
-    engine.recall_verdicts(store.verdicts())
-    openings = store.openings()
-    placed = list(_placed_openings(openings, reference))
-    engine.open_with(placed)
-    listener.note(openings=len(placed), openings_left_out=len(openings) - len(placed))
+    _take_what_comes_before_trades(engine, store, now, listener)
     listener.enter("marks")
     engine.marks.restore(known_marks(store, config, now))
     engine.note_waiting(waiting_closes(store, config, now))
@@ -176,6 +174,16 @@ def rebuild(
             gc.enable()
     listener.advance(1.0, loaded)
     return engine
+
+
+def _take_what_comes_before_trades(engine: Engine, store: DayStore, now: int, listener: Listener) -> None:
+    """Corporate actions, by which positions fold; verdicts; balances brought forward."""
+    engine.take_actions(store.action_rows(), now)
+    engine.recall_verdicts(store.verdicts())
+    openings = store.openings()
+    placed = list(_placed_openings(openings, engine.reference))
+    engine.open_with(placed)
+    listener.note(openings=len(placed), openings_left_out=len(openings) - len(placed))
 
 
 def _recall_conflicts(engine: Engine, conflicts: Sequence[Trade], freezer: "Freezer | None") -> None:

@@ -67,8 +67,11 @@ class Comparison:
         self._lock = threading.Lock()
         self._closed = False
 
-    def start(self, watermark: int) -> None:
-        """Have the child read the store up to number `watermark`. Returns at once. Raises ComparisonFailed."""
+    def start(self, watermark: int, now: int | None = None) -> None:
+        """Have the child read the store up to number `watermark`, at `now` (`store_sums.Rules`). Returns at once.
+
+        Raises ComparisonFailed.
+        """
         with self._lock:
             if self._closed:
                 raise ComparisonFailed("the comparison was given up")
@@ -82,7 +85,8 @@ class Comparison:
                 )
             except OSError as error:
                 raise ComparisonFailed(f"cannot start a process to compare in: {error.strerror or error}") from None
-        self._send({"url": self._config.store.url, "config": msgspec.json.encode(self._config), "watermark": watermark})
+        config = msgspec.json.encode(self._config)
+        self._send({"url": self._config.store.url, "config": config, "watermark": watermark, "now": now})
 
     def finish(self, snapshot: Snapshot, rest_s: float = REST_S) -> Found:
         """Compare a snapshot with the store at its watermark. Blocks, for seconds on a large book, but delays no other thread.
@@ -91,7 +95,7 @@ class Comparison:
         snapshot is newer than the watermark of `start`, the child reads the store again. Raises StoreError, ComparisonFailed.
         """
         with suppress(ComparisonFailed):  # a child that has ended may have sent the reason
-            self._send({"watermark": snapshot.watermark})
+            self._send({"watermark": snapshot.watermark, "now": snapshot.as_of})
             for message in _messages(snapshot):
                 self._send(message)
                 if rest_s:
@@ -145,7 +149,7 @@ class Comparison:
 def compare_now(config: Config, snapshot: Snapshot) -> Found:
     """Compare a snapshot with the store from beginning to end. Blocks. Raises StoreError, ComparisonFailed."""
     with Comparison(config) as comparison:
-        comparison.start(snapshot.watermark)
+        comparison.start(snapshot.watermark, snapshot.as_of)
         return comparison.finish(snapshot)
 
 

@@ -108,10 +108,10 @@ def _answer(messages: "SimpleQueue[bytes]") -> dict[str, Any]:
     config = msgspec.json.decode(asked["config"], type=Config)
     store = open_store(asked["url"], create=False, read_only=True, examine=False)
     try:
-        there = store_side(store, config, asked["watermark"])
-        watermark = decode_body(messages.get())["watermark"]
-        if watermark != there.watermark:
-            there = store_side(store, config, watermark)
+        there = store_side(store, config, asked["watermark"], asked["now"])
+        other = decode_body(messages.get())
+        if other["watermark"] != there.watermark or (there.has_actions and other["now"] != asked["now"]):
+            there = store_side(store, config, other["watermark"], other["now"])
     finally:
         store.close()
     comparing = Comparing(there)

@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from riskengine.clock import MICROS_PER_SECOND
+from riskengine.clock import MICROS_PER_SECOND, SystemClock
 from riskengine.config import Config
+from riskengine.market.trading_day import TradingDay
 from riskengine.positions.quarantine import Quarantine
+from riskengine.reconciliation.store_actions import StoreActions
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import MAX_INTEGER, MAX_SEQUENCE, TS_MAX, TS_MIN, Rejected, date
 from riskengine.records.fingerprints import join_parts, trade_fingerprint
@@ -27,6 +29,7 @@ from riskengine.store.queries import Transaction
 from riskengine.store.sql_store import REVISION_KEY
 from riskengine.store.tables import reference
 from riskengine.store.tables import verdicts as verdicts_of
+from riskengine.store.tables.actions import action_rows
 from riskengine.store.tables.rules import rule_starts
 from riskengine.store.tables.trade_columns import (
     COUNT,
@@ -57,6 +60,7 @@ class StoreSide(NamedTuple):
     nodes, dealers  what each leaf node or dealer holds, by instrument; the caller may change them
     parents         the parent of every node, "" of the root
     revision        of the reference data by which trades were judged (`Store.reference_revision`)
+    has_actions     whether the store knows corporate actions: then the account is one of its moment
     """
 
     nodes: Owned
@@ -64,6 +68,7 @@ class StoreSide(NamedTuple):
     parents: Mapping[str, str]
     watermark: int
     revision: int
+    has_actions: bool = False
 
     def of(self, rollup: str) -> Owned:
         """The holdings of one roll-up."""
@@ -82,10 +87,11 @@ class StoreSide(NamedTuple):
 class Rules:
     """The rules by which trades of this store count: reference data, balances and verdicts as they are stored.
 
-    `as_of`, microseconds since the epoch, leaves out later balances and verdicts.
+    `as_of`, microseconds since the epoch, leaves out later balances, verdicts and corporate actions. Of those the ones count
+    whose ex-date has begun by `now`, the time of the snapshot to compare with; without it `as_of`, or the clock.
     """
 
-    def __init__(self, transaction: Transaction, config: Config, as_of: int | None = None) -> None:
+    def __init__(self, transaction: Transaction, config: Config, as_of: int | None = None, now: int | None = None) -> None:
         until = TS_MAX if as_of is None else as_of
         self.revision = int(reference.get_meta(transaction, REVISION_KEY) or 0)
         self.nodes: list[Node] = reference.nodes(transaction)
@@ -106,6 +112,9 @@ class Rules:
         for verdict in verdicts_of.verdicts(transaction):
             if verdict.verdict == "accept" and verdict.ts <= until:
                 self.quarantine.accepted.add(verdict.id)
+        moment = next(ts for ts in (now, as_of, SystemClock().now()) if ts is not None)
+        acted = action_rows(transaction, as_of)
+        self.actions = StoreActions(acted, self.instruments, moment, TradingDay.of(config.engine))
         self.future_limit = int(config.engine.future_limit_s * MICROS_PER_SECOND)
 
     def effective(self, rows: Iterable[TradeRow]) -> Iterator[Trade]:
@@ -120,6 +129,26 @@ class Rules:
                 highest[trade.identity] = trade
         return (trade for trade in highest.values() if trade.action != "cancel")
 
+    def add_all(self, add: Callable[[Trade | Opening, str, Holding], None], trades: Iterable[Trade]) -> None:
+        """Call `add` with what trades and all balances add to the positions of an instrument, and whose they are."""
+        acted: list[Trade] = []
+        place_of, is_acted = self.actions.place_of, self.actions.acted.__contains__
+        for trade in trades:
+            holding = holding_of(trade)
+            if is_acted(trade.instrument):
+                acted.append(trade)
+                holding = holding._replace(quantity=0, cash=0)  # those come from all of them together
+            add(trade, place_of(trade.instrument), holding)
+        for opening in self.openings:
+            holding = self.opening_holding(opening)
+            if is_acted(opening.instrument):
+                holding = holding._replace(quantity=0, cash=opening.realised * CASH_PER_ONE)
+            add(opening, place_of(opening.instrument), holding)
+        balances = [opening for opening in self.openings if is_acted(opening.instrument)]
+        for desk, dealer, symbol, quantity, cash in self.actions.holdings(acted, balances):
+            whose = Opening(desk=desk, dealer=dealer, instrument=symbol, ts=0, quantity=quantity)
+            add(whose, symbol, Holding(quantity, cash, 0, 0))
+
     def opening_holding(self, opening: Opening) -> Holding:
         """What an opening balance adds to a position."""
         instrument = self.instruments[opening.instrument]
@@ -128,9 +157,10 @@ class Rules:
         return Holding(opening.quantity, opening.realised * CASH_PER_ONE - cost, 0, 0, fees)
 
 
-def keys_of(trade: Trade | Opening) -> tuple[Key, Key]:
-    """The two positions that a trade or balance belongs to."""
-    return (NODE, trade.desk, trade.instrument), (DEALER, trade.dealer, trade.instrument)
+def keys_of(trade: Trade | Opening, symbol: str = "") -> tuple[Key, Key]:
+    """The two positions, in its own instrument or in another, that a trade or balance belongs to."""
+    symbol = symbol or trade.instrument
+    return (NODE, trade.desk, symbol), (DEALER, trade.dealer, symbol)
 
 
 def holding_of(trade: Trade) -> Holding:
@@ -142,29 +172,26 @@ def _fees(currency: str, units: int) -> Fees:
     return {currency: units} if units else NO_FEES
 
 
-def store_side(store: Store, config: Config, watermark: int) -> StoreSide:
-    """The store's own account of everything up to number `watermark`. Any thread. Raises StoreError.
+def store_side(store: Store, config: Config, watermark: int, now: int | None = None) -> StoreSide:
+    """The store's own account of everything up to number `watermark`, at `now` (`Rules`). Any thread. Raises StoreError.
 
-    Costs 3 us for each row that is the first and only version, 15 us for any other.
+    Costs 3 us for each row that is the first and only version, 15 us for any other and those on which corporate actions act.
     """
-    return store.read(partial(_store_side, config=config, watermark=watermark))
+    return store.read(partial(_store_side, config=config, watermark=watermark, now=now))
 
 
-def _store_side(transaction: Transaction, config: Config, watermark: int) -> StoreSide:
-    rules = Rules(transaction, config)
+def _store_side(transaction: Transaction, config: Config, watermark: int, now: int | None) -> StoreSide:
+    rules = Rules(transaction, config, now=now)
     plain = PlainSums(transaction, rules, watermark)
     nodes, dealers = plain.by_owner()
     sides = {NODE: nodes, DEALER: dealers}
-    for trade in rules.effective(_rows(transaction, plain.odd)):
-        _add(sides, trade, holding_of(trade))
-    for opening in rules.openings:
-        _add(sides, opening, rules.opening_holding(opening))
+    rules.add_all(partial(_add, sides), rules.effective(_rows(transaction, plain.odd)))
     parents = {node.node: node.parent for node in rules.nodes}
-    return StoreSide(nodes, dealers, parents, watermark, rules.revision)
+    return StoreSide(nodes, dealers, parents, watermark, rules.revision, rules.actions.has_rows)
 
 
-def _add(sides: Mapping[str, Owned], what: Trade | Opening, holding: Holding) -> None:
-    for rollup, owner, instrument in keys_of(what):
+def _add(sides: Mapping[str, Owned], what: Trade | Opening, symbol: str, holding: Holding) -> None:
+    for rollup, owner, instrument in keys_of(what, symbol):
         held = sides[rollup].setdefault(owner, {})
         held[instrument] = plus(held.get(instrument, NOTHING), holding)
 
@@ -179,7 +206,8 @@ class PlainSums:
     """The sums of a store's plain rows; `odd` are the numbers of all others."""
 
     def __init__(self, transaction: Transaction, rules: Rules, watermark: int) -> None:
-        self._instruments = list(rules.instruments.values())
+        acted = rules.actions.acted  # their rows are odd: what becomes of them is worked out from all of them together
+        self._instruments = [each for each in rules.instruments.values() if each.instrument not in acted]
         self.odd: list[int] = []
         upto = {"watermark": watermark}
         early = [row[0] for row in transaction.rows("before_openings", upto)] if rules.openings else []

@@ -12,7 +12,6 @@ closed), StoreWentBack (behind what this writer acknowledged), StoreCorrupt, or 
 refuses. A W method that raises has changed nothing.
 """
 
-import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
@@ -349,10 +348,10 @@ class Store(Protocol):
         """R. The first closes dated after `date`, by date. Cost 1 us each."""
         ...
 
-    def action_rows(self, as_of: int | None = None, closed: dt.date | None = None) -> ActionRows:
+    def action_rows(self, as_of: int | None = None) -> ActionRows:
         """R. All versions of corporate actions, and the closes that splits need. Cost 5 us each.
 
-        Without actions received after `as_of` (microseconds) and closes of days after `closed`.
+        Without actions received after `as_of` (microseconds).
         """
         ...
 

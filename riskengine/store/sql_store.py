@@ -3,7 +3,6 @@
 A database adds how a transaction begins and ends (`_transaction`), where reads come from (`_read`), and the lease.
 """
 
-import datetime as dt
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -337,8 +336,8 @@ class SqlStore(ABC):
     def closes_after(self, date: str, limit: int) -> list[Close]:
         return self._read(reference.closes_after, date, limit)
 
-    def action_rows(self, as_of: int | None = None, closed: dt.date | None = None) -> ActionRows:
-        return self._read(actions_of.action_rows, as_of, closed)
+    def action_rows(self, as_of: int | None = None) -> ActionRows:
+        return self._read(actions_of.action_rows, as_of)
 
     def rule_starts(self) -> RuleStarts:
         return self._read(rules_of.rule_starts)

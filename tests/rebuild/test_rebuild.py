@@ -14,6 +14,7 @@ from riskengine.market.trading_day import TradingDay
 from riskengine.positions.batches import COLUMNS_FROM_TRADES
 from riskengine.rebuild import rebuild as start_of_day
 from riskengine.rebuild.rebuild import GENTLE_TRADES, READ_TRADES, rebuild
+from riskengine.records.actions import NO_ACTIONS, ActionRows
 from riskengine.records.decode import TradeCheck
 from riskengine.records.reference import trade_check
 from riskengine.records.rules import NO_STARTS, RuleStarts
@@ -63,6 +64,9 @@ class Shelf:
 
     def rule_starts(self) -> RuleStarts:
         return NO_STARTS
+
+    def action_rows(self) -> ActionRows:
+        return NO_ACTIONS
 
     def notices(self, limit: int) -> list[StoredNotice]:
         return []

@@ -1,6 +1,5 @@
 """The table `actions`: every version of every corporate action. Inside the caller's transaction."""
 
-import datetime as dt
 from collections.abc import Sequence
 
 from riskengine.records.actions import (
@@ -24,14 +23,13 @@ def actions(transaction: Transaction) -> list[Action | RefusedAction]:
     return [action_from_values(row) for row in transaction.rows("actions")]
 
 
-def action_rows(transaction: Transaction, as_of: int | None = None, closed: dt.date | None = None) -> ActionRows:
-    """All actions and the closes that splits need, without actions received after `as_of` and closes of days after `closed`."""
+def action_rows(transaction: Transaction, as_of: int | None = None) -> ActionRows:
+    """All actions, without those received after `as_of`, and the closes that splits need."""
     rows = tuple(row for row in actions(transaction) if as_of is None or row.received_ts <= as_of)
     splits = {(row.instrument, row.ex_date) for row in rows if isinstance(row, Action) and row.kind is ActionKind.SPLIT}
-    latest = "9999-12-31" if closed is None else (closed + dt.timedelta(days=1)).isoformat()
     closes = {}
     for instrument, ex_date in sorted(splits):
-        found = transaction.rows("close_before", (instrument, min(ex_date, latest)))
+        found = transaction.rows("close_before", (instrument, ex_date))
         if found:
             closes[instrument, ex_date] = PriceBefore(*found[0])
     return ActionRows(rows, closes)
