@@ -23,6 +23,7 @@ from riskengine.market.marks import Mark
 from riskengine.market.tick_limits import LimitedQuoteBook
 from riskengine.observe import Metrics
 from riskengine.process.day_marks import DayMarks
+from riskengine.process.live_actions import LiveActions
 from riskengine.process.neighbours import NeighbourParts, Neighbours
 from riskengine.process.sampling import OnStore, Sampling
 from riskengine.process.verdicts import OnWriter, Verdicts
@@ -79,6 +80,8 @@ class LiveEngine:
         self.inbox = Inbox(config.inbox.max_trades)
         self.renewals = Renewals(trade_check(engine.reference), loaded.revision)
         self.quotes = LimitedQuoteBook(engine.reference, config.marks, config.engine.future_limit_s, config.ingest)
+        if (adjustments := engine.snapshot.adjustments) is not None:
+            self.quotes.take_splits(adjustments.prices())
         self.quotes.restore(
             {engine.reference.symbols[number]: mark for number, mark in enumerate(engine.marks.marks) if mark is not None}
         )
@@ -103,6 +106,7 @@ class LiveEngine:
             calls.on_store, calls.on_writer, self.store_thread.delivery, self.quotes, self.beats.hand_over_prices
         )
         self.day_marks = DayMarks(around.store, config, around.clock, self.quotes, lambda: self.neighbours.read_closes())
+        self.actions = LiveActions(around.store, config, around.clock, self.quotes, self.newest, calls.on_store, calls.on_writer)
         self.neighbours = Neighbours(self._neighbour_parts())
         self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store)
 
@@ -113,12 +117,12 @@ class LiveEngine:
     def start(self) -> None:
         """Start all threads and tasks."""
         self._save_notices(*self._start_notices)  # what a start had to work out is stored, as what comes later
-        for part in (self.store_thread, self.writer, self.reconciler, self.beats, self.day_marks, self.sampling):
+        for part in (self.store_thread, self.writer, self.reconciler, self.beats, self.day_marks, self.actions, self.sampling):
             part.start()
 
     async def stop(self, failed: Callable[[], bool]) -> None:
         """Finish what waits and store the marks. Once `failed` says so, nobody waits for answers of the engine."""
-        for jobs in (self.beats, self.day_marks, self.renewals, self.reconciler, self.neighbours):
+        for jobs in (self.beats, self.day_marks, self.actions, self.renewals, self.reconciler, self.neighbours):
             jobs.stop()
         await asyncio.to_thread(self.store_thread.drain, lambda: not failed() and self.writer.alive)
         # After the drain the writer has taken the last batch of prices, and there is room for what came since.
@@ -208,6 +212,7 @@ class LiveEngine:
             newest=self.newest,
             on_store=self._calls.on_store,
             warnings=around.warnings,
+            take_actions=self.actions.take,
         )
 
     # -- between the parts -------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Takes over what other programs write beside the engine, but for trades and reference data: in force within a second.
 
-`riskengine load`, `riskengine decide` or SQL may write conflicts, closes, marks and verdicts. The store thread notices which of
-these tables have changed (`look`), and a task on the event loop brings what is new where it belongs, by the rules of a start:
+`riskengine load`, `riskengine decide` or SQL may write conflicts, closes, marks, corporate actions and verdicts. The store thread
+notices which of these tables have changed (`look`), and a task on the event loop brings what is new where it belongs, by the rules
+of a start:
 
 - conflicts are listed and counted, once the rows that they conflict with have gone to the writer;
 - closes and marks go through the quote book, where the newest event time wins; closes of days that have not ended are listed
@@ -17,7 +18,7 @@ What is read again and known already changes nothing.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -73,6 +74,7 @@ class NeighbourParts(NamedTuple):
     newest: Callable[[], Snapshot]
     on_store: OnStore
     warnings: Warnings
+    take_actions: Callable[[], Awaitable[None]]
 
 
 class Neighbours:
@@ -121,6 +123,8 @@ class Neighbours:
         while self._changed:
             kinds, self._changed = self._changed, set()
             try:
+                if not kinds.isdisjoint(("actions", "closes")):  # a fraction is paid at the close before the ex-date
+                    await self._parts.take_actions()
                 if not kinds.isdisjoint(("closes", "marks")):
                     await self._take_prices()
                 if "closes" in kinds:
@@ -166,7 +170,8 @@ class Neighbours:
     async def _list_waiting(self) -> None:
         parts = self._parts
         closes = await asyncio.to_thread(waiting_closes, parts.store, parts.config, parts.clock.now())
-        listed = [item.detail for item in parts.newest().exceptions["waiting"]]
+        waiting = parts.newest().exceptions["waiting"]  # corporate actions wait there too
+        listed = [item.detail for item in waiting if "price" in item.detail]
         if [(each.instrument, each.date, each.price) for each in closes] != [
             (detail["instrument"], detail["date"], detail["price"]) for detail in listed
         ]:

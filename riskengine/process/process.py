@@ -28,6 +28,7 @@ from riskengine.process.log_watch import LogWatch
 from riskengine.process.store_watch import StoreWatch
 from riskengine.rebuild.load import Loaded, acceptance, load
 from riskengine.rebuild.phases import Morning, summarise
+from riskengine.records.actions import Action
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Trade, Verdict
 from riskengine.snapshot.curves import Curves
@@ -36,7 +37,7 @@ from riskengine.snapshot.mismatch import Mismatch, accepted_warning
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory, node_number
 from riskengine.store.open_store import open_store
 from riskengine.store.protocol import Store
-from riskengine.store.results import TradeFilter
+from riskengine.store.results import ActionStoredAs, TradeFilter
 from riskengine.store.sqlite.examination import Examination
 from riskengine.store.standing import Acknowledged
 from riskengine.views.grants import EVERYTHING, Grants
@@ -322,6 +323,10 @@ class EngineProcess:
         `reason` is for the log. Raises EngineNotLive, and StoreError or ReferenceDataError if the engine stays as it was.
         """
         return self._pending.keep(self._when_live().renewals.renew(reason))
+
+    async def save_actions(self, actions: Sequence[Action]) -> list[ActionStoredAs]:
+        """See `Gateway`."""
+        return await self._when_live().actions.save(actions)
 
     async def decide(self, item: ExceptionItem, verdict: Verdict) -> None:
         """See `Gateway`."""

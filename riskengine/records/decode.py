@@ -15,6 +15,7 @@ import msgspec
 
 from riskengine.errors import InputError
 from riskengine.nearest import unknown
+from riskengine.records.actions import ActionInput
 from riskengine.records.currency_units import (
     AS_THEY_ARE,
     MINOR_UNITS,
@@ -89,6 +90,8 @@ class TickInput(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 _trade_decoder = msgspec.json.Decoder(TradeInput)
 _trades_decoder = msgspec.json.Decoder(list[TradeInput])
 _ticks_decoder = msgspec.json.Decoder(list[TickInput])
+_action_decoder = msgspec.json.Decoder(ActionInput)
+_actions_decoder = msgspec.json.Decoder(list[ActionInput])
 _raw_decoder = msgspec.json.Decoder(msgspec.Raw)
 _raw_list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _tick_decoder = msgspec.json.Decoder(TickInput)
@@ -137,6 +140,11 @@ def open_trades(body: bytes) -> "list[TradeInput] | ItemParts[TradeInput]":
 def open_ticks(body: bytes) -> "list[TickInput] | ItemParts[TickInput]":
     """Decode ticks in one call; if an item is bad, leave the items to a lazy `ItemParts`. Raises InputError."""
     return _open_list(body, _ticks_decoder, _tick_decoder, TickInput)
+
+
+def open_actions(body: bytes) -> "list[ActionInput] | ItemParts[ActionInput]":
+    """Decode corporate actions as `open_trades` decodes trades. Raises InputError."""
+    return _open_list(body, _actions_decoder, _action_decoder, ActionInput)
 
 
 def _open_list(

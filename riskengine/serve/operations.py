@@ -23,6 +23,7 @@ from riskengine.serve.answers.params import (
     STALE,
     Parameter,
 )
+from riskengine.serve.routes.actions import take_actions
 from riskengine.serve.routes.exceptions import KINDS, answer_exceptions, take_verdict
 from riskengine.serve.routes.exposure import answer_exposure
 from riskengine.serve.routes.feeds import take_feed_action
@@ -202,6 +203,16 @@ OPERATIONS = (
         body="Ticks",
         fails=(400, 403, 408, 413, 415, 503),
         needs=FEED,
+    ),
+    Operation(
+        "POST",
+        "/v1/actions",
+        "Corporate actions: splits, dividends, symbol changes, spin-offs; one or a list, answered like trades",
+        take_actions,
+        "ActionsAnswer",
+        body="Actions",
+        fails=(400, 403, 408, 413, 415, 503),
+        needs=OPS,
     ),
     Operation(
         "GET",
