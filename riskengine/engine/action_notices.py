@@ -51,14 +51,15 @@ def _refused(adjustments: Adjustments) -> Iterator[ExceptionItem]:
 
 
 def _kept(ledger: ActionLedger) -> Iterator[ExceptionItem]:
-    for symbol, holder, action_id, fraction in ledger.kept():
-        place = f"{escape_name(holder.desk)}:{escape_name(holder.dealer)}"
-        reason = (
-            f"the fraction {to_text(fraction)} of {symbol} at {holder.desk}, dealer {holder.dealer or '(none)'}, is not paid in"
-            f" cash: nothing says what it is worth; load a close of {symbol} dated before the ex-date, or book it"
-        )
-        detail: dict[str, object] = {"action_id": action_id, "instrument": symbol, "rollup": "node", "owner": holder.desk}
-        yield _item(action_id, f"fraction:{place}", 0, reason, detail | {"dealer": holder.dealer, "fraction": to_text(fraction)})
+    for holder, action_id, (kind, name, units) in ledger.kept():
+        fraction, place = to_text(units), f"{escape_name(holder.desk)}:{escape_name(holder.dealer)}"
+        where = f"the fraction {fraction} of {name} at {holder.desk}, dealer {holder.dealer or '(none)'},"
+        if kind is ActionKind.SPLIT:
+            reason = f"{where} is not paid in cash: load a close of {name} dated before the ex-date, or book it"
+        else:
+            reason = f"{where} is not given: nobody gets a part of a unit; book the cash that is paid for it"
+        detail: dict[str, object] = {"action_id": action_id, "instrument": name, "rollup": "node", "owner": holder.desk}
+        yield _item(action_id, f"fraction:{place}", 0, reason, detail | {"dealer": holder.dealer, "fraction": fraction})
 
 
 def _beside(ledger: ActionLedger) -> Iterator[ExceptionItem]:

@@ -11,6 +11,7 @@ from riskengine.config import Config
 from riskengine.errors import InputError, ReferenceDataError
 from riskengine.files.lines import display_name
 from riskengine.files.records import (
+    ACTIONS,
     CLOSES,
     INSTRUMENTS,
     MARKS,
@@ -19,6 +20,7 @@ from riskengine.files.records import (
     TRADES,
     ColumnOptions,
     Shape,
+    read_actions,
     read_closes,
     read_instruments,
     read_marks,
@@ -27,6 +29,7 @@ from riskengine.files.records import (
     read_trades,
 )
 from riskengine.files.refused import RefusedLines
+from riskengine.records.actions import ACTION_CONFLICT, Action
 from riskengine.records.decode import TradeCheck, TradeInput, has_rounded_fees
 from riskengine.records.fields import to_text
 from riskengine.records.hierarchy import Hierarchy
@@ -43,7 +46,7 @@ from riskengine.records.types import (
     StoredMark,
     Trade,
 )
-from riskengine.store.results import Saved, Stored, TradeFilter
+from riskengine.store.results import ActionStoredAs, Saved, Stored, TradeFilter
 from riskengine.store.trade_rows import TradeRow
 
 SHAPES: Mapping[str, Shape] = {
@@ -52,6 +55,7 @@ SHAPES: Mapping[str, Shape] = {
     "positions": OPENINGS,
     "closes": CLOSES,
     "marks": MARKS,
+    "actions": ACTIONS,
     "trades": TRADES,
 }
 """Kinds of records, in an order in which each needs only those before it, with the columns of their files."""
@@ -95,6 +99,7 @@ class LoadStore(Protocol):
     def save_openings(self, openings: Sequence[Opening]) -> Saved: ...
     def save_closes(self, closes: Sequence[Close]) -> Saved: ...
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved: ...
+    def save_actions(self, actions: Sequence[Action]) -> list[ActionStoredAs]: ...
 
 
 class FieldChange(NamedTuple):
@@ -226,6 +231,8 @@ def load(kind: str, paths: Sequence[str], options: ColumnOptions, target: Target
                 _load_instruments(path, options, target)
             elif kind == "trades":
                 _load_trades(path, options, target)
+            elif kind == "actions":
+                _load_actions(path, options, target)
             else:
                 _load_records(kind, path, options, target)
         except (InputError, ReferenceDataError) as error:
@@ -409,6 +416,22 @@ def _count(path: str, batch: Sequence[tuple[int, Any]], saved: Saved, report: Lo
     report.add("superseded", saved.superseded)
     for refusal in saved.refused:
         report.add_refusal(path, Refusal(batch[refusal.index][0], refusal.field, refusal.reason))
+
+
+# -- corporate actions -------------------------------------------------------------------------------------------
+
+
+def _load_actions(path: str, options: ColumnOptions, target: Target) -> None:
+    """Store versions of corporate actions; one that says something else than the stored one is a conflict, and stays out."""
+    store, report = target.store, target.report
+    instruments = {instrument.instrument: instrument for instrument in store.instruments()}
+    for batch in _batches(path, read_actions(path, options, instruments, target.clock.now()), report, target.whole):
+        outcomes = store.save_actions([action for _, action in batch])
+        for (line, _), outcome in zip(batch, outcomes, strict=True):
+            if outcome == "conflict":
+                report.add_refusal(path, Refusal(line, "", f"conflict: {ACTION_CONFLICT}"), "conflict")
+            else:
+                report.add("duplicate" if outcome == "existing" else outcome)
 
 
 # -- trades ------------------------------------------------------------------------------------------------------

@@ -15,9 +15,10 @@ from riskengine.errors import InputError
 from riskengine.files.columns import ColumnOptions, Row, TableFile, load_alias, parse_columns, read_rows
 from riskengine.files.lines import display_name
 from riskengine.files.mappings.mapped_rows import rows_of
-from riskengine.files.shapes import CLOSES, INSTRUMENTS, MARKS, NODES, OPENINGS, TICKS, TRADES, Shape
+from riskengine.files.shapes import ACTIONS, CLOSES, INSTRUMENTS, MARKS, NODES, OPENINGS, TICKS, TRADES, Shape
 from riskengine.files.spreadsheet import unescape_formula
 from riskengine.files.times import TimeParser, date_parser, time_parser, with_way_out
+from riskengine.records.actions import Action, ActionInput, check_action
 from riskengine.records.currency_units import AS_THEY_ARE, PriceUnits
 from riskengine.records.decode import TradeInput, convert
 from riskengine.records.fields import Rejected, excerpt, name, quote
@@ -36,6 +37,7 @@ from riskengine.records.reference_input import (
 from riskengine.records.types import Close, Instrument, Node, Opening, Refusal, StoredMark, Tick, Trade
 
 __all__ = [
+    "ACTIONS",
     "CLOSES",
     "INSTRUMENTS",
     "MARKS",
@@ -49,6 +51,7 @@ __all__ = [
     "merge_by_time",
     "parse_columns",
     "parse_time",
+    "read_actions",
     "read_closes",
     "read_instruments",
     "read_marks",
@@ -69,7 +72,7 @@ Parser = Callable[[str | int, str], int | str]
 
 _NAMES_KEPT = 10_000
 _TIMES = ("ts", "booked_ts")
-_DATES = ("date", "value_date", "trade_date", "expiry")
+_DATES = ("date", "value_date", "trade_date", "expiry", "ex_date")
 
 
 def parse_time(text: str | int, options: ColumnOptions, field: str = "ts") -> int:
@@ -139,6 +142,13 @@ def read_marks(
         return check_mark(sent, instruments, units)
 
     return _records(path, options, MARKS, MarkInput, check, passed_over=("price", "ts"))
+
+
+def read_actions(
+    path: str, options: ColumnOptions, instruments: Mapping[str, Instrument], received_ts: int
+) -> Iterator[tuple[int, Action | Refusal]]:
+    """The corporate actions of a file; all came at `received_ts`."""
+    return _records(path, options, ACTIONS, ActionInput, lambda sent: check_action(sent, instruments, received_ts))
 
 
 def _records(

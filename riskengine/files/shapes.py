@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from riskengine.records.actions import ActionInput
 from riskengine.records.decode import TickInput, TradeInput
 from riskengine.records.reference_input import CloseInput, InstrumentInput, MarkInput, NodeInput, OpeningInput
 
@@ -38,6 +39,7 @@ TICKS = _shape("tick", TickInput, ("instrument",), ("ts",), ("bid", "ask", "mid"
 OPENINGS = _shape("position", OpeningInput, ("desk",), ("instrument",), ("ts",), ("quantity",))
 CLOSES = _shape("close", CloseInput, ("date",), ("instrument",), ("price",))
 MARKS = _shape("mark", MarkInput, ("instrument",), ("ts",), ("price",))
+ACTIONS = _shape("corporate action", ActionInput, ("action_id",), ("kind",))
 STATEMENT = Shape(
     "statement",
     ("node", "desk", "dealer", "instrument", "quantity", "net_cash", "average_price"),
@@ -50,6 +52,7 @@ MAPPED: Mapping[str, Shape] = {
     "positions": OPENINGS,
     "closes": CLOSES,
     "marks": MARKS,
+    "actions": ACTIONS,
     "statement": STATEMENT,
     "nodes": NODES,
     "instruments": INSTRUMENTS,
@@ -62,6 +65,7 @@ INPUTS: Mapping[str, type[msgspec.Struct] | None] = {
     "positions": OpeningInput,
     "closes": CloseInput,
     "marks": MarkInput,
+    "actions": ActionInput,
     "statement": None,
     "nodes": NodeInput,
     "instruments": InstrumentInput,

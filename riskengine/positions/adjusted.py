@@ -137,6 +137,11 @@ class AdjustedPosition(Position):
         if self.terms.is_early(trade.ts, trade.trade_date):
             self.waiting[self] = None
 
+    @property
+    def folds(self) -> tuple[Entry, ...]:
+        """The entries as they are folded (`netted`)."""
+        return self._folds
+
     def set_entries(self, entries: Iterable[Entry]) -> None:
         """Replace what actions generate. O(trades)."""
         ordered = tuple(sorted(entries, key=_entry_order))

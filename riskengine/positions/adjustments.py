@@ -110,6 +110,11 @@ class Terms:
         last = self._last
         return last is not None and (date < last.action.ex_date if date else ts < last.start_ts)
 
+    def ratio_of(self, trade: Trade) -> Ratio:
+        """The product of the splits that a trade is dated before."""
+        path = self.paths.get(trade.instrument)
+        return NO_RATIO if path is None else path.ratio_of(trade.ts, trade.trade_date)
+
     def fold(self, trade: Trade) -> tuple[int, float]:
         """Signed quantity (units of 1e-10) and price that a trade counts with. 1 us."""
         path = self.paths.get(trade.instrument)

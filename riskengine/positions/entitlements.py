@@ -29,6 +29,17 @@ class Given(NamedTuple):
     entry: Entry
 
 
+class Kept(NamedTuple):
+    """A fraction of the smallest quantity that nothing says the worth of, in units of 1e-10 of the ex-date.
+
+    kind  of a split it stays in the position; of a spin-off, a fraction of the new units, it is not given
+    """
+
+    kind: ActionKind
+    name: str
+    fraction: int
+
+
 class Beside(NamedTuple):
     """A dividend in another currency than the instrument's: `amount` in units of 1e-28 of `currency`."""
 
@@ -41,13 +52,13 @@ class Entitled:
     """What actions generate for one holder of an instrument.
 
     entries  of its own position; `given` of positions in other instruments; `beside` in other currencies
-    kept     by action_id, fractions that stay because nothing says what they are worth (units of 1e-10 of the ex-date)
+    kept     fractions that are left open, by action_id
     """
 
     entries: list[Entry] = field(default_factory=list)
     given: list[Given] = field(default_factory=list)
     beside: list[Beside] = field(default_factory=list)
-    kept: dict[str, int] = field(default_factory=dict)
+    kept: dict[str, Kept] = field(default_factory=dict)
 
 
 @dataclass
@@ -177,7 +188,7 @@ class _Simulation:
         whole, rest = _whole(held.quantity, new, old, self._terms.decimals)
         cash, price = 0, 0.0
         if rest and step.close is None:
-            self._found.kept[step.action.action_id] = scaled(rest, 1, old)
+            self._found.kept[step.action.action_id] = Kept(step.action.kind, step.action.instrument, scaled(rest, 1, old))
             whole = scaled(held.quantity, new, old)
         elif rest and step.close is not None:
             # `rest` / old units of after the split, each worth close x old / new.
@@ -205,7 +216,7 @@ class _Simulation:
         action = step.action
         whole, rest = _whole(held.quantity, action.ratio.new, action.ratio.old, step.into_decimals)
         if rest:
-            self._found.kept[action.action_id] = scaled(rest, 1, action.ratio.old)
+            self._found.kept[action.action_id] = Kept(action.kind, action.into, scaled(rest, 1, action.ratio.old))
         if not whole:
             return
         moved = scaled(held.cost, action.cost_share, ONE)

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 
 from riskengine.positions.adjusted import AdjustedPosition, Entry
 from riskengine.positions.adjustments import Adjustments
-from riskengine.positions.entitlements import Beside, Given, Holder, entitled
+from riskengine.positions.entitlements import Beside, Given, Holder, Kept, entitled
 from riskengine.positions.ledger import Ledger, Rollup
 from riskengine.positions.position import Position
 from riskengine.records.fingerprints import trade_fingerprint
@@ -36,14 +36,14 @@ class Generated:
 
     entries  by desk, then dealer; `of_dealers` is the same by dealer, then desk
     gifts    what spin-offs of other instruments give, by (desk, dealer), then the number of that instrument
-    kept     fractions that stay because nothing says what they are worth, by (desk, dealer), then action_id
+    kept     fractions that are left open, by (desk, dealer), then action_id
     beside   dividends in other currencies than the instrument's, by (desk, dealer)
     """
 
     entries: dict[str, dict[str, tuple[Entry, ...]]] = field(default_factory=lambda: defaultdict(dict))
     of_dealers: dict[str, dict[str, tuple[Entry, ...]]] = field(default_factory=lambda: defaultdict(dict))
     gifts: dict[Holder, dict[int, list[Given]]] = field(default_factory=lambda: defaultdict(dict))
-    kept: dict[Holder, dict[str, int]] = field(default_factory=dict)
+    kept: dict[Holder, dict[str, Kept]] = field(default_factory=dict)
     beside: dict[Holder, list[Beside]] = field(default_factory=dict)
 
 
@@ -207,13 +207,12 @@ class ActionLedger:
 
     # -- what is listed ----------------------------------------------------------------------------------------
 
-    def kept(self) -> Iterator[tuple[str, Holder, str, int]]:
-        """Fractions that stay: instrument, holder, action_id and the fraction in units of 1e-10. O(those)."""
-        symbols = self._ledger.reference.symbols
-        for number, generated in sorted(self._of.items()):
+    def kept(self) -> Iterator[tuple[Holder, str, Kept]]:
+        """Fractions that are left open: holder, action_id and fraction. O(those)."""
+        for _, generated in sorted(self._of.items()):
             for holder, by_action in sorted(generated.kept.items()):
                 for action_id, fraction in sorted(by_action.items()):
-                    yield symbols[number], holder, action_id, fraction
+                    yield holder, action_id, fraction
 
     def beside(self) -> Iterator[tuple[str, Holder, Beside]]:
         """Dividends in other currencies than their instruments': instrument, holder and dividend. O(those)."""

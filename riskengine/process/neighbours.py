@@ -1,8 +1,8 @@
 """Takes over what other programs write beside the engine, but for trades and reference data: in force within a second.
 
 `riskengine load`, `riskengine decide` or SQL may write conflicts, closes, marks, corporate actions and verdicts. The store thread
-notices which of these tables have changed (`look`), and a task on the event loop brings what is new where it belongs, by the rules
-of a start:
+notices which of these tables have changed (`look`), and a task on the event loop brings what is new where it belongs, by the
+rules of a start:
 
 - conflicts are listed and counted, once the rows that they conflict with have gone to the writer;
 - closes and marks go through the quote book, where the newest event time wins; closes of days that have not ended are listed

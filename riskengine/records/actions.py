@@ -112,6 +112,9 @@ _SPECIFIC = ("ratio", "amount", "currency", "into", "cost_share")
 MAX_RATIO = 10**9
 """The largest side of a ratio in lowest terms."""
 
+ACTION_CONFLICT = "another action with the same action_id and version was stored first; that one counts: send a higher version"
+"""The reason of a conflict, in answers and files."""
+
 SAME_TERMS = ("kind", "multiplier", "currency")
 """What two instruments must have in common for positions to move from one to the other."""
 

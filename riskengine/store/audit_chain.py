@@ -45,6 +45,7 @@ ENTRY_KINDS = (
     "instruments",
     "openings",
     "closes",
+    "actions",
     "verdict",
     "repair",
     "break_comment",

@@ -176,6 +176,7 @@ def test_every_kind_of_reference_data_has_its_way_in(empty: Loader) -> None:
         "positions": f"desk,instrument,ts,quantity,average_price\nFX1,EURUSD,{TS},5,1.1\nALL,EURUSD,{TS},5,1.1\n",
         "closes": "date,instrument,price\n2026-01-05,EURUSD,1.1\n2026-01-05,XYZ,1\n",
         "marks": f"instrument,ts,price\nEURUSD,{TS},1.2\nEURUSD,{TS - 1},1.3\n",
+        "actions": "action_id,kind,version\na,cancel,2\na,cancel,\n",
         "trades": TRADES + lines("a"),
     }
     assert tuple(files) == KINDS
@@ -186,10 +187,25 @@ def test_every_kind_of_reference_data_has_its_way_in(empty: Loader) -> None:
         "positions": 1,
         "closes": 1,
         "marks": 1,
+        "actions": 1,
         "trades": 1,
     }
     assert counts["positions"]["refused"] == counts["closes"]["refused"] == 1
     assert counts["marks"]["superseded"] == 1
+
+
+def test_versions_of_actions_are_counted_as_those_of_trades_are(empty: Loader) -> None:
+    empty.load("instruments", empty.file("i.csv", "instrument,kind,quote_currency\nACME,equity,USD\n"))
+    header = "action_id,version,instrument,kind,ex_date,ratio,amount\n"
+    split, twice, lower = (f"s,{version},ACME,split,2026-01-05,{ratio}:1,\n" for version, ratio in ((2, 4), (2, 4), (1, 3)))
+    path = empty.file("a.csv", f"{header}{split}{twice}{lower}s,2,ACME,split,2026-01-05,5:1,\nd,1,ACME,dividend,2026-01-05,,-1\n")
+    report = empty.load("actions", path)
+    expected = {"inserted": 1, "duplicate": 1, "superseded": 1, "conflict": 1, "refused": 1}
+    assert {outcome: report.counts[outcome] for outcome in expected} == expected
+    assert not report.is_clean
+    assert "a.csv:5: : conflict: another action with the same action_id and version was stored first" in empty.refusals[1]
+    assert "a.csv:6: amount: must not be negative" in empty.refusals[0]
+    assert [(each.action_id, each.version) for each in empty.store.action_rows().actions] == [("s", 1), ("s", 2)]
 
 
 def test_a_balance_that_changes_and_one_without_a_place_are_refused_with_their_line(loader: Loader) -> None:

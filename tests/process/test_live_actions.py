@@ -176,6 +176,6 @@ def test_a_renewal_keeps_what_is_in_force_and_its_marks(place: str) -> None:
         return await state(process)
 
     told = live(place, clock, test)
-    assert [mark for mark in loader.marks() if mark.instrument == "AAA"][0].price == 400.0, "the store keeps it as it was quoted"
+    assert next(mark for mark in loader.marks() if mark.instrument == "AAA").price == 400.0, "the store keeps it as it was quoted"
     loader.close()
     assert live(place, clock, state) == told

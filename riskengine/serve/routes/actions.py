@@ -4,7 +4,7 @@ from starlette.responses import Response
 
 from riskengine.errors import EngineNotLive
 from riskengine.observe import TRADE_OUTCOMES
-from riskengine.records.actions import Action, ActionInput, ActionKind, check_action
+from riskengine.records.actions import ACTION_CONFLICT, Action, ActionInput, ActionKind, check_action
 from riskengine.records.decode import open_actions
 from riskengine.records.fields import Rejected
 from riskengine.records.types import Refusal
@@ -17,8 +17,6 @@ from riskengine.snapshot.snapshot import Snapshot
 
 STATUSES = {"inserted": "applied", "existing": "duplicate", "superseded": "superseded", "conflict": "conflict"}
 """What became of an action in the store, and its status in an answer."""
-
-CONFLICT = "another action with the same action_id and version was stored first; that one counts: send a higher version"
 
 
 async def take_actions(question: Question) -> Response:
@@ -43,7 +41,7 @@ async def take_actions(question: Question) -> Response:
             results.append(_result(item, REJECTED, f"{each.field}: {each.reason}" if each.field else each.reason))
         else:
             status = STATUSES[next(outcomes)]
-            results.append(_result(each, status, CONFLICT if status == "conflict" else _effect(each, status, newest)))
+            results.append(_result(each, status, ACTION_CONFLICT if status == "conflict" else _effect(each, status, newest)))
     counts = dict.fromkeys(TRADE_OUTCOMES, 0)
     for result in results:
         counts[result["status"]] += 1

@@ -223,7 +223,7 @@ def _visible_items(snapshot: Snapshot, kind: str, trading_day: TradingDay, grant
     visible: dict[str, Callable[[], Iterator[ExceptionItem]]] = {
         "unpriced": lambda: _unpriced_items(snapshot, grants),
         "suspect": lambda: _suspect_items(snapshot),
-        "waiting": lambda: iter(snapshot.exceptions.get("waiting", ())),
+        "waiting": lambda: _waiting_items(snapshot, grants),
         "expired": lambda: _expired_items(snapshot, trading_day, grants),
     }
     if kind in visible:
@@ -251,6 +251,13 @@ def _visible_part(item: ExceptionItem, grants: Grants, hierarchy: Hierarchy) -> 
     if "before" in detail and not grants.sees_below(hierarchy, trade.desk):  # what the desk's position was is not the dealer's
         return structs.replace(item, detail={"late_by_s": detail.get("late_by_s")})
     return item
+
+
+def _waiting_items(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionItem]:
+    """What waits: closes and corporate actions for everybody, what those leave open at a desk for readers who see the desk."""
+    for item in snapshot.exceptions.get("waiting", ()):
+        if "rollup" not in item.detail or _visible_part(item, grants, snapshot.reference.hierarchy) is not None:
+            yield item
 
 
 def _visible_positions(snapshot: Snapshot, grants: Grants) -> list[Row]:
@@ -290,7 +297,9 @@ def _unpriced_items(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionIte
             count = sum(row.position_count - row.quarantined for row in held)
             reason = f"no rate leads from {instrument.currency} to {reference.reporting_currency}"
         elif not units.priced[number]:
-            count, reason = sum(row.open_count for row in held), "no price has been received"
+            left = {} if snapshot.adjustments is None else snapshot.adjustments.unadjusted
+            count = sum(row.open_count for row in held)
+            reason = left.get(instrument.instrument, "no price has been received")
         elif units.no_delta[number]:
             count, reason = sum(row.open_count for row in held), "its delta is unknown, and so is its exposure"
         else:
