@@ -71,7 +71,9 @@ def load_command(
         if refused is not None:
             lines = stack.enter_context(_refused_lines(refused, kind, files))
             options = structs.replace(options, keep=lines.keep)
-        names = NearNames({"instrument": lambda: symbols_of(opened), "desk": lambda: desks_of(opened)})
+        names = NearNames(
+            {"instrument": lambda: symbols_of(opened), "desk": lambda: desks_of(opened), "node": lambda: nodes_of(opened)}
+        )
         options = structs.replace(options, near=names.hint)
         first = stack.enter_context(closing(FirstRefusals()))
         report = LoadReport(first, progress.advance, complain, print_change, lines)
@@ -106,6 +108,11 @@ def desks_of(store: Store) -> list[str]:
     nodes = store.nodes()
     parents = {node.parent for node in nodes}
     return [node.node for node in nodes if node.node not in parents]
+
+
+def nodes_of(store: Store) -> list[str]:
+    """The nodes that a cash movement may name: all."""
+    return [node.node for node in store.nodes()]
 
 
 def _open(config: Config, *, dry_run: bool) -> Store:

@@ -146,6 +146,12 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         """
         return self._rows("/v1/exposure", by=by, node=node, dealer=dealer, sort=sort, seq=seq, exact=exact)
 
+    def cash_ladder(
+        self, node: str | None = None, currency: str | None = None, *, seq: int | None = None, exact: bool = False
+    ) -> RowsAnswer:
+        """Cash flows of a node (default: the root) by currency and value date. `totals` of the dates are in the `header`."""
+        return self._rows("/v1/cashladder", node=node, currency=currency, seq=seq, exact=exact)
+
     def history(
         self,
         node: str | None = None,
@@ -214,6 +220,17 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
     def post_ticks(self, ticks: Iterable[Mapping[str, Any]] | Mapping[str, Any], *, retry_s: float = RETRY_S) -> ObjectAnswer:
         """Post prices, or one; returns `accepted` and the refusals. Retried like trades: an old price never replaces a newer."""
         return self._ask(parts_exchange("/v1/ticks", items_of(ticks), retry_s, self.renews_token))
+
+    def post_cash(self, movements: Iterable[Mapping[str, Any]] | Mapping[str, Any]) -> ObjectAnswer:
+        """Post external movements of nodes, or one; returns `results` and `counts` once they are durable and published.
+
+        Sending them again is safe: an equal version is answered with `duplicate`.
+        """
+        return self._post("/v1/cash", list(items_of(movements)))
+
+    def post_carry(self, records: Iterable[Mapping[str, Any]] | Mapping[str, Any]) -> ObjectAnswer:
+        """Post carry of positions, or one record; as `post_cash`."""
+        return self._post("/v1/carry", list(items_of(records)))
 
     def reconcile(self, *, repair: bool = False) -> ObjectAnswer:
         """Compare engine and store now; `repair=True` takes the store's values."""

@@ -1,7 +1,7 @@
 """What a person should know of corporate actions: those that wait, and what they leave open.
 
-They are those whose ex-date has not begun, rows that cannot be put in force, fractions that nothing says the worth of, and
-dividends in another currency. Options that a split leaves without terms are listed as `unpriced`.
+They are those whose ex-date has not begun, rows that cannot be put in force, and fractions that nothing says the worth of.
+Options that a split leaves without terms are listed as `unpriced`.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,6 @@ from riskengine.positions.generated import ActionLedger
 from riskengine.positions.processed import escape_name
 from riskengine.records.actions import Action, ActionKind
 from riskengine.records.fields import to_text
-from riskengine.records.types import CASH_DECIMALS
 from riskengine.snapshot.snapshot import ExceptionItem
 
 WAITING = "waiting"
@@ -19,7 +18,7 @@ WAITING = "waiting"
 
 def action_items(adjustments: Adjustments, ledger: ActionLedger) -> tuple[ExceptionItem, ...]:
     """The exceptions of kind `waiting` about corporate actions, each with its way out. O(those)."""
-    return (*_waiting(adjustments), *_refused(adjustments), *_kept(ledger), *_beside(ledger))
+    return (*_waiting(adjustments), *_refused(adjustments), *_kept(ledger))
 
 
 def describe(action: Action) -> str:
@@ -60,15 +59,3 @@ def _kept(ledger: ActionLedger) -> Iterator[ExceptionItem]:
             reason = f"{where} is not given: nobody gets a part of a unit; book the cash that is paid for it"
         detail: dict[str, object] = {"action_id": action_id, "instrument": name, "rollup": "node", "owner": holder.desk}
         yield _item(action_id, f"fraction:{place}", 0, reason, detail | {"dealer": holder.dealer, "fraction": fraction})
-
-
-def _beside(ledger: ActionLedger) -> Iterator[ExceptionItem]:
-    for symbol, holder, (entry, currency) in ledger.beside():
-        place = f"{escape_name(holder.desk)}:{escape_name(holder.dealer)}"
-        amount = to_text(entry.cash, CASH_DECIMALS)
-        reason = (
-            f"the dividend {amount} {currency} of {symbol} at {holder.desk}, dealer {holder.dealer or '(none)'}, does not count:"
-            f" it is not in the currency of {symbol}; send it in that currency, or book the cash"
-        )
-        detail: dict[str, object] = {"action_id": entry.rank[1], "instrument": symbol, "rollup": "node", "owner": holder.desk}
-        yield _item(entry.rank[1], f"beside:{place}", 0, reason, detail | {"dealer": holder.dealer, "amount": amount})

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.engine.action_notices import action_items
+from riskengine.engine.cash_book import CashBook, CashTaken
 from riskengine.engine.noticing import Noticing
 from riskengine.engine.table_builder import TableBuilder
 from riskengine.engine.worklist import Notices, WorkList
@@ -31,7 +32,9 @@ from riskengine.positions.position import LateFold
 from riskengine.positions.processed import APPLIED, CONFLICT, DUPLICATE, PARKED, QUARANTINED, SUPERSEDED, Processed
 from riskengine.positions.quarantine import Quarantine
 from riskengine.positions.repair import Repaired, repair, set_aside
+from riskengine.positions.settled_cash import SettledCash
 from riskengine.records.actions import NO_ACTIONS, ActionRows
+from riskengine.records.cash import EntryCheck, StoredCashRow
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import judges_all
 from riskengine.records.types import CONFLICT_REASON, Close, Identity, Key, Opening, Trade, Verdict, small_lot
@@ -62,6 +65,7 @@ class CarriedState(NamedTuple):
                    how many trades had that outcome since the start
     notices        late trades and conflicts, with the time at which each was first noticed
     decided        exceptions that people decided since the start, with their verdicts, oldest first
+    cash           the records of cash and carry as they were followed; None: as the store has them
     """
 
     seq: int
@@ -73,6 +77,7 @@ class CarriedState(NamedTuple):
     late: int
     notices: Notices
     decided: Sequence[tuple[ExceptionItem, Verdict]]
+    cash: Sequence[StoredCashRow] | None = None
 
 
 NOT_AS_FROZEN = "the store no longer holds the trades that this position was built from"
@@ -119,6 +124,12 @@ class Engine:
         self._factors = Factors(self._units, self._rates)
         self._organisation = TableBuilder(self.ledger.organisation, Valuation(reference, reference.hierarchy))
         self._dealers = TableBuilder(self.ledger.dealers, Valuation(reference, None))
+        node_cash = self._organisation.valuation.node_cash
+        assert node_cash is not None, "the organisation has nodes"
+        self._node_cash = node_cash
+        entries = EntryCheck(self._check, self.quarantine.openings, config.engine.future_limit_s)
+        self.cash = CashBook(self.ledger, node_cash, entries)
+        self._settled = SettledCash(reference, self.ledger.organisation, trading_day)
         self._epoch = epoch
         self._seq = 0
         self._trade_seq = 0
@@ -294,6 +305,30 @@ class Engine:
         for key in thaw(self.ledger, self.processed, recalled):
             self.set_aside_key(key, NOT_AS_FROZEN, self.snapshot.as_of)
 
+    # -- cash and carry ----------------------------------------------------------------------------------------
+
+    def take_cash(self, rows: Iterable[StoredCashRow], now: int, *, is_all: bool = False) -> CashTaken:
+        """Take stored records of cash and carry; `is_all`: all others are gone. Known ones change nothing. 10 us a new row."""
+        before = self.cash.kept_out_count
+        taken = self.cash.take(rows, now, is_all=is_all)
+        if taken.changed and (before or taken.kept_out):
+            self._work.note_cash_kept_out(self.cash.kept_out)
+        return taken
+
+    def set_settlements(self, prices: Mapping[str, tuple[int, float]]) -> None:
+        """The last settlement of each future: time and price by symbol (other instruments may be among them)."""
+        self._settled.set_settlements(prices)
+
+    def _bring_cash(self, now: int, *, at_once: bool) -> None:
+        """Put movements in force whose time has come, and bring up to date what has been settled. O(what is due)."""
+        self.cash.advance(now)
+        self._settled.set_time(now)
+        for owner, instrument, change, unsettled in self._settled.changes(at_once=at_once):
+            if change:
+                self._node_cash.settle(owner, instrument, change)
+            if unsettled:
+                self._node_cash.note_unsettled(owner, unsettled)
+
     # -- verdicts ----------------------------------------------------------------------------------------------
 
     def recall_verdicts(self, verdicts: Iterable[Verdict]) -> None:
@@ -410,6 +445,7 @@ class Engine:
             counts["late"],
             self._work.notices(),
             tuple(self._decided),
+            self.cash.rows(),
         )
 
     def carry_on(self, state: CarriedState, judge: Judge) -> None:
@@ -418,6 +454,8 @@ class Engine:
         The trades of notices and verdicts may have been read before those came, so they are taken again here, by this engine's
         reference data (`judge`); a trade that is already known changes nothing.
         """
+        if state.cash is not None:
+            self.take_cash(state.cash, self.snapshot.as_of, is_all=True)
         for item, verdict in state.decided:
             if self._work.verdict(item.id) != verdict:
                 self.decide(replace(item, trade=None if item.trade is None else judge(item.trade)), verdict)
@@ -453,7 +491,10 @@ class Engine:
         if frozen := self.actions.frozen_keys(adjustments):
             raise Frozen(frozen)
         self.action_rows = rows
+        carried = self.cash.carry_of(self.actions.concerned_symbols(adjustments))
+        self.ledger.change_carry(carried, ())  # it goes with the positions, under whatever name they stand
         self.actions.put_in_force(adjustments)
+        self.ledger.change_carry((), carried)
         self._listed_actions = -1
         unsaved = set(self.marks.unsaved)
         self.beat(self.marks.take_splits(adjustments.prices()), now)
@@ -507,6 +548,7 @@ class Engine:
         `at_once` works in long steps, for a time when no other thread needs the interpreter.
         """
         self._refresh_actions()
+        self._bring_cash(now, at_once=at_once)
         nodes, nodes_changed = self._organisation.table(self._factors, at_once=at_once)
         dealers, dealers_changed = self._dealers.table(self._factors, at_once=at_once)
         self._seq += 1

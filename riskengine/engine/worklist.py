@@ -15,6 +15,7 @@ from typing import NamedTuple
 from msgspec import structs
 
 from riskengine.clock import MICROS_PER_SECOND
+from riskengine.engine.cash_book import KeptOutRecord
 from riskengine.engine.standing_notices import StandingNotices
 from riskengine.positions.position import LateFold
 from riskengine.positions.processed import Processed, escape_name, exception_id
@@ -66,6 +67,7 @@ class WorkList:
         self._unreadable: dict[int, ExceptionItem] = {}
         self._broken: dict[tuple[str, str, str], ExceptionItem] = {}
         self._waiting: tuple[ExceptionItem, ...] = ()
+        self._cash_kept_out: tuple[ExceptionItem, ...] = ()
         self._actions: tuple[ExceptionItem, ...] = ()
         self._kept_out: dict[tuple[Identity, int], ExceptionItem] = {}
         self._verdicts: dict[str, Verdict] = {}
@@ -76,8 +78,8 @@ class WorkList:
 
     @property
     def quarantined_count(self) -> int:
-        """How many stored rows are no trades, plus how many keys broke an invariant."""
-        return len(self._unreadable) + len(self._broken)
+        """How many stored rows are no trades, records of cash that take no part, and keys that broke an invariant."""
+        return len(self._unreadable) + len(self._broken) + len(self._cash_kept_out)
 
     @property
     def late_count(self) -> int:
@@ -219,6 +221,22 @@ class WorkList:
         )
         self._changed.add(WAITING)
 
+    def note_cash_kept_out(self, records: Iterable[KeptOutRecord]) -> None:
+        """List the records of cash and carry that take no part, in place of those listed before."""
+        found = sorted(records, key=lambda each: (each.received_ts, each.kind, each.record_id, each.version))
+        self._cash_kept_out = tuple(
+            ExceptionItem(
+                f"quarantined:{each.kind}:{escape_name(each.record_id)}:{each.version}",
+                "quarantined",
+                each.received_ts,
+                each.reason,
+                None,
+                {"record": each.kind, "id": each.record_id, "version": each.version},
+            )
+            for each in found[-MAX_NOTICES:]
+        )
+        self._changed.add("quarantined")
+
     def note_actions(self, items: tuple[ExceptionItem, ...]) -> None:
         """List what waits of corporate actions (`action_notices`), in place of what was listed before."""
         if items != self._actions:
@@ -307,7 +325,8 @@ class WorkList:
             lists["parked"] = _items("parked", ((t, "a cancel whose trade has not come") for t in processed.parked.values()))
             lists["unmatched"] = tuple(self._unmatched_items(processed, now))
         if "quarantined" in changed:
-            lists["quarantined"] = (*self._broken.values(), *self._quarantined_items(processed), *self._unreadable.values())
+            rows = (*self._unreadable.values(), *self._cash_kept_out)
+            lists["quarantined"] = (*self._broken.values(), *self._quarantined_items(processed), *rows)
         if "conflict" in changed:
             lists["conflict"] = tuple(item for item in self._conflicts.values() if not self._is_rejected(item.id))
         if LATE in changed:

@@ -12,6 +12,8 @@ from riskengine.errors import InputError, ReferenceDataError
 from riskengine.files.lines import display_name
 from riskengine.files.records import (
     ACTIONS,
+    CARRY,
+    CASH,
     CLOSES,
     INSTRUMENTS,
     MARKS,
@@ -21,6 +23,8 @@ from riskengine.files.records import (
     ColumnOptions,
     Shape,
     read_actions,
+    read_carry,
+    read_cash,
     read_closes,
     read_instruments,
     read_marks,
@@ -30,6 +34,7 @@ from riskengine.files.records import (
 )
 from riskengine.files.refused import RefusedLines
 from riskengine.records.actions import ACTION_CONFLICT, Action
+from riskengine.records.cash import CASH_CONFLICT_REASON, CarryRow, CashRecord, EntryCheck, opening_times
 from riskengine.records.decode import TradeCheck, TradeInput, has_rounded_fees
 from riskengine.records.fields import to_text
 from riskengine.records.hierarchy import Hierarchy
@@ -46,7 +51,7 @@ from riskengine.records.types import (
     StoredMark,
     Trade,
 )
-from riskengine.store.results import ActionStoredAs, Saved, Stored, TradeFilter
+from riskengine.store.results import ActionStoredAs, CashRows, CashSaved, Changes, Saved, Stored, TradeFilter
 from riskengine.store.trade_rows import TradeRow
 
 SHAPES: Mapping[str, Shape] = {
@@ -55,6 +60,8 @@ SHAPES: Mapping[str, Shape] = {
     "positions": OPENINGS,
     "closes": CLOSES,
     "marks": MARKS,
+    "cash": CASH,
+    "carry": CARRY,
     "actions": ACTIONS,
     "trades": TRADES,
 }
@@ -99,6 +106,9 @@ class LoadStore(Protocol):
     def save_openings(self, openings: Sequence[Opening]) -> Saved: ...
     def save_closes(self, closes: Sequence[Close]) -> Saved: ...
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved: ...
+    def save_cash(self, kind: str, records: Sequence[CashRecord]) -> list[CashSaved]: ...
+    def cash_beyond(self, seen: Changes | None) -> CashRows: ...
+
     def save_actions(self, actions: Sequence[Action]) -> list[ActionStoredAs]: ...
 
 
@@ -231,6 +241,8 @@ def load(kind: str, paths: Sequence[str], options: ColumnOptions, target: Target
                 _load_instruments(path, options, target)
             elif kind == "trades":
                 _load_trades(path, options, target)
+            elif kind in ("cash", "carry"):
+                _load_cash(kind, path, options, target)
             elif kind == "actions":
                 _load_actions(path, options, target)
             else:
@@ -303,9 +315,10 @@ def _check_desks(stored: Sequence[Node], nodes: Sequence[Node], store: LoadStore
     """Raise ReferenceDataError for nodes below a desk with trades or balances: those attach to leaves."""
     parents = {node.parent for node in stored}
     desks = {node.node for node in stored} - parents
+    carried = {row.desk for row in store.cash_beyond(None).rows if isinstance(row, CarryRow)}
     for desk in sorted(desks & {node.parent for node in nodes}):
         _, trades = store.select_trades(TradeFilter(desks=[desk]), 1)
-        if trades or any(opening.desk == desk for opening in store.openings()):
+        if trades or desk in carried or any(opening.desk == desk for opening in store.openings()):
             raise ReferenceDataError(f"node {desk!r} has trades or balances: nodes cannot be put below it")
 
 
@@ -314,6 +327,7 @@ def _load_instruments(path: str, options: ColumnOptions, target: Target) -> None
     report, store = target.report, target.store
     known = {instrument.instrument: instrument for instrument in store.instruments()}
     held = {opening.instrument for opening in store.openings()}
+    held |= {row.instrument for row in store.cash_beyond(None).rows if isinstance(row, CarryRow)}
     for batch in _batches(path, read_instruments(path, options), report, target.whole):
         taken: list[tuple[int, Instrument]] = []
         changes: list[FieldChange] = []
@@ -416,6 +430,28 @@ def _count(path: str, batch: Sequence[tuple[int, Any]], saved: Saved, report: Lo
     report.add("superseded", saved.superseded)
     for refusal in saved.refused:
         report.add_refusal(path, Refusal(batch[refusal.index][0], refusal.field, refusal.reason))
+
+
+# -- cash and carry ----------------------------------------------------------------------------------------------
+
+
+def _load_cash(kind: str, path: str, options: ColumnOptions, target: Target) -> None:
+    """Store external movements or carry, and say of each record that the engine will keep out of the numbers why."""
+    store, report, config = target.store, target.report, target.config.engine
+    reference = Reference(store.nodes(), store.instruments(), config.reporting_currency)
+    check = EntryCheck(trade_check(reference), opening_times(store.openings()), config.future_limit_s)
+    records: Numbered[Any] = read_cash(path, options, check) if kind == "cash" else read_carry(path, options, check)
+    for batch in _batches(path, records, report, target.whole):
+        saved = store.save_cash(kind, [record for _, record in batch])
+        for (line, record), (outcome, received_ts) in zip(batch, saved, strict=True):
+            if outcome == "conflict":
+                report.add_refusal(path, Refusal(line, "", f"conflict: {CASH_CONFLICT_REASON}"), "conflict")
+            elif outcome == "existing":
+                report.add("duplicate")
+            elif reason := check.kept_out(structs.replace(record, received_ts=received_ts)):
+                report.add_refusal(path, Refusal(line, "", f"quarantined: {reason}"), "quarantined")
+            else:
+                report.add(outcome)
 
 
 # -- corporate actions -------------------------------------------------------------------------------------------

@@ -15,10 +15,11 @@ from riskengine.errors import InputError
 from riskengine.files.columns import ColumnOptions, Row, TableFile, load_alias, parse_columns, read_rows
 from riskengine.files.lines import display_name
 from riskengine.files.mappings.mapped_rows import rows_of
-from riskengine.files.shapes import ACTIONS, CLOSES, INSTRUMENTS, MARKS, NODES, OPENINGS, TICKS, TRADES, Shape
+from riskengine.files.shapes import ACTIONS, CARRY, CASH, CLOSES, INSTRUMENTS, MARKS, NODES, OPENINGS, TICKS, TRADES, Shape
 from riskengine.files.spreadsheet import unescape_formula
 from riskengine.files.times import TimeParser, date_parser, time_parser, with_way_out
 from riskengine.records.actions import Action, ActionInput, check_action
+from riskengine.records.cash import CarryInput, CarryRecord, CashInput, CashMovement, EntryCheck
 from riskengine.records.currency_units import AS_THEY_ARE, PriceUnits
 from riskengine.records.decode import TradeInput, convert
 from riskengine.records.fields import Rejected, excerpt, name, quote
@@ -38,6 +39,8 @@ from riskengine.records.types import Close, Instrument, Node, Opening, Refusal, 
 
 __all__ = [
     "ACTIONS",
+    "CARRY",
+    "CASH",
     "CLOSES",
     "INSTRUMENTS",
     "MARKS",
@@ -52,6 +55,8 @@ __all__ = [
     "parse_columns",
     "parse_time",
     "read_actions",
+    "read_carry",
+    "read_cash",
     "read_closes",
     "read_instruments",
     "read_marks",
@@ -142,6 +147,16 @@ def read_marks(
         return check_mark(sent, instruments, units)
 
     return _records(path, options, MARKS, MarkInput, check, passed_over=("price", "ts"))
+
+
+def read_cash(path: str, options: ColumnOptions, check: EntryCheck) -> Iterator[tuple[int, CashMovement | Refusal]]:
+    """The external movements of a file. The store sets `received_ts`."""
+    return _records(path, options, CASH, CashInput, lambda sent: check.cash(sent, 0))
+
+
+def read_carry(path: str, options: ColumnOptions, check: EntryCheck) -> Iterator[tuple[int, CarryRecord | Refusal]]:
+    """The carry records of a file. The store sets `received_ts`."""
+    return _records(path, options, CARRY, CarryInput, lambda sent: check.carry(sent, 0))
 
 
 def read_actions(

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from riskengine.records.actions import ActionInput
+from riskengine.records.cash import CarryInput, CashInput
 from riskengine.records.decode import TickInput, TradeInput
 from riskengine.records.reference_input import CloseInput, InstrumentInput, MarkInput, NodeInput, OpeningInput
 
@@ -39,6 +40,8 @@ TICKS = _shape("tick", TickInput, ("instrument",), ("ts",), ("bid", "ask", "mid"
 OPENINGS = _shape("position", OpeningInput, ("desk",), ("instrument",), ("ts",), ("quantity",))
 CLOSES = _shape("close", CloseInput, ("date",), ("instrument",), ("price",))
 MARKS = _shape("mark", MarkInput, ("instrument",), ("ts",), ("price",))
+CASH = _shape("movement", CashInput, ("cash_id",), ("node",), ("currency",), ("ts",), ("amount",))
+CARRY = _shape("carry record", CarryInput, ("carry_id",), ("desk",), ("instrument",), ("ts",), ("amount",), ("type",))
 ACTIONS = _shape("corporate action", ActionInput, ("action_id",), ("kind",))
 STATEMENT = Shape(
     "statement",
@@ -52,6 +55,8 @@ MAPPED: Mapping[str, Shape] = {
     "positions": OPENINGS,
     "closes": CLOSES,
     "marks": MARKS,
+    "cash": CASH,
+    "carry": CARRY,
     "actions": ACTIONS,
     "statement": STATEMENT,
     "nodes": NODES,
@@ -65,6 +70,8 @@ INPUTS: Mapping[str, type[msgspec.Struct] | None] = {
     "positions": OpeningInput,
     "closes": CloseInput,
     "marks": MarkInput,
+    "cash": CashInput,
+    "carry": CarryInput,
     "actions": ActionInput,
     "statement": None,
     "nodes": NodeInput,

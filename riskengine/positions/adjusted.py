@@ -1,7 +1,8 @@
 """A position on which corporate actions act: it holds its trades as stored, and folds them by the terms in force.
 
-Beside trades it has `entries`: what actions generate (cash in lieu of a fraction, a dividend, a spin-off). They stand in the fold
-at the start of the ex-date, before its first trade. They are no trades: like opening balances they have no identity and no count.
+Beside trades it has `entries`: what actions generate (cash in lieu of a fraction, a spin-off; a dividend is carry). They stand in
+the fold at the start of the ex-date, before its first trade. They are no trades: like opening balances they have no identity and
+no count.
 Such a position keeps all its trades in memory (`freezing` passes it over).
 """
 
@@ -19,11 +20,15 @@ from riskengine.positions.position import (
     Position,
     next_average,
 )
+from riskengine.records.cash import CarryEntry
 from riskengine.records.fingerprints import trade_fingerprint
 from riskengine.records.types import CASH_PER_ONE, ONE, Opening, Trade, order_key
 
 ACTION_SOURCE = "action"
 """The source of generated entries, where they are shown as trades."""
+
+GENERATED = 0
+"""The version of carry that an action generates."""
 
 CASH_IN_LIEU, DIVIDEND, SPIN_OFF = "cash_in_lieu", "dividend", "spin_off"
 
@@ -36,6 +41,7 @@ class Entry(NamedTuple):
     quantity  signed change, in units of the ex-date; `signed` is the same in units of today
     price     at which it changes the average open price, in units of today
     cash      exact change of net cash
+    beside    of a dividend: the currency of `cash`, where that is another one than the instrument's
     cost      whether the cash is a part of the open cost that leaves: then it changes the average and realises nothing
     """
 
@@ -49,6 +55,12 @@ class Entry(NamedTuple):
     price: float = 0.0
     cash: int = 0
     cost: bool = False
+    beside: str = ""
+
+    def as_carry(self, currency: str) -> CarryEntry:
+        """A dividend as it stands among the carry of a position; `currency` is the instrument's. Version 0, as no record has."""
+        carry_id = f"{ACTION_SOURCE}:{self.rank[1]}:{self.desk}:{self.dealer}"
+        return CarryEntry(self.ts, carry_id, GENERATED, DIVIDEND, self.cash, self.beside or currency, bool(self.beside))
 
 
 _entry_order = attrgetter("ts", "rank", "kind", "cost", "desk", "dealer")
@@ -144,12 +156,21 @@ class AdjustedPosition(Position):
 
     def set_entries(self, entries: Iterable[Entry]) -> None:
         """Replace what actions generate. O(trades)."""
-        ordered = tuple(sorted(entries, key=_entry_order))
+        given = list(entries)
+        paid = [entry.as_carry(self.terms.currency) for entry in given if entry.kind == DIVIDEND]
+        for entry in [entry for entry in self.carry if entry.version == GENERATED]:
+            self.remove_carry(entry)
+        super().add_carry(paid)
+        ordered = tuple(sorted((entry for entry in given if entry.kind != DIVIDEND), key=_entry_order))
         if ordered == self.entries:
             return
         self.cash += sum(entry.cash for entry in ordered) - sum(entry.cash for entry in self.entries)
         self.entries, self._folds = ordered, tuple(netted(ordered, self.terms.multiplier))
         self._fold_from(0)
+
+    def add_carry(self, entries: Collection[CarryEntry]) -> None:
+        """See `Position`. Generated carry is left out: it comes with the entries, once they are worked out again."""
+        super().add_carry([entry for entry in entries if entry.version != GENERATED])
 
     def folded_trades(self) -> Sequence[Trade]:
         """What it is folded from, as trades, in order: its own with the quantity and price that count, and its entries."""
@@ -186,6 +207,7 @@ class AdjustedPosition(Position):
 
     def _fold_from(self, at: int) -> None:
         """See `Position`. An entry comes before every trade of its time or later."""
+        self.refolded_from = min(self.refolded_from, at)
         kept = at // TRADES_PER_CHECKPOINT
         if self.checkpoints:
             del self.checkpoints[kept:]
@@ -241,6 +263,6 @@ class AdjustedPosition(Position):
         assert (quantity, average) == (self.quantity, self.average), "I3: not the fold of its trades in order"
         opened = sum(o.realised * CASH_PER_ONE - o.quantity * o.average_price * multiplier for o in self.openings)
         expected = opened + sum(trade.cash for trade in self.trades) + sum(entry.cash for entry in self.entries)
-        assert cash == expected, "I1: cash is not the sum of the trades"
+        assert cash == expected + self.carry_cash, "I1: cash is not the sum of the trades"
         assert self.identities == sum(map(trade_fingerprint, self.trades)), "the fingerprints are not those of the trades"
         assert (average is None) == (quantity == 0), "flat exactly when there is no average"

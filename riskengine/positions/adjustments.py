@@ -81,13 +81,14 @@ class Terms:
     steps     the actions on it, oldest first
     paths     of every stored instrument whose trades count here
     receives  ranks of the spin-offs that give units of it
-    multiplier, decimals  of the instrument
+    multiplier, decimals, currency  of the instrument
     """
 
     def __init__(self, symbol: str, instrument: Instrument, steps: Sequence[Step], adjustments: "Adjustments") -> None:
         self.symbol = symbol
         self.multiplier = instrument.multiplier
         self.decimals = instrument.quantity_decimals
+        self.currency = instrument.currency
         self.steps = tuple(steps)
         self.paths = {name: path for name, path in adjustments.paths.items() if path.symbol == symbol}
         self.receives = tuple(

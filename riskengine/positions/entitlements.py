@@ -40,24 +40,16 @@ class Kept(NamedTuple):
     fraction: int
 
 
-class Beside(NamedTuple):
-    """A dividend in another currency than the instrument's: `amount` in units of 1e-28 of `currency`."""
-
-    entry: Entry
-    currency: str
-
-
 @dataclass
 class Entitled:
     """What actions generate for one holder of an instrument.
 
-    entries  of its own position; `given` of positions in other instruments; `beside` in other currencies
+    entries  of its own position; `given` of positions in other instruments
     kept     fractions that are left open, by action_id
     """
 
     entries: list[Entry] = field(default_factory=list)
     given: list[Given] = field(default_factory=list)
-    beside: list[Beside] = field(default_factory=list)
     kept: dict[str, Kept] = field(default_factory=dict)
 
 
@@ -180,7 +172,7 @@ class _Simulation:
         self._called[name] = into
         self._of(into).take(moved.quantity, moved.cost, moved.folded)
 
-    def _entry(self, step: Step, kind: str, **fields: int | float | bool) -> Entry:
+    def _entry(self, step: Step, kind: str, **fields: float | str) -> Entry:
         return Entry(step.start_ts, step.rank, kind, *self._holder, **fields)  # type: ignore[arg-type]
 
     def _split(self, step: Step, held: _Held) -> None:
@@ -206,11 +198,8 @@ class _Simulation:
         cash = held.quantity * step.action.amount * self._terms.multiplier
         if not cash:
             return
-        entry = self._entry(step, DIVIDEND, cash=cash)
-        if step.own_currency:
-            self._found.entries.append(entry)
-        else:
-            self._found.beside.append(Beside(entry, step.action.currency))
+        beside = "" if step.own_currency else step.action.currency
+        self._found.entries.append(self._entry(step, DIVIDEND, cash=cash, beside=beside))
 
     def _spin_off(self, step: Step, held: _Held) -> None:
         action = step.action

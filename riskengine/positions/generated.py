@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 
 from riskengine.positions.adjusted import AdjustedPosition, Entry
 from riskengine.positions.adjustments import Adjustments
-from riskengine.positions.entitlements import Beside, Given, Holder, Kept, entitled
+from riskengine.positions.entitlements import Given, Holder, Kept, entitled
 from riskengine.positions.ledger import Ledger, Rollup
 from riskengine.positions.position import Position
 from riskengine.records.fingerprints import trade_fingerprint
@@ -37,14 +37,12 @@ class Generated:
     entries  by desk, then dealer; `of_dealers` is the same by dealer, then desk
     gifts    what spin-offs of other instruments give, by (desk, dealer), then the number of that instrument
     kept     fractions that are left open, by (desk, dealer), then action_id
-    beside   dividends in other currencies than the instrument's, by (desk, dealer)
     """
 
     entries: dict[str, dict[str, tuple[Entry, ...]]] = field(default_factory=lambda: defaultdict(dict))
     of_dealers: dict[str, dict[str, tuple[Entry, ...]]] = field(default_factory=lambda: defaultdict(dict))
     gifts: dict[Holder, dict[int, list[Given]]] = field(default_factory=lambda: defaultdict(dict))
     kept: dict[Holder, dict[str, Kept]] = field(default_factory=dict)
-    beside: dict[Holder, list[Beside]] = field(default_factory=dict)
 
 
 class ActionLedger:
@@ -54,6 +52,11 @@ class ActionLedger:
         self._ledger = ledger
         self._of: dict[int, Generated] = {}
         self.revision = 0
+
+    def concerned_symbols(self, adjustments: Adjustments) -> frozenset[str]:
+        """The instruments whose positions `put_in_force` folds again."""
+        symbols = self._ledger.reference.symbols
+        return frozenset(symbols[number] for number in self._concerned(adjustments))
 
     def frozen_keys(self, adjustments: Adjustments) -> list[Key]:
         """The keys whose trades must be recalled before `put_in_force`. O(owners x instruments concerned)."""
@@ -178,7 +181,6 @@ class ActionLedger:
             gifts = [gift for of_source in generated.gifts.get(holder, {}).values() for gift in of_source]
             found = entitled(position.terms, holder, openings[dealer], trades[dealer], gifts)
             _set(generated.kept, holder, found.kept)
-            _set(generated.beside, holder, found.beside)
             self._give(holder, position.instrument, found.given)
             entries = tuple(found.entries)
             if entries != generated.entries[desk].get(dealer, ()):
@@ -213,14 +215,6 @@ class ActionLedger:
             for holder, by_action in sorted(generated.kept.items()):
                 for action_id, fraction in sorted(by_action.items()):
                     yield holder, action_id, fraction
-
-    def beside(self) -> Iterator[tuple[str, Holder, Beside]]:
-        """Dividends in other currencies than their instruments': instrument, holder and dividend. O(those)."""
-        symbols = self._ledger.reference.symbols
-        for number, generated in sorted(self._of.items()):
-            for holder, dividends in sorted(generated.beside.items()):
-                for dividend in dividends:
-                    yield symbols[number], holder, dividend
 
 
 def _set(table: MutableMapping[_K, _V], key: _K, value: _V) -> None:

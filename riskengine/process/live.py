@@ -22,6 +22,7 @@ from riskengine.loop import PublishWakeup
 from riskengine.market.marks import Mark
 from riskengine.market.tick_limits import LimitedQuoteBook
 from riskengine.observe import Metrics
+from riskengine.process.cash_desk import CashDesk
 from riskengine.process.day_marks import DayMarks
 from riskengine.process.live_actions import LiveActions
 from riskengine.process.neighbours import NeighbourParts, Neighbours
@@ -106,6 +107,7 @@ class LiveEngine:
             calls.on_store, calls.on_writer, self.store_thread.delivery, self.quotes, self.beats.hand_over_prices
         )
         self.day_marks = DayMarks(around.store, config, around.clock, self.quotes, lambda: self.neighbours.read_closes())
+        self.cash_desk = CashDesk(around.store, config, around.clock, calls.on_store, calls.on_writer)
         self.actions = LiveActions(around.store, config, around.clock, self.quotes, self.newest, calls.on_store, calls.on_writer)
         self.neighbours = Neighbours(self._neighbour_parts())
         self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store)
@@ -212,6 +214,7 @@ class LiveEngine:
             newest=self.newest,
             on_store=self._calls.on_store,
             warnings=around.warnings,
+            cash=self.cash_desk,
             take_actions=self.actions.take,
         )
 

@@ -1,14 +1,15 @@
 """Takes over what other programs write beside the engine, but for trades and reference data: in force within a second.
 
-`riskengine load`, `riskengine decide` or SQL may write conflicts, closes, marks, corporate actions and verdicts. The store thread
-notices which of these tables have changed (`look`), and a task on the event loop brings what is new where it belongs, by the
-rules of a start:
+`riskengine load`, `riskengine decide` or SQL may write conflicts, closes, marks, verdicts, cash, carry and corporate actions. The
+store thread notices which of these tables have changed (`look`), and a task on the event loop brings what is new where it
+belongs, by the rules of a start:
 
 - conflicts are listed and counted, once the rows that they conflict with have gone to the writer;
 - closes and marks go through the quote book, where the newest event time wins; closes of days that have not ended are listed
   as `waiting`. The store tells the marks that the engine saves
   itself from those of others; one that is in force already is not stored again;
-- verdicts are followed, and judge the record that the store holds.
+- verdicts are followed, and judge the record that the store holds;
+- cash and carry go to `CashDesk`.
 
 What they delete is gone here too, conflicts and verdicts at least. A price that was deleted or set back stays in force, because
 nothing newer takes its place; a start would not know it, so a warning says so for as long as that is so.
@@ -34,6 +35,7 @@ from riskengine.loop import start_task
 from riskengine.market.marks import CLOSE, Mark, QuoteBook
 from riskengine.observe import get_logger
 from riskengine.positions.processed import unescape_name
+from riskengine.process.cash_desk import CashDesk
 from riskengine.process.sampling import OnStore
 from riskengine.rebuild.rebuild import known_marks, waiting_closes
 from riskengine.records.types import Trade, Verdict
@@ -74,6 +76,7 @@ class NeighbourParts(NamedTuple):
     newest: Callable[[], Snapshot]
     on_store: OnStore
     warnings: Warnings
+    cash: CashDesk
     take_actions: Callable[[], Awaitable[None]]
 
 
@@ -129,6 +132,9 @@ class Neighbours:
                     await self._take_prices()
                 if "closes" in kinds:
                     await self._list_waiting()
+                    await self._parts.cash.follow_settlements()
+                if not kinds.isdisjoint(("cash", "cash_gone", "carry", "carry_gone")):
+                    await self._parts.cash.follow()
                 if "conflicts" in kinds:
                     await self._take_conflicts()
                 if "verdicts" in kinds:

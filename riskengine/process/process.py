@@ -29,6 +29,7 @@ from riskengine.process.store_watch import StoreWatch
 from riskengine.rebuild.load import Loaded, acceptance, load
 from riskengine.rebuild.phases import Morning, summarise
 from riskengine.records.actions import Action
+from riskengine.records.cash import CashOutcome, CashRecord
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Trade, Verdict
 from riskengine.snapshot.curves import Curves
@@ -331,6 +332,10 @@ class EngineProcess:
     async def decide(self, item: ExceptionItem, verdict: Verdict) -> None:
         """See `Gateway`."""
         await self._when_live().verdicts.decide(item, verdict)
+
+    async def take_cash(self, kind: str, records: Sequence[CashRecord], actor: str) -> list[CashOutcome]:
+        """See `Gateway`."""
+        return await self._when_live().cash_desk.take(kind, records, actor)
 
     async def reconcile(self, *, repair: bool, actor: str) -> dict[str, Any]:
         """See `Gateway`."""

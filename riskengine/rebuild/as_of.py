@@ -17,13 +17,14 @@ from riskengine.engine.worklist import LATE, MAX_NOTICES
 from riskengine.market.trading_day import TradingDay
 from riskengine.reconciliation.store_sums import Rules, keys_of
 from riskengine.records.actions import ActionRows
+from riskengine.records.cash import CarryRecord
 from riskengine.records.decode import TradeCheck
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Key, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.compare import NOTHING, Holding, plus
 from riskengine.store.audit_chain import AuditFilter
 from riskengine.store.protocol import Store
-from riskengine.store.results import StoredNotice
+from riskengine.store.results import CashRows, Changes, StoredNotice
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 from riskengine.store.trade_rows import RefusedRow, TradeRow, trade_from_row
 
@@ -83,6 +84,11 @@ class PastDay:
         """What had been decided; nothing for a decision that was changed later."""
         return [verdict for verdict in self._store.verdicts() if verdict.ts <= self._ts]
 
+    def cash_beyond(self, seen: Changes | None) -> CashRows:
+        """The versions of cash and carry that had been received."""
+        found = self._store.cash_beyond(None)
+        return found._replace(rows=[row for row in found.rows if row.received_ts <= self._ts])
+
     def rule_starts(self) -> RuleStarts:
         """Today's: a rule judges by the number of a row, whatever the moment."""
         return self._store.rule_starts()
@@ -121,7 +127,7 @@ class PastDay:
         then = (self._replaced.get(row.store_seq, row) for row in self._store.trades_after(0))
         rows = (row for row in then if row.received_ts <= self._ts)
 
-        def add(what: Trade | Opening, symbol: str, holding: Holding) -> None:
+        def add(what: Trade | Opening | CarryRecord, symbol: str, holding: Holding) -> None:
             for key in keys_of(what, symbol):
                 side[key] = plus(side.get(key, NOTHING), holding)
 

@@ -193,7 +193,7 @@ async def summarise(morning: Morning, snapshot: Snapshot, config: Config, mismat
         counts=snapshot.counts._asdict(),
         nodes=nodes,
         nodes_below=len(hierarchy) - len(nodes),
-        unreadable=sum(item.trade is None for item in snapshot.exceptions.get("quarantined", ())),
+        unreadable=sum("store_seq" in item.detail for item in snapshot.exceptions.get("quarantined", ())),
         mismatches=[mismatch._asdict() for mismatch in mismatches],
     )
     morning.note(digest=await asyncio.to_thread(digest, snapshot))

@@ -26,7 +26,7 @@ from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Key, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.snapshot import ExceptionItem
-from riskengine.store.results import StoredNotice
+from riskengine.store.results import CashRows, Changes, StoredNotice
 from riskengine.store.trade_rows import RefusedRow, trade_from_row
 
 BATCH_TRADES = 1 << 20
@@ -90,6 +90,7 @@ class DayStore(Protocol):
     def late_count(self) -> int: ...
     def noticed_up_to(self) -> int | None: ...
     def verdicts(self) -> list[Verdict]: ...
+    def cash_beyond(self, seen: Changes | None) -> CashRows: ...
     def rule_starts(self) -> RuleStarts: ...
     def watermark(self) -> int: ...
 
@@ -154,6 +155,7 @@ def rebuild(
     engine = Engine(reference, config, epoch=epoch, now=now)
     _take_what_comes_before_trades(engine, store, now, listener)
     listener.enter("marks")
+    engine.set_settlements(settlements(store, config, now))
     engine.marks.restore(known_marks(store, config, now))
     engine.note_waiting(waiting_closes(store, config, now))
     listener.enter("replay")
@@ -177,13 +179,14 @@ def rebuild(
 
 
 def _take_what_comes_before_trades(engine: Engine, store: DayStore, now: int, listener: Listener) -> None:
-    """Corporate actions, by which positions fold; verdicts; balances brought forward."""
+    """Corporate actions, by which positions fold; verdicts; opening balances, cash and carry."""
     engine.take_actions(store.action_rows(), now)
     engine.recall_verdicts(store.verdicts())
     openings = store.openings()
     placed = list(_placed_openings(openings, engine.reference))
     engine.open_with(placed)
     listener.note(openings=len(placed), openings_left_out=len(openings) - len(placed))
+    engine.take_cash(store.cash_beyond(None).rows, now, is_all=True)
 
 
 def _recall_conflicts(engine: Engine, conflicts: Sequence[Trade], freezer: "Freezer | None") -> None:
@@ -353,6 +356,13 @@ def known_marks(store: DayStore, config: Config, now: int) -> dict[str, Mark]:
         if known is None or known.ts < ts:
             marks[close.instrument] = Mark(close.price, ts, CLOSE, CLOSE)
     return marks
+
+
+def settlements(store: DayStore, config: Config, now: int) -> dict[str, tuple[int, float]]:
+    """The newest close of each instrument whose day has ended by `now`: the end of that day and the price."""
+    trading_day = TradingDay.of(config.engine)
+    closes = store.latest_closes(trading_day.last_closed(now).isoformat())
+    return {close.instrument: (trading_day.close_of(dt.date.fromisoformat(close.date)), close.price) for close in closes}
 
 
 def waiting_closes(store: DayStore, config: Config, now: int) -> list[Close]:

@@ -27,7 +27,8 @@ import msgspec
 from riskengine import errors
 from riskengine.config import Config
 from riskengine.errors import ComparisonFailed, RiskEngineError
-from riskengine.snapshot.compare import DEALER, NODE, Break, Holding
+from riskengine.positions.ledger import Row
+from riskengine.snapshot.compare import DEALER, NO_FEES, NODE, Break, Holding
 from riskengine.snapshot.snapshot import Snapshot, Table
 
 CHILD = "riskengine.reconciliation.comparison_child"
@@ -41,7 +42,7 @@ REST_S = 0.000_4
 END_S = 2.0
 """How long a killed child may take to end."""
 
-_figures = attrgetter("quantity", "cash", "trade_count", "identities", "fees")
+_amounts = attrgetter("quantity", "cash", "trade_count", "identities", "fees", "beside")
 
 
 class Found(NamedTuple):
@@ -164,6 +165,12 @@ def _messages(snapshot: Snapshot) -> Iterator[Any]:
         yield {"parents": some}
     yield from _rows(NODE, hierarchy.names, snapshot.nodes, symbols)
     yield from _rows(DEALER, snapshot.dealer_names, snapshot.dealers, symbols)
+
+
+def _figures(row: Row) -> tuple[Any, ...]:
+    """The figures of a `Holding`. 0.2 us."""
+    figures: tuple[Any, ...] = _amounts(row)
+    return figures if figures[-1] is not None else (*figures[:-1], NO_FEES)
 
 
 def _rows(rollup: str, names: tuple[str, ...], table: Table, symbols: tuple[str, ...]) -> Iterator[Any]:

@@ -20,14 +20,18 @@ from riskengine.records.types import DECIMALS, ONE, OPTION_KINDS, Instrument, Op
 Names = dict[str, str]
 
 
-class Held(NamedTuple):
-    """What one (desk, dealer) has of an instrument: quantity in units of 1e-10, cash in units of 1e-28."""
+class ActedHolding(NamedTuple):
+    """What one (desk, dealer) has of an instrument: quantity in units of 1e-10, cash in units of 1e-28.
+
+    beside  dividends in other currencies, by currency, units of 1e-28
+    """
 
     desk: str
     dealer: str
     instrument: str
     quantity: int
     cash: int
+    beside: dict[str, int]
 
 
 class _Item(NamedTuple):
@@ -46,6 +50,7 @@ class _Pile:
 
     def __init__(self) -> None:
         self.quantity = self.cost = self.cash = 0
+        self.beside: dict[str, int] = {}
 
     def take(self, quantity: int, cash: int) -> None:
         """Take a trade in: a reduction leaves the part of the open cost that stays, a flip that of its own rest."""
@@ -87,7 +92,7 @@ class StoreActions:
         """The instruments whose trades count in the positions of `symbol`."""
         return {symbol} | {name for name in self.acted if self.place_of(name) == symbol}
 
-    def holdings(self, trades: Iterable[Trade], openings: Iterable[Opening]) -> Iterator[Held]:
+    def holdings(self, trades: Iterable[Trade], openings: Iterable[Opening]) -> Iterator[ActedHolding]:
         """What these trades and balances come to, all of instruments in `acted`. 20 us each for every action."""
         items: dict[tuple[str, str], list[_Item]] = defaultdict(list)
         for opening in openings:
@@ -100,25 +105,25 @@ class StoreActions:
             item = _Item(date, (trade.ts, 1, order_key(trade)), trade.instrument, trade.signed_quantity, trade.cash)
             items[trade.desk, trade.dealer].append(item)
         for (desk, dealer), mine in items.items():
-            for name, (quantity, cash) in self._go_through(mine).items():
-                yield Held(desk, dealer, name, quantity, cash)
+            for name, pile in self._go_through(mine).items():
+                beside = {currency: units for currency, units in sorted(pile.beside.items()) if units}
+                yield ActedHolding(desk, dealer, name, pile.quantity, pile.cash, beside)
 
     def _date(self, ts: int) -> str:
         return self._trading_day.date_of(ts).isoformat()
 
-    def _go_through(self, items: list[_Item]) -> dict[str, tuple[int, int]]:
-        """Quantity and cash by instrument, of one (desk, dealer)."""
+    def _go_through(self, items: list[_Item]) -> dict[str, _Pile]:
+        """What one (desk, dealer) holds in the end, by instrument."""
         piles: dict[str, _Pile] = defaultdict(_Pile)
         names = {item.name: item.name for item in items}
         names |= {action.into: action.into for action in self._actions if action.into}
-        found: dict[str, tuple[int, int]] = {}
+        found: dict[str, _Pile] = defaultdict(_Pile)
         options = [item for item in items if item.name in self._options]
         for item in options:
-            quantity, cash = found.get(item.name, (0, 0))
             more = item.quantity
             for split in self._options[item.name]:
                 more *= split.ratio.new if item.date < split.ex_date else 1
-            found[item.name] = quantity + more, cash + item.cash
+            found[item.name].take(more, item.cash)
         waiting = sorted((item for item in items if item.name not in self._options), key=lambda item: item.order)
         for action in self._actions:
             rank = (action.ex_date, action.action_id)
@@ -138,12 +143,14 @@ class StoreActions:
                 waiting = sorted([*waiting, *self._act(action, piles[action.instrument])], key=lambda item: item.order)
         for item in waiting:
             piles[names[item.name]].take(item.quantity, item.cash)
-        return found | {name: (pile.quantity, pile.cash) for name, pile in piles.items()}
+        return found | piles
 
     def _merge(self, pile: _Pile, moved: _Pile) -> None:
         cash = pile.cash + moved.cash
         pile.take(moved.quantity, -moved.cost)
         pile.cash = cash
+        for currency, units in moved.beside.items():
+            pile.beside[currency] = pile.beside.get(currency, 0) + units
 
     def _act(self, action: Action, pile: _Pile) -> list[_Item]:
         """Let a split, a dividend or a spin-off act on what is held. Returns what it gives in other instruments."""
@@ -151,8 +158,11 @@ class StoreActions:
         if action.kind is ActionKind.SPLIT:
             self._split(action, pile, self._instruments[self._place_after(action)].quantity_decimals)
         elif action.kind is ActionKind.DIVIDEND:
+            paid = pile.quantity * action.amount * instrument.multiplier
             if one_spelling(action.currency) in ("", one_spelling(instrument.currency)):
-                pile.cash += pile.quantity * action.amount * instrument.multiplier
+                pile.cash += paid
+            else:
+                pile.beside[action.currency] = pile.beside.get(action.currency, 0) + paid
         else:
             ratio = Fraction(action.ratio.new, action.ratio.old)
             given = _towards_zero(pile.quantity * ratio, self._instruments[action.into].quantity_decimals)

@@ -7,6 +7,7 @@ rules of quarantine as anywhere. All of it is read in one transaction, at one wa
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache, partial
 from itertools import repeat
 from typing import Any, NamedTuple
@@ -18,6 +19,8 @@ from riskengine.config import Config
 from riskengine.market.trading_day import TradingDay
 from riskengine.positions.quarantine import Quarantine
 from riskengine.reconciliation.store_actions import StoreActions
+from riskengine.records.cash import CarryRecord, EntryCheck, StoredCashRow
+from riskengine.records.currency_units import MINOR_UNITS
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import MAX_INTEGER, MAX_SEQUENCE, TS_MAX, TS_MIN, Rejected, date
 from riskengine.records.fingerprints import join_parts, trade_fingerprint
@@ -30,6 +33,7 @@ from riskengine.store.sql_store import REVISION_KEY
 from riskengine.store.tables import reference
 from riskengine.store.tables import verdicts as verdicts_of
 from riskengine.store.tables.actions import action_rows
+from riskengine.store.tables.cash import cash_rows
 from riskengine.store.tables.rules import rule_starts
 from riskengine.store.tables.trade_columns import (
     COUNT,
@@ -112,6 +116,8 @@ class Rules:
         for verdict in verdicts_of.verdicts(transaction):
             if verdict.verdict == "accept" and verdict.ts <= until:
                 self.quarantine.accepted.add(verdict.id)
+        entries = EntryCheck(self.check, self.quarantine.openings, config.engine.future_limit_s)
+        self.carry = _carry_that_counts(cash_rows(transaction), entries, until)
         moment = next(ts for ts in (now, as_of, SystemClock().now()) if ts is not None)
         acted = action_rows(transaction, as_of)
         self.actions = StoreActions(acted, self.instruments, moment, TradingDay.of(config.engine))
@@ -129,8 +135,8 @@ class Rules:
                 highest[trade.identity] = trade
         return (trade for trade in highest.values() if trade.action != "cancel")
 
-    def add_all(self, add: Callable[[Trade | Opening, str, Holding], None], trades: Iterable[Trade]) -> None:
-        """Call `add` with what trades and all balances add to the positions of an instrument, and whose they are."""
+    def add_all(self, add: Callable[[Trade | Opening | CarryRecord, str, Holding], None], trades: Iterable[Trade]) -> None:
+        """Call `add` with what trades, all balances and carry add to positions in an instrument, and whose they are."""
         acted: list[Trade] = []
         place_of, is_acted = self.actions.place_of, self.actions.acted.__contains__
         for trade in trades:
@@ -144,10 +150,12 @@ class Rules:
             if is_acted(opening.instrument):
                 holding = holding._replace(quantity=0, cash=opening.realised * CASH_PER_ONE)
             add(opening, place_of(opening.instrument), holding)
+        for record in self.carry:
+            add(record, place_of(record.instrument), self.carry_holding(record))
         balances = [opening for opening in self.openings if is_acted(opening.instrument)]
-        for desk, dealer, symbol, quantity, cash in self.actions.holdings(acted, balances):
-            whose = Opening(desk=desk, dealer=dealer, instrument=symbol, ts=0, quantity=quantity)
-            add(whose, symbol, Holding(quantity, cash, 0, 0))
+        for held in self.actions.holdings(acted, balances):
+            whose = Opening(desk=held.desk, dealer=held.dealer, instrument=held.instrument, ts=0, quantity=held.quantity)
+            add(whose, held.instrument, Holding(held.quantity, held.cash, 0, 0, NO_FEES, held.beside))
 
     def opening_holding(self, opening: Opening) -> Holding:
         """What an opening balance adds to a position."""
@@ -156,9 +164,32 @@ class Rules:
         fees = _fees(instrument.currency, opening.fees)
         return Holding(opening.quantity, opening.realised * CASH_PER_ONE - cost, 0, 0, fees)
 
+    def carry_holding(self, record: CarryRecord) -> Holding:
+        """What a carry record adds to a position: cash, or an amount beside it."""
+        cash_currency = self.instruments[record.instrument].currency
+        units = record.amount * CASH_PER_ONE
+        if record.currency == cash_currency:
+            return Holding(0, units, 0, 0)
+        if record.currency == MINOR_UNITS.get(cash_currency):
+            return Holding(0, 100 * units, 0, 0)
+        return Holding(0, 0, 0, 0, NO_FEES, {record.currency: units})
 
-def keys_of(trade: Trade | Opening, symbol: str = "") -> tuple[Key, Key]:
-    """The two positions, in its own instrument or in another, that a trade or balance belongs to."""
+
+def _carry_that_counts(rows: Iterable[StoredCashRow], check: EntryCheck, until: int) -> list[CarryRecord]:
+    """Of each carry record the highest version that takes part, unless that says that there is nothing; received by `until`."""
+    highest: dict[str, CarryRecord] = {}
+    for row in rows:
+        with suppress(Rejected):
+            record = check.stored(row)
+            if isinstance(record, CarryRecord) and record.received_ts <= until:
+                known = highest.get(record.carry_id)
+                if known is None or known.version < record.version:
+                    highest[record.carry_id] = record
+    return [record for record in highest.values() if record.amount]
+
+
+def keys_of(trade: Trade | Opening | CarryRecord, symbol: str = "") -> tuple[Key, Key]:
+    """The two positions, in its own instrument or in another, that a trade, balance or carry record belongs to."""
     symbol = symbol or trade.instrument
     return (NODE, trade.desk, symbol), (DEALER, trade.dealer, symbol)
 
@@ -190,7 +221,7 @@ def _store_side(transaction: Transaction, config: Config, watermark: int, now: i
     return StoreSide(nodes, dealers, parents, watermark, rules.revision, rules.actions.has_rows)
 
 
-def _add(sides: Mapping[str, Owned], what: Trade | Opening, symbol: str, holding: Holding) -> None:
+def _add(sides: Mapping[str, Owned], what: Trade | Opening | CarryRecord, symbol: str, holding: Holding) -> None:
     for rollup, owner, instrument in keys_of(what, symbol):
         held = sides[rollup].setdefault(owner, {})
         held[instrument] = plus(held.get(instrument, NOTHING), holding)
@@ -285,7 +316,7 @@ class PlainSums:
         cash = [cash_units[at] * one for at, one in zip(places, join_limbs(sums[NOTIONAL], LIMB), strict=True)]
         prints = join_parts(*(join_limbs(sums[part], 32) for part in PRINTS))
         charged = map(fees.get, keys.tolist(), repeat(NO_FEES))
-        figures = zip(quantities, cash, sums[COUNT].tolist(), prints, charged, strict=True)
+        figures = zip(quantities, cash, sums[COUNT].tolist(), prints, charged, repeat(NO_FEES), strict=False)
         holdings = map(_holding, figures)
         starts = np.flatnonzero(np.diff(keys // len(self._instruments), prepend=-1)).tolist()
         held = list(zip([symbols[at] for at in places], holdings, strict=True))

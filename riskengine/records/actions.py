@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from riskengine.records.currency_units import move_point, places_between
+from riskengine.records.currency_units import MINOR_UNITS, move_point, places_between
 from riskengine.records.fields import Rejected, currency, date, excerpt, fixed, integer, name, to_text
 from riskengine.records.types import DECIMALS, FX_KINDS, ONE, OPTION_KINDS, Instrument
 
@@ -160,6 +160,10 @@ def check_fit(action: Action, instruments: Mapping[str, Instrument]) -> None:
         raise Rejected("instrument", f"{instrument.instrument} is an option: it follows the actions of its underlying")
     if not 0 <= action.cost_share <= ONE:
         raise Rejected("cost_share", "must be 0 to 1: 0.2 is 20 % of the open cost")
+    if action.currency and action.currency != instrument.currency:
+        known = {code for each in instruments.values() for code in (each.currency, each.quote_currency, each.base_currency)}
+        if action.currency not in known:
+            raise Rejected("currency", f"no instrument is in {action.currency}: it would have no rate")
     if not action.into:
         return
     into = _known(action.into, "into", instruments)
@@ -196,6 +200,8 @@ def _amount(sent: ActionInput, instrument: Instrument) -> tuple[int, str]:
     code = currency(sent.currency, "currency") or instrument.currency
     places = places_between(code, instrument.currency)
     moved = sent.amount if places is None else move_point(sent.amount, places)
+    if places is None and code in MINOR_UNITS:
+        code, moved = MINOR_UNITS[code], move_point(sent.amount, -2)
     amount = fixed(moved, DECIMALS, "amount")
     if amount < 0:
         raise Rejected("amount", "must not be negative: short positions pay what long ones get")

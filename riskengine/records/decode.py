@@ -142,9 +142,9 @@ def open_ticks(body: bytes) -> "list[TickInput] | ItemParts[TickInput]":
     return _open_list(body, _ticks_decoder, _tick_decoder, TickInput)
 
 
-def open_actions(body: bytes) -> "list[ActionInput] | ItemParts[ActionInput]":
-    """Decode corporate actions as `open_trades` decodes trades. Raises InputError."""
-    return _open_list(body, _actions_decoder, _action_decoder, ActionInput)
+def open_items(body: bytes, into: type[_Item]) -> "list[_Item] | ItemParts[_Item]":
+    """Decode one item or a list of items of another record in one call, as `open_trades`. Raises InputError."""
+    return _open_list(body, msgspec.json.Decoder(list[into]), msgspec.json.Decoder(into), into)  # type: ignore[valid-type]
 
 
 def _open_list(
@@ -260,7 +260,14 @@ def _no_constant(text: str) -> float:
     raise ValueError(f"{text} is not JSON")
 
 
-_NAMES = {"TradeInput": "trade", "TickInput": "tick", "IngestFrame": "frame", "FeedHeartbeat": "heartbeat"}
+_NAMES = {
+    "TradeInput": "trade",
+    "TickInput": "tick",
+    "CashInput": "movement",
+    "CarryInput": "carry record",
+    "IngestFrame": "frame",
+    "FeedHeartbeat": "heartbeat",
+}
 _UNKNOWN_FIELD = "object contains unknown field `"
 
 

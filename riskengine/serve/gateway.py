@@ -18,6 +18,7 @@ from riskengine.market.marks import AnyTick
 from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import Metrics
 from riskengine.records.actions import Action
+from riskengine.records.cash import CashOutcome, CashRecord
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Trade, Verdict
 from riskengine.snapshot.curves import Curves
@@ -107,6 +108,13 @@ class Gateway(Protocol):
 
         The answer comes when a published snapshot shows what `action` did. Raises EngineNotLive, and any RiskEngineError or
         UnknownName that `action` raises.
+        """
+        ...
+
+    async def take_cash(self, kind: str, records: Sequence[CashRecord], actor: str) -> list[CashOutcome]:
+        """Make records of one kind, `cash` or `carry`, durable and take them; when this returns, a published snapshot shows them.
+
+        Raises EngineNotLive, StoreError.
         """
         ...
 

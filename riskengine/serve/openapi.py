@@ -8,12 +8,14 @@ from typing import Any
 from riskengine import __version__
 from riskengine.observe import METRICS_CONTENT_TYPE, TRADE_OUTCOMES
 from riskengine.records.actions import ActionKind
+from riskengine.records.cash import CARRY_TYPES
 from riskengine.records.fields import MAX_INTEGER
 from riskengine.serve.access.identity import COOKIE
 from riskengine.serve.answers import shapes
 from riskengine.serve.answers.problems import PROBLEM_JSON
 from riskengine.serve.answers.shapes import POLICIES, Fields
 from riskengine.serve.operations import Operation
+from riskengine.serve.routes.cash import CASH_OUTCOMES
 from riskengine.serve.routes.feeds import FEED_ACTIONS
 from riskengine.snapshot.exposure import BY, TOP
 
@@ -126,6 +128,52 @@ _TRADE_RESULT = _object(
 )
 
 
+def _versioned(id_name: str, properties: Schema, required: Iterable[str]) -> Schema:
+    """A record with an id and versions, as it is posted."""
+    version = _INTEGER | {"minimum": 1, "maximum": MAX_INTEGER, "default": 1}
+    amount = _DECIMAL | {"description": "up to 10 decimals; 0 in a later version cancels"}
+    fields = {id_name: _TEXT, "version": version} | properties | {"ts": _TIME, "amount": amount}
+    return _object(fields, (id_name, *required, "ts", "amount")) | {"additionalProperties": False}
+
+
+_CASH_INPUT = _versioned(
+    "cash_id", {"node": _TEXT, "currency": _TEXT, "comment": _TEXT | {"maxLength": 2_000}}, ("node", "currency")
+)
+_CARRY_INPUT = _versioned(
+    "carry_id",
+    {
+        "desk": _TEXT | {"description": "a leaf node"},
+        "dealer": _TEXT,
+        "instrument": _TEXT,
+        "currency": _TEXT | {"description": "without it that of the instrument's cash"},
+        "type": _TEXT | {"enum": list(CARRY_TYPES)},
+    },
+    ("desk", "instrument", "type"),
+)
+
+
+def _cash_answer(id_name: str) -> Schema:
+    """What became of posted records, one by one."""
+    result = _object(
+        {
+            id_name: {"type": ["string", "null"]},
+            "version": {"type": ["integer", "null"]},
+            "status": _TEXT | {"enum": list(CASH_OUTCOMES)},
+            "reason": _TEXT,
+        },
+        (id_name, "version", "status", "reason"),
+    )
+    counts = _object(dict.fromkeys(CASH_OUTCOMES, _INTEGER), CASH_OUTCOMES)
+    fields = {
+        "epoch": _INTEGER,
+        "seq": _INTEGER,
+        "results": {"type": "array", "items": result},
+        "errors": _ERRORS,
+        "counts": counts,
+    }
+    return _object(fields, fields)
+
+
 def _reference(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
@@ -156,11 +204,12 @@ ROWS: dict[str, Schema] = {
     "TradeRow": _row(shapes.TRADE),
     "ExceptionRow": _row(shapes.EXCEPTION),
     "Point": _row(shapes.POINT),
+    "CashFlow": _row(shapes.CASH_FLOW),
     "ExposureRow": _object(_row(shapes.EVERY_EXPOSURE)["properties"], shapes.names((*shapes.EXPOSURE, shapes.UNPRICED_HERE))),
 }
 """The rows of lists."""
 
-VALUED_ROWS = frozenset({"NodeRow", "DealerRow", "PositionRow", "MarkRow", "Point", "ExposureRow"})
+VALUED_ROWS = frozenset({"NodeRow", "DealerRow", "PositionRow", "MarkRow", "Point", "CashFlow", "ExposureRow"})
 """Rows whose answers also carry the settings that decide their numbers."""
 
 SCHEMAS: dict[str, Schema] = {
@@ -196,6 +245,7 @@ SCHEMAS: dict[str, Schema] = {
             "row": {"type": ["object", "null"], "description": "the cell's row, numbers as texts"},
             "mark": {"type": "object"},
             "rate": {"type": "object"},
+            "beside_rates": {"type": "object", "description": "of the currencies of amounts beside net cash"},
             "positions": {"type": "array", "items": {"type": "object"}},
             "arithmetic": {"type": "array", "items": {"type": "object"}},
         },
@@ -269,6 +319,12 @@ SCHEMAS: dict[str, Schema] = {
         },
         ("epoch", "seq", "results", "errors", "counts"),
     ),
+    "CashInput": _CASH_INPUT,
+    "CashRecords": _judged_one_by_one("CashInput"),
+    "CashAnswer": _cash_answer("cash_id"),
+    "CarryInput": _CARRY_INPUT,
+    "CarryRecords": _judged_one_by_one("CarryInput"),
+    "CarryAnswer": _cash_answer("carry_id"),
     "TickInput": _TICK_INPUT,
     "Ticks": _judged_one_by_one("TickInput"),
     "TicksAnswer": _object({"accepted": _INTEGER, "refused": _INTEGER, "errors": _ERRORS}, ("accepted", "refused", "errors")),
@@ -379,6 +435,11 @@ def _content(operation: Operation) -> Schema:
         properties |= {"node": {"type": ["string", "null"]}, "measure": _TEXT, "bucket_s": {"type": ["number", "null"]}}
     if operation.answer == "ExposureRow":
         properties |= _beside_exposure()
+    if operation.answer == "CashFlow":
+        total = _row(tuple(field for field in shapes.CASH_FLOW if field.name in ("value_date", "bucket", "amount_reporting")))
+        total["properties"]["unpriced_count"] = _INTEGER
+        totals: Schema = {"type": "array", "items": total}
+        properties |= {"node": {"type": ["string", "null"]}, "today": _TEXT, "totals": totals, "quarantined_count": _INTEGER}
     content = {"application/json": {"schema": _object(properties, properties)}}
     if any(parameter.name == "format" for parameter in operation.parameters):
         content["text/csv"] = {"schema": _TEXT | {"description": "a header line, then a line per row"}}

@@ -9,6 +9,7 @@ from riskengine.serve.answers import params, shapes
 from riskengine.serve.answers.answers import Handler
 from riskengine.serve.answers.params import (
     BUCKET,
+    CURRENCY_ASKED,
     DEALER,
     EXACT,
     FORMAT,
@@ -24,6 +25,7 @@ from riskengine.serve.answers.params import (
     Parameter,
 )
 from riskengine.serve.routes.actions import take_actions
+from riskengine.serve.routes.cash import answer_cash_ladder, take_carry, take_cash
 from riskengine.serve.routes.exceptions import KINDS, answer_exceptions, take_verdict
 from riskengine.serve.routes.exposure import answer_exposure
 from riskengine.serve.routes.feeds import take_feed_action
@@ -168,6 +170,15 @@ OPERATIONS = (
     ),
     Operation(
         "GET",
+        "/v1/cashladder",
+        "What flows in and out of a node (without one: the root), by currency and value date",
+        answer_cash_ladder,
+        "CashFlow",
+        (NODE, CURRENCY_ASKED, *_READ, LIMIT_IGNORED),
+        fails=(400, 403, 404, 410, 503),
+    ),
+    Operation(
+        "GET",
         "/v1/history",
         "What a node (without one: the root) came to over the day",
         answer_history,
@@ -203,6 +214,26 @@ OPERATIONS = (
         body="Ticks",
         fails=(400, 403, 408, 413, 415, 503),
         needs=FEED,
+    ),
+    Operation(
+        "POST",
+        "/v1/cash",
+        "External movements of nodes, one or a list; answered when they are durable and published",
+        take_cash,
+        "CashAnswer",
+        body="CashRecords",
+        fails=(400, 403, 408, 413, 415, 503),
+        needs=OPS,
+    ),
+    Operation(
+        "POST",
+        "/v1/carry",
+        "Carry of positions, one record or a list; answered when they are durable and published",
+        take_carry,
+        "CarryAnswer",
+        body="CarryRecords",
+        fails=(400, 403, 408, 413, 415, 503),
+        needs=OPS,
     ),
     Operation(
         "POST",

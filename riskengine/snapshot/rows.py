@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from riskengine.positions.ledger import Row
 from riskengine.records.fields import to_text
 from riskengine.records.types import CASH_DECIMALS, CASH_ONE, MULTIPLIER_DECIMALS, ONE, OPTION_KINDS, Instrument
+from riskengine.snapshot.cash_rows import cash_fields
 from riskengine.snapshot.snapshot import OwnerState, Snapshot, Table, dealer_number, instrument_number, node_number
 from riskengine.valuation.node_values import FEES, GROSS, NET, NO_RATE, REALISED, STALE, TOTAL, UNPRICED, UNREALISED, VALUE
 
@@ -43,6 +44,7 @@ UNKNOWN_AMOUNTS: RowDict = dict.fromkeys(
         "realised_pnl_local",
         "unrealised_pnl_local",
         "fees",
+        "beside",
         "market_value",
         "delta_base",
         "delta_cash",
@@ -72,7 +74,9 @@ def node_row(snapshot: Snapshot, number: int) -> RowDict:
     """One node of the organisation."""
     node = snapshot.reference.hierarchy.nodes[number]
     row: RowDict = {"node": node.node, "level": node.level, "parent": node.parent or None}
-    return _with_amounts(row, snapshot, snapshot.nodes, number)
+    row = _with_amounts(row, snapshot, snapshot.nodes, number)
+    row.update(cash_fields(snapshot, number, row))
+    return row
 
 
 def node_and_children(snapshot: Snapshot, name: str) -> list[RowDict]:
@@ -285,6 +289,7 @@ def position_row(
     realised = (row.cash + row.open_cost) / CASH_ONE
     total = row.cash / CASH_ONE + value if known and value is not None else None
     unrealised = value - row.open_cost / CASH_ONE if known and value is not None else None
+    kept_beside = beside(snapshot, row)
     market_value = _product(value, rate)
     greeks = _greeks(instrument, row, size, market_value)
     fields = {
@@ -298,13 +303,14 @@ def position_row(
         "mark_source": mark.source or mark.kind if priced and mark is not None else None,
         "mark_ts": mark.ts if priced and mark is not None else None,
         "currency": instrument.currency,
-        "total_pnl": _product(total, rate),
-        "realised_pnl": _product(realised, rate),
+        "total_pnl": plus(_product(total, rate), kept_beside),
+        "realised_pnl": plus(_product(realised, rate), kept_beside),
         "unrealised_pnl": _product(unrealised, rate),
         "total_pnl_local": total,
         "realised_pnl_local": realised,
         "unrealised_pnl_local": unrealised,
         "fees": _fees(snapshot, row),
+        "beside": kept_beside,
         "market_value": market_value,
         **greeks,
         "stale": is_stale(snapshot, row),
@@ -358,6 +364,24 @@ def _fees(snapshot: Snapshot, row: Row) -> float | None:
     for currency, units in sorted(row.fees.items()):
         total += units / ONE * snapshot.rates.fee_value.item(snapshot.reference.currency_index[currency])
     return total
+
+
+def beside(snapshot: Snapshot, row: Row) -> float | None:
+    """What is kept beside net cash, in the reporting currency; None where one of its currencies has no rate."""
+    if not row.beside:
+        return 0.0
+    rates, index = snapshot.rates, snapshot.reference.currency_index
+    if not all(rates.fee_known.item(index[currency]) for currency in row.beside):
+        return None
+    total = 0.0
+    for currency, units in sorted(row.beside.items()):
+        total += units / CASH_ONE * rates.fee_value.item(index[currency])
+    return total
+
+
+def plus(amount: float | None, other: float | None) -> float | None:
+    """A sum, unknown where a part is."""
+    return None if amount is None or other is None else amount + other
 
 
 def _product(amount: float | None, rate: float | None) -> float | None:

@@ -19,6 +19,7 @@ from riskengine.positions.adjustments import Adjustments
 from riskengine.positions.ledger import ALL_ROWS, SHIFT, Row
 from riskengine.records.reference import Reference
 from riskengine.records.types import FloatArray, IntArray, Trade, Verdict
+from riskengine.valuation.cash_values import CashValues
 from riskengine.valuation.node_values import PAGE
 from riskengine.valuation.unit_values import Units
 
@@ -74,10 +75,11 @@ EMPTY_STATE = OwnerState()
 class Table:
     """One roll-up at one moment: `states` by owner number and the numbers of `MEASURES`, in pages of `PAGE` owners.
 
-    `broken` are the sums that were found wrong and have not been compared with the store since: keys as in the ledger.
+    `broken` are the sums that were found wrong and have not been compared with the store since: keys as in the ledger. `cash` is
+    that of nodes; the dealers have none.
     """
 
-    __slots__ = ("broken", "numbers", "size", "states")
+    __slots__ = ("broken", "cash", "numbers", "size", "states")
 
     def __init__(
         self,
@@ -85,11 +87,13 @@ class Table:
         states: tuple[tuple[OwnerState, ...], ...],
         numbers: tuple[FloatArray, ...],
         broken: Collection[int] = (),
+        cash: CashValues | None = None,
     ) -> None:
         self.size = size
         self.states = states
         self.numbers = numbers
         self.broken = broken
+        self.cash = cash
 
     def state(self, owner: int) -> OwnerState:
         """What an owner holds. O(1)."""

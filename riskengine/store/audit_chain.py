@@ -45,6 +45,8 @@ ENTRY_KINDS = (
     "instruments",
     "openings",
     "closes",
+    "cash",
+    "carry",
     "actions",
     "verdict",
     "repair",

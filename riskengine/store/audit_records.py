@@ -244,10 +244,10 @@ def stored_records(transaction: Transaction, kind: str) -> dict[_Key, list[Any]]
     return {row[:width]: list(row) for row in transaction.rows(kind)}
 
 
-def record_reference(transaction: Transaction, trail: Trail) -> None:
-    """Record changes of other programs to the reference data. Cost 2 us for each record ever saved."""
+def record_reference(transaction: Transaction, trail: Trail, kinds: Sequence[str] = FOLLOWED_TABLES) -> None:
+    """Record changes of other programs to the reference data, or other tables. Cost 2 us for each record ever saved."""
     reference = RecordedReference()
-    for kind in FOLLOWED_TABLES:
+    for kind in kinds:
         for row in transaction.rows("audit_of_kind", (kind,)):
             with suppress(ValueError, TypeError, KeyError):  # an unreadable entry does not count: its records are recorded again
                 reference.take(AuditEntry._make(row))

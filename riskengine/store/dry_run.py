@@ -12,14 +12,16 @@ from typing import Any, TypeVar
 
 from riskengine.clock import SystemClock
 from riskengine.records.actions import Action
+from riskengine.records.cash import CashRecord
 from riskengine.records.numbers import Range
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade
 from riskengine.store.audit_chain import AuditEntry
 from riskengine.store.audit_trail import Trail, command_line_actor
 from riskengine.store.protocol import Store
 from riskengine.store.queries import Transaction
-from riskengine.store.results import ActionStoredAs, Saved, Stored, StoredAs, TradeFilter
+from riskengine.store.results import ActionStoredAs, CashRows, CashSaved, Changes, Saved, Stored, StoredAs, TradeFilter
 from riskengine.store.tables import actions as actions_of
+from riskengine.store.tables import cash as cash_of
 from riskengine.store.tables import reference
 from riskengine.store.trade_rows import TradeRow, row_values, same_as_row
 
@@ -95,6 +97,15 @@ class DryRun:
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
         """See `Store`."""
         return self._read(lambda reading: reference.save_marks(reading, marks, 0, SystemClock().now()))
+
+    def save_cash(self, kind: str, records: Sequence[CashRecord]) -> list[CashSaved]:
+        """See `Store`."""
+        now = SystemClock().now()
+        return self._read(lambda reading: cash_of.save(reading, kind, records, now, _NoTrail(reading)))
+
+    def cash_beyond(self, seen: Changes | None) -> CashRows:
+        """See `Store`."""
+        return self._store.cash_beyond(seen)
 
     def save_actions(self, actions: Sequence[Action]) -> list[ActionStoredAs]:
         """See `Store`."""

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from riskengine.records.actions import Action, ActionRows
+from riskengine.records.cash import CashRecord
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
@@ -26,6 +27,8 @@ from riskengine.store.results import (
     Bookmark,
     BreakKey,
     BreakStatus,
+    CashRows,
+    CashSaved,
     Changes,
     Conflict,
     FoundBreak,
@@ -108,6 +111,18 @@ class Store(Protocol):
 
         A stored mark from more than an hour ahead of the clock gives way to every other one.
         """
+        ...
+
+    def save_cash(self, kind: str, records: Sequence[CashRecord], actor: str = "") -> list[CashSaved]:
+        """W. Insert versions of records of one kind, `cash` or `carry`, in one transaction, with the audit trail.
+
+        A stored version is never rewritten: an equal one is `existing`, a different one a `conflict` and not stored. `actor` is
+        who sent them, for the trail.
+        """
+        ...
+
+    def record_followed_cash(self) -> None:
+        """W. Record in the audit trail what other programs wrote into `cash` and `carry`. Cost 2 us for each row ever saved."""
         ...
 
     def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> int | None:
@@ -236,6 +251,13 @@ class Store(Protocol):
         """R. Which of CHANGED_KINDS have rows that became visible after `seen` (None: all), and what has been seen now.
 
         Own rows may be among them, but no marks that a writer with an epoch saved. Cost 30 us (SQLite) or 500 us (PostgreSQL).
+        """
+        ...
+
+    def cash_beyond(self, seen: Changes | None) -> CashRows:
+        """R. Rows of `cash` and `carry` that became visible or were edited after `seen`; all of them if it is None.
+
+        Also all of them where rows were deleted since. Own rows are among them. Cost 2 us a row.
         """
         ...
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
+from riskengine.records.cash import StoredCashRow
 from riskengine.records.types import Notice, Refusal
 from riskengine.store.trade_rows import TradeRow
 
@@ -89,8 +90,11 @@ class StoredNotice(NamedTuple):
     row: TradeRow
 
 
-CHANGED_KINDS = frozenset({"actions", "closes", "conflicts", "marks", "verdicts"})
-"""The tables other than `trades` and reference data whose changes by other programs an engine follows."""
+CHANGED_KINDS = frozenset({"actions", "carry", "carry_gone", "cash", "cash_gone", "closes", "conflicts", "marks", "verdicts"})
+"""The tables other than `trades` and reference data whose changes by other programs an engine follows.
+
+`cash_gone` and `carry_gone` are rows of those tables that were deleted, or got another identity.
+"""
 
 
 class Changes(NamedTuple):
@@ -101,6 +105,29 @@ class Changes(NamedTuple):
 
     counts: tuple[tuple[str, int], ...] = ()
     snapshot: str = ""
+
+
+# -- cash and carry ------------------------------------------------------------------------------------------------
+
+CashStoredAs = Literal["inserted", "existing", "superseded", "conflict"]
+"""`inserted`: the highest version. `existing`: equal to a stored one. `superseded`: new, and lower than a stored version.
+`conflict`: id and version are stored with other columns, and nothing was stored.
+"""
+
+
+class CashSaved(NamedTuple):
+    """What became of one record of cash or carry. `received_ts` is that of a row that is new."""
+
+    outcome: CashStoredAs
+    received_ts: int
+
+
+class CashRows(NamedTuple):
+    """Rows of `cash` and `carry`, unchecked, and how far that reaches. `is_all`: these are all there are, others are gone."""
+
+    rows: Sequence[StoredCashRow]
+    seen: Changes
+    is_all: bool
 
 
 # -- reference data ------------------------------------------------------------------------------------------------
@@ -193,6 +220,8 @@ class TableCounts(NamedTuple):
     openings: int
     marks: int
     closes: int
+    cash: int = 0
+    carry: int = 0
 
 
 class StoreState(NamedTuple):

@@ -11,13 +11,14 @@ from typing import Concatenate, ParamSpec, TypeVar
 from riskengine.clock import SystemClock
 from riskengine.errors import LeaseHeld, StoreError, StoreWentBack
 from riskengine.records.actions import Action, ActionRows
+from riskengine.records.cash import CARRY, CASH, CashRecord
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
 from riskengine.store import audit_trail as audit
 from riskengine.store import feed_rows as feeds_of
 from riskengine.store.audit_chain import ENGINE, EPOCH, Advance, AuditEntry, AuditEvent, AuditFilter, AuditReport, Head
-from riskengine.store.audit_records import record_caught_up
+from riskengine.store.audit_records import record_caught_up, record_reference
 from riskengine.store.audit_trail import EPOCH_KEY, STORE_KEY, Trail, command_line_actor
 from riskengine.store.audit_verify import verify
 from riskengine.store.queries import Transaction
@@ -25,6 +26,7 @@ from riskengine.store.results import (
     ActionStoredAs,
     BreakKey,
     BreakStatus,
+    CashSaved,
     Conflict,
     FoundBreak,
     Removed,
@@ -38,6 +40,7 @@ from riskengine.store.results import (
 from riskengine.store.standing import RESUME, Acknowledged, find_shortfall, lacking_entry
 from riskengine.store.tables import actions as actions_of
 from riskengine.store.tables import breaks as breaks_of
+from riskengine.store.tables import cash as cash_of
 from riskengine.store.tables import curve_samples as curves_of
 from riskengine.store.tables import notices as notices_of
 from riskengine.store.tables import reference, removal
@@ -188,6 +191,15 @@ class SqlStore(ABC):
             self._mark_saves += 1
             save = 0 if self._epoch is None else (self._epoch << 32) + self._mark_saves
             return reference.save_marks(transaction, marks, save, SystemClock().now())
+
+    def save_cash(self, kind: str, records: Sequence[CashRecord], actor: str = "") -> list[CashSaved]:
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            return cash_of.save(transaction, kind, records, SystemClock().now(), self._trail(transaction), actor)
+
+    def record_followed_cash(self) -> None:
+        with self._transaction() as transaction:
+            record_reference(transaction, self._trail(transaction), (CASH, CARRY))
 
     def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> int | None:
         store_seq: int | None = None

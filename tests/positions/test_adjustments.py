@@ -130,12 +130,16 @@ def test_a_dividend_pays_what_is_held_when_its_day_begins_and_short_positions_pa
     assert house.position("AAA", dealer="ann")["trade_count"] == 3
 
 
-def test_a_dividend_in_another_currency_does_not_count_and_is_listed() -> None:
+def test_a_dividend_in_another_currency_stands_beside_net_cash() -> None:
     house = Acted(dealt("1", quantity="25"))
+    house.marks(EURUSD=1.2, AAA=400.0)
     house.act(action(kind="dividend", amount="1.25", currency="EUR"))
-    assert house.held()[1] == -10_000.0
-    [reason] = house.listed()
-    assert "the dividend 31.25 EUR of AAA at FX1, dealer ann, does not count" in reason
+    row = house.position("AAA")
+    assert (row["net_cash"], row["total_pnl"]) == (-10_000.0, 31.25 * 1.2)
+    [carried] = receipt(cell_of(house.engine, node="FX1", dealer=None, instrument="AAA"))["positions"][0]["steps"][1:]
+    assert (carried["carry"]["type"], carried["beside"]) == ("dividend", {"EUR": "31.25"})
+    house.act()
+    assert house.position("AAA")["total_pnl"] == 0.0
 
 
 def test_a_symbol_change_moves_the_position_bit_for_bit_and_its_mark() -> None:

@@ -54,7 +54,7 @@ def deals(draw: st.DrawFn) -> list[Trade]:
 def actions(draw: st.DrawFn) -> list[Action]:
     kinds: dict[str, dict[str, Any]] = {
         "split": {"ratio": draw(st.sampled_from(("4:1", "1:10", "3:2", "1:3", "7:5")))},
-        "dividend": {"amount": draw(st.sampled_from(("0.5", "1.234567")))},
+        "dividend": {"amount": draw(st.sampled_from(("0.5", "1.234567"))), "currency": draw(st.sampled_from(("USD", "EUR")))},
         "spin_off": {"into": "CCC", "ratio": draw(st.sampled_from(("1:3", "2:1"))), "cost_share": "0.2"},
         "symbol_change": {"into": "BBB"},
     }
@@ -90,27 +90,27 @@ def engine_of(steps: Sequence[Step], *, publish: bool) -> Engine:
 
 
 def account(engine: Engine, known: Sequence[Action]) -> dict[Any, list[int]]:
-    """Quantity and cash by key, by the store's own account of the trades that count."""
+    """Quantity, cash and amounts in euro beside it by key, by the store's own account of the trades that count."""
     mine = StoreActions(ActionRows(tuple(known), CLOSES), ACTED.by_symbol, NOON, TRADING_DAY)
     trades = list(engine.processed.standing_trades())
     balances = [opening(ACTED, instrument="AAA", ts=NOON - 6 * DAY, quantity="11", average_price="100", dealer="ann")]
-    sums: dict[Any, list[int]] = defaultdict(lambda: [0, 0])
+    sums: dict[Any, list[int]] = defaultdict(lambda: [0, 0, 0])
     acted = [trade for trade in trades if trade.instrument in mine.acted]
-    parts = list(mine.holdings(acted, [each for each in balances if each.instrument in mine.acted]))
+    held = mine.holdings(acted, [each for each in balances if each.instrument in mine.acted])
+    parts = [(each.desk, each.dealer, each.instrument, each.quantity, each.cash, each.beside.get("EUR", 0)) for each in held]
     plain = [
-        (trade.desk, trade.dealer, trade.instrument, trade.signed_quantity, trade.cash)
+        (trade.desk, trade.dealer, trade.instrument, trade.signed_quantity, trade.cash, 0)
         for trade in trades
         if trade.instrument not in mine.acted
     ]
     plain += [
-        (each.desk, each.dealer, each.instrument, each.quantity, -each.quantity * each.average_price * 10**8)
+        (each.desk, each.dealer, each.instrument, each.quantity, -each.quantity * each.average_price * 10**8, 0)
         for each in balances
         if each.instrument not in mine.acted
     ]
-    for desk, dealer, symbol, quantity, cash in (*parts, *plain):
+    for desk, dealer, symbol, *amounts in (*parts, *plain):
         for key in (("node", desk, symbol), ("dealer", dealer, symbol)):
-            sums[key][0] += quantity
-            sums[key][1] += cash
+            sums[key] = [one + more for one, more in zip(sums[key], amounts, strict=True)]
     return sums
 
 
@@ -131,7 +131,8 @@ def test_any_order_of_trades_and_actions_ends_in_the_state_of_the_perfect_stream
     leaves = ACTED.hierarchy.leaves
     for (rollup, owner, symbol), holding in held.items():
         if rollup == "dealer" or owner in leaves:
-            assert [holding.quantity, holding.cash] == expected.pop((rollup, owner, symbol), [0, 0]), (owner, symbol)
+            amounts = [holding.quantity, holding.cash, holding.beside.get("EUR", 0)]
+            assert amounts == expected.pop((rollup, owner, symbol), [0, 0, 0]), (owner, symbol)
     assert not any(any(sums) for sums in expected.values())
 
 

@@ -20,7 +20,7 @@ from riskengine.records.reference import trade_check
 from riskengine.records.rules import NO_STARTS, RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.digest import digest
-from riskengine.store.results import StoredNotice
+from riskengine.store.results import CashRows, Changes, StoredNotice
 from riskengine.store.trade_rows import COLUMNS, RefusedRow, TradeRow, row_values
 from tests.world import NOON, SECOND, House, cancel, config, instruments, nodes, opening, trade
 
@@ -82,6 +82,9 @@ class Shelf:
 
     def closes_after(self, date: str, limit: int) -> list[Close]:
         return [close for close in self.closes_ if close.date > date]
+
+    def cash_beyond(self, seen: Changes | None) -> CashRows:
+        return CashRows([], Changes(), is_all=True)
 
     def watermark(self) -> int:
         return len(self.trades_) if self.highest is None else self.highest

@@ -25,6 +25,7 @@ from riskengine.market.marks import AnyTick
 from riskengine.market.tick_limits import LimitedQuoteBook, TicksTaken
 from riskengine.observe import Metrics
 from riskengine.records.actions import Action, ActionRows
+from riskengine.records.cash import CashOutcome, CashRecord, stored_row
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import to_text
 from riskengine.records.reference import Reference
@@ -119,6 +120,16 @@ class StandIn:
     async def on_writer(self, action: Callable[[Engine], T]) -> T:
         self._require_live()
         return action(self.engine)
+
+    async def take_cash(self, kind: str, records: Sequence[CashRecord], actor: str) -> list[CashOutcome]:
+        self._require_live()
+        if self.broken is not None:
+            raise self.broken
+        taken = self.engine.take_cash([stored_row(record, self.clock.now()) for record in records], self.clock.now())
+        self.publish()
+        kept_out = {(each.record_id, each.version): each.reason for each in taken.kept_out}
+        reasons = [kept_out.get((record.record_id, record.version)) for record in records]
+        return [CashOutcome("applied") if reason is None else CashOutcome("quarantined", reason) for reason in reasons]
 
     async def reconcile(self, *, repair: bool, actor: str) -> dict[str, Any]:
         self._require_live()

@@ -75,7 +75,7 @@ def test_what_is_deleted_or_set_back_is_noticed_too(writer: Store, outside: Outs
     outside.execute("UPDATE marks SET ts = ts - 1")
     kinds, seen = writer.changes_beyond(seen)
     assert kinds == {"marks"}
-    for kind in CHANGED_KINDS:
+    for kind in CHANGED_KINDS - {"cash", "carry", "cash_gone", "carry_gone"}:
         outside.execute(f"DELETE FROM {kind}")
         kinds, seen = writer.changes_beyond(seen)
         assert kinds == {kind}

@@ -105,17 +105,18 @@ def test_a_migration_is_applied_once_and_a_failing_one_leaves_nothing(tmp_path: 
     path = tmp_path / "engine.db"
     new_store(path).close()
     first = sqlite_connection.migrations()
-    bad = first | {9: ("0009_bad.sql", "CREATE TABLE more (a);\nCREATE TABLE nodes (b);\n")}
+    after = max(first) + 1
+    bad = first | {after: ("bad.sql", "CREATE TABLE more (a);\nCREATE TABLE nodes (b);\n")}
     monkeypatch.setattr(sqlite_connection, "migrations", lambda: bad)
     with pytest.raises(StoreError, match="table nodes already exists"):
         open_store(f"sqlite:///{path}")
-    refused(path, StoreError, "needs 9: open it for writing once", read_only=True)
-    good = first | {9: ("0009_good.sql", "CREATE TABLE more (a);\nALTER TABLE nodes ADD COLUMN color TEXT;\n")}
+    refused(path, StoreError, f"needs {after}: open it for writing once", read_only=True)
+    good = first | {after: ("good.sql", "CREATE TABLE more (a);\nALTER TABLE nodes ADD COLUMN color TEXT;\n")}
     monkeypatch.setattr(sqlite_connection, "migrations", lambda: good)
     for _ in range(2):
         open_store(f"sqlite:///{path}").close()
     connection = sqlite3.connect(path)
-    assert [row[0] for row in connection.execute("SELECT version FROM schema_version")] == [*first, 9]
+    assert [row[0] for row in connection.execute("SELECT version FROM schema_version")] == [*first, after]
     connection.close()
 
 

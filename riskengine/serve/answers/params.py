@@ -175,6 +175,7 @@ OFFSET = Parameter(
 NODE = text_parameter("node", "a node; what is below it counts too")
 DEALER = text_parameter("dealer", "a dealer; empty for trades without one")
 INSTRUMENT = text_parameter("instrument", "an instrument")
+CURRENCY_ASKED = text_parameter("currency", "only this currency")
 STALE = Parameter(
     "stale",
     "`true`: only rows that are valued with a stale price or rate; `false`: only the others",

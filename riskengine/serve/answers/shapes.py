@@ -61,7 +61,8 @@ AMOUNTS: Fields = (
     Field(
         "unpriced_count",
         INTEGER,
-        "positions below of which an amount is unknown: value, fees or exposure; that amount is without them",
+        "positions below of which an amount is unknown: value, fees or exposure; that amount is without them; of a node also"
+        " balances of external cash without a rate",
     ),
     Field("quarantined_count", INTEGER, "of them, those set aside because they broke an invariant"),
     Field("stale_count", INTEGER, "positions below that are valued with a stale price or rate"),
@@ -69,12 +70,25 @@ AMOUNTS: Fields = (
     Field("oldest_mark_ts", TIME, "event time of the oldest mark of an open position"),
     *DAY,
 )
+CASH: Fields = (
+    Field("nav", NUMBER, "external cash, plus total P&L, less fees"),
+    Field("available_cash", NUMBER, "external cash, net cash of what is paid for, settled P&L of FX and futures, less fees"),
+    Field("cash_translation_pnl", NUMBER, "of the day's NAV, from rate changes on the cash and fees brought forward"),
+)
+CASH_FLOW: Fields = (
+    Field("currency", TEXT, "of the flow"),
+    Field("value_date", TEXT, "when it flows; null for what is due"),
+    Field("bucket", TEXT, "due (its date is over: settled), today, tom, spot, or the date"),
+    Field("amount", NUMBER, "in the currency; comes in where positive"),
+    Field("amount_reporting", NUMBER, "what that is worth; null without a rate"),
+)
 UNPRICED_HERE = Field("unpriced_count", INTEGER, "positions that the row lacks, because a part of them in it is unknown")
 NODE: Fields = (
     Field("node", TEXT, "its name"),
     Field("level", TEXT, "what kind of place it is"),
     Field("parent", TEXT, "the node above; null for the root"),
     *AMOUNTS,
+    *CASH,
 )
 DEALER: Fields = (Field("dealer", TEXT, "the name; empty for trades without one"), *AMOUNTS)
 HOLDING: Fields = (
@@ -94,6 +108,7 @@ HOLDING: Fields = (
     Field("realised_pnl_local", NUMBER, "the same in currency"),
     Field("unrealised_pnl_local", NUMBER, "the same in currency"),
     Field("fees", NUMBER, "a cost where positive"),
+    Field("beside", NUMBER, "carry in other currencies, beside net_cash; in total and realised P&L, in no _local amount"),
     Field("market_value", NUMBER, "value at the mark"),
     Field("delta_base", NUMBER, "delta in base units"),
     Field("delta_cash", NUMBER, "value of the delta at spot"),

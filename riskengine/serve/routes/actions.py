@@ -5,7 +5,7 @@ from starlette.responses import Response
 from riskengine.errors import EngineNotLive
 from riskengine.observe import TRADE_OUTCOMES
 from riskengine.records.actions import ACTION_CONFLICT, Action, ActionInput, ActionKind, check_action
-from riskengine.records.decode import open_actions
+from riskengine.records.decode import open_items
 from riskengine.records.fields import Rejected
 from riskengine.records.types import Refusal
 from riskengine.serve.answers.answers import Question, json_answer
@@ -24,7 +24,7 @@ async def take_actions(question: Question) -> Response:
     gateway = question.gateway
     if not gateway.is_live:
         raise EngineNotLive(f"the engine is {gateway.state}")
-    items = await decode_items(open_actions(await read_body(question)))
+    items = await decode_items(open_items(await read_body(question), ActionInput))
     instruments, now = gateway.history.newest.reference.by_symbol, gateway.clock.now()
     checked: list[Action | Refusal] = []
     for index, item in enumerate(items):

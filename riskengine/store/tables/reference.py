@@ -53,6 +53,8 @@ RECORDED = {
     "instruments": RecordedTable(_INSTRUMENT_FIELDS, 1),
     "openings": RecordedTable(_OPENING_FIELDS, 3),
     "closes": RecordedTable(_CLOSE_FIELDS, 2),
+    "cash": RecordedTable(("cash_id", "version", "node", "currency", "ts", "amount", "comment"), 2),
+    "carry": RecordedTable(("carry_id", "version", "desk", "dealer", "instrument", "currency", "ts", "amount", "type"), 2),
     "actions": RecordedTable(ACTION_FIELDS, 2),
 }
 """By the name of the table; the query that reads all of a table has the same name."""
