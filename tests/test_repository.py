@@ -22,6 +22,7 @@ HARD_ENGLISH = re.compile(
 """Turns of phrase that leave out who acts, or make a clause of a noun."""
 
 TESTED_BY_OTHERS = {
+    "cli/demo_store.py": "tests/cli/test_demo.py",
     "cli/exceptions.py": "tests/system/test_case_kept_out.py",
     "cli/replay.py": "tests/cli/test_main.py",
     "cli/terminal.py": "tests/cli/test_main.py",
@@ -30,6 +31,7 @@ TESTED_BY_OTHERS = {
     "client/exchange.py": "tests/client/test_publisher.py",
     "client/link.py": "tests/client/test_stream.py",
     "client/messages.py": "tests/client/test_feed.py",
+    "engine/closing.py": "tests/engine/test_day_state.py",
     "engine/snapshot_audit.py": "tests/engine/test_self_audit.py",
     "engine/table_builder.py": "tests/engine/test_engine.py",
     "feeds/simulation/dealing.py": "tests/feeds/test_simulation.py",
@@ -51,6 +53,7 @@ TESTED_BY_OTHERS = {
     "reconciliation/store_actions.py": "tests/positions/test_generated.py",
     "reconciliation/comparison_child.py": "tests/reconciliation/test_comparison.py",
     "reconciliation/confirm.py": "tests/reconciliation/test_reconciler.py",
+    "records/closes.py": "tests/store/test_struck_closes.py",
     "records/cash.py": "tests/store/test_cash.py",
     "records/types.py": "tests/records/test_decode.py",
     "serve/access/identity.py": "tests/serve/test_admission.py",
@@ -67,6 +70,7 @@ TESTED_BY_OTHERS = {
     "serve/routes/status.py": "tests/serve/test_app.py",
     "serve/routes/trades_answer.py": "tests/serve/test_trades.py",
     "serve/stream/uvicorn_server.py": "tests/system/test_hostile_clients.py",
+    "snapshot/day_lines.py": "tests/engine/test_day_state.py",
     "snapshot/exposure_columns.py": "tests/snapshot/test_exposure.py",
     "store/dry_run.py": "tests/files/test_loading.py",
     "store/audit_records.py": "tests/store/test_audit_trail.py",
@@ -83,6 +87,8 @@ TESTED_BY_OTHERS = {
     "store/tables/trades.py": "tests/store/test_sql_store.py",
     "valuation/cash_values.py": "tests/engine/test_cash_book.py",
     "views/sources.py": "tests/views/test_board.py",
+    "valuation/day_start.py": "tests/engine/test_day_state.py",
+    "valuation/day_values.py": "tests/engine/test_day_state.py",
 }
 """Files of 100 lines or more without a test file of their name, and the test file that tests them."""
 

@@ -113,11 +113,19 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         dealer: str | None = None,
         since: int | str | None = None,
         versions: str | None = None,
+        counterparty: str | None = None,
+        account: str | None = None,
+        broker: str | None = None,
+        order_id: str | None = None,
+        strategy: str | None = None,
         limit: int | None = None,
         seq: int | None = None,
         exact: bool = False,
     ) -> RowsAnswer:
-        """Trades, newest first. `versions="all"` adds amended versions. `since` is in microseconds (UTC), or RFC 3339."""
+        """Trades, newest first. `versions="all"` adds amended versions. `since` is in microseconds (UTC), or RFC 3339.
+
+        An empty attribute (`broker=""`) is that of trades without one.
+        """
         return self._rows(
             "/v1/trades",
             node=node,
@@ -125,6 +133,11 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
             dealer=dealer,
             since=since,
             versions=versions,
+            counterparty=counterparty,
+            account=account,
+            broker=broker,
+            order_id=order_id,
+            strategy=strategy,
             limit=limit,
             seq=seq,
             exact=exact,
@@ -158,12 +171,16 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
         measure: str | None = None,
         *,
         since: int | str | None = None,
+        days: int | None = None,
         bucket: int | str | None = None,
         seq: int | None = None,
         exact: bool = False,
     ) -> RowsAnswer:
-        """The day's curve of one measure of a node (default: the root), oldest first."""
-        return self._rows("/v1/history", node=node, measure=measure, since=since, bucket=bucket, seq=seq, exact=exact)
+        """The curve of one measure of a node (default: the root), oldest first; the `header` has its `drawdown`.
+
+        `days` is 1, 7, 30 or 365: days before the samples in memory are told by their closes.
+        """
+        return self._rows("/v1/history", node=node, measure=measure, since=since, days=days, bucket=bucket, seq=seq, exact=exact)
 
     def status(self) -> ObjectAnswer:
         """State, counts, policies, feeds, warnings."""

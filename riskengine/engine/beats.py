@@ -12,7 +12,7 @@ from riskengine.clock import Clock
 from riskengine.engine.inbox import Inbox
 from riskengine.engine.writer import Writer
 from riskengine.loop import start_task
-from riskengine.market.marks import QuoteBook
+from riskengine.market.closing_book import ClosingMarks, ClosingQuoteBook
 from riskengine.observe import get_logger
 
 STALLED_AFTER_S = 2.0
@@ -32,17 +32,21 @@ log = get_logger("riskengine.beats")
 
 
 class Beats:
-    """Runs from `start` to `stop`. `failed` gets the error of ours that ended it, if any."""
+    """Runs from `start` to `stop`. `failed` gets the error of ours that ended it, if any.
+
+    `save_closing` gets closing marks that are kept apart, before the writer gets any mark from their cutoff on.
+    """
 
     def __init__(
         self,
         period_s: float,
         inbox: Inbox,
-        quotes: QuoteBook,
+        quotes: ClosingQuoteBook,
         writer: Writer,
         warnings: Warnings,
         clock: Clock,
         failed: Callable[[BaseException], None],
+        save_closing: Callable[[ClosingMarks], None] = lambda marks: None,
     ) -> None:
         self._period_s = period_s
         self._inbox = inbox
@@ -51,6 +55,7 @@ class Beats:
         self._warnings = warnings
         self._clock = clock
         self._failed = failed
+        self._save_closing = save_closing
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -66,7 +71,10 @@ class Beats:
         """Give the writer the marks that changed, unless it has not yet taken the last batch. Whether it has."""
         if not self._inbox.takes_prices:
             return False
-        if marks := self._quotes.take(self._clock.now()):
+        marks = self._quotes.take(self._clock.now())
+        if (closing := self._quotes.take_closing()) is not None:
+            self._save_closing(closing)
+        if marks:
             self._inbox.put_prices(marks, self._quotes.reference)
         return True
 

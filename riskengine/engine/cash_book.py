@@ -94,6 +94,22 @@ class CashBook:
         """The records that count and are dated from a moment on, those to come included. O(log n + those)."""
         return self._by_time.irange_key(min_key=(ts, ""))  # type: ignore[no-any-return]
 
+    def own_movements(self, until: int) -> dict[tuple[int, str], int]:
+        """The external movements in force that are dated before a moment, by node number and currency, units of 1e-28."""
+        sums = self._node_cash.own_movements
+        for node, currency, units in self._moved_since(until):
+            sums[node, currency] = sums.get((node, currency), 0) - units
+        return {key: units for key, units in sums.items() if units}
+
+    def begin_day(self, start_ts: int) -> None:
+        """A trading day has begun: what is dated in it is told apart from what was there before."""
+        self._node_cash.begin_day(start_ts, list(self._moved_since(start_ts)))
+
+    def _moved_since(self, ts: int) -> Iterator[tuple[int, str, int]]:
+        for record in self.since(ts):
+            if isinstance(record, CashMovement) and record.cash_id in self._in_force:
+                yield self._index[record.node], record.currency, record.amount * CASH_PER_ONE
+
     @property
     def without_notional(self) -> Iterator[CarryRecord]:
         """The carry of futures and forwards, whose net cash is no money of its date."""
@@ -207,4 +223,5 @@ class CashBook:
             self._in_force[movement.cash_id] = movement
         else:
             del self._in_force[movement.cash_id]
-        self._node_cash.move(self._index[movement.node], movement.currency, sign * movement.amount * CASH_PER_ONE)
+        units = sign * movement.amount * CASH_PER_ONE
+        self._node_cash.move(self._index[movement.node], movement.currency, units, movement.ts)

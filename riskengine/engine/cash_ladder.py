@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 from riskengine.engine.cash_book import NO_NOTIONAL
 from riskengine.engine.engine import Engine
 from riskengine.errors import Frozen
-from riskengine.market.settlement import business_day_after, settlement_date, value_date_of
+from riskengine.market.calendars import Calendars
+from riskengine.market.settlement import settlement_date, value_date_of
 from riskengine.market.trading_day import TradingDay
 from riskengine.positions.ledger import Row
 from riskengine.records.cash import CarryRecord, CashMovement, CashRecord, entry_of
@@ -59,6 +60,7 @@ class LadderTrades(NamedTuple):
     snapshot, node, tails  the snapshot that it is of, the number of the node, and its tails
     records                cash and carry of the last days and those to come
     without_notional       the carry of futures and forwards
+    calendars              those in force
     """
 
     snapshot: Snapshot
@@ -66,6 +68,7 @@ class LadderTrades(NamedTuple):
     tails: Mapping[Place, Tail]
     records: tuple[CashRecord, ...]
     without_notional: tuple[CarryRecord, ...]
+    calendars: Calendars
 
 
 def look_back(trading_day: TradingDay, now: int) -> int:
@@ -121,7 +124,9 @@ def collect(engine: Engine, *, node: str | None, since: int, known: Mapping[Plac
         else:
             missing.append((place, row))
     tails |= tails_of(engine, missing, since)
-    return LadderTrades(snapshot, number, tails, tuple(engine.cash.since(since)), tuple(engine.cash.without_notional))
+    return LadderTrades(
+        snapshot, number, tails, tuple(engine.cash.since(since)), tuple(engine.cash.without_notional), engine.calendars
+    )
 
 
 def steps_of(wanted: Iterable[tuple[Place, Row]]) -> Iterator[list[tuple[Place, Row]]]:
@@ -134,8 +139,10 @@ def steps_of(wanted: Iterable[tuple[Place, Row]]) -> Iterator[list[tuple[Place, 
 class Flows:
     """Exact amounts by currency and value date, units of 1e-28, positive where money comes in."""
 
-    def __init__(self, today: dt.date) -> None:
-        self.today = today
+    def __init__(self, now: int, trading_day: TradingDay, calendars: Calendars) -> None:
+        self.today = trading_day.date_of(now)
+        self.trading_day = trading_day
+        self.calendars = calendars
         self.amounts: dict[FlowKey, int] = {}
 
     def add(self, currency: str, date: dt.date | None, units: int) -> None:
@@ -156,20 +163,20 @@ class Flows:
 def cash_ladder(taken: LadderTrades, trading_day: TradingDay, currency: str | None = None) -> tuple[list[RowDict], RowDict]:
     """The rows of a ladder, by currency and value date, and the figures beside them. O(trades of the last days). Any thread."""
     snapshot = taken.snapshot
-    flows = Flows(trading_day.date_of(snapshot.as_of))
+    flows = Flows(snapshot.as_of, trading_day, taken.calendars)
     state = snapshot.nodes.state(taken.node) if len(snapshot.reference.hierarchy) else None
     quarantined = 0
     for row in state.positions() if state is not None else ():
         quarantined += row.quarantined
         _add_row(flows, snapshot.reference.instruments[row.instrument], row)
     for (_, number), tail in taken.tails.items():
-        _move_tail(flows, snapshot.reference.instruments[number], tail, trading_day)
+        _move_tail(flows, snapshot.reference.instruments[number], tail)
     for code, units in balances_of(snapshot, taken.node).items() if state is not None else ():
         flows.add(code, None, units)
     for each in taken.without_notional:
         _add_carry(flows, snapshot, taken.node, each)
     for record in taken.records:
-        _move_record(flows, snapshot, taken.node, record, trading_day)
+        _move_record(flows, snapshot, taken.node, record)
     rows = _rows(flows, snapshot, currency)
     return rows, {"today": flows.today.isoformat(), "totals": _totals(rows), "quarantined_count": quarantined}
 
@@ -179,7 +186,7 @@ def _add_row(flows: Flows, instrument: Instrument, row: Row) -> None:
     if instrument.kind is Kind.FX:
         flows.add(instrument.base_currency, None, row.quantity * instrument.multiplier * LEG_SCALE)
     if instrument.kind is Kind.FX_FORWARD:
-        date = settlement_date(instrument, flows.today)
+        date = settlement_date(instrument, flows.today, flows.calendars)
         flows.add(instrument.base_currency, date, row.quantity * instrument.multiplier * LEG_SCALE)
         flows.add(instrument.currency, date, row.cash)
     elif instrument.kind is not Kind.FUTURE:
@@ -190,10 +197,10 @@ def _add_row(flows: Flows, instrument: Instrument, row: Row) -> None:
         flows.add(code, None, -units * CASH_PER_ONE)
 
 
-def _move_tail(flows: Flows, instrument: Instrument, tail: Tail, trading_day: TradingDay) -> None:
+def _move_tail(flows: Flows, instrument: Instrument, tail: Tail) -> None:
     """Move the trades of a position to their value dates."""
     for trade in tail.trades:
-        date = value_date_of(trade, instrument, trading_day)
+        date = value_date_of(trade, instrument, flows.trading_day, flows.calendars)
         if instrument.kind is Kind.FX:
             flows.move(instrument.base_currency, date, trade.signed_quantity * instrument.multiplier * LEG_SCALE)
         if instrument.kind not in NO_NOTIONAL:
@@ -215,15 +222,15 @@ def _add_carry(flows: Flows, snapshot: Snapshot, node: int, record: CarryRecord)
     if entry.is_beside or not _is_below(snapshot, node, record.desk):
         return
     if instrument.kind is Kind.FX_FORWARD:
-        flows.add(entry.currency, settlement_date(instrument, flows.today), -entry.amount)
+        flows.add(entry.currency, settlement_date(instrument, flows.today, flows.calendars), -entry.amount)
     flows.add(entry.currency, None, entry.amount)
 
 
-def _move_record(flows: Flows, snapshot: Snapshot, node: int, record: CashRecord, trading_day: TradingDay) -> None:
+def _move_record(flows: Flows, snapshot: Snapshot, node: int, record: CashRecord) -> None:
     """Put cash and carry of the last days and those to come on the trading day of their time."""
     if not _is_below(snapshot, node, record.node if isinstance(record, CashMovement) else record.desk):
         return
-    date, units = trading_day.date_of(record.ts), record.amount * CASH_PER_ONE
+    date, units = flows.trading_day.date_of(record.ts), record.amount * CASH_PER_ONE
     if isinstance(record, CashMovement) and record.ts > snapshot.as_of:
         flows.add(record.currency, date, units)  # not in force: in no sum yet
     else:
@@ -231,7 +238,8 @@ def _move_record(flows: Flows, snapshot: Snapshot, node: int, record: CashRecord
 
 
 def _rows(flows: Flows, snapshot: Snapshot, currency: str | None) -> list[RowDict]:
-    names = {flows.today: TODAY, business_day_after(flows.today, 1): TOM, business_day_after(flows.today, 2): SPOT}
+    tom = flows.trading_day.next(flows.today)
+    names = {flows.today: TODAY, tom: TOM, flows.trading_day.next(tom): SPOT}
     index, rates = snapshot.reference.currency_index, snapshot.rates
     found = []
     for (code, date), units in sorted(flows.amounts.items(), key=lambda flow: (flow[0][0], flow[0][1] or dt.date.min)):

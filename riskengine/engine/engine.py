@@ -15,22 +15,29 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.engine.action_notices import action_items
 from riskengine.engine.cash_book import CashBook, CashTaken
+from riskengine.engine.closing import ClosingRows
+from riskengine.engine.day_state import DayState
 from riskengine.engine.noticing import Noticing
 from riskengine.engine.table_builder import TableBuilder
 from riskengine.engine.worklist import Notices, WorkList
 from riskengine.errors import Frozen
+from riskengine.market.calendars import Calendars
 from riskengine.market.currencies import CurrencyGraph
 from riskengine.market.marks import Mark, MarkTable
-from riskengine.market.trading_day import TradingDay
-from riskengine.positions.adjustments import Adjustments
+from riskengine.market.sessions import MarketHours
+from riskengine.market.split_prices import SplitPrices
+from riskengine.market.spot_dates import SpotDates
+from riskengine.market.trading_day import DayClock
+from riskengine.positions.adjustments import Adjustments, CloseChanges
 from riskengine.positions.batches import COLUMNS_FROM_TRADES, NOWHERE, PositionChanges
+from riskengine.positions.day_window import DayWindow
 from riskengine.positions.freezing import Recalled, thaw
 from riskengine.positions.generated import ActionLedger
 from riskengine.positions.ledger import Ledger
 from riskengine.positions.places import place_of, trades_under
 from riskengine.positions.position import LateFold
 from riskengine.positions.processed import APPLIED, CONFLICT, DUPLICATE, PARKED, QUARANTINED, SUPERSEDED, Processed
-from riskengine.positions.quarantine import Quarantine
+from riskengine.positions.quarantine import Quarantine, is_waiting
 from riskengine.positions.repair import Repaired, repair, set_aside
 from riskengine.positions.settled_cash import SettledCash
 from riskengine.records.actions import NO_ACTIONS, ActionRows
@@ -39,6 +46,8 @@ from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import judges_all
 from riskengine.records.types import CONFLICT_REASON, Close, Identity, Key, Opening, Trade, Verdict, small_lot
 from riskengine.snapshot.snapshot import Counts, ExceptionItem, Snapshot
+from riskengine.valuation.day_start import DayStart
+from riskengine.valuation.day_values import DayValues
 from riskengine.valuation.node_values import Valuation
 from riskengine.valuation.unit_values import ContractTerms, Factors, Units
 
@@ -65,6 +74,7 @@ class CarriedState(NamedTuple):
                    how many trades had that outcome since the start
     notices        late trades and conflicts, with the time at which each was first noticed
     decided        exceptions that people decided since the start, with their verdicts, oldest first
+    current_day    the trading day that is running
     cash           the records of cash and carry as they were followed; None: as the store has them
     """
 
@@ -77,6 +87,7 @@ class CarriedState(NamedTuple):
     late: int
     notices: Notices
     decided: Sequence[tuple[ExceptionItem, Verdict]]
+    current_day: str
     cash: Sequence[StoredCashRow] | None = None
 
 
@@ -89,20 +100,37 @@ PLAIN = OUTCOMES[APPLIED]
 class Engine:
     """The state of one writer. `snapshot` is the newest; any thread reads it without a lock."""
 
-    def __init__(self, reference: Reference, config: Config | None = None, *, epoch: int = 0, now: int = 0) -> None:
+    def __init__(
+        self,
+        reference: Reference,
+        config: Config | None = None,
+        *,
+        epoch: int = 0,
+        now: int = 0,
+        spot_dates: SpotDates | None = None,
+        current_day: str | None = None,
+    ) -> None:
+        """`spot_dates` judges value dates, and has the calendars in force; None: the published ones.
+
+        `current_day` is the trading day that is running, YYYY-MM-DD; None: the day of `now`, none if that is 0.
+        """
         config = config or Config()
         self.reference = reference
         self.processed = Processed()
-        self.quarantine = Quarantine(reference.by_symbol, config.engine)
+        self._config = config.engine
         self.ledger = Ledger(reference)
-        trading_day = TradingDay.of(config.engine)
-        self.marks = MarkTable(reference, config.marks, config.engine.future_limit_s, trading_day)
+        self.quarantine = Quarantine(reference.by_symbol, config.engine, spot_dates, reference.rule_starts)
+        self.marks = MarkTable(reference, config.marks, config.engine.future_limit_s)
+        calendars = self.quarantine.spot_dates.calendars
+        self._settled: SettledCash | None = None
+        self._day_clock = DayClock(calendars.trading_day(config.engine), config.engine.tolerance_s)
+        self.quarantine.current_day = self._day_clock.begin(now, current_day)
+        self.take_calendars(calendars)
         self._graph = CurrencyGraph(reference)
         self._terms = ContractTerms.of(reference)
         self.actions = ActionLedger(self.ledger)
         self.action_rows = NO_ACTIONS
         """Corporate actions as they were read last (`take_actions`)."""
-        self._trading_day = trading_day
         self._listed_actions = -1
         self._tolerance = int(config.engine.tolerance_s * MICROS_PER_SECOND)
         self._counts = dict.fromkeys((APPLIED, DUPLICATE, CONFLICT, SUPERSEDED, PARKED, QUARANTINED, "late"), 0)
@@ -120,16 +148,17 @@ class Engine:
         self._fresh = self.marks.fresh(now)
         self._priced = self.marks.priced.copy()
         self._rates = self._graph.rates(self.marks.price, self._priced, self._fresh)
-        self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates)
+        self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates, self.marks.shut(now))
         self._factors = Factors(self._units, self._rates)
         self._organisation = TableBuilder(self.ledger.organisation, Valuation(reference, reference.hierarchy))
         self._dealers = TableBuilder(self.ledger.dealers, Valuation(reference, None))
+        self._day = DayState(reference, self.ledger, (self._organisation, self._dealers))
         node_cash = self._organisation.valuation.node_cash
         assert node_cash is not None, "the organisation has nodes"
         self._node_cash = node_cash
         entries = EntryCheck(self._check, self.quarantine.openings, config.engine.future_limit_s)
         self.cash = CashBook(self.ledger, node_cash, entries)
-        self._settled = SettledCash(reference, self.ledger.organisation, trading_day)
+        self._settled = SettledCash(reference, self.ledger.organisation, self.trading_day, self.calendars)
         self._epoch = epoch
         self._seq = 0
         self._trade_seq = 0
@@ -141,6 +170,7 @@ class Engine:
         """Take balances brought forward. Call it before the trades of their positions."""
         balances = list(openings)
         self.ledger.open_with(balances)
+        self._day.note_openings(balances)
         for opening in balances:
             self.quarantine.open_with(opening)
 
@@ -162,7 +192,7 @@ class Engine:
         comes late among them is not worked out again, because other verdicts may be in force than then. Without either, late
         trades alone are noticed. Raises nothing: every trade gets an outcome.
         """
-        if self._has_older_rows:
+        if self._has_older_rows or self.quarantine.spot_dates.may_differ:
             self._note_older(trades)
         sights = self._noticing.look_at(trades, self.marks.marks) if notice else ()
         changes = PositionChanges(progress)
@@ -185,11 +215,17 @@ class Engine:
     def _note_older(self, trades: Iterable[Trade]) -> None:
         """List the trades whose rows are older than a rule that would refuse them. 0.06 us for an ordinary one."""
         rated, broken_rule = self._check.currencies, self._check.broken_rule
+        outdated = self.quarantine.outdated_spot if self.quarantine.spot_dates.may_differ else None
+        counts_early = self.quarantine.counts_early
         for trade in trades:
+            if outdated is not None and trade.value_date and (reason := outdated(trade)) is not None:
+                self._work.note_older_rule(trade, "value_date", reason)
             if trade.contra_amount is not None or trade.fees_currency not in rated:
                 broken = broken_rule(trade)
                 if broken is not None:
                     self._work.note_older_rule(trade, *broken)
+            if trade.trade_date and counts_early(trade):
+                self._work.note_older_rule(trade, "trade_date", "is after the current trading day, and counts already")
 
     def _enter_each(self, trades: Sequence[Trade], now: int, changes: PositionChanges, outcomes: list[Outcome]) -> int:
         """Decide trade by trade which positions change. Returns how many are anything but plain new trades."""
@@ -317,13 +353,13 @@ class Engine:
 
     def set_settlements(self, prices: Mapping[str, tuple[int, float]]) -> None:
         """The last settlement of each future: time and price by symbol (other instruments may be among them)."""
-        self._settled.set_settlements(prices)
+        self._settled_cash.set_settlements(prices)
 
     def _bring_cash(self, now: int, *, at_once: bool) -> None:
         """Put movements in force whose time has come, and bring up to date what has been settled. O(what is due)."""
         self.cash.advance(now)
-        self._settled.set_time(now)
-        for owner, instrument, change, unsettled in self._settled.changes(at_once=at_once):
+        self._settled_cash.set_time(now)
+        for owner, instrument, change, unsettled in self._settled_cash.changes(at_once=at_once):
             if change:
                 self._node_cash.settle(owner, instrument, change)
             if unsettled:
@@ -383,6 +419,24 @@ class Engine:
         if decision.added is not None:
             self.ledger.add(decision.added, self._tolerance)
             self._note_older((decision.added,))
+
+    # -- the trading day ---------------------------------------------------------------------------------------
+
+    def set_current_day(self, date: str, now: int) -> int:
+        """Begin a trading day (YYYY-MM-DD): trades that waited for it take part from now on. Returns how many. O(waiting).
+
+        They are judged as at a start on that day. A day before the current one changes nothing. `now` is the time. Writer thread.
+        """
+        if date <= self.quarantine.current_day:
+            return 0
+        self.quarantine.current_day = date
+        self._day_clock.note(date)
+        due = [trade for trade, reason in self.processed.quarantined.values() if is_waiting(reason) and trade.trade_date <= date]
+        for identity in dict.fromkeys(trade.identity for trade in due):
+            self._judge_again(identity, self.processed.versions(identity))
+        if due:
+            self._last_trade_at = now
+        return len(due)
 
     # -- repair ------------------------------------------------------------------------------------------------
 
@@ -445,6 +499,7 @@ class Engine:
             counts["late"],
             self._work.notices(),
             tuple(self._decided),
+            self.quarantine.current_day,
             self.cash.rows(),
         )
 
@@ -474,20 +529,28 @@ class Engine:
         self._counts[DUPLICATE] = state.duplicates
         if self._counts[APPLIED] <= state.applied:
             self._last_trade_at = state.last_trade_at
+        self.set_current_day(state.current_day, self.snapshot.as_of)
         self._watermark = max(self._watermark, state.watermark)
         self._seq = state.seq
         self._trade_seq = state.seq + 1
 
     # -- corporate actions -------------------------------------------------------------------------------------
 
-    def take_actions(self, rows: ActionRows, now: int) -> None:
-        """Put in force, from the next publication on, what a store knows of corporate actions and whose ex-date has begun.
+    @property
+    def actions_day(self) -> str:
+        """The trading day by which corporate actions are in force: the one after the last close, else the one that is running."""
+        return self._day.start.window.current if self._day.start is not None else self.quarantine.current_day
 
-        Call it at the start before balances and trades, and whenever an action, a close or the day has changed. Positions of the
-        instruments concerned fold again, marks from before an ex-date are divided. O(their trades), O(actions) if nothing is new.
-        Raises Frozen where trades must be recalled first, and then has done nothing.
+    def take_actions(self, rows: ActionRows, now: int, day: str = "") -> None:
+        """Put in force, from the next publication on, the corporate actions of a store with an ex-date of `day` or earlier.
+
+        Without a day `actions_day` counts. Call it at the start before balances and trades, and whenever an action or a close has
+        changed; `begin_day` does it itself. Positions of the instruments concerned fold again, marks from before an ex-date are
+        divided. O(their trades), O(actions) if nothing is new. Raises Frozen where trades must be recalled first, and then has
+        done nothing.
         """
-        adjustments = Adjustments(rows, self.reference.by_symbol, now, self._trading_day)
+        day = day or self.actions_day or self.trading_day.date_of(now).isoformat()
+        adjustments = Adjustments(rows, self.reference.by_symbol, day, self.trading_day)
         if frozen := self.actions.frozen_keys(adjustments):
             raise Frozen(frozen)
         self.action_rows = rows
@@ -497,8 +560,17 @@ class Engine:
         self.ledger.change_carry((), carried)
         self._listed_actions = -1
         unsaved = set(self.marks.unsaved)
-        self.beat(self.marks.take_splits(adjustments.prices()), now)
+        self._reprice(self.marks.take_splits(adjustments.prices()), now)
         self.marks.unsaved = unsaved
+
+    def every_split(self) -> SplitPrices:
+        """What all splits that are known, those to come too, make of prices. O(actions)."""
+        return Adjustments(self.action_rows, self.reference.by_symbol, "9999-12-31", self.trading_day).prices()
+
+    def close_changes(self, window: DayWindow) -> CloseChanges:
+        """What the actions between a close and the day that follows it make of that close. O(actions); any thread."""
+        rows, by_symbol = self.action_rows, self.reference.by_symbol
+        return Adjustments(rows, by_symbol, window.current, self.trading_day).since(window.closed)
 
     def _refresh_actions(self) -> None:
         """Bring what actions generate, and what is listed of them, up to date. O(1) if nothing has changed."""
@@ -509,11 +581,37 @@ class Engine:
 
     # -- prices ------------------------------------------------------------------------------------------------
 
+    @property
+    def _settled_cash(self) -> SettledCash:
+        assert self._settled is not None, "made before the first publication"
+        return self._settled
+
+    def take_calendars(self, calendars: Calendars) -> None:
+        """Put calendars in force: which markets are shut, and the engine's own days. Value dates are judged as before."""
+        self.calendars = calendars
+        self.trading_day = calendars.trading_day(self._config)
+        self._day_clock.follow(self.trading_day)
+        if self._settled is not None:
+            self._settled.follow(self.trading_day, calendars)
+        self.marks.hours = MarketHours(self.reference.instruments, calendars, self.trading_day)
+
     def beat(self, marks: Mapping[int, Mark], now: int) -> bool:
-        """Put changed marks in force and revalue what depends on them. Returns whether anything that readers see has changed."""
+        """Put changed marks in force and revalue what depends on them. Returns whether anything that readers see has changed.
+
+        Where the clock has passed the end of the trading day and its tolerance, the next one begins.
+        """
+        begun = self._day_clock.has_ended(now) and self.set_current_day(self._day_clock.date_of(now), now) > 0
+        return self._reprice(marks, now) or begun
+
+    def _reprice(self, marks: Mapping[int, Mark], now: int) -> bool:
         repriced = self.marks.take(marks)
         fresh = self.marks.fresh(now)
-        flags_same = np.array_equal(fresh, self._fresh) and np.array_equal(self.marks.priced, self._priced)
+        shut = self.marks.shut(now)
+        flags_same = (
+            np.array_equal(fresh, self._fresh)
+            and np.array_equal(self.marks.priced, self._priced)
+            and (shut is self._units.closed or np.array_equal(shut, self._units.closed))
+        )
         if not marks and flags_same:
             return False
         self._fresh, self._priced, before = fresh, self.marks.priced.copy(), self._rates
@@ -522,7 +620,7 @@ class Engine:
             self._units = self._units.with_prices(self._terms, self.marks)
             self._factors = self._factors.with_prices(self._units, self._rates)
         else:
-            self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates)
+            self._units = Units.of(self._terms, self.marks, self._priced, self._fresh, self._rates, shut)
             self._factors = Factors(self._units, self._rates)
         moved = self._rates.fee_value != before.fee_value
         fees_moved = np.flatnonzero(moved).tolist() if moved.any() else ()
@@ -530,8 +628,14 @@ class Engine:
         for builder in (self._organisation, self._dealers):
             if flags_same and rates_same and few:
                 builder.valuation.reprice_some(repriced, self._factors, fees_moved)
+                if builder.day is not None and not fees_moved:
+                    builder.day.reprice_some(repriced, self._units, self._factors)
+                elif builder.day is not None:
+                    builder.day.reprice(self._units, self._factors)
             else:
                 builder.valuation.reprice(self._factors)
+                if builder.day is not None:
+                    builder.day.reprice(self._units, self._factors)
         return True
 
     def _take_rates(self) -> bool:
@@ -539,6 +643,41 @@ class Engine:
         before = self._rates
         self._rates = self._graph.rates(self.marks.price, self._priced, self._fresh)
         return all(np.array_equal(old, new) for old, new in zip(before[:3], self._rates[:3], strict=True))
+
+    # -- the day -----------------------------------------------------------------------------------------------
+
+    def close_rows(self, window: DayWindow, following: DayWindow) -> ClosingRows:
+        """What positions were at the end of the day `window`, for `make_close`. Call it right after `publish`. Writer thread.
+
+        From here on trades are dated by the day `following`. O(positions that have traded for that day).
+        """
+        return self._day.close_rows(self.snapshot, window, following, self.cash.own_movements(window.end_ts))
+
+    def number_dealers(self, names: Iterable[str]) -> dict[str, int]:
+        """The number of every dealer, those of a close that have no trade among them. O(dealers)."""
+        for name in names:
+            self.ledger.dealer_number(name)
+        return dict(self.ledger.dealer_index)
+
+    def day_values(self, start: DayStart) -> dict[str, DayValues]:
+        """The lines of a day that begins, valued now. O(positions). Any thread, while no trade comes in, or the writer's."""
+        reference, books = self.reference, (self.ledger.organisation.books, self.ledger.dealers.books)
+        tables = (("node", start.nodes, reference.hierarchy), ("dealer", start.dealers, None))
+        return {
+            name: DayValues(reference, hierarchy, table, start.prices, held, self._units, self._factors)
+            for (name, table, hierarchy), held in zip(tables, books, strict=True)
+        }
+
+    def begin_day(self, start: DayStart, values: Mapping[str, DayValues]) -> None:
+        """Put the start of a day in force, and the corporate actions of that day; readers see it with the next publication.
+
+        O(corrections), O(trades of the instruments that actions concern). Writer thread. Raises Frozen as `take_actions`.
+        """
+        if self.ledger.adjustments is not None:
+            self.take_actions(self.action_rows, self.snapshot.as_of, start.window.current)
+        self._day.begin(start, values, self._units, self._factors)
+        self.cash.begin_day(start.window.start_ts)
+        self._units = self._units._replace()  # readers look at every row again
 
     # -- snapshots ---------------------------------------------------------------------------------------------
 
@@ -549,8 +688,10 @@ class Engine:
         """
         self._refresh_actions()
         self._bring_cash(now, at_once=at_once)
-        nodes, nodes_changed = self._organisation.table(self._factors, at_once=at_once)
-        dealers, dealers_changed = self._dealers.table(self._factors, at_once=at_once)
+        nodes_changed = self._organisation.settle(self._units, self._factors, at_once=at_once)
+        dealers_changed = self._dealers.settle(self._units, self._factors, at_once=at_once)
+        if self._day.restate(self._units, self._factors):
+            self._units = self._units._replace()  # readers look at every row again
         self._seq += 1
         if nodes_changed or dealers_changed or self._seq == 1:
             self._trade_seq = self._seq
@@ -561,8 +702,8 @@ class Engine:
             seq=self._seq,
             as_of=now,
             reference=self.reference,
-            nodes=nodes,
-            dealers=dealers,
+            nodes=self._organisation.table(),
+            dealers=self._dealers.table(),
             dealer_names=tuple(self.ledger.dealer_index),
             units=self._units,
             rates=self._rates,
@@ -573,8 +714,9 @@ class Engine:
                 counts[SUPERSEDED],
                 counts["late"],
                 len(self.processed.parked),
-                len(self.processed.quarantined) + self._work.quarantined_count,
+                self._work.quarantined_count,
                 len(self.processed.unmatched),
+                self._work.waiting_count,
             ),
             exceptions=self._work.exceptions,
             verdicts=self._work.verdicts,
@@ -582,6 +724,8 @@ class Engine:
             trade_seq=self._trade_seq,
             last_trade_at=self._last_trade_at,
             adjustments=self.ledger.adjustments,
+            day=self._day.start,
+            current_day=self.quarantine.current_day,
         )
         return self.snapshot
 

@@ -22,8 +22,9 @@ from riskengine.records.cash import CarryEntry
 from riskengine.records.currency_units import MINOR_UNITS
 from riskengine.records.fields import json_integer, to_text
 from riskengine.records.types import CASH_DECIMALS, CASH_ONE, CASH_PER_ONE, MULTIPLIER_DECIMALS, ONE, Opening, Trade
+from riskengine.snapshot.day_lines import day_receipt
 from riskengine.snapshot.rows import QUANTITY_ONE, RowDict, beside, decimal_texts, ladder_rows, mark_rows
-from riskengine.snapshot.snapshot import Snapshot, dealer_number, instrument_number, node_number
+from riskengine.snapshot.snapshot import Snapshot, Table, dealer_number, instrument_number, node_number
 
 
 class ReceiptPosition(NamedTuple):
@@ -93,6 +94,7 @@ def receipt(cell: Cell) -> RowDict:
         "mark": {field: mark[field] for field in ("source", "ts", "kind", "age_ms", "stale")}
         | decimal_texts({"price": mark["price"]}),
         "rate": _rate(snapshot, number),
+        "day": day_receipt(snapshot, *_place(cell), number),
         "beside_rates": _beside_rates(cell),
         "actions": _actions(snapshot, cell.instrument),
         "positions": [_position_row(cell, position) for position in cell.positions],
@@ -110,6 +112,13 @@ def _actions(snapshot: Snapshot, symbol: str) -> list[RowDict]:
         row: RowDict = {"action_id": action.action_id, "version": action.version, "kind": action.kind.value}
         found.append(row | {"instrument": action.instrument, "ex_date": action.ex_date, "ratio": str(action.ratio)})
     return found
+
+
+def _place(cell: Cell) -> tuple[Table, int]:
+    """The roll-up and the number of the cell's owner."""
+    if cell.dealer is not None:
+        return cell.snapshot.dealers, dealer_number(cell.snapshot, cell.dealer)
+    return cell.snapshot.nodes, 0 if cell.node is None else node_number(cell.snapshot, cell.node)
 
 
 def _position_row(cell: Cell, position: ReceiptPosition) -> RowDict:

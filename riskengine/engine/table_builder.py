@@ -11,8 +11,9 @@ from riskengine.positions.ledger import MASK, SHIFT, Changes, Rollup
 from riskengine.positions.repair import resum
 from riskengine.positions.settle_columns import settle_new
 from riskengine.snapshot.snapshot import EMPTY_STATE, ROWS_PAGE, OwnerState, Table
+from riskengine.valuation.day_values import DayValues
 from riskengine.valuation.node_values import PAGE, Valuation
-from riskengine.valuation.unit_values import Factors
+from riskengine.valuation.unit_values import Factors, Units
 
 
 class TableBuilder:
@@ -25,9 +26,11 @@ class TableBuilder:
             (EMPTY_STATE,) * min(PAGE, valuation.size - first) for first in range(0, valuation.size, PAGE)
         )
         self._broken: frozenset[int] = frozenset()
+        self.day: DayValues | None = None
+        """The lines of the day; None while the engine knows no day."""
 
-    def table(self, factors: Factors, *, at_once: bool = False) -> tuple[Table, bool]:
-        """Build the current table. Returns it, and whether a trade changed it since the last call. O(touched).
+    def settle(self, units: Units, factors: Factors, *, at_once: bool = False) -> bool:
+        """Carry trades into rows and numbers. Returns whether they changed since the last call. O(touched).
 
         `at_once`: see `Engine.publish`.
         """
@@ -56,9 +59,16 @@ class TableBuilder:
             cash.reprice(factors)
         if moved:
             self._freeze_states(dict.fromkeys(moved, ()))  # another object: what nodes show has changed
+        if self.day is not None and (changes is None or changes or resummed):
+            self.day.take(None if resummed else changes, units, factors)
+        return changes is None or bool(changes) or bool(resummed) or bool(moved)
+
+    def table(self) -> Table:
+        """The table of now, once all is settled. O(1)."""
+        day = self.day.table if self.day is not None else None
+        cash = self.valuation.node_cash
         values = None if cash is None else cash.values
-        table = Table(self.valuation.size, self._pages, self.valuation.pages, self._broken, values)
-        return table, changes is None or bool(changes) or bool(resummed) or bool(moved)
+        return Table(self.valuation.size, self._pages, self.valuation.pages, self._broken, values, day)
 
     def _slots_of(self, changes: Changes) -> dict[int, list[int]]:
         """The slots of the changed rows, by owner."""

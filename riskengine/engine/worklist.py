@@ -19,6 +19,7 @@ from riskengine.engine.cash_book import KeptOutRecord
 from riskengine.engine.standing_notices import StandingNotices
 from riskengine.positions.position import LateFold
 from riskengine.positions.processed import Processed, escape_name, exception_id
+from riskengine.positions.quarantine import is_waiting
 from riskengine.records.types import CONFLICT_REASON, Close, Identity, Trade, Verdict, economics
 from riskengine.snapshot.snapshot import ExceptionItem
 
@@ -38,7 +39,7 @@ NOTICED_KINDS = (OFF_MARKET, POSSIBLE_DUPLICATE)
 """Kinds of notices that end once their version of the trade does not stand any more, and that are stored."""
 
 WAITING = "waiting"
-"""The kind of closes that wait for the end of their day, and of corporate actions that wait for theirs."""
+"""The kind of closes that wait for the end of their day, and of trades and corporate actions that wait for theirs."""
 
 KINDS = ("conflict", LATE, OLDER_RULE, *NOTICED_KINDS, "parked", "quarantined", "unmatched", WAITING)
 """The kinds of exceptions of a work list, in the order of `exceptions`."""
@@ -67,6 +68,9 @@ class WorkList:
         self._unreadable: dict[int, ExceptionItem] = {}
         self._broken: dict[tuple[str, str, str], ExceptionItem] = {}
         self._waiting: tuple[ExceptionItem, ...] = ()
+        self._outside = 0
+        self.waiting_count = 0
+        """How many trades wait for their day, as of the last `refresh`."""
         self._cash_kept_out: tuple[ExceptionItem, ...] = ()
         self._actions: tuple[ExceptionItem, ...] = ()
         self._kept_out: dict[tuple[Identity, int], ExceptionItem] = {}
@@ -78,8 +82,11 @@ class WorkList:
 
     @property
     def quarantined_count(self) -> int:
-        """How many stored rows are no trades, records of cash that take no part, and keys that broke an invariant."""
-        return len(self._unreadable) + len(self._broken) + len(self._cash_kept_out)
+        """Trades and records of cash kept out for a person to decide, stored rows that are no trades, and broken keys.
+
+        Of trades as of the last `refresh`.
+        """
+        return self._outside + len(self._unreadable) + len(self._broken) + len(self._cash_kept_out)
 
     @property
     def late_count(self) -> int:
@@ -325,14 +332,18 @@ class WorkList:
             lists["parked"] = _items("parked", ((t, "a cancel whose trade has not come") for t in processed.parked.values()))
             lists["unmatched"] = tuple(self._unmatched_items(processed, now))
         if "quarantined" in changed:
+            outside, waiting = self._kept_out_items(processed)
+            self._outside, self.waiting_count = len(outside), len(waiting)
             rows = (*self._unreadable.values(), *self._cash_kept_out)
-            lists["quarantined"] = (*self._broken.values(), *self._quarantined_items(processed), *rows)
+            lists["quarantined"] = (*self._broken.values(), *outside, *rows)
+            lists[WAITING] = (*self._waiting, *waiting)
         if "conflict" in changed:
             lists["conflict"] = tuple(item for item in self._conflicts.values() if not self._is_rejected(item.id))
         if LATE in changed:
             lists[LATE] = tuple(self._late)
-        if WAITING in changed:
-            lists[WAITING] = (*self._waiting, *self._actions)
+        if WAITING in changed and WAITING not in lists:
+            dealt = (item for item in self.exceptions[WAITING] if item.trade is not None)
+            lists[WAITING] = (*self._waiting, *self._actions, *dealt)
         if lists:
             self.exceptions = {**self.exceptions, **lists}
         if VERDICTS in changed:
@@ -349,15 +360,23 @@ class WorkList:
                 {"source": source, "trade_id": trade_id},
             )
 
-    def _quarantined_items(self, processed: Processed) -> Iterable[ExceptionItem]:
-        """The quarantined versions. There may be many, so each item is made once and kept."""
+    def _kept_out_items(self, processed: Processed) -> tuple[list[ExceptionItem], list[ExceptionItem]]:
+        """The quarantined versions, and those that wait for their day. There may be many, so each item is made once and kept."""
         known, self._kept_out = self._kept_out, {}
+        outside: list[ExceptionItem] = []
+        waiting: list[ExceptionItem] = []
         for key, (trade, reason) in processed.quarantined.items():
             item = known.get(key)
             if item is None or item.trade is not trade or item.reason != reason:
-                item = ExceptionItem(exception_id("quarantined", trade), "quarantined", trade.received_ts, reason, trade)
+                kind = WAITING if is_waiting(reason) else "quarantined"
+                detail: dict[str, object] = {"trade_date": trade.trade_date} if kind == WAITING else {}
+                item = ExceptionItem(exception_id(kind, trade), kind, trade.received_ts, reason, trade, detail)
             self._kept_out[key] = item
-        return self._kept_out.values()
+            if item.kind != WAITING:
+                outside.append(item)
+            elif not processed.is_superseded(trade):
+                waiting.append(item)
+        return outside, waiting
 
     def _is_rejected(self, item_id: str) -> bool:
         verdict = self.verdict(item_id)

@@ -12,6 +12,7 @@ from riskengine.errors import InputError, ReferenceDataError
 from riskengine.files.lines import display_name
 from riskengine.files.records import (
     ACTIONS,
+    CALENDARS,
     CARRY,
     CASH,
     CLOSES,
@@ -23,6 +24,7 @@ from riskengine.files.records import (
     ColumnOptions,
     Shape,
     read_actions,
+    read_calendars,
     read_carry,
     read_cash,
     read_closes,
@@ -34,6 +36,7 @@ from riskengine.files.records import (
 )
 from riskengine.files.refused import RefusedLines
 from riskengine.records.actions import ACTION_CONFLICT, Action
+from riskengine.records.calendars import CalendarEntry, CalendarState
 from riskengine.records.cash import CASH_CONFLICT_REASON, CarryRow, CashRecord, EntryCheck, opening_times
 from riskengine.records.decode import TradeCheck, TradeInput, has_rounded_fees
 from riskengine.records.fields import to_text
@@ -57,6 +60,7 @@ from riskengine.store.trade_rows import TradeRow
 SHAPES: Mapping[str, Shape] = {
     "nodes": NODES,
     "instruments": INSTRUMENTS,
+    "calendars": CALENDARS,
     "positions": OPENINGS,
     "closes": CLOSES,
     "marks": MARKS,
@@ -77,9 +81,13 @@ SHOWN_FILES = 10
 DEAL_TERMS = ("kind", "multiplier", "base_currency", "quote_currency", "premium_currency", "strike", "expiry", "underlying")
 """Columns of an instrument that say what its trades are worth: a change moves the P&L of every trade there is."""
 
+OTHER_ATTRIBUTES = "other_attributes"
+"""Duplicates that differ outside the economics, counted beside: what the store has stays, an amend changes it."""
+
 PARKED_REASON = "parked: a cancel whose trade has not come"
 
 _Record = TypeVar("_Record")
+_Stored = TypeVar("_Stored", Node, Instrument, CalendarEntry)
 
 Numbered = Iterator[tuple[int, _Record | Refusal]]
 
@@ -104,6 +112,8 @@ class LoadStore(Protocol):
     def save_nodes(self, nodes: Sequence[Node]) -> Saved: ...
     def save_instruments(self, instruments: Sequence[Instrument]) -> Saved: ...
     def save_openings(self, openings: Sequence[Opening]) -> Saved: ...
+    def calendar_state(self) -> CalendarState: ...
+    def save_calendars(self, entries: Sequence[CalendarEntry]) -> Saved: ...
     def save_closes(self, closes: Sequence[Close]) -> Saved: ...
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved: ...
     def save_cash(self, kind: str, records: Sequence[CashRecord]) -> list[CashSaved]: ...
@@ -239,6 +249,8 @@ def load(kind: str, paths: Sequence[str], options: ColumnOptions, target: Target
                 _load_nodes(path, options, target)
             elif kind == "instruments":
                 _load_instruments(path, options, target)
+            elif kind == "calendars":
+                _load_calendars(path, options, target)
             elif kind == "trades":
                 _load_trades(path, options, target)
             elif kind in ("cash", "carry"):
@@ -346,6 +358,19 @@ def _load_instruments(path: str, options: ColumnOptions, target: Target) -> None
             report.add_change(path, change)
 
 
+def _load_calendars(path: str, options: ColumnOptions, target: Target) -> None:
+    """Store calendar entries; one that replaces another is told."""
+    report, store = target.report, target.store
+    known = {entry.key: entry for entry in store.calendar_state().entries}
+    for batch in _batches(path, read_calendars(path, options), report, target.whole):
+        for line, entry in batch:
+            told = f"{entry.calendar} {entry.date or 'always'}"
+            for change in _changes(line, told, known.get(entry.key), entry):
+                report.add_change(path, change)
+            known[entry.key] = entry
+        _count(path, batch, store.save_calendars([entry for _, entry in batch]), report)
+
+
 def _is_term(change: FieldChange) -> bool:
     """Whether a change may move the P&L of trades. With fewer decimals than before, stored quantities may be none any more."""
     if change.field == "quantity_decimals":
@@ -365,7 +390,7 @@ def _refused_change(terms: Sequence[FieldChange]) -> Refusal:
     return Refusal(line, field, reason)
 
 
-def _changes(line: int, name: str, old: Node | Instrument | None, new: Node | Instrument) -> list[FieldChange]:
+def _changes(line: int, name: str, old: _Stored | None, new: _Stored) -> list[FieldChange]:
     """The columns in which a record differs from the stored one."""
     if old is None or old == new:
         return []
@@ -487,8 +512,8 @@ def _load_trades(path: str, options: ColumnOptions, target: Target) -> None:
     try:
         for batch in _batches(path, read_trades(path, options, check, target.clock.now), report, False):
             stored = store.append_trades([trade for _, trade in batch])
-            for (line, trade), (_, outcome) in zip(batch, stored, strict=True):
-                _report_trade(path, line, trade, outcome, target, cancels)
+            for (line, trade), one in zip(batch, stored, strict=True):
+                _report_trade(path, line, trade, one, target, cancels)
     except InputError as error:
         damage = error
     _report_cancels(path, cancels, target)
@@ -504,12 +529,15 @@ def _check_counting(check: TradeCheck, report: LoadReport, sent: TradeInput, rec
     return trade
 
 
-def _report_trade(path: str, line: int, trade: Trade, outcome: str, target: Target, cancels: list[tuple[int, Identity]]) -> None:
+def _report_trade(
+    path: str, line: int, trade: Trade, stored: Stored, target: Target, cancels: list[tuple[int, Identity]]
+) -> None:
     report = target.report
-    if outcome == "conflict":
+    if stored.outcome == "conflict":
         report.add_refusal(path, Refusal(line, "", f"conflict: {CONFLICT_REASON}"), "conflict")
-    elif outcome == "existing":
+    elif stored.outcome == "existing":
         report.add("duplicate")
+        report.add(OTHER_ATTRIBUTES, bool(stored.other_attributes))
     elif reason := target.judge(trade):
         report.add_refusal(path, Refusal(line, "", f"quarantined: {reason}"), "quarantined")
     elif trade.action == "cancel":

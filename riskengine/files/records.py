@@ -15,10 +15,24 @@ from riskengine.errors import InputError
 from riskengine.files.columns import ColumnOptions, Row, TableFile, load_alias, parse_columns, read_rows
 from riskengine.files.lines import display_name
 from riskengine.files.mappings.mapped_rows import rows_of
-from riskengine.files.shapes import ACTIONS, CARRY, CASH, CLOSES, INSTRUMENTS, MARKS, NODES, OPENINGS, TICKS, TRADES, Shape
+from riskengine.files.shapes import (
+    ACTIONS,
+    CALENDARS,
+    CARRY,
+    CASH,
+    CLOSES,
+    INSTRUMENTS,
+    MARKS,
+    NODES,
+    OPENINGS,
+    TICKS,
+    TRADES,
+    Shape,
+)
 from riskengine.files.spreadsheet import unescape_formula
 from riskengine.files.times import TimeParser, date_parser, time_parser, with_way_out
 from riskengine.records.actions import Action, ActionInput, check_action
+from riskengine.records.calendars import CalendarEntry, CalendarInput, check_calendar
 from riskengine.records.cash import CarryInput, CarryRecord, CashInput, CashMovement, EntryCheck
 from riskengine.records.currency_units import AS_THEY_ARE, PriceUnits
 from riskengine.records.decode import TradeInput, convert
@@ -39,6 +53,7 @@ from riskengine.records.types import Close, Instrument, Node, Opening, Refusal, 
 
 __all__ = [
     "ACTIONS",
+    "CALENDARS",
     "CARRY",
     "CASH",
     "CLOSES",
@@ -55,6 +70,7 @@ __all__ = [
     "parse_columns",
     "parse_time",
     "read_actions",
+    "read_calendars",
     "read_carry",
     "read_cash",
     "read_closes",
@@ -119,6 +135,11 @@ def read_nodes(path: str, options: ColumnOptions) -> Iterator[tuple[int, Node | 
 def read_instruments(path: str, options: ColumnOptions) -> Iterator[tuple[int, Instrument | Refusal]]:
     """The instruments of a file."""
     return _records(path, options, INSTRUMENTS, InstrumentInput, check_instrument)
+
+
+def read_calendars(path: str, options: ColumnOptions) -> Iterator[tuple[int, CalendarEntry | Refusal]]:
+    """The calendar entries of a file."""
+    return _records(path, options, CALENDARS, CalendarInput, check_calendar)
 
 
 def read_openings(

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from riskengine.records.actions import ActionInput
+from riskengine.records.calendars import CalendarInput
 from riskengine.records.cash import CarryInput, CashInput
 from riskengine.records.decode import TickInput, TradeInput
 from riskengine.records.reference_input import CloseInput, InstrumentInput, MarkInput, NodeInput, OpeningInput
@@ -39,6 +40,7 @@ TRADES = _shape(
 TICKS = _shape("tick", TickInput, ("instrument",), ("ts",), ("bid", "ask", "mid"))
 OPENINGS = _shape("position", OpeningInput, ("desk",), ("instrument",), ("ts",), ("quantity",))
 CLOSES = _shape("close", CloseInput, ("date",), ("instrument",), ("price",))
+CALENDARS = _shape("calendar entry", CalendarInput, ("calendar",), ("kind",))
 MARKS = _shape("mark", MarkInput, ("instrument",), ("ts",), ("price",))
 CASH = _shape("movement", CashInput, ("cash_id",), ("node",), ("currency",), ("ts",), ("amount",))
 CARRY = _shape("carry record", CarryInput, ("carry_id",), ("desk",), ("instrument",), ("ts",), ("amount",), ("type",))
@@ -53,6 +55,7 @@ MAPPED: Mapping[str, Shape] = {
     "trades": TRADES,
     "ticks": TICKS,
     "positions": OPENINGS,
+    "calendars": CALENDARS,
     "closes": CLOSES,
     "marks": MARKS,
     "cash": CASH,
@@ -68,6 +71,7 @@ INPUTS: Mapping[str, type[msgspec.Struct] | None] = {
     "trades": TradeInput,
     "ticks": TickInput,
     "positions": OpeningInput,
+    "calendars": CalendarInput,
     "closes": CloseInput,
     "marks": MarkInput,
     "cash": CashInput,

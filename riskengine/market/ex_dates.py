@@ -20,9 +20,7 @@ def start_of(trading_day: TradingDay, ex_date: str) -> int:
     return trading_day.close_of(day)
 
 
-def in_force(actions: Iterable[Action], now: int, trading_day: TradingDay) -> tuple[list[Action], list[Action]]:
-    """Those whose ex-date has begun by `now`, and those that wait for it, each by (ex_date, action_id)."""
+def in_force(actions: Iterable[Action], day: str) -> tuple[list[Action], list[Action]]:
+    """Those with an ex-date of `day` or earlier, and those that wait for a later one, each by (ex_date, action_id)."""
     ordered = sorted(actions, key=lambda action: (action.ex_date, action.action_id))
-    starts = {date: start_of(trading_day, date) for date in {action.ex_date for action in ordered}}
-    begun = [action for action in ordered if starts[action.ex_date] <= now]
-    return begun, [action for action in ordered if starts[action.ex_date] > now]
+    return [each for each in ordered if each.ex_date <= day], [each for each in ordered if each.ex_date > day]

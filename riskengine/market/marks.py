@@ -15,21 +15,21 @@ times that after a gap), makes its source suspect (`suspects`).
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import MarksConfig
 from riskengine.market.price_limits import band_of, is_within, limit_of
+from riskengine.market.sessions import MarketHours
 from riskengine.market.split_prices import NO_SPLITS, SplitPrices
 from riskengine.market.suspects import MAX_SUSPECT_SOURCES, SuspectLevel, extend_level, has_second_source, without_agreeing
-from riskengine.market.trading_day import TradingDay
 from riskengine.records.currency_units import move_quote, quoted_places
 from riskengine.records.decode import TickInput
 from riskengine.records.fields import QUOTE_DECIMALS, TS_MIN, Rejected, excerpt, quote, timestamp
 from riskengine.records.reference import Reference
-from riskengine.records.types import WORTHLESS_KINDS, Instrument, Kind, Refusal, Tick
+from riskengine.records.types import WORTHLESS_KINDS, BoolArray, Instrument, Kind, Refusal, Tick
 
 ONE_SIDED = "one_sided"
 TWO_SIDED = "quote"
@@ -42,6 +42,9 @@ AFTER_A_GAP = 3.0
 
 
 NO_BAND = (math.nan, math.nan)
+
+NEVER = 2**63 - 1
+"""Later than every event time."""
 
 
 class Mark(NamedTuple):
@@ -74,12 +77,15 @@ class QuoteState:
     """The quote of one instrument: its good mark, and the suspect levels beside it.
 
     A mark times `down` and times `up` bounds what the fast way of a tick believes. While a source is suspect they are no numbers,
-    so that every tick goes by all rules.
+    so that every tick goes by all rules; so does a tick from event time `bound` on, and one before the mark's while `is_closing`
+    (see `closing_book`).
     """
 
     __slots__ = (
+        "bound",
         "changed",
         "down",
+        "is_closing",
         "kind",
         "left",
         "limit",
@@ -106,6 +112,8 @@ class QuoteState:
         self.down, self.up = NO_BAND
         self.suspects: dict[str, SuspectLevel] = {}
         self.changed = False
+        self.bound = NEVER
+        self.is_closing = False
 
     def fit(self, number: int, instrument: Instrument, limit: float) -> None:
         """Take an instrument's number, and how far a quote may move its mark (a fraction, 0: any distance)."""
@@ -119,6 +127,14 @@ class QuoteState:
         """Make a mark the good one; the suspects stay."""
         self.price, self.ts, self.source, self.kind = mark.price, mark.ts, mark.source, mark.kind
         self.left = None
+
+    def copy(self) -> "QuoteState":
+        """The same quote apart, as one that has not changed and has no cutoff."""
+        other = QuoteState()
+        for name in ("number", "may_be_zero", "may_be_worthless", "limit", "price", "ts", "source", "kind", "left"):
+            setattr(other, name, getattr(self, name))
+        other.hold(dict(self.suspects))
+        return other
 
     def is_contradicted(self, level: SuspectLevel, since: int) -> bool:
         """Whether another source than the level's has set the mark, with a quote of `since` or later."""
@@ -183,6 +199,11 @@ class QuoteBook:
         self.newest_ts = 0
         self._splits = NO_SPLITS
 
+    @property
+    def splits(self) -> SplitPrices:
+        """The splits by which prices from before an ex-date count."""
+        return self._splits
+
     def take_splits(self, splits: SplitPrices) -> None:
         """From now on, prices from before an ex-date count by these splits; those that stand are divided anew. O(instruments).
 
@@ -205,7 +226,10 @@ class QuoteBook:
 
     def _fit_states(self) -> None:
         for number, instrument in enumerate(self.reference.instruments):
-            self._states[instrument.instrument].fit(number, instrument, limit_of(instrument, self._max_move))
+            self._fit(self._states[instrument.instrument], number, instrument)
+
+    def _fit(self, state: QuoteState, number: int, instrument: Instrument) -> None:
+        state.fit(number, instrument, limit_of(instrument, self._max_move))
 
     def restore(self, marks: Mapping[str, Mark]) -> None:
         """Put in marks from before the start: newer ticks replace them, older ones do not. Call before the first tick."""
@@ -315,12 +339,15 @@ class QuoteBook:
                 and type(ts) is int
                 and 0.0 < bid <= ask < 1e15
                 and earliest <= ts <= latest
+                and ts < state.bound
                 and (last := state.price) * state.down <= (price := (bid + ask) * 0.5) <= last * state.up
                 and ((bid * 1e12 + 2.0**52 - 2.0**52) / 1e12 == bid or round(bid, QUOTE_DECIMALS) == bid)
                 and ((ask * 1e12 + 2.0**52 - 2.0**52) / 1e12 == ask or round(ask, QUOTE_DECIMALS) == ask)
             ):
                 if ts < state.ts <= latest:
                     self.old += 1
+                    if state.is_closing:
+                        self._take_late(tick, ts, now)
                     continue
                 state.price = price
                 state.ts = ts
@@ -395,6 +422,10 @@ class QuoteBook:
     def _apply(self, known: QuoteState | None, tick: AnyTick, now: int, latest: int) -> None:
         """Apply one tick by all rules. Raises Rejected."""
         state, ts, bid, ask, mid = self._read(known, tick, latest)
+        if ts >= state.bound:
+            self._pass_cutoff(tick.instrument, state, ts)
+        if state.is_closing:
+            self._take_late(tick, ts, now)
         if state.suspects:
             self._settle(tick.instrument, state, ts, now)
         if bid is not None and ask is not None:
@@ -411,6 +442,12 @@ class QuoteBook:
         else:
             side = bid if bid is not None else ask or 0.0
             self._judge(tick.instrument, state, Offered(side, ts, tick.source, ONE_SIDED, now, latest), False)
+
+    def _pass_cutoff(self, symbol: str, state: QuoteState, ts: int) -> None:
+        """A tick of event time `ts` comes, from the state's `bound` on. A book without cutoffs has no bounds."""
+
+    def _take_late(self, tick: AnyTick, ts: int, now: int) -> None:
+        """A tick of event time `ts` comes to an instrument whose closing mark is kept apart (`is_closing`)."""
 
     def _judge(self, symbol: str, state: QuoteState, offered: Offered, too_crossed: bool, *, keeps_mid: bool = False) -> None:
         """Make a price the mark, or hold it back as suspect. A mark dated after `latest` blocks no price.
@@ -545,8 +582,8 @@ def _side(value: float | str | None, field: str, state: QuoteState) -> float | N
 class MarkTable:
     """The marks in force, by instrument number. Owned by the writer thread.
 
-    `future_limit_s` is how far ahead of the clock a tick, and so a mark, may be. `trading_day` says when the market is shut: a
-    close is stale unless it has been shut since; None: it is never shut.
+    `future_limit_s` is how far ahead of the clock a tick, and so a mark, may be. `hours` say when the market of each instrument
+    is shut: a mark that was fresh when it shut, or that came since, is closed and not stale. None: no market is ever shut.
     """
 
     def __init__(
@@ -554,12 +591,12 @@ class MarkTable:
         reference: Reference,
         config: MarksConfig,
         future_limit_s: float = 60.0,
-        trading_day: TradingDay | None = None,
+        hours: MarketHours | None = None,
     ) -> None:
         size = len(reference.instruments)
-        self._trading_day = trading_day
-        self._shuts = np.array([instrument.kind is not Kind.CRYPTO for instrument in reference.instruments], dtype=np.bool_)
-        self._is_close = np.zeros(size, dtype=np.bool_)
+        self.hours = hours
+        self._never_shut = np.zeros(size, dtype=np.bool_)
+        self._never_shut.flags.writeable = False
         self._index = reference.instrument_index
         self._stale_after = int(config.stale_after_s * MICROS_PER_SECOND)
         self._future_limit = int(future_limit_s * MICROS_PER_SECOND)
@@ -586,12 +623,11 @@ class MarkTable:
         if not good:
             return []
         numbers = np.fromiter(good, dtype=np.int64, count=len(good))
-        price, ts, _, kind, _ = zip(*good.values(), strict=True)
+        price, ts, _, _, _ = zip(*good.values(), strict=True)
         prices = np.where(self._blocked[numbers], 0.0, price)
         moved = numbers[(prices != self.price[numbers]) | ~self.priced[numbers]]
         self.price[numbers] = prices
         self.ts[numbers] = ts
-        self._is_close[numbers] = [each == CLOSE for each in kind]
         self.priced[numbers] = ~self._blocked[numbers]
         self.unsaved.update(good)
         return cast(list[int], moved.tolist())
@@ -648,16 +684,19 @@ class MarkTable:
         return found
 
     def fresh(self, now: int) -> "np.typing.NDArray[np.bool_]":
-        """True for marks within `stale_after_s` of `now` by event time, and closes while the market is shut. O(instruments).
+        """True for marks within `stale_after_s` of `now` by event time; while a market is shut, of when it shut. O(instruments).
 
-        A mark further ahead of the clock than a tick may be is not fresh: somebody has set the clock back. Crypto is never shut.
+        A mark further ahead of the clock than a tick may be is not fresh: somebody has set the clock back.
         """
-        since = self.ts >= now - self._stale_after
-        if self._trading_day is not None and self._is_close.any():
-            shut_since = self._trading_day.shut_since(now)
-            if shut_since is not None:
-                since |= self._is_close & self._shuts & (self.ts >= shut_since)
+        latest: Any = now
+        if self.hours is not None and self.hours.any_shut(now):
+            latest = np.minimum(self.hours.shut_since(now), now)
+        since = self.ts >= latest - self._stale_after
         return np.asarray(self.priced & since & (self.ts <= now + self._future_limit))
+
+    def shut(self, now: int) -> BoolArray:
+        """Whether the market of each instrument is shut; read-only, and the same array while nothing opens or shuts."""
+        return self._never_shut if self.hours is None else self.hours.shut(now)
 
     def take_unsaved(self) -> list[tuple[int, Mark]]:
         """The marks that changed since the last call, for the store."""

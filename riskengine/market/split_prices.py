@@ -35,6 +35,11 @@ class SplitPrices:
         self.formerly = formerly or {}
         self.unpriced = frozenset(unpriced)
 
+    def until(self, ts: int) -> "SplitPrices":
+        """Those that start before a moment. O(splits)."""
+        splits = {symbol: [each for each in of_it if each.start_ts < ts] for symbol, of_it in self.splits.items()}
+        return SplitPrices(splits, self.formerly, self.unpriced)
+
     def concerns(self, symbol: str, ts: int) -> bool:
         """Whether a split of an instrument starts after `ts`. O(1)."""
         splits = self.splits.get(symbol)

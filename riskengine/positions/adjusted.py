@@ -6,7 +6,7 @@ no count.
 Such a position keeps all its trades in memory (`freezing` passes it over).
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import groupby, pairwise
 from operator import attrgetter
 from typing import ClassVar, NamedTuple
@@ -178,6 +178,17 @@ class AdjustedPosition(Position):
         found += [self._as_trade(entry) for entry in self.entries]
         found.sort(key=lambda trade: (trade.ts, trade.source != ACTION_SOURCE or trade.leg >= 0, order_key(trade)))
         return found
+
+    def without(self, leaves_out: Callable[[Trade], bool], multiplier: int, currency: str) -> Position:
+        """What it would be without some of its trades; carry left out. O(trades log trades)."""
+        other = AdjustedPosition(self.owner, self.instrument, self.slot, self.terms, {})
+        other.open_with(self.openings, multiplier, currency)
+        kept = [trade for trade in self.trades if not leaves_out(trade)]
+        if not other.extend(kept, [0] * len(kept)):
+            for trade in kept:
+                other.add(trade)
+        other.set_entries(self.entries)
+        return other
 
     def _folded(self, trade: Trade) -> Trade:
         signed, price = self.terms.fold(trade)

@@ -26,6 +26,9 @@ from riskengine.records.actions import (
 from riskengine.records.fields import Rejected
 from riskengine.records.types import DECIMALS, ONE, OPTION_KINDS, Instrument, Opening, Trade
 
+LAST = "\U0010ffff"
+"""Behind every action_id."""
+
 
 class Split(NamedTuple):
     """A split in force. `start_ts` is the first moment of its ex-date, microseconds."""
@@ -138,9 +141,20 @@ def scaled(units: int, new: int, old: int) -> int:
     return whole + (2 * rest > old or (2 * rest == old and whole & 1))
 
 
-class Adjustments:
-    """The corporate actions in force at a moment. Immutable.
+class CloseChanges(NamedTuple):
+    """What actions after a close make of it: new units for old ones, and new names, by the instrument as the close has it."""
 
+    ratios: Mapping[str, Ratio]
+    renamed: Mapping[str, str]
+
+
+NO_CHANGES = CloseChanges({}, {})
+
+
+class Adjustments:
+    """The corporate actions in force on a trading day. Immutable.
+
+    day         the day, YYYY-MM-DD
     in_force    by (ex_date, action_id)
     waiting     those whose ex-date has not begun
     refused     rows that are no actions, or do not fit the instruments, and why
@@ -149,9 +163,10 @@ class Adjustments:
     unadjusted  options that a split of their underlying leaves without a whole number, and why: they have no price
     """
 
-    def __init__(self, rows: ActionRows, instruments: Mapping[str, Instrument], now: int, trading_day: TradingDay) -> None:
+    def __init__(self, rows: ActionRows, instruments: Mapping[str, Instrument], day: str, trading_day: TradingDay) -> None:
         fitting, refused = _fitting(rows.actions, instruments)
-        begun, waiting = in_force(fitting, now, trading_day)
+        begun, waiting = in_force(fitting, day)
+        self.day = day
         begun, nameless = _without_names_given_up(begun)
         refused += nameless
         self.in_force = tuple(begun)
@@ -162,6 +177,7 @@ class Adjustments:
         named = {symbol for action in begun for symbol in (action.instrument, action.into) if symbol}
         self.paths: dict[str, Path] = {symbol: self.walk(symbol) for symbol in sorted(named)}
         self.unadjusted: dict[str, str] = {}
+        self._options: set[str] = set()
         if begun:
             self._follow_underlyings(instruments)
         steps: dict[str, list[Step]] = {}
@@ -209,6 +225,15 @@ class Adjustments:
             elif action.kind is ActionKind.SYMBOL_CHANGE:
                 symbol = action.into
         return Path(symbol, tuple(splits))
+
+    def since(self, closed: str) -> CloseChanges:
+        """What the actions with an ex-date after a close of the date `closed` make of that close."""
+        paths = {symbol: self.walk(symbol, (closed, LAST)) for symbol in self.paths}
+        for symbol, path in self.paths.items():
+            if symbol in self._options:
+                paths[symbol] = Path(symbol, tuple(split for split in path.splits if split.ex_date > closed))
+        ratios = {symbol: _ratio(path.splits) for symbol, path in paths.items() if path.splits}
+        return CloseChanges(ratios, {symbol: path.symbol for symbol, path in paths.items() if path.symbol != symbol})
 
     def prices(self) -> SplitPrices:
         """What the splits make of prices from before their ex-dates."""
@@ -266,6 +291,7 @@ class Adjustments:
             if reason:
                 self.unadjusted[option.instrument] = reason
             else:
+                self._options.add(option.instrument)
                 self.paths[option.instrument] = Path(option.instrument, tuple(splits))
 
 

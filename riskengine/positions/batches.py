@@ -67,6 +67,9 @@ class PositionChanges:
         if len(self.trades) < GROUP_FROM_TRADES:
             late = self._apply_one_by_one(ledger, tolerance)
         else:
+            if ledger.window is not None:
+                for trade in self.trades:
+                    ledger.note_dated(trade)
             late = sorted(self._apply_by_position(ledger, tolerance), key=attrgetter("place"))
         return late
 

@@ -86,6 +86,12 @@ def freeze_oldest(position: Position, count: int) -> None:
     position.set_history(base, left)
 
 
+def keys_of_identities(processed: Processed, trades: Iterable[Trade]) -> set[Key]:
+    """The positions of every version in memory of these trades. O(versions)."""
+    versions = (version for trade in trades for version in processed.versions(trade.identity))
+    return {key for version in versions for key in leaf_keys(version)}
+
+
 def keys_covering(ledger: Ledger, processed: Processed, trades: Iterable[Trade]) -> list[Key]:
     """The keys whose base stands for the place of one of these trades: recall them before these trades enter or leave.
 

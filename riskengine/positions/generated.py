@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 from riskengine.positions.adjusted import AdjustedPosition, Entry
 from riskengine.positions.adjustments import Adjustments
 from riskengine.positions.entitlements import Given, Holder, Kept, entitled
-from riskengine.positions.ledger import Ledger, Rollup
+from riskengine.positions.ledger import SHIFT, Ledger, Rollup
 from riskengine.positions.position import Position
 from riskengine.records.fingerprints import trade_fingerprint
 from riskengine.records.types import Key, Opening, Trade, order_key
@@ -130,6 +130,7 @@ class ActionLedger:
             fresh = rollup.make_position(position.owner, position.instrument, position.slot)
             rollup.books[position.owner].positions[position.instrument] = fresh
             rollup.touched[fresh] = None
+            _note_restated(rollup, fresh)
         targets: dict[Position, _Contents] = {}
         for position, contents in found.items():
             for opening in contents.openings:
@@ -137,6 +138,7 @@ class ActionLedger:
                 targets.setdefault(target, _Contents([], [])).openings.append(opening)
             for trade in contents.trades:
                 target = rollup.position(position.owner, numbers[trade.instrument])
+                _note_restated(rollup, target)
                 targets.setdefault(target, _Contents([], [])).trades.append(trade)
         for target, (openings, trades) in targets.items():
             instrument = instruments[target.instrument]
@@ -163,6 +165,7 @@ class ActionLedger:
                 of_dealer = generated.of_dealers.get(names[position.owner], {})
                 position.set_entries(entry for entries in of_dealer.values() for entry in entries)
                 dealers.touched[position] = None
+                _note_restated(dealers, position)
 
     def _work_out(self, position: AdjustedPosition) -> None:
         """What actions generate at one desk in one instrument, for each of its dealers."""
@@ -189,6 +192,7 @@ class ActionLedger:
                 self._ledger.dealers.waiting[self._dealer_position(dealer, position.instrument)] = None
         position.set_entries(entry for entries in generated.entries[desk].values() for entry in entries)
         self._ledger.organisation.touched[position] = None
+        _note_restated(self._ledger.organisation, position)
 
     def _give(self, holder: Holder, source: int, given: list[Given]) -> None:
         """Hand what spin-offs of an instrument give to the positions in those instruments."""
@@ -223,6 +227,11 @@ def _set(table: MutableMapping[_K, _V], key: _K, value: _V) -> None:
         table[key] = value
     else:
         table.pop(key, None)
+
+
+def _note_restated(rollup: Rollup, position: Position) -> None:
+    """What the position was at the last close is worked out again (`day_state`)."""
+    rollup.restated[position.owner << SHIFT | position.instrument] = None
 
 
 def _adjusted(rollup: Rollup, position: Position) -> AdjustedPosition | None:

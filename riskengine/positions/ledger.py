@@ -7,9 +7,10 @@ cost K = k q A enters sums as an integer (`open_cost`, units of 1e-28).
 Trades mark positions as touched; `settle` carries the differences upwards once per batch and returns what changed.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from operator import attrgetter
+from typing import Protocol
 
 import msgspec
 
@@ -30,6 +31,18 @@ ALL_ROWS = MASK
 
 MAX_LISTED_POSITIONS = 16_384
 """Above this many touched positions, starting afresh from the rows costs less than a list of every change."""
+
+
+class DayBounds(Protocol):
+    """The current trading day, as the ledger needs it (`day_window.DayWindow`)."""
+
+    @property
+    def start_ts(self) -> int: ...
+    @property
+    def end_ts(self) -> int: ...
+    def is_before(self, trade: Trade) -> bool: ...
+    def is_after(self, trade: Trade) -> bool: ...
+
 
 Rise = tuple[int, int, int, int, int, int, int, int, int, dict[str, int], int, int, dict[str, int]]
 """The change of a row, on its way up: quantity, cash, open cost, open count, open cash, positions, trades, the time of its newest
@@ -81,6 +94,14 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
 
 EMPTY_ROW = Row(-1, 0, 0, 0, 0, 0, 0, 0, 0, NO_FEES, 0)
+
+
+class RowsOfOwner(Protocol):
+    """The rows of one node or dealer, of now (`Book`) or of a close."""
+
+    @property
+    def rows(self) -> Sequence[Row | None]: ...
+    def row(self, instrument: int) -> Row | None: ...
 
 
 class Book:
@@ -144,6 +165,10 @@ class Rollup:
         """By instrument number, the corporate actions that act on its positions (`generated`)."""
         self.waiting: dict[Position, None] = {}
         """Positions whose generated entries the next publication works out again."""
+        self.restated: dict[int, None] = {}
+        """Leaf keys whose trades of earlier days changed since the engine last looked (`day_state`)."""
+        self.ahead: dict[int, None] = {}
+        """Leaf keys with trades that belong after the current day, since it began."""
         self._depth = max(map(len, self.ancestors), default=0)
         self.cost_scale = [i.multiplier / 10**MULTIPLIER_DECIMALS for i in reference.instruments]
 
@@ -426,6 +451,8 @@ class Ledger:
         """The corporate actions in force; None before any were known."""
         self.numbers: Mapping[str, int] = reference.instrument_index
         """By stored instrument the number of the positions in which its trades count: that of another one once it is renamed."""
+        self.window: DayBounds | None = None
+        """The current trading day: trades outside of it are noted by their positions; None: no day is kept."""
 
     def add(self, trade: Trade, tolerance: int) -> "LateFold | None":
         """Fold a trade into both positions. O(1) for the newest of its position (see `Position.add`).
@@ -435,6 +462,9 @@ class Ledger:
         """
         number = self.numbers[trade.instrument]
         fingerprint = trade_fingerprint(trade)
+        window = self.window
+        if window is not None and (trade.trade_date or not window.start_ts <= trade.ts < window.end_ts):
+            self.note_dated(trade)
         try:
             position = self._of_dealer[trade.dealer][number]
             self.dealers.touched[position] = None
@@ -450,9 +480,25 @@ class Ledger:
 
     def remove(self, trade: Trade) -> None:
         """Take an effective trade out of both positions. See `Position.remove`."""
+        self.note_dated(trade)
         number = self.numbers[trade.instrument]
         self._dealer_position(trade.dealer, number).remove(trade)
         self.organisation.position(self._desks[trade.desk], number).remove(trade)
+
+    def note_dated(self, trade: Trade) -> None:
+        """Note the positions of a trade that enters or leaves, if it belongs to another day than the current one. O(1)."""
+        window = self.window
+        if window is None:
+            return
+        is_before = window.is_before(trade)
+        if not is_before and not window.is_after(trade):
+            return
+        number = self.numbers[trade.instrument]
+        for rollup, owner in (
+            (self.organisation, self._desks[trade.desk]),
+            (self.dealers, self.dealer_number(trade.dealer)),
+        ):
+            (rollup.restated if is_before else rollup.ahead)[owner << SHIFT | number] = None
 
     def open_with(self, openings: Iterable[Opening]) -> None:
         """Put balances brought forward before the trades of both their positions. O(balances + trades there), 5 us a balance.
@@ -486,6 +532,10 @@ class Ledger:
     def _carry_places(self, record: CarryRecord) -> tuple[tuple[Position, CarryEntry], ...]:
         number = self.numbers[record.instrument]
         entry = entry_of(record, self.reference.instruments[number])
+        for rollup, owner in ((self.organisation, self._desks[record.desk]), (self.dealers, self.dealer_number(record.dealer))):
+            rollup.restated[owner << SHIFT | number] = None  # carry of the day is a line of its own
+            if self.window is not None and entry.ts >= self.window.end_ts:
+                rollup.ahead[owner << SHIFT | number] = None
         desk = self.organisation.position(self._desks[record.desk], number)
         return (desk, entry), (self._dealer_position(record.dealer, number), entry)
 

@@ -241,6 +241,7 @@ def _put(place: Place, position: Position) -> None:
     positions[instrument] = position
     rollup.touched[position] = None
     rollup.resum[owner << SHIFT | instrument] = None
+    rollup.restated[owner << SHIFT | instrument] = None
 
 
 def _request_sums(place: Place) -> None:

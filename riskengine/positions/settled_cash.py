@@ -14,6 +14,7 @@ from itertools import islice
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from riskengine.market.calendars import Calendars
 from riskengine.market.settlement import settled_before
 from riskengine.market.trading_day import TradingDay
 from riskengine.positions.ledger import Rollup
@@ -56,10 +57,11 @@ class _Known(NamedTuple):
 class SettledCash:
     """The settled P&L of every FX and futures position of a roll-up."""
 
-    def __init__(self, reference: Reference, rollup: Rollup, trading_day: TradingDay) -> None:
+    def __init__(self, reference: Reference, rollup: Rollup, trading_day: TradingDay, calendars: Calendars) -> None:
         self._instruments = reference.instruments
         self._rollup = rollup
         self._trading_day = trading_day
+        self._calendars = calendars
         self._today: dt.date | None = None
         self._last_close = 0
         self._before: dict[int, int] = {}
@@ -76,6 +78,11 @@ class SettledCash:
             self._today = today
             self._last_close = self._trading_day.close_of(self._trading_day.last_closed(now))
             self._begin_again()
+
+    def follow(self, trading_day: TradingDay, calendars: Calendars) -> None:
+        """Take calendars in force: what has settled is worked out again. O(positions), a few at a time."""
+        self._trading_day, self._calendars = trading_day, calendars
+        self._begin_again()
 
     def set_settlements(self, prices: Mapping[str, tuple[int, float]]) -> None:
         """The newest settlement of each future, by symbol: time and price; in place of those known."""
@@ -134,7 +141,7 @@ class SettledCash:
                 self._before[number] = settlement.ts if settlement is not None else 0
             else:
                 assert self._today is not None, "the time is set before the first publication"
-                self._before[number] = settled_before(instrument, self._today, self._trading_day)
+                self._before[number] = settled_before(instrument, self._today, self._trading_day, self._calendars)
         return self._before[number]
 
     def _lacks_price(self, position: Position) -> bool:

@@ -35,7 +35,7 @@ class DayMarks:
         self._clock = clock
         self._quotes = quotes
         self._trading_day = TradingDay.of(config.engine)
-        self._closed = self._trading_day.last_closed(clock.now())
+        self._closed = self._trading_day.last_boundary(clock.now())
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -55,7 +55,7 @@ class DayMarks:
     async def take_closes(self) -> None:
         """Put closes in force if a day has ended since the last call. O(1) otherwise. A store that is away is asked again."""
         now = self._clock.now()
-        closed = self._trading_day.last_closed(now)
+        closed = self._trading_day.last_boundary(now)
         if closed <= self._closed:
             return
         try:

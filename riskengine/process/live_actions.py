@@ -1,19 +1,16 @@
-"""Puts corporate actions in force while the engine runs: when one is stored, by whomever, and when an ex-date begins.
+"""Puts corporate actions in force while the engine runs: when one is stored, by us or by others. The roll does it for a new day.
 
 The writer takes what the store knows, by the rules of a start, in one snapshot: positions folded by the new ratio and marks
 divided by it. Only then the quotes do the same with what comes in. On the event loop; the store is read on the pool.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from riskengine.clock import Clock
-from riskengine.config import Config
 from riskengine.errors import EngineNotLive, StoreError
 from riskengine.loop import start_task
-from riskengine.market.ex_dates import start_of
 from riskengine.market.marks import QuoteBook
-from riskengine.market.trading_day import TradingDay
 from riskengine.observe import get_logger
 from riskengine.positions.adjustments import Adjustments
 from riskengine.process.sampling import OnStore
@@ -25,23 +22,26 @@ from riskengine.store.protocol import Store
 from riskengine.store.results import ActionStoredAs
 
 LOOK_EVERY_S = 0.1
-"""How often the clock is asked whether an ex-date has begun."""
+"""How often it is compared what the newest snapshot has in force."""
 
 log = get_logger("riskengine.actions")
 
 
 class LiveActions:
-    """The corporate actions of one live engine, from `start` to `stop`."""
+    """The corporate actions of one live engine, from `start` to `stop`.
+
+    `begin_again` begins the current day again, by the close as the actions of the day make it.
+    """
 
     def __init__(
         self,
         store: Store,
-        config: Config,
         clock: Clock,
         quotes: QuoteBook,
         newest: Callable[[], Snapshot],
         on_store: OnStore,
         on_writer: OnWriter,
+        begin_again: Callable[[], Awaitable[None]],
     ) -> None:
         self._store = store
         self._clock = clock
@@ -49,15 +49,14 @@ class LiveActions:
         self._newest = newest
         self._on_store = on_store
         self._on_writer = on_writer
-        self._trading_day = TradingDay.of(config.engine)
+        self._begin_again = begin_again
         self._one_at_a_time = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._reference: Reference = newest().reference
-        self._begins_at: int | None = None
+        self._known: Adjustments | None = newest().adjustments
 
     def start(self) -> None:
         """Begin, once the engine is live."""
-        self._note(self._newest().adjustments)
         self._task = start_task(self._run(), log, "actions_failed")
 
     def stop(self) -> None:
@@ -74,29 +73,34 @@ class LiveActions:
     async def take(self) -> None:
         """Put in force what the store knows and whose ex-date has begun. Raises StoreError, EngineNotLive."""
         async with self._one_at_a_time:
-            before, reference = self._newest().adjustments, self._newest().reference
+            newest = self._newest()
+            before = newest.adjustments
             rows = await asyncio.to_thread(self._store.action_rows)
             if rows.actions or before is not None:
                 await self._on_writer(lambda engine: engine.take_actions(rows, self._clock.now()))
-            now = self._newest().adjustments
-            self._reference = reference
-            self._note(now)
-            if now is not None and now is not before:
-                self._quotes.take_splits(now.prices())
-                known = before.in_force if before is not None else ()
-                for action in now.in_force:
-                    if action not in known:
-                        log.info("action_in_force", action_id=action.action_id, version=action.version, ex_date=action.ex_date)
+            self._reference = newest.reference
+            changed = self._follow()
+            closed = "" if newest.day is None else newest.day.window.closed
+            if newest.day is not None and any(action.ex_date > closed for action in changed):
+                await self._begin_again()
 
-    def _note(self, adjustments: Adjustments | None) -> None:
-        """Note when the next ex-date begins."""
-        dates = {action.ex_date for action in adjustments.waiting} if adjustments is not None else set()
-        self._begins_at = min((start_of(self._trading_day, date) for date in dates), default=None)
+    def _follow(self) -> set[Action]:
+        """Have the quotes follow what the newest snapshot has in force. Returns the actions that are new or gone."""
+        before, now = self._known, self._newest().adjustments
+        if now is before or now is None:
+            return set()
+        self._known = now
+        self._quotes.take_splits(now.prices())
+        known = set(before.in_force) if before is not None else set()
+        for action in now.in_force:
+            if action not in known:
+                log.info("action_in_force", action_id=action.action_id, version=action.version, ex_date=action.ex_date)
+        return known ^ set(now.in_force)
 
     async def _run(self) -> None:
         while True:
-            begins_at = self._begins_at
-            if (begins_at is not None and self._clock.now() >= begins_at) or self._newest().reference is not self._reference:
+            self._follow()
+            if self._newest().reference is not self._reference:  # another engine, built from what was read earlier
                 try:
                     await self.take()
                 except EngineNotLive:

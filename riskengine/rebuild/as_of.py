@@ -14,10 +14,13 @@ import orjson
 
 from riskengine.config import Config
 from riskengine.engine.worklist import LATE, MAX_NOTICES
-from riskengine.market.trading_day import TradingDay
+from riskengine.market.spot_dates import SpotDates
+from riskengine.market.trading_day import TradingDay, current_day
 from riskengine.reconciliation.store_sums import Rules, keys_of
 from riskengine.records.actions import ActionRows
+from riskengine.records.calendars import CalendarState
 from riskengine.records.cash import CarryRecord
+from riskengine.records.closes import StruckClose
 from riskengine.records.decode import TradeCheck
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Key, Node, Opening, StoredMark, Trade, Verdict
@@ -58,7 +61,7 @@ class PastDay:
 
     def latest_closes(self, up_to: str) -> list[Close]:
         """The newest close of each instrument, dated up to `up_to`, whose day had ended."""
-        return self._store.latest_closes(min(up_to, self._trading_day.last_closed(self._ts).isoformat()))
+        return self._store.latest_closes(min(up_to, self._trading_day.last_boundary(self._ts).isoformat()))
 
     def closes_after(self, date: str, limit: int) -> list[Close]:
         """None: which of them had come by then, no store records."""
@@ -67,6 +70,20 @@ class PastDay:
     def action_rows(self) -> ActionRows:
         """Corporate actions that had been received."""
         return self._store.action_rows(self._ts)
+
+    def struck_close_dates(self) -> dict[str, int]:
+        """Closes that had been struck, with the newest version of then."""
+        found = {}
+        for date, newest in self._store.struck_close_dates().items():
+            for version in range(1, newest + 1):
+                header = self._store.struck_close_header(date, version)
+                if header is not None and header.struck_ts <= self._ts:
+                    found[date] = version
+        return found
+
+    def struck_close(self, date: str, version: int | None = None) -> StruckClose | None:
+        """A close that had been struck, its newest version of then unless one is named."""
+        return self._store.struck_close(date, self.struck_close_dates().get(date) if version is None else version)
 
     def notices(self, limit: int) -> list[StoredNotice]:
         """What had been noticed of trades."""
@@ -93,6 +110,10 @@ class PastDay:
         """Today's: a rule judges by the number of a row, whatever the moment."""
         return self._store.rule_starts()
 
+    def calendar_state(self) -> CalendarState:
+        """Today's: a spot date judges from the `received_ts` on that stands beside it, whatever the moment."""
+        return self._store.calendar_state()
+
     def watermark(self) -> int:
         """0: which rows had been received by then is known only once they are read."""
         return 0
@@ -117,12 +138,14 @@ class PastDay:
         for entry in self._store.audit_entries(decided, MAX_VERDICTS):
             with suppress(ValueError, TypeError, KeyError):  # an entry that cannot be read says nothing
                 said = orjson.loads(entry.detail)
-                found.setdefault(said["store_seq"], TradeRow(**said["replaced"]))
+                found.setdefault(said["store_seq"], TradeRow(**said["replaced"]))  # of before there were attributes: without
         return found
 
     def side(self) -> dict[Key, Holding]:
         """Every position by the store's own account, like `store_side`, at the moment. 15 us a row."""
-        rules = self._store.read(partial(Rules, config=self._config, as_of=self._ts))
+        trading_day = SpotDates.of(self.calendar_state(), self._config.engine).calendars.trading_day(self._config.engine)
+        day = current_day(trading_day, self._config.engine.tolerance_s, self._ts)
+        rules = self._store.read(partial(Rules, config=self._config, as_of=self._ts, current_day=day))
         side: dict[Key, Holding] = {}
         then = (self._replaced.get(row.store_seq, row) for row in self._store.trades_after(0))
         rows = (row for row in then if row.received_ts <= self._ts)

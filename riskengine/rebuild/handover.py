@@ -4,6 +4,7 @@ The new engine was rebuilt from the store, perhaps by other reference data: its 
 and its counts of applied, superseded and late trades are those of a fresh start. From the old engine it takes over
 
 - the number of the last snapshot, the watermark, the time of the last trade;
+- the calendars in force: they may have been loaded while the new engine was built;
 - marks in force with the levels held back beside them, by symbol, unless the store has a newer one (somebody loaded it), and
   which of them are still to be stored;
 - how many duplicates and conflicts have arrived; when a late trade or a conflict was noticed first;
@@ -25,8 +26,11 @@ from riskengine.market.marks import Mark
 
 def hand_over(engine: Engine, before: Engine, judge: Judge, now: int) -> None:
     """Have `engine` go on where `before` ends: its next snapshot follows that of `before`. O(instruments + notices)."""
+    engine.take_calendars(before.calendars)
     with suppress(Frozen):  # then it is taken with the recall that it needs, as soon as the engine is live
-        engine.take_actions(before.action_rows, now)  # as read last: later than those that the engine was built from
+        engine.take_actions(
+            before.action_rows, now, before.actions_day
+        )  # as read last: later than those that the engine was built from
     _take_marks(engine, before, now)
     engine.carry_on(before.state_to_carry(), judge)
 

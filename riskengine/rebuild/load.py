@@ -18,6 +18,10 @@ from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.errors import ComparisonFailed, StoreError
 from riskengine.intake.follow import StoreFollower
 from riskengine.intake.recall import Recall
+from riskengine.market.settled_spot_dates import settle
+from riskengine.market.spot_dates import SpotDates, described
+from riskengine.market.trading_day import current_day
+from riskengine.observe import get_logger
 from riskengine.rebuild.phases import Morning
 from riskengine.rebuild.rebuild import NO_LISTENER, Listener, rebuild, settle_memory
 from riskengine.reconciliation.comparison import Comparison, Found
@@ -30,6 +34,8 @@ from riskengine.store.audit_trail import command_line_actor
 from riskengine.store.protocol import Store
 from riskengine.store.results import Bookmark
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
+
+log = get_logger("riskengine.start")
 
 LOOK_AGAIN_S = 0.5
 """How long a row that one side cannot see yet may take to become visible there."""
@@ -57,9 +63,12 @@ async def load(store: Store, config: Config, morning: Morning, *, epoch: int, no
     try:
         stored = await asyncio.to_thread(store.counts)
         is_small = stored.trades <= SMALL
-        not_begun = None if is_small else await asyncio.to_thread(_begin, comparison, store, now)
+        spot_dates = await asyncio.to_thread(_spot_dates, store, config)
+        day = current_day(spot_dates.calendars.trading_day(config.engine), config.engine.tolerance_s, now)
+        not_begun = None if is_small else await asyncio.to_thread(_begin, comparison, store, day)
         morning.note(store=without_password(config.store.url), epoch=epoch, trades_total=stored.trades)
-        loaded = await asyncio.to_thread(_load, store, config, epoch, now, morning)
+        _settle(store, spot_dates, now)
+        loaded = await asyncio.to_thread(_load, store, config, epoch, now, morning, spot_dates)
         morning.enter("integrity")
         settle_memory()
         found = await asyncio.to_thread(disagreements, loaded.engine.snapshot)
@@ -83,19 +92,31 @@ async def load(store: Store, config: Config, morning: Morning, *, epoch: int, no
             found.append(Mismatch("not_compared", f"the engine could not be compared with the store: {error}"))
     finally:
         await asyncio.to_thread(comparison.close)
+    spot_dates.adopt(store.save_spot_facts(spot_dates.unsaved()))  # what this start was the first to judge
     return loaded._replace(mismatches=tuple(found))
 
 
-def _begin(comparison: Comparison, store: Store, now: int) -> ComparisonFailed | None:
+def _begin(comparison: Comparison, store: Store, day: str) -> ComparisonFailed | None:
     """Have a child process read the store. Returns its error, which counts only when the time to compare has come."""
     try:
-        comparison.start(store.watermark(), now)
+        comparison.start(store.watermark(), day)
     except ComparisonFailed as error:
         return error
     return None
 
 
-def _load(store: Store, config: Config, epoch: int, now: int, listener: Listener) -> Loaded:
+def _spot_dates(store: Store, config: Config) -> SpotDates:
+    return SpotDates.of(store.calendar_state(), config.engine)
+
+
+def _settle(store: Store, spot_dates: SpotDates, now: int) -> None:
+    """Have calendars that say otherwise than before judge from now on, before anything is judged. On the thread that writes."""
+    changed = settle(store, spot_dates, store.calendar_state().compared_with, now)
+    if changed:
+        log.warning("spot_dates_changed", spot_dates=len(changed), first=described(changed))
+
+
+def _load(store: Store, config: Config, epoch: int, now: int, listener: Listener, spot_dates: SpotDates) -> Loaded:
     # Both before anything else is read: what arrives meanwhile is read again.
     revision, bookmark = store.reference_revision(), store.bookmark()
     conflicts = read_conflicts(store, MAX_NOTICES)
@@ -108,6 +129,7 @@ def _load(store: Store, config: Config, epoch: int, now: int, listener: Listener
         read_conflicts=conflicts,
         listener=listener,
         past=partial(Recall, store),
+        spot_dates=spot_dates,
     )
     return Loaded(engine, bookmark, revision)
 
@@ -115,7 +137,7 @@ def _load(store: Store, config: Config, epoch: int, now: int, listener: Listener
 def _bring_up_to_date(store: Store, config: Config, epoch: int, now: int, loaded: Loaded, first: Found) -> Loaded:
     """The engine with everything that the store holds now."""
     if first.revision != loaded.revision:
-        return _load(store, config, epoch, now, NO_LISTENER)
+        return _load(store, config, epoch, now, NO_LISTENER, loaded.engine.quarantine.spot_dates)
     follower = StoreFollower(store, loaded.engine, loaded.bookmark, loaded.revision)
     follower.catch_up(lambda: now)
     return loaded._replace(bookmark=follower.bookmark)
@@ -123,7 +145,7 @@ def _bring_up_to_date(store: Store, config: Config, epoch: int, now: int, loaded
 
 def compare_here(store: Store, config: Config, snapshot: Snapshot) -> Found:
     """Compare a snapshot with the store's own sums in this process, not in a child. Raises StoreError. 5 us a row."""
-    there = store_side(store, config, snapshot.watermark, snapshot.as_of)
+    there = store_side(store, config, snapshot.watermark, snapshot.current_day, snapshot.actions_day)
     here, sums = side_of(snapshot), there.side()
     parents = {node.node: node.parent for node in snapshot.reference.hierarchy.nodes}
     misplaced = sorted(name for name in parents.keys() | there.parents.keys() if parents.get(name) != there.parents.get(name))

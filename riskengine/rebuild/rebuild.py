@@ -17,10 +17,15 @@ from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.market.marks import CLOSE, Mark
+from riskengine.market.spot_dates import SpotDates
 from riskengine.market.trading_day import TradingDay
 from riskengine.observe import get_logger
-from riskengine.positions.freezing import Recalled, freeze
+from riskengine.positions.freezing import Recalled, freeze, keys_of_identities
+from riskengine.positions.quarantine import is_waiting
+from riskengine.rebuild.day import actions_day, begin_stored_day
 from riskengine.records.actions import ActionRows
+from riskengine.records.calendars import CalendarState
+from riskengine.records.closes import StruckClose
 from riskengine.records.decode import TradeCheck
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import RuleStarts
@@ -92,7 +97,10 @@ class DayStore(Protocol):
     def verdicts(self) -> list[Verdict]: ...
     def cash_beyond(self, seen: Changes | None) -> CashRows: ...
     def rule_starts(self) -> RuleStarts: ...
+    def calendar_state(self) -> CalendarState: ...
     def watermark(self) -> int: ...
+    def struck_close_dates(self) -> dict[str, int]: ...
+    def struck_close(self, date: str, version: int | None = None) -> StruckClose | None: ...
 
 
 NO_LISTENER = NoListener()
@@ -137,29 +145,24 @@ def rebuild(
     past: OpenPast | None = None,
     rest: Callable[[], None] = lambda: None,
     noticed_up_to: int = 0,
+    spot_dates: SpotDates | None = None,
+    current_day: str | None = None,
 ) -> Engine:
     """An engine that holds everything the store does. Raises StoreError, ReferenceDataError. 9 us a trade.
 
     `gentle` builds it beside a live engine: in short steps, which take longer together. With `past`, trades older than
     `[engine] history_days` are frozen on the way, 3 us each; without it all stay in memory. `rest` is called often meanwhile.
-
     What a live engine noticed of trades is stored: nobody works it out again. Of rows beyond those (the last moment before a
     kill, what came while no engine ran) it is worked out now, and is among `take_noticed`; `noticed_up_to` is from which row on,
-    if a live engine knows that better than the store.
+    if a live engine knows that better than the store. `spot_dates` are those of a live engine; None: as the store has them.
+    `current_day` is the trading day that is running; None: that of `now`.
     """
     listener.enter("reference")
     known = store.noticed_up_to()
     known = known if known is None else max(known, noticed_up_to)
-    currency, units = config.engine.reporting_currency, config.price_units
-    reference = Reference(store.nodes(), store.instruments(), currency, store.rule_starts(), units)
-    engine = Engine(reference, config, epoch=epoch, now=now)
-    _take_what_comes_before_trades(engine, store, now, listener)
-    listener.enter("marks")
-    engine.set_settlements(settlements(store, config, now))
-    engine.marks.restore(known_marks(store, config, now))
-    engine.note_waiting(waiting_closes(store, config, now))
+    engine = _without_trades(store, config, listener, epoch, now, spot_dates, current_day)
     listener.enter("replay")
-    last, check = store.watermark(), trade_check(reference)
+    last, check = store.watermark(), trade_check(engine.reference)
     days = config.engine.history_days
     freezer = Freezer(engine, past(check, engine), now - days * DAY, last, rest) if past is not None and days else None
     collecting = gc.isenabled()
@@ -167,9 +170,9 @@ def rebuild(
     try:
         size = GENTLE_TRADES if gentle else BATCH_TRADES
         loaded = _replay(engine, read_trades(check), _Progress(now, last, listener, size, known), freezer)
-        _recall_conflicts(engine, list(read_conflicts(check)), freezer)
-        engine.recall_notices(_stored_items(store.notices(MAX_NOTICES), check), store.late_count())
+        _recall_lists(engine, store, check, list(read_conflicts(check)), freezer)
         engine.beat({}, now)
+        begin_stored_day(engine, store)
         engine.publish(now, at_once=not gentle)
     finally:
         if collecting:
@@ -178,10 +181,36 @@ def rebuild(
     return engine
 
 
-def _take_what_comes_before_trades(engine: Engine, store: DayStore, now: int, listener: Listener) -> None:
-    """Corporate actions, by which positions fold; verdicts; opening balances, cash and carry."""
-    engine.take_actions(store.action_rows(), now)
+def _without_trades(
+    store: DayStore,
+    config: Config,
+    listener: Listener,
+    epoch: int,
+    now: int,
+    spot_dates: SpotDates | None,
+    current_day: str | None,
+) -> Engine:
+    """An engine with reference data, balances, cash, verdicts and marks of the store, before its first trade."""
+    reference = _reference(store, config)
+    judge = spot_dates or SpotDates.of(store.calendar_state(), config.engine)
+    engine = Engine(reference, config, epoch=epoch, now=now, spot_dates=judge, current_day=current_day)
+    engine.take_actions(store.action_rows(), now, actions_day(engine, store))
     engine.recall_verdicts(store.verdicts())
+    _take_balances(engine, store, now, listener)
+    listener.enter("marks")
+    engine.set_settlements(settlements(store, config, now))
+    engine.marks.restore(known_marks(store, config, now))
+    engine.note_waiting(waiting_closes(store, config, now))
+    return engine
+
+
+def _reference(store: DayStore, config: Config) -> Reference:
+    currency, units = config.engine.reporting_currency, config.price_units
+    return Reference(store.nodes(), store.instruments(), currency, store.rule_starts(), units)
+
+
+def _take_balances(engine: Engine, store: DayStore, now: int, listener: Listener) -> None:
+    """Opening balances, cash and carry: all that is known of positions and nodes before the first trade."""
     openings = store.openings()
     placed = list(_placed_openings(openings, engine.reference))
     engine.open_with(placed)
@@ -189,11 +218,15 @@ def _take_what_comes_before_trades(engine: Engine, store: DayStore, now: int, li
     engine.take_cash(store.cash_beyond(None).rows, now, is_all=True)
 
 
-def _recall_conflicts(engine: Engine, conflicts: Sequence[Trade], freezer: "Freezer | None") -> None:
+def _recall_lists(
+    engine: Engine, store: DayStore, check: TradeCheck, conflicts: Sequence[Trade], freezer: "Freezer | None"
+) -> None:
+    """List stored conflicts, and what was noticed of trades before."""
     if freezer is not None:
         freezer.thaw_for([trade for trade in conflicts if not engine.processed.is_in_memory(trade)])
     for trade in conflicts:
         engine.recall_conflict(trade)
+    engine.recall_notices(_stored_items(store.notices(MAX_NOTICES), check), store.late_count())
 
 
 class _Progress(NamedTuple):
@@ -322,13 +355,15 @@ class Freezer:
 
     def _freeze(self, traded_before: int, open_deals: Container[tuple[str, str]]) -> None:
         engine = self._engine
+        waiting = (trade for trade, reason in engine.processed.quarantined.values() if is_waiting(reason))
         freeze(
             engine.ledger,
             engine.processed,
             before=self._before,
             traded_before=traded_before,
             open_deals=open_deals,
-            except_keys=self._thawed,
+            # What changes when a day begins must be in memory: nobody reads the store then.
+            except_keys={*self._thawed, *keys_of_identities(engine.processed, waiting)},
             rest=self._rest,
         )
 
@@ -350,7 +385,7 @@ def known_marks(store: DayStore, config: Config, now: int) -> dict[str, Mark]:
     """
     marks = {mark.instrument: Mark(mark.price, mark.ts, mark.source, mark.kind) for mark in store.marks()}
     trading_day = TradingDay.of(config.engine)
-    for close in store.latest_closes(trading_day.last_closed(now).isoformat()):
+    for close in store.latest_closes(trading_day.last_boundary(now).isoformat()):
         ts = trading_day.close_of(dt.date.fromisoformat(close.date))
         known = marks.get(close.instrument)
         if known is None or known.ts < ts:
@@ -367,7 +402,7 @@ def settlements(store: DayStore, config: Config, now: int) -> dict[str, tuple[in
 
 def waiting_closes(store: DayStore, config: Config, now: int) -> list[Close]:
     """The first MAX_NOTICES closes of days that have not ended by `now`, by date."""
-    return store.closes_after(TradingDay.of(config.engine).last_closed(now).isoformat(), MAX_NOTICES)
+    return store.closes_after(TradingDay.of(config.engine).last_boundary(now).isoformat(), MAX_NOTICES)
 
 
 def _stored_items(stored: Iterable[StoredNotice], check: TradeCheck) -> Iterator[ExceptionItem]:

@@ -68,10 +68,10 @@ class Comparison:
         self._lock = threading.Lock()
         self._closed = False
 
-    def start(self, watermark: int, now: int | None = None) -> None:
-        """Have the child read the store up to number `watermark`, at `now` (`store_sums.Rules`). Returns at once.
+    def start(self, watermark: int, current_day: str = "", actions_day: str = "") -> None:
+        """Have the child read the store up to number `watermark`, on a trading day. Returns at once. Raises ComparisonFailed.
 
-        Raises ComparisonFailed.
+        `actions_day` is the one by which corporate actions are in force.
         """
         with self._lock:
             if self._closed:
@@ -87,16 +87,20 @@ class Comparison:
             except OSError as error:
                 raise ComparisonFailed(f"cannot start a process to compare in: {error.strerror or error}") from None
         config = msgspec.json.encode(self._config)
-        self._send({"url": self._config.store.url, "config": config, "watermark": watermark, "now": now})
+        days = {"day": current_day, "actions_day": actions_day}
+        self._send({"url": self._config.store.url, "config": config, "watermark": watermark} | days)
 
     def finish(self, snapshot: Snapshot, rest_s: float = REST_S) -> Found:
         """Compare a snapshot with the store at its watermark. Blocks, for seconds on a large book, but delays no other thread.
 
         It sleeps `rest_s` between two messages; without a rest it ends sooner, at the cost of whatever else runs here. If the
-        snapshot is newer than the watermark of `start`, the child reads the store again. Raises StoreError, ComparisonFailed.
+        snapshot is of another watermark or day than `start`, the child reads the store again.
+
+        Raises StoreError, ComparisonFailed.
         """
         with suppress(ComparisonFailed):  # a child that has ended may have sent the reason
-            self._send({"watermark": snapshot.watermark, "now": snapshot.as_of})
+            days = {"day": snapshot.current_day, "actions_day": snapshot.actions_day}
+            self._send({"watermark": snapshot.watermark} | days)
             for message in _messages(snapshot):
                 self._send(message)
                 if rest_s:
@@ -150,7 +154,7 @@ class Comparison:
 def compare_now(config: Config, snapshot: Snapshot) -> Found:
     """Compare a snapshot with the store from beginning to end. Blocks. Raises StoreError, ComparisonFailed."""
     with Comparison(config) as comparison:
-        comparison.start(snapshot.watermark, snapshot.as_of)
+        comparison.start(snapshot.watermark, snapshot.current_day, snapshot.actions_day)
         return comparison.finish(snapshot)
 
 

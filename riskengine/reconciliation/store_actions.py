@@ -67,11 +67,11 @@ class _Pile:
 
 
 class StoreActions:
-    """The actions in force at `now`, and what they make of the trades of `acted`, the instruments that they concern."""
+    """The actions in force on a trading day, and what they make of the trades of `acted`, the instruments they concern."""
 
-    def __init__(self, rows: ActionRows, instruments: Mapping[str, Instrument], now: int, trading_day: TradingDay) -> None:
+    def __init__(self, rows: ActionRows, instruments: Mapping[str, Instrument], day: str, trading_day: TradingDay) -> None:
         fitting = [row for row in highest_versions(rows.actions) if isinstance(row, Action) and _fits(row, instruments)]
-        self._actions, _ = in_force(fitting, now, trading_day)
+        self._actions, _ = in_force(fitting, day)
         self._instruments = instruments
         self._trading_day = trading_day
         self._closes = rows.closes

@@ -16,7 +16,7 @@ import numpy as np
 
 from riskengine.clock import MICROS_PER_SECOND, SystemClock
 from riskengine.config import Config
-from riskengine.market.trading_day import TradingDay
+from riskengine.market.spot_dates import SpotDates
 from riskengine.positions.quarantine import Quarantine
 from riskengine.reconciliation.store_actions import StoreActions
 from riskengine.records.cash import CarryRecord, EntryCheck, StoredCashRow
@@ -24,7 +24,7 @@ from riskengine.records.currency_units import MINOR_UNITS
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import MAX_INTEGER, MAX_SEQUENCE, TS_MAX, TS_MIN, Rejected, date
 from riskengine.records.fingerprints import join_parts, trade_fingerprint
-from riskengine.records.types import CASH_PER_ONE, DECIMALS, Identity, Instrument, Key, Node, Opening, Trade
+from riskengine.records.types import CASH_PER_ONE, DECIMALS, Identity, Instrument, Key, Kind, Node, Opening, Trade
 from riskengine.records.types import IntArray as Ints
 from riskengine.snapshot.compare import DEALER, NO_FEES, NODE, NOTHING, Fees, Holding, plus
 from riskengine.store.protocol import Store
@@ -33,6 +33,7 @@ from riskengine.store.sql_store import REVISION_KEY
 from riskengine.store.tables import reference
 from riskengine.store.tables import verdicts as verdicts_of
 from riskengine.store.tables.actions import action_rows
+from riskengine.store.tables.calendars import calendar_state
 from riskengine.store.tables.cash import cash_rows
 from riskengine.store.tables.rules import rule_starts
 from riskengine.store.tables.trade_columns import (
@@ -91,11 +92,19 @@ class StoreSide(NamedTuple):
 class Rules:
     """The rules by which trades of this store count: reference data, balances and verdicts as they are stored.
 
-    `as_of`, microseconds since the epoch, leaves out later balances, verdicts and corporate actions. Of those the ones count
-    whose ex-date has begun by `now`, the time of the snapshot to compare with; without it `as_of`, or the clock.
+    `current_day` is the trading day that is running: trades dated later wait; "": none waits. `as_of`, microseconds since the
+    epoch, leaves out later balances, verdicts and corporate actions. Of those the ones count whose ex-date is `actions_day` or
+    earlier; "": that of `current_day`, or of the clock.
     """
 
-    def __init__(self, transaction: Transaction, config: Config, as_of: int | None = None, now: int | None = None) -> None:
+    def __init__(
+        self,
+        transaction: Transaction,
+        config: Config,
+        as_of: int | None = None,
+        current_day: str = "",
+        actions_day: str = "",
+    ) -> None:
         until = TS_MAX if as_of is None else as_of
         self.revision = int(reference.get_meta(transaction, REVISION_KEY) or 0)
         self.nodes: list[Node] = reference.nodes(transaction)
@@ -104,8 +113,10 @@ class Rules:
         self.leaves = frozenset(node.node for node in self.nodes if node.node not in parents)
         reporting = config.engine.reporting_currency
         names = {node.node for node in self.nodes}
-        self.check = TradeCheck(self.instruments, self.leaves, names, (reporting,), rule_starts(transaction))
-        self.quarantine = Quarantine(self.instruments, config.engine)
+        starts = rule_starts(transaction)
+        self.check = TradeCheck(self.instruments, self.leaves, names, (reporting,), starts)
+        spot_dates = SpotDates.of(calendar_state(transaction), config.engine)
+        self.quarantine = Quarantine(self.instruments, config.engine, spot_dates, starts, current_day)
         self.openings: list[Opening] = [
             opening
             for opening in reference.openings(transaction)
@@ -118,9 +129,9 @@ class Rules:
                 self.quarantine.accepted.add(verdict.id)
         entries = EntryCheck(self.check, self.quarantine.openings, config.engine.future_limit_s)
         self.carry = _carry_that_counts(cash_rows(transaction), entries, until)
-        moment = next(ts for ts in (now, as_of, SystemClock().now()) if ts is not None)
-        acted = action_rows(transaction, as_of)
-        self.actions = StoreActions(acted, self.instruments, moment, TradingDay.of(config.engine))
+        trading_day = spot_dates.calendars.trading_day(config.engine)
+        day = actions_day or current_day or trading_day.date_of(SystemClock().now() if as_of is None else as_of).isoformat()
+        self.actions = StoreActions(action_rows(transaction, as_of), self.instruments, day, trading_day)
         self.future_limit = int(config.engine.future_limit_s * MICROS_PER_SECOND)
 
     def effective(self, rows: Iterable[TradeRow]) -> Iterator[Trade]:
@@ -203,16 +214,17 @@ def _fees(currency: str, units: int) -> Fees:
     return {currency: units} if units else NO_FEES
 
 
-def store_side(store: Store, config: Config, watermark: int, now: int | None = None) -> StoreSide:
-    """The store's own account of everything up to number `watermark`, at `now` (`Rules`). Any thread. Raises StoreError.
+def store_side(store: Store, config: Config, watermark: int, current_day: str = "", actions_day: str = "") -> StoreSide:
+    """The store's own account of everything up to number `watermark`, on a trading day (`Rules`). Any thread. Raises StoreError.
 
     Costs 3 us for each row that is the first and only version, 15 us for any other and those on which corporate actions act.
     """
-    return store.read(partial(_store_side, config=config, watermark=watermark, now=now))
+    own = partial(_store_side, config=config, watermark=watermark, current_day=current_day, actions_day=actions_day)
+    return store.read(own)
 
 
-def _store_side(transaction: Transaction, config: Config, watermark: int, now: int | None) -> StoreSide:
-    rules = Rules(transaction, config, now=now)
+def _store_side(transaction: Transaction, config: Config, watermark: int, current_day: str, actions_day: str) -> StoreSide:
+    rules = Rules(transaction, config, current_day=current_day, actions_day=actions_day)
     plain = PlainSums(transaction, rules, watermark)
     nodes, dealers = plain.by_owner()
     sides = {NODE: nodes, DEALER: dealers}
@@ -335,23 +347,23 @@ _DEALERS = 1 << 24
 
 
 def _date_check(rules: Rules) -> Callable[[bytes, int, bytes, bytes], bool]:
-    """Tells whether a plain row of an instrument, traded at a time, counts with its value_date and trade_date."""
+    """Tells whether a plain row of an instrument, traded at a time, counts with its value_date and trade_date.
+
+    Only if it counts whenever it was received: what a calendar of another day judged otherwise is judged row by row.
+    """
 
     @lru_cache(maxsize=65_536)
     def judge(symbol: bytes, minute: int, value_date: bytes, trade_date: bytes) -> bool:
         try:
-            trade = Trade(
-                source="",
-                trade_id="",
-                ts=minute * MINUTE,
-                received_ts=minute * MINUTE,
-                instrument=symbol.decode(),
-                value_date=date(value_date.decode(), "value_date"),
-                trade_date=date(trade_date.decode(), "trade_date"),
-            )
-        except (Rejected, UnicodeDecodeError):
+            valued, traded = date(value_date.decode(), "value_date"), date(trade_date.decode(), "trade_date")
+            instrument = rules.instruments[symbol.decode()]
+        except (Rejected, UnicodeDecodeError, KeyError):
             return False
-        return not rules.quarantine.reason(trade)
+        if rules.quarantine.current_day and traded > rules.quarantine.current_day:
+            return False  # when it was received decides
+        if not valued or instrument.kind is not Kind.FX:
+            return True
+        return rules.quarantine.spot_dates.every_verdict(instrument, minute * MINUTE, valued, traded) == {True}
 
     def is_dated(symbol: bytes, ts: int, value_date: bytes, trade_date: bytes) -> bool:
         return judge(symbol, ts // MINUTE, value_date, trade_date)

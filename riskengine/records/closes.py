@@ -19,8 +19,14 @@ CLOSE_MEASURES = (
     "net_exposure",
     "gross_exposure",
     "nav",
+    "month_pnl",
+    "year_pnl",
 )
 """The fields of an owner that a close keeps, in the reporting currency; not a number (nan) where unknown."""
+
+
+NOTHING: Mapping[str, int] = {}
+"""No amounts, by currency."""
 
 
 class ClosePrice(NamedTuple):
@@ -36,7 +42,11 @@ class ClosePrice(NamedTuple):
 
 
 class ClosedPosition(NamedTuple):
-    """A leaf position at a close: `owner` is its node or dealer; units as in `positions.position` (1e-10 and 1e-28)."""
+    """A leaf position at a close: `owner` is its node or dealer; units as in `positions.position` (1e-10 and 1e-28).
+
+    `month_pnl` and `year_pnl` are to date in the reporting currency, this day included; None where unknown. `beside` are the
+    amounts kept beside net cash, by currency, units of 1e-28.
+    """
 
     owner: str
     instrument: str
@@ -44,6 +54,9 @@ class ClosedPosition(NamedTuple):
     cash: int
     average: float | None
     fees: Mapping[str, int]
+    month_pnl: float | None = None
+    year_pnl: float | None = None
+    beside: Mapping[str, int] = NOTHING
 
 
 class OwnerTotals(NamedTuple):
@@ -51,6 +64,27 @@ class OwnerTotals(NamedTuple):
 
     owners: tuple[str, ...]
     amounts: FloatArray
+
+
+class CloseHeader(NamedTuple):
+    """A struck close without its positions and totals; the fields are those of `StruckClose`."""
+
+    date: str
+    version: int
+    ts: int
+    struck_ts: int
+    reporting_currency: str
+    prices: Mapping[str, ClosePrice]
+    rates: Mapping[str, float]
+    openings: tuple[tuple[str, str, str], ...] = ()
+
+
+class OwnerClose(NamedTuple):
+    """What one node or dealer came to at one version of a close: `amounts` by CLOSE_MEASURES, None where unknown."""
+
+    date: str
+    version: int
+    amounts: Mapping[str, float | None]
 
 
 class StruckClose(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +100,7 @@ class StruckClose(msgspec.Struct, frozen=True, kw_only=True):
     dealers    positions of dealers, sorted by (owner, instrument)
     node_totals, dealer_totals
                amounts of all nodes, inner ones too, and of all dealers
+    openings   (desk, dealer, instrument) of the opening balances that the positions contain
     """
 
     date: str
@@ -79,3 +114,4 @@ class StruckClose(msgspec.Struct, frozen=True, kw_only=True):
     dealers: tuple[ClosedPosition, ...]
     node_totals: OwnerTotals
     dealer_totals: OwnerTotals
+    openings: tuple[tuple[str, str, str], ...] = ()

@@ -32,6 +32,7 @@ from riskengine.records.fields import (
     date,
     excerpt,
     fixed,
+    free_text,
     integer,
     is_finer,
     name,
@@ -40,7 +41,17 @@ from riskengine.records.fields import (
     timestamp,
 )
 from riskengine.records.rules import CONTRA_AMOUNT_SIGN, FEES_CURRENCY, NO_STARTS, RuleStarts, judges
-from riskengine.records.types import DECIMALS, MULTIPLIER_DECIMALS, Instrument, Kind, Refusal, Trade, cash_and_fill_price
+from riskengine.records.types import (
+    DECIMALS,
+    MULTIPLIER_DECIMALS,
+    Attributes,
+    Instrument,
+    Kind,
+    Refusal,
+    Trade,
+    cash_and_fill_price,
+    with_attributes,
+)
 
 Number = Decimal | None
 
@@ -72,6 +83,12 @@ class TradeInput(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=T
     contra_amount: Number = None
     legs: int | None = None
     currency: str = ""
+    counterparty: str = ""
+    account: str = ""
+    broker: str = ""
+    order_id: str = ""
+    strategy: str = ""
+    comment: str = ""
     store_seq: Any = None
     received_ts: Any = None
 
@@ -331,6 +348,9 @@ _ABOUT_100 = (50, 200)
 _MOST_DIGITS = 40
 """Numbers of more digits before or behind the point are refused as they are."""
 
+NAMED_ATTRIBUTES = Attributes._fields[:-1]
+"""The attributes of a trade that are names, and that trades can be searched by: all but the comment."""
+
 MAX_NAMED = 12
 """Currencies that a refusal names."""
 
@@ -351,6 +371,17 @@ def _wrong_sign(contra: int, price: int) -> str:
 def has_rounded_fees(sent: TradeInput) -> bool:
     """Whether the check rounds the fees of a trade: senders are told how many."""
     return sent.fees is not None and is_finer(sent.fees)
+
+
+def has_attributes(sent: TradeInput) -> bool:
+    """Whether a trade says anything outside its economics. 0.1 us."""
+    return bool(sent.counterparty or sent.account or sent.broker or sent.order_id or sent.strategy or sent.comment)
+
+
+def _checked_attributes(sent: TradeInput) -> Attributes:
+    """The attributes of a trade. Raises Rejected."""
+    names = [name(getattr(sent, field), field, required=False) for field in NAMED_ATTRIBUTES]
+    return Attributes._make([*names, free_text(sent.comment, "comment")])
 
 
 def _in_cash_currency(sent: TradeInput, instrument: Instrument) -> TradeInput:
@@ -436,8 +467,15 @@ class TradeCheck:
     def __call__(self, sent: TradeInput, received_ts: int, default_source: str, store_seq: int | None = None) -> Trade:
         """The checked trade. Raises Rejected for the first bad field.
 
-        `store_seq` is the number of a stored row, 0 of one without a number that was stored before; None: not stored yet.
+        `store_seq` is the number of a stored row, 0 of one without a number that was stored before; None: not stored yet. Only
+        one that is not stored yet keeps its attributes: the store has those of the others.
         """
+        trade = self._trade(sent, received_ts, default_source, store_seq)
+        if store_seq is not None or not has_attributes(sent):
+            return trade
+        return with_attributes(trade, _checked_attributes(sent))
+
+    def _trade(self, sent: TradeInput, received_ts: int, default_source: str, store_seq: int | None) -> Trade:
         if sent.action == "cancel":
             return self._cancel(sent, received_ts, default_source)
         if sent.action not in ("new", "amend"):

@@ -5,6 +5,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, Protocol, TypeVar
 
 from starlette.types import Scope
@@ -22,10 +23,13 @@ from riskengine.records.cash import CashOutcome, CashRecord
 from riskengine.records.decode import TradeCheck
 from riskengine.records.types import Trade, Verdict
 from riskengine.snapshot.curves import Curves
+from riskengine.snapshot.history import CloseTotals
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
 from riskengine.views.grants import EVERYTHING, Grants, Principal
 
 T = TypeVar("T")
+
+NO_ATTRIBUTE: Mapping[str, str] = MappingProxyType({})
 
 
 class Gateway(Protocol):
@@ -162,8 +166,19 @@ class Gateway(Protocol):
         limit: int,
         snapshot: Snapshot,
         grants: Grants = EVERYTHING,
+        attributes: Mapping[str, str] = NO_ATTRIBUTE,
     ) -> tuple[list[dict[str, Any]], int]:
-        """Stored trades that `snapshot` holds and `grants` allow, newest first, and their total; numbers as decimal texts."""
+        """Stored trades that `snapshot` holds and `grants` allow, newest first, and their total; numbers as decimal texts.
+
+        `attributes` are values that the attributes of these names must have.
+        """
+        ...
+
+    async def close_totals(self, node: str, since_date: str) -> CloseTotals:
+        """The amounts of a node at the closes dated `since_date` (YYYY-MM-DD) or later, every version.
+
+        Raises EngineNotLive, StoreError.
+        """
         ...
 
     async def digest(self, snapshot: Snapshot) -> str:

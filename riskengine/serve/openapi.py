@@ -9,7 +9,8 @@ from riskengine import __version__
 from riskengine.observe import METRICS_CONTENT_TYPE, TRADE_OUTCOMES
 from riskengine.records.actions import ActionKind
 from riskengine.records.cash import CARRY_TYPES
-from riskengine.records.fields import MAX_INTEGER
+from riskengine.records.decode import NAMED_ATTRIBUTES
+from riskengine.records.fields import MAX_INTEGER, MAX_REMARK, MAX_TEXT
 from riskengine.serve.access.identity import COOKIE
 from riskengine.serve.answers import shapes
 from riskengine.serve.answers.problems import PROBLEM_JSON
@@ -52,6 +53,7 @@ _WARNINGS: Schema = {
     "type": "array",
     "items": _object({"kind": _TEXT, "text": _TEXT, "since": _INTEGER}, ("kind", "text", "since")),
 }
+ATTRIBUTE_TEXT = "outside the economics: stored and sent on, in no sum; a repeat with another one is a duplicate"
 _TRADE_INPUT = _object(
     {
         "source": _TEXT | {"default": "api"},
@@ -80,6 +82,8 @@ _TRADE_INPUT = _object(
         "contra_amount": _DECIMAL,
         "legs": _INTEGER,
         "currency": _TEXT | {"description": "a check: the cash currency, or its minor unit, in which the amounts then are"},
+        **{name: _TEXT | {"maxLength": MAX_TEXT, "description": ATTRIBUTE_TEXT} for name in NAMED_ATTRIBUTES},
+        "comment": _TEXT | {"maxLength": MAX_REMARK, "description": ATTRIBUTE_TEXT},
         "store_seq": {"description": "known and ignored, so that what was read can be posted"},
         "received_ts": {"description": "known and ignored, so that what was read can be posted"},
     },
@@ -247,6 +251,7 @@ SCHEMAS: dict[str, Schema] = {
             "rate": {"type": "object"},
             "beside_rates": {"type": "object", "description": "of the currencies of amounts beside net cash"},
             "positions": {"type": "array", "items": {"type": "object"}},
+            "day": {"type": ["object", "null"], "description": "the position at the last close, from which the day's lines come"},
             "arithmetic": {"type": "array", "items": {"type": "object"}},
         },
         ("epoch", "seq", "as_of", "instrument", "row", "mark", "rate", "positions", "arithmetic"),
@@ -433,6 +438,7 @@ def _content(operation: Operation) -> Schema:
         properties |= {"reporting_currency": _TEXT, "policies": _reference("Policies")}
     if operation.answer == "Point":
         properties |= {"node": {"type": ["string", "null"]}, "measure": _TEXT, "bucket_s": {"type": ["number", "null"]}}
+        properties |= {"closes": _INTEGER, "drawdown": _row(shapes.DRAWDOWN)}
     if operation.answer == "ExposureRow":
         properties |= _beside_exposure()
     if operation.answer == "CashFlow":

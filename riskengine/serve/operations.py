@@ -8,6 +8,7 @@ from riskengine.serve.access.permissions import COMMENT, FEED, OPEN, OPS, READ, 
 from riskengine.serve.answers import params, shapes
 from riskengine.serve.answers.answers import Handler
 from riskengine.serve.answers.params import (
+    ATTRIBUTES,
     BUCKET,
     CURRENCY_ASKED,
     DEALER,
@@ -29,15 +30,9 @@ from riskengine.serve.routes.cash import answer_cash_ladder, take_carry, take_ca
 from riskengine.serve.routes.exceptions import KINDS, answer_exceptions, take_verdict
 from riskengine.serve.routes.exposure import answer_exposure
 from riskengine.serve.routes.feeds import take_feed_action
+from riskengine.serve.routes.history import DAYS, DEFAULT_MEASURE, answer_history
 from riskengine.serve.routes.positions import answer_ladder, answer_positions, answer_receipt
-from riskengine.serve.routes.reads import (
-    DEFAULT_MEASURE,
-    answer_dealers,
-    answer_history,
-    answer_marks,
-    answer_node,
-    answer_nodes,
-)
+from riskengine.serve.routes.reads import answer_dealers, answer_marks, answer_node, answer_nodes
 from riskengine.serve.routes.reconcile import answer_breaks, answer_holdings, take_comment, take_reconcile
 from riskengine.serve.routes.status import answer_digest, answer_health, answer_metrics, answer_ready, answer_status
 from riskengine.serve.routes.trades import answer_stored_trades, take_ticks, take_trades
@@ -80,6 +75,7 @@ _BREAKS = params.choice_parameter("status", "those that are open, or all that ar
 _BY = params.choice_parameter("by", "what a row is of", BY, CURRENCY)
 _BY_SORT = params.sort_parameter(shapes.names(shapes.EVERY_EXPOSURE), shapes.names((*shapes.EXPOSURE, shapes.UNPRICED_HERE)))
 _MEASURE = params.choice_parameter("measure", "which amount", MEASURES, DEFAULT_MEASURE)
+_DAYS = params.choice_parameter("days", "so many days back: the days before the samples in memory by their closes", DAYS)
 _KIND = params.choice_parameter("kind", "only these; without it all, kind by kind", KINDS)
 
 OPERATIONS = (
@@ -180,10 +176,10 @@ OPERATIONS = (
     Operation(
         "GET",
         "/v1/history",
-        "What a node (without one: the root) came to over the day",
+        "What a node (without one: the root) came to over the day, or over days",
         answer_history,
         "Point",
-        (NODE, _MEASURE, FROM, BUCKET, *_READ, LIMIT_IGNORED),
+        (NODE, _MEASURE, FROM, _DAYS, BUCKET, *_READ, LIMIT_IGNORED),
         fails=(400, 403, 404, 410, 503),
     ),
     Operation(
@@ -192,7 +188,7 @@ OPERATIONS = (
         "Stored trades, newest first",
         answer_stored_trades,
         "TradeRow",
-        (NODE, INSTRUMENT, DEALER, SINCE, _VERSIONS, *_READ, *_PAGE),
+        (NODE, INSTRUMENT, DEALER, *ATTRIBUTES, SINCE, _VERSIONS, *_READ, *_PAGE),
         fails=_READ_FAILS,
     ),
     Operation(

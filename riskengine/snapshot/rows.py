@@ -10,26 +10,15 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from riskengine.positions.ledger import Row
+from riskengine.positions.position import NO_FEES
 from riskengine.records.fields import to_text
 from riskengine.records.types import CASH_DECIMALS, CASH_ONE, MULTIPLIER_DECIMALS, ONE, OPTION_KINDS, Instrument
 from riskengine.snapshot.cash_rows import cash_fields
+from riskengine.snapshot.day_lines import UNKNOWN_DAY, owner_day, position_day
 from riskengine.snapshot.snapshot import OwnerState, Snapshot, Table, dealer_number, instrument_number, node_number
 from riskengine.valuation.node_values import FEES, GROSS, NET, NO_RATE, REALISED, STALE, TOTAL, UNPRICED, UNREALISED, VALUE
 
 RowDict = dict[str, Any]
-
-DAY_LINES = (
-    "day_pnl",
-    "day_position_pnl",
-    "day_carry_pnl",
-    "day_trading_pnl",
-    "day_translation_pnl",
-    "correction_pnl",
-    "net_day_pnl",
-    "day_start_ts",
-)
-"""Null as long as the engine does not know the trading day (ACCOUNTING section 8)."""
-UNKNOWN_DAY: RowDict = dict.fromkeys(DAY_LINES)
 
 UNKNOWN_AMOUNTS: RowDict = dict.fromkeys(
     (
@@ -88,7 +77,9 @@ def node_and_children(snapshot: Snapshot, name: str) -> list[RowDict]:
 def dealer_rows(snapshot: Snapshot) -> list[RowDict]:
     """A row per dealer that holds or has held a position, by name. O(dealers)."""
     rows = [dealer_row(snapshot, number) for number in range(snapshot.dealers.size)]
-    return sorted((row for row in rows if row["position_count"]), key=lambda row: row["dealer"])
+    gone = snapshot.dealers.day.start.ghosts if snapshot.dealers.day is not None else {}
+    names = {snapshot.dealer_names[owner] for owner in gone}
+    return sorted((row for row in rows if row["position_count"] or row["dealer"] in names), key=lambda row: row["dealer"])
 
 
 def dealer_row(snapshot: Snapshot, number: int) -> RowDict:
@@ -135,7 +126,8 @@ def _with_amounts(row: RowDict, snapshot: Snapshot, table: Table, owner: int) ->
             "oldest_mark_ts": _oldest_mark(snapshot, state),
         }
     )
-    row.update(UNKNOWN_DAY)
+    scale = abs(numbers[VALUE]) + gross
+    row.update(owner_day(snapshot, table, owner, row["total_pnl"], row["fees"], scale))
     return row
 
 
@@ -212,7 +204,7 @@ def ladder_rows(snapshot: Snapshot, *, node: str | None = None, dealer: str | No
     else:
         name = node if node is not None else next(iter(snapshot.reference.hierarchy.names), "")
         table, owner, key = snapshot.nodes, node_number(snapshot, name), {"node": name}
-    rows = sorted(table.state(owner).positions(), key=lambda row: row.instrument)
+    rows = listed_rows(table, owner)
     averages = {} if dealer is not None else _single_averages(snapshot, owner, rows)
     return [
         position_row(
@@ -222,6 +214,7 @@ def ladder_rows(snapshot: Snapshot, *, node: str | None = None, dealer: str | No
             key,
             exact=exact,
             broken=table.is_broken(owner, row.instrument),
+            at=(table, owner),
         )
         for row in rows
     ]
@@ -241,11 +234,19 @@ def position_rows(
         owners = ((hierarchy.index[leaf], {"node": leaf}) for leaf in below)
         table = snapshot.nodes
     return (
-        position_row(snapshot, row, row.average, key, exact=exact)
+        position_row(snapshot, row, row.average, key, exact=exact, at=(table, owner))
         for owner, key in owners
-        for row in sorted(table.state(owner).positions(), key=lambda row: row.instrument)
+        for row in listed_rows(table, owner)
         if number is None or row.instrument == number
     )
+
+
+def listed_rows(table: Table, owner: int) -> list[Row]:
+    """What an owner holds, by instrument, and what it held at the last close and has no trade of any more, as flat rows."""
+    rows = list(table.state(owner).positions())
+    if table.day is not None:
+        rows += [Row(number, 0, 0, 0, 0, 0, 1, 0, 0, NO_FEES, 0) for number in table.day.start.ghosts.get(owner, ())]
+    return sorted(rows, key=lambda row: row.instrument)
 
 
 def _single_averages(snapshot: Snapshot, owner: int, rows: Iterable[Row]) -> dict[int, float | None]:
@@ -273,10 +274,12 @@ def position_row(
     *,
     exact: bool = False,
     broken: bool = False,
+    at: tuple[Table, int] | None = None,
 ) -> RowDict:
     """The row of one position, or of several netted, behind its `key`, a `node` or `dealer`. ACCOUNTING sections 1 and 4.
 
-    All amounts of a quarantined position, and of a sum that was found `broken`, are unknown.
+    All amounts of a quarantined position, and of a sum that was found `broken`, are unknown. `at` is the roll-up and the number
+    of its owner, for the lines of the day: without it they are null.
     """
     units, number = snapshot.units, row.instrument
     instrument = snapshot.reference.instruments[number]
@@ -286,12 +289,10 @@ def position_row(
     size = row.quantity * instrument.multiplier / QUANTITY_ONE
     known = priced or not row.open_count
     value = size * units.price.item(number) if priced else 0.0 if not row.open_count else None
-    realised = (row.cash + row.open_cost) / CASH_ONE
-    total = row.cash / CASH_ONE + value if known and value is not None else None
-    unrealised = value - row.open_cost / CASH_ONE if known and value is not None else None
     kept_beside = beside(snapshot, row)
     market_value = _product(value, rate)
     greeks = _greeks(instrument, row, size, market_value)
+    fees = _fees(snapshot, row)
     fields = {
         **key,
         "instrument": instrument.instrument,
@@ -303,23 +304,37 @@ def position_row(
         "mark_source": mark.source or mark.kind if priced and mark is not None else None,
         "mark_ts": mark.ts if priced and mark is not None else None,
         "currency": instrument.currency,
+        **_profits(row, value if known else None, rate, kept_beside),
+        "fees": fees,
+        "beside": kept_beside,
+        "market_value": market_value,
+        **greeks,
+        "stale": is_stale(snapshot, row),
+        "closed": units.closed.item(number),
+        "quarantined": broken or bool(row.quarantined),
+        "trade_count": row.trade_count,
+        "last_trade_ts": row.last_trade_ts or None,
+        **(UNKNOWN_DAY if at is None or broken else position_day(snapshot, *at, row, fees)),
+    }
+    return _for_reader(fields, row, exact, broken)
+
+
+def _profits(row: Row, value: float | None, rate: float | None, kept_beside: float | None) -> RowDict:
+    """Total, realised and unrealised P&L, in the reporting currency and in the row's; `value` is k q m, None where unknown.
+
+    `kept_beside` is the worth of the amounts beside net cash, in the reporting currency: total and realised count it.
+    """
+    realised = (row.cash + row.open_cost) / CASH_ONE
+    total = None if value is None else row.cash / CASH_ONE + value
+    unrealised = None if value is None else value - row.open_cost / CASH_ONE
+    return {
         "total_pnl": plus(_product(total, rate), kept_beside),
         "realised_pnl": plus(_product(realised, rate), kept_beside),
         "unrealised_pnl": _product(unrealised, rate),
         "total_pnl_local": total,
         "realised_pnl_local": realised,
         "unrealised_pnl_local": unrealised,
-        "fees": _fees(snapshot, row),
-        "beside": kept_beside,
-        "market_value": market_value,
-        **greeks,
-        "stale": is_stale(snapshot, row),
-        "quarantined": broken or bool(row.quarantined),
-        "trade_count": row.trade_count,
-        "last_trade_ts": row.last_trade_ts or None,
-        **UNKNOWN_DAY,
     }
-    return _for_reader(fields, row, exact, broken)
 
 
 def _average_price(row: Row, average: float | None, size: float) -> float | None:
@@ -411,6 +426,7 @@ def mark_rows(snapshot: Snapshot) -> list[RowDict]:
                 "kind": mark.kind if priced and mark else None,
                 "age_ms": max(0, snapshot.as_of - mark.ts) // 1000 if priced and mark else None,
                 "stale": bool(units.stale_mark[number]),
+                "closed": bool(units.closed[number]),
                 "suspect": mark.suspect if mark else None,
                 "suspect_ts": mark.suspect_ts or None if mark else None,
                 "currency": instrument.currency,

@@ -20,6 +20,8 @@ from riskengine.positions.ledger import ALL_ROWS, SHIFT, Row
 from riskengine.records.reference import Reference
 from riskengine.records.types import FloatArray, IntArray, Trade, Verdict
 from riskengine.valuation.cash_values import CashValues
+from riskengine.valuation.day_start import DayStart
+from riskengine.valuation.day_values import DayTable
 from riskengine.valuation.node_values import PAGE
 from riskengine.valuation.unit_values import Units
 
@@ -76,10 +78,10 @@ class Table:
     """One roll-up at one moment: `states` by owner number and the numbers of `MEASURES`, in pages of `PAGE` owners.
 
     `broken` are the sums that were found wrong and have not been compared with the store since: keys as in the ledger. `cash` is
-    that of nodes; the dealers have none.
+    that of nodes; the dealers have none. `day` is where the trading day began, and its lines; None while the engine knows no day.
     """
 
-    __slots__ = ("broken", "cash", "numbers", "size", "states")
+    __slots__ = ("broken", "cash", "day", "numbers", "size", "states")
 
     def __init__(
         self,
@@ -88,12 +90,14 @@ class Table:
         numbers: tuple[FloatArray, ...],
         broken: Collection[int] = (),
         cash: CashValues | None = None,
+        day: DayTable | None = None,
     ) -> None:
         self.size = size
         self.states = states
         self.numbers = numbers
         self.broken = broken
         self.cash = cash
+        self.day = day
 
     def state(self, owner: int) -> OwnerState:
         """What an owner holds. O(1)."""
@@ -155,6 +159,7 @@ class Counts(NamedTuple):
     parked: int = 0
     quarantined: int = 0
     unmatched: int = 0
+    waiting: int = 0
 
 
 class Snapshot:
@@ -164,6 +169,8 @@ class Snapshot:
         "adjustments",
         "as_of",
         "counts",
+        "current_day",
+        "day",
         "dealer_names",
         "dealers",
         "epoch",
@@ -198,6 +205,8 @@ class Snapshot:
         last_trade_at: int,
         verdicts: Mapping[str, Verdict],
         adjustments: Adjustments | None = None,
+        day: DayStart | None = None,
+        current_day: str = "",
     ) -> None:
         """`adjustments` are the corporate actions in force; None before any were known."""
         self.adjustments = adjustments
@@ -220,6 +229,15 @@ class Snapshot:
         """`seq` of the last snapshot that a trade changed: later ones differ from it in prices only."""
         self.last_trade_at = last_trade_at
         """When the engine last applied a trade, in microseconds; 0 before the first."""
+        self.day = day
+        """Where the trading day began; None while the engine knows no day."""
+        self.current_day = current_day
+        """The trading day that is running, YYYY-MM-DD: trades dated later wait. "": none is known."""
+
+    @property
+    def actions_day(self) -> str:
+        """The trading day by which corporate actions are in force in it."""
+        return self.current_day if self.adjustments is None else self.adjustments.day
 
     def keys_set_aside(self) -> list[tuple[str, str, str]]:
         """Keys (roll-up, owner, instrument) that broke an invariant and wait for a repair. O(quarantined).

@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from riskengine.records.actions import Action, ActionRows
+from riskengine.records.calendars import CalendarEntry, CalendarState, SpotFact
 from riskengine.records.cash import CashRecord
+from riskengine.records.closes import ClosedPosition, CloseHeader, OwnerClose, StruckClose
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
@@ -42,6 +44,8 @@ from riskengine.store.results import (
     TradeFilter,
 )
 from riskengine.store.standing import Acknowledged
+from riskengine.store.tables.closed_columns import PackedChunk
+from riskengine.store.tables.struck_closes import ChangedDate, PackedClose
 from riskengine.store.trade_rows import TradeRow
 
 T = TypeVar("T")
@@ -96,7 +100,40 @@ class Store(Protocol):
         ...
 
     def save_closes(self, closes: Sequence[Close]) -> Saved:
-        """W. Insert by (date, instrument). A stored close is never rewritten: a different price is refused."""
+        """W. Insert by (date, instrument). An equal close is a duplicate, another price a new version (`updated`)."""
+        ...
+
+    def save_closing_marks(self, date: str, marks: Sequence[StoredMark]) -> None:
+        """W. Keep these as the closing marks of a trading day, in place of those of the same instruments.
+
+        Raises LeaseHeld as `save_marks`.
+        """
+        ...
+
+    def save_close_chunks(self, chunks: Sequence[PackedChunk]) -> None:
+        """W. Store contents of a close ahead of it, so that `save_struck_close` is short. 1 ms each. Raises LeaseHeld."""
+        ...
+
+    def save_struck_close(self, close: StruckClose | PackedClose) -> None:
+        """W. Store a close whole, in one transaction, with an entry in the audit trail; forget the closing marks up to its date.
+
+        Raises StoreError if that version of that date is stored already, ValueError if positions are not sorted, LeaseHeld.
+        """
+        ...
+
+    def forget_closes_changed(self, changed: Sequence[ChangedDate]) -> None:
+        """W. Forget changes that `closes_changed` has told; changes that came since stay. Raises LeaseHeld."""
+        ...
+
+    def save_calendars(self, entries: Sequence[CalendarEntry]) -> Saved:
+        """W. Insert or replace by calendar and date, in one transaction."""
+        ...
+
+    def save_spot_facts(self, facts: Sequence[SpotFact], compared_with: str = "") -> list[SpotFact]:
+        """W. Insert spot dates that are not there yet; a stored one is never changed. Returns all of those pairs and dates.
+
+        `compared_with`, if it is not empty, names the calendars with which all stored ones have been compared.
+        """
         ...
 
     def save_actions(self, actions: Sequence[Action]) -> list[ActionStoredAs]:
@@ -375,6 +412,52 @@ class Store(Protocol):
 
         Without actions received after `as_of` (microseconds).
         """
+        ...
+
+    def first_close_date(self, since: str) -> str | None:
+        """R. The earliest date from `since` on that has an official close of any instrument."""
+        ...
+
+    def closes_changed(self) -> list[ChangedDate]:
+        """R. Dates whose official closes any program wrote since the engine last forgot that."""
+        ...
+
+    def closing_marks(self, date: str) -> list[StoredMark]:
+        """R. The closing marks stored for a trading day that is not struck, by instrument."""
+        ...
+
+    def struck_close_dates(self) -> dict[str, int]:
+        """R. The dates of all struck closes, ascending, with the newest version of each."""
+        ...
+
+    def struck_close(self, date: str, version: int | None = None) -> StruckClose | None:
+        """R. A struck close, whole, its newest version unless one is named; None if there is none. 3 us a position."""
+        ...
+
+    def struck_close_header(self, date: str, version: int | None = None) -> CloseHeader | None:
+        """R. As `struck_close`, without positions and totals. 1 us for each instrument."""
+        ...
+
+    def closed_positions(self, date: str, version: int, rollup: str, owners: Sequence[str] | None = None) -> list[ClosedPosition]:
+        """R. The positions of a struck close in a roll-up ("node": leaves, or "dealer"), by owner and instrument.
+
+        Of `owners` only: reads the chunks that may hold them, 5 ms each. Empty if there is no such close.
+        """
+        ...
+
+    def close_totals(self, rollup: str, owner: str, since_date: str) -> list[OwnerClose]:
+        """R. What a node or dealer came to at every close from a date on: its first version, and the newest if that is another.
+
+        By date and version. 0.1 ms a close.
+        """
+        ...
+
+    def calendar_state(self) -> CalendarState:
+        """R. Loaded calendars and everything else by which value dates are judged. Cost 1 us a row."""
+        ...
+
+    def newest_with_value_date(self) -> int:
+        """R. The newest `received_ts` of a trade with a value date, 0 without any. Cost 0.1 s a million trades."""
         ...
 
     def rule_starts(self) -> RuleStarts:

@@ -14,10 +14,14 @@ StoredAs = Literal["inserted", "existing", "conflict"]
 
 
 class Stored(NamedTuple):
-    """The outcome of one appended trade. `store_seq` is that of the stored version (in a conflict, the other one's)."""
+    """The outcome of one appended trade. `store_seq` is that of the stored version (in a conflict, the other one's).
+
+    `other_attributes` names the attributes of an equal trade that differ from the stored ones, which stay.
+    """
 
     store_seq: int
     outcome: StoredAs
+    other_attributes: tuple[str, ...] = ()
 
 
 ActionStoredAs = Literal["inserted", "existing", "conflict", "superseded"]
@@ -42,10 +46,10 @@ Versions = Literal["latest", "all"]
 class TradeFilter(NamedTuple):
     """Which trades to list; None means any.
 
-    `desks` are the leaves below a node (none of them: no trade). `since_ts` is inclusive. `versions="latest"` lists the highest
-    version of each identity. A cancel that leaves out desk, instrument, dealer or ts takes them from the newest earlier version
-    that is no cancel. `max_store_seq` hides later rows from all of this. `shown` is (desks, dealers): rows of none of them are
-    hidden.
+    `desks` are the leaves below a node (none of them: no trade). `attributes` are names, but the comment, with the values wanted.
+    `since_ts` is inclusive. `versions="latest"` lists the highest version of each identity. A cancel that leaves out desk,
+    instrument, dealer, ts or an attribute takes it from the newest earlier version that is no cancel. `max_store_seq` hides
+    later rows from all of this. `shown` is (desks, dealers): rows of none of them are hidden.
     """
 
     desks: Sequence[str] | None = None
@@ -55,6 +59,7 @@ class TradeFilter(NamedTuple):
     versions: Versions = "latest"
     max_store_seq: int | None = None
     shown: tuple[Sequence[str], Sequence[str]] | None = None
+    attributes: tuple[tuple[str, str], ...] = ()
 
 
 class Bookmark(NamedTuple):
@@ -90,7 +95,9 @@ class StoredNotice(NamedTuple):
     row: TradeRow
 
 
-CHANGED_KINDS = frozenset({"actions", "carry", "carry_gone", "cash", "cash_gone", "closes", "conflicts", "marks", "verdicts"})
+CHANGED_KINDS = frozenset(
+    {"actions", "calendars", "carry", "carry_gone", "cash", "cash_gone", "closes", "conflicts", "marks", "verdicts"}
+)
 """The tables other than `trades` and reference data whose changes by other programs an engine follows.
 
 `cash_gone` and `carry_gone` are rows of those tables that were deleted, or got another identity.

@@ -11,7 +11,9 @@ from typing import Concatenate, ParamSpec, TypeVar
 from riskengine.clock import SystemClock
 from riskengine.errors import LeaseHeld, StoreError, StoreWentBack
 from riskengine.records.actions import Action, ActionRows
+from riskengine.records.calendars import CalendarEntry, CalendarState, SpotFact
 from riskengine.records.cash import CARRY, CASH, CashRecord
+from riskengine.records.closes import ClosedPosition, CloseHeader, OwnerClose, StruckClose
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
@@ -40,13 +42,17 @@ from riskengine.store.results import (
 from riskengine.store.standing import RESUME, Acknowledged, find_shortfall, lacking_entry
 from riskengine.store.tables import actions as actions_of
 from riskengine.store.tables import breaks as breaks_of
+from riskengine.store.tables import calendars as calendars_of
 from riskengine.store.tables import cash as cash_of
 from riskengine.store.tables import curve_samples as curves_of
 from riskengine.store.tables import notices as notices_of
 from riskengine.store.tables import reference, removal
 from riskengine.store.tables import rules as rules_of
+from riskengine.store.tables import struck_closes as struck_of
 from riskengine.store.tables import trades as trades_of
 from riskengine.store.tables import verdicts as verdicts_of
+from riskengine.store.tables.closed_columns import PackedChunk
+from riskengine.store.tables.struck_closes import ChangedDate, PackedClose
 from riskengine.store.trade_rows import TradeRow
 
 PROBE_KEY = "probe"
@@ -185,12 +191,41 @@ class SqlStore(ABC):
         with self._transaction() as transaction:
             return actions_of.save_actions(transaction, actions, self._trail(transaction))
 
+    def save_calendars(self, entries: Sequence[CalendarEntry]) -> Saved:
+        with self._transaction() as transaction:
+            return calendars_of.save_calendars(transaction, entries, self._trail(transaction))
+
+    def save_spot_facts(self, facts: Sequence[SpotFact], compared_with: str = "") -> list[SpotFact]:
+        with self._transaction() as transaction:
+            return calendars_of.save_spot_facts(transaction, facts, compared_with)
+
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
         with self._transaction() as transaction:
             self._check_epoch(transaction)
             self._mark_saves += 1
             save = 0 if self._epoch is None else (self._epoch << 32) + self._mark_saves
             return reference.save_marks(transaction, marks, save, SystemClock().now())
+
+    def save_closing_marks(self, date: str, marks: Sequence[StoredMark]) -> None:
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            struck_of.save_closing_marks(transaction, date, marks)
+
+    def save_close_chunks(self, chunks: Sequence[PackedChunk]) -> None:
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            struck_of.save_chunks(transaction, chunks)
+
+    def save_struck_close(self, close: StruckClose | PackedClose) -> None:
+        packed = struck_of.pack_close(close) if isinstance(close, StruckClose) else close
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            struck_of.save(transaction, packed, self._trail(transaction), self._actor)
+
+    def forget_closes_changed(self, changed: Sequence[ChangedDate]) -> None:
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            struck_of.forget_changed(transaction, changed)
 
     def save_cash(self, kind: str, records: Sequence[CashRecord], actor: str = "") -> list[CashSaved]:
         with self._transaction() as transaction:
@@ -350,6 +385,36 @@ class SqlStore(ABC):
 
     def action_rows(self, as_of: int | None = None) -> ActionRows:
         return self._read(actions_of.action_rows, as_of)
+
+    def first_close_date(self, since: str) -> str | None:
+        return self._read(struck_of.first_close_date, since)
+
+    def closes_changed(self) -> list[ChangedDate]:
+        return self._read(struck_of.closes_changed)
+
+    def closing_marks(self, date: str) -> list[StoredMark]:
+        return self._read(struck_of.closing_marks, date)
+
+    def struck_close_dates(self) -> dict[str, int]:
+        return self._read(struck_of.dates)
+
+    def struck_close(self, date: str, version: int | None = None) -> StruckClose | None:
+        return self._read(struck_of.read, date, version)
+
+    def struck_close_header(self, date: str, version: int | None = None) -> CloseHeader | None:
+        return self._read(struck_of.header, date, version)
+
+    def closed_positions(self, date: str, version: int, rollup: str, owners: Sequence[str] | None = None) -> list[ClosedPosition]:
+        return self._read(struck_of.positions, date, version, rollup, owners)
+
+    def close_totals(self, rollup: str, owner: str, since_date: str) -> list[OwnerClose]:
+        return self._read(struck_of.totals_of, rollup, owner, since_date)
+
+    def calendar_state(self) -> CalendarState:
+        return self._read(calendars_of.calendar_state)
+
+    def newest_with_value_date(self) -> int:
+        return self._read(calendars_of.newest_with_value_date)
 
     def rule_starts(self) -> RuleStarts:
         return self._read(rules_of.rule_starts)

@@ -8,7 +8,7 @@ counts what has been settled (`positions.settled_cash`). All sums are exact inte
 too, and valued at the rates of fees, for which the mark of a crypto is the rate of its base. Owned by the writer thread.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import mul
 from typing import Any, NamedTuple
 
@@ -43,6 +43,7 @@ class CashValues(NamedTuple):
     by_node     the movements at or below each node that has some, exact
     unknown     how many balances of movements at or below a node have no rate, of nodes that have such
     unknown_own   of them, the nodes that hold such a balance themselves: their NAV and available cash are unknown
+    since_start movements at or below each node that are dated in the current trading day, exact
     unsettled   nodes of which, or below which, a futures position has no settlement price: available cash is unknown
     """
 
@@ -52,6 +53,7 @@ class CashValues(NamedTuple):
     unknown: Mapping[int, int]
     unknown_own: frozenset[int]
     unsettled: frozenset[int]
+    since_start: Mapping[int, Balances] = {}
 
 
 class NodeCash:
@@ -67,6 +69,8 @@ class NodeCash:
         self._held = ExactRows(size, currencies, CASH_ONE)
         self._own: dict[tuple[int, str], int] = {}
         self._by_node: dict[int, Balances] = {}
+        self._since_start: dict[int, Balances] = {}
+        self._day_start = 0
         self._unsettled: dict[int, int] = {}
         self._touched: set[int] = set()
         self._moved: set[int] = set()
@@ -82,8 +86,30 @@ class NodeCash:
 
     # -- what changes the sums -------------------------------------------------------------------------------------
 
-    def move(self, node: int, currency: str, change: int) -> None:
-        """An external movement of a node came into force (units of 1e-28), or was taken back. O(depth)."""
+    def begin_day(self, start_ts: int, movements: Iterable[tuple[int, str, int]]) -> None:
+        """A trading day has begun; `movements` (node, currency, units of 1e-28) in force are dated in it. O(nodes + those)."""
+        self._day_start = start_ts
+        self._since_start = {}
+        for node, currency, units in movements:
+            self._add_since_start(node, currency, units)
+        self._touched.update(range(len(self._ancestors)))
+        self._moved.update(self._by_node)
+
+    def _add_since_start(self, node: int, currency: str, change: int) -> None:
+        if self._since_start is self.values.since_start:
+            self._since_start = dict(self._since_start)
+        for owner in (node, *self._ancestors[node]):
+            _add_balance(self._since_start, owner, currency, change)
+
+    @property
+    def own_movements(self) -> dict[tuple[int, str], int]:
+        """The movements of nodes themselves by node and currency, units of 1e-28. O(nodes)."""
+        return dict(self._own)
+
+    def move(self, node: int, currency: str, change: int, ts: int = 0) -> None:
+        """An external movement of a node, dated `ts`, came into force (units of 1e-28), or was taken back. O(depth)."""
+        if self._day_start and ts >= self._day_start:
+            self._add_since_start(node, currency, change)
         column = self._reference.currency_index[currency]
         own = self._own.pop((node, currency), 0) + change
         if own:
@@ -92,9 +118,7 @@ class NodeCash:
             self._by_node = dict(self._by_node)  # the one before is published
         for owner in (node, *self._ancestors[node]):
             self._movements.add(owner, column, change)
-            balances = dict(self._by_node.get(owner, NO_BALANCES))
-            balances[currency] = balances.get(currency, 0) + change
-            self._by_node[owner] = {code: units for code, units in sorted(balances.items()) if units}
+            _add_balance(self._by_node, owner, currency, change)
             self._touch(owner)
 
     def settle(self, node: int, number: int, change: int) -> None:
@@ -184,7 +208,7 @@ class NodeCash:
         movements.flags.writeable = available.flags.writeable = False
         unknown, unknown_own = self._unknown(factors.fees_known)
         unsettled = frozenset(self._unsettled) if self._unsettled else frozenset()
-        self.values = CashValues(movements, available, self._by_node, unknown, unknown_own, unsettled)
+        self.values = CashValues(movements, available, self._by_node, unknown, unknown_own, unsettled, self._since_start)
         self._touched, self._valued_at = set(), rates
 
     def _of(self, owner: int | None, factors: Factors) -> tuple[Any, Any]:
@@ -213,3 +237,10 @@ class NodeCash:
         movements, available = self._of(None, factors)
         assert np.array_equal(movements, self.values.movements), "movements are not the sums"
         assert np.array_equal(available, self.values.available), "available cash is not the sums"
+
+
+def _add_balance(balances: dict[int, Balances], owner: int, currency: str, change: int) -> None:
+    """Replace the balances of an owner by those with a change."""
+    held = dict(balances.get(owner, NO_BALANCES))
+    held[currency] = held.get(currency, 0) + change
+    balances[owner] = {code: units for code, units in sorted(held.items()) if units}

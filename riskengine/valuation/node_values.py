@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from riskengine.positions.ledger import EMPTY_ROW, MASK, SHIFT, Book, Changes, Row
+from riskengine.positions.ledger import EMPTY_ROW, MASK, SHIFT, Changes, Row, RowsOfOwner
 from riskengine.positions.position import NO_FEES, replace_fees
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.reference import Reference
@@ -145,7 +145,7 @@ class Valuation:
         self._flush()
         self._reprice_few(sorted({key >> SHIFT for key in changes}), factors)
 
-    def take_all(self, books: Sequence[Book], factors: Factors) -> None:
+    def take_all(self, books: Sequence[RowsOfOwner], factors: Factors) -> None:
         """Build all sums and numbers from the rows: at a start, and after more changes than `settle` lists. O(rows)."""
         for amounts in (self._cash, self._cost, self._fees, self._legs, self._beside):
             amounts.clear()
@@ -210,7 +210,7 @@ class Valuation:
             exposed = currencies != self._reporting
             self._legs.add_all(pairs.owners[exposed], currencies[exposed], compress(amounts, exposed.tolist()))
 
-    def retake(self, owners: Collection[int], books: Sequence[Book], factors: Factors) -> None:
+    def retake(self, owners: Collection[int], books: Sequence[RowsOfOwner], factors: Factors) -> None:
         """Build the sums and numbers of some owners from their rows, whatever was wrong with them. O(their rows + owners).
 
         The owners above them must be among them.

@@ -6,7 +6,7 @@ from operator import attrgetter, truediv
 
 import numpy as np
 
-from riskengine.positions.ledger import Book, Row
+from riskengine.positions.ledger import Row, RowsOfOwner
 from riskengine.records.types import BoolArray, FloatArray, Int32Array
 
 
@@ -16,7 +16,7 @@ class RowColumns:
     A number made here is that of the single row, to the bit: the same division of the same integers.
     """
 
-    def __init__(self, books: Iterable[tuple[int, Book]]) -> None:
+    def __init__(self, books: Iterable[tuple[int, RowsOfOwner]]) -> None:
         self.rows: list[Row] = []
         owners: list[int] = []
         counts: list[int] = []

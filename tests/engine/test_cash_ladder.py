@@ -108,8 +108,8 @@ def totals(house: House) -> dict[str, Fraction]:
 
 
 def test_the_value_date_of_a_trade_goes_before_that_of_its_day(house: House) -> None:
-    house.deal(trade("9", quantity="1", price="1", value_date="2026-03-09"))
-    assert flows(house)["EUR", "2026-03-09"] == -299.0
+    house.deal(trade("9", instrument="ACME", desk="EQ1", quantity="1", price="7", value_date="2026-03-12"))
+    assert flows(house)["USD", "2026-03-12"] == -7.0
 
 
 def test_positions_that_are_known_are_not_read_again_unless_they_have_traded_since(house: House) -> None:

@@ -174,6 +174,7 @@ def test_every_kind_of_reference_data_has_its_way_in(empty: Loader) -> None:
     files = {
         "nodes": "node,parent\nALL,\nFX1,ALL\n",
         "instruments": "instrument,kind,base_currency,quote_currency\nEURUSD,fx,EUR,USD\n",
+        "calendars": "calendar,kind,date\nEUR,holiday,2026-07-14\nEUR,holiday,\n",
         "positions": f"desk,instrument,ts,quantity,average_price\nFX1,EURUSD,{TS},5,1.1\nALL,EURUSD,{TS},5,1.1\n",
         "closes": "date,instrument,price\n2026-01-05,EURUSD,1.1\n2026-01-05,XYZ,1\n",
         "marks": f"instrument,ts,price\nEURUSD,{TS},1.2\nEURUSD,{TS - 1},1.3\n",
@@ -187,6 +188,7 @@ def test_every_kind_of_reference_data_has_its_way_in(empty: Loader) -> None:
     assert {kind: count["inserted"] for kind, count in counts.items()} == {
         "nodes": 2,
         "instruments": 1,
+        "calendars": 1,
         "positions": 1,
         "closes": 1,
         "marks": 1,
@@ -195,7 +197,7 @@ def test_every_kind_of_reference_data_has_its_way_in(empty: Loader) -> None:
         "actions": 1,
         "trades": 1,
     }
-    assert counts["positions"]["refused"] == counts["closes"]["refused"] == 1
+    assert counts["positions"]["refused"] == counts["closes"]["refused"] == counts["calendars"]["refused"] == 1
     assert counts["marks"]["superseded"] == 1
     assert (counts["cash"]["duplicate"], counts["cash"]["refused"], counts["carry"]["conflict"]) == (1, 1, 1)
 

@@ -91,7 +91,7 @@ def engine_of(steps: Sequence[Step], *, publish: bool) -> Engine:
 
 def account(engine: Engine, known: Sequence[Action]) -> dict[Any, list[int]]:
     """Quantity, cash and amounts in euro beside it by key, by the store's own account of the trades that count."""
-    mine = StoreActions(ActionRows(tuple(known), CLOSES), ACTED.by_symbol, NOON, TRADING_DAY)
+    mine = StoreActions(ActionRows(tuple(known), CLOSES), ACTED.by_symbol, EX_DATE, TRADING_DAY)
     trades = list(engine.processed.standing_trades())
     balances = [opening(ACTED, instrument="AAA", ts=NOON - 6 * DAY, quantity="11", average_price="100", dealer="ann")]
     sums: dict[Any, list[int]] = defaultdict(lambda: [0, 0, 0])

@@ -22,6 +22,8 @@ HOUR = 3_600 * SECOND
 BEFORE = NOON - 15 * HOUR
 """21:00 UTC, 16:00 in New York: an hour before the ex-date begins."""
 BEGINS = BEFORE + HOUR
+"""When the ex-date begins; the roll comes after the tolerance."""
+ROLLS = BEGINS + 6 * SECOND
 
 
 @pytest.fixture
@@ -74,7 +76,7 @@ def test_a_split_waits_for_its_day_then_changes_no_value_and_a_restart_is_the_sa
         assert before == (25.0, 390.5, 401.0, 262.5)
         [item] = process.history.newest.exceptions["waiting"]
         assert "takes effect when the trading day 2026-03-04 begins" in item.reason
-        clock.ts = BEGINS
+        clock.ts = ROLLS
         await until(lambda: shown(process) != before)
         assert shown(process) == (100.0, 97.625, 100.25, 262.5)
         process.offer_ticks([Tick("AAA", BEGINS - 1, 402.0, 402.0)])  # late, and still of yesterday

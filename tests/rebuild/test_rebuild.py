@@ -4,25 +4,21 @@ import datetime as dt
 import gc
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
 
 import pytest
 
-from riskengine.engine.engine import Engine
 from riskengine.errors import ReferenceDataError
 from riskengine.market.trading_day import TradingDay
 from riskengine.positions.batches import COLUMNS_FROM_TRADES
 from riskengine.rebuild import rebuild as start_of_day
 from riskengine.rebuild.rebuild import GENTLE_TRADES, READ_TRADES, rebuild
-from riskengine.records.actions import NO_ACTIONS, ActionRows
 from riskengine.records.decode import TradeCheck
 from riskengine.records.reference import trade_check
-from riskengine.records.rules import NO_STARTS, RuleStarts
-from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
+from riskengine.records.types import Close, Node, Opening, StoredMark, Trade
 from riskengine.snapshot.digest import digest
-from riskengine.store.results import CashRows, Changes, StoredNotice
-from riskengine.store.trade_rows import COLUMNS, RefusedRow, TradeRow, row_values
-from tests.world import NOON, SECOND, House, cancel, config, instruments, nodes, opening, trade
+from riskengine.store.trade_rows import RefusedRow, TradeRow, row_of
+from tests.shelf import Shelf
+from tests.world import NOON, SECOND, House, cancel, config, opening, trade
 
 DAY = 86_400 * SECOND
 BEFORE_NOON = "2026-03-03"
@@ -31,69 +27,7 @@ TODAY = "2026-03-04"
 
 
 def a_row(store_seq: int) -> TradeRow:
-    columns = dict(zip((*COLUMNS, "received_ts"), row_values(trade("2")), strict=True))
-    return TradeRow(**columns, store_seq=store_seq)  # type: ignore[arg-type]
-
-
-class Shelf:
-    """What a store would hold, in lists."""
-
-    def __init__(self, *trades: Trade | RefusedRow) -> None:
-        self.trades_ = list(trades)
-        self.nodes_: list[Node] = nodes()
-        self.openings_: list[Opening] = []
-        self.marks_: list[StoredMark] = []
-        self.closes_: list[Close] = []
-        self.highest: int | None = None
-        self.noticed: int | None = None
-
-    def nodes(self) -> list[Node]:
-        return self.nodes_
-
-    def instruments(self) -> list[Instrument]:
-        return instruments()
-
-    def openings(self) -> list[Opening]:
-        return self.openings_
-
-    def marks(self) -> list[StoredMark]:
-        return self.marks_
-
-    def verdicts(self) -> list[Verdict]:
-        return []
-
-    def rule_starts(self) -> RuleStarts:
-        return NO_STARTS
-
-    def action_rows(self) -> ActionRows:
-        return NO_ACTIONS
-
-    def notices(self, limit: int) -> list[StoredNotice]:
-        return []
-
-    def late_count(self) -> int:
-        return 0
-
-    def noticed_up_to(self) -> int | None:
-        return self.noticed
-
-    def latest_closes(self, up_to: str) -> list[Close]:
-        return list({close.instrument: close for close in self.closes_ if close.date <= up_to}.values())
-
-    def closes_after(self, date: str, limit: int) -> list[Close]:
-        return [close for close in self.closes_ if close.date > date]
-
-    def cash_beyond(self, seen: Changes | None) -> CashRows:
-        return CashRows([], Changes(), is_all=True)
-
-    def watermark(self) -> int:
-        return len(self.trades_) if self.highest is None else self.highest
-
-    def read(self, check: TradeCheck) -> Iterator[tuple[int, Trade | RefusedRow]]:
-        yield from enumerate(self.trades_, start=1)
-
-    def rebuild(self, now: int = NOON, **more: Any) -> Engine:
-        return rebuild(self, self.read, config(), **({"epoch": 3, "now": now} | more))
+    return row_of(trade("2"), store_seq)
 
 
 class Told:

@@ -29,8 +29,9 @@ from riskengine.records.cash import CashOutcome, CashRecord, stored_row
 from riskengine.records.decode import TradeCheck
 from riskengine.records.fields import to_text
 from riskengine.records.reference import Reference
-from riskengine.records.types import Trade, Verdict
+from riskengine.records.types import Trade, Verdict, attributes_of
 from riskengine.serve.app import create_app
+from riskengine.serve.gateway import NO_ATTRIBUTE
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.digest import digest
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
@@ -59,6 +60,8 @@ class StandIn:
         self.recent = SnapshotHistory(self.engine.snapshot, int(self.config.server.snapshot_history_s * 1_000_000))
         self.stored: list[Trade] = []
         self.acted: list[Action] = []
+        self.closes: dict[str, list[tuple[str, int, dict[str, float | None]]]] = {}
+        """Of each node the date, version and amounts of its closes."""
         self.digests_made = 0
         self.broken: Exception | None = None
         self.noted: list[tuple[str, str, dict[str, Any], str]] = []
@@ -173,6 +176,7 @@ class StandIn:
         limit: int,
         snapshot: Snapshot,
         grants: Grants = EVERYTHING,
+        attributes: Mapping[str, str] = NO_ATTRIBUTE,
     ) -> tuple[list[dict[str, Any]], int]:
         hierarchy = snapshot.reference.hierarchy
         desks = hierarchy.leaves if node is None else set(hierarchy.leaves_below(hierarchy.index[node]))
@@ -183,12 +187,16 @@ class StandIn:
             and instrument in (None, trade.instrument)
             and dealer in (None, trade.dealer)
             and trade.ts >= (since or 0)
+            and attributes.items() <= attributes_of(trade)._asdict().items()
             and grants.sees_trade(hierarchy, trade.desk, trade.dealer)
         ]
         if versions == "latest":
             found = list({trade.identity: (trade, number) for trade, number in found}.values())
         found.sort(key=lambda pair: (pair[0].ts, pair[1]), reverse=True)
         return [_stored_row(trade, number) for trade, number in found[:limit]], len(found)
+
+    async def close_totals(self, node: str, since_date: str) -> list[tuple[str, int, dict[str, float | None]]]:
+        return [close for close in self.closes.get(node, ()) if close[0] >= since_date]
 
     async def digest(self, snapshot: Snapshot) -> str:
         self.digests_made += 1
@@ -230,6 +238,7 @@ def _stored_row(trade: Trade, store_seq: int) -> dict[str, Any]:
         "booked_ts": trade.booked_ts,
         "contra_amount": None if contra is None else to_text(contra),
         "legs": trade.legs,
+        **attributes_of(trade)._asdict(),
         "store_seq": store_seq,
         "received_ts": trade.received_ts,
     }

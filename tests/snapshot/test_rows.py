@@ -23,16 +23,19 @@ DAY = {
     "day_translation_pnl",
     "correction_pnl",
     "net_day_pnl",
+    "month_pnl",
+    "year_pnl",
     "day_start_ts",
 }
 AMOUNTS = names(
     "total_pnl realised_pnl unrealised_pnl day_pnl fees net_exposure gross_exposure long_exposure short_exposure delta_cash"
     " gamma_cash vega theta position_count trade_count unpriced_count quarantined_count stale_count last_trade_ts oldest_mark_ts"
+    " day_unknown_count"
 )
 POSITION = names(
     "instrument quantity net_cash average_price breakeven_price mark mark_source mark_ts currency total_pnl realised_pnl"
     " unrealised_pnl day_pnl total_pnl_local realised_pnl_local unrealised_pnl_local fees beside market_value delta_base"
-    " delta_cash gamma_cash vega theta stale quarantined trade_count last_trade_ts"
+    " delta_cash gamma_cash vega theta stale closed quarantined trade_count last_trade_ts"
 )
 OPTION = {
     "instrument": "CALL",
@@ -388,6 +391,7 @@ def test_marks_come_with_source_and_age_and_null_where_there_is_none(house: Hous
         "kind": "quote",
         "age_ms": 2_000,
         "stale": False,
+        "closed": False,
         "suspect": None,
         "suspect_ts": None,
         "currency": "USD",

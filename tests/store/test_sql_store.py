@@ -329,7 +329,7 @@ def test_an_opening_balance_is_taken_once_and_a_different_one_refused(store: Sto
     assert store.openings() == [opening]
 
 
-def test_a_published_close_is_never_rewritten(store: Store) -> None:
+def test_a_close_that_comes_with_another_price_is_a_new_version(store: Store) -> None:
     closes = [
         Close("2026-11-19", "EURUSD", 1.08),
         Close("2026-11-20", "EURUSD", 0.1 + 0.2),
@@ -338,9 +338,9 @@ def test_a_published_close_is_never_rewritten(store: Store) -> None:
     assert store.save_closes(closes) == Saved(inserted=3)
     assert store.save_closes(closes) == Saved(duplicate=3)
     saved = store.save_closes([Close("2026-11-20", "EURUSD", 1.09), Close("2026-11-20", "XAUUSD", 1.0)])
-    assert [(refusal.index, refusal.field) for refusal in saved.refused] == [(0, "price"), (1, "instrument")]
-    assert store.closes("2026-11-20") == [closes[1]]
-    assert store.latest_closes("9999-12-31") == [closes[2], closes[1]]
+    assert [(refusal.index, refusal.field) for refusal in saved.refused] == [(1, "instrument")] and saved.updated == 1
+    assert store.closes("2026-11-20") == [Close("2026-11-20", "EURUSD", 1.09)]
+    assert store.latest_closes("9999-12-31") == [closes[2], Close("2026-11-20", "EURUSD", 1.09)]
     assert len(store.closes()) == 3
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.nearest import nearest
+from riskengine.records.decode import NAMED_ATTRIBUTES
 from riskengine.records.fields import MAX_INTEGER, TS_MAX, TS_MIN, Rejected, excerpt, timestamp
 from riskengine.serve.answers.problems import bad_field
 
@@ -175,6 +176,9 @@ OFFSET = Parameter(
 NODE = text_parameter("node", "a node; what is below it counts too")
 DEALER = text_parameter("dealer", "a dealer; empty for trades without one")
 INSTRUMENT = text_parameter("instrument", "an instrument")
+ATTRIBUTES = tuple(text_parameter(name, f"trades with this {name}; empty for those without one") for name in NAMED_ATTRIBUTES)
+"""A parameter for each attribute that trades can be searched by."""
+
 CURRENCY_ASKED = text_parameter("currency", "only this currency")
 STALE = Parameter(
     "stale",
@@ -190,7 +194,9 @@ SINCE = Parameter(
     TIME_SCHEMA,
     _time,
 )
-FROM = SINCE._replace(text="time from which on, microseconds since the epoch or RFC 3339 with an offset; without it all there is")
+FROM = SINCE._replace(
+    text="time from which on, microseconds since the epoch or RFC 3339 with an offset; without it and days= the samples in memory"
+)
 BUCKET = Parameter(
     "bucket",
     "puts together what falls into one stretch of this length, such as 60s, 5m or 1h, at most 24h",

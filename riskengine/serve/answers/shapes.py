@@ -34,13 +34,15 @@ class Field(NamedTuple):
 Fields = tuple[Field, ...]
 
 DAY: Fields = (
-    Field("day_pnl", NUMBER, "P&L of the trading day before fees: the sum of the five lines; null until the day is kept"),
+    Field("day_pnl", NUMBER, "P&L of the trading day before fees: the sum of the five lines"),
     Field("day_position_pnl", NUMBER, "of it, from price changes of what was held at the last close"),
     Field("day_carry_pnl", NUMBER, "of it, cash dividends and financing"),
     Field("day_trading_pnl", NUMBER, "of it, from the day's trades"),
     Field("day_translation_pnl", NUMBER, "of it, from rate changes on the P&L brought forward"),
     Field("correction_pnl", NUMBER, "of it, corrections of earlier days"),
-    Field("net_day_pnl", NUMBER, "day_pnl after fees"),
+    Field("net_day_pnl", NUMBER, "day_pnl after the fees of the day"),
+    Field("month_pnl", NUMBER, "P&L of the month to date: of its closes, and of the day"),
+    Field("year_pnl", NUMBER, "the same of the year"),
     Field("day_start_ts", TIME, "when the trading day began"),
 )
 AMOUNTS: Fields = (
@@ -69,6 +71,7 @@ AMOUNTS: Fields = (
     Field("last_trade_ts", TIME, "execution time of the newest trade"),
     Field("oldest_mark_ts", TIME, "event time of the oldest mark of an open position"),
     *DAY,
+    Field("day_unknown_count", INTEGER, "positions brought forward without a close: the lines of the day are without them"),
 )
 CASH: Fields = (
     Field("nav", NUMBER, "external cash, plus total P&L, less fees"),
@@ -116,6 +119,7 @@ HOLDING: Fields = (
     Field("vega", NUMBER, "for one vol point"),
     Field("theta", NUMBER, "for one calendar day"),
     Field("stale", FLAG, "valued with a stale price or rate"),
+    Field("closed", FLAG, "the market of the instrument is shut: a mark that was fresh when it shut is not stale"),
     Field("quarantined", FLAG, "it, or a position in it, broke an invariant and is left out until compared with the store"),
     Field("trade_count", INTEGER, "effective trades"),
     Field("last_trade_ts", TIME, "execution time of the newest trade"),
@@ -135,7 +139,8 @@ MARK: Fields = (
     Field("source", TEXT, "who quoted it"),
     Field("kind", TEXT, "quote, one_sided or close"),
     Field("age_ms", INTEGER, "at the snapshot's as_of"),
-    Field("stale", FLAG, "older than the limit"),
+    Field("stale", FLAG, "older than the limit; of a market that is shut, when it shut"),
+    Field("closed", FLAG, "the market of the instrument is shut"),
     Field("suspect", NUMBER, "a level held back by the mark policy"),
     Field("suspect_ts", TIME, "since when"),
     Field("currency", TEXT, "of the price"),
@@ -162,6 +167,12 @@ TRADE: Fields = (
     Field("booked_ts", TIME, "when this version was booked"),
     Field("contra_amount", NUMBER, "the exact cash, in place of quantity x price; it has the sign of the price"),
     Field("legs", INTEGER, "how many legs there should be"),
+    Field("counterparty", TEXT, "with whom it was dealt; this and what follows up to comment is outside the economics"),
+    Field("account", TEXT, "for which account"),
+    Field("broker", TEXT, "through whom"),
+    Field("order_id", TEXT, "by which order"),
+    Field("strategy", TEXT, "by which strategy"),
+    Field("comment", TEXT, "a remark"),
     Field("store_seq", INTEGER, "the store's number"),
     Field("received_ts", TIME, "when the engine took it"),
 )
@@ -229,12 +240,18 @@ BESIDE_EXPOSURE: Fields = (
 )
 """What stands beside the rows of an exposure."""
 POINT: Fields = (
-    Field("ts", TIME, "of the snapshot; with bucket= the beginning of the stretch"),
+    Field("ts", TIME, "of the snapshot, or the boundary of the close; with bucket= the beginning of the stretch"),
     Field("value", NUMBER, "the amount; the last one of a stretch; null where that was unknown"),
     Field("min", NUMBER, "the least of those known in the stretch"),
     Field("max", NUMBER, "the largest of those known in the stretch"),
-    Field("samples", INTEGER, "how many there are in the stretch; one without any is not listed"),
+    Field("samples", INTEGER, "how many there are in the stretch, closes too; one without any is not listed"),
 )
+DRAWDOWN: Fields = (
+    Field("amount", NUMBER, "the greatest fall below the highest value before it, 0 or more; null where nothing is known"),
+    Field("peak_ts", TIME, "when it stood highest before that; null where it never fell"),
+    Field("trough_ts", TIME, "when it stood lowest after that; null where it never fell"),
+)
+"""Beside the points of a history, of every sample and close in it, before they are put into stretches."""
 NUMBERS = frozenset(
     field.name
     for fields in (NODE, DEALER, POSITION, MARK, TRADE, EXCEPTION, POINT, EVERY_EXPOSURE)
@@ -269,7 +286,7 @@ STATUS: Fields = (
     Field("as_of", TIME, "when the snapshot was published"),
     Field("reporting_currency", TEXT, "of amounts without a suffix"),
     Field("policies", OBJECT, "the settings that decide visible numbers"),
-    Field("counts", OBJECT, "applied, duplicates, conflicts, superseded, late, parked, quarantined, unmatched"),
+    Field("counts", OBJECT, "applied, duplicates, conflicts, superseded, late, parked, quarantined, unmatched, waiting"),
     Field("node_count", INTEGER, "nodes of the organisation"),
     Field("instrument_count", INTEGER, "instruments known"),
     Field("dealer_count", INTEGER, "dealers with positions"),

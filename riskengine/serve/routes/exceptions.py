@@ -1,6 +1,7 @@
 """The exceptions that need a person: those that the engine lists, and those that a snapshot shows."""
 
 import datetime as dt
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import groupby
@@ -26,6 +27,8 @@ from riskengine.serve.routes.lists import Value, sorted_places
 from riskengine.serve.routes.trades import read_body
 from riskengine.snapshot.rows import RowDict, fees_are_known
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, verdict_on
+from riskengine.valuation.day_start import ClosePrices
+from riskengine.valuation.day_values import UNKNOWN_COUNT
 from riskengine.views.grants import EVERYTHING, Grants
 
 MAX_COMMENT_CHARS = 2_000
@@ -39,6 +42,7 @@ KINDS = (
     "off_market",
     "possible_duplicate",
     "unpriced",
+    "no_close",
     "suspect",
     "older_rule",
     "waiting",
@@ -87,6 +91,7 @@ ACTIONS = {
     "off_market": ("accept",),
     "possible_duplicate": ("accept",),
     "unpriced": ("accept",),
+    "no_close": ("accept",),
     "older_rule": ("accept",),
     "waiting": ("accept",),
     "expired": ("accept",),
@@ -222,6 +227,7 @@ def _visible_items(snapshot: Snapshot, kind: str, trading_day: TradingDay, grant
     """
     visible: dict[str, Callable[[], Iterator[ExceptionItem]]] = {
         "unpriced": lambda: _unpriced_items(snapshot, grants),
+        "no_close": lambda: _no_close_items(snapshot, grants),
         "suspect": lambda: _suspect_items(snapshot),
         "waiting": lambda: _waiting_items(snapshot, grants),
         "expired": lambda: _expired_items(snapshot, trading_day, grants),
@@ -233,6 +239,16 @@ def _visible_items(snapshot: Snapshot, kind: str, trading_day: TradingDay, grant
         hierarchy = snapshot.reference.hierarchy
         items = [part for item in items if (part := _visible_part(item, grants, hierarchy)) is not None]
     return sorted(items, key=lambda item: -item.ts)
+
+
+def _waiting_items(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionItem]:
+    """What waits: closes and actions for everybody; visible trades, and what an action leaves open at a visible desk."""
+    hierarchy = snapshot.reference.hierarchy
+    for item in snapshot.exceptions.get("waiting", ()):
+        for_all = grants.see_everything or (item.trade is None and "rollup" not in item.detail)
+        part = item if for_all else _visible_part(item, grants, hierarchy)
+        if part is not None:
+            yield part
 
 
 def _visible_part(item: ExceptionItem, grants: Grants, hierarchy: Hierarchy) -> ExceptionItem | None:
@@ -251,13 +267,6 @@ def _visible_part(item: ExceptionItem, grants: Grants, hierarchy: Hierarchy) -> 
     if "before" in detail and not grants.sees_below(hierarchy, trade.desk):  # what the desk's position was is not the dealer's
         return structs.replace(item, detail={"late_by_s": detail.get("late_by_s")})
     return item
-
-
-def _waiting_items(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionItem]:
-    """What waits: closes and corporate actions for everybody, what those leave open at a desk for readers who see the desk."""
-    for item in snapshot.exceptions.get("waiting", ()):
-        if "rollup" not in item.detail or _visible_part(item, grants, snapshot.reference.hierarchy) is not None:
-            yield item
 
 
 def _visible_positions(snapshot: Snapshot, grants: Grants) -> list[Row]:
@@ -312,6 +321,36 @@ def _unpriced_items(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionIte
             continue
         detail: dict[str, object] = {"instrument": instrument.instrument, "positions": count}
         yield ExceptionItem(f"unpriced:{instrument.instrument}", "unpriced", 0, reason, None, detail)
+
+
+def _no_close_items(snapshot: Snapshot, grants: Grants) -> Iterator[ExceptionItem]:
+    """Instruments with positions brought forward from a close that has no price or no rate for them: their day is unknown.
+
+    O(positions at the close), where there are such.
+    """
+    day, table = snapshot.day, snapshot.nodes.day
+    tops = granted_tops(grants, snapshot.reference.hierarchy)
+    if day is None or table is None or not any(table.measures(top)[UNKNOWN_COUNT] for top in tops):
+        return
+    reference = snapshot.reference
+    leaves = {reference.hierarchy.index[leaf] for top in tops for leaf in reference.hierarchy.leaves_below(top)}
+    counts: dict[int, int] = {}
+    for owner, number in table.start.carried():
+        if owner in leaves and _is_without_close(snapshot, day.prices, number):
+            counts[number] = counts.get(number, 0) + 1
+    for number, count in sorted(counts.items()):
+        instrument = reference.instruments[number]
+        lacks = "price" if math.isnan(day.prices.price[number]) else f"rate of {instrument.currency}"
+        reason = f"the close of {day.window.closed} has no {lacks}: the day of {count:,} positions is unknown; load the close"
+        detail: dict[str, object] = {"instrument": instrument.instrument, "date": day.window.closed, "positions": count}
+        yield ExceptionItem(
+            f"no_close:{escape_name(instrument.instrument)}", "no_close", day.window.start_ts, reason, None, detail
+        )
+
+
+def _is_without_close(snapshot: Snapshot, prices: ClosePrices, number: int) -> bool:
+    rate = prices.rate[snapshot.reference.cash_currency[number]]
+    return math.isnan(prices.price[number]) or math.isnan(prices.published[number]) or math.isnan(rate)
 
 
 def _unknown_fees(snapshot: Snapshot, grants: Grants) -> dict[int, tuple[int, set[str]]]:

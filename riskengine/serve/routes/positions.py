@@ -18,14 +18,14 @@ from riskengine.serve.answers.problems import bad_field
 from riskengine.serve.answers.shapes import OF_DEALER, OF_NODE, Fields, names
 from riskengine.serve.answers.turns import map_in_turns
 from riskengine.serve.routes.lists import Value, answer_page, make_rows, places_by_field, row_filter, same_row, sorted_places
-from riskengine.snapshot.rows import QUANTITY_ONE, RowDict, beside, is_stale, ladder_rows, plus, position_row
-from riskengine.snapshot.snapshot import OwnerState, SeqGone, Snapshot, dealer_number, instrument_number, node_number
+from riskengine.snapshot.rows import QUANTITY_ONE, RowDict, beside, is_stale, ladder_rows, listed_rows, plus, position_row
+from riskengine.snapshot.snapshot import SeqGone, Snapshot, Table, dealer_number, instrument_number, node_number
 
 MAX_CACHED_NODES = 256
 """Nodes of one tree whose leaves are remembered."""
 
-Owner = tuple[str, OwnerState]
-"""A leaf or a dealer: name and state."""
+Owner = tuple[str, Table, int]
+"""A leaf or a dealer: name, roll-up and number there."""
 
 OwnedRow = tuple[str, Row]
 """A position: the name of its owner and the row."""
@@ -93,13 +93,13 @@ async def answer_positions(question: Question) -> Response:
         if sort is None:
             page = found[first:end]
         else:
-            places = await sorted_places(found, sort_value(snapshot, sort.field), descending=sort.descending)
+            places = await sorted_places(found, sort_value(snapshot, sort.field, dealer), descending=sort.descending)
             page = [found[place] for place in places[first:end].tolist()]
     exact = question.exact
 
     def row_of(position: OwnedRow) -> RowDict:
         name, row = position
-        return position_row(snapshot, row, row.average, {key: name}, exact=exact)
+        return position_row(snapshot, row, row.average, {key: name}, exact=exact, at=place_of(snapshot, name, dealer))
 
     return list_answer(question, ListAnswer(question.valued_header(), names(fields), page, row_of, total))
 
@@ -108,14 +108,15 @@ def _owners(question: Question, node: str | None, dealer: str | None) -> Iterato
     """The dealer, or the leaves below the node, in the order of the answer. Raises UnknownName, Forbidden at once."""
     snapshot, grants = question.snapshot, question.grants
     if dealer is not None:
-        return iter([(dealer, snapshot.dealers.state(dealer_number(snapshot, dealer)))])
-    hierarchy, state = snapshot.reference.hierarchy, snapshot.nodes.state
+        number = dealer_number(snapshot, dealer)
+        return iter([(dealer, snapshot.dealers, number)])
+    hierarchy, nodes = snapshot.reference.hierarchy, snapshot.nodes
     if node is None:
         tops = granted_tops(grants, hierarchy)
     else:
         check_node(grants, hierarchy, node)
         tops = [node_number(snapshot, node)]
-    return ((name, state(leaf)) for top in tops for name, leaf in leaves_below(hierarchy, top))
+    return ((name, nodes, leaf) for top in tops for name, leaf in leaves_below(hierarchy, top))
 
 
 _leaves_below: WeakKeyDictionary[Hierarchy, dict[int, tuple[tuple[str, int], ...]]] = WeakKeyDictionary()
@@ -134,10 +135,8 @@ def leaves_below(hierarchy: Hierarchy, number: int) -> tuple[tuple[str, int], ..
 
 def _positions_of(owner: Owner, instrument: int | None = None) -> list[OwnedRow]:
     """The positions of an owner, by instrument; or the one in `instrument`."""
-    name, state = owner
-    rows = [row for row in state.rows if row is not None and (instrument is None or row.instrument == instrument)]
-    rows.sort(key=lambda row: row.instrument)
-    return [(name, row) for row in rows]
+    name, table, number = owner
+    return [(name, row) for row in listed_rows(table, number) if instrument is None or row.instrument == instrument]
 
 
 async def _page(owners: Iterator[Owner], first: int, end: int) -> tuple[list[OwnedRow], int]:
@@ -147,7 +146,10 @@ async def _page(owners: Iterator[Owner], first: int, end: int) -> tuple[list[Own
 
     def take(owner: Owner) -> None:
         nonlocal before
-        count = owner[1].position_count
+        _, table, number = owner
+        count = table.state(number).position_count
+        if table.day is not None:
+            count += len(table.day.start.ghosts.get(number, ()))
         if before < end and before + count > first:
             found.extend(_positions_of(owner)[max(first - before, 0) : end - before])
         before += count
@@ -159,17 +161,26 @@ async def _page(owners: Iterator[Owner], first: int, end: int) -> tuple[list[Own
 # -- sorting positions without making their rows -----------------------------------------------------------------
 
 
-def sort_value(snapshot: Snapshot, field: str) -> Callable[[OwnedRow], Value]:
+def place_of(snapshot: Snapshot, name: str, dealer: str | None) -> tuple[Table, int]:
+    """The roll-up and the number of an owner: `dealer`, or the node of that name. O(1), O(dealers) for a dealer."""
+    if dealer is not None:
+        return snapshot.dealers, dealer_number(snapshot, dealer)
+    return snapshot.nodes, snapshot.reference.hierarchy.index[name]
+
+
+def sort_value(snapshot: Snapshot, field: str, dealer: str | None = None) -> Callable[[OwnedRow], Value]:
     """Returns a function from a position to the value of `field` in its row, mostly at a tenth of the row's cost.
 
-    The expressions are those of `snapshot.rows.position_row`; a test holds them to it.
+    The positions are of leaves, or all of one `dealer`. The expressions are those of `snapshot.rows.position_row`; a test holds
+    them to it.
     """
     quick = _plain_value(field) or _valued(snapshot, field)
     if quick is not None:
         return quick
 
     def slow(position: OwnedRow) -> Value:
-        value: Value = position_row(snapshot, position[1], position[1].average)[field]
+        name, row = position
+        value: Value = position_row(snapshot, row, row.average, at=place_of(snapshot, name, dealer))[field]
         return value
 
     return slow

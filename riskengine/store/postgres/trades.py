@@ -11,7 +11,7 @@ from riskengine.store.results import CHANGED_KINDS, Bookmark, CashRows, Changes,
 from riskengine.store.tables import trades as trades_of
 from riskengine.store.tables.cash import GONE, cash_rows
 from riskengine.store.tables.trades import IDENTITY, store_repeat
-from riskengine.store.trade_rows import RowValues, TradeRow, row_values
+from riskengine.store.trade_rows import COLUMNS, RowValues, TradeRow, row_values
 
 
 def append(transaction: PostgresTransaction, trades: Sequence[Trade], trail: Trail) -> list[Stored]:
@@ -107,7 +107,7 @@ def beyond(transaction: PostgresTransaction, bookmark: Bookmark, limit: int) -> 
     rows = sorted((TradeRow._make(row[:-1]) for row in found), key=attrgetter("store_seq"))
     if len(found) == limit:
         last = found[-1]
-        return rows, bookmark._replace(target=target, after=(int(last[-1]), last[-3]))
+        return rows, bookmark._replace(target=target, after=(int(last[-1]), last[len(COLUMNS)]))
     if bookmark.target:  # an earlier difference is read to its end: the next one holds what came since
         more, reached = beyond(transaction, Bookmark(snapshot=target, passed=bookmark.passed), limit - len(rows))
         return rows + more, reached

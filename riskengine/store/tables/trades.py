@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
-from riskengine.records.types import Trade
+from riskengine.records.types import Trade, attributes_of
 from riskengine.store.queries import Transaction
 from riskengine.store.results import Conflict, Stored, TradeFilter
-from riskengine.store.trade_rows import COLUMNS, RowValues, TradeRow, same_as_row
+from riskengine.store.trade_rows import ATTRIBUTES, COLUMNS, RowValues, TradeRow, same_as_row
 
 IDENTITY = slice(0, 4)
 """The places of source, trade_id, leg and version in a row."""
@@ -26,12 +26,18 @@ def store_repeat(transaction: Transaction, trade: Trade, values: RowValues, row:
     found = transaction.rows("fees_currency_of", (row.instrument,))
     currency = found[0][0] if found else ""
     if same_as_row(trade, row, currency):
-        return Stored(row.store_seq, "existing")
+        return Stored(row.store_seq, "existing", other_attributes(trade, row))
     alike = (*values[IDENTITY], *_ALIKE(values))
     others = map(TradeRow._make, transaction.rows("conflicts_of_version", alike))
     if not any(same_as_row(trade, other, currency) for other in others):
         transaction.run("conflict_insert", [values])
     return Stored(row.store_seq, "conflict")
+
+
+def other_attributes(trade: Trade, row: TradeRow) -> tuple[str, ...]:
+    """The names of the attributes in which a trade differs from its stored row."""
+    sent, stored = attributes_of(trade), row.attributes
+    return tuple(name for name, ours, theirs in zip(ATTRIBUTES, sent, stored, strict=True) if ours != theirs)
 
 
 def rows_after(transaction: Transaction, store_seq: int, limit: int) -> list[TradeRow]:
@@ -131,6 +137,9 @@ def _where(transaction: Transaction, wanted: TradeFilter) -> tuple[list[str], di
         if value is not None:
             names.append(name)
             values[field] = value
+    for field, value in wanted.attributes:
+        names.append(f"where_{field}")
+        values[field] = value
     if wanted.versions == "latest":
         names.append("where_latest")
     return names, values

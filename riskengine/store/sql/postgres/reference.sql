@@ -57,8 +57,9 @@ ORDER BY instrument, date DESC
 -- name: closes_after
 SELECT date, instrument, price FROM closes WHERE date > %s ORDER BY date, instrument LIMIT %s
 
--- name: close_insert
+-- name: close_save
 INSERT INTO closes (date, instrument, price) VALUES (%s, %s, %s)
+ON CONFLICT (instrument, date) DO UPDATE SET price = excluded.price, version = closes.version + 1
 
 -- name: counts
 SELECT (SELECT count(*) FROM trades), (SELECT count(*) FROM conflicts), (SELECT count(*) FROM nodes),

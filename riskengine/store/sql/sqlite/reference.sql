@@ -56,8 +56,9 @@ SELECT max(date), instrument, price FROM closes WHERE date <= ? GROUP BY instrum
 -- name: closes_after
 SELECT date, instrument, price FROM closes WHERE date > ? ORDER BY date, instrument LIMIT ?
 
--- name: close_insert
+-- name: close_save
 INSERT INTO closes (date, instrument, price) VALUES (?, ?, ?)
+ON CONFLICT (instrument, date) DO UPDATE SET price = excluded.price, version = closes.version + 1
 
 -- name: counts
 SELECT (SELECT count(*) FROM trades), (SELECT count(*) FROM conflicts), (SELECT count(*) FROM nodes),

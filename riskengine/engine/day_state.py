@@ -1,0 +1,155 @@
+"""The trading day of an engine: where it began, and what changed since about earlier days. Writer thread only.
+
+The roll takes three steps, so that no beat waits for it. `close_rows` fixes what positions were at the boundary; another thread
+makes the close and the start of the next day from that; `begin` puts the start in force and restates the positions whose earlier
+trades changed meanwhile.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from riskengine.engine.closing import ClosingRows, closing_overrides
+from riskengine.engine.table_builder import TableBuilder
+from riskengine.positions.day_window import NOTHING_HELD, DayWindow, HeldBefore, held_before, is_ahead
+from riskengine.positions.ledger import MASK, SHIFT, Ledger, Rollup
+from riskengine.positions.position import NO_FEES, replace_fees
+from riskengine.records.reference import Reference
+from riskengine.records.types import Opening
+from riskengine.snapshot.snapshot import Snapshot
+from riskengine.valuation.day_start import UNKNOWN, DayStart, Start, StartTable
+from riskengine.valuation.day_values import DayValues, ghosts_of
+from riskengine.valuation.unit_values import Factors, Units
+
+
+class DayState:
+    """The day of one engine; `start` is None until the first close is known."""
+
+    def __init__(self, reference: Reference, ledger: Ledger, builders: tuple[TableBuilder, TableBuilder]) -> None:
+        self._reference = reference
+        self._ledger = ledger
+        self._builders = builders
+        self._openings: set[tuple[str, str, str]] = set()
+        self._since_close: dict[str, dict[int, None]] | None = None
+        self.start: DayStart | None = None
+
+    def note_openings(self, openings: Collection[Opening]) -> None:
+        """Take which opening balances the positions contain."""
+        self._openings.update((each.desk, each.dealer, each.instrument) for each in openings)
+
+    def close_rows(
+        self, snapshot: Snapshot, window: DayWindow, following: DayWindow, movements: Mapping[tuple[int, str], int]
+    ) -> ClosingRows:
+        """What positions were at the end of `window`; `snapshot` must be of now. Trades are dated by `following` from here on.
+
+        `movements` are the external movements up to then, by node and currency.
+
+        O(positions with trades that belong after the day).
+        """
+        ledger = self._ledger
+        if self.start is None:  # nobody has noted which trades are of the next day
+            ahead = {
+                name: [owner << SHIFT | number for owner, number, _ in rollup.positions()]
+                for name, rollup in self._rollups().items()
+            }
+        else:
+            ahead = {name: list(rollup.ahead) for name, rollup in self._rollups().items()}
+        overrides = {
+            name: closing_overrides(rollup, ahead[name], window, self._reference) for name, rollup in self._rollups().items()
+        }
+        ledger.window = following
+        self._since_close = {name: dict.fromkeys(keys) for name, keys in overrides.items()}  # their carry may be of the next day
+        for name, rollup in self._rollups().items():
+            rollup.ahead = {key: None for key in ahead[name] if _is_ahead(rollup, key, following)}
+        return ClosingRows(
+            snapshot, overrides["node"], overrides["dealer"], dict(ledger.dealer_index), tuple(sorted(self._openings)), movements
+        )
+
+    def begin(self, start: DayStart, values: Mapping[str, DayValues], units: Units, factors: Factors) -> None:
+        """Put the start of a day in force, and the `values` made for it of each roll-up. The next publication restates.
+
+        After `close_rows` that is what changed since; else, at a start, every position. O(prices), O(positions) at a start.
+        """
+        since = self._since_close if self._since_close is not None else self._every_key(start)
+        self._since_close = None
+        self.start = start
+        self._ledger.window = start.window
+        for builder, name in zip(self._builders, ("node", "dealer"), strict=True):
+            builder.day = values[name]
+            rollup = builder.rollup
+            rollup.restated = {**since[name], **rollup.ahead, **rollup.restated}
+            values[name].catch_up(units, factors)
+
+    def restate(self, units: Units, factors: Factors) -> bool:
+        """Restate positions whose trades of earlier days changed, after `settle`. Returns whether any did. O(their trades)."""
+        changed = False
+        for builder, name in zip(self._builders, ("node", "dealer"), strict=True):
+            rollup = builder.rollup
+            if not rollup.restated:
+                continue
+            keys, rollup.restated = rollup.restated, {}
+            if self._since_close is not None:
+                self._since_close[name].update(keys)
+            if self.start is None or builder.day is None:
+                continue
+            table = builder.day.start
+            found = {key: self._restated(rollup, key, self.start.window) for key in keys}
+            rollup.ahead.update((key, None) for key in keys if _is_ahead(rollup, key, self.start.window))
+            differing = {key: held for key, held in found.items() if held != _held_in(table, key)}
+            touched = self._sum_above(rollup, table, differing)
+            table.ghosts = ghosts_of(table, {*keys, *touched}, rollup.books)
+            if differing:
+                builder.day.restate(differing, units, factors)
+            changed = True
+        return changed
+
+    def _every_key(self, start: DayStart) -> dict[str, dict[int, None]]:
+        """All leaf keys of the close and of now."""
+        found = {}
+        for (name, rollup), table in zip(self._rollups().items(), (start.nodes, start.dealers), strict=True):
+            closed = (key for key in table.keys.tolist() if rollup.books[key >> SHIFT].leaf)
+            held = (owner << SHIFT | number for owner, number, _ in rollup.positions())
+            found[name] = dict.fromkeys((*closed, *held))
+        return found
+
+    def _rollups(self) -> dict[str, Rollup]:
+        return {"node": self._ledger.organisation, "dealer": self._ledger.dealers}
+
+    def _restated(self, rollup: Rollup, key: int, window: DayWindow) -> HeldBefore | None:
+        position = rollup.books[key >> SHIFT].positions.get(key & MASK)
+        if position is None:
+            return NOTHING_HELD
+        return UNKNOWN if position.quarantined else held_before(position, window)
+
+    def _sum_above(self, rollup: Rollup, table: StartTable, leaves: Mapping[int, HeldBefore | None]) -> list[int]:
+        """Restate leaf keys, and add up the keys above them again. Returns those above. O(leaves x depth x children)."""
+        table.replace_restated(leaves)
+        above: dict[int, None] = {}
+        for key in leaves:
+            for owner in rollup.ancestors[key >> SHIFT]:
+                above[owner << SHIFT | key & MASK] = None
+        for key in sorted(above, key=lambda each: -len(rollup.ancestors[each >> SHIFT])):
+            assert rollup.hierarchy is not None, "only the organisation has inner nodes"
+            first, end = rollup.hierarchy.children[key >> SHIFT]
+            below = [table.start(child, key & MASK) for child in range(first, end)]
+            known = [each for each in below if each is not None]
+            table.replace_restated({key: UNKNOWN if len(known) < len(below) else _sum(known)})
+        return list(above)
+
+
+def _is_ahead(rollup: Rollup, key: int, window: DayWindow) -> bool:
+    """Whether a position holds a trade or carry that belongs after the day. O(trades in memory)."""
+    position = rollup.books[key >> SHIFT].positions.get(key & MASK)
+    return position is not None and is_ahead(position, window)
+
+
+def _held_in(table: StartTable, key: int) -> HeldBefore | None:
+    start = table.start(key >> SHIFT, key & MASK)
+    return UNKNOWN if start is None else start.held
+
+
+def _sum(held: Sequence[Start]) -> HeldBefore:
+    beside = NO_FEES
+    for each in held:
+        if each.beside:
+            beside = replace_fees(beside, NO_FEES, {**each.beside})
+    quantity, cash = sum(each.quantity for each in held), sum(each.cash for each in held)
+    return HeldBefore(quantity, cash, sum(each.carry for each in held), beside)

@@ -1,0 +1,278 @@
+"""How the positions and totals of a struck close are packed: columns of a few thousand rows, exact, in zlib over MessagePack.
+
+Quantities and cash are unbounded integers. A column of them is divided by its greatest common divisor; what is left mostly fits
+into a few bytes each (1,250,000.00 EUR in units of 1e-10 is 125 times 1e14). All first bytes of numbers are stored together, then
+all second ones: those are alike, and zlib makes little of them. A pure module; any thread.
+"""
+
+import hashlib
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, pairwise
+from math import gcd, isnan, nan
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from riskengine.records.closes import CLOSE_MEASURES, ClosedPosition, OwnerTotals
+from riskengine.records.types import FloatArray
+
+CHUNK_ROWS = 4_096
+"""Positions in a chunk; an owner with more has several."""
+
+CHUNK_OWNERS = 256
+"""Owners in a row of totals: what one node came to in a year is read from 250 of them."""
+
+_FASTEST = 1
+_DOUBLE = np.dtype("<f8")
+_WIDTHS = ("<i1", "<i2", "<i4", "<i8")
+
+
+class PackedChunk(NamedTuple):
+    """Consecutive positions of a roll-up, of owners from `first_owner` to `last_owner`; `hash` names `content`."""
+
+    rollup: str
+    first_owner: str
+    last_owner: str
+    positions: int
+    hash: str
+    content: bytes
+
+
+class PackedTotals(NamedTuple):
+    """Amounts of the owners from `first_owner` to `last_owner`."""
+
+    rollup: str
+    first_owner: str
+    last_owner: str
+    content: bytes
+
+
+class _Exact(msgspec.Struct):
+    """Integers: `divisor` times the numbers in `content`, which are of the type `width`; of no type: decimal texts in lines."""
+
+    divisor: str
+    width: str
+    content: bytes
+
+
+class _Fees(msgspec.Struct):
+    """Fees, or amounts beside net cash, in one currency: of the rows `places`, `amounts`."""
+
+    places: bytes
+    amounts: _Exact
+
+
+class _Chunk(msgspec.Struct):
+    """The columns of a chunk. `counts` are the rows of each owner, `instrument` a number in `instruments` for each row."""
+
+    owners: list[str]
+    counts: list[int]
+    instruments: list[str]
+    instrument: bytes
+    quantity: _Exact
+    cash: _Exact
+    average: bytes
+    fees: dict[str, _Fees]
+    month_pnl: bytes
+    year_pnl: bytes
+    beside: dict[str, _Fees]
+
+
+class _Totals(msgspec.Struct):
+    """Amounts by measure, all owners of a measure together."""
+
+    owners: list[str]
+    measures: list[str]
+    amounts: bytes
+
+
+_chunk_of = msgspec.msgpack.Decoder(_Chunk).decode
+_totals_of = msgspec.msgpack.Decoder(_Totals).decode
+
+
+# -- positions -----------------------------------------------------------------------------------------------------
+
+
+def pack_positions(rollup: str, positions: Sequence[ClosedPosition]) -> Iterator[PackedChunk]:
+    """Positions, sorted by (owner, instrument), in chunks. 2 us a position."""
+    for first in range(0, len(positions), CHUNK_ROWS):
+        some = positions[first : first + CHUNK_ROWS]
+        content = zlib.compress(msgspec.msgpack.encode(_columns(some)), _FASTEST)
+        digest = hashlib.sha256(content).hexdigest()
+        yield PackedChunk(rollup, some[0].owner, some[-1].owner, len(some), digest, content)
+
+
+def _columns(positions: Sequence[ClosedPosition]) -> _Chunk:
+    owner, instrument, quantity, cash, average, fees, month, year, beside = zip(*positions, strict=True)
+    runs = [(name, len(list(rows))) for name, rows in groupby(owner)]
+    numbers: dict[str, int] = {}
+    places = [numbers.setdefault(symbol, len(numbers)) for symbol in instrument]
+    return _Chunk(
+        owners=[name for name, _ in runs],
+        counts=[count for _, count in runs],
+        instruments=list(numbers),
+        instrument=_spread(np.array(places, dtype="<u2")),
+        quantity=_pack_exact(quantity),
+        cash=_pack_exact(cash),
+        average=_pack_doubles(average),
+        fees=_pack_amounts(fees),
+        month_pnl=_pack_doubles(month),
+        year_pnl=_pack_doubles(year),
+        beside=_pack_amounts(beside),
+    )
+
+
+def _pack_amounts(amounts: Iterable[Mapping[str, int]]) -> dict[str, _Fees]:
+    """Amounts by currency of each row."""
+    charged: dict[str, tuple[list[int], list[int]]] = {}
+    for place, of_row in enumerate(amounts):
+        for currency, amount in of_row.items():
+            rows, listed = charged.setdefault(currency, ([], []))
+            rows.append(place)
+            listed.append(amount)
+    return {
+        currency: _Fees(_spread(np.array(rows, dtype="<u2")), _pack_exact(listed))
+        for currency, (rows, listed) in sorted(charged.items())
+    }
+
+
+def unpack_positions(content: bytes, owners: frozenset[str] | None = None) -> list[ClosedPosition]:
+    """The positions of a chunk, those of `owners` alone if they are given. Raises ValueError if it cannot be read."""
+    try:
+        chunk = _chunk_of(zlib.decompress(content))
+        size = sum(chunk.counts)
+        symbols = [chunk.instruments[place] for place in _gather(chunk.instrument, "<u2", size).tolist()]
+        quantity, cash = _unpack_exact(chunk.quantity, size), _unpack_exact(chunk.cash, size)
+        average, month, year = (_unpack_doubles(each, size) for each in (chunk.average, chunk.month_pnl, chunk.year_pnl))
+        fees, beside = _unpack_fees(chunk.fees), _unpack_fees(chunk.beside)
+    except (zlib.error, msgspec.MsgspecError, IndexError, ValueError) as error:
+        raise ValueError(f"a chunk of positions cannot be read: {error}") from None
+    found: list[ClosedPosition] = []
+    first = 0
+    for name, count in zip(chunk.owners, chunk.counts, strict=True):
+        if owners is None or name in owners:
+            found += [
+                ClosedPosition(
+                    name,
+                    symbols[at],
+                    quantity[at],
+                    cash[at],
+                    average[at],
+                    fees.get(at, _NO_FEES),
+                    month[at],
+                    year[at],
+                    beside.get(at, _NO_FEES),
+                )
+                for at in range(first, first + count)
+            ]
+        first += count
+    return found
+
+
+_NO_FEES: Mapping[str, int] = {}
+
+
+def _unpack_fees(packed: Mapping[str, _Fees]) -> dict[int, dict[str, int]]:
+    """Fees by row."""
+    fees: dict[int, dict[str, int]] = {}
+    for currency, charged in packed.items():
+        rows = _gather(charged.places, "<u2", len(charged.places) // 2).tolist()
+        for place, amount in zip(rows, _unpack_exact(charged.amounts, len(rows)), strict=True):
+            fees.setdefault(place, {})[currency] = amount
+    return fees
+
+
+# -- totals --------------------------------------------------------------------------------------------------------
+
+
+def pack_totals(rollup: str, totals: OwnerTotals) -> Iterator[PackedTotals]:
+    """The amounts of owners, by name, in rows of CHUNK_OWNERS."""
+    order = sorted(range(len(totals.owners)), key=totals.owners.__getitem__)
+    for first in range(0, len(order), CHUNK_OWNERS):
+        places = order[first : first + CHUNK_OWNERS]
+        owners = [totals.owners[place] for place in places]
+        amounts = _spread(np.ascontiguousarray(totals.amounts[:, places], dtype=_DOUBLE))
+        packed = _Totals(owners, list(CLOSE_MEASURES), amounts)
+        yield PackedTotals(rollup, owners[0], owners[-1], zlib.compress(msgspec.msgpack.encode(packed), _FASTEST))
+
+
+def unpack_totals(contents: Iterable[bytes]) -> OwnerTotals:
+    """The amounts of the owners of some rows, in their order; a measure that they do not hold is nan. Raises ValueError."""
+    owners: list[str] = []
+    parts: list[FloatArray] = [np.empty((len(CLOSE_MEASURES), 0))]
+    for content in contents:
+        try:
+            packed = _totals_of(zlib.decompress(content))
+            stored = _gather(packed.amounts, "<f8", len(packed.measures) * len(packed.owners))
+        except (zlib.error, msgspec.MsgspecError, ValueError) as error:
+            raise ValueError(f"totals of a close cannot be read: {error}") from None
+        table = stored.reshape(len(packed.measures), len(packed.owners))
+        part = np.full((len(CLOSE_MEASURES), len(packed.owners)), nan)
+        for place, measure in enumerate(CLOSE_MEASURES):
+            if measure in packed.measures:
+                part[place] = table[packed.measures.index(measure)]
+        owners += packed.owners
+        parts.append(part)
+    return OwnerTotals(tuple(owners), np.concatenate(parts, axis=1))
+
+
+def amounts_of(totals: OwnerTotals, owner: str) -> dict[str, float | None] | None:
+    """The amounts of one owner by measure, None where unknown; None if the owner is not among them."""
+    if owner not in totals.owners:
+        return None
+    column = totals.amounts[:, totals.owners.index(owner)].tolist()
+    return {measure: None if isnan(amount) else amount for measure, amount in zip(CLOSE_MEASURES, column, strict=True)}
+
+
+# -- columns -------------------------------------------------------------------------------------------------------
+
+
+def _pack_exact(values: Sequence[int]) -> _Exact:
+    divisor = gcd(*values) or 1
+    quotients = [value // divisor for value in values] if divisor > 1 else values
+    low, high = min(quotients, default=0), max(quotients, default=0)
+    for width in _WIDTHS:
+        bounds = np.iinfo(width)
+        if bounds.min <= low and high <= bounds.max:
+            return _Exact(str(divisor), width, _spread(np.array(quotients, dtype=width)))
+    return _Exact(str(divisor), "", "\n".join(map(str, quotients)).encode())
+
+
+def _unpack_exact(packed: _Exact, size: int) -> list[int]:
+    divisor = int(packed.divisor)
+    if not packed.width:
+        values = [int(text) for text in packed.content.decode().split("\n")] if size else []
+        if len(values) != size:
+            raise ValueError(f"{len(values)} numbers where {size} are due")
+    elif packed.width in _WIDTHS:
+        values = _gather(packed.content, packed.width, size).tolist()
+    else:
+        raise ValueError(f"unknown width {packed.width!r}")
+    return [value * divisor for value in values]
+
+
+def _pack_doubles(values: Sequence[float | None]) -> bytes:
+    return _spread(np.array([nan if value is None else value for value in values], dtype=_DOUBLE))
+
+
+def _unpack_doubles(content: bytes, size: int) -> list[float | None]:
+    return [None if isnan(value) else value for value in _gather(content, "<f8", size).tolist()]
+
+
+def _spread(values: "np.typing.NDArray[np.generic]") -> bytes:
+    """The bytes of an array: all first bytes, then all second ones."""
+    return values.reshape(-1).view(np.uint8).reshape(values.size, values.itemsize).T.tobytes()
+
+
+def _gather(content: bytes, width: str, size: int) -> "np.typing.NDArray[np.generic]":
+    """The array of which `_spread` made the bytes. Raises ValueError."""
+    kind = np.dtype(width)
+    found = np.frombuffer(content, np.uint8).reshape(kind.itemsize, size)
+    return np.ascontiguousarray(found.T).view(kind).reshape(size)
+
+
+def is_sorted(positions: Sequence[ClosedPosition]) -> bool:
+    """Whether positions are in the order of owner and instrument, each once."""
+    return all(before[:2] < after[:2] for before, after in pairwise(positions))

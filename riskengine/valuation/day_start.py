@@ -1,0 +1,431 @@
+"""Where the current trading day began: the last close, by the numbers of the reference data in force.
+
+With 0 the last close, as published and as restated from all trades of earlier days, a `DayStart` gives for every position
+quantity and cash of both, the price and the rate of the close, and the P&L to date of month and year (ACCOUNTING section 8). It
+is made off the writer thread from a `StruckClose` and is immutable but for `restate`, which replaces entries of positions whose
+earlier trades changed since.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import truediv
+from typing import NamedTuple
+
+import numpy as np
+
+from riskengine.positions.adjustments import NO_CHANGES, CloseChanges
+from riskengine.positions.day_window import DayWindow, HeldBefore
+from riskengine.positions.ledger import MASK, SHIFT
+from riskengine.positions.position import NO_FEES, replace_fees
+from riskengine.records.closes import CLOSE_MEASURES, ClosedPosition, OwnerTotals, StruckClose
+from riskengine.records.hierarchy import Hierarchy
+from riskengine.records.reference import Reference
+from riskengine.records.types import (
+    CASH_ONE,
+    CASH_PER_ONE,
+    ONE,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    ObjectArray,
+    Opening,
+)
+
+MONTH, YEAR = CLOSE_MEASURES.index("month_pnl"), CLOSE_MEASURES.index("year_pnl")
+
+
+class ClosePrices(NamedTuple):
+    """Prices and rates of the last close, by instrument and by currency number; nan where it has none.
+
+    price      the mark of the close, of its newest version
+    published  the mark that the close was first published with
+    rate       value of one unit of each currency in the reporting currency
+    """
+
+    price: FloatArray
+    published: FloatArray
+    rate: FloatArray
+
+
+class Start(NamedTuple):
+    """A position, or several netted, at the last close. Quantities in units of 1e-10, cash in units of 1e-28.
+
+    quantity, cash                      restated from all trades and carry of earlier days
+    published_quantity, published_cash  as the close was published
+    month, year                         P&L to date at the close, reporting currency; nan where unknown, 0 if it is a new month
+    carry                               carry of the current day in the cash currency
+    beside, published_beside            amounts beside net cash by currency, restated and as published
+    """
+
+    quantity: int
+    cash: int
+    published_quantity: int
+    published_cash: int
+    month: float
+    year: float
+    carry: int = 0
+    beside: Mapping[str, int] = NO_FEES
+    published_beside: Mapping[str, int] = NO_FEES
+
+    @property
+    def held(self) -> HeldBefore:
+        """The restated part."""
+        return HeldBefore(self.quantity, self.cash, self.carry, self.beside)
+
+
+NO_START = Start(0, 0, 0, 0, 0.0, 0.0)
+
+UNKNOWN = None
+"""In place of what was restated: the position is set aside, so nobody knows what it was."""
+
+
+MISSING = HeldBefore(0, 0, 0, {})
+"""No key of its own among what was restated."""
+
+
+class StartTable:
+    """One roll-up at the last close: leaf positions, the sums above them, and what owners had in fees and to-date P&L.
+
+    `keys` are `owner << SHIFT | instrument`, ascending; those of leaves and of inner nodes.
+    """
+
+    def __init__(
+        self,
+        columns: "_Columns",
+        fees: Mapping[int, dict[str, int]],
+        fees_by_key: Mapping[int, Mapping[str, int]],
+        beside: Mapping[int, Mapping[str, int]],
+    ) -> None:
+        self.keys: IntArray = columns.keys
+        self.quantity: list[int] = columns.quantity.tolist()
+        self.cash: list[int] = columns.cash.tolist()
+        self.month = columns.month
+        self.year = columns.year
+        self.fees = fees
+        """By owner, then currency, units of 1e-10."""
+        self._fees_by_key = fees_by_key
+        self.beside = beside
+        """Amounts beside net cash as published, by key and currency, units of 1e-28."""
+        self.owner_to_date: dict[int, tuple[float, float]] = {}
+        """P&L to date of month and year at the close, by owner."""
+        self.restated: Mapping[int, HeldBefore | None] = {}
+        """What was held where earlier trades say otherwise than the close, or with carry of the day. Replaced, never changed."""
+        self.ghosts: Mapping[int, tuple[int, ...]] = {}
+        """By owner, the instruments that the close has and whose position has gone since. Replaced, never changed."""
+
+    def place(self, key: int) -> int:
+        """Where a key stands in the columns; -1 if the close has no such position. O(log keys)."""
+        at = int(np.searchsorted(self.keys, key))
+        return at if at < len(self.keys) and self.keys.item(at) == key else -1
+
+    def start(self, owner: int, instrument: int) -> Start | None:
+        """What an owner had of an instrument; None where it cannot be known. NO_START where it had nothing. O(log keys)."""
+        key = owner << SHIFT | instrument
+        at = self.place(key)
+        quantity, cash = (self.quantity[at], self.cash[at]) if at >= 0 else (0, 0)
+        beside = self.beside.get(key, NO_FEES) if self.beside else NO_FEES
+        held = self.restated.get(key, MISSING) if self.restated else MISSING
+        if held is UNKNOWN:
+            return None
+        if held is MISSING and at < 0:
+            return NO_START
+        month, year = (self.month.item(at), self.year.item(at)) if at >= 0 else (0.0, 0.0)
+        if held is MISSING:
+            return Start(quantity, cash, quantity, cash, month, year, 0, beside, beside)
+        return Start(held.quantity, held.cash, quantity, cash, month, year, held.carry, held.beside, beside)
+
+    def fees_of(self, owner: int, instrument: int) -> Mapping[str, int]:
+        """The fees of an owner in an instrument at the close, by currency, units of 1e-10. O(1)."""
+        return self._fees_by_key.get(owner << SHIFT | instrument, NO_FEES)
+
+    def carried(self) -> Iterator[tuple[int, int]]:
+        """Owner and instrument of every key that had a quantity at the close, restated. O(keys)."""
+        restated = self.restated
+        for at, key in enumerate(self.keys.tolist()):
+            held = restated.get(key, MISSING) if restated else MISSING
+            if held is None or held.quantity or self.quantity[at]:
+                yield key >> SHIFT, key & MASK
+
+    def is_carried(self, key: int) -> bool:
+        """Whether the close has something of a key: quantity, cash, or amounts beside it. O(log keys)."""
+        at = self.place(key)
+        return at >= 0 and bool(self.quantity[at] or self.cash[at] or key in self.beside)
+
+    def replace_restated(self, changes: Mapping[int, HeldBefore | None]) -> None:
+        """Take what some keys held, restated. O(all that are restated). Writer thread."""
+        self.restated = {**self.restated, **changes}
+
+
+class DayStart:
+    """The last close and the day that it began; see the module."""
+
+    def __init__(self, window: DayWindow, prices: ClosePrices, nodes: StartTable, dealers: StartTable) -> None:
+        self.window = window
+        self.prices = prices
+        self.nodes = nodes
+        self.dealers = dealers
+
+    @classmethod
+    def of(
+        cls,
+        reference: Reference,
+        window: DayWindow,
+        close: StruckClose,
+        published: Sequence[StruckClose] = (),
+        *,
+        dealers: Mapping[str, int],
+        openings: Iterable[Opening] = (),
+        changes: CloseChanges = NO_CHANGES,
+    ) -> "DayStart":
+        """The day after `close` (its newest version); `published` are its earlier versions, oldest first.
+
+        `dealers` numbers all dealers of the close. An opening balance that came after the close counts as if it had been in
+        it. `changes` are those of corporate actions since: its positions go under their new names, and with the units of
+        now its prices are divided. O(positions x depth); any thread.
+        """
+        prices = _prices(reference, close, published, changes)
+        first = published[0] if published else close
+        known_before = set(first.openings)
+        later = [each for each in openings if (each.desk, each.dealer, each.instrument) not in known_before]
+        same_month, same_year = close.date[:7] == window.current[:7], close.date[:4] == window.current[:4]
+        tables = []
+        for positions, index, hierarchy, totals in (
+            (first.nodes, reference.hierarchy.index, reference.hierarchy, first.node_totals),
+            (first.dealers, dealers, None, first.dealer_totals),
+        ):
+            opened = _opened(later, reference, is_dealer=hierarchy is None)
+            named = positions if not changes.renamed else [_renamed(each, changes) for each in positions]
+            table = _start_table([*named, *opened], reference, index, hierarchy, same_month, same_year)
+            table.owner_to_date = _owner_to_date(totals, index, same_month, same_year)
+            tables.append(table)
+        return cls(window, prices, *tables)
+
+
+class _Columns(NamedTuple):
+    """Positions of a close in columns, one for each owner and instrument."""
+
+    keys: IntArray
+    quantity: ObjectArray
+    cash: ObjectArray
+    month: FloatArray
+    year: FloatArray
+
+    @classmethod
+    def of(cls, positions: Sequence[ClosedPosition], keys: IntArray, same_month: bool, same_year: bool) -> "_Columns":
+        """The positions, whose keys may repeat. P&L to date begins anew with a month and a year."""
+        count = len(positions)
+        month = [0.0] * count if not same_month else [_or_nan(each.month_pnl) for each in positions]
+        year = [0.0] * count if not same_year else [_or_nan(each.year_pnl) for each in positions]
+        return cls(
+            keys,
+            np.fromiter((each.quantity for each in positions), np.object_, count),
+            np.fromiter((each.cash for each in positions), np.object_, count),
+            np.array(month, dtype=np.float64),
+            np.array(year, dtype=np.float64),
+        )
+
+    def joined(self, other: "_Columns") -> "_Columns":
+        """These and others."""
+        return _Columns(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
+
+    def summed(self) -> "_Columns":
+        """One for each key, ascending: the sums, exact ones exact. O(n log n), in arrays."""
+        if not len(self.keys):
+            return self
+        order = np.argsort(self.keys, kind="stable")
+        keys = self.keys[order]
+        starts = np.flatnonzero(np.diff(keys, prepend=-1))
+        return _Columns(keys[starts], *(np.add.reduceat(column[order], starts) for column in self[1:]))
+
+    def with_sums_above(self, hierarchy: Hierarchy | None) -> "_Columns":
+        """With the sums of all inner nodes. O(positions x depth)."""
+        leaves = self.summed()
+        if hierarchy is None or not len(leaves.keys):
+            return leaves
+        parents, every = np.array(hierarchy.parents, dtype=np.int64), leaves
+        rising = leaves
+        while True:
+            above = parents[rising.keys >> SHIFT]
+            kept = above >= 0
+            if not kept.any():
+                return every.summed()
+            rising = _Columns((above << SHIFT | rising.keys & MASK)[kept], *(column[kept] for column in rising[1:])).summed()
+            every = every.joined(rising)
+
+
+def _start_table(
+    positions: Sequence[ClosedPosition],
+    reference: Reference,
+    index: Mapping[str, int],
+    hierarchy: Hierarchy | None,
+    same_month: bool,
+    same_year: bool,
+) -> StartTable:
+    """The table of one roll-up: positions of known owners and instruments, and the sums above them."""
+    numbers = reference.instrument_index
+    held = [each for each in positions if each.owner in index and each.instrument in numbers]
+    listed = ((index[each.owner] << SHIFT) | numbers[each.instrument] for each in held)
+    keys = np.fromiter(listed, dtype=np.int64, count=len(held))
+    columns = _Columns.of(held, keys, same_month, same_year).with_sums_above(hierarchy)
+    fees: dict[int, dict[str, int]] = {}
+    fees_by_key: dict[int, Mapping[str, int]] = {}
+    beside: dict[int, Mapping[str, int]] = {}
+    for each, key in zip(held, keys.tolist(), strict=True):
+        if not each.fees and not each.beside:
+            continue
+        owner = key >> SHIFT
+        for node in (owner, *(hierarchy.ancestors[owner] if hierarchy is not None else ())):
+            place = node << SHIFT | key & MASK
+            if each.fees:
+                fees[node] = replace_fees(fees.get(node, NO_FEES), NO_FEES, {**each.fees})
+                _add_amounts(fees_by_key, place, each.fees)
+            if each.beside:
+                _add_amounts(beside, place, each.beside)
+    return StartTable(columns, fees, fees_by_key, beside)
+
+
+def _add_amounts(amounts: dict[int, Mapping[str, int]], place: int, more: Mapping[str, int]) -> None:
+    """Add amounts by currency to those of a place."""
+    known = amounts.get(place)
+    amounts[place] = more if known is None else replace_fees({**known}, NO_FEES, {**more})
+
+
+def _or_nan(amount: float | None) -> float:
+    return float("nan") if amount is None else amount
+
+
+def _renamed(position: ClosedPosition, changes: CloseChanges) -> ClosedPosition:
+    name = changes.renamed.get(position.instrument)
+    return position if name is None else position._replace(instrument=name)
+
+
+def _prices(reference: Reference, close: StruckClose, published: Sequence[StruckClose], changes: CloseChanges) -> ClosePrices:
+    count = len(reference.instruments)
+    price, first = np.full(count, np.nan), np.full(count, np.nan)
+    for symbol, number in reference.instrument_index.items():
+        for version in (*published, close):
+            if symbol in version.prices:
+                first[number] = version.prices[symbol].price
+                break
+        if symbol in close.prices:
+            price[number] = close.prices[symbol].price
+    index = reference.instrument_index
+    for symbol, ratio in changes.ratios.items():
+        price[index[symbol]] = price[index[symbol]] * ratio.old / ratio.new
+    for symbol, name in changes.renamed.items():
+        for column in (price, first):
+            if np.isnan(column[index[name]]):
+                column[index[name]] = column[index[symbol]]
+    rate = np.full(len(reference.currencies), np.nan)
+    for code, number in reference.currency_index.items():
+        if code in close.rates:
+            rate[number] = close.rates[code]
+    return ClosePrices(price, first, rate)
+
+
+def _opened(openings: Iterable[Opening], reference: Reference, *, is_dealer: bool) -> list[ClosedPosition]:
+    """Balances as positions of a close."""
+    found = []
+    for each in openings:
+        number = reference.instrument_index.get(each.instrument)
+        if number is not None:
+            instrument = reference.instruments[number]
+            cash = each.realised * CASH_PER_ONE - each.quantity * each.average_price * instrument.multiplier
+            fees = {instrument.currency: each.fees} if each.fees else NO_FEES
+            owner = each.dealer if is_dealer else each.desk
+            found.append(ClosedPosition(owner, each.instrument, each.quantity, cash, None, fees, 0.0, 0.0))
+    return found
+
+
+def _owner_to_date(
+    totals: OwnerTotals, index: Mapping[str, int], same_month: bool, same_year: bool
+) -> dict[int, tuple[float, float]]:
+    found = {}
+    for at, owner in enumerate(totals.owners):
+        if owner in index:
+            month = totals.amounts.item(MONTH, at) if same_month else 0.0
+            found[index[owner]] = (month, totals.amounts.item(YEAR, at) if same_year else 0.0)
+    return found
+
+
+class StartColumns(NamedTuple):
+    """Leaf positions at the last close in columns, restated, for sums over them.
+
+    owners, instruments  numbers
+    quantity, cash       restated: units of quantity; cash currency
+    published_quantity, published_cash  as published
+    is_unknown           set aside, or without a price or rate of the close that they need
+    """
+
+    owners: IntArray
+    instruments: IntArray
+    quantity: FloatArray
+    cash: FloatArray
+    published_quantity: FloatArray
+    published_cash: FloatArray
+    is_unknown: BoolArray
+
+
+def _lacks_rate_beside(
+    table: StartTable, keys: Sequence[int], prices: ClosePrices, currency_index: Mapping[str, int]
+) -> BoolArray:
+    """Which keys held amounts beside net cash in a currency without a rate at the close."""
+    found = np.zeros(len(keys), dtype=np.bool_)
+    if not table.beside and not table.restated:
+        return found
+    for place, key in enumerate(keys):
+        restated = table.restated.get(key)
+        amounts = (table.beside.get(key, NO_FEES), restated.beside if restated is not None else NO_FEES)
+        for code in (*amounts[0], *amounts[1]) if any(amounts) else ():
+            found[place] |= code not in currency_index or np.isnan(prices.rate[currency_index[code]])
+    return found
+
+
+def columns_of(
+    table: StartTable,
+    keys: IntArray,
+    prices: ClosePrices,
+    cash_currency: IntArray,
+    is_unmarked: BoolArray,
+    currency_index: Mapping[str, int],
+) -> StartColumns:
+    """Some leaf keys (ascending) of a table in columns. O(keys log keys).
+
+    `is_unmarked` are the instruments without a mark or rate now: of a position brought forward in one the day is unknown.
+    """
+    places = np.searchsorted(table.keys, keys)
+    found = np.append(table.keys, -1)[places] == keys
+    listed = keys.tolist()
+    at = places.tolist()
+    is_found = found.tolist()
+    quantity = [table.quantity[place] if there else 0 for place, there in zip(at, is_found, strict=True)]
+    cash = [table.cash[place] if there else 0 for place, there in zip(at, is_found, strict=True)]
+    q0, c0 = list(quantity), list(cash)
+    aside = np.zeros(len(listed), dtype=np.bool_)
+    if table.restated:
+        for place, key in enumerate(listed):
+            if key in table.restated:
+                restated = table.restated[key]
+                if restated is UNKNOWN:
+                    aside[place] = True
+                else:
+                    q0[place], c0[place] = restated.quantity, restated.cash
+    numbers = keys & MASK
+    needs_price = np.array([bool(one or other) for one, other in zip(q0, quantity, strict=True)], dtype=np.bool_)
+    needs_rate = needs_price | np.array([bool(one or other) for one, other in zip(c0, cash, strict=True)], dtype=np.bool_)
+    no_price = np.isnan(prices.price) | np.isnan(prices.published) | is_unmarked
+    no_rate = np.isnan(prices.rate)[cash_currency]
+    unknown = aside | (needs_price & no_price[numbers]) | (needs_rate & no_rate[numbers])
+    unknown |= _lacks_rate_beside(table, listed, prices, currency_index)
+    return StartColumns(
+        keys >> SHIFT,
+        numbers,
+        _amounts(q0, ONE),
+        _amounts(c0, CASH_ONE),
+        _amounts(quantity, ONE),
+        _amounts(cash, CASH_ONE),
+        unknown,
+    )
+
+
+def _amounts(exact: Sequence[int], unit: int) -> FloatArray:
+    return np.fromiter(map(truediv, exact, (unit for _ in exact)), dtype=np.float64, count=len(exact))
