@@ -9,6 +9,7 @@ from riskengine.records.actions import NO_ACTIONS, ActionRows
 from riskengine.records.calendars import CalendarState
 from riskengine.records.closes import StruckClose
 from riskengine.records.decode import TradeCheck
+from riskengine.records.manual_marks import ManualMark
 from riskengine.records.rules import NO_STARTS, RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.store.results import CashRows, Changes, StoredNotice
@@ -42,6 +43,9 @@ class Shelf:
         return self.marks_
 
     def verdicts(self) -> list[Verdict]:
+        return []
+
+    def manual_marks(self) -> list[ManualMark]:
         return []
 
     def rule_starts(self) -> RuleStarts:

@@ -29,6 +29,9 @@ from riskengine.records.fields import Rejected, timestamp
 
 DEMO_SEED = 20260105
 
+PEEKED_TICKS = 20_000
+"""Ticks of a recording in which its instruments are looked for: the past of the demo ends at their first prices."""
+
 MAX_SPEED = 3_600.0
 """Fastest clock: an hour a second. A trading day then lasts less than half a minute."""
 
@@ -76,7 +79,11 @@ def demo_command(port: int, ticks: str | None, speed: float, start_at: int | Non
         recorded = None if ticks is None else _recorded_ticks(ticks, options, symbols)
         market = MarketSimulator(DEMO_SEED, instruments, speed=speed)
         house = House(nodes, instruments)
-        lots = fill_store(config, house, DEMO_SEED, begin, market, with_morning=recorded is None)
+        try:
+            prices = {} if recorded is None else recorded.first_mids(PEEKED_TICKS)
+            lots = fill_store(config, house, DEMO_SEED, begin, market, prices)
+        except KeyboardInterrupt:  # Ctrl-C ends a demo, also one that only begins
+            sys.exit(0)
         dealing = DealingSimulator(DEMO_SEED, nodes, instruments, run=f"{int(time.time()):x}", speed=speed, lots=lots)
         feed = DemoFeed(market, dealing, recorded)
         clock: Clock = SystemClock() if speed == 1.0 and start_at is None else FastClock(speed, begin)

@@ -4,8 +4,9 @@ A store that a demo has dealt in before goes on as it is. Balances come first an
 trades was left by a kill, and is refused.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 from riskengine.clock import MICROS_PER_SECOND, utc_text
@@ -28,6 +29,8 @@ from riskengine.store.protocol import Store
 from riskengine.store.results import TradeFilter
 from riskengine.store.tables.bulk_trades import read_trades
 
+NO_PRICES: Mapping[str, float] = {}
+
 DEALT_BY = "demo"
 """The source of trades that name none."""
 
@@ -43,12 +46,13 @@ class House(NamedTuple):
 
 
 def fill_store(
-    config: Config, house: House, seed: int, now: int, market: MarketSimulator, *, with_morning: bool = True
+    config: Config, house: House, seed: int, now: int, market: MarketSimulator, prices: Mapping[str, float] = NO_PRICES
 ) -> dict[tuple[str, str], int]:
     """Make the store ready for a demo that begins now, and let `market` go on from its prices.
 
-    Without a morning the desks begin flat. Returns the lots that they hold, as far as this knows them. Raises StoreError, and
-    InputError if the store holds anything but a whole demo, or records from after now.
+    `prices` are those at which the past has to end, by instrument, where others than the market's come next. Returns the lots
+    that desks hold, as far as this knows them. Raises StoreError, and InputError if the store holds anything but a whole demo, or
+    records from after now.
     """
     store = open_store(config.store.url)
     try:
@@ -59,15 +63,29 @@ def fill_store(
         if store.watermark():
             market.start_from({mark.instrument: mark.price for mark in store.marks()})
             return {}
-        if not with_morning:
-            return {}
         if store.openings():
             raise InputError(f"store {store.name} was left half filled by a demo that was killed: delete it, and begin again")
+        times = times_of(now, TradingDay.of(config.engine))
+        if prices:
+            market.start_from(_beginnings(house, seed, times, config, market.mids(), prices))
         morning = MorningSimulator(seed, house.nodes, house.instruments, market)
-        _store_past(store, config, house, morning, times_of(now, TradingDay.of(config.engine)))
+        _store_past(store, config, house, morning, times)
         return dict(morning.lots)
     finally:
         store.close()
+
+
+def _beginnings(
+    house: House, seed: int, times: Times, config: Config, mids: Mapping[str, float], prices: Mapping[str, float]
+) -> dict[str, float]:
+    """Where prices that begin at `mids` must begin to end at `prices`: a past moves them by a factor, wherever it begins."""
+    market, trading_day = MarketSimulator(seed, house.instruments), TradingDay.of(config.engine)
+    trial = MorningSimulator(seed, house.nodes, house.instruments, market)
+    trial.openings(times, trading_day)
+    for _ in chain(trial.days(times, trading_day), trial.minutes(times)):
+        pass
+    ends = market.mids()
+    return {symbol: mids[symbol] * price / ends[symbol] for symbol, price in prices.items() if symbol in ends}
 
 
 def _check_it_is_a_demo(store: Store, house: House) -> None:

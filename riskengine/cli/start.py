@@ -187,7 +187,6 @@ def summary_page(account: Mapping[str, Any]) -> list[str]:
 def person_line(work: Mapping[str, Any]) -> str:
     """What waits for somebody, and how to see it: `needs a person: conflict 1, late 3, breaks unknown (riskengine ..)`."""
     counts = {**work["exceptions"], "open breaks": work["breaks"], "positions unpriced": work["unpriced"]}
-    counts["positions without a close"] = work["without_close"] or 0
     told = [f"{what} {'unknown' if count is None else f'{count:,}'}" for what, count in counts.items() if count != 0]
     if not told:
         return "nothing needs a person"

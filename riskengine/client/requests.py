@@ -143,6 +143,19 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
             exact=exact,
         )
 
+    def closes(
+        self,
+        date: str | None = None,
+        *,
+        node: str | None = None,
+        dealer: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+        exact: bool = False,
+    ) -> RowsAnswer:
+        """Positions as a trading day closed them (default: the newest), below a node or of a dealer, in its newest version."""
+        return self._rows("/v1/closes", date=date, node=node, dealer=dealer, limit=limit, offset=offset, exact=exact)
+
     def exposure(
         self,
         by: str = "currency",
@@ -248,6 +261,20 @@ class Requests(Generic[RowsAnswer, ObjectAnswer]):
     def post_carry(self, records: Iterable[Mapping[str, Any]] | Mapping[str, Any]) -> ObjectAnswer:
         """Post carry of positions, or one record; as `post_cash`."""
         return self._post("/v1/carry", list(items_of(records)))
+
+    def post_closes(self, closes: Iterable[Mapping[str, Any]] | Mapping[str, Any]) -> ObjectAnswer:
+        """Post official closing prices, or one; returns `results` and `counts` once they are durable.
+
+        Sending them again is safe: an equal close is answered with `duplicate`.
+        """
+        return self._post("/v1/closes", list(items_of(closes)))
+
+    def post_marks(self, marks: Iterable[Mapping[str, Any]] | Mapping[str, Any], *, retry_s: float = RETRY_S) -> ObjectAnswer:
+        """Set marks by hand, or one; returns `results` and `counts` once they are in force. Sent again, one is a duplicate.
+
+        `expires_ts` says until when a mark holds against the feeds; `{"action": "clear"}` ends it.
+        """
+        return self._ask(parts_exchange("/v1/marks", items_of(marks), retry_s, self.renews_token))
 
     def reconcile(self, *, repair: bool = False) -> ObjectAnswer:
         """Compare engine and store now; `repair=True` takes the store's values."""

@@ -102,7 +102,7 @@ class CashBook:
         return {key: units for key, units in sums.items() if units}
 
     def begin_day(self, start_ts: int) -> None:
-        """A trading day has begun: what is dated in it is told apart from what was there before."""
+        """A trading day has begun: the movements dated in it are kept apart from those before."""
         self._node_cash.begin_day(start_ts, list(self._moved_since(start_ts)))
 
     def _moved_since(self, ts: int) -> Iterator[tuple[int, str, int]]:

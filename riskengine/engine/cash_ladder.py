@@ -129,6 +129,28 @@ def collect(engine: Engine, *, node: str | None, since: int, known: Mapping[Plac
     )
 
 
+def collect_known(
+    engine: Engine, *, snapshot: Snapshot, node: int, since: int, known: Mapping[Place, Tail]
+) -> LadderTrades | None:
+    """The same of a snapshot of which all tails are known; None if a trade has come since. Writer thread. O(records since)."""
+    newest = engine.snapshot
+    if newest.trade_seq > snapshot.seq or newest.reference is not snapshot.reference:
+        return None
+    records, carry = tuple(engine.cash.since(since)), tuple(engine.cash.without_notional)
+    return LadderTrades(snapshot, node, known, records, carry, engine.calendars)
+
+
+def unknown_places(snapshot: Snapshot, node: int, since: int, known: dict[Place, Tail]) -> list[list[tuple[Place, Row]]]:
+    """The positions of a snapshot that must be looked at and are not `known`, in steps of AT_ONCE; forgets the others.
+
+    Any thread. O(leaves + positions of those that traded).
+    """
+    wanted = dict(places_of(snapshot, node, since))
+    for place in [place for place, tail in known.items() if wanted.get(place) is not tail.row]:
+        del known[place]
+    return list(steps_of((place, row) for place, row in wanted.items() if place not in known))
+
+
 def steps_of(wanted: Iterable[tuple[Place, Row]]) -> Iterator[list[tuple[Place, Row]]]:
     """The positions in steps of AT_ONCE."""
     waiting = iter(wanted)

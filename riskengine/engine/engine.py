@@ -128,19 +128,15 @@ class Engine:
         self.take_calendars(calendars)
         self._graph = CurrencyGraph(reference)
         self._terms = ContractTerms.of(reference)
-        self.actions = ActionLedger(self.ledger)
-        self.action_rows = NO_ACTIONS
-        """Corporate actions as they were read last (`take_actions`)."""
-        self._listed_actions = -1
+        self._begin_actions()
         self._tolerance = int(config.engine.tolerance_s * MICROS_PER_SECOND)
         self._counts = dict.fromkeys((APPLIED, DUPLICATE, CONFLICT, SUPERSEDED, PARKED, QUARANTINED, "late"), 0)
         self._work = WorkList()
         self._check = trade_check(reference)
         self._has_older_rows = not judges_all(reference.rule_starts)
-        for instrument in reference.instruments:
-            if (reason := small_lot(instrument.kind, instrument.multiplier)) is not None:
-                told = f"{reason}; it goes on with its positions, and its mark gives no currency rate"
-                self._work.note_older_instrument(instrument.instrument, "multiplier", told)
+        self._note_small_lots()
+        self._early: list[Trade] = []
+        """Trades that count before their day, because they came before the rule that would have them wait."""
         self._noticing = Noticing(reference, config, self.ledger, self._work)
         self._decided: list[tuple[ExceptionItem, Verdict]] = []
         self._watermark = 0
@@ -153,16 +149,34 @@ class Engine:
         self._organisation = TableBuilder(self.ledger.organisation, Valuation(reference, reference.hierarchy))
         self._dealers = TableBuilder(self.ledger.dealers, Valuation(reference, None))
         self._day = DayState(reference, self.ledger, (self._organisation, self._dealers))
+        self._begin_cash(config)
+        self._epoch = epoch
+        self._seq = 0
+        self._trade_seq = 0
+        self.snapshot = self.publish(now)
+
+    def _note_small_lots(self) -> None:
+        """List instruments of an older store whose multiplier is no lot size."""
+        for instrument in self.reference.instruments:
+            if (reason := small_lot(instrument.kind, instrument.multiplier)) is not None:
+                told = f"{reason}; it goes on with its positions, and its mark gives no currency rate"
+                self._work.note_older_instrument(instrument.instrument, "multiplier", told)
+
+    def _begin_actions(self) -> None:
+        self.actions = ActionLedger(self.ledger)
+        self.action_rows = NO_ACTIONS
+        """Corporate actions as they were read last (`take_actions`)."""
+        self._listed_actions = -1
+
+    def _begin_cash(self, config: Config) -> None:
         node_cash = self._organisation.valuation.node_cash
         assert node_cash is not None, "the organisation has nodes"
         self._node_cash = node_cash
         entries = EntryCheck(self._check, self.quarantine.openings, config.engine.future_limit_s)
         self.cash = CashBook(self.ledger, node_cash, entries)
-        self._settled = SettledCash(reference, self.ledger.organisation, self.trading_day, self.calendars)
-        self._epoch = epoch
-        self._seq = 0
-        self._trade_seq = 0
-        self.snapshot = self.publish(now)
+        self.settlements: Mapping[str, tuple[int, float]] = {}
+        """As they were given last; replaced, never changed."""
+        self._settled = SettledCash(self.reference, self.ledger.organisation, self.trading_day, self.calendars)
 
     # -- trades ------------------------------------------------------------------------------------------------
 
@@ -225,6 +239,7 @@ class Engine:
                 if broken is not None:
                     self._work.note_older_rule(trade, *broken)
             if trade.trade_date and counts_early(trade):
+                self._early.append(trade)
                 self._work.note_older_rule(trade, "trade_date", "is after the current trading day, and counts already")
 
     def _enter_each(self, trades: Sequence[Trade], now: int, changes: PositionChanges, outcomes: list[Outcome]) -> int:
@@ -353,6 +368,7 @@ class Engine:
 
     def set_settlements(self, prices: Mapping[str, tuple[int, float]]) -> None:
         """The last settlement of each future: time and price by symbol (other instruments may be among them)."""
+        self.settlements = prices
         self._settled_cash.set_settlements(prices)
 
     def _bring_cash(self, now: int, *, at_once: bool) -> None:
@@ -434,6 +450,9 @@ class Engine:
         due = [trade for trade, reason in self.processed.quarantined.values() if is_waiting(reason) and trade.trade_date <= date]
         for identity in dict.fromkeys(trade.identity for trade in due):
             self._judge_again(identity, self.processed.versions(identity))
+        early, self._early = self._early, []
+        self._work.forget_older(early)
+        self._note_older(early)
         if due:
             self._last_trade_at = now
         return len(due)

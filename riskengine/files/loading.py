@@ -109,6 +109,7 @@ class LoadStore(Protocol):
     def select_trades(self, wanted: TradeFilter, limit: int) -> tuple[list[TradeRow], int]: ...
     def trades_of_deals(self, deals: Sequence[tuple[str, str]]) -> list[TradeRow]: ...
     def append_trades(self, trades: Sequence[Trade]) -> list[Stored]: ...
+    def closes(self, date: str | None = None) -> list[Close]: ...
     def save_nodes(self, nodes: Sequence[Node]) -> Saved: ...
     def save_instruments(self, instruments: Sequence[Instrument]) -> Saved: ...
     def save_openings(self, openings: Sequence[Opening]) -> Saved: ...
@@ -424,7 +425,23 @@ def _load_records(kind: str, path: str, options: ColumnOptions, target: Target) 
     batch: list[tuple[int, Any]]
     for batch in _batches(path, records, target.report, target.whole):
         loaded: list[Any] = [record for _, record in batch]
+        changes = _new_prices(batch, store) if kind == "closes" else ()
         _count(path, batch, save(loaded), target.report)
+        for change in changes:
+            target.report.add_change(path, change)
+
+
+def _new_prices(batch: Sequence[tuple[int, Any]], store: LoadStore) -> list[FieldChange]:
+    """The lines that give a stored close another price: each is a new version of it."""
+    dates = {close.date for _, close in batch}
+    known = {(each.date, each.instrument): each.price for date in dates for each in store.closes(date)}
+    changes = []
+    for line, close in batch:
+        before = known.get((close.date, close.instrument))
+        if before is not None and before != close.price:
+            changes.append(FieldChange(line, f"{close.instrument} {close.date}", "price", repr(before), repr(close.price)))
+        known[close.date, close.instrument] = close.price
+    return changes
 
 
 def _check_marks_are_past(records: Numbered[StoredMark], target: Target) -> Numbered[StoredMark]:

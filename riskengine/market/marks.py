@@ -14,10 +14,11 @@ times that after a gap), makes its source suspect (`suspects`).
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
+from msgspec import structs
 
 from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import MarksConfig
@@ -28,6 +29,7 @@ from riskengine.market.suspects import MAX_SUSPECT_SOURCES, SuspectLevel, extend
 from riskengine.records.currency_units import move_quote, quoted_places
 from riskengine.records.decode import TickInput
 from riskengine.records.fields import QUOTE_DECIMALS, TS_MIN, Rejected, excerpt, quote, timestamp
+from riskengine.records.manual_marks import MANUAL, ManualMark
 from riskengine.records.reference import Reference
 from riskengine.records.types import WORTHLESS_KINDS, BoolArray, Instrument, Kind, Refusal, Tick
 
@@ -47,10 +49,22 @@ NEVER = 2**63 - 1
 """Later than every event time."""
 
 
+class SetByHand(NamedTuple):
+    """What a person said of a mark: who set it and why, and until when it holds against the feeds (None: it does not).
+
+    `beneath` is the mark that counts once it holds no more, None where there is none.
+    """
+
+    author: str
+    reason: str
+    expires_ts: int | None = None
+    beneath: "Mark | None" = None
+
+
 class Mark(NamedTuple):
     """The price that values an instrument. `kind` is `quote`, `one_sided` or `close`. Event times, microseconds.
 
-    `suspects` are the levels that the mark policy holds back, one a source.
+    `suspects` are the levels that the mark policy holds back, one a source; `by_hand` is None unless a person set the mark.
     """
 
     price: float
@@ -58,6 +72,24 @@ class Mark(NamedTuple):
     source: str
     kind: str
     suspects: tuple[SuspectLevel, ...] = ()
+    by_hand: SetByHand | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a person's mark holds against the feeds."""
+        return self.by_hand is not None and self.by_hand.expires_ts is not None
+
+    @property
+    def lasting(self) -> "Mark | None":
+        """The mark without what a person holds over it, which ends: the one to store."""
+        return self.by_hand.beneath if self.is_held and self.by_hand is not None else self
+
+    def repriced(self, symbol: str, price_of: Callable[[str, float, int, str], float]) -> "Mark":
+        """It, and the mark beneath it, with what `price_of` makes of symbol, price, time and kind."""
+        by_hand = self.by_hand
+        if by_hand is not None and by_hand.beneath is not None:
+            by_hand = by_hand._replace(beneath=by_hand.beneath.repriced(symbol, price_of))
+        return self._replace(price=price_of(symbol, self.price, self.ts, self.kind), by_hand=by_hand)
 
     @property
     def suspect(self) -> float | None:
@@ -69,6 +101,9 @@ class Mark(NamedTuple):
         """Since when that level is held back, or 0."""
         return max(self.suspects, key=lambda level: level.ts).since if self.suspects else 0
 
+
+NO_MARK = Mark(0.0, 0, "", "")
+"""In place of the mark of an instrument that has none any more: what a person held over it has ended."""
 
 AnyTick = Tick | TickInput
 
@@ -184,6 +219,8 @@ class QuoteBook:
         self._fit_states()
         self._changed: list[QuoteState] = []
         self._suspected: dict[str, QuoteState] = {}
+        self._by_hand: dict[str, ManualMark] = {}
+        self._released: set[str] = set()
         self._future_limit = int(future_limit_s * MICROS_PER_SECOND)
         self._stale_after = int(config.stale_after_s * MICROS_PER_SECOND)
         self._release_after = int(config.suspect_release_s * MICROS_PER_SECOND)
@@ -212,8 +249,11 @@ class QuoteBook:
         before, self._splits = self._splits, splits
         for symbol in before.splits.keys() | splits.splits.keys():
             state = self._states.get(symbol)
-            if state is None or not state.ts:
+            if state is None:
                 continue
+            if (by_hand := self._by_hand.get(symbol)) is not None:
+                quoted = before.then(symbol, by_hand.price, by_hand.ts)
+                self._by_hand[symbol] = structs.replace(by_hand, price=splits.now(symbol, quoted, by_hand.ts))
             quoted = before.then(symbol, state.price, state.ts, state.kind)
             price = splits.now(symbol, quoted, state.ts, state.kind)
             if price != state.price:
@@ -235,8 +275,89 @@ class QuoteBook:
         """Put in marks from before the start: newer ticks replace them, older ones do not. Call before the first tick."""
         for symbol, mark in marks.items():
             state = self._states.get(symbol)
-            if state is not None:
-                state.put(mark)
+            if state is None:
+                continue
+            if mark.lasting is not None:
+                state.put(mark.lasting)
+            if (said := mark.by_hand) is not None:
+                self._by_hand[symbol] = ManualMark(
+                    instrument=symbol,
+                    ts=mark.ts,
+                    price=mark.price,
+                    author=said.author,
+                    reason=said.reason,
+                    expires_ts=said.expires_ts,
+                )
+
+    # -- by hand -----------------------------------------------------------------------------------------------
+
+    def would_supersede(self, mark: ManualMark, now: int) -> bool:
+        """Whether the mark in force is newer than a person's that holds against no feed. O(1)."""
+        state = self._states.get(mark.instrument)
+        if state is None or mark.cleared or mark.expires_ts is not None:
+            return False
+        return mark.ts < state.ts <= now + self._future_limit
+
+    def set_by_hand(self, mark: ManualMark, now: int) -> None:
+        """Put a person's mark in force: it goes to the writer with the next `take`. O(1).
+
+        One with an expiry holds against the feeds, whose newest mark is kept beneath it; one without is a mark like any other;
+        a cleared one ends what holds.
+        """
+        symbol, state = mark.instrument, self._states.get(mark.instrument)
+        mark = structs.replace(mark, price=self._splits.now(symbol, mark.price, mark.ts))
+        before = self._by_hand.get(symbol)
+        held = before is not None and before.expires_ts is not None
+        if state is None or (mark.cleared and not held):
+            return
+        self._by_hand.pop(symbol, None)
+        if held:
+            self._release(symbol, state)
+        if mark.cleared or (mark.expires_ts is not None and not mark.holds(now)):
+            return
+        if mark.expires_ts is None:
+            if self.would_supersede(mark, now):
+                return
+            state.put(Mark(mark.price, mark.ts, MANUAL, TWO_SIDED))
+            self._hold(symbol, state, {})
+        self._by_hand[symbol] = mark
+        self._record_change(state)
+
+    def held_by_hand(self) -> list[ManualMark]:
+        """The marks that hold against the feeds, in the order in which they were set. O(those set by hand)."""
+        return [mark for mark in self._by_hand.values() if mark.expires_ts is not None]
+
+    def _release(self, symbol: str, state: QuoteState) -> None:
+        self._released.add(symbol)
+        self._record_change(state)
+
+    def _end_held(self, now: int) -> None:
+        """Let the feeds' marks come back where a person's has expired."""
+        for symbol, mark in tuple(self._by_hand.items()):
+            if mark.expires_ts is not None and mark.expires_ts <= now:
+                del self._by_hand[symbol]
+                self._release(symbol, self._states[symbol])
+
+    def _in_force(self, state: QuoteState) -> Mark | None:
+        """The mark that counts: a person's that holds, else that of the feeds; NO_MARK where one held and no other is there."""
+        mark = state.mark()
+        if not (self._by_hand or self._released):
+            return mark
+        symbol = self.reference.symbols[state.number]
+        by_hand = self._by_hand.get(symbol)
+        if by_hand is None:
+            was_held = symbol in self._released
+            self._released.discard(symbol)
+            return NO_MARK if mark is None and was_held else mark
+        said = SetByHand(by_hand.author, by_hand.reason, by_hand.expires_ts)
+        if by_hand.expires_ts is None:
+            is_mine = mark is not None and (mark.source, mark.ts) == (MANUAL, by_hand.ts)
+            return mark._replace(by_hand=said) if is_mine and mark is not None else mark
+        beneath = mark._replace(suspects=()) if mark is not None and mark.ts else None
+        suspects = () if mark is None else mark.suspects
+        return Mark(by_hand.price, by_hand.ts, MANUAL, TWO_SIDED, suspects, said._replace(beneath=beneath))
+
+    # -- the feeds ---------------------------------------------------------------------------------------------
 
     def renew(self, reference: Reference, marks: Mapping[str, Mark]) -> None:
         """Change to other reference data: quotes stay with their symbols; those of removed instruments go. O(instruments).
@@ -248,10 +369,12 @@ class QuoteBook:
         symbols = [instrument.instrument for instrument in reference.instruments]
         self._states = {symbol: before.get(symbol) or QuoteState() for symbol in symbols}
         self._suspected = {symbol: state for symbol, state in self._suspected.items() if symbol in self._states}
+        self._by_hand = {symbol: mark for symbol, mark in self._by_hand.items() if symbol in self._states}
+        self._released &= self._states.keys()
         self._fit_states()
-        for symbol, mark in marks.items():
-            state = self._states.get(symbol)
-            if state is not None and mark.ts > state.ts:
+        for symbol, in_force in marks.items():
+            state, mark = self._states.get(symbol), in_force.lasting
+            if state is not None and mark is not None and mark.ts > state.ts:
                 state.put(mark)
                 self._hold(symbol, state, {})
         self._changed = [state for state in self._states.values() if state.changed]
@@ -557,11 +680,13 @@ class QuoteBook:
         """
         for symbol, state in tuple(self._suspected.items()) if now else ():
             self._settle(symbol, state, 0, now)
+        if self._by_hand and now:
+            self._end_held(now)
         changed, self._changed = self._changed, []
         taken: dict[int, Mark] = {}
         for state in changed:
             state.changed = False
-            mark = state.mark()
+            mark = self._in_force(state)
             if mark is not None:
                 taken[state.number] = mark
         return taken
@@ -595,6 +720,7 @@ class MarkTable:
     ) -> None:
         size = len(reference.instruments)
         self.hours = hours
+        self._is_held = np.zeros(size, dtype=np.bool_)
         self._never_shut = np.zeros(size, dtype=np.bool_)
         self._never_shut.flags.writeable = False
         self._index = reference.instrument_index
@@ -620,17 +746,27 @@ class MarkTable:
         for number, mark in marks.items():
             current[number] = mark
         good = marks if all(mark.ts for mark in marks.values()) else {n: mark for n, mark in marks.items() if mark.ts}
+        if len(good) < len(marks):
+            self._unprice([number for number, mark in marks.items() if not mark.ts and self.priced[number]])
         if not good:
             return []
         numbers = np.fromiter(good, dtype=np.int64, count=len(good))
-        price, ts, _, _, _ = zip(*good.values(), strict=True)
+        price, ts, _, _, _, by_hand = zip(*good.values(), strict=True)
         prices = np.where(self._blocked[numbers], 0.0, price)
         moved = numbers[(prices != self.price[numbers]) | ~self.priced[numbers]]
         self.price[numbers] = prices
         self.ts[numbers] = ts
+        if any(by_hand) or self._is_held.any():
+            self._is_held[numbers] = [each is not None and each.expires_ts is not None for each in by_hand]
         self.priced[numbers] = ~self._blocked[numbers]
         self.unsaved.update(good)
         return cast(list[int], moved.tolist())
+
+    def _unprice(self, numbers: list[int]) -> None:
+        """Instruments that have no mark any more."""
+        self.price[numbers] = 0.0
+        self.ts[numbers] = 0
+        self.priced[numbers] = self._is_held[numbers] = False
 
     def restore(self, marks: Mapping[str, Mark]) -> None:
         """Put in marks from before the start. They are stored already, so `take_unsaved` leaves them out."""
@@ -640,10 +776,10 @@ class MarkTable:
 
     def of_now(self, symbol: str, mark: Mark) -> Mark:
         """A mark as it was quoted, in the units of now."""
-        return mark._replace(price=self.splits.now(symbol, mark.price, mark.ts, mark.kind)) if self.splits.splits else mark
+        return mark.repriced(symbol, self.splits.now) if self.splits.splits else mark
 
     def _as_quoted(self, symbol: str, mark: Mark) -> Mark:
-        return mark._replace(price=self.splits.then(symbol, mark.price, mark.ts, mark.kind)) if self.splits.splits else mark
+        return mark.repriced(symbol, self.splits.then) if self.splits.splits else mark
 
     def quoted(self) -> dict[str, Mark]:
         """All marks as they were quoted, by instrument. O(instruments)."""
@@ -669,7 +805,8 @@ class MarkTable:
                 self.priced[number], self.price[number] = True, mark.price
         self._blocked = blocked
         changed = {self._index[symbol]: self.of_now(symbol, mark)._replace(suspects=()) for symbol, mark in quoted.items()}
-        return {number: mark for number, mark in changed.items() if mark != self.marks[number]} | self._under_new_names()
+        same = {number for number, mark in changed.items() if (old := self.marks[number]) and mark == old._replace(suspects=())}
+        return {number: mark for number, mark in changed.items() if number not in same} | self._under_new_names()
 
     def _under_new_names(self) -> dict[int, Mark]:
         """The last marks of instruments that were renamed, for those that have none under their new names."""
@@ -686,12 +823,13 @@ class MarkTable:
     def fresh(self, now: int) -> "np.typing.NDArray[np.bool_]":
         """True for marks within `stale_after_s` of `now` by event time; while a market is shut, of when it shut. O(instruments).
 
-        A mark further ahead of the clock than a tick may be is not fresh: somebody has set the clock back.
+        True for those held by hand too. A mark further ahead of the clock than a tick may be is not fresh: somebody has set the
+        clock back.
         """
         latest: Any = now
         if self.hours is not None and self.hours.any_shut(now):
             latest = np.minimum(self.hours.shut_since(now), now)
-        since = self.ts >= latest - self._stale_after
+        since = (self.ts >= latest - self._stale_after) | self._is_held
         return np.asarray(self.priced & since & (self.ts <= now + self._future_limit))
 
     def shut(self, now: int) -> BoolArray:

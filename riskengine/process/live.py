@@ -32,6 +32,7 @@ from riskengine.process.calendar_watch import CalendarWatch
 from riskengine.process.cash_desk import CashDesk
 from riskengine.process.day_marks import DayMarks
 from riskengine.process.live_actions import LiveActions
+from riskengine.process.manual_marks import ManualMarks
 from riskengine.process.neighbours import NeighbourParts, Neighbours
 from riskengine.process.roll import Roll, RollParts, RollStart
 from riskengine.process.sampling import OnStore, Sampling
@@ -106,7 +107,9 @@ class LiveEngine:
         self.history = SnapshotHistory(engine.snapshot, int(config.server.snapshot_history_s * MICROS_PER_SECOND))
         self.store_thread = self._make_store_thread(loaded)
         self.store_thread.marks.note_stored(
-            (engine.reference.symbols[number], mark.ts) for number, mark in enumerate(engine.marks.marks) if mark is not None
+            (engine.reference.symbols[number], lasting.ts)
+            for number, mark in enumerate(engine.marks.marks)
+            if mark is not None and (lasting := mark.lasting) is not None
         )
         self.writer = self._make_writer(loaded)
         self.renewals.work_on(self._renewal_parts())
@@ -125,12 +128,14 @@ class LiveEngine:
             calls.on_store, calls.on_writer, self.store_thread.delivery, self.quotes, self.beats.hand_over_prices
         )
         self.roll = Roll(self._roll_parts(), begin)
+        self.manual_marks = ManualMarks(calls.on_store, calls.on_writer, self.quotes, self.beats.hand_over_prices, around.clock)
         self.day_marks = DayMarks(around.store, config, around.clock, self.quotes, lambda: self.neighbours.read_closes())
         self.cash_desk = CashDesk(around.store, config, around.clock, calls.on_store, calls.on_writer)
         on_threads = (calls.on_store, calls.on_writer)
         self.actions = LiveActions(
             around.store, around.clock, self.quotes, self.newest, *on_threads, lambda: self.strikes.begin_stored()
         )
+        self.cash_desk.go_on(loaded.seen, engine.settlements)
         self.neighbours = Neighbours(self._neighbour_parts())
         self.calendar_watch = CalendarWatch(self.newest, self.spot_dates, around.warnings, around.clock)
         self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store, around.clock.speed)
@@ -288,12 +293,13 @@ class LiveEngine:
         return self._calls.on_writer(lambda engine: trades_standing(engine, keys))
 
     def _save_marks(self, marks: Sequence[tuple[int, Mark]]) -> None:
-        """On the writer thread: closes are in the store already."""
+        """On the writer thread: closes are in the store already, and so is what a person holds over another mark."""
         symbols = self.history.newest.reference.symbols
+        lasting = ((symbols[number], mark.lasting) for number, mark in marks)
         self.store_thread.save_marks(
-            StoredMark(symbols[number], mark.ts, mark.price, mark.source, mark.kind)
-            for number, mark in marks
-            if mark.kind != "close"
+            StoredMark(symbol, mark.ts, mark.price, mark.source, mark.kind)
+            for symbol, mark in lasting
+            if mark is not None and mark.ts and mark.kind != "close"
         )
 
     def _save_closing(self, closing: ClosingMarks) -> None:

@@ -345,7 +345,8 @@ def set_back(snapshot: Snapshot, stored: Mapping[str, int], known: Mapping[str, 
     `stored` is the newest event time that the store has held of each, `known` what a start would know now. O(instruments).
     """
     found = []
-    for symbol, mark in zip(snapshot.reference.symbols, snapshot.units.marks, strict=True):
+    for symbol, in_force in zip(snapshot.reference.symbols, snapshot.units.marks, strict=True):
+        mark = None if in_force is None else in_force.lasting
         if mark is None or not mark.ts or mark.ts > stored.get(symbol, mark.ts - 1):
             continue  # there is none, or it is still to be stored
         there = known.get(symbol)

@@ -22,6 +22,7 @@ from riskengine.market.clock_skew import ClockSkews
 from riskengine.market.marks import AnyTick
 from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import Metrics, get_logger
+from riskengine.process.closes import posted_event, read_close, save_closes_one_by_one
 from riskengine.process.feed_watch import FeedWatch
 from riskengine.process.health import Health
 from riskengine.process.live import Calls, LiveEngine, Surroundings, closing_rules
@@ -33,8 +34,10 @@ from riskengine.rebuild.load import Loaded, acceptance, load
 from riskengine.rebuild.phases import Morning, summarise
 from riskengine.records.actions import Action
 from riskengine.records.cash import CashOutcome, CashRecord
+from riskengine.records.closes import ClosedPosition, CloseHeader, CloseOutcome
 from riskengine.records.decode import TradeCheck
-from riskengine.records.types import Trade, Verdict
+from riskengine.records.manual_marks import ManualMark, MarkStatus
+from riskengine.records.types import Close, Trade, Verdict
 from riskengine.serve.gateway import NO_ATTRIBUTE
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.digest import digest
@@ -138,7 +141,8 @@ class EngineProcess:
         """Make up the rolls that were missed, on the pool: the store is written there until its own thread begins."""
         store.hand_over()
         rules = closing_rules(self.config, loaded.engine.calendars)._replace(splits=loaded.engine.every_split())
-        begin = await asyncio.to_thread(start_roll, store, self.config, rules, loaded, self.clock.now())
+        now, rest = self.clock.now(), self.morning.raise_if_abandoned
+        begin = await asyncio.to_thread(start_roll, store, self.config, rules, loaded, now, rest)
         store.hand_over()
         self.metrics.closes_struck.inc(len(begin.made_up))
         self.morning.note(closed=begin.closed, made_up=list(begin.made_up))
@@ -354,6 +358,10 @@ class EngineProcess:
         """See `Gateway`."""
         return await self._when_live().cash_desk.take(kind, records, actor)
 
+    async def set_marks(self, marks: Sequence[ManualMark], actor: str) -> tuple[list[MarkStatus], int]:
+        """See `Gateway`."""
+        return await self._when_live().manual_marks.set_marks(marks, actor)
+
     async def reconcile(self, *, repair: bool, actor: str) -> dict[str, Any]:
         """See `Gateway`."""
         return await self._when_live().reconciler.run(repair=repair, actor=actor)
@@ -405,6 +413,22 @@ class EngineProcess:
         )
         rows, total = await asyncio.to_thread(self._store.select_trades, wanted, limit)
         return [row._asdict() for row in rows], total
+
+    async def struck_close(
+        self, date: str | None, rollup: str, owners: Sequence[str] | None
+    ) -> tuple[CloseHeader, list[ClosedPosition]] | None:
+        """See `Gateway`."""
+        self._when_live()
+        assert self._store is not None, "a live engine has a store"
+        return await asyncio.to_thread(read_close, self._store, date, rollup, owners)
+
+    async def save_closes(self, closes: Sequence[Close], actor: str) -> list[CloseOutcome]:
+        """See `Gateway`."""
+        live = self._when_live()
+        outcomes = await self.on_store(partial(save_closes_one_by_one, closes=closes))
+        live.roll.note_closes_changed()
+        self.note(*posted_event(closes, outcomes), actor)
+        return outcomes
 
     async def close_totals(self, node: str, since_date: str) -> CloseTotals:
         """See `Gateway`."""

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple, Protocol
 
+from msgspec import structs
+
 from riskengine.alerts import Warnings
 from riskengine.clock import MICROS_PER_SECOND, Clock
 from riskengine.config import Config
@@ -31,7 +33,7 @@ from riskengine.rebuild.restrike import restrike
 from riskengine.records.closes import ClosePrice, StruckClose
 from riskengine.records.reference import Reference
 from riskengine.store.protocol import Store
-from riskengine.store.tables.struck_closes import ChangedDate
+from riskengine.store.results import ChangedDate
 
 LOOK_EVERY_S = 0.25
 """Longest time between two looks at the clock."""
@@ -82,12 +84,14 @@ class RollStart(NamedTuple):
     made_up: tuple[str, ...] = ()
 
 
-def start_roll(store: Store, config: Config, rules: ClosingRules, loaded: Loaded, now: int) -> RollStart:
+def start_roll(
+    store: Store, config: Config, rules: ClosingRules, loaded: Loaded, now: int, rest: Callable[[], None] = lambda: None
+) -> RollStart:
     """Make up the closes that are due, and read what the roll of the current day begins with.
 
-    On the thread that owns engine and store until the engine goes live. Raises StoreError.
+    On the thread that owns engine and store until the engine goes live; `rest` is called after each day. Raises StoreError.
     """
-    made_up = make_up(loaded.engine, store, config, rules, now)
+    made_up = make_up(loaded.engine, store, config, rules, now, rest)
     struck = store.struck_close_dates()
     assert struck, "a store without closes has had one struck"
     closed = max(struck)
@@ -122,6 +126,7 @@ class Roll:
         self._parts = parts
         self._tolerance = int(parts.config.engine.tolerance_s * MICROS_PER_SECOND)
         self._day = begin.day
+        self._closed = parts.rules().trading_day.previous(begin.day)
         self._ends = 0
         self._reference: Reference | None = None
         self._cutoffs: list[int] = []
@@ -181,6 +186,7 @@ class Roll:
         """The time until the next cutoff if that comes soon: its closing marks are stored at once."""
         now = self._parts.clock.now()
         left = min((cutoff - now for cutoff in self._cutoffs if cutoff > now), default=0) / MICROS_PER_SECOND
+        left /= self._parts.clock.speed
         return left if 0.0 < left < otherwise else otherwise
 
     async def look(self) -> None:
@@ -190,6 +196,8 @@ class Roll:
         """
         parts = self._parts
         now = parts.clock.now()
+        if (day := parts.rules().trading_day.next(self._closed)) != self._day:  # a calendar was loaded
+            self._begin(day, parts.quotes.closing_marks().marks)
         doubt = self._clock_check.doubt(self._ends, now)
         if parts.quotes.reference is not self._reference:
             self._give_cutoffs({})
@@ -261,6 +269,7 @@ class Roll:
             parts.metrics.closes_struck.inc()
             log.info("close_struck", date=date, prices=len(close.prices), positions=len(close.nodes))
         self._end_wait()
+        self._closed = self._day
         # An instrument that is quoted no more keeps its mark, whatever comes for the days after.
         self._begin(parts.rules().trading_day.next(self._day), parts.quotes.closing_marks().marks)
         self._is_changed = True  # an official close may have come while it was struck
@@ -290,13 +299,16 @@ class Roll:
         official = await asyncio.to_thread(parts.store.closes, date)
         assert header is not None, "a date that is listed has a close"
         day = dt.date.fromisoformat(date)
+        if not rules.trading_day.is_business_day(day):
+            log.warning("close_not_superseded", date=date)
+            return False  # a calendar that was loaded since says that there was no such day
         prices = superseding_prices(reference.instruments, day, header.prices, official, rules)
         if prices is None:
             return False
         close = await asyncio.to_thread(parts.store.struck_close, date)
         assert close is not None, "a date that is listed has a close"
-        made = partial(restrike, parts.store, parts.config, reference, close, prices, parts.clock.now())
-        superseding = await beside(made)
+        following = structs.replace(close, version=close.version + 1, struck_ts=parts.clock.now())
+        superseding = await beside(partial(restrike, parts.store, parts.config, rules, reference, following, prices))
         await parts.strikes.save(superseding)
         parts.metrics.closes_struck.inc()
         moved = [symbol for symbol, price in prices.items() if header.prices.get(symbol) != price]

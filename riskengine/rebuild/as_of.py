@@ -22,6 +22,7 @@ from riskengine.records.calendars import CalendarState
 from riskengine.records.cash import CarryRecord
 from riskengine.records.closes import StruckClose
 from riskengine.records.decode import TradeCheck
+from riskengine.records.manual_marks import ManualMark
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Key, Node, Opening, StoredMark, Trade, Verdict
 from riskengine.snapshot.compare import NOTHING, Holding, plus
@@ -58,6 +59,10 @@ class PastDay:
     def marks(self) -> list[StoredMark]:
         """Stored marks from before the moment."""
         return [mark for mark in self._store.marks() if mark.ts <= self._ts]
+
+    def manual_marks(self) -> list[ManualMark]:
+        """What people had set by hand."""
+        return self._store.manual_marks(self._ts)
 
     def latest_closes(self, up_to: str) -> list[Close]:
         """The newest close of each instrument, dated up to `up_to`, whose day had ended."""

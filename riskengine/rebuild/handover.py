@@ -28,9 +28,8 @@ def hand_over(engine: Engine, before: Engine, judge: Judge, now: int) -> None:
     """Have `engine` go on where `before` ends: its next snapshot follows that of `before`. O(instruments + notices)."""
     engine.take_calendars(before.calendars)
     with suppress(Frozen):  # then it is taken with the recall that it needs, as soon as the engine is live
-        engine.take_actions(
-            before.action_rows, now, before.actions_day
-        )  # as read last: later than those that the engine was built from
+        # As they were read last: later than those that the engine was built from.
+        engine.take_actions(before.action_rows, now, before.actions_day)
     _take_marks(engine, before, now)
     engine.carry_on(before.state_to_carry(), judge)
 
@@ -46,7 +45,8 @@ def _take_marks(engine: Engine, before: Engine, now: int) -> None:
             continue
         mark = table.of_now(symbol, mark)
         stored = table.marks[number]
-        if stored is None or mark.ts >= stored.ts:
+        # What a person holds, or no longer holds, the live engine knows best.
+        if stored is None or mark.is_held or stored.is_held or mark.ts >= stored.ts:
             carried[number] = mark
             if old in before.marks.unsaved:
                 unsaved.add(number)

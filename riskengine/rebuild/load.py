@@ -32,7 +32,7 @@ from riskengine.snapshot.snapshot import Snapshot
 from riskengine.store.audit_chain import AuditEvent
 from riskengine.store.audit_trail import command_line_actor
 from riskengine.store.protocol import Store
-from riskengine.store.results import Bookmark
+from riskengine.store.results import Bookmark, Changes
 from riskengine.store.tables.bulk_trades import read_conflicts, read_trades
 
 log = get_logger("riskengine.start")
@@ -47,13 +47,14 @@ SMALL = 50_000
 class Loaded(NamedTuple):
     """An engine that is ready to go live, and mismatches that speak against it.
 
-    `bookmark` and `revision` (of the reference data) are the store's from before it was read.
+    `bookmark`, `revision` (of the reference data) and `seen` (what others changed) are the store's from before it was read.
     """
 
     engine: Engine
     bookmark: Bookmark
     revision: int
     mismatches: tuple[Mismatch, ...] = ()
+    seen: Changes | None = None
 
 
 async def load(store: Store, config: Config, morning: Morning, *, epoch: int, now: int) -> Loaded:
@@ -117,8 +118,8 @@ def _settle(store: Store, spot_dates: SpotDates, now: int) -> None:
 
 
 def _load(store: Store, config: Config, epoch: int, now: int, listener: Listener, spot_dates: SpotDates) -> Loaded:
-    # Both before anything else is read: what arrives meanwhile is read again.
-    revision, bookmark = store.reference_revision(), store.bookmark()
+    # All before anything else is read: what arrives meanwhile is read again.
+    revision, bookmark, (_, seen) = store.reference_revision(), store.bookmark(), store.changes_beyond(None)
     conflicts = read_conflicts(store, MAX_NOTICES)
     engine = rebuild(
         store,
@@ -131,7 +132,7 @@ def _load(store: Store, config: Config, epoch: int, now: int, listener: Listener
         past=partial(Recall, store),
         spot_dates=spot_dates,
     )
-    return Loaded(engine, bookmark, revision)
+    return Loaded(engine, bookmark, revision, seen=seen)
 
 
 def _bring_up_to_date(store: Store, config: Config, epoch: int, now: int, loaded: Loaded, first: Found) -> Loaded:

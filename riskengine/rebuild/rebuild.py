@@ -16,7 +16,7 @@ from riskengine.clock import MICROS_PER_SECOND
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.worklist import MAX_NOTICES
-from riskengine.market.marks import CLOSE, Mark
+from riskengine.market.marks import CLOSE, TWO_SIDED, Mark, SetByHand
 from riskengine.market.spot_dates import SpotDates
 from riskengine.market.trading_day import TradingDay
 from riskengine.observe import get_logger
@@ -27,6 +27,7 @@ from riskengine.records.actions import ActionRows
 from riskengine.records.calendars import CalendarState
 from riskengine.records.closes import StruckClose
 from riskengine.records.decode import TradeCheck
+from riskengine.records.manual_marks import MANUAL, ManualMark
 from riskengine.records.reference import Reference, trade_check
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Key, Node, Opening, StoredMark, Trade, Verdict
@@ -88,6 +89,7 @@ class DayStore(Protocol):
     def instruments(self) -> list[Instrument]: ...
     def openings(self) -> list[Opening]: ...
     def marks(self) -> list[StoredMark]: ...
+    def manual_marks(self) -> list[ManualMark]: ...
     def latest_closes(self, up_to: str) -> list[Close]: ...
     def closes_after(self, date: str, limit: int) -> list[Close]: ...
     def action_rows(self) -> ActionRows: ...
@@ -199,7 +201,7 @@ def _without_trades(
     _take_balances(engine, store, now, listener)
     listener.enter("marks")
     engine.set_settlements(settlements(store, config, now))
-    engine.marks.restore(known_marks(store, config, now))
+    engine.marks.restore(with_manual(known_marks(store, config, now), store.manual_marks(), now))
     engine.note_waiting(waiting_closes(store, config, now))
     return engine
 
@@ -398,6 +400,19 @@ def settlements(store: DayStore, config: Config, now: int) -> dict[str, tuple[in
     trading_day = TradingDay.of(config.engine)
     closes = store.latest_closes(trading_day.last_closed(now).isoformat())
     return {close.instrument: (trading_day.close_of(dt.date.fromisoformat(close.date)), close.price) for close in closes}
+
+
+def with_manual(marks: Mapping[str, Mark], by_hand: Iterable[ManualMark], now: int) -> dict[str, Mark]:
+    """Marks with those that people set by hand: one that holds lies over the other, one without an expiry is told as theirs."""
+    found = dict(marks)
+    for one in by_hand:
+        mark = found.get(one.instrument)
+        if one.holds(now):
+            said = SetByHand(one.author, one.reason, one.expires_ts, mark)
+            found[one.instrument] = Mark(one.price, one.ts, MANUAL, TWO_SIDED, (), said)
+        elif mark is not None and one.expires_ts is None and not one.cleared and (mark.source, mark.ts) == (MANUAL, one.ts):
+            found[one.instrument] = mark._replace(by_hand=SetByHand(one.author, one.reason))
+    return found
 
 
 def waiting_closes(store: DayStore, config: Config, now: int) -> list[Close]:

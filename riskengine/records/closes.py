@@ -87,6 +87,13 @@ class OwnerClose(NamedTuple):
     amounts: Mapping[str, float | None]
 
 
+class CloseOutcome(NamedTuple):
+    """What became of a posted official close: `applied`, `duplicate` or `rejected`, with old and new price of a new version."""
+
+    status: str
+    reason: str = ""
+
+
 class StruckClose(msgspec.Struct, frozen=True, kw_only=True):
     """The close of one trading day, of the whole engine.
 

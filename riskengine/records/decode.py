@@ -151,22 +151,23 @@ class ItemParts(Generic[_Item]):
 
 def open_trades(body: bytes) -> "list[TradeInput] | ItemParts[TradeInput]":
     """Decode trades in one call; if an item is bad, leave the items to a lazy `ItemParts`. Raises InputError."""
-    return _open_list(body, _trades_decoder, _trade_decoder, TradeInput)
+    return open_list(body, _trades_decoder, _trade_decoder, TradeInput)
 
 
 def open_ticks(body: bytes) -> "list[TickInput] | ItemParts[TickInput]":
     """Decode ticks in one call; if an item is bad, leave the items to a lazy `ItemParts`. Raises InputError."""
-    return _open_list(body, _ticks_decoder, _tick_decoder, TickInput)
+    return open_list(body, _ticks_decoder, _tick_decoder, TickInput)
 
 
 def open_items(body: bytes, into: type[_Item]) -> "list[_Item] | ItemParts[_Item]":
     """Decode one item or a list of items of another record in one call, as `open_trades`. Raises InputError."""
-    return _open_list(body, msgspec.json.Decoder(list[into]), msgspec.json.Decoder(into), into)  # type: ignore[valid-type]
+    return open_list(body, msgspec.json.Decoder(list[into]), msgspec.json.Decoder(into), into)  # type: ignore[valid-type]
 
 
-def _open_list(
+def open_list(
     body: bytes, whole: msgspec.json.Decoder[list[_Item]], single: msgspec.json.Decoder[_Item], into: type[_Item]
 ) -> list[_Item] | ItemParts[_Item]:
+    """Decode one record or a list of them in one call; a bad item leaves all to a lazy `ItemParts`. Raises InputError."""
     is_one = body.lstrip()[:1] == b"{"
     try:
         return [single.decode(body)] if is_one else whole.decode(body)
@@ -282,6 +283,8 @@ _NAMES = {
     "TickInput": "tick",
     "CashInput": "movement",
     "CarryInput": "carry record",
+    "CloseInput": "close",
+    "ManualMarkInput": "mark",
     "IngestFrame": "frame",
     "FeedHeartbeat": "heartbeat",
 }

@@ -20,8 +20,10 @@ from riskengine.market.tick_limits import TicksTaken
 from riskengine.observe import Metrics
 from riskengine.records.actions import Action
 from riskengine.records.cash import CashOutcome, CashRecord
+from riskengine.records.closes import ClosedPosition, CloseHeader, CloseOutcome
 from riskengine.records.decode import TradeCheck
-from riskengine.records.types import Trade, Verdict
+from riskengine.records.manual_marks import ManualMark, MarkStatus
+from riskengine.records.types import Close, Trade, Verdict
 from riskengine.snapshot.curves import Curves
 from riskengine.snapshot.history import CloseTotals
 from riskengine.snapshot.snapshot import ExceptionItem, Snapshot, SnapshotHistory
@@ -122,6 +124,13 @@ class Gateway(Protocol):
         """
         ...
 
+    async def set_marks(self, marks: Sequence[ManualMark], actor: str) -> tuple[list[MarkStatus], int]:
+        """Store marks that a person sets by hand and put them in force; what became of each, and the `seq` that shows them.
+
+        Raises StoreError, EngineNotLive.
+        """
+        ...
+
     async def reconcile(self, *, repair: bool, actor: str) -> dict[str, Any]:
         """Compare engine and store now and return the report.
 
@@ -179,6 +188,19 @@ class Gateway(Protocol):
 
         Raises EngineNotLive, StoreError.
         """
+        ...
+
+    async def struck_close(
+        self, date: str | None, rollup: str, owners: Sequence[str] | None
+    ) -> tuple[CloseHeader, list[ClosedPosition]] | None:
+        """The newest version of a close, without a date of the newest date, and its positions; None if there is none.
+
+        `rollup` is "node" or "dealer"; of `owners` only, None: of all. Raises EngineNotLive, StoreError.
+        """
+        ...
+
+    async def save_closes(self, closes: Sequence[Close], actor: str) -> list[CloseOutcome]:
+        """Store official closes, and supersede the closes that they change soon. Raises EngineNotLive, StoreError."""
         ...
 
     async def digest(self, snapshot: Snapshot) -> str:

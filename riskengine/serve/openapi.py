@@ -17,7 +17,9 @@ from riskengine.serve.answers.problems import PROBLEM_JSON
 from riskengine.serve.answers.shapes import POLICIES, Fields
 from riskengine.serve.operations import Operation
 from riskengine.serve.routes.cash import CASH_OUTCOMES
+from riskengine.serve.routes.closes import CLOSE_OUTCOMES
 from riskengine.serve.routes.feeds import FEED_ACTIONS
+from riskengine.serve.routes.marks import MARK_OUTCOMES
 from riskengine.snapshot.exposure import BY, TOP
 
 Schema = dict[str, Any]
@@ -118,6 +120,47 @@ _ACTION_RESULT = _object(
     },
     ("action_id", "version", "status", "reason"),
 )
+_CLOSE_INPUT = _object(
+    {
+        "date": _TEXT | {"format": "date"},
+        "instrument": _TEXT,
+        "price": _DECIMAL,
+        "source": _TEXT | {"description": "decides the unit of the price, where that source quotes in another one"},
+        "currency": _TEXT | {"description": "the unit of the price: the cash currency, or its minor unit"},
+    },
+    ("date", "instrument", "price"),
+) | {"additionalProperties": False}
+_CLOSE_RESULT = _object(
+    {
+        "date": {"type": ["string", "null"]},
+        "instrument": {"type": ["string", "null"]},
+        "status": _TEXT | {"enum": list(CLOSE_OUTCOMES)},
+        "reason": _TEXT | {"description": "why it was rejected, or old and new price of a new version"},
+    },
+    ("date", "instrument", "status", "reason"),
+)
+_MARK_INPUT = _object(
+    {
+        "instrument": _TEXT,
+        "ts": _TIME,
+        "price": _DECIMAL,
+        "author": _TEXT | {"maxLength": MAX_TEXT, "description": "without it the name of the token"},
+        "reason": _TEXT | {"maxLength": MAX_REMARK},
+        "expires_ts": _TIME | {"description": "until when it holds against the feeds; without it a newer price replaces it"},
+        "action": _TEXT | {"enum": ["set", "clear"], "default": "set", "description": "clear ends the one that holds"},
+        "currency": _TEXT | {"description": "the unit of the price: the cash currency, or its minor unit"},
+    },
+    ("instrument", "ts"),
+) | {"additionalProperties": False}
+_MARK_RESULT = _object(
+    {
+        "instrument": {"type": ["string", "null"]},
+        "ts": {"type": ["integer", "null"]},
+        "status": _TEXT | {"enum": list(MARK_OUTCOMES)},
+        "reason": _TEXT,
+    },
+    ("instrument", "ts", "status", "reason"),
+)
 _TRADE_RESULT = _object(
     {
         "source": {"type": ["string", "null"]},
@@ -204,6 +247,7 @@ ROWS: dict[str, Schema] = {
     "NodeRow": _row(shapes.NODE),
     "DealerRow": _row(shapes.DEALER),
     "PositionRow": _object(_row(shapes.POSITION)["properties"], shapes.names(shapes.HOLDING)),
+    "CloseRow": _object(_row(shapes.CLOSE)["properties"], shapes.names((*shapes.CLOSED, *shapes.CLOSED_HOLDING))),
     "MarkRow": _row(shapes.MARK),
     "TradeRow": _row(shapes.TRADE),
     "ExceptionRow": _row(shapes.EXCEPTION),
@@ -213,7 +257,7 @@ ROWS: dict[str, Schema] = {
 }
 """The rows of lists."""
 
-VALUED_ROWS = frozenset({"NodeRow", "DealerRow", "PositionRow", "MarkRow", "Point", "CashFlow", "ExposureRow"})
+VALUED_ROWS = frozenset({"NodeRow", "DealerRow", "PositionRow", "CloseRow", "MarkRow", "Point", "CashFlow", "ExposureRow"})
 """Rows whose answers also carry the settings that decide their numbers."""
 
 SCHEMAS: dict[str, Schema] = {
@@ -330,6 +374,32 @@ SCHEMAS: dict[str, Schema] = {
     "CarryInput": _CARRY_INPUT,
     "CarryRecords": _judged_one_by_one("CarryInput"),
     "CarryAnswer": _cash_answer("carry_id"),
+    "CloseInput": _CLOSE_INPUT,
+    "Closes": _judged_one_by_one("CloseInput"),
+    "CloseResult": _CLOSE_RESULT,
+    "ClosesAnswer": _object(
+        {
+            "epoch": _INTEGER,
+            "seq": _INTEGER,
+            "results": _list_of("CloseResult"),
+            "errors": _ERRORS,
+            "counts": _object(dict.fromkeys(CLOSE_OUTCOMES, _INTEGER), CLOSE_OUTCOMES),
+        },
+        ("epoch", "seq", "results", "errors", "counts"),
+    ),
+    "MarkInput": _MARK_INPUT,
+    "Marks": _judged_one_by_one("MarkInput"),
+    "MarkResult": _MARK_RESULT,
+    "MarksAnswer": _object(
+        {
+            "epoch": _INTEGER,
+            "seq": _INTEGER | {"description": "of a snapshot in which they are in force, already published"},
+            "results": _list_of("MarkResult"),
+            "errors": _ERRORS,
+            "counts": _object(dict.fromkeys(MARK_OUTCOMES, _INTEGER), MARK_OUTCOMES),
+        },
+        ("epoch", "seq", "results", "errors", "counts"),
+    ),
     "TickInput": _TICK_INPUT,
     "Ticks": _judged_one_by_one("TickInput"),
     "TicksAnswer": _object({"accepted": _INTEGER, "refused": _INTEGER, "errors": _ERRORS}, ("accepted", "refused", "errors")),
@@ -439,6 +509,9 @@ def _content(operation: Operation) -> Schema:
     if operation.answer == "Point":
         properties |= {"node": {"type": ["string", "null"]}, "measure": _TEXT, "bucket_s": {"type": ["number", "null"]}}
         properties |= {"closes": _INTEGER, "drawdown": _row(shapes.DRAWDOWN)}
+    if operation.answer == "CloseRow":
+        owner: Schema = {"type": ["string", "null"]}
+        properties |= {"date": _TEXT, "version": _INTEGER, "ts": _INTEGER, "struck_ts": _INTEGER, "node": owner, "dealer": owner}
     if operation.answer == "ExposureRow":
         properties |= _beside_exposure()
     if operation.answer == "CashFlow":

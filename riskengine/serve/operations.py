@@ -11,6 +11,7 @@ from riskengine.serve.answers.params import (
     ATTRIBUTES,
     BUCKET,
     CURRENCY_ASKED,
+    DATE,
     DEALER,
     EXACT,
     FORMAT,
@@ -27,10 +28,12 @@ from riskengine.serve.answers.params import (
 )
 from riskengine.serve.routes.actions import take_actions
 from riskengine.serve.routes.cash import answer_cash_ladder, take_carry, take_cash
+from riskengine.serve.routes.closes import answer_closes, take_closes
 from riskengine.serve.routes.exceptions import KINDS, answer_exceptions, take_verdict
 from riskengine.serve.routes.exposure import answer_exposure
 from riskengine.serve.routes.feeds import take_feed_action
 from riskengine.serve.routes.history import DAYS, DEFAULT_MEASURE, answer_history
+from riskengine.serve.routes.marks import take_marks
 from riskengine.serve.routes.positions import answer_ladder, answer_positions, answer_receipt
 from riskengine.serve.routes.reads import answer_dealers, answer_marks, answer_node, answer_nodes
 from riskengine.serve.routes.reconcile import answer_breaks, answer_holdings, take_comment, take_reconcile
@@ -155,6 +158,16 @@ OPERATIONS = (
         cacheable=True,
     ),
     Operation(
+        "POST",
+        "/v1/marks",
+        "Set marks by hand, or clear them; answered when they are durable and in force",
+        take_marks,
+        "MarksAnswer",
+        body="Marks",
+        fails=(400, 403, 408, 413, 415, 503),
+        needs=OPS,
+    ),
+    Operation(
         "GET",
         "/v1/exposure",
         "What a node (without one: the root) or a dealer is exposed to; by currency the net open position",
@@ -181,6 +194,25 @@ OPERATIONS = (
         "Point",
         (NODE, _MEASURE, FROM, _DAYS, BUCKET, *_READ, LIMIT_IGNORED),
         fails=(400, 403, 404, 410, 503),
+    ),
+    Operation(
+        "GET",
+        "/v1/closes",
+        "Positions as a trading day closed them, below a node (without one: all) or of a dealer",
+        answer_closes,
+        "CloseRow",
+        (DATE, NODE, DEALER, *_READ, *_PAGE),
+        fails=_READ_FAILS,
+    ),
+    Operation(
+        "POST",
+        "/v1/closes",
+        "Official closing prices, one or a list; answered when they are durable",
+        take_closes,
+        "ClosesAnswer",
+        body="Closes",
+        fails=(400, 403, 408, 413, 415, 503),
+        needs=OPS,
     ),
     Operation(
         "GET",

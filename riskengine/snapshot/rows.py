@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from riskengine.market.marks import Mark
 from riskengine.positions.ledger import Row
 from riskengine.positions.position import NO_FEES
 from riskengine.records.fields import to_text
@@ -431,6 +432,15 @@ def mark_rows(snapshot: Snapshot) -> list[RowDict]:
                 "suspect_ts": mark.suspect_ts or None if mark else None,
                 "currency": instrument.currency,
                 "rate": float(units.rate[number]) if units.rated[number] else None,
+                **_by_hand(mark if priced else None),
             }
         )
     return rows
+
+
+def _by_hand(mark: Mark | None) -> RowDict:
+    """Who set a mark by hand, why, and until when it holds against the feeds."""
+    said = None if mark is None else mark.by_hand
+    if said is None:
+        return {"author": None, "reason": None, "expires_ts": None}
+    return {"author": said.author, "reason": said.reason, "expires_ts": said.expires_ts}

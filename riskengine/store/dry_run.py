@@ -54,6 +54,10 @@ class DryRun:
         """See `Store`."""
         return self._store.openings()
 
+    def closes(self, date: str | None = None) -> list[Close]:
+        """See `Store`."""
+        return self._store.closes(date)
+
     def select_trades(self, wanted: TradeFilter, limit: int) -> tuple[list[TradeRow], int]:
         """See `Store`."""
         return self._store.select_trades(wanted, limit)

@@ -19,6 +19,8 @@ from riskengine.records.actions import Action, ActionRows
 from riskengine.records.calendars import CalendarEntry, CalendarState, SpotFact
 from riskengine.records.cash import CashRecord
 from riskengine.records.closes import ClosedPosition, CloseHeader, OwnerClose, StruckClose
+from riskengine.records.fields import TS_MAX
+from riskengine.records.manual_marks import ManualMark, MarkStatus
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
@@ -31,9 +33,12 @@ from riskengine.store.results import (
     BreakStatus,
     CashRows,
     CashSaved,
+    ChangedDate,
     Changes,
     Conflict,
     FoundBreak,
+    PackedChunk,
+    PackedClose,
     Removed,
     Saved,
     Stored,
@@ -44,8 +49,6 @@ from riskengine.store.results import (
     TradeFilter,
 )
 from riskengine.store.standing import Acknowledged
-from riskengine.store.tables.closed_columns import PackedChunk
-from riskengine.store.tables.struck_closes import ChangedDate, PackedClose
 from riskengine.store.trade_rows import TradeRow
 
 T = TypeVar("T")
@@ -160,6 +163,13 @@ class Store(Protocol):
 
     def record_followed_cash(self) -> None:
         """W. Record in the audit trail what other programs wrote into `cash` and `carry`. Cost 2 us for each row ever saved."""
+        ...
+
+    def save_manual_marks(self, marks: Sequence[ManualMark], actor: str) -> list[MarkStatus]:
+        """W. Store marks that people set by hand, and note them in the audit trail, in one transaction; what became of each.
+
+        Those without an expiry go into `marks` too. Raises LeaseHeld as `save_marks`.
+        """
         ...
 
     def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> int | None:
@@ -327,7 +337,8 @@ class Store(Protocol):
     def select_trades(self, wanted: TradeFilter, limit: int) -> tuple[list[TradeRow], int]:
         """R. The newest matching rows and the number of all: ordered by (ts, source_seq, source, trade_id, leg, version).
 
-        Cost 0.2 us for each trade since `since_ts` (without it: each trade), 0.7 us for each match.
+        Cost 0.2 us for each trade since `since_ts` (without it: each trade), 1 us where an attribute is wanted; 0.7 us for each
+        match.
         """
         ...
 
@@ -393,6 +404,10 @@ class Store(Protocol):
 
     def marks(self) -> list[StoredMark]:
         """R. The stored mark of each instrument."""
+        ...
+
+    def manual_marks(self, entered_until: int = TS_MAX) -> list[ManualMark]:
+        """R. The newest mark set by hand of each instrument, of those entered until a moment: in force, expired or cleared."""
         ...
 
     def closes(self, date: str | None = None) -> list[Close]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from riskengine.records.cash import StoredCashRow
+from riskengine.records.closes import CloseHeader
 from riskengine.records.types import Notice, Refusal
 from riskengine.store.trade_rows import TradeRow
 
@@ -162,6 +163,51 @@ class Removed(NamedTuple):
     removed: tuple[str, ...]
     refused: tuple[Refusal, ...]
     closes: int = 0
+
+
+# -- closes ------------------------------------------------------------------------------------------------------
+
+
+class PackedChunk(NamedTuple):
+    """Consecutive positions of a roll-up, of owners from `first_owner` to `last_owner`; `hash` names `content`."""
+
+    rollup: str
+    first_owner: str
+    last_owner: str
+    positions: int
+    hash: str
+    content: bytes
+
+
+class PackedTotals(NamedTuple):
+    """Amounts of the owners from `first_owner` to `last_owner`."""
+
+    rollup: str
+    first_owner: str
+    last_owner: str
+    content: bytes
+
+
+class PackedClose(NamedTuple):
+    """A close as it is stored: the slow part of storing it, done by `struck_closes.pack_close`. `hash` covers everything."""
+
+    header: CloseHeader
+    content: bytes
+    chunks: tuple[PackedChunk, ...]
+    totals: tuple[PackedTotals, ...]
+    hash: str
+
+    @property
+    def positions(self) -> int:
+        """Positions in both roll-ups."""
+        return sum(chunk.positions for chunk in self.chunks)
+
+
+class ChangedDate(NamedTuple):
+    """A date whose official closes somebody wrote; `mark` tells this change from later ones."""
+
+    date: str
+    mark: int | str
 
 
 # -- breaks --------------------------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from riskengine.records.actions import Action, ActionRows
 from riskengine.records.calendars import CalendarEntry, CalendarState, SpotFact
 from riskengine.records.cash import CARRY, CASH, CashRecord
 from riskengine.records.closes import ClosedPosition, CloseHeader, OwnerClose, StruckClose
+from riskengine.records.fields import TS_MAX
+from riskengine.records.manual_marks import MANUAL, ManualMark, MarkStatus
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
 from riskengine.records.types import Close, Instrument, Node, Notice, Opening, Sample, StoredMark, Trade, Verdict
@@ -29,8 +31,11 @@ from riskengine.store.results import (
     BreakKey,
     BreakStatus,
     CashSaved,
+    ChangedDate,
     Conflict,
     FoundBreak,
+    PackedChunk,
+    PackedClose,
     Removed,
     Saved,
     StoredBreak,
@@ -45,14 +50,13 @@ from riskengine.store.tables import breaks as breaks_of
 from riskengine.store.tables import calendars as calendars_of
 from riskengine.store.tables import cash as cash_of
 from riskengine.store.tables import curve_samples as curves_of
+from riskengine.store.tables import manual_marks as manual_marks_of
 from riskengine.store.tables import notices as notices_of
 from riskengine.store.tables import reference, removal
 from riskengine.store.tables import rules as rules_of
 from riskengine.store.tables import struck_closes as struck_of
 from riskengine.store.tables import trades as trades_of
 from riskengine.store.tables import verdicts as verdicts_of
-from riskengine.store.tables.closed_columns import PackedChunk
-from riskengine.store.tables.struck_closes import ChangedDate, PackedClose
 from riskengine.store.trade_rows import TradeRow
 
 PROBE_KEY = "probe"
@@ -202,9 +206,24 @@ class SqlStore(ABC):
     def save_marks(self, marks: Sequence[StoredMark]) -> Saved:
         with self._transaction() as transaction:
             self._check_epoch(transaction)
-            self._mark_saves += 1
-            save = 0 if self._epoch is None else (self._epoch << 32) + self._mark_saves
-            return reference.save_marks(transaction, marks, save, SystemClock().now())
+            return reference.save_marks(transaction, marks, self._next_save(), SystemClock().now())
+
+    def save_manual_marks(self, marks: Sequence[ManualMark], actor: str) -> list[MarkStatus]:
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            statuses = manual_marks_of.save_manual_marks(transaction, marks, actor, self._trail(transaction))
+            plain = [
+                StoredMark(mark.instrument, mark.ts, mark.price, MANUAL)
+                for mark, status in zip(marks, statuses, strict=True)
+                if status == "applied" and not mark.cleared and mark.expires_ts is None
+            ]
+            reference.save_marks(transaction, plain, self._next_save(), SystemClock().now())
+        return statuses
+
+    def _next_save(self) -> int:
+        """The number of a save of marks by the engine, another one each time; 0 for another program."""
+        self._mark_saves += 1
+        return 0 if self._epoch is None else (self._epoch << 32) + self._mark_saves
 
     def save_closing_marks(self, date: str, marks: Sequence[StoredMark]) -> None:
         with self._transaction() as transaction:
@@ -373,6 +392,9 @@ class SqlStore(ABC):
 
     def marks(self) -> list[StoredMark]:
         return self._read(reference.marks)
+
+    def manual_marks(self, entered_until: int = TS_MAX) -> list[ManualMark]:
+        return self._read(manual_marks_of.manual_marks, entered_until)
 
     def closes(self, date: str | None = None) -> list[Close]:
         return self._read(reference.closes, date)

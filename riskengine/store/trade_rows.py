@@ -186,7 +186,7 @@ def trade_from_row(row: TradeRow, check: TradeCheck) -> Trade | RefusedRow:
             trade = check(convert(said, TradeInput), row.received_ts, DEFAULT_SOURCE, row.store_seq)
         return trade
     except Rejected as rejected:
-        return RefusedRow(row.store_seq, rejected.field, rejected.reason, _printable(row))
+        return RefusedRow(row.store_seq, rejected.field, rejected.reason, printable_row(row))
 
 
 def check_again(trade: Trade, check: TradeCheck) -> Trade | RefusedRow:
@@ -323,7 +323,7 @@ def _fixed(text: str | None, field: str) -> int:
     return fixed(text, DECIMALS, field)
 
 
-def _printable(row: TradeRow) -> TradeRow:
+def printable_row(row: TradeRow) -> TradeRow:
     """The row with bytes that are not UTF-8 replaced: it can be displayed and sent."""
     return TradeRow._make(_printable_value(value) for value in row)
 

@@ -122,12 +122,19 @@ def test_a_store_that_a_kill_left_half_filled_is_refused(tmp_path: Path, monkeyp
         fill(where, NOON + SECOND)
 
 
-def test_recorded_prices_find_flat_desks(tmp_path: Path) -> None:
+def test_before_recorded_prices_the_past_ends_at_them(tmp_path: Path) -> None:
     where = config(tmp_path)
-    fill(where, with_morning=False)
+    market = MarketSimulator(DEMO_SEED, HOUSE.instruments)
+    prices = {"EURUSD": 1.0832, "USDJPY": 119.25, "AAPL": 27.0, "OTHER": 5.0}
+    fill_store(where, HOUSE, DEMO_SEED, NOON, market, prices)
+    mids = market.mids()
+    assert {symbol: mids[symbol] for symbol in prices if symbol != "OTHER"} == pytest.approx(
+        {"EURUSD": 1.0832, "USDJPY": 119.25, "AAPL": 27.0}, rel=1e-3
+    )
     store = open_store(where.store.url)
-    assert (store.watermark(), store.openings(), store.closes(), len(store.nodes())) == (0, [], [], 10)
+    marks = {mark.instrument: mark.price for mark in store.marks()}
     store.close()
+    assert marks == pytest.approx(mids, rel=2e-3) and marks["EURJPY"] == pytest.approx(1.0832 * 119.25, rel=2e-3)
 
 
 def test_a_store_from_ahead_of_the_clock_is_refused_with_the_way_on(where: Config) -> None:
@@ -153,6 +160,15 @@ def test_on_a_fast_clock_prices_and_readers_have_the_same_real_time() -> None:
     assert paced(plain, 1.0) == plain
     assert (fast.marks.stale_after_s, fast.marks.store_every_s, fast.server.snapshot_history_s) == (3_600.0, 60.0, 120.0)
     assert fast.engine == plain.engine and fast.curves == plain.curves
+
+
+def test_ctrl_c_ends_it_in_order_while_it_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("riskengine.cli.demo.fill_store", stopped)
+    done = riskengine("demo", "--port", "0", "--store", f"sqlite:///{tmp_path}/demo.db")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_it_says_when_the_trading_day_ends() -> None:

@@ -218,14 +218,14 @@ def test_the_page_says_what_is_not_as_it_should_be() -> None:
 
 
 def test_the_page_says_what_needs_a_person() -> None:
-    work = {"exceptions": {"conflict": 1, "late": 1_200}, "breaks": None, "unpriced": 2, "without_close": 3}
+    work = {"exceptions": {"conflict": 1, "late": 1_200, "no_close": 3}, "breaks": None, "unpriced": 2, "without_close": 3}
     page = summary_page(ACCOUNT | {"needs_a_person": work})
     assert (
-        "needs a person: conflict 1, late 1,200, open breaks unknown, positions unpriced 2, positions without a close 3"
+        "needs a person: conflict 1, late 1,200, no_close 3, open breaks unknown, positions unpriced 2"
         " (riskengine exceptions; GET /v1/breaks)"
     ) in page
     first = summary_page(ACCOUNT | {"needs_a_person": work | {"without_close": None, "breaks": 0}})
-    assert any(line.startswith("needs a person: conflict 1, late 1,200, positions unpriced 2 (") for line in first)
+    assert any(line.startswith("needs a person: conflict 1, late 1,200, no_close 3, positions unpriced 2 (") for line in first)
 
 
 @pytest.mark.parametrize(("format", "shown"), [("console", True), ("json", False)])

@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
+from riskengine.engine.self_audit import SelfAudit
 from riskengine.records.cash import StoredCashRow
+from riskengine.snapshot.compare import compare, side_of
 from riskengine.snapshot.digest import digest
+from riskengine.snapshot.holdings import holding_lines, read_holdings
 from riskengine.snapshot.rows import dealer_row, ladder_rows, node_row
+from riskengine.views.sources import AllNodes
 from tests.cash_records import carry, cash
 from tests.world import INSTRUMENTS, NOON, REFERENCE, SECOND, House, cancel, opening, reference, trade
 
@@ -28,6 +32,7 @@ def take(house: House, *rows: StoredCashRow, is_all: bool = False) -> None:
     house.engine.take_cash(rows, house.now, is_all=is_all)
     house.engine.publish(house.now)
     house.engine.check()
+    assert SelfAudit(house.engine).finish_pass() == []
 
 
 def node(house: House, name: str = "ALL") -> dict:
@@ -265,6 +270,26 @@ def test_futures_count_their_variation_up_to_the_last_settlement() -> None:
     assert node(house, "EQ1")["available_cash"] == pytest.approx(2 * 50 * 4.5)
     house.deal(trade("2", instrument="ESZ6", desk="EQ1", quantity="1", price="5020", ts=house.now, received_ts=house.now))
     assert node(house, "EQ1")["available_cash"] == pytest.approx(450.0)
+
+
+def test_a_screen_of_the_tree_sees_a_movement_without_a_trade_or_a_price(house: House) -> None:
+    screen = AllNodes()
+    before = screen.all_rows(house.engine.snapshot)[:]
+    states = house.engine.snapshot.nodes.states
+    take(house, cash(node="EQ1"))
+    assert house.engine.snapshot.nodes.states is not states
+    changed = [row["node"] for row, old in zip(screen.all_rows(house.engine.snapshot), before, strict=True) if row is not old]
+    assert changed == ["ALL", "CASH", "EQ1"]
+
+
+def test_what_is_beside_cash_is_compared_and_sent_like_fees(house: House) -> None:
+    take(house, carry(amount="-300", currency="JPY"))
+    here = side_of(house.engine.snapshot)
+    lines = list(holding_lines(house.engine.snapshot, {}))
+    assert read_holdings(lines).side() == here
+    key = ("node", "FX1", "EURUSD")
+    [found] = compare(here, here | {key: here[key]._replace(beside={})})
+    assert (found.kind, found.key, found.difference.beside) == ("cash", key, {"JPY": 300 * 10**28})
 
 
 def restarted(house: House, rows: Iterable[StoredCashRow], trades: Iterable) -> House:

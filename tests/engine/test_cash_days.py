@@ -119,71 +119,79 @@ events = st.one_of(
 )
 
 
+class Days:
+    """A house led through random days, and what was published at its last close."""
+
+    def __init__(self) -> None:
+        self.house, self.day, self.prices = house_on(3), 3, dict(PRICES)
+        self.versions: dict[str, int] = {}
+        self.published: dict[tuple[str, str, str], float] = {}
+        self.moved: dict[str, tuple[str, float]] = {}
+        self.nav = 0.0
+        self.deals = 0
+
+    def strike(self) -> None:
+        close = rolling.strike(self.house.engine, dt.date(2026, 3, self.day).isoformat(), self.prices)
+        rolling.begin(self.house.engine, close)
+        self.published = {key_of(row): row["total_pnl"] for row in self.rows()}
+        self.nav = node_rows(self.house.engine.snapshot)[0]["nav"]
+        self.moved = {}
+        self.day += 1
+        self.house.now = at(self.day)
+        self.house.marks(**self.prices)
+
+    def rows(self) -> list[dict[str, Any]]:
+        snapshot = self.house.engine.snapshot
+        ladders = [ladder_rows(snapshot, node=node) for node in ("FX1", "EQ1", "ALL")]
+        return [*node_rows(snapshot), *dealer_rows(snapshot), *(row for ladder in ladders for row in ladder)]
+
+    def play(self, event: Any) -> None:
+        if event[0] == "deal":
+            self.deals += 1
+            self.house.deal(made(self.deals, self.day - event[1], self.house.now, event[2]))
+        elif event[0] == "quote":
+            self.prices[event[1]] *= event[2]
+            self.house.marks(**{event[1]: self.prices[event[1]]})
+        elif event[0] == "roll":
+            if self.day < 6:
+                self.strike()
+        else:
+            self.take_record(*event)
+
+    def take_record(self, kind: str, number: int, age: int, currency: str, amount: str) -> None:
+        name, ts = f"{kind}{number}", at(max(self.day - age, 3), 10)
+        version = self.versions.get(name, 0) + 1
+        if kind == "carry":
+            take(self.house, carry(name, version=version, currency=currency, amount=amount, ts=ts))
+        elif ts < at(self.day - 1, 22) or (version > 1 and name not in self.moved):
+            return  # it would change what was there at the close: not the subject here
+        else:
+            take(self.house, cash(name, version=version, currency=currency, amount=amount, ts=ts))
+            self.moved[name] = (currency, float(amount))
+        self.versions[name] = version
+
+    def check(self) -> None:
+        prices = self.prices
+        rates = {"USD": 1.0, "GBP": prices["GBPUSD"], "EUR": prices["EURUSD"], "JPY": 1 / prices["USDJPY"]}
+        for row in self.rows():
+            assert sum(row[line] for line in LINES) == pytest.approx(row["day_pnl"], abs=1e-9)
+            before = self.published.get(key_of(row), 0.0)
+            assert row["day_pnl"] == pytest.approx(row["total_pnl"] - before, abs=1e-7), key_of(row)
+        root = node_rows(self.house.engine.snapshot)[0]
+        came = sum(amount * rates[currency] for currency, amount in self.moved.values())
+        change = root["net_day_pnl"] + came + root["cash_translation_pnl"]
+        assert root["nav"] - self.nav == pytest.approx(change, abs=1e-7)
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.lists(events, min_size=3, max_size=14))
 def test_the_lines_sum_to_the_change_of_value_and_nav_moves_by_its_day(history):
     """For every row: the lines sum to total less the total as published. NAV: its day, the day's movements, translation."""
-    house, day, prices = house_on(3), 3, dict(PRICES)
-    versions: dict[str, int] = {}
-    published: dict[tuple[str, str, str], float] = {}
-    moved: dict[str, tuple[str, float]] = {}
-    navs = {}
-    deals_made = 0
-
-    def strike() -> None:
-        nonlocal day
-        house.engine.publish(house.now)
-        close = rolling.strike(house.engine, dt.date(2026, 3, day).isoformat(), prices)
-        rolling.begin(house.engine, close)
-        published.clear()
-        for row in rows():
-            published[key_of(row)] = row["total_pnl"]
-        navs.update({row["node"]: row["nav"] for row in node_rows(house.engine.snapshot)})
-        moved.clear()
-        day += 1
-        house.now = at(day)
-        house.marks(**prices)
-
-    def rows() -> list[dict[str, Any]]:
-        snapshot = house.engine.snapshot
-        ladders = [ladder_rows(snapshot, node=node) for node in ("FX1", "EQ1", "ALL")]
-        return [*node_rows(snapshot), *dealer_rows(snapshot), *(row for ladder in ladders for row in ladder)]
-
-    def check() -> None:
-        rates = {"USD": 1.0, "GBP": prices["GBPUSD"], "EUR": prices["EURUSD"], "JPY": 1 / prices["USDJPY"]}
-        for row in rows():
-            assert sum(row[line] for line in LINES) == pytest.approx(row["day_pnl"], abs=1e-9)
-            before = published.get(key_of(row), 0.0)
-            assert row["day_pnl"] == pytest.approx(row["total_pnl"] - before, abs=1e-7), key_of(row)
-        root = node_rows(house.engine.snapshot)[0]
-        came = sum(amount * rates[currency] for currency, amount in moved.values())
-        change = root["net_day_pnl"] + came + root["cash_translation_pnl"]
-        assert root["nav"] - navs["ALL"] == pytest.approx(change, abs=1e-7)
-
-    strike()
+    days = Days()
+    days.strike()
     for event in history:
-        if event[0] == "deal":
-            deals_made += 1
-            house.deal(made(deals_made, day - event[1], house.now, event[2]))
-        elif event[0] in ("carry", "cash"):
-            kind, number, age, currency, amount = event
-            name = f"{kind}{number}"
-            versions[name] = versions.get(name, 0) + 1
-            ts = at(max(day - age, 3), 10)
-            if kind == "carry":
-                take(house, carry(name, version=versions[name], currency=currency, amount=amount, ts=ts))
-                continue
-            if versions[name] > 1 and name not in moved or ts < at(day - 1, 22):
-                versions[name] -= 1  # a movement of an earlier day changes what was there before: not the subject here
-                continue
-            take(house, cash(name, version=versions[name], currency=currency, amount=amount, ts=ts))
-            moved[name] = (currency, float(amount))
-        elif event[0] == "quote":
-            prices[event[1]] *= event[2]
-            house.marks(**{event[1]: prices[event[1]]})
-        elif event[0] == "roll" and day < 6:
-            strike()
-        check()
+        days.play(event)
+        days.check()
 
 
 def key_of(row: dict[str, Any]) -> tuple[str, str, str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from riskengine.engine.cash_ladder import cash_ladder, collect, look_back, places_of, tails_of
+from riskengine.engine.cash_ladder import cash_ladder, collect, collect_known, look_back, places_of, tails_of, unknown_places
 from riskengine.market.trading_day import TradingDay
 from riskengine.records.cash import StoredCashRow
 from tests.cash_records import carry, cash
@@ -124,3 +124,18 @@ def test_positions_that_are_known_are_not_read_again_unless_they_have_traded_sin
 
 def test_an_engine_without_nodes_has_an_empty_ladder() -> None:
     assert ladder(House(reference(parents={}, rows=[])))[0] == []
+
+
+def test_a_ladder_of_many_steps_is_that_of_one_look_and_trades_that_come_meanwhile_are_read_again(house: House) -> None:
+    since, snapshot = look_back(NEW_YORK, house.now), house.engine.snapshot
+    known: dict[Any, Any] = {}
+    for step in unknown_places(snapshot, 0, since, known):
+        known |= tails_of(house.engine, step, since)
+    assert unknown_places(snapshot, 0, since, known) == []
+    taken = collect_known(house.engine, snapshot=snapshot, node=0, since=since, known=known)
+    assert taken is not None
+    assert cash_ladder(taken, NEW_YORK) == ladder(house)
+    house.deal(trade("9", quantity="1", price="1"))
+    assert collect_known(house.engine, snapshot=snapshot, node=0, since=since, known=known) is None
+    [step] = unknown_places(house.engine.snapshot, 0, since, known)
+    assert len(step) == 1

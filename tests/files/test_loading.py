@@ -322,6 +322,16 @@ def test_other_changes_and_those_of_instruments_without_trades_are_told(loader: 
     assert [change[1:] for change in report.changes] == [("FX1", "level", "desk", "book")]
 
 
+@pytest.mark.parametrize("dry", [True, False], ids=["dry run", "for good"])
+def test_a_close_with_another_price_is_a_new_version_and_told(loader: Loader, dry: bool) -> None:
+    loader.load("closes", loader.file("c.csv", "date,instrument,price\n2026-01-05,EURUSD,1.1\n2026-01-06,EURUSD,1.2\n"))
+    loader.is_dry = dry
+    again = "date,instrument,price\n2026-01-05,EURUSD,1.25\n2026-01-06,EURUSD,1.2\n2026-01-07,EURUSD,1.3\n"
+    report = loader.load("closes", loader.file("again.csv", again))
+    assert [report.counts[outcome] for outcome in ("updated", "duplicate", "inserted", "refused")] == [1, 1, 1, 0]
+    assert [change[1:] for change in report.changes] == [("EURUSD 2026-01-05", "price", "1.1", "1.25")]
+
+
 def test_a_balance_holds_its_instrument_too(loader: Loader) -> None:
     loader.load("positions", loader.file("p.csv", f"desk,instrument,ts,quantity,average_price\nFX1,ESZ6,{TS},5,1.1\n"))
     report = loader.load("instruments", loader.file("i.csv", FUTURES + "ESZ6,future,EUR,50,2026-12-18,SPX,\n"))

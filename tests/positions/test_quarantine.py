@@ -11,6 +11,7 @@ from riskengine.config import EngineConfig
 from riskengine.engine.engine import Engine
 from riskengine.market.trading_day import TradingDay
 from riskengine.positions.quarantine import Quarantine, is_waiting
+from riskengine.records.reference import Reference
 from riskengine.records.rules import TRADE_DATE_WAITS
 from riskengine.records.types import Trade, Verdict
 from riskengine.snapshot.digest import digest
@@ -172,3 +173,14 @@ def test_an_engine_that_saw_the_days_begin_agrees_with_one_that_starts_on_the_la
         ]
         assert kept_out[0] == kept_out[1] and kept_out[2] == kept_out[3]
     live.engine.check()
+
+
+def test_what_counts_early_is_listed_as_of_an_older_rule_until_its_day() -> None:
+    parents, rows = world.PARENTS, world.INSTRUMENTS
+    where = Reference(world.nodes(parents), world.instruments(rows), "USD", {TRADE_DATE_WAITS: NOON})
+    house = House(where)
+    early = trade("a", trade_date=DAYS[2], received_ts=NOON - 1, ts=NOON - 1, where=where)
+    assert house.deal(early, trade("b", trade_date=DAYS[2], where=where)) == ["applied", "quarantined"]
+    assert listed(house, "older_rule") == ["older_rule:test:a:0:1"]
+    begin(house, DAYS[2])
+    assert (listed(house, "older_rule"), house.position()["quantity"]) == ([], 200.0)

@@ -38,7 +38,7 @@ def test_what_nobody_has_decided_is_counted_by_kind_with_breaks_and_unpriced_pos
         return dict(process.morning.account()["needs_a_person"])
 
     found = run_live(Config(store=StoreConfig(store_url)), look)
-    assert found["exceptions"] == {"conflict": 2, "unmatched": 1, "unpriced": 2}
+    assert found["exceptions"] == {"conflict": 2, "unmatched": 1, "unpriced": 2, "no_close": 2}
     assert (found["breaks"], found["unpriced"], found["without_close"]) == (1, 2, 2)
 
 

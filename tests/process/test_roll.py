@@ -15,19 +15,23 @@ from riskengine.market.clock_skew import ClockSkews
 from riskengine.market.closing_book import ClosingMarks, ClosingQuoteBook
 from riskengine.market.closing_prices import ClosingRules
 from riskengine.market.marks import Mark
-from riskengine.market.trading_day import TradingDay
+from riskengine.market.trading_day import EngineDays, TradingDay
 from riskengine.observe import Metrics
+from riskengine.process.closes import read_close, save_closes_one_by_one
 from riskengine.process.process import EngineProcess
 from riskengine.process.roll import KIND, SETTLE_S, ClockCheck, Roll, RollParts, RollStart
-from riskengine.records.closes import ClosePrice, StruckClose
+from riskengine.records.closes import CloseOutcome, ClosePrice, StruckClose
 from riskengine.records.types import Close, StoredMark, Tick
+from riskengine.serve.app import create_app
 from riskengine.snapshot.rows import position_rows
 from riskengine.store.open_store import open_store
-from riskengine.store.tables.struck_closes import ChangedDate
+from riskengine.store.protocol import Store
+from riskengine.store.results import ChangedDate
+from tests.serve.stand_in import call
 from tests.store_book import Outside
 from tests.struck import a_close
 from tests.waiting import until
-from tests.world import REFERENCE, SECOND, mark_settings, trade
+from tests.world import REFERENCE, SECOND, instruments, mark_settings, trade
 
 DAY = TradingDay.of(EngineConfig())
 RULES = ClosingRules(DAY)
@@ -84,6 +88,7 @@ class Place:
         self.clock, self.ledger, self.skews, self.metrics = ManualClock(now), Ledger(), ClockSkews(), Metrics()
         self.quotes = ClosingQuoteBook(REFERENCE, mark_settings(), 60.0)
         self.warnings = Warnings(self.clock)
+        self.rules = RULES
         parts = RollParts(
             self.ledger,  # type: ignore[arg-type]
             Config(),
@@ -95,7 +100,7 @@ class Place:
             self.on_store,
             self.ledger,
             self.ledger.saved.append,
-            lambda: RULES,
+            lambda: self.rules,
         )
         self.roll = Roll(parts, RollStart(day, {}))
         self.set_us = 0
@@ -201,6 +206,17 @@ def test_two_days_that_a_sleeping_machine_passed_are_struck_one_after_the_other(
     place.look(later)
     assert place.look(later + 1) == ["2026-03-04", "2026-03-05"]
     assert place.ledger.struck["2026-03-05"]["EURUSD"] == ClosePrice(1.1, ENDS - HOUR, "feed")
+
+
+def test_a_calendar_that_is_loaded_today_takes_the_roll_of_today_away():
+    place = Place(WEDNESDAY, ENDS - HOUR)
+    place.quote(tick(1.1, ENDS - HOUR))
+    place.look(ENDS - HOUR)
+    place.rules = ClosingRules(TradingDay.of(EngineConfig(), EngineDays(holidays=frozenset([WEDNESDAY]))))
+    assert place.look(ENDS + 5 * SECOND) == [] and place.quotes.closing_date == "2026-03-05"
+    place.rules = RULES
+    assert place.look(ENDS + 6 * SECOND) == ["2026-03-04"]
+    assert place.ledger.struck["2026-03-04"]["EURUSD"].price == 1.1
 
 
 # A clock that is wrong
@@ -456,7 +472,7 @@ def total_of(close: StruckClose, owner: str) -> Sequence[float]:
     return [close.node_totals.amounts.item(measure, at) for measure in (0, 1, 4)]
 
 
-@pytest.mark.parametrize("how", ["load", "SQL"])
+@pytest.mark.parametrize("how", ["load", "SQL", "POST"])
 def test_an_official_close_that_comes_late_supersedes_the_close_and_moves_the_day(url: str, how: str):
     async def official(desk: Desk) -> None:
         await struck_on_wednesday(desk)
@@ -466,6 +482,10 @@ def test_an_official_close_that_comes_late_supersedes_the_close_and_moves_the_da
             beside = open_store(url)
             beside.save_closes([Close("2026-03-04", "ACME", 27.0), Close("2026-03-04", "EURUSD", 5.0)])
             beside.close()
+        elif how == "POST":
+            sent = {"date": "2026-03-04", "instrument": "ACME", "price": "27"}
+            told = await call(create_app(desk.process), "POST", "/v1/closes", body=sent)
+            assert told.json()["results"] == [{"date": "2026-03-04", "instrument": "ACME", "status": "applied", "reason": ""}]
         else:
             outside = Outside(url)
             outside.execute("INSERT INTO closes (date, instrument, price) VALUES ('2026-03-04', 'ACME', 27.0)")
@@ -473,6 +493,8 @@ def test_an_official_close_that_comes_late_supersedes_the_close_and_moves_the_da
         await until(lambda: len(closes_in(url)) == 3)
         # Valued at the official close from now on, against what was published: no day of its own.
         await until(lambda: desk.row("EQ1")["correction_pnl"] == pytest.approx(20.0))
+        [found] = (await call(create_app(desk.process), "GET", "/v1/closes", {"node": "EQ1"})).json()["rows"]
+        assert (found["version"], found["price"], found["official"], found["total_pnl"]) == (2, 27.0, True, pytest.approx(70.0))
 
     live(url, ENDS - SECOND, official)
     _, first, second = closes_in(url)
@@ -482,6 +504,19 @@ def test_an_official_close_that_comes_late_supersedes_the_close_and_moves_the_da
     assert [each[:6] for each in second.nodes] == [each[:6] for each in first.nodes]
     assert total_of(first, "ALL") == pytest.approx([50.0, 50.0, 250.0])
     assert total_of(second, "ALL") == pytest.approx([70.0, 70.0, 270.0]) == total_of(second, "EQ1")
+
+
+def test_posted_closes_are_told_as_new_as_duplicates_and_as_new_versions(store: Store):
+    store.save_instruments(instruments())
+    sent = [Close("2026-03-03", "ACME", 1.0), Close("2026-03-03", "ACME", 1.0), Close("2026-03-03", "ACME", 2.5)]
+    assert save_closes_one_by_one(store, [*sent, Close("2026-03-03", "GONE", 1.0)]) == [
+        CloseOutcome("applied"),
+        CloseOutcome("duplicate"),
+        CloseOutcome("applied", "a new version: 1.0 -> 2.5"),
+        CloseOutcome("rejected", "instrument: unknown instrument 'GONE'"),
+    ]
+    assert save_closes_one_by_one(store, sent[2:]) == [CloseOutcome("duplicate")]
+    assert read_close(store, None, "node", None) is None and read_close(store, "2026-03-03", "node", None) is None
 
 
 def test_a_close_that_was_loaded_while_no_engine_ran_supersedes_an_older_day_at_the_start(url: str):

@@ -153,7 +153,10 @@ def test_a_measure_that_closes_do_not_keep_has_minutes_alone_and_an_unknown_clos
     told = ask(app, "/v1/history", {"node": "FX1", "days": 30, "measure": "realised_pnl"}).json()
     assert (told["closes"], told["total"]) == (0, 11)
     told = ask(app, "/v1/history", {"node": "FX1", "days": 7, "measure": "nav"}).json()
-    assert told["closes"] == 3 and {point["value"] for point in told["rows"]} == {None}
+    assert told["closes"] == 3 and [point["value"] for point in told["rows"][:3]] == [None] * 3
+    assert told["rows"][3:] == ask(app, "/v1/history", {"node": "FX1", "measure": "nav"}).json()["rows"]
+    told = ask(app, "/v1/history", {"node": "FX1", "measure": "day_pnl"}).json()
+    assert {point["value"] for point in told["rows"]} == {None}, "no close has been struck"
     assert told["drawdown"] == {"amount": None, "peak_ts": None, "trough_ts": None}
 
 

@@ -396,6 +396,9 @@ def test_marks_come_with_source_and_age_and_null_where_there_is_none(house: Hous
         "suspect_ts": None,
         "currency": "USD",
         "rate": 1.0,
+        "author": None,
+        "reason": None,
+        "expires_ts": None,
     }
     assert rows["ACME"]["kind"] == "one_sided"
     assert {field for field, value in rows["GHOST"].items() if value is None} == {
@@ -406,5 +409,8 @@ def test_marks_come_with_source_and_age_and_null_where_there_is_none(house: Hous
         "age_ms",
         "suspect",
         "suspect_ts",
+        "author",
+        "reason",
+        "expires_ts",
     }
     assert rows["MAREL"]["rate"] is None

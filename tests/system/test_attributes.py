@@ -94,6 +94,10 @@ def test_attributes_are_kept_found_and_sent_on_and_change_no_number(url: str, tm
     done = riskengine("load", "trades", tmp_path / "all.csv", "--store", url, "--json")
     counts = json.loads(done.stdout)
     assert (counts["duplicate"], counts["inserted"], counts.get("other_attributes", 0)) == (4, 0, 0), done.stderr
+    played = json.loads(riskengine("replay", "--trades", tmp_path / "all.csv", "--store", url, "--json").stdout)["replayed"]
+    assert (played["trades"]["read"], played["trades"]["applied"]) == (4, 2), (
+        "newest first: the cancel parks, its trade is superseded"
+    )
     bare = tmp_path / "bare.csv"
     bare.write_text(table.replace("carry", "value"), newline="")
     counts = json.loads(riskengine("load", "trades", bare, "--store", url, "--json").stdout)
@@ -105,7 +109,8 @@ def test_attributes_are_kept_found_and_sent_on_and_change_no_number(url: str, tm
         assert server.post("/v1/reconcile", {})["clean"]
 
 
-def test_an_amend_and_an_accepted_conflict_bring_their_own(url: str, tmp_path: Path) -> None:
+def test_amends_accepted_conflicts_and_rows_of_other_programs_bring_their_own(url: str, tmp_path: Path) -> None:
+    program = Outside(url)
     with running("serve", "--store", url, "--port", "0", log=tmp_path / "log") as server:
         sent = deal("a", **ASKED)
         server.post("/v1/trades", sent)
@@ -117,17 +122,11 @@ def test_an_amend_and_an_accepted_conflict_bring_their_own(url: str, tmp_path: P
         [item] = server.get("/v1/exceptions?kind=conflict")["rows"]
         server.post(f"/v1/exceptions/{item['id']}", {"action": "accept"})
         assert (found(server, counterparty="Bank C"), found(server, counterparty="Bank B")) == (["a"], [])
-        assert server.post("/v1/reconcile", {})["clean"]
-
-
-def test_rows_of_other_programs_have_theirs_and_none_is_a_reason_to_refuse_one(url: str, tmp_path: Path) -> None:
-    program = Outside(url)
-    with running("serve", "--store", url, "--port", "0", log=tmp_path / "log") as server:
         program.book(trade_id="odd", account=" spaced ", comment="\t")
         program.book(trade_id="null", account=None)
-        program.book(trade_id="older")
-        wait_until(lambda: server.get("/v1/status")["counts"]["applied"] == 3, 5)
-        assert found(server, account=" spaced ") == ["odd"] and found(server, account="") == ["null", "older"]
+        wait_until(lambda: server.get("/v1/status")["counts"]["applied"] == 4, 5)
+        assert found(server, account=" spaced ") == ["odd"] and found(server, account="") == ["null"]
+        assert server.post("/v1/reconcile", {})["clean"]
     program.close()
 
 

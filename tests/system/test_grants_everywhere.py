@@ -30,13 +30,19 @@ WHO: Mapping[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/ladder"): EVERYBODY,
     ("GET", "/v1/dealers"): EVERYBODY,
     ("GET", "/v1/marks"): EVERYBODY,
+    ("POST", "/v1/marks"): BOSS,
     ("GET", "/v1/trades"): EVERYBODY,
     ("GET", "/v1/exposure"): EVERYBODY,
+    ("GET", "/v1/closes"): EVERYBODY,
+    ("POST", "/v1/closes"): BOSS,
     ("GET", "/v1/history"): EVERYBODY,
     ("POST", "/v1/trades"): frozenset({"feed"}),
     ("POST", "/v1/ticks"): frozenset({"feed"}),
     ("GET", "/v1/receipt"): EVERYBODY,
     ("GET", "/v1/holdings"): BOSS,
+    ("GET", "/v1/cashladder"): EVERYBODY,
+    ("POST", "/v1/cash"): BOSS,
+    ("POST", "/v1/carry"): BOSS,
     ("POST", "/v1/reconcile"): BOSS,
     ("GET", "/v1/breaks"): EVERYBODY,
     ("POST", "/v1/breaks/{id}"): frozenset({"dealer", "boss"}),
@@ -57,19 +63,31 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "versions": ("all",),
     "limit": ("1", "1000000"),
     "offset": ("1",),
+    "days": ("7",),
+    "account": ("A1",),
+    "broker": ("B1",),
+    "counterparty": ("C1", "ZETABANK", ""),
+    "order_id": ("O1",),
+    "strategy": ("S1",),
+    "date": ("2026-03-04", "2026-03-03"),
     "since": ("0",),
     "status": ("all",),
-    "kind": ("conflict", "late", "unpriced", "unmatched", "quarantined"),
+    "kind": ("conflict", "late", "unpriced", "unmatched", "quarantined", "waiting"),
     "sort": ("total_pnl", "-trade_count", "instrument"),
     "seq": ("2",),
     "stale": ("true",),
     "bucket": ("60s",),
+    "currency": ("EUR", "XXX"),
     "by": ("currency", "sector", "instrument", "kind"),
     "measure": ("total_pnl",),
 }
 BODIES: Mapping[str, Any] = {
+    "Marks": [{"instrument": "EURUSD", "ts": 1772625600000000, "price": 1.2, "reason": "as agreed"}],
     "Trades": [row("new-1", desk="OURDESK", dealer="ann"), row("new-2", desk="NODESK")],
     "Ticks": [{"instrument": "EURUSD", "mid": 1.2, "ts": 1}],
+    "Closes": [{"date": "2026-03-03", "instrument": "EURUSD", "price": 1.2}],
+    "CashRecords": [{"cash_id": "new-1", "node": "OURDESK", "currency": "USD", "ts": 1, "amount": 1}],
+    "CarryRecords": [{"carry_id": "new-1", "desk": "NODESK"}],
     "Reconcile": {"repair": False},
     "Comment": {"comment": "seen"},
     "FeedAction": {"action": "acknowledge"},
@@ -199,7 +217,7 @@ def test_nobody_is_shown_another_desk_by_any_route(house: Guarded, hidden_number
 def test_the_search_finds_what_is_not_hidden(house: Guarded, hidden_numbers: set[float]) -> None:
     found = [text for _, text in asked(house, "boss")]
     seen = hidden_numbers & set().union(*map(numbers, found))
-    assert {777123.5, 31337.0, 41.87653, 98765.4, 45454.5} <= seen
+    assert {777123.5, 31337.0, 41.87653, 98765.4, 45454.5, 13579.5} <= seen
     assert len(seen) > len(hidden_numbers) * 0.8, "but for totals that moved meanwhile"
     assert all(any(word.encode() in text for text in found) for word in HIDDEN_NAMES)
 
@@ -215,9 +233,10 @@ def test_a_node_that_is_not_granted_is_refused_whether_there_is_one_or_not(house
             ("/v1/trades", {"node": node}),
             ("/v1/receipt", {"node": node, "instrument": "EURUSD"}),
             ("/v1/history", {"node": node}),
+            ("/v1/cashladder", {"node": node}),
         )
     ]
-    assert [answer.status for answer in answers] == [403] * 6
+    assert [answer.status for answer in answers] == [403] * 7
     assert {answer.body for answer in answers} == {house.ask("dealer", "/v1/nodes/another").body}
 
 

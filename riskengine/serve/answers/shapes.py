@@ -132,6 +132,28 @@ POSITION: Fields = (
     Field("dealer", TEXT, "whose position it is; only in rows of a dealer"),
     *HOLDING,
 )
+CLOSED: Fields = (
+    Field("date", TEXT, "the trading day"),
+    Field("version", INTEGER, "of that close: above 1 it supersedes what was published"),
+)
+CLOSED_HOLDING: Fields = (
+    Field("instrument", TEXT, "its symbol"),
+    Field("quantity", NUMBER, "signed, long is positive"),
+    Field("net_cash", NUMBER, "in the cash currency: received less paid, fees apart"),
+    Field("average_price", NUMBER, "average open price; null when flat"),
+    Field("price", NUMBER, "the mark of the close; null where the instrument has none"),
+    Field("rate", NUMBER, "of the cash currency into the reporting one at the close; null where it has none"),
+    Field("total_pnl", NUMBER, "net cash plus value at the mark of the close, before fees"),
+    Field("official", FLAG, "a loaded close or settlement of the date, not a mark of the feeds; null without a price"),
+)
+OF_CLOSED_NODE: Fields = (*CLOSED, Field("node", TEXT, "the leaf that holds it"), *CLOSED_HOLDING)
+OF_CLOSED_DEALER: Fields = (*CLOSED, Field("dealer", TEXT, "who holds it"), *CLOSED_HOLDING)
+CLOSE: Fields = (
+    *CLOSED,
+    Field("node", TEXT, "the leaf that holds it; not in rows of a dealer"),
+    Field("dealer", TEXT, "who holds it; only in rows of a dealer"),
+    *CLOSED_HOLDING,
+)
 MARK: Fields = (
     Field("instrument", TEXT, "its symbol"),
     Field("price", NUMBER, "the mark; null where there is none"),
@@ -145,6 +167,9 @@ MARK: Fields = (
     Field("suspect_ts", TIME, "since when"),
     Field("currency", TEXT, "of the price"),
     Field("rate", NUMBER, "of that currency into the reporting one"),
+    Field("author", TEXT, "who set it, where a person did"),
+    Field("reason", TEXT, "why"),
+    Field("expires_ts", TIME, "until when it holds against the feeds; null: a newer price replaces it"),
 )
 TRADE: Fields = (
     Field("source", TEXT, "who sent it; with trade_id and leg its identity"),
@@ -184,14 +209,15 @@ EXCEPTION: Fields = (
         "conflict, parked, unmatched, quarantined, late, off_market, possible_duplicate, unpriced, suspect, older_rule, waiting,"
         " expired",
     ),
-    Field("ts", TIME, "when it was noticed; null where that is not known"),
+    Field("ts", TIME, "when it was first seen; null where that is not known"),
+    Field("age_s", NUMBER, "how long ago that was, seconds"),
     Field("reason", TEXT, "what is wrong"),
     Field("instrument", TEXT, "what it is about"),
     Field("trade", OBJECT, "the trade that it is about, as columns"),
     Field("detail", OBJECT, "what else is known"),
     Field("verdict", TEXT, "accept or reject, where a person said so"),
     Field("comment", TEXT, "what a person wrote"),
-    Field("verdict_by", TEXT, "who"),
+    Field("verdict_by", TEXT, "who decided or commented last"),
     Field("verdict_ts", TIME, "when"),
 )
 EXPOSURE: Fields = (
@@ -254,7 +280,7 @@ DRAWDOWN: Fields = (
 """Beside the points of a history, of every sample and close in it, before they are put into stretches."""
 NUMBERS = frozenset(
     field.name
-    for fields in (NODE, DEALER, POSITION, MARK, TRADE, EXCEPTION, POINT, EVERY_EXPOSURE)
+    for fields in (NODE, DEALER, POSITION, CLOSE, MARK, TRADE, EXCEPTION, POINT, EVERY_EXPOSURE)
     for field in fields
     if field.kind == NUMBER
 )

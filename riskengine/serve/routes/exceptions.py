@@ -10,12 +10,12 @@ import msgspec
 from msgspec import structs
 from starlette.responses import Response
 
-from riskengine.clock import utc_text
+from riskengine.clock import MICROS_PER_SECOND, utc_text
 from riskengine.market.trading_day import TradingDay
 from riskengine.positions.ledger import Row
 from riskengine.positions.processed import escape_name
 from riskengine.records.decode import refusal_text
-from riskengine.records.fields import excerpt
+from riskengine.records.fields import excerpt, micros
 from riskengine.records.hierarchy import Hierarchy
 from riskengine.records.types import Trade, Verdict
 from riskengine.serve.access.permissions import OPS, check, granted_tops
@@ -56,12 +56,12 @@ async def answer_exceptions(question: Question) -> Response:
     trading_day = TradingDay.of(question.gateway.config.engine)
     kinds = KINDS if values["kind"] is None else (values["kind"],)
     items = exception_items(snapshot, kinds, trading_day, question.grants)
-    row_of = partial(listed_row, verdicts=snapshot.verdicts, exact=question.exact)
+    row_of = partial(listed_row, verdicts=snapshot.verdicts, now=snapshot.as_of, exact=question.exact)
     if question.sort is not None:
         field = question.sort.field
 
         def value_of(item: ExceptionItem) -> Value:
-            value = listed_row(item, verdicts=snapshot.verdicts)[field]
+            value = listed_row(item, verdicts=snapshot.verdicts, now=snapshot.as_of)[field]
             return value if isinstance(value, int | float | str) else None
 
         places = await sorted_places(items, value_of, descending=question.sort.descending)
@@ -106,7 +106,8 @@ async def take_verdict(question: Question) -> Response:
     async with question.gateway.deciding:
         item, verdict = await _decide(question, question.request.path_params["id"], sent)
     newest = history.newest
-    return json_answer(stamp(newest) | exception_row(item, verdicts={item.id: verdict}, exact=question.exact))
+    row = exception_row(item, verdicts={item.id: verdict}, now=newest.as_of, exact=question.exact)
+    return json_answer(stamp(newest) | row)
 
 
 async def _decide(question: Question, item_id: str, sent: VerdictBody) -> tuple[ExceptionItem, Verdict]:
@@ -187,8 +188,8 @@ def check_action(item: ExceptionItem, action: str) -> None:
         raise conflict("action", "accept: this row cannot be applied before its cause is fixed")
 
 
-def exception_row(item: ExceptionItem, *, verdicts: Mapping[str, Verdict], exact: bool = False) -> RowDict:
-    """The row of an exception, with its verdict."""
+def exception_row(item: ExceptionItem, *, verdicts: Mapping[str, Verdict], now: int, exact: bool = False) -> RowDict:
+    """The row of an exception, with its age at `now` and its verdict."""
     verdict = verdicts.get(item.id)
     trade = item.trade
     instrument = item.detail.get("instrument") if trade is None else trade.instrument
@@ -196,6 +197,7 @@ def exception_row(item: ExceptionItem, *, verdicts: Mapping[str, Verdict], exact
         "id": item.id,
         "kind": item.kind,
         "ts": item.ts or None,
+        "age_s": max(0, now - item.ts) / MICROS_PER_SECOND if item.ts else None,
         "reason": item.reason,
         "instrument": instrument or None,
         "trade": None if trade is None else trade_record(trade, exact=exact),
@@ -207,10 +209,10 @@ def exception_row(item: ExceptionItem, *, verdicts: Mapping[str, Verdict], exact
     }
 
 
-def listed_row(item: ExceptionItem, *, verdicts: Mapping[str, Verdict], exact: bool = False) -> RowDict:
+def listed_row(item: ExceptionItem, *, verdicts: Mapping[str, Verdict], now: int, exact: bool = False) -> RowDict:
     """The row of an exception that is listed now: what was decided about an earlier one of its id is not its verdict."""
     verdict = verdict_on(item, verdicts)
-    return exception_row(item, verdicts={} if verdict is None else {item.id: verdict}, exact=exact)
+    return exception_row(item, verdicts={} if verdict is None else {item.id: verdict}, now=now, exact=exact)
 
 
 def exception_items(
@@ -405,7 +407,16 @@ def _expired_items(snapshot: Snapshot, trading_day: TradingDay, grants: Grants) 
                 "positions": count,
             }
             reason = f"expired {instrument.expiry} with {count} open positions"
-            yield ExceptionItem(f"expired:{instrument.instrument}", "expired", 0, reason, None, detail)
+            since = _expired_at(instrument.expiry, now.tzinfo)
+            yield ExceptionItem(f"expired:{instrument.instrument}", "expired", since, reason, None, detail)
+
+
+def _expired_at(expiry: str, zone: dt.tzinfo | None) -> int:
+    """When an expiry was over, microseconds: a date with its day in a zone."""
+    if len(expiry) > len("2026-11-21"):
+        return micros(dt.datetime.fromisoformat(expiry))
+    next_day = dt.date.fromisoformat(expiry) + dt.timedelta(days=1)
+    return micros(dt.datetime.combine(next_day, dt.time(), zone))
 
 
 def _has_expired(expiry: str, now: dt.datetime) -> bool:

@@ -10,13 +10,13 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
 from math import gcd, isnan, nan
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from riskengine.records.closes import CLOSE_MEASURES, ClosedPosition, OwnerTotals
 from riskengine.records.types import FloatArray
+from riskengine.store.results import PackedChunk, PackedTotals
 
 CHUNK_ROWS = 4_096
 """Positions in a chunk; an owner with more has several."""
@@ -27,26 +27,6 @@ CHUNK_OWNERS = 256
 _FASTEST = 1
 _DOUBLE = np.dtype("<f8")
 _WIDTHS = ("<i1", "<i2", "<i4", "<i8")
-
-
-class PackedChunk(NamedTuple):
-    """Consecutive positions of a roll-up, of owners from `first_owner` to `last_owner`; `hash` names `content`."""
-
-    rollup: str
-    first_owner: str
-    last_owner: str
-    positions: int
-    hash: str
-    content: bytes
-
-
-class PackedTotals(NamedTuple):
-    """Amounts of the owners from `first_owner` to `last_owner`."""
-
-    rollup: str
-    first_owner: str
-    last_owner: str
-    content: bytes
 
 
 class _Exact(msgspec.Struct):

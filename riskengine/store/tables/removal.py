@@ -57,7 +57,7 @@ def remove_instruments(transaction: Transaction, names: Sequence[str], trail: Tr
             refused.append(Refusal(places[name], name, f"has {found}"))
         else:
             closes += transaction.rows("closes_of_instrument", (name,))
-            for query in ("mark_delete", "closes_delete", "instrument_delete"):
+            for query in ("mark_delete", "manual_marks_delete", "closes_delete", "instrument_delete"):
                 transaction.run(query, [(name,)])
             del known[name]
             removed.append(name)

@@ -7,7 +7,7 @@ from typing import Any
 from riskengine.records.types import Trade, attributes_of
 from riskengine.store.queries import Transaction
 from riskengine.store.results import Conflict, Stored, TradeFilter
-from riskengine.store.trade_rows import ATTRIBUTES, COLUMNS, RowValues, TradeRow, same_as_row
+from riskengine.store.trade_rows import ATTRIBUTES, COLUMNS, RowValues, TradeRow, printable_row, same_as_row
 
 IDENTITY = slice(0, 4)
 """The places of source, trade_id, leg and version in a row."""
@@ -113,13 +113,18 @@ def select(transaction: Transaction, wanted: TradeFilter, limit: int) -> tuple[l
         else:
             total += transaction.rows(count, values, where)[0][0]
     if not cancels:
-        return trades, total
+        return _for_readers(trades), total
     numbers = transaction.array([cancel[0] for cancel in cancels])
     by_seq = {row.store_seq: row for row in map(TradeRow._make, transaction.rows("trades_by_store_seq", (numbers,)))}
     placed = [(cancel[1:], by_seq[cancel[0]]) for cancel in cancels]
     placed += [((row.ts, row.source_seq, row.source, row.trade_id, row.leg, row.version), row) for row in trades]
     placed.sort(key=itemgetter(0), reverse=True)
-    return [row for _, row in placed[:limit]], total
+    return _for_readers([row for _, row in placed[:limit]]), total
+
+
+def _for_readers(rows: Sequence[TradeRow]) -> list[TradeRow]:
+    """The rows with texts in place of bytes, which another program may have written into a SQLite file. 0.4 us each."""
+    return [printable_row(row) if bytes in map(type, row) else row for row in rows]
 
 
 def _where(transaction: Transaction, wanted: TradeFilter) -> tuple[list[str], dict[str, Any]]:
