@@ -49,5 +49,5 @@ def rows_of(*actions: Action, **closes: float) -> ActionRows:
 
 def dealt(trade_id: str, **columns: Any) -> Trade:
     """A trade in AAA, of yesterday unless the columns say otherwise."""
-    plain = {"instrument": "AAA", "ts": YESTERDAY, "price": "400"}
+    plain: dict[str, Any] = {"instrument": "AAA", "ts": YESTERDAY, "price": "400"}
     return trade(trade_id, where=ACTED, **(plain | columns))

@@ -5,6 +5,7 @@ live, of another moment and with other marks.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import isnan
 from typing import NamedTuple
 
 import numpy as np
@@ -264,8 +265,8 @@ def _positions(
             row.cash,
             row.average,
             row.fees,
-            None if np.isnan(month) else month,
-            None if np.isnan(year) else year,
+            None if isnan(month) else month,
+            None if isnan(year) else year,
             row.beside or NO_FEES,
         )
         for (owner, row), (month, year) in zip(held, to_date, strict=True)

@@ -113,6 +113,8 @@ class LiveEngine:
         )
         self.writer = self._make_writer(loaded)
         self.renewals.work_on(self._renewal_parts())
+        self.cash_desk = CashDesk(around.store, config, around.clock, calls.on_store, calls.on_writer)
+        self.cash_desk.go_on(loaded.seen, engine.settlements)
         self.reconciler = Reconciler(self._reconciler_parts())
         self.beats = Beats(
             config.engine.beat_ms / 1_000,
@@ -130,12 +132,10 @@ class LiveEngine:
         self.roll = Roll(self._roll_parts(), begin)
         self.manual_marks = ManualMarks(calls.on_store, calls.on_writer, self.quotes, self.beats.hand_over_prices, around.clock)
         self.day_marks = DayMarks(around.store, config, around.clock, self.quotes, lambda: self.neighbours.read_closes())
-        self.cash_desk = CashDesk(around.store, config, around.clock, calls.on_store, calls.on_writer)
         on_threads = (calls.on_store, calls.on_writer)
         self.actions = LiveActions(
             around.store, around.clock, self.quotes, self.newest, *on_threads, lambda: self.strikes.begin_stored()
         )
-        self.cash_desk.go_on(loaded.seen, engine.settlements)
         self.neighbours = Neighbours(self._neighbour_parts())
         self.calendar_watch = CalendarWatch(self.newest, self.spot_dates, around.warnings, around.clock)
         self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store, around.clock.speed)
@@ -234,6 +234,7 @@ class LiveEngine:
             renew=self._calls.renew,
             alone=self.renewals.alone,
             compare=compare_beside(around.config),
+            follow_cash=self.cash_desk.follow,
         )
 
     def _neighbour_parts(self) -> NeighbourParts:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from riskengine.background import short_switch_interval
+from riskengine.background import pause_collection, short_switch_interval
 from riskengine.clock import Clock
 from riskengine.config import Config
 from riskengine.engine.closing import ClosingDay, ClosingRows, make_close
@@ -117,7 +117,7 @@ async def beside(work: Callable[[], T]) -> T:
     """What `work` returns, done on the pool with short turns between threads: the writer gets its turn."""
 
     def run() -> T:
-        with short_switch_interval():
+        with short_switch_interval(), pause_collection():
             return work()
 
     return await asyncio.to_thread(run)

@@ -141,6 +141,8 @@ def _bring_up_to_date(store: Store, config: Config, epoch: int, now: int, loaded
         return _load(store, config, epoch, now, NO_LISTENER, loaded.engine.quarantine.spot_dates)
     follower = StoreFollower(store, loaded.engine, loaded.bookmark, loaded.revision)
     follower.catch_up(lambda: now)
+    if loaded.engine.take_cash(store.cash_beyond(None).rows, now, is_all=True).changed:
+        loaded.engine.publish(now)
     return loaded._replace(bookmark=follower.bookmark)
 
 

@@ -52,12 +52,17 @@ class Compare(Protocol):
     def __call__(self, newest: Callable[[], Snapshot]) -> Awaitable[Compared]: ...
 
 
+async def nothing_to_follow() -> None:
+    """Of an engine beside whose store nobody writes."""
+
+
 class ReconcilerParts(NamedTuple):
     """What a reconciler works on.
 
     standing  the engine's trades that stand under keys
     revision  of the reference data that the engine was made from
     renew     rebuilds everything, but not while `alone` is held
+    follow_cash  has the engine take what others wrote into cash and carry
     """
 
     store: Store
@@ -73,6 +78,7 @@ class ReconcilerParts(NamedTuple):
     renew: Callable[[str], Awaitable[None]]
     alone: asyncio.Lock
     compare: Compare
+    follow_cash: Callable[[], Awaitable[None]] = nothing_to_follow
 
 
 async def confirmed_breaks(parts: ReconcilerParts) -> Compared:
@@ -113,6 +119,7 @@ async def catch_up(parts: ReconcilerParts) -> None:
         if await done:
             break
     await published
+    await parts.follow_cash()
 
 
 async def _keys_with_differing_trades(parts: ReconcilerParts, keys: Collection[Key]) -> frozenset[Key]:

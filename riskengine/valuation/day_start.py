@@ -2,11 +2,11 @@
 
 With 0 the last close, as published and as restated from all trades of earlier days, a `DayStart` gives for every position
 quantity and cash of both, the price and the rate of the close, and the P&L to date of month and year (ACCOUNTING section 8). It
-is made off the writer thread from a `StruckClose` and is immutable but for `restate`, which replaces entries of positions whose
-earlier trades changed since.
+is made off the writer thread from a `StruckClose` and is immutable: a table whose earlier trades have changed is replaced.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from operator import truediv
 from typing import NamedTuple
 
@@ -108,9 +108,9 @@ class StartTable:
         self.owner_to_date: dict[int, tuple[float, float]] = {}
         """P&L to date of month and year at the close, by owner."""
         self.restated: Mapping[int, HeldBefore | None] = {}
-        """What was held where earlier trades say otherwise than the close, or with carry of the day. Replaced, never changed."""
+        """What was held where earlier trades say otherwise than the close, or with carry of the day."""
         self.ghosts: Mapping[int, tuple[int, ...]] = {}
-        """By owner, the instruments that the close has and whose position has gone since. Replaced, never changed."""
+        """By owner, the instruments that the close has and whose position has gone since."""
 
     def place(self, key: int) -> int:
         """Where a key stands in the columns; -1 if the close has no such position. O(log keys)."""
@@ -150,9 +150,11 @@ class StartTable:
         at = self.place(key)
         return at >= 0 and bool(self.quantity[at] or self.cash[at] or key in self.beside)
 
-    def replace_restated(self, changes: Mapping[int, HeldBefore | None]) -> None:
-        """Take what some keys held, restated. O(all that are restated). Writer thread."""
-        self.restated = {**self.restated, **changes}
+    def with_restated(self, changes: Mapping[int, HeldBefore | None]) -> "StartTable":
+        """The same with what some keys held, restated: snapshots that have this one keep it. O(all that are restated)."""
+        table = copy(self)
+        table.restated = {**self.restated, **changes}
+        return table
 
 
 class DayStart:
@@ -399,19 +401,21 @@ def columns_of(
     is_found = found.tolist()
     quantity = [table.quantity[place] if there else 0 for place, there in zip(at, is_found, strict=True)]
     cash = [table.cash[place] if there else 0 for place, there in zip(at, is_found, strict=True)]
-    q0, c0 = list(quantity), list(cash)
+    published_quantity, published_cash = _amounts(quantity, ONE), _amounts(cash, CASH_ONE)
+    restated_quantity, restated_cash = published_quantity, published_cash
     aside = np.zeros(len(listed), dtype=np.bool_)
     if table.restated:
+        restated_quantity, restated_cash = published_quantity.copy(), published_cash.copy()
         for place, key in enumerate(listed):
             if key in table.restated:
                 restated = table.restated[key]
                 if restated is UNKNOWN:
                     aside[place] = True
                 else:
-                    q0[place], c0[place] = restated.quantity, restated.cash
+                    restated_quantity[place], restated_cash[place] = restated.quantity / ONE, restated.cash / CASH_ONE
     numbers = keys & MASK
-    needs_price = np.array([bool(one or other) for one, other in zip(q0, quantity, strict=True)], dtype=np.bool_)
-    needs_rate = needs_price | np.array([bool(one or other) for one, other in zip(c0, cash, strict=True)], dtype=np.bool_)
+    needs_price = (restated_quantity != 0.0) | (published_quantity != 0.0)  # of a sum that is not 0 the double is not
+    needs_rate = needs_price | (restated_cash != 0.0) | (published_cash != 0.0)
     no_price = np.isnan(prices.price) | np.isnan(prices.published) | is_unmarked
     no_rate = np.isnan(prices.rate)[cash_currency]
     unknown = aside | (needs_price & no_price[numbers]) | (needs_rate & no_rate[numbers])
@@ -419,10 +423,10 @@ def columns_of(
     return StartColumns(
         keys >> SHIFT,
         numbers,
-        _amounts(q0, ONE),
-        _amounts(c0, CASH_ONE),
-        _amounts(quantity, ONE),
-        _amounts(cash, CASH_ONE),
+        restated_quantity,
+        restated_cash,
+        published_quantity,
+        published_cash,
         unknown,
     )
 

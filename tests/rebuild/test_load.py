@@ -13,6 +13,7 @@ from riskengine.errors import ComparisonFailed, EngineNotLive, StoreUnavailable
 from riskengine.rebuild.load import Loaded, in_both, load
 from riskengine.rebuild.phases import Morning
 from riskengine.reconciliation.comparison import Found
+from riskengine.records.cash import CarryRow
 from riskengine.records.types import Node
 from riskengine.snapshot.compare import QUANTITY, Break, Holding
 from riskengine.snapshot.digest import digest
@@ -124,6 +125,21 @@ def test_a_row_that_becomes_visible_late_is_applied_before_the_second_look(postg
     finally:
         outside.close()
         store.close()
+
+
+def test_carry_that_another_program_writes_meanwhile_is_taken_before_the_second_look(
+    store: Store, store_url: str, monkeypatch: Patch
+) -> None:
+    def write() -> None:
+        outside = Outside(store_url)  # on the thread of the comparison
+        columns = "carry_id, desk, instrument, ts, amount, type"
+        outside.execute(f"INSERT INTO carry ({columns}) VALUES ('K1', 'FX1', 'EURUSD', ?, '-5', 'funding')", [NOON])
+        outside.close()
+
+    during(monkeypatch, write)
+    after = loaded(store, store_url)
+    assert after.mismatches == ()
+    assert [row.carry_id for row in after.engine.cash.rows() if isinstance(row, CarryRow)] == ["K1"]
 
 
 def test_reference_data_that_changes_meanwhile_is_read_again(store: Store, store_url: str, monkeypatch: Patch) -> None:
