@@ -60,6 +60,9 @@ LOOK_AGAIN_S = 1.0
 SET_BACK = "set_back"
 """The kind of the warning of prices in force that the store does not hold."""
 
+NOT_FOLLOWED = "not_followed"
+"""The kind of the warning that what other programs change is not taken over any more."""
+
 MAX_NAMED = 3
 """Instruments that the warning names; it counts all."""
 
@@ -129,7 +132,13 @@ class Neighbours:
     def _request(self, kinds: Iterable[str]) -> None:
         self._changed.update(kinds)
         if self._task is None and not self._stopping:
-            self._task = start_task(self._run(), log, "neighbours_failed")
+            self._task = start_task(self._run(), log, "neighbours_failed", self._warn_of_failure)
+
+    def _warn_of_failure(self, error: BaseException) -> None:
+        self._parts.warnings[NOT_FOLLOWED] = (
+            "what other programs change beside the engine (closes, marks, calendars, cash, carry, conflicts, verdicts) is not taken"
+            f" over until the next start: {error!r}"
+        )
 
     async def _run(self) -> None:
         while self._changed:
@@ -186,7 +195,7 @@ class Neighbours:
     async def _list_waiting(self) -> None:
         parts = self._parts
         closes = await asyncio.to_thread(waiting_closes, parts.store, parts.config, parts.clock.now())
-        listed = [item.detail for item in parts.newest().exceptions["waiting"]]
+        listed = [item.detail for item in parts.newest().exceptions["waiting"] if item.trade is None]  # trades wait there too
         if [(each.instrument, each.date, each.price) for each in closes] != [
             (detail["instrument"], detail["date"], detail["price"]) for detail in listed
         ]:
