@@ -136,8 +136,8 @@ class Neighbours:
 
     def _warn_of_failure(self, error: BaseException) -> None:
         self._parts.warnings[NOT_FOLLOWED] = (
-            "what other programs change beside the engine (closes, marks, calendars, cash, carry, conflicts, verdicts) is not taken"
-            f" over until the next start: {error!r}"
+            "closes, marks, calendars, cash, carry, conflicts and verdicts that other programs write are not taken over until the"
+            f" next start: {error!r}"
         )
 
     async def _run(self) -> None:
