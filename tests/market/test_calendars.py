@@ -99,10 +99,10 @@ def test_gaps_name_what_is_used_and_not_complete() -> None:
 
 def test_rows_of_other_programs_that_make_no_sense_are_left_out_and_named() -> None:
     garbage = [
-        entry("USD", "holiday", "zzzz"),
-        entry("ENGINE", "holiday", "2026-13-01"),
-        entry("XNYS", "early_close", "2026-12-02", close="99:99"),
-        entry("XPAR", "session", zone="Europe/Nowhere", open="09:00", close="17:00"),
+        CalendarEntry(calendar="USD", kind="holiday", date="zzzz"),
+        CalendarEntry(calendar="ENGINE", kind="holiday", date="2026-13-01"),
+        CalendarEntry(calendar="XNYS", kind="early_close", date="2026-12-02", close="99:99"),
+        CalendarEntry(calendar="XPAR", kind="session", zone="Europe/Nowhere", open="09:00", close="17:00"),
     ]
     calendars = Calendars([entry("USD", "holiday", "2026-12-01"), *garbage])
     assert not calendars.is_business_day("USD", day("2026-12-01"))
