@@ -28,10 +28,9 @@ class DayWindow(NamedTuple):
 
     @classmethod
     def after(cls, closed: dt.date, trading_day: TradingDay) -> "DayWindow":
-        """The day that follows a close."""
+        """The day that follows a close: from its boundary on, whatever a calendar loaded since says of the closed day."""
         current = trading_day.next(closed)
-        start_ts, end_ts = trading_day.window(current)
-        return cls(closed.isoformat(), current.isoformat(), start_ts, end_ts)
+        return cls(closed.isoformat(), current.isoformat(), trading_day.close_of(closed), trading_day.close_of(current))
 
     def is_before(self, trade: Trade) -> bool:
         """Whether a trade belongs to a day before the current one. 0.1 us."""

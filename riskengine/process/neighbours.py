@@ -60,6 +60,9 @@ LOOK_AGAIN_S = 1.0
 SET_BACK = "set_back"
 """The kind of the warning of prices in force that the store does not hold."""
 
+NOT_FOLLOWED = "not_followed"
+"""The kind of the warning that what other programs change is not taken over any more."""
+
 MAX_NAMED = 3
 """Instruments that the warning names; it counts all."""
 
@@ -130,7 +133,13 @@ class Neighbours:
     def _request(self, kinds: Iterable[str]) -> None:
         self._changed.update(kinds)
         if self._task is None and not self._stopping:
-            self._task = start_task(self._run(), log, "neighbours_failed")
+            self._task = start_task(self._run(), log, "neighbours_failed", self._warn_of_failure)
+
+    def _warn_of_failure(self, error: BaseException) -> None:
+        self._parts.warnings[NOT_FOLLOWED] = (
+            "closes, marks, calendars, cash, carry, conflicts and verdicts that other programs write are not taken over until the"
+            f" next start: {error!r}"
+        )
 
     async def _run(self) -> None:
         while self._changed:
@@ -189,8 +198,8 @@ class Neighbours:
     async def _list_waiting(self) -> None:
         parts = self._parts
         closes = await asyncio.to_thread(waiting_closes, parts.store, parts.config, parts.clock.now())
-        waiting = parts.newest().exceptions["waiting"]  # corporate actions wait there too
-        listed = [item.detail for item in waiting if "price" in item.detail]
+        waiting = parts.newest().exceptions["waiting"]  # trades and corporate actions wait there too
+        listed = [item.detail for item in waiting if item.trade is None and "price" in item.detail]
         if [(each.instrument, each.date, each.price) for each in closes] != [
             (detail["instrument"], detail["date"], detail["price"]) for detail in listed
         ]:

@@ -20,6 +20,7 @@ from riskengine.observe import Metrics
 from riskengine.process.closes import read_close, save_closes_one_by_one
 from riskengine.process.process import EngineProcess
 from riskengine.process.roll import KIND, SETTLE_S, ClockCheck, Roll, RollParts, RollStart
+from riskengine.records.calendars import CalendarEntry
 from riskengine.records.closes import CloseOutcome, ClosePrice, StruckClose
 from riskengine.records.types import Close, StoredMark, Tick
 from riskengine.serve.app import create_app
@@ -350,6 +351,22 @@ def test_a_live_engine_rolls_and_the_day_begins_with_the_close(url: str):
     assert [(each.owner, each.quantity) for each in second.nodes] == [("FX1", 100 * 10**10)]
     [total] = [second.node_totals.amounts[0, at] for at, owner in enumerate(second.node_totals.owners) if owner == "ALL"]
     assert total == pytest.approx(10.0)
+
+
+def test_a_holiday_that_is_loaded_after_its_close_was_published_changes_no_day_live_or_after_a_restart(url: str):
+    async def over_the_boundary(desk: Desk) -> None:
+        await desk.quote(tick(1.1, ENDS - 2))
+        await desk.look(ENDS + 5 * SECOND)
+        await desk.deal("t1", price="1.0", ts=ENDS - SECOND)
+
+    async def day(desk: Desk) -> None:
+        assert (desk.row()["day_start_ts"], desk.row()["correction_pnl"]) == (ENDS, pytest.approx(10.0))
+
+    live(url, ENDS - SECOND, over_the_boundary)
+    store = open_store(url)
+    store.save_calendars([CalendarEntry(calendar="ENGINE", kind="holiday", date="2026-03-04")])
+    store.close()
+    live(url, ENDS + 60 * SECOND, day)
 
 
 @pytest.mark.parametrize("started", [ENDS - SECOND, ENDS, ENDS + 5 * SECOND])
