@@ -33,8 +33,7 @@ LEG_SCALE = CASH_ONE // (ONE * 10**MULTIPLIER_DECIMALS)
 """Turns k q into units of 1e-28."""
 
 LOOK_BACK_DAYS = 16
-"""Calendar days before which every spot trade has settled: KRW against CNY of 28 September 2020 took 15, the longest of the published
-calendars since 2015."""
+"""Calendar days before which every spot trade has settled. The longest since 2015 took 15: KRW against CNY, 28 September 2020."""
 
 AT_ONCE = 2_000
 """Positions that the writer looks at in one step: 2 ms."""
