@@ -6,7 +6,7 @@ The writer thread gives the trades (`collect`), in bounded steps; the reader's t
 
 Pairs flow in both currencies, everything else in its cash: shares by the settlement of their market, metals and premiums of FX
 options on the spot date, crypto at once. Fees flow with their trade. Carry and external movements flow on the trading day of
-their time. Futures flow in carry and fees alone: their variation is no flow of one date.
+their time. Futures flow in carry and fees alone, fees on the trading day: their variation is no flow of one date.
 """
 
 import datetime as dt
@@ -19,7 +19,7 @@ from riskengine.engine.cash_book import NO_NOTIONAL
 from riskengine.engine.engine import Engine
 from riskengine.errors import Frozen
 from riskengine.market.calendars import Calendars
-from riskengine.market.settlement import LONGEST_DAYS, settlement_date, value_date_of
+from riskengine.market.settlement import LONGEST_DAYS, settlement_date, trading_date, value_date_of
 from riskengine.market.trading_day import TradingDay
 from riskengine.positions.ledger import Row
 from riskengine.records.cash import CarryRecord, CashMovement, CashRecord, entry_of
@@ -235,7 +235,8 @@ def _move_tail(flows: Flows, instrument: Instrument, tail: Tail) -> None:
         if instrument.kind not in NO_NOTIONAL:
             flows.move(instrument.currency, date, trade.cash)
         if trade.fees:
-            flows.move(trade.fees_currency, date, -trade.fees * CASH_PER_ONE)
+            paid = trading_date(trade, flows.trading_day) if date is None else date  # a future pays no price, but its fees
+            flows.move(trade.fees_currency, paid, -trade.fees * CASH_PER_ONE)
 
 
 def _is_below(snapshot: Snapshot, node: int, name: str) -> bool:

@@ -66,8 +66,8 @@ def test_a_ladder_made_by_hand(house: House) -> None:
         ("GBP", "due"): 6.0,
         ("ISK", "spot"): -21.0,  # no T+1 there
         ("JPY", "spot"): -150.0,
-        ("USD", "due"): -10.0 - 20.0 + 1000.0 - 3.0 + 5.0 - 2.0,  # the future's carry and fees alone
-        ("USD", "today"): -110.0 + 20.0 + 4.0,
+        ("USD", "due"): -10.0 - 20.0 + 1000.0 - 3.0 + 5.0,  # of the future its carry
+        ("USD", "today"): -110.0 + 20.0 + 4.0 - 2.0,  # and its fees
         ("USD", "tom"): 5.0 + 12.0,  # dollar-cad and dollar shares
         ("USD", "spot"): 48.0,
     }
@@ -75,7 +75,7 @@ def test_a_ladder_made_by_hand(house: House) -> None:
 
 def test_a_node_has_its_own_and_what_is_below_it(house: House) -> None:
     assert flows(house, "FX2") == {("CAD", "tom"): -7.0, ("USD", "tom"): 5.0}
-    assert flows(house, "EQ1")["USD", "due"] == -20.0 + 5.0 - 2.0
+    assert flows(house, "EQ1")["USD", "due"] == -20.0 + 5.0
     assert ("USD", "due") not in flows(house, "G10") or flows(house, "G10")["USD", "due"] == -13.0
 
 
@@ -112,6 +112,24 @@ def totals(house: House) -> dict[str, Fraction]:
 def test_the_value_date_of_a_trade_goes_before_that_of_its_day(house: House) -> None:
     house.deal(trade("9", instrument="ACME", desk="EQ1", quantity="1", price="7", value_date="2026-03-12"))
     assert flows(house)["USD", "2026-03-12"] == -7.0
+
+
+def test_what_is_dealt_before_a_week_of_holidays_is_due_only_once_it_has_settled() -> None:
+    """Dollars against yuan of 12 February 2026 are for the 24th, after the Chinese New Year."""
+    pair = {"instrument": "USDCNY", "kind": "fx", "base_currency": "USD", "quote_currency": "CNY"}
+    where, dealt = reference(rows=[pair]), NOON - 20 * DAY
+    house = House(where, now=dealt)
+    house.deal(trade("1", where=where, instrument="USDCNY", quantity="100", price="7", ts=dealt))
+    for days in (0, 8, 11):
+        house.now = dealt + days * DAY
+        house.beat()
+        assert {(row["currency"], row["value_date"]) for row in ladder(house)[0]} == {
+            ("CNY", "2026-02-24"),
+            ("USD", "2026-02-24"),
+        }
+    house.now = dealt + 13 * DAY
+    house.beat()
+    assert flows(house) == {("CNY", "due"): -700.0, ("USD", "due"): 100.0}
 
 
 def test_positions_that_are_known_are_not_read_again_unless_they_have_traded_since(house: House) -> None:
