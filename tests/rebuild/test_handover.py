@@ -181,6 +181,7 @@ def test_what_a_person_holds_goes_over_and_what_is_no_longer_held_does_not_come_
     house.quotes.set_by_hand(by_hand(1.5), NOON)
     house.beat()
     mark = taken_over(house, marks={"EURUSD": Mark(1.3, LATER, "file", "quote")}).marks.marks[WIDER.instrument_index["EURUSD"]]
+    assert mark is not None and mark.by_hand is not None and mark.lasting is not None
     assert (mark.price, mark.by_hand.author, mark.lasting.price) == (1.5, "ann", 1.2)
     stale = with_manual({}, [by_hand(1.5)], NOON)
     house.quotes.set_by_hand(ManualMark(instrument="EURUSD", ts=NOON, cleared=True), NOON)
