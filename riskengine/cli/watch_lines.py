@@ -60,6 +60,7 @@ LADDER = (
     Column("quantity", 1, _field("quantity", number)),
     Column("average", 4, _field("average_price", number)),
     Column("mark", 3, _field("mark", number)),
+    Column("day P&L", 4, _field("day_pnl", money)),
     Column("total P&L", 0, _field("total_pnl", money)),
     Column("realised", 5, _field("realised_pnl", money)),
     Column("unrealised", 5, _field("unrealised_pnl", money)),
@@ -68,6 +69,7 @@ LADDER = (
 )
 TREE = (
     Column("node", 0, lambda row: "  " * row["depth"] + str(row["node"])),
+    Column("day P&L", 1, _field("day_pnl", money)),
     Column("total P&L", 0, _field("total_pnl", money)),
     Column("realised", 4, _field("realised_pnl", money)),
     Column("unrealised", 4, _field("unrealised_pnl", money)),

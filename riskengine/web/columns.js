@@ -33,7 +33,17 @@ const rowUnknown = (row) => (row.unpriced_count > 0 ? unpriced(row) : "not known
 const rowNote = (row) => (row.unpriced_count > 0 ? ` (${INCOMPLETE}${unpriced(row)})` : "");
 const ofNode = (label, field, title, tone) => money(label, field, title, rowUnknown, { note: rowNote, tone });
 
+function dayUnknown(row) {
+  if (!n.known(row.day_start_ts)) return "no close is struck yet: the trading day is not known";
+  if (row.day_unknown_count > 0) return `${row.day_unknown_count} positions were brought forward without a close: load it`;
+  return n.known(row.total_pnl) ? "brought forward without a close: load it" : "not known yet";
+}
+
+const DAY_TITLE = "P&L of the trading day, before fees: total now less total at the last close";
+const dayNote = (row) => (row.day_unknown_count > 0 ? ` (${row.day_unknown_count} positions without a close left out)` : "");
+
 const SUMS = [
+  money("day", "day_pnl", DAY_TITLE, dayUnknown, { note: dayNote }),
   ofNode("total", "total_pnl", "Total P&L since the opening balance: realised + unrealised, before fees"),
   ofNode("realised", "realised_pnl", "P&L of closed positions, at the current rate of their currency", "rated"),
   ofNode("unrealised", "unrealised_pnl", "P&L of open positions: k q (mark \u2212 average)"),
@@ -135,5 +145,6 @@ export function ladderColumns(decimalsOf, ageOf) {
     pnl("unrealised", "unrealised_pnl", "k q (mark \u2212 average) at the current rate"),
     pnl("realised", "realised_pnl", "P&L of closed positions, at the current rate of their currency", "rated"),
     pnl("total", "total_pnl", "Realised + unrealised, before fees"),
+    money("day", "day_pnl", DAY_TITLE, dayUnknown, { note: dayNote }),
   ];
 }

@@ -31,6 +31,7 @@ def holding(instrument: str, **more: Any) -> dict[str, Any]:
         "quantity": 1500.0,
         "average_price": 1.106666666666667,
         "mark": 1.2,
+        "day_pnl": 12.0,
         "total_pnl": 1234.5,
         "realised_pnl": 0.0,
         "unrealised_pnl": 1234.5,
@@ -54,7 +55,7 @@ def test_a_ladder_is_a_table_by_instrument_with_what_must_be_known_beside_it():
         ]
     )
     heading, *lines = table(LADDER, rows, 200)
-    assert " ".join(heading.split()) == "instrument quantity average mark total P&L realised unrealised exposure note"
+    assert " ".join(heading.split()) == "instrument quantity average mark day P&L total P&L realised unrealised exposure note"
     assert [line.split()[0] for line in lines] == ["ACME", "EURUSD", "GHOST"]
     assert [line[heading.index("note") :] for line in lines] == ["set aside", "old price", "no price"]
     assert "1,500" in lines[1] and "1.106666667" in lines[1] and "1,234.50" in lines[1]
@@ -64,8 +65,8 @@ def test_where_there_is_no_room_the_least_needed_columns_go_first():
     rows = [holding("EURUSD", stale=True)]
     headings = {width: " ".join(table(LADDER, rows, width)[0].split()) for width in (200, 75, 50, 35, 20)}
     assert headings == {
-        200: "instrument quantity average mark total P&L realised unrealised exposure note",
-        75: "instrument quantity average mark total P&L unrealised note",
+        200: "instrument quantity average mark day P&L total P&L realised unrealised exposure note",
+        75: "instrument quantity average mark day P&L total P&L note",
         50: "instrument quantity mark total P&L note",
         35: "instrument quantity total P&L",
         20: "instrument total P…",

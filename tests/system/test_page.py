@@ -102,6 +102,9 @@ def whole(value: float | None, plus: str = "") -> str:
     return size if size == "0" else ("\u2212" if value < 0 else plus) + size
 
 
+LADDER_AMOUNTS = ("unrealised_pnl", "realised_pnl", "total_pnl", "day_pnl")
+
+
 def quantity(value: float) -> str:
     """A position as the page writes it: signed, with all its decimals."""
     return f"{Decimal(str(value)).normalize():+,f}".replace("-", "\u2212")
@@ -116,7 +119,7 @@ def test_the_tree_shows_every_node(demo: Server, page: Browser) -> None:
 def test_the_tree_shows_the_numbers_of_the_api_at_the_same_seq(demo: Server, page: Browser) -> None:
     wait_until(lambda: demo.get("/v1/nodes")["rows"][0]["trade_count"] > 3, 30)
     lines, rows = at_that_seq(demo, page, "nodes", "/v1/nodes")
-    amounts = ("total_pnl", "realised_pnl", "unrealised_pnl", "net_exposure")
+    amounts = ("day_pnl", "total_pnl", "realised_pnl", "unrealised_pnl", "net_exposure")
     sizes = ("gross_exposure", "trade_count", "unpriced_count", "stale_count")
     expected = {
         row["node"]: [*(whole(row[name], "+") for name in amounts), *(whole(row[name]) for name in sizes)] for row in rows
@@ -127,8 +130,8 @@ def test_the_tree_shows_the_numbers_of_the_api_at_the_same_seq(demo: Server, pag
 
 def test_the_numbers_move(demo: Server, page: Browser) -> None:
     first_epoch, first_seq, before = read_page(page, "nodes")
-    total = f"{lines_of('nodes')}[0][1]"
-    page.wait_for(f"{total} !== {json.dumps(before[0][1])}")
+    total = f"{lines_of('nodes')}[0][2]"
+    page.wait_for(f"{total} !== {json.dumps(before[0][2])}")
     epoch, seq, _ = read_page(page, "nodes")
     assert epoch == first_epoch
     assert seq > first_seq
@@ -142,8 +145,8 @@ def test_a_chosen_node_shows_its_ladder(demo: Server, page: Browser) -> None:
     open_rows = {row["instrument"]: row for row in rows if row["quantity"]}
     shown = {line[0]: line[1:] for line in lines if line[0] in open_rows}
     assert open_rows, "the demo deals in FX1"
-    assert {name: (cells[0], *cells[-3:]) for name, cells in shown.items()} == {
-        name: (quantity(row["quantity"]), *(whole(row[field], "+") for field in ("unrealised_pnl", "realised_pnl", "total_pnl")))
+    assert {name: (cells[0], *cells[-4:]) for name, cells in shown.items()} == {
+        name: (quantity(row["quantity"]), *(whole(row[field], "+") for field in LADDER_AMOUNTS))
         for name, row in open_rows.items()
     }
 
