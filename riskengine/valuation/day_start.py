@@ -29,6 +29,7 @@ from riskengine.records.types import (
     ObjectArray,
     Opening,
 )
+from riskengine.valuation.late_prices import ClosedRollup, with_late_prices
 
 MONTH, YEAR = CLOSE_MEASURES.index("month_pnl"), CLOSE_MEASURES.index("year_pnl")
 
@@ -190,14 +191,16 @@ class DayStart:
         later = [each for each in openings if (each.desk, each.dealer, each.instrument) not in known_before]
         same_month, same_year = close.date[:7] == window.current[:7], close.date[:4] == window.current[:4]
         tables = []
-        for positions, index, hierarchy, totals in (
-            (first.nodes, reference.hierarchy.index, reference.hierarchy, first.node_totals),
-            (first.dealers, dealers, None, first.dealer_totals),
+        versions = [*published, close]
+        for rollups, index, hierarchy in (
+            ([ClosedRollup(each.nodes, each.node_totals) for each in versions], reference.hierarchy.index, reference.hierarchy),
+            ([ClosedRollup(each.dealers, each.dealer_totals) for each in versions], dealers, None),
         ):
+            rollup = with_late_prices(rollups, hierarchy)
             opened = _opened(later, reference, is_dealer=hierarchy is None)
-            named = positions if not changes.renamed else [_renamed(each, changes) for each in positions]
+            named = rollup.positions if not changes.renamed else [_renamed(each, changes) for each in rollup.positions]
             table = _start_table([*named, *opened], reference, index, hierarchy, same_month, same_year)
-            table.owner_to_date = _owner_to_date(totals, index, same_month, same_year)
+            table.owner_to_date = _owner_to_date(rollup.totals, index, same_month, same_year)
             tables.append(table)
         return cls(window, prices, *tables)
 

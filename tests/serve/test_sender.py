@@ -113,6 +113,21 @@ def test_prices_come_as_often_as_was_asked_for(room, max_hz, expected):
     assert expected <= len(client.updates) <= expected + 1
 
 
+def test_the_last_price_before_a_quiet_market_is_not_kept_for_the_next_news(room):
+    """It came too early for the client, and nothing is published after it: it goes out when the client's time has come."""
+    client = room.client(FX1, max_hz=2.0)
+    for _ in range(6):
+        room.beat()
+    while client.updates[-1]["seq"] == room.engine.history.newest.seq:
+        room.beat()
+    sent = len(client.updates)
+    for _ in range(12):
+        room.time += 0.05
+        room.work()
+    assert [update["seq"] for update in client.updates[sent:]] == [room.engine.history.newest.seq]
+    assert not room.sender.run_turn()
+
+
 def test_different_screens_have_their_turns_at_different_beats(room):
     clients = [room.client(view, max_hz=2.0) for view in (FX1, EQ1, NODES, {"view": "ladder"}, {"view": "dealers"})]
     for _ in range(5):

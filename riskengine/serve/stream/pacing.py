@@ -24,10 +24,13 @@ class Rhythm:
         """The number of the beat nearest to a moment; the rhythm is learned from the moments of publications."""
         if self._anchor is None:
             self._anchor = now
-        place = (now - self._anchor) / self.beat_s
-        nearest = int(place + 0.5)
+        place, nearest = (now - self._anchor) / self.beat_s, self.nearest(now)
         self._anchor += 0.1 * (place - nearest) * self.beat_s
         return nearest
+
+    def nearest(self, now: float) -> int:
+        """The same of a moment without a publication, which says nothing about the rhythm. 0 before the first publication."""
+        return 0 if self._anchor is None else int((now - self._anchor) / self.beat_s + 0.5)
 
 
 class PushPause:

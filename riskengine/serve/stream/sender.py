@@ -105,6 +105,8 @@ class Sender:
         self._beat = 0
         self._beat_seq = board.snapshot.seq
         self._beat_at = 0.0
+        self._some_wait = False
+        """Whether the newest beat was too early for some connections."""
         self._up_to_date: dict[SharedView, set[StreamConnection]] = {}
         """By view: the connections that are up to date there, so that the next trade is news to them."""
         self._fresh: deque[StreamConnection] = deque()
@@ -212,7 +214,23 @@ class Sender:
             self._beat = self._rhythm.number(now)
             queued = set(self._on_beat)
             self._on_beat.extend(c for c in self.connections if c.beat_due <= self._beat and c.watched and c not in queued)
+            self._some_wait = any(c.beat_due > self._beat and c.watched for c in self.connections)
+        elif self._some_wait and now >= self._quiet_at:
+            self._beat_without_publication(now)
         return newest
+
+    @property
+    def _quiet_at(self) -> float:
+        """When the next beat has published nothing: half a beat after it."""
+        return self._beat_at + 1.5 * self._rhythm.beat_s
+
+    def _beat_without_publication(self, now: float) -> None:
+        """Prices stand still since a beat that was too early for some connections: what they lack waits for no other news."""
+        self._beat, self._beat_at = max(self._beat, self._rhythm.nearest(now)), now
+        queued = set(self._on_beat)
+        behind = [c for c in self.connections if c.watched and c.subscriptions.standing.seq < self._beat_seq and c not in queued]
+        self._on_beat.extend(c for c in behind if c.beat_due <= self._beat)
+        self._some_wait = any(c.beat_due > self._beat for c in behind)
 
     def _next_beat(self, connection: StreamConnection) -> int:
         """The first beat after the current one at which a connection may be sent prices."""
@@ -231,7 +249,10 @@ class Sender:
         stop_listening = self._gateway.listen(self._on_publish)
         try:
             while True:
-                timer = loop.call_at(self._later[0][0], self._wakeup.set) if self._later else None
+                moments = [self._later[0][0]] if self._later else []
+                if self._some_wait:
+                    moments.append(self._quiet_at)
+                timer = loop.call_at(min(moments), self._wakeup.set) if moments else None
                 await self._wakeup.wait()
                 if timer is not None:
                     timer.cancel()
@@ -251,7 +272,7 @@ class Sender:
             more = self.run_turn()
         except Exception as error:
             self._failure, more = error, True
-        if more or self._later:
+        if more or self._later or self._some_wait:
             self._wakeup.set()
 
     def run_turn(self) -> bool:
