@@ -29,6 +29,7 @@ from riskengine.files.lines import display_name
 from riskengine.files.loading import KINDS, SHAPES, FieldChange, LoadReport, Target, let_in, load
 from riskengine.files.near_names import NearNames
 from riskengine.files.refused import RefusedLines
+from riskengine.market.calendars import Calendars
 from riskengine.market.settled_spot_dates import settle
 from riskengine.market.spot_dates import SpotDates, text_of_changes
 from riskengine.market.trading_day import current_day
@@ -87,8 +88,11 @@ def load_command(
         load(kind, files, options, Target(into, config, SystemClock(), report, judge, accept_changes, whole=dry_run))
         if quarantine is not None and not dry_run:
             opened.save_spot_facts(quarantine.spot_dates.unsaved())  # these trades have been judged by them
-        if kind == "calendars" and (changed := changed_spot_dates(into, opened, config, dry_run=dry_run)):
-            complain(text_of_changes(changed))
+        if kind == "calendars":
+            if changed := changed_spot_dates(into, opened, config, dry_run=dry_run):
+                complain(text_of_changes(changed))
+            if unused := Calendars(into.calendar_state().entries).unused(opened.instruments()):
+                complain("no instrument or currency here uses these calendars, so they change nothing: " + ", ".join(unused))
     for line in names.summary():
         complain(line)
     report.tell_repeated_failures()

@@ -168,6 +168,11 @@ class Calendars:
         found |= {calendar: f"has a row that is left out ({reason})" for calendar, reason in self.unreadable.items()}
         return [CalendarGap(calendar, reason) for calendar, reason in found.items()]
 
+    def unused(self, instruments: Iterable[Instrument]) -> list[str]:
+        """The loaded calendars without sessions that are not published and that no instrument uses: perhaps misspelt. By name."""
+        used = {calendar_code(name) for name, _ in _in_use(instruments)} | SOURCES.keys() | self._hours.keys() | {ENGINE_CALENDAR}
+        return sorted(name for name in {entry.calendar for entry in self.entries} if calendar_code(name) not in used)
+
 
 def _in_use(instruments: Iterable[Instrument]) -> set[tuple[str, bool]]:
     """The calendars that instruments name, and the currencies of spot pairs; the second says which are currencies."""

@@ -339,7 +339,7 @@ class ClockCheck:
             self._set_at = monotonic
         behind, fresh = self._skews.behind(boundary, now)
         if 2 * len(behind) > fresh:
-            named = ", ".join(behind[:MAX_NAMED])
+            named = ", ".join(source or "(no name)" for source in behind[:MAX_NAMED])
             return (
                 f"{len(behind)} of {fresh} sources of prices ({named}) send ticks from more than a minute before the boundary,"
                 " so this machine's clock seems to run ahead: set it right"

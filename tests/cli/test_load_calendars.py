@@ -57,6 +57,13 @@ def test_a_load_is_idempotent_and_says_what_it_replaces(desk: Desk) -> None:
     assert "kind: must be one of holiday, business, early_close, session: 'someday'" in said
 
 
+def test_calendars_that_nothing_here_uses_are_named(desk: Desk) -> None:
+    lines = "usd,2026-07-14,holiday,,,,\nXNYZ,2026-07-02,holiday,,,,\nUSD,2026-07-14,holiday,,,,\nENGINE,2026-12-31,holiday,,,,\n"
+    counts, said = desk.load("calendars", HEADER + lines)
+    assert counts["inserted"] == 4
+    assert said.strip() == ("riskengine: no instrument or currency here uses these calendars, so they change nothing: XNYZ, usd")
+
+
 def test_a_loaded_calendar_judges_later_trades_and_says_what_it_does_not_change(desk: Desk) -> None:
     assert [desk.deal("a", "2026-03-06"), desk.deal("b", "2026-03-09")] == ["counts", "quarantined"]
     text = f"{HEADER}EUR,2026-03-06,holiday,,,,\n"

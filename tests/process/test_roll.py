@@ -311,8 +311,7 @@ def live(url: str, now: int, test: Callable[[Desk], Awaitable[Any]], *, kill: bo
             await process.start()
             found = await asyncio.wait_for(test(Desk(process, clock)), 30)
             if kill:
-                assert process._store is not None
-                process._store.close()
+                await process.on_store(lambda store: store.close())  # on its own thread: SQLite allows no other meanwhile
             return found
         finally:
             await process.stop()

@@ -211,7 +211,7 @@ def test_old_samples_leave_the_store(tmp_path: Path) -> None:
 
 def test_the_struck_closes_of_a_node_stand_before_its_minutes(house: str) -> None:
     store = open_store(house)
-    totals = a_totals("ALL", "FX1")
+    totals = a_totals("ALL", "FX1", "FX2")
     for date, version in (("2026-11-26", 1), ("2026-11-27", 1), ("2026-11-27", 2)):
         store.save_struck_close(a_close(date, version, node_totals=totals))
     store.close()

@@ -93,6 +93,22 @@ def test_a_close_that_somebody_damaged_is_not_read_as_another(store: Store, outs
         store.struck_close("2026-12-01")
 
 
+@pytest.mark.parametrize("table", ["closed_positions", "close_totals"])
+def test_a_close_of_which_somebody_deleted_a_part_is_not_read_as_a_smaller_one(store: Store, outside: Outside, table: str):
+    store.save_struck_close(a_close())
+    outside.execute(f"DELETE FROM {table} WHERE rollup = 'dealer'")
+    with pytest.raises(StoreCorrupt, match="of it are gone"):
+        store.struck_close("2026-12-01")
+
+
+def test_a_close_whose_row_somebody_deleted_is_struck_again(store: Store, outside: Outside):
+    store.save_struck_close(a_close())
+    outside.execute("DELETE FROM struck_closes")
+    again = a_close(nodes=a_close().nodes[:1])
+    store.save_struck_close(again)
+    assert same_close(store.struck_close("2026-12-01"), again)
+
+
 def test_closing_marks_are_kept_until_their_day_is_struck(store: Store):
     marks = [StoredMark("BTCUSD", 5, 1.5, "a", "close"), StoredMark("EURUSD", 6, 1.1, "b", "one_sided")]
     store.save_closing_marks("2026-12-01", marks)

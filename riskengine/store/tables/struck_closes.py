@@ -86,12 +86,15 @@ def save_chunks(transaction: Transaction, chunks: Sequence[PackedChunk]) -> None
 def save(transaction: Transaction, close: PackedClose, trail: Trail, actor: str) -> None:
     """Store a close and an entry of the trail, and forget the closing marks up to its date.
 
-    Raises StoreError if that version of that date is stored: a close is never rewritten.
+    What is left of a close whose row of struck_closes another program deleted gives way. Raises StoreError if that version of
+    that date is stored: a close is never rewritten.
     """
     header = close.header
     date, version = header.date, header.version
     if version in versions(transaction, date):
         raise StoreError(f"version {version} of the close of {date} is stored already: a close is never rewritten")
+    transaction.run("closed_positions_leave", [(date, version)])
+    transaction.run("close_totals_leave", [(date, version)])
     save_chunks(transaction, close.chunks)
     row = (date, version, header.ts, header.struck_ts, header.reporting_currency, close.positions, close.content)
     transaction.run("struck_close_insert", [row])
@@ -148,12 +151,12 @@ def header(transaction: Transaction, date: str, version: int | None) -> CloseHea
 
 
 def read(transaction: Transaction, date: str, version: int | None) -> StruckClose | None:
-    """A whole close; None if there is none. 3 us a position."""
+    """A whole close; None if there is none. 3 us a position. Raises StoreCorrupt where parts of it are gone."""
     found = header(transaction, date, version)
     if found is None:
         return None
     stands = (found.date, found.version)
-    return StruckClose(
+    close = StruckClose(
         date=found.date,
         version=found.version,
         ts=found.ts,
@@ -167,6 +170,13 @@ def read(transaction: Transaction, date: str, version: int | None) -> StruckClos
         dealer_totals=_totals(transaction, *stands, DEALER),
         openings=found.openings,
     )
+    [(stored,)] = transaction.rows("struck_close_positions", stands)
+    if len(close.nodes) + len(close.dealers) != stored:
+        raise _unreadable(*stands, "positions of it are gone")
+    for held, totals in ((close.nodes, close.node_totals), (close.dealers, close.dealer_totals)):
+        if not {each.owner for each in held} <= set(totals.owners):
+            raise _unreadable(*stands, "totals of it are gone")
+    return close
 
 
 def positions(
@@ -225,7 +235,7 @@ def totals_of(transaction: Transaction, rollup: str, owner: str, since_date: str
     return found
 
 
-def _unreadable(date: str, version: int, error: Exception) -> StoreCorrupt:
+def _unreadable(date: str, version: int, error: Exception | str) -> StoreCorrupt:
     return StoreCorrupt(f"version {version} of the close of {date} cannot be read: restore a backup ({error})")
 
 

@@ -12,6 +12,16 @@ SELECT version FROM struck_closes WHERE date = ? ORDER BY version
 -- name: struck_close_header
 SELECT date, version, ts, struck_ts, reporting_currency, content FROM struck_closes WHERE date = ? AND version = ?
 
+-- name: struck_close_positions
+SELECT positions FROM struck_closes WHERE date = ? AND version = ?
+
+-- What a close left behind whose row of struck_closes somebody deleted.
+-- name: closed_positions_leave
+DELETE FROM closed_positions WHERE date = ? AND version = ?
+
+-- name: close_totals_leave
+DELETE FROM close_totals WHERE date = ? AND version = ?
+
 -- name: close_chunks_known
 SELECT hash FROM close_chunks WHERE hash IN (SELECT value FROM json_each(?))
 
