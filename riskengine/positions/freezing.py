@@ -40,13 +40,15 @@ def freeze(
     open_deals: Container[tuple[str, str]] = (),
     except_keys: Collection[Key] = (),
     rest: Callable[[], None] = lambda: None,
+    dated_to: str = "",
+    cancelled: bool = False,
 ) -> int:
     """Freeze the identities that are done (see `Processed.freeze`) and the oldest trades of positions, except those of some keys.
 
     Returns the number of identities. Call it between batches: no trade may be on its way into a position. Calls `rest` often.
     O(memory), 2 us an identity.
     """
-    count = processed.freeze(before, traded_before, open_deals, rest)
+    count = processed.freeze(before, traded_before, open_deals, rest, dated_to, cancelled=cancelled)
     if not count:
         return 0
     reference = ledger.reference
@@ -63,6 +65,15 @@ def freeze(
             if not (except_keys and (name, owners[owner], reference.symbols[number]) in except_keys):
                 freeze_oldest(position, oldest)
     return count
+
+
+def freeze_again(ledger: Ledger, processed: Processed, keys: Iterable[Key]) -> None:
+    """Freeze the oldest trades of some positions, those before the first one whose versions are in memory. O(their trades)."""
+    for key in keys:
+        place = place_of(ledger, key)
+        position = None if place is None else place.position
+        if position is not None and not position.quarantined and (oldest := processed.count_frozen(position.trades)):
+            freeze_oldest(position, oldest)
 
 
 def freeze_oldest(position: Position, count: int) -> None:
@@ -116,7 +127,7 @@ def thaw(ledger: Ledger, processed: Processed, recalled: Recalled) -> list[Key]:
     broken = []
     for versions in recalled.versions:
         top = versions[-1]
-        for key in leaf_keys(top) if processed.thaw(versions) else ():
+        for key in leaf_keys(top) if processed.thaw(versions) and top.action != "cancel" else ():
             place = place_of(ledger, key)
             position = None if place is None else place.position
             if position is None or position.quarantined or position.covers(top):

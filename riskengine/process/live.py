@@ -22,6 +22,7 @@ from riskengine.loop import PublishWakeup
 from riskengine.market.marks import Mark
 from riskengine.market.tick_limits import LimitedQuoteBook
 from riskengine.observe import Metrics
+from riskengine.process.close_states import CloseStateParts, CloseStates
 from riskengine.process.day_marks import DayMarks
 from riskengine.process.neighbours import NeighbourParts, Neighbours
 from riskengine.process.sampling import OnStore, Sampling
@@ -104,6 +105,9 @@ class LiveEngine:
         )
         self.day_marks = DayMarks(around.store, config, around.clock, self.quotes, lambda: self.neighbours.read_closes())
         self.neighbours = Neighbours(self._neighbour_parts())
+        self.close_states = CloseStates(
+            CloseStateParts(around.store, config, around.clock, around.epoch, calls.on_store, self.reconciler.run)
+        )
         self.sampling = Sampling(around.curves, config.curves, around.store, self.newest, calls.on_store)
 
     def newest(self) -> Snapshot:
@@ -115,10 +119,11 @@ class LiveEngine:
         self._save_notices(*self._start_notices)  # what a start had to work out is stored, as what comes later
         for part in (self.store_thread, self.writer, self.reconciler, self.beats, self.day_marks, self.sampling):
             part.start()
+        self.close_states.start()
 
     async def stop(self, failed: Callable[[], bool]) -> None:
         """Finish what waits and store the marks. Once `failed` says so, nobody waits for answers of the engine."""
-        for jobs in (self.beats, self.day_marks, self.renewals, self.reconciler, self.neighbours):
+        for jobs in (self.beats, self.day_marks, self.renewals, self.reconciler, self.neighbours, self.close_states):
             jobs.stop()
         await asyncio.to_thread(self.store_thread.drain, lambda: not failed() and self.writer.alive)
         # After the drain the writer has taken the last batch of prices, and there is room for what came since.

@@ -122,6 +122,8 @@ class EngineProcess:
         live = self._go_live(self._store, loaded)
         self.morning.enter("live")
         self._store_watch.start(live.newest, self.morning.facts["openings_left_out"], self.morning.facts["unjudged"])
+        if loaded.from_close is not None:
+            live.close_states.compare_behind(loaded.from_close, self.morning.note)
         summary = summarise(self.morning, loaded.engine.snapshot, self.config, self._mismatches)
         self._summary = asyncio.get_running_loop().create_task(summary)
 

@@ -8,7 +8,7 @@ rebuilt.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from riskengine.engine.worklist import MAX_NOTICES
 from riskengine.errors import ComparisonFailed, StoreError
 from riskengine.intake.follow import StoreFollower
 from riskengine.intake.recall import Recall
+from riskengine.rebuild.from_close import FromClose
 from riskengine.rebuild.phases import Morning
 from riskengine.rebuild.rebuild import NO_LISTENER, Listener, rebuild, settle_memory
 from riskengine.reconciliation.comparison import Comparison, Found
@@ -41,12 +42,14 @@ SMALL = 50_000
 class Loaded(NamedTuple):
     """An engine that is ready to go live, and mismatches that speak against it.
 
-    `bookmark` and `revision` (of the reference data) are the store's from before it was read.
+    `bookmark` and `revision` (of the reference data) are the store's from before it was read. `from_close` is the date of the
+    close from whose state the start went on: what precedes it is to be compared with the store. None: everything was replayed.
     """
 
     engine: Engine
     bookmark: Bookmark
     revision: int
+    from_close: str | None = None
     mismatches: tuple[Mismatch, ...] = ()
 
 
@@ -57,16 +60,22 @@ async def load(store: Store, config: Config, morning: Morning, *, epoch: int, no
     try:
         stored = await asyncio.to_thread(store.counts)
         is_small = stored.trades <= SMALL
-        not_begun = None if is_small else await asyncio.to_thread(_begin, comparison, store)
+        begin = _Begin(comparison, store)
+        may_resume = not is_small and config.engine.start_from_close
+        if not is_small and not may_resume:
+            await asyncio.to_thread(begin)
         morning.note(store=without_password(config.store.url), epoch=epoch, trades_total=stored.trades)
-        loaded = await asyncio.to_thread(_load, store, config, epoch, now, morning)
+        load_it = partial(_load, store, config, epoch, now, morning, on_refusal=begin if may_resume else None)
+        loaded = await asyncio.to_thread(load_it)
         morning.enter("integrity")
         settle_memory()
         found = await asyncio.to_thread(disagreements, loaded.engine.snapshot)
         morning.enter("compare")
         try:
-            if not_begun is not None:
-                raise not_begun
+            if loaded.from_close is not None:
+                return loaded._replace(mismatches=tuple(found))
+            if begin.error is not None:
+                raise begin.error
             snapshot = loaded.engine.snapshot
             first = await asyncio.to_thread(
                 partial(compare_here, store, config, snapshot) if is_small else partial(comparison.finish, snapshot, 0.0)
@@ -86,19 +95,35 @@ async def load(store: Store, config: Config, morning: Morning, *, epoch: int, no
     return loaded._replace(mismatches=tuple(found))
 
 
-def _begin(comparison: Comparison, store: Store) -> ComparisonFailed | None:
-    """Have a child process read the store. Returns its error, which counts only when the time to compare has come."""
-    try:
-        comparison.start(store.watermark())
-    except ComparisonFailed as error:
-        return error
-    return None
+class _Begin:
+    """Has a child process read the store. `error` is why that failed; it counts only when the time to compare has come."""
+
+    def __init__(self, comparison: Comparison, store: Store) -> None:
+        self._comparison = comparison
+        self._store = store
+        self.error: ComparisonFailed | None = None
+
+    def __call__(self) -> None:
+        try:
+            self._comparison.start(self._store.watermark())
+        except ComparisonFailed as error:
+            self.error = error
 
 
-def _load(store: Store, config: Config, epoch: int, now: int, listener: Listener) -> Loaded:
+def _load(
+    store: Store,
+    config: Config,
+    epoch: int,
+    now: int,
+    listener: Listener,
+    *,
+    on_refusal: Callable[[], None] | None = None,
+) -> Loaded:
+    """The engine, from the state of the newest close if there is an `on_refusal`; it is called if the state cannot be used."""
     # Both before anything else is read: what arrives meanwhile is read again.
     revision, bookmark = store.reference_revision(), store.bookmark()
     conflicts = read_conflicts(store, MAX_NOTICES)
+    resume = None if on_refusal is None else FromClose(store, config, on_refusal=on_refusal)
     engine = rebuild(
         store,
         read_trades(store),
@@ -108,8 +133,12 @@ def _load(store: Store, config: Config, epoch: int, now: int, listener: Listener
         read_conflicts=conflicts,
         listener=listener,
         past=partial(Recall, store),
+        resume=resume,
     )
-    return Loaded(engine, bookmark, revision)
+    date = None if resume is None or resume.state is None else resume.state.date
+    if resume is not None:
+        listener.note(from_close=date, from_close_refused=resume.refused, rows_behind=resume.rows_behind)
+    return Loaded(engine, bookmark, revision, date)
 
 
 def _bring_up_to_date(store: Store, config: Config, epoch: int, now: int, loaded: Loaded, first: Found) -> Loaded:

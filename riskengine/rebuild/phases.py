@@ -31,6 +31,9 @@ FACTS = (
     "openings",
     "openings_left_out",
     "unjudged",
+    "from_close",
+    "from_close_refused",
+    "rows_behind",
     "watermark",
     "counts",
     "unreadable",
@@ -111,6 +114,7 @@ class Morning:
         """Add to the summary, by the names of `FACTS`."""
         assert facts.keys() <= set(FACTS)
         self.facts = {**self.facts, **facts}
+        self._final_account = None
 
     def abandon(self) -> None:
         """Let the start end with EngineNotLive at its next step."""

@@ -15,6 +15,7 @@ refuses. A W method that raises has changed nothing.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from riskengine.records.close_state import CloseState, StoredCloseState
 from riskengine.records.closes import ClosedPosition, CloseHeader, OwnerClose, StruckClose
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
@@ -124,6 +125,29 @@ class Store(Protocol):
 
         A stored mark from more than an hour ahead of the clock gives way to every other one.
         """
+        ...
+
+    def new_close_state(self) -> int:
+        """R. A number for the next state of a close: no state and no chunk has it."""
+        ...
+
+    def save_close_state_chunks(self, number: int, part: str, first: int, contents: Sequence[bytes]) -> None:
+        """W. Store consecutive chunks of a part. They count for nothing until `save_close_state`.
+
+        Pass at most a megabyte: 10 ms. Raises LeaseHeld as `save_marks`.
+        """
+        ...
+
+    def save_close_state(self, number: int, state: CloseState) -> None:
+        """W. Store a state whose chunks are stored, in place of the one before. Raises LeaseHeld as `save_marks`."""
+        ...
+
+    def prune_close_states(self, limit: int) -> int:
+        """W. Remove at most `limit` chunks that belong to no state. Returns how many. Raises LeaseHeld as `save_marks`."""
+        ...
+
+    def void_close_state(self, reason: str) -> None:
+        """W. Have no start go on from the stored state any more, and say why. Corrections and accepted conflicts do it too."""
         ...
 
     def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> int | None:
@@ -400,6 +424,14 @@ class Store(Protocol):
 
         By date and version. 0.1 ms a close.
         """
+        ...
+
+    def close_state(self) -> StoredCloseState | None:
+        """R. The state of the newest close that has one; None if there is none. Raises ValueError if it cannot be read."""
+        ...
+
+    def close_state_chunk(self, number: int, part: str, place: int) -> bytes | None:
+        """R. A chunk of that state; None if it is gone."""
         ...
 
     def rule_starts(self) -> RuleStarts:

@@ -10,6 +10,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from riskengine.clock import SystemClock
 from riskengine.errors import LeaseHeld, StoreError, StoreWentBack
+from riskengine.records.close_state import CloseState, StoredCloseState
 from riskengine.records.closes import ClosedPosition, CloseHeader, OwnerClose, StruckClose
 from riskengine.records.numbers import FeedChange, FeedState
 from riskengine.records.rules import RuleStarts
@@ -36,6 +37,7 @@ from riskengine.store.results import (
 )
 from riskengine.store.standing import RESUME, Acknowledged, find_shortfall, lacking_entry
 from riskengine.store.tables import breaks as breaks_of
+from riskengine.store.tables import close_states as states_of
 from riskengine.store.tables import curve_samples as curves_of
 from riskengine.store.tables import notices as notices_of
 from riskengine.store.tables import reference, removal
@@ -207,6 +209,28 @@ class SqlStore(ABC):
             self._check_epoch(transaction)
             struck_of.forget_changed(transaction, changed)
 
+    def new_close_state(self) -> int:
+        return self._read(states_of.next_number)
+
+    def save_close_state_chunks(self, number: int, part: str, first: int, contents: Sequence[bytes]) -> None:
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            states_of.save_chunks(transaction, number, part, first, contents)
+
+    def save_close_state(self, number: int, state: CloseState) -> None:
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            states_of.save(transaction, number, state)
+
+    def prune_close_states(self, limit: int) -> int:
+        with self._transaction() as transaction:
+            self._check_epoch(transaction)
+            return states_of.prune(transaction, limit)
+
+    def void_close_state(self, reason: str) -> None:
+        with self._transaction() as transaction:
+            states_of.void(transaction, reason)
+
     def save_verdict(self, verdict: Verdict, conflict: Trade | None = None) -> int | None:
         store_seq: int | None = None
         with self._transaction() as transaction:
@@ -216,6 +240,9 @@ class SqlStore(ABC):
             said: dict[str, object] = {"verdict": verdict.verdict, "comment": verdict.comment}
             if conflict is not None:
                 store_seq, before = verdicts_of.accept_conflict(transaction, conflict)
+                states_of.void(
+                    transaction, f"a person accepted {verdict.id}: row {store_seq} says something else now", [store_seq]
+                )
                 said |= {"store_seq": store_seq, "replaced": before._asdict()}
                 stands = audit.stored_rows(transaction, [store_seq])
                 trail.corrections([store_seq], stands, verdict.actor or ENGINE, f"accepted {verdict.id}")
@@ -251,6 +278,7 @@ class SqlStore(ABC):
     def record_corrections(self, store_seqs: Sequence[int], actor: str, reason: str) -> None:
         with self._transaction() as transaction:
             self._trail(transaction).corrections(store_seqs, audit.stored_rows(transaction, store_seqs), actor, reason)
+            states_of.void(transaction, f"rows were corrected, {len(store_seqs):,} of them: {reason}", store_seqs)
 
     def remember_breaks(
         self, found: Sequence[FoundBreak], *, against: str, epoch: int, watermark: int, ts: int, by: str
@@ -377,6 +405,12 @@ class SqlStore(ABC):
 
     def close_totals(self, rollup: str, owner: str, since_date: str) -> list[OwnerClose]:
         return self._read(struck_of.totals_of, rollup, owner, since_date)
+
+    def close_state(self) -> StoredCloseState | None:
+        return self._read(states_of.read)
+
+    def close_state_chunk(self, number: int, part: str, place: int) -> bytes | None:
+        return self._read(states_of.chunk, number, part, place)
 
     def rule_starts(self) -> RuleStarts:
         return self._read(rules_of.rule_starts)

@@ -1,0 +1,194 @@
+"""Makes the state of a close, from which later starts go on: an engine of every row up to a number, most of it frozen.
+
+The engine is built for that alone, beside the live one, from the state before and the rows since, or from all rows where there
+is no such state. The live engine feels a second reader of the store, nothing else. 10 us for each row since the close before.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from itertools import islice
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from riskengine.config import Config
+from riskengine.engine.engine import Engine
+from riskengine.engine.worklist import MAX_NOTICES, OLDER_RULE
+from riskengine.intake.recall import Recall
+from riskengine.positions.freezing import freeze, freeze_again, keys_covering
+from riskengine.positions.frozen_state import frozen_positions, rollups_of, trades_in_tails
+from riskengine.positions.processed import APPLIED, SUPERSEDED, Processed, unescape_name
+from riskengine.rebuild.close_terms import end_of_day, instrument_terms, terms_of
+from riskengine.rebuild.from_close import FromClose, Rest, StoredRow, rows_of_identities, rows_up_to
+from riskengine.rebuild.rebuild import rebuild
+from riskengine.records.close_state import CloseState
+from riskengine.records.decode import TradeCheck
+from riskengine.records.reference import trade_check
+from riskengine.records.types import Identity, Trade, Verdict
+from riskengine.store.protocol import Store
+from riskengine.store.tables.bulk_trades import read_conflicts, stored_trades
+from riskengine.store.tables.close_states import last_received_before
+from riskengine.store.tables.frozen_columns import CHUNK_IDS, CHUNK_POSITIONS, pack_frozen, pack_ids
+from riskengine.store.trade_rows import trade_from_row
+
+FOREVER = 2**63 - 1
+
+SaveChunk = Callable[[str, int, bytes], None]
+"""Stores a chunk: its part, its place there, its content. Raises StoreError."""
+
+
+class Made(NamedTuple):
+    """A state whose chunks are stored, and the engine that it was made of: to be released."""
+
+    state: CloseState
+    engine: Engine
+
+
+def make_close_state(
+    store: Store, config: Config, date: str, *, epoch: int, now: int, rest: Rest, save: SaveChunk
+) -> Made | None:
+    """Make the state of the struck close of a day, and `save` its chunks. Raises StoreError, ReferenceDataError, ValueError.
+
+    Returns None if it must wait: what the live engine noticed is not stored up to there yet, or no trade has come.
+    """
+    close = store.struck_close_header(date)
+    assert close is not None, "a state is of a struck close"
+    watermark = store.read(partial(last_received_before, ts=close.struck_ts))
+    known = store.noticed_up_to()
+    if not watermark or known is None or known < watermark:
+        return None
+    bookmark = store.bookmark().snapshot  # before the first row is read
+
+    def read_all(check: TradeCheck) -> Iterator[StoredRow]:
+        return _with_rests(rows_up_to(stored_trades(store, check), watermark), rest)
+
+    before = FromClose(store, config, up_to=watermark, rest=rest)
+    engine = rebuild(
+        store,
+        read_all,
+        config,
+        epoch=epoch,
+        now=now,
+        read_conflicts=read_conflicts(store, MAX_NOTICES),
+        gentle=True,
+        past=partial(Recall, store),
+        rest=rest,
+        resume=before,
+    )
+    state = freeze_for_close(engine, store, config, date, watermark, rest)
+    parts = _save_chunks(engine, rest, save)
+    return Made(replace(state, bookmark=bookmark, made_ts=now, parts=parts), engine)
+
+
+def _with_rests(rows: Iterator[StoredRow], rest: Rest) -> Iterator[StoredRow]:
+    for seen, row in enumerate(rows):
+        if not seen % 64:
+            rest()
+        yield row
+
+
+def freeze_for_close(engine: Engine, store: Store, config: Config, date: str, watermark: int, rest: Rest) -> CloseState:
+    """Freeze everything that is done by the close of a day in an engine of the rows up to `watermark`. Raises StoreError.
+
+    Returns the state without its chunks. What is in `kept` counts again at a start, so it is counted off here.
+    """
+    processed, ledger = engine.processed, engine.ledger
+    _, boundary = engine.trading_day.window(end_of_day(date))
+    freeze(
+        ledger,
+        processed,
+        before=FOREVER,
+        traded_before=boundary,
+        open_deals=_open_deals(engine, store.verdicts()),
+        rest=rest,
+        dated_to=date,
+        cancelled=True,
+    )
+    kept = list(processed.identities_in_memory())
+    _uncover(engine, store, kept)
+    processed.forget_thawed()
+    processed.frozen_ids.merge_all()
+    counts = _count(engine, store, kept, watermark, rest)
+    snapshot = engine.snapshot
+    symbols = _symbols_with_bases(engine)
+    unreadable = (item.detail.get("store_seq") for item in snapshot.exceptions.get("quarantined", ()) if item.trade is None)
+    return CloseState(
+        date=date,
+        made_ts=0,
+        watermark=watermark,
+        bookmark="",
+        terms=terms_of(engine.reference, store.openings(), config),
+        instruments={symbol: instrument_terms(engine.reference.by_symbol[symbol]) for symbol in symbols},
+        currencies=list(engine.reference.currencies),
+        dealers=list(ledger.dealer_index),
+        kept=[(*identity,) for identity in kept],
+        tails=[(*identity,) for identity in dict.fromkeys(trades_in_tails(ledger, processed, rest))],
+        unreadable=[number for number in unreadable if isinstance(number, int)],
+        applied=snapshot.counts.applied - counts[APPLIED],
+        superseded=snapshot.counts.superseded - counts[SUPERSEDED],
+        frozen=processed.frozen_count,
+        cancelled=processed.frozen_cancelled,
+        frozen_to=processed.frozen_to,
+        parts={},
+    )
+
+
+def _uncover(engine: Engine, store: Store, kept: list[Identity]) -> None:
+    """See that no base stands for the trade of a kept identity: one that was frozen at an earlier close is thawed for this."""
+    ledger, processed = engine.ledger, engine.processed
+    standing = [trade for trade in map(processed.effective, kept) if trade is not None]
+    keys = keys_covering(ledger, processed, standing)
+    recalled = Recall(store, trade_check(engine.reference), engine).for_keys(keys)
+    if recalled is not None:
+        engine.thaw(recalled)
+        freeze_again(ledger, processed, keys)
+
+
+def _open_deals(engine: Engine, verdicts: Collection[Verdict]) -> set[tuple[str, str]]:
+    """Deals that later decisions may change, or that are listed as long as they count: they are read again at every start."""
+    listed = (item.trade for item in engine.snapshot.exceptions.get(OLDER_RULE, ()))
+    deals = {(trade.source, trade.trade_id) for trade in listed if trade is not None}
+    for verdict in verdicts:
+        words = verdict.id.split(":")
+        if words[0] in ("quarantined", "conflict") and len(words) > 3:
+            deals.add((unescape_name(words[1]), unescape_name(words[2])))
+    return deals
+
+
+def _count(engine: Engine, store: Store, kept: list[Identity], watermark: int, rest: Rest) -> dict[str, int]:
+    """What becomes of the rows of `kept` as a start takes them again, counted by outcome."""
+    rows, check = {}, trade_check(engine.reference)
+    for row in rows_of_identities(store, kept, rest):
+        trade = trade_from_row(row, check)
+        if row.store_seq <= watermark and isinstance(trade, Trade) and _holds(engine.processed, trade):
+            rows[row.store_seq] = trade
+    counts, again = dict.fromkeys((APPLIED, SUPERSEDED), 0), Processed()
+    for _, trade in sorted(rows.items()):
+        status = again.admit(trade, engine.quarantine.reason(trade)).status
+        counts[status] = counts.get(status, 0) + 1
+    return counts
+
+
+def _holds(processed: Processed, trade: Trade) -> bool:
+    return any(version.version == trade.version for version in processed.versions(trade.identity))
+
+
+def _symbols_with_bases(engine: Engine) -> list[str]:
+    symbols = engine.reference.symbols
+    return sorted({symbols[number] for _, number, one in engine.ledger.organisation.positions() if one.base is not None})
+
+
+def _save_chunks(engine: Engine, rest: Rest, save: SaveChunk) -> dict[str, int]:
+    """Pack and save the frozen positions and fingerprints. Returns how many chunks each part has."""
+    parts = {}
+    for name, (rollup, owners) in rollups_of(engine.ledger).items():
+        positions, place = frozen_positions(rollup, owners, rest), 0
+        while some := list(islice(positions, CHUNK_POSITIONS)):
+            save(name, place, pack_frozen(some))
+            place += 1
+        parts[name] = place
+    place = 0
+    for prints, counts in engine.processed.frozen_ids.parts(CHUNK_IDS):
+        save("ids", place, pack_ids(prints, counts))
+        place += 1
+    return parts | {"ids": place}
