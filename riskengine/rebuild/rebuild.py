@@ -168,22 +168,10 @@ def rebuild(
 
     With `resume` (and `past`) it goes on from the state of a close, if that can be used: reads the rows since, freezes none.
     """
-    listener.enter("reference")
     known = store.noticed_up_to()
     known = known if known is None else max(known, noticed_up_to)
-    currency, units = config.engine.reporting_currency, config.price_units
-    reference = Reference(store.nodes(), store.instruments(), currency, store.rule_starts(), units)
-    engine = Engine(reference, config, epoch=epoch, now=now)
-    engine.recall_verdicts(store.verdicts())
-    openings = store.openings()
-    placed = list(_placed_openings(openings, reference))
-    engine.open_with(placed)
-    listener.note(openings=len(placed), openings_left_out=len(openings) - len(placed))
-    listener.enter("marks")
-    engine.marks.restore(known_marks(store, config, now))
-    engine.note_waiting(waiting_closes(store, config, now))
-    listener.enter("replay")
-    last, check = store.watermark(), trade_check(reference)
+    engine = _without_trades(store, config, epoch, now, listener)
+    last, check = store.watermark(), trade_check(engine.reference)
     days = config.engine.history_days
     freezer: Freezer | Thawing | None = None
     collecting = gc.isenabled()
@@ -207,6 +195,24 @@ def rebuild(
         if collecting:
             gc.enable()
     listener.advance(1.0, loaded)
+    return engine
+
+
+def _without_trades(store: DayStore, config: Config, epoch: int, now: int, listener: Listener) -> Engine:
+    """An engine with all that the store holds but trades. Raises StoreError, ReferenceDataError."""
+    listener.enter("reference")
+    currency, units = config.engine.reporting_currency, config.price_units
+    reference = Reference(store.nodes(), store.instruments(), currency, store.rule_starts(), units)
+    engine = Engine(reference, config, epoch=epoch, now=now)
+    engine.recall_verdicts(store.verdicts())
+    openings = store.openings()
+    placed = list(_placed_openings(openings, reference))
+    engine.open_with(placed)
+    listener.note(openings=len(placed), openings_left_out=len(openings) - len(placed))
+    listener.enter("marks")
+    engine.marks.restore(known_marks(store, config, now))
+    engine.note_waiting(waiting_closes(store, config, now))
+    listener.enter("replay")
     return engine
 
 

@@ -163,6 +163,9 @@ ACCOUNT: dict[str, Any] = {
     "trades_loaded": 1_234,
     "unreadable": 0,
     "unjudged": 0,
+    "from_close": None,
+    "from_close_refused": "there is none yet",
+    "rows_behind": 0,
     "compared": 12,
     "counts": {"applied": 1_200, "late": 34},
     "openings": 7,
@@ -204,6 +207,14 @@ def test_the_page_says_what_is_not_as_it_should_be() -> None:
     assert page[1].endswith("late 34 (2 rows cannot be read as trades) (3 not compared with a mark of their time)")
     assert page[2] == "opening balances 7 (1 left out: unknown desk or instrument)"
     assert "MISMATCH, accepted: it went back" in page and "... and 20,000 nodes below" in page
+
+
+def test_the_page_says_from_which_close_it_went_on_or_why_from_none() -> None:
+    gone_on = ACCOUNT | {"from_close": "2026-03-03", "from_close_refused": "", "rows_behind": 1_000, "compared": None}
+    line = "went on from the close of 2026-03-03: 1,000 rows behind it are being compared with the store"
+    assert summary_page(gone_on)[3] == line
+    refused = summary_page(ACCOUNT | {"from_close_refused": "opening balances have changed"})
+    assert refused[3] == "replayed everything, not from the state of the last close: opening balances have changed"
 
 
 @pytest.mark.parametrize(("format", "shown"), [("console", True), ("json", False)])
