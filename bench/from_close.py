@@ -1,12 +1,11 @@
-"""Measures a start that goes on from the state of a close: `python -m bench.from_close --before 9000000 --after 1000000`.
+"""Measures a start that goes on from the state of a close: `python -m bench.from_close --folder DIR`.
 
-One store holds `--before` trades of before the last close and `--after` since, on 300,000 positions; another one only the trades
-since. The mix is that of `bench/start.py`; of the trades since, `--corrections` amend or cancel one of before the close. It makes
-the stores once, in `--folder`, keeps the state of the close as the live engine does (without its rests), and starts the real server
-on both, several times.
+One store holds `--before` trades of before the last close and `--after` since, on 300,000 positions; another one only the latter.
+The mix is that of `bench/start.py`; `--corrections` more amend one of before the close. It makes the stores once, in `--folder`,
+keeps the state of the close as the live engine does (without its rests), and starts the real server on both, several times.
 
-Prints one JSON object: seconds to live of both and their ratio (the target is 1.2), the seconds and bytes of the state; exit status
-1 above the target.
+Prints one JSON object: seconds to live of both and their ratio (the target is 1.2), the ratio of their CPU seconds, the seconds
+and megabytes of the state; exit status 1 above the target.
 """
 
 import argparse
@@ -86,13 +85,13 @@ def fill(url: str, before: int, after: int, amended: int, boundary: int) -> None
         store.close()
 
 
-def keep(url: str, date: dt.date, boundary: int) -> dict[str, float]:
-    """Strike an empty close and keep its state; seconds and bytes."""
+def keep(url: str, date: dt.date, boundary: int, *, is_whole: bool) -> dict[str, float]:
+    """Strike an empty close and keep its state if that is asked for; seconds and megabytes."""
     store = open_store(url)
     try:
-        if store.close_state() is not None:
-            return {}
         strike(store, date, boundary)
+        if store.close_state() is not None or not is_whole:
+            return {}
         number, size, began = store.new_close_state(), 0, time.perf_counter()
 
         def save(part: str, place: int, content: bytes) -> None:
@@ -148,9 +147,11 @@ def main() -> int:
     urls = [f"sqlite:///{options.folder}/{name}.db" for name in ("whole", "alone")]
     fill(urls[0], options.before, options.after, options.corrections, boundary)
     fill(urls[1], 0, options.after, 0, boundary)
-    kept = keep(urls[0], date, boundary)
+    kept = keep(urls[0], date, boundary, is_whole=True)
+    keep(urls[1], date, boundary, is_whole=False)
     found: list[list[dict[str, Any]]] = [[start_once(url) for url in urls] for _ in range(options.starts)]
-    whole, alone = (statistics.median(pair[place]["live_s"] for pair in found) for place in (0, 1))
+    whole, alone = (statistics.median(pair[place]["s"] for pair in found) for place in (0, 1))
+    cpu = [statistics.median(pair[place]["cpu_s"]["engine"] for pair in found) for place in (0, 1)]
     print(
         json.dumps(
             {
@@ -160,6 +161,7 @@ def main() -> int:
                 "whole_s": whole,
                 "alone_s": alone,
                 "ratio": round(whole / alone, 2),
+                "cpu_ratio": round(cpu[0] / cpu[1], 2),
                 "target": TARGET,
                 **kept,
                 "starts": found,

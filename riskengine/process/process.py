@@ -13,10 +13,10 @@ from riskengine.clock import Clock, SystemClock
 from riskengine.config import Config
 from riskengine.engine.engine import Engine
 from riskengine.engine.inbox import Receipt
-from riskengine.errors import EngineNotLive, RiskEngineError, StartRefused
+from riskengine.errors import EngineNotLive, RiskEngineError, StartRefused, StoreError
 from riskengine.intake.audit_recorder import EarlyEvents, start_event
 from riskengine.intake.sources import FeedAction, Sources
-from riskengine.loop import PendingAnswers, PublishWakeup, pending_answer
+from riskengine.loop import PendingAnswers, PublishWakeup, pending_answer, start_task
 from riskengine.market.clock_skew import ClockSkews
 from riskengine.market.marks import AnyTick
 from riskengine.market.tick_limits import TicksTaken
@@ -73,6 +73,7 @@ class EngineProcess:
         self._mismatches: list[Mismatch] = []
         self._store: Store | None = None
         self._examination = Examination()
+        self._examining: asyncio.Task[None] | None = None
         self._store_watch: StoreWatch | None = None
         self._epoch = 0
         self._summary: asyncio.Task[None] | None = None
@@ -110,7 +111,8 @@ class EngineProcess:
         self._log_watch.start()
         self._state = "loading"
         loaded = await load(self._store, self.config, self.morning, epoch=self._epoch, now=self.clock.now())
-        await asyncio.to_thread(self._examination.finish)
+        if loaded.from_close is None:
+            await asyncio.to_thread(self._examination.finish)
         self.morning.raise_if_abandoned()
         self._mismatches += loaded.mismatches
         if self._mismatches:
@@ -124,8 +126,16 @@ class EngineProcess:
         self._store_watch.start(live.newest, self.morning.facts["openings_left_out"], self.morning.facts["unjudged"])
         if loaded.from_close is not None:
             live.close_states.compare_behind(loaded.from_close, self.morning.note)
+            self._examining = start_task(self._finish_examination(), log)
         summary = summarise(self.morning, loaded.engine.snapshot, self.config, self._mismatches)
         self._summary = asyncio.get_running_loop().create_task(summary)
+
+    async def _finish_examination(self) -> None:
+        """After a start from a close, which does not wait for it: damage of the store's file ends the engine all the same."""
+        try:
+            await asyncio.to_thread(self._examination.finish)
+        except StoreError as error:
+            self._fail(error)
 
     def abandon_start(self) -> None:
         """Let a start that is under way end with EngineNotLive at its next step."""
@@ -159,8 +169,9 @@ class EngineProcess:
         self._state = "stopping" if self.failure is None else "failed"
         if self.live is not None:
             await self.live.stop(lambda: self.failure is not None)
-        if self._summary is not None:
-            self._summary.cancel()
+        for task in (self._summary, self._examining):
+            if task is not None:
+                task.cancel()
         if self._store_watch is not None:
             await self._store_watch.stop()
         self._pending.give_up(EngineNotLive("the engine has stopped"))
